@@ -1,0 +1,43 @@
+"""Keyed hashes and event ids: who a unit is (never its raw id), where a draw falls, which event this was.
+
+Every random-looking choice here is a pure function of a salt and an id, so it can be re-derived later, on any host.
+"""
+
+import hashlib
+import hmac
+import os
+import threading
+import time
+
+_lock = threading.Lock()
+_last_ms = 0
+_counter = 0
+
+
+def hash_unit(key: str, unit_id: str) -> str:
+    """HMAC-SHA256 of a raw unit id, 32 hex digits: the only form in which a unit enters the log."""
+    return hmac.new(key.encode(), unit_id.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def hash64(salt: str, text: str) -> int:
+    """64 bits of BLAKE2b(text), keyed by salt."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, key=salt.encode()[:64]).digest())
+
+
+def uniform01(salt: str, text: str) -> float:
+    """hash64 as a number in [0, 1): the top 53 bits, exactly representable."""
+    return (hash64(salt, text) >> 11) * 2.0**-53
+
+
+def uuid7(now_ms: int | None = None) -> str:
+    """RFC 9562 UUIDv7, increasing within a process: time-ordered keys keep the event log's index append-only."""
+    global _last_ms, _counter
+    with _lock:
+        ms = max(_last_ms, int(time.time() * 1000) if now_ms is None else now_ms)
+        _counter = _counter + 1 if ms == _last_ms else int.from_bytes(os.urandom(2)) >> 5
+        if _counter > 0xFFF:
+            ms, _counter = ms + 1, 0
+        _last_ms = ms
+        bits = ms << 80 | 7 << 76 | _counter << 64 | 2 << 62 | int.from_bytes(os.urandom(8)) >> 2
+    text = f"{bits:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

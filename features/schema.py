@@ -1,0 +1,127 @@
+"""The one contract: what a decision, a reward and an interaction are.
+
+Dataclasses for a single event, Arrow schemas for columns of them, and one version for both. Everything that is
+written to the spool or the store goes through `to_row` / `from_row` here, so a field exists in one place only.
+
+    InvalidEvent(ValueError)      an event or a request that breaks the contract: names the field
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from math import isfinite
+from typing import Any, Self
+
+import orjson
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+ROLES = ("champion", "candidate", "fallback")
+
+
+class InvalidEvent(ValueError):
+    """A value breaks the contract. `field` names where; the message says found, expected and what to do."""
+
+    def __init__(self, field: str, found: object, expected: str) -> None:
+        shown = repr(found)
+        shown = shown if len(shown) <= 80 else shown[:77] + "..."
+        super().__init__(f"{field}: found {shown}, expected {expected}")
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One arm shown to one unit, with the exact probability of showing it.
+
+    `at` is UTC microseconds since the epoch; `unit_id` a keyed hash (raw ids never enter); `pmf` is over `arms`, in
+    their order; `propensity` is `pmf` at `arm`; `catalogue` and `encoder` are digests; `posterior_step` counts the
+    rewards the head had learnt from; `pass_probability` < 1 when the log was thinned at its cap, so that estimates
+    can divide by it. `release` 0 means: decided elsewhere, imported.
+    """
+
+    event_id: str
+    at: int
+    unit_id: str
+    context: dict[str, Any]
+    arms: tuple[str, ...]
+    pmf: tuple[float, ...]
+    arm: str
+    propensity: float
+    policy: str
+    role: str
+    release: int
+    stage: str = ""
+    arm_context: tuple[dict[str, Any], ...] = ()
+    catalogue: str = ""
+    encoder: str = ""
+    posterior_step: int = 0
+    fallback_reason: str = ""
+    pass_probability: float = 1.0
+
+    def to_row(self) -> dict[str, Any]:
+        """Columns of `DECISIONS`: the two open-ended fields travel as canonical JSON."""
+        row = {f.name: getattr(self, f.name) for f in fields(self)}
+        row["context"] = orjson.dumps(self.context, option=orjson.OPT_SORT_KEYS).decode()
+        row["arm_context"] = orjson.dumps(list(self.arm_context), option=orjson.OPT_SORT_KEYS).decode()
+        return row
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        known = {f.name: row[f.name] for f in fields(cls) if f.name in row}
+        known["context"] = orjson.loads(row["context"])
+        known["arm_context"] = tuple(orjson.loads(row["arm_context"]))
+        return cls(**(known | {"arms": tuple(row["arms"]), "pmf": tuple(row["pmf"])}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reward:
+    """What followed a decision. `kind` says what was measured (click, watch_seconds, …), `value` how much.
+
+    `reward_id` deduplicates; where a caller gives none, equal content is one reward.
+    """
+
+    event_id: str
+    at: int
+    kind: str
+    value: float
+    reward_id: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.event_id, str) or not self.event_id:
+            raise InvalidEvent("event_id", self.event_id, "the event_id that select() answered")
+        if not isinstance(self.kind, str) or not self.kind:
+            raise InvalidEvent("kind", self.kind, "a name such as 'click'")
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float) or not isfinite(self.value):
+            raise InvalidEvent("value", self.value, "a finite number (send nothing rather than NaN)")
+
+    def to_row(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One entry of the catalogue. Selectable while valid_from ≤ now < valid_to (UTC µs; 0 = unbounded)."""
+
+    arm_id: str
+    features: dict[str, Any]
+    valid_from: int = 0
+    valid_to: int = 0
+
+
+_DECISION_FIELDS: Sequence[tuple[str, pa.DataType]] = (
+    ("event_id", pa.string()), ("at", pa.int64()), ("unit_id", pa.string()), ("context", pa.string()),
+    ("arms", pa.list_(pa.string())), ("pmf", pa.list_(pa.float64())), ("arm", pa.string()),
+    ("propensity", pa.float64()), ("policy", pa.string()), ("role", pa.string()), ("release", pa.int64()),
+    ("stage", pa.string()), ("arm_context", pa.string()), ("catalogue", pa.string()), ("encoder", pa.string()),
+    ("posterior_step", pa.int64()), ("fallback_reason", pa.string()), ("pass_probability", pa.float64()),
+)  # fmt: skip
+_VERSION = {b"croupier.schema": str(SCHEMA_VERSION).encode()}
+DECISIONS = pa.schema(_DECISION_FIELDS, metadata=_VERSION)
+REWARDS = pa.schema(
+    [("event_id", pa.string()), ("at", pa.int64()), ("kind", pa.string()), ("value", pa.float64()),
+     ("reward_id", pa.string())], metadata=_VERSION,
+)  # fmt: skip
+# An interaction is its decision, the one number its rewards came to, and how many rewards that was.
+INTERACTIONS = pa.schema(
+    [*_DECISION_FIELDS, ("reward", pa.float64()), ("reward_count", pa.int64()), ("reward_at", pa.int64())],
+    metadata=_VERSION,
+)

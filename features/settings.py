@@ -1,0 +1,38 @@
+"""Every setting, from CROUPIER_* environment variables, with unit and default.
+
+Settings say *where* and *how fast*; what a bandit is (features, reward, policies) stands in its `app.toml`, see
+`features/spec.py`. One machine can hold several apps side by side under `var`.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read once at the edge (CLI, DAG task, Triton's initialize) and passed in."""
+
+    model_config = SettingsConfigDict(env_prefix="CROUPIER_", frozen=True, extra="ignore")
+
+    var: Path = Field(Path("var"), description="everything of ours that lives at run time")
+    app: str = Field("default", pattern=r"^[a-z][a-z0-9_]*$", description="which bandit, a folder under var")
+    store: str = Field("", description="folder or s3://bucket/prefix; empty: var/<app>/store")
+    s3_endpoint: str = Field("", description="URL of an S3-compatible store; empty: AWS")
+    unit_key: SecretStr = Field(SecretStr("development-only"), description="HMAC key for unit ids; change it")
+    host: str = Field("", description="name of this host in the log; empty: the machine's own")
+    durability: Literal["FULL", "NORMAL"] = Field("FULL", description="FULL survives power loss; NORMAL, a crash")
+    spool_max_bytes: int = Field(8 << 30, gt=0, description="at this size the log is thinned, and counted")
+    retention_days: int = Field(400, gt=0, description="older partitions are deleted by collect_events")
+    triton: str = Field("127.0.0.1:8001", description="gRPC host:port of Triton")
+    deadline_ms: float = Field(50.0, gt=0, description="client: milliseconds after which the fallback answers")
+
+    @property
+    def home(self) -> Path:
+        """The app's own folder: spool/, store/, triton/, reports/, app.toml."""
+        return self.var.absolute() / self.app
+
+    @property
+    def store_url(self) -> str:
+        return self.store or str(self.home / "store")

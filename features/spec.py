@@ -1,0 +1,120 @@
+"""What a bandit is: one `app.toml`, declared by its owner and checked whole before anything runs.
+
+    [reward]   window, default, range, and how each kind of reward counts
+    [context.NAME] [arm.NAME] [arm_context.NAME]   one feature each
+    [policies] [gate] [rollout]   what to train, when to promote, how to expose
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+
+class SpecError(ValueError):
+    """app.toml is not usable: the message names the entry, what was found and what was expected."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Feature(_Strict):
+    """One declared feature. Numbers may be clipped, logged, standardised; strings become a vocabulary with `<unk>`;
+    float lists pass through; times become cyclic hour and weekday."""
+
+    type: Literal["numeric", "categorical", "embedding", "timestamp"]
+    transform: Literal["standardise", "log", "none"] = "standardise"
+    clip: tuple[float, float] | None = None
+    max_vocabulary: int = Field(256, gt=0)
+    min_count: int = Field(1, gt=0)
+    length: int = Field(0, ge=0, description="of an embedding")
+
+    @model_validator(mode="after")
+    def _embedding_has_length(self) -> Self:
+        if self.type == "embedding" and self.length == 0:
+            raise ValueError("an embedding needs `length`, the number of floats in it")
+        return self
+
+
+class KindSpec(_Strict):
+    """How rewards of one kind count: several for one event become one (`how`), clipped, times `weight`."""
+
+    how: Literal["first", "last", "sum", "max"] = "first"
+    weight: float = 1.0
+    clip: tuple[float, float] | None = None
+
+
+class RewardSpec(_Strict):
+    """`reward = Σ_kinds weight · clip(how(values))`; `default` when none came within the window."""
+
+    window_seconds: float = Field(3600.0, gt=0)
+    default: float = 0.0
+    range: tuple[float, float] = (0.0, 1.0)
+    kinds: dict[str, KindSpec] = {"click": KindSpec()}
+    guardrails: tuple[str, ...] = Field((), description="kinds reported apart, never summed into the reward")
+
+
+class PoliciesSpec(_Strict):
+    """What competes: names of `models.policy.POLICIES`, each with its parameters."""
+
+    candidates: tuple[str, ...] = ("vw_cb_adf", "neural_linear")
+    parameters: dict[str, dict[str, object]] = {}
+    floor: float = Field(0.02, ge=0, le=1, description="ε: every arm keeps at least ε/K")
+    seed: int = 0
+    train_share: float = Field(0.6, gt=0, lt=1, description="earlier share of the log, by time; the rest judges")
+
+
+class GateSpec(_Strict):
+    """Conditions of promotion; every one is reported with its number and threshold."""
+
+    alpha: float = Field(0.05, gt=0, lt=1, description="error of the whole sequence of looks, one-sided")
+    margin: float = Field(0.0, description="reward per decision that the lift's lower bound must exceed")
+    min_ess: float = 200.0
+    min_rows: int = 1000
+    max_weight_share: float = 0.05
+
+
+class RolloutSpec(_Strict):
+    """How a candidate is exposed: shares of units, stage by stage."""
+
+    stages: tuple[float, ...] = (0.05, 0.20, 0.50, 1.0)
+    min_decisions: int = 2000
+    min_seconds: float = 0.0
+    max_seconds: float = 14 * 86400.0
+    margin: float = Field(0.0, description="non-inferiority margin, reward per decision")
+    alpha: float = 0.05
+
+
+class Interaction(_Strict):
+    """A product feature of two declared ones, e.g. a = "context.age", b = "arm.price"."""
+
+    a: str
+    b: str
+
+
+class AppSpec(_Strict):
+    """The whole of app.toml."""
+
+    reward: RewardSpec = RewardSpec()
+    context: dict[str, Feature] = {}
+    arm: dict[str, Feature] = {}
+    arm_context: dict[str, Feature] = {}
+    interactions: tuple[Interaction, ...] = ()
+    policies: PoliciesSpec = PoliciesSpec()
+    gate: GateSpec = GateSpec()
+    rollout: RolloutSpec = RolloutSpec()
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Raises SpecError naming the file, the entry and what was expected."""
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text()))
+        except FileNotFoundError:
+            raise SpecError(f"{path}: no such file; `croupier init LOG` writes one from a sample of a log") from None
+        except tomllib.TOMLDecodeError as error:
+            raise SpecError(f"{path}: not TOML: {error}") from None
+        except ValidationError as error:
+            lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}, found {e['input']!r}" for e in error.errors()]
+            raise SpecError(f"{path} is not a valid app:\n" + "\n".join(lines)) from None

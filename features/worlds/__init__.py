@@ -1,0 +1,1 @@
+"""Worlds: logs to learn from, real (obd) and of known truth (reels)."""

@@ -1,0 +1,60 @@
+"""The Policy protocol, and the registry of policies by name.
+
+A policy has two verbs and a noun: `pmf(batch)`, `learn(log)`, and a folder it is saved in. It returns the whole pmf,
+so the logged propensity is exact by construction, whatever the algorithm. Nothing is pickled: arrays go to
+safetensors, the rest to `policy.json`, which names the class through this registry.
+"""
+
+import importlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol, Self, cast
+
+from features.batch import F64, Batch, Interactions
+
+POLICIES = {
+    "uniform": "models.simple:Uniform",
+    "vw_cb_adf": "models.bilinear:BilinearPolicy",
+    "neural_linear": "models.neural_linear:NeuralLinear",
+}
+
+
+class Policy(Protocol):
+    """Frozen after construction: `learn` returns a new policy and mutates nothing."""
+
+    name: str  # its key in POLICIES
+
+    def pmf(self, batch: Batch) -> F64:
+        """(B, K): rows sum to 1, zero where masked, independent of batch mates, deterministic."""
+        ...
+
+    def learn(self, log: Iterable[Interactions], *, seed: int = 0) -> Self:
+        """Train on a re-iterable of chunks in time order (a list of one is fine): it is passed over more than once,
+        so that no learner needs the whole log in memory. Same log and seed, same bytes."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write `policy.json` (`{"policy": name, …}`) and `*.safetensors` into an existing folder."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path) -> Self: ...
+
+
+def policy_class(name: str) -> type[Policy]:
+    if name not in POLICIES:
+        raise ValueError(f"policy: found {name!r}, expected one of {', '.join(sorted(POLICIES))}")
+    module, _, attribute = POLICIES[name].partition(":")
+    return cast("type[Policy]", getattr(importlib.import_module(module), attribute))
+
+
+def make(name: str, **parameters: Any) -> Policy:
+    """An untrained policy. Unknown parameters raise TypeError naming them."""
+    return policy_class(name)(**parameters)
+
+
+def load(folder: Path) -> Policy:
+    """The saved policy of any kind. The release's digests must have been verified first (serving/release.py)."""
+    head = json.loads((folder / "policy.json").read_text())
+    return policy_class(head["policy"]).load(folder)

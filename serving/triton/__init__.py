@@ -1,0 +1,1 @@
+"""Thin Triton models and the finder of the server."""
