@@ -1,0 +1,41 @@
+# croupier: `make demo` runs the main job, `make test` proves it; both set everything up by themselves.
+SHELL := /bin/bash
+BIN := .venv/bin
+PYTHON ?=
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export GX_ANALYTICS_ENABLED := false
+.PHONY: help setup demo test test-full check bench bench-learning up down clean
+
+help:  ## what the verbs are
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup:  ## .venv with pinned dependencies (quick the second time)
+	@PYTHON="$(PYTHON)" .ci/setup
+
+demo: setup  ## the whole loop on real and on simulated users: Airflow, GX, VW, PyTorch, gate, Triton (≤ 10 min)
+	@$(BIN)/python -m dags.demo
+
+test: setup  ## everything, sized for two cores and twenty minutes
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/pytest -m "not full"
+
+test-full: setup  ## the must-shows at their full size (hours)
+	@$(BIN)/pytest
+
+check: setup  ## style, types, import contracts, fast tests: under a minute
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/pytest -m "not slow and not full" -n 2
+
+bench: setup  ## ratios against a peer or limit of the same run, into var/bench/*.json
+	@$(BIN)/python -m tests.benchmarks
+
+up: setup  ## Airflow and Triton, until `make down`
+	@$(BIN)/python -m dags.standalone up
+
+down:  ## stop both, leave no process behind
+	@[ ! -x $(BIN)/python ] || $(BIN)/python -m dags.standalone down
+
+clean:  ## forget run-time data (var/), keep .venv
+	@rm -rf var
