@@ -15,6 +15,8 @@ from features.batch import F64, Batch, Interactions
 
 POLICIES = {
     "uniform": "models.simple:Uniform",
+    "fixed_arm": "models.simple:FixedArm",
+    "beta_bernoulli": "models.simple:BetaBernoulli",
     "vw_cb_adf": "models.bilinear:BilinearPolicy",
     "neural_linear": "models.neural_linear:NeuralLinear",
 }

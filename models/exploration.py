@@ -1,0 +1,100 @@
+"""Scores to probabilities: every function returns a whole pmf (B, K), zero where masked, rows summing to 1.
+
+Scores are (B, K), larger is better; `mask` (B, K) is True on candidates. The VW forms (`epsilon_greedy`, `squarecb`,
+`enforce_minimum`) repeat Vowpal Wabbit 9.11.9's arithmetic, ties included, so that its policies can be served here.
+"""
+
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.batch import F64, Bool
+
+Scores = NDArray[np.floating[Any]]
+
+
+def check(scores: Scores, mask: Bool) -> None:
+    """Raises ValueError for a row without candidates or a candidate without a finite score."""
+    if scores.shape[-2:] != mask.shape:
+        raise ValueError(f"scores: found shape {scores.shape}, expected (…, B, K) of the mask {mask.shape}")
+    if not mask.any(axis=-1).all():
+        row = int(np.flatnonzero(~mask.any(axis=-1))[0])
+        raise ValueError(f"mask: found no candidate in row {row}, expected at least one arm in every request")
+    if not np.isfinite(scores[..., mask]).all():
+        raise ValueError("scores: found NaN or infinity at a candidate, expected finite numbers; check the features")
+
+
+def uniform(mask: Bool) -> F64:
+    """1/K on each of a row's K candidates."""
+    return cast("F64", mask / mask.sum(axis=-1, keepdims=True))
+
+
+def with_floor(pmf: F64, mask: Bool, epsilon: float) -> F64:
+    """(1 − ε)·pmf + ε/K: every candidate keeps at least ε/K, and the logged propensity stays exact."""
+    if not 0 <= epsilon <= 1:
+        raise ValueError(f"floor: found {epsilon}, expected a share between 0 and 1")
+    return cast("F64", (1 - epsilon) * pmf + epsilon * uniform(mask))
+
+
+def greedy(scores: Scores, mask: Bool) -> F64:
+    """All mass on the best candidate; ties share it equally."""
+    check(scores, mask)
+    masked = np.where(mask, scores, -np.inf)
+    return uniform(masked == masked.max(axis=-1, keepdims=True))
+
+
+def epsilon_greedy(scores: Scores, mask: Bool, epsilon: float) -> F64:
+    """ε/K everywhere and 1 − ε on the best, shared among exact ties (VW cb_explore_adf_greedy.cc)."""
+    return with_floor(greedy(scores, mask), mask, epsilon)
+
+
+def softmax(scores: Scores, mask: Bool, temperature: float) -> F64:
+    """p ∝ exp(score / temperature): Boltzmann exploration. VW's --lambda is 1 / temperature on reward scores."""
+    if not temperature > 0:
+        raise ValueError(f"temperature: found {temperature}, expected a positive number (greedy is its own policy)")
+    check(scores, mask)
+    masked = np.where(mask, scores, -np.inf)
+    odds = np.exp((masked - masked.max(axis=-1, keepdims=True)) / temperature)
+    return cast("F64", odds / odds.sum(axis=-1, keepdims=True))
+
+
+def squarecb(scores: Scores, mask: Bool, gamma: float) -> F64:
+    """p_a = 1 / (K + γ·(best − score_a)), the rest on the best (Foster & Rakhlin 2020, eq. 3; VW's squarecb.cc).
+
+    VW passes γ = gamma_scale · t^gamma_exponent. Where several candidates tie for the best, each but one has 1/K by
+    the formula and the one left over takes the rest: here the ties share their mass, so that the order of arms does
+    not matter. (VW gives the rest to whichever tie sorts first.)
+    """
+    if not gamma >= 0:
+        raise ValueError(f"gamma: found {gamma}, expected a number ≥ 0")
+    check(scores, mask)
+    masked = np.where(mask, scores, -np.inf)
+    best = masked == masked.max(axis=-1, keepdims=True)
+    gap = np.where(mask, masked.max(axis=-1, keepdims=True) - masked, 0.0)
+    p = np.where(mask & ~best, 1.0 / (mask.sum(axis=-1, keepdims=True) + gamma * gap), 0.0)
+    rest = 1.0 - p.sum(axis=-1, keepdims=True)
+    return cast("F64", p + rest * uniform(best))
+
+
+def enforce_minimum(pmf: F64, mask: Bool, epsilon: float) -> F64:
+    """VW's floor (explore.h, enforce_minimum_probability): probabilities ≤ ε/K are raised to ε/K and the others
+    scaled down to pay for it. Unlike `with_floor` it leaves a pmf that already lies above ε/K as it is."""
+    K = mask.sum(axis=-1, keepdims=True)
+    least = epsilon / K
+    if epsilon > 0.999:
+        return uniform(mask)
+    low = mask & (pmf <= least)
+    touched = (low * least).sum(axis=-1, keepdims=True)
+    untouched = np.where(low, 0.0, pmf).sum(axis=-1, keepdims=True)
+    ratio = np.where(touched > 0, (1 - touched) / np.where(untouched > 0, untouched, 1.0), 1.0)
+    return np.where(low, least, pmf * ratio)
+
+
+def votes(scores: Scores, mask: Bool) -> F64:
+    """Share of posterior draws each candidate wins: scores (S, B, K), one of S draws a slice. The pmf of Thompson
+    sampling *given the draws*, hence exact as a propensity. A draw tied between n arms gives each 1/n of its vote."""
+    check(scores, mask)
+    masked = np.where(mask, scores, -np.inf)
+    won = masked == masked.max(axis=-1, keepdims=True)
+    return cast("F64", (won / won.sum(axis=-1, keepdims=True)).mean(axis=0))
