@@ -1,0 +1,203 @@
+"""The durable event log of one host: a SQLite file in WAL mode that many processes append to.
+
+One call is one transaction, and it returns when the disk has it (`FULL`: survives power loss; `NORMAL`: survives a
+crash of the process, may lose the last moments on power loss). Event ids are unique: a repeat gets the first answer.
+What cannot be used (malformed events, repeated rewards) is kept in `rejects`, so the account can name it.
+
+At `max_bytes` the log is thinned instead of stopped: each decision is kept with a probability p that falls as the room
+runs out, by a hash of its event id; what is kept carries `pass_probability` = p (an estimate divides by it and stays
+unbiased), what is not kept is counted: decided = logged + thinned.
+"""
+
+import fcntl
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from features.ids import uniform01
+from features.schema import Decision, Reward
+
+Kind = Literal["decisions", "rewards", "rejects"]
+KINDS: tuple[Kind, ...] = ("decisions", "rewards", "rejects")
+RAW_LIMIT = 64 << 10  # bytes of a malformed event that are kept
+THIN_FROM = 0.8  # share of max_bytes from which decisions are thinned
+MIN_PASS = 1 / 1024
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS decisions (id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT UNIQUE, at INTEGER,
+    body BLOB);
+CREATE TABLE IF NOT EXISTS rewards (id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT, token TEXT, at INTEGER,
+    body BLOB, UNIQUE (event_id, token));
+CREATE TABLE IF NOT EXISTS rejects (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER, body BLOB);
+CREATE TABLE IF NOT EXISTS shipments (kind TEXT, first INTEGER, last INTEGER, done INTEGER, PRIMARY KEY (kind, first));
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value);
+INSERT OR IGNORE INTO facts VALUES ('spool_id', lower(hex(randomblob(4)))), ('thinned', 0);
+"""
+
+
+class SpoolUnavailable(RuntimeError):
+    """The log's disk failed or is full: nothing of this call was written, and nothing may be acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """An event that could not be used. `kind` is decision | reward; `reason` 'duplicate' is a repeated reward."""
+
+    kind: str
+    field: str
+    raw: bytes
+    reason: str
+    at: int
+
+
+class Spool:
+    """Open it in as many processes as needed; within a process, threads take turns."""
+
+    def __init__(
+        self, path: Path, *, durability: Literal["FULL", "NORMAL"] = "FULL", max_bytes: int = 8 << 30
+    ) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path, self.max_bytes = path, max_bytes
+        self._turn = threading.Lock()
+        self._gate = path.with_name(path.name + ".lock").open("ab")
+        with _disk_errors(path):
+            self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+            with self._writer():
+                self.db.execute("PRAGMA journal_mode=WAL")
+                self.db.execute(f"PRAGMA synchronous={'NORMAL' if durability == 'NORMAL' else 'FULL'}")
+                self.db.execute("PRAGMA secure_delete=ON")  # what is forgotten is overwritten
+                self.db.executescript(_TABLES)
+            self.page_size: int = self.db.execute("PRAGMA page_size").fetchone()[0]
+            self.id: str = self.db.execute("SELECT value FROM facts WHERE name = 'spool_id'").fetchone()[0]
+
+    def append_decisions(self, decisions: Sequence[Decision]) -> list[Decision]:
+        """Durable on return. A repeated event_id gives the decision stored first, in its place."""
+        with self.transaction() as db:
+            p = self.pass_probability()
+            kept = list(decisions) if p == 1 else [
+                replace(d, pass_probability=p) for d in decisions if uniform01("thin", d.event_id) < p
+            ]  # fmt: skip
+            if len(kept) < len(decisions):
+                db.execute("UPDATE facts SET value = value + ? WHERE name = 'thinned'", [len(decisions) - len(kept)])
+            rows = [(d.event_id, d.at, orjson.dumps(d)) for d in kept]
+            added = db.executemany("INSERT OR IGNORE INTO decisions (event_id, at, body) VALUES (?, ?, ?)", rows)
+            if added.rowcount == len(rows) == len(decisions):
+                return list(decisions)
+            stored = self._find([d.event_id for d in decisions])
+        return [stored.get(d.event_id, d) for d in decisions]
+
+    def append_rewards(self, rewards: Sequence[Reward]) -> list[bool]:
+        """Durable on return. True = new; False = a repeat, by reward_id or, where there is none, by kind and value.
+
+        A repeat is kept among the rejects with reason 'duplicate'."""
+        with self.transaction() as db:
+            insert = "INSERT OR IGNORE INTO rewards (event_id, token, at, body) VALUES (?, ?, ?, ?)"
+            new = [db.execute(insert, (r.event_id, token(r), r.at, orjson.dumps(r))).rowcount == 1 for r in rewards]
+            repeats = [r for r, is_new in zip(rewards, new, strict=True) if not is_new]
+            self._reject(Reject("reward", "event_id", orjson.dumps(r), "duplicate", r.at) for r in repeats)
+        return new
+
+    def append_rejects(self, rejects: Sequence[tuple[str, str, bytes, str, int] | Reject]) -> None:
+        """(kind, field, raw, reason, at) of events that broke the contract. Durable on return; raw is cut at 64 KiB."""
+        with self.transaction():
+            self._reject(r if isinstance(r, Reject) else Reject(*r) for r in rejects)
+
+    def find(self, event_ids: Sequence[str]) -> dict[str, Decision]:
+        """The stored decisions of these events; unknown ones are left out."""
+        with self._turn, _disk_errors(self.path):
+            return self._find(event_ids)
+
+    def read(self, kind: Kind, after: int = 0, limit: int = 10_000) -> list[tuple[int, bytes]]:
+        """(row id, JSON body) in order of arrival, row id > after."""
+        with self._turn, _disk_errors(self.path):
+            query = f"SELECT id, body FROM {kind} WHERE id > ? ORDER BY id LIMIT ?"
+            return self.db.execute(query, (after, limit)).fetchall()
+
+    def counts(self) -> dict[str, int]:
+        """Events ever received: decisions, rewards, rejects (repeats among them), and decisions thinned at the cap."""
+        with self._turn, _disk_errors(self.path):
+            facts = dict(self.db.execute("SELECT name, value FROM facts").fetchall())
+            here = {kind: self.db.execute(f"SELECT count(*) FROM {kind}").fetchone()[0] for kind in KINDS}
+        return {kind: here[kind] + facts.get(f"pruned_{kind}", 0) for kind in KINDS} | {"thinned": facts["thinned"]}
+
+    def size(self) -> int:
+        """Bytes in use; pages that deletions freed are not counted, they are used again."""
+        pages = self.db.execute("PRAGMA page_count").fetchone()[0]
+        return int((pages - self.db.execute("PRAGMA freelist_count").fetchone()[0]) * self.page_size)
+
+    def pass_probability(self) -> float:
+        """1 below 80 % of max_bytes; then the share of the last 20 % that is still free, at least 1/1024."""
+        free = (self.max_bytes - self.size()) / (self.max_bytes * (1 - THIN_FROM))
+        return min(1.0, max(MIN_PASS, free))
+
+    def close(self) -> None:
+        self.db.close()
+        self._gate.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of it or nothing. Raises SpoolUnavailable."""
+        with _disk_errors(self.path), self._writer():
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.db
+                self.db.execute("COMMIT")
+            except BaseException:
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _writer(self) -> Iterator[None]:
+        """One writer at a time. A file lock wakes the next process at once, where SQLite's own would poll."""
+        with self._turn:
+            fcntl.flock(self._gate, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._gate, fcntl.LOCK_UN)
+
+    def _reject(self, rejects: Iterator[Reject]) -> None:
+        rows = [
+            (r.at, orjson.dumps(asdict(r) | {"raw": r.raw[:RAW_LIMIT].decode(errors="replace")})) for r in rejects
+        ]
+        self.db.executemany("INSERT INTO rejects (at, body) VALUES (?, ?)", rows)
+
+    def _find(self, event_ids: Sequence[str]) -> dict[str, Decision]:
+        found: list[tuple[str, bytes]] = []
+        for start in range(0, len(event_ids), 500):
+            some = event_ids[start : start + 500]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT event_id, body FROM decisions WHERE event_id IN ({marks})"
+            found += self.db.execute(query, some).fetchall()
+        return {event_id: decision(body) for event_id, body in found}
+
+
+def decision(body: bytes) -> Decision:
+    """A decision from the spool's JSON."""
+    row: dict[str, Any] = orjson.loads(body)
+    for name in ("arms", "pmf", "arm_context"):
+        row[name] = tuple(row[name])
+    return Decision(**row)
+
+
+def token(reward: Reward) -> str:
+    """What makes two rewards of one event the same reward: its id, or else its kind and value.
+
+    Not its time: a caller that retries without an id is stamped anew. Equal rewards that are meant to repeat need ids.
+    """
+    return f"i{reward.reward_id}" if reward.reward_id else f"c{reward.kind}={float(reward.value)!r}"
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.OperationalError, sqlite3.DatabaseError, OSError) as error:
+        raise SpoolUnavailable(f"{path}: {error}; nothing of this call was written") from error
