@@ -113,11 +113,11 @@ class Spool:
         with self._turn, _disk_errors(self.path):
             return self._find(event_ids)
 
-    def read(self, kind: Kind, after: int = 0, limit: int = 10_000) -> list[tuple[int, bytes]]:
-        """(row id, JSON body) in order of arrival, row id > after."""
+    def read(self, kind: Kind, after: int = 0, limit: int = 10_000, *, last: int = 2**62) -> list[tuple[int, bytes]]:
+        """(row id, JSON body) in order of arrival, after < row id <= last, at most `limit`."""
         with self._turn, _disk_errors(self.path):
-            query = f"SELECT id, body FROM {kind} WHERE id > ? ORDER BY id LIMIT ?"
-            return self.db.execute(query, (after, limit)).fetchall()
+            query = f"SELECT id, body FROM {kind} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
+            return self.db.execute(query, (after, last, limit)).fetchall()
 
     def counts(self) -> dict[str, int]:
         """Events ever received: decisions, rewards, rejects (repeats among them), and decisions thinned at the cap."""
