@@ -1,0 +1,75 @@
+"""The raw catalogue: which arms exist, with their features, as a JSON list that people can read and diff.
+
+    [{"arm_id": "reel-7", "features": {"genre": "comedy"}, "valid_from": 0, "valid_to": 0}, …]
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import orjson
+
+from features.schema import Arm, InvalidEvent
+
+MAX_ID_CHARACTERS = 256
+
+
+def dumps(arms: Sequence[Arm]) -> bytes:
+    """Canonical JSON, arms in the order given (a policy's rows follow it). Raises InvalidEvent on a bad arm."""
+    _check(arms)
+    rows = [asdict(arm) for arm in arms]
+    return orjson.dumps(rows, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def loads(data: bytes) -> list[Arm]:
+    """Raises InvalidEvent naming the entry and field."""
+    try:
+        rows = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise InvalidEvent("catalogue", str(error), "a JSON list of arms") from None
+    if not isinstance(rows, list):
+        raise InvalidEvent("catalogue", rows, "a JSON list of arms")
+    arms = [_arm(i, row) for i, row in enumerate(rows)]
+    _check(arms)
+    return arms
+
+
+def read(path: Path) -> list[Arm]:
+    return loads(path.read_bytes())
+
+
+def write(path: Path, arms: Sequence[Arm]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(dumps(arms))
+
+
+def digest(arms: Sequence[Arm]) -> str:
+    """32 hex digits over the canonical bytes: what `Decision.catalogue` and a release's manifest carry."""
+    return hashlib.blake2b(dumps(arms), digest_size=16).hexdigest()
+
+
+def selectable(arms: Sequence[Arm], at: int) -> list[Arm]:
+    """Arms valid at `at` (UTC µs): valid_from ≤ at < valid_to, where 0 is unbounded."""
+    return [arm for arm in arms if arm.valid_from <= at and (arm.valid_to == 0 or at < arm.valid_to)]
+
+
+def _arm(i: int, row: object) -> Arm:
+    if not isinstance(row, dict) or "arm_id" not in row:
+        raise InvalidEvent(f"catalogue[{i}]", row, "an object with arm_id and features")
+    unknown = sorted(row.keys() - {"arm_id", "features", "valid_from", "valid_to"})
+    if unknown:
+        raise InvalidEvent(f"catalogue[{i}].{unknown[0]}", row[unknown[0]], "arm_id, features, valid_from, valid_to")
+    return Arm(**({"features": {}} | row))
+
+
+def _check(arms: Sequence[Arm]) -> None:
+    seen: set[str] = set()
+    for i, arm in enumerate(arms):
+        if not isinstance(arm.arm_id, str) or not 0 < len(arm.arm_id) <= MAX_ID_CHARACTERS:
+            raise InvalidEvent(f"catalogue[{i}].arm_id", arm.arm_id, f"1 to {MAX_ID_CHARACTERS} characters")
+        if arm.arm_id in seen:
+            raise InvalidEvent(f"catalogue[{i}].arm_id", arm.arm_id, "an id used once")
+        if not isinstance(arm.features, dict):
+            raise InvalidEvent(f"catalogue[{i}].features", arm.features, "an object of features")
+        seen.add(arm.arm_id)

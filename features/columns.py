@@ -1,0 +1,259 @@
+"""Columns of one scope (context, arm or arm_context): declared features in, a float32 matrix out. numpy only.
+
+Missing (absent or null) numbers become the training mean, with an indicator column `NAME=<missing>` where the fit saw
+some missing; categories outside the vocabulary light `NAME=<unk>`, missing ones `NAME=<missing>` under the same rule.
+A string is only ever looked up, never parsed or written into a learner's format, so any string is safe.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from itertools import chain
+from math import isfinite, isnan
+from operator import getitem
+from typing import Any, Self
+
+import numpy as np
+
+from features.batch import F32, F64
+from features.schema import InvalidEvent
+from features.spec import Feature
+
+Row = Mapping[str, Any]
+MAX_TEXT = 1024  # characters of one category
+LIMIT = 1e18  # a finite float64 beyond this would be inf in float32, or after one product
+UNKNOWN, MISSING = "<unk>", "<missing>"
+_ORDER = ("numeric", "categorical", "embedding", "timestamp")
+_CYCLES = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
+
+
+def text_of(value: object) -> str | None:
+    """A category as text: strings as they are, whole numbers without a fraction, None and NaN as missing."""
+    if isinstance(value, str) or value is None:
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return None if isnan(value) else str(int(value)) if value.is_integer() else repr(value)
+    return str(value)
+
+
+def seconds_of(value: object) -> float:
+    """UTC seconds since the epoch of an ISO-8601 string or a number of seconds; NaN if missing."""
+    if value is None:
+        return float("nan")
+    if isinstance(value, str):
+        at = datetime.fromisoformat(value)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    return float(value)  # type: ignore[arg-type]
+
+
+class _Vocabulary(dict[str | None, int]):
+    """Category → column; what is not in it is looked up as text, and else is `unknown`."""
+
+    unknown = -1
+
+    def __missing__(self, value: object) -> int:
+        return self.unknown if isinstance(value, str) else self.get(text_of(value), self.unknown)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """One feature as the fit left it. `mean`, `scale` after clip and log; `fill` is what a missing number becomes."""
+
+    name: str
+    type: str
+    log: bool = False
+    clip: tuple[float, float] = (-LIMIT, LIMIT)
+    mean: float = 0.0
+    scale: float = 1.0
+    fill: float = 0.0
+    vocabulary: tuple[str, ...] = ()
+    length: int = 0
+    missing: bool = False
+
+    @classmethod
+    def from_json(cls, state: dict[str, Any]) -> Self:
+        return cls(**(state | {"clip": tuple(state["clip"]), "vocabulary": tuple(state["vocabulary"])}))
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of its columns, in order."""
+        if self.type == "numeric":
+            return [self.name] + [f"{self.name}={MISSING}"] * self.missing
+        if self.type == "categorical":
+            return [f"{self.name}={v}" for v in (*self.vocabulary, UNKNOWN)] + [f"{self.name}={MISSING}"] * self.missing
+        if self.type == "embedding":
+            return [f"{self.name}[{i}]" for i in range(self.length)]
+        return [f"{self.name}:{c}" for c in _CYCLES]
+
+    @property
+    def expected(self) -> str:
+        return {
+            "numeric": "a finite number (or null)", "categorical": f"a string of at most {MAX_TEXT} characters",
+            "embedding": f"a list of {self.length} finite numbers", "timestamp": "ISO 8601, or seconds since 1970",
+        }[self.type]  # fmt: skip
+
+    def accepts(self, value: object) -> bool:
+        """None is missing, and always accepted."""
+        if value is None:
+            return True
+        if self.type == "categorical":
+            return isinstance(value, str | bool | int | float) and len(text_of(value) or "") <= MAX_TEXT
+        if self.type == "embedding":
+            return isinstance(value, list | tuple) and len(value) == self.length and all(map(_is_number, value))
+        if self.type == "timestamp" and isinstance(value, str):
+            return _is_time(value)
+        return _is_number(value) and (self.type == "numeric" or abs(value) < 1e11)  # type: ignore[arg-type]
+
+
+def fit_feature(name: str, feature: Feature, values: Sequence[Any]) -> Fitted:
+    """From the raw values of the training window (None where missing)."""
+    missing = any(v is None for v in values)
+    if feature.type == "numeric":
+        clip = feature.clip or (-LIMIT, LIMIT)
+        base = Fitted(name=name, type="numeric", log=feature.transform == "log", clip=clip, missing=missing)
+        x = _shape(np.array([v for v in values if v is not None], np.float64)[:, None], [base])[:, 0]
+        x = x[~np.isnan(x)]
+        mean, deviation = (float(x.mean()), float(x.std())) if len(x) else (0.0, 1.0)
+        if feature.transform == "none":
+            return Fitted(**(asdict(base) | {"fill": mean}))
+        return Fitted(**(asdict(base) | {"mean": mean, "scale": deviation if deviation > 1e-12 else 1.0}))
+    if feature.type == "categorical":
+        counts = Counter(t for t in map(text_of, values) if t is not None)
+        ranked = sorted((t for t in counts if counts[t] >= feature.min_count), key=lambda t: (-counts[t], t))
+        vocabulary = tuple(ranked[: feature.max_vocabulary])
+        return Fitted(name=name, type="categorical", vocabulary=vocabulary, missing=missing)
+    return Fitted(name=name, type=feature.type, length=feature.length)
+
+
+class Columns:
+    """The fitted features of one scope: `matrix(rows)` (n, d), `names` (d), and `check(row)` at the door."""
+
+    def __init__(self, scope: str, features: Sequence[Fitted]) -> None:
+        self.scope = scope
+        self.features = tuple(sorted(features, key=lambda f: _ORDER.index(f.type)))  # stable: declared order within
+        self.names = tuple(chain.from_iterable(f.columns for f in self.features))
+        ends = np.cumsum([0] + [len(f.columns) for f in self.features])
+        self.span = {f.name: slice(int(a), int(b)) for f, a, b in zip(self.features, ends, ends[1:], strict=False)}
+        self._of = {kind: [f for f in self.features if f.type == kind] for kind in _ORDER}
+        self._numeric_names = [f.name for f in self._of["numeric"]]
+        self._category_names = [f.name for f in self._of["categorical"]]
+        self._known = frozenset(f.name for f in self.features)
+
+    @classmethod
+    def fit(cls, scope: str, declared: Mapping[str, Feature], rows: Sequence[Row]) -> Self:
+        return cls(scope, [fit_feature(name, f, [row.get(name) for row in rows]) for name, f in declared.items()])
+
+    def matrix(self, rows: Sequence[Row]) -> F32:
+        """(n, d) float32, finite. Wrong types raise ValueError or TypeError: `check` names the field first."""
+        numbers = np.array([list(map(r.get, self._numeric_names)) for r in rows], np.float64)
+        tables, names = self._tables, self._category_names
+        codes = np.array([list(map(getitem, tables, map(r.get, names))) for r in rows], np.int64)
+        return self.assemble(numbers, codes, rows)
+
+    def assemble(self, numbers: F64, codes: Any, rows: Sequence[Row]) -> F32:
+        """The one transform, from raw numbers (n, m; NaN = missing) and category columns (n, c; -1 = none lit)."""
+        n, out = len(rows), np.zeros((len(rows), len(self.names)), np.float32)
+        if n and self._of["numeric"]:
+            self._numbers(numbers, out)
+        if n and self._of["categorical"]:
+            flat = codes + np.arange(n)[:, None] * out.shape[1]
+            out.reshape(-1)[flat[codes >= 0]] = 1.0
+        for f in self._of["embedding"]:
+            zero = [0.0] * f.length
+            vectors = np.array([zero if (v := r.get(f.name)) is None else v for r in rows], np.float64)
+            out[:, self.span[f.name]] = np.clip(vectors.reshape(n, f.length), -LIMIT, LIMIT)
+        for f in self._of["timestamp"]:
+            out[:, self.span[f.name]] = _cycles(np.array([seconds_of(r.get(f.name)) for r in rows], np.float64))
+        return out
+
+    def check(self, row: object, where: str) -> None:
+        """Raises InvalidEvent naming the field. Passing costs about as much as one look at each value."""
+        if not isinstance(row, dict):
+            raise InvalidEvent(where, row, "a JSON object of features")
+        if not row.keys() <= self._known:
+            name = min(map(str, row.keys() - self._known))
+            known = ", ".join(sorted(self._known)) or "no features at all"
+            raise InvalidEvent(f"{where}.{name[:80]}", row.get(name), f"a declared feature of app.toml: {known[:400]}")
+        if len(self._known) == len(self._numeric_names) + len(self._category_names) and self._plain(row):
+            return
+        self.check_values(row, where)
+
+    def check_values(self, row: Row, where: str) -> None:
+        """The declared features only; others are not looked at."""
+        for f in self.features:
+            if not f.accepts(row.get(f.name)):
+                raise InvalidEvent(f"{where}.{f.name}", row[f.name], f.expected)
+
+    def _plain(self, row: Row) -> bool:
+        """All present, numbers finite, categories short strings: decided without a Python loop."""
+        numbers, texts = list(map(row.get, self._numeric_names)), list(map(row.get, self._category_names))
+        try:
+            return (
+                {float, int}.issuperset(map(type, numbers))
+                and {str}.issuperset(map(type, texts))
+                and isfinite(sum(numbers))  # type: ignore[arg-type]
+                and sum(map(len, texts)) <= MAX_TEXT  # type: ignore[arg-type]
+            )
+        except OverflowError:
+            return False
+
+    @cached_property
+    def _tables(self) -> list[_Vocabulary]:
+        tables = []
+        for f in self._of["categorical"]:
+            first = self.span[f.name].start
+            table = _Vocabulary({text: first + i for i, text in enumerate(f.vocabulary)})
+            table.unknown = first + len(f.vocabulary)
+            table[None] = table.unknown + 1 if f.missing else -1
+            tables.append(table)
+        return tables
+
+    def _numbers(self, x: F64, out: F32) -> None:
+        fitted = self._of["numeric"]
+        missing = np.isnan(x)
+        x = (_shape(x, fitted) - self._moments[0]) / self._moments[1]
+        x = np.clip(np.where(missing, self._moments[2], x), -LIMIT, LIMIT)
+        out[:, self._value_columns] = x
+        for j, f in enumerate(fitted):
+            if f.missing:
+                out[:, self._value_columns[j] + 1] = missing[:, j]
+
+    @cached_property
+    def _moments(self) -> F64:
+        return np.array([[f.mean, f.scale, f.fill] for f in self._of["numeric"]], np.float64).T
+
+    @cached_property
+    def _value_columns(self) -> Any:
+        return np.array([self.span[f.name].start for f in self._of["numeric"]], np.intp)
+
+
+def _shape(x: F64, fitted: Sequence[Fitted]) -> F64:
+    """Clip, then sign(x)·log(1 + |x|) where declared. x (n, m)."""
+    x = np.clip(x, [f.clip[0] for f in fitted], [f.clip[1] for f in fitted])
+    logged = [j for j, f in enumerate(fitted) if f.log]
+    x[:, logged] = np.sign(x[:, logged]) * np.log1p(np.abs(x[:, logged]))
+    return x
+
+
+def _cycles(seconds: F64) -> F64:
+    """(n,) UTC seconds → (n, 4): hour of the day and day of the week on circles; zeros where missing."""
+    day, week = (2 * np.pi * (seconds % p) / p for p in (86400.0, 604800.0))
+    return np.nan_to_num(np.stack([np.sin(day), np.cos(day), np.sin(week), np.cos(week)], axis=1))
+
+
+def _is_number(value: object) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _is_time(value: str) -> bool:
+    try:
+        return isfinite(seconds_of(value))
+    except (ValueError, OverflowError):
+        return False
