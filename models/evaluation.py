@@ -1,0 +1,181 @@
+"""Judge policies on a log: one pass, every estimator, paired lifts over the champion, and the gate's verdict.
+
+Policies are judged as served: the exploration floor is mixed in, as the selector will. The log's rows may come from
+several policies, releases, stages and fallbacks, each with its own propensity. JSON-able throughout.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from features.batch import F64, Batch, Interactions
+from features.spec import GateSpec
+from models import off_policy
+from models.exploration import with_floor
+from models.gate import Evidence, Verdict, judge
+from models.intervals import Bounds, asymptotic_cs
+from models.off_policy import Moments, Rounds
+from models.policy import Policy
+from models.reward_model import cross_fit, quality
+
+LOGGING = "logging"  # the name under which the log's own policy is reported
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyReport:
+    """One policy's values (reward per decision), their two-sided interval by DR, and, for a candidate, its lift over
+    the champion and the verdict. `role` is champion | candidate | logging."""
+
+    role: str
+    estimates: dict[str, float]
+    bounds: Bounds
+    ess: float
+    max_weight_share: float
+    unsupported: float
+    lift: float | None = None
+    lift_bounds: Bounds | None = None
+    verdict: Verdict | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        v = self.verdict
+        head: dict[str, Any] = {"role": self.role, **self.estimates}
+        head |= {"lower": self.bounds.lower, "upper": self.bounds.upper, "ess": self.ess}
+        head |= {"max_weight_share": self.max_weight_share, "support": 1.0 - self.unsupported}
+        head |= {"verdict": v.decision if v else self.role, "rows_needed": v.rows_needed if v else None}
+        head["conditions"] = v.to_dict()["conditions"] if v else []
+        bounds = self.lift_bounds
+        head["lift"] = {"value": self.lift, "lower": bounds.lower, "upper": bounds.upper} if bounds else None
+        return head
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """`policies` holds every judged policy and the log's own; `promoted` the best promoted candidate, or ""."""
+
+    champion: str
+    rows: int
+    floor: float
+    alpha: float
+    self_test: float
+    reward_model: dict[str, float]
+    policies: dict[str, PolicyReport] = field(default_factory=dict)
+
+    @property
+    def promoted(self) -> str:
+        """Among promoted candidates, the one with the highest lower bound."""
+        good = [n for n, p in self.policies.items() if p.verdict and p.verdict.decision == "promote"]
+        return max(good, key=lambda n: self.policies[n].lift_bounds.lower, default="")  # type: ignore[union-attr]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON: infinities become None."""
+        body = {k: getattr(self, k) for k in ("champion", "rows", "floor", "alpha", "self_test", "reward_model")}
+        policies = {name: report.to_dict() for name, report in self.policies.items()}
+        return dict(_finite({**body, "promoted": self.promoted, "policies": policies}))
+
+
+def evaluate(
+    policies: Mapping[str, Policy], log: Interactions, *, champion: str, floor: float, gate: GateSpec, seed: int = 0,
+    guardrails: Mapping[str, F64] | None = None, quality_passed: bool = True, alpha: float | None = None,
+) -> Evaluation:  # fmt: skip
+    """Judge each of `policies` against `policies[champion]` on `log`, which none of them may have learnt from.
+
+    guardrails: per-round values (n,), higher is better. alpha: this look's part of the error, gate.alpha unless given;
+    it is shared evenly by the candidates, so the best of many is not promoted for being one of many."""
+    if champion not in policies:
+        raise ValueError(f"champion: found {champion!r}, expected one of {', '.join(sorted(policies))}")
+    if len(log) < 2:
+        raise ValueError(f"log: found {len(log)} matured rows, expected at least 2; wait for rewards, then try again")
+    predicted = cross_fit(log, seed=seed)
+    pmfs = {name: as_served(policy, log.batch, floor) for name, policy in policies.items()}
+    rounds = {name: rounds_of(log, pmf, predicted) for name, pmf in (pmfs | {LOGGING: log.pmf}).items()}
+    spent = (gate.alpha if alpha is None else alpha) / max(1, len(policies) - 1)
+    test = self_test(log)
+    reports = {}
+    for name, seen in rounds.items():
+        role = "champion" if name == champion else LOGGING if name == LOGGING else "candidate"
+        report = _report(role, seen, _unsupported(log, pmfs.get(name, log.pmf)), gate.alpha)
+        if role == "candidate":
+            evidence = _evidence(
+                report, seen, rounds[champion], guardrails=guardrails or {}, test=test, quality_passed=quality_passed
+            )
+            verdict, bounds = judge(evidence, gate, alpha=spent), asymptotic_cs(evidence.lift, alpha=spent)
+            report = replace(report, lift=evidence.lift.mean, lift_bounds=bounds, verdict=verdict)
+        reports[name] = report
+    return Evaluation(
+        champion=champion, rows=len(log), floor=floor, alpha=spent, self_test=test,
+        reward_model=quality(log, predicted), policies=reports,
+    )  # fmt: skip
+
+
+def as_served(policy: Policy, batch: Batch, floor: float, *, rows: int = 4096) -> F64:
+    """(n, K): the policy's pmf with the floor mixed in, as the selector draws from it."""
+    blocks = (batch[start : start + rows] for start in range(0, len(batch), rows))
+    return np.concatenate([with_floor(policy.pmf(block), block.mask, floor) for block in blocks])
+
+
+def rounds_of(log: Interactions, pmf: F64, predicted: F64) -> Rounds:
+    """The log as the policy with this pmf (n, K) sees it; `predicted` (n, K) is q̂."""
+    if pmf.shape != log.pmf.shape:
+        raise ValueError(f"pmf: found shape {pmf.shape}, expected that of the log's arms, {log.pmf.shape}")
+    row = np.arange(len(log))
+    return Rounds(
+        reward=log.reward, propensity=log.propensity, target=pmf[row, log.chosen],
+        predicted=predicted[row, log.chosen], direct=np.einsum("nk,nk->n", pmf, predicted), thinning=log.weight,
+    )  # fmt: skip
+
+
+def self_test(log: Interactions) -> float:
+    """p-value that the logged propensities are those of the draws: the mean of 1 / (K p) is 1 (STATISTICS.md §1)."""
+    ratio = 1.0 / (log.batch.mask.sum(axis=1) * log.propensity)
+    moments = Moments.of(off_policy.unthinned(ratio, log.weight))
+    if moments.variance <= 1e-18:
+        return 1.0 if abs(moments.mean - 1.0) < 1e-6 else 0.0
+    return float(2 * norm.sf(abs(moments.mean - 1.0) / moments.standard_error))
+
+
+def _report(role: str, rounds: Rounds, unsupported: float, alpha: float) -> PolicyReport:
+    values = {k: off_policy.unthinned(f(rounds), rounds.thinning) for k, f in off_policy.ESTIMATORS.items()}
+    weight = rounds.weight * rounds.thinning
+    return PolicyReport(
+        role=role, estimates={k: float(v.mean()) for k, v in values.items()},
+        bounds=asymptotic_cs(Moments.of(values["dr"]), alpha=alpha / 2),
+        ess=off_policy.effective_sample_size(weight), max_weight_share=off_policy.largest_share(weight),
+        unsupported=unsupported,
+    )  # fmt: skip
+
+
+def _evidence(
+    report: PolicyReport, candidate: Rounds, champion: Rounds, *, guardrails: Mapping[str, F64], test: float,
+    quality_passed: bool,
+) -> Evidence:  # fmt: skip
+    return Evidence(
+        lift=_paired(candidate, champion, off_policy.dr), second=_paired(candidate, champion, off_policy.snips),
+        rows=len(candidate), ess=report.ess, largest_share=report.max_weight_share, self_test=test,
+        unsupported=report.unsupported, quality_passed=quality_passed,
+        guardrails={
+            name: _paired(replace(candidate, reward=values), replace(champion, reward=values), off_policy.snips)
+            for name, values in guardrails.items()
+        },
+    )  # fmt: skip
+
+
+def _paired(candidate: Rounds, champion: Rounds, estimator: off_policy.Estimator) -> Moments:
+    """Moments of the lift, row by row on the same rows: what both policies share cancels."""
+    return Moments.of(off_policy.unthinned(estimator(candidate) - estimator(champion), candidate.thinning))
+
+
+def _unsupported(log: Interactions, pmf: F64) -> float:
+    """Mean mass on arms the log could not have drawn: there, no weight can correct for what was never seen."""
+    return float(np.where(log.batch.mask & (log.pmf <= 0.0), pmf, 0.0).sum(axis=1).mean())
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return value if not isinstance(value, float) or isfinite(value) else None
