@@ -1,0 +1,95 @@
+"""`croupier rollout …`, `croupier release …`: see and move what is exposed."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from features.workspace import Workspace
+from serving import publish
+from serving import rollout as rules
+from serving.promotion import triton_address
+from serving.rollout import RolloutState
+
+rollout = typer.Typer(no_args_is_help=True, help="Where the candidate stands, and moving it by hand.")
+release = typer.Typer(no_args_is_help=True, help="The releases there are, and whether they are whole.")
+App = Annotated[str, typer.Option(help="which bandit: a folder under var")]
+Reason = Annotated[str, typer.Option(help="kept in the history")]
+console = Console()
+
+
+@rollout.command()
+def status(app: App = "default") -> None:
+    """The stage, the share of units, and since when."""
+    state = rules.read_state(Workspace.open(app).store)
+    console.print("no release yet" if state is None else describe(state))
+
+
+@rollout.command()
+def advance(app: App = "default", reason: Reason = "by hand") -> None:
+    """Expose the candidate to the next stage's share; from the last stage on, make it the champion."""
+    w = Workspace.open(app)
+    state = rules.change(w.store, lambda s: rules.advance(s, reason, now=publish.now_us(), by="operator"))
+    rules.mirror(state, w.home)
+    console.print(describe(state))
+    if state.share == 1.0:
+        done = publish.promote(w.store, w.home, triton=triton_address(w), by="operator")
+        console.print(f"release {done.number}: the candidate of release {state.release} is the champion")
+
+
+@rollout.command()
+def abort(app: App = "default", reason: Reason = "by hand") -> None:
+    """Back to the champion, at once and for good."""
+    w = Workspace.open(app)
+    state = rules.change(w.store, lambda s: rules.abort(s, reason, now=publish.now_us(), by="operator"), insist=True)
+    rules.mirror(state, w.home)
+    console.print(describe(state))
+
+
+@rollout.command()
+def history(app: App = "default") -> None:
+    """Every change of the present rollout, with its reason."""
+    state = rules.read_state(Workspace.open(app).store)
+    table = Table("at (UTC)", "stage", "share", "by", "reason")
+    for entry in state.history if state else ():
+        table.add_row(_time(entry["at"]), entry["stage"], f"{entry['share']:.0%}", entry["by"], entry["reason"])
+    console.print(table)
+
+
+@rollout.command()
+def rollback(to: Annotated[int, typer.Argument(help="number of an earlier release")], app: App = "default") -> None:
+    """Serve the champion of an earlier release again, as a new release."""
+    w = Workspace.open(app)
+    done = publish.roll_back(w.store, w.home, to, triton=triton_address(w))
+    console.print(f"release {done.number} serves the champion of release {to} ({done.seconds:.1f} s)")
+
+
+@release.command("list")
+def list_releases(app: App = "default") -> None:
+    """Every release in the store, oldest first."""
+    table = Table("release", "status", "champion", "candidate", "digest")
+    for row in publish.listed(Workspace.open(app).store):
+        policies = row["policies"]
+        table.add_row(
+            str(row["number"]), row["status"], policies["champion"], policies.get("candidate", ""), row["digest"][:12]
+        )
+    console.print(table)
+
+
+@release.command()
+def verify(number: int, app: App = "default") -> None:
+    """Fetch a release and check every byte of it."""
+    w = Workspace.open(app)
+    manifest = publish.verify(w.store, w.home, number)
+    console.print(f"release {number}: {len(manifest['files'])} files, as their manifest says ({manifest['digest']})")
+
+
+def describe(state: RolloutState) -> str:
+    held = f", held: {state.held}" if state.held else ""
+    return f"release {state.release}: {state.stage}, {state.share:.0%} of units, since {_time(state.since)}{held}"
+
+
+def _time(at: int) -> str:
+    return f"{datetime.fromtimestamp(at / 1e6, UTC):%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,257 @@
+"""Publish a release: number it, keep it, try it, serve it. Each step is whole or did not happen.
+
+    releases/000007/claim            create-once: the number is taken
+    releases/000007/…                every file; manifest.json last, so a release exists iff its manifest does
+    releases/000007/refused.json     why it never took traffic, if it did not
+    releases/current                 {"number", "digest"}, changed by compare-and-swap
+
+A bad release is refused and named, and the old one goes on serving.
+"""
+
+import os
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from features.storage import AlreadyExists, Conflict, Store
+from serving import release, rollout, trial
+from serving.release import LoadedRelease, ReleaseRefused
+
+CURRENT = "releases/current"
+KEPT_VERSIONS = 2  # in Triton's repository: the one that serves, and the one before it
+Build = Callable[[Path, int], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """`served` is False where no Triton was there to load it: it will at its next start."""
+
+    number: int
+    digest: str
+    served: bool
+    seconds: float
+
+
+def publish(
+    store: Store, home: Path, build: Build, *, triton: str | None, stages: tuple[float, ...] = (0.05, 0.2, 0.5, 1.0),
+    shadow: bool = False, by: str = "publish",
+) -> Published:  # fmt: skip
+    """Build the next release with `build(folder, number)`, and bring it into service at its first stage.
+
+    `triton` is host:port of gRPC (None: install only). Raises ReleaseRefused when the release is not what its
+    manifest says or does not answer as it was computed offline; the old one then goes on, and the refusal is kept.
+    """
+    began = time.monotonic()
+    number = claim(store)
+    with _scratch(home) as scratch:
+        folder = scratch / str(number)
+        build(folder, number)
+        manifest = upload(store, folder)
+    try:
+        deploy(store, home, number, triton=triton)
+    except Exception as error:
+        store.put(f"{_prefix(number)}/refused.json", orjson.dumps({"at": now_us(), "error": str(error)}))
+        raise
+    point(store, number, manifest["digest"])
+    state = rollout.start(
+        number, now=now_us(), stages=stages, shadow=shadow, has_candidate="candidate" in manifest["policies"], by=by
+    )
+    rollout.mirror(rollout.begin(store, state), home)
+    return Published(
+        number=number, digest=manifest["digest"], served=triton is not None, seconds=time.monotonic() - began
+    )
+
+
+# ── in the store ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def claim(store: Store) -> int:
+    """The next number, ours alone: of two publishers one gets it, the other the one after."""
+    taken = [int(key.split("/")[1]) for key in store.list("releases/") if key.endswith("/claim")]
+    number = max(taken, default=0) + 1
+    while True:
+        try:
+            store.create(f"{_prefix(number)}/claim", orjson.dumps({"at": now_us(), "host": socket.gethostname()}))
+        except AlreadyExists:
+            number += 1
+        else:
+            return number
+
+
+def upload(store: Store, folder: Path) -> dict[str, Any]:
+    """Verify, then copy every file, the manifest last. Raises ReleaseRefused before anything is copied."""
+    manifest = release.verify(folder)
+    prefix = _prefix(manifest["number"])
+    for file in manifest["files"]:
+        store.put(f"{prefix}/{file}", (folder / file).read_bytes())
+    store.create(f"{prefix}/{release.MANIFEST}", (folder / release.MANIFEST).read_bytes())
+    return manifest
+
+
+def download(store: Store, number: int, folder: Path) -> dict[str, Any]:
+    """Fetch what the manifest lists into a new `folder`, and verify it. KeyError when there is no such release."""
+    prefix = _prefix(number)
+    try:
+        raw = store.get(f"{prefix}/{release.MANIFEST}")
+    except KeyError:
+        raise KeyError(f"no release {number} in {store.url}; `croupier release list` shows those there are") from None
+    folder.mkdir(parents=True)
+    (folder / release.MANIFEST).write_bytes(raw)
+    for file in release.read_manifest(folder)["files"]:
+        path = folder / file
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise ReleaseRefused(folder, file, "a path outside the release", "a path within it")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.write_bytes(store.get(f"{prefix}/{file}"))
+        except KeyError:
+            raise ReleaseRefused(folder, file, f"nothing in {store.url}", "the file") from None
+    return release.verify(folder)
+
+
+def verify(store: Store, home: Path, number: int) -> dict[str, Any]:
+    """The manifest of a release in the store, after checking every byte of it. Raises KeyError, ReleaseRefused."""
+    with _scratch(home) as scratch:
+        return download(store, number, scratch / str(number))
+
+
+def listed(store: Store) -> list[dict[str, Any]]:
+    """Every whole release, oldest first: number, policies, when, and whether it is current or was refused."""
+    keys = set(store.list("releases/"))
+    now_serving = current(store)
+    numbers = sorted(int(key.split("/")[1]) for key in keys if key.endswith(f"/{release.MANIFEST}"))
+    rows = []
+    for number in numbers:
+        manifest = orjson.loads(store.get(f"{_prefix(number)}/{release.MANIFEST}"))
+        refused = f"{_prefix(number)}/refused.json" in keys
+        status = "current" if number == now_serving else "refused" if refused else "past"
+        rows.append({"number": number, "status": status, "policies": manifest["policies"],
+                     "digest": manifest["digest"], "meta": manifest["meta"]})  # fmt: skip
+    return rows
+
+
+def current(store: Store) -> int | None:
+    """The number that every host should serve, or None before the first."""
+    try:
+        return int(orjson.loads(store.get(CURRENT))["number"])
+    except KeyError:
+        return None
+
+
+def point(store: Store, number: int, digest: str) -> int:
+    """Make `number` current unless a later one is; returns what is current afterwards."""
+    body = orjson.dumps({"number": number, "digest": digest})
+    while True:
+        raw, version = store.read(CURRENT)
+        if raw and (there := int(orjson.loads(raw)["number"])) >= number:
+            return there
+        try:
+            store.swap(CURRENT, body, version)
+        except Conflict:
+            continue
+        return number
+
+
+# ── on this host ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def deploy(store: Store, home: Path, number: int, *, triton: str | None) -> None:
+    """Fetch, verify, try, install and load release `number` here. On failure what served before still serves."""
+    with _scratch(home) as scratch:
+        folder = scratch / str(number)
+        download(store, number, folder)
+        if triton is not None:
+            trial.run(folder, home / "triton", triton, release.load(folder))
+        target = install(folder, home)
+    if triton is not None:
+        try:
+            trial.load_model(triton, trial.MODEL)
+            trial.wait_for_release(triton, number)
+        except Exception:
+            shutil.rmtree(target)
+            raise
+    retire(home)
+
+
+def install(folder: Path, home: Path) -> Path:
+    """Put a verified folder into Triton's repository as a version of `select_arm`, by one rename."""
+    return trial.install(folder, home / "triton", trial.MODEL)
+
+
+def retire(home: Path) -> list[int]:
+    """Remove all but the newest versions from Triton's repository, and drafts of killed installs."""
+    model = home / "triton" / trial.MODEL
+    versions = sorted(int(path.name) for path in model.iterdir() if path.name.isdigit())
+    old = versions[:-KEPT_VERSIONS]
+    for number in old:
+        shutil.rmtree(model / str(number))
+    return old
+
+
+def promote(store: Store, home: Path, *, triton: str | None, by: str = "rollout") -> Published:
+    """The candidate of the current release becomes the champion of the next, which has no candidate."""
+    return _republish(store, home, _current_or_raise(store), "candidate", triton=triton, by=by)
+
+
+def roll_back(store: Store, home: Path, number: int, *, triton: str | None, by: str = "operator") -> Published:
+    """Serve the champion of an earlier release again, as a new release: the log never shows one number twice."""
+    return _republish(store, home, number, "champion", triton=triton, by=by)
+
+
+def _republish(store: Store, home: Path, number: int, role: str, *, triton: str | None, by: str) -> Published:
+    with _scratch(home) as scratch:
+        folder = scratch / str(number)
+        download(store, number, folder)
+        old = release.load(folder)
+
+        def build(target: Path, new: int) -> object:
+            return _again(old, role, target, new, by)
+
+        return publish(store, home, build, triton=triton, by=by)
+
+
+def _again(old: LoadedRelease, role: str, folder: Path, number: int, by: str) -> dict[str, Any]:
+    champion = old.candidate if role == "candidate" else old.champion
+    if champion is None:
+        raise ValueError(f"release {old.number} has no candidate to promote")
+    golden = [asdict(g) for g in old.golden if g.role == role]
+    meta = old.manifest["meta"] | {"from_release": old.number, "from_role": role, "by": by}
+    return release.write_release(
+        folder, number=number, champion=champion, candidate=None, encoder=old.encoder, arms=old.arms,
+        floor=old.floor, meta=meta, golden=golden,
+    )  # fmt: skip
+
+
+def _current_or_raise(store: Store) -> int:
+    number = current(store)
+    if number is None:
+        raise KeyError(f"no release in {store.url} yet: publish one first")
+    return number
+
+
+@contextmanager
+def _scratch(home: Path) -> Iterator[Path]:
+    """A folder of our own on the same file system as Triton's repository, so that a rename suffices."""
+    folder = home / "publish" / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def now_us() -> int:
+    """UTC microseconds."""
+    return time.time_ns() // 1000
+
+
+def _prefix(number: int) -> str:
+    return f"releases/{number:06d}"

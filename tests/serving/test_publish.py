@@ -1,0 +1,174 @@
+"""Publishing: numbers taken once, whole or absent, the pointer never back, the repository never more than two."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import orjson
+import pytest
+
+from features.encoder import Encoder
+from features.schema import Arm
+from features.spec import AppSpec
+from features.storage import open_store
+from models.simple import FixedArm, Uniform
+from serving import publish, release, rollout, trial
+from serving.release import ReleaseRefused
+from serving.triton import repository
+
+SPEC = AppSpec.model_validate({"context": {"age": {"type": "numeric"}}, "arm": {"price": {"type": "numeric"}}})
+ARMS = [Arm(arm_id=f"a{i}", features={"price": float(i)}) for i in range(4)]
+GOLDEN = [{"context": {"age": float(i)}, "arms": ["a0", "a1", "a2"][: 1 + i % 3]} for i in range(5)]
+
+
+def build(champion=None, candidate=None, **kwargs):
+    def written(folder, number):
+        release.write_release(
+            folder, number=number, champion=champion or Uniform(), candidate=candidate,
+            encoder=Encoder.empty(SPEC, ARMS), arms=ARMS, floor=0.1, golden=GOLDEN, meta={}, **kwargs,
+        )  # fmt: skip
+    return written
+
+
+@pytest.fixture
+def store(tmp_path):
+    return open_store(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path / "home"
+
+
+def test_publish_numbers_keeps_installs_and_begins_the_rollout(store, home):
+    first = publish.publish(store, home, build(), triton=None)
+    second = publish.publish(store, home, build(candidate=FixedArm(arm="a1")), triton=None)
+    assert (first.number, second.number, second.served) == (1, 2, False)
+    assert publish.current(store) == 2
+    assert [(r["number"], r["status"]) for r in publish.listed(store)] == [(1, "past"), (2, "current")]
+    assert publish.verify(store, home, 2)["digest"] == second.digest
+    assert release.load(home / "triton" / "select_arm" / "2").candidate.arm == "a1"
+    state = rollout.read_state(store)
+    assert (state.release, state.stage) == (2, "5%")
+    assert rollout.RolloutReader(home / "rollout.json").view(2).share == 0.05
+    assert list((home / "publish").iterdir()) == []
+
+
+def test_the_repository_keeps_two_versions_and_no_drafts(store, home):
+    for _ in range(4):
+        publish.publish(store, home, build(), triton=None)
+    assert repository.versions(home / "triton", "select_arm") == [3, 4]
+    names = {p.name for p in (home / "triton" / "select_arm").iterdir()}
+    assert names == {"3", "4", "config.pbtxt"}
+    assert (home / "triton" / "select_arm" / "4" / "__pycache__").is_dir(), "compiled before Triton looks"
+
+
+def test_a_release_that_is_not_its_manifest_is_refused_and_the_old_one_stays(store, home):
+    publish.publish(store, home, build(), triton=None)
+
+    def tampered(folder, number):
+        build()(folder, number)
+        (folder / "champion" / "policy.json").write_text("{}")
+
+    with pytest.raises(ReleaseRefused, match=r"champion/policy\.json"):
+        publish.publish(store, home, tampered, triton=None)
+    assert publish.current(store) == 1
+    assert [r["number"] for r in publish.listed(store)] == [1]
+    assert publish.publish(store, home, build(), triton=None).number == 3, "a claimed number is not given again"
+
+
+def test_a_release_spoilt_in_the_store_is_refused_by_every_host(store, home, tmp_path):
+    publish.publish(store, home, build(), triton=None)
+    store.put("releases/000001/golden.json", b"[]")
+    with pytest.raises(ReleaseRefused, match=r"golden\.json"):
+        publish.deploy(store, tmp_path / "another", 1, triton=None)
+    assert not (tmp_path / "another" / "triton").exists()
+    store.delete("releases/000001/golden.json")
+    with pytest.raises(ReleaseRefused, match=r"golden\.json: found nothing"):
+        publish.verify(store, home, 1)
+    with pytest.raises(KeyError, match="no release 9"):
+        publish.verify(store, home, 9)
+
+
+def test_a_half_uploaded_release_does_not_exist(store, home, tmp_path, monkeypatch):
+    publish.publish(store, home, build(), triton=None)
+    put = store.put
+
+    def full(key, data):
+        if key.endswith("golden.json"):
+            raise OSError("disk full")
+        put(key, data)
+
+    monkeypatch.setattr(store, "put", full)
+    with pytest.raises(OSError, match="disk full"):
+        publish.publish(store, home, build(), triton=None)
+    assert [r["number"] for r in publish.listed(store)] == [1]
+    assert publish.current(store) == 1
+
+
+def test_two_publishers_never_get_one_number(store):
+    with ThreadPoolExecutor(8) as pool:
+        numbers = list(pool.map(lambda _: publish.claim(store), range(64)))
+    assert sorted(numbers) == list(range(1, 65))
+
+
+def test_the_pointer_never_goes_back(store):
+    barrier = threading.Barrier(8)
+
+    def point(number):
+        barrier.wait()
+        return publish.point(store, number, f"digest-{number}")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(point, range(1, 9)))
+    assert publish.current(store) == 8
+    assert publish.point(store, 3, "late") == 8
+    assert orjson.loads(store.get("releases/current")) == {"number": 8, "digest": "digest-8"}
+
+
+def test_promote_makes_the_candidate_champion_and_roll_back_brings_the_old_one(store, home):
+    publish.publish(store, home, build(candidate=FixedArm(arm="a1")), triton=None)
+    assert publish.promote(store, home, triton=None).number == 2
+    promoted = release.load(home / "triton" / "select_arm" / "2")
+    assert (promoted.champion.arm, promoted.candidate) == ("a1", None)
+    assert promoted.manifest["meta"]["from_release"] == 1
+    np.testing.assert_allclose(promoted.golden[2].pmf, [0.1 / 3, 0.9 + 0.1 / 3, 0.1 / 3])
+    back = publish.roll_back(store, home, 1, triton=None)
+    assert release.load(home / "triton" / "select_arm" / str(back.number)).champion.name == "uniform"
+    assert rollout.read_state(store).share == 0.0
+    with pytest.raises(ValueError, match="no candidate to promote"):
+        publish.promote(store, home, triton=None)
+
+
+@pytest.mark.slow
+def test_a_real_triton_serves_the_good_release_and_never_the_bad_one(store, home):
+    from serving.triton.server import Ports, TritonServer
+
+    publish.publish(store, home, build(candidate=FixedArm(arm="a1")), triton=None)
+    with TritonServer(home, ports=Ports.free()) as server:
+        good = publish.publish(store, home, build(candidate=FixedArm(arm="a2")), triton=server.grpc)
+        assert served(server.grpc) == (good.number, pytest.approx([1 / 3] * 3))
+
+        def other_floor(folder, number):
+            """Its golden decisions were computed with another floor than the one it serves with."""
+            build(champion=FixedArm(arm="a0"))(folder, number)
+            manifest = release.read_manifest(folder)
+            body = {k: v for k, v in manifest.items() if k != "digest"} | {"floor": 0.5}
+            (folder / "manifest.json").write_bytes(release._dump(release._sealed(body)))
+
+        with pytest.raises(ReleaseRefused, match="golden decision"):
+            publish.publish(store, home, other_floor, triton=server.grpc)
+        assert served(server.grpc)[0] == good.number
+        assert publish.listed(store)[-1]["status"] == "refused"
+        assert not (home / "triton" / trial.TRIAL).exists()
+        last = publish.publish(store, home, build(), triton=server.grpc)
+        assert served(server.grpc)[0] == last.number
+
+
+def served(url):
+    import tritonclient.grpc as triton_grpc
+
+    golden = release.Golden(context={"age": 1.0}, arms=("a0", "a1", "a2"), arm_context=(), role="", pmf=())
+    with triton_grpc.InferenceServerClient(url) as client:
+        answer = trial.ask(client, "select_arm", "ann", golden, "")
+    return int(answer.as_numpy("release").item()), answer.as_numpy("pmf")[0].tolist()
