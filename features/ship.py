@@ -9,7 +9,7 @@ import io
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
@@ -40,6 +40,9 @@ class ShipReport:
     rewards: int = 0
     rejects: int = 0
     objects: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 def ship(spool: Spool, store: Store, *, host: str) -> ShipReport:

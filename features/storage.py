@@ -85,10 +85,7 @@ class FolderStore:
         self._write(key, data, os.replace)
 
     def create(self, key: str, data: bytes) -> None:
-        try:
-            self._write(key, data, os.link)
-        except FileExistsError:
-            raise AlreadyExists(key) from None
+        self._write(key, data, _link)
 
     def read(self, key: str) -> tuple[bytes, str | None]:
         try:
@@ -146,6 +143,13 @@ def _unless_missing(error: OSError) -> None:
         raise error  # a folder that cannot be read is an outage, not an empty folder
 
 
+def _link(temporary: str, target: Path) -> None:
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise AlreadyExists(target.name) from None
+
+
 def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -158,8 +162,6 @@ def _sync_folder(folder: Path) -> None:
 def _disk_errors(key: str = "") -> Iterator[None]:
     try:
         yield
-    except FileExistsError:
-        raise
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         if key:
             raise KeyError(key) from None

@@ -1,0 +1,53 @@
+"""What became of every event. An account adds over hours and hosts, and it balances or it is an error."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+
+class Unbalanced(ValueError):
+    """Events went missing or were counted twice: stop, and look at the counts in the message."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """Counts of events.
+
+    decisions_in = interactions + immature (window still open) + decision_duplicates + decisions_malformed
+    rewards_in = on_time + late (after the window; kept) + orphan (no such decision) + malformed + duplicate
+    A matched reward is counted in the hour of its decision, any other event in the hour of its own time.
+    """
+
+    decisions_in: int = 0
+    interactions: int = 0
+    immature: int = 0
+    decision_duplicates: int = 0
+    decisions_malformed: int = 0
+    rewards_in: int = 0
+    on_time: int = 0
+    late: int = 0
+    orphan: int = 0
+    malformed: int = 0
+    duplicate: int = 0
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+    @property
+    def balanced(self) -> bool:
+        decisions = self.interactions + self.immature + self.decision_duplicates + self.decisions_malformed
+        rewards = self.on_time + self.late + self.orphan + self.malformed + self.duplicate
+        return (self.decisions_in, self.rewards_in) == (decisions, rewards)
+
+    def checked(self) -> Self:
+        """Itself. Raises Unbalanced."""
+        if not self.balanced:
+            raise Unbalanced(f"account: events in and events accounted for differ: {self.to_dict()}")
+        return self
+
+    def to_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, counts: Mapping[str, Any]) -> Self:
+        return cls(**{f.name: int(counts[f.name]) for f in fields(cls)})

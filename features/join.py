@@ -1,0 +1,206 @@
+"""Decisions ⟕ rewards → interactions, one partition an hour, and an account of every event.
+
+A reward belongs to the decision with its event id, if it came at most an hour before (clocks differ) and at most
+LOOKBACK after it; otherwise it is an orphan. It counts when it came within the reward window; later ones are late:
+kept beside the partition, and counted. Repeats (same reward id, or, without one, same kind and value) count once, the
+earliest. A decision matures when its window has passed at `now`; until then it waits.
+
+Polars does the join, in chunks of whole hours: it was the faster of the two measured (2M × 0.4M: Polars 1.7 s, DuckDB
+2.1 s), and the chunk bounds memory. What is written is a pure function of the log, the spec and `now`.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from features import versions
+from features.account import Account
+from features.partitions import HOUR, hour_start, log_objects, to_us
+from features.reward import ORDER, to_number
+from features.schema import INTERACTIONS
+from features.spec import RewardSpec
+from features.spool import KINDS
+from features.storage import Store
+from features.versions import read_interactions
+
+__all__ = ["Account", "join_interval", "read_interactions"]
+
+LOOKBACK = timedelta(days=30)
+ROWS = 500_000  # decisions joined at a time
+REPEAT_HOURS = 2  # a repeated event id (a retry that reached another host) is looked for this far back
+
+_EVENT = pl.Schema({"event_id": pl.String, "at": pl.Int64})
+_REWARD = pl.Schema(
+    {"event_id": pl.String, "at": pl.Int64, "kind": pl.String, "value": pl.Float64, "reward_id": pl.String}
+)
+_REJECT = pl.Schema({"kind": pl.String, "reason": pl.String, "at": pl.Int64})
+_REACH = LOOKBACK // timedelta(hours=1)  # hours
+
+
+@dataclass(frozen=True)
+class _Log:
+    """The log's objects by hour, fetched when they are read."""
+
+    store: Store
+    folder: Path
+    objects: dict[str, dict[str, list[str]]]
+
+    def paths(self, kind: str, hours: Iterable[str]) -> list[Path]:
+        return self.store.fetch([key for hour in hours for key in self.objects[kind].get(hour, ())], self.folder)
+
+    def read(self, kind: str, hours: Iterable[str], schema: pl.Schema) -> pl.DataFrame:
+        paths = self.paths(kind, hours)
+        return pl.read_parquet(paths, columns=schema.names()) if paths else pl.DataFrame(schema=schema)
+
+    def hours(self, kind: str, first: int, last: int) -> list[str]:
+        """Those whose start (UTC µs) is within [first, last]."""
+        return [hour for hour in self.objects[kind] if first <= hour_start(hour) <= last]
+
+
+def join_interval(store: Store, spec: RewardSpec, *, start: datetime, end: datetime, now: datetime) -> Account:
+    """Joins every hour that [start, end) touches and writes those that changed. Returns the sum of their accounts.
+
+    Raises StoreUnavailable (call again) and Unbalanced."""
+    total = Account()
+    with tempfile.TemporaryDirectory(prefix="croupier-") as folder:
+        log = _Log(store, Path(folder), {kind: log_objects(store, kind) for kind in KINDS})
+        for chunk in _chunks(log, versions.overlapping(set().union(*log.objects.values()), start=start, end=end)):
+            for hour, data, late, account in _join(log, chunk, spec, now=to_us(now)):
+                versions.commit(store, hour, data, late, account.checked(), joined_at=to_us(now))
+                total += account
+    return total
+
+
+def _chunks(log: _Log, hours: list[str]) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    rows = 0
+    for hour in hours:
+        size = sum(pq.read_metadata(path).num_rows for path in log.paths("decisions", [hour]))
+        if chunk and rows + size > ROWS:
+            yield chunk
+            chunk, rows = [], 0
+        chunk.append(hour)
+        rows += size
+    if chunk:
+        yield chunk
+
+
+def _join(
+    log: _Log, hours: list[str], spec: RewardSpec, *, now: int
+) -> Iterator[tuple[str, pl.DataFrame, pl.DataFrame, Account]]:
+    """(hour, interactions, late rewards, account) of each hour of a chunk."""
+    window = round(spec.window_seconds * 1e6)
+    logged = _decisions(log, hours)
+    decisions = logged.filter(~pl.col("repeated"))
+    matched = _matched(log, hours, decisions, window)
+    orphans = _orphans(log, hours, decisions)
+    numbers = to_number(matched.filter(pl.col("fate") == "on_time"), spec)
+    joined = _interactions(decisions, numbers, spec, window, now)
+    groups = {
+        "logged": _by_hour(logged.select("at", "repeated")), "joined": _by_hour(joined),
+        "matched": _by_hour(matched, "decided_at"), "orphans": _by_hour(orphans),
+        "rejects": _by_hour(log.read("rejects", hours, _REJECT)),
+    }  # fmt: skip
+    for hour in hours:
+        of = {name: frames.get((hour_start(hour) // HOUR,)) for name, frames in groups.items()}
+        data = of["joined"] if of["joined"] is not None else versions.empty()
+        late = _late(of["matched"])
+        yield hour, data, late, _account(of, len(data))
+
+
+def _by_hour(frame: pl.DataFrame, at: str = "at") -> dict[tuple[object, ...], pl.DataFrame]:
+    return frame.with_columns(hour=pl.col(at) // HOUR).partition_by("hour", as_dict=True, include_key=False)
+
+
+def _decisions(log: _Log, hours: list[str]) -> pl.DataFrame:
+    """Logged decisions of these hours; `repeated` marks all but the earliest of an event id."""
+    schema = versions.empty().drop("reward", "reward_count", "reward_at").schema
+    frame = log.read("decisions", hours, schema).sort("at", "event_id", maintain_order=True).with_row_index()
+    first = hour_start(hours[0])
+    earlier = log.read("decisions", log.hours("decisions", first - REPEAT_HOURS * HOUR, first - HOUR), _EVENT)
+    both = pl.concat([earlier.sort("at").with_columns(index=None), frame.select("event_id", "at", "index")],
+                     how="vertical_relaxed").filter(pl.col("event_id").is_duplicated())  # fmt: skip
+    apart = pl.col("at") // HOUR - (pl.col("at") // HOUR).shift(1).over("event_id")
+    repeats = both.filter(apart <= REPEAT_HOURS)["index"].drop_nulls()
+    return frame.with_columns(repeated=pl.col("index").is_in(repeats.implode())).drop("index")
+
+
+def _matched(log: _Log, hours: list[str], decisions: pl.DataFrame, window: int) -> pl.DataFrame:
+    """Rewards of these decisions, in ORDER, with `decided_at` and `fate`: on_time | late | duplicate."""
+    near = log.hours("rewards", hour_start(hours[0]) - HOUR, hour_start(hours[-1]) + _REACH * HOUR)
+    rewards = log.read("rewards", near, _REWARD)
+    mine = rewards.join(decisions.select("event_id", decided_at="at"), on="event_id").filter(_in_reach())
+    anonymous = pl.col("reward_id") == ""
+    kind, value = pl.when(anonymous).then("kind"), pl.when(anonymous).then("value")
+    fate = (
+        pl.when(~pl.struct("event_id", "reward_id", kind, value).is_first_distinct()).then(pl.lit("duplicate"))
+        .when(pl.col("at") > pl.col("decided_at") + window).then(pl.lit("late")).otherwise(pl.lit("on_time"))
+    )  # fmt: skip
+    return mine.sort(ORDER).with_columns(fate=fate)
+
+
+def _orphans(log: _Log, hours: list[str], decisions: pl.DataFrame) -> pl.DataFrame:
+    """Rewards that came in these hours and belong to no decision of any hour in reach."""
+    lost = _unmatched(log.read("rewards", hours, _EVENT).with_row_index(), decisions)
+    first, last = hour_start(hours[0]), hour_start(hours[-1])
+    for hour in reversed(log.hours("decisions", first - _REACH * HOUR, last + HOUR)):
+        if len(lost) and hour not in hours:
+            lost = _unmatched(lost, log.read("decisions", [hour], _EVENT))
+    return lost
+
+
+def _unmatched(rewards: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
+    found = rewards.join(decisions.select("event_id", decided_at="at"), on="event_id").filter(_in_reach())
+    return rewards.join(found, on="index", how="anti")
+
+
+def _in_reach() -> pl.Expr:
+    """Whether a reward at `at` may belong to a decision at `decided_at`, by whole hours."""
+    apart = pl.col("at") // HOUR - pl.col("decided_at") // HOUR
+    return apart.is_between(-1, _REACH)
+
+
+def _interactions(
+    decisions: pl.DataFrame, numbers: pl.DataFrame, spec: RewardSpec, window: int, now: int
+) -> pl.DataFrame:
+    mature = decisions.filter(pl.col("at") + window <= now).drop("repeated")
+    return (
+        mature.join(numbers, on="event_id", how="left", maintain_order="left")
+        .with_columns(pl.col("reward").fill_null(spec.default).cast(pl.Float64), pl.col("reward_count").fill_null(0),
+                      pl.col("reward_at").fill_null(0))
+        .select(INTERACTIONS.names)
+    )  # fmt: skip
+
+
+def _late(matched: pl.DataFrame | None) -> pl.DataFrame:
+    if matched is None:
+        return pl.DataFrame(schema=_REWARD)
+    return matched.filter(pl.col("fate") == "late").select(_REWARD.names())
+
+
+def _account(of: dict[str, pl.DataFrame | None], interactions: int) -> Account:
+    logged, repeated = _count(of["logged"]), _count(of["logged"], pl.col("repeated"))
+    bad_decisions = _count(of["rejects"], pl.col("kind") != "reward")
+    refused_again = _count(of["rejects"], pl.col("kind") == "reward", pl.col("reason") == "duplicate")
+    malformed = _count(of["rejects"], pl.col("kind") == "reward", pl.col("reason") != "duplicate")
+    orphan = _count(of["orphans"])
+    fates = {fate: _count(of["matched"], pl.col("fate") == fate) for fate in ("on_time", "late", "duplicate")}
+    return Account(
+        decisions_in=logged + bad_decisions, interactions=interactions, immature=logged - repeated - interactions,
+        decision_duplicates=repeated, decisions_malformed=bad_decisions,
+        rewards_in=_count(of["matched"]) + orphan + _count(of["rejects"], pl.col("kind") == "reward"),
+        on_time=fates["on_time"], late=fates["late"], orphan=orphan, malformed=malformed,
+        duplicate=fates["duplicate"] + refused_again,
+    )  # fmt: skip
+
+
+def _count(frame: pl.DataFrame | None, *where: pl.Expr) -> int:
+    if frame is None:
+        return 0
+    return frame.filter(*where).height if where else frame.height
+

@@ -1,0 +1,142 @@
+"""Both stores keep the same promises: whole writes, create-once, swap by version. S3 is a moto server over HTTP."""
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import boto3
+import pytest
+
+from features.storage import AlreadyExists, Conflict, Store, StoreUnavailable, open_store
+
+
+@pytest.fixture(scope="module")
+def s3_endpoint():
+    from moto.server import ThreadedMotoServer
+
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    before = {name: os.environ.get(name) for name in keys}
+    os.environ.update(keys)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+    for name, value in before.items():
+        os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request, tmp_path) -> Store:
+    if request.param == "folder":
+        return open_store(str(tmp_path / "store"))
+    endpoint = request.getfixturevalue("s3_endpoint")
+    bucket = f"b-{uuid4().hex}"
+    boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket=bucket)
+    return open_store(f"s3://{bucket}/some/prefix", endpoint=endpoint)
+
+
+def test_put_get_list_delete(store):
+    with pytest.raises(KeyError):
+        store.get("a/b")
+    store.put("a/b", b"one")
+    store.put("a/b", b"two")
+    store.put("a/c/d", b"")
+    store.put("ab", b"x")
+    assert store.get("a/b") == b"two"
+    assert store.list("a/") == ["a/b", "a/c/d"]
+    assert store.list("a") == ["a/b", "a/c/d", "ab"]
+    assert store.list("") == ["a/b", "a/c/d", "ab"]
+    assert store.list("nothing/here") == []
+    store.delete("a/b")
+    store.delete("a/b")
+    assert store.list("") == ["a/c/d", "ab"]
+
+
+def test_create_writes_once(store):
+    store.create("k", b"first")
+    with pytest.raises(AlreadyExists):
+        store.create("k", b"second")
+    assert store.get("k") == b"first"
+
+
+def test_create_race_has_one_winner(store):
+    barrier = threading.Barrier(8)
+
+    def attempt(i: int) -> int:
+        barrier.wait()
+        try:
+            store.create("race", b"%d" % i)
+        except AlreadyExists:
+            return -1
+        return i
+
+    with ThreadPoolExecutor(8) as pool:
+        winners = [i for i in pool.map(attempt, range(8)) if i >= 0]
+    assert len(winners) == 1
+    assert store.get("race") == b"%d" % winners[0]
+
+
+def test_swap_replaces_only_what_was_read(store):
+    assert store.read("s") == (b"", None)
+    store.swap("s", b"1", None)
+    with pytest.raises(Conflict):
+        store.swap("s", b"x", None)
+    data, version = store.read("s")
+    assert data == b"1"
+    store.swap("s", b"2", version)
+    with pytest.raises(Conflict):
+        store.swap("s", b"3", version)
+    assert store.get("s") == b"2"
+
+
+def test_swap_of_a_missing_object_conflicts(store):
+    store.put("other", b"1")
+    version = store.read("other")[1]
+    with pytest.raises(Conflict):
+        store.swap("gone", b"1", version)
+
+
+def test_concurrent_increments_lose_none(store):
+    store.put("n", b"0")
+
+    def increment(_: int) -> None:
+        while True:
+            data, version = store.read("n")
+            try:
+                return store.swap("n", b"%d" % (int(data) + 1), version)
+            except Conflict:
+                continue
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(increment, range(20)))
+    assert store.get("n") == b"20"
+
+
+def test_fetch_gives_readable_files(store, tmp_path):
+    store.put("x/1", b"a")
+    store.put("x/2", b"b")
+    assert [path.read_bytes() for path in store.fetch(["x/2", "x/1"], tmp_path / "here")] == [b"b", b"a"]
+
+
+@pytest.mark.parametrize("key", ["", "/abs", "a/../b", ".hidden", "a/.tmp-x"])
+def test_unusable_keys_are_refused(store, key):
+    with pytest.raises(ValueError, match="key: found"):
+        store.put(key, b"")
+
+
+def test_unknown_scheme():
+    with pytest.raises(ValueError, match="expected a folder or s3"):
+        open_store("gs://bucket")
+
+
+def test_an_outage_is_named(tmp_path):
+    nobody = open_store("s3://bucket/p", endpoint="http://127.0.0.1:1")
+    os.environ.setdefault("AWS_ACCESS_KEY_ID", "test")
+    with pytest.raises(StoreUnavailable):
+        nobody.get("k")
+    folder = open_store(str(tmp_path / "f"))
+    (tmp_path / "f" / "a").write_bytes(b"a file where a folder should be")
+    with pytest.raises(StoreUnavailable):
+        folder.put("a/b", b"")
