@@ -1,0 +1,113 @@
+"""docker-compose.yml without an engine: the schema, its references, its secrets, its interpolation (FACTS.md §7)."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "docker-compose.yml").read_text()
+COMPOSE = yaml.safe_load(TEXT)
+SERVICES = COMPOSE["services"]
+TOKEN = re.compile(r"\$\{(\w+)(?::([?-])([^}]*))?\}")
+SECRET = re.compile(r"PASSWORD|SECRET|ACCESS_KEY|FERNET|_KEY$")
+
+
+class Missing(ValueError):
+    pass
+
+
+def interpolated(text, environment):
+    """Compose's own rule for ${N}, ${N:-default} and ${N:?message}, with $$ for a dollar."""
+
+    def value(match):
+        name, kind, rest = match.groups()
+        if environment.get(name):
+            return environment[name]
+        if kind == "?":
+            raise Missing(f"{name}: {rest}")
+        return rest or ""
+
+    return TOKEN.sub(value, text.replace("$$", "\0")).replace("\0", "$")
+
+
+def required():
+    return {name for name, kind, _ in TOKEN.findall(TEXT) if kind == "?"}
+
+
+def by_schema(path):
+    tool = Path(sys.executable).parent / "check-jsonschema"
+    command = [tool, "--builtin-schema", "vendor.compose-spec", path]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_it_is_valid_by_the_compose_schema():
+    done = by_schema(ROOT / "docker-compose.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_schema_check_can_fail(tmp_path):
+    (tmp_path / "docker-compose.yml").write_text(TEXT.replace("restart: unless-stopped", "restarts: always", 1))
+    assert by_schema(tmp_path / "docker-compose.yml").returncode == 1
+
+
+def test_every_part_is_there():
+    assert set(SERVICES) == {
+        "postgres", "redis", "store", "store-init", "airflow-init", "airflow-apiserver", "airflow-scheduler",
+        "airflow-dag-processor", "airflow-triggerer", "airflow-worker", "triton",
+    }  # fmt: skip
+    commands = {name: service.get("command") for name, service in SERVICES.items()}
+    assert commands["airflow-apiserver"] == ["airflow", "api-server"]
+    assert commands["triton"] == ["croupier", "serve", "run", "--host", "0.0.0.0"]
+
+
+def test_dependencies_and_volumes_exist_and_what_is_waited_for_has_a_health():
+    for name, service in SERVICES.items():
+        for other, how in service.get("depends_on", {}).items():
+            assert other in SERVICES, (name, other)
+            assert how["condition"] != "service_healthy" or "healthcheck" in SERVICES[other], (name, other)
+        for volume in service.get("volumes", []):
+            assert volume.split(":")[0] in COMPOSE["volumes"], (name, volume)
+
+
+def test_no_secret_has_a_default():
+    values = {name for name, kind, _ in TOKEN.findall(TEXT) if SECRET.search(name)}
+    assert values == required()
+    assert len(values) == 9
+
+
+@pytest.mark.parametrize("name", sorted(required()))
+def test_a_missing_secret_stops_it_and_says_which(name):
+    given = dict.fromkeys(required() - {name}, "x")
+    with pytest.raises(Missing, match=name):
+        interpolated(TEXT, given)
+
+
+def test_interpolated_it_has_no_token_left_and_every_service_shares_one_store():
+    text = interpolated(TEXT, {name: f"value-of-{name}" for name in required()})
+    assert "${AIRFLOW_ADMIN_PASSWORD}" in text, "the one dollar that the shell, not compose, resolves"
+    assert TOKEN.findall(text.replace("${AIRFLOW_ADMIN_PASSWORD}", "")) == []
+    services = yaml.safe_load(text)["services"]
+    ours = [env for s in services.values() if "CROUPIER_STORE" in (env := s.get("environment", {}))]
+    assert {env["CROUPIER_STORE"] for env in ours} == {"s3://croupier/default"}
+    assert {env["CROUPIER_UNIT_KEY"] for env in ours} == {"value-of-CROUPIER_UNIT_KEY"}
+    database = services["airflow-worker"]["environment"]["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    assert "value-of-POSTGRES_PASSWORD@postgres" in database
+
+
+def test_every_setting_named_is_one_of_ours():
+    from features.settings import Settings
+
+    known = {f"CROUPIER_{field.upper()}" for field in Settings.model_fields}
+    named = {key for s in SERVICES.values() for key in s.get("environment", {}) if key.startswith("CROUPIER_")}
+    assert named
+    assert named <= known
+
+
+def test_nothing_is_open_to_the_network_but_on_loopback():
+    ports = [port for s in SERVICES.values() for port in s.get("ports", [])]
+    assert len(ports) == 3
+    assert all(port.startswith("127.0.0.1:") for port in ports)
