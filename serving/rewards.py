@@ -1,0 +1,105 @@
+"""What becomes of a reward at the door: accepted, a duplicate, kept for a decision not seen yet, or rejected by name.
+
+A malformed reward is never counted as zero: it is kept among the rejects and its sender is told which field is wrong.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Protocol
+
+from features.schema import Decision, InvalidEvent, Reward
+from features.spool import SpoolUnavailable
+from serving.requests import identifier
+
+ACCEPTED, DUPLICATE, UNKNOWN_EVENT, REJECTED = "accepted", "duplicate", "unknown_event", "rejected"
+MICROSECONDS_2100 = 4_102_444_800_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RawReward:
+    """A reward as it came over the wire. `at` is UTC µs; 0: now."""
+
+    event_id: bytes
+    kind: bytes
+    value: float
+    reward_id: bytes = b""
+    at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """accepted | duplicate | unknown_event (kept: it counts once its decision arrives) | rejected, with `error`."""
+
+    status: str
+    error: str = ""
+
+
+class RewardLog(Protocol):
+    """What is needed of features.spool.Spool."""
+
+    def append_rewards(self, rewards: Sequence[Reward]) -> list[bool]: ...
+    def append_rejects(self, rejects: Sequence[tuple[str, str, bytes, str, int]]) -> None: ...
+    def find(self, event_ids: Sequence[str]) -> dict[str, Decision]: ...
+
+
+class Rewards:
+    """Takes rewards in. `learn(reward, decision)` is told of each one that is new and whose decision is known."""
+
+    def __init__(
+        self, log: RewardLog, *, learn: Callable[[Sequence[tuple[Reward, Decision]]], None] | None = None,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:  # fmt: skip
+        self._log, self._learn, self._clock = log, learn, clock
+
+    def take(self, raws: Sequence[RawReward]) -> list[Outcome]:
+        """One outcome a reward, in order; on record when it returns. Never raises for what a caller sent."""
+        now = self._clock()
+        outcomes: list[Outcome | None] = [None] * len(raws)
+        good: list[tuple[int, Reward]] = []
+        rejects: list[tuple[str, str, bytes, str, int]] = []
+        for i, raw in enumerate(raws):
+            try:
+                good.append((i, decode(raw, now)))
+            except InvalidEvent as error:
+                outcomes[i] = Outcome(REJECTED, str(error))
+                rejects.append(("reward", error.field, _shown(raw), str(error), now))
+        try:
+            if rejects:
+                self._log.append_rejects(rejects)
+            kept = self._keep([reward for _, reward in good])
+        except SpoolUnavailable as error:
+            kept = [Outcome(REJECTED, f"log: {error}; send it again")] * len(good)
+        for (i, _), outcome in zip(good, kept, strict=True):
+            outcomes[i] = outcome
+        return [o for o in outcomes if o is not None]
+
+    def _keep(self, rewards: list[Reward]) -> list[Outcome]:
+        if not rewards:
+            return []
+        new = self._log.append_rewards(rewards)
+        decisions = self._log.find([r.event_id for r in rewards])
+        fresh = [(r, decisions[r.event_id]) for r, n in zip(rewards, new, strict=True) if n and r.event_id in decisions]
+        if fresh and self._learn is not None:
+            self._learn(fresh)
+        return [
+            Outcome(DUPLICATE if not n else ACCEPTED if r.event_id in decisions else UNKNOWN_EVENT)
+            for r, n in zip(rewards, new, strict=True)
+        ]
+
+
+def decode(raw: RawReward, now: int) -> Reward:
+    """Raises InvalidEvent naming the field."""
+    if not isfinite(raw.value):
+        raise InvalidEvent("value", raw.value, "a finite number (send nothing rather than NaN)")
+    if not 0 <= raw.at < MICROSECONDS_2100:
+        raise InvalidEvent("at", raw.at, "UTC microseconds since 1970, or 0 for now")
+    return Reward(
+        event_id=identifier("event_id", raw.event_id), at=raw.at or now, kind=identifier("kind", raw.kind),
+        value=float(raw.value), reward_id=identifier("reward_id", raw.reward_id) if raw.reward_id else "",
+    )  # fmt: skip
+
+
+def _shown(raw: RawReward) -> bytes:
+    return b" ".join((raw.event_id[:256], raw.kind[:256], repr(raw.value).encode(), raw.reward_id[:256]))

@@ -1,0 +1,174 @@
+"""The core of the serving path: which policy, which arm, with what probability, and on record before it is answered.
+
+    raw bytes ─▶ decode ─▶ champion | candidate ─▶ encode ─▶ pmf ─▶ floor ─▶ draw(event_id) ─▶ record ─▶ answer
+
+No Triton in it. A batch may mix any requests: a bad row gets its own error, a failing policy only its own rows'
+fallback, and nobody's answer depends on batch mates. A decision is answered only once it is on record.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.batch import F64, Batch
+from features.ids import hash_unit, uuid7
+from features.schema import Decision, InvalidEvent
+from features.spool import SpoolUnavailable
+from models import exploration
+from serving import draws
+from serving.breaker import Breaker
+from serving.release import LoadedRelease
+from serving.requests import Raw, Request, Selection, decode
+from serving.rollout import RolloutReader, RolloutView
+
+log = logging.getLogger(__name__)
+Rows = NDArray[np.intp]
+CHAMPION, CANDIDATE, FALLBACK = "champion", "candidate", "fallback"
+TRIAL_CANDIDATE = "smoke:candidate"  # see serving/trial.py
+
+
+class Recorder(Protocol):
+    """What the selector needs of features.spool.Spool."""
+
+    def append_decisions(self, decisions: Sequence[Decision]) -> list[Decision]: ...
+    def append_rejects(self, rejects: Sequence[tuple[str, str, bytes, str, int]]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """What one role made of its rows: `pmf` (B, K), floor included, and why it is not the role's own, if so."""
+
+    pmf: F64
+    role: str
+    policy: str
+    reason: str = ""
+
+
+class Selector:
+    """One release, in service. `recorder` None: a trial, where nothing is recorded and the unit id names the role."""
+
+    def __init__(
+        self, release: LoadedRelease, *, recorder: Recorder | None, rollout: RolloutReader | None, unit_key: str,
+        breaker: Breaker | None = None, clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:  # fmt: skip
+        self.release, self.recorder, self.rollout = release, recorder, rollout
+        self.breaker = breaker or Breaker(None)
+        self._unit_key, self._clock = unit_key, clock
+        self._valid = {arm.arm_id: (arm.valid_from, arm.valid_to or 2**63) for arm in release.arms}
+        self._names = {CHAMPION: release.champion.name, CANDIDATE: getattr(release.candidate, "name", "")}
+        digests = {"catalogue": release.catalogue.digest, "encoder": release.encoder.digest}
+        self._stamp: dict[str, Any] = {"release": release.number, **digests}
+
+    def select(self, requests: Sequence[Request]) -> list[Selection]:
+        """One answer a request, in their order; never raises for what a caller sent."""
+        raws: list[Raw | InvalidEvent] = []
+        for request in requests:
+            try:
+                raws.append(Raw.of(request))
+            except InvalidEvent as error:
+                raws.append(error)
+        return self._answer(raws)
+
+    def select_raw(self, raws: Sequence[Raw]) -> list[Selection]:
+        """The same from bytes off the wire."""
+        return self._answer(raws)
+
+    def _answer(self, raws: Sequence[Raw | InvalidEvent]) -> list[Selection]:
+        now = self._clock()
+        answers: list[Selection | None] = [None] * len(raws)
+        good: list[tuple[int, Request]] = []
+        rejects: list[tuple[str, str, bytes, str, int]] = []
+        for i, raw in enumerate(raws):
+            try:
+                if isinstance(raw, InvalidEvent):
+                    raise raw
+                good.append((i, self._check(decode(raw), now)))
+            except InvalidEvent as error:
+                answers[i] = self._refusal(str(error))
+                rejects.append(("decision", error.field, _raw_field(raw, error.field), str(error), now))
+        try:
+            if rejects and self.recorder is not None:
+                self.recorder.append_rejects(rejects)
+            chosen = self._decide([request for _, request in good], now)
+        except SpoolUnavailable as error:
+            log.exception("the decision log failed")
+            chosen = [self._refusal(f"log: {error}")] * len(good)
+        for (i, _), selection in zip(good, chosen, strict=True):
+            answers[i] = selection
+        return [a for a in answers if a is not None]
+
+    def _check(self, request: Request, now: int) -> Request:
+        for arm in request.arms:
+            valid_from, valid_to = self._valid.get(arm, (0, 0))
+            if not valid_from <= now < valid_to:
+                known = arm in self._valid
+                expected = "an arm within its time of validity" if known else f"an arm of release {self.release.number}"
+                raise InvalidEvent("arms", arm, expected)
+        self.release.encoder.validate(request.context, request.arms, request.arm_context)
+        return request
+
+    def _decide(self, requests: list[Request], now: int) -> list[Selection]:
+        if not requests:
+            return []
+        view = self.rollout.view(self.release.number) if self.rollout else RolloutView()
+        units = [hash_unit(self._unit_key, r.unit_id) for r in requests]
+        events = [r.event_id or uuid7() for r in requests]
+        batch = self.release.encoder.encode(
+            [r.context for r in requests], [r.arms for r in requests], [r.arm_context for r in requests],
+            self.release.catalogue,
+        )  # fmt: skip
+        decisions: list[Decision | None] = [None] * len(requests)
+        for role, rows in self._split(requests, units, view).items():
+            served = self._score(role, batch[rows], view)
+            drawn = draws.draw(served.pmf, self.release.salt, [events[i] for i in rows])
+            for row, position, pmf in zip(rows.tolist(), drawn.tolist(), served.pmf.tolist(), strict=True):
+                request = requests[row]
+                decisions[row] = Decision(
+                    event_id=events[row], at=now, unit_id=units[row], context=dict(request.context),
+                    arms=tuple(request.arms), pmf=tuple(pmf[: len(request.arms)]), arm=request.arms[position],
+                    propensity=pmf[position], policy=served.policy, role=served.role, stage=view.stage,
+                    arm_context=tuple(map(dict, request.arm_context)), fallback_reason=served.reason, **self._stamp,
+                )  # fmt: skip
+        made = [d for d in decisions if d is not None]
+        return [self._selection(d) for d in (self.recorder.append_decisions(made) if self.recorder else made)]
+
+    def _split(self, requests: Sequence[Request], units: Sequence[str], view: RolloutView) -> dict[str, Rows]:
+        """Rows by role: sticky by unit, champion unless everything says candidate."""
+        if self.release.candidate is None or self.breaker.open(self.release.number, view.stage):
+            mine = np.zeros(len(units), dtype=np.bool_)
+        elif self.recorder is None:
+            mine = np.array([r.unit_id == TRIAL_CANDIDATE for r in requests])
+        else:
+            mine = np.array([view.holds(unit) for unit in units])
+        rows = {CHAMPION: np.flatnonzero(~mine), CANDIDATE: np.flatnonzero(mine)}
+        return {role: found for role, found in rows.items() if len(found)}
+
+    def _score(self, role: str, batch: Batch, view: RolloutView) -> _Served:
+        """The role's own pmf; when the candidate fails the champion's, when that fails uniform."""
+        try:
+            return _Served(draws.guard(self.release.pmf(role, batch), batch.mask), role, self._names[role])
+        except Exception as error:  # whatever a policy does, users get an arm
+            reason = f"{role}: {type(error).__name__}: {error}"[:200]
+            log.exception("%s failed", role)
+        if role == CHAMPION:
+            return _Served(exploration.uniform(batch.mask), FALLBACK, "uniform", reason)
+        self.breaker.failed(self.release.number, view.stage, reason)
+        champion = self._score(CHAMPION, batch, view)
+        return _Served(champion.pmf, FALLBACK, champion.policy, reason)
+
+    def _selection(self, d: Decision) -> Selection:
+        return Selection(d.event_id, d.arm, d.propensity, tuple(d.pmf), d.release, d.role)
+
+    def _refusal(self, error: str) -> Selection:
+        return Selection("", "", 0.0, (), self.release.number, "", error)
+
+
+def _raw_field(raw: Raw | InvalidEvent, field: str) -> bytes:
+    """The bytes behind "arm_context[2].price": those of `arm_context`."""
+    name = field.partition(".")[0].partition("[")[0]
+    return bytes(getattr(raw, name)) if isinstance(raw, Raw) and name in Raw.__slots__ else b""

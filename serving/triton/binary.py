@@ -1,0 +1,85 @@
+"""Where a tritonserver is: NVIDIA's own installation (their image), else inside the PyPI wheel `nvidia-pytriton`.
+
+The wheel's server (2.51.0 = 24.10) is for demo, development and CI, on loopback only: it predates a dozen security
+bulletins. Its python backend needs a stub for this very minor version of Python, and numpy < 2: with numpy 2 it
+answers OK with empty tensors. Nothing in site-packages is touched: the backend is put together in a folder of ours.
+"""
+
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+IMAGE_ROOT = Path("/opt/tritonserver")
+
+
+class TritonUnavailable(RuntimeError):
+    """No Triton can run here, or it did not come up. The message says what was found and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binary:
+    """`path` of the executable, its `backends` folder, and what it needs in its environment."""
+
+    path: Path
+    backends: Path
+    environment: dict[str, str]
+
+
+def find(runtime: Path) -> Binary:
+    """The server to run; `runtime` is a folder of ours for the parts of the wheel's. Raises TritonUnavailable."""
+    installed = IMAGE_ROOT / "bin" / "tritonserver"
+    if installed.exists():
+        return Binary(path=installed, backends=IMAGE_ROOT / "backends", environment={})
+    return _from_wheel(runtime)
+
+
+def _from_wheel(runtime: Path) -> Binary:
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        found = f"{sys.platform} {platform.machine()}"
+        raise TritonUnavailable(f"Triton runs on Linux x86-64, found {found}: use NVIDIA's image there")
+    spec = importlib.util.find_spec("pytriton")
+    if spec is None or spec.origin is None:
+        raise TritonUnavailable("no tritonserver found: install croupier[triton], or use NVIDIA's image")
+    package = Path(spec.origin).parent
+    minor = f"{sys.version_info.major}.{sys.version_info.minor}"
+    stub = package / "tritonserver" / "python_backend_stubs" / minor / "triton_python_backend_stub"
+    if not stub.exists():
+        raise TritonUnavailable(f"the wheel has no backend for Python {minor}: use Python 3.11 or 3.12")
+    _refuse_numpy_2()
+    backends = _assemble(package / "tritonserver", stub, runtime)
+    libraries = package.parent / "nvidia_pytriton.libs"
+    # The stub takes its interpreter's home from the first python3 on PATH: ours must be that one.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return Binary(path=runtime / "tritonserver", backends=backends,
+                  environment={"LD_LIBRARY_PATH": str(libraries), "PATH": path})  # fmt: skip
+
+
+def _refuse_numpy_2() -> None:
+    import numpy as np
+
+    if int(np.__version__.split(".")[0]) >= 2:
+        raise TritonUnavailable(f"found numpy {np.__version__}: this Triton answers empty tensors with it; use numpy<2")
+
+
+def _assemble(server: Path, stub: Path, runtime: Path) -> Path:
+    """Copy what must be executable or lie side by side; each lands by rename, so a killed copy leaves no half file."""
+    python = runtime / "backends" / "python"
+    python.mkdir(parents=True, exist_ok=True)
+    sources = [*(server / "backends" / "python").glob("*.*"), stub]
+    for source in sources:
+        _copy(source, python / source.name)
+    _copy(server / "bin" / "tritonserver", runtime / "tritonserver")
+    return python.parent
+
+
+def _copy(source: Path, target: Path) -> None:
+    if target.exists() and target.stat().st_size == source.stat().st_size:
+        return
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.copyfile(source, partial)
+    partial.chmod(0o755)
+    partial.replace(target)

@@ -1,0 +1,232 @@
+"""Start and stop a real tritonserver, in a process group of its own, and know when it is truly ready.
+
+    with TritonServer(home) as triton:            # or start() / stop(); `croupier serve up | down | status`
+        Client(triton.grpc)...
+
+Explicit model control: nothing is served that was not loaded by name. A group of its own, because killing the server
+alone would leave its python stubs. The pid file lets another process (`make down`) stop it.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from serving.triton import binary, repository
+from serving.triton.binary import TritonUnavailable
+
+LOOPBACK = "127.0.0.1"
+READY_SECONDS = 90.0
+DRAIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """TCP ports of one server."""
+
+    http: int = 8000
+    grpc: int = 8001
+    metrics: int = 8002
+
+    @classmethod
+    def around(cls, grpc: int) -> Self:
+        """Triton's usual triple: HTTP one below gRPC, metrics one above."""
+        return cls(http=grpc - 1, grpc=grpc, metrics=grpc + 1)
+
+    @classmethod
+    def free(cls) -> Self:
+        """Three ports nobody listens on now (held open together, so that they differ)."""
+        sockets = [socket.socket() for _ in range(3)]
+        try:
+            for each in sockets:
+                each.bind((LOOPBACK, 0))
+            numbers = [each.getsockname()[1] for each in sockets]
+        finally:
+            for each in sockets:
+                each.close()
+        return cls(http=numbers[0], grpc=numbers[1], metrics=numbers[2])
+
+    def refuse_busy(self) -> None:
+        """Raises TritonUnavailable naming the first port that somebody listens on."""
+        for name, port in asdict(self).items():
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((LOOPBACK, port))
+                except OSError as error:
+                    raise TritonUnavailable(
+                        f"{name} port {port} is not free ({error.strerror}): stop what listens there "
+                        "(`make down` if it is ours), or set CROUPIER_TRITON=127.0.0.1:PORT "
+                        "(HTTP is one below, metrics one above)"
+                    ) from None
+
+
+class TritonServer:
+    """One tritonserver over `<home>/triton`. `environment` reaches the python stubs (CROUPIER_* settings)."""
+
+    def __init__(
+        self, home: Path, *, grpc_port: int = 8001, ports: Ports | None = None,
+        environment: Mapping[str, str] | None = None, host: str = LOOPBACK,
+    ) -> None:  # fmt: skip
+        self.home = home.absolute()
+        self.ports = ports or Ports.around(grpc_port)
+        self.host = host
+        self.log = self.home / "triton.log"
+        self.pid_file = self.home / "triton.pid"
+        self.shm = f"croupier_{os.getpid()}_{self.ports.grpc}_"
+        self.environment = dict(environment or {})
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def grpc(self) -> str:
+        return f"{LOOPBACK}:{self.ports.grpc}"
+
+    def start(self, *, ready_seconds: float = READY_SECONDS) -> Self:
+        """Returns when the server and every model it was told to load are ready. Raises TritonUnavailable."""
+        stop_recorded(self.home)
+        self.ports.refuse_busy()
+        self.home.mkdir(parents=True, exist_ok=True)
+        found = binary.find(self.home / "triton-runtime")
+        models = repository.prepare(self.home / "triton")
+        environment = {
+            **os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "CROUPIER_VAR": str(self.home.parent),
+            "CROUPIER_APP": self.home.name, **found.environment, **self.environment,
+        }  # fmt: skip
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [str(found.path), *self._arguments(found, models)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=environment, cwd=self.home, start_new_session=True,
+            )  # fmt: skip
+        pid = self.process.pid
+        record = {"pid": pid, "born": _born(pid), "ports": asdict(self.ports), "shm": self.shm}
+        self.pid_file.write_text(json.dumps(record))
+        try:
+            self._wait_ready(ready_seconds)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """SIGTERM to the group (running requests finish), then SIGKILL to whatever is left of it. Idempotent; stops
+        the server that another process started over this home, too."""
+        if self.process is None:
+            stop_recorded(self.home)
+            return
+        _stop_group(self.process.pid, self.process)
+        _sweep_shared_memory(self.shm)
+        self.process = None
+        self.pid_file.unlink(missing_ok=True)
+
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def __enter__(self) -> Self:
+        return self if self.alive() else self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _arguments(self, found: binary.Binary, models: list[str]) -> list[str]:
+        return [
+            f"--model-repository={self.home / 'triton'}", f"--backend-directory={found.backends}",
+            "--model-control-mode=explicit", *(f"--load-model={name}" for name in models),
+            "--strict-readiness=true", "--exit-on-error=true", "--disable-auto-complete-config",
+            f"--http-address={self.host}", f"--http-port={self.ports.http}",
+            f"--grpc-address={self.host}", f"--grpc-port={self.ports.grpc}",
+            f"--metrics-address={self.host}", f"--metrics-port={self.ports.metrics}",
+            f"--backend-config=python,shm-region-prefix-name={self.shm}",
+            "--exit-timeout-secs=8",
+        ]  # fmt: skip
+
+    def _wait_ready(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if not self.alive():
+                raise TritonUnavailable(f"tritonserver ended while starting; {self.log} ends:\n{tail(self.log)}")
+            if _ready(self.ports):
+                return
+            time.sleep(0.1)
+        raise TritonUnavailable(f"tritonserver not ready after {seconds:.0f} s; {self.log} ends:\n{tail(self.log)}")
+
+
+def stop_recorded(home: Path) -> bool:
+    """Stop the server that `<home>/triton.pid` names, if it still runs; True if there was one. For `make down`."""
+    pid_file = home.absolute() / "triton.pid"
+    record = running(home)
+    if record is not None:
+        _stop_group(record["pid"])
+        _sweep_shared_memory(str(record["shm"]))
+    pid_file.unlink(missing_ok=True)
+    return record is not None
+
+
+def running(home: Path) -> dict[str, Any] | None:
+    """The pid file's record if that very process still lives (a reused pid has another birth time), else None."""
+    try:
+        record: dict[str, Any] = json.loads((home.absolute() / "triton.pid").read_text())
+        return record if record["born"] == _born(record["pid"]) else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _ready(ports: Ports) -> bool:
+    """Strict readiness: the server answers and every model it was told to load is there."""
+    try:
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{ports.http}/v2/health/ready", timeout=1.0) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+def tail(path: Path, lines: int = 12) -> str:
+    """The last lines of a log that may not exist."""
+    try:
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return "(no log)"
+
+
+def _born(pid: int) -> int:
+    """Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat). OSError if there is none."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def _stop_group(group: int, process: subprocess.Popen[bytes] | None = None) -> None:
+    for number, patience in ((signal.SIGTERM, DRAIN_SECONDS), (signal.SIGKILL, 5.0)):
+        try:
+            os.killpg(group, signal.SIGCONT)  # a stopped process would not act on SIGTERM
+            os.killpg(group, number)
+        except ProcessLookupError:
+            return
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline and _members(group, process):
+            time.sleep(0.05)
+
+
+def _members(group: int, process: subprocess.Popen[bytes] | None) -> bool:
+    """Does any live (not zombie) process belong to the group?"""
+    if process is not None:
+        process.poll()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[2]) == group and fields[0] != "Z":
+                return True
+    return False
+
+
+def _sweep_shared_memory(prefix: str) -> None:
+    """A killed server leaves its regions behind; their names start with our own prefix."""
+    for region in Path("/dev/shm").glob(f"{prefix}*"):  # noqa: S108 — where POSIX shared memory lives
+        region.unlink(missing_ok=True)

@@ -1,0 +1,103 @@
+"""The gRPC contract in code: columns of tensors in, columns out. What model.py calls; no Triton import, so it is tested
+alone. See serving/README.md for the contract in words.
+
+    select_arm   unit_id, context, arms, arm_context?, event_id?
+                 → arm, propensity, pmf, event_id, release, role, error
+    reward       event_id, kind, value, reward_id?, at? → status, error
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.settings import Settings
+from features.spool import Spool
+from serving import release
+from serving.breaker import Breaker
+from serving.requests import Raw, Selection
+from serving.rewards import RawReward, Rewards
+from serving.rollout import RolloutReader
+from serving.selector import Selector
+
+SELECT_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id")
+REWARD_INPUTS = ("event_id", "kind", "value", "reward_id", "at")
+Columns = Mapping[str, NDArray[Any] | None]  # (B, 1) each; None: an optional input that was not sent
+Tensors = dict[str, NDArray[Any]]
+
+
+class SelectArm:
+    """One instance of one version of `select_arm`; `args` are those of Triton's initialize()."""
+
+    def __init__(self, args: Mapping[str, str]) -> None:
+        model = Path(args["model_repository"])
+        home, trial = model.parents[1], args["model_name"].endswith("_trial")
+        settings = Settings()
+        self.spool = None if trial else open_spool(home, settings)
+        self.selector = Selector(
+            release.load(model / args["model_version"]), recorder=self.spool,
+            rollout=None if trial else RolloutReader(home / "rollout.json"),
+            unit_key=settings.unit_key.get_secret_value(), breaker=Breaker(None if trial else home / "breaker.json"),
+        )  # fmt: skip
+
+    def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
+        """All calls of one Triton batch as one batch of the selector: one encoding, one product, one transaction."""
+        sizes = [len(call["unit_id"]) for call in calls]  # type: ignore[arg-type]
+        raws = [Raw(*row) for call, size in zip(calls, sizes, strict=True) for row in _rows(call, SELECT_INPUTS, size)]
+        answers = iter(self.selector.select_raw(raws))
+        return [selection_tensors(list(islice(answers, size))) for size in sizes]
+
+    def close(self) -> None:
+        if self.spool is not None:
+            self.spool.close()
+
+
+class TakeRewards:
+    """The instance of `reward`."""
+
+    def __init__(self, args: Mapping[str, str]) -> None:
+        self.spool = open_spool(Path(args["model_repository"]).parents[1], Settings())
+        self.rewards = Rewards(self.spool)
+
+    def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
+        sizes = [len(call["event_id"]) for call in calls]  # type: ignore[arg-type]
+        raws = [RawReward(e, k, float(v), i, int(a or 0)) for call, size in zip(calls, sizes, strict=True)
+                for e, k, v, i, a in _rows(call, REWARD_INPUTS, size)]  # fmt: skip
+        outcomes = iter(self.rewards.take(raws))
+        return [
+            {"status": _text(o.status for o in part), "error": _text(o.error for o in part)}
+            for part in (list(islice(outcomes, size)) for size in sizes)
+        ]
+
+    def close(self) -> None:
+        self.spool.close()
+
+
+def selection_tensors(selections: Sequence[Selection]) -> Tensors:
+    """(B, 1) each, `pmf` (B, longest candidate list), zero-padded."""
+    pmf = np.zeros((len(selections), max([1, *(len(s.pmf) for s in selections)])))
+    for row, s in zip(pmf, selections, strict=True):
+        row[: len(s.pmf)] = s.pmf
+    return {
+        "arm": _text(s.arm for s in selections), "propensity": np.array([[s.propensity] for s in selections]),
+        "pmf": pmf, "event_id": _text(s.event_id for s in selections),
+        "release": np.array([[s.release] for s in selections], np.int64), "role": _text(s.role for s in selections),
+        "error": _text(s.error for s in selections),
+    }  # fmt: skip
+
+
+def open_spool(home: Path, settings: Settings) -> Spool:
+    """The host's event log, one file for every process of the app."""
+    return Spool(home / "spool" / "log.db", durability=settings.durability, max_bytes=settings.spool_max_bytes)
+
+
+def _rows(call: Columns, names: Sequence[str], size: int) -> Iterable[tuple[Any, ...]]:
+    columns = [[b""] * size if (column := call.get(name)) is None else column[:, 0].tolist() for name in names]
+    return zip(*columns, strict=True)
+
+
+def _text(values: Iterable[str]) -> NDArray[Any]:
+    return np.array([[value.encode()] for value in values], dtype=np.object_)
