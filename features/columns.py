@@ -96,6 +96,11 @@ class Fitted:
             "embedding": f"a list of {self.length} finite numbers", "timestamp": "ISO 8601, or seconds since 1970",
         }[self.type]  # fmt: skip
 
+    def unknown(self, values: Sequence[object]) -> int:
+        """How many of a categorical feature's values are outside the vocabulary; missing ones are not."""
+        known = {None, *self.vocabulary}
+        return sum(n for text, n in Counter(map(text_of, values)).items() if text not in known)
+
     def accepts(self, value: object) -> bool:
         """None is missing, and always accepted."""
         if value is None:

@@ -1,0 +1,201 @@
+"""Great Expectations, and the only file that knows it: judges the rules of features/rules.py, documents the outcome.
+
+    QualityFailed(RuntimeError)   a critical rule failed: names rule, count and three event ids
+
+`check` reports, `report.or_raise()` stops. Rows that break a row rule are written to `quarantine.parquet` beside the
+pages, with the rules' names. The pages are plain HTML: no script, no outside request.
+"""
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from html import escape
+from pathlib import Path
+from typing import Any, Self
+
+import polars as pl
+
+from features import docs, rules
+from features.account import Account
+from features.encoder import Encoder
+from features.rules import Rule
+from features.spec import RewardSpec
+
+EXAMPLES = 3
+
+
+class QualityFailed(RuntimeError):
+    """A critical rule failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One rule that failed: on how many rows (1 for a rule about the whole interval), with examples."""
+
+    rule: str
+    says: str
+    count: int
+    examples: tuple[str, ...] = ()
+    observed: float | None = None
+
+    def __str__(self) -> str:
+        what = f"{self.count} rows, such as {', '.join(self.examples)}" if self.examples else f"found {self.observed}"
+        return f"{self.rule} ({self.says}): {what}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityReport:
+    """`passed`: no critical finding. `rules` were judged; `quarantined` rows lie in `quarantine.parquet`."""
+
+    passed: bool
+    rules: int
+    rows: int
+    critical: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
+    docs_path: Path
+    quarantined: int = 0
+
+    def or_raise(self) -> Self:
+        if not self.passed:
+            found = "; ".join(map(str, self.critical))
+            raise QualityFailed(f"{found}. Quarantined {self.quarantined} of {self.rows} rows; see {self.docs_path}")
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"docs_path": str(self.docs_path)}
+
+
+def check(
+    df: pl.DataFrame, *, reward: RewardSpec, start: datetime, end: datetime, folder: Path,
+    encoder: Encoder | None = None, account: Account | None = None, name: str = "interactions",
+) -> QualityReport:  # fmt: skip
+    """Judge interactions (schema.INTERACTIONS) of [start, end). Writes the pages (`index.html`) and the quarantine
+    into `folder`; with `encoder`, features are held against its training window."""
+    row_rules = rules.row_rules(reward, _micros(start), _micros(end))
+    facts, summary_rules = rules.summary_facts(df, encoder, account)
+    frames = {name: (rules.row_facts(df).with_row_index("row"), row_rules),
+              f"{name} summary": (pl.DataFrame([facts]), summary_rules)}  # fmt: skip
+    judged = _judge(frames, folder)
+    findings = [_finding(rule, result, df) for rule, result in judged if not result["success"]]
+    severity = {rule.name: rule.severity for rule, _ in judged}
+    critical, warned = ([f for f in findings if severity[f.rule] == s] for s in ("critical", "warning"))
+    report = QualityReport(
+        passed=not critical, rules=len(judged), rows=len(df), critical=tuple(critical), warnings=tuple(warned),
+        docs_path=folder / "index.html", quarantined=_quarantine(df, judged, folder),
+    )  # fmt: skip
+    _overview(report, judged, account, f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} {end.tzinfo}")
+    return report
+
+
+def _overview(
+    report: QualityReport, judged: Sequence[tuple[Rule, dict[str, Any]]], account: Account | None, interval: str
+) -> None:
+    """`index.html`: the verdict, every rule with what was found, the account, links to the Data Docs."""
+    found = {f.rule: f for f in (*report.critical, *report.warnings)}
+    rows = []
+    for rule, result in judged:
+        style = ("bad" if rule.severity == "critical" else "warn") if rule.name in found else "good"
+        mark = {"bad": "✘ failed", "warn": "▲ warning", "good": "✔"}[style]
+        hit = found.get(rule.name)
+        seen = f"{hit.count} rows: {', '.join(hit.examples)}" if hit and hit.examples else _number(result["observed"])
+        rows.append((f'<span class="{style}">{mark}</span>', escape(rule.name), escape(rule.says), escape(seen)))
+    word, style = ("Passed", "good") if report.passed else ("Stopped", "bad")
+    counts = (f"{report.rows:,} interactions, {report.rules} rules, {len(report.critical)} critical and "
+              f"{len(report.warnings)} warning findings, {report.quarantined} rows quarantined.")  # fmt: skip
+    lines = [
+        f'<h1>Data quality: <span class="{style}">{word}</span></h1><p class="dim">{interval}. {counts}</p>',
+        docs.table(("", "Rule", "Demands", "Found"), rows),
+        "<h2>Account of events</h2>" + docs.table(("Events", "Count"), [
+            (escape(k.replace("_", " ")), f"{v:,}") for k, v in account.to_dict().items()]) if account else "",
+        "<h2>Great Expectations</h2>" + docs.links(report.docs_path.parent),
+    ]  # fmt: skip
+    report.docs_path.write_text(docs.page(f"Data quality, {interval}", "".join(lines)), encoding="utf-8")
+
+
+def _number(observed: object) -> str:
+    return f"{observed:.6g}" if isinstance(observed, int | float) else ""
+
+
+def _judge(
+    frames: Mapping[str, tuple[pl.DataFrame, Sequence[Rule]]], folder: Path
+) -> list[tuple[Rule, dict[str, Any]]]:
+    """Run each frame's rules as a GX checkpoint, and build the pages."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # GX imports deprecated standard modules
+        import great_expectations as gx
+
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = {"globally": False}
+        for site in list(context.get_site_names()):
+            context.delete_data_docs_site(site)
+        store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder / "docs")}
+        context.add_data_docs_site("croupier", {"class_name": "SiteBuilder", "store_backend": store,
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"}, "show_how_to_buttons": False})
+        out = []
+        for title, (frame, suite) in frames.items():
+            out += _run(gx, context, title, frame, suite)
+        context.build_data_docs()
+    docs.offline(folder / "docs")
+    return out
+
+
+def _run(
+    gx: Any, context: Any, title: str, frame: pl.DataFrame, suite: Sequence[Rule]
+) -> list[tuple[Rule, dict[str, Any]]]:
+    expectations = [
+        getattr(gx.expectations, r.expectation)(
+            column=r.column, severity=r.severity, meta={"rule": r.name}, notes=r.says, **r.limits)
+        for r in suite
+    ]  # fmt: skip
+    asset = context.data_sources.add_pandas(title).add_dataframe_asset("log")
+    definition = gx.ValidationDefinition(
+        name=title, data=asset.add_batch_definition_whole_dataframe("interval"),
+        suite=context.suites.add(gx.ExpectationSuite(title, expectations=expectations)),
+    )  # fmt: skip
+    index = [c for c in ("row", "event_id") if c in frame.columns]
+    form = {"result_format": "COMPLETE"} | ({"unexpected_index_column_names": index} if index else {})
+    checkpoint = gx.Checkpoint(name=title, result_format=form,
+                               validation_definitions=[context.validation_definitions.add(definition)])  # fmt: skip
+    run = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": frame.to_pandas()})
+    (validation,) = run.run_results.values()
+    by_name = {r["expectation_config"]["meta"]["rule"]: r for r in validation.results}
+    return [(rule, _plain(by_name[rule.name])) for rule in suite]
+
+
+def _plain(result: Any) -> dict[str, Any]:
+    """What we read of a GX result. Raises RuntimeError when GX could not evaluate the rule at all."""
+    error = (result.exception_info or {}).get("exception_message")
+    if error:
+        raise RuntimeError(f"Great Expectations could not judge {result.expectation_config.meta}: {error}")
+    rows = [r["row"] for r in result.result.get("unexpected_index_list") or () if "row" in r]
+    return {"success": bool(result.success), "rows": rows, "observed": result.result.get("observed_value")}
+
+
+def _finding(rule: Rule, result: Mapping[str, Any], df: pl.DataFrame) -> Finding:
+    rows = result["rows"]
+    return Finding(rule=rule.name, says=rule.says, count=len(rows) or 1, observed=result["observed"],
+                   examples=tuple(df["event_id"].gather(rows[:EXAMPLES]).to_list()))  # fmt: skip
+
+
+def _quarantine(df: pl.DataFrame, judged: Sequence[tuple[Rule, dict[str, Any]]], folder: Path) -> int:
+    """Failing rows with the names of the rules they broke, comma-separated. Returns how many rows."""
+    broken: dict[int, list[str]] = {}
+    for rule, result in judged:
+        for row in result["rows"]:
+            broken.setdefault(row, []).append(rule.name)
+    rows = sorted(broken)
+    path = folder / "quarantine.parquet"
+    path.unlink(missing_ok=True)
+    if rows:
+        names = pl.Series("rule", [",".join(broken[row]) for row in rows])
+        df[rows].with_columns(names).write_parquet(path)
+    return len(rows)
+
+
+def _micros(at: datetime) -> int:
+    if at.tzinfo is None:
+        raise ValueError(f"interval: found {at!s}, expected a time with zone")
+    return round(at.timestamp() * 1e6)
