@@ -66,13 +66,19 @@ class Spool:
         self.path, self.max_bytes = path, max_bytes
         self._turn = threading.Lock()
         self._gate = path.with_name(path.name + ".lock").open("ab")
-        with _disk_errors(path):
-            self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-            with self._writer():
-                self.db.execute("PRAGMA journal_mode=WAL")
-                self.db.execute(f"PRAGMA synchronous={'NORMAL' if durability == 'NORMAL' else 'FULL'}")
-                self.db.execute("PRAGMA secure_delete=ON")  # what is forgotten is overwritten
-                self.db.executescript(_TABLES)
+        self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+        try:
+            self._prepare(durability)
+        except SpoolUnavailable:
+            self.close()
+            raise
+
+    def _prepare(self, durability: str) -> None:
+        with _disk_errors(self.path), self._writer():
+            self.db.execute("PRAGMA journal_mode=WAL")
+            self.db.execute(f"PRAGMA synchronous={'NORMAL' if durability == 'NORMAL' else 'FULL'}")
+            self.db.execute("PRAGMA secure_delete=ON")  # what is forgotten is overwritten
+            self.db.executescript(_TABLES)
             self.page_size: int = self.db.execute("PRAGMA page_size").fetchone()[0]
             self.id: str = self.db.execute("SELECT value FROM facts WHERE name = 'spool_id'").fetchone()[0]
 
