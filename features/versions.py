@@ -53,6 +53,11 @@ def newest(store: Store, *, start: datetime, end: datetime) -> dict[str, Version
     return {hour: Version.load(store, found[hour][-1]) for hour in overlapping(found, start=start, end=end)}
 
 
+def partitions(store: Store, *, start: datetime, end: datetime) -> dict[str, int]:
+    """Hour → version: what read_interactions reads now. Keep it with what was made from it (`restatements` asks)."""
+    return {hour: version.version for hour, version in newest(store, start=start, end=end).items()}
+
+
 def overlapping(hours: Any, *, start: datetime, end: datetime) -> list[str]:
     """The hours, in order, that [start, end) touches."""
     first, last = to_us(start) // HOUR * HOUR, to_us(end)

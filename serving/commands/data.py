@@ -1,0 +1,47 @@
+"""`croupier account`, `croupier restatements`: look into the log."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from features import versions
+from features.account import Account
+from features.partitions import from_us
+from features.restate import restatements as find_restatements
+from features.workspace import Workspace
+
+account = typer.Typer(help="What became of every event.")
+restatements = typer.Typer(help="Hours that changed after they were joined, and the verdicts that had used them.")
+App = Annotated[str, typer.Option(help="which bandit: a folder under var")]
+console = Console()
+
+
+@account.command()
+def _account(app: App = "default") -> None:
+    """Events in this host's spool, and the account of all joined hours."""
+    w = Workspace.open(app)
+    spool = w.spool()
+    console.print(f"this host's spool: {spool.counts()}")
+    spool.close()
+    every = {"start": datetime(1970, 1, 1, tzinfo=UTC), "end": datetime(9999, 1, 1, tzinfo=UTC)}
+    hours = versions.newest(w.store, **every).values()
+    total = sum((Account.from_dict(version.account) for version in hours), Account()).checked()
+    table = Table("events", "count", title=f"{app}: {len(hours)} hours joined")
+    for name, count in total.to_dict().items():
+        table.add_row(name, f"{count:,}")
+    console.print(table)
+
+
+@restatements.command()
+def _restatements(app: App = "default") -> None:
+    """Every hour that has more than one version, what the new one changed, and who had used the one before."""
+    table = Table("hour", "version", "joined at", "changed", "verdicts that used an older version")
+    for found in find_restatements(Workspace.open(app).store):
+        v = found.version
+        changed = ", ".join(f"{name} {change:+d}" for name, change in v.changed.items())
+        joined_at, users = f"{from_us(v.joined_at):%Y-%m-%d %H:%M}", ", ".join(found.used_by)
+        table.add_row(v.hour, str(v.version), joined_at, changed, users)
+    console.print(table if table.row_count else "no hour was restated")
