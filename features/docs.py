@@ -75,6 +75,13 @@ def offline(folder: Path) -> None:
         if left := outside(text):
             raise ValueError(f"{page}: still refers to {left[:3]}, expected nothing from other hosts; extend _DROP")
         page.write_text(text, encoding="utf-8")
+    (folder / "index.html").write_text(index(folder), encoding="utf-8")
+
+
+def index(folder: Path) -> str:
+    """Replaces GX's own index, which is a script."""
+    up = '<p><a href="../index.html">Overview</a></p>'
+    return page("Data Docs", f"<h1>Data Docs</h1>{up}{links(folder.parent)}")
 
 
 def outside(page: str) -> list[str]:

@@ -1,0 +1,196 @@
+"""The encoder: values by hand, one digest, errors that name the field, and the same numbers in any batch."""
+
+import numpy as np
+import orjson
+import polars as pl
+import pytest
+
+from features.encoder import Encoder
+from features.schema import Arm, InvalidEvent
+from features.spec import AppSpec, Feature, Interaction, SpecError
+
+SPEC = AppSpec(
+    context={
+        "age": Feature(type="numeric"), "spend": Feature(type="numeric", transform="log", clip=(0, 100)),
+        "raw": Feature(type="numeric", transform="none"), "country": Feature(type="categorical", max_vocabulary=2),
+        "vector": Feature(type="embedding", length=2), "when": Feature(type="timestamp"),
+    },
+    arm={"genre": Feature(type="categorical"), "price": Feature(type="numeric", transform="none")},
+    arm_context={"affinity": Feature(type="numeric", transform="none")},
+    interactions=(Interaction(a="context.raw", b="arm.price"), Interaction(a="arm.price", b="arm.genre"),
+                  Interaction(a="context.raw", b="context.age")),
+)  # fmt: skip
+ARMS = [Arm(arm_id="a", features={"genre": "x", "price": 2.0}), Arm(arm_id="b", features={"genre": "y", "price": 3})]
+CONTEXTS = [
+    {"age": 10.0, "spend": 0.0, "raw": 1.0, "country": "AT", "vector": [1, 2], "when": 0},
+    {"age": 20, "spend": 1e9, "raw": 3.0, "country": "AT", "vector": [3, 4], "when": "1970-01-01T06:00:00"},
+    {"age": 30.0, "spend": None, "raw": 2.0, "country": "BR"},
+    {"age": 20.0, "spend": 0.0, "raw": 2.0, "country": "CH"},
+]
+
+
+def frame(contexts, pairs=None):
+    pairs = pairs or [[{"affinity": 0.5}, {}]] * len(contexts)
+    text = [orjson.dumps(c).decode() for c in contexts]
+    return pl.DataFrame({"context": text, "arm_context": [orjson.dumps(p).decode() for p in pairs]})
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return Encoder.fit(SPEC, frame(CONTEXTS), ARMS)
+
+
+def column(encoder, batch, name):
+    return batch.context[:, encoder.context_names.index(name)]
+
+
+def encode(encoder, contexts, arms=("a", "b"), pairs=()):
+    return encoder.encode(contexts, [arms] * len(contexts), [pairs] * len(contexts), encoder.catalogue(ARMS))
+
+
+def test_values_by_hand(encoder):
+    batch = encode(encoder, CONTEXTS)
+    deviation = np.std([10, 20, 30, 20])
+    assert column(encoder, batch, "age") == pytest.approx((np.array([10, 20, 30, 20]) - 20) / deviation)
+    logged = np.log1p([0.0, 100.0, 0.0])
+    spend = np.array([0, np.log1p(100), logged.mean(), 0])
+    assert column(encoder, batch, "spend") == pytest.approx((spend - logged.mean()) / logged.std())
+    assert column(encoder, batch, "spend=<missing>").tolist() == [0, 0, 1, 0]
+    assert column(encoder, batch, "raw").tolist() == [1, 3, 2, 2]
+    assert column(encoder, batch, "country=AT").tolist() == [1, 1, 0, 0]
+    assert column(encoder, batch, "country=BR").tolist() == [0, 0, 1, 0]
+    assert column(encoder, batch, "country=<unk>").tolist() == [0, 0, 0, 1]  # the vocabulary holds two
+    assert column(encoder, batch, "vector[1]").tolist() == [2, 4, 0, 0]
+    assert column(encoder, batch, "when:hour_sin") == pytest.approx([0, 1, 0, 0])  # 06:00 is a quarter of a day
+    assert column(encoder, batch, "when:hour_cos") == pytest.approx([1, 0, 0, 0], abs=1e-7)
+
+
+def test_products_land_in_the_widest_scope(encoder):
+    batch = encode(encoder, CONTEXTS[:2], pairs=({"affinity": 7.0}, {"affinity": -1.0}))
+    assert column(encoder, batch, "raw*age") == pytest.approx(batch.context[:, encoder.context_names.index("age")] *
+                                                               np.array([1, 3]))
+    assert encoder.arm_names[-3:] == ("price*genre=x", "price*genre=y", "price*genre=<unk>")
+    assert batch.catalogue.features[:, -3:].tolist() == [[2, 0, 0], [0, 3, 0]]
+    assert encoder.pair_names == ("affinity", "affinity=<missing>", "raw*price")
+    assert batch.pair.tolist() == [[[7, 0, 2], [-1, 0, 3]], [[7, 0, 6], [-1, 0, 9]]]
+
+
+def test_ragged_candidates_are_padded_and_masked(encoder):
+    catalogue = encoder.catalogue(ARMS)
+    batch = encoder.encode(CONTEXTS[:2], [("b",), ("a", "b")], [({"affinity": 4.0},), ()], catalogue)
+    assert batch.mask.tolist() == [[True, False], [True, True]]
+    assert batch.arm.tolist() == [[1, 0], [0, 1]]
+    assert batch.pair[0, 0, 0] == 4.0
+    assert not batch.pair[0, 1].any()
+    assert batch.pair[1, 0, 1] == 1  # no arm_context at all: missing
+    assert batch.pair[1, 0, 0] == 0.5  # and filled with the training mean
+
+
+@pytest.mark.parametrize("hostile", ["a\nshared |", "x|y:1", "\x00", "é" * 500, "", "<unk>x", "true"])
+def test_any_string_is_an_unknown_category(encoder, hostile):
+    batch = encode(encoder, [{"country": hostile}])
+    encoder.validate({"country": hostile}, ["a"], ())
+    assert column(encoder, batch, "country=<unk>").tolist() == [1]
+    assert batch.context[0, [encoder.context_names.index(n) for n in ("country=AT", "country=BR")]].tolist() == [0, 0]
+
+
+def test_categories_that_are_not_strings_are_their_text():
+    spec = AppSpec(context={"c": Feature(type="categorical")})
+    encoder = Encoder.fit(spec, frame([{"c": 1}, {"c": "true"}, {"c": 2.0}]), ARMS)
+    assert encoder.context_names == ("c=1", "c=2", "c=true", "c=<unk>")
+    batch = encode(encoder, [{"c": "1"}, {"c": True}, {"c": 2}, {"c": 1.5}])
+    assert batch.context.argmax(axis=1).tolist() == [0, 2, 1, 3]
+
+
+def test_batch_mates_do_not_matter(encoder):
+    whole = encode(encoder, CONTEXTS, pairs=({"affinity": 1.5}, {}))
+    for i, context in enumerate(CONTEXTS):
+        alone = encode(encoder, [context], pairs=({"affinity": 1.5}, {}))
+        assert np.array_equal(alone.context[0], whole.context[i])
+        assert np.array_equal(alone.pair[0], whole.pair[i])
+
+
+def test_saved_is_loaded_and_a_change_is_seen(encoder, tmp_path):
+    encoder.save(tmp_path)
+    again = Encoder.load(tmp_path)
+    assert again.digest == encoder.digest
+    assert np.array_equal(encode(again, CONTEXTS).context, encode(encoder, CONTEXTS).context)
+    path = tmp_path / "encoder.json"
+    path.write_text(path.read_text().replace('"AT"', '"AU"'))
+    with pytest.raises(ValueError, match="digest found"):
+        Encoder.load(tmp_path)
+
+
+def test_digest_follows_the_fitted_state(encoder):
+    assert Encoder.fit(SPEC, frame(CONTEXTS), ARMS).digest == encoder.digest
+    assert Encoder.fit(SPEC, frame(CONTEXTS[:3]), ARMS).digest != encoder.digest
+
+
+def test_empty_knows_no_category_of_requests_and_all_arms():
+    encoder = Encoder.empty(SPEC, ARMS)
+    batch = encode(encoder, CONTEXTS[:1])
+    assert column(encoder, batch, "country=<unk>").tolist() == [1]
+    assert column(encoder, batch, "age").tolist() == [10]
+    assert "genre=x" in encoder.arm_names
+
+
+def test_huge_finite_numbers_stay_finite(encoder):
+    encoder.validate({"raw": 1e300, "age": 10**300}, ["a"], ())
+    batch = encode(encoder, [{"raw": 1e300, "age": 10**300}])
+    assert np.isfinite(batch.context).all()
+    assert np.isfinite(batch.pair).all()
+
+
+@pytest.mark.parametrize(
+    ("context", "field", "word"),
+    [
+        ({"age": float("nan")}, "context.age", "finite"), ({"age": float("inf")}, "context.age", "finite"),
+        ({"age": "10"}, "context.age", "number"), ({"age": True}, "context.age", "number"),
+        ({"age": [1]}, "context.age", "number"), ({"age": 10**400}, "context.age", "number"),
+        ({"country": ["AT"]}, "context.country", "string"), ({"country": "x" * 1025}, "context.country", "1024"),
+        ({"country": {"deep": {}}}, "context.country", "string"), ({"aeg": 1}, "context.aeg", "age"),
+        ({"vector": [1.0]}, "context.vector", "2"), ({"vector": [1, float("nan")]}, "context.vector", "finite"),
+        ({"when": "yesterday"}, "context.when", "ISO"), ({"when": 1e15}, "context.when", "seconds"),
+        ([], "context", "object"), ("{}", "context", "object"), (None, "context", "object"),
+    ],
+)  # fmt: skip
+def test_bad_context_names_the_field(encoder, context, field, word):
+    with pytest.raises(InvalidEvent, match=word) as caught:
+        encoder.validate(context, ["a"], ())
+    assert caught.value.field == field
+    assert len(str(caught.value)) < 800
+
+
+@pytest.mark.parametrize(
+    ("arms", "pairs", "field"),
+    [
+        ([], (), "arms"), (["a", "a"], (), "arms"), ([f"a{i}" for i in range(10_000)], (), "arms"), ("a", (), "arms"),
+        ([1], (), "arms"), (["a", "ghost"], (), "arms"), ([["a"]], (), "arms"),
+        (["a", "b"], [{}], "arm_context"), (["a"], [{"affinty": 1}], "arm_context[0].affinty"),
+        (["a"], [{"affinity": "1"}], "arm_context[0].affinity"), (["a"], [3], "arm_context[0]"),
+    ],
+)  # fmt: skip
+def test_bad_candidates_name_the_field(encoder, arms, pairs, field):
+    with pytest.raises(InvalidEvent) as caught:
+        encoder.validate({}, arms, pairs, encoder.catalogue(ARMS))
+    assert caught.value.field == field
+
+
+def test_a_good_request_passes(encoder):
+    for context in CONTEXTS:
+        encoder.validate(context, ["a", "b"], [{"affinity": 1}, {}], encoder.catalogue(ARMS))
+    encoder.validate({}, ["b"], ())
+
+
+def test_unknown_arm_and_bad_arm_feature(encoder):
+    with pytest.raises(InvalidEvent, match="ghost"):
+        encode(encoder, [{}], arms=("ghost",))
+    with pytest.raises(InvalidEvent, match="price"):
+        encoder.catalogue([Arm(arm_id="a", features={"price": "cheap"})])
+    encoder.catalogue([Arm(arm_id="a", features={"title": "not declared, and allowed"})])
+
+
+def test_interactions_must_be_declared():
+    spec = AppSpec(interactions=(Interaction(a="context.age", b="arm.price"),))
+    with pytest.raises(SpecError, match=r"context\.age"):
+        Encoder.empty(spec, [])
