@@ -71,8 +71,6 @@ def write(
     floor: float = FLOOR,
 ) -> LoadedRelease:  # fmt: skip
     """A release in <home>/triton/select_arm/<number>, and a rollout file that gives the candidate `share` of units."""
-    import os
-
     app = sample()
     folder = home / "triton" / SELECT_ARM / str(number)
     release.write_release(
@@ -81,7 +79,6 @@ def write(
     )  # fmt: skip
     state = rollout.RolloutState(release=number, stage=f"{share:.0%}", share=share, salt=f"rollout-{number}", since=0)
     rollout.mirror(state, home)
-    assert os.path.exists(home / "rollout.json")
     return release.load(folder)
 
 

@@ -1,0 +1,1 @@
+"""One file a group of `croupier` commands; `serving/cli.py` lists them."""
