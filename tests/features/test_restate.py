@@ -20,8 +20,8 @@ SPAN = {"start": START, "end": START + timedelta(hours=2)}
 
 def decision(i: int) -> Decision:
     return Decision(
-        event_id=f"e{i}", at=to_us(START) + i * 3_600_000_000, unit_id="u", context={}, arms=("a",), pmf=(1.0,), arm="a",
-        propensity=1.0, policy="p", role="champion", release=1,
+        event_id=f"e{i}", at=to_us(START) + i * 3_600_000_000, unit_id="u", context={}, arms=("a",), pmf=(1.0,),
+        arm="a", propensity=1.0, policy="p", role="champion", release=1,
     )  # fmt: skip
 
 
