@@ -1,0 +1,132 @@
+"""Training CB-ADF by Vowpal Wabbit's own C++ driver. The only file that imports vowpalwabbit.
+
+A VW model with `-q UA` over a fixed schema is exactly a bilinear form, cost(u, x) = b + w_u·u + w_x·x + uᵀWx, where x
+is the arm's features followed by the pair's. `train` writes a text file of encoded tokens (c0:1.5, a3:1, p2:-0.5 with
+finite numbers, nothing a user typed: VW's format is an injection surface), lets VW read it, and returns the form.
+
+A VW model file is code to VW (its header is parsed as options): one is read only to go on from, out of a policy folder
+whose digests were verified.
+
+Cost is (high − reward) / (high − low), so 0 is best and 1 worst, which is what the bake-off's flags are tuned for.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self, TextIO
+
+import numpy as np
+import vowpalwabbit
+
+from features.batch import F32, Batch, Interactions
+from models.bilinear import Bilinear
+
+BOUND = 1e6  # features beyond ±BOUND are clipped for VW, whose float32 squares overflow
+FNV_PRIME = 16777619  # VW hashes a quadratic pair as (FNV_PRIME · i_u) XOR i_x
+CONSTANT = 11650396  # VW's index of the constant feature
+
+
+def tokens(prefix: str, values: F32) -> str:
+    """c0:1.5 c2:-3 …: zeros left out, as VW would; 9 digits carry a float32 exactly."""
+    if not np.isfinite(values).all():
+        raise ValueError(f"feature {prefix}{int(np.flatnonzero(~np.isfinite(values))[0])}: found NaN or infinity, "
+                         "expected finite numbers; encode features with features.encoder")  # fmt: skip
+    kept = np.flatnonzero(values)
+    return " ".join(f"{prefix}{i}:{x:.9g}" for i, x in zip(kept, values[kept].clip(-BOUND, BOUND), strict=True))
+
+
+def decision_lines(batch: Batch, row: int, arms: Sequence[str], *, label: tuple[int, str] | None = None) -> str:
+    """One multi-line example: the shared line, then one per candidate; `label` = (position in K, "0:cost:p")."""
+    lines = ["shared |U " + tokens("c", batch.context[row])]
+    for k in np.flatnonzero(batch.mask[row]):
+        mark = label[1] + " " if label is not None and label[0] == k else ""
+        pair = tokens("p", batch.pair[row, k]) if batch.pair.shape[2] else ""
+        lines.append(f"{mark}|A {arms[batch.arm[row, k]]} {pair}")
+    return "\n".join(lines)
+
+
+def arm_tokens(batch: Batch) -> list[str]:
+    return [tokens("a", x) for x in batch.catalogue.features]
+
+
+def write(file: TextIO, chunk: Interactions, *, low: float, high: float) -> None:
+    """Append a chunk in VW's text format. A row's weight divides its propensity, which is how mtr weighs it."""
+    if not (np.isfinite(chunk.reward).all() and np.isfinite(chunk.propensity).all() and (chunk.propensity > 0).all()):
+        raise ValueError("interactions: found a non-finite reward or a propensity ≤ 0, expected neither in a log")
+    cost = np.clip((high - chunk.reward) / (high - low), 0.0, 1.0)
+    p = chunk.propensity / chunk.weight
+    arms = arm_tokens(chunk.batch)
+    for row in range(len(chunk)):
+        label = (int(chunk.chosen[row]), f"0:{cost[row]:.9g}:{p[row]:.9g}")
+        file.write(decision_lines(chunk.batch, row, arms, label=label) + "\n\n")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Lengths of a context, an arm's and a pair's features."""
+
+    context: int
+    arm: int
+    pair: int
+
+    @classmethod
+    def of(cls, batch: Batch) -> Self:
+        return cls(batch.context.shape[1], batch.catalogue.features.shape[1], batch.pair.shape[2])
+
+    @property
+    def bits(self) -> int:
+        """Of the weight table: at least 32 slots a weight, so that collisions are rare (and even they stay exact)."""
+        return min(max(math.ceil(math.log2(32 * (1 + self.context) * (1 + self.arm + self.pair))), 18), 22)
+
+
+def train(
+    log: Iterable[Interactions], *, flags: str, low: float, high: float, passes: int = 1, start: Bilinear | None = None,
+) -> Bilinear:  # fmt: skip
+    """Train on `log` for a number of passes; with `start`, go on from that model instead of from scratch."""
+    with TemporaryDirectory(prefix="croupier-vw-") as folder:
+        text, initial = Path(folder) / "log.txt", Path(folder) / "initial.vw"
+        with text.open("w") as file:
+            rows, sizes = _write_all(file, log, low=low, high=high)
+        options = f"{flags} --cb_type mtr -q UA -b {sizes.bits}"
+        if start is not None:
+            initial.write_bytes(start.model)
+            options = f"-i {initial}"
+        if passes > 1:
+            options += f" --passes {passes} --cache_file {folder}/cache --holdout_off"
+        workspace = vowpalwabbit.Workspace(f"{options} -d {text} --quiet")
+        return export(workspace, sizes, steps=rows * passes + (start.steps if start else 0))
+
+
+def _write_all(file: TextIO, log: Iterable[Interactions], *, low: float, high: float) -> tuple[int, Sizes]:
+    rows, sizes = 0, None
+    for chunk in log:
+        write(file, chunk, low=low, high=high)
+        rows, sizes = rows + len(chunk), Sizes.of(chunk.batch)
+    if sizes is None:
+        raise ValueError("log: found no chunk, expected at least one (it may have no rows, but names the sizes)")
+    return rows, sizes
+
+
+def export(workspace: Any, sizes: Sizes, *, steps: int) -> Bilinear:
+    """Read the weights out of a trained workspace, by VW's own hashes, and finish it."""
+    mask = (1 << sizes.bits) - 1
+    user, arm = workspace.hash_space("U"), workspace.hash_space("A")
+    i_u = [workspace.hash_feature(f"c{i}", user) for i in range(sizes.context)]
+    i_x = [workspace.hash_feature(f"a{i}", arm) for i in range(sizes.arm)]
+    i_x += [workspace.hash_feature(f"p{i}", arm) for i in range(sizes.pair)]
+    weight = workspace.get_weight
+    W = [[weight((FNV_PRIME * u ^ x) & mask) for x in i_x] for u in i_u]
+    with TemporaryDirectory(prefix="croupier-vw-") as folder:
+        workspace.save(f"{folder}/model.vw")
+        workspace.finish()
+        model = Path(folder, "model.vw").read_bytes()
+    form = Bilinear(
+        bias=weight(CONSTANT & mask), w_u=np.array([weight(u & mask) for u in i_u], dtype=np.float64),
+        w_x=np.array([weight(x & mask) for x in i_x], dtype=np.float64),
+        W=np.array(W, dtype=np.float64).reshape(len(i_u), len(i_x)), steps=steps, model=model,
+    )  # fmt: skip
+    if not np.isfinite(form.W).all() or not np.isfinite([form.bias, *form.w_u, *form.w_x]).all():
+        raise ValueError("VW: found non-finite weights after training, expected finite; lower learning_rate")
+    return form

@@ -1,0 +1,72 @@
+"""Scores to pmf, by hand and against the definitions."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from models import exploration as e
+
+ALL = np.ones((1, 3), dtype=bool)
+
+
+def test_squarecb_by_hand():
+    # K = 3, gamma = 10, gaps 0, 0.2, 0.7: 1/(3 + 2) and 1/(3 + 7), the rest on the best
+    pmf = e.squarecb(np.array([[0.9, 0.7, 0.2]]), ALL, 10.0)
+    np.testing.assert_allclose(pmf, [[0.7, 0.2, 0.1]], atol=1e-15)
+
+
+def test_ties_share():
+    scores = np.array([[1.0, 1.0, 0.0]])
+    np.testing.assert_allclose(e.epsilon_greedy(scores, ALL, 0.3), [[0.45, 0.45, 0.1]], atol=1e-15)
+    np.testing.assert_allclose(e.squarecb(scores, ALL, 7.0), [[0.45, 0.45, 0.1]], atol=1e-15)
+    np.testing.assert_allclose(e.squarecb(np.zeros((1, 3)), ALL, 7.0), np.full((1, 3), 1 / 3), atol=1e-15)
+
+
+def test_softmax_by_hand():
+    pmf = e.softmax(np.log([[1.0, 2.0, 5.0]]), ALL, 1.0)
+    np.testing.assert_allclose(pmf, [[0.125, 0.25, 0.625]], atol=1e-15)
+
+
+def test_masked_arms_get_nothing_whatever_their_score():
+    mask, scores = np.array([[True, True, False]]), np.array([[0.0, 0.5, 9e9]])
+    for pmf in (e.greedy(scores, mask), e.squarecb(scores, mask, 4.0), e.softmax(scores, mask, 1.0),
+                e.epsilon_greedy(scores, mask, 0.2), e.votes(scores[None], mask)):
+        assert pmf[0, 2] == 0
+        assert pmf.sum() == pytest.approx(1)
+    np.testing.assert_allclose(e.squarecb(scores, mask, 4.0), [[0.25, 0.75, 0]], atol=1e-15)
+
+
+def test_with_floor_by_hand():
+    np.testing.assert_allclose(e.with_floor(np.array([[1.0, 0, 0]]), ALL, 0.3), [[0.8, 0.1, 0.1]], atol=1e-15)
+
+
+def test_enforce_minimum_is_the_nearest_pmf_above_the_floor():
+    rng = np.random.default_rng(0)
+    for epsilon in (0.05, 0.4, 0.9):
+        p = rng.dirichlet(np.full(4, 0.3))
+        ours = e.enforce_minimum(p[None], np.ones((1, 4), dtype=bool), epsilon)[0]
+        best = minimize(lambda q, p=p: ((q - p) ** 2).sum(), np.full(4, 0.25), bounds=[(epsilon / 4, 1)] * 4,
+                        constraints={"type": "eq", "fun": lambda q: q.sum() - 1}, options={"ftol": 1e-14})
+        np.testing.assert_allclose(ours, best.x, atol=1e-5)
+        assert ours.sum() == pytest.approx(1, abs=1e-12)
+    above = np.array([[0.5, 0.3, 0.2]])
+    np.testing.assert_allclose(e.enforce_minimum(above, ALL, 0.3), above, atol=1e-15)
+    np.testing.assert_allclose(e.enforce_minimum(above, ALL, 1.0), np.full((1, 3), 1 / 3), atol=1e-15)
+
+
+def test_votes_count_and_share_ties():
+    scores = np.array([[[1.0, 0, 0]], [[1, 0, 0]], [[0, 2, 0]], [[3, 3, 0]]])
+    np.testing.assert_allclose(e.votes(scores, ALL), [[0.625, 0.375, 0]], atol=1e-15)
+
+
+def test_bad_input_is_named():
+    with pytest.raises(ValueError, match="no candidate in row 0"):
+        e.greedy(np.zeros((1, 3)), np.zeros((1, 3), dtype=bool))
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        e.greedy(np.array([[0.0, np.nan, 0]]), ALL)
+    with pytest.raises(ValueError, match="found shape"):
+        e.greedy(np.zeros((1, 2)), ALL)
+    for bad in (lambda: e.with_floor(np.zeros((1, 3)), ALL, 1.5), lambda: e.softmax(np.zeros((1, 3)), ALL, 0.0),
+                lambda: e.squarecb(np.zeros((1, 3)), ALL, -1.0)):
+        with pytest.raises(ValueError, match="found"):
+            bad()
