@@ -7,6 +7,7 @@ pages, with the rules' names. The pages are plain HTML: no script, no outside re
 """
 
 import os
+import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -70,14 +71,16 @@ class QualityReport:
 def check(
     df: pl.DataFrame, *, reward: RewardSpec, start: datetime, end: datetime, folder: Path,
     encoder: Encoder | None = None, account: Account | None = None, name: str = "interactions",
+    pages: bool = True,
 ) -> QualityReport:  # fmt: skip
     """Judge interactions (schema.INTERACTIONS) of [start, end). Writes the pages (`index.html`) and the quarantine
-    into `folder`; with `encoder`, features are held against its training window."""
+    into `folder`; with `encoder`, features are held against its training window. `pages=False` leaves out GX's own."""
     row_rules = rules.row_rules(reward, _micros(start), _micros(end))
     facts, summary_rules = rules.summary_facts(df, encoder, account)
     frames = {name: (rules.row_facts(df).with_row_index("row"), row_rules),
               f"{name} summary": (pl.DataFrame([facts]), summary_rules)}  # fmt: skip
-    judged = _judge(frames, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    judged = _judge(frames, folder / "docs" if pages else None)
     findings = [_finding(rule, result, df) for rule, result in judged if not result["success"]]
     severity = {rule.name: rule.severity for rule, _ in judged}
     critical, warned = ([f for f in findings if severity[f.rule] == s] for s in ("critical", "warning"))
@@ -119,7 +122,7 @@ def _number(observed: object) -> str:
 
 
 def _judge(
-    frames: Mapping[str, tuple[pl.DataFrame, Sequence[Rule]]], folder: Path
+    frames: Mapping[str, tuple[pl.DataFrame, Sequence[Rule]]], site: Path | None
 ) -> list[tuple[Rule, dict[str, Any]]]:
     """Run each frame's rules as a GX checkpoint, and build the pages."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
@@ -129,17 +132,24 @@ def _judge(
 
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = {"globally": False}
-        for site in list(context.get_site_names()):
-            context.delete_data_docs_site(site)
-        store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder / "docs")}
-        context.add_data_docs_site("croupier", {"class_name": "SiteBuilder", "store_backend": store,
-            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"}, "show_how_to_buttons": False})
         out = []
         for title, (frame, suite) in frames.items():
             out += _run(gx, context, title, frame, suite)
-        context.build_data_docs()
-    docs.offline(folder / "docs")
+        if site:
+            _document(context, site)
     return out
+
+
+def _document(context: Any, site: Path) -> None:
+    """GX's Data Docs of this context's validations, in place of what lay in `site`."""
+    shutil.rmtree(site, ignore_errors=True)
+    store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(site)}
+    context.add_data_docs_site("croupier", {
+        "class_name": "SiteBuilder", "store_backend": store, "show_how_to_buttons": False,
+        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+    })  # fmt: skip
+    context.build_data_docs(site_names=["croupier"])
+    docs.offline(site)
 
 
 def _run(

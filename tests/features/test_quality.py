@@ -1,0 +1,153 @@
+"""Each rule is seen to fail on a planted fault, and only that rule; the pages ask nothing of other hosts."""
+
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from features import docs, quality
+from features.account import Account
+from features.encoder import Encoder
+from features.spec import AppSpec
+from features.worlds.reels import START, World
+
+WORLD = World(seed=5)
+N = 400
+BEGIN = datetime.fromtimestamp(START / 1e6, UTC)
+END = BEGIN + timedelta(seconds=N)
+BALANCED = Account(decisions_in=N, interactions=N, rewards_in=40, on_time=38, late=2)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    path = tmp_path_factory.mktemp("app") / "app.toml"
+    path.write_text(WORLD.app_toml())
+    spec, df = AppSpec.read(path), WORLD.interactions(N)
+    return df, spec.reward, Encoder.fit(spec, df, WORLD.arms())
+
+
+def check(df, good, folder, account=BALANCED, pages=False):
+    return quality.check(df, reward=good[1], start=BEGIN, end=END, folder=folder, encoder=good[2], account=account,
+                         pages=pages)  # fmt: skip
+
+
+def row(df, i, **values):
+    """df with the given values in row i."""
+    new = [pl.when(pl.int_range(pl.len()) == i).then(pl.lit(v, dtype=df.schema[c])).otherwise(pl.col(c)).alias(c)
+           for c, v in values.items()]  # fmt: skip
+    return df.with_columns(new)
+
+
+def pmf_of(df, i, change):
+    pmf = df["pmf"][i].to_list()
+    return row(df, i, pmf=change(pmf))
+
+
+def zero_chosen(df):
+    """Row 7's chosen arm gets probability 0, the others share its mass."""
+    at = df["arms"][7].to_list().index(df["arm"][7])
+    K = len(df["arms"][7])
+    changed = pmf_of(df, 7, lambda pmf: [0.0 if k == at else 1 / (K - 1) for k in range(K)])
+    return row(changed, 7, propensity=0.0)
+
+
+def negative(df):
+    """Two unchosen arms of row 7 move by a half, so that the sum stays 1."""
+    at = df["arms"][7].to_list().index(df["arm"][7])
+    low, high = [k for k in range(5) if k != at][:2]
+    return pmf_of(df, 7, lambda pmf: [p - 0.5 if k == low else p + 0.5 if k == high else p for k, p in enumerate(pmf)])
+
+
+def unchosen_grows(df):
+    at = df["arms"][7].to_list().index(df["arm"][7])
+    return pmf_of(df, 7, lambda pmf: [p + 2e-6 if k == (at + 1) % len(pmf) else p for k, p in enumerate(pmf)])
+
+
+FAULTS = {
+    "event_id_unique": lambda df: row(df, 7, event_id=df["event_id"][9]),
+    "pmf_sums_to_one": unchosen_grows,
+    "pmf_not_negative": negative,
+    "pmf_fits_arms": lambda df: pmf_of(df, 7, lambda pmf: pmf[:-1]),
+    "arm_is_candidate": lambda df: row(df, 7, arm="reel-99"),
+    "propensity_in_range": zero_chosen,
+    "propensity_is_pmf_at_arm": lambda df: row(df, 7, propensity=df["propensity"][7] + 2e-6),
+    "inside_partition": lambda df: row(df, 7, at=START + N * 1_000_000),
+    "reward_in_range": lambda df: row(df, 7, reward=1.5),
+    "role_known": lambda df: row(df, 7, role="chef"),
+    "pass_probability_in_range": lambda df: row(df, 7, pass_probability=0.0),
+}
+
+
+def test_a_sound_log_passes(good, tmp_path):
+    report = check(good[0], good, tmp_path).or_raise()
+    assert (report.passed, report.critical, report.warnings, report.quarantined) == (True, (), (), 0)
+    assert report.rules > 20
+    assert not (tmp_path / "quarantine.parquet").exists()
+
+
+@pytest.mark.parametrize("rule", FAULTS)
+def test_each_rule_fails_alone(good, tmp_path, rule):
+    report = check(FAULTS[rule](good[0]), good, tmp_path)
+    assert [f.rule for f in report.critical] == [rule]
+    assert not report.warnings
+    quarantine = pl.read_parquet(tmp_path / "quarantine.parquet")
+    assert quarantine["rule"].to_list() == [rule] * len(quarantine)
+    assert report.quarantined == len(quarantine) == (2 if rule == "event_id_unique" else 1)
+
+
+def test_the_error_names_rule_count_and_three_events(good, tmp_path):
+    df = good[0].with_columns(reward=pl.when(pl.col("at") < START + 5_000_000).then(2.0).otherwise("reward"))
+    with pytest.raises(quality.QualityFailed, match=r"reward_in_range \(.*\): 5 rows, such as") as caught:
+        check(df, good, tmp_path).or_raise()
+    assert [e in str(caught.value) for e in df["event_id"][:4]] == [True, True, True, False]
+    assert "Quarantined 5 of 400" in str(caught.value)
+
+
+def test_an_account_that_does_not_balance_stops(good, tmp_path):
+    lost = Account(decisions_in=N, interactions=N, rewards_in=40, on_time=39)
+    report = check(good[0], good, tmp_path, account=lost)
+    assert [(f.rule, f.observed) for f in report.critical] == [("account_balances", 1)]
+
+
+def test_malformed_rewards_warn(good, tmp_path):
+    report = check(good[0], good, tmp_path, Account(decisions_in=N, interactions=N, rewards_in=40, on_time=30,
+                                                    malformed=10))  # fmt: skip
+    assert report.passed
+    assert [f.rule for f in report.warnings] == ["malformed_share"]
+
+
+def test_an_empty_interval_is_critical(good, tmp_path):
+    report = check(good[0][:0], good, tmp_path, account=Account())
+    assert [f.rule for f in report.critical] == ["interactions"]
+
+
+@pytest.mark.parametrize(
+    ("find", "put", "rule"),
+    [
+        (r'"country":"[A-Z]*",', "", "missing_share context.country"),
+        (r'"country":"[A-Z]*"', '"country":"MARS"', "unknown_share context.country"),
+    ],
+)
+def test_features_that_drift_warn(good, tmp_path, find, put, rule):
+    report = check(good[0].with_columns(pl.col("context").str.replace(find, put)), good, tmp_path)
+    assert report.passed
+    assert rule in [f.rule for f in report.warnings]
+
+
+def test_pages_are_offline_and_hold_the_rules(good, tmp_path):
+    report = check(FAULTS["role_known"](good[0]), good, tmp_path, pages=True)
+    pages = list(tmp_path.rglob("*.html"))
+    assert len(pages) >= 6
+    for page in pages:
+        text = page.read_text()
+        assert docs.outside(text) == []
+        assert "<script" not in text
+    overview = report.docs_path.read_text()
+    assert "Stopped" in overview
+    assert good[0]["event_id"][7] in overview
+
+
+def test_a_page_that_would_ask_elsewhere_is_refused(tmp_path):
+    (tmp_path / "x.html").write_text('<head></head><iframe src="https://example.org/x"></iframe>')
+    with pytest.raises(ValueError, match="other hosts"):
+        docs.offline(tmp_path)
