@@ -1,0 +1,132 @@
+"""VW parity: our tensors give VW's own scores and probabilities to 1e-5, before and after save and load."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import vowpalwabbit
+
+from models import policy, vw_adf
+from models.bilinear import PRESETS, BilinearPolicy
+from models.synthetic import LinearWorld
+
+WORLD = LinearWorld.make(1, arms=9, candidates=5, d_u=4, d_a=5, d_p=2)
+LOG = WORLD.log(2000, 3)
+
+
+def vw_pmf(learner, batch, folder):
+    """(B, K): what VW itself answers, from its own model file."""
+    (folder / "peer.vw").write_bytes(learner.trained.model)
+    vw = vowpalwabbit.Workspace(f"-i {folder / 'peer.vw'} -t --quiet")
+    arms, out = vw_adf.arm_tokens(batch), np.zeros(batch.mask.shape)
+    for row in range(len(batch)):
+        out[row, np.flatnonzero(batch.mask[row])] = vw.predict(vw_adf.decision_lines(batch, row, arms).split("\n"))
+    vw.finish()
+    return out
+
+
+def vw_costs(learner, batch, folder):
+    """(B, K): VW's action scores. --cb_adf over the same weights answers with costs, in place of a pmf."""
+    lines, (d_u, d_x) = [], learner.trained.W.shape
+    (folder / "log.txt").write_text("")
+    with (folder / "log.txt").open("w") as file:
+        vw_adf.write(file, LOG, low=0.0, high=1.0)
+    # For epsilon-greedy, VW trains the very same regressor under --cb_adf, which answers with costs.
+    vw = vowpalwabbit.Workspace(
+        f"--cb_adf --cb_type mtr -q UA -b {vw_adf.Sizes(4, 5, 2).bits} -l 2 -d {folder / 'log.txt'} --quiet"
+    )
+    arms, out = vw_adf.arm_tokens(batch), np.zeros(batch.mask.shape)
+    for row in range(len(batch)):
+        lines = vw_adf.decision_lines(batch, row, arms).split("\n")
+        out[row, np.flatnonzero(batch.mask[row])] = vw.predict(lines)
+    vw.finish()
+    assert (d_u, d_x) == (4, 7)
+    return out
+
+
+def on_a_grid(batch):
+    """Numbers rounded to 1/64, which VW's text parser reads exactly; it may miss the last bit of others."""
+    near = {key: np.round(getattr(batch, key) * 64) / np.float32(64) for key in ("context", "pair")}
+    catalogue = replace(batch.catalogue, features=np.round(batch.catalogue.features * 64) / np.float32(64))
+    return replace(batch, **near, catalogue=catalogue)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_pmf_is_vws_own_before_and_after_save_and_load(preset, tmp_path):
+    learner = BilinearPolicy(preset=preset).learn([LOG])
+    batch = on_a_grid(WORLD.requests(1000, np.random.default_rng(5)))
+    theirs = vw_pmf(learner, batch, tmp_path)
+    assert np.abs(learner.pmf(batch) - theirs).max() < 1e-5
+    learner.save(tmp_path)
+    assert np.abs(policy.load(tmp_path).pmf(batch) - theirs).max() < 1e-5
+    if preset == "squarecb_cautious":  # a wrong gamma would go unseen if every pmf sat on its floor
+        assert np.unique(theirs.round(4)).size > 300
+
+
+def test_any_features_differ_by_vws_float32_alone(tmp_path):
+    """VW keeps scores in float32 (error e ≈ 1e-6 here); SquareCB's slope turns that into γ·p²·e where arms all but
+    tie. Everything is within that bound, and nearly everything within 1e-5."""
+    learner = BilinearPolicy().learn([LOG])
+    batch = WORLD.requests(1000, np.random.default_rng(15))
+    theirs = vw_pmf(learner, batch, tmp_path)
+    error = np.abs(learner.pmf(batch) - theirs)
+    second = np.sort(theirs, axis=1)[:, -2:-1]  # the best arm's probability moves as the runner-up's does
+    assert (error < 1e-5 + learner.gamma_scale * 2000**0.5 * second**2 * 2e-6).all()
+    assert (error > 1e-5).mean() < 0.001
+
+
+def test_scores_are_vws_own(tmp_path):
+    learner = BilinearPolicy(preset="epsilon_greedy").learn([LOG])
+    batch = WORLD.requests(1000, np.random.default_rng(6))
+    theirs = vw_costs(learner, batch, tmp_path)
+    assert np.abs(theirs).max() > 0.5
+    assert np.abs(np.where(batch.mask, -learner.scores(batch), 0) - theirs).max() < 1e-5
+
+
+@pytest.mark.parametrize("gamma_scale", [0.5, 30.0])
+def test_steps_of_squarecb_go_on_after_a_warm_start(gamma_scale, tmp_path):
+    first = BilinearPolicy(gamma_scale=gamma_scale, warm_start=True, epsilon=0.0).learn([LOG])
+    second = first.learn([WORLD.log(500, 8)])
+    assert second.trained.steps == 2500
+    batch = WORLD.requests(300, np.random.default_rng(7))
+    assert np.abs(second.pmf(batch) - vw_pmf(second, batch, tmp_path)).max() < 1e-5
+    assert np.abs(second.pmf(batch) - first.pmf(batch)).max() > 0.01
+
+
+def test_several_passes_learn_further_and_keep_parity(tmp_path):
+    once, thrice = (BilinearPolicy(preset="squarecb_cautious", passes=n).learn([LOG]) for n in (1, 3))
+    batch = WORLD.requests(300, np.random.default_rng(7))
+    assert np.abs(thrice.pmf(batch) - vw_pmf(thrice, batch, tmp_path)).max() < 1e-5
+    assert np.abs(thrice.trained.W - once.trained.W).max() > 1e-3
+
+
+def test_it_learns_what_pays():
+    world = LinearWorld.make(4)
+    learner = BilinearPolicy().learn([world.log(4000, 1)])
+    batch = world.requests(2000, np.random.default_rng(9))
+    truth, uniform = world.expected(batch), batch.mask / batch.mask.sum(axis=1, keepdims=True)
+    best = np.where(batch.mask, truth, 0).max(axis=1).mean()
+    value, base = (learner.pmf(batch) * truth).sum(axis=1).mean(), (uniform * truth).sum(axis=1).mean()
+    assert value > base + 0.7 * (best - base)
+
+
+def test_text_is_exact_and_holds_encoded_tokens_only():
+    x = np.array([1.5, 0.0, -3.25e-8, 1e30], dtype=np.float32)
+    assert vw_adf.tokens("c", x) == f"c0:1.5 c2:{np.float32(-3.25e-8):.9g} c3:1000000"
+    with pytest.raises(ValueError, match="feature a1: found NaN or infinity"):
+        vw_adf.tokens("a", np.array([0, np.inf], dtype=np.float32))
+    lines = vw_adf.decision_lines(LOG.batch, 0, vw_adf.arm_tokens(LOG.batch), label=(0, "0:0.5:0.2")).split("\n")
+    assert lines[0].startswith("shared |U c0:")
+    assert lines[1].startswith("0:0.5:0.2 |A a0:")
+    assert len(lines) == 1 + LOG.batch.mask[0].sum()
+
+
+def test_bad_rewards_and_refused_presets_are_named():
+    bad = WORLD.log(3, 1)
+    bad.reward[1] = np.nan
+    with pytest.raises(ValueError, match="non-finite reward"):
+        BilinearPolicy(reward_range=(0, 1)).learn([bad])
+    with pytest.raises(ValueError, match=r"regcb.*learning state"):
+        BilinearPolicy(preset="regcb")
+    with pytest.raises(ValueError, match=r"found 3 context.*expected \(4, 7\)"):
+        BilinearPolicy().learn([LOG]).pmf(LinearWorld.make(1).requests(2, np.random.default_rng(0)))
