@@ -31,11 +31,14 @@ check: setup  ## style, types, import contracts, fast tests: under a minute
 bench: setup  ## ratios against a peer or limit of the same run, into var/bench/*.json
 	@$(BIN)/python -m tests.benchmarks
 
+VAR ?= var
+APP ?= default
+
 up: setup  ## Airflow and Triton, until `make down`
-	@$(BIN)/python -m dags.standalone up
+	@CROUPIER_VAR=$(VAR) CROUPIER_APP=$(APP) $(BIN)/python -m dags.standalone up
 
 down:  ## stop both, leave no process behind
-	@[ ! -x $(BIN)/python ] || $(BIN)/python -m dags.standalone down
+	@[ ! -x $(BIN)/python ] || CROUPIER_VAR=$(VAR) $(BIN)/python -m dags.standalone down
 
 clean:  ## forget run-time data (var/), keep .venv
 	@rm -rf var

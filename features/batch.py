@@ -5,9 +5,10 @@ policies precompute the arm's share of their work once per catalogue (DESIGN.md,
 policies know which arm is which. Ragged candidate lists are padded to the longest; `mask` is False on padding.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,3 +82,25 @@ class Interactions:
             propensity=self.propensity[rows], pmf=self.pmf[rows], at=self.at[rows], unit=self.unit[rows],
             weight=self.weight[rows],
         )  # fmt: skip
+
+
+def concatenate(chunks: Sequence[Interactions]) -> Interactions:
+    """One log of several that share a catalogue, padded to the widest. Raises ValueError when there is none."""
+    if not chunks:
+        raise ValueError("interactions: found no rows, expected at least one; is the interval right, has it matured?")
+    K = max(c.batch.mask.shape[1] for c in chunks)
+
+    def joined(arrays: Sequence[NDArray[Any]]) -> Any:
+        wide = [np.pad(a, [(0, 0), (0, K - a.shape[1]), *[(0, 0)] * (a.ndim - 2)]) for a in arrays]
+        return np.concatenate(wide)
+
+    batch = Batch(
+        context=np.concatenate([c.batch.context for c in chunks]), arm=joined([c.batch.arm for c in chunks]),
+        mask=joined([c.batch.mask for c in chunks]), pair=joined([c.batch.pair for c in chunks]),
+        catalogue=chunks[0].batch.catalogue,
+    )  # fmt: skip
+    flat = {n: np.concatenate([getattr(c, n) for c in chunks]) for n in _FLAT}
+    return Interactions(batch=batch, pmf=joined([c.pmf for c in chunks]), **flat)
+
+
+_FLAT = ("chosen", "reward", "propensity", "at", "unit", "weight")

@@ -1,0 +1,107 @@
+"""What both acts of the demo do: run the DAGs, send traffic, and hold what was served against what it should be."""
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dags import story
+from dags.standalone import Airflow
+from features.batch import F64
+from features.build import Features
+from features.workspace import Workspace, get_folder
+from features.worlds import reels
+from models import policy
+from models.exploration import with_floor
+from serving import publish, release
+from serving.client import Client
+from serving.requests import Request, Selection
+
+
+class Traffic:
+    """Selections asked of a client, with how long single ones took."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.selections: list[Selection] = []
+        self.milliseconds: list[float] = []
+        self.errors = 0
+
+    def select_one(self, request: Request) -> None:
+        began = time.perf_counter()
+        self.select_batch([request])
+        self.milliseconds.append(1e3 * (time.perf_counter() - began))
+
+    def select_batch(self, requests: Sequence[Request]) -> list[Selection]:
+        selections = self.client.select_batch(requests)
+        self.errors += sum(bool(s.error) for s in selections)
+        self.selections += selections
+        return selections
+
+    def reward_batch(self, rewards: Sequence[Mapping[str, Any]]) -> None:
+        outcomes = self.client.reward_batch(rewards)
+        self.errors += sum(o.status != "accepted" for o in outcomes)
+
+    def served(self) -> dict[str, Any]:
+        p50, p99 = np.percentile(self.milliseconds, [50, 99])
+        return {
+            "requests": len(self.selections), "errors": self.errors,
+            "p50_ms": round(float(p50), 2), "p99_ms": round(float(p99), 2),
+        }  # fmt: skip
+
+
+def pipeline(airflow: Airflow, app: str, start: str, end: str) -> dict[str, Any]:
+    """`build_features` by hand, `train_and_gate` as its asset wakes it; what they found, as the summary has it."""
+    airflow.unpause("train_and_gate")
+    before = airflow.runs("train_and_gate")
+    run = airflow.trigger("build_features", {"app": app, "start": start, "end": end})
+    airflow.wait("build_features", run, say=story.say)
+    gate_run = airflow.woken("train_and_gate", before)
+    airflow.wait("train_and_gate", gate_run, say=story.say)
+    account, quality, encoded = (
+        airflow.result("build_features", run, task) for task in ("join", "validate", "encode")
+    )
+    (verdict,) = airflow.result("train_and_gate", gate_run, "judge")
+    (published,) = airflow.result("train_and_gate", gate_run, "publish")
+    return {
+        "decisions": account["decisions_in"], "interactions": account["interactions"], "account": account,
+        "quality": quality, "features": encoded["features"], "policies": verdict["evaluation"]["policies"],
+        "promoted": verdict["promoted"], "summary": verdict["summary"], "report": verdict["report"],
+        "release": published["release"], "rows_judged": verdict["evaluation"]["rows"],
+    }  # fmt: skip
+
+
+def offline_error(w: Workspace, requests: Sequence[Request], selections: Sequence[Selection]) -> float:
+    """Largest difference between a served pmf and the same release's, computed here without a server."""
+    number = publish.current(w.store)
+    loaded = release.load(w.home / "triton" / "select_arm" / str(number))
+    batch = loaded.encoder.encode(
+        [r.context for r in requests], [r.arms for r in requests], [r.arm_context for r in requests], loaded.catalogue
+    )
+    pmf = {role: loaded.pmf(role, batch) for role in {s.role for s in selections}}
+    return max(
+        float(np.abs(np.asarray(s.pmf) - pmf[s.role][i, : len(s.pmf)]).max()) for i, s in enumerate(selections)
+    )
+
+
+def true_values(w: Workspace, world: reels.World, key: str) -> dict[str, float]:
+    """Each policy's exact value in the world, as it would be served: with the floor."""
+    with tempfile.TemporaryDirectory() as scratch:
+        features = Features.fetch(w.store, key, Path(scratch) / "features")
+        encoder = features.encoder
+        arms = encoder.catalogue(w.arms())
+        policies = {
+            name: policy.load(get_folder(w.store, f"candidates/{key}/{name}", Path(scratch) / name))
+            for name in w.spec.policies.candidates
+        } | {"uniform": policy.make("uniform")}
+
+        def served(name: str, visits: Sequence[reels.Visit]) -> F64:
+            batch = encoder.encode(
+                [v.context for v in visits], [v.arms for v in visits], [v.arm_context for v in visits], arms
+            )
+            return with_floor(policies[name].pmf(batch), batch.mask, w.spec.policies.floor)
+
+        return {name: world.true_value(lambda visits, name=name: served(name, visits)) for name in policies}  # type: ignore[misc]

@@ -1,0 +1,33 @@
+"""What the DAGs share: their parameters with bounds, and which interval a run is for."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule
+
+FEATURES = Asset("croupier://features", group="croupier")
+DEFAULTS = {"owner": "croupier", "retries": 2, "retry_delay": timedelta(seconds=10)}
+
+
+def interval_params() -> dict[str, Param]:
+    return {
+        "app": Param("default", type="string", pattern="^[a-z][a-z0-9_]*$", description="which bandit: var/<app>"),
+        "start": Param(None, type=["null", "string"], format="date-time", description="empty: the run's interval"),
+        "end": Param(None, type=["null", "string"], format="date-time", description="exclusive"),
+    }
+
+
+def interval_of(context: Mapping[str, Any]) -> tuple[str, str]:
+    """(start, end) from the parameters, else from the schedule's data interval. Raises ValueError naming the field."""
+    params, run = context["params"], context["dag_run"]
+    start = params["start"] or (run.data_interval_start and run.data_interval_start.isoformat())
+    end = params["end"] or (run.data_interval_end and run.data_interval_end.isoformat())
+    if not start or not end:
+        raise ValueError("start, end: found none; a run started by hand needs both, e.g. 2026-11-22T00:00:00Z")
+    return str(start), str(end)
+
+
+def refusals(*exceptions: str) -> ExceptionRetryPolicy:
+    """A refusal is an answer, not an accident: these exceptions fail at once, whatever `retries` says."""
+    return ExceptionRetryPolicy(rules=[RetryRule(exception=e, action=RetryAction.FAIL) for e in exceptions])

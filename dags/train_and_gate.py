@@ -1,0 +1,95 @@
+"""
+### train_and_gate — from features to a judged candidate, and a release
+
+**When** `build_features` has updated `croupier://features` (all waiting updates are taken); by hand with `features`,
+the key that `build_features.encode` returned.
+
+| task | does |
+|---|---|
+| `plan` | one job per (features, policy of the app) |
+| `train` | the earlier days: VW CB-ADF in C++, neural-linear in PyTorch; one mapped task each |
+| `judge` | the later days: cross-fitted DR beside IPS, SNIPS and DM; *promote*, *reject* or *not enough evidence* |
+| `approve` | only with `approval`: waits for a person, **rejects** when nobody answers in time |
+| `publish` | a release, verified, loaded into Triton, smoke-tested; a promoted candidate starts at stage one |
+
+**Verdicts** stand in `judge`'s log and in its report with every condition. *Not enough evidence* is a success of the
+gate, not a failure of the run: the champion goes on serving. A refused release leaves the old one serving.
+**Safe to repeat**: trained policies, verdicts and releases are keyed by what they were made from.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import Param, dag, get_current_context, task
+
+from dags.common import DEFAULTS, FEATURES, refusals
+
+REFUSALS = refusals("serving.release.ReleaseError", "features.spec.SpecError", "builtins.ValueError")
+
+
+@dag(
+    schedule=[FEATURES],
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULTS | {"retry_policy": REFUSALS},
+    params={
+        "app": Param("default", type="string", pattern="^[a-z][a-z0-9_]*$", description="which bandit: var/<app>"),
+        "features": Param("", type="string", description="key of the encoded features; empty: what woke this run"),
+        "approval": Param(False, type="boolean", description="ask a person before publishing"),
+    },
+    doc_md=__doc__,
+    tags=["croupier", "models"],
+)
+def train_and_gate() -> None:
+    @task
+    def plan() -> list[dict[str, str]]:
+        from models import training
+
+        context = get_current_context()
+        params = context["params"]
+        given = [(params["app"], params["features"])] if params["features"] else []
+        woken = [
+            (event.extra["app"], event.extra["features"])
+            for events in (context.get("triggering_asset_events") or {}).values()
+            for event in events
+        ]
+        return training.plan(given or sorted(set(woken)))
+
+    @task(execution_timeout=timedelta(hours=4))
+    def train(app: str, features: str, policy: str) -> dict[str, str]:
+        from models import training
+
+        return training.train(app, features, policy)
+
+    @task
+    def judge(trained: Any) -> list[dict[str, Any]]:
+        from models import training
+
+        return training.judge(list(trained))
+
+    @task.branch
+    def ask() -> str:
+        return "approve" if get_current_context()["params"]["approval"] else "publish"
+
+    approve = ApprovalOperator(
+        task_id="approve",
+        subject="Publish this release of {{ params.app }}?",
+        body="{% for v in ti.xcom_pull(task_ids='judge') %}{{ v.summary }}\n\n{% endfor %}",
+        defaults=ApprovalOperator.REJECT,
+        response_timeout=timedelta(hours=24),
+    )
+
+    @task(trigger_rule="none_failed_min_one_success")
+    def publish(verdicts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        from serving import promotion
+
+        return [promotion.publish_verdict(v) for v in verdicts]
+
+    verdicts = judge(train.expand_kwargs(plan()))
+    published = publish(verdicts)
+    verdicts >> ask() >> [approve, published]
+    approve >> published
+
+
+train_and_gate()

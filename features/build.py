@@ -1,0 +1,145 @@
+"""The steps of the `build_features` DAG: raw log → account → validated → encoded. Each is idempotent by its interval.
+
+They take and return plain JSON values, since that is what a scheduler can carry between machines.
+"""
+
+import hashlib
+import socket
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+import polars as pl
+
+from features import catalogue, dataset, quality
+from features.account import Account
+from features.encoder import Encoder
+from features.join import join_interval, read_interactions
+from features.ship import ship
+from features.spec import AppSpec
+from features.storage import Store
+from features.workspace import Interval, Workspace, get_folder, put_folder
+
+
+@dataclass(frozen=True)
+class Features:
+    """An encoded log in a folder: encoder/, catalogue.json, parts, and meta.json (key, start, end, rows, split_at)."""
+
+    folder: Path
+    split_at: int
+    rows: int
+
+    @classmethod
+    def fetch(cls, store: Store, key: str, folder: Path) -> Self:
+        """Raises KeyError when there are no features of that key."""
+        return cls.open(get_folder(store, f"features/{key}", folder))
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        meta = orjson.loads((folder / "meta.json").read_bytes())
+        return cls(folder, meta["split_at"], meta["rows"])
+
+    @property
+    def encoder(self) -> Encoder:
+        return Encoder.load(self.folder / "encoder")
+
+    def chunks(self) -> dataset.EncodedLog:
+        """Re-iterable; one chunk in memory at a time."""
+        arms = catalogue.read(self.folder / "catalogue.json")
+        return dataset.EncodedLog(self.folder / "encoded.parquet", self.encoder.catalogue(arms))
+
+
+def collect(app: str) -> dict[str, Any]:
+    """This host's spool → the store."""
+    w = Workspace.open(app)
+    spool = w.spool()
+    try:
+        return ship(spool, w.store, host=w.settings.host or socket.gethostname()).to_dict()
+    finally:
+        spool.close()
+
+
+def join(app: str, start: str, end: str) -> dict[str, Any]:
+    """Interactions of the interval's hours, and the account of every event in them."""
+    w, interval = Workspace.open(app), Interval.parse(start, end)
+    return join_interval(
+        w.store, w.spec.reward, start=interval.start, end=interval.end, now=datetime.now(UTC)
+    ).to_dict()
+
+
+def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> dict[str, Any]:
+    """Great Expectations on the interval. Raises QualityFailed naming rule, count and three event ids."""
+    w, interval = Workspace.open(app), Interval.parse(start, end)
+    rows = read_interactions(w.store, start=interval.start, end=interval.end)
+    report = quality.check(
+        rows, reward=w.spec.reward, start=interval.start, end=interval.end, account=Account.from_dict(account),
+        encoder=_released_encoder(w), folder=w.reports("quality", interval.key),
+    )  # fmt: skip
+    return report.or_raise().to_dict()
+
+
+def encode(app: str, start: str, end: str) -> dict[str, Any]:
+    """Encode the interval's interactions and keep them in the store, under a key of all they were made from."""
+    w, interval = Workspace.open(app), Interval.parse(start, end)
+    rows = read_interactions(w.store, start=interval.start, end=interval.end).sort("at", "event_id")
+    if rows.is_empty():
+        raise ValueError(f"interactions: found none from {start} to {end}, expected some; has their window passed?")
+    arms = w.arms()
+    split_at = split_time(rows, w.spec.policies.train_share)
+    # policies of several releases read the same columns for as long as app.toml declares the same features
+    encoder = _released_encoder(w) or Encoder.fit(w.spec, rows.filter(pl.col("at") < split_at), arms)
+    key = _key(interval.key, encoder.digest, catalogue.digest(arms), str(split_at), *rows["event_id"], *rows["reward"])
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        (folder / "encoder").mkdir()
+        encoder.save(folder / "encoder")
+        catalogue.write(folder / "catalogue.json", arms)
+        dataset.write(
+            folder / "encoded.parquet", dataset.encode_chunks(rows, encoder, encoder.catalogue(arms)), encoder
+        )
+        meta = {"app": app, "features": key, "start": start, "end": end, "rows": len(rows), "split_at": split_at,
+                "declared": declared(w.spec)}  # fmt: skip
+        (folder / "meta.json").write_bytes(orjson.dumps(meta | {"encoder": encoder.digest}))
+        (folder / "golden.json").write_bytes(orjson.dumps(_golden(rows)))
+        put_folder(w.store, f"features/{key}", folder)
+    return meta | {"encoder": encoder.digest}
+
+
+def split_time(rows: pl.DataFrame, train_share: float) -> int:
+    """UTC µs at which the judging rows begin: the earlier `train_share` of the log, by time, is for training."""
+    return int(rows["at"][min(round(len(rows) * train_share), len(rows) - 1)])
+
+
+def declared(spec: AppSpec) -> str:
+    """What app.toml says of features; while it stays the same, policies of several releases can share an encoder."""
+    parts = spec.model_dump(mode="json", include={"context", "arm", "arm_context", "interactions"})
+    return _key(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS).decode())
+
+
+def _released_encoder(w: Workspace) -> Encoder | None:
+    """The current release's, while app.toml declares the same features; None before there is one."""
+    try:
+        prefix = f"releases/{int(orjson.loads(w.store.get('releases/current'))['number']):06d}"
+        if orjson.loads(w.store.get(f"{prefix}/manifest.json"))["meta"].get("declared") != declared(w.spec):
+            return None
+        with tempfile.TemporaryDirectory() as scratch:
+            return Encoder.load(get_folder(w.store, f"{prefix}/encoder", Path(scratch)))
+    except KeyError:
+        return None
+
+
+def _key(*parts: object) -> str:
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:16]
+
+
+def _golden(rows: pl.DataFrame, n: int = 16) -> list[dict[str, Any]]:
+    """Requests of the log, for the smoke test of a release made from it."""
+    some = rows.select("context", "arms", "arm_context").gather_every(max(len(rows) // n, 1))[:n]
+    return [
+        {"context": orjson.loads(r["context"]), "arms": r["arms"], "arm_context": orjson.loads(r["arm_context"])}
+        for r in some.to_dicts()
+    ]

@@ -1,0 +1,95 @@
+"""An app opened: its settings, its declaration, its store and its log, for tasks, commands and the server alike."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+from features import catalogue, storage
+from features.schema import Arm
+from features.settings import Settings
+from features.spec import AppSpec
+from features.spool import Spool
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Hours [start, end) in UTC; every output of a task is keyed by it."""
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        if self.start.tzinfo is None or self.end.tzinfo is None or self.start >= self.end:
+            raise ValueError(
+                f"interval: found {self.start!s} to {self.end!s}, expected two times with zone, the first earlier"
+            )
+
+    @classmethod
+    def parse(cls, start: str, end: str) -> "Interval":
+        """Widened to whole hours, since a partition is an hour."""
+        first, last = datetime.fromisoformat(start), datetime.fromisoformat(end)
+        ceiling = last.replace(minute=0, second=0, microsecond=0)
+        first = first.replace(minute=0, second=0, microsecond=0)
+        return cls(first, ceiling if ceiling == last else ceiling + timedelta(hours=1))
+
+    @property
+    def key(self) -> str:
+        return f"{self.start:%Y%m%dT%H%M}-{self.end:%Y%m%dT%H%M}"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Everything of one app. Raises SpecError, StoreUnavailable or ValueError where a part is missing."""
+
+    settings: Settings
+
+    @classmethod
+    def open(cls, app: str) -> "Workspace":
+        return cls(Settings(app=app))
+
+    @property
+    def home(self) -> Path:
+        return self.settings.home
+
+    @cached_property
+    def spec(self) -> AppSpec:
+        return AppSpec.read(self.home / "app.toml")
+
+    @cached_property
+    def store(self) -> storage.Store:
+        return storage.open_store(self.settings.store_url, endpoint=self.settings.s3_endpoint)
+
+    def spool(self) -> Spool:
+        return Spool(
+            self.home / "spool" / "log.db",
+            durability=self.settings.durability,
+            max_bytes=self.settings.spool_max_bytes,
+        )
+
+    def arms(self) -> list[Arm]:
+        """The catalogue as its owner last wrote it."""
+        return catalogue.read(self.home / "catalogue.json")
+
+    def reports(self, *parts: str) -> Path:
+        folder = self.home.joinpath("reports", *parts)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def put_folder(store: storage.Store, prefix: str, folder: Path) -> None:
+    """Every file below `folder`, under `prefix`; the caller's key says what it is, so writing it again is harmless."""
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        store.put(f"{prefix}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+
+
+def get_folder(store: storage.Store, prefix: str, folder: Path) -> Path:
+    """The reverse; raises KeyError when nothing is there."""
+    keys = store.list(f"{prefix}/")
+    if not keys:
+        raise KeyError(f"{prefix}: nothing of that name in {store.url}")
+    for key in keys:
+        path = folder / key.removeprefix(f"{prefix}/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(store.get(key))
+    return folder

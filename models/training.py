@@ -1,0 +1,131 @@
+"""The steps of the `train_and_gate` DAG up to the verdict: plan, train on the earlier rows, judge on the later ones.
+
+    features/<key>/…            what `features.build.encode` wrote: encoder, catalogue, encoded parts, meta.json
+    candidates/<key>/<policy>/  a trained policy of it
+    verdicts/<key>.json         the evaluation of all of them against the champion
+
+They take and return plain JSON values, and every output is keyed by what it was made from.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from features.batch import Interactions, concatenate
+from features.build import Features
+from features.workspace import Workspace, get_folder, put_folder
+from models.evaluation import evaluate
+from models.policy import Policy, load, make
+
+Job = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A re-iterable part of encoded features: those before `split_at` (UTC µs), or from it on."""
+
+    features: Features
+    later: bool
+
+    def __iter__(self) -> Iterator[Interactions]:
+        for chunk in self.features.chunks():
+            rows = (chunk.at >= self.features.split_at) == self.later
+            if rows.any():
+                yield chunk[rows]
+
+
+def plan(pairs: Iterable[tuple[str, str]]) -> list[Job]:
+    """One training job per (app, features) and policy that the app asks for."""
+    jobs = [
+        {"app": app, "features": key, "policy": policy}
+        for app, key in pairs
+        for policy in Workspace.open(app).spec.policies.candidates
+    ]
+    if not jobs:
+        raise ValueError("features: found none; give the key that build_features.encode returned")
+    return jobs
+
+
+def train(app: str, features: str, policy: str) -> Job:
+    """Learn `policy` from the earlier rows and keep it in the store."""
+    w = Workspace.open(app)
+    settings = w.spec.policies
+    prefix = f"candidates/{features}/{policy}"
+    with tempfile.TemporaryDirectory() as scratch:
+        rows = Rows(Features.fetch(w.store, features, Path(scratch) / "features"), later=False)
+        learned = make(policy, **settings.parameters.get(policy, {})).learn(rows, seed=settings.seed)
+        folder = Path(scratch) / "policy"
+        folder.mkdir()
+        learned.save(folder)
+        put_folder(w.store, prefix, folder)
+    return {"app": app, "features": features, "policy": policy, "candidate": prefix}
+
+
+def judge(trained: list[Job]) -> list[dict[str, Any]]:
+    """A verdict for each (app, features) among the trained policies: every candidate against the champion."""
+    groups: dict[tuple[str, str], list[Job]] = {}
+    for job in trained:
+        groups.setdefault((job["app"], job["features"]), []).append(job)
+    return [_judge(Workspace.open(app), key, jobs) for (app, key), jobs in groups.items()]
+
+
+def _judge(w: Workspace, key: str, jobs: list[Job]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as scratch:
+        features = Features.fetch(w.store, key, Path(scratch) / "features")
+        log = concatenate(list(Rows(features, later=True)))
+        candidates = {
+            job["policy"]: load(get_folder(w.store, job["candidate"], Path(scratch) / job["policy"])) for job in jobs
+        }
+        name, champion = current_champion(w, Path(scratch) / "champion")
+        policies: Mapping[str, Policy] = {name: champion} | candidates
+        evaluation = evaluate(
+            policies, log, champion=name, floor=w.spec.policies.floor, gate=w.spec.gate, seed=w.spec.policies.seed
+        )
+    body = evaluation.to_dict()
+    report = w.reports("gate", key) / "verdict.json"
+    report.write_bytes(orjson.dumps(body, option=orjson.OPT_INDENT_2))
+    verdict = {
+        "app": w.settings.app,
+        "features": key,
+        "promoted": body["promoted"],
+        "candidates": {job["policy"]: job["candidate"] for job in jobs},
+        "evaluation": body,
+        "report": str(report),
+        "summary": summary(body),
+    }
+    w.store.put(f"verdicts/{key}.json", orjson.dumps(verdict))
+    return verdict
+
+
+def current_champion(w: Workspace, folder: Path) -> tuple[str, Policy]:
+    """The champion of the current release, or `uniform` before there is one. A name that a candidate may bear too
+    gets the release's number."""
+    try:
+        number = int(orjson.loads(w.store.get("releases/current"))["number"])
+    except KeyError:
+        return "uniform", make("uniform")
+    champion = load(get_folder(w.store, f"releases/{number:06d}/champion", folder))
+    taken = champion.name in w.spec.policies.candidates
+    return (f"{champion.name}@{number}" if taken else champion.name), champion
+
+
+def summary(evaluation: Mapping[str, Any]) -> str:
+    """One line a candidate, for a person who is asked to approve."""
+    lines = []
+    for name, policy in evaluation["policies"].items():
+        if policy["role"] == "candidate":
+            lift = policy["lift"]
+            failed = [c["name"] for c in policy["conditions"] if not c["passed"]]
+            why = f"; not met: {', '.join(failed)}" if failed else ""
+            lines.append(
+                f"{name}: {policy['verdict']} (lift {lift['value']:+.4f}, lower bound {_number(lift['lower'])}{why})"
+            )
+    return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:+.4f}"

@@ -1,0 +1,85 @@
+"""From a verdict to a release: the champion that serves, and beside it the candidate that the gate promoted.
+
+Keyed by the verdict: publishing the same verdict again finds its release and changes nothing.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from features import catalogue
+from features.encoder import Encoder
+from features.schema import Arm
+from features.workspace import Workspace, get_folder
+from models import policy
+from models.policy import Policy
+from models.training import current_champion
+from serving import publish, release
+from serving.triton import server
+
+
+def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """Release what the gate promoted; before the first release, the champion alone. Returns what serves now."""
+    w = Workspace.open(verdict["app"])
+    key, promoted = verdict["features"], verdict["promoted"]
+    made, current = _made_from(w, key), publish.current(w.store)
+    if made is not None or (current is not None and not promoted):
+        return {"app": w.settings.app, "release": made or current, "published": False}
+    with tempfile.TemporaryDirectory() as scratch:
+        features = get_folder(w.store, f"features/{key}", Path(scratch) / "features")
+        _, champion = current_champion(w, Path(scratch) / "champion")
+        candidate = None
+        if promoted:
+            candidate = policy.load(get_folder(w.store, verdict["candidates"][promoted], Path(scratch) / "candidate"))
+        done = release_policies(
+            w,
+            champion=champion,
+            candidate=candidate,
+            encoder=Encoder.load(features / "encoder"),
+            arms=catalogue.read(features / "catalogue.json"),
+            golden=orjson.loads((features / "golden.json").read_bytes()),
+            meta={
+                "features": key, "declared": orjson.loads((features / "meta.json").read_bytes())["declared"],
+                "verdict": verdict["summary"], "report": verdict["report"],
+            },
+        )
+    return {"app": w.settings.app, "release": done.number, "published": True, "candidate": promoted}
+
+
+def bootstrap(w: Workspace) -> publish.Published:
+    """Release 1 of a new app: uniform over its catalogue, so that a log with true propensities can begin."""
+    arms = w.arms()
+    encoder = Encoder.empty(w.spec, arms)
+    return release_policies(
+        w, champion=policy.make("uniform"), candidate=None, encoder=encoder, arms=arms, meta={"verdict": "bootstrap"}
+    )
+
+
+def release_policies(
+    w: Workspace, *, champion: Policy, candidate: Policy | None, encoder: Encoder, arms: Sequence[Arm],
+    meta: Mapping[str, Any], golden: Sequence[Mapping[str, Any]] = (),
+) -> publish.Published:  # fmt: skip
+    def build(folder: Path, number: int) -> object:
+        return release.write_release(
+            folder, number=number, champion=champion, candidate=candidate, encoder=encoder, arms=arms,
+            floor=w.spec.policies.floor, meta=meta, golden=golden,
+        )  # fmt: skip
+
+    return publish.publish(w.store, w.home, build, triton=triton_address(w), stages=w.spec.rollout.stages)
+
+
+def triton_address(w: Workspace) -> str | None:
+    """The server over this app's home here; else a configured one; else None: the release waits for its start."""
+    record = server.running(w.home)
+    if record is not None:
+        return f"127.0.0.1:{dict(record['ports'])['grpc']}"
+    return w.settings.triton if "triton" in w.settings.model_fields_set else None
+
+
+def _made_from(w: Workspace, features: str) -> int | None:
+    """The release that these features have led to, if one has."""
+    made = [r["number"] for r in publish.listed(w.store) if r["meta"].get("features") == features]
+    return max(made, default=None)

@@ -1,0 +1,42 @@
+"""An Airflow database of our own, and a way to run the DAGs in it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dags.standalone import environment
+
+HERE = Path(__file__).resolve().parent
+
+
+class Dags:
+    def __init__(self, folder):
+        self.var = folder / "var"
+        self.env = environment(folder / "airflow", 1) | {"CROUPIER_VAR": str(self.var), "PYTHONWARNINGS": "ignore"}
+        airflow = [str(Path(sys.executable).parent / "airflow"), "db", "migrate"]
+        subprocess.run(airflow, env=self.env, check=True, capture_output=True, timeout=180)
+
+    def __call__(self, *arguments):
+        out = self.var.parent / "answer.json"
+        out.unlink(missing_ok=True)
+        command = [sys.executable, str(HERE / "dag_runner.py"), *arguments, str(out)]
+        done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=280, check=False)
+        assert out.exists(), done.stdout[-4000:] + done.stderr[-2000:]
+        return json.loads(out.read_text())
+
+
+@pytest.fixture(scope="session")
+def dags(tmp_path_factory):
+    return Dags(tmp_path_factory.mktemp("dags"))
+
+
+@pytest.fixture
+def var(dags, monkeypatch):
+    """The run-time folder the DAGs see, for this process too."""
+    monkeypatch.setenv("CROUPIER_VAR", str(dags.var))
+    assert os.environ["CROUPIER_VAR"] == str(dags.var)
+    return dags.var

@@ -1,0 +1,84 @@
+"""The DAGs parse fast and without errors, run on a real small log, and a second run of an interval changes nothing."""
+
+import hashlib
+import json
+import re
+
+import pytest
+
+from features import catalogue
+from features.workspace import Workspace
+from features.worlds.reels import START, World
+
+pytestmark = pytest.mark.slow
+INTERVAL = {"start": "2026-09-21T00:00:00Z", "end": "2026-09-23T00:00:00Z"}
+
+
+def test_they_parse_fast_and_explain_themselves(dags):
+    parsed = dags("parse")
+    assert parsed["errors"] == {}
+    assert parsed["tasks"]["build_features"] == ["collect", "encode", "join", "validate"]
+    assert parsed["tasks"]["train_and_gate"] == ["approve", "ask", "judge", "plan", "publish", "train"]
+    assert max(parsed["seconds"].values()) < 1.0, parsed["seconds"]
+    for name, text in parsed["docs"].items():
+        assert "**Safe to repeat**" in text, f"{name} does not tell its operator whether it may be repeated"
+
+
+def small_app(var, name, **options):
+    world = World(seed=3)
+    w = Workspace.open(name)
+    w.home.mkdir(parents=True)
+    (w.home / "app.toml").write_text(world.app_toml(window_seconds=600))
+    catalogue.write(w.home / "catalogue.json", world.arms())
+    decisions, rewards = world.log(1500, start=START, **options)
+    spool = w.spool()
+    spool.append_decisions(decisions)
+    spool.append_rewards(rewards)
+    spool.close()
+    return w, decisions, rewards
+
+
+def digests(w):
+    """Everything in the store but clocks: keys and their content."""
+    keys = [k for k in w.store.list("") if not k.endswith(("claim", "manifest.json")) and "rollout/" not in k]
+    return {k: hashlib.sha256(w.store.get(k)).hexdigest() for k in keys}
+
+
+def test_a_log_becomes_a_release_and_a_second_run_changes_nothing(dags, var):
+    w, _, rewards = small_app(var, "twice")
+    first = dags("test", "build_features", json.dumps({"app": "twice", **INTERVAL}))
+    assert first["state"] == "success", first
+    account = first["returned"]["join"]
+    assert (account["decisions_in"], account["interactions"]) == (1500, 1500)
+    assert account["rewards_in"] == account["on_time"] == len(rewards)
+    key = first["returned"]["encode"]["features"]
+
+    gate = dags("test", "train_and_gate", json.dumps({"app": "twice", "features": key}))
+    assert gate["state"] == "success", gate
+    assert gate["tasks"]["approve"] == "skipped"
+    (verdict,) = gate["returned"]["judge"]
+    assert set(verdict["evaluation"]["policies"]) == {"uniform", "vw_cb_adf", "neural_linear", "logging"}
+    (published,) = gate["returned"]["publish"]
+    assert published["release"] == 1
+
+    before = digests(w)
+    again = dags("test", "build_features", json.dumps({"app": "twice", **INTERVAL}))
+    assert again["returned"]["encode"]["features"] == key
+    gate_again = dags("test", "train_and_gate", json.dumps({"app": "twice", "features": key}))
+    assert gate_again["returned"]["publish"][0] == {"app": "twice", "release": 1, "published": False}
+    assert digests(w) == before
+
+
+def test_a_broken_log_stops_the_run_and_names_the_rule(dags, var):
+    w, decisions, _ = small_app(var, "broken", seed=1)
+    from dataclasses import replace
+
+    spool = w.spool()
+    spool.append_decisions([replace(d, event_id=d.event_id + "x", propensity=0.9) for d in decisions[:20]])
+    spool.close()
+    run = dags("test", "build_features", json.dumps({"app": "broken", **INTERVAL}))
+    assert run["state"] == "failed"
+    assert run["tasks"]["join"] == "success"
+    assert run["tasks"]["validate"] == "failed"
+    assert "encode" not in [k for k, v in run["tasks"].items() if v == "success"]
+    assert re.search("features/", " ".join(w.store.list(""))) is None
