@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -60,7 +61,8 @@ def _arm(i: int, row: object) -> Arm:
     unknown = sorted(row.keys() - {"arm_id", "features", "valid_from", "valid_to"})
     if unknown:
         raise InvalidEvent(f"catalogue[{i}].{unknown[0]}", row[unknown[0]], "arm_id, features, valid_from, valid_to")
-    return Arm(**({"features": {}} | row))
+    fields: dict[str, Any] = {"features": {}} | row
+    return Arm(**fields)
 
 
 def _check(arms: Sequence[Arm]) -> None:
@@ -72,4 +74,7 @@ def _check(arms: Sequence[Arm]) -> None:
             raise InvalidEvent(f"catalogue[{i}].arm_id", arm.arm_id, "an id used once")
         if not isinstance(arm.features, dict):
             raise InvalidEvent(f"catalogue[{i}].features", arm.features, "an object of features")
+        for name in ("valid_from", "valid_to"):
+            if type(getattr(arm, name)) is not int:
+                raise InvalidEvent(f"catalogue[{i}].{name}", getattr(arm, name), "UTC microseconds, or 0")
         seen.add(arm.arm_id)

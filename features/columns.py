@@ -247,7 +247,8 @@ def _shape(x: F64, fitted: Sequence[Fitted]) -> F64:
 def _cycles(seconds: F64) -> F64:
     """(n,) UTC seconds → (n, 4): hour of the day and day of the week on circles; zeros where missing."""
     day, week = (2 * np.pi * (seconds % p) / p for p in (86400.0, 604800.0))
-    return np.nan_to_num(np.stack([np.sin(day), np.cos(day), np.sin(week), np.cos(week)], axis=1))
+    circles: F64 = np.nan_to_num(np.stack([np.sin(day), np.cos(day), np.sin(week), np.cos(week)], axis=1))
+    return circles
 
 
 def _is_number(value: object) -> bool:

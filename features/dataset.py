@@ -76,15 +76,14 @@ class EncodedLog:
         flat = {name: _flat(table[name]) for name in table.column_names}
         lengths = _lengths(table["arm"])
         mask = np.arange(lengths.max(initial=0)) < lengths[:, None]
-        padded = {"arm": np.zeros(mask.shape, np.int64), "pmf": np.zeros(mask.shape)}
-        for name, array in padded.items():
-            array[mask] = flat[name]
+        arm, pmf = np.zeros(mask.shape, np.int64), np.zeros(mask.shape)
+        arm[mask], pmf[mask] = flat["arm"], flat["pmf"]
         pair = np.zeros((*mask.shape, self.widths["pair"]), np.float32)
         pair[mask] = flat["pair"].reshape(-1, self.widths["pair"]) if self.widths["pair"] else 0.0
         context = flat["context"].reshape(len(lengths), self.widths["context"])
-        batch = Batch(context=context, arm=padded["arm"], mask=mask, pair=pair, catalogue=self.catalogue)
+        batch = Batch(context=context, arm=arm, mask=mask, pair=pair, catalogue=self.catalogue)
         rest = {k: flat[k] for k in ("chosen", "reward", "propensity", "at", "unit", "weight")}
-        return Interactions(batch=batch, pmf=padded["pmf"], **rest)
+        return Interactions(batch=batch, pmf=pmf, **rest)
 
 
 def read(path: Path, catalogue: Catalogue) -> EncodedLog:

@@ -162,7 +162,8 @@ class World:
         late = (seen["hour"] >= 21) | (seen["hour"] < 5)
         binge = np.where(late & (seen["device"] == "phone"), 1.0, -0.5) * np.tanh((seconds - 25.0) / 10.0)
         liking = self._truth["liking"][country, genre]
-        return 0.9 * liking + 1.5 * (bump - 0.3) + 0.5 * binge + 0.9 * affinity * np.abs(affinity) + 0.4 * quality
+        odds: F64 = 0.9 * liking + 1.5 * (bump - 0.3) + 0.5 * binge + 0.9 * affinity * np.abs(affinity) + 0.4 * quality
+        return odds
 
     def true_value(self, pmf: Callable[[Sequence[Visit]], F64], n: int = 20_000, *, seed: int = 7) -> float:
         """Exact mean click probability of a policy on a fixed sample of n visits: Σ_a pmf·p, averaged. `pmf` maps

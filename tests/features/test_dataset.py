@@ -100,7 +100,7 @@ def test_catalogue_round_trip_and_digest(tmp_path):
 @pytest.mark.parametrize(
     "text",
     ['{"a": 1}', "no", '[{"features": {}}]', '[{"arm_id": ""}]', '[{"arm_id": "a", "x": 1}]',
-     '[{"arm_id": "a"}, {"arm_id": "a"}]', '[{"arm_id": "a", "features": 3}]'],
+     '[{"arm_id": "a"}, {"arm_id": "a"}]', '[{"arm_id": "a", "features": 3}]', '[{"arm_id": "a", "valid_to": "now"}]'],
 )  # fmt: skip
 def test_bad_catalogue_is_named(text):
     with pytest.raises(InvalidEvent, match="catalogue"):
