@@ -90,7 +90,7 @@ class Client:
                 "reward_id": ("BYTES", [str(r.get("reward_id", "")).encode() for r in part]),
                 "at": ("INT64", [int(r.get("at", 0)) for r in part]),
             }
-            reply = self._call("reward", columns)
+            reply = self.call("reward", columns)
             outcomes += [Outcome(*pair) for pair in zip(reply["status"], reply["error"], strict=True)]
         return outcomes
 
@@ -108,11 +108,12 @@ class Client:
             name: ("BYTES", [getattr(raw, name) for raw in raws])
             for name in ("unit_id", "context", "arms", "arm_context", "event_id")
         }
-        reply = self._call("select_arm", columns)
+        reply = self.call("select_arm", columns)
         names = ("event_id", "arm", "propensity", "pmf", "release", "role", "error")
         return [Selection(*row) for row in zip(*(reply[name] for name in names), strict=True)]
 
-    def _call(self, model: str, columns: Mapping[str, tuple[str, Sequence[Any]]]) -> dict[str, list[Any]]:
+    def call(self, model: str, columns: Mapping[str, tuple[str, Sequence[Any]]]) -> dict[str, list[Any]]:
+        """The bare call: columns of (datatype, one value a row). Raises Unavailable with what gRPC said."""
         try:
             reply = self._stub.ModelInfer(codec.infer_request(model, columns), timeout=self.deadline_ms / 1000)
         except grpc.RpcError as error:

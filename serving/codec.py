@@ -23,6 +23,10 @@ def infer_request(model: str, columns: Mapping[str, tuple[str, Sequence[Any]]]) 
     return service_pb2.ModelInferRequest(model_name=model, inputs=inputs, raw_input_contents=contents)
 
 
+serialise = service_pb2.ModelInferRequest.SerializeToString
+parse = service_pb2.ModelInferResponse.FromString
+
+
 def infer_response(response: Any) -> dict[str, list[Any]]:
     """Name → one value a row; where a row holds more than one number, a tuple of them."""
     return {

@@ -7,6 +7,7 @@ A version directory without model.py hangs Triton's load call for good, and late
 refused here, before the server sees it. Files are rewritten only when they differ: a touched file re-inits a model.
 """
 
+import py_compile
 from pathlib import Path
 
 SELECT_ARM = "select_arm"
@@ -24,7 +25,16 @@ def prepare(repository: Path) -> list[str]:
             folder = repository / name / str(version)
             if not (folder / "model.py").is_file():
                 raise ValueError(f"{folder}: found no model.py; Triton would hang on it: remove the folder")
+            precompile(folder)
     return [REWARD, *([SELECT_ARM] if versions(repository, SELECT_ARM) else [])]
+
+
+def precompile(folder: Path) -> None:
+    """Write model.py's bytecode now: the stub writes it when it is missing (it ignores PYTHONDONTWRITEBYTECODE), and
+    a file that appears in a version's folder makes the next load start that version over."""
+    checked = py_compile.PycInvalidationMode.CHECKED_HASH  # valid whatever the file's time stamp
+    if not (folder / "__pycache__").exists():
+        py_compile.compile(str(folder / "model.py"), doraise=True, invalidation_mode=checked)
 
 
 def model_file(name: str) -> bytes:

@@ -96,7 +96,7 @@ class TritonServer:
         found = binary.find(self.home / "triton-runtime")
         models = repository.prepare(self.home / "triton")
         environment = {
-            **os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "CROUPIER_VAR": str(self.home.parent),
+            **os.environ, "OMP_NUM_THREADS": "1", "CROUPIER_VAR": str(self.home.parent),
             "CROUPIER_APP": self.home.name, **found.environment, **self.environment,
         }  # fmt: skip
         with self.log.open("wb") as log:
@@ -108,7 +108,7 @@ class TritonServer:
         record = {"pid": pid, "born": _born(pid), "ports": asdict(self.ports), "shm": self.shm}
         self.pid_file.write_text(json.dumps(record))
         try:
-            self._wait_ready(ready_seconds)
+            self._wait_ready(models, ready_seconds)
         except BaseException:
             self.stop()
             raise
@@ -138,7 +138,7 @@ class TritonServer:
         return [
             f"--model-repository={self.home / 'triton'}", f"--backend-directory={found.backends}",
             "--model-control-mode=explicit", *(f"--load-model={name}" for name in models),
-            "--strict-readiness=true", "--exit-on-error=true", "--disable-auto-complete-config",
+            "--strict-readiness=false", "--exit-on-error=true", "--disable-auto-complete-config",
             f"--http-address={self.host}", f"--http-port={self.ports.http}",
             f"--grpc-address={self.host}", f"--grpc-port={self.ports.grpc}",
             f"--metrics-address={self.host}", f"--metrics-port={self.ports.metrics}",
@@ -146,12 +146,12 @@ class TritonServer:
             "--exit-timeout-secs=8",
         ]  # fmt: skip
 
-    def _wait_ready(self, seconds: float) -> None:
+    def _wait_ready(self, models: list[str], seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if not self.alive():
                 raise TritonUnavailable(f"tritonserver ended while starting; {self.log} ends:\n{tail(self.log)}")
-            if _ready(self.ports):
+            if all(_ready(self.ports, name) for name in models):
                 return
             time.sleep(0.1)
         raise TritonUnavailable(f"tritonserver not ready after {seconds:.0f} s; {self.log} ends:\n{tail(self.log)}")
@@ -177,10 +177,10 @@ def running(home: Path) -> dict[str, Any] | None:
         return None
 
 
-def _ready(ports: Ports) -> bool:
-    """Strict readiness: the server answers and every model it was told to load is there."""
+def _ready(ports: Ports, model: str) -> bool:
+    """Model by model: the server's own strict readiness turns false for good once an old version is unloaded."""
     try:
-        with urllib.request.urlopen(f"http://{LOOPBACK}:{ports.http}/v2/health/ready", timeout=1.0) as reply:
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{ports.http}/v2/models/{model}/ready", timeout=1.0) as reply:
             return bool(reply.status == 200)
     except OSError:
         return False

@@ -121,7 +121,7 @@ def test_propensities_are_true(tmp_path, spool, name, draws_each):
 def test_a_draw_biased_by_two_percent_fails_the_chi_square():
     """The test above can fail: the same law, with draws from a slightly different pmf."""
     pmf = np.full((1, 5), 0.2)
-    biased = pmf + [[0.02, -0.005, -0.005, -0.005, -0.005]]
+    biased = pmf + np.array([0.02, -0.005, -0.005, -0.005, -0.005])
     events = [f"e{i}" for i in range(20_000)]
     for drawn_from, passes in ((pmf, True), (biased, False)):
         counts = np.bincount(draws.draw(np.repeat(drawn_from, len(events), axis=0), "s", events), minlength=5)
@@ -188,7 +188,7 @@ def test_a_failing_champion_falls_back_to_uniform(tmp_path, spool):
     requests = apps.sample().requests(8)
     answers = s.select(requests)
     assert {a.role for a in answers} == {"fallback"}
-    assert all(a.propensity == pytest.approx(1 / len(r.arms), abs=1e-12) for a, r in zip(answers, requests, strict=True))
+    assert [a.propensity for a in answers] == pytest.approx([1 / len(r.arms) for r in requests], abs=1e-12)
     decision = spool.find([answers[0].event_id])[answers[0].event_id]
     assert (decision.policy, decision.fallback_reason[:9]) == ("uniform", "champion:")
 
