@@ -5,16 +5,15 @@ several policies, releases, stages and fallbacks, each with its own propensity. 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from math import isfinite
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from features.batch import F64, Batch, Interactions
 from features.spec import GateSpec
-from models import off_policy
+from models import off_policy, self_tests
 from models.exploration import with_floor
 from models.gate import Evidence, Verdict, judge
 from models.intervals import Bounds, asymptotic_cs
@@ -54,13 +53,17 @@ class PolicyReport:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """`policies` holds every judged policy and the log's own; `promoted` the best promoted candidate, or ""."""
+    """`policies` holds every judged policy and the log's own; `promoted` the best promoted candidate, or "".
+
+    self_test and leak are p-values of the log's own tests, suspect the feature column a leak would be in (−1: none)."""
 
     champion: str
     rows: int
     floor: float
     alpha: float
     self_test: float
+    leak: float
+    suspect: int
     reward_model: dict[str, float]
     policies: dict[str, PolicyReport] = field(default_factory=dict)
 
@@ -72,7 +75,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON: infinities become None."""
-        body = {k: getattr(self, k) for k in ("champion", "rows", "floor", "alpha", "self_test", "reward_model")}
+        body = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "policies"}
         policies = {name: report.to_dict() for name, report in self.policies.items()}
         return dict(_finite({**body, "promoted": self.promoted, "policies": policies}))
 
@@ -93,20 +96,22 @@ def evaluate(
     pmfs = {name: as_served(policy, log.batch, floor) for name, policy in policies.items()}
     rounds = {name: rounds_of(log, pmf, predicted) for name, pmf in (pmfs | {LOGGING: log.pmf}).items()}
     spent = (gate.alpha if alpha is None else alpha) / max(1, len(policies) - 1)
-    test = self_test(log)
+    test, (leak, suspect) = self_tests.propensity(log), self_tests.leak(log, seed=seed)
     reports = {}
     for name, seen in rounds.items():
         role = "champion" if name == champion else LOGGING if name == LOGGING else "candidate"
         report = _report(role, seen, _unsupported(log, pmfs.get(name, log.pmf)), gate.alpha)
         if role == "candidate":
-            evidence = _evidence(
-                report, seen, rounds[champion], guardrails=guardrails or {}, test=test, quality_passed=quality_passed
-            )
+            evidence = evidence_of(
+                seen, rounds[champion], self_test=test, leak=leak, unsupported=report.unsupported,
+                guardrails=guardrails or {},
+                quality_passed=quality_passed,
+            )  # fmt: skip
             verdict, bounds = judge(evidence, gate, alpha=spent), asymptotic_cs(evidence.lift, alpha=spent)
             report = replace(report, lift=evidence.lift.mean, lift_bounds=bounds, verdict=verdict)
         reports[name] = report
     return Evaluation(
-        champion=champion, rows=len(log), floor=floor, alpha=spent, self_test=test,
+        champion=champion, rows=len(log), floor=floor, alpha=spent, self_test=test, leak=leak, suspect=suspect,
         reward_model=quality(log, predicted), policies=reports,
     )  # fmt: skip
 
@@ -128,15 +133,6 @@ def rounds_of(log: Interactions, pmf: F64, predicted: F64) -> Rounds:
     )  # fmt: skip
 
 
-def self_test(log: Interactions) -> float:
-    """p-value that the logged propensities are those of the draws: the mean of 1 / (K p) is 1 (STATISTICS.md §1)."""
-    ratio = 1.0 / (log.batch.mask.sum(axis=1) * log.propensity)
-    moments = Moments.of(off_policy.unthinned(ratio, log.weight))
-    if moments.variance <= 1e-18:
-        return 1.0 if abs(moments.mean - 1.0) < 1e-6 else 0.0
-    return float(2 * norm.sf(abs(moments.mean - 1.0) / moments.standard_error))
-
-
 def _report(role: str, rounds: Rounds, unsupported: float, alpha: float) -> PolicyReport:
     values = {k: off_policy.unthinned(f(rounds), rounds.thinning) for k, f in off_policy.ESTIMATORS.items()}
     weight = rounds.weight * rounds.thinning
@@ -148,14 +144,17 @@ def _report(role: str, rounds: Rounds, unsupported: float, alpha: float) -> Poli
     )  # fmt: skip
 
 
-def _evidence(
-    report: PolicyReport, candidate: Rounds, champion: Rounds, *, guardrails: Mapping[str, F64], test: float,
-    quality_passed: bool,
+def evidence_of(
+    candidate: Rounds, champion: Rounds, *, self_test: float, unsupported: float, guardrails: Mapping[str, F64],
+    leak: float = 1.0, quality_passed: bool = True,
 ) -> Evidence:  # fmt: skip
+    """What the gate judges, from the same rows as candidate and champion see them."""
+    weight = candidate.weight * candidate.thinning
     return Evidence(
         lift=_paired(candidate, champion, off_policy.dr), second=_paired(candidate, champion, off_policy.snips),
-        rows=len(candidate), ess=report.ess, largest_share=report.max_weight_share, self_test=test,
-        unsupported=report.unsupported, quality_passed=quality_passed,
+        rows=len(candidate), ess=off_policy.effective_sample_size(weight),
+        largest_share=off_policy.largest_share(weight), self_test=self_test, leak=leak, unsupported=unsupported,
+        quality_passed=quality_passed,
         guardrails={
             name: _paired(replace(candidate, reward=values), replace(champion, reward=values), off_policy.snips)
             for name, values in guardrails.items()

@@ -33,8 +33,9 @@ class Evidence:
     """What a log says of a candidate beside the champion.
 
     lift: moments of the paired DR lift, reward per decision; second: of the paired SNIPS lift; rows: matured rows;
-    ess and largest_share: of the candidate's weights; self_test: p-value of the log's propensities; unsupported: mean
-    mass the candidate puts where the log could not; guardrails: moments of (candidate − champion), higher is better."""
+    ess and largest_share: of the candidate's weights; self_test: p-value of the log's propensities, leak: of its
+    features being older than the draw; unsupported: mean mass the candidate puts where the log could not;
+    guardrails: moments of (candidate − champion), higher is better."""
 
     lift: Moments
     second: Moments
@@ -44,6 +45,7 @@ class Evidence:
     self_test: float
     unsupported: float
     guardrails: dict[str, Moments]
+    leak: float = 1.0
     quality_passed: bool = True
 
 
@@ -86,6 +88,7 @@ def _trust(e: Evidence, spec: GateSpec) -> tuple[Condition, ...]:
         _at_least("rows", e.rows, spec.min_rows),
         _at_most("max_weight_share", e.largest_share, spec.max_weight_share),
         _at_least("propensity_self_test", e.self_test, SELF_TEST_LEVEL),
+        _at_least("features_before_decision", e.leak, SELF_TEST_LEVEL),
         _at_most("support", e.unsupported, SUPPORT_TOLERANCE),
         _at_least("data_quality", float(e.quality_passed), 1.0),
     )
@@ -110,7 +113,9 @@ def _harmed(e: Evidence, spec: GateSpec, alpha: float) -> bool:
 
 def _rows_needed(e: Evidence, spec: GateSpec, alpha: float) -> int | None:
     """The most any condition asks for; ESS grows with rows. None where more rows of this log cannot help."""
-    if e.unsupported > SUPPORT_TOLERANCE or e.self_test < SELF_TEST_LEVEL or not e.quality_passed or e.ess <= 0:
+    if e.unsupported > SUPPORT_TOLERANCE or min(e.self_test, e.leak) < SELF_TEST_LEVEL:
+        return None
+    if e.ess <= 0 or not e.quality_passed:
         return None
     total = max(rows_until(e.lift, spec.margin, alpha=alpha), spec.min_rows, e.rows * spec.min_ess / e.ess)
     return max(1, ceil(total - e.rows)) if isfinite(total) and total < inf else None

@@ -7,7 +7,8 @@ import pytest
 
 from features.batch import Batch, Catalogue, Interactions
 from features.spec import GateSpec
-from models.evaluation import as_served, evaluate, rounds_of, self_test
+from models import self_tests
+from models.evaluation import as_served, evaluate, rounds_of
 from models.exploration import softmax, with_floor
 from models.reward_model import cross_fit, fold_of, quality
 from models.simple import Uniform
@@ -127,9 +128,9 @@ def test_rewards_without_variety_give_that_constant(value):
 
 def test_wrong_propensities_fail_the_self_test_and_the_gate():
     log, _, weight = world(20_000, 7)
-    assert self_test(log) > 0.01
+    assert self_tests.propensity(log) > 0.01
     object.__setattr__(log, "propensity", np.clip(log.propensity * 1.05, 0, 1))
-    assert self_test(log) < 0.01
+    assert self_tests.propensity(log) < 0.01
     assert "propensity_self_test" in judged(log, weight).policies["good"].verdict.failed
 
 

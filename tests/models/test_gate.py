@@ -29,6 +29,7 @@ def test_good_evidence_promotes():
         ("rows", {"rows": 999}),
         ("max_weight_share", {"largest_share": 0.06}),
         ("propensity_self_test", {"self_test": 0.009}),
+        ("features_before_decision", {"leak": 0.009}),
         ("support", {"unsupported": 0.001}),
         ("data_quality", {"quality_passed": False}),
     ],

@@ -1,0 +1,94 @@
+"""Is the log what it says it is? No second log is needed: the logged pmf says what the draws must look like.
+
+Whatever f is, the chosen arm's f(x, A) − Σ_a p(a|x) f(x, a) has mean zero if A was drawn from p after x was known.
+`propensity` takes an f of the propensities alone; `leak` an f of the features: a feature computed *after* the decision
+(the reward itself, a cart total) depends on the arm drawn, and then no estimate on this log means anything.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.stats import norm
+
+from features.batch import F64, Interactions
+from models.reward_model import RewardModel
+
+SUSPECTS = 3  # context features tested for a leak: those that say most about the reward
+LEAK_ROWS = 20_000
+
+
+def propensity_values(log: Interactions) -> F64:
+    """(n, 2), each column with mean zero: 1/(K p) − 1, and whether the likeliest arm was drawn, less its probability.
+
+    The first finds a wrong floor in the rare draws, the second in the frequent ones."""
+    rows, top = np.arange(len(log)), log.pmf.argmax(axis=1)
+    ratio = 1.0 / (log.batch.mask.sum(axis=1) * log.propensity) - 1.0
+    return np.column_stack([ratio, (log.chosen == top) - log.pmf[rows, top]])
+
+
+def p_value(values: F64) -> float:
+    """Smallest two-sided p of the columns' means (n, m) being zero, times m (Bonferroni). Where a column has no
+    spread, it must be zero itself."""
+    mean, spread = values.mean(axis=0), values.std(axis=0, ddof=1)
+    z = np.abs(mean) / np.maximum(spread / np.sqrt(len(values)), 1e-12)
+    p = np.where(spread > 1e-9, 2 * norm.sf(z), (np.abs(mean) < 1e-6).astype(float))
+    return float(min(1.0, values.shape[1] * p.min())) if values.shape[1] else 1.0
+
+
+def propensity(log: Interactions) -> float:
+    """p-value that the logged propensities are those of the draws."""
+    return p_value(propensity_values(log))
+
+
+def leak(log: Interactions, *, seed: int = 0) -> tuple[float, int]:
+    """(p-value that no feature was computed after the draw, column most suspected): context columns first, then those
+    of pairs; −1 where there are none. Small p: leave that feature out, or log it before deciding."""
+    log = log[:LEAK_ROWS]
+    if len(log) < 100 or np.all(log.reward == log.reward[0]):
+        return 1.0, -1
+    context = log.batch.context.astype(np.float64)
+    columns = [_gap(context[:, [j]] * _without(log, j, seed), log) for j in _suspects(context, log.reward)]
+    columns += [_gap(log.batch.pair[:, :, j].astype(np.float64), log) for j in range(log.batch.pair.shape[2])]
+    names = [*_suspects(context, log.reward), *(context.shape[1] + np.arange(log.batch.pair.shape[2]))]
+    if not columns:
+        return 1.0, -1
+    values = np.column_stack(columns)
+    score = np.abs(values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-12)
+    return p_value(values), int(names[int(score.argmax())])
+
+
+def calibration(log: Interactions, *, bins: int = 10) -> list[dict[str, float]]:
+    """Over all (round, arm) pairs in bins of the logged probability: its mean, how often such arms were drawn, and
+    how many pairs. Mean and frequency agree in a log that tells the truth."""
+    drawn = np.arange(log.pmf.shape[1]) == log.chosen[:, None]
+    p, hit = log.pmf[log.batch.mask], drawn[log.batch.mask]
+    edges = np.unique(np.quantile(p, np.linspace(0, 1, bins + 1)))
+    place = np.clip(np.searchsorted(edges, p, side="right") - 1, 0, max(len(edges) - 2, 0))
+    count = np.bincount(place)
+    mean, rate = np.bincount(place, p), np.bincount(place, hit)
+    return [{"pmf": float(m / c), "frequency": float(r / c), "pairs": float(c)}
+            for m, r, c in zip(mean, rate, count, strict=True) if c]  # fmt: skip
+
+
+def _suspects(context: F64, reward: F64) -> list[int]:
+    spread = context.std(axis=0)
+    covariance = np.abs((context - context.mean(axis=0)).T @ (reward - reward.mean()))
+    score = np.where(spread > 1e-9, covariance / np.where(spread > 1e-9, spread, 1.0), -1.0)
+    return [int(j) for j in np.argsort(-score)[:SUSPECTS] if score[j] > 0]
+
+
+def _without(log: Interactions, column: int, seed: int) -> F64:
+    """q̂ (n, K) that never saw this column, each half from the other: what the column may not know of the draw."""
+    context = log.batch.context.copy()
+    context[:, column] = 0.0
+    blind = replace(log, batch=replace(log.batch, context=context))
+    half, predicted = np.arange(len(log)) % 2, np.zeros(log.pmf.shape)
+    for k in (0, 1):
+        if not np.all(log.reward[half != k] == log.reward[half != k][0]):
+            predicted[half == k] = RewardModel.fit(blind[half != k], seed=seed).predict(blind.batch[half == k])
+    return predicted
+
+
+def _gap(f: F64, log: Interactions) -> F64:
+    """f (n, K) at the arm drawn, less its mean under the logged pmf: (n,), mean zero."""
+    return np.asarray(f[np.arange(len(log)), log.chosen] - (log.pmf * np.where(log.batch.mask, f, 0.0)).sum(axis=1))
