@@ -4,7 +4,7 @@ Policies are judged as served: the exploration floor is mixed in, as the selecto
 several policies, releases, stages and fallbacks, each with its own propensity. JSON-able throughout.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from math import isfinite
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from features.batch import F64, Batch, Interactions
 from features.spec import GateSpec
-from models import off_policy, self_tests
+from models import diagnostics, off_policy, self_tests
 from models.exploration import with_floor
 from models.gate import Evidence, Verdict, judge
 from models.intervals import Bounds, asymptotic_cs
@@ -38,6 +38,9 @@ class PolicyReport:
     lift: float | None = None
     lift_bounds: Bounds | None = None
     verdict: Verdict | None = None
+    intervals: dict[str, dict[str, float]] = field(default_factory=dict)
+    weights: list[dict[str, float]] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         v = self.verdict
@@ -48,7 +51,7 @@ class PolicyReport:
         head["conditions"] = v.to_dict()["conditions"] if v else []
         bounds = self.lift_bounds
         head["lift"] = {"value": self.lift, "lower": bounds.lower, "upper": bounds.upper} if bounds else None
-        return head
+        return head | {"intervals": self.intervals, "weights": self.weights, "details": self.details}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,7 @@ class Evaluation:
     leak: float
     suspect: int
     reward_model: dict[str, float]
+    log: dict[str, Any] = field(default_factory=dict)
     policies: dict[str, PolicyReport] = field(default_factory=dict)
 
     @property
@@ -83,11 +87,13 @@ class Evaluation:
 def evaluate(
     policies: Mapping[str, Policy], log: Interactions, *, champion: str, floor: float, gate: GateSpec, seed: int = 0,
     guardrails: Mapping[str, F64] | None = None, quality_passed: bool = True, alpha: float | None = None,
+    segments: Mapping[str, Sequence[str]] | None = None,
 ) -> Evaluation:  # fmt: skip
     """Judge each of `policies` against `policies[champion]` on `log`, which none of them may have learnt from.
 
     guardrails: per-round values (n,), higher is better. alpha: this look's part of the error, gate.alpha unless given;
-    it is shared evenly by the candidates, so the best of many is not promoted for being one of many."""
+    it is shared evenly by the candidates, so the best of many is not promoted for being one of many. segments:
+    a label a row, {"country": (n,), …}, for lifts by segment in the report."""
     if champion not in policies:
         raise ValueError(f"champion: found {champion!r}, expected one of {', '.join(sorted(policies))}")
     if len(log) < 2:
@@ -108,11 +114,14 @@ def evaluate(
                 quality_passed=quality_passed,
             )  # fmt: skip
             verdict, bounds = judge(evidence, gate, alpha=spent), asymptotic_cs(evidence.lift, alpha=spent)
-            report = replace(report, lift=evidence.lift.mean, lift_bounds=bounds, verdict=verdict)
+            details = _details(log, seen, rounds[champion], segments or {}) | {
+                "arms": diagnostics.by_arm(log, pmfs[name], pmfs[champion])
+            }
+            report = replace(report, lift=evidence.lift.mean, lift_bounds=bounds, verdict=verdict, details=details)
         reports[name] = report
     return Evaluation(
         champion=champion, rows=len(log), floor=floor, alpha=spent, self_test=test, leak=leak, suspect=suspect,
-        reward_model=quality(log, predicted), policies=reports,
+        reward_model=quality(log, predicted), log=diagnostics.of_log(log, predicted), policies=reports,
     )  # fmt: skip
 
 
@@ -140,8 +149,15 @@ def _report(role: str, rounds: Rounds, unsupported: float, alpha: float) -> Poli
         role=role, estimates={k: float(v.mean()) for k, v in values.items()},
         bounds=asymptotic_cs(Moments.of(values["dr"]), alpha=alpha / 2),
         ess=off_policy.effective_sample_size(weight), max_weight_share=off_policy.largest_share(weight),
-        unsupported=unsupported,
+        unsupported=unsupported, intervals=diagnostics.estimators(rounds, alpha), weights=diagnostics.weights(rounds),
     )  # fmt: skip
+
+
+def _details(
+    log: Interactions, candidate: Rounds, champion: Rounds, segments: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    lift = off_policy.unthinned(off_policy.dr(candidate) - off_policy.dr(champion), candidate.thinning)
+    return {"time": diagnostics.over_time(lift, log.at), "segments": diagnostics.by_segment(lift, segments)}
 
 
 def evidence_of(
