@@ -9,78 +9,53 @@ Polars does the join, in chunks of whole hours: it was the faster of the two mea
 2.1 s), and the chunk bounds memory. What is written is a pure function of the log, the spec and `now`.
 """
 
-import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import polars as pl
-import pyarrow.parquet as pq
 
 from features import versions
 from features.account import Account
-from features.partitions import HOUR, hour_start, log_objects, to_us
+from features.log import DECISION, EVENT, REJECT, REWARD, Log, open_log
+from features.partitions import HOUR, hour_start, to_us
 from features.reward import ORDER, to_number
 from features.schema import INTERACTIONS
 from features.spec import RewardSpec
-from features.spool import KINDS
 from features.storage import Store
 from features.versions import read_interactions
 
 __all__ = ["Account", "join_interval", "read_interactions"]
 
 LOOKBACK = timedelta(days=30)
+REACH = LOOKBACK // timedelta(hours=1)  # hours
 ROWS = 500_000  # decisions joined at a time
 REPEAT_HOURS = 2  # a repeated event id (a retry that reached another host) is looked for this far back
-
-_EVENT = pl.Schema({"event_id": pl.String, "at": pl.Int64})
-_REWARD = pl.Schema(
-    {"event_id": pl.String, "at": pl.Int64, "kind": pl.String, "value": pl.Float64, "reward_id": pl.String}
-)
-_REJECT = pl.Schema({"kind": pl.String, "reason": pl.String, "at": pl.Int64})
-_REACH = LOOKBACK // timedelta(hours=1)  # hours
-
-
-@dataclass(frozen=True)
-class _Log:
-    """The log's objects by hour, fetched when they are read."""
-
-    store: Store
-    folder: Path
-    objects: dict[str, dict[str, list[str]]]
-
-    def paths(self, kind: str, hours: Iterable[str]) -> list[Path]:
-        return self.store.fetch([key for hour in hours for key in self.objects[kind].get(hour, ())], self.folder)
-
-    def read(self, kind: str, hours: Iterable[str], schema: pl.Schema) -> pl.DataFrame:
-        paths = self.paths(kind, hours)
-        return pl.read_parquet(paths, columns=schema.names()) if paths else pl.DataFrame(schema=schema)
-
-    def hours(self, kind: str, first: int, last: int) -> list[str]:
-        """Those whose start (UTC µs) is within [first, last]."""
-        return [hour for hour in self.objects[kind] if first <= hour_start(hour) <= last]
 
 
 def join_interval(store: Store, spec: RewardSpec, *, start: datetime, end: datetime, now: datetime) -> Account:
     """Joins every hour that [start, end) touches and writes those that changed. Returns the sum of their accounts.
 
     Raises StoreUnavailable (call again) and Unbalanced."""
+    with open_log(store) as log:
+        hours = versions.overlapping(set().union(*log.objects.values()), start=start, end=end)
+        return join_hours(log, hours, spec, now=now)
+
+
+def join_hours(log: Log, hours: list[str], spec: RewardSpec, *, now: datetime) -> Account:
+    """The same for these hours, in order of time."""
     total = Account()
-    with tempfile.TemporaryDirectory(prefix="croupier-") as folder:
-        log = _Log(store, Path(folder), {kind: log_objects(store, kind) for kind in KINDS})
-        for chunk in _chunks(log, versions.overlapping(set().union(*log.objects.values()), start=start, end=end)):
-            for hour, data, late, account in _join(log, chunk, spec, now=to_us(now)):
-                versions.commit(store, hour, data, late, account.checked(), joined_at=to_us(now))
-                total += account
+    for chunk in _chunks(log, hours):
+        for hour, data, late, account in _join(log, chunk, spec, now=to_us(now)):
+            versions.commit(log.store, hour, data, late, account.checked(), joined_at=to_us(now))
+            total += account
     return total
 
 
-def _chunks(log: _Log, hours: list[str]) -> Iterator[list[str]]:
+def _chunks(log: Log, hours: list[str]) -> Iterator[list[str]]:
     chunk: list[str] = []
     rows = 0
     for hour in hours:
-        size = sum(pq.read_metadata(path).num_rows for path in log.paths("decisions", [hour]))
+        size = log.rows("decisions", hour)
         if chunk and rows + size > ROWS:
             yield chunk
             chunk, rows = [], 0
@@ -91,49 +66,54 @@ def _chunks(log: _Log, hours: list[str]) -> Iterator[list[str]]:
 
 
 def _join(
-    log: _Log, hours: list[str], spec: RewardSpec, *, now: int
+    log: Log, hours: list[str], spec: RewardSpec, *, now: int
 ) -> Iterator[tuple[str, pl.DataFrame, pl.DataFrame, Account]]:
     """(hour, interactions, late rewards, account) of each hour of a chunk."""
     window = round(spec.window_seconds * 1e6)
     logged = _decisions(log, hours)
-    decisions = logged.filter(~pl.col("repeated"))
+    decisions = logged if _all(logged, ~pl.col("repeated")) else logged.filter(~pl.col("repeated"))
     matched = _matched(log, hours, decisions, window)
     orphans = _orphans(log, hours, decisions)
     numbers = to_number(matched.filter(pl.col("fate") == "on_time"), spec)
     joined = _interactions(decisions, numbers, spec, window, now)
-    groups = {
-        "logged": _by_hour(logged.select("at", "repeated")), "joined": _by_hour(joined),
-        "matched": _by_hour(matched, "decided_at"), "orphans": _by_hour(orphans),
-        "rejects": _by_hour(log.read("rejects", hours, _REJECT)),
-    }  # fmt: skip
+    groups = {"matched": _by_hour(matched, "decided_at"), "orphans": _by_hour(orphans),
+              "rejects": _by_hour(log.read("rejects", hours, REJECT))}  # fmt: skip
     for hour in hours:
         of = {name: frames.get((hour_start(hour) // HOUR,)) for name, frames in groups.items()}
-        data = of["joined"] if of["joined"] is not None else versions.empty()
-        late = _late(of["matched"])
-        yield hour, data, late, _account(of, len(data))
+        of["logged"], data = _slice(logged, hour), _slice(joined, hour)
+        yield hour, data, _late(of["matched"]), _account(of, len(data))
 
 
 def _by_hour(frame: pl.DataFrame, at: str = "at") -> dict[tuple[object, ...], pl.DataFrame]:
     return frame.with_columns(hour=pl.col(at) // HOUR).partition_by("hour", as_dict=True, include_key=False)
 
 
-def _decisions(log: _Log, hours: list[str]) -> pl.DataFrame:
+def _slice(frame: pl.DataFrame, hour: str) -> pl.DataFrame:
+    """The rows of an hour, without a copy; the frame is sorted by time."""
+    start = hour_start(hour)
+    first, last = (frame["at"].search_sorted(at, side="left") for at in (start, start + HOUR))
+    return frame[first:last]
+
+
+def _decisions(log: Log, hours: list[str]) -> pl.DataFrame:
     """Logged decisions of these hours; `repeated` marks all but the earliest of an event id."""
-    schema = versions.empty().drop("reward", "reward_count", "reward_at").schema
-    frame = log.read("decisions", hours, schema).sort("at", "event_id", maintain_order=True).with_row_index()
+    frame = log.read("decisions", hours, DECISION)
+    if not frame["at"].is_sorted():
+        frame = frame.sort("at", maintain_order=True)
     first = hour_start(hours[0])
-    earlier = log.read("decisions", log.hours("decisions", first - REPEAT_HOURS * HOUR, first - HOUR), _EVENT)
-    both = pl.concat([earlier.sort("at").with_columns(index=None), frame.select("event_id", "at", "index")],
-                     how="vertical_relaxed").filter(pl.col("event_id").is_duplicated())  # fmt: skip
-    apart = pl.col("at") // HOUR - (pl.col("at") // HOUR).shift(1).over("event_id")
-    repeats = both.filter(apart <= REPEAT_HOURS)["index"].drop_nulls()
-    return frame.with_columns(repeated=pl.col("index").is_in(repeats.implode())).drop("index")
+    earlier = log.read("decisions", log.hours("decisions", first - REPEAT_HOURS * HOUR, first - HOUR), EVENT)
+    ids = pl.concat([earlier.sort("at"), frame.select("event_id", "at")])
+    if ids["event_id"].n_unique() == len(ids):
+        return frame.with_columns(repeated=False)
+    hour = pl.col("at") // HOUR
+    repeated = (hour - hour.shift(1).over("event_id") <= REPEAT_HOURS).fill_null(value=False)
+    return frame.with_columns(ids.select(repeated=repeated)["repeated"][len(earlier) :])
 
 
-def _matched(log: _Log, hours: list[str], decisions: pl.DataFrame, window: int) -> pl.DataFrame:
+def _matched(log: Log, hours: list[str], decisions: pl.DataFrame, window: int) -> pl.DataFrame:
     """Rewards of these decisions, in ORDER, with `decided_at` and `fate`: on_time | late | duplicate."""
-    near = log.hours("rewards", hour_start(hours[0]) - HOUR, hour_start(hours[-1]) + _REACH * HOUR)
-    rewards = log.read("rewards", near, _REWARD)
+    near = log.hours("rewards", hour_start(hours[0]) - HOUR, hour_start(hours[-1]) + REACH * HOUR)
+    rewards = log.read("rewards", near, REWARD)
     mine = rewards.join(decisions.select("event_id", decided_at="at"), on="event_id").filter(_in_reach())
     anonymous = pl.col("reward_id") == ""
     kind, value = pl.when(anonymous).then("kind"), pl.when(anonymous).then("value")
@@ -144,13 +124,13 @@ def _matched(log: _Log, hours: list[str], decisions: pl.DataFrame, window: int) 
     return mine.sort(ORDER).with_columns(fate=fate)
 
 
-def _orphans(log: _Log, hours: list[str], decisions: pl.DataFrame) -> pl.DataFrame:
+def _orphans(log: Log, hours: list[str], decisions: pl.DataFrame) -> pl.DataFrame:
     """Rewards that came in these hours and belong to no decision of any hour in reach."""
-    lost = _unmatched(log.read("rewards", hours, _EVENT).with_row_index(), decisions)
+    lost = _unmatched(log.read("rewards", hours, EVENT).with_row_index(), decisions)
     first, last = hour_start(hours[0]), hour_start(hours[-1])
-    for hour in reversed(log.hours("decisions", first - _REACH * HOUR, last + HOUR)):
+    for hour in reversed(log.hours("decisions", first - REACH * HOUR, last + HOUR)):
         if len(lost) and hour not in hours:
-            lost = _unmatched(lost, log.read("decisions", [hour], _EVENT))
+            lost = _unmatched(lost, log.read("decisions", [hour], EVENT))
     return lost
 
 
@@ -162,13 +142,15 @@ def _unmatched(rewards: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
 def _in_reach() -> pl.Expr:
     """Whether a reward at `at` may belong to a decision at `decided_at`, by whole hours."""
     apart = pl.col("at") // HOUR - pl.col("decided_at") // HOUR
-    return apart.is_between(-1, _REACH)
+    return apart.is_between(-1, REACH)
 
 
 def _interactions(
     decisions: pl.DataFrame, numbers: pl.DataFrame, spec: RewardSpec, window: int, now: int
 ) -> pl.DataFrame:
-    mature = decisions.filter(pl.col("at") + window <= now).drop("repeated")
+    """One row a mature decision, in order of time."""
+    due = pl.col("at") + window <= now
+    mature = decisions if _all(decisions, due) else decisions.filter(due)
     return (
         mature.join(numbers, on="event_id", how="left", maintain_order="left")
         .with_columns(pl.col("reward").fill_null(spec.default).cast(pl.Float64), pl.col("reward_count").fill_null(0),
@@ -177,10 +159,15 @@ def _interactions(
     )  # fmt: skip
 
 
+def _all(frame: pl.DataFrame, condition: pl.Expr) -> bool:
+    """Asked before a filter: the usual answer saves a copy of everything."""
+    return bool(frame.select(condition.all()).item())
+
+
 def _late(matched: pl.DataFrame | None) -> pl.DataFrame:
     if matched is None:
-        return pl.DataFrame(schema=_REWARD)
-    return matched.filter(pl.col("fate") == "late").select(_REWARD.names())
+        return pl.DataFrame(schema=REWARD)
+    return matched.filter(pl.col("fate") == "late").select(REWARD.names())
 
 
 def _account(of: dict[str, pl.DataFrame | None], interactions: int) -> Account:

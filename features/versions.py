@@ -119,7 +119,7 @@ def _encoded(data: pl.DataFrame, late: pl.DataFrame) -> dict[str, bytes]:
 
 def _parquet(frame: pl.DataFrame) -> bytes:
     sink = io.BytesIO()
-    frame.rechunk().write_parquet(sink, compression="zstd", compression_level=1)
+    frame.write_parquet(sink, compression="zstd", compression_level=1)
     return sink.getvalue()
 
 

@@ -1,0 +1,54 @@
+"""The shipped log, read back: its objects as frames, hour by hour."""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from features.partitions import hour_start, log_objects
+from features.schema import DECISIONS
+from features.spool import KINDS
+from features.storage import Store
+
+EVENT = pl.Schema({"event_id": pl.String, "at": pl.Int64})
+REWARD = pl.Schema({"event_id": pl.String, "at": pl.Int64, "kind": pl.String, "value": pl.Float64,
+                    "reward_id": pl.String})  # fmt: skip
+REJECT = pl.Schema({"kind": pl.String, "raw": pl.String, "reason": pl.String, "at": pl.Int64})
+DECISION = pl.DataFrame(DECISIONS.empty_table()).schema
+
+
+@dataclass(frozen=True)
+class Log:
+    """Objects by kind and hour; fetched when they are read."""
+
+    store: Store
+    folder: Path
+    objects: dict[str, dict[str, list[str]]]
+
+    def hours(self, kind: str, first: int, last: int) -> list[str]:
+        """Those of a kind whose start (UTC µs) lies in [first, last]."""
+        return [hour for hour in self.objects[kind] if first <= hour_start(hour) <= last]
+
+    def read(self, kind: str, hours: Iterable[str], schema: pl.Schema) -> pl.DataFrame:
+        """The columns of `schema`, in order of hour, host and arrival."""
+        return self.read_objects([key for hour in hours for key in self.objects[kind].get(hour, ())], schema)
+
+    def read_objects(self, keys: list[str], schema: pl.Schema) -> pl.DataFrame:
+        paths = self.store.fetch(keys, self.folder)
+        return pl.read_parquet(paths, columns=schema.names()) if paths else pl.DataFrame(schema=schema)
+
+    def rows(self, kind: str, hour: str) -> int:
+        """How many, without reading them."""
+        paths = self.store.fetch(self.objects[kind].get(hour, []), self.folder)
+        return sum(pq.read_metadata(path).num_rows for path in paths)
+
+
+@contextmanager
+def open_log(store: Store) -> Iterator[Log]:
+    """The log as it is now; objects shipped later are not in it."""
+    with tempfile.TemporaryDirectory(prefix="croupier-") as folder:
+        yield Log(store, Path(folder), {kind: log_objects(store, kind) for kind in KINDS})
