@@ -260,7 +260,11 @@ def main(verb: str) -> None:
         print("stopped")
         return
     triton = TritonServer(settings.home).start()
-    airflow.start()
+    try:
+        airflow.start()
+    except AirflowError:
+        triton.stop()
+        raise
     print(f"Airflow {airflow.url}   Triton gRPC {triton.grpc}   app {settings.app}   stop: make down")
 
 
@@ -269,5 +273,5 @@ if __name__ == "__main__":
         sys.exit("usage: python -m dags.standalone up | down")
     try:
         main(sys.argv[1])
-    except AirflowError as error:
+    except (RuntimeError, ValueError) as error:
         sys.exit(f"croupier: {error}")
