@@ -96,8 +96,7 @@ class TritonServer:
         found = binary.find(self.home / "triton-runtime")
         models = repository.prepare(self.home / "triton")
         environment = {
-            **os.environ, "OMP_NUM_THREADS": "1", "CROUPIER_VAR": str(self.home.parent),
-            "CROUPIER_APP": self.home.name, **found.environment, **self.environment,
+            **os.environ, "OMP_NUM_THREADS": "1", **found.environment, **self.environment,
         }  # fmt: skip
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(

@@ -36,7 +36,8 @@ class TritonPythonModel:
 
 
 def columns(raws: list[Raw]) -> dict[str, Any]:
-    return {n: ("BYTES", [getattr(r, n) for r in raws]) for n in ("unit_id", "context", "arms", "arm_context", "event_id")}
+    names = ("unit_id", "context", "arms", "arm_context", "event_id")
+    return {name: ("BYTES", [getattr(raw, name) for raw in raws]) for name in names}
 
 
 def single_ms(client: Client, model: str, calls: list[dict[str, Any]]) -> float:
@@ -122,7 +123,8 @@ def measure(client: Client, url: str) -> list[dict[str, Any]]:
     return [
         row("Triton, one request", "B = 1, VW as tensors, logging FULL, against a no-op model", "ms p50",
             ours("p50"), other("p50"), at_most=2.0),
-        row("Triton, 16 clients", "16 × B = 1, against a no-op model", "decisions/s", ours("c16"), other("c16"), at_least=0.6),
-        row("Triton, batches", "4 × B = 64, against 10,000 decisions/s", "decisions/s", ours("b64"), [10_000.0] * ROUNDS,
-            at_least=1.0),
+        row("Triton, 16 clients", "16 × B = 1, against a no-op model", "decisions/s",
+            ours("c16"), other("c16"), at_least=0.6),
+        row("Triton, batches", "4 × B = 64, against 10,000 decisions/s", "decisions/s",
+            ours("b64"), [10_000.0] * ROUNDS, at_least=1.0),
     ]  # fmt: skip
