@@ -13,7 +13,7 @@ class Unbalanced(ValueError):
 class Account:
     """Counts of events.
 
-    decisions_in = interactions + immature (window still open) + decision_duplicates + decisions_malformed
+    decisions_in = interactions + immature (window still open) + decision_duplicates + decisions_malformed + thinned
     rewards_in = on_time + late (after the window; kept) + orphan (no such decision) + malformed + duplicate
     A matched reward is counted in the hour of its decision, any other event in the hour of its own time.
     """
@@ -23,6 +23,7 @@ class Account:
     immature: int = 0
     decision_duplicates: int = 0
     decisions_malformed: int = 0
+    thinned: int = 0
     rewards_in: int = 0
     on_time: int = 0
     late: int = 0
@@ -35,7 +36,8 @@ class Account:
 
     @property
     def balanced(self) -> bool:
-        decisions = self.interactions + self.immature + self.decision_duplicates + self.decisions_malformed
+        kept = self.interactions + self.immature + self.decision_duplicates
+        decisions = kept + self.decisions_malformed + self.thinned
         rewards = self.on_time + self.late + self.orphan + self.malformed + self.duplicate
         return (self.decisions_in, self.rewards_in) == (decisions, rewards)
 
@@ -50,4 +52,4 @@ class Account:
 
     @classmethod
     def from_dict(cls, counts: Mapping[str, Any]) -> Self:
-        return cls(**{f.name: int(counts[f.name]) for f in fields(cls)})
+        return cls(**{f.name: int(counts.get(f.name, 0)) for f in fields(cls)})

@@ -24,7 +24,7 @@ from features.spec import RewardSpec
 from features.storage import Store
 from features.versions import read_interactions
 
-__all__ = ["Account", "join_interval", "read_interactions"]
+__all__ = ["Account", "join_interval", "matured", "read_interactions"]
 
 LOOKBACK = timedelta(days=30)
 REACH = LOOKBACK // timedelta(hours=1)  # hours
@@ -49,6 +49,15 @@ def join_hours(log: Log, hours: list[str], spec: RewardSpec, *, now: datetime) -
             versions.commit(log.store, hour, data, late, account.checked(), joined_at=to_us(now))
             total += account
     return total
+
+
+def matured(store: Store, spec: RewardSpec, *, start: datetime, end: datetime, now: datetime) -> pl.DataFrame:
+    """Interactions of the whole hours that [start, end) touches as they stand at `now`, written nowhere: for a look
+    between two joins. With another spec (one guardrail's kind) the same decisions get another number."""
+    with open_log(store) as log:
+        hours = versions.overlapping(log.objects["decisions"], start=start, end=end)
+        frames = [data for chunk in _chunks(log, hours) for _, data, _, _ in _join(log, chunk, spec, now=to_us(now))]
+        return pl.concat(frames) if frames else versions.empty()
 
 
 def _chunks(log: Log, hours: list[str]) -> Iterator[list[str]]:
@@ -114,7 +123,7 @@ def _matched(log: Log, hours: list[str], decisions: pl.DataFrame, window: int) -
     """Rewards of these decisions, in ORDER, with `decided_at` and `fate`: on_time | late | duplicate."""
     near = log.hours("rewards", hour_start(hours[0]) - HOUR, hour_start(hours[-1]) + REACH * HOUR)
     rewards = log.read("rewards", near, REWARD)
-    mine = rewards.join(decisions.select("event_id", decided_at="at"), on="event_id").filter(_in_reach())
+    mine = rewards.join(decisions.select("event_id", decided_at="at"), on="event_id").filter(in_reach())
     anonymous = pl.col("reward_id") == ""
     kind, value = pl.when(anonymous).then("kind"), pl.when(anonymous).then("value")
     fate = (
@@ -135,11 +144,11 @@ def _orphans(log: Log, hours: list[str], decisions: pl.DataFrame) -> pl.DataFram
 
 
 def _unmatched(rewards: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
-    found = rewards.join(decisions.select("event_id", decided_at="at"), on="event_id").filter(_in_reach())
+    found = rewards.join(decisions.select("event_id", decided_at="at"), on="event_id").filter(in_reach())
     return rewards.join(found, on="index", how="anti")
 
 
-def _in_reach() -> pl.Expr:
+def in_reach() -> pl.Expr:
     """Whether a reward at `at` may belong to a decision at `decided_at`, by whole hours."""
     apart = pl.col("at") // HOUR - pl.col("decided_at") // HOUR
     return apart.is_between(-1, REACH)
@@ -172,18 +181,25 @@ def _late(matched: pl.DataFrame | None) -> pl.DataFrame:
 
 def _account(of: dict[str, pl.DataFrame | None], interactions: int) -> Account:
     logged, repeated = _count(of["logged"]), _count(of["logged"], pl.col("repeated"))
-    bad_decisions = _count(of["rejects"], pl.col("kind") != "reward")
+    bad_decisions = _count(of["rejects"], pl.col("kind") == "decision")
+    thinned = _thinned(of["rejects"])
     refused_again = _count(of["rejects"], pl.col("kind") == "reward", pl.col("reason") == "duplicate")
     malformed = _count(of["rejects"], pl.col("kind") == "reward", pl.col("reason") != "duplicate")
     orphan = _count(of["orphans"])
     fates = {fate: _count(of["matched"], pl.col("fate") == fate) for fate in ("on_time", "late", "duplicate")}
     return Account(
-        decisions_in=logged + bad_decisions, interactions=interactions, immature=logged - repeated - interactions,
-        decision_duplicates=repeated, decisions_malformed=bad_decisions,
-        rewards_in=_count(of["matched"]) + orphan + _count(of["rejects"], pl.col("kind") == "reward"),
+        decisions_in=logged + bad_decisions + thinned, interactions=interactions,
+        immature=logged - repeated - interactions, decision_duplicates=repeated, decisions_malformed=bad_decisions,
+        thinned=thinned, rewards_in=_count(of["matched"]) + orphan + _count(of["rejects"], pl.col("kind") == "reward"),
         on_time=fates["on_time"], late=fates["late"], orphan=orphan, malformed=malformed,
         duplicate=fates["duplicate"] + refused_again,
     )  # fmt: skip
+
+
+def _thinned(rejects: pl.DataFrame | None) -> int:
+    if rejects is None:
+        return 0
+    return int(rejects.filter(pl.col("kind") == "thinned")["raw"].cast(pl.Int64).sum())
 
 
 def _count(frame: pl.DataFrame | None, *where: pl.Expr) -> int:

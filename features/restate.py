@@ -1,17 +1,73 @@
-"""What changed after it was used: restated hours, and the verdicts that had read an older version of them.
+"""What changed after it was joined: joining those hours again, and naming who had used the older version.
+
+`restate` looks at what reached the log since its last call (a small ledger in the store says what it has seen), finds
+the hours that this changes, also through rewards of decisions long ago, and joins just these again.
 
 A verdict (`verdicts/<key>.json`) names the features it was judged on; their `meta.json` names the version of every hour
-they were made from, under `partitions`.
+they were made from, under `partitions`. So `restatements` can say which verdicts an hour's new version leaves behind.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import orjson
 
-from features.partitions import by_hour
-from features.storage import Store
+from features.join import REACH, in_reach, join_hours
+from features.log import EVENT, Log, open_log
+from features.partitions import HOUR, by_hour, hour_of, hour_start, to_us
+from features.spec import RewardSpec
+from features.storage import Conflict, Store
 from features.versions import Version
+
+LEDGER = "ledger/restated.json"
+
+
+def restate(store: Store, spec: RewardSpec, *, now: datetime) -> list[str]:
+    """Joins again every hour that was joined before and that new events, or time, have changed. Returns these hours.
+
+    Safe to repeat and to run twice at once. An hour that was never joined is left to the run of its own interval."""
+    raw, version = store.read(LEDGER)
+    ledger: dict[str, Any] = orjson.loads(raw) if version else {"seen": [], "now": 0}
+    with open_log(store) as log:
+        keys = [key for hours in log.objects.values() for found in hours.values() for key in found]
+        new = sorted(set(keys) - set(ledger["seen"]))
+        joined = by_hour(store.list("interactions/"), ".json")
+        touched = {hour_of(key) for key in new} | _rewarded(log, [key for key in new if key.startswith("log/rewards/")])
+        # windows that were open at the last call may have closed since
+        open_since = ledger["now"] - round(spec.window_seconds * 1e6) - HOUR
+        touched |= {hour for hour in joined if hour_start(hour) >= open_since and _immature(store, joined[hour][-1])}
+        hours = sorted(touched & set(joined))
+        join_hours(log, hours, spec, now=now)
+    with suppress(Conflict):  # another call was quicker; what it has not seen, the next one will
+        store.swap(LEDGER, orjson.dumps({"seen": sorted(keys), "now": to_us(now)}), version)
+    return [hour for hour in hours if by_hour(store.list(f"interactions/hour={hour}/"), ".json")[hour] != joined[hour]]
+
+
+def _rewarded(log: Log, keys: list[str]) -> set[str]:
+    """The hours of the decisions that these reward objects are about."""
+    left = log.read_objects(keys, EVENT).with_row_index()
+    if left.is_empty():
+        return set()
+    found = set()
+    first, last = left["at"].min(), left["at"].max()
+    assert isinstance(first, int)
+    assert isinstance(last, int)
+    for hour in reversed(log.hours("decisions", first - (REACH + 1) * HOUR, last + HOUR)):
+        decided = log.read("decisions", [hour], EVENT).select("event_id", decided_at="at")
+        mine = left.join(decided, on="event_id").filter(in_reach())
+        if len(mine):
+            found.add(hour)
+            left = left.join(mine, on="index", how="anti")
+        if left.is_empty():
+            break
+    return found
+
+
+def _immature(store: Store, key: str) -> bool:
+    return Version.load(store, key).account["immature"] > 0
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from features.partitions import hour_name
 from features.schema import DECISIONS, REWARDS
-from features.spool import KINDS, Kind, Spool
+from features.spool import KINDS, Kind, Reject, Spool, reject_row
 from features.storage import AlreadyExists, Store, StoreError
 
 ROWS = 50_000  # of one shipment: bounds memory, about 100 MB
@@ -48,6 +48,7 @@ class ShipReport:
 def ship(spool: Spool, store: Store, *, host: str) -> ShipReport:
     """Everything in the spool now, to the store. Raises StoreUnavailable: call again, nothing is lost or doubled."""
     report = ShipReport()
+    _report_thinned(spool)
     for kind in KINDS:
         end = last_row(spool, kind)
         while shipment := _next_shipment(spool, kind, end):
@@ -82,6 +83,18 @@ def prune(spool: Spool, store: Store, *, host: str, before: int | None = None) -
                 db.execute("UPDATE facts SET value = value + ? WHERE name = ?", [gone, f"pruned_{kind}"])
                 deleted += gone
     return deleted
+
+
+def _report_thinned(spool: Spool) -> None:
+    """Decisions that the cap thinned out since the last call, as one reject, so that the account can name them."""
+    with spool.transaction() as db:
+        facts = dict(db.execute("SELECT name, value FROM facts").fetchall())
+        count = facts["thinned"] - facts.get("thinned_reported", 0)
+        if count:
+            at = db.execute("SELECT at FROM decisions ORDER BY id DESC").fetchone()
+            note = Reject("thinned", "", str(count).encode(), "the log was at its cap", at[0] if at else 0)
+            db.execute("INSERT INTO rejects (at, body) VALUES (?, ?)", reject_row(note))
+            db.execute("INSERT OR REPLACE INTO facts VALUES ('thinned_reported', ?)", [facts["thinned"]])
 
 
 def last_row(spool: Spool, kind: Kind) -> int:

@@ -47,7 +47,7 @@ class SpoolUnavailable(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """An event that could not be used. `kind` is decision | reward; `reason` 'duplicate' is a repeated reward."""
+    """What did not become an event. `kind`: decision | reward | thinned; `reason` 'duplicate': a repeated reward."""
 
     kind: str
     field: str
@@ -170,9 +170,7 @@ class Spool:
                 fcntl.flock(self._gate, fcntl.LOCK_UN)
 
     def _reject(self, rejects: Iterator[Reject]) -> None:
-        rows = [
-            (r.at, orjson.dumps(asdict(r) | {"raw": r.raw[:RAW_LIMIT].decode(errors="replace")})) for r in rejects
-        ]
+        rows = map(reject_row, rejects)
         self.db.executemany("INSERT INTO rejects (at, body) VALUES (?, ?)", rows)
 
     def _find(self, event_ids: Sequence[str]) -> dict[str, Decision]:
@@ -191,6 +189,12 @@ def decision(body: bytes) -> Decision:
     for name in ("arms", "pmf", "arm_context"):
         row[name] = tuple(row[name])
     return Decision(**row)
+
+
+def reject_row(reject: Reject) -> tuple[int, bytes]:
+    """(at, JSON body); raw bytes become text, what is no UTF-8 becomes U+FFFD."""
+    raw = reject.raw[:RAW_LIMIT].decode(errors="replace")
+    return reject.at, orjson.dumps(asdict(reject) | {"raw": raw})
 
 
 def token(reward: Reward) -> str:

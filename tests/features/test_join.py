@@ -104,6 +104,20 @@ def test_the_account_balances(log, store):
     other.close()
 
 
+def test_decided_is_logged_plus_thinned(tmp_path, store):
+    spool = Spool(tmp_path / "log.sqlite", max_bytes=256 << 10)
+    for batch in range(20):
+        spool.append_decisions([decision(f"e{batch}-{i}", batch) for i in range(50)])
+        if batch % 5 == 0:
+            ship(spool, store, host="h")
+    ship(spool, store, host="h")
+    account = join(store)
+    assert account.decisions_in == 1000
+    assert account.thinned == spool.counts()["thinned"] > 100
+    assert account.interactions == spool.counts()["decisions"] == 1000 - account.thinned
+    spool.close()
+
+
 def test_an_unbalanced_account_is_an_error():
     with pytest.raises(Unbalanced, match="'rewards_in': 2"):
         Account(rewards_in=2, on_time=1).checked()

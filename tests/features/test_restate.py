@@ -1,12 +1,15 @@
 """`croupier restatements`: which hours changed after a verdict had used them."""
 
+import random
 from datetime import UTC, datetime, timedelta
 
 import orjson
+import polars as pl
+import pytest
 
-from features.join import join_interval
-from features.partitions import to_us
-from features.restate import restatements
+from features.join import join_interval, read_interactions
+from features.partitions import HOUR, hour_name, to_us
+from features.restate import restate, restatements
 from features.schema import Decision, Reward
 from features.ship import ship
 from features.spec import RewardSpec
@@ -50,3 +53,78 @@ def test_only_verdicts_that_used_an_older_version_are_named(tmp_path):
     assert found.version.changed == {"rewards_changed": 1, "rewards_in": 1, "on_time": 1}
     assert found.used_by == ("before",)
     spool.close()
+
+
+@pytest.fixture
+def app(tmp_path):
+    store, spool = open_store(str(tmp_path / "store")), Spool(tmp_path / "log.sqlite")
+    spool.append_decisions([decision(0), decision(1), decision(30)])
+    ship(spool, store, host="h")
+    yield store, spool
+    spool.close()
+
+
+SPEC = RewardSpec(window_seconds=60)
+
+
+def version_numbers(store) -> dict[str, int]:
+    return partitions(store, start=START, end=START + timedelta(days=3))
+
+
+def test_restate_joins_again_what_new_events_changed_and_nothing_else(app):
+    store, spool = app
+    now = START + timedelta(days=2)
+    join_interval(store, SPEC, now=now, **SPAN)
+    assert restate(store, SPEC, now=now) == []
+    spool.append_rewards([
+        Reward(event_id="e0", at=decision(0).at + 5, kind="click", value=1.0),  # on time, but shipped late
+        Reward(event_id="e1", at=decision(1).at + 20 * HOUR, kind="click", value=1.0),  # late: kept
+        Reward(event_id="e30", at=decision(30).at + 5, kind="click", value=1.0),  # an hour never joined
+        Reward(event_id="nobody", at=decision(1).at, kind="click", value=1.0),
+    ])  # fmt: skip
+    ship(spool, store, host="h")
+    assert restate(store, SPEC, now=now) == ["2019-11-24T10", "2019-11-24T11"]
+    assert version_numbers(store) == {"2019-11-24T10": 2, "2019-11-24T11": 2}
+    rows = read_interactions(store, **SPAN)
+    assert dict(zip(rows["event_id"], rows["reward"], strict=True)) == {"e0": 1.0, "e1": 0.0}
+    assert [r.version.changed for r in restatements(store)] == [
+        {"rewards_changed": 1, "rewards_in": 1, "on_time": 1}, {"rewards_in": 2, "late": 1, "orphan": 1},
+    ]  # fmt: skip
+    assert restate(store, SPEC, now=now) == []
+
+
+def test_restate_adds_decisions_whose_window_has_closed(app):
+    store, _ = app
+    join_interval(store, SPEC, now=START + timedelta(seconds=30), **SPAN)
+    assert restate(store, SPEC, now=START + timedelta(seconds=40)) == []
+    assert restate(store, SPEC, now=START + timedelta(seconds=60)) == ["2019-11-24T10"]
+    assert restate(store, SPEC, now=START + timedelta(hours=1, seconds=61)) == ["2019-11-24T11"]
+    assert read_interactions(store, **SPAN).height == 2
+
+
+def test_restate_equals_joining_everything_again(app, tmp_path):
+    store, spool = app
+    everything = {"start": START, "end": START + timedelta(days=3)}
+    join_interval(store, SPEC, now=START + timedelta(hours=1), **everything)
+    rng = random.Random(5)
+    for day in range(6):
+        at = decision(0).at + day * 12 * HOUR
+        spool.append_decisions([decision(i) for i in rng.sample(range(60), 5)])
+        spool.append_rewards([
+            Reward(event_id=f"e{rng.randrange(60)}", at=at + rng.randrange(12 * HOUR), kind="click", value=rng.random())
+            for _ in range(8)
+        ])  # fmt: skip
+        ship(spool, store, host="h")
+        now = START + timedelta(hours=12 * (day + 1))
+        restate(store, SPEC, now=now)
+        join_interval(store, SPEC, now=now, start=now - timedelta(hours=12), end=now)
+    late = START + timedelta(days=4)
+    restate(store, SPEC, now=late)
+    before = read_interactions(store, **everything)
+    joined = version_numbers(store)
+    assert join_interval(store, SPEC, now=late, **everything).balanced
+    after = read_interactions(store, **everything)
+    in_joined_hours = pl.col("at").map_elements(hour_name, return_dtype=pl.String).is_in(list(joined))
+    assert before.height > 15
+    assert before.equals(after.filter(in_joined_hours))
+    assert restate(store, SPEC, now=late) == []
