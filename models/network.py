@@ -1,15 +1,18 @@
 """The torch network under neural-linear: [context; arm; pair] → φ, trained to predict the standardised reward."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
-from features.batch import F32, Batch, Interactions
+from features.batch import F32, I64, Batch, Interactions
 
 BLOCK = 32  # rows a product is computed at once
 BOUND = 1e4  # inputs beyond ±BOUND are clipped: standardised features never are, outliers stay finite
@@ -50,14 +53,17 @@ def one_thread() -> Iterator[None]:
 
 
 class Network(nn.Module):
-    """ReLU layers of the given widths, then one linear output for training; φ is [last layer; 1]."""
+    """ReLU layers of the given widths, then linear outputs for training only; φ is [last layer; 1]. `sizes` are the
+    lengths of context, arm and pair features that it reads."""
 
-    def __init__(self, sizes: tuple[int, int, int], hidden: tuple[int, ...], generator: torch.Generator) -> None:
+    def __init__(
+        self, sizes: tuple[int, int, int], hidden: tuple[int, ...], outputs: int, generator: torch.Generator
+    ) -> None:
         super().__init__()
         self.sizes = sizes
         widths = (sum(sizes), *hidden)
         self.layers = nn.ModuleList(_linear(i, o, generator) for i, o in pairwise(widths))
-        self.out = _linear(widths[-1], 1, generator)
+        self.out = _linear(widths[-1], outputs, generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, d) → φ without its constant (n, h)."""
@@ -69,7 +75,7 @@ class Network(nn.Module):
         """(A, width): the arm's share of the first layer, computed once per catalogue."""
         d_u, d_a, _ = self.sizes
         first = cast("nn.Linear", self.layers[0])
-        return product(arms, first.weight[:, d_u : d_u + d_a].T) + first.bias
+        return product(arms[:, :d_a], first.weight[:, d_u : d_u + d_a].T) + first.bias
 
     def phi(self, batch: Batch, arm_share: Tensor, device: str) -> Tensor:
         """φ (n, h + 1) of every candidate, in the order of `batch.mask`."""
@@ -87,71 +93,87 @@ class Network(nn.Module):
         return torch.cat([x, x.new_ones(len(x), 1)], dim=1)
 
 
-def chosen_features(chunk: Interactions) -> F32:
-    """(n, d_u + d_a + d_p): what the chosen arm looked like."""
-    rows, batch = np.arange(len(chunk)), chunk.batch
-    arm = batch.catalogue.features[batch.arm[rows, chunk.chosen]]
-    return np.concatenate([batch.context, arm, batch.pair[rows, chunk.chosen]], axis=1, dtype=np.float32)
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How `fit` trains: Adam, its rate falling to a tenth by a cosine, early stopping on the latest rows."""
+
+    epochs: int
+    patience: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    holdout: float
+
+
+Examples = Callable[[Interactions], tuple[F32, F32, I64]]  # chunk → inputs (n, d), targets (n,), which output (n,)
 
 
 def fit(
-    network: Network, log: Iterable[Interactions], standardise: Callable[[Interactions], F32], *, train_rows: int,
-    epochs: int, patience: int, batch_size: int, learning_rate: float, device: str, rng: np.random.Generator,
+    network: Network, log: Iterable[Interactions], examples: Examples, *, rows: int, how: Training, device: str,
+    rng: np.random.Generator,
 ) -> None:  # fmt: skip
-    """Adam on the squared error of the earliest `train_rows`, stopping after `patience` epochs without a better error
-    on the later rows, and keeping the best weights. Mini-batches are shuffled within a chunk."""
-    optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate)
+    """Minimise the squared error of the output of the arm shown. The latest `holdout` share of the `rows` is not
+    trained on: after `patience` epochs without a better error there, training stops, and the best weights are kept.
+    Mini-batches are shuffled within a chunk."""
+    optimiser = torch.optim.Adam(network.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay)
+    cut = rows - int(rows * how.holdout)
     best, best_state, worse = np.inf, {}, 0
-    for _ in range(epochs):
+    for epoch in tqdm(range(how.epochs), desc="epochs", disable=None, leave=False):
         network.train()
-        for x, y, w in _batches(_part(log, train_rows, early=True), standardise, batch_size, device, rng):
+        for group in optimiser.param_groups:  # by a cosine to a tenth
+            group["lr"] = how.learning_rate * (0.55 + 0.45 * math.cos(math.pi * epoch / how.epochs))
+        for x, y, w, output in _batches(_part(log, cut, early=True), examples, how.batch_size, device, rng):
             optimiser.zero_grad(set_to_none=True)
-            (w * (network.out(network(x))[:, 0] - y) ** 2).mean().backward()
+            torch.autograd.backward(_loss(network, x, y, w, output).mean())
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimiser.step()
-        error = _error(network, _part(log, train_rows, early=False), standardise, device)
+        if cut == rows:
+            continue
+        error = _error(network, _part(log, cut, early=False), examples, device)
+        worse = 0 if error < best else worse + 1
         if error < best:
-            best, worse = error, 0
-            best_state = {key: value.clone() for key, value in network.state_dict().items()}
-        else:
-            worse += 1
-        if worse >= patience:
+            best, best_state = error, {key: value.clone() for key, value in network.state_dict().items()}
+        if worse >= how.patience:
             break
     if best_state:
         network.load_state_dict(best_state)
     network.eval()
 
 
-def _part(log: Iterable[Interactions], train_rows: int, *, early: bool) -> Iterator[Interactions]:
+def _loss(network: Network, x: Tensor, y: Tensor, w: Tensor, output: Tensor) -> Tensor:
+    predicted: Tensor = network.out(network(x)).gather(1, output[:, None])[:, 0]
+    return w * (predicted - y) ** 2
+
+
+def _part(log: Iterable[Interactions], cut: int, *, early: bool) -> Iterator[Interactions]:
+    """The rows before `cut`, or from it on."""
     seen = 0
     for chunk in log:
-        cut = min(max(train_rows - seen, 0), len(chunk))
-        part = chunk[slice(0, cut)] if early else chunk[slice(cut, None)]
+        here = min(max(cut - seen, 0), len(chunk))
+        part = chunk[slice(0, here)] if early else chunk[slice(here, None)]
         seen += len(chunk)
         if len(part):
             yield part
 
 
 def _batches(
-    log: Iterable[Interactions], standardise: Callable[[Interactions], F32], size: int, device: str,
-    rng: np.random.Generator | None,
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:  # fmt: skip
+    log: Iterable[Interactions], examples: Examples, size: int, device: str, rng: np.random.Generator | None
+) -> Iterator[tuple[Tensor, ...]]:
     for chunk in log:
-        x, y, w = (tensor(chosen_features(chunk), device), torch.from_numpy(standardise(chunk)).to(device),
-                   torch.from_numpy(chunk.weight.astype(np.float32)).to(device))  # fmt: skip
+        x, y, output = examples(chunk)
+        rest = (y, chunk.weight.astype(np.float32), output)
+        arrays = [tensor(x, device), *(torch.from_numpy(a).to(device) for a in rest)]
         order = torch.from_numpy(np.arange(len(chunk)) if rng is None else rng.permutation(len(chunk))).to(device)
         for rows in torch.split(order, size):
-            yield x[rows], y[rows], w[rows]
+            yield tuple(array[rows] for array in arrays)
 
 
 @torch.no_grad()
-def _error(
-    network: Network, log: Iterable[Interactions], standardise: Callable[[Interactions], F32], device: str
-) -> float:
-    """Weighted mean squared error; infinite without rows, so that training without a hold-out runs all its epochs."""
+def _error(network: Network, log: Iterable[Interactions], examples: Examples, device: str) -> float:
+    """Weighted mean squared error."""
     network.eval()
-    total = rows = 0.0
-    for x, y, w in _batches(log, standardise, 8192, device, None):
-        total += float((w * (network.out(network(x))[:, 0] - y) ** 2).sum())
-        rows += float(w.sum())
-    return total / rows if rows else np.inf
+    total = weights = 0.0
+    for x, y, w, output in _batches(log, examples, 8192, device, None):
+        total += float(_loss(network, x, y, w, output).sum())
+        weights += float(w.sum())
+    return total / weights if weights else np.inf

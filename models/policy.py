@@ -19,6 +19,8 @@ POLICIES = {
     "beta_bernoulli": "models.simple:BetaBernoulli",
     "vw_cb_adf": "models.bilinear:BilinearPolicy",
     "neural_linear": "models.neural_linear:NeuralLinear",
+    "lin_ts": "models.linear:LinTS",
+    "lin_ucb": "models.linear:LinUCB",
 }
 
 

@@ -4,18 +4,15 @@ Given the draws, the share of votes *is* the probability of the choice, so the l
 depend on nothing in the batch: the same request has the same pmf alone, in any company, on any host.
 """
 
-from collections.abc import Callable
 from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from features.batch import F64, I64, Batch, Bool
+from features.batch import F64, I64, Batch
 from models.network import product
 from models.posterior import Posterior
-
-ITEMS = 1 << 24  # scores held at once: rows are taken in slices so that rows · K · S stays below
 
 
 def draws(head: Posterior, *, seed: int, count: int, device: str) -> Tensor:
@@ -25,18 +22,10 @@ def draws(head: Posterior, *, seed: int, count: int, device: str) -> Tensor:
 
 
 @torch.no_grad()
-def pmf(batch: Batch, phi: Callable[[Batch], Tensor], weights: Tensor) -> F64:
-    """(B, K) share of votes; `phi` gives (n, d) features of a batch's candidates in the order of its mask, `weights`
-    (d, S) are the draws."""
-    B, K = batch.mask.shape
-    rows = max(1, ITEMS // (K * weights.shape[1]))
-    parts = [_votes(product(phi(part), weights), part.mask)
-             for part in (batch[slice(i, i + rows)] for i in range(0, B, rows))]  # fmt: skip
-    return np.concatenate(parts) if parts else np.zeros((0, K))
-
-
-def _votes(scores: Tensor, mask: Bool) -> F64:
-    (B, K), S = mask.shape, scores.shape[1]
+def pmf(batch: Batch, phi: Tensor, weights: Tensor) -> F64:
+    """(B, K) share of votes, from φ (n, d) of the candidates in the order of the mask, and the draws (d, S)."""
+    (B, K), S, mask = batch.mask.shape, weights.shape[1], batch.mask
+    scores = product(phi, weights)
     if mask.all():
         s = scores.view(B, K, S)
     else:

@@ -18,14 +18,25 @@ WORLD = LinearWorld.make(0)
 LOG = [WORLD.log(300, 1), WORLD.log(200, 2)]
 
 
+VARIANTS = {  # other forms of the same policies, held to the same promises
+    "neural_linear_arms": ("neural_linear", {"epochs": 2, "heads": "per_arm", "half_life": 200.0}),
+    "neural_linear_deep": ("neural_linear", {"epochs": 2, "hidden": (16, 8), "draws": 32, "window": 300}),
+    "lin_ts_arms": ("lin_ts", {"heads": "per_arm"}),
+    "lin_ucb_arms": ("lin_ucb", {"heads": "per_arm", "cross": "none"}),
+    "vw_epsilon_greedy": ("vw_cb_adf", {"preset": "epsilon_greedy"}),
+}
+
+
 def make(name):
-    return policy.make(name, **PARAMETERS.get(name, {}))
+    name, parameters = VARIANTS.get(name, (name, PARAMETERS.get(name, {})))
+    return policy.make(name, **parameters)
 
 
-TRAINED = {name: make(name).learn(LOG, seed=3) for name in policy.POLICIES}
+NAMES = sorted([*policy.POLICIES, *VARIANTS])
+TRAINED = {name: make(name).learn(LOG, seed=3) for name in NAMES}
 
 
-@pytest.fixture(params=sorted(policy.POLICIES))
+@pytest.fixture(params=NAMES)
 def name(request):
     return request.param
 

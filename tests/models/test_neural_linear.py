@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from features.batch import Interactions
-from models import exploration, thompson
+from models import bayesian, exploration, thompson
 from models.neural_linear import NeuralLinear
 from models.synthetic import LinearWorld
 
@@ -41,7 +41,7 @@ def test_pmf_is_the_share_of_votes_of_its_draws():
 def test_large_batches_are_scored_in_slices(monkeypatch):
     batch = WORLD.requests(300, np.random.default_rng(3))
     whole = LEARNER.pmf(batch)
-    monkeypatch.setattr(thompson, "ITEMS", 4 * 256 * 7)
+    monkeypatch.setattr(bayesian, "ITEMS", 4 * 256 * 7)
     assert (LEARNER.pmf(batch) == whole).all()
 
 
