@@ -25,7 +25,7 @@ from airflow.sdk import Param, dag, get_current_context, task
 
 from dags.common import DEFAULTS, FEATURES, refusals
 
-REFUSALS = refusals("serving.release.ReleaseError", "features.spec.SpecError", "builtins.ValueError")
+REFUSALS = refusals("serving.release.ReleaseRefused", "features.spec.SpecError", "builtins.ValueError")
 
 
 @dag(
