@@ -14,6 +14,8 @@ COMMANDS = {
     "release": "serving.commands.rollout:release",
     "account": "serving.commands.data:account",
     "restatements": "serving.commands.data:restatements",
+    "gate": "serving.commands.gate:gate",
+    "simulate": "serving.commands.gate:simulate",
 }
 
 

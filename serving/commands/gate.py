@@ -1,0 +1,105 @@
+"""`croupier gate …`, `croupier simulate gate`: why the gate said what it said, and how often it is wrong."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from features.workspace import Workspace
+from models.gate_report import write_report
+
+gate = typer.Typer(no_args_is_help=True, help="Why the gate said what it said.")
+simulate = typer.Typer(no_args_is_help=True, help="Count how often the gate is wrong, on worlds of known truth.")
+App = Annotated[str, typer.Option(help="which bandit: a folder under var")]
+Out = Annotated[Path | None, typer.Option("--json", help="write the result here")]
+console = Console()
+
+
+@gate.callback()
+def _gate() -> None:
+    """Why the gate said what it said."""
+
+
+@gate.command()
+def report(
+    evaluation: Annotated[Path | None, typer.Argument(help="evaluation.json; empty: the app's newest")] = None,
+    app: App = "default",
+    out: Annotated[Path | None, typer.Option(help="the page; empty: beside the JSON")] = None,
+) -> None:
+    """Write the page of a gate's evaluation: verdict, conditions, forest plot, weights, calibration, segments."""
+    source = evaluation or _newest(Workspace.open(app).home)
+    page = out or source.with_suffix(".html")
+    write_report(json.loads(source.read_text()), page)
+    console.print(f"{page}")
+
+
+def _newest(home: Path) -> Path:
+    found = sorted(home.rglob("*evaluation*.json"), key=lambda p: p.stat().st_mtime)
+    if not found:
+        raise ValueError(f"evaluation: found none under {home}, expected evaluation.json of a run of train_and_gate")
+    return found[-1]
+
+
+@simulate.callback()
+def _simulate() -> None:
+    """Count how often the gate is wrong, on worlds of known truth."""
+
+
+@simulate.command("gate")
+def simulate_gate(
+    *,
+    data: Annotated[Path | None, typer.Option(help=".npz with X and y; empty: scikit-learn's digits")] = None,
+    runs: Annotated[int, typer.Option(help="logs to draw")] = 400,
+    rows: Annotated[int, typer.Option(help="rows a log")] = 20_000,
+    looks: Annotated[int, typer.Option(help="times each log is looked at, evenly")] = 1,
+    lift: Annotated[float, typer.Option(help="the candidate's true relative lift; 0: a null")] = 0.0,
+    clicks: Annotated[bool, typer.Option("--clicks", help="click rates of 1–5 % instead of 0/1 rewards")] = False,
+    explored: Annotated[float, typer.Option(help="ε of the log: 1 uniform, less: the champion with this floor")] = 1.0,
+    drift: Annotated[bool, typer.Option("--drift", help="rows come ordered, so that days differ")] = False,
+    seed: int = 0,
+    out: Out = None,
+    grid: Annotated[Path | None, typer.Option(help="count the whole table of GATE.md instead, into this JSON")] = None,
+    data_folder: Annotated[Path | None, typer.Option(help="of the grid's .npz files")] = None,
+) -> None:
+    """False promotions, power and stopping times of the gate, and of three other rules on the same logs."""
+    if grid is not None:
+        _grid(grid, data_folder, runs, seed)
+        return
+    from models.gate_simulation import simulate as run
+    from models.populations import drifting, from_classes, load
+
+    x, y, name = load(data)
+    rewards = (0.01, 0.05) if clicks else (0.0, 1.0)
+    population = from_classes(x, y, name=name, lift=lift, rewards=rewards, explored=explored, seed=seed)
+    with tqdm(total=runs, unit="log", disable=None) as bar:
+        found = run(drifting(population) if drift else population, runs=runs, rows=rows, looks=looks, seed=seed,
+                    progress=bar.update)  # fmt: skip
+    console.print(_rates(found))
+    if out is not None:
+        out.write_text(json.dumps(found, indent=1))
+
+
+def _rates(found: dict[str, Any]) -> Table:
+    title = (f"{found['population']}: true lift {found['lift'] + 0.0:.1%}, {found['runs']} logs of {found['rows']:,} rows, "
+             f"{found['looks']} look(s), ESS {found['ess']:.0f}")  # fmt: skip
+    table = Table("rule", "promoted", "rejected", "not enough", "median rows", title=title)
+    for rule, rates in {"croupier": found, **found["rules"]}.items():
+        shown = [f"{rates[k]:.1%}" for k in ("promoted_rate", "rejected_rate", "not_enough_rate")]
+        table.add_row(rule, *shown, f"{rates['median_rows']:,.0f}" if rates["median_rows"] else "–")
+    return table
+
+
+def _grid(out: Path, folder: Path | None, runs: int, seed: int) -> None:
+    from models.gate_rates import cells, count, markdown, picture
+
+    files = sorted(p.stem for p in folder.glob("*.npz")) if folder else []
+    names = ["digits", *files, "reels"]
+    with tqdm(total=sum(1 for _ in cells(names)), unit="cell", disable=None) as bar:
+        table = count(folder, names, runs=runs, seed=seed, progress=bar.update)
+    out.write_text(json.dumps(table))
+    picture(table, out.with_suffix(".svg"))
+    print(markdown(table))

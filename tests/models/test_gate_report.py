@@ -1,0 +1,80 @@
+"""The page says what the verdict says, asks no server for anything, and survives awkward names and numbers."""
+
+import re
+
+import numpy as np
+import pytest
+
+from features.batch import Batch, Catalogue, Interactions
+from features.spec import GateSpec
+from models.evaluation import evaluate
+from models.exploration import with_floor
+from models.gate_report import headline, render, write_report
+from models.simple import Uniform
+
+
+class Fixed:
+    name = "fixed"
+
+    def __init__(self, arm):
+        self.arm = arm
+
+    def pmf(self, batch):
+        return with_floor((batch.arm == self.arm).astype(float), batch.mask, 0.3)
+
+
+@pytest.fixture(scope="module")
+def body():
+    n, rng = 4000, np.random.default_rng(0)
+    chosen = rng.integers(0, 3, n)
+    batch = Batch(
+        context=rng.normal(size=(n, 2)).astype(np.float32), arm=np.tile(np.arange(3), (n, 1)),
+        mask=np.ones((n, 3), bool), pair=np.zeros((n, 3, 0), np.float32),
+        catalogue=Catalogue(ids=("a<b>", "b", "c"), features=np.eye(3, dtype=np.float32), digest=""),
+    )  # fmt: skip
+    log = Interactions(
+        batch=batch, chosen=chosen, reward=(rng.random(n) < np.array([0.1, 0.3, 0.5])[chosen]).astype(float),
+        propensity=np.full(n, 1 / 3), pmf=np.full((n, 3), 1 / 3), at=np.arange(n) * 10**9,
+        unit=np.arange(n, dtype=np.uint64), weight=np.ones(n),
+    )  # fmt: skip
+    policies = {"uniform": Uniform(), "best": Fixed(2), "<worst>": Fixed(0)}
+    segments = {"country": np.array(["AT", "BR"])[chosen % 2]}
+    return evaluate(policies, log, champion="uniform", floor=0.02, gate=GateSpec(), segments=segments).to_dict()
+
+
+def test_the_page_shows_what_was_decided(body):
+    page = render(body)
+    assert "Promoted: best." in page
+    assert re.findall(r'<span class="badge (\w+)">\s*([^<\n]+)', page) == [("promote", "promote"), ("reject", "reject")]
+    best = body["policies"]["best"]
+    assert f"{best['lift']['value']:.4g} [{best['lift']['lower']:.4g}, {best['lift']['upper']:.4g}]" in page
+    assert page.count('class="yes">✓') + page.count('class="no">✗') == 2 * len(best["conditions"])
+    assert "By country" in page
+
+
+def test_nothing_is_asked_of_a_server_and_names_are_escaped(body):
+    page = render(body)
+    assert not re.search(r"https?://|<script|@import|url\(", page)
+    assert "<worst>" not in page
+    assert "&lt;worst&gt;" in page
+    assert "a&lt;b&gt;" in page
+
+
+def test_unbounded_numbers_show_as_a_dash(body, tmp_path):
+    silent = body | {"policies": {k: p | {"lower": None} for k, p in body["policies"].items()}}
+    for p in silent["policies"].values():
+        p["intervals"] = {e: {"value": 0.0, "lower": None, "upper": None} for e in p["intervals"]}
+    text = write_report({"evaluation": silent}, tmp_path / "page.html").read_text()
+    assert "0 [–, –]" in text
+
+
+def test_headline_says_how_many_more_rounds():
+    policy = {"lift": {"value": 0.01, "lower": -0.02}, "verdict": "not enough evidence", "rows_needed": 12_345,
+              "conditions": [{"name": "ess", "passed": False}]}  # fmt: skip
+    assert "(ess). About 12,345 more rounds" in headline("x", policy, "uniform")
+    assert "More rounds will not help" in headline("x", policy | {"rows_needed": None}, "uniform")
+
+
+def test_another_file_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="found no champion, policies, rows"):
+        write_report({"a": 1}, tmp_path / "x.html")
