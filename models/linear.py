@@ -41,8 +41,10 @@ class Linear(Bayesian):
         if self.parameters["heads"] == "per_arm":
             return np.concatenate([u, pair, one], axis=1)
         x = np.concatenate([arm, pair], axis=1)
-        outer = [(u[:, :, None] * x[:, None, :]).reshape(len(u), u.shape[1] * x.shape[1])] if self.parameters["cross"] == "outer" else []
-        return np.concatenate([u, x, *outer, one], axis=1)
+        if self.parameters["cross"] == "none":
+            return np.concatenate([u, x, one], axis=1)
+        outer = (u[:, :, None] * x[:, None, :]).reshape(len(u), u.shape[1] * x.shape[1])
+        return np.concatenate([u, x, outer, one], axis=1)
 
     def _phi(self, batch: Batch) -> Tensor:
         row, position = np.nonzero(batch.mask)
