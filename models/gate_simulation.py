@@ -116,8 +116,8 @@ def simulate(
         for name, rule in RULES.items():
             decided[name].append(rule(log, at))
         progress(1)
-    head = {"population": population.name, "lift": round(population.lift, 12) + 0.0, "rows": rows, "looks": looks, "runs": runs,
-            "ess": float(np.mean(ess))}  # fmt: skip
+    head = {"population": population.name, "lift": round(population.lift, 12) + 0.0, "rows": rows, "looks": looks,
+            "runs": runs, "ess": float(np.mean(ess))}  # fmt: skip
     rules = {name: rates(outcomes) for name, outcomes in decided.items()}
     return head | rules["ours"] | {"rules": {k: v for k, v in rules.items() if k != "ours"}}
 

@@ -84,7 +84,7 @@ def simulate_gate(
 
 
 def _rates(found: dict[str, Any]) -> Table:
-    title = (f"{found['population']}: true lift {found['lift'] + 0.0:.1%}, {found['runs']} logs of {found['rows']:,} rows, "
+    title = (f"{found['population']}: true lift {found['lift']:.1%}, {found['runs']} logs of {found['rows']:,} rows, "
              f"{found['looks']} look(s), ESS {found['ess']:.0f}")  # fmt: skip
     table = Table("rule", "promoted", "rejected", "not enough", "median rows", title=title)
     for rule, rates in {"croupier": found, **found["rules"]}.items():
