@@ -15,10 +15,11 @@ from typing import Any, Self
 import orjson
 import polars as pl
 
-from features import catalogue, dataset, quality
+from features import audit, catalogue, dataset, quality
 from features.account import Account
 from features.encoder import Encoder
 from features.join import join_interval, read_interactions
+from features.partitions import to_us
 from features.ship import ship
 from features.spec import AppSpec
 from features.storage import Store
@@ -75,10 +76,13 @@ def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> dict
     """Great Expectations on the interval. Raises QualityFailed naming rule, count and three event ids."""
     w, interval = Workspace.open(app), Interval.parse(start, end)
     rows = read_interactions(w.store, start=interval.start, end=interval.end)
+    span = to_us(interval.start), to_us(interval.end)
     report = quality.check(
         rows, reward=w.spec.reward, start=interval.start, end=interval.end, account=Account.from_dict(account),
-        encoder=_released_encoder(w), folder=w.reports("quality", interval.key),
+        encoder=_released_encoder(w), arms=_released_arms(w), earlier=audit.elsewhere(w.store, *span),
+        folder=w.reports("quality", interval.key),
     )  # fmt: skip
+    audit.save(w.store, *span, report.audit)
     return report.or_raise().to_dict()
 
 
@@ -123,13 +127,26 @@ def declared(spec: AppSpec) -> str:
 def _released_encoder(w: Workspace) -> Encoder | None:
     """The current release's, while app.toml declares the same features; None before there is one."""
     try:
-        prefix = f"releases/{int(orjson.loads(w.store.get('releases/current'))['number']):06d}"
+        prefix = _release(w)
         if orjson.loads(w.store.get(f"{prefix}/manifest.json"))["meta"].get("declared") != declared(w.spec):
             return None
         with tempfile.TemporaryDirectory() as scratch:
             return Encoder.load(get_folder(w.store, f"{prefix}/encoder", Path(scratch)))
     except KeyError:
         return None
+
+
+def _released_arms(w: Workspace) -> list[str] | None:
+    """Ids of the catalogue that the current release knows; None before there is one."""
+    try:
+        return [arm.arm_id for arm in catalogue.loads(w.store.get(f"{_release(w)}/catalogue.json"))]
+    except KeyError:
+        return None
+
+
+def _release(w: Workspace) -> str:
+    """Prefix of the current release in the store. Raises KeyError before there is one."""
+    return f"releases/{int(orjson.loads(w.store.get('releases/current'))['number']):06d}"
 
 
 def _key(*parts: object) -> str:

@@ -7,7 +7,7 @@ A string is only ever looked up, never parsed or written into a learner's format
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import chain
@@ -18,6 +18,7 @@ from typing import Any, Self
 import numpy as np
 
 from features.batch import F32, F64
+from features.profile import Profile
 from features.schema import InvalidEvent
 from features.spec import Feature
 
@@ -72,11 +73,17 @@ class Fitted:
     fill: float = 0.0
     vocabulary: tuple[str, ...] = ()
     length: int = 0
-    missing: bool = False
+    profile: Profile = field(default_factory=Profile)
 
     @classmethod
     def from_json(cls, state: dict[str, Any]) -> Self:
-        return cls(**(state | {"clip": tuple(state["clip"]), "vocabulary": tuple(state["vocabulary"])}))
+        tuples = {"clip": tuple(state["clip"]), "vocabulary": tuple(state["vocabulary"])}
+        return cls(**(state | tuples | {"profile": Profile.from_json(state["profile"])}))
+
+    @property
+    def missing(self) -> bool:
+        """Whether training saw missing values, so that missing has a column of its own."""
+        return self.profile.missing > 0
 
     @property
     def columns(self) -> list[str]:
@@ -96,11 +103,6 @@ class Fitted:
             "embedding": f"a list of {self.length} finite numbers", "timestamp": "ISO 8601, or seconds since 1970",
         }[self.type]  # fmt: skip
 
-    def unknown(self, values: Sequence[object]) -> int:
-        """How many of a categorical feature's values are outside the vocabulary; missing ones are not."""
-        known = {None, *self.vocabulary}
-        return sum(n for text, n in Counter(map(text_of, values)).items() if text not in known)
-
     def accepts(self, value: object) -> bool:
         """None is missing, and always accepted."""
         if value is None:
@@ -116,22 +118,24 @@ class Fitted:
 
 def fit_feature(name: str, feature: Feature, values: Sequence[Any]) -> Fitted:
     """From the raw values of the training window (None where missing)."""
-    missing = any(v is None for v in values)
     if feature.type == "numeric":
-        clip = feature.clip or (-LIMIT, LIMIT)
-        base = Fitted(name=name, type="numeric", log=feature.transform == "log", clip=clip, missing=missing)
-        x = _shape(np.array([v for v in values if v is not None], np.float64)[:, None], [base])[:, 0]
-        x = x[~np.isnan(x)]
+        present = np.array([v for v in values if v is not None], np.float64)
+        present = present[~np.isnan(present)]
+        base = Fitted(name=name, type="numeric", log=feature.transform == "log", clip=feature.clip or (-LIMIT, LIMIT),
+                      profile=Profile.of_numbers(present, len(values)))  # fmt: skip
+        x = _shape(present[:, None], [base])[:, 0]
         mean, deviation = (float(x.mean()), float(x.std())) if len(x) else (0.0, 1.0)
         if feature.transform == "none":
-            return Fitted(**(asdict(base) | {"fill": mean}))
-        return Fitted(**(asdict(base) | {"mean": mean, "scale": deviation if deviation > 1e-12 else 1.0}))
+            return replace(base, fill=mean)
+        return replace(base, mean=mean, scale=deviation if deviation > 1e-12 else 1.0)
     if feature.type == "categorical":
         counts = Counter(t for t in map(text_of, values) if t is not None)
         ranked = sorted((t for t in counts if counts[t] >= feature.min_count), key=lambda t: (-counts[t], t))
         vocabulary = tuple(ranked[: feature.max_vocabulary])
-        return Fitted(name=name, type="categorical", vocabulary=vocabulary, missing=missing)
-    return Fitted(name=name, type=feature.type, length=feature.length)
+        profile = Profile.of_categories(counts, vocabulary, len(values))
+        return Fitted(name=name, type="categorical", vocabulary=vocabulary, profile=profile)
+    profile = Profile(n=len(values), missing=values.count(None) / max(len(values), 1))
+    return Fitted(name=name, type=feature.type, length=feature.length, profile=profile)
 
 
 class Columns:

@@ -9,8 +9,8 @@ pages, with the rules' names. The pages are plain HTML: no script, no outside re
 import os
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from html import escape
 from pathlib import Path
@@ -18,11 +18,13 @@ from typing import Any, Self
 
 import polars as pl
 
-from features import docs, rules
+from features import audit, docs, rules, summary
 from features.account import Account
+from features.audit import Audit
 from features.encoder import Encoder
 from features.rules import Rule
 from features.spec import RewardSpec
+from features.summary import Expected
 
 EXAMPLES = 3
 
@@ -48,7 +50,8 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class QualityReport:
-    """`passed`: no critical finding. `rules` were judged; `quarantined` rows lie in `quarantine.parquet`."""
+    """`passed`: no critical finding. `rules` were judged; `quarantined` rows lie in `quarantine.parquet`; `audit` is
+    this interval's own evidence on propensities."""
 
     passed: bool
     rules: int
@@ -57,6 +60,7 @@ class QualityReport:
     warnings: tuple[Finding, ...]
     docs_path: Path
     quarantined: int = 0
+    audit: Audit = field(default_factory=dict)
 
     def or_raise(self) -> Self:
         if not self.passed:
@@ -65,20 +69,28 @@ class QualityReport:
         return self
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"docs_path": str(self.docs_path)}
+        """JSON; the audit's evidence goes to the store instead (features/audit.py)."""
+        row = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "audit"}
+        findings = {name: [asdict(f) for f in row[name]] for name in ("critical", "warnings")}
+        return row | findings | {"docs_path": str(self.docs_path)}
 
 
 def check(
     df: pl.DataFrame, *, reward: RewardSpec, start: datetime, end: datetime, folder: Path,
-    encoder: Encoder | None = None, account: Account | None = None, name: str = "interactions",
-    pages: bool = True,
+    encoder: Encoder | None = None, account: Account | None = None, arms: Collection[str] | None = None,
+    earlier: Audit | None = None, name: str = "interactions", pages: bool = True,
 ) -> QualityReport:  # fmt: skip
     """Judge interactions (schema.INTERACTIONS) of [start, end). Writes the pages (`index.html`) and the quarantine
-    into `folder`; with `encoder`, features are held against its training window. `pages=False` leaves out GX's own."""
+    into `folder`. With `encoder`, features are held against its training window; with `arms`, candidates against that
+    catalogue; the propensity audit adds to the evidence of `earlier` intervals. `pages=False` leaves out GX's own."""
     row_rules = rules.row_rules(reward, _micros(start), _micros(end))
-    facts, summary_rules = rules.summary_facts(df, encoder, account)
-    frames = {name: (rules.row_facts(df).with_row_index("row"), row_rules),
-              f"{name} summary": (pl.DataFrame([facts]), summary_rules)}  # fmt: skip
+    facts = rules.row_facts(df)
+    found = audit.evidence(df.filter(rules.sound(facts)))
+    expected = Expected(account=account, encoder=encoder, arms=arms, audit=_continued(found, earlier or {}))
+    measures = summary.measures(df, expected)
+    numbers = pl.DataFrame({m.rule.column: [m.value] for m in measures})
+    frames = {name: (facts.with_row_index("row"), row_rules),
+              f"{name} summary": (numbers, [m.rule for m in measures])}  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     judged = _judge(frames, folder / "docs" if pages else None)
     findings = [_finding(rule, result, df) for rule, result in judged if not result["success"]]
@@ -86,7 +98,7 @@ def check(
     critical, warned = ([f for f in findings if severity[f.rule] == s] for s in ("critical", "warning"))
     report = QualityReport(
         passed=not critical, rules=len(judged), rows=len(df), critical=tuple(critical), warnings=tuple(warned),
-        docs_path=folder / "index.html", quarantined=_quarantine(df, judged, folder),
+        docs_path=folder / "index.html", quarantined=_quarantine(df, judged, folder), audit=found,
     )  # fmt: skip
     _overview(report, judged, account, f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} {end.tzinfo}")
     return report
@@ -119,6 +131,11 @@ def _overview(
 
 def _number(observed: object) -> str:
     return f"{observed:.6g}" if isinstance(observed, int | float) else ""
+
+
+def _continued(found: Audit, earlier: Audit) -> Audit:
+    """Groups seen in this interval, with all their evidence so far."""
+    return {group: mine + earlier[group] if group in earlier else mine for group, mine in found.items()}
 
 
 def _judge(

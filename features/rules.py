@@ -1,25 +1,21 @@
 """The rules of a sound bandit log, as data: what each one looks at, what it allows, and how bad a breach is.
 
-Polars computes the plain columns that the rules look at (`row_facts`, `summary_facts`); Great Expectations judges and
-documents them (features/quality.py). A rule's `expectation` is the name of a GX expectation, `limits` its arguments.
+Polars computes the plain columns that the rules look at (`row_facts` here, the interval's own numbers in
+features/summary.py); Great Expectations judges and documents them (features/quality.py). A rule's `expectation` is the
+name of a GX expectation, `limits` its arguments.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import orjson
 import polars as pl
 
-from features.account import Account
-from features.columns import Columns
-from features.encoder import Encoder
 from features.schema import ROLES
 from features.spec import RewardSpec
 
 Severity = Literal["critical", "warning"]
 TOLERANCE = 1e-6  # of a sum of probabilities
-MAX_UNKNOWN, MAX_MISSING = 0.2, 0.5  # shares of one feature's values in one interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,52 +82,8 @@ def _position(df: pl.DataFrame) -> pl.Series:
     return rows.join(found, on="row", how="left", maintain_order="left")["k"]
 
 
-def summary_facts(df: pl.DataFrame, encoder: Encoder | None, account: Account | None) -> tuple[
-    dict[str, float], list[Rule],
-]:  # fmt: skip
-    """Numbers about the interval as a whole, and the rules on them."""
-    facts: dict[str, float] = {"interactions": float(len(df))}
-    rules = [Rule(name="interactions", column="interactions", says="the interval is not empty",
-                  expectation="ExpectColumnMaxToBeBetween", limits={"min_value": 1})]  # fmt: skip
-    if account is not None:
-        facts |= {"account_imbalance": float(_imbalance(account)),
-                  "malformed_share": account.malformed / max(account.rewards_in, 1)}  # fmt: skip
-        rules += [_at_most("account_balances", "account_imbalance", 0.0, "events in = events named", "critical"),
-                  _at_most("malformed_share", "malformed_share", 0.05, "at most 5 % of rewards malformed")]  # fmt: skip
-    for name, share, limit in _feature_shares(df, encoder) if encoder and len(df) else []:
-        facts[name] = share
-        rules.append(_at_most(name, name, limit, f"{name} at most {limit}"))
-    return facts, rules
-
-
-def _at_most(name: str, column: str, limit: float, says: str, severity: Severity = "warning") -> Rule:
-    return Rule(name=name, column=column, says=says, severity=severity, expectation="ExpectColumnMaxToBeBetween",
-                limits={"max_value": limit})  # fmt: skip
-
-
-def _imbalance(account: Account) -> int:
-    """Events in minus events accounted for, decisions and rewards, in absolute numbers."""
-    decisions = account.interactions + account.immature + account.decision_duplicates + account.decisions_malformed
-    rewards = account.on_time + account.late + account.orphan + account.malformed + account.duplicate
-    return abs(account.decisions_in - decisions) + abs(account.rewards_in - rewards)
-
-
-def _feature_shares(df: pl.DataFrame, encoder: Encoder) -> list[tuple[str, float, float]]:
-    """(name, share, limit) of missing and unknown values for each feature of context and arm_context."""
-    contexts = [orjson.loads(text) for text in df["context"]]
-    pairs = [row for text in df["arm_context"] for row in orjson.loads(text)]
-    shares = []
-    for columns, rows in ((encoder.context, contexts), (encoder.pair, pairs)):
-        shares += _shares(columns, rows) if rows else []
-    return shares
-
-
-def _shares(columns: Columns, rows: list[dict[str, Any]]) -> list[tuple[str, float, float]]:
-    out = []
-    for f in columns.features:
-        values = [row.get(f.name) for row in rows]
-        where = f"{columns.scope}.{f.name}"
-        out.append((f"missing_share {where}", values.count(None) / len(values), MAX_MISSING))
-        if f.type == "categorical" and f.vocabulary:
-            out.append((f"unknown_share {where}", f.unknown(values) / len(values), MAX_UNKNOWN))
-    return out
+def sound(facts: pl.DataFrame) -> pl.Series:
+    """Rows whose probabilities can be audited: those that pass the rules on pmf and propensity."""
+    p = pl.col("propensity")
+    small = [pl.col(c).fill_null(1.0) <= TOLERANCE for c in ("pmf_sum_error", "propensity_error")]
+    return facts.select((p > 0) & (p <= 1) & (pl.col("pmf_min") >= 0) & small[0] & small[1]).to_series()

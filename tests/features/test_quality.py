@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from features import docs, quality
+from features import audit, docs, quality
 from features.account import Account
 from features.encoder import Encoder
 from features.spec import AppSpec
@@ -13,6 +13,7 @@ from features.worlds.reels import START, World
 
 WORLD = World(seed=5)
 N = 400
+IDS = [arm.arm_id for arm in WORLD.arms()]
 BEGIN = datetime.fromtimestamp(START / 1e6, UTC)
 END = BEGIN + timedelta(seconds=N)
 BALANCED = Account(decisions_in=N, interactions=N, rewards_in=40, on_time=38, late=2)
@@ -121,17 +122,71 @@ def test_an_empty_interval_is_critical(good, tmp_path):
     assert [f.rule for f in report.critical] == ["interactions"]
 
 
-@pytest.mark.parametrize(
-    ("find", "put", "rule"),
-    [
-        (r'"country":"[A-Z]*",', "", "missing_share context.country"),
-        (r'"country":"[A-Z]*"', '"country":"MARS"', "unknown_share context.country"),
-    ],
-)
-def test_features_that_drift_warn(good, tmp_path, find, put, rule):
-    report = check(good[0].with_columns(pl.col("context").str.replace(find, put)), good, tmp_path)
+def some(df, rows, find, put):
+    """The context's text changed in the first `rows` rows."""
+    first = pl.int_range(pl.len()) < rows
+    return df.with_columns(context=pl.when(first).then(pl.col("context").str.replace(find, put)).otherwise("context"))
+
+
+DRIFTS = {
+    "missing_share context.country": lambda df: some(df, 100, r'"country":"[A-Z]*",', ""),
+    "unknown_share context.country": lambda df: some(df, 75, r'"country":"[A-Z]*"', '"country":"MARS"'),
+    "moved context.country": lambda df: some(df, 250, r'"country":"[A-Z]*"', '"country":"JP"'),
+    "outside_range context.age": lambda df: some(df, 75, r'"age":[0-9.]*', '"age":400.0'),
+    "moved context.hour": lambda df: some(df, 250, r'"hour":[0-9.]*', '"hour":3.0'),
+    "missing_share arm_context.affinity": lambda df: df.with_columns(
+        arm_context=pl.when(pl.int_range(pl.len()) < 90).then(pl.lit("[{},{}]")).otherwise("arm_context")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", DRIFTS)
+def test_features_that_drift_warn(good, tmp_path, rule):
+    df = DRIFTS[rule](good[0])
+    if rule.endswith("affinity"):
+        df = df[:150]  # so that 180 of about 700 pairs lack it
+    report = check(df, good, tmp_path)
     assert report.passed
-    assert rule in [f.rule for f in report.warnings]
+    assert [f.rule for f in report.warnings] == [rule]
+
+
+def test_a_second_sample_of_the_same_world_does_not_warn(good, tmp_path):
+    for seed in (1, 2, 3):
+        assert check(WORLD.interactions(N, seed=seed), good, tmp_path).or_raise().warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("known", "rule"),
+    [(IDS[:12], "arms_new"), ([*IDS, *(f"x{i}" for i in range(30))], "arms_gone")],
+)
+def test_arm_set_churn_warns(good, tmp_path, known, rule):
+    report = quality.check(good[0], reward=good[1], start=BEGIN, end=END, folder=tmp_path, arms=known, pages=False)
+    assert [f.rule for f in report.warnings] == [rule]
+    assert report.passed
+
+
+def test_candidate_share_is_held_against_the_stage(good, tmp_path):
+    staged = good[0].with_columns(stage=pl.lit("20%"), release=pl.lit(3, pl.Int64))
+    units = staged["unit_id"].unique(maintain_order=True)
+    off = ["candidate_share release 3 at 20%"]
+    for share, rules in ((0.2, []), (0.35, off), (0.0, off)):
+        candidates = units[: round(share * len(units))]
+        df = staged.with_columns(role=pl.when(pl.col("unit_id").is_in(candidates.to_list())).then(pl.lit("candidate"))
+                                 .otherwise(pl.lit("champion")))  # fmt: skip
+        assert [f.rule for f in check(df, good, tmp_path).warnings] == rules
+
+
+def test_draws_that_are_not_from_the_logged_pmf_stop_it(good, tmp_path):
+    """The first candidate shown too often, logged as uniform: found over several intervals, each looked at."""
+    first = pl.int_range(pl.len()) % 4 == 0
+    df = good[0].with_columns(arm=pl.when(first).then(pl.col("arms").list.get(0)).otherwise("arm"))
+    earlier, failed = {}, []
+    for part in df[:160].iter_slices(40):
+        report = quality.check(part, reward=good[1], start=BEGIN, end=END, folder=tmp_path, earlier=earlier,
+                               pages=False)  # fmt: skip
+        earlier = audit.total([earlier, report.audit])
+        failed.append([f.rule for f in report.critical])
+    assert failed[0] == []  # too little to say so
+    assert failed[-1] == ["propensity_audit release 0, champion, uniform"]
 
 
 def test_pages_are_offline_and_hold_the_rules(good, tmp_path):

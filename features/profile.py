@@ -1,0 +1,68 @@
+"""What the training window saw of a feature, and how far other values are from it: small enough to travel with the
+encoder, and the same for numbers (deciles) and categories (vocabulary)."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log, sqrt
+from typing import Any, Self
+
+import numpy as np
+
+Shares = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """`missing`: share of values. `shares`: of the others, in each bin. Bins are the gaps between `cuts` (numbers) or
+    the vocabulary and the rest (categories; `cuts` empty). `low`, `high`: extremes of numbers."""
+
+    n: int = 0
+    missing: float = 0.0
+    cuts: Shares = ()
+    shares: Shares = ()
+    low: float = 0.0
+    high: float = 0.0
+
+    @classmethod
+    def of_numbers(cls, values: Any, n: int) -> Self:
+        """`values`: those present, finite; `n`: with the missing ones."""
+        x = np.asarray(values, np.float64)
+        if not len(x):
+            return cls(n=n, missing=float(n > 0))
+        cuts = tuple(np.unique(np.quantile(x, np.arange(1, 10) / 10)).tolist())
+        return cls(n=n, missing=1 - len(x) / n, cuts=cuts, shares=binned(x, cuts), low=float(x.min()),
+                   high=float(x.max()))  # fmt: skip
+
+    @classmethod
+    def of_categories(cls, counts: Counter[str], vocabulary: Sequence[str], n: int) -> Self:
+        present = counts.total()
+        return cls(n=n, missing=1 - present / n if n else 0.0, shares=counted(counts, vocabulary))
+
+    @classmethod
+    def from_json(cls, state: dict[str, Any]) -> Self:
+        return cls(**(state | {"cuts": tuple(state["cuts"]), "shares": tuple(state["shares"])}))
+
+
+def binned(x: Any, cuts: Shares) -> Shares:
+    """Share of numbers in each gap between the cuts."""
+    counts = np.bincount(np.searchsorted(cuts, x, side="right"), minlength=len(cuts) + 1)
+    return tuple((counts / max(len(x), 1)).tolist())
+
+
+def counted(counts: Counter[str], vocabulary: Sequence[str]) -> Shares:
+    """Share of each category of the vocabulary, and of all others."""
+    total = max(counts.total(), 1)
+    known = [counts[text] / total for text in vocabulary]
+    return (*known, max(0.0, 1.0 - sum(known)) if counts else 0.0)
+
+
+def moved(a: Shares, b: Shares) -> float:
+    """Total variation distance ½ Σ |a − b|: the share of values that would have to change places."""
+    return 0.5 * sum(abs(x - y) for x, y in zip(a, b, strict=True))
+
+
+def chance(bins: int, n: int, *, alpha: float = 1e-4) -> float:
+    """What `moved` may reach by chance with n independent values: mean ≤ ½ √(bins/n), and, each value changing it by
+    at most 1/n, it exceeds its mean by t with probability at most exp(−2 n t²) (McDiarmid 1989)."""
+    return 0.5 * sqrt(bins / n) + sqrt(log(1 / alpha) / (2 * n)) if n else 1.0
