@@ -142,6 +142,16 @@ class Spool:
         free = (self.max_bytes - self.size()) / (self.max_bytes * (1 - THIN_FROM))
         return min(1.0, max(MIN_PASS, free))
 
+    def purge(self, deletions: Sequence[tuple[Kind, Sequence[int]]]) -> None:
+        """Deletes rows for good: their bytes are overwritten in the file and gone from the write-ahead log."""
+        with self.transaction() as db:
+            for kind, rows in deletions:
+                db.executemany(f"DELETE FROM {kind} WHERE id = ?", [(row,) for row in rows])
+                db.execute("INSERT OR IGNORE INTO facts VALUES (?, 0)", [f"pruned_{kind}"])
+                db.execute("UPDATE facts SET value = value + ? WHERE name = ?", [len(rows), f"pruned_{kind}"])
+        with _disk_errors(self.path), self._writer():
+            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         self.db.close()
         self._gate.close()
@@ -192,8 +202,8 @@ def decision(body: bytes) -> Decision:
 
 
 def reject_row(reject: Reject) -> tuple[int, bytes]:
-    """(at, JSON body); raw bytes become text, what is no UTF-8 becomes U+FFFD."""
-    raw = reject.raw[:RAW_LIMIT].decode(errors="replace")
+    """(at, JSON body); raw bytes become text, what is no UTF-8 becomes U+FFFD. A raw unit id never enters."""
+    raw = "" if reject.field == "unit_id" else reject.raw[:RAW_LIMIT].decode(errors="replace")
     return reject.at, orjson.dumps(asdict(reject) | {"raw": raw})
 
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "release": "serving.commands.rollout:release",
     "account": "serving.commands.data:account",
     "restatements": "serving.commands.data:restatements",
+    "forget": "serving.commands.data:forget",
     "gate": "serving.commands.gate:gate",
     "simulate": "serving.commands.gate:simulate",
 }

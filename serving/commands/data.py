@@ -1,5 +1,6 @@
-"""`croupier account`, `croupier restatements`: look into the log."""
+"""`croupier account`, `croupier restatements`, `croupier forget`: look into the log, and take a unit out of it."""
 
+import socket
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -9,13 +10,16 @@ from rich.table import Table
 
 from features import versions
 from features.account import Account
+from features.ids import hash_unit
 from features.partitions import from_us
+from features.privacy import forget as forget_unit
 from features.restate import restatements as find_restatements
 from features.workspace import Workspace
 
 account = typer.Typer(help="What became of every event.")
 restatements = typer.Typer(help="Hours that changed after they were joined, and the verdicts that had used them.")
-App = Annotated[str, typer.Option(help="which bandit: a folder under var")]
+forget = typer.Typer(help="Remove a unit from the log and from all that was made of it.")
+App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help="which bandit: a folder under var")]
 console = Console()
 
 
@@ -45,3 +49,24 @@ def _restatements(app: App = "default") -> None:
         joined_at, users = f"{from_us(v.joined_at):%Y-%m-%d %H:%M}", ", ".join(found.used_by)
         table.add_row(v.hour, str(v.version), joined_at, changed, users)
     console.print(table if table.row_count else "no hour was restated")
+
+
+@forget.command()
+def _forget(
+    unit: Annotated[str, typer.Argument(help="the raw unit id, as the application sends it")],
+    app: App = "default",
+    hashed: Annotated[bool, typer.Option(help="UNIT is the hash that the log holds")] = False,
+) -> None:
+    """Every row of a unit, and every reward of its decisions, is deleted; the hours it touched are restated."""
+    w = Workspace.open(app)
+    unit_id = unit if hashed else hash_unit(w.settings.unit_key.get_secret_value(), unit)
+    spool = w.spool()
+    host = w.settings.host or socket.gethostname()
+    done = forget_unit(
+        w.store, spool, w.spec.reward, unit_id=unit_id, host=host, now=datetime.now(UTC), reports=[w.reports()]
+    )
+    spool.close()
+    console.print(f"forgotten: {done.rows} rows of this host, {done.objects} objects rewritten, "
+                  f"{len(done.hours)} hours restated")  # fmt: skip
+    if len(done.hours) or done.rows:
+        console.print("Other hosts hold their own spools: run this on each of them too.")

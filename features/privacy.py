@@ -1,0 +1,151 @@
+"""Forgetting a unit, and letting old partitions go.
+
+Raw unit ids never enter the log: units are keyed hashes at the door (`ids.hash_unit`). `forget` removes every row of a
+unit and every reward of its decisions, from the spool, the log, what was joined and encoded from it and the reports on
+this machine, and restates the hours it touched. A store that keeps old versions of objects (S3 versioning) must be
+told to expire them.
+"""
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import orjson
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.join import join_hours
+from features.log import open_log
+from features.partitions import by_hour, hour_of, hour_start, to_us
+from features.ship import prune, ship, to_parquet
+from features.spec import RewardSpec
+from features.spool import KINDS, Kind, Spool
+from features.storage import Store
+from features.versions import Version
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """Rows deleted from the spool, objects of the store and files rewritten, hours restated."""
+
+    rows: int
+    objects: int
+    hours: list[str]
+
+
+def forget(
+    store: Store, spool: Spool, spec: RewardSpec, *, unit_id: str, host: str, now: datetime,
+    reports: Sequence[Path] = (),
+) -> Forgotten:  # fmt: skip
+    """`unit_id` is the hash that the log holds. Safe to repeat; after a crash, call it again.
+
+    Decisions in the store go last of all rows, since they are how the unit's rewards are found."""
+    ship(spool, store, host=host)  # so that spool and store hold the same rows of it
+    logged = [key for key in store.list("log/decisions/") if key.endswith(".parquet")]
+    events = _spooled(spool, unit_id) | {event for key in logged for event in _events(store, key, unit_id)}
+    secrets = [unit_id, *events]
+    objects = sum(_rewrite(store, key, secrets) for key in store.list("log/rewards/") + store.list("log/rejects/"))
+    rows = _forget_spooled(spool, secrets)
+    objects += sum(_rewrite(store, key, secrets) for key in logged)
+    hours = _restate(store, spec, secrets, now)
+    elsewhere = [key for key in store.list("") if not key.startswith(("log/", "interactions/"))]
+    objects += sum(_rewrite(store, key, secrets) for key in elsewhere if key.endswith(".parquet"))
+    objects += sum(_rewrite_file(path, secrets) for folder in reports for path in sorted(folder.rglob("*.parquet")))
+    return Forgotten(rows, objects, hours)
+
+
+def expire(store: Store, *, days: int, now: datetime) -> list[str]:
+    """Deletes every object of an hour that began more than `days` ago; returns their keys."""
+    oldest = to_us(now - timedelta(days=days))
+    old = [key for key in store.list("") if hour_of(key) and hour_start(hour_of(key)) < oldest]
+    for key in old:
+        store.delete(key)
+    return old
+
+
+def retain(store: Store, spool: Spool, *, days: int, host: str, now: datetime) -> dict[str, int]:
+    """Both ends of retention: the spool's rows (at most a week, and only what the store holds), the store's hours."""
+    before = to_us(now - timedelta(days=min(days, 7)))
+    rows = prune(spool, store, host=host, before=before)
+    return {"spool_rows": rows, "objects": len(expire(store, days=days, now=now))}
+
+
+def _spooled(spool: Spool, unit_id: str) -> set[str]:
+    return {row["event_id"] for _, row in _rows(spool, "decisions") if row["unit_id"] == unit_id}
+
+
+def _rows(spool: Spool, kind: Kind) -> Iterable[tuple[int, dict[str, str]]]:
+    after = 0
+    while rows := spool.read(kind, after, 10_000):
+        yield from ((i, orjson.loads(body)) for i, body in rows)
+        after = rows[-1][0]
+
+
+def _events(store: Store, key: str, unit_id: str) -> list[str]:
+    frame = pl.read_parquet(io.BytesIO(store.get(key)), columns=["event_id", "unit_id"])
+    return frame.filter(pl.col("unit_id") == unit_id)["event_id"].to_list()
+
+
+def _forget_spooled(spool: Spool, secrets: list[str]) -> int:
+    doomed = [(kind, [i for i, row in _rows(spool, kind) if _is_about(row, secrets)]) for kind in KINDS]
+    spool.purge(doomed)
+    return sum(len(rows) for _, rows in doomed)
+
+
+def _is_about(row: dict[str, str], secrets: list[str]) -> bool:
+    return row.get("unit_id") == secrets[0] or row.get("event_id") in secrets or _mentions(row.get("raw", ""), secrets)
+
+
+def _mentions(raw: str, secrets: Iterable[str]) -> bool:
+    return bool(raw) and any(secret in raw for secret in secrets)
+
+
+def _restate(store: Store, spec: RewardSpec, secrets: list[str], now: datetime) -> list[str]:
+    """Joins the unit's hours again, and deletes every older version of their rows: they hold the unit."""
+    with open_log(store) as log:
+        hours = []
+        for hour, keys in by_hour(store.list("interactions/")).items():
+            holding = [key for key in keys if _without(store.get(key), secrets) is not None]
+            if holding:
+                join_hours(log, [hour], spec, now=now)
+                versions = by_hour(store.list(f"interactions/hour={hour}/"), ".json")[hour]
+                newest = Version.load(store, versions[-1])
+                for key in set(keys) - {newest.data, newest.late}:
+                    store.delete(key)
+                hours.append(hour)
+    return hours
+
+
+def _rewrite(store: Store, key: str, secrets: list[str]) -> bool:
+    left = _without(store.get(key), secrets)
+    if left is not None:
+        store.put(key, left)
+    return left is not None
+
+
+def _rewrite_file(path: Path, secrets: list[str]) -> bool:
+    left = _without(path.read_bytes(), secrets)
+    if left is not None:
+        path.write_bytes(left)
+    return left is not None
+
+
+def _without(parquet: bytes, secrets: list[str]) -> bytes | None:
+    """The same Parquet without the rows about these; None when there are none. `unit` is the hash's first 64 bits."""
+    table: pa.Table = pq.read_table(io.BytesIO(parquet))
+    unit_id, events = secrets[0], secrets[1:]
+    tests = {
+        "unit_id": pl.col("unit_id") == unit_id,
+        "event_id": pl.col("event_id").is_in(events),
+        "unit": pl.col("unit") == (int(unit_id[:16], 16) if len(unit_id) == 32 else -1),
+        "raw": pl.col("raw").str.contains_any(secrets),
+    }
+    names = [name for name in tests if name in table.column_names]
+    if not names:
+        return None
+    about = pl.any_horizontal(tests[name].fill_null(value=False) for name in names)
+    gone = pl.DataFrame(table.select(names)).select(about=about)["about"]
+    return to_parquet(table.filter(pa.array((~gone).to_list()))) if gone.any() else None
