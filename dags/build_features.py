@@ -19,7 +19,7 @@ from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, Metadata, dag, get_current_context, task
 
-from dags.common import DEFAULTS, FEATURES, interval_of, interval_params, refusals
+from dags.common import DEFAULTS, FEATURES, interval_of, interval_params, link, refusals
 
 REFUSALS = refusals("features.quality.QualityFailed", "features.spec.SpecError", "builtins.ValueError")
 
@@ -50,7 +50,10 @@ def build_features() -> None:
     def validate(account: dict[str, Any]) -> dict[str, Any]:
         from features import build
 
-        return build.validate(get_current_context()["params"]["app"], *interval_of(get_current_context()), account)
+        app = get_current_context()["params"]["app"]
+        report, page = build.validate(app, *interval_of(get_current_context()), account)
+        link(app, page)
+        return report.or_raise().to_dict()
 
     @task(outlets=[FEATURES])
     def encode(_quality: dict[str, Any]) -> Any:

@@ -1,18 +1,31 @@
 """What the DAGs share: their parameters with bounds, and which interval a run is for."""
 
+import os
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule
+from airflow.sdk import Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule, get_current_context
 
 FEATURES = Asset("croupier://features", group="croupier")
 DEFAULTS = {"owner": "croupier", "retries": 2, "retry_delay": timedelta(seconds=10)}
+PREFIX, XCOM_KEY = "/croupier", "croupier_report"  # of the Report button, see reports_plugin.py
+
+
+def link(app: str, report: str) -> None:
+    """The running task's `Report` button opens `reports/<report>` of the app's store."""
+    get_current_context()["ti"].xcom_push(key=XCOM_KEY, value=f"{PREFIX}/{app}/{report}")
+
+
+def app_param() -> Param:
+    """Scheduled runs are for CROUPIER_APP; a run by hand may name another."""
+    default = os.environ.get("CROUPIER_APP", "default")
+    return Param(default, type="string", pattern="^[a-z][a-z0-9_]*$", description="which bandit: var/<app>")
 
 
 def interval_params() -> dict[str, Param]:
     return {
-        "app": Param("default", type="string", pattern="^[a-z][a-z0-9_]*$", description="which bandit: var/<app>"),
+        "app": app_param(),
         "start": Param(None, type=["null", "string"], format="date-time", description="empty: the run's interval"),
         "end": Param(None, type=["null", "string"], format="date-time", description="exclusive"),
     }

@@ -23,7 +23,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, dag, get_current_context, task
 
-from dags.common import DEFAULTS, FEATURES, refusals
+from dags.common import DEFAULTS, FEATURES, app_param, link, refusals
 
 REFUSALS = refusals("serving.release.ReleaseRefused", "features.spec.SpecError", "builtins.ValueError")
 
@@ -34,7 +34,7 @@ REFUSALS = refusals("serving.release.ReleaseRefused", "features.spec.SpecError",
     max_active_runs=1,
     default_args=DEFAULTS | {"retry_policy": REFUSALS},
     params={
-        "app": Param("default", type="string", pattern="^[a-z][a-z0-9_]*$", description="which bandit: var/<app>"),
+        "app": app_param(),
         "features": Param("", type="string", description="key of the encoded features; empty: what woke this run"),
         "approval": Param(False, type="boolean", description="ask a person before publishing"),
     },
@@ -66,7 +66,10 @@ def train_and_gate() -> None:
     def judge(trained: Any) -> list[dict[str, Any]]:
         from models import training
 
-        return training.judge(list(trained))
+        verdicts = training.judge(list(trained))
+        for verdict in verdicts:
+            link(verdict["app"], verdict["page"])
+        return verdicts
 
     @task.branch
     def ask() -> str:

@@ -15,15 +15,18 @@ from typing import Any, Self
 import orjson
 import polars as pl
 
-from features import audit, catalogue, dataset, quality
+from features import audit, catalogue, dataset, privacy, quality
 from features.account import Account
 from features.encoder import Encoder
 from features.join import join_interval, read_interactions
 from features.partitions import to_us
+from features.restate import restate
 from features.ship import ship
 from features.spec import AppSpec
 from features.storage import Store
 from features.workspace import Interval, Workspace, get_folder, put_folder
+
+MOST_SEGMENTS = 12  # of one feature: a report with more is not read
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,11 @@ class Features:
     def encoder(self) -> Encoder:
         return Encoder.load(self.folder / "encoder")
 
+    def segments(self) -> dict[str, list[str]]:
+        """Labels of the judging rows."""
+        later = pl.read_parquet(self.folder / "segments.parquet").filter(pl.col("at") >= self.split_at)
+        return {name: later[name].to_list() for name in later.columns if name != "at"}
+
     def chunks(self) -> dataset.EncodedLog:
         """Re-iterable; one chunk in memory at a time."""
         arms = catalogue.read(self.folder / "catalogue.json")
@@ -64,6 +72,23 @@ def collect(app: str) -> dict[str, Any]:
         spool.close()
 
 
+def restated(app: str) -> list[str]:
+    """Hours joined again since late rewards or closed windows changed them: the new versions' keys."""
+    w = Workspace.open(app)
+    return restate(w.store, w.spec.reward, now=datetime.now(UTC))
+
+
+def retain(app: str) -> dict[str, int]:
+    """Rows older than the retention leave spool and store; returns how many of what."""
+    w = Workspace.open(app)
+    spool = w.spool()
+    try:
+        host = w.settings.host or socket.gethostname()
+        return privacy.retain(w.store, spool, days=w.settings.retention_days, host=host, now=datetime.now(UTC))
+    finally:
+        spool.close()
+
+
 def join(app: str, start: str, end: str) -> dict[str, Any]:
     """Interactions of the interval's hours, and the account of every event in them."""
     w, interval = Workspace.open(app), Interval.parse(start, end)
@@ -72,18 +97,21 @@ def join(app: str, start: str, end: str) -> dict[str, Any]:
     ).to_dict()
 
 
-def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> dict[str, Any]:
-    """Great Expectations on the interval. Raises QualityFailed naming rule, count and three event ids."""
+def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tuple[quality.QualityReport, str]:
+    """Great Expectations on the interval. Returns the report, and the key of its page below `reports/` in the store:
+    the caller shows the page first, and then lets `report.or_raise()` speak."""
     w, interval = Workspace.open(app), Interval.parse(start, end)
     rows = read_interactions(w.store, start=interval.start, end=interval.end)
-    span = to_us(interval.start), to_us(interval.end)
+    hours = to_us(interval.start), to_us(interval.end)
     report = quality.check(
         rows, reward=w.spec.reward, start=interval.start, end=interval.end, account=Account.from_dict(account),
-        encoder=_released_encoder(w), arms=_released_arms(w), earlier=audit.elsewhere(w.store, *span),
-        folder=w.reports("quality", interval.key),
+        encoder=_released_encoder(w), arms={arm.arm_id for arm in w.arms()},
+        earlier=audit.elsewhere(w.store, *hours), folder=w.reports("quality", interval.key),
     )  # fmt: skip
-    audit.save(w.store, *span, report.audit)
-    return report.or_raise().to_dict()
+    audit.save(w.store, *hours, report.audit)
+    pages = f"quality/{interval.key}"
+    put_folder(w.store, f"reports/{pages}", report.docs_path.parent)
+    return report, f"{pages}/{report.docs_path.name}"
 
 
 def encode(app: str, start: str, end: str) -> dict[str, Any]:
@@ -109,8 +137,17 @@ def encode(app: str, start: str, end: str) -> dict[str, Any]:
                 "declared": declared(w.spec)}  # fmt: skip
         (folder / "meta.json").write_bytes(orjson.dumps(meta | {"encoder": encoder.digest}))
         (folder / "golden.json").write_bytes(orjson.dumps(_golden(rows)))
+        segments(w.spec, rows).write_parquet(folder / "segments.parquet")
         put_folder(w.store, f"features/{key}", folder)
     return meta | {"encoder": encoder.digest}
+
+
+def segments(spec: AppSpec, rows: pl.DataFrame) -> pl.DataFrame:
+    """Labels by which the gate's report splits: the context's categories, in the order of the encoded rows."""
+    names = [name for name, feature in spec.context.items() if feature.type == "categorical"]
+    contexts = [orjson.loads(text) for text in rows["context"]]
+    labels = {name: [str(c.get(name, "")) for c in contexts] for name in names}
+    return pl.DataFrame({"at": rows["at"]} | {n: v for n, v in labels.items() if len(set(v)) <= MOST_SEGMENTS})
 
 
 def split_time(rows: pl.DataFrame, train_share: float) -> int:

@@ -18,7 +18,9 @@ import orjson
 from features.batch import Interactions, concatenate
 from features.build import Features
 from features.workspace import Workspace, get_folder, put_folder
-from models.evaluation import evaluate
+from models.evaluation import Evaluation, evaluate
+from models.gate_report import write_report
+from models.looks import Ledger
 from models.policy import Policy, load, make
 
 Job = dict[str, str]
@@ -81,24 +83,61 @@ def _judge(w: Workspace, key: str, jobs: list[Job]) -> dict[str, Any]:
             job["policy"]: load(get_folder(w.store, job["candidate"], Path(scratch) / job["policy"])) for job in jobs
         }
         name, champion = current_champion(w, Path(scratch) / "champion")
-        policies: Mapping[str, Policy] = {name: champion} | candidates
+        ledger = _Looks(w, name)
         evaluation = evaluate(
-            policies, log, champion=name, floor=w.spec.policies.floor, gate=w.spec.gate, seed=w.spec.policies.seed
-        )
-    body = evaluation.to_dict()
-    report = w.reports("gate", key) / "verdict.json"
-    report.write_bytes(orjson.dumps(body, option=orjson.OPT_INDENT_2))
-    verdict = {
-        "app": w.settings.app,
-        "features": key,
-        "promoted": body["promoted"],
-        "candidates": {job["policy"]: job["candidate"] for job in jobs},
-        "evaluation": body,
-        "report": str(report),
-        "summary": summary(body),
-    }
+            {name: champion} | candidates, log, champion=name, floor=w.spec.policies.floor, gate=w.spec.gate,
+            seed=w.spec.policies.seed, alpha=ledger.alpha(jobs, log), segments=features.segments(),
+        )  # fmt: skip
+        ledger.record(jobs, log, evaluation)
+    verdict = _verdict(w, key, jobs, evaluation.to_dict())
     w.store.put(f"verdicts/{key}.json", orjson.dumps(verdict))
     return verdict
+
+
+def _verdict(w: Workspace, key: str, jobs: list[Job], body: dict[str, Any]) -> dict[str, Any]:
+    """What later tasks need, and the report: as JSON, as a page, and the page in the store for the UI."""
+    folder = w.reports("gate", key)
+    (folder / "verdict.json").write_bytes(orjson.dumps(body, option=orjson.OPT_INDENT_2))
+    page = write_report(body, folder / "index.html", title=f"{w.settings.app}: the gate's verdict")
+    put_folder(w.store, f"reports/gate/{key}", folder)
+    return {
+        "app": w.settings.app, "features": key, "promoted": body["promoted"],
+        "candidates": {job["policy"]: job["candidate"] for job in jobs}, "evaluation": body,
+        "report": str(page), "page": f"gate/{key}/index.html", "summary": summary(body),
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """The ledger of looks at this champion's challengers, kept in the store (models/looks.py says why)."""
+
+    w: Workspace
+    champion: str
+
+    @property
+    def _key(self) -> str:
+        return f"looks/{self.champion}.json"
+
+    def _ledger(self) -> tuple[Ledger, str | None]:
+        try:
+            raw, version = self.w.store.read(self._key)
+            return Ledger.from_json(raw.decode()), version
+        except KeyError:
+            return Ledger(family=self.champion, alpha=self.w.spec.gate.alpha), None
+
+    def alpha(self, jobs: list[Job], log: Interactions) -> float:
+        return self._ledger()[0].next_alpha([j["candidate"] for j in jobs], int(log.at[0]))
+
+    def record(self, jobs: list[Job], log: Interactions, evaluation: Evaluation) -> None:
+        """Keyed by the last row judged, so that a repeated task records the same look."""
+        decisions = {n: p.verdict.decision for n, p in evaluation.policies.items() if p.verdict}
+        names, at = [j["candidate"] for j in jobs], int(log.at[-1])
+        ledger, version = self._ledger()
+        if any((look.at, look.candidates) == (at, tuple(sorted(names))) for look in ledger.looks):
+            return
+        at = max([at, *(look.at for look in ledger.looks)])
+        grown = ledger.record(at=at, candidates=names, start=int(log.at[0]), rows=len(log), decisions=decisions)
+        self.w.store.swap(self._key, grown.to_json().encode(), version)
 
 
 def current_champion(w: Workspace, folder: Path) -> tuple[str, Policy]:
