@@ -1,0 +1,54 @@
+"""
+### collect_events — the spool reaches the store, late rewards reach their hours, old rows leave
+
+**When** every ten minutes; by hand at any time.
+
+| task | does | on failure |
+|---|---|---|
+| `collect` | ships this host's spool to the store, exactly once | retried; the spool keeps what was not shipped |
+| `restate` | joins again just the hours that late rewards or closed windows change, as new versions | retried |
+| `retain` | rows older than `CROUPIER_RETENTION_DAYS` leave spool (once shipped, verified) and store | retried |
+
+`croupier restatements` lists what changed, and which verdicts used the old version. **Safe to repeat**: each task does
+only what is still to be done, and two runs at once do it once.
+"""
+
+from typing import Any
+
+from airflow.sdk import CronDataIntervalTimetable, dag, get_current_context, task
+
+from dags.common import DEFAULTS, app_param
+
+
+@dag(
+    schedule=CronDataIntervalTimetable("*/10 * * * *", timezone="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULTS,
+    params={"app": app_param()},
+    doc_md=__doc__,
+    tags=["croupier", "features"],
+)
+def collect_events() -> None:
+    @task
+    def collect() -> dict[str, Any]:
+        from features import build
+
+        return build.collect(get_current_context()["params"]["app"])
+
+    @task
+    def restate() -> list[str]:
+        from features import build
+
+        return build.restated(get_current_context()["params"]["app"])
+
+    @task
+    def retain() -> dict[str, int]:
+        from features import build
+
+        return build.retain(get_current_context()["params"]["app"])
+
+    collect() >> restate() >> retain()
+
+
+collect_events()
