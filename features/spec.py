@@ -77,14 +77,26 @@ class GateSpec(_Strict):
 
 
 class RolloutSpec(_Strict):
-    """How a candidate is exposed: shares of units, stage by stage."""
+    """How a candidate is exposed: shares of units, and what must be shown to go on (serving/ROLLOUT.md)."""
 
     stages: tuple[float, ...] = (0.05, 0.20, 0.50, 1.0)
-    min_decisions: int = 2000
-    min_seconds: float = 0.0
-    max_seconds: float = 14 * 86400.0
-    margin: float = Field(0.0, description="non-inferiority margin, reward per decision")
-    alpha: float = 0.05
+    shadow: bool = Field(False, description="begin with a stage in which the candidate is scored, never served")
+    min_decisions: int = Field(2000, ge=0, description="matured decisions, both roles, before a stage can be left")
+    min_seconds: float = Field(0.0, ge=0)
+    max_seconds: float = Field(14 * 86400.0, gt=0, description="inconclusive by then: back to the champion")
+    margins: tuple[float, ...] = Field(
+        (0.30, 0.15, 0.0),
+        description="to leave each stage the candidate must be shown to lose less than this share of the champion's "
+        "reward; 0: to be better. The last one holds for all stages beyond",
+    )
+    alpha: float = Field(0.02, gt=0, lt=1, description="error of 'not worse than the margin', over all looks")
+    alpha_harm: float = Field(0.018, gt=0, lt=1, description="error of 'lower reward' (abort), over all looks")
+    alpha_guardrails: float = Field(0.002, gt=0, lt=1, description="error of all guardrails together, over all looks")
+    approval: bool = Field(False, description="a person must confirm the last step (in Airflow; silence rejects)")
+    stale_seconds: float = Field(3 * 3600.0, gt=0, description="no matured decision for so long: hold and alarm")
+    guardrails: dict[str, Literal["lower", "higher"]] = Field(
+        {}, description="kinds of reward watched apart, and the direction that is harm"
+    )
 
 
 class Interaction(_Strict):

@@ -68,7 +68,8 @@ def release_policies(
             floor=w.spec.policies.floor, meta=meta, golden=golden,
         )  # fmt: skip
 
-    return publish.publish(w.store, w.home, build, triton=triton_address(w), stages=w.spec.rollout.stages)
+    return publish.publish(w.store, w.home, build, triton=triton_address(w), stages=w.spec.rollout.stages,
+                           shadow=w.spec.rollout.shadow)  # fmt: skip
 
 
 def triton_address(w: Workspace) -> str | None:

@@ -51,8 +51,8 @@ def publish(
     """
     began = time.monotonic()
     number = claim(store)
-    with _scratch(home) as scratch:
-        folder = scratch / str(number)
+    with scratch(home) as draft:
+        folder = draft / str(number)
         build(folder, number)
         manifest = upload(store, folder)
     try:
@@ -61,12 +61,19 @@ def publish(
         store.put(f"{_prefix(number)}/refused.json", orjson.dumps({"at": now_us(), "error": str(error)}))
         raise
     point(store, number, manifest["digest"])
-    state = rollout.start(
-        number, now=now_us(), stages=stages, shadow=shadow, has_candidate="candidate" in manifest["policies"], by=by
-    )
-    rollout.mirror(rollout.begin(store, state), home)
+    rollout.mirror(rollout.begin(store, first_state(store, number, stages, shadow, now=now_us(), by=by)), home)
     return Published(
         number=number, digest=manifest["digest"], served=triton is not None, seconds=time.monotonic() - began
+    )
+
+
+def first_state(
+    store: Store, number: int, stages: tuple[float, ...], shadow: bool, *, now: int, by: str = "publish"
+) -> rollout.RolloutState:
+    """How the rollout of release `number` begins: at its first stage, in shadow, or with nobody to expose."""
+    policies = orjson.loads(store.get(f"{_prefix(number)}/{release.MANIFEST}"))["policies"]
+    return rollout.start(
+        number, now=now, stages=stages, shadow=shadow, has_candidate="candidate" in policies, by=by
     )
 
 
@@ -119,8 +126,8 @@ def download(store: Store, number: int, folder: Path) -> dict[str, Any]:
 
 def verify(store: Store, home: Path, number: int) -> dict[str, Any]:
     """The manifest of a release in the store, after checking every byte of it. Raises KeyError, ReleaseRefused."""
-    with _scratch(home) as scratch:
-        return download(store, number, scratch / str(number))
+    with scratch(home) as draft:
+        return download(store, number, draft / str(number))
 
 
 def listed(store: Store) -> list[dict[str, Any]]:
@@ -165,8 +172,8 @@ def point(store: Store, number: int, digest: str) -> int:
 
 def deploy(store: Store, home: Path, number: int, *, triton: str | None) -> None:
     """Fetch, verify, try, install and load release `number` here. On failure what served before still serves."""
-    with _scratch(home) as scratch:
-        folder = scratch / str(number)
+    with scratch(home) as draft:
+        folder = draft / str(number)
         download(store, number, folder)
         if triton is not None:
             trial.run(folder, home / "triton", triton, release.load(folder))
@@ -207,8 +214,8 @@ def roll_back(store: Store, home: Path, number: int, *, triton: str | None, by: 
 
 
 def _republish(store: Store, home: Path, number: int, role: str, *, triton: str | None, by: str) -> Published:
-    with _scratch(home) as scratch:
-        folder = scratch / str(number)
+    with scratch(home) as draft:
+        folder = draft / str(number)
         download(store, number, folder)
         old = release.load(folder)
 
@@ -238,7 +245,7 @@ def _current_or_raise(store: Store) -> int:
 
 
 @contextmanager
-def _scratch(home: Path) -> Iterator[Path]:
+def scratch(home: Path) -> Iterator[Path]:
     """A folder of our own on the same file system as Triton's repository, so that a rename suffices."""
     folder = home / "publish" / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
     folder.mkdir(parents=True)

@@ -64,6 +64,11 @@ def label(share: float) -> str:
     return SHADOW if share == 0 else f"{share:.4%}".rstrip("0%").rstrip(".") + "%" if share < 1 else "100%"
 
 
+def share_of(stage: str) -> float:
+    """The share that a stage's label names; 0 for shadow, none and aborted."""
+    return float(stage[:-1]) / 100 if stage.endswith("%") else 0.0
+
+
 def start(
     release: int, *, now: int, stages: Sequence[float] = (0.05, 0.20, 0.50, 1.0), shadow: bool = False,
     has_candidate: bool = True, by: str = "publish",
@@ -108,6 +113,12 @@ def hold(
         return state
     held = _moved(state, (state.stage, state.share), f"held: {reason}", now=now, by=by, evidence=evidence)
     return replace(held, held=reason, since=state.since)
+
+
+def resume(state: RolloutState, *, now: int, by: str, evidence: Mapping[str, Any] | None = None) -> RolloutState:
+    """What held it is over. The clock of the stage runs on."""
+    to, since = (state.stage, state.share), state.since
+    return replace(_moved(state, to, f"over: {state.held}", now=now, by=by, evidence=evidence), since=since)
 
 
 def _moved(

@@ -15,7 +15,7 @@ from serving.rollout import RolloutState
 
 rollout = typer.Typer(no_args_is_help=True, help="Where the candidate stands, and moving it by hand.")
 release = typer.Typer(no_args_is_help=True, help="The releases there are, and whether they are whole.")
-App = Annotated[str, typer.Option(help="which bandit: a folder under var")]
+App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help="which bandit: a folder under var")]
 Reason = Annotated[str, typer.Option(help="kept in the history")]
 console = Console()
 

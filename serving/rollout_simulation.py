@@ -1,0 +1,165 @@
+"""How often does the controller err, and how fast is it right? Its own rules, run on worlds of known truth.
+
+Many rollouts climb side by side, a look each 2,000 decisions. What is simulated is the traffic; the bets are those of
+serving/betting.py and the steps those of serving/controller.py. `croupier simulate rollout` prints the table that
+serving/ROLLOUT.md keeps.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from features.batch import F64, I64, Bool
+from features.spec import RolloutSpec
+from serving import betting, rollout
+from serving.controller import Evidence, next_stage, stage_margin
+
+LOOK = 2000  # decisions
+LOOKS = 150  # 300,000 decisions, after which an undecided rollout goes back to the champion
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Look:
+    """One look of R rollouts as rows (R, m): who saw the candidate, the score, and how many decisions were so."""
+
+    candidate: Bool
+    score: F64
+    count: F64
+
+
+class World(Protocol):
+    """Traffic whose candidate is worth `effect` (relative) more than its champion."""
+
+    mean: float  # true reward per decision of the champion
+
+    def look(self, share: F64, rng: np.random.Generator) -> Look:
+        """LOOK decisions of R rollouts at these shares (R,)."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bernoulli:
+    """Clicks at a fixed rate: nothing to adjust for, the hardest case for an estimator that would."""
+
+    effect: float = 0.0
+    mean: float = 0.10
+
+    def look(self, share: F64, rng: np.random.Generator) -> Look:
+        n1 = rng.binomial(LOOK, share)
+        k1, k0 = rng.binomial(n1, self.mean * (1 + self.effect)), rng.binomial(LOOK - n1, self.mean)
+        count = np.stack([n1 - k1, k1, LOOK - n1 - k0, k0], axis=1).astype(np.float64)
+        shape = count.shape
+        return Look(candidate=np.broadcast_to([True, True, False, False], shape),
+                    score=np.broadcast_to([0.0, 1.0, 0.0, 1.0], shape), count=count)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Outcome:
+    """Of each rollout (R,): the look at which it was aborted for harm or reached 100 % (0: it did not), and the
+    decisions that the candidate got."""
+
+    aborted: I64
+    reached: I64
+    exposed: F64
+
+    @property
+    def runs(self) -> int:
+        return len(self.aborted)
+
+    def aborted_by(self, decisions: int) -> float:
+        return float(np.mean((self.aborted > 0) & (self.aborted * LOOK <= decisions)))
+
+    def reached_by(self, decisions: int) -> float:
+        return float(np.mean((self.reached > 0) & (self.reached * LOOK <= decisions)))
+
+    def median_abort(self) -> float:
+        """Decisions until half of all rollouts were aborted; inf if fewer were."""
+        return float(np.median(np.where(self.aborted > 0, self.aborted * float(LOOK), np.inf)))
+
+
+class Wealth:
+    """The bets of R rollouts, carried from look to look."""
+
+    def __init__(self, runs: int, spec: RolloutSpec) -> None:
+        self.spec, self.margins = spec, sorted(set(spec.margins))
+        self.harm = np.zeros((len(betting.HARM_EFFECTS), runs))
+        self.gain = np.zeros((len(self.margins), len(betting.GAIN_EFFECTS), runs))
+        self.sums = np.zeros((3, runs))  # decisions, scores, squares
+
+    def add(self, look: Look, share: F64) -> None:
+        own = np.stack([(look.count * look.score**p).sum(axis=1) for p in range(3)])
+        n, total, squares = self.sums if self.sums[0].any() else own  # the first look is its own baseline
+        mean = total / n
+        scale = betting.bet_scale(mean, squares / n - mean**2, 1.0)[:, None]
+        s = share[:, None]
+        xi, v = (look.candidate - s) * (look.score - mean[:, None]), s * (1 - s)
+        for k, effect in enumerate(betting.HARM_EFFECTS):
+            self.harm[k] += (look.count * betting.increments(xi, v, scale, effect, 0.0, harm=True)).sum(axis=1)
+        for m, margin in enumerate(self.margins):
+            delta = -margin * mean[:, None]
+            for k, effect in enumerate(betting.GAIN_EFFECTS):
+                steps = betting.increments(xi, v, scale, effect, delta, harm=False)
+                self.gain[m, k] += (look.count * steps).sum(axis=1)
+        self.sums = self.sums + own
+
+    def harmful(self) -> Bool:
+        return np.asarray(betting.mix(self.harm) >= np.log(1 / self.spec.alpha_harm))
+
+    def safe(self, margin: F64) -> Bool:
+        """Per rollout, at its own margin (R,)."""
+        shown = np.stack([betting.mix(gain) >= np.log(1 / self.spec.alpha) for gain in self.gain])
+        return np.asarray(shown[np.searchsorted(self.margins, margin), np.arange(len(margin))])
+
+
+def simulate(world: World, spec: RolloutSpec, *, runs: int, looks: int = LOOKS, seed: int = 0) -> Outcome:
+    """Rollouts of one world under the controller, each until it is decided or `looks` have passed."""
+    rng = np.random.default_rng([seed, runs])
+    spec = spec.model_copy(update={"max_seconds": float(looks), "min_decisions": LOOK})
+    states = [rollout.start(1, now=0, stages=spec.stages) for _ in range(runs)]
+    wealth, entered = Wealth(runs, spec), np.zeros(runs, np.int64)
+    aborted, reached, exposed = np.zeros(runs, np.int64), np.zeros(runs, np.int64), np.zeros(runs)
+    for now in range(1, looks + 1):
+        share = np.array([state.share if state.running else 0.0 for state in states])
+        if not share.any():
+            break
+        look = world.look(share, rng)
+        exposed += np.where(look.candidate, look.count, 0).sum(axis=1)
+        wealth.add(look, share)
+        harm, safe = wealth.harmful(), wealth.safe(np.array([stage_margin(s, spec) for s in states]))
+        for i in np.flatnonzero(share):
+            evidence = Evidence(
+                decisions=int(now - entered[i]) * LOOK, safe=bool(safe[i]), harms=("reward",) if harm[i] else ()
+            )
+            new = next_stage(states[i], evidence, spec, now=now * 1_000_000)
+            if new.share != states[i].share:
+                entered[i] = now
+            states[i] = new
+            aborted[i] = now if harm[i] else 0
+            reached[i] = now if new.share == 1.0 else 0
+    return Outcome(aborted=aborted, reached=reached, exposed=exposed)
+
+
+def characteristics(
+    world: Callable[[float], World], spec: RolloutSpec, *, runs: int, seed: int = 0
+) -> dict[str, Any]:
+    """The numbers that a rollout is judged by, on a family of worlds indexed by relative effect."""
+    aa, harm30, harm60, worse10, worse2, better10 = (
+        simulate(world(effect), spec, runs=runs, looks=100 if effect == 0 else LOOKS, seed=seed + i)
+        for i, effect in enumerate((0.0, -0.30, -0.60, -0.10, -0.02, 0.10))
+    )
+    return {
+        "aa_abort_rate": aa.aborted_by(200_000), "aa_reaches_100": aa.reached_by(200_000),
+        "harm30_caught": harm30.aborted_by(40_000), "harm30_median_decisions": harm30.median_abort(),
+        "harm60_caught_by_8000": harm60.aborted_by(8_000),
+        "worse_reaches_100": max(w.reached_by(300_000) for w in (harm30, harm60, worse10, worse2)),
+        "better10_reaches_100": better10.reached_by(300_000),
+        "better10_median_decisions": float(np.median(np.where(better10.reached > 0, better10.reached, np.inf))) * LOOK,
+        "harm30_lost_rewards": float(harm30.exposed.mean() * 0.30 * world(-0.30).mean),
+        "harm30_lost_by_a_switch": LOOK * LOOKS * 0.30 * world(-0.30).mean, "runs": runs,
+    }  # fmt: skip
+
+
+def effects_of(values: Sequence[float]) -> list[float]:
+    return sorted(set(values))

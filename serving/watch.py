@@ -1,0 +1,127 @@
+"""One look at the rollout: what the `watch_rollout` DAG does each minute. Safe to repeat, and to run twice at once.
+
+Evidence is judged for the very state it was gathered under: when another hand changed that state meanwhile, this look
+changes nothing. Each look renews the mirror's age, so selectors notice when nobody watches any more.
+"""
+
+import fcntl
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from features import ship
+from features.spec import AppSpec
+from features.storage import Store
+from features.workspace import Workspace
+from serving import controller, evidence, publish, release, rollout, trial
+from serving.controller import Evidence
+from serving.promotion import triton_address
+from serving.release import LoadedRelease
+from serving.rollout import RolloutState
+
+log = logging.getLogger(__name__)
+
+
+def watch(app: str, *, approved: bool = False) -> dict[str, Any]:
+    """Ship this host's log, look, and when everybody has the candidate make it the champion. Plain JSON back."""
+    w = Workspace.open(app)
+    spool = w.spool()
+    try:
+        ship.ship(spool, w.store, host=w.settings.host)
+    finally:
+        spool.close()
+    state = tick(w.store, w.home, w.spec, publish.now_us(), approved=approved)
+    promoted = finish(w.store, w.home, triton=triton_address(w))
+    if state is None:
+        return {"app": app, "stage": "no release yet"}
+    return {"app": app, "release": state.release, "stage": state.stage, "share": state.share, "held": state.held,
+            "reason": state.history[-1]["reason"], "promoted": promoted}  # fmt: skip
+
+
+def tick(store: Store, home: Path, spec: AppSpec, now: int, *, approved: bool = False) -> RolloutState | None:
+    """One look at `now` (UTC µs): gather, judge, swap, mirror. Returns the state in force, None before a release."""
+    state = _begun(store, spec, now)
+    if state is not None and state.running and state.stage != "none":
+        state = _judged(store, state, look(store, home, spec, state, now), spec, now, approved=approved)
+    rollout.mirror(state, home)
+    return state
+
+
+def look(store: Store, home: Path, spec: AppSpec, state: RolloutState, now: int) -> Evidence:
+    """A blown fuse is harm at once; data that cannot be read is a problem, never a reason to go on."""
+    blown = fuse(home, state)
+    if blown:
+        return Evidence(harms=(blown,))
+    try:
+        with publish.scratch(home) as folder:
+            return evidence.gather(store, spec, state, fetched(store, home, state.release, folder), now=now)
+    except (ValueError, KeyError) as error:
+        log.exception("no evidence at this look")
+        return Evidence(problems=(f"no evidence: {type(error).__name__}: {error}"[:300],))
+
+
+def fetched(store: Store, home: Path, number: int, scratch: Path) -> LoadedRelease:
+    """The release, from Triton's repository where it is there and whole, else from the store."""
+    installed = home / "triton" / trial.MODEL / str(number)
+    try:
+        return release.load(installed)
+    except (release.ReleaseRefused, OSError):
+        publish.download(store, number, scratch / str(number))
+        return release.load(scratch / str(number))
+
+
+def fuse(home: Path, state: RolloutState) -> str:
+    """Why this host's breaker took the candidate out at this stage (serving/breaker.py); "" if it did not."""
+    try:
+        found = json.loads((home / "breaker.json").read_text())
+    except (OSError, ValueError):
+        return ""
+    same = (found.get("release"), found.get("stage")) == (state.release, state.stage)
+    return f"breaker: {found.get('reason', '')}" if same else ""
+
+
+def finish(store: Store, home: Path, *, triton: str | None) -> int | None:
+    """At 100 %: release the candidate as champion. Returns the new number, None when there is nothing to do."""
+    with _alone(home):
+        state = rollout.read_state(store)
+        if state is None or state.share < 1.0 or publish.current(store) != state.release:
+            return None
+        return publish.promote(store, home, triton=triton).number
+
+
+def _judged(
+    store: Store, state: RolloutState, found: Evidence, spec: AppSpec, now: int, *, approved: bool
+) -> RolloutState:
+    def step(there: RolloutState) -> RolloutState:
+        if there != state:
+            return there
+        return controller.next_stage(there, found, spec.rollout, now=now, approved=approved)
+
+    try:
+        new = rollout.change(store, step)
+    except rollout.RolloutRefused:
+        new = rollout.read_state(store) or state
+    if new != state:
+        log.warning("release %s: %s, %s: %s", new.release, new.stage, f"{new.share:.0%}", new.history[-1]["reason"])
+    return new
+
+
+def _begun(store: Store, spec: AppSpec, now: int) -> RolloutState | None:
+    """The present state; where a publisher died between pointing at its release and beginning its rollout, begun."""
+    state, current = rollout.read_state(store), publish.current(store)
+    if current is None or (state is not None and state.release >= current):
+        return state
+    return rollout.begin(store, publish.first_state(store, current, spec.rollout.stages, spec.rollout.shadow, now=now))
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """One promotion at a time on this host; the lock dies with its holder."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / ".promotion.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
