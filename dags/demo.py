@@ -177,10 +177,8 @@ def _declare(w: Workspace, app_toml: str, arms: Sequence[Arm]) -> None:
 
 
 def _croupier(w: Workspace, *arguments: str) -> str:
-    command = [str(Path(sys.executable).parent / "croupier"), *arguments]
-    done = subprocess.run(
-        command, env=os.environ | {"CROUPIER_APP": w.settings.app}, capture_output=True, text=True, check=False
-    )
+    command = [str(Path(sys.executable).parent / "croupier"), *arguments, "--app", w.settings.app]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"croupier {' '.join(arguments)}: {done.stderr.strip()}")
     return done.stdout.strip()
