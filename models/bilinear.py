@@ -131,13 +131,24 @@ class BilinearPolicy:
 
         learnt = type(self)(**self.parameters)
         start = self.trained if self.parameters["warm_start"] else None
-        low, high = self.range if start else self.parameters["reward_range"] or observed_range(log)
-        learnt.range = (float(low), float(high))
+        learnt.range = low, high = self._reward_range(log)
         learnt.trained = vw_adf.train(
-            log, flags=self.flags, low=low, high=high, passes=self.parameters["passes"],
-            start=start,
-        )  # fmt: skip
+            log, flags=self.flags, low=low, high=high, passes=self.parameters["passes"], start=start
+        )
         return learnt
+
+    def _reward_range(self, log: Iterable[Interactions]) -> tuple[float, float]:
+        """As given; else as observed, and then kept: a model that goes on must go on with the same costs."""
+        if self.parameters["reward_range"]:
+            low, high = self.parameters["reward_range"]
+            return float(low), float(high)
+        seen = observed_range(log)
+        if self.trained is None or not self.parameters["warm_start"]:
+            return seen
+        if seen[0] < self.range[0] or seen[1] > self.range[1]:
+            raise ValueError(f"reward: found {seen}, expected within {self.range} as in the first training; to go on "
+                             "from a model, give reward_range")  # fmt: skip
+        return self.range
 
     def save(self, folder: Path) -> None:
         if self.trained is None:

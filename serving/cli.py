@@ -16,7 +16,7 @@ COMMANDS = {
     "restatements": "serving.commands.data:restatements",
     "forget": "serving.commands.data:forget",
     "gate": "serving.commands.gate:gate",
-    "simulate": "serving.commands.gate:simulate",
+    "simulate": "serving.commands.simulate:simulate",
 }
 
 

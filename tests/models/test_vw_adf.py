@@ -130,3 +130,12 @@ def test_bad_rewards_and_refused_presets_are_named():
         BilinearPolicy(preset="regcb")
     with pytest.raises(ValueError, match=r"found 3 context.*expected \(4, 7\)"):
         BilinearPolicy().learn([LOG]).pmf(LinearWorld.make(1).requests(2, np.random.default_rng(0)))
+
+
+def test_a_warm_start_refuses_rewards_beyond_its_costs():
+    first = BilinearPolicy(warm_start=True).learn([LOG])
+    beyond = WORLD.log(10, 2)
+    beyond.reward[0] = 7.0
+    with pytest.raises(ValueError, match=r"found \(0.0, 7.0\), expected within \(0.0, 1.0\)"):
+        first.learn([beyond])
+    assert BilinearPolicy(warm_start=True).learn([beyond]).range == (0.0, 7.0)
