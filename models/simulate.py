@@ -173,7 +173,8 @@ def simulate(
     losses, percents, curves = [], [], []
     for seed in range(first_seed, first_seed + seeds):
         world = problem(np.random.default_rng([seed, 1]))
-        regret, loss = run(contender(name, world, **(parameters or {})), world, seed=seed, schedule=schedule or Schedule())
+        policy = contender(name, world, **(parameters or {}))
+        regret, loss = run(policy, world, seed=seed, schedule=schedule or Schedule())
         uniform = (world.means.max(axis=1) - world.means.mean(axis=1)).sum()
         losses.append(loss.mean())
         percents.append(100 * regret.sum() / uniform)
