@@ -1,54 +1,70 @@
-"""What a product team imports: ask for an arm, and say what came of it.
+"""What a product team imports: ask for an arm, and say what came of it. It always answers.
 
-    client = Client("127.0.0.1:8001")
+    client = Client("127.0.0.1:8001", outbox=Path("croupier-outbox.db"))
     chosen = client.select(unit_id="u7", context={"age": "20-30"}, arms=["a", "b", "c"])
     client.reward(event_id=chosen.event_id, kind="click", value=1.0)
 
+When no answer comes within the deadline the client draws from its fallback rule, with its true propensity, and puts
+that decision on record once the server is back; so it does with rewards. After a few failures in a row it stops asking
+until a probe is answered.
+
     ClientError
     ├── Refused(…, ValueError)   the request breaks the contract: the message names the field
-    └── Unavailable              no answer within the deadline
+    └── Unavailable              no answer within the deadline, and `fallback=None`
 """
 
+import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import grpc
 from tritonclient.grpc import service_pb2_grpc
 
-from features.schema import InvalidEvent
-from serving import codec
-from serving.requests import Raw, Request, Selection
+from features.schema import InvalidEvent, Reward
+from serving import codec, fallback, messages
+from serving.circuit import Circuit
+from serving.courier import Courier
+from serving.messages import ClientError, Columns, Refused, Unavailable
+from serving.outbox import Outbox
+from serving.requests import Request, Selection
 from serving.rewards import Outcome
 
-MAX_ROWS = 1024  # max_batch_size of both models
-_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+__all__ = ["Client", "ClientError", "Refused", "Request", "Unavailable"]
 
-
-class ClientError(RuntimeError):
-    """Any failure of a call."""
-
-
-class Refused(ClientError, ValueError):
-    """The server (or the client, before sending) found a field that breaks the contract."""
-
-
-class Unavailable(ClientError):
-    """No answer: the server is down, out of reach, or slower than the deadline."""
+MAX_ROWS = 1024  # max_batch_size of the models
+QUEUED = "queued"
+DELIVERY_MS, PROBE_MS = 5000.0, 500.0
+_OPTIONS = [
+    ("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.use_local_subchannel_pool", 1),  # a probe's connection is a new one
+]  # fmt: skip
 
 
 class Client:
-    """One connection, reused; threads may share it. `deadline_ms` is per call, batch or not."""
+    """One connection, reused; threads may share it. `deadline_ms` is per call, batch or not, fallback included.
 
-    def __init__(self, url: str = "127.0.0.1:8001", *, deadline_ms: float = 50.0) -> None:
-        self.url, self.deadline_ms = url, deadline_ms
-        self._channel = grpc.insecure_channel(url, options=_OPTIONS)
-        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+    `fallback` gives one probability per arm (default: uniform); None: raise Unavailable instead. `outbox` is a file
+    that keeps what could not be delivered over a restart (default: in memory).
+    """
+
+    def __init__(
+        self, url: str = "127.0.0.1:8001", *, deadline_ms: float = 50.0,
+        fallback: fallback.Rule | None = fallback.uniform, outbox: Path | None = None,
+    ) -> None:  # fmt: skip
+        self.url, self.deadline_ms, self._rule = url, deadline_ms, fallback
+        self._connect(self._channel_to(url))
+        self.circuit, self.outbox = Circuit(), Outbox(outbox)
+        self._courier = Courier(self.circuit, self.outbox, probe=self._probe, deliver=self._deliver)
+        if len(self.outbox):
+            self._courier.wake()
 
     def select(
         self, *, unit_id: str, context: Mapping[str, Any], arms: Sequence[str],
         arm_context: Sequence[Mapping[str, Any]] = (), event_id: str = "",
     ) -> Selection:  # fmt: skip
-        """One of `arms` for this unit. Raises Refused or Unavailable."""
+        """One of `arms` for this unit. Reward it by the answer's `event_id`. Raises Refused, naming the field."""
         request = Request(unit_id=unit_id, context=context, arms=arms, arm_context=arm_context, event_id=event_id)
         (selection,) = self.select_batch([request])
         if selection.error:
@@ -57,21 +73,24 @@ class Client:
 
     def select_batch(self, requests: Sequence[Request]) -> list[Selection]:
         """One selection a request, in order; a refused one carries its `error`, the others are served."""
-        answers: list[Selection | None] = [None] * len(requests)
-        rows: list[tuple[int, Raw]] = []
-        for i, request in enumerate(requests):
-            try:
-                rows.append((i, Raw.of(request)))
-            except InvalidEvent as error:
-                answers[i] = Selection("", "", 0.0, (), 0, "", str(error))
+        deadline = time.monotonic() + self.deadline_ms / 1000
+        answers, rows = messages.encoded(requests)
         for start in range(0, len(rows), MAX_ROWS):
             part = rows[start : start + MAX_ROWS]
-            for (i, _), selection in zip(part, self._select([raw for _, raw in part]), strict=True):
-                answers[i] = _cut(selection, len(requests[i].arms))
-        return [a for a in answers if a is not None]
+            try:
+                reply = self._ask("select_arm", messages.select_columns([raw for _, raw in part]), deadline)
+                answers |= messages.selections(reply, part, requests)
+            except Unavailable as error:
+                if self._rule is None:
+                    raise
+                answers |= self._fall_back([i for i, _ in part], requests, error.reason)
+        if self._rule is not None and (lost := [i for i, a in answers.items() if a.error.startswith("log:")]):
+            answers |= self._fall_back(lost, requests, "log")
+        return [answers[i] for i in range(len(requests))]
 
     def reward(self, *, event_id: str, kind: str, value: float, reward_id: str = "", at: int = 0) -> Outcome:
-        """What came of a decision; `at` is UTC µs (0: now). Raises Refused naming the field, or Unavailable."""
+        """What came of a decision; `at` is UTC µs (0: now). Status accepted | duplicate | unknown_event | queued (to be
+        delivered later). Raises Refused naming the field."""
         reward = {"event_id": event_id, "kind": kind, "value": value, "reward_id": reward_id, "at": at}
         (outcome,) = self.reward_batch([reward])
         if outcome.error:
@@ -80,22 +99,31 @@ class Client:
 
     def reward_batch(self, rewards: Sequence[Mapping[str, Any]]) -> list[Outcome]:
         """Mappings of reward()'s arguments; one outcome each, a rejected one with its `error`."""
+        deadline = time.monotonic() + self.deadline_ms / 1000
         outcomes: list[Outcome] = []
         for start in range(0, len(rewards), MAX_ROWS):
             part = rewards[start : start + MAX_ROWS]
-            columns: dict[str, tuple[str, Sequence[Any]]] = {
-                "event_id": ("BYTES", [str(r["event_id"]).encode() for r in part]),
-                "kind": ("BYTES", [str(r["kind"]).encode() for r in part]),
-                "value": ("FP64", [_number(r["value"]) for r in part]),
-                "reward_id": ("BYTES", [str(r.get("reward_id", "")).encode() for r in part]),
-                "at": ("INT64", [int(r.get("at", 0)) for r in part]),
-            }
-            reply = self.call("reward", columns)
-            outcomes += [Outcome(*pair) for pair in zip(reply["status"], reply["error"], strict=True)]
+            try:
+                outcomes += messages.outcomes(self._ask("reward", messages.reward_columns(part), deadline))
+            except Unavailable:
+                if self._rule is None:
+                    raise
+                outcomes += [self._queue_reward(reward) for reward in part]
         return outcomes
 
+    def flush(self, seconds: float = 10.0) -> bool:
+        """Wait until everything owed has been delivered; False if that took too long."""
+        end = time.monotonic() + seconds
+        while len(self.outbox) and time.monotonic() < end:
+            self._courier.wake()
+            time.sleep(0.02)
+        return not len(self.outbox)
+
     def close(self) -> None:
+        """What is still owed stays in the outbox's file."""
+        self._courier.stop()
         self._channel.close()
+        self.outbox.close()
 
     def __enter__(self) -> Self:
         return self
@@ -103,34 +131,61 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _select(self, raws: Sequence[Raw]) -> list[Selection]:
-        columns = {
-            name: ("BYTES", [getattr(raw, name) for raw in raws])
-            for name in ("unit_id", "context", "arms", "arm_context", "event_id")
-        }
-        reply = self.call("select_arm", columns)
-        names = ("event_id", "arm", "propensity", "pmf", "release", "role", "error")
-        return [Selection(*row) for row in zip(*(reply[name] for name in names), strict=True)]
-
-    def call(self, model: str, columns: Mapping[str, tuple[str, Sequence[Any]]]) -> dict[str, list[Any]]:
+    def call(self, model: str, columns: Columns, *, timeout_ms: float | None = None) -> dict[str, list[Any]]:
         """The bare call: columns of (datatype, one value a row). Raises Unavailable with what gRPC said."""
+        seconds = (self.deadline_ms if timeout_ms is None else timeout_ms) / 1000
+        return messages.call(self._infer, self.url, codec.infer_request(model, columns), seconds)
+
+    def _ask(self, model: str, columns: Columns, deadline: float) -> dict[str, list[Any]]:
+        """A user's call: not at all while the circuit is open, and its failures are counted."""
+        if self.circuit.is_open:
+            raise Unavailable("no answer lately: the breaker is open", reason="breaker")
+        sent = time.monotonic()
         try:
-            reply = self._stub.ModelInfer(codec.infer_request(model, columns), timeout=self.deadline_ms / 1000)
-        except grpc.RpcError as error:
-            raise Unavailable(f"{self.url}: {error.code().name}: {error.details()}") from None
-        return codec.infer_response(reply)
+            reply = self.call(model, columns, timeout_ms=max(1.0, (deadline - sent) * 1000))
+        except Unavailable:
+            self.circuit.failed(sent)
+            self._courier.wake()
+            raise
+        self.circuit.succeeded()
+        return reply
 
+    def _fall_back(self, rows: Sequence[int], requests: Sequence[Request], reason: str) -> dict[int, Selection]:
+        answers, records = messages.fallbacks(rows, requests, reason, self._rule or fallback.uniform)
+        self.outbox.put("record", records)
+        self._courier.wake()
+        return answers
 
-def _cut(selection: Selection, arms: int) -> Selection:
-    """The tensor's rows are padded to the longest candidate list of the batch."""
-    pmf = selection.pmf if isinstance(selection.pmf, tuple) else (selection.pmf,)
-    return Selection(
-        selection.event_id, selection.arm, selection.propensity, pmf[:arms] if selection.arm else (),
-        selection.release, selection.role, selection.error,
-    )  # fmt: skip
+    def _queue_reward(self, reward: Mapping[str, Any]) -> Outcome:
+        try:
+            checked = Reward(**(dict(reward) | {"at": reward.get("at") or time.time_ns() // 1000}))
+        except InvalidEvent as error:
+            return Outcome("rejected", str(error))
+        self.outbox.put("reward", [checked.to_row()])
+        self._courier.wake()
+        return Outcome(QUEUED)
 
+    def _probe(self) -> bool:
+        """On a new connection, which becomes the client's when it is answered."""
+        channel = self._channel_to(self.url)
+        infer = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer
+        try:
+            messages.call(infer, self.url, codec.infer_request("select_arm", messages.CANARY_COLUMNS), PROBE_MS / 1000)
+        except Unavailable:
+            channel.close()
+            return False
+        old = self._channel
+        self._connect(channel)
+        old.close()
+        return True
 
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Refused(str(InvalidEvent("value", value, "a finite number")))
-    return float(value)
+    def _deliver(self, model: str, rows: Sequence[dict[str, Any]]) -> list[str]:
+        columns = messages.record_columns(rows) if model == "record" else messages.reward_columns(rows)
+        return [outcome.error for outcome in messages.outcomes(self.call(model, columns, timeout_ms=DELIVERY_MS))]
+
+    def _connect(self, channel: Any) -> None:
+        self._channel, self._infer = channel, service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer
+
+    @staticmethod
+    def _channel_to(url: str) -> Any:
+        return grpc.insecure_channel(url, options=_OPTIONS)

@@ -23,13 +23,14 @@ from models import exploration
 from serving import draws
 from serving.breaker import Breaker
 from serving.release import LoadedRelease
-from serving.requests import Raw, Request, Selection, decode
+from serving.requests import CANARY, Raw, Request, Selection, decode
 from serving.rollout import RolloutReader, RolloutView
 
 log = logging.getLogger(__name__)
 Rows = NDArray[np.intp]
 CHAMPION, CANDIDATE, FALLBACK = "champion", "candidate", "fallback"
 TRIAL_CANDIDATE = "smoke:candidate"  # see serving/trial.py
+_CANARY = CANARY.encode()
 
 
 class Recorder(Protocol):
@@ -80,6 +81,7 @@ class Selector:
 
     def _answer(self, raws: Sequence[Raw | InvalidEvent]) -> list[Selection]:
         now = self._clock()
+        raws = [self._canary(now) if isinstance(raw, Raw) and raw.unit_id == _CANARY else raw for raw in raws]
         answers: list[Selection | None] = [None] * len(raws)
         good: list[tuple[int, Request]] = []
         rejects: list[tuple[str, str, bytes, str, int]] = []
@@ -135,7 +137,20 @@ class Selector:
                     arm_context=tuple(map(dict, request.arm_context)), fallback_reason=served.reason, **self._stamp,
                 )  # fmt: skip
         made = [d for d in decisions if d is not None]
-        return [self._selection(d) for d in (self.recorder.append_decisions(made) if self.recorder else made)]
+        return [self._selection(d) for d in self._record(requests, made)]
+
+    def _record(self, requests: Sequence[Request], made: list[Decision]) -> list[Decision]:
+        """Durable when it returns; a repeated event has its first decision in its place."""
+        if self.recorder is None:
+            return made
+        real = [d for r, d in zip(requests, made, strict=True) if r.unit_id != CANARY]
+        stored = iter(self.recorder.append_decisions(real) if real else [])
+        return [d if r.unit_id == CANARY else next(stored) for r, d in zip(requests, made, strict=True)]
+
+    def _canary(self, now: int) -> Raw:
+        """What a health check asks: some of the arms that are valid now, no features."""
+        arms = [arm for arm, (start, end) in self._valid.items() if start <= now < end][:10]
+        return Raw.of(Request(unit_id=CANARY, context={}, arms=arms))
 
     def _split(self, requests: Sequence[Request], units: Sequence[str], view: RolloutView) -> dict[str, Rows]:
         """Rows by role: sticky by unit, champion unless everything says candidate."""

@@ -1,7 +1,7 @@
 """The model repository on disk: which models and versions are there, and are they whole.
 
     <home>/triton/select_arm/config.pbtxt   <home>/triton/select_arm/<release>/  model.py + the release's own files
-    <home>/triton/reward/config.pbtxt       <home>/triton/reward/1/model.py
+    <home>/triton/reward/config.pbtxt       <home>/triton/reward/1/model.py        and the same for `record`
 
 A version directory without model.py hangs Triton's load call for good, and later loads too (FACTS.md §4), so it is
 refused here, before the server sees it. Files are rewritten only when they differ: a touched file re-inits a model.
@@ -11,22 +11,24 @@ import py_compile
 from pathlib import Path
 
 SELECT_ARM = "select_arm"
-REWARD = "reward"
+REWARD, RECORD = "reward", "record"
+MODELS = (SELECT_ARM, REWARD, RECORD)
 _SOURCES = Path(__file__).parent
 
 
 def prepare(repository: Path) -> list[str]:
     """Write our models' files, and return the names that can be loaded: `select_arm` only once a release is there."""
-    for name in (SELECT_ARM, REWARD):
+    for name in MODELS:
         _write(repository / name / "config.pbtxt", (_SOURCES / name / "config.pbtxt").read_bytes())
-    _write(repository / REWARD / "1" / "model.py", model_file(REWARD))
-    for name in (SELECT_ARM, REWARD):
+    for name in (REWARD, RECORD):
+        _write(repository / name / "1" / "model.py", model_file(name))
+    for name in MODELS:
         for version in versions(repository, name):
             folder = repository / name / str(version)
             if not (folder / "model.py").is_file():
                 raise ValueError(f"{folder}: found no model.py; Triton would hang on it: remove the folder")
             precompile(folder)
-    return [REWARD, *([SELECT_ARM] if versions(repository, SELECT_ARM) else [])]
+    return [REWARD, RECORD, *([SELECT_ARM] if versions(repository, SELECT_ARM) else [])]
 
 
 def precompile(folder: Path) -> None:
@@ -38,7 +40,7 @@ def precompile(folder: Path) -> None:
 
 
 def model_file(name: str) -> bytes:
-    """The thin model.py of `select_arm` or `reward`, to be copied into each version's directory."""
+    """The thin model.py of one of MODELS, to be copied into each version's directory."""
     return (_SOURCES / name / "model.py").read_bytes()
 
 

@@ -4,6 +4,7 @@ alone. See serving/README.md for the contract in words.
     select_arm   unit_id, context, arms, arm_context?, event_id?
                  → arm, propensity, pmf, event_id, release, role, error
     reward       event_id, kind, value, reward_id?, at? → status, error
+    record       unit_id, context, arms, arm_context, event_id, arm, pmf, at, reason → status, error
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,17 +15,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.batch import Catalogue
+from features.encoder import Encoder
 from features.settings import Settings
 from features.spool import Spool
 from serving import release
 from serving.breaker import Breaker
-from serving.requests import Raw, Selection
-from serving.rewards import RawReward, Rewards
+from serving.records import RawRecord, Records
+from serving.requests import Raw, Request, Selection
+from serving.rewards import Outcome, RawReward, Rewards
 from serving.rollout import RolloutReader
 from serving.selector import Selector
+from serving.triton import repository
+from serving.triton.repository import SELECT_ARM
 
 SELECT_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id")
 REWARD_INPUTS = ("event_id", "kind", "value", "reward_id", "at")
+RECORD_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id", "arm", "pmf", "at", "reason")
 Columns = Mapping[str, NDArray[Any] | None]  # (B, 1) each; None: an optional input that was not sent
 Tensors = dict[str, NDArray[Any]]
 
@@ -66,14 +73,46 @@ class TakeRewards:
         sizes = [len(call["event_id"]) for call in calls]  # type: ignore[arg-type]
         raws = [RawReward(e, k, float(v), i, int(a or 0)) for call, size in zip(calls, sizes, strict=True)
                 for e, k, v, i, a in _rows(call, REWARD_INPUTS, size)]  # fmt: skip
-        outcomes = iter(self.rewards.take(raws))
-        return [
-            {"status": _text(o.status for o in part), "error": _text(o.error for o in part)}
-            for part in (list(islice(outcomes, size)) for size in sizes)
-        ]
+        return _outcome_tensors(self.rewards.take(raws), sizes)
 
     def close(self) -> None:
         self.spool.close()
+
+
+class TakeRecords:
+    """The instance of `record`: what clients decided while nobody answered."""
+
+    def __init__(self, args: Mapping[str, str]) -> None:
+        home, settings = Path(args["model_repository"]).parents[1], Settings()
+        self.spool = open_spool(home, settings)
+        guard = CatalogueGuard(home / "triton" / SELECT_ARM)
+        self.records = Records(self.spool, unit_key=settings.unit_key.get_secret_value(), guard=guard)
+
+    def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
+        sizes = [len(call["event_id"]) for call in calls]  # type: ignore[arg-type]
+        raws = [RawRecord(*row) for call, size in zip(calls, sizes, strict=True)
+                for row in _rows(call, RECORD_INPUTS, size)]  # fmt: skip
+        return _outcome_tensors(self.records.take(raws), sizes)
+
+    def close(self) -> None:
+        self.spool.close()
+
+
+class CatalogueGuard:
+    """Features and arms of a record, against the newest release in the repository (none: anything goes)."""
+
+    def __init__(self, model: Path) -> None:
+        self._model, self._number = model, 0
+        self._encoder: Encoder | None = None
+        self._catalogue: Catalogue | None = None
+
+    def __call__(self, request: Request) -> None:
+        newest = max(repository.versions(self._model.parent, self._model.name), default=0)
+        if newest > self._number:
+            loaded = release.load(self._model / str(newest))
+            self._number, self._encoder, self._catalogue = newest, loaded.encoder, loaded.catalogue
+        if self._encoder is not None:
+            self._encoder.validate(request.context, request.arms, request.arm_context, self._catalogue)
 
 
 def selection_tensors(selections: Sequence[Selection]) -> Tensors:
@@ -87,6 +126,12 @@ def selection_tensors(selections: Sequence[Selection]) -> Tensors:
         "release": np.array([[s.release] for s in selections], np.int64), "role": _text(s.role for s in selections),
         "error": _text(s.error for s in selections),
     }  # fmt: skip
+
+
+def _outcome_tensors(outcomes: Sequence[Outcome], sizes: Sequence[int]) -> list[Tensors]:
+    rest = iter(outcomes)
+    parts = [list(islice(rest, size)) for size in sizes]
+    return [{"status": _text(o.status for o in part), "error": _text(o.error for o in part)} for part in parts]
 
 
 def open_spool(home: Path, settings: Settings) -> Spool:

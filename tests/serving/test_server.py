@@ -55,11 +55,11 @@ def test_an_unsupported_machine_is_one_clear_sentence(tmp_path, monkeypatch):
 
 
 def test_the_repository_is_prepared_without_touching_what_is_right(tmp_path):
-    assert repository.prepare(tmp_path) == ["reward"]
+    assert repository.prepare(tmp_path) == ["reward", "record"]
     config = tmp_path / "reward" / "config.pbtxt"
     os.utime(config, (1, 1))
     apps.write(tmp_path.parent, Uniform())
-    assert repository.prepare(tmp_path) == ["reward"]
+    assert repository.prepare(tmp_path) == ["reward", "record"]
     assert config.stat().st_mtime == 1
     assert 'name: "select_arm"' in (tmp_path / "select_arm" / "config.pbtxt").read_text()
     text = (tmp_path / "select_arm" / "config.pbtxt").read_text()
@@ -78,7 +78,7 @@ def test_up_serves_and_down_leaves_nothing(tmp_path):
     with TritonServer(home, ports=Ports.free()) as triton:
         pid = triton.process.pid
         assert server.running(home)["pid"] == pid
-        assert len(group(pid)) == 4  # the server, two stubs of select_arm, one of reward
+        assert len(group(pid)) == 5  # the server, two stubs of select_arm, one each of reward and record
         with Client(triton.grpc, deadline_ms=5000) as client:
             assert client.select(unit_id="u", context={}, arms=["reel-01"]).arm == "reel-01"
         assert list(Path("/dev/shm").glob(f"{triton.shm}*"))
