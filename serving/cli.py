@@ -9,6 +9,10 @@ import typer
 from typer.core import TyperGroup
 
 COMMANDS = {
+    "init": "serving.commands.app:init",
+    "import": "serving.commands.app:import_",
+    "export": "serving.commands.app:export",
+    "report": "serving.commands.app:report",
     "serve": "serving.commands.serve:app",
     "rollout": "serving.commands.rollout:rollout",
     "release": "serving.commands.rollout:release",

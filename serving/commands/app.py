@@ -1,0 +1,92 @@
+"""`croupier init`, `import`, `export`, `report`: an app from a log of your own, its log in and out, its pages."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+
+from features import catalogue, dsjson, exchange
+from features.guess import guess_app
+from features.spec import AppSpec
+from features.versions import read_interactions
+from features.workspace import Workspace
+
+init = typer.Typer(help="Write app.toml and catalogue.json from a sample of your log, and say what was guessed.")
+import_ = typer.Typer(help="Append a log of your own (Parquet, CSV or DSJSON) to this app's log.")
+export = typer.Typer(help="Write joined interactions as DSJSON, which `vw --dsjson` trains on unchanged.")
+report = typer.Typer(help="Where the newest pages are: data quality and health.")
+App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help="which bandit: a folder under var")]
+Log = Annotated[Path, typer.Argument(help=".parquet, .csv, .tsv, or DSJSON as .json, .jsonl, .dsjson")]
+Columns = Annotated[list[str] | None, typer.Option("--column", help="ROLE=COLUMN, e.g. arm=item_id; may be repeated")]
+console = Console(soft_wrap=True, highlight=False)
+LONG_AGO, FAR = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+
+
+@init.command()
+def _init(log: Log, app: App = "default", column: Columns = None, force: bool = False) -> None:
+    """Refuses to overwrite an app.toml unless --force."""
+    w = Workspace.open(app)
+    target = w.home / "app.toml"
+    if target.exists() and not force:
+        raise ValueError(f"{target} is there already; edit it, or say --force to write it anew")
+    columns = dict(item.split("=", 1) for item in column or [] if "=" in item)
+    source = exchange.open_source(log, unit_key=w.settings.unit_key.get_secret_value(), columns=columns)
+    guess, arms = guess_app(source), source.arms()
+    w.home.mkdir(parents=True, exist_ok=True)
+    target.write_text(guess.toml)
+    AppSpec.read(target)
+    catalogue.write(w.home / "catalogue.json", arms)
+    (w.home / "import.json").write_bytes(orjson.dumps(source.columns, option=orjson.OPT_INDENT_2))
+    for note in (*source.notes, *guess.notes):
+        console.print(f"  {note}", markup=False)
+    console.print(f"wrote {target} and catalogue.json ({len(arms)} arms); then: croupier import {log} --app {app}")
+
+
+@import_.command()
+def _import(log: Log, app: App = "default", column: Columns = None) -> None:
+    """Columns as `croupier init` found them, unless said otherwise. A second import changes nothing."""
+    w = Workspace.open(app)
+    known = w.home / "import.json"
+    columns = orjson.loads(known.read_bytes()) if known.exists() else {}
+    columns |= dict(item.split("=", 1) for item in column or [] if "=" in item)
+    source = exchange.open_source(log, unit_key=w.settings.unit_key.get_secret_value(), columns=columns)
+    spool = w.spool()
+    try:
+        counts = exchange.import_log(spool, source, w.spec)
+    finally:
+        spool.close()
+    console.print(", ".join(f"{n:,} {what}" for what, n in counts.items()))
+    for reason, n in source.skipped.items():
+        console.print(f"  skipped {n:,}: {reason}", markup=False)
+
+
+@export.command()
+def _export(
+    target: Annotated[Path, typer.Argument(help="the file to write")], app: App = "default",
+    start: Annotated[datetime, typer.Option(help="UTC")] = LONG_AGO, end: Annotated[datetime, typer.Option()] = FAR,
+) -> None:  # fmt: skip
+    """Of [start, end); all by default."""
+    w = Workspace.open(app)
+    rows = read_interactions(w.store, start=_utc(start), end=_utc(end)).sort("at", "event_id")
+    with target.open("wb") as file:
+        file.writelines(dsjson.export(rows, w.arms()))
+    console.print(f"{len(rows):,} interactions in {target}; train with: vw --dsjson --cb_explore_adf -q CA -d {target}")
+
+
+@report.command()
+def _report(app: App = "default") -> None:
+    """Addresses that a browser opens; the pages need no network."""
+    folder = Workspace.open(app).home / "reports"
+    found = sorted(folder.glob("*/**/index.html"), key=lambda p: p.stat().st_mtime)
+    pages = {p.relative_to(folder).parts[0]: p for p in found if "docs" not in p.parts}
+    for kind, page in pages.items():
+        console.print(f"{kind}: {page.as_uri()}")
+    if not pages:
+        console.print(f"no report yet under {folder}: the build_features DAG writes them")
+
+
+def _utc(at: datetime) -> datetime:
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
