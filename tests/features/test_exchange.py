@@ -127,7 +127,10 @@ TABLE = pl.DataFrame({
 @pytest.mark.parametrize("ending", ["csv", "parquet", "tsv"])
 def test_a_table(tmp_path, ending):
     path = tmp_path / f"log.{ending}"
-    TABLE.write_parquet(path) if ending == "parquet" else TABLE.write_csv(path, separator="\t" if ending == "tsv" else ",")
+    if ending == "parquet":
+        TABLE.write_parquet(path)
+    else:
+        TABLE.write_csv(path, separator="\t" if ending == "tsv" else ",")
     source = open_source(path, unit_key="k")
     records = list(source.records())
     first, second, third = (r.decision for r in records)
