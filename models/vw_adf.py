@@ -11,8 +11,9 @@ Cost is (high − reward) / (high − low), so 0 is best and 1 worst, which is w
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self, TextIO
@@ -28,39 +29,49 @@ FNV_PRIME = 16777619  # VW hashes a quadratic pair as (FNV_PRIME · i_u) XOR i_x
 CONSTANT = 11650396  # VW's index of the constant feature
 
 
-def tokens(prefix: str, values: F32) -> str:
-    """c0:1.5 c2:-3 …: zeros left out, as VW would; 9 digits carry a float32 exactly."""
+def tokens(prefix: str, values: F32) -> list[str]:
+    """A string a row of (n, d) values: "c0:1.5 c2:-3 …". Nine digits carry a float32 exactly; VW drops zeros."""
     if not np.isfinite(values).all():
-        raise ValueError(f"feature {prefix}{int(np.flatnonzero(~np.isfinite(values))[0])}: found NaN or infinity, "
-                         "expected finite numbers; encode features with features.encoder")  # fmt: skip
-    kept = np.flatnonzero(values)
-    return " ".join(f"{prefix}{i}:{x:.9g}" for i, x in zip(kept, values[kept].clip(-BOUND, BOUND), strict=True))
+        bad = int(np.argwhere(~np.isfinite(values))[0, 1])
+        raise ValueError(f"feature {prefix}{bad}: found NaN or infinity, expected finite numbers; encode features "
+                         "with features.encoder")  # fmt: skip
+    n, d = values.shape
+    values = values.clip(-BOUND, BOUND)
+    row, column = np.nonzero(values)
+    if 2 * len(row) > n * d:  # dense: one format a row is the fastest
+        line = " ".join(f"{prefix}{i}:%.9g" for i in range(d))
+        return [line % tuple(x) for x in values.tolist()]
+    names = [f"{prefix}{i}:" for i in range(d)]
+    cells = [f"{names[i]}{x:.9g}" for i, x in zip(column.tolist(), values[row, column].tolist(), strict=True)]
+    ends = np.searchsorted(row, np.arange(n + 1)).tolist()
+    return [" ".join(cells[i:j]) for i, j in pairwise(ends)]
 
 
-def decision_lines(batch: Batch, row: int, arms: Sequence[str], *, label: tuple[int, str] | None = None) -> str:
-    """One multi-line example: the shared line, then one per candidate; `label` = (position in K, "0:cost:p")."""
-    lines = ["shared |U " + tokens("c", batch.context[row])]
-    for k in np.flatnonzero(batch.mask[row]):
-        mark = label[1] + " " if label is not None and label[0] == k else ""
-        pair = tokens("p", batch.pair[row, k]) if batch.pair.shape[2] else ""
-        lines.append(f"{mark}|A {arms[batch.arm[row, k]]} {pair}")
-    return "\n".join(lines)
-
-
-def arm_tokens(batch: Batch) -> list[str]:
-    return [tokens("a", x) for x in batch.catalogue.features]
+def decisions(batch: Batch, labels: Mapping[int, str] | None = None) -> list[str]:
+    """A multi-line example for every request: the shared line, then one for each candidate. `labels` go before lines,
+    counted over all candidates in the order of the mask."""
+    row, position = np.nonzero(batch.mask)
+    arm = [f"|A {text}" for text in tokens("a", batch.catalogue.features)]
+    lines = [arm[a] for a in batch.arm[row, position].tolist()]
+    if batch.pair.shape[2]:
+        lines = [f"{line} {pair}" for line, pair in zip(lines, tokens("p", batch.pair[row, position]), strict=True)]
+    for item, label in (labels or {}).items():
+        lines[item] = f"{label} {lines[item]}"
+    ends = np.searchsorted(row, np.arange(len(batch) + 1)).tolist()
+    shared = tokens("c", batch.context)
+    return ["\n".join([f"shared |U {u}", *lines[i:j]]) for u, (i, j) in zip(shared, pairwise(ends), strict=True)]
 
 
 def write(file: TextIO, chunk: Interactions, *, low: float, high: float) -> None:
     """Append a chunk in VW's text format. A row's weight divides its propensity, which is how mtr weighs it."""
     if not (np.isfinite(chunk.reward).all() and np.isfinite(chunk.propensity).all() and (chunk.propensity > 0).all()):
         raise ValueError("interactions: found a non-finite reward or a propensity ≤ 0, expected neither in a log")
-    cost = np.clip((high - chunk.reward) / (high - low), 0.0, 1.0)
-    p = chunk.propensity / chunk.weight
-    arms = arm_tokens(chunk.batch)
-    for row in range(len(chunk)):
-        label = (int(chunk.chosen[row]), f"0:{cost[row]:.9g}:{p[row]:.9g}")
-        file.write(decision_lines(chunk.batch, row, arms, label=label) + "\n\n")
+    cost = np.clip((high - chunk.reward) / (high - low), 0.0, 1.0).tolist()
+    p = (chunk.propensity / chunk.weight).tolist()
+    n, K = chunk.batch.mask.shape
+    item = np.cumsum(chunk.batch.mask).reshape(n, K)[np.arange(n), chunk.chosen] - 1
+    labels = {i: f"0:{c:.9g}:{w:.9g}" for i, c, w in zip(item.tolist(), cost, p, strict=True)}
+    file.writelines(f"{text}\n\n" for text in decisions(chunk.batch, labels))
 
 
 @dataclass(frozen=True)

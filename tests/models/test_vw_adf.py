@@ -18,29 +18,26 @@ def vw_pmf(learner, batch, folder):
     """(B, K): what VW itself answers, from its own model file."""
     (folder / "peer.vw").write_bytes(learner.trained.model)
     vw = vowpalwabbit.Workspace(f"-i {folder / 'peer.vw'} -t --quiet")
-    arms, out = vw_adf.arm_tokens(batch), np.zeros(batch.mask.shape)
-    for row in range(len(batch)):
-        out[row, np.flatnonzero(batch.mask[row])] = vw.predict(vw_adf.decision_lines(batch, row, arms).split("\n"))
+    out = np.zeros(batch.mask.shape)
+    for row, text in enumerate(vw_adf.decisions(batch)):
+        out[row, np.flatnonzero(batch.mask[row])] = vw.predict(text.split("\n"))
     vw.finish()
     return out
 
 
 def vw_costs(learner, batch, folder):
     """(B, K): VW's action scores. --cb_adf over the same weights answers with costs, in place of a pmf."""
-    lines, (d_u, d_x) = [], learner.trained.W.shape
-    (folder / "log.txt").write_text("")
+    assert learner.trained.W.shape == (4, 7)
     with (folder / "log.txt").open("w") as file:
         vw_adf.write(file, LOG, low=0.0, high=1.0)
     # For epsilon-greedy, VW trains the very same regressor under --cb_adf, which answers with costs.
     vw = vowpalwabbit.Workspace(
         f"--cb_adf --cb_type mtr -q UA -b {vw_adf.Sizes(4, 5, 2).bits} -l 2 -d {folder / 'log.txt'} --quiet"
     )
-    arms, out = vw_adf.arm_tokens(batch), np.zeros(batch.mask.shape)
-    for row in range(len(batch)):
-        lines = vw_adf.decision_lines(batch, row, arms).split("\n")
-        out[row, np.flatnonzero(batch.mask[row])] = vw.predict(lines)
+    out = np.zeros(batch.mask.shape)
+    for row, text in enumerate(vw_adf.decisions(batch)):
+        out[row, np.flatnonzero(batch.mask[row])] = vw.predict(text.split("\n"))
     vw.finish()
-    assert (d_u, d_x) == (4, 7)
     return out
 
 
@@ -111,14 +108,29 @@ def test_it_learns_what_pays():
 
 
 def test_text_is_exact_and_holds_encoded_tokens_only():
-    x = np.array([1.5, 0.0, -3.25e-8, 1e30], dtype=np.float32)
-    assert vw_adf.tokens("c", x) == f"c0:1.5 c2:{np.float32(-3.25e-8):.9g} c3:1000000"
+    sparse = np.array([[1.5, 0, 0, 0, 0], [0, 0, 0, -3.25e-8, 1e30], [0] * 5], dtype=np.float32)
+    assert vw_adf.tokens("c", sparse) == ["c0:1.5", f"c3:{np.float32(-3.25e-8):.9g} c4:1000000", ""]
+    dense = np.array([[0.1, 2.0], [0.0, -1.0]], dtype=np.float32)
+    assert vw_adf.tokens("c", dense) == ["c0:0.100000001 c1:2", "c0:0 c1:-1"]
     with pytest.raises(ValueError, match="feature a1: found NaN or infinity"):
-        vw_adf.tokens("a", np.array([0, np.inf], dtype=np.float32))
-    lines = vw_adf.decision_lines(LOG.batch, 0, vw_adf.arm_tokens(LOG.batch), label=(0, "0:0.5:0.2")).split("\n")
-    assert lines[0].startswith("shared |U c0:")
-    assert lines[1].startswith("0:0.5:0.2 |A a0:")
-    assert len(lines) == 1 + LOG.batch.mask[0].sum()
+        vw_adf.tokens("a", np.array([[0, np.inf]], dtype=np.float32))
+
+
+def test_the_label_stands_before_the_chosen_arm(tmp_path):
+    with (tmp_path / "log.txt").open("w") as file:
+        vw_adf.write(file, LOG, low=0.0, high=1.0)
+    examples = (tmp_path / "log.txt").read_text().strip().split("\n\n")
+    arms = vw_adf.tokens("a", WORLD.catalogue.features)
+    assert len(examples) == len(LOG)
+    for row in range(0, len(LOG), 37):
+        first, *lines = examples[row].split("\n")
+        assert first.startswith("shared |U c0:")
+        assert len(lines) == LOG.batch.mask[row].sum()
+        labelled = [i for i, line in enumerate(lines) if line.startswith("0:")]
+        assert labelled == [LOG.chosen[row]]
+        p = LOG.propensity[row]
+        assert lines[labelled[0]].startswith(f"0:{1 - LOG.reward[row]:g}:{p:.9g} |A ")
+        assert arms[LOG.batch.arm[row, LOG.chosen[row]]] in lines[labelled[0]]
 
 
 def test_bad_rewards_and_refused_presets_are_named():
