@@ -103,6 +103,9 @@ class Schedule:
     relearn: int = 400
 
 
+FINE = Schedule(block=25, share=100)  # of VW, whose single gradient step a row suffers most from waiting
+
+
 @dataclass
 class _Run:
     """One policy in one problem, learning."""
@@ -143,8 +146,9 @@ class _Run:
             self.policy = update([new])
 
 
-def run(policy: Policy, problem: Problem, *, seed: int, schedule: Schedule) -> tuple[F64, F64]:
+def run(policy: Policy, problem: Problem, *, seed: int, schedule: Schedule | None = None) -> tuple[F64, F64]:
     """Regret (T,) and loss (T,) of every round, in expectation given the arms drawn."""
+    schedule = schedule or (FINE if policy.name == "vw_cb_adf" else Schedule())
     player, rng, T = _Run(policy, problem, seed), np.random.default_rng([seed, 3]), len(problem.means)
     arms, t = np.zeros(T, dtype=np.int64), 0
     while t < T:
@@ -174,7 +178,7 @@ def simulate(
     for seed in range(first_seed, first_seed + seeds):
         world = problem(np.random.default_rng([seed, 1]))
         policy = contender(name, world, **(parameters or {}))
-        regret, loss = run(policy, world, seed=seed, schedule=schedule or Schedule())
+        regret, loss = run(policy, world, seed=seed, schedule=schedule)
         uniform = (world.means.max(axis=1) - world.means.mean(axis=1)).sum()
         losses.append(loss.mean())
         percents.append(100 * regret.sum() / uniform)

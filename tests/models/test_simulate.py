@@ -8,7 +8,7 @@ import torch
 from typer.testing import CliRunner
 
 from models import simulate
-from models.simulate import Problem, Schedule, contender, problem_of, run
+from models.simulate import Problem, contender, problem_of, run
 from serving.cli import app
 
 torch.set_num_threads(1)
@@ -58,7 +58,7 @@ def test_uniform_has_a_hundred_percent_of_uniforms_regret_and_the_expected_loss(
 
 @pytest.mark.parametrize(("name", "most"), [("squarecb", 0.25), ("lin_ts", 0.15), ("lin_ucb", 0.15)])
 def test_learners_learn_a_linear_rule(name, most):
-    regret, loss = run(contender(name, classes()), classes(1500), seed=0, schedule=Schedule())
+    regret, loss = run(contender(name, classes()), classes(1500), seed=0)
     assert regret[:20].mean() > 0.1
     assert regret[-500:].mean() < most
     assert (regret == loss).all()
@@ -69,13 +69,13 @@ def test_neural_linear_learns_what_no_linear_rule_can():
     last = {}
     for name in ("lin_ts", "neural_linear"):
         problem = Problem.classification(X, y, 1500, np.random.default_rng(1))
-        last[name] = run(contender(name, problem), problem, seed=0, schedule=Schedule())[0][-500:].mean()
+        last[name] = run(contender(name, problem), problem, seed=0)[0][-500:].mean()
     assert last["neural_linear"] < 0.12
     assert last["lin_ts"] > 0.3
 
 
 def test_same_seed_same_run():
-    runs = [run(contender("lin_ts", classes()), classes(), seed=4, schedule=Schedule())[0] for _ in range(2)]
+    runs = [run(contender("lin_ts", classes()), classes(), seed=4)[0] for _ in range(2)]
     assert (runs[0] == runs[1]).all()
 
 
