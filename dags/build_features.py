@@ -17,9 +17,9 @@ Ends by updating the asset `croupier://features`, which starts `train_and_gate`.
 
 from typing import Any
 
-from airflow.sdk import CronDataIntervalTimetable, Metadata, dag, get_current_context, task
+from airflow.sdk import CronDataIntervalTimetable, Metadata, dag, task
 
-from dags.common import DEFAULTS, FEATURES, interval_of, interval_params, link, refusals
+from dags.common import DEFAULTS, FEATURES, app, interval, interval_params, link, refusals, skip_scheduled
 
 REFUSALS = refusals("features.quality.QualityFailed", "features.spec.SpecError", "builtins.ValueError")
 
@@ -38,30 +38,31 @@ def build_features() -> None:
     def collect() -> dict[str, Any]:
         from features import build
 
-        return build.collect(get_current_context()["params"]["app"])
+        return build.collect(app())
 
     @task
     def join(_collected: dict[str, Any]) -> dict[str, Any]:
         from features import build
 
-        return build.join(get_current_context()["params"]["app"], *interval_of(get_current_context()))
+        account = build.join(app(), *interval())
+        if not account["interactions"]:
+            skip_scheduled("no interaction has matured in this interval")
+        return account
 
     @task
     def validate(account: dict[str, Any]) -> dict[str, Any]:
         from features import build
 
-        app = get_current_context()["params"]["app"]
-        report, page = build.validate(app, *interval_of(get_current_context()), account)
-        link(app, page)
+        report, page = build.validate(app(), *interval(), account)
+        link(app(), page)
         return report.or_raise().to_dict()
 
     @task(outlets=[FEATURES])
     def encode(_quality: dict[str, Any]) -> Any:
         from features import build
 
-        app = get_current_context()["params"]["app"]
-        encoded = build.encode(app, *interval_of(get_current_context()))
-        yield Metadata(FEATURES, extra={"app": app, "features": encoded["features"]})
+        encoded = build.encode(app(), *interval())
+        yield Metadata(FEATURES, extra={"app": encoded["app"], "features": encoded["features"]})
         return encoded
 
     encode(validate(join(collect())))

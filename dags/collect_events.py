@@ -15,9 +15,9 @@ only what is still to be done, and two runs at once do it once.
 
 from typing import Any
 
-from airflow.sdk import CronDataIntervalTimetable, dag, get_current_context, task
+from airflow.sdk import CronDataIntervalTimetable, dag, task
 
-from dags.common import DEFAULTS, app_param
+from dags.common import DEFAULTS, app, app_param
 
 
 @dag(
@@ -34,19 +34,19 @@ def collect_events() -> None:
     def collect() -> dict[str, Any]:
         from features import build
 
-        return build.collect(get_current_context()["params"]["app"])
+        return build.collect(app())
 
     @task
-    def restate() -> list[str]:
-        from features import build
+    def restate() -> dict[str, Any]:
+        from features import upkeep
 
-        return build.restated(get_current_context()["params"]["app"])
+        return upkeep.restate(app())
 
     @task
     def retain() -> dict[str, int]:
-        from features import build
+        from features import upkeep
 
-        return build.retain(get_current_context()["params"]["app"])
+        return upkeep.retain(app())
 
     collect() >> restate() >> retain()
 

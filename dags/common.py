@@ -1,11 +1,12 @@
 """What the DAGs share: their parameters with bounds, and which interval a run is for."""
 
 import os
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
+from airflow.exceptions import AirflowSkipException
 from airflow.sdk import Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule, get_current_context
+
+from features.settings import Settings
 
 FEATURES = Asset("croupier://features", group="croupier")
 DEFAULTS = {"owner": "croupier", "retries": 2, "retry_delay": timedelta(seconds=10)}
@@ -23,6 +24,20 @@ def app_param() -> Param:
     return Param(default, type="string", pattern="^[a-z][a-z0-9_]*$", description="which bandit: var/<app>")
 
 
+def app() -> str:
+    """The run's app. A scheduled run for an app that nobody has declared is skipped, not failed."""
+    name = str(get_current_context()["params"]["app"])
+    if not (Settings(app=name).home / "app.toml").exists():
+        skip_scheduled(f"no app {name!r} is declared; set CROUPIER_APP, and write its app.toml (`croupier init`)")
+    return name
+
+
+def skip_scheduled(why: str) -> None:
+    """Nothing to do is no failure when nobody asked; a person who asked gets the task's own error."""
+    if get_current_context()["dag_run"].run_type == "scheduled":
+        raise AirflowSkipException(why)
+
+
 def interval_params() -> dict[str, Param]:
     return {
         "app": app_param(),
@@ -31,9 +46,9 @@ def interval_params() -> dict[str, Param]:
     }
 
 
-def interval_of(context: Mapping[str, Any]) -> tuple[str, str]:
+def interval() -> tuple[str, str]:
     """(start, end) from the parameters, else from the schedule's data interval. Raises ValueError naming the field."""
-    params, run = context["params"], context["dag_run"]
+    params, run = (get_current_context()[k] for k in ("params", "dag_run"))
     start = params["start"] or (run.data_interval_start and run.data_interval_start.isoformat())
     end = params["end"] or (run.data_interval_end and run.data_interval_end.isoformat())
     if not start or not end:

@@ -254,8 +254,10 @@ def main(verb: str) -> None:
     settings = Settings()
     airflow = Airflow(settings.var.absolute() / "airflow", int(os.environ.get("CROUPIER_AIRFLOW_PORT", "8080")))
     if verb == "down":
-        airflow.stop()
-        for pid_file in settings.var.absolute().glob("*/triton.pid"):
+        # whichever folder they were started over, with `make up VAR=…` or by a demo that was killed
+        for pid_file in settings.var.absolute().rglob("standalone.pid"):
+            Airflow.stop_recorded(pid_file.parent)
+        for pid_file in settings.var.absolute().rglob("triton.pid"):
             stop_recorded(pid_file.parent)
         print("stopped")
         return

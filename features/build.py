@@ -15,12 +15,11 @@ from typing import Any, Self
 import orjson
 import polars as pl
 
-from features import audit, catalogue, dataset, privacy, quality
+from features import audit, catalogue, dataset, quality
 from features.account import Account
 from features.encoder import Encoder
 from features.join import join_interval, read_interactions
 from features.partitions import to_us
-from features.restate import restate
 from features.ship import ship
 from features.spec import AppSpec
 from features.storage import Store
@@ -68,23 +67,6 @@ def collect(app: str) -> dict[str, Any]:
     spool = w.spool()
     try:
         return ship(spool, w.store, host=w.settings.host or socket.gethostname()).to_dict()
-    finally:
-        spool.close()
-
-
-def restated(app: str) -> list[str]:
-    """Hours joined again since late rewards or closed windows changed them: the new versions' keys."""
-    w = Workspace.open(app)
-    return restate(w.store, w.spec.reward, now=datetime.now(UTC))
-
-
-def retain(app: str) -> dict[str, int]:
-    """Rows older than the retention leave spool and store; returns how many of what."""
-    w = Workspace.open(app)
-    spool = w.spool()
-    try:
-        host = w.settings.host or socket.gethostname()
-        return privacy.retain(w.store, spool, days=w.settings.retention_days, host=host, now=datetime.now(UTC))
     finally:
         spool.close()
 

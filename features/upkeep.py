@@ -1,0 +1,26 @@
+"""The steps of the `collect_events` DAG: keep the log flowing, right, and no longer than it may be kept."""
+
+import socket
+from datetime import UTC, datetime
+from typing import Any
+
+from features import privacy
+from features.restate import restate as restate_hours
+from features.workspace import Workspace
+
+
+def restate(app: str) -> dict[str, Any]:
+    """Hours joined before that late events, or closed windows, have changed since: joined again, as new versions."""
+    w = Workspace.open(app)
+    return {"hours": restate_hours(w.store, w.spec.reward, now=datetime.now(UTC))}
+
+
+def retain(app: str) -> dict[str, int]:
+    """Deletes what is older than CROUPIER_RETENTION_DAYS, and what the spool need not keep."""
+    w = Workspace.open(app)
+    spool = w.spool()
+    try:
+        host = w.settings.host or socket.gethostname()
+        return privacy.retain(w.store, spool, days=w.settings.retention_days, host=host, now=datetime.now(UTC))
+    finally:
+        spool.close()
