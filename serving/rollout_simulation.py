@@ -5,7 +5,7 @@ serving/betting.py and the steps those of serving/controller.py. `croupier simul
 serving/ROLLOUT.md keeps.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from features.batch import F64, I64, Bool
 from features.spec import RolloutSpec
-from serving import betting, rollout
+from serving import betting, rollout, sample_ratio
 from serving.controller import Evidence, next_stage, stage_margin
 
 LOOK = 2000  # decisions
@@ -78,6 +78,15 @@ class Outcome:
         """Decisions until half of all rollouts were aborted; inf if fewer were."""
         return float(np.median(np.where(self.aborted > 0, self.aborted * float(LOOK), np.inf)))
 
+    def to_dict(self) -> dict[str, Any]:
+        return {"runs": self.runs, "aborted": float((self.aborted > 0).mean()), "median_abort": self.median_abort(),
+                "reached_100": float((self.reached > 0).mean()), "median_reached": self.median_reached(),
+                "candidate_decisions": float(self.exposed.mean())}  # fmt: skip
+
+    def median_reached(self) -> float:
+        """Decisions until half of all rollouts reached everybody; inf if fewer did."""
+        return float(np.median(np.where(self.reached > 0, self.reached * float(LOOK), np.inf)))
+
 
 class Wealth:
     """The bets of R rollouts, carried from look to look."""
@@ -88,21 +97,22 @@ class Wealth:
         self.gain = np.zeros((len(self.margins), len(betting.GAIN_EFFECTS), runs))
         self.sums = np.zeros((3, runs))  # decisions, scores, squares
 
-    def add(self, look: Look, share: F64) -> None:
+    def add(self, look: Look, share: F64, rows: I64) -> None:
+        """One look of the rollouts `rows`, at these shares."""
         own = np.stack([(look.count * look.score**p).sum(axis=1) for p in range(3)])
-        n, total, squares = self.sums if self.sums[0].any() else own  # the first look is its own baseline
+        n, total, squares = self.sums[:, rows] if self.sums[0].any() else own  # the first look is its own baseline
         mean = total / n
         scale = betting.bet_scale(mean, squares / n - mean**2, 1.0)[:, None]
         s = share[:, None]
-        xi, v = (look.candidate - s) * (look.score - mean[:, None]), s * (1 - s)
+        xi, v = (look.candidate - s) * np.clip(look.score - mean[:, None], -1.0, 1.0), s * (1 - s)
         for k, effect in enumerate(betting.HARM_EFFECTS):
-            self.harm[k] += (look.count * betting.increments(xi, v, scale, effect, 0.0, harm=True)).sum(axis=1)
+            self.harm[k, rows] += (look.count * betting.increments(xi, v, scale, effect, 0.0, harm=True)).sum(axis=1)
         for m, margin in enumerate(self.margins):
             delta = -margin * mean[:, None]
             for k, effect in enumerate(betting.GAIN_EFFECTS):
                 steps = betting.increments(xi, v, scale, effect, delta, harm=False)
-                self.gain[m, k] += (look.count * steps).sum(axis=1)
-        self.sums = self.sums + own
+                self.gain[m, k, rows] += (look.count * steps).sum(axis=1)
+        self.sums[:, rows] += own
 
     def harmful(self) -> Bool:
         return np.asarray(betting.mix(self.harm) >= np.log(1 / self.spec.alpha_harm))
@@ -121,45 +131,55 @@ def simulate(world: World, spec: RolloutSpec, *, runs: int, looks: int = LOOKS, 
     wealth, entered = Wealth(runs, spec), np.zeros(runs, np.int64)
     aborted, reached, exposed = np.zeros(runs, np.int64), np.zeros(runs, np.int64), np.zeros(runs)
     for now in range(1, looks + 1):
-        share = np.array([state.share if state.running else 0.0 for state in states])
-        if not share.any():
+        rows = np.array([i for i, state in enumerate(states) if state.running], np.int64)
+        if not len(rows):
             break
+        share = np.array([states[i].share for i in rows])
         look = world.look(share, rng)
-        exposed += np.where(look.candidate, look.count, 0).sum(axis=1)
-        wealth.add(look, share)
+        exposed[rows] += np.where(look.candidate, look.count, 0).sum(axis=1)
+        wealth.add(look, share, rows)
         harm, safe = wealth.harmful(), wealth.safe(np.array([stage_margin(s, spec) for s in states]))
-        for i in np.flatnonzero(share):
+        for i in rows:
             evidence = Evidence(
                 decisions=int(now - entered[i]) * LOOK, safe=bool(safe[i]), harms=("reward",) if harm[i] else ()
             )
             new = next_stage(states[i], evidence, spec, now=now * 1_000_000)
-            if new.share != states[i].share:
-                entered[i] = now
+            entered[i] = now if new.share != states[i].share else entered[i]
             states[i] = new
-            aborted[i] = now if harm[i] else 0
-            reached[i] = now if new.share == 1.0 else 0
+            aborted[i], reached[i] = now * harm[i], now * (new.share == 1.0)
     return Outcome(aborted=aborted, reached=reached, exposed=exposed)
 
 
-def characteristics(
-    world: Callable[[float], World], spec: RolloutSpec, *, runs: int, seed: int = 0
-) -> dict[str, Any]:
+def characteristics(world: Callable[[float], World], spec: RolloutSpec, *, runs: int, seed: int = 0) -> dict[str, Any]:
     """The numbers that a rollout is judged by, on a family of worlds indexed by relative effect."""
+    effects = {0.0: 100, -0.30: LOOKS, -0.60: LOOKS, -0.10: LOOKS, -0.02: LOOKS, 0.10: LOOKS}
     aa, harm30, harm60, worse10, worse2, better10 = (
-        simulate(world(effect), spec, runs=runs, looks=100 if effect == 0 else LOOKS, seed=seed + i)
-        for i, effect in enumerate((0.0, -0.30, -0.60, -0.10, -0.02, 0.10))
+        simulate(world(effect), spec, runs=runs, looks=looks, seed=seed + i)
+        for i, (effect, looks) in enumerate(effects.items())
     )
+    lost = 0.30 * world(0.0).mean  # rewards per decision, of the -30 % candidate
     return {
-        "aa_abort_rate": aa.aborted_by(200_000), "aa_reaches_100": aa.reached_by(200_000),
+        "runs": runs, "aa_abort_rate": aa.aborted_by(200_000), "aa_reaches_100": aa.reached_by(200_000),
         "harm30_caught": harm30.aborted_by(40_000), "harm30_median_decisions": harm30.median_abort(),
         "harm60_caught_by_8000": harm60.aborted_by(8_000),
         "worse_reaches_100": max(w.reached_by(300_000) for w in (harm30, harm60, worse10, worse2)),
-        "better10_reaches_100": better10.reached_by(300_000),
-        "better10_median_decisions": float(np.median(np.where(better10.reached > 0, better10.reached, np.inf))) * LOOK,
-        "harm30_lost_rewards": float(harm30.exposed.mean() * 0.30 * world(-0.30).mean),
-        "harm30_lost_by_a_switch": LOOK * LOOKS * 0.30 * world(-0.30).mean, "runs": runs,
+        "better10_reaches_100": better10.reached_by(300_000), "better10_median_decisions": better10.median_reached(),
+        "harm30_lost_rewards": float(harm30.exposed.mean() * lost),
+        "harm30_lost_by_a_switch": LOOK * LOOKS * lost,
     }  # fmt: skip
 
 
-def effects_of(values: Sequence[float]) -> list[float]:
-    return sorted(set(values))
+def sample_ratio_characteristics(*, runs: int, seed: int = 0, loss: float = 0.10) -> dict[str, dict[str, float]]:
+    """By share: how often unit counts alarm in 100 looks when nothing is wrong, and by 100,000 decisions when `loss`
+    of the candidate's logs are lost, with the median."""
+    rng, found = np.random.default_rng([seed, runs, 2]), {}
+    for share in (0.05, 0.20, 0.50):
+        came = rng.binomial(LOOK, share, (2, runs, 100))
+        champion = (LOOK - came).cumsum(axis=2)
+        logged = np.stack([came[0], rng.binomial(came[1], 1 - loss)]).cumsum(axis=2)
+        alarm = sample_ratio.log_bayes_factor(logged, champion, share) >= np.log(1 / sample_ratio.ALPHA)
+        first = np.where(alarm[1].any(axis=1), (alarm[1].argmax(axis=1) + 1) * float(LOOK), np.inf)
+        found[f"{share:.0%}"] = {"aa_alarm_rate": float(alarm[0].any(axis=1).mean()),
+                                 "caught_by_100000": float((first <= 100_000).mean()),
+                                 "median_decisions": float(np.median(first))}  # fmt: skip
+    return found

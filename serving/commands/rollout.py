@@ -1,12 +1,16 @@
 """`croupier rollout …`, `croupier release …`: see and move what is exposed."""
 
+import json
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from features.spec import RolloutSpec
 from features.workspace import Workspace
 from serving import publish
 from serving import rollout as rules
@@ -84,6 +88,37 @@ def verify(number: int, app: App = "default") -> None:
     w = Workspace.open(app)
     manifest = publish.verify(w.store, w.home, number)
     console.print(f"release {number}: {len(manifest['files'])} files, as their manifest says ({manifest['digest']})")
+
+
+def simulate_rollout(
+    *,
+    runs: Annotated[int, typer.Option(help="rollouts per number")] = 2000,
+    world: Annotated[str, typer.Option(help="bernoulli (10 % clicks), or reels (contextual)")] = "bernoulli",
+    effect: Annotated[float | None, typer.Option(help="only this relative effect, e.g. -0.3")] = None,
+    seed: Annotated[int, typer.Option()] = 0,
+    out: Annotated[Path | None, typer.Option("--json", help="write the result here")] = None,
+) -> None:
+    """How often the controller errs, how fast it is right, and what other rules do on the same world."""
+    from serving import compared_rules, rollout_simulation
+    from serving.rollout_worlds import Reels
+
+    worlds: dict[str, Callable[[float], Any]] = {
+        "bernoulli": lambda e: rollout_simulation.Bernoulli(effect=e), "reels": Reels
+    }  # fmt: skip
+    if world not in worlds:
+        raise ValueError(f"--world: found {world!r}, expected one of {', '.join(worlds)}")
+    make, spec = worlds[world], RolloutSpec()
+    found: dict[str, Any]
+    if effect is not None:
+        found = rollout_simulation.simulate(make(effect), spec, runs=runs, seed=seed).to_dict() | {"effect": effect}
+    else:
+        found = rollout_simulation.characteristics(make, spec, runs=runs, seed=seed) | {"world": world}
+        if world == "bernoulli":
+            found["compared"] = compared_rules.characteristics(runs=runs, seed=seed)
+            found["sample_ratio"] = rollout_simulation.sample_ratio_characteristics(runs=runs, seed=seed)
+    console.print_json(data=found)
+    if out is not None:
+        out.write_text(json.dumps(found, indent=1))
 
 
 def describe(state: RolloutState) -> str:
