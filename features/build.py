@@ -4,7 +4,6 @@ They take and return plain JSON values, since that is what a scheduler can carry
 """
 
 import hashlib
-import socket
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,7 +65,7 @@ def collect(app: str) -> dict[str, Any]:
     w = Workspace.open(app)
     spool = w.spool()
     try:
-        return ship(spool, w.store, host=w.settings.host or socket.gethostname()).to_dict()
+        return ship(spool, w.store, host=w.settings.host).to_dict()
     finally:
         spool.close()
 

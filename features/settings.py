@@ -4,6 +4,7 @@ Settings say *where* and *how fast*; what a bandit is (features, reward, policie
 `features/spec.py`. One machine can hold several apps side by side under `var`.
 """
 
+import socket
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +22,7 @@ class Settings(BaseSettings):
     store: str = Field("", description="folder or s3://bucket/prefix; empty: var/<app>/store")
     s3_endpoint: str = Field("", description="URL of an S3-compatible store; empty: AWS")
     unit_key: SecretStr = Field(SecretStr("development-only"), description="HMAC key for unit ids; change it")
-    host: str = Field("", description="name of this host in the log; empty: the machine's own")
+    host: str = Field(default_factory=socket.gethostname, description="name of this host in the log")
     durability: Literal["FULL", "NORMAL"] = Field("FULL", description="FULL survives power loss; NORMAL, a crash")
     spool_max_bytes: int = Field(8 << 30, gt=0, description="at this size the log is thinned, and counted")
     retention_days: int = Field(400, gt=0, description="older partitions are deleted by collect_events")

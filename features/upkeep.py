@@ -1,6 +1,5 @@
 """The steps of the `collect_events` DAG: keep the log flowing, right, and no longer than it may be kept."""
 
-import socket
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +19,7 @@ def retain(app: str) -> dict[str, int]:
     w = Workspace.open(app)
     spool = w.spool()
     try:
-        host = w.settings.host or socket.gethostname()
+        host = w.settings.host
         return privacy.retain(w.store, spool, days=w.settings.retention_days, host=host, now=datetime.now(UTC))
     finally:
         spool.close()

@@ -17,6 +17,8 @@ INTERVAL = {"start": "2026-09-21T00:00:00Z", "end": "2026-09-23T00:00:00Z"}
 def test_they_parse_fast_and_explain_themselves(dags):
     parsed = dags("parse")
     assert parsed["errors"] == {}
+    assert parsed["tasks"]["watch_rollout"] == ["ask", "look", "request_approval"]
+    assert parsed["tasks"]["approve_rollout"] == ["approve", "confirm"]
     assert parsed["tasks"]["collect_events"] == ["collect", "restate", "retain"]
     assert parsed["tasks"]["build_features"] == ["collect", "encode", "join", "validate"]
     assert parsed["tasks"]["train_and_gate"] == ["approve", "ask", "judge", "plan", "publish", "train"]

@@ -1,0 +1,64 @@
+"""
+### watch_rollout — 5 → 20 → 50 → 100 %, or back to the champion
+
+**When** each minute; by hand at any time. `croupier rollout status | history | report` show what it did and why.
+
+| task | does |
+|---|---|
+| `look` | ships the log, gathers evidence from **matured** decisions, moves the stage at most one step |
+| `ask` | only when the last step waits for a person (`[rollout] approval = true`) |
+| `request_approval` | starts `approve_rollout` for this release, once |
+
+Harm shown: aborted at once. Counts off, propensities wrong, data missing or stale: held, with the reason.
+Inconclusive at the time limit: back to the champion. No data never promotes. At 100 % the candidate becomes the next
+release's champion.
+**Safe to repeat**, and to run twice at once: a look is judged for the very state it was gathered under.
+By hand: `croupier rollout abort`, `advance`, `rollback N`.
+"""
+
+from typing import Any
+
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import CronDataIntervalTimetable, dag, task
+
+from dags.common import DEFAULTS, app, app_param, link
+
+RELEASE = "{{ ti.xcom_pull(task_ids='look').release }}"
+NAME = "{{ ti.xcom_pull(task_ids='look').app }}"
+
+
+@dag(
+    schedule=CronDataIntervalTimetable("* * * * *", timezone="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULTS | {"retries": 0},  # the next minute's look is the retry
+    params={"app": app_param()},
+    doc_md=__doc__,
+    tags=["croupier", "serving"],
+)
+def watch_rollout() -> None:
+    @task
+    def look() -> dict[str, Any]:
+        from serving import watch
+
+        seen = watch.watch(app())
+        link(app(), "rollout/index.html")
+        return seen
+
+    @task.short_circuit
+    def ask(seen: dict[str, Any]) -> bool:
+        from serving.controller import AWAITING
+
+        return bool(seen.get("held") == AWAITING)
+
+    request_approval = TriggerDagRunOperator(
+        task_id="request_approval",
+        trigger_dag_id="approve_rollout",
+        trigger_run_id=f"{NAME}-{RELEASE}",
+        conf={"app": NAME, "release": RELEASE},
+        skip_when_already_exists=True,
+    )
+    ask(look()) >> request_approval
+
+
+watch_rollout()
