@@ -16,7 +16,8 @@ McCullagh & Nelder 1989, §9): exact where each unit decides once, asymptotic wh
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,10 @@ class Bets:
         steps = np.stack([increments(self.xi, self.v, self.scale, e, delta, harm=harm) for e in effects])
         path = np.concatenate([np.zeros((len(effects), 1)), np.cumsum(steps, axis=1)], axis=1)
         return mix(path[:, list(ends) or [-1]] / self.dispersion)
+
+    def head(self, n: int) -> Self:
+        """The first n rows, as they stood then."""
+        return replace(self, xi=self.xi[:n], v=self.v[:n], baseline=self.baseline[:n], scale=self.scale[:n])
 
     def upper(self, alpha: float) -> float:
         """Every Δ above it is refuted at level alpha."""

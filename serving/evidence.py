@@ -214,6 +214,8 @@ def _untrusted(rows: Compared, state: RolloutState) -> list[str]:
 
 def unit_counts(rows: Compared) -> dict[str, tuple[int, int, float]]:
     """Stage → units that came in it: the candidate's, the champion's, and the share they were split by."""
+    if not len(rows):
+        return {}
     counted = rows.frame.select("stage", "unit_id").with_columns(assigned=pl.Series(rows.assigned), share=rows.share)
     units = counted.unique(["stage", "unit_id"]).group_by("stage").agg(
         pl.col("assigned").sum(), pl.len(), pl.col("share").first())  # fmt: skip

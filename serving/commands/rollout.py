@@ -21,6 +21,8 @@ rollout = typer.Typer(no_args_is_help=True, help="Where the candidate stands, an
 release = typer.Typer(no_args_is_help=True, help="The releases there are, and whether they are whole.")
 App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help="which bandit: a folder under var")]
 Reason = Annotated[str, typer.Option(help="kept in the history")]
+Approved = Annotated[bool, typer.Option(help="a person agrees to the last step")]
+Earlier = Annotated[int | None, typer.Option("--release", help="the rollout of an earlier release")]
 console = Console()
 
 
@@ -60,6 +62,23 @@ def history(app: App = "default") -> None:
     for entry in state.history if state else ():
         table.add_row(_time(entry["at"]), entry["stage"], f"{entry['share']:.0%}", entry["by"], entry["reason"])
     console.print(table)
+
+
+@rollout.command()
+def watch(app: App = "default", approved: Approved = False) -> None:
+    """One look, as the watch_rollout DAG does each minute: ship, judge, move, promote."""
+    from serving.watch import watch as look
+
+    console.print_json(data=look(app, approved=approved))
+
+
+@rollout.command()
+def report(app: App = "default", of: Earlier = None) -> None:
+    """Write the page of the rollout, with its picture, and say where it is."""
+    from serving import rollout_report
+
+    w = Workspace.open(app)
+    console.print(str(rollout_report.write(w.store, w.home, w.spec, now=publish.now_us(), release=of)), soft_wrap=True)
 
 
 @rollout.command()

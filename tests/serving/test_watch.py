@@ -1,6 +1,7 @@
 """The watch, whole: real selections by hash, a real spool, shipped, joined, judged; only the clock is ours."""
 
 import json
+import re
 import threading
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from features.spec import AppSpec
 from features.spool import Spool
 from features.storage import open_store
 from models.simple import FixedArm, Uniform
-from serving import publish, release, rollout, watch
+from serving import publish, release, rollout, rollout_report, watch
 from serving.breaker import Breaker
 from serving.requests import Request
 from serving.rollout import RolloutReader
@@ -265,3 +266,20 @@ def test_a_new_release_supersedes_and_a_lost_beginning_is_made_up(house):
     h.store.put("rollout/state.json", json.dumps(old).encode())  # the publisher died before `begin`
     state = h.look()
     assert (state.release, state.stage, state.salt) == (2, "5%", "rollout-2")
+
+
+def test_the_page_tells_the_whole_rollout_without_a_request_outside(house):
+    h = house(FixedArm(arm="a0"))
+    state = h.until_decided()
+    page = rollout_report.write(h.store, h.home, h.spec, now=h.now).read_text()
+    assert "Release 1: aborted" in page
+    assert state.history[-1]["reason"] in page
+    assert page.count("<svg") == 1
+    outside = re.findall(r"(?:src|href)\s*=\s*[\"']?(https?:)?//", page)
+    assert outside == []
+    candidate, champion, _ = state.history[-1]["evidence"]["units"]["5%"]
+    assert f'<td class="n">{candidate}<td class="n">{champion}' in page
+    h.release(FixedArm(arm="a1"))
+    rollout.begin(h.store, rollout.start(2, now=h.now))
+    with pytest.raises(KeyError):
+        rollout_report.write(h.store, h.home, h.spec, now=h.now, release=9)

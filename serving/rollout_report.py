@@ -1,0 +1,143 @@
+"""The rollout as one page: share over time, the confidence sequence, units, guardrails, every step with its reason.
+
+One HTML file without outside requests, rewritten at each look that changed something (reports/rollout/<release>.html).
+"""
+
+import io
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from features.batch import F64
+from features.spec import AppSpec
+from features.storage import Store
+from serving import evidence, rollout, watch
+from serving.betting import Bets
+from serving.evidence import Compared
+from serving.publish import scratch
+from serving.rollout import RolloutState
+
+POINTS = 24
+CHAMPION, CANDIDATE, HARM = "#4c566a", "#2a78b5", "#b5342a"
+
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Rollout of release {{ s.release }}</title>
+<style>body{font:15px/1.45 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}
+h1{margin-bottom:.2rem}table{border-collapse:collapse;margin:.6rem 0 1.6rem}td,th{padding:.25rem .8rem .25rem 0;
+text-align:left;vertical-align:top;border-bottom:1px solid #ddd}td.n{text-align:right;font-variant-numeric:tabular-nums}
+.held{background:#fff3cd;padding:.5rem .8rem}.aborted{background:#f8d7da;padding:.5rem .8rem}
+svg{max-width:100%;height:auto}
+</style><h1>Release {{ s.release }}: {{ s.stage }}</h1>
+<p>{{ "%.0f" % (100 * s.share) }} % of units see the candidate, since {{ time(s.since) }} UTC. {{ summary }}.</p>
+{% if s.held %}<p class="held">Held: {{ s.held }}</p>{% endif %}
+{% if s.stage == "aborted" %}<p class="aborted">Aborted: {{ s.history[-1].reason }}</p>{% endif %}
+{{ picture | safe }}
+<h2>Every step</h2><table><tr><th>at (UTC)<th>stage<th>share<th>by<th>why<th>what was known</tr>
+{% for e in s.history %}<tr><td>{{ time(e.at) }}<td>{{ e.stage }}<td class="n">{{ "%.0f" % (100 * e.share) }} %
+<td>{{ e.by }}<td>{{ e.reason }}<td>{{ known(e.evidence) }}</tr>{% endfor %}</table>
+<h2>Units</h2><table><tr><th>stage<th>candidate<th>champion<th>share seen<th>share meant</tr>
+{% for stage, (n1, n0, share) in units.items() %}<tr><td>{{ stage }}<td class="n">{{ n1 }}<td class="n">{{ n0 }}
+<td class="n">{{ "%.2f" % (100 * n1 / (n1 + n0)) }} %<td class="n">{{ "%.0f" % (100 * share) }} %</tr>
+{% endfor %}</table>
+<h2>Guardrails</h2><table><tr><th>kind<th>candidate<th>champion<th>evidence of harm<th>needed</tr>
+{% for name, g in guardrails.items() %}<tr><td>{{ name }}<td class="n">{{ "%.4f" % g.candidate|abs }}
+<td class="n">{{ "%.4f" % g.champion|abs }}<td class="n">{{ "%.2f" % g.log_wealth_harm }}
+<td class="n">{{ "%.2f" % g.level }}{% if g.harm %} shown{% endif %}</tr>{% endfor %}</table>
+<p>Evidence is the logarithm of a bet's wealth: e raised to it is how much one would have won by betting on harm. The
+intervals hold at every look at once (serving/ROLLOUT.md).</p></html>"""
+
+
+def write(store: Store, home: Path, spec: AppSpec, *, now: int, release: int | None = None) -> Path:
+    """The page of the present rollout, or of an earlier release's. Raises KeyError when there was none."""
+    state = rollout.read_state(store) if release is None else past(store, release)
+    if state is None:
+        raise KeyError("no rollout yet: publish a release first")
+    with scratch(home) as folder:
+        loaded = watch.fetched(store, home, state.release, folder)
+        frame = evidence.decisions(store, spec.reward, state, now=now)
+        rows = evidence.compared(frame, state, loaded)
+        found = evidence.gather(store, spec, state, loaded, now=now).numbers
+        before = evidence.earlier(store, state, loaded)
+    bets = evidence.reward_bets(rows, spec.reward, before) if len(rows) else None
+    target = home / "reports" / "rollout" / f"{state.release}.html"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(render(state, rows, bets, spec, found, now=now))
+    return target
+
+
+def past(store: Store, release: int) -> RolloutState:
+    """The present state if it is that release's, else the one it ended with."""
+    state = rollout.read_state(store)
+    if state is not None and state.release == release:
+        return state
+    return RolloutState.from_json(store.get(f"rollout/history/{release:06d}.json"))
+
+
+def render(
+    state: RolloutState, rows: Compared, bets: Bets | None, spec: AppSpec, found: Mapping[str, Any], *, now: int
+) -> str:
+    environment = jinja2.Environment(autoescape=True)
+    return environment.from_string(PAGE).render(
+        s=state, time=_time, known=evidence.summary, summary=evidence.summary(found), units=evidence.unit_counts(rows),
+        guardrails=found.get("guardrails", {}), picture=_picture(state, rows, bets, spec, now),
+    )  # fmt: skip
+
+
+def _picture(state: RolloutState, rows: Compared, bets: Bets | None, spec: AppSpec, now: int) -> str:
+    figure = Figure(figsize=(10, 7.5), layout="constrained")
+    FigureCanvasSVG(figure)
+    shares, difference, rewards = figure.subplots(3, 1)
+    _shares(shares, state, now)
+    if bets is not None:
+        ends = np.unique(np.linspace(min(200, len(rows)), len(rows), POINTS).astype(int))
+        _sequence(difference, bets, spec, ends)
+        _rewards(rewards, rows, ends)
+    out = io.StringIO()
+    figure.savefig(out, format="svg", metadata={"Date": None})
+    return out.getvalue()[out.getvalue().index("<svg") :]
+
+
+def _shares(axes: Any, state: RolloutState, now: int) -> None:
+    began = state.history[0]["at"]
+    minutes = [(e["at"] - began) / 6e7 for e in state.history] + [(now - began) / 6e7]
+    shares = [100 * e["share"] for e in state.history]
+    axes.step(minutes, [*shares, shares[-1]], where="post", color=CANDIDATE)
+    for minute, entry in zip(minutes, state.history, strict=False):
+        colour = HARM if entry["stage"] == rollout.ABORTED or entry["reason"].startswith("held") else CANDIDATE
+        at = (minute, 100 * entry["share"])
+        axes.plot(*at, "o", color=colour)
+        axes.annotate(entry["stage"], at, xytext=(4, 5), textcoords="offset points", fontsize=8)
+    axes.set(ylabel="units with the candidate, %", xlabel="minutes since publication", ylim=(-4, 112))
+
+
+def _sequence(axes: Any, bets: Bets, spec: AppSpec, ends: Any) -> None:
+    parts = [bets.head(int(n)) for n in ends]
+    low = np.array([part.lower(spec.rollout.alpha) for part in parts])
+    high = np.array([part.upper(spec.rollout.alpha_harm) for part in parts])
+    middle = [part.xi.sum() / part.v.sum() for part in parts]
+    axes.fill_between(ends, low, high, color=CANDIDATE, alpha=0.18, label="not refuted")
+    axes.plot(ends, middle, color=CANDIDATE, label="estimate (doubly robust)")
+    axes.axhline(0, color=CHAMPION, linewidth=1)
+    reach = 4 * max(np.abs(middle[-1]), np.abs(bets.baseline).mean() / 4)
+    axes.set(ylabel="reward per decision,\ncandidate − champion", xlabel="matured decisions", ylim=(-reach, reach))
+    axes.legend(loc="best", fontsize=8)
+
+
+def _rewards(axes: Any, rows: Compared, ends: Any) -> None:
+    for name, who, colour in (("candidate", rows.assigned, CANDIDATE), ("champion", ~rows.assigned, CHAMPION)):
+        axes.plot(ends, _running(rows.log.reward, who)[ends - 1], color=colour, label=name)
+    axes.set(ylabel="mean reward so far", xlabel="matured decisions")
+    axes.legend(loc="best", fontsize=8)
+
+
+def _running(reward: F64, who: Any) -> F64:
+    return np.asarray(np.cumsum(reward * who) / np.maximum(np.cumsum(who), 1))
+
+
+def _time(us: int) -> str:
+    return f"{datetime.fromtimestamp(us / 1e6, UTC):%Y-%m-%d %H:%M:%S}"
