@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import chain
 from math import isfinite, isnan
 from operator import getitem
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from features.batch import F32, F64
 from features.profile import Profile
 from features.schema import InvalidEvent
 from features.spec import Feature
+
+if TYPE_CHECKING:
+    import polars as pl  # the serving path never loads it
 
 Row = Mapping[str, Any]
 MAX_TEXT = 1024  # characters of one category
@@ -163,6 +166,22 @@ class Columns:
         codes = np.array([list(map(getitem, tables, map(r.get, names))) for r in rows], np.int64)
         return self.assemble(numbers, codes, rows)
 
+    def frame_matrix(self, frame: "pl.DataFrame") -> F32:
+        """The same from typed columns, one a feature (absent: missing), some ten times faster than from rows."""
+        numbers = np.full((len(frame), len(self._numeric_names)), np.nan)
+        for j, name in enumerate(self._numeric_names):
+            if name in frame.columns:
+                numbers[:, j] = frame[name].to_numpy()
+        codes = np.empty((len(frame), len(self._category_names)), np.int64)
+        for j, (name, table) in enumerate(zip(self._category_names, self._tables, strict=True)):
+            if name in frame.columns:
+                values = frame[name].unique()
+                codes[:, j] = frame[name].replace_strict(values, [table[v] for v in values.to_list()]).to_numpy()
+            else:
+                codes[:, j] = table[None]
+        rest = [f.name for kind in ("embedding", "timestamp") for f in self._of[kind] if f.name in frame.columns]
+        return self.assemble(numbers, codes, frame.select(rest).to_dicts() if rest else [{}] * len(frame))
+
     def assemble(self, numbers: F64, codes: Any, rows: Sequence[Row]) -> F32:
         """The one transform, from raw numbers (n, m; NaN = missing) and category columns (n, c; -1 = none lit)."""
         n, out = len(rows), np.zeros((len(rows), len(self.names)), np.float32)
@@ -223,9 +242,12 @@ class Columns:
 
     def _numbers(self, x: F64, out: F32) -> None:
         fitted = self._of["numeric"]
-        missing = np.isnan(x)
-        x = (_shape(x, fitted) - self._moments[0]) / self._moments[1]
-        x = np.clip(np.where(missing, self._moments[2], x), -LIMIT, LIMIT)
+        missing, (mean, scale, fill) = np.isnan(x), self._moments
+        x = _shape(x, fitted)
+        x -= mean
+        x /= scale
+        np.copyto(x, fill, where=missing)
+        np.clip(x, -LIMIT, LIMIT, out=x)
         out[:, self._value_columns] = x
         for j, f in enumerate(fitted):
             if f.missing:

@@ -1,7 +1,6 @@
 """Interactions of the log as arrays: whole, or as encoded Parquet that training streams chunk by chunk."""
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.batch import Batch, Catalogue, Interactions
+from features.batch import I64, Batch, Bool, Catalogue, Interactions
 from features.encoder import Encoder
 from features.ids import hash64
 from features.schema import InvalidEvent
@@ -20,27 +19,40 @@ CHUNK_ROWS = 20_000
 
 
 def encode_interactions(df: pl.DataFrame, encoder: Encoder, catalogue: Catalogue) -> Interactions:
-    """Rows of schema.INTERACTIONS → arrays, in the order given. Raises InvalidEvent on a chosen arm that was no
-    candidate, or an arm the catalogue does not have."""
-    arms = df["arms"].to_list()
-    contexts = [orjson.loads(text) for text in df["context"]]
-    pairs = [orjson.loads(text) for text in df["arm_context"]]
-    batch = encoder.encode(contexts, arms, pairs, catalogue)
-    pmf = np.zeros(batch.mask.shape)
-    pmf[batch.mask] = list(chain.from_iterable(df["pmf"].to_list()))
+    """Rows of schema.INTERACTIONS → arrays, in the order given; `context` may be a struct instead of JSON text.
+    Raises InvalidEvent on a chosen arm that was no candidate, or an arm the catalogue does not have."""
+    typed = isinstance(df["context"].dtype, pl.Struct)
+    contexts = df["context"].struct.unnest() if typed else [orjson.loads(text) for text in df["context"]]
+    pairs = [orjson.loads(text) if len(text) > 2 else () for text in df["arm_context"]]
+    mask, rows, chosen = _candidates(df, catalogue)
+    pmf = np.zeros(mask.shape)
+    pmf[mask] = df["pmf"].explode(keep_nulls=False, empty_as_null=False).to_numpy()
     return Interactions(
-        batch=batch, chosen=_chosen(arms, df["arm"].to_list()), reward=df["reward"].to_numpy().astype(np.float64),
-        propensity=df["propensity"].to_numpy().astype(np.float64), pmf=pmf, at=df["at"].to_numpy().astype(np.int64),
-        unit=np.array([_unit(u) for u in df["unit_id"]], np.uint64), weight=1.0 / df["pass_probability"].to_numpy(),
+        batch=encoder.batch(contexts, rows, mask, pairs, catalogue), chosen=chosen, pmf=pmf,
+        reward=df["reward"].to_numpy().astype(np.float64), propensity=df["propensity"].to_numpy().astype(np.float64),
+        at=df["at"].to_numpy().astype(np.int64), unit=np.array([_unit(u) for u in df["unit_id"]], np.uint64),
+        weight=1.0 / df["pass_probability"].to_numpy(),
     )  # fmt: skip
 
 
-def _chosen(arms: list[list[str]], chosen: list[str]) -> Any:
-    try:
-        return np.fromiter((ids.index(arm) for ids, arm in zip(arms, chosen, strict=True)), np.int64, len(chosen))
-    except ValueError:
-        arm, ids = next((a, i) for i, a in zip(arms, chosen, strict=True) if a not in i)
-        raise InvalidEvent("arm", arm, f"one of the decision's candidates {ids}") from None
+def _candidates(df: pl.DataFrame, catalogue: Catalogue) -> tuple[Bool, I64, I64]:
+    """mask (B, K), catalogue rows (B, K), position of the chosen arm (B,)."""
+    lengths = df["arms"].list.len().to_numpy().astype(np.int64)
+    mask = np.arange(lengths.max(initial=0)) < lengths[:, None]
+    rows, numbers = np.zeros(mask.shape, np.int64), pl.Series(range(len(catalogue.ids)), dtype=pl.Int64)
+    ids = pl.Series(catalogue.ids, dtype=pl.String)
+    flat = df["arms"].explode(keep_nulls=False, empty_as_null=False)
+    found = flat.replace_strict(ids, numbers, default=None)
+    if found.null_count():
+        unknown = flat.filter(found.is_null())[0]
+        raise InvalidEvent("arms", unknown, "an arm_id of the catalogue (retired arms stay in it)")
+    rows[mask] = found.to_numpy()
+    wanted = df["arm"].replace_strict(ids, numbers, default=-1).to_numpy()
+    hit = (rows == wanted[:, None]) & mask
+    if not hit.any(axis=1).all():
+        i = int(np.argmin(hit.any(axis=1)))
+        raise InvalidEvent("arm", df["arm"][i], f"one of the decision's candidates {df['arms'][i].to_list()}")
+    return mask, rows, hit.argmax(axis=1)
 
 
 def _unit(unit_id: str) -> int:

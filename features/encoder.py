@@ -60,18 +60,26 @@ class Encoder:
         return cls(blocks, [_product(spec, p.a, p.b) for p in spec.interactions])
 
     def encode(
-        self, contexts: Sequence[Row], arms: Sequence[Sequence[str]], arm_contexts: Sequence[Sequence[Row]],
+        self, contexts: "Sequence[Row] | pl.DataFrame", arms: Sequence[Sequence[str]],
+        arm_contexts: Sequence[Sequence[Row]], catalogue: Catalogue,
+    ) -> Batch:  # fmt: skip
+        """B requests → Batch. `contexts`: one object each, or typed columns. `arm_contexts[i]` is empty or one row per
+        candidate. Raises InvalidEvent on an arm that the catalogue does not have."""
+        return self.batch(contexts, *_candidates(arms, catalogue), arm_contexts, catalogue)
+
+    def batch(
+        self, contexts: "Sequence[Row] | pl.DataFrame", rows: I64, mask: Bool, arm_contexts: Sequence[Sequence[Row]],
         catalogue: Catalogue,
     ) -> Batch:  # fmt: skip
-        """B requests → Batch. `arm_contexts[i]` is empty or one row per candidate. Raises InvalidEvent on an arm that
-        the catalogue does not have."""
-        context = self.context.matrix(contexts)
+        """The same with candidates as catalogue rows (B, K) and mask."""
+        if isinstance(contexts, Sequence):
+            context = self.context.matrix(contexts)
+        else:
+            context = self.context.frame_matrix(contexts)
         context = np.hstack([context, *(_times(context[:, self._cut(p, 0)], context[:, self._cut(p, 1)])
                                         for p in self._products["context"])])  # fmt: skip
-        rows, mask = _candidates(arms, catalogue)
-        batch = Batch(context=context, arm=rows, mask=mask, pair=self._pairs(arms, arm_contexts, mask),
-                      catalogue=catalogue)  # fmt: skip
-        return self._with_products(batch)
+        pair = self._pairs(arm_contexts, mask)
+        return self._with_products(Batch(context=context, arm=rows, mask=mask, pair=pair, catalogue=catalogue))
 
     def catalogue(self, arms: Sequence[Arm]) -> Catalogue:
         """Arms → (A, d_a), with the digest of the raw catalogue. Raises InvalidEvent naming arm and feature."""
@@ -130,13 +138,12 @@ class Encoder:
         products = list(chain.from_iterable(self._products.values()))
         return {"version": ENCODER_VERSION, **fitted, "products": products}
 
-    def _pairs(self, arms: Sequence[Sequence[str]], arm_contexts: Sequence[Sequence[Row]], mask: Bool) -> F32:
+    def _pairs(self, arm_contexts: Sequence[Sequence[Row]], mask: Bool) -> F32:
         pair = np.zeros((*mask.shape, len(self.pair.names)), np.float32)
         if self.pair.names:
             nothing: Row = {}
-            rows = chain.from_iterable(
-                given or [nothing] * len(ids) for ids, given in zip(arms, arm_contexts, strict=True)
-            )
+            lengths = mask.sum(axis=1).tolist()
+            rows = chain.from_iterable(given or [nothing] * k for k, given in zip(lengths, arm_contexts, strict=True))
             pair[mask] = self.pair.matrix(list(rows))
         return pair
 

@@ -46,6 +46,13 @@ def test_rows_become_arrays(log):
     assert out.weight.tolist() == [1.0] * 500
 
 
+def test_typed_columns_give_the_same_arrays(log):
+    df, encoder, arms = log
+    struct = df.with_columns(context=df["context"].str.json_decode(pl.Struct({
+        "age": pl.Float64, "hour": pl.Int64, "session_depth": pl.Float32, "country": pl.String, "device": pl.String})))
+    assert_same(dataset.encode_interactions(struct, encoder, arms), dataset.encode_interactions(df, encoder, arms))
+
+
 def test_thinned_rows_weigh_more(log):
     df, encoder, arms = log
     thinned = df[:2].with_columns(pass_probability=pl.Series([0.25, 1.0]))

@@ -35,6 +35,10 @@ def frame(contexts, pairs=None):
     return pl.DataFrame({"context": text, "arm_context": [orjson.dumps(p).decode() for p in pairs]})
 
 
+def frame_of(values):
+    return frame([{"c": v} for v in values])
+
+
 @pytest.fixture(scope="module")
 def encoder():
     return Encoder.fit(SPEC, frame(CONTEXTS), ARMS)
@@ -108,6 +112,21 @@ def test_batch_mates_do_not_matter(encoder):
         alone = encode(encoder, [context], pairs=({"affinity": 1.5}, {}))
         assert np.array_equal(alone.context[0], whole.context[i])
         assert np.array_equal(alone.pair[0], whole.pair[i])
+
+
+def test_columns_and_rows_are_one_transform(encoder):
+    """Missing, unknown, not-a-string and absent values included."""
+    rows = [{"age": 1, "spend": None, "raw": 2.5, "country": "AT", "vector": [1.0, 2.0], "when": "2024-01-01T05:00:00"},
+            {"age": None, "spend": 3.0, "raw": None, "country": None, "vector": None, "when": None},
+            {"age": 7, "spend": 1e12, "raw": -1.0, "country": "|x", "vector": [0.0, 1.0], "when": None}]  # fmt: skip
+    frame = pl.DataFrame(rows)
+    assert np.array_equal(encoder.context.frame_matrix(frame), encoder.context.matrix(rows))
+    less = [{k: v for k, v in row.items() if k in ("age", "when")} for row in rows]
+    assert np.array_equal(encoder.context.frame_matrix(frame.select("age", "when")), encoder.context.matrix(less))
+    numbered = Encoder.fit(AppSpec(context={"c": Feature(type="categorical")}), frame_of([1, 2, 2.0, None]), ARMS)
+    for values in ([1, 2, 3, None], [1.0, 2.5, 2.0, float("nan")], [True, False, None, True], ["1", "2", "x", None]):
+        columns = pl.DataFrame({"c": pl.Series(values)})
+        assert np.array_equal(numbered.context.frame_matrix(columns), numbered.context.matrix(columns.to_dicts()))
 
 
 def test_saved_is_loaded_and_a_change_is_seen(encoder, tmp_path):
