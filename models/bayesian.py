@@ -139,8 +139,7 @@ class Bayesian(ABC):
         keep = 0.5 ** (n / half_life) if half_life else 1.0
         if half_life:
             weight = weight * 0.5 ** (np.arange(n - 1, -1, -1) / half_life)
-        ids = chunk.batch.catalogue.ids
-        arms = [ids[row] for row in chunk.batch.arm[np.arange(n), chunk.chosen]]
+        arms = (chunk.batch.arm[np.arange(n), chunk.chosen], chunk.batch.catalogue.ids)
         return heads.update(self._phi_chosen(chunk), arms, self.standardise(chunk.reward), weight, keep=keep)
 
     def learn(self, log: Iterable[Interactions], *, seed: int = 0) -> Self:

@@ -11,14 +11,15 @@ from typing import Protocol, Self
 
 import numpy as np
 import torch
-from scipy.linalg import solve_triangular
 from torch import Tensor
 
-from features.batch import F64, Batch
+from features.batch import F64, I64, Batch
 from models import exploration, thompson
 from models.network import product
 from models.posterior import Phi, Posterior, Prior
 from models.state import Arrays
+
+Arms = tuple[I64, Sequence[str]]  # of rows: which entry (n,) of a list of arm ids
 
 
 class Head(Protocol):
@@ -31,7 +32,7 @@ class Head(Protocol):
         ...
 
     def update(
-        self, phi: Phi, arms: Sequence[str], reward: F64, weight: F64 | None = None, *, keep: float = 1.0
+        self, phi: Phi, arms: Arms, reward: F64, weight: F64 | None = None, *, keep: float = 1.0
     ) -> Self:
         """Learn rows φ (n, d); `keep` < 1 first discounts all that was known."""
         ...
@@ -54,7 +55,7 @@ class SharedHead:
         return self.posterior.step
 
     def update(
-        self, phi: Phi, arms: Sequence[str], reward: F64, weight: F64 | None = None, *, keep: float = 1.0  # noqa: ARG002
+        self, phi: Phi, arms: Arms, reward: F64, weight: F64 | None = None, *, keep: float = 1.0  # noqa: ARG002
     ) -> Self:
         return type(self)(self.posterior.update(phi, reward, weight, keep=keep))
 
@@ -94,14 +95,16 @@ class ArmHeads:
         return self.arms.get(arm) or Posterior.empty(self.d, self.prior)
 
     def update(
-        self, phi: Phi, arms: Sequence[str], reward: F64, weight: F64 | None = None, *, keep: float = 1.0
+        self, phi: Phi, arms: Arms, reward: F64, weight: F64 | None = None, *, keep: float = 1.0
     ) -> Self:
-        names, weights = np.array(arms), np.ones(len(reward)) if weight is None else weight
+        rows, ids = arms
+        weights = np.ones(len(reward)) if weight is None else weight
         known = dict(self.arms)
         for arm in known if keep < 1 else ():
             known[arm] = replace(known[arm], moments=known[arm].moments * keep)
-        for arm in sorted(set(arms)):
-            mine = names == arm
+        order = np.argsort(rows, kind="stable")
+        for mine in np.split(order, np.flatnonzero(np.diff(rows[order])) + 1) if len(rows) else ():
+            arm = ids[rows[mine[0]]]
             known[arm] = known.get(arm, self.of(arm)).update(phi[mine], reward[mine], weights[mine])
         return replace(self, arms=known, step=self.step + len(reward))
 
@@ -149,8 +152,6 @@ class ArmHeads:
 
 
 def _moments(head: Posterior, phi: Tensor, device: str) -> tuple[F64, F64]:
-    """φᵀm and √(φᵀ(A + λI)⁻¹φ), (n,) each, in one product with [m, L⁻ᵀ] (L being the Cholesky factor)."""
-    inverse = solve_triangular(head.cholesky, np.eye(len(head.mean)), lower=True)
-    both = torch.from_numpy(np.concatenate([head.mean[:, None], inverse.T], axis=1)).to(device)
-    out = product(phi, both).cpu().numpy()
+    """φᵀm and √(φᵀ(A + λI)⁻¹φ), (n,) each."""
+    out = product(phi, torch.from_numpy(head.directions).to(device)).cpu().numpy()
     return out[:, 0], np.sqrt(np.einsum("nd,nd->n", out[:, 1:], out[:, 1:]))

@@ -141,8 +141,9 @@ def fit(
 
 
 def _loss(network: Network, x: Tensor, y: Tensor, w: Tensor, output: Tensor) -> Tensor:
-    predicted: Tensor = network.out(network(x)).gather(1, output[:, None])[:, 0]
-    return w * (predicted - y) ** 2
+    predicted: Tensor = network.out(network(x))
+    one = predicted[:, 0] if predicted.shape[1] == 1 else predicted.gather(1, output[:, None])[:, 0]
+    return w * (one - y) ** 2
 
 
 def _part(log: Iterable[Interactions], cut: int, *, early: bool) -> Iterator[Interactions]:
@@ -163,9 +164,10 @@ def _batches(
         x, y, output = examples(chunk)
         rest = (y, chunk.weight.astype(np.float32), output)
         arrays = [tensor(x, device), *(torch.from_numpy(a).to(device) for a in rest)]
-        order = torch.from_numpy(np.arange(len(chunk)) if rng is None else rng.permutation(len(chunk))).to(device)
-        for rows in torch.split(order, size):
-            yield tuple(array[rows] for array in arrays)
+        if rng is not None:
+            order = torch.from_numpy(rng.permutation(len(chunk))).to(device)
+            arrays = [array[order] for array in arrays]
+        yield from zip(*(torch.split(array, size) for array in arrays), strict=True)
 
 
 @torch.no_grad()

@@ -101,6 +101,12 @@ class Posterior:
         half = solve_triangular(self.cholesky, self.moments.b, lower=True)
         return cast("F64", solve_triangular(self.cholesky, half, lower=True, trans="T"))
 
+    @cached_property
+    def directions(self) -> F64:
+        """(d, 1 + d): [mean, L⁻ᵀ]. A product with φ gives φᵀmean, and a vector whose length is √(φᵀ(A + λI)⁻¹φ)."""
+        inverse = solve_triangular(self.cholesky, np.eye(len(self.mean)), lower=True)
+        return np.concatenate([self.mean[:, None], inverse.T], axis=1)
+
     @property
     def noise(self) -> tuple[float, float]:
         """(a, b) of σ²'s inverse gamma: a₀ + n/2 and b₀ + (Σr² − meanᵀ(A + λI) mean)/2 (Murphy 2007, eq. 200)."""

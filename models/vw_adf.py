@@ -11,7 +11,7 @@ Cost is (high − reward) / (high − low), so 0 is best and 1 worst, which is w
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self, TextIO
 
 import numpy as np
+import polars as pl
 import vowpalwabbit
 
 from features.batch import F32, Batch, Interactions
@@ -29,49 +30,58 @@ FNV_PRIME = 16777619  # VW hashes a quadratic pair as (FNV_PRIME · i_u) XOR i_x
 CONSTANT = 11650396  # VW's index of the constant feature
 
 
-def tokens(prefix: str, values: F32) -> list[str]:
-    """A string a row of (n, d) values: "c0:1.5 c2:-3 …". Nine digits carry a float32 exactly; VW drops zeros."""
+def tokens(prefix: str, values: F32) -> pl.Series:
+    """A string a row of (n, d) values: "c0:1.5 c2:-3.0 …", numbers in the fewest digits that carry a float32 exactly.
+    VW drops zeros, so they may stand or not."""
     if not np.isfinite(values).all():
         bad = int(np.argwhere(~np.isfinite(values))[0, 1])
-        raise ValueError(f"feature {prefix}{bad}: found NaN or infinity, expected finite numbers; encode features "
-                         "with features.encoder")  # fmt: skip
+        raise ValueError(f"feature {prefix}{bad}: found NaN or infinity, expected finite numbers; encode features with "
+                         "features.encoder")  # fmt: skip
     n, d = values.shape
     values = values.clip(-BOUND, BOUND)
     row, column = np.nonzero(values)
-    if 2 * len(row) > n * d:  # dense: one format a row is the fastest
-        line = " ".join(f"{prefix}{i}:%.9g" for i in range(d))
-        return [line % tuple(x) for x in values.tolist()]
+    if 2 * len(row) > n * d:
+        frame = pl.DataFrame({f"{' ' if i else ''}{prefix}{i}:": values[:, i] for i in range(d)})
+        parts = [part for name in frame.columns for part in (pl.lit(name), pl.col(name).cast(pl.String))]
+        return frame.select(pl.concat_str(parts)).to_series()
     names = [f"{prefix}{i}:" for i in range(d)]
-    cells = [f"{names[i]}{x:.9g}" for i, x in zip(column.tolist(), values[row, column].tolist(), strict=True)]
+    numbers = pl.Series(values[row, column]).cast(pl.String).to_list()
+    cells = [names[i] + x for i, x in zip(column.tolist(), numbers, strict=True)]
     ends = np.searchsorted(row, np.arange(n + 1)).tolist()
-    return [" ".join(cells[i:j]) for i, j in pairwise(ends)]
+    return pl.Series([" ".join(cells[i:j]) for i, j in pairwise(ends)], dtype=pl.String)
 
 
-def decisions(batch: Batch, labels: Mapping[int, str] | None = None) -> list[str]:
-    """A multi-line example for every request: the shared line, then one for each candidate. `labels` go before lines,
-    counted over all candidates in the order of the mask."""
+def text(batch: Batch, labels: pl.Series | None = None) -> str:
+    """Multi-line examples, a blank line between: for each request the shared line, then one for each candidate.
+    `labels`, one for each candidate in the order of the mask, go before its line; most are empty."""
     row, position = np.nonzero(batch.mask)
-    arm = [f"|A {text}" for text in tokens("a", batch.catalogue.features)]
-    lines = [arm[a] for a in batch.arm[row, position].tolist()]
+    arm = tokens("a", batch.catalogue.features)[batch.arm[row, position]]
+    parts = {"label": pl.Series([""]).new_from_index(0, len(row)) if labels is None else labels, "arm": arm}
     if batch.pair.shape[2]:
-        lines = [f"{line} {pair}" for line, pair in zip(lines, tokens("p", batch.pair[row, position]), strict=True)]
-    for item, label in (labels or {}).items():
-        lines[item] = f"{label} {lines[item]}"
-    ends = np.searchsorted(row, np.arange(len(batch) + 1)).tolist()
-    shared = tokens("c", batch.context)
-    return ["\n".join([f"shared |U {u}", *lines[i:j]]) for u, (i, j) in zip(shared, pairwise(ends), strict=True)]
+        parts["pair"] = tokens("p", batch.pair[row, position])
+    said = [pl.col("label"), pl.lit("|A "), *(x for name in list(parts)[1:] for x in (pl.col(name), pl.lit(" ")))]
+    n = len(batch)
+    lines = np.full(len(row) + 2 * n, "", dtype=object)  # a shared line before each request's own, a blank one after
+    lines[np.arange(len(row)) + 1 + 2 * row] = pl.DataFrame(parts).select(pl.concat_str(said)).to_series().to_list()
+    shared = (pl.lit("shared |U ") + pl.col("u")).alias("u")
+    starts = np.searchsorted(row, np.arange(n)) + 2 * np.arange(n)
+    lines[starts] = pl.DataFrame({"u": tokens("c", batch.context)}).select(shared).to_series().to_list()
+    return "\n".join(lines.tolist())
 
 
 def write(file: TextIO, chunk: Interactions, *, low: float, high: float) -> None:
     """Append a chunk in VW's text format. A row's weight divides its propensity, which is how mtr weighs it."""
     if not (np.isfinite(chunk.reward).all() and np.isfinite(chunk.propensity).all() and (chunk.propensity > 0).all()):
         raise ValueError("interactions: found a non-finite reward or a propensity ≤ 0, expected neither in a log")
-    cost = np.clip((high - chunk.reward) / (high - low), 0.0, 1.0).tolist()
-    p = (chunk.propensity / chunk.weight).tolist()
+    if not len(chunk):
+        return
+    cost = np.clip((high - chunk.reward) / (high - low), 0.0, 1.0)
+    p = chunk.propensity / chunk.weight
     n, K = chunk.batch.mask.shape
     item = np.cumsum(chunk.batch.mask).reshape(n, K)[np.arange(n), chunk.chosen] - 1
-    labels = {i: f"0:{c:.9g}:{w:.9g}" for i, c, w in zip(item.tolist(), cost, p, strict=True)}
-    file.writelines(f"{text}\n\n" for text in decisions(chunk.batch, labels))
+    labels = np.full(int(chunk.batch.mask.sum()), "", dtype=object)
+    labels[item] = [f"0:{c:.9g}:{w:.9g} " for c, w in zip(cost.tolist(), p.tolist(), strict=True)]
+    file.write(text(chunk.batch, pl.Series(labels.tolist(), dtype=pl.String)) + "\n")
 
 
 @dataclass(frozen=True)
@@ -97,8 +107,8 @@ def train(
 ) -> Bilinear:  # fmt: skip
     """Train on `log` for a number of passes; with `start`, go on from that model instead of from scratch."""
     with TemporaryDirectory(prefix="croupier-vw-") as folder:
-        text, initial = Path(folder) / "log.txt", Path(folder) / "initial.vw"
-        with text.open("w") as file:
+        data, initial = Path(folder) / "log.txt", Path(folder) / "initial.vw"
+        with data.open("w") as file:
             rows, sizes = _write_all(file, log, low=low, high=high)
         options = f"{flags} --cb_type mtr -q UA -b {sizes.bits}"
         if start is not None:
@@ -106,7 +116,7 @@ def train(
             options = f"-i {initial}"
         if passes > 1:
             options += f" --passes {passes} --cache_file {folder}/cache --holdout_off"
-        workspace = vowpalwabbit.Workspace(f"{options} -d {text} --quiet")
+        workspace = vowpalwabbit.Workspace(f"{options} -d {data} --quiet")
         return export(workspace, sizes, steps=rows * passes + (start.steps if start else 0))
 
 

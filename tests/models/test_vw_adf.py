@@ -19,7 +19,7 @@ def vw_pmf(learner, batch, folder):
     (folder / "peer.vw").write_bytes(learner.trained.model)
     vw = vowpalwabbit.Workspace(f"-i {folder / 'peer.vw'} -t --quiet")
     out = np.zeros(batch.mask.shape)
-    for row, text in enumerate(vw_adf.decisions(batch)):
+    for row, text in enumerate(vw_adf.text(batch).strip().split("\n\n")):
         out[row, np.flatnonzero(batch.mask[row])] = vw.predict(text.split("\n"))
     vw.finish()
     return out
@@ -35,7 +35,7 @@ def vw_costs(learner, batch, folder):
         f"--cb_adf --cb_type mtr -q UA -b {vw_adf.Sizes(4, 5, 2).bits} -l 2 -d {folder / 'log.txt'} --quiet"
     )
     out = np.zeros(batch.mask.shape)
-    for row, text in enumerate(vw_adf.decisions(batch)):
+    for row, text in enumerate(vw_adf.text(batch).strip().split("\n\n")):
         out[row, np.flatnonzero(batch.mask[row])] = vw.predict(text.split("\n"))
     vw.finish()
     return out
@@ -109,9 +109,12 @@ def test_it_learns_what_pays():
 
 def test_text_is_exact_and_holds_encoded_tokens_only():
     sparse = np.array([[1.5, 0, 0, 0, 0], [0, 0, 0, -3.25e-8, 1e30], [0] * 5], dtype=np.float32)
-    assert vw_adf.tokens("c", sparse) == ["c0:1.5", f"c3:{np.float32(-3.25e-8):.9g} c4:1000000", ""]
+    assert vw_adf.tokens("c", sparse).to_list() == ["c0:1.5", "c3:-3.25e-8 c4:1000000.0", ""]
     dense = np.array([[0.1, 2.0], [0.0, -1.0]], dtype=np.float32)
-    assert vw_adf.tokens("c", dense) == ["c0:0.100000001 c1:2", "c0:0 c1:-1"]
+    assert vw_adf.tokens("c", dense).to_list() == ["c0:0.1 c1:2.0", "c0:0.0 c1:-1.0"]
+    random = np.random.default_rng(0).normal(size=(500, 4)).astype(np.float32) ** 9
+    back = [[float(cell.split(":")[1]) for cell in line.split()] for line in vw_adf.tokens("c", random)]
+    assert (np.array(back, dtype=np.float32) == random.clip(-1e6, 1e6)).all()
     with pytest.raises(ValueError, match="feature a1: found NaN or infinity"):
         vw_adf.tokens("a", np.array([[0, np.inf]], dtype=np.float32))
 
@@ -120,7 +123,7 @@ def test_the_label_stands_before_the_chosen_arm(tmp_path):
     with (tmp_path / "log.txt").open("w") as file:
         vw_adf.write(file, LOG, low=0.0, high=1.0)
     examples = (tmp_path / "log.txt").read_text().strip().split("\n\n")
-    arms = vw_adf.tokens("a", WORLD.catalogue.features)
+    arms = vw_adf.tokens("a", WORLD.catalogue.features).to_list()
     assert len(examples) == len(LOG)
     for row in range(0, len(LOG), 37):
         first, *lines = examples[row].split("\n")

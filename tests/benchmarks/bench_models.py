@@ -1,0 +1,211 @@
+"""The learners against VW's own driver, a bare PyTorch loop, and the Python peers, on equal data in the same run.
+
+Peers live in an environment of their own, var/bench/peers, made on the first run; where it cannot be made, their rows
+are left out and that is said.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+import vowpalwabbit
+
+from features import dataset
+from features.batch import Interactions
+from models import vw_adf
+from models.bilinear import BilinearPolicy
+from models.linear import LinTS
+from models.neural_linear import NeuralLinear
+from models.synthetic import LinearWorld
+
+ROUNDS = 3
+PEERS = ("bayesianbandits==1.5.0", "mabwiser==2.7.4")
+HERE = Path(__file__).resolve().parents[2]
+WORLD = LinearWorld.make(0, arms=30, candidates=10, d_u=16, d_a=8, d_p=2)
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def row(
+    name: str, workload: str, ours: list[float], other: list[float], target: str, *, unit: str = "s"
+) -> dict[str, Any]:
+    """Ratio = ours / other where the target is an upper bound, other / ours where it is a speed-up."""
+    faster = target.startswith(">=")
+    ratios = [b / a if faster else a / b for a, b in zip(ours, other, strict=True)]
+    ratio, limit = float(np.median(ratios)), float(target[2:])
+    return {"name": name, "workload": workload, "ours": float(np.median(ours)), "other": float(np.median(other)),
+            "unit": unit, "ratio": ratio, "ratio_min": min(ratios), "ratio_max": max(ratios), "rounds": len(ours),
+            "target": target, "met": ratio >= limit if faster else ratio <= limit}  # fmt: skip
+
+
+def vw_training() -> dict[str, Any]:
+    """Parquet → text → VW → tensors, against VW's driver on a ready binary cache plus VW's run that wrote it."""
+    policy, ours, other = BilinearPolicy(), [], []
+    with tempfile.TemporaryDirectory() as folder:
+        encoder: Any = SimpleNamespace(digest="synthetic")
+        dataset.write(Path(folder, "log.parquet"), [WORLD.log(20_000, s, ragged=False) for s in range(3)], encoder)
+        log = dataset.read(Path(folder, "log.parquet"), WORLD.catalogue)
+        with Path(folder, "log.txt").open("w") as file:
+            for chunk in log:
+                vw_adf.write(file, chunk, low=0.0, high=1.0)
+        flags = f"{policy.flags} --cb_type mtr -q UA -b 18 -d {folder}/log.txt --quiet"
+        for i in range(ROUNDS):
+            cached = f"{flags} --cache_file {folder}/cache{i}"
+            other.append(sum(seconds(lambda c=cached: vowpalwabbit.Workspace(c).finish()) for _ in range(2)))
+            ours.append(seconds(lambda: policy.learn(log)))
+    return row("VW CB-ADF training, Parquet to tensors", "60,000 rows × 10 arms × 26 features", ours, other, "<= 1.3")
+
+
+def lints_against_vw() -> dict[str, Any]:
+    """The whole log into the posterior, against VW over files: writing its text and reading it."""
+    log, ours, other = WORLD.log(100_000, 1, ragged=False), [], []
+
+    def by_vw() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            with Path(folder, "log.txt").open("w") as file:
+                vw_adf.write(file, log, low=0.0, high=1.0)
+            vowpalwabbit.Workspace(f"{BilinearPolicy().flags} -q UA -d {folder}/log.txt --quiet").finish()
+
+    for _ in range(ROUNDS):
+        ours.append(seconds(lambda: LinTS(heads="per_arm").learn([log])))
+        other.append(seconds(by_vw))
+    return row("LinTS against VW over files", "100,000 events, 30 arms, 19 features", ours, other, ">= 40")
+
+
+PEER = """
+import json, sys, time, warnings
+import numpy as np
+warnings.simplefilter("ignore")
+data = np.load(sys.argv[1]); X, arm, r = data["X"].astype(float), data["arm"], data["reward"]
+out = {}
+def timed(name, work):
+    times = []
+    for _ in range(int(sys.argv[2])):
+        t = time.perf_counter(); work(); times.append(time.perf_counter() - t)
+    out[name] = times
+def mabwiser():
+    from mabwiser.mab import MAB, LearningPolicy
+    MAB(list(range(30)), LearningPolicy.LinTS(alpha=1.0), n_jobs=1).fit(arm, r, X)
+def bayesian():
+    from bayesianbandits import Arm, ContextualAgent, NormalInverseGammaRegressor, ThompsonSampling
+    agent = ContextualAgent([Arm(k, learner=NormalInverseGammaRegressor()) for k in range(30)], ThompsonSampling())
+    for k in range(30):
+        agent.select_for_update(k).update(X[arm == k], r[arm == k])
+for name, work in (("mabwiser", mabwiser), ("bayesianbandits", bayesian)):
+    try:
+        work(); timed(name, work)
+    except Exception as error:
+        print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
+print(json.dumps(out))
+"""
+
+
+def lints_against_peers() -> list[dict[str, Any]]:
+    """A LinTS of 30 arms fitted by the peers on the same arrays, one thread each."""
+    home = HERE / "var" / "bench" / "peers"
+    python = home / "bin" / "python"
+    if not python.exists():
+        venv.create(home, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *PEERS], check=False)
+    log = WORLD.log(100_000, 1, ragged=False)
+    LinTS(heads="per_arm").learn([log])
+    ours = [seconds(lambda: LinTS(heads="per_arm").learn([log])) for _ in range(ROUNDS)]
+    with tempfile.TemporaryDirectory() as folder:
+        rows, b = np.arange(len(log)), log.batch
+        X = np.concatenate([b.context, b.pair[rows, log.chosen], np.ones((len(log), 1))], axis=1)
+        np.savez(Path(folder, "log.npz"), X=X, arm=b.arm[rows, log.chosen], reward=log.reward)
+        Path(folder, "peer.py").write_text(PEER)
+        answer = subprocess.run(
+            [python, f"{folder}/peer.py", f"{folder}/log.npz", str(ROUNDS)], capture_output=True, text=True,
+            check=False, env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        )  # fmt: skip
+    print(answer.stderr.strip() or "", end="")
+    times = json.loads(answer.stdout or "{}")
+    if not times:
+        print("bench_models: the peers' environment could not be made, their rows are left out")
+    return [row(f"LinTS against {name}", "100,000 events, 30 arms, 19 features", ours, t, ">= 2")
+            for name, t in times.items()]  # fmt: skip
+
+
+def neural_training() -> dict[str, Any]:
+    """A whole training against the bare loop of the same network, batches, optimiser and epochs."""
+    log, epochs = [WORLD.log(40_000, 1, ragged=False)], 3
+    policy = NeuralLinear(hidden=(128, 64), epochs=epochs, holdout=0.0, batch_size=256)
+
+    def bare() -> None:
+        x = torch.randn(40_000, 26)
+        y = torch.randn(40_000)
+        net = torch.nn.Sequential(torch.nn.Linear(26, 128), torch.nn.ReLU(), torch.nn.Linear(128, 64), torch.nn.ReLU(),
+                                  torch.nn.Linear(64, 1))  # fmt: skip
+        optimiser = torch.optim.Adam(net.parameters(), lr=3e-3)
+        for _ in range(epochs):
+            for rows in torch.randperm(40_000).split(256):
+                optimiser.zero_grad()
+                ((net(x[rows])[:, 0] - y[rows]) ** 2).mean().backward()
+                torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+                optimiser.step()
+
+    ours, other = [], []
+    for _ in range(ROUNDS):
+        ours.append(seconds(lambda: policy.learn(log)))
+        other.append(seconds(bare))
+    return row("neural-linear: survey, training, posterior", "40,000 rows × 3 epochs, 26-128-64", ours, other, "<= 1.2")
+
+
+def scoring() -> dict[str, Any]:
+    """The tensors against VW's own predict: the same model, the same answers."""
+    policy, batch = BilinearPolicy().learn([WORLD.log(2000, 1)]), WORLD.requests(512, np.random.default_rng(0))
+    with tempfile.TemporaryDirectory() as folder:
+        policy.learn([WORLD.log(2000, 1)]).save(Path(folder))
+        assert policy.trained is not None
+        Path(folder, "peer.vw").write_bytes(policy.trained.model)
+        vw = vowpalwabbit.Workspace(f"-i {folder}/peer.vw -t --quiet")
+        examples = vw_adf.text(batch).strip().split("\n\n")
+        ours, other = [], []
+        for _ in range(ROUNDS):
+            ours.append(seconds(lambda: [policy.pmf(batch[slice(i, i + 64)]) for i in range(0, 512, 64)]) / 512 * 1e6)
+            other.append(seconds(lambda: [vw.predict(t.split("\n")) for t in examples]) / 512 * 1e6)
+        vw.finish()
+    return row("a decision: tensors against pyvw", "10 arms × 26 features, 64 a batch", ours, other, ">= 5", unit="µs")
+
+
+class Stream:
+    """A log that is made as it is read: nothing holds it whole."""
+
+    def __init__(self, chunks: int) -> None:
+        self.chunks, self.chunk = chunks, WORLD.log(100_000, 1, ragged=False)
+
+    def __iter__(self) -> Iterator[Interactions]:
+        for _ in range(self.chunks):
+            yield self.chunk
+
+
+def memory() -> dict[str, Any]:
+    """Peak memory of training on a streamed log, in GB: ten times the rows, the same memory."""
+    rows = int(os.environ.get("CROUPIER_BENCH_MEMORY_ROWS", "1000000"))
+    LinTS(heads="per_arm").learn(Stream(rows // 100_000))
+    NeuralLinear(epochs=1, batch_size=8192, holdout=0.01).learn(Stream(rows // 100_000))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return row("peak memory, streamed", f"{rows:,} rows, LinTS and neural-linear", [peak], [2.0], "<= 1", unit="GB")
+
+
+def rows() -> list[dict[str, Any]]:
+    torch.set_num_threads(1)
+    found = [vw_training(), lints_against_vw(), *lints_against_peers(), neural_training(), scoring(), memory()]
+    sys.stdout.flush()
+    return found
