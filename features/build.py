@@ -86,7 +86,7 @@ def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tupl
     hours = to_us(interval.start), to_us(interval.end)
     report = quality.check(
         rows, reward=w.spec.reward, start=interval.start, end=interval.end, account=Account.from_dict(account),
-        encoder=_released_encoder(w), arms={arm.arm_id for arm in w.arms()},
+        encoder=released_encoder(w), arms={arm.arm_id for arm in w.arms()},
         earlier=audit.elsewhere(w.store, *hours), folder=w.reports("quality", interval.key),
     )  # fmt: skip
     audit.save(w.store, *hours, report.audit)
@@ -104,7 +104,7 @@ def encode(app: str, start: str, end: str) -> dict[str, Any]:
     arms = w.arms()
     split_at = split_time(rows, w.spec.policies.train_share)
     # policies of several releases read the same columns for as long as app.toml declares the same features
-    encoder = _released_encoder(w) or Encoder.fit(w.spec, rows.filter(pl.col("at") < split_at), arms)
+    encoder = released_encoder(w) or Encoder.fit(w.spec, rows.filter(pl.col("at") < split_at), arms)
     key = _key(interval.key, encoder.digest, catalogue.digest(arms), str(split_at), *rows["event_id"], *rows["reward"])
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -142,7 +142,7 @@ def declared(spec: AppSpec) -> str:
     return _key(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS).decode())
 
 
-def _released_encoder(w: Workspace) -> Encoder | None:
+def released_encoder(w: Workspace) -> Encoder | None:
     """The current release's, while app.toml declares the same features; None before there is one."""
     try:
         prefix = _release(w)

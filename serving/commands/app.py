@@ -1,6 +1,6 @@
 """`croupier init`, `import`, `export`, `report`: an app from a log of your own, its log in and out, its pages."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +8,8 @@ import orjson
 import typer
 from rich.console import Console
 
-from features import catalogue, dsjson, exchange
+from features import catalogue, drift, dsjson, exchange
+from features.build import released_encoder
 from features.guess import guess_app
 from features.spec import AppSpec
 from features.versions import read_interactions
@@ -17,10 +18,11 @@ from features.workspace import Workspace
 init = typer.Typer(help="Write app.toml and catalogue.json from a sample of your log, and say what was guessed.")
 import_ = typer.Typer(help="Append a log of your own (Parquet, CSV or DSJSON) to this app's log.")
 export = typer.Typer(help="Write joined interactions as DSJSON, which `vw --dsjson` trains on unchanged.")
-report = typer.Typer(help="Where the newest pages are: data quality and health.")
+report = typer.Typer(help="The health of the log as a page, and where the newest data-quality pages are.")
 App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help="which bandit: a folder under var")]
 Log = Annotated[Path, typer.Argument(help=".parquet, .csv, .tsv, or DSJSON as .json, .jsonl, .dsjson")]
 Columns = Annotated[list[str] | None, typer.Option("--column", help="ROLE=COLUMN, e.g. arm=item_id; may be repeated")]
+Days = Annotated[int, typer.Option(help="of the log to look at; 0: all of it")]
 console = Console(soft_wrap=True, highlight=False)
 LONG_AGO, FAR = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -77,9 +79,14 @@ def _export(
 
 
 @report.command()
-def _report(app: App = "default") -> None:
-    """Addresses that a browser opens; the pages need no network."""
-    folder = Workspace.open(app).home / "reports"
+def _report(app: App = "default", days: Days = 0) -> None:
+    """Writes the health page of the last `days` of the log, and prints the addresses of the newest pages."""
+    w = Workspace.open(app)
+    folder = w.home / "reports"
+    now = datetime.now(UTC)
+    rows = read_interactions(w.store, start=LONG_AGO if days <= 0 else now - timedelta(days=days), end=FAR)
+    if not rows.is_empty():
+        drift.write(drift.health(rows, encoder=released_encoder(w)), folder / "health")
     found = sorted(folder.glob("*/**/index.html"), key=lambda p: p.stat().st_mtime)
     pages = {p.relative_to(folder).parts[0]: p for p in found if "docs" not in p.parts}
     for kind, page in pages.items():
