@@ -60,7 +60,7 @@ class Network(nn.Module):
         self, sizes: tuple[int, int, int], hidden: tuple[int, ...], outputs: int, generator: torch.Generator
     ) -> None:
         super().__init__()
-        self.sizes = sizes
+        self.sizes, self.dropout = sizes, 0.0
         widths = (sum(sizes), *hidden)
         self.layers = nn.ModuleList(_linear(i, o, generator) for i, o in pairwise(widths))
         self.out = _linear(widths[-1], outputs, generator)
@@ -115,6 +115,7 @@ def fit(
     """Minimise the squared error of the output of the arm shown. The latest `holdout` share of the `rows` is not
     trained on: after `patience` epochs without a better error there, training stops, and the best weights are kept.
     Mini-batches are shuffled within a chunk."""
+    generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
     optimiser = torch.optim.Adam(network.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay)
     cut = rows - int(rows * how.holdout)
     best, best_state, worse = np.inf, {}, 0
@@ -124,7 +125,7 @@ def fit(
             group["lr"] = how.learning_rate * (0.55 + 0.45 * math.cos(math.pi * epoch / how.epochs))
         for x, y, w, output in _batches(_part(log, cut, early=True), examples, how.batch_size, device, rng):
             optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(_loss(network, x, y, w, output).mean())
+            torch.autograd.backward(_loss(network, x, y, w, output, generator=generator).mean())
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimiser.step()
         if cut == rows:
@@ -140,8 +141,15 @@ def fit(
     network.eval()
 
 
-def _loss(network: Network, x: Tensor, y: Tensor, w: Tensor, output: Tensor) -> Tensor:
-    predicted: Tensor = network.out(network(x))
+def _loss(
+    network: Network, x: Tensor, y: Tensor, w: Tensor, output: Tensor, *, generator: torch.Generator | None = None
+) -> Tensor:
+    """Weighted squared errors; dropout falls on the last layer while training, drawn from `generator`."""
+    phi: Tensor = network(x)
+    if network.dropout and generator is not None:
+        kept = torch.rand(phi.shape, generator=generator, device=phi.device) >= network.dropout
+        phi = phi * kept / (1 - network.dropout)
+    predicted: Tensor = network.out(phi)
     one = predicted[:, 0] if predicted.shape[1] == 1 else predicted.gather(1, output[:, None])[:, 0]
     return w * (one - y) ** 2
 

@@ -66,7 +66,9 @@ class NeuralLinear(Bayesian):
 
     def _network(self, sizes: Sizes, generator: torch.Generator) -> network.Network:
         hidden = tuple(self.parameters["hidden"])
-        return network.Network(self._inputs(sizes), hidden, max(len(self.outputs), 1), generator).to(self.device)
+        net = network.Network(self._inputs(sizes), hidden, max(len(self.outputs), 1), generator)
+        net.dropout = self.parameters.get("dropout", 0.0)
+        return net.to(self.device)
 
     def _examples(self, chunk: Interactions) -> tuple[F32, F32, I64]:
         target = self.standardise(chunk.reward).astype(np.float32)

@@ -21,6 +21,8 @@ POLICIES = {
     "neural_linear": "models.neural_linear:NeuralLinear",
     "lin_ts": "models.linear:LinTS",
     "lin_ucb": "models.linear:LinUCB",
+    "bootstrap": "models.ensemble:Bootstrap",
+    "mc_dropout": "models.ensemble:MCDropout",
 }
 
 

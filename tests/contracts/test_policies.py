@@ -13,7 +13,8 @@ from models import exploration, policy
 from models.synthetic import LinearWorld
 
 torch.set_num_threads(1)
-PARAMETERS = {"fixed_arm": {"arm": "arm-2"}, "neural_linear": {"epochs": 3, "draws": 64}}
+PARAMETERS = {"fixed_arm": {"arm": "arm-2"}, "neural_linear": {"epochs": 3, "draws": 64},
+              "mc_dropout": {"epochs": 3, "draws": 64}, "bootstrap": {"members": 3}}
 WORLD = LinearWorld.make(0)
 LOG = [WORLD.log(300, 1), WORLD.log(200, 2)]
 
@@ -23,6 +24,7 @@ VARIANTS = {  # other forms of the same policies, held to the same promises
     "neural_linear_deep": ("neural_linear", {"epochs": 2, "hidden": (16, 8), "draws": 32, "window": 300}),
     "lin_ts_arms": ("lin_ts", {"heads": "per_arm"}),
     "lin_ucb_arms": ("lin_ucb", {"heads": "per_arm", "cross": "none"}),
+    "bootstrap_linear": ("bootstrap", {"base": "lin_ucb", "members": 4, "parameters": {"alpha": 0.0}}),
     "vw_epsilon_greedy": ("vw_cb_adf", {"preset": "epsilon_greedy"}),
 }
 
