@@ -119,6 +119,19 @@ class Spool:
         with self._turn, _disk_errors(self.path):
             return self._find(event_ids)
 
+    def rewards_of(self, event_ids: Sequence[str]) -> dict[str, list[tuple[int, Reward]]]:
+        """(row id, reward) of these events, in order of arrival; events without any are left out."""
+        found: dict[str, list[tuple[int, Reward]]] = {}
+        with self._turn, _disk_errors(self.path):
+            for start in range(0, len(event_ids), 500):
+                some = event_ids[start : start + 500]
+                marks = ",".join("?" * len(some))
+                query = f"SELECT id, body FROM rewards WHERE event_id IN ({marks}) ORDER BY id"
+                for row, body in self.db.execute(query, some).fetchall():
+                    reward = Reward(**orjson.loads(body))
+                    found.setdefault(reward.event_id, []).append((row, reward))
+        return found
+
     def read(self, kind: Kind, after: int = 0, limit: int = 10_000, *, last: int = 2**62) -> list[tuple[int, bytes]]:
         """(row id, JSON body) in order of arrival, after < row id <= last, at most `limit`."""
         with self._turn, _disk_errors(self.path):
@@ -151,6 +164,18 @@ class Spool:
                 db.execute("UPDATE facts SET value = value + ? WHERE name = ?", [len(rows), f"pruned_{kind}"])
         with _disk_errors(self.path), self._writer():
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def note(self, name: str, value: object) -> None:
+        """Keeps a fact beside the log, durably; None forgets it."""
+        with self.transaction() as db:
+            db.execute("DELETE FROM facts WHERE name = ?", [name])
+            if value is not None:
+                db.execute("INSERT INTO facts VALUES (?, ?)", [name, value])
+
+    def noted(self, name: str) -> object:
+        with self._turn, _disk_errors(self.path):
+            row = self.db.execute("SELECT value FROM facts WHERE name = ?", [name]).fetchone()
+        return row[0] if row else None
 
     def close(self) -> None:
         self.db.close()

@@ -14,6 +14,7 @@ COMMANDS = {
     "export": "serving.commands.app:export",
     "report": "serving.commands.app:report",
     "serve": "serving.commands.serve:app",
+    "replay": "serving.commands.replay:app",
     "rollout": "serving.commands.rollout:rollout",
     "release": "serving.commands.rollout:release",
     "account": "serving.commands.data:account",

@@ -45,10 +45,10 @@ class RewardLog(Protocol):
 
 
 class Rewards:
-    """Takes rewards in. `learn(reward, decision)` is told of each one that is new and whose decision is known."""
+    """Takes rewards in. `learn()` is called when some are new, before they are answered."""
 
     def __init__(
-        self, log: RewardLog, *, learn: Callable[[Sequence[tuple[Reward, Decision]]], None] | None = None,
+        self, log: RewardLog, *, learn: Callable[[], object] | None = None,
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:  # fmt: skip
         self._log, self._learn, self._clock = log, learn, clock
@@ -80,9 +80,8 @@ class Rewards:
             return []
         new = self._log.append_rewards(rewards)
         decisions = self._log.find([r.event_id for r in rewards])
-        fresh = [(r, decisions[r.event_id]) for r, n in zip(rewards, new, strict=True) if n and r.event_id in decisions]
-        if fresh and self._learn is not None:
-            self._learn(fresh)
+        if any(new) and decisions and self._learn is not None:
+            self._learn()
         return [
             Outcome(DUPLICATE if not n else ACCEPTED if r.event_id in decisions else UNKNOWN_EVENT)
             for r, n in zip(rewards, new, strict=True)

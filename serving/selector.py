@@ -22,6 +22,7 @@ from features.spool import SpoolUnavailable
 from models import exploration
 from serving import draws
 from serving.breaker import Breaker
+from serving.live_heads import LiveHeads
 from serving.release import LoadedRelease
 from serving.requests import CANARY, Raw, Request, Selection, decode
 from serving.rollout import RolloutReader, RolloutView
@@ -47,6 +48,7 @@ class _Served:
     pmf: F64
     role: str
     policy: str
+    step: int
     reason: str = ""
 
 
@@ -55,10 +57,12 @@ class Selector:
 
     def __init__(
         self, release: LoadedRelease, *, recorder: Recorder | None, rollout: RolloutReader | None, unit_key: str,
-        breaker: Breaker | None = None, clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        breaker: Breaker | None = None, heads: LiveHeads | None = None,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:  # fmt: skip
         self.release, self.recorder, self.rollout = release, recorder, rollout
         self.breaker = breaker or Breaker(None)
+        self.heads = heads or LiveHeads(None, release)
         self._unit_key, self._clock = unit_key, clock
         self._valid = {arm.arm_id: (arm.valid_from, arm.valid_to or 2**63) for arm in release.arms}
         self._names = {CHAMPION: release.champion.name, CANDIDATE: getattr(release.candidate, "name", "")}
@@ -134,7 +138,8 @@ class Selector:
                     event_id=events[row], at=now, unit_id=units[row], context=dict(request.context),
                     arms=tuple(request.arms), pmf=tuple(pmf[: len(request.arms)]), arm=request.arms[position],
                     propensity=pmf[position], policy=served.policy, role=served.role, stage=view.stage,
-                    arm_context=tuple(map(dict, request.arm_context)), fallback_reason=served.reason, **self._stamp,
+                    arm_context=tuple(map(dict, request.arm_context)), posterior_step=served.step,
+                    fallback_reason=served.reason, **self._stamp,
                 )  # fmt: skip
         made = [d for d in decisions if d is not None]
         return [self._selection(d) for d in self._record(requests, made)]
@@ -165,16 +170,21 @@ class Selector:
 
     def _score(self, role: str, batch: Batch, view: RolloutView) -> _Served:
         """The role's own pmf; when the candidate fails the champion's, when that fails uniform."""
+        began = time.monotonic()
         try:
-            return _Served(draws.guard(self.release.pmf(role, batch), batch.mask), role, self._names[role])
+            pmf = draws.guard(self.heads.policy(role).pmf(batch), batch.mask)
+            if role == CANDIDATE:
+                self.breaker.took(self.release.number, view.stage, time.monotonic() - began, len(batch))
+            floored = exploration.with_floor(pmf, batch.mask, self.release.floor)
+            return _Served(floored, role, self._names[role], self.heads.step(role))
         except Exception as error:  # whatever a policy does, users get an arm
             reason = f"{role}: {type(error).__name__}: {error}"[:200]
             log.exception("%s failed", role)
         if role == CHAMPION:
-            return _Served(exploration.uniform(batch.mask), FALLBACK, "uniform", reason)
+            return _Served(exploration.uniform(batch.mask), FALLBACK, "uniform", 0, reason)
         self.breaker.failed(self.release.number, view.stage, reason)
         champion = self._score(CHAMPION, batch, view)
-        return _Served(champion.pmf, FALLBACK, champion.policy, reason)
+        return _Served(champion.pmf, FALLBACK, champion.policy, champion.step, reason)
 
     def _selection(self, d: Decision) -> Selection:
         return Selection(d.event_id, d.arm, d.propensity, tuple(d.pmf), d.release, d.role)

@@ -7,7 +7,8 @@ alone. See serving/README.md for the contract in words.
     record       unit_id, context, arms, arm_context, event_id, arm, pmf, at, reason → status, error
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,12 @@ from numpy.typing import NDArray
 from features.batch import Catalogue
 from features.encoder import Encoder
 from features.settings import Settings
+from features.spec import AppSpec
 from features.spool import Spool
 from serving import release
 from serving.breaker import Breaker
+from serving.fast_loop import FastLoop
+from serving.live_heads import LiveHeads
 from serving.records import RawRecord, Records
 from serving.requests import Raw, Request, Selection
 from serving.rewards import Outcome, RawReward, Rewards
@@ -32,6 +36,8 @@ from serving.triton.repository import SELECT_ARM
 SELECT_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id")
 REWARD_INPUTS = ("event_id", "kind", "value", "reward_id", "at")
 RECORD_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id", "arm", "pmf", "at", "reason")
+HEADS = "posterior"  # folder of the heads' files, under home
+log = logging.getLogger(__name__)
 Columns = Mapping[str, NDArray[Any] | None]  # (B, 1) each; None: an optional input that was not sent
 Tensors = dict[str, NDArray[Any]]
 
@@ -44,10 +50,12 @@ class SelectArm:
         home, trial = model.parents[1], args["model_name"].endswith("_trial")
         settings = Settings()
         self.spool = None if trial else open_spool(home, settings)
+        loaded = release.load(model / args["model_version"])
         self.selector = Selector(
-            release.load(model / args["model_version"]), recorder=self.spool,
+            loaded, recorder=self.spool,
             rollout=None if trial else RolloutReader(home / "rollout.json"),
             unit_key=settings.unit_key.get_secret_value(), breaker=Breaker(None if trial else home / "breaker.json"),
+            heads=LiveHeads(None if trial else home / HEADS, loaded),
         )  # fmt: skip
 
     def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
@@ -66,8 +74,9 @@ class TakeRewards:
     """The instance of `reward`."""
 
     def __init__(self, args: Mapping[str, str]) -> None:
-        self.spool = open_spool(Path(args["model_repository"]).parents[1], Settings())
-        self.rewards = Rewards(self.spool)
+        home = Path(args["model_repository"]).parents[1]
+        self.spool = open_spool(home, Settings())
+        self.rewards = Rewards(self.spool, learn=_learner(home, self.spool))
 
     def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
         sizes = [len(call["event_id"]) for call in calls]  # type: ignore[arg-type]
@@ -96,6 +105,29 @@ class TakeRecords:
 
     def close(self) -> None:
         self.spool.close()
+
+
+def _learner(home: Path, spool: Spool) -> Callable[[], object] | None:
+    """The fast loop of the newest release, if the app asks for it."""
+    spec = AppSpec.read(home / "app.toml") if (home / "app.toml").exists() else AppSpec()
+    if not spec.policies.fast_loop:
+        return None
+    loops: dict[int, FastLoop] = {}
+
+    def learn() -> None:
+        try:
+            newest = max(repository.versions(home / "triton", SELECT_ARM), default=0)
+            if newest and newest not in loops:
+                loops.clear()
+                loaded = release.load(home / "triton" / SELECT_ARM / str(newest))
+                loops[newest] = FastLoop(home / HEADS, loaded, spool, spec.reward)
+            for loop in loops.values():
+                loop.learn()
+        except Exception:  # the reward is on record: what could not be learnt now is learnt by the next call
+            log.exception("the fast loop failed")
+
+    learn()
+    return learn
 
 
 class CatalogueGuard:

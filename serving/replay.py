@@ -1,0 +1,107 @@
+"""Re-derive a logged decision, step by step: the same bytes, the same encoding, the same head, the same pmf and draw.
+
+Nothing is taken on trust but the log itself: the release is verified against its digests, the posterior is rebuilt
+from the release and the rewards that had arrived. A step that differs is named, with what was found.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from features.batch import F64, Batch
+from features.ids import uniform01
+from features.schema import Decision
+from features.spec import RewardSpec
+from features.spool import Spool
+from models import exploration
+from models.policy import Policy
+from serving import draws, fast_loop
+from serving import release as releases
+from serving.release import LoadedRelease, ReleaseRefused
+
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One step of a replay: what was checked, whether it held, and what was seen."""
+
+    step: str
+    holds: bool
+    detail: str
+
+
+def replay(
+    decision: Decision, *, load: Callable[[int], LoadedRelease], spool: Spool, spec: RewardSpec
+) -> list[Finding]:
+    """Every step up to and with the first that differs. `load(number)` gives a verified release, or raises
+    ReleaseRefused or KeyError."""
+    if decision.release == 0:
+        return [Finding("release", True, "decided elsewhere (imported, or a client's fallback): nothing to derive"),
+                *_outcome(decision, decision.pmf)]  # fmt: skip
+    try:
+        release = load(decision.release)
+    except (ReleaseRefused, KeyError) as error:
+        return [Finding("release", False, str(error))]
+    found = [Finding("release", True, f"{release.number}, {len(release.manifest['files'])} files verified")]
+    for name, has, logged in (("encoder", release.encoder.digest, decision.encoder),
+                              ("catalogue", release.catalogue.digest, decision.catalogue)):  # fmt: skip
+        found.append(Finding(name, has == logged, f"logged {logged}, the release has {has}"))
+        if has != logged:
+            return found
+    batch = release.encoder.encode([decision.context], [decision.arms], [decision.arm_context], release.catalogue)
+    try:
+        policy, text = _policy(decision, release, spool, spec)
+    except ValueError as error:
+        return [*found, Finding("posterior", False, str(error))]
+    found.append(Finding("posterior", True, text))
+    pmf = _pmf(policy, batch, release.floor)
+    worst = float(np.abs(pmf - decision.pmf).max()) if len(pmf) == len(decision.pmf) else float("inf")
+    found.append(Finding("pmf", worst <= TOLERANCE, f"largest difference {worst:.3g}"))
+    if worst > TOLERANCE:
+        return found
+    u = uniform01(release.salt, decision.event_id)
+    arm = decision.arms[int(draws.draw(np.array([decision.pmf]), release.salt, [decision.event_id])[0])]
+    found.append(Finding("draw", arm == decision.arm, f"u = {u:.6f} gives {arm}, logged {decision.arm}"))
+    return [*found, *_outcome(decision, tuple(pmf))] if arm == decision.arm else found
+
+
+def _policy(decision: Decision, release: LoadedRelease, spool: Spool, spec: RewardSpec) -> tuple[Policy | None, str]:
+    """The policy whose pmf was served; None for the uniform fallback of a failed champion."""
+    if decision.role == "fallback" and decision.policy == "uniform":
+        return None, f"uniform: {decision.fallback_reason}"
+    role = "candidate" if decision.role == "candidate" else "champion"
+    policy = fast_loop.rebuilt(release, role, spool, spec, until_step=decision.posterior_step)
+    return policy, f"{role} {policy.name} at step {decision.posterior_step}"
+
+
+def _pmf(policy: Policy | None, batch: Batch, floor: float) -> F64:
+    if policy is None:
+        return np.asarray(exploration.uniform(batch.mask)[0])
+    return np.asarray(exploration.with_floor(policy.pmf(batch), batch.mask, floor)[0])
+
+
+def _outcome(decision: Decision, pmf: tuple[float, ...]) -> list[Finding]:
+    expected = pmf[decision.arms.index(decision.arm)]
+    holds = abs(expected - decision.propensity) <= TOLERANCE
+    return [Finding("propensity", holds, f"logged {decision.propensity:.9g}, derived {expected:.9g}")]
+
+
+def loader(home: Path, fetch: Callable[[int, Path], object]) -> Callable[[int], LoadedRelease]:
+    """Releases from this host's Triton repository, else fetched from the store into <home>/replay; kept once loaded."""
+    known: dict[int, LoadedRelease] = {}
+
+    def load(number: int) -> LoadedRelease:
+        if number not in known:
+            folder = home / "triton" / "select_arm" / str(number)
+            if not folder.exists():
+                folder = home / "replay" / str(number)
+                if not folder.exists():
+                    fetch(number, folder)
+            known[number] = releases.load(folder)
+        return known[number]
+
+    return load
+
