@@ -59,7 +59,7 @@ def gather(store: Store, spec: AppSpec, state: RolloutState, release: LoadedRele
     if state.stage == SHADOW:
         return _shadow(frame.filter(pl.col("stage") == SHADOW), release, problems)
     rows = compared(frame, state, release)
-    if not len(rows):
+    if rows is None:
         return Evidence(problems=tuple(problems), numbers={"decisions": 0})
     problems += _untrusted(rows, state)
     numbers, harms = _numbers(rows, state), []
@@ -84,10 +84,12 @@ def decisions(store: Store, reward: RewardSpec, state: RolloutState, *, now: int
     return frame.filter((pl.col("release") == state.release) & (pl.col("at") >= began)).sort("at")
 
 
-def compared(frame: pl.DataFrame, state: RolloutState, release: LoadedRelease) -> Compared:
-    """Those made while both roles served."""
+def compared(frame: pl.DataFrame, state: RolloutState, release: LoadedRelease) -> Compared | None:
+    """Those made while both roles served; None before there are any."""
     shares = {stage: share_of(stage) for stage in frame["stage"].unique().to_list()}
     exposed = frame.filter(pl.col("stage").is_in([s for s, share in shares.items() if 0 < share < 1]))
+    if exposed.is_empty():
+        return None
     share = exposed["stage"].replace_strict(shares, return_dtype=pl.Float64).to_numpy()
     return Compared(
         frame=exposed, share=share, assigned=np.asarray(places(exposed["unit_id"], state.salt) < share),
@@ -214,8 +216,6 @@ def _untrusted(rows: Compared, state: RolloutState) -> list[str]:
 
 def unit_counts(rows: Compared) -> dict[str, tuple[int, int, float]]:
     """Stage → units that came in it: the candidate's, the champion's, and the share they were split by."""
-    if not len(rows):
-        return {}
     counted = rows.frame.select("stage", "unit_id").with_columns(assigned=pl.Series(rows.assigned), share=rows.share)
     units = counted.unique(["stage", "unit_id"]).group_by("stage").agg(
         pl.col("assigned").sum(), pl.len(), pl.col("share").first())  # fmt: skip

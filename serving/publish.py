@@ -61,7 +61,8 @@ def publish(
         store.put(f"{_prefix(number)}/refused.json", orjson.dumps({"at": now_us(), "error": str(error)}))
         raise
     point(store, number, manifest["digest"])
-    rollout.mirror(rollout.begin(store, first_state(store, number, stages, shadow, now=now_us(), by=by)), home)
+    rollout.begin(store, first_state(store, number, stages, shadow, now=now_us(), by=by))
+    rollout.sync(store, home)
     return Published(
         number=number, digest=manifest["digest"], served=triton is not None, seconds=time.monotonic() - began
     )

@@ -8,11 +8,13 @@ host mirrors it to `<home>/rollout.json`, which the selector re-reads every seco
 iff hash(salt, unit) < share: sticky, monotone in the share, the same on every host.
 """
 
+import fcntl
 import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -162,29 +164,58 @@ def begin(store: Store, state: RolloutState) -> RolloutState:
         return state
 
 
-def change(store: Store, step: Callable[[RolloutState], RolloutState], *, insist: bool = False) -> RolloutState:
-    """Compare-and-swap `step(state)`, once: when another hand was faster its state stands and is refused to the
-    caller, whose step was meant for the one before. `insist` (abort) tries again on whatever is there."""
-    while True:
-        raw, version = store.read(KEY)
-        if version is None:
-            raise RolloutRefused("no rollout yet: publish a release first")
-        old = RolloutState.from_json(raw)
-        new = step(old)
-        if new == old:
-            return old
-        try:
-            store.swap(KEY, new.to_json(), version)
-        except Conflict:
-            there = RolloutState.from_json(store.get(KEY))
-            if there == new:  # a retry inside the store's client met its own first write
-                return new
-            if not insist:
-                raise RolloutRefused(
-                    f"the rollout was changed meanwhile, to release {there.release} at {there.stage}: look again"
-                ) from None
-        else:
+def change(
+    store: Store, step: Callable[[RolloutState], RolloutState], *, home: Path | None = None, insist: bool = False
+) -> RolloutState:
+    """Compare-and-swap `step(state)`, once: when another hand was faster its state stands and this is refused to the
+    caller, whose step was meant for the one before. `insist` (abort) tries again on whatever is there.
+
+    With `home` this host's mirror follows, and whoever is killed in between leaves it at the lower share: it is lowered
+    before the swap and raised after it.
+    """
+    with _one_at_a_time(home):
+        while True:
+            raw, version = store.read(KEY)
+            if version is None:
+                raise RolloutRefused("no rollout yet: publish a release first")
+            old = RolloutState.from_json(raw)
+            new = step(old)
+            if home is not None:
+                mirror(new if new.share < old.share else old, home)
+            try:
+                if new != old:
+                    store.swap(KEY, new.to_json(), version)
+            except Conflict:
+                there = RolloutState.from_json(store.get(KEY))
+                if there != new and insist:
+                    continue
+                if there != new:  # equal: a retry inside the store's client met its own first write
+                    raise RolloutRefused(
+                        f"the rollout was changed meanwhile, to release {there.release} at {there.stage}: look again"
+                    ) from None
+            if home is not None:
+                mirror(new, home)
             return new
+
+
+def sync(store: Store, home: Path) -> RolloutState | None:
+    """Bring this host's mirror to the present state, and renew its age."""
+    with _one_at_a_time(home):
+        state = read_state(store)
+        mirror(state, home)
+        return state
+
+
+@contextmanager
+def _one_at_a_time(home: Path | None) -> Iterator[None]:
+    """On one host, so that an older state never overwrites a newer mirror; the lock dies with its holder."""
+    if home is None:
+        yield
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / ".rollout.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 # ── its mirror on each host ─────────────────────────────────────────────────────────────────────────────────────────

@@ -63,7 +63,7 @@ def write(store: Store, home: Path, spec: AppSpec, *, now: int, release: int | N
         rows = evidence.compared(frame, state, loaded)
         found = evidence.gather(store, spec, state, loaded, now=now).numbers
         before = evidence.earlier(store, state, loaded)
-    bets = evidence.reward_bets(rows, spec.reward, before) if len(rows) else None
+    bets = evidence.reward_bets(rows, spec.reward, before) if rows is not None else None
     target = home / "reports" / "rollout" / f"{state.release}.html"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(render(state, rows, bets, spec, found, now=now))
@@ -79,21 +79,22 @@ def past(store: Store, release: int) -> RolloutState:
 
 
 def render(
-    state: RolloutState, rows: Compared, bets: Bets | None, spec: AppSpec, found: Mapping[str, Any], *, now: int
+    state: RolloutState, rows: Compared | None, bets: Bets | None, spec: AppSpec, found: Mapping[str, Any], *, now: int
 ) -> str:
     environment = jinja2.Environment(autoescape=True)
     return environment.from_string(PAGE).render(
-        s=state, time=_time, known=evidence.summary, summary=evidence.summary(found), units=evidence.unit_counts(rows),
+        s=state, time=_time, known=evidence.summary, summary=evidence.summary(found),
+        units={} if rows is None else evidence.unit_counts(rows),
         guardrails=found.get("guardrails", {}), picture=_picture(state, rows, bets, spec, now),
     )  # fmt: skip
 
 
-def _picture(state: RolloutState, rows: Compared, bets: Bets | None, spec: AppSpec, now: int) -> str:
+def _picture(state: RolloutState, rows: Compared | None, bets: Bets | None, spec: AppSpec, now: int) -> str:
     figure = Figure(figsize=(10, 7.5), layout="constrained")
     FigureCanvasSVG(figure)
     shares, difference, rewards = figure.subplots(3, 1)
     _shares(shares, state, now)
-    if bets is not None:
+    if bets is not None and rows is not None:
         ends = np.unique(np.linspace(min(200, len(rows)), len(rows), POINTS).astype(int))
         _sequence(difference, bets, spec, ends)
         _rewards(rewards, rows, ends)

@@ -8,7 +8,7 @@ import fcntl
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +53,8 @@ def tick(store: Store, home: Path, spec: AppSpec, now: int, *, approved: bool = 
     """One look at `now` (UTC µs): gather, judge, swap, mirror. Returns the state in force, None before a release."""
     state = _begun(store, spec, now)
     if state is not None and state.running and state.stage != "none":
-        state = _judged(store, state, look(store, home, spec, state, now), spec, now, approved=approved)
-    rollout.mirror(state, home)
-    return state
+        _judged(store, home, state, look(store, home, spec, state, now), spec, now=now, approved=approved)
+    return rollout.sync(store, home)
 
 
 def look(store: Store, home: Path, spec: AppSpec, state: RolloutState, now: int) -> Evidence:
@@ -101,20 +100,19 @@ def finish(store: Store, home: Path, *, triton: str | None) -> int | None:
 
 
 def _judged(
-    store: Store, state: RolloutState, found: Evidence, spec: AppSpec, now: int, *, approved: bool
-) -> RolloutState:
+    store: Store, home: Path, state: RolloutState, found: Evidence, spec: AppSpec, *, now: int, approved: bool
+) -> None:
+    """Swap in what follows from the evidence, if `state` is still the present one."""
+
     def step(there: RolloutState) -> RolloutState:
         if there != state:
             return there
         return controller.next_stage(there, found, spec.rollout, now=now, approved=approved)
 
-    try:
-        new = rollout.change(store, step)
-    except rollout.RolloutRefused:
-        new = rollout.read_state(store) or state
-    if new != state:
-        log.warning("release %s: %s, %s: %s", new.release, new.stage, f"{new.share:.0%}", new.history[-1]["reason"])
-    return new
+    with suppress(rollout.RolloutRefused):  # another hand was faster
+        new = rollout.change(store, step, home=home)
+        if new.history != state.history:
+            log.warning("release %s: %s, %s: %s", new.release, new.stage, f"{new.share:.0%}", new.history[-1]["reason"])
 
 
 def _begun(store: Store, spec: AppSpec, now: int) -> RolloutState | None:

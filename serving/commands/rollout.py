@@ -37,8 +37,7 @@ def status(app: App = "default") -> None:
 def advance(app: App = "default", reason: Reason = "by hand") -> None:
     """Expose the candidate to the next stage's share; from the last stage on, make it the champion."""
     w = Workspace.open(app)
-    state = rules.change(w.store, lambda s: rules.advance(s, reason, now=publish.now_us(), by="operator"))
-    rules.mirror(state, w.home)
+    state = rules.change(w.store, lambda s: rules.advance(s, reason, now=publish.now_us(), by="operator"), home=w.home)
     console.print(describe(state))
     if state.share == 1.0:
         done = publish.promote(w.store, w.home, triton=triton_address(w), by="operator")
@@ -49,8 +48,9 @@ def advance(app: App = "default", reason: Reason = "by hand") -> None:
 def abort(app: App = "default", reason: Reason = "by hand") -> None:
     """Back to the champion, at once and for good."""
     w = Workspace.open(app)
-    state = rules.change(w.store, lambda s: rules.abort(s, reason, now=publish.now_us(), by="operator"), insist=True)
-    rules.mirror(state, w.home)
+    state = rules.change(
+        w.store, lambda s: rules.abort(s, reason, now=publish.now_us(), by="operator"), home=w.home, insist=True
+    )
     console.print(describe(state))
 
 

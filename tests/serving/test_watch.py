@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -58,9 +59,10 @@ class House:
         rollout.mirror(state, self.home)
         self.serve_with(published.number)
 
-    def serve_with(self, number):
+    def serve_with(self, number, **swapped):
+        loaded = release.load(self.home / "triton" / "select_arm" / str(number))
         self.selector = Selector(
-            release.load(self.home / "triton" / "select_arm" / str(number)), recorder=self.spool, unit_key="key",
+            replace(loaded, **swapped), recorder=self.spool, unit_key="key",
             rollout=RolloutReader(self.home / "rollout.json", every=0.0), breaker=Breaker(self.home / "breaker.json"),
             clock=lambda: self.now,
         )  # fmt: skip
@@ -209,19 +211,35 @@ def test_wrong_propensities_are_noticed_and_hold(house):
     assert "propensities of the candidate are not those of its draws" in h.look().held
 
 
-def test_a_blown_fuse_aborts_at_the_next_look(house):
-    h = house(FixedArm(arm="a2"))
+class Nan(FixedArm):
+    def pmf(self, batch):
+        return np.full(batch.mask.shape, np.nan)
 
-    class Broken(FixedArm):
-        def pmf(self, batch):
-            return np.full(batch.mask.shape, np.nan)
 
-    object.__setattr__(h.selector.release, "candidate", Broken(arm="a2"))
-    answers = h.visits(500)
-    assert {a.role for a in answers} == {"champion", "fallback"}
+class Errs(FixedArm):
+    def pmf(self, batch):
+        raise RuntimeError("out of memory")
+
+
+class Slow(FixedArm):
+    def pmf(self, batch):
+        time.sleep(0.2 + 0.001 * len(batch))
+        return super().pmf(batch)
+
+
+@pytest.mark.parametrize(("candidate", "reason"), [(Nan, "NaN"), (Errs, "out of memory"), (Slow, "slow: 5 batches")])
+def test_a_candidate_that_breaks_is_aborted_at_the_next_look_and_nobody_sees_an_error(house, candidate, reason):
+    """`visits` itself refuses any answer with an error."""
+    h = house(FixedArm(arm="a2"), stages=(0.5, 1.0))
+    h.serve_with(1, candidate=candidate(arm="a2"))
+    h.visits(200)
+    began = time.monotonic()
     state = h.look()
-    assert state.share == 0.0
+    assert (state.stage, state.share) == ("aborted", 0.0)
     assert "breaker: candidate: " in state.history[-1]["reason"]
+    assert reason in state.history[-1]["reason"]
+    assert {a.role for a in h.visits(200)} == {"champion"}
+    assert time.monotonic() - began < 5.0
 
 
 def test_shadow_scores_without_serving_and_goes_on(house):

@@ -1,0 +1,131 @@
+"""kill -9 and races around the rollout's state: whole, one winner, and never more exposed than the journal says."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from features.storage import open_store
+from serving import rollout
+from serving.rollout import RolloutReader, RolloutRefused, RolloutState
+
+
+def forked(work):
+    """Run `work` in a child that nothing but a signal stops. Returns its pid."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return pid
+
+
+def killed_after(pid, seconds):
+    time.sleep(seconds)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def climbing(store, home, first):
+    """Up, up, down, next release, for ever: every kind of write."""
+    for release in range(first, first + 10_000):
+        rollout.begin(store, rollout.start(release, now=release))
+        rollout.sync(store, home)
+        for step in range(3):
+            rollout.change(store, lambda s: rollout.advance(s, "up", now=s.since + 1, by="child"), home=home)
+            if step == release % 3:
+                rollout.change(store, lambda s: rollout.abort(s, "down", now=s.since + 1, by="child"), home=home)
+                break
+
+
+ORDER = ["5%", "20%", "50%", "100%"]
+
+
+def check(state):
+    """A history that the rules allow, ending in what the state says."""
+    stages = [entry["stage"] for entry in state.history]
+    climbed = stages[:-1] if stages[-1] == "aborted" else stages
+    assert climbed == ORDER[: len(climbed)]
+    assert (state.stage, state.share) == (state.history[-1]["stage"], state.history[-1]["share"])
+
+
+@pytest.mark.parametrize("trials", [40, pytest.param(600, marks=pytest.mark.full)])
+def test_killed_at_any_moment_state_and_mirror_are_whole_and_the_mirror_never_exposes_more(tmp_path, trials):
+    store, home, rng = open_store(str(tmp_path / "store")), tmp_path / "home", np.random.default_rng(0)
+    first, writes = 1, 0
+    for _ in range(trials):
+        killed_after(forked(lambda first=first: climbing(store, home, first)), rng.uniform(0.005, 0.06))
+        state = rollout.read_state(store)
+        if state is None:
+            continue
+        check(state)
+        writes += (state.release >= first) * len(state.history)
+        if (home / "rollout.json").exists():
+            mirrored = RolloutState.from_json((home / "rollout.json").read_bytes())
+            assert mirrored.release < state.release or mirrored.share <= state.share
+        assert RolloutReader(home / "rollout.json", every=0).view(state.release).share <= state.share
+        assert rollout.sync(store, home) == state
+        assert RolloutReader(home / "rollout.json", every=0).view(state.release).share == state.share
+        first = state.release + 1
+    assert writes > trials / 2, "the children did get somewhere"
+
+
+@pytest.mark.parametrize("races", [100, pytest.param(1000, marks=pytest.mark.full)])
+def test_of_two_controllers_that_race_one_wins_and_nothing_is_skipped(tmp_path, races):
+    """Two hosts (two mirrors), one store: they judge the same state at the same moment."""
+    store = open_store(str(tmp_path / "store"))
+    for race in range(1, races + 1):
+        start = rollout.begin(store, rollout.start(race, now=race))
+        gate, won, lost = threading.Barrier(2), [], []
+
+        def controller(name, gate=gate, won=won, lost=lost, start=start):
+            home = tmp_path / name
+
+            def step(there):
+                gate.wait(timeout=10)
+                assert there == start
+                return rollout.advance(there, "evidence", now=there.since + 1, by=name, evidence={"lower": 0.1})
+
+            try:
+                won.append(rollout.change(store, step, home=home).history[-1]["by"])
+            except RolloutRefused:
+                lost.append(name)
+                rollout.sync(store, home)
+
+        both = [threading.Thread(target=controller, args=(name,)) for name in ("a", "b")]
+        [t.start() for t in both]
+        [t.join() for t in both]
+        state = rollout.read_state(store)
+        assert len(won) == len(lost) == 1
+        assert [e["stage"] for e in state.history] == ["5%", "20%"]
+        assert state.history[-1]["by"] == won[0]
+        assert state.history[-1]["evidence"] == {"lower": 0.1}, "no step without evidence"
+        shares = [RolloutReader(tmp_path / name / "rollout.json", every=0).view(race).share for name in ("a", "b")]
+        assert shares == [0.2, 0.2]
+
+
+def test_an_abort_that_dies_before_its_swap_has_already_lowered_the_share_here(tmp_path):
+    store, home = open_store(str(tmp_path / "store")), tmp_path / "home"
+    rollout.begin(store, rollout.start(1, now=1))
+    rollout.sync(store, home)
+
+    class Dead(Exception):
+        pass
+
+    def die(*_):
+        raise Dead
+
+    whole = store.swap
+    store.swap = die
+    with pytest.raises(Dead):
+        rollout.change(store, lambda s: rollout.abort(s, "harm", now=2, by="x"), home=home)
+    assert RolloutReader(home / "rollout.json", every=0).view(1).share == 0.0
+    with pytest.raises(Dead):
+        rollout.change(store, lambda s: rollout.advance(s, "good", now=2, by="x"), home=home)
+    assert RolloutReader(home / "rollout.json", every=0).view(1).share == 0.05, "a rise waits for the swap"
+    store.swap = whole
+    assert rollout.sync(store, home).share == 0.05
