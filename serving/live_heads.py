@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from models.bayesian import Bayesian
 from models.policy import Policy
@@ -34,9 +35,10 @@ class LiveHeads:
         if self._folder is None or not learns(policy) or now - self._looked[role] < LOOK_SECONDS:
             return policy
         self._looked[role] = now
-        newest = self._newest(role, policy) if isinstance(policy, Bayesian) else policy
-        self._policies[role] = newest
-        return newest
+        if isinstance(policy, Bayesian):
+            policy = cast("Policy", self._newest(role, policy))
+        self._policies[role] = policy
+        return policy
 
     def step(self, role: str) -> int:
         """The `posterior_step` of decisions made now: 0 for policies without a head."""

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from features.spec import RewardSpec
 from features.workspace import Workspace
 from serving import publish, replay
 
@@ -22,7 +23,7 @@ def run(event_id: EventId, app: App = "default") -> None:
     if decision is None:
         raise KeyError(f"event {event_id}: not in the log of this host ({spool.path})")
     load = replay.loader(w.home, lambda number, folder: publish.download(w.store, number, folder))
-    spec = w.spec.reward if (w.home / "app.toml").exists() else replay.RewardSpec()
+    spec = w.spec.reward if (w.home / "app.toml").exists() else RewardSpec()
     findings = replay.replay(decision, load=load, spool=spool, spec=spec)
     console.print(f"{decision.role} {decision.policy}: {decision.arm} with probability {decision.propensity:.6g}")
     for finding in findings:
