@@ -1,6 +1,6 @@
 """Logs of other systems in, ours out: a table (Parquet, CSV) or VW's DSJSON becomes decisions and rewards.
 
-    open_source(path) → Source: arms(), records(), notes      import_log(spool, source) → counts
+    open_source(path) → Source: arms(), records(), notes      import_log(spool, source, spec) → Imported
     dsjson.export(interactions, arms) → lines that `vw --dsjson` trains on unchanged
 
 What a log does not say is either derived and noted (`notes`, shown to the user) or an error; rows that cannot be used
@@ -65,18 +65,30 @@ def open_source(path: Path, *, unit_key: str, columns: Mapping[str, str] | None 
     raise ValueError(f"{path}: found a file of unknown kind, expected .parquet, .csv, .tsv, or DSJSON as .json, .jsonl")
 
 
-def import_log(log: Log, source: Source, spec: AppSpec) -> dict[str, int]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What an import did; `start` and `end` (UTC µs, inclusive) say which hours build_features has to run for."""
+
+    decisions: int
+    rewards: int  # that were new
+    skipped: int
+    start: int
+    end: int
+
+
+def import_log(log: Log, source: Source, spec: AppSpec) -> Imported:
     """Append everything; a second import of the same file changes nothing (event ids are stable). Of the features only
-    those that app.toml declares enter the log: what looks like an identifier was left out of it. Returns counts of
-    decisions, rewards that were new, and rows skipped."""
-    counts = {"decisions": 0, "rewards": 0}
+    those that app.toml declares enter the log: what looks like an identifier was left out of it."""
+    decisions, new, times = 0, 0, set[int]()
     records = source.records()
     while part := list(islice(records, BATCH)):
         log.append_decisions([_declared(r.decision, spec) for r in part])
         rewards = [reward for r in part for reward in r.rewards]
-        counts["decisions"] += len(part)
-        counts["rewards"] += sum(log.append_rewards(rewards)) if rewards else 0
-    return counts | {"skipped": source.skipped.total()}
+        decisions += len(part)
+        new += sum(log.append_rewards(rewards)) if rewards else 0
+        times = {min(times | {r.decision.at for r in part}), max(times | {r.decision.at for r in part})}
+    return Imported(decisions=decisions, rewards=new, skipped=source.skipped.total(), start=min(times, default=0),
+                    end=max(times, default=0))  # fmt: skip
 
 
 def _declared(decision: Decision, spec: AppSpec) -> Decision:

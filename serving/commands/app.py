@@ -11,14 +11,12 @@ from rich.console import Console
 from features import catalogue, drift, dsjson, exchange
 from features.build import released_encoder
 from features.guess import guess_app
+from features.partitions import from_us
 from features.spec import AppSpec
 from features.versions import read_interactions
 from features.workspace import Workspace
 
-init = typer.Typer(help="Write app.toml and catalogue.json from a sample of your log, and say what was guessed.")
-import_ = typer.Typer(help="Append a log of your own (Parquet, CSV or DSJSON) to this app's log.")
-export = typer.Typer(help="Write joined interactions as DSJSON, which `vw --dsjson` trains on unchanged.")
-report = typer.Typer(help="The health of the log as a page, and where the newest data-quality pages are.")
+init, import_, export, report = typer.Typer(), typer.Typer(), typer.Typer(), typer.Typer()
 App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help="which bandit: a folder under var")]
 Log = Annotated[Path, typer.Argument(help=".parquet, .csv, .tsv, or DSJSON as .json, .jsonl, .dsjson")]
 Columns = Annotated[list[str] | None, typer.Option("--column", help="ROLE=COLUMN, e.g. arm=item_id; may be repeated")]
@@ -27,9 +25,9 @@ console = Console(soft_wrap=True, highlight=False)
 LONG_AGO, FAR = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
 
-@init.command()
+@init.command("init")
 def _init(log: Log, app: App = "default", column: Columns = None, force: bool = False) -> None:
-    """Refuses to overwrite an app.toml unless --force."""
+    """Write app.toml and catalogue.json from a sample of your own log, and say what was guessed."""
     w = Workspace.open(app)
     target = w.home / "app.toml"
     if target.exists() and not force:
@@ -47,9 +45,9 @@ def _init(log: Log, app: App = "default", column: Columns = None, force: bool = 
     console.print(f"wrote {target} and catalogue.json ({len(arms)} arms); then: croupier import {log} --app {app}")
 
 
-@import_.command()
+@import_.command("import")
 def _import(log: Log, app: App = "default", column: Columns = None) -> None:
-    """Columns as `croupier init` found them, unless said otherwise. A second import changes nothing."""
+    """Append a log of your own (Parquet, CSV or DSJSON); columns as `init` found them. Twice changes nothing."""
     w = Workspace.open(app)
     known = w.home / "import.json"
     columns = orjson.loads(known.read_bytes()) if known.exists() else {}
@@ -57,20 +55,22 @@ def _import(log: Log, app: App = "default", column: Columns = None) -> None:
     source = exchange.open_source(log, unit_key=w.settings.unit_key.get_secret_value(), columns=columns)
     spool = w.spool()
     try:
-        counts = exchange.import_log(spool, source, w.spec)
+        done = exchange.import_log(spool, source, w.spec)
     finally:
         spool.close()
-    console.print(", ".join(f"{n:,} {what}" for what, n in counts.items()))
+    console.print(f"{done.decisions:,} decisions, {done.rewards:,} new rewards, {done.skipped:,} rows skipped")
+    first, last = (f"{from_us(at):%Y-%m-%dT%H:%M}" for at in (done.start, done.end))
+    console.print(f"decided from {first} to {last} UTC: run the build_features DAG for those hours")
     for reason, n in source.skipped.items():
         console.print(f"  skipped {n:,}: {reason}", markup=False)
 
 
-@export.command()
+@export.command("export")
 def _export(
     target: Annotated[Path, typer.Argument(help="the file to write")], app: App = "default",
     start: Annotated[datetime, typer.Option(help="UTC")] = LONG_AGO, end: Annotated[datetime, typer.Option()] = FAR,
 ) -> None:  # fmt: skip
-    """Of [start, end); all by default."""
+    """Write joined interactions as DSJSON, which `vw --dsjson` trains on unchanged; all by default."""
     w = Workspace.open(app)
     rows = read_interactions(w.store, start=_utc(start), end=_utc(end)).sort("at", "event_id")
     with target.open("wb") as file:
@@ -78,9 +78,9 @@ def _export(
     console.print(f"{len(rows):,} interactions in {target}; train with: vw --dsjson --cb_explore_adf -q CA -d {target}")
 
 
-@report.command()
+@report.command("report")
 def _report(app: App = "default", days: Days = 0) -> None:
-    """Writes the health page of the last `days` of the log, and prints the addresses of the newest pages."""
+    """Write the health page of the log, and print the addresses of the newest pages of each kind."""
     w = Workspace.open(app)
     folder = w.home / "reports"
     now = datetime.now(UTC)

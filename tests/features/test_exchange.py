@@ -13,7 +13,7 @@ from features.guess import guess_app
 from features.schema import Decision
 from features.spec import AppSpec, SpecError
 from features.tabular import TableSource
-from features.worlds.reels import World
+from features.worlds.reels import START, World
 
 WORLD = World(seed=6)
 
@@ -235,7 +235,7 @@ def test_init_then_import_by_command(tmp_path, monkeypatch, ours):
     assert [a.arm_id for a in catalogue.read(tmp_path / "var/shop/catalogue.json")] == ["1", "3"]
     again = run(app.init, [str(log), "--app", "shop"])
     assert isinstance(again.exception, ValueError)
-    for expected in ("120 decisions, 80 rewards, 0 skipped", "120 decisions, 0 rewards, 0 skipped"):
+    for expected in ("120 decisions, 80 new rewards, 0 rows skipped", "120 decisions, 0 new rewards, 0 rows skipped"):
         out = run(app.import_, [str(log), "--app", "shop"])
         assert out.exit_code == 0, out.output
         assert expected in out.output
@@ -266,7 +266,7 @@ def test_only_declared_features_enter(exported):
 
     kept = Kept()
     spec = AppSpec.model_validate({"context": {"age": {"type": "numeric"}}})
-    counts = exchange.import_log(kept, open_source(exported, unit_key="k"), spec)
-    assert counts["decisions"] == 600
+    done = exchange.import_log(kept, open_source(exported, unit_key="k"), spec)
+    assert (done.decisions, done.start, done.end) == (600, START, START + 599_000_000)
     assert {tuple(d.context) for d in kept.decisions} == {("age",)}
     assert {d.arm_context for d in kept.decisions} == {()}
