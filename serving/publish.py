@@ -24,6 +24,7 @@ import orjson
 from features.storage import AlreadyExists, Conflict, Store
 from serving import release, rollout, trial
 from serving.release import LoadedRelease, ReleaseRefused
+from serving.triton import repository
 
 CURRENT = "releases/current"
 KEPT_VERSIONS = 2  # in Triton's repository: the one that serves, and the one before it
@@ -184,7 +185,7 @@ def deploy(store: Store, home: Path, number: int, *, triton: str | None) -> None
             trial.load_model(triton, trial.MODEL)
             trial.wait_for_release(triton, number)
         except Exception:
-            shutil.rmtree(target)
+            trial.remove(target)
             raise
     retire(home)
 
@@ -195,12 +196,35 @@ def install(folder: Path, home: Path) -> Path:
 
 
 def retire(home: Path) -> list[int]:
-    """Remove all but the newest versions from Triton's repository, and drafts of killed installs."""
+    """Remove all but the newest versions from Triton's repository, and what killed publishers left behind."""
     model = home / "triton" / trial.MODEL
-    versions = sorted(int(path.name) for path in model.iterdir() if path.name.isdigit())
-    old = versions[:-KEPT_VERSIONS]
+    old = repository.versions(home / "triton", trial.MODEL)[:-KEPT_VERSIONS]
     for number in old:
-        shutil.rmtree(model / str(number))
+        trial.remove(model / str(number))
+    for left in [*model.glob(".*"), *(home / "publish").glob("*")]:
+        if left.is_dir() and not _alive(left.name):
+            shutil.rmtree(left, ignore_errors=True)
+    return old
+
+
+def _alive(name: str) -> bool:
+    """Does the process whose id ends this name still run?"""
+    return Path(f"/proc/{name.rpartition('-')[2]}").exists()
+
+
+def prune(store: Store, *, keep: int) -> list[int]:
+    """Delete the files of all but the newest `keep` whole releases, the current one, the one being
+    rolled out and where a kept one came from always kept. The claim stays, so that a number never comes back, and the manifest goes first, so
+    that a release half deleted is none. Returns the numbers deleted."""
+    rows, state = listed(store), rollout.read_state(store)
+    wanted = {row["number"] for row in rows[-max(keep, 1) :]} | {current(store), state.release if state else None}
+    wanted |= {row["meta"].get("from_release") for row in rows if row["number"] in wanted}
+    old = [row["number"] for row in rows if row["number"] not in wanted]
+    for number in old:
+        store.delete(f"{_prefix(number)}/{release.MANIFEST}")
+        for key in store.list(f"{_prefix(number)}/"):
+            if not key.endswith("/claim"):
+                store.delete(key)
     return old
 
 
@@ -248,7 +272,7 @@ def _current_or_raise(store: Store) -> int:
 @contextmanager
 def scratch(home: Path) -> Iterator[Path]:
     """A folder of our own on the same file system as Triton's repository, so that a rename suffices."""
-    folder = home / "publish" / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    folder = home / "publish" / f"{uuid.uuid4().hex[:8]}-{os.getpid()}"
     folder.mkdir(parents=True)
     try:
         yield folder

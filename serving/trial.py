@@ -5,6 +5,7 @@ requests reach both policies and never enter the log. What it answers must equal
 when the release was written. Then `select_arm` itself loads the version (FACTS.md §4: never unload-then-load).
 """
 
+import os
 import py_compile
 import re
 import shutil
@@ -82,7 +83,7 @@ def install(folder: Path, triton_repository: Path, model: str) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     _configure(home, model)
     target = home / folder.name
-    draft = home / f".tmp{folder.name}-{uuid.uuid4().hex[:8]}"
+    draft = home / f".tmp{folder.name}-{uuid.uuid4().hex[:8]}-{os.getpid()}"
     try:
         shutil.copytree(folder, draft)
         py_compile.compile(
@@ -93,6 +94,13 @@ def install(folder: Path, triton_repository: Path, model: str) -> Path:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return target
+
+
+def remove(version: Path) -> None:
+    """Take a version out of the repository by one rename: half of one would be refused, or hang the next load."""
+    grave = version.with_name(f".old{version.name}-{uuid.uuid4().hex[:8]}-{os.getpid()}")
+    version.rename(grave)
+    shutil.rmtree(grave, ignore_errors=True)
 
 
 def load_model(url: str, model: str) -> None:

@@ -109,6 +109,13 @@ def verify(number: int, app: App = "default") -> None:
     console.print(f"release {number}: {len(manifest['files'])} files, as their manifest says ({manifest['digest']})")
 
 
+@release.command()
+def prune(keep: Annotated[int, typer.Option(min=1, help="newest releases to keep")] = 20, app: App = "default") -> None:
+    """Delete old releases from the store; the current one and where it came from stay."""
+    gone = publish.prune(Workspace.open(app).store, keep=keep)
+    console.print(f"deleted {len(gone)} releases{': ' + ', '.join(map(str, gone)) if gone else ''}")
+
+
 def simulate_rollout(
     *,
     runs: Annotated[int, typer.Option(help="rollouts per number")] = 2000,

@@ -140,6 +140,17 @@ def test_promote_makes_the_candidate_champion_and_roll_back_brings_the_old_one(s
         publish.promote(store, home, triton=None)
 
 
+def test_prune_keeps_the_newest_the_current_and_where_it_came_from(store, home):
+    for _ in range(4):
+        publish.publish(store, home, build(candidate=FixedArm(arm="a1")), triton=None)
+    publish.roll_back(store, home, 1, triton=None)
+    assert publish.prune(store, keep=2) == [2, 3]
+    assert [r["number"] for r in publish.listed(store)] == [1, 4, 5]
+    assert store.list("releases/000002/") == ["releases/000002/claim"]
+    assert publish.publish(store, home, build(), triton=None).number == 6
+    assert publish.verify(store, home, 1)["number"] == 1
+
+
 @pytest.mark.slow
 def test_a_real_triton_serves_the_good_release_and_never_the_bad_one(store, home):
     from serving.triton.server import Ports, TritonServer

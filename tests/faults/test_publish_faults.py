@@ -1,0 +1,175 @@
+"""Publishing through kill -9, full disks and races: the old release or the new one, always whole, never two of a number.
+
+A disk is full for real: a small tmpfs (root only, else skipped). S3 is a moto server over HTTP.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from uuid import uuid4
+
+import boto3
+import numpy as np
+import orjson
+import pytest
+
+from features.encoder import Encoder
+from features.schema import Arm
+from features.spec import AppSpec
+from features.storage import StoreError, open_store
+from models.simple import FixedArm, Uniform
+from serving import publish, release, rollout
+from serving.triton import repository
+
+SPEC = AppSpec.model_validate({"context": {"age": {"type": "numeric"}}, "arm": {"price": {"type": "numeric"}}})
+ARMS = [Arm(arm_id=f"a{i}", features={"price": float(i)}) for i in range(40)]
+ENCODER = Encoder.empty(SPEC, ARMS)
+
+
+def build(folder, number):
+    release.write_release(
+        folder, number=number, champion=Uniform(), candidate=FixedArm(arm=f"a{number % 40}"), encoder=ENCODER,
+        arms=ARMS, floor=0.1, meta={}, golden=[{"context": {"age": 1.0}, "arms": ["a0", "a1"]}],
+    )  # fmt: skip
+
+
+def check(store, home):
+    """Everything that a reader can see is whole. Returns the newest number claimed."""
+    numbers = [row["number"] for row in publish.listed(store)]
+    for number in numbers:
+        assert publish.verify(store, home, number)["number"] == number
+    current = publish.current(store)
+    assert current is None or current in numbers
+    for number in repository.versions(home / "triton", "select_arm") if (home / "triton").exists() else []:
+        loaded = release.load(home / "triton" / "select_arm" / str(number))
+        assert (loaded.number, loaded.candidate.arm) == (number, f"a{number % 40}")
+        assert (home / "triton" / "select_arm" / str(number) / "model.py").is_file()
+    state = rollout.read_state(store)
+    assert state is None or state.release in numbers
+    return max((int(k.split("/")[1]) for k in store.list("releases/") if k.endswith("/claim")), default=0)
+
+
+@pytest.mark.parametrize("trials", [30, pytest.param(500, marks=pytest.mark.full)])
+def test_killed_at_any_moment_the_old_or_the_new_release_is_whole(tmp_path, trials):
+    store, home, rng = open_store(str(tmp_path / "store")), tmp_path / "home", np.random.default_rng(0)
+    began = time.monotonic()
+    publish.publish(store, home, build, triton=None)
+    usual = time.monotonic() - began
+    before = []
+    for _ in range(trials):
+        pid = os.fork()
+        if pid == 0:
+            with suppress(BaseException):
+                while True:
+                    publish.publish(store, home, build, triton=None)
+            os._exit(0)
+        time.sleep(rng.uniform(0.2, 1.5) * usual)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        check(store, home)
+        before.append(publish.current(store))
+        publish.prune(store, keep=3)
+    assert before == sorted(before), "the pointer never goes back"
+    assert before[-1] > 1 + trials / 10, "some publishers came through"
+    last = publish.publish(store, home, build, triton=None)
+    assert publish.current(store) == last.number
+    assert len(repository.versions(home / "triton", "select_arm")) <= 2
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], check=False).returncode != 0:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("trials", [25, pytest.param(500, marks=pytest.mark.full)])
+def test_on_a_disk_that_fills_up_anywhere_the_old_or_the_new_release_is_whole(small_disk, tmp_path, trials):
+    """Store and home are on the full disk, in turn: the store, the home, both."""
+    rng, refused = np.random.default_rng(1), 0
+    for trial in range(trials):
+        where = [("store", "home"), ("store", None), (None, "home")][trial % 3]
+        root = tmp_path / f"run{trial}"
+        store = open_store(str((small_disk if where[0] else root) / f"store{trial}"))
+        home = (small_disk if where[1] else root) / f"home{trial}"
+        publish.publish(store, home, build, triton=None)
+        room = os.statvfs(small_disk)
+        filler = small_disk / "filler"
+        filler.write_bytes(b"x" * max(0, room.f_bavail * room.f_frsize - int(rng.integers(0, 90_000))))
+        try:
+            publish.publish(store, home, build, triton=None)
+        except (OSError, StoreError):
+            refused += 1
+            assert publish.current(store) == 1
+        filler.unlink()
+        check(store, home)
+        again = publish.publish(store, home, build, triton=None)
+        assert publish.current(store) == again.number
+        subprocess.run(["rm", "-rf", str(small_disk / f"store{trial}"), str(small_disk / f"home{trial}")], check=True)
+    assert 0 < refused < trials, "some fitted, some did not"
+
+
+@pytest.fixture(scope="module")
+def s3():
+    from moto.server import ThreadedMotoServer
+
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    before = {name: os.environ.get(name) for name in keys}
+    os.environ.update(keys)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    endpoint = "http://{}:{}".format(*server.get_host_and_port())
+    bucket = f"b-{uuid4().hex}"
+    boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket=bucket)
+    yield f"s3://{bucket}/app", endpoint
+    server.stop()
+    for name, value in before.items():
+        os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@pytest.mark.parametrize("races", [20, pytest.param(200, marks=pytest.mark.full)])
+def test_on_s3_two_who_race_for_a_number_get_two_numbers(s3, races):
+    url, endpoint = s3
+    stores = [open_store(f"{url}/claims{races}", endpoint=endpoint) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        for race in range(races):
+            assert sorted(pool.map(publish.claim, stores)) == [2 * race + 1, 2 * race + 2]
+
+
+@pytest.mark.parametrize("races", [20, pytest.param(200, marks=pytest.mark.full)])
+def test_on_s3_the_pointer_and_the_rollout_have_one_winner(s3, races):
+    url, endpoint = s3
+    stores = [open_store(f"{url}/pointer{races}", endpoint=endpoint) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        for race in range(1, races + 1):
+            numbers = (2 * race, 2 * race + 1)
+            after = list(pool.map(lambda pair: publish.point(pair[0], pair[1], "d"), zip(stores, numbers, strict=True)))
+            assert publish.current(stores[0]) == numbers[1] == max(after)
+            rollout.begin(stores[0], rollout.start(race, now=race))
+
+            def advance(store):
+                with suppress(rollout.RolloutRefused):
+                    return rollout.change(store, lambda s: rollout.advance(s, "x", now=s.since + 1, by=str(id(store))))
+
+            moved = [m for m in pool.map(advance, stores) if m is not None]
+            state = rollout.read_state(stores[0])
+            assert len(state.history) == 1 + len(moved), "one change for each who thinks he made one"
+            assert state.history[-1]["by"] == moved[-1].history[-1]["by"] or len(moved) == 2
+
+
+def test_on_s3_a_release_is_published_and_comes_back_whole(s3, tmp_path):
+    url, endpoint = s3
+    store = open_store(f"{url}/whole", endpoint=endpoint)
+    number = publish.publish(store, tmp_path / "a", build, triton=None).number
+    publish.deploy(store, tmp_path / "b", number, triton=None)
+    assert release.load(tmp_path / "b" / "triton" / "select_arm" / "1").number == 1
+    store.put("releases/000001/golden.json", store.get("releases/000001/golden.json")[:-1])
+    with pytest.raises(release.ReleaseRefused, match=r"golden\.json"):
+        publish.deploy(store, tmp_path / "c", number, triton=None)
+    assert orjson.loads(store.get("releases/current"))["number"] == 1
