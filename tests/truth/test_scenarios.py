@@ -1,0 +1,33 @@
+"""Forgetting recovers from a turn of tastes; features spare newcomers the cold start. `models/README.md` has the curves."""
+
+import numpy as np
+import pytest
+import torch
+
+from models import scenarios
+from models.linear import LinTS
+
+torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("seeds", [1, pytest.param(10, marks=pytest.mark.full)])
+def test_discounting_recovers_within_a_fifth_of_the_horizon(seeds):
+    """After 20 % of the horizon, ≥ 80 % of the best policy's lift over uniform; without forgetting, below uniform."""
+    rounds, fifth = 8000, 8000 // 5 // scenarios.BLOCK
+    half = rounds // 2 // scenarios.BLOCK
+    after = {}
+    for half_life in (0.0, 300.0):
+        curve = np.mean([scenarios.flip(LinTS(half_life=half_life), rounds=rounds, seed=s) for s in range(seeds)], axis=0)
+        assert curve[half - 20 : half].mean() > 0.85
+        after[half_life] = curve[half + fifth : half + 2 * fifth].mean()
+    assert after[300.0] > 0.8
+    assert after[0.0] < 0
+
+
+@pytest.mark.parametrize("seeds", [2, pytest.param(10, marks=pytest.mark.full)])
+def test_newcomers_are_served_from_their_features_at_once(seeds):
+    shares = {
+        heads: np.nanmean([scenarios.newcomers(LinTS(heads=heads), rounds=500, seed=s) for s in range(seeds)])
+        for heads in ("shared", "per_arm")
+    }
+    assert shares["shared"] > shares["per_arm"] + 0.1
