@@ -270,3 +270,21 @@ def test_only_declared_features_enter(exported):
     assert (done.decisions, done.start, done.end) == (600, START, START + 599_000_000)
     assert {tuple(d.context) for d in kept.decisions} == {("age",)}
     assert {d.arm_context for d in kept.decisions} == {()}
+
+
+def test_in_by_command_and_out_again(tmp_path, monkeypatch, exported, ours):
+    """DSJSON → init → import → ship → join → export: the same decisions, probabilities and costs."""
+    from features import build
+    from serving.commands import app
+
+    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path / "var"))
+    target = tmp_path / "again.dsjson"
+    for command, *arguments in ((app.init, exported), (app.import_, exported), (app.export, target), (app.report,)):
+        if command is app.export:
+            build.collect("loop")
+            build.join("loop", "2026-09-21T14:00:00+00:00", "2026-09-21T15:00:00+00:00")
+        out = CliRunner().invoke(command, [*map(str, arguments), "--app", "loop"])
+        assert out.exit_code == 0, out.output
+    first, second = ([orjson.loads(x) for x in p.read_bytes().splitlines()] for p in (exported, target))
+    assert second == first
+    assert "health: file://" in out.output
