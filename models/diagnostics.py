@@ -14,7 +14,7 @@ from scipy.stats import chi2
 
 from features.batch import F64, I64, Interactions
 from models import off_policy, self_tests
-from models.intervals import asymptotic_cs, clt
+from models.intervals import clt
 from models.off_policy import Moments, Rounds
 
 REPORTED: dict[str, off_policy.Estimator] = off_policy.ESTIMATORS | {
@@ -25,11 +25,11 @@ BLOCKS, SEGMENT_VALUES, SEGMENT_ROWS, ARMS = 6, 8, 50, 12
 
 
 def estimators(rounds: Rounds, alpha: float) -> dict[str, dict[str, float]]:
-    """Value and two-sided 1 − alpha interval by each estimator: DR's by the confidence sequence, the rest by CLT."""
+    """Value and two-sided 1 − alpha interval by each estimator, by the CLT."""
     found = {}
     for name, estimator in REPORTED.items():
         moments = Moments.of(off_policy.unthinned(estimator(rounds), rounds.thinning))
-        bounds = (asymptotic_cs if name == "dr" else clt)(moments, alpha=alpha / 2)
+        bounds = clt(moments, alpha=alpha / 2)
         found[name] = {"value": moments.mean, "lower": bounds.lower, "upper": bounds.upper}
     return found
 

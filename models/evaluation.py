@@ -14,10 +14,11 @@ import numpy as np
 from features.batch import F64, Batch, Interactions
 from features.spec import GateSpec
 from models import diagnostics, off_policy, self_tests
+from models.evidence import divergence, evidence_of, steadied, unsupported
 from models.exploration import with_floor
-from models.gate import Evidence, Verdict, judge
+from models.gate import Verdict, judge
 from models.intervals import Bounds, asymptotic_cs
-from models.off_policy import Moments, Rounds
+from models.off_policy import Rounds
 from models.policy import Policy
 from models.reward_model import cross_fit, quality
 
@@ -106,12 +107,11 @@ def evaluate(
     reports = {}
     for name, seen in rounds.items():
         role = "champion" if name == champion else LOGGING if name == LOGGING else "candidate"
-        report = _report(role, seen, _unsupported(log, pmfs.get(name, log.pmf)), gate.alpha)
+        report = _report(role, log, seen, pmfs.get(name, log.pmf), gate.alpha)
         if role == "candidate":
             evidence = evidence_of(
-                seen, rounds[champion], self_test=test, leak=leak, unsupported=report.unsupported,
-                guardrails=guardrails or {},
-                quality_passed=quality_passed,
+                seen, rounds[champion], divergence=divergence(log, pmfs[name], pmfs[champion]), self_test=test,
+                leak=leak, unsupported=report.unsupported, guardrails=guardrails or {}, quality_passed=quality_passed,
             )  # fmt: skip
             verdict, bounds = judge(evidence, gate, alpha=spent), asymptotic_cs(evidence.lift, alpha=spent)
             details = _details(log, seen, rounds[champion], segments or {}) | {
@@ -142,14 +142,17 @@ def rounds_of(log: Interactions, pmf: F64, predicted: F64) -> Rounds:
     )  # fmt: skip
 
 
-def _report(role: str, rounds: Rounds, unsupported: float, alpha: float) -> PolicyReport:
+def _report(role: str, log: Interactions, rounds: Rounds, pmf: F64, alpha: float) -> PolicyReport:
     values = {k: off_policy.unthinned(f(rounds), rounds.thinning) for k, f in off_policy.ESTIMATORS.items()}
     weight = rounds.weight * rounds.thinning
+    bounds = asymptotic_cs(steadied(values["dr"], divergence(log, pmf), log.reward), alpha=alpha / 2)
+    intervals = diagnostics.estimators(rounds, alpha) | {
+        "dr": {"value": float(values["dr"].mean()), "lower": bounds.lower, "upper": bounds.upper}
+    }
     return PolicyReport(
-        role=role, estimates={k: float(v.mean()) for k, v in values.items()},
-        bounds=asymptotic_cs(Moments.of(values["dr"]), alpha=alpha / 2),
+        role=role, estimates={k: float(v.mean()) for k, v in values.items()}, bounds=bounds,
         ess=off_policy.effective_sample_size(weight), max_weight_share=off_policy.largest_share(weight),
-        unsupported=unsupported, intervals=diagnostics.estimators(rounds, alpha), weights=diagnostics.weights(rounds),
+        unsupported=unsupported(log, pmf), intervals=intervals, weights=diagnostics.weights(rounds),
     )  # fmt: skip
 
 
@@ -158,34 +161,6 @@ def _details(
 ) -> dict[str, Any]:
     lift = off_policy.unthinned(off_policy.dr(candidate) - off_policy.dr(champion), candidate.thinning)
     return {"time": diagnostics.over_time(lift, log.at), "segments": diagnostics.by_segment(lift, segments)}
-
-
-def evidence_of(
-    candidate: Rounds, champion: Rounds, *, self_test: float, unsupported: float, guardrails: Mapping[str, F64],
-    leak: float = 1.0, quality_passed: bool = True,
-) -> Evidence:  # fmt: skip
-    """What the gate judges, from the same rows as candidate and champion see them."""
-    weight = candidate.weight * candidate.thinning
-    return Evidence(
-        lift=_paired(candidate, champion, off_policy.dr), second=_paired(candidate, champion, off_policy.snips),
-        rows=len(candidate), ess=off_policy.effective_sample_size(weight),
-        largest_share=off_policy.largest_share(weight), self_test=self_test, leak=leak, unsupported=unsupported,
-        quality_passed=quality_passed,
-        guardrails={
-            name: _paired(replace(candidate, reward=values), replace(champion, reward=values), off_policy.snips)
-            for name, values in guardrails.items()
-        },
-    )  # fmt: skip
-
-
-def _paired(candidate: Rounds, champion: Rounds, estimator: off_policy.Estimator) -> Moments:
-    """Moments of the lift, row by row on the same rows: what both policies share cancels."""
-    return Moments.of(off_policy.unthinned(estimator(candidate) - estimator(champion), candidate.thinning))
-
-
-def _unsupported(log: Interactions, pmf: F64) -> float:
-    """Mean mass on arms the log could not have drawn: there, no weight can correct for what was never seen."""
-    return float(np.where(log.batch.mask & (log.pmf <= 0.0), pmf, 0.0).sum(axis=1).mean())
 
 
 def _finite(value: Any) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from features.batch import F64
 from features.spec import GateSpec
 from models import off_policy
-from models.evaluation import evidence_of
+from models.evidence import evidence_of
 from models.gate import PROMOTE, REJECT, UNDECIDED, Evidence, judge
 from models.intervals import clt
 from models.off_policy import Moments, Rounds
@@ -30,12 +30,14 @@ class Log:
     candidate: Rounds
     champion: Rounds
     tests: F64  # (n, m), see models/self_tests.py
+    divergence: F64  # (n, 2), see models/evidence.py
     unsupported: float
 
     def evidence(self, n: int) -> Evidence:
         c = self.candidate[:n]
         test = p_value(self.tests[:n])
-        return evidence_of(c, self.champion[:n], self_test=test, unsupported=self.unsupported, guardrails={})
+        return evidence_of(c, self.champion[:n], divergence=self.divergence[:n], self_test=test,
+                           unsupported=self.unsupported, guardrails={})  # fmt: skip
 
 
 Rule = Callable[[Log, Sequence[int]], tuple[str, int]]  # → (decision, rows at which it was taken)
@@ -93,11 +95,16 @@ def draw_log(population: Population, n: int, rng: np.random.Generator) -> Log:
         )
         for pmf in (population.candidate, population.champion)
     ]
+    p, gap = np.where(population.log > 0, population.log, 1.0), population.candidate - population.champion
+    square = np.where(population.log > 0, gap * gap / p, 0.0)
+    divergence = np.column_stack([square.sum(axis=1), (square * square / p).sum(axis=1)])[row]
     outside = np.where(population.log <= 0, population.candidate, 0.0).sum(axis=1).mean()
     top = population.log.argmax(axis=1)[row]
-    p, count = population.log[row, chosen], population.batch.mask.sum(axis=1)[row]
-    tests = np.column_stack([1.0 / (count * p) - 1.0, (chosen == top) - population.log[row, top]])
-    return Log(candidate=sides[0], champion=sides[1], tests=tests, unsupported=float(outside))
+    count = population.batch.mask.sum(axis=1)[row]
+    likely = (chosen == top) - population.log[row, top]
+    tests = np.column_stack([1.0 / (count * population.log[row, chosen]) - 1.0, likely])
+    return Log(candidate=sides[0], champion=sides[1], tests=tests, divergence=divergence,
+               unsupported=float(outside))  # fmt: skip
 
 
 def simulate(

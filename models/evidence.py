@@ -1,0 +1,76 @@
+"""What the gate judges: paired lifts on the same rows, and a variance that unseen draws cannot flatter.
+
+A log holds one draw a row. Where two policies differ on a few rare rows only, those draws may not have come up yet:
+the sample's variance is then far too small, and a normal interval sure of itself. But the pmfs are known for every arm,
+so the spread that weights *will* have is known exactly, D₂ = Σ_a (π₁ − π₀)² / p, and how unevenly it is spread,
+D₄ = Σ_a (π₁ − π₀)⁴ / p³. With a reward model that knew nothing, the lift's variance would be mean(D₂) · Var(r): the
+sample's variance is shrunk towards that, as if it were worth PRIOR_ROWS effective rows. GATE.md has the effect.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import inf
+
+import numpy as np
+
+from features.batch import F64, Interactions
+from models import off_policy
+from models.gate import Evidence
+from models.off_policy import Moments, Rounds, effective_sample_size
+
+PRIOR_ROWS = 10.0
+
+
+def evidence_of(
+    candidate: Rounds, champion: Rounds, *, divergence: F64, self_test: float, unsupported: float,
+    guardrails: Mapping[str, F64], leak: float = 1.0, quality_passed: bool = True,
+) -> Evidence:  # fmt: skip
+    """Candidate and champion as they see the same rows; `divergence` (n, 2) of the two, from `divergence()`."""
+    weight = candidate.weight * candidate.thinning
+    lift = off_policy.unthinned(off_policy.dr(candidate) - off_policy.dr(champion), candidate.thinning)
+    return Evidence(
+        lift=steadied(lift, divergence, candidate.reward), second=_paired(candidate, champion), rows=len(candidate),
+        ess=effective_sample_size(weight), largest_share=off_policy.largest_share(weight), self_test=self_test,
+        leak=leak, unsupported=unsupported, quality_passed=quality_passed,
+        guardrails={
+            name: _paired(replace(candidate, reward=values), replace(champion, reward=values))
+            for name, values in guardrails.items()
+        },
+    )  # fmt: skip
+
+
+def divergence(log: Interactions, candidate: F64, champion: F64 | None = None) -> F64:
+    """(n, 2): E[Δw²] and E[Δw⁴] of each row over the arms the log could draw, Δw = (π₁ − π₀) / p; π₀ = 0 for the value
+    of one policy."""
+    possible = log.batch.mask & (log.pmf > 0)
+    p = np.where(possible, log.pmf, 1.0)
+    square = np.where(possible, candidate if champion is None else candidate - champion, 0.0) ** 2 / p
+    return np.column_stack([square.sum(axis=1), (square * square / p).sum(axis=1)])
+
+
+def steadied(values: F64, divergence: F64, reward: F64) -> Moments:
+    """Moments of per-round values whose variance is shrunk towards mean(D₂) · Var(reward).
+
+    The sample's own variance counts as many rows as carry it: (Σ c)² / Σ c² with c the squared deviations, or the same
+    of the weights as the pmfs foretell it, n mean(D₂)² / mean(D₄), whichever is less. A handful where a few rounds
+    dominate, or could; thousands where none does."""
+    moments = Moments.of(values)
+    if moments.n < 2:
+        return moments
+    second, fourth = divergence.mean(axis=0)
+    foretold = moments.n * second * second / fourth if fourth > 0 else inf
+    carried = min(effective_sample_size(np.square(values - moments.mean)), foretold)
+    prior = float(second) * float(reward.var())
+    variance = (carried * moments.variance + PRIOR_ROWS * prior) / (carried + PRIOR_ROWS)
+    return Moments(moments.n, moments.mean, float(variance) * (moments.n - 1))
+
+
+def unsupported(log: Interactions, pmf: F64) -> float:
+    """Mean mass on arms the log could not have drawn: there, no weight can correct for what was never seen."""
+    return float(np.where(log.batch.mask & (log.pmf <= 0.0), pmf, 0.0).sum(axis=1).mean())
+
+
+def _paired(candidate: Rounds, champion: Rounds) -> Moments:
+    """Moments of the SNIPS lift, row by row on the same rows: what both policies share cancels."""
+    lift = off_policy.snips(candidate) - off_policy.snips(champion)
+    return Moments.of(off_policy.unthinned(lift, candidate.thinning))
