@@ -54,8 +54,9 @@ class BilinearPolicy:
     """Contextual bandit trained by VW and served without it.
 
     `preset` names exploration and its constants (`PRESETS`), each of which may be overridden. `reward_range` scales
-    rewards to VW's costs; None takes the log's own range, widened to hold [0, 1]. `warm_start` goes on from the last
-    model instead of starting afresh.
+    rewards to VW's costs, and clips what lies beyond; None takes the log's own range, widened to hold [0, 1].
+    `ignore_linear` of "U" (context), "A" (arm and pair) or "UA" leaves those terms out but for their products.
+    `warm_start` goes on from the last model instead of starting afresh.
     """
 
     name = "vw_cb_adf"
@@ -63,15 +64,18 @@ class BilinearPolicy:
     def __init__(
         self, *, preset: str = "squarecb", gamma_scale: float | None = None, epsilon: float | None = None,
         learning_rate: float = 2.0, passes: int = 1, reward_range: tuple[float, float] | None = None,
-        warm_start: bool = False,
+        ignore_linear: str = "", warm_start: bool = False,
     ) -> None:  # fmt: skip
         if preset not in PRESETS:
             why = f" ({REFUSED[preset]})" if preset in REFUSED else ""
             raise ValueError(f"preset: found {preset!r}{why}, expected one of {', '.join(PRESETS)}")
         self.parameters: dict[str, Any] = {
             "preset": preset, "gamma_scale": gamma_scale, "epsilon": epsilon, "learning_rate": learning_rate,
-            "passes": passes, "reward_range": reward_range, "warm_start": warm_start,
+            "passes": passes, "reward_range": reward_range, "ignore_linear": ignore_linear,
+            "warm_start": warm_start,
         }  # fmt: skip
+        if not set(ignore_linear) <= {"U", "A"}:
+            raise ValueError(f"ignore_linear: found {ignore_linear!r}, expected letters of 'UA'")
         chosen = PRESETS[preset]
         self.explore: str = chosen["explore"]
         self.gamma_scale: float = chosen["gamma_scale"] if gamma_scale is None else gamma_scale
@@ -84,7 +88,8 @@ class BilinearPolicy:
     def flags(self) -> str:
         """The command line under which VW trains, and explores, as this policy does."""
         how = f"--squarecb --gamma_scale {self.gamma_scale:g} " if self.explore == "squarecb" else ""
-        return f"--cb_explore_adf {how}--epsilon {self.epsilon:g} -l {self.parameters['learning_rate']:g}"
+        ignored = "".join(f" --ignore_linear {space}" for space in self.parameters["ignore_linear"])
+        return f"--cb_explore_adf {how}--epsilon {self.epsilon:g} -l {self.parameters['learning_rate']:g}{ignored}"
 
     def scores(self, batch: Batch) -> F64:
         """(B, K): minus VW's predicted cost; 0 where untrained."""
@@ -124,7 +129,7 @@ class BilinearPolicy:
             gamma = self.gamma_scale * float(self.trained.steps if self.trained else 0) ** 0.5
             explored = exploration.squarecb(scores, batch.mask, gamma)
             return exploration.enforce_minimum(explored, batch.mask, self.epsilon)
-        return exploration.epsilon_greedy(scores, batch.mask, self.epsilon)
+        return exploration.epsilon_greedy(scores, batch.mask, self.epsilon, tie=exploration.VW_TIE)
 
     def learn(self, log: Iterable[Interactions], *, seed: int = 0) -> Self:  # noqa: ARG002 — VW's order is the log's
         from models import vw_adf  # what serves never imports VW

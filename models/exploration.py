@@ -38,16 +38,20 @@ def with_floor(pmf: F64, mask: Bool, epsilon: float) -> F64:
     return cast("F64", (1 - epsilon) * pmf + epsilon * uniform(mask))
 
 
-def greedy(scores: Scores, mask: Bool) -> F64:
-    """All mass on the best candidate; ties share it equally."""
+def greedy(scores: Scores, mask: Bool, *, tie: float = 0.0) -> F64:
+    """All mass on the best candidate; ties share it. s ties with the best where |s − best| ≤ tie·(|s| + |best|)."""
     check(scores, mask)
     masked = np.where(mask, scores, -np.inf)
-    return uniform(masked == masked.max(axis=-1, keepdims=True))
+    best = masked.max(axis=-1, keepdims=True)
+    return uniform(mask & (best - masked <= tie * (np.abs(np.where(mask, scores, 0.0)) + np.abs(best))))
 
 
-def epsilon_greedy(scores: Scores, mask: Bool, epsilon: float) -> F64:
-    """ε/K everywhere and 1 − ε on the best, shared among exact ties (VW cb_explore_adf_greedy.cc)."""
-    return with_floor(greedy(scores, mask), mask, epsilon)
+VW_TIE = 1e-4  # VW's are_same_rel (vw_math.h), by which its greedy calls scores tied
+
+
+def epsilon_greedy(scores: Scores, mask: Bool, epsilon: float, *, tie: float = 0.0) -> F64:
+    """ε/K everywhere and 1 − ε on the best, shared among ties (VW cb_explore_adf_greedy.cc, with `tie` VW_TIE)."""
+    return with_floor(greedy(scores, mask, tie=tie), mask, epsilon)
 
 
 def softmax(scores: Scores, mask: Bool, temperature: float) -> F64:

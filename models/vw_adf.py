@@ -117,7 +117,7 @@ def train(
         if passes > 1:
             options += f" --passes {passes} --cache_file {folder}/cache --holdout_off"
         workspace = vowpalwabbit.Workspace(f"{options} -d {data} --quiet")
-        return export(workspace, sizes, steps=rows * passes + (start.steps if start else 0))
+        return export(workspace, sizes, flags=flags, steps=rows * passes + (start.steps if start else 0))
 
 
 def _write_all(file: TextIO, log: Iterable[Interactions], *, low: float, high: float) -> tuple[int, Sizes]:
@@ -130,22 +130,22 @@ def _write_all(file: TextIO, log: Iterable[Interactions], *, low: float, high: f
     return rows, sizes
 
 
-def export(workspace: Any, sizes: Sizes, *, steps: int) -> Bilinear:
-    """Read the weights out of a trained workspace, by VW's own hashes, and finish it."""
+def export(workspace: Any, sizes: Sizes, *, flags: str, steps: int) -> Bilinear:
+    """Read the weights out of a workspace trained under `flags`, by VW's own hashes, and finish it."""
     mask = (1 << sizes.bits) - 1
     user, arm = workspace.hash_space("U"), workspace.hash_space("A")
     i_u = [workspace.hash_feature(f"c{i}", user) for i in range(sizes.context)]
     i_x = [workspace.hash_feature(f"a{i}", arm) for i in range(sizes.arm)]
     i_x += [workspace.hash_feature(f"p{i}", arm) for i in range(sizes.pair)]
-    weight = workspace.get_weight
+    weight, used = workspace.get_weight, {space: f"--ignore_linear {space}" not in flags for space in "UA"}
     W = [[weight((FNV_PRIME * u ^ x) & mask) for x in i_x] for u in i_u]
     with TemporaryDirectory(prefix="croupier-vw-") as folder:
         workspace.save(f"{folder}/model.vw")
         workspace.finish()
         model = Path(folder, "model.vw").read_bytes()
     form = Bilinear(
-        bias=weight(CONSTANT & mask), w_u=np.array([weight(u & mask) for u in i_u], dtype=np.float64),
-        w_x=np.array([weight(x & mask) for x in i_x], dtype=np.float64),
+        bias=weight(CONSTANT & mask), w_u=np.array([weight(u & mask) * used["U"] for u in i_u], dtype=np.float64),
+        w_x=np.array([weight(x & mask) * used["A"] for x in i_x], dtype=np.float64),
         W=np.array(W, dtype=np.float64).reshape(len(i_u), len(i_x)), steps=steps, model=model,
     )  # fmt: skip
     if not np.isfinite(form.W).all() or not np.isfinite([form.bias, *form.w_u, *form.w_x]).all():

@@ -18,6 +18,9 @@ def test_squarecb_by_hand():
 def test_ties_share():
     scores = np.array([[1.0, 1.0, 0.0]])
     np.testing.assert_allclose(e.epsilon_greedy(scores, ALL, 0.3), [[0.45, 0.45, 0.1]], atol=1e-15)
+    near = np.array([[1.0, 1.0 - 1.9e-4, 1.0 - 2.1e-4]])  # VW ties what differs by 1e-4 of the sum of magnitudes
+    np.testing.assert_allclose(e.greedy(near, ALL, tie=e.VW_TIE), [[0.5, 0.5, 0]], atol=1e-15)
+    np.testing.assert_allclose(e.greedy(near, ALL), [[1.0, 0, 0]], atol=1e-15)
     np.testing.assert_allclose(e.squarecb(scores, ALL, 7.0), [[0.45, 0.45, 0.1]], atol=1e-15)
     np.testing.assert_allclose(e.squarecb(np.zeros((1, 3)), ALL, 7.0), np.full((1, 3), 1 / 3), atol=1e-15)
 
