@@ -103,7 +103,7 @@ class Schedule:
     relearn: int = 400
 
 
-FINE = Schedule(block=10, share=300)  # of VW, whose single gradient step a row suffers most from waiting
+FINE = Schedule(block=10, share=100)  # of VW, whose single gradient step a row suffers most from waiting
 
 
 @dataclass
