@@ -40,10 +40,11 @@ def forget(
     store: Store, spool: Spool, spec: RewardSpec, *, unit_id: str, host: str, now: datetime,
     reports: Sequence[Path] = (),
 ) -> Forgotten:  # fmt: skip
-    """`unit_id` is the hash that the log holds. Safe to repeat; after a crash, call it again.
+    """`unit_id` is the hash that the log holds. Safe to repeat; after a crash, `finish` or call it again.
 
     Decisions in the store go last of all rows, since they are how the unit's rewards are found."""
     ship(spool, store, host=host)  # so that spool and store hold the same rows of it
+    spool.note("forgetting", unit_id)  # until the end, spool and store may differ: prune waits
     logged = [key for key in store.list("log/decisions/") if key.endswith(".parquet")]
     events = _spooled(spool, unit_id) | {event for key in logged for event in _events(store, key, unit_id)}
     secrets = [unit_id, *events]
@@ -54,7 +55,17 @@ def forget(
     elsewhere = [key for key in store.list("") if not key.startswith(("log/", "interactions/"))]
     objects += sum(_rewrite(store, key, secrets) for key in elsewhere if key.endswith(".parquet"))
     objects += sum(_rewrite_file(path, secrets) for folder in reports for path in sorted(folder.rglob("*.parquet")))
+    spool.note("forgetting", None)
+    spool.purge([])
     return Forgotten(rows, objects, hours)
+
+
+def finish(
+    store: Store, spool: Spool, spec: RewardSpec, *, host: str, now: datetime, reports: Sequence[Path] = ()
+) -> None:
+    """Ends a `forget` that died half-way on this host, if there is one."""
+    if unit_id := spool.noted("forgetting"):
+        forget(store, spool, spec, unit_id=str(unit_id), host=host, now=now, reports=reports)
 
 
 def expire(store: Store, *, days: int, now: datetime) -> list[str]:

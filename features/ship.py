@@ -70,6 +70,8 @@ def prune(spool: Spool, store: Store, *, host: str, before: int | None = None) -
     query = """SELECT kind, first, last FROM shipments s WHERE done = 1 AND kind = ? AND NOT EXISTS
                (SELECT 1 FROM {} WHERE id BETWEEN s.first AND s.last AND at >= ?)"""
     deleted = 0
+    if spool.noted("forgetting"):
+        raise ShipError("a `croupier forget` was cut off on this host: run it again, or the DAG collect_events")
     for kind in KINDS:
         with spool.transaction() as db:
             old = db.execute(query.format(kind), [kind, cutoff]).fetchall()

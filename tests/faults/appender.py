@@ -11,15 +11,19 @@ from features.schema import Decision
 from features.spool import Spool
 
 
+def decision(event_id: str) -> Decision:
+    return Decision(
+        event_id=event_id, at=1_700_000_000_000_000, unit_id="u" * 32, context={"x": "y" * 400}, arms=("a", "b"),
+        pmf=(0.5, 0.5), arm="a", propensity=0.5, policy="p", role="champion", release=1,
+    )  # fmt: skip
+
+
 def main(path: str, durability: str, name: str) -> None:
     spool = Spool(Path(path), durability=durability)
     for batch in range(100_000):
         ids = [f"{name}-{batch}-{i}" for i in range(1 + batch % 7)]
         os.write(1, "".join(f"? {one}\n" for one in ids).encode())
-        spool.append_decisions([
-            Decision(event_id=one, at=1_700_000_000_000_000, unit_id="u" * 32, context={"x": "y" * 400},
-                     arms=("a", "b"), pmf=(0.5, 0.5), arm="a", propensity=0.5, policy="p", role="champion", release=1) for one in ids
-        ])  # fmt: skip
+        spool.append_decisions([decision(one) for one in ids])
         os.write(1, "".join(f"! {one}\n" for one in ids).encode())
 
 
