@@ -213,9 +213,10 @@ def _alive(name: str) -> bool:
 
 
 def prune(store: Store, *, keep: int) -> list[int]:
-    """Delete the files of all but the newest `keep` whole releases, the current one, the one being
-    rolled out and where a kept one came from always kept. The claim stays, so that a number never comes back, and the manifest goes first, so
-    that a release half deleted is none. Returns the numbers deleted."""
+    """Delete the files of all but the newest `keep` whole releases; the current one, the one being rolled out, and
+    where a kept one came from stay. Returns the numbers deleted.
+
+    The claim stays, so that a number never comes back, and the manifest goes first: a release half deleted is none."""
     rows, state = listed(store), rollout.read_state(store)
     wanted = {row["number"] for row in rows[-max(keep, 1) :]} | {current(store), state.release if state else None}
     wanted |= {row["meta"].get("from_release") for row in rows if row["number"] in wanted}
