@@ -63,24 +63,27 @@ class BetaBernoulli:
 
     name = "beta_bernoulli"
 
-    def __init__(self, *, alpha: float = 1.0, beta: float = 1.0, draws: int = 1024) -> None:
+    def __init__(self, *, alpha: float = 1.0, beta: float = 1.0, draws: int = 256) -> None:
         if not (alpha > 0 and beta > 0 and draws > 0):
             raise ValueError(f"beta_bernoulli: found alpha={alpha}, beta={beta}, draws={draws}, expected positive")
         self.alpha, self.beta, self.draws = alpha, beta, draws
         self.seed = 0
         self.counts: dict[str, tuple[float, float]] = {}  # arm → (successes, failures)
+        self._drawn: dict[str, F64] = {}  # a cache
 
     def pmf(self, batch: Batch) -> F64:
         used = np.unique(batch.arm[batch.mask])
         drawn = np.zeros((len(batch.catalogue.ids), self.draws))
         for row in used:
-            drawn[row] = self._draw(batch.catalogue.ids[row])
+            drawn[row] = self._draws_of(batch.catalogue.ids[row])
         return exploration.votes(np.moveaxis(drawn[batch.arm], 2, 0), batch.mask)
 
-    def _draw(self, arm: str) -> F64:
-        won, lost = self.counts.get(arm, (0.0, 0.0))
-        rng = np.random.default_rng([self.seed, *arm.encode()])
-        return rng.beta(self.alpha + won, self.beta + lost, size=self.draws)
+    def _draws_of(self, arm: str) -> F64:
+        if arm not in self._drawn:
+            won, lost = self.counts.get(arm, (0.0, 0.0))
+            rng = np.random.default_rng([self.seed, *arm.encode()])
+            self._drawn[arm] = rng.beta(self.alpha + won, self.beta + lost, size=self.draws)
+        return self._drawn[arm]
 
     def learn(self, log: Iterable[Interactions], *, seed: int = 0) -> Self:
         learnt = type(self)(**self._parameters())
