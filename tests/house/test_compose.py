@@ -111,3 +111,20 @@ def test_nothing_is_open_to_the_network_but_on_loopback():
     ports = [port for s in SERVICES.values() for port in s.get("ports", [])]
     assert len(ports) == 3
     assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_triton_runs_the_command_that_runs_natively():
+    import json
+
+    from typer.testing import CliRunner
+
+    from serving.cli import app
+
+    build = SERVICES["triton"]["build"]
+    image = (ROOT / build["context"] / build["dockerfile"]).read_text()
+    last = [line for line in image.splitlines() if line.startswith("CMD ")][-1]
+    assert json.loads(last.removeprefix("CMD ")) == SERVICES["triton"]["command"]
+    _, *arguments = SERVICES["triton"]["command"]
+    shown = CliRunner().invoke(app, [*arguments, "--help"], env={"COLUMNS": "100"})
+    assert shown.exit_code == 0, shown.output
+    assert "--host" in shown.output

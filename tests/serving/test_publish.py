@@ -174,6 +174,9 @@ def test_a_real_triton_serves_the_good_release_and_never_the_bad_one(store, home
         assert not (home / "triton" / trial.TRIAL).exists()
         last = publish.publish(store, home, build(), triton=server.grpc)
         assert served(server.grpc)[0] == last.number
+        back = publish.roll_back(store, home, 1, triton=server.grpc)
+        assert served(server.grpc)[0] == back.number
+        assert back.seconds < 60, "seconds on an idle machine"
 
 
 def served(url):
