@@ -17,6 +17,7 @@ from torch import Tensor
 from features.batch import F32, F64, I64, Batch, Interactions
 from models import exploration, state
 from models.heads import ArmHeads, Head, SharedHead
+from models.network import one_thread
 from models.posterior import Phi, Posterior, Prior
 
 PRIORS = {  # (a0, b0, precision), tuned on the Showdown's sets (STATISTICS §5)
@@ -149,9 +150,10 @@ class Bayesian(ABC):
             survey = Survey.of(log)
         learnt.seed, learnt.sizes = seed, survey.sizes
         learnt.reward_mean, learnt.reward_sd = survey.mean, survey.sd
-        learnt.heads = learnt._empty_heads(learnt._fit(log, survey, self))
-        for chunk in log:  # every row, with the final φ
-            learnt.heads = learnt._learn_chunk(learnt.heads, chunk)
+        with one_thread():
+            learnt.heads = learnt._empty_heads(learnt._fit(log, survey, self))
+            for chunk in log:  # every row, with the final φ
+                learnt.heads = learnt._learn_chunk(learnt.heads, chunk)
         return learnt
 
     def _arrays(self) -> state.Arrays:

@@ -56,12 +56,11 @@ class NeuralLinear(Bayesian):
         if p["warm_start"] and before.network is not None and before.outputs == self.outputs:
             self.network.load_state_dict(before.network.state_dict())
         keys = ("epochs", "patience", "batch_size", "learning_rate", "weight_decay", "holdout")
-        with network.one_thread():
-            network.fit(
-                self.network, log, self._examples, rows=survey.rows, device=self.device,
-                how=network.Training(**{key: p[key] for key in keys}),
-                rng=np.random.default_rng([self.seed, survey.rows]),
-            )  # fmt: skip
+        network.fit(
+            self.network, log, self._examples, rows=survey.rows, device=self.device,
+            how=network.Training(**{key: p[key] for key in keys}),
+            rng=np.random.default_rng([self.seed, survey.rows]),
+        )  # fmt: skip
         return int(p["hidden"][-1]) + 1
 
     def _network(self, sizes: Sizes, generator: torch.Generator) -> network.Network:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.batch import F32, F64, I64, Batch, Catalogue, Interactions, concatenate
+from models.network import one_thread
 from models.policy import Policy, make
 from models.populations import load
 
@@ -178,7 +179,8 @@ def simulate(
     for seed in range(first_seed, first_seed + seeds):
         world = problem(np.random.default_rng([seed, 1]))
         policy = contender(name, world, **(parameters or {}))
-        regret, loss = run(policy, world, seed=seed, schedule=schedule)
+        with one_thread():
+            regret, loss = run(policy, world, seed=seed, schedule=schedule)
         uniform = (world.means.max(axis=1) - world.means.mean(axis=1)).sum()
         losses.append(loss.mean())
         percents.append(100 * regret.sum() / uniform)
