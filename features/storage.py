@@ -173,7 +173,7 @@ def _disk_errors(key: str = "") -> Iterator[None]:
 class S3Store:
     """Any S3 with conditional writes (AWS since 2024, MinIO, Ceph, moto). Credentials come from the environment."""
 
-    def __init__(self, url: str, *, endpoint: str = "") -> None:
+    def __init__(self, url: str, *, endpoint: str = "", timeout_seconds: float = 20.0) -> None:
         import boto3
         from botocore.config import Config
 
@@ -181,8 +181,9 @@ class S3Store:
         self.bucket, _, prefix = self.url.removeprefix("s3://").partition("/")
         self.prefix = f"{prefix}/" if prefix else ""
         config = Config(
-            retries={"max_attempts": 3, "mode": "standard"}, connect_timeout=5, read_timeout=20, max_pool_connections=16
-        )
+            retries={"max_attempts": 3, "mode": "standard"}, connect_timeout=min(5.0, timeout_seconds),
+            read_timeout=timeout_seconds, max_pool_connections=16,
+        )  # fmt: skip
         self._s3: Any = boto3.client("s3", endpoint_url=endpoint or None, config=config)
 
     def get(self, key: str) -> bytes:
