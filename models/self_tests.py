@@ -27,12 +27,23 @@ def propensity_values(log: Interactions) -> F64:
 
 
 def p_value(values: F64) -> float:
-    """Smallest two-sided p of the columns' means (n, m) being zero, times m (Bonferroni). Where a column has no
-    spread, it must be zero itself."""
+    """Smallest two-sided p of the columns' means (n, m) being zero, times how many independent tests they amount to.
+    Where a column has no spread, it must be zero itself."""
+    if values.shape[1] == 0:
+        return 1.0
     mean, spread = values.mean(axis=0), values.std(axis=0, ddof=1)
     z = np.abs(mean) / np.maximum(spread / np.sqrt(len(values)), 1e-12)
     p = np.where(spread > 1e-9, 2 * norm.sf(z), (np.abs(mean) < 1e-6).astype(float))
-    return float(min(1.0, values.shape[1] * p.min())) if values.shape[1] else 1.0
+    return float(min(1.0, _independent(values[:, spread > 1e-9]) * p.min()))
+
+
+def _independent(values: F64) -> float:
+    """1 + (m − 1)(1 − Var(λ) / m), λ the eigenvalues of the m columns' correlations (Cheverud 2001): m where they are
+    uncorrelated, 1 where they say the same."""
+    m = values.shape[1]
+    if m < 2:
+        return 1.0
+    return 1.0 + (m - 1) * (1.0 - float(np.var(np.linalg.eigvalsh(np.corrcoef(values.T)), ddof=1)) / m)
 
 
 def propensity(log: Interactions) -> float:
