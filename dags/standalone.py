@@ -249,7 +249,8 @@ def _group_ends(group: int, patience_seconds: float) -> bool:
 
 
 def main(verb: str) -> None:
-    from serving.triton.server import TritonServer, stop_recorded
+    from serving.triton import supervisor
+    from serving.triton.server import stop_recorded
 
     settings = Settings()
     airflow = Airflow(settings.var.absolute() / "airflow", int(os.environ.get("CROUPIER_AIRFLOW_PORT", "8080")))
@@ -257,15 +258,17 @@ def main(verb: str) -> None:
         # whichever folder they were started over, with `make up VAR=…` or by a demo that was killed
         for pid_file in settings.var.absolute().rglob("standalone.pid"):
             Airflow.stop_recorded(pid_file.parent)
+        for pid_file in settings.var.absolute().rglob("supervisor.pid"):
+            supervisor.down(pid_file.parent)
         for pid_file in settings.var.absolute().rglob("triton.pid"):
             stop_recorded(pid_file.parent)
         print("stopped")
         return
-    triton = TritonServer(settings.home).start()
+    triton = supervisor.up(settings.home, grpc_port=int(settings.triton.rpartition(":")[2]))
     try:
         airflow.start()
     except AirflowError:
-        triton.stop()
+        supervisor.down(settings.home)
         raise
     print(f"Airflow {airflow.url}   Triton gRPC {triton.grpc}   app {settings.app}   stop: make down")
 

@@ -127,6 +127,7 @@ class FastLoop:
     def __init__(self, folder: Path, release: LoadedRelease, spool: Spool, spec: RewardSpec) -> None:
         self._spool, self._spec, self._number = spool, spec, release.number
         self._folds: list[tuple[Fold, HeadFile]] = []
+        self._roles: list[str] = []
         for role, policy in (("champion", release.champion), ("candidate", release.candidate)):
             if isinstance(policy, Bayesian) and learns(policy):
                 fold = Fold(policy, release)
@@ -134,6 +135,7 @@ class FastLoop:
                 file = HeadFile.create(path_of(folder, release.number, role), d=d, digest=digest)
                 fold.state = file.read() or fold.state  # torn or new: from the release, over the whole log
                 self._folds.append((fold, file))
+                self._roles.append(role)
         self._seen = min((fold.state.cursor for fold, _ in self._folds), default=0)
 
     def learn(self) -> int:
@@ -150,6 +152,11 @@ class FastLoop:
             count += len(chunk)
             self._seen = row
         return count
+
+
+    def positions(self) -> list[tuple[str, int]]:
+        """(role, step) of each head that learns."""
+        return [(role, fold.state.step) for role, (fold, _) in zip(self._roles, self._folds, strict=True)]
 
 
 def path_of(folder: Path, release: int, role: str) -> Path:

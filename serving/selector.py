@@ -23,6 +23,7 @@ from models import exploration
 from serving import draws
 from serving.breaker import Breaker
 from serving.live_heads import LiveHeads
+from serving.meter import Meter
 from serving.release import LoadedRelease
 from serving.requests import CANARY, Raw, Request, Selection, decode
 from serving.rollout import RolloutReader, RolloutView
@@ -57,12 +58,12 @@ class Selector:
 
     def __init__(
         self, release: LoadedRelease, *, recorder: Recorder | None, rollout: RolloutReader | None, unit_key: str,
-        breaker: Breaker | None = None, heads: LiveHeads | None = None,
+        breaker: Breaker | None = None, heads: LiveHeads | None = None, meter: Meter | None = None,
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:  # fmt: skip
         self.release, self.recorder, self.rollout = release, recorder, rollout
         self.breaker = breaker or Breaker(None)
-        self.heads = heads or LiveHeads(None, release)
+        self.heads, self.meter = heads or LiveHeads(None, release), meter or Meter()
         self._unit_key, self._clock = unit_key, clock
         self._valid = {arm.arm_id: (arm.valid_from, arm.valid_to or 2**63) for arm in release.arms}
         self._names = {CHAMPION: release.champion.name, CANDIDATE: getattr(release.candidate, "name", "")}
@@ -89,14 +90,16 @@ class Selector:
         answers: list[Selection | None] = [None] * len(raws)
         good: list[tuple[int, Request]] = []
         rejects: list[tuple[str, str, bytes, str, int]] = []
-        for i, raw in enumerate(raws):
-            try:
-                if isinstance(raw, InvalidEvent):
-                    raise raw
-                good.append((i, self._check(decode(raw), now)))
-            except InvalidEvent as error:
-                answers[i] = self._refusal(str(error))
-                rejects.append(("decision", error.field, _raw_field(raw, error.field), str(error), now))
+        with self.meter.stage("decode"):
+            for i, raw in enumerate(raws):
+                try:
+                    if isinstance(raw, InvalidEvent):
+                        raise raw
+                    good.append((i, self._check(decode(raw), now)))
+                except InvalidEvent as error:
+                    answers[i] = self._refusal(str(error))
+                    rejects.append(("decision", error.field, _raw_field(raw, error.field), str(error), now))
+                    self.meter.count("croupier_rejects_total", model="select_arm", field=_scope(error.field))
         try:
             if rejects and self.recorder is not None:
                 self.recorder.append_rejects(rejects)
@@ -124,13 +127,15 @@ class Selector:
         view = self.rollout.view(self.release.number) if self.rollout else RolloutView()
         units = [hash_unit(self._unit_key, r.unit_id) for r in requests]
         events = [r.event_id or uuid7() for r in requests]
-        batch = self.release.encoder.encode(
-            [r.context for r in requests], [r.arms for r in requests], [r.arm_context for r in requests],
-            self.release.catalogue,
-        )  # fmt: skip
+        with self.meter.stage("encode"):
+            batch = self.release.encoder.encode(
+                [r.context for r in requests], [r.arms for r in requests], [r.arm_context for r in requests],
+                self.release.catalogue,
+            )  # fmt: skip
         decisions: list[Decision | None] = [None] * len(requests)
         for role, rows in self._split(requests, units, view).items():
-            served = self._score(role, batch[rows], view)
+            with self.meter.stage(f"score {role}"):
+                served = self._score(role, batch if len(rows) == len(requests) else batch[rows], view)
             drawn = draws.draw(served.pmf, self.release.salt, [events[i] for i in rows])
             for row, position, pmf in zip(rows.tolist(), drawn.tolist(), served.pmf.tolist(), strict=True):
                 request = requests[row]
@@ -142,7 +147,8 @@ class Selector:
                     fallback_reason=served.reason, **self._stamp,
                 )  # fmt: skip
         made = [d for d in decisions if d is not None]
-        return [self._selection(d) for d in self._record(requests, made)]
+        with self.meter.stage("record"):
+            return [self._selection(d) for d in self._record(requests, made)]
 
     def _record(self, requests: Sequence[Request], made: list[Decision]) -> list[Decision]:
         """Durable when it returns; a repeated event has its first decision in its place."""
@@ -150,6 +156,11 @@ class Selector:
             return made
         real = [d for r, d in zip(requests, made, strict=True) if r.unit_id != CANARY]
         stored = iter(self.recorder.append_decisions(real) if real else [])
+        for d in real:
+            self.meter.count("croupier_decisions_total", release=str(d.release), role=d.role, policy=d.policy)
+            if d.fallback_reason:
+                kind = ":".join(d.fallback_reason.split(":")[:2])  # role and exception, not its message
+                self.meter.count("croupier_fallbacks_total", reason=kind)
         return [d if r.unit_id == CANARY else next(stored) for r, d in zip(requests, made, strict=True)]
 
     def _canary(self, now: int) -> Raw:
@@ -193,7 +204,11 @@ class Selector:
         return Selection("", "", 0.0, (), self.release.number, "", error)
 
 
+def _scope(field: str) -> str:
+    return field.partition(".")[0].partition("[")[0]
+
+
 def _raw_field(raw: Raw | InvalidEvent, field: str) -> bytes:
     """The bytes behind "arm_context[2].price": those of `arm_context`."""
-    name = field.partition(".")[0].partition("[")[0]
+    name = _scope(field)
     return bytes(getattr(raw, name)) if isinstance(raw, Raw) and name in Raw.__slots__ else b""

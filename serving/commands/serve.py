@@ -1,15 +1,11 @@
 """`croupier serve …`: Triton, up and down."""
 
-import signal
-import threading
-from types import FrameType
 from typing import Annotated
 
 import typer
 
 from features.settings import Settings
-from serving.triton import repository, server
-from serving.triton.binary import TritonUnavailable
+from serving.triton import repository, server, supervisor
 from serving.triton.server import LOOPBACK, TritonServer
 
 app = typer.Typer(no_args_is_help=True, help="Triton: up, down, or in the foreground.")
@@ -25,19 +21,21 @@ def triton(app: str = "", host: str = LOOPBACK) -> TritonServer:
 
 @app.command()
 def up(app: App = "") -> None:
-    """Start Triton in the background and wait until it is ready."""
-    print(f"Triton is ready: gRPC {triton(app).start().grpc}; stop it with `croupier serve down`")
+    """Start Triton in the background, supervised, and wait until it is ready."""
+    asked = triton(app)
+    supervisor.up(asked.home, grpc_port=asked.ports.grpc)
+    print(f"Triton is ready: gRPC {asked.grpc}; stop it with `croupier serve down`")
 
 
 @app.command()
 def down(app: App = "") -> None:
     """Stop it and everything it started."""
-    print("stopped" if server.stop_recorded(triton(app).home) else "it was not running")
+    print("stopped" if supervisor.down(triton(app).home) else "it was not running")
 
 
 @app.command()
 def status(app: App = "") -> None:
-    """Does it run, where, and which releases are in its repository?"""
+    """Does it run, where, and which releases are in its repository? Exit code 3: it does not."""
     asked = triton(app)
     record = server.running(asked.home)
     releases = ", ".join(map(str, repository.versions(asked.home / "triton", "select_arm"))) or "none yet"
@@ -47,19 +45,17 @@ def status(app: App = "") -> None:
 
 
 @app.command()
+def health(app: App = "") -> None:
+    """One canary selection: exit code 0 when an arm came back, 1 when not. (`is_model_ready` stays true for a dead
+    stub.) Before the first release: is the server there?"""
+    asked = triton(app)
+    released = bool(repository.versions(asked.home / "triton", "select_arm"))
+    well = supervisor.healthy(asked.grpc) if released else server.ready(asked.ports, "reward")
+    print("healthy" if well else "not healthy")
+    raise typer.Exit(0 if well else 1)
+
+
+@app.command()
 def run(app: App = "", host: Host = LOOPBACK) -> None:
-    """In the foreground, for containers and supervisors: ends with Triton, or stops it on SIGTERM."""
-    ended = threading.Event()
-
-    def _end(_signal: int, _frame: FrameType | None) -> None:
-        ended.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
-    with triton(app, host) as running:
-        print(f"Triton is ready: gRPC {running.grpc}", flush=True)
-        while running.alive() and not ended.wait(0.5):
-            pass
-        died = not running.alive()
-    if died:
-        raise TritonUnavailable(f"tritonserver ended by itself; {running.log} ends:\n{server.tail(running.log)}")
+    """In the foreground, for containers: restarted when it dies or does not decide, stopped by SIGTERM."""
+    supervisor.run(triton(app, host))

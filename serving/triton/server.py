@@ -104,7 +104,7 @@ class TritonServer:
                 env=environment, cwd=self.home, start_new_session=True,
             )  # fmt: skip
         pid = self.process.pid
-        record = {"pid": pid, "born": _born(pid), "ports": asdict(self.ports), "shm": self.shm}
+        record = {"pid": pid, "born": born(pid), "ports": asdict(self.ports), "shm": self.shm}
         self.pid_file.write_text(json.dumps(record))
         try:
             self._wait_ready(models, ready_seconds)
@@ -150,7 +150,7 @@ class TritonServer:
         while time.monotonic() < deadline:
             if not self.alive():
                 raise TritonUnavailable(f"tritonserver ended while starting; {self.log} ends:\n{tail(self.log)}")
-            if all(_ready(self.ports, name) for name in models):
+            if all(ready(self.ports, name) for name in models):
                 return
             time.sleep(0.1)
         raise TritonUnavailable(f"tritonserver not ready after {seconds:.0f} s; {self.log} ends:\n{tail(self.log)}")
@@ -171,12 +171,12 @@ def running(home: Path) -> dict[str, Any] | None:
     """The pid file's record if that very process still lives (a reused pid has another birth time), else None."""
     try:
         record: dict[str, Any] = json.loads((home.absolute() / "triton.pid").read_text())
-        return record if record["born"] == _born(record["pid"]) else None
+        return record if record["born"] == born(record["pid"]) else None
     except (OSError, ValueError, KeyError):
         return None
 
 
-def _ready(ports: Ports, model: str) -> bool:
+def ready(ports: Ports, model: str) -> bool:
     """Model by model: the server's own strict readiness turns false for good once an old version is unloaded."""
     try:
         with urllib.request.urlopen(f"http://{LOOPBACK}:{ports.http}/v2/models/{model}/ready", timeout=1.0) as reply:
@@ -193,7 +193,7 @@ def tail(path: Path, lines: int = 12) -> str:
         return "(no log)"
 
 
-def _born(pid: int) -> int:
+def born(pid: int) -> int:
     """Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat). OSError if there is none."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 

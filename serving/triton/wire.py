@@ -25,12 +25,14 @@ from serving import release
 from serving.breaker import Breaker
 from serving.fast_loop import FastLoop
 from serving.live_heads import LiveHeads
+from serving.meter import Meter
 from serving.records import RawRecord, Records
 from serving.requests import Raw, Request, Selection
 from serving.rewards import Outcome, RawReward, Rewards
 from serving.rollout import RolloutReader
 from serving.selector import Selector
 from serving.triton import repository
+from serving.triton.metrics import Exporter, log_as_json
 from serving.triton.repository import SELECT_ARM
 
 SELECT_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id")
@@ -43,9 +45,11 @@ Tensors = dict[str, NDArray[Any]]
 
 
 class SelectArm:
-    """One instance of one version of `select_arm`; `args` are those of Triton's initialize()."""
+    """One instance of one version of `select_arm`; `args` are those of Triton's initialize(), `pb` its utilities."""
 
-    def __init__(self, args: Mapping[str, str]) -> None:
+    def __init__(self, args: Mapping[str, str], pb: Any = None) -> None:
+        log_as_json()
+        meter = Meter()
         model = Path(args["model_repository"])
         home, trial = model.parents[1], args["model_name"].endswith("_trial")
         settings = Settings()
@@ -55,59 +59,82 @@ class SelectArm:
             loaded, recorder=self.spool,
             rollout=None if trial else RolloutReader(home / "rollout.json"),
             unit_key=settings.unit_key.get_secret_value(), breaker=Breaker(None if trial else home / "breaker.json"),
-            heads=LiveHeads(None if trial else home / HEADS, loaded),
+            heads=LiveHeads(None if trial else home / HEADS, loaded), meter=meter,
         )  # fmt: skip
+        self.exporter = Exporter(None if trial else pb, meter)
 
     def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
         """All calls of one Triton batch as one batch of the selector: one encoding, one product, one transaction."""
         sizes = [len(call["unit_id"]) for call in calls]  # type: ignore[arg-type]
         raws = [Raw(*row) for call, size in zip(calls, sizes, strict=True) for row in _rows(call, SELECT_INPUTS, size)]
         answers = iter(self.selector.select_raw(raws))
+        self.exporter.push()
         return [selection_tensors(list(islice(answers, size))) for size in sizes]
 
     def close(self) -> None:
+        self.exporter.push(now=True)
         if self.spool is not None:
             self.spool.close()
 
 
 class TakeRewards:
-    """The instance of `reward`."""
+    """The instance of `reward`: the only writer of the posterior."""
 
-    def __init__(self, args: Mapping[str, str]) -> None:
+    def __init__(self, args: Mapping[str, str], pb: Any = None) -> None:
+        log_as_json()
         home = Path(args["model_repository"]).parents[1]
         self.spool = open_spool(home, Settings())
-        self.rewards = Rewards(self.spool, learn=_learner(home, self.spool))
+        self.meter = Meter()
+        self.rewards = Rewards(self.spool, learn=_learner(home, self.spool, self.meter))
+        self.exporter = Exporter(pb, self.meter, self.spool)
 
     def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
         sizes = [len(call["event_id"]) for call in calls]  # type: ignore[arg-type]
         raws = [RawReward(e, k, float(v), i, int(a or 0)) for call, size in zip(calls, sizes, strict=True)
                 for e, k, v, i, a in _rows(call, REWARD_INPUTS, size)]  # fmt: skip
-        return _outcome_tensors(self.rewards.take(raws), sizes)
+        outcomes = self.rewards.take(raws)
+        _count(self.meter, "reward", "croupier_rewards_total", outcomes)
+        self.exporter.push()
+        return _outcome_tensors(outcomes, sizes)
 
     def close(self) -> None:
+        self.exporter.push(now=True)
         self.spool.close()
 
 
 class TakeRecords:
     """The instance of `record`: what clients decided while nobody answered."""
 
-    def __init__(self, args: Mapping[str, str]) -> None:
+    def __init__(self, args: Mapping[str, str], pb: Any = None) -> None:
+        log_as_json()
         home, settings = Path(args["model_repository"]).parents[1], Settings()
         self.spool = open_spool(home, settings)
         guard = CatalogueGuard(home / "triton" / SELECT_ARM)
+        self.meter = Meter()
+        self.exporter = Exporter(pb, self.meter)
         self.records = Records(self.spool, unit_key=settings.unit_key.get_secret_value(), guard=guard)
 
     def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
         sizes = [len(call["event_id"]) for call in calls]  # type: ignore[arg-type]
         raws = [RawRecord(*row) for call, size in zip(calls, sizes, strict=True)
                 for row in _rows(call, RECORD_INPUTS, size)]  # fmt: skip
-        return _outcome_tensors(self.records.take(raws), sizes)
+        outcomes = self.records.take(raws)
+        _count(self.meter, "record", "croupier_records_total", outcomes)
+        self.exporter.push()
+        return _outcome_tensors(outcomes, sizes)
 
     def close(self) -> None:
         self.spool.close()
 
 
-def _learner(home: Path, spool: Spool) -> Callable[[], object] | None:
+def _count(meter: Meter, model: str, name: str, outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        meter.count(name, fate=outcome.status)
+        if outcome.error:
+            meter.count("croupier_rejects_total", model=model, field=outcome.error.partition(":")[0])
+
+
+def _learner(home: Path, spool: Spool, meter: Meter) -> Callable[[], object] | None:
     """The fast loop of the newest release, if the app asks for it."""
     spec = AppSpec.read(home / "app.toml") if (home / "app.toml").exists() else AppSpec()
     if not spec.policies.fast_loop:
@@ -123,6 +150,8 @@ def _learner(home: Path, spool: Spool) -> Callable[[], object] | None:
                 loops[newest] = FastLoop(home / HEADS, loaded, spool, spec.reward)
             for loop in loops.values():
                 loop.learn()
+                for role, step in loop.positions():
+                    meter.gauge("croupier_posterior_step", step, role=role)
         except Exception:  # the reward is on record: what could not be learnt now is learnt by the next call
             log.exception("the fast loop failed")
 

@@ -6,7 +6,6 @@ import signal
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from features.spool import Spool
 from models.simple import Uniform
 from serving.client import Client
 from serving.triton.server import Ports, TritonServer
+from tests.faults.processes import stubs
 from tests.faults.proxy import Proxy
 from tests.serving import apps
 
@@ -30,20 +30,6 @@ def triton(tmp_path_factory):
     apps.write(home, Uniform())
     with TritonServer(home, ports=Ports.free()) as server:
         yield server
-
-
-def stubs(pid: int, model: str) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                line = (entry / "cmdline").read_bytes()
-                group = int((entry / "stat").read_text().rpartition(")")[2].split()[2])
-            except OSError:
-                continue
-            if group == pid and b"python_backend_stub" in line and f"/{model}/".encode() in line:
-                found.append(int(entry.name))
-    return found
 
 
 def break_it(triton, proxy, fault):

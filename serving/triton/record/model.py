@@ -9,7 +9,7 @@ from serving.triton import wire
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
-        self.service = wire.TakeRecords(args)
+        self.service = wire.TakeRecords(args, pb_utils)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         calls = [{name: _column(request, name) for name in wire.RECORD_INPUTS} for request in requests]

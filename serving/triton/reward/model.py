@@ -9,7 +9,7 @@ from serving.triton import wire
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
-        self.service = wire.TakeRewards(args)
+        self.service = wire.TakeRewards(args, pb_utils)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         calls = [{name: _column(request, name) for name in wire.REWARD_INPUTS} for request in requests]

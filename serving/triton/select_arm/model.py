@@ -9,7 +9,7 @@ from serving.triton import wire
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
-        self.service = wire.SelectArm(args)
+        self.service = wire.SelectArm(args, pb_utils)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         calls = [{name: _column(request, name) for name in wire.SELECT_INPUTS} for request in requests]

@@ -1,0 +1,61 @@
+"""Counts and timings of one process, kept here and handed over at most once a second: a metric call into Triton costs
+more than a decision. Labels never carry a unit, an event or a context."""
+
+import time
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)  # seconds
+Labels = tuple[tuple[str, str], ...]
+
+HELP = {
+    "croupier_decisions_total": "decisions by release, role and policy",
+    "croupier_fallbacks_total": "decisions that another policy than the one meant had to make, by reason",
+    "croupier_rejects_total": "requests, rewards and records refused, by model and field",
+    "croupier_rewards_total": "rewards by fate",
+    "croupier_records_total": "clients' own decisions by fate",
+    "croupier_stage_seconds_bucket": "time of a batch in a stage of the selector, cumulative by upper bound",
+    "croupier_stage_seconds_sum": "time of batches in a stage of the selector",
+    "croupier_stage_seconds_count": "batches that went through a stage of the selector",
+    "croupier_posterior_step": "rewards the head has learnt from",
+    "croupier_spool_bytes": "size of the host's event log",
+    "croupier_spool_unshipped_rows": "events of the host's log that are not in the store yet",
+}
+GAUGES = ("croupier_posterior_step", "croupier_spool_bytes", "croupier_spool_unshipped_rows")
+
+
+class Meter:
+    """`counts` grow, `gauges` are replaced; `drain` hands over what has changed since it was last called."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, Labels], float] = defaultdict(float)
+        self._gauges: dict[tuple[str, Labels], float] = {}
+
+    def count(self, name: str, value: float = 1.0, **labels: str) -> None:
+        self._counts[name, tuple(labels.items())] += value
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        self._gauges[name, tuple(labels.items())] = value
+
+    @contextmanager
+    def stage(self, stage: str) -> Iterator[None]:
+        """Time what is inside."""
+        began = time.perf_counter()
+        yield
+        self.seconds(stage, time.perf_counter() - began)
+
+    def seconds(self, stage: str, seconds: float) -> None:
+        """One batch took so long in a stage: buckets are cumulative, as Prometheus has them."""
+        for bound in BOUNDS[bisect_left(BOUNDS, seconds) :]:
+            self._counts["croupier_stage_seconds_bucket", (("stage", stage), ("le", f"{bound:g}"))] += 1
+        self._counts["croupier_stage_seconds_bucket", (("stage", stage), ("le", "+Inf"))] += 1
+        self._counts["croupier_stage_seconds_sum", (("stage", stage),)] += seconds
+        self._counts["croupier_stage_seconds_count", (("stage", stage),)] += 1
+
+    def drain(self) -> tuple[dict[tuple[str, Labels], float], dict[tuple[str, Labels], float]]:
+        """(increments, gauges) since the last call."""
+        drained = dict(self._counts), self._gauges
+        self._counts, self._gauges = defaultdict(float), {}
+        return drained

@@ -1,0 +1,133 @@
+"""Keeps a Triton serving: started again when it has died, and when it lives but does not decide.
+
+`is_model_ready` stays true for a dead stub (FACTS.md §4), so health is a canary: a selection answered in full, and
+never recorded. `croupier serve up` runs this in the background, `croupier serve run` in the foreground.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+from serving.client import Client, Unavailable
+from serving.messages import CANARY_COLUMNS
+from serving.triton import repository, server
+from serving.triton.binary import TritonUnavailable
+from serving.triton.server import TritonServer
+
+EVERY_SECONDS, TIMEOUT_MS, PATIENCE_SECONDS = 0.5, 1000.0, 3.0
+PID_FILE = "supervisor.pid"
+_background: list[subprocess.Popen[bytes]] = []  # they outlive us, and are not ours to wait for
+
+
+def healthy(url: str) -> bool:
+    """One canary selection."""
+    with Client(url, fallback=None) as client:
+        try:
+            return client.call("select_arm", CANARY_COLUMNS, timeout_ms=TIMEOUT_MS)["error"] == [""]
+        except Unavailable:
+            return False
+
+
+def supervise(triton: TritonServer, ended: threading.Event) -> None:
+    """Until `ended`: watch, and restart. Before the first release there is nothing to decide, so only the process
+    counts; from the first answered canary on, PATIENCE_SECONDS without one mean a restart."""
+    triton.start()
+    answered: float | None = None
+    print(f"Triton is ready: gRPC {triton.grpc}", flush=True)
+    while not ended.wait(EVERY_SECONDS):
+        if triton.alive():
+            if repository.versions(triton.home / "triton", repository.SELECT_ARM) and healthy(triton.grpc):
+                answered = time.monotonic()
+            if answered is None or time.monotonic() - answered < PATIENCE_SECONDS:
+                continue
+        why = "does not decide" if triton.alive() else "has ended"
+        print(f"Triton {why}: it is started again; its log ended\n{server.tail(triton.log, 5)}", flush=True)
+        answered = None
+        _restart(triton, ended)
+    triton.stop()
+
+
+def _restart(triton: TritonServer, ended: threading.Event) -> None:
+    pause = 1.0
+    while not ended.is_set():
+        triton.stop()
+        try:
+            triton.start()
+        except (TritonUnavailable, ValueError) as error:
+            print(f"not started: {error}; again in {pause:.0f} s", flush=True)
+            ended.wait(pause)
+            pause = min(2 * pause, 30.0)
+        else:
+            return
+
+
+def run(triton: TritonServer) -> None:
+    """In the foreground, until SIGTERM or SIGINT."""
+    ended = threading.Event()
+
+    def _end(_signal: int, _frame: FrameType | None) -> None:
+        ended.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+    supervise(triton, ended)
+
+
+def up(home: Path, *, grpc_port: int, seconds: float = server.READY_SECONDS) -> TritonServer:
+    """Start a supervisor in the background and wait until its Triton is ready. Raises TritonUnavailable."""
+    down(home)
+    triton = TritonServer(home, grpc_port=grpc_port)
+    triton.ports.refuse_busy()
+    triton.home.mkdir(parents=True, exist_ok=True)
+    log = triton.home / "supervisor.log"
+    command = [sys.executable, "-m", "serving.triton.supervisor", str(triton.home), str(grpc_port)]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+        )
+    _background.append(process)
+    (triton.home / PID_FILE).write_text(f"{process.pid} {server.born(process.pid)}")
+    deadline = time.monotonic() + seconds
+    while b"is ready" not in log.read_bytes():
+        if process.poll() is not None or time.monotonic() > deadline:
+            down(home)
+            raise TritonUnavailable(f"Triton did not come up; {log} ends:\n{server.tail(log)}")
+        time.sleep(0.1)
+    return triton
+
+
+def down(home: Path) -> bool:
+    """Stop the supervisor, then whatever Triton it left. True if something ran."""
+    file = home.absolute() / PID_FILE
+    stopped = False
+    try:
+        pid, born = map(int, file.read_text().split())
+        if server.born(pid) == born:
+            os.kill(pid, signal.SIGTERM)
+            stopped = True
+            _wait_gone(pid, born)
+    except (OSError, ValueError):
+        pass
+    file.unlink(missing_ok=True)
+    return server.stop_recorded(home) or stopped
+
+
+def _wait_gone(pid: int, born: int) -> None:
+    deadline = time.monotonic() + 20.0
+    while time.monotonic() < deadline:
+        with contextlib.suppress(ChildProcessError):  # it may be our own child
+            os.waitpid(pid, os.WNOHANG)
+        if server.born(pid) != born:
+            return
+        time.sleep(0.05)
+    os.kill(pid, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    run(TritonServer(Path(sys.argv[1]), grpc_port=int(sys.argv[2])))

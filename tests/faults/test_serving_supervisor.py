@@ -1,0 +1,62 @@
+"""The supervisor: a dead Triton and one that lives but does not decide come back by themselves."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from models.simple import Uniform
+from serving.client import Client
+from serving.triton import server, supervisor
+from serving.triton.server import Ports
+from tests.faults.processes import stubs
+from tests.serving import apps
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("app")
+    apps.write(folder, Uniform())
+    while True:
+        port = Ports.free().grpc
+        try:
+            Ports.around(port).refuse_busy()
+            break
+        except server.TritonUnavailable:
+            continue
+    supervisor.up(folder, grpc_port=port)
+    yield folder
+    assert supervisor.down(folder)
+    assert server.running(folder) is None
+    assert not supervisor.down(folder)
+    Ports.around(port).refuse_busy()
+
+
+@pytest.mark.parametrize("fault", ["server killed", "both stubs killed", "stopped"])
+def test_it_comes_back(home, fault):
+    record = server.running(home)
+    url = f"127.0.0.1:{record['ports']['grpc']}"
+    with Client(url, deadline_ms=100) as client:
+        answered = [client.select(unit_id="u", context={}, arms=["reel-01", "reel-02"]).role for _ in range(20)]
+        assert "champion" in answered
+        time.sleep(1.5)  # the supervisor has seen it well
+        if fault == "server killed":
+            os.kill(record["pid"], signal.SIGKILL)
+        elif fault == "both stubs killed":
+            for pid in stubs(record["pid"], "select_arm"):
+                os.kill(pid, signal.SIGKILL)
+        else:
+            os.killpg(record["pid"], signal.SIGSTOP)
+        broken = time.monotonic()
+        while (chosen := client.select(unit_id="u", context={}, arms=["reel-01", "reel-02"])).role != "fallback":
+            assert time.monotonic() - broken < 10
+        while (chosen := client.select(unit_id="u", context={}, arms=["reel-01", "reel-02"])).role != "champion":
+            assert chosen.role == "fallback"
+            assert time.monotonic() - broken < 60, (home / "supervisor.log").read_text()
+            time.sleep(0.05)
+        print(f"{fault}: model decisions again after {time.monotonic() - broken:.1f} s")
+        assert client.flush(10)
+    assert server.running(home)["pid"] != record["pid"]

@@ -1,0 +1,109 @@
+"""What the server says about itself: counters that match what was asked, and nothing about a unit."""
+
+import json
+import re
+import time
+import urllib.request
+
+import pytest
+
+from models.simple import FixedArm, Uniform
+from serving.client import Client
+from serving.messages import CANARY_COLUMNS
+from serving.meter import Meter
+from serving.triton.server import Ports, TritonServer
+from tests.serving import apps
+
+
+def test_a_meter_drains_increments_and_cumulative_buckets():
+    meter = Meter()
+    for seconds in (0.0002, 0.003, 2.0):
+        meter.seconds("score", seconds)
+    meter.count("croupier_decisions_total", 3, role="champion")
+    counts, _ = meter.drain()
+    buckets = {labels[1][1]: n for (name, labels), n in counts.items() if name == "croupier_stage_seconds_bucket"}
+    assert (buckets.get("0.0001", 0), buckets["0.00025"], buckets["0.005"], buckets["1"], buckets["+Inf"]) == (0, 1, 2, 2, 3)
+    assert counts["croupier_decisions_total", (("role", "champion"),)] == 3
+    assert meter.drain() == ({}, {})
+
+
+def scrape(triton):
+    with urllib.request.urlopen(f"http://127.0.0.1:{triton.ports.metrics}/metrics") as reply:
+        text = reply.read().decode()
+    found = {}
+    for line in text.splitlines():
+        if match := re.match(r"(croupier_\w+)(?:{([^}]*)})? (\S+)", line):
+            found[match[1], frozenset((match[2] or "").split(","))] = float(match[3])
+    return text, found
+
+
+@pytest.mark.slow
+def test_triton_counts_what_it_was_asked(tmp_path):
+    apps.write(tmp_path, apps.trained("neural_linear"), FixedArm(arm="reel-04"), share=0.5)
+    requests = apps.sample().requests(40)
+    with TritonServer(tmp_path, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=10_000) as client:
+        answers = [client.select(unit_id=r.unit_id, context=r.context, arms=r.arms, arm_context=r.arm_context)
+                   for r in requests]  # fmt: skip
+        client.reward(event_id=answers[0].event_id, kind="click", value=1.0)
+        client.reward(event_id=answers[0].event_id, kind="click", value=1.0)
+        bad = ("BYTES", [b"{"])
+        assert client.call("select_arm", dict(CANARY_COLUMNS) | {"unit_id": ("BYTES", [b"u-secret"]), "context": bad})["error"][0]
+        time.sleep(1.1)
+        for _ in range(6):  # each instance pushes with its next batch; canaries count nowhere
+            client.call("select_arm", CANARY_COLUMNS)
+        client.reward(event_id="nobody", kind="click", value=1.0)
+        text, found = scrape(triton)
+    roles = {role: sum(a.role == role for a in answers) for role in ("champion", "candidate")}
+    for role, policy in (("champion", "neural_linear"), ("candidate", "fixed_arm")):
+        labels = frozenset([f'policy="{policy}"', 'release="1"', f'role="{role}"'])
+        assert found["croupier_decisions_total", labels] == roles[role]
+    assert found["croupier_rewards_total", frozenset(['fate="accepted"'])] == 1
+    assert found["croupier_rewards_total", frozenset(['fate="duplicate"'])] == 1
+    assert found["croupier_rejects_total", frozenset(['field="context"', 'model="select_arm"'])] == 1
+    assert found["croupier_spool_unshipped_rows", frozenset([""])] >= 40
+    for stage in ("decode", "encode", "record", "score champion"):
+        count = found["croupier_stage_seconds_count", frozenset([f'stage="{stage}"'])]
+        assert count > 5
+        assert found["croupier_stage_seconds_bucket", frozenset([f'stage="{stage}"', 'le="+Inf"'])] == count
+    log = (tmp_path / "triton.log").read_text()
+    for secret in ("u-secret", *(r.unit_id for r in requests[:5])):
+        assert secret not in text
+        assert secret not in log
+
+
+@pytest.mark.slow
+def test_a_failing_champion_is_logged_as_json_without_the_unit(tmp_path):
+    """A release whose champion cannot score these requests: the log line says what failed, not for whom."""
+    release = apps.write(tmp_path, apps.trained("neural_linear"))
+    policy = tmp_path / "triton" / "select_arm" / "1" / "champion" / "policy.json"
+    assert release.champion.name in policy.read_text()
+    from dataclasses import replace
+
+    from features.spool import Spool
+    from serving.selector import Selector
+    from serving.triton.metrics import JsonLines
+
+    class Broken(Uniform):
+        def pmf(self, batch):
+            raise RuntimeError("no such tensor")
+
+    import io
+    import logging
+
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines())
+    logger = logging.getLogger("serving.selector")
+    logger.addHandler(handler)
+    spool = Spool(tmp_path / "log.db")
+    try:
+        Selector(replace(release, champion=Broken()), recorder=spool, rollout=None, unit_key="k").select(
+            apps.sample().requests(3)
+        )
+    finally:
+        logger.removeHandler(handler)
+        spool.close()
+    line = json.loads(stream.getvalue().splitlines()[0])
+    assert (line["level"], line["message"]) == ("ERROR", "champion failed")
+    assert "no such tensor" in line["exception"]
+    assert "user-" not in stream.getvalue()
