@@ -48,7 +48,7 @@ class RewardModel:
         w_x, w_a, w_p, w_c = np.split(weight, np.cumsum([x.shape[1], arms.shape[1], pairs.shape[1]]))
         return cls(
             bias=bias, context=w_x, arm=arms @ w_a, pair=w_p, project=project,
-            cross=w_c.reshape(project.shape[1], -1) @ bases.T,
+            cross=w_c.reshape(project.shape[1], bases.shape[1]) @ bases.T,
             limits=(float(log.reward.min()), float(log.reward.max())),
         )  # fmt: skip
 

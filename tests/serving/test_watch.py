@@ -5,18 +5,20 @@ import re
 import threading
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
 from features.encoder import Encoder
+from features.join import join_interval
 from features.schema import Arm, Reward
 from features.ship import ship
 from features.spec import AppSpec
 from features.spool import Spool
 from features.storage import open_store
 from models.simple import FixedArm, Uniform
-from serving import publish, release, rollout, rollout_report, watch
+from serving import evidence, publish, release, rollout, rollout_report, watch
 from serving.breaker import Breaker
 from serving.requests import Request
 from serving.rollout import RolloutReader
@@ -301,3 +303,24 @@ def test_the_page_tells_the_whole_rollout_without_a_request_outside(house):
     rollout.begin(h.store, rollout.start(2, now=h.now))
     with pytest.raises(KeyError):
         rollout_report.write(h.store, h.home, h.spec, now=h.now, release=9)
+
+
+def test_rewards_are_doubly_robust_once_there_is_a_past(house):
+    """The champion is uniform over arms worth 0.05 to 0.40: which arm it drew is noise that DR takes out."""
+    h = house(None)
+    h.visits(4000)
+    h.look()
+    hours = datetime.fromtimestamp(START / SECOND, UTC), datetime.fromtimestamp(h.now / SECOND + 3600, UTC)
+    join_interval(h.store, h.spec.reward, start=hours[0], end=hours[1], now=hours[1])
+    h.release(FixedArm(arm="a2"))
+    h.visits(6000)
+    state = h.look()
+    loaded = h.selector.release
+    rows = evidence.compared(evidence.decisions(h.store, h.spec.reward, state, now=h.now), state, loaded)
+    before = evidence.earlier(h.store, state, loaded)
+    assert len(before) == 4000
+    score, champion = evidence.doubly_robust(rows.log, before), ~rows.assigned
+    assert score[champion].mean() == pytest.approx(0.20, abs=0.02)
+    assert score[~champion].mean() == pytest.approx(0.04 * 0.20 + 0.96 * 0.40, abs=0.10)
+    assert score[champion].var() < 0.92 * rows.log.reward[champion].var()
+    np.testing.assert_array_equal(evidence.doubly_robust(rows.log, None), rows.log.reward)
