@@ -2,6 +2,7 @@
 font or style from elsewhere, no beacon)."""
 
 import re
+import shutil
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -51,13 +52,14 @@ thead th,.table-bordered th{background:var(--soft);font-weight:600}
 .ge-section{margin-bottom:24px;clear:both}
 .btn,.modal,.ge-walkthrough-modal,footer,#ge-cta-footer{display:none!important}
 .cooltip .top,.d-none:not(.breadcrumb),.invisible{display:none!important}
+.collapse,[data-toggle="collapse"],.sticky .card.mb-3{display:none!important}
 .show-scrollbars{overflow-x:auto}
 .sticky{position:static}
 code{background:var(--soft);padding:1px 4px;border-radius:4px}
 """
 _DROP = [
     re.compile(r"<script\b.*?</script>", re.S | re.I),
-    re.compile(r"<link\b[^>]*https?://[^>]*>", re.I),
+    re.compile(r"<link\b[^>]*>", re.I),
     re.compile(r"@media \(prefers-color-scheme: dark\) \{.*?\n\}(?=\s*</style>)", re.S),
     re.compile(r"<footer\b.*?</footer>", re.S | re.I),
 ]
@@ -75,13 +77,14 @@ def offline(folder: Path) -> None:
         if left := outside(text):
             raise ValueError(f"{page}: still refers to {left[:3]}, expected nothing from other hosts; extend _DROP")
         page.write_text(text, encoding="utf-8")
+    shutil.rmtree(folder / "static", ignore_errors=True)  # 4 MB of fonts and pictures that no page refers to now
     (folder / "index.html").write_text(index(folder), encoding="utf-8")
 
 
 def index(folder: Path) -> str:
     """Replaces GX's own index, which is a script."""
     up = '<p><a href="../index.html">Overview</a></p>'
-    return page("Data Docs", f"<h1>Data Docs</h1>{up}{links(folder.parent)}")
+    return page("Data Docs", f"<h1>Data Docs</h1>{up}{links(folder, folder)}")
 
 
 def outside(page: str) -> list[str]:
@@ -104,11 +107,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def links(folder: Path) -> str:
-    """To the Data Docs pages of validations below `folder`/docs."""
-    pages = sorted((folder / "docs" / "validations").rglob("*.html"))
-    items = [
-        f'<li><a href="{quote(p.relative_to(folder).as_posix())}">{escape(p.relative_to(folder).parts[2])}</a></li>'
-        for p in pages
-    ]
+def links(site: Path, start: Path) -> str:
+    """To the Data Docs' pages of validations in `site`, for a page that lies in `start`."""
+    pages = sorted((site / "validations").rglob("*.html"))
+    items = [f'<li><a href="{quote(p.relative_to(start).as_posix())}">{escape(p.relative_to(site).parts[1])}</a></li>'
+             for p in pages]  # fmt: skip
     return f"<ul>{''.join(items)}</ul>"

@@ -110,7 +110,8 @@ def _overview(
     """`index.html`: the verdict, every rule with what was found, the account, links to the Data Docs."""
     found = {f.rule: f for f in (*report.critical, *report.warnings)}
     rows = []
-    for rule, result in judged:
+    worst_first = sorted(judged, key=lambda item: (item[0].name not in found, item[0].severity != "critical"))
+    for rule, result in worst_first:
         style = ("bad" if rule.severity == "critical" else "warn") if rule.name in found else "good"
         mark = {"bad": "✘ failed", "warn": "▲ warning", "good": "✔"}[style]
         hit = found.get(rule.name)
@@ -124,7 +125,7 @@ def _overview(
         docs.table(("", "Rule", "Demands", "Found"), rows),
         "<h2>Account of events</h2>" + docs.table(("Events", "Count"), [
             (escape(k.replace("_", " ")), f"{v:,}") for k, v in account.to_dict().items()]) if account else "",
-        "<h2>Great Expectations</h2>" + docs.links(report.docs_path.parent),
+        "<h2>Great Expectations</h2>" + docs.links(report.docs_path.parent / "docs", report.docs_path.parent),
     ]  # fmt: skip
     report.docs_path.write_text(docs.page(f"Data quality, {interval}", "".join(lines)), encoding="utf-8")
 
@@ -174,7 +175,7 @@ def _run(
 ) -> list[tuple[Rule, dict[str, Any]]]:
     expectations = [
         getattr(gx.expectations, r.expectation)(
-            column=r.column, severity=r.severity, meta={"rule": r.name}, notes=r.says, **r.limits)
+            column=r.column, severity=r.severity, meta={"rule": r.name}, description=_described(r), **r.limits)
         for r in suite
     ]  # fmt: skip
     asset = context.data_sources.add_pandas(title).add_dataframe_asset("log")
@@ -190,6 +191,13 @@ def _run(
     (validation,) = run.run_results.values()
     by_name = {r["expectation_config"]["meta"]["rule"]: r for r in validation.results}
     return [(rule, _plain(by_name[rule.name])) for rule in suite]
+
+
+def _described(rule: Rule) -> str:
+    """What GX's pages show: the rule by name, in words, and its limits."""
+    limits = ", ".join(f"{k.replace('_', ' ')} {v:.6g}" if isinstance(v, float) else f"{k.replace('_', ' ')} {v}"
+                       for k, v in rule.limits.items())  # fmt: skip
+    return f"{rule.name}: {rule.says}" + (f" ({limits})" if limits else "")
 
 
 def _plain(result: Any) -> dict[str, Any]:

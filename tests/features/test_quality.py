@@ -1,6 +1,8 @@
 """Each rule is seen to fail on a planted fault, and only that rule; the pages ask nothing of other hosts."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote
 
 import polars as pl
 import pytest
@@ -197,7 +199,10 @@ def test_pages_are_offline_and_hold_the_rules(good, tmp_path):
         text = page.read_text()
         assert docs.outside(text) == []
         assert "<script" not in text
+        for target in re.findall(r'href="([^"#:]+)"', text):
+            assert (page.parent / unquote(target)).exists(), f"{page}: {target} leads nowhere"
     overview = report.docs_path.read_text()
+    assert overview.count('href="docs/') == 2
     assert "Stopped" in overview
     assert good[0]["event_id"][7] in overview
 
