@@ -2,7 +2,8 @@
 
 Act one: the Open Bandit Dataset, logged by a uniform policy with known propensities. Its 38 clicks in 10,000 rounds
 should leave an honest gate saying "not enough evidence". Act two: a world of known truth served by Triton to
-simulated users over gRPC, so that every estimate stands beside the value it estimates.
+simulated users over gRPC, so that every estimate stands beside the value it estimates, and its rollout climbs by
+itself. Act three: a harmful candidate, forced past the gate, is taken back.
 
 Everything is made anew under var/demo; `make up VAR=var/demo APP=reels` brings it up again afterwards.
 """
@@ -12,20 +13,22 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 
 from dags import story
 from dags.acts import Traffic, offline_error, pipeline, true_values
+from dags.live import ROUND_VISITS, SETTLE_SECONDS, Users, candidate_units, force_harmful, watched
 from dags.standalone import Airflow, AirflowError, free_port
 from features import catalogue
+from features.build import Features
 from features.schema import Arm, Decision
 from features.workspace import Workspace
 from features.worlds import obd, reels
@@ -47,7 +50,8 @@ def main(var: Path) -> dict[str, Any]:
     _forget(var)
     airflow = Airflow(var / "airflow", free_port(), {"CROUPIER_VAR": str(var)})
     with airflow:
-        acts = {"obd": act_one(airflow), "reels": act_two(airflow)}
+        acts = {"obd": act_one(airflow)}
+        acts["reels"], acts["harmful"] = acts_two_and_three(airflow)
     summary = {"acts": acts, "airflow": airflow.url, "seconds": round(time.monotonic() - began, 1)}
     (var / "summary.json").write_text(json.dumps(summary, indent=1))
     return summary
@@ -75,79 +79,60 @@ def act_one(airflow: Airflow) -> dict[str, Any]:
     return facts
 
 
-def act_two(airflow: Airflow) -> dict[str, Any]:
-    """Known truth: uniform serves and logs, the gate promotes, release 2 goes out at 5 % of units, then 20 %."""
+def acts_two_and_three(airflow: Airflow) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Known truth. Two: uniform serves and logs, the gate promotes, the candidate climbs from 5 % to everybody. Three:
+    a harmful candidate, forced past the gate, is taken back."""
     story.heading("Act two: reels, a live world of known truth")
     w, world = Workspace.open("reels"), reels.World()
     _declare(w, world.app_toml(window_seconds=WINDOW_SECONDS), world.arms())
-    rng = np.random.default_rng(1)
     with triton(w) as server, Client(server.grpc, deadline_ms=5_000) as client:
-        story.say(f"release {promotion.bootstrap(w).number}: uniform, so that a log with true propensities can begin")
-        start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-        _serve(Traffic(client), world, world.users(REELS_VISITS, rng), rng)
-        time.sleep(WINDOW_SECONDS + 1)
-        end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-        facts = pipeline(airflow, "reels", start.isoformat(), end.isoformat())
-        truth = true_values(w, world, facts["features"])
-        for name, row in facts["policies"].items():
-            row["true_value"] = truth.get(name, truth["uniform"])  # `logging` is the uniform champion's own log
-        traffic, visits = Traffic(client), world.users(ROLLOUT_VISITS, rng)
-        _serve(traffic, world, visits, rng)
-        for visit in visits[:500]:
-            traffic.select_one(_request(visit))
-        served = [_request(v) for v in [*visits, *visits[:500]]]
-        error = offline_error(w, served, traffic.selections)
-        facts["served"] = traffic.served() | {"max_pmf_error": error, "triton": server.grpc, "logged": _logged(w)}
-        facts["candidate_share_of_units"], first = _candidate_units(served, traffic)
-        facts["rollout"] = _advance(w, client, visits, first)
-    _check_share(facts["candidate_share_of_units"])
+        users = Users(w, world, client, window_seconds=WINDOW_SECONDS)
+        facts = act_two(airflow, w, world, users)
+        with tempfile.TemporaryDirectory() as scratch:
+            features = Features.fetch(w.store, facts["features"], Path(scratch) / "features")
+            return facts, act_three(airflow, w, world, users, features)
+
+
+def act_two(airflow: Airflow, w: Workspace, world: reels.World, users: Users) -> dict[str, Any]:
+    story.say(f"release {promotion.bootstrap(w).number}: uniform, so that a log with true propensities can begin")
+    start = datetime.now(UTC)
+    users.visit(REELS_VISITS)
+    users.mature()
+    facts = pipeline(airflow, "reels", start.isoformat(), datetime.now(UTC).isoformat())
+    truth = true_values(w, world, facts["features"])
+    for name, row in facts["policies"].items():
+        row["true_value"] = truth.get(name, truth["uniform"])  # `logging` is the uniform champion's own log
+    requests, traffic = users.visit(ROLLOUT_VISITS)
+    for request in requests[:500]:
+        traffic.select_one(request)
+    asked = [*requests, *requests[:500]]
+    error = offline_error(w, asked, traffic.selections)
+    facts["served"] = traffic.served() | {"max_pmf_error": error, "triton": users.client.url, "logged": _logged(w)}
+    share, _ = candidate_units(asked, traffic)
+    if abs(share - 0.05) > SHARE_TOLERANCE:
+        raise RuntimeError(f"candidate share of units: found {share:.3f}, expected 0.05 ± {SHARE_TOLERANCE}")
+    story.say(f"release {facts['release']} serves its candidate to {share:.1%} of units, always the same ones")
+    facts["candidate_share_of_units"] = share
+    report = ("rollout", "report", "--release", str(facts["release"]))
+    facts["rollout"] = watched(airflow, users) | {"report": _croupier(w, *report)}
     return facts
 
 
-def _advance(w: Workspace, client: Client, visits: Sequence[reels.Visit], first: set[str]) -> dict[str, Any]:
-    """`croupier rollout advance`: the next stage holds the old one's units and more."""
-    story.say(_croupier(w, "rollout", "advance", "--reason", "the demo moves on by hand"))
-    time.sleep(1.5)  # the selector looks once a second
-    after, requests = Traffic(client), [_request(v) for v in visits]
-    after.select_batch(requests)
-    share, units = _candidate_units(requests, after)
-    story.say(_croupier(w, "rollout", "status"))
-    return {"share_after_advance": share, "kept_units": first <= units, "status": _croupier(w, "rollout", "status")}
-
-
-def _candidate_units(requests: Sequence[Request], traffic: Traffic) -> tuple[float, set[str]]:
-    """Share of units served by the candidate, and which; a unit served by both roles is a fault."""
-    roles: dict[str, set[str]] = {}
-    for request, selection in zip(requests, traffic.selections, strict=True):
-        roles.setdefault(request.unit_id, set()).add(selection.role)
-    mixed = [unit for unit, seen in roles.items() if len(seen) > 1]
-    if mixed:
-        raise AssertionError(f"{len(mixed)} units saw both policies, e.g. {mixed[:3]}")
-    chosen = {unit for unit, seen in roles.items() if seen == {"candidate"}}
-    return len(chosen) / len(roles), chosen
-
-
-def _check_share(share: float) -> None:
-    if abs(share - 0.05) > SHARE_TOLERANCE:
-        raise AssertionError(f"candidate share of units: found {share:.3f}, expected 0.05 ± {SHARE_TOLERANCE}")
-
-
-def _serve(traffic: Traffic, world: reels.World, visits: Sequence[reels.Visit], rng: np.random.Generator) -> None:
-    """Users ask, look, and click or not, as the world's truth has it."""
-    for start in range(0, len(visits), 64):
-        part = visits[start : start + 64]
-        chosen = traffic.select_batch([_request(v) for v in part])
-        p = world.truth(part)
-        clicked = [
-            {"event_id": s.event_id, "kind": "click", "value": 1.0}
-            for i, (v, s) in enumerate(zip(part, chosen, strict=True))
-            if rng.random() < p[i, v.arms.index(s.arm)]
-        ]
-        traffic.reward_batch(clicked)
-
-
-def _request(visit: reels.Visit) -> Request:
-    return Request(unit_id=visit.unit_id, context=visit.context, arms=visit.arms, arm_context=visit.arm_context)
+def act_three(
+    airflow: Airflow, w: Workspace, world: reels.World, users: Users, features: Features
+) -> dict[str, Any]:
+    story.heading("Act three: a candidate that learnt from a flipped feature, forced past the gate")
+    number = force_harmful(w, world, features)
+    users.visit(ROUND_VISITS)
+    ended = watched(airflow, users)
+    if ended["ended"] != "aborted":
+        raise RuntimeError(f"the harmful candidate of release {number} reached {ended['ended']}, expected aborted")
+    time.sleep(SETTLE_SECONDS)
+    requests, traffic = users.visit(1_000)
+    share, _ = candidate_units(requests, traffic)
+    story.say(f"after the abort the candidate serves {share:.1%} of units")
+    return {"release": number, "rollout": ended, "candidate_share_of_units": share,
+            "report": _croupier(w, "rollout", "report"), "status": _croupier(w, "rollout", "status")}  # fmt: skip
 
 
 def _logged_requests(w: Workspace, n: int) -> list[Request]:

@@ -21,8 +21,9 @@ def say(text: str) -> None:
 
 def tell(summary: Mapping[str, Any]) -> None:
     heading("The story")
-    for name, act in summary["acts"].items():
-        _act(name, act)
+    for name in ("obd", "reels"):
+        _act(name, summary["acts"][name])
+    _rollouts(summary["acts"])
     _console.print(f"{summary['seconds']:.0f} s; figures in var/demo/summary.json; Airflow was at {summary['airflow']}")
     _console.print("Look around: [bold]make up VAR=var/demo APP=reels[/bold], and [bold]make down[/bold] when done.")
 
@@ -45,6 +46,16 @@ def _act(name: str, act: Mapping[str, Any]) -> None:
         f"{served['errors']} errors, p50 {served['p50_ms']} ms, p99 {served['p99_ms']} ms, "
         f"pmf served = offline to {served['max_pmf_error']:.0e}\n"
     )
+
+
+def _rollouts(acts: Mapping[str, Any]) -> None:
+    for name, act in (("reels", acts["reels"]), ("harmful", acts["harmful"])):
+        steps = " → ".join(step["stage"] for step in act["rollout"]["steps"])
+        last = act["rollout"]["steps"][-1]
+        after = f"{act['rollout']['decisions']:,} decisions: {last['reason']}"
+        _console.print(f"[bold]rollout of {name}[/bold]  {steps} after {after}")
+    _console.print(f"after the abort the candidate serves {acts['harmful']['candidate_share_of_units']:.1%} of units")
+    _console.print(f"[dim]{acts['reels']['rollout']['report']}\n{acts['harmful']['report']}[/dim]\n")
 
 
 def _policies(act: Mapping[str, Any]) -> Table:

@@ -39,10 +39,11 @@ NAME = "{{ ti.xcom_pull(task_ids='look').app }}"
 def watch_rollout() -> None:
     @task
     def look() -> dict[str, Any]:
-        from serving import watch
+        from serving import pages, watch
 
         seen = watch.watch(app())
-        link(app(), "rollout/index.html")
+        if page := pages.keep_rollout(app()):
+            link(app(), page)
         return seen
 
     @task.short_circuit

@@ -119,11 +119,9 @@ class _Looks:
         return f"looks/{self.champion}.json"
 
     def _ledger(self) -> tuple[Ledger, str | None]:
-        try:
-            raw, version = self.w.store.read(self._key)
-            return Ledger.from_json(raw.decode()), version
-        except KeyError:
-            return Ledger(family=self.champion, alpha=self.w.spec.gate.alpha), None
+        raw, version = self.w.store.read(self._key)
+        new = Ledger(family=self.champion, alpha=self.w.spec.gate.alpha)
+        return (new if version is None else Ledger.from_json(raw.decode())), version
 
     def alpha(self, jobs: list[Job], log: Interactions) -> float:
         return self._ledger()[0].next_alpha([j["candidate"] for j in jobs], int(log.at[0]))
