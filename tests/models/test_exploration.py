@@ -45,7 +45,7 @@ def test_with_floor_by_hand():
 
 def test_enforce_minimum_is_the_nearest_pmf_above_the_floor():
     rng = np.random.default_rng(0)
-    for epsilon in (0.05, 0.4, 0.9):
+    for epsilon in np.linspace(0.02, 0.95, 12):
         p = rng.dirichlet(np.full(4, 0.3))
         ours = e.enforce_minimum(p[None], np.ones((1, 4), dtype=bool), epsilon)[0]
         best = minimize(lambda q, p=p: ((q - p) ** 2).sum(), np.full(4, 0.25), bounds=[(epsilon / 4, 1)] * 4,
