@@ -5,20 +5,17 @@ some missing; categories outside the vocabulary light `NAME=<unk>`, missing ones
 A string is only ever looked up, never parsed or written into a learner's format, so any string is safe.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
-from math import isfinite, isnan
-from operator import getitem
+from math import isfinite
+from operator import getitem, itemgetter
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from features.batch import F32, F64
-from features.profile import Profile
+from features.fitted import LIMIT, MAX_TEXT, Fitted, fit_feature, seconds_of, shape, text_of
 from features.schema import InvalidEvent
 from features.spec import Feature
 
@@ -26,32 +23,7 @@ if TYPE_CHECKING:
     import polars as pl  # the serving path never loads it
 
 Row = Mapping[str, Any]
-MAX_TEXT = 1024  # characters of one category
-LIMIT = 1e18  # a finite float64 beyond this would be inf in float32, or after one product
-UNKNOWN, MISSING = "<unk>", "<missing>"
 _ORDER = ("numeric", "categorical", "embedding", "timestamp")
-_CYCLES = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
-
-
-def text_of(value: object) -> str | None:
-    """A category as text: strings as they are, whole numbers without a fraction, None and NaN as missing."""
-    if isinstance(value, str) or value is None:
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return None if isnan(value) else str(int(value)) if value.is_integer() else repr(value)
-    return str(value)
-
-
-def seconds_of(value: object) -> float:
-    """UTC seconds since the epoch of an ISO-8601 string or a number of seconds; NaN if missing."""
-    if value is None:
-        return float("nan")
-    if isinstance(value, str):
-        at = datetime.fromisoformat(value)
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-    return float(value)  # type: ignore[arg-type]
 
 
 class _Vocabulary(dict[str | None, int]):
@@ -61,84 +33,6 @@ class _Vocabulary(dict[str | None, int]):
 
     def __missing__(self, value: object) -> int:
         return self.unknown if isinstance(value, str) else self.get(text_of(value), self.unknown)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
-    """One feature as the fit left it. `mean`, `scale` after clip and log; `fill` is what a missing number becomes."""
-
-    name: str
-    type: str
-    log: bool = False
-    clip: tuple[float, float] = (-LIMIT, LIMIT)
-    mean: float = 0.0
-    scale: float = 1.0
-    fill: float = 0.0
-    vocabulary: tuple[str, ...] = ()
-    length: int = 0
-    profile: Profile = field(default_factory=Profile)
-
-    @classmethod
-    def from_json(cls, state: dict[str, Any]) -> Self:
-        tuples = {"clip": tuple(state["clip"]), "vocabulary": tuple(state["vocabulary"])}
-        return cls(**(state | tuples | {"profile": Profile.from_json(state["profile"])}))
-
-    @property
-    def missing(self) -> bool:
-        """Whether training saw missing values, so that missing has a column of its own."""
-        return self.profile.missing > 0
-
-    @property
-    def columns(self) -> list[str]:
-        """Names of its columns, in order."""
-        if self.type == "numeric":
-            return [self.name] + [f"{self.name}={MISSING}"] * self.missing
-        if self.type == "categorical":
-            return [f"{self.name}={v}" for v in (*self.vocabulary, UNKNOWN)] + [f"{self.name}={MISSING}"] * self.missing
-        if self.type == "embedding":
-            return [f"{self.name}[{i}]" for i in range(self.length)]
-        return [f"{self.name}:{c}" for c in _CYCLES]
-
-    @property
-    def expected(self) -> str:
-        return {
-            "numeric": "a finite number (or null)", "categorical": f"a string of at most {MAX_TEXT} characters",
-            "embedding": f"a list of {self.length} finite numbers", "timestamp": "ISO 8601, or seconds since 1970",
-        }[self.type]  # fmt: skip
-
-    def accepts(self, value: object) -> bool:
-        """None is missing, and always accepted."""
-        if value is None:
-            return True
-        if self.type == "categorical":
-            return isinstance(value, str | bool | int | float) and len(text_of(value) or "") <= MAX_TEXT
-        if self.type == "embedding":
-            return isinstance(value, list | tuple) and len(value) == self.length and all(map(_is_number, value))
-        if self.type == "timestamp" and isinstance(value, str):
-            return _is_time(value)
-        return _is_number(value) and (self.type == "numeric" or abs(value) < 1e11)  # type: ignore[arg-type]
-
-
-def fit_feature(name: str, feature: Feature, values: Sequence[Any]) -> Fitted:
-    """From the raw values of the training window (None where missing)."""
-    if feature.type == "numeric":
-        present = np.array([v for v in values if v is not None], np.float64)
-        present = present[~np.isnan(present)]
-        base = Fitted(name=name, type="numeric", log=feature.transform == "log", clip=feature.clip or (-LIMIT, LIMIT),
-                      profile=Profile.of_numbers(present, len(values)))  # fmt: skip
-        x = _shape(present[:, None], [base])[:, 0]
-        mean, deviation = (float(x.mean()), float(x.std())) if len(x) else (0.0, 1.0)
-        if feature.transform == "none":
-            return replace(base, fill=mean)
-        return replace(base, mean=mean, scale=deviation if deviation > 1e-12 else 1.0)
-    if feature.type == "categorical":
-        counts = Counter(t for t in map(text_of, values) if t is not None)
-        ranked = sorted((t for t in counts if counts[t] >= feature.min_count), key=lambda t: (-counts[t], t))
-        vocabulary = tuple(ranked[: feature.max_vocabulary])
-        profile = Profile.of_categories(counts, vocabulary, len(values))
-        return Fitted(name=name, type="categorical", vocabulary=vocabulary, profile=profile)
-    profile = Profile(n=len(values), missing=values.count(None) / max(len(values), 1))
-    return Fitted(name=name, type=feature.type, length=feature.length, profile=profile)
 
 
 class Columns:
@@ -153,6 +47,7 @@ class Columns:
         self._of = {kind: [f for f in self.features if f.type == kind] for kind in _ORDER}
         self._numeric_names = [f.name for f in self._of["numeric"]]
         self._category_names = [f.name for f in self._of["categorical"]]
+        self._get_numbers, self._get_texts = _getter(self._numeric_names), _getter(self._category_names)
         self._known = frozenset(f.name for f in self.features)
 
     @classmethod
@@ -161,9 +56,19 @@ class Columns:
 
     def matrix(self, rows: Sequence[Row]) -> F32:
         """(n, d) float32, finite. Wrong types raise ValueError or TypeError: `check` names the field first."""
-        numbers = np.array([list(map(r.get, self._numeric_names)) for r in rows], np.float64)
-        tables, names = self._tables, self._category_names
-        codes = np.array([list(map(getitem, tables, map(r.get, names))) for r in rows], np.int64)
+        tables, numeric = self._tables, (len(rows), len(self._numeric_names))
+        categorical = (len(rows), len(tables))
+        try:  # without a Python loop over values, if none is missing
+            flat = chain.from_iterable(map(self._get_numbers, rows))
+            numbers = np.fromiter(flat, np.float64, numeric[0] * numeric[1]).reshape(numeric)
+        except (KeyError, TypeError):
+            numbers = np.array([list(map(r.get, self._numeric_names)) for r in rows], np.float64)
+        try:
+            texts = map(self._get_texts, rows)
+            found = chain.from_iterable(map(getitem, tables, values) for values in texts)
+            codes = np.fromiter(found, np.int64, categorical[0] * categorical[1]).reshape(categorical)
+        except KeyError:
+            codes = np.array([list(map(getitem, tables, map(r.get, self._category_names))) for r in rows], np.int64)
         return self.assemble(numbers, codes, rows)
 
     def frame_matrix(self, frame: "pl.DataFrame") -> F32:
@@ -243,7 +148,7 @@ class Columns:
     def _numbers(self, x: F64, out: F32) -> None:
         fitted = self._of["numeric"]
         missing, (mean, scale, fill) = np.isnan(x), self._moments
-        x = _shape(x, fitted)
+        x = shape(x, fitted)
         x -= mean
         x /= scale
         np.copyto(x, fill, where=missing)
@@ -262,12 +167,9 @@ class Columns:
         return np.array([self.span[f.name].start for f in self._of["numeric"]], np.intp)
 
 
-def _shape(x: F64, fitted: Sequence[Fitted]) -> F64:
-    """Clip, then sign(x)·log(1 + |x|) where declared. x (n, m)."""
-    x = np.clip(x, [f.clip[0] for f in fitted], [f.clip[1] for f in fitted])
-    logged = [j for j, f in enumerate(fitted) if f.log]
-    x[:, logged] = np.sign(x[:, logged]) * np.log1p(np.abs(x[:, logged]))
-    return x
+def _getter(names: Sequence[str]) -> Callable[[Row], Sequence[Any]]:
+    """All values of a row at once. Raises KeyError where one is absent."""
+    return itemgetter(*names) if len(names) > 1 else lambda row: [row[name] for name in names]
 
 
 def _cycles(seconds: F64) -> F64:
@@ -275,17 +177,3 @@ def _cycles(seconds: F64) -> F64:
     day, week = (2 * np.pi * (seconds % p) / p for p in (86400.0, 604800.0))
     circles: F64 = np.nan_to_num(np.stack([np.sin(day), np.cos(day), np.sin(week), np.cos(week)], axis=1))
     return circles
-
-
-def _is_number(value: object) -> bool:
-    try:
-        return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-    except OverflowError:
-        return False
-
-
-def _is_time(value: str) -> bool:
-    try:
-        return isfinite(seconds_of(value))
-    except (ValueError, OverflowError):
-        return False

@@ -18,7 +18,8 @@ import orjson
 
 from features import catalogue as raw_catalogue
 from features.batch import F32, I64, Batch, Bool, Catalogue
-from features.columns import Columns, Fitted, Row
+from features.columns import Columns, Row
+from features.fitted import Fitted
 from features.schema import Arm, InvalidEvent
 from features.spec import AppSpec, SpecError
 
@@ -194,7 +195,7 @@ def _home(product: Product) -> str:
 
 def _times(a: F32, b: F32) -> F32:
     """(…, m) × (…, n) → (…, m·n): every product of a column of each."""
-    return (a[..., :, None] * b[..., None, :]).reshape(*a.shape[:-1], -1)
+    return (a[..., :, None] * b[..., None, :]).reshape(*a.shape[:-1], a.shape[-1] * b.shape[-1])
 
 
 def _candidates(arms: Sequence[Sequence[str]], catalogue: Catalogue) -> tuple[I64, Bool]:

@@ -15,8 +15,9 @@ import polars as pl
 from features import profile
 from features.account import Account
 from features.audit import ALPHA, Audit
-from features.columns import Columns, Fitted, text_of
+from features.columns import Columns
 from features.encoder import Encoder
+from features.fitted import Fitted, text_of
 from features.rules import Rule, Severity
 
 CHANGE = 0.05  # of a share of missing, unknown or out-of-range values, against training

@@ -106,6 +106,11 @@ def test_categories_that_are_not_strings_are_their_text():
     assert batch.context.argmax(axis=1).tolist() == [0, 2, 1, 3]
 
 
+def test_no_requests_at_all(encoder):
+    batch = encode(encoder, [])
+    assert (len(batch), batch.context.shape[1], batch.pair.shape[2]) == (0, len(encoder.context_names), 3)
+
+
 def test_batch_mates_do_not_matter(encoder):
     whole = encode(encoder, CONTEXTS, pairs=({"affinity": 1.5}, {}))
     for i, context in enumerate(CONTEXTS):
