@@ -52,6 +52,11 @@ def test_enforce_minimum_is_the_nearest_pmf_above_the_floor():
                         constraints={"type": "eq", "fun": lambda q: q.sum() - 1}, options={"ftol": 1e-14})
         np.testing.assert_allclose(ours, best.x, atol=1e-5)
         assert ours.sum() == pytest.approx(1, abs=1e-12)
+    many, all15 = rng.dirichlet(np.full(15, 0.5), size=300), np.ones((300, 15), dtype=bool)
+    projected = e.enforce_minimum(many, all15, 0.5)
+    np.testing.assert_allclose(projected.sum(axis=1), 1, atol=1e-12)
+    shift = np.where(projected > 0.5 / 15 + 1e-12, many - projected, np.nan)  # one tau for all that stay above
+    np.testing.assert_allclose(np.nanmax(shift, axis=1), np.nanmin(shift, axis=1), atol=1e-12)
     above = np.array([[0.5, 0.3, 0.2]])
     np.testing.assert_allclose(e.enforce_minimum(above, ALL, 0.3), above, atol=1e-15)
     np.testing.assert_allclose(e.enforce_minimum(above, ALL, 1.0), np.full((1, 3), 1 / 3), atol=1e-15)
