@@ -21,6 +21,7 @@ COMMANDS = {
     "restatements": "serving.commands.data:restatements",
     "forget": "serving.commands.data:forget",
     "gate": "serving.commands.gate:gate",
+    "ope": "serving.commands.ope:app",
     "simulate": "serving.commands.simulate:simulate",
 }
 

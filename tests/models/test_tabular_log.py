@@ -1,0 +1,72 @@
+"""A user's own columns, streamed, give the estimates of the arrays they were written from; bad columns are named."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import pytest
+
+from models import off_policy as op
+from models.streaming import total
+from models.tabular_log import Columns, TableLog
+
+N, K = 3000, 4
+
+
+@pytest.fixture
+def columns():
+    rng = np.random.default_rng(0)
+    p, pi, q = rng.dirichlet(np.ones(K), N), rng.dirichlet(np.ones(K), N), rng.random((N, K))
+    a = rng.integers(0, K, N)
+    row = np.arange(N)
+    return {"r": rng.random(N), "p": p[row, a], "pi": list(pi), "q": list(q), "a": a, "pi_a": pi[row, a]}, pi, q, a
+
+
+def test_lists_over_arms_give_every_estimator(columns, tmp_path):
+    table, pi, q, a = columns
+    pq.write_table(pa.table(table), tmp_path / "log.parquet")
+    log = TableLog.open(tmp_path / "log.parquet", Columns(reward="r", propensity="p", target="pi", predicted="q", arm="a"))
+    assert (log.rows, log.models_reward) == (N, True)
+    row = np.arange(N)
+    whole = op.Rounds(reward=table["r"], propensity=table["p"], target=pi[row, a], predicted=q[row, a],
+                      direct=(pi * q).sum(axis=1), thinning=np.ones(N))  # fmt: skip
+    found = total(log.chunks(rows=700)).estimates()
+    for name in ("dm", "ips", "snips", "dr", "sndr"):
+        assert found[name].mean == pytest.approx(getattr(op, name)(whole).mean(), rel=1e-12), name
+
+
+def test_a_csv_with_one_target_column_gives_ips_and_snips(columns, tmp_path):
+    table = {k: columns[0][k] for k in ("r", "p", "pi_a")}
+    pacsv.write_csv(pa.table(table), tmp_path / "log.csv")
+    log = TableLog.open(tmp_path / "log.csv", Columns(reward="r", propensity="p", target="pi_a"))
+    assert not log.models_reward
+    w = table["pi_a"] / table["p"]
+    found = total(log.chunks()).estimates()
+    assert found["ips"].mean == pytest.approx((w * table["r"]).mean(), rel=1e-9)
+    assert found["snips"].mean == pytest.approx((w @ table["r"]) / w.sum(), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("change", "names", "words"),
+    [
+        ({}, {"reward": "clicks"}, "found no column clicks, expected one of: r, p"),
+        ({}, {"target": "pi"}, "name the logged arm's index by --arm"),
+        ({"r": np.where(np.arange(N) == 5, np.nan, 1.0)}, {}, "column r: found an empty or infinite value in row 5"),
+        ({"p": np.where(np.arange(N) == 7, 0.0, 0.5)}, {}, "propensity: found 0.0 in row 7"),
+        ({"a": np.full(N, K)}, {"target": "pi", "arm": "a"}, "expected 0 to 3"),
+        ({"r": ["x"] * N}, {}, "column r: found values that are no numbers"),
+    ],
+)
+def test_what_cannot_be_used_is_named(columns, tmp_path, change, names, words):
+    pq.write_table(pa.table(columns[0] | change), tmp_path / "log.parquet")
+    wanted = Columns(**({"reward": "r", "propensity": "p", "target": "pi_a"} | names))
+    with pytest.raises(ValueError, match=words):
+        total(TableLog.open(tmp_path / "log.parquet", wanted).chunks())
+
+
+def test_other_files_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="no such file"):
+        TableLog.open(tmp_path / "x.csv", Columns())
+    (tmp_path / "x.txt").write_text("a")
+    with pytest.raises(ValueError, match=r"expected \.parquet or \.csv"):
+        TableLog.open(tmp_path / "x.txt", Columns())
