@@ -77,8 +77,7 @@ class Encoder:
             context = self.context.matrix(contexts)
         else:
             context = self.context.frame_matrix(contexts)
-        context = np.hstack([context, *(_times(context[:, self._cut(p, 0)], context[:, self._cut(p, 1)])
-                                        for p in self._products["context"])])  # fmt: skip
+        context = self._extended(context, "context")
         pair = self._pairs(arm_contexts, mask)
         return self._with_products(Batch(context=context, arm=rows, mask=mask, pair=pair, catalogue=catalogue))
 
@@ -87,9 +86,7 @@ class Encoder:
         rows = [_features(arm) for arm in arms]
         for row in rows:
             self.arm.check_values(row, f"catalogue.{row['arm_id']}")
-        x = self.arm.matrix(rows)
-        made = (_times(x[:, self._cut(p, 0)], x[:, self._cut(p, 1)]) for p in self._products["arm"])
-        features = np.hstack([x, *made])
+        features = self._extended(self.arm.matrix(rows), "arm")
         return Catalogue(ids=tuple(a.arm_id for a in arms), features=features, digest=raw_catalogue.digest(arms))
 
     def validate(self, context: Any, arms: Any, arm_context: Any, catalogue: Catalogue | None = None) -> None:
@@ -147,6 +144,11 @@ class Encoder:
             rows = chain.from_iterable(given or [nothing] * k for k, given in zip(lengths, arm_contexts, strict=True))
             pair[mask] = self.pair.matrix(list(rows))
         return pair
+
+    def _extended(self, x: F32, scope: str) -> F32:
+        """(n, d) with the products that live in its own scope."""
+        made = [_times(x[:, self._cut(p, 0)], x[:, self._cut(p, 1)]) for p in self._products[scope]]
+        return np.hstack([x, *made]) if made else x
 
     def _with_products(self, batch: Batch) -> Batch:
         products = self._products["arm_context"]
