@@ -1,5 +1,6 @@
 """Decisions ⟕ rewards: what each event becomes, and that the account of them balances."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 
@@ -9,6 +10,7 @@ import pytest
 from features.account import Account, Unbalanced
 from features.join import join_interval, read_interactions
 from features.partitions import to_us
+from features.restate import restate
 from features.schema import Decision, Reward
 from features.ship import ship
 from features.spec import KindSpec, RewardSpec
@@ -199,6 +201,29 @@ def test_hours_are_independent_of_how_they_are_asked_for(tmp_path, log, store):
     assert interactions.equals(read_interactions(again, start=START, end=END))
     assert (whole.interactions, whole.on_time, whole.orphan) == (100, 34, 1)
     assert [p.interactions for p in parts] == [38, 37, 25]
+
+
+def test_joins_at_once_make_what_one_makes(tmp_path, log, store):
+    """Two schedulers, one hour: the versions that result are those of one after the other, none of them half."""
+    log(*(decision(f"e{i}", 97 * i) for i in range(100)), *(reward(f"e{i}", 97 * i + 3) for i in range(0, 100, 3)))
+    alone = open_store(str(tmp_path / "alone"))
+    for key in store.list("log/"):
+        alone.create(key, store.get(key))
+    account = join(alone)
+    with ThreadPoolExecutor(4) as pool:
+        accounts = list(pool.map(lambda _: join(store), range(4)))
+    assert accounts == [account] * 4
+    data = [key for key in store.list("interactions/") if key.endswith(".parquet")]
+    assert data == [key for key in alone.list("interactions/") if key.endswith(".parquet")]
+    assert [store.get(key) for key in data] == [alone.get(key) for key in data]
+    assert all(version.version == 1 for version in newest(store, start=START, end=END).values())
+
+    log(reward("e1", 99), reward("e60", 60 * 97 + 5))
+    with ThreadPoolExecutor(4) as pool:
+        restated = list(pool.map(lambda _: restate(store, WINDOW, now=NOW), range(4)))
+    assert set().union(*restated) == {"2019-11-24T10", "2019-11-24T11"}
+    versions = {hour: version.version for hour, version in newest(store, start=START, end=END).items()}
+    assert versions == {"2019-11-24T10": 2, "2019-11-24T11": 2, "2019-11-24T12": 1}
 
 
 def test_an_empty_log_is_an_empty_answer(store):
