@@ -114,7 +114,7 @@ def act_two(airflow: Airflow, w: Workspace, world: reels.World, users: Users) ->
     story.say(f"release {facts['release']} serves its candidate to {share:.1%} of units, always the same ones")
     facts["candidate_share_of_units"] = share
     report = ("rollout", "report", "--release", str(facts["release"]))
-    facts["rollout"] = watched(airflow, users) | {"report": _croupier(w, *report)}
+    facts["rollout"] = watched(airflow, users, served=len(asked)) | {"report": _croupier(w, *report)}
     return facts
 
 
@@ -124,7 +124,7 @@ def act_three(
     story.heading("Act three: a candidate that learnt from a flipped feature, forced past the gate")
     number = force_harmful(w, world, features)
     users.visit(ROUND_VISITS)
-    ended = watched(airflow, users)
+    ended = watched(airflow, users, served=ROUND_VISITS)
     if ended["ended"] != "aborted":
         raise RuntimeError(f"the harmful candidate of release {number} reached {ended['ended']}, expected aborted")
     time.sleep(SETTLE_SECONDS)

@@ -69,10 +69,11 @@ def candidate_units(requests: Sequence[Request], traffic: Traffic) -> tuple[floa
     return len(chosen) / len(roles), chosen
 
 
-def watched(airflow: Airflow, users: Users) -> dict[str, Any]:
-    """Rounds of visits, each followed by one look, until the rollout has ended: at 100 % or aborted."""
+def watched(airflow: Airflow, users: Users, *, served: int) -> dict[str, Any]:
+    """Rounds of visits, each followed by one look, until the rollout has ended: at 100 % or aborted. `served`:
+    decisions of this rollout already made."""
     steps: list[dict[str, Any]] = []
-    decisions = 0
+    decisions = served
     for _ in range(MOST_ROUNDS):
         users.mature()
         run = airflow.trigger("watch_rollout", {"app": users.w.settings.app})

@@ -50,7 +50,7 @@ def _act(name: str, act: Mapping[str, Any]) -> None:
 
 def _rollouts(acts: Mapping[str, Any]) -> None:
     for name, act in (("reels", acts["reels"]), ("harmful", acts["harmful"])):
-        steps = " → ".join(step["stage"] for step in act["rollout"]["steps"])
+        steps = " → ".join(["5%", *(step["stage"] for step in act["rollout"]["steps"])])
         last = act["rollout"]["steps"][-1]
         after = f"{act['rollout']['decisions']:,} decisions: {last['reason']}"
         _console.print(f"[bold]rollout of {name}[/bold]  {steps} after {after}")
