@@ -8,10 +8,9 @@ from typing import Any
 
 from features.ids import uuid7
 from features.schema import InvalidEvent
-from serving.requests import Raw, Request, Selection, checked
+from serving.requests import FALLBACK, Raw, Request, Selection, checked
 
 Rule = Callable[[Request], Sequence[float]]
-ROLE = "fallback"
 
 
 def uniform(request: Request) -> list[float]:
@@ -32,7 +31,7 @@ def decide(request: Request, reason: str, rule: Rule = uniform) -> tuple[Selecti
     event_id = uuid7()
     reason = f"{reason}; asked as {request.event_id}" if request.event_id else reason
     arm = random.choices(range(len(pmf)), pmf)[0]
-    chosen = Selection(event_id, request.arms[arm], pmf[arm], tuple(pmf), 0, ROLE)
+    chosen = Selection(event_id, request.arms[arm], pmf[arm], tuple(pmf), 0, FALLBACK)
     raw = Raw.of(request)
     record = {
         "unit_id": request.unit_id, "context": raw.context.decode(), "arms": raw.arms.decode(),

@@ -6,16 +6,22 @@ They pass the same guard as a request, and their pmf is checked: an invented pro
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
 from features.ids import hash_unit
 from features.schema import Decision, InvalidEvent
 from features.spool import SpoolUnavailable
-from serving.requests import Raw, Request, decode
+from serving.requests import FALLBACK, Raw, Request, decode
 from serving.rewards import ACCEPTED, DUPLICATE, MICROSECONDS_2100, REJECTED, Outcome
-from serving.selector import FALLBACK, Recorder
+
+
+class Recorder(Protocol):
+    """What writing decisions needs of features.spool.Spool."""
+
+    def append_decisions(self, decisions: Sequence[Decision]) -> list[Decision]: ...
+    def append_rejects(self, rejects: Sequence[tuple[str, str, bytes, str, int]]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

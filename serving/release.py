@@ -188,8 +188,7 @@ def verify(folder: Path) -> dict[str, Any]:
 def load(folder: Path) -> LoadedRelease:
     """Verify, then read. Raises ReleaseRefused before a policy, the encoder or torch sees a byte of a bad folder."""
     manifest = verify(folder)
-    encoder = Encoder.load(folder / "encoder")
-    arms = tuple(catalogue.read(folder / "catalogue.json"))
+    encoder, arms = _read_features(folder)
     golden = (Golden(**row) for row in orjson.loads((folder / "golden.json").read_bytes()))
     has_candidate = "candidate" in manifest["policies"]
     return LoadedRelease(
@@ -198,6 +197,16 @@ def load(folder: Path) -> LoadedRelease:
         encoder=encoder, catalogue=encoder.catalogue(arms), arms=arms, floor=manifest["floor"], salt=manifest["salt"],
         golden=tuple(golden), manifest=manifest,
     )  # fmt: skip
+
+
+def features_of(folder: Path) -> tuple[Encoder, tuple[Arm, ...]]:
+    """Encoder and arms of a release, verified like `load`, for processes that need no policy (and no torch)."""
+    verify(folder)
+    return _read_features(folder)
+
+
+def _read_features(folder: Path) -> tuple[Encoder, tuple[Arm, ...]]:
+    return Encoder.load(folder / "encoder"), tuple(catalogue.read(folder / "catalogue.json"))
 
 
 def fingerprint(data: bytes) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from features.schema import InvalidEvent
 MAX_FIELD_BYTES = 64 * 1024
 MAX_ARMS = 1000
 MAX_ID_BYTES = 256
+CHAMPION, CANDIDATE, FALLBACK = "champion", "candidate", "fallback"  # roles
 CANARY = "croupier:canary"  # a unit whose request is the release's own: answered in full, never recorded
 
 

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,22 +24,15 @@ from serving import draws
 from serving.breaker import Breaker
 from serving.live_heads import LiveHeads
 from serving.meter import Meter
+from serving.records import Recorder
 from serving.release import LoadedRelease
-from serving.requests import CANARY, Raw, Request, Selection, decode
+from serving.requests import CANARY, CANDIDATE, CHAMPION, FALLBACK, Raw, Request, Selection, decode
 from serving.rollout import RolloutReader, RolloutView
 
 log = logging.getLogger(__name__)
 Rows = NDArray[np.intp]
-CHAMPION, CANDIDATE, FALLBACK = "champion", "candidate", "fallback"
 TRIAL_CANDIDATE = "smoke:candidate"  # see serving/trial.py
 _CANARY = CANARY.encode()
-
-
-class Recorder(Protocol):
-    """What the selector needs of features.spool.Spool."""
-
-    def append_decisions(self, decisions: Sequence[Decision]) -> list[Decision]: ...
-    def append_rejects(self, rejects: Sequence[tuple[str, str, bytes, str, int]]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

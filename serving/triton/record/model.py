@@ -1,15 +1,15 @@
-"""Triton's entry to `record`: tensors in, tensors out. What it does is in serving/triton/wire.py."""
+"""Triton's entry to `record`: tensors in, tensors out. What it does is in serving/triton/outcomes.py."""
 
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-from serving.triton import wire
+from serving.triton import outcomes, wire
 
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
-        self.service = wire.TakeRecords(args, pb_utils)
+        self.service = outcomes.TakeRecords(args, pb_utils)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         calls = [{name: _column(request, name) for name in wire.RECORD_INPUTS} for request in requests]

@@ -1,15 +1,15 @@
-"""Triton's entry to `select_arm`: tensors in, tensors out. What it does is in serving/triton/wire.py."""
+"""Triton's entry to `select_arm`: tensors in, tensors out. What it does is in serving/triton/arms.py."""
 
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-from serving.triton import wire
+from serving.triton import arms, wire
 
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
-        self.service = wire.SelectArm(args, pb_utils)
+        self.service = arms.SelectArm(args, pb_utils)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         calls = [{name: _column(request, name) for name in wire.SELECT_INPUTS} for request in requests]

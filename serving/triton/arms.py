@@ -1,0 +1,50 @@
+"""What an instance of `select_arm` is: a selector over one release, with this host's log, rollout, breaker, heads."""
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from features.settings import Settings
+from serving import release
+from serving.breaker import Breaker
+from serving.live_heads import LiveHeads
+from serving.meter import Meter
+from serving.requests import Raw
+from serving.rollout import RolloutReader
+from serving.selector import Selector
+from serving.triton.metrics import Exporter, log_as_json
+from serving.triton.wire import HEADS, SELECT_INPUTS, Columns, Tensors, open_spool, rows, selection_tensors, size_of
+
+
+class SelectArm:
+    """One instance of one version of `select_arm`; `args` are those of Triton's initialize(), `pb` its utilities."""
+
+    def __init__(self, args: Mapping[str, str], pb: Any = None) -> None:
+        log_as_json()
+        meter = Meter()
+        model = Path(args["model_repository"])
+        home, trial = model.parents[1], args["model_name"].endswith("_trial")
+        settings = Settings()
+        self.spool = None if trial else open_spool(home, settings)
+        loaded = release.load(model / args["model_version"])
+        self.selector = Selector(
+            loaded, recorder=self.spool,
+            rollout=None if trial else RolloutReader(home / "rollout.json"),
+            unit_key=settings.unit_key.get_secret_value(), breaker=Breaker(None if trial else home / "breaker.json"),
+            heads=LiveHeads(None if trial else home / HEADS, loaded), meter=meter,
+        )  # fmt: skip
+        self.exporter = Exporter(None if trial else pb, meter)
+
+    def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
+        """All calls of one Triton batch as one batch of the selector: one encoding, one product, one transaction."""
+        sizes = [size_of(call) for call in calls]
+        raws = [Raw(*row) for call in calls for row in rows(call, SELECT_INPUTS)]
+        answers = iter(self.selector.select_raw(raws))
+        self.exporter.push()
+        return [selection_tensors(list(islice(answers, size))) for size in sizes]
+
+    def close(self) -> None:
+        self.exporter.push(now=True)
+        if self.spool is not None:
+            self.spool.close()

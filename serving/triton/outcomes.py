@@ -1,0 +1,121 @@
+"""What the instances of `reward` and `record` are: rewards and clients' own decisions into this host's log."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from features.batch import Catalogue
+from features.encoder import Encoder
+from features.settings import Settings
+from features.spec import AppSpec
+from features.spool import Spool
+from serving import release
+from serving.meter import Meter
+from serving.records import RawRecord, Records
+from serving.requests import Request
+from serving.rewards import Outcome, RawReward, Rewards
+from serving.triton import repository, wire
+from serving.triton.metrics import Exporter, log_as_json
+from serving.triton.repository import SELECT_ARM
+from serving.triton.wire import Columns, Tensors
+
+log = logging.getLogger(__name__)
+
+
+class TakeRewards:
+    """The instance of `reward`: the only writer of the posterior."""
+
+    def __init__(self, args: Mapping[str, str], pb: Any = None) -> None:
+        log_as_json()
+        home = Path(args["model_repository"]).parents[1]
+        self.spool = wire.open_spool(home, Settings())
+        self.meter = Meter()
+        self.rewards = Rewards(self.spool, learn=_learner(home, self.spool, self.meter))
+        self.exporter = Exporter(pb, self.meter, self.spool)
+
+    def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
+        found = (row for call in calls for row in wire.rows(call, wire.REWARD_INPUTS))
+        raws = [RawReward(event, kind, float(value), unique, int(at or 0)) for event, kind, value, unique, at in found]
+        outcomes = self.rewards.take(raws)
+        _count(self.meter, "reward", "croupier_rewards_total", outcomes)
+        self.exporter.push()
+        return wire.outcome_tensors(outcomes, [wire.size_of(call) for call in calls])
+
+    def close(self) -> None:
+        self.exporter.push(now=True)
+        self.spool.close()
+
+
+class TakeRecords:
+    """The instance of `record`: what clients decided while nobody answered."""
+
+    def __init__(self, args: Mapping[str, str], pb: Any = None) -> None:
+        log_as_json()
+        home, settings = Path(args["model_repository"]).parents[1], Settings()
+        self.spool = wire.open_spool(home, settings)
+        guard = CatalogueGuard(home / "triton" / SELECT_ARM)
+        self.meter = Meter()
+        self.exporter = Exporter(pb, self.meter)
+        self.records = Records(self.spool, unit_key=settings.unit_key.get_secret_value(), guard=guard)
+
+    def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
+        raws = [RawRecord(*row) for call in calls for row in wire.rows(call, wire.RECORD_INPUTS)]
+        outcomes = self.records.take(raws)
+        _count(self.meter, "record", "croupier_records_total", outcomes)
+        self.exporter.push()
+        return wire.outcome_tensors(outcomes, [wire.size_of(call) for call in calls])
+
+    def close(self) -> None:
+        self.spool.close()
+
+
+class CatalogueGuard:
+    """Features and arms of a record, against the newest release in the repository (none: anything goes)."""
+
+    def __init__(self, model: Path) -> None:
+        self._model, self._number = model, 0
+        self._encoder: Encoder | None = None
+        self._catalogue: Catalogue | None = None
+
+    def __call__(self, request: Request) -> None:
+        newest = max(repository.versions(self._model.parent, self._model.name), default=0)
+        if newest > self._number:
+            self._encoder, arms = release.features_of(self._model / str(newest))
+            self._number, self._catalogue = newest, self._encoder.catalogue(arms)
+        if self._encoder is not None:
+            self._encoder.validate(request.context, request.arms, request.arm_context, self._catalogue)
+
+
+def _count(meter: Meter, model: str, name: str, outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        meter.count(name, fate=outcome.status)
+        if outcome.error:
+            meter.count("croupier_rejects_total", model=model, field=outcome.error.partition(":")[0])
+
+
+def _learner(home: Path, spool: Spool, meter: Meter) -> Callable[[], object] | None:
+    """The fast loop of the newest release, if the app asks for it."""
+    spec = AppSpec.read(home / "app.toml") if (home / "app.toml").exists() else AppSpec()
+    if not spec.policies.fast_loop:
+        return None
+    from serving.fast_loop import FastLoop  # the learners' libraries, for apps that learn here
+
+    loops: dict[int, FastLoop] = {}
+
+    def learn() -> None:
+        try:
+            newest = max(repository.versions(home / "triton", SELECT_ARM), default=0)
+            if newest and newest not in loops:
+                loops.clear()
+                loaded = release.load(home / "triton" / SELECT_ARM / str(newest))
+                loops[newest] = FastLoop(home / wire.HEADS, loaded, spool, spec.reward)
+            for loop in loops.values():
+                loop.learn()
+                for role, step in loop.positions():
+                    meter.gauge("croupier_posterior_step", step, role=role)
+        except Exception:  # the reward is on record: what could not be learnt now is learnt by the next call
+            log.exception("the fast loop failed")
+
+    learn()
+    return learn
