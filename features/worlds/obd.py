@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import polars as pl
 
+from features.audit import PROPENSITY_ONLY
 from features.ids import hash_unit
 from features.schema import Arm, Decision, Reward
 
@@ -120,12 +121,13 @@ def import_log(
 
 def _decision(name: str, row: dict[str, Any], affinity: list[float], ids: list[str], unit_key: str) -> Decision:
     event, p, arm = f"{name}-{row['']:06d}", row["propensity_score"], _arm_id(row["item_id"])
-    other = (1.0 - p) / (len(ids) - 1)
+    other, whole = (1.0 - p) / (len(ids) - 1), name.startswith("obd-random")
     context = {f"user_feature_{k}": row[f"user_feature_{k}"] for k in range(4)} | {"position": str(row["position"])}
     return Decision(
         event_id=event, at=_micros(row["timestamp"]), unit_id=hash_unit(unit_key, event), context=context,
         arms=tuple(ids), pmf=tuple(p if i == arm else other for i in ids), arm=arm, propensity=p,
-        policy="uniform" if name.startswith("obd-random") else "bernoulli_ts", role="champion", release=0,
+        policy="uniform" if whole else "bernoulli_ts", role="champion", release=0,
+        stage="" if whole else PROPENSITY_ONLY,
         arm_context=tuple({"affinity": a} for a in affinity),
     )  # fmt: skip
 

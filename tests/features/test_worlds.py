@@ -1,11 +1,16 @@
 """Reels: its truth is the truth. Open Bandit Dataset: its rows arrive unchanged."""
 
 from contextlib import closing
+from math import log as log_of
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import polars as pl
 import pytest
 
+from features import audit
+from features.audit import PROPENSITY_ONLY
 from features.schema import Decision
 from features.spec import AppSpec
 from features.spool import Spool
@@ -96,6 +101,7 @@ def test_thompson_sampling_propensities(spool):
     d = spool.find(["obd-bts-men-000003"])["obd-bts-men-000003"]
     assert counts["decisions"] == 200
     assert d.pmf[d.arms.index(d.arm)] == d.propensity
+    assert d.stage == PROPENSITY_ONLY  # so that the audit reads no more than is known
     assert sum(d.pmf) == pytest.approx(1, abs=1e-12)
 
 
@@ -103,3 +109,18 @@ def test_no_index_no_data_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(RuntimeError, match="could not download the Open Bandit Dataset"):
         obd.fetch(tmp_path)
+
+
+@pytest.mark.parametrize(("behaviour", "campaign"), [("random", "women"), ("bts", "men")])
+def test_a_real_systems_propensities_pass_the_audit_and_wrong_ones_do_not(behaviour, campaign):
+    """10,000 rounds that were served in production: the audit is silent on their true propensities."""
+    decisions = []
+    log = SimpleNamespace(append_decisions=decisions.extend, append_rewards=lambda rewards: [True] * len(rewards))
+    obd.import_log(log, obd.fetch(CACHE), behaviour=behaviour, campaign=campaign)
+    columns = ("release", "role", "policy", "stage", "arms", "pmf", "arm", "propensity")
+    df = pl.DataFrame([{c: getattr(d, c) for c in columns} for d in decisions])
+    (found,) = audit.evidence(df).values()
+    assert (found.n, found.log_e < 1) == (10_000, True)
+    shrunk = df.with_columns(propensity=pl.col("propensity") * 0.8, stage=pl.lit(PROPENSITY_ONLY))
+    (wrong,) = audit.evidence(shrunk).values()
+    assert wrong.log_e > log_of(1 / audit.ALPHA)
