@@ -121,6 +121,6 @@ def test_a_real_systems_propensities_pass_the_audit_and_wrong_ones_do_not(behavi
     df = pl.DataFrame([{c: getattr(d, c) for c in columns} for d in decisions])
     (found,) = audit.evidence(df).values()
     assert (found.n, found.log_e < 1) == (10_000, True)
-    shrunk = df.with_columns(propensity=pl.col("propensity") * 0.8, stage=pl.lit(PROPENSITY_ONLY))
-    (wrong,) = audit.evidence(shrunk).values()
+    halved = df.with_columns(propensity=pl.col("propensity") * 0.5, stage=pl.lit(PROPENSITY_ONLY))
+    (wrong,) = audit.evidence(halved).values()
     assert wrong.log_e > log_of(1 / audit.ALPHA)
