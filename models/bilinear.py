@@ -142,6 +142,12 @@ class BilinearPolicy:
         )
         return learnt
 
+    def with_form(self, form: Bilinear) -> Self:
+        """This policy with other weights."""
+        other = type(self)(**self.parameters)
+        other.trained, other.range = form, self.range
+        return other
+
     def _reward_range(self, log: Iterable[Interactions]) -> tuple[float, float]:
         """As given; else as observed, and then kept: a model that goes on must go on with the same costs."""
         if self.parameters["reward_range"]:

@@ -5,7 +5,7 @@
     wheel            two-dimensional, five arms, a rare large reward beyond radius δ (the Showdown's hardest)
 
 A policy that can `update` (a Bayesian head) does so after every block of rounds, and learns anew from the whole log now
-and then; VW goes on from its last model; anything else learns anew.
+and then; VW stays in memory and learns every row; anything else learns anew.
 """
 
 from collections.abc import Callable
@@ -17,21 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.batch import F32, F64, I64, Batch, Catalogue, Interactions, concatenate
+from models.bilinear import BilinearPolicy
 from models.network import one_thread
 from models.policy import Policy, make
 from models.populations import load
 
 # What to call a policy here: its name in POLICIES and the parameters that suit learning online, arm by arm.
-_VW: dict[str, Any] = {"warm_start": True}
 _ARMS: dict[str, Any] = {"heads": "per_arm"}
 CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
     "uniform": ("uniform", {}),
     "beta_bernoulli": ("beta_bernoulli", {}),
-    "squarecb": ("vw_cb_adf", _VW | {"preset": "squarecb"}),
-    "squarecb_cautious": ("vw_cb_adf", _VW | {"preset": "squarecb_cautious"}),
-    "epsilon_greedy": ("vw_cb_adf", _VW | {"preset": "epsilon_greedy"}),
-    "greedy": ("vw_cb_adf", _VW | {"preset": "greedy"}),
-    "vw_cb_adf": ("vw_cb_adf", _VW),
+    "squarecb": ("vw_cb_adf", {"preset": "squarecb"}),
+    "squarecb_cautious": ("vw_cb_adf", {"preset": "squarecb_cautious"}),
+    "epsilon_greedy": ("vw_cb_adf", {"preset": "epsilon_greedy"}),
+    "greedy": ("vw_cb_adf", {"preset": "greedy"}),
+    "vw_cb_adf": ("vw_cb_adf", {}),
     "lin_ts": ("lin_ts", _ARMS),
     "lin_ucb": ("lin_ucb", _ARMS),
     "neural_linear": ("neural_linear", _ARMS | {"warm_start": True, "holdout": 0.0, "epochs": 8}),
@@ -104,7 +104,7 @@ class Schedule:
     relearn: int = 400
 
 
-FINE = Schedule(block=10, share=100)  # of VW, whose single gradient step a row suffers most from waiting
+FINE = Schedule(block=5, share=200)  # of VW, whose single gradient step a row suffers most from waiting
 
 
 @dataclass
@@ -116,6 +116,7 @@ class _Run:
     seed: int
     log: list[Interactions] = field(default_factory=list)
     due: int = 0
+    vw: Any = None
 
     def play(self, start: int, stop: int, rng: np.random.Generator) -> Interactions:
         t, (_, K) = np.arange(start, stop), self.problem.means.shape
@@ -137,14 +138,21 @@ class _Run:
     def learn(self, new: Interactions, t: int, schedule: Schedule) -> None:
         self.log.append(new)
         update = getattr(self.policy, "update", None)
-        if getattr(self.policy, "parameters", {}).get("warm_start") and update is None:
-            self.policy = self.policy.learn([new], seed=self.seed)
+        if isinstance(self.policy, BilinearPolicy):
+            self.policy = self._by_vw(self.policy, new)
         elif t >= self.due and t >= schedule.first:
             self.log = [concatenate(self.log)]
             self.policy = self.policy.learn(self.log, seed=self.seed)
             self.due = t + min(max(t // 4, schedule.first), schedule.relearn)
         elif update is not None and t > schedule.first:
             self.policy = update([new])
+
+    def _by_vw(self, policy: BilinearPolicy, new: Interactions) -> BilinearPolicy:
+        from models.vw_adf import Online
+
+        if self.vw is None:
+            self.vw = Online(policy.flags, low=self.problem.range[0], high=self.problem.range[1])
+        return policy.with_form(self.vw.learn(new))
 
 
 def run(policy: Policy, problem: Problem, *, seed: int, schedule: Schedule | None = None) -> tuple[F64, F64]:

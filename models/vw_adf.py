@@ -11,8 +11,9 @@ Cost is (high − reward) / (high − low), so 0 is best and 1 worst, which is w
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,7 +31,7 @@ FNV_PRIME = 16777619  # VW hashes a quadratic pair as (FNV_PRIME · i_u) XOR i_x
 CONSTANT = 11650396  # VW's index of the constant feature
 
 
-def tokens(prefix: str, values: F32) -> pl.Series:
+def tokens(prefix: str, values: F32) -> list[str]:
     """A string a row of (n, d) values: "c0:1.5 c2:-3.0 …", numbers in the fewest digits that carry a float32 exactly.
     VW drops zeros, so they may stand or not."""
     if not np.isfinite(values).all():
@@ -40,48 +41,42 @@ def tokens(prefix: str, values: F32) -> pl.Series:
     n, d = values.shape
     values = values.clip(-BOUND, BOUND)
     row, column = np.nonzero(values)
-    if 2 * len(row) > n * d:
+    if 2 * len(row) > n * d and n > 100:  # dense and many: polars joins whole columns
         frame = pl.DataFrame({f"{' ' if i else ''}{prefix}{i}:": values[:, i] for i in range(d)})
         parts = [part for name in frame.columns for part in (pl.lit(name), pl.col(name).cast(pl.String))]
-        return frame.select(pl.concat_str(parts)).to_series()
+        return frame.select(pl.concat_str(parts)).to_series().to_list()
     names = [f"{prefix}{i}:" for i in range(d)]
-    numbers = pl.Series(values[row, column]).cast(pl.String).to_list()
-    cells = [names[i] + x for i, x in zip(column.tolist(), numbers, strict=True)]
+    cells = [names[i] + x for i, x in zip(column.tolist(), map(str, values[row, column]), strict=True)]
     ends = np.searchsorted(row, np.arange(n + 1)).tolist()
-    return pl.Series([" ".join(cells[i:j]) for i, j in pairwise(ends)], dtype=pl.String)
+    return [" ".join(cells[i:j]) for i, j in pairwise(ends)]
 
 
-def text(batch: Batch, labels: pl.Series | None = None) -> str:
+def text(batch: Batch, labels: Mapping[int, str] | None = None) -> str:
     """Multi-line examples, a blank line between: for each request the shared line, then one for each candidate.
-    `labels`, one for each candidate in the order of the mask, go before its line; most are empty."""
+    `labels` go before candidates' lines, by their place in the order of the mask."""
     row, position = np.nonzero(batch.mask)
-    arm = tokens("a", batch.catalogue.features)[batch.arm[row, position]]
-    parts = {"label": pl.Series([""]).new_from_index(0, len(row)) if labels is None else labels, "arm": arm}
+    arms = [f"|A {arm}" for arm in tokens("a", batch.catalogue.features)]
+    items = [arms[a] for a in batch.arm[row, position].tolist()]
     if batch.pair.shape[2]:
-        parts["pair"] = tokens("p", batch.pair[row, position])
-    said = [pl.col("label"), pl.lit("|A "), *(x for name in list(parts)[1:] for x in (pl.col(name), pl.lit(" ")))]
-    n = len(batch)
-    lines = np.full(len(row) + 2 * n, "", dtype=object)  # a shared line before each request's own, a blank one after
-    lines[np.arange(len(row)) + 1 + 2 * row] = pl.DataFrame(parts).select(pl.concat_str(said)).to_series().to_list()
-    shared = (pl.lit("shared |U ") + pl.col("u")).alias("u")
-    starts = np.searchsorted(row, np.arange(n)) + 2 * np.arange(n)
-    lines[starts] = pl.DataFrame({"u": tokens("c", batch.context)}).select(shared).to_series().to_list()
-    return "\n".join(lines.tolist())
+        items = [f"{item} {pair}" for item, pair in zip(items, tokens("p", batch.pair[row, position]), strict=True)]
+    for item, label in (labels or {}).items():
+        items[item] = f"{label} {items[item]}"
+    ends = np.searchsorted(row, np.arange(len(batch) + 1)).tolist()
+    shared = tokens("c", batch.context)
+    return "".join(f"shared |U {u}\n" + "\n".join(items[i:j]) + "\n\n"
+                   for u, (i, j) in zip(shared, pairwise(ends), strict=True))  # fmt: skip
 
 
 def write(file: TextIO, chunk: Interactions, *, low: float, high: float) -> None:
     """Append a chunk in VW's text format. A row's weight divides its propensity, which is how mtr weighs it."""
     if not (np.isfinite(chunk.reward).all() and np.isfinite(chunk.propensity).all() and (chunk.propensity > 0).all()):
         raise ValueError("interactions: found a non-finite reward or a propensity ≤ 0, expected neither in a log")
-    if not len(chunk):
-        return
-    cost = np.clip((high - chunk.reward) / (high - low), 0.0, 1.0)
-    p = chunk.propensity / chunk.weight
+    cost = np.clip((high - chunk.reward) / (high - low), 0.0, 1.0).tolist()
+    p = (chunk.propensity / chunk.weight).tolist()
     n, K = chunk.batch.mask.shape
-    item = np.cumsum(chunk.batch.mask).reshape(n, K)[np.arange(n), chunk.chosen] - 1
-    labels = np.full(int(chunk.batch.mask.sum()), "", dtype=object)
-    labels[item] = [f"0:{c:.9g}:{w:.9g} " for c, w in zip(cost.tolist(), p.tolist(), strict=True)]
-    file.write(text(chunk.batch, pl.Series(labels.tolist(), dtype=pl.String)) + "\n")
+    item = (np.cumsum(chunk.batch.mask).reshape(n, K)[np.arange(n), chunk.chosen] - 1).tolist()
+    labels = {i: f"0:{c:.9g}:{w:.9g}" for i, c, w in zip(item, cost, p, strict=True)}
+    file.write(text(chunk.batch, labels))
 
 
 @dataclass(frozen=True)
@@ -117,7 +112,30 @@ def train(
         if passes > 1:
             options += f" --passes {passes} --cache_file {folder}/cache --holdout_off"
         workspace = vowpalwabbit.Workspace(f"{options} -d {data} --quiet")
-        return export(workspace, sizes, flags=flags, steps=rows * passes + (start.steps if start else 0))
+        form = export(workspace, sizes, flags=flags, steps=rows * passes + (start.steps if start else 0))
+        workspace.save(f"{folder}/trained.vw")
+        workspace.finish()
+        return replace(form, model=Path(folder, "trained.vw").read_bytes())
+
+
+class Online:
+    """A VW that stays in memory and learns row by row: for simulations, where reading its file back each time would
+    take all the time. Equal to `train` on the same rows in the same order, but it keeps no model to go on from."""
+
+    def __init__(self, flags: str, *, low: float, high: float) -> None:
+        self.flags, self.low, self.high, self.steps = flags, low, high, 0
+        self.workspace: Any = None
+
+    def learn(self, chunk: Interactions) -> Bilinear:
+        sizes = Sizes.of(chunk.batch)
+        if self.workspace is None:
+            self.workspace = vowpalwabbit.Workspace(f"{self.flags} --cb_type mtr -q UA -b {sizes.bits} --quiet")
+        file = StringIO()
+        write(file, chunk, low=self.low, high=self.high)
+        for example in file.getvalue().strip().split("\n\n"):
+            self.workspace.learn(example.split("\n"))
+        self.steps += len(chunk)
+        return export(self.workspace, sizes, flags=self.flags, steps=self.steps)
 
 
 def _write_all(file: TextIO, log: Iterable[Interactions], *, low: float, high: float) -> tuple[int, Sizes]:
@@ -131,7 +149,7 @@ def _write_all(file: TextIO, log: Iterable[Interactions], *, low: float, high: f
 
 
 def export(workspace: Any, sizes: Sizes, *, flags: str, steps: int) -> Bilinear:
-    """Read the weights out of a workspace trained under `flags`, by VW's own hashes, and finish it."""
+    """Read the weights out of a workspace trained under `flags`, by VW's own hashes; `model` is left empty."""
     mask = (1 << sizes.bits) - 1
     user, arm = workspace.hash_space("U"), workspace.hash_space("A")
     i_u = [workspace.hash_feature(f"c{i}", user) for i in range(sizes.context)]
@@ -139,14 +157,10 @@ def export(workspace: Any, sizes: Sizes, *, flags: str, steps: int) -> Bilinear:
     i_x += [workspace.hash_feature(f"p{i}", arm) for i in range(sizes.pair)]
     weight, used = workspace.get_weight, {space: f"--ignore_linear {space}" not in flags for space in "UA"}
     W = [[weight((FNV_PRIME * u ^ x) & mask) for x in i_x] for u in i_u]
-    with TemporaryDirectory(prefix="croupier-vw-") as folder:
-        workspace.save(f"{folder}/model.vw")
-        workspace.finish()
-        model = Path(folder, "model.vw").read_bytes()
     form = Bilinear(
         bias=weight(CONSTANT & mask), w_u=np.array([weight(u & mask) * used["U"] for u in i_u], dtype=np.float64),
         w_x=np.array([weight(x & mask) * used["A"] for x in i_x], dtype=np.float64),
-        W=np.array(W, dtype=np.float64).reshape(len(i_u), len(i_x)), steps=steps, model=model,
+        W=np.array(W, dtype=np.float64).reshape(len(i_u), len(i_x)), steps=steps, model=b"",
     )  # fmt: skip
     if not np.isfinite(form.W).all() or not np.isfinite([form.bias, *form.w_u, *form.w_x]).all():
         raise ValueError("VW: found non-finite weights after training, expected finite; lower learning_rate")

@@ -109,9 +109,9 @@ def test_it_learns_what_pays():
 
 def test_text_is_exact_and_holds_encoded_tokens_only():
     sparse = np.array([[1.5, 0, 0, 0, 0], [0, 0, 0, -3.25e-8, 1e30], [0] * 5], dtype=np.float32)
-    assert vw_adf.tokens("c", sparse).to_list() == ["c0:1.5", "c3:-3.25e-8 c4:1000000.0", ""]
+    assert vw_adf.tokens("c", sparse) == ["c0:1.5", "c3:-3.25e-08 c4:1000000.0", ""]
     dense = np.array([[0.1, 2.0], [0.0, -1.0]], dtype=np.float32)
-    assert vw_adf.tokens("c", dense).to_list() == ["c0:0.1 c1:2.0", "c0:0.0 c1:-1.0"]
+    assert vw_adf.tokens("c", dense) == ["c0:0.1 c1:2.0", "c1:-1.0"]
     random = np.random.default_rng(0).normal(size=(500, 4)).astype(np.float32) ** 9
     back = [[float(cell.split(":")[1]) for cell in line.split()] for line in vw_adf.tokens("c", random)]
     assert (np.array(back, dtype=np.float32) == random.clip(-1e6, 1e6)).all()
@@ -123,7 +123,7 @@ def test_the_label_stands_before_the_chosen_arm(tmp_path):
     with (tmp_path / "log.txt").open("w") as file:
         vw_adf.write(file, LOG, low=0.0, high=1.0)
     examples = (tmp_path / "log.txt").read_text().strip().split("\n\n")
-    arms = vw_adf.tokens("a", WORLD.catalogue.features).to_list()
+    arms = vw_adf.tokens("a", WORLD.catalogue.features)
     assert len(examples) == len(LOG)
     for row in range(0, len(LOG), 37):
         first, *lines = examples[row].split("\n")
@@ -145,6 +145,16 @@ def test_bad_rewards_and_refused_presets_are_named():
         BilinearPolicy(preset="regcb")
     with pytest.raises(ValueError, match=r"found 3 context.*expected \(4, 7\)"):
         BilinearPolicy().learn([LOG]).pmf(LinearWorld.make(1).requests(2, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("preset", ["squarecb", "epsilon_greedy"])
+def test_vw_in_memory_learns_what_vws_driver_learns(preset):
+    whole = BilinearPolicy(preset=preset).learn([LOG])
+    online = vw_adf.Online(whole.flags, low=0.0, high=1.0)
+    for rows in (slice(0, 1), slice(1, 700), slice(700, None)):
+        form = online.learn(LOG[rows])
+    for key in ("bias", "steps", "w_u", "w_x", "W"):
+        assert np.all(getattr(form, key) == getattr(whole.trained, key)), key
 
 
 def test_a_warm_start_refuses_rewards_beyond_its_costs():
