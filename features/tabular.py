@@ -16,7 +16,7 @@ import polars as pl
 from features.audit import PROPENSITY_ONLY
 from features.exchange import Record, checked, spread
 from features.ids import hash_unit
-from features.schema import Arm, Decision, InvalidEvent, Reward
+from features.schema import DECISIONS, INTERACTIONS, Arm, Decision, InvalidEvent, Reward
 
 ROLES: dict[str, tuple[str, ...]] = {
     "arm": ("arm", "arm_id", "action", "chosen_arm", "chosen", "item_id", "item", "variant", "treatment"),
@@ -47,6 +47,8 @@ class TableSource:
         self.columns = _roles(self.frame.columns, columns, path)
         self.reward_kind = self.columns["reward"]
         used = set(self.columns.values())
+        if set(DECISIONS.names) <= set(self.frame.columns):  # a log of our own: who decided is no feature
+            used |= set(INTERACTIONS.names)
         self.arm_columns = [c for c in self.frame.columns if c.startswith("arm.") and c not in used]
         self.features = [c for c in self.frame.columns if c and c not in used and c not in self.arm_columns]
         self.every_arm = sorted({str(a) for a in self.frame[self.columns["arm"]].drop_nulls().unique()})

@@ -178,6 +178,16 @@ def test_whole_pmfs_candidates_and_pairs_of_a_table(tmp_path):
     assert [a.arm_id for a in source.arms()] == ["a", "b", "c"]
 
 
+def test_a_partition_of_our_own(ours, tmp_path):
+    ours.write_parquet(tmp_path / "v0001.parquet")
+    records = list(open_source(tmp_path / "v0001.parquet", unit_key="k").records())
+    for record, row in zip(records, ours.iter_rows(named=True), strict=True):
+        d, theirs = record.decision, Decision.from_row(row)
+        assert (d.event_id, d.at, d.context, d.arms, d.pmf, d.arm, d.arm_context, d.stage) == (
+            theirs.event_id, theirs.at, theirs.context, theirs.arms, theirs.pmf, theirs.arm, theirs.arm_context, "")  # fmt: skip
+        assert [reward.value for reward in record.rewards] == [row["reward"]]
+
+
 def test_arm_features_must_be_the_arms(tmp_path):
     path = tmp_path / "log.parquet"
     TABLE.with_columns(pl.Series("arm.genre", ["x", "y", "z"])).write_parquet(path)

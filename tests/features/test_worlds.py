@@ -44,7 +44,7 @@ def test_the_best_policy_is_much_better_than_uniform(seed):
 
 def test_clicks_follow_the_true_probabilities():
     world = World(seed=1)
-    decisions, rewards = world.log(20_000)
+    decisions, rewards = world.log(8_000)
     clicked = {r.event_id for r in rewards}
     p = world.click_probability([d.context for d in decisions], [d.arms for d in decisions],
                                 [d.arm_context for d in decisions])  # fmt: skip
