@@ -103,7 +103,7 @@ def evaluate(
     pmfs = {name: as_served(policy, log.batch, floor) for name, policy in policies.items()}
     rounds = {name: rounds_of(log, pmf, predicted) for name, pmf in (pmfs | {LOGGING: log.pmf}).items()}
     spent = (gate.alpha if alpha is None else alpha) / max(1, len(policies) - 1)
-    test, (leak, suspect) = self_tests.propensity(log), self_tests.leak(log, seed=seed)
+    test, (leak, suspect) = self_tests.propensity(log), self_tests.leak(log)
     reports = {}
     for name, seen in rounds.items():
         role = "champion" if name == champion else LOGGING if name == LOGGING else "candidate"

@@ -115,7 +115,7 @@ def mixed(
         name=name, batch=batch, truth=truth, log=log, champion=champion, candidate=candidate, predicted=()
     )
     logs = (interactions(blank, model_rows, rng) for _ in range(models))
-    return replace(blank, predicted=tuple(RewardModel.fit(one, seed=i).predict(batch) for i, one in enumerate(logs)))
+    return replace(blank, predicted=tuple(RewardModel.fit(one).predict(batch) for one in logs))
 
 
 def mix(better: F64, worse: F64, truth: F64, value: float) -> F64:

@@ -1,20 +1,22 @@
 """q̂(x, a): the reward model that DM and DR lean on, cross-fitted, and never the learner under judgement.
 
-A ridge regression (scikit-learn) on [context, arm, pair, context ⊗ arm], because it is unbiased for a mean at any
-reward scale, learns rare clicks without crashing on a fold that has none, and scores n × A pairs as two matrix
-products. Each row is predicted by a model that saw neither its unit (where units repeat) nor its stretch of time.
+A ridge regression on [context, arm, pair, context ⊗ arm], because it is unbiased for a mean at any reward scale, learns
+rare clicks without crashing on a fold that has none, and scores n × A pairs as two matrix products. Its normal
+equations add over blocks of rows, and one eigendecomposition (LAPACK's) gives every penalty and its generalised
+cross-validation. Each row is predicted by a model that saw neither its unit (where units repeat) nor its stretch of
+time.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from sklearn.linear_model import Ridge, RidgeCV
 
 from features.batch import F64, I64, Batch, Interactions
 
 FIT_ROWS = 50_000  # q̂ only lowers variance: more rows than these cost time and memory, and change little
-TUNE_ROWS = 5_000
+BLOCK = 4096
 CROSS_COLUMNS = 256  # of context ⊗ arm
 PENALTIES = np.logspace(0, 6, 7)
 
@@ -34,21 +36,18 @@ class RewardModel:
     limits: tuple[float, float]
 
     @classmethod
-    def fit(cls, log: Interactions, *, seed: int = 0) -> Self:
-        rng = np.random.default_rng(seed)
-        if len(log) > FIT_ROWS:
-            log = log[np.sort(rng.choice(len(log), FIT_ROWS, replace=False))]
-        x, arms, pairs = log.batch.context.astype(np.float64), _arm_columns(log.batch), _chosen_pair(log)
+    def fit(cls, log: Interactions) -> Self:
+        arms, n = _arm_columns(log.batch), len(log)
         bases = _arm_bases(arms)
-        project = _directions(x, max(1, min(CROSS_COLUMNS, len(log) // 20) // max(bases.shape[1], 1)))
-        row = log.batch.arm[np.arange(len(log)), log.chosen]
-        products = (x @ project)[:, :, None] * bases[row][:, None, :]
-        columns = np.hstack([x, arms[row], pairs, products.reshape(len(log), -1)])
-        bias, weight = _ridge(columns, log.reward, log.weight, rng)
-        w_x, w_a, w_p, w_c = np.split(weight, np.cumsum([x.shape[1], arms.shape[1], pairs.shape[1]]))
+        count = max(1, min(CROSS_COLUMNS, n // 20) // max(bases.shape[1], 1))
+        project = _directions(log.batch.context[:: max(1, n // 10_000)].astype(np.float64), count)
+        blocks = (log[start : start + BLOCK] for start in range(0, n, BLOCK))
+        bias, weight = _ridge((_columns(part, arms, bases, project), part.reward, part.weight) for part in blocks)
+        sizes = [log.batch.context.shape[1], arms.shape[1], log.batch.pair.shape[2]]
+        w_x, w_a, w_p, w_c = np.split(weight, np.cumsum(sizes))
         return cls(
             bias=bias, context=w_x, arm=arms @ w_a, pair=w_p, project=project,
-            cross=w_c.reshape(project.shape[1], bases.shape[1]) @ bases.T,
+            cross=w_c.reshape(project.shape[1], -1) @ bases.T,
             limits=(float(log.reward.min()), float(log.reward.max())),
         )  # fmt: skip
 
@@ -68,16 +67,18 @@ class RewardModel:
 def cross_fit(log: Interactions, *, folds: int = 3, seed: int = 0) -> F64:
     """q̂ (n, K), each row from a model that did not see its fold. A fold without variety in rewards, or a log of a
     single fold, gives the mean of the rest."""
-    fold, predicted = fold_of(log, folds), np.zeros(log.batch.arm.shape)
+    rng, fold, predicted = np.random.default_rng(seed), fold_of(log, folds), np.zeros(log.batch.arm.shape)
     for k in range(folds):
-        inside = fold == k
-        if not inside.any():
-            continue
-        rest = log[~inside] if not inside.all() else log
-        if np.all(rest.reward == rest.reward[0]):
-            predicted[inside] = np.where(log.batch.mask[inside], rest.reward[0], 0.0)
-        else:
-            predicted[inside] = RewardModel.fit(rest, seed=seed + k).predict(log.batch[inside])
+        inside, rest = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
+        rest = rest if len(rest) else inside
+        if len(rest) > FIT_ROWS:
+            rest = np.sort(rng.choice(rest, FIT_ROWS, replace=False))
+        constant = bool(np.all(log.reward[rest] == log.reward[rest[0]]))
+        model = None if constant else RewardModel.fit(log[rest])
+        for start in range(0, len(inside), BLOCK):
+            rows = inside[start : start + BLOCK]
+            part = log.batch[rows]
+            predicted[rows] = model.predict(part) if model else np.where(part.mask, log.reward[rest[0]], 0.0)
     return predicted
 
 
@@ -99,8 +100,12 @@ def quality(log: Interactions, predicted: F64) -> dict[str, float]:
     return {"r2": r2, "mean_predicted": float(q.mean()), "mean_reward": float(log.reward.mean())}
 
 
-def _chosen_pair(log: Interactions) -> F64:
-    return np.asarray(log.batch.pair[np.arange(len(log)), log.chosen], np.float64)
+def _columns(part: Interactions, arms: F64, bases: F64, project: F64) -> F64:
+    """(n, D) context, arm, pair and context ⊗ arm of the logged arms."""
+    x, rows = part.batch.context.astype(np.float64), np.arange(len(part))
+    row = part.batch.arm[rows, part.chosen]
+    products = (x @ project)[:, :, None] * bases[row][:, None, :]
+    return np.hstack([x, arms[row], part.batch.pair[rows, part.chosen], products.reshape(len(part), -1)])
 
 
 def _arm_columns(batch: Batch) -> F64:
@@ -124,14 +129,28 @@ def _directions(columns: F64, count: int) -> F64:
     return np.asarray((vector[:, keep] / np.sqrt(value[keep])) / np.where(spread > 1e-9, spread, np.inf)[:, None])
 
 
-def _ridge(columns: F64, reward: F64, weight: F64, rng: np.random.Generator) -> tuple[float, F64]:
-    """(bias, weights) on the raw columns. The penalty is chosen by leave-one-out error on a sample."""
-    centre, spread = columns.mean(axis=0), columns.std(axis=0)
+def _ridge(blocks: Iterable[tuple[F64, F64, F64]]) -> tuple[float, F64]:
+    """(bias, weights) on the raw columns, from blocks of (columns (n, D), reward (n,), weight (n,)). The penalty is
+    that of least generalised cross-validation, n RSS / (n − df)² (Golub, Heath & Wahba 1979)."""
+    n, mean, moment = 0.0, np.zeros(0), np.zeros((0, 0))
+    for columns, reward, weight in blocks:
+        table = np.column_stack([columns, reward])
+        total = float(weight.sum())
+        middle = weight @ table / total
+        table -= middle
+        own = (table * weight[:, None]).T @ table
+        delta = middle - mean if n else np.zeros_like(middle)
+        moment = moment + own + np.outer(delta, delta) * (n * total / (n + total)) if n else own
+        mean = mean + delta * (total / (n + total)) if n else middle
+        n += total
+    spread = np.sqrt(np.diagonal(moment)[:-1] / n)
     scale = np.where(spread > 1e-9, spread, np.inf)
-    scaled = (columns - centre) / scale
-    sample = np.sort(rng.choice(len(reward), min(len(reward), TUNE_ROWS), replace=False))
-    varied = bool(np.any(reward[sample] != reward[sample[0]]))
-    penalty = RidgeCV(alphas=PENALTIES).fit(scaled[sample], reward[sample]).alpha_ if varied else PENALTIES[-1]
-    model = Ridge(alpha=float(penalty), solver="cholesky").fit(scaled, reward, sample_weight=weight)
-    weights = np.asarray(model.coef_, np.float64) / scale
-    return float(model.intercept_ - centre @ weights), weights
+    value, vector = np.linalg.eigh(moment[:-1, :-1] / np.outer(scale, scale))
+    value, right = np.maximum(value, 0.0), vector.T @ (moment[:-1, -1] / scale)
+    scores = []
+    for penalty in PENALTIES:
+        fitted = right / (value + penalty)
+        residual = moment[-1, -1] - 2 * fitted @ right + fitted @ (value * fitted)
+        scores.append(n * residual / max(n - 1 - float((value / (value + penalty)).sum()), 1.0) ** 2)
+    weights = np.asarray(vector @ (right / (value + PENALTIES[int(np.argmin(scores))])) / scale)
+    return float(mean[-1] - mean[:-1] @ weights), weights

@@ -51,14 +51,14 @@ def propensity(log: Interactions) -> float:
     return p_value(propensity_values(log))
 
 
-def leak(log: Interactions, *, seed: int = 0) -> tuple[float, int]:
+def leak(log: Interactions) -> tuple[float, int]:
     """(p-value that no feature was computed after the draw, column most suspected): context columns first, then those
     of pairs; −1 where there are none. Small p: leave that feature out, or log it before deciding."""
     log = log[:LEAK_ROWS]
     if len(log) < 100 or np.all(log.reward == log.reward[0]):
         return 1.0, -1
     context = log.batch.context.astype(np.float64)
-    columns = [_gap(context[:, [j]] * _without(log, j, seed), log) for j in _suspects(context, log.reward)]
+    columns = [_gap(context[:, [j]] * _without(log, j), log) for j in _suspects(context, log.reward)]
     columns += [_gap(log.batch.pair[:, :, j].astype(np.float64), log) for j in range(log.batch.pair.shape[2])]
     names = [*_suspects(context, log.reward), *(context.shape[1] + np.arange(log.batch.pair.shape[2]))]
     if not columns:
@@ -88,7 +88,7 @@ def _suspects(context: F64, reward: F64) -> list[int]:
     return [int(j) for j in np.argsort(-score)[:SUSPECTS] if score[j] > 0]
 
 
-def _without(log: Interactions, column: int, seed: int) -> F64:
+def _without(log: Interactions, column: int) -> F64:
     """q̂ (n, K) that never saw this column, each half from the other: what the column may not know of the draw."""
     context = log.batch.context.copy()
     context[:, column] = 0.0
@@ -96,7 +96,7 @@ def _without(log: Interactions, column: int, seed: int) -> F64:
     half, predicted = np.arange(len(log)) % 2, np.zeros(log.pmf.shape)
     for k in (0, 1):
         if not np.all(log.reward[half != k] == log.reward[half != k][0]):
-            predicted[half == k] = RewardModel.fit(blind[half != k], seed=seed).predict(blind.batch[half == k])
+            predicted[half == k] = RewardModel.fit(blind[half != k]).predict(blind.batch[half == k])
     return predicted
 
 
