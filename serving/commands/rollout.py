@@ -142,9 +142,17 @@ def simulate_rollout(
         if world == "bernoulli":
             found["compared"] = compared_rules.characteristics(runs=runs, seed=seed)
             found["sample_ratio"] = rollout_simulation.sample_ratio_characteristics(runs=runs, seed=seed)
-    console.print_json(data=found)
+    text = json.dumps(_without_infinities(found), indent=1, allow_nan=False)
+    console.print_json(text)
     if out is not None:
-        out.write_text(json.dumps(found, indent=1))
+        out.write_text(text)
+
+
+def _without_infinities(value: Any) -> Any:
+    """A median that was never reached is null: JSON has no infinity."""
+    if isinstance(value, dict):
+        return {key: _without_infinities(each) for key, each in value.items()}
+    return None if value == float("inf") else value
 
 
 def describe(state: RolloutState) -> str:

@@ -1,0 +1,98 @@
+"""`croupier rollout …` and `croupier release …` as an operator types them."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from features import catalogue
+from features.encoder import Encoder
+from features.schema import Arm
+from features.storage import open_store
+from features.workspace import Workspace
+from models.simple import FixedArm, Uniform
+from serving import publish, release, rollout
+from serving.cli import app
+
+ARMS = [Arm(arm_id=f"a{i}", features={"price": float(i)}) for i in range(3)]
+TOML = '[context.age]\ntype = "numeric"\n[arm.price]\ntype = "numeric"\n[reward.kinds.click]\n'
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
+    monkeypatch.setenv("CROUPIER_APP", "shop")
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "app.toml").write_text(TOML)
+    catalogue.write(tmp_path / "shop" / "catalogue.json", ARMS)
+    return tmp_path / "shop"
+
+
+def publish_one(home, candidate):
+    spec = Workspace.open("shop").spec
+
+    def build(folder, number):
+        release.write_release(
+            folder, number=number, champion=Uniform(), candidate=candidate, encoder=Encoder.empty(spec, ARMS),
+            arms=ARMS, floor=0.1, meta={},
+        )  # fmt: skip
+
+    publish.publish(open_store(str(home / "store")), home, build, triton=None)
+
+
+def croupier(*words):
+    done = CliRunner().invoke(app, list(words), env={"COLUMNS": "160"})
+    return done.exit_code, done.output
+
+
+def test_before_the_first_release_each_command_says_so(home):
+    assert croupier("rollout", "status") == (0, "no release yet\n")
+    code, said = croupier("rollout", "advance")
+    assert (code, "publish a release first" in said) == (1, True)
+    code, said = croupier("release", "verify", "1")
+    assert (code, "no release 1" in said) == (1, True)
+
+
+def test_up_by_hand_to_the_next_champion_and_back(home):
+    publish_one(home, FixedArm(arm="a1"))
+    assert croupier("rollout", "status")[1].startswith("release 1: 5%, 5% of units, since ")
+    for stage in ("20%", "50%"):
+        assert croupier("rollout", "advance", "--reason", "looks good")[1].startswith(f"release 1: {stage}")
+    code, said = croupier("rollout", "advance")
+    assert code == 0
+    assert "release 2: the candidate of release 1 is the champion" in said
+    code, said = croupier("rollout", "rollback", "1")
+    assert (code, "release 3 serves the champion of release 1" in said) == (0, True)
+    listed = croupier("release", "list")[1]
+    assert [listed.count(status) for status in ("past", "current", "fixed_arm")] == [2, 1, 2]
+    assert "as their manifest says" in croupier("release", "verify", "3")[1]
+    assert croupier("release", "prune", "--keep", "1")[1] == "deleted 1 releases: 2\n"
+
+
+def test_abort_history_watch_and_report(home):
+    publish_one(home, FixedArm(arm="a1"))
+    watched = json.loads(croupier("rollout", "watch")[1])
+    assert (watched["stage"], watched["share"], watched["promoted"]) == ("5%", 0.05, None)
+    assert croupier("rollout", "abort", "--reason", "complaints")[1].startswith("release 1: aborted, 0% of units")
+    history = croupier("rollout", "history")[1]
+    assert "complaints" in history
+    assert history.index("release 1 published") < history.index("complaints")
+    assert rollout.RolloutReader(home / "rollout.json").view(1).share == 0.0
+    page = croupier("rollout", "report")[1].strip()
+    assert "complaints" in (home / "reports" / "rollout" / "1.html").read_text()
+    assert page.endswith("1.html")
+    code, said = croupier("rollout", "advance")
+    assert (code, "release 1 is aborted: publish a new release" in said) == (1, True)
+
+
+def test_simulate_rollout_prints_and_writes(tmp_path):
+    out = tmp_path / "out.json"
+    code, said = croupier("simulate", "rollout", "--runs", "20", "--effect", "-0.6", "--json", str(out))
+    assert code == 0, said
+    found = json.loads(out.read_text())
+    assert json.loads(said) == found
+    assert (found["runs"], found["effect"], found["reached_100"]) == (20, -0.6, 0.0)
+    assert found["aborted"] >= 0.8
+    assert found["median_reached"] is None
+    code, said = croupier("simulate", "rollout", "--world", "moon")
+    assert (code, "expected one of bernoulli, reels" in said) == (1, True)
