@@ -210,9 +210,10 @@ class Survey:
         for chunk in log:
             batch, k = chunk.batch, len(chunk)
             sizes = (batch.context.shape[1], batch.catalogue.features.shape[1], batch.pair.shape[2])
-            if not (np.isfinite(chunk.reward).all() and np.isfinite(chosen_features(chunk)).all()):
+            shown = batch.pair[np.arange(k), chunk.chosen]
+            if not all(np.isfinite(x).all() for x in (chunk.reward, batch.context, batch.catalogue.features, shown)):
                 raise ValueError("interactions: found NaN or infinity in rewards or features, expected finite numbers")
-            arms |= {batch.catalogue.ids[row] for row in np.unique(batch.arm[np.arange(k), chunk.chosen])}
+            arms |= {batch.catalogue.ids[r] for r in np.flatnonzero(np.bincount(batch.arm[np.arange(k), chunk.chosen]))}
             if k:
                 delta, total = float(chunk.reward.mean()) - mean, n + k
                 mean, m2 = mean + delta * k / total, m2 + float(chunk.reward.var()) * k + delta**2 * n * k / total

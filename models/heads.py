@@ -102,7 +102,8 @@ class ArmHeads:
         known = dict(self.arms)
         for arm in known if keep < 1 else ():
             known[arm] = replace(known[arm], moments=known[arm].moments * keep)
-        order = np.argsort(rows, kind="stable")
+        small = rows.astype(np.uint16) if len(ids) < 1 << 16 else rows  # 16 bits: numpy then sorts by radix
+        order = np.argsort(small, kind="stable")
         for mine in np.split(order, np.flatnonzero(np.diff(rows[order])) + 1) if len(rows) else ():
             arm = ids[rows[mine[0]]]
             known[arm] = known.get(arm, self.of(arm)).update(phi[mine], reward[mine], weights[mine])

@@ -38,6 +38,7 @@ class Linear(Bayesian):
     def _rows(self, u: F32, arm: F32, pair: F32) -> F32:
         """φ (n, d) of n (request, arm) items."""
         one = np.ones((len(u), 1), dtype=np.float32)
+        u, arm, pair = (np.clip(x, -BOUND, BOUND, dtype=np.float32) for x in (u, arm, pair))
         if self.parameters["heads"] == "per_arm":
             return np.concatenate([u, pair, one], axis=1)
         x = np.concatenate([arm, pair], axis=1)
@@ -48,16 +49,13 @@ class Linear(Bayesian):
 
     def _phi(self, batch: Batch) -> Tensor:
         row, position = np.nonzero(batch.mask)
-        u, arm, pair = (np.clip(x, -BOUND, BOUND, dtype=np.float32) for x in
-                        (batch.context, batch.catalogue.features, batch.pair))  # fmt: skip
-        phi = self._rows(u[row], arm[batch.arm[row, position]], pair[row, position])
-        return torch.from_numpy(phi).to(self.device)
+        arm = batch.catalogue.features[batch.arm[row, position]]
+        return torch.from_numpy(self._rows(batch.context[row], arm, batch.pair[row, position])).to(self.device)
 
     def _phi_chosen(self, chunk: Interactions) -> Phi:
         batch, rows = chunk.batch, np.arange(len(chunk))
-        u, arm, pair = (np.clip(x, -BOUND, BOUND, dtype=np.float32) for x in
-                        (batch.context, batch.catalogue.features, batch.pair))  # fmt: skip
-        return self._rows(u, arm[batch.arm[rows, chunk.chosen]], pair[rows, chunk.chosen])
+        arm = batch.catalogue.features[batch.arm[rows, chunk.chosen]]
+        return self._rows(batch.context, arm, batch.pair[rows, chunk.chosen])
 
     def _fit(self, log: Iterable[Interactions], survey: Survey, before: Self) -> int:  # noqa: ARG002 — φ is given
         return self._length()

@@ -48,9 +48,10 @@ class Moments:
     def of(cls, phi: Phi, reward: F64, weight: F64 | None = None) -> Self:
         """Of rows φ (n, d) and rewards (n,), each counted `weight` times."""
         phi = phi.astype(np.float64)
-        w = np.ones(len(phi)) if weight is None else weight
-        weighted = phi * w[:, None]
-        return cls(A=weighted.T @ phi, b=reward @ weighted, rr=float(w @ reward**2), n=float(w.sum()))
+        if weight is None or (weight == 1).all():
+            return cls(A=phi.T @ phi, b=reward @ phi, rr=float(reward @ reward), n=float(len(phi)))
+        weighted = phi * weight[:, None]
+        return cls(A=weighted.T @ phi, b=reward @ weighted, rr=float(weight @ reward**2), n=float(weight.sum()))
 
     def __add__(self, other: Self) -> Self:
         return type(self)(A=self.A + other.A, b=self.b + other.b, rr=self.rr + other.rr, n=self.n + other.n)
