@@ -25,7 +25,7 @@ CONTEXTS = [
     {"age": 10.0, "spend": 0.0, "raw": 1.0, "country": "AT", "vector": [1, 2], "when": 0},
     {"age": 20, "spend": 1e9, "raw": 3.0, "country": "AT", "vector": [3, 4], "when": "1970-01-01T06:00:00"},
     {"age": 30.0, "spend": None, "raw": 2.0, "country": "BR"},
-    {"age": 20.0, "spend": 0.0, "raw": 2.0, "country": "CH"},
+    {"age": 20.0, "spend": 9.0, "raw": 2.0, "country": "CH"},
 ]
 
 
@@ -56,8 +56,8 @@ def test_values_by_hand(encoder):
     batch = encode(encoder, CONTEXTS)
     deviation = np.std([10, 20, 30, 20])
     assert column(encoder, batch, "age") == pytest.approx((np.array([10, 20, 30, 20]) - 20) / deviation)
-    logged = np.log1p([0.0, 100.0, 0.0])
-    spend = np.array([0, np.log1p(100), logged.mean(), 0])
+    logged = np.log1p([0.0, 100.0, 9.0])  # 1e9 is clipped to 100
+    spend = np.array([0, np.log1p(100), logged.mean(), np.log1p(9)])
     assert column(encoder, batch, "spend") == pytest.approx((spend - logged.mean()) / logged.std())
     assert column(encoder, batch, "spend=<missing>").tolist() == [0, 0, 1, 0]
     assert column(encoder, batch, "raw").tolist() == [1, 3, 2, 2]
