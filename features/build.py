@@ -22,6 +22,7 @@ from features.partitions import to_us
 from features.ship import ship
 from features.spec import AppSpec
 from features.storage import Store
+from features.versions import partitions
 from features.workspace import Interval, Workspace, get_folder, put_folder
 
 MOST_SEGMENTS = 12  # of one feature: a report with more is not read
@@ -98,6 +99,7 @@ def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tupl
 def encode(app: str, start: str, end: str) -> dict[str, Any]:
     """Encode the interval's interactions and keep them in the store, under a key of all they were made from."""
     w, interval = Workspace.open(app), Interval.parse(start, end)
+    versions = partitions(w.store, start=interval.start, end=interval.end)  # `croupier restatements` asks for them
     rows = read_interactions(w.store, start=interval.start, end=interval.end).sort("at", "event_id")
     if rows.is_empty():
         raise ValueError(f"interactions: found none from {start} to {end}, expected some; has their window passed?")
@@ -116,7 +118,7 @@ def encode(app: str, start: str, end: str) -> dict[str, Any]:
         )
         meta = {"app": app, "features": key, "start": start, "end": end, "rows": len(rows), "split_at": split_at,
                 "declared": declared(w.spec)}  # fmt: skip
-        (folder / "meta.json").write_bytes(orjson.dumps(meta | {"encoder": encoder.digest}))
+        (folder / "meta.json").write_bytes(orjson.dumps(meta | {"encoder": encoder.digest, "partitions": versions}))
         (folder / "golden.json").write_bytes(orjson.dumps(_golden(rows)))
         segments(w.spec, rows).write_parquet(folder / "segments.parquet")
         put_folder(w.store, f"features/{key}", folder)

@@ -1,9 +1,9 @@
 """Forgetting a unit, and letting old partitions go.
 
 Raw unit ids never enter the log: units are keyed hashes at the door (`ids.hash_unit`). `forget` removes every row of a
-unit and every reward of its decisions, from the spool, the log, what was joined and encoded from it and the reports on
-this machine, and restates the hours it touched. A store that keeps old versions of objects (S3 versioning) must be
-told to expire them.
+unit and every reward of its decisions, from the spool, the log, what was joined from it and the reports on this
+machine, restates the hours it touched, and deletes the encoded logs that held it (build_features makes them anew). A
+store that keeps old versions of objects (S3 versioning) must be told to expire them.
 """
 
 import io
@@ -52,8 +52,10 @@ def forget(
     rows = _forget_spooled(spool, secrets)
     objects += sum(_rewrite(store, key, secrets) for key in logged)
     hours = _restate(store, spec, secrets, now)
-    elsewhere = [key for key in store.list("") if not key.startswith(("log/", "interactions/"))]
+    elsewhere = [key for key in store.list("") if not key.startswith(("log/", "interactions/", "features/"))]
     objects += sum(_rewrite(store, key, secrets) for key in elsewhere if key.endswith(".parquet"))
+    encoded = [key for key in store.list("features/") if key.endswith("/encoded.parquet")]
+    objects += sum(_drop_encoded(store, key, secrets) for key in encoded)
     objects += sum(_rewrite_file(path, secrets) for folder in reports for path in sorted(folder.rglob("*.parquet")))
     spool.note("forgetting", None)
     spool.purge([])
@@ -135,6 +137,15 @@ def _rewrite(store: Store, key: str, secrets: list[str]) -> bool:
     if left is not None:
         store.put(key, left)
     return left is not None
+
+
+def _drop_encoded(store: Store, key: str, secrets: list[str]) -> bool:
+    """An encoded log that holds the unit goes as a whole, with what is aligned to it: build_features makes it anew."""
+    holds = _without(store.get(key), secrets) is not None
+    if holds:
+        store.delete(key.replace("encoded.parquet", "segments.parquet"))
+        store.delete(key)
+    return holds
 
 
 def _rewrite_file(path: Path, secrets: list[str]) -> bool:

@@ -22,6 +22,7 @@ from features.spec import RewardSpec
 from features.storage import Conflict, Store
 from features.versions import Version
 
+ROWS_CHANGED = {"rows_added", "rows_removed", "rewards_changed"}  # the rest of `changed` is the account alone
 LEDGER = "ledger/restated.json"
 
 
@@ -72,7 +73,7 @@ def _immature(store: Store, key: str) -> bool:
 
 @dataclass(frozen=True)
 class Restatement:
-    """An hour that got a new version; `used_by`: keys of the verdicts that read the version before it."""
+    """An hour that got a new version; `used_by`: keys of the verdicts that had read other rows or rewards of it."""
 
     version: Version
     used_by: tuple[str, ...]
@@ -85,8 +86,8 @@ def restatements(store: Store) -> list[Restatement]:
     for keys in by_hour(store.list("interactions/"), ".json").values():
         for key in keys[1:]:
             version = Version.load(store, key)
-            readers = tuple(name for name, hours in used if 0 < hours.get(version.hour, 0) < version.version)
-            found.append(Restatement(version, readers))
+            readers = (name for name, hours in used if 0 < hours.get(version.hour, 0) < version.version)
+            found.append(Restatement(version, tuple(readers) if ROWS_CHANGED & set(version.changed) else ()))
     return found
 
 

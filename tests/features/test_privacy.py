@@ -76,7 +76,10 @@ def test_forget_leaves_no_byte_of_the_unit_and_every_other_row(app):
     reports.mkdir()
     before.head(5).write_parquet(reports / "quarantine.parquet")
     units = np.array([int(u[:16], 16) for u in before["unit_id"]], np.uint64)
-    pq.write_table(pa.table({"unit": units, "reward": before["reward"].to_arrow()}), store.root / "encoded.parquet")
+    for name, unit in (("both", units), ("bob", units[before["unit_id"].to_numpy() == BOB])):
+        (store.root / "features" / name).mkdir(parents=True)
+        pq.write_table(pa.table({"unit": unit}), store.root / "features" / name / "encoded.parquet")
+        pq.write_table(pa.table({"at": range(len(unit))}), store.root / "features" / name / "segments.parquet")
     spool.append_decisions([decision(21)])  # not yet shipped
 
     done = forget(store, spool, SPEC, unit_id=ALICE, host="h", now=NOW, reports=[reports])
@@ -86,7 +89,7 @@ def test_forget_leaves_no_byte_of_the_unit_and_every_other_row(app):
     spool.close()
     assert hits(folder, ALICE, *(f'"{event}"' for event in mine), *(f"'{event}'" for event in mine)) == []
     assert read_interactions(store, **SPAN).equals(before.filter(pl.col("unit_id") == BOB))
-    assert pq.read_table(store.root / "encoded.parquet").num_rows == 13
+    assert store.list("features/") == ["features/bob/encoded.parquet", "features/bob/segments.parquet"]
     assert pl.read_parquet(reports / "quarantine.parquet").height == 3
     assert {r.version.changed["rows_removed"] for r in restatements(store)} == {1, 2}
 

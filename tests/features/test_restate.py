@@ -52,6 +52,8 @@ def test_only_verdicts_that_used_an_older_version_are_named(tmp_path):
     assert (found.version.hour, found.version.version) == ("2019-11-24T11", 2)
     assert found.version.changed == {"rewards_changed": 1, "rewards_in": 1, "on_time": 1}
     assert found.used_by == ("before",)
+    join(Reward(event_id="e1", at=decision(1).at + 2 * HOUR, kind="click", value=2.0))  # late: counted, changes no row
+    assert [(r.version.version, r.used_by) for r in restatements(store)] == [(2, ("before",)), (3, ())]
     spool.close()
 
 
