@@ -20,10 +20,27 @@ LEAK_ROWS = 20_000
 def propensity_values(log: Interactions) -> F64:
     """(n, 2), each column with mean zero: 1/(K p) − 1, and whether the likeliest arm was drawn, less its probability.
 
-    The first finds a wrong floor in the rare draws, the second in the frequent ones."""
+    The first finds a wrong floor in the rare draws, the second in the frequent ones; a log that knows the drawn arm's
+    probability only has just the first."""
     rows, top = np.arange(len(log)), log.pmf.argmax(axis=1)
     ratio = 1.0 / (log.batch.mask.sum(axis=1) * log.propensity) - 1.0
+    if not knows_whole_pmf(log):
+        return np.asarray(ratio[:, None])
     return np.column_stack([ratio, (log.chosen == top) - log.pmf[rows, top]])
+
+
+def knows_whole_pmf(log: Interactions) -> bool:
+    """False where every row spreads the rest of its mass evenly over the arms not drawn, and the log is not uniform:
+    an imported log with one propensity a row (features/exchange.py, `spread`). A real policy's greedy arm is sometimes
+    not the one drawn, and then the others differ."""
+    mask, rows = log.batch.mask, np.arange(len(log))
+    drawn = np.arange(mask.shape[1]) == log.chosen[:, None]
+    rest = np.where(mask & ~drawn, log.pmf, np.nan)[mask.sum(axis=1) > 2]
+    if len(rest) == 0:
+        return True
+    even = np.nanmax(rest, axis=1) - np.nanmin(rest, axis=1) < 1e-9
+    uniform = np.abs(log.pmf[rows, log.chosen] * mask.sum(axis=1) - 1.0) < 1e-6
+    return bool(not even.all() or uniform.all())
 
 
 def p_value(values: F64) -> float:
@@ -55,7 +72,7 @@ def leak(log: Interactions) -> tuple[float, int]:
     """(p-value that no feature was computed after the draw, column most suspected): context columns first, then those
     of pairs; −1 where there are none. Small p: leave that feature out, or log it before deciding."""
     log = log[:LEAK_ROWS]
-    if len(log) < 100 or np.all(log.reward == log.reward[0]):
+    if len(log) < 100 or np.all(log.reward == log.reward[0]) or not knows_whole_pmf(log):
         return 1.0, -1
     context = log.batch.context.astype(np.float64)
     columns = [_gap(context[:, [j]] * _without(log, j), log) for j in _suspects(context, log.reward)]

@@ -1,0 +1,73 @@
+"""Tests of a log by its own pmf: true logs pass, wrong ones do not, and one that knows less is asked less."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models import self_tests
+from models.populations import from_classes, interactions, load
+
+
+@pytest.fixture(scope="module")
+def population():
+    x, y, name = load(None)
+    return from_classes(x, y, name=name, lift=0.1, explored=0.3, models=1)
+
+
+def log_of(population, seed, n=4000):
+    return interactions(population, n, np.random.default_rng(seed))
+
+
+def test_p_values_of_true_logs_are_spread_evenly(population):
+    p = [self_tests.propensity(log_of(population, seed, 2000)) for seed in range(60)]
+    assert np.mean(np.array(p) < 0.05) <= 0.12
+    assert 0.3 < np.mean(np.array(p) < 0.6) < 0.85
+
+
+def test_two_columns_that_say_the_same_count_once():
+    x = np.random.default_rng(0).normal(0.05, 1.0, 2000)
+    once = self_tests.p_value(x[:, None])
+    assert self_tests.p_value(np.column_stack([x, 2 * x])) == pytest.approx(once, rel=1e-6)
+    other = np.random.default_rng(1).normal(size=2000)
+    assert self_tests.p_value(np.column_stack([x, other])) == pytest.approx(2 * once, rel=0.05)
+    assert self_tests.p_value(np.zeros((10, 0))) == 1.0
+
+
+def test_a_log_with_one_propensity_a_row_is_tested_by_it_alone(population):
+    """Imported logs spread the rest evenly: the likeliest arm is then no news, and the leak test has no truth to use."""
+    log = log_of(population, 1)
+    rows = np.arange(len(log))
+    spread = np.repeat(((1 - log.propensity) / 9)[:, None], 10, axis=1)
+    spread[rows, log.chosen] = log.propensity
+    partial = replace(log, pmf=spread)
+    assert self_tests.knows_whole_pmf(log)
+    assert not self_tests.knows_whole_pmf(partial)
+    assert self_tests.propensity_values(partial).shape == (4000, 1)
+    assert self_tests.propensity(partial) > 0.01
+    assert self_tests.propensity(replace(partial, propensity=np.minimum(log.propensity * 1.3, 1.0))) < 0.01
+    assert self_tests.leak(partial) == (1.0, -1)
+    even = np.full((4000, 10), 0.1)
+    assert self_tests.knows_whole_pmf(replace(log, pmf=even, propensity=np.full(4000, 0.1)))
+
+
+def test_a_leak_is_found_and_named(population):
+    log = log_of(population, 2)
+    assert self_tests.leak(log)[0] > 0.01
+    context = log.batch.context.copy()
+    context[:, 7] = log.reward + np.random.default_rng(3).normal(0, 0.3, len(log))
+    p, column = self_tests.leak(replace(log, batch=replace(log.batch, context=context)))
+    assert p < 1e-6
+    assert column == 7
+    pair = np.random.default_rng(4).normal(size=(4000, 10, 2)).astype(np.float32)
+    pair[np.arange(4000), log.chosen, 1] += 0.5  # set only after the arm was drawn
+    p, column = self_tests.leak(replace(log, batch=replace(log.batch, pair=pair)))
+    assert p < 1e-6
+    assert column == log.batch.context.shape[1] + 1
+
+
+def test_calibration_pairs_probability_with_frequency(population):
+    rows = self_tests.calibration(log_of(population, 5, 20_000))
+    assert sum(r["pairs"] for r in rows) == 200_000
+    for r in rows:
+        assert abs(r["pmf"] - r["frequency"]) < 4 * np.sqrt(r["pmf"] / r["pairs"]) + 1e-3
