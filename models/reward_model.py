@@ -47,7 +47,7 @@ class RewardModel:
         w_x, w_a, w_p, w_c = np.split(weight, np.cumsum(sizes))
         return cls(
             bias=bias, context=w_x, arm=arms @ w_a, pair=w_p, project=project,
-            cross=w_c.reshape(project.shape[1], -1) @ bases.T,
+            cross=w_c.reshape(project.shape[1], bases.shape[1]) @ bases.T,
             limits=(float(log.reward.min()), float(log.reward.max())),
         )  # fmt: skip
 

@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import orjson
 
 from features.storage import AlreadyExists, Conflict, Store
 from serving import release, rollout, trial
-from serving.release import LoadedRelease, ReleaseRefused
+from serving.release import ReleaseRefused
 from serving.triton import repository
 
 CURRENT = "releases/current"
@@ -190,6 +190,17 @@ def deploy(store: Store, home: Path, number: int, *, triton: str | None) -> None
     retire(home)
 
 
+def follow(store: Store, home: Path, *, triton: str | None) -> int | None:
+    """Bring another host to the current release and stage. Returns the number it deployed, None if it had it."""
+    number = current(store)
+    installed = repository.versions(home / "triton", trial.MODEL)
+    news = number if number is not None and number not in installed else None
+    if news is not None:
+        deploy(store, home, news, triton=triton)
+    rollout.sync(store, home)
+    return news
+
+
 def install(folder: Path, home: Path) -> Path:
     """Put a verified folder into Triton's repository as a version of `select_arm`, by one rename."""
     return trial.install(folder, home / "triton", trial.MODEL)
@@ -227,47 +238,6 @@ def prune(store: Store, *, keep: int) -> list[int]:
             if not key.endswith("/claim"):
                 store.delete(key)
     return old
-
-
-def promote(store: Store, home: Path, *, triton: str | None, by: str = "rollout") -> Published:
-    """The candidate of the current release becomes the champion of the next, which has no candidate."""
-    return _republish(store, home, _current_or_raise(store), "candidate", triton=triton, by=by)
-
-
-def roll_back(store: Store, home: Path, number: int, *, triton: str | None, by: str = "operator") -> Published:
-    """Serve the champion of an earlier release again, as a new release: the log never shows one number twice."""
-    return _republish(store, home, number, "champion", triton=triton, by=by)
-
-
-def _republish(store: Store, home: Path, number: int, role: str, *, triton: str | None, by: str) -> Published:
-    with scratch(home) as draft:
-        folder = draft / str(number)
-        download(store, number, folder)
-        old = release.load(folder)
-
-        def build(target: Path, new: int) -> object:
-            return _again(old, role, target, new, by)
-
-        return publish(store, home, build, triton=triton, by=by)
-
-
-def _again(old: LoadedRelease, role: str, folder: Path, number: int, by: str) -> dict[str, Any]:
-    champion = old.candidate if role == "candidate" else old.champion
-    if champion is None:
-        raise ValueError(f"release {old.number} has no candidate to promote")
-    golden = [asdict(g) for g in old.golden if g.role == role]
-    meta = old.manifest["meta"] | {"from_release": old.number, "from_role": role, "by": by}
-    return release.write_release(
-        folder, number=number, champion=champion, candidate=None, encoder=old.encoder, arms=old.arms,
-        floor=old.floor, meta=meta, golden=golden,
-    )  # fmt: skip
-
-
-def _current_or_raise(store: Store) -> int:
-    number = current(store)
-    if number is None:
-        raise KeyError(f"no release in {store.url} yet: publish one first")
-    return number
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from features import ship
 from features.spec import AppSpec
 from features.storage import Store
 from features.workspace import Workspace
-from serving import controller, evidence, publish, release, rollout, trial
+from serving import controller, evidence, publish, release, rollout, succession, trial
 from serving.controller import Evidence
 from serving.promotion import triton_address
 from serving.release import LoadedRelease
@@ -96,7 +96,7 @@ def finish(store: Store, home: Path, *, triton: str | None) -> int | None:
         state = rollout.read_state(store)
         if state is None or state.share < 1.0 or publish.current(store) != state.release:
             return None
-        return publish.promote(store, home, triton=triton).number
+        return succession.promote(store, home, triton=triton).number
 
 
 def _judged(

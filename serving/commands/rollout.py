@@ -1,6 +1,7 @@
 """`croupier rollout …`, `croupier release …`: see and move what is exposed."""
 
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from features.spec import RolloutSpec
 from features.workspace import Workspace
-from serving import publish
+from serving import publish, succession
 from serving import rollout as rules
 from serving.promotion import triton_address
 from serving.rollout import RolloutState
@@ -40,7 +41,7 @@ def advance(app: App = "default", reason: Reason = "by hand") -> None:
     state = rules.change(w.store, lambda s: rules.advance(s, reason, now=publish.now_us(), by="operator"), home=w.home)
     console.print(describe(state))
     if state.share == 1.0:
-        done = publish.promote(w.store, w.home, triton=triton_address(w), by="operator")
+        done = succession.promote(w.store, w.home, triton=triton_address(w), by="operator")
         console.print(f"release {done.number}: the candidate of release {state.release} is the champion")
 
 
@@ -85,7 +86,7 @@ def report(app: App = "default", of: Earlier = None) -> None:
 def rollback(to: Annotated[int, typer.Argument(help="number of an earlier release")], app: App = "default") -> None:
     """Serve the champion of an earlier release again, as a new release."""
     w = Workspace.open(app)
-    done = publish.roll_back(w.store, w.home, to, triton=triton_address(w))
+    done = succession.roll_back(w.store, w.home, to, triton=triton_address(w))
     console.print(f"release {done.number} serves the champion of release {to} ({done.seconds:.1f} s)")
 
 
@@ -107,6 +108,19 @@ def verify(number: int, app: App = "default") -> None:
     w = Workspace.open(app)
     manifest = publish.verify(w.store, w.home, number)
     console.print(f"release {number}: {len(manifest['files'])} files, as their manifest says ({manifest['digest']})")
+
+
+@release.command()
+def follow(app: App = "default", every: Annotated[float, typer.Option(help="seconds; 0: once")] = 0.0) -> None:
+    """On a host that does not publish: fetch, try and serve the current release, and mirror the stage."""
+    w = Workspace.open(app)
+    while True:
+        number = publish.follow(w.store, w.home, triton=triton_address(w))
+        if number is not None:
+            console.print(f"release {number} deployed")
+        if not every:
+            return
+        time.sleep(every)
 
 
 @release.command()

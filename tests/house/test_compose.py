@@ -128,3 +128,12 @@ def test_triton_runs_the_command_that_runs_natively():
     shown = CliRunner().invoke(app, [*arguments, "--help"], env={"COLUMNS": "100"})
     assert shown.exit_code == 0, shown.output
     assert "--host" in shown.output
+
+
+def test_who_shares_a_volume_may_write_it():
+    """A named volume belongs to the first container that mounts it: airflow-init, as Airflow's user 50000."""
+    for name, service in SERVICES.items():
+        if any(volume.startswith("home:") for volume in service.get("volumes", [])):
+            assert service.get("user", "50000:0") == "50000:0", name
+            assert name == "airflow-init" or "airflow-init" in service["depends_on"], name
+    assert "mkdir -p -m 775 /croupier/var" in COMPOSE["x-airflow"]["build"]["dockerfile_inline"]

@@ -12,7 +12,7 @@ from features.schema import Arm
 from features.spec import AppSpec
 from features.storage import open_store
 from models.simple import FixedArm, Uniform
-from serving import publish, release, rollout, trial
+from serving import publish, release, rollout, succession, trial
 from serving.release import ReleaseRefused
 from serving.triton import repository
 
@@ -128,22 +128,34 @@ def test_the_pointer_never_goes_back(store):
 
 def test_promote_makes_the_candidate_champion_and_roll_back_brings_the_old_one(store, home):
     publish.publish(store, home, build(candidate=FixedArm(arm="a1")), triton=None)
-    assert publish.promote(store, home, triton=None).number == 2
+    assert succession.promote(store, home, triton=None).number == 2
     promoted = release.load(home / "triton" / "select_arm" / "2")
     assert (promoted.champion.arm, promoted.candidate) == ("a1", None)
     assert promoted.manifest["meta"]["from_release"] == 1
     np.testing.assert_allclose(promoted.golden[2].pmf, [0.1 / 3, 0.9 + 0.1 / 3, 0.1 / 3])
-    back = publish.roll_back(store, home, 1, triton=None)
+    back = succession.roll_back(store, home, 1, triton=None)
     assert release.load(home / "triton" / "select_arm" / str(back.number)).champion.name == "uniform"
     assert rollout.read_state(store).share == 0.0
     with pytest.raises(ValueError, match="no candidate to promote"):
-        publish.promote(store, home, triton=None)
+        succession.promote(store, home, triton=None)
+
+
+def test_another_host_follows_release_and_stage(store, home, tmp_path):
+    other = tmp_path / "other"
+    assert publish.follow(store, other, triton=None) is None
+    publish.publish(store, home, build(candidate=FixedArm(arm="a1")), triton=None)
+    assert publish.follow(store, other, triton=None) == 1
+    assert publish.follow(store, other, triton=None) is None
+    rollout.change(store, lambda s: rollout.advance(s, "up", now=s.since + 1, by="me"), home=home)
+    publish.follow(store, other, triton=None)
+    assert rollout.RolloutReader(other / "rollout.json").view(1).share == 0.2
+    assert release.load(other / "triton" / "select_arm" / "1").candidate.arm == "a1"
 
 
 def test_prune_keeps_the_newest_the_current_and_where_it_came_from(store, home):
     for _ in range(4):
         publish.publish(store, home, build(candidate=FixedArm(arm="a1")), triton=None)
-    publish.roll_back(store, home, 1, triton=None)
+    succession.roll_back(store, home, 1, triton=None)
     assert publish.prune(store, keep=2) == [2, 3]
     assert [r["number"] for r in publish.listed(store)] == [1, 4, 5]
     assert store.list("releases/000002/") == ["releases/000002/claim"]
@@ -174,7 +186,7 @@ def test_a_real_triton_serves_the_good_release_and_never_the_bad_one(store, home
         assert not (home / "triton" / trial.TRIAL).exists()
         last = publish.publish(store, home, build(), triton=server.grpc)
         assert served(server.grpc)[0] == last.number
-        back = publish.roll_back(store, home, 1, triton=server.grpc)
+        back = succession.roll_back(store, home, 1, triton=server.grpc)
         assert served(server.grpc)[0] == back.number
         assert back.seconds < 60, "seconds on an idle machine"
 
