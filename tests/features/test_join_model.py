@@ -165,7 +165,7 @@ lists = st.lists(schedule(), min_size=EACH, max_size=EACH)
 relaxed = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
 
-@settings(relaxed, max_examples=15)
+@settings(relaxed, max_examples=8)
 @given(lists, specs)
 def test_join_equals_the_model(raw, spec):
     check(raw, spec)

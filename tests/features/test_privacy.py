@@ -107,7 +107,7 @@ def test_forgetting_again_changes_nothing_and_the_log_lives_on(app):
     assert spool.counts()["decisions"] == 21
 
 
-@pytest.mark.parametrize("nth", range(1, 12))
+@pytest.mark.parametrize("nth", [1, 2, 4, 7, 9, 11])
 def test_a_forget_that_died_half_way_is_finished_by_the_next(app, monkeypatch, nth):
     spool, store, folder = app
     writes = {"left": nth}
