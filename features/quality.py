@@ -78,7 +78,7 @@ class QualityReport:
 def check(
     df: pl.DataFrame, *, reward: RewardSpec, start: datetime, end: datetime, folder: Path,
     encoder: Encoder | None = None, account: Account | None = None, arms: Collection[str] | None = None,
-    earlier: Audit | None = None, name: str = "interactions", pages: bool = True,
+    earlier: Audit | None = None, pages: bool = True,
 ) -> QualityReport:  # fmt: skip
     """Judge interactions (schema.INTERACTIONS) of [start, end). Writes the pages (`index.html`) and the quarantine
     into `folder`. With `encoder`, features are held against its training window; with `arms`, candidates against that
@@ -89,10 +89,11 @@ def check(
     expected = Expected(account=account, encoder=encoder, arms=arms, audit=_continued(found, earlier or {}))
     measures = summary.measures(df, expected)
     numbers = pl.DataFrame({m.rule.column: [m.value] for m in measures})
-    frames = {name: (facts.with_row_index("row"), row_rules),
-              f"{name} summary": (numbers, [m.rule for m in measures])}  # fmt: skip
+    frames = {"interactions": (facts.with_row_index("row"), row_rules),
+              "interactions summary": (numbers, [m.rule for m in measures])}  # fmt: skip
+    interval = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} {end.tzinfo}"
     folder.mkdir(parents=True, exist_ok=True)
-    judged = _judge(frames, folder / "docs" if pages else None)
+    judged = _judge(frames, (interval, start), folder / "docs" if pages else None)
     findings = [_finding(rule, result, df) for rule, result in judged if not result["success"]]
     severity = {rule.name: rule.severity for rule, _ in judged}
     critical, warned = ([f for f in findings if severity[f.rule] == s] for s in ("critical", "warning"))
@@ -100,7 +101,7 @@ def check(
         passed=not critical, rules=len(judged), rows=len(df), critical=tuple(critical), warnings=tuple(warned),
         docs_path=folder / "index.html", quarantined=_quarantine(df, judged, folder), audit=found,
     )  # fmt: skip
-    _overview(report, judged, account, f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} {end.tzinfo}")
+    _overview(report, judged, account, interval)
     return report
 
 
@@ -140,9 +141,10 @@ def _continued(found: Audit, earlier: Audit) -> Audit:
 
 
 def _judge(
-    frames: Mapping[str, tuple[pl.DataFrame, Sequence[Rule]]], site: Path | None
+    frames: Mapping[str, tuple[pl.DataFrame, Sequence[Rule]]], run: tuple[str, datetime], site: Path | None
 ) -> list[tuple[Rule, dict[str, Any]]]:
-    """Run each frame's rules as a GX checkpoint, and build the pages."""
+    """Run each frame's rules as a GX checkpoint, and build the pages. `run` names and dates the run in them, so that
+    the same interval always has the same pages."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # GX imports deprecated standard modules
@@ -152,7 +154,7 @@ def _judge(
         context.variables.progress_bars = {"globally": False}
         out = []
         for title, (frame, suite) in frames.items():
-            out += _run(gx, context, title, frame, suite)
+            out += _run(gx, context, (title, frame, suite), gx.RunIdentifier(*run))
         if site:
             _document(context, site)
     return out
@@ -171,8 +173,9 @@ def _document(context: Any, site: Path) -> None:
 
 
 def _run(
-    gx: Any, context: Any, title: str, frame: pl.DataFrame, suite: Sequence[Rule]
+    gx: Any, context: Any, judged: tuple[str, pl.DataFrame, Sequence[Rule]], run_id: Any
 ) -> list[tuple[Rule, dict[str, Any]]]:
+    title, frame, suite = judged
     expectations = [
         getattr(gx.expectations, r.expectation)(
             column=r.column, severity=r.severity, meta={"rule": r.name}, description=_described(r), **r.limits)
@@ -187,7 +190,7 @@ def _run(
     form = {"result_format": "COMPLETE"} | ({"unexpected_index_column_names": index} if index else {})
     checkpoint = gx.Checkpoint(name=title, result_format=form,
                                validation_definitions=[context.validation_definitions.add(definition)])  # fmt: skip
-    run = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": frame.to_pandas()})
+    run = context.checkpoints.add(checkpoint).run({"dataframe": frame.to_pandas()}, run_id=run_id)
     (validation,) = run.run_results.values()
     by_name = {r["expectation_config"]["meta"]["rule"]: r for r in validation.results}
     return [(rule, _plain(by_name[rule.name])) for rule in suite]
