@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 
 BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)  # seconds
 Labels = tuple[tuple[str, str], ...]
@@ -31,6 +32,7 @@ class Meter:
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, Labels], float] = defaultdict(float)
+        self._times: dict[str, list[float]] = {}  # stage → count by bucket, and their sum
         self._gauges: dict[tuple[str, Labels], float] = {}
 
     def count(self, name: str, value: float = 1.0, **labels: str) -> None:
@@ -47,15 +49,18 @@ class Meter:
         self.seconds(stage, time.perf_counter() - began)
 
     def seconds(self, stage: str, seconds: float) -> None:
-        """One batch took so long in a stage: buckets are cumulative, as Prometheus has them."""
-        for bound in BOUNDS[bisect_left(BOUNDS, seconds) :]:
-            self._counts["croupier_stage_seconds_bucket", (("stage", stage), ("le", f"{bound:g}"))] += 1
-        self._counts["croupier_stage_seconds_bucket", (("stage", stage), ("le", "+Inf"))] += 1
-        self._counts["croupier_stage_seconds_sum", (("stage", stage),)] += seconds
-        self._counts["croupier_stage_seconds_count", (("stage", stage),)] += 1
+        """One batch took so long in a stage."""
+        times = self._times.setdefault(stage, [0.0] * (len(BOUNDS) + 2))
+        times[bisect_left(BOUNDS, seconds)] += 1
+        times[-1] += seconds
 
     def drain(self) -> tuple[dict[tuple[str, Labels], float], dict[tuple[str, Labels], float]]:
-        """(increments, gauges) since the last call."""
+        """(increments, gauges) since the last call; buckets are cumulative, as Prometheus has them."""
+        for stage, (*buckets, total) in self._times.items():
+            for bound, n in zip((*map("{:g}".format, BOUNDS), "+Inf"), accumulate(buckets), strict=True):
+                self.count("croupier_stage_seconds_bucket", n, stage=stage, le=bound)
+            self.count("croupier_stage_seconds_sum", total, stage=stage)
+            self.count("croupier_stage_seconds_count", sum(buckets), stage=stage)
         drained = dict(self._counts), self._gauges
-        self._counts, self._gauges = defaultdict(float), {}
+        self._counts, self._times, self._gauges = defaultdict(float), {}, {}
         return drained

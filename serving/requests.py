@@ -4,6 +4,7 @@ Everything a caller sends is hostile until it has passed `decode`. Limits are sm
 milliseconds: 64 KiB a field, 1,000 arms, 256 bytes of an id.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -101,12 +102,12 @@ def checked(*, unit_id: str, context: Any, arms: Any, arm_context: Any = (), eve
         raise InvalidEvent("arms", arms, "a non-empty JSON list of arm ids")
     if len(arms) > MAX_ARMS:
         raise InvalidEvent("arms", f"{len(arms)} arms", f"at most {MAX_ARMS}: narrow the candidates first")
-    if not all(isinstance(arm, str) and arm for arm in arms):
+    if not {str}.issuperset(map(type, arms)) or "" in arms:
         odd = next(a for a in arms if not (isinstance(a, str) and a))
         raise InvalidEvent("arms", odd, "arm ids: non-empty strings")
     if len(set(arms)) != len(arms):
-        raise InvalidEvent("arms", next(a for a in arms if arms.count(a) > 1), "each arm once")
-    if not isinstance(arm_context, list | tuple) or not all(isinstance(one, dict) for one in arm_context):
+        raise InvalidEvent("arms", next(arm for arm, n in Counter(arms).items() if n > 1), "each arm once")
+    if not isinstance(arm_context, list | tuple) or not {dict}.issuperset(map(type, arm_context)):
         raise InvalidEvent("arm_context", arm_context, "a JSON list of objects, one per arm")
     if arm_context and len(arm_context) != len(arms):
         raise InvalidEvent("arm_context", f"{len(arm_context)} objects", f"one per arm: {len(arms)}")

@@ -58,6 +58,7 @@ class Selector:
         self.breaker = breaker or Breaker(None)
         self.heads, self.meter = heads or LiveHeads(None, release), meter or Meter()
         self._unit_key, self._clock = unit_key, clock
+        self._always = frozenset(arm.arm_id for arm in release.arms if not arm.valid_from and not arm.valid_to)
         self._valid = {arm.arm_id: (arm.valid_from, arm.valid_to or 2**63) for arm in release.arms}
         self._names = {CHAMPION: release.champion.name, CANDIDATE: getattr(release.candidate, "name", "")}
         digests = {"catalogue": release.catalogue.digest, "encoder": release.encoder.digest}
@@ -105,7 +106,7 @@ class Selector:
         return [a for a in answers if a is not None]
 
     def _check(self, request: Request, now: int) -> Request:
-        for arm in request.arms:
+        for arm in () if self._always.issuperset(request.arms) else request.arms:
             valid_from, valid_to = self._valid.get(arm, (0, 0))
             if not valid_from <= now < valid_to:
                 known = arm in self._valid
@@ -164,8 +165,8 @@ class Selector:
     def _split(self, requests: Sequence[Request], units: Sequence[str], view: RolloutView) -> dict[str, Rows]:
         """Rows by role: sticky by unit, champion unless everything says candidate."""
         if self.release.candidate is None or self.breaker.open(self.release.number, view.stage):
-            mine = np.zeros(len(units), dtype=np.bool_)
-        elif self.recorder is None:
+            return {CHAMPION: np.arange(len(units))}
+        if self.recorder is None:
             mine = np.array([r.unit_id == TRIAL_CANDIDATE for r in requests])
         else:
             mine = np.array([view.holds(unit) for unit in units])
