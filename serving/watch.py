@@ -4,17 +4,15 @@ Evidence is judged for the very state it was gathered under: when another hand c
 changes nothing. Each look renews the mirror's age, so selectors notice when nobody watches any more.
 """
 
-import fcntl
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from features import ship
 from features.spec import AppSpec
-from features.storage import Store
+from features.storage import Conflict, Store
 from features.workspace import Workspace
 from serving import controller, evidence, publish, release, rollout, succession, trial
 from serving.controller import Evidence
@@ -23,6 +21,7 @@ from serving.release import LoadedRelease
 from serving.rollout import RolloutState
 
 log = logging.getLogger(__name__)
+LEASE_SECONDS = 300  # to publish a promoted candidate
 
 
 def watch(app: str, *, approved: bool = False) -> dict[str, Any]:
@@ -90,13 +89,34 @@ def fuse(home: Path, state: RolloutState) -> str:
     return f"breaker: {found.get('reason', '')}" if same else ""
 
 
-def finish(store: Store, home: Path, *, triton: str | None) -> int | None:
-    """At 100 %: release the candidate as champion. Returns the new number, None when there is nothing to do."""
-    with _alone(home):
-        state = rollout.read_state(store)
-        if state is None or state.share < 1.0 or publish.current(store) != state.release:
-            return None
+def finish(store: Store, home: Path, *, triton: str | None, now: int | None = None) -> int | None:
+    """At 100 %: release the candidate as champion. Returns the new number, None when there is nothing to do.
+
+    One host at a time, by a lease in the store; a promoter that died is followed when its lease has run out.
+    """
+    state = rollout.read_state(store)
+    if state is None or state.share < 1.0 or publish.current(store) != state.release:
+        return None
+    lease = f"rollout/promotion/{state.release:06d}"
+    if not _leased(store, lease, publish.now_us() if now is None else now):
+        return None
+    try:
         return succession.promote(store, home, triton=triton).number
+    except Exception:
+        store.delete(lease)
+        raise
+
+
+def _leased(store: Store, key: str, now: int) -> bool:
+    """Did we get the lease, new or run out, at `now` (UTC µs)?"""
+    raw, version = store.read(key)
+    if version is not None and now - int(raw) < LEASE_SECONDS * 1_000_000:
+        return False
+    try:
+        store.swap(key, str(now).encode(), version)
+    except Conflict:
+        return False
+    return True
 
 
 def _judged(
@@ -121,13 +141,3 @@ def _begun(store: Store, spec: AppSpec, now: int) -> RolloutState | None:
     if current is None or (state is not None and state.release >= current):
         return state
     return rollout.begin(store, publish.first_state(store, current, spec.rollout.stages, spec.rollout.shadow, now=now))
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """One promotion at a time on this host; the lock dies with its holder."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / ".promotion.lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-

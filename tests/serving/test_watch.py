@@ -130,6 +130,24 @@ def test_a_good_candidate_climbs_by_itself_and_becomes_champion(house):
     assert h.look().release == 2
 
 
+def test_hosts_that_promote_at_once_make_one_release_and_a_dead_promoter_is_followed(house, tmp_path):
+    h = house(FixedArm(arm="a2"), stages=(1.0,))
+    before, results = publish.now_us(), []
+    homes = [h.home, tmp_path / "second", tmp_path / "third"]
+    racers = [
+        threading.Thread(target=lambda home=home: results.append(watch.finish(h.store, home, triton=None)))
+        for home in homes
+    ]
+    [r.start() for r in racers]
+    [r.join() for r in racers]
+    assert sorted(map(str, results)) == ["2", "None", "None"]
+    h.release(FixedArm(arm="a1"))
+    number = publish.current(h.store)
+    h.store.put(f"rollout/promotion/{number:06d}", str(before).encode())  # leased, then killed
+    assert watch.finish(h.store, h.home, triton=None, now=before + 299 * SECOND) is None
+    assert watch.finish(h.store, h.home, triton=None, now=before + 300 * SECOND) == number + 1
+
+
 def test_a_bad_candidate_is_aborted_and_serves_nobody_afterwards(house):
     h = house(FixedArm(arm="a0"))
     state = h.until_decided()
