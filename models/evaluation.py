@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from features.batch import F64, Batch, Interactions
+from features.batch import F64, I64, Batch, Interactions
 from features.spec import GateSpec
 from models import diagnostics, off_policy, self_tests
 from models.evidence import divergence, evidence_of, steadied, unsupported
@@ -140,6 +140,15 @@ def rounds_of(log: Interactions, pmf: F64, predicted: F64) -> Rounds:
         reward=log.reward, propensity=log.propensity, target=pmf[row, log.chosen],
         predicted=predicted[row, log.chosen], direct=np.einsum("nk,nk->n", pmf, predicted), thinning=log.weight,
     )  # fmt: skip
+
+
+def marginalised(log: Interactions, pmf: F64, predicted: F64, group: I64) -> Rounds:
+    """The log with arms merged into groups, `group` (A,) of the catalogue: `ips` of it is MIPS, whose weights are far
+    smaller with many arms, and which is unbiased where arms of a group earn the same. Saito & Joachims 2022, eq. 6."""
+    rounds, of_arm = rounds_of(log, pmf, predicted), group[log.batch.arm]
+    same = log.batch.mask & (of_arm == of_arm[np.arange(len(log)), log.chosen][:, None])
+    wanted, drawn = ((table * same).sum(axis=1) for table in (pmf, log.pmf))
+    return replace(rounds, target=wanted, propensity=np.minimum(drawn, 1.0))
 
 
 def _report(role: str, log: Interactions, rounds: Rounds, pmf: F64, alpha: float) -> PolicyReport:
