@@ -1,5 +1,8 @@
 """The encoder: values by hand, one digest, errors that name the field, and the same numbers in any batch."""
 
+import subprocess
+import sys
+
 import numpy as np
 import orjson
 import polars as pl
@@ -212,6 +215,11 @@ def test_unknown_arm_and_bad_arm_feature(encoder):
     with pytest.raises(InvalidEvent, match="price"):
         encoder.catalogue([Arm(arm_id="a", features={"price": "cheap"})])
     encoder.catalogue([Arm(arm_id="a", features={"title": "not declared, and allowed"})])
+
+
+def test_the_serving_path_loads_no_dataframe_library():
+    code = "import sys, features.encoder; print(sorted({'polars', 'pandas', 'duckdb'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_interactions_must_be_declared():
