@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+import polars as pl
 
 from features.join import REACH, in_reach, join_hours
 from features.log import EVENT, Log, open_log
@@ -36,7 +37,9 @@ def restate(store: Store, spec: RewardSpec, *, now: datetime) -> list[str]:
         keys = [key for hours in log.objects.values() for found in hours.values() for key in found]
         new = sorted(set(keys) - set(ledger["seen"]))
         joined = by_hour(store.list("interactions/"), ".json")
-        touched = {hour_of(key) for key in new} | _rewarded(log, [key for key in new if key.startswith("log/rewards/")])
+        touched = {hour_of(key) for key in new}
+        touched |= _rewarded(log, [key for key in new if key.startswith("log/rewards/")])
+        touched |= _awaited(log, [key for key in new if key.startswith("log/decisions/")])
         # windows that were open at the last call may have closed since
         open_since = ledger["now"] - round(spec.window_seconds * 1e6) - HOUR
         touched |= {hour for hour in joined if hour_start(hour) >= open_since and _immature(store, joined[hour][-1])}
@@ -53,9 +56,7 @@ def _rewarded(log: Log, keys: list[str]) -> set[str]:
     if left.is_empty():
         return set()
     found = set()
-    first, last = left["at"].min(), left["at"].max()
-    assert isinstance(first, int)
-    assert isinstance(last, int)
+    first, last = _span(left["at"])
     for hour in reversed(log.hours("decisions", first - (REACH + 1) * HOUR, last + HOUR)):
         decided = log.read("decisions", [hour], EVENT).select("event_id", decided_at="at")
         mine = left.join(decided, on="event_id").filter(in_reach())
@@ -65,6 +66,24 @@ def _rewarded(log: Log, keys: list[str]) -> set[str]:
         if left.is_empty():
             break
     return found
+
+
+def _awaited(log: Log, keys: list[str]) -> set[str]:
+    """The hours in which rewards of these decision objects were counted as orphans, before the decisions arrived."""
+    decided = log.read_objects(keys, EVENT).select("event_id", decided_at="at")
+    if decided.is_empty():
+        return set()
+    first, last = _span(decided["decided_at"])
+    hours = log.hours("rewards", first - 2 * HOUR, last + REACH * HOUR)
+    rewards = {hour: log.read("rewards", [hour], EVENT) for hour in hours}
+    return {hour for hour, came in rewards.items() if len(came.join(decided, on="event_id").filter(in_reach()))}
+
+
+def _span(times: pl.Series) -> tuple[int, int]:
+    low, high = times.min(), times.max()
+    assert isinstance(low, int)
+    assert isinstance(high, int)
+    return low, high
 
 
 def _immature(store: Store, key: str) -> bool:

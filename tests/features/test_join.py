@@ -1,5 +1,6 @@
 """Decisions ⟕ rewards: what each event becomes, and that the account of them balances."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -15,7 +16,7 @@ from features.schema import Decision, Reward
 from features.ship import ship
 from features.spec import KindSpec, RewardSpec
 from features.spool import Spool
-from features.storage import open_store
+from features.storage import FolderStore, open_store
 from features.versions import newest
 
 START = datetime(2019, 11, 24, 10, tzinfo=UTC)
@@ -224,6 +225,28 @@ def test_joins_at_once_make_what_one_makes(tmp_path, log, store):
     assert set().union(*restated) == {"2019-11-24T10", "2019-11-24T11"}
     versions = {hour: version.version for hour, version in newest(store, start=START, end=END).items()}
     assert versions == {"2019-11-24T10": 2, "2019-11-24T11": 2, "2019-11-24T12": 1}
+
+
+class Overtaken(FolderStore):
+    """Just before its first version of an hour is published, somebody else publishes theirs."""
+
+    other = None
+
+    def create(self, key, data):
+        if key.endswith("v0001.json") and self.other is not None:
+            other, self.other = self.other, None
+            other()
+        super().create(key, data)
+
+
+def test_the_version_of_a_join_that_was_overtaken_is_the_next_one(log, store):
+    log(decision("a", 0), decision("b", 30))
+    slow = Overtaken(store.url)
+    slow.other = lambda: join(store, now=NOW)
+    join(slow, now=START + timedelta(seconds=60))  # an older clock: only `a` is mature
+    rows = [json.loads(store.get(key))["rows"] for key in store.list("interactions/") if key.endswith(".json")]
+    assert rows == [2, 1]
+    assert set(rewards_of(store)) == {"a"}
 
 
 def test_an_empty_log_is_an_empty_answer(store):

@@ -15,7 +15,7 @@ from features.ship import ship
 from features.spec import RewardSpec
 from features.spool import Spool
 from features.storage import open_store
-from features.versions import partitions
+from features.versions import newest, partitions
 
 START = datetime(2019, 11, 24, 10, tzinfo=UTC)
 SPAN = {"start": START, "end": START + timedelta(hours=2)}
@@ -82,7 +82,7 @@ def test_restate_joins_again_what_new_events_changed_and_nothing_else(app):
         Reward(event_id="e0", at=decision(0).at + 5, kind="click", value=1.0),  # on time, but shipped late
         Reward(event_id="e1", at=decision(1).at + 20 * HOUR, kind="click", value=1.0),  # late: kept
         Reward(event_id="e30", at=decision(30).at + 5, kind="click", value=1.0),  # an hour never joined
-        Reward(event_id="nobody", at=decision(1).at, kind="click", value=1.0),
+        Reward(event_id="nobody", at=decision(0).at, kind="click", value=1.0),
     ])  # fmt: skip
     ship(spool, store, host="h")
     assert restate(store, SPEC, now=now) == ["2019-11-24T10", "2019-11-24T11"]
@@ -90,7 +90,7 @@ def test_restate_joins_again_what_new_events_changed_and_nothing_else(app):
     rows = read_interactions(store, **SPAN)
     assert dict(zip(rows["event_id"], rows["reward"], strict=True)) == {"e0": 1.0, "e1": 0.0}
     assert [r.version.changed for r in restatements(store)] == [
-        {"rewards_changed": 1, "rewards_in": 1, "on_time": 1}, {"rewards_in": 2, "late": 1, "orphan": 1},
+        {"rewards_changed": 1, "rewards_in": 2, "on_time": 1, "orphan": 1}, {"rewards_in": 1, "late": 1},
     ]  # fmt: skip
     assert restate(store, SPEC, now=now) == []
 
@@ -124,9 +124,11 @@ def test_restate_equals_joining_everything_again(app, tmp_path):
     restate(store, SPEC, now=late)
     before = read_interactions(store, **everything)
     joined = version_numbers(store)
+    accounts = {hour: version.account for hour, version in newest(store, **everything).items()}
     assert join_interval(store, SPEC, now=late, **everything).balanced
     after = read_interactions(store, **everything)
     in_joined_hours = pl.col("at").map_elements(hour_name, return_dtype=pl.String).is_in(list(joined))
     assert before.height > 15
     assert before.equals(after.filter(in_joined_hours))
+    assert accounts == {hour: v.account for hour, v in newest(store, **everything).items() if hour in joined}
     assert restate(store, SPEC, now=late) == []
