@@ -1,6 +1,6 @@
 """The gate's error rates over a grid of populations, as a committed table and picture.
 
-`croupier simulate gate --grid models/gate_rates.json --data-folder DATA` counts them; GATE.md shows them.
+`croupier simulate gate --grid rates.json --data-folder DATA --page models/GATE.md` counts them and shows them there.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +16,7 @@ from models.populations import Population, drifting, from_classes, from_reels, l
 LIFTS = (0.0, 0.14, 0.27)
 LOGGED = {"uniform": 1.0, "champion, ε .1": 0.1, "champion, ε .02": 0.02}
 REWARDS = {"0/1": (0.0, 1.0), "clicks 1–5 %": (0.01, 0.05)}
+OPEN, CLOSE = "<!-- rates -->", "<!-- /rates -->"
 RULES = ("ours", "clt", "sagemaker", "banditdb")
 
 
@@ -101,6 +102,11 @@ def summary(table: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 lines.append((f"power, lift +{lift:.0%}, {rewards}, 20,000 rows, {looks} look{'s' * (looks > 1)}",
                               [r for r in lifted if r["looks"] == looks and r["rewards"] == rewards
                                and abs(r["lift"] - lift) < 1e-6 and r["ess"] >= 200], "promoted_rate"))  # fmt: skip
+    for low, high in ((0, 200), (200, 1000), (1000, np.inf)):
+        label = f"< {high}" if low == 0 else f"≥ {low}" if high == np.inf else f"{low}–{high}"
+        lines.append((f"missed: lift +14 or +27 %, 20,000 rows, one look, ESS {label}",
+                      [r for r in lifted if r["looks"] == 1 and low <= r["ess"] < high],
+                      "not_enough_rate"))  # fmt: skip
     lines.append(("wrong: rejected a better one, 20 looks", [r for r in lifted if r["looks"] == 20], "rejected_rate"))
     for looks in (1, 20):
         lines.append((f"false promotion, null lift over a drifting log, {looks} look{'s' * (looks > 1)}",
@@ -119,6 +125,16 @@ def markdown(table: Sequence[dict[str, Any]]) -> str:
         shown = " | ".join(f"{100 * m:.1f} / {100 * w:.1f}" for m, w in line["rates"].values())
         lines.append(f"| {line['question']} | {line['cells']}, {line['logs']:,} | {shown} |")
     return head + "\n".join(lines) + "\n"
+
+
+def write_page(table: Sequence[dict[str, Any]], page: Path) -> None:
+    """Put the table between the marks of a Markdown page, and the picture beside it, as gate_rates.svg."""
+    text = page.read_text()
+    if OPEN not in text or CLOSE not in text:
+        raise ValueError(f"{page}: found no {OPEN} … {CLOSE}, expected both marks where the table belongs")
+    head, _, rest = text.partition(OPEN)
+    page.write_text(f"{head}{OPEN}\n{markdown(table)}{CLOSE}{rest.partition(CLOSE)[2]}")
+    picture(table, page.parent / "gate_rates.svg")
 
 
 def picture(table: Sequence[dict[str, Any]], path: Path) -> None:
@@ -144,6 +160,6 @@ def picture(table: Sequence[dict[str, Any]], path: Path) -> None:
     left.set(xscale="log", xlabel="effective sample size", ylabel="promoted, %", ylim=(-2, 100))
     left.set_title("No lift at all: 20 looks")
     right.set(xlabel="true lift, %", title="A real lift: 20,000 rows, 0/1 rewards", ylim=(-2, 102))
-    left.legend(frameon=False, fontsize=8)
+    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=4)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)

@@ -64,10 +64,15 @@ def simulate_gate(
     out: Out = None,
     grid: Annotated[Path | None, typer.Option(help="count the whole table of GATE.md instead, into this JSON")] = None,
     data_folder: Annotated[Path | None, typer.Option(help="of the grid's .npz files")] = None,
+    page: Annotated[Path | None, typer.Option(help="put the grid's table and picture into this Markdown page")] = None,
 ) -> None:
     """False promotions, power and stopping times of the gate, and of three other rules on the same logs."""
     if grid is not None:
         _grid(grid, data_folder, runs, seed)
+        if page is not None:
+            from models.gate_rates import write_page
+
+            write_page(json.loads(grid.read_text()), page)
         return
     from models.gate_simulation import simulate as run
     from models.populations import drifting, from_classes, load
@@ -94,12 +99,11 @@ def _rates(found: dict[str, Any]) -> Table:
 
 
 def _grid(out: Path, folder: Path | None, runs: int, seed: int) -> None:
-    from models.gate_rates import cells, count, markdown, picture
+    from models.gate_rates import cells, count, markdown
 
     files = sorted(p.stem for p in folder.glob("*.npz")) if folder else []
     names = ["digits", *files, "reels"]
     with tqdm(total=sum(1 for _ in cells(names)), unit="cell", disable=None) as bar:
         table = count(folder, names, runs=runs, seed=seed, progress=bar.update)
     out.write_text(json.dumps(table))
-    picture(table, out.with_suffix(".svg"))
     print(markdown(table))
