@@ -3,11 +3,20 @@
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import boto3
 import pytest
 
+from features.join import join_interval, read_interactions
+from features.partitions import HOUR, to_us
+from features.privacy import forget
+from features.restate import restate
+from features.schema import Decision, Reward
+from features.ship import prune, ship
+from features.spec import RewardSpec
+from features.spool import Spool
 from features.storage import AlreadyExists, Conflict, Store, StoreUnavailable, open_store
 
 
@@ -140,3 +149,23 @@ def test_an_outage_is_named(tmp_path):
     (tmp_path / "f" / "a").write_bytes(b"a file where a folder should be")
     with pytest.raises(StoreUnavailable):
         folder.put("a/b", b"")
+
+
+def test_the_log_lives_in_either_store(store, tmp_path):
+    """Ship, join, restate, forget and read back: the same answers from a folder and from S3."""
+    start, spool, spec = datetime(2026, 1, 1, tzinfo=UTC), Spool(tmp_path / "log.db"), RewardSpec(window_seconds=60)
+    span = {"start": start, "end": start + timedelta(hours=2)}
+    spool.append_decisions([
+        Decision(event_id=f"e{i}", at=to_us(start) + i * HOUR, unit_id=f"u{i}", context={}, arms=("a",), pmf=(1.0,),
+                 arm="a", propensity=1.0, policy="p", role="champion", release=1) for i in range(2)
+    ])  # fmt: skip
+    ship(spool, store, host="h")
+    assert join_interval(store, spec, now=start + timedelta(days=1), **span).interactions == 2
+    spool.append_rewards([Reward(event_id="e1", at=to_us(start) + HOUR + 5, kind="click", value=1.0)])
+    ship(spool, store, host="h")
+    assert restate(store, spec, now=start + timedelta(days=1)) == ["2026-01-01T01"]
+    assert read_interactions(store, **span)["reward"].to_list() == [0.0, 1.0]
+    forget(store, spool, spec, unit_id="u0", host="h", now=start + timedelta(days=1))
+    assert read_interactions(store, **span)["event_id"].to_list() == ["e1"]
+    assert prune(spool, store, host="h", before=to_us(span["end"])) == 2
+    spool.close()
