@@ -152,10 +152,11 @@ def picture(table: Sequence[dict[str, Any]], path: Path) -> None:
         rate = [r["promoted_rate"] if rule == "ours" else r["rules"][rule]["promoted_rate"] for r in looked]
         null = [(r["ess"], 100 * p) for r, p in zip(looked, rate, strict=True) if r["lift"] < 0.01]
         left.scatter(*zip(*null, strict=True), s=12, alpha=0.7, color=colours[rule], label=labels[rule])
-        power = [np.mean([100 * p for r, p in zip(looked, rate, strict=True)
-                          if abs(r["lift"] - lift) < 1e-6 and r["rows"] == 20_000 and r["rewards"] == "0/1"])
-                 for lift in LIFTS]  # fmt: skip
-        right.plot([100 * lift for lift in LIFTS], power, "o-", ms=4, color=colours[rule])
+        power: dict[float, list[float]] = {}
+        for r, p in zip(looked, rate, strict=True):
+            if r["rows"] == 20_000 and r["rewards"] == "0/1":
+                power.setdefault(round(100 * r["lift"]), []).append(100 * p)
+        right.plot(sorted(power), [np.mean(power[k]) for k in sorted(power)], "o-", ms=4, color=colours[rule])
     left.axhline(5, color="#333", lw=0.8, ls="--")
     left.set(xscale="log", xlabel="effective sample size", ylabel="promoted, %", ylim=(-2, 100))
     left.set_title("No lift at all: 20 looks")

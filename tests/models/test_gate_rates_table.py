@@ -14,7 +14,7 @@ def table():
             found.append({
                 "data": "d", "rewards": "0/1", "logged": "uniform", "lift": lift, "rows": 20_000, "looks": looks,
                 "drift": False, "runs": 50, "ess": ess, "promoted_rate": rate, "rejected_rate": 0.0,
-                "not_enough_rate": 1 - rate, "rules": {k: rule for k in ("clt", "sagemaker", "banditdb")},
+                "not_enough_rate": 1 - rate, "rules": dict.fromkeys(("clt", "sagemaker", "banditdb"), rule),
             })  # fmt: skip
     return found
 
