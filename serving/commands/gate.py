@@ -26,7 +26,7 @@ def _gate() -> None:
 
 @gate.command()
 def report(
-    evaluation: Annotated[Path | None, typer.Argument(help="evaluation.json; empty: the app's newest")] = None,
+    evaluation: Annotated[Path | None, typer.Argument(help="verdict.json; empty: the app's newest")] = None,
     app: App = "default",
     out: Annotated[Path | None, typer.Option(help="the page; empty: beside the JSON")] = None,
 ) -> None:
@@ -38,9 +38,9 @@ def report(
 
 
 def _newest(home: Path) -> Path:
-    found = sorted(home.rglob("*evaluation*.json"), key=lambda p: p.stat().st_mtime)
+    found = sorted(home.glob("reports/gate/*/verdict.json"), key=lambda path: path.stat().st_mtime)
     if not found:
-        raise ValueError(f"evaluation: found none under {home}, expected evaluation.json of a run of train_and_gate")
+        raise ValueError(f"evaluation: found no verdict under {home}/reports/gate; run the DAG train_and_gate first")
     return found[-1]
 
 
