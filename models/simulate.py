@@ -96,7 +96,7 @@ def _order(rows: int, rounds: int, rng: np.random.Generator) -> I64:
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
     """Blocks of t / `share` rounds, at most `block`, share one policy; a whole relearning comes after the first
-    `first` rounds, then after a quarter more, at most `relearn` more."""
+    `first` rounds, then after a quarter more, but at most `relearn` or t / `share` more."""
 
     block: int = 100
     share: int = 20
@@ -143,7 +143,7 @@ class _Run:
         elif t >= self.due and t >= schedule.first:
             self.log = [concatenate(self.log)]
             self.policy = self.policy.learn(self.log, seed=self.seed)
-            self.due = t + min(max(t // 4, schedule.first), schedule.relearn)
+            self.due = t + min(max(t // 4, schedule.first), max(schedule.relearn, t // schedule.share))
         elif update is not None and t > schedule.first:
             self.policy = update([new])
 

@@ -52,18 +52,22 @@ def test_pmf_is_vws_own(schema, options, decisions, tmp_path):
     batch = encoded(world.requests(decisions, np.random.default_rng(9)), one_hot)
     (tmp_path / "peer.vw").write_bytes(learner.trained.model)
     vw = vowpalwabbit.Workspace(f"-i {tmp_path / 'peer.vw'} -t --quiet")
-    ours, least = learner.pmf(batch), np.inf
+    ours, least, beyond = learner.pmf(batch), np.inf, 0
     for row, text in enumerate(vw_adf.text(batch).strip().split("\n\n")):
         theirs, mask = np.array(vw.predict(text.split("\n"))), batch.mask[row]
         least = min(least, theirs.min())
-        assert np.abs(ours[row, mask] - theirs).max() < 1e-5 + slack(learner, theirs), row
+        error = np.abs(ours[row, mask] - theirs).max()
+        beyond += error > 1e-5
+        assert error < 1e-5 + slack(learner, theirs), row
     vw.finish()
+    assert beyond <= 0.005 * decisions
     assert least <= max(learner.epsilon, 0.01)  # some arm sits on its floor: the pmfs are not all uniform
 
 
 def slack(learner, pmf):
-    """SquareCB's slope γ·p² times float32's error in VW's scores, 3e-7: what VW itself cannot resolve."""
+    """SquareCB's slope γ·p² times the error of VW's float32 scores, up to 2e-6 over 400 terms: what VW itself cannot
+    resolve where two arms all but tie. Without such slope (epsilon-greedy, greedy) there is none."""
     if learner.explore != "squarecb":
         return 0.0
     second = np.sort(pmf)[-2] if len(pmf) > 1 else 0.0
-    return learner.gamma_scale * learner.trained.steps**0.5 * second**2 * 3e-7
+    return learner.gamma_scale * learner.trained.steps**0.5 * second**2 * 2e-6
