@@ -10,69 +10,23 @@ import os
 import shutil
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from html import escape
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import polars as pl
 
-from features import audit, docs, rules, summary
+from features import audit, docs, drift, rules, summary
 from features.account import Account
 from features.audit import Audit
 from features.encoder import Encoder
+from features.findings import Finding, QualityFailed, QualityReport, overview
 from features.rules import Rule
 from features.spec import RewardSpec
 from features.summary import Expected
 
 EXAMPLES = 3
-
-
-class QualityFailed(RuntimeError):
-    """A critical rule failed."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One rule that failed: on how many rows (1 for a rule about the whole interval), with examples."""
-
-    rule: str
-    says: str
-    count: int
-    examples: tuple[str, ...] = ()
-    observed: float | None = None
-
-    def __str__(self) -> str:
-        what = f"{self.count} rows, such as {', '.join(self.examples)}" if self.examples else f"found {self.observed}"
-        return f"{self.rule} ({self.says}): {what}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class QualityReport:
-    """`passed`: no critical finding. `rules` were judged; `quarantined` rows lie in `quarantine.parquet`; `audit` is
-    this interval's own evidence on propensities."""
-
-    passed: bool
-    rules: int
-    rows: int
-    critical: tuple[Finding, ...]
-    warnings: tuple[Finding, ...]
-    docs_path: Path
-    quarantined: int = 0
-    audit: Audit = field(default_factory=dict)
-
-    def or_raise(self) -> Self:
-        if not self.passed:
-            found = "; ".join(map(str, self.critical))
-            raise QualityFailed(f"{found}. Quarantined {self.quarantined} of {self.rows} rows; see {self.docs_path}")
-        return self
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON; the audit's evidence goes to the store instead (features/audit.py)."""
-        row = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "audit"}
-        findings = {name: [asdict(f) for f in row[name]] for name in ("critical", "warnings")}
-        return row | findings | {"docs_path": str(self.docs_path)}
+__all__ = ["QualityFailed", "QualityReport", "check"]
 
 
 def check(
@@ -82,7 +36,8 @@ def check(
 ) -> QualityReport:  # fmt: skip
     """Judge interactions (schema.INTERACTIONS) of [start, end). Writes the pages (`index.html`) and the quarantine
     into `folder`. With `encoder`, features are held against its training window; with `arms`, candidates against that
-    catalogue; the propensity audit adds to the evidence of `earlier` intervals. `pages=False` leaves out GX's own."""
+    catalogue; the propensity audit adds to the evidence of `earlier` intervals. `pages=False` leaves out GX's own pages
+    and the one on the log's health."""
     row_rules = rules.row_rules(reward, _micros(start), _micros(end))
     facts = rules.row_facts(df)
     found = audit.evidence(df.filter(rules.sound(facts)))
@@ -101,38 +56,10 @@ def check(
         passed=not critical, rules=len(judged), rows=len(df), critical=tuple(critical), warnings=tuple(warned),
         docs_path=folder / "index.html", quarantined=_quarantine(df, judged, folder), audit=found,
     )  # fmt: skip
-    _overview(report, judged, account, interval)
+    if pages and len(df):
+        drift.write(drift.health(df, encoder=encoder), folder / "health")
+    overview(report, judged, account, interval)
     return report
-
-
-def _overview(
-    report: QualityReport, judged: Sequence[tuple[Rule, dict[str, Any]]], account: Account | None, interval: str
-) -> None:
-    """`index.html`: the verdict, every rule with what was found, the account, links to the Data Docs."""
-    found = {f.rule: f for f in (*report.critical, *report.warnings)}
-    rows = []
-    worst_first = sorted(judged, key=lambda item: (item[0].name not in found, item[0].severity != "critical"))
-    for rule, result in worst_first:
-        style = ("bad" if rule.severity == "critical" else "warn") if rule.name in found else "good"
-        mark = {"bad": "✘ failed", "warn": "▲ warning", "good": "✔"}[style]
-        hit = found.get(rule.name)
-        seen = f"{hit.count} rows: {', '.join(hit.examples)}" if hit and hit.examples else _number(result["observed"])
-        rows.append((f'<span class="{style}">{mark}</span>', escape(rule.name), escape(rule.says), escape(seen)))
-    word, style = ("Passed", "good") if report.passed else ("Stopped", "bad")
-    counts = (f"{report.rows:,} interactions, {report.rules} rules, {len(report.critical)} critical and "
-              f"{len(report.warnings)} warning findings, {report.quarantined} rows quarantined.")  # fmt: skip
-    lines = [
-        f'<h1>Data quality: <span class="{style}">{word}</span></h1><p class="dim">{interval}. {counts}</p>',
-        docs.table(("", "Rule", "Demands", "Found"), rows),
-        "<h2>Account of events</h2>" + docs.table(("Events", "Count"), [
-            (escape(k.replace("_", " ")), f"{v:,}") for k, v in account.to_dict().items()]) if account else "",
-        "<h2>Great Expectations</h2>" + docs.links(report.docs_path.parent / "docs", report.docs_path.parent),
-    ]  # fmt: skip
-    report.docs_path.write_text(docs.page(f"Data quality, {interval}", "".join(lines)), encoding="utf-8")
-
-
-def _number(observed: object) -> str:
-    return f"{observed:.6g}" if isinstance(observed, int | float) else ""
 
 
 def _continued(found: Audit, earlier: Audit) -> Audit:

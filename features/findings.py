@@ -1,0 +1,102 @@
+"""What a check of the data found, as values, as an error, and as the page that people open first.
+
+    QualityFailed(RuntimeError)   a critical rule failed: names rule, count and three event ids
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from html import escape
+from pathlib import Path
+from typing import Any, Self
+
+from features import docs
+from features.account import Account
+from features.audit import Audit
+from features.rules import Rule
+
+Judged = Sequence[tuple[Rule, Mapping[str, Any]]]  # each rule with {success, rows, observed}
+
+
+class QualityFailed(RuntimeError):
+    """A critical rule failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One rule that failed: on how many rows (1 for a rule about the whole interval), with examples."""
+
+    rule: str
+    says: str
+    count: int
+    examples: tuple[str, ...] = ()
+    observed: float | None = None
+
+    def __str__(self) -> str:
+        what = f"{self.count} rows, such as {', '.join(self.examples)}" if self.examples else f"found {self.observed}"
+        return f"{self.rule} ({self.says}): {what}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityReport:
+    """`passed`: no critical finding. `rules` were judged; `quarantined` rows lie in `quarantine.parquet`; `audit` is
+    this interval's own evidence on propensities."""
+
+    passed: bool
+    rules: int
+    rows: int
+    critical: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
+    docs_path: Path
+    quarantined: int = 0
+    audit: Audit = field(default_factory=dict)
+
+    def or_raise(self) -> Self:
+        if not self.passed:
+            found = "; ".join(map(str, self.critical))
+            raise QualityFailed(f"{found}. Quarantined {self.quarantined} of {self.rows} rows; see {self.docs_path}")
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON; the audit's evidence goes to the store instead (features/audit.py)."""
+        row = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "audit"}
+        findings = {name: [asdict(f) for f in row[name]] for name in ("critical", "warnings")}
+        return row | findings | {"docs_path": str(self.docs_path)}
+
+
+def overview(
+    report: QualityReport, judged: Judged, account: Account | None, interval: str
+) -> None:
+    """`index.html`: the verdict, every rule with what was found, the account, links to the Data Docs."""
+    found = {f.rule: f for f in (*report.critical, *report.warnings)}
+    rows = []
+    worst_first = sorted(judged, key=lambda item: (item[0].name not in found, item[0].severity != "critical"))
+    for rule, result in worst_first:
+        style = ("bad" if rule.severity == "critical" else "warn") if rule.name in found else "good"
+        mark = {"bad": "✘ failed", "warn": "▲ warning", "good": "✔"}[style]
+        hit = found.get(rule.name)
+        rows_hit = f"{hit.count} rows: {', '.join(hit.examples)}" if hit and hit.examples else ""
+        seen = rows_hit or _number(result["observed"], rule)
+        rows.append((f'<span class="{style}">{mark}</span>', escape(rule.name), escape(rule.says), escape(seen)))
+    word, style = ("Passed", "good") if report.passed else ("Stopped", "bad")
+    counts = (f"{report.rows:,} interactions, {report.rules} rules, {len(report.critical)} critical and "
+              f"{len(report.warnings)} warning findings, {report.quarantined} rows quarantined.")  # fmt: skip
+    drawn = (report.docs_path.parent / "health" / "index.html").exists()
+    health = '<p><a href="health/index.html">Reward, exploration, arms and drift over time</a></p>' if drawn else ""
+    lines = [
+        f'<h1>Data quality: <span class="{style}">{word}</span></h1><p class="dim">{interval}. {counts}</p>',
+        health,
+        docs.table(("", "Rule", "Demands", "Found"), rows),
+        "<h2>Account of events</h2>" + docs.table(("Events", "Count"), [
+            (escape(k.replace("_", " ")), f"{v:,}") for k, v in account.to_dict().items()]) if account else "",
+        "<h2>Great Expectations</h2>" + docs.links(report.docs_path.parent / "docs", report.docs_path.parent),
+    ]  # fmt: skip
+    report.docs_path.write_text(docs.page(f"Data quality, {interval}", "".join(lines)), encoding="utf-8")
+
+
+def _number(observed: object, rule: Rule) -> str:
+    """What was found, with what is allowed."""
+    if not isinstance(observed, int | float):
+        return ""
+    signs = (("min_value", "≥"), ("max_value", "≤"))
+    allowed = [f"{sign} {rule.limits[name]:.3g}" for name, sign in signs if name in rule.limits]
+    return f"{observed:.3g} ({', '.join(allowed)})"
