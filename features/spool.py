@@ -12,7 +12,7 @@ unbiased), what is not kept is counted: decided = logged + thinned.
 import fcntl
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,11 +21,12 @@ from typing import Any, Literal
 import orjson
 
 from features.ids import uniform01
-from features.schema import Decision, Reward
+from features.schema import Decision, InvalidEvent, Reward
 
 Kind = Literal["decisions", "rewards", "rejects"]
 KINDS: tuple[Kind, ...] = ("decisions", "rewards", "rejects")
 RAW_LIMIT = 64 << 10  # bytes of a malformed event that are kept
+MICROSECONDS_2100 = 4_102_444_800_000_000
 THIN_FROM = 0.8  # share of max_bytes from which decisions are thinned
 MIN_PASS = 1 / 1024
 
@@ -84,6 +85,7 @@ class Spool:
 
     def append_decisions(self, decisions: Sequence[Decision]) -> list[Decision]:
         """Durable on return. A repeated event_id gives the decision stored first, in its place."""
+        _refuse_impossible_times(d.at for d in decisions)
         with self.transaction() as db:
             p = self.pass_probability()
             kept = list(decisions) if p == 1 else [
@@ -102,6 +104,7 @@ class Spool:
         """Durable on return. True = new; False = a repeat, by reward_id or, where there is none, by kind and value.
 
         A repeat is kept among the rejects with reason 'duplicate'."""
+        _refuse_impossible_times(r.at for r in rewards)
         with self.transaction() as db:
             insert = "INSERT OR IGNORE INTO rewards (event_id, token, at, body) VALUES (?, ?, ?, ?)"
             new = [db.execute(insert, (r.event_id, token(r), r.at, orjson.dumps(r))).rowcount == 1 for r in rewards]
@@ -224,6 +227,13 @@ def decision(body: bytes) -> Decision:
     for name in ("arms", "pmf", "arm_context"):
         row[name] = tuple(row[name])
     return Decision(**row)
+
+
+def _refuse_impossible_times(times: Iterable[int]) -> None:
+    """The last guard: a row that has no hour (nanoseconds, say) could never be shipped, nor anything after it."""
+    for at in times:
+        if not 0 <= at < MICROSECONDS_2100:
+            raise InvalidEvent("at", at, "UTC microseconds since 1970, before the year 2100")
 
 
 def reject_row(reject: Reject) -> tuple[int, bytes]:

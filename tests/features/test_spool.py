@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from features.ids import uuid7
-from features.schema import Decision, Reward
+from features.schema import Decision, InvalidEvent, Reward
 from features.spool import Spool, SpoolUnavailable, decision, token
 
 
@@ -92,6 +92,15 @@ def test_processes_and_threads_append_side_by_side(tmp_path):
         assert worker.exitcode == 0
     assert spool.counts()["decisions"] == 600
     spool.close()
+
+
+@pytest.mark.parametrize("at", [-1, 1_574_589_600_000_000_000, 4_102_444_800_000_000])
+def test_a_time_that_has_no_hour_is_refused_before_it_blocks_the_log(spool, at):
+    with pytest.raises(InvalidEvent, match="at: found"):
+        spool.append_decisions([make("good"), make("bad", at=at)])
+    with pytest.raises(InvalidEvent, match="at: found"):
+        spool.append_rewards([Reward(event_id="e", at=at, kind="click", value=1.0)])
+    assert spool.counts() == {"decisions": 0, "rewards": 0, "rejects": 0, "thinned": 0}
 
 
 def test_a_failed_append_leaves_nothing_and_says_so(spool):
