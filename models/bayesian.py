@@ -47,6 +47,8 @@ class Bayesian(ABC):
         if draws < 1 or min(alpha, half_life, window) < 0:
             raise ValueError(f"{self.name}: found draws={draws}, alpha={alpha}, half_life={half_life}, "
                              f"window={window}, expected draws ≥ 1 and the others ≥ 0")  # fmt: skip
+        if not available(device):
+            raise ValueError(f"device: found {device!r}, which this machine does not have; expected 'cpu'")
         self.parameters: dict[str, Any] = {
             "heads": heads, "explore": explore, "alpha": alpha, "draws": draws, "prior": prior,
             "half_life": half_life, "window": window, "device": device, **more,
@@ -179,6 +181,8 @@ class Bayesian(ABC):
     @classmethod
     def load(cls, folder: Path) -> Self:
         parameters, arrays, facts = state.read(folder)
+        if not available(parameters["device"]):  # trained on a GPU, served without one
+            parameters["device"] = "cpu"
         policy = cls(**parameters)
         policy.seed = facts["seed"]
         if facts["sizes"] is not None:
@@ -191,6 +195,10 @@ class Bayesian(ABC):
                 else ArmHeads.restore(prior, d, arrays, facts["arms"], facts["step"])
             )  # fmt: skip
         return policy
+
+
+def available(device: str) -> bool:
+    return not device.startswith("cuda") or torch.cuda.is_available()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,5 +88,17 @@ def test_wrong_sizes_and_bad_values_are_named():
     bad.reward[2] = np.inf
     with pytest.raises(ValueError, match="NaN or infinity in rewards"):
         NeuralLinear().learn([bad])
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="device: found 'cuda'"):
+            NeuralLinear(device="cuda")
     with pytest.raises(ValueError, match="expected one of default, binary"):
         NeuralLinear(prior="beta")
+
+
+def test_what_was_trained_on_a_gpu_is_served_where_there_is_none(tmp_path):
+    LEARNER.save(tmp_path)
+    head = (tmp_path / "policy.json").read_text()
+    (tmp_path / "policy.json").write_text(head.replace('"device": "cpu"', '"device": "cuda:7"'))
+    batch = WORLD.requests(5, np.random.default_rng(0))
+    if not torch.cuda.is_available():
+        assert (NeuralLinear.load(tmp_path).pmf(batch) == LEARNER.pmf(batch)).all()
