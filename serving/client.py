@@ -35,7 +35,7 @@ __all__ = ["Client", "ClientError", "Refused", "Request", "Unavailable"]
 MAX_ROWS = 1024  # max_batch_size of the models
 QUEUED = "queued"
 DELIVERY_MS, PROBE_MS = 5000.0, 500.0
-_OPTIONS = [
+OPTIONS = [
     ("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1),
     ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500),
     ("grpc.use_local_subchannel_pool", 1),  # a probe's connection is a new one
@@ -54,6 +54,7 @@ class Client:
         fallback: fallback.Rule | None = fallback.uniform, outbox: Path | None = None,
     ) -> None:  # fmt: skip
         self.url, self.deadline_ms, self._rule = url, deadline_ms, fallback
+        self.generation = -1  # of the connection: counts up when it is made anew
         self._connect(self._channel_to(url))
         self.circuit, self.outbox = Circuit(), Outbox(outbox)
         self._courier = Courier(self.circuit, self.outbox, probe=self._probe, deliver=self._deliver)
@@ -81,12 +82,8 @@ class Client:
                 reply = self._ask("select_arm", messages.select_columns([raw for _, raw in part]), deadline)
                 answers |= messages.selections(reply, part, requests)
             except Unavailable as error:
-                if self._rule is None:
-                    raise
-                answers |= self._fall_back([i for i, _ in part], requests, error.reason)
-        if self._rule is not None and (lost := [i for i, a in answers.items() if a.error.startswith("log:")]):
-            answers |= self._fall_back(lost, requests, "log")
-        return [answers[i] for i in range(len(requests))]
+                answers |= self.fall_back([i for i, _ in part], requests, error)
+        return self.settled(answers, requests)
 
     def reward(self, *, event_id: str, kind: str, value: float, reward_id: str = "", at: int = 0) -> Outcome:
         """What came of a decision; `at` is UTC µs (0: now). Status accepted | duplicate | unknown_event | queued (to be
@@ -105,10 +102,8 @@ class Client:
             part = rewards[start : start + MAX_ROWS]
             try:
                 outcomes += messages.outcomes(self._ask("reward", messages.reward_columns(part), deadline))
-            except Unavailable:
-                if self._rule is None:
-                    raise
-                outcomes += [self._queue_reward(reward) for reward in part]
+            except Unavailable as error:
+                outcomes += self.queue_rewards(part, error)
         return outcomes
 
     def flush(self, seconds: float = 10.0) -> bool:
@@ -138,23 +133,51 @@ class Client:
 
     def _ask(self, model: str, columns: Columns, deadline: float) -> dict[str, list[Any]]:
         """A user's call: not at all while the circuit is open, and its failures are counted."""
-        if self.circuit.is_open:
-            raise Unavailable("no answer lately: the breaker is open", reason="breaker")
+        self.refuse_if_open()
         sent = time.monotonic()
         try:
             reply = self.call(model, columns, timeout_ms=max(1.0, (deadline - sent) * 1000))
         except Unavailable:
-            self.circuit.failed(sent)
-            self._courier.wake()
+            self.failed(sent)
             raise
         self.circuit.succeeded()
         return reply
 
-    def _fall_back(self, rows: Sequence[int], requests: Sequence[Request], reason: str) -> dict[int, Selection]:
-        answers, records = messages.fallbacks(rows, requests, reason, self._rule or fallback.uniform)
+    # What the asyncio client shares.
+
+    def refuse_if_open(self) -> None:
+        """Raises Unavailable while the breaker is open."""
+        if self.circuit.is_open:
+            raise Unavailable("no answer lately: the breaker is open", reason="breaker")
+
+    def failed(self, sent_at: float) -> None:
+        """A call had no answer: count it, and see to it that somebody finds out when the server is back."""
+        self.circuit.failed(sent_at)
+        self._courier.wake()
+
+    def fall_back(
+        self, rows: Sequence[int], requests: Sequence[Request], error: Unavailable
+    ) -> dict[int, Selection]:
+        """Decisions of the client's own, by position; their records wait in the outbox. Re-raises without a rule."""
+        if self._rule is None:
+            raise error
+        answers, records = messages.fallbacks(rows, requests, error.reason, self._rule)
         self.outbox.put("record", records)
         self._courier.wake()
         return answers
+
+    def settled(self, answers: dict[int, Selection], requests: Sequence[Request]) -> list[Selection]:
+        """In order; what the server decided but could not put on record is decided here instead."""
+        lost = [i for i, answer in answers.items() if answer.error.startswith("log:")]
+        if lost and self._rule is not None:
+            answers |= self.fall_back(lost, requests, Unavailable("the server's log", reason="log"))
+        return [answers[i] for i in range(len(requests))]
+
+    def queue_rewards(self, rewards: Sequence[Mapping[str, Any]], error: Unavailable) -> list[Outcome]:
+        """Rewards that had no answer wait in the outbox. Re-raises without a fallback rule."""
+        if self._rule is None:
+            raise error
+        return [self._queue_reward(reward) for reward in rewards]
 
     def _queue_reward(self, reward: Mapping[str, Any]) -> Outcome:
         try:
@@ -184,8 +207,9 @@ class Client:
         return [outcome.error for outcome in messages.outcomes(self.call(model, columns, timeout_ms=DELIVERY_MS))]
 
     def _connect(self, channel: Any) -> None:
+        self.generation += 1
         self._channel, self._infer = channel, service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer
 
     @staticmethod
     def _channel_to(url: str) -> Any:
-        return grpc.insecure_channel(url, options=_OPTIONS)
+        return grpc.insecure_channel(url, options=OPTIONS)

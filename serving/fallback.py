@@ -21,6 +21,7 @@ def uniform(request: Request) -> list[float]:
 def decide(request: Request, reason: str, rule: Rule = uniform) -> tuple[Selection, dict[str, Any]]:
     """The selection, and its record for the `record` model. The event gets a new id: under the old one the server may
     yet log a decision that nobody was shown. Raises InvalidEvent when the request itself is wrong."""
+    raw = Raw.of(request)
     checked(
         unit_id=request.unit_id, context=dict(request.context), arms=list(request.arms),
         arm_context=[dict(one) for one in request.arm_context],
@@ -32,7 +33,6 @@ def decide(request: Request, reason: str, rule: Rule = uniform) -> tuple[Selecti
     reason = f"{reason}; asked as {request.event_id}" if request.event_id else reason
     arm = random.choices(range(len(pmf)), pmf)[0]
     chosen = Selection(event_id, request.arms[arm], pmf[arm], tuple(pmf), 0, FALLBACK)
-    raw = Raw.of(request)
     record = {
         "unit_id": request.unit_id, "context": raw.context.decode(), "arms": raw.arms.decode(),
         "arm_context": raw.arm_context.decode(), "event_id": event_id, "arm": chosen.arm, "pmf": pmf,

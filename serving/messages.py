@@ -13,6 +13,7 @@ from serving.rewards import Outcome
 
 Columns = Mapping[str, tuple[str, Sequence[Any]]]
 SELECT = ("unit_id", "context", "arms", "arm_context", "event_id")
+FAILURES = (grpc.RpcError, ValueError, KeyError, TypeError, struct_error)  # no answer, or a reply that is none
 CANARY_COLUMNS: Columns = {n: ("BYTES", [CANARY.encode() if n == "unit_id" else b""]) for n in SELECT}
 
 
@@ -36,14 +37,15 @@ def call(infer: Callable[..., Any], url: str, request: Any, seconds: float) -> d
     """One ModelInfer. Raises Unavailable for everything but a well-formed reply."""
     try:
         return codec.infer_response(infer(request, timeout=seconds))
-    except grpc.RpcError as error:
+    except FAILURES as error:
         raise unavailable(url, error) from None
-    except (ValueError, KeyError, TypeError, struct_error) as error:  # a closed channel, or a reply that is none
-        raise Unavailable(f"{url}: {error}", reason="garbage") from None
 
 
 def unavailable(url: str, error: Any) -> Unavailable:
-    return Unavailable(f"{url}: {error.code().name}: {error.details()}", reason=error.code().name.lower())
+    """What a failed call was, in one word for the log and a sentence for people."""
+    if isinstance(error, grpc.RpcError):
+        return Unavailable(f"{url}: {error.code().name}: {error.details()}", reason=error.code().name.lower())
+    return Unavailable(f"{url}: {error}", reason="garbage")
 
 
 def encoded(requests: Sequence[Request]) -> tuple[dict[int, Selection], list[tuple[int, Raw]]]:

@@ -60,6 +60,10 @@ class Raw:
     @classmethod
     def of(cls, request: Request) -> "Raw":
         """The wire form of a request; InvalidEvent names what JSON cannot carry."""
+        if not isinstance(request.context, Mapping):
+            raise InvalidEvent("context", request.context, "a mapping of declared features")
+        if isinstance(request.arms, str):
+            raise InvalidEvent("arms", request.arms, "a list of arm ids, not one string")
         return cls(
             request.unit_id.encode(), dump("context", dict(request.context)), dump("arms", list(request.arms)),
             dump("arm_context", [dict(one) for one in request.arm_context]) if request.arm_context else b"",

@@ -142,7 +142,8 @@ class Selector:
                 )  # fmt: skip
         made = [d for d in decisions if d is not None]
         with self.meter.stage("record"):
-            return [self._selection(d) for d in self._record(requests, made)]
+            stored = self._record(requests, made)
+        return [self._selection(mine, first) for mine, first in zip(made, stored, strict=True)]
 
     def _record(self, requests: Sequence[Request], made: list[Decision]) -> list[Decision]:
         """Durable when it returns; a repeated event has its first decision in its place."""
@@ -191,7 +192,11 @@ class Selector:
         champion = self._score(CHAMPION, batch, view)
         return _Served(champion.pmf, FALLBACK, champion.policy, champion.step, reason)
 
-    def _selection(self, d: Decision) -> Selection:
+    def _selection(self, mine: Decision, d: Decision) -> Selection:
+        """`d` is what stands on record: an earlier answer, when the event is a repeat of the same request."""
+        if d is not mine and (d.arms, d.unit_id) != (mine.arms, mine.unit_id):
+            expected = "a new id: this one was answered for another unit or other arms"
+            return self._refusal(str(InvalidEvent("event_id", d.event_id, expected)))
         return Selection(d.event_id, d.arm, d.propensity, tuple(d.pmf), d.release, d.role)
 
     def _refusal(self, error: str) -> Selection:

@@ -76,7 +76,8 @@ def test_the_same_event_gets_the_same_answer_in_any_batch_and_order(tmp_path, sp
     assert [other.select([r])[0] for r in requests] == first  # not from memory: the draw is a function of the event
     assert spool.counts()["decisions"] == 40
     again = replace(requests[0], arms=requests[1].arms, arm_context=requests[1].arm_context)
-    assert s.select([again])[0] == first[0]  # the first stored decision, whatever is asked now
+    assert s.select([again])[0].error.startswith("event_id: found 'event-0-0', expected a new id")
+    assert s.select([replace(requests[0], context={})])[0] == first[0]  # it is on record, and stays what it was
     fresh.close()
 
 

@@ -1,0 +1,105 @@
+"""The client beside a server: what it refuses, what it owes and keeps, sync and asyncio."""
+
+import asyncio
+
+import pytest
+
+from features.spool import Spool
+from models.simple import Uniform
+from serving.aio import AsyncClient
+from serving.client import Client, Refused, Unavailable
+from serving.outbox import Outbox
+from serving.triton.server import Ports, TritonServer
+from tests.serving import apps
+
+ARMS = ["reel-01", "reel-02", "reel-03"]
+
+
+@pytest.fixture
+def nobody():
+    return f"127.0.0.1:{Ports.free().grpc}"
+
+
+def test_nobody_there_the_fallback_answers_with_its_true_propensity(nobody, tmp_path):
+    with Client(nobody, outbox=tmp_path / "o.db", fallback=lambda request: [0.7, 0.2, 0.1]) as client:
+        chosen = [client.select(unit_id="u", context={}, arms=ARMS) for _ in range(300)]
+        assert client.circuit.is_open
+        assert len(client.outbox) == 300
+    assert all(c.propensity == [0.7, 0.2, 0.1][ARMS.index(c.arm)] for c in chosen)
+    assert 0.6 < sum(c.arm == "reel-01" for c in chosen) / 300 < 0.8
+    kept = Outbox(tmp_path / "o.db")  # another process finds it
+    model, ids, rows = kept.next()
+    assert (model, len(ids), rows[0]["reason"]) == ("record", 256, "unavailable")
+    assert {r["event_id"] for r in rows} <= {c.event_id for c in chosen}
+    kept.close()
+
+
+def test_without_a_rule_it_raises_and_a_bad_rule_is_named(nobody):
+    with Client(nobody, fallback=None) as client, pytest.raises(Unavailable):
+        client.select(unit_id="u", context={}, arms=ARMS)
+    with Client(nobody, fallback=lambda request: [0.7, 0.7, 0.1]) as client, pytest.raises(Refused, match=r"^fallback"):
+        client.select(unit_id="u", context={}, arms=ARMS)
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [({"context": [], "arms": ARMS}, "context"), ({"context": {}, "arms": []}, "arms"),
+     ({"context": {}, "arms": ["a", "a"]}, "arms"), ({"context": {"x": float("inf")}, "arms": ARMS}, "context"),
+     ({"context": {}, "arms": ARMS, "arm_context": [{}]}, "arm_context")],
+)  # fmt: skip
+def test_a_wrong_request_is_refused_with_or_without_a_server(nobody, request_, field):
+    with Client(nobody) as client:
+        for _ in range(8):  # the same before and after the breaker has opened
+            with pytest.raises(Refused, match=rf"^{field}"):
+                client.select(unit_id="u", **request_)
+
+
+def test_an_outbox_keeps_order_counts_what_it_drops_and_forgets_what_is_done(tmp_path):
+    outbox = Outbox(tmp_path / "o.db", max_entries=4)
+    outbox.put("record", [{"n": 1}, {"n": 2}])
+    outbox.put("reward", [{"n": 3}, {"n": 4}, {"n": 5}])
+    assert (len(outbox), outbox.dropped) == (4, 1)
+    model, ids, rows = outbox.next()
+    assert (model, [r["n"] for r in rows]) == ("record", [1, 2])
+    outbox.done(ids)
+    model, ids, rows = outbox.next()
+    assert (model, [r["n"] for r in rows], len(outbox)) == ("reward", [3, 4], 2)
+    outbox.close()
+
+
+def test_asyncio_falls_back_and_refuses_too(nobody):
+    async def main():
+        async with AsyncClient(nobody, deadline_ms=100) as client:
+            chosen = await asyncio.gather(*(client.select(unit_id="u", context={}, arms=ARMS) for _ in range(20)))
+            queued = await client.reward(event_id=chosen[0].event_id, kind="click", value=1.0)
+            with pytest.raises(Refused, match=r"^arms"):
+                await client.select(unit_id="u", context={}, arms=[])
+            return chosen, queued
+
+    chosen, queued = asyncio.run(main())
+    assert {c.role for c in chosen} == {"fallback"}
+    assert len({c.event_id for c in chosen}) == 20
+    assert queued.status == "queued"
+
+
+@pytest.mark.slow
+def test_asyncio_and_sync_against_a_server(tmp_path):
+    apps.write(tmp_path, Uniform())
+    requests = apps.sample().requests(40)
+
+    async def main(url):
+        async with AsyncClient(url, deadline_ms=20_000) as client:
+            chosen = await asyncio.gather(*(
+                client.select(unit_id=r.unit_id, context=r.context, arms=r.arms, arm_context=r.arm_context, event_id=r.event_id)
+                for r in requests))  # fmt: skip
+            batch = await client.select_batch(requests)
+            outcome = await client.reward(event_id=chosen[0].event_id, kind="click", value=1.0)
+            return chosen, batch, outcome
+
+    with TritonServer(tmp_path, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=20_000) as client:
+        chosen, batch, outcome = asyncio.run(main(triton.grpc))
+        assert list(chosen) == batch == client.select_batch(requests)
+    assert outcome.status == "accepted"
+    spool = Spool(tmp_path / "spool" / "log.db")
+    assert set(spool.find([c.event_id for c in chosen])) == {c.event_id for c in chosen}
+    spool.close()
