@@ -11,7 +11,7 @@ Cost is (high − reward) / (high − low), so 0 is best and 1 worst, which is w
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from io import StringIO
 from itertools import pairwise
@@ -28,6 +28,7 @@ from models.bilinear import Bilinear
 
 BOUND = 1e6  # features beyond ±BOUND are clipped for VW, whose float32 squares overflow
 FNV_PRIME = 16777619  # VW hashes a quadratic pair as (FNV_PRIME · i_u) XOR i_x
+OTHER = "|Z z\n"  # an arm that was not chosen, in a namespace that nothing crosses
 CONSTANT = 11650396  # VW's index of the constant feature
 
 
@@ -51,16 +52,13 @@ def tokens(prefix: str, values: F32) -> list[str]:
     return [" ".join(cells[i:j]) for i, j in pairwise(ends)]
 
 
-def text(batch: Batch, labels: Mapping[int, str] | None = None) -> str:
-    """Multi-line examples, a blank line between: for each request the shared line, then one for each candidate.
-    `labels` go before candidates' lines, by their place in the order of the mask."""
+def text(batch: Batch) -> str:
+    """Multi-line examples to predict on, a blank line after each: the shared line, then one for each candidate."""
     row, position = np.nonzero(batch.mask)
     arms = [f"|A {arm}" for arm in tokens("a", batch.catalogue.features)]
     items = [arms[a] for a in batch.arm[row, position].tolist()]
     if batch.pair.shape[2]:
         items = [f"{item} {pair}" for item, pair in zip(items, tokens("p", batch.pair[row, position]), strict=True)]
-    for item, label in (labels or {}).items():
-        items[item] = f"{label} {items[item]}"
     ends = np.searchsorted(row, np.arange(len(batch) + 1)).tolist()
     shared = tokens("c", batch.context)
     return "".join(f"shared |U {u}\n" + "\n".join(items[i:j]) + "\n\n"
@@ -68,15 +66,23 @@ def text(batch: Batch, labels: Mapping[int, str] | None = None) -> str:
 
 
 def write(file: TextIO, chunk: Interactions, *, low: float, high: float) -> None:
-    """Append a chunk in VW's text format. A row's weight divides its propensity, which is how mtr weighs it."""
+    """Append a chunk to learn from. With --cb_type mtr VW learns from the chosen arm's line and from *how many* others
+    there were, so the others are written empty: the same weights to the last bit, and K times less to write and parse.
+    A row's weight divides its propensity, which is how mtr weighs it."""
     if not (np.isfinite(chunk.reward).all() and np.isfinite(chunk.propensity).all() and (chunk.propensity > 0).all()):
         raise ValueError("interactions: found a non-finite reward or a propensity ≤ 0, expected neither in a log")
+    batch, rows = chunk.batch, np.arange(len(chunk))
     cost = np.clip((high - chunk.reward) / (high - low), 0.0, 1.0).tolist()
     p = (chunk.propensity / chunk.weight).tolist()
-    n, K = chunk.batch.mask.shape
-    item = (np.cumsum(chunk.batch.mask).reshape(n, K)[np.arange(n), chunk.chosen] - 1).tolist()
-    labels = {i: f"0:{c:.9g}:{w:.9g}" for i, c, w in zip(item, cost, p, strict=True)}
-    file.write(text(chunk.batch, labels))
+    before = ((np.arange(batch.mask.shape[1]) < chunk.chosen[:, None]) & batch.mask).sum(axis=1)
+    after = (batch.mask.sum(axis=1) - before - 1).tolist()
+    arms = tokens("a", batch.catalogue.features)
+    arm, pair = batch.arm[rows, chunk.chosen].tolist(), tokens("p", batch.pair[rows, chunk.chosen])
+    columns = zip(tokens("c", batch.context), before.tolist(), cost, p, arm, pair, after, strict=True)
+    file.writelines(
+        f"shared |U {u}\n{OTHER * i}0:{c:.9g}:{w:.9g} |A {arms[a]} {q}\n{OTHER * j}\n"
+        for u, i, c, w, a, q, j in columns
+    )
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,16 @@ def row(
             "target": target, "met": ratio >= limit if faster else ratio <= limit}  # fmt: skip
 
 
+def whole_text(log: Interactions) -> str:
+    """A log as VW's own users write it, with every candidate's features."""
+    examples = vw_adf.text(log.batch).strip().split("\n\n")
+    for i, example in enumerate(examples):
+        lines = example.split("\n")
+        lines[log.chosen[i] + 1] = f"0:{1 - log.reward[i]:g}:{log.propensity[i]:.9g} {lines[log.chosen[i] + 1]}"
+        examples[i] = "\n".join(lines)
+    return "\n\n".join(examples) + "\n\n"
+
+
 def vw_training() -> dict[str, Any]:
     """Parquet → text → VW → tensors, against VW's driver on a ready binary cache plus VW's run that wrote it."""
     policy, ours, other = BilinearPolicy(), [], []
@@ -61,8 +71,7 @@ def vw_training() -> dict[str, Any]:
         dataset.write(Path(folder, "log.parquet"), [WORLD.log(20_000, s, ragged=False) for s in range(3)], encoder)
         log = dataset.read(Path(folder, "log.parquet"), WORLD.catalogue)
         with Path(folder, "log.txt").open("w") as file:
-            for chunk in log:
-                vw_adf.write(file, chunk, low=0.0, high=1.0)
+            file.writelines(whole_text(chunk) for chunk in log)
         flags = f"{policy.flags} --cb_type mtr -q UA -b 18 -d {folder}/log.txt --quiet"
         for i in range(ROUNDS):
             cached = f"{flags} --cache_file {folder}/cache{i}"
@@ -77,8 +86,7 @@ def lints_against_vw() -> dict[str, Any]:
 
     def by_vw() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            with Path(folder, "log.txt").open("w") as file:
-                vw_adf.write(file, log, low=0.0, high=1.0)
+            Path(folder, "log.txt").write_text(whole_text(log))
             vowpalwabbit.Workspace(f"{BilinearPolicy().flags} -q UA -d {folder}/log.txt --quiet").finish()
 
     for _ in range(ROUNDS):

@@ -119,21 +119,34 @@ def test_text_is_exact_and_holds_encoded_tokens_only():
         vw_adf.tokens("a", np.array([[0, np.inf]], dtype=np.float32))
 
 
-def test_the_label_stands_before_the_chosen_arm(tmp_path):
-    with (tmp_path / "log.txt").open("w") as file:
+def whole_text(log):
+    """Every candidate's line with its features, as VW's own users write it."""
+    examples = vw_adf.text(log.batch).strip().split("\n\n")
+    for row, example in enumerate(examples):
+        lines = example.split("\n")
+        k = log.batch.mask[row, : log.chosen[row]].sum() + 1
+        lines[k] = f"0:{1 - log.reward[row]:g}:{log.propensity[row]:.9g} {lines[k]}"
+        examples[row] = "\n".join(lines)
+    return "\n\n".join(examples) + "\n\n"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("passes", [1, 3])
+def test_only_the_chosen_arms_line_matters(preset, passes, tmp_path):
+    """What we write leaves the others' features out: not one of VW's 2¹⁸ weights differs."""
+    (tmp_path / "whole.txt").write_text(whole_text(LOG))
+    with (tmp_path / "ours.txt").open("w") as file:
         vw_adf.write(file, LOG, low=0.0, high=1.0)
-    examples = (tmp_path / "log.txt").read_text().strip().split("\n\n")
-    arms = vw_adf.tokens("a", WORLD.catalogue.features)
-    assert len(examples) == len(LOG)
-    for row in range(0, len(LOG), 37):
-        first, *lines = examples[row].split("\n")
-        assert first.startswith("shared |U c0:")
-        assert len(lines) == LOG.batch.mask[row].sum()
-        labelled = [i for i, line in enumerate(lines) if line.startswith("0:")]
-        assert labelled == [LOG.chosen[row]]
-        p = LOG.propensity[row]
-        assert lines[labelled[0]].startswith(f"0:{1 - LOG.reward[row]:g}:{p:.9g} |A ")
-        assert arms[LOG.batch.arm[row, LOG.chosen[row]]] in lines[labelled[0]]
+    assert (tmp_path / "ours.txt").stat().st_size < 0.6 * (tmp_path / "whole.txt").stat().st_size
+    weights = []
+    for name in ("whole", "ours"):
+        more = f"--passes {passes} --cache_file {tmp_path / name}.cache --holdout_off" if passes > 1 else ""
+        flags = BilinearPolicy(preset=preset).flags
+        vw = vowpalwabbit.Workspace(f"{flags} --cb_type mtr -q UA -b 18 -d {tmp_path / name}.txt {more} --quiet")
+        weights.append(np.array([vw.get_weight(i) for i in range(1 << 18)]))
+        vw.finish()
+    assert np.count_nonzero(weights[0]) > 30
+    assert (weights[0] == weights[1]).all()
 
 
 def test_bad_rewards_and_refused_presets_are_named():
