@@ -23,7 +23,7 @@ App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help="which bandit: a f
 console = Console()
 
 
-@account.command()
+@account.command("account")
 def _account(app: App = "default") -> None:
     """Events in this host's spool, and the account of all joined hours."""
     w = Workspace.open(app)
@@ -39,7 +39,7 @@ def _account(app: App = "default") -> None:
     console.print(table)
 
 
-@restatements.command()
+@restatements.command("restatements")
 def _restatements(app: App = "default") -> None:
     """Every hour that has more than one version, what the new one changed, and who had used the one before."""
     table = Table("hour", "version", "joined at", "changed", "verdicts that used an older version")
@@ -51,7 +51,7 @@ def _restatements(app: App = "default") -> None:
     console.print(table if table.row_count else "no hour was restated")
 
 
-@forget.command()
+@forget.command("forget")
 def _forget(
     unit: Annotated[str, typer.Argument(help="the raw unit id, as the application sends it")],
     app: App = "default",

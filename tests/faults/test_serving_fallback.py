@@ -7,13 +7,13 @@ import threading
 import time
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from features.spool import Spool
 from models.simple import Uniform
 from serving.client import Client
 from serving.triton.server import Ports, TritonServer
+from tests.faults.hiccups import Hiccups
 from tests.faults.processes import stubs
 from tests.faults.proxy import Proxy
 from tests.serving import apps
@@ -66,7 +66,7 @@ def test_every_call_is_answered_recorded_and_delivered(triton, tmp_path, fault):
         answers.append(chosen)
         return chosen
 
-    with Client(proxy.url, deadline_ms=DEADLINE_MS, outbox=tmp_path / "outbox.db") as client:
+    with Hiccups() as machine, Client(proxy.url, deadline_ms=DEADLINE_MS, outbox=tmp_path / "outbox.db") as client:
         for i in range(100):
             call(client, i)
         assert [a.role for a in answers].count("champion") > 80  # a busy machine may miss a deadline or two
@@ -92,7 +92,9 @@ def test_every_call_is_answered_recorded_and_delivered(triton, tmp_path, fault):
             time.sleep(0.02)
         fallbacks = [a for a in answers if a.role == "fallback"]
         assert client.flush(10.0)
-        assert np.max(late) <= DEADLINE_MS + GRACE_MS, f"slowest answer {np.max(late):.1f} ms"
+        allowed = DEADLINE_MS + GRACE_MS + machine.worst_ms  # idle machines keep nobody waiting
+        print({"fault": fault, "slowest_ms": max(late), "breaker_s": opened[0], "machine_ms": machine.worst_ms})
+        assert max(late) <= allowed, f"slowest answer {max(late):.1f} ms"
     proxy.close()
     spool = Spool(triton.home / "spool" / "log.db")
     stored = spool.find([a.event_id for a in answers])

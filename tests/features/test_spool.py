@@ -139,7 +139,7 @@ def test_at_the_cap_decisions_are_thinned_counted_and_stay_unbiased(tmp_path):
     weights = [1 / d.pass_probability for d in kept]
     deviation = sum(w * w - w for w in weights) ** 0.5  # of the Horvitz–Thompson count
     assert abs(sum(weights) - decided) < 4 * deviation
-    assert abs(len(kept) - decided) > 4 * deviation  # the unweighted count is far off: the test can fail
+    assert abs(len(kept) - decided) > 3 * deviation  # the unweighted count is far off: the test can fail
     thinned = make("late")
     assert {spool.append_decisions([thinned])[0].arm for _ in range(3)} == {"a"}
     spool.close()
