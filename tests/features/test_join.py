@@ -257,3 +257,8 @@ def test_an_empty_log_is_an_empty_answer(store):
 def test_a_time_without_zone_is_refused(store):
     with pytest.raises(ValueError, match="without a time zone"):
         join(store, start=datetime(2019, 11, 24))  # noqa: DTZ001 - the point
+
+
+def test_a_window_longer_than_the_join_looks_back_is_refused(store):
+    with pytest.raises(ValueError, match="window_seconds: found .* expected at most 30 days"):
+        join(store, RewardSpec(window_seconds=31 * 86400))
