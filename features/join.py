@@ -3,7 +3,8 @@
 A reward belongs to the decision with its event id, if it came at most an hour before (clocks differ) and at most
 LOOKBACK after it; otherwise it is an orphan. It counts when it came within the reward window; later ones are late:
 kept beside the partition, and counted. Repeats (same reward id, or, without one, same kind and value) count once: the
-first that reached a host, and of two hosts the earlier. A decision matures when its window has passed at `now`; until then it waits.
+first that reached a host, and of two hosts the earlier. A decision matures when its window has passed at `now`; until
+then it waits.
 
 Polars does the join, in chunks of whole hours: it was the faster of the two measured (2M × 0.4M: Polars 1.7 s, DuckDB
 2.1 s), and the chunk bounds memory. What is written is a pure function of the log, the spec and `now`.

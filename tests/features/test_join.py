@@ -260,5 +260,5 @@ def test_a_time_without_zone_is_refused(store):
 
 
 def test_a_window_longer_than_the_join_looks_back_is_refused(store):
-    with pytest.raises(ValueError, match="window_seconds: found .* expected at most 30 days"):
+    with pytest.raises(ValueError, match=r"window_seconds: found .* expected at most 30 days"):
         join(store, RewardSpec(window_seconds=31 * 86400))
