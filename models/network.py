@@ -121,11 +121,14 @@ def fit(
     optimiser = torch.optim.Adam(network.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay)
     cut = rows - int(rows * how.holdout)
     best, best_state, worse = np.inf, {}, 0
+    first = cast("nn.Linear", network.layers[0]).weight
+    seen = torch.zeros(first.shape[1], dtype=torch.bool, device=device)
     for epoch in tqdm(range(how.epochs), desc="epochs", disable=None, leave=False):
         network.train()
         for group in optimiser.param_groups:  # by a cosine to a tenth
             group["lr"] = how.learning_rate * (0.55 + 0.45 * math.cos(math.pi * epoch / how.epochs))
         for x, y, w, output in _batches(_part(log, cut, early=True), examples, how.batch_size, device, rng):
+            seen |= (x != 0).any(dim=0)
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(_loss(network, x, y, w, output, generator=generator).mean())
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -140,6 +143,8 @@ def fit(
             break
     if best_state:
         network.load_state_dict(best_state)
+    with torch.no_grad():  # a column that was always 0 (`<unk>`) never moved from its random start: it says nothing
+        first[:, ~seen] = 0.0
     network.eval()
 
 

@@ -102,3 +102,22 @@ def test_what_was_trained_on_a_gpu_is_served_where_there_is_none(tmp_path):
     batch = WORLD.requests(5, np.random.default_rng(0))
     if not torch.cuda.is_available():
         assert (NeuralLinear.load(tmp_path).pmf(batch) == LEARNER.pmf(batch)).all()
+
+
+def test_a_column_never_seen_says_nothing():
+    """`<unk>` is 0 throughout training; a first unknown category must not meet its random starting weights."""
+    from dataclasses import replace
+
+    def blank(chunk):
+        context = chunk.batch.context.copy()
+        context[:, 0] = 0.0
+        return replace(chunk, batch=replace(chunk.batch, context=context))
+
+    learner = NeuralLinear(epochs=3).learn([blank(WORLD.log(500, 1))], seed=5)
+    batch = blank(WORLD.log(20, 7)).batch
+    marked = batch.context.copy()
+    marked[:, 0] = 1.0
+    assert np.array_equal(learner.pmf(replace(batch, context=marked)), learner.pmf(batch))
+    seen = batch.context.copy()
+    seen[:, 1] += 1.0
+    assert not np.array_equal(learner.pmf(replace(batch, context=seen)), learner.pmf(batch))
