@@ -57,6 +57,7 @@ def kinds(passed: list[str]) -> dict[str, list[str]]:
     return groups
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("seed", "points"), [(0, 14), *(pytest.param(seed, 1000, marks=pytest.mark.full) for seed in range(10))]

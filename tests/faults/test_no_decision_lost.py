@@ -51,6 +51,7 @@ def logged(home):
     return [event for event in ids if event.startswith("caller")]  # the server's own warm-up has other names
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.slow
 @pytest.mark.parametrize("rounds", [2, pytest.param(25, marks=pytest.mark.full)])
 def test_no_answered_decision_is_lost(tmp_path, rounds):

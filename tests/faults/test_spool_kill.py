@@ -39,6 +39,7 @@ def logged(path: Path) -> list[str]:
     return ids
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("rounds", [3, pytest.param(50, marks=pytest.mark.full)])
 def test_kill_9_loses_no_acknowledged_decision(tmp_path, rounds):
     rng, path = random.Random(rounds), tmp_path / "log.db"

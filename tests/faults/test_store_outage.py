@@ -161,6 +161,7 @@ def live_through(outage, spool, seconds):
 SECONDS = [1.5, pytest.param(60, marks=pytest.mark.full)]
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", SECONDS)
 @pytest.mark.parametrize("fault", FAULTS)

@@ -171,6 +171,7 @@ def test_join_equals_the_model(raw, spec):
     check(raw, spec)
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.full
 @settings(relaxed, max_examples=1000)
 @given(lists, specs)
