@@ -66,6 +66,8 @@ class Network(nn.Module):
         widths = (sum(sizes), *hidden)
         self.layers = nn.ModuleList(_linear(i, o, generator) for i, o in pairwise(widths))
         self.out = _linear(widths[-1], outputs, generator)
+        self.seen: Tensor  # (d,) inputs that were ever other than 0 in training, kept through warm starts
+        self.register_buffer("seen", torch.zeros(widths[0], dtype=torch.bool))
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, d) → φ without its constant (n, h)."""
@@ -121,14 +123,12 @@ def fit(
     optimiser = torch.optim.Adam(network.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay)
     cut = rows - int(rows * how.holdout)
     best, best_state, worse = np.inf, {}, 0
-    first = cast("nn.Linear", network.layers[0]).weight
-    seen = torch.zeros(first.shape[1], dtype=torch.bool, device=device)
     for epoch in tqdm(range(how.epochs), desc="epochs", disable=None, leave=False):
         network.train()
         for group in optimiser.param_groups:  # by a cosine to a tenth
             group["lr"] = how.learning_rate * (0.55 + 0.45 * math.cos(math.pi * epoch / how.epochs))
         for x, y, w, output in _batches(_part(log, cut, early=True), examples, how.batch_size, device, rng):
-            seen |= (x != 0).any(dim=0)
+            network.seen.logical_or_((x != 0).any(dim=0))
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(_loss(network, x, y, w, output, generator=generator).mean())
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -144,7 +144,7 @@ def fit(
     if best_state:
         network.load_state_dict(best_state)
     with torch.no_grad():  # a column that was always 0 (`<unk>`) never moved from its random start: it says nothing
-        first[:, ~seen] = 0.0
+        cast("nn.Linear", network.layers[0]).weight[:, ~network.seen] = 0.0
     network.eval()
 
 

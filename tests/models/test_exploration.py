@@ -22,6 +22,8 @@ def test_ties_share():
     np.testing.assert_allclose(e.greedy(near, ALL, tie=e.VW_TIE), [[0.5, 0.5, 0]], atol=1e-15)
     np.testing.assert_allclose(e.greedy(near, ALL), [[1.0, 0, 0]], atol=1e-15)
     np.testing.assert_allclose(e.squarecb(scores, ALL, 7.0), [[0.45, 0.45, 0.1]], atol=1e-15)
+    placed = e.squarecb(scores, ALL, 7.0, order=np.array([[5, 2, 0]]))  # 1/3 and the rest, to the lower place of the two
+    np.testing.assert_allclose(placed, [[1 / 3, 17 / 30, 0.1]], atol=1e-15)
     np.testing.assert_allclose(e.squarecb(np.zeros((1, 3)), ALL, 7.0), np.full((1, 3), 1 / 3), atol=1e-15)
 
 

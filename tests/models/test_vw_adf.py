@@ -60,6 +60,18 @@ def test_pmf_is_vws_own_before_and_after_save_and_load(preset, tmp_path):
         assert np.unique(theirs.round(4)).size > 300
 
 
+def test_exact_ties_are_vws_own_where_arms_come_in_catalogue_order(tmp_path):
+    """Arms with equal features tie exactly: the first takes the rest, as in VW, whatever their order in the request."""
+    twins = replace(WORLD.catalogue, features=np.repeat(WORLD.catalogue.features[:3], 3, axis=0))
+    learner = BilinearPolicy(preset="squarecb", gamma_scale=1.0).learn([LOG])
+    batch = replace(on_a_grid(WORLD.requests(200, np.random.default_rng(5), ragged=False)), catalogue=twins)
+    batch = replace(batch, arm=np.sort(batch.arm, axis=1), pair=np.zeros_like(batch.pair))
+    ours = learner.pmf(batch)
+    assert np.abs(ours - vw_pmf(learner, batch, tmp_path)).max() < 1e-5
+    back = replace(batch, arm=batch.arm[:, ::-1])
+    assert (learner.pmf(back) == ours[:, ::-1]).all()
+
+
 def test_any_features_differ_by_vws_float32_alone(tmp_path):
     """VW keeps scores in float32 (error e ≈ 1e-6 here); SquareCB's slope turns that into γ·p²·e where arms all but
     tie. Everything is within that bound, and nearly everything within 1e-5."""
