@@ -127,7 +127,7 @@ class BilinearPolicy:
         if self.explore == "squarecb":
             # gamma = gamma_scale · t^0.5, t examples learnt (cb_explore_adf_squarecb.cc)
             gamma = self.gamma_scale * float(self.trained.steps if self.trained else 0) ** 0.5
-            explored = exploration.squarecb(scores, batch.mask, gamma)
+            explored = exploration.squarecb(scores, batch.mask, gamma, order=batch.arm)
             return exploration.enforce_minimum(explored, batch.mask, self.epsilon)
         return exploration.epsilon_greedy(scores, batch.mask, self.epsilon, tie=exploration.VW_TIE)
 

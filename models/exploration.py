@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from features.batch import F64, Bool
+from features.batch import F64, I64, Bool
 
 Scores = NDArray[np.floating[Any]]
 
@@ -64,22 +64,26 @@ def softmax(scores: Scores, mask: Bool, temperature: float) -> F64:
     return cast("F64", odds / odds.sum(axis=-1, keepdims=True))
 
 
-def squarecb(scores: Scores, mask: Bool, gamma: float) -> F64:
+def squarecb(scores: Scores, mask: Bool, gamma: float, *, order: I64 | None = None) -> F64:
     """p_a = 1 / (K + γ·(best − score_a)), the rest on the best (Foster & Rakhlin 2020, eq. 3; VW's squarecb.cc).
 
-    VW passes γ = gamma_scale · t^gamma_exponent. Where several candidates tie for the best, each but one has 1/K by
-    the formula and the one left over takes the rest: here the ties share their mass, so that the order of arms does
-    not matter. (VW gives the rest to whichever tie sorts first.)
+    VW passes γ = gamma_scale · t^gamma_exponent. Where several tie for the best, one of them takes the rest and each
+    other has 1/K by the formula: the one of lowest `order` (B, K), so that pmfs depend on the arms and not on their
+    places in a request (VW takes the first in the request). Without `order` the ties share alike, which at a large γ
+    learns slower: arms never tried tie exactly, and nothing then tells them apart (pendigits: loss .53 for .40).
     """
     if not gamma >= 0:
         raise ValueError(f"gamma: found {gamma}, expected a number ≥ 0")
     check(scores, mask)
     masked = np.where(mask, scores, -np.inf)
-    best = masked == masked.max(axis=-1, keepdims=True)
-    gap = np.where(mask, masked.max(axis=-1, keepdims=True) - masked, 0.0)
+    top = masked.max(axis=-1, keepdims=True)
+    best = masked == top
+    if order is not None:
+        placed = np.where(best, order, np.iinfo(np.int64).max)
+        best = best & (placed == placed.min(axis=-1, keepdims=True))
+    gap = np.where(mask, top - masked, 0.0)
     p = np.where(mask & ~best, 1.0 / (mask.sum(axis=-1, keepdims=True) + gamma * gap), 0.0)
-    rest = 1.0 - p.sum(axis=-1, keepdims=True)
-    return cast("F64", p + rest * uniform(best))
+    return cast("F64", p + (1.0 - p.sum(axis=-1, keepdims=True)) * uniform(best))
 
 
 def enforce_minimum(pmf: F64, mask: Bool, epsilon: float) -> F64:
