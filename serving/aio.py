@@ -9,7 +9,7 @@ import grpc.aio
 from tritonclient.grpc import service_pb2_grpc
 
 from serving import codec, messages
-from serving.client import MAX_ROWS, OPTIONS, Client
+from serving.client import MAX_ROWS, OPTIONS, RESERVE_MS, Client
 from serving.messages import Columns, Refused, Unavailable
 from serving.requests import Request, Selection
 from serving.rewards import Outcome
@@ -80,8 +80,8 @@ class AsyncClient:
             self._infer = service_pb2_grpc.GRPCInferenceServiceStub(self._channel).ModelInfer
         sent = time.monotonic()
         try:
-            request = codec.infer_request(model, columns)
-            reply = codec.infer_response(await self._infer(request, timeout=max(0.001, deadline - sent)))
+            seconds = max(0.001, deadline - sent - RESERVE_MS / 1000)
+            reply = codec.infer_response(await self._infer(codec.infer_request(model, columns), timeout=seconds))
         except messages.FAILURES as error:
             self._client.failed(sent)
             raise messages.unavailable(self._client.url, error) from None

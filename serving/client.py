@@ -35,6 +35,7 @@ __all__ = ["Client", "ClientError", "Refused", "Request", "Unavailable"]
 MAX_ROWS = 1024  # max_batch_size of the models
 QUEUED = "queued"
 DELIVERY_MS, PROBE_MS = 5000.0, 500.0
+RESERVE_MS = 3.0  # of the deadline, for the fallback itself
 OPTIONS = [
     ("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1),
     ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500),
@@ -136,7 +137,7 @@ class Client:
         self.refuse_if_open()
         sent = time.monotonic()
         try:
-            reply = self.call(model, columns, timeout_ms=max(1.0, (deadline - sent) * 1000))
+            reply = self.call(model, columns, timeout_ms=max(1.0, (deadline - sent) * 1000 - RESERVE_MS))
         except Unavailable:
             self.failed(sent)
             raise
