@@ -78,6 +78,8 @@ def test_no_answered_decision_is_lost(tmp_path, rounds):
                 caller.join()
             triton.stop()
     finally:
+        for caller in callers:
+            caller.stopping.set()
         triton.stop()
     asked = [event for caller in callers for event in caller.asked]
     acknowledged = [event for caller in callers for event in caller.acknowledged]
