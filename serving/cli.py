@@ -36,7 +36,9 @@ class _Lazy(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name].partition(":")
-        return typer.main.get_command(getattr(importlib.import_module(module), attribute))
+        command = typer.main.get_command(getattr(importlib.import_module(module), attribute))
+        command.name = cmd_name  # a group made elsewhere does not know what it is called here
+        return command
 
     def invoke(self, ctx: Any) -> Any:
         try:
