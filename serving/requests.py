@@ -111,10 +111,10 @@ def checked(*, unit_id: str, context: Any, arms: Any, arm_context: Any = (), eve
         raise InvalidEvent("arms", odd, "arm ids: non-empty strings")
     if len(set(arms)) != len(arms):
         raise InvalidEvent("arms", next(arm for arm, n in Counter(arms).items() if n > 1), "each arm once")
+    if isinstance(arm_context, list | tuple) and arm_context and len(arm_context) != len(arms):
+        raise InvalidEvent("arm_context", f"{len(arm_context)} objects", f"one per arm: {len(arms)}")
     if not isinstance(arm_context, list | tuple) or not {dict}.issuperset(map(type, arm_context)):
         raise InvalidEvent("arm_context", arm_context, "a JSON list of objects, one per arm")
-    if arm_context and len(arm_context) != len(arms):
-        raise InvalidEvent("arm_context", f"{len(arm_context)} objects", f"one per arm: {len(arms)}")
     pairs = tuple(arm_context)
     return Request(unit_id=unit_id, context=context, arms=tuple(arms), arm_context=pairs, event_id=event_id)
 

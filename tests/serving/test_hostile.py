@@ -96,7 +96,6 @@ def test_in_process(tmp_path, name, n):
 
 def test_what_is_refused_is_refused_within_a_millisecond(tmp_path):
     """Up to the 64 KiB that a field may have; CPU time, the best of several tries."""
-    spool = Spool(tmp_path / "log.db", durability="NORMAL")
     s = Selector(apps.write(tmp_path, Uniform()), recorder=None, rollout=None, unit_key="k")
     good = Raw.of(apps.sample().requests(1)[0])
     n = MAX_FIELD_BYTES - 20
@@ -113,7 +112,6 @@ def test_what_is_refused_is_refused_within_a_millisecond(tmp_path):
             times.append(time.process_time() - began)
             assert answer.error.startswith(field), answer.error
         assert min(times) < 1e-3, (field, value[:10], min(times))
-    spool.close()
 
 
 @pytest.mark.slow
