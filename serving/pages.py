@@ -1,16 +1,18 @@
 """Reports kept in the store, where the Airflow UI's `Report` button finds them (dags/reports_plugin.py)."""
 
 from features.workspace import Workspace
-from serving import publish, rollout_report
+from serving import publish, rollout, rollout_report
 
 
 def keep_rollout(app: str) -> str:
-    """Write the present rollout's page; returns its key below `reports/`, "" before there is a rollout."""
+    """The present rollout's page; returns its key below `reports/`, "" before there is a rollout. Drawn once a step of
+    the rollout: a look that changed nothing costs nothing."""
     w = Workspace.open(app)
-    try:
-        page = rollout_report.write(w.store, w.home, w.spec, now=publish.now_us())
-    except KeyError:
+    state = rollout.read_state(w.store)
+    if state is None:
         return ""
-    key = f"rollout/{page.name}"
-    w.store.put(f"reports/{key}", page.read_bytes())
+    key = f"rollout/{state.release:06d}-{len(state.history):03d}.html"
+    if not w.store.list(f"reports/{key}"):
+        page = rollout_report.write(w.store, w.home, w.spec, now=publish.now_us())
+        w.store.put(f"reports/{key}", page.read_bytes())
     return key

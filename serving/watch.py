@@ -32,20 +32,12 @@ def watch(app: str, *, approved: bool = False) -> dict[str, Any]:
         ship.ship(spool, w.store, host=w.settings.host)
     finally:
         spool.close()
-    before = rollout.read_state(w.store)
     state = tick(w.store, w.home, w.spec, publish.now_us(), approved=approved)
     if state is None:
         return {"app": app, "stage": "no release yet"}
-    page = _page(w, state) if before is not None and state.history != before.history else None
     promoted = finish(w.store, w.home, triton=triton_address(w))
     return {"app": app, "release": state.release, "stage": state.stage, "share": state.share, "held": state.held,
-            "reason": state.history[-1]["reason"], "promoted": promoted, "report": page}  # fmt: skip
-
-
-def _page(w: Workspace, state: RolloutState) -> str:
-    from serving import rollout_report  # draws with matplotlib: not for a look that changed nothing
-
-    return str(rollout_report.write(w.store, w.home, w.spec, now=publish.now_us(), release=state.release))
+            "reason": state.history[-1]["reason"], "promoted": promoted}  # fmt: skip
 
 
 def tick(store: Store, home: Path, spec: AppSpec, now: int, *, approved: bool = False) -> RolloutState | None:

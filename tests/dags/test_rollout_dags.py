@@ -47,4 +47,4 @@ def test_no_data_never_promotes(dags, var):
     assert [(look["release"], look["stage"], look["share"]) for look in looks] == [(2, "5%", 0.05)] * 2
     assert all(look["promoted"] is None for look in looks)
     assert [entry["share"] for entry in rollout.read_state(w.store).history] == [0.05]
-    assert "Release 2" in w.store.get("reports/rollout/2.html").decode()
+    assert "Release 2" in w.store.get("reports/rollout/000002-001.html").decode()
