@@ -46,8 +46,11 @@ def drawn(seed=0, rows=20_000, made=None):
 
 
 @pytest.mark.slow
-def test_the_honest_log_promotes():
-    assert verdict(drawn()).decision == "promote"
+def test_honest_logs_promote():
+    """All but those that the self-tests' 1 % of false alarms hits."""
+    found = [verdict(drawn(seed)) for seed in range(4)]
+    assert sum(v.decision == "promote" for v in found) >= 3
+    assert all(v.failed in ((), ("propensity_self_test",)) for v in found)
 
 
 @pytest.mark.slow
