@@ -18,7 +18,8 @@ demo: setup  ## the whole loop on real and on simulated users: Airflow, GX, VW, 
 test: setup  ## everything, sized for two cores and twenty minutes
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -m "not full"
+	@$(BIN)/pytest -m "not slow and not full" -n 2
+	@$(BIN)/pytest -m "slow and not full"
 
 test-full: setup  ## the must-shows at their full size (hours)
 	@$(BIN)/pytest
