@@ -4,6 +4,8 @@ BIN := .venv/bin
 PYTHON ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export GX_ANALYTICS_ENABLED := false
+# our matrices are small: more threads only spin
+export OMP_NUM_THREADS ?= 1
 .PHONY: help setup demo test test-full check bench bench-learning up down clean
 
 help:  ## what the verbs are
@@ -31,6 +33,9 @@ check: setup  ## style, types, import contracts, fast tests: under a minute
 
 bench: setup  ## ratios against a peer or limit of the same run, into var/bench/*.json
 	@$(BIN)/python -m tests.benchmarks
+
+bench-learning: setup  ## regret of every learner beside VW's own online exploration (long)
+	@ROOM=learning $(BIN)/python -m tests.benchmarks
 
 VAR ?= var
 APP ?= default

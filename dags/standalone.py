@@ -76,6 +76,7 @@ def environment(home: Path, port: int) -> dict[str, str]:
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
         "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
+        "OMP_NUM_THREADS": "1",  # our matrices are small: more threads only spin
         "PYTHONWARNINGS": "ignore",
     }
 
