@@ -158,6 +158,8 @@ def summary(evaluation: Mapping[str, Any]) -> str:
             lift = policy["lift"]
             failed = [c["name"] for c in policy["conditions"] if not c["passed"]]
             why = f"; not met: {', '.join(failed)}" if failed else ""
+            if policy["rows_needed"]:
+                why += f"; about {policy['rows_needed']:,} more rows would tell"
             lines.append(
                 f"{name}: {policy['verdict']} (lift {lift['value']:+.4f}, lower bound {_number(lift['lower'])}{why})"
             )
