@@ -7,38 +7,19 @@ What a log does not say is either derived and noted (`notes`, shown to the user)
 are skipped, counted by reason (`skipped`), and never silently zero.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from features.schema import Arm, Decision, InvalidEvent, Reward
+from features.dsjson import DsjsonSource
+from features.record import Source
+from features.schema import Decision, Reward
 from features.spec import AppSpec
+from features.tabular import TableSource
 
 BATCH = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """One logged decision and what followed."""
-
-    decision: Decision
-    rewards: tuple[Reward, ...] = ()
-
-
-class Source(Protocol):
-    """A log elsewhere. `arms` and `records` may be called more than once; `skipped` counts the last pass's rows that
-    could not be used, by reason."""
-
-    notes: list[str]
-    skipped: Counter[str]
-    reward_kind: str
-    columns: dict[str, str]
-
-    def arms(self) -> list[Arm]: ...
-    def records(self) -> Iterator[Record]: ...
 
 
 class Log(Protocol):
@@ -52,9 +33,6 @@ def open_source(path: Path, *, unit_key: str, columns: Mapping[str, str] | None 
     """By the file's ending: .parquet, .csv (also .csv.gz), .tsv, or .json, .jsonl, .dsjson, .log for DSJSON. `columns`:
     which column of a table plays which role, where the name alone does not say. Raises ValueError saying what is
     missing."""
-    from features.dsjson import DsjsonSource
-    from features.tabular import TableSource
-
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     name = path.name.lower()
@@ -95,24 +73,3 @@ def _declared(decision: Decision, spec: AppSpec) -> Decision:
     pairs = tuple({k: v for k, v in row.items() if k in spec.arm_context} for row in decision.arm_context)
     context = {k: v for k, v in decision.context.items() if k in spec.context}
     return replace(decision, context=context, arm_context=pairs if any(pairs) else ())
-
-
-def checked(decision: Decision) -> Decision:
-    """Itself. Raises InvalidEvent where its parts do not fit: an estimate would be wrong without a word."""
-    if not 0 < decision.propensity <= 1:
-        raise InvalidEvent("propensity", decision.propensity, "a probability above 0")
-    if decision.arm not in decision.arms or len(set(decision.arms)) != len(decision.arms):
-        raise InvalidEvent("arm", decision.arm, "one of distinct candidates")
-    if len(decision.pmf) != len(decision.arms) or abs(sum(decision.pmf) - 1) > 1e-6 or min(decision.pmf) < 0:
-        raise InvalidEvent("pmf", decision.pmf, "one probability for each candidate, summing to 1")
-    if abs(decision.pmf[decision.arms.index(decision.arm)] - decision.propensity) > 1e-6:
-        raise InvalidEvent("propensity", decision.propensity, "the pmf at the chosen arm")
-    return decision
-
-
-def spread(arms: Sequence[str], arm: str, propensity: float) -> tuple[float, ...]:
-    """A pmf of which only the chosen arm's entry is known: the rest evenly over the others."""
-    if len(arms) == 1:
-        return (1.0,)
-    rest = (1.0 - propensity) / (len(arms) - 1)
-    return tuple(propensity if a == arm else rest for a in arms)

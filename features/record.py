@@ -1,0 +1,50 @@
+"""One row of another system's log, and what every reader of such a log offers (features/exchange.py)."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from features.schema import Arm, Decision, InvalidEvent, Reward
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One logged decision and what followed."""
+
+    decision: Decision
+    rewards: tuple[Reward, ...] = ()
+
+
+class Source(Protocol):
+    """A log elsewhere. `arms` and `records` may be called more than once; `skipped` counts the last pass's rows that
+    could not be used, by reason."""
+
+    notes: list[str]
+    skipped: Counter[str]
+    reward_kind: str
+    columns: dict[str, str]
+
+    def arms(self) -> list[Arm]: ...
+    def records(self) -> Iterator[Record]: ...
+
+
+def checked(decision: Decision) -> Decision:
+    """Itself. Raises InvalidEvent where its parts do not fit: an estimate would be wrong without a word."""
+    if not 0 < decision.propensity <= 1:
+        raise InvalidEvent("propensity", decision.propensity, "a probability above 0")
+    if decision.arm not in decision.arms or len(set(decision.arms)) != len(decision.arms):
+        raise InvalidEvent("arm", decision.arm, "one of distinct candidates")
+    if len(decision.pmf) != len(decision.arms) or abs(sum(decision.pmf) - 1) > 1e-6 or min(decision.pmf) < 0:
+        raise InvalidEvent("pmf", decision.pmf, "one probability for each candidate, summing to 1")
+    if abs(decision.pmf[decision.arms.index(decision.arm)] - decision.propensity) > 1e-6:
+        raise InvalidEvent("propensity", decision.propensity, "the pmf at the chosen arm")
+    return decision
+
+
+def spread(arms: Sequence[str], arm: str, propensity: float) -> tuple[float, ...]:
+    """A pmf of which only the chosen arm's entry is known: the rest evenly over the others."""
+    if len(arms) == 1:
+        return (1.0,)
+    rest = (1.0 - propensity) / (len(arms) - 1)
+    return tuple(propensity if a == arm else rest for a in arms)
