@@ -49,8 +49,7 @@ class LiveHeads:
         if role not in self._files:
             path = path_of(self._folder or Path(), self._release.number, role)
             if not path.exists():
-                self._looked[role] += 1.0  # look again in a second
-                return policy
+                return policy  # no reward yet for this release
             d, digest = len(policy.head.moments.b), self._release.manifest["digest"]
             self._files[role] = (HeadFile(path, d=d, digest=digest), -1)
         file, seen = self._files[role]
