@@ -6,28 +6,12 @@ nothing but reports can be asked for. Registered in pyproject.toml as an Airflow
 
 import mimetypes
 import re
-from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
-from airflow.sdk import BaseOperatorLink
-from airflow.sdk.execution_time.xcom import XCom
+from airflow.serialization.definitions.operatorlink import XComOperatorLink
 from fastapi import FastAPI, HTTPException, Response
 
 from dags.common import PREFIX, XCOM_KEY
-
-
-class ReportLink(BaseOperatorLink):
-    """Opens what the task pushed under XCOM_KEY."""
-
-    name = "Report"
-
-    @property
-    def xcom_key(self) -> str:
-        return XCOM_KEY
-
-    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 — its signature
-        return XCom.get_value(key=XCOM_KEY, ti_key=ti_key) or ""
-
 
 pages = FastAPI(title="croupier reports", docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -50,4 +34,5 @@ def page(app: str, path: str) -> Response:
 class Reports(AirflowPlugin):
     name = "croupier"
     fastapi_apps = [{"app": pages, "url_prefix": PREFIX, "name": "croupier reports"}]  # noqa: RUF012 — Airflow's form
-    global_operator_extra_links = [ReportLink()]  # noqa: RUF012
+    # the API server's own link, since only it may read XComs there: a link class of ours would have to ask a worker
+    global_operator_extra_links = [XComOperatorLink(name="Report", xcom_key=XCOM_KEY)]  # noqa: RUF012
