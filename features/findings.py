@@ -98,5 +98,10 @@ def _number(observed: object, rule: Rule) -> str:
     if not isinstance(observed, int | float):
         return ""
     signs = (("min_value", "≥"), ("max_value", "≤"))
-    allowed = [f"{sign} {rule.limits[name]:.3g}" for name, sign in signs if name in rule.limits]
-    return f"{observed:.3g} ({', '.join(allowed)})"
+    allowed = [f"{sign} {_plain(rule.limits[name])}" for name, sign in signs if name in rule.limits]
+    return f"{_plain(observed)} ({', '.join(allowed)})"
+
+
+def _plain(value: float) -> str:
+    """Counts whole, other numbers to three digits."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.3g}"

@@ -6,6 +6,7 @@
 pages, with the rules' names. The pages are plain HTML: no script, no outside request.
 """
 
+import logging
 import os
 import shutil
 import warnings
@@ -73,6 +74,7 @@ def _judge(
     """Run each frame's rules as a GX checkpoint, and build the pages. `run` names and dates the run in them, so that
     the same interval always has the same pages."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # else 200 lines of set-up in the task's log
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # GX imports deprecated standard modules
         import great_expectations as gx
