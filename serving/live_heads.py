@@ -54,7 +54,7 @@ class LiveHeads:
             self._files[role] = (HeadFile(path, d=d, digest=digest), -1)
         file, seen = self._files[role]
         sequence = file.sequence
-        if sequence == seen:
+        if sequence in (seen, 0):  # nothing new; 0: nothing written yet
             return policy
         if (state := file.read()) is None:
             self._looked[role] += 0.1  # the writer died in the middle: its successor will write anew
