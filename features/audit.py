@@ -163,7 +163,8 @@ def _arm_ratios(df: pl.DataFrame) -> dict[str, tuple[float, ...]]:
     """For each arm a and factor c: q(a) ∝ c·p(a), else ∝ p: Σ log(c^[A=a] / (1 + (c − 1) p(a)))."""
     long = df.select("arm", "arms", "pmf").explode("arms", "pmf")
     hit = (pl.col("arm") == pl.col("arms")).cast(pl.Float64)
-    sums = long.group_by("arms").agg(
+    # in the order of the rows: sums of partial sums differ in the last bit from run to run
+    sums = long.group_by("arms", maintain_order=True).agg(
         (hit * log(c) - ((c - 1) * pl.col("pmf")).log1p()).sum().alias(f"{c:g}") for c in FACTORS
     )
     return {arm: tuple(values) for arm, *values in sums.sort("arms").iter_rows()}

@@ -50,6 +50,12 @@ def test_ratios_by_hand():
     assert found.arms["y"][FACTORS.index(2.0)] == pytest.approx(log((1.4 / 1.7) / 0.7))
 
 
+def test_the_same_rows_give_the_same_bytes_however_often():
+    """A second run of an interval changes nothing: sums are in the order of the rows, not of the threads."""
+    df = epsilon_greedy(5_000, logged=0.3, seed=5, K=20)
+    assert len({str(audit.evidence(df)["release 1, champion, p"].to_dict()) for _ in range(100)}) == 1
+
+
 def test_every_alternative_is_a_pmf_so_its_mean_ratio_is_one():
     """E_p[q/p] = 1, exactly, for each alternative: the martingale property, by enumeration."""
     arms, p = ["x", "y", "z", "w"], [0.4, 0.35, 0.05, 0.2]
