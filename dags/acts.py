@@ -10,6 +10,7 @@ import numpy as np
 
 from dags import story
 from dags.standalone import Airflow
+from features.account import Account
 from features.batch import F64
 from features.build import Features
 from features.workspace import Workspace, get_folder
@@ -67,11 +68,18 @@ def pipeline(airflow: Airflow, app: str, start: str, end: str) -> dict[str, Any]
     (verdict,) = airflow.result("train_and_gate", gate_run, "judge")
     (published,) = airflow.result("train_and_gate", gate_run, "publish")
     return {
-        "decisions": account["decisions_in"], "interactions": account["interactions"], "account": account,
+        "decisions": account["decisions_in"], "interactions": account["interactions"], "account": _in_and_out(account),
         "quality": quality, "features": encoded["features"], "policies": verdict["evaluation"]["policies"],
         "promoted": verdict["promoted"], "summary": verdict["summary"], "report": verdict["report"],
         "release": published["release"], "rows_judged": verdict["evaluation"]["rows"],
     }  # fmt: skip
+
+
+def _in_and_out(counts: Mapping[str, Any]) -> dict[str, Any]:
+    """An account with its two sides added up: events that came in, and events whose fate is named."""
+    account = Account.from_dict(counts)
+    sides = {"in": account.decisions_in + account.rewards_in, "out": account.decisions_out + account.rewards_out}
+    return {**counts, **sides}
 
 
 def offline_error(w: Workspace, requests: Sequence[Request], selections: Sequence[Selection]) -> float:

@@ -35,11 +35,17 @@ class Account:
         return type(self)(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
     @property
-    def balanced(self) -> bool:
+    def decisions_out(self) -> int:
         kept = self.interactions + self.immature + self.decision_duplicates
-        decisions = kept + self.decisions_malformed + self.thinned
-        rewards = self.on_time + self.late + self.orphan + self.malformed + self.duplicate
-        return (self.decisions_in, self.rewards_in) == (decisions, rewards)
+        return kept + self.decisions_malformed + self.thinned
+
+    @property
+    def rewards_out(self) -> int:
+        return self.on_time + self.late + self.orphan + self.malformed + self.duplicate
+
+    @property
+    def balanced(self) -> bool:
+        return (self.decisions_in, self.rewards_in) == (self.decisions_out, self.rewards_out)
 
     def checked(self) -> Self:
         """Itself. Raises Unbalanced."""
