@@ -79,10 +79,15 @@ class Bayesian(ABC):
         if self.sizes is None:
             return exploration.uniform(batch.mask)
         self._check(batch)
-        B, K = batch.mask.shape
-        rows = max(1, ITEMS // max(1, K * self.parameters["draws"]))
-        parts = [self._pmf(batch[slice(i, i + rows)]) for i in range(0, B, rows)]
-        return np.concatenate(parts) if parts else np.zeros((0, K))
+        rows = max(1, ITEMS // max(1, self._wide(batch) * self.parameters["draws"]))
+        if 0 < len(batch) <= rows:
+            return self._pmf(batch)
+        parts = [self._pmf(batch[slice(i, i + rows)]) for i in range(0, len(batch), rows)]
+        return np.concatenate(parts) if parts else np.zeros(batch.mask.shape)
+
+    def _wide(self, batch: Batch) -> int:
+        """Numbers that a request holds at once, per draw."""
+        return batch.mask.shape[1]
 
     @torch.no_grad()
     def _pmf(self, batch: Batch) -> F64:

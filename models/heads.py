@@ -59,11 +59,15 @@ class SharedHead:
     ) -> Self:
         return type(self)(self.posterior.update(phi, reward, weight, keep=keep))
 
-    def thompson(self, batch: Batch, phi: Tensor, *, seed: int, draws: int, device: str) -> F64:
+    def drawn(self, *, seed: int, draws: int, device: str) -> Tensor:
+        """(d, S) draws of the weights: those of this posterior, made once."""
         key = (seed, draws, device)
         if key not in self._drawn:
             self._drawn[key] = thompson.draws(self.posterior, seed=seed, count=draws, device=device)
-        return thompson.pmf(batch, phi.float(), self._drawn[key])
+        return self._drawn[key]
+
+    def thompson(self, batch: Batch, phi: Tensor, *, seed: int, draws: int, device: str) -> F64:
+        return thompson.pmf(batch, phi.float(), self.drawn(seed=seed, draws=draws, device=device))
 
     def ucb(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
         mean, width = _moments(self.posterior, phi.double(), device)

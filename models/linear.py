@@ -6,16 +6,62 @@
 
 from collections.abc import Iterable
 from typing import Any, ClassVar, Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from features.batch import F32, Batch, Interactions
-from models import state
+from features.batch import F32, F64, Batch, Catalogue, Interactions
+from models import state, thompson
 from models.bayesian import Bayesian, Survey
-from models.network import BOUND
+from models.heads import SharedHead
+from models.network import BOUND, product, tensor
 from models.posterior import Phi
+
+SMALL = 128  # arms of a catalogue up to which every request is scored against all of it, in one product
+
+
+class Form:
+    """S draws of a shared head as bilinear forms: x scores [1; u]ᵀ T x, T (1 + d_u, d_x, S), x = [arm; pair].
+
+    What all arms of a request share, u and the constant, cannot change who wins, and is left out. The arm's share T x
+    is computed once per catalogue and posterior; a feature of the pair, or of an arm out of many, takes a step each.
+    """
+
+    def __init__(self, weights: Tensor, d_u: int, d_x: int, *, cross: bool) -> None:
+        """`weights` (d, S): draws of the head over φ = [u; x; u ⊗ x; 1], or [u; x; 1] without `cross`."""
+        plain, rest = weights[d_u : d_u + d_x], weights[d_u + d_x : -1]
+        self.T = torch.cat([plain[None], rest.view(d_u, d_x, -1)]) if cross else plain[None]
+        self._cross = cross
+        self._shares: WeakKeyDictionary[Catalogue, Tensor] = WeakKeyDictionary()
+
+    def scores(self, batch: Batch) -> Tensor:
+        """(B, K, S), −inf where masked."""
+        device, d_a, arms = str(self.T.device), batch.catalogue.features.shape[1], len(batch.catalogue.ids)
+        u, (B, K), S = tensor(batch.context, device), batch.mask.shape, self.T.shape[2]
+        base = torch.cat([u.new_ones(B, 1), u], dim=1) if self._cross else u.new_ones(B, 1)
+        x, T = tensor(batch.pair, device), self.T[:, d_a:]
+        if arms > SMALL:
+            x, T = torch.cat([tensor(batch.arm_features, device), x], dim=2), self.T
+            scores = x.new_zeros(B, K, S)
+        else:
+            whole = product(base, self._share(batch.catalogue, d_a, device)).view(B * arms, S)
+            place = batch.arm + arms * np.arange(B)[:, None]
+            scores = whole.index_select(0, torch.from_numpy(place.ravel()).to(device)).view(B, K, S)
+        by_request = product(base, T.reshape(len(T), -1)).view(B, -1, S)
+        for j in range(by_request.shape[1]):
+            scores.addcmul_(x[:, :, j, None], by_request[:, j, None])
+        if not batch.mask.all():
+            scores.masked_fill_(torch.from_numpy(~batch.mask).to(device)[:, :, None], -torch.inf)
+        return scores
+
+    def _share(self, catalogue: Catalogue, d_a: int, device: str) -> Tensor:
+        """(1 + d_u, A·S)."""
+        if catalogue not in self._shares:
+            share = tensor(catalogue.features, device) @ self.T[:, :d_a]
+            self._shares[catalogue] = share.reshape(len(self.T), -1)
+        return self._shares[catalogue]
 
 
 class Linear(Bayesian):
@@ -34,6 +80,21 @@ class Linear(Bayesian):
             heads=heads, explore=explore, alpha=alpha, draws=draws, prior=prior, half_life=half_life, window=window,
             device=device, cross=cross,
         )  # fmt: skip
+        self._forms: WeakKeyDictionary[SharedHead, Form] = WeakKeyDictionary()
+
+    def _pmf(self, batch: Batch) -> F64:
+        """Thompson sampling with a shared head never writes φ out."""
+        p, head = self.parameters, self.heads
+        if not isinstance(head, SharedHead) or p["explore"] != "thompson":
+            return super()._pmf(batch)
+        if head not in self._forms:
+            d_u, d_a, d_p = self.sizes or (0, 0, 0)
+            drawn = head.drawn(seed=self.seed, draws=p["draws"], device=self.device)
+            self._forms[head] = Form(drawn, d_u, d_a + d_p, cross=p["cross"] == "outer")
+        return thompson.votes(self._forms[head].scores(batch))
+
+    def _wide(self, batch: Batch) -> int:
+        return max(super()._wide(batch), sum(self.sizes or ()), min(len(batch.catalogue.ids), SMALL))
 
     def _rows(self, u: F32, arm: F32, pair: F32) -> F32:
         """φ (n, d) of n (request, arm) items."""

@@ -15,17 +15,18 @@ from tqdm import tqdm
 
 from features.batch import F32, I64, Batch, Interactions
 
-BLOCK = 32  # rows a product is computed at once
+BLOCK = {"cpu": 32, "cuda": 128}  # rows a product is computed at once
 BOUND = 1e4  # inputs beyond ±BOUND are clipped: standardised features never are, outliers stay finite
 
 
 def product(x: Tensor, w: Tensor) -> Tensor:
     """(n, i) @ (i, o) in products of one fixed shape, so that a row's result has the same bits in any batch."""
-    n, blocks = len(x), -(-len(x) // BLOCK)
-    padded = x.new_zeros(blocks * BLOCK, x.shape[1])
-    padded[:n] = x
-    out = torch.bmm(padded.view(blocks, BLOCK, -1), w.expand(blocks, -1, -1))
-    return out.reshape(blocks * BLOCK, -1)[:n]
+    n, block = len(x), BLOCK[x.device.type]
+    blocks = -(-n // block)
+    if n < blocks * block:
+        x = torch.cat([x, x.new_zeros(blocks * block - n, x.shape[1])])
+    out = torch.bmm(x.reshape(blocks, block, x.shape[1]), w.expand(blocks, -1, -1))
+    return out.view(blocks * block, w.shape[1])[:n]
 
 
 def tensor(x: F32, device: str) -> Tensor:
@@ -84,16 +85,16 @@ class Network(nn.Module):
     def phi(self, batch: Batch, arm_share: Tensor, device: str) -> Tensor:
         """φ (n, h + 1) of every candidate, in the order of `batch.mask`."""
         d_u, d_a, d_p = self.sizes
-        first = cast("nn.Linear", self.layers[0]).weight
+        first, mask = cast("nn.Linear", self.layers[0]).weight, batch.mask
         context = product(tensor(batch.context, device), first[:, :d_u].T)
-        row, position = np.nonzero(batch.mask)
-        x = context[torch.from_numpy(row).to(device)]
-        x = x + arm_share[torch.from_numpy(batch.arm[row, position]).to(device)]
+        row = torch.from_numpy(np.nonzero(mask)[0]).to(device)
+        x = arm_share.index_select(0, torch.from_numpy(batch.arm[mask]).to(device))
+        x += context.index_select(0, row)
         if d_p:
-            x = x + product(tensor(batch.pair[row, position], device), first[:, d_u + d_a :].T)
-        x = torch.relu(x)
+            x += product(tensor(batch.pair[mask], device), first[:, d_u + d_a :].T)
+        x.relu_()
         for layer in cast("list[nn.Linear]", list(self.layers)[1:]):
-            x = torch.relu(product(x, layer.weight.T) + layer.bias)
+            x = product(x, layer.weight.T).add_(layer.bias).relu_()
         return torch.cat([x, x.new_ones(len(x), 1)], dim=1)
 
 

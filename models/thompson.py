@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from features.batch import F64, I64, Batch
+from features.batch import F64, Batch
 from models.network import product
 from models.posterior import Posterior
 
@@ -27,9 +27,17 @@ def pmf(batch: Batch, phi: Tensor, weights: Tensor) -> F64:
     (B, K), S, mask = batch.mask.shape, weights.shape[1], batch.mask
     scores = product(phi, weights)
     if mask.all():
-        s = scores.view(B, K, S)
-    else:
-        s = scores.new_full((B, K, S), -torch.inf)
-        s[torch.tensor(mask, device=scores.device)] = scores
-    won: I64 = (s >= s.amax(1, keepdim=True)).sum(2).cpu().numpy()  # a tie gives a vote to each: rare, and shared below
-    return cast("F64", won / won.sum(axis=1, keepdims=True))
+        return votes(scores.view(B, K, S))
+    s = scores.new_full((B, K, S), -torch.inf)
+    s[torch.tensor(mask, device=scores.device)] = scores
+    return votes(s)
+
+
+@torch.no_grad()
+def votes(scores: Tensor) -> F64:
+    """(B, K) share of draws that each arm wins; scores (B, K, S), −inf where masked. A tie between arms gives a vote to
+    each, and all are then shared: rare, and alike for arms that are alike."""
+    best = scores.amax(1, keepdim=True)
+    won = torch.ge(scores, best, out=torch.empty_like(scores))  # 0 and 1 as floats: counted by a product, exactly
+    counts = (won @ won.new_ones(won.shape[2])).double().cpu().numpy()
+    return cast("F64", counts / counts.sum(axis=1, keepdims=True))

@@ -8,6 +8,7 @@ time of this process, so that neighbours on the machine do not count.
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +76,10 @@ def each(work: Callable[[int], Any], *, size: int, decisions: int = 512) -> floa
 
 def pyvw(w: Workload, flags: str) -> tuple[Any, list[Any], list[str]]:
     """A model trained on the log, the first examples parsed already, and their text."""
-    vw = vowpalwabbit.Workspace(flags)
-    for i in range(0, LOG, B):
-        chunk = w.log[slice(i, i + B)]
-        p, (n, k) = chunk.propensity, chunk.batch.mask.shape
-        item = chunk.chosen + np.arange(n) * k
-        labels = {int(i): f"0:{1 - r:.3f}:{q:.6f}" for i, r, q in zip(item, chunk.reward, p, strict=True)}
-        for example in vw_adf.text(chunk.batch, labels).strip().split("\n\n"):
-            vw.learn(example.split("\n"))
+    vw, log = vowpalwabbit.Workspace(flags), StringIO()
+    vw_adf.write(log, w.log, low=0.0, high=1.0)
+    for example in log.getvalue().strip().split("\n\n"):
+        vw.learn(example.split("\n"))
     texts = vw_adf.text(w.batch(0, 512)).strip().split("\n\n")
     return vw, [vw.parse(text.split("\n")) for text in texts[:512]], texts
 
