@@ -44,7 +44,7 @@ class TableSource:
         self.path, self.unit_key = path, unit_key
         self.skipped: Counter[str] = Counter()
         self.frame = _read(path)
-        self.columns = _roles(self.frame.columns, columns, path)
+        self.columns = _roles(self.frame, columns, path)
         self.reward_kind = self.columns["reward"]
         used = set(self.columns.values())
         if set(DECISIONS.names) <= set(self.frame.columns):  # a log of our own: who decided is no feature
@@ -134,19 +134,40 @@ class TableSource:
 
 
 def _read(path: Path) -> pl.DataFrame:
+    """Raises ValueError where the file is not what its ending says."""
+    try:
+        return _table(path)
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{path}: found no table in it ({reason}), expected what its ending says") from None
+
+
+def _table(path: Path) -> pl.DataFrame:
     if path.name.lower().endswith(".parquet"):
         return pl.read_parquet(path)
     separator = "\t" if path.name.lower().endswith(".tsv") else ","
     return pl.read_csv(path, separator=separator, infer_schema_length=10_000, try_parse_dates=True)
 
 
-def _roles(columns: list[str], given: Mapping[str, str], path: Path) -> dict[str, str]:
+def _holds_objects(column: pl.Series) -> bool:
+    """A column of numbers, or of words, that happens to be called `x` is a feature like others."""
+    first = column.drop_nulls().head(1).to_list()
+    return isinstance(column.dtype, pl.Struct) or (
+        column.dtype == pl.String and (not first or first[0].lstrip().startswith("{"))
+    )
+
+
+def _roles(frame: pl.DataFrame, given: Mapping[str, str], path: Path) -> dict[str, str]:
+    columns = frame.columns
     for role, column in given.items():
         if role not in ROLES or column not in columns:
             what, known = ("column", columns[:40]) if role in ROLES else ("role", list(ROLES))
             raise ValueError(f"{role}={column}: found no such {what}, expected {', '.join(known)}")
     lower = {c.lower(): c for c in reversed(columns)}
-    found = {role: next((lower[n] for n in names if n in lower), "") for role, names in ROLES.items()} | dict(given)
+    found = {role: next((lower[n] for n in names if n in lower), "") for role, names in ROLES.items()}
+    if found["context"] and not _holds_objects(frame[found["context"]]):
+        found["context"] = ""
+    found |= given
     for role in REQUIRED:
         if not found[role]:
             raise ValueError(f"{path}: found no column for the {role}, expected one of {', '.join(ROLES[role])}, or "

@@ -1,21 +1,29 @@
 """Any table as rounds: a Parquet or CSV file whose columns are named by its owner, read in chunks.
 
     reward, propensity    of the logged arm
-    target                π(a|x) of the logged arm, or a list over all arms (Parquet) with `arm` the logged one's index
+    target                π(a|x) of the logged arm, or a list over all arms with `arm` the logged one's index
     predicted             q̂ of the logged arm (then DM and DR cannot be formed), or a list over all arms
+
+Lists are Parquet's own, or JSON text such as [0.2, 0.8]. A row that cannot be used is an error that names it:
+a log whose propensities are wrong in one row is not to be believed in the others.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
+from numpy.typing import NDArray
 
-from features.batch import F64, I64
+from features.batch import F64, I64, Bool
 from models.off_policy import Rounds
 
+SUM_TOLERANCE = 1e-6  # of a target's pmf
 FORMATS = {".parquet": "parquet", ".csv": "csv"}
 
 
@@ -35,11 +43,13 @@ class Columns:
 
 @dataclass(frozen=True, kw_only=True)
 class TableLog:
-    """Re-iterable chunks of a file. `models_reward`: whether DM and DR mean anything (q̂ and π for every arm)."""
+    """Re-iterable chunks of a file. `lists`: whether a column holds lists over arms; `models_reward`: whether DM and DR
+    mean anything (q̂ and π for every arm)."""
 
     path: Path
     columns: Columns
     rows: int
+    lists: bool
     models_reward: bool
 
     @classmethod
@@ -52,27 +62,34 @@ class TableLog:
                              f"{', '.join(data.schema.names)}; name yours by --reward, --propensity, --target-pmf, "
                              "--predicted, --arm")  # fmt: skip
         tables = [name for name in (columns.target, columns.predicted) if name]
-        lists = [name for name in tables if _is_list(data.schema.field(name).type)]
+        kinds = {name: data.schema.field(name).type for name in tables}
+        lists = [name for name, kind in kinds.items() if _holds_lists(kind) or _is_text(kind)]
         if lists and not columns.arm:
             raise ValueError(f"{path}: column {lists[0]} holds a list over arms; name the logged arm's index by --arm")
-        return cls(path=path, columns=columns, rows=data.count_rows(), models_reward=len(lists) == 2)
+        return cls(path=path, columns=columns, rows=data.count_rows(), lists=bool(lists),
+                   models_reward=len(lists) == 2)  # fmt: skip
 
     def chunks(self, *, rows: int = 200_000) -> Iterator[Rounds]:
         seen = 0
-        for batch in _dataset(self.path).to_batches(columns=self.columns.named(), batch_size=rows):
-            if batch.num_rows:
-                yield self._rounds(batch, seen)
-                seen += batch.num_rows
+        try:
+            for batch in _dataset(self.path).to_batches(columns=self.columns.named(), batch_size=rows):
+                if batch.num_rows:
+                    yield self._rounds(batch, seen)
+                    seen += batch.num_rows
+        except pa.ArrowInvalid as error:
+            raise ValueError(f"{self.path}: {error}, near row {seen}; expected one kind of value a column") from None
 
     def _rounds(self, batch: pa.RecordBatch, seen: int) -> Rounds:
         c, n = self.columns, batch.num_rows
-        reward, propensity = (_numbers(batch, name, seen) for name in (c.reward, c.propensity))
-        chosen = _numbers(batch, c.arm, seen).astype(np.int64) if c.arm else np.zeros(n, np.int64)
-        target = _table(batch, c.target, chosen, seen) if c.target else propensity[:, None]
+        reward, p = (_numbers(batch, name, seen) for name in (c.reward, c.propensity))
+        _refuse(~((p > 0) & (p <= 1 + 1e-9)), p, seen, "propensity", "0 < p ≤ 1; a log without true ones cannot be "
+                "evaluated off-policy")  # fmt: skip
+        chosen = _index(batch, c.arm, seen) if c.arm and self.lists else np.zeros(n, np.int64)
+        target = _probabilities(_table(batch, c.target, chosen, seen), c.target, seen) if c.target else p[:, None]
         predicted = _table(batch, c.predicted, chosen, seen) if c.predicted else np.zeros((n, 1))
         direct = (target * predicted).sum(axis=1) if self.models_reward else np.zeros(n)
         q = _at(predicted, chosen) if self.models_reward else np.zeros(n)
-        return Rounds(reward=reward, propensity=propensity, target=_at(target, chosen), predicted=q, direct=direct,
+        return Rounds(reward=reward, propensity=p, target=_at(target, chosen), predicted=q, direct=direct,
                       thinning=np.ones(n))  # fmt: skip
 
 
@@ -81,11 +98,18 @@ def _dataset(path: Path) -> ds.Dataset:
         raise ValueError(f"{path}: no such file")
     if path.suffix not in FORMATS:
         raise ValueError(f"{path}: found a file ending in {path.suffix!r}, expected .parquet or .csv")
-    return ds.dataset(path, format=FORMATS[path.suffix])
+    try:
+        return ds.dataset(path, format=FORMATS[path.suffix])
+    except pa.ArrowInvalid:
+        raise ValueError(f"{path}: found no {FORMATS[path.suffix]} table in it; is the file empty or cut?") from None
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def _holds_lists(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _numbers(batch: pa.RecordBatch, name: str, seen: int) -> F64:
@@ -102,17 +126,51 @@ def _numbers(batch: pa.RecordBatch, name: str, seen: int) -> F64:
 
 
 def _table(batch: pa.RecordBatch, name: str, chosen: I64, seen: int) -> F64:
-    """(n, K) of a list column, (n, 1) of a plain one."""
+    """(n, K) of a column of lists, (n, 1) of a plain one."""
     column = batch.column(name)
-    if not _is_list(column.type):
+    column = _parsed(column, name, seen) if _is_text(column.type) else column
+    if not _holds_lists(column.type):
         return _numbers(batch, name, seen)[:, None]
-    width, flat = {len(v) for v in column.slice(0, 1).to_pylist()}.pop(), column.flatten()
-    if len(flat) != width * len(column):
-        raise ValueError(f"column {name}: found lists of different lengths, expected one length, the number of arms")
-    table = np.asarray(flat.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64).reshape(len(column), width)
-    if chosen.min() < 0 or chosen.max() >= width:
-        raise ValueError(f"arm: found index {int(chosen.max())}, expected 0 to {width - 1}, positions in column {name}")
+    length = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+    width = int(length[0])
+    _refuse(length != width, length, seen, f"length of the list in {name}", f"{width}, one number for each arm")
+    table = np.asarray(column.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+    table = table.reshape(len(column), width)
+    _refuse(~np.isfinite(table).all(axis=1), table, seen, name, "finite numbers")
+    _refuse((chosen < 0) | (chosen >= width), chosen, seen, "arm", f"0 to {width - 1}, a place in {name}")
     return table
+
+
+def _parsed(column: pa.Array, name: str, seen: int) -> pa.Array:
+    """Lists of a column of JSON text."""
+    lists: list[list[float]] = []
+    for row, text in enumerate(column.to_pylist(), seen):
+        try:
+            lists.append([float(v) for v in orjson.loads(text)])
+        except (ValueError, TypeError):
+            raise ValueError(f"{name}: found {text!r} in row {row}, expected a list such as [0.2, 0.8]") from None
+    return pa.array(lists, pa.list_(pa.float64()))
+
+
+def _probabilities(table: F64, name: str, seen: int) -> F64:
+    """Itself, if every row is a pmf, or a probability where only the logged arm's is given."""
+    _refuse(((table < 0) | (table > 1 + 1e-9)).any(axis=1), table, seen, name, "probabilities, from 0 to 1")
+    if table.shape[1] > 1:
+        total = table.sum(axis=1)
+        _refuse(np.abs(total - 1) > SUM_TOLERANCE, total, seen, f"sum of {name}", "1")
+    return table
+
+
+def _index(batch: pa.RecordBatch, name: str, seen: int) -> I64:
+    values = _numbers(batch, name, seen)
+    _refuse(values != np.round(values), values, seen, name, "the arm's index in the lists, from 0")
+    return values.astype(np.int64)
+
+
+def _refuse(bad: Bool, values: NDArray[Any], seen: int, what: str, expected: str) -> None:
+    if bad.any():
+        i = int(np.flatnonzero(bad)[0])
+        raise ValueError(f"{what}: found {values[i]} in row {seen + i}, expected {expected}")
 
 
 def _at(table: F64, chosen: I64) -> F64:

@@ -3,6 +3,8 @@
 import json
 import tempfile
 import tomllib
+from collections import Counter
+from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,9 +23,14 @@ from features.encoder import Encoder
 from features.exchange import open_source
 from features.guess import guess_app
 from features.schema import Arm
+from features.settings import Settings
 from features.spec import AppSpec
+from features.tabular import TableSource
+from features.versions import read_interactions
 from features.workspace import Workspace, get_folder
+from models import self_tests
 from models.evaluation import as_served, rounds_of
+from models.gate import SELF_TEST_LEVEL
 from models.intervals import asymptotic_cs
 from models.policy import make
 from models.reward_model import cross_fit
@@ -34,31 +41,37 @@ console = Console()
 
 
 def ope(
-    log: Annotated[Path, typer.Argument(help="Parquet, CSV, or DSJSON")],
+    log: Annotated[Path, typer.Argument(help="Parquet, CSV, DSJSON, or an app's folder: its joined log")],
     *,
     policy: Annotated[str, typer.Option(help="uniform, arm:X, or a release's number (of --app)")] = "",
     app: Annotated[str, typer.Option(help="whose releases: a folder under var")] = "default",
     reward: Annotated[str, typer.Option(help="column")] = "reward",
     propensity: Annotated[str, typer.Option(help="column: probability of the logged arm")] = "propensity",
     target_pmf: Annotated[str, typer.Option(help="column: π of the logged arm, or a list over arms")] = "",
-    predicted: Annotated[str, typer.Option(help="column: q̂, a list over arms; makes DM and DR possible")] = "",
+    predicted: Annotated[str, typer.Option(help="column: q̂, a list over arms; with π a list too, DM and DR")] = "",
     arm: Annotated[str, typer.Option(help="column: the logged arm (its index, where lists are given)")] = "",
     alpha: Annotated[float, typer.Option(help="two-sided error of the intervals")] = 0.05,
     out: Annotated[Path | None, typer.Option("--json", help="write the result here")] = None,
 ) -> None:
     """Estimate a policy's value by DM, IPS, SNIPS and DR with anytime-valid intervals. A table that brings π itself is
     streamed; otherwise contexts are encoded and a reward model is cross-fitted."""
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha: found {alpha:g}, expected a probability, such as 0.05")
+    if bool(policy) == bool(target_pmf):
+        raise ValueError("ope: say whose value is asked for, by --policy or by --target-pmf")
+    skipped: Counter[str] = Counter()
+    leak = ""
     if target_pmf:
         names = Columns(reward=reward, propensity=propensity, target=target_pmf, predicted=predicted, arm=arm)
         found, models = _streamed(log, names)
-    elif policy:
+    else:
         given = {"reward": reward, "propensity": propensity, "arm": arm}
         columns = {k: v for k, v in given.items() if v and v != k}
-        found, models = _encoded(log, policy, app, columns), True
-    else:
-        raise ValueError("ope: found neither --policy nor --target-pmf; say whose value is asked for")
-    result = _result(found, alpha, models)
-    console.print(_shown(result, policy or target_pmf))
+        found, leak = _judged(policy, app, *_read(log, columns, skipped))
+        models = True
+    result = {"log": str(log), "policy": policy or target_pmf, "skipped": dict(skipped), "leak": leak}
+    result |= _result(found, alpha, models)
+    console.print(_shown(result))
     if out is not None:
         out.write_text(json.dumps(result, indent=1))
 
@@ -75,37 +88,57 @@ def _streamed(log: Path, columns: Columns) -> tuple[Totals, bool]:
         return total(counted()), table.models_reward
 
 
-def _encoded(log: Path, policy: str, app: str, columns: dict[str, str]) -> Totals:
+def _read(log: Path, columns: dict[str, str], skipped: Counter[str]) -> tuple[pl.DataFrame, AppSpec, list[Arm]]:
+    """Decisions with their rewards, what their features are, and the arms. Rows that cannot be used are counted."""
+    if log.is_dir():
+        return _own(log)
     source = open_source(log, unit_key="ope", columns=columns)
     rows = []
     for record in tqdm(source.records(), unit="row", unit_scale=True, disable=None):
+        if not record.rewards and isinstance(source, TableSource):  # an empty cell is no zero
+            source.skipped["no reward"] += 1
+            continue
         paid = {"reward": sum(r.value for r in record.rewards), "reward_count": len(record.rewards), "reward_at": None}
         rows.append(record.decision.to_row() | paid)
+    skipped.update(source.skipped)
     if not rows:
-        raise ValueError(f"{log}: found no usable rows ({dict(source.skipped)})")
-    frame = pl.DataFrame(rows, infer_schema_length=None)
+        raise ValueError(f"{log}: found no usable row ({_counts(skipped) or 'it is empty'})")
+    return pl.DataFrame(rows, infer_schema_length=None), AppSpec.model_validate(
+        tomllib.loads(guess_app(source).toml)), source.arms()  # fmt: skip
+
+
+def _own(home: Path) -> tuple[pl.DataFrame, AppSpec, list[Arm]]:
+    """The newest version of every joined hour of an app, by its folder under var."""
+    w = Workspace(Settings(var=home.absolute().parent, app=home.absolute().name))
+    start, end = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+    rows = read_interactions(w.store, start=start, end=end)
+    if rows.is_empty():
+        raise ValueError(f"{home}: found no joined interactions; run the build_features DAG first, or give a file")
+    return rows.sort("at", "event_id"), w.spec, w.arms()
+
+
+def _judged(policy: str, app: str, frame: pl.DataFrame, spec: AppSpec, arms: list[Arm]) -> tuple[Totals, str]:
+    """Totals, and the feature that seems to know which arm was drawn, or ""."""
     if policy.isdecimal():
-        interactions, pmf = _by_release(Workspace.open(app), int(policy), frame)
+        encoder, interactions, pmf = _by_release(Workspace.open(app), int(policy), frame)
     else:
-        spec = AppSpec.model_validate(tomllib.loads(guess_app(source).toml))
-        interactions = _by_guess(spec, frame, source.arms())
+        encoder = Encoder.fit(spec, frame, arms)
+        interactions = encode_interactions(frame, encoder, encoder.catalogue(arms))
         pmf = _named(policy, interactions.batch)
-    return Totals.of(rounds_of(interactions, pmf, cross_fit(interactions)))
+    p_value, suspect = self_tests.leak(interactions)
+    names = (*encoder.context_names, *encoder.pair_names)
+    leak = names[suspect] if p_value < SELF_TEST_LEVEL and suspect >= 0 else ""
+    return Totals.of(rounds_of(interactions, pmf, cross_fit(interactions))), leak
 
 
-def _by_guess(spec: AppSpec, frame: pl.DataFrame, arms: list[Arm]) -> Interactions:
-    encoder = Encoder.fit(spec, frame, arms)
-    return encode_interactions(frame, encoder, encoder.catalogue(arms))
-
-
-def _by_release(w: Workspace, number: int, frame: pl.DataFrame) -> tuple[Interactions, F64]:
+def _by_release(w: Workspace, number: int, frame: pl.DataFrame) -> tuple[Encoder, Interactions, F64]:
     """The release's champion, as served: its own encoder, catalogue and floor."""
     from serving.release import load
 
     with tempfile.TemporaryDirectory() as scratch:
         release = load(get_folder(w.store, f"releases/{number:06d}", Path(scratch) / f"{number}"))
         interactions = encode_interactions(frame, release.encoder, release.catalogue)
-        return interactions, as_served(release.champion, interactions.batch, release.floor)
+        return release.encoder, interactions, as_served(release.champion, interactions.batch, release.floor)
 
 
 def _named(policy: str, batch: Batch) -> F64:
@@ -134,16 +167,27 @@ def _result(found: Totals, alpha: float, models: bool) -> dict[str, Any]:
     return dict(orjson.loads(orjson.dumps(body)))
 
 
-def _shown(result: dict[str, Any], policy: str) -> Table:
+def _shown(result: dict[str, Any]) -> Table:
     heaviest = f"heaviest {result['max_weight_share']:.2%}"
-    title = f"{policy}: {result['rows']:,} rows, {result['ess']:,.0f} effective, {heaviest}"
+    title = f"{result['policy']}: {result['rows']:,} rows, {result['ess']:,.0f} effective, {heaviest}"
     table = Table("estimator", "value", "standard error", f"{1 - result['alpha']:.0%} interval, anytime", title=title)
     for name, row in result["estimates"].items():
-        ends = ["–" if row[k] is None else f"{row[k]:.6g}" for k in ("lower", "upper")]
-        table.add_row(name, f"{row['value']:.6g}", f"{row['standard_error']:.2g}", f"{ends[0]} to {ends[1]}")
+        error = "–" if row["standard_error"] is None else f"{row['standard_error']:.2g}"
+        low, high = ("–" if row[k] is None else f"{row[k]:.6g}" for k in ("lower", "upper"))
+        table.add_row(name, f"{row['value']:.6g}", error, f"{low} to {high}")
+    notes = [f"skipped: {_counts(result['skipped'])}"] if result["skipped"] else []
+    if result["leak"]:
+        notes.append(f"{result['leak']} seems to know which arm was drawn: without it DM and DR would differ")
+    if "dr" not in result["estimates"]:
+        notes.append("DM and DR need π and q̂ of every arm: lists, by --target-pmf and --predicted, with --arm")
     if abs(result["weight_z"]) > 3:
-        table.caption = f"weights average {result['weight_z']:+.1f} standard errors off 1: are the propensities true?"
+        notes.append(f"weights average {result['weight_z']:+.1f} standard errors off 1: are the propensities true?")
+    table.caption = "\n".join(notes) or None
     return table
+
+
+def _counts(skipped: dict[str, int]) -> str:
+    return ", ".join(f"{n:,} × {reason}" for reason, n in skipped.items())
 
 
 app = typer.Typer(add_completion=False)

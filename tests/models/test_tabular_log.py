@@ -1,5 +1,7 @@
 """A user's own columns, streamed, give the estimates of the arrays they were written from; bad columns are named."""
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -55,6 +57,14 @@ def test_a_csv_with_one_target_column_gives_ips_and_snips(columns, tmp_path):
         ({"p": np.where(np.arange(N) == 7, 0.0, 0.5)}, {}, "propensity: found 0.0 in row 7"),
         ({"a": np.full(N, K)}, {"target": "pi", "arm": "a"}, "expected 0 to 3"),
         ({"r": ["x"] * N}, {}, "column r: found values that are no numbers"),
+        ({"pi": [[0.2, 0.2, 0.2, 0.2]] * N}, {"target": "pi", "arm": "a"}, "sum of pi: found 0.8 in row 0, expected 1"),
+        ({"pi": [[1.2, -0.2, 0, 0]] * N}, {"target": "pi", "arm": "a"}, "row 0, expected probabilities"),
+        ({"pi": [[0.5, 0.5, 0, 0], [0.5, 0.5, 0]] + [[0.2, 0.2, 0.2, 0.2, 0.2]] + [[1, 0, 0, 0]] * (N - 3)},
+         {"target": "pi", "arm": "a"}, "length of the list in pi: found 3 in row 1, expected 4"),
+        ({"pi": [[0.5, None, 0.5, 0]] * N}, {"target": "pi", "arm": "a"}, "in row 0, expected finite numbers"),
+        ({"pi": ["[1, 0"] * N}, {"target": "pi", "arm": "a"}, r"found '\[1, 0' in row 0, expected a list"),
+        ({"a": np.full(N, 0.5)}, {"target": "pi", "arm": "a"}, "found 0.5 in row 0, expected the arm's index"),
+        ({"pi_a": np.full(N, 1.5)}, {}, "pi_a: found .1.5. in row 0, expected probabilities"),
     ],
 )
 def test_what_cannot_be_used_is_named(columns, tmp_path, change, names, words):
@@ -62,6 +72,30 @@ def test_what_cannot_be_used_is_named(columns, tmp_path, change, names, words):
     wanted = Columns(**({"reward": "r", "propensity": "p", "target": "pi_a"} | names))
     with pytest.raises(ValueError, match=words):
         total(TableLog.open(tmp_path / "log.parquet", wanted).chunks())
+
+
+def test_rows_are_counted_from_the_start_of_the_file(columns, tmp_path):
+    p = np.where(np.arange(N) == 2500, 0.0, 0.5)
+    pq.write_table(pa.table(columns[0] | {"p": p}), tmp_path / "log.parquet")
+    log = TableLog.open(tmp_path / "log.parquet", Columns(reward="r", propensity="p", target="pi_a"))
+    with pytest.raises(ValueError, match=r"found 0\.0 in row 2500"):
+        total(log.chunks(rows=700))
+
+
+def test_lists_may_be_json_text_in_a_csv(columns, tmp_path):
+    table = columns[0]
+    text = {k: [json.dumps(list(map(float, v))) for v in table[k]] for k in ("pi", "q")}
+    pacsv.write_csv(pa.table(table | text), tmp_path / "log.csv")
+    pq.write_table(pa.table(table), tmp_path / "log.parquet")
+    names = Columns(reward="r", propensity="p", target="pi", predicted="q", arm="a")
+    ours, same = (total(TableLog.open(tmp_path / f"log{end}", names).chunks()).estimates() for end in (".csv", ".parquet"))
+    assert {k: v.mean for k, v in ours.items()} == pytest.approx({k: v.mean for k, v in same.items()})
+
+
+def test_a_file_that_is_no_table(tmp_path):
+    (tmp_path / "x.parquet").write_text("hello")
+    with pytest.raises(ValueError, match="found no parquet table in it"):
+        TableLog.open(tmp_path / "x.parquet", Columns())
 
 
 def test_other_files_are_refused(tmp_path):

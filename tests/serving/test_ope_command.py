@@ -7,6 +7,9 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from features import build, catalogue
+from features.workspace import Workspace
+from features.worlds.reels import World
 from serving.cli import app
 
 
@@ -57,3 +60,71 @@ def test_uniform_on_dsjson(log, tmp_path):
 def test_an_unknown_arm_names_those_there_are(log):
     done = run(log[0], "--policy", "arm:z", "--arm", "item", "--reward", "click", "--propensity", "p")
     assert done.exit_code == 1
+
+
+def test_rows_that_cannot_be_used_are_counted_and_shown(log, tmp_path):
+    """An empty reward is no zero, and an impossible propensity no weight."""
+    _, frame = log
+    reward = pl.Series([None if i in (3, 9) else v for i, v in enumerate(frame["click"])])
+    p = pl.Series([0.0 if i == 5 else v for i, v in enumerate(frame["p"])])
+    frame.with_columns(click=reward, p=p).write_csv(tmp_path / "holes.csv")
+    done = run(tmp_path / "holes.csv", "--policy", "uniform", "--json", tmp_path / "o")
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "o").read_text())
+    assert (found["rows"], found["skipped"]) == (597, {"no reward": 2, "bad propensity": 1})
+    kept = frame.with_row_index().filter(~pl.col("index").is_in([3, 5, 9]))
+    assert found["estimates"]["ips"]["value"] == pytest.approx((kept["click"] / kept["p"] / 3).mean())
+    assert "2 × no reward" in done.output
+
+
+def test_a_column_of_numbers_named_x_is_a_feature(log, tmp_path):
+    log[1].with_columns(x=pl.Series(np.arange(600) / 600)).write_csv(tmp_path / "x.csv")
+    done = run(tmp_path / "x.csv", "--policy", "uniform", "--json", tmp_path / "o")
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "o").read_text())["rows"] == 600
+
+
+def test_a_feature_made_after_the_draw_is_named(tmp_path):
+    """The arm's number beside the arm's name: DM and DR would learn from it what no policy can know."""
+    rng, n = np.random.default_rng(1), 3000
+    arm = rng.integers(0, 3, n)
+    pl.DataFrame({"arm": arm.astype(str), "shown": arm + 0.5, "age": rng.random(n), "p": np.full(n, 1 / 3),
+                  "reward": (rng.random(n) < 0.1 + 0.3 * (arm == 2)).astype(int)}).write_csv(tmp_path / "leak.csv")  # fmt: skip
+    done = run(tmp_path / "leak.csv", "--policy", "uniform", "--json", tmp_path / "o")
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "o").read_text())["leak"].startswith("shown")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [("none.csv", "", "found no table in it"), ("head.csv", "item,click,p\n", "found no usable row (it is empty)"),
+     ("zero.csv", "item,click,p\na,1,0\nb,0,0\n", "found no usable row (2 × bad propensity)")],
+)  # fmt: skip
+def test_files_without_a_usable_row_say_so_in_one_sentence(tmp_path, name, text, words):
+    (tmp_path / name).write_text(text)
+    done = run(tmp_path / name, "--policy", "uniform")
+    assert done.exit_code == 1
+    assert words in done.output
+    assert "Traceback" not in done.output
+
+
+
+def test_an_app_of_ours_is_given_by_its_folder(tmp_path, monkeypatch):
+    """The newest version of every joined hour: the number of interactions, and IPS as summed by hand."""
+    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
+    world, w = World(seed=1), Workspace.open("reels")
+    w.home.mkdir()
+    (w.home / "app.toml").write_text(world.app_toml())
+    catalogue.write(w.home / "catalogue.json", world.arms())
+    assert "found no joined interactions" in run(w.home, "--policy", "uniform").output
+    decisions, rewards = world.log(800)
+    spool = w.spool()
+    spool.append_decisions(decisions)
+    spool.append_rewards(rewards)
+    spool.close()
+    build.collect("reels")
+    build.join("reels", "2026-09-21T00:00+00:00", "2026-09-22T00:00+00:00")
+    done = run(w.home, "--policy", "uniform", "--json", tmp_path / "o")
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "o").read_text())
+    assert (found["rows"], found["estimates"]["ips"]["value"]) == (800, pytest.approx(len(rewards) / 800))

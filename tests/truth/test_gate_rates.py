@@ -9,7 +9,10 @@ import pytest
 from models.gate_simulation import RULES, banditdb, draw_log, ours, rates, sagemaker, simulate
 from models.populations import Population, drifting, from_classes, from_reels, load, mix
 
-SIZES = [pytest.param(60, id="60 logs", marks=pytest.mark.slow), pytest.param(500, id="500 logs", marks=pytest.mark.full)]
+SIZES = [
+    pytest.param(60, id="60 logs", marks=pytest.mark.slow),
+    pytest.param(500, id="500 logs", marks=[pytest.mark.full, pytest.mark.timeout(1800)]),
+]
 
 
 def digits(lift, **more) -> Population:
