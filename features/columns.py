@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from features.batch import F32, F64
-from features.fitted import LIMIT, MAX_TEXT, Fitted, fit_feature, seconds_of, shape, text_of
+from features.fitted import LIMIT, MAX_TEXT, Fitted, fit_feature, log_of, seconds_of, text_of
 from features.schema import InvalidEvent
 from features.spec import Feature
 
@@ -56,20 +56,23 @@ class Columns:
 
     def matrix(self, rows: Sequence[Row]) -> F32:
         """(n, d) float32, finite. Wrong types raise ValueError or TypeError: `check` names the field first."""
-        tables, numeric = self._tables, (len(rows), len(self._numeric_names))
-        categorical = (len(rows), len(tables))
+        n, m = len(rows), len(self._numeric_names)
         try:  # without a Python loop over values, if none is missing
             flat = chain.from_iterable(map(self._get_numbers, rows))
-            numbers = np.fromiter(flat, np.float64, numeric[0] * numeric[1]).reshape(numeric)
+            numbers = np.fromiter(flat, np.float64, n * m).reshape(n, m)
         except (KeyError, TypeError):
-            numbers = np.array([list(map(r.get, self._numeric_names)) for r in rows], np.float64)
+            numbers = np.array([list(map(r.get, self._numeric_names)) for r in rows], np.float64).reshape(n, m)
+        return self.assemble(numbers, self._codes(rows) if self._category_names else None, rows)
+
+    def _codes(self, rows: Sequence[Row]) -> Any:
+        """Category columns (n, c), -1 = none lit."""
+        tables, size = self._tables, (len(rows), len(self._category_names))
         try:
             texts = map(self._get_texts, rows)
             found = chain.from_iterable(map(getitem, tables, values) for values in texts)
-            codes = np.fromiter(found, np.int64, categorical[0] * categorical[1]).reshape(categorical)
+            return np.fromiter(found, np.int64, size[0] * size[1]).reshape(size)
         except KeyError:
-            codes = np.array([list(map(getitem, tables, map(r.get, self._category_names))) for r in rows], np.int64)
-        return self.assemble(numbers, codes, rows)
+            return np.array([list(map(getitem, tables, map(r.get, self._category_names))) for r in rows], np.int64)
 
     def frame_matrix(self, frame: "pl.DataFrame") -> F32:
         """The same from typed columns, one a feature (absent: missing), some ten times faster than from rows."""
@@ -122,8 +125,11 @@ class Columns:
                 raise InvalidEvent(f"{where}.{f.name}", row[f.name], f.expected)
 
     def _plain(self, row: Row) -> bool:
-        """All present, numbers finite, categories short strings: decided without a Python loop."""
-        numbers, texts = list(map(row.get, self._numeric_names)), list(map(row.get, self._category_names))
+        """Numbers finite, categories present and short strings: decided without a Python loop."""
+        if self._category_names:
+            numbers, texts = list(map(row.get, self._numeric_names)), list(map(row.get, self._category_names))
+        else:
+            numbers, texts = list(row.values()), []
         try:
             return (
                 {float, int}.issuperset(map(type, numbers))
@@ -146,25 +152,40 @@ class Columns:
         return tables
 
     def _numbers(self, x: F64, out: F32) -> None:
-        fitted = self._of["numeric"]
-        missing, (mean, scale, fill) = np.isnan(x), self._moments
-        x = shape(x, fitted)
+        """Ufuncs alone: a request by itself costs what its numpy calls cost."""
+        missing, (mean, scale, fill), (low, high) = np.isnan(x), self._moments, self._ends
+        x = np.minimum(np.maximum(x, low), high)
+        if self._logged:
+            x[:, self._logged] = log_of(x[:, self._logged])
         x -= mean
         x /= scale
         np.copyto(x, fill, where=missing)
-        np.clip(x, -LIMIT, LIMIT, out=x)
-        out[:, self._value_columns] = x
-        for j, f in enumerate(fitted):
-            if f.missing:
-                out[:, self._value_columns[j] + 1] = missing[:, j]
+        out[:, self._value_columns] = np.minimum(np.maximum(x, -LIMIT), LIMIT)
+        for j, column in self._indicators:
+            out[:, column] = missing[:, j]
 
     @cached_property
     def _moments(self) -> F64:
         return np.array([[f.mean, f.scale, f.fill] for f in self._of["numeric"]], np.float64).T
 
     @cached_property
+    def _ends(self) -> F64:
+        return np.array([f.clip for f in self._of["numeric"]], np.float64).T
+
+    @cached_property
+    def _logged(self) -> list[int]:
+        return [j for j, f in enumerate(self._of["numeric"]) if f.log]
+
+    @cached_property
     def _value_columns(self) -> Any:
-        return np.array([self.span[f.name].start for f in self._of["numeric"]], np.intp)
+        """A slice where no indicator stands in between."""
+        first = [self.span[f.name].start for f in self._of["numeric"]]
+        return np.array(first, np.intp) if self._indicators else slice(first[0], first[-1] + 1)
+
+    @cached_property
+    def _indicators(self) -> list[tuple[int, int]]:
+        """Which numeric feature has a `<missing>` column, and where."""
+        return [(j, self.span[f.name].start + 1) for j, f in enumerate(self._of["numeric"]) if f.missing]
 
 
 def _getter(names: Sequence[str]) -> Callable[[Row], Sequence[Any]]:

@@ -92,7 +92,6 @@ class Encoder:
     def validate(self, context: Any, arms: Any, arm_context: Any, catalogue: Catalogue | None = None) -> None:
         """One request at the door. A feature may be missing; an undeclared name is an error, since a misspelt feature
         that is silently ignored costs more than a refused request. Raises InvalidEvent naming the field."""
-        self.context.check(context, "context")
         if not isinstance(arms, list | tuple) or not 0 < len(arms) <= MAX_ARMS:
             found = f"{len(arms)} arms" if isinstance(arms, list | tuple) else arms
             raise InvalidEvent("arms", found, f"a list of 1 to {MAX_ARMS} arm ids")
@@ -103,6 +102,11 @@ class Encoder:
             raise InvalidEvent("arms", unknown, "an arm_id of the published catalogue")
         if arm_context and (not isinstance(arm_context, list | tuple) or len(arm_context) != len(arms)):
             raise InvalidEvent("arm_context", arm_context, f"no list, or one object per arm ({len(arms)})")
+        self.validate_features(context, arm_context)
+
+    def validate_features(self, context: Any, arm_context: Any) -> None:
+        """The features alone, of a request whose arms are known to be right."""
+        self.context.check(context, "context")
         for i, row in enumerate(arm_context or ()):
             self.pair.check(row, f"arm_context[{i}]")
 
@@ -202,13 +206,17 @@ def _times(a: F32, b: F32) -> F32:
 
 def _candidates(arms: Sequence[Sequence[str]], catalogue: Catalogue) -> tuple[I64, Bool]:
     """Ragged lists of arm ids → catalogue rows (B, K), 0 on padding, and the mask."""
-    lengths = np.fromiter(map(len, arms), np.int64, len(arms))
-    mask = np.arange(lengths.max(initial=0)) < lengths[:, None]
-    rows = np.zeros(mask.shape, np.int64)
+    lengths = list(map(len, arms))
+    B, K, n = len(arms), max(lengths, default=0), sum(lengths)
     try:
-        rows[mask] = list(map(catalogue.row.__getitem__, chain.from_iterable(arms)))
+        found = np.fromiter(map(catalogue.row.__getitem__, chain.from_iterable(arms)), np.int64, n)
     except KeyError as error:
         raise InvalidEvent("arms", error.args[0], "an arm_id of the catalogue (retired arms stay in it)") from None
+    if n == B * K:
+        return found.reshape(B, K), np.ones((B, K), np.bool_)
+    mask = np.arange(K) < np.array(lengths)[:, None]
+    rows = np.zeros((B, K), np.int64)
+    rows[mask] = found
     return rows, mask
 
 

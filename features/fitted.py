@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from math import isfinite, isnan
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -103,7 +103,8 @@ def fit_feature(name: str, feature: Feature, values: Sequence[Any]) -> Fitted:
         present = present[~np.isnan(present)]
         base = Fitted(name=name, type="numeric", log=feature.transform == "log", clip=feature.clip or (-LIMIT, LIMIT),
                       profile=Profile.of_numbers(present, len(values)))  # fmt: skip
-        x = shape(present[:, None], [base])[:, 0]
+        x = present.clip(*base.clip)
+        x = log_of(x) if base.log else x
         mean, deviation = (float(x.mean()), float(x.std())) if len(x) else (0.0, 1.0)
         if feature.transform == "none":
             return replace(base, fill=mean)
@@ -118,12 +119,9 @@ def fit_feature(name: str, feature: Feature, values: Sequence[Any]) -> Fitted:
     return Fitted(name=name, type=feature.type, length=feature.length, profile=profile)
 
 
-def shape(x: F64, fitted: Sequence[Fitted]) -> F64:
-    """Clip, then sign(x)·log(1 + |x|) where declared. x (n, m)."""
-    x = np.clip(x, [f.clip[0] for f in fitted], [f.clip[1] for f in fitted])
-    logged = [j for j, f in enumerate(fitted) if f.log]
-    x[:, logged] = np.sign(x[:, logged]) * np.log1p(np.abs(x[:, logged]))
-    return x
+def log_of(x: F64) -> F64:
+    """sign(x)·log(1 + |x|)."""
+    return cast("F64", np.sign(x) * np.log1p(np.abs(x)))
 
 
 def _is_number(value: object) -> bool:

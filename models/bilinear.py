@@ -98,22 +98,23 @@ class BilinearPolicy:
         form, d_a = self.trained, batch.catalogue.features.shape[1]
         self._check_sizes(batch, form)
         shares = self._arm_shares(batch.catalogue, form)
-        u, pair = batch.context.astype(np.float64), batch.pair.astype(np.float64)
+        u = batch.context.astype(np.float64)
         cost = shares.cost[batch.arm] + np.einsum("bku,bu->bk", shares.by_context[batch.arm], u)
         cost += np.einsum("bu,u->b", u, form.w_u)[:, None]
-        if pair.shape[2]:
+        if batch.pair.shape[2]:
             per_pair = form.w_x[d_a:] + np.einsum("bu,pu->bp", u, form.W[:, d_a:].T.copy())
-            cost += np.einsum("bkp,bp->bk", pair, per_pair)
+            cost += np.einsum("bkp,bp->bk", batch.pair.astype(np.float64), per_pair)
         return cast("F64", -cost)
 
     def _arm_shares(self, catalogue: Catalogue, form: Bilinear) -> _Shares:
-        if catalogue not in self._shares:
+        shares = self._shares.get(catalogue)
+        if shares is None:
             a, d_a = catalogue.features.astype(np.float64), catalogue.features.shape[1]
-            self._shares[catalogue] = _Shares(
+            self._shares[catalogue] = shares = _Shares(
                 cost=form.bias + np.einsum("ai,i->a", a, form.w_x[:d_a]),
                 by_context=np.einsum("ai,ui->au", a, form.W[:, :d_a].copy()),
             )
-        return self._shares[catalogue]
+        return shares
 
     @staticmethod
     def _check_sizes(batch: Batch, form: Bilinear) -> None:

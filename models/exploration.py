@@ -15,27 +15,39 @@ from features.batch import F64, I64, Bool
 Scores = NDArray[np.floating[Any]]
 
 
-def check(scores: Scores, mask: Bool) -> None:
-    """Raises ValueError for a row without candidates or a candidate without a finite score."""
+def counts(mask: Bool) -> Any:
+    """Candidates of each row (…, 1); one number, which is cheaper to work with, where no row is padded."""
+    full = np.logical_and.reduce(mask, axis=None)
+    return mask.shape[-1] if full else np.add.reduce(mask, axis=-1, keepdims=True, dtype=np.intp)
+
+
+def check(scores: Scores, mask: Bool) -> Any:
+    """The `counts`. Raises ValueError for a row without candidates or a candidate without a finite score."""
     if scores.shape[-2:] != mask.shape:
         raise ValueError(f"scores: found shape {scores.shape}, expected (…, B, K) of the mask {mask.shape}")
-    if not mask.any(axis=-1).all():
-        row = int(np.flatnonzero(~mask.any(axis=-1))[0])
+    k = counts(mask)
+    if not (k if isinstance(k, int) else k.all()):
+        row = int(np.flatnonzero(~mask.any(axis=-1))[0]) if mask.size else 0
         raise ValueError(f"mask: found no candidate in row {row}, expected at least one arm in every request")
-    if not np.isfinite(scores[..., mask]).all():
-        raise ValueError("scores: found NaN or infinity at a candidate, expected finite numbers; check the features")
+    if not np.logical_and.reduce(np.isfinite(scores if isinstance(k, int) else scores[..., mask]), axis=None):
+        raise ValueError(_NOT_FINITE)
+    return k
+
+
+_NOT_FINITE = "scores: found NaN or infinity at a candidate, expected finite numbers; check the features"
 
 
 def uniform(mask: Bool) -> F64:
     """1/K on each of a row's K candidates."""
-    return cast("F64", mask / mask.sum(axis=-1, keepdims=True))
+    return cast("F64", mask / counts(mask))
 
 
 def with_floor(pmf: F64, mask: Bool, epsilon: float) -> F64:
     """(1 − ε)·pmf + ε/K: every candidate keeps at least ε/K, and the logged propensity stays exact."""
     if not 0 <= epsilon <= 1:
         raise ValueError(f"floor: found {epsilon}, expected a share between 0 and 1")
-    return cast("F64", (1 - epsilon) * pmf + epsilon * uniform(mask))
+    k = counts(mask)
+    return cast("F64", (1 - epsilon) * pmf + epsilon * (1.0 / k if isinstance(k, int) else mask / k))
 
 
 def greedy(scores: Scores, mask: Bool, *, tie: float = 0.0) -> F64:
@@ -74,16 +86,23 @@ def squarecb(scores: Scores, mask: Bool, gamma: float, *, order: I64 | None = No
     """
     if not gamma >= 0:
         raise ValueError(f"gamma: found {gamma}, expected a number ≥ 0")
-    check(scores, mask)
-    masked = np.where(mask, scores, -np.inf)
-    top = masked.max(axis=-1, keepdims=True)
+    k = check(scores, mask)
+    full = isinstance(k, int)
+    masked = scores if full else np.where(mask, scores, -np.inf)
+    top = np.maximum.reduce(masked, axis=-1, keepdims=True)
     best = masked == top
-    if order is not None:
+    tied = np.count_nonzero(best) > top.size
+    if tied and order is not None:
         placed = np.where(best, order, np.iinfo(np.int64).max)
         best = best & (placed == placed.min(axis=-1, keepdims=True))
-    gap = np.where(mask, top - masked, 0.0)
-    p = np.where(mask & ~best, 1.0 / (mask.sum(axis=-1, keepdims=True) + gamma * gap), 0.0)
-    return cast("F64", p + (1.0 - p.sum(axis=-1, keepdims=True)) * uniform(best))
+    gap = top - masked if full else np.where(mask, top - masked, 0.0)
+    p = 1.0 / (k + gamma * gap)
+    np.copyto(p, 0.0, where=best if full else best | ~mask)
+    rest = 1.0 - np.add.reduce(p, axis=-1, keepdims=True)
+    if tied and order is None:
+        return cast("F64", p + rest * uniform(best))
+    np.copyto(p, rest, where=best)
+    return cast("F64", p)
 
 
 def enforce_minimum(pmf: F64, mask: Bool, epsilon: float) -> F64:
@@ -91,14 +110,16 @@ def enforce_minimum(pmf: F64, mask: Bool, epsilon: float) -> F64:
     2008, fig. 1; VW's explore_internal.h). Unlike `with_floor` it leaves a pmf already above ε/K as it is."""
     if epsilon == 0 or epsilon > 0.999:
         return pmf if epsilon == 0 else uniform(mask)
-    least = epsilon / mask.sum(axis=-1, keepdims=True)
-    spare = np.where(mask, pmf - least, -np.inf)  # to be projected onto the simplex of mass 1 − ε
-    ordered = np.where(np.isfinite(spare), spare, -2.0)
-    ordered = -np.sort(-ordered, axis=-1)
-    taus = (ordered.cumsum(axis=-1) - (1 - epsilon)) / np.arange(1, mask.shape[-1] + 1)
-    last = (ordered > taus).cumsum(axis=-1).argmax(axis=-1)[..., None]
-    tau = np.take_along_axis(taus, last, axis=-1)
-    return cast("F64", np.where(mask, np.maximum(spare - tau, 0.0) + least, 0.0))
+    k = counts(mask)
+    least = epsilon / k
+    spare = pmf - least  # to be projected onto the simplex of mass 1 − ε
+    if not isinstance(k, int):
+        spare[~mask] = -2.0
+    sums = np.sort(spare, axis=-1)[..., ::-1].cumsum(axis=-1)
+    # the threshold of the first j, (Σ − (1 − ε))/j, rises up to the j that is meant and falls from there on
+    tau = np.maximum.reduce((sums - (1 - epsilon)) / np.arange(1, mask.shape[-1] + 1), axis=-1, keepdims=True)
+    kept = np.maximum(spare - tau, 0.0) + least
+    return cast("F64", kept if isinstance(k, int) else np.where(mask, kept, 0.0))
 
 
 def votes(scores: Scores, mask: Bool) -> F64:

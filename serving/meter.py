@@ -4,8 +4,6 @@ more than a decision. Labels never carry a unit, an event or a context."""
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import accumulate
 
 BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)  # seconds
@@ -41,12 +39,9 @@ class Meter:
     def gauge(self, name: str, value: float, **labels: str) -> None:
         self._gauges[name, tuple(labels.items())] = value
 
-    @contextmanager
-    def stage(self, stage: str) -> Iterator[None]:
-        """Time what is inside."""
-        began = time.perf_counter()
-        yield
-        self.seconds(stage, time.perf_counter() - began)
+    def stage(self, stage: str) -> "_Stage":
+        """Time what is inside: `with meter.stage("encode"): …`."""
+        return _Stage(self, stage)
 
     def seconds(self, stage: str, seconds: float) -> None:
         """One batch took so long in a stage."""
@@ -64,3 +59,19 @@ class Meter:
         drained = dict(self._counts), self._gauges
         self._counts, self._times, self._gauges = defaultdict(float), {}, {}
         return drained
+
+
+class _Stage:
+    """Half as dear as a generator's context manager, four times a batch. What raises is not counted."""
+
+    __slots__ = ("_began", "_meter", "_name")
+
+    def __init__(self, meter: Meter, name: str) -> None:
+        self._meter, self._name = meter, name
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._meter.seconds(self._name, time.perf_counter() - self._began)

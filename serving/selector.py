@@ -8,6 +8,7 @@ fallback, and nobody's answer depends on batch mates. A decision is answered onl
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -112,7 +113,7 @@ class Selector:
                 known = arm in self._valid
                 expected = "an arm within its time of validity" if known else f"an arm of release {self.release.number}"
                 raise InvalidEvent("arms", arm, expected)
-        self.release.encoder.validate(request.context, request.arms, request.arm_context)
+        self.release.encoder.validate_features(request.context, request.arm_context)
         return request
 
     def _decide(self, requests: list[Request], now: int) -> list[Selection]:
@@ -151,11 +152,12 @@ class Selector:
             return made
         real = [d for r, d in zip(requests, made, strict=True) if r.unit_id != CANARY]
         stored = iter(self.recorder.append_decisions(real) if real else [])
-        for d in real:
-            self.meter.count("croupier_decisions_total", release=str(d.release), role=d.role, policy=d.policy)
-            if d.fallback_reason:
-                kind = ":".join(d.fallback_reason.split(":")[:2])  # role and exception, not its message
-                self.meter.count("croupier_fallbacks_total", reason=kind)
+        made_by = Counter((d.release, d.role, d.policy, d.fallback_reason) for d in real)
+        for (release, role, policy, reason), n in made_by.items():
+            self.meter.count("croupier_decisions_total", n, release=str(release), role=role, policy=policy)
+            if reason:
+                kind = ":".join(reason.split(":")[:2])  # role and exception, not its message
+                self.meter.count("croupier_fallbacks_total", n, reason=kind)
         return [d if r.unit_id == CANARY else next(stored) for r, d in zip(requests, made, strict=True)]
 
     def _canary(self, now: int) -> Raw:
