@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from features.batch import F64, I64, Bool
 
@@ -159,6 +158,8 @@ def best_of_normals(mean: F64, sd: F64, mask: Bool, *, nodes: int = 64) -> F64:
 
 def _others_below(x: F64, mean: F64, sd: F64, mask: Bool) -> F64:
     """(B, K, nodes): Π_{j≠a} Φ_j(x), from the products before and after a, for no division is safe here."""
+    from scipy.special import ndtr  # for per-arm heads only: a server without them starts sooner
+
     below = np.where(mask[:, :, None], ndtr((x - mean[:, :, None]) / sd[:, :, None]), 1.0)
     ones = np.ones_like(below[:, :1])
     before = np.cumprod(np.concatenate([ones, below[:, :-1]], axis=1), axis=1)

@@ -13,6 +13,7 @@ sent, what was not clicked would never be learnt.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import orjson
@@ -25,14 +26,11 @@ from models.bayesian import Bayesian
 from models.policy import Policy
 from models.posterior import Moments, Posterior
 from serving.head_file import HeadFile, State
+from serving.live_heads import learns, path_of
 from serving.release import LoadedRelease
 
 CLOCK_SKEW_US = 3_600_000_000  # a reward may be stamped this much before its decision, as in features/join.py
 
-
-def learns(policy: Policy | None) -> bool:
-    """Has it one shared Bayesian head, trained?"""
-    return isinstance(policy, Bayesian) and policy.sizes is not None and policy.parameters["heads"] == "shared"
 
 
 def combined(rewards: Sequence[Reward], decision: Decision, spec: RewardSpec) -> float | None:
@@ -129,7 +127,7 @@ class FastLoop:
         self._folds: list[tuple[Fold, HeadFile]] = []
         self._roles: list[str] = []
         for role, policy in (("champion", release.champion), ("candidate", release.candidate)):
-            if isinstance(policy, Bayesian) and learns(policy):
+            if learns(policy):
                 fold = Fold(policy, release)
                 digest, d = release.manifest["digest"], len(policy.head.moments.b)
                 file = HeadFile.create(path_of(folder, release.number, role), d=d, digest=digest)
@@ -159,21 +157,20 @@ class FastLoop:
         return [(role, fold.state.step) for role, (fold, _) in zip(self._roles, self._folds, strict=True)]
 
 
-def path_of(folder: Path, release: int, role: str) -> Path:
-    return folder / f"{release:06d}-{role}.head"
-
-
 def rebuilt(release: LoadedRelease, role: str, spool: Spool, spec: RewardSpec, *, until_step: int) -> Policy:
     """The policy as it was when its head had `until_step` steps: from the release and the log alone. Raises ValueError
     when the log does not reach that far (its rewards were pruned)."""
     policy = release.candidate if role == "candidate" else release.champion
-    if policy is None or not isinstance(policy, Bayesian) or not learns(policy) or policy.head.step == until_step:
+    if not learns(policy):
         return policy or _missing(release, role)
+    if policy.head.step == until_step:
+        return cast("Policy", policy)
     fold = Fold(policy, release)
     for _, chunk in steps(spool, release.number, spec, after=0):
         fold.apply(chunk[: until_step - fold.state.step])
         if fold.state.step == until_step:
-            return policy.with_head(Posterior(prior=policy.head.prior, moments=fold.state.moments, step=until_step))
+            head = Posterior(prior=policy.head.prior, moments=fold.state.moments, step=until_step)
+            return cast("Policy", policy.with_head(head))
     raise ValueError(f"posterior: the log gives {fold.state.step} steps, the decision was made at {until_step}; "
                      "rewards older than the spool's retention are gone")  # fmt: skip
 

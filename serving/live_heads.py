@@ -1,18 +1,35 @@
-"""The posterior as `select_arm` sees it: each batch is decided with the newest head that the reward model wrote."""
+"""The posterior as `select_arm` sees it: each batch is decided with the newest head that the reward model wrote.
+
+The learners' libraries (torch: 1.5 s of CPU to import) are loaded with a policy that learns, not with this file: most
+releases serve without, and each publish starts three processes beside those that serve.
+"""
 
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, TypeGuard, cast
 
-from models.bayesian import Bayesian
 from models.policy import Policy
-from models.posterior import Posterior
-from serving.fast_loop import learns, path_of
-from serving.head_file import HeadFile
 from serving.release import LoadedRelease
 
+if TYPE_CHECKING:
+    from models.bayesian import Bayesian
+    from serving.head_file import HeadFile
+
 LOOK_SECONDS = 0.005
+
+
+def learns(policy: Policy | None) -> "TypeGuard[Bayesian]":
+    """Has it one shared Bayesian head, trained?"""
+    if not hasattr(policy, "with_head"):
+        return False
+    bayesian = cast("Bayesian", policy)
+    return bayesian.sizes is not None and bayesian.parameters["heads"] == "shared"
+
+
+def path_of(folder: Path, release: int, role: str) -> Path:
+    """The file of one role's head."""
+    return folder / f"{release:06d}-{role}.head"
 
 
 class LiveHeads:
@@ -35,17 +52,19 @@ class LiveHeads:
         if self._folder is None or not learns(policy) or now - self._looked[role] < LOOK_SECONDS:
             return policy
         self._looked[role] = now
-        if isinstance(policy, Bayesian):
-            policy = cast("Policy", self._newest(role, policy))
-        self._policies[role] = policy
-        return policy
+        newest = cast("Policy", self._newest(role, policy))
+        self._policies[role] = newest
+        return newest
 
     def step(self, role: str) -> int:
         """The `posterior_step` of decisions made now: 0 for policies without a head."""
-        policy = self._policies[role]
-        return policy.heads.step if isinstance(policy, Bayesian) else 0
+        heads = getattr(self._policies[role], "heads", None)
+        return 0 if heads is None else int(heads.step)
 
-    def _newest(self, role: str, policy: Bayesian) -> Bayesian:
+    def _newest(self, role: str, policy: "Bayesian") -> "Bayesian":
+        from models.posterior import Posterior
+        from serving.head_file import HeadFile
+
         if role not in self._files:
             path = path_of(self._folder or Path(), self._release.number, role)
             if not path.exists():

@@ -1,6 +1,7 @@
 """Counts and timings of one process, kept here and handed over at most once a second: a metric call into Triton costs
 more than a decision. Labels never carry a unit, an event or a context."""
 
+import threading
 import time
 from bisect import bisect_left
 from collections import defaultdict
@@ -26,18 +27,22 @@ GAUGES = ("croupier_posterior_step", "croupier_spool_bytes", "croupier_spool_uns
 
 
 class Meter:
-    """`counts` grow, `gauges` are replaced; `drain` hands over what has changed since it was last called."""
+    """`counts` grow, `gauges` are replaced; `drain`, in any thread, hands over what has changed since it was last
+    called."""
 
     def __init__(self) -> None:
+        self._turn = threading.Lock()  # x += 1 is a read and a write
         self._counts: dict[tuple[str, Labels], float] = defaultdict(float)
         self._times: dict[str, list[float]] = {}  # stage → count by bucket, and their sum
         self._gauges: dict[tuple[str, Labels], float] = {}
 
     def count(self, name: str, value: float = 1.0, **labels: str) -> None:
-        self._counts[name, tuple(labels.items())] += value
+        with self._turn:
+            self._counts[name, tuple(labels.items())] += value
 
     def gauge(self, name: str, value: float, **labels: str) -> None:
-        self._gauges[name, tuple(labels.items())] = value
+        with self._turn:
+            self._gauges[name, tuple(labels.items())] = value
 
     def stage(self, stage: str) -> "_Stage":
         """Time what is inside: `with meter.stage("encode"): …`."""
@@ -45,20 +50,22 @@ class Meter:
 
     def seconds(self, stage: str, seconds: float) -> None:
         """One batch took so long in a stage."""
-        times = self._times.setdefault(stage, [0.0] * (len(BOUNDS) + 2))
-        times[bisect_left(BOUNDS, seconds)] += 1
-        times[-1] += seconds
+        with self._turn:
+            times = self._times.setdefault(stage, [0.0] * (len(BOUNDS) + 2))
+            times[bisect_left(BOUNDS, seconds)] += 1
+            times[-1] += seconds
 
     def drain(self) -> tuple[dict[tuple[str, Labels], float], dict[tuple[str, Labels], float]]:
         """(increments, gauges) since the last call; buckets are cumulative, as Prometheus has them."""
-        for stage, (*buckets, total) in self._times.items():
+        with self._turn:
+            counts, times, gauges = self._counts, self._times, self._gauges
+            self._counts, self._times, self._gauges = defaultdict(float), {}, {}
+        for stage, (*buckets, total) in times.items():
             for bound, n in zip((*map("{:g}".format, BOUNDS), "+Inf"), accumulate(buckets), strict=True):
-                self.count("croupier_stage_seconds_bucket", n, stage=stage, le=bound)
-            self.count("croupier_stage_seconds_sum", total, stage=stage)
-            self.count("croupier_stage_seconds_count", sum(buckets), stage=stage)
-        drained = dict(self._counts), self._gauges
-        self._counts, self._times, self._gauges = defaultdict(float), {}, {}
-        return drained
+                counts["croupier_stage_seconds_bucket", (("stage", stage), ("le", bound))] += n
+            counts["croupier_stage_seconds_sum", (("stage", stage),)] += total
+            counts["croupier_stage_seconds_count", (("stage", stage),)] += sum(buckets)
+        return dict(counts), gauges
 
 
 class _Stage:

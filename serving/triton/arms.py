@@ -41,10 +41,9 @@ class SelectArm:
         sizes = [size_of(call) for call in calls]
         raws = [Raw(*row) for call in calls for row in rows(call, SELECT_INPUTS)]
         answers = iter(self.selector.select_raw(raws))
-        self.exporter.push()
         return [selection_tensors(list(islice(answers, size))) for size in sizes]
 
     def close(self) -> None:
-        self.exporter.push(now=True)
+        self.exporter.close()
         if self.spool is not None:
             self.spool.close()

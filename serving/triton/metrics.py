@@ -1,38 +1,55 @@
-"""A meter's numbers into Triton's own /metrics, at most once a second, and logs as JSON lines. `pb` is Triton's
+"""A meter's numbers into Triton's own /metrics, once a second, and logs as JSON lines. `pb` is Triton's
 `triton_python_backend_utils`, handed in by model.py."""
 
 import json
 import logging
-import time
+import threading
 from typing import Any
 
 from features.spool import Spool
 from serving.meter import GAUGES, HELP, Labels, Meter
 
+log = logging.getLogger(__name__)
 EVERY_SECONDS = 1.0
 
 
 class Exporter:
-    """`push()` after each batch is cheap; what a process counted last is pushed with its next batch or at its end."""
+    """Pushes from a thread of its own: sixty metrics take milliseconds, and the first time, when Triton makes them,
+    a hundred. No batch waits for that. `pb` None: a trial or a test, where nothing is pushed."""
 
     def __init__(self, pb: Any, meter: Meter, spool: Spool | None = None) -> None:
         self._pb, self._meter, self._spool = pb, meter, spool
         self._families: dict[str, Any] = {}
         self._metrics: dict[tuple[str, Labels], Any] = {}
-        self._pushed = -float("inf")
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="croupier-metrics", daemon=True)
+        if pb is not None:
+            self._thread.start()
 
-    def push(self, *, now: bool = False) -> None:
-        if self._pb is None or (not now and time.monotonic() - self._pushed < EVERY_SECONDS):
-            return
-        self._pushed = time.monotonic()
-        if self._spool is not None:
-            self._meter.gauge("croupier_spool_bytes", float(self._spool.size()))
-            self._meter.gauge("croupier_spool_unshipped_rows", float(unshipped(self._spool)))
-        counts, gauges = self._meter.drain()
-        for (name, labels), value in counts.items():
-            self._metric(name, labels).increment(value)
-        for (name, labels), value in gauges.items():
-            self._metric(name, labels).set(value)
+    def close(self) -> None:
+        """The last counts are pushed before it returns."""
+        self._ended.set()
+        if self._pb is not None:
+            self._thread.join()
+
+    def _work(self) -> None:
+        while not self._ended.wait(EVERY_SECONDS):
+            self._push()
+        self._push()
+
+    def _push(self) -> None:
+        try:
+            if self._spool is not None:
+                self._meter.gauge("croupier_spool_bytes", float(self._spool.size()))
+                self._meter.gauge("croupier_spool_unshipped_rows", float(self._spool.unshipped()))
+            counts, gauges = self._meter.drain()
+            for (name, labels), value in counts.items():
+                if value:
+                    self._metric(name, labels).increment(value)
+            for (name, labels), value in gauges.items():
+                self._metric(name, labels).set(value)
+        except Exception:  # a decision never depends on being counted
+            log.exception("metrics were not pushed")
 
     def _metric(self, name: str, labels: Labels) -> Any:
         if (name, labels) not in self._metrics:
@@ -41,14 +58,6 @@ class Exporter:
                 self._families[name] = self._pb.MetricFamily(name=name, description=HELP[name], kind=kind)
             self._metrics[name, labels] = self._families[name].Metric(labels=dict(labels))
         return self._metrics[name, labels]
-
-
-def unshipped(spool: Spool) -> int:
-    """Rows behind the shipper: the last row of each kind less the last one that a shipment took."""
-    shipped = dict(spool.db.execute("SELECT name, value FROM facts WHERE name LIKE 'shipped_%'").fetchall())
-    last = dict(spool.db.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
-    kinds = ("decisions", "rewards", "rejects")
-    return int(sum(last.get(kind, 0) - int(shipped.get(f"shipped_{kind}", 0)) for kind in kinds))
 
 
 class JsonLines(logging.Formatter):

@@ -39,11 +39,10 @@ class TakeRewards:
         raws = [RawReward(event, kind, float(value), unique, int(at or 0)) for event, kind, value, unique, at in found]
         outcomes = self.rewards.take(raws)
         _count(self.meter, "reward", "croupier_rewards_total", outcomes)
-        self.exporter.push()
         return wire.outcome_tensors(outcomes, [wire.size_of(call) for call in calls])
 
     def close(self) -> None:
-        self.exporter.push(now=True)
+        self.exporter.close()
         self.spool.close()
 
 
@@ -63,10 +62,10 @@ class TakeRecords:
         raws = [RawRecord(*row) for call in calls for row in wire.rows(call, wire.RECORD_INPUTS)]
         outcomes = self.records.take(raws)
         _count(self.meter, "record", "croupier_records_total", outcomes)
-        self.exporter.push()
         return wire.outcome_tensors(outcomes, [wire.size_of(call) for call in calls])
 
     def close(self) -> None:
+        self.exporter.close()
         self.spool.close()
 
 

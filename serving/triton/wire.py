@@ -29,14 +29,13 @@ Tensors = dict[str, NDArray[Any]]
 
 def selection_tensors(selections: Sequence[Selection]) -> Tensors:
     """(B, 1) each, `pmf` (B, longest candidate list), zero-padded."""
-    pmf = np.zeros((len(selections), max([1, *(len(s.pmf) for s in selections)])))
-    for row, s in zip(pmf, selections, strict=True):
-        row[: len(s.pmf)] = s.pmf
+    width = max([1, *(len(s.pmf) for s in selections)])
+    pmf = np.array([s.pmf + (0.0,) * (width - len(s.pmf)) for s in selections])
     return {
-        "arm": text(s.arm for s in selections), "propensity": np.array([[s.propensity] for s in selections]),
-        "pmf": pmf, "event_id": text(s.event_id for s in selections),
-        "release": np.array([[s.release] for s in selections], np.int64), "role": text(s.role for s in selections),
-        "error": text(s.error for s in selections),
+        "arm": text([s.arm for s in selections]), "propensity": np.array([[s.propensity] for s in selections]),
+        "pmf": pmf, "event_id": text([s.event_id for s in selections]),
+        "release": np.array([[s.release] for s in selections], np.int64), "role": text([s.role for s in selections]),
+        "error": text([s.error for s in selections]),
     }  # fmt: skip
 
 
@@ -44,7 +43,7 @@ def outcome_tensors(outcomes: Sequence[Outcome], sizes: Sequence[int]) -> list[T
     """The outcomes of a Triton batch, call by call."""
     rest = iter(outcomes)
     parts = [list(islice(rest, size)) for size in sizes]
-    return [{"status": text(o.status for o in part), "error": text(o.error for o in part)} for part in parts]
+    return [{"status": text([o.status for o in part]), "error": text([o.error for o in part])} for part in parts]
 
 
 def open_spool(home: Path, settings: Settings) -> Spool:
@@ -64,6 +63,8 @@ def rows(call: Columns, names: Sequence[str]) -> Iterable[tuple[Any, ...]]:
     return zip(*columns, strict=True)
 
 
-def text(values: Iterable[str]) -> NDArray[Any]:
+def text(values: Sequence[str]) -> NDArray[Any]:
     """A BYTES column (B, 1)."""
-    return np.array([[value.encode()] for value in values], dtype=np.object_)
+    column = np.empty((len(values), 1), np.object_)
+    column[:, 0] = [value.encode() for value in values]
+    return column

@@ -1,6 +1,8 @@
 """The fast loop: a head is a fold over the rewards' log, and whatever happens in between, the fold is the same."""
 
 import json
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -227,3 +229,14 @@ def test_through_triton_a_reward_is_visible_at_the_next_batch(tmp_path):
     spool.close()
     print(json.dumps({"visible_ms": {"p50": float(np.median(delays)), "p99": float(np.quantile(delays, 0.99))}}))
     assert np.quantile(delays, 0.9) < 50
+
+
+@pytest.mark.parametrize(("name", "learner"), [("vw_cb_adf", False), ("neural_linear", True)])
+def test_a_server_loads_the_learners_libraries_only_for_a_policy_that_learns(tmp_path, name, learner):
+    """Each publish starts three processes beside those that serve: what they import is what users wait for."""
+    apps.write(tmp_path, apps.trained(name))
+    args = {"model_repository": str(tmp_path / "triton" / "select_arm"), "model_version": "1", "model_name": "select_arm"}
+    code = f"import sys; from serving.triton.arms import SelectArm; SelectArm({args!r}).close(); print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    heavy = {"torch", "scipy", "pandas", "polars", "vowpalwabbit", "tritonclient"}
+    assert heavy & set(found) == ({"torch", "scipy"} if learner else set())
