@@ -12,39 +12,44 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from features.batch import F64, Batch, Catalogue, Interactions
-from models import exploration, state
+from features.batch import F32, F64, Batch, Catalogue, Interactions
+from models import exploration, regcb, state
 
-PRESETS: dict[str, dict[str, Any]] = {
+BOUND = 1e6  # features beyond ±BOUND are clipped, in training and here: VW's float32 squares overflow
+PRESETS: dict[str, dict[str, Any]] = {  # how to explore, and its constants where they are not those of NOTHING
     "squarecb": {"explore": "squarecb", "gamma_scale": 1000.0, "epsilon": 0.01},
     "squarecb_cautious": {"explore": "squarecb", "gamma_scale": 10.0, "epsilon": 0.01},
-    "epsilon_greedy": {"explore": "epsilon_greedy", "gamma_scale": 0.0, "epsilon": 0.05},
-    "greedy": {"explore": "epsilon_greedy", "gamma_scale": 0.0, "epsilon": 0.0},
+    "epsilon_greedy": {"explore": "epsilon_greedy", "epsilon": 0.05},
+    "greedy": {"explore": "epsilon_greedy"},
+    "regcb": {"explore": "regcb", "mellowness": 0.001},
+    "regcb_elim": {"explore": "regcb_elim", "mellowness": 0.001},
+    "bag": {"explore": "bag", "members": 4, "epsilon": 0.01},
 }
+NOTHING = {"gamma_scale": 0.0, "epsilon": 0.0, "mellowness": 0.0, "members": 1}
 REFUSED = {
-    "regcb": "its pmf needs VW's per-weight learning state at every decision, which the served tensors do not hold",
     "cover": "it does not resume exactly, and --nounif ignores epsilon (VW 9.11.9)",
-    "bag": "it does not resume exactly (VW 9.11.9); use the bootstrap ensemble",
-    "elim": "its probabilities can be negative (VW 9.11.9)",
+    "elim": "SquareCB's elimination can give negative probabilities (VW 9.11.9); regcb_elim is RegCB's",
 }
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Bilinear:
-    """Costs as tensors: `bias`, `w_u` (d_u,), `w_x` (d_x,), `W` (d_u, d_x), x being [arm; pair]. `steps` counts the
-    examples ever learnt; `model` is VW's own file, to go on from."""
+    """Costs as tensors, by m members (one, but for a bag): `bias` (m,), `w_u` (m, d_u), `w_x` (m, d_x), `W`
+    (m, d_u, d_x), x being [arm; pair]. `steps` counts the examples ever learnt; `model` is VW's own file, to go on
+    from; `rates` are there for RegCB."""
 
-    bias: float
+    bias: F64
     w_u: F64
     w_x: F64
     W: F64
     steps: int
     model: bytes
+    rates: regcb.Rates | None = None
 
 
 @dataclass(frozen=True)
 class _Shares:
-    """What an arm brings to every request: `cost` (A,) = b + w_a·a, and `by_context` (A, d_u) = W_a a."""
+    """What an arm brings to every request: `cost` (m, A) = b + w_a·a, and `by_context` (m, A, d_u) = W_a a."""
 
     cost: F64
     by_context: F64
@@ -53,8 +58,9 @@ class _Shares:
 class BilinearPolicy:
     """Contextual bandit trained by VW and served without it.
 
-    `preset` names exploration and its constants (`PRESETS`), each of which may be overridden. `reward_range` scales
-    rewards to VW's costs, and clips what lies beyond; None takes the log's own range, widened to hold [0, 1].
+    `preset` names exploration and its constants (`PRESETS`), each of which may be overridden: `gamma_scale` of
+    SquareCB, `mellowness` of RegCB, `members` of a bag, `epsilon` of all but RegCB. `reward_range` scales rewards to
+    VW's costs, and clips what lies beyond; None takes the log's own range, widened to hold [0, 1].
     `ignore_linear` of "U" (context), "A" (arm and pair) or "UA" leaves those terms out but for their products.
     `warm_start` goes on from the last model instead of starting afresh.
     """
@@ -63,74 +69,111 @@ class BilinearPolicy:
 
     def __init__(
         self, *, preset: str = "squarecb", gamma_scale: float | None = None, epsilon: float | None = None,
-        learning_rate: float = 2.0, passes: int = 1, reward_range: tuple[float, float] | None = None,
-        ignore_linear: str = "", warm_start: bool = False,
+        mellowness: float | None = None, members: int | None = None, learning_rate: float = 2.0, passes: int = 1,
+        reward_range: tuple[float, float] | None = None, ignore_linear: str = "", warm_start: bool = False,
     ) -> None:  # fmt: skip
         if preset not in PRESETS:
             why = f" ({REFUSED[preset]})" if preset in REFUSED else ""
             raise ValueError(f"preset: found {preset!r}{why}, expected one of {', '.join(PRESETS)}")
-        self.parameters: dict[str, Any] = {
-            "preset": preset, "gamma_scale": gamma_scale, "epsilon": epsilon, "learning_rate": learning_rate,
-            "passes": passes, "reward_range": reward_range, "ignore_linear": ignore_linear,
-            "warm_start": warm_start,
+        given = {"gamma_scale": gamma_scale, "epsilon": epsilon, "mellowness": mellowness, "members": members}
+        self.parameters: dict[str, Any] = given | {
+            "preset": preset, "learning_rate": learning_rate, "passes": passes, "reward_range": reward_range,
+            "ignore_linear": ignore_linear, "warm_start": warm_start,
         }  # fmt: skip
-        if not set(ignore_linear) <= {"U", "A"}:
-            raise ValueError(f"ignore_linear: found {ignore_linear!r}, expected letters of 'UA'")
-        chosen = PRESETS[preset]
+        chosen = NOTHING | PRESETS[preset] | {key: value for key, value in given.items() if value is not None}
         self.explore: str = chosen["explore"]
-        self.gamma_scale: float = chosen["gamma_scale"] if gamma_scale is None else gamma_scale
-        self.epsilon: float = chosen["epsilon"] if epsilon is None else epsilon
+        self.gamma_scale: float = chosen["gamma_scale"]
+        self.epsilon: float = chosen["epsilon"]
+        self.mellowness: float = chosen["mellowness"]
+        self.members: int = chosen["members"]
+        self._check_options()
         self.trained: Bilinear | None = None
         self.range = (0.0, 1.0)
         self._shares: WeakKeyDictionary[Catalogue, _Shares] = WeakKeyDictionary()
 
+    def _check_options(self) -> None:
+        if not set(self.parameters["ignore_linear"]) <= {"U", "A"}:
+            raise ValueError(f"ignore_linear: found {self.parameters['ignore_linear']!r}, expected letters of 'UA'")
+        if self.explore.startswith("regcb") and self.epsilon:
+            raise ValueError(f"epsilon: found {self.epsilon} with RegCB, which has none in VW, expected 0; set "
+                             "the floor instead")  # fmt: skip
+        if self.members < 1 or (self.members > 1 and self.explore != "bag"):
+            raise ValueError(f"members: found {self.members}, expected at least 1, and more of a bag only")
+        if self.explore == "bag" and self.parameters["warm_start"]:
+            raise ValueError("warm_start: found True with a bag, expected False: VW 9.11.9's file keeps the normaliser "
+                             "of the first member only, so that the others do not resume exactly")  # fmt: skip
+
     @property
     def flags(self) -> str:
         """The command line under which VW trains, and explores, as this policy does."""
-        how = f"--squarecb --gamma_scale {self.gamma_scale:g} " if self.explore == "squarecb" else ""
+        mellow = f"--mellowness {self.mellowness:g}"
+        how = {
+            "squarecb": f"--squarecb --gamma_scale {self.gamma_scale:g} --epsilon {self.epsilon:g}",
+            "epsilon_greedy": f"--epsilon {self.epsilon:g}", "bag": f"--bag {self.members} --epsilon {self.epsilon:g}",
+            "regcb": f"--regcb --regcbopt --first_only {mellow}", "regcb_elim": f"--regcb {mellow}",
+        }[self.explore]  # fmt: skip
         ignored = "".join(f" --ignore_linear {space}" for space in self.parameters["ignore_linear"])
-        return f"--cb_explore_adf {how}--epsilon {self.epsilon:g} -l {self.parameters['learning_rate']:g}{ignored}"
+        return f"--cb_explore_adf {how} -l {self.parameters['learning_rate']:g}{ignored}"
 
     def scores(self, batch: Batch) -> F64:
-        """(B, K): minus VW's predicted cost; 0 where untrained."""
+        """(B, K): minus VW's predicted cost, the members' mean; 0 where untrained."""
+        return cast("F64", -self._costs(batch).mean(axis=0))
+
+    def _costs(self, batch: Batch) -> F64:
+        """(m, B, K)"""
         if self.trained is None:
-            return np.zeros(batch.mask.shape)
+            return np.zeros((1, *batch.mask.shape))
         form, d_a = self.trained, batch.catalogue.features.shape[1]
         self._check_sizes(batch, form)
         shares = self._arm_shares(batch.catalogue, form)
-        u = batch.context.astype(np.float64)
-        cost = shares.cost[batch.arm] + np.einsum("bku,bu->bk", shares.by_context[batch.arm], u)
-        cost += np.einsum("bu,u->b", u, form.w_u)[:, None]
+        u = _clipped(batch.context)
+        cost = shares.cost.take(batch.arm, axis=1)
+        cost += np.einsum("mbku,bu->mbk", shares.by_context.take(batch.arm, axis=1), u)
+        cost += np.einsum("bu,mu->mb", u, form.w_u)[:, :, None]
         if batch.pair.shape[2]:
-            per_pair = form.w_x[d_a:] + np.einsum("bu,pu->bp", u, form.W[:, d_a:].T.copy())
-            cost += np.einsum("bkp,bp->bk", batch.pair.astype(np.float64), per_pair)
-        return cast("F64", -cost)
+            per_pair = form.w_x[:, None, d_a:] + np.einsum("bu,mpu->mbp", u, form.W[:, :, d_a:].swapaxes(1, 2).copy())
+            cost += np.einsum("bkp,mbp->mbk", _clipped(batch.pair), per_pair)
+        return cost
 
     def _arm_shares(self, catalogue: Catalogue, form: Bilinear) -> _Shares:
         shares = self._shares.get(catalogue)
         if shares is None:
-            a, d_a = catalogue.features.astype(np.float64), catalogue.features.shape[1]
+            a, d_a = _clipped(catalogue.features), catalogue.features.shape[1]
             self._shares[catalogue] = shares = _Shares(
-                cost=form.bias + np.einsum("ai,i->a", a, form.w_x[:d_a]),
-                by_context=np.einsum("ai,ui->au", a, form.W[:, :d_a].copy()),
+                cost=form.bias[:, None] + np.einsum("ai,mi->ma", a, form.w_x[:, :d_a]),
+                by_context=np.einsum("ai,mui->mau", a, form.W[:, :, :d_a].copy()),
             )
         return shares
 
     @staticmethod
     def _check_sizes(batch: Batch, form: Bilinear) -> None:
         d_u, d_x = batch.context.shape[1], batch.catalogue.features.shape[1] + batch.pair.shape[2]
-        if (d_u, d_x) != form.W.shape:
-            raise ValueError(f"batch: found {d_u} context and {d_x} arm + pair features, expected {form.W.shape} as "
-                             "in training; serve with the encoder of the release")  # fmt: skip
+        if (d_u, d_x) != form.W.shape[1:]:
+            raise ValueError(f"batch: found {d_u} context and {d_x} arm + pair features, expected {form.W.shape[1:]} "
+                             "as in training; serve with the encoder of the release")  # fmt: skip
 
     def pmf(self, batch: Batch) -> F64:
-        scores = self.scores(batch)
-        if self.explore == "squarecb":
-            # gamma = gamma_scale · t^0.5, t examples learnt (cb_explore_adf_squarecb.cc)
-            gamma = self.gamma_scale * float(self.trained.steps if self.trained else 0) ** 0.5
-            explored = exploration.squarecb(scores, batch.mask, gamma, order=batch.arm)
-            return exploration.enforce_minimum(explored, batch.mask, self.epsilon)
-        return exploration.epsilon_greedy(scores, batch.mask, self.epsilon, tie=exploration.VW_TIE)
+        costs, mask = self._costs(batch), batch.mask
+        if self.trained is None:  # nothing is known, every arm ties
+            return exploration.greedy(-costs[0], mask)
+        if self.trained.rates is not None:
+            return self._regcb(batch, costs[0], self.trained, self.trained.rates)
+        if self.explore == "squarecb":  # gamma = gamma_scale · t^0.5, t examples learnt (cb_explore_adf_squarecb.cc)
+            gamma = self.gamma_scale * float(self.trained.steps) ** 0.5
+            explored = exploration.squarecb(-costs[0], mask, gamma, order=batch.arm)
+        else:  # members vote (cb_explore_adf_bag.cc); one member alone is VW's greedy
+            explored = exploration.greedy(-costs, mask, tie=exploration.VW_TIE).mean(axis=0)
+        return exploration.enforce_minimum(explored, mask, self.epsilon)
+
+    def _regcb(self, batch: Batch, cost: F64, form: Bilinear, rates: regcb.Rates) -> F64:
+        one = np.ones((*batch.mask.shape, 1))
+        u = np.concatenate([one[:, 0], _clipped(batch.context)], axis=1)
+        x = np.concatenate([one, _clipped(batch.arm_features), _clipped(batch.pair)], axis=2)
+        allowed = regcb.allowance(batch.mask, mellowness=self.mellowness, steps=form.steps)
+        low = regcb.lowest(cost, allowed, rates, u, x)
+        if self.explore == "regcb":
+            return exploration.greedy(-low, batch.mask, order=batch.arm)
+        return exploration.eliminate(-regcb.highest(cost, allowed, rates, u, x), -low, batch.mask)
 
     def learn(self, log: Iterable[Interactions], *, seed: int = 0) -> Self:  # noqa: ARG002 — VW's order is the log's
         from models import vw_adf  # what serves never imports VW
@@ -166,10 +209,12 @@ class BilinearPolicy:
         if self.trained is None:
             state.write(folder, self.name, self.parameters, {})
             return
-        form = self.trained
-        arrays: state.Arrays = {"w_u": form.w_u, "w_x": form.w_x, "W": form.W}
+        form, facts = self.trained, {"steps": self.trained.steps, "range": list(self.range)}
+        arrays: state.Arrays = {"bias": form.bias, "w_u": form.w_u, "w_x": form.w_x, "W": form.W}
         arrays["model"] = np.frombuffer(form.model, dtype=np.uint8)
-        facts = {"bias": form.bias, "steps": form.steps, "range": list(self.range)}
+        if form.rates is not None:
+            arrays |= {"squares": form.rates.squares, "scale": form.rates.scale}
+            facts |= {"norm": form.rates.norm, "weight": form.rates.weight}
         state.write(folder, self.name, self.parameters, arrays, **facts)
 
     @classmethod
@@ -178,11 +223,19 @@ class BilinearPolicy:
         policy = cls(**parameters)
         if arrays:
             policy.range = (facts["range"][0], facts["range"][1])
-            policy.trained = Bilinear(
-                bias=facts["bias"], steps=facts["steps"], w_u=arrays["w_u"], w_x=arrays["w_x"], W=arrays["W"],
-                model=arrays["model"].tobytes(),
-            )  # fmt: skip
+            model, rates = arrays.pop("model").tobytes(), None
+            if "scale" in arrays:
+                rates = regcb.Rates(
+                    squares=arrays.pop("squares"), scale=arrays.pop("scale"), norm=facts["norm"],
+                    weight=facts["weight"], learning_rate=parameters["learning_rate"],
+                )  # fmt: skip
+            policy.trained = Bilinear(**arrays, steps=facts["steps"], model=model, rates=rates)
         return policy
+
+
+def _clipped(features: F32) -> F64:
+    """In float64, by two calls, which is what a request by itself costs."""
+    return np.minimum(np.maximum(features, -BOUND, dtype=np.float64), BOUND)
 
 
 def observed_range(log: Iterable[Interactions]) -> tuple[float, float]:

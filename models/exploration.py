@@ -1,7 +1,7 @@
 """Scores to probabilities: every function returns a whole pmf (B, K), zero where masked, rows summing to 1.
 
-Scores are (B, K), larger is better; `mask` (B, K) is True on candidates. The VW forms (`epsilon_greedy`, `squarecb`,
-`enforce_minimum`) repeat Vowpal Wabbit 9.11.9's arithmetic, ties included, so that its policies can be served here.
+Scores are (B, K), larger is better; `mask` (B, K) is True on candidates. The VW forms (`squarecb`, `eliminate`,
+`greedy`, `enforce_minimum`) repeat Vowpal Wabbit 9.11.9's arithmetic, ties included, so that we can serve it.
 """
 
 from typing import Any, cast
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from features.batch import F64, I64, Bool
 
 Scores = NDArray[np.floating[Any]]
+VW_TIE = 1e-4  # VW's are_same_rel (vw_math.h), by which its greedy calls scores tied
 
 
 def counts(mask: Bool) -> Any:
@@ -49,20 +50,20 @@ def with_floor(pmf: F64, mask: Bool, epsilon: float) -> F64:
     return cast("F64", (1 - epsilon) * pmf + epsilon * (1.0 / k if isinstance(k, int) else mask / k))
 
 
-def greedy(scores: Scores, mask: Bool, *, tie: float = 0.0) -> F64:
-    """All mass on the best candidate; ties share it. s ties with the best where |s − best| ≤ tie·(|s| + |best|)."""
+def greedy(scores: Scores, mask: Bool, *, tie: float = 0.0, order: I64 | None = None) -> F64:
+    """All mass on the best candidate. s ties with the best where |s − best| ≤ tie·(|s| + |best|); ties share the mass,
+    or the one of lowest `order` (B, K) takes it (VW's --first_only, which takes the first in the request)."""
     check(scores, mask)
     masked = np.where(mask, scores, -np.inf)
     best = masked.max(axis=-1, keepdims=True)
-    return uniform(mask & (best - masked <= tie * (np.abs(np.where(mask, scores, 0.0)) + np.abs(best))))
+    tied = mask & (best - masked <= tie * (np.abs(np.where(mask, scores, 0.0)) + np.abs(best)))
+    return uniform(tied if order is None else _first(tied, order))
 
 
-VW_TIE = 1e-4  # VW's are_same_rel (vw_math.h), by which its greedy calls scores tied
-
-
-def epsilon_greedy(scores: Scores, mask: Bool, epsilon: float, *, tie: float = 0.0) -> F64:
-    """ε/K everywhere and 1 − ε on the best, shared among ties (VW cb_explore_adf_greedy.cc, with `tie` VW_TIE)."""
-    return with_floor(greedy(scores, mask, tie=tie), mask, epsilon)
+def _first(tied: Bool, order: I64) -> Bool:
+    """Of the tied, those of the lowest order."""
+    placed = np.where(tied, order, np.iinfo(np.int64).max)
+    return cast("Bool", tied & (placed == placed.min(axis=-1, keepdims=True)))
 
 
 def softmax(scores: Scores, mask: Bool, temperature: float) -> F64:
@@ -92,8 +93,7 @@ def squarecb(scores: Scores, mask: Bool, gamma: float, *, order: I64 | None = No
     best = masked == top
     tied = np.count_nonzero(best) > top.size
     if tied and order is not None:
-        placed = np.where(best, order, np.iinfo(np.int64).max)
-        best = best & (placed == placed.min(axis=-1, keepdims=True))
+        best = _first(best, order)
     gap = top - masked if full else np.where(mask, top - masked, 0.0)
     p = 1.0 / (k + gamma * gap)
     np.copyto(p, 0.0, where=best if full else best | ~mask)
@@ -102,6 +102,14 @@ def squarecb(scores: Scores, mask: Bool, gamma: float, *, order: I64 | None = No
         return cast("F64", p + rest * uniform(best))
     np.copyto(p, rest, where=best)
     return cast("F64", p)
+
+
+def eliminate(low: Scores, high: Scores, mask: Bool) -> F64:
+    """Uniform over the candidates that may still be the best: whose upper bound reaches the highest lower bound
+    (RegCB by elimination, Foster et al. 2018; VW's cb_explore_adf_regcb.cc, there in costs)."""
+    check(low, mask)
+    check(high, mask)
+    return uniform(mask & (high >= np.where(mask, low, -np.inf).max(axis=-1, keepdims=True)))
 
 
 def enforce_minimum(pmf: F64, mask: Bool, epsilon: float) -> F64:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.batch import F32, F64, I64, Batch, Catalogue, Interactions, concatenate
-from models.bilinear import BilinearPolicy
+from models.bilinear import PRESETS, BilinearPolicy
 from models.network import one_thread
 from models.policy import Policy, make
 from models.populations import load
@@ -27,10 +27,7 @@ _ARMS: dict[str, Any] = {"heads": "per_arm"}
 CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
     "uniform": ("uniform", {}),
     "beta_bernoulli": ("beta_bernoulli", {}),
-    "squarecb": ("vw_cb_adf", {"preset": "squarecb"}),
-    "squarecb_cautious": ("vw_cb_adf", {"preset": "squarecb_cautious"}),
-    "epsilon_greedy": ("vw_cb_adf", {"preset": "epsilon_greedy"}),
-    "greedy": ("vw_cb_adf", {"preset": "greedy"}),
+    **{preset: ("vw_cb_adf", {"preset": preset}) for preset in PRESETS},
     "vw_cb_adf": ("vw_cb_adf", {}),
     "lin_ts": ("lin_ts", _ARMS),
     "lin_ucb": ("lin_ucb", _ARMS),

@@ -11,6 +11,8 @@ Cost is (high − reward) / (high − low), so 0 is best and 1 worst, which is w
 """
 
 import math
+import re
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from io import StringIO
@@ -23,10 +25,10 @@ import numpy as np
 import polars as pl
 import vowpalwabbit
 
-from features.batch import F32, Batch, Interactions
-from models.bilinear import Bilinear
+from features.batch import F32, F64, I64, Batch, Interactions
+from models.bilinear import BOUND, Bilinear
+from models.regcb import Rates
 
-BOUND = 1e6  # features beyond ±BOUND are clipped for VW, whose float32 squares overflow
 FNV_PRIME = 16777619  # VW hashes a quadratic pair as (FNV_PRIME · i_u) XOR i_x
 OTHER = "|Z z\n"  # an arm that was not chosen, in a namespace that nothing crosses
 CONSTANT = 11650396  # VW's index of the constant feature
@@ -97,10 +99,28 @@ class Sizes:
     def of(cls, batch: Batch) -> Self:
         return cls(batch.context.shape[1], batch.catalogue.features.shape[1], batch.pair.shape[2])
 
-    @property
-    def bits(self) -> int:
+    def bits(self, members: int = 1) -> int:
         """Of the weight table: at least 32 slots a weight, so that collisions are rare (and even they stay exact)."""
-        return min(max(math.ceil(math.log2(32 * (1 + self.context) * (1 + self.arm + self.pair))), 18), 22)
+        terms = (1 + self.context) * (1 + self.arm + self.pair)
+        return min(max(math.ceil(math.log2(32 * _width(members) * terms)), 18), 22)
+
+
+def _members(flags: str) -> int:
+    return int(_value("--bag", flags) or 1)
+
+
+def _value(flag: str, flags: str) -> str | None:
+    found = re.search(rf"{flag} (\S+)", flags)
+    return found[1] if found else None
+
+
+def _width(members: int) -> int:
+    """Weights of a term, side by side in VW's table: a power of two."""
+    return 1 << (members - 1).bit_length()
+
+
+def _command(flags: str, sizes: Sizes) -> str:
+    return f"{flags} --cb_type mtr -q UA -b {sizes.bits(_members(flags))} --quiet"
 
 
 def train(
@@ -111,17 +131,17 @@ def train(
         data, initial = Path(folder) / "log.txt", Path(folder) / "initial.vw"
         with data.open("w") as file:
             rows, sizes = _write_all(file, log, low=low, high=high)
-        options = f"{flags} --cb_type mtr -q UA -b {sizes.bits}"
+        options = _command(flags, sizes)
         if start is not None:
             initial.write_bytes(start.model)
-            options = f"-i {initial}"
+            options = f"-i {initial} --quiet"
         if passes > 1:
             options += f" --passes {passes} --cache_file {folder}/cache --holdout_off"
-        workspace = vowpalwabbit.Workspace(f"{options} -d {data} --quiet")
+        workspace = vowpalwabbit.Workspace(f"{options} -d {data}")
         form = export(workspace, sizes, flags=flags, steps=rows * passes + (start.steps if start else 0))
-        workspace.save(f"{folder}/trained.vw")
+        model = _saved(workspace)
         workspace.finish()
-        return replace(form, model=Path(folder, "trained.vw").read_bytes())
+        return replace(form, model=model)
 
 
 class Online:
@@ -135,7 +155,7 @@ class Online:
     def learn(self, chunk: Interactions) -> Bilinear:
         sizes = Sizes.of(chunk.batch)
         if self.workspace is None:
-            self.workspace = vowpalwabbit.Workspace(f"{self.flags} --cb_type mtr -q UA -b {sizes.bits} --quiet")
+            self.workspace = vowpalwabbit.Workspace(_command(self.flags, sizes))
         file = StringIO()
         write(file, chunk, low=self.low, high=self.high)
         for example in file.getvalue().strip().split("\n\n"):
@@ -156,18 +176,53 @@ def _write_all(file: TextIO, log: Iterable[Interactions], *, low: float, high: f
 
 def export(workspace: Any, sizes: Sizes, *, flags: str, steps: int) -> Bilinear:
     """Read the weights out of a workspace trained under `flags`, by VW's own hashes; `model` is left empty."""
-    mask = (1 << sizes.bits) - 1
-    user, arm = workspace.hash_space("U"), workspace.hash_space("A")
-    i_u = [workspace.hash_feature(f"c{i}", user) for i in range(sizes.context)]
-    i_x = [workspace.hash_feature(f"a{i}", arm) for i in range(sizes.arm)]
-    i_x += [workspace.hash_feature(f"p{i}", arm) for i in range(sizes.pair)]
-    weight, used = workspace.get_weight, {space: f"--ignore_linear {space}" not in flags for space in "UA"}
-    W = [[weight((FNV_PRIME * u ^ x) & mask) for x in i_x] for u in i_u]
-    form = Bilinear(
-        bias=weight(CONSTANT & mask), w_u=np.array([weight(u & mask) * used["U"] for u in i_u], dtype=np.float64),
-        w_x=np.array([weight(x & mask) * used["A"] for x in i_x], dtype=np.float64),
-        W=np.array(W, dtype=np.float64).reshape(len(i_u), len(i_x)), steps=steps, model=b"",
-    )  # fmt: skip
-    if not np.isfinite(form.W).all() or not np.isfinite([form.bias, *form.w_u, *form.w_x]).all():
+    places, members = _places(workspace, sizes, flags), _members(flags)
+    used = np.ones(places.shape, dtype=bool)
+    used[1:, 0], used[0, 1:] = ("--ignore_linear U" not in flags, "--ignore_linear A" not in flags)
+    weights = np.stack([_read(workspace, places + member) for member in range(members)]) * used
+    if not np.isfinite(weights).all():
         raise ValueError("VW: found non-finite weights after training, expected finite; lower learning_rate")
-    return form
+    rates = None
+    if "--regcb" in flags:
+        norm, weight = _normaliser(_saved(workspace), steps)
+        rates = Rates(
+            squares=_read(workspace, places, 1), scale=np.where(used, _read(workspace, places, 2), np.inf), norm=norm,
+            weight=weight, learning_rate=float(_value("-l", flags) or 0.5),
+        )  # fmt: skip
+    return Bilinear(bias=weights[:, 0, 0].copy(), w_u=weights[:, 1:, 0].copy(), w_x=weights[:, 0, 1:].copy(),
+                    W=weights[:, 1:, 1:].copy(), steps=steps, model=b"", rates=rates)  # fmt: skip
+
+
+def _places(workspace: Any, sizes: Sizes, flags: str) -> I64:
+    """(1 + d_u, 1 + d_x): where VW keeps the first member of every term, the constant in the corner, linear terms in
+    the first column and row; further members follow it."""
+    width, members = _width(_members(flags)), _members(flags)
+    user, arm = workspace.hash_space("U"), workspace.hash_space("A")
+    names = [*(f"a{i}" for i in range(sizes.arm)), *(f"p{i}" for i in range(sizes.pair))]
+    i_u = np.array([width * workspace.hash_feature(f"c{i}", user) for i in range(sizes.context)], dtype=np.int64)
+    i_x = np.array([width * workspace.hash_feature(name, arm) for name in names], dtype=np.int64)
+    linear = np.concatenate([[CONSTANT * width], i_x])
+    pairs = np.column_stack([i_u, FNV_PRIME * i_u[:, None] ^ i_x])
+    return np.vstack([linear, pairs]) & ((1 << sizes.bits(members)) - 1)
+
+
+def _read(workspace: Any, places: I64, offset: int = 0) -> F64:
+    """Weights at `places`; at offset 1 and 2, the sums of squared gradients and the scales beside them."""
+    flat = [workspace.get_weight(place, offset) for place in places.ravel().tolist()]
+    return np.array(flat, dtype=np.float64).reshape(places.shape)
+
+
+def _saved(workspace: Any) -> bytes:
+    with TemporaryDirectory(prefix="croupier-vw-") as folder:
+        workspace.save(f"{folder}/model.vw")
+        return Path(folder, "model.vw").read_bytes()
+
+
+def _normaliser(model: bytes, steps: int) -> tuple[float, float]:
+    """gd's normalized_sum_norm_x and total_weight, which pyvw does not show: at fixed places behind the options, after
+    a checksum and the counter of RegCB's examples (VW 9.11.9), which tells whether this is the place."""
+    behind = model.index(b"\0", model.index(b" --regcb")) + 1
+    counter, norm, weight = struct.unpack_from("<8xQ21xd76xd", model, behind)
+    if counter != steps:
+        raise ValueError(f"VW: found {counter} examples in its model, expected {steps}; this reads VW 9.11.9's format")
+    return norm, weight

@@ -26,6 +26,9 @@ VARIANTS = {  # other forms of the same policies, held to the same promises
     "lin_ucb_arms": ("lin_ucb", {"heads": "per_arm", "cross": "none"}),
     "bootstrap_linear": ("bootstrap", {"base": "lin_ucb", "members": 4, "parameters": {"alpha": 0.0}}),
     "vw_epsilon_greedy": ("vw_cb_adf", {"preset": "epsilon_greedy"}),
+    "vw_regcb": ("vw_cb_adf", {"preset": "regcb", "mellowness": 0.1, "warm_start": True}),
+    "vw_regcb_elim": ("vw_cb_adf", {"preset": "regcb_elim", "ignore_linear": "U"}),
+    "vw_bag": ("vw_cb_adf", {"preset": "bag", "members": 3}),
 }
 
 

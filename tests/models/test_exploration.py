@@ -17,7 +17,7 @@ def test_squarecb_by_hand():
 
 def test_ties_share():
     scores = np.array([[1.0, 1.0, 0.0]])
-    np.testing.assert_allclose(e.epsilon_greedy(scores, ALL, 0.3), [[0.45, 0.45, 0.1]], atol=1e-15)
+    np.testing.assert_allclose(e.enforce_minimum(e.greedy(scores, ALL), ALL, 0.3), [[0.45, 0.45, 0.1]], atol=1e-15)
     near = np.array([[1.0, 1.0 - 1.9e-4, 1.0 - 2.1e-4]])  # VW ties what differs by 1e-4 of the sum of magnitudes
     np.testing.assert_allclose(e.greedy(near, ALL, tie=e.VW_TIE), [[0.5, 0.5, 0]], atol=1e-15)
     np.testing.assert_allclose(e.greedy(near, ALL), [[1.0, 0, 0]], atol=1e-15)
@@ -35,7 +35,7 @@ def test_softmax_by_hand():
 def test_masked_arms_get_nothing_whatever_their_score():
     mask, scores = np.array([[True, True, False]]), np.array([[0.0, 0.5, 9e9]])
     for pmf in (e.greedy(scores, mask), e.squarecb(scores, mask, 4.0), e.softmax(scores, mask, 1.0),
-                e.epsilon_greedy(scores, mask, 0.2), e.votes(scores[None], mask)):
+                e.enforce_minimum(e.greedy(scores, mask), mask, 0.2), e.votes(scores[None], mask)):
         assert pmf[0, 2] == 0
         assert pmf.sum() == pytest.approx(1)
     np.testing.assert_allclose(e.squarecb(scores, mask, 4.0), [[0.25, 0.75, 0]], atol=1e-15)

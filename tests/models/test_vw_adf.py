@@ -15,9 +15,10 @@ LOG = WORLD.log(2000, 3)
 
 
 def vw_pmf(learner, batch, folder):
-    """(B, K): what VW itself answers, from its own model file."""
+    """(B, K): what VW itself answers, from its own model file: not with -t, under which it drops its learning rates,
+    and with them RegCB's bounds."""
     (folder / "peer.vw").write_bytes(learner.trained.model)
-    vw = vowpalwabbit.Workspace(f"-i {folder / 'peer.vw'} -t --quiet")
+    vw = vowpalwabbit.Workspace(f"-i {folder / 'peer.vw'} --quiet")
     out = np.zeros(batch.mask.shape)
     for row, text in enumerate(vw_adf.text(batch).strip().split("\n\n")):
         out[row, np.flatnonzero(batch.mask[row])] = vw.predict(text.split("\n"))
@@ -27,12 +28,12 @@ def vw_pmf(learner, batch, folder):
 
 def vw_costs(learner, batch, folder):
     """(B, K): VW's action scores. --cb_adf over the same weights answers with costs, in place of a pmf."""
-    assert learner.trained.W.shape == (4, 7)
+    assert learner.trained.W.shape == (1, 4, 7)
     with (folder / "log.txt").open("w") as file:
         vw_adf.write(file, LOG, low=0.0, high=1.0)
     # For epsilon-greedy, VW trains the very same regressor under --cb_adf, which answers with costs.
     vw = vowpalwabbit.Workspace(
-        f"--cb_adf --cb_type mtr -q UA -b {vw_adf.Sizes(4, 5, 2).bits} -l 2 -d {folder / 'log.txt'} --quiet"
+        f"--cb_adf --cb_type mtr -q UA -b {vw_adf.Sizes(4, 5, 2).bits()} -l 2 -d {folder / 'log.txt'} --quiet"
     )
     out = np.zeros(batch.mask.shape)
     for row, text in enumerate(vw_adf.text(batch).strip().split("\n\n")):
@@ -48,10 +49,18 @@ def on_a_grid(batch):
     return replace(batch, **near, catalogue=catalogue)
 
 
+def in_order(batch):
+    """Arms in the catalogue's order, in which VW breaks ties as we do; RegCB's bounds often tie, at 0."""
+    order = np.argsort(np.where(batch.mask, batch.arm, len(batch.catalogue.ids)), axis=1, kind="stable")
+    pair = np.take_along_axis(batch.pair, order[:, :, None], axis=1)
+    return replace(batch, arm=np.take_along_axis(batch.arm, order, axis=1), pair=pair)
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_pmf_is_vws_own_before_and_after_save_and_load(preset, tmp_path):
     learner = BilinearPolicy(preset=preset).learn([LOG])
     batch = on_a_grid(WORLD.requests(1000, np.random.default_rng(5)))
+    batch = in_order(batch) if preset == "regcb" else batch
     theirs = vw_pmf(learner, batch, tmp_path)
     assert np.abs(learner.pmf(batch) - theirs).max() < 1e-5
     learner.save(tmp_path)
@@ -166,13 +175,19 @@ def test_bad_rewards_and_refused_presets_are_named():
     bad.reward[1] = np.nan
     with pytest.raises(ValueError, match="non-finite reward"):
         BilinearPolicy(reward_range=(0, 1)).learn([bad])
-    with pytest.raises(ValueError, match=r"regcb.*learning state"):
-        BilinearPolicy(preset="regcb")
+    with pytest.raises(ValueError, match=r"cover.*does not resume exactly"):
+        BilinearPolicy(preset="cover")
+    with pytest.raises(ValueError, match=r"epsilon: found 0.1 with RegCB"):
+        BilinearPolicy(preset="regcb", epsilon=0.1)
+    with pytest.raises(ValueError, match=r"warm_start.*first member only"):
+        BilinearPolicy(preset="bag", warm_start=True)
+    with pytest.raises(ValueError, match=r"members: found 3"):
+        BilinearPolicy(preset="greedy", members=3)
     with pytest.raises(ValueError, match=r"found 3 context.*expected \(4, 7\)"):
         BilinearPolicy().learn([LOG]).pmf(LinearWorld.make(1).requests(2, np.random.default_rng(0)))
 
 
-@pytest.mark.parametrize("preset", ["squarecb", "epsilon_greedy"])
+@pytest.mark.parametrize("preset", ["squarecb", "epsilon_greedy", "regcb", "bag"])
 def test_vw_in_memory_learns_what_vws_driver_learns(preset):
     whole = BilinearPolicy(preset=preset).learn([LOG])
     online = vw_adf.Online(whole.flags, low=0.0, high=1.0)
@@ -180,6 +195,9 @@ def test_vw_in_memory_learns_what_vws_driver_learns(preset):
         form = online.learn(LOG[rows])
     for key in ("bias", "steps", "w_u", "w_x", "W"):
         assert np.all(getattr(form, key) == getattr(whole.trained, key)), key
+    if preset == "regcb":
+        for key in ("squares", "scale", "norm", "weight", "learning_rate"):
+            assert np.all(getattr(form.rates, key) == getattr(whole.trained.rates, key)), key
 
 
 def test_a_warm_start_refuses_rewards_beyond_its_costs():
@@ -189,3 +207,26 @@ def test_a_warm_start_refuses_rewards_beyond_its_costs():
     with pytest.raises(ValueError, match=r"found \(0.0, 7.0\), expected within \(0.0, 1.0\)"):
         first.learn([beyond])
     assert BilinearPolicy(warm_start=True).learn([beyond]).range == (0.0, 7.0)
+
+
+@pytest.mark.parametrize("preset", [preset for preset in PRESETS if preset != "bag"])
+def test_going_on_is_training_at_one_go(preset):
+    """Weights, learning rates and pmf after a warm start are, bit for bit, those of one training on all rows."""
+    whole = BilinearPolicy(preset=preset).learn([LOG])
+    first = BilinearPolicy(preset=preset, warm_start=True, reward_range=(0, 1)).learn([LOG[:700]])
+    second = first.learn([LOG[700:]])
+    batch = WORLD.requests(300, np.random.default_rng(7))
+    assert (second.trained.W == whole.trained.W).all()
+    assert (second.pmf(batch) == whole.pmf(batch)).all()
+    assert np.abs(second.pmf(batch) - first.pmf(batch)).max() > 1e-4
+
+
+@pytest.mark.parametrize("members", [1, 3, 8])
+@pytest.mark.parametrize("epsilon", [0.0, 0.2])
+def test_members_of_a_bag_vote_as_in_vw(members, epsilon, tmp_path):
+    learner = BilinearPolicy(preset="bag", members=members, epsilon=epsilon, passes=2).learn([LOG])
+    assert learner.trained.W.shape == (members, 4, 7)
+    batch = on_a_grid(WORLD.requests(500, np.random.default_rng(5)))
+    theirs = vw_pmf(learner, batch, tmp_path)
+    assert np.abs(learner.pmf(batch) - theirs).max() < 1e-5
+    assert np.unique(theirs.round(3)).size > members  # several shares of votes, not one winner everywhere
