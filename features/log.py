@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from features.partitions import hour_start, log_objects
-from features.schema import DECISIONS
+from features.schema import ADDED, DECISIONS
 from features.spool import KINDS
 from features.storage import Store
 
@@ -39,12 +39,23 @@ class Log:
 
     def read_objects(self, keys: list[str], schema: pl.Schema) -> pl.DataFrame:
         paths = self.store.fetch(keys, self.folder)
-        return pl.read_parquet(paths, columns=schema.names()) if paths else pl.DataFrame(schema=schema)
+        return read_rows(paths, schema)
 
     def rows(self, kind: str, hour: str) -> int:
         """How many, without reading them."""
         paths = self.store.fetch(self.objects[kind].get(hour, []), self.folder)
         return sum(pq.read_metadata(path).num_rows for path in paths)
+
+
+def read_rows(paths: list[Path], schema: pl.Schema) -> pl.DataFrame:
+    """The columns of `schema` from files of any age: what was added later has its neutral value in older ones."""
+    if not paths:
+        return pl.DataFrame(schema=schema)
+    later = [name for name in ADDED if name in schema]
+    found = pl.scan_parquet(
+        paths, schema=schema, extra_columns="ignore", missing_columns="insert" if later else "raise"
+    )
+    return found.with_columns(pl.col(name).fill_null(ADDED[name]) for name in later).collect()
 
 
 @contextmanager

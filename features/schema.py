@@ -35,7 +35,8 @@ class Decision:
     `at` is UTC microseconds since the epoch; `unit_id` a keyed hash (raw ids never enter); `pmf` is over `arms`, in
     their order; `propensity` is `pmf` at `arm`; `catalogue` and `encoder` are digests; `posterior_step` counts the
     rewards the head had learnt from; `pass_probability` < 1 when the log was thinned at its cap, so that estimates
-    can divide by it. `release` 0 means: decided elsewhere, imported.
+    can divide by it. `took_us` is how long scoring took, failed attempts included (0: not measured). `release` 0 means:
+    decided elsewhere, imported.
     """
 
     event_id: str
@@ -56,6 +57,7 @@ class Decision:
     posterior_step: int = 0
     fallback_reason: str = ""
     pass_probability: float = 1.0
+    took_us: int = 0
 
     def to_row(self) -> dict[str, Any]:
         """Columns of `DECISIONS`: the two open-ended fields travel as canonical JSON."""
@@ -113,7 +115,9 @@ _DECISION_FIELDS: Sequence[tuple[str, pa.DataType]] = (
     ("propensity", pa.float64()), ("policy", pa.string()), ("role", pa.string()), ("release", pa.int64()),
     ("stage", pa.string()), ("arm_context", pa.string()), ("catalogue", pa.string()), ("encoder", pa.string()),
     ("posterior_step", pa.int64()), ("fallback_reason", pa.string()), ("pass_probability", pa.float64()),
+    ("took_us", pa.int64()),
 )  # fmt: skip
+ADDED: Mapping[str, int] = {"took_us": 0}  # columns that older logs lack, and what they mean there: no new version
 _VERSION = {b"croupier.schema": str(SCHEMA_VERSION).encode()}
 DECISIONS = pa.schema(_DECISION_FIELDS, metadata=_VERSION)
 REWARDS = pa.schema(

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.partitions import hour_name
-from features.schema import DECISIONS, REWARDS
+from features.schema import ADDED, DECISIONS, REWARDS
 from features.spool import KINDS, Kind, Reject, Spool, reject_row
 from features.storage import AlreadyExists, Store, StoreError
 
@@ -138,6 +138,9 @@ def to_table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     for name in set(_JSON_COLUMNS) & set(schema.names):
         for row in rows:
             row[name] = orjson.dumps(row[name], option=orjson.OPT_SORT_KEYS).decode()
+    for name in set(ADDED) & set(schema.names):
+        for row in rows:
+            row.setdefault(name, ADDED[name])
     return pa.Table.from_arrays([pa.array([row[f.name] for row in rows], f.type) for f in schema], schema=schema)
 
 
@@ -157,7 +160,7 @@ def _create_once(store: Store, key: str, table: pa.Table) -> None:
 def _verify(store: Store, key: str, table: pa.Table) -> None:
     """Rows, not bytes: another version of the Parquet writer may have written the first copy."""
     try:
-        stored = pq.read_table(io.BytesIO(store.get(key)))
+        stored = _completed(pq.read_table(io.BytesIO(store.get(key))), table.schema)
     except KeyError:
         raise ShipError(f"{key}: shipped, but not in the store {store.url}; restore it before pruning") from None
     if not stored.equals(table):
@@ -165,3 +168,11 @@ def _verify(store: Store, key: str, table: pa.Table) -> None:
             f"{key}: found {stored.num_rows} other rows in {store.url} than the {table.num_rows} of this spool; "
             "two spools must not share a host name and a spool id (a copied spool file?)"
         )
+
+
+def _completed(stored: pa.Table, schema: pa.Schema) -> pa.Table:
+    """An object that an older croupier wrote, with the columns that came later."""
+    for name in [n for n in schema.names if n in ADDED and n not in stored.column_names]:
+        column = pa.array([ADDED[name]] * len(stored), schema.field(name).type)
+        stored = stored.append_column(schema.field(name), column)
+    return stored

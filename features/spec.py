@@ -93,6 +93,9 @@ class RolloutSpec(_Strict):
     alpha: float = Field(0.02, gt=0, lt=1, description="error of 'not worse than the margin', over all looks")
     alpha_harm: float = Field(0.018, gt=0, lt=1, description="error of 'lower reward' (abort), over all looks")
     alpha_guardrails: float = Field(0.002, gt=0, lt=1, description="error of all guardrails together, over all looks")
+    latency_p99_ms: float = Field(
+        50.0, gt=0, description="harm: 1 % more of the candidate's decisions than of the champion's are scored slower"
+    )
     approval: bool = Field(False, description="a person must confirm the last step (in Airflow; silence rejects)")
     stale_seconds: float = Field(3 * 3600.0, gt=0, description="no matured decision for so long: hold and alarm")
     guardrails: dict[str, Literal["lower", "higher"]] = Field(

@@ -16,7 +16,7 @@ import polars as pl
 from features.audit import PROPENSITY_ONLY
 from features.ids import hash_unit
 from features.record import Record, checked, spread
-from features.schema import DECISIONS, INTERACTIONS, Arm, Decision, InvalidEvent, Reward
+from features.schema import ADDED, DECISIONS, INTERACTIONS, Arm, Decision, InvalidEvent, Reward
 
 ROLES: dict[str, tuple[str, ...]] = {
     "arm": ("arm", "arm_id", "action", "chosen_arm", "chosen", "item_id", "item", "variant", "treatment"),
@@ -47,7 +47,7 @@ class TableSource:
         self.columns = _roles(self.frame, columns, path)
         self.reward_kind = self.columns["reward"]
         used = set(self.columns.values())
-        if set(DECISIONS.names) <= set(self.frame.columns):  # a log of our own: who decided is no feature
+        if set(DECISIONS.names) - set(ADDED) <= set(self.frame.columns):  # a log of our own: who decided is no feature
             used |= set(INTERACTIONS.names)
         self.arm_columns = [c for c in self.frame.columns if c.startswith("arm.") and c not in used]
         self.features = [c for c in self.frame.columns if c and c not in used and c not in self.arm_columns]

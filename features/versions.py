@@ -20,6 +20,7 @@ import orjson
 import polars as pl
 
 from features.account import Account
+from features.log import read_rows
 from features.partitions import HOUR, by_hour, hour_start, to_us
 from features.schema import INTERACTIONS
 from features.storage import AlreadyExists, Store
@@ -68,7 +69,7 @@ def read_interactions(store: Store, *, start: datetime, end: datetime) -> pl.Dat
     """Interactions (schema.INTERACTIONS), in order of time, of the whole hours that [start, end) touches."""
     keys = [version.data for version in newest(store, start=start, end=end).values() if version.rows]
     with fetched(store, keys) as paths:
-        return pl.read_parquet(paths) if paths else empty()
+        return read_rows(paths, empty().schema)
 
 
 def empty() -> pl.DataFrame:
@@ -134,7 +135,8 @@ def _same(store: Store, old: Version, data: pl.DataFrame, names: list[str]) -> b
 
 
 def _rows(store: Store, version: Version) -> pl.DataFrame:
-    return pl.read_parquet(io.BytesIO(store.get(version.data)))
+    with fetched(store, [version.data]) as paths:
+        return read_rows(paths, empty().schema)
 
 
 def _changed(store: Store, old: Version | None, data: pl.DataFrame, account: Account) -> dict[str, int]:

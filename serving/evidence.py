@@ -1,7 +1,7 @@
 """What matured decisions say of a candidate, against the champion that served beside it.
 
     benefit, harm   bets on the difference of doubly robust rewards (serving/betting.py)
-    guardrails      the same for other kinds of reward, and for decisions that fell back; Bonferroni
+    guardrails      the same for fallbacks, latency and other kinds of reward (serving/guardrails.py)
     trust           unit counts (serving/sample_ratio.py), the propensities of either role, roles as assigned, freshness
 
 Who is compared is who was *assigned*, by hash of the unit and the share of the stage: a decision that the candidate
@@ -31,6 +31,7 @@ from models.reward_model import RewardModel
 from models.self_tests import propensity_values
 from serving import betting, draws, sample_ratio
 from serving.controller import Evidence, stage_margin
+from serving.guardrails import Guardrail, judged, slowness
 from serving.release import LoadedRelease
 from serving.rollout import SHADOW, RolloutState, share_of
 
@@ -69,7 +70,7 @@ def gather(store: Store, spec: AppSpec, state: RolloutState, release: LoadedRele
     if numbers["log_wealth_harm"] >= np.log(1 / spec.rollout.alpha_harm):
         harms.append("reward")
     numbers["guardrails"] = _guardrails(store, spec, state, rows, now=now)
-    harms += [name for name, guard in numbers["guardrails"].items() if guard["harm"]]
+    harms += [_named(name, guard) for name, guard in numbers["guardrails"].items() if guard["harm"]]
     here = (rows.frame["stage"] == state.stage) & (rows.frame["at"] >= state.since)
     return Evidence(
         decisions=int(here.sum()), safe=bool(numbers["log_wealth_safe"] >= np.log(1 / spec.rollout.alpha)),
@@ -167,23 +168,24 @@ def _difference(bets: betting.Bets, spec: AppSpec, margin: float) -> dict[str, A
 
 
 def _guardrails(store: Store, spec: AppSpec, state: RolloutState, rows: Compared, *, now: int) -> dict[str, Any]:
-    """Each kind's difference, and whether harm is shown; `fallback` is always among them."""
-    values: dict[str, tuple[F64, float]] = {"fallback": (-failed(rows).astype(np.float64), 1.0)}
+    """`fallback` and `latency` are always watched, the others as declared."""
+    unit, took = rows.log.unit, rows.frame["took_us"].to_numpy()
+    watched = {
+        "fallback": Guardrail(value=-failed(rows).astype(np.float64), width=1.0, cluster=unit),
+        "latency": slowness(took, rows.frame["at"].to_numpy(), rows.assigned, spec.rollout.latency_p99_ms),
+    }
     for kind, harmful in spec.rollout.guardrails.items():
         alone = spec.reward.model_copy(update={"kinds": {kind: KindSpec(how="sum")}, "default": 0.0})
         start, end = _time(state.history[0]["at"]), _time(now) + timedelta(hours=1)
         other = matured(store, alone, start=start, end=end, now=_time(now)).select("event_id", value="reward")
         value = rows.frame.join(other, on="event_id", how="left")["value"].fill_null(0.0).to_numpy()
-        values[kind] = (-value if harmful == "higher" else value, max(float(np.abs(value).max(initial=0.0)), 1e-9))
-    level = float(np.log(len(values) / spec.rollout.alpha_guardrails))
-    return {name: _guard(rows, value, width, level) for name, (value, width) in values.items()}
+        width = max(float(np.abs(value).max(initial=0.0)), 1e-9)
+        watched[kind] = Guardrail(value=-value if harmful == "higher" else value, width=width, cluster=unit)
+    return judged(watched, rows.assigned, rows.share, alpha=spec.rollout.alpha_guardrails)
 
 
-def _guard(rows: Compared, value: F64, width: float, level: float) -> dict[str, Any]:
-    bets = betting.bets(rows.assigned, rows.share, value, rows.log.unit, width=width)
-    wealth = float(bets.log_wealth(0.0, harm=True)[-1])
-    return {"candidate": _mean(value, rows.assigned), "champion": _mean(value, ~rows.assigned),
-            "log_wealth_harm": wealth, "level": level, "harm": wealth >= level}  # fmt: skip
+def _named(name: str, guard: Mapping[str, Any]) -> str:
+    return f"{name} ({guard['says']})" if guard["says"] else name
 
 
 def failed(rows: Compared) -> Bool:

@@ -129,8 +129,10 @@ class Selector:
             )  # fmt: skip
         decisions: list[Decision | None] = [None] * len(requests)
         for role, rows in self._split(requests, units, view).items():
+            began = time.perf_counter_ns()
             with self.meter.stage(f"score {role}"):
                 served = self._score(role, batch if len(rows) == len(requests) else batch[rows], view)
+            took = (time.perf_counter_ns() - began) // 1000 + 1
             drawn = draws.draw(served.pmf, self.release.salt, [events[i] for i in rows])
             for row, position, pmf in zip(rows.tolist(), drawn.tolist(), served.pmf.tolist(), strict=True):
                 request = requests[row]
@@ -139,7 +141,7 @@ class Selector:
                     arms=tuple(request.arms), pmf=tuple(pmf[: len(request.arms)]), arm=request.arms[position],
                     propensity=pmf[position], policy=served.policy, role=served.role, stage=view.stage,
                     arm_context=tuple(map(dict, request.arm_context)), posterior_step=served.step,
-                    fallback_reason=served.reason, **self._stamp,
+                    fallback_reason=served.reason, took_us=took, **self._stamp,
                 )  # fmt: skip
         made = [d for d in decisions if d is not None]
         with self.meter.stage("record"):

@@ -11,7 +11,7 @@ from features.ship import to_table
 FULL = Decision(
     event_id="e", at=1, unit_id="u", context={"b": [1.0, 2.5], "a": "ü\n|"}, arms=("x", "y"), pmf=(0.1, 0.9), arm="y",
     propensity=0.9, policy="p", role="candidate", release=4, stage="20%", arm_context=({"k": 1}, {}), catalogue="c",
-    encoder="n", posterior_step=9, fallback_reason="", pass_probability=0.25,
+    encoder="n", posterior_step=9, fallback_reason="", pass_probability=0.25, took_us=812,
 )  # fmt: skip
 
 

@@ -185,8 +185,38 @@ def test_a_guardrail_aborts_a_candidate_that_earns_more(house):
     assert state.stage == "aborted"
     assert state.history[-1]["reason"] == "harm shown: complaint"
     guard = state.history[-1]["evidence"]["guardrails"]
-    assert set(guard) == {"fallback", "complaint"}
+    assert set(guard) == {"fallback", "latency", "complaint"}
     assert not guard["fallback"]["harm"]
+
+
+class Tardy(FixedArm):
+    """Slower than its limit, too quick for the breaker."""
+
+    def pmf(self, batch):
+        time.sleep(0.06)
+        return super().pmf(batch)
+
+
+def test_a_slow_candidate_that_earns_more_is_aborted_for_its_latency(house):
+    h = house(FixedArm(arm="a2"), stages=(0.5, 1.0), min_decisions=10**6)
+    h.serve_with(1, candidate=Tardy(arm="a2"))
+    state = h.until_decided(looks=12)
+    assert (state.stage, state.share) == ("aborted", 0.0)
+    assert state.history[-1]["reason"].startswith("harm shown: latency (slower than 50 ms; p99 ")
+    guard = state.history[-1]["evidence"]["guardrails"]["latency"]
+    assert (guard["candidate"], guard["harm"]) == (-1.0, True)
+    assert guard["champion"] > -0.2
+    assert not (h.home / "breaker.json").exists()
+
+
+def test_decisions_logged_before_latency_was_measured_say_nothing_about_it(house):
+    h = house(FixedArm(arm="a2"), stages=(0.5, 1.0), min_decisions=10**6)
+    h.serve_with(1, candidate=Tardy(arm="a2"))
+    h.selector.recorder = _Older(h.spool, h.rng)
+    h.visits(500)
+    state = h.look()
+    found = evidence.gather(h.store, h.spec, state, h.selector.release, now=h.now).numbers["guardrails"]["latency"]
+    assert (found["candidate"], found["champion"], found["log_wealth_harm"]) == (0.0, 0.0, 0.0)
 
 
 def test_lost_logs_of_the_candidate_are_noticed_and_hold(house):
@@ -214,6 +244,14 @@ class _Losing:
 
     def append_rejects(self, rejects):
         self.spool.append_rejects(rejects)
+
+
+class _Older(_Losing):
+    """A log without the column."""
+
+    def append_decisions(self, made):
+        self.spool.append_decisions([replace(d, took_us=0) for d in made])
+        return made
 
 
 def test_wrong_propensities_are_noticed_and_hold(house):
