@@ -6,8 +6,10 @@ Every random-looking choice here is a pure function of a salt and an id, so it c
 import hashlib
 import hmac
 import os
+import struct
 import threading
 import time
+from collections.abc import Sequence
 
 _lock = threading.Lock()
 _last_ms = 0
@@ -27,6 +29,13 @@ def hash64(salt: str, text: str) -> int:
 def uniform01(salt: str, text: str) -> float:
     """hash64 as a number in [0, 1): the top 53 bits, exactly representable."""
     return (hash64(salt, text) >> 11) * 2.0**-53
+
+
+def uniforms(salt: str, texts: Sequence[str]) -> list[float]:
+    """uniform01 of each text."""
+    key, blake = salt.encode()[:64], hashlib.blake2b
+    raw = b"".join([blake(text.encode(), digest_size=8, key=key).digest() for text in texts])
+    return [(bits >> 11) * 2.0**-53 for bits in struct.unpack(f">{len(texts)}Q", raw)]
 
 
 def uuid7(now_ms: int | None = None) -> str:

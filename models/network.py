@@ -92,10 +92,11 @@ class Network(nn.Module):
         x += context.index_select(0, row)
         if d_p:
             x += product(tensor(batch.pair[mask], device), first[:, d_u + d_a :].T)
-        x.relu_()
         for layer in cast("list[nn.Linear]", list(self.layers)[1:]):
-            x = product(x, layer.weight.T).add_(layer.bias).relu_()
-        return torch.cat([x, x.new_ones(len(x), 1)], dim=1)
+            x = product(x.relu_(), layer.weight.T).add_(layer.bias)
+        phi = x.new_ones(len(x), x.shape[1] + 1)
+        torch.clamp(x, min=0.0, out=phi[:, :-1])
+        return phi
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,9 +35,8 @@ def pmf(batch: Batch, phi: Tensor, weights: Tensor) -> F64:
 
 @torch.no_grad()
 def votes(scores: Tensor) -> F64:
-    """(B, K) share of draws that each arm wins; scores (B, K, S), −inf where masked. A tie between arms gives a vote to
-    each, and all are then shared: rare, and alike for arms that are alike."""
-    best = scores.amax(1, keepdim=True)
-    won = torch.ge(scores, best, out=torch.empty_like(scores))  # 0 and 1 as floats: counted by a product, exactly
+    """(B, K) share of draws that each arm wins; scores (B, K, S), −inf where masked, are overwritten. A tie between
+    arms gives a vote to each, and all are then shared: rare, and alike for arms that are alike."""
+    won = scores.ge_(scores.amax(1, keepdim=True))  # 0 and 1 as floats: counted by a product, exactly
     counts = (won @ won.new_ones(won.shape[2])).double().cpu().numpy()
     return cast("F64", counts / counts.sum(axis=1, keepdims=True))

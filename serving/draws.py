@@ -7,7 +7,7 @@ from math import nextafter
 import numpy as np
 
 from features.batch import F64, I64, Bool
-from features.ids import uniform01
+from features.ids import uniforms
 
 
 class PolicyFailed(RuntimeError):
@@ -33,7 +33,7 @@ def guard(pmf: F64, mask: Bool) -> F64:
 def draw(pmf: F64, salt: str, event_ids: Sequence[str]) -> I64:
     """(B,) positions: the first whose cumulative mass exceeds u = uniform01(salt, event_id). Never one of mass 0."""
     chosen = []
-    for row, event in zip(pmf.cumsum(axis=1).tolist(), event_ids, strict=True):
-        u, total = uniform01(salt, event), row[-1]
+    for row, u in zip(pmf.cumsum(axis=1).tolist(), uniforms(salt, event_ids), strict=True):
+        total = row[-1]
         chosen.append(bisect_right(row, min(u * total, nextafter(total, 0.0))))  # u·Σ may round up to Σ itself
     return np.array(chosen, np.int64)

@@ -1,8 +1,10 @@
 """In-process serving against Vowpal Wabbit through pyvw, on workload J: K = 20 arms, 32 + 32 features, one thread.
 
-Ours includes what a server must do: JSON decoded and validated, features encoded, pmf with floor, the draw by event id,
-the decision made; the disk is left out (bench_serving.py has it in). pyvw's side is its `predict` alone. Both in CPU
-time of this process, so that neighbours on the machine do not count.
+"JSON to decision" includes what a server must do: JSON decoded and validated, features encoded, pmf with floor, the
+draw by event id, the decision made; the disk is left out (bench_serving.py has it in). "Encoded to arm" begins at the
+encoded batch and ends at the drawn arm and its logged propensity. pyvw's side is its `predict` alone: of a request's
+text, which is what it has for one, or of examples parsed before. Both in CPU time of this process, so that neighbours
+on the machine count less.
 """
 
 import tempfile
@@ -16,18 +18,21 @@ import numpy as np
 import torch
 import vowpalwabbit
 
+from features.batch import Batch
 from features.dataset import encode_interactions
 from features.encoder import Encoder
+from features.ids import uuid7
 from features.schema import Arm, Decision
 from features.spec import AppSpec
 from models import policy, vw_adf
-from serving import release
+from serving import draws, release
 from serving.requests import Raw, Request
 from serving.selector import Selector
 from tests.benchmarks.bench_serving import row
 
 K, D, B, ROUNDS, LOG = 20, 32, 64, 7, 2000
 VW_FLAGS = "--cb_explore_adf --squarecb --gamma_scale 1000 --epsilon 0.01 --cb_type mtr -q UA -l 2 --quiet"
+EVENTS = [uuid7() for _ in range(B)]
 
 
 class Workload:
@@ -101,19 +106,30 @@ def selector(w: Workload, folder: Path, name: str, **parameters: Any) -> Selecto
     return Selector(release.load(folder / "1"), recorder=Memory(), rollout=None, unit_key="k")
 
 
+def drawn(s: Selector, batch: Batch) -> tuple[Any, Any]:
+    """Encoded requests to their arms and propensities, floor, guard and draw by event id included."""
+    pmf = draws.guard(s.release.pmf("champion", batch), batch.mask)
+    chosen = draws.draw(pmf, s.release.salt, EVENTS[: len(batch)])
+    return chosen, pmf[np.arange(len(batch)), chosen]
+
+
 def rows() -> list[dict[str, Any]]:
     torch.set_num_threads(1)
     w, results = Workload(), {}
     with tempfile.TemporaryDirectory() as folder:
         tensors = selector(w, Path(folder) / "vw", "vw_cb_adf")
-        thompson = selector(w, Path(folder) / "nl", "neural_linear", hidden=(64,), draws=128)
+        neural = selector(w, Path(folder) / "nl", "neural_linear", hidden=(64,), draws=128)
+        linear = selector(w, Path(folder) / "lin", "lin_ts", draws=128)
         vw, parsed, texts = pyvw(w, VW_FLAGS)
-        bag, _, bag_texts = pyvw(w, "--cb_explore_adf --bag 10 --cb_type mtr -q UA -l 2 --quiet")
+        bag, bag_parsed, bag_texts = pyvw(w, "--cb_explore_adf --bag 10 --cb_type mtr -q UA -l 2 --quiet")
         batches = {i: w.batch(i, B) for i in range(0, 512, B)}
         works: dict[str, tuple[int, Callable[[int], Any]]] = {
-            "thompson": (B, lambda i: thompson.select_raw(w.raws[i : i + B])),
+            "linear": (B, lambda i: drawn(linear, batches[i])),
+            "neural": (B, lambda i: drawn(neural, batches[i])),
             "bag": (1, lambda i: bag.predict(bag_texts[i].split("\n"))),
-            "thompson scoring": (B, lambda i: thompson.release.champion.pmf(batches[i])),
+            "bag parsed": (1, lambda i: bag.predict(bag_parsed[i])),
+            "linear whole": (B, lambda i: linear.select_raw(w.raws[i : i + B])),
+            "neural whole": (B, lambda i: neural.select_raw(w.raws[i : i + B])),
             "tensors": (B, lambda i: tensors.release.champion.pmf(batches[i])),
             "parsed": (1, lambda i: vw.predict(parsed[i])),
             "whole B": (B, lambda i: tensors.select_raw(w.raws[i : i + B])),
@@ -123,13 +139,17 @@ def rows() -> list[dict[str, Any]]:
         for _ in range(ROUNDS):
             for name, (size, work) in works.items():
                 results.setdefault(name, []).append(each(work, size=size))
-        for example in parsed:
-            vw.finish_example(example)
-        vw.finish()
-        bag.finish()
+        for workspace, examples in ((vw, parsed), (bag, bag_parsed)):
+            for example in examples:
+                workspace.finish_example(example)
+            workspace.finish()
+    sides = "S = 128, B = 64, encoded to arm and propensity"
     pairs = [
-        ("Thompson with propensities", "S = 128, B = 64, JSON to decision, against pyvw --bag 10", "thompson", "bag", 30.0),
-        ("Thompson, scoring", "S = 128, B = 64, encoded to pmf, against pyvw --bag 10", "thompson scoring", "bag", 30.0),
+        ("LinTS, shared posterior over [u; x; u⊗x; 1]", f"{sides}, against pyvw --bag 10 from text", "linear", "bag", 30.0),
+        ("the same", f"{sides}, against pyvw --bag 10 on parsed examples", "linear", "bag parsed", 5.0),
+        ("neural-linear 64-64", f"{sides}, against pyvw --bag 10 from text", "neural", "bag", 30.0),
+        ("LinTS, whole path", "JSON to decision, B = 64, against pyvw --bag 10 from text", "linear whole", "bag", 3.0),
+        ("neural-linear, whole path", "JSON to decision, B = 64, against pyvw --bag 10 from text", "neural whole", "bag", 3.0),
         ("VW as tensors, scoring", "B = 64, encoded to pmf, against pyvw on parsed examples", "tensors", "parsed", 20.0),
         ("VW as tensors, whole path", "B = 64, JSON to decision, against pyvw from text", "whole B", "text", 3.0),
     ]  # fmt: skip

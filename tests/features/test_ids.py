@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from features.ids import hash64, hash_unit, uniform01, uuid7
+from features.ids import hash64, hash_unit, uniform01, uniforms, uuid7
 
 
 def test_hash_unit_is_hmac_sha256():
@@ -46,3 +46,9 @@ def test_uuid7_increases_and_never_repeats_across_threads():
         runs = list(pool.map(many, range(4)))
     assert all(run == sorted(run) for run in runs)
     assert len({one for run in runs for one in run}) == 20_000
+
+
+def test_uniforms_are_uniform01_of_each():
+    texts = ["", "é", *(f"event-{i}" for i in range(50))]
+    assert uniforms("salt", texts) == [uniform01("salt", text) for text in texts]
+    assert uniforms("salt", []) == []
