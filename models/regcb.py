@@ -69,7 +69,7 @@ def highest(cost: F64, allowed: F64, rates: Rates, u: F64, x: F64) -> F32:
 
 def _reach(error: F32, sensitivity: F64, allowed: F64) -> F32:
     """s·w of the largest weight w for which w·(e² − (e − s·w)²) ≤ allowed, e the error and s the sensitivity, by VW's
-    halving in float32: it stops early, up to 2e-4 short of the cubic's root, and arms that all but tie show it."""
+    halving in float32: it stops early, mostly within 2e-4 of the cubic's root, and arms that all but tie show it."""
     s, most = sensitivity.clip(1 / HUGE**2, HUGE**2).astype(np.float32), allowed.astype(np.float32)
     high = error / s
     low, going = np.where(high * error * error <= most, high, np.float32(0)), np.ones(error.shape, dtype=bool)
