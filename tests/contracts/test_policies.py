@@ -28,7 +28,7 @@ VARIANTS = {  # other forms of the same policies, held to the same promises
     "vw_epsilon_greedy": ("vw_cb_adf", {"preset": "epsilon_greedy"}),
     "vw_regcb": ("vw_cb_adf", {"preset": "regcb", "mellowness": 0.1, "warm_start": True}),
     "vw_regcb_elim": ("vw_cb_adf", {"preset": "regcb_elim", "ignore_linear": "U"}),
-    "vw_bag": ("vw_cb_adf", {"preset": "bag", "members": 3}),
+    "vw_bag": ("vw_cb_adf", {"preset": "bag", "members": 3, "passes": 2}),
 }
 
 
