@@ -5,11 +5,13 @@ bulletins. Its python backend needs a stub for this very minor version of Python
 answers OK with empty tensors. Nothing in site-packages is touched: the backend is put together in a folder of ours.
 """
 
+import ctypes
 import importlib.util
 import os
 import platform
 import shutil
 import sys
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,11 +53,28 @@ def _from_wheel(runtime: Path) -> Binary:
         raise TritonUnavailable(f"the wheel has no backend for Python {minor}: use Python 3.11 or 3.12")
     _refuse_numpy_2()
     backends = _assemble(package / "tritonserver", stub, runtime)
-    libraries = package.parent / "nvidia_pytriton.libs"
+    libraries = os.pathsep.join([str(package.parent / "nvidia_pytriton.libs"), *libpython(minor)])
     # The stub takes its interpreter's home from the first python3 on PATH: ours must be that one.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     return Binary(path=runtime / "tritonserver", backends=backends,
-                  environment={"LD_LIBRARY_PATH": str(libraries), "PATH": path})  # fmt: skip
+                  environment={"LD_LIBRARY_PATH": libraries, "PATH": path})  # fmt: skip
+
+
+def libpython(minor: str) -> list[str]:
+    """Folders that the stub's shared `libpython` is in: this interpreter's own, where it came with one, since another
+    build of the same version may lie on the system's path. Empty: the system's. Raises TritonUnavailable."""
+    name = f"libpython{minor}.so.1.0"
+    own = [sysconfig.get_config_var("LIBDIR") or "", str(Path(sys.base_prefix) / "lib")]
+    if found := [folder for folder in own if (Path(folder) / name).exists()]:
+        return found[:1]
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        raise TritonUnavailable(
+            f"found no {name} beside {sys.executable}, Triton's Python backend needs it: install it (Debian: "
+            f"libpython{minor}), or use a Python built with --enable-shared: make PYTHON=/path/to/python{minor}"
+        ) from None
+    return []
 
 
 def _refuse_numpy_2() -> None:

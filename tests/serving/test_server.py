@@ -54,6 +54,20 @@ def test_an_unsupported_machine_is_one_clear_sentence(tmp_path, monkeypatch):
         binary.find(tmp_path)
 
 
+def test_the_stub_finds_every_library_it_needs(tmp_path):
+    """This interpreter's libpython included: not every machine has it where the system looks."""
+    found = binary.find(tmp_path)
+    stub = found.backends / "python" / "triton_python_backend_stub"
+    linked = subprocess.run(["ldd", stub], env=os.environ | found.environment, capture_output=True, text=True, check=True)
+    assert "libpython" in linked.stdout
+    assert "not found" not in linked.stdout, linked.stdout
+
+
+def test_a_python_without_its_shared_library_is_one_clear_sentence():
+    with pytest.raises(TritonUnavailable, match=r"^found no libpython9\.9\.so\.1\.0 beside .*--enable-shared"):
+        binary.libpython("9.9")
+
+
 def test_the_repository_is_prepared_without_touching_what_is_right(tmp_path):
     assert repository.prepare(tmp_path) == ["reward", "record"]
     config = tmp_path / "reward" / "config.pbtxt"
