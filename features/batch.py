@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+Floats = F32 | F64
 I64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 

@@ -11,11 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import orjson
 import polars as pl
 
 from features import audit, catalogue, dataset, quality
 from features.account import Account
+from features.batch import I64
 from features.encoder import Encoder
 from features.join import join_interval, read_interactions
 from features.partitions import to_us
@@ -54,6 +56,10 @@ class Features:
         """Labels of the judging rows."""
         later = pl.read_parquet(self.folder / "segments.parquet").filter(pl.col("at") >= self.split_at)
         return {name: later[name].to_list() for name in later.columns if name != "at"}
+
+    def born(self) -> I64:
+        """(A,) when each arm of the catalogue came, UTC µs; 0 where nobody said."""
+        return np.array([arm.valid_from for arm in catalogue.read(self.folder / "catalogue.json")], np.int64)
 
     def chunks(self) -> dataset.EncodedLog:
         """Re-iterable; one chunk in memory at a time."""
@@ -126,11 +132,15 @@ def encode(app: str, start: str, end: str) -> dict[str, Any]:
 
 
 def segments(spec: AppSpec, rows: pl.DataFrame) -> pl.DataFrame:
-    """Labels by which the gate's report splits: the context's categories, in the order of the encoded rows."""
+    """Labels by which the gate's report splits: the context's categories, and who decided, in the order of the encoded
+    rows."""
     names = [name for name, feature in spec.context.items() if feature.type == "categorical"]
     contexts = [orjson.loads(text) for text in rows["context"]]
     labels = {name: [str(c.get(name, "")) for c in contexts] for name in names}
-    return pl.DataFrame({"at": rows["at"]} | {n: v for n, v in labels.items() if len(set(v)) <= MOST_SEGMENTS})
+    labels |= {f"deciding {name}": rows[name].cast(pl.String).to_list() for name in ("policy", "role", "release")}
+    labels = {n: v for n, v in labels.items() if len(set(v)) <= MOST_SEGMENTS}
+    once = {n for n, v in labels.items() if n.startswith("deciding ") and len(set(v)) == 1}
+    return pl.DataFrame({"at": rows["at"]} | {n: v for n, v in labels.items() if n not in once})
 
 
 def split_time(rows: pl.DataFrame, train_share: float) -> int:

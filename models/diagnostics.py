@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import orjson
-import polars as pl
+from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.stats import chi2
 
-from features.batch import F64, I64, Interactions
+from features.batch import F64, I64, Catalogue, Floats, Interactions
 from models import off_policy, self_tests
-from models.intervals import clt
+from models.intervals import clt, cressie_read
 from models.off_policy import Moments, Rounds
 
 REPORTED: dict[str, off_policy.Estimator] = off_policy.ESTIMATORS | {
@@ -22,16 +21,39 @@ REPORTED: dict[str, off_policy.Estimator] = off_policy.ESTIMATORS | {
     "dr_os": off_policy.dr_os,
 }  # fmt: skip
 BLOCKS, SEGMENT_VALUES, SEGMENT_ROWS, ARMS = 6, 8, 50, 12
+DAY = 86_400_000_000  # µs
+AGES = {"arms under a day old": 1, "arms of 1 to 7 days": 7, "arms of 8 to 30 days": 30, "older arms": np.inf}
+MOST_CLUSTERED = 2000  # arms
 
 
 def estimators(rounds: Rounds, alpha: float) -> dict[str, dict[str, float]]:
-    """Value and two-sided 1 − alpha interval by each estimator, by the CLT."""
+    """Value and two-sided 1 − alpha interval by each estimator: by the CLT; SNIPS's by Cressie–Read."""
     found = {}
     for name, estimator in REPORTED.items():
-        moments = Moments.of(off_policy.unthinned(estimator(rounds), rounds.thinning))
-        bounds = clt(moments, alpha=alpha / 2)
-        found[name] = {"value": moments.mean, "lower": bounds.lower, "upper": bounds.upper}
+        found[name] = interval(estimator(rounds), rounds.thinning, alpha)
+    w, r, thin = rounds.weight, rounds.reward, rounds.thinning / rounds.thinning.mean()
+    likely = cressie_read(w * thin, r, alpha=alpha / 2, low=float(r.min()), high=float(r.max()))
+    value = found["snips"]["value"]
+    found["snips"] |= {"lower": min(value, likely.lower), "upper": max(value, likely.upper)}
     return found
+
+
+def interval(values: F64, thinning: F64, alpha: float) -> dict[str, float]:
+    moments = Moments.of(off_policy.unthinned(values, thinning))
+    bounds = clt(moments, alpha=alpha / 2)
+    return {"value": moments.mean, "lower": bounds.lower, "upper": bounds.upper}
+
+
+def arm_groups(catalogue: Catalogue) -> I64 | None:
+    """(A,) about √A groups of arms with like features (Ward), for MIPS; None where no two arms are more alike than
+    others, or the catalogue is large."""
+    x = catalogue.features.astype(np.float64)
+    if not 3 < len(x) <= MOST_CLUSTERED or x.shape[1] == 0:
+        return None
+    tree = linkage((x - x.mean(axis=0)) / np.where(x.std(axis=0) > 1e-9, x.std(axis=0), np.inf), "ward")
+    group = fcluster(tree, max(2, round(np.sqrt(len(x)))), "maxclust")
+    first = tree[: len(x) // 2, 2]  # heights of the first merges: all equal where features only tell arms apart
+    return None if first[0] > 1e-9 and np.ptp(first) < 1e-9 else np.asarray(group, np.int64) - 1
 
 
 def weights(rounds: Rounds) -> list[dict[str, float]]:
@@ -44,7 +66,7 @@ def weights(rounds: Rounds) -> list[dict[str, float]]:
             for a, b, c, t in zip(edges[:-1], edges[1:], count, total, strict=True)]  # fmt: skip
 
 
-def reward_calibration(log: Interactions, predicted: F64, *, bins: int = 8) -> list[dict[str, float]]:
+def reward_calibration(log: Interactions, predicted: Floats, *, bins: int = 8) -> list[dict[str, float]]:
     """Mean out-of-fold prediction and mean reward of the logged arms, in equal bins of the prediction."""
     q = predicted[np.arange(len(log)), log.chosen]
     parts = np.array_split(np.argsort(q, kind="stable"), bins)
@@ -78,6 +100,26 @@ def by_segment(lift: F64, segments: Mapping[str, Sequence[str]]) -> dict[str, li
     return found
 
 
+def by_age(log: Interactions, gap: F64, predicted: Floats, born: I64) -> list[dict[str, Any]]:
+    """What arms of each age add to the lift: DR's terms of those arms alone, so that the parts sum to the whole.
+
+    gap (n, K) candidate's pmf less the champion's; born (A,) when each arm of the catalogue came, UTC µs, 0 long ago.
+    Empty where all arms are of one age."""
+    rows, since = np.arange(len(log)), born[log.batch.arm]
+    age = np.where(since > 0, (log.at[:, None] - since) / DAY, np.inf)
+    place = np.where(log.batch.mask, np.searchsorted(list(AGES.values()), age, side="left"), -1)
+    place = np.minimum(place, len(AGES) - 1)
+    residual = gap[rows, log.chosen] / log.propensity * (log.reward - predicted[rows, log.chosen])
+    found = []
+    for k, label in enumerate(AGES):
+        inside = place == k
+        if inside.any():
+            drawn = inside[rows, log.chosen]
+            part = off_policy.unthinned((gap * predicted * inside).sum(axis=1) + residual * drawn, log.weight)
+            found.append({"value": label} | _interval(Moments.of(part)) | {"rounds": float(drawn.sum())})
+    return found if len(found) > 1 else []
+
+
 def by_arm(log: Interactions, candidate: F64, champion: F64) -> list[dict[str, Any]]:
     """The arms whose share of decisions would change most: share logged, by champion, by candidate, and clicks seen."""
     size, arm, mask = len(log.batch.catalogue.ids), log.batch.arm, log.batch.mask
@@ -90,20 +132,10 @@ def by_arm(log: Interactions, candidate: F64, champion: F64) -> list[dict[str, A
              "mean_reward": float(reward[j] / shown[j]) if shown[j] else None} for j in order]  # fmt: skip
 
 
-def of_log(log: Interactions, predicted: F64) -> dict[str, Any]:
+def of_log(log: Interactions, predicted: Floats) -> dict[str, Any]:
     """What holds whatever the candidate."""
     return {"propensities": self_tests.calibration(log), "rewards": reward_calibration(log, predicted),
             "from": int(log.at.min()), "to": int(log.at.max())}  # fmt: skip
-
-
-def segments_of(frame: pl.DataFrame, *, most: int = SEGMENT_VALUES) -> dict[str, list[str]]:
-    """Segments of joined interactions (`schema.INTERACTIONS`): strings of the context with at most `most` values,
-    and the log's own policy, role and stage where they vary."""
-    contexts = [orjson.loads(text) for text in frame["context"]]
-    names = sorted({k for c in contexts[:1000] for k, v in c.items() if isinstance(v, str)})
-    found = {name: [str(c.get(name, "")) for c in contexts] for name in names}
-    found |= {name: frame[name].cast(pl.String).to_list() for name in ("policy", "role", "stage", "release")}
-    return {name: labels for name, labels in found.items() if 2 <= len(set(labels)) <= most}
 
 
 def _interval(moments: Moments) -> dict[str, float]:

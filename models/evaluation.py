@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from features.batch import F64, I64, Batch, Interactions
+from features.batch import F64, I64, Batch, Floats, Interactions
 from features.spec import GateSpec
 from models import diagnostics, off_policy, self_tests
-from models.evidence import divergence, evidence_of, steadied, unsupported
+from models.evidence import as_it_grew, divergence, evidence_of, steadied, unsupported
 from models.exploration import with_floor
 from models.gate import Verdict, judge
 from models.intervals import Bounds, asymptotic_cs
@@ -22,6 +22,7 @@ from models.off_policy import Rounds
 from models.policy import Policy
 from models.reward_model import cross_fit, quality
 
+BLOCK = 8192
 LOGGING = "logging"  # the name under which the log's own policy is reported
 
 
@@ -88,13 +89,14 @@ class Evaluation:
 def evaluate(
     policies: Mapping[str, Policy], log: Interactions, *, champion: str, floor: float, gate: GateSpec, seed: int = 0,
     guardrails: Mapping[str, F64] | None = None, quality_passed: bool = True, alpha: float | None = None,
-    segments: Mapping[str, Sequence[str]] | None = None,
+    segments: Mapping[str, Sequence[str]] | None = None, born: I64 | None = None,
 ) -> Evaluation:  # fmt: skip
     """Judge each of `policies` against `policies[champion]` on `log`, which none of them may have learnt from.
 
     guardrails: per-round values (n,), higher is better. alpha: this look's part of the error, gate.alpha unless given;
     it is shared evenly by the candidates, so the best of many is not promoted for being one of many. segments:
-    a label a row, {"country": (n,), …}, for lifts by segment in the report."""
+    a label a row, {"country": (n,), …}, and born: when each arm came (A,), UTC µs: for lifts by segment in the report.
+    """
     if champion not in policies:
         raise ValueError(f"champion: found {champion!r}, expected one of {', '.join(sorted(policies))}")
     if len(log) < 2:
@@ -109,14 +111,23 @@ def evaluate(
         role = "champion" if name == champion else LOGGING if name == LOGGING else "candidate"
         report = _report(role, log, seen, pmfs.get(name, log.pmf), gate.alpha)
         if role == "candidate":
+            spread = divergence(log, pmfs[name], pmfs[champion])
             evidence = evidence_of(
-                seen, rounds[champion], divergence=divergence(log, pmfs[name], pmfs[champion]), self_test=test,
+                seen, rounds[champion], divergence=spread, self_test=test,
                 leak=leak, unsupported=report.unsupported, guardrails=guardrails or {}, quality_passed=quality_passed,
             )  # fmt: skip
             verdict, bounds = judge(evidence, gate, alpha=spent), asymptotic_cs(evidence.lift, alpha=spent)
-            details = _details(log, seen, rounds[champion], segments or {}) | {
-                "arms": diagnostics.by_arm(log, pmfs[name], pmfs[champion])
-            }
+            lift = off_policy.unthinned(off_policy.dr(seen) - off_policy.dr(rounds[champion]), seen.thinning)
+            parts = diagnostics.by_segment(lift, segments or {})
+            if born is not None:
+                parts["age of the arm: its part of the lift"] = diagnostics.by_age(
+                    log, pmfs[name] - pmfs[champion], predicted, born
+                )
+            details = {
+                "time": diagnostics.over_time(lift, log.at), "segments": parts,
+                "arms": diagnostics.by_arm(log, pmfs[name], pmfs[champion]),
+                "curve": as_it_grew(lift, spread, log, alpha=spent),
+            }  # fmt: skip
             report = replace(report, lift=evidence.lift.mean, lift_bounds=bounds, verdict=verdict, details=details)
         reports[name] = report
     return Evaluation(
@@ -131,24 +142,29 @@ def as_served(policy: Policy, batch: Batch, floor: float, *, rows: int = 4096) -
     return np.concatenate([with_floor(policy.pmf(block), block.mask, floor) for block in blocks])
 
 
-def rounds_of(log: Interactions, pmf: F64, predicted: F64) -> Rounds:
+def rounds_of(log: Interactions, pmf: F64, predicted: Floats) -> Rounds:
     """The log as the policy with this pmf (n, K) sees it; `predicted` (n, K) is q̂."""
     if pmf.shape != log.pmf.shape:
         raise ValueError(f"pmf: found shape {pmf.shape}, expected that of the log's arms, {log.pmf.shape}")
-    row = np.arange(len(log))
+    if log.chosen.min() < 0 or log.chosen.max() >= pmf.shape[1]:
+        raise ValueError(f"chosen: found {log.chosen.min()} to {log.chosen.max()}, expected 0 to {pmf.shape[1] - 1}")
+    target, q, direct = np.empty((3, len(log)))
+    for start in range(0, len(log), BLOCK):  # both tables pass through the cache once
+        rows = slice(start, start + BLOCK)
+        p, predictions = pmf[rows], predicted[rows]
+        place = np.arange(len(p)) * pmf.shape[1] + log.chosen[rows]
+        target[rows], q[rows] = p.reshape(-1).take(place), predictions.reshape(-1).take(place)
+        np.einsum("nk,nk->n", p, predictions, out=direct[rows])
     return Rounds(
-        reward=log.reward, propensity=log.propensity, target=pmf[row, log.chosen],
-        predicted=predicted[row, log.chosen], direct=np.einsum("nk,nk->n", pmf, predicted), thinning=log.weight,
-    )  # fmt: skip
+        reward=log.reward, propensity=log.propensity, target=target, predicted=q, direct=direct, thinning=log.weight
+    )
 
 
-def marginalised(log: Interactions, pmf: F64, predicted: F64, group: I64) -> Rounds:
-    """The log with arms merged into groups, `group` (A,) of the catalogue: `ips` of it is MIPS, whose weights are far
-    smaller with many arms, and which is unbiased where arms of a group earn the same. Saito & Joachims 2022, eq. 6."""
-    rounds, of_arm = rounds_of(log, pmf, predicted), group[log.batch.arm]
+def of_groups(log: Interactions, pmf: F64, group: I64) -> tuple[F64, F64]:
+    """π and p of the logged arm's group, (n,) each, for `off_policy.mips`; `group` (A,) of the catalogue's arms."""
+    of_arm = group[log.batch.arm]
     same = log.batch.mask & (of_arm == of_arm[np.arange(len(log)), log.chosen][:, None])
-    wanted, drawn = ((table * same).sum(axis=1) for table in (pmf, log.pmf))
-    return replace(rounds, target=wanted, propensity=np.minimum(drawn, 1.0))
+    return (pmf * same).sum(axis=1), np.minimum((log.pmf * same).sum(axis=1), 1.0)
 
 
 def _report(role: str, log: Interactions, rounds: Rounds, pmf: F64, alpha: float) -> PolicyReport:
@@ -158,18 +174,16 @@ def _report(role: str, log: Interactions, rounds: Rounds, pmf: F64, alpha: float
     intervals = diagnostics.estimators(rounds, alpha) | {
         "dr": {"value": float(values["dr"].mean()), "lower": bounds.lower, "upper": bounds.upper}
     }
+    group = diagnostics.arm_groups(log.batch.catalogue)
+    if group is not None:
+        wanted, drawn = of_groups(log, pmf, group)
+        intervals["mips"] = diagnostics.interval(
+            off_policy.mips(rounds, group_target=wanted, group_propensity=drawn), rounds.thinning, alpha)  # fmt: skip
     return PolicyReport(
         role=role, estimates={k: float(v.mean()) for k, v in values.items()}, bounds=bounds,
         ess=off_policy.effective_sample_size(weight), max_weight_share=off_policy.largest_share(weight),
         unsupported=unsupported(log, pmf), intervals=intervals, weights=diagnostics.weights(rounds),
     )  # fmt: skip
-
-
-def _details(
-    log: Interactions, candidate: Rounds, champion: Rounds, segments: Mapping[str, Sequence[str]]
-) -> dict[str, Any]:
-    lift = off_policy.unthinned(off_policy.dr(candidate) - off_policy.dr(champion), candidate.thinning)
-    return {"time": diagnostics.over_time(lift, log.at), "segments": diagnostics.by_segment(lift, segments)}
 
 
 def _finite(value: Any) -> Any:

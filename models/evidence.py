@@ -16,9 +16,11 @@ import numpy as np
 from features.batch import F64, Interactions
 from models import off_policy
 from models.gate import Evidence
+from models.intervals import asymptotic_cs
 from models.off_policy import Moments, Rounds, effective_sample_size
 
 PRIOR_ROWS = 10.0
+CURVE_POINTS = 30
 
 
 def evidence_of(
@@ -63,6 +65,18 @@ def steadied(values: F64, divergence: F64, reward: F64) -> Moments:
     prior = float(second) * float(reward.var())
     variance = (carried * moments.variance + PRIOR_ROWS * prior) / (carried + PRIOR_ROWS)
     return Moments(moments.n, moments.mean, float(variance) * (moments.n - 1))
+
+
+def as_it_grew(values: F64, divergence: F64, log: Interactions, *, alpha: float) -> list[dict[str, float]]:
+    """What the gate would have seen after each part of the log, in order of time: rows, value, and bounds that hold at
+    all of them at once."""
+    order, found = np.argsort(log.at, kind="stable"), []
+    for n in np.unique(np.linspace(len(log) / CURVE_POINTS, len(log), CURVE_POINTS).astype(int)):
+        rows = order[:n]
+        moments = steadied(values[rows], divergence[rows], log.reward[rows])
+        bounds = asymptotic_cs(moments, alpha=alpha)
+        found.append({"rows": float(n), "value": moments.mean, "lower": bounds.lower, "upper": bounds.upper})
+    return found
 
 
 def unsupported(log: Interactions, pmf: F64) -> float:

@@ -26,6 +26,8 @@ border-bottom:1px solid var(--line);vertical-align:top}td.n,th.n{text-align:righ
 .histogram{display:flex;align-items:flex-end;gap:2px;height:120px;border-bottom:1px solid var(--line)}
 .histogram div{flex:1;background:var(--bar);border-radius:2px 2px 0 0;min-width:2px}
 .axis{display:flex;gap:2px;font-size:10px;color:var(--soft)}.axis span{flex:1;text-align:center;overflow:hidden}
+.curve{width:100%;height:150px;background:#fbfcfd;border-bottom:1px solid var(--line)}
+.ends{display:flex;justify-content:space-between;font-size:12px;color:var(--soft)}
 .pair{display:grid;grid-template-columns:1fr 1fr;gap:18px}.plot{width:100%;max-width:260px}
 details summary{cursor:pointer;color:var(--soft)}.scroll{overflow-x:auto}
 @media(max-width:600px){.row{grid-template-columns:1fr;gap:0;padding:5px 0}.pair{grid-template-columns:1fr}
@@ -50,6 +52,13 @@ _MACROS = """
 <text x="0" y="107" text-anchor="middle">{{ p.low|number }}</text>
 <text x="106" y="107" text-anchor="end">{{ p.top|number }}</text></g></svg>
 {% endmacro %}
+{% macro conditions(rows) %}<div class="scroll"><table>
+<tr><th></th><th>condition</th><th class="n">found</th><th class="n">needed</th></tr>
+{% for c in rows %}<tr><td class="{{ 'yes' if c.passed else 'no' }}">{{ '✓' if c.passed else '✗' }}</td>
+<td>{{ meaning.get(c.name, 'the guardrail is not harmed: its lift may be 0') }}
+<span class="soft">{{ c.name }}</span></td><td class="n">{{ c.value|number }}</td>
+<td class="n">{{ {'>=':'≥','<=':'≤'}.get(c.relation, c.relation) }} {{ c.threshold|number }}</td></tr>{% endfor %}
+</table></div>{% endmacro %}
 """
 
 _BODY = """
@@ -61,24 +70,29 @@ _BODY = """
 <p class="soft">{{ '{:,}'.format(body.rows) }} rounds, {{ body.log.from|day }} to {{ body.log.to|day }} UTC. Champion:
 {{ body.champion }}. Judged as served, exploration floor {{ body.floor|number }} included.</p>
 {% if not candidates %}<section><h2>No candidate was judged</h2></section>{% endif %}
-{% for name, p in candidates.items() %}
-<section><h2>{{ name }} <span class="badge {{ {'promote':'promote','reject':'reject'}.get(p.verdict, 'wait') }}">
-{{ p.verdict }}</span></h2><p>{{ headline[name] }}</p>
-<div class="scroll"><table><tr><th></th><th>condition</th><th class="n">found</th><th class="n">needed</th></tr>
-{% for c in p.conditions %}<tr><td class="{{ 'yes' if c.passed else 'no' }}">{{ '✓' if c.passed else '✗' }}</td>
-<td>{{ meaning.get(c.name, 'the guardrail is not harmed: its lift may be 0') }}
-<span class="soft">{{ c.name }}</span></td><td class="n">{{ c.value|number }}</td>
-<td class="n">{{ {'>=':'≥','<=':'≤'}.get(c.relation, c.relation) }} {{ c.threshold|number }}</td></tr>{% endfor %}
-</table></div></section>{% endfor %}
 {% if candidates %}<section><h2>Lift over {{ body.champion }}, reward per decision</h2>
 {% for b in lifts %}{{ bar(b) }}{% endfor %}
 <p class="soft">Paired, doubly robust; each end wrong with probability ≤ {{ body.alpha|number }}, however often it is
 looked at. The dashed line is no difference.</p></section>{% endif %}
+{% for name, p in candidates.items() %}
+<section><h2>{{ name }} <span class="badge {{ {'promote':'promote','reject':'reject'}.get(p.verdict, 'wait') }}">
+{{ p.verdict }}</span></h2><p>{{ headline[name] }}</p>
+{% set failed = p.conditions|rejectattr('passed')|list %}{% if failed %}{{ conditions(failed) }}{% endif %}
+<details><summary>{{ p.conditions|length - failed|length }} of {{ p.conditions|length }} conditions hold</summary>
+{{ conditions(p.conditions|selectattr('passed')|list) }}</details>
+{% set c = curves[name] %}{% if c %}<h3>The lift as rounds came in</h3>
+<svg class="curve" viewBox="0 0 100 40" preserveAspectRatio="none" role="img" aria-label="lift by rounds">
+<polygon points="{{ c.band }}" fill="#9db4c0" opacity=".45"/>
+<path d="M0 {{ c.zero|round(2) }}H100" stroke="#9aa5b1" stroke-dasharray="4 3" vector-effect="non-scaling-stroke"/>
+<polyline points="{{ c.line }}" fill="none" stroke="#4a6274" stroke-width="2" vector-effect="non-scaling-stroke"/></svg>
+<div class="ends"><span>0 rounds</span><span>from {{ c.low|number }} to {{ c.high|number }}; dashed: no lift</span>
+<span>{{ c.rows|number }}</span></div>{% endif %}</section>{% endfor %}
 <section><h2>Value by policy and estimator</h2>
-{% for name, rows in forest.items() %}<h3>{{ name }}: {{ body.policies[name].role }}, effective rounds
+{% for name, rows in forest.items() %}{% set role = body.policies[name].role %}<h3>
+{{ 'The log itself, as it was decided' if role == 'logging' else name ~ ': ' ~ role }}, effective rounds
 {{ body.policies[name].ess|number }}</h3>{% for b in rows %}{{ bar(b) }}{% endfor %}{% endfor %}
-<p class="soft">DR decides, with its anytime-valid interval. The others have plain 95 % intervals; those of DM,
-Switch-DR and DRos ignore bias and are too narrow.</p></section>
+<p class="soft">DR decides, with its anytime-valid interval. SNIPS has Cressie–Read's interval, the others
+plain 95 % ones; those of DM, Switch-DR, DRos and MIPS ignore bias and are too narrow.</p></section>
 {% for name, rows in histogram.items() %}<section><h2>Weights of {{ name }}</h2>
 <div class="histogram">{% for w in rows %}<div style="height:{{ w.height|round(1) }}%"
 title="up to {{ w.label }}: {{ w.rounds }} rounds, {{ (100*w.share)|round(1) }} % of all weight"></div>{% endfor %}

@@ -18,6 +18,7 @@ from models.gate_page import PAGE
 LABELS = {
     "dm": "DM (reward model)", "ips": "IPS", "snips": "SNIPS", "dr": "DR (decides)",
     "clipped_ips": "IPS, clipped", "sndr": "SNDR", "switch_dr": "Switch-DR", "dr_os": "DRos, shrunk",
+    "mips": "MIPS, like arms as one",
 }  # fmt: skip
 MEANING = {
     "lift_lower": "the lift's lower bound is above the margin",
@@ -28,6 +29,14 @@ MEANING = {
     "features_before_decision": "no feature was computed after the decision (p-value)",
     "support": "the log could have drawn what the candidate wants (mass outside)",
     "data_quality": "the data passed its checks",
+}  # fmt: skip
+REASON = {
+    "lift_lower": "the gain is not yet sure", "second_estimator_upper": "a second estimator sees no gain",
+    "ess": "too few rounds look like its choices", "rows": "too few rounds",
+    "max_weight_share": "a single round carries too much",
+    "propensity_self_test": "the logged probabilities do not look like those of the draws",
+    "features_before_decision": "a feature seems to be made after the decision",
+    "support": "it wants arms that the log never showed", "data_quality": "the data did not pass its checks",
 }  # fmt: skip
 
 
@@ -48,7 +57,9 @@ def render(body: Mapping[str, Any], *, title: str = "") -> str:
     candidates = {name: p for name, p in policies.items() if p["role"] == "candidate"}
     return environment.from_string(PAGE).render(
         title=title or "The gate's verdict", body=body, candidates=candidates, labels=LABELS, meaning=MEANING,
-        headline={name: headline(name, p, body["champion"]) for name, p in candidates.items()},
+        headline={name: headline(name, p, body["champion"], value=_value(body), per_day=_per_day(body))
+                  for name, p in candidates.items()},
+        curves={name: curve(p["details"].get("curve", [])) for name, p in candidates.items()},
         forest=forest(policies), lifts=lifts(candidates),
         histogram={n: bars(p["weights"]) for n, p in candidates.items()},
         propensities=points(body["log"]["propensities"], "pmf", "frequency"),
@@ -59,19 +70,58 @@ def render(body: Mapping[str, Any], *, title: str = "") -> str:
     )  # fmt: skip
 
 
-def headline(name: str, policy: Mapping[str, Any], champion: str) -> str:
-    """One sentence for a person who must decide."""
+def headline(
+    name: str, policy: Mapping[str, Any], champion: str, *, value: float = 0.0, per_day: float = 0.0
+) -> str:
+    """A sentence or two for a person who must decide. value: the champion's; per_day: rounds, at the log's traffic."""
+
+    def amount(x: float) -> str:
+        return number(abs(x)) + (f" ({abs(x) / value:.1%})" if value > 0 else "")
+
     lift, lower = policy["lift"]["value"], policy["lift"]["lower"]
-    word = "more" if lift >= 0 else "less"
-    gain = f"{name} is estimated to earn {number(abs(lift))} a decision {word} than {champion}"
+    gain = f"{name} is estimated to earn {amount(lift)} {'more' if lift >= 0 else 'less'} a decision than {champion}"
     if policy["verdict"] == "promote":
-        return f"{gain}, and surely more than {number(lower)}. Every condition holds."
+        return f"{gain}, and surely at least {amount(lower)} more. Every condition holds."
     if policy["verdict"] == "reject":
         return f"{gain}. Harm is shown; it stays out."
     failed = [c["name"] for c in policy["conditions"] if not c["passed"]]
+    why = "; ".join(REASON.get(condition, "a guardrail would be harmed") for condition in failed)
     wait = policy["rows_needed"]
-    rest = f"About {wait:,} more rounds like these are needed for an answer." if wait else "More rounds will not help."
-    return f"{gain}, but this log cannot say so yet ({', '.join(failed)}). {rest}"
+    days = f", {_days(wait / per_day)} at this log's traffic," if wait and per_day > 0 else ""
+    rest = f"About {wait:,} more rounds like these{days} are needed for an answer." if wait else (
+        "More rounds will not help before that is mended.")  # fmt: skip
+    return f"{gain}. Not enough evidence: {why} ({', '.join(failed)}). {rest}"
+
+
+def _days(days: float) -> str:
+    return f"about {days:,.0f} days" if days >= 2 else f"about {max(1, round(24 * days))} hours"
+
+
+def _value(body: Mapping[str, Any]) -> float:
+    return float(body["policies"].get(body["champion"], {}).get("dr") or 0.0)
+
+
+def _per_day(body: Mapping[str, Any]) -> float:
+    days = (body["log"]["to"] - body["log"]["from"]) / 86_400e6
+    return float(body["rows"] / days) if days > 0 else 0.0
+
+
+def curve(rows: list[Mapping[str, float | None]]) -> dict[str, Any] | None:
+    """The lift and its bounds as rows came in, in a box of 100 × 40; its height is what the last two thirds need."""
+    if len(rows) < 2:
+        return None
+    late = [v for r in rows[len(rows) // 3 :] for v in (r["value"], r["lower"], r["upper"]) if v is not None]
+    low, high = _scale([*late, 0.0])
+
+    def at(n: float, v: float | None, unbounded: float) -> str:
+        y = min(max(unbounded if v is None else v, low), high)
+        return f"{100 * n / most:.2f},{40 - 40 * (y - low) / (high - low):.2f}"
+
+    most = rows[-1]["rows"] or 1.0
+    points = [(r["rows"] or 0.0, r) for r in rows]
+    band = [at(n, r["upper"], high) for n, r in points] + [at(n, r["lower"], low) for n, r in reversed(points)]
+    return {"band": " ".join(band), "line": " ".join(at(n, r["value"], 0.0) for n, r in points), "rows": most,
+            "zero": 40 - 40 * (0.0 - low) / (high - low), "low": low, "high": high}  # fmt: skip
 
 
 def forest(policies: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:

@@ -1,8 +1,8 @@
 """Intervals for a mean: how far the truth may be from an estimate.
 
 `asymptotic_cs` is what the gate uses: it may be looked at after every row, and stops when you like. `clt` and
-`bootstrap` hold for one look at a large effective sample; `empirical_bernstein_cs` holds for every n, and is wide.
-STATISTICS of each: models/GATE.md.
+`bootstrap` hold for one look at a large effective sample, `cressie_read` at a smaller one; `empirical_bernstein_cs`
+holds for every n, and is wide. How often each is wrong: models/GATE.md.
 
 A `Bounds` is two one-sided statements, each wrong with probability ≤ alpha; for a two-sided interval at alpha, ask
 for alpha / 2.
@@ -14,6 +14,7 @@ from math import exp, inf, log, log1p, sqrt
 
 import numpy as np
 from scipy.special import lambertw
+from scipy.stats import f as f_distribution
 from scipy.stats import norm
 
 from features.batch import F64
@@ -94,6 +95,29 @@ def bootstrap(values: F64, *, alpha: float, rng: np.random.Generator, replicates
     means = np.array([values[rng.integers(0, n, n)].mean() for _ in range(replicates)])
     lower, upper = np.quantile(means, [alpha, 1 - alpha])
     return Bounds(float(lower), float(upper))
+
+
+def cressie_read(weight: F64, reward: F64, *, alpha: float, low: float, high: float, heaviest: float = 0.0) -> Bounds:
+    """Empirical likelihood of an off-policy value, in the Cressie–Read family at power −2: the least and the greatest
+    Σ q w r over reweightings q of the rows with Σ q w = 1 that the data do not reject. For reports: one look.
+    Karampatziakis, Langford & Mineiro 2020, "Empirical likelihood for contextual bandits", §3.
+
+    weight, reward (n,); true rewards lie in [low, high]. One row that was not seen counts with the rest, at its worst:
+    of weight 0 or `heaviest` (at least the largest seen), and reward low or high."""
+    weights = (0.0, max(heaviest, float(weight.max(initial=0.0))))
+    lower = min(_likely_end(weight, reward, unseen=(fake, low), alpha=alpha, sign=-1.0) for fake in weights)
+    upper = max(_likely_end(weight, reward, unseen=(fake, high), alpha=alpha, sign=1.0) for fake in weights)
+    return Bounds(max(low, lower), min(high, upper))
+
+
+def _likely_end(weight: F64, reward: F64, *, unseen: tuple[float, float], alpha: float, sign: float) -> float:
+    """Weights q = (1 + δ)/n cost Σ δ²; Σ q w = 1 fixes δ along w, and what is left of w r bounds the rest."""
+    w, value = np.append(weight, unseen[0]), np.append(weight * reward, unseen[0] * unseen[1])
+    gap = w - w.mean()
+    slope = float(gap @ value) / max(float(gap @ gap), NO_SPREAD)
+    rest = value - value.mean() - slope * gap
+    width = sqrt(float(f_distribution.isf(2 * alpha, 1, len(weight)))) * float(rest.std()) / sqrt(len(w))
+    return float(value.mean()) + slope * (1.0 - float(w.mean())) + sign * width
 
 
 def rows_until(moments: Moments, target: float, *, alpha: float, power: float = 0.8) -> float:

@@ -77,6 +77,12 @@ def snips(rounds: Rounds) -> F64:
     return _ratio(rounds.weight * rounds.reward, rounds.weight, rounds.thinning)
 
 
+def mips(rounds: Rounds, *, group_target: F64, group_propensity: F64) -> F64:
+    """Marginal IPS: r times the ratio with which both policies choose *an* arm of the logged one's group, (n,) each.
+    Smaller weights with many arms; unbiased where arms of a group earn alike. Saito & Joachims 2022, eq. 6."""
+    return np.asarray(group_target / group_propensity * rounds.reward)
+
+
 def dr(rounds: Rounds) -> F64:
     """Doubly robust: DM + w (r − q̂). Dudík, Langford & Li 2011, eq. 2."""
     return rounds.direct + rounds.weight * (rounds.reward - rounds.predicted)

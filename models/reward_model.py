@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from features.batch import F64, I64, Batch, Interactions
+from features.batch import F32, F64, I64, Batch, Floats, Interactions
 
 FIT_ROWS = 50_000  # q̂ only lowers variance: more rows than these cost time and memory, and change little
 BLOCK = 4096
@@ -64,10 +64,12 @@ class RewardModel:
         return np.where(batch.mask, np.clip(score, *self.limits), 0.0)
 
 
-def cross_fit(log: Interactions, *, folds: int = 3, seed: int = 0) -> F64:
+def cross_fit(log: Interactions, *, folds: int = 3, seed: int = 0) -> F32:
     """q̂ (n, K), each row from a model that did not see its fold. A fold without variety in rewards, or a log of a
-    single fold, gives the mean of the rest."""
-    rng, fold, predicted = np.random.default_rng(seed), fold_of(log, folds), np.zeros(log.batch.arm.shape)
+    single fold, gives the mean of the rest. In single precision: any q̂ keeps DR unbiased, and this is the largest array
+    that a gate holds."""
+    rng, fold = np.random.default_rng(seed), fold_of(log, folds)
+    predicted = np.zeros(log.batch.arm.shape, np.float32)
     for k in range(folds):
         inside, rest = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
         rest = rest if len(rest) else inside
@@ -92,9 +94,9 @@ def fold_of(log: Interactions, folds: int) -> I64:
     return fold
 
 
-def quality(log: Interactions, predicted: F64) -> dict[str, float]:
+def quality(log: Interactions, predicted: Floats) -> dict[str, float]:
     """Out of fold: r2 (0 is no better than the mean), and mean prediction beside mean reward (calibration at large)."""
-    q = predicted[np.arange(len(log)), log.chosen]
+    q = predicted[np.arange(len(log)), log.chosen].astype(np.float64)
     total = float(np.square(log.reward - log.reward.mean()).sum())
     r2 = 1 - float(np.square(log.reward - q).sum()) / total if total > 0 else 0.0
     return {"r2": r2, "mean_predicted": float(q.mean()), "mean_reward": float(log.reward.mean())}

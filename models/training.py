@@ -87,6 +87,7 @@ def _judge(w: Workspace, key: str, jobs: list[Job]) -> dict[str, Any]:
         evaluation = evaluate(
             {name: champion} | candidates, log, champion=name, floor=w.spec.policies.floor, gate=w.spec.gate,
             seed=w.spec.policies.seed, alpha=ledger.alpha(jobs, log), segments=features.segments(),
+            born=features.born(),
         )  # fmt: skip
         ledger.record(jobs, log, evaluation)
     verdict = _verdict(w, key, jobs, evaluation.to_dict())

@@ -72,6 +72,9 @@ def test_headline_says_how_many_more_rounds():
     policy = {"lift": {"value": 0.01, "lower": -0.02}, "verdict": "not enough evidence", "rows_needed": 12_345,
               "conditions": [{"name": "ess", "passed": False}]}  # fmt: skip
     assert "(ess). About 12,345 more rounds" in headline("x", policy, "uniform")
+    assert "for an answer" in headline("x", policy, "uniform", value=0.1, per_day=3000)
+    assert "about 4 days at this log's traffic" in headline("x", policy, "uniform", value=0.1, per_day=3000)
+    assert "0.01 (10.0%) more" in headline("x", policy, "uniform", value=0.1)
     assert "More rounds will not help" in headline("x", policy | {"rows_needed": None}, "uniform")
 
 

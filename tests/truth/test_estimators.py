@@ -8,7 +8,7 @@ import pytest
 
 from features.batch import Batch, Catalogue, Interactions
 from models import off_policy as op
-from models.evaluation import marginalised, rounds_of
+from models.evaluation import of_groups, rounds_of
 from models.exploration import softmax, with_floor
 from models.off_policy import Moments
 from models.reward_model import cross_fit
@@ -92,7 +92,8 @@ def test_mips_trades_bias_for_variance_as_published():
         log = Interactions(batch=batch, chosen=chosen, reward=reward, propensity=pmf[np.arange(n), chosen], pmf=pmf,
                            at=np.arange(n), unit=np.arange(n, dtype=np.uint64), weight=np.ones(n))  # fmt: skip
         rounds = rounds_of(log, target, np.zeros((n, arms)))
-        mips = Moments.of(op.ips(marginalised(log, target, np.zeros((n, arms)), groups)))
+        wanted, drawn = of_groups(log, target, groups)
+        mips = Moments.of(op.mips(rounds, group_target=wanted, group_propensity=drawn))
         return Moments.of(op.ips(rounds)), mips, float((target @ truth).mean())
 
     ips, mips, truth = found(alike, group)
