@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export GX_ANALYTICS_ENABLED := false
 # our matrices are small: more threads only spin
 export OMP_NUM_THREADS ?= 1
-.PHONY: help setup demo test test-full check bench bench-learning up down clean
+.PHONY: help setup demo test test-full check bench bench-learning bench-gpu up down clean
 
 help:  ## what the verbs are
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ bench: setup  ## ratios against a peer or limit of the same run, into var/bench/
 
 bench-learning: setup  ## regret of every learner beside VW's own online exploration (long)
 	@ROOM=learning $(BIN)/python -m tests.benchmarks
+
+bench-gpu: setup  ## neural-linear scoring on a GPU, where there is one
+	@$(BIN)/python -m tests.benchmarks.gpu
 
 VAR ?= var
 APP ?= default

@@ -9,9 +9,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, without types
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from features.batch import F32, I64, Batch, Interactions
 
@@ -46,6 +44,8 @@ def _linear(i: int, o: int, generator: torch.Generator) -> nn.Linear:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Small products gain nothing from threads, and sums in one order give the same bytes everywhere."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # of scikit-learn, without types
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -121,6 +121,8 @@ def fit(
     """Minimise the squared error of the output of the arm shown. The latest `holdout` share of the `rows` is not
     trained on: after `patience` epochs without a better error there, training stops, and the best weights are kept.
     Mini-batches are shuffled within a chunk."""
+    from tqdm import tqdm
+
     generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
     optimiser = torch.optim.Adam(network.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay)
     cut = rows - int(rows * how.holdout)

@@ -4,7 +4,7 @@ Given the draws, the share of votes *is* the probability of the choice, so the l
 depend on nothing in the batch: the same request has the same pmf alone, in any company, on any host.
 """
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -12,10 +12,12 @@ from torch import Tensor
 
 from features.batch import F64, Batch
 from models.network import product
-from models.posterior import Posterior
+
+if TYPE_CHECKING:
+    from models.posterior import Posterior  # scoring needs numpy and torch alone
 
 
-def draws(head: Posterior, *, seed: int, count: int, device: str) -> Tensor:
+def draws(head: "Posterior", *, seed: int, count: int, device: str) -> Tensor:
     """(d, S) float32 draws of the head's weights."""
     sample = head.sample(np.random.default_rng([seed, head.step]), count)
     return torch.from_numpy(sample.astype(np.float32)).to(device)
