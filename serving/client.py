@@ -55,6 +55,7 @@ class Client:
         fallback: fallback.Rule | None = fallback.uniform, outbox: Path | None = None,
     ) -> None:  # fmt: skip
         self.url, self.deadline_ms, self._rule = url, deadline_ms, fallback
+        self._probes = 0
         self.generation = -1  # of the connection: counts up when it is made anew
         self._connect(self._channel_to(url))
         self.circuit, self.outbox = Circuit(), Outbox(outbox)
@@ -190,17 +191,26 @@ class Client:
         return Outcome(QUEUED)
 
     def _probe(self) -> bool:
-        """On a new connection, which becomes the client's when it is answered."""
+        """In turn on the connection there is and on a new one, which becomes the client's when it is answered: an old
+        connection may hang for minutes after a network has healed, a new one costs an overloaded server ten calls."""
+        self._probes += 1
+        if self._probes % 2:
+            return self._answers(self._infer)
         channel = self._channel_to(self.url)
-        infer = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer
-        try:
-            messages.call(infer, self.url, codec.infer_request("select_arm", messages.CANARY_COLUMNS), PROBE_MS / 1000)
-        except Unavailable:
+        if not self._answers(service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer):
             channel.close()
             return False
         old = self._channel
         self._connect(channel)
         old.close()
+        return True
+
+    def _answers(self, infer: Any) -> bool:
+        """A canary selection, in full."""
+        try:
+            messages.call(infer, self.url, codec.infer_request("select_arm", messages.CANARY_COLUMNS), PROBE_MS / 1000)
+        except Unavailable:
+            return False
         return True
 
     def _deliver(self, model: str, rows: Sequence[dict[str, Any]]) -> list[str]:

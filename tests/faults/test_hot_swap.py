@@ -46,7 +46,7 @@ class Load(threading.Thread):
                 try:
                     answer = trial.ask(client, "select_arm", f"unit-{event}", REQUEST, event)
                 except Exception as error:
-                    self.failures.append(repr(error))
+                    self.failures.append(f"{time.monotonic() - began:.3f} s: {error}")
                     continue
                 pmf = answer.as_numpy("pmf")[0][: len(REQUEST.arms)]
                 served = int(answer.as_numpy("release").item())
