@@ -6,7 +6,7 @@ serving/ROLLOUT.md keeps.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ from features.batch import F64, I64, Bool
 from features.spec import RolloutSpec
 from serving import betting, rollout, sample_ratio
 from serving.controller import Evidence, next_stage, stage_margin
+from serving.guardrails import SLOW_SHARE
 
 LOOK = 2000  # decisions
 LOOKS = 150  # 300,000 decisions, after which an undecided rollout goes back to the champion
@@ -32,7 +33,10 @@ class Look:
 class World(Protocol):
     """Traffic whose candidate is worth `effect` (relative) more than its champion."""
 
-    mean: float  # true reward per decision of the champion
+    @property
+    def mean(self) -> float:
+        """True reward per decision of the champion."""
+        ...
 
     def look(self, share: F64, rng: np.random.Generator) -> Look:
         """LOOK decisions of R rollouts at these shares (R,)."""
@@ -45,6 +49,11 @@ class Bernoulli:
 
     effect: float = 0.0
     mean: float = 0.10
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.mean * (1 + self.effect) <= 1:
+            best = 1 / self.mean - 1
+            raise ValueError(f"effect: found {self.effect}, expected one between -1 (no clicks) and {best:g} (all)")
 
     def look(self, share: F64, rng: np.random.Generator) -> Look:
         n1 = rng.binomial(LOOK, share)
@@ -89,10 +98,10 @@ class Outcome:
 
 
 class Wealth:
-    """The bets of R rollouts, carried from look to look."""
+    """The bets of R rollouts, carried from look to look; a candidate worse by `allowed` does no harm."""
 
-    def __init__(self, runs: int, spec: RolloutSpec) -> None:
-        self.spec, self.margins = spec, sorted(set(spec.margins))
+    def __init__(self, runs: int, spec: RolloutSpec, *, allowed: float = 0.0) -> None:
+        self.spec, self.margins, self.allowed = spec, sorted(set(spec.margins)), allowed
         self.harm = np.zeros((len(betting.HARM_EFFECTS), runs))
         self.gain = np.zeros((len(self.margins), len(betting.GAIN_EFFECTS), runs))
         self.sums = np.zeros((3, runs))  # decisions, scores, squares
@@ -106,7 +115,8 @@ class Wealth:
         s = share[:, None]
         xi, v = (look.candidate - s) * np.clip(look.score - mean[:, None], -1.0, 1.0), s * (1 - s)
         for k, effect in enumerate(betting.HARM_EFFECTS):
-            self.harm[k, rows] += (look.count * betting.increments(xi, v, scale, effect, 0.0, harm=True)).sum(axis=1)
+            steps = betting.increments(xi, v, scale, effect, -self.allowed, harm=True)
+            self.harm[k, rows] += (look.count * steps).sum(axis=1)
         for m, margin in enumerate(self.margins):
             delta = -margin * mean[:, None]
             for k, effect in enumerate(betting.GAIN_EFFECTS):
@@ -123,8 +133,12 @@ class Wealth:
         return np.asarray(shown[np.searchsorted(self.margins, margin), np.arange(len(margin))])
 
 
-def simulate(world: World, spec: RolloutSpec, *, runs: int, looks: int = LOOKS, seed: int = 0) -> Outcome:
-    """Rollouts of one world under the controller, each until it is decided or `looks` have passed."""
+def simulate(
+    world: World, spec: RolloutSpec, *, runs: int, looks: int = LOOKS, seed: int = 0,
+    progress: Callable[[int], object] = int,
+) -> Outcome:  # fmt: skip
+    """Rollouts of one world under the controller, each until it is decided or `looks` have passed. `progress` is told
+    how many looks are over."""
     rng = np.random.default_rng([seed, runs])
     spec = spec.model_copy(update={"max_seconds": float(looks), "min_decisions": LOOK})
     states = [rollout.start(1, now=0, stages=spec.stages) for _ in range(runs)]
@@ -133,7 +147,9 @@ def simulate(world: World, spec: RolloutSpec, *, runs: int, looks: int = LOOKS, 
     for now in range(1, looks + 1):
         rows = np.array([i for i, state in enumerate(states) if state.running], np.int64)
         if not len(rows):
+            progress(looks - now + 1)
             break
+        progress(1)
         share = np.array([states[i].share for i in rows])
         look = world.look(share, rng)
         exposed[rows] += np.where(look.candidate, look.count, 0).sum(axis=1)
@@ -150,12 +166,17 @@ def simulate(world: World, spec: RolloutSpec, *, runs: int, looks: int = LOOKS, 
     return Outcome(aborted=aborted, reached=reached, exposed=exposed)
 
 
-def characteristics(world: Callable[[float], World], spec: RolloutSpec, *, runs: int, seed: int = 0) -> dict[str, Any]:
+EFFECTS = {0.0: 100, -0.30: LOOKS, -0.60: LOOKS, -0.10: LOOKS, -0.02: LOOKS, 0.10: LOOKS}  # looks at each
+
+
+def characteristics(
+    world: Callable[[float], World], spec: RolloutSpec, *, runs: int, seed: int = 0,
+    progress: Callable[[int], object] = int,
+) -> dict[str, Any]:  # fmt: skip
     """The numbers that a rollout is judged by, on a family of worlds indexed by relative effect."""
-    effects = {0.0: 100, -0.30: LOOKS, -0.60: LOOKS, -0.10: LOOKS, -0.02: LOOKS, 0.10: LOOKS}
     aa, harm30, harm60, worse10, worse2, better10 = (
-        simulate(world(effect), spec, runs=runs, looks=looks, seed=seed + i)
-        for i, (effect, looks) in enumerate(effects.items())
+        simulate(world(effect), spec, runs=runs, looks=looks, seed=seed + i, progress=progress)
+        for i, (effect, looks) in enumerate(EFFECTS.items())
     )
     lost = 0.30 * world(0.0).mean  # rewards per decision, of the -30 % candidate
     return {
@@ -183,3 +204,29 @@ def sample_ratio_characteristics(*, runs: int, seed: int = 0, loss: float = 0.10
                                  "caught_by_100000": float((first <= 100_000).mean()),
                                  "median_decisions": float(np.median(first))}  # fmt: skip
     return found
+
+
+def latency_characteristics(spec: RolloutSpec, *, runs: int, seed: int = 0, usual: float = 0.005) -> dict[str, Any]:
+    """By share: how often the latency guardrail alarms in 100 looks, where `usual` of the champion's decisions are slow
+    and of the candidate's as many; as many and the 1 % that a p99 allows; and 5 % more (with the median)."""
+    rng, found = np.random.default_rng([seed, runs, 3]), {}
+    for share in (0.05, 0.20, 0.50):
+        worlds = (Bernoulli(mean=usual, effect=more / usual) for more in (0.0, SLOW_SHARE, 0.05))
+        aa, limit, slow = (_slowness_found(world, share, spec, runs=runs, rng=rng) for world in worlds)
+        found[f"{share:.0%}"] = {"aa_alarm_rate": float((aa <= 200_000).mean()),
+                                 "limit_alarm_rate": float((limit <= 200_000).mean()),
+                                 "slow5_caught_by_40000": float((slow <= 40_000).mean()),
+                                 "slow5_median_decisions": float(np.median(slow))}  # fmt: skip
+    return found
+
+
+def _slowness_found(world: World, share: float, spec: RolloutSpec, *, runs: int, rng: np.random.Generator) -> F64:
+    """(R,) decisions until the alarm; inf where there was none in 100 looks. Its rewards of 1 are the slow decisions;
+    two guardrails share the error, fallbacks and latency."""
+    wealth, rows = Wealth(runs, spec.model_copy(update={"margins": ()}), allowed=SLOW_SHARE), np.arange(runs)
+    first, level = np.full(runs, np.inf), np.log(2 / spec.alpha_guardrails)
+    for now in range(1, 101):
+        look = world.look(np.full(runs, share), rng)
+        wealth.add(replace(look, score=-look.score), np.full(runs, share), rows)
+        first = np.where(betting.mix(wealth.harm) >= level, np.minimum(first, now * float(LOOK)), first)
+    return first

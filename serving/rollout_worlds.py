@@ -81,6 +81,11 @@ def _worth(found: Pool, value: float) -> F64:
     def gap(beta: float) -> float:
         return float((tilted(beta) * found.truth).sum(axis=1).mean()) - value
 
+    worst, best = gap(-200.0), gap(50.0)
+    if not worst <= 0 <= best:
+        usual = float((found.uniform * found.truth).sum(axis=1).mean())
+        low, high = ((value + end) / usual - 1 for end in (worst, best))
+        raise ValueError(f"effect: found {value / usual - 1:g}, expected one between {low:.2f} and {high:.2f} here")
     return tilted(float(brentq(gap, -200.0, 50.0)))
 
 

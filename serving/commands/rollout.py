@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from tqdm import tqdm
 
 from features.spec import RolloutSpec
 from features.workspace import Workspace
@@ -132,11 +133,11 @@ def prune(keep: Annotated[int, typer.Option(min=1, help="newest releases to keep
 
 def simulate_rollout(
     *,
-    runs: Annotated[int, typer.Option(help="rollouts per number")] = 2000,
+    runs: Annotated[int, typer.Option(min=1, help="rollouts per number")] = 2000,
     world: Annotated[str, typer.Option(help="bernoulli (10 % clicks), or reels (contextual)")] = "bernoulli",
     effect: Annotated[float | None, typer.Option(help="only this relative effect, e.g. -0.3")] = None,
-    seed: Annotated[int, typer.Option()] = 0,
-    out: Annotated[Path | None, typer.Option("--json", help="write the result here")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="the same seed, the same result")] = 0,
+    out: Annotated[Path | None, typer.Option("--json", help="write the result here as well")] = None,
 ) -> None:
     """How often the controller errs, how fast it is right, and what other rules do on the same world."""
     from serving import compared_rules, rollout_simulation
@@ -147,15 +148,22 @@ def simulate_rollout(
     }  # fmt: skip
     if world not in worlds:
         raise ValueError(f"--world: found {world!r}, expected one of {', '.join(worlds)}")
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
     make, spec = worlds[world], RolloutSpec()
     found: dict[str, Any]
-    if effect is not None:
-        found = rollout_simulation.simulate(make(effect), spec, runs=runs, seed=seed).to_dict() | {"effect": effect}
-    else:
-        found = rollout_simulation.characteristics(make, spec, runs=runs, seed=seed) | {"world": world}
-        if world == "bernoulli":
-            found["compared"] = compared_rules.characteristics(runs=runs, seed=seed)
-            found["sample_ratio"] = rollout_simulation.sample_ratio_characteristics(runs=runs, seed=seed)
+    looks = rollout_simulation.LOOKS if effect is not None else sum(rollout_simulation.EFFECTS.values())
+    with tqdm(total=looks, unit="look", disable=None) as bar:
+        how: dict[str, Any] = {"runs": runs, "seed": seed, "progress": bar.update}
+        if effect is not None:
+            found = rollout_simulation.simulate(make(effect), spec, **how).to_dict() | {"effect": effect}
+        else:
+            found = rollout_simulation.characteristics(make, spec, **how)
+    found |= {"world": world, "seed": seed}
+    if effect is None and world == "bernoulli":
+        found["compared"] = compared_rules.characteristics(runs=runs, seed=seed)
+        found["sample_ratio"] = rollout_simulation.sample_ratio_characteristics(runs=runs, seed=seed)
+        found["latency"] = rollout_simulation.latency_characteristics(spec, runs=runs, seed=seed)
     text = json.dumps(_without_infinities(found), indent=1, allow_nan=False)
     console.print_json(text)
     if out is not None:

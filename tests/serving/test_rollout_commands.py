@@ -94,5 +94,9 @@ def test_simulate_rollout_prints_and_writes(tmp_path):
     assert (found["runs"], found["effect"], found["reached_100"]) == (20, -0.6, 0.0)
     assert found["aborted"] >= 0.8
     assert found["median_reached"] is None
+    for wrong, expected in (("20", "between -1 (no clicks) and 9 (all)"), ("nan", "between -1 (no clicks) and 9")):
+        code, said = croupier("simulate", "rollout", "--effect", wrong)
+        assert (code, expected in said) == (1, True), said
+    assert croupier("simulate", "rollout", "--runs", "0")[0] == 2
     code, said = croupier("simulate", "rollout", "--world", "moon")
     assert (code, "expected one of bernoulli, reels" in said) == (1, True)

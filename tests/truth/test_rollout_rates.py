@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 
 from features.spec import RolloutSpec
-from serving import betting, compared_rules, sample_ratio
-from serving.rollout_simulation import Bernoulli, sample_ratio_characteristics, simulate
+from serving import betting, compared_rules, guardrails, sample_ratio
+from serving.rollout_simulation import (
+    Bernoulli,
+    latency_characteristics,
+    sample_ratio_characteristics,
+    simulate,
+)
 from serving.rollout_worlds import Reels
 
 SPEC = RolloutSpec()
@@ -68,11 +73,42 @@ def test_the_reels_world_is_worth_what_it_says():
     assert champion == pytest.approx(Reels(0.0).mean, abs=0.003), "doubly robust rewards are unbiased"
 
 
+def test_an_effect_out_of_reach_is_refused():
+    with pytest.raises(ValueError, match=r"effect: found 40, expected one between -0\.81 and 1\.56"):
+        Reels(40.0)
+
+
 def test_sample_ratio_alarms():
     for share, row in sample_ratio_characteristics(runs=2000).items():
         assert row["aa_alarm_rate"] <= 0.002 + chance(0.002, 2000), share
         assert row["caught_by_100000"] >= 0.99, share
         assert row["median_decisions"] <= {"5%": 35_000, "20%": 11_000, "50%": 7_000}[share]
+
+
+@pytest.mark.parametrize("runs", [1000, pytest.param(10_000, marks=pytest.mark.full)])
+def test_latency_alarms(runs):
+    """Half of alpha_guardrails, 0.1 %, where the candidate is just as slow as it may be; 5 % slow decisions are seen."""
+    for share, row in latency_characteristics(SPEC, runs=runs).items():
+        assert row["aa_alarm_rate"] <= row["limit_alarm_rate"] <= 0.001 + chance(0.001, runs), share
+        assert row["slow5_caught_by_40000"] >= 0.99, share
+        assert row["slow5_median_decisions"] <= {"5%": 14_000, "20%": 5000, "50%": 2000}[share]
+
+
+@pytest.mark.parametrize("runs", [150, pytest.param(2000, marks=pytest.mark.full)])
+def test_hiccups_that_strike_a_batch_of_either_role_do_not_raise_false_alarms(runs):
+    """20,000 decisions in batches of 16; of each batch a role's part is slow in 3 of 100 cases, all of it together."""
+    rng, alarms = np.random.default_rng(7), 0
+    n, size, ends = 20_000, 16, list(range(2000, 20_001, 2000))
+    batch, level = np.arange(n) // size, np.log(2 / SPEC.alpha_guardrails)
+    for _ in range(runs):
+        assigned, share = rng.random(n) < 0.2, np.full(n, 0.2)
+        slow = rng.random((n // size + 1, 2)) < 0.03 + np.array([0, guardrails.SLOW_SHARE])
+        took = np.where(slow[batch, assigned.astype(int)], 90_000, 1_000)
+        guard = guardrails.slowness(took, batch, assigned, 50.0)
+        bets = guardrails.harm_bets(guard, assigned, share)
+        assert bets.dispersion > 2
+        alarms += bets.log_wealth(-guard.allowed, harm=True, ends=ends).max() >= level
+    assert alarms / runs <= 0.001 + chance(0.001, runs)
 
 
 def test_the_compared_rules_are_the_ones_described():
