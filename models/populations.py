@@ -7,8 +7,10 @@ and a worse policy, mixed so that their values on the population are exact: a nu
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
@@ -55,6 +57,8 @@ def from_classes(
 
     explored: 1 logs uniformly; less, the champion with a floor of this ε. The candidate's scorer sees every feature,
     the champion's the even ones: different policies, whose values are set by mixing."""
+    if not 0 < explored <= 1:
+        raise ValueError(f"explored: found {explored:g}, expected 0 < ε ≤ 1, the share of uniform draws in the log")
     rng = np.random.default_rng(seed)
     rows = rng.permutation(len(x))[:cap]
     x, (_, y) = StandardScaler().fit_transform(x[rows].astype(np.float64)), np.unique(y[rows], return_inverse=True)
@@ -156,10 +160,25 @@ def load(path: Path | None) -> tuple[F64, I64, str]:
         return x, y, "digits"
     if not path.exists():
         raise ValueError(f"data: found no file {path}, expected an .npz with X (rows, features) and y (classes)")
-    data = np.load(path, allow_pickle=False)
-    if not {"X", "y"} <= set(data.files):
-        raise ValueError(f"data: found arrays {sorted(data.files)} in {path}, expected X and y")
-    return data["X"], data["y"].astype(np.int64), path.stem
+    try:
+        data = np.load(path, allow_pickle=False)
+        arrays = {name: data[name] for name in data.files}
+    except (ValueError, OSError, AttributeError):
+        raise ValueError(f"data: found no arrays in {path}, expected what numpy.savez(path, X=…, y=…) writes") from None
+    if not {"X", "y"} <= set(arrays):
+        raise ValueError(f"data: found arrays {sorted(arrays)} in {path}, expected X and y")
+    return _features(arrays["X"], arrays["y"]), np.unique(arrays["y"], return_inverse=True)[1], path.stem
+
+
+def _features(x: NDArray[Any], y: NDArray[Any]) -> F64:
+    """x as numbers. Raises ValueError where x and y are no data set of classes."""
+    if x.ndim != 2 or y.shape != (len(x),) or len(x) < 20:
+        raise ValueError(f"data: found X {x.shape} and y {y.shape}, expected (rows, features) and (rows,), rows ≥ 20")
+    if x.dtype.kind not in "fiub" or not np.isfinite(x).all():
+        raise ValueError("data: found values in X that are missing, infinite or no numbers, expected finite numbers")
+    if len(np.unique(y)) < 2:
+        raise ValueError(f"data: found the one class {y[0]} in y, expected two or more: they become the arms")
+    return np.asarray(x, np.float64)
 
 
 def _scores(x: F64, y: I64, arms: int, rng: np.random.Generator) -> F64:

@@ -23,6 +23,7 @@ def test_rates_are_means_and_worst_cells(table):
     null = [r for r in table if r["lift"] == 0 and r["looks"] == 1]
     assert pooled(null, "ours") == (pytest.approx(0.02), 0.03, 100)
     assert pooled(null, "clt")[0] == pytest.approx(0.04)
+    assert pooled(null, "ours", "power")[:2] == (pytest.approx(0.02), 0.01)  # the worst power is the least
     text = markdown(table)
     assert "| false promotion, null lift, one look, 20,000 rows | 2, 100 | 2.0 / 3.0 | 4.0 / 6.0 |" in text
     assert "| power, lift +14%, 0/1, 20,000 rows, 20 looks | 1, 50 | 90.0 / 90.0 |" in text

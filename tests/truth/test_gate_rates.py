@@ -87,8 +87,21 @@ def test_the_compared_rules_do_what_is_said_of_them():
 
 
 def test_data_of_ones_own(tmp_path: Path):
-    np.savez(tmp_path / "mine.npz", X=np.zeros((3, 2)), y=np.array([0, 1, 1]))
-    assert load(tmp_path / "mine.npz")[2] == "mine"
+    np.savez(tmp_path / "mine.npz", X=np.ones((24, 2)), y=np.array(["no", "yes", "yes"] * 8))
+    x, y, name = load(tmp_path / "mine.npz")
+    assert (x.shape, y.tolist(), name) == ((24, 2), [0, 1, 1] * 8, "mine")
+    for words, x, y in (
+        ("rows ≥ 20", np.zeros((3, 2)), np.arange(3)), ("expected finite numbers", np.full((24, 2), np.nan), np.arange(24)),
+        ("found the one class 7", np.zeros((24, 2)), np.full(24, 7)), (r"y \(10,\)", np.zeros((24, 2)), np.arange(10)),
+    ):  # fmt: skip
+        np.savez(tmp_path / "bad.npz", X=x, y=y)
+        with pytest.raises(ValueError, match=words):
+            load(tmp_path / "bad.npz")
+    (tmp_path / "text.npz").write_text("no arrays")
+    with pytest.raises(ValueError, match="found no arrays"):
+        load(tmp_path / "text.npz")
+    with pytest.raises(ValueError, match="explored: found 3"):
+        digits(0.0, explored=3.0)
     np.savez(tmp_path / "bad.npz", a=np.zeros(3))
     with pytest.raises(ValueError, match="expected X and y"):
         load(tmp_path / "bad.npz")
