@@ -102,15 +102,19 @@ class ArmHeads:
         self, phi: Phi, arms: Arms, reward: F64, weight: F64 | None = None, *, keep: float = 1.0
     ) -> Self:
         rows, ids = arms
-        weights = np.ones(len(reward)) if weight is None else weight
         known = dict(self.arms)
         for arm in known if keep < 1 else ():
             known[arm] = replace(known[arm], moments=known[arm].moments * keep)
         small = rows.astype(np.uint16) if len(ids) < 1 << 16 else rows  # 16 bits: numpy then sorts by radix
         order = np.argsort(small, kind="stable")
-        for mine in np.split(order, np.flatnonzero(np.diff(rows[order])) + 1) if len(rows) else ():
-            arm = ids[rows[mine[0]]]
-            known[arm] = known.get(arm, self.of(arm)).update(phi[mine], reward[mine], weights[mine])
+        if weight is not None and (weight == 1).all():
+            weight = None
+        phi, reward, rows = phi.take(order, axis=0), reward.take(order), rows.take(order)
+        edges = [0, *(np.flatnonzero(np.diff(rows)) + 1), len(rows)] if len(rows) else []
+        for mine in map(slice, edges, edges[1:]):
+            arm = ids[rows[mine.start]]
+            weights = None if weight is None else weight[order[mine]]
+            known[arm] = known.get(arm, self.of(arm)).update(phi[mine], reward[mine], weights)
         return replace(self, arms=known, step=self.step + len(reward))
 
     def _each(self, batch: Batch, phi: Tensor, device: str) -> tuple[F64, F64, F64]:

@@ -2,6 +2,8 @@
 
     heads "shared"    one θ for all arms over φ = [u; x; u ⊗ x; 1], x = [arm; pair]: a new arm is served at once
     heads "per_arm"   a θ for each arm over φ = [u; pair; 1] (LinUCB's "disjoint")
+    heads "hybrid"    both (Li et al., alg. 2): the shared φ, and a θ for each arm over [u; 1]. Arms unknown in training
+                      have one such θ together until they are learnt anew
 """
 
 from collections.abc import Iterable
@@ -12,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from features.batch import F32, F64, Batch, Catalogue, Interactions
+from features.batch import F32, F64, I64, Batch, Catalogue, Interactions
 from models import state, thompson
-from models.bayesian import Bayesian, Survey
+from models.bayesian import Bayesian, Survey, shown
 from models.heads import SharedHead
 from models.network import BOUND, product, tensor
 from models.posterior import Phi
@@ -69,6 +71,7 @@ class Linear(Bayesian):
     wide features: the head costs d³ a rebuild and d² a row, d being the length of φ."""
 
     name: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]] = ("shared", "per_arm", "hybrid")
 
     def __init__(
         self, *, explore: str, heads: str = "shared", cross: str = "outer", alpha: float = 1.0, draws: int = 256,
@@ -80,12 +83,13 @@ class Linear(Bayesian):
             heads=heads, explore=explore, alpha=alpha, draws=draws, prior=prior, half_life=half_life, window=window,
             device=device, cross=cross,
         )  # fmt: skip
+        self.known: tuple[str, ...] = ()  # hybrid: arms with a block of their own
         self._forms: WeakKeyDictionary[SharedHead, Form] = WeakKeyDictionary()
 
     def _pmf(self, batch: Batch) -> F64:
         """Thompson sampling with a shared head never writes φ out."""
         p, head = self.parameters, self.heads
-        if not isinstance(head, SharedHead) or p["explore"] != "thompson":
+        if not isinstance(head, SharedHead) or (p["heads"], p["explore"]) != ("shared", "thompson"):
             return super()._pmf(batch)
         if head not in self._forms:
             d_u, d_a, d_p = self.sizes or (0, 0, 0)
@@ -96,39 +100,62 @@ class Linear(Bayesian):
     def _wide(self, batch: Batch) -> int:
         return max(super()._wide(batch), sum(self.sizes or ()), min(len(batch.catalogue.ids), SMALL))
 
-    def _rows(self, u: F32, arm: F32, pair: F32) -> F32:
-        """φ (n, d) of n (request, arm) items."""
-        one = np.ones((len(u), 1), dtype=np.float32)
-        u, arm, pair = (np.clip(x, -BOUND, BOUND, dtype=np.float32) for x in (u, arm, pair))
-        if self.parameters["heads"] == "per_arm":
-            return np.concatenate([u, pair, one], axis=1)
-        x = np.concatenate([arm, pair], axis=1)
-        if self.parameters["cross"] == "none":
-            return np.concatenate([u, x, one], axis=1)
-        outer = (u[:, :, None] * x[:, None, :]).reshape(len(u), u.shape[1] * x.shape[1])
-        return np.concatenate([u, x, outer, one], axis=1)
+    def _rows(self, u: F32, arms: I64, pair: F32, catalogue: Catalogue) -> F32:
+        """φ (n, d) of n items (request, row of the catalogue). Features are clipped to ±BOUND."""
+        parts = [u, pair] if self.parameters["heads"] == "per_arm" else [u, catalogue.features[arms], pair]
+        blocks, n, d_u = self._blocks() * (u.shape[1] + 1), len(u), u.shape[1]
+        phi = np.empty((n, self._length()), dtype=np.float32)
+        phi[:, -1], wide = 1.0, blocks
+        for x in map(_clipped, parts):
+            phi[:, wide : wide + x.shape[1]] = x
+            wide += x.shape[1]
+        if wide < self._length() - 1:
+            outer = phi[:, blocks : blocks + d_u, None] * phi[:, None, blocks + d_u : wide]
+            phi[:, wide:-1] = outer.reshape(n, d_u * outer.shape[2])
+        if blocks:
+            own = np.zeros((n, self._blocks(), d_u + 1), dtype=np.float32)
+            own[np.arange(n), self._block_of(catalogue)[arms]] = phi[:, [*range(blocks, blocks + d_u), -1]]
+            phi[:, :blocks] = own.reshape(n, blocks)
+        return phi
+
+    def _blocks(self) -> int:
+        return len(self.known) + 1 if self.parameters["heads"] == "hybrid" else 0
+
+    def _block_of(self, catalogue: Catalogue) -> I64:
+        """(A,): the block of each row; the last is that of all arms unknown."""
+        place = {arm: i for i, arm in enumerate(self.known)}
+        return np.array([place.get(arm, len(place)) for arm in catalogue.ids], dtype=np.int64)
 
     def _phi(self, batch: Batch) -> Tensor:
         row, position = np.nonzero(batch.mask)
-        arm = batch.catalogue.features[batch.arm[row, position]]
-        return torch.from_numpy(self._rows(batch.context[row], arm, batch.pair[row, position])).to(self.device)
+        phi = self._rows(batch.context[row], batch.arm[row, position], batch.pair[row, position], batch.catalogue)
+        return torch.from_numpy(phi).to(self.device)
 
     def _phi_chosen(self, chunk: Interactions) -> Phi:
-        batch, rows = chunk.batch, np.arange(len(chunk))
-        arm = batch.catalogue.features[batch.arm[rows, chunk.chosen]]
-        return self._rows(batch.context, arm, batch.pair[rows, chunk.chosen])
+        return self._rows(chunk.batch.context, *shown(chunk), chunk.batch.catalogue)
 
     def _fit(self, log: Iterable[Interactions], survey: Survey, before: Self) -> int:  # noqa: ARG002 — φ is given
+        self.known = survey.arms if self.parameters["heads"] == "hybrid" else ()
         return self._length()
 
     def _length(self) -> int:
         d_u, d_a, d_p = self.sizes or (0, 0, 0)
         if self.parameters["heads"] == "per_arm":
             return d_u + d_p + 1
-        return d_u + d_a + d_p + 1 + (d_u * (d_a + d_p) if self.parameters["cross"] == "outer" else 0)
+        crossed = d_u * (d_a + d_p) if self.parameters["cross"] == "outer" else 0
+        return self._blocks() * (d_u + 1) + d_u + d_a + d_p + 1 + crossed
+
+    def _facts(self) -> dict[str, Any]:
+        return {"known": list(self.known)}
 
     def _restore(self, arrays: state.Arrays, facts: dict[str, Any]) -> int:  # noqa: ARG002 — nothing but the head
+        self.known = tuple(facts.get("known", ()))
         return self._length()
+
+
+def _clipped(x: F32) -> F32:
+    """Within ±BOUND; a copy only where it must be."""
+    return x if x.size == 0 or max(x.max(), -x.min()) <= BOUND else np.clip(x, -BOUND, BOUND)
 
 
 class LinTS(Linear):

@@ -4,14 +4,17 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from features.batch import F32, I64, Batch, Interactions
+from models.checkpoint import Progress
 
 BLOCK = {"cpu": 32, "cuda": 128}  # rows a product is computed at once
 BOUND = 1e4  # inputs beyond ±BOUND are clipped: standardised features never are, outliers stay finite
@@ -41,15 +44,21 @@ def _linear(i: int, o: int, generator: torch.Generator) -> nn.Linear:
     return layer
 
 
+@cache
+def _pools() -> Any:
+    """Found once: looking for the libraries takes longer than a small training."""
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # of scikit-learn, without types
+
+    return ThreadpoolController()
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Small products gain nothing from threads, and sums in one order give the same bytes everywhere."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # of scikit-learn, without types
-
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with threadpool_limits(1, user_api="blas"):
+        with _pools().limit(limits=1, user_api="blas"):
             yield
     finally:
         torch.set_num_threads(before)
@@ -109,6 +118,7 @@ class Training:
     learning_rate: float
     weight_decay: float
     holdout: float
+    precision: str = "float32"  # or "bfloat16": products in half the width, weights and sums stay float32
 
 
 Examples = Callable[[Interactions], tuple[F32, F32, I64]]  # chunk → inputs (n, d), targets (n,), which output (n,)
@@ -116,40 +126,58 @@ Examples = Callable[[Interactions], tuple[F32, F32, I64]]  # chunk → inputs (n
 
 def fit(
     network: Network, log: Iterable[Interactions], examples: Examples, *, rows: int, how: Training, device: str,
-    rng: np.random.Generator,
+    seed: tuple[int, ...], checkpoint: Path | None = None,
 ) -> None:  # fmt: skip
     """Minimise the squared error of the output of the arm shown. The latest `holdout` share of the `rows` is not
     trained on: after `patience` epochs without a better error there, training stops, and the best weights are kept.
-    Mini-batches are shuffled within a chunk."""
+    Mini-batches are shuffled within a chunk.
+
+    An epoch's randomness is that of `seed` and its number. So a training that died and goes on from its `checkpoint`,
+    a file written after every epoch and gone at the end, has the bytes of one that never did."""
     from tqdm import tqdm
 
-    generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
-    optimiser = torch.optim.Adam(network.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay)
     cut = rows - int(rows * how.holdout)
-    best, best_state, worse = np.inf, {}, 0
-    for epoch in tqdm(range(how.epochs), desc="epochs", disable=None, leave=False):
-        network.train()
-        for group in optimiser.param_groups:  # by a cosine to a tenth
-            group["lr"] = how.learning_rate * (0.55 + 0.45 * math.cos(math.pi * epoch / how.epochs))
-        for x, y, w, output in _batches(_part(log, cut, early=True), examples, how.batch_size, device, rng):
-            network.seen.logical_or_((x != 0).any(dim=0))
-            optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(_loss(network, x, y, w, output, generator=generator).mean())
-            nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-            optimiser.step()
-        if cut == rows:
-            continue
-        error = _error(network, _part(log, cut, early=False), examples, device)
-        worse = 0 if error < best else worse + 1
-        if error < best:
-            best, best_state = error, {key: value.clone() for key, value in network.state_dict().items()}
-        if worse >= how.patience:
+    progress = Progress.start(network, learning_rate=how.learning_rate, weight_decay=how.weight_decay)
+    if checkpoint is not None and checkpoint.exists():
+        progress.read(checkpoint)
+    todo = range(progress.epoch, how.epochs)
+    for epoch in tqdm(todo, desc="epochs", initial=progress.epoch, total=how.epochs, disable=None, leave=False):
+        if progress.worse >= how.patience:
             break
-    if best_state:
-        network.load_state_dict(best_state)
+        _epoch(network, _part(log, cut, early=True), examples, how=how, optimiser=progress.optimiser, device=device,
+               seed=(*seed, epoch))  # fmt: skip
+        error = _error(network, _part(log, cut, early=False), examples, device) if cut < rows else None
+        progress.after(error)
+        if checkpoint is not None:
+            progress.write(checkpoint)
+    progress.finish()
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
     with torch.no_grad():  # a column that was always 0 (`<unk>`) never moved from its random start: it says nothing
         cast("nn.Linear", network.layers[0]).weight[:, ~network.seen] = 0.0
     network.eval()
+
+
+def _epoch(
+    network: Network, log: Iterable[Interactions], examples: Examples, *, how: Training, optimiser: torch.optim.Adam,
+    device: str, seed: tuple[int, ...],
+) -> None:  # fmt: skip
+    """One pass over the log. The rate falls by a cosine to a tenth in the last epoch."""
+    rng = np.random.default_rng(seed)
+    generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+    network.train()
+    (group,) = optimiser.param_groups
+    (weights,) = group["params"]
+    group["lr"] = how.learning_rate * (0.55 + 0.45 * math.cos(math.pi * seed[-1] / how.epochs))
+    narrow = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=how.precision == "bfloat16")
+    for x, y, w, output in _batches(log, examples, how.batch_size, device, rng):
+        network.seen.logical_or_((x != 0).any(dim=0))
+        weights.grad.zero_()
+        with narrow:
+            loss = _loss(network, x, y, w, output, generator=generator).mean()
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_([weights], 5.0)
+        optimiser.step()
 
 
 def _loss(
@@ -162,7 +190,7 @@ def _loss(
         phi = phi * kept / (1 - network.dropout)
     predicted: Tensor = network.out(phi)
     one = predicted[:, 0] if predicted.shape[1] == 1 else predicted.gather(1, output[:, None])[:, 0]
-    return w * (one - y) ** 2
+    return w * (one.float() - y) ** 2
 
 
 def _part(log: Iterable[Interactions], cut: int, *, early: bool) -> Iterator[Interactions]:

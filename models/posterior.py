@@ -47,11 +47,14 @@ class Moments:
     @classmethod
     def of(cls, phi: Phi, reward: F64, weight: F64 | None = None) -> Self:
         """Of rows φ (n, d) and rewards (n,), each counted `weight` times."""
-        phi = phi.astype(np.float64)
+        n, d = phi.shape
+        rows = np.empty((n, d + 1))  # [φ, r]: one product has all three sums
+        rows[:, :d], rows[:, d] = phi, reward
         if weight is None or (weight == 1).all():
-            return cls(A=phi.T @ phi, b=reward @ phi, rr=float(reward @ reward), n=float(len(phi)))
-        weighted = phi * weight[:, None]
-        return cls(A=weighted.T @ phi, b=reward @ weighted, rr=float(weight @ reward**2), n=float(weight.sum()))
+            sums, count = rows.T @ rows, float(n)
+        else:
+            sums, count = (rows * weight[:, None]).T @ rows, float(weight.sum())
+        return cls(A=sums[:d, :d], b=sums[:d, d], rr=float(sums[d, d]), n=count)
 
     def __add__(self, other: Self) -> Self:
         return type(self)(A=self.A + other.A, b=self.b + other.b, rr=self.rr + other.rr, n=self.n + other.n)

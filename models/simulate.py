@@ -102,6 +102,13 @@ class Schedule:
 
 
 FINE = Schedule(block=5, share=200)  # of VW, whose single gradient step a row suffers most from waiting
+LONG = Schedule(block=1000, relearn=10**9)  # of runs in which relearning at each 5 % more would be most of the work
+
+
+def schedule_of(policy: Policy, rounds: int) -> Schedule:
+    if policy.name == "vw_cb_adf":
+        return FINE
+    return LONG if rounds > 20_000 else Schedule()
 
 
 @dataclass
@@ -154,8 +161,8 @@ class _Run:
 
 def run(policy: Policy, problem: Problem, *, seed: int, schedule: Schedule | None = None) -> tuple[F64, F64]:
     """Regret (T,) and loss (T,) of every round, in expectation given the arms drawn."""
-    schedule = schedule or (FINE if policy.name == "vw_cb_adf" else Schedule())
     player, rng, T = _Run(policy, problem, seed), np.random.default_rng([seed, 3]), len(problem.means)
+    schedule = schedule or schedule_of(policy, T)
     arms, t = np.zeros(T, dtype=np.int64), 0
     while t < T:
         stop = min(T, t + min(max(t // schedule.share, 1), schedule.block))

@@ -1,0 +1,86 @@
+"""Where a training stands: weights, Adam's memory, the best so far; kept in one file, and gone on from.
+
+All weights are views of one vector, so that clipping, a step of Adam and a copy are one operation each: for networks of
+this size that halves a step.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+
+def one_vector(network: nn.Module) -> nn.Parameter:
+    """The network's weights (and their gradients) become views of the vector returned, in the order of parameters."""
+    weights = list(network.parameters())
+    sizes = [w.numel() for w in weights]
+    whole = nn.Parameter(torch.cat([w.detach().reshape(-1) for w in weights]))
+    whole.grad = torch.zeros_like(whole)
+    parts = (torch.split(vector, sizes) for vector in (whole.data, whole.grad))
+    for w, values, slopes in zip(weights, *parts, strict=True):
+        w.data, w.grad = values.view_as(w), slopes.view_as(w)
+    return whole
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """The training of `network`: `epoch` to do next, the `best` held-out error and its weights, and for how many epochs
+    it has got no better."""
+
+    weights: nn.Parameter
+    seen: Tensor
+    optimiser: torch.optim.Adam
+    best_weights: Tensor
+    epoch: int = 0
+    best: float = float("inf")
+    worse: int = 0
+
+    @classmethod
+    def start(cls, network: nn.Module, *, learning_rate: float, weight_decay: float) -> Self:
+        weights = one_vector(network)
+        optimiser = torch.optim.Adam([weights], lr=learning_rate, weight_decay=weight_decay, fused=True)
+        seen = network.get_buffer("seen")
+        return cls(weights=weights, seen=seen, optimiser=optimiser, best_weights=weights.detach().clone())
+
+    def after(self, error: float | None) -> None:
+        """An epoch is done, with that error on what was held out (None: nothing was, the latest weights count)."""
+        self.epoch += 1
+        self.worse = 0 if error is None or error < self.best else self.worse + 1
+        if self.worse == 0:
+            self.best = self.best if error is None else error
+            self.best_weights.copy_(self.weights.detach())
+
+    def finish(self) -> None:
+        """The network has the best weights."""
+        with torch.no_grad():
+            self.weights.copy_(self.best_weights)
+
+    def write(self, path: Path) -> None:
+        """Whole or not at all."""
+        memory = self.optimiser.state[self.weights]
+        tensors = {"weights": self.weights.detach(), "seen": self.seen, "best": self.best_weights, **memory}
+        facts = {"epoch": str(self.epoch), "best": repr(self.best), "worse": str(self.worse)}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f"{path.name}.{os.getpid()}")
+        save_file({key: t.cpu() for key, t in tensors.items()}, beside, metadata=facts)
+        beside.replace(path)
+
+    def read(self, path: Path) -> None:
+        """Stand where `write` stood. ValueError where the file is of another network."""
+        with safe_open(path, "pt") as file, torch.no_grad():
+            facts, found = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            if found["weights"].shape != self.weights.shape:
+                raise ValueError(f"{path}: found {len(found['weights'])} weights, expected {len(self.weights)}; "
+                                 "it is the checkpoint of another network: delete it")  # fmt: skip
+            self.weights.copy_(found.pop("weights"))
+            self.seen.copy_(found.pop("seen"))
+            self.best_weights.copy_(found.pop("best"))
+            self.optimiser.state[self.weights] = {
+                key: t if key == "step" else t.to(self.weights.device) for key, t in found.items()
+            }
+        self.epoch, self.worse, self.best = int(facts["epoch"]), int(facts["worse"]), float(facts["best"])
