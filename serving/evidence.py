@@ -257,5 +257,7 @@ def summary(numbers: Mapping[str, Any]) -> str:
     """One line for a log."""
     if "difference" not in numbers:
         return "no matured decisions yet"
-    return (f"{numbers['candidate_decisions']:,} + {numbers['champion_decisions']:,} decisions, difference "
-            f"{numbers['difference']:+.5f} [{numbers['lower']:+.5f}, {numbers['upper']:+.5f}]")  # fmt: skip
+    known = (f"{numbers['candidate_decisions']:,} + {numbers['champion_decisions']:,} decisions, difference "
+             f"{numbers['difference']:+.5f} [{numbers['lower']:+.5f}, {numbers['upper']:+.5f}]")  # fmt: skip
+    latency = numbers["guardrails"].get("latency")
+    return f"{known}; latency {latency['says']}" if latency else known

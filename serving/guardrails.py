@@ -36,7 +36,7 @@ def slowness(took_us: NDArray[np.int64], at: NDArray[np.int64], assigned: Bool, 
     known = took_us > 0
     value = np.where(known, -(took_us > 1000 * limit_ms).astype(np.float64), np.nan)
     p99 = [_p99_ms(took_us[known & who]) for who in (assigned, ~assigned)]
-    says = f"slower than {limit_ms:g} ms; p99 {p99[0]:.1f} against {p99[1]:.1f} ms"
+    says = f"p99 {p99[0]:.1f} against {p99[1]:.1f} ms, limit {limit_ms:g} ms"
     return Guardrail(value=value, width=1.0, cluster=at.astype(np.uint64), allowed=SLOW_SHARE, says=says)
 
 

@@ -24,32 +24,38 @@ from serving.publish import scratch
 from serving.rollout import RolloutState
 
 POINTS = 24
-CHAMPION, CANDIDATE, HARM = "#4c566a", "#2a78b5", "#b5342a"
+CHAMPION, CANDIDATE, HARM, GAIN = "#4c566a", "#2a78b5", "#b5342a", "#2e7d4f"
 
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Rollout of release {{ s.release }}</title>
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>Rollout of release {{ s.release }}</title>
 <style>body{font:15px/1.45 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}
 h1{margin-bottom:.2rem}table{border-collapse:collapse;margin:.6rem 0 1.6rem}td,th{padding:.25rem .8rem .25rem 0;
-text-align:left;vertical-align:top;border-bottom:1px solid #ddd}td.n{text-align:right;font-variant-numeric:tabular-nums}
+text-align:left;vertical-align:top;border-bottom:1px solid #ddd}td.n{text-align:right;font-variant-numeric:tabular-nums;
+white-space:nowrap}
 .held{background:#fff3cd;padding:.5rem .8rem}.aborted{background:#f8d7da;padding:.5rem .8rem}
-svg{max-width:100%;height:auto}
+.wide{overflow-x:auto}.wide svg{width:100%;min-width:34rem;height:auto}td.t{min-width:13rem}
 </style><h1>Release {{ s.release }}: {{ s.stage }}</h1>
 <p>{{ "%.0f" % (100 * s.share) }} % of units see the candidate, since {{ time(s.since) }} UTC. {{ summary }}.</p>
 {% if s.held %}<p class="held">Held: {{ s.held }}</p>{% endif %}
 {% if s.stage == "aborted" %}<p class="aborted">Aborted: {{ s.history[-1].reason }}</p>{% endif %}
-{{ picture | safe }}
-<h2>Every step</h2><table><tr><th>at (UTC)<th>stage<th>share<th>by<th>why<th>what was known</tr>
+<div class="wide">{{ picture | safe }}</div>
+<h2>Every step</h2><div class="wide"><table><tr><th>at (UTC)<th>stage<th>share<th>by<th>why<th>what was known</tr>
 {% for e in s.history %}<tr><td>{{ time(e.at) }}<td>{{ e.stage }}<td class="n">{{ "%.0f" % (100 * e.share) }} %
-<td>{{ e.by }}<td>{{ e.reason }}<td>{{ known(e.evidence) }}</tr>{% endfor %}</table>
-<h2>Units</h2><table><tr><th>stage<th>candidate<th>champion<th>share seen<th>share meant</tr>
+<td>{{ e.by }}<td class="t">{{ e.reason }}<td class="t">{{ known(e.evidence) }}</tr>{% endfor %}</table></div>
+<h2>Units</h2><div class="wide"><table><tr><th>stage<th>candidate<th>champion<th>share seen<th>share meant</tr>
 {% for stage, (n1, n0, share) in units.items() %}<tr><td>{{ stage }}<td class="n">{{ n1 }}<td class="n">{{ n0 }}
 <td class="n">{{ "%.2f" % (100 * n1 / (n1 + n0)) }} %<td class="n">{{ "%.0f" % (100 * share) }} %</tr>
-{% endfor %}</table>
-<h2>Guardrails</h2><table><tr><th>kind<th>candidate<th>champion<th>evidence of harm<th>needed</tr>
-{% for name, g in guardrails.items() %}<tr><td>{{ name }}<td class="n">{{ "%.4f" % g.candidate|abs }}
+{% else %}<tr><td colspan="5">none yet</tr>{% endfor %}</table></div>
+<h2>Guardrails</h2><div class="wide"><table><tr><th>what<th>candidate<th>champion<th>evidence of harm<th>needed
+<th>shown</tr>
+{% for name, g in guardrails.items() %}<tr><td class="t">{{ name }}{% if g.says %}: {{ g.says }}
+{% endif %}<td class="n">{{ "%.4f" % g.candidate|abs }}
 <td class="n">{{ "%.4f" % g.champion|abs }}<td class="n">{{ "%.2f" % g.log_wealth_harm }}
-<td class="n">{{ "%.2f" % g.level }}{% if g.harm %} shown{% endif %}</tr>{% endfor %}</table>
-<p>Evidence is the logarithm of a bet's wealth: e raised to it is how much one would have won by betting on harm. The
-intervals hold at every look at once (serving/ROLLOUT.md).</p></html>"""
+<td class="n">{{ "%.2f" % g.level }}<td>{{ "yes" if g.harm else "no" }}</tr>
+{% else %}<tr><td colspan="6">no matured decisions yet</tr>{% endfor %}</table></div>
+<p>Fallback and latency: the share of decisions that fell back, or took longer than the limit. Evidence is the logarithm
+of a bet's wealth: e raised to it is how much one would have won by betting on harm. The intervals hold at every look at
+once (serving/ROLLOUT.md).</p></html>"""
 
 
 def write(store: Store, home: Path, spec: AppSpec, *, now: int, release: int | None = None) -> Path:
@@ -71,11 +77,14 @@ def write(store: Store, home: Path, spec: AppSpec, *, now: int, release: int | N
 
 
 def past(store: Store, release: int) -> RolloutState:
-    """The present state if it is that release's, else the one it ended with."""
+    """The present state if it is that release's, else the one it ended with. Raises KeyError when it had none."""
     state = rollout.read_state(store)
     if state is not None and state.release == release:
         return state
-    return RolloutState.from_json(store.get(f"rollout/history/{release:06d}.json"))
+    try:
+        return RolloutState.from_json(store.get(f"rollout/history/{release:06d}.json"))
+    except KeyError:
+        raise KeyError(f"no rollout of a release {release}; `croupier release list` shows those there are") from None
 
 
 def render(
@@ -90,11 +99,13 @@ def render(
 
 
 def _picture(state: RolloutState, rows: Compared | None, bets: Bets | None, spec: AppSpec, now: int) -> str:
-    figure = Figure(figsize=(10, 7.5), layout="constrained")
+    known = bets is not None and rows is not None
+    figure = Figure(figsize=(10, 7.5 if known else 2.5), layout="constrained")
     FigureCanvasSVG(figure)
-    shares, difference, rewards = figure.subplots(3, 1)
+    shares, *others = figure.subplots(3 if known else 1, 1, squeeze=False)[:, 0]
     _shares(shares, state, now)
     if bets is not None and rows is not None:
+        difference, rewards = others
         ends = np.unique(np.linspace(min(200, len(rows)), len(rows), POINTS).astype(int))
         _sequence(difference, bets, spec, ends)
         _rewards(rewards, rows, ends)
@@ -109,10 +120,12 @@ def _shares(axes: Any, state: RolloutState, now: int) -> None:
     shares = [100 * e["share"] for e in state.history]
     axes.step(minutes, [*shares, shares[-1]], where="post", color=CANDIDATE)
     for minute, entry in zip(minutes, state.history, strict=False):
-        colour = HARM if entry["stage"] == rollout.ABORTED or entry["reason"].startswith("held") else CANDIDATE
+        held = entry["reason"].startswith("held")
+        colour = HARM if entry["stage"] == rollout.ABORTED or held else CANDIDATE
         at = (minute, 100 * entry["share"])
         axes.plot(*at, "o", color=colour)
-        axes.annotate(entry["stage"], at, xytext=(4, 5), textcoords="offset points", fontsize=8)
+        axes.annotate("held" if held else entry["stage"], at, xytext=(4, 5), textcoords="offset points", fontsize=8)
+    axes.margins(x=0.09)  # room for the last label
     axes.set(ylabel="units with the candidate, %", xlabel="minutes since publication", ylim=(-4, 112))
 
 
@@ -121,7 +134,9 @@ def _sequence(axes: Any, bets: Bets, spec: AppSpec, ends: Any) -> None:
     low = np.array([part.lower(spec.rollout.alpha) for part in parts])
     high = np.array([part.upper(spec.rollout.alpha_harm) for part in parts])
     middle = [part.xi.sum() / part.v.sum() for part in parts]
-    axes.fill_between(ends, low, high, color=CANDIDATE, alpha=0.18, label="not refuted")
+    axes.fill_between(ends, low, high, color=CANDIDATE, alpha=0.12)
+    axes.plot(ends, high, color=HARM, linewidth=1, label=f"at most; below 0 is harm ({spec.rollout.alpha_harm:.1%})")
+    axes.plot(ends, low, color=GAIN, linewidth=1, label=f"at least; above 0 is better ({spec.rollout.alpha:.1%})")
     axes.plot(ends, middle, color=CANDIDATE, label="estimate (doubly robust)")
     axes.axhline(0, color=CHAMPION, linewidth=1)
     reach = 4 * max(np.abs(middle[-1]), np.abs(bets.baseline).mean() / 4)

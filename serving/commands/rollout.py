@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,6 +33,8 @@ def status(app: App = "default") -> None:
     """The stage, the share of units, and since when."""
     state = rules.read_state(Workspace.open(app).store)
     console.print("no release yet" if state is None else describe(state))
+    if state is not None and state.history[-1]["evidence"]:
+        console.print(f"known at its last change: {_known(state.history[-1])}", soft_wrap=True)
 
 
 @rollout.command()
@@ -60,9 +62,10 @@ def abort(app: App = "default", reason: Reason = "by hand") -> None:
 def history(app: App = "default") -> None:
     """Every change of the present rollout, with its reason."""
     state = rules.read_state(Workspace.open(app).store)
-    table = Table("at (UTC)", "stage", "share", "by", "reason")
+    table = Table("at (UTC)", "stage", "share", "by", "reason", "what was known")
     for entry in state.history if state else ():
-        table.add_row(_time(entry["at"]), entry["stage"], f"{entry['share']:.0%}", entry["by"], entry["reason"])
+        row = (_time(entry["at"]), entry["stage"], f"{entry['share']:.0%}", entry["by"], entry["reason"])
+        table.add_row(*row, _known(entry) if entry["evidence"] else "")
     console.print(table)
 
 
@@ -180,6 +183,12 @@ def _without_infinities(value: Any) -> Any:
 def describe(state: RolloutState) -> str:
     held = f", held: {state.held}" if state.held else ""
     return f"release {state.release}: {state.stage}, {state.share:.0%} of units, since {_time(state.since)}{held}"
+
+
+def _known(entry: Mapping[str, Any]) -> str:
+    from serving.evidence import summary
+
+    return summary(entry["evidence"])
 
 
 def _time(at: int) -> str:

@@ -23,7 +23,7 @@ def test_the_bet_on_slowness_by_hand():
     assert found["log_wealth_harm"] == pytest.approx(np.log(np.mean(np.power(factors, 4))), abs=1e-12)
     assert (found["candidate"], found["champion"], found["harm"]) == (-1.0, 0.0, False)
     assert found["level"] == pytest.approx(np.log(2 / 0.002)), "two guardrails share the error"
-    assert found["says"] == "slower than 50 ms; p99 60.0 against 0.9 ms"
+    assert found["says"] == "p99 60.0 against 0.9 ms, limit 50 ms"
 
 
 def test_exactly_the_limit_is_not_slow():
