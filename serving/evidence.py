@@ -180,7 +180,8 @@ def _guardrails(store: Store, spec: AppSpec, state: RolloutState, rows: Compared
         other = matured(store, alone, start=start, end=end, now=_time(now)).select("event_id", value="reward")
         value = rows.frame.join(other, on="event_id", how="left")["value"].fill_null(0.0).to_numpy()
         width = max(float(np.abs(value).max(initial=0.0)), 1e-9)
-        watched[kind] = Guardrail(value=-value if harmful == "higher" else value, width=width, cluster=unit)
+        name = f"{kind} (reward)" if kind in watched else kind
+        watched[name] = Guardrail(value=-value if harmful == "higher" else value, width=width, cluster=unit)
     return judged(watched, rows.assigned, rows.share, alpha=spec.rollout.alpha_guardrails)
 
 

@@ -246,6 +246,16 @@ class _Losing:
         self.spool.append_rejects(rejects)
 
 
+def test_a_reward_called_latency_stands_beside_the_latency_that_is_always_watched(house):
+    h = house(FixedArm(arm="a1"), guards={"latency": lambda a: 0.5}, guardrails={"latency": "higher"})
+    h.visits(500)
+    state = h.look()
+    found = evidence.gather(h.store, h.spec, state, h.selector.release, now=h.now).numbers["guardrails"]
+    assert set(found) == {"fallback", "latency", "latency (reward)"}
+    assert found["latency"]["says"].startswith("p99 ")
+    assert found["latency (reward)"]["champion"] == pytest.approx(-0.5, abs=0.1)
+
+
 class _Older(_Losing):
     """A log without the column."""
 
