@@ -4,11 +4,14 @@ Evidence is judged for the very state it was gathered under: when another hand c
 changes nothing. Each look renews the mirror's age, so selectors notice when nobody watches any more.
 """
 
+import io
 import json
 import logging
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from features import ship
 from features.spec import AppSpec
@@ -55,10 +58,21 @@ def look(store: Store, home: Path, spec: AppSpec, state: RolloutState, now: int)
         return Evidence(harms=(blown,))
     try:
         with publish.scratch(home) as folder:
-            return evidence.gather(store, spec, state, fetched(store, home, state.release, folder), now=now)
+            loaded = fetched(store, home, state.release, folder)
+            found = evidence.gather(store, spec, state, loaded, now=now)
+            if state.stage == rollout.SHADOW and found.decisions:
+                _keep_shadow(store, state, evidence.shadow_log(store, spec.reward, state, loaded, now=now))
+            return found
     except (ValueError, KeyError) as error:
         log.exception("no evidence at this look")
         return Evidence(problems=(f"no evidence: {type(error).__name__}: {error}"[:300],))
+
+
+def _keep_shadow(store: Store, state: RolloutState, scored: pl.DataFrame) -> None:
+    """What the candidate would have done, logged beside what the champion did: rewritten, longer, at each look."""
+    sink = io.BytesIO()
+    scored.write_parquet(sink)
+    store.put(f"rollout/shadow/{state.release:06d}.parquet", sink.getvalue())
 
 
 def fetched(store: Store, home: Path, number: int, scratch: Path) -> LoadedRelease:

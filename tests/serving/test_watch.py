@@ -1,5 +1,6 @@
 """The watch, whole: real selections by hash, a real spool, shipped, joined, judged; only the clock is ours."""
 
+import io
 import json
 import re
 import threading
@@ -8,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
+import polars as pl
 import pytest
 
 from features.encoder import Encoder
@@ -313,9 +315,14 @@ def test_a_candidate_that_breaks_is_aborted_at_the_next_look_and_nobody_sees_an_
 def test_shadow_scores_without_serving_and_goes_on(house):
     h = house(FixedArm(arm="a2"), shadow=True)
     assert h.look().stage == "shadow"
-    assert {a.role for a in h.visits(1500)} == {"champion"}
+    answers = h.visits(1500)
+    assert {a.role for a in answers} == {"champion"}
     state = h.look()
     assert state.stage == "5%"
+    logged = pl.read_parquet(io.BytesIO(h.store.get("rollout/shadow/000001.parquet")))
+    assert sorted(logged["event_id"]) == sorted(a.event_id for a in answers)
+    assert set(map(tuple, logged["pmf"])) == {(0.25,) * 4}
+    assert np.allclose(logged["candidate_pmf"].to_list(), [0.01, 0.01, 0.97, 0.01])
     assert state.history[-1]["evidence"]["candidate_ips"] == pytest.approx(0.392, abs=0.08)
 
 
