@@ -91,7 +91,7 @@ class Bayesian(ABC):
         """Numbers that a request holds at once, per draw."""
         return batch.mask.shape[1]
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _pmf(self, batch: Batch) -> F64:
         p, phi = self.parameters, self._phi(batch)
         if p["explore"] == "ucb":

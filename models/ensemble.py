@@ -106,7 +106,7 @@ class MCDropout(NeuralLinear):
         super().__init__(**parameters)
         self.parameters["dropout"] = dropout
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _pmf(self, batch: Batch) -> F64:
         out, keep = self._trained().out, 1 - self.parameters["dropout"]
         rng = np.random.default_rng([self.seed, 17])

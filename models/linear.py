@@ -86,6 +86,7 @@ class Linear(Bayesian):
         self.known: tuple[str, ...] = ()  # hybrid: arms with a block of their own
         self._forms: WeakKeyDictionary[SharedHead, Form] = WeakKeyDictionary()
 
+    @torch.inference_mode()
     def _pmf(self, batch: Batch) -> F64:
         """Thompson sampling with a shared head never writes φ out."""
         p, head = self.parameters, self.heads

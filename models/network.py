@@ -96,9 +96,11 @@ class Network(nn.Module):
         d_u, d_a, d_p = self.sizes
         first, mask = cast("nn.Linear", self.layers[0]).weight, batch.mask
         context = product(tensor(batch.context, device), first[:, :d_u].T)
-        row = torch.from_numpy(np.nonzero(mask)[0]).to(device)
         x = arm_share.index_select(0, torch.from_numpy(batch.arm[mask]).to(device))
-        x += context.index_select(0, row)
+        if mask.all():
+            x.view(*mask.shape, -1).add_(context[:, None])
+        else:
+            x += context.index_select(0, torch.from_numpy(np.nonzero(mask)[0]).to(device))
         if d_p:
             x += product(tensor(batch.pair[mask], device), first[:, d_u + d_a :].T)
         for layer in cast("list[nn.Linear]", list(self.layers)[1:]):

@@ -23,7 +23,6 @@ def draws(head: "Posterior", *, seed: int, count: int, device: str) -> Tensor:
     return torch.from_numpy(sample.astype(np.float32)).to(device)
 
 
-@torch.no_grad()
 def pmf(batch: Batch, phi: Tensor, weights: Tensor) -> F64:
     """(B, K) share of votes, from φ (n, d) of the candidates in the order of the mask, and the draws (d, S)."""
     (B, K), S, mask = batch.mask.shape, weights.shape[1], batch.mask
@@ -35,7 +34,6 @@ def pmf(batch: Batch, phi: Tensor, weights: Tensor) -> F64:
     return votes(s)
 
 
-@torch.no_grad()
 def votes(scores: Tensor) -> F64:
     """(B, K) share of draws that each arm wins; scores (B, K, S), −inf where masked, are overwritten. A tie between
     arms gives a vote to each, and all are then shared: rare, and alike for arms that are alike."""

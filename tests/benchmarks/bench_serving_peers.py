@@ -40,13 +40,22 @@ from torch import nn
 from calvera.bandits import NeuralLinearBandit
 torch.set_num_threads(1)
 network = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU())
-bandit = NeuralLinearBandit(network=network, buffer=None, n_embedding_size=64, lazy_uncertainty_update=True)
+bandit = NeuralLinearBandit(network=network, buffer=None, n_embedding_size=64, lazy_uncertainty_update=LAZY)
 X = np.concatenate([np.repeat(context[:, None], len(arms), 1), np.repeat(arms[None], len(context), 0)], axis=2)
 X = torch.from_numpy(X)
 with torch.no_grad():
     each(lambda i: bandit(X[i : i + 64]))
 """
-BAYESIAN = """
+BAYESIAN_ARMS = """
+from bayesianbandits import Arm, ContextualAgent, NormalInverseGammaRegressor, ThompsonSampling
+agent = ContextualAgent(
+    [Arm(k, learner=NormalInverseGammaRegressor()) for k in range(len(arms))], ThompsonSampling(), random_seed=0)
+X = np.concatenate([context.astype(np.float64), np.ones((len(context), 1))], axis=1)
+for k in range(len(arms)):
+    agent.select_for_update(k).update(X[k :: len(arms)], X[k :: len(arms), 0])
+each(lambda i: agent.pull(X[i : i + 64]))
+"""
+BAYESIAN_SHARED = """
 from bayesianbandits import Arm, FunctionArmFeaturizer, LipschitzContextualAgent, NormalInverseGammaRegressor
 from bayesianbandits import ThompsonSampling
 def features(X, tokens):
@@ -68,17 +77,24 @@ def rows() -> list[dict[str, Any]]:
     torch.set_num_threads(1)
     w = Workload()
     batches = {i: w.batch(i, B) for i in range(0, 512, B)}
-    neural = NeuralLinear(hidden=(128, 64), epochs=3).learn([w.log], seed=1)
-    linear = LinTS(cross="none", draws=128).learn([w.log], seed=1)
+    neural = {S: NeuralLinear(hidden=(128, 64), epochs=3, draws=S).learn([w.log], seed=1) for S in (64, 256)}
+    linear = {S: LinTS(cross="none", draws=S).learn([w.log], seed=1) for S in (1, 128)}
 
     def arm(policy: Any, i: int) -> Any:
         return draws.draw(policy.pmf(batches[i]), "salt", EVENTS)
 
+    def fresh(policy: LinTS, i: int) -> Any:
+        """The same posterior, its draws made anew."""
+        return arm(policy.with_head(policy.head), i)
+
+    calvera, bayesian = "neural-linear 64-128-64 against calvera", "linear Thompson sampling against bayesianbandits"
     sides: list[tuple[str, str, str, str, Callable[[int], Any], float]] = [
-        ("calvera", CALVERA, "neural-linear 64-128-64 against calvera", "B = 64, S = 256 votes against one draw each",
-         lambda i: arm(neural, i), 2.5),
-        ("bayesianbandits", BAYESIAN, "linear Thompson sampling, fresh draws, against bayesianbandits",
-         "B = 64, S = 128 drawn anew for each batch against one", lambda i: arm(linear.with_head(linear.head), i), 4.0),
+        ("calvera", CALVERA.replace("LAZY", "True"), calvera, "64 draws a batch on both sides, its fastest setting", lambda i: arm(neural[64], i), 2.5),
+        ("calvera", CALVERA.replace("LAZY", "False"), calvera, "S = 256 votes against one draw each, its defaults", lambda i: arm(neural[256], i), 2.5),
+        ("bayesianbandits", BAYESIAN_ARMS, bayesian, "S = 128 fresh draws a batch against one, its learner one an arm",
+         lambda i: fresh(linear[128], i), 4.0),
+        ("bayesianbandits", BAYESIAN_SHARED, bayesian, "one fresh draw a batch on both sides, its learner shared by arms",
+         lambda i: fresh(linear[1], i), 4.0),
     ]  # fmt: skip
     found = []
     for peer, script, name, workload, work, target in sides:
@@ -88,7 +104,7 @@ def rows() -> list[dict[str, Any]]:
             print(f"bench_serving_peers: left out: {error}")
             continue
         ours = [each(work, size=B) for _ in range(ROUNDS)]
-        faster = row(name, workload, "times as fast (µs a decision)", other, ours, at_least=target)
+        faster = row(name, f"B = 64, {workload}", "times as fast (µs a decision)", other, ours, at_least=target)
         found.append(faster | {"ours": float(np.median(ours)), "other": float(np.median(other))})
     return found
 

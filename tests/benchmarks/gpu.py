@@ -54,6 +54,7 @@ class Scorer:
     def phi(self, batch: Batch) -> Tensor:
         return self.net.phi(batch, self.share, self.device)
 
+    @torch.no_grad()
     def pmf(self, batch: Batch) -> F64:
         return thompson.pmf(batch, self.phi(batch), self.weights)
 

@@ -18,6 +18,7 @@ PACKAGES = {
     "calvera": ("torch==2.13.0", "calvera==1.0.2"),  # torch first, by its pin: its CPU build
     "bayesianbandits": ("bayesianbandits==1.5.0",),
 }
+UNWANTED = {"calvera": ("torchvision", "torchaudio")}  # built for another torch, and imported where they are found
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -30,6 +31,8 @@ def python(peer: str) -> Path:
         done = subprocess.run(pip, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{peer}: found no way to install {PACKAGES[peer]}: {done.stderr.strip()[-400:]}")
+        if peer in UNWANTED:
+            subprocess.run([*pip[:3], "uninstall", "-q", "-y", *UNWANTED[peer]], capture_output=True, check=False)
         (home / "made").touch()
     return home / "bin" / "python"
 
