@@ -111,7 +111,7 @@ class Columns:
         if not isinstance(row, dict):
             raise InvalidEvent(where, row, "a JSON object of features")
         if not row.keys() <= self._known:
-            name = min(map(str, row.keys() - self._known))
+            name = str(next(key for key in row if key not in self._known))
             known = ", ".join(sorted(self._known)) or "no features at all"
             raise InvalidEvent(f"{where}.{name[:80]}", row.get(name), f"a declared feature of app.toml: {known[:400]}")
         if len(self._known) == len(self._numeric_names) + len(self._category_names) and self._plain(row):

@@ -103,6 +103,8 @@ def test_what_is_refused_is_refused_within_a_millisecond(tmp_path):
         ("context", b"[" * n), ("context", b'{"a":' * (n // 5)), ("context", b'{"country":"' + b"x" * (n - 20) + b'"}'),
         ("context", b"x" * n), ("arms", b"[" + b"1," * (n // 2) + b"1]"), ("arm_context", b"[" + b"{}," * (n // 3) + b"{}]"),
         ("unit_id", b"u" * n), ("event_id", b"\xff" * n), ("context", b"x" * (1 << 20)),
+        ("context", b"{" + b",".join(b'"%05d":1' % i for i in range(n // 10)) + b"}"),
+        ("arms", b"[" + b",".join(b'"%05d"' % i for i in range(n // 8)) + b"]"),
     ]:  # fmt: skip
         raw = Raw(**{f: getattr(good, f) for f in FIELDS} | {field: value})
         times = []
