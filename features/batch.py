@@ -77,6 +77,13 @@ class Interactions:
     def __len__(self) -> int:
         return len(self.chosen)
 
+    @cached_property
+    def shown(self) -> tuple[I64, F32]:
+        """Of the chosen candidates: rows of the catalogue (B,) and pair features (B, d_p)."""
+        (n, K), d_p = self.batch.mask.shape, self.batch.pair.shape[2]
+        flat = np.arange(n) * K + self.chosen  # `take` from flat arrays: several times faster than two indices
+        return self.batch.arm.reshape(n * K).take(flat), self.batch.pair.reshape(n * K, d_p).take(flat, axis=0)
+
     def __getitem__(self, rows: slice | NDArray[np.intp] | I64 | Bool) -> Self:
         return type(self)(
             batch=self.batch[rows], chosen=self.chosen[rows], reward=self.reward[rows],

@@ -146,7 +146,7 @@ class Bayesian(ABC):
 
     def _learn_chunk(self, heads: Head, chunk: Interactions) -> Head:
         half_life, n, weight = self.parameters["half_life"], len(chunk), chunk.weight
-        arms = (shown(chunk)[0], chunk.batch.catalogue.ids)
+        arms = (chunk.shown[0], chunk.batch.catalogue.ids)
         keep = 0.5 ** (n / half_life) if half_life else 1.0
         if half_life:
             weight = weight * 0.5 ** (np.arange(n - 1, -1, -1) / half_life)
@@ -225,7 +225,7 @@ class Survey:
         for chunk in log:
             batch, k = chunk.batch, len(chunk)
             sizes = (batch.context.shape[1], batch.catalogue.features.shape[1], batch.pair.shape[2])
-            rows, pair = shown(chunk)
+            rows, pair = chunk.shown
             if not all(np.isfinite(x).all() for x in (chunk.reward, batch.context, batch.catalogue.features, pair)):
                 raise ValueError("interactions: found NaN or infinity in rewards or features, expected finite numbers")
             arms |= {batch.catalogue.ids[r] for r in np.flatnonzero(np.bincount(rows))}
@@ -254,14 +254,7 @@ class Latest:
             yield part
 
 
-def shown(chunk: Interactions) -> tuple[I64, F32]:
-    """Of the chosen candidates: their rows in the catalogue (n,) and pair features (n, d_p)."""
-    (n, K), d_p = chunk.batch.mask.shape, chunk.batch.pair.shape[2]
-    flat = np.arange(n) * K + chunk.chosen  # `take` from flat arrays: several times faster than two indices
-    return chunk.batch.arm.reshape(n * K).take(flat), chunk.batch.pair.reshape(n * K, d_p).take(flat, axis=0)
-
-
 def chosen_features(chunk: Interactions) -> F32:
     """(n, d_u + d_a + d_p): what the chosen arm looked like."""
-    rows, pair = shown(chunk)
+    rows, pair = chunk.shown
     return np.concatenate([chunk.batch.context, chunk.batch.catalogue.features[rows], pair], axis=1, dtype=np.float32)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from features.batch import F32, F64, I64, Batch, Catalogue, Interactions
 from models import state, thompson
-from models.bayesian import Bayesian, Survey, shown
+from models.bayesian import Bayesian, Survey
 from models.heads import SharedHead
 from models.network import BOUND, product, tensor
 from models.posterior import Phi
@@ -133,7 +133,7 @@ class Linear(Bayesian):
         return torch.from_numpy(phi).to(self.device)
 
     def _phi_chosen(self, chunk: Interactions) -> Phi:
-        return self._rows(chunk.batch.context, *shown(chunk), chunk.batch.catalogue)
+        return self._rows(chunk.batch.context, *chunk.shown, chunk.batch.catalogue)
 
     def _fit(self, log: Iterable[Interactions], survey: Survey, before: Self) -> int:  # noqa: ARG002 — φ is given
         self.known = survey.arms if self.parameters["heads"] == "hybrid" else ()

@@ -1,17 +1,13 @@
 """The learners against VW's own driver, a bare PyTorch loop, and the Python peers, on equal data in the same run.
 
-Peers live in an environment of their own, var/bench/peers, made on the first run; where it cannot be made, their rows
-are left out and that is said.
+A peer that cannot be installed (tests/benchmarks/peers.py) is left out, and that is said.
 """
 
-import json
 import os
 import resource
-import subprocess
 import sys
 import tempfile
 import time
-import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,14 +20,14 @@ import vowpalwabbit
 from features import dataset
 from features.batch import Interactions
 from models import vw_adf
+from models.bayesian import chosen_features
 from models.bilinear import BilinearPolicy
 from models.linear import LinTS
 from models.neural_linear import NeuralLinear
 from models.synthetic import LinearWorld
+from tests.benchmarks import peers
 
 ROUNDS = 3
-PEERS = ("bayesianbandits==1.5.0", "mabwiser==2.7.4")
-HERE = Path(__file__).resolve().parents[2]
 WORLD = LinearWorld.make(0, arms=30, candidates=10, d_u=16, d_a=8, d_p=2)
 
 
@@ -95,59 +91,94 @@ def lints_against_vw() -> dict[str, Any]:
     return row("LinTS against VW over files", "100,000 events, 30 arms, 19 features", ours, other, ">= 40")
 
 
-PEER = """
-import json, sys, time, warnings
+TIMED = f"""
+import json, logging, sys, time, warnings
 import numpy as np
 warnings.simplefilter("ignore")
-data = np.load(sys.argv[1]); X, arm, r = data["X"].astype(float), data["arm"], data["reward"]
-out = {}
-def timed(name, work):
+logging.disable()
+data = np.load(sys.argv[1])
+def timed(work):
+    work()
     times = []
-    for _ in range(int(sys.argv[2])):
-        t = time.perf_counter(); work(); times.append(time.perf_counter() - t)
-    out[name] = times
-def mabwiser():
-    from mabwiser.mab import MAB, LearningPolicy
-    MAB(list(range(30)), LearningPolicy.LinTS(alpha=1.0), n_jobs=1).fit(arm, r, X)
-def bayesian():
-    from bayesianbandits import Arm, ContextualAgent, NormalInverseGammaRegressor, ThompsonSampling
+    for _ in range({ROUNDS}):
+        began = time.process_time()
+        work()
+        times.append(time.process_time() - began)
+    print(json.dumps(times))
+"""
+LINTS = {
+    "mabwiser": """
+from mabwiser.mab import MAB, LearningPolicy
+X, arm, r = data["X"].astype(float), data["arm"], data["reward"]
+timed(lambda: MAB(list(range(30)), LearningPolicy.LinTS(alpha=1.0), n_jobs=1).fit(arm, r, X))
+""",
+    "bayesianbandits": """
+from bayesianbandits import Arm, ContextualAgent, NormalInverseGammaRegressor, ThompsonSampling
+X, arm, r = data["X"].astype(float), data["arm"], data["reward"]
+def fit():
     agent = ContextualAgent([Arm(k, learner=NormalInverseGammaRegressor()) for k in range(30)], ThompsonSampling())
     for k in range(30):
         agent.select_for_update(k).update(X[arm == k], r[arm == k])
-for name, work in (("mabwiser", mabwiser), ("bayesianbandits", bayesian)):
-    try:
-        work(); timed(name, work)
-    except Exception as error:
-        print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
-print(json.dumps(out))
+timed(fit)
+""",
+}
+CALVERA = """
+import lightning, torch
+from torch import nn
+from calvera.bandits import NeuralLinearBandit
+from calvera.utils.data_storage import AllDataRetrievalStrategy, TensorDataBuffer
+torch.set_num_threads(1)
+X, r = torch.from_numpy(data["X"])[:, None], torch.from_numpy(data["reward"].astype("float32"))[:, None]
+def update():
+    network = nn.Sequential(nn.Linear(26, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU())
+    bandit = NeuralLinearBandit(network=network, buffer=TensorDataBuffer(AllDataRetrievalStrategy()),
+                                n_embedding_size=64, train_batch_size=128, early_stop_threshold=None)
+    bandit.record_feedback(X, r)
+    lightning.Trainer(max_epochs=3, enable_progress_bar=False, enable_model_summary=False, logger=False,
+                      enable_checkpointing=False, accelerator="cpu").fit(bandit)
+timed(update)
 """
 
 
+def cpu_seconds(work: Callable[[], Any]) -> list[float]:
+    """Of ROUNDS calls after a first one, as the peers measure themselves: on a busy machine walls say little."""
+    work()
+    times = []
+    for _ in range(ROUNDS):
+        began = time.process_time()
+        work()
+        times.append(time.process_time() - began)
+    return times
+
+
+def against(peer: str, script: str, ours: list[float], arrays: dict[str, Any], **about: str) -> list[dict[str, Any]]:
+    try:
+        return [row(**about, ours=ours, other=peers.run(peer, TIMED + script, **arrays))]  # type: ignore[arg-type]
+    except RuntimeError as error:
+        print(f"bench_models: without {peer}: {error}")
+        return []
+
+
 def lints_against_peers() -> list[dict[str, Any]]:
-    """A LinTS of 30 arms fitted by the peers on the same arrays, one thread each."""
-    home = HERE / "var" / "bench" / "peers"
-    python = home / "bin" / "python"
-    if not python.exists():
-        venv.create(home, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *PEERS], check=False)
+    """A LinTS of 30 arms fitted by the peers on the same rows, one thread each, CPU time of each process. They are given
+    the features of the chosen arm ready; ours finds them in the log itself."""
     log = WORLD.log(100_000, 1, ragged=False)
-    LinTS(heads="per_arm").learn([log])
-    ours = [seconds(lambda: LinTS(heads="per_arm").learn([log])) for _ in range(ROUNDS)]
-    with tempfile.TemporaryDirectory() as folder:
-        rows, b = np.arange(len(log)), log.batch
-        X = np.concatenate([b.context, b.pair[rows, log.chosen], np.ones((len(log), 1))], axis=1)
-        np.savez(Path(folder, "log.npz"), X=X, arm=b.arm[rows, log.chosen], reward=log.reward)
-        Path(folder, "peer.py").write_text(PEER)
-        answer = subprocess.run(
-            [python, f"{folder}/peer.py", f"{folder}/log.npz", str(ROUNDS)], capture_output=True, text=True,
-            check=False, env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        )  # fmt: skip
-    print(answer.stderr.strip() or "", end="")
-    times = json.loads(answer.stdout or "{}")
-    if not times:
-        print("bench_models: the peers' environment could not be made, their rows are left out")
-    return [row(f"LinTS against {name}", "100,000 events, 30 arms, 19 features", ours, t, ">= 2")
-            for name, t in times.items()]  # fmt: skip
+    rows, b = np.arange(len(log)), log.batch
+    X = np.concatenate([b.context, b.pair[rows, log.chosen], np.ones((len(log), 1))], axis=1)
+    arrays = {"X": X, "arm": b.arm[rows, log.chosen], "reward": log.reward}
+    ours = cpu_seconds(lambda: LinTS(heads="per_arm").learn([log]))
+    found = [against(peer, script, ours, arrays, name=f"LinTS against {peer}", target=">= 2",
+                     workload="100,000 events, 30 arms, 19 features") for peer, script in LINTS.items()]  # fmt: skip
+    return [one for each in found for one in each]
+
+
+def neural_against_calvera() -> list[dict[str, Any]]:
+    """An update from new rows: training at equal epochs and batches, and the head rebuilt from all rows. CPU time."""
+    log = WORLD.log(4096, 1, ragged=False)
+    policy = NeuralLinear(hidden=(128, 64), epochs=3, holdout=0.0, batch_size=128)
+    ours = cpu_seconds(lambda: policy.learn([log]))
+    return against("calvera", CALVERA, ours, {"X": chosen_features(log), "reward": log.reward}, target=">= 10",
+                   name="neural-linear update against calvera", workload="4,096 rows × 3 epochs, 26-128-64")  # fmt: skip
 
 
 def neural_training() -> dict[str, Any]:
@@ -214,6 +245,7 @@ def memory() -> dict[str, Any]:
 
 def rows() -> list[dict[str, Any]]:
     torch.set_num_threads(1)
-    found = [vw_training(), lints_against_vw(), *lints_against_peers(), neural_training(), scoring(), memory()]
+    found = [vw_training(), lints_against_vw(), *lints_against_peers(), *neural_against_calvera(),
+             neural_training(), scoring(), memory()]
     sys.stdout.flush()
     return found

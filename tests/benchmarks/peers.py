@@ -17,6 +17,7 @@ HOME = Path(__file__).resolve().parents[2] / "var" / "bench"
 PACKAGES = {
     "calvera": ("torch==2.13.0", "calvera==1.0.2"),  # torch first, by its pin: its CPU build
     "bayesianbandits": ("bayesianbandits==1.5.0",),
+    "mabwiser": ("mabwiser==2.7.4",),
 }
 UNWANTED = {"calvera": ("torchvision", "torchaudio")}  # built for another torch, and imported where they are found
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
