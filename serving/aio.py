@@ -71,7 +71,7 @@ class AsyncClient:
         await self.close()
 
     async def _ask(self, model: str, columns: Columns, deadline: float) -> dict[str, list[Any]]:
-        self._client.refuse_if_open()
+        self._client.refuse_if_hopeless()
         if self._generation != self._client.generation:  # the server came back: so does the connection
             if self._generation >= 0:
                 await self._channel.close()
@@ -85,5 +85,5 @@ class AsyncClient:
         except messages.FAILURES as error:
             self._client.failed(sent)
             raise messages.unavailable(self._client.url, error) from None
-        self._client.circuit.succeeded()
+        self._client.succeeded()
         return reply

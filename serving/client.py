@@ -6,7 +6,7 @@
 
 When no answer comes within the deadline the client draws from its fallback rule, with its true propensity, and puts
 that decision on record once the server is back; so it does with rewards. After a few failures in a row it stops asking
-until a probe is answered.
+until a probe is answered, and an overloaded server it asks for little more than it can answer.
 
     ClientError
     ├── Refused(…, ValueError)   the request breaks the contract: the message names the field
@@ -23,7 +23,7 @@ from tritonclient.grpc import service_pb2_grpc
 
 from features.schema import InvalidEvent, Reward
 from serving import codec, fallback, messages
-from serving.circuit import Circuit
+from serving.circuit import Circuit, Throttle
 from serving.courier import Courier
 from serving.messages import ClientError, Columns, Refused, Unavailable
 from serving.outbox import Outbox
@@ -58,7 +58,7 @@ class Client:
         self._probes = 0
         self.generation = -1  # of the connection: counts up when it is made anew
         self._connect(self._channel_to(url))
-        self.circuit, self.outbox = Circuit(), Outbox(outbox)
+        self.circuit, self.throttle, self.outbox = Circuit(), Throttle(), Outbox(outbox)
         self._courier = Courier(self.circuit, self.outbox, probe=self._probe, deliver=self._deliver)
         if len(self.outbox):
             self._courier.wake()
@@ -135,26 +135,35 @@ class Client:
 
     def _ask(self, model: str, columns: Columns, deadline: float) -> dict[str, list[Any]]:
         """A user's call: not at all while the circuit is open, and its failures are counted."""
-        self.refuse_if_open()
+        self.refuse_if_hopeless()
         sent = time.monotonic()
         try:
             reply = self.call(model, columns, timeout_ms=max(1.0, (deadline - sent) * 1000 - RESERVE_MS))
         except Unavailable:
             self.failed(sent)
             raise
-        self.circuit.succeeded()
+        self.succeeded()
         return reply
 
     # What the asyncio client shares.
 
-    def refuse_if_open(self) -> None:
-        """Raises Unavailable while the breaker is open."""
+    def refuse_if_hopeless(self) -> None:
+        """Raises Unavailable while the breaker is open, and for the share of calls that an overloaded server would not
+        answer in time."""
         if self.circuit.is_open:
             raise Unavailable("no answer lately: the breaker is open", reason="breaker")
+        if self.throttle.holds_back():
+            raise Unavailable("too many calls had no answer: this one is held back", reason="overload")
+
+    def succeeded(self) -> None:
+        """A call had its answer."""
+        self.circuit.succeeded()
+        self.throttle.answered()
 
     def failed(self, sent_at: float) -> None:
         """A call had no answer: count it, and see to it that somebody finds out when the server is back."""
         self.circuit.failed(sent_at)
+        self.throttle.failed()
         self._courier.wake()
 
     def fall_back(

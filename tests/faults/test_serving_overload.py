@@ -18,13 +18,14 @@ from tests.serving import apps
 DEADLINE_MS = 100.0
 
 
-def load(url, threads, seconds, results):
+def load(url, threads, seconds, pace, results):
     """Closed-loop clients in a process of their own: (role, ms) of every call."""
+    deadline_ms, pause = pace
     requests = apps.sample().requests(64)
     done = []
 
     def work(i):
-        with Client(url, deadline_ms=DEADLINE_MS) as client:
+        with Client(url, deadline_ms=deadline_ms) as client:
             end = time.monotonic() + seconds
             while time.monotonic() < end:
                 r = requests[(i + len(done)) % 64]
@@ -32,7 +33,7 @@ def load(url, threads, seconds, results):
                 chosen = client.select(unit_id=r.unit_id, context=r.context, arms=r.arms, arm_context=r.arm_context)
                 done.append((chosen.role, (time.perf_counter() - began) * 1e3, time.monotonic()))
                 if chosen.role == "fallback":
-                    time.sleep(0.01)  # a product's own pace; a fallback takes microseconds
+                    time.sleep(pause)  # a product's own pace; a fallback takes microseconds
 
     workers = [threading.Thread(target=work, args=(i,)) for i in range(threads)]
     for worker in workers:
@@ -42,10 +43,10 @@ def load(url, threads, seconds, results):
     results.put(done)
 
 
-def run(url, *, processes, threads, seconds):
+def run(url, *, processes, threads, seconds, deadline_ms=DEADLINE_MS, pause=0.01):
     context = mp.get_context("spawn")
     results = context.Queue()
-    workers = [context.Process(target=load, args=(url, threads, seconds, results)) for _ in range(processes)]
+    workers = [context.Process(target=load, args=(url, threads, seconds, (deadline_ms, pause), results)) for _ in range(processes)]
     for worker in workers:
         worker.start()
     calls = [call for _ in workers for call in results.get(timeout=seconds + 120)]
@@ -73,17 +74,20 @@ def test_five_times_the_clients_that_reach_the_peak(tmp_path, seconds):
     with TritonServer(tmp_path, ports=Ports.free()) as triton:
         run(triton.grpc, processes=1, threads=8, seconds=3)
         peak = run(triton.grpc, processes=1, threads=8, seconds=seconds)
+        # The same overload on a fast machine and a slow one: five times the callers, who ask five times the peak in all.
+        deadline = max(DEADLINE_MS, 4 * float(np.median([ms for role, ms, _ in peak if role == "champion"])))
+        good = sum(role == "champion" for role, *_ in peak) / seconds
         before = memory(triton.process.pid)
         with Hiccups() as machine:
-            over = run(triton.grpc, processes=2, threads=20, seconds=seconds)
+            over = run(triton.grpc, processes=2, threads=20, seconds=seconds, deadline_ms=deadline, pause=40 / (5 * good))
         after = memory(triton.process.pid)
         with Client(triton.grpc, deadline_ms=DEADLINE_MS) as client:
             began = time.monotonic()
             while client.select(unit_id="u", context={}, arms=["reel-01"]).role != "champion":
                 assert time.monotonic() - began < 2.0, "not recovered 2 s after the overload"
-    good, goodput = (sum(role == "champion" for role, *_ in calls) / seconds for calls in (peak, over))
+    goodput = sum(role == "champion" for role, *_ in over) / seconds
     slow = np.quantile([ms for _, ms, _ in over], 0.99)
-    print({"peak_per_s": good, "goodput_per_s": goodput, "p99_ms": slow, "memory_growth_mb": after - before})
+    print({"deadline_ms": deadline, "peak_per_s": good, "goodput_per_s": goodput, "p99_ms": slow, "memory_growth_mb": after - before})
     assert goodput > 0.8 * good
-    assert slow < DEADLINE_MS + 50 + machine.worst_ms  # forty threads in two interpreters wait for each other as well
+    assert slow < deadline + 50 + machine.worst_ms  # forty threads in two interpreters wait for each other as well
     assert after - before < 50
