@@ -187,8 +187,10 @@ def simulate(
     parameters: dict[str, Any] | None = None, first_seed: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """Mean and standard error over seeds of the progressive loss and of regret as a percentage of uniform's."""
+    from tqdm import tqdm
+
     losses, percents, curves = [], [], []
-    for seed in range(first_seed, first_seed + seeds):
+    for seed in tqdm(range(first_seed, first_seed + seeds), desc=f"{name}: seeds", disable=None, leave=False):
         world = problem(np.random.default_rng([seed, 1]))
         policy = contender(name, world, **(parameters or {}))
         with one_thread():

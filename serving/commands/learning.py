@@ -22,21 +22,33 @@ def simulate_learning(
     first_seed: Annotated[int, typer.Option(help="the runs' seeds count from here")] = 0,
     parameters: Annotated[str, typer.Option(help='JSON, e.g. {"hidden": [50, 50]}')] = "{}",
     out: Annotated[Path | None, typer.Option("--json", help="write the result here")] = None,
+    picture: Annotated[Path | None, typer.Option(help="draw the regret curves here, .svg or .png")] = None,
 ) -> None:
     """Regret as a percentage of uniform's, and progressive loss (1 − reward; mushroom and wheel: minus the reward),
     with standard errors over seeds."""
     from models.simulate import problem_of
     from models.simulate import simulate as run
 
+    if min(rounds, seeds) < 1:
+        raise ValueError(f"found {rounds} rounds and {seeds} seeds, expected 1 or more of each")
+    try:
+        chosen = json.loads(parameters)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"--parameters: found {parameters!r}, expected JSON ({error})") from error
     name, problem = problem_of(data, reward=reward, wheel=wheel, rounds=rounds)
     title = f"{name}: {rounds:,} rounds, {seeds} seeds"
     table, found = Table("policy", "% of uniform's regret", "progressive loss", title=title), []
     for each in policy.split(","):
-        result = run(each, problem, seeds=seeds, parameters=json.loads(parameters), first_seed=first_seed)
+        result = run(each, problem, seeds=seeds, parameters=chosen, first_seed=first_seed)
         found.append({"data": name, "reward": reward, **result})
         shown = [f"{result[key]:.4g} ± {result[key + '_se'] or float('nan'):.2g}"
                  for key in ("percent_of_uniform_regret", "progressive_loss")]  # fmt: skip
         table.add_row(each, *shown)
     console.print(table)
+    if picture is not None:
+        from models.curves import draw
+
+        lines = {each["policy"]: each["regret_curve"] for each in found}
+        draw({title: lines}, rounds, picture, label="regret, mean over seeds")
     if out is not None:
         out.write_text(json.dumps(found[0] if len(found) == 1 else found, indent=1))

@@ -235,8 +235,8 @@ class Stream:
 
 
 def memory() -> dict[str, Any]:
-    """Peak memory of training on a streamed log, in GB: ten times the rows, the same memory."""
-    rows = int(os.environ.get("CROUPIER_BENCH_MEMORY_ROWS", "1000000"))
+    """Peak memory of training on a streamed log, in GB: ten or a hundred times the rows, the same memory."""
+    rows = int(os.environ.get("CROUPIER_BENCH_MEMORY_ROWS", "10000000"))
     LinTS(heads="per_arm").learn(Stream(rows // 100_000))
     NeuralLinear(epochs=1, batch_size=8192, holdout=0.01).learn(Stream(rows // 100_000))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

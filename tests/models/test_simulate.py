@@ -83,7 +83,7 @@ def test_command_writes_what_it_prints(tmp_path):
     np.savez(tmp_path / "mine.npz", X=X * 100, y=Y)
     out = tmp_path / "out.json"
     arguments = ["simulate", "learning", "--data", str(tmp_path / "mine.npz"), "--policy", "lin_ts", "--rounds", "200",
-                 "--seeds", "2", "--json", str(out)]
+                 "--seeds", "2", "--json", str(out), "--picture", str(tmp_path / "curve.svg")]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     found = json.loads(out.read_text())
@@ -91,6 +91,26 @@ def test_command_writes_what_it_prints(tmp_path):
     assert found["rounds"] == 200
     assert 0 < found["progressive_loss"] < 0.5
     assert f"{found['percent_of_uniform_regret']:.4g}" in result.output
+    picture = (tmp_path / "curve.svg").read_text()
+    assert picture.startswith("<?xml")
+    assert "mine: 200 rounds, 2 seeds" in picture  # matplotlib names each text in a comment
+
+
+def test_values_that_cannot_be_are_named():
+    for more, said in ((["--seeds", "0"], "found 10 rounds and 0 seeds"), (["--parameters", "{x"], "expected JSON")):
+        result = CliRunner().invoke(app, ["simulate", "learning", "--policy", "lin_ts", "--rounds", "10", *more])
+        assert result.exit_code != 0
+        assert said in result.output + str(result.exception)
+
+
+def test_long_runs_relearn_as_the_log_grows_by_a_quarter():
+    policy = contender("lin_ts", classes())
+    assert simulate.schedule_of(policy, 10_000) == simulate.Schedule()
+    assert simulate.schedule_of(policy, 80_000) == simulate.LONG
+    assert simulate.schedule_of(contender("squarecb", classes()), 80_000) == simulate.FINE
+    player = simulate._Run(policy, classes(), 0, due=40_000)
+    player.learn(player.play(0, 5, RNG), 40_000, simulate.LONG)
+    assert player.due == 50_000
 
 
 def test_what_is_missing_is_named(tmp_path):
