@@ -48,6 +48,15 @@ class Workspace:
     def open(cls, app: str) -> "Workspace":
         return cls(Settings(app=app))
 
+    @classmethod
+    def known(cls, app: str) -> "Workspace":
+        """The same, for those who look and make nothing: a misspelt name is a ValueError, not a new empty app."""
+        w = cls.open(app)
+        if not w.home.exists() and not w.settings.store:
+            there = sorted(p.parent.name for p in w.settings.var.glob("*/app.toml"))
+            raise ValueError(f"app: found no folder {w.home}, expected one of {', '.join(there) or 'an app'}")
+        return w
+
     @property
     def home(self) -> Path:
         return self.settings.home

@@ -71,8 +71,10 @@ def _export(
     start: Annotated[datetime, typer.Option(help="UTC")] = LONG_AGO, end: Annotated[datetime, typer.Option()] = FAR,
 ) -> None:  # fmt: skip
     """Write joined interactions as DSJSON, which `vw --dsjson` trains on unchanged; all by default."""
-    w = Workspace.open(app)
+    w = Workspace.known(app)
     rows = read_interactions(w.store, start=_utc(start), end=_utc(end)).sort("at", "event_id")
+    if rows.is_empty():
+        raise ValueError(f"{app}: found no joined interactions then; run the build_features DAG for those hours first")
     with target.open("wb") as file:
         file.writelines(dsjson.export(rows, w.arms()))
     console.print(f"{len(rows):,} interactions in {target}; train with: vw --dsjson --cb_explore_adf -q CA -d {target}")

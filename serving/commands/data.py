@@ -26,7 +26,7 @@ console = Console()
 @account.command("account")
 def _account(app: App = "default") -> None:
     """Events in this host's spool, and the account of all joined hours."""
-    w = Workspace.open(app)
+    w = Workspace.known(app)
     spool = w.spool()
     console.print(f"this host's spool: {spool.counts()}")
     spool.close()
@@ -43,7 +43,7 @@ def _account(app: App = "default") -> None:
 def _restatements(app: App = "default") -> None:
     """Every hour that has more than one version, what the new one changed, and who had used the one before."""
     table = Table("hour", "version", "joined at", "changed", "verdicts that used an older version")
-    for found in find_restatements(Workspace.open(app).store):
+    for found in find_restatements(Workspace.known(app).store):
         v = found.version
         changed = ", ".join(f"{name} {change:+d}" for name, change in v.changed.items())
         joined_at, users = f"{from_us(v.joined_at):%Y-%m-%d %H:%M}", ", ".join(found.used_by)
@@ -58,7 +58,7 @@ def _forget(
     hashed: Annotated[bool, typer.Option(help="UNIT is the hash that the log holds")] = False,
 ) -> None:
     """Every row of a unit, and every reward of its decisions, is deleted; the hours it touched are restated."""
-    w = Workspace.open(app)
+    w = Workspace.known(app)
     unit_id = unit if hashed else hash_unit(w.settings.unit_key.get_secret_value(), unit)
     spool = w.spool()
     host = w.settings.host or socket.gethostname()

@@ -262,6 +262,20 @@ def test_import_needs_an_app(tmp_path, monkeypatch, exported):
     assert isinstance(out.exception, SpecError)
 
 
+@pytest.mark.parametrize("command", ["account", "restatements", "forget", "export"])
+def test_a_misspelt_app_is_said_and_not_made(tmp_path, monkeypatch, command):
+    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "app.toml").write_text("")
+    more = {"forget": ["someone"], "export": [str(tmp_path / "out.json")]}.get(command, [])
+    from serving.cli import app as cli
+
+    done = CliRunner().invoke(cli, [command, *more, "--app", "shpo"])
+    assert done.exit_code == 1
+    assert "expected one of shop" in done.output
+    assert [p.name for p in tmp_path.iterdir()] == ["shop"]
+
+
 def test_only_declared_features_enter(exported):
     class Kept:
         def __init__(self):
