@@ -17,6 +17,7 @@ from models.simple import FixedArm
 from serving import publish, release, trial
 from serving.release import Golden
 from serving.triton.server import Ports, TritonServer
+from tests.faults.hiccups import Hiccups
 
 SPEC = AppSpec.model_validate({"context": {"age": {"type": "numeric"}}, "arm": {"price": {"type": "numeric"}}})
 ARMS = [Arm(arm_id=f"a{i}", features={"price": float(i)}) for i in range(7)]
@@ -68,8 +69,9 @@ def test_releases_change_under_load_and_nobody_notices(tmp_path, releases, reque
         [c.start() for c in clients]
         time.sleep(3)
         steady = [len(c.answers) for c in clients]
-        for _ in range(releases):
-            publish.publish(store, home, build, triton=server.grpc)
+        with Hiccups() as machine:
+            for _ in range(releases):
+                publish.publish(store, home, build, triton=server.grpc)
         while sum(len(c.answers) for c in clients) < requests:
             time.sleep(0.1)
         [c.stopping.set() for c in clients]
@@ -78,8 +80,9 @@ def test_releases_change_under_load_and_nobody_notices(tmp_path, releases, reque
     calm = [a for c, n in zip(clients, steady, strict=True) for a in c.answers[:n]]
     swapping = [a for c, n in zip(clients, steady, strict=True) for a in c.answers[n:]]
     print(f"\n{releases} releases, {len(answers)} requests, p99 {1e3 * p99(calm):.1f} ms steady, "
-          f"{1e3 * p99(swapping):.1f} ms swapping ({p99(swapping) / p99(calm):.2f}x)")  # fmt: skip
+          f"{1e3 * p99(swapping):.1f} ms swapping ({p99(swapping) / p99(calm):.2f}x, hiccups to {machine.worst_ms:.0f} ms)")  # fmt: skip
     assert [f for c in clients for f in c.failures] == []
+    assert p99(swapping) <= 3 * p99(calm) + machine.worst_ms / 1e3
     assert {served for _, served, *_ in answers} == set(range(1, releases + 2)), "each release served some"
     assert all(arm == served % 7 for _, served, arm, _ in answers), "an answer is made by the release it names"
     spool = Spool(home / "spool" / "log.db")
