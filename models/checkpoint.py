@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 
@@ -62,6 +60,8 @@ class Progress:
 
     def write(self, path: Path) -> None:
         """Whole or not at all."""
+        from safetensors.torch import save_file  # here, so that scoring needs torch and numpy alone (make bench-gpu)
+
         memory = self.optimiser.state[self.weights]
         tensors = {"weights": self.weights.detach(), "seen": self.seen, "best": self.best_weights, **memory}
         facts = {"epoch": str(self.epoch), "best": repr(self.best), "worse": str(self.worse)}
@@ -72,6 +72,8 @@ class Progress:
 
     def read(self, path: Path) -> None:
         """Stand where `write` stood. ValueError where the file is of another network."""
+        from safetensors import safe_open
+
         with safe_open(path, "pt") as file, torch.no_grad():
             facts, found = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             if found["weights"].shape != self.weights.shape:
