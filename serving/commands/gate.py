@@ -13,7 +13,6 @@ from features.workspace import Workspace
 from models.gate_report import write_report
 
 gate = typer.Typer(no_args_is_help=True, help="Why the gate said what it said.")
-simulate = typer.Typer(no_args_is_help=True, help="Count how often the gate is wrong, on worlds of known truth.")
 App = Annotated[str, typer.Option(help="which bandit: a folder under var")]
 Out = Annotated[Path | None, typer.Option("--json", help="write the result here")]
 console = Console()
@@ -44,12 +43,6 @@ def _newest(home: Path) -> Path:
     return found[-1]
 
 
-@simulate.callback()
-def _simulate() -> None:
-    """Count how often the gate is wrong, on worlds of known truth."""
-
-
-@simulate.command("gate")
 def simulate_gate(
     *,
     data: Annotated[Path | None, typer.Option(help=".npz with X and y; empty: scikit-learn's digits")] = None,
