@@ -91,15 +91,14 @@ def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tupl
     w, interval = Workspace.open(app), Interval.parse(start, end)
     rows = read_interactions(w.store, start=interval.start, end=interval.end)
     hours = to_us(interval.start), to_us(interval.end)
-    report = quality.check(
-        rows, reward=w.spec.reward, start=interval.start, end=interval.end, account=Account.from_dict(account),
-        encoder=released_encoder(w), arms={arm.arm_id for arm in w.arms()},
-        earlier=audit.elsewhere(w.store, *hours), folder=w.reports("quality", interval.key),
-    )  # fmt: skip
+    with w.report("quality", interval.key) as folder:
+        report = quality.check(
+            rows, reward=w.spec.reward, start=interval.start, end=interval.end, account=Account.from_dict(account),
+            encoder=released_encoder(w), arms={arm.arm_id for arm in w.arms()},
+            earlier=audit.elsewhere(w.store, *hours), folder=folder,
+        )  # fmt: skip
     audit.save(w.store, *hours, report.audit)
-    pages = f"quality/{interval.key}"
-    put_folder(w.store, f"reports/{pages}", report.docs_path.parent)
-    return report, f"{pages}/{report.docs_path.name}"
+    return report, f"quality/{interval.key}/{report.docs_path.name}"
 
 
 def encode(app: str, start: str, end: str) -> dict[str, Any]:

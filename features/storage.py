@@ -10,7 +10,6 @@ into place, S3 puts are atomic. `create` writes once (os.link; If-None-Match: *)
 that was read (a file lock around digest and rename; If-Match on the ETag).
 """
 
-import fcntl
 import hashlib
 import os
 import tempfile
@@ -19,6 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
+
+from features.locks import alone
 
 
 class StoreError(Exception):
@@ -95,8 +96,7 @@ class FolderStore:
         return data, hashlib.sha256(data).hexdigest()
 
     def swap(self, key: str, data: bytes, version: str | None) -> None:
-        with _disk_errors(), (self.root / ".lock").open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _disk_errors(), alone(self.root / ".lock"):
             if self.read(key)[1] != version:
                 raise Conflict(key)
             self.put(key, data)

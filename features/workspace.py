@@ -1,11 +1,14 @@
 """An app opened: its settings, its declaration, its store and its log, for tasks, commands and the server alike."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
 from features import catalogue, storage
+from features.locks import alone
 from features.schema import Arm
 from features.settings import Settings
 from features.spec import AppSpec
@@ -80,10 +83,21 @@ class Workspace:
         """The catalogue as its owner last wrote it."""
         return catalogue.read(self.home / "catalogue.json")
 
-    def reports(self, *parts: str) -> Path:
-        folder = self.home.joinpath("reports", *parts)
+    @property
+    def reports(self) -> Path:
+        folder = self.home / "reports"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    @contextmanager
+    def report(self, *parts: str) -> Iterator[Path]:
+        """The folder to write a report's pages into; what is in it at the end goes to the store. A task may run twice
+        at once, and pages are built file by file: one at a time."""
+        with alone(self.reports / ".lock"):
+            folder = self.reports.joinpath(*parts)
+            folder.mkdir(parents=True, exist_ok=True)
+            yield folder
+            put_folder(self.store, "/".join(("reports", *parts)), folder)
 
 
 def put_folder(store: storage.Store, prefix: str, folder: Path) -> None:

@@ -97,10 +97,9 @@ def _judge(w: Workspace, key: str, jobs: list[Job]) -> dict[str, Any]:
 
 def _verdict(w: Workspace, key: str, jobs: list[Job], body: dict[str, Any]) -> dict[str, Any]:
     """What later tasks need, and the report: as JSON, as a page, and the page in the store for the UI."""
-    folder = w.reports("gate", key)
-    (folder / "verdict.json").write_bytes(orjson.dumps(body, option=orjson.OPT_INDENT_2))
-    page = write_report(body, folder / "index.html", title=f"{w.settings.app}: the gate's verdict")
-    put_folder(w.store, f"reports/gate/{key}", folder)
+    with w.report("gate", key) as folder:
+        (folder / "verdict.json").write_bytes(orjson.dumps(body, option=orjson.OPT_INDENT_2))
+        page = write_report(body, folder / "index.html", title=f"{w.settings.app}: the gate's verdict")
     return {
         "app": w.settings.app, "features": key, "promoted": body["promoted"],
         "candidates": {job["policy"]: job["candidate"] for job in jobs}, "evaluation": body,

@@ -8,7 +8,6 @@ host mirrors it to `<home>/rollout.json`, which the selector re-reads every seco
 iff hash(salt, unit) < share: sticky, monotone in the share, the same on every host.
 """
 
-import fcntl
 import json
 import os
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from features.ids import uniform01
+from features.locks import alone
 from features.storage import Conflict, Store
 
 KEY = "rollout/state.json"
@@ -213,8 +213,7 @@ def _one_at_a_time(home: Path | None) -> Iterator[None]:
         yield
         return
     home.mkdir(parents=True, exist_ok=True)
-    with (home / ".rollout.lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(home / ".rollout.lock"):
         yield
 
 
