@@ -1,0 +1,97 @@
+"""One host in one process, for the tests of the watch: real selections by hash, a real spool, shipped, joined, judged;
+only the clock is ours."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from features.encoder import Encoder
+from features.schema import Arm, Reward
+from features.ship import ship
+from features.spec import AppSpec
+from features.spool import Spool
+from features.storage import open_store
+from models.simple import Uniform
+from serving import publish, release, rollout, watch
+from serving.breaker import Breaker
+from serving.requests import Request
+from serving.rollout import RolloutReader
+from serving.selector import Selector
+
+ARMS = [Arm(arm_id=f"a{i}", features={"price": float(i)}) for i in range(4)]
+RATE = {"a0": 0.05, "a1": 0.25, "a2": 0.40, "a3": 0.10}  # uniform: 0.20
+START = 1_790_000_000_000_000  # UTC µs
+SECOND = 1_000_000
+
+
+def app_spec(**kwargs):
+    return AppSpec.model_validate({
+        "reward": {"window_seconds": 5.0, "kinds": {"click": {}}},
+        "context": {"age": {"type": "numeric"}}, "arm": {"price": {"type": "numeric"}},
+        "policies": {"floor": 0.04}, "rollout": {"min_decisions": 1000} | kwargs,
+    })  # fmt: skip
+
+
+class House:
+    """One host in one process: a release in service, its users, and the watch."""
+
+    def __init__(self, path, candidate, seed=0, guards=None, **kwargs):
+        self.spec, self.home, self.store = app_spec(**kwargs), path / "home", open_store(str(path / "store"))
+        self.spool, self.now, self.rng = Spool(path / "log.db"), START, np.random.default_rng(seed)
+        self.guards = guards or {}
+        self.release(candidate)
+
+    def release(self, candidate, champion=None):
+        def build(folder, number):
+            release.write_release(
+                folder, number=number, champion=champion or Uniform(), candidate=candidate, arms=ARMS, meta={},
+                encoder=Encoder.empty(self.spec, ARMS), floor=0.04,
+            )  # fmt: skip
+
+        published = publish.publish(self.store, self.home, build, triton=None, stages=self.spec.rollout.stages)
+        state = rollout.start(published.number, now=self.now, stages=self.spec.rollout.stages,
+                              shadow=self.spec.rollout.shadow, has_candidate=candidate is not None)  # fmt: skip
+        self.store.put(rollout.KEY, state.to_json())  # the clock is ours
+        rollout.mirror(state, self.home)
+        self.serve_with(published.number)
+
+    def serve_with(self, number, **swapped):
+        loaded = release.load(self.home / "triton" / "select_arm" / str(number))
+        self.selector = Selector(
+            replace(loaded, **swapped), recorder=self.spool, unit_key="key",
+            rollout=RolloutReader(self.home / "rollout.json", every=0.0), breaker=Breaker(self.home / "breaker.json"),
+            clock=lambda: self.now,
+        )  # fmt: skip
+
+    def visits(self, n, units=100_000):
+        """n users ask within ten seconds, and click as RATE has it."""
+        answers = []
+        for _ in range(10):
+            requests = [
+                Request(unit_id=f"u{u}", context={"age": 30.0}, arms=("a0", "a1", "a2", "a3"))
+                for u in self.rng.integers(units, size=n // 10)
+            ]
+            part = self.selector.select(requests)
+            assert not any(a.error for a in part)
+            self.spool.append_rewards([
+                Reward(event_id=a.event_id, at=self.now + SECOND, kind=kind, value=1.0)
+                for a in part
+                for kind, rate in ({"click": RATE[a.arm]} | {k: f(a) for k, f in self.guards.items()}).items()
+                if self.rng.random() < rate
+            ])
+            answers += part
+            self.now += SECOND
+        return answers
+
+    def look(self, **kwargs):
+        self.now += 6 * SECOND
+        ship(self.spool, self.store, host="h")
+        return watch.tick(self.store, self.home, self.spec, self.now, **kwargs)
+
+    def until_decided(self, looks=40, n=1000):
+        for _ in range(looks):
+            self.visits(n)
+            state = self.look()
+            if not state.running:
+                break
+        return state
