@@ -22,10 +22,31 @@ class InvalidEvent(ValueError):
     """A value breaks the contract. `field` names where; the message says found, expected and what to do."""
 
     def __init__(self, field: str, found: object, expected: str) -> None:
-        shown = repr(found)
+        shown = _shown(found, 81)
         shown = shown if len(shown) <= 80 else shown[:77] + "..."
         super().__init__(f"{field}: found {shown}, expected {expected}")
         self.field = field
+
+
+def _shown(value: object, room: int) -> str:
+    """The first `room` characters of repr(value), or somewhat more, made no further than that: what a stranger sent may
+    be long, and nested deeper than repr() can go."""
+    if isinstance(value, str | bytes):
+        return repr(value[:room])
+    if not isinstance(value, dict | list | tuple):
+        try:
+            return repr(value)
+        except (ValueError, RecursionError):  # an int of 5,000 digits
+            return f"<{type(value).__name__}>"
+    opening, closing = "{}" if isinstance(value, dict) else "[]" if isinstance(value, list) else "()"
+    text = opening
+    for i, item in enumerate(value):
+        if len(text) >= room:
+            return text
+        text += (", " if i else "") + _shown(item, room - len(text))
+        if isinstance(value, dict):
+            text += ": " + _shown(value[item], room - len(text))
+    return text + ("," if isinstance(value, tuple) and len(value) == 1 else "") + closing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

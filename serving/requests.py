@@ -1,13 +1,14 @@
 """What a caller asks and is answered, and the guard at the door: raw bytes in, checked values out, or the field named.
 
 Everything a caller sends is hostile until it has passed `decode`. Limits are small because a decision must take
-milliseconds: 64 KiB a field, 1,000 arms, 256 bytes of an id.
+milliseconds: 64 KiB a field, 1,000 arms, 256 bytes of an id, 3,000 brackets a field.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from numbers import Real
 from typing import Any
 
 import orjson
@@ -17,6 +18,7 @@ from features.schema import InvalidEvent
 MAX_FIELD_BYTES = 64 * 1024
 MAX_ARMS = 1000
 MAX_ID_BYTES = 256
+MAX_PARTS = 3 * MAX_ARMS  # counted before parsing: to make 20,000 lists takes longer than to decide
 CHAMPION, CANDIDATE, FALLBACK = "champion", "candidate", "fallback"  # roles
 CANARY = "croupier:canary"  # a unit whose request is the release's own: answered in full, never recorded
 
@@ -73,12 +75,13 @@ class Raw:
 
 def dump(field: str, value: object) -> bytes:
     """JSON of `value`. Raises InvalidEvent for NaN and Infinity too, which would silently turn into null."""
-    if not _finite(value):
-        raise InvalidEvent(field, value, "finite numbers (leave a missing feature out, or send null)")
     try:
-        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+        raw = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)  # first: it bounds the depth
     except orjson.JSONEncodeError as error:
         raise InvalidEvent(field, value, f"what JSON can carry ({error})") from None
+    if not _finite(value):
+        raise InvalidEvent(field, value, "finite numbers (leave a missing feature out, or send null)")
+    return raw
 
 
 def _finite(value: object) -> bool:
@@ -86,7 +89,7 @@ def _finite(value: object) -> bool:
         value = list(value.values())
     if isinstance(value, list | tuple):
         return all(map(_finite, value))
-    return not isinstance(value, float) or isfinite(value)
+    return not isinstance(value, Real) or isfinite(value)  # numpy's numbers are Real too
 
 
 def decode(raw: Raw) -> Request:
@@ -135,6 +138,10 @@ def identifier(field: str, raw: bytes) -> str:
 def _json(field: str, raw: bytes) -> Any:
     if len(raw) > MAX_FIELD_BYTES:
         raise InvalidEvent(field, f"{len(raw)} bytes", f"at most {MAX_FIELD_BYTES}")
+    if raw.count(b"{") + raw.count(b"[") > MAX_PARTS:
+        raise InvalidEvent(field, raw[:40], f"at most {MAX_PARTS} brackets: flat JSON")
+    if field != "arm_context" and raw.count(b",") > MAX_PARTS:
+        raise InvalidEvent(field, raw[:40], f"at most {MAX_PARTS} commas ({MAX_ARMS} arms)")
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:

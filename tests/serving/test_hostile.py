@@ -7,6 +7,7 @@ import json
 import math
 import random
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,7 +26,8 @@ TEXTS = ["a\nb", "|x 1:2", "a:b", "\u0000", "\ud83d\ude00", "'; DROP TABLE decis
          "x" * 1025, "null", "__class__", ""]  # fmt: skip
 BYTES = [b"", b"\xff\xfe", b"\xc3\x28", b"\x00", b"null", b"true", b'""', b"[]", b"{}", b"[[]]", b"{", b'{"a":', b"[" * 1_000_000,
          b'{"a":' * 200_000, b'{"country":"' + b"x" * 10_000_000 + b'"}', b'{"age":1,"age":NaN}', b'{"age":1,"age":"x"}',
-         b'{"age": 1, "age": 2}']  # fmt: skip
+         b'{"age": 1, "age": 2}', b"[" * 1000 + b"]" * 1000, b'{"age":' + b"[" * 1020 + b"]" * 1020 + b"}",
+         b'{"age":' * 1010 + b"1" + b"}" * 1010, b"[" + b'{"a":' * 1000 + b"1" + b"}" * 1000 + b"]"]  # fmt: skip
 
 
 def hostile(rng: random.Random, good: Raw) -> Raw:
@@ -105,6 +107,9 @@ def test_what_is_refused_is_refused_within_a_millisecond(tmp_path):
         ("unit_id", b"u" * n), ("event_id", b"\xff" * n), ("context", b"x" * (1 << 20)),
         ("context", b"{" + b",".join(b'"%05d":1' % i for i in range(n // 10)) + b"}"),
         ("arms", b"[" + b",".join(b'"%05d"' % i for i in range(n // 8)) + b"]"),
+        ("context", b'{"country":[' + b"[]," * (n // 3 - 10) + b"[]]}"), ("context", b"[" + b"1.1," * 3000 + b"1.1]"),
+        ("context", b'{"country":[' + b"[]," * 2990 + b"[]]}"), ("context", b"[[" + b"1.1," * 3000 + b"1.1]]"),
+        ("arm_context", b'[{"affinity":[' + b"1.1," * (n // 4 - 10) + b"1]}]"), ("arms", b"[" + b"{}," * 2990 + b"{}]"),
     ]:  # fmt: skip
         raw = Raw(**{f: getattr(good, f) for f in FIELDS} | {field: value})
         times = []
@@ -141,3 +146,16 @@ def test_through_triton(tmp_path, n):
         assert client.select(unit_id="u", context={}, arms=["reel-01"]).arm == "reel-01"
     assert refused > n * 0.3
     assert b"Stub process" not in (tmp_path / "triton.log").read_bytes()
+
+
+def test_what_json_cannot_carry_is_refused_in_process_too(tmp_path):
+    """Each alone: its neighbour is served."""
+    s = Selector(apps.write(tmp_path, Uniform()), recorder=None, rollout=None, unit_key="k")
+    good, deep = apps.sample().requests(1)[0], []
+    for _ in range(5000):
+        deep = [deep]
+    for age in (math.nan, np.float32("nan"), np.float64("inf"), 10**5000, deep, {1, 2}, object()):
+        refused, served = s.select([replace(good, context={"age": age}, event_id="a"), good])
+        assert refused.error.startswith("context: found {'age': "), refused.error
+        assert served.arm in good.arms
+    assert s.select([replace(good, context={"age": np.float32(31)}, event_id="b")])[0].arm in good.arms
