@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     retention_days: int = Field(400, gt=0, description="older partitions are deleted by collect_events")
     triton: str = Field("127.0.0.1:8001", description="gRPC host:port of Triton")
     deadline_ms: float = Field(50.0, gt=0, description="client: milliseconds after which the fallback answers")
+    patience_ms: float = Field(30.0, gt=0, description="server: how long a candidate's batch of one is waited for")
 
     @property
     def home(self) -> Path:

@@ -10,17 +10,22 @@ import time
 from pathlib import Path
 
 FAILURES = 3
-SLOW_SECONDS, SLOW_SECONDS_PER_ROW = 0.1, 0.001  # a batch that takes longer is slow …
-SLOW_BATCHES = 5  # … and so many in a row are a failure of the candidate, not a hiccup of the machine
+PATIENCE_MS, PATIENCE_SECONDS_PER_ROW = 30.0, 0.0005  # a batch of the candidate is waited for so long …
+SLOW_BATCHES = 5  # … and so many in a row without an answer are its failure, not a hiccup of the machine
+HANG_SECONDS = 2.0  # nor is one that takes so long
 WINDOW_SECONDS = 60.0
 LOOK_SECONDS = 0.25
 
 
 class Breaker:
-    """`path` of the shared file; None keeps the state in this process."""
+    """`path` of the shared file; None keeps the state in this process. `patience_ms`: for a batch of one."""
 
-    def __init__(self, path: Path | None, *, failures: int = FAILURES, window_seconds: float = WINDOW_SECONDS) -> None:
+    def __init__(
+        self, path: Path | None, *, failures: int = FAILURES, window_seconds: float = WINDOW_SECONDS,
+        patience_ms: float = PATIENCE_MS,
+    ) -> None:  # fmt: skip
         self._path, self._limit, self._window = path, failures, window_seconds
+        self._patience = patience_ms / 1000
         self._times: list[float] = []
         self._blown: tuple[int, str] | None = None
         self._looked = -float("inf")
@@ -41,13 +46,24 @@ class Breaker:
         if len(self._times) >= self._limit:
             self._open(release, stage, reason)
 
-    def took(self, release: int, stage: str, seconds: float, rows: int) -> None:
-        """Count a slow batch; a quick one forgives those before it."""
-        slow = seconds > SLOW_SECONDS + rows * SLOW_SECONDS_PER_ROW
-        self._slow = self._slow + 1 if slow else 0
+    def patience(self, rows: int) -> float:
+        """Seconds to wait for the candidate's next batch: half as long after each slow one in a row, so that one that
+        hangs costs its batch mates twice the patience in all before it is out."""
+        return (self._patience + rows * PATIENCE_SECONDS_PER_ROW) * 0.5**self._slow
+
+    def in_time(self) -> None:
+        """A batch that was answered in time forgives those that were not."""
+        self._slow = 0
+
+    def slow(self, release: int, stage: str, reason: str, *, busy: float = 0.0) -> None:
+        """Count a batch that was not answered in time; one that was not begun, since the candidate has been `busy` for
+        so many seconds with an earlier one, says no more than that one did, unless it hangs."""
+        self._slow += not busy
         if self._slow >= SLOW_BATCHES:
             self._slow = 0
-            self._open(release, stage, f"candidate: slow: {SLOW_BATCHES} batches in a row, the last {seconds:.3f} s")
+            self._open(release, stage, f"candidate: slow: {SLOW_BATCHES} batches in a row, the last: {reason}")
+        elif busy > HANG_SECONDS:
+            self._open(release, stage, f"candidate: hangs: {reason}")
 
     def _open(self, release: int, stage: str, reason: str) -> None:
         """From now on here, and on this host within LOOK_SECONDS."""

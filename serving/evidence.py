@@ -34,6 +34,7 @@ from serving.controller import Evidence, stage_margin
 from serving.guardrails import Guardrail, judged, slowness
 from serving.release import LoadedRelease
 from serving.rollout import SHADOW, RolloutState, share_of
+from serving.scoring import TOO_LATE
 
 AUDIT_ALPHA = 0.001  # of all looks, per role and test
 MODEL_ROWS = 20_000  # earlier decisions that the reward model of DR is fitted on
@@ -185,10 +186,12 @@ def _difference(bets: betting.Bets, spec: AppSpec, margin: float) -> dict[str, A
 
 def _guardrails(store: Store, spec: AppSpec, state: RolloutState, rows: Compared, *, now: int) -> dict[str, Any]:
     """`fallback` and `latency` are always watched, the others as declared."""
-    unit, took = rows.log.unit, rows.frame["took_us"].to_numpy()
+    unit, limit, took = rows.log.unit, spec.rollout.latency_p99_ms, rows.frame["took_us"].to_numpy()
+    late = rows.frame["fallback_reason"].str.starts_with(TOO_LATE).to_numpy()  # not waited for: slow, not broken
+    took = np.where(late, np.maximum(took, 1000 * limit + 1), took).astype(np.int64)
     watched = {
-        "fallback": Guardrail(value=-failed(rows).astype(np.float64), width=1.0, cluster=unit),
-        "latency": slowness(took, rows.frame["at"].to_numpy(), rows.assigned, spec.rollout.latency_p99_ms),
+        "fallback": Guardrail(value=-(failed(rows) & ~late).astype(np.float64), width=1.0, cluster=unit),
+        "latency": slowness(took, rows.frame["at"].to_numpy(), rows.assigned, limit),
     }
     for kind, harmful in spec.rollout.guardrails.items():
         alone = spec.reward.model_copy(update={"kinds": {kind: KindSpec(how="sum")}, "default": 0.0})

@@ -10,41 +10,28 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.batch import F64, Batch
 from features.ids import hash_unit, uuid7
 from features.schema import Decision, InvalidEvent
 from features.spool import SpoolUnavailable
-from models import exploration
 from serving import draws
 from serving.breaker import Breaker
 from serving.live_heads import LiveHeads
 from serving.meter import Meter
 from serving.records import Recorder
 from serving.release import LoadedRelease
-from serving.requests import CANARY, CANDIDATE, CHAMPION, FALLBACK, Raw, Request, Selection, decode
+from serving.requests import CANARY, CANDIDATE, CHAMPION, Raw, Request, Selection, decode
 from serving.rollout import RolloutReader, RolloutView
+from serving.scoring import Scorer
 
 log = logging.getLogger(__name__)
 Rows = NDArray[np.intp]
 TRIAL_CANDIDATE = "smoke:candidate"  # see serving/trial.py
 _CANARY = CANARY.encode()
-
-
-@dataclass(frozen=True, slots=True)
-class _Served:
-    """What one role made of its rows: `pmf` (B, K), floor included, and why it is not the role's own, if so."""
-
-    pmf: F64
-    role: str
-    policy: str
-    step: int
-    reason: str = ""
 
 
 class Selector:
@@ -61,7 +48,7 @@ class Selector:
         self._unit_key, self._clock = unit_key, clock
         self._always = frozenset(arm.arm_id for arm in release.arms if not arm.valid_from and not arm.valid_to)
         self._valid = {arm.arm_id: (arm.valid_from, arm.valid_to or 2**63) for arm in release.arms}
-        self._names = {CHAMPION: release.champion.name, CANDIDATE: getattr(release.candidate, "name", "")}
+        self._scorer = Scorer(release, self.heads, self.breaker, trial=recorder is None)
         digests = {"catalogue": release.catalogue.digest, "encoder": release.encoder.digest}
         self._stamp: dict[str, Any] = {"release": release.number, **digests}
 
@@ -78,6 +65,15 @@ class Selector:
     def select_raw(self, raws: Sequence[Raw]) -> list[Selection]:
         """The same from bytes off the wire."""
         return self._answer(raws)
+
+    def warm(self) -> None:
+        """Before the first user: see Scorer.warm."""
+        canary = self._canary(self._clock())
+        if canary.arms == b"[]":
+            return  # no arm is valid now: nothing can be asked
+        request = decode(canary)
+        encoded = self.release.encoder.encode([request.context], [request.arms], [()], self.release.catalogue)
+        self._scorer.warm(encoded)
 
     def _answer(self, raws: Sequence[Raw | InvalidEvent]) -> list[Selection]:
         now = self._clock()
@@ -131,7 +127,8 @@ class Selector:
         for role, rows in self._split(requests, units, view).items():
             began = time.perf_counter_ns()
             with self.meter.stage(f"score {role}"):
-                served = self._score(role, batch if len(rows) == len(requests) else batch[rows], view)
+                mine = batch if len(rows) == len(requests) else batch[rows]
+                served = self._scorer.score(role, mine, view.stage)
             took = (time.perf_counter_ns() - began) // 1000 + 1
             drawn = draws.draw(served.pmf, self.release.salt, [events[i] for i in rows])
             for row, position, pmf in zip(rows.tolist(), drawn.tolist(), served.pmf.tolist(), strict=True):
@@ -177,24 +174,6 @@ class Selector:
             mine = np.array([view.holds(unit) for unit in units])
         rows = {CHAMPION: np.flatnonzero(~mine), CANDIDATE: np.flatnonzero(mine)}
         return {role: found for role, found in rows.items() if len(found)}
-
-    def _score(self, role: str, batch: Batch, view: RolloutView) -> _Served:
-        """The role's own pmf; when the candidate fails the champion's, when that fails uniform."""
-        began = time.monotonic()
-        try:
-            pmf = draws.guard(self.heads.policy(role).pmf(batch), batch.mask)
-            if role == CANDIDATE:
-                self.breaker.took(self.release.number, view.stage, time.monotonic() - began, len(batch))
-            floored = exploration.with_floor(pmf, batch.mask, self.release.floor)
-            return _Served(floored, role, self._names[role], self.heads.step(role))
-        except Exception as error:  # whatever a policy does, users get an arm
-            reason = f"{role}: {type(error).__name__}: {error}"[:200]
-            log.exception("%s failed", role)
-        if role == CHAMPION:
-            return _Served(exploration.uniform(batch.mask), FALLBACK, "uniform", 0, reason)
-        self.breaker.failed(self.release.number, view.stage, reason)
-        champion = self._score(CHAMPION, batch, view)
-        return _Served(champion.pmf, FALLBACK, champion.policy, champion.step, reason)
 
     def _selection(self, mine: Decision, d: Decision) -> Selection:
         """`d` is what stands on record: an earlier answer, when the event is a repeat of the same request."""

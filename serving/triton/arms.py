@@ -31,9 +31,11 @@ class SelectArm:
         self.selector = Selector(
             loaded, recorder=self.spool,
             rollout=None if trial else RolloutReader(home / "rollout.json"),
-            unit_key=settings.unit_key.get_secret_value(), breaker=Breaker(None if trial else home / "breaker.json"),
+            unit_key=settings.unit_key.get_secret_value(),
+            breaker=Breaker(None if trial else home / "breaker.json", patience_ms=settings.patience_ms),
             heads=LiveHeads(None if trial else home / HEADS, loaded), meter=meter,
         )  # fmt: skip
+        self.selector.warm()
         self.exporter = Exporter(None if trial else pb, meter)
 
     def answer(self, calls: Sequence[Columns]) -> list[Tensors]:

@@ -25,12 +25,12 @@ class Tardy(FixedArm):
     """Slower than its limit, too quick for the breaker."""
 
     def pmf(self, batch):
-        time.sleep(0.06)
+        time.sleep(0.015)
         return super().pmf(batch)
 
 
 def test_a_slow_candidate_that_earns_more_is_aborted_for_its_latency(house):
-    h = house(FixedArm(arm="a2"), stages=(0.5, 1.0), min_decisions=10**6)
+    h = house(FixedArm(arm="a2"), stages=(0.5, 1.0), min_decisions=10**6, latency_p99_ms=10.0)
     h.serve_with(1, candidate=Tardy(arm="a2"))
     state = h.until_decided(looks=12)
     assert (state.stage, state.share) == ("aborted", 0.0)
@@ -39,6 +39,37 @@ def test_a_slow_candidate_that_earns_more_is_aborted_for_its_latency(house):
     assert (guard["candidate"], guard["harm"]) == (-1.0, True)
     assert guard["champion"] > -0.2
     assert not (h.home / "breaker.json").exists()
+
+
+class Drags(FixedArm):
+    """Too slow to be waited for in every second batch: never five times in a row."""
+
+    calls = 0
+
+    def pmf(self, batch):
+        Drags.calls += 1
+        time.sleep(0.12 if Drags.calls % 2 else 0)
+        return super().pmf(batch)
+
+
+def test_what_was_not_waited_for_is_latency_and_no_fallback(house):
+    """Its users have the champion's arm in time; the watch sees why."""
+    h = house(FixedArm(arm="a2"), stages=(0.5, 1.0), min_decisions=10**6)
+    h.serve_with(1, candidate=Drags(arm="a2"))
+    began = time.monotonic()
+    answers = h.visits(500)
+    took = time.monotonic() - began
+    h.visits(500)
+    state = h.look()
+    found = evidence.gather(h.store, h.spec, state, h.selector.release, now=h.now).numbers["guardrails"]
+    late = [a for a in answers if a.role == "fallback"]
+    assert len(late) > 50
+    assert {d.fallback_reason[:18] for d in h.spool.find([a.event_id for a in late]).values()} == {"candidate: TooSlow"}
+    assert all(a.pmf == (0.25,) * 4 for a in late)
+    assert took < 10 * 0.12
+    assert found["fallback"]["candidate"] == 0.0
+    assert found["latency"]["candidate"] < -0.2
+    assert found["latency"]["champion"] == 0.0
 
 
 def test_decisions_logged_before_latency_was_measured_say_nothing_about_it(house):
@@ -123,7 +154,7 @@ class Errs(FixedArm):
 
 class Slow(FixedArm):
     def pmf(self, batch):
-        time.sleep(0.2 + 0.001 * len(batch))
+        time.sleep(0.2)
         return super().pmf(batch)
 
 
@@ -132,7 +163,10 @@ def test_a_candidate_that_breaks_is_aborted_at_the_next_look_and_nobody_sees_an_
     """`visits` itself refuses any answer with an error."""
     h = house(FixedArm(arm="a2"), stages=(0.5, 1.0))
     h.serve_with(1, candidate=candidate(arm="a2"))
-    h.visits(200)
+    began = time.monotonic()
+    while not (h.home / "breaker.json").exists() and time.monotonic() - began < 30:
+        h.visits(20)
+        time.sleep(0.05)
     began = time.monotonic()
     state = h.look()
     assert (state.stage, state.share) == ("aborted", 0.0)
