@@ -5,9 +5,9 @@ some missing; categories outside the vocabulary light `NAME=<unk>`, missing ones
 A string is only ever looked up, never parsed or written into a learner's format, so any string is safe.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import chain
+from itertools import chain, cycle
 from math import isfinite
 from operator import getitem, itemgetter
 from typing import TYPE_CHECKING, Any, Self
@@ -58,8 +58,7 @@ class Columns:
         """(n, d) float32, finite. Wrong types raise ValueError or TypeError: `check` names the field first."""
         n, m = len(rows), len(self._numeric_names)
         try:  # without a Python loop over values, if none is missing
-            flat = chain.from_iterable(map(self._get_numbers, rows))
-            numbers = np.fromiter(flat, np.float64, n * m).reshape(n, m)
+            numbers = np.fromiter(self._get_numbers(rows), np.float64, n * m).reshape(n, m)
         except (KeyError, TypeError):
             numbers = np.array([list(map(r.get, self._numeric_names)) for r in rows], np.float64).reshape(n, m)
         return self.assemble(numbers, self._codes(rows) if self._category_names else None, rows)
@@ -68,8 +67,7 @@ class Columns:
         """Category columns (n, c), -1 = none lit."""
         tables, size = self._tables, (len(rows), len(self._category_names))
         try:
-            texts = map(self._get_texts, rows)
-            found = chain.from_iterable(map(getitem, tables, values) for values in texts)
+            found = map(getitem, cycle(tables), self._get_texts(rows))
             return np.fromiter(found, np.int64, size[0] * size[1]).reshape(size)
         except KeyError:
             return np.array([list(map(getitem, tables, map(r.get, self._category_names))) for r in rows], np.int64)
@@ -118,6 +116,12 @@ class Columns:
             return
         self.check_values(row, where)
 
+    def check_all(self, rows: Sequence[object], where: str) -> None:
+        """`check` of each row, at the cost of a few when nothing is wrong or missing."""
+        if not (rows and self._all_plain(rows)):
+            for i, row in enumerate(rows):
+                self.check(row, f"{where}[{i}]")
+
     def check_values(self, row: Row, where: str) -> None:
         """The declared features only; others are not looked at."""
         for f in self.features:
@@ -138,6 +142,23 @@ class Columns:
                 and sum(map(len, texts)) <= MAX_TEXT  # type: ignore[arg-type]
             )
         except OverflowError:
+            return False
+
+    def _all_plain(self, rows: Sequence[Any]) -> bool:
+        """Every row complete, of declared names, finite numbers and short strings."""
+        if len(self._known) != len(self._numeric_names) + len(self._category_names):
+            return False
+        try:
+            numbers, texts = list(self._get_numbers(rows)), list(self._get_texts(rows))
+            return (
+                {dict}.issuperset(map(type, rows))
+                and self._known.issuperset(chain.from_iterable(rows))
+                and {float, int}.issuperset(map(type, numbers))
+                and {str}.issuperset(map(type, texts))
+                and isfinite(sum(numbers))
+                and max(map(len, texts), default=0) <= MAX_TEXT
+            )
+        except (KeyError, TypeError, OverflowError):
             return False
 
     @cached_property
@@ -188,9 +209,14 @@ class Columns:
         return [(j, self.span[f.name].start + 1) for j, f in enumerate(self._of["numeric"]) if f.missing]
 
 
-def _getter(names: Sequence[str]) -> Callable[[Row], Sequence[Any]]:
-    """All values of a row at once. Raises KeyError where one is absent."""
-    return itemgetter(*names) if len(names) > 1 else lambda row: [row[name] for name in names]
+def _getter(names: Sequence[str]) -> Callable[[Sequence[Row]], Iterator[Any]]:
+    """All values of rows, one row after the other. Raises KeyError where one is absent."""
+    if not names:
+        return lambda rows: iter(())  # noqa: ARG005 - nothing is asked of them
+    get = itemgetter(*names)
+    if len(names) == 1:
+        return lambda rows: map(get, rows)
+    return lambda rows: chain.from_iterable(map(get, rows))
 
 
 def _cycles(seconds: F64) -> F64:

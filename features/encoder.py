@@ -107,8 +107,7 @@ class Encoder:
     def validate_features(self, context: Any, arm_context: Any) -> None:
         """The features alone, of a request whose arms are known to be right."""
         self.context.check(context, "context")
-        for i, row in enumerate(arm_context or ()):
-            self.pair.check(row, f"arm_context[{i}]")
+        self.pair.check_all(arm_context or (), "arm_context")
 
     @cached_property
     def digest(self) -> str:

@@ -40,13 +40,22 @@ def uniforms(salt: str, texts: Sequence[str]) -> list[float]:
 
 def uuid7(now_ms: int | None = None) -> str:
     """RFC 9562 UUIDv7, increasing within a process: time-ordered keys keep the event log's index append-only."""
+    return uuid7s(1, now_ms)[0]
+
+
+def uuid7s(n: int, now_ms: int | None = None) -> list[str]:
+    """n of them: randomness and clock are asked once."""
     global _last_ms, _counter
+    now, random = int(time.time() * 1000) if now_ms is None else now_ms, os.urandom(8 * n + 2)
+    made = []
     with _lock:
-        ms = max(_last_ms, int(time.time() * 1000) if now_ms is None else now_ms)
-        _counter = _counter + 1 if ms == _last_ms else int.from_bytes(os.urandom(2)) >> 5
-        if _counter > 0xFFF:
-            ms, _counter = ms + 1, 0
-        _last_ms = ms
-        bits = ms << 80 | 7 << 76 | _counter << 64 | 2 << 62 | int.from_bytes(os.urandom(8)) >> 2
-    text = f"{bits:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        for i in range(n):
+            ms = max(_last_ms, now)
+            _counter = _counter + 1 if ms == _last_ms else int.from_bytes(random[-2:]) >> 5
+            if _counter > 0xFFF:
+                ms, _counter = ms + 1, 0
+            _last_ms = ms
+            rest = int.from_bytes(random[8 * i : 8 * i + 8]) >> 2
+            text = f"{ms << 80 | 7 << 76 | _counter << 64 | 2 << 62 | rest:032x}"
+            made.append(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
+    return made

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.ids import hash_unit, uuid7
+from features.ids import hash_unit, uuid7s
 from features.schema import Decision, InvalidEvent
 from features.spool import SpoolUnavailable
 from serving import draws
@@ -117,7 +117,8 @@ class Selector:
             return []
         view = self.rollout.view(self.release.number) if self.rollout else RolloutView()
         units = [hash_unit(self._unit_key, r.unit_id) for r in requests]
-        events = [r.event_id or uuid7() for r in requests]
+        made_ids = iter(uuid7s(len(requests)))
+        events = [r.event_id or next(made_ids) for r in requests]
         with self.meter.stage("encode"):
             batch = self.release.encoder.encode(
                 [r.context for r in requests], [r.arms for r in requests], [r.arm_context for r in requests],
@@ -134,10 +135,10 @@ class Selector:
             for row, position, pmf in zip(rows.tolist(), drawn.tolist(), served.pmf.tolist(), strict=True):
                 request = requests[row]
                 decisions[row] = Decision(
-                    event_id=events[row], at=now, unit_id=units[row], context=dict(request.context),
-                    arms=tuple(request.arms), pmf=tuple(pmf[: len(request.arms)]), arm=request.arms[position],
+                    event_id=events[row], at=now, unit_id=units[row], context=request.context,
+                    arms=request.arms, pmf=tuple(pmf[: len(request.arms)]), arm=request.arms[position],
                     propensity=pmf[position], policy=served.policy, role=served.role, stage=view.stage,
-                    arm_context=tuple(map(dict, request.arm_context)), posterior_step=served.step,
+                    arm_context=request.arm_context, posterior_step=served.step,
                     fallback_reason=served.reason, took_us=took, **self._stamp,
                 )  # fmt: skip
         made = [d for d in decisions if d is not None]
