@@ -80,6 +80,34 @@ def test_candidates_and_pairs_are_refused_by_name(candidates, pairs):
         assert set(candidates) <= {"a", "b", "c"}
 
 
+WIDE = Encoder.fit(AppSpec(arm_context={"x": Feature(type="numeric"), "y": Feature(type="numeric"),
+                                        "c": Feature(type="categorical")}),
+                   pl.DataFrame({"context": ["{}"], "arm_context": ['[{"x": 1, "y": 2, "c": "a"}]']}), ARMS)  # fmt: skip
+
+
+@pytest.mark.parametrize("encoder", [ENCODER, WIDE])
+@pytest.mark.parametrize("bad", [
+    {"typo": 1}, {"x": float("nan")}, {"x": float("inf")}, {"x": True}, {"x": "1"}, {"x": []}, {"x": 10**400}, {"x": None},
+    {"c": 1}, {"c": "z" * 1025}, {"c": None}, {"y": "1"}, {"": 0}, None, [], "row",
+])  # fmt: skip
+def test_many_rows_are_checked_as_each_would_be(encoder, bad):
+    """A bad one among good ones, complete in all else: the same verdict, in the same words."""
+    good = {name: "a" if name == "c" else 1.5 for name in encoder.pair.span}
+    rows = [good, dict(good), good | bad if isinstance(bad, dict) else bad, good]
+
+    def said(check, *args):
+        try:
+            check(*args)
+        except InvalidEvent as error:
+            return str(error)
+        return ""
+
+    expected = said(encoder.pair.check, rows[2], "arm_context[2]")
+    assert said(encoder.pair.check_all, rows, "arm_context") == expected
+    assert bool(expected) != (bad in ({"x": None}, {"c": 1}, {"c": None}) and set(bad) <= set(good))
+    assert not said(encoder.pair.check_all, [good] * 3, "arm_context")
+
+
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.lists(st.floats(-1e9, 1e9) | st.none(), min_size=1, max_size=8),
        st.lists(st.sampled_from(["x", "y", "z", "w", "new\n|", None]), min_size=8, max_size=8))  # fmt: skip

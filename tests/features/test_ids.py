@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from features.ids import hash64, hash_unit, uniform01, uniforms, uuid7
+from features.ids import hash64, hash_unit, uniform01, uniforms, uuid7, uuid7s
 
 
 def test_hash_unit_is_hmac_sha256():
@@ -46,6 +46,15 @@ def test_uuid7_increases_and_never_repeats_across_threads():
         runs = list(pool.map(many, range(4)))
     assert all(run == sorted(run) for run in runs)
     assert len({one for run in runs for one in run}) == 20_000
+
+
+def test_many_uuid7_are_each_as_random_as_one():
+    """10,000 of one millisecond: increasing, and no random part twice."""
+    made = uuid7s(10_000, 4_100_000_000_000)
+    assert made == sorted(set(made))
+    assert len({text[-17:] for text in made}) == 10_000
+    assert uuid7s(0) == []
+    assert uuid7(4_100_000_000_000) > made[-1]
 
 
 def test_uniforms_are_uniform01_of_each():

@@ -51,9 +51,23 @@ def test_another_seed_or_log_does_not_go_on_from_it(tmp_path):
     keeping = NeuralLinear(epochs=3, checkpoint=str(tmp_path / "kept"))
     with pytest.raises(OSError, match="power cut"):
         keeping.learn(Log(dies=5), seed=3)
-    other = keeping.learn(Log(), seed=4)
-    assert saved(other, tmp_path / "a") == saved(NeuralLinear(epochs=3).learn(Log(), seed=4), tmp_path / "b")
-    assert len(list((tmp_path / "kept").iterdir())) == 1
+    more = Log()
+    more.chunks = [WORLD.log(300, 1), WORLD.log(300, 7)]
+    for i, (how, log, seed) in enumerate([({}, Log(), 4), ({}, more, 3), ({"learning_rate": 1e-3}, Log(), 3)]):
+        other = NeuralLinear(epochs=3, checkpoint=keeping.checkpoint, **how).learn(log, seed=seed)
+        fresh = NeuralLinear(epochs=3, **how).learn(log, seed=seed)
+        assert saved(other, tmp_path / f"{i}") == saved(fresh, tmp_path / f"fresh {i}")
+        assert len(list((tmp_path / "kept").iterdir())) == 1
+
+
+def test_the_best_epoch_is_remembered_through_a_death(tmp_path):
+    """A rate so high that the first epoch is the best: its weights, not those of where it died."""
+    wild = {"epochs": 6, "patience": 5, "learning_rate": 0.5}
+    expected = saved(NeuralLinear(**wild).learn(Log(), seed=3), tmp_path / "whole")
+    keeping = NeuralLinear(**wild, checkpoint=str(tmp_path / "kept"))
+    with pytest.raises(OSError, match="power cut"):
+        keeping.learn(Log(dies=1 + 2 * 4 + 1), seed=3)
+    assert saved(keeping.learn(Log(), seed=3), tmp_path / "resumed") == expected
 
 
 def test_early_stopping_is_remembered(tmp_path):

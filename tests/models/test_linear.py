@@ -62,6 +62,23 @@ def test_hybrid_is_algorithm_two_of_its_paper():
         assert learner.pmf(BATCH[[row]])[0].argmax() == np.argmax(scores)
 
 
+def test_arms_unknown_in_training_have_the_last_block():
+    """Of their own among the hybrid's: nobody else's θ."""
+    known = LinTS(heads="hybrid", cross="none").learn([LOG[0][LOG[0].batch.arm[np.arange(400), LOG[0].chosen] < 5]])
+    blocks = (known.features(BATCH, FIRST) != 0)[:, : 6 * 4].reshape(60, 6, 4).any(axis=2)
+    assert len(known.known) == 5
+    assert (blocks.argmax(axis=1) == np.minimum(BATCH.arm[:, 0], 5)).all()
+    assert (blocks.sum(axis=1) == 1).all()
+
+
+def test_forgetting_halves_every_arm_whether_it_was_shown_or_not():
+    learner = LinTS(heads="per_arm", half_life=100.0).learn(LOG)
+    arm = np.concatenate([log.batch.arm[np.arange(len(log)), log.chosen] for log in LOG])
+    weight = 0.5 ** (np.arange(699, -1, -1) / 100)
+    for a, name in enumerate(WORLD.catalogue.ids):
+        assert learner.heads.of(name).moments.n == pytest.approx(weight[arm == a].sum(), rel=1e-9)
+
+
 def test_hybrid_learns_what_features_cannot_say():
     """Arms alike in all features, whose tastes differ: the shared head is blind to them, the hybrid is not."""
     from dataclasses import replace
