@@ -85,10 +85,10 @@ WIDE = Encoder.fit(AppSpec(arm_context={"x": Feature(type="numeric"), "y": Featu
                    pl.DataFrame({"context": ["{}"], "arm_context": ['[{"x": 1, "y": 2, "c": "a"}]']}), ARMS)  # fmt: skip
 
 
-@pytest.mark.parametrize("encoder", [ENCODER, WIDE])
+@pytest.mark.parametrize("encoder", [ENCODER, WIDE, Encoder.empty(AppSpec(), ARMS)])
 @pytest.mark.parametrize("bad", [
     {"typo": 1}, {"x": float("nan")}, {"x": float("inf")}, {"x": True}, {"x": "1"}, {"x": []}, {"x": 10**400}, {"x": None},
-    {"c": 1}, {"c": "z" * 1025}, {"c": None}, {"y": "1"}, {"": 0}, None, [], "row",
+    {"c": 1}, {"c": "z" * 1025}, {"c": None}, {"y": "1"}, {"": 0}, None, [], "", "row",
 ])  # fmt: skip
 def test_many_rows_are_checked_as_each_would_be(encoder, bad):
     """A bad one among good ones, complete in all else: the same verdict, in the same words."""

@@ -61,12 +61,12 @@ def test_another_seed_or_log_does_not_go_on_from_it(tmp_path):
 
 
 def test_the_best_epoch_is_remembered_through_a_death(tmp_path):
-    """A rate so high that the first epoch is the best: its weights, not those of where it died."""
-    wild = {"epochs": 6, "patience": 5, "learning_rate": 0.5}
+    """With this rate and seed the fourth epoch is the best, and it dies after the fifth."""
+    wild = {"epochs": 6, "patience": 5, "learning_rate": 0.1}
     expected = saved(NeuralLinear(**wild).learn(Log(), seed=3), tmp_path / "whole")
     keeping = NeuralLinear(**wild, checkpoint=str(tmp_path / "kept"))
     with pytest.raises(OSError, match="power cut"):
-        keeping.learn(Log(dies=1 + 2 * 4 + 1), seed=3)
+        keeping.learn(Log(dies=1 + 2 * 5 + 1), seed=3)
     assert saved(keeping.learn(Log(), seed=3), tmp_path / "resumed") == expected
 
 
