@@ -14,8 +14,8 @@ import numpy as np
 
 from features.batch import F32, F64, Batch, Catalogue, Interactions
 from models import exploration, regcb, state
+from models.bilinear_form import BOUND, Bilinear
 
-BOUND = 1e6  # features beyond ±BOUND are clipped, in training and here: VW's float32 squares overflow
 PRESETS: dict[str, dict[str, Any]] = {  # how to explore, and its constants where they are not those of NOTHING
     "squarecb": {"explore": "squarecb", "gamma_scale": 1000.0, "epsilon": 0.01},
     "squarecb_cautious": {"explore": "squarecb", "gamma_scale": 10.0, "epsilon": 0.01},
@@ -30,21 +30,6 @@ REFUSED = {
     "cover": "it does not resume exactly, and --nounif ignores epsilon (VW 9.11.9)",
     "elim": "SquareCB's elimination can give negative probabilities (VW 9.11.9); regcb_elim is RegCB's",
 }
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Bilinear:
-    """Costs as tensors, by m members (one, but for a bag): `bias` (m,), `w_u` (m, d_u), `w_x` (m, d_x), `W`
-    (m, d_u, d_x), x being [arm; pair]. `steps` counts the examples ever learnt; `model` is VW's own file, to go on
-    from; `rates` are there for RegCB."""
-
-    bias: F64
-    w_u: F64
-    w_x: F64
-    W: F64
-    steps: int
-    model: bytes
-    rates: regcb.Rates | None = None
 
 
 @dataclass(frozen=True)

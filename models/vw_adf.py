@@ -26,7 +26,7 @@ import polars as pl
 import vowpalwabbit
 
 from features.batch import F32, F64, I64, Batch, Interactions
-from models.bilinear import BOUND, Bilinear
+from models.bilinear_form import BOUND, Bilinear
 from models.regcb import Rates
 
 FNV_PRIME = 16777619  # VW hashes a quadratic pair as (FNV_PRIME · i_u) XOR i_x
