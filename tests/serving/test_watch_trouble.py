@@ -56,9 +56,7 @@ def test_what_was_not_waited_for_is_latency_and_no_fallback(house):
     """Its users have the champion's arm in time; the watch sees why."""
     h = house(FixedArm(arm="a2"), stages=(0.5, 1.0), min_decisions=10**6)
     h.serve_with(1, candidate=Drags(arm="a2"))
-    began = time.monotonic()
     answers = h.visits(500)
-    took = time.monotonic() - began
     h.visits(500)
     state = h.look()
     found = evidence.gather(h.store, h.spec, state, h.selector.release, now=h.now).numbers["guardrails"]
@@ -66,7 +64,6 @@ def test_what_was_not_waited_for_is_latency_and_no_fallback(house):
     assert len(late) > 50
     assert {d.fallback_reason[:18] for d in h.spool.find([a.event_id for a in late]).values()} == {"candidate: TooSlow"}
     assert all(a.pmf == (0.25,) * 4 for a in late)
-    assert took < 10 * 0.12
     assert found["fallback"]["candidate"] == 0.0
     assert found["latency"]["candidate"] < -0.2
     assert found["latency"]["champion"] == 0.0
