@@ -61,8 +61,8 @@ class Throttle:
         """True: do not send this call."""
         now = self._clock()
         with self._turn:
-            self.share = min(MOST, self.share * 2.0 ** ((now - self._at) / HEAL_SECONDS))
-            self._at = now
+            doublings = min((now - self._at) / HEAL_SECONDS, 10.0)  # 1,000 LEAST is more than MOST, 2.0 ** 1024 no float
+            self.share, self._at = min(MOST, self.share * 2.0**doublings), now
         return self._uniform() >= self.share
 
     def answered(self) -> None:

@@ -105,3 +105,13 @@ def test_one_failure_among_answers_costs_nothing_and_time_heals():
     assert throttle.share == pytest.approx(0.64)
     now[0] = 60.0
     assert not throttle.holds_back()
+
+
+def test_a_client_that_had_nothing_to_ask_for_days_asks_again():
+    now = [0.0]
+    throttle = Throttle(lambda: 0.999, lambda: now[0])
+    for _ in range(100):
+        throttle.failed()
+    now[0] = 7 * 86400.0  # 2.0 ** 120960 is no float
+    assert not throttle.holds_back()
+    assert throttle.share == 2.0
