@@ -61,7 +61,7 @@ class Throttle:
         """True: do not send this call."""
         now = self._clock()
         with self._turn:
-            doublings = min((now - self._at) / HEAL_SECONDS, 10.0)  # 1,000 LEAST is more than MOST, 2.0 ** 1024 no float
+            doublings = min((now - self._at) / HEAL_SECONDS, 10.0)  # enough for any share; 2.0**1024 is no float
             self.share, self._at = min(MOST, self.share * 2.0**doublings), now
         return self._uniform() >= self.share
 
