@@ -25,8 +25,10 @@ from features.schema import Arm, Decision, InvalidEvent, Reward
 
 OWN = ("Context", "Arm", "Pair")  # namespaces of our own exports: their features keep their names
 ID_NAMES = ("arm_id", "id", "Id", "ID")
+_HASHED = re.compile("[0-9a-f]{32}")
 _ELEMENT = re.compile(r"(.+)\[(\d+)\]")
 _NO_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+UNUSABLE = (InvalidEvent, KeyError, TypeError, ValueError, IndexError, RecursionError)  # of a line; counted
 
 
 class DsjsonSource:
@@ -40,7 +42,10 @@ class DsjsonSource:
         self._arms: dict[str, dict[str, Any]] = {}
         self._varying: set[str] = set()
         for line in self._lines():
-            self._learn(line)
+            try:
+                self._learn(line)
+            except UNUSABLE as error:
+                self.skipped[_reason(error)] += 1
         if not self._arms:
             reasons = ", ".join(f"{n} × {r}" for r, n in self.skipped.items())
             raise ValueError(f"{path}: found no DSJSON decision with c._multi ({reasons or 'empty'})")
@@ -54,7 +59,7 @@ class DsjsonSource:
         for i, line in enumerate(self._lines()):
             try:
                 yield self._record(i, line)
-            except (InvalidEvent, KeyError, TypeError, ValueError, IndexError) as error:
+            except UNUSABLE as error:
                 self.skipped[_reason(error)] += 1
 
     def _lines(self) -> Iterator[dict[str, Any]]:
@@ -68,7 +73,7 @@ class DsjsonSource:
                 except orjson.JSONDecodeError:
                     self.skipped["not JSON"] += 1
                     continue
-                if not isinstance(line, dict) or not isinstance(line.get("c"), dict) or not line["c"].get("_multi"):
+                if not isinstance(line, dict) or not _has_actions(line.get("c")):
                     self.skipped["no c._multi (an observation, or another problem type)"] += 1
                 elif line.get("_skipLearn"):
                     self.skipped["_skipLearn"] += 1
@@ -76,7 +81,7 @@ class DsjsonSource:
                     yield line
 
     def _learn(self, line: Mapping[str, Any]) -> None:
-        for arm, features, _ in map(_action, line["c"]["_multi"]):
+        for arm, features, _ in [*map(_action, line["c"]["_multi"])]:  # of a broken line none
             known = self._arms.setdefault(arm, features)
             if known is not features and known != features:
                 self._varying |= {k for k in known.keys() | features.keys() if known.get(k) != features.get(k)}
@@ -85,15 +90,17 @@ class DsjsonSource:
         actions = [_action(action) for action in line["c"]["_multi"]]
         arms = tuple(arm for arm, _, _ in actions)
         chosen = line["_labelIndex"] if "_labelIndex" in line else line["_label_Action"] - 1
+        if not 0 <= chosen < len(arms):
+            raise InvalidEvent("_labelIndex", chosen, f"0 to {len(arms) - 1}, a place in c._multi")
         p, stage = line["_label_probability"], PROPENSITY_ONLY
         pmf = spread(arms, arms[chosen], p)
         if len(line.get("p", ())) == len(line.get("a", ())) == len(arms):
             pmf, stage = tuple(q for _, q in sorted(zip(line["a"], line["p"], strict=True))), ""
-        own = line.get("Croupier", {})
+        own = _features("Croupier", line.get("Croupier", {}))
         event = str(line.get("EventId") or f"{self.path.stem}-{i:08d}")
         at = _at(line, i)
         decision = checked(Decision(
-            event_id=event, at=at, unit_id=own.get("unit_id") or hash_unit(self.unit_key, event),
+            event_id=event, at=at, unit_id=self._unit(own.get("unit_id"), event),
             context=_joined(_flat({k: v for k, v in line["c"].items() if not k.startswith("_")})), arms=arms, pmf=pmf,
             arm=arms[chosen], propensity=p, policy=own.get("policy", "imported"), role=own.get("role", "champion"),
             release=0, stage=own.get("stage", stage), pass_probability=1.0 - line.get("pdrop", 0.0),
@@ -104,6 +111,11 @@ class DsjsonSource:
         cost = float(line.get("_label_cost", 0.0))
         rewards = (Reward(event_id=event, at=at, kind=self.reward_kind, value=-cost),) if cost else ()
         return Record(decision=decision, rewards=rewards)
+
+    def _unit(self, unit_id: object, event: str) -> str:
+        """What an export of ours hashed already stays; whatever else stands there may be a raw id."""
+        text = str(unit_id or event)
+        return text if _HASHED.fullmatch(text) else hash_unit(self.unit_key, text)
 
     def _notes(self) -> list[str]:
         out = [f"{len(self._arms)} arms, named by _tag or id where there is one, else by a digest of their features"]
@@ -148,9 +160,21 @@ def _named(features: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
+def _has_actions(context: object) -> bool:
+    multi = context.get("_multi") if isinstance(context, dict) else None
+    return isinstance(multi, list) and bool(multi) and all(isinstance(action, dict) for action in multi)
+
+
+def _features(name: str, tree: object) -> dict[str, Any]:
+    """Itself. Raises InvalidEvent where it is no object."""
+    if not isinstance(tree, dict):
+        raise InvalidEvent(name, tree, "an object")
+    return tree
+
+
 def _action(action: Mapping[str, Any]) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """(arm id, features, features that can only be the pair's)."""
-    pair = _joined(_flat(action.get("Pair") or {}))
+    pair = _joined(_flat(_features("Pair", action.get("Pair") or {})))
     features = _joined(_flat({k: v for k, v in action.items() if k != "Pair" and not k.startswith("_")}))
     named = next((str(features[n]) for n in ID_NAMES if n in features), "")
     arm = str(action.get("_tag") or named) or "arm-" + _digest(features)
@@ -166,7 +190,7 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
             out |= _flat(value, "" if not prefix and key in OWN else name)
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             for part in value:
-                out |= _flat(part, name)
+                out |= _flat(_features(name, part), name)
         elif value is not None:
             out[name] = value
     return out

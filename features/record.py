@@ -5,7 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from features.schema import Arm, Decision, InvalidEvent, Reward
+from features.schema import ROLES, Arm, Decision, InvalidEvent, Reward
+from features.spool import MICROSECONDS_2100
+
+_TEXTS = ("event_id", "unit_id", "policy", "stage")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +33,17 @@ class Source(Protocol):
 
 
 def checked(decision: Decision) -> Decision:
-    """Itself. Raises InvalidEvent where its parts do not fit: an estimate would be wrong without a word."""
+    """Itself. Raises InvalidEvent where its parts do not fit: an estimate would be wrong without a word, or the row
+    could never be shipped, nor anything after it."""
+    for name in _TEXTS:
+        if not isinstance(getattr(decision, name), str):
+            raise InvalidEvent(name, getattr(decision, name), "text")
+    if decision.role not in ROLES:
+        raise InvalidEvent("role", decision.role, f"one of {', '.join(ROLES)}")
+    if not 0 <= decision.at < MICROSECONDS_2100:
+        raise InvalidEvent("at", decision.at, "UTC microseconds since 1970, before the year 2100")
+    if not 0 < decision.pass_probability <= 1:
+        raise InvalidEvent("pass_probability", decision.pass_probability, "a probability above 0")
     if not 0 < decision.propensity <= 1:
         raise InvalidEvent("propensity", decision.propensity, "a probability above 0")
     if decision.arm not in decision.arms or len(set(decision.arms)) != len(decision.arms):

@@ -6,7 +6,9 @@ Roles are found by name, or given: `columns={"arm": "item_id", …}`. Columns na
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ _EPOCH_UNITS = (  # smallest present-day value, µs in one, name
     (1e17, 1e-3, "nanoseconds"), (1e14, 1.0, "microseconds"), (1e11, 1e3, "milliseconds"), (0, 1e6, "seconds"),
 )  # fmt: skip
 _ROWS = 10_000
+_NO_JSON = (pl.Binary, pl.Duration, pl.Object)
 
 
 class TableSource:
@@ -49,8 +52,10 @@ class TableSource:
         used = set(self.columns.values())
         if set(DECISIONS.names) - set(ADDED) <= set(self.frame.columns):  # a log of our own: who decided is no feature
             used |= set(INTERACTIONS.names)
-        self.arm_columns = [c for c in self.frame.columns if c.startswith("arm.") and c not in used]
-        self.features = [c for c in self.frame.columns if c and c not in used and c not in self.arm_columns]
+        free = [c for c in self.frame.columns if c and c not in used]
+        self.left_out = [c for c in free if self.frame[c].dtype in _NO_JSON]
+        self.arm_columns = [c for c in free if c.startswith("arm.") and c not in self.left_out]
+        self.features = [c for c in free if c not in (*self.arm_columns, *self.left_out)]
         self.every_arm = sorted({str(a) for a in self.frame[self.columns["arm"]].drop_nulls().unique()})
         self.notes = self._notes()
 
@@ -65,9 +70,10 @@ class TableSource:
                                  "one value an arm; what varies belongs to the context")  # fmt: skip
         offered = set(self.every_arm)
         if "arms" in self.columns:
-            offered |= {str(a) for ids in self.frame[self.columns["arms"]].drop_nulls() for a in _list(ids)}
-        return [Arm(arm_id=arm, features={k: v for k, v in features.get(arm, {}).items() if v is not None})
-                for arm in sorted(offered)]  # fmt: skip
+            for ids in self.frame[self.columns["arms"]].drop_nulls():
+                with suppress(TypeError, ValueError):  # `records` counts that row
+                    offered |= set(map(str, _list(ids)))
+        return [Arm(arm_id=arm, features=_clean(features.get(arm, {}))) for arm in sorted(offered)]
 
     def records(self) -> Iterator[Record]:
         self.skipped.clear()
@@ -78,7 +84,7 @@ class TableSource:
                     yield self._record(i, row, scale)
                 except InvalidEvent as error:
                     self.skipped[f"bad {error.field}"] += 1
-                except (TypeError, ValueError) as error:
+                except (TypeError, ValueError, OverflowError) as error:
                     self.skipped[f"unreadable value ({type(error).__name__})"] += 1
 
     def _record(self, i: int, row: Mapping[str, Any], scale: float) -> Record:
@@ -114,7 +120,8 @@ class TableSource:
         column = self.columns.get("at")
         if column is None or not self.frame[column].dtype.is_numeric():
             return 1.0
-        largest = float(self.frame[column].max() or 0)  # type: ignore[arg-type]
+        times = self.frame[column].cast(pl.Float64)
+        largest = float(times.filter(times.is_finite()).max() or 0)  # type: ignore[arg-type]
         return next(scale for least, scale, _ in _EPOCH_UNITS if largest >= least)
 
     def _notes(self) -> list[str]:
@@ -130,14 +137,14 @@ class TableSource:
             out.append(f"times are {unit} since 1970")
         if "unit_id" not in self.columns:
             out.append("no column of units: every row is a unit of its own")
-        return out
+        return out + [f"column {column} is left out: {self.frame[column].dtype}" for column in self.left_out]
 
 
 def _read(path: Path) -> pl.DataFrame:
     """Raises ValueError where the file is not what its ending says."""
     try:
         return _table(path)
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"{path}: found no table in it ({reason}), expected what its ending says") from None
 
@@ -191,9 +198,16 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _clean(features: Mapping[str, Any]) -> dict[str, Any]:
-    """Without missing values; times as ISO 8601."""
-    return {k: v.isoformat() if hasattr(v, "isoformat") else v for k, v in features.items()
-            if v is not None and v == v}  # noqa: PLR0124 — NaN  # fmt: skip
+    """Without missing values; the rest as JSON can hold it."""
+    return {k: _plain(v) for k, v in features.items() if v is not None and v == v}  # noqa: PLR0124 — NaN
+
+
+def _plain(value: Any) -> Any:
+    """Times as ISO 8601; decimals, and whole numbers of more than 64 bits, as floats."""
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    wide = isinstance(value, int) and not -(2**63) <= value < 2**64
+    return float(value) if wide or isinstance(value, Decimal) else value
 
 
 def _micros(value: Any, i: int, scale: float) -> int:
