@@ -16,7 +16,7 @@ def lines(
     bands = bands or {}
     every = [v for values in series.values() for v in values] + [v for b in bands.values() for part in b for v in part]
     shown = [v for v in (*every, limit) if v is not None]
-    low, high = (min([0.0, *shown]) if zero else min(shown)), max(shown)
+    low, high = min([0.0, *shown] if zero else shown, default=0.0), max(shown, default=0.0)
     high = high if high > low else low + 1.0
     n = len(ticks)
     parts = [_frame(ticks, low, high)]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -30,8 +30,8 @@ class Interval:
 
     @classmethod
     def parse(cls, start: str, end: str) -> "Interval":
-        """Widened to whole hours, since a partition is an hour."""
-        first, last = datetime.fromisoformat(start), datetime.fromisoformat(end)
+        """Widened to whole hours of UTC, since a partition is one."""
+        first, last = _utc(start), _utc(end)
         ceiling = last.replace(minute=0, second=0, microsecond=0)
         first = first.replace(minute=0, second=0, microsecond=0)
         return cls(first, ceiling if ceiling == last else ceiling + timedelta(hours=1))
@@ -39,6 +39,12 @@ class Interval:
     @property
     def key(self) -> str:
         return f"{self.start:%Y%m%dT%H%M}-{self.end:%Y%m%dT%H%M}"
+
+
+def _utc(text: str) -> datetime:
+    """A time without a zone stays without."""
+    at = datetime.fromisoformat(text)
+    return at.astimezone(UTC) if at.tzinfo else at
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,20 @@ def test_an_empty_interval_is_critical(good, tmp_path):
     assert [f.rule for f in report.critical] == ["interactions"]
 
 
+@pytest.mark.parametrize("n", [1, 2])
+def test_an_interval_of_a_row_or_two_has_its_pages(good, tmp_path, n):
+    report = check(good[0][:n], good, tmp_path, account=Account(decisions_in=n, interactions=n), pages=True)
+    assert report.passed
+    assert f"{n} interactions" in (tmp_path / "health" / "index.html").read_text()
+
+
+def test_where_no_row_is_sound_the_rule_is_named_and_the_page_written(good, tmp_path):
+    doubled = good[0].with_columns(pmf=pl.col("pmf").list.eval(pl.element() * 2), propensity=pl.col("propensity") * 2)
+    report = check(doubled, good, tmp_path, pages=True)
+    assert [(f.rule, f.count) for f in report.critical] == [("pmf_sums_to_one", N)]
+    assert (tmp_path / "health" / "index.html").exists()
+
+
 def some(df, rows, find, put):
     """The context's text changed in the first `rows` rows."""
     first = pl.int_range(pl.len()) < rows
