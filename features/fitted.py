@@ -101,7 +101,9 @@ def fit_feature(name: str, feature: Feature, values: Sequence[Any]) -> Fitted:
     if feature.type == "numeric":
         present = np.array([v for v in values if v is not None], np.float64)
         present = present[~np.isnan(present)]
-        base = Fitted(name=name, type="numeric", log=feature.transform == "log", clip=feature.clip or (-LIMIT, LIMIT),
+        low, high = feature.clip or (-LIMIT, LIMIT)
+        ends = max(low, -LIMIT), min(high, LIMIT)
+        base = Fitted(name=name, type="numeric", log=feature.transform == "log", clip=ends,
                       profile=Profile.of_numbers(present, len(values)))  # fmt: skip
         x = present.clip(*base.clip)
         x = log_of(x) if base.log else x

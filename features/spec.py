@@ -7,9 +7,9 @@
 
 import tomllib
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 
 class SpecError(ValueError):
@@ -17,7 +17,30 @@ class SpecError(ValueError):
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _rising(ends: tuple[float, float]) -> tuple[float, float]:
+    if not ends[0] < ends[1]:
+        raise ValueError("expected the lower end first, and a higher one")
+    return ends
+
+
+def _stages(shares: tuple[float, ...]) -> tuple[float, ...]:
+    if list(shares) != sorted(set(shares)) or not shares or shares[0] <= 0 or shares[-1] != 1.0:
+        raise ValueError("expected rising shares of units in (0, 1] that end with 1.0")
+    return shares
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names or len(set(names)) != len(names):
+        raise ValueError("expected at least one policy, each named once")
+    return names
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_rising)]
+End = Annotated[float, Field(allow_inf_nan=True)]
+Clip = Annotated[tuple[End, End], AfterValidator(_rising)]  # on one side only: the other end is inf
 
 
 class Feature(_Strict):
@@ -26,7 +49,7 @@ class Feature(_Strict):
 
     type: Literal["numeric", "categorical", "embedding", "timestamp"]
     transform: Literal["standardise", "log", "none"] = "standardise"
-    clip: tuple[float, float] | None = None
+    clip: Clip | None = None
     max_vocabulary: int = Field(256, gt=0)
     min_count: int = Field(1, gt=0)
     length: int = Field(0, ge=0, description="of an embedding")
@@ -43,7 +66,7 @@ class KindSpec(_Strict):
 
     how: Literal["first", "last", "sum", "max"] = "first"
     weight: float = 1.0
-    clip: tuple[float, float] | None = None
+    clip: Clip | None = None
 
 
 class RewardSpec(_Strict):
@@ -51,7 +74,7 @@ class RewardSpec(_Strict):
 
     window_seconds: float = Field(3600.0, gt=0)
     default: float = 0.0
-    range: tuple[float, float] = (0.0, 1.0)
+    range: Range = (0.0, 1.0)
     kinds: dict[str, KindSpec] = {"click": KindSpec()}
     guardrails: tuple[str, ...] = Field((), description="kinds reported apart, never summed into the reward")
 
@@ -59,11 +82,11 @@ class RewardSpec(_Strict):
 class PoliciesSpec(_Strict):
     """What competes: names of `models.policy.POLICIES`, each with its parameters."""
 
-    candidates: tuple[str, ...] = ("vw_cb_adf", "neural_linear")
+    candidates: Annotated[tuple[str, ...], AfterValidator(_distinct)] = ("vw_cb_adf", "neural_linear")
     parameters: dict[str, dict[str, object]] = {}
     floor: float = Field(0.02, ge=0, le=1, description="ε: every arm keeps at least ε/K")
     fast_loop: bool = Field(False, description="learn from each reward at once: if every decision gets one, zeros too")
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     train_share: float = Field(0.6, gt=0, lt=1, description="earlier share of the log, by time; the rest judges")
 
 
@@ -80,7 +103,7 @@ class GateSpec(_Strict):
 class RolloutSpec(_Strict):
     """How a candidate is exposed: shares of units, and what must be shown to go on (serving/ROLLOUT.md)."""
 
-    stages: tuple[float, ...] = (0.05, 0.20, 0.50, 1.0)
+    stages: Annotated[tuple[float, ...], AfterValidator(_stages)] = (0.05, 0.20, 0.50, 1.0)
     shadow: bool = Field(False, description="begin with a stage in which the candidate is scored, never served")
     min_decisions: int = Field(2000, ge=0, description="matured decisions, both roles, before a stage can be left")
     min_seconds: float = Field(0.0, ge=0)
@@ -126,11 +149,16 @@ class AppSpec(_Strict):
     def read(cls, path: Path) -> Self:
         """Raises SpecError naming the file, the entry and what was expected."""
         try:
-            return cls.model_validate(tomllib.loads(path.read_text()))
-        except FileNotFoundError:
-            raise SpecError(f"{path}: no such file; `croupier init LOG` writes one from a sample of a log") from None
-        except tomllib.TOMLDecodeError as error:
-            raise SpecError(f"{path}: not TOML: {error}") from None
+            return cls.model_validate(_parsed(path))
         except ValidationError as error:
             lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}, found {e['input']!r}" for e in error.errors()]
             raise SpecError(f"{path} is not a valid app:\n" + "\n".join(lines)) from None
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise SpecError(f"{path}: no such file; `croupier init LOG` writes one from a sample of a log") from None
+    except (ValueError, RecursionError) as error:  # not UTF-8; a number of 5,000 digits; lists a thousand deep
+        raise SpecError(f"{path}: not TOML: {error}") from None

@@ -17,6 +17,7 @@ import orjson
 
 from features.batch import Interactions, concatenate
 from features.build import Features
+from features.spec import PoliciesSpec, SpecError
 from features.workspace import Workspace, get_folder, put_folder
 from models.evaluation import Evaluation, evaluate
 from models.gate_report import write_report
@@ -59,12 +60,20 @@ def train(app: str, features: str, policy: str) -> Job:
     prefix = f"candidates/{features}/{policy}"
     with tempfile.TemporaryDirectory() as scratch:
         rows = Rows(Features.fetch(w.store, features, Path(scratch) / "features"), later=False)
-        learned = make(policy, **settings.parameters.get(policy, {})).learn(rows, seed=settings.seed)
+        learned = _untrained(settings, policy).learn(rows, seed=settings.seed)
         folder = Path(scratch) / "policy"
         folder.mkdir()
         learned.save(folder)
         put_folder(w.store, prefix, folder)
     return {"app": app, "features": features, "policy": policy, "candidate": prefix}
+
+
+def _untrained(settings: PoliciesSpec, policy: str) -> Policy:
+    try:
+        return make(policy, **settings.parameters.get(policy, {}))
+    except (TypeError, ValueError) as error:
+        where = f"policies.candidates {policy!r}, with policies.parameters.{policy}"
+        raise SpecError(f"app.toml: {where}: {error}") from None
 
 
 def judge(trained: list[Job]) -> list[dict[str, Any]]:

@@ -1,0 +1,52 @@
+"""app.toml is checked whole before anything runs: every refusal names its entry."""
+
+from math import inf
+
+import numpy as np
+import orjson
+import polars as pl
+import pytest
+
+from features.encoder import Encoder
+from features.spec import AppSpec, SpecError
+
+
+def read(tmp_path, text):
+    path = tmp_path / "app.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return AppSpec.read(path)
+
+
+@pytest.mark.parametrize(("text", "named"), [
+    ("[reward]\nrange = [1.0, 0.0]", r"reward\.range"), ("[reward]\nrange = [1, 1]", r"reward\.range"),
+    ("[reward]\nrange = [0.0, inf]", r"reward\.range"), ("[reward]\ndefault = nan", r"reward\.default"),
+    ("[reward]\nwindow_seconds = inf", r"reward\.window_seconds"),
+    ("[reward.kinds.click]\nclip = [1, 0]", r"reward\.kinds\.click\.clip"),
+    ("[reward.kinds.click]\nweight = inf", r"reward\.kinds\.click\.weight"),
+    ('[context.age]\ntype = "numeric"\nclip = [nan, 1]', r"context\.age\.clip"),
+    ("[policies]\ncandidates = []", r"policies\.candidates"), ("[policies]\nseed = -1", r"policies\.seed"),
+    ('[policies]\ncandidates = ["lin_ts", "lin_ts"]', r"policies\.candidates"),
+    ("[policies]\nfloor = nan", r"policies\.floor"), ("[gate]\nmargin = nan", r"gate\.margin"),
+    ("[rollout]\nstages = []", r"rollout\.stages"), ("[rollout]\nstages = [0.5, 0.1]", r"rollout\.stages"),
+    ("[rollout]\nstages = [0.0, 1.0]", r"rollout\.stages"), ("[rollout]\nmargins = [nan]", r"rollout\.margins"),
+    ("a = " + "[" * 5000 + "]" * 5000, "not TOML"), ("a = " + "9" * 5000, "not TOML"), (b"\xff\xfe", "not TOML"),
+])  # fmt: skip
+def test_a_refusal_names_the_entry(tmp_path, text, named):
+    with pytest.raises(SpecError, match=named):
+        read(tmp_path, text)
+
+
+def test_what_windows_writes_is_read(tmp_path):
+    assert read(tmp_path, b"\xef\xbb\xbf[gate]\r\nalpha = 0.1\r\n").gate.alpha == 0.1
+
+
+def test_a_clip_on_one_side_survives_the_encoders_file(tmp_path):
+    spec = read(tmp_path, '[context.x]\ntype = "numeric"\ntransform = "none"\nclip = [0.0, inf]')
+    assert spec.context["x"].clip == (0.0, inf)
+    log = pl.DataFrame({"context": [orjson.dumps({"x": x}).decode() for x in (1.0, 3.0)], "arm_context": ["[]"] * 2})
+    fitted = Encoder.fit(spec, log, [])
+    fitted.save(tmp_path)
+    rows = [{"x": -5.0}, {"x": 7.0}, {}]
+    expected = np.array([[0.0], [7.0], [2.0]], np.float32)  # missing: the training mean
+    for encoder in (fitted, Encoder.load(tmp_path)):
+        np.testing.assert_array_equal(encoder.context.matrix(rows), expected)

@@ -1,0 +1,49 @@
+"""The steps of train_and_gate on a small log: what is refused is named, and a task may run again."""
+
+
+import pytest
+
+from features import build, catalogue
+from features.spec import SpecError
+from features.workspace import Workspace
+from features.worlds.reels import World
+from models import training
+
+START, END = "2026-09-21T00:00+00:00", "2026-09-22T00:00+00:00"
+
+
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory):
+    """The key of an encoded log, in an app of its own."""
+    world = World(seed=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CROUPIER_VAR", str(tmp_path_factory.mktemp("var")))
+        w = Workspace.open("shop")
+        w.home.mkdir(parents=True)
+        (w.home / "app.toml").write_text(world.app_toml(window_seconds=600))
+        catalogue.write(w.home / "catalogue.json", world.arms())
+        decisions, rewards = world.log(400)
+        spool = w.spool()
+        spool.append_decisions(decisions)
+        spool.append_rewards(rewards)
+        spool.close()
+        build.collect("shop")
+        build.join("shop", START, END)
+        yield build.encode("shop", START, END)["features"]
+
+
+@pytest.mark.parametrize(("policies", "named"), [
+    ('candidates = ["nobody"]', "policies.candidates 'nobody'"),
+    ('candidates = ["lin_ts"]\n[policies.parameters.lin_ts]\ncolour = 1', r"policies\.parameters\.lin_ts: .*'colour'"),
+    ('candidates = ["lin_ts"]\n[policies.parameters.lin_ts]\ndraws = 0', r"policies\.parameters\.lin_ts: .*draws=0"),
+])  # fmt: skip
+def test_a_policy_that_cannot_be_made_names_its_entry(encoded, policies, named):
+    home = Workspace.open("shop").home
+    kept = (home / "app.toml").read_text()
+    (home / "app.toml").write_text(f"[policies]\n{policies}\n")
+    try:
+        (job,) = training.plan([("shop", encoded)])
+        with pytest.raises(SpecError, match=named):
+            training.train(job["app"], job["features"], job["policy"])
+    finally:
+        (home / "app.toml").write_text(kept)
