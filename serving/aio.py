@@ -8,6 +8,7 @@ import grpc
 import grpc.aio
 from tritonclient.grpc import service_pb2_grpc
 
+from features.schema import InvalidEvent
 from serving import codec, messages
 from serving.client import MAX_ROWS, OPTIONS, RESERVE_MS, Client
 from serving.messages import Columns, Refused, Unavailable
@@ -52,9 +53,13 @@ class AsyncClient:
         reward = {"event_id": event_id, "kind": kind, "value": value, "reward_id": reward_id, "at": at}
         deadline = time.monotonic() + self._client.deadline_ms / 1000
         try:
-            (outcome,) = messages.outcomes(await self._ask("reward", messages.reward_columns([reward]), deadline))
+            raws = [messages.raw_reward(reward)]
+        except InvalidEvent as error:
+            raise Refused(str(error)) from None
+        try:
+            (outcome,) = messages.outcomes(await self._ask("reward", messages.reward_columns(raws), deadline), raws)
         except Unavailable as error:
-            (outcome,) = self._client.queue_rewards([reward], error)
+            (outcome,) = self._client.queue_rewards(raws, error)
         if outcome.error:
             raise Refused(outcome.error)
         return outcome

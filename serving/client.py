@@ -21,14 +21,14 @@ from typing import Any, Self
 import grpc
 from tritonclient.grpc import service_pb2_grpc
 
-from features.schema import InvalidEvent, Reward
+from features.schema import InvalidEvent
 from serving import codec, fallback, messages
 from serving.circuit import Circuit, Throttle
 from serving.courier import Courier
 from serving.messages import ClientError, Columns, Refused, Unavailable
 from serving.outbox import Outbox
 from serving.requests import Request, Selection
-from serving.rewards import Outcome
+from serving.rewards import REJECTED, Outcome, RawReward, decode
 
 __all__ = ["Client", "ClientError", "Refused", "Request", "Unavailable"]
 
@@ -99,14 +99,15 @@ class Client:
     def reward_batch(self, rewards: Sequence[Mapping[str, Any]]) -> list[Outcome]:
         """Mappings of reward()'s arguments; one outcome each, a rejected one with its `error`."""
         deadline = time.monotonic() + self.deadline_ms / 1000
-        outcomes: list[Outcome] = []
-        for start in range(0, len(rewards), MAX_ROWS):
-            part = rewards[start : start + MAX_ROWS]
+        outcomes, rows = messages.encoded_rewards(rewards)
+        for start in range(0, len(rows), MAX_ROWS):
+            places, part = zip(*rows[start : start + MAX_ROWS], strict=True)
             try:
-                outcomes += messages.outcomes(self._ask("reward", messages.reward_columns(part), deadline))
+                found = messages.outcomes(self._ask("reward", messages.reward_columns(part), deadline), part)
             except Unavailable as error:
-                outcomes += self.queue_rewards(part, error)
-        return outcomes
+                found = self.queue_rewards(part, error)
+            outcomes |= dict(zip(places, found, strict=True))
+        return [outcomes[i] for i in range(len(rewards))]
 
     def flush(self, seconds: float = 10.0) -> bool:
         """Wait until everything owed has been delivered; False if that took too long."""
@@ -184,17 +185,17 @@ class Client:
             answers |= self.fall_back(lost, requests, Unavailable("the server's log", reason="log"))
         return [answers[i] for i in range(len(requests))]
 
-    def queue_rewards(self, rewards: Sequence[Mapping[str, Any]], error: Unavailable) -> list[Outcome]:
+    def queue_rewards(self, rewards: Sequence[RawReward], error: Unavailable) -> list[Outcome]:
         """Rewards that had no answer wait in the outbox. Re-raises without a fallback rule."""
         if self._rule is None:
             raise error
         return [self._queue_reward(reward) for reward in rewards]
 
-    def _queue_reward(self, reward: Mapping[str, Any]) -> Outcome:
+    def _queue_reward(self, reward: RawReward) -> Outcome:
         try:
-            checked = Reward(**(dict(reward) | {"at": reward.get("at") or time.time_ns() // 1000}))
+            checked = decode(reward, time.time_ns() // 1000)
         except InvalidEvent as error:
-            return Outcome("rejected", str(error))
+            return Outcome(REJECTED, str(error))
         self.outbox.put("reward", [checked.to_row()])
         self._courier.wake()
         return Outcome(QUEUED)
@@ -223,8 +224,11 @@ class Client:
         return True
 
     def _deliver(self, model: str, rows: Sequence[dict[str, Any]]) -> list[str]:
-        columns = messages.record_columns(rows) if model == "record" else messages.reward_columns(rows)
-        return [outcome.error for outcome in messages.outcomes(self.call(model, columns, timeout_ms=DELIVERY_MS))]
+        if model == "record":
+            columns = messages.record_columns(rows)
+        else:
+            columns = messages.reward_columns([messages.raw_reward(row) for row in rows])
+        return [outcome.error for outcome in messages.outcomes(self.call(model, columns, timeout_ms=DELIVERY_MS), rows)]
 
     def _connect(self, channel: Any) -> None:
         self.generation += 1

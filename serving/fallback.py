@@ -8,7 +8,7 @@ from typing import Any
 
 from features.ids import uuid7
 from features.schema import InvalidEvent
-from serving.requests import FALLBACK, Raw, Request, Selection, checked
+from serving.requests import FALLBACK, Raw, Request, Selection, decode
 
 Rule = Callable[[Request], Sequence[float]]
 
@@ -22,12 +22,9 @@ def decide(request: Request, reason: str, rule: Rule = uniform) -> tuple[Selecti
     """The selection, and its record for the `record` model. The event gets a new id: under the old one the server may
     yet log a decision that nobody was shown. Raises InvalidEvent when the request itself is wrong."""
     raw = Raw.of(request)
-    checked(
-        unit_id=request.unit_id, context=dict(request.context), arms=list(request.arms),
-        arm_context=[dict(one) for one in request.arm_context],
-    )  # fmt: skip
+    decode(raw)
     pmf = [float(p) for p in rule(request)]
-    if len(pmf) != len(request.arms) or min(pmf) < 0 or abs(sum(pmf) - 1) > 1e-9:
+    if len(pmf) != len(request.arms) or min(pmf) < 0 or not abs(sum(pmf) - 1) <= 1e-9:  # NaN is not
         raise InvalidEvent("fallback", pmf, "a rule that gives one probability per arm, summing to 1")
     event_id = uuid7()
     reason = f"{reason}; asked as {request.event_id}" if request.event_id else reason

@@ -1,6 +1,8 @@
 """The client's side of the contract, apart from how and when it calls: requests to columns, replies to answers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from numbers import Integral, Real
 from struct import error as struct_error
 from typing import Any
 
@@ -8,12 +10,12 @@ import grpc
 
 from features.schema import InvalidEvent
 from serving import codec, fallback
-from serving.requests import CANARY, Raw, Request, Selection
-from serving.rewards import Outcome
+from serving.requests import CANARY, Raw, Request, Selection, utf8
+from serving.rewards import REJECTED, Outcome, RawReward
 
 Columns = Mapping[str, tuple[str, Sequence[Any]]]
 SELECT = ("unit_id", "context", "arms", "arm_context", "event_id")
-FAILURES = (grpc.RpcError, ValueError, KeyError, TypeError, struct_error)  # no answer, or a reply that is none
+FAILURES = (grpc.RpcError, ValueError, LookupError, TypeError, struct_error)  # no answer, or a reply that is none
 CANARY_COLUMNS: Columns = {n: ("BYTES", [CANARY.encode() if n == "unit_id" else b""]) for n in SELECT}
 
 
@@ -102,14 +104,33 @@ def fallbacks(
     return answers, records
 
 
-def reward_columns(rewards: Sequence[Mapping[str, Any]]) -> Columns:
-    return {
-        "event_id": ("BYTES", [str(r["event_id"]).encode() for r in rewards]),
-        "kind": ("BYTES", [str(r["kind"]).encode() for r in rewards]),
-        "value": ("FP64", [_number(r["value"]) for r in rewards]),
-        "reward_id": ("BYTES", [str(r.get("reward_id", "")).encode() for r in rewards]),
-        "at": ("INT64", [int(r.get("at", 0)) for r in rewards]),
+def encoded_rewards(rewards: Sequence[Mapping[str, Any]]) -> tuple[dict[int, Outcome], list[tuple[int, RawReward]]]:
+    """Outcomes of those that the wire cannot carry, and the others, each with its position."""
+    outcomes: dict[int, Outcome] = {}
+    rows: list[tuple[int, RawReward]] = []
+    for i, reward in enumerate(rewards):
+        try:
+            rows.append((i, raw_reward(reward)))
+        except InvalidEvent as error:
+            outcomes[i] = Outcome(REJECTED, str(error))
+    return outcomes, rows
+
+
+def raw_reward(reward: Mapping[str, Any]) -> RawReward:
+    """Raises InvalidEvent naming what the wire cannot carry."""
+    at = reward.get("at") or 0
+    if not isinstance(at, Integral) or not -(2**63) <= int(at) < 2**63:
+        raise InvalidEvent("at", at, "UTC microseconds since 1970, or 0 for now")
+    event_id, kind = utf8("event_id", reward.get("event_id")), utf8("kind", reward.get("kind"))
+    unique = utf8("reward_id", reward.get("reward_id") or "")
+    return RawReward(event_id, kind, _number(reward.get("value")), unique, int(at))
+
+
+def reward_columns(rewards: Sequence[RawReward]) -> Columns:
+    columns: dict[str, tuple[str, Sequence[Any]]] = {
+        name: ("BYTES", [getattr(r, name) for r in rewards]) for name in ("event_id", "kind", "reward_id")
     }
+    return columns | {"value": ("FP64", [r.value for r in rewards]), "at": ("INT64", [r.at for r in rewards])}
 
 
 def record_columns(records: Sequence[Mapping[str, Any]]) -> Columns:
@@ -120,14 +141,16 @@ def record_columns(records: Sequence[Mapping[str, Any]]) -> Columns:
     return columns
 
 
-def outcomes(reply: Mapping[str, list[Any]]) -> list[Outcome]:
+def outcomes(reply: Mapping[str, list[Any]], asked: Sequence[Any]) -> list[Outcome]:
+    """One for each of those asked about. Raises Unavailable for a reply that answers something else."""
     try:
-        return [Outcome(*pair) for pair in zip(reply["status"], reply["error"], strict=True)]
+        return [Outcome(*pair) for _, *pair in zip(asked, reply["status"], reply["error"], strict=True)]
     except (KeyError, ValueError) as error:
         raise Unavailable(f"reply: {error}", reason="garbage") from None
 
 
 def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Refused(str(InvalidEvent("value", value, "a finite number")))
-    return float(value)
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with suppress(OverflowError):
+            return float(value)
+    raise InvalidEvent("value", value, "a finite number")

@@ -64,13 +64,23 @@ class Raw:
         """The wire form of a request; InvalidEvent names what JSON cannot carry."""
         if not isinstance(request.context, Mapping):
             raise InvalidEvent("context", request.context, "a mapping of declared features")
-        if isinstance(request.arms, str):
+        if isinstance(request.arms, str | Mapping) or not hasattr(request.arms, "__getitem__"):
             raise InvalidEvent("arms", request.arms, "a list of arm ids, not one string")
+        pairs = () if request.arm_context is None else request.arm_context
+        if not isinstance(pairs, Sequence) or not all(isinstance(one, Mapping) for one in pairs):
+            raise InvalidEvent("arm_context", pairs, "a list of mappings, one per arm")
         return cls(
-            request.unit_id.encode(), dump("context", dict(request.context)), dump("arms", list(request.arms)),
-            dump("arm_context", [dict(one) for one in request.arm_context]) if request.arm_context else b"",
-            request.event_id.encode(),
+            utf8("unit_id", request.unit_id), dump("context", dict(request.context)), dump("arms", list(request.arms)),
+            dump("arm_context", [dict(one) for one in pairs]) if pairs else b"", utf8("event_id", request.event_id),
         )  # fmt: skip
+
+
+def utf8(field: str, text: object) -> bytes:
+    """Raises InvalidEvent for what is no string, or has half a surrogate pair in it."""
+    try:
+        return text.encode()  # type: ignore[attr-defined, no-any-return]
+    except (AttributeError, UnicodeEncodeError):
+        raise InvalidEvent(field, text, "a string that UTF-8 can carry") from None
 
 
 def dump(field: str, value: object) -> bytes:
@@ -89,7 +99,9 @@ def _finite(value: object) -> bool:
         value = list(value.values())
     if isinstance(value, list | tuple):
         return all(map(_finite, value))
-    return not isinstance(value, Real) or isfinite(value)  # numpy's numbers are Real too
+    if isinstance(value, Real):  # numpy's numbers are too
+        return isfinite(value)
+    return not hasattr(value, "tolist") or _finite(value.tolist())  # a numpy array
 
 
 def decode(raw: Raw) -> Request:

@@ -1,14 +1,16 @@
 """The client beside a server: what it refuses, what it owes and keeps, sync and asyncio."""
 
 import asyncio
+import math
 import sqlite3
 
+import numpy as np
 import pytest
 
 from features.spool import Spool
 from models.simple import Uniform
 from serving.aio import AsyncClient
-from serving.client import Client, Refused, Unavailable
+from serving.client import Client, Refused, Request, Unavailable
 from serving.outbox import Outbox
 from serving.triton.server import Ports, TritonServer
 from tests.serving import apps
@@ -53,6 +55,43 @@ def test_a_wrong_request_is_refused_with_or_without_a_server(nobody, request_, f
         for _ in range(8):  # the same before and after the breaker has opened
             with pytest.raises(Refused, match=rf"^{field}"):
                 client.select(unit_id="u", **request_)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [({"unit_id": "\ud800"}, "unit_id"), ({"unit_id": 7}, "unit_id"), ({"unit_id": "u" * 257}, "unit_id"),
+     ({"unit_id": ""}, "unit_id"), ({"event_id": None}, "event_id"), ({"event_id": "\udcff"}, "event_id"),
+     ({"event_id": "a\nb"}, "event_id"), ({"arms": None}, "arms"), ({"arms": {"a": 1}}, "arms"), ({"arms": 5}, "arms"),
+     ({"arm_context": [None, {}, {}]}, "arm_context"), ({"arm_context": 5}, "arm_context"),
+     ({"context": {"vector": np.array([1.0, np.nan])}}, "context")],
+)  # fmt: skip
+def test_a_request_that_nobody_can_answer_is_refused_alone(nobody, wrong, field):
+    good = {"unit_id": "u", "context": {}, "arms": ARMS}
+    with Client(nobody) as client:
+        refused, served = client.select_batch([Request(**(good | wrong)), Request(**good)])
+        assert len(client.outbox) == 1
+    assert refused.error.startswith(f"{field}: found "), refused.error
+    assert (served.role, served.error) == ("fallback", "")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [({"value": 10**400}, "value"), ({"value": True}, "value"), ({"value": "1"}, "value"), ({"value": math.inf}, "value"),
+     ({"at": 10**30}, "at"), ({"at": 2**63}, "at"), ({"at": -5}, "at"), ({"at": "noon"}, "at"), ({"at": 1.5}, "at"),
+     ({"event_id": "\ud800"}, "event_id"), ({"event_id": None}, "event_id"), ({"kind": ""}, "kind"),
+     ({"kind": "a\nb"}, "kind"), ({"reward_id": "\ud800"}, "reward_id")],
+)  # fmt: skip
+def test_a_reward_that_nobody_can_take_is_rejected_alone(nobody, wrong, field):
+    good = {"event_id": "e", "kind": "click", "value": np.float32(0.5), "reward_id": None, "at": None}
+    with Client(nobody) as client:
+        for _ in range(2):
+            rejected, queued = client.reward_batch([good | wrong, good])
+            assert (rejected.status, queued.status) == ("rejected", "queued")
+            assert rejected.error.startswith(f"{field}: found "), rejected.error
+        _, _, rows = client.outbox.next()
+        (incomplete,) = client.reward_batch([{"event_id": "e"}])
+        assert incomplete.error.startswith("kind: found None")
+    assert [(r["value"], r["reward_id"]) for r in rows] == [(0.5, ""), (0.5, "")]
 
 
 def test_an_outbox_keeps_order_counts_what_it_drops_and_forgets_what_is_done(tmp_path):
