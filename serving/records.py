@@ -13,7 +13,7 @@ import orjson
 from features.ids import hash_unit
 from features.schema import Decision, InvalidEvent
 from features.spool import SpoolUnavailable
-from serving.requests import FALLBACK, Raw, Request, decode
+from serving.requests import FALLBACK, Raw, Request, decode, dump
 from serving.rewards import ACCEPTED, DUPLICATE, MICROSECONDS_2100, REJECTED, Outcome
 
 
@@ -86,6 +86,7 @@ def decision(raw: RawRecord, request: Request, unit_key: str) -> Decision:
         raise InvalidEvent("arm", arm, "one of arms, with a positive probability")
     if not 0 < raw.at < MICROSECONDS_2100:
         raise InvalidEvent("at", raw.at, "UTC microseconds since 1970")
+    dump("context", {"context": request.context, "arm_context": request.arm_context})  # not too deep for the log's JSON
     return Decision(
         event_id=request.event_id, at=raw.at, unit_id=hash_unit(unit_key, request.unit_id),
         context=dict(request.context), arms=tuple(request.arms), pmf=pmf, arm=arm,
@@ -98,12 +99,13 @@ def decision(raw: RawRecord, request: Request, unit_key: str) -> Decision:
 def _pmf(raw: bytes, arms: int) -> tuple[float, ...]:
     try:
         pmf: Any = orjson.loads(raw)
-        values = tuple(float(p) for p in pmf)
-    except (ValueError, TypeError):
+    except ValueError:
         raise InvalidEvent("pmf", raw[:80], "a JSON list of numbers") from None
-    if len(values) != arms or min(values) < 0 or abs(sum(values) - 1.0) > 1e-6:
-        raise InvalidEvent("pmf", values[:8], f"{arms} probabilities that sum to 1")
-    return values
+    if not isinstance(pmf, list) or not {float, int}.issuperset(map(type, pmf)):
+        raise InvalidEvent("pmf", raw[:80], "a JSON list of numbers")
+    if len(pmf) != arms or min(pmf) < 0 or abs(sum(pmf) - 1.0) > 1e-6:
+        raise InvalidEvent("pmf", pmf[:8], f"{arms} probabilities that sum to 1")
+    return tuple(map(float, pmf))
 
 
 def _fate(stored: Decision, sent: Decision) -> str:

@@ -134,6 +134,11 @@ def checked(*, unit_id: str, context: Any, arms: Any, arm_context: Any = (), eve
     return Request(unit_id=unit_id, context=context, arms=tuple(arms), arm_context=pairs, event_id=event_id)
 
 
+def scope_of(field: str) -> str:
+    """"arm_context" of "arm_context[2].price: found …": what stands behind it is the caller's, and no label."""
+    return field.partition(":")[0].partition(".")[0].partition("[")[0]
+
+
 def identifier(field: str, raw: bytes) -> str:
     """Raises InvalidEvent unless it is 1 to 256 bytes of printable UTF-8."""
     if not 0 < len(raw) <= MAX_ID_BYTES:

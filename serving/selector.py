@@ -24,7 +24,7 @@ from serving.live_heads import LiveHeads
 from serving.meter import Meter
 from serving.records import Recorder
 from serving.release import LoadedRelease
-from serving.requests import CANARY, CANDIDATE, CHAMPION, Raw, Request, Selection, decode
+from serving.requests import CANARY, CANDIDATE, CHAMPION, Raw, Request, Selection, decode, scope_of
 from serving.rollout import RolloutReader, RolloutView
 from serving.scoring import Scorer
 
@@ -90,7 +90,7 @@ class Selector:
                 except InvalidEvent as error:
                     answers[i] = self._refusal(str(error))
                     rejects.append(("decision", error.field, _raw_field(raw, error.field), str(error), now))
-                    self.meter.count("croupier_rejects_total", model="select_arm", field=_scope(error.field))
+                    self.meter.count("croupier_rejects_total", model="select_arm", field=scope_of(error.field))
         try:
             if rejects and self.recorder is not None:
                 self.recorder.append_rejects(rejects)
@@ -187,11 +187,7 @@ class Selector:
         return Selection("", "", 0.0, (), self.release.number, "", error)
 
 
-def _scope(field: str) -> str:
-    return field.partition(".")[0].partition("[")[0]
-
-
 def _raw_field(raw: Raw | InvalidEvent, field: str) -> bytes:
     """The bytes behind "arm_context[2].price": those of `arm_context`."""
-    name = _scope(field)
+    name = scope_of(field)
     return bytes(getattr(raw, name)) if isinstance(raw, Raw) and name in Raw.__slots__ else b""

@@ -13,7 +13,7 @@ from features.spool import Spool
 from serving import release
 from serving.meter import Meter
 from serving.records import RawRecord, Records
-from serving.requests import Request
+from serving.requests import Request, scope_of
 from serving.rewards import Outcome, RawReward, Rewards
 from serving.triton import repository, wire
 from serving.triton.metrics import Exporter, log_as_json
@@ -38,7 +38,7 @@ class TakeRewards:
         found = (row for call in calls for row in wire.rows(call, wire.REWARD_INPUTS))
         raws = [RawReward(event, kind, float(value), unique, int(at or 0)) for event, kind, value, unique, at in found]
         outcomes = self.rewards.take(raws)
-        _count(self.meter, "reward", "croupier_rewards_total", outcomes)
+        count(self.meter, "reward", "croupier_rewards_total", outcomes)
         return wire.outcome_tensors(outcomes, [wire.size_of(call) for call in calls])
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ class TakeRecords:
     def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
         raws = [RawRecord(*row) for call in calls for row in wire.rows(call, wire.RECORD_INPUTS)]
         outcomes = self.records.take(raws)
-        _count(self.meter, "record", "croupier_records_total", outcomes)
+        count(self.meter, "record", "croupier_records_total", outcomes)
         return wire.outcome_tensors(outcomes, [wire.size_of(call) for call in calls])
 
     def close(self) -> None:
@@ -79,18 +79,18 @@ class CatalogueGuard:
 
     def __call__(self, request: Request) -> None:
         newest = max(repository.versions(self._model.parent, self._model.name), default=0)
-        if newest > self._number:
+        if newest and newest != self._number:  # one that Triton could not load is taken out again
             self._encoder, arms = release.features_of(self._model / str(newest))
             self._number, self._catalogue = newest, self._encoder.catalogue(arms)
         if self._encoder is not None:
             self._encoder.validate(request.context, request.arms, request.arm_context, self._catalogue)
 
 
-def _count(meter: Meter, model: str, name: str, outcomes: Sequence[Outcome]) -> None:
+def count(meter: Meter, model: str, name: str, outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         meter.count(name, fate=outcome.status)
         if outcome.error:
-            meter.count("croupier_rejects_total", model=model, field=outcome.error.partition(":")[0])
+            meter.count("croupier_rejects_total", model=model, field=scope_of(outcome.error))
 
 
 def _learner(home: Path, spool: Spool, meter: Meter) -> Callable[[], object] | None:

@@ -1,5 +1,6 @@
 """A small app of the reels world, as a release in a Triton repository: what serving's tests and benchmarks run on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -68,13 +69,14 @@ def trained(name: str, n: int = 2000) -> Policy:
 
 def write(
     home: Path, champion: Policy, candidate: Policy | None = None, *, number: int = 1, share: float = 0.0,
-    floor: float = FLOOR, encoder: Encoder | None = None,
+    floor: float = FLOOR, encoder: Encoder | None = None, arms: Sequence[Arm] = (),
 ) -> LoadedRelease:  # fmt: skip
     """A release in <home>/triton/select_arm/<number>, and a rollout file that gives the candidate `share` of units."""
     app = sample()
     folder = home / "triton" / SELECT_ARM / str(number)
     release.write_release(
-        folder, number=number, champion=champion, candidate=candidate, encoder=encoder or app.encoder, arms=app.arms,
+        folder, number=number, champion=champion, candidate=candidate, encoder=encoder or app.encoder,
+        arms=arms or app.arms,
         floor=floor, meta={}, golden=(),
     )  # fmt: skip
     state = rollout.RolloutState(release=number, stage=f"{share:.0%}", share=share, salt=f"rollout-{number}", since=0)
