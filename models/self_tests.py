@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import norm
 
-from features.batch import F64, Interactions
+from features.batch import F64, Bool, Interactions
 from models.reward_model import RewardModel
 
 SUSPECTS = 3  # context features tested for a leak: those that say most about the reward
@@ -18,15 +18,28 @@ LEAK_ROWS = 20_000
 
 
 def propensity_values(log: Interactions) -> F64:
-    """(n, 2), each column with mean zero: 1/(K p) − 1, and whether the likeliest arm was drawn, less its probability.
+    """(n, 2), each column with mean zero: 1/(K p) − 1, K counting the arms of p > 0, and whether the likeliest arm was
+    drawn, less its probability.
 
     The first finds a wrong floor in the rare draws, the second in the frequent ones; a log that knows the drawn arm's
     probability only has just the first."""
     rows, top = np.arange(len(log)), log.pmf.argmax(axis=1)
-    ratio = 1.0 / (log.batch.mask.sum(axis=1) * log.propensity) - 1.0
+    ratio = 1.0 / (_drawable(log).sum(axis=1) * log.propensity) - 1.0
     if not knows_whole_pmf(log):
         return np.asarray(ratio[:, None])
     return np.column_stack([ratio, (log.chosen == top) - log.pmf[rows, top]])
+
+
+def propensity_spread(log: Interactions) -> F64:
+    """(2,) standard deviations of the same columns where the log tells the truth: √(Σ 1/p / K² − 1) and √(p(1 − p))."""
+    drawable, top = _drawable(log), log.pmf.max(axis=1)
+    inverse = np.where(drawable, 1.0 / np.where(drawable, log.pmf, 1.0), 0.0).sum(axis=1)
+    variance = np.stack([inverse / drawable.sum(axis=1) ** 2 - 1.0, top * (1.0 - top)], axis=1)
+    return np.asarray(np.sqrt(np.maximum(variance, 0.0).mean(axis=0)))
+
+
+def _drawable(log: Interactions) -> Bool:
+    return log.batch.mask & (log.pmf > 0)
 
 
 def knows_whole_pmf(log: Interactions) -> bool:
@@ -43,15 +56,17 @@ def knows_whole_pmf(log: Interactions) -> bool:
     return bool(not even.all() or uniform.all())
 
 
-def p_value(values: F64) -> float:
+def p_value(values: F64, expected: F64 | float = 0.0) -> float:
     """Smallest two-sided p of the columns' means (n, m) being zero, times how many independent tests they amount to.
-    Where a column has no spread, it must be zero itself."""
+    A column without spread (a rare arm that never came up yet) is held against the `expected` standard deviation, and
+    where that is 0 as well it must be zero itself."""
     if values.shape[1] == 0:
         return 1.0
-    mean, spread = values.mean(axis=0), values.std(axis=0, ddof=1)
+    mean, found = values.mean(axis=0), values.std(axis=0, ddof=1)
+    spread = np.where(found > 1e-9, found, expected)
     z = np.abs(mean) / np.maximum(spread / np.sqrt(len(values)), 1e-12)
     p = np.where(spread > 1e-9, 2 * norm.sf(z), (np.abs(mean) < 1e-6).astype(float))
-    return float(min(1.0, _independent(values[:, spread > 1e-9]) * p.min()))
+    return float(min(1.0, _independent(values[:, found > 1e-9]) * p.min()))
 
 
 def _independent(values: F64) -> float:
@@ -65,7 +80,8 @@ def _independent(values: F64) -> float:
 
 def propensity(log: Interactions) -> float:
     """p-value that the logged propensities are those of the draws."""
-    return p_value(propensity_values(log))
+    values = propensity_values(log)
+    return p_value(values, propensity_spread(log)[: values.shape[1]])
 
 
 def leak(log: Interactions) -> tuple[float, int]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from features.batch import Batch, Catalogue, Interactions
 from models import self_tests
 from models.populations import from_classes, interactions, load
 
@@ -23,6 +24,40 @@ def test_p_values_of_true_logs_are_spread_evenly(population):
     p = [self_tests.propensity(log_of(population, seed, 2000)) for seed in range(60)]
     assert np.mean(np.array(p) < 0.05) <= 0.12
     assert 0.3 < np.mean(np.array(p) < 0.6) < 0.85
+
+
+def drawn_from(pmf, seed, logged=None):
+    """A log without features whose arms are drawn from `pmf` (n, K)."""
+    n, K = pmf.shape
+    place = (pmf.cumsum(axis=1) < np.random.default_rng(seed).random((n, 1))).sum(axis=1)
+    arms = Catalogue(ids=tuple(map(str, range(K))), features=np.zeros((K, 0), np.float32), digest="")
+    batch = Batch(context=np.zeros((n, 0), np.float32), arm=np.tile(np.arange(K), (n, 1)), mask=np.ones((n, K), bool),
+                  pair=np.zeros((n, K, 0), np.float32), catalogue=arms)  # fmt: skip
+    said, zeros = pmf if logged is None else logged, np.zeros(n)
+    return Interactions(batch=batch, chosen=place, reward=zeros, propensity=said[np.arange(n), place], pmf=said,
+                        at=np.arange(n), unit=np.arange(n, dtype=np.uint64), weight=np.ones(n))  # fmt: skip
+
+
+TRUE = {
+    "a thousand arms, uniform": np.full((1000, 1000), 1e-3),
+    "next to no exploration": np.tile([1 - 2e-12, 1e-12, 1e-12], (1000, 1)),
+    "arms of probability zero": np.tile([0.7, 0.3, 0.0, 0.0], (1000, 1)),
+    "greedy": np.tile([1.0, 0.0, 0.0], (1000, 1)),
+}
+
+
+@pytest.mark.parametrize("name", TRUE)
+def test_a_true_log_passes_however_rare_its_arms(name):
+    p = [self_tests.propensity(drawn_from(TRUE[name], seed)) for seed in range(20)]
+    assert np.mean(np.array(p) < 0.05) <= 0.2
+    assert min(p) > 1e-4
+
+
+def test_a_log_without_spread_that_lies_is_found():
+    greedy, even = TRUE["greedy"], np.tile([0.5, 0.25, 0.25], (1000, 1))
+    assert self_tests.propensity(drawn_from(greedy, 0, logged=even)) < 1e-9
+    skewed, halves = np.tile([0.7, 0.3, 0.0, 0.0], (1000, 1)), np.tile([0.5, 0.5, 0.0, 0.0], (1000, 1))
+    assert self_tests.propensity(drawn_from(skewed, 0, logged=halves)) < 1e-9
 
 
 def test_two_columns_that_say_the_same_count_once():
