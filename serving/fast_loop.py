@@ -50,6 +50,13 @@ def _part(values: list[float], kind: KindSpec) -> float:
     return kind.weight * (one if kind.clip is None else min(max(one, kind.clip[0]), kind.clip[1]))
 
 
+def learnt(rewards: Sequence[Reward], decision: Decision, spec: RewardSpec) -> float | None:
+    """The same within the declared range, beyond which the slow loop does not learn at all: one reward of 1e308 would
+    make a head infinite for good. What is no number (∞ − ∞) is the low end."""
+    found, (low, high) = combined(rewards, decision, spec), spec.range
+    return None if found is None else min(high, max(low, found))
+
+
 @dataclass(frozen=True)
 class Step:
     """One reward that changes a head: what its event came to before (None: nothing), and comes to now."""
@@ -74,8 +81,8 @@ def steps(
             decision = decisions.get(reward.event_id)
             if decision is not None:
                 mine = history[reward.event_id]
-                before = combined([r for i, r in mine if i < row], decision, spec)
-                now = combined([r for i, r in mine if i <= row], decision, spec)
+                before = learnt([r for i, r in mine if i < row], decision, spec)
+                now = learnt([r for i, r in mine if i <= row], decision, spec)
                 if now is not None and now != before:
                     chunk.append(Step(row, decision, before, now))
         after = rows[-1][0]

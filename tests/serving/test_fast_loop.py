@@ -25,7 +25,7 @@ from serving.selector import Selector
 from serving.triton.server import Ports, TritonServer
 from tests.serving import apps
 
-SPEC = RewardSpec(window_seconds=3600, kinds={
+SPEC = RewardSpec(window_seconds=3600, range=(0.0, 2.0), kinds={
     "click": KindSpec(how="first"), "watch": KindSpec(how="sum", weight=0.5, clip=(0.0, 2.0)),
 })  # fmt: skip
 
@@ -162,6 +162,26 @@ def test_instances_decide_with_the_newest_head_and_log_its_step(tmp_path, releas
     assert max(np.abs(np.array(a.pmf) - p[: len(a.pmf)]).max() for a, p in zip(second, expected, strict=True)) < 1e-12
     with pytest.raises(ValueError, match=r"the log gives .* steps"):
         rebuilt(release, "champion", spool, SPEC, until_step=10**9)
+
+
+@pytest.mark.parametrize("values", [[1e308], [-1e308], [1e308, 1e308], [1e200, 5e-324]])
+def test_a_reward_beyond_the_declared_range_teaches_no_more_than_its_end(tmp_path, release, spool, values):
+    """One reward of 1e308 made the head infinite, and every later decision of its policy uniform."""
+    spec = RewardSpec(range=(0.0, 2.0), kinds={"click": KindSpec(how="sum")})
+    requests, answers = decide(release, spool, 10)
+    raws = [RawReward(answers[0].event_id.encode(), b"click", v, str(i).encode()) for i, v in enumerate(values)]
+    loops = {name: FastLoop(tmp_path / name / "posterior", release, spool, spec) for name in ("wild", "tame")}
+    Rewards(spool, learn=loops["wild"].learn).take(raws)
+    wild = head(tmp_path / "wild", release, "champion")
+    heads = LiveHeads(tmp_path / "wild" / "posterior", release)
+    s = Selector(release, recorder=spool, rollout=None, unit_key="k", heads=heads)
+    assert {a.role for a in s.select([replace(r, event_id="") for r in requests])} == {"champion"}
+    end = float(np.clip(values[0], 0.0, 2.0))
+    decision = spool.find([answers[0].event_id])[answers[0].event_id]
+    fold, _ = loops["tame"]._folds[0]
+    fold.apply([fast_loop.Step(wild.cursor, decision, None, end)])
+    assert np.array_equal(wild.moments.b, fold.state.moments.b)
+    assert wild.moments.rr == fold.state.moments.rr
 
 
 def test_decisions_of_other_releases_teach_nothing(tmp_path, release, spool):
