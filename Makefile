@@ -29,7 +29,7 @@ test-full: setup  ## the must-shows at their full size (hours)
 check: setup  ## style, types, import contracts, fast tests: under a minute
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -m "not slow and not full" -n 2 --ignore tests/truth --ignore tests/faults
+	@$(BIN)/pytest -m "not medium and not slow and not full" -n 2 --ignore tests/truth --ignore tests/faults
 
 bench: setup  ## ratios against a peer or limit of the same run, into var/bench/*.json
 	@$(BIN)/python -m tests.benchmarks

@@ -125,6 +125,7 @@ def test_same_log_and_seed_give_the_same_bytes(name, tmp_path):
     assert contents(tmp_path / "0") == contents(tmp_path / "1")
 
 
+@pytest.mark.medium
 def test_learning_mutates_nothing(name, batch):
     untrained, log = make(name), [copy.deepcopy(LOG[0])]
     before = untrained.pmf(batch)

@@ -50,6 +50,7 @@ def test_ratios_by_hand():
     assert found.arms["y"][FACTORS.index(2.0)] == pytest.approx(log((1.4 / 1.7) / 0.7))
 
 
+@pytest.mark.medium
 def test_the_same_rows_give_the_same_bytes_however_often():
     """A second run of an interval changes nothing: sums are in the order of the rows, not of the threads."""
     df = epsilon_greedy(5_000, logged=0.3, seed=5, K=20)
@@ -69,6 +70,7 @@ def test_every_alternative_is_a_pmf_so_its_mean_ratio_is_one():
             assert sum(pa * exp(e.arms[arm][i]) for pa, e in zip(p, found, strict=True)) == pytest.approx(1)
 
 
+@pytest.mark.medium
 def test_a_true_log_never_alarms_at_any_look():
     """40 logs × 20 looks: Ville allows α of them; plain testing at each look would not keep that."""
     worst = []
@@ -90,6 +92,7 @@ def test_a_true_log_never_alarms_at_any_look():
         ({"logged": 0.5, "true": 0.0}, "power 5"), ({"logged": 1.0, "arm": 0, "factor": 1.8}, ""),
     ],
 )  # fmt: skip
+@pytest.mark.medium
 def test_wrong_propensities_are_found(wrong, suspect):
     (found,) = audit.evidence(epsilon_greedy(20_000, **wrong)).values()
     assert found.log_e > LOUD
@@ -111,6 +114,7 @@ def test_groups_are_apart():
     assert {g: e.n for g, e in found.items()} == {"release 1, champion, p": 100, "release 2, champion, p": 50}
 
 
+@pytest.mark.medium
 def test_where_only_the_chosen_arms_propensity_is_known():
     spread = epsilon_greedy(20_000, logged=0.3, stage=PROPENSITY_ONLY)
     assert log_e(spread) < 1

@@ -67,6 +67,7 @@ def append(spool: Spool, events: list) -> None:
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("n", [1_500, pytest.param(1_000_000, marks=pytest.mark.full)])
+@pytest.mark.medium
 def test_every_event_is_accounted_for_exactly(tmp_path, n):
     store, spools = FolderStore(str(tmp_path / "store")), [Spool(tmp_path / f"{h}.db") for h in (0, 1)]
     truth: Counter = Counter()

@@ -45,6 +45,7 @@ def encode(contexts, candidates=("a", "c"), pairs=()):
 
 @settings(max_examples=120, deadline=None, derandomize=True)
 @given(st.dictionaries(names, anything, max_size=5) | anything)
+@pytest.mark.medium
 def test_the_door_is_the_only_place_that_refuses(context):
     try:
         ENCODER.validate(context, ["a", "c"], (), CATALOGUE)
@@ -71,6 +72,7 @@ def test_sound_requests_pass_and_do_not_depend_on_their_batch(contexts):
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.recursive(scalars, lambda s: st.lists(s, max_size=4)), anything)
+@pytest.mark.medium
 def test_candidates_and_pairs_are_refused_by_name(candidates, pairs):
     try:
         ENCODER.validate({}, candidates, pairs, CATALOGUE)

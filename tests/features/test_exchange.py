@@ -296,6 +296,7 @@ def test_only_declared_features_enter(exported):
     assert {d.arm_context for d in kept.decisions} == {()}
 
 
+@pytest.mark.medium
 def test_in_by_command_and_out_again(tmp_path, monkeypatch, exported, ours):
     """DSJSON → init → import → ship → join → export: the same decisions, probabilities and costs."""
     from features import build

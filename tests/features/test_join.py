@@ -204,6 +204,7 @@ def test_hours_are_independent_of_how_they_are_asked_for(tmp_path, log, store):
     assert [p.interactions for p in parts] == [38, 37, 25]
 
 
+@pytest.mark.medium
 def test_joins_at_once_make_what_one_makes(tmp_path, log, store):
     """Two schedulers, one hour: the versions that result are those of one after the other, none of them half."""
     log(*(decision(f"e{i}", 97 * i) for i in range(100)), *(reward(f"e{i}", 97 * i + 3) for i in range(0, 100, 3)))

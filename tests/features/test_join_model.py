@@ -167,6 +167,7 @@ relaxed = settings(deadline=None, database=None, suppress_health_check=list(Heal
 
 @settings(relaxed, max_examples=8)
 @given(lists, specs)
+@pytest.mark.medium
 def test_join_equals_the_model(raw, spec):
     check(raw, spec)
 

@@ -104,6 +104,7 @@ def test_restate_adds_decisions_whose_window_has_closed(app):
     assert read_interactions(store, **SPAN).height == 2
 
 
+@pytest.mark.medium
 def test_restate_equals_joining_everything_again(app, tmp_path):
     store, spool = app
     everything = {"start": START, "end": START + timedelta(days=3)}

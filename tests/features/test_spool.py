@@ -79,6 +79,7 @@ def _append(path, batches: int) -> None:
     spool.close()
 
 
+@pytest.mark.medium
 def test_processes_and_threads_append_side_by_side(tmp_path):
     path = tmp_path / "log.sqlite"
     workers = [mp.get_context("spawn").Process(target=_append, args=(path, 20)) for _ in range(2)]
@@ -125,6 +126,7 @@ def test_reopening_keeps_everything_and_full_durability_is_the_default(tmp_path)
     again.close()
 
 
+@pytest.mark.medium
 def test_at_the_cap_decisions_are_thinned_counted_and_stay_unbiased(tmp_path):
     spool = Spool(tmp_path / "log.sqlite", max_bytes=2 << 20)
     decided = 0

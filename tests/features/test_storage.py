@@ -46,6 +46,7 @@ def store(request, tmp_path) -> Store:
     return open_store(f"s3://{bucket}/some/prefix", endpoint=endpoint)
 
 
+@pytest.mark.medium
 def test_put_get_list_delete(store):
     with pytest.raises(KeyError):
         store.get("a/b")
@@ -107,6 +108,7 @@ def test_swap_of_a_missing_object_conflicts(store):
         store.swap("gone", b"1", version)
 
 
+@pytest.mark.medium
 def test_concurrent_increments_lose_none(store):
     store.put("n", b"0")
 
@@ -151,6 +153,7 @@ def test_an_outage_is_named(tmp_path):
         folder.put("a/b", b"")
 
 
+@pytest.mark.medium
 def test_the_log_lives_in_either_store(store, tmp_path):
     """Ship, join, restate, forget and read back: the same answers from a folder and from S3."""
     start, spool, spec = datetime(2026, 1, 1, tzinfo=UTC), Spool(tmp_path / "log.db"), RewardSpec(window_seconds=60)

@@ -105,6 +105,7 @@ def test_thompson_sampling_propensities(spool):
     assert sum(d.pmf) == pytest.approx(1, abs=1e-12)
 
 
+@pytest.mark.medium
 def test_no_index_no_data_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(RuntimeError, match="could not download the Open Bandit Dataset"):
@@ -112,6 +113,7 @@ def test_no_index_no_data_one_sentence(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("behaviour", "campaign"), [("random", "women"), ("bts", "men")])
+@pytest.mark.medium
 def test_a_real_systems_propensities_pass_the_audit_and_wrong_ones_do_not(behaviour, campaign):
     """10,000 rounds that were served in production: the audit is silent on their true propensities."""
     decisions = []

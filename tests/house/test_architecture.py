@@ -39,6 +39,7 @@ def test_the_contracts_hold():
 
 
 @pytest.mark.parametrize("name", PLANTS)
+@pytest.mark.medium
 def test_a_planted_violation_is_found(name, tmp_path):
     for room in ("features", "models", "serving", "dags"):
         shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))

@@ -32,6 +32,7 @@ def run(*arguments, **environment):
     )  # fmt: skip
 
 
+@pytest.mark.medium
 def test_what_an_operator_can_mend_is_one_sentence(tmp_path):
     result = run("replay", "no-such-event", CROUPIER_VAR=str(tmp_path))
     assert result.returncode == 1

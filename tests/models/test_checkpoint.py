@@ -83,6 +83,7 @@ def test_early_stopping_is_remembered(tmp_path):
     assert rest.passes == 1 + 2 * 1 + 1
 
 
+@pytest.mark.medium
 def test_half_width_learns_as_much_and_keeps_full_weights():
     batch = WORLD.requests(2000, np.random.default_rng(9))
     truth, log = WORLD.expected(batch), [WORLD.log(4000, 1)]

@@ -17,6 +17,7 @@ WORLD = LinearWorld.make(4)
 
 
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.medium
 def test_the_gpu_benchmark_scores_what_numpy_says(device):
     """The network and the votes in float64 by hand; a draw within rounding of a tie may go either way."""
     scorer = gpu.Scorer.make(device)
@@ -51,6 +52,7 @@ def test_a_policy_answers_on_a_device_as_on_the_cpu(tmp_path, name, parameters, 
     assert np.abs(moved.pmf(batch) - learner.pmf(batch)).mean() < 1e-4
 
 
+@pytest.mark.medium
 def test_it_says_so_where_there_is_no_gpu_and_measures_the_cpu_when_asked():
     if not torch.cuda.is_available():
         said = subprocess.run([sys.executable, "-m", "tests.benchmarks.gpu"], capture_output=True, text=True, check=True)
@@ -61,6 +63,7 @@ def test_it_says_so_where_there_is_no_gpu_and_measures_the_cpu_when_asked():
     assert 0 < found["share_of_peak"] < 10
 
 
+@pytest.mark.medium
 def test_the_benchmark_imports_numpy_and_torch_alone():
     """A rented machine has no more than that."""
     absent = ["scipy", "polars", "pyarrow", "orjson", "safetensors", "tqdm", "sklearn", "threadpoolctl"]

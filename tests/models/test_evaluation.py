@@ -109,6 +109,7 @@ def test_report_is_json():
     assert good["lift"]["lower"] < good["lift"]["value"] < good["lift"]["upper"]
 
 
+@pytest.mark.medium
 def test_rare_clicks_are_undecided_not_a_crash():
     log, _, weight = world(10_000, 5, base=0.004, scale=0.0, catalogue=80, k=80)
     assert 20 < log.reward.sum() < 60

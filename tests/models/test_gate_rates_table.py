@@ -29,6 +29,7 @@ def test_rates_are_means_and_worst_cells(table):
     assert "| power, lift +14%, 0/1, 20,000 rows, 20 looks | 1, 50 | 90.0 / 90.0 |" in text
 
 
+@pytest.mark.medium
 def test_page_is_rewritten_between_its_marks(table, tmp_path):
     page = tmp_path / "GATE.md"
     page.write_text(f"before\n{OPEN}\nold\n{CLOSE}\nafter\n")

@@ -43,6 +43,7 @@ def test_sequence_is_tightest_where_tuned():
     assert 2.6 < ratio[1] < 2.9  # 1.7 times the CLT's 1.645: the price of looking at any time
 
 
+@pytest.mark.medium
 def test_coverage_under_twenty_looks():
     """Skewed values with true mean 0: looked at 20 times, the sequence errs in ≤ 5 %, the CLT in far more."""
     rng, looks, wrong_cs, wrong_clt = np.random.default_rng(5), range(250, 5001, 250), 0, 0
@@ -127,6 +128,7 @@ def test_cressie_read_is_the_optimum_it_stands_for():
     assert (bounds.lower, bounds.upper) == (pytest.approx(max(0, min(lows)), abs=1e-5), pytest.approx(max(highs), abs=1e-5))
 
 
+@pytest.mark.medium
 def test_cressie_read_holds_where_the_clt_of_ips_does_not():
     """One row in twenty has weight 20: 300 rows are worth 15. Truth .9; each side may err in 5 %."""
     missed, width = {"cressie_read": np.zeros(2), "clt": np.zeros(2)}, {"cressie_read": [], "clt": []}

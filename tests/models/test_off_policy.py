@@ -38,6 +38,7 @@ def test_estimators_equal_a_plain_loop():
     assert op.clipped_ips(r, cap=2.0).mean() == pytest.approx(clipped / n, abs=1e-12)
 
 
+@pytest.mark.medium
 def test_snips_spread_is_that_of_repeated_logs():
     """The linearisation's standard error is the spread of the estimate over fresh logs."""
     values = [op.snips(rounds(400, seed)[0]) for seed in range(150)]
@@ -52,6 +53,7 @@ def test_moments_add_without_cancellation():
     assert parts.variance == pytest.approx(np.var(x, ddof=1), rel=1e-6)
 
 
+@pytest.mark.medium
 def test_thinned_rows_count_for_those_dropped():
     """A log whose second half was thinned to a quarter: estimates are those of the whole log, up to noise."""
     r, *_ = rounds(40_000, k=3)

@@ -20,6 +20,7 @@ def log_of(population, seed, n=4000):
     return interactions(population, n, np.random.default_rng(seed))
 
 
+@pytest.mark.medium
 def test_p_values_of_true_logs_are_spread_evenly(population):
     p = [self_tests.propensity(log_of(population, seed, 2000)) for seed in range(60)]
     assert np.mean(np.array(p) < 0.05) <= 0.12
@@ -86,6 +87,7 @@ def test_a_log_with_one_propensity_a_row_is_tested_by_it_alone(population):
     assert self_tests.knows_whole_pmf(replace(log, pmf=even, propensity=np.full(4000, 0.1)))
 
 
+@pytest.mark.medium
 def test_a_leak_is_found_and_named(population):
     log = log_of(population, 2)
     assert self_tests.leak(log)[0] > 0.01

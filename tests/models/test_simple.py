@@ -14,6 +14,7 @@ WORLD = LinearWorld.make(3, arms=2, candidates=2)
 LOG = WORLD.log(400, 1, ragged=False)
 
 
+@pytest.mark.medium
 def test_beta_bernoulli_counts_and_its_votes_are_the_probability_of_being_best():
     learner = BetaBernoulli(draws=20_000).learn([LOG[:150], LOG[150:]], seed=2)
     arm = LOG.batch.arm[np.arange(400), LOG.chosen]

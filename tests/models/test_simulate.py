@@ -57,6 +57,7 @@ def test_uniform_has_a_hundred_percent_of_uniforms_regret_and_the_expected_loss(
 
 
 @pytest.mark.parametrize(("name", "most"), [("squarecb", 0.25), ("lin_ts", 0.15), ("lin_ucb", 0.15)])
+@pytest.mark.medium
 def test_learners_learn_a_linear_rule(name, most):
     regret, loss = run(contender(name, classes()), classes(1500), seed=0)
     assert regret[:20].mean() > 0.1
@@ -64,6 +65,7 @@ def test_learners_learn_a_linear_rule(name, most):
     assert (regret == loss).all()
 
 
+@pytest.mark.medium
 def test_neural_linear_learns_what_no_linear_rule_can():
     y = ((X[:, 0] > 0) ^ (X[:, 1] > 0)).astype(np.int64)
     last = {}
@@ -74,11 +76,13 @@ def test_neural_linear_learns_what_no_linear_rule_can():
     assert last["lin_ts"] > 0.3
 
 
+@pytest.mark.medium
 def test_same_seed_same_run():
     runs = [run(contender("lin_ts", classes()), classes(), seed=4)[0] for _ in range(2)]
     assert (runs[0] == runs[1]).all()
 
 
+@pytest.mark.medium
 def test_command_writes_what_it_prints(tmp_path):
     np.savez(tmp_path / "mine.npz", X=X * 100, y=Y)
     out = tmp_path / "out.json"

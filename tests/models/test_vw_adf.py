@@ -153,6 +153,7 @@ def whole_text(log):
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("passes", [1, 3])
+@pytest.mark.medium
 def test_only_the_chosen_arms_line_matters(preset, passes, tmp_path):
     """What we write leaves the others' features out: not one of VW's 2¹⁸ weights differs."""
     (tmp_path / "whole.txt").write_text(whole_text(LOG))

@@ -84,6 +84,7 @@ looks = st.builds(
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(looks, st.integers(1, 100)), max_size=30))
+@pytest.mark.medium
 def test_whatever_is_seen_the_share_rises_only_on_shown_safety_one_stage_at_a_time(sequence):
     state, now = at("5%"), 0
     for evidence, seconds in sequence:

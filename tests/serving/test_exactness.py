@@ -53,6 +53,7 @@ def name(request, monkeypatch):
     return request.param.partition(" ")[0]
 
 
+@pytest.mark.medium
 def test_the_served_pmf_is_the_posteriors_within_two_hundredths(tmp_path, name):
     mine, rng = learner(name), np.random.default_rng(8)
     s = Selector(apps.write(tmp_path, mine, floor=0.0), recorder=None, rollout=None, unit_key="k")

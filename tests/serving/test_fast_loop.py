@@ -193,6 +193,7 @@ def test_decisions_of_other_releases_teach_nothing(tmp_path, release, spool):
     assert head(tmp_path, release, "champion") is None  # never written
 
 
+@pytest.mark.medium
 def test_a_reader_never_sees_half_a_head(tmp_path):
     """A writer at full speed beside readers: every head read has all its numbers from one write."""
     import threading
@@ -252,6 +253,7 @@ def test_through_triton_a_reward_is_visible_at_the_next_batch(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "learner"), [("vw_cb_adf", False), ("neural_linear", True)])
+@pytest.mark.medium
 def test_a_server_loads_the_learners_libraries_only_for_a_policy_that_learns(tmp_path, name, learner):
     """Each publish starts three processes beside those that serve: what they import is what users wait for."""
     apps.write(tmp_path, apps.trained(name))

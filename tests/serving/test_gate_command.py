@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from serving.cli import app
 
 
+@pytest.mark.medium
 def test_simulate_writes_rates_for_every_rule(tmp_path):
     out = tmp_path / "o.json"
     done = CliRunner().invoke(app, ["simulate", "gate", "--runs", "4", "--rows", "1500", "--looks", "2", "--lift", "0.2",

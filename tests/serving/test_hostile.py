@@ -79,6 +79,7 @@ def check(answer, raw):
     ("name", "n"),
     [("vw_cb_adf", 5000), ("neural_linear", 5000), pytest.param("neural_linear", 1_000_000, marks=LONG)],
 )
+@pytest.mark.medium
 def test_in_process(tmp_path, name, n):
     spool = Spool(tmp_path / "log.db", durability="NORMAL")
     s = Selector(apps.write(tmp_path, apps.trained(name)), recorder=spool, rollout=None, unit_key="k")

@@ -29,6 +29,7 @@ def run(*arguments):
     return CliRunner().invoke(app, ["ope", *map(str, arguments)])
 
 
+@pytest.mark.medium
 def test_one_arm_on_a_csv(log, tmp_path):
     path, frame = log
     done = run(path, "--policy", "arm:b", "--arm", "item", "--reward", "click", "--propensity", "p", "--json", tmp_path / "o")
@@ -84,6 +85,7 @@ def test_a_column_of_numbers_named_x_is_a_feature(log, tmp_path):
     assert json.loads((tmp_path / "o").read_text())["rows"] == 600
 
 
+@pytest.mark.medium
 def test_a_feature_made_after_the_draw_is_named(tmp_path):
     """The arm's number beside the arm's name: DM and DR would learn from it what no policy can know."""
     rng, n = np.random.default_rng(1), 3000

@@ -53,6 +53,7 @@ def serve(tmp_path, spool, n):
     return loaded, events
 
 
+@pytest.mark.medium
 def test_every_logged_decision_is_derived_again(tmp_path, spool):
     loaded, events = serve(tmp_path, spool, 60)
     decisions = spool.find(events)
@@ -76,6 +77,7 @@ def test_every_logged_decision_is_derived_again(tmp_path, spool):
         ({"context": {"age": 99.0}}, "pmf"), ({"event_id": "another"}, "draw"), ({"propensity": 0.5}, "propensity"),
     ],
 )  # fmt: skip
+@pytest.mark.medium
 def test_a_change_anywhere_is_named(tmp_path, spool, change, step):
     loaded, events = serve(tmp_path, spool, 40)
     decisions = [d for d in spool.find(events).values() if d.role == "champion" and len(d.arms) > 4]

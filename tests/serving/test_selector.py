@@ -92,6 +92,7 @@ def test_events_without_an_id_get_one_each(tmp_path, spool):
     ("name", "draws_each"),
     [("uniform", 500), *(pytest.param(name, 5000, marks=pytest.mark.slow) for name in POLICIES)],
 )
+@pytest.mark.medium
 def test_propensities_are_true(tmp_path, spool, name, draws_each):
     """Chosen arms against the logged pmf: χ² over 40 requests × 5,000 draws = 200,000 selections, p > 0.001."""
     s = selector(tmp_path, spool, apps.trained(name))
@@ -136,6 +137,7 @@ def test_draws_never_hit_an_arm_of_mass_zero():
         assert (pmf[[0, 1, 2], chosen] > 0).all()
 
 
+@pytest.mark.medium
 def test_units_are_split_by_hash_sticky_and_monotone(tmp_path, spool):
     requests = [replace(r, event_id="", unit_id=f"unit-{i}") for i, r in enumerate(apps.sample().requests(1500))]
     seen = {}

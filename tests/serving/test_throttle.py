@@ -69,6 +69,7 @@ class World:
 
 
 @pytest.mark.parametrize(("callers", "capacity"), [(40, 200), (40, 300), (120, 800)])
+@pytest.mark.medium
 def test_a_throttled_crowd_gets_nearly_all_that_the_server_can_give(callers, capacity):
     answered, late = World(Throttle, callers, capacity).run(30)
     assert answered > 0.8 * capacity

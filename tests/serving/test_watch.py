@@ -17,6 +17,7 @@ from serving import evidence, publish, release, rollout, rollout_report, watch
 from tests.serving.watched import SECOND, START
 
 
+@pytest.mark.medium
 def test_a_good_candidate_climbs_by_itself_and_becomes_champion(house):
     h = house(FixedArm(arm="a2"))
     state = h.until_decided()
@@ -49,6 +50,7 @@ def test_hosts_that_promote_at_once_make_one_release_and_a_dead_promoter_is_foll
     assert watch.finish(h.store, h.home, triton=None, now=before + 300 * SECOND) == number + 1
 
 
+@pytest.mark.medium
 def test_a_bad_candidate_is_aborted_and_serves_nobody_afterwards(house):
     h = house(FixedArm(arm="a0"))
     state = h.until_decided()
@@ -59,6 +61,7 @@ def test_a_bad_candidate_is_aborted_and_serves_nobody_afterwards(house):
     assert h.look() == state, "a look at what is decided changes nothing"
 
 
+@pytest.mark.medium
 def test_without_data_it_never_moves_but_holds_and_resumes(house):
     h = house(FixedArm(arm="a2"), stale_seconds=60.0)
     assert h.look().stage == "5%"
@@ -72,6 +75,7 @@ def test_without_data_it_never_moves_but_holds_and_resumes(house):
     assert h.look().held == ""
 
 
+@pytest.mark.medium
 def test_inconclusive_goes_back_to_the_champion(house):
     h = house(Uniform(), max_seconds=100.0)
     state = h.until_decided(looks=10, n=200)
@@ -93,6 +97,7 @@ def test_shadow_scores_without_serving_and_goes_on(house):
     assert state.history[-1]["evidence"]["candidate_ips"] == pytest.approx(0.392, abs=0.08)
 
 
+@pytest.mark.medium
 def test_the_last_step_waits_for_a_person_where_one_is_wanted(house):
     h = house(FixedArm(arm="a2"), stages=(0.5, 1.0), margins=(0.0,), approval=True)
     for _ in range(3):
@@ -103,6 +108,7 @@ def test_the_last_step_waits_for_a_person_where_one_is_wanted(house):
     assert h.look(approved=True).share == 1.0
 
 
+@pytest.mark.medium
 def test_two_watches_at_once_make_one_change(house):
     h = house(FixedArm(arm="a0"))
     h.visits(6000)
@@ -128,6 +134,7 @@ def test_a_new_release_supersedes_and_a_lost_beginning_is_made_up(house):
     assert (state.release, state.stage, state.salt) == (2, "5%", "rollout-2")
 
 
+@pytest.mark.medium
 def test_the_page_tells_the_whole_rollout_without_a_request_outside(house):
     h = house(FixedArm(arm="a0"))
     state = h.until_decided()
@@ -148,6 +155,7 @@ def test_the_page_tells_the_whole_rollout_without_a_request_outside(house):
         rollout_report.write(h.store, h.home, h.spec, now=h.now, release=9)
 
 
+@pytest.mark.medium
 def test_rewards_are_doubly_robust_once_there_is_a_past(house):
     """The champion is uniform over arms worth 0.05 to 0.40: which arm it drew is noise that DR takes out."""
     h = house(None)

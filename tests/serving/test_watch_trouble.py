@@ -29,6 +29,7 @@ class Tardy(FixedArm):
         return super().pmf(batch)
 
 
+@pytest.mark.medium
 def test_a_slow_candidate_that_earns_more_is_aborted_for_its_latency(house):
     h = house(FixedArm(arm="a2"), stages=(0.5, 1.0), min_decisions=10**6, latency_p99_ms=10.0)
     h.serve_with(1, candidate=Tardy(arm="a2"))
@@ -52,6 +53,7 @@ class Drags(FixedArm):
         return super().pmf(batch)
 
 
+@pytest.mark.medium
 def test_what_was_not_waited_for_is_latency_and_no_fallback(house):
     """Its users have the champion's arm in time; the watch sees why."""
     h = house(FixedArm(arm="a2"), stages=(0.5, 1.0), min_decisions=10**6)
@@ -69,6 +71,7 @@ def test_what_was_not_waited_for_is_latency_and_no_fallback(house):
     assert found["latency"]["champion"] == 0.0
 
 
+@pytest.mark.medium
 def test_decisions_logged_before_latency_was_measured_say_nothing_about_it(house):
     h = house(FixedArm(arm="a2"), stages=(0.5, 1.0), min_decisions=10**6)
     h.serve_with(1, candidate=Tardy(arm="a2"))
@@ -79,6 +82,7 @@ def test_decisions_logged_before_latency_was_measured_say_nothing_about_it(house
     assert (found["candidate"], found["champion"], found["log_wealth_harm"]) == (0.0, 0.0, 0.0)
 
 
+@pytest.mark.medium
 def test_lost_logs_of_the_candidate_are_noticed_and_hold(house):
     h = house(FixedArm(arm="a2"), stages=(0.5, 1.0), margins=(0.0,))
     for _ in range(12):
@@ -124,6 +128,7 @@ class _Older(_Losing):
         return made
 
 
+@pytest.mark.medium
 def test_wrong_propensities_are_noticed_and_hold(house):
     h = house(FixedArm(arm="a2"))
 
@@ -156,6 +161,7 @@ class Slow(FixedArm):
 
 
 @pytest.mark.parametrize(("candidate", "reason"), [(Nan, "NaN"), (Errs, "out of memory"), (Slow, "slow: 5 batches")])
+@pytest.mark.medium
 def test_a_candidate_that_breaks_is_aborted_at_the_next_look_and_nobody_sees_an_error(house, candidate, reason):
     """`visits` itself refuses any answer with an error."""
     h = house(FixedArm(arm="a2"), stages=(0.5, 1.0))
