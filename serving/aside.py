@@ -53,3 +53,5 @@ class Aside:
                 future.set_result(work())
             except Exception as error:  # noqa: BLE001 - it is the asker's
                 future.set_exception(error)
+            except BaseException as error:  # noqa: BLE001 - SystemExit would end the thread, and be waited for
+                future.set_exception(RuntimeError(repr(error)))

@@ -5,10 +5,12 @@ the stage (or another release comes), it has judged, and the fuse is whole again
 """
 
 import json
+import logging
 import os
 import time
 from pathlib import Path
 
+log = logging.getLogger(__name__)
 FAILURES = 3
 PATIENCE_MS, PATIENCE_SECONDS_PER_ROW = 30.0, 0.0005  # a batch of the candidate is waited for so long …
 SLOW_BATCHES = 5  # … and so many in a row without an answer are its failure, not a hiccup of the machine
@@ -68,10 +70,15 @@ class Breaker:
     def _open(self, release: int, stage: str, reason: str) -> None:
         """From now on here, and on this host within LOOK_SECONDS."""
         self._blown, self._times = (release, stage), []
-        if self._path is not None:
-            draft = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        if self._path is None:
+            return
+        draft = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        try:
             draft.write_text(json.dumps({"release": release, "stage": stage, "reason": reason, "at": time.time()}))
             draft.replace(self._path)
+        except OSError:
+            log.exception("the fuse is blown in this process alone")
+            self._path = None
 
     def _read(self) -> tuple[int, str] | None:
         try:

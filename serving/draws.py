@@ -15,7 +15,8 @@ class PolicyFailed(RuntimeError):
 
 
 def guard(pmf: F64, mask: Bool) -> F64:
-    """The pmf (B, K) itself, once seen to be one: finite, ≥ 0, zero where masked, rows summing to 1 within 1e-6."""
+    """The pmf (B, K), once seen to be one: finite, ≥ 0, zero where masked, rows summing to 1 within 1e-6; a mass that
+    was rounded to more than 1 is 1."""
     if pmf.shape != mask.shape:
         raise PolicyFailed(f"found a pmf of shape {pmf.shape}, expected {mask.shape}")
     off = np.maximum.reduce(np.abs(np.add.reduce(pmf, axis=1) - 1.0), initial=0.0)  # NaN where any is
@@ -27,7 +28,7 @@ def guard(pmf: F64, mask: Bool) -> F64:
         raise PolicyFailed("found negative mass, or mass outside the candidates, in a pmf")
     if off > 1e-6:
         raise PolicyFailed("found a pmf whose row does not sum to 1")
-    return pmf
+    return np.minimum(pmf, 1.0)
 
 
 def draw(pmf: F64, salt: str, event_ids: Sequence[str]) -> I64:

@@ -53,8 +53,11 @@ class RolloutState:
         row = json.loads(raw)
         row["stages"], row["history"] = tuple(row["stages"]), tuple(row["history"])
         state = cls(**row)
-        if not 0.0 <= state.share <= 1.0:
-            raise ValueError(f"rollout share: found {state.share}, expected a number in [0, 1]")
+        if type(state.share) not in (int, float) or not 0.0 <= state.share <= 1.0:
+            raise ValueError(f"rollout share: found {state.share!r}, expected a number in [0, 1]")
+        if (type(state.release), type(state.stage), type(state.salt)) != (int, str, str):
+            found = f"release {state.release!r}, stage {state.stage!r}, salt {state.salt!r}"
+            raise ValueError(f"rollout state: found {found}, expected a number and two texts")
         return state
 
     @property
@@ -275,5 +278,5 @@ class RolloutReader:
             if time.time() - self._path.stat().st_mtime > self._max_age:
                 return None
             return RolloutState.from_json(self._path.read_bytes())
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None

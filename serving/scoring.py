@@ -52,8 +52,8 @@ class Scorer:
             reason = f"{TOO_LATE}: {error}"
             count = partial(self._breaker.slow, busy=error.busy)
             log.warning("%s", reason)
-        except Exception as error:  # whatever a policy does, users get an arm
-            reason = f"{role}: {type(error).__name__}: {error}"[:200]
+        except (Exception, SystemExit) as error:  # whatever a policy does, users get an arm
+            reason = f"{role}: {_told(error)}"[:200]
             log.exception("%s failed", role)
         if role == CHAMPION:
             return Served(exploration.uniform(batch.mask), FALLBACK, "uniform", 0, reason)
@@ -78,3 +78,12 @@ class Scorer:
                 self._aside.run(partial(self._heads.policy(role).pmf, batch), WARM_SECONDS)
             except Exception:
                 log.exception("%s failed while warming up", role)
+
+
+def _told(error: BaseException) -> str:
+    """Its type and text, as the log can hold them: the text may be no UTF-8, and asking for it may raise."""
+    try:
+        text = str(error).encode(errors="replace").decode()
+    except Exception:  # noqa: BLE001 - a policy's own
+        text = "(says nothing)"
+    return f"{type(error).__name__}: {text}"

@@ -46,7 +46,8 @@ class Selector:
         self.breaker = breaker or Breaker(None)
         self.heads, self.meter = heads or LiveHeads(None, release), meter or Meter()
         self._unit_key, self._clock = unit_key, clock
-        self._always = frozenset(arm.arm_id for arm in release.arms if not arm.valid_from and not arm.valid_to)
+        unbounded = (arm for arm in release.arms if recorder is None or not (arm.valid_from or arm.valid_to))
+        self._always = frozenset(arm.arm_id for arm in unbounded)  # in a trial every arm: golden requests may be old
         self._valid = {arm.arm_id: (arm.valid_from, arm.valid_to or 2**63) for arm in release.arms}
         self._scorer = Scorer(release, self.heads, self.breaker, trial=recorder is None)
         digests = {"catalogue": release.catalogue.digest, "encoder": release.encoder.digest}

@@ -1,5 +1,6 @@
 """The selector alone: exact propensities, repeatable answers, rows that fail by themselves."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -28,8 +29,20 @@ class Broken(Uniform):
     def pmf(self, batch):
         if self.name == "raises":
             raise RuntimeError("no such tensor")
+        if self.name == "exits":
+            raise SystemExit(3)
+        if self.name == "unspeakable":
+            raise Unspeakable
+        if self.name == "surrogate":
+            raise RuntimeError("no file \udcff")
         right = super().pmf(batch)
-        return {"nan": right * np.nan, "sums to two": right * 2, "negative": -right, "shape": right[:, :1]}[self.name]
+        return {"nan": right * np.nan, "sums to two": right * 2, "negative": -right, "shape": right[:, :1],
+                "list": right.tolist(), "none": None}[self.name]  # fmt: skip
+
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise RuntimeError("not even this")
 
 
 @pytest.fixture
@@ -154,7 +167,10 @@ def test_without_a_readable_rollout_the_champion_serves(tmp_path, spool):
     s = selector(tmp_path, spool, Uniform(), FixedArm(arm="reel-03"), share=1.0)
     requests = apps.sample().requests(10)
     assert {a.role for a in s.select(requests)} == {"candidate"}
-    for content in ("{", None):
+    half = json.dumps({"release": 1, "stage": "100%", "share": 1.0, "salt": "s", "since": 0, "stages": [1.0], "history": []})
+    wrong = [half.replace('"s"', "5"), half.replace('"100%"', "5"), half.replace("1.0,", '"1.0",', 1), half.replace("1.0,", "true,", 1),
+             half.replace("1.0,", "NaN,", 1), half[:-9], "[" * 100_000, "[]", ""]  # fmt: skip
+    for content in (*wrong, "{", None):
         if content is None:
             (tmp_path / "rollout.json").unlink()
         else:
@@ -164,7 +180,10 @@ def test_without_a_readable_rollout_the_champion_serves(tmp_path, spool):
         assert {a.role for a in s.select(fresh)} == {"champion"}
 
 
-@pytest.mark.parametrize("fault", ["raises", "nan", "sums to two", "negative", "shape"])
+FAULTS = ["raises", "nan", "sums to two", "negative", "shape", "list", "none", "exits", "unspeakable", "surrogate"]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_failing_candidate_falls_back_to_the_champion_and_is_cut_off(tmp_path, spool, fault):
     breaker = Breaker(tmp_path / "breaker.json")
     s = selector(tmp_path, spool, FixedArm(arm="reel-03"), Broken(fault), share=1.0, breaker=breaker)
@@ -185,8 +204,9 @@ def test_a_failing_candidate_falls_back_to_the_champion_and_is_cut_off(tmp_path,
     assert not elsewhere.open(2, "100%")
 
 
-def test_a_failing_champion_falls_back_to_uniform(tmp_path, spool):
-    release = replace(apps.write(tmp_path, Uniform()), champion=Broken("nan"))
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_failing_champion_falls_back_to_uniform(tmp_path, spool, fault):
+    release = replace(apps.write(tmp_path, Uniform()), champion=Broken(fault))
     s = Selector(release, recorder=spool, rollout=None, unit_key="k")
     requests = apps.sample().requests(8)
     answers = s.select(requests)
@@ -194,6 +214,29 @@ def test_a_failing_champion_falls_back_to_uniform(tmp_path, spool):
     assert [a.propensity for a in answers] == pytest.approx([1 / len(r.arms) for r in requests], abs=1e-12)
     decision = spool.find([answers[0].event_id])[answers[0].event_id]
     assert (decision.policy, decision.fallback_reason[:9]) == ("uniform", "champion:")
+
+
+def test_a_fuse_that_cannot_be_shared_blows_here(tmp_path, spool):
+    breaker = Breaker(tmp_path / "no such folder" / "breaker.json")
+    s = selector(tmp_path, spool, Uniform(), Broken("raises"), share=1.0, breaker=breaker)
+    requests = apps.sample().requests(4)
+    roles = []
+    for _ in range(5):
+        breaker._looked = -float("inf")  # as after LOOK_SECONDS
+        roles.append({a.role for a in s.select([replace(r, event_id="") for r in requests])})
+    assert roles == [{"fallback"}] * 3 + [{"champion"}] * 2
+
+
+def test_a_probability_is_at_most_one_whatever_a_policy_rounds(tmp_path, spool):
+    class Rounded(Uniform):
+        def pmf(self, batch):
+            one = np.zeros(batch.mask.shape)
+            one[:, 0] = 1 + 9e-7
+            return one
+
+    release = replace(apps.write(tmp_path, Uniform(), floor=0.0), champion=Rounded())
+    s = Selector(release, recorder=spool, rollout=None, unit_key="k")
+    assert {(a.role, a.propensity) for a in s.select(apps.sample().requests(8))} == {("champion", 1.0)}
 
 
 def test_a_trial_records_nothing_and_obeys_the_unit_id(tmp_path):
@@ -210,3 +253,5 @@ def test_an_arm_outside_its_time_of_validity_is_refused(tmp_path, spool):
     s = Selector(replace(release, arms=arms), recorder=spool, rollout=None, unit_key="k", clock=lambda: 2000)
     request = Request(unit_id="u", context={}, arms=[arms[0].arm_id, arms[1].arm_id])
     assert s.select([request])[0].error.startswith(f"arms: found '{arms[0].arm_id}', expected an arm within its time")
+    trial = Selector(replace(release, arms=arms), recorder=None, rollout=None, unit_key="k", clock=lambda: 2000)
+    assert trial.select([request])[0].error == ""  # else no release whose golden decisions are old could come back
