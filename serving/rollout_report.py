@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 from features.batch import F64
 from features.spec import AppSpec
 from features.storage import Store
-from serving import evidence, rollout, watch
+from serving import adjusted, comparison, evidence, rollout, watch
 from serving.betting import Bets
-from serving.evidence import Compared
+from serving.comparison import Compared
 from serving.publish import scratch
 from serving.rollout import RolloutState
 
@@ -65,11 +65,11 @@ def write(store: Store, home: Path, spec: AppSpec, *, now: int, release: int | N
         raise KeyError("no rollout yet: publish a release first")
     with scratch(home) as folder:
         loaded = watch.fetched(store, home, state.release, folder)
-        frame = evidence.decisions(store, spec.reward, state, now=now)
-        rows = evidence.compared(frame, state, loaded)
+        frame = comparison.decisions(store, spec.reward, state, now=now)
+        rows = comparison.compared(frame, state, loaded)
         found = evidence.gather(store, spec, state, loaded, now=now).numbers
-        before = evidence.earlier(store, state, loaded)
-    bets = evidence.reward_bets(rows, spec.reward, before) if rows is not None else None
+        before = adjusted.earlier(store, state, loaded)
+    bets = adjusted.reward_bets(rows, spec.reward, before) if rows is not None else None
     target = home / "reports" / "rollout" / f"{state.release}.html"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(render(state, rows, bets, spec, found, now=now))
@@ -93,7 +93,7 @@ def render(
     environment = jinja2.Environment(autoescape=True)
     return environment.from_string(PAGE).render(
         s=state, time=_time, known=evidence.summary, summary=evidence.summary(found),
-        units={} if rows is None else evidence.unit_counts(rows),
+        units={} if rows is None else comparison.unit_counts(rows),
         guardrails=found.get("guardrails", {}), picture=_picture(state, rows, bets, spec, now),
     )  # fmt: skip
 

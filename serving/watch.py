@@ -17,7 +17,7 @@ from features import ship
 from features.spec import AppSpec
 from features.storage import Conflict, Store
 from features.workspace import Workspace
-from serving import controller, evidence, publish, release, rollout, succession, trial
+from serving import controller, evidence, publish, release, rollout, shadow, succession, trial
 from serving.controller import Evidence
 from serving.promotion import triton_address
 from serving.release import LoadedRelease
@@ -61,7 +61,7 @@ def look(store: Store, home: Path, spec: AppSpec, state: RolloutState, now: int)
             loaded = fetched(store, home, state.release, folder)
             found = evidence.gather(store, spec, state, loaded, now=now)
             if state.stage == rollout.SHADOW and found.decisions:
-                _keep_shadow(store, state, evidence.shadow_log(store, spec.reward, state, loaded, now=now))
+                _keep_shadow(store, state, shadow.shadow_log(store, spec.reward, state, loaded, now=now))
             return found
     except (ValueError, KeyError) as error:
         log.exception("no evidence at this look")

@@ -13,7 +13,7 @@ import pytest
 from features.join import join_interval
 from features.ship import ship
 from models.simple import FixedArm, Uniform
-from serving import evidence, publish, release, rollout, rollout_report, watch
+from serving import adjusted, comparison, publish, release, rollout, rollout_report, watch
 from tests.serving.watched import SECOND, START
 
 
@@ -167,11 +167,11 @@ def test_rewards_are_doubly_robust_once_there_is_a_past(house):
     h.visits(6000)
     state = h.look()
     loaded = h.selector.release
-    rows = evidence.compared(evidence.decisions(h.store, h.spec.reward, state, now=h.now), state, loaded)
-    before = evidence.earlier(h.store, state, loaded)
+    rows = comparison.compared(comparison.decisions(h.store, h.spec.reward, state, now=h.now), state, loaded)
+    before = adjusted.earlier(h.store, state, loaded)
     assert len(before) == 4000
-    score, champion = evidence.doubly_robust(rows.log, before), ~rows.assigned
+    score, champion = adjusted.doubly_robust(rows.log, before), ~rows.assigned
     assert score[champion].mean() == pytest.approx(0.20, abs=0.02)
     assert score[~champion].mean() == pytest.approx(0.04 * 0.20 + 0.96 * 0.40, abs=0.10)
     assert score[champion].var() < 0.92 * rows.log.reward[champion].var()
-    np.testing.assert_array_equal(evidence.doubly_robust(rows.log, None), rows.log.reward)
+    np.testing.assert_array_equal(adjusted.doubly_robust(rows.log, None), rows.log.reward)
