@@ -8,6 +8,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from features.storage import StoreError
+
 COMMANDS = {
     "init": "serving.commands.app:init",
     "import": "serving.commands.app:import_",
@@ -43,7 +45,7 @@ class _Lazy(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except (ValueError, RuntimeError, KeyError, OSError) as error:
+        except (ValueError, RuntimeError, KeyError, OSError, StoreError) as error:
             if isinstance(error, typer.Exit | typer.Abort) or "CROUPIER_TRACEBACK" in os.environ:
                 raise
             text = error.args[0] if isinstance(error, KeyError) and error.args else error

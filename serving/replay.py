@@ -4,15 +4,18 @@ Nothing is taken on trust but the log itself: the release is verified against it
 from the release and the rewards that had arrived. A step that differs is named, with what was found.
 """
 
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from features.batch import F64, Batch
 from features.ids import uniform01
-from features.schema import Decision
+from features.schema import Decision, InvalidEvent
 from features.spec import RewardSpec
 from features.spool import Spool
 from models import exploration
@@ -51,6 +54,10 @@ def replay(
         found.append(Finding(name, has == logged, f"logged {logged}, the release has {has}"))
         if has != logged:
             return found
+    try:
+        release.encoder.validate(decision.context, decision.arms, decision.arm_context, release.catalogue)
+    except InvalidEvent as error:
+        return [*found, Finding("request", False, str(error))]
     batch = release.encoder.encode([decision.context], [decision.arms], [decision.arm_context], release.catalogue)
     try:
         policy, text = _policy(decision, release, spool, spec)
@@ -84,7 +91,7 @@ def _pmf(policy: Policy | None, batch: Batch, floor: float) -> F64:
 
 
 def _outcome(decision: Decision, pmf: tuple[float, ...]) -> list[Finding]:
-    expected = pmf[decision.arms.index(decision.arm)]
+    expected = dict(zip(decision.arms, pmf, strict=False)).get(decision.arm, 0.0)
     holds = abs(expected - decision.propensity) <= TOLERANCE
     return [Finding("propensity", holds, f"logged {decision.propensity:.9g}, derived {expected:.9g}")]
 
@@ -99,9 +106,19 @@ def loader(home: Path, fetch: Callable[[int, Path], object]) -> Callable[[int], 
             if not folder.exists():
                 folder = home / "replay" / str(number)
                 if not folder.exists():
-                    fetch(number, folder)
+                    _whole(folder, partial(fetch, number))
             known[number] = releases.load(folder)
         return known[number]
 
     return load
 
+
+
+def _whole(folder: Path, fetch: Callable[[Path], object]) -> None:
+    """Fetched beside it and renamed: what broke off leaves nothing that looks like a release."""
+    draft = folder.with_name(f".{folder.name}-{os.getpid()}")
+    try:
+        fetch(draft)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)

@@ -50,9 +50,14 @@ class RolloutState:
 
     @classmethod
     def from_json(cls, raw: bytes) -> Self:
-        row = json.loads(raw)
-        row["stages"], row["history"] = tuple(row["stages"]), tuple(row["history"])
-        state = cls(**row)
+        """Raises ValueError for what is no state."""
+        try:
+            row = json.loads(raw)
+            row["stages"], row["history"] = tuple(row["stages"]), tuple(row["history"])
+            state = cls(**row)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            expected = f"what `publish` wrote ({type(error).__name__}: {error})"
+            raise ValueError(f"rollout state: found {raw[:60]!r}, expected {expected}") from None
         if type(state.share) not in (int, float) or not 0.0 <= state.share <= 1.0:
             raise ValueError(f"rollout share: found {state.share!r}, expected a number in [0, 1]")
         if (type(state.release), type(state.stage), type(state.salt)) != (int, str, str):
@@ -278,5 +283,5 @@ class RolloutReader:
             if time.time() - self._path.stat().st_mtime > self._max_age:
                 return None
             return RolloutState.from_json(self._path.read_bytes())
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError):
             return None

@@ -11,6 +11,7 @@ import re
 import shutil
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def run(folder: Path, triton_repository: Path, url: str, expected: LoadedRelease
             raise ReleaseRefused(folder, "model.py", f"not loaded by Triton: {error}", "a model it can load") from None
         return compare(folder, url, expected)
     finally:
-        with triton_grpc.InferenceServerClient(url) as client:
+        with suppress(InferenceServerException), triton_grpc.InferenceServerClient(url) as client:
             client.unload_model(TRIAL, client_timeout=LOAD_SECONDS)
         shutil.rmtree(triton_repository / TRIAL, ignore_errors=True)
 

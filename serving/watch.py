@@ -29,7 +29,7 @@ LEASE_SECONDS = 300  # to publish a promoted candidate
 
 def watch(app: str, *, approved: bool = False) -> dict[str, Any]:
     """Ship this host's log, look, and when everybody has the candidate make it the champion. Plain JSON back."""
-    w = Workspace.open(app)
+    w = Workspace.known(app)
     spool = w.spool()
     try:
         ship.ship(spool, w.store, host=w.settings.host)
@@ -95,7 +95,9 @@ def fuse(home: Path, state: RolloutState) -> str:
     return f"breaker: {found.get('reason', '')}" if same else ""
 
 
-def finish(store: Store, home: Path, *, triton: str | None, now: int | None = None) -> int | None:
+def finish(
+    store: Store, home: Path, *, triton: str | None, now: int | None = None, by: str = "rollout"
+) -> int | None:
     """At 100 %: release the candidate as champion. Returns the new number, None when there is nothing to do.
 
     One host at a time, by a lease in the store; a promoter that died is followed when its lease has run out.
@@ -107,7 +109,7 @@ def finish(store: Store, home: Path, *, triton: str | None, now: int | None = No
     if not _leased(store, lease, publish.now_us() if now is None else now):
         return None
     try:
-        return succession.promote(store, home, triton=triton).number
+        return succession.promote(store, home, triton=triton, by=by).number
     except Exception:
         store.delete(lease)
         raise

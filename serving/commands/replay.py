@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from features.spec import RewardSpec
 from features.workspace import Workspace
@@ -25,8 +26,10 @@ def run(event_id: EventId, app: App = "default") -> None:
     load = replay.loader(w.home, lambda number, folder: publish.download(w.store, number, folder))
     spec = w.spec.reward if (w.home / "app.toml").exists() else RewardSpec()
     findings = replay.replay(decision, load=load, spool=spool, spec=spec)
-    console.print(f"{decision.role} {decision.policy}: {decision.arm} with probability {decision.propensity:.6g}")
+    made = f"{decision.role} {decision.policy}: {decision.arm} with probability {decision.propensity:.6g}"
+    console.print(escape(made))
     for finding in findings:
-        console.print(f"  {'[green]same[/]' if finding.holds else '[red]DIFFERS[/]'}  {finding.step}: {finding.detail}")
+        verdict = "[green]same[/]" if finding.holds else "[red]DIFFERS[/]"
+        console.print(f"  {verdict}  {finding.step}: {escape(finding.detail)}")
     if not all(finding.holds for finding in findings):
         raise typer.Exit(1)

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,13 +26,13 @@ App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help="which bandit: a f
 Reason = Annotated[str, typer.Option(help="kept in the history")]
 Approved = Annotated[bool, typer.Option(help="a person agrees to the last step")]
 Earlier = Annotated[int | None, typer.Option("--release", help="the rollout of an earlier release")]
-console = Console()
+console = Console(markup=False)  # a reason may have any brackets in it
 
 
 @rollout.command()
 def status(app: App = "default") -> None:
     """The stage, the share of units, and since when."""
-    state = rules.read_state(Workspace.open(app).store)
+    state = rules.read_state(Workspace.known(app).store)
     console.print("no release yet" if state is None else describe(state))
     if state is not None and state.history[-1]["evidence"]:
         console.print(f"known at its last change: {_known(state.history[-1])}", soft_wrap=True)
@@ -40,18 +41,29 @@ def status(app: App = "default") -> None:
 @rollout.command()
 def advance(app: App = "default", reason: Reason = "by hand") -> None:
     """Expose the candidate to the next stage's share; from the last stage on, make it the champion."""
-    w = Workspace.open(app)
-    state = rules.change(w.store, lambda s: rules.advance(s, reason, now=publish.now_us(), by="operator"), home=w.home)
-    console.print(describe(state))
+    w = Workspace.known(app)
+    state = rules.read_state(w.store)
+    if state is None or state.share < 1.0:  # at 100 % already: the promotion failed, and is made up for
+        step = partial(rules.advance, reason=reason, now=publish.now_us(), by="operator")
+        state = rules.change(w.store, step, home=w.home)
+        console.print(describe(state))
     if state.share == 1.0:
-        done = succession.promote(w.store, w.home, triton=triton_address(w), by="operator")
-        console.print(f"release {done.number}: the candidate of release {state.release} is the champion")
+        console.print(_promoted(w, state))
+
+
+def _promoted(w: Workspace, state: RolloutState) -> str:
+    from serving.watch import finish
+
+    number = finish(w.store, w.home, triton=triton_address(w), by="operator")
+    if number is None:
+        return f"release {state.release}: somebody else promotes its candidate now"
+    return f"release {number}: the candidate of release {state.release} is the champion"
 
 
 @rollout.command()
 def abort(app: App = "default", reason: Reason = "by hand") -> None:
     """Back to the champion, at once and for good."""
-    w = Workspace.open(app)
+    w = Workspace.known(app)
     state = rules.change(
         w.store, lambda s: rules.abort(s, reason, now=publish.now_us(), by="operator"), home=w.home, insist=True
     )
@@ -61,7 +73,7 @@ def abort(app: App = "default", reason: Reason = "by hand") -> None:
 @rollout.command()
 def history(app: App = "default") -> None:
     """Every change of the present rollout, with its reason."""
-    state = rules.read_state(Workspace.open(app).store)
+    state = rules.read_state(Workspace.known(app).store)
     table = Table("at (UTC)", "stage", "share", "by", "reason", "what was known")
     for entry in state.history if state else ():
         row = (_time(entry["at"]), entry["stage"], f"{entry['share']:.0%}", entry["by"], entry["reason"])
@@ -82,14 +94,14 @@ def report(app: App = "default", of: Earlier = None) -> None:
     """Write the page of the rollout, with its picture, and say where it is."""
     from serving import rollout_report
 
-    w = Workspace.open(app)
+    w = Workspace.known(app)
     console.print(str(rollout_report.write(w.store, w.home, w.spec, now=publish.now_us(), release=of)), soft_wrap=True)
 
 
 @rollout.command()
 def rollback(to: Annotated[int, typer.Argument(help="number of an earlier release")], app: App = "default") -> None:
     """Serve the champion of an earlier release again, as a new release."""
-    w = Workspace.open(app)
+    w = Workspace.known(app)
     done = succession.roll_back(w.store, w.home, to, triton=triton_address(w))
     console.print(f"release {done.number} serves the champion of release {to} ({done.seconds:.1f} s)")
 
@@ -98,7 +110,7 @@ def rollback(to: Annotated[int, typer.Argument(help="number of an earlier releas
 def list_releases(app: App = "default") -> None:
     """Every release in the store, oldest first."""
     table = Table("release", "status", "champion", "candidate", "digest")
-    for row in publish.listed(Workspace.open(app).store):
+    for row in publish.listed(Workspace.known(app).store):
         policies = row["policies"]
         table.add_row(
             str(row["number"]), row["status"], policies["champion"], policies.get("candidate", ""), row["digest"][:12]
@@ -109,7 +121,7 @@ def list_releases(app: App = "default") -> None:
 @release.command()
 def verify(number: int, app: App = "default") -> None:
     """Fetch a release and check every byte of it."""
-    w = Workspace.open(app)
+    w = Workspace.known(app)
     manifest = publish.verify(w.store, w.home, number)
     console.print(f"release {number}: {len(manifest['files'])} files, as their manifest says ({manifest['digest']})")
 
@@ -117,7 +129,7 @@ def verify(number: int, app: App = "default") -> None:
 @release.command()
 def follow(app: App = "default", every: Annotated[float, typer.Option(help="seconds; 0: once")] = 0.0) -> None:
     """On a host that does not publish: fetch, try and serve the current release, and mirror the stage."""
-    w = Workspace.open(app)
+    w = Workspace.known(app)
     while True:
         number = publish.follow(w.store, w.home, triton=triton_address(w))
         if number is not None:
@@ -130,7 +142,7 @@ def follow(app: App = "default", every: Annotated[float, typer.Option(help="seco
 @release.command()
 def prune(keep: Annotated[int, typer.Option(min=1, help="newest releases to keep")] = 20, app: App = "default") -> None:
     """Delete old releases from the store; the current one and where it came from stay."""
-    gone = publish.prune(Workspace.open(app).store, keep=keep)
+    gone = publish.prune(Workspace.known(app).store, keep=keep)
     console.print(f"deleted {len(gone)} releases{': ' + ', '.join(map(str, gone)) if gone else ''}")
 
 

@@ -16,7 +16,11 @@ Host = Annotated[str, typer.Option(help="address to listen on; the wheel's serve
 def triton(app: str = "", host: str = LOOPBACK) -> TritonServer:
     """The server that the settings name: gRPC on the port of CROUPIER_TRITON, HTTP one below, metrics one above."""
     settings = Settings(app=app) if app else Settings()
-    return TritonServer(settings.home, grpc_port=int(settings.triton.rpartition(":")[2]), host=host)
+    port = settings.triton.rpartition(":")[2]
+    if ":" not in settings.triton or not port.isdecimal() or not 1 < int(port) < 65535:
+        expected = "host:port, the port from 2 to 65534 (HTTP is one below, metrics one above)"
+        raise ValueError(f"CROUPIER_TRITON: found {settings.triton!r}, expected {expected}")
+    return TritonServer(settings.home, grpc_port=int(port), host=host)
 
 
 @app.command()

@@ -171,8 +171,9 @@ def running(home: Path) -> dict[str, Any] | None:
     """The pid file's record if that very process still lives (a reused pid has another birth time), else None."""
     try:
         record: dict[str, Any] = json.loads((home.absolute() / "triton.pid").read_text())
-        return record if record["born"] == born(record["pid"]) else None
-    except (OSError, ValueError, KeyError):
+        complete = isinstance(record["ports"]["grpc"], int) and isinstance(record["shm"], str)
+        return record if complete and record["born"] == born(record["pid"]) else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -1,16 +1,18 @@
 """Replay: whatever was logged can be derived again, and a change anywhere is named."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
 
 from features.spec import RewardSpec
 from features.spool import Spool
+from features.storage import StoreUnavailable
 from models.simple import FixedArm, Uniform
 from serving import release as releases
 from serving.fast_loop import FastLoop
 from serving.live_heads import LiveHeads
-from serving.replay import replay
+from serving.replay import loader, replay
 from serving.rewards import RawReward, Rewards
 from serving.rollout import RolloutReader
 from serving.selector import Selector
@@ -74,6 +76,7 @@ def test_every_logged_decision_is_derived_again(tmp_path, spool):
     ("change", "step"),
     [
         ({"encoder": "0" * 32}, "encoder"), ({"catalogue": "0" * 32}, "catalogue"), ({"posterior_step": 10**9}, "posterior"),
+        ({"arms": ("nobody", "reel-01")}, "request"), ({"context": {"misspelt": []}}, "request"), ({"pmf": ()}, "pmf"),
         ({"context": {"age": 99.0}}, "pmf"), ({"event_id": "another"}, "draw"), ({"propensity": 0.5}, "propensity"),
     ],
 )  # fmt: skip
@@ -102,3 +105,20 @@ def test_a_decision_made_elsewhere_has_nothing_to_derive_but_its_propensity(tmp_
     decision = replace(next(iter(spool.find(events).values())), release=0)
     findings = replay(decision, load=lambda _: loaded, spool=spool, spec=RewardSpec())
     assert [f.step for f in findings] == ["release", "propensity"]
+    stray = replay(replace(decision, arm="nobody"), load=lambda _: loaded, spool=spool, spec=RewardSpec())
+    assert [f.holds for f in stray] == [True, False]
+
+
+def test_a_fetch_that_broke_off_leaves_nothing_behind(tmp_path):
+    apps.write(tmp_path / "elsewhere", Uniform(), number=3)
+
+    def breaks_off(_number, folder):
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text("{}")
+        raise StoreUnavailable("out of reach")
+
+    with pytest.raises(StoreUnavailable):
+        loader(tmp_path, breaks_off)(3)
+    load = loader(tmp_path, lambda _, folder: shutil.copytree(tmp_path / "elsewhere" / "triton" / "select_arm" / "3", folder))
+    assert load(3).number == load(3).number == 3
+    assert [p.name for p in (tmp_path / "replay").iterdir()] == ["3"]

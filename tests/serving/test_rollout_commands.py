@@ -11,8 +11,9 @@ from features.schema import Arm
 from features.storage import open_store
 from features.workspace import Workspace
 from models.simple import FixedArm, Uniform
-from serving import publish, release, rollout
+from serving import publish, release, rollout, succession
 from serving.cli import app
+from serving.triton.server import Ports
 
 ARMS = [Arm(arm_id=f"a{i}", features={"price": float(i)}) for i in range(3)]
 TOML = '[context.age]\ntype = "numeric"\n[arm.price]\ntype = "numeric"\n[reward.kinds.click]\n'
@@ -83,6 +84,56 @@ def test_abort_history_watch_and_report(home):
     assert page.endswith("1.html")
     code, said = croupier("rollout", "advance")
     assert (code, "release 1 is aborted: publish a new release" in said) == (1, True)
+
+
+def test_a_reason_is_text_whatever_brackets_are_in_it(home):
+    publish_one(home, FixedArm(arm="a1"))
+    assert croupier("rollout", "abort", "--reason", "[/bold] [red]slow")[0] == 0
+    assert "[/bold] [red]slow" in croupier("rollout", "history")[1]
+
+
+def test_a_promotion_that_failed_is_made_up_for_by_advancing_again(home, monkeypatch):
+    publish_one(home, FixedArm(arm="a1"))
+    with monkeypatch.context() as broken:
+        broken.setattr(succession, "promote", _no_disk)
+        answers = [croupier("rollout", "advance") for _ in range(3)]
+    assert [code for code, _ in answers] == [0, 0, 1]
+    assert "no space left" in answers[2][1]
+    code, said = croupier("rollout", "advance")
+    assert (code, "release 2: the candidate of release 1 is the champion" in said) == (0, True)
+    assert croupier("rollout", "advance")[0] == 1
+    assert len(publish.listed(open_store(str(home / "store")))) == 2
+
+
+def _no_disk(*_args, **_kwargs):
+    raise OSError("no space left")
+
+
+@pytest.mark.parametrize("words", [("rollout", "status"), ("rollout", "watch"), ("release", "list"), ("release", "verify", "1")])
+def test_a_misspelt_app_is_named_and_not_made(home, words):
+    code, said = croupier(*words, "--app", "shopp")
+    assert (code, "expected one of shop" in said) == (1, True)
+    assert not (home.parent / "shopp").exists()
+
+
+def test_a_server_or_a_store_out_of_reach_is_one_sentence(home, monkeypatch):
+    publish_one(home, None)
+    monkeypatch.setenv("CROUPIER_TRITON", f"127.0.0.1:{Ports.free().grpc}")
+    code, said = croupier("rollout", "rollback", "1")
+    assert (code, said.startswith("croupier: release "), "not loaded by Triton" in said) == (1, True, True)
+    assert publish.current(open_store(str(home / "store"))) == 1
+    (home / "no-folder").write_text("")
+    monkeypatch.setenv("CROUPIER_STORE", str(home / "no-folder"))
+    code, said = croupier("release", "list")
+    assert (code, said.startswith("croupier: "), "no-folder" in said) == (1, True, True)
+
+
+@pytest.mark.parametrize("content", ["[]", "{", "5", '{"share": 1}', "[" * 100_000])
+def test_a_state_that_is_none_is_named(home, content):
+    publish_one(home, None)
+    (home / "store" / rollout.KEY).write_text(content)
+    code, said = croupier("rollout", "status")
+    assert (code, said.startswith("croupier: rollout state: found ")) == (1, True)
 
 
 def test_simulate_rollout_prints_and_writes(tmp_path):
