@@ -1,5 +1,6 @@
 """The client for asyncio: the same calls, awaited. Breaker, fallback, outbox and deliveries are those of `Client`."""
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -65,7 +66,7 @@ class AsyncClient:
         return outcome
 
     async def close(self) -> None:
-        if self._generation >= 0:
+        if self._channel is not None:
             await self._channel.close()
         self._client.close()
 
@@ -78,17 +79,21 @@ class AsyncClient:
     async def _ask(self, model: str, columns: Columns, deadline: float) -> dict[str, list[Any]]:
         self._client.refuse_if_hopeless()
         if self._generation != self._client.generation:  # the server came back: so does the connection
-            if self._generation >= 0:
-                await self._channel.close()
-            self._generation = self._client.generation
+            old, self._generation = self._channel, self._client.generation
             self._channel = grpc.aio.insecure_channel(self._client.url, options=OPTIONS)
             self._infer = service_pb2_grpc.GRPCInferenceServiceStub(self._channel).ModelInfer
+            if old is not None:  # last: other tasks go on meanwhile
+                await old.close()
         sent = time.monotonic()
         try:
             seconds = max(0.001, deadline - sent - RESERVE_MS / 1000)
             reply = codec.infer_response(await self._infer(codec.infer_request(model, columns), timeout=seconds))
-        except messages.FAILURES as error:
+        except (*messages.FAILURES, grpc.aio.UsageError) as error:
             self._client.failed(sent)
             raise messages.unavailable(self._client.url, error) from None
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise  # the caller's own wish
+            raise Unavailable("the connection was closed meanwhile", reason="closed") from None
         self._client.succeeded()
         return reply
