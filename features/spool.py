@@ -68,6 +68,7 @@ class Spool:
         self.path, self.max_bytes = path, max_bytes
         self._unmeasured = 0  # bytes this process may append before it looks at the size again
         self._turn = threading.Lock()
+        self._file = 0  # its inode: a file that was deleted goes on taking rows that nobody can read
         self._gate = path.with_name(path.name + ".lock").open("ab")
         self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
         try:
@@ -82,6 +83,7 @@ class Spool:
             self.db.execute(f"PRAGMA synchronous={'NORMAL' if durability == 'NORMAL' else 'FULL'}")
             self.db.execute("PRAGMA secure_delete=ON")  # what is forgotten is overwritten
             self.db.executescript(_TABLES)
+            self._file = self.path.stat().st_ino
             self.page_size: int = self.db.execute("PRAGMA page_size").fetchone()[0]
             self.id: str = self.db.execute("SELECT value FROM facts WHERE name = 'spool_id'").fetchone()[0]
 
@@ -222,6 +224,8 @@ class Spool:
         with self._turn:
             fcntl.flock(self._gate, fcntl.LOCK_EX)
             try:
+                if self._file and self.path.stat().st_ino != self._file:
+                    raise OSError("another file than the one that was opened: restart what writes to it")
                 yield
             finally:
                 fcntl.flock(self._gate, fcntl.LOCK_UN)

@@ -21,6 +21,7 @@ from typing import Any
 
 import orjson
 
+from features.locks import alone
 from features.storage import AlreadyExists, Conflict, Store
 from serving import release, rollout, trial
 from serving.release import ReleaseRefused
@@ -173,7 +174,14 @@ def point(store: Store, number: int, digest: str) -> int:
 
 
 def deploy(store: Store, home: Path, number: int, *, triton: str | None) -> None:
-    """Fetch, verify, try, install and load release `number` here. On failure what served before still serves."""
+    """Fetch, verify, try, install and load release `number` here, one at a time, since the trial model and the
+    repository are everybody's. On failure what served before still serves."""
+    home.mkdir(parents=True, exist_ok=True)
+    with alone(home / ".deploy.lock"):
+        _deploy(store, home, number, triton=triton)
+
+
+def _deploy(store: Store, home: Path, number: int, *, triton: str | None) -> None:
     with scratch(home) as draft:
         folder = draft / str(number)
         download(store, number, folder)

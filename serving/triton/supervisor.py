@@ -59,7 +59,7 @@ def _restart(triton: TritonServer, ended: threading.Event) -> None:
         triton.stop()
         try:
             triton.start()
-        except (TritonUnavailable, ValueError) as error:
+        except (TritonUnavailable, ValueError, OSError) as error:
             print(f"not started: {error}; again in {pause:.0f} s", flush=True)
             ended.wait(pause)
             pause = min(2 * pause, 30.0)

@@ -113,6 +113,19 @@ def test_a_failed_append_leaves_nothing_and_says_so(spool):
     assert spool.counts()["decisions"] == 1
 
 
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_a_file_that_was_taken_away_is_not_written_to(tmp_path, how):
+    """SQLite would go on without an error, and what was acknowledged could be read by nobody."""
+    spool = Spool(tmp_path / "log.db")
+    spool.append_decisions([make("first")])
+    (tmp_path / "log.db").rename(tmp_path / "old.db")
+    if how == "replaced":
+        Spool(tmp_path / "log.db").close()
+    with pytest.raises(SpoolUnavailable, match=r"log\.db.*nothing of this call was written"):
+        spool.append_decisions([make("later")])
+    spool.close()
+
+
 def test_reopening_keeps_everything_and_full_durability_is_the_default(tmp_path):
     path = tmp_path / "log.sqlite"
     spool = Spool(path)

@@ -1,6 +1,7 @@
 """Publishing: numbers taken once, whole or absent, the pointer never back, the repository never more than two."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -88,6 +89,28 @@ def test_a_release_spoilt_in_the_store_is_refused_by_every_host(store, home, tmp
         publish.verify(store, home, 1)
     with pytest.raises(KeyError, match="no release 9"):
         publish.verify(store, home, 9)
+
+
+def test_publishers_on_one_host_try_their_releases_one_after_the_other(store, home, monkeypatch):
+    """There is one trial model and one repository: they took each other's away."""
+    inside, most = [], []
+
+    def tried(folder, *_):
+        inside.append(folder.name)
+        most.append(len(inside))
+        time.sleep(0.02)
+        inside.remove(folder.name)
+
+    monkeypatch.setattr(trial, "run", tried)
+    monkeypatch.setattr(trial, "load_model", lambda *_: None)
+    monkeypatch.setattr(trial, "wait_for_release", lambda *_: None)
+    with ThreadPoolExecutor(4) as pool:
+        done = [pool.submit(publish.publish, store, home, build(), triton="nobody:1") for _ in range(4)]
+        numbers = [d.result().number for d in done]
+    assert sorted(numbers) == [1, 2, 3, 4]
+    assert most == [1, 1, 1, 1]
+    assert publish.current(store) == 4
+    assert repository.versions(home / "triton", "select_arm")[-1] == 4
 
 
 def test_a_half_uploaded_release_does_not_exist(store, home, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 
 from models.simple import Uniform
 from serving.client import Client
-from serving.triton import binary, repository, server
+from serving.triton import binary, repository, server, supervisor
 from serving.triton.binary import TritonUnavailable
 from serving.triton.server import Ports, TritonServer
 from tests.serving import apps
@@ -39,6 +39,30 @@ def test_a_busy_port_is_one_clear_sentence(tmp_path):
         busy.listen()
         with pytest.raises(TritonUnavailable, match=rf"^grpc port {ports.grpc} is not free .*make down"):
             TritonServer(tmp_path, ports=ports).start()
+
+
+def test_the_supervisor_outlives_a_full_disk():
+    """It ended, and nobody started Triton again when there was room."""
+    troubles = [OSError("no space left on device"), TritonUnavailable("not ready"), ValueError("no model.py"), None]
+    waited = []
+
+    class Triton:
+        def stop(self):
+            pass
+
+        def start(self):
+            if (trouble := troubles.pop(0)) is not None:
+                raise trouble
+
+    class Ended:
+        def is_set(self):
+            return False
+
+        def wait(self, seconds):
+            waited.append(seconds)
+
+    supervisor._restart(Triton(), Ended())
+    assert (troubles, waited) == ([], [1.0, 2.0, 4.0])
 
 
 def test_a_version_without_model_py_is_refused_before_triton_hangs_on_it(tmp_path):
