@@ -13,6 +13,8 @@ until a probe is answered, and an overloaded server it asks for little more than
     └── Unavailable              no answer within the deadline, and `fallback=None`
 """
 
+import os
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,12 +56,19 @@ class Client:
         self, url: str = "127.0.0.1:8001", *, deadline_ms: float = 50.0,
         fallback: fallback.Rule | None = fallback.uniform, outbox: Path | None = None,
     ) -> None:  # fmt: skip
-        self.url, self.deadline_ms, self._rule = url, deadline_ms, fallback
+        self.url, self.deadline_ms, self._rule, self._file = url, deadline_ms, fallback, outbox
         self._probes = 0
         self.generation = -1  # of the connection: counts up when it is made anew
-        self._connect(self._channel_to(url))
-        self.circuit, self.throttle, self.outbox = Circuit(), Throttle(), Outbox(outbox)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Also in a forked child, which has inherited no thread and may not use the parent's connections, nor close
+        them: SQLite would take the file's locks from the parent."""
+        self._inherited = vars(self).get("outbox"), vars(self).get("_channel")
+        self._connect(self._channel_to(self.url))
+        self.circuit, self.throttle, self.outbox = Circuit(), Throttle(), Outbox(self._file)
         self._courier = Courier(self.circuit, self.outbox, probe=self._probe, deliver=self._deliver)
+        self._process, self._forking = os.getpid(), threading.Lock()
         if len(self.outbox):
             self._courier.wake()
 
@@ -151,10 +160,17 @@ class Client:
     def refuse_if_hopeless(self) -> None:
         """Raises Unavailable while the breaker is open, and for the share of calls that an overloaded server would not
         answer in time."""
+        if self._process != os.getpid():
+            self._forked()
         if self.circuit.is_open:
             raise Unavailable("no answer lately: the breaker is open", reason="breaker")
         if self.throttle.holds_back():
             raise Unavailable("too many calls had no answer: this one is held back", reason="overload")
+
+    def _forked(self) -> None:
+        with self._forking:
+            if self._process != os.getpid():
+                self._begin()
 
     def succeeded(self) -> None:
         """A call had its answer."""

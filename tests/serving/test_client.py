@@ -3,6 +3,8 @@
 import asyncio
 import math
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -163,6 +165,33 @@ def test_asyncio_falls_back_and_refuses_too(nobody):
     assert {c.role for c in chosen} == {"fallback"}
     assert len({c.event_id for c in chosen}) == 20
     assert queued.status == "queued"
+
+
+FORKED = """
+import os, sys
+from pathlib import Path
+from serving.client import Client
+url, file = sys.argv[1], Path(sys.argv[2])
+clients = [Client(url), Client(url, outbox=file)]
+def ask():
+    for client in clients:
+        for _ in range(6):
+            client.select(unit_id="u", context={}, arms=["a", "b"])
+    assert all(client._courier._thread.is_alive() for client in clients)
+ask()
+if (child := os.fork()) == 0:
+    ask()
+    print([len(client.outbox) for client in clients], flush=True)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+print([len(client.outbox) for client in clients])
+"""
+
+
+def test_a_child_process_has_a_courier_and_a_connection_of_its_own(nobody, tmp_path):
+    command = [sys.executable, "-W", "ignore", "-c", FORKED, nobody, str(tmp_path / "o.db")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout.split("\n")[:2]) == (0, ["[6, 12]", "[6, 6]"]), done.stderr
 
 
 class Holding(service_pb2_grpc.GRPCInferenceServiceServicer):
