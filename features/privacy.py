@@ -8,6 +8,7 @@ store that keeps old versions of objects (S3 versioning) must be told to expire 
 
 import io
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,12 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.join import join_hours
+from features.locks import alone
 from features.log import open_log
 from features.partitions import by_hour, hour_of, hour_start, to_us
 from features.ship import prune, ship, to_parquet
 from features.spec import RewardSpec
 from features.spool import KINDS, Kind, Spool
-from features.storage import Store
+from features.storage import Conflict, Store
 from features.versions import Version
 
 
@@ -40,9 +42,16 @@ def forget(
     store: Store, spool: Spool, spec: RewardSpec, *, unit_id: str, host: str, now: datetime,
     reports: Sequence[Path] = (),
 ) -> Forgotten:  # fmt: skip
-    """`unit_id` is the hash that the log holds. Safe to repeat; after a crash, `finish` or call it again.
+    """`unit_id` is the hash that the log holds. Safe to repeat; after a crash, `finish` or call it again. On a host several
+    take turns."""
+    with alone(spool.path.with_name(f"{spool.path.name}.forget")):
+        return _forget(store, spool, spec, unit_id=unit_id, host=host, now=now, reports=reports)
 
-    Decisions in the store go last of all rows, since they are how the unit's rewards are found."""
+
+def _forget(
+    store: Store, spool: Spool, spec: RewardSpec, *, unit_id: str, host: str, now: datetime, reports: Sequence[Path]
+) -> Forgotten:
+    """Decisions in the store go last of all rows, since they are how the unit's rewards are found."""
     ship(spool, store, host=host)  # so that spool and store hold the same rows of it
     spool.note("forgetting", unit_id)  # until the end, spool and store may differ: prune waits
     logged = [key for key in store.list("log/decisions/") if key.endswith(".parquet")]
@@ -133,10 +142,14 @@ def _restate(store: Store, spec: RewardSpec, secrets: list[str], now: datetime) 
 
 
 def _rewrite(store: Store, key: str, secrets: list[str]) -> bool:
-    left = _without(store.get(key), secrets)
-    if left is not None:
-        store.put(key, left)
-    return left is not None
+    while True:
+        raw, version = store.read(key)
+        left = _without(raw, secrets) if version else None
+        if left is None:
+            return False
+        with suppress(Conflict):  # another host forgets another unit: what it wrote is what counts
+            store.swap(key, left, version)
+            return True
 
 
 def _drop_encoded(store: Store, key: str, secrets: list[str]) -> bool:

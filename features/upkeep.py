@@ -15,11 +15,12 @@ def restate(app: str) -> dict[str, Any]:
 
 
 def retain(app: str) -> dict[str, int]:
-    """Deletes what is older than CROUPIER_RETENTION_DAYS, and what the spool need not keep."""
-    w = Workspace.open(app)
-    spool = w.spool()
+    """Ends a `forget` that died half-way; deletes what is older than CROUPIER_RETENTION_DAYS, and what the spool need
+    not keep."""
+    w, now = Workspace.open(app), datetime.now(UTC)
+    spool, host = w.spool(), w.settings.host
     try:
-        host = w.settings.host
-        return privacy.retain(w.store, spool, days=w.settings.retention_days, host=host, now=datetime.now(UTC))
+        privacy.finish(w.store, spool, w.spec.reward, host=host, now=now, reports=[w.reports])
+        return privacy.retain(w.store, spool, days=w.settings.retention_days, host=host, now=now)
     finally:
         spool.close()

@@ -1,5 +1,7 @@
 """Raw ids never enter; a forgotten unit is in no byte of the spool, the store or the reports; old hours go."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from features import upkeep
 from features.ids import hash_unit
 from features.join import join_interval, read_interactions
 from features.partitions import HOUR, to_us
@@ -19,6 +22,7 @@ from features.ship import prune, ship
 from features.spec import RewardSpec
 from features.spool import Spool
 from features.storage import FolderStore
+from features.workspace import Workspace
 
 START = datetime(2019, 11, 24, 10, tzinfo=UTC)
 SPAN = {"start": START, "end": START + timedelta(hours=4)}
@@ -133,6 +137,64 @@ def test_a_forget_that_died_half_way_is_finished_by_the_next(app, monkeypatch, n
     rows = read_interactions(store, **SPAN)
     assert rows["event_id"].to_list() == [f"event-{i}" for i in range(20) if i % 3]
     assert rows["reward"].sum() == 7
+
+
+def test_a_forget_that_died_is_ended_by_collect_events(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
+    w = Workspace.open("shop")
+    w.home.mkdir()
+    (w.home / "app.toml").write_text("[reward]\nwindow_seconds = 60.0")
+    spool = w.spool()
+    at = to_us(datetime.now(UTC))
+    spool.append_decisions([replace(decision(i), at=at + i) for i in range(9)])
+    with monkeypatch.context() as patch:
+        patch.setattr(spool, "purge", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            forget(w.store, spool, SPEC, unit_id=ALICE, host=w.settings.host, now=NOW)
+    spool.close()
+    assert upkeep.retain("shop") == {"spool_rows": 0, "objects": 0}
+    assert hits(tmp_path, ALICE) == []
+    assert len(hits(tmp_path, BOB)) >= 2  # spool and log
+
+
+def test_three_units_forgotten_at_once_are_all_forgotten(app):
+    spool, store, folder = app
+    units = [ALICE, BOB, hash_unit("key", "carol@example.com")]
+    spool.append_decisions([replace(decision(i), unit_id=units[i % 3]) for i in range(30, 60)])
+    spools = [Spool(spool.path) for _ in units]
+
+    def one(own: Spool, unit: str) -> None:
+        forget(store, own, SPEC, unit_id=unit, host="h", now=NOW)
+        own.close()
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(one, spools, units))
+    assert prune(spool, store, host="h", before=to_us(NOW)) == 1  # the reject: the spool and the store agree
+    spool.close()
+    assert hits(folder, *units) == []
+
+
+def test_two_hosts_that_forget_at_once_lose_nothing_of_each_other(app):
+    spool, store, folder = app
+    elsewhere = [Spool(folder / "other" / "log.db")]
+
+    class Interrupted(FolderStore):
+        """Another host forgets Bob while this one holds an object of decisions that it is about to rewrite."""
+
+        seen: list[str] = []  # noqa: RUF012
+
+        def get(self, key):
+            found = super().get(key)
+            self.seen.append(key)
+            if key.startswith("log/decisions/") and self.seen.count(key) == 2 and elsewhere:
+                host = elsewhere.pop()
+                forget(store, host, SPEC, unit_id=BOB, host="other", now=NOW)
+                host.close()
+            return found
+
+    forget(Interrupted(store.url), spool, SPEC, unit_id=ALICE, host="h", now=NOW)
+    assert not elsewhere
+    assert hits(folder / "store", ALICE, BOB) == []
 
 
 def test_retention_deletes_whole_hours_that_are_older(app):
