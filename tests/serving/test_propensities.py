@@ -36,7 +36,7 @@ def serve(folder, spool, n):
         loaded = apps.write(folder / f"{stage}", apps.trained("neural_linear"), Uniform(), share=share, number=stage + 1)
         served = replace(loaded, candidate=Moody(), champion=Moody() if stage == 3 else loaded.champion)
         s = Selector(served, recorder=spool, rollout=RolloutReader(folder / f"{stage}" / "rollout.json"), unit_key="k")
-        s.breaker.failed = s.breaker.slow = lambda *_: None  # every failure falls back; the fuse is tested elsewhere
+        s.breaker.failed = s.breaker.slow = lambda *_, **__: None  # every failure falls back; the fuse is tested elsewhere
         done = 0
         while done < n // len(STAGES):
             some = [replace(raws[i], event_id=f"{stage}-{done + j}".encode(), unit_id=f"u{rng.integers(10**6)}".encode())
