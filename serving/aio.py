@@ -58,7 +58,8 @@ class AsyncClient:
         except InvalidEvent as error:
             raise Refused(str(error)) from None
         try:
-            (outcome,) = messages.outcomes(await self._ask("reward", messages.reward_columns(raws), deadline), raws)
+            found = messages.outcomes(await self._ask("reward", messages.reward_columns(raws), deadline), raws)
+            (outcome,) = self._client.settled_rewards(found, raws)
         except Unavailable as error:
             (outcome,) = self._client.queue_rewards(raws, error)
         if outcome.error:

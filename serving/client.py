@@ -113,6 +113,7 @@ class Client:
             places, part = zip(*rows[start : start + MAX_ROWS], strict=True)
             try:
                 found = messages.outcomes(self._ask("reward", messages.reward_columns(part), deadline), part)
+                found = self.settled_rewards(found, part)
             except Unavailable as error:
                 found = self.queue_rewards(part, error)
             outcomes |= dict(zip(places, found, strict=True))
@@ -197,9 +198,17 @@ class Client:
     def settled(self, answers: dict[int, Selection], requests: Sequence[Request]) -> list[Selection]:
         """In order; what the server decided but could not put on record is decided here instead."""
         lost = [i for i, answer in answers.items() if answer.error.startswith("log:")]
-        if lost and self._rule is not None:
-            answers |= self.fall_back(lost, requests, Unavailable("the server's log", reason="log"))
+        if lost:
+            answers |= self.fall_back(lost, requests, Unavailable(answers[lost[0]].error, reason="log"))
         return [answers[i] for i in range(len(requests))]
+
+    def settled_rewards(self, outcomes: Sequence[Outcome], rewards: Sequence[RawReward]) -> list[Outcome]:
+        """What the server could not put on record waits in the outbox."""
+        return [
+            self.queue_rewards([reward], Unavailable(outcome.error, reason="log"))[0]
+            if outcome.error.startswith("log:") else outcome
+            for outcome, reward in zip(outcomes, rewards, strict=True)
+        ]  # fmt: skip
 
     def queue_rewards(self, rewards: Sequence[RawReward], error: Unavailable) -> list[Outcome]:
         """Rewards that had no answer wait in the outbox. Re-raises without a fallback rule."""

@@ -94,9 +94,9 @@ def decode(raw: RawReward, now: int) -> Reward:
         raise InvalidEvent("value", raw.value, "a finite number (send nothing rather than NaN)")
     if not 0 <= raw.at < MICROSECONDS_2100:
         raise InvalidEvent("at", raw.at, "UTC microseconds since 1970, or 0 for now")
-    return Reward(
+    return Reward(  # -0.0 + 0.0 is 0.0: equal values are one reward
         event_id=identifier("event_id", raw.event_id), at=raw.at or now, kind=identifier("kind", raw.kind),
-        value=float(raw.value), reward_id=identifier("reward_id", raw.reward_id) if raw.reward_id else "",
+        value=float(raw.value) + 0.0, reward_id=identifier("reward_id", raw.reward_id) if raw.reward_id else "",
     )  # fmt: skip
 
 

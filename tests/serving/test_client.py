@@ -167,6 +167,28 @@ def test_asyncio_falls_back_and_refuses_too(nobody):
     assert queued.status == "queued"
 
 
+def test_what_the_servers_log_could_not_take_is_kept_here(nobody, monkeypatch):
+    error = "log: /log.db: disk is full; nothing of this call was written; send it again"
+
+    def full(_self, model, columns, **_):
+        n = len(next(iter(columns.values()))[1])
+        if model == "select_arm":
+            empty = {name: [""] * n for name in ("event_id", "arm", "role")}
+            return empty | {"propensity": [0.0] * n, "pmf": [0.0] * n, "release": [1] * n, "error": [error] * n}
+        return {"status": ["rejected"] * n, "error": [error] * n}
+
+    monkeypatch.setattr(Client, "call", full)
+    with Client(nobody) as client:
+        assert client.select(unit_id="u", context={}, arms=ARMS).role == "fallback"
+        assert client.reward(event_id="e", kind="click", value=1.0).status == "queued"
+        assert len(client.outbox) == 2
+    with Client(nobody, fallback=None) as client:
+        with pytest.raises(Unavailable, match="disk is full"):
+            client.select(unit_id="u", context={}, arms=ARMS)
+        with pytest.raises(Unavailable, match="disk is full"):
+            client.reward(event_id="e", kind="click", value=1.0)
+
+
 FORKED = """
 import os, sys
 from pathlib import Path

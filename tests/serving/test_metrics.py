@@ -117,7 +117,7 @@ def test_a_failing_champion_is_logged_as_json_without_the_unit(tmp_path):
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines())
-    logger = logging.getLogger("serving.selector")
+    logger = logging.getLogger("serving.scoring")
     logger.addHandler(handler)
     spool = Spool(tmp_path / "log.db")
     try:
