@@ -32,8 +32,7 @@ def _init(log: Log, app: App = "default", column: Columns = None, force: bool = 
     target = w.home / "app.toml"
     if target.exists() and not force:
         raise ValueError(f"{target} is there already; edit it, or say --force to write it anew")
-    columns = dict(item.split("=", 1) for item in column or [] if "=" in item)
-    source = exchange.open_source(log, unit_key=w.settings.unit_key.get_secret_value(), columns=columns)
+    source = exchange.open_source(log, unit_key=w.settings.unit_key.get_secret_value(), columns=_columns(column))
     guess, arms = guess_app(source), source.arms()
     w.home.mkdir(parents=True, exist_ok=True)
     target.write_text(guess.toml)
@@ -51,7 +50,7 @@ def _import(log: Log, app: App = "default", column: Columns = None) -> None:
     w = Workspace.open(app)
     known = w.home / "import.json"
     columns = orjson.loads(known.read_bytes()) if known.exists() else {}
-    columns |= dict(item.split("=", 1) for item in column or [] if "=" in item)
+    columns |= _columns(column)
     source = exchange.open_source(log, unit_key=w.settings.unit_key.get_secret_value(), columns=columns)
     spool = w.spool()
     try:
@@ -95,6 +94,12 @@ def _report(app: App = "default", days: Days = 0) -> None:
         console.print(f"{kind}: {page.as_uri()}")
     if not pages:
         console.print(f"no report yet under {folder}: the build_features DAG writes them")
+
+
+def _columns(items: list[str] | None) -> dict[str, str]:
+    if wrong := [item for item in items or [] if "=" not in item]:
+        raise ValueError(f"--column: found {wrong[0]!r}, expected ROLE=COLUMN, such as arm=item_id")
+    return dict(item.split("=", 1) for item in items or [])
 
 
 def _utc(at: datetime) -> datetime:

@@ -254,6 +254,17 @@ def test_init_then_import_by_command(tmp_path, monkeypatch, ours):
     assert b"example.org" not in stored  # neither the unit nor the column that looked like an identifier
 
 
+@pytest.mark.parametrize("command", ["init", "import_"])
+def test_a_column_without_a_role_is_named_not_passed_over(tmp_path, monkeypatch, exported, command):
+    from serving.commands import app
+
+    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path / "var"))
+    out = CliRunner().invoke(getattr(app, command), [str(exported), "--app", "shop", "--column", "arm:item"])
+    assert isinstance(out.exception, ValueError)
+    assert str(out.exception).startswith("--column: found 'arm:item', expected ROLE=COLUMN")
+    assert not (tmp_path / "var" / "shop" / "app.toml").exists()
+
+
 def test_import_needs_an_app(tmp_path, monkeypatch, exported):
     from serving.commands import app
 
