@@ -42,8 +42,9 @@ def forget(
     store: Store, spool: Spool, spec: RewardSpec, *, unit_id: str, host: str, now: datetime,
     reports: Sequence[Path] = (),
 ) -> Forgotten:  # fmt: skip
-    """`unit_id` is the hash that the log holds. Safe to repeat; after a crash, `finish` or call it again. On a host several
-    take turns."""
+    """`unit_id` is the hash that the log holds. Safe to repeat; after a crash, `finish` or call it again.
+
+    On one host several take turns."""
     with alone(spool.path.with_name(f"{spool.path.name}.forget")):
         return _forget(store, spool, spec, unit_id=unit_id, host=host, now=now, reports=reports)
 

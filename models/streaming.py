@@ -16,6 +16,7 @@ from features.batch import F64
 from models.off_policy import Moments, Rounds
 
 COLUMNS = 5  # ω·direct, ω·w·r, ω·w, ω·w·(r − q̂), ω, where ω undoes the log's thinning
+LARGEST = 1e280  # sum of squares; beyond it sums over days would be infinite
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,15 +31,20 @@ class Totals:
 
     @classmethod
     def of(cls, rounds: Rounds) -> Self:
-        weight = rounds.weight * rounds.thinning
-        residual = rounds.reward - rounds.predicted
-        table = np.stack(
-            [rounds.thinning * rounds.direct, weight * rounds.reward, weight, weight * residual, rounds.thinning]
-        )
-        mean = table.mean(axis=1)
-        table -= mean[:, None]
-        return cls(n=float(len(rounds)), mean=mean, comoments=table @ table.T, squares=float(weight @ weight),
-                   largest=float(weight.max()))  # fmt: skip
+        with np.errstate(over="ignore", invalid="ignore"):
+            weight = rounds.weight * rounds.thinning
+            residual = rounds.reward - rounds.predicted
+            table = np.stack(
+                [rounds.thinning * rounds.direct, weight * rounds.reward, weight, weight * residual, rounds.thinning]
+            )
+            mean = table.mean(axis=1)
+            table -= mean[:, None]
+            comoments, squares = table @ table.T, float(weight @ weight)
+        if not max(squares, float(np.diagonal(comoments).max())) < LARGEST:  # NaN is not, either
+            least, most = rounds.propensity.min(), np.abs(rounds.reward).max()
+            raise ValueError(f"log: found a propensity of {least:.3g} and a reward of {most:.3g}, expected numbers "
+                             "whose squares can be added; leave such rows out")  # fmt: skip
+        return cls(n=float(len(rounds)), mean=mean, comoments=comoments, squares=squares, largest=float(weight.max()))
 
     def __add__(self, other: Self) -> Self:
         """Chan, Golub & LeVeque 1979, for vectors."""

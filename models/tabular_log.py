@@ -87,6 +87,9 @@ class TableLog:
         chosen = _index(batch, c.arm, seen) if c.arm and self.lists else np.zeros(n, np.int64)
         target = _probabilities(_table(batch, c.target, chosen, seen), c.target, seen) if c.target else p[:, None]
         predicted = _table(batch, c.predicted, chosen, seen) if c.predicted else np.zeros((n, 1))
+        if self.models_reward and target.shape != predicted.shape:
+            raise ValueError(f"column {c.predicted}: found lists of {predicted.shape[1]} near row {seen}, expected "
+                             f"{target.shape[1]} numbers, one for each arm, as in {c.target}")  # fmt: skip
         direct = (target * predicted).sum(axis=1) if self.models_reward else np.zeros(n)
         q = _at(predicted, chosen) if self.models_reward else np.zeros(n)
         return Rounds(reward=reward, propensity=p, target=_at(target, chosen), predicted=q, direct=direct,
@@ -100,8 +103,10 @@ def _dataset(path: Path) -> ds.Dataset:
         raise ValueError(f"{path}: found a file ending in {path.suffix!r}, expected .parquet or .csv")
     try:
         return ds.dataset(path, format=FORMATS[path.suffix])
-    except pa.ArrowInvalid:
-        raise ValueError(f"{path}: found no {FORMATS[path.suffix]} table in it; is the file empty or cut?") from None
+    except pa.ArrowInvalid as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{path}: found no {FORMATS[path.suffix]} table in it ({reason}); is the file empty, cut, or "
+                         "a column's name there twice?") from None  # fmt: skip
 
 
 def _holds_lists(kind: pa.DataType) -> bool:
@@ -133,6 +138,7 @@ def _table(batch: pa.RecordBatch, name: str, chosen: I64, seen: int) -> F64:
         return _numbers(batch, name, seen)[:, None]
     length = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
     width = int(length[0])
+    _refuse(length == 0, length, seen, f"length of the list in {name}", "one number for each arm")
     _refuse(length != width, length, seen, f"length of the list in {name}", f"{width}, one number for each arm")
     table = np.asarray(column.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
     table = table.reshape(len(column), width)

@@ -15,6 +15,7 @@ import polars as pl
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from tqdm import tqdm
 
 from features.batch import F64, Batch, Interactions
@@ -169,7 +170,7 @@ def _result(found: Totals, alpha: float, models: bool) -> dict[str, Any]:
 
 def _shown(result: dict[str, Any]) -> Table:
     heaviest = f"heaviest {result['max_weight_share']:.2%}"
-    title = f"{result['policy']}: {result['rows']:,} rows, {result['ess']:,.0f} effective, {heaviest}"
+    title = Text(f"{result['policy']}: {result['rows']:,} rows, {result['ess']:,.0f} effective, {heaviest}")
     table = Table("estimator", "value", "standard error", f"{1 - result['alpha']:.0%} interval, anytime", title=title)
     for name, row in result["estimates"].items():
         error = "–" if row["standard_error"] is None else f"{row['standard_error']:.2g}"
@@ -182,7 +183,7 @@ def _shown(result: dict[str, Any]) -> Table:
         notes.append("DM and DR need π and q̂ of every arm: lists, by --target-pmf and --predicted, with --arm")
     if abs(result["weight_z"]) > 3:
         notes.append(f"weights average {result['weight_z']:+.1f} standard errors off 1: are the propensities true?")
-    table.caption = "\n".join(notes) or None
+    table.caption = Text("\n".join(notes)) if notes else None
     return table
 
 

@@ -1,6 +1,7 @@
 """A user's own columns, streamed, give the estimates of the arrays they were written from; bad columns are named."""
 
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -104,3 +105,20 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "x.txt").write_text("a")
     with pytest.raises(ValueError, match=r"expected \.parquet or \.csv"):
         TableLog.open(tmp_path / "x.txt", Columns())
+
+
+@pytest.mark.parametrize(("pi", "q", "message"), [
+    ("[0.5, 0.5]", "[1, 2, 3]", "column q: found lists of 3 near row 0, expected 2 numbers"),
+    ("[]", "[]", "length of the list in pi: found 0 in row 0"),
+])  # fmt: skip
+def test_lists_that_do_not_fit_are_named(tmp_path, pi, q, message):
+    (tmp_path / "log.csv").write_text("p,r,pi,q,a\n" + f'0.5,1,"{pi}","{q}",0\n' * 3)
+    log = TableLog.open(tmp_path / "log.csv", Columns(reward="r", propensity="p", target="pi", predicted="q", arm="a"))
+    with pytest.raises(ValueError, match=re.escape(message)):
+        list(log.chunks())
+
+
+def test_a_column_there_twice_is_said(tmp_path):
+    (tmp_path / "log.csv").write_text("p,r,r\n0.5,1,0\n")
+    with pytest.raises(ValueError, match=r"found no csv table in it .* there twice"):
+        TableLog.open(tmp_path / "log.csv", Columns(reward="r", propensity="p"))

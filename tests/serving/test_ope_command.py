@@ -130,3 +130,21 @@ def test_an_app_of_ours_is_given_by_its_folder(tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     found = json.loads((tmp_path / "o").read_text())
     assert (found["rows"], found["estimates"]["ips"]["value"]) == (800, pytest.approx(len(rewards) / 800))
+
+
+@pytest.mark.parametrize("arm", ["a", "[red]", "b"])
+def test_an_arms_name_is_shown_as_it_is(tmp_path, arm):
+    frame = pl.DataFrame({"arm": [arm, "z"] * 20, "propensity": [0.5] * 40, "reward": [1.0, 0.0] * 20})
+    frame.write_csv(tmp_path / "log.csv")
+    done = run(tmp_path / "log.csv", "--policy", f"arm:{arm}")
+    assert done.exit_code == 0, done.output
+    assert f"arm:{arm}: 40 rows, 20 effective" in done.output
+
+
+@pytest.mark.parametrize(("p", "reward"), [(5e-324, 1.0), (1e-200, 1.0), (0.5, 1e300)])
+def test_numbers_that_overflow_are_named(tmp_path, p, reward):
+    frame = pl.DataFrame({"p": [p] * 40, "r": [reward, -reward] * 20, "pi": [1.0] * 40})
+    frame.write_csv(tmp_path / "log.csv")
+    done = run(tmp_path / "log.csv", "--target-pmf", "pi", "--reward", "r", "--propensity", "p")
+    assert done.exit_code == 1
+    assert f"found a propensity of {p:.3g} and a reward of {reward:.3g}" in done.output
