@@ -205,7 +205,7 @@ class Bayesian(ABC):
 
 
 def available(device: str) -> bool:
-    return not device.startswith("cuda") or torch.cuda.is_available()
+    return device == "cpu" or (device.startswith("cuda") and torch.cuda.is_available())
 
 
 @dataclass(frozen=True, kw_only=True)

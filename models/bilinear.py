@@ -4,6 +4,7 @@ Sums run over one (request, arm) at a time in a fixed order, so a row's scores n
 arms with equal features tie exactly. What depends on the arm alone is computed once per catalogue.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,13 @@ class BilinearPolicy:
         self._shares: WeakKeyDictionary[Catalogue, _Shares] = WeakKeyDictionary()
 
     def _check_options(self) -> None:
+        passes, ends = self.parameters["passes"], self.parameters["reward_range"] or (0.0, 1.0)
+        if not -math.inf < ends[0] < ends[1] < math.inf:
+            raise ValueError(f"reward_range: found {ends}, expected the lowest reward, then the highest: costs follow "
+                             "from it")  # fmt: skip
+        if not (0 <= self.epsilon <= 1 and self.gamma_scale >= 0 and passes >= 1):
+            found = f"epsilon={self.epsilon}, gamma_scale={self.gamma_scale}, passes={passes}"
+            raise ValueError(f"vw_cb_adf: found {found}, expected a share, a number ≥ 0, and ≥ 1")
         if not set(self.parameters["ignore_linear"]) <= {"U", "A"}:
             raise ValueError(f"ignore_linear: found {self.parameters['ignore_linear']!r}, expected letters of 'UA'")
         if self.explore.startswith("regcb") and self.epsilon:

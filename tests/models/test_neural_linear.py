@@ -121,3 +121,12 @@ def test_a_column_never_seen_says_nothing():
     seen = batch.context.copy()
     seen[:, 1] += 1.0
     assert not np.array_equal(learner.pmf(replace(batch, context=seen)), learner.pmf(batch))
+
+
+@pytest.mark.parametrize(("parameters", "named"), [
+    ({"batch_size": 0}, "batch_size=0"), ({"learning_rate": -1.0}, "learning_rate=-1.0"),
+    ({"learning_rate": float("nan")}, "learning_rate=nan"), ({"device": "tpu"}, "device: found 'tpu'"),
+])  # fmt: skip
+def test_parameters_that_cannot_train_are_refused_before(parameters, named):
+    with pytest.raises(ValueError, match=named):
+        NeuralLinear(**parameters)

@@ -231,3 +231,13 @@ def test_members_of_a_bag_vote_as_in_vw(members, epsilon, tmp_path):
     theirs = vw_pmf(learner, batch, tmp_path)
     assert np.abs(learner.pmf(batch) - theirs).max() < 1e-5
     assert np.unique(theirs.round(3)).size > members  # several shares of votes, not one winner everywhere
+
+
+@pytest.mark.parametrize(("parameters", "named"), [
+    ({"reward_range": (1.0, 0.0)}, r"reward_range: found \(1.0, 0.0\)"), ({"reward_range": (1, 1)}, "reward_range"),
+    ({"reward_range": (0.0, float("inf"))}, "reward_range"), ({"epsilon": 2.0}, "epsilon=2.0"),
+    ({"gamma_scale": -1.0}, "gamma_scale=-1.0"), ({"passes": 0}, "passes=0"),
+])  # fmt: skip
+def test_options_that_would_turn_the_cost_round_are_refused(parameters, named):
+    with pytest.raises(ValueError, match=named):
+        BilinearPolicy(**parameters)
