@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from tritonclient.utils import InferenceServerException
 
 from features.locks import alone
 from features.storage import AlreadyExists, Conflict, Store
 from serving import release, rollout, trial
 from serving.release import ReleaseRefused
 from serving.triton import repository
+from serving.triton.binary import TritonUnavailable
 
 CURRENT = "releases/current"
 KEPT_VERSIONS = 2  # in Triton's repository: the one that serves, and the one before it
@@ -192,8 +194,10 @@ def _deploy(store: Store, home: Path, number: int, *, triton: str | None) -> Non
         try:
             trial.load_model(triton, trial.MODEL)
             trial.wait_for_release(triton, number)
-        except Exception:
+        except Exception as error:
             trial.remove(target)
+            if isinstance(error, InferenceServerException):
+                raise TritonUnavailable(f"{triton}: release {number} was not loaded: {error}") from error
             raise
     retire(home)
 

@@ -16,6 +16,8 @@ from models.simple import FixedArm, Uniform
 from serving import publish, release, rollout, succession, trial
 from serving.release import ReleaseRefused
 from serving.triton import repository
+from serving.triton.binary import TritonUnavailable
+from serving.triton.server import Ports
 
 SPEC = AppSpec.model_validate({"context": {"age": {"type": "numeric"}}, "arm": {"price": {"type": "numeric"}}})
 ARMS = [Arm(arm_id=f"a{i}", features={"price": float(i)}) for i in range(4)]
@@ -111,6 +113,15 @@ def test_publishers_on_one_host_try_their_releases_one_after_the_other(store, ho
     assert most == [1, 1, 1, 1]
     assert publish.current(store) == 4
     assert repository.versions(home / "triton", "select_arm")[-1] == 4
+
+
+def test_a_triton_that_dies_between_trial_and_load_is_named_and_leaves_nothing_installed(store, home, monkeypatch):
+    nobody = f"127.0.0.1:{Ports.free().grpc}"
+    monkeypatch.setattr(trial, "run", lambda *_: None)
+    with pytest.raises(TritonUnavailable, match=rf"^{nobody}: release 1 was not loaded"):
+        publish.publish(store, home, build(), triton=nobody)
+    assert repository.versions(home / "triton", "select_arm") == []
+    assert publish.current(store) is None
 
 
 def test_a_half_uploaded_release_does_not_exist(store, home, tmp_path, monkeypatch):
