@@ -20,7 +20,6 @@ from serving.selector import Selector
 from serving.triton.server import Ports, TritonServer
 from tests.serving import apps
 
-LONG = [pytest.mark.full, pytest.mark.timeout(5400)]
 FIELDS = ("unit_id", "context", "arms", "arm_context", "event_id")
 NUMBERS = ["NaN", "Infinity", "-Infinity", "1e39", "1e308", "1e999", "-1e39", "5e-324", "0", "-0.0", "9" * 400, "1" + "0" * 5000]
 TEXTS = ["a\nb", "|x 1:2", "a:b", "\u0000", "\ud83d\ude00", "'; DROP TABLE decisions;--", "{{7*7}}", "../../etc/passwd", "\u202e",
@@ -77,7 +76,7 @@ def check(answer, raw):
 
 @pytest.mark.parametrize(
     ("name", "n"),
-    [("vw_cb_adf", 5000), ("neural_linear", 5000), pytest.param("neural_linear", 1_000_000, marks=LONG)],
+    [("vw_cb_adf", 5000), ("neural_linear", 5000), pytest.param("neural_linear", 1_000_000, marks=pytest.mark.full)],
 )
 @pytest.mark.medium
 def test_in_process(tmp_path, name, n):
@@ -124,7 +123,7 @@ def test_what_is_refused_is_refused_within_a_millisecond(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n", [2000, pytest.param(100_000, marks=LONG)])
+@pytest.mark.parametrize("n", [2000, pytest.param(100_000, marks=pytest.mark.full)])
 def test_through_triton(tmp_path, n):
     apps.write(tmp_path, apps.trained("vw_cb_adf"))
     rng, refused = random.Random(n), 0
