@@ -214,6 +214,9 @@ class BilinearPolicy:
     def load(cls, folder: Path) -> Self:
         parameters, arrays, facts = state.read(folder)
         policy = cls(**parameters)
+        if facts and not arrays:  # served, it would be an untrained one
+            raise ValueError(f"{folder}: found no arrays.safetensors beside policy.json, expected the weights of a "
+                             "trained policy; the folder is not whole")  # fmt: skip
         if arrays:
             policy.range = (facts["range"][0], facts["range"][1])
             model, rates = arrays.pop("model").tobytes(), None

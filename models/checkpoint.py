@@ -71,11 +71,16 @@ class Progress:
         beside.replace(path)
 
     def read(self, path: Path) -> None:
-        """Stand where `write` stood. ValueError where the file is of another network."""
-        from safetensors import safe_open
+        """Stand where `write` stood. ValueError where the file is cut, or of another network."""
+        from safetensors import SafetensorError, safe_open
 
-        with safe_open(path, "pt") as file, torch.no_grad():
-            facts, found = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        try:
+            with safe_open(path, "pt") as file:
+                facts, found = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(f"{path}: found no whole checkpoint ({error}); delete it, and training begins anew, to "
+                             "the same bytes") from None  # fmt: skip
+        with torch.no_grad():
             if found["weights"].shape != self.weights.shape:
                 raise ValueError(f"{path}: found {len(found['weights'])} weights, expected {len(self.weights)}; "
                                  "it is the checkpoint of another network: delete it")  # fmt: skip

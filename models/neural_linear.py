@@ -46,9 +46,9 @@ class NeuralLinear(Bayesian):
         if not hidden or min(hidden) < 1 or not 0 <= holdout < 1:
             raise ValueError(f"neural_linear: found hidden={hidden}, holdout={holdout}, expected positive widths and a "
                              "holdout share in [0, 1)")  # fmt: skip
-        if batch_size < 1 or not learning_rate > 0:
+        if batch_size < 1 or not learning_rate >= 0:
             raise ValueError(f"neural_linear: found batch_size={batch_size}, learning_rate={learning_rate}, expected "
-                             "both above 0")  # fmt: skip
+                             "at least 1, and a number ≥ 0")  # fmt: skip
         super().__init__(
             heads=heads, explore=explore, alpha=alpha, draws=draws, prior=prior, half_life=half_life, window=window,
             device=device, hidden=list(hidden), epochs=epochs, patience=patience, batch_size=batch_size,

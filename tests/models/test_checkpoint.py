@@ -96,3 +96,17 @@ def test_half_width_learns_as_much_and_keeps_full_weights():
     assert value["bfloat16"] == pytest.approx(value["float32"], abs=0.02)
     with pytest.raises(ValueError, match="precision: found 'float16'"):
         NeuralLinear(precision="float16")
+
+
+@pytest.mark.parametrize("left", [0, 100, 5000])
+def test_a_checkpoint_that_is_cut_is_named(tmp_path, left):
+    keeping = NeuralLinear(epochs=3, checkpoint=str(tmp_path / "kept"))
+    with pytest.raises(OSError, match="power cut"):
+        keeping.learn(Log(dies=5), seed=3)
+    (path,) = (tmp_path / "kept").iterdir()
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.raises(ValueError, match=f"{path.name}: found no whole checkpoint .* delete it"):
+        keeping.learn(Log(), seed=3)
+    path.unlink()
+    fresh = saved(NeuralLinear(epochs=3).learn(Log(), seed=3), tmp_path / "fresh")
+    assert saved(keeping.learn(Log(), seed=3), tmp_path / "anew") == fresh

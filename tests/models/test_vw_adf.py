@@ -241,3 +241,10 @@ def test_members_of_a_bag_vote_as_in_vw(members, epsilon, tmp_path):
 def test_options_that_would_turn_the_cost_round_are_refused(parameters, named):
     with pytest.raises(ValueError, match=named):
         BilinearPolicy(**parameters)
+
+
+def test_a_folder_without_its_weights_is_not_an_untrained_policy(tmp_path):
+    BilinearPolicy().learn([LOG]).save(tmp_path)
+    (tmp_path / "arrays.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"found no arrays\.safetensors .* not whole"):
+        BilinearPolicy.load(tmp_path)
