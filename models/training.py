@@ -9,6 +9,7 @@ They take and return plain JSON values, and every output is keyed by what it was
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import orjson
 from features.batch import Interactions, concatenate
 from features.build import Features
 from features.spec import PoliciesSpec, SpecError
+from features.storage import Conflict
 from features.workspace import Workspace, get_folder, put_folder
 from models.evaluation import Evaluation, evaluate
 from models.gate_report import write_report
@@ -139,12 +141,15 @@ class _Looks:
         """Keyed by the last row judged, so that a repeated task records the same look."""
         decisions = {n: p.verdict.decision for n, p in evaluation.policies.items() if p.verdict}
         names, at = [j["candidate"] for j in jobs], int(log.at[-1])
-        ledger, version = self._ledger()
-        if any((look.at, look.candidates) == (at, tuple(sorted(names))) for look in ledger.looks):
-            return
-        at = max([at, *(look.at for look in ledger.looks)])
-        grown = ledger.record(at=at, candidates=names, start=int(log.at[0]), rows=len(log), decisions=decisions)
-        self.w.store.swap(self._key, grown.to_json().encode(), version)
+        while True:
+            ledger, version = self._ledger()
+            if any((look.at, look.candidates) == (at, tuple(sorted(names))) for look in ledger.looks):
+                return
+            last = max([at, *(look.at for look in ledger.looks)])
+            grown = ledger.record(at=last, candidates=names, start=int(log.at[0]), rows=len(log), decisions=decisions)
+            with suppress(Conflict):  # the same task runs twice, or another looked meanwhile: read again
+                self.w.store.swap(self._key, grown.to_json().encode(), version)
+                return
 
 
 def current_champion(w: Workspace, folder: Path) -> tuple[str, Policy]:

@@ -5,9 +5,11 @@ import pytest
 
 from features import build, catalogue
 from features.spec import SpecError
+from features.storage import FolderStore
 from features.workspace import Workspace
 from features.worlds.reels import World
 from models import training
+from models.looks import Ledger
 
 START, END = "2026-09-21T00:00+00:00", "2026-09-22T00:00+00:00"
 
@@ -47,3 +49,19 @@ def test_a_policy_that_cannot_be_made_names_its_entry(encoded, policies, named):
             training.train(job["app"], job["features"], job["policy"])
     finally:
         (home / "app.toml").write_text(kept)
+
+
+def test_two_judges_at_once_record_one_look(encoded, monkeypatch):
+    """The other one records its look between this one's reading of the ledger and its writing."""
+    job = training.train("shop", encoded, "lin_ts")
+    real, others = FolderStore.swap, [lambda: training.judge([job])]
+
+    def late(store, key, data, version):
+        while key.startswith("looks/") and others:
+            others.pop()()
+        real(store, key, data, version)
+
+    monkeypatch.setattr(FolderStore, "swap", late)
+    (verdict,) = training.judge([job])
+    assert verdict["promoted"] == ""
+    assert len(Ledger.from_json(Workspace.open("shop").store.get("looks/uniform.json").decode()).looks) == 1
