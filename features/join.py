@@ -11,13 +11,14 @@ Polars does the join, in chunks of whole hours: it was the faster of the two mea
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import polars as pl
 
 from features import versions
 from features.account import Account
-from features.log import DECISION, EVENT, REJECT, REWARD, Log, open_log
+from features.log import DECISION, EVENT, REJECT, REWARD, Log, LogRewritten, open_log
 from features.partitions import HOUR, hour_start, to_us
 from features.reward import ORDER, to_number
 from features.schema import INTERACTIONS
@@ -37,19 +38,20 @@ def join_interval(store: Store, spec: RewardSpec, *, start: datetime, end: datet
     """Joins every hour that [start, end) touches and writes those that changed. Returns the sum of their accounts.
 
     Raises StoreUnavailable (call again) and Unbalanced."""
-    with open_log(store) as log:
-        hours = versions.overlapping(set().union(*log.objects.values()), start=start, end=end)
-        return join_hours(log, hours, spec, now=now)
+    while True:
+        with suppress(LogRewritten), open_log(store) as log:
+            hours = versions.overlapping(set().union(*log.objects.values()), start=start, end=end)
+            return join_hours(log, hours, spec, now=now)
 
 
 def join_hours(log: Log, hours: list[str], spec: RewardSpec, *, now: datetime) -> Account:
-    """The same for these hours, in order of time."""
+    """The same for these hours, in order of time. Raises LogRewritten where the log is no longer what was read."""
     if spec.window_seconds > LOOKBACK.total_seconds():
         raise ValueError(f"reward.window_seconds: found {spec.window_seconds}, expected at most {LOOKBACK.days} days")
     total = Account()
     for chunk in _chunks(log, hours):
         for hour, data, late, account in _join(log, chunk, spec, now=to_us(now)):
-            versions.commit(log.store, hour, data, late, account.checked(), joined_at=to_us(now))
+            versions.commit(log, hour, data, late, account.checked(), joined_at=to_us(now))
             total += account
     return total
 

@@ -1,6 +1,11 @@
-"""The shipped log, read back: its objects as frames, hour by hour."""
+"""The shipped log, read back: its objects as frames, hour by hour.
+
+What is shipped never changes, with one exception: a unit is forgotten. `rewritten` says so to whoever had read the log
+before and has not yet written what came of it.
+"""
 
 import tempfile
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +17,9 @@ import pyarrow.parquet as pq
 from features.partitions import hour_start, log_objects
 from features.schema import ADDED, DECISIONS
 from features.spool import KINDS
-from features.storage import Store
+from features.storage import Store, StoreError
 
+EPOCH = "log/epoch"
 EVENT = pl.Schema({"event_id": pl.String, "at": pl.Int64})
 REWARD = pl.Schema({"event_id": pl.String, "at": pl.Int64, "kind": pl.String, "value": pl.Float64,
                     "reward_id": pl.String})  # fmt: skip
@@ -21,13 +27,21 @@ REJECT = pl.Schema({"kind": pl.String, "raw": pl.String, "reason": pl.String, "a
 DECISION = pl.DataFrame(DECISIONS.empty_table()).schema
 
 
+class LogRewritten(StoreError):
+    """A unit was forgotten since the log was read: what came of it may hold the unit, and was not kept. Read again."""
+
+
 @dataclass(frozen=True)
 class Log:
-    """Objects by kind and hour; fetched when they are read."""
+    """Objects by kind and hour; fetched when they are read. `epoch`: see `rewritten`."""
 
     store: Store
     folder: Path
     objects: dict[str, dict[str, list[str]]]
+    epoch: str | None
+
+    def is_as_read(self) -> bool:
+        return self.store.read(EPOCH)[1] == self.epoch
 
     def hours(self, kind: str, first: int, last: int) -> list[str]:
         """Those of a kind whose start (UTC µs) lies in [first, last]."""
@@ -62,4 +76,11 @@ def read_rows(paths: list[Path], schema: pl.Schema) -> pl.DataFrame:
 def open_log(store: Store) -> Iterator[Log]:
     """The log as it is now; objects shipped later are not in it."""
     with tempfile.TemporaryDirectory(prefix="croupier-") as folder:
-        yield Log(store, Path(folder), {kind: log_objects(store, kind) for kind in KINDS})
+        epoch = store.read(EPOCH)[1]
+        yield Log(store, Path(folder), {kind: log_objects(store, kind) for kind in KINDS}, epoch)
+
+
+def rewritten(store: Store) -> None:
+    """To be called once rows are gone from the log, and before they are looked for in what was made from it: whatever
+    a join that had read them commits is there by then, or is taken back by that join."""
+    store.put(EPOCH, uuid.uuid4().hex.encode())

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from features.join import join_hours
 from features.locks import alone
-from features.log import open_log
+from features.log import open_log, rewritten
 from features.partitions import by_hour, hour_of, hour_start, to_us
 from features.ship import prune, ship, to_parquet
 from features.spec import RewardSpec
@@ -54,6 +54,7 @@ def _forget(
 ) -> Forgotten:
     """Decisions in the store go last of all rows, since they are how the unit's rewards are found."""
     ship(spool, store, host=host)  # so that spool and store hold the same rows of it
+    unfinished = spool.noted("forgetting") is not None
     spool.note("forgetting", unit_id)  # until the end, spool and store may differ: prune waits
     logged = [key for key in store.list("log/decisions/") if key.endswith(".parquet")]
     events = _spooled(spool, unit_id) | {event for key in logged for event in _events(store, key, unit_id)}
@@ -61,6 +62,8 @@ def _forget(
     objects = sum(_rewrite(store, key, secrets) for key in store.list("log/rewards/") + store.list("log/rejects/"))
     rows = _forget_spooled(spool, secrets)
     objects += sum(_rewrite(store, key, secrets) for key in logged)
+    if objects or rows or unfinished:
+        rewritten(store)
     hours = _restate(store, spec, secrets, now)
     elsewhere = [key for key in store.list("") if not key.startswith(("log/", "interactions/", "features/"))]
     objects += sum(_rewrite(store, key, secrets) for key in elsewhere if key.endswith(".parquet"))

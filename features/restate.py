@@ -30,7 +30,8 @@ LEDGER = "ledger/restated.json"
 def restate(store: Store, spec: RewardSpec, *, now: datetime) -> list[str]:
     """Joins again every hour that was joined before and that new events, or time, have changed. Returns these hours.
 
-    Safe to repeat and to run twice at once. An hour that was never joined is left to the run of its own interval."""
+    Safe to repeat and to run twice at once; raises LogRewritten (call again). An hour that was never joined is left to
+    the run of its own interval."""
     raw, version = store.read(LEDGER)
     ledger: dict[str, Any] = orjson.loads(raw) if version else {"seen": [], "now": 0}
     with open_log(store) as log:

@@ -20,7 +20,7 @@ import orjson
 import polars as pl
 
 from features.account import Account
-from features.log import read_rows
+from features.log import Log, LogRewritten, read_rows
 from features.partitions import HOUR, by_hour, hour_start, to_us
 from features.schema import INTERACTIONS
 from features.storage import AlreadyExists, Store
@@ -79,9 +79,11 @@ def empty() -> pl.DataFrame:
 
 
 def commit(
-    store: Store, hour: str, data: pl.DataFrame, late: pl.DataFrame, account: Account, *, joined_at: int
+    log: Log, hour: str, data: pl.DataFrame, late: pl.DataFrame, account: Account, *, joined_at: int
 ) -> Version:
-    """Makes this the newest version of the hour, unless the newest says the same already."""
+    """Makes this, which came of `log`, the newest version of the hour, unless the newest says the same already. Raises
+    LogRewritten."""
+    store = log.store
     while True:
         found = by_hour(store.list(f"interactions/hour={hour}/"), ".json").get(hour, [])
         old = Version.load(store, found[-1]) if found else None
@@ -103,6 +105,10 @@ def commit(
             store.create(version.key, orjson.dumps(asdict(version), option=orjson.OPT_INDENT_2))
         except AlreadyExists:
             continue  # another join made this version: compare with it
+        if not log.is_as_read():
+            for key in (version.key, *files):
+                store.delete(key)
+            raise LogRewritten(f"{version.key}: a unit was forgotten meanwhile; join again")
         return version
 
 

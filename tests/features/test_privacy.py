@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features import upkeep
+from features import upkeep, versions
 from features.ids import hash_unit
 from features.join import join_interval, read_interactions
 from features.partitions import HOUR, to_us
@@ -71,6 +71,27 @@ def test_raw_ids_are_nowhere_but_hashes_are_until_forgotten(app):
     _, _, folder = app
     assert hits(folder, EMAIL, OTHER) == []
     assert len(hits(folder, ALICE)) >= 9  # spool (or its WAL), four hours of log, four of interactions
+
+
+def test_a_join_that_had_read_the_unit_before_it_was_forgotten_brings_nothing_back(app, monkeypatch):
+    """At the moment when the rows are joined and not yet committed."""
+    spool, store, folder = app
+    spool.append_rewards([Reward(event_id="event-4", at=decision(4).at + 10**6, kind="click", value=5.0)])
+    ship(spool, store, host="h")
+    committed, forgets = versions.commit, []
+
+    def commit(log, hour, *args, **kwargs):
+        if not forgets:
+            forgets.append("begun")
+            forgets.append(forget(store, spool, SPEC, unit_id=ALICE, host="h", now=NOW))
+        return committed(log, hour, *args, **kwargs)
+
+    monkeypatch.setattr(versions, "commit", commit)
+    account = join_interval(store, SPEC, now=NOW, **SPAN)
+    assert hits(folder, ALICE) == []
+    assert set(read_interactions(store, **SPAN)["unit_id"]) == {BOB}
+    assert account.interactions == len(read_interactions(store, **SPAN)) == 13
+    assert forgets[1].hours
 
 
 def test_forget_leaves_no_byte_of_the_unit_and_every_other_row(app):
