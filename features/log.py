@@ -19,7 +19,7 @@ from features.schema import ADDED, DECISIONS
 from features.spool import KINDS
 from features.storage import Store, StoreError
 
-EPOCH = "log/epoch"
+EPOCH = "privacy/epoch"  # not below log/: it is no event, and differs in every store
 EVENT = pl.Schema({"event_id": pl.String, "at": pl.Int64})
 REWARD = pl.Schema({"event_id": pl.String, "at": pl.Int64, "kind": pl.String, "value": pl.Float64,
                     "reward_id": pl.String})  # fmt: skip
