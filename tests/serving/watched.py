@@ -68,8 +68,9 @@ class House:
         answers = []
         for _ in range(10):
             requests = [
-                Request(unit_id=f"u{u}", context={"age": 30.0}, arms=("a0", "a1", "a2", "a3"))
-                for u in self.rng.integers(units, size=n // 10)
+                Request(unit_id=f"u{u}", context={"age": 30.0}, arms=("a0", "a1", "a2", "a3"),
+                        event_id=f"{self.now}-{i}")
+                for i, u in enumerate(self.rng.integers(units, size=n // 10))
             ]
             part = self.selector.select(requests)
             assert not any(a.error for a in part)
