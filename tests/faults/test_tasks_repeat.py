@@ -12,10 +12,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from features import build, catalogue
+from features import build
 from features.versions import newest
 from features.workspace import Interval, Workspace
-from features.worlds.reels import World
+from tests import shop
 
 START, END = "2026-09-21T00:00+00:00", "2026-09-22T00:00+00:00"
 TASKS = ("collect", "join", "validate", "encode")
@@ -69,18 +69,10 @@ def state(var: Path, monkeypatch) -> dict:
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory):
     """A host with a log, before any task has run."""
-    var, world = tmp_path_factory.mktemp("var"), World(seed=5)
-    os.environ["CROUPIER_VAR"] = str(var)
-    w = Workspace.open("shop")
-    w.home.mkdir(parents=True)
-    (w.home / "app.toml").write_text(world.app_toml(window_seconds=600))
-    catalogue.write(w.home / "catalogue.json", world.arms())
-    decisions, rewards = world.log(600)
-    spool = w.spool()
-    spool.append_decisions(decisions)
-    spool.append_rewards(rewards)
-    spool.close()
-    del os.environ["CROUPIER_VAR"]
+    var = tmp_path_factory.mktemp("var")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CROUPIER_VAR", str(var))
+        shop.write(600, seed=5)
     return var
 
 

@@ -1,15 +1,14 @@
 """The steps of train_and_gate on a small log: what is refused is named, and a task may run again."""
 
-
 import pytest
 
-from features import build, catalogue
+from features import build
 from features.spec import SpecError
 from features.storage import FolderStore
 from features.workspace import Workspace
-from features.worlds.reels import World
 from models import training
 from models.looks import Ledger
+from tests import shop
 
 START, END = "2026-09-21T00:00+00:00", "2026-09-22T00:00+00:00"
 
@@ -17,18 +16,9 @@ START, END = "2026-09-21T00:00+00:00", "2026-09-22T00:00+00:00"
 @pytest.fixture(scope="module")
 def encoded(tmp_path_factory):
     """The key of an encoded log, in an app of its own."""
-    world = World(seed=3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CROUPIER_VAR", str(tmp_path_factory.mktemp("var")))
-        w = Workspace.open("shop")
-        w.home.mkdir(parents=True)
-        (w.home / "app.toml").write_text(world.app_toml(window_seconds=600))
-        catalogue.write(w.home / "catalogue.json", world.arms())
-        decisions, rewards = world.log(400)
-        spool = w.spool()
-        spool.append_decisions(decisions)
-        spool.append_rewards(rewards)
-        spool.close()
+        shop.write(400, seed=3)
         build.collect("shop")
         build.join("shop", START, END)
         yield build.encode("shop", START, END)["features"]

@@ -1,0 +1,19 @@
+"""An app `shop` of the reels world with its log in the spool, for tests of what tasks and commands make of it."""
+
+from features import catalogue
+from features.workspace import Workspace
+from features.worlds.reels import World
+
+
+def write(decisions: int, seed: int) -> Workspace:
+    """Below CROUPIER_VAR as it is set; nothing is shipped yet."""
+    world, w = World(seed=seed), Workspace.open("shop")
+    w.home.mkdir(parents=True)
+    (w.home / "app.toml").write_text(world.app_toml(window_seconds=600))
+    catalogue.write(w.home / "catalogue.json", world.arms())
+    made, rewards = world.log(decisions)
+    spool = w.spool()
+    spool.append_decisions(made)
+    spool.append_rewards(rewards)
+    spool.close()
+    return w
