@@ -1,7 +1,6 @@
 """Crash-safe: killed at every fail point and started again, the log ends up as if nothing had happened."""
 
 import hashlib
-import multiprocessing as mp
 import random
 import signal
 import tempfile
@@ -14,10 +13,9 @@ from features.spool import Spool
 from features.storage import FolderStore
 from features.versions import newest
 from tests.faults import pipeline
+from tests.faults.killed import processes
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
-processes = mp.get_context("forkserver")
-processes.set_forkserver_preload(["tests.faults.pipeline"])  # imports once, forks at every point
 
 
 def run(folder: Path, seed: int, point: str = "") -> int:

@@ -1,9 +1,6 @@
 """kill -9 and races around the rollout's state: whole, one winner, and never more exposed than the journal says."""
 
-import os
-import signal
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -11,23 +8,7 @@ import pytest
 from features.storage import open_store
 from serving import rollout
 from serving.rollout import RolloutReader, RolloutRefused, RolloutState
-
-
-def forked(work):
-    """Run `work` in a child that nothing but a signal stops. Returns its pid."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-        finally:
-            os._exit(0)
-    return pid
-
-
-def killed_after(pid, seconds):
-    time.sleep(seconds)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+from tests.faults.killed import killed
 
 
 def climbing(store, home, first):
@@ -40,6 +21,8 @@ def climbing(store, home, first):
             if step == release % 3:
                 rollout.change(store, lambda s: rollout.abort(s, "down", now=s.since + 1, by="child"), home=home)
                 break
+            yield
+        yield
 
 
 ORDER = ["5%", "20%", "50%", "100%"]
@@ -56,14 +39,13 @@ def check(state):
 @pytest.mark.parametrize("trials", [40, pytest.param(600, marks=pytest.mark.full)])
 def test_killed_at_any_moment_state_and_mirror_are_whole_and_the_mirror_never_exposes_more(tmp_path, trials):
     store, home, rng = open_store(str(tmp_path / "store")), tmp_path / "home", np.random.default_rng(0)
-    first, writes = 1, 0
+    first = 1
     for _ in range(trials):
-        killed_after(forked(lambda first=first: climbing(store, home, first)), rng.uniform(0.005, 0.06))
+        killed(climbing, store, home, first, passes=int(rng.integers(6)), later=rng.uniform(0, 0.01))
         state = rollout.read_state(store)
         if state is None:
             continue
         check(state)
-        writes += (state.release >= first) * len(state.history)
         if (home / "rollout.json").exists():
             mirrored = RolloutState.from_json((home / "rollout.json").read_bytes())
             assert mirrored.release < state.release or mirrored.share <= state.share
@@ -71,7 +53,7 @@ def test_killed_at_any_moment_state_and_mirror_are_whole_and_the_mirror_never_ex
         assert rollout.sync(store, home) == state
         assert RolloutReader(home / "rollout.json", every=0).view(state.release).share == state.share
         first = state.release + 1
-    assert writes > trials / 8, "the children did get somewhere, on a busy machine too"
+    assert first > trials / 2, "most children came as far as a release"
 
 
 @pytest.mark.parametrize("races", [100, pytest.param(1000, marks=pytest.mark.full)])

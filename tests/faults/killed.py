@@ -1,0 +1,38 @@
+"""Processes that a test kills. Each is forked from a small server that has imported everything and run nothing, so that
+no lock, no thread and no memory of the test's own process comes along.
+
+`killed` chooses its moment by the child's progress, not by the clock: a busy machine shifts no kill.
+"""
+
+import multiprocessing as mp
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+
+processes = mp.get_context("forkserver")
+processes.set_forkserver_preload(
+    ["tests.faults.pipeline", "great_expectations", *(f"tests.faults.test_{t}_faults" for t in ("publish", "rollout"))]
+)
+
+
+def killed(work: Callable[..., Iterator[None]], *args: object, passes: int, later: float) -> None:
+    """Run `work(*args)`, which yields after each thing it has done and never ends; kill -9 it `later` seconds after its
+    pass number `passes` (0: after its start). EOFError if it ended by itself (its error is on stderr)."""
+    told, tell = processes.Pipe(duplex=False)
+    child = processes.Process(target=_work, args=(work, args, tell))
+    child.start()
+    tell.close()
+    for _ in range(1 + passes):
+        told.recv()
+    time.sleep(later)
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+
+
+def _work(work: Callable[..., Iterator[None]], args: tuple, tell: Connection) -> None:
+    tell.send(None)
+    for _ in work(*args):
+        tell.send(None)
