@@ -10,9 +10,11 @@ Polars does the join, in chunks of whole hours: it was the faster of the two mea
 2.1 s), and the chunk bounds memory. What is written is a pure function of the log, the spec and `now`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 import polars as pl
 
@@ -24,13 +26,14 @@ from features.reward import ORDER, to_number
 from features.schema import INTERACTIONS
 from features.spec import RewardSpec
 from features.storage import Store
-from features.versions import read_interactions
+from features.versions import Version, read_interactions
 
 __all__ = ["Account", "join_interval", "matured", "read_interactions"]
 
 LOOKBACK = timedelta(days=30)
 REACH = LOOKBACK // timedelta(hours=1)  # hours
 ROWS = 500_000  # decisions joined at a time
+COMMITS = 4  # hours written at once, beside the next chunk's join: most of a commit is waiting for a disk or a network
 REPEAT_HOURS = 2  # a repeated event id (a retry that reached another host) is looked for this far back
 
 
@@ -48,12 +51,21 @@ def join_hours(log: Log, hours: list[str], spec: RewardSpec, *, now: datetime) -
     """The same for these hours, in order of time. Raises LogRewritten where the log is no longer what was read."""
     if spec.window_seconds > LOOKBACK.total_seconds():
         raise ValueError(f"reward.window_seconds: found {spec.window_seconds}, expected at most {LOOKBACK.days} days")
-    total = Account()
-    for chunk in _chunks(log, hours):
-        for hour, data, late, account in _join(log, chunk, spec, now=to_us(now)):
-            versions.commit(log, hour, data, late, account.checked(), joined_at=to_us(now))
-            total += account
+    commit = partial(versions.commit, log, joined_at=to_us(now))
+    total, began = Account(), list[Future[Version]]()
+    with ThreadPoolExecutor(COMMITS) as pool:
+        for chunk in _chunks(log, hours):
+            joined = list(_join(log, chunk, spec, now=to_us(now)))
+            _ended(began)
+            began = [pool.submit(commit, hour, data, late, account.checked()) for hour, data, late, account in joined]
+            total = sum((account for *_, account in joined), total)
+        _ended(began)
     return total
+
+
+def _ended(commits: Iterable[Future[Version]]) -> None:
+    for commit in commits:
+        commit.result()
 
 
 def matured(store: Store, spec: RewardSpec, *, start: datetime, end: datetime, now: datetime) -> pl.DataFrame:
