@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from features.partitions import hour_start, log_objects
 from features.schema import ADDED, DECISIONS
-from features.spool import KINDS
+from features.spool_rows import KINDS
 from features.storage import Store, StoreError
 
 EPOCH = "privacy/epoch"  # not below log/: it is no event, and differs in every store

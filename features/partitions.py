@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from features.storage import Store
 
 HOUR = 3_600_000_000  # µs
+YEAR_2100 = 4_102_444_800_000_000  # UTC µs; what is later was no time in microseconds
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -24,7 +24,8 @@ from features.log import open_log, rewritten
 from features.partitions import by_hour, hour_of, hour_start, to_us
 from features.ship import prune, ship, to_parquet
 from features.spec import RewardSpec
-from features.spool import KINDS, Kind, Spool
+from features.spool import Spool
+from features.spool_rows import KINDS, Kind
 from features.storage import Conflict, Store
 from features.versions import Version
 

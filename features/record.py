@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from features.partitions import YEAR_2100
 from features.schema import ROLES, Arm, Decision, InvalidEvent, Reward
-from features.spool import MICROSECONDS_2100
 
 _TEXTS = ("event_id", "unit_id", "policy", "stage")
 
@@ -40,7 +40,7 @@ def checked(decision: Decision) -> Decision:
             raise InvalidEvent(name, getattr(decision, name), "text")
     if decision.role not in ROLES:
         raise InvalidEvent("role", decision.role, f"one of {', '.join(ROLES)}")
-    if not 0 <= decision.at < MICROSECONDS_2100:
+    if not 0 <= decision.at < YEAR_2100:
         raise InvalidEvent("at", decision.at, "UTC microseconds since 1970, before the year 2100")
     if not 0 < decision.pass_probability <= 1:
         raise InvalidEvent("pass_probability", decision.pass_probability, "a probability above 0")

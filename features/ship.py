@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from features.partitions import hour_name
 from features.schema import ADDED, DECISIONS, REWARDS
-from features.spool import KINDS, Kind, Reject, Spool, reject_row
+from features.spool import Spool
+from features.spool_rows import KINDS, Kind, Reject, reject_row
 from features.storage import AlreadyExists, Store, StoreError
 
 ROWS = 50_000  # of one shipment: bounds memory, about 100 MB

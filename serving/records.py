@@ -11,10 +11,11 @@ from typing import Any, Protocol
 import orjson
 
 from features.ids import hash_unit
+from features.partitions import YEAR_2100
 from features.schema import Decision, InvalidEvent
-from features.spool import SpoolUnavailable
+from features.spool_file import SpoolUnavailable
 from serving.requests import FALLBACK, Raw, Request, decode, dump
-from serving.rewards import ACCEPTED, DUPLICATE, MICROSECONDS_2100, REJECTED, Outcome
+from serving.rewards import ACCEPTED, DUPLICATE, REJECTED, Outcome
 
 
 class Recorder(Protocol):
@@ -84,7 +85,7 @@ def decision(raw: RawRecord, request: Request, unit_key: str) -> Decision:
     arm = raw.arm.decode(errors="replace")
     if arm not in request.arms or pmf[request.arms.index(arm)] <= 0:
         raise InvalidEvent("arm", arm, "one of arms, with a positive probability")
-    if not 0 < raw.at < MICROSECONDS_2100:
+    if not 0 < raw.at < YEAR_2100:
         raise InvalidEvent("at", raw.at, "UTC microseconds since 1970")
     dump("context", {"context": request.context, "arm_context": request.arm_context})  # not too deep for the log's JSON
     return Decision(

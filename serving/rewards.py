@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Protocol
 
+from features.partitions import YEAR_2100
 from features.schema import Decision, InvalidEvent, Reward
-from features.spool import SpoolUnavailable
+from features.spool_file import SpoolUnavailable
 from serving.requests import identifier
 
 ACCEPTED, DUPLICATE, UNKNOWN_EVENT, REJECTED = "accepted", "duplicate", "unknown_event", "rejected"
-MICROSECONDS_2100 = 4_102_444_800_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def decode(raw: RawReward, now: int) -> Reward:
     """Raises InvalidEvent naming the field."""
     if not isfinite(raw.value):
         raise InvalidEvent("value", raw.value, "a finite number (send nothing rather than NaN)")
-    if not 0 <= raw.at < MICROSECONDS_2100:
+    if not 0 <= raw.at < YEAR_2100:
         raise InvalidEvent("at", raw.at, "UTC microseconds since 1970, or 0 for now")
     return Reward(  # -0.0 + 0.0 is 0.0: equal values are one reward
         event_id=identifier("event_id", raw.event_id), at=raw.at or now, kind=identifier("kind", raw.kind),

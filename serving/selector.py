@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from features.ids import hash_unit, uuid7s
 from features.schema import Decision, InvalidEvent
-from features.spool import SpoolUnavailable
+from features.spool_file import SpoolUnavailable
 from serving import draws
 from serving.breaker import Breaker
 from serving.live_heads import LiveHeads

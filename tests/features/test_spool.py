@@ -9,7 +9,9 @@ import pytest
 
 from features.ids import uuid7
 from features.schema import Decision, InvalidEvent, Reward
-from features.spool import Spool, SpoolUnavailable, decision, token
+from features.spool import Spool
+from features.spool_file import SpoolUnavailable
+from features.spool_rows import decision, token
 
 
 def make(event_id: str = "", **changes) -> Decision:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from features.spool import Spool, decision
+from features.spool import Spool
+from features.spool_rows import decision
 from models import exploration
 from models.simple import Uniform
 from serving import draws
