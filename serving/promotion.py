@@ -1,6 +1,6 @@
 """From a verdict to a release: the champion that serves, and beside it the candidate that the gate promoted.
 
-Keyed by the verdict: publishing the same verdict again finds its release and changes nothing.
+Keyed by the verdict: publishing the same verdict again finds its release and changes nothing, or ends what was begun.
 """
 
 import tempfile
@@ -26,6 +26,8 @@ def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
     w = Workspace.open(verdict["app"])
     key, promoted = verdict["features"], verdict["promoted"]
     made, current = _made_from(w, key), publish.current(w.store)
+    if made is not None and made > (current or 0):  # whoever published it died before it served
+        return _outcome(w, publish.serve(w.store, w.home, made, **_how(w)), promoted)
     if made is not None or (current is not None and not promoted):
         return {"app": w.settings.app, "release": made or current, "published": False}
     with tempfile.TemporaryDirectory() as scratch:
@@ -46,6 +48,10 @@ def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
                 "verdict": verdict["summary"], "report": verdict["report"],
             },
         )
+    return _outcome(w, done, promoted)
+
+
+def _outcome(w: Workspace, done: publish.Published, promoted: str) -> dict[str, Any]:
     return {"app": w.settings.app, "release": done.number, "published": True, "candidate": promoted}
 
 
@@ -68,8 +74,11 @@ def release_policies(
             floor=w.spec.policies.floor, meta=meta, golden=golden,
         )  # fmt: skip
 
-    return publish.publish(w.store, w.home, build, triton=triton_address(w), stages=w.spec.rollout.stages,
-                           shadow=w.spec.rollout.shadow)  # fmt: skip
+    return publish.publish(w.store, w.home, build, **_how(w))
+
+
+def _how(w: Workspace) -> dict[str, Any]:
+    return {"triton": triton_address(w), "stages": w.spec.rollout.stages, "shadow": w.spec.rollout.shadow}
 
 
 def triton_address(w: Workspace) -> str | None:
@@ -81,6 +90,7 @@ def triton_address(w: Workspace) -> str | None:
 
 
 def _made_from(w: Workspace, features: str) -> int | None:
-    """The release that these features have led to, if one has."""
-    made = [r["number"] for r in publish.listed(w.store) if r["meta"].get("features") == features]
+    """The release that these features have led to, if one has; a refused one never served, and is no answer."""
+    rows = (r for r in publish.listed(w.store) if r["status"] != "refused")
+    made = [r["number"] for r in rows if r["meta"].get("features") == features]
     return max(made, default=None)

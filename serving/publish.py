@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +58,20 @@ def publish(
     with scratch(home) as draft:
         folder = draft / str(number)
         build(folder, number)
-        manifest = upload(store, folder)
+        upload(store, folder)
+    done = serve(store, home, number, triton=triton, stages=stages, shadow=shadow, by=by)
+    return replace(done, seconds=time.monotonic() - began)
+
+
+def serve(
+    store: Store, home: Path, number: int, *, triton: str | None, stages: tuple[float, ...] = (0.05, 0.2, 0.5, 1.0),
+    shadow: bool = False, by: str = "publish",
+) -> Published:  # fmt: skip
+    """Bring a whole release of the store into service: the second half of `publish`, also for whoever finds one whose
+    publisher died. Safe to repeat."""
+    began = time.monotonic()
     try:
-        deploy(store, home, number, triton=triton)
+        manifest = deploy(store, home, number, triton=triton)
     except Exception as error:
         store.put(f"{_prefix(number)}/refused.json", orjson.dumps({"at": now_us(), "error": str(error)}))
         raise
@@ -175,18 +186,18 @@ def point(store: Store, number: int, digest: str) -> int:
 # ── on this host ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def deploy(store: Store, home: Path, number: int, *, triton: str | None) -> None:
+def deploy(store: Store, home: Path, number: int, *, triton: str | None) -> dict[str, Any]:
     """Fetch, verify, try, install and load release `number` here, one at a time, since the trial model and the
-    repository are everybody's. On failure what served before still serves."""
+    repository are everybody's. On failure what served before still serves. Returns the manifest."""
     home.mkdir(parents=True, exist_ok=True)
     with alone(home / ".deploy.lock"):
-        _deploy(store, home, number, triton=triton)
+        return _deploy(store, home, number, triton=triton)
 
 
-def _deploy(store: Store, home: Path, number: int, *, triton: str | None) -> None:
+def _deploy(store: Store, home: Path, number: int, *, triton: str | None) -> dict[str, Any]:
     with scratch(home) as draft:
         folder = draft / str(number)
-        download(store, number, folder)
+        manifest = download(store, number, folder)
         if triton is not None:
             trial.run(folder, home / "triton", triton, release.load(folder))
         target = install(folder, home)
@@ -200,6 +211,7 @@ def _deploy(store: Store, home: Path, number: int, *, triton: str | None) -> Non
                 raise TritonUnavailable(f"{triton}: release {number} was not loaded: {error}") from error
             raise
     retire(home)
+    return manifest
 
 
 def follow(store: Store, home: Path, *, triton: str | None) -> int | None:

@@ -21,6 +21,7 @@ from tritonclient.utils import InferenceServerException
 
 from serving.release import Golden, LoadedRelease, ReleaseRefused
 from serving.triton import repository
+from serving.triton.binary import TritonUnavailable
 
 MODEL = repository.SELECT_ARM
 TRIAL = "select_arm_trial"
@@ -39,6 +40,8 @@ def run(folder: Path, triton_repository: Path, url: str, expected: LoadedRelease
         try:
             load_model(url, TRIAL)
         except InferenceServerException as error:
+            if error.status() == "StatusCode.UNAVAILABLE":  # says nothing of the release: worth another try
+                raise TritonUnavailable(f"{url}: no Triton answers there ({error.message()})") from None
             raise ReleaseRefused(folder, "model.py", f"not loaded by Triton: {error}", "a model it can load") from None
         return compare(folder, url, expected)
     finally:

@@ -1,0 +1,63 @@
+"""`publish` of train_and_gate, run again after it failed or died: a release that never served is no success."""
+
+import pytest
+
+from features import build
+from features.workspace import Workspace
+from models import training
+from serving import promotion, publish, release, rollout, trial
+from serving.triton import repository
+from serving.triton.binary import TritonUnavailable
+from serving.triton.server import Ports
+from tests import shop
+
+START, END = "2026-09-21T00:00+00:00", "2026-09-22T00:00+00:00"
+
+
+@pytest.fixture
+def verdict(tmp_path, monkeypatch):
+    """Of a candidate on too few rows, promoted by hand."""
+    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
+    shop.write(60, seed=3)
+    build.collect("shop")
+    build.join("shop", START, END)
+    key = build.encode("shop", START, END)["features"]
+    job = training.train("shop", key, "lin_ts")
+    return {"app": "shop", "features": key, "promoted": "lin_ts", "candidates": {"lin_ts": job["candidate"]},
+            "summary": "by hand", "report": ""}  # fmt: skip
+
+
+def served(w):
+    state = rollout.read_state(w.store)
+    return (
+        publish.current(w.store),
+        state and (state.release, state.stage),
+        repository.versions(w.home / "triton", "select_arm"),
+    )
+
+
+def test_tried_again_once_triton_is_there(verdict, monkeypatch):
+    w, nobody = Workspace.open("shop"), f"127.0.0.1:{Ports.free().grpc}"
+    monkeypatch.setenv("CROUPIER_TRITON", nobody)
+    with pytest.raises(TritonUnavailable, match=rf"^{nobody}: no Triton answers there"):
+        promotion.publish_verdict(verdict)
+    assert served(w) == (None, None, [])
+    monkeypatch.delenv("CROUPIER_TRITON")
+    done = {"app": "shop", "release": 2, "published": True, "candidate": "lin_ts"}
+    assert promotion.publish_verdict(verdict) == done
+    assert served(w) == (2, (2, "5%"), [2])
+    assert promotion.publish_verdict(verdict) == {"app": "shop", "release": 2, "published": False}
+    assert [row["status"] for row in publish.listed(w.store)] == ["refused", "current"]
+
+
+def test_a_release_whose_publisher_died_before_it_served_is_served(verdict):
+    """All of it is in the store, and nothing points at it: what `kill -9` leaves between `upload` and `point`."""
+    w = Workspace.open("shop")
+    promotion.publish_verdict(verdict)
+    whole = served(w)
+    for key in (publish.CURRENT, rollout.KEY):
+        w.store.delete(key)
+    trial.remove(w.home / "triton" / "select_arm" / "1")
+    assert promotion.publish_verdict(verdict) == {"app": "shop", "release": 1, "published": True, "candidate": "lin_ts"}
+    assert served(w) == whole == (1, (1, "5%"), [1])
+    assert release.load(w.home / "triton" / "select_arm" / "1").candidate.name == "lin_ts"
