@@ -6,9 +6,9 @@ Settings say *where* and *how fast*; what a bandit is (features, reward, policie
 
 import socket
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -29,6 +29,13 @@ class Settings(BaseSettings):
     triton: str = Field("127.0.0.1:8001", description="gRPC host:port of Triton")
     deadline_ms: float = Field(50.0, gt=0, description="client: milliseconds after which the fallback answers")
     patience_ms: float = Field(30.0, gt=0, description="server: how long a candidate's batch of one is waited for")
+
+    def __init__(self, **given: Any) -> None:
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            wrong = (f"CROUPIER_{str(e['loc'][0]).upper()}: found {e['input']!r}, {e['msg']}" for e in error.errors())
+            raise ValueError("; ".join(wrong)) from None
 
     @property
     def home(self) -> Path:

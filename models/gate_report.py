@@ -42,7 +42,7 @@ REASON = {
 
 def write_report(evaluation: Mapping[str, Any], path: Path, *, title: str = "") -> Path:
     """Write the page of `Evaluation.to_dict()` (or of JSON with it under "evaluation") to `path`."""
-    body = evaluation.get("evaluation", evaluation)
+    body = evaluation.get("evaluation", evaluation) if isinstance(evaluation, Mapping) else {}
     missing = {"policies", "champion", "rows"} - set(body)
     if missing:
         raise ValueError(f"evaluation: found no {', '.join(sorted(missing))}, expected the JSON of an evaluation")

@@ -5,6 +5,8 @@ and a worse policy, mixed so that their values on the population are exact: a nu
 """
 
 import tomllib
+import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from models.exploration import greedy, with_floor
 from models.reward_model import RewardModel
 
 TRAINED_ROWS = 1500  # of the scorers behind the policies
+LARGEST = 1e100  # of a feature: its square, summed over rows, is still a number
 HEADROOM = 1.4  # best value over the champion's, so that lifts up to 40 % exist
 
 
@@ -161,9 +164,10 @@ def load(path: Path | None) -> tuple[F64, I64, str]:
     if not path.exists():
         raise ValueError(f"data: found no file {path}, expected an .npz with X (rows, features) and y (classes)")
     try:
-        data = np.load(path, allow_pickle=False)
-        arrays = {name: data[name] for name in data.files}
-    except (ValueError, OSError, AttributeError):
+        with path.open("rb") as file:
+            data = np.load(file, allow_pickle=False)
+            arrays = {name: data[name] for name in data.files}
+    except (ValueError, OSError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error):
         raise ValueError(f"data: found no arrays in {path}, expected what numpy.savez(path, X=…, y=…) writes") from None
     if not {"X", "y"} <= set(arrays):
         raise ValueError(f"data: found arrays {sorted(arrays)} in {path}, expected X and y")
@@ -174,8 +178,10 @@ def _features(x: NDArray[Any], y: NDArray[Any]) -> F64:
     """x as numbers. Raises ValueError where x and y are no data set of classes."""
     if x.ndim != 2 or y.shape != (len(x),) or len(x) < 20:
         raise ValueError(f"data: found X {x.shape} and y {y.shape}, expected (rows, features) and (rows,), rows ≥ 20")
-    if x.dtype.kind not in "fiub" or not np.isfinite(x).all():
-        raise ValueError("data: found values in X that are missing, infinite or no numbers, expected finite numbers")
+    if x.dtype.kind not in "fiub" or not (np.abs(np.asarray(x, np.float64)) < LARGEST).all():
+        raise ValueError(
+            f"data: found values in X that are missing, infinite or no numbers, expected numbers below {LARGEST:g}"
+        )
     if len(np.unique(y)) < 2:
         raise ValueError(f"data: found the one class {y[0]} in y, expected two or more: they become the arms")
     return np.asarray(x, np.float64)

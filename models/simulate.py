@@ -181,7 +181,10 @@ def contender(name: str, problem: Problem, **parameters: Any) -> Policy:
         raise ValueError(f"policy: found {name!r}, expected one of {', '.join(CONTENDERS)}")
     key, preset = CONTENDERS[name]
     known = {"reward_range": problem.range} if key == "vw_cb_adf" else {}
-    return make(key, **(known | preset | parameters))
+    try:
+        return make(key, **(known | preset | parameters))
+    except TypeError as error:
+        raise ValueError(f"policy {name}: its parameters do not fit: {error}") from None
 
 
 def simulate(
@@ -219,6 +222,8 @@ def problem_of(
 ) -> tuple[str, Callable[[np.random.Generator], Problem]]:
     """(name, problem by generator) of an .npz with X and y, of scikit-learn's digits, or of the wheel."""
     if wheel is not None:
+        if not 0 <= wheel < 1:
+            raise ValueError(f"wheel: found δ = {wheel:g}, expected a radius from 0 to below 1")
         return f"wheel δ={wheel:g}", lambda rng: Problem.wheel(wheel, rounds, rng)
     if reward not in REWARDS:
         raise ValueError(f"reward: found {reward!r}, expected one of {', '.join(REWARDS)}")

@@ -45,7 +45,7 @@ class _Lazy(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except (ValueError, RuntimeError, KeyError, OSError, StoreError) as error:
+        except (ValueError, RuntimeError, KeyError, OSError, StoreError, OverflowError, MemoryError) as error:
             if isinstance(error, typer.Exit | typer.Abort) or "CROUPIER_TRACEBACK" in os.environ:
                 raise
             text = error.args[0] if isinstance(error, KeyError) and error.args else error

@@ -20,7 +20,7 @@ init, import_, export, report = typer.Typer(), typer.Typer(), typer.Typer(), typ
 App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help="which bandit: a folder under var")]
 Log = Annotated[Path, typer.Argument(help=".parquet, .csv, .tsv, or DSJSON as .json, .jsonl, .dsjson")]
 Columns = Annotated[list[str] | None, typer.Option("--column", help="ROLE=COLUMN, e.g. arm=item_id; may be repeated")]
-Days = Annotated[int, typer.Option(help="of the log to look at; 0: all of it")]
+Days = Annotated[int, typer.Option(min=0, max=100_000, help="of the log to look at; 0: all of it")]
 console = Console(soft_wrap=True, highlight=False)
 LONG_AGO, FAR = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -82,10 +82,10 @@ def _export(
 @report.command("report")
 def _report(app: App = "default", days: Days = 0) -> None:
     """Write the health page of the log, and print the addresses of the newest pages of each kind."""
-    w = Workspace.open(app)
+    w = Workspace.known(app)
     folder = w.home / "reports"
     now = datetime.now(UTC)
-    rows = read_interactions(w.store, start=LONG_AGO if days <= 0 else now - timedelta(days=days), end=FAR)
+    rows = read_interactions(w.store, start=LONG_AGO if days == 0 else now - timedelta(days=days), end=FAR)
     if not rows.is_empty():
         drift.write(drift.health(rows, encoder=released_encoder(w)), folder / "health")
     found = sorted(folder.glob("*/**/index.html"), key=lambda p: p.stat().st_mtime)

@@ -14,7 +14,7 @@ from models.gate_report import write_report
 
 gate = typer.Typer(no_args_is_help=True, help="Why the gate said what it said.")
 App = Annotated[str, typer.Option(help="which bandit: a folder under var")]
-Out = Annotated[Path | None, typer.Option("--json", help="write the result here")]
+Out = Annotated[Path | None, typer.Option("--json", dir_okay=False, help="write the result here")]
 console = Console()
 
 
@@ -30,9 +30,13 @@ def report(
     out: Annotated[Path | None, typer.Option(help="the page; empty: beside the JSON")] = None,
 ) -> None:
     """Write the page of a gate's evaluation: verdict, conditions, forest plot, weights, calibration, segments."""
-    source = evaluation or _newest(Workspace.open(app).home)
+    source = evaluation or _newest(Workspace.known(app).home)
     page = out or source.with_suffix(".html")
-    write_report(json.loads(source.read_text()), page)
+    try:
+        body = json.loads(source.read_text())
+    except ValueError as error:
+        raise ValueError(f"{source}: found no JSON ({error}), expected a verdict") from None
+    write_report(body, page)
     console.print(f"{page}")
 
 
@@ -53,13 +57,16 @@ def simulate_gate(
     clicks: Annotated[bool, typer.Option("--clicks", help="click rates of 1–5 % instead of 0/1 rewards")] = False,
     explored: Annotated[float, typer.Option(help="ε of the log: 1 uniform, less: the champion with this floor")] = 1.0,
     drift: Annotated[bool, typer.Option("--drift", help="rows come ordered, so that days differ")] = False,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0, help="the same seed, the same result")] = 0,
     out: Out = None,
     grid: Annotated[Path | None, typer.Option(help="count the whole table of GATE.md instead, into this JSON")] = None,
     data_folder: Annotated[Path | None, typer.Option(help="of the grid's .npz files")] = None,
     page: Annotated[Path | None, typer.Option(help="put the grid's table and picture into this Markdown page")] = None,
 ) -> None:
     """False promotions, power and stopping times of the gate, and of three other rules on the same logs."""
+    for path in (out, grid, page):
+        if path is not None:  # now, not after hours
+            path.parent.mkdir(parents=True, exist_ok=True)
     if grid is not None:
         _grid(grid, data_folder, runs, seed)
         if page is not None:

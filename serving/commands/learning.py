@@ -19,10 +19,10 @@ def simulate_learning(
     wheel: Annotated[float | None, typer.Option(help="the wheel bandit with this δ, instead of data")] = None,
     rounds: Annotated[int, typer.Option(help="decisions a run")] = 10_000,
     seeds: Annotated[int, typer.Option(help="runs")] = 10,
-    first_seed: Annotated[int, typer.Option(help="the runs' seeds count from here")] = 0,
+    first_seed: Annotated[int, typer.Option(min=0, help="the runs' seeds count from here")] = 0,
     parameters: Annotated[str, typer.Option(help='JSON, e.g. {"hidden": [50, 50]}')] = "{}",
-    out: Annotated[Path | None, typer.Option("--json", help="write the result here")] = None,
-    picture: Annotated[Path | None, typer.Option(help="draw the regret curves here, .svg or .png")] = None,
+    out: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="write the result here")] = None,
+    picture: Annotated[Path | None, typer.Option(dir_okay=False, help="draw regret curves here, .svg or .png")] = None,
 ) -> None:
     """Regret as a percentage of uniform's, and progressive loss (1 − reward; mushroom and wheel: minus the reward),
     with standard errors over seeds."""
@@ -35,6 +35,11 @@ def simulate_learning(
         chosen = json.loads(parameters)
     except json.JSONDecodeError as error:
         raise ValueError(f"--parameters: found {parameters!r}, expected JSON ({error})") from error
+    if not isinstance(chosen, dict):
+        raise ValueError(f"--parameters: found {parameters!r}, expected a JSON object")
+    for path in (out, picture):
+        if path is not None:  # now, not after hours
+            path.parent.mkdir(parents=True, exist_ok=True)
     name, problem = problem_of(data, reward=reward, wheel=wheel, rounds=rounds)
     title = f"{name}: {rounds:,} rounds, {seeds} seeds"
     table, found = Table("policy", "% of uniform's regret", "progressive loss", title=title), []

@@ -52,7 +52,7 @@ def ope(
     predicted: Annotated[str, typer.Option(help="column: q̂, a list over arms; with π a list too, DM and DR")] = "",
     arm: Annotated[str, typer.Option(help="column: the logged arm (its index, where lists are given)")] = "",
     alpha: Annotated[float, typer.Option(help="two-sided error of the intervals")] = 0.05,
-    out: Annotated[Path | None, typer.Option("--json", help="write the result here")] = None,
+    out: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="write the result here")] = None,
 ) -> None:
     """Estimate a policy's value by DM, IPS, SNIPS and DR with anytime-valid intervals. A table that brings π itself is
     streamed; otherwise contexts are encoded and a reward model is cross-fitted."""
@@ -110,6 +110,8 @@ def _read(log: Path, columns: dict[str, str], skipped: Counter[str]) -> tuple[pl
 
 def _own(home: Path) -> tuple[pl.DataFrame, AppSpec, list[Arm]]:
     """The newest version of every joined hour of an app, by its folder under var."""
+    if not (home / "app.toml").exists():
+        raise ValueError(f"{home}: found no app.toml in it, expected an app's folder, or a file")
     w = Workspace(Settings(var=home.absolute().parent, app=home.absolute().name))
     start, end = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
     rows = read_interactions(w.store, start=start, end=end)
@@ -121,7 +123,7 @@ def _own(home: Path) -> tuple[pl.DataFrame, AppSpec, list[Arm]]:
 def _judged(policy: str, app: str, frame: pl.DataFrame, spec: AppSpec, arms: list[Arm]) -> tuple[Totals, str]:
     """Totals, and the feature that seems to know which arm was drawn, or ""."""
     if policy.isdecimal():
-        encoder, interactions, pmf = _by_release(Workspace.open(app), int(policy), frame)
+        encoder, interactions, pmf = _by_release(Workspace.known(app), int(policy), frame)
     else:
         encoder = Encoder.fit(spec, frame, arms)
         interactions = encode_interactions(frame, encoder, encoder.catalogue(arms))

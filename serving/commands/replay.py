@@ -18,7 +18,7 @@ App = Annotated[str, typer.Option(help="which bandit: a folder under var")]
 @app.command(name="replay")
 def run(event_id: EventId, app: App = "default") -> None:
     """Re-derive one logged decision and print every step. Exit code 1 when a step differs."""
-    w, console = Workspace.open(app), Console()
+    w, console = Workspace.known(app), Console()
     spool = w.spool()
     decision = spool.find([event_id]).get(event_id)
     if decision is None:

@@ -152,7 +152,7 @@ def simulate_rollout(
     world: Annotated[str, typer.Option(help="bernoulli (10 % clicks), or reels (contextual)")] = "bernoulli",
     effect: Annotated[float | None, typer.Option(help="only this relative effect, e.g. -0.3")] = None,
     seed: Annotated[int, typer.Option(min=0, help="the same seed, the same result")] = 0,
-    out: Annotated[Path | None, typer.Option("--json", help="write the result here as well")] = None,
+    out: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="write the result here as well")] = None,
 ) -> None:
     """How often the controller errs, how fast it is right, and what other rules do on the same world."""
     from serving import compared_rules, rollout_simulation

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -35,12 +36,14 @@ def run(*arguments, **environment):
 
 @pytest.mark.medium
 def test_what_an_operator_can_mend_is_one_sentence(tmp_path):
+    (tmp_path / "default").mkdir()
     result = run("replay", "no-such-event", CROUPIER_VAR=str(tmp_path))
     assert result.returncode == 1
     assert result.stderr.startswith("croupier: event no-such-event: not in the log")
     assert "Traceback" not in result.stderr
     wrong = run("serve", "status", "--app", "No/Good", CROUPIER_VAR=str(tmp_path))
-    assert (wrong.returncode, "Traceback" in wrong.stderr) == (1, False)
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)
+    assert wrong.stderr.startswith("croupier: CROUPIER_APP: found 'No/Good', ")
     assert run("serve", "status", CROUPIER_VAR=str(tmp_path)).returncode == 3
     assert run("nonsense").returncode == 2
 
@@ -77,3 +80,41 @@ def test_a_process_that_took_over_a_pid_is_left_alone(tmp_path, monkeypatch):
 def test_a_command_imports_only_its_own():
     code = "import sys; from serving.cli import app; print([m for m in ('torch', 'polars', 'boto3') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+HOSTILE = [
+    ("simulate gate --data {empty}", "data: found no arrays in"),
+    ("simulate gate --data {cut}", "data: found no arrays in"),
+    ("simulate gate --data {huge}", "expected numbers below 1e+100"),
+    ("simulate gate --runs 1 --rows 99999999999999", "Unable to allocate"),
+    ("simulate learning --policy lin_ts --seeds 1 --rounds 9 --parameters [1]", "expected a JSON object"),
+    ('simulate learning --policy lin_ts --seeds 1 --rounds 9 --parameters {"colour":1}', "parameters do not fit: "),
+    ("simulate learning --policy uniform --seeds 1 --rounds 9 --wheel nan", "wheel: found δ = nan"),
+    ("simulate learning --policy uniform --seeds 1 --rounds 9 --wheel 2", "wheel: found δ = 2"),
+    ("gate report {list}", "found no champion, policies, rows"),
+    ("gate report {empty}", "found no JSON"),
+    ("ope {folder} --policy uniform", "found no app.toml in it"),
+]
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize(("line", "said"), HOSTILE)
+def test_hostile_arguments_are_one_sentence(tmp_path, monkeypatch, line, said):
+    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
+    files = {name: tmp_path / f"{name}.npz" for name in ("empty", "cut", "huge", "list")}
+    files["empty"].touch()
+    files["list"].write_text("[]")
+    np.savez(files["huge"], X=np.full((50, 2), 1e200), y=np.arange(50) % 3)
+    files["cut"].write_bytes(files["huge"].read_bytes()[:200])
+    words = [files.get(w[1:-1], tmp_path if w == "{folder}" else w) for w in line.split()]
+    done = RUNNER.invoke(app, list(map(str, words)))
+    assert (done.exit_code, said in done.output) == (1, True), done.output
+    assert "Traceback" not in done.output
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("command", ["simulate gate", "simulate learning --policy uniform", "simulate rollout"])
+def test_a_result_that_could_not_be_written_is_refused_before_the_work(tmp_path, command):
+    done = RUNNER.invoke(app, [*command.split(), "--json", str(tmp_path)])
+    assert (done.exit_code, "is a directory" in done.output) == (2, True)

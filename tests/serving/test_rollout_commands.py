@@ -109,7 +109,10 @@ def _no_disk(*_args, **_kwargs):
     raise OSError("no space left")
 
 
-@pytest.mark.parametrize("words", [("rollout", "status"), ("rollout", "watch"), ("release", "list"), ("release", "verify", "1")])
+@pytest.mark.parametrize("words", [
+    ("rollout", "status"), ("rollout", "watch"), ("release", "list"), ("release", "verify", "1"), ("replay", "e1"),
+    ("report",), ("gate", "report"),
+])  # fmt: skip
 def test_a_misspelt_app_is_named_and_not_made(home, words):
     code, said = croupier(*words, "--app", "shopp")
     assert (code, "expected one of shop" in said) == (1, True)
