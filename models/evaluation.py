@@ -149,12 +149,13 @@ def rounds_of(log: Interactions, pmf: F64, predicted: Floats) -> Rounds:
     if log.chosen.min() < 0 or log.chosen.max() >= pmf.shape[1]:
         raise ValueError(f"chosen: found {log.chosen.min()} to {log.chosen.max()}, expected 0 to {pmf.shape[1] - 1}")
     target, q, direct = np.empty((3, len(log)))
-    for start in range(0, len(log), BLOCK):  # both tables pass through the cache once
+    first = np.arange(BLOCK) * pmf.shape[1]
+    for start in range(0, len(log), BLOCK):  # read in order; what is then picked lies in the cache
         rows = slice(start, start + BLOCK)
         p, predictions = pmf[rows], predicted[rows]
-        place = np.arange(len(p)) * pmf.shape[1] + log.chosen[rows]
-        target[rows], q[rows] = p.reshape(-1).take(place), predictions.reshape(-1).take(place)
         np.einsum("nk,nk->n", p, predictions, out=direct[rows])
+        place = first[: len(p)] + log.chosen[rows]
+        target[rows], q[rows] = (table.reshape(-1).take(place, mode="clip") for table in (p, predictions))
     return Rounds(
         reward=log.reward, propensity=log.propensity, target=target, predicted=q, direct=direct, thinning=log.weight
     )
