@@ -12,6 +12,7 @@ that was read (a file lock around digest and rename; If-Match on the ETag).
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -55,7 +56,7 @@ class Store(Protocol):
 
 def open_store(url: str, *, endpoint: str = "") -> Store:
     """`s3://bucket/prefix`, at `endpoint` or AWS, or a folder, which is made if it is not there."""
-    if url.startswith("s3://"):
+    if re.match(r"s3://[A-Za-z0-9._:-]+(/|$)", url):
         return S3Store(url, endpoint=endpoint)
     if "://" in url:
         raise ValueError(f"store: found {url!r}, expected a folder or s3://bucket/prefix")
@@ -184,7 +185,8 @@ class S3Store:
             retries={"max_attempts": 3, "mode": "standard"}, connect_timeout=min(5.0, timeout_seconds),
             read_timeout=timeout_seconds, max_pool_connections=16,
         )  # fmt: skip
-        self._s3: Any = boto3.client("s3", endpoint_url=endpoint or None, config=config)
+        with _s3_errors(self.url):  # a profile that is not there, a configuration that cannot be read
+            self._s3: Any = boto3.client("s3", endpoint_url=endpoint or None, config=config)
 
     def get(self, key: str) -> bytes:
         data, version = self.read(key)

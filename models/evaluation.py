@@ -15,7 +15,7 @@ from features.batch import F64, I64, Batch, Floats, Interactions
 from features.spec import GateSpec
 from models import diagnostics, off_policy, self_tests
 from models.evidence import as_it_grew, divergence, evidence_of, steadied, unsupported
-from models.exploration import with_floor
+from models.exploration import PolicyFailed, guard, with_floor
 from models.gate import Verdict, judge
 from models.intervals import Bounds, asymptotic_cs
 from models.off_policy import Rounds
@@ -60,7 +60,8 @@ class PolicyReport:
 class Evaluation:
     """`policies` holds every judged policy and the log's own; `promoted` the best promoted candidate, or "".
 
-    self_test and leak are p-values of the log's own tests, suspect the feature column a leak would be in (−1: none)."""
+    self_test and leak are p-values of the log's own tests, suspect the feature column a leak would be in (−1: none).
+    failed: candidates that gave no pmf, and what they gave; they are judged no further."""
 
     champion: str
     rows: int
@@ -72,6 +73,7 @@ class Evaluation:
     reward_model: dict[str, float]
     log: dict[str, Any] = field(default_factory=dict)
     policies: dict[str, PolicyReport] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
     @property
     def promoted(self) -> str:
@@ -102,7 +104,7 @@ def evaluate(
     if len(log) < 2:
         raise ValueError(f"log: found {len(log)} matured rows, expected at least 2; wait for rewards, then try again")
     predicted = cross_fit(log, seed=seed)
-    pmfs = {name: as_served(policy, log.batch, floor) for name, policy in policies.items()}
+    pmfs, failed = _served(policies, log.batch, floor, champion)
     rounds = {name: rounds_of(log, pmf, predicted) for name, pmf in (pmfs | {LOGGING: log.pmf}).items()}
     spent = (gate.alpha if alpha is None else alpha) / max(1, len(policies) - 1)
     test, (leak, suspect) = self_tests.propensity(log), self_tests.leak(log)
@@ -133,13 +135,30 @@ def evaluate(
     return Evaluation(
         champion=champion, rows=len(log), floor=floor, alpha=spent, self_test=test, leak=leak, suspect=suspect,
         reward_model=quality(log, predicted), log=diagnostics.of_log(log, predicted), policies=reports,
+        failed=failed,
     )  # fmt: skip
 
 
+def _served(
+    policies: Mapping[str, Policy], batch: Batch, floor: float, champion: str
+) -> tuple[dict[str, F64], dict[str, str]]:
+    """The pmfs, and why a candidate has none: one that fails keeps no other from its verdict."""
+    pmfs, failed = {}, {}
+    for name, policy in policies.items():
+        try:
+            pmfs[name] = as_served(policy, batch, floor)
+        except PolicyFailed as error:
+            if name == champion:
+                raise PolicyFailed(f"champion {name}: {error}") from None
+            failed[name] = str(error)
+    return pmfs, failed
+
+
 def as_served(policy: Policy, batch: Batch, floor: float, *, rows: int = 4096) -> F64:
-    """(n, K): the policy's pmf with the floor mixed in, as the selector draws from it."""
+    """(n, K): the policy's pmf with the floor mixed in, as the selector draws from it. Raises PolicyFailed where it is
+    none: the mass it has too much would be judged as reward."""
     blocks = (batch[start : start + rows] for start in range(0, len(batch), rows))
-    return np.concatenate([with_floor(policy.pmf(block), block.mask, floor) for block in blocks])
+    return np.concatenate([with_floor(guard(policy.pmf(block), block.mask), block.mask, floor) for block in blocks])
 
 
 def rounds_of(log: Interactions, pmf: F64, predicted: Floats) -> Rounds:

@@ -28,7 +28,7 @@ from features.settings import Settings
 from features.spec import AppSpec
 from features.tabular import TableSource
 from features.versions import read_interactions
-from features.workspace import Workspace, get_folder
+from features.workspace import Workspace
 from models import self_tests
 from models.evaluation import as_served, rounds_of
 from models.gate import SELF_TEST_LEVEL
@@ -136,10 +136,12 @@ def _judged(policy: str, app: str, frame: pl.DataFrame, spec: AppSpec, arms: lis
 
 def _by_release(w: Workspace, number: int, frame: pl.DataFrame) -> tuple[Encoder, Interactions, F64]:
     """The release's champion, as served: its own encoder, catalogue and floor."""
+    from serving import publish
     from serving.release import load
 
     with tempfile.TemporaryDirectory() as scratch:
-        release = load(get_folder(w.store, f"releases/{number:06d}", Path(scratch) / f"{number}"))
+        publish.download(w.store, number, Path(scratch) / f"{number}")
+        release = load(Path(scratch) / f"{number}")
         interactions = encode_interactions(frame, release.encoder, release.catalogue)
         return release.encoder, interactions, as_served(release.champion, interactions.batch, release.floor)
 

@@ -172,3 +172,20 @@ def test_the_log_lives_in_either_store(store, tmp_path):
     assert read_interactions(store, **span)["event_id"].to_list() == ["e1"]
     assert prune(spool, store, host="h", before=to_us(span["end"])) == 2
     spool.close()
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3:///prefix", "s3://a bucket/prefix", "gs://bucket/prefix"])
+def test_an_address_of_no_store_is_named(url):
+    with pytest.raises(ValueError, match=rf"^store: found '{url}', expected a folder or s3://bucket/prefix$"):
+        open_store(url)
+
+
+def test_a_profile_or_a_configuration_that_cannot_be_read_is_an_outage(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(StoreUnavailable, match=r"^s3://bucket/p: The config profile \(nobody\) could not be found$"):
+        open_store("s3://bucket/p")
+    monkeypatch.delenv("AWS_PROFILE")
+    (tmp_path / "config").write_bytes(b"\x80[")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    with pytest.raises(StoreUnavailable, match=r"^s3://bucket/p: Unable to parse config file"):
+        open_store("s3://bucket/p")

@@ -1,6 +1,8 @@
 """Policies judged as served on a small world of known click probabilities."""
 
 import json
+import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ from features.batch import Batch, Catalogue, Interactions
 from features.spec import GateSpec
 from models import self_tests
 from models.evaluation import as_served, evaluate, rounds_of
-from models.exploration import softmax, with_floor
+from models.exploration import PolicyFailed, softmax, with_floor
+from models.gate_report import write_report
 from models.reward_model import cross_fit, fold_of, quality
 from models.simple import Uniform
 
@@ -54,6 +57,38 @@ def world(n, seed, *, base=0.3, scale=0.15, catalogue=A, k=4, one_unit=False):
 def judged(log, weight, **more):
     policies = {"uniform": Uniform(), "good": Scored(weight), "bad": Scored(-weight)}
     return evaluate(policies, log, champion="uniform", floor=0.1, gate=GateSpec(), seed=1, **more)
+
+
+class Broken(Scored):
+    """The good policy, with something done to its pmf."""
+
+    def __init__(self, weight, change):
+        super().__init__(weight)
+        self.change = change
+
+    def pmf(self, batch):
+        return self.change(super().pmf(batch))
+
+
+@pytest.mark.parametrize(("change", "found"), [
+    (lambda p: 1.01 * p, "whose row does not sum to 1"), (lambda p: p * np.nan, "NaN or infinity"),
+    (lambda p: p[:, :-1], r"of shape \(4096, 3\), expected \(4096, 4\)"),
+    (lambda p: p + [0.1, -0.1, 0.0, 0.0] * (p[:, :1] > 0), "negative mass"), (lambda p: p[:1], r"of shape \(1, 4\)"),
+])  # fmt: skip
+def test_what_is_no_pmf_is_named_and_never_promoted(change, found, tmp_path):
+    """Mass beyond 1 would be judged as reward; and one that is broken keeps no other from its verdict."""
+    log, _, weight = world(6_000, 0)
+    policies = {"uniform": Uniform(), "good": Scored(weight), "broken": Broken(weight, change)}
+    judge = partial(evaluate, log=log, champion="uniform", floor=0.1, gate=GateSpec(), seed=1)
+    result = judge(policies)
+    assert re.search(found, result.failed["broken"])
+    assert (set(result.policies), result.promoted) == ({"uniform", "good", "logging"}, "good")
+    assert result.policies["good"].verdict == judge(policies | {"broken": Scored(-weight)}).policies["good"].verdict
+    alone = judge({"uniform": Uniform(), "broken": Broken(weight, change)})
+    assert (alone.promoted, alone.to_dict()["failed"]) == ("", result.failed)
+    assert "uniform" in write_report(alone.to_dict(), tmp_path / "page.html").read_text()
+    with pytest.raises(PolicyFailed, match=r"^champion uniform: found a pmf"):
+        judge({"uniform": Broken(weight, lambda p: 2 * p), "good": Scored(weight)})
 
 
 def test_estimates_and_verdicts_on_known_truth():

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from features import build, catalogue
 from features.workspace import Workspace
 from features.worlds.reels import World
+from serving import promotion
 from serving.cli import app
 
 
@@ -130,6 +131,11 @@ def test_an_app_of_ours_is_given_by_its_folder(tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     found = json.loads((tmp_path / "o").read_text())
     assert (found["rows"], found["estimates"]["ips"]["value"]) == (800, pytest.approx(len(rewards) / 800))
+    assert promotion.bootstrap(w).number == 1  # uniform as well
+    done = run(w.home, "--policy", "1", "--app", "reels", "--json", tmp_path / "o")
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "o").read_text())["estimates"]["ips"] == found["estimates"]["ips"]
+    assert "no release 7 in" in run(w.home, "--policy", "7", "--app", "reels").output
 
 
 @pytest.mark.parametrize("arm", ["a", "[red]", "b"])
