@@ -21,7 +21,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from features.locks import alone
 from features.settings import Settings
+from serving.triton.server import born
 
 DAGS = Path(__file__).resolve().parent
 DONE = {"success", "failed"}
@@ -99,7 +101,7 @@ class Airflow:
         log = (self.home / "standalone.log").open("ab")
         airflow = str(Path(sys.executable).parent / "airflow")
         process = self._spawn([airflow, "standalone"], log)
-        self.pid_file.write_text(str(process.pid))
+        self.pid_file.write_text(f"{process.pid} {born(process.pid)}")
         deadline, began = time.monotonic() + timeout_seconds, time.monotonic()
         while not self._healthy():
             if process.poll() is not None or time.monotonic() > deadline:
@@ -121,11 +123,9 @@ class Airflow:
     def stop_recorded(home: Path) -> None:
         """The whole group that the pid file names: scheduler, processor, triggerer, API server and their workers."""
         pid_file = home / "standalone.pid"
-        if not pid_file.exists():
-            return
-        group = int(pid_file.read_text())
+        group = _recorded_group(pid_file)
         for sig, patience_seconds in ((signal.SIGTERM, 20.0), (signal.SIGKILL, 5.0)):
-            if _signal_group(group, sig) and _group_ends(group, patience_seconds):
+            if group is None or (_signal_group(group, sig) and _group_ends(group, patience_seconds)):
                 break
         pid_file.unlink(missing_ok=True)
 
@@ -229,6 +229,19 @@ class Airflow:
         return "\n".join(f"  {e['exc_type']}: {e['exc_value']}" for e in errors) + f"\n  log: {files[-1:]}"
 
 
+def _recorded_group(pid_file: Path) -> int | None:
+    """None where the file names no group, or after a reboot a stranger's. A leader that died leaves its group to us:
+    the number is not given away while a process of it lives."""
+    try:
+        pid, birth = map(int, pid_file.read_text().split())
+    except (OSError, ValueError):
+        return None
+    try:
+        return pid if born(pid) == birth else None
+    except OSError:
+        return pid
+
+
 def _signal_group(group: int, sig: int) -> bool:
     """False when no process of the group is left."""
     with contextlib.suppress(ChildProcessError):  # it may have been started by another process
@@ -265,12 +278,14 @@ def main(verb: str) -> None:
             stop_recorded(pid_file.parent)
         print("stopped")
         return
-    triton = supervisor.up(settings.home, grpc_port=int(settings.triton.rpartition(":")[2]))
-    try:
-        airflow.start()
-    except AirflowError:
-        supervisor.down(settings.home)
-        raise
+    with alone(airflow.home / ".up.lock"):  # of two at once the second finds the port busy
+        require_free(airflow.port, "Airflow")  # before anything of a running pair is touched
+        triton = supervisor.up(settings.home, grpc_port=int(settings.triton.rpartition(":")[2]))
+        try:
+            airflow.start()
+        except AirflowError:
+            supervisor.down(settings.home)
+            raise
     print(f"Airflow {airflow.url}   Triton gRPC {triton.grpc}   app {settings.app}   stop: make down")
 
 

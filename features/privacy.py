@@ -112,7 +112,10 @@ def _rows(spool: Spool, kind: Kind) -> Iterable[tuple[int, dict[str, str]]]:
 
 
 def _events(store: Store, key: str, unit_id: str) -> list[str]:
-    frame = pl.read_parquet(io.BytesIO(store.get(key)), columns=["event_id", "unit_id"])
+    raw, version = store.read(key)
+    if version is None:  # retention was quicker
+        return []
+    frame = pl.read_parquet(io.BytesIO(raw), columns=["event_id", "unit_id"])
     return frame.filter(pl.col("unit_id") == unit_id)["event_id"].to_list()
 
 
@@ -132,11 +135,10 @@ def _mentions(raw: str, secrets: Iterable[str]) -> bool:
 
 def _restate(store: Store, spec: RewardSpec, secrets: list[str], now: datetime) -> list[str]:
     """Joins the unit's hours again, and deletes every older version of their rows: they hold the unit."""
+    hours, joined = [], by_hour(store.list("interactions/"))
     with open_log(store) as log:
-        hours = []
-        for hour, keys in by_hour(store.list("interactions/")).items():
-            holding = [key for key in keys if _without(store.get(key), secrets) is not None]
-            if holding:
+        for hour, keys in joined.items():
+            if any(_holds(store, key, secrets) for key in keys):
                 join_hours(log, [hour], spec, now=now)
                 versions = by_hour(store.list(f"interactions/hour={hour}/"), ".json")[hour]
                 newest = Version.load(store, versions[-1])
@@ -144,6 +146,12 @@ def _restate(store: Store, spec: RewardSpec, secrets: list[str], now: datetime) 
                     store.delete(key)
                 hours.append(hour)
     return hours
+
+
+def _holds(store: Store, key: str, secrets: list[str]) -> bool:
+    """Not what retention deleted meanwhile."""
+    raw, version = store.read(key)
+    return version is not None and _without(raw, secrets) is not None
 
 
 def _rewrite(store: Store, key: str, secrets: list[str]) -> bool:
@@ -159,7 +167,7 @@ def _rewrite(store: Store, key: str, secrets: list[str]) -> bool:
 
 def _drop_encoded(store: Store, key: str, secrets: list[str]) -> bool:
     """An encoded log that holds the unit goes as a whole, with what is aligned to it: build_features makes it anew."""
-    holds = _without(store.get(key), secrets) is not None
+    holds = _holds(store, key, secrets)
     if holds:
         store.delete(key.replace("encoded.parquet", "segments.parquet"))
         store.delete(key)

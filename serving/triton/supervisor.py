@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from features.locks import alone
 from serving.client import Client, Unavailable
 from serving.messages import CANARY_COLUMNS
 from serving.triton import repository, server
@@ -80,11 +81,17 @@ def run(triton: TritonServer) -> None:
 
 
 def up(home: Path, *, grpc_port: int, seconds: float = server.READY_SECONDS) -> TritonServer:
-    """Start a supervisor in the background and wait until its Triton is ready. Raises TritonUnavailable."""
+    """Start a supervisor in the background and wait until its Triton is ready; one that runs is replaced. Raises
+    TritonUnavailable. Of two at once over one home the second waits for the first."""
+    home.mkdir(parents=True, exist_ok=True)
+    with alone(home / ".up.lock"):
+        return _up(home, grpc_port, seconds)
+
+
+def _up(home: Path, grpc_port: int, seconds: float) -> TritonServer:
     down(home)
     triton = TritonServer(home, grpc_port=grpc_port)
     triton.ports.refuse_busy()
-    triton.home.mkdir(parents=True, exist_ok=True)
     log = triton.home / "supervisor.log"
     command = [sys.executable, "-m", "serving.triton.supervisor", str(triton.home), str(grpc_port)]
     with log.open("wb") as out:

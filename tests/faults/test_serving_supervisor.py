@@ -3,7 +3,9 @@
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 
 from models.simple import Uniform
@@ -60,3 +62,15 @@ def test_it_comes_back(home, fault):
         print(f"{fault}: model decisions again after {time.monotonic() - broken:.1f} s")
         assert client.flush(10)
     assert server.running(home)["pid"] != record["pid"]
+
+
+def test_of_two_ups_at_once_the_second_waits_and_one_server_is_left(home):
+    """Unguarded, each stopped what the other had begun, or found its ports taken."""
+    port = server.running(home)["ports"]["grpc"]
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: supervisor.up(home, grpc_port=port), range(2)))
+    assert [each.grpc for each in both] == [f"127.0.0.1:{port}"] * 2
+    assert server.running(home)["ports"]["grpc"] == port
+    supervised = [p for p in psutil.process_iter(["cmdline"]) if str(home) in (p.info["cmdline"] or [])]
+    assert len(supervised) == 1
+    assert supervisor.healthy(f"127.0.0.1:{port}")

@@ -233,3 +233,24 @@ def test_retention_empties_the_spool_first(app):
     assert done["spool_rows"] == 20 + 20 + 2
     assert store.list("log/") == store.list("interactions/") == []
     assert retain(store, spool, days=400, host="h", now=START + timedelta(days=401)) == {"spool_rows": 0, "objects": 0}
+
+
+@pytest.mark.parametrize("listed", ["log/decisions/", "log/rewards/", "interactions/"])
+def test_retention_deletes_what_forget_has_just_listed(app, listed):
+    """The two oldest hours go between one line of forget and the next; what is left is forgotten all the same."""
+    spool, _, folder = app
+
+    class Expiring(FolderStore):
+        def list(self, prefix):
+            found = super().list(prefix)
+            if prefix == listed and expire(FolderStore(self.url), days=1, now=START + timedelta(days=1, hours=2)):
+                assert any("T10" in key for key in found)
+            return found
+
+    store = Expiring(str(folder / "store"))
+    done = forget(store, spool, SPEC, unit_id=ALICE, host="h", now=NOW)
+    assert done.hours == ["2019-11-24T12", "2019-11-24T13"]
+    assert hits(folder, ALICE) == []
+    left = read_interactions(store, **SPAN)
+    assert sorted(left["event_id"]) == sorted(f"event-{i}" for i in range(10, 20) if i % 3)
+    assert spool.noted("forgetting") is None

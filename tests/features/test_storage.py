@@ -181,11 +181,13 @@ def test_an_address_of_no_store_is_named(url):
 
 
 def test_a_profile_or_a_configuration_that_cannot_be_read_is_an_outage(tmp_path, monkeypatch):
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers what it read
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(StoreUnavailable, match=r"^s3://bucket/p: The config profile \(nobody\) could not be found$"):
         open_store("s3://bucket/p")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     monkeypatch.delenv("AWS_PROFILE")
-    (tmp_path / "config").write_bytes(b"\x80[")
+    (tmp_path / "config").write_text("no = section\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     with pytest.raises(StoreUnavailable, match=r"^s3://bucket/p: Unable to parse config file"):
         open_store("s3://bucket/p")

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from dags.standalone import Airflow
 from serving.cli import COMMANDS, app
+from serving.triton.server import born
 
 RUNNER = CliRunner()
 
@@ -75,6 +77,21 @@ def test_a_process_that_took_over_a_pid_is_left_alone(tmp_path, monkeypatch):
     ports = {"pid": os.getpid(), "born": 5, "ports": {"grpc": 8001}, "shm": "croupier_x"}
     (tmp_path / "default" / "triton.pid").write_text(json.dumps(ports))
     assert RUNNER.invoke(app, ["serve", "down"]).output == "it was not running\n"
+
+
+@pytest.mark.parametrize("record", ["{pid} 5", "{pid}", "", "words"])
+def test_nor_is_a_group_stopped_that_took_over_airflows(tmp_path, record):
+    """After a reboot the pid file may name anybody."""
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as stranger:
+        try:
+            (tmp_path / "standalone.pid").write_text(record.format(pid=stranger.pid))
+            Airflow.stop_recorded(tmp_path)
+            assert (stranger.poll(), (tmp_path / "standalone.pid").exists()) == (None, False)
+            (tmp_path / "standalone.pid").write_text(f"{stranger.pid} {born(stranger.pid)}")
+            Airflow.stop_recorded(tmp_path)
+            assert stranger.poll() is not None
+        finally:
+            stranger.kill()
 
 
 def test_a_command_imports_only_its_own():

@@ -48,9 +48,13 @@ def test_up_answers_and_down_leaves_nothing(tmp_path, monkeypatch):
             health = json.load(reply)
         assert health["scheduler"]["status"] == "healthy"
         groups = {
-            int((tmp_path / "airflow" / "standalone.pid").read_text()),
+            int((tmp_path / "airflow" / "standalone.pid").read_text().split()[0]),
             int(json.loads((tmp_path / "reels" / "triton.pid").read_text())["pid"]),
         }
+        assert len({_group(p.pid) for p in groups_alive(groups)}) == 2
+        again = subprocess.run([*command, "up"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+        assert (again.returncode, again.stderr.startswith(f"croupier: port {port} is busy")) == (1, True)
+        assert json.loads((tmp_path / "reels" / "triton.pid").read_text())["pid"] in groups, "what runs is left alone"
         assert len({_group(p.pid) for p in groups_alive(groups)}) == 2
     finally:
         down = subprocess.run([*command, "down"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
