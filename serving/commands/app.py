@@ -35,10 +35,12 @@ def _init(log: Log, app: App = "default", column: Columns = None, force: bool = 
     source = exchange.open_source(log, unit_key=w.settings.unit_key.get_secret_value(), columns=_columns(column))
     guess, arms = guess_app(source), source.arms()
     w.home.mkdir(parents=True, exist_ok=True)
-    target.write_text(guess.toml)
-    AppSpec.read(target)
+    draft = w.home / "app.toml.draft"  # in place last: it is what makes an app
+    draft.write_text(guess.toml)
+    AppSpec.read(draft)
     catalogue.write(w.home / "catalogue.json", arms)
     (w.home / "import.json").write_bytes(orjson.dumps(source.columns, option=orjson.OPT_INDENT_2))
+    draft.replace(target)
     for note in (*source.notes, *guess.notes):
         console.print(f"  {note}", markup=False)
     console.print(f"wrote {target} and catalogue.json ({len(arms)} arms); then: croupier import {log} --app {app}")

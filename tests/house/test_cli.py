@@ -131,6 +131,18 @@ def test_hostile_arguments_are_one_sentence(tmp_path, monkeypatch, line, said):
     assert not (tmp_path / "store").exists()
 
 
+def test_an_init_that_failed_half_way_made_no_app(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
+    (tmp_path / "log.csv").write_text("arm,propensity,reward\n" + "a,0.5,1\nb,0.5,0\n" * 20)
+    (tmp_path / "default" / "catalogue.json").mkdir(parents=True)  # where a file should be
+    done = RUNNER.invoke(app, ["init", str(tmp_path / "log.csv")])
+    assert (done.exit_code, (tmp_path / "default" / "app.toml").exists()) == (1, False)
+    (tmp_path / "default" / "catalogue.json").rmdir()
+    done = RUNNER.invoke(app, ["init", str(tmp_path / "log.csv")])
+    assert (done.exit_code, (tmp_path / "default" / "app.toml").exists()) == (0, True), done.output
+    assert {p.name for p in (tmp_path / "default").iterdir()} == {"app.toml", "catalogue.json", "import.json"}
+
+
 @pytest.mark.parametrize("command", ["simulate gate", "simulate learning --policy uniform", "simulate rollout"])
 def test_a_result_that_could_not_be_written_is_refused_before_the_work(tmp_path, command):
     done = RUNNER.invoke(app, [*command.split(), "--json", str(tmp_path)])
