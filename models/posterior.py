@@ -111,7 +111,7 @@ class Posterior:
         inverse = solve_triangular(self.cholesky, np.eye(len(self.mean)), lower=True)
         return np.concatenate([self.mean[:, None], inverse.T], axis=1)
 
-    @property
+    @cached_property
     def noise(self) -> tuple[float, float]:
         """(a, b) of σ²'s inverse gamma: a₀ + n/2 and b₀ + (Σr² − meanᵀ(A + λI) mean)/2 (Murphy 2007, eq. 200)."""
         half = solve_triangular(self.cholesky, self.moments.b, lower=True)
