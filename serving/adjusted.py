@@ -14,7 +14,7 @@ from models.reward_model import RewardModel
 from serving import betting
 from serving.comparison import Compared, time_of
 from serving.release import LoadedRelease
-from serving.rollout import RolloutState
+from serving.rollout_state import RolloutState
 
 MODEL_ROWS = 20_000  # earlier decisions that the reward model of DR is fitted on
 MODEL_DAYS = 30

@@ -17,7 +17,7 @@ from features.join import matured
 from features.spec import RewardSpec
 from features.storage import Store
 from serving.release import LoadedRelease
-from serving.rollout import RolloutState, share_of
+from serving.rollout_state import RolloutState, share_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

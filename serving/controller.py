@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from features.spec import RolloutSpec
-from serving import rollout
-from serving.rollout import RolloutState
+from serving import rollout_state
+from serving.rollout_state import RolloutState
 
 BY = "watch"
 
@@ -45,7 +45,7 @@ def next_stage(
     free = replace(state, held="")
     new = _judge(free, evidence, spec, approved=approved, facts=facts)
     if new is free:
-        return rollout.resume(state, **facts) if state.held else state
+        return rollout_state.resume(state, **facts) if state.held else state
     return state if new.held and new.held == state.held else new
 
 
@@ -54,22 +54,22 @@ def _judge(
 ) -> RolloutState:
     now = facts["now"]
     if evidence.harms:
-        return rollout.abort(state, f"harm shown: {', '.join(evidence.harms)}", **facts)
+        return rollout_state.abort(state, f"harm shown: {', '.join(evidence.harms)}", **facts)
     if evidence.problems:
-        return rollout.hold(state, "; ".join(evidence.problems), **facts)
+        return rollout_state.hold(state, "; ".join(evidence.problems), **facts)
     long_enough = evidence.decisions >= spec.min_decisions and (now - state.since) / 1e6 >= spec.min_seconds
-    if long_enough and (evidence.safe or state.stage == rollout.SHADOW):
+    if long_enough and (evidence.safe or state.stage == rollout_state.SHADOW):
         if is_last(state) and spec.approval and not approved:
-            return rollout.hold(state, AWAITING, **facts)
-        return rollout.advance(state, f"{_shown(state, spec)}, {evidence.decisions} decisions here", **facts)
+            return rollout_state.hold(state, AWAITING, **facts)
+        return rollout_state.advance(state, f"{_shown(state, spec)}, {evidence.decisions} decisions here", **facts)
     if (now - state.history[0]["at"]) / 1e6 >= spec.max_seconds:
-        return rollout.abort(state, f"inconclusive after {spec.max_seconds:.0f} s", **facts)
+        return rollout_state.abort(state, f"inconclusive after {spec.max_seconds:.0f} s", **facts)
     return state
 
 
 def _shown(state: RolloutState, spec: RolloutSpec) -> str:
     margin = stage_margin(state, spec)
-    if state.stage == rollout.SHADOW:
+    if state.stage == rollout_state.SHADOW:
         return "scored without failure"
     return f"shown to lose less than {margin:.0%}" if margin else "shown to be better"
 

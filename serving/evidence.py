@@ -24,7 +24,7 @@ from serving.comparison import Compared, compared, decisions, failed, time_of, u
 from serving.controller import Evidence, stage_margin
 from serving.guardrails import Guardrail, judged, slowness
 from serving.release import LoadedRelease
-from serving.rollout import SHADOW, RolloutState
+from serving.rollout_state import SHADOW, RolloutState
 from serving.scoring import TOO_LATE
 from serving.shadow import shadowed
 from serving.trust import stale, untrusted

@@ -24,7 +24,7 @@ from tritonclient.utils import InferenceServerException
 
 from features.locks import alone
 from features.storage import AlreadyExists, Conflict, Store
-from serving import release, rollout, trial
+from serving import release, rollout, rollout_state, trial
 from serving.release import ReleaseRefused
 from serving.triton import repository
 from serving.triton.binary import TritonUnavailable
@@ -85,10 +85,10 @@ def serve(
 
 def first_state(
     store: Store, number: int, stages: tuple[float, ...], shadow: bool, *, now: int, by: str = "publish"
-) -> rollout.RolloutState:
+) -> rollout_state.RolloutState:
     """How the rollout of release `number` begins: at its first stage, in shadow, or with nobody to expose."""
     policies = orjson.loads(store.get(f"{_prefix(number)}/{release.MANIFEST}"))["policies"]
-    return rollout.start(
+    return rollout_state.start(
         number, now=now, stages=stages, shadow=shadow, has_candidate="candidate" in policies, by=by
     )
 

@@ -17,11 +17,11 @@ from matplotlib.figure import Figure
 from features.batch import F64
 from features.spec import AppSpec
 from features.storage import Store
-from serving import adjusted, comparison, evidence, rollout, watch
+from serving import adjusted, comparison, evidence, rollout, rollout_state, watch
 from serving.betting import Bets
 from serving.comparison import Compared
 from serving.publish import scratch
-from serving.rollout import RolloutState
+from serving.rollout_state import RolloutState
 
 POINTS = 24
 CHAMPION, CANDIDATE, HARM, GAIN = "#4c566a", "#2a78b5", "#b5342a", "#2e7d4f"
@@ -121,7 +121,7 @@ def _shares(axes: Any, state: RolloutState, now: int) -> None:
     axes.step(minutes, [*shares, shares[-1]], where="post", color=CANDIDATE)
     for minute, entry in zip(minutes, state.history, strict=False):
         held = entry["reason"].startswith("held")
-        colour = HARM if entry["stage"] == rollout.ABORTED or held else CANDIDATE
+        colour = HARM if entry["stage"] == rollout_state.ABORTED or held else CANDIDATE
         at = (minute, 100 * entry["share"])
         axes.plot(*at, "o", color=colour)
         axes.annotate("held" if held else entry["stage"], at, xytext=(4, 5), textcoords="offset points", fontsize=8)

@@ -13,7 +13,7 @@ import numpy as np
 
 from features.batch import F64, I64, Bool
 from features.spec import RolloutSpec
-from serving import betting, rollout, sample_ratio
+from serving import betting, rollout_state, sample_ratio
 from serving.controller import Evidence, next_stage, stage_margin
 from serving.guardrails import SLOW_SHARE
 
@@ -141,7 +141,7 @@ def simulate(
     how many looks are over."""
     rng = np.random.default_rng([seed, runs])
     spec = spec.model_copy(update={"max_seconds": float(looks), "min_decisions": LOOK})
-    states = [rollout.start(1, now=0, stages=spec.stages) for _ in range(runs)]
+    states = [rollout_state.start(1, now=0, stages=spec.stages) for _ in range(runs)]
     wealth, entered = Wealth(runs, spec), np.zeros(runs, np.int64)
     aborted, reached, exposed = np.zeros(runs, np.int64), np.zeros(runs, np.int64), np.zeros(runs)
     for now in range(1, looks + 1):

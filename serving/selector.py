@@ -25,7 +25,7 @@ from serving.meter import Meter
 from serving.records import Recorder
 from serving.release import LoadedRelease
 from serving.requests import CANARY, CANDIDATE, CHAMPION, Raw, Request, Selection, decode, scope_of
-from serving.rollout import RolloutReader, RolloutView
+from serving.rollout_mirror import RolloutReader, RolloutView
 from serving.scoring import Scorer
 
 log = logging.getLogger(__name__)

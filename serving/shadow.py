@@ -13,7 +13,7 @@ from serving import draws
 from serving.comparison import decisions
 from serving.controller import Evidence
 from serving.release import LoadedRelease
-from serving.rollout import SHADOW, RolloutState
+from serving.rollout_state import SHADOW, RolloutState
 
 
 def shadowed(frame: pl.DataFrame, release: LoadedRelease, problems: list[str]) -> Evidence:

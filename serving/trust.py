@@ -9,7 +9,7 @@ from models.off_policy import Moments
 from models.self_tests import propensity_values
 from serving import sample_ratio
 from serving.comparison import Compared, unit_counts
-from serving.rollout import RolloutState
+from serving.rollout_state import RolloutState
 
 AUDIT_ALPHA = 0.001  # of all looks, per role and test
 

@@ -17,11 +17,11 @@ from features import ship
 from features.spec import AppSpec
 from features.storage import Conflict, Store
 from features.workspace import Workspace
-from serving import controller, evidence, publish, release, rollout, shadow, succession, trial
+from serving import controller, evidence, publish, release, rollout, rollout_state, shadow, succession, trial
 from serving.controller import Evidence
 from serving.promotion import triton_address
 from serving.release import LoadedRelease
-from serving.rollout import RolloutState
+from serving.rollout_state import RolloutState
 
 log = logging.getLogger(__name__)
 LEASE_SECONDS = 300  # to publish a promoted candidate
@@ -60,7 +60,7 @@ def look(store: Store, home: Path, spec: AppSpec, state: RolloutState, now: int)
         with publish.scratch(home) as folder:
             loaded = fetched(store, home, state.release, folder)
             found = evidence.gather(store, spec, state, loaded, now=now)
-            if state.stage == rollout.SHADOW and found.decisions:
+            if state.stage == rollout_state.SHADOW and found.decisions:
                 _keep_shadow(store, state, shadow.shadow_log(store, spec.reward, state, loaded, now=now))
             return found
     except (ValueError, KeyError) as error:
@@ -137,7 +137,7 @@ def _judged(
             return there
         return controller.next_stage(there, found, spec.rollout, now=now, approved=approved)
 
-    with suppress(rollout.RolloutRefused):  # another hand was faster
+    with suppress(rollout_state.RolloutRefused):  # another hand was faster
         new = rollout.change(store, step, home=home)
         if new.history != state.history:
             log.warning("release %s: %s, %s: %s", new.release, new.stage, f"{new.share:.0%}", new.history[-1]["reason"])

@@ -15,10 +15,10 @@ from tqdm import tqdm
 
 from features.spec import RolloutSpec
 from features.workspace import Workspace
-from serving import publish, succession
-from serving import rollout as rules
+from serving import publish, rollout_state, succession
+from serving import rollout as stored
 from serving.promotion import triton_address
-from serving.rollout import RolloutState
+from serving.rollout_state import RolloutState
 
 rollout = typer.Typer(no_args_is_help=True, help="Where the candidate stands, and moving it by hand.")
 release = typer.Typer(no_args_is_help=True, help="The releases there are, and whether they are whole.")
@@ -32,7 +32,7 @@ console = Console(markup=False)  # a reason may have any brackets in it
 @rollout.command()
 def status(app: App = "default") -> None:
     """The stage, the share of units, and since when."""
-    state = rules.read_state(Workspace.known(app).store)
+    state = stored.read_state(Workspace.known(app).store)
     console.print("no release yet" if state is None else describe(state))
     if state is not None and state.history[-1]["evidence"]:
         console.print(f"known at its last change: {_known(state.history[-1])}", soft_wrap=True)
@@ -42,10 +42,10 @@ def status(app: App = "default") -> None:
 def advance(app: App = "default", reason: Reason = "by hand") -> None:
     """Expose the candidate to the next stage's share; from the last stage on, make it the champion."""
     w = Workspace.known(app)
-    state = rules.read_state(w.store)
+    state = stored.read_state(w.store)
     if state is None or state.share < 1.0:  # at 100 % already: the promotion failed, and is made up for
-        step = partial(rules.advance, reason=reason, now=publish.now_us(), by="operator")
-        state = rules.change(w.store, step, home=w.home)
+        step = partial(rollout_state.advance, reason=reason, now=publish.now_us(), by="operator")
+        state = stored.change(w.store, step, home=w.home)
         console.print(describe(state))
     if state.share == 1.0:
         console.print(_promoted(w, state))
@@ -64,8 +64,8 @@ def _promoted(w: Workspace, state: RolloutState) -> str:
 def abort(app: App = "default", reason: Reason = "by hand") -> None:
     """Back to the champion, at once and for good."""
     w = Workspace.known(app)
-    state = rules.change(
-        w.store, lambda s: rules.abort(s, reason, now=publish.now_us(), by="operator"), home=w.home, insist=True
+    state = stored.change(
+        w.store, lambda s: rollout_state.abort(s, reason, now=publish.now_us(), by="operator"), home=w.home, insist=True
     )
     console.print(describe(state))
 
@@ -73,7 +73,7 @@ def abort(app: App = "default", reason: Reason = "by hand") -> None:
 @rollout.command()
 def history(app: App = "default") -> None:
     """Every change of the present rollout, with its reason."""
-    state = rules.read_state(Workspace.known(app).store)
+    state = stored.read_state(Workspace.known(app).store)
     table = Table("at (UTC)", "stage", "share", "by", "reason", "what was known")
     for entry in state.history if state else ():
         row = (_time(entry["at"]), entry["stage"], f"{entry['share']:.0%}", entry["by"], entry["reason"])

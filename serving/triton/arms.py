@@ -11,7 +11,7 @@ from serving.breaker import Breaker
 from serving.live_heads import LiveHeads
 from serving.meter import Meter
 from serving.requests import Raw
-from serving.rollout import RolloutReader
+from serving.rollout_mirror import RolloutReader
 from serving.selector import Selector
 from serving.triton.metrics import Exporter, log_as_json
 from serving.triton.wire import HEADS, SELECT_INPUTS, Columns, Tensors, open_spool, rows, selection_tensors, size_of

@@ -17,7 +17,7 @@ from features.workspace import Workspace
 from models.simple import Uniform
 from serving.cli import app as cli
 from serving.requests import Request
-from serving.rollout import RolloutReader
+from serving.rollout_mirror import RolloutReader
 from serving.selector import Selector
 from tests.serving import apps
 

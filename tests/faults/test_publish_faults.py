@@ -21,7 +21,7 @@ from features.schema import Arm
 from features.spec import AppSpec
 from features.storage import StoreError, open_store
 from models.simple import FixedArm, Uniform
-from serving import publish, release, rollout, watch
+from serving import publish, release, rollout, rollout_state, watch
 from serving.triton import repository
 from tests.faults.killed import killed
 
@@ -165,11 +165,11 @@ def test_on_s3_the_pointer_and_the_rollout_have_one_winner(s3, races):
             numbers = (2 * race, 2 * race + 1)
             after = list(pool.map(lambda pair: publish.point(pair[0], pair[1], "d"), zip(stores, numbers, strict=True)))
             assert publish.current(stores[0]) == numbers[1] == max(after)
-            rollout.begin(stores[0], rollout.start(race, now=race))
+            rollout.begin(stores[0], rollout_state.start(race, now=race))
 
             def advance(store):
-                with suppress(rollout.RolloutRefused):
-                    return rollout.change(store, lambda s: rollout.advance(s, "x", now=s.since + 1, by=str(id(store))))
+                with suppress(rollout_state.RolloutRefused):
+                    return rollout.change(store, lambda s: rollout_state.advance(s, "x", now=s.since + 1, by=str(id(store))))
 
             moved = [m for m in pool.map(advance, stores) if m is not None]
             state = rollout.read_state(stores[0])

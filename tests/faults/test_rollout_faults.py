@@ -6,20 +6,21 @@ import numpy as np
 import pytest
 
 from features.storage import open_store
-from serving import rollout
-from serving.rollout import RolloutReader, RolloutRefused, RolloutState
+from serving import rollout, rollout_state
+from serving.rollout_mirror import RolloutReader
+from serving.rollout_state import RolloutRefused, RolloutState
 from tests.faults.killed import killed
 
 
 def climbing(store, home, first):
     """Up, up, down, next release, for ever: every kind of write."""
     for release in range(first, first + 10_000):
-        rollout.begin(store, rollout.start(release, now=release))
+        rollout.begin(store, rollout_state.start(release, now=release))
         rollout.sync(store, home)
         for step in range(3):
-            rollout.change(store, lambda s: rollout.advance(s, "up", now=s.since + 1, by="child"), home=home)
+            rollout.change(store, lambda s: rollout_state.advance(s, "up", now=s.since + 1, by="child"), home=home)
             if step == release % 3:
-                rollout.change(store, lambda s: rollout.abort(s, "down", now=s.since + 1, by="child"), home=home)
+                rollout.change(store, lambda s: rollout_state.abort(s, "down", now=s.since + 1, by="child"), home=home)
                 break
             yield
         yield
@@ -61,7 +62,7 @@ def test_of_two_controllers_that_race_one_wins_and_nothing_is_skipped(tmp_path, 
     """Two hosts (two mirrors), one store: they judge the same state at the same moment."""
     store = open_store(str(tmp_path / "store"))
     for race in range(1, races + 1):
-        start = rollout.begin(store, rollout.start(race, now=race))
+        start = rollout.begin(store, rollout_state.start(race, now=race))
         gate, won, lost = threading.Barrier(2), [], []
 
         def controller(name, gate=gate, won=won, lost=lost, start=start):
@@ -70,7 +71,7 @@ def test_of_two_controllers_that_race_one_wins_and_nothing_is_skipped(tmp_path, 
             def step(there):
                 gate.wait(timeout=10)
                 assert there == start
-                return rollout.advance(there, "evidence", now=there.since + 1, by=name, evidence={"lower": 0.1})
+                return rollout_state.advance(there, "evidence", now=there.since + 1, by=name, evidence={"lower": 0.1})
 
             try:
                 won.append(rollout.change(store, step, home=home).history[-1]["by"])
@@ -92,7 +93,7 @@ def test_of_two_controllers_that_race_one_wins_and_nothing_is_skipped(tmp_path, 
 
 def test_an_abort_that_dies_before_its_swap_has_already_lowered_the_share_here(tmp_path):
     store, home = open_store(str(tmp_path / "store")), tmp_path / "home"
-    rollout.begin(store, rollout.start(1, now=1))
+    rollout.begin(store, rollout_state.start(1, now=1))
     rollout.sync(store, home)
 
     class Dead(Exception):
@@ -104,10 +105,10 @@ def test_an_abort_that_dies_before_its_swap_has_already_lowered_the_share_here(t
     whole = store.swap
     store.swap = die
     with pytest.raises(Dead):
-        rollout.change(store, lambda s: rollout.abort(s, "harm", now=2, by="x"), home=home)
+        rollout.change(store, lambda s: rollout_state.abort(s, "harm", now=2, by="x"), home=home)
     assert RolloutReader(home / "rollout.json", every=0).view(1).share == 0.0
     with pytest.raises(Dead):
-        rollout.change(store, lambda s: rollout.advance(s, "good", now=2, by="x"), home=home)
+        rollout.change(store, lambda s: rollout_state.advance(s, "good", now=2, by="x"), home=home)
     assert RolloutReader(home / "rollout.json", every=0).view(1).share == 0.05, "a rise waits for the swap"
     store.swap = whole
     assert rollout.sync(store, home).share == 0.05

@@ -15,7 +15,7 @@ from features.spec import AppSpec
 from features.worlds.reels import World
 from models import policy
 from models.policy import Policy
-from serving import release, rollout
+from serving import release, rollout_mirror, rollout_state
 from serving.release import LoadedRelease
 from serving.requests import Request
 from serving.triton.repository import SELECT_ARM
@@ -79,8 +79,8 @@ def write(
         arms=arms or app.arms,
         floor=floor, meta={}, golden=(),
     )  # fmt: skip
-    state = rollout.RolloutState(release=number, stage=f"{share:.0%}", share=share, salt=f"rollout-{number}", since=0)
-    rollout.mirror(state, home)
+    state = rollout_state.RolloutState(release=number, stage=f"{share:.0%}", share=share, salt=f"rollout-{number}", since=0)
+    rollout_mirror.mirror(state, home)
     return release.load(folder)
 
 

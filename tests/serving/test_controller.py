@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.spec import RolloutSpec
-from serving import rollout
+from serving import rollout_state
 from serving.controller import AWAITING, Evidence, is_last, next_stage, stage_margin
 
 SPEC = RolloutSpec(min_decisions=100, min_seconds=10.0, max_seconds=1000.0)
@@ -13,9 +13,9 @@ SECOND = 1_000_000
 
 
 def at(stage, **kwargs):
-    state = rollout.start(3, now=0, **kwargs)
+    state = rollout_state.start(3, now=0, **kwargs)
     while state.stage != stage:
-        state = rollout.advance(state, "up", now=0, by="test")
+        state = rollout_state.advance(state, "up", now=0, by="test")
     return state
 
 
@@ -70,8 +70,8 @@ def test_a_person_is_asked_once_and_only_for_the_last_step():
 
 @pytest.mark.parametrize("stage", ["aborted", "none", "100%"])
 def test_what_is_decided_stays(stage):
-    state = {"aborted": rollout.abort(at("20%"), "x", now=0, by="test"), "100%": at("100%"),
-             "none": rollout.start(3, now=0, has_candidate=False)}[stage]  # fmt: skip
+    state = {"aborted": rollout_state.abort(at("20%"), "x", now=0, by="test"), "100%": at("100%"),
+             "none": rollout_state.start(3, now=0, has_candidate=False)}[stage]  # fmt: skip
     for evidence in (SAFE, Evidence(harms=("reward",)), Evidence(problems=("stale",))):
         assert next_stage(state, evidence, SPEC, now=5000 * SECOND) is state
 

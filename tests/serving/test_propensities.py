@@ -13,7 +13,7 @@ from models import exploration
 from models.simple import Uniform
 from serving import draws
 from serving.requests import Raw
-from serving.rollout import RolloutReader
+from serving.rollout_mirror import RolloutReader
 from serving.selector import Selector
 from tests.serving import apps
 

@@ -13,7 +13,7 @@ from features.schema import Arm
 from features.spec import AppSpec
 from features.storage import open_store
 from models.simple import FixedArm, Uniform
-from serving import publish, release, rollout, succession, trial
+from serving import publish, release, rollout, rollout_mirror, rollout_state, succession, trial
 from serving.release import ReleaseRefused
 from serving.triton import repository
 from serving.triton.binary import TritonUnavailable
@@ -53,7 +53,7 @@ def test_publish_numbers_keeps_installs_and_begins_the_rollout(store, home):
     assert release.load(home / "triton" / "select_arm" / "2").candidate.arm == "a1"
     state = rollout.read_state(store)
     assert (state.release, state.stage) == (2, "5%")
-    assert rollout.RolloutReader(home / "rollout.json").view(2).share == 0.05
+    assert rollout_mirror.RolloutReader(home / "rollout.json").view(2).share == 0.05
     assert list((home / "publish").iterdir()) == []
 
 
@@ -180,9 +180,9 @@ def test_another_host_follows_release_and_stage(store, home, tmp_path):
     publish.publish(store, home, build(candidate=FixedArm(arm="a1")), triton=None)
     assert publish.follow(store, other, triton=None) == 1
     assert publish.follow(store, other, triton=None) is None
-    rollout.change(store, lambda s: rollout.advance(s, "up", now=s.since + 1, by="me"), home=home)
+    rollout.change(store, lambda s: rollout_state.advance(s, "up", now=s.since + 1, by="me"), home=home)
     publish.follow(store, other, triton=None)
-    assert rollout.RolloutReader(other / "rollout.json").view(1).share == 0.2
+    assert rollout_mirror.RolloutReader(other / "rollout.json").view(1).share == 0.2
     assert release.load(other / "triton" / "select_arm" / "1").candidate.arm == "a1"
 
 

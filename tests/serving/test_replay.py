@@ -14,7 +14,7 @@ from serving.fast_loop import FastLoop
 from serving.live_heads import LiveHeads
 from serving.replay import loader, replay
 from serving.rewards import RawReward, Rewards
-from serving.rollout import RolloutReader
+from serving.rollout_mirror import RolloutReader
 from serving.selector import Selector
 from tests.serving import apps
 from tests.serving.apps import Sample

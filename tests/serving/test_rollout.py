@@ -9,53 +9,54 @@ import pytest
 
 from features.ids import hash_unit
 from features.storage import open_store
-from serving import rollout
-from serving.rollout import RolloutReader, RolloutRefused, RolloutState
+from serving import rollout, rollout_mirror, rollout_state
+from serving.rollout_mirror import RolloutReader
+from serving.rollout_state import RolloutRefused, RolloutState
 
 STAGES = (0.05, 0.2, 0.5, 1.0)
 
 
 def at_first(release=7, **kwargs):
-    return rollout.start(release, now=1_000_000, **kwargs)
+    return rollout_state.start(release, now=1_000_000, **kwargs)
 
 
 def test_climbs_stage_by_stage_and_no_further():
     state = at_first()
     seen = [(state.stage, state.share)]
     for n in range(3):
-        state = rollout.advance(state, "by hand", now=2_000_000 + n, by="me")
+        state = rollout_state.advance(state, "by hand", now=2_000_000 + n, by="me")
         seen.append((state.stage, state.share))
     assert seen == [("5%", 0.05), ("20%", 0.2), ("50%", 0.5), ("100%", 1.0)]
     assert [entry["stage"] for entry in state.history] == ["5%", "20%", "50%", "100%"]
     assert state.since == 2_000_002
     with pytest.raises(RolloutRefused, match="at 100% already"):
-        rollout.advance(state, "again", now=3_000_000, by="me")
+        rollout_state.advance(state, "again", now=3_000_000, by="me")
 
 
 def test_shadow_comes_before_the_first_stage_and_a_release_without_candidate_exposes_nobody():
     shadow = at_first(shadow=True)
     assert (shadow.stage, shadow.share) == ("shadow", 0.0)
-    assert rollout.advance(shadow, "scored well", now=2, by="me").share == 0.05
+    assert rollout_state.advance(shadow, "scored well", now=2, by="me").share == 0.05
     alone = at_first(has_candidate=False)
     assert (alone.stage, alone.share) == ("none", 0.0)
     with pytest.raises(RolloutRefused, match="release 7 is none"):
-        rollout.advance(alone, "why not", now=2, by="me")
+        rollout_state.advance(alone, "why not", now=2, by="me")
 
 
 def test_aborted_is_for_good_and_said_once():
-    gone = rollout.abort(at_first(), "clicks fell", now=5, by="me", evidence={"upper": -0.01})
+    gone = rollout_state.abort(at_first(), "clicks fell", now=5, by="me", evidence={"upper": -0.01})
     assert (gone.stage, gone.share) == ("aborted", 0.0)
     assert gone.history[-1]["evidence"] == {"upper": -0.01}
-    assert rollout.abort(gone, "again", now=6, by="me") == gone
+    assert rollout_state.abort(gone, "again", now=6, by="me") == gone
     with pytest.raises(RolloutRefused, match="release 7 is aborted"):
-        rollout.advance(gone, "please", now=7, by="me")
+        rollout_state.advance(gone, "please", now=7, by="me")
 
 
 def test_held_keeps_share_and_clock_and_names_its_reason():
-    held = rollout.hold(at_first(), "sample ratio", now=9, by="watch")
+    held = rollout_state.hold(at_first(), "sample ratio", now=9, by="watch")
     assert (held.share, held.since, held.held) == (0.05, 1_000_000, "sample ratio")
-    assert rollout.hold(held, "sample ratio", now=10, by="watch") == held
-    assert rollout.advance(held, "it was us", now=11, by="me").held == ""
+    assert rollout_state.hold(held, "sample ratio", now=10, by="watch") == held
+    assert rollout_state.advance(held, "it was us", now=11, by="me").held == ""
 
 
 @pytest.mark.parametrize("stages", [(), (0.5, 0.2, 1.0), (0.05, 0.5), (0.0, 1.0), (0.2, 0.2, 1.0)])
@@ -65,7 +66,7 @@ def test_stages_that_cannot_be_climbed_are_refused(stages):
 
 
 def test_json_round_trip_and_a_share_out_of_range():
-    state = rollout.advance(at_first(), "x", now=2, by="me", evidence={"lower": 0.1})
+    state = rollout_state.advance(at_first(), "x", now=2, by="me", evidence={"lower": 0.1})
     assert RolloutState.from_json(state.to_json()) == state
     row = json.loads(state.to_json()) | {"share": 1.5}
     with pytest.raises(ValueError, match=r"found 1\.5"):
@@ -74,7 +75,7 @@ def test_json_round_trip_and_a_share_out_of_range():
 
 def members(units, salt="rollout-7"):
     """Every unit's place in [0, 1): the same call as in_candidate, once for all shares."""
-    return np.array([rollout.uniform01(salt, unit) for unit in units])
+    return np.array([rollout_state.uniform01(salt, unit) for unit in units])
 
 
 @pytest.mark.parametrize("n", [20_000, pytest.param(1_000_000, marks=pytest.mark.full)])
@@ -88,12 +89,12 @@ def test_membership_is_sticky_monotone_and_true_to_the_share(n):
         assert abs(now.mean() - share) <= max(0.001, 3.5 * (share * (1 - share) / n) ** 0.5)
         before = now
     some = range(0, n, max(1, n // 500))
-    assert [rollout.in_candidate("rollout-7", units[i], 0.2) for i in some] == [bool(place[i] < 0.2) for i in some]
+    assert [rollout_state.in_candidate("rollout-7", units[i], 0.2) for i in some] == [bool(place[i] < 0.2) for i in some]
     assert np.corrcoef(place, members(units, "rollout-8"))[0, 1] < 0.02, "another release draws other units"
 
 
 def test_membership_is_the_same_everywhere():
-    assert rollout.uniform01("rollout-7", hash_unit("key", "ann")) == pytest.approx(0.8243490020403001, abs=1e-15)
+    assert rollout_state.uniform01("rollout-7", hash_unit("key", "ann")) == pytest.approx(0.8243490020403001, abs=1e-15)
 
 
 def test_begin_supersedes_the_old_release_and_keeps_its_history(tmp_path):
@@ -114,7 +115,7 @@ def test_of_two_changes_made_from_one_state_one_wins_and_the_other_is_refused(tm
 
         def step(state, gate=gate):
             gate.wait()
-            return rollout.advance(state, "race", now=2, by=threading.current_thread().name)
+            return rollout_state.advance(state, "race", now=2, by=threading.current_thread().name)
 
         def run(out=out, step=step):
             try:
@@ -137,9 +138,9 @@ def test_an_abort_insists_where_an_advance_gives_way(tmp_path):
 
     def step(state):
         if not calls:
-            rollout.change(store, lambda s: rollout.advance(s, "quicker", now=2, by="other"))
+            rollout.change(store, lambda s: rollout_state.advance(s, "quicker", now=2, by="other"))
         calls.append(state.stage)
-        return rollout.abort(state, "harm", now=3, by="me")
+        return rollout_state.abort(state, "harm", now=3, by="me")
 
     assert rollout.change(store, step, insist=True).share == 0.0
     assert calls == ["5%", "20%"]
@@ -153,16 +154,16 @@ def test_change_without_a_rollout_says_what_to_do(tmp_path):
 def test_reader_follows_the_mirror(tmp_path):
     reader = RolloutReader(tmp_path / "rollout.json", every=0.0)
     assert reader.view(7).share == 0.0
-    rollout.mirror(at_first(), tmp_path)
+    rollout_mirror.mirror(at_first(), tmp_path)
     assert (reader.view(7).stage, reader.view(7).share) == ("5%", 0.05)
     assert reader.view(8).share == 0.0, "a state about another release is none"
-    rollout.mirror(rollout.abort(at_first(), "x", now=2, by="me"), tmp_path)
+    rollout_mirror.mirror(rollout_state.abort(at_first(), "x", now=2, by="me"), tmp_path)
     assert reader.view(7).share == 0.0
 
 
 def test_reader_treats_stale_and_broken_files_as_no_share(tmp_path):
     path = tmp_path / "rollout.json"
-    rollout.mirror(at_first(), tmp_path)
+    rollout_mirror.mirror(at_first(), tmp_path)
     os.utime(path, (1, 1))
     assert RolloutReader(path, max_age=60, every=0.0).view(7).share == 0.0
     whole = at_first().to_json()
@@ -176,5 +177,5 @@ def test_reader_treats_stale_and_broken_files_as_no_share(tmp_path):
 def test_reader_looks_no_more_often_than_told(tmp_path):
     reader = RolloutReader(tmp_path / "rollout.json", every=3600.0)
     assert reader.view(7).share == 0.0
-    rollout.mirror(at_first(), tmp_path)
+    rollout_mirror.mirror(at_first(), tmp_path)
     assert reader.view(7).share == 0.0

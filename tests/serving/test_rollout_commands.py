@@ -11,7 +11,7 @@ from features.schema import Arm
 from features.storage import open_store
 from features.workspace import Workspace
 from models.simple import FixedArm, Uniform
-from serving import publish, release, rollout, succession
+from serving import publish, release, rollout, rollout_mirror, succession
 from serving.cli import app
 from serving.triton.server import Ports
 
@@ -78,7 +78,7 @@ def test_abort_history_watch_and_report(home):
     history = croupier("rollout", "history")[1]
     assert "complaints" in history
     assert history.index("release 1 published") < history.index("complaints")
-    assert rollout.RolloutReader(home / "rollout.json").view(1).share == 0.0
+    assert rollout_mirror.RolloutReader(home / "rollout.json").view(1).share == 0.0
     page = croupier("rollout", "report")[1].strip()
     assert "complaints" in (home / "reports" / "rollout" / "1.html").read_text()
     assert page.endswith("1.html")

@@ -13,7 +13,7 @@ from models.simple import FixedArm, Uniform
 from serving import draws, scoring
 from serving.breaker import Breaker
 from serving.requests import Raw, Request
-from serving.rollout import RolloutReader
+from serving.rollout_mirror import RolloutReader
 from serving.selector import Selector
 from tests.serving import apps
 

@@ -13,7 +13,7 @@ import pytest
 from features.join import join_interval
 from features.ship import ship
 from models.simple import FixedArm, Uniform
-from serving import adjusted, comparison, publish, release, rollout, rollout_report, watch
+from serving import adjusted, comparison, publish, release, rollout, rollout_report, rollout_state, watch
 from tests.serving.watched import SECOND, START
 
 
@@ -150,7 +150,7 @@ def test_the_page_tells_the_whole_rollout_without_a_request_outside(house):
     assert f"latency: {latency}" in page
     assert f"latency {latency}" in page, "what was known"
     h.release(FixedArm(arm="a1"))
-    rollout.begin(h.store, rollout.start(2, now=h.now))
+    rollout.begin(h.store, rollout_state.start(2, now=h.now))
     with pytest.raises(KeyError, match="no rollout of a release 9"):
         rollout_report.write(h.store, h.home, h.spec, now=h.now, release=9)
 

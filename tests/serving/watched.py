@@ -12,10 +12,10 @@ from features.spec import AppSpec
 from features.spool import Spool
 from features.storage import open_store
 from models.simple import Uniform
-from serving import publish, release, rollout, watch
+from serving import publish, release, rollout, rollout_mirror, rollout_state, watch
 from serving.breaker import Breaker
 from serving.requests import Request
-from serving.rollout import RolloutReader
+from serving.rollout_mirror import RolloutReader
 from serving.selector import Selector
 
 ARMS = [Arm(arm_id=f"a{i}", features={"price": float(i)}) for i in range(4)]
@@ -49,10 +49,10 @@ class House:
             )  # fmt: skip
 
         published = publish.publish(self.store, self.home, build, triton=None, stages=self.spec.rollout.stages)
-        state = rollout.start(published.number, now=self.now, stages=self.spec.rollout.stages,
+        state = rollout_state.start(published.number, now=self.now, stages=self.spec.rollout.stages,
                               shadow=self.spec.rollout.shadow, has_candidate=candidate is not None)  # fmt: skip
         self.store.put(rollout.KEY, state.to_json())  # the clock is ours
-        rollout.mirror(state, self.home)
+        rollout_mirror.mirror(state, self.home)
         self.serve_with(published.number)
 
     def serve_with(self, number, **swapped):
