@@ -46,6 +46,11 @@ class Features:
     @classmethod
     def open(cls, folder: Path) -> Self:
         meta = orjson.loads((folder / "meta.json").read_bytes())
+        if not (folder / "encoded.parquet").exists():
+            raise ValueError(
+                f"features {meta['features']}: found no encoded rows, since a unit of theirs was forgotten; "
+                f"run build_features from {meta['start']} to {meta['end']} again"
+            )
         return cls(folder, meta["split_at"], meta["rows"])
 
     @property

@@ -1,8 +1,12 @@
 """The steps of train_and_gate on a small log: what is refused is named, and a task may run again."""
 
+from datetime import UTC, datetime
+
+import orjson
 import pytest
 
 from features import build
+from features.privacy import forget
 from features.spec import SpecError
 from features.storage import FolderStore
 from features.workspace import Workspace
@@ -55,3 +59,22 @@ def test_two_judges_at_once_record_one_look(encoded, monkeypatch):
     (verdict,) = training.judge([job])
     assert verdict["promoted"] == ""
     assert len(Ledger.from_json(Workspace.open("shop").store.get("looks/uniform.json").decode()).looks) == 1
+
+
+def test_features_whose_rows_were_forgotten_are_made_anew(tmp_path, monkeypatch):
+    """Between train and judge a unit goes, and with it every encoded log that held it."""
+    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
+    w = shop.write(400, seed=3)
+    build.collect("shop")
+    build.join("shop", START, END)
+    key = build.encode("shop", START, END)["features"]
+    job, spool = training.train("shop", key, "lin_ts"), w.spool()
+    unit_id = orjson.loads(spool.read("decisions", 0, 1)[0][1])["unit_id"]
+    forget(w.store, spool, w.spec.reward, unit_id=unit_id, host=w.settings.host, now=datetime.now(UTC))
+    spool.close()
+    with pytest.raises(ValueError, match=rf"^features {key}: found no encoded rows.* run build_features from {START[:10]}"):
+        training.judge([job])
+    again = build.encode("shop", START, END)["features"]
+    assert again != key
+    (verdict,) = training.judge([training.train("shop", again, "lin_ts")])
+    assert (verdict["features"], verdict["promoted"]) == (again, "")
