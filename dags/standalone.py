@@ -263,30 +263,31 @@ def _group_ends(group: int, patience_seconds: float) -> bool:
 
 
 def main(verb: str) -> None:
+    from serving.commands.serve import triton
     from serving.triton import supervisor
-    from serving.triton.server import stop_recorded
 
-    settings = Settings()
-    airflow = Airflow(settings.var.absolute() / "airflow", int(os.environ.get("CROUPIER_AIRFLOW_PORT", "8080")))
+    var = Settings().var.absolute()
     if verb == "down":
         # whichever folder they were started over, with `make up VAR=…` or by a demo that was killed
-        for pid_file in settings.var.absolute().rglob("standalone.pid"):
+        for pid_file in var.rglob("standalone.pid"):
             Airflow.stop_recorded(pid_file.parent)
-        for pid_file in settings.var.absolute().rglob("supervisor.pid"):
+        for pid_file in (*var.rglob("supervisor.pid"), *var.rglob("triton.pid")):
             supervisor.down(pid_file.parent)
-        for pid_file in settings.var.absolute().rglob("triton.pid"):
-            stop_recorded(pid_file.parent)
         print("stopped")
         return
+    asked, port = triton(), os.environ.get("CROUPIER_AIRFLOW_PORT", "8080")
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f"CROUPIER_AIRFLOW_PORT: found {port!r}, expected a port from 1 to 65535")
+    airflow = Airflow(var / "airflow", int(port))
     with alone(airflow.home / ".up.lock"):  # of two at once the second finds the port busy
         require_free(airflow.port, "Airflow")  # before anything of a running pair is touched
-        triton = supervisor.up(settings.home, grpc_port=int(settings.triton.rpartition(":")[2]))
+        supervisor.up(asked.home, grpc_port=asked.ports.grpc)
         try:
             airflow.start()
         except AirflowError:
-            supervisor.down(settings.home)
+            supervisor.down(asked.home)
             raise
-    print(f"Airflow {airflow.url}   Triton gRPC {triton.grpc}   app {settings.app}   stop: make down")
+    print(f"Airflow {airflow.url}   Triton gRPC {asked.grpc}   app {asked.home.name}   stop: make down")
 
 
 if __name__ == "__main__":

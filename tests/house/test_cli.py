@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from dags import standalone
 from dags.standalone import Airflow
 from serving.cli import COMMANDS, app
 from serving.triton.server import born
@@ -147,3 +148,17 @@ def test_an_init_that_failed_half_way_made_no_app(tmp_path, monkeypatch):
 def test_a_result_that_could_not_be_written_is_refused_before_the_work(tmp_path, command):
     done = RUNNER.invoke(app, [*command.split(), "--json", str(tmp_path)])
     assert (done.exit_code, "is a directory" in done.output) == (2, True)
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), [
+    ("CROUPIER_AIRFLOW_PORT", "http", "expected a port from 1 to 65535"),
+    ("CROUPIER_AIRFLOW_PORT", "70000", "expected a port from 1 to 65535"),
+    ("CROUPIER_TRITON", "nonsense", "expected host:port"),
+])  # fmt: skip
+def test_up_names_a_port_that_is_none_and_down_makes_nothing(tmp_path, monkeypatch, name, value, expected):
+    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path / "var"))
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=rf"^{name}: found '{value}', {expected}"):
+        standalone.main("up")
+    standalone.main("down")
+    assert not (tmp_path / "var").exists()
