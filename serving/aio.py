@@ -11,7 +11,8 @@ from tritonclient.grpc import service_pb2_grpc
 
 from features.schema import InvalidEvent
 from serving import codec, messages
-from serving.client import MAX_ROWS, OPTIONS, RESERVE_MS, Client
+from serving.client import MAX_ROWS, RESERVE_MS, Client
+from serving.connection import OPTIONS
 from serving.messages import Columns, Refused, Unavailable
 from serving.requests import Request, Selection
 from serving.rewards import Outcome
@@ -79,8 +80,8 @@ class AsyncClient:
 
     async def _ask(self, model: str, columns: Columns, deadline: float) -> dict[str, list[Any]]:
         self._client.refuse_if_hopeless()
-        if self._generation != self._client.generation:  # the server came back: so does the connection
-            old, self._generation = self._channel, self._client.generation
+        if self._generation != self._client.connection.generation:  # the server came back: so does the connection
+            old, self._generation = self._channel, self._client.connection.generation
             self._channel = grpc.aio.insecure_channel(self._client.url, options=OPTIONS)
             self._infer = service_pb2_grpc.GRPCInferenceServiceStub(self._channel).ModelInfer
             if old is not None:  # last: other tasks go on meanwhile

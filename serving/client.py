@@ -20,12 +20,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import grpc
-from tritonclient.grpc import service_pb2_grpc
-
 from features.schema import InvalidEvent
-from serving import codec, fallback, messages
+from serving import fallback, messages
 from serving.circuit import Circuit, Throttle
+from serving.connection import Connection
 from serving.courier import Courier
 from serving.messages import ClientError, Columns, Refused, Unavailable
 from serving.outbox import Outbox
@@ -36,13 +34,8 @@ __all__ = ["Client", "ClientError", "Refused", "Request", "Unavailable"]
 
 MAX_ROWS = 1024  # max_batch_size of the models
 QUEUED = "queued"
-DELIVERY_MS, PROBE_MS = 5000.0, 500.0
+DELIVERY_MS = 5000.0
 RESERVE_MS = 3.0  # of the deadline, for the fallback itself
-OPTIONS = [
-    ("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1),
-    ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500),
-    ("grpc.use_local_subchannel_pool", 1),  # a probe's connection is a new one
-]  # fmt: skip
 
 
 class Client:
@@ -57,17 +50,15 @@ class Client:
         fallback: fallback.Rule | None = fallback.uniform, outbox: Path | None = None,
     ) -> None:  # fmt: skip
         self.url, self.deadline_ms, self._rule, self._file = url, deadline_ms, fallback, outbox
-        self._probes = 0
-        self.generation = -1  # of the connection: counts up when it is made anew
         self._begin()
 
     def _begin(self) -> None:
         """Also in a forked child, which has inherited no thread and may not use the parent's connections, nor close
         them: SQLite would take the file's locks from the parent."""
-        self._inherited = vars(self).get("outbox"), vars(self).get("_channel")
-        self._connect(self._channel_to(self.url))
+        self._inherited = vars(self).get("outbox"), vars(self).get("connection")
+        self.connection = Connection(self.url)
         self.circuit, self.throttle, self.outbox = Circuit(), Throttle(), Outbox(self._file)
-        self._courier = Courier(self.circuit, self.outbox, probe=self._probe, deliver=self._deliver)
+        self._courier = Courier(self.circuit, self.outbox, probe=self.connection.probe, deliver=self._deliver)
         self._process, self._forking = os.getpid(), threading.Lock()
         if len(self.outbox):
             self._courier.wake()
@@ -130,7 +121,7 @@ class Client:
     def close(self) -> None:
         """What is still owed stays in the outbox's file."""
         self._courier.stop()
-        self._channel.close()
+        self.connection.close()
         self.outbox.close()
 
     def __enter__(self) -> Self:
@@ -142,7 +133,7 @@ class Client:
     def call(self, model: str, columns: Columns, *, timeout_ms: float | None = None) -> dict[str, list[Any]]:
         """The bare call: columns of (datatype, one value a row). Raises Unavailable with what gRPC said."""
         seconds = (self.deadline_ms if timeout_ms is None else timeout_ms) / 1000
-        return messages.call(self._infer, self.url, codec.infer_request(model, columns), seconds)
+        return self.connection.call(model, columns, seconds)
 
     def _ask(self, model: str, columns: Columns, deadline: float) -> dict[str, list[Any]]:
         """A user's call: not at all while the circuit is open, and its failures are counted."""
@@ -225,40 +216,9 @@ class Client:
         self._courier.wake()
         return Outcome(QUEUED)
 
-    def _probe(self) -> bool:
-        """In turn on the connection there is and on a new one, which becomes the client's when it is answered: an old
-        connection may hang for minutes after a network has healed, a new one costs an overloaded server ten calls."""
-        self._probes += 1
-        if self._probes % 2:
-            return self._answers(self._infer)
-        channel = self._channel_to(self.url)
-        if not self._answers(service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer):
-            channel.close()
-            return False
-        old = self._channel
-        self._connect(channel)
-        old.close()
-        return True
-
-    def _answers(self, infer: Any) -> bool:
-        """A canary selection, in full."""
-        try:
-            messages.call(infer, self.url, codec.infer_request("select_arm", messages.CANARY_COLUMNS), PROBE_MS / 1000)
-        except Unavailable:
-            return False
-        return True
-
     def _deliver(self, model: str, rows: Sequence[dict[str, Any]]) -> list[str]:
         if model == "record":
             columns = messages.record_columns(rows)
         else:
             columns = messages.reward_columns([messages.raw_reward(row) for row in rows])
         return [outcome.error for outcome in messages.outcomes(self.call(model, columns, timeout_ms=DELIVERY_MS), rows)]
-
-    def _connect(self, channel: Any) -> None:
-        self.generation += 1
-        self._channel, self._infer = channel, service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer
-
-    @staticmethod
-    def _channel_to(url: str) -> Any:
-        return grpc.insecure_channel(url, options=OPTIONS)

@@ -250,7 +250,7 @@ def test_asyncio_calls_in_flight_are_answered_when_the_connection_goes_and_cance
             await client.close()
             tasks.append(asyncio.create_task(client.select(unit_id="u", context={}, arms=ARMS)))
         elif how == "made anew":
-            client._client.generation += 1  # as after a probe on a new connection
+            client._client.connection.generation += 1  # as after a probe on a new connection
             late = [asyncio.create_task(client.select(unit_id="u", context={}, arms=ARMS)) for _ in range(2)]
             while holding.taken < 5:
                 await asyncio.sleep(0.005)
