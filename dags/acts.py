@@ -17,7 +17,7 @@ from features.workspace import Workspace, get_folder
 from features.worlds import reels
 from models import policy
 from models.exploration import with_floor
-from serving import publish, release
+from serving import release, release_store
 from serving.client import Client
 from serving.requests import Request, Selection
 
@@ -84,7 +84,7 @@ def _in_and_out(counts: Mapping[str, Any]) -> dict[str, Any]:
 
 def offline_error(w: Workspace, requests: Sequence[Request], selections: Sequence[Selection]) -> float:
     """Largest difference between a served pmf and the same release's, computed here without a server."""
-    number = publish.current(w.store)
+    number = release_store.current(w.store)
     loaded = release.load(w.home / "triton" / "select_arm" / str(number))
     batch = loaded.encoder.encode(
         [r.context for r in requests], [r.arms for r in requests], [r.arm_context for r in requests], loaded.catalogue

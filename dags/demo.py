@@ -26,7 +26,8 @@ import orjson
 from dags import story
 from dags.acts import Traffic, offline_error, pipeline, true_values
 from dags.live import ROUND_VISITS, SETTLE_SECONDS, Users, candidate_units, force_harmful, watched
-from dags.standalone import Airflow, AirflowError, free_port
+from dags.rest import AirflowError
+from dags.standalone import Airflow, free_port
 from features import catalogue
 from features.build import Features
 from features.schema import Arm, Decision

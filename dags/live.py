@@ -15,7 +15,7 @@ from features.dataset import encode_chunks
 from features.workspace import Workspace
 from features.worlds import reels
 from models.policy import make
-from serving import promotion, publish, release
+from serving import promotion, release, release_store
 from serving.client import Client
 from serving.requests import Request
 
@@ -95,7 +95,7 @@ def force_harmful(w: Workspace, world: reels.World, features: Features) -> int:
     broken feature does to a model, and what the rollout is there for. Returns its number."""
     encoder, arms = features.encoder, w.arms()
     log = concatenate(list(encode_chunks(world.flipped().interactions(6_000), encoder, encoder.catalogue(arms))))
-    number = publish.current(w.store)
+    number = release_store.current(w.store)
     champion = release.load(w.home / "triton" / "select_arm" / str(number)).champion
     done = promotion.release_policies(
         w, champion=champion, candidate=make("vw_cb_adf").learn([log]), encoder=encoder, arms=arms,

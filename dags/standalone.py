@@ -1,4 +1,4 @@
-"""Airflow on this machine, for the demo, development and tests: started, asked over its REST API, stopped whole.
+"""Airflow on this machine, for the demo, development and tests: started and stopped whole.
 
 `airflow standalone` with SQLite on loopback, in a process group of its own (SIGTERM to it alone orphans its
 children, FACTS.md §2). Production is docker-compose.yml.
@@ -7,7 +7,6 @@ children, FACTS.md §2). Production is docker-compose.yml.
 """
 
 import contextlib
-import json
 import os
 import secrets
 import signal
@@ -15,22 +14,16 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from dags.rest import AirflowError, Rest
 from features.locks import alone
 from features.settings import Settings
 from serving.triton.server import born
 
 DAGS = Path(__file__).resolve().parent
-DONE = {"success", "failed"}
-
-
-class AirflowError(RuntimeError):
-    """Airflow did not start, refused a request, or a run failed: says which, and where its log is."""
 
 
 def free_port() -> int:
@@ -83,14 +76,12 @@ def environment(home: Path, port: int) -> dict[str, str]:
     }
 
 
-class Airflow:
+class Airflow(Rest):
     """`with Airflow(home, port) as airflow: airflow.run("build_features", {...})`."""
 
     def __init__(self, home: Path, port: int, extra: Mapping[str, str] | None = None) -> None:
-        self.home, self.port = home, port
-        self.url = f"http://127.0.0.1:{port}"
+        super().__init__(home, port)
         self._environment = environment(home, port) | dict(extra or {})
-        self._token = ""
 
     @property
     def pid_file(self) -> Path:
@@ -103,7 +94,7 @@ class Airflow:
         process = self._spawn([airflow, "standalone"], log)
         self.pid_file.write_text(f"{process.pid} {born(process.pid)}")
         deadline, began = time.monotonic() + timeout_seconds, time.monotonic()
-        while not self._healthy():
+        while not self.healthy():
             if process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise AirflowError(f"Airflow did not come up within {timeout_seconds:.0f} s; see {log.name}")
@@ -134,99 +125,7 @@ class Airflow:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def call(self, method: str, path: str, body: object = None) -> Any:
-        """One REST call; the token is fetched anew when it has expired."""
-        for attempt in (1, 2):
-            request = urllib.request.Request(  # noqa: S310  (always our own http://127.0.0.1)
-                self.url + path,
-                method=method,
-                data=None if body is None else json.dumps(body).encode(),
-                headers={"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"},
-            )
-            try:
-                with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310
-                    return json.loads(reply.read() or b"null")
-            except urllib.error.HTTPError as error:
-                if error.code == 401 and attempt == 1 and path != "/auth/token":
-                    self._token = self.call("GET", "/auth/token")["access_token"]
-                    continue
-                raise AirflowError(f"{method} {path}: {error.code} {error.read().decode()[:500]}") from None
-        raise AssertionError("unreachable")
 
-    def _healthy(self) -> bool:
-        try:
-            health = self.call("GET", "/api/v2/monitor/health")
-        except (OSError, AirflowError):
-            return False
-        return all(health[part]["status"] == "healthy" for part in ("scheduler", "dag_processor"))
-
-    def trigger(self, dag: str, conf: Mapping[str, object]) -> str:
-        """Unpause and start a run by hand; returns its id. Params out of bounds are refused by name (400)."""
-        self._await_dag(dag)
-        self.unpause(dag)
-        run = self.call("POST", f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None, "conf": dict(conf)})
-        return str(run["dag_run_id"])
-
-    def unpause(self, dag: str) -> None:
-        self._await_dag(dag)
-        self.call("PATCH", f"/api/v2/dags/{dag}", {"is_paused": False})
-
-    def runs(self, dag: str) -> set[str]:
-        runs = self.call("GET", f"/api/v2/dags/{dag}/dagRuns?limit=100&order_by=-run_after")["dag_runs"]
-        return {str(run["dag_run_id"]) for run in runs}
-
-    def woken(self, dag: str, before: set[str], *, timeout_seconds: float = 120.0) -> str:
-        """The run that an asset has started since `before` was taken."""
-        deadline = time.monotonic() + timeout_seconds
-        while time.monotonic() < deadline:
-            if new := self.runs(dag) - before:
-                return max(new)
-            time.sleep(0.5)
-        raise AirflowError(f"{dag}: no run within {timeout_seconds:.0f} s, expected its asset to start one")
-
-    def result(self, dag: str, run: str, task: str) -> Any:
-        """What a task returned."""
-        path = f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{task}/xcomEntries/return_value"
-        return self.call("GET", f"{path}?deserialize=true")["value"]
-
-    def _await_dag(self, dag: str) -> None:
-        for _ in range(120):
-            try:
-                self.call("GET", f"/api/v2/dags/{dag}")
-                return
-            except AirflowError:
-                time.sleep(1)
-        errors = self.call("GET", "/api/v2/importErrors")
-        raise AirflowError(f"DAG {dag} has not been parsed; import errors: {json.dumps(errors)[:1500]}")
-
-    def wait(self, dag: str, run: str, *, say: Callable[[str], None] = print, timeout_seconds: float = 900.0) -> None:
-        """Until the run has ended; each task is named as it ends. Raises with the failed task's last log lines."""
-        seen: set[tuple[str, int]] = set()
-        deadline = time.monotonic() + timeout_seconds
-        while time.monotonic() < deadline:
-            tasks = self.call("GET", f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances")["task_instances"]
-            for t in tasks:
-                key = (t["task_id"], t["map_index"])
-                if key not in seen and t["state"] in {*DONE, "skipped", "upstream_failed"}:
-                    seen.add(key)
-                    index = f"[{t['map_index']}]" if t["map_index"] >= 0 else ""
-                    say(f"  {dag}.{t['task_id']}{index}: {t['state']} ({t['duration'] or 0:.1f} s)")
-            state = self.call("GET", f"/api/v2/dags/{dag}/dagRuns/{run}")["state"]
-            if state == "success":
-                return
-            if state == "failed":
-                failed = [t["task_id"] for t in tasks if t["state"] == "failed"]
-                raise AirflowError(f"{dag} run {run} failed in {failed}:\n{self._log_tail(dag, run, failed)}")
-            time.sleep(1)
-        raise AirflowError(f"{dag} run {run} has not ended after {timeout_seconds:.0f} s; see {self.url}/dags/{dag}")
-
-    def _log_tail(self, dag: str, run: str, tasks: list[str]) -> str:
-        """The errors that the failed tasks logged, without the frames between."""
-        folder = self.home / "logs" / f"dag_id={dag}" / f"run_id={run}"
-        files = [p for t in tasks for p in sorted(folder.glob(f"task_id={t}/**/*.log"))]
-        lines = [json.loads(line) for p in files[-1:] for line in p.read_text().splitlines() if line.startswith("{")]
-        errors = [e for line in lines for e in line.get("error_detail") or []]
-        return "\n".join(f"  {e['exc_type']}: {e['exc_value']}" for e in errors) + f"\n  log: {files[-1:]}"
 
 
 def _recorded_group(pid_file: Path) -> int | None:

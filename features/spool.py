@@ -41,14 +41,20 @@ class Spool(SpoolFile):
         with self.transaction() as db:
             p = self._room(sum(len(body) for *_, body in rows))
             if p < 1:
-                kept = [replace(d, pass_probability=p) for d in decisions if uniform01("thin", d.event_id) < p]
-                db.execute("UPDATE facts SET value = value + ? WHERE name = 'thinned'", [len(decisions) - len(kept)])
-                rows = list(map(decision_row, kept))
+                rows = list(map(decision_row, self._thin(decisions, p)))
             added = db.executemany("INSERT OR IGNORE INTO decisions (event_id, at, body) VALUES (?, ?, ?)", rows)
             if added.rowcount == len(rows) == len(decisions):
                 return list(decisions)
             stored = self._find([d.event_id for d in decisions])
         return [stored.get(d.event_id, d) for d in decisions]
+
+    def _thin(self, decisions: Sequence[Decision], p: float) -> list[Decision]:
+        """Those that stay, marked with p; the others are counted. What is on record already is neither."""
+        known = self._find([d.event_id for d in decisions])
+        new = {d.event_id: d for d in reversed(decisions) if d.event_id not in known}
+        kept = [replace(d, pass_probability=p) for d in new.values() if uniform01("thin", d.event_id) < p]
+        self.db.execute("UPDATE facts SET value = value + ? WHERE name = 'thinned'", [len(new) - len(kept)])
+        return kept
 
     def append_rewards(self, rewards: Sequence[Reward]) -> list[bool]:
         """Durable on return. True = new; False = a repeat, by reward_id or, where there is none, by kind and value.

@@ -32,11 +32,14 @@ class SpoolFile:
     """Open it in as many processes as needed; within a process, threads take turns."""
 
     def __init__(self, path: Path, *, durability: Literal["FULL", "NORMAL"] = "FULL") -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._turn = threading.Lock()
         self._file = 0  # its inode: a file that was deleted goes on taking rows that nobody can read
-        self._gate = path.with_name(path.name + ".lock").open("ab")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._gate = path.with_name(path.name + ".lock").open("ab")
+        except OSError as error:
+            raise self._unavailable(error) from error
         self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
         try:
             self._prepare(durability)

@@ -4,88 +4,25 @@ Policies are judged as served: the exploration floor is mixed in, as the selecto
 several policies, releases, stages and fallbacks, each with its own propensity. JSON-able throughout.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from math import isfinite
+from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from features.batch import F64, I64, Batch, Floats, Interactions
 from features.spec import GateSpec
 from models import diagnostics, off_policy, self_tests
 from models.evidence import as_it_grew, divergence, evidence_of, steadied, unsupported
-from models.exploration import PolicyFailed, guard, with_floor
-from models.gate import Verdict, judge
-from models.intervals import Bounds, asymptotic_cs
+from models.exploration import PolicyFailed
+from models.gate import judge
+from models.intervals import asymptotic_cs
 from models.off_policy import Rounds
 from models.policy import Policy
+from models.reports import Evaluation, PolicyReport
 from models.reward_model import cross_fit, quality
+from models.rounds import as_served, of_groups, rounds_of
 
-BLOCK = 8192
 LOGGING = "logging"  # the name under which the log's own policy is reported
-
-
-@dataclass(frozen=True, kw_only=True)
-class PolicyReport:
-    """One policy's values (reward per decision), their two-sided interval by DR, and, for a candidate, its lift over
-    the champion and the verdict. `role` is champion | candidate | logging."""
-
-    role: str
-    estimates: dict[str, float]
-    bounds: Bounds
-    ess: float
-    max_weight_share: float
-    unsupported: float
-    lift: float | None = None
-    lift_bounds: Bounds | None = None
-    verdict: Verdict | None = None
-    intervals: dict[str, dict[str, float]] = field(default_factory=dict)
-    weights: list[dict[str, float]] = field(default_factory=list)
-    details: dict[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        v = self.verdict
-        head: dict[str, Any] = {"role": self.role, **self.estimates}
-        head |= {"lower": self.bounds.lower, "upper": self.bounds.upper, "ess": self.ess}
-        head |= {"max_weight_share": self.max_weight_share, "support": 1.0 - self.unsupported}
-        head |= {"verdict": v.decision if v else self.role, "rows_needed": v.rows_needed if v else None}
-        head["conditions"] = v.to_dict()["conditions"] if v else []
-        bounds = self.lift_bounds
-        head["lift"] = {"value": self.lift, "lower": bounds.lower, "upper": bounds.upper} if bounds else None
-        return head | {"intervals": self.intervals, "weights": self.weights, "details": self.details}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """`policies` holds every judged policy and the log's own; `promoted` the best promoted candidate, or "".
-
-    self_test and leak are p-values of the log's own tests, suspect the feature column a leak would be in (−1: none).
-    failed: candidates that gave no pmf, and what they gave; they are judged no further."""
-
-    champion: str
-    rows: int
-    floor: float
-    alpha: float
-    self_test: float
-    leak: float
-    suspect: int
-    reward_model: dict[str, float]
-    log: dict[str, Any] = field(default_factory=dict)
-    policies: dict[str, PolicyReport] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def promoted(self) -> str:
-        """Among promoted candidates, the one with the highest lower bound."""
-        good = [n for n, p in self.policies.items() if p.verdict and p.verdict.decision == "promote"]
-        return max(good, key=lambda n: self.policies[n].lift_bounds.lower, default="")  # type: ignore[union-attr]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON: infinities become None."""
-        body = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "policies"}
-        policies = {name: report.to_dict() for name, report in self.policies.items()}
-        return dict(_finite({**body, "promoted": self.promoted, "policies": policies}))
 
 
 def evaluate(
@@ -106,85 +43,81 @@ def evaluate(
     predicted = cross_fit(log, seed=seed)
     pmfs, failed = _served(policies, log.batch, floor, champion)
     rounds = {name: rounds_of(log, pmf, predicted) for name, pmf in (pmfs | {LOGGING: log.pmf}).items()}
-    spent = (gate.alpha if alpha is None else alpha) / max(1, len(policies) - 1)
     test, (leak, suspect) = self_tests.propensity(log), self_tests.leak(log)
+    court = _Court(
+        log=log, predicted=predicted, champion=rounds[champion], champion_pmf=pmfs[champion], gate=gate,
+        alpha=(gate.alpha if alpha is None else alpha) / max(1, len(policies) - 1), self_test=test, leak=leak,
+        guardrails=guardrails or {}, quality_passed=quality_passed, segments=segments or {}, born=born,
+    )  # fmt: skip
     reports = {}
     for name, seen in rounds.items():
         role = "champion" if name == champion else LOGGING if name == LOGGING else "candidate"
         report = _report(role, log, seen, pmfs.get(name, log.pmf), gate.alpha)
-        if role == "candidate":
-            spread = divergence(log, pmfs[name], pmfs[champion])
-            evidence = evidence_of(
-                seen, rounds[champion], divergence=spread, self_test=test,
-                leak=leak, unsupported=report.unsupported, guardrails=guardrails or {}, quality_passed=quality_passed,
-            )  # fmt: skip
-            verdict, bounds = judge(evidence, gate, alpha=spent), asymptotic_cs(evidence.lift, alpha=spent)
-            lift = off_policy.unthinned(off_policy.dr(seen) - off_policy.dr(rounds[champion]), seen.thinning)
-            parts = diagnostics.by_segment(lift, segments or {})
-            if born is not None:
-                parts["age of the arm: its part of the lift"] = diagnostics.by_age(
-                    log, pmfs[name] - pmfs[champion], predicted, born
-                )
-            details = {
-                "time": diagnostics.over_time(lift, log.at), "segments": parts,
-                "arms": diagnostics.by_arm(log, pmfs[name], pmfs[champion]),
-                "curve": as_it_grew(lift, spread, log, alpha=spent),
-            }  # fmt: skip
-            report = replace(report, lift=evidence.lift.mean, lift_bounds=bounds, verdict=verdict, details=details)
-        reports[name] = report
+        reports[name] = court.judged(report, seen, pmfs[name]) if role == "candidate" else report
     return Evaluation(
-        champion=champion, rows=len(log), floor=floor, alpha=spent, self_test=test, leak=leak, suspect=suspect,
-        reward_model=quality(log, predicted), log=diagnostics.of_log(log, predicted), policies=reports,
-        failed=failed,
+        champion=champion, rows=len(log), floor=floor, alpha=court.alpha, self_test=test, leak=leak, suspect=suspect,
+        reward_model=quality(log, predicted), log=diagnostics.of_log(log, predicted), policies=reports, failed=failed,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Court:
+    """What every candidate of one evaluation is held against."""
+
+    log: Interactions
+    predicted: Floats
+    champion: Rounds
+    champion_pmf: F64
+    gate: GateSpec
+    alpha: float
+    self_test: float
+    leak: float
+    guardrails: Mapping[str, F64]
+    quality_passed: bool
+    segments: Mapping[str, Sequence[str]]
+    born: I64 | None
+
+    def judged(self, report: PolicyReport, seen: Rounds, pmf: F64) -> PolicyReport:
+        """The candidate's report, with its lift and its verdict."""
+        spread = divergence(self.log, pmf, self.champion_pmf)
+        evidence = evidence_of(
+            seen, self.champion, divergence=spread, self_test=self.self_test, leak=self.leak,
+            unsupported=report.unsupported, guardrails=self.guardrails, quality_passed=self.quality_passed,
+        )  # fmt: skip
+        verdict, bounds = judge(evidence, self.gate, alpha=self.alpha), asymptotic_cs(evidence.lift, alpha=self.alpha)
+        details = self._details(seen, spread, pmf)
+        return replace(report, lift=evidence.lift.mean, lift_bounds=bounds, verdict=verdict, details=details)
+
+    def _details(self, seen: Rounds, spread: F64, pmf: F64) -> dict[str, Any]:
+        """Where the lift comes from: for people, not for the verdict."""
+        lift = off_policy.unthinned(off_policy.dr(seen) - off_policy.dr(self.champion), seen.thinning)
+        parts = diagnostics.by_segment(lift, self.segments)
+        if self.born is not None:
+            parts["age of the arm: its part of the lift"] = diagnostics.by_age(
+                self.log, pmf - self.champion_pmf, self.predicted, self.born
+            )
+        return {
+            "time": diagnostics.over_time(lift, self.log.at), "segments": parts,
+            "arms": diagnostics.by_arm(self.log, pmf, self.champion_pmf),
+            "curve": as_it_grew(lift, spread, self.log, alpha=self.alpha),
+        }  # fmt: skip
 
 
 def _served(
     policies: Mapping[str, Policy], batch: Batch, floor: float, champion: str
 ) -> tuple[dict[str, F64], dict[str, str]]:
-    """The pmfs, and why a candidate has none: one that fails keeps no other from its verdict."""
+    """The pmfs, and why a candidate has none: one that fails, or raises, keeps no other from its verdict."""
     pmfs, failed = {}, {}
     for name, policy in policies.items():
         try:
             pmfs[name] = as_served(policy, batch, floor)
-        except PolicyFailed as error:
+        except Exception as error:
+            why = str(error) if isinstance(error, PolicyFailed) else f"{type(error).__name__}: {error}"
             if name == champion:
-                raise PolicyFailed(f"champion {name}: {error}") from None
-            failed[name] = str(error)
+                raise PolicyFailed(f"champion {name}: {why}") from error
+            logging.getLogger(__name__).exception("candidate %s", name)
+            failed[name] = why
     return pmfs, failed
-
-
-def as_served(policy: Policy, batch: Batch, floor: float, *, rows: int = 4096) -> F64:
-    """(n, K): the policy's pmf with the floor mixed in, as the selector draws from it. Raises PolicyFailed where it is
-    none: the mass it has too much would be judged as reward."""
-    blocks = (batch[start : start + rows] for start in range(0, len(batch), rows))
-    return np.concatenate([with_floor(guard(policy.pmf(block), block.mask), block.mask, floor) for block in blocks])
-
-
-def rounds_of(log: Interactions, pmf: F64, predicted: Floats) -> Rounds:
-    """The log as the policy with this pmf (n, K) sees it; `predicted` (n, K) is q̂."""
-    if pmf.shape != log.pmf.shape:
-        raise ValueError(f"pmf: found shape {pmf.shape}, expected that of the log's arms, {log.pmf.shape}")
-    if log.chosen.min() < 0 or log.chosen.max() >= pmf.shape[1]:
-        raise ValueError(f"chosen: found {log.chosen.min()} to {log.chosen.max()}, expected 0 to {pmf.shape[1] - 1}")
-    target, q, direct = np.empty((3, len(log)))
-    first = np.arange(BLOCK) * pmf.shape[1]
-    for start in range(0, len(log), BLOCK):  # read in order; what is then picked lies in the cache
-        rows = slice(start, start + BLOCK)
-        p, predictions = pmf[rows], predicted[rows]
-        np.einsum("nk,nk->n", p, predictions, out=direct[rows])
-        place = first[: len(p)] + log.chosen[rows]
-        target[rows], q[rows] = (table.reshape(-1).take(place, mode="clip") for table in (p, predictions))
-    return Rounds(
-        reward=log.reward, propensity=log.propensity, target=target, predicted=q, direct=direct, thinning=log.weight
-    )
-
-
-def of_groups(log: Interactions, pmf: F64, group: I64) -> tuple[F64, F64]:
-    """π and p of the logged arm's group, (n,) each, for `off_policy.mips`; `group` (A,) of the catalogue's arms."""
-    of_arm = group[log.batch.arm]
-    same = log.batch.mask & (of_arm == of_arm[np.arange(len(log)), log.chosen][:, None])
-    return (pmf * same).sum(axis=1), np.minimum((log.pmf * same).sum(axis=1), 1.0)
 
 
 def _report(role: str, log: Interactions, rounds: Rounds, pmf: F64, alpha: float) -> PolicyReport:
@@ -204,11 +137,3 @@ def _report(role: str, log: Interactions, rounds: Rounds, pmf: F64, alpha: float
         ess=off_policy.effective_sample_size(weight), max_weight_share=off_policy.largest_share(weight),
         unsupported=unsupported(log, pmf), intervals=intervals, weights=diagnostics.weights(rounds),
     )  # fmt: skip
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return value if not isinstance(value, float) or isfinite(value) else None

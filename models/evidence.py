@@ -71,7 +71,7 @@ def as_it_grew(values: F64, divergence: F64, log: Interactions, *, alpha: float)
     """What the gate would have seen after each part of the log, in order of time: rows, value, and bounds that hold at
     all of them at once."""
     order, found = np.argsort(log.at, kind="stable"), []
-    for n in np.unique(np.linspace(len(log) / CURVE_POINTS, len(log), CURVE_POINTS).astype(int)):
+    for n in np.unique(np.linspace(max(2, len(log) / CURVE_POINTS), len(log), CURVE_POINTS).astype(int)):
         rows = order[:n]
         moments = steadied(values[rows], divergence[rows], log.reward[rows])
         bounds = asymptotic_cs(moments, alpha=alpha)

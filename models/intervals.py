@@ -124,7 +124,7 @@ def rows_until(moments: Moments, target: float, *, alpha: float, power: float = 
     """Rows in all at which the sequence would separate the mean from `target` with this power, were the estimated
     mean and variance the truth. Infinite when there is nothing to separate."""
     gap = abs(moments.mean - target)
-    if moments.n < 2 or gap == 0.0:
+    if moments.n < 2 or gap < 1e-12:  # what rounding leaves of nothing
         return inf
     n, width = _widths(alpha, power)
     first = int(np.searchsorted(-width, -gap / max(sqrt(moments.variance), 1e-300)))

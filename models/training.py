@@ -21,10 +21,11 @@ from features.build import Features
 from features.spec import PoliciesSpec, SpecError
 from features.storage import Conflict
 from features.workspace import Workspace, get_folder, put_folder
-from models.evaluation import Evaluation, evaluate
+from models.evaluation import evaluate
 from models.gate_report import write_report
 from models.looks import Ledger
 from models.policy import Policy, load, make
+from models.reports import Evaluation
 
 Job = dict[str, str]
 

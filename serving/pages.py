@@ -1,7 +1,8 @@
 """Reports kept in the store, where the Airflow UI's `Report` button finds them (dags/reports_plugin.py)."""
 
+from features.partitions import now_us
 from features.workspace import Workspace
-from serving import publish, rollout, rollout_report
+from serving import rollout, rollout_report
 
 
 def keep_rollout(app: str) -> str:
@@ -13,6 +14,6 @@ def keep_rollout(app: str) -> str:
         return ""
     key = f"rollout/{state.release:06d}-{len(state.history):03d}.html"
     if not w.store.list(f"reports/{key}"):
-        page = rollout_report.write(w.store, w.home, w.spec, now=publish.now_us())
+        page = rollout_report.write(w.store, w.home, w.spec, now=now_us())
         w.store.put(f"reports/{key}", page.read_bytes())
     return key

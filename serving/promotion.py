@@ -17,7 +17,7 @@ from features.workspace import Workspace, get_folder
 from models import policy
 from models.policy import Policy
 from models.training import current_champion
-from serving import publish, release
+from serving import publish, release, release_store
 from serving.triton import server
 
 
@@ -25,7 +25,7 @@ def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
     """Release what the gate promoted; before the first release, the champion alone. Returns what serves now."""
     w = Workspace.open(verdict["app"])
     key, promoted = verdict["features"], verdict["promoted"]
-    made, current = _made_from(w, key), publish.current(w.store)
+    made, current = _made_from(w, key), release_store.current(w.store)
     if made is not None and made > (current or 0):  # whoever published it died before it served
         return _outcome(w, publish.serve(w.store, w.home, made, **_how(w)), promoted)
     if made is not None or (current is not None and not promoted):
@@ -91,6 +91,6 @@ def triton_address(w: Workspace) -> str | None:
 
 def _made_from(w: Workspace, features: str) -> int | None:
     """The release that these features have led to, if one has; a refused one never served, and is no answer."""
-    rows = (r for r in publish.listed(w.store) if r["status"] != "refused")
+    rows = (r for r in release_store.listed(w.store) if r["status"] != "refused")
     made = [r["number"] for r in rows if r["meta"].get("features") == features]
     return max(made, default=None)

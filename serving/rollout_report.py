@@ -20,7 +20,7 @@ from features.storage import Store
 from serving import adjusted, comparison, evidence, rollout, rollout_state, watch
 from serving.betting import Bets
 from serving.comparison import Compared
-from serving.publish import scratch
+from serving.deployment import scratch
 from serving.rollout_state import RolloutState
 
 POINTS = 24

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from features.storage import Store
-from serving import publish, release
+from serving import deployment, publish, release, release_store
 from serving.release import LoadedRelease
 
 
@@ -23,9 +23,9 @@ def roll_back(store: Store, home: Path, number: int, *, triton: str | None, by: 
 
 
 def _republish(store: Store, home: Path, number: int, role: str, *, triton: str | None, by: str) -> publish.Published:
-    with publish.scratch(home) as draft:
+    with deployment.scratch(home) as draft:
         folder = draft / str(number)
-        publish.download(store, number, folder)
+        release_store.download(store, number, folder)
         old = release.load(folder)
 
         def build(target: Path, new: int) -> object:
@@ -47,7 +47,7 @@ def _again(old: LoadedRelease, role: str, folder: Path, number: int, by: str) ->
 
 
 def _current_or_raise(store: Store) -> int:
-    number = publish.current(store)
+    number = release_store.current(store)
     if number is None:
         raise KeyError(f"no release in {store.url} yet: publish one first")
     return number

@@ -14,10 +14,23 @@ from typing import Any
 import polars as pl
 
 from features import ship
+from features.partitions import now_us
 from features.spec import AppSpec
 from features.storage import Conflict, Store
 from features.workspace import Workspace
-from serving import controller, evidence, publish, release, rollout, rollout_state, shadow, succession, trial
+from serving import (
+    controller,
+    deployment,
+    evidence,
+    publish,
+    release,
+    release_store,
+    rollout,
+    rollout_state,
+    shadow,
+    succession,
+    trial,
+)
 from serving.controller import Evidence
 from serving.promotion import triton_address
 from serving.release import LoadedRelease
@@ -35,7 +48,7 @@ def watch(app: str, *, approved: bool = False) -> dict[str, Any]:
         ship.ship(spool, w.store, host=w.settings.host)
     finally:
         spool.close()
-    state = tick(w.store, w.home, w.spec, publish.now_us(), approved=approved)
+    state = tick(w.store, w.home, w.spec, now_us(), approved=approved)
     if state is None:
         return {"app": app, "stage": "no release yet"}
     promoted = finish(w.store, w.home, triton=triton_address(w))
@@ -57,7 +70,7 @@ def look(store: Store, home: Path, spec: AppSpec, state: RolloutState, now: int)
     if blown:
         return Evidence(harms=(blown,))
     try:
-        with publish.scratch(home) as folder:
+        with deployment.scratch(home) as folder:
             loaded = fetched(store, home, state.release, folder)
             found = evidence.gather(store, spec, state, loaded, now=now)
             if state.stage == rollout_state.SHADOW and found.decisions:
@@ -81,7 +94,7 @@ def fetched(store: Store, home: Path, number: int, scratch: Path) -> LoadedRelea
     try:
         return release.load(installed)
     except (release.ReleaseRefused, OSError):
-        publish.download(store, number, scratch / str(number))
+        release_store.download(store, number, scratch / str(number))
         return release.load(scratch / str(number))
 
 
@@ -103,10 +116,10 @@ def finish(
     One host at a time, by a lease in the store; a promoter that died is followed when its lease has run out.
     """
     state = rollout.read_state(store)
-    if state is None or state.share < 1.0 or publish.current(store) != state.release:
+    if state is None or state.share < 1.0 or release_store.current(store) != state.release:
         return None
     lease = f"rollout/promotion/{state.release:06d}"
-    if not _leased(store, lease, publish.now_us() if now is None else now):
+    if not _leased(store, lease, now_us() if now is None else now):
         return None
     try:
         return succession.promote(store, home, triton=triton, by=by).number
@@ -145,7 +158,7 @@ def _judged(
 
 def _begun(store: Store, spec: AppSpec, now: int) -> RolloutState | None:
     """The present state; where a publisher died between pointing at its release and beginning its rollout, begun."""
-    state, current = rollout.read_state(store), publish.current(store)
+    state, current = rollout.read_state(store), release_store.current(store)
     if current is None or (state is not None and state.release >= current):
         return state
     return rollout.begin(store, publish.first_state(store, current, spec.rollout.stages, spec.rollout.shadow, now=now))

@@ -30,11 +30,11 @@ from features.tabular import TableSource
 from features.versions import read_interactions
 from features.workspace import Workspace
 from models import self_tests
-from models.evaluation import as_served, rounds_of
 from models.gate import SELF_TEST_LEVEL
 from models.intervals import asymptotic_cs
 from models.policy import make
 from models.reward_model import cross_fit
+from models.rounds import as_served, rounds_of
 from models.streaming import Totals, total
 from models.tabular_log import Columns, TableLog
 
@@ -136,11 +136,11 @@ def _judged(policy: str, app: str, frame: pl.DataFrame, spec: AppSpec, arms: lis
 
 def _by_release(w: Workspace, number: int, frame: pl.DataFrame) -> tuple[Encoder, Interactions, F64]:
     """The release's champion, as served: its own encoder, catalogue and floor."""
-    from serving import publish
+    from serving import release_store
     from serving.release import load
 
     with tempfile.TemporaryDirectory() as scratch:
-        publish.download(w.store, number, Path(scratch) / f"{number}")
+        release_store.download(w.store, number, Path(scratch) / f"{number}")
         release = load(Path(scratch) / f"{number}")
         interactions = encode_interactions(frame, release.encoder, release.catalogue)
         return release.encoder, interactions, as_served(release.champion, interactions.batch, release.floor)

@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from features.spec import RewardSpec
 from features.workspace import Workspace
-from serving import publish, replay
+from serving import release_store, replay
 
 app = typer.Typer(help="Re-derive a logged decision: release, encoder, posterior, pmf, draw.")
 EventId = Annotated[str, typer.Argument(help="the event_id that select() answered")]
@@ -23,7 +23,7 @@ def run(event_id: EventId, app: App = "default") -> None:
     decision = spool.find([event_id]).get(event_id)
     if decision is None:
         raise KeyError(f"event {event_id}: not in the log of this host ({spool.path})")
-    load = replay.loader(w.home, lambda number, folder: publish.download(w.store, number, folder))
+    load = replay.loader(w.home, lambda number, folder: release_store.download(w.store, number, folder))
     spec = w.spec.reward if (w.home / "app.toml").exists() else RewardSpec()
     findings = replay.replay(decision, load=load, spool=spool, spec=spec)
     made = f"{decision.role} {decision.policy}: {decision.arm} with probability {decision.propensity:.6g}"

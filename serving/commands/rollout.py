@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from features.partitions import now_us
 from features.spec import RolloutSpec
 from features.workspace import Workspace
-from serving import publish, rollout_state, succession
+from serving import deployment, release_store, rollout_state, succession
 from serving import rollout as stored
 from serving.promotion import triton_address
 from serving.rollout_state import RolloutState
@@ -44,7 +45,7 @@ def advance(app: App = "default", reason: Reason = "by hand") -> None:
     w = Workspace.known(app)
     state = stored.read_state(w.store)
     if state is None or state.share < 1.0:  # at 100 % already: the promotion failed, and is made up for
-        step = partial(rollout_state.advance, reason=reason, now=publish.now_us(), by="operator")
+        step = partial(rollout_state.advance, reason=reason, now=now_us(), by="operator")
         state = stored.change(w.store, step, home=w.home)
         console.print(describe(state))
     if state.share == 1.0:
@@ -65,7 +66,7 @@ def abort(app: App = "default", reason: Reason = "by hand") -> None:
     """Back to the champion, at once and for good."""
     w = Workspace.known(app)
     state = stored.change(
-        w.store, lambda s: rollout_state.abort(s, reason, now=publish.now_us(), by="operator"), home=w.home, insist=True
+        w.store, lambda s: rollout_state.abort(s, reason, now=now_us(), by="operator"), home=w.home, insist=True
     )
     console.print(describe(state))
 
@@ -95,7 +96,7 @@ def report(app: App = "default", of: Earlier = None) -> None:
     from serving import rollout_report
 
     w = Workspace.known(app)
-    console.print(str(rollout_report.write(w.store, w.home, w.spec, now=publish.now_us(), release=of)), soft_wrap=True)
+    console.print(str(rollout_report.write(w.store, w.home, w.spec, now=now_us(), release=of)), soft_wrap=True)
 
 
 @rollout.command()
@@ -110,7 +111,7 @@ def rollback(to: Annotated[int, typer.Argument(help="number of an earlier releas
 def list_releases(app: App = "default") -> None:
     """Every release in the store, oldest first."""
     table = Table("release", "status", "champion", "candidate", "digest")
-    for row in publish.listed(Workspace.known(app).store):
+    for row in release_store.listed(Workspace.known(app).store):
         policies = row["policies"]
         table.add_row(
             str(row["number"]), row["status"], policies["champion"], policies.get("candidate", ""), row["digest"][:12]
@@ -122,7 +123,7 @@ def list_releases(app: App = "default") -> None:
 def verify(number: int, app: App = "default") -> None:
     """Fetch a release and check every byte of it."""
     w = Workspace.known(app)
-    manifest = publish.verify(w.store, w.home, number)
+    manifest = deployment.verify(w.store, w.home, number)
     console.print(f"release {number}: {len(manifest['files'])} files, as their manifest says ({manifest['digest']})")
 
 
@@ -131,7 +132,7 @@ def follow(app: App = "default", every: Annotated[float, typer.Option(help="seco
     """On a host that does not publish: fetch, try and serve the current release, and mirror the stage."""
     w = Workspace.known(app)
     while True:
-        number = publish.follow(w.store, w.home, triton=triton_address(w))
+        number = deployment.follow(w.store, w.home, triton=triton_address(w))
         if number is not None:
             console.print(f"release {number} deployed")
         if not every:
@@ -142,7 +143,7 @@ def follow(app: App = "default", every: Annotated[float, typer.Option(help="seco
 @release.command()
 def prune(keep: Annotated[int, typer.Option(min=1, help="newest releases to keep")] = 20, app: App = "default") -> None:
     """Delete old releases from the store; the current one and where it came from stay."""
-    gone = publish.prune(Workspace.known(app).store, keep=keep)
+    gone = release_store.prune(Workspace.known(app).store, keep=keep)
     console.print(f"deleted {len(gone)} releases{': ' + ', '.join(map(str, gone)) if gone else ''}")
 
 

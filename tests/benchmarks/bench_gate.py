@@ -42,7 +42,7 @@ def best(work):
 OURS = COMMON + """
 from features.batch import Batch, Catalogue, Interactions
 from models import off_policy as op
-from models.evaluation import rounds_of
+from models.rounds import rounds_of
 from models.intervals import asymptotic_cs
 from models.off_policy import Moments
 from models.reward_model import cross_fit

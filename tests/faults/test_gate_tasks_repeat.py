@@ -13,7 +13,7 @@ import pytest
 from features import build
 from features.workspace import Workspace
 from models import training
-from serving import promotion, publish, rollout
+from serving import promotion, release_store, rollout
 from tests import shop
 from tests.faults.killed import processes
 
@@ -56,13 +56,13 @@ def state(var: Path, monkeypatch) -> dict:
     """All that counts: trained policies, the verdict, the looks, what serves and at which stage. Not when, nor where."""
     monkeypatch.setenv("CROUPIER_VAR", str(var))
     w = Workspace.open("shop")
-    number = publish.current(w.store)
+    number = release_store.current(w.store)
     release = f"releases/{number:06d}"
     held = [k for k in w.store.list("") if k.startswith(("candidates/", f"{release}/champion", f"{release}/candidate"))]
     moved = rollout.read_state(w.store)
     verdict = orjson.loads(w.store.get(f"verdicts/{(var / 'features').read_text()}.json"))
     looks = orjson.loads(w.store.get("looks/uniform.json"))
-    whole = [row["policies"] for row in publish.listed(w.store) if row["number"] == number]
+    whole = [row["policies"] for row in release_store.listed(w.store) if row["number"] == number]
     return {key.removeprefix(release): hashlib.sha256(w.store.get(key)).hexdigest() for key in held} | {
         "verdict": verdict["evaluation"], "looks": looks, "whole": whole,
         "rollout": (moved.stage, moved.share, len(moved.history)), "serves": moved.release == number,

@@ -17,11 +17,12 @@ import orjson
 import pytest
 
 from features.encoder import Encoder
+from features.partitions import now_us
 from features.schema import Arm
 from features.spec import AppSpec
 from features.storage import StoreError, open_store
 from models.simple import FixedArm, Uniform
-from serving import publish, release, rollout, rollout_state, watch
+from serving import deployment, publish, release, release_store, rollout, rollout_state, watch
 from serving.triton import repository
 from tests.faults.killed import killed
 
@@ -39,10 +40,10 @@ def build(folder, number):
 
 def check(store, home):
     """Everything that a reader can see is whole. Returns the newest number claimed."""
-    numbers = [row["number"] for row in publish.listed(store)]
+    numbers = [row["number"] for row in release_store.listed(store)]
     for number in numbers:
-        assert publish.verify(store, home, number)["number"] == number
-    current = publish.current(store)
+        assert deployment.verify(store, home, number)["number"] == number
+    current = release_store.current(store)
     assert current is None or current in numbers
     for number in repository.versions(home / "triton", "select_arm") if (home / "triton").exists() else []:
         loaded = release.load(home / "triton" / "select_arm" / str(number))
@@ -65,16 +66,16 @@ def test_killed_at_any_moment_the_old_or_the_new_release_is_whole(tmp_path, tria
     began = time.monotonic()
     publish.publish(store, home, build, triton=None)
     usual = time.monotonic() - began
-    newest = publish.current(store)
+    newest = release_store.current(store)
     for _ in range(trials):
         passes = int(rng.integers(3))
         killed(publishing, store, home, passes=passes, later=rng.uniform(0, usual))
         check(store, home)
-        before, newest = newest, publish.current(store)
+        before, newest = newest, release_store.current(store)
         assert newest >= before + passes, "the pointer never goes back"
-        publish.prune(store, keep=3)
+        release_store.prune(store, keep=3)
     last = publish.publish(store, home, build, triton=None)
-    assert publish.current(store) == last.number
+    assert release_store.current(store) == last.number
     assert len(repository.versions(home / "triton", "select_arm")) <= 2
 
 
@@ -107,10 +108,10 @@ def test_on_a_disk_that_fills_up_anywhere_the_old_or_the_new_release_is_whole(sm
             refused += 1
         filler.unlink()
         check(store, home)
-        current = publish.current(store)
-        assert watch.tick(store, home, SPEC, publish.now_us()).release == current, "a lost beginning is made up"
+        current = release_store.current(store)
+        assert watch.tick(store, home, SPEC, now_us()).release == current, "a lost beginning is made up"
         again = publish.publish(store, home, build, triton=None)
-        assert publish.current(store) == again.number
+        assert release_store.current(store) == again.number
         subprocess.run(["rm", "-rf", str(small_disk / f"store{trial}"), str(small_disk / f"home{trial}")], check=True)
     assert 0 < refused < trials, "some fitted, some did not"
 
@@ -153,7 +154,7 @@ def test_on_s3_two_who_race_for_a_number_get_two_numbers(s3, races):
         for race in range(races):
             batch, turn = divmod(race, 20)  # moto takes long to list many
             stores = [open_store(f"{url}/claims{races}-{batch}", endpoint=endpoint) for _ in range(2)]
-            assert sorted(pool.map(publish.claim, stores)) == [2 * turn + 1, 2 * turn + 2]
+            assert sorted(pool.map(release_store.claim, stores)) == [2 * turn + 1, 2 * turn + 2]
 
 
 @pytest.mark.parametrize("races", [20, pytest.param(200, marks=pytest.mark.full)])
@@ -163,8 +164,8 @@ def test_on_s3_the_pointer_and_the_rollout_have_one_winner(s3, races):
     with ThreadPoolExecutor(2) as pool:
         for race in range(1, races + 1):
             numbers = (2 * race, 2 * race + 1)
-            after = list(pool.map(lambda pair: publish.point(pair[0], pair[1], "d"), zip(stores, numbers, strict=True)))
-            assert publish.current(stores[0]) == numbers[1] == max(after)
+            after = list(pool.map(lambda pair: release_store.point(pair[0], pair[1], "d"), zip(stores, numbers, strict=True)))
+            assert release_store.current(stores[0]) == numbers[1] == max(after)
             rollout.begin(stores[0], rollout_state.start(race, now=race))
 
             def advance(store):
@@ -181,9 +182,9 @@ def test_on_s3_a_release_is_published_and_comes_back_whole(s3, tmp_path):
     url, endpoint = s3
     store = open_store(f"{url}/whole", endpoint=endpoint)
     number = publish.publish(store, tmp_path / "a", build, triton=None).number
-    publish.deploy(store, tmp_path / "b", number, triton=None)
+    deployment.deploy(store, tmp_path / "b", number, triton=None)
     assert release.load(tmp_path / "b" / "triton" / "select_arm" / "1").number == 1
     store.put("releases/000001/golden.json", store.get("releases/000001/golden.json")[:-1])
     with pytest.raises(release.ReleaseRefused, match=r"golden\.json"):
-        publish.deploy(store, tmp_path / "c", number, triton=None)
+        deployment.deploy(store, tmp_path / "c", number, triton=None)
     assert orjson.loads(store.get("releases/current"))["number"] == 1

@@ -162,8 +162,25 @@ def test_at_the_cap_decisions_are_thinned_counted_and_stay_unbiased(tmp_path):
     spool.close()
 
 
+def test_at_the_cap_a_repeat_is_no_new_decision(tmp_path):
+    spool = Spool(tmp_path / "log.sqlite", max_bytes=300_000)
+    for _ in range(20):
+        spool.append_decisions([make() for _ in range(100)])
+    before = spool.counts()
+    assert before["thinned"] > 500
+    stored = [decision(body) for _, body in spool.read("decisions")]
+    assert spool.append_decisions(stored[:200]) == stored[:200]
+    assert spool.counts() == before
+    spool.append_decisions([make("twice")] * 5)
+    after = spool.counts()
+    assert after["decisions"] + after["thinned"] == before["decisions"] + before["thinned"] + 1
+    spool.close()
+
+
 def test_a_spool_that_is_no_database_is_named(tmp_path):
     (tmp_path / "log.sqlite").write_bytes(b"not a database" * 1000)
     with pytest.raises(SpoolUnavailable, match=r"log\.sqlite"):
         Spool(tmp_path / "log.sqlite")
+    with pytest.raises(SpoolUnavailable, match=r"below\.db: .*nothing of this call was written"):
+        Spool(tmp_path / "log.sqlite" / "below.db")
     assert sqlite3.sqlite_version_info >= (3, 35)

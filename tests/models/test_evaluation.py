@@ -10,10 +10,11 @@ import pytest
 from features.batch import Batch, Catalogue, Interactions
 from features.spec import GateSpec
 from models import self_tests
-from models.evaluation import as_served, evaluate, rounds_of
+from models.evaluation import evaluate
 from models.exploration import PolicyFailed, softmax, with_floor
 from models.gate_report import write_report
 from models.reward_model import cross_fit, fold_of, quality
+from models.rounds import as_served, rounds_of
 from models.simple import Uniform
 
 A, D = 6, 4
@@ -74,6 +75,7 @@ class Broken(Scored):
     (lambda p: 1.01 * p, "whose row does not sum to 1"), (lambda p: p * np.nan, "NaN or infinity"),
     (lambda p: p[:, :-1], r"of shape \(4096, 3\), expected \(4096, 4\)"),
     (lambda p: p + [0.1, -0.1, 0.0, 0.0] * (p[:, :1] > 0), "negative mass"), (lambda p: p[:1], r"of shape \(1, 4\)"),
+    (lambda p: 1 / 0, "ZeroDivisionError: division by zero"),
 ])  # fmt: skip
 def test_what_is_no_pmf_is_named_and_never_promoted(change, found, tmp_path):
     """Mass beyond 1 would be judged as reward; and one that is broken keeps no other from its verdict."""

@@ -5,7 +5,7 @@ import pytest
 from features import build
 from features.workspace import Workspace
 from models import training
-from serving import promotion, publish, release, rollout, trial
+from serving import promotion, release, release_store, rollout, trial
 from serving.triton import repository
 from serving.triton.binary import TritonUnavailable
 from serving.triton.server import Ports
@@ -30,7 +30,7 @@ def verdict(tmp_path, monkeypatch):
 def served(w):
     state = rollout.read_state(w.store)
     return (
-        publish.current(w.store),
+        release_store.current(w.store),
         state and (state.release, state.stage),
         repository.versions(w.home / "triton", "select_arm"),
     )
@@ -47,7 +47,7 @@ def test_tried_again_once_triton_is_there(verdict, monkeypatch):
     assert promotion.publish_verdict(verdict) == done
     assert served(w) == (2, (2, "5%"), [2])
     assert promotion.publish_verdict(verdict) == {"app": "shop", "release": 2, "published": False}
-    assert [row["status"] for row in publish.listed(w.store)] == ["refused", "current"]
+    assert [row["status"] for row in release_store.listed(w.store)] == ["refused", "current"]
 
 
 def test_a_release_whose_publisher_died_before_it_served_is_served(verdict):
@@ -55,7 +55,7 @@ def test_a_release_whose_publisher_died_before_it_served_is_served(verdict):
     w = Workspace.open("shop")
     promotion.publish_verdict(verdict)
     whole = served(w)
-    for key in (publish.CURRENT, rollout.KEY):
+    for key in (release_store.CURRENT, rollout.KEY):
         w.store.delete(key)
     trial.remove(w.home / "triton" / "select_arm" / "1")
     assert promotion.publish_verdict(verdict) == {"app": "shop", "release": 1, "published": True, "candidate": "lin_ts"}

@@ -13,7 +13,17 @@ from features.schema import Arm
 from features.spec import AppSpec
 from features.storage import open_store
 from models.simple import FixedArm, Uniform
-from serving import publish, release, rollout, rollout_mirror, rollout_state, succession, trial
+from serving import (
+    deployment,
+    publish,
+    release,
+    release_store,
+    rollout,
+    rollout_mirror,
+    rollout_state,
+    succession,
+    trial,
+)
 from serving.release import ReleaseRefused
 from serving.triton import repository
 from serving.triton.binary import TritonUnavailable
@@ -47,9 +57,9 @@ def test_publish_numbers_keeps_installs_and_begins_the_rollout(store, home):
     first = publish.publish(store, home, build(), triton=None)
     second = publish.publish(store, home, build(candidate=FixedArm(arm="a1")), triton=None)
     assert (first.number, second.number, second.served) == (1, 2, False)
-    assert publish.current(store) == 2
-    assert [(r["number"], r["status"]) for r in publish.listed(store)] == [(1, "past"), (2, "current")]
-    assert publish.verify(store, home, 2)["digest"] == second.digest
+    assert release_store.current(store) == 2
+    assert [(r["number"], r["status"]) for r in release_store.listed(store)] == [(1, "past"), (2, "current")]
+    assert deployment.verify(store, home, 2)["digest"] == second.digest
     assert release.load(home / "triton" / "select_arm" / "2").candidate.arm == "a1"
     state = rollout.read_state(store)
     assert (state.release, state.stage) == (2, "5%")
@@ -75,8 +85,8 @@ def test_a_release_that_is_not_its_manifest_is_refused_and_the_old_one_stays(sto
 
     with pytest.raises(ReleaseRefused, match=r"champion/policy\.json"):
         publish.publish(store, home, tampered, triton=None)
-    assert publish.current(store) == 1
-    assert [r["number"] for r in publish.listed(store)] == [1]
+    assert release_store.current(store) == 1
+    assert [r["number"] for r in release_store.listed(store)] == [1]
     assert publish.publish(store, home, build(), triton=None).number == 3, "a claimed number is not given again"
 
 
@@ -84,13 +94,13 @@ def test_a_release_spoilt_in_the_store_is_refused_by_every_host(store, home, tmp
     publish.publish(store, home, build(), triton=None)
     store.put("releases/000001/golden.json", b"[]")
     with pytest.raises(ReleaseRefused, match=r"golden\.json"):
-        publish.deploy(store, tmp_path / "another", 1, triton=None)
+        deployment.deploy(store, tmp_path / "another", 1, triton=None)
     assert not (tmp_path / "another" / "triton").exists()
     store.delete("releases/000001/golden.json")
     with pytest.raises(ReleaseRefused, match=r"golden\.json: found nothing"):
-        publish.verify(store, home, 1)
+        deployment.verify(store, home, 1)
     with pytest.raises(KeyError, match="no release 9"):
-        publish.verify(store, home, 9)
+        deployment.verify(store, home, 9)
 
 
 def test_publishers_on_one_host_try_their_releases_one_after_the_other(store, home, monkeypatch):
@@ -111,7 +121,7 @@ def test_publishers_on_one_host_try_their_releases_one_after_the_other(store, ho
         numbers = [d.result().number for d in done]
     assert sorted(numbers) == [1, 2, 3, 4]
     assert most == [1, 1, 1, 1]
-    assert publish.current(store) == 4
+    assert release_store.current(store) == 4
     assert repository.versions(home / "triton", "select_arm")[-1] == 4
 
 
@@ -121,7 +131,7 @@ def test_a_triton_that_dies_between_trial_and_load_is_named_and_leaves_nothing_i
     with pytest.raises(TritonUnavailable, match=rf"^{nobody}: release 1 was not loaded"):
         publish.publish(store, home, build(), triton=nobody)
     assert repository.versions(home / "triton", "select_arm") == []
-    assert publish.current(store) is None
+    assert release_store.current(store) is None
 
 
 def test_a_half_uploaded_release_does_not_exist(store, home, tmp_path, monkeypatch):
@@ -136,13 +146,13 @@ def test_a_half_uploaded_release_does_not_exist(store, home, tmp_path, monkeypat
     monkeypatch.setattr(store, "put", full)
     with pytest.raises(OSError, match="disk full"):
         publish.publish(store, home, build(), triton=None)
-    assert [r["number"] for r in publish.listed(store)] == [1]
-    assert publish.current(store) == 1
+    assert [r["number"] for r in release_store.listed(store)] == [1]
+    assert release_store.current(store) == 1
 
 
 def test_two_publishers_never_get_one_number(store):
     with ThreadPoolExecutor(8) as pool:
-        numbers = list(pool.map(lambda _: publish.claim(store), range(64)))
+        numbers = list(pool.map(lambda _: release_store.claim(store), range(64)))
     assert sorted(numbers) == list(range(1, 65))
 
 
@@ -151,12 +161,12 @@ def test_the_pointer_never_goes_back(store):
 
     def point(number):
         barrier.wait()
-        return publish.point(store, number, f"digest-{number}")
+        return release_store.point(store, number, f"digest-{number}")
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(point, range(1, 9)))
-    assert publish.current(store) == 8
-    assert publish.point(store, 3, "late") == 8
+    assert release_store.current(store) == 8
+    assert release_store.point(store, 3, "late") == 8
     assert orjson.loads(store.get("releases/current")) == {"number": 8, "digest": "digest-8"}
 
 
@@ -176,12 +186,12 @@ def test_promote_makes_the_candidate_champion_and_roll_back_brings_the_old_one(s
 
 def test_another_host_follows_release_and_stage(store, home, tmp_path):
     other = tmp_path / "other"
-    assert publish.follow(store, other, triton=None) is None
+    assert deployment.follow(store, other, triton=None) is None
     publish.publish(store, home, build(candidate=FixedArm(arm="a1")), triton=None)
-    assert publish.follow(store, other, triton=None) == 1
-    assert publish.follow(store, other, triton=None) is None
+    assert deployment.follow(store, other, triton=None) == 1
+    assert deployment.follow(store, other, triton=None) is None
     rollout.change(store, lambda s: rollout_state.advance(s, "up", now=s.since + 1, by="me"), home=home)
-    publish.follow(store, other, triton=None)
+    deployment.follow(store, other, triton=None)
     assert rollout_mirror.RolloutReader(other / "rollout.json").view(1).share == 0.2
     assert release.load(other / "triton" / "select_arm" / "1").candidate.arm == "a1"
 
@@ -190,11 +200,11 @@ def test_prune_keeps_the_newest_the_current_and_where_it_came_from(store, home):
     for _ in range(4):
         publish.publish(store, home, build(candidate=FixedArm(arm="a1")), triton=None)
     succession.roll_back(store, home, 1, triton=None)
-    assert publish.prune(store, keep=2) == [2, 3]
-    assert [r["number"] for r in publish.listed(store)] == [1, 4, 5]
+    assert release_store.prune(store, keep=2) == [2, 3]
+    assert [r["number"] for r in release_store.listed(store)] == [1, 4, 5]
     assert store.list("releases/000002/") == ["releases/000002/claim"]
     assert publish.publish(store, home, build(), triton=None).number == 6
-    assert publish.verify(store, home, 1)["number"] == 1
+    assert deployment.verify(store, home, 1)["number"] == 1
 
 
 @pytest.mark.slow
@@ -216,7 +226,7 @@ def test_a_real_triton_serves_the_good_release_and_never_the_bad_one(store, home
         with pytest.raises(ReleaseRefused, match="golden decision"):
             publish.publish(store, home, other_floor, triton=server.grpc)
         assert served(server.grpc)[0] == good.number
-        assert publish.listed(store)[-1]["status"] == "refused"
+        assert release_store.listed(store)[-1]["status"] == "refused"
         assert not (home / "triton" / trial.TRIAL).exists()
         last = publish.publish(store, home, build(), triton=server.grpc)
         assert served(server.grpc)[0] == last.number

@@ -11,7 +11,7 @@ from features.schema import Arm
 from features.storage import open_store
 from features.workspace import Workspace
 from models.simple import FixedArm, Uniform
-from serving import publish, release, rollout, rollout_mirror, succession
+from serving import publish, release, release_store, rollout, rollout_mirror, succession
 from serving.cli import app
 from serving.triton.server import Ports
 
@@ -102,7 +102,7 @@ def test_a_promotion_that_failed_is_made_up_for_by_advancing_again(home, monkeyp
     code, said = croupier("rollout", "advance")
     assert (code, "release 2: the candidate of release 1 is the champion" in said) == (0, True)
     assert croupier("rollout", "advance")[0] == 1
-    assert len(publish.listed(open_store(str(home / "store")))) == 2
+    assert len(release_store.listed(open_store(str(home / "store")))) == 2
 
 
 def _no_disk(*_args, **_kwargs):
@@ -124,7 +124,7 @@ def test_a_server_or_a_store_out_of_reach_is_one_sentence(home, monkeypatch):
     monkeypatch.setenv("CROUPIER_TRITON", f"127.0.0.1:{Ports.free().grpc}")
     code, said = croupier("rollout", "rollback", "1")
     assert (code, said.startswith("croupier: 127.0.0.1:"), "no Triton answers there" in said) == (1, True, True)
-    assert publish.current(open_store(str(home / "store"))) == 1
+    assert release_store.current(open_store(str(home / "store"))) == 1
     (home / "no-folder").write_text("")
     monkeypatch.setenv("CROUPIER_STORE", str(home / "no-folder"))
     code, said = croupier("release", "list")

@@ -11,9 +11,10 @@ import polars as pl
 import pytest
 
 from features.join import join_interval
+from features.partitions import now_us
 from features.ship import ship
 from models.simple import FixedArm, Uniform
-from serving import adjusted, comparison, publish, release, rollout, rollout_report, rollout_state, watch
+from serving import adjusted, comparison, release, release_store, rollout, rollout_report, rollout_state, watch
 from tests.serving.watched import SECOND, START
 
 
@@ -34,7 +35,7 @@ def test_a_good_candidate_climbs_by_itself_and_becomes_champion(house):
 
 def test_hosts_that_promote_at_once_make_one_release_and_a_dead_promoter_is_followed(house, tmp_path):
     h = house(FixedArm(arm="a2"), stages=(1.0,))
-    before, results = publish.now_us(), []
+    before, results = now_us(), []
     homes = [h.home, tmp_path / "second", tmp_path / "third"]
     racers = [
         threading.Thread(target=lambda home=home: results.append(watch.finish(h.store, home, triton=None)))
@@ -44,7 +45,7 @@ def test_hosts_that_promote_at_once_make_one_release_and_a_dead_promoter_is_foll
     [r.join() for r in racers]
     assert sorted(map(str, results)) == ["2", "None", "None"]
     h.release(FixedArm(arm="a1"))
-    number = publish.current(h.store)
+    number = release_store.current(h.store)
     h.store.put(f"rollout/promotion/{number:06d}", str(before).encode())  # leased, then killed
     assert watch.finish(h.store, h.home, triton=None, now=before + 299 * SECOND) is None
     assert watch.finish(h.store, h.home, triton=None, now=before + 300 * SECOND) == number + 1

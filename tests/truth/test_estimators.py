@@ -8,10 +8,10 @@ import pytest
 
 from features.batch import Batch, Catalogue, Interactions
 from models import off_policy as op
-from models.evaluation import of_groups, rounds_of
 from models.exploration import softmax, with_floor
 from models.off_policy import Moments
 from models.reward_model import cross_fit
+from models.rounds import of_groups, rounds_of
 
 K, D, N = 8, 5, 30_000
 

@@ -19,11 +19,11 @@ from features.settings import Settings
 from features.spec import GateSpec
 from features.worlds import obd
 from models import off_policy as op
-from models.evaluation import rounds_of
 from models.gate import UNDECIDED, Evidence, judge
 from models.intervals import asymptotic_cs
 from models.off_policy import Moments
 from models.reward_model import cross_fit
+from models.rounds import rounds_of
 
 FULL_SIZE_BTS = {"all": 0.0050, "men": 0.0067, "women": 0.0064}  # click rates, ibid., Table 1
 

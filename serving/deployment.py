@@ -1,0 +1,98 @@
+"""A release on this host: fetched, tried, installed, loaded. A bad one is refused and named, and the old one goes on
+serving."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tritonclient.utils import InferenceServerException
+
+from features.locks import alone
+from features.storage import Store
+from serving import release, release_store, rollout, trial
+from serving.triton import repository
+from serving.triton.binary import TritonUnavailable
+
+KEPT_VERSIONS = 2  # in Triton's repository: the one that serves, and the one before it
+
+
+def deploy(store: Store, home: Path, number: int, *, triton: str | None) -> dict[str, Any]:
+    """Fetch, verify, try, install and load release `number` here, one at a time, since the trial model and the
+    repository are everybody's. On failure what served before still serves. Returns the manifest."""
+    home.mkdir(parents=True, exist_ok=True)
+    with alone(home / ".deploy.lock"):
+        return _deploy(store, home, number, triton=triton)
+
+
+def _deploy(store: Store, home: Path, number: int, *, triton: str | None) -> dict[str, Any]:
+    with scratch(home) as draft:
+        folder = draft / str(number)
+        manifest = release_store.download(store, number, folder)
+        if triton is not None:
+            trial.run(folder, home / "triton", triton, release.load(folder))
+        target = install(folder, home)
+    if triton is not None:
+        try:
+            trial.load_model(triton, trial.MODEL)
+            trial.wait_for_release(triton, number)
+        except Exception as error:
+            trial.remove(target)
+            if isinstance(error, InferenceServerException):
+                raise TritonUnavailable(f"{triton}: release {number} was not loaded: {error}") from error
+            raise
+    retire(home)
+    return manifest
+
+
+def follow(store: Store, home: Path, *, triton: str | None) -> int | None:
+    """Bring another host to the current release and stage. Returns the number it deployed, None if it had it."""
+    number = release_store.current(store)
+    installed = repository.versions(home / "triton", trial.MODEL)
+    news = number if number is not None and number not in installed else None
+    if news is not None:
+        deploy(store, home, news, triton=triton)
+    rollout.sync(store, home)
+    return news
+
+
+def install(folder: Path, home: Path) -> Path:
+    """Put a verified folder into Triton's repository as a version of `select_arm`, by one rename."""
+    return trial.install(folder, home / "triton", trial.MODEL)
+
+
+def retire(home: Path) -> list[int]:
+    """Remove all but the newest versions from Triton's repository, and what killed publishers left behind."""
+    model = home / "triton" / trial.MODEL
+    old = repository.versions(home / "triton", trial.MODEL)[:-KEPT_VERSIONS]
+    for number in old:
+        trial.remove(model / str(number))
+    for left in [*model.glob(".*"), *(home / "publish").glob("*")]:
+        if left.is_dir() and not _alive(left.name):
+            shutil.rmtree(left, ignore_errors=True)
+    return old
+
+
+def _alive(name: str) -> bool:
+    """Does the process whose id ends this name still run?"""
+    return Path(f"/proc/{name.rpartition('-')[2]}").exists()
+
+
+def verify(store: Store, home: Path, number: int) -> dict[str, Any]:
+    """The manifest of a release in the store, after checking every byte of it. Raises KeyError, ReleaseRefused."""
+    with scratch(home) as draft:
+        return release_store.download(store, number, draft / str(number))
+
+
+@contextmanager
+def scratch(home: Path) -> Iterator[Path]:
+    """A folder of our own on the same file system as Triton's repository, so that a rename suffices."""
+    folder = home / "publish" / f"{uuid.uuid4().hex[:8]}-{os.getpid()}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
