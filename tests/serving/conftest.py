@@ -1,7 +1,8 @@
-"""What the tests of the watch share."""
+"""What tests of the watch, and of the client, share."""
 
 import pytest
 
+from serving.triton.server import Ports
 from tests.serving.watched import House
 
 
@@ -16,3 +17,9 @@ def house(tmp_path):
     yield make
     for each in made:
         each.spool.close()
+
+
+@pytest.fixture
+def nobody():
+    """An address where nobody listens."""
+    return f"127.0.0.1:{Ports.free().grpc}"

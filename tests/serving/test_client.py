@@ -2,17 +2,11 @@
 
 import asyncio
 import math
-import sqlite3
 import subprocess
 import sys
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 
-import grpc
 import numpy as np
 import pytest
-from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from features.spool import Spool
 from models.simple import Uniform
@@ -23,11 +17,6 @@ from serving.triton.server import Ports, TritonServer
 from tests.serving import apps
 
 ARMS = ["reel-01", "reel-02", "reel-03"]
-
-
-@pytest.fixture
-def nobody():
-    return f"127.0.0.1:{Ports.free().grpc}"
 
 
 def test_nobody_there_the_fallback_answers_with_its_true_propensity(nobody, tmp_path):
@@ -101,57 +90,6 @@ def test_a_reward_that_nobody_can_take_is_rejected_alone(nobody, wrong, field):
     assert [(r["value"], r["reward_id"]) for r in rows] == [(0.5, ""), (0.5, "")]
 
 
-def test_an_outbox_keeps_order_counts_what_it_drops_and_forgets_what_is_done(tmp_path):
-    outbox = Outbox(tmp_path / "o.db", max_entries=4)
-    outbox.put("record", [{"n": 1}, {"n": 2}])
-    outbox.put("reward", [{"n": 3}, {"n": 4}, {"n": 5}])
-    assert (len(outbox), outbox.dropped) == (4, 1)
-    model, ids, rows = outbox.next()
-    assert (model, [r["n"] for r in rows]) == ("record", [1, 2])
-    outbox.done(ids)
-    model, ids, rows = outbox.next()
-    assert (model, [r["n"] for r in rows], len(outbox)) == ("reward", [3, 4], 2)
-    outbox.close()
-
-
-def test_clients_that_share_an_outbox_file_deliver_each_others_entries_and_know_when_it_is_empty(nobody, tmp_path):
-    with Client(nobody, outbox=tmp_path / "o.db") as first, Client(nobody, outbox=tmp_path / "o.db") as second:
-        first.outbox.put("reward", [{"n": 0}])
-        second.outbox.put("reward", [{"n": n} for n in (1, 2, 3)])
-        _, ids, rows = first.outbox.next()
-        first.outbox.done(ids)
-        assert ([r["n"] for r in rows], len(first.outbox)) == ([0, 1, 2, 3], 0)
-        assert second.outbox.next() == ("", [], [])
-        assert len(second.outbox) == 0
-        assert second.flush(0.0)
-
-
-def test_a_file_that_fails_or_is_locked_costs_no_answer_and_what_it_could_not_take_is_kept_in_memory(nobody, tmp_path):
-    with Client(nobody, outbox=tmp_path / "o.db") as client:
-        other = sqlite3.connect(tmp_path / "o.db", isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        assert client.select(unit_id="u", context={}, arms=ARMS).role == "fallback"
-        assert client.reward(event_id="e", kind="click", value=1.0).status == "queued"
-        assert len(client.outbox) == 2
-        other.execute("ROLLBACK")
-        other.execute("CREATE TRIGGER full BEFORE INSERT ON outbox BEGIN SELECT RAISE(FAIL, 'disk is full'); END")
-        assert client.select(unit_id="u", context={}, arms=ARMS).role == "fallback"
-        assert len(client.outbox) == 3
-        other.execute("DROP TRIGGER full")
-        assert client.reward(event_id="f", kind="click", value=1.0).status == "queued"
-        models = [model for (model,) in other.execute("SELECT model FROM outbox ORDER BY id")]
-        assert (models, len(client.outbox)) == (["record", "reward", "record", "reward"], 4)
-        other.close()
-    assert client.select(unit_id="u", context={}, arms=ARMS).role == "fallback"  # a thread that came too late
-    client.close()
-
-
-def test_a_file_that_is_no_outbox_is_named(nobody, tmp_path):
-    (tmp_path / "o.db").write_text("not a database, and longer than a hundred bytes" * 10)
-    with pytest.raises(ValueError, match=r"o\.db: found .*expected .*move it away"):
-        Client(nobody, outbox=tmp_path / "o.db")
-
-
 def test_asyncio_falls_back_and_refuses_too(nobody):
     async def main():
         async with AsyncClient(nobody, deadline_ms=100) as client:
@@ -214,69 +152,6 @@ def test_a_child_process_has_a_courier_and_a_connection_of_its_own(nobody, tmp_p
     command = [sys.executable, "-W", "ignore", "-c", FORKED, nobody, str(tmp_path / "o.db")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout.split("\n")[:2]) == (0, ["[6, 12]", "[6, 6]"]), done.stderr
-
-
-class Holding(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """A server that takes calls and answers none before `ended`."""
-
-    def __init__(self):
-        self.taken, self.ended = 0, threading.Event()
-
-    def ModelInfer(self, request, context):
-        self.taken += 1
-        self.ended.wait()
-        return service_pb2.ModelInferResponse()
-
-
-@pytest.fixture
-def holding():
-    held, server = Holding(), grpc.server(ThreadPoolExecutor(8))
-    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(held, server)
-    held.url = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    server.start()
-    yield held
-    held.ended.set()
-    server.stop(0).wait()
-
-
-@pytest.mark.parametrize("how", ["closed", "made anew", "cancelled"])
-def test_asyncio_calls_in_flight_are_answered_when_the_connection_goes_and_cancelled_only_by_their_caller(holding, how):
-    async def main():
-        client = AsyncClient(holding.url, deadline_ms=60_000)
-        tasks = [asyncio.create_task(client.select(unit_id="u", context={}, arms=ARMS)) for _ in range(3)]
-        while holding.taken < 3:
-            await asyncio.sleep(0.005)
-        if how == "closed":
-            await client.close()
-            tasks.append(asyncio.create_task(client.select(unit_id="u", context={}, arms=ARMS)))
-        elif how == "made anew":
-            client._client.connection.generation += 1  # as after a probe on a new connection
-            late = [asyncio.create_task(client.select(unit_id="u", context={}, arms=ARMS)) for _ in range(2)]
-            while holding.taken < 5:
-                await asyncio.sleep(0.005)
-            assert [task.done() for task in late] == [False, False]
-            [task.cancel() for task in late]
-        else:
-            [task.cancel() for task in tasks]
-        found = await asyncio.gather(*tasks, return_exceptions=True)
-        await client.close()
-        return found
-
-    found = asyncio.run(main())
-    if how == "cancelled":
-        assert [type(each) for each in found] == [asyncio.CancelledError] * 3
-    else:
-        assert {each.role for each in found} == {"fallback"}
-
-
-def test_threads_calls_in_flight_are_answered_when_the_client_is_closed(holding):
-    client = Client(holding.url, deadline_ms=60_000)
-    with ThreadPoolExecutor(3) as pool:
-        calls = [pool.submit(client.select, unit_id="u", context={}, arms=ARMS) for _ in range(3)]
-        while holding.taken < 3:
-            time.sleep(0.005)
-        client.close()
-        assert {call.result().role for call in calls} == {"fallback"}
 
 
 @pytest.mark.slow
