@@ -4,7 +4,6 @@ import hashlib
 import random
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import orjson
@@ -15,7 +14,7 @@ from features.workspace import Workspace
 from models import training
 from serving import promotion, release_store, rollout
 from tests import shop
-from tests.faults.killed import processes
+from tests.faults.killed import finish, start
 
 START, END = "2026-09-21T00:00+00:00", "2026-09-22T00:00+00:00"
 TASKS = ("train lin_ts", "train vw_cb_adf", "judge", "publish")
@@ -33,23 +32,6 @@ def run(var: Path, task: str) -> None:
     else:
         for verdict in orjson.loads((var / "verdicts").read_bytes()):
             promotion.publish_verdict(verdict | {"promoted": "lin_ts"})  # too few rows for the gate's own
-
-
-def live(var: Path, task: str, cpu_seconds: float) -> None:
-    """Ended by the kernel at `cpu_seconds` of its own work; 0: never."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CROUPIER_VAR", str(var))
-        signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
-        began = time.process_time()
-        run(var, task)
-        (var / f"cpu.{task}").write_text(str(time.process_time() - began))
-
-
-def start(var: Path, task: str, cpu_seconds: float = 0) -> int:
-    process = processes.Process(target=live, args=(var, task, cpu_seconds))
-    process.start()
-    process.join()
-    return process.exitcode
 
 
 def state(var: Path, monkeypatch) -> dict:
@@ -87,9 +69,9 @@ def once(untouched, tmp_path_factory):
     """(state, CPU seconds of each task) of a run in which nothing went wrong."""
     var = tmp_path_factory.mktemp("once") / "var"
     shutil.copytree(untouched, var)
-    assert [start(var, task) for task in TASKS] == [0] * len(TASKS)
+    took = {task: finish(run, var, task) for task in TASKS}
     with pytest.MonkeyPatch.context() as patch:
-        return state(var, patch), {task: float((var / f"cpu.{task}").read_text()) for task in TASKS}
+        return state(var, patch), took
 
 
 @pytest.mark.slow
@@ -100,8 +82,10 @@ def test_killed_half_way_and_run_again(untouched, once, tmp_path, monkeypatch, s
     shutil.copytree(untouched, var)
     ends = []
     for task in TASKS:
-        ends.append(start(var, task, rng.uniform(0.1, 0.9) * took[task]))
-        assert start(var, task) == 0, task
+        process = start(run, var, task, rng.uniform(0.1, 0.9) * took[task])
+        process.join()
+        ends.append(process.exitcode)
+        finish(run, var, task)
     assert ends.count(0) + ends.count(-signal.SIGPROF) == len(TASKS)
     assert ends.count(-signal.SIGPROF) >= 2
     assert state(var, monkeypatch) == expected

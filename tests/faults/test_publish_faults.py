@@ -25,6 +25,7 @@ from models.simple import FixedArm, Uniform
 from serving import deployment, publish, release, release_store, rollout, rollout_state, watch
 from serving.triton import repository
 from tests.faults.killed import killed
+from tests.moto_server import moto_server
 
 SPEC = AppSpec.model_validate({"context": {"age": {"type": "numeric"}}, "arm": {"price": {"type": "numeric"}}})
 ARMS = [Arm(arm_id=f"a{i}", features={"price": float(i)}) for i in range(40)]
@@ -130,21 +131,11 @@ class OneByOne:
 
 @pytest.fixture(scope="module")
 def s3():
-    from moto.server import ThreadedMotoServer
-
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-    before = {name: os.environ.get(name) for name in keys}
-    os.environ.update(keys)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    server._server.app = OneByOne(server._server.app)
-    endpoint = "http://{}:{}".format(*server.get_host_and_port())
-    bucket = f"b-{uuid4().hex}"
-    boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket=bucket)
-    yield f"s3://{bucket}/app", endpoint
-    server.stop()
-    for name, value in before.items():
-        os.environ.pop(name) if value is None else os.environ.update({name: value})
+    with moto_server() as (server, address):
+        server._server.app = OneByOne(server._server.app)
+        bucket = f"b-{uuid4().hex}"
+        boto3.client("s3", endpoint_url=f"http://{address}").create_bucket(Bucket=bucket)
+        yield f"s3://{bucket}/app", f"http://{address}"
 
 
 @pytest.mark.parametrize("races", [20, pytest.param(200, marks=pytest.mark.full)])

@@ -1,7 +1,6 @@
 """The store goes away in five ways while decisions go on at 300 a second: nothing is lost, nothing is doubled, and when
 the spool reaches its cap meanwhile, decided = logged + thinned, exactly."""
 
-import os
 import subprocess
 import threading
 import time
@@ -19,24 +18,15 @@ from features.spool import Spool
 from features.storage import FolderStore, S3Store, StoreUnavailable
 from tests.faults.durability import Found, judge
 from tests.faults.proxy import Proxy
+from tests.moto_server import moto_server
 
 FAULTS = ("refuse", "black_hole", "reset", "errors 500", "full disk")
 
 
 @pytest.fixture(scope="module")
 def moto():
-    from moto.server import ThreadedMotoServer
-
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-    before = {name: os.environ.get(name) for name in keys}
-    os.environ.update(keys)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"{host}:{port}"
-    server.stop()
-    for name, value in before.items():
-        os.environ.pop(name) if value is None else os.environ.update({name: value})
+    with moto_server() as (_, address):
+        yield address
 
 
 class Always500(BaseHTTPRequestHandler):

@@ -5,8 +5,6 @@ import os
 import random
 import shutil
 import signal
-import time
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import orjson
@@ -16,7 +14,7 @@ from features import build
 from features.versions import newest
 from features.workspace import Interval, Workspace
 from tests import shop
-from tests.faults.killed import processes
+from tests.faults.killed import finish, start
 
 START, END = "2026-09-21T00:00+00:00", "2026-09-22T00:00+00:00"
 TASKS = ("collect", "join", "validate", "encode")
@@ -24,7 +22,6 @@ TASKS = ("collect", "join", "validate", "encode")
 
 def run(var: Path, task: str) -> None:
     """One task as the DAG calls it, in a process of its own. `join` leaves its account behind, as XCom would."""
-    os.environ["CROUPIER_VAR"] = str(var)
     if task == "collect":
         build.collect("shop")
     elif task == "join":
@@ -37,29 +34,6 @@ def run(var: Path, task: str) -> None:
         report.or_raise()
     else:
         build.encode("shop", START, END)
-
-
-def live(var: Path, task: str, cpu_seconds: float) -> None:
-    """`run`, ended by the kernel (SIGPROF, which nobody handles) at `cpu_seconds`; 0: never. By the work done, not by
-    the clock, which a busy machine stretches."""
-    signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
-    began = time.process_time()
-    run(var, task)
-    (var / f"cpu.{task}").write_text(str(time.process_time() - began))
-
-
-def start(var: Path, task: str, cpu_seconds: float = 0) -> BaseProcess:
-    process = processes.Process(target=live, args=(var, task, cpu_seconds))
-    process.start()
-    return process
-
-
-def finish(var: Path, task: str) -> float:
-    """CPU seconds of a task that nothing kills."""
-    process = start(var, task)
-    process.join()
-    assert process.exitcode == 0, task
-    return float((var / f"cpu.{task}").read_text())
 
 
 def state(var: Path, monkeypatch) -> dict:
@@ -92,7 +66,7 @@ def once(untouched, tmp_path_factory):
     """(state, CPU seconds of each task) of a run in which nothing went wrong."""
     var = tmp_path_factory.mktemp("once") / "var"
     shutil.copytree(untouched, var)
-    took = {task: finish(var, task) for task in TASKS}
+    took = {task: finish(run, var, task) for task in TASKS}
     with pytest.MonkeyPatch.context() as patch:
         return state(var, patch), took
 
@@ -107,7 +81,7 @@ def test_twice_and_three_at_once(untouched, once, tmp_path, monkeypatch):
         shutil.copytree(untouched, var)
         for task in TASKS:
             for _ in range(2 if copies == 1 else 1):
-                running = [start(var, task) for _ in range(copies)]
+                running = [start(run, var, task) for _ in range(copies)]
                 for process in running:
                     process.join()
                 assert [p.exitcode for p in running] == [0] * copies, (name, task)
@@ -123,10 +97,10 @@ def test_killed_half_way_and_run_again(untouched, once, tmp_path, monkeypatch, s
     shutil.copytree(untouched, var)
     ends = []
     for task in TASKS:
-        process = start(var, task, rng.uniform(0.1, 0.8) * took[task])
+        process = start(run, var, task, rng.uniform(0.1, 0.8) * took[task])
         process.join()
         ends.append(process.exitcode)
-        finish(var, task)
+        finish(run, var, task)
     assert ends.count(0) + ends.count(-signal.SIGPROF) == len(TASKS)
     assert ends.count(-signal.SIGPROF) >= 2
     assert state(var, monkeypatch) == expected

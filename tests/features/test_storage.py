@@ -18,22 +18,13 @@ from features.ship import prune, ship
 from features.spec import RewardSpec
 from features.spool import Spool
 from features.storage import AlreadyExists, Conflict, Store, StoreUnavailable, open_store
+from tests.moto_server import moto_server
 
 
 @pytest.fixture(scope="module")
 def s3_endpoint():
-    from moto.server import ThreadedMotoServer
-
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-    before = {name: os.environ.get(name) for name in keys}
-    os.environ.update(keys)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-    for name, value in before.items():
-        os.environ.pop(name) if value is None else os.environ.update({name: value})
+    with moto_server() as (_, address):
+        yield f"http://{address}"
 
 
 @pytest.fixture(params=["folder", "s3"])
