@@ -22,6 +22,7 @@ from serving.triton.binary import TritonUnavailable
 from serving.triton.server import TritonServer
 
 EVERY_SECONDS, TIMEOUT_MS, PATIENCE_SECONDS = 0.5, 1000.0, 3.0
+FIRST_SECONDS, LONGEST_SECONDS = 60.0, 1800.0  # for the first answer; twice as long after each life without one
 PID_FILE = "supervisor.pid"
 _background: list[subprocess.Popen[bytes]] = []  # they outlive us, and are not ours to wait for
 
@@ -37,20 +38,23 @@ def healthy(url: str) -> bool:
 
 def supervise(triton: TritonServer, ended: threading.Event) -> None:
     """Until `ended`: watch, and restart. Before the first release there is nothing to decide, so only the process
-    counts; from the first answered canary on, PATIENCE_SECONDS without one mean a restart."""
+    counts; then FIRST_SECONDS without an answered canary mean a restart, and PATIENCE_SECONDS once one was answered."""
     triton.start()
-    answered: float | None = None
+    well, patience, first = time.monotonic(), FIRST_SECONDS, FIRST_SECONDS
     print(f"Triton is ready: gRPC {triton.grpc}", flush=True)
     while not ended.wait(EVERY_SECONDS):
         if triton.alive():
-            if repository.versions(triton.home / "triton", repository.SELECT_ARM) and healthy(triton.grpc):
-                answered = time.monotonic()
-            if answered is None or time.monotonic() - answered < PATIENCE_SECONDS:
+            decides = bool(repository.versions(triton.home / "triton", repository.SELECT_ARM))
+            if not decides:
+                well = time.monotonic()
+            elif healthy(triton.grpc):
+                well, patience, first = time.monotonic(), PATIENCE_SECONDS, FIRST_SECONDS
+            if time.monotonic() - well < patience:
                 continue
         why = "does not decide" if triton.alive() else "has ended"
         print(f"Triton {why}: it is started again; its log ended\n{server.tail(triton.log, 5)}", flush=True)
-        answered = None
         _restart(triton, ended)
+        well, patience, first = time.monotonic(), first, min(2 * first, LONGEST_SECONDS)
     triton.stop()
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -62,6 +63,34 @@ def test_it_comes_back(home, fault):
         print(f"{fault}: model decisions again after {time.monotonic() - broken:.1f} s")
         assert client.flush(10)
     assert server.running(home)["pid"] != record["pid"]
+
+
+class Maimed(server.TritonServer):
+    """Its first life has no stub that could answer."""
+
+    lives = 0
+
+    def start(self):
+        super().start()
+        self.lives += 1
+        for pid in stubs(self.process.pid, "select_arm") if self.lives == 1 else ():
+            os.kill(pid, signal.SIGKILL)
+        return self
+
+
+def test_so_does_one_that_never_decided(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "FIRST_SECONDS", 6.0)
+    apps.write(tmp_path, Uniform())
+    triton, ended = Maimed(tmp_path, ports=Ports.free()), threading.Event()
+    watch = threading.Thread(target=supervisor.supervise, args=(triton, ended))
+    watch.start()
+    began = time.monotonic()
+    while not (triton.lives >= 2 and supervisor.healthy(triton.grpc)):
+        assert time.monotonic() - began < 120
+        time.sleep(0.2)
+    ended.set()
+    watch.join()
+    assert not triton.alive()
 
 
 def test_of_two_ups_at_once_the_second_waits_and_one_server_is_left(home):
