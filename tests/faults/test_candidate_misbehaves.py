@@ -58,6 +58,7 @@ def calls(url, requests, seconds):
     return found
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["raises", "NaN", "200 ms more"])
 @pytest.mark.parametrize("seconds", [8, pytest.param(60, marks=pytest.mark.full)])

@@ -22,7 +22,7 @@ from tests.faults.hiccups import Hiccups
 SPEC = AppSpec.model_validate({"context": {"age": {"type": "numeric"}}, "arm": {"price": {"type": "numeric"}}})
 ARMS = [Arm(arm_id=f"a{i}", features={"price": float(i)}) for i in range(7)]
 REQUEST = Golden(context={"age": 1.0}, arms=tuple(a.arm_id for a in ARMS), arm_context=(), role="", pmf=())
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 def build(folder, number):

@@ -18,7 +18,7 @@ from tests.faults.processes import stubs
 from tests.faults.proxy import Proxy
 from tests.serving import apps
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 DEADLINE_MS = 50.0
 GRACE_MS = 10.0
 FAULTS = ("stubs killed", "server stopped", "black_hole", "reset", "delay", "garbage")

@@ -67,6 +67,7 @@ def memory(group):
     return total / 1e6
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [6, pytest.param(30, marks=pytest.mark.full)])
 def test_five_times_the_clients_that_reach_the_peak(tmp_path, seconds):

@@ -229,6 +229,7 @@ def test_a_reader_never_sees_half_a_head(tmp_path):
     assert torn == []
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_through_triton_a_reward_is_visible_at_the_next_batch(tmp_path):
     (tmp_path / "app.toml").write_text(apps.sample().world.app_toml().replace("floor = 0.02", "floor = 0.02\nfast_loop = true"))
