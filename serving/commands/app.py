@@ -76,8 +76,11 @@ def _export(
     rows = read_interactions(w.store, start=_utc(start), end=_utc(end)).sort("at", "event_id")
     if rows.is_empty():
         raise ValueError(f"{app}: found no joined interactions then; run the build_features DAG for those hours first")
-    with target.open("wb") as file:
-        file.writelines(dsjson.export(rows, w.arms()))
+    try:
+        with target.open("wb") as file:
+            file.writelines(dsjson.export(rows, w.arms()))
+    except OSError as error:
+        raise OSError(f"{target}: {error.strerror}; what is in it is not the whole") from error
     console.print(f"{len(rows):,} interactions in {target}; train with: vw --dsjson --cb_explore_adf -q CA -d {target}")
 
 

@@ -107,3 +107,5 @@ def test_in_by_command_and_out_again(tmp_path, monkeypatch, exported, ours):
     first, second = ([orjson.loads(x) for x in p.read_bytes().splitlines()] for p in (exported, target))
     assert second == first
     assert "health: file://" in out.output
+    full = CliRunner().invoke(app.export, ["/dev/full", "--app", "loop"])
+    assert str(full.exception) == "/dev/full: No space left on device; what is in it is not the whole"
