@@ -7,6 +7,7 @@ Explicit model control: nothing is served that was not loaded by name. A group o
 alone would leave its python stubs. The pid file lets another process (`make down`) stop it.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -120,6 +121,8 @@ class TritonServer:
             stop_recorded(self.home)
             return
         _stop_group(self.process.pid, self.process)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(5.0)  # a leader is a zombie before its last thread has ended, and can be reaped only then
         _sweep_shared_memory(self.shm)
         self.process = None
         self.pid_file.unlink(missing_ok=True)
