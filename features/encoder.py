@@ -11,7 +11,7 @@ from dataclasses import asdict
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 import orjson
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ENCODER_VERSION = 1
 MAX_ARMS = 1000  # candidates of one request
 SCOPES = ("context", "arm", "arm_context")
+_NOTHING: Row = {}
 Product = tuple[str, str, str, str]  # scope and name of each factor
 
 
@@ -73,10 +74,10 @@ class Encoder:
         catalogue: Catalogue,
     ) -> Batch:  # fmt: skip
         """The same with candidates as catalogue rows (B, K) and mask."""
-        if isinstance(contexts, Sequence):
-            context = self.context.matrix(contexts)
+        if hasattr(contexts, "columns"):  # isinstance(…, Sequence) costs a request as much as a ufunc
+            context = self.context.frame_matrix(cast("pl.DataFrame", contexts))
         else:
-            context = self.context.frame_matrix(contexts)
+            context = self.context.matrix(contexts)
         context = self._extended(context, "context")
         pair = self._pairs(arm_contexts, mask)
         return self._with_products(Batch(context=context, arm=rows, mask=mask, pair=pair, catalogue=catalogue))
@@ -140,12 +141,17 @@ class Encoder:
         return {"version": ENCODER_VERSION, **fitted, "products": products}
 
     def _pairs(self, arm_contexts: Sequence[Sequence[Row]], mask: Bool) -> F32:
-        pair = np.zeros((*mask.shape, len(self.pair.names)), np.float32)
-        if self.pair.names:
-            nothing: Row = {}
-            lengths = mask.sum(axis=1).tolist()
-            rows = chain.from_iterable(given or [nothing] * k for k, given in zip(lengths, arm_contexts, strict=True))
-            pair[mask] = self.pair.matrix(list(rows))
+        d = len(self.pair.names)
+        if not d:
+            return np.zeros((*mask.shape, 0), np.float32)
+        if not all(arm_contexts):
+            lengths, nothing = np.add.reduce(mask, axis=1, dtype=np.intp).tolist(), [_NOTHING]
+            arm_contexts = [given or nothing * k for k, given in zip(lengths, arm_contexts, strict=True)]
+        rows = list(chain.from_iterable(arm_contexts))
+        if len(rows) == mask.size:
+            return self.pair.matrix(rows).reshape(*mask.shape, d)
+        pair = np.zeros((*mask.shape, d), np.float32)
+        pair[mask] = self.pair.matrix(rows)
         return pair
 
     def _extended(self, x: F32, scope: str) -> F32:

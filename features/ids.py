@@ -10,6 +10,7 @@ import struct
 import threading
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 
 _lock = threading.Lock()
 _last_ms = 0
@@ -18,7 +19,15 @@ _counter = 0
 
 def hash_unit(key: str, unit_id: str) -> str:
     """HMAC-SHA256 of a raw unit id, 32 hex digits: the only form in which a unit enters the log."""
-    return hmac.digest(key.encode(), unit_id.encode(), "sha256").hex()[:32]
+    keyed = _keyed(key).copy()
+    keyed.update(unit_id.encode())
+    return keyed.hexdigest()[:32]
+
+
+@lru_cache(maxsize=8)
+def _keyed(key: str) -> hmac.HMAC:
+    """To set OpenSSL up takes longer than to hash an id."""
+    return hmac.new(key.encode(), digestmod="sha256")
 
 
 def hash64(salt: str, text: str) -> int:
@@ -56,6 +65,6 @@ def uuid7s(n: int, now_ms: int | None = None) -> list[str]:
                 ms, _counter = ms + 1, 0
             _last_ms = ms
             rest = int.from_bytes(random[8 * i : 8 * i + 8]) >> 2
-            text = f"{ms << 80 | 7 << 76 | _counter << 64 | 2 << 62 | rest:032x}"
+            text = struct.pack(">QQ", ms << 16 | 7 << 12 | _counter, 2 << 62 | rest).hex()
             made.append(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
     return made

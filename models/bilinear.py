@@ -35,10 +35,11 @@ REFUSED = {
 
 @dataclass(frozen=True)
 class _Shares:
-    """What an arm brings to every request: `cost` (m, A) = b + w_a·a, and `by_context` (m, A, d_u) = W_a a."""
+    """What does not depend on the request: cost = arm[a]·[1, u] + xᵀ pair [1, u], x the features of the pair. `arm`
+    (m, A, 1 + d_u) = [b + w_a·a, W_a a + w_u], `pair` (m, d_p, 1 + d_u) = [w_p, W_pᵀ]."""
 
-    cost: F64
-    by_context: F64
+    arm: F64
+    pair: F64
 
 
 class BilinearPolicy:
@@ -116,25 +117,23 @@ class BilinearPolicy:
         """(m, B, K)"""
         if self.trained is None:
             return np.zeros((1, *batch.mask.shape))
-        form, d_a = self.trained, batch.catalogue.features.shape[1]
+        form = self.trained
         self._check_sizes(batch, form)
-        shares = self._arm_shares(batch.catalogue, form)
-        u = _clipped(batch.context)
-        cost = shares.cost.take(batch.arm, axis=1)
-        cost += np.einsum("mbku,bu->mbk", shares.by_context.take(batch.arm, axis=1), u)
-        cost += np.einsum("bu,mu->mb", u, form.w_u)[:, :, None]
+        shares, u = self._shares_of(batch.catalogue, form), _with_one(batch.context)
+        cost: F64 = np.einsum("mbku,bu->mbk", shares.arm.take(batch.arm, axis=1), u)
         if batch.pair.shape[2]:
-            per_pair = form.w_x[:, None, d_a:] + np.einsum("bu,mpu->mbp", u, form.W[:, :, d_a:].swapaxes(1, 2).copy())
-            cost += np.einsum("bkp,mbp->mbk", _clipped(batch.pair), per_pair)
+            cost += np.einsum("bkp,mbp->mbk", _clipped(batch.pair), np.einsum("mpu,bu->mbp", shares.pair, u))
         return cost
 
-    def _arm_shares(self, catalogue: Catalogue, form: Bilinear) -> _Shares:
+    def _shares_of(self, catalogue: Catalogue, form: Bilinear) -> _Shares:
         shares = self._shares.get(catalogue)
         if shares is None:
             a, d_a = _clipped(catalogue.features), catalogue.features.shape[1]
+            cost = form.bias[:, None] + np.einsum("ai,mi->ma", a, form.w_x[:, :d_a])
+            by_context = np.einsum("ai,mui->mau", a, form.W[:, :, :d_a].copy()) + form.w_u[:, None]
             self._shares[catalogue] = shares = _Shares(
-                cost=form.bias[:, None] + np.einsum("ai,mi->ma", a, form.w_x[:, :d_a]),
-                by_context=np.einsum("ai,mui->mau", a, form.W[:, :, :d_a].copy()),
+                arm=np.concatenate([cost[:, :, None], by_context], axis=2),
+                pair=np.concatenate([form.w_x[:, d_a:, None], form.W[:, :, d_a:].swapaxes(1, 2)], axis=2),
             )
         return shares
 
@@ -160,7 +159,7 @@ class BilinearPolicy:
 
     def _regcb(self, batch: Batch, cost: F64, form: Bilinear, rates: regcb.Rates) -> F64:
         one = np.ones((*batch.mask.shape, 1))
-        u = np.concatenate([one[:, 0], _clipped(batch.context)], axis=1)
+        u = _with_one(batch.context)
         x = np.concatenate([one, _clipped(batch.arm_features), _clipped(batch.pair)], axis=2)
         allowed = regcb.allowance(batch.mask, mellowness=self.mellowness, steps=form.steps)
         low = regcb.lowest(cost, allowed, rates, u, x)
@@ -232,6 +231,13 @@ class BilinearPolicy:
 def _clipped(features: F32) -> F64:
     """In float64, by two calls, which is what a request by itself costs."""
     return np.minimum(np.maximum(features, -BOUND, dtype=np.float64), BOUND)
+
+
+def _with_one(context: F32) -> F64:
+    """[1, u] (B, 1 + d_u), clipped."""
+    u = np.ones((len(context), 1 + context.shape[1]))
+    u[:, 1:] = context
+    return np.minimum(np.maximum(u, -BOUND, out=u), BOUND, out=u)
 
 
 def observed_range(log: Iterable[Interactions]) -> tuple[float, float]:

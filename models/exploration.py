@@ -25,7 +25,8 @@ def guard(pmf: F64, mask: Bool) -> F64:
     if pmf.shape != mask.shape:
         raise PolicyFailed(f"found a pmf of shape {pmf.shape}, expected {mask.shape}")
     off = np.maximum.reduce(np.abs(np.add.reduce(pmf, axis=1) - 1.0), initial=0.0)  # NaN where any is
-    if off <= 1e-6 and np.minimum.reduce(pmf, axis=None, initial=0.0) >= 0 and not np.count_nonzero(pmf > mask):
+    most = 1.0 if isinstance(counts(mask), float) else mask
+    if off <= 1e-6 and np.minimum.reduce(pmf, axis=None, initial=0.0) >= 0 and not np.count_nonzero(pmf > most):
         return pmf
     if not np.isfinite(pmf).all():
         raise PolicyFailed("found NaN or infinity in a pmf")
@@ -37,9 +38,9 @@ def guard(pmf: F64, mask: Bool) -> F64:
 
 
 def counts(mask: Bool) -> Any:
-    """Candidates of each row (…, 1); one number, which is cheaper to work with, where no row is padded."""
+    """Candidates of each row (…, 1); one float, which is the cheapest to work with, where no row is padded."""
     full = np.logical_and.reduce(mask, axis=None)
-    return mask.shape[-1] if full else np.add.reduce(mask, axis=-1, keepdims=True, dtype=np.intp)
+    return float(mask.shape[-1]) if full else np.add.reduce(mask, axis=-1, keepdims=True, dtype=np.float64)
 
 
 def check(scores: Scores, mask: Bool) -> Any:
@@ -47,10 +48,10 @@ def check(scores: Scores, mask: Bool) -> Any:
     if scores.shape[-2:] != mask.shape:
         raise ValueError(f"scores: found shape {scores.shape}, expected (…, B, K) of the mask {mask.shape}")
     k = counts(mask)
-    if not (k if isinstance(k, int) else k.all()):
+    if not (k if isinstance(k, float) else k.all()):
         row = int(np.flatnonzero(~mask.any(axis=-1))[0]) if mask.size else 0
         raise ValueError(f"mask: found no candidate in row {row}, expected at least one arm in every request")
-    if not np.logical_and.reduce(np.isfinite(scores if isinstance(k, int) else scores[..., mask]), axis=None):
+    if not np.logical_and.reduce(np.isfinite(scores if isinstance(k, float) else scores[..., mask]), axis=None):
         raise ValueError(_NOT_FINITE)
     return k
 
@@ -68,7 +69,7 @@ def with_floor(pmf: F64, mask: Bool, epsilon: float) -> F64:
     if not 0 <= epsilon <= 1:
         raise ValueError(f"floor: found {epsilon}, expected a share between 0 and 1")
     k = counts(mask)
-    return cast("F64", (1 - epsilon) * pmf + epsilon * (1.0 / k if isinstance(k, int) else mask / k))
+    return cast("F64", (1 - epsilon) * pmf + epsilon * (1.0 / k if isinstance(k, float) else mask / k))
 
 
 def greedy(scores: Scores, mask: Bool, *, tie: float = 0.0, order: I64 | None = None) -> F64:
@@ -108,7 +109,7 @@ def squarecb(scores: Scores, mask: Bool, gamma: float, *, order: I64 | None = No
     if not gamma >= 0:
         raise ValueError(f"gamma: found {gamma}, expected a number ≥ 0")
     k = check(scores, mask)
-    full = isinstance(k, int)
+    full = isinstance(k, float)
     masked = scores if full else np.where(mask, scores, -np.inf)
     top = np.maximum.reduce(masked, axis=-1, keepdims=True)
     best = masked == top
@@ -141,13 +142,16 @@ def enforce_minimum(pmf: F64, mask: Bool, epsilon: float) -> F64:
     k = counts(mask)
     least = epsilon / k
     spare = pmf - least  # to be projected onto the simplex of mass 1 − ε
-    if not isinstance(k, int):
+    full = isinstance(k, float)
+    if not full:
         spare[~mask] = -2.0
-    sums = np.sort(spare, axis=-1)[..., ::-1].cumsum(axis=-1)
+    falling = spare.copy()
+    falling.sort(axis=-1)
+    sums = falling[..., ::-1].cumsum(axis=-1)
     # the threshold of the first j, (Σ − (1 − ε))/j, rises up to the j that is meant and falls from there on
-    tau = np.maximum.reduce((sums - (1 - epsilon)) / np.arange(1, mask.shape[-1] + 1), axis=-1, keepdims=True)
+    tau = np.maximum.reduce((sums - (1 - epsilon)) / np.arange(1.0, mask.shape[-1] + 1), axis=-1, keepdims=True)
     kept = np.maximum(spare - tau, 0.0) + least
-    return cast("F64", kept if isinstance(k, int) else np.where(mask, kept, 0.0))
+    return cast("F64", kept if full else np.where(mask, kept, 0.0))
 
 
 def votes(scores: Scores, mask: Bool) -> F64:

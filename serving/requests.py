@@ -23,7 +23,7 @@ CHAMPION, CANDIDATE, FALLBACK = "champion", "candidate", "fallback"  # roles
 CANARY = "croupier:canary"  # a unit whose request is the release's own: answered in full, never recorded
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen, nor is Selection: one of each is made a row (see Decision)
 class Request:
     """Show `unit_id` one of `arms`, given `context`. `arm_context`, when given, has one object per arm, in their
     order. `event_id` makes a call repeatable: the same id gets the same answer; empty: one is made."""
@@ -35,7 +35,7 @@ class Request:
     event_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Selection:
     """The answer: show `arm`; it had probability `propensity` = pmf at arm. `pmf` is over the request's arms, in their
     order. With `error` set ("field: found …, expected …") nothing was decided, and the rest is empty."""

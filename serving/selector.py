@@ -133,7 +133,7 @@ class Selector:
                 served = self._scorer.score(role, mine, view.stage)
             took = (time.perf_counter_ns() - began) // 1000 + 1
             drawn = draws.draw(served.pmf, self.release.salt, [events[i] for i in rows])
-            for row, position, pmf in zip(rows.tolist(), drawn.tolist(), served.pmf.tolist(), strict=True):
+            for row, position, pmf in zip(rows.tolist(), drawn, served.pmf.tolist(), strict=True):
                 request = requests[row]
                 decisions[row] = Decision(
                     event_id=events[row], at=now, unit_id=units[row], context=request.context,
