@@ -96,7 +96,7 @@ class Columns:
             self._numbers(numbers, out)
         if n and self._of["categorical"]:
             lit = codes + np.arange(0, out.size, out.shape[1])[:, None]
-            out.put(lit if np.minimum.reduce(codes, axis=None) >= 0 else lit[codes >= 0], 1.0)
+            out.put(lit if codes.item(codes.argmin()) >= 0 else lit[codes >= 0], 1.0)
         for f in self._of["embedding"]:
             zero = [0.0] * f.length
             vectors = np.array([zero if (v := r.get(f.name)) is None else v for r in rows], np.float64)

@@ -24,9 +24,9 @@ def guard(pmf: F64, mask: Bool) -> F64:
     was rounded to more than 1 is 1."""
     if pmf.shape != mask.shape:
         raise PolicyFailed(f"found a pmf of shape {pmf.shape}, expected {mask.shape}")
-    off = np.maximum.reduce(np.abs(np.add.reduce(pmf, axis=1) - 1.0), initial=0.0)  # NaN where any is
-    most = 1.0 if isinstance(counts(mask), float) else mask
-    if off <= 1e-6 and np.minimum.reduce(pmf, axis=None, initial=0.0) >= 0 and not np.count_nonzero(pmf > most):
+    totals = np.add.reduce(pmf, axis=1).tolist() or [1.0]
+    off = max(max(totals) - 1.0, 1.0 - min(totals))  # of rows without a NaN: that is the least where any is
+    if off <= 1e-6 and _least(pmf) >= 0 and not np.count_nonzero(pmf > (1.0 if all_true(mask) else mask)):
         return pmf
     if not np.isfinite(pmf).all():
         raise PolicyFailed("found NaN or infinity in a pmf")
@@ -37,10 +37,19 @@ def guard(pmf: F64, mask: Bool) -> F64:
     return np.minimum(pmf, 1.0)
 
 
+def all_true(x: Bool) -> bool:
+    """np.all at a fifth of its price: a request by itself costs what its numpy calls cost."""
+    return bool(np.count_nonzero(x) == x.size)
+
+
+def _least(x: F64) -> float:
+    """The least of all, NaN if any is: by its place, which is found in a fifth of the time of x.min()."""
+    return float(x.item(x.argmin())) if x.size else 0.0
+
+
 def counts(mask: Bool) -> Any:
     """Candidates of each row (…, 1); one float, which is the cheapest to work with, where no row is padded."""
-    full = np.logical_and.reduce(mask, axis=None)
-    return float(mask.shape[-1]) if full else np.add.reduce(mask, axis=-1, keepdims=True, dtype=np.float64)
+    return float(mask.shape[-1]) if all_true(mask) else np.add.reduce(mask, axis=-1, keepdims=True, dtype=np.float64)
 
 
 def check(scores: Scores, mask: Bool) -> Any:
@@ -51,7 +60,7 @@ def check(scores: Scores, mask: Bool) -> Any:
     if not (k if isinstance(k, float) else k.all()):
         row = int(np.flatnonzero(~mask.any(axis=-1))[0]) if mask.size else 0
         raise ValueError(f"mask: found no candidate in row {row}, expected at least one arm in every request")
-    if not np.logical_and.reduce(np.isfinite(scores if isinstance(k, float) else scores[..., mask]), axis=None):
+    if not all_true(np.isfinite(scores)) and not np.isfinite(scores[..., mask]).all():
         raise ValueError(_NOT_FINITE)
     return k
 
@@ -118,7 +127,7 @@ def squarecb(scores: Scores, mask: Bool, gamma: float, *, order: I64 | None = No
         best = _first(best, order)
     gap = top - masked if full else np.where(mask, top - masked, 0.0)
     p = 1.0 / (k + gamma * gap)
-    np.copyto(p, 0.0, where=best if full else best | ~mask)
+    np.putmask(p, best if full else best | ~mask, 0.0)
     rest = 1.0 - np.add.reduce(p, axis=-1, keepdims=True)
     if tied and order is None:
         return cast("F64", p + rest * uniform(best))

@@ -4,7 +4,7 @@ more than a decision. Labels never carry a unit, an event or a context."""
 import threading
 import time
 from bisect import bisect_left
-from collections import defaultdict
+from collections import defaultdict, deque
 from itertools import accumulate
 
 BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)  # seconds
@@ -34,6 +34,7 @@ class Meter:
         self._turn = threading.Lock()  # x += 1 is a read and a write
         self._counts: dict[tuple[str, Labels], float] = defaultdict(float)
         self._times: dict[str, list[float]] = {}  # stage → count by bucket, and their sum
+        self._taken: deque[tuple[str, float]] = deque()  # what is not in them yet: to append needs no lock
         self._gauges: dict[tuple[str, Labels], float] = {}
 
     def count(self, name: str, value: float = 1.0, **labels: str) -> None:
@@ -50,7 +51,14 @@ class Meter:
 
     def seconds(self, stage: str, seconds: float) -> None:
         """One batch took so long in a stage."""
-        with self._turn:
+        self._taken.append((stage, seconds))
+        if len(self._taken) > 4096:  # nobody drains
+            with self._turn:
+                self._sort()
+
+    def _sort(self) -> None:
+        while self._taken:
+            stage, seconds = self._taken.popleft()
             times = self._times.setdefault(stage, [0.0] * (len(BOUNDS) + 2))
             times[bisect_left(BOUNDS, seconds)] += 1
             times[-1] += seconds
@@ -58,6 +66,7 @@ class Meter:
     def drain(self) -> tuple[dict[tuple[str, Labels], float], dict[tuple[str, Labels], float]]:
         """(increments, gauges) since the last call; buckets are cumulative, as Prometheus has them."""
         with self._turn:
+            self._sort()
             counts, times, gauges = self._counts, self._times, self._gauges
             self._counts, self._times, self._gauges = defaultdict(float), {}, {}
         for stage, (*buckets, total) in times.items():

@@ -70,7 +70,7 @@ def replay(
     if worst > TOLERANCE:
         return found
     u = uniform01(release.salt, decision.event_id)
-    arm = decision.arms[draws.draw(np.array([decision.pmf]), release.salt, [decision.event_id])[0]]
+    arm = decision.arms[draws.draw([decision.pmf], release.salt, [decision.event_id])[0]]
     found.append(Finding("draw", arm == decision.arm, f"u = {u:.6f} gives {arm}, logged {decision.arm}"))
     return [*found, *_outcome(decision, tuple(pmf))] if arm == decision.arm else found
 

@@ -152,13 +152,18 @@ def identifier(field: str, raw: bytes) -> str:
     return text
 
 
-def _json(field: str, raw: bytes) -> Any:
-    if len(raw) > MAX_FIELD_BYTES:
-        raise InvalidEvent(field, f"{len(raw)} bytes", f"at most {MAX_FIELD_BYTES}")
+def _few_parts(field: str, raw: bytes) -> None:
     if raw.count(b"{") + raw.count(b"[") > MAX_PARTS:
         raise InvalidEvent(field, raw[:40], f"at most {MAX_PARTS} brackets: flat JSON")
     if field != "arm_context" and raw.count(b",") > MAX_PARTS:
         raise InvalidEvent(field, raw[:40], f"at most {MAX_PARTS} commas ({MAX_ARMS} arms)")
+
+
+def _json(field: str, raw: bytes) -> Any:
+    if len(raw) > MAX_FIELD_BYTES:
+        raise InvalidEvent(field, f"{len(raw)} bytes", f"at most {MAX_FIELD_BYTES}")
+    if len(raw) > MAX_PARTS:  # a short one has not so many of anything
+        _few_parts(field, raw)
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:

@@ -8,7 +8,7 @@ fallback, and nobody's answer depends on batch mates. A decision is answered onl
 
 import logging
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -132,8 +132,9 @@ class Selector:
                 mine = batch if len(rows) == len(requests) else batch[rows]
                 served = self._scorer.score(role, mine, view.stage)
             took = (time.perf_counter_ns() - began) // 1000 + 1
-            drawn = draws.draw(served.pmf, self.release.salt, [events[i] for i in rows])
-            for row, position, pmf in zip(rows.tolist(), drawn, served.pmf.tolist(), strict=True):
+            pmfs, places = served.pmf.tolist(), rows.tolist()
+            drawn = draws.draw(pmfs, self.release.salt, [events[i] for i in places])
+            for row, position, pmf in zip(places, drawn, pmfs, strict=True):
                 request = requests[row]
                 decisions[row] = Decision(
                     event_id=events[row], at=now, unit_id=units[row], context=request.context,
@@ -153,7 +154,9 @@ class Selector:
             return made
         real = [d for r, d in zip(requests, made, strict=True) if r.unit_id != CANARY]
         stored = iter(self.recorder.append_decisions(real) if real else [])
-        made_by = Counter((d.release, d.role, d.policy, d.fallback_reason) for d in real)
+        made_by: dict[tuple[int, str, str, str], int] = defaultdict(int)
+        for d in real:
+            made_by[d.release, d.role, d.policy, d.fallback_reason] += 1
         for (release, role, policy, reason), n in made_by.items():
             self.meter.count("croupier_decisions_total", n, release=str(release), role=role, policy=policy)
             if reason:

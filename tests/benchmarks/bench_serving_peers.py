@@ -81,7 +81,7 @@ def rows() -> list[dict[str, Any]]:
     linear = {S: LinTS(cross="none", draws=S).learn([w.log], seed=1) for S in (1, 128)}
 
     def arm(policy: Any, i: int) -> Any:
-        return draws.draw(policy.pmf(batches[i]), "salt", EVENTS)
+        return draws.draw(policy.pmf(batches[i]).tolist(), "salt", EVENTS)
 
     def fresh(policy: LinTS, i: int) -> Any:
         """The same posterior, its draws made anew."""

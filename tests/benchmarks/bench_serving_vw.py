@@ -109,7 +109,7 @@ def selector(w: Workload, folder: Path, name: str, **parameters: Any) -> Selecto
 def drawn(s: Selector, batch: Batch) -> tuple[Any, Any]:
     """Encoded requests to their arms and propensities, floor, guard and draw by event id included."""
     pmf = draws.guard(s.release.pmf("champion", batch), batch.mask)
-    chosen = draws.draw(pmf, s.release.salt, EVENTS[: len(batch)])
+    chosen = draws.draw(pmf.tolist(), s.release.salt, EVENTS[: len(batch)])
     return chosen, pmf[np.arange(len(batch)), chosen]
 
 
