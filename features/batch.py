@@ -84,6 +84,11 @@ class Interactions:
         flat = np.arange(n) * K + self.chosen  # `take` from flat arrays: several times faster than two indices
         return self.batch.arm.reshape(n * K).take(flat), self.batch.pair.reshape(n * K, d_p).take(flat, axis=0)
 
+    @cached_property
+    def unit_number(self) -> I64:
+        """(n,) the rows' units, numbered from 0."""
+        return np.unique(self.unit, return_inverse=True)[1]
+
     def __getitem__(self, rows: slice | NDArray[np.intp] | I64 | Bool) -> Self:
         return type(self)(
             batch=self.batch[rows], chosen=self.chosen[rows], reward=self.reward[rows],

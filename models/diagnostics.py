@@ -135,7 +135,7 @@ def by_arm(log: Interactions, candidate: F64, champion: F64) -> list[dict[str, A
 def of_log(log: Interactions, predicted: Floats) -> dict[str, Any]:
     """What holds whatever the candidate."""
     return {"propensities": self_tests.calibration(log), "rewards": reward_calibration(log, predicted),
-            "from": int(log.at.min()), "to": int(log.at.max())}  # fmt: skip
+            "units": int(log.unit_number.max()) + 1, "from": int(log.at.min()), "to": int(log.at.max())}  # fmt: skip
 
 
 def _interval(moments: Moments) -> dict[str, float]:

@@ -83,6 +83,7 @@ class _Court:
         evidence = evidence_of(
             seen, self.champion, divergence=spread, self_test=self.self_test, leak=self.leak,
             unsupported=report.unsupported, guardrails=self.guardrails, quality_passed=self.quality_passed,
+            unit=self.log.unit_number,
         )  # fmt: skip
         verdict, bounds = judge(evidence, self.gate, alpha=self.alpha), asymptotic_cs(evidence.lift, alpha=self.alpha)
         details = self._details(seen, spread, pmf)
@@ -100,6 +101,7 @@ class _Court:
             "time": diagnostics.over_time(lift, self.log.at), "segments": parts,
             "arms": diagnostics.by_arm(self.log, pmf, self.champion_pmf),
             "curve": as_it_grew(lift, spread, self.log, alpha=self.alpha),
+            "design_effect": off_policy.design_effect(lift - lift.mean(), self.log.unit_number),
         }  # fmt: skip
 
 
@@ -123,7 +125,7 @@ def _served(
 def _report(role: str, log: Interactions, rounds: Rounds, pmf: F64, alpha: float) -> PolicyReport:
     values = {k: off_policy.unthinned(f(rounds), rounds.thinning) for k, f in off_policy.ESTIMATORS.items()}
     weight = rounds.weight * rounds.thinning
-    bounds = asymptotic_cs(steadied(values["dr"], divergence(log, pmf), log.reward), alpha=alpha / 2)
+    bounds = asymptotic_cs(steadied(values["dr"], divergence(log, pmf), log.reward, log.unit_number), alpha=alpha / 2)
     intervals = diagnostics.estimators(rounds, alpha) | {
         "dr": {"value": float(values["dr"].mean()), "lower": bounds.lower, "upper": bounds.upper}
     }

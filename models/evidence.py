@@ -5,6 +5,9 @@ the sample's variance is then far too small, and a normal interval sure of itsel
 so the spread that weights *will* have is known exactly, D₂ = Σ_a (π₁ − π₀)² / p, and how unevenly it is spread,
 D₄ = Σ_a (π₁ − π₀)⁴ / p³. With a reward model that knew nothing, the lift's variance would be mean(D₂) · Var(r): the
 sample's variance is shrunk towards that, as if it were worth PRIOR_ROWS effective rows. GATE.md has the effect.
+
+Rounds of one unit vary together where the candidate suits some units and not others: every variance is multiplied by
+the design effect, so that a lift holds for units to come, not only for those that came most often.
 """
 
 from collections.abc import Mapping
@@ -13,11 +16,11 @@ from math import inf
 
 import numpy as np
 
-from features.batch import F64, Interactions
+from features.batch import F64, I64, Interactions
 from models import off_policy
 from models.gate import Evidence
 from models.intervals import asymptotic_cs
-from models.off_policy import Moments, Rounds, effective_sample_size
+from models.off_policy import Moments, Rounds, design_effect, effective_sample_size
 
 PRIOR_ROWS = 10.0
 CURVE_POINTS = 30
@@ -25,17 +28,19 @@ CURVE_POINTS = 30
 
 def evidence_of(
     candidate: Rounds, champion: Rounds, *, divergence: F64, self_test: float, unsupported: float,
-    guardrails: Mapping[str, F64], leak: float = 1.0, quality_passed: bool = True,
+    guardrails: Mapping[str, F64], leak: float = 1.0, quality_passed: bool = True, unit: I64 | None = None,
 ) -> Evidence:  # fmt: skip
-    """Candidate and champion as they see the same rows; `divergence` (n, 2) of the two, from `divergence()`."""
+    """Candidate and champion as they see the same rows; `divergence` (n, 2) of the two, from `divergence()`; `unit`
+    (n,) the rows' units, numbered (None: each row has its own)."""
     weight = candidate.weight * candidate.thinning
     lift = off_policy.unthinned(off_policy.dr(candidate) - off_policy.dr(champion), candidate.thinning)
     return Evidence(
-        lift=steadied(lift, divergence, candidate.reward), second=_paired(candidate, champion), rows=len(candidate),
+        lift=steadied(lift, divergence, candidate.reward, unit), second=_paired(candidate, champion, unit),
+        rows=len(candidate),
         ess=effective_sample_size(weight), largest_share=off_policy.largest_share(weight), self_test=self_test,
         leak=leak, unsupported=unsupported, quality_passed=quality_passed,
         guardrails={
-            name: _paired(replace(candidate, reward=values), replace(champion, reward=values))
+            name: _paired(replace(candidate, reward=values), replace(champion, reward=values), unit)
             for name, values in guardrails.items()
         },
     )  # fmt: skip
@@ -50,8 +55,8 @@ def divergence(log: Interactions, candidate: F64, champion: F64 | None = None) -
     return np.column_stack([square.sum(axis=1), (square * square / p).sum(axis=1)])
 
 
-def steadied(values: F64, divergence: F64, reward: F64) -> Moments:
-    """Moments of per-round values whose variance is shrunk towards mean(D₂) · Var(reward).
+def steadied(values: F64, divergence: F64, reward: F64, unit: I64 | None = None) -> Moments:
+    """Moments of per-round values whose variance is shrunk towards mean(D₂) · Var(reward), and holds for units.
 
     The sample's own variance counts as many rows as carry it: (Σ c)² / Σ c² with c the squared deviations, or the same
     of the weights as the pmfs foretell it, n mean(D₂)² / mean(D₄), whichever is less. A handful where a few rounds
@@ -64,7 +69,12 @@ def steadied(values: F64, divergence: F64, reward: F64) -> Moments:
     carried = min(effective_sample_size(np.square(values - moments.mean)), foretold)
     prior = float(second) * float(reward.var())
     variance = (carried * moments.variance + PRIOR_ROWS * prior) / (carried + PRIOR_ROWS)
-    return Moments(moments.n, moments.mean, float(variance) * (moments.n - 1))
+    return by_unit(replace(moments, m2=float(variance) * (moments.n - 1)), values, unit)
+
+
+def by_unit(moments: Moments, values: F64, unit: I64 | None) -> Moments:
+    """With the variance multiplied by the design effect of `values`."""
+    return moments if unit is None else replace(moments, m2=moments.m2 * design_effect(values - values.mean(), unit))
 
 
 def as_it_grew(values: F64, divergence: F64, log: Interactions, *, alpha: float) -> list[dict[str, float]]:
@@ -73,7 +83,7 @@ def as_it_grew(values: F64, divergence: F64, log: Interactions, *, alpha: float)
     order, found = np.argsort(log.at, kind="stable"), []
     for n in np.unique(np.linspace(max(2, len(log) / CURVE_POINTS), len(log), CURVE_POINTS).astype(int)):
         rows = order[:n]
-        moments = steadied(values[rows], divergence[rows], log.reward[rows])
+        moments = steadied(values[rows], divergence[rows], log.reward[rows], log.unit_number[rows])
         bounds = asymptotic_cs(moments, alpha=alpha)
         found.append({"rows": float(n), "value": moments.mean, "lower": bounds.lower, "upper": bounds.upper})
     return found
@@ -84,7 +94,7 @@ def unsupported(log: Interactions, pmf: F64) -> float:
     return float(np.where(log.batch.mask & (log.pmf <= 0.0), pmf, 0.0).sum(axis=1).mean())
 
 
-def _paired(candidate: Rounds, champion: Rounds) -> Moments:
+def _paired(candidate: Rounds, champion: Rounds, unit: I64 | None) -> Moments:
     """Moments of the SNIPS lift, row by row on the same rows: what both policies share cancels."""
-    lift = off_policy.snips(candidate) - off_policy.snips(champion)
-    return Moments.of(off_policy.unthinned(lift, candidate.thinning))
+    lift = off_policy.unthinned(off_policy.snips(candidate) - off_policy.snips(champion), candidate.thinning)
+    return by_unit(Moments.of(lift), lift, unit)

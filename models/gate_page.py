@@ -67,7 +67,9 @@ _BODY = """
 <h1>{{ title }}</h1>
 <p><b>{{ 'Promoted: ' ~ body.promoted if body.promoted else 'Nothing is promoted: ' ~ body.champion ~ ' stays' }}.</b>
 </p>
-<p class="soft">{{ '{:,}'.format(body.rows) }} rounds, {{ body.log.from|day }} to {{ body.log.to|day }} UTC. Champion:
+<p class="soft">{{ '{:,}'.format(body.rows) }} rounds
+{% if body.log.units is defined %}of {{ '{:,}'.format(body.log.units) }} units{% endif %}, {{ body.log.from|day }} to
+{{ body.log.to|day }} UTC. Champion:
 {{ body.champion }}. Judged as served, exploration floor {{ body.floor|number }} included.</p>
 {% if not candidates %}<section><h2>No candidate was judged</h2></section>{% endif %}
 {% if candidates %}<section><h2>Lift over {{ body.champion }}, reward per decision</h2>
@@ -77,7 +79,10 @@ looked at. The dashed line is no difference.</p></section>{% endif %}
 {% for name, p in candidates.items() %}
 <section><h2>{{ name }} <span class="badge {{ {'promote':'promote','reject':'reject'}.get(p.verdict, 'wait') }}">
 {{ p.verdict }}</span></h2><p>{{ headline[name] }}</p>
-{% set failed = p.conditions|rejectattr('passed')|list %}{% if failed %}{{ conditions(failed) }}{% endif %}
+{% set alike = p.details.design_effect|default(1) %}{% if alike > 1.1 %}<p class="soft">It suits some units more than
+others: of its lift, these rounds say what
+{{ '{:,}'.format((body.rows / alike)|int) }} would of units that come once.</p>
+{% endif %}{% set failed = p.conditions|rejectattr('passed')|list %}{% if failed %}{{ conditions(failed) }}{% endif %}
 <details><summary>{{ p.conditions|length - failed|length }} of {{ p.conditions|length }} conditions hold</summary>
 {{ conditions(p.conditions|selectattr('passed')|list) }}</details>
 {% set c = curves[name] %}{% if c %}<h3>The lift as rounds came in</h3>

@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from features.batch import F64
+from features.batch import F64, I64
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -133,6 +133,13 @@ def effective_sample_size(weight: F64) -> float:
     """(Σ w)² / Σ w²: how many equally weighted rounds these are worth. Kong 1992."""
     square = float(weight @ weight)
     return float(weight.sum()) ** 2 / square if square > 0 else 0.0
+
+
+def design_effect(deviations: F64, unit: I64) -> float:
+    """φ = Σ_units (Σ d)² / Σ d², at least 1: how many times as much the mean varies as if a unit's rows were
+    independent (Kish 1965; the variance is Liang & Zeger's, 1986). `unit` (n,) numbers the rows' units from 0."""
+    together = np.square(np.bincount(unit, weights=deviations)).sum()
+    return max(1.0, float(together / max(np.square(deviations).sum(), 1e-300)))
 
 
 def largest_share(weight: F64) -> float:

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.batch import F64, Bool
+from models.off_policy import design_effect
 
 HARM_EFFECTS = (0.25, 0.45)  # relative to the champion's reward; mixed in equal parts
 GAIN_EFFECTS = (0.04, 0.10, 0.25)
@@ -76,7 +77,7 @@ def bets(candidate: Bool, share: F64, score: F64, unit: NDArray[np.uint64], *, w
     """
     baseline, scale = predictable(score, width)
     xi = (candidate - share) * np.clip(score - baseline, -width, width)
-    effect = design_effect(xi, unit)
+    effect = design_effect(xi, np.unique(unit, return_inverse=True)[1])
     return Bets(xi=xi, v=share * (1 - share), baseline=baseline, scale=scale, dispersion=effect, width=width)
 
 
@@ -108,12 +109,3 @@ def mix(log_wealths: F64) -> F64:
     """Wealth of equal parts in each bet: (k, …) → (…)."""
     top = log_wealths.max(axis=0)
     return np.asarray(top + np.log(np.exp(log_wealths - top).mean(axis=0)))
-
-
-def design_effect(xi: F64, unit: NDArray[np.uint64]) -> float:
-    """φ = Σ_units (Σ ξ)² / Σ ξ², at least 1: how much more a unit's rows vary together than apart."""
-    if not len(xi):
-        return 1.0
-    _, row = np.unique(unit, return_inverse=True)
-    together = np.square(np.bincount(row, weights=xi)).sum()
-    return max(1.0, float(together / max(np.square(xi).sum(), 1e-300)))

@@ -6,7 +6,7 @@ import pytest
 from features.batch import Batch, Catalogue, Interactions
 from models.evidence import PRIOR_ROWS, divergence, steadied, unsupported
 from models.intervals import asymptotic_cs
-from models.off_policy import Moments
+from models.off_policy import Moments, design_effect
 
 
 def log_of(pmf, chosen, reward):
@@ -64,3 +64,30 @@ def test_a_candidate_with_a_rare_disaster_is_not_promoted_for_it():
         steady += asymptotic_cs(steadied(values, gap, reward), alpha=0.05).lower > 0
     assert plain > 0.3 * runs
     assert steady <= 0.02 * runs
+
+
+def test_rounds_of_a_unit_that_are_copies_count_once():
+    rng = np.random.default_rng(3)
+    values, unit = rng.normal(size=2000), np.arange(2000)
+    gap, reward = np.ones((8000, 2)), rng.random(8000)
+    alone = steadied(values, gap[:2000], reward[:2000], unit)
+    copied = steadied(np.repeat(values, 4), gap, reward, np.repeat(unit, 4))
+    assert copied.variance / copied.n == pytest.approx(alone.variance / alone.n, rel=0.02)
+    assert design_effect(values, unit) == 1.0
+
+
+def test_a_candidate_that_suits_half_of_the_units_is_not_promoted_for_the_half_that_came():
+    """200 units of 50 rounds; it earns +.15 with half of all units and −.15 with the others: null over units to come.
+    Rounds taken as independent promote it on every eighth log."""
+    rng, plain, by_unit, runs, unit = np.random.default_rng(4), 0, 0, 300, np.repeat(np.arange(200), 50)
+    pmf, candidate, champion = (np.tile(p, (10_000, 1)) for p in ([0.5, 0.5], [0.0, 1.0], [0.5, 0.5]))
+    for _ in range(runs):
+        likes = rng.choice([0.2, 0.8], 200)[unit]  # its click rate on arm 1, .5 on arm 0
+        chosen = rng.integers(0, 2, 10_000)
+        reward = (rng.random(10_000) < np.where(chosen == 1, likes, 0.5)).astype(float)
+        values = (candidate[:, 1] - champion[:, 1]) * np.where(chosen == 1, 2, -2) * (reward - 0.5)
+        gap = divergence(log_of(pmf, chosen, reward), candidate, champion)
+        plain += asymptotic_cs(steadied(values, gap, reward), alpha=0.05).lower > 0
+        by_unit += asymptotic_cs(steadied(values, gap, reward, unit), alpha=0.05).lower > 0
+    assert plain > 0.1 * runs
+    assert by_unit <= 0.05 * runs

@@ -23,8 +23,8 @@ class Fixed:
         return with_floor((batch.arm == self.arm).astype(float), batch.mask, 0.3)
 
 
-@pytest.fixture(scope="module")
-def body():
+def judged(copies=1):
+    """4,000 rounds of as many units, each `copies` times."""
     n, rng = 4000, np.random.default_rng(0)
     chosen = rng.integers(0, 3, n)
     batch = Batch(
@@ -39,7 +39,14 @@ def body():
     )  # fmt: skip
     policies = {"uniform": Uniform(), "best": Fixed(2), "<worst>": Fixed(0)}
     segments = {"country": np.array(["AT", "BR"])[chosen % 2]}
-    return evaluate(policies, log, champion="uniform", floor=0.02, gate=GateSpec(), segments=segments).to_dict()
+    rows = np.repeat(np.arange(n), copies)
+    segments = {name: values[rows] for name, values in segments.items()}
+    return evaluate(policies, log[rows], champion="uniform", floor=0.02, gate=GateSpec(), segments=segments).to_dict()
+
+
+@pytest.fixture(scope="module")
+def body():
+    return judged()
 
 
 def test_the_page_shows_what_was_decided(body):
@@ -50,6 +57,18 @@ def test_the_page_shows_what_was_decided(body):
     assert f"{best['lift']['value']:.4g} [{best['lift']['lower']:.4g}, {best['lift']['upper']:.4g}]" in page
     assert page.count('class="yes">✓') + page.count('class="no">✗') == 2 * len(best["conditions"])
     assert "By country" in page
+
+
+def test_the_page_says_what_rounds_of_the_same_units_are_worth(body):
+    copied = judged(copies=4)
+    best, alone = copied["policies"]["best"], body["policies"]["best"]
+    assert best["details"]["design_effect"] == pytest.approx(4, rel=0.02)  # its reward model is fitted on copies too
+    assert best["lift"]["value"] == pytest.approx(alone["lift"]["value"], rel=0.05)
+    assert "of 4,000 units" in render(copied)
+    assert "of 4,000 units" in render(body)
+    worth = re.search(r"these rounds say what\s+([\d,]+) would of units that come once", render(copied))
+    assert int(worth[1].replace(",", "")) == pytest.approx(4000, rel=0.02)
+    assert "of units that come once" not in render(body)
 
 
 def test_nothing_is_asked_of_a_server_and_names_are_escaped(body):
