@@ -3,7 +3,6 @@
 They pass the same guard as a request, and their pmf is checked: an invented propensity would poison every estimate.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,7 +10,7 @@ from typing import Any, Protocol
 import orjson
 
 from features.ids import hash_unit
-from features.partitions import YEAR_2100
+from features.partitions import YEAR_2100, now_us
 from features.schema import Decision, InvalidEvent
 from features.spool_file import SpoolUnavailable
 from serving.requests import FALLBACK, Raw, Request, decode, dump
@@ -45,7 +44,7 @@ class Records:
 
     def __init__(
         self, log: Recorder, *, unit_key: str, guard: Callable[[Request], object] | None = None,
-        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        clock: Callable[[], int] = now_us,
     ) -> None:  # fmt: skip
         """`guard(request)` raises InvalidEvent for features and arms that the present release does not know."""
         self._log, self._unit_key, self._guard, self._clock = log, unit_key, guard, clock

@@ -3,13 +3,12 @@
 A malformed reward is never counted as zero: it is kept among the rejects and its sender is told which field is wrong.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Protocol
 
-from features.partitions import YEAR_2100
+from features.partitions import YEAR_2100, now_us
 from features.schema import Decision, InvalidEvent, Reward
 from features.spool_file import SpoolUnavailable
 from serving.requests import identifier
@@ -49,7 +48,7 @@ class Rewards:
 
     def __init__(
         self, log: RewardLog, *, learn: Callable[[], object] | None = None,
-        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        clock: Callable[[], int] = now_us,
     ) -> None:  # fmt: skip
         self._log, self._learn, self._clock = log, learn, clock
 

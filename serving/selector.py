@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.ids import hash_unit, uuid7s
+from features.partitions import now_us
 from features.schema import Decision, InvalidEvent
 from features.spool_file import SpoolUnavailable
 from serving import draws
@@ -40,7 +41,7 @@ class Selector:
     def __init__(
         self, release: LoadedRelease, *, recorder: Recorder | None, rollout: RolloutReader | None, unit_key: str,
         breaker: Breaker | None = None, heads: LiveHeads | None = None, meter: Meter | None = None,
-        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        clock: Callable[[], int] = now_us,
     ) -> None:  # fmt: skip
         self.release, self.recorder, self.rollout = release, recorder, rollout
         self.breaker = breaker or Breaker(None)
