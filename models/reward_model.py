@@ -18,6 +18,7 @@ from features.batch import F32, F64, I64, Batch, Floats, Interactions
 FIT_ROWS = 50_000  # q̂ only lowers variance: more rows than these cost time and memory, and change little
 BLOCK = 4096
 CROSS_COLUMNS = 256  # of context ⊗ arm
+LARGEST_REWARD = 1e30  # its square is no end of the world, in single precision it is a number
 PENALTIES = np.logspace(0, 6, 7)
 
 
@@ -67,7 +68,10 @@ class RewardModel:
 def cross_fit(log: Interactions, *, folds: int = 3, seed: int = 0) -> F32:
     """q̂ (n, K), each row from a model that did not see its fold. A fold without variety in rewards, or a log of a
     single fold, gives the mean of the rest. In single precision: any q̂ keeps DR unbiased, and this is the largest array
-    that a gate holds."""
+    that a gate holds. Raises ValueError for rewards that it cannot hold."""
+    if not (largest := float(np.abs(log.reward).max())) < LARGEST_REWARD:
+        raise ValueError(f"reward: found {largest:.3g} in size, expected less than {LARGEST_REWARD:g}: is it a mark "
+                         "for a missing reward, or in another unit?")  # fmt: skip
     rng, fold = np.random.default_rng(seed), fold_of(log, folds)
     predicted = np.zeros(log.batch.arm.shape, np.float32)
     for k in range(folds):

@@ -40,7 +40,7 @@ class Totals:
             mean = table.mean(axis=1)
             table -= mean[:, None]
             comoments, squares = table @ table.T, float(weight @ weight)
-        if not max(squares, float(np.diagonal(comoments).max())) < LARGEST:  # NaN is not, either
+        if not (squares < LARGEST and np.diagonal(comoments).max() < LARGEST):  # NaN is not, either
             least, most = rounds.propensity.min(), np.abs(rounds.reward).max()
             raise ValueError(f"log: found a propensity of {least:.3g} and a reward of {most:.3g}, expected numbers "
                              "whose squares can be added; leave such rows out")  # fmt: skip

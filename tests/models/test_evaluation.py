@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -216,5 +217,8 @@ def test_bad_calls_say_what_to_do():
         evaluate({"uniform": Uniform()}, log, champion="x", floor=0.1, gate=GateSpec())
     with pytest.raises(ValueError, match="expected at least 2"):
         evaluate({"uniform": Uniform()}, log[:1], champion="uniform", floor=0.1, gate=GateSpec())
+    odd = replace(log, reward=np.where(np.arange(50) == 7, -1e300, log.reward))
+    with pytest.raises(ValueError, match=r"reward: found 1e\+300 in size, expected less than 1e\+30"):
+        evaluate({"uniform": Uniform()}, odd, champion="uniform", floor=0.1, gate=GateSpec())
     with pytest.raises(ValueError, match="expected that of the log's arms"):
         rounds_of(log, np.ones((50, 3)), np.ones((50, 4)))

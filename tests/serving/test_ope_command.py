@@ -154,3 +154,12 @@ def test_numbers_that_overflow_are_named(tmp_path, p, reward):
     done = run(tmp_path / "log.csv", "--target-pmf", "pi", "--reward", "r", "--propensity", "p")
     assert done.exit_code == 1
     assert f"found a propensity of {p:.3g} and a reward of {reward:.3g}" in done.output
+
+
+@pytest.mark.parametrize("odd", [1e300, -1e31])
+def test_one_reward_that_overflows_among_others_is_named(tmp_path, odd):
+    frame = pl.DataFrame({"arm": ["a", "b"] * 20, "propensity": [0.5] * 40, "reward": [odd, *[0.0, 1.0] * 19, 1.0]})
+    frame.write_csv(tmp_path / "log.csv")
+    done = run(tmp_path / "log.csv", "--policy", "arm:a")
+    assert done.exit_code == 1
+    assert f"reward: found {abs(odd):.3g} in size" in done.output
