@@ -5,25 +5,23 @@ some missing; categories outside the vocabulary light `NAME=<unk>`, missing ones
 A string is only ever looked up, never parsed or written into a learner's format, so any string is safe.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain, cycle
-from math import isfinite
-from operator import getitem, itemgetter
+from operator import getitem
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.batch import F32, F64
-from features.fitted import LIMIT, MAX_TEXT, Fitted, fit_feature, log_of, seconds_of, text_of
-from features.schema import InvalidEvent
+from features.door import Door, Row, getter
+from features.fitted import LIMIT, Fitted, fit_feature, seconds_of, text_of
+from features.numbers import Numbers
 from features.spec import Feature
 
 if TYPE_CHECKING:
     import polars as pl  # the serving path never loads it
 
-Row = Mapping[str, Any]
 _ORDER = ("numeric", "categorical", "embedding", "timestamp")
 
 
@@ -37,7 +35,7 @@ class _Vocabulary(dict[str | None, int]):
 
 
 class Columns:
-    """The fitted features of one scope: `matrix(rows)` (n, d), `names` (d), and `check(row)` at the door."""
+    """The fitted features of one scope: `matrix(rows)` (n, d), `names` (d), and what may come in by its `door`."""
 
     def __init__(self, scope: str, features: Sequence[Fitted]) -> None:
         self.scope = scope
@@ -48,15 +46,16 @@ class Columns:
         self._of = {kind: [f for f in self.features if f.type == kind] for kind in _ORDER}
         self._numeric_names = [f.name for f in self._of["numeric"]]
         self._category_names = [f.name for f in self._of["categorical"]]
-        self._get_numbers, self._get_texts = _getter(self._numeric_names), _getter(self._category_names)
-        self._known = frozenset(f.name for f in self.features)
+        self._get_numbers, self._get_texts = getter(self._numeric_names), getter(self._category_names)
+        self._numbers = Numbers(self._of["numeric"], self.span) if self._numeric_names else None
+        self.door = Door(self.features)
 
     @classmethod
     def fit(cls, scope: str, declared: Mapping[str, Feature], rows: Sequence[Row]) -> Self:
         return cls(scope, [fit_feature(name, f, [row.get(name) for row in rows]) for name, f in declared.items()])
 
     def matrix(self, rows: Sequence[Row]) -> F32:
-        """(n, d) float32, finite. Wrong types raise ValueError or TypeError: `check` names the field first."""
+        """(n, d) float32, finite. Wrong types raise ValueError or TypeError: the door names the field first."""
         n, m = len(rows), len(self._numeric_names)
         try:  # without a Python loop over values, if none is missing
             numbers = np.fromiter(self._get_numbers(rows), np.float64, n * m).reshape(n, m)
@@ -92,8 +91,8 @@ class Columns:
     def assemble(self, numbers: F64, codes: Any, rows: Sequence[Row]) -> F32:
         """The one transform, from raw numbers (n, m; NaN = missing) and category columns (n, c; -1 = none lit)."""
         n, out = len(rows), np.zeros((len(rows), len(self.names)), np.float32)
-        if n and self._of["numeric"]:
-            self._numbers(numbers, out)
+        if n and self._numbers is not None:
+            self._numbers.write(numbers, out)
         if n and self._of["categorical"]:
             lit = codes + np.arange(0, out.size, out.shape[1])[:, None]
             out.put(lit if codes.item(codes.argmin()) >= 0 else lit[codes >= 0], 1.0)
@@ -105,63 +104,6 @@ class Columns:
             out[:, self.span[f.name]] = _cycles(np.array([seconds_of(r.get(f.name)) for r in rows], np.float64))
         return out
 
-    def check(self, row: object, where: str) -> None:
-        """Raises InvalidEvent naming the field. Passing costs about as much as one look at each value."""
-        if not isinstance(row, dict):
-            raise InvalidEvent(where, row, "a JSON object of features")
-        if not row.keys() <= self._known:
-            name = str(next(key for key in row if key not in self._known))
-            known = ", ".join(sorted(self._known)) or "no features at all"
-            raise InvalidEvent(f"{where}.{name[:80]}", row.get(name), f"a declared feature of app.toml: {known[:400]}")
-        if len(self._known) == len(self._numeric_names) + len(self._category_names) and self._plain(row):
-            return
-        self.check_values(row, where)
-
-    def check_all(self, rows: Sequence[object], where: str) -> None:
-        """`check` of each row, at the cost of a few when nothing is wrong or missing."""
-        if not (rows and self._all_plain(rows)):
-            for i, row in enumerate(rows):
-                self.check(row, f"{where}[{i}]")
-
-    def check_values(self, row: Row, where: str) -> None:
-        """The declared features only; others are not looked at."""
-        for f in self.features:
-            if not f.accepts(row.get(f.name)):
-                raise InvalidEvent(f"{where}.{f.name}", row[f.name], f.expected)
-
-    def _plain(self, row: Row) -> bool:
-        """Numbers finite, categories present and short strings: decided without a Python loop."""
-        if self._category_names:
-            numbers, texts = list(map(row.get, self._numeric_names)), list(map(row.get, self._category_names))
-        else:
-            numbers, texts = list(row.values()), []
-        try:
-            return (
-                {float, int}.issuperset(map(type, numbers))
-                and {str}.issuperset(map(type, texts))
-                and isfinite(sum(numbers))  # type: ignore[arg-type]
-                and sum(map(len, texts)) <= MAX_TEXT  # type: ignore[arg-type]
-            )
-        except OverflowError:
-            return False
-
-    def _all_plain(self, rows: Sequence[Any]) -> bool:
-        """Every row complete, of declared names, finite numbers and short strings."""
-        if len(self._known) != len(self._numeric_names) + len(self._category_names):
-            return False
-        try:
-            numbers, texts = list(self._get_numbers(rows)), list(self._get_texts(rows))
-            return (
-                {dict}.issuperset(map(type, rows))
-                and self._known.issuperset(chain.from_iterable(rows))
-                and {float, int}.issuperset(map(type, numbers))
-                and {str}.issuperset(map(type, texts))
-                and isfinite(sum(numbers))
-                and max(map(len, texts), default=0) <= MAX_TEXT
-            )
-        except (KeyError, TypeError, OverflowError):
-            return False
-
     @cached_property
     def _tables(self) -> list[_Vocabulary]:
         tables = []
@@ -172,72 +114,6 @@ class Columns:
             table[None] = table.unknown + 1 if f.missing else -1
             tables.append(table)
         return tables
-
-    def _numbers(self, x: F64, out: F32) -> None:
-        """Ufuncs alone, and no more than are needed: a request by itself costs what its numpy calls cost."""
-        missing, (mean, scale, fill), (low, high) = np.isnan(x), self._moments, self._ends
-        x = np.minimum(np.maximum(x, low), high)
-        if self._logged is not None:
-            x[:, self._logged] = log_of(x[:, self._logged])
-        x -= mean
-        x /= scale
-        if np.count_nonzero(missing):
-            np.copyto(x, fill, where=missing)
-            for j, column in self._indicators:
-                out[:, column] = missing[:, j]
-        out[:, self._value_columns] = x if self._bounded else np.minimum(np.maximum(x, -LIMIT), LIMIT)
-
-    @cached_property
-    def _moments(self) -> F64:
-        """Mean, scale and fill."""
-        return _rows([(f.mean, f.scale, f.fill) for f in self._of["numeric"]])
-
-    @cached_property
-    def _ends(self) -> F64:
-        return _rows([f.clip for f in self._of["numeric"]])
-
-    @cached_property
-    def _bounded(self) -> bool:
-        """Does nothing within the ends, and no fill, come to more than LIMIT?"""
-        (mean, scale, fill), ends = self._moments, self._ends.copy()
-        if self._logged is not None:
-            ends[..., self._logged] = log_of(ends[..., self._logged])
-        return bool((np.abs((ends - mean) / scale) <= LIMIT).all() and (np.abs(fill) <= LIMIT).all())
-
-    @cached_property
-    def _logged(self) -> "slice | NDArray[np.intp] | None":
-        """Which numbers: a slice, which costs least, where they lie side by side."""
-        logged = [j for j, f in enumerate(self._of["numeric"]) if f.log]
-        if not logged:
-            return None
-        together = logged == list(range(logged[0], logged[-1] + 1))
-        return slice(logged[0], logged[-1] + 1) if together else np.array(logged, np.intp)
-
-    @cached_property
-    def _value_columns(self) -> Any:
-        """A slice where no indicator stands in between."""
-        first = [self.span[f.name].start for f in self._of["numeric"]]
-        return np.array(first, np.intp) if self._indicators else slice(first[0], first[-1] + 1)
-
-    @cached_property
-    def _indicators(self) -> list[tuple[int, int]]:
-        """Which numeric feature has a `<missing>` column, and where."""
-        return [(j, self.span[f.name].start + 1) for j, f in enumerate(self._of["numeric"]) if f.missing]
-
-
-def _getter(names: Sequence[str]) -> Callable[[Sequence[Row]], Iterator[Any]]:
-    """All values of rows, one row after the other. Raises KeyError where one is absent."""
-    if not names:
-        return lambda rows: iter(())  # noqa: ARG005 - nothing is asked of them
-    get = itemgetter(*names)
-    if len(names) == 1:
-        return lambda rows: map(get, rows)
-    return lambda rows: chain.from_iterable(map(get, rows))
-
-
-def _rows(facts: Sequence[tuple[float, ...]]) -> F64:
-    """m features' facts → (facts, 1, m): ufuncs go fastest over equal shapes, and a request by itself is (1, m)."""
-    return np.ascontiguousarray(np.array(facts, np.float64).T[:, None])
 
 
 def _cycles(seconds: F64) -> F64:

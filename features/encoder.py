@@ -18,7 +18,8 @@ import orjson
 
 from features import catalogue as raw_catalogue
 from features.batch import F32, I64, Batch, Bool, Catalogue
-from features.columns import Columns, Row
+from features.columns import Columns
+from features.door import Row
 from features.fitted import Fitted
 from features.schema import Arm, InvalidEvent
 from features.spec import AppSpec, SpecError
@@ -86,7 +87,7 @@ class Encoder:
         """Arms → (A, d_a), with the digest of the raw catalogue. Raises InvalidEvent naming arm and feature."""
         rows = [_features(arm) for arm in arms]
         for row in rows:
-            self.arm.check_values(row, f"catalogue.{row['arm_id']}")
+            self.arm.door.check_values(row, f"catalogue.{row['arm_id']}")
         features = self._extended(self.arm.matrix(rows), "arm")
         return Catalogue(ids=tuple(a.arm_id for a in arms), features=features, digest=raw_catalogue.digest(arms))
 
@@ -107,8 +108,8 @@ class Encoder:
 
     def validate_features(self, context: Any, arm_context: Any) -> None:
         """The features alone, of a request whose arms are known to be right."""
-        self.context.check(context, "context")
-        self.pair.check_all(arm_context or (), "arm_context")
+        self.context.door.check(context, "context")
+        self.pair.door.check_all(arm_context or (), "arm_context")
 
     @cached_property
     def digest(self) -> str:
