@@ -6,10 +6,8 @@ children, FACTS.md §2). Production is docker-compose.yml.
     python -m dags.standalone up | down     Airflow and the app's Triton, on their usual ports
 """
 
-import contextlib
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +19,7 @@ from typing import IO
 from dags.rest import AirflowError, Rest
 from features.locks import alone
 from features.settings import Settings
-from serving.triton.server import born
+from serving.processes import record, recorded, stop_group
 
 DAGS = Path(__file__).resolve().parent
 
@@ -92,7 +90,7 @@ class Airflow(Rest):
         log = (self.home / "standalone.log").open("ab")
         airflow = str(Path(sys.executable).parent / "airflow")
         process = self._spawn([airflow, "standalone"], log)
-        self.pid_file.write_text(f"{process.pid} {born(process.pid)}")
+        record(self.pid_file, process.pid)
         deadline, began = time.monotonic() + timeout_seconds, time.monotonic()
         while not self.healthy():
             if process.poll() is not None or time.monotonic() > deadline:
@@ -114,51 +112,15 @@ class Airflow(Rest):
     def stop_recorded(home: Path) -> None:
         """The whole group that the pid file names: scheduler, processor, triggerer, API server and their workers."""
         pid_file = home / "standalone.pid"
-        group = _recorded_group(pid_file)
-        for sig, patience_seconds in ((signal.SIGTERM, 20.0), (signal.SIGKILL, 5.0)):
-            if group is None or (_signal_group(group, sig) and _group_ends(group, patience_seconds)):
-                break
+        group = recorded(pid_file)
+        if group is not None:
+            stop_group(group, patience_seconds=20.0)
         pid_file.unlink(missing_ok=True)
 
     __enter__ = start
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-
-
-def _recorded_group(pid_file: Path) -> int | None:
-    """None where the file names no group, or after a reboot a stranger's. A leader that died leaves its group to us:
-    the number is not given away while a process of it lives."""
-    try:
-        pid, birth = map(int, pid_file.read_text().split())
-    except (OSError, ValueError):
-        return None
-    try:
-        return pid if born(pid) == birth else None
-    except OSError:
-        return pid
-
-
-def _signal_group(group: int, sig: int) -> bool:
-    """False when no process of the group is left."""
-    with contextlib.suppress(ChildProcessError):  # it may have been started by another process
-        os.waitpid(group, os.WNOHANG)
-    try:
-        os.killpg(group, sig)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _group_ends(group: int, patience_seconds: float) -> bool:
-    end = time.monotonic() + patience_seconds
-    while _signal_group(group, 0):
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.2)
-    return True
 
 
 def main(verb: str) -> None:

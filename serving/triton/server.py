@@ -10,7 +10,6 @@ alone would leave its python stubs. The pid file lets another process (`make dow
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import time
@@ -20,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from serving.processes import born, stop_group
 from serving.triton import binary, repository
 from serving.triton.binary import TritonUnavailable
 
@@ -120,7 +120,7 @@ class TritonServer:
         if self.process is None:
             stop_recorded(self.home)
             return
-        _stop_group(self.process.pid, self.process)
+        stop_group(self.process.pid, patience_seconds=DRAIN_SECONDS)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(5.0)  # a leader is a zombie before its last thread has ended, and can be reaped only then
         _sweep_shared_memory(self.shm)
@@ -164,7 +164,7 @@ def stop_recorded(home: Path) -> bool:
     pid_file = home.absolute() / "triton.pid"
     record = running(home)
     if record is not None:
-        _stop_group(record["pid"])
+        stop_group(record["pid"], patience_seconds=DRAIN_SECONDS)
         _sweep_shared_memory(str(record["shm"]))
     pid_file.unlink(missing_ok=True)
     return record is not None
@@ -195,38 +195,6 @@ def tail(path: Path, lines: int = 12) -> str:
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
     except OSError:
         return "(no log)"
-
-
-def born(pid: int) -> int:
-    """Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat). OSError if there is none."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-
-
-def _stop_group(group: int, process: subprocess.Popen[bytes] | None = None) -> None:
-    for number, patience in ((signal.SIGTERM, DRAIN_SECONDS), (signal.SIGKILL, 5.0)):
-        try:
-            os.killpg(group, signal.SIGCONT)  # a stopped process would not act on SIGTERM
-            os.killpg(group, number)
-        except ProcessLookupError:
-            return
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline and _members(group, process):
-            time.sleep(0.05)
-
-
-def _members(group: int, process: subprocess.Popen[bytes] | None) -> bool:
-    """Does any live (not zombie) process belong to the group?"""
-    if process is not None:
-        process.poll()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[2]) == group and fields[0] != "Z":
-                return True
-    return False
 
 
 def _sweep_shared_memory(prefix: str) -> None:

@@ -4,8 +4,6 @@
 never recorded. `croupier serve up` runs this in the background, `croupier serve run` in the foreground.
 """
 
-import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -17,6 +15,7 @@ from types import FrameType
 from features.locks import alone
 from serving.client import Client, Unavailable
 from serving.messages import CANARY_COLUMNS
+from serving.processes import record, recorded, stop_process
 from serving.triton import repository, server
 from serving.triton.binary import TritonUnavailable
 from serving.triton.server import TritonServer
@@ -103,7 +102,7 @@ def _up(home: Path, grpc_port: int, seconds: float) -> TritonServer:
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
         )
     _background.append(process)
-    (triton.home / PID_FILE).write_text(f"{process.pid} {server.born(process.pid)}")
+    record(triton.home / PID_FILE, process.pid)
     deadline = time.monotonic() + seconds
     while b"is ready" not in log.read_bytes():
         if process.poll() is not None or time.monotonic() > deadline:
@@ -116,28 +115,12 @@ def _up(home: Path, grpc_port: int, seconds: float) -> TritonServer:
 def down(home: Path) -> bool:
     """Stop the supervisor, then whatever Triton it left. True if something ran."""
     file = home.absolute() / PID_FILE
-    stopped = False
-    try:
-        pid, born = map(int, file.read_text().split())
-        if server.born(pid) == born:
-            os.kill(pid, signal.SIGTERM)
-            stopped = True
-            _wait_gone(pid, born)
-    except (OSError, ValueError):
-        pass
+    pid, stopped = recorded(file), False
+    if pid is not None:
+        stopped = stop_process(pid, patience_seconds=20.0)
     file.unlink(missing_ok=True)
+    _background[:] = [process for process in _background if process.poll() is None]
     return server.stop_recorded(home) or stopped
-
-
-def _wait_gone(pid: int, born: int) -> None:
-    deadline = time.monotonic() + 20.0
-    while time.monotonic() < deadline:
-        with contextlib.suppress(ChildProcessError):  # it may be our own child
-            os.waitpid(pid, os.WNOHANG)
-        if server.born(pid) != born:
-            return
-        time.sleep(0.05)
-    os.kill(pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from dags import standalone
 from dags.standalone import Airflow
 from serving.cli import COMMANDS, app
-from serving.triton.server import born
+from serving.processes import born
 
 RUNNER = CliRunner()
 

@@ -1,0 +1,82 @@
+"""Processes that outlive who started them: which one a file names, and how a whole group of them is ended.
+
+A pid alone may be a stranger's after a reboot, so it is kept with its time of birth.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+
+def born(pid: int) -> int:
+    """Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat). OSError if there is none."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def record(file: Path, pid: int) -> None:
+    file.write_text(f"{pid} {born(pid)}")
+
+
+def recorded(file: Path) -> int | None:
+    """The pid that `file` names; None where it names none, or where a stranger has it now. A leader that died leaves
+    its group to us: the number is not given away while a process of the group lives."""
+    try:
+        pid, birth = map(int, file.read_text().split())
+    except (OSError, ValueError):
+        return None
+    try:
+        return pid if born(pid) == birth else None
+    except OSError:
+        return pid
+
+
+def stop_group(group: int, *, patience_seconds: float) -> None:
+    """SIGTERM to all of it, and SIGKILL to what is left after the patience."""
+    for number, seconds in ((signal.SIGTERM, patience_seconds), (signal.SIGKILL, 5.0)):
+        try:
+            os.killpg(group, signal.SIGCONT)  # a stopped process would not act on SIGTERM
+            os.killpg(group, number)
+        except ProcessLookupError:
+            return
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and _lives(group):
+            time.sleep(0.05)
+
+
+def stop_process(pid: int, *, patience_seconds: float) -> bool:
+    """The same for one process, which ends those it started by itself. False if there was none."""
+    found = False
+    for number, seconds in ((signal.SIGTERM, patience_seconds), (signal.SIGKILL, 5.0)):
+        try:
+            birth = born(pid)
+            os.kill(pid, number)
+            found = True
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline and born(pid) == birth:
+                _reap(pid)
+                time.sleep(0.05)
+        except OSError:  # it is gone
+            break
+    return found
+
+
+def _lives(group: int) -> bool:
+    """Does any process belong to the group that has not ended (a zombie has)?"""
+    _reap(group)
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[2]) == group and fields[0] != "Z":
+                return True
+    return False
+
+
+def _reap(pid: int) -> None:
+    """Where it is a child of ours that has ended."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
