@@ -94,7 +94,7 @@ class Columns:
         if n and self._numbers is not None:
             self._numbers.write(numbers, out)
         if n and self._of["categorical"]:
-            lit = codes + np.arange(0, out.size, out.shape[1])[:, None]
+            lit = codes if n == 1 else codes + np.arange(0, out.size, out.shape[1])[:, None]
             out.put(lit if codes.item(codes.argmin()) >= 0 else lit[codes >= 0], 1.0)
         for f in self._of["embedding"]:
             zero = [0.0] * f.length

@@ -19,12 +19,13 @@ class Numbers:
 
     def __init__(self, features: Sequence[Fitted], span: Mapping[str, slice]) -> None:
         first = [span[f.name].start for f in features]
-        self._ends = _rows([f.clip for f in features])
-        self._moments = _rows([(f.mean, f.scale, f.fill) for f in features])
+        ends, moments = _rows([f.clip for f in features]), _rows([(f.mean, f.scale, f.fill) for f in features])
         self._logged = _places([j for j, f in enumerate(features) if f.log])
         self._columns = _places(first)
         self._indicators = [(j, first[j] + 1) for j, f in enumerate(features) if f.missing]
-        self._bounded = self._is_bounded()
+        self._bounded = self._is_bounded(ends, moments)
+        alone = len(features) == 1  # a ufunc takes a float more cheaply than an array that it must stretch
+        self._ends, self._moments = (table.flatten().tolist() if alone else list(table) for table in (ends, moments))
 
     def write(self, x: F64, out: F32) -> None:
         """`x` (n, m), NaN = missing, into their columns of `out` (n, d), which is zero there."""
@@ -40,9 +41,9 @@ class Numbers:
                 out[:, column] = missing[:, j]
         out[:, self._columns] = x if self._bounded else np.minimum(np.maximum(x, -LIMIT), LIMIT)
 
-    def _is_bounded(self) -> bool:
+    def _is_bounded(self, ends: F64, moments: F64) -> bool:
         """Does nothing within the ends, and no fill, come to more than LIMIT?"""
-        (mean, scale, fill), ends = self._moments, self._ends.copy()
+        (mean, scale, fill), ends = moments, ends.copy()
         if self._logged is not None:
             ends[..., self._logged] = log_of(ends[..., self._logged])
         return bool((np.abs((ends - mean) / scale) <= LIMIT).all() and (np.abs(fill) <= LIMIT).all())

@@ -236,8 +236,8 @@ def _clipped(features: F32) -> F64:
 
 def _with_one(context: F32) -> F64:
     """[1, u] (B, 1 + d_u), clipped."""
-    u = np.ones((len(context), 1 + context.shape[1]))
-    u[:, 1:] = context
+    u = np.empty((len(context), 1 + context.shape[1]))
+    u[:, 0], u[:, 1:] = 1.0, context
     return np.minimum(np.maximum(u, -BOUND, out=u), BOUND, out=u)
 
 

@@ -47,6 +47,11 @@ def _least(x: F64) -> float:
     return float(x.item(x.argmin())) if x.size else 0.0
 
 
+def _of_rows(x: F64) -> Any:
+    """(…, 1), a number a row; of one row a float, which ufuncs take more cheaply than an array they must stretch."""
+    return x.item() if x.size == 1 else x
+
+
 def counts(mask: Bool) -> Any:
     """Candidates of each row (…, 1); one float, which is the cheapest to work with, where no row is padded."""
     return float(mask.shape[-1]) if all_true(mask) else np.add.reduce(mask, axis=-1, keepdims=True, dtype=np.float64)
@@ -120,15 +125,15 @@ def squarecb(scores: Scores, mask: Bool, gamma: float, *, order: I64 | None = No
     k = check(scores, mask)
     full = isinstance(k, float)
     masked = scores if full else np.where(mask, scores, -np.inf)
-    top = np.maximum.reduce(masked, axis=-1, keepdims=True)
+    top = _of_rows(np.maximum.reduce(masked, axis=-1, keepdims=True))
     best = masked == top
-    tied = np.count_nonzero(best) > top.size
+    tied = np.count_nonzero(best) > best.size // best.shape[-1]
     if tied and order is not None:
         best = _first(best, order)
     gap = top - masked if full else np.where(mask, top - masked, 0.0)
     p = 1.0 / (k + gamma * gap)
     np.putmask(p, best if full else best | ~mask, 0.0)
-    rest = 1.0 - np.add.reduce(p, axis=-1, keepdims=True)
+    rest = 1.0 - _of_rows(np.add.reduce(p, axis=-1, keepdims=True))
     if tied and order is None:
         return cast("F64", p + rest * uniform(best))
     np.copyto(p, rest, where=best)
@@ -159,7 +164,7 @@ def enforce_minimum(pmf: F64, mask: Bool, epsilon: float) -> F64:
     sums = falling[..., ::-1].cumsum(axis=-1)
     # the threshold of the first j, (Σ − (1 − ε))/j, rises up to the j that is meant and falls from there on
     tau = np.maximum.reduce((sums - (1 - epsilon)) / np.arange(1.0, mask.shape[-1] + 1), axis=-1, keepdims=True)
-    kept = np.maximum(spare - tau, 0.0) + least
+    kept = np.maximum(spare - _of_rows(tau), 0.0) + least
     return cast("F64", kept if full else np.where(mask, kept, 0.0))
 
 
