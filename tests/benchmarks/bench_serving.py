@@ -132,14 +132,14 @@ def measure(client: Client, url: str) -> list[dict[str, Any]]:
     for model in (SELECT_ARM, "noop"):
         single_ms(client, model, ones)  # warm
     results: dict[str, list[float]] = {}
-    for _ in range(ROUNDS):
-        for model in (SELECT_ARM, "noop"):
-            for key, value in (
-                ("p50", single_ms(client, model, ones)),
-                ("c16", throughput(url, model, ones, 16, 2.0)),
-                ("b64", throughput(url, model, blocks, 4, 2.0)),
-            ):
-                results.setdefault(f"{key} {model}", []).append(value)
+    for _ in range(ROUNDS):  # like beside like, so that both sides see the same minute of the machine
+        for key, measured in (
+            ("p50", lambda model: single_ms(client, model, ones)),
+            ("c16", lambda model: throughput(url, model, ones, 16, 2.0)),
+            ("b64", lambda model: throughput(url, model, blocks, 4, 2.0)),
+        ):
+            for model in (SELECT_ARM, "noop"):
+                results.setdefault(f"{key} {model}", []).append(measured(model))
         half = results[f"c16 {SELECT_ARM}"][-1] / 2
         for model in (SELECT_ARM, "noop"):
             results.setdefault(f"half {model}", []).append(paced_p99_ms(url, model, ones, half))
