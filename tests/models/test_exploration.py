@@ -80,3 +80,49 @@ def test_bad_input_is_named():
                 lambda: e.squarecb(np.zeros((1, 3)), ALL, -1.0)):
         with pytest.raises(ValueError, match="found"):
             bad()
+
+
+@pytest.mark.parametrize("row", [0, 1, 2])
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize(
+    ("bad", "found"),
+    [
+        ([np.nan, 0.5, 0.5], "NaN or infinity"), ([0.5, 0.5, np.nan], "NaN or infinity"),
+        ([np.inf, -np.inf, 1.0], "NaN or infinity"), ([-1e-3, 0.5, 0.501], "negative mass"),
+        ([1.2, -0.1, -0.1], "negative mass"), ([0.3, 0.3, 0.3], "does not sum to 1"),
+        ([0.5, 0.5, 1e-5], "does not sum to 1"), ([0.0, 0.0, 0.0], "does not sum to 1"),
+    ],
+)  # fmt: skip
+def test_the_guard_finds_what_is_no_pmf_in_any_row(bad, found, row, padded):
+    pmf, mask = np.full((3, 3), 1 / 3), np.ones((3, 3), dtype=bool)
+    if padded:
+        pmf, mask = np.pad(pmf, [(0, 0), (0, 1)]), np.pad(mask, [(0, 0), (0, 1)])
+    assert e.guard(pmf, mask) is pmf
+    pmf[row, :3] = bad
+    with pytest.raises(e.PolicyFailed, match=found), np.errstate(invalid="ignore"):
+        e.guard(pmf, mask)
+
+
+def test_the_guard_refuses_mass_on_padding_and_rounds_one_and_a_hair_to_one():
+    mask = np.array([[True, True, False]])
+    with pytest.raises(e.PolicyFailed, match="mass outside the candidates"):
+        e.guard(np.array([[0.5, 0.4999999, 1e-7]]), mask)
+    assert e.guard(np.array([[1.0 + 1e-9, 0.0, 0.0]]), mask).tolist() == [[1.0, 0.0, 0.0]]
+    assert e.guard(np.array([[1.0 + 1e-9, 0.0, 0.0]]), np.ones((1, 3), dtype=bool)).tolist() == [[1.0, 0.0, 0.0]]
+    assert e.guard(np.zeros((0, 3)), np.ones((0, 3), dtype=bool)).shape == (0, 3)
+    with pytest.raises(e.PolicyFailed, match="shape"):
+        e.guard(np.zeros((1, 2)), mask)
+
+
+def test_a_row_by_itself_has_the_very_bits_it_has_in_a_batch():
+    """A request by itself takes shorter ways (floats for arrays of one)."""
+    rng = np.random.default_rng(5)
+    scores, order = rng.normal(size=(200, 7)).round(1), np.tile(rng.permutation(7), (200, 1))  # rounded: many ties
+    mask = np.ones((200, 7), dtype=bool)
+    for rule in (
+        lambda s, m, o: e.squarecb(s, m, 30.0, order=o), lambda s, m, o: e.squarecb(s, m, 30.0),
+        lambda s, m, o: e.enforce_minimum(e.squarecb(s, m, 1e4, order=o), m, 0.05),
+        lambda s, m, o: e.with_floor(e.greedy(s, m), m, 0.02), lambda s, m, o: e.enforce_minimum(e.greedy(s, m), m, 0.3),
+    ):  # fmt: skip
+        alone = [rule(scores[i : i + 1], mask[i : i + 1], order[i : i + 1]) for i in range(200)]
+        np.testing.assert_array_equal(np.concatenate(alone), rule(scores, mask, order))
