@@ -42,9 +42,12 @@ def uniform01(salt: str, text: str) -> float:
 
 def uniforms(salt: str, texts: Sequence[str]) -> list[float]:
     """uniform01 of each text."""
-    key, blake = salt.encode()[:64], hashlib.blake2b
-    raw = b"".join([blake(text.encode(), digest_size=8, key=key).digest() for text in texts])
-    return [(bits >> 11) * 2.0**-53 for bits in struct.unpack(f">{len(texts)}Q", raw)]
+    keyed, digests = hashlib.blake2b(digest_size=8, key=salt.encode()[:64]), []
+    for text in texts:
+        hashed = keyed.copy()  # a new one takes its arguments apart for longer than it hashes
+        hashed.update(text.encode())
+        digests.append(hashed.digest())
+    return [(bits >> 11) * 2.0**-53 for bits in struct.unpack(f">{len(texts)}Q", b"".join(digests))]
 
 
 def uuid7(now_ms: int | None = None) -> str:

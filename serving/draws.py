@@ -18,5 +18,6 @@ def draw(pmf: Iterable[Iterable[float]], salt: str, event_ids: Sequence[str]) ->
     for row, u in zip(pmf, uniforms(salt, event_ids), strict=True):
         cumulative = list(accumulate(row))
         total = cumulative[-1]
-        chosen.append(bisect_right(cumulative, min(u * total, nextafter(total, 0.0))))  # u·Σ may round up to Σ itself
+        mass = u * total
+        chosen.append(bisect_right(cumulative, mass if mass < total else nextafter(total, 0.0)))  # it may round up to Σ
     return chosen
