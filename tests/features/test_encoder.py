@@ -168,6 +168,26 @@ def test_huge_finite_numbers_stay_finite(encoder):
     assert np.isfinite(batch.pair).all()
 
 
+def test_what_a_tiny_scale_makes_huge_is_held_to_the_limit():
+    spec = AppSpec(context={"even": Feature(type="numeric"), "plain": Feature(type="numeric")})
+    encoder = Encoder.fit(spec, frame([{"even": 1.0, "plain": 0.0}, {"even": 1.0 + 4e-11, "plain": 2.0}]), ARMS)
+    rows = [{"even": 1e18, "plain": 1e18}, {"even": -1e18, "plain": 3.0}]
+    for some in (rows, rows[:1]):
+        batch = encode(encoder, some)
+        assert column(encoder, batch, "even").tolist() == pytest.approx([1e18, -1e18][: len(some)])
+        assert column(encoder, batch, "plain").tolist() == pytest.approx([1e18, 2.0][: len(some)])
+
+
+def test_a_missing_category_that_training_never_missed_lights_nothing():
+    spec = AppSpec(context={"c": Feature(type="categorical"), "d": Feature(type="categorical")})
+    encoder = Encoder.fit(spec, frame([{"c": "x", "d": "y"}] * 2), ARMS)
+    assert encoder.context_names == ("c=x", "c=<unk>", "d=y", "d=<unk>")
+    rows = [{"c": "x", "d": "z"}, {"c": None, "d": "y"}, {"d": "y"}, {}]
+    expected = [[1, 0, 0, 1], [0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
+    assert encode(encoder, rows).context.tolist() == expected
+    assert [encode(encoder, [row]).context[0].tolist() for row in rows] == expected
+
+
 @pytest.mark.parametrize(
     ("context", "field", "word"),
     [

@@ -64,6 +64,9 @@ def test_the_page_says_what_rounds_of_the_same_units_are_worth(body):
     best, alone = copied["policies"]["best"], body["policies"]["best"]
     assert best["details"]["design_effect"] == pytest.approx(4, rel=0.02)  # its reward model is fitted on copies too
     assert best["lift"]["value"] == pytest.approx(alone["lift"]["value"], rel=0.05)
+    for name in ("lift_lower", "second_estimator_upper"):  # ends as far from the lift as without the copies
+        ends = [next(c["value"] for c in p["conditions"] if c["name"] == name) for p in (best, alone)]
+        assert ends[0] - best["lift"]["value"] == pytest.approx(ends[1] - alone["lift"]["value"], rel=0.2)
     assert "of 4,000 units" in render(copied)
     assert "of 4,000 units" in render(body)
     worth = re.search(r"these rounds say what\s+([\d,]+) would of units that come once", render(copied))
