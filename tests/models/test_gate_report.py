@@ -41,7 +41,9 @@ def judged(copies=1):
     segments = {"country": np.array(["AT", "BR"])[chosen % 2]}
     rows = np.repeat(np.arange(n), copies)
     segments = {name: values[rows] for name, values in segments.items()}
-    return evaluate(policies, log[rows], champion="uniform", floor=0.02, gate=GateSpec(), segments=segments).to_dict()
+    guardrails = {"calm": rng.normal(size=n)[rows]}
+    return evaluate(policies, log[rows], champion="uniform", floor=0.02, gate=GateSpec(), segments=segments,
+                    guardrails=guardrails).to_dict()  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,8 @@ def test_the_page_says_what_rounds_of_the_same_units_are_worth(body):
     for name in ("lift_lower", "second_estimator_upper"):  # ends as far from the lift as without the copies
         ends = [next(c["value"] for c in p["conditions"] if c["name"] == name) for p in (best, alone)]
         assert ends[0] - best["lift"]["value"] == pytest.approx(ends[1] - alone["lift"]["value"], rel=0.2)
+    calm = [next(c["value"] for c in p["conditions"] if c["name"] == "guardrail:calm") for p in (best, alone)]
+    assert calm[0] == pytest.approx(calm[1], rel=0.2)
     assert "of 4,000 units" in render(copied)
     assert "of 4,000 units" in render(body)
     worth = re.search(r"these rounds say what\s+([\d,]+) would of units that come once", render(copied))
