@@ -19,7 +19,8 @@ DEADLINE_MS = 100.0
 
 
 def load(url, threads, seconds, pace, results):
-    """Closed-loop clients in a process of their own: (role, ms) of every call."""
+    """Closed-loop clients in a process of their own: (role, ms, when) of every call, and how long a thread that does
+    nothing but sleep had to wait there, for the machine and for the other threads of its interpreter."""
     deadline_ms, pause = pace
     requests = apps.sample().requests(64)
     done = []
@@ -36,11 +37,12 @@ def load(url, threads, seconds, pace, results):
                     time.sleep(pause)  # a product's own pace; a fallback takes microseconds
 
     workers = [threading.Thread(target=work, args=(i,)) for i in range(threads)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    results.put(done)
+    with Hiccups() as idle:
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    results.put((done, idle.worst_ms))
 
 
 def run(url, *, processes, threads, seconds, deadline_ms=DEADLINE_MS, pause=0.01):
@@ -49,10 +51,10 @@ def run(url, *, processes, threads, seconds, deadline_ms=DEADLINE_MS, pause=0.01
     workers = [context.Process(target=load, args=(url, threads, seconds, (deadline_ms, pause), results)) for _ in range(processes)]
     for worker in workers:
         worker.start()
-    calls = [call for _ in workers for call in results.get(timeout=seconds + 120)]
+    found = [results.get(timeout=seconds + 120) for _ in workers]
     for worker in workers:
         worker.join()
-    return calls
+    return [call for calls, _ in found for call in calls], max(waited for _, waited in found)
 
 
 def memory(group):
@@ -74,13 +76,13 @@ def test_five_times_the_clients_that_reach_the_peak(tmp_path, seconds):
     apps.write(tmp_path, Uniform())
     with TritonServer(tmp_path, ports=Ports.free()) as triton:
         run(triton.grpc, processes=1, threads=8, seconds=3)
-        peak = run(triton.grpc, processes=1, threads=8, seconds=seconds)
+        peak, _ = run(triton.grpc, processes=1, threads=8, seconds=seconds)
         # The same overload on a fast machine and a slow one: five times the callers, who ask five times the peak in all.
         deadline = max(DEADLINE_MS, 4 * float(np.median([ms for role, ms, _ in peak if role == "champion"])))
         good = sum(role == "champion" for role, *_ in peak) / seconds
         before = memory(triton.process.pid)
-        with Hiccups() as machine:
-            over = run(triton.grpc, processes=2, threads=20, seconds=seconds, deadline_ms=deadline, pause=40 / (5 * good))
+        pace = {"deadline_ms": deadline, "pause": 40 / (5 * good)}
+        over, waited = run(triton.grpc, processes=2, threads=20, seconds=seconds, **pace)
         after = memory(triton.process.pid)
         with Client(triton.grpc, deadline_ms=DEADLINE_MS) as client:
             began = time.monotonic()
@@ -88,7 +90,8 @@ def test_five_times_the_clients_that_reach_the_peak(tmp_path, seconds):
                 assert time.monotonic() - began < 2.0, "not recovered 2 s after the overload"
     goodput = sum(role == "champion" for role, *_ in over) / seconds
     slow = np.quantile([ms for _, ms, _ in over], 0.99)
-    print({"deadline_ms": deadline, "peak_per_s": good, "goodput_per_s": goodput, "p99_ms": slow, "memory_growth_mb": after - before})
+    print({"deadline_ms": deadline, "peak_per_s": good, "goodput_per_s": goodput, "p99_ms": slow, "waited_ms": waited,
+           "memory_growth_mb": after - before})  # fmt: skip
     assert goodput > 0.8 * good
-    assert slow < deadline + 50 + machine.worst_ms  # forty threads in two interpreters wait for each other as well
+    assert slow < deadline + 50 + waited
     assert after - before < 50
