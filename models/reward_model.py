@@ -90,8 +90,8 @@ def cross_fit(log: Interactions, *, folds: int = 3, seed: int = 0) -> F32:
 
 def fold_of(log: Interactions, folds: int) -> I64:
     """(n,) fold of each row: by unit where units repeat (a unit's rows stay together), else by stretch of time."""
-    unit, count = np.unique(log.unit, return_counts=True)
-    if len(unit) >= 10 * folds and count.max() > 1:
+    count = np.bincount(log.unit_number)
+    if len(count) >= 10 * folds and count.max() > 1:
         return (log.unit % np.uint64(folds)).astype(np.int64)
     fold = np.empty(len(log), np.int64)
     fold[np.argsort(log.at, kind="stable")] = np.arange(len(log)) * folds // len(log)

@@ -3,7 +3,6 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from math import nextafter
 
 from features.ids import uniforms
 from models.exploration import PolicyFailed, guard
@@ -17,7 +16,5 @@ def draw(pmf: Iterable[Iterable[float]], salt: str, event_ids: Sequence[str]) ->
     chosen = []
     for row, u in zip(pmf, uniforms(salt, event_ids), strict=True):
         cumulative = list(accumulate(row))
-        total = cumulative[-1]
-        mass = u * total
-        chosen.append(bisect_right(cumulative, mass if mass < total else nextafter(total, 0.0)))  # it may round up to Σ
+        chosen.append(bisect_right(cumulative, u * cumulative[-1]))  # u ≤ 1 − 2⁻⁵³, so that u·Σ never rounds up to Σ
     return chosen

@@ -205,7 +205,7 @@ def test_reward_model_learns_and_never_sees_its_own_fold():
 def test_folds_keep_units_or_time_together():
     log, *_ = world(600, 12, one_unit=True)
     assert np.all(np.diff(fold_of(log, 3)) >= 0)  # stretches of time
-    object.__setattr__(log, "unit", np.repeat(np.arange(100, dtype=np.uint64), 6))
+    log = replace(log, unit=np.repeat(np.arange(100, dtype=np.uint64), 6))
     fold = fold_of(log, 3)
     assert all(len(set(fold[log.unit == u])) == 1 for u in range(100))
     assert sorted(np.bincount(fold)) == [198, 198, 204]

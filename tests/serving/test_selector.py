@@ -149,6 +149,15 @@ def test_a_draw_biased_by_two_percent_fails_the_chi_square():
         assert (stats.chisquare(counts, pmf[0] * len(events)).pvalue > 0.001) == passes
 
 
+def test_the_largest_draw_stays_below_any_sum_of_masses(monkeypatch):
+    """Were it to round up to the sum, an arm of mass 0 behind it would be drawn, or none at all."""
+    largest = 1 - 2.0**-53  # of ids.uniform01
+    sums = [1.0, 0.5, *np.nextafter(1.0, [0.0, 2.0]), *np.random.default_rng(0).uniform(1 - 1e-6, 1 + 1e-6, 20_000)]
+    assert all(largest * total < total for total in sums)
+    monkeypatch.setattr(draws, "uniforms", lambda _salt, events: [largest] * len(events))
+    assert draws.draw([[0.3, total - 0.3, 0.0] for total in sums], "s", ["e"] * len(sums)) == [1] * len(sums)
+
+
 def test_draws_never_hit_an_arm_of_mass_zero():
     pmf = np.array([[0.0, 1.0, 0.0], [0.5, 0.0, 0.5], [0.0, 0.0, 1.0]])
     for event in range(300):

@@ -19,7 +19,7 @@ from tests.serving import apps
 
 
 def group(pid):
-    """Live processes of a group, by /proc."""
+    """Live processes of a group, by /proc: the test's own eyes, which do not look through serving/processes.py."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
