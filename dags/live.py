@@ -78,7 +78,7 @@ def watched(airflow: Airflow, users: Users, *, served: int) -> dict[str, Any]:
         users.mature()
         run = airflow.trigger("watch_rollout", {"app": users.w.settings.app})
         airflow.wait("watch_rollout", run, say=lambda _: None)
-        look = airflow.result("watch_rollout", run, "look")
+        look = airflow.result("watch_rollout", run, "look", index=0)
         if not steps or (look["stage"], look["held"]) != (steps[-1]["stage"], steps[-1]["held"]):
             story.say(f"release {look['release']}: {look['stage']} ({look['reason']}) after {decisions:,} decisions")
             steps.append(look | {"after_decisions": decisions})

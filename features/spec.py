@@ -2,7 +2,8 @@
 
     [reward]   window, default, range, and how each kind of reward counts
     [context.NAME] [arm.NAME] [arm_context.NAME]   one feature each
-    [policies] [gate] [rollout]   what to train, when to promote, how to expose
+    [policies] [training]   what competes, and on what and how often it is trained
+    [gate] [refresh] [rollout]   when to promote, when to renew the champion, how to expose
 """
 
 import tomllib
@@ -100,6 +101,46 @@ class GateSpec(_Strict):
     max_weight_share: float = 0.05
 
 
+def _duration(text: str) -> str:
+    seconds_of(text)
+    return text
+
+
+def seconds_of(text: str) -> float:
+    """Seconds of a duration such as "90s", "30m", "6h" or "1d". Raises ValueError."""
+    number, unit = text[:-1], text[-1:]
+    seconds = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}.get(unit, 0.0)
+    try:
+        value = float(number) * seconds
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ValueError('expected a number and one of s, m, h, d, for example "6h"')
+    return value
+
+
+class TrainingSpec(_Strict):
+    """What is trained on, and when: a rolling window over all matured interactions, at a cadence of its own."""
+
+    days: float = Field(30.0, gt=0, le=3650, description="days of matured interactions that a training reads")
+    rows: int = Field(1_000_000, ge=100, description="most rows of a training; beyond, rows are kept by hash, weighted")
+    every: Annotated[str, AfterValidator(_duration)] = Field("6h", description="time between trainings: s, m, h or d")
+    after_rows: int = Field(0, ge=0, description="train after so many newly matured rows; 0: by time alone")
+    when: Literal["sooner", "later"] = Field(
+        "sooner", description="with after_rows: train when the sooner, or the later, of both has come"
+    )
+    min_rows: int = Field(200, ge=2, description="matured rows in the window before the first training")
+    catch_up_hours: int = Field(48, gt=0, description="most hours that one run of build_features joins and validates")
+
+
+class RefreshSpec(_Strict):
+    """When the champion's own family, retrained, replaces it: shown to lose less than `margin`."""
+
+    margin: float = Field(0.05, gt=0, lt=1, description="share of the mean reward that a refresh may be shown to lose")
+    alpha: float = Field(0.05, gt=0, lt=1, description="error of 'loses less than the margin', over a whole month")
+    enabled: bool = Field(True, description="false: the champion changes by promotion alone")
+
+
 class RolloutSpec(_Strict):
     """How a candidate is exposed: shares of units, and what must be shown to go on (serving/ROLLOUT.md)."""
 
@@ -142,7 +183,9 @@ class AppSpec(_Strict):
     arm_context: dict[str, Feature] = {}
     interactions: tuple[Interaction, ...] = ()
     policies: PoliciesSpec = PoliciesSpec()
+    training: TrainingSpec = TrainingSpec()
     gate: GateSpec = GateSpec()
+    refresh: RefreshSpec = RefreshSpec()
     rollout: RolloutSpec = RolloutSpec()
 
     @classmethod
