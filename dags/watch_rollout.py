@@ -19,6 +19,7 @@ By hand: `croupier rollout abort`, `advance`, `rollback N`.
 
 from typing import Any
 
+from airflow.exceptions import AirflowSkipException
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import CronDataIntervalTimetable, dag, task, task_group
 
@@ -47,11 +48,12 @@ def watch_rollout() -> None:
             link(app, page)
         return seen
 
-    @task.short_circuit
-    def ask(seen: dict[str, Any]) -> bool:
+    @task
+    def ask(seen: dict[str, Any]) -> None:
         from serving.controller import AWAITING
 
-        return bool(seen.get("held") == AWAITING)
+        if seen.get("held") != AWAITING:  # a short circuit does not reach the tasks after it in a mapped group
+            raise AirflowSkipException("no step waits for a person")
 
     @task_group(prefix_group_id=False)
     def of_app(app: str) -> None:

@@ -138,6 +138,9 @@ class RefreshSpec(_Strict):
 
     margin: float = Field(0.05, gt=0, lt=1, description="share of the mean reward that a refresh may be shown to lose")
     alpha: float = Field(0.05, gt=0, lt=1, description="error of 'loses less than the margin', over a whole month")
+    every: Annotated[str, AfterValidator(_duration)] = Field(
+        "1d", description="least age of what the champion learnt before it is renewed: s, m, h or d"
+    )
     enabled: bool = Field(True, description="false: the champion changes by promotion alone")
 
 

@@ -17,6 +17,7 @@ import orjson
 
 from features.batch import Interactions, concatenate
 from features.build import Features
+from features.spec import seconds_of
 from features.storage import Conflict
 from features.workspace import Workspace, get_folder
 from models.evaluation import evaluate
@@ -101,9 +102,14 @@ def judge_window(w: Workspace, features: Features, candidates: Mapping[str, str]
     policies = {name: Piecewise(name, _pieces(w, found, scratch)) for name, found in process.candidates.items()}
     evaluations = [
         _evaluated(w, log, features, {champion.name: champion}, chosen, refresh=refresh)
-        for refresh, chosen in _grouped(process.champion, policies, refresh=w.spec.refresh.enabled)
+        for refresh, chosen in _grouped(process.champion, policies, refresh=_refreshable(w, features.end or 0))
     ]
     return _judged(process, evaluations)
+
+
+def _refreshable(w: Workspace, end: int) -> bool:
+    """True if the champion may be renewed by models that learnt all rows before `end` (UTC µs): not too often."""
+    return w.spec.refresh.enabled and end - champion_of(w).trained_until >= seconds_of(w.spec.refresh.every) * 1e6
 
 
 def _grouped(
