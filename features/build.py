@@ -7,7 +7,6 @@ import hashlib
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,7 +14,7 @@ import numpy as np
 import orjson
 import polars as pl
 
-from features import audit, catalogue, dataset, quality
+from features import audit, catalogue, clock, dataset, quality
 from features.account import Account
 from features.batch import I64
 from features.encoder import Encoder
@@ -97,7 +96,7 @@ def join(app: str, start: str, end: str) -> dict[str, Any]:
     """Interactions of the interval's hours, and the account of every event in them."""
     w, interval = Workspace.open(app), Interval.parse(start, end)
     return join_interval(
-        w.store, w.spec.reward, start=interval.start, end=interval.end, now=datetime.now(UTC)
+        w.store, w.spec.reward, start=interval.start, end=interval.end, now=clock.now()
     ).to_dict()
 
 

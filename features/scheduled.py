@@ -8,12 +8,12 @@ A run after an outage takes up what is due, oldest first; a run that finds nothi
 return plain JSON, and are safe to repeat.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
 
-from features import build, hours, window
+from features import build, clock, hours, window
 from features.account import Account
 from features.encoder import Encoder
 from features.findings import QualityFailed
@@ -56,7 +56,7 @@ def encode(app: str, asked: Interval) -> dict[str, Any]:
 
 def join_due(app: str) -> dict[str, Any]:
     """Joins the hours that are due. Returns {"app", "hours": […], and the account of their events}."""
-    w, now = Workspace.open(app), datetime.now(UTC)
+    w, now = Workspace.open(app), clock.now()
     waiting = hours.due(w.store, w.spec, now=now)
     account = _joined(w, waiting, now) if waiting else Account()
     return {"app": app, "hours": waiting, **account.to_dict()}
@@ -108,7 +108,7 @@ def raise_refused(validated: dict[str, Any]) -> None:
 
 def encode_due(app: str) -> dict[str, Any]:
     """Encodes the training window if a training is due. Returns {"app", "due": why, "features": key or ""}."""
-    w, now = Workspace.open(app), datetime.now(UTC)
+    w, now = Workspace.open(app), clock.now()
     seen = window.window(w.store, w.spec, now=now)
     why = window.due(w.store, w.spec, seen, now=now)
     if not why:

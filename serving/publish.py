@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from features.partitions import now_us
+from features.clock import now_us
 from features.storage import Store
 from serving import deployment, release_store, rollout, rollout_state
 

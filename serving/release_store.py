@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from features.partitions import now_us
+from features.clock import now_us
 from features.storage import AlreadyExists, Conflict, Store
 from serving import release, rollout
 from serving.release import ReleaseRefused

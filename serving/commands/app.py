@@ -8,7 +8,7 @@ import orjson
 import typer
 from rich.console import Console
 
-from features import catalogue, drift, dsjson, exchange
+from features import catalogue, clock, drift, dsjson, exchange
 from features.build import released_encoder
 from features.guess import guess_app
 from features.partitions import from_us
@@ -89,7 +89,7 @@ def _report(app: App = "default", days: Days = 0) -> None:
     """Write the health page of the log, and print the addresses of the newest pages of each kind."""
     w = Workspace.known(app)
     folder = w.home / "reports"
-    now = datetime.now(UTC)
+    now = clock.now()
     rows = read_interactions(w.store, start=LONG_AGO if days == 0 else now - timedelta(days=days), end=FAR)
     if not rows.is_empty():
         drift.write(drift.health(rows, encoder=released_encoder(w)), folder / "health")

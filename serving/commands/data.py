@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from features import versions
+from features import clock, versions
 from features.account import Account
 from features.ids import hash_unit
 from features.partitions import from_us
@@ -63,7 +63,7 @@ def _forget(
     spool = w.spool()
     host = w.settings.host or socket.gethostname()
     done = forget_unit(
-        w.store, spool, w.spec.reward, unit_id=unit_id, host=host, now=datetime.now(UTC), reports=[w.reports]
+        w.store, spool, w.spec.reward, unit_id=unit_id, host=host, now=clock.now(), reports=[w.reports]
     )
     spool.close()
     console.print(f"forgotten: {done.rows} rows of this host, {done.objects} objects rewritten, "

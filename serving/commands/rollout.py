@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from features.partitions import now_us
+from features.clock import now_us
 from features.spec import RolloutSpec
 from features.workspace import Workspace
 from serving import deployment, release_store, rollout_state, succession
