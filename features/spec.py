@@ -141,6 +141,9 @@ class RefreshSpec(_Strict):
     every: Annotated[str, AfterValidator(_duration)] = Field(
         "1d", description="least age of what the champion learnt before it is renewed: s, m, h or d"
     )
+    stages: Annotated[tuple[float, ...], AfterValidator(_stages)] = Field(
+        (0.50, 1.0), description="shares of units that a refresh climbs, by the first margins of [rollout]"
+    )
     enabled: bool = Field(True, description="false: the champion changes by promotion alone")
 
 
@@ -148,6 +151,9 @@ class RolloutSpec(_Strict):
     """How a candidate is exposed: shares of units, and what must be shown to go on (serving/ROLLOUT.md)."""
 
     stages: Annotated[tuple[float, ...], AfterValidator(_stages)] = (0.05, 0.20, 0.50, 1.0)
+    supersede: bool = Field(
+        False, description="publish over a running rollout; false: a challenger waits until it has ended"
+    )
     shadow: bool = Field(False, description="begin with a stage in which the candidate is scored, never served")
     min_decisions: int = Field(2000, ge=0, description="matured decisions, both roles, before a stage can be left")
     min_seconds: float = Field(0.0, ge=0)

@@ -117,6 +117,11 @@ def end(store: Store, key: str, meta: Mapping[str, Any]) -> None:
         store.put(ENDED, orjson.dumps(body))
 
 
+def last_training(store: Store) -> dict[str, Any]:
+    """{"features", "at" and "end" (UTC µs), "hours": {hour: rows}} of the last training; {} before there was one."""
+    return _read(store, ENDED)
+
+
 def last_features(store: Store) -> str:
     """Key of the features of the last training that came to a verdict; "" before there was one."""
     return str(_read(store, ENDED).get("features", ""))
