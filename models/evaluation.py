@@ -83,6 +83,7 @@ class _Court:
         spread = divergence(self.log, pmf, self.champion_pmf)
         evidence = evidence_of(
             seen, self.champion, divergence=spread, self_test=self.self_test, leak=self.leak,
+            agreement=self_tests.agreement(seen, self.champion),
             unsupported=report.unsupported, guardrails=self.guardrails, quality_passed=self.quality_passed,
             unit=self.log.unit_number,
         )  # fmt: skip

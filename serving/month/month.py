@@ -1,8 +1,9 @@
 """Thirty days of the loop on a virtual clock: a crowd, the DAGs' functions in their own order, and the truth beside it.
 
-From a catalogue, an `app.toml` and `uniform` alone. Each virtual hour: `build_features` at its start, the crowd and
-`watch_rollout` at every look, `collect_events` with them. Nothing is handed over that the DAGs would not find in the
-store by themselves. A part may be down for some hours: then its turns are left out, as a dead Airflow leaves them out.
+From a catalogue, an `app.toml` and `uniform` alone. Each virtual hour: `collect_events`, `build_features` and, if a
+training is due, `train_and_gate` at its start; the crowd all hour; `watch_rollout` at its end (the DAG looks each
+minute). Nothing is handed over that the DAGs would not find in the store by themselves. Airflow may be down for some
+hours: then the turns of these hours are left out.
 """
 
 import shutil
@@ -24,7 +25,7 @@ from serving.month.crowd import DAY, Crowd
 from serving.month.site import Site
 
 APP = "month"
-LOOKS = 6  # looks of watch_rollout an hour
+TICKS = 6  # of the crowd, an hour: decisions of one tick carry one time
 REWARD_SECONDS = 60
 
 SETTINGS = """
@@ -39,6 +40,7 @@ floor = 0.02
 [rollout]
 min_decisions = 500
 max_seconds = 864000
+latency_p99_ms = 60000.0
 """
 
 
@@ -98,13 +100,13 @@ def _hour(plan: Plan, site: Site, ledger: Ledger, hour: int, down: Collection[in
     if hour not in down:
         with clock.at(start):
             _turns(ledger, start, plan.crowd.start)
-    for look in range(LOOKS):
-        at = start + look * HOUR // LOOKS
+    for tick in range(TICKS):
+        at = start + tick * HOUR // TICKS
         with clock.at(at):
             _crowd(plan.crowd, site, ledger, at)
-        if hour not in down:
-            with clock.at(at + HOUR // LOOKS - 1):
-                _look(ledger, at, plan.crowd.start)
+    if hour not in down:
+        with clock.at(start + HOUR - 1):
+            _look(ledger, start, plan.crowd.start)
 
 
 def _turns(ledger: Ledger, at: int, start: int) -> None:
@@ -126,8 +128,8 @@ def _look(ledger: Ledger, at: int, start: int) -> None:
 
 
 def _crowd(crowd: Crowd, site: Site, ledger: Ledger, at: int) -> None:
-    """The visits until the next look: answered, clicked, and their truth added up."""
-    visits = crowd.visits(at, 3600.0 / LOOKS)
+    """The visits until the next tick: answered, clicked, and their truth added up."""
+    visits = crowd.visits(at, 3600.0 / TICKS)
     answers = site.select(visits) if visits else []
     ledger.errors += sum(bool(a.error) for a in answers)
     good = [(v, a) for v, a in zip(visits, answers, strict=True) if not a.error]

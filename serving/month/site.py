@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from features.workspace import Workspace
 from features.worlds.reels import Visit
 from serving import deployment, release, release_store
+from serving.breaker import Breaker
 from serving.records import Recorder
 from serving.requests import Request, Selection
 from serving.rewards import RawReward, Rewards
@@ -53,6 +54,7 @@ class Site:
             self._selector = Selector(
                 loaded, recorder=self._recorder(), unit_key=self.w.settings.unit_key.get_secret_value(),
                 rollout=RolloutReader(self.w.home / "rollout.json", every=0.0),
+                breaker=Breaker(None, patience_ms=60_000.0),  # virtual users do not wait for a busy machine
             )  # fmt: skip
         return self._selector
 
