@@ -116,6 +116,7 @@ def test_a_uniform_log_is_not_refused_for_the_last_digit_of_its_propensities(arm
     assert self_tests.propensity(log) > 0.01
 
 
+@pytest.mark.medium
 def test_the_tests_of_agreement_and_balance_hold_their_level():
     """300 sound logs of 1,000 rows, of both kinds: at the gate's thresholds next to none is refused for its features."""
     refused = 0
@@ -135,5 +136,5 @@ def test_predictions_below_every_reward_are_kept_so_that_the_mean_of_rare_reward
     rare = ((log.batch.context[:, 3] > 2.0) & (rng.random(n) < 0.2)).astype(np.float64)
     q = cross_fit(replace(log, reward=rare))
     assert q.min() < 0.0
-    assert q.mean() == pytest.approx(rare.mean(), rel=0.1)
+    assert q.mean() == pytest.approx(rare.mean(), rel=0.2)
     assert np.maximum(q, 0.0).mean() > 1.25 * rare.mean()  # what clipping at the rewards would say
