@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from serving.processes import born, stop_group
-from serving.triton import binary, repository
+from serving.triton import admin, binary, repository
 from serving.triton.binary import TritonUnavailable
 
 LOOPBACK = "127.0.0.1"
@@ -95,6 +95,7 @@ class TritonServer:
         self.ports.refuse_busy()
         self.home.mkdir(parents=True, exist_ok=True)
         found = binary.find(self.home / "triton-runtime")
+        binary.refuse_exposure(self.host, found.release)
         models = repository.prepare(self.home / "triton")
         environment = {
             **os.environ, "OMP_NUM_THREADS": "1", **found.environment, **self.environment,
@@ -145,7 +146,7 @@ class TritonServer:
             f"--grpc-address={self.host}", f"--grpc-port={self.ports.grpc}",
             f"--metrics-address={self.host}", f"--metrics-port={self.ports.metrics}",
             f"--backend-config=python,shm-region-prefix-name={self.shm}",
-            "--exit-timeout-secs=8",
+            "--exit-timeout-secs=8", *admin.arguments(self.home),
         ]  # fmt: skip
 
     def _wait_ready(self, models: list[str], seconds: float) -> None:
