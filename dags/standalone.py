@@ -132,7 +132,8 @@ def main(verb: str) -> None:
         # whichever folder they were started over, with `make up VAR=…` or by a demo that was killed
         for pid_file in var.rglob("standalone.pid"):
             Airflow.stop_recorded(pid_file.parent)
-        files = (*var.rglob("supervisor.pid"), *var.rglob("triton.pid"), *var.glob("*/triton"))  # a pid file may be lost
+        # a pid file may be lost
+        files = (*var.rglob("supervisor.pid"), *var.rglob("triton.pid"), *var.glob("*/triton"))
         for home in {file.parent for file in files}:
             supervisor.down(home)
         print("stopped")

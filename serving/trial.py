@@ -19,7 +19,7 @@ import orjson
 import tritonclient.grpc as triton_grpc
 from tritonclient.utils import InferenceServerException
 
-from serving.release import Golden, LoadedRelease, ReleaseRefused
+from serving.release import Golden, LoadedRelease, ReleaseRefused, flush
 from serving.triton import admin, repository
 from serving.triton.binary import TritonUnavailable
 
@@ -95,6 +95,7 @@ def install(folder: Path, triton_repository: Path, model: str) -> Path:
             str(draft / "model.py"), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH
         )
         if not target.exists():
+            flush(draft)  # half a version after power loss would be refused, or hang Triton
             draft.rename(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
