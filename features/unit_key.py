@@ -44,9 +44,10 @@ def _settled(settings: Settings, home: Path, marker: Path) -> str:
 
 def known(settings: Settings, home: Path) -> str | None:
     """The key's fingerprint, where there is a key already: who only looks makes none."""
-    if settings.unit_key.get_secret_value() or (home / "unit.key").exists() or (home / "spool" / "unit_key").exists():
+    if (home / "unit.key").exists() or (home / "spool" / "unit_key").exists():
         return fingerprint(unit_key(settings, home))
-    return None
+    given = settings.unit_key.get_secret_value()
+    return fingerprint(given) if given else None
 
 
 def fingerprint(key: str) -> str:

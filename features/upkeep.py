@@ -20,7 +20,7 @@ def retain(app: str) -> dict[str, int]:
     w, now = Workspace.open(app), datetime.now(UTC)
     spool, host = w.spool(), w.settings.host
     try:
-        privacy.finish(w.store, spool, w.spec.reward, host=host, now=now, reports=[w.reports])
+        privacy.finish(w.store, spool, w.spec.reward, host=host, now=now, reports=w.with_rows)
         return privacy.retain(w.store, spool, days=w.settings.retention_days, host=host, now=now)
     finally:
         spool.close()

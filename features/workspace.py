@@ -111,11 +111,27 @@ class Workspace:
     def report(self, *parts: str) -> Iterator[Path]:
         """The folder to write a report's pages into; what is in it at the end goes to the store. A task may run twice
         at once, and pages are built file by file: one at a time."""
-        with alone(self.reports / ".lock"):
-            folder = self.reports.joinpath(*parts)
-            folder.mkdir(parents=True, exist_ok=True)
+        with alone(self.reports / ".lock"), self._kept("reports", *parts) as folder:
             yield folder
-            put_folder(self.store, "/".join(("reports", *parts)), folder)
+
+    @contextmanager
+    def quarantine(self, *parts: str) -> Iterator[Path]:
+        """The folder for rows that broke a rule, not among the reports, which are shown. What is in it at the end goes
+        to the store."""
+        with self._kept("quarantine", *parts) as folder:
+            yield folder
+
+    @property
+    def with_rows(self) -> list[Path]:
+        """Folders on this machine, beside the log, in which rows may lie: `forget` looks into them."""
+        return [self.home / "reports", self.home / "quarantine"]
+
+    @contextmanager
+    def _kept(self, *parts: str) -> Iterator[Path]:
+        folder = self.home.joinpath(*parts)
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+        put_folder(self.store, "/".join(parts), folder)
 
 
 def put_folder(store: storage.Store, prefix: str, folder: Path) -> None:

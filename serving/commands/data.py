@@ -63,7 +63,7 @@ def _forget(
     spool = w.spool()
     host = w.settings.host or socket.gethostname()
     done = forget_unit(
-        w.store, spool, w.spec.reward, unit_id=unit_id, host=host, now=datetime.now(UTC), reports=[w.reports]
+        w.store, spool, w.spec.reward, unit_id=unit_id, host=host, now=datetime.now(UTC), reports=w.with_rows
     )
     spool.close()
     console.print(f"forgotten: {done.rows} rows of this host, {done.objects} objects rewritten, "

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from serving.processes import born, stop_group
+from serving.processes import UMASK, born, private_log, stop_group
 from serving.triton import admin, binary, leftovers, repository
 from serving.triton.binary import TritonUnavailable
 
@@ -104,10 +104,10 @@ class TritonServer:
         environment = {
             **os.environ, "OMP_NUM_THREADS": "1", **found.environment, **self.environment,
         }  # fmt: skip
-        with self.log.open("wb") as log:
+        with private_log(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [str(found.path), *self._arguments(found, models)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=environment, cwd=self.home, start_new_session=True,
+                env=environment, cwd=self.home, start_new_session=True, umask=UMASK,
             )  # fmt: skip
         pid = self.process.pid
         record = {"pid": pid, "born": born(pid), "ports": asdict(self.ports), "shm": self.shm}

@@ -15,7 +15,7 @@ from types import FrameType
 from features.locks import alone
 from serving.client import Client, Unavailable
 from serving.messages import CANARY_COLUMNS
-from serving.processes import record, recorded, stop_process
+from serving.processes import UMASK, private_log, record, recorded, stop_process
 from serving.triton import leftovers, repository, server
 from serving.triton.binary import TritonUnavailable
 from serving.triton.server import TritonServer
@@ -103,9 +103,9 @@ def _up(home: Path, grpc_port: int, seconds: float) -> TritonServer:
     triton.ports.refuse_busy()
     log = triton.home / "supervisor.log"
     command = [sys.executable, "-m", "serving.triton.supervisor", str(triton.home), str(grpc_port)]
-    with log.open("wb") as out:
+    with private_log(log, "wb") as out:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, umask=UMASK
         )
     _background.append(process)
     record(triton.home / PID_FILE, process.pid)
