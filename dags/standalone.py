@@ -19,7 +19,7 @@ from typing import IO
 from dags.rest import AirflowError, Rest
 from features.locks import alone
 from features.settings import Settings
-from serving.processes import record, recorded, stop_group
+from serving.processes import UMASK, private_log, record, recorded, stop_group
 
 DAGS = Path(__file__).resolve().parent
 
@@ -87,9 +87,8 @@ class Airflow(Rest):
 
     def start(self, *, timeout_seconds: float = 240.0, say: Callable[[str], None] = print) -> "Airflow":
         require_free(self.port, "Airflow")
-        log = (self.home / "standalone.log").open("ab")
-        airflow = str(Path(sys.executable).parent / "airflow")
-        process = self._spawn([airflow, "standalone"], log)
+        log = private_log(self.home / "standalone.log", "ab")
+        process = self._spawn([sys.executable, "-m", "dags.native_airflow"], log)
         record(self.pid_file, process.pid)
         deadline, began = time.monotonic() + timeout_seconds, time.monotonic()
         while not self.healthy():
@@ -102,7 +101,8 @@ class Airflow(Rest):
 
     def _spawn(self, command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            command, env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+            command, env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+            umask=UMASK,
         )
 
     def stop(self) -> None:
@@ -132,8 +132,10 @@ def main(verb: str) -> None:
         # whichever folder they were started over, with `make up VAR=…` or by a demo that was killed
         for pid_file in var.rglob("standalone.pid"):
             Airflow.stop_recorded(pid_file.parent)
-        for pid_file in (*var.rglob("supervisor.pid"), *var.rglob("triton.pid")):
-            supervisor.down(pid_file.parent)
+        # a pid file may be lost
+        files = (*var.rglob("supervisor.pid"), *var.rglob("triton.pid"), *var.glob("*/triton"))
+        for home in {file.parent for file in files}:
+            supervisor.down(home)
         print("stopped")
         return
     asked, port = triton(), os.environ.get("CROUPIER_AIRFLOW_PORT", "8080")

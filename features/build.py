@@ -106,11 +106,11 @@ def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tupl
     w, interval = Workspace.open(app), Interval.parse(start, end)
     rows = read_interactions(w.store, start=interval.start, end=interval.end)
     hours = to_us(interval.start), to_us(interval.end)
-    with w.report("quality", interval.key) as folder:
+    with w.report("quality", interval.key) as folder, w.quarantine(interval.key) as quarantine:
         report = quality.check(
             rows, reward=w.spec.reward, start=interval.start, end=interval.end, account=Account.from_dict(account),
             encoder=released_encoder(w), arms={arm.arm_id for arm in w.arms()},
-            earlier=audit.elsewhere(w.store, *hours), folder=folder,
+            earlier=audit.elsewhere(w.store, *hours), folder=folder, quarantine=quarantine,
         )  # fmt: skip
     audit.save(w.store, *hours, report.audit)
     return report, f"quality/{interval.key}/{report.docs_path.name}"

@@ -5,6 +5,7 @@ lose the last moments on power loss).
 """
 
 import fcntl
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -28,6 +29,11 @@ class SpoolUnavailable(RuntimeError):
     """The log's disk failed or is full: nothing of this call was written, and nothing may be acknowledged."""
 
 
+def _private(path: str | Path, flags: int) -> int:
+    """Opens, or makes with mode 0640: decisions are for the owner and its group. SQLite's files beside it follow."""
+    return os.open(path, flags, 0o640)
+
+
 class SpoolFile:
     """Open it in as many processes as needed; within a process, threads take turns."""
 
@@ -37,7 +43,9 @@ class SpoolFile:
         self._file = 0  # its inode: a file that was deleted goes on taking rows that nobody can read
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._gate = path.with_name(path.name + ".lock").open("ab")
+            gate = path.with_name(path.name + ".lock")
+            self._gate = os.fdopen(_private(gate, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
+            os.close(_private(path, os.O_RDWR | os.O_CREAT))
         except OSError as error:
             raise self._unavailable(error) from error
         self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)

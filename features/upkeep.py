@@ -19,7 +19,7 @@ def retain(app: str) -> dict[str, int]:
     w, now = Workspace.open(app), clock.now()
     spool, host = w.spool(), w.settings.host
     try:
-        privacy.finish(w.store, spool, w.spec.reward, host=host, now=now, reports=[w.reports])
+        privacy.finish(w.store, spool, w.spec.reward, host=host, now=now, reports=w.with_rows)
         return privacy.retain(w.store, spool, days=w.settings.retention_days, host=host, now=now)
     finally:
         spool.close()

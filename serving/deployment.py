@@ -37,7 +37,7 @@ def _deploy(store: Store, home: Path, number: int, *, triton: str | None) -> dic
         target = install(folder, home)
     if triton is not None:
         try:
-            trial.load_model(triton, trial.MODEL)
+            trial.load_model(triton, trial.MODEL, home)
             trial.wait_for_release(triton, number)
         except Exception as error:
             trial.remove(target)

@@ -32,7 +32,7 @@ def _init(log: Log, app: App = "default", column: Columns = None, force: bool = 
     target = w.home / "app.toml"
     if target.exists() and not force:
         raise ValueError(f"{target} is there already; edit it, or say --force to write it anew")
-    source = exchange.open_source(log, unit_key=w.settings.unit_key.get_secret_value(), columns=_columns(column))
+    source = exchange.open_source(log, unit_key=w.unit_key, columns=_columns(column))
     guess, arms = guess_app(source), source.arms()
     w.home.mkdir(parents=True, exist_ok=True)
     draft = w.home / "app.toml.draft"  # in place last: it is what makes an app
@@ -53,7 +53,7 @@ def _import(log: Log, app: App = "default", column: Columns = None) -> None:
     known = w.home / "import.json"
     columns = orjson.loads(known.read_bytes()) if known.exists() else {}
     columns |= _columns(column)
-    source = exchange.open_source(log, unit_key=w.settings.unit_key.get_secret_value(), columns=columns)
+    source = exchange.open_source(log, unit_key=w.unit_key, columns=columns)
     spool = w.spool()
     try:
         done = exchange.import_log(spool, source, w.spec)

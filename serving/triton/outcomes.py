@@ -10,6 +10,7 @@ from features.encoder import Encoder
 from features.settings import Settings
 from features.spec import AppSpec
 from features.spool import Spool
+from features.unit_key import unit_key
 from serving import release
 from serving.meter import Meter
 from serving.records import RawRecord, Records
@@ -56,7 +57,7 @@ class TakeRecords:
         guard = CatalogueGuard(home / "triton" / SELECT_ARM)
         self.meter = Meter()
         self.exporter = Exporter(pb, self.meter)
-        self.records = Records(self.spool, unit_key=settings.unit_key.get_secret_value(), guard=guard)
+        self.records = Records(self.spool, unit_key=unit_key(settings, home), guard=guard)
 
     def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
         raws = [RawRecord(*row) for call in calls for row in wire.rows(call, wire.RECORD_INPUTS)]
