@@ -8,9 +8,10 @@ import orjson
 import typer
 from rich.console import Console
 
-from features import catalogue, drift, dsjson, exchange
+from features import catalogue, drift, exchange
 from features.build import released_encoder
-from features.guess import guess_app
+from features.exchange import dsjson
+from features.exchange.guess import guess_app
 from features.partitions import from_us
 from features.spec import AppSpec
 from features.versions import read_interactions

@@ -22,11 +22,11 @@ from features.batch import F64, Batch, Interactions
 from features.dataset import encode_interactions
 from features.encoder import Encoder
 from features.exchange import open_source
-from features.guess import guess_app
+from features.exchange.guess import guess_app
+from features.exchange.tabular import TableSource
 from features.schema import Arm
 from features.settings import Settings
 from features.spec import AppSpec
-from features.tabular import TableSource
 from features.versions import read_interactions
 from features.workspace import Workspace
 from models import self_tests

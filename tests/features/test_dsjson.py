@@ -4,9 +4,8 @@ import orjson
 import polars as pl
 import pytest
 
-from features import dsjson
-from features.dsjson import DsjsonSource
-from features.exchange import open_source
+from features.exchange import dsjson, open_source
+from features.exchange.dsjson import DsjsonSource
 from features.schema import Decision
 from features.worlds.reels import World
 

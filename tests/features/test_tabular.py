@@ -5,10 +5,10 @@ import pytest
 
 from features.audit import PROPENSITY_ONLY
 from features.exchange import open_source
-from features.guess import guess_app
+from features.exchange.guess import guess_app
+from features.exchange.tabular import TableSource
 from features.schema import Decision
 from features.spec import AppSpec
-from features.tabular import TableSource
 
 TABLE = pl.DataFrame({
     "user_id": ["ann@example.org", "bob", "ann@example.org"], "item_id": [3, 1, 3], "click": [1, None, 0],

@@ -16,8 +16,8 @@ import orjson
 import polars as pl
 
 from features.audit import PROPENSITY_ONLY
+from features.exchange.record import Record, checked, spread
 from features.ids import hash_unit
-from features.record import Record, checked, spread
 from features.schema import ADDED, DECISIONS, INTERACTIONS, Arm, Decision, InvalidEvent, Reward
 
 ROLES: dict[str, tuple[str, ...]] = {

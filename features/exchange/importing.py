@@ -1,23 +1,13 @@
-"""Logs of other systems in, ours out: a table (Parquet, CSV) or VW's DSJSON becomes decisions and rewards.
+"""A log of another system appended to ours: declared features only, and a count of what the log holds afterwards."""
 
-    open_source(path) → Source: arms(), records(), notes      import_log(spool, source, spec) → Imported
-    dsjson.export(interactions, arms) → lines that `vw --dsjson` trains on unchanged
-
-What a log does not say is either derived and noted (`notes`, shown to the user) or an error; rows that cannot be used
-are skipped, counted by reason (`skipped`), and never silently zero.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import Protocol
 
-from features.dsjson import DsjsonSource
-from features.record import Source
+from features.exchange.record import Source
 from features.schema import Decision, Reward
 from features.spec import AppSpec
-from features.tabular import TableSource
 
 BATCH = 1000
 
@@ -27,20 +17,6 @@ class Log(Protocol):
 
     def append_decisions(self, decisions: Sequence[Decision], /) -> list[Decision]: ...
     def append_rewards(self, rewards: Sequence[Reward], /) -> list[bool]: ...
-
-
-def open_source(path: Path, *, unit_key: str, columns: Mapping[str, str] | None = None) -> Source:
-    """By the file's ending: .parquet, .csv (also .csv.gz), .tsv, or .json, .jsonl, .dsjson, .log for DSJSON. `columns`:
-    which column of a table plays which role, where the name alone does not say. Raises ValueError saying what is
-    missing."""
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    name = path.name.lower()
-    if name.endswith((".parquet", ".csv", ".csv.gz", ".tsv")):
-        return TableSource(path, unit_key=unit_key, columns=columns or {})
-    if name.endswith((".json", ".jsonl", ".dsjson", ".log")):
-        return DsjsonSource(path, unit_key=unit_key)
-    raise ValueError(f"{path}: found a file of unknown kind, expected .parquet, .csv, .tsv, or DSJSON as .json, .jsonl")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,8 +19,8 @@ import orjson
 import polars as pl
 
 from features.audit import PROPENSITY_ONLY
+from features.exchange.record import Record, checked, spread
 from features.ids import hash_unit
-from features.record import Record, checked, spread
 from features.schema import Arm, Decision, InvalidEvent, Reward
 
 OWN = ("Context", "Arm", "Pair")  # namespaces of our own exports: their features keep their names

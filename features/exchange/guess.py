@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import orjson
 
+from features.exchange.record import Record, Source
 from features.fitted import seconds_of, text_of
-from features.record import Record, Source
 
 SAMPLE = 5000
 FEW = 10  # distinct whole numbers up to which they are taken for categories
