@@ -120,7 +120,7 @@ def test_guesses(tmp_path):
 def test_nothing_usable_is_said(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("arm,p,reward\na,0,1\n")
-    with pytest.raises(ValueError, match=r"no row of this log can be used.*bad propensity"):
+    with pytest.raises(ValueError, match=r"found no usable row.*bad propensity"):
         guess_app(open_source(path, unit_key="k"))
     (tmp_path / "log.xlsx").touch()
     with pytest.raises(ValueError, match="unknown kind"):
