@@ -6,6 +6,7 @@ A list of words (tags) is declared word by word, `tags.red` as a number: 1 where
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import inf, isfinite
 from typing import Any
 
 from features.fitted import Fitted
@@ -23,7 +24,8 @@ def number_of(value: object) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
     text = value.strip() if isinstance(value, str) else ""
-    return float(text) if any(map(str.isdigit, text)) and _NUMBER.fullmatch(text) else None
+    number = float(text) if any(map(str.isdigit, text)) and _NUMBER.fullmatch(text) else inf
+    return number if isfinite(number) else None
 
 
 def says_nothing(value: object) -> bool:

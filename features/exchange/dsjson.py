@@ -110,7 +110,7 @@ class DsjsonSource:
         chosen = line["_labelIndex"] if "_labelIndex" in line else line["_label_Action"] - 1
         if not 0 <= chosen < len(arms):
             raise InvalidEvent("_labelIndex", chosen, f"0 to {len(arms) - 1}, a place in c._multi")
-        p, stage = number(line, "_label_probability", 0.0), PROPENSITY_ONLY
+        p, stage = number(line, "_label_probability"), PROPENSITY_ONLY
         pmf, a, ps = spread(arms, arms[chosen], p), either(line, "a"), either(line, "p")
         if len(ps) == len(a) == len(arms):
             pmf, stage = tuple(q for _, q in sorted(zip(a, ps, strict=True))), ""

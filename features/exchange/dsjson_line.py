@@ -48,8 +48,9 @@ def label(line: Mapping[str, Any]) -> tuple[float, bool]:
     return float(original), original != cost
 
 
-def number(line: Mapping[str, Any], name: str, default: float) -> float:
-    value = line.get(name, default)
+def number(line: Mapping[str, Any], name: str, default: float | None = None) -> float:
+    """Raises KeyError where there is none and no default, InvalidEvent where it is no finite number."""
+    value = line[name] if default is None else line.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         raise InvalidEvent(name, value, "a finite number")
     return value

@@ -6,7 +6,7 @@ from itertools import islice
 
 import orjson
 
-from features.exchange.guess_feature import guess_feature
+from features.exchange.guess_feature import IDENTIFIER, guess_feature
 from features.exchange.record import Record, Source
 
 SAMPLE = 5000
@@ -36,6 +36,8 @@ def guess_app(source: Source) -> Guess:
         for name in dict.fromkeys(name for row in rows for name in row):
             values = [row.get(name) for row in rows]
             found, note = guess_feature(name, values) if name != "arm_id" else _arm_id(len(rows))
+            if scope == "context" and note.endswith(IDENTIFIER):
+                note += f"; if it names who was asked, say --column unit_id={name}"
             notes.append(f"{scope}.{name}: {note}")
             for declared, lines in found.items():
                 text += [f"[{scope}.{_key(declared)}]", *lines, ""]

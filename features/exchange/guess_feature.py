@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from features.exchange.coerce import number_of, says_nothing
-from features.fitted import seconds_of, text_of
+from features.fitted import MAX_TEXT, seconds_of, text_of
 
 FEW = 10  # distinct whole numbers up to which they are taken for categories
-IDENTIFIER = 0.5  # distinct values a row from which text is taken for an identifier
+DISTINCT = 0.5  # distinct values a row from which text is taken for an identifier
+IDENTIFIER = "look like an identifier"
 TAGS = 32  # commonest words of lists of words that become a feature each
 _ID_NAME = re.compile(r"(.*[_. -])?(id|uid|uuid|guid|key|nr|no|number|hash)|.*[a-z](Id|ID|Key|Nr|No)", re.ASCII)
 
@@ -38,8 +39,8 @@ def guess_feature(name: str, values: Sequence[Any]) -> Guessed:
 
 def _numbers(name: str, numbers: Sequence[float], *, texts: int) -> Guessed:
     lines, note = _numeric(np.array(numbers, np.float64))
-    if _ID_NAME.fullmatch(name) and len(numbers) >= 20 and len(set(numbers)) > IDENTIFIER * len(numbers):
-        return {}, f"left out: {len(set(numbers))} different numbers in {len(numbers)} rows look like an identifier"
+    if _ID_NAME.fullmatch(name) and len(numbers) >= 20 and len(set(numbers)) > DISTINCT * len(numbers):
+        return {}, f"left out: {len(set(numbers))} different numbers in {len(numbers)} rows {IDENTIFIER}"
     return {name: lines}, f"{note}; {texts} of {len(numbers)} were written as text" if texts else note
 
 
@@ -47,9 +48,10 @@ def _texts(name: str, texts: Sequence[str]) -> Guessed:
     if all(map(_time, texts)):
         return {name: ['type = "timestamp"']}, "times: hour of the day and day of the week"
     distinct = len(set(texts))
-    if len(texts) >= 20 and distinct > IDENTIFIER * len(texts):
-        return {}, (f"left out: {distinct} different texts in {len(texts)} rows look like an identifier; if it names "
-                    f"who was asked, say --column unit_id={name}")  # fmt: skip
+    if len(texts) >= 20 and distinct > DISTINCT * len(texts):
+        return {}, f"left out: {distinct} different texts in {len(texts)} rows {IDENTIFIER}"
+    if max(map(len, texts)) > MAX_TEXT:
+        return {}, f"left out: texts of up to {max(map(len, texts))} characters, a category has at most {MAX_TEXT}"
     size = max(256, 1 << distinct.bit_length())
     return {name: ['type = "categorical"', f"max_vocabulary = {size}"]}, f"{distinct} categories"
 

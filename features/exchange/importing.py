@@ -80,6 +80,7 @@ def _append(log: Log, part: Sequence[Record]) -> Counter[str]:
 
 
 def same(a: Decision, b: Decision) -> bool:
-    """Whether two rows of one event id tell of one decision. Times that an import invented do not count."""
+    """Whether two rows of one event id tell of one decision. What an import derived from the rest of the file (times,
+    candidates) does not count: a file that has grown may know more arms."""
     told = a.at == b.at or max(a.at, b.at) < INVENTED_BEFORE
-    return told and (a.unit_id, a.arm, a.arms, a.propensity) == (b.unit_id, b.arm, tuple(b.arms), b.propensity)
+    return told and (a.unit_id, a.arm, a.propensity) == (b.unit_id, b.arm, b.propensity)

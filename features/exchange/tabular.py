@@ -135,7 +135,8 @@ class TableSource:
         if "pmf" not in self.columns:
             out.append("no column of all probabilities: only the chosen arm's is known")
         if "event_id" not in self.columns:
-            out.append("no column of event ids: rows are named by their content and the rows before them")
+            out.append("no column of event ids: rows are named by their content and the rows before them; a log "
+                       "whose rewards are still to come needs one")  # fmt: skip
         if "unit_id" not in self.columns:
             out.append("no column of units (who was asked): every row is a unit of its own; if a column names them, "
                        "say --column unit_id=NAME")  # fmt: skip

@@ -24,6 +24,7 @@ def spec_lines(found):
     ([[1, 2], [3]] * 5, {}, "left out: lists of 1 to 2 numbers"),
     ([[[1], [2]]] * 5, {}, "lists of neither numbers nor words"),
     ([["red"], ["blue", "red"], ["blue"]], {"x.blue": "numeric", "x.red": "numeric"}, "lists of words (tags)"),
+    (["x" * 2000, "y"] * 5, {}, "texts of up to 2000 characters"), (["1e999", "2"] * 5, {"x": "categorical"}, "2 cat"),
     ([[1], "a"], {}, "left out: 1 lists among 2 values"), ([{"a": 1}, "b"], {}, "left out: nested values"),
     ([[], [], None], {}, "left out: no value in the sample"), ([None], {}, "left out: no value in the sample"),
     ([f"name {i % 896}" for i in range(900)], {}, "look like an identifier"),

@@ -109,3 +109,13 @@ def test_values_are_brought_to_what_is_declared_or_counted(tmp_path, log):
     contexts = [orjson.loads(body)["context"] for _, body in log.read("decisions")]
     assert contexts == [{"age": 27.0, "tags.red": 1.0}, {"tags.red": 0.0}, {"age": 15.0, "tags.red": 1.0}]
     assert (done.decisions, done.skipped, dict(source.skipped)) == (3, 1, {"bad context.age": 1})
+
+
+def test_a_reward_that_came_later_finds_its_decision_though_the_file_knows_more_arms(tmp_path, log):
+    head = "id,arm,p,reward\n"
+    assert bring(log, write(tmp_path / "1.csv", head + "0,a,.5,\n1,b,.5,\n"))[0].rewards == 0
+    done, _ = bring(log, write(tmp_path / "2.csv", head + "1,b,.5,1\n0,a,.5,.25\n2,c,.5,1\n"))
+    assert (done.decisions, done.repeated, done.conflicting, done.rewards) == (1, 2, 0, 3)
+    assert {e: [r.value for _, r in found] for e, found in log.rewards_of(["0", "1", "2"]).items()} == {
+        "0": [0.25], "1": [1.0], "2": [1.0]
+    }  # fmt: skip
