@@ -11,12 +11,19 @@ import orjson
 
 from features.schema import InvalidEvent
 
+NO_VALUE = frozenset(("", "na", "n/a", "nan", "null", "none", "-", "?"))
+
 
 def missing(value: Any) -> bool:
     """True for None, NaN and blank text: nothing was written there."""
     if isinstance(value, str):
         return not value.strip()
     return value is None or (isinstance(value, float) and isnan(value))
+
+
+def unmeasured(value: Any) -> bool:
+    """The same of a number or a time: R and spreadsheets write NA, n/a, null there."""
+    return missing(value) or (isinstance(value, str) and value.strip().lower() in NO_VALUE)
 
 
 def as_list(value: Any) -> list[Any]:

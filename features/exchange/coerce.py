@@ -9,13 +9,13 @@ from dataclasses import replace
 from math import inf, isfinite
 from typing import Any
 
+from features.exchange.cells import unmeasured
 from features.fitted import Fitted
 from features.schema import Arm, Decision, InvalidEvent
 from features.spec import AppSpec
 
 SCOPES = ("context", "arm", "arm_context")
 
-NO_VALUE = frozenset(("", "na", "n/a", "nan", "null", "none", "-", "?"))
 _NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)?(\.\d+)?([eE][+-]?\d+)?")  # 007 is a name, not a number
 
 
@@ -26,11 +26,6 @@ def number_of(value: object) -> float | None:
     text = value.strip() if isinstance(value, str) else ""
     number = float(text) if any(map(str.isdigit, text)) and _NUMBER.fullmatch(text) else inf
     return number if isfinite(number) else None
-
-
-def says_nothing(value: object) -> bool:
-    """Whether a text stands for a missing number."""
-    return isinstance(value, str) and value.strip().lower() in NO_VALUE
 
 
 class Declared:
@@ -67,7 +62,7 @@ def _as(value: Any, kind: str) -> Any:
     if kind != "numeric" or not isinstance(value, str):
         return value
     number = number_of(value)
-    return number if number is not None else None if says_nothing(value) else value
+    return number if number is not None else None if unmeasured(value) else value
 
 
 def _holds(row: Mapping[str, Any], name: str) -> float | None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from features.exchange.coerce import number_of, says_nothing
+from features.exchange.cells import unmeasured
+from features.exchange.coerce import number_of
 from features.fitted import MAX_TEXT, seconds_of, text_of
 
 FEW = 10  # distinct whole numbers up to which they are taken for categories
@@ -30,7 +31,7 @@ def guess_feature(name: str, values: Sequence[Any]) -> Guessed:
         return {}, "left out: nested values"
     if len({text_of(v) for v in seen}) == 1 and len(seen) > 1:
         return {}, f"left out: always {text_of(seen[0])}"
-    told = [v for v in seen if not says_nothing(v)]
+    told = [v for v in seen if not unmeasured(v)]
     numbers = [n for n in map(number_of, told) if n is not None]
     if numbers and len(numbers) == len(told):
         return _numbers(name, numbers, texts=sum(isinstance(v, str) for v in told))

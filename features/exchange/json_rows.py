@@ -21,7 +21,7 @@ def holds_rows(path: Path, columns: Mapping[str, str]) -> bool:
     if lines and lines[0].lstrip()[:1] == b"[":
         return True
     first = next((row for row in map(_loaded, lines) if isinstance(row, dict)), {})
-    if "c" in first or any(name.startswith("_") for name in first):
+    if isinstance(first.get("c"), dict) or any(name.startswith("_label") for name in first):
         return False
     found = {columns.get(role, name) for role, name in named_roles(list(first), {}).items() if role in REQUIRED}
     found |= {name for name in columns.values() if name in first}

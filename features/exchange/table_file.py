@@ -37,12 +37,15 @@ def read_table(path: Path, columns: Mapping[str, str]) -> tuple[pl.DataFrame, li
 def _read_csv(path: Path, columns: Mapping[str, str]) -> tuple[pl.DataFrame, list[str]]:
     opened = gzip.open if path.name.lower().endswith(".gz") else open
     with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
-        lines = list(islice(file, _SAMPLE))
+        lines = list(islice((line for line in file if line.strip()), _SAMPLE))
     header = lines[0] if lines else ""
     separator = max(_SEPARATORS, key=re.sub(r'"[^"]*"', "", header).count)
     rows = list(csv.reader(lines, delimiter=separator))
     comma = separator != "," and any(_COMMA_NUMBER.fullmatch(cell.strip()) for row in rows[1:] for cell in row)
-    roles = named_roles(rows[0] if rows else [], columns)
+    names = rows[0] if rows else []
+    if twice := [name for name in dict.fromkeys(names) if name and names.count(name) > 1]:
+        raise ValueError(f"{path}: found column {twice[0]} twice, expected one of each name; rename or drop it")
+    roles = named_roles(names, columns)
     ids = {roles[role]: pl.String for role in IDS if role in roles}
     notes = [f"columns are separated by {separator!r}"] * (separator not in (",", "\t"))
     notes += ["numbers are written with a decimal comma"] * comma

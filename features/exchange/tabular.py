@@ -14,7 +14,7 @@ import polars as pl
 
 from features.audit import PROPENSITY_ONLY
 from features.exchange.candidates import every_arm
-from features.exchange.cells import as_list, as_object, features_of, missing
+from features.exchange.cells import as_list, as_object, features_of, missing, unmeasured
 from features.exchange.record import Record, checked, reason, spread
 from features.exchange.roles import roles_of
 from features.exchange.row_names import HEAD, RowNames
@@ -82,7 +82,7 @@ class TableSource:
                     self.skipped[f"unreadable value ({type(error).__name__})"] += 1
 
     def _record(self, i: int, row: Mapping[str, Any], name: str, scale: float) -> Record:
-        get = {role: row[column] for role, column in self.columns.items() if not missing(row[column])}
+        get = {role: row[column] for role, column in self.columns.items() if not _empty(role, row[column])}
         for role in ("arm", "propensity"):
             if role not in get:
                 raise InvalidEvent(role, None, "a value")
@@ -145,7 +145,7 @@ class TableSource:
 
     def _reward_note(self) -> list[str]:
         column = self.columns["reward"]
-        empty = sum(map(missing, self.frame[column]))
+        empty = sum(map(unmeasured, self.frame[column]))
         note = f"column {column} is empty in {empty} of {len(self.frame)} rows: no reward came there, which counts as "
         return [note + "the declared default (reward.default in app.toml)"] if empty else []
 
@@ -156,9 +156,13 @@ class TableSource:
         if times.dtype.is_numeric():
             unit = next(word for _, scale, word in _EPOCH_UNITS if scale == self._time_scale())
             out.append(f"times are {unit} since 1970")
-        if empty := sum(map(missing, times)):
+        if empty := sum(map(unmeasured, times)):
             out.append(f"{empty} of {len(times)} rows have no time: they are dated in the year 2000, by their order")
         return out
+
+
+def _empty(role: str, value: Any) -> bool:
+    return unmeasured(value) if role in ("propensity", "reward", "at") else missing(value)
 
 
 def _bytes(row: Iterable[Any]) -> bytes:

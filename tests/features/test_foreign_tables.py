@@ -184,3 +184,31 @@ def test_reasons_are_of_the_contract():
 
     assert issubclass(Repeated, InvalidEvent)
     assert reason(KeyError("p")) == "no p"
+
+
+def test_na_is_no_reward_but_may_be_a_category(tmp_path):
+    """As R writes it; NA is Namibia, too."""
+    source = table(tmp_path, "arm,p,reward,country\na,.5,NA,NA\nb,.5,1,AT\na,.5,null,NA\n")
+    assert [d.context["country"] for d in decisions(source)] == ["NA", "AT", "NA"]
+    assert rewards(source) == [[], [1.0], []]
+
+
+def test_a_blank_first_line_costs_no_role(tmp_path):
+    assert [d.arm for d in decisions(table(tmp_path, "\narm,p,reward\n01,.5,1\n1,.5,0\n"))] == ["01", "1"]
+
+
+def test_a_column_that_is_there_twice_is_named(tmp_path):
+    with pytest.raises(ValueError, match="found column reward twice"):
+        table(tmp_path, "arm,p,reward,reward\na,.5,1,2\nb,.5,1,2\n")
+
+
+def test_rows_with_a_column_c_or_an_underscore_are_rows(tmp_path):
+    rows = [{"arm": arm, "p": 0.5, "reward": 1, "c": i, "_id": f"m{i}"} for i, arm in enumerate("ab")]
+    source = table(tmp_path, b"\n".join(map(orjson.dumps, rows)), "log.json")
+    assert [d.context for d in decisions(source)] == [{"c": 0, "_id": "m0"}, {"c": 1, "_id": "m1"}]
+
+
+def test_a_leap_second_in_json_rows(tmp_path):
+    rows = [{"arm": arm, "p": 0.5, "reward": 1, "at": at} for arm, at in (("a", "2016-12-31T23:59:60Z"), ("b", None))]
+    source = table(tmp_path, b"\n".join(map(orjson.dumps, rows)), "log.json")
+    assert [d.at for d in decisions(source)] == [1483228800_000000, 946684801_000000]
