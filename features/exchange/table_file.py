@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from features.exchange.cells import NO_VALUE
 from features.exchange.json_rows import read_rows
 from features.exchange.roles import IDS, named_roles
 
@@ -51,4 +52,12 @@ def _read_csv(path: Path, columns: Mapping[str, str]) -> tuple[pl.DataFrame, lis
     notes += ["numbers are written with a decimal comma"] * comma
     frame = pl.read_csv(path, separator=separator, decimal_comma=comma, schema_overrides=ids,
                         infer_schema_length=10_000, try_parse_dates=True)  # fmt: skip
-    return frame, notes
+    texts = [c for c, kind in frame.schema.items() if kind == pl.String and c not in ids] if comma else []
+    return frame.with_columns(_points(frame[c]) for c in texts), notes
+
+
+def _points(column: pl.Series) -> pl.Series:
+    """Numbers with a decimal comma that stayed text, since some cells say NA: with a point. Other text is itself."""
+    told = column.drop_nulls().filter(~column.drop_nulls().str.strip_chars().str.to_lowercase().is_in(list(NO_VALUE)))
+    numbers = bool(told.str.contains(r"^\s*[+-]?\d+(,\d+)?\s*$").all())
+    return column.str.replace(",", ".", literal=True) if numbers else column

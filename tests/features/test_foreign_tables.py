@@ -212,3 +212,13 @@ def test_a_leap_second_in_json_rows(tmp_path):
     rows = [{"arm": arm, "p": 0.5, "reward": 1, "at": at} for arm, at in (("a", "2016-12-31T23:59:60Z"), ("b", None))]
     source = table(tmp_path, b"\n".join(map(orjson.dumps, rows)), "log.json")
     assert [d.at for d in decisions(source)] == [1483228800_000000, 946684801_000000]
+
+
+def test_decimal_commas_beside_na(tmp_path):
+    text = "arm;p;reward;price;size\na;0,5;NA;n/a;1,5 m\nb;0,5;0,25;27,5;2,5\na;0,5;1;30;3\n"
+    source = table(tmp_path, text)
+    assert rewards(source) == [[], [0.25], [1.0]]
+    assert [d.context for d in decisions(source)] == [
+        {"price": "n/a", "size": "1,5 m"}, {"price": "27.5", "size": "2,5"}, {"price": "30", "size": "3"}
+    ]  # fmt: skip
+    assert any(note.startswith("context.price: numbers from 27.5 to 30") for note in guess_app(source).notes)
