@@ -97,8 +97,10 @@ class DsjsonSource:
         return dict(line)
 
     def _learn(self, line: Mapping[str, Any]) -> None:
-        self._seen.update(lines=1, untimed=not line.get("Timestamp"), unnamed=missing(line.get("EventId")),
-                          apprentice=label(line)[1], unrewarded=not label(line)[0])  # fmt: skip
+        cost, imitates = label(line)
+        facts = {"untimed": not line.get("Timestamp"), "unnamed": missing(line.get("EventId")), "apprentice": imitates,
+                 "unrewarded": not cost}  # fmt: skip
+        self._seen.update(["lines", *(name for name, holds in facts.items() if holds)])
         for arm, features, _ in [*map(action_of, line["c"]["_multi"])]:  # of a broken line none
             known = self._arms.setdefault(arm, features)
             if known is not features and known != features:

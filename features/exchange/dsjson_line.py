@@ -62,8 +62,8 @@ def either(line: Mapping[str, Any], name: str) -> Any:
 
 
 def _is_igl(line: Mapping[str, Any]) -> bool:
-    observations = line.get("o") or ()
-    parts = (line, *(o for o in observations if isinstance(o, dict)))
+    observations = line.get("o")
+    parts = (line, *(o for o in observations if isinstance(o, dict))) if isinstance(observations, list) else (line,)
     return any("_definitely_bad" in part or
                (isinstance(part.get("v"), dict) and "_definitely_bad" in part["v"]) for part in parts)  # fmt: skip
 
@@ -94,7 +94,7 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         elif isinstance(value, list) and any(isinstance(part, dict) for part in value):
             for part in value:
                 out |= flat(objects(name, part), name) if part is not None else {}
-        elif value is not None and value != []:
+        elif value is not None and not (isinstance(value, list) and all(part is None for part in value)):
             out[name] = value
     return out
 

@@ -76,8 +76,10 @@ def _lists(name: str, seen: Sequence[Any]) -> Guessed:
 def _tags(name: str, lists: Sequence[Sequence[str]]) -> Guessed:
     counts = Counter(word for words in lists for word in set(words))
     kept = [word for word, n in counts.most_common(TAGS) if n < len(lists) or len(lists) == 1]
+    if not kept:
+        return {}, f"left out: lists of words, always {', '.join(counts)}"
     note = (f"lists of words (tags): each of the {len(kept)} commonest of {len(counts)} words is a feature, 1 where "
-            f"the list holds it, else 0, such as {name}.{next(iter(counts))}; send those in requests")  # fmt: skip
+            f"the list holds it, else 0, such as {name}.{kept[0]}; send those in requests")  # fmt: skip
     if "." in name:
         return {}, "left out: lists of words under a name with a dot"
     return {f"{name}.{word}": ['type = "numeric"', 'transform = "none"'] for word in kept}, note

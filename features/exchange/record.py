@@ -1,4 +1,4 @@
-"""One row of another system's log, and what every reader of such a log offers (features/exchange.py)."""
+"""One row of another system's log, and what every reader of such a log offers (features/exchange)."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -61,6 +61,21 @@ def test_a_null_in_a_list_of_namespaces_hides_nothing(tmp_path, spaces):
     assert only(source_of(tmp_path, line(c=c))).decision.context == {"N_y": 2}
 
 
+@pytest.mark.parametrize("o", [5, [5, None], {"v": 1}, "x", None])
+def test_observations_of_any_shape_end_no_file(tmp_path, o):
+    assert only(source_of(tmp_path, line(o=o))).decision.arm == "b"
+
+
+def test_a_list_of_nulls_is_no_feature(tmp_path):
+    c = {"N": [None], "Context": {"x": [None, None], "z": 3}, "_multi": [{"_tag": "a"}, {"_tag": "b"}]}
+    assert only(source_of(tmp_path, line(c=c))).decision.context == {"z": 3}
+
+
+def test_one_line_is_counted_as_one(tmp_path):
+    notes = source_of(tmp_path, {k: v for k, v in line(_label_cost=0).items() if k != "Timestamp"}).notes
+    assert [note[:11] for note in notes if "lines" in note] == ["1 of 1 line", "1 of 1 line"]
+
+
 def test_an_empty_list_is_no_feature_and_ends_no_init(tmp_path):
     c = {"Context": {"x": [], "z": 3}, "_multi": [{"_tag": "a", "w": []}, {"_tag": "b"}]}
     source = source_of(tmp_path, *(line(c=c, EventId=str(i)) for i in range(3)))

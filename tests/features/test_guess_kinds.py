@@ -25,6 +25,7 @@ def spec_lines(found):
     ([[[1], [2]]] * 5, {}, "lists of neither numbers nor words"),
     ([["red"], ["blue", "red"], ["blue"]], {"x.blue": "numeric", "x.red": "numeric"}, "lists of words (tags)"),
     (["x" * 2000, "y"] * 5, {}, "texts of up to 2000 characters"), (["1e999", "2"] * 5, {"x": "categorical"}, "2 cat"),
+    ([["red"]] * 5, {}, "left out: lists of words, always red"), ([["y", "x"], ["y"]], {"x.x": "numeric"}, "x.x; send"),
     ([[1], "a"], {}, "left out: 1 lists among 2 values"), ([{"a": 1}, "b"], {}, "left out: nested values"),
     ([[], [], None], {}, "left out: no value in the sample"), ([None], {}, "left out: no value in the sample"),
     ([f"name {i % 896}" for i in range(900)], {}, "look like an identifier"),
