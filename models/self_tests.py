@@ -57,7 +57,7 @@ def _drawable(log: Interactions) -> Bool:
 
 def knows_whole_pmf(log: Interactions) -> bool:
     """False where every row spreads the rest of its mass evenly over the arms not drawn, and the log is not uniform:
-    an imported log with one propensity a row (features/record.py, `spread`). A real policy's greedy arm is sometimes
+    an imported log with one propensity a row (features/exchange, `spread`). A real policy's greedy arm is sometimes
     not the one drawn, and then the others differ."""
     mask, rows = log.batch.mask, np.arange(len(log))
     drawn = np.arange(mask.shape[1]) == log.chosen[:, None]

@@ -21,12 +21,13 @@ from tqdm import tqdm
 from features.batch import F64, Batch, Interactions
 from features.dataset import encode_interactions
 from features.encoder import Encoder
-from features.exchange import open_source
-from features.guess import guess_app
+from features.exchange import declared_records, open_source
+from features.exchange.coerce import Declared
+from features.exchange.guess import guess_app
+from features.exchange.tabular import TableSource
 from features.schema import Arm
 from features.settings import Settings
 from features.spec import AppSpec
-from features.tabular import TableSource
 from features.versions import read_interactions
 from features.workspace import Workspace
 from models import self_tests
@@ -94,8 +95,9 @@ def _read(log: Path, columns: dict[str, str], skipped: Counter[str]) -> tuple[pl
     if log.is_dir():
         return _own(log)
     source = open_source(log, unit_key="ope", columns=columns)
+    spec = AppSpec.model_validate(tomllib.loads(guess_app(source).toml))
     rows = []
-    for record in tqdm(source.records(), unit="row", unit_scale=True, disable=None):
+    for record in tqdm(declared_records(source, spec), unit="row", unit_scale=True, disable=None):
         if not record.rewards and isinstance(source, TableSource):  # an empty cell is no zero
             source.skipped["no reward"] += 1
             continue
@@ -104,8 +106,7 @@ def _read(log: Path, columns: dict[str, str], skipped: Counter[str]) -> tuple[pl
     skipped.update(source.skipped)
     if not rows:
         raise ValueError(f"{log}: found no usable row ({_counts(skipped) or 'it is empty'})")
-    return pl.DataFrame(rows, infer_schema_length=None), AppSpec.model_validate(
-        tomllib.loads(guess_app(source).toml)), source.arms()  # fmt: skip
+    return pl.DataFrame(rows, infer_schema_length=None), spec, Declared(spec).arms(source.arms())
 
 
 def _own(home: Path) -> tuple[pl.DataFrame, AppSpec, list[Arm]]:

@@ -52,7 +52,7 @@ class Site:
             deployment.follow(self.w.store, self.w.home, triton=None)
             loaded = release.load(self.w.home / "triton" / "select_arm" / str(number))
             self._selector = Selector(
-                loaded, recorder=self._recorder(), unit_key=self.w.settings.unit_key.get_secret_value(),
+                loaded, recorder=self._recorder(), unit_key=self.w.unit_key,
                 rollout=RolloutReader(self.w.home / "rollout.json", every=0.0),
                 breaker=Breaker(None, patience_ms=60_000.0),  # virtual users do not wait for a busy machine
             )  # fmt: skip
