@@ -109,13 +109,14 @@ class Airflow(Rest):
         self.stop_recorded(self.home)
 
     @staticmethod
-    def stop_recorded(home: Path) -> None:
-        """The whole group that the pid file names: scheduler, processor, triggerer, API server and their workers."""
+    def stop_recorded(home: Path) -> bool:
+        """True if one ran: the whole group, processor, triggerer, API server and their workers."""
         pid_file = home / "standalone.pid"
         group = recorded(pid_file)
         if group is not None:
             stop_group(group, patience_seconds=20.0)
         pid_file.unlink(missing_ok=True)
+        return group is not None
 
     __enter__ = start
 
@@ -130,13 +131,12 @@ def main(verb: str) -> None:
     var = Settings().var.absolute()
     if verb == "down":
         # whichever folder they were started over, with `make up VAR=…` or by a demo that was killed
-        for pid_file in var.rglob("standalone.pid"):
-            Airflow.stop_recorded(pid_file.parent)
+        stopped = [f"Airflow of {p.parent}" for p in var.rglob("standalone.pid") if Airflow.stop_recorded(p.parent)]
         # a pid file may be lost
         files = (*var.rglob("supervisor.pid"), *var.rglob("triton.pid"), *var.glob("*/triton"))
-        for home in {file.parent for file in files}:
-            supervisor.down(home)
-        print("stopped")
+        stopped += [f"Triton of {home}" for home in sorted({file.parent for file in files}) if supervisor.down(home)]
+        found = f"nothing of ours ran under {var}; a stack of another folder: make down VAR=FOLDER"
+        print("\n".join(f"stopped {what}" for what in stopped) or found)
         return
     asked, port = triton(), os.environ.get("CROUPIER_AIRFLOW_PORT", "8080")
     if not port.isdecimal() or not 0 < int(port) < 65536:

@@ -1,5 +1,6 @@
 """An app opened: its settings, its declaration, its store and its log, for tasks, commands and the server alike."""
 
+import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,7 +64,11 @@ class Workspace:
         w = cls.open(app)
         if not w.home.exists() and not w.settings.store:
             there = sorted(p.parent.name for p in w.settings.var.glob("*/app.toml"))
-            raise ValueError(f"app: found no folder {w.home}, expected one of {', '.join(there) or 'an app'}")
+            near = difflib.get_close_matches(app, there, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            var = f" (in {w.settings.var.absolute()}; CROUPIER_VAR chooses another)"
+            expected = ", ".join(there) or "an app"
+            raise ValueError(f"app: found no folder {w.home}, expected one of {expected}{var}{hint}")
         return w
 
     @property
