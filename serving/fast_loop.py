@@ -19,6 +19,7 @@ import numpy as np
 import orjson
 
 from features.batch import F64
+from features.reward import on_time, window_us
 from features.schema import Decision, Reward
 from features.spec import KindSpec, RewardSpec
 from features.spool import Spool
@@ -29,14 +30,11 @@ from serving.head_file import HeadFile, State
 from serving.live_heads import learns, path_of
 from serving.release import LoadedRelease
 
-CLOCK_SKEW_US = 3_600_000_000  # a reward may be stamped this much before its decision, as in features/join.py
-
-
 
 def combined(rewards: Sequence[Reward], decision: Decision, spec: RewardSpec) -> float | None:
     """What an event's rewards come to, as features/reward.py has it; None when none of them counts."""
-    window = (decision.at - CLOCK_SKEW_US, decision.at + int(spec.window_seconds * 1e6))
-    counted = [r for r in rewards if r.kind in spec.kinds and window[0] <= r.at <= window[1]]
+    window = window_us(spec)
+    counted = [r for r in rewards if r.kind in spec.kinds and on_time(r.at, decision.at, window)]
     counted.sort(key=lambda r: (r.at, r.kind, r.value, r.reward_id))
     if not counted:
         return None
