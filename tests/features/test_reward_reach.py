@@ -17,7 +17,7 @@ from features.ship import ship
 from features.spec import KindSpec, RewardSpec
 from features.spool import Spool
 from features.storage import open_store
-from serving.fast_loop import combined
+from serving.learning_steps import combined
 
 START = datetime(2024, 2, 28, 22, tzinfo=UTC)
 T0, DAY = to_us(START), 24 * HOUR
