@@ -16,9 +16,10 @@ from features.spec import KindSpec, RewardSpec
 from features.spool import Spool
 from features.storage import open_store
 from models.posterior import Moments
-from serving import fast_loop
+from serving import fast_loop, succession
 from serving.fast_loop import FastLoop, rebuilt
 from serving.head_file import HeadFile
+from serving.release import load as load_release
 from serving.selector import Selector
 from serving.triton.outcomes import TakeRewards
 from serving.triton.wire import HEADS
@@ -181,3 +182,16 @@ def test_the_reward_model_closes_windows_without_being_called(tmp_path):
         assert now_us() >= at + 500_000
     finally:
         service.close()
+
+
+def test_a_promoted_candidate_takes_along_what_it_learnt(tmp_path):
+    loaded = apps.write(tmp_path, apps.trained("lin_ts"), apps.trained("lin_ts"))
+    spool = Spool(tmp_path / "log.db", durability="NORMAL")
+    spool.append_decisions([replace(d, release=1) for d in decisions(loaded, tmp_path, 5)])
+    FastLoop(tmp_path / HEADS, loaded, spool, RewardSpec(window_seconds=60)).close_windows(T0 + 10**6 * SECOND)
+    learnt = head(tmp_path / HEADS, loaded, "candidate")
+    succession._again(loaded, "candidate", tmp_path / "2", 2, "test", home=tmp_path)
+    again = load_release(tmp_path / "2").champion.head
+    assert again.step == learnt.step == loaded.candidate.head.step + 5
+    assert np.array_equal(again.moments.b, learnt.moments.b)
+    spool.close()
