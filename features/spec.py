@@ -86,7 +86,7 @@ class PoliciesSpec(_Strict):
     candidates: Annotated[tuple[str, ...], AfterValidator(_distinct)] = ("vw_cb_adf", "neural_linear")
     parameters: dict[str, dict[str, object]] = {}
     floor: float = Field(0.02, ge=0, le=1, description="ε: every arm keeps at least ε/K")
-    fast_loop: bool = Field(False, description="learn from each reward at once: if every decision gets one, zeros too")
+    fast_loop: bool = Field(False, description="learn from rewards at once, and defaults as windows close")
     seed: int = Field(0, ge=0)
     train_share: float = Field(0.6, gt=0, lt=1, description="earlier share of the log, by time; the rest judges")
 

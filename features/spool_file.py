@@ -17,8 +17,10 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS decisions (id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT UNIQUE, at INTEGER,
     body BLOB);
 CREATE TABLE IF NOT EXISTS rewards (id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT, token TEXT, at INTEGER,
-    body BLOB, UNIQUE (event_id, token));
+    body BLOB, seen INTEGER, UNIQUE (event_id, token));
 CREATE TABLE IF NOT EXISTS rejects (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER, body BLOB);
+CREATE TABLE IF NOT EXISTS closings (id INTEGER PRIMARY KEY AUTOINCREMENT, rewards INTEGER, decisions INTEGER,
+    before INTEGER);
 CREATE TABLE IF NOT EXISTS shipments (kind TEXT, first INTEGER, last INTEGER, done INTEGER, PRIMARY KEY (kind, first));
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value);
 INSERT OR IGNORE INTO facts VALUES ('spool_id', lower(hex(randomblob(4)))), ('thinned', 0);
@@ -61,6 +63,8 @@ class SpoolFile:
             self.db.execute(f"PRAGMA synchronous={'NORMAL' if durability == 'NORMAL' else 'FULL'}")
             self.db.execute("PRAGMA secure_delete=ON")  # what is forgotten is overwritten
             self.db.executescript(_TABLES)
+            if "seen" not in {column[1] for column in self.db.execute("PRAGMA table_info(rewards)")}:  # an older spool
+                self.db.execute("ALTER TABLE rewards ADD COLUMN seen INTEGER")
             self._file = self.path.stat().st_ino
             self.page_size: int = self.db.execute("PRAGMA page_size").fetchone()[0]
             self.id: str = self.db.execute("SELECT value FROM facts WHERE name = 'spool_id'").fetchone()[0]
