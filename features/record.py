@@ -55,6 +55,12 @@ def checked(decision: Decision) -> Decision:
     return decision
 
 
+def unrounded(pmf: Sequence[float]) -> tuple[float, ...]:
+    """A pmf that sums to 1 again where each entry was rounded to six digits, or to float32; any other as it is."""
+    total = sum(pmf)
+    return tuple(p / total for p in pmf) if 1e-7 < abs(total - 1.0) <= 1e-6 * len(pmf) else tuple(pmf)
+
+
 def spread(arms: Sequence[str], arm: str, propensity: float) -> tuple[float, ...]:
     """A pmf of which only the chosen arm's entry is known: the rest evenly over the others."""
     if len(arms) == 1:

@@ -17,7 +17,7 @@ import polars as pl
 
 from features.audit import PROPENSITY_ONLY
 from features.ids import hash_unit
-from features.record import Record, checked, spread
+from features.record import Record, checked, spread, unrounded
 from features.schema import ADDED, DECISIONS, INTERACTIONS, Arm, Decision, InvalidEvent, Reward
 
 ROLES: dict[str, tuple[str, ...]] = {
@@ -101,7 +101,7 @@ class TableSource:
         decision = checked(Decision(
             event_id=event, at=at, unit_id=hash_unit(self.unit_key, str(get.get("unit_id") or event)),
             context=_clean(context | {c: row[c] for c in self.features}), arms=arms, arm=arm, propensity=p,
-            pmf=tuple(map(float, _list(get["pmf"]))) if whole else spread(arms, arm, p), policy="imported",
+            pmf=unrounded([*map(float, _list(get["pmf"]))]) if whole else spread(arms, arm, p), policy="imported",
             role="champion", release=0, stage="" if whole else PROPENSITY_ONLY, arm_context=tuple(pairs),
         ))  # fmt: skip
         if get["reward"] is None:

@@ -10,11 +10,12 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import norm
 
-from features.batch import F64, Bool, Interactions
+from features.batch import F64, I64, Bool, Interactions
 from models.reward_model import RewardModel
 
 SUSPECTS = 3  # context features tested for a leak: those that say most about the reward
 LEAK_ROWS = 20_000
+ROUNDING = 2e-6  # probabilities this near are the same: logs of six digits, or of float32
 
 
 def propensity_values(log: Interactions) -> F64:
@@ -23,7 +24,7 @@ def propensity_values(log: Interactions) -> F64:
 
     The first finds a wrong floor in the rare draws, the second in the frequent ones; a log that knows the drawn arm's
     probability only has just the first."""
-    rows, top = np.arange(len(log)), log.pmf.argmax(axis=1)
+    rows, top = np.arange(len(log)), _likeliest(log.pmf)
     ratio = 1.0 / (_drawable(log).sum(axis=1) * log.propensity) - 1.0
     if not knows_whole_pmf(log):
         return np.asarray(ratio[:, None])
@@ -36,6 +37,11 @@ def propensity_spread(log: Interactions) -> F64:
     inverse = np.where(drawable, 1.0 / np.where(drawable, log.pmf, 1.0), 0.0).sum(axis=1)
     variance = np.stack([inverse / drawable.sum(axis=1) ** 2 - 1.0, top * (1.0 - top)], axis=1)
     return np.asarray(np.sqrt(np.maximum(variance, 0.0).mean(axis=0)))
+
+
+def _likeliest(pmf: F64) -> I64:
+    """The first arm within rounding of the likeliest: of arms that tie, the last bit may know which was drawn."""
+    return np.asarray((pmf >= pmf.max(axis=1, keepdims=True) - ROUNDING).argmax(axis=1))
 
 
 def _drawable(log: Interactions) -> Bool:
@@ -52,20 +58,21 @@ def knows_whole_pmf(log: Interactions) -> bool:
     if len(rest) == 0:
         return True
     even = np.nanmax(rest, axis=1) - np.nanmin(rest, axis=1) < 1e-9
-    uniform = np.abs(log.pmf[rows, log.chosen] * mask.sum(axis=1) - 1.0) < 1e-6
+    uniform = np.abs(log.pmf[rows, log.chosen] - 1.0 / mask.sum(axis=1)) < ROUNDING
     return bool(not even.all() or uniform.all())
 
 
-def p_value(values: F64, expected: F64 | float = 0.0) -> float:
+def p_value(values: F64, expected: F64 | float = 0.0, slack: F64 | float = 0.0) -> float:
     """Smallest two-sided p of the columns' means (n, m) being zero, times how many independent tests they amount to.
     A column without spread (a rare arm that never came up yet) is held against the `expected` standard deviation, and
-    where that is 0 as well it must be zero itself."""
+    where that is 0 as well it must be zero itself. `slack`: what rounding may have added to each mean."""
     if values.shape[1] == 0:
         return 1.0
     mean, found = values.mean(axis=0), values.std(axis=0, ddof=1)
     spread = np.where(found > 1e-9, found, expected)
-    z = np.abs(mean) / np.maximum(spread / np.sqrt(len(values)), 1e-12)
-    p = np.where(spread > 1e-9, 2 * norm.sf(z), (np.abs(mean) < 1e-6).astype(float))
+    mean = np.maximum(np.abs(mean) - slack, 0.0)
+    z = mean / np.maximum(spread / np.sqrt(len(values)), 1e-12)
+    p = np.where(spread > 1e-9, 2 * norm.sf(z), (mean < 1e-6).astype(float))
     return float(min(1.0, _independent(values[:, found > 1e-9]) * p.min()))
 
 
@@ -81,7 +88,10 @@ def _independent(values: F64) -> float:
 def propensity(log: Interactions) -> float:
     """p-value that the logged propensities are those of the draws."""
     values = propensity_values(log)
-    return p_value(values, propensity_spread(log)[: values.shape[1]])
+    p = log.propensity  # 1/(K p) moves by this much where p was rounded; a tiny p by a part of it only
+    moved = (np.minimum(ROUNDING, 1e-4 * p) / (_drawable(log).sum(axis=1) * p**2)).mean()
+    slack = np.array([moved, ROUNDING])
+    return p_value(values, propensity_spread(log)[: values.shape[1]], slack[: values.shape[1]])
 
 
 def leak(log: Interactions) -> tuple[float, int]:
