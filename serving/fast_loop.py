@@ -19,7 +19,7 @@ import numpy as np
 
 from features import closings
 from features.batch import F64
-from features.partitions import now_us
+from features.clock import now_us
 from features.reward import window_us
 from features.spec import RewardSpec
 from features.spool import Spool

@@ -76,6 +76,18 @@ def _check_candidates(decision: Decision) -> None:
         raise InvalidEvent("arm", decision.arm, "one of the candidates")
 
 
+def unrounded(pmf: Sequence[float]) -> tuple[float, ...]:
+    """A pmf that sums to 1 again where each entry was rounded to six digits, or to float32; any other as it is."""
+    total = sum(pmf)
+    return tuple(p / total for p in pmf) if 1e-7 < abs(total - 1.0) <= 1e-6 * len(pmf) else tuple(pmf)
+
+
+def said(pmf: Sequence[float], arms: Sequence[str], arm: str, propensity: float) -> float:
+    """The propensity that a row states, or the pmf's own entry where the two differ by rounding alone."""
+    own = pmf[arms.index(arm)] if arm in arms and len(pmf) == len(arms) else propensity
+    return own if abs(own - propensity) <= 2e-6 * len(pmf) else propensity
+
+
 def spread(arms: Sequence[str], arm: str, propensity: float) -> tuple[float, ...]:
     """A pmf of which only the chosen arm's entry is known: the rest evenly over the others."""
     if len(arms) == 1:

@@ -15,7 +15,7 @@ import polars as pl
 from features.audit import PROPENSITY_ONLY
 from features.exchange.candidates import every_arm
 from features.exchange.cells import as_list, as_object, features_of, missing, unmeasured
-from features.exchange.record import Record, checked, reason, spread
+from features.exchange.record import Record, checked, reason, said, spread, unrounded
 from features.exchange.roles import roles_of
 from features.exchange.row_names import HEAD, RowNames
 from features.exchange.table_file import read_table
@@ -92,11 +92,13 @@ class TableSource:
         at = self._at(get.get("at"), i, scale)
         context = as_object(get["context"]) if "context" in get else {}
         pairs = [features_of(as_object(r)) for r in as_list(get["arm_context"])] if "arm_context" in get else []
+        pmf = unrounded([float(q) for q in as_list(get["pmf"])]) if "pmf" in get else spread(arms, arm, p)
+        p = said(pmf, arms, arm, p)
         decision = checked(Decision(
             event_id=event, at=at, unit_id=hash_unit(self.unit_key, str(get.get("unit_id", event))),
             context=features_of(context | {c: row[c] for c in self.features}), arms=arms, arm=arm, propensity=p,
-            pmf=tuple(map(float, as_list(get["pmf"]))) if "pmf" in get else spread(arms, arm, p), policy="imported",
-            role="champion", release=0, stage="" if "pmf" in get else PROPENSITY_ONLY, arm_context=tuple(pairs),
+            pmf=pmf, policy="imported", role="champion", release=0,
+            stage="" if "pmf" in get else PROPENSITY_ONLY, arm_context=tuple(pairs),
         ))  # fmt: skip
         if "reward" not in get:
             return Record(decision=decision)
