@@ -6,6 +6,7 @@ from itertools import islice
 
 import orjson
 
+from features.exchange.after_decision import known_too_late
 from features.exchange.guess_feature import IDENTIFIER, guess_feature
 from features.exchange.record import Record, Source
 
@@ -34,6 +35,9 @@ def guess_app(source: Source) -> Guess:
     text, notes = _reward(records, source.reward_kind)
     for scope, rows in scopes.items():
         for name in dict.fromkeys(name for row in rows for name in row):
+            if scope == "context" and (late := known_too_late(name, records)):
+                notes.append(f"{scope}.{name}: {late}")
+                continue
             values = [row.get(name) for row in rows]
             found, note = guess_feature(name, values) if name != "arm_id" else _arm_id(len(rows))
             if scope == "context" and note.endswith(IDENTIFIER):

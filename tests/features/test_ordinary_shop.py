@@ -88,7 +88,7 @@ def test_from_init_to_the_encoder(tmp_path, monkeypatch, happened):
     build.join("shop", START.isoformat(), (START + timedelta(hours=1)).isoformat())
     w = Workspace.known("shop")
     found = read_interactions(w.store, start=START, end=START + timedelta(hours=1)).sort("at")
-    check(found, happened, w.settings.unit_key.get_secret_value())
+    check(found, happened, w.unit_key)
     arms = catalogue.read(w.home / "catalogue.json")
     assert {a.arm_id for a in arms} == set(ARTICLES)
     encoder = Encoder.fit(w.spec, found, arms)
