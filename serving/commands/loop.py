@@ -18,13 +18,13 @@ def simulate_loop(
     days: Annotated[int, typer.Option(min=1, help="virtual days")] = 30,
     seeds: Annotated[int, typer.Option(min=1, help="months; with --null, null months")] = 1,
     first_seed: Annotated[int, typer.Option(min=0, help="the months' seeds count from here")] = 1,
-    per_day: Annotated[int, typer.Option(min=1, help="decisions a day, on average")] = 3000,
+    per_day: Annotated[int, typer.Option(min=1, help="decisions a day, on average; null months cost as much")] = 3000,
     every: Annotated[str, typer.Option(help="[training] every")] = "12h",
     window: Annotated[float, typer.Option(min=0.1, help="[training] days")] = 30.0,
     flip: Annotated[int, typer.Option(min=0, help="the day on which tastes reverse; 0: never")] = 0,
     churn: Annotated[bool, typer.Option("--churn", help="each day one arm leaves and one comes")] = False,
     null: Annotated[bool, typer.Option("--null", help="count false promotions instead, on null logs")] = False,
-    better: Annotated[int, typer.Option(min=0, help="with --null: also so many months with a +10 % family")] = 0,
+    better: Annotated[int, typer.Option(min=0, help="with --null: also 14 days of a +10 % family, 30,000 a day")] = 0,
     outage: Annotated[str, typer.Option(help='hours in which Airflow is down, such as "100-106"')] = "",
     out: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="write the result here")] = None,
     picture: Annotated[Path | None, typer.Option(dir_okay=False, help="draw value by day here, .svg or .png")] = None,
@@ -38,7 +38,8 @@ def simulate_loop(
         if path is not None:  # now, not after hours
             path.parent.mkdir(parents=True, exist_ok=True)
     if null:
-        found = _null(seeds, days, min(per_day, 1000), better, first_seed)
+        _refuse_unused({"--flip": flip, "--churn": churn, "--outage": outage, "--picture": picture, "--keep": keep})
+        found = _null(seeds, days, per_day, better, first_seed)
     else:
         down = _hours(outage)
         found = _months(seeds, first_seed, keep, {
@@ -51,6 +52,13 @@ def simulate_loop(
         from serving.month.picture import draw
 
         draw(found["months"], picture)
+
+
+def _refuse_unused(given: dict[str, object]) -> None:
+    """Raises ValueError naming the options that null months do not have."""
+    named = [option for option, value in given.items() if value]
+    if named:
+        raise ValueError(f"--null: found {', '.join(named)} beside it, expected none of them: null months have no such thing")
 
 
 def _hours(text: str) -> frozenset[int]:

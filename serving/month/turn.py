@@ -4,7 +4,7 @@
     train_and_gate   plan → train → judge → publish, when encode found a training due
     watch_rollout    look
 
-dags/*.py are thin: tests/house/test_month.py holds that each of these functions is what the DAG of that name calls.
+dags/*.py are thin: tests/serving/test_month.py holds that each of these functions is what the DAG of that name calls.
 """
 
 import contextlib

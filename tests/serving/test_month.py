@@ -93,6 +93,12 @@ def test_the_command_names_what_it_cannot_use(tmp_path):
     assert "expected hours since the start" in answer.output + answer.stderr
 
 
+def test_null_months_refuse_what_they_do_not_have():
+    answer = CliRunner().invoke(app, ["simulate", "loop", "--null", "--flip", "3", "--churn"])
+    assert answer.exit_code != 0
+    assert "found --flip, --churn beside it" in answer.output + answer.stderr
+
+
 @pytest.mark.slow
 def test_the_command_writes_the_keys_it_promises(tmp_path):
     out = tmp_path / "loop.json"
