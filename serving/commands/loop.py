@@ -58,7 +58,7 @@ def _refuse_unused(given: dict[str, object]) -> None:
     """Raises ValueError naming the options that null months do not have."""
     named = [option for option, value in given.items() if value]
     if named:
-        raise ValueError(f"--null: found {', '.join(named)} beside it, expected none of them: null months have no such thing")
+        raise ValueError(f"--null: found {', '.join(named)} beside it, expected none: null months lack them")
 
 
 def _hours(text: str) -> frozenset[int]:

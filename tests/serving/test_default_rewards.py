@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from features.clock import now_us
 from features.join import join_interval, read_interactions
-from features.partitions import now_us, to_us
+from features.partitions import to_us
 from features.schema import Reward
 from features.ship import ship
 from features.spec import KindSpec, RewardSpec
