@@ -38,10 +38,11 @@ def due(store: Store, spec: AppSpec, *, now: datetime) -> list[str]:
     on. Hours older than the training window are left to a run by hand."""
     mature = to_us(now) - round(spec.reward.window_seconds * 1e6)
     oldest = to_us(now - timedelta(days=spec.training.days)) // HOUR * HOUR
-    decided = {hour for hour in log_objects(store, "decisions") if oldest <= hour_start(hour) <= mature - HOUR}
+    logged = {hour for kind in ("decisions", "rewards", "rejects") for hour in log_objects(store, kind)}
+    closed = [hour for hour in sorted(logged) if oldest <= hour_start(hour) <= mature - HOUR]
     known = by_hour(store.list("interactions/"), ".json")
     judged = set(store.list("quality/"))
-    waiting = [hour for hour in sorted(decided) if _due(store, known.get(hour, []), judged)]
+    waiting = [hour for hour in closed if _due(store, known.get(hour, []), judged)]
     return waiting[: spec.training.catch_up_hours]
 
 

@@ -96,6 +96,15 @@ def test_an_hour_is_due_from_the_moment_its_last_window_has_closed_and_once(site
     assert len(site.rows(now)) == 4
 
 
+def test_an_hour_of_orphans_alone_is_counted_once(site):
+    site.log(0)
+    site.reward(99, START + timedelta(hours=1, minutes=5))  # of a decision that nobody logged
+    now = START + 3 * HOUR
+    assert site.build(now) == [name(0), name(1)]
+    assert site.due(now) == []
+    assert newest(site.store, start=START + HOUR, end=START + 2 * HOUR)[name(1)].account["orphan"] == 1
+
+
 def test_an_outage_is_caught_up_oldest_first_and_within_bounds(site_with):
     site = site_with(catch_up_hours=4)
     site.log(0, of_hours=6)
