@@ -174,6 +174,9 @@ class RolloutSpec(_Strict):
     guardrails: dict[str, Literal["lower", "higher"]] = Field(
         {}, description="kinds of reward watched apart, and the direction that is harm"
     )
+    guardrail_ranges: dict[str, Range] = Field(
+        {}, description="of a guardrail's total per decision, where it is not [0, 1]; evidence holds for this range"
+    )
 
 
 class Interaction(_Strict):
