@@ -15,10 +15,12 @@ SAMPLE = 5000
 
 @dataclass(frozen=True, kw_only=True)
 class Guess:
-    """`toml` is what AppSpec.read reads; `notes` are sentences for people."""
+    """`toml` is what AppSpec.read reads; `notes` are sentences for people; `too_late` are the context columns that were
+    left out, since no decision can have known them."""
 
     toml: str
     notes: tuple[str, ...]
+    too_late: tuple[str, ...] = ()
 
 
 def guess_app(source: Source) -> Guess:
@@ -33,10 +35,12 @@ def guess_app(source: Source) -> Guess:
         "arm_context": [row for r in records for row in r.decision.arm_context],
     }  # fmt: skip
     text, notes = _reward(records, source.reward_kind)
+    too_late = []
     for scope, rows in scopes.items():
         for name in dict.fromkeys(name for row in rows for name in row):
             if scope == "context" and (late := known_too_late(name, records)):
                 notes.append(f"{scope}.{name}: {late}")
+                too_late.append(name)
                 continue
             values = [row.get(name) for row in rows]
             found, note = guess_feature(name, values) if name != "arm_id" else _arm_id(len(rows))
@@ -46,7 +50,7 @@ def guess_app(source: Source) -> Guess:
             for declared, lines in found.items():
                 text += [f"[{scope}.{_key(declared)}]", *lines, ""]
     text += ["[policies]", 'candidates = ["vw_cb_adf", "neural_linear"]', "floor = 0.02", ""]
-    return Guess(toml="\n".join(text), notes=tuple(notes))
+    return Guess(toml="\n".join(text), notes=tuple(notes), too_late=tuple(too_late))
 
 
 def _reward(records: Sequence[Record], kind: str) -> tuple[list[str], list[str]]:
