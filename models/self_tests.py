@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import norm
 
 from features.batch import F64, I64, Bool, Interactions
-from models.off_policy import Rounds
+from models.off_policy import Rounds, effective_sample_size
 from models.reward_model import RewardModel
 
 ROUNDING = 1e-4  # of a logged probability, relatively: six digits, float32, or a percentage with two decimals
@@ -21,6 +21,7 @@ FEW = 30  # rows that a value must have before it can be said to tell the reward
 SUSPECTS = 3  # context features tested for a leak: those that say most about the reward
 LEAK_ROWS = 20_000
 BALANCED_ARMS = 5
+CARRIED = 200.0  # rows that must carry a column's variance: fewer, of a rare value and a rare arm, have no normal limit
 
 
 def propensity_values(log: Interactions) -> F64:
@@ -156,8 +157,9 @@ def balance(log: Interactions, suspects: list[int]) -> tuple[list[F64], list[int
         f = log.batch.context[:, j].astype(np.float64)
         centred = (f - f.mean()) / max(float(f.std()), 1e-12)
         for a in often:
-            if int((drawn == a).sum()) >= FEW:
-                columns.append(np.asarray(((drawn == a) / log.propensity - 1.0) * np.clip(centred, -5.0, 5.0)))
+            column = np.asarray(((drawn == a) / log.propensity - 1.0) * np.clip(centred, -5.0, 5.0))
+            if effective_sample_size(np.square(column)) >= CARRIED:
+                columns.append(column)
                 names.append(j)
     return columns, names
 
