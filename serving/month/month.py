@@ -62,7 +62,7 @@ class Ledger:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`down`: part ("airflow", "store" …) → hours since the start in which its turns are left out."""
+    """`down`: hours since the start in which Airflow is down, so that no DAG has its turn."""
 
     crowd: Crowd
     days: int
