@@ -21,7 +21,7 @@ def compared(*, absurd=0.0, to_candidate=True, n=20_000):
     assigned = rng.random(n) < 0.5
     reward = (rng.random(n) < np.where(assigned, 0.05, 0.10)).astype(np.float64)
     if absurd:
-        reward[np.flatnonzero(assigned == to_candidate)[5000]] = absurd
+        reward[np.flatnonzero(assigned == to_candidate)[10]] = absurd  # among those that fix the bets' baseline and scale
     return Compared(frame=pl.DataFrame(), log=replace(log, reward=reward), assigned=assigned, share=np.full(n, 0.5))
 
 
