@@ -111,6 +111,7 @@ def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tupl
             rows, reward=w.spec.reward, start=interval.start, end=interval.end, account=Account.from_dict(account),
             encoder=released_encoder(w), arms={arm.arm_id for arm in w.arms()},
             earlier=audit.elsewhere(w.store, *hours), folder=folder, quarantine=quarantine,
+            pages=w.settings.quality_pages,
         )  # fmt: skip
     audit.save(w.store, *hours, report.audit)
     return report, f"quality/{interval.key}/{report.docs_path.name}"

@@ -131,6 +131,9 @@ class TrainingSpec(_Strict):
     )
     min_rows: int = Field(200, ge=2, description="matured rows in the window before the first training")
     catch_up_hours: int = Field(48, gt=0, description="most hours that one run of build_features joins and validates")
+    adapt: bool = Field(
+        True, description="learn only from the last change of the users on, where one is seen; false: the whole window"
+    )
 
 
 class RefreshSpec(_Strict):
