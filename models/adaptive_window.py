@@ -64,9 +64,10 @@ def _errors(past: Interactions, latest: Interactions) -> F64:
     every = -(-len(past) // FIT_ROWS)
     seen = past[::every]
     if np.ptp(seen.reward) == 0:
-        return np.square(latest.reward - seen.reward[0])
+        return np.asarray(np.square(latest.reward - seen.reward[0]), dtype=np.float64)
     predicted = RewardModel.fit(seen).predict(latest.batch)
-    return np.square(latest.reward - predicted[np.arange(len(latest)), latest.chosen])
+    errors = latest.reward - predicted[np.arange(len(latest)), latest.chosen]
+    return np.asarray(np.square(errors), dtype=np.float64)
 
 
 def _standard_errors(difference: F64) -> float:
