@@ -23,15 +23,15 @@ Ends by updating the asset `croupier://features`, which starts `train_and_gate`.
 from typing import Any
 
 from airflow.exceptions import AirflowSkipException
-from airflow.sdk import CronDataIntervalTimetable, Metadata, dag, task, task_group
+from airflow.sdk import Metadata, dag, task, task_group
 
-from dags.common import DEFAULTS, FEATURES, apps, interval, interval_params, link, refusals
+from dags.common import DEFAULTS, FEATURES, apps, interval, interval_params, link, refusals, schedule
 
 REFUSALS = refusals("features.findings.QualityFailed", "features.spec.SpecError", "builtins.ValueError")
 
 
 @dag(
-    schedule=CronDataIntervalTimetable("0 * * * *", timezone="UTC"),
+    schedule=schedule("0 * * * *", seconds=3600),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULTS | {"retry_policy": REFUSALS},

@@ -4,13 +4,33 @@ import os
 from datetime import timedelta
 
 from airflow.exceptions import AirflowSkipException
-from airflow.sdk import Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule, get_current_context
+from airflow.sdk import (
+    Asset,
+    CronDataIntervalTimetable,
+    DeltaTriggerTimetable,
+    ExceptionRetryPolicy,
+    Param,
+    RetryAction,
+    RetryRule,
+    get_current_context,
+)
 
+from features import clock
 from features.settings import Settings
 
 FEATURES = Asset("croupier://features", group="croupier")
 DEFAULTS = {"owner": "croupier", "retries": 2, "retry_delay": timedelta(seconds=10)}
 PREFIX, XCOM_KEY = "/croupier", "croupier_report"  # of the Report button, see reports_plugin.py
+
+LEAST_SECONDS = 15.0  # Airflow starts a run no more often than this, however fast the loop's clock runs
+
+
+def schedule(cron: str, seconds: float) -> CronDataIntervalTimetable | DeltaTriggerTimetable:
+    """Every `seconds` of the loop's clock (features/clock.py): by `cron` on the host's own clock, in UTC; by as many
+    real seconds as these take where CROUPIER_CLOCK lets time run faster."""
+    if clock.speed() == 1.0:
+        return CronDataIntervalTimetable(cron, timezone="UTC")
+    return DeltaTriggerTimetable(timedelta(seconds=max(LEAST_SECONDS, seconds / clock.speed())))
 
 
 def link(app: str, report: str) -> None:

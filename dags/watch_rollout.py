@@ -21,16 +21,16 @@ from typing import Any
 
 from airflow.exceptions import AirflowSkipException
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import CronDataIntervalTimetable, dag, task, task_group
+from airflow.sdk import dag, task, task_group
 
-from dags.common import DEFAULTS, app_param, apps, link
+from dags.common import DEFAULTS, app_param, apps, link, schedule
 
 SEEN = "ti.xcom_pull(task_ids='look', map_indexes=ti.map_index)"
 RELEASE, NAME = "{{ " + SEEN + ".release }}", "{{ " + SEEN + ".app }}"
 
 
 @dag(
-    schedule=CronDataIntervalTimetable("* * * * *", timezone="UTC"),
+    schedule=schedule("* * * * *", seconds=60),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULTS | {"retries": 0},  # the next minute's look is the retry
