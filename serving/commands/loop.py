@@ -1,6 +1,5 @@
 """`croupier simulate loop`: a virtual month of the whole loop, or how often its scheme of retraining errs."""
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-console = Console()
+from serving.commands.telling import Out, prepared, to_stdout, written
 
 
 def simulate_loop(
@@ -26,7 +25,7 @@ def simulate_loop(
     null: Annotated[bool, typer.Option("--null", help="count false promotions instead, on null logs")] = False,
     better: Annotated[int, typer.Option(min=0, help="with --null: also 14 days of a +10 % family, 30,000 a day")] = 0,
     outage: Annotated[str, typer.Option(help='hours in which Airflow is down, such as "100-106"')] = "",
-    out: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="write the result here")] = None,
+    out: Out = None,
     picture: Annotated[Path | None, typer.Option(dir_okay=False, help="draw value by day here, .svg or .png")] = None,
     keep: Annotated[Path | None, typer.Option(file_okay=False, help="keep the months' apps below this folder")] = None,
 ) -> None:
@@ -34,20 +33,18 @@ def simulate_loop(
 
     A crowd of the reels world asks and clicks; hours are built, policies trained, judged, released and rolled out when
     they are due. Printed are the shares of the best policy's lift over uniform that were served."""
-    for path in (out, picture):
-        if path is not None:  # now, not after hours
-            path.parent.mkdir(parents=True, exist_ok=True)
+    prepared(out, picture)
+    tables = Console(quiet=to_stdout(out))
     if null:
         _refuse_unused({"--flip": flip, "--churn": churn, "--outage": outage, "--picture": picture, "--keep": keep})
-        found = _null(seeds, days, per_day, better, first_seed)
+        found = _null(seeds, days, per_day, better, first_seed, console=tables)
     else:
         down = _hours(outage)
         found = _months(seeds, first_seed, keep, {
             "days": days, "per_day": per_day, "every": every, "window": window, "flip": flip, "churn": churn,
             "down": down,
-        })  # fmt: skip
-    if out is not None:
-        out.write_text(json.dumps(found, indent=1))
+        }, tables)  # fmt: skip
+    written(out, found)
     if picture is not None and not null:
         from serving.month.picture import draw
 
@@ -71,7 +68,9 @@ def _hours(text: str) -> frozenset[int]:
     return frozenset(range(int(first), int(last)))
 
 
-def _months(seeds: int, first_seed: int, keep: Path | None, asked: dict[str, Any]) -> dict[str, Any]:
+def _months(
+    seeds: int, first_seed: int, keep: Path | None, asked: dict[str, Any], console: Console
+) -> dict[str, Any]:  # fmt: skip
     from serving.month import month
 
     found, hours = [], 24 * asked["days"] * seeds
@@ -109,7 +108,9 @@ def _table(months: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _null(seeds: int, days: int, per_day: int, better: int, first_seed: int) -> dict[str, Any]:
+def _null(
+    seeds: int, days: int, per_day: int, better: int, first_seed: int, *, console: Console
+) -> dict[str, Any]:  # fmt: skip
     from serving.month import null
 
     with tqdm(total=seeds + better, unit="month", disable=None) as bar:
