@@ -13,6 +13,7 @@ from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined] 
 from features.storage import StoreError
 
 COMMANDS = {
+    "app": "serving.commands.declared:group",
     "init": "serving.commands.app:init",
     "import": "serving.commands.app:import_",
     "export": "serving.commands.app:export",

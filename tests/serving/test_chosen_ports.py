@@ -81,11 +81,11 @@ def test_two_apps_are_served_side_by_side(var):
         ports = {name: found["ports"] for name, (_, found) in up.items()}
         assert ports == {"shop": {"http": 21000, "grpc": 21001, "metrics": 21002},
                          "news": {"http": 21010, "grpc": 21011, "metrics": 21012}}  # fmt: skip
-        for name in ports:
+        for name, its in ports.items():
             code, found = croupier("serve", "status", "--app", name, "--json")
-            assert (code, found["running"], found["ports"]) == (0, True, ports[name])
+            assert (code, found["running"], found["ports"]) == (0, True, its)
             assert croupier("serve", "health", "--app", name, "--json")[0] == 0
-            with urllib.request.urlopen(f"http://127.0.0.1:{ports[name]['http']}/v2/models/reward/ready") as reply:
+            with urllib.request.urlopen(f"http://127.0.0.1:{its['http']}/v2/models/reward/ready") as reply:
                 assert reply.status == 200
         assert croupier("serve", "down", "--app", "shop", "--json") == (0, {"app": "shop", "stopped": True})
         assert croupier("serve", "status", "--app", "news", "--json")[0] == 0
