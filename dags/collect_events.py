@@ -18,7 +18,7 @@ from typing import Any
 
 from airflow.sdk import dag, task, task_group
 
-from dags.common import DEFAULTS, app_param, apps, schedule
+from dags.common import DEFAULTS, app_param, apps, line, schedule
 
 
 @dag(
@@ -35,18 +35,21 @@ def collect_events() -> None:
     def collect(app: str) -> dict[str, Any]:
         from features import build
 
+        line(app)
         return build.collect(app)
 
     @task
     def restate(app: str) -> dict[str, Any]:
         from features import upkeep
 
+        line(app)
         return upkeep.restate(app)
 
     @task
     def retain(app: str) -> dict[str, int]:
         from features import upkeep
 
+        line(app)
         return upkeep.retain(app)
 
     @task_group(prefix_group_id=False)

@@ -23,7 +23,7 @@ from airflow.exceptions import AirflowSkipException
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import dag, task, task_group
 
-from dags.common import DEFAULTS, app_param, apps, link, schedule
+from dags.common import DEFAULTS, app_param, apps, line, link, schedule
 
 SEEN = "ti.xcom_pull(task_ids='look', map_indexes=ti.map_index)"
 RELEASE, NAME = "{{ " + SEEN + ".release }}", "{{ " + SEEN + ".app }}"
@@ -43,6 +43,7 @@ def watch_rollout() -> None:
     def look(app: str) -> dict[str, Any]:
         from serving import pages, watch
 
+        line(app)
         seen = watch.watch(app)
         if page := pages.keep_rollout(app):
             link(app, page)
@@ -52,6 +53,7 @@ def watch_rollout() -> None:
     def ask(seen: dict[str, Any]) -> None:
         from serving.controller import AWAITING
 
+        line(seen["app"])
         if seen.get("held") != AWAITING:  # a short circuit does not reach the tasks after it in a mapped group
             raise AirflowSkipException("no step waits for a person")
 

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 import polars as pl
 
-from features import audit, catalogue, clock, dataset, quality
+from features import audit, catalogue, clock, dataset, declaration, quality
 from features.account import Account
 from features.batch import I64
 from features.encoder import Encoder
@@ -147,7 +147,8 @@ def keep(
         )
         meta = {"app": w.settings.app, "features": key, "start": start, "end": end, "rows": len(rows),
                 "split_at": split_at, "declared": declared(w.spec)}  # fmt: skip
-        (folder / "meta.json").write_bytes(orjson.dumps(meta | {"encoder": encoder.digest} | facts))
+        kept = {"encoder": encoder.digest, "spec": declaration.kept(w.spec)} | facts
+        (folder / "meta.json").write_bytes(orjson.dumps(meta | kept))
         (folder / "golden.json").write_bytes(orjson.dumps(_golden(rows)))
         segments(w.spec, rows).write_parquet(folder / "segments.parquet")
         put_folder(w.store, f"features/{key}", folder)

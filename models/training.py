@@ -23,7 +23,7 @@ from features.partitions import YEAR_2100, from_us
 from features.spec import PoliciesSpec, SpecError
 from features.storage import Conflict
 from features.workspace import Workspace, get_folder, put_folder
-from models import adaptive_window, retraining
+from models import adaptive_window, retraining, same_features
 from models.evaluation import evaluate
 from models.gate_report import write_report
 from models.looks import Ledger
@@ -50,8 +50,11 @@ class Rows:
 
 def plan(pairs: Iterable[tuple[str, str]]) -> list[Job]:
     """One training job per (app, features) and policy that the app asks for; of several features of one app the last,
-    since a newer window holds what the older ones held."""
+    since a newer window holds what the older ones held. Raises SpecError where these are not the features that the
+    champion reads."""
     newest = dict(pairs)
+    for app, key in newest.items():
+        same_features.refuse_others(Workspace.open(app), key)
     jobs = [
         {"app": app, "features": key, "policy": policy}
         for app, key in sorted(newest.items())

@@ -1,6 +1,5 @@
 """`croupier simulate loop`: a virtual month of the whole loop, or how often its scheme of retraining errs."""
 
-import json
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -12,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-console = Console()
+from serving.commands.telling import Out, prepared, to_stdout, written
+
 SCHEMES = ("prequential", "ledger", "calendar")  # serving/month/null.py's, the first is croupier's own
 
 
@@ -33,7 +33,7 @@ def simulate_loop(
     better: Annotated[int, typer.Option(min=0, help="with --null: also 14 days of a +10 % family, 30,000 a day")] = 0,
     outage: Annotated[str, typer.Option(help='hours in which Airflow is down, such as "100-106"')] = "",
     jobs: Annotated[int, typer.Option(min=1, help="processes that share the months")] = 1,
-    out: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="write the result here")] = None,
+    out: Out = None,
     picture: Annotated[Path | None, typer.Option(dir_okay=False, help="draw value by day here, .svg or .png")] = None,
     keep: Annotated[Path | None, typer.Option(file_okay=False, help="keep the months' apps below this folder")] = None,
 ) -> None:
@@ -41,25 +41,23 @@ def simulate_loop(
 
     A crowd of the reels world asks and clicks; hours are built, policies trained, judged, released and rolled out when
     they are due. Printed are the shares of the best policy's lift over uniform that were served."""
-    for path in (out, picture):
-        if path is not None:  # now, not after hours
-            path.parent.mkdir(parents=True, exist_ok=True)
+    prepared(out, picture)
+    tables = Console(quiet=to_stdout(out))
     if null:
         _refuse_unused({"--flip": flip, "--churn": churn, "--outage": outage, "--picture": picture, "--keep": keep},
                        "--null", "null months lack them")  # fmt: skip
         found = _null(seeds, better, {
             "days": days, "per_day": per_day or 2000, "seed": first_seed, "jobs": jobs,
             "schemes": SCHEMES if compare else SCHEMES[:1],
-        })  # fmt: skip
+        }, console=tables)  # fmt: skip
     else:
         down = _hours(outage)
         _refuse_unused({"--compare": compare, "--better": better}, "without --null", "they belong to null months")
         found = _months(seeds, first_seed, jobs, keep, {
             "days": days, "per_day": per_day or 6000, "every": every, "window": window, "flip": flip, "churn": churn,
             "down": down,
-        })  # fmt: skip
-    if out is not None:
-        out.write_text(json.dumps(found, indent=1))
+        }, console=tables)  # fmt: skip
+    written(out, found)
     if picture is not None and not null:
         from serving.month.picture import draw
 
@@ -83,7 +81,9 @@ def _hours(text: str) -> frozenset[int]:
     return frozenset(range(int(first), int(last)))
 
 
-def _months(seeds: int, first_seed: int, jobs: int, keep: Path | None, asked: dict[str, Any]) -> dict[str, Any]:
+def _months(
+    seeds: int, first_seed: int, jobs: int, keep: Path | None, asked: dict[str, Any], *, console: Console
+) -> dict[str, Any]:  # fmt: skip
     with tempfile.TemporaryDirectory() as scratch:
         below, numbers = keep or Path(scratch), range(first_seed, first_seed + seeds)
         work = [(seed, below / f"seed{seed}", asked) for seed in numbers]
@@ -131,7 +131,7 @@ def _table(months: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _null(seeds: int, better: int, asked: dict[str, Any]) -> dict[str, Any]:
+def _null(seeds: int, better: int, asked: dict[str, Any], *, console: Console) -> dict[str, Any]:
     from serving.month import null
 
     with tqdm(total=seeds + better, unit="month", disable=None) as bar:

@@ -1,6 +1,5 @@
 """`croupier ope LOG`: what a policy would have earned on a log, ours or anyone's."""
 
-import json
 import tempfile
 import tomllib
 from collections import Counter
@@ -37,6 +36,7 @@ from models.reward_model import cross_fit
 from models.rounds import as_served, rounds_of
 from models.streaming import Totals, total
 from models.tabular_log import Columns, TableLog
+from serving.commands.telling import App, Out, to_stdout, written
 
 console = Console()
 
@@ -45,14 +45,14 @@ def ope(
     log: Annotated[Path, typer.Argument(help="Parquet, CSV, DSJSON, or an app's folder: its joined log")],
     *,
     policy: Annotated[str, typer.Option(help="uniform, arm:X, or a release's number (of --app)")] = "",
-    app: Annotated[str, typer.Option(help="whose releases: a folder under var")] = "default",
+    app: App = "default",
     reward: Annotated[str, typer.Option(help="column")] = "reward",
     propensity: Annotated[str, typer.Option(help="column: probability of the logged arm")] = "propensity",
     target_pmf: Annotated[str, typer.Option(help="column: π of the logged arm, or a list over arms")] = "",
     predicted: Annotated[str, typer.Option(help="column: q̂, a list over arms; with π a list too, DM and DR")] = "",
     arm: Annotated[str, typer.Option(help="column: the logged arm (its index, where lists are given)")] = "",
     alpha: Annotated[float, typer.Option(help="two-sided error of the intervals")] = 0.05,
-    out: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="write the result here")] = None,
+    out: Out = None,
 ) -> None:
     """Estimate a policy's value by DM, IPS, SNIPS and DR with anytime-valid intervals. A table that brings π itself is
     streamed; otherwise contexts are encoded and a reward model is cross-fitted."""
@@ -76,9 +76,9 @@ def ope(
     result = {"log": str(log), "policy": policy or target_pmf, "skipped": dict(skipped),
               "leak": leak or ", ".join(left_out), "left_out": left_out, "without_reward": empty}  # fmt: skip
     result |= _result(found, alpha, models)
-    console.print(_shown(result))
-    if out is not None:
-        out.write_text(json.dumps(result, indent=1))
+    if not to_stdout(out):
+        console.print(_shown(result))
+    written(out, result)
 
 
 def _streamed(log: Path, columns: Columns) -> tuple[Totals, bool]:
@@ -207,5 +207,5 @@ def _counts(skipped: dict[str, int]) -> str:
     return ", ".join(f"{n:,} × {reason}" for reason, n in skipped.items())
 
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer()
 app.command()(ope)
