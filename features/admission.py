@@ -28,7 +28,7 @@ class NotAdmitted(InvalidEvent):
 
     def __init__(self, field: str, found: object, expected: str, *, reason: str) -> None:
         super().__init__(field, found, expected)
-        self.reason = reason
+        self.reason, self.expected = reason, expected
 
 
 def noted(error: InvalidEvent) -> str:
