@@ -17,9 +17,8 @@ from typing import Any, Self
 from features.reach import CLOCK_SKEW_US, LOOKBACK_US
 from features.schema import Decision, InvalidEvent, Reward
 from features.spec import AppSpec, KindSpec, RewardSpec
+from features.spool_rows import IMPROBABLE, OUTSIDE, UNDECLARED, UNTIMELY
 
-UNDECLARED, OUTSIDE, NOT_FINITE, UNTIMELY = "undeclared_kind", "out_of_range", "not_finite", "absurd_time"
-IMPROBABLE, REUSED = "improbable", "event_id_reused"
 Ends = tuple[float, float]
 
 

@@ -25,6 +25,8 @@ from features.partitions import HOUR, hour_start, to_us
 from features.reward import LOOKBACK_US, ORDER, in_reach_columns, to_number, window_us
 from features.schema import INTERACTIONS
 from features.spec import RewardSpec
+from features.spool_quotas import COUNTED
+from features.spool_rows import DUPLICATE, MALFORMED, OUTSIDE, UNDECLARED, UNTIMELY, word_of
 from features.storage import Store
 from features.versions import Version, read_interactions
 
@@ -34,6 +36,7 @@ LOOKBACK = timedelta(microseconds=LOOKBACK_US)
 REACH = LOOKBACK_US // HOUR  # hours: where the log is looked through; `in_reach` then decides to the microsecond
 ROWS = 500_000  # decisions joined at a time
 COMMITS = 4  # hours written at once, beside the next chunk's join: most of a commit is waiting for a disk or a network
+REFUSED = {DUPLICATE: "duplicate", UNDECLARED: "undeclared", OUTSIDE: "outside", UNTIMELY: "untimely"}
 REPEAT_HOURS = 2  # a repeated event id (a retry that reached another host) is looked for this far back
 
 
@@ -107,7 +110,7 @@ def _join(
     numbers = to_number(matched.filter(pl.col("fate") == "on_time"), spec)
     joined = _interactions(decisions, numbers, spec, window, now)
     groups = {"matched": _by_hour(matched, "decided_at"), "orphans": _by_hour(orphans),
-              "rejects": _by_hour(log.read("rejects", hours, REJECT))}  # fmt: skip
+              "rejects": _by_hour(_weighed(log.read("rejects", hours, REJECT)))}  # fmt: skip
     for hour in hours:
         of = {name: frames.get((hour_start(hour) // HOUR,)) for name, frames in groups.items()}
         of["logged"], data = _slice(logged, hour), _slice(joined, hour)
@@ -196,29 +199,42 @@ def _late(matched: pl.DataFrame | None) -> pl.DataFrame:
 
 def _account(of: dict[str, pl.DataFrame | None], interactions: int) -> Account:
     logged, repeated = _count(of["logged"]), _count(of["logged"], pl.col("repeated"))
-    bad_decisions = _count(of["rejects"], pl.col("kind") == "decision")
-    thinned = _thinned(of["rejects"])
-    refused_again = _count(of["rejects"], pl.col("kind") == "reward", pl.col("reason") == "duplicate")
-    malformed = _count(of["rejects"], pl.col("kind") == "reward", pl.col("reason") != "duplicate")
+    bad_decisions, thinned = _events(of["rejects"], "decision"), _events(of["rejects"], "thinned")
+    refused = _refused_rewards(of["rejects"])
     orphan = _count(of["orphans"])
     fates = {fate: _count(of["matched"], pl.col("fate") == fate) for fate in ("on_time", "late", "duplicate")}
     return Account(
         decisions_in=logged + bad_decisions + thinned, interactions=interactions,
         immature=logged - repeated - interactions, decision_duplicates=repeated, decisions_malformed=bad_decisions,
-        thinned=thinned, rewards_in=_count(of["matched"]) + orphan + _count(of["rejects"], pl.col("kind") == "reward"),
-        on_time=fates["on_time"], late=fates["late"], orphan=orphan, malformed=malformed,
-        duplicate=fates["duplicate"] + refused_again,
+        thinned=thinned, rewards_in=_count(of["matched"]) + orphan + sum(refused.values()),
+        on_time=fates["on_time"], late=fates["late"], orphan=orphan,
+        **refused | {"duplicate": fates["duplicate"] + refused["duplicate"]},
     )  # fmt: skip
 
 
-def _thinned(rejects: pl.DataFrame | None) -> int:
-    if rejects is None:
-        return 0
-    return int(rejects.filter(pl.col("kind") == "thinned")["raw"].cast(pl.Int64).sum())
+def _refused_rewards(rejects: pl.DataFrame | None) -> dict[str, int]:
+    """Rejected rewards by what the account calls them."""
+    found = dict.fromkeys((*REFUSED.values(), MALFORMED), 0)
+    for reason, n in () if rejects is None else rejects.filter(kind="reward").select("reason", "n").iter_rows():
+        found[REFUSED.get(word_of(reason), MALFORMED)] += n
+    return found
+
+
+def _weighed(rejects: pl.DataFrame) -> pl.DataFrame:
+    """`n`: how many events each row stands for. Where it is one row for many, `kind` is what they were."""
+    many = pl.col("kind").is_in(["thinned", COUNTED])
+    counted = pl.col("kind") == COUNTED
+    return rejects.with_columns(
+        n=pl.when(many).then(pl.col("raw").cast(pl.Int64, strict=False)).otherwise(1),
+        kind=pl.when(counted).then("field").otherwise("kind"),
+    )
+
+
+def _events(rejects: pl.DataFrame | None, kind: str) -> int:
+    return 0 if rejects is None else int(rejects.filter(pl.col("kind") == kind)["n"].sum())
 
 
 def _count(frame: pl.DataFrame | None, *where: pl.Expr) -> int:
     if frame is None:
         return 0
     return frame.filter(*where).height if where else frame.height
-

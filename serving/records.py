@@ -10,12 +10,13 @@ from typing import Any, Protocol
 
 import orjson
 
-from features.admission import REUSED, UNTIMELY, Admission, NotAdmitted, noted
+from features.admission import Admission, NotAdmitted, noted
 from features.clock import now_us
 from features.ids import hash_unit
 from features.partitions import YEAR_2100
 from features.schema import Decision, InvalidEvent
 from features.spool_file import SpoolUnavailable
+from features.spool_rows import REUSED, UNTIMELY
 from serving.requests import FALLBACK, Raw, Request, decode, dump
 from serving.rewards import ACCEPTED, DUPLICATE, REJECTED, Outcome, refused, undeclared
 

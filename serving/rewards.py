@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Protocol
 
-from features.admission import NOT_FINITE, UNTIMELY, Admission, NotAdmitted, noted, timely
+from features.admission import Admission, NotAdmitted, noted, timely
 from features.clock import now_us
 from features.partitions import YEAR_2100
 from features.schema import Decision, InvalidEvent, Reward
 from features.spool_file import SpoolUnavailable
+from features.spool_rows import NOT_FINITE, UNTIMELY
 from serving.requests import identifier
 
 ACCEPTED, DUPLICATE, UNKNOWN_EVENT, REJECTED = "accepted", "duplicate", "unknown_event", "rejected"

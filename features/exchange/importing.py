@@ -7,13 +7,14 @@ from itertools import islice
 from typing import Protocol
 
 from features import clock
-from features.admission import UNTIMELY, Admission, NotAdmitted
+from features.admission import Admission, NotAdmitted
 from features.exchange.coerce import Declared
 from features.exchange.record import Record, Source, reason
 from features.exchange.times import INVENTED_BEFORE
 from features.reach import CLOCK_SKEW_US
 from features.schema import Decision, InvalidEvent, Reward
 from features.spec import AppSpec
+from features.spool_rows import UNTIMELY
 
 BATCH = 1000
 
@@ -78,7 +79,7 @@ def _admitted(source: Source, spec: AppSpec) -> Iterator[Record]:
 
 
 def _append(log: Log, part: Sequence[Record]) -> Counter[str]:
-    """One batch. A reward goes in only where the log's decision of that event id is the row's own."""
+    """One batch. A reward goes in only where the log has a decision of that event id, and it is the row's own."""
     ids = list(dict.fromkeys(r.decision.event_id for r in part))
     before = log.find(ids)
     log.append_decisions([r.decision for r in part])
@@ -91,7 +92,7 @@ def _append(log: Log, part: Sequence[Record]) -> Counter[str]:
             continue
         counts["repeated" if d.event_id in seen else "decisions" if d.event_id in after else "thinned"] += 1
         seen.add(d.event_id)
-        rewards += record.rewards
+        rewards += record.rewards if d.event_id in after else ()
     counts["rewards"] = sum(log.append_rewards(rewards)) if rewards else 0
     return counts
 
