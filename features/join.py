@@ -7,7 +7,8 @@ first that reached a host, and of two hosts the earlier. A decision matures when
 then it waits.
 
 Polars does the join, in chunks of whole hours: it was the faster of the two measured (2M × 0.4M: Polars 1.7 s, DuckDB
-2.1 s), and the chunk bounds memory. What is written is a pure function of the log, the spec and `now`.
+2.1 s), and the chunk bounds memory. What is written is a pure function of the log, the spec, `now` and what is in
+quarantine (quarantine.py).
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,7 @@ from functools import partial
 
 import polars as pl
 
-from features import versions
+from features import quarantine, versions
 from features.account import Account
 from features.log import DECISION, EVENT, REJECT, REWARD, Log, LogRewritten, open_log
 from features.partitions import HOUR, hour_start, to_us
@@ -108,13 +109,14 @@ def _join(
     here = (pl.col("at") // HOUR).is_in([hour_start(hour) // HOUR for hour in hours])
     orphans = _orphans(log, hours, _without(rewards.filter(here), mine))
     numbers = to_number(matched.filter(pl.col("fate") == "on_time"), spec)
-    joined = _interactions(decisions, numbers, spec, window, now)
+    joined, aside = _interactions(decisions, numbers, spec, window, now), quarantine.states(log.store, hours)
     groups = {"matched": _by_hour(matched, "decided_at"), "orphans": _by_hour(orphans),
               "rejects": _by_hour(_weighed(log.read("rejects", hours, REJECT)))}  # fmt: skip
     for hour in hours:
         of = {name: frames.get((hour_start(hour) // HOUR,)) for name, frames in groups.items()}
-        of["logged"], data = _slice(logged, hour), _slice(joined, hour)
-        yield hour, data, _late(of["matched"]), _account(of, len(data))
+        of["logged"], whole = _slice(logged, hour), _slice(joined, hour)
+        data = quarantine.applied(whole, aside.get(hour, {}), spec.range)
+        yield hour, data, _late(of["matched"]), _account(of, len(data), len(whole) - len(data))
 
 
 def _by_hour(frame: pl.DataFrame, at: str = "at") -> dict[tuple[object, ...], pl.DataFrame]:
@@ -197,17 +199,18 @@ def _late(matched: pl.DataFrame | None) -> pl.DataFrame:
     return matched.filter(pl.col("fate") == "late").select(REWARD.names())
 
 
-def _account(of: dict[str, pl.DataFrame | None], interactions: int) -> Account:
+def _account(of: dict[str, pl.DataFrame | None], interactions: int, quarantined: int) -> Account:
     logged, repeated = _count(of["logged"]), _count(of["logged"], pl.col("repeated"))
     bad_decisions, thinned = _events(of["rejects"], "decision"), _events(of["rejects"], "thinned")
     refused = _refused_rewards(of["rejects"])
     orphan = _count(of["orphans"])
     fates = {fate: _count(of["matched"], pl.col("fate") == fate) for fate in ("on_time", "late", "duplicate")}
     return Account(
-        decisions_in=logged + bad_decisions + thinned, interactions=interactions,
-        immature=logged - repeated - interactions, decision_duplicates=repeated, decisions_malformed=bad_decisions,
-        thinned=thinned, rewards_in=_count(of["matched"]) + orphan + sum(refused.values()),
-        on_time=fates["on_time"], late=fates["late"], orphan=orphan,
+        decisions_in=logged + bad_decisions + thinned, interactions=interactions, quarantined=quarantined,
+        immature=logged - repeated - interactions - quarantined, decision_duplicates=repeated,
+        decisions_malformed=bad_decisions, thinned=thinned,
+        rewards_in=_count(of["matched"]) + orphan + sum(refused.values()), on_time=fates["on_time"],
+        late=fates["late"], orphan=orphan,
         **refused | {"duplicate": fates["duplicate"] + refused["duplicate"]},
     )  # fmt: skip
 
