@@ -1,6 +1,7 @@
 """What a bandit is: one `app.toml`, declared by its owner and checked whole before anything runs.
 
     [reward]   window, default, range, and how each kind of reward counts
+    [record] [quality]   what is taken of a client's own decisions, and how many bad rows an hour may have
     [context.NAME] [arm.NAME] [arm_context.NAME]   one feature each
     [policies] [training]   what competes, and on what and how often it is trained
     [gate] [refresh] [rollout]   when to promote, when to renew the champion, how to expose
@@ -74,6 +75,10 @@ class KindSpec(_Strict):
     )
     weight: float = Field(1.0, description="what one unit of this kind adds to the reward")
     clip: Clip | None = Field(None, description="the kind's number is cut to [low, high] before it is weighted")
+    range: Range | None = Field(
+        None, description="of one value; others are refused at the door. Left out: what reward.range allows of an only "
+        "kind without clip, else any finite number"
+    )
 
 
 class RewardSpec(_Strict):
@@ -86,6 +91,24 @@ class RewardSpec(_Strict):
         {"click": KindSpec()}, description="the kinds of reward that applications send, one table each"
     )
     guardrails: tuple[str, ...] = Field((), description="kinds reported apart, never summed into the reward")
+
+
+class RecordSpec(_Strict):
+    """Which decisions of a client's own (its fallbacks) are taken on record."""
+
+    floor: float = Field(0.02, gt=0, le=1, description="ε: the shown arm of K had probability ε/K at least")
+    seconds: float = Field(
+        0.0, ge=0, description="oldest age of a decision that is sent later; 0: the reward window and an hour"
+    )
+
+
+class QualitySpec(_Strict):
+    """When rows that break a rule stop their hour."""
+
+    quarantine: float = Field(
+        0.01, ge=0, lt=1, description="largest share of an hour's rows that may break a row rule: they are put aside "
+        "and the rest goes on; above, the hour waits for `croupier quarantine release` or `drop`"
+    )
 
 
 class PoliciesSpec(_Strict):
@@ -207,6 +230,8 @@ class AppSpec(_Strict):
     """The whole of app.toml."""
 
     reward: RewardSpec = Field(RewardSpec(), description="what came of a decision, as one number")
+    record: RecordSpec = Field(RecordSpec(), description="which decisions of a client's own are taken")
+    quality: QualitySpec = Field(QualitySpec(), description="how many broken rows an hour may have")
     context: dict[str, Feature] = Field({}, description="features of the request, one table each")
     arm: dict[str, Feature] = Field({}, description="features of an arm, which the catalogue holds, one table each")
     arm_context: dict[str, Feature] = Field({}, description="features of this request and this arm, one table each")

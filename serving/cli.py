@@ -23,6 +23,7 @@ COMMANDS = {
     "rollout": "serving.commands.rollout:rollout",
     "release": "serving.commands.rollout:release",
     "account": "serving.commands.data:account",
+    "quarantine": "serving.commands.quarantine:app",
     "restatements": "serving.commands.data:restatements",
     "forget": "serving.commands.data:forget",
     "gate": "serving.commands.gate:gate",

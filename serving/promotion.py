@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from features import catalogue
+from features.admission import Admission
 from features.encoder import Encoder
 from features.schema import Arm
 from features.workspace import Workspace, get_folder
@@ -18,6 +19,7 @@ from models import policy
 from models.policy import Policy
 from models.training import current_champion
 from serving import publish, release, release_store, rollout, rollout_state
+from serving.declaration import ADMITS
 from serving.triton import server
 
 
@@ -88,7 +90,7 @@ def release_policies(
     def build(folder: Path, number: int) -> object:
         return release.write_release(
             folder, number=number, champion=champion, candidate=candidate, encoder=encoder, arms=arms,
-            floor=w.spec.policies.floor, meta=meta, golden=golden,
+            floor=w.spec.policies.floor, meta=dict(meta) | {ADMITS: Admission.of(w.spec).to_dict()}, golden=golden,
         )  # fmt: skip
 
     return publish.publish(w.store, w.home, build, **_how(w, str(meta.get("kind", ""))))
