@@ -77,7 +77,9 @@ class RewardSpec(_Strict):
     default: float = 0.0
     range: Range = (0.0, 1.0)
     kinds: dict[str, KindSpec] = {"click": KindSpec()}
-    guardrails: tuple[str, ...] = Field((), description="kinds reported apart, never summed into the reward")
+    guardrails: tuple[str, ...] = Field(
+        (), description="kinds watched apart, of which more is harm; [rollout] guardrails says it for either direction"
+    )
 
 
 class PoliciesSpec(_Strict):
@@ -99,6 +101,12 @@ class GateSpec(_Strict):
     min_ess: float = 200.0
     min_rows: int = 1000
     max_weight_share: float = 0.05
+    guardrail_margin: float = Field(
+        0.02, gt=0, le=1, description="share of a guardrail's range that a candidate must be shown not to lose"
+    )
+    guardrail_margins: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="the same for one guardrail, in its own unit per decision"
+    )
 
 
 def _duration(text: str) -> str:
@@ -199,6 +207,12 @@ class AppSpec(_Strict):
     gate: GateSpec = GateSpec()
     refresh: RefreshSpec = RefreshSpec()
     rollout: RolloutSpec = RolloutSpec()
+
+    @property
+    def guardrails(self) -> dict[str, Literal["lower", "higher"]]:
+        """Kinds of reward that the gate and the rollout watch apart, and the direction that is harm."""
+        harm: dict[str, Literal["lower", "higher"]] = dict.fromkeys(self.reward.guardrails, "higher")
+        return harm | self.rollout.guardrails
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -13,6 +13,7 @@ the design effect, so that a lift holds for units to come, not only for those th
 from collections.abc import Mapping
 from dataclasses import replace
 from math import inf
+from typing import Any
 
 import numpy as np
 
@@ -28,22 +29,21 @@ CURVE_POINTS = 30
 
 def evidence_of(
     candidate: Rounds, champion: Rounds, *, divergence: F64, self_test: float, unsupported: float,
-    guardrails: Mapping[str, F64], leak: float = 1.0, agreement: float = 1.0, quality_passed: bool = True,
-    unit: I64 | None = None,
+    guardrails: Mapping[str, F64], unit: I64 | None = None, **more: Any,
 ) -> Evidence:  # fmt: skip
     """Candidate and champion as they see the same rows; `divergence` (n, 2) of the two, from `divergence()`; `unit`
-    (n,) the rows' units, numbered (None: each row has its own)."""
+    (n,) the rows' units, numbered (None: each row has its own); `more`: further fields of Evidence, as they are."""
     weight = candidate.weight * candidate.thinning
     lift = off_policy.unthinned(off_policy.dr(candidate) - off_policy.dr(champion), candidate.thinning)
     return Evidence(
         lift=steadied(lift, divergence, candidate.reward, unit), second=_paired(candidate, champion, unit),
         rows=len(candidate),
         ess=effective_sample_size(weight), largest_share=off_policy.largest_share(weight), self_test=self_test,
-        leak=leak, agreement=agreement, unsupported=unsupported, quality_passed=quality_passed,
+        unsupported=unsupported,
         guardrails={
-            name: _paired(replace(candidate, reward=values), replace(champion, reward=values), unit)
+            name: _guarded(replace(candidate, reward=values), replace(champion, reward=values), divergence, unit)
             for name, values in guardrails.items()
-        },
+        }, **more,
     )  # fmt: skip
 
 
@@ -99,3 +99,9 @@ def _paired(candidate: Rounds, champion: Rounds, unit: I64 | None) -> Moments:
     """Moments of the SNIPS lift, row by row on the same rows: what both policies share cancels."""
     lift = off_policy.unthinned(off_policy.snips(candidate) - off_policy.snips(champion), candidate.thinning)
     return by_unit(Moments.of(lift), lift, unit)
+
+
+def _guarded(candidate: Rounds, champion: Rounds, divergence: F64, unit: I64 | None) -> Moments:
+    """The same of a guardrail, whose variance rare draws that did not come up cannot flatter either."""
+    lift = off_policy.unthinned(off_policy.snips(candidate) - off_policy.snips(champion), candidate.thinning)
+    return steadied(lift, divergence, candidate.reward, unit)

@@ -25,7 +25,7 @@ from features.storage import Conflict
 from features.workspace import Workspace, get_folder, put_folder
 from models import retraining
 from models.evaluation import evaluate
-from models.gate_report import write_report
+from models.gate_report import state, write_report
 from models.looks import Ledger
 from models.policy import Policy, load, make
 from models.reports import Evaluation
@@ -226,8 +226,10 @@ def summary(evaluation: Mapping[str, Any]) -> str:
     for name, policy in evaluation["policies"].items():
         if policy["role"] == "candidate":
             lift = policy["lift"]
-            failed = [c["name"] for c in policy["conditions"] if not c["passed"]]
+            failed = [c["name"] for c in policy["conditions"] if state(c) == "no"]
             why = f"; not met: {', '.join(failed)}" if failed else ""
+            open_ = [c["name"] for c in policy["conditions"] if state(c) == "open"]
+            why += f"; not checked: {', '.join(open_)}" if open_ else ""
             if policy["rows_needed"]:
                 why += f"; about {policy['rows_needed']:,} more rows would tell"
             lines.append(

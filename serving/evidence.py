@@ -84,7 +84,7 @@ def _guardrails(
         "fallback": Guardrail(value=-(failed(rows) & ~late).astype(np.float64), width=1.0, cluster=unit),
         "latency": slowness(took, rows.frame["at"].to_numpy(), rows.assigned, limit),
     }
-    for kind, harmful in spec.rollout.guardrails.items():
+    for kind, harmful in spec.guardrails.items():
         alone = spec.reward.model_copy(update={"kinds": {kind: KindSpec(how="sum")}, "default": 0.0})
         start, end = time_of(state.history[0]["at"]), time_of(now) + timedelta(hours=1)
         other = matured(store, alone, start=start, end=end, now=time_of(now)).select("event_id", value="reward")

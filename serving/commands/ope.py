@@ -29,7 +29,7 @@ from features.settings import Settings
 from features.spec import AppSpec
 from features.versions import read_interactions
 from features.workspace import Workspace
-from models import self_tests
+from models import leaks
 from models.gate import SELF_TEST_LEVEL
 from models.intervals import asymptotic_cs
 from models.policy import make
@@ -136,9 +136,9 @@ def _judged(policy: str, app: str, frame: pl.DataFrame, spec: AppSpec, arms: lis
         encoder = Encoder.fit(spec, frame, arms)
         interactions = encode_interactions(frame, encoder, encoder.catalogue(arms))
         pmf = _named(policy, interactions.batch)
-    p_value, suspect = self_tests.leak(interactions)
+    tested = leaks.tested(interactions)
     names = (*encoder.context_names, *encoder.pair_names)
-    leak = names[suspect] if p_value < SELF_TEST_LEVEL and suspect >= 0 else ""
+    leak = names[tested.suspect] if tested.p < SELF_TEST_LEVEL and tested.suspect >= 0 else ""
     return Totals.of(rounds_of(interactions, pmf, cross_fit(interactions))), leak
 
 
