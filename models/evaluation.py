@@ -7,13 +7,14 @@ several policies, releases, stages and fallbacks, each with its own propensity. 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 from features.batch import F64, I64, Floats, Interactions
 from features.spec import GateSpec
 from models import diagnostics, leaks, off_policy, self_tests
 from models.agreement import agreement as agree
-from models.evidence import as_it_grew, divergence, evidence_of, steadied, unsupported
+from models.evidence import as_it_grew, divergence, evidence_of, heaviest, steadied, unsupported
 from models.exploration import PolicyFailed
 from models.gate import LEAK_LEVEL, judge
 from models.intervals import asymptotic_cs
@@ -31,10 +32,12 @@ LOGGING = "logging"  # the name under which the log's own policy is reported
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What is known beside the log: margins of its guardrails; whether its hours passed their checks, and which did
-    not; the names of the features, context columns first, then those of pairs; and what could not be checked."""
+    """What is known beside the log: margins of its guardrails, and how wide their ranges are; whether its hours passed
+    their checks, and which did not; the names of the features, context columns first, then those of pairs; and what
+    could not be checked."""
 
     margins: Mapping[str, float] = field(default_factory=dict)
+    widths: Mapping[str, float] = field(default_factory=dict)
     quality_passed: bool = True
     quality_says: str = ""
     features: Sequence[str] = ()
@@ -103,7 +106,9 @@ class _Court:
         evidence = evidence_of(
             seen, self.champion, divergence=spread, self_test=self.self_test, leak=self.leak.p, agreement=agreement.p,
             unsupported=report.unsupported, guardrails=self.guardrails, quality_passed=self.asked.quality_passed,
-            unit=self.log.unit_number, margins=self.asked.margins, says=self._says(),
+            unit=self.log.unit_number, margins=self.asked.margins,
+            widths=self.asked.widths, says=self._says(),
+            heaviest=heaviest(self.log, pmf, self.champion_pmf) if self.guardrails else inf,
             unchecked=(*self._unchecked(), *of_features(self.leak.unchecked, agreement.unchecked)),
         )  # fmt: skip
         verdict, bounds = judge(evidence, self.gate, alpha=self.alpha), asymptotic_cs(evidence.lift, alpha=self.alpha)

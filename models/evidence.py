@@ -21,6 +21,7 @@ from features.batch import F64, I64, Interactions
 from models import off_policy
 from models.gate import Evidence
 from models.intervals import asymptotic_cs
+from models.mean_zero import BLOCK, inverse
 from models.off_policy import Moments, Rounds, design_effect, effective_sample_size
 
 PRIOR_ROWS = 10.0
@@ -88,6 +89,12 @@ def as_it_grew(values: F64, divergence: F64, log: Interactions, *, alpha: float)
         bounds = asymptotic_cs(moments, alpha=alpha)
         found.append({"rows": float(n), "value": moments.mean, "lower": bounds.lower, "upper": bounds.upper})
     return found
+
+
+def heaviest(log: Interactions, *pmfs: F64) -> float:
+    """The largest weight π / p that a round could have had, for any of these policies."""
+    blocks = (slice(start, start + BLOCK) for start in range(0, len(log), BLOCK))
+    return max(float((pmf[rows] * inverse(log, rows)).max()) for rows in blocks for pmf in pmfs)
 
 
 def unsupported(log: Interactions, pmf: F64) -> float:

@@ -6,7 +6,7 @@ evidence*, with an estimate of how many more rows an answer needs. Inconclusive 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from math import ceil, inf, isfinite
+from math import ceil, inf, isfinite, log
 from typing import Any
 
 from features.spec import GateSpec
@@ -48,8 +48,9 @@ class Evidence:
     ess and largest_share: of the candidate's weights; self_test: p-value of the log's propensities, leak: of its
     features being older than the draw, agreement: of DR and IPS, each unbiased, estimating the same; unsupported: mean
     mass the candidate puts where the log could not; guardrails: moments of (candidate − champion), higher is better;
-    margins: how much a decision each may lose (spec.guardrail_margin where none is said); says: what a condition's
-    number is about, by its name; unchecked: what could not be asked."""
+    margins: how much a decision each may lose (spec.guardrail_margin where none is said), widths: of their ranges;
+    heaviest: the largest weight of either policy; says: what a condition's number is about, by its name; unchecked:
+    what could not be asked."""
 
     lift: Moments
     second: Moments
@@ -63,6 +64,8 @@ class Evidence:
     agreement: float = 1.0
     quality_passed: bool = True
     margins: Mapping[str, float] = field(default_factory=dict)
+    widths: Mapping[str, float] = field(default_factory=dict)
+    heaviest: float = inf
     says: Mapping[str, str] = field(default_factory=dict)
     unchecked: tuple[Unchecked, ...] = ()
 
@@ -150,13 +153,23 @@ def _guardrails(e: Evidence, spec: GateSpec, alpha: float) -> tuple[Condition, .
     made = []
     for name, moments in sorted(e.guardrails.items()):
         margin = e.margins.get(name, spec.guardrail_margin)
-        lower = asymptotic_cs(moments, alpha=share).lower
+        lower = _least(e, name, moments, share)
         says = f"to lose less than {margin:.3g} a decision, with error {share:.2g} of the look's {alpha:.2g}"
+        says += "; no event of it came in these rows: is it logged?" * (moments.m2 == 0.0)
         made.append(Condition(name=f"{GUARDRAIL}{name}", value=lower, relation=">", threshold=-margin,
                               passed=lower > -margin, reason=says))  # fmt: skip
     unchecked = [u for u in e.unchecked if u.name.startswith(GUARDRAIL)]
     return (*made, *(Condition(name=u.name, value=None, relation=">", threshold=0.0, passed=None, reason=u.reason,
                                blocks=u.blocks) for u in unchecked))  # fmt: skip
+
+
+def _least(e: Evidence, name: str, moments: Moments, alpha: float) -> float:
+    """The lower bound of a guardrail's lift. Where none of its events came, a normal limit bounds nothing; but were its
+    mean m under either policy, whose weights are at most `heaviest`, then each row would have had one with probability
+    m / heaviest on average, and none in n rows with at most exp(−n m / heaviest)."""
+    if moments.m2 > 0.0:
+        return asymptotic_cs(moments, alpha=alpha).lower
+    return -e.widths.get(name, 1.0) * e.heaviest * log(1.0 / alpha) / max(e.rows, 1)
 
 
 def _harmed(e: Evidence, spec: GateSpec, alpha: float) -> bool:

@@ -156,7 +156,7 @@ def _judge_interval(
     evaluation = evaluate(
         {name: champion} | candidates, log, champion=name, floor=w.spec.policies.floor, gate=w.spec.gate,
         seed=w.spec.policies.seed, alpha=ledger.alpha(jobs, log), segments=features.segments(),
-        born=features.born(),
+        born=features.born(), **retraining.beside(w, features, log),
     )  # fmt: skip
     ledger.record(jobs, log, evaluation)
     return _verdict(w, key, jobs, evaluation.to_dict()) | {"kind": "promotion" if evaluation.promoted else ""}
