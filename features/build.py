@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 import polars as pl
 
-from features import audit, catalogue, clock, dataset, declaration, quality, quarantine
+from features import audit, catalogue, clock, dataset, declaration, guardrail_totals, quality, quarantine
 from features.account import Account
 from features.batch import I64
 from features.encoder import Encoder
@@ -72,6 +72,12 @@ class Features:
         first = self.split_at if since is None else since
         later = pl.read_parquet(self.folder / "segments.parquet").filter(pl.col("at") >= first)
         return {name: later[name].to_list() for name in later.columns if name != "at"}
+
+    def guardrails(self, since: int | None = None) -> pl.DataFrame | None:
+        """Totals of each guardrail of the same rows; None where these features were encoded without."""
+        path = self.folder / "guardrails.parquet"
+        first = self.split_at if since is None else since
+        return pl.read_parquet(path).filter(pl.col("at") >= first) if path.exists() else None
 
     def born(self) -> I64:
         """(A,) when each arm of the catalogue came, UTC µs; 0 where nobody said."""
@@ -152,7 +158,10 @@ def keep(
     """Encode `rows` (by time and event id) and keep them under a key of all they were made from; returns what
     meta.json says of them, less `facts`."""
     arms = w.arms()
-    key = _key(name, encoder.digest, catalogue.digest(arms), str(split_at), *rows["event_id"], *rows["reward"])
+    guarded = guardrail_totals.totals(w.store, w.spec, rows, now=clock.now()) if w.spec.guardrails else None
+    watched = [] if guarded is None else [v for kind in w.spec.guardrails for v in (kind, *guarded[kind])]
+    made_from = (*rows["event_id"], *rows["reward"], *watched)
+    key = _key(name, encoder.digest, catalogue.digest(arms), str(split_at), *made_from)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "encoder").mkdir()
@@ -167,6 +176,8 @@ def keep(
         (folder / "meta.json").write_bytes(orjson.dumps(meta | kept))
         (folder / "golden.json").write_bytes(orjson.dumps(_golden(rows)))
         segments(w.spec, rows).write_parquet(folder / "segments.parquet")
+        if guarded is not None:
+            guarded.write_parquet(folder / "guardrails.parquet")
         put_folder(w.store, f"features/{key}", folder)
     return meta | {"encoder": encoder.digest}
 

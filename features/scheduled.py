@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from features import build, clock, hours, window
+from features import build, clock, hours, judged_hours, window
 from features.account import Account
 from features.encoder import Encoder
 from features.findings import QualityFailed
@@ -21,7 +21,8 @@ from features.join import join_hours
 from features.log import LogRewritten, open_log
 from features.partitions import from_us, hour_start
 from features.quarantine import HELD
-from features.versions import Version, newest
+from features.versions import Version, newest, partitions
+from features.workspace import Interval as Span
 from features.workspace import Workspace
 
 KEPT_FEATURES = 3  # encoded windows kept whole; of older ones what is small stays
@@ -40,6 +41,11 @@ def validate(app: str, asked: Interval, joined: dict[str, Any]) -> dict[str, Any
     if asked is None:
         return validate_due(app, joined["hours"])
     report, page = build.validate(app, *asked, joined)
+    w, interval = Workspace.open(app), Span.parse(*asked)
+    read = partitions(w.store, start=interval.start, end=interval.end)
+    failed = tuple(finding.rule for finding in report.critical)
+    checked = hours.Checked(passed=report.passed, rows=report.rows, page=page, failed=failed)
+    judged_hours.record_interval(w.store, interval.key, read, checked)
     return {"app": app, "page": page, "refused": {}, **report.to_dict(), "error": report.error}
 
 

@@ -90,7 +90,9 @@ class RewardSpec(_Strict):
     kinds: dict[str, KindSpec] = Field(
         {"click": KindSpec()}, description="the kinds of reward that applications send, one table each"
     )
-    guardrails: tuple[str, ...] = Field((), description="kinds reported apart, never summed into the reward")
+    guardrails: tuple[str, ...] = Field(
+        (), description="kinds watched apart, of which more is harm; [rollout] guardrails says it for either direction"
+    )
 
 
 class RecordSpec(_Strict):
@@ -134,6 +136,12 @@ class GateSpec(_Strict):
     min_ess: float = Field(200.0, description="least effective number of rows: (Σ weight)² / Σ weight²")
     min_rows: int = Field(1000, description="least rows that judge")
     max_weight_share: float = Field(0.05, description="most of all weight that one row may carry")
+    guardrail_margin: float = Field(
+        0.02, gt=0, le=1, description="share of a guardrail's range that a candidate must be shown not to lose"
+    )
+    guardrail_margins: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="the same for one guardrail, in its own unit per decision"
+    )
 
 
 def _duration(text: str) -> str:
@@ -241,6 +249,12 @@ class AppSpec(_Strict):
     gate: GateSpec = Field(GateSpec(), description="when a candidate is promoted")
     refresh: RefreshSpec = Field(RefreshSpec(), description="when the champion is renewed")
     rollout: RolloutSpec = Field(RolloutSpec(), description="how a candidate is exposed")
+
+    @property
+    def guardrails(self) -> dict[str, Literal["lower", "higher"]]:
+        """Kinds of reward that the gate and the rollout watch apart, and the direction that is harm."""
+        harm: dict[str, Literal["lower", "higher"]] = dict.fromkeys(self.reward.guardrails, "higher")
+        return harm | self.rollout.guardrails
 
     @classmethod
     def read(cls, path: Path) -> Self:

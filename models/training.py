@@ -25,7 +25,7 @@ from features.storage import Conflict
 from features.workspace import Workspace, get_folder, put_folder
 from models import adaptive_window, retraining, same_features
 from models.evaluation import evaluate
-from models.gate_report import write_report
+from models.gate_report import state, write_report
 from models.looks import Ledger
 from models.policy import Policy, load, make
 from models.reports import Evaluation
@@ -172,7 +172,7 @@ def _judge_interval(
     evaluation = evaluate(
         {name: champion} | candidates, log, champion=name, floor=w.spec.policies.floor, gate=w.spec.gate,
         seed=w.spec.policies.seed, alpha=ledger.alpha(jobs, log), segments=features.segments(),
-        born=features.born(),
+        born=features.born(), **retraining.beside(w, features, log),
     )  # fmt: skip
     ledger.record(jobs, log, evaluation)
     return _verdict(w, key, jobs, evaluation.to_dict()) | {"kind": "promotion" if evaluation.promoted else ""}
@@ -242,8 +242,10 @@ def summary(evaluation: Mapping[str, Any]) -> str:
     for name, policy in evaluation["policies"].items():
         if policy["role"] == "candidate":
             lift = policy["lift"]
-            failed = [c["name"] for c in policy["conditions"] if not c["passed"]]
+            failed = [c["name"] for c in policy["conditions"] if state(c) == "no"]
             why = f"; not met: {', '.join(failed)}" if failed else ""
+            open_ = [c["name"] for c in policy["conditions"] if state(c) == "open"]
+            why += f"; not checked: {', '.join(open_)}" if open_ else ""
             if policy["rows_needed"]:
                 why += f"; about {policy['rows_needed']:,} more rows would tell"
             lines.append(
