@@ -126,6 +126,25 @@ class RolloutSpec(_Strict):
     )
 
 
+class RefreshSpec(_Strict):
+    """How the champion's own policy, trained anew, replaces it: shorter than [rollout], and it need not be better."""
+
+    stages: Annotated[tuple[float, ...], AfterValidator(_stages)] = (0.5, 1.0)
+    min_decisions: int = Field(1000, ge=0, description="matured decisions, both roles, before a stage can be left")
+    margins: tuple[float, ...] = Field(
+        (0.05,), description="to leave each stage: shown to lose less than this share of the champion's reward"
+    )
+
+
+class ArmsSpec(_Strict):
+    """Arms that are added to a running app: how much traffic they get until something is known of them."""
+
+    new_floor: float = Field(
+        0.05, ge=0, lt=1, description="share of the decisions that list new arms, split evenly among those arms"
+    )
+    new_until: int = Field(1000, ge=0, description="decisions in which an arm was shown, until it is new no more")
+
+
 class Interaction(_Strict):
     """A product feature of two declared ones, e.g. a = "context.age", b = "arm.price"."""
 
@@ -144,6 +163,8 @@ class AppSpec(_Strict):
     policies: PoliciesSpec = PoliciesSpec()
     gate: GateSpec = GateSpec()
     rollout: RolloutSpec = RolloutSpec()
+    refresh: RefreshSpec = RefreshSpec()
+    arms: ArmsSpec = ArmsSpec()
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -14,6 +14,7 @@ from tritonclient.utils import InferenceServerException
 from features.locks import alone
 from features.storage import Store
 from serving import release, release_store, rollout, trial
+from serving.release import LoadedRelease
 from serving.triton import repository
 from serving.triton.binary import TritonUnavailable
 
@@ -76,6 +77,13 @@ def retire(home: Path) -> list[int]:
     return old
 
 
+def withdraw(home: Path, number: int, *, triton: str | None) -> None:
+    """Take a release that was deployed, and is not to serve, out of Triton again."""
+    trial.remove(home / "triton" / trial.MODEL / str(number))
+    if triton is not None:
+        trial.load_model(triton, trial.MODEL)
+
+
 def _alive(name: str) -> bool:
     """Does the process whose id ends this name still run?"""
     return Path(f"/proc/{name.rpartition('-')[2]}").exists()
@@ -85,6 +93,16 @@ def verify(store: Store, home: Path, number: int) -> dict[str, Any]:
     """The manifest of a release in the store, after checking every byte of it. Raises KeyError, ReleaseRefused."""
     with scratch(home) as draft:
         return release_store.download(store, number, draft / str(number))
+
+
+def fetched(store: Store, home: Path, number: int, scratch: Path) -> LoadedRelease:
+    """The release, from Triton's repository where it is there and whole, else from the store."""
+    installed = home / "triton" / trial.MODEL / str(number)
+    try:
+        return release.load(installed)
+    except (release.ReleaseRefused, OSError):
+        release_store.download(store, number, scratch / str(number))
+        return release.load(scratch / str(number))
 
 
 @contextmanager

@@ -68,13 +68,16 @@ class Step:
 
 
 def steps(
-    spool: Spool, release: int, spec: RewardSpec, *, after: int, limit: int = 1000
+    spool: Spool, release: LoadedRelease, spec: RewardSpec, *, after: int, limit: int = 1000
 ) -> Iterator[tuple[int, list[Step]]]:
-    """The rewards of a release's decisions in order of arrival, from row `after` on: (last row seen, steps)."""
+    """The rewards of a release's decisions, and of those it continues, in order of arrival, from row `after` on: (last
+    row seen, steps). A catalogue release learns from what was learnt before it, by the same fold from the same head."""
+    numbers, known = {release.number, *release.continues}, release.catalogue.row.keys()
     while rows := spool.read("rewards", after, limit):
         arrived = [(row, Reward(**orjson.loads(body))) for row, body in rows]
         events = list({reward.event_id for _, reward in arrived})
-        decisions = {e: d for e, d in spool.find(events).items() if d.release == release}
+        found = spool.find(events).items()
+        decisions = {e: d for e, d in found if d.release in numbers and known >= set(d.arms)}
         history = spool.rewards_of(list(decisions))
         chunk = []
         for row, reward in arrived:
@@ -130,7 +133,7 @@ class FastLoop:
     """The writer: one a host. `learn()` brings the files of a release's heads up to the log."""
 
     def __init__(self, folder: Path, release: LoadedRelease, spool: Spool, spec: RewardSpec) -> None:
-        self._spool, self._spec, self._number = spool, spec, release.number
+        self._spool, self._spec, self._release = spool, spec, release
         self._folds: list[tuple[Fold, HeadFile]] = []
         self._roles: list[str] = []
         for role, policy in (("champion", release.champion), ("candidate", release.candidate)):
@@ -148,7 +151,7 @@ class FastLoop:
         if not self._folds:
             return 0
         count = 0
-        for row, chunk in steps(self._spool, self._number, self._spec, after=self._seen):
+        for row, chunk in steps(self._spool, self._release, self._spec, after=self._seen):
             for fold, file in self._folds:
                 fresh = [step for step in chunk if step.cursor > fold.state.cursor]
                 if fresh:
@@ -173,7 +176,7 @@ def rebuilt(release: LoadedRelease, role: str, spool: Spool, spec: RewardSpec, *
     if policy.head.step == until_step:
         return cast("Policy", policy)
     fold = Fold(policy, release)
-    for _, chunk in steps(spool, release.number, spec, after=0):
+    for _, chunk in steps(spool, release, spec, after=0):
         fold.apply(chunk[: until_step - fold.state.step])
         if fold.state.step == until_step:
             head = Posterior(prior=policy.head.prior, moments=fold.state.moments, step=until_step)

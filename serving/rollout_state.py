@@ -14,6 +14,7 @@ from typing import Any, Self
 from features.ids import uniform01
 
 SHADOW, ABORTED = "shadow", "aborted"
+PROMOTION, REFRESH = KINDS = ("promotion", "refresh")
 
 
 class RolloutRefused(ValueError):
@@ -24,7 +25,8 @@ class RolloutRefused(ValueError):
 class RolloutState:
     """Where release `release` stands. `share` of units see the candidate; `since` is UTC µs; `stages` are the shares
     to come. `held` says why no step is taken ("" = it is not held). `history` has one entry per change, oldest
-    first: {at, stage, share, reason, evidence, by}."""
+    first: {at, stage, share, reason, evidence, by}. `kind` says which rules move it; `continues` are earlier releases
+    of the same policies, whose decisions are evidence of this rollout too."""
 
     release: int
     stage: str
@@ -34,6 +36,8 @@ class RolloutState:
     stages: tuple[float, ...] = (0.05, 0.20, 0.50, 1.0)
     held: str = ""
     history: tuple[Mapping[str, Any], ...] = ()
+    kind: str = PROMOTION
+    continues: tuple[int, ...] = ()
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), sort_keys=True, indent=1).encode()
@@ -44,6 +48,7 @@ class RolloutState:
         try:
             row = json.loads(raw)
             row["stages"], row["history"] = tuple(row["stages"]), tuple(row["history"])
+            row["continues"] = tuple(row.get("continues", ()))
             state = cls(**row)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             expected = f"what `publish` wrote ({type(error).__name__}: {error})"
@@ -53,7 +58,14 @@ class RolloutState:
         if (type(state.release), type(state.stage), type(state.salt)) != (int, str, str):
             found = f"release {state.release!r}, stage {state.stage!r}, salt {state.salt!r}"
             raise ValueError(f"rollout state: found {found}, expected a number and two texts")
+        if state.kind not in KINDS:
+            raise ValueError(f"rollout kind: found {state.kind!r}, expected one of {', '.join(KINDS)}")
         return state
+
+    @property
+    def releases(self) -> tuple[int, ...]:
+        """Every release whose decisions belong to this rollout."""
+        return (*self.continues, self.release)
 
     @property
     def running(self) -> bool:
@@ -71,7 +83,7 @@ def share_of(stage: str) -> float:
 
 def start(
     release: int, *, now: int, stages: Sequence[float] = (0.05, 0.20, 0.50, 1.0), shadow: bool = False,
-    has_candidate: bool = True, by: str = "publish",
+    has_candidate: bool = True, by: str = "publish", kind: str = PROMOTION,
 ) -> RolloutState:  # fmt: skip
     """The first state of a release: at its first stage, or in shadow; without a candidate, at share 0 for good."""
     if list(stages) != sorted(set(stages)) or not stages or stages[0] <= 0 or stages[-1] != 1.0:
@@ -79,9 +91,15 @@ def start(
     share = 0.0 if shadow or not has_candidate else float(stages[0])
     stage = label(share) if has_candidate else "none"
     blank = RolloutState(
-        release=release, stage=stage, share=share, salt=f"rollout-{release}", since=now, stages=tuple(stages)
+        release=release, stage=stage, share=share, salt=f"rollout-{release}", since=now, stages=tuple(stages), kind=kind
     )
     return _moved(blank, (stage, share), f"release {release} published", now=now, by=by)
+
+
+def carried(state: RolloutState, release: int, reason: str, *, now: int, by: str) -> RolloutState:
+    """The same rollout under another number: release `release` has the same policies and another catalogue."""
+    entry = {"at": now, "stage": state.stage, "share": state.share, "reason": reason, "by": by, "evidence": {}}
+    return replace(state, release=release, continues=state.releases, history=(*state.history, entry))
 
 
 def advance(

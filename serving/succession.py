@@ -39,10 +39,11 @@ def _again(old: LoadedRelease, role: str, folder: Path, number: int, by: str) ->
     if champion is None:
         raise ValueError(f"release {old.number} has no candidate to promote")
     golden = [asdict(g) for g in old.golden if g.role == role]
-    meta = old.manifest["meta"] | {"from_release": old.number, "from_role": role, "by": by}
+    meta = old.manifest["meta"] | {"from_release": old.number, "from_role": role, "by": by,
+                                "kind": "succession", "continues": [*old.continues, old.number]}  # fmt: skip
     return release.write_release(
         folder, number=number, champion=champion, candidate=None, encoder=old.encoder, arms=old.arms,
-        floor=old.floor, meta=meta, golden=golden,
+        floor=old.floor, meta=meta, golden=golden, newcomers=old.newcomers,
     )  # fmt: skip
 
 
