@@ -65,9 +65,9 @@ def described(old: Sequence[Arm], arms: Sequence[Arm], before: Newcomers, new: N
     """What changes, in words; "" where nothing does. Arms forgotten after KEPT_DAYS wait for another change."""
     was, now_ = {a.arm_id: a for a in old}, {a.arm_id: a for a in arms}
     both = [(was[arm], now_[arm]) for arm in was.keys() & now_.keys() if was[arm] != now_[arm]]
-    retired = [b for a, b in both if retired(b, now) and not retired(a, now)]
+    ended = [b for a, b in both if retired(b, now) and not retired(a, now)]
     known = [arm for arm in before.since if arm in now_ and arm not in new.since]
-    counts = {"added": len(now_.keys() - was.keys()), "retired": len(retired), "changed": len(both) - len(retired),
+    counts = {"added": len(now_.keys() - was.keys()), "retired": len(ended), "changed": len(both) - len(ended),
               "new no more": len(known)}  # fmt: skip
     said = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
     return f"catalogue: {said}" if said else ""
