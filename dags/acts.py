@@ -63,7 +63,7 @@ def pipeline(airflow: Airflow, app: str, start: str, end: str) -> dict[str, Any]
     gate_run = airflow.woken("train_and_gate", before)
     airflow.wait("train_and_gate", gate_run, say=story.say)
     account, quality, encoded = (
-        airflow.result("build_features", run, task) for task in ("join", "validate", "encode")
+        airflow.result("build_features", run, task, index=0) for task in ("join", "validate", "encode")
     )
     (verdict,) = airflow.result("train_and_gate", gate_run, "judge")
     (published,) = airflow.result("train_and_gate", gate_run, "publish")

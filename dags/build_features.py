@@ -1,27 +1,33 @@
 """
-### build_features — from raw log to validated, encoded features
+### build_features — from raw log to validated hours, and to the features that a training reads
 
-**When** hourly, for the hour that ended; by hand for any interval (`start`, `end`).
+**When** hourly: for every app, whatever is due by then. By hand: for what is due, or for any interval (`start`, `end`).
 
 | task | does | on failure |
 |---|---|---|
+| `apps` | whom the run is for: one mapped line of tasks each | |
 | `collect` | ships this host's spool to the store, exactly once | retried; nothing is lost, the spool keeps it |
-| `join` | decisions ⟕ rewards → one interaction partition an hour, with an account of every event | retried |
-| `validate` | Great Expectations; Data Docs; quarantine | **fails at once**: names rule, count, three event ids |
-| `encode` | fits the encoder on the earlier days, writes the encoded log | retried |
+| `join` | decisions with their rewards → one interaction partition an hour, with an account of every event | retried |
+| `validate` | Great Expectations, hour by hour; Data Docs; quarantine | a failed hour is left out, the rest goes on |
+| `refuse` | **fails** once for every hour that did not pass: names hour and rule | look at the Report of `validate` |
+| `encode` | if a training is due: the rolling window `[training]` of validated hours, encoded | retried |
 
-**Safe to repeat**: every output is keyed by its hours; a second run of an interval changes nothing.
-When `validate` fails: open its report (path in the task's log), look at `quarantine/`, fix the source, clear the task.
+An hour is due when it is mature (the reward window of its last decision has closed) and was not yet joined and
+validated, or when late events restated it. So a run after an outage takes up what was left, oldest first, at most
+`training.catch_up_hours` of them. An interval by hand is joined, validated whole (a failure stops the run) and encoded.
+
+**Safe to repeat**: every output is keyed by its hours; a second run changes nothing.
 Ends by updating the asset `croupier://features`, which starts `train_and_gate`.
 """
 
 from typing import Any
 
-from airflow.sdk import CronDataIntervalTimetable, Metadata, dag, task
+from airflow.exceptions import AirflowSkipException
+from airflow.sdk import CronDataIntervalTimetable, Metadata, dag, task, task_group
 
-from dags.common import DEFAULTS, FEATURES, app, interval, interval_params, link, refusals, skip_scheduled
+from dags.common import DEFAULTS, FEATURES, apps, interval, interval_params, link, refusals
 
-REFUSALS = refusals("features.quality.QualityFailed", "features.spec.SpecError", "builtins.ValueError")
+REFUSALS = refusals("features.findings.QualityFailed", "features.spec.SpecError", "builtins.ValueError")
 
 
 @dag(
@@ -35,37 +41,49 @@ REFUSALS = refusals("features.quality.QualityFailed", "features.spec.SpecError",
 )
 def build_features() -> None:
     @task
-    def collect() -> dict[str, Any]:
+    def collect(app: str) -> dict[str, Any]:
         from features import build
 
-        return build.collect(app())
+        return {"app": app, **build.collect(app)}
 
     @task
-    def join(_collected: dict[str, Any]) -> dict[str, Any]:
-        from features import build
+    def join(collected: dict[str, Any]) -> dict[str, Any]:
+        from features import scheduled
 
-        account = build.join(app(), *interval())
-        if not account["interactions"]:
-            skip_scheduled("no interaction has matured in this interval")
-        return account
+        return scheduled.join(collected["app"], interval())
 
     @task
-    def validate(account: dict[str, Any]) -> dict[str, Any]:
-        from features import build
+    def validate(joined: dict[str, Any]) -> dict[str, Any]:
+        from features import scheduled
 
-        report, page = build.validate(app(), *interval(), account)
-        link(app(), page)
-        return report.or_raise().to_dict()
+        found = scheduled.validate(joined["app"], interval(), joined)
+        if found["page"]:
+            link(joined["app"], found["page"])
+        return scheduled.or_raise(found)
+
+    @task(retries=0)
+    def refuse(validated: dict[str, Any]) -> None:
+        from features.scheduled import raise_refused
+
+        raise_refused(validated)
 
     @task(outlets=[FEATURES])
-    def encode(_quality: dict[str, Any]) -> Any:
-        from features import build
+    def encode(validated: dict[str, Any]) -> Any:
+        from features import scheduled
 
-        encoded = build.encode(app(), *interval())
+        encoded = scheduled.encode(validated["app"], interval())
+        if not encoded["features"]:
+            raise AirflowSkipException("no training is due: see [training] in app.toml")
         yield Metadata(FEATURES, extra={"app": encoded["app"], "features": encoded["features"]})
         return encoded
 
-    encode(validate(join(collect())))
+    @task_group(prefix_group_id=False)
+    def of_app(app: str) -> None:
+        validated = validate(join(collect(app)))
+        refuse(validated)
+        encode(validated)
+
+    of_app.expand(app=task(apps)())
 
 
 build_features()

@@ -5,6 +5,7 @@
 
 | task | does | on failure |
 |---|---|---|
+| `apps` | whom the run is for: one mapped line of tasks each | |
 | `collect` | ships this host's spool to the store, exactly once | retried; the spool keeps what was not shipped |
 | `restate` | joins again just the hours that late rewards or closed windows change, as new versions | retried |
 | `retain` | rows older than `CROUPIER_RETENTION_DAYS` leave spool (once shipped, verified) and store | retried |
@@ -15,9 +16,9 @@ only what is still to be done, and two runs at once do it once.
 
 from typing import Any
 
-from airflow.sdk import CronDataIntervalTimetable, dag, task
+from airflow.sdk import CronDataIntervalTimetable, dag, task, task_group
 
-from dags.common import DEFAULTS, app, app_param
+from dags.common import DEFAULTS, app_param, apps
 
 
 @dag(
@@ -31,24 +32,28 @@ from dags.common import DEFAULTS, app, app_param
 )
 def collect_events() -> None:
     @task
-    def collect() -> dict[str, Any]:
+    def collect(app: str) -> dict[str, Any]:
         from features import build
 
-        return build.collect(app())
+        return build.collect(app)
 
     @task
-    def restate() -> dict[str, Any]:
+    def restate(app: str) -> dict[str, Any]:
         from features import upkeep
 
-        return upkeep.restate(app())
+        return upkeep.restate(app)
 
     @task
-    def retain() -> dict[str, int]:
+    def retain(app: str) -> dict[str, int]:
         from features import upkeep
 
-        return upkeep.retain(app())
+        return upkeep.retain(app)
 
-    collect() >> restate() >> retain()
+    @task_group(prefix_group_id=False)
+    def of_app(app: str) -> None:
+        collect(app) >> restate(app) >> retain(app)
+
+    of_app.expand(app=task(apps)())
 
 
 collect_events()

@@ -1,4 +1,4 @@
-"""What the DAGs share: their parameters with bounds, and which interval a run is for."""
+"""What the DAGs share: their parameters with bounds, whom a run is for, and which interval."""
 
 import os
 from datetime import timedelta
@@ -19,41 +19,47 @@ def link(app: str, report: str) -> None:
 
 
 def app_param() -> Param:
-    """Scheduled runs are for CROUPIER_APP; a run by hand may name another."""
+    """A run by hand is for one app; scheduled runs are for every app that is declared."""
     default = os.environ.get("CROUPIER_APP", "default")
     return Param(default, type="string", pattern="^[a-z][a-z0-9_]*$", description="which bandit: var/<app>")
 
 
+def apps() -> list[str]:
+    """Whom the run is for: by hand the app that was named, on schedule every app that is declared under CROUPIER_VAR.
+
+    An app that nobody declared is the task's own error by hand; a schedule without any app is skipped."""
+    context = get_current_context()
+    if context["dag_run"].run_type == "manual":
+        return [str(context["params"]["app"])]
+    declared = sorted(path.parent.name for path in Settings().var.absolute().glob("*/app.toml"))
+    if not declared:
+        raise AirflowSkipException("no app is declared; write its app.toml (`croupier init`)")
+    return declared
+
+
 def app() -> str:
-    """The run's app. A scheduled run for an app that nobody has declared is skipped, not failed."""
-    name = str(get_current_context()["params"]["app"])
-    if not (Settings(app=name).home / "app.toml").exists():
-        skip_scheduled(f"no app {name!r} is declared; set CROUPIER_APP, and write its app.toml (`croupier init`)")
-    return name
-
-
-def skip_scheduled(why: str) -> None:
-    """Nothing to do is no failure when nobody asked; a person who asked gets the task's own error."""
-    if get_current_context()["dag_run"].run_type == "scheduled":
-        raise AirflowSkipException(why)
+    """The app that a run by hand names."""
+    return str(get_current_context()["params"]["app"])
 
 
 def interval_params() -> dict[str, Param]:
     return {
         "app": app_param(),
-        "start": Param(None, type=["null", "string"], format="date-time", description="empty: the run's interval"),
+        "start": Param(None, type=["null", "string"], format="date-time", description="both empty: what is due"),
         "end": Param(None, type=["null", "string"], format="date-time", description="exclusive"),
     }
 
 
-def interval() -> tuple[str, str]:
-    """(start, end) from the parameters, else from the schedule's data interval. Raises ValueError naming the field."""
-    params, run = (get_current_context()[k] for k in ("params", "dag_run"))
-    start = params["start"] or (run.data_interval_start and run.data_interval_start.isoformat())
-    end = params["end"] or (run.data_interval_end and run.data_interval_end.isoformat())
-    if not start or not end:
-        raise ValueError("start, end: found none; a run started by hand needs both, e.g. 2026-11-22T00:00:00Z")
-    return str(start), str(end)
+def interval() -> tuple[str, str] | None:
+    """(start, end) as a person gave them; None where whatever is due is to be done. Raises ValueError on half of it."""
+    params = get_current_context()["params"]
+    start, end = params["start"], params["end"]
+    if bool(start) != bool(end):
+        raise ValueError(
+            f"start, end: found {start!r} and {end!r}, expected both, e.g. 2026-11-22T00:00:00Z, or neither: then what "
+            "is due is built"
+        )
+    return (str(start), str(end)) if start else None
 
 
 def refusals(*exceptions: str) -> ExceptionRetryPolicy:

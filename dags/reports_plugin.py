@@ -1,30 +1,36 @@
 """Reports in the Airflow UI: a `Report` button on the tasks that wrote one, and the pages it opens.
 
-The pages come from the app's store (`reports/…`), so any worker may write and any API server show them. Read-only, and
-nothing but reports can be asked for. Registered in pyproject.toml as an Airflow plugin.
+The pages come from the app's store (`reports/…`), so any worker may write and any API server show them. Read-only,
+for users whom Airflow has let in; nothing but pages can be asked for: no rows, no other app's.
+Registered in pyproject.toml as an Airflow plugin.
 """
 
 import mimetypes
 import re
+from pathlib import PurePosixPath
 
+from airflow.api_fastapi.core_api.security import requires_authenticated
 from airflow.plugins_manager import AirflowPlugin
 from airflow.serialization.definitions.operatorlink import XComOperatorLink
-from fastapi import FastAPI, HTTPException, Response
+from fastapi import Depends, FastAPI, HTTPException, Response
 
 from dags.common import PREFIX, XCOM_KEY
 
-pages = FastAPI(title="croupier reports", docs_url=None, redoc_url=None, openapi_url=None)
+SHOWN = {".html", ".css", ".js", ".json", ".png", ".svg", ".gif", ".jpg", ".ico", ".woff", ".woff2", ".ttf"}  # no rows
+pages = FastAPI(title="croupier reports", docs_url=None, redoc_url=None, openapi_url=None,
+                dependencies=[Depends(requires_authenticated())])  # fmt: skip
 
 
 @pages.get("/{app}/{path:path}")
 def page(app: str, path: str) -> Response:
     from features.workspace import Workspace
 
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", app) or ".." in path.split("/"):
+    shown = PurePosixPath(path).suffix.lower() in SHOWN
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", app) or ".." in path.split("/") or not shown:
         raise HTTPException(404, "no such report")
     try:
-        body = Workspace.open(app).store.get(f"reports/{path}")
-    except KeyError:
+        body = Workspace.known(app).store.get(f"reports/{path}")
+    except (KeyError, ValueError):  # no such page, no such app, or another app's store
         raise HTTPException(404, f"no report {path!r} of app {app!r}: run its task again") from None
     kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
     policy = "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:"

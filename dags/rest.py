@@ -73,10 +73,10 @@ class Rest:
             time.sleep(0.5)
         raise AirflowError(f"{dag}: no run within {timeout_seconds:.0f} s, expected its asset to start one")
 
-    def result(self, dag: str, run: str, task: str) -> Any:
-        """What a task returned."""
+    def result(self, dag: str, run: str, task: str, *, index: int = -1) -> Any:
+        """What a task returned; `index` is that of a mapped task."""
         path = f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{task}/xcomEntries/return_value"
-        return self.call("GET", f"{path}?deserialize=true")["value"]
+        return self.call("GET", f"{path}?deserialize=true&map_index={index}")["value"]
 
     def _await_dag(self, dag: str) -> None:
         for _ in range(120):

@@ -19,7 +19,7 @@ from typing import IO
 from dags.rest import AirflowError, Rest
 from features.locks import alone
 from features.settings import Settings
-from serving.processes import record, recorded, stop_group
+from serving.processes import UMASK, private_log, record, recorded, stop_group
 
 DAGS = Path(__file__).resolve().parent
 
@@ -87,9 +87,8 @@ class Airflow(Rest):
 
     def start(self, *, timeout_seconds: float = 240.0, say: Callable[[str], None] = print) -> "Airflow":
         require_free(self.port, "Airflow")
-        log = (self.home / "standalone.log").open("ab")
-        airflow = str(Path(sys.executable).parent / "airflow")
-        process = self._spawn([airflow, "standalone"], log)
+        log = private_log(self.home / "standalone.log", "ab")
+        process = self._spawn([sys.executable, "-m", "dags.native_airflow"], log)
         record(self.pid_file, process.pid)
         deadline, began = time.monotonic() + timeout_seconds, time.monotonic()
         while not self.healthy():
@@ -102,20 +101,22 @@ class Airflow(Rest):
 
     def _spawn(self, command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            command, env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+            command, env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+            umask=UMASK,
         )
 
     def stop(self) -> None:
         self.stop_recorded(self.home)
 
     @staticmethod
-    def stop_recorded(home: Path) -> None:
-        """The whole group that the pid file names: scheduler, processor, triggerer, API server and their workers."""
+    def stop_recorded(home: Path) -> bool:
+        """True if one ran: the whole group, processor, triggerer, API server and their workers."""
         pid_file = home / "standalone.pid"
         group = recorded(pid_file)
         if group is not None:
             stop_group(group, patience_seconds=20.0)
         pid_file.unlink(missing_ok=True)
+        return group is not None
 
     __enter__ = start
 
@@ -130,11 +131,12 @@ def main(verb: str) -> None:
     var = Settings().var.absolute()
     if verb == "down":
         # whichever folder they were started over, with `make up VAR=…` or by a demo that was killed
-        for pid_file in var.rglob("standalone.pid"):
-            Airflow.stop_recorded(pid_file.parent)
-        for pid_file in (*var.rglob("supervisor.pid"), *var.rglob("triton.pid")):
-            supervisor.down(pid_file.parent)
-        print("stopped")
+        stopped = [f"Airflow of {p.parent}" for p in var.rglob("standalone.pid") if Airflow.stop_recorded(p.parent)]
+        # a pid file may be lost
+        files = (*var.rglob("supervisor.pid"), *var.rglob("triton.pid"), *var.glob("*/triton"))
+        stopped += [f"Triton of {home}" for home in sorted({file.parent for file in files}) if supervisor.down(home)]
+        found = f"nothing of ours ran under {var}; a stack of another folder: make down VAR=FOLDER"
+        print("\n".join(f"stopped {what}" for what in stopped) or found)
         return
     asked, port = triton(), os.environ.get("CROUPIER_AIRFLOW_PORT", "8080")
     if not port.isdecimal() or not 0 < int(port) < 65536:

@@ -25,7 +25,7 @@ def tell(summary: Mapping[str, Any]) -> None:
         _act(name, summary["acts"][name])
     _rollouts(summary["acts"])
     _console.print(f"{summary['seconds']:.0f} s; figures in var/demo/summary.json; Airflow was at {summary['airflow']}")
-    _console.print("Look around: [bold]make up VAR=var/demo APP=reels[/bold], and [bold]make down[/bold] when done.")
+    _console.print("[bold]make up VAR=var/demo APP=reels[/bold]; [bold]make down VAR=var/demo[/bold] when done.")
 
 
 def _act(name: str, act: Mapping[str, Any]) -> None:

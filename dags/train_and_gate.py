@@ -1,19 +1,22 @@
 """
 ### train_and_gate — from features to a judged candidate, and a release
 
-**When** `build_features` has updated `croupier://features` (all waiting updates are taken); by hand with `features`,
-the key that `build_features.encode` returned.
+**When** `build_features` has found that a training is due (`[training] every`, `after_rows`) and updated
+`croupier://features` (of several waiting updates of an app the newest is taken); by hand with `features`, the key that
+`build_features.encode` returned. Features of an interval by hand are split: the earlier rows train, the later judge.
 
 | task | does |
 |---|---|
 | `plan` | one job per (features, policy of the app) |
-| `train` | the earlier days: VW CB-ADF in C++, neural-linear in PyTorch; one mapped task each |
-| `judge` | the later days: cross-fitted DR beside IPS, SNIPS and DM; *promote*, *reject* or *not enough evidence* |
+| `train` | every row of the window: VW CB-ADF in C++, neural-linear in PyTorch; one mapped task each |
+| `judge` | each family by its models through time, on rows that none of them had learnt: cross-fitted DR beside SNIPS |
 | `approve` | only with `approval`: waits for a person, **rejects** when nobody answers in time |
 | `publish` | a release, verified, loaded into Triton, smoke-tested; a promoted candidate starts at stage one |
 
-**Verdicts** stand in `judge`'s log and in its report with every condition. *Not enough evidence* is a success of the
-gate, not a failure of the run: the champion goes on serving. A refused release leaves the old one serving.
+**Verdicts**: *promote*, *reject* or *not enough evidence* for a challenger; the champion's own family, retrained, is
+a *refresh* if it is shown to lose no more than `[refresh] margin`. They stand in `judge`'s log and in its report with
+every condition. *Not enough evidence* is a success of the gate, not a failure of the run: the champion goes on
+serving. A refused release leaves the old one serving.
 **Safe to repeat**: trained policies, verdicts and releases are keyed by what they were made from.
 """
 
@@ -54,7 +57,7 @@ def train_and_gate() -> None:
             for events in (context.get("triggering_asset_events") or {}).values()
             for event in events
         ]
-        return training.plan(given or sorted(set(woken)))
+        return training.plan(given or woken)
 
     @task(execution_timeout=timedelta(hours=4))
     def train(app: str, features: str, policy: str) -> dict[str, str]:
@@ -68,7 +71,8 @@ def train_and_gate() -> None:
 
         verdicts = training.judge(list(trained))
         for verdict in verdicts:
-            link(verdict["app"], verdict["page"])
+            if verdict["page"]:
+                link(verdict["app"], verdict["page"])
         return verdicts
 
     @task.branch

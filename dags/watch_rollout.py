@@ -5,6 +5,7 @@
 
 | task | does |
 |---|---|
+| `apps` | whom the run is for: one mapped line of tasks each |
 | `look` | ships the log, gathers evidence from **matured** decisions, moves the stage at most one step |
 | `ask` | only when the last step waits for a person (`[rollout] approval = true`) |
 | `request_approval` | starts `approve_rollout` for this release, once |
@@ -18,13 +19,14 @@ By hand: `croupier rollout abort`, `advance`, `rollback N`.
 
 from typing import Any
 
+from airflow.exceptions import AirflowSkipException
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import CronDataIntervalTimetable, dag, task
+from airflow.sdk import CronDataIntervalTimetable, dag, task, task_group
 
-from dags.common import DEFAULTS, app, app_param, link
+from dags.common import DEFAULTS, app_param, apps, link
 
-RELEASE = "{{ ti.xcom_pull(task_ids='look').release }}"
-NAME = "{{ ti.xcom_pull(task_ids='look').app }}"
+SEEN = "ti.xcom_pull(task_ids='look', map_indexes=ti.map_index)"
+RELEASE, NAME = "{{ " + SEEN + ".release }}", "{{ " + SEEN + ".app }}"
 
 
 @dag(
@@ -38,28 +40,33 @@ NAME = "{{ ti.xcom_pull(task_ids='look').app }}"
 )
 def watch_rollout() -> None:
     @task
-    def look() -> dict[str, Any]:
+    def look(app: str) -> dict[str, Any]:
         from serving import pages, watch
 
-        seen = watch.watch(app())
-        if page := pages.keep_rollout(app()):
-            link(app(), page)
+        seen = watch.watch(app)
+        if page := pages.keep_rollout(app):
+            link(app, page)
         return seen
 
-    @task.short_circuit
-    def ask(seen: dict[str, Any]) -> bool:
+    @task
+    def ask(seen: dict[str, Any]) -> None:
         from serving.controller import AWAITING
 
-        return bool(seen.get("held") == AWAITING)
+        if seen.get("held") != AWAITING:  # a short circuit does not reach the tasks after it in a mapped group
+            raise AirflowSkipException("no step waits for a person")
 
-    request_approval = TriggerDagRunOperator(
-        task_id="request_approval",
-        trigger_dag_id="approve_rollout",
-        trigger_run_id=f"{NAME}-{RELEASE}",
-        conf={"app": NAME, "release": RELEASE},
-        skip_when_already_exists=True,
-    )
-    ask(look()) >> request_approval
+    @task_group(prefix_group_id=False)
+    def of_app(app: str) -> None:
+        request_approval = TriggerDagRunOperator(
+            task_id="request_approval",
+            trigger_dag_id="approve_rollout",
+            trigger_run_id=f"{NAME}-{RELEASE}",
+            conf={"app": NAME, "release": RELEASE},
+            skip_when_already_exists=True,
+        )
+        ask(look(app)) >> request_approval
+
+    of_app.expand(app=task(apps)())
 
 
 watch_rollout()

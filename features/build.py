@@ -7,7 +7,6 @@ import hashlib
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,7 +14,7 @@ import numpy as np
 import orjson
 import polars as pl
 
-from features import audit, catalogue, dataset, quality
+from features import audit, catalogue, clock, dataset, quality
 from features.account import Account
 from features.batch import I64
 from features.encoder import Encoder
@@ -32,11 +31,21 @@ MOST_SEGMENTS = 12  # of one feature: a report with more is not read
 
 @dataclass(frozen=True)
 class Features:
-    """An encoded log in a folder: encoder/, catalogue.json, parts, and meta.json (key, start, end, rows, split_at)."""
+    """An encoded log in a folder: encoder/, catalogue.json, parts, and meta.json (key, start, end, rows, split_at).
+
+    `split_at` (UTC µs) is where a first model, which judges its own family, stops learning. `end` is None for an
+    interval by hand, whose later rows are for judging alone; for a rolling window it is the window's end (UTC µs), and
+    all rows are learnt from, since the model is judged on the rows to come."""
 
     folder: Path
     split_at: int
     rows: int
+    meta: Mapping[str, Any]
+
+    @property
+    def end(self) -> int | None:
+        found = self.meta.get("end_us")
+        return None if found is None else int(found)
 
     @classmethod
     def fetch(cls, store: Store, key: str, folder: Path) -> Self:
@@ -48,18 +57,19 @@ class Features:
         meta = orjson.loads((folder / "meta.json").read_bytes())
         if not (folder / "encoded.parquet").exists():
             raise ValueError(
-                f"features {meta['features']}: found no encoded rows, since a unit of theirs was forgotten; "
-                f"run build_features from {meta['start']} to {meta['end']} again"
+                f"features {meta['features']}: found no encoded rows, since a unit of theirs was forgotten, or newer "
+                f"features took their place; run build_features from {meta['start']} to {meta['end']} again"
             )
-        return cls(folder, meta["split_at"], meta["rows"])
+        return cls(folder, meta["split_at"], meta["rows"], meta)
 
     @property
     def encoder(self) -> Encoder:
         return Encoder.load(self.folder / "encoder")
 
-    def segments(self) -> dict[str, list[str]]:
-        """Labels of the judging rows."""
-        later = pl.read_parquet(self.folder / "segments.parquet").filter(pl.col("at") >= self.split_at)
+    def segments(self, since: int | None = None) -> dict[str, list[str]]:
+        """Labels of the judging rows: those from `since` on (UTC µs; `split_at` unless given)."""
+        first = self.split_at if since is None else since
+        later = pl.read_parquet(self.folder / "segments.parquet").filter(pl.col("at") >= first)
         return {name: later[name].to_list() for name in later.columns if name != "at"}
 
     def born(self) -> I64:
@@ -86,7 +96,7 @@ def join(app: str, start: str, end: str) -> dict[str, Any]:
     """Interactions of the interval's hours, and the account of every event in them."""
     w, interval = Workspace.open(app), Interval.parse(start, end)
     return join_interval(
-        w.store, w.spec.reward, start=interval.start, end=interval.end, now=datetime.now(UTC)
+        w.store, w.spec.reward, start=interval.start, end=interval.end, now=clock.now()
     ).to_dict()
 
 
@@ -96,11 +106,11 @@ def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tupl
     w, interval = Workspace.open(app), Interval.parse(start, end)
     rows = read_interactions(w.store, start=interval.start, end=interval.end)
     hours = to_us(interval.start), to_us(interval.end)
-    with w.report("quality", interval.key) as folder:
+    with w.report("quality", interval.key) as folder, w.quarantine(interval.key) as quarantine:
         report = quality.check(
             rows, reward=w.spec.reward, start=interval.start, end=interval.end, account=Account.from_dict(account),
             encoder=released_encoder(w), arms={arm.arm_id for arm in w.arms()},
-            earlier=audit.elsewhere(w.store, *hours), folder=folder,
+            earlier=audit.elsewhere(w.store, *hours), folder=folder, quarantine=quarantine,
         )  # fmt: skip
     audit.save(w.store, *hours, report.audit)
     return report, f"quality/{interval.key}/{report.docs_path.name}"
@@ -113,11 +123,19 @@ def encode(app: str, start: str, end: str) -> dict[str, Any]:
     rows = read_interactions(w.store, start=interval.start, end=interval.end).sort("at", "event_id")
     if rows.is_empty():
         raise ValueError(f"interactions: found none from {start} to {end}, expected some; has their window passed?")
-    arms = w.arms()
     split_at = split_time(rows, w.spec.policies.train_share)
     # policies of several releases read the same columns for as long as app.toml declares the same features
-    encoder = released_encoder(w) or Encoder.fit(w.spec, rows.filter(pl.col("at") < split_at), arms)
-    key = _key(interval.key, encoder.digest, catalogue.digest(arms), str(split_at), *rows["event_id"], *rows["reward"])
+    encoder = released_encoder(w) or Encoder.fit(w.spec, rows.filter(pl.col("at") < split_at), w.arms())
+    return keep(w, rows, encoder, split_at=split_at, name=interval.key, start=start, end=end, partitions=versions)
+
+
+def keep(
+    w: Workspace, rows: pl.DataFrame, encoder: Encoder, *, split_at: int, name: str, start: str, end: str, **facts: Any
+) -> dict[str, Any]:  # fmt: skip
+    """Encode `rows` (by time and event id) and keep them under a key of all they were made from; returns what
+    meta.json says of them, less `facts`."""
+    arms = w.arms()
+    key = _key(name, encoder.digest, catalogue.digest(arms), str(split_at), *rows["event_id"], *rows["reward"])
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "encoder").mkdir()
@@ -126,9 +144,9 @@ def encode(app: str, start: str, end: str) -> dict[str, Any]:
         dataset.write(
             folder / "encoded.parquet", dataset.encode_chunks(rows, encoder, encoder.catalogue(arms)), encoder
         )
-        meta = {"app": app, "features": key, "start": start, "end": end, "rows": len(rows), "split_at": split_at,
-                "declared": declared(w.spec)}  # fmt: skip
-        (folder / "meta.json").write_bytes(orjson.dumps(meta | {"encoder": encoder.digest, "partitions": versions}))
+        meta = {"app": w.settings.app, "features": key, "start": start, "end": end, "rows": len(rows),
+                "split_at": split_at, "declared": declared(w.spec)}  # fmt: skip
+        (folder / "meta.json").write_bytes(orjson.dumps(meta | {"encoder": encoder.digest} | facts))
         (folder / "golden.json").write_bytes(orjson.dumps(_golden(rows)))
         segments(w.spec, rows).write_parquet(folder / "segments.parquet")
         put_folder(w.store, f"features/{key}", folder)
@@ -166,6 +184,17 @@ def released_encoder(w: Workspace) -> Encoder | None:
             return None
         with tempfile.TemporaryDirectory() as scratch:
             return Encoder.load(get_folder(w.store, f"{prefix}/encoder", Path(scratch)))
+    except KeyError:
+        return None
+
+
+def encoder_of(w: Workspace, key: str) -> Encoder | None:
+    """The encoder of features `key`, while app.toml declares the same features; None where there are none."""
+    try:
+        if not key or orjson.loads(w.store.get(f"features/{key}/meta.json")).get("declared") != declared(w.spec):
+            return None
+        with tempfile.TemporaryDirectory() as scratch:
+            return Encoder.load(get_folder(w.store, f"features/{key}/encoder", Path(scratch)))
     except KeyError:
         return None
 

@@ -50,10 +50,18 @@ class QualityReport:
     quarantined: int = 0
     audit: Audit = field(default_factory=dict)
 
+    @property
+    def error(self) -> str:
+        """What failed, in a sentence for an operator; "" where nothing critical did."""
+        if self.passed:
+            return ""
+        found = "; ".join(map(str, self.critical))
+        return f"{found}. Quarantined {self.quarantined} of {self.rows} rows; see {self.docs_path}"
+
     def or_raise(self) -> Self:
+        """Itself. Raises QualityFailed if a critical rule failed."""
         if not self.passed:
-            found = "; ".join(map(str, self.critical))
-            raise QualityFailed(f"{found}. Quarantined {self.quarantined} of {self.rows} rows; see {self.docs_path}")
+            raise QualityFailed(self.error)
         return self
 
     def to_dict(self) -> dict[str, Any]:

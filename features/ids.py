@@ -8,9 +8,10 @@ import hmac
 import os
 import struct
 import threading
-import time
 from collections.abc import Sequence
 from functools import lru_cache
+
+from features.clock import now_us
 
 _lock = threading.Lock()
 _last_ms = 0
@@ -58,7 +59,7 @@ def uuid7(now_ms: int | None = None) -> str:
 def uuid7s(n: int, now_ms: int | None = None) -> list[str]:
     """n of them: randomness and clock are asked once."""
     global _last_ms, _counter
-    now, random = int(time.time() * 1000) if now_ms is None else now_ms, os.urandom(8 * n + 2)
+    now, random = now_us() // 1000 if now_ms is None else now_ms, os.urandom(8 * n + 2)
     made = []
     with _lock:
         for i in range(n):

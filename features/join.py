@@ -22,7 +22,7 @@ from features import versions
 from features.account import Account
 from features.log import DECISION, EVENT, REJECT, REWARD, Log, LogRewritten, open_log
 from features.partitions import HOUR, hour_start, to_us
-from features.reward import ORDER, to_number
+from features.reward import LOOKBACK_US, ORDER, in_reach_columns, to_number, window_us
 from features.schema import INTERACTIONS
 from features.spec import RewardSpec
 from features.storage import Store
@@ -30,8 +30,8 @@ from features.versions import Version, read_interactions
 
 __all__ = ["Account", "join_interval", "matured", "read_interactions"]
 
-LOOKBACK = timedelta(days=30)
-REACH = LOOKBACK // timedelta(hours=1)  # hours
+LOOKBACK = timedelta(microseconds=LOOKBACK_US)
+REACH = LOOKBACK_US // HOUR  # hours: where the log is looked through; `in_reach` then decides to the microsecond
 ROWS = 500_000  # decisions joined at a time
 COMMITS = 4  # hours written at once, beside the next chunk's join: most of a commit is waiting for a disk or a network
 REPEAT_HOURS = 2  # a repeated event id (a retry that reached another host) is looked for this far back
@@ -95,7 +95,7 @@ def _join(
     log: Log, hours: list[str], spec: RewardSpec, *, now: int
 ) -> Iterator[tuple[str, pl.DataFrame, pl.DataFrame, Account]]:
     """(hour, interactions, late rewards, account) of each hour of a chunk."""
-    window = round(spec.window_seconds * 1e6)
+    window = window_us(spec)
     logged = _decisions(log, hours)
     decisions = logged if _all(logged, ~pl.col("repeated")) else logged.filter(~pl.col("repeated"))
     near = log.hours("rewards", hour_start(hours[0]) - HOUR, hour_start(hours[-1]) + REACH * HOUR)
@@ -142,7 +142,7 @@ def _decisions(log: Log, hours: list[str]) -> pl.DataFrame:
 
 def _of(rewards: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
     """The rewards of these decisions, with `decided_at`."""
-    return rewards.join(decisions.select("event_id", decided_at="at"), on="event_id").filter(in_reach())
+    return rewards.join(decisions.select("event_id", decided_at="at"), on="event_id").filter(in_reach_columns())
 
 
 def _without(rewards: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
@@ -162,17 +162,11 @@ def _with_fate(mine: pl.DataFrame, window: int) -> pl.DataFrame:
 
 def _orphans(log: Log, hours: list[str], lost: pl.DataFrame) -> pl.DataFrame:
     """Rewards that came in these hours, belong to no decision of theirs, nor to one of any other hour in reach."""
-    first, last = hour_start(hours[0]), hour_start(hours[-1])
+    first, last = hour_start(hours[0]) - HOUR, hour_start(hours[-1])
     for hour in reversed(log.hours("decisions", first - REACH * HOUR, last + HOUR)):
         if len(lost) and hour not in hours:
             lost = _without(lost, _of(lost, log.read("decisions", [hour], EVENT)))
     return lost
-
-
-def in_reach() -> pl.Expr:
-    """Whether a reward at `at` may belong to a decision at `decided_at`, by whole hours."""
-    apart = pl.col("at") // HOUR - pl.col("decided_at") // HOUR
-    return apart.is_between(-1, REACH)
 
 
 def _interactions(

@@ -8,7 +8,6 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from time import time_ns
 
 from features.storage import Store
 
@@ -22,10 +21,6 @@ def to_us(time: datetime) -> int:
     if time.tzinfo is None:
         raise ValueError(f"time: found {time!r} without a time zone, expected one, e.g. datetime(..., tzinfo=UTC)")
     return (time - _EPOCH) // timedelta(microseconds=1)
-
-
-def now_us() -> int:
-    return time_ns() // 1000
 
 
 def from_us(at: int) -> datetime:

@@ -33,12 +33,13 @@ __all__ = ["QualityFailed", "QualityReport", "check"]
 def check(
     df: pl.DataFrame, *, reward: RewardSpec, start: datetime, end: datetime, folder: Path,
     encoder: Encoder | None = None, account: Account | None = None, arms: Collection[str] | None = None,
-    earlier: Audit | None = None, pages: bool = True,
+    earlier: Audit | None = None, pages: bool = True, quarantine: Path | None = None,
 ) -> QualityReport:  # fmt: skip
-    """Judge interactions (schema.INTERACTIONS) of [start, end). Writes the pages (`index.html`) and the quarantine
-    into `folder`. With `encoder`, features are held against its training window; with `arms`, candidates against that
-    catalogue; the propensity audit adds to the evidence of `earlier` intervals. `pages=False` leaves out GX's own pages
-    and the one on the log's health."""
+    """Judge interactions (schema.INTERACTIONS) of [start, end). Writes the pages (`index.html`) into `folder`,
+    and rows that broke a rule into `quarantine` (default: `folder`): not every reader of pages may see rows.
+    With `encoder`, features are held against its training window; with `arms`, candidates against that catalogue; the
+    propensity audit adds to the evidence of `earlier` intervals. `pages=False` leaves out GX's own pages and the one on
+    the log's health."""
     row_rules = rules.row_rules(reward, _micros(start), _micros(end))
     facts = rules.row_facts(df)
     found = audit.evidence(df.filter(rules.sound(facts)))
@@ -55,7 +56,7 @@ def check(
     critical, warned = ([f for f in findings if severity[f.rule] == s] for s in ("critical", "warning"))
     report = QualityReport(
         passed=not critical, rules=len(judged), rows=len(df), critical=tuple(critical), warnings=tuple(warned),
-        docs_path=folder / "index.html", quarantined=_quarantine(df, judged, folder), audit=found,
+        docs_path=folder / "index.html", quarantined=_quarantine(df, judged, quarantine or folder), audit=found,
     )  # fmt: skip
     if pages and len(df):
         drift.write(drift.health(df, encoder=encoder), folder / "health")

@@ -16,9 +16,10 @@ from typing import Any
 import orjson
 import polars as pl
 
-from features.join import REACH, in_reach, join_hours
+from features.join import REACH, join_hours
 from features.log import EVENT, Log, open_log
 from features.partitions import HOUR, by_hour, hour_of, hour_start, to_us
+from features.reward import in_reach_columns, window_us
 from features.spec import RewardSpec
 from features.storage import Conflict, Store
 from features.versions import Version
@@ -42,7 +43,7 @@ def restate(store: Store, spec: RewardSpec, *, now: datetime) -> list[str]:
         touched |= _rewarded(log, [key for key in new if key.startswith("log/rewards/")])
         touched |= _awaited(log, [key for key in new if key.startswith("log/decisions/")])
         # windows that were open at the last call may have closed since
-        open_since = ledger["now"] - round(spec.window_seconds * 1e6) - HOUR
+        open_since = ledger["now"] - window_us(spec) - HOUR
         touched |= {hour for hour in joined if hour_start(hour) >= open_since and _immature(store, joined[hour][-1])}
         hours = sorted(touched & set(joined))
         join_hours(log, hours, spec, now=now)
@@ -60,7 +61,7 @@ def _rewarded(log: Log, keys: list[str]) -> set[str]:
     first, last = _span(left["at"])
     for hour in reversed(log.hours("decisions", first - (REACH + 1) * HOUR, last + HOUR)):
         decided = log.read("decisions", [hour], EVENT).select("event_id", decided_at="at")
-        mine = left.join(decided, on="event_id").filter(in_reach())
+        mine = left.join(decided, on="event_id").filter(in_reach_columns())
         if len(mine):
             found.add(hour)
             left = left.join(mine, on="index", how="anti")
@@ -77,7 +78,7 @@ def _awaited(log: Log, keys: list[str]) -> set[str]:
     first, last = _span(decided["decided_at"])
     hours = log.hours("rewards", first - 2 * HOUR, last + REACH * HOUR)
     rewards = {hour: log.read("rewards", [hour], EVENT) for hour in hours}
-    return {hour for hour, came in rewards.items() if len(came.join(decided, on="event_id").filter(in_reach()))}
+    return {hour for hour, came in rewards.items() if len(came.join(decided, on="event_id").filter(in_reach_columns()))}
 
 
 def _span(times: pl.Series) -> tuple[int, int]:

@@ -21,7 +21,7 @@ class Settings(BaseSettings):
     app: str = Field("default", pattern=r"^[a-z][a-z0-9_]*$", description="which bandit, a folder under var")
     store: str = Field("", description="folder or s3://bucket/prefix; empty: var/<app>/store")
     s3_endpoint: str = Field("", description="URL of an S3-compatible store; empty: AWS")
-    unit_key: SecretStr = Field(SecretStr("development-only"), description="HMAC key for unit ids; change it")
+    unit_key: SecretStr = Field(SecretStr(""), description="HMAC key for unit ids; empty: the app's unit.key")
     host: str = Field(default_factory=socket.gethostname, description="name of this host in the log")
     durability: Literal["FULL", "NORMAL"] = Field("FULL", description="FULL survives power loss; NORMAL, a crash")
     spool_max_bytes: int = Field(8 << 30, gt=0, description="at this size the log is thinned, and counted")

@@ -6,7 +6,6 @@ and create-once writes make the second copy a no-op. Two shippers at once finish
 """
 
 import io
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -16,7 +15,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.partitions import hour_name
+from features.clock import now_us
+from features.partitions import HOUR, hour_name
 from features.schema import ADDED, DECISIONS, REWARDS
 from features.spool import Spool
 from features.spool_rows import KINDS, Kind, Reject, reject_row
@@ -62,12 +62,15 @@ def ship(spool: Spool, store: Store, *, host: str) -> ShipReport:
     return report
 
 
+KEPT = 7 * 24 * HOUR  # µs: what was shipped stays in the spool so long, for it answers repeated event ids
+
+
 def prune(spool: Spool, store: Store, *, host: str, before: int | None = None) -> int:
     """Deletes shipped rows older than `before` (UTC µs of the event; default 7 days ago), once verified in the store.
 
     Keep them longer than clients retry and rewards take: the spool is what answers a repeated event_id. Returns rows
     deleted; a whole shipment goes or stays."""
-    cutoff = int((time.time() - 7 * 86400) * 1e6) if before is None else before
+    cutoff = now_us() - KEPT if before is None else before
     query = """SELECT kind, first, last FROM shipments s WHERE done = 1 AND kind = ? AND NOT EXISTS
                (SELECT 1 FROM {} WHERE id BETWEEN s.first AND s.last AND at >= ?)"""
     deleted = 0

@@ -2,7 +2,8 @@
 
     [reward]   window, default, range, and how each kind of reward counts
     [context.NAME] [arm.NAME] [arm_context.NAME]   one feature each
-    [policies] [gate] [rollout]   what to train, when to promote, how to expose
+    [policies] [training]   what competes, and on what and how often it is trained
+    [gate] [refresh] [rollout]   when to promote, when to renew the champion, how to expose
 """
 
 import tomllib
@@ -85,7 +86,7 @@ class PoliciesSpec(_Strict):
     candidates: Annotated[tuple[str, ...], AfterValidator(_distinct)] = ("vw_cb_adf", "neural_linear")
     parameters: dict[str, dict[str, object]] = {}
     floor: float = Field(0.02, ge=0, le=1, description="ε: every arm keeps at least ε/K")
-    fast_loop: bool = Field(False, description="learn from each reward at once: if every decision gets one, zeros too")
+    fast_loop: bool = Field(False, description="learn from rewards at once, and defaults as windows close")
     seed: int = Field(0, ge=0)
     train_share: float = Field(0.6, gt=0, lt=1, description="earlier share of the log, by time; the rest judges")
 
@@ -100,10 +101,59 @@ class GateSpec(_Strict):
     max_weight_share: float = 0.05
 
 
+def _duration(text: str) -> str:
+    seconds_of(text)
+    return text
+
+
+def seconds_of(text: str) -> float:
+    """Seconds of a duration such as "90s", "30m", "6h" or "1d". Raises ValueError."""
+    number, unit = text[:-1], text[-1:]
+    seconds = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}.get(unit, 0.0)
+    try:
+        value = float(number) * seconds
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ValueError('expected a number and one of s, m, h, d, for example "6h"')
+    return value
+
+
+class TrainingSpec(_Strict):
+    """What is trained on, and when: a rolling window over all matured interactions, at a cadence of its own."""
+
+    days: float = Field(30.0, gt=0, le=3650, description="days of matured interactions that a training reads")
+    rows: int = Field(1_000_000, ge=100, description="most rows of a training; beyond, rows are kept by hash, weighted")
+    every: Annotated[str, AfterValidator(_duration)] = Field("6h", description="time between trainings: s, m, h or d")
+    after_rows: int = Field(0, ge=0, description="train after so many newly matured rows; 0: by time alone")
+    when: Literal["sooner", "later"] = Field(
+        "sooner", description="with after_rows: train when the sooner, or the later, of both has come"
+    )
+    min_rows: int = Field(200, ge=2, description="matured rows in the window before the first training")
+    catch_up_hours: int = Field(48, gt=0, description="most hours that one run of build_features joins and validates")
+
+
+class RefreshSpec(_Strict):
+    """When the champion's own family, retrained, replaces it: shown to lose less than `margin`."""
+
+    margin: float = Field(0.05, gt=0, lt=1, description="share of the mean reward that a refresh may be shown to lose")
+    alpha: float = Field(0.05, gt=0, lt=1, description="error of 'loses less than the margin', over a whole month")
+    every: Annotated[str, AfterValidator(_duration)] = Field(
+        "1d", description="least age of what the champion learnt before it is renewed: s, m, h or d"
+    )
+    stages: Annotated[tuple[float, ...], AfterValidator(_stages)] = Field(
+        (0.50, 1.0), description="shares of units that a refresh climbs, by the first margins of [rollout]"
+    )
+    enabled: bool = Field(True, description="false: the champion changes by promotion alone")
+
+
 class RolloutSpec(_Strict):
     """How a candidate is exposed: shares of units, and what must be shown to go on (serving/ROLLOUT.md)."""
 
     stages: Annotated[tuple[float, ...], AfterValidator(_stages)] = (0.05, 0.20, 0.50, 1.0)
+    supersede: bool = Field(
+        False, description="publish over a running rollout; false: a challenger waits until it has ended"
+    )
     shadow: bool = Field(False, description="begin with a stage in which the candidate is scored, never served")
     min_decisions: int = Field(2000, ge=0, description="matured decisions, both roles, before a stage can be left")
     min_seconds: float = Field(0.0, ge=0)
@@ -124,15 +174,8 @@ class RolloutSpec(_Strict):
     guardrails: dict[str, Literal["lower", "higher"]] = Field(
         {}, description="kinds of reward watched apart, and the direction that is harm"
     )
-
-
-class RefreshSpec(_Strict):
-    """How the champion's own policy, trained anew, replaces it: shorter than [rollout], and it need not be better."""
-
-    stages: Annotated[tuple[float, ...], AfterValidator(_stages)] = (0.5, 1.0)
-    min_decisions: int = Field(1000, ge=0, description="matured decisions, both roles, before a stage can be left")
-    margins: tuple[float, ...] = Field(
-        (0.05,), description="to leave each stage: shown to lose less than this share of the champion's reward"
+    guardrail_ranges: dict[str, Range] = Field(
+        {}, description="of a guardrail's total per decision, where it is not [0, 1]; evidence holds for this range"
     )
 
 
@@ -161,9 +204,10 @@ class AppSpec(_Strict):
     arm_context: dict[str, Feature] = {}
     interactions: tuple[Interaction, ...] = ()
     policies: PoliciesSpec = PoliciesSpec()
+    training: TrainingSpec = TrainingSpec()
     gate: GateSpec = GateSpec()
-    rollout: RolloutSpec = RolloutSpec()
     refresh: RefreshSpec = RefreshSpec()
+    rollout: RolloutSpec = RolloutSpec()
     arms: ArmsSpec = ArmsSpec()
 
     @classmethod

@@ -22,6 +22,7 @@ from features.spool_rows import KINDS, Kind, Reject, decision, decision_row, ref
 
 THIN_FROM = 0.8  # share of max_bytes from which decisions are thinned
 MIN_PASS = 1 / 1024
+LAST_ROW = "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'decisions'), 0)"  # of decisions
 
 
 class Spool(SpoolFile):
@@ -62,7 +63,7 @@ class Spool(SpoolFile):
         A repeat is kept among the rejects with reason 'duplicate'."""
         refuse_impossible_times(r.at for r in rewards)
         with self.transaction() as db:
-            insert = "INSERT OR IGNORE INTO rewards (event_id, token, at, body) VALUES (?, ?, ?, ?)"
+            insert = f"INSERT OR IGNORE INTO rewards (event_id, token, at, body, seen) VALUES (?, ?, ?, ?, {LAST_ROW})"
             new = [db.execute(insert, (r.event_id, token(r), r.at, orjson.dumps(r))).rowcount == 1 for r in rewards]
             repeats = [r for r, is_new in zip(rewards, new, strict=True) if not is_new]
             self._reject(Reject("reward", "event_id", orjson.dumps(r), "duplicate", r.at) for r in repeats)

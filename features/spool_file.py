@@ -5,6 +5,7 @@ lose the last moments on power loss).
 """
 
 import fcntl
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -16,8 +17,10 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS decisions (id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT UNIQUE, at INTEGER,
     body BLOB);
 CREATE TABLE IF NOT EXISTS rewards (id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT, token TEXT, at INTEGER,
-    body BLOB, UNIQUE (event_id, token));
+    body BLOB, seen INTEGER, UNIQUE (event_id, token));
 CREATE TABLE IF NOT EXISTS rejects (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER, body BLOB);
+CREATE TABLE IF NOT EXISTS closings (id INTEGER PRIMARY KEY AUTOINCREMENT, rewards INTEGER, decisions INTEGER,
+    before INTEGER);
 CREATE TABLE IF NOT EXISTS shipments (kind TEXT, first INTEGER, last INTEGER, done INTEGER, PRIMARY KEY (kind, first));
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value);
 INSERT OR IGNORE INTO facts VALUES ('spool_id', lower(hex(randomblob(4)))), ('thinned', 0);
@@ -26,6 +29,11 @@ INSERT OR IGNORE INTO facts VALUES ('spool_id', lower(hex(randomblob(4)))), ('th
 
 class SpoolUnavailable(RuntimeError):
     """The log's disk failed or is full: nothing of this call was written, and nothing may be acknowledged."""
+
+
+def _private(path: str | Path, flags: int) -> int:
+    """Opens, or makes with mode 0640: decisions are for the owner and its group. SQLite's files beside it follow."""
+    return os.open(path, flags, 0o640)
 
 
 class SpoolFile:
@@ -37,7 +45,9 @@ class SpoolFile:
         self._file = 0  # its inode: a file that was deleted goes on taking rows that nobody can read
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._gate = path.with_name(path.name + ".lock").open("ab")
+            gate = path.with_name(path.name + ".lock")
+            self._gate = os.fdopen(_private(gate, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
+            os.close(_private(path, os.O_RDWR | os.O_CREAT))
         except OSError as error:
             raise self._unavailable(error) from error
         self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
@@ -53,6 +63,8 @@ class SpoolFile:
             self.db.execute(f"PRAGMA synchronous={'NORMAL' if durability == 'NORMAL' else 'FULL'}")
             self.db.execute("PRAGMA secure_delete=ON")  # what is forgotten is overwritten
             self.db.executescript(_TABLES)
+            if "seen" not in {column[1] for column in self.db.execute("PRAGMA table_info(rewards)")}:  # an older spool
+                self.db.execute("ALTER TABLE rewards ADD COLUMN seen INTEGER")
             self._file = self.path.stat().st_ino
             self.page_size: int = self.db.execute("PRAGMA page_size").fetchone()[0]
             self.id: str = self.db.execute("SELECT value FROM facts WHERE name = 'spool_id'").fetchone()[0]

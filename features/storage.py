@@ -125,7 +125,7 @@ class FolderStore:
     def _write(self, key: str, data: bytes, publish: Callable[[str, Path], None]) -> None:
         target = self.root / _checked(key)
         with _disk_errors():
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(target.parent)
             handle, temporary = tempfile.mkstemp(prefix=".tmp-", dir=target.parent)
             try:
                 with os.fdopen(handle, "wb") as file:
@@ -149,6 +149,14 @@ def _link(temporary: str, target: Path) -> None:
         os.link(temporary, target)
     except FileExistsError:
         raise AlreadyExists(target.name) from None
+
+
+def _make_folder(folder: Path) -> None:
+    """With what is above it; each new name is synced too, else power loss takes the folder with all that is in it."""
+    if not folder.exists():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
 
 
 def _sync_folder(folder: Path) -> None:

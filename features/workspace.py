@@ -1,5 +1,6 @@
 """An app opened: its settings, its declaration, its store and its log, for tasks, commands and the server alike."""
 
+import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
-from features import catalogue, storage
+from features import catalogue, storage, store_owner, unit_key
 from features.locks import alone
 from features.schema import Arm
 from features.settings import Settings
@@ -63,7 +64,11 @@ class Workspace:
         w = cls.open(app)
         if not w.home.exists() and not w.settings.store:
             there = sorted(p.parent.name for p in w.settings.var.glob("*/app.toml"))
-            raise ValueError(f"app: found no folder {w.home}, expected one of {', '.join(there) or 'an app'}")
+            near = difflib.get_close_matches(app, there, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            var = f" (in {w.settings.var.absolute()}; CROUPIER_VAR chooses another)"
+            expected = ", ".join(there) or "an app"
+            raise ValueError(f"app: found no folder {w.home}, expected one of {expected}{var}{hint}")
         return w
 
     @property
@@ -76,9 +81,21 @@ class Workspace:
 
     @cached_property
     def store(self) -> storage.Store:
-        return storage.open_store(self.settings.store_url, endpoint=self.settings.s3_endpoint)
+        """Raises ForeignStore where another app's objects lie there, or another unit key's."""
+        opened = storage.open_store(self.settings.store_url, endpoint=self.settings.s3_endpoint)
+        key = unit_key.known(self.settings, self.home)
+        declared = (self.home / "app.toml").exists()  # who merely mistyped a name claims nothing
+        store_owner.check(opened, app=self.settings.app, key=key, claim=declared)
+        return opened
+
+    @property
+    def unit_key(self) -> str:
+        """The key for unit ids. Raises ValueError when it is not the one the log is written with."""
+        return unit_key.unit_key(self.settings, self.home)
 
     def spool(self) -> Spool:
+        """This host's log; its key is settled before the first row is written."""
+        self.unit_key  # noqa: B018 — made, or refused, here
         return Spool(
             self.home / "spool" / "log.db",
             durability=self.settings.durability,
@@ -99,11 +116,27 @@ class Workspace:
     def report(self, *parts: str) -> Iterator[Path]:
         """The folder to write a report's pages into; what is in it at the end goes to the store. A task may run twice
         at once, and pages are built file by file: one at a time."""
-        with alone(self.reports / ".lock"):
-            folder = self.reports.joinpath(*parts)
-            folder.mkdir(parents=True, exist_ok=True)
+        with alone(self.reports / ".lock"), self._kept("reports", *parts) as folder:
             yield folder
-            put_folder(self.store, "/".join(("reports", *parts)), folder)
+
+    @contextmanager
+    def quarantine(self, *parts: str) -> Iterator[Path]:
+        """The folder for rows that broke a rule, not among the reports, which are shown. What is in it at the end goes
+        to the store."""
+        with self._kept("quarantine", *parts) as folder:
+            yield folder
+
+    @property
+    def with_rows(self) -> list[Path]:
+        """Folders on this machine, beside the log, in which rows may lie: `forget` looks into them."""
+        return [self.home / "reports", self.home / "quarantine"]
+
+    @contextmanager
+    def _kept(self, *parts: str) -> Iterator[Path]:
+        folder = self.home.joinpath(*parts)
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+        put_folder(self.store, "/".join(parts), folder)
 
 
 def put_folder(store: storage.Store, prefix: str, folder: Path) -> None:

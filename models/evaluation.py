@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from features.batch import F64, I64, Batch, Floats, Interactions
+from features.batch import F64, I64, Floats, Interactions
 from features.spec import GateSpec
 from models import diagnostics, off_policy, self_tests
 from models.evidence import as_it_grew, divergence, evidence_of, steadied, unsupported
@@ -18,6 +18,7 @@ from models.gate import judge
 from models.intervals import asymptotic_cs
 from models.off_policy import Rounds
 from models.policy import Policy
+from models.prequential import Piecewise
 from models.reports import Evaluation, PolicyReport
 from models.reward_model import cross_fit, quality
 from models.rounds import as_served, of_groups, rounds_of
@@ -26,9 +27,9 @@ LOGGING = "logging"  # the name under which the log's own policy is reported
 
 
 def evaluate(
-    policies: Mapping[str, Policy], log: Interactions, *, champion: str, floor: float, gate: GateSpec, seed: int = 0,
-    guardrails: Mapping[str, F64] | None = None, quality_passed: bool = True, alpha: float | None = None,
-    segments: Mapping[str, Sequence[str]] | None = None, born: I64 | None = None,
+    policies: Mapping[str, Policy | Piecewise], log: Interactions, *, champion: str, floor: float, gate: GateSpec,
+    seed: int = 0, guardrails: Mapping[str, F64] | None = None, quality_passed: bool = True,
+    alpha: float | None = None, segments: Mapping[str, Sequence[str]] | None = None, born: I64 | None = None,
 ) -> Evaluation:  # fmt: skip
     """Judge each of `policies` against `policies[champion]` on `log`, which none of them may have learnt from.
 
@@ -41,7 +42,7 @@ def evaluate(
     if len(log) < 2:
         raise ValueError(f"log: found {len(log)} matured rows, expected at least 2; wait for rewards, then try again")
     predicted = cross_fit(log, seed=seed)
-    pmfs, failed = _served(policies, log.batch, floor, champion)
+    pmfs, failed = _served(policies, log, floor, champion)
     rounds = {name: rounds_of(log, pmf, predicted) for name, pmf in (pmfs | {LOGGING: log.pmf}).items()}
     test, (leak, suspect) = self_tests.propensity(log), self_tests.leak(log)
     court = _Court(
@@ -82,6 +83,7 @@ class _Court:
         spread = divergence(self.log, pmf, self.champion_pmf)
         evidence = evidence_of(
             seen, self.champion, divergence=spread, self_test=self.self_test, leak=self.leak,
+            agreement=self_tests.agreement(seen, self.champion),
             unsupported=report.unsupported, guardrails=self.guardrails, quality_passed=self.quality_passed,
             unit=self.log.unit_number,
         )  # fmt: skip
@@ -106,13 +108,16 @@ class _Court:
 
 
 def _served(
-    policies: Mapping[str, Policy], batch: Batch, floor: float, champion: str
+    policies: Mapping[str, Policy | Piecewise], log: Interactions, floor: float, champion: str
 ) -> tuple[dict[str, F64], dict[str, str]]:
     """The pmfs, and why a candidate has none: one that fails, or raises, keeps no other from its verdict."""
     pmfs, failed = {}, {}
     for name, policy in policies.items():
         try:
-            pmfs[name] = as_served(policy, batch, floor)
+            if isinstance(policy, Piecewise):
+                pmfs[name] = policy.served(log, floor)
+            else:
+                pmfs[name] = as_served(policy, log.batch, floor)
         except Exception as error:
             why = str(error) if isinstance(error, PolicyFailed) else f"{type(error).__name__}: {error}"
             if name == champion:

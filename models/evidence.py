@@ -28,7 +28,8 @@ CURVE_POINTS = 30
 
 def evidence_of(
     candidate: Rounds, champion: Rounds, *, divergence: F64, self_test: float, unsupported: float,
-    guardrails: Mapping[str, F64], leak: float = 1.0, quality_passed: bool = True, unit: I64 | None = None,
+    guardrails: Mapping[str, F64], leak: float = 1.0, agreement: float = 1.0, quality_passed: bool = True,
+    unit: I64 | None = None,
 ) -> Evidence:  # fmt: skip
     """Candidate and champion as they see the same rows; `divergence` (n, 2) of the two, from `divergence()`; `unit`
     (n,) the rows' units, numbered (None: each row has its own)."""
@@ -38,7 +39,7 @@ def evidence_of(
         lift=steadied(lift, divergence, candidate.reward, unit), second=_paired(candidate, champion, unit),
         rows=len(candidate),
         ess=effective_sample_size(weight), largest_share=off_policy.largest_share(weight), self_test=self_test,
-        leak=leak, unsupported=unsupported, quality_passed=quality_passed,
+        leak=leak, agreement=agreement, unsupported=unsupported, quality_passed=quality_passed,
         guardrails={
             name: _paired(replace(candidate, reward=values), replace(champion, reward=values), unit)
             for name, values in guardrails.items()

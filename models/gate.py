@@ -14,6 +14,7 @@ from models.off_policy import Moments
 
 PROMOTE, REJECT, UNDECIDED = "promote", "reject", "not enough evidence"
 SELF_TEST_LEVEL = 0.01
+LEAK_LEVEL = AGREEMENT_LEVEL = 1e-4  # p-values of normal limits, whose tails are heavier than they say at 1,000 rows
 SUPPORT_TOLERANCE = 1e-6
 
 
@@ -34,8 +35,8 @@ class Evidence:
 
     lift: moments of the paired DR lift, reward per decision; second: of the paired SNIPS lift; rows: matured rows;
     ess and largest_share: of the candidate's weights; self_test: p-value of the log's propensities, leak: of its
-    features being older than the draw; unsupported: mean mass the candidate puts where the log could not;
-    guardrails: moments of (candidate − champion), higher is better."""
+    features being older than the draw, agreement: of DR and IPS, each unbiased, estimating the same; unsupported: mean
+    mass the candidate puts where the log could not; guardrails: moments of (candidate − champion), higher is better."""
 
     lift: Moments
     second: Moments
@@ -46,6 +47,7 @@ class Evidence:
     unsupported: float
     guardrails: dict[str, Moments]
     leak: float = 1.0
+    agreement: float = 1.0
     quality_passed: bool = True
 
 
@@ -88,7 +90,8 @@ def _trust(e: Evidence, spec: GateSpec) -> tuple[Condition, ...]:
         _at_least("rows", e.rows, spec.min_rows),
         _at_most("max_weight_share", e.largest_share, spec.max_weight_share),
         _at_least("propensity_self_test", e.self_test, SELF_TEST_LEVEL),
-        _at_least("features_before_decision", e.leak, SELF_TEST_LEVEL),
+        _at_least("features_before_decision", e.leak, LEAK_LEVEL),
+        _at_least("estimators_agree", e.agreement, AGREEMENT_LEVEL),
         _at_most("support", e.unsupported, SUPPORT_TOLERANCE),
         _at_least("data_quality", float(e.quality_passed), 1.0),
     )
@@ -113,7 +116,9 @@ def _harmed(e: Evidence, spec: GateSpec, alpha: float) -> bool:
 
 def _rows_needed(e: Evidence, spec: GateSpec, alpha: float) -> int | None:
     """The most any condition asks for; ESS grows with rows. None where more rows of this log cannot help."""
-    if e.unsupported > SUPPORT_TOLERANCE or min(e.self_test, e.leak) < SELF_TEST_LEVEL:
+    if e.unsupported > SUPPORT_TOLERANCE or e.self_test < SELF_TEST_LEVEL or e.leak < LEAK_LEVEL:
+        return None
+    if e.agreement < AGREEMENT_LEVEL:
         return None
     if e.ess <= 0 or not e.quality_passed:
         return None

@@ -27,6 +27,7 @@ MEANING = {
     "max_weight_share": "no single round dominates",
     "propensity_self_test": "the logged propensities are those of the draws (p-value)",
     "features_before_decision": "no feature was computed after the decision (p-value)",
+    "estimators_agree": "DR and IPS, each unbiased, estimate the same (p-value)",
     "support": "the log could have drawn what the candidate wants (mass outside)",
     "data_quality": "the data passed its checks",
 }  # fmt: skip
@@ -36,6 +37,7 @@ REASON = {
     "max_weight_share": "a single round carries too much",
     "propensity_self_test": "the logged probabilities do not look like those of the draws",
     "features_before_decision": "a feature seems to be made after the decision",
+    "estimators_agree": "two unbiased estimators exclude each other: is a feature made after the decision?",
     "support": "it wants arms that the log never showed", "data_quality": "the data did not pass its checks",
 }  # fmt: skip
 

@@ -104,6 +104,8 @@ def cressie_read(weight: F64, reward: F64, *, alpha: float, low: float, high: fl
 
     weight, reward (n,); true rewards lie in [low, high]. One row that was not seen counts with the rest, at its worst:
     of weight 0 or `heaviest` (at least the largest seen), and reward low or high."""
+    if not weight.any():  # nothing that was drawn is what the policy wants: all that is declared is possible
+        return Bounds(low, high)
     weights = (0.0, max(heaviest, float(weight.max(initial=0.0))))
     lower = min(_likely_end(weight, reward, unseen=(fake, low), alpha=alpha, sign=-1.0) for fake in weights)
     upper = max(_likely_end(weight, reward, unseen=(fake, high), alpha=alpha, sign=1.0) for fake in weights)

@@ -34,7 +34,7 @@ class Form:
     def __init__(self, weights: Tensor, d_u: int, d_x: int, *, cross: bool) -> None:
         """`weights` (d, S): draws of the head over φ = [u; x; u ⊗ x; 1], or [u; x; 1] without `cross`."""
         plain, rest = weights[d_u : d_u + d_x], weights[d_u + d_x : -1]
-        self.T = torch.cat([plain[None], rest.view(d_u, d_x, -1)]) if cross else plain[None]
+        self.T = torch.cat([plain[None], rest.view(d_u, d_x, weights.shape[1])]) if cross else plain[None]
         self._cross = cross
         self._shares: WeakKeyDictionary[Catalogue, Tensor] = WeakKeyDictionary()
 
@@ -51,7 +51,8 @@ class Form:
             whole = product(base, self._share(batch.catalogue, d_a, device)).view(B * arms, S)
             place = batch.arm + arms * np.arange(B)[:, None]
             scores = whole.index_select(0, torch.from_numpy(place.ravel()).to(device)).view(B, K, S)
-        by_request = product(base, T.reshape(len(T), -1)).view(B, -1, S)
+        wide = T.shape[1]  # by name: with no feature of arm and pair there is nothing that -1 could be told from
+        by_request = product(base, T.reshape(len(T), wide * S)).view(B, wide, S)
         for j in range(by_request.shape[1]):
             scores.addcmul_(x[:, :, j, None], by_request[:, j, None])
         if not batch.mask.all():
@@ -62,7 +63,7 @@ class Form:
         """(1 + d_u, A·S)."""
         if catalogue not in self._shares:
             share = tensor(catalogue.features, device) @ self.T[:, :d_a]
-            self._shares[catalogue] = share.reshape(len(self.T), -1)
+            self._shares[catalogue] = share.reshape(len(self.T), len(catalogue.ids) * self.T.shape[2])
         return self._shares[catalogue]
 
 

@@ -1,5 +1,6 @@
 """What an evaluation found, as numbers and as plain JSON."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from math import isfinite
 from typing import Any
@@ -60,7 +61,13 @@ class Evaluation:
     @property
     def promoted(self) -> str:
         """Among promoted candidates, the one with the highest lower bound."""
-        good = [n for n, p in self.policies.items() if p.verdict and p.verdict.decision == "promote"]
+        return self.promoted_among(set(self.policies))
+
+    def promoted_among(self, names: Collection[str]) -> str:
+        """The same among these names; "" where none of them was promoted."""
+        good = [
+            n for n, p in self.policies.items() if n in names and p.verdict and p.verdict.decision == "promote"
+        ]
         return max(good, key=lambda n: self.policies[n].lift_bounds.lower, default="")  # type: ignore[union-attr]
 
     def to_dict(self) -> dict[str, Any]:

@@ -24,7 +24,9 @@ PENALTIES = np.logspace(0, 6, 7)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RewardModel:
-    """score = bias + x·context + E_a·arm + pair·pair + (x U)ᵀ cross E_a V, clipped to the rewards it saw.
+    """score = bias + x·context + E_a·arm + pair·pair + (x U)ᵀ cross E_a V, clipped a range beyond the rewards it saw.
+
+    Clipping at the rewards themselves would lift the mean of predictions for rare rewards, and DM with it.
 
     context (d_u,), arm (A,) the arm's whole share, pair (d_p,), project (d_u, c), cross (c, A); limits (2,)."""
 
@@ -49,7 +51,7 @@ class RewardModel:
         return cls(
             bias=bias, context=w_x, arm=arms @ w_a, pair=w_p, project=project,
             cross=w_c.reshape(project.shape[1], bases.shape[1]) @ bases.T,
-            limits=(float(log.reward.min()), float(log.reward.max())),
+            limits=_limits(log.reward),
         )  # fmt: skip
 
     def predict(self, batch: Batch) -> F64:
@@ -63,6 +65,12 @@ class RewardModel:
         catalogue = self.bias + (x @ self.context)[:, None] + self.arm + (x @ self.project) @ self.cross
         score = np.take_along_axis(catalogue, batch.arm, axis=1) + batch.pair @ self.pair
         return np.where(batch.mask, np.clip(score, *self.limits), 0.0)
+
+
+def _limits(reward: F64) -> tuple[float, float]:
+    """The rewards' range, with as much again on either side."""
+    low, high = float(reward.min()), float(reward.max())
+    return low - (high - low), high + (high - low)
 
 
 def cross_fit(log: Interactions, *, folds: int = 3, seed: int = 0) -> F32:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from features.batch import F64, I64, Bool
 from models.off_policy import Rounds
 
-SUM_TOLERANCE = 1e-6  # of a target's pmf
+SUM_TOLERANCE = 1e-6  # of a target's pmf, for each arm: six digits
 FORMATS = {".parquet": "parquet", ".csv": "csv"}
 
 
@@ -163,7 +163,7 @@ def _probabilities(table: F64, name: str, seen: int) -> F64:
     _refuse(((table < 0) | (table > 1 + 1e-9)).any(axis=1), table, seen, name, "probabilities, from 0 to 1")
     if table.shape[1] > 1:
         total = table.sum(axis=1)
-        _refuse(np.abs(total - 1) > SUM_TOLERANCE, total, seen, f"sum of {name}", "1")
+        _refuse(np.abs(total - 1) > SUM_TOLERANCE * table.shape[1], total, seen, f"sum of {name}", "1")
     return table
 
 

@@ -16,11 +16,14 @@ from typing import Any
 
 import orjson
 
+from features import window
 from features.batch import Interactions, concatenate
 from features.build import Features
+from features.partitions import YEAR_2100
 from features.spec import PoliciesSpec, SpecError
 from features.storage import Conflict
 from features.workspace import Workspace, get_folder, put_folder
+from models import retraining
 from models.evaluation import evaluate
 from models.gate_report import write_report
 from models.looks import Ledger
@@ -32,23 +35,26 @@ Job = dict[str, str]
 
 @dataclass(frozen=True)
 class Rows:
-    """A re-iterable part of encoded features: those before `split_at` (UTC µs), or from it on."""
+    """A re-iterable part of encoded features: the rows of [since, before), UTC µs; all unless given."""
 
     features: Features
-    later: bool
+    since: int = 0
+    before: int = YEAR_2100
 
     def __iter__(self) -> Iterator[Interactions]:
         for chunk in self.features.chunks():
-            rows = (chunk.at >= self.features.split_at) == self.later
+            rows = (chunk.at >= self.since) & (chunk.at < self.before)
             if rows.any():
                 yield chunk[rows]
 
 
 def plan(pairs: Iterable[tuple[str, str]]) -> list[Job]:
-    """One training job per (app, features) and policy that the app asks for."""
+    """One training job per (app, features) and policy that the app asks for; of several features of one app the last,
+    since a newer window holds what the older ones held."""
+    newest = dict(pairs)
     jobs = [
         {"app": app, "features": key, "policy": policy}
-        for app, key in pairs
+        for app, key in sorted(newest.items())
         for policy in Workspace.open(app).spec.policies.candidates
     ]
     if not jobs:
@@ -57,18 +63,38 @@ def plan(pairs: Iterable[tuple[str, str]]) -> list[Job]:
 
 
 def train(app: str, features: str, policy: str) -> Job:
-    """Learn `policy` from the earlier rows and keep it in the store."""
+    """Learn `policy` and keep it in the store.
+
+    From an interval by hand it learns the earlier rows, and the later ones judge it. From a rolling window it learns
+    every row; where its family is new to the process, a second model of the earlier rows is kept, to be judged by."""
     w = Workspace.open(app)
-    settings = w.spec.policies
     prefix = f"candidates/{features}/{policy}"
     with tempfile.TemporaryDirectory() as scratch:
-        rows = Rows(Features.fetch(w.store, features, Path(scratch) / "features"), later=False)
-        learned = _untrained(settings, policy).learn(rows, seed=settings.seed)
-        folder = Path(scratch) / "policy"
-        folder.mkdir()
-        learned.save(folder)
-        put_folder(w.store, prefix, folder)
+        found = Features.fetch(w.store, features, Path(scratch) / "features")
+        for place, (start, rows) in _parts(w, found, prefix, policy).items():
+            learned = start.learn(rows, seed=w.spec.policies.seed)
+            folder = Path(scratch) / place.replace("/", "-")
+            folder.mkdir()
+            learned.save(folder)
+            put_folder(w.store, place, folder)
     return {"app": app, "features": features, "policy": policy, "candidate": prefix}
+
+
+def _parts(w: Workspace, features: Features, prefix: str, policy: str) -> dict[str, tuple[Policy, Rows]]:
+    """What is trained: where it is kept → the policy it starts from, and the rows it learns."""
+    untrained = _untrained(w.spec.policies, policy)
+    if features.end is None:
+        return {prefix: (untrained, Rows(features, before=features.split_at))}
+    names = {name: f"candidates/{features.meta['features']}/{name}" for name in w.spec.policies.candidates}
+    process, new = retraining.process_for(w, features, names)
+    if new:
+        before = Rows(features, before=process.start)
+        return {prefix: (untrained, Rows(features)), prefix + retraining.BEFORE: (untrained, before)}
+    if w.spec.policies.parameters.get(policy, {}).get("warm_start"):
+        warm = retraining.warm_start(w, policy, features)
+        if warm is not None:
+            return {prefix: (warm[0], Rows(features, since=warm[1]))}
+    return {prefix: (untrained, Rows(features))}
 
 
 def _untrained(settings: PoliciesSpec, policy: str) -> Policy:
@@ -90,21 +116,50 @@ def judge(trained: list[Job]) -> list[dict[str, Any]]:
 def _judge(w: Workspace, key: str, jobs: list[Job]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         features = Features.fetch(w.store, key, Path(scratch) / "features")
-        log = concatenate(list(Rows(features, later=True)))
-        candidates = {
-            job["policy"]: load(get_folder(w.store, job["candidate"], Path(scratch) / job["policy"])) for job in jobs
-        }
-        name, champion = current_champion(w, Path(scratch) / "champion")
-        ledger = _Looks(w, name)
-        evaluation = evaluate(
-            {name: champion} | candidates, log, champion=name, floor=w.spec.policies.floor, gate=w.spec.gate,
-            seed=w.spec.policies.seed, alpha=ledger.alpha(jobs, log), segments=features.segments(),
-            born=features.born(),
-        )  # fmt: skip
-        ledger.record(jobs, log, evaluation)
-    verdict = _verdict(w, key, jobs, evaluation.to_dict())
+        judge = _judge_interval if features.end is None else _judge_window
+        verdict = judge(w, key, jobs, features, Path(scratch))
     w.store.put(f"verdicts/{key}.json", orjson.dumps(verdict))
+    if features.end is not None:
+        window.end(w.store, key, features.meta)
     return verdict
+
+
+def _judge_window(
+    w: Workspace, key: str, jobs: list[Job], features: Features, scratch: Path
+) -> dict[str, Any]:  # fmt: skip
+    """A rolling window: each family by its models through time; the new models are judged by the rows to come."""
+    candidates = {job["policy"]: job["candidate"] for job in jobs}
+    judged = retraining.judge_window(w, features, candidates, scratch)
+    if judged.evaluation is None:
+        verdict = _nothing_to_judge(w, key, candidates)
+    else:
+        body = judged.evaluation.to_dict() | {"promoted": judged.promoted, "kind": judged.kind}
+        verdict = _verdict(w, key, jobs, body)
+    retraining.carry_on(w, judged, features, candidates)
+    return verdict | {"kind": judged.kind}
+
+
+def _nothing_to_judge(w: Workspace, key: str, candidates: dict[str, str]) -> dict[str, Any]:
+    why = "not judged: fewer than two rows have matured since the models were first trained"
+    return {"app": w.settings.app, "features": key, "promoted": "", "candidates": candidates, "evaluation": None,
+            "report": "", "page": "", "summary": why}  # fmt: skip
+
+
+def _judge_interval(
+    w: Workspace, key: str, jobs: list[Job], features: Features, scratch: Path
+) -> dict[str, Any]:  # fmt: skip
+    """An interval by hand: what learnt its earlier rows is judged on its later ones."""
+    log = concatenate(list(Rows(features, since=features.split_at)))
+    candidates = {job["policy"]: load(get_folder(w.store, job["candidate"], scratch / job["policy"])) for job in jobs}
+    name, champion = current_champion(w, scratch / "champion")
+    ledger = _Looks(w, name)
+    evaluation = evaluate(
+        {name: champion} | candidates, log, champion=name, floor=w.spec.policies.floor, gate=w.spec.gate,
+        seed=w.spec.policies.seed, alpha=ledger.alpha(jobs, log), segments=features.segments(),
+        born=features.born(),
+    )  # fmt: skip
+    ledger.record(jobs, log, evaluation)
+    return _verdict(w, key, jobs, evaluation.to_dict()) | {"kind": "promotion" if evaluation.promoted else ""}
 
 
 def _verdict(w: Workspace, key: str, jobs: list[Job], body: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Rewards of a rollout's decisions with the luck of their contexts taken out, and the bets on their difference."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -22,8 +23,14 @@ MODEL_DAYS = 30
 
 def reward_bets(rows: Compared, reward: RewardSpec, before: Interactions | None) -> betting.Bets:
     """On the doubly robust rewards; `before`: see `earlier`."""
-    width = reward.range[1] - reward.range[0]
-    return betting.bets(rows.assigned, rows.share, doubly_robust(rows.log, before), rows.log.unit, width=width)
+    low, high = reward.range
+    scores = doubly_robust(_within(rows.log, low, high), None if before is None else _within(before, low, high))
+    return betting.bets(rows.assigned, rows.share, scores, rows.log.unit, width=high - low)
+
+
+def _within(log: Interactions, low: float, high: float) -> Interactions:
+    """The log with its rewards clipped to the declared range: one of 10⁶ must not outweigh all clicks."""
+    return replace(log, reward=np.clip(log.reward, low, high))
 
 
 def doubly_robust(log: Interactions, earlier: Interactions | None) -> F64:

@@ -1,9 +1,11 @@
 """The `croupier` command. Each group lives in a file of `serving/commands/` and is imported only when it is called."""
 
+import difflib
 import importlib
+import importlib.metadata
 import os
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -42,6 +44,13 @@ class _Lazy(TyperGroup):
         command.name = cmd_name  # a group made elsewhere does not know what it is called here
         return command
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """A misspelt name is answered with the nearest ones."""
+        near = difflib.get_close_matches(args[0], COMMANDS) if args and args[0] not in COMMANDS else []
+        if near and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(map(repr, near))}?")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -56,8 +65,17 @@ class _Lazy(TyperGroup):
 app = typer.Typer(cls=_Lazy, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"croupier {importlib.metadata.version('croupier')}")
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", callback=_say_version, is_eager=True, help="say it and stop")]
+
+
 @app.callback()
-def _croupier() -> None:
+def _croupier(version: Version = False) -> None:
     """Decisions that learn: serve arms, watch a rollout, look into the log. CROUPIER_TRACEBACK=1 shows tracebacks."""
 
 

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from features.clock import now_us
 from features.schema import InvalidEvent
 from serving import fallback, messages
 from serving.circuit import Circuit, Throttle
@@ -209,7 +210,7 @@ class Client:
 
     def _queue_reward(self, reward: RawReward) -> Outcome:
         try:
-            checked = decode(reward, time.time_ns() // 1000)
+            checked = decode(reward, now_us())
         except InvalidEvent as error:
             return Outcome(REJECTED, str(error))
         self.outbox.put("reward", [checked.to_row()])

@@ -55,6 +55,10 @@ def _judge(
     now = facts["now"]
     if evidence.harms:
         return rollout_state.abort(state, f"harm shown: {', '.join(evidence.harms)}", **facts)
+    expired = (now - state.history[0]["at"]) / 1e6 >= spec.max_seconds
+    if evidence.problems and expired:
+        why = f"held too long, {spec.max_seconds:.0f} s: {'; '.join(evidence.problems)}"
+        return rollout_state.abort(state, why, **facts)
     if evidence.problems:
         return rollout_state.hold(state, "; ".join(evidence.problems), **facts)
     long_enough = evidence.decisions >= spec.min_decisions and (now - state.since) / 1e6 >= spec.min_seconds
@@ -62,7 +66,7 @@ def _judge(
         if is_last(state) and spec.approval and not approved:
             return rollout_state.hold(state, AWAITING, **facts)
         return rollout_state.advance(state, f"{_shown(state, spec)}, {evidence.decisions} decisions here", **facts)
-    if (now - state.history[0]["at"]) / 1e6 >= spec.max_seconds:
+    if expired:
         return rollout_state.abort(state, f"inconclusive after {spec.max_seconds:.0f} s", **facts)
     return state
 

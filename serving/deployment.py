@@ -38,7 +38,7 @@ def _deploy(store: Store, home: Path, number: int, *, triton: str | None) -> dic
         target = install(folder, home)
     if triton is not None:
         try:
-            trial.load_model(triton, trial.MODEL)
+            trial.load_model(triton, trial.MODEL, home)
             trial.wait_for_release(triton, number)
         except Exception as error:
             trial.remove(target)
@@ -81,7 +81,7 @@ def withdraw(home: Path, number: int, *, triton: str | None) -> None:
     """Take a release that was deployed, and is not to serve, out of Triton again."""
     trial.remove(home / "triton" / trial.MODEL / str(number))
     if triton is not None:
-        trial.load_model(triton, trial.MODEL)
+        trial.load_model(triton, trial.MODEL, home)
 
 
 def _alive(name: str) -> bool:

@@ -39,14 +39,14 @@ def gather(store: Store, spec: AppSpec, state: RolloutState, release: LoadedRele
     rows = compared(frame, state, release)
     if rows is None:
         return Evidence(problems=tuple(problems), numbers={"decisions": 0})
-    problems += untrusted(rows, state)
+    problems += untrusted(rows, state) + outside("rewards", rows.log.reward, spec.reward.range)
     numbers, harms = _numbers(rows, state), []
     bets = reward_bets(rows, spec.reward, earlier(store, state, release))
     margin = stage_margin(state, spec.rollout)
     numbers |= _difference(bets, spec, margin)
     if numbers["log_wealth_harm"] >= np.log(1 / spec.rollout.alpha_harm):
         harms.append("reward")
-    numbers["guardrails"] = _guardrails(store, spec, state, rows, now=now)
+    numbers["guardrails"] = _guardrails(store, spec, state, rows, problems, now=now)
     harms += [_named(name, guard) for name, guard in numbers["guardrails"].items() if guard["harm"]]
     here = (rows.frame["stage"] == state.stage) & (rows.frame["at"] >= state.since)
     return Evidence(
@@ -64,8 +64,19 @@ def _difference(bets: betting.Bets, spec: AppSpec, margin: float) -> dict[str, A
     }  # fmt: skip
 
 
-def _guardrails(store: Store, spec: AppSpec, state: RolloutState, rows: Compared, *, now: int) -> dict[str, Any]:
-    """`fallback` and `latency` are always watched, the others as declared."""
+def outside(what: str, values: F64, declared: tuple[float, float]) -> list[str]:
+    """The problem that a log holds values outside the declared range; [] if it holds none."""
+    bad = ~((values >= declared[0]) & (values <= declared[1]))
+    if not bad.any():
+        return []
+    example = f"{int(bad.sum())} of {len(values)} decisions, such as {values[bad][0]:g}"
+    return [f"{what} outside the declared range {list(declared)}: {example}"]
+
+
+def _guardrails(
+    store: Store, spec: AppSpec, state: RolloutState, rows: Compared, problems: list[str], *, now: int
+) -> dict[str, Any]:
+    """`fallback` and `latency` are always watched, the others as declared; what is outside its range is a problem."""
     unit, limit, took = rows.log.unit, spec.rollout.latency_p99_ms, rows.frame["took_us"].to_numpy()
     late = rows.frame["fallback_reason"].str.starts_with(TOO_LATE).to_numpy()  # not waited for: slow, not broken
     took = np.where(late, np.maximum(took, 1000 * limit + 1), took).astype(np.int64)
@@ -77,8 +88,10 @@ def _guardrails(store: Store, spec: AppSpec, state: RolloutState, rows: Compared
         alone = spec.reward.model_copy(update={"kinds": {kind: KindSpec(how="sum")}, "default": 0.0})
         start, end = time_of(state.history[0]["at"]), time_of(now) + timedelta(hours=1)
         other = matured(store, alone, start=start, end=end, now=time_of(now)).select("event_id", value="reward")
-        value = rows.frame.join(other, on="event_id", how="left")["value"].fill_null(0.0).to_numpy()
-        width = max(float(np.abs(value).max(initial=0.0)), 1e-9)
+        found = rows.frame.join(other, on="event_id", how="left")["value"].fill_null(0.0).to_numpy()
+        low, high = spec.rollout.guardrail_ranges.get(kind, (0.0, 1.0))
+        problems += outside(kind, found, (low, high))
+        value, width = np.clip(found, low, high), high - low  # one absurd value must not hide all others
         name = f"{kind} (reward)" if kind in watched else kind
         watched[name] = Guardrail(value=-value if harmful == "higher" else value, width=width, cluster=unit)
     return judged(watched, rows.assigned, rows.share, alpha=spec.rollout.alpha_guardrails)

@@ -2,10 +2,10 @@
 with its true propensity, and everything the log needs to learn from it later."""
 
 import random
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from features.clock import now_us
 from features.ids import uuid7
 from features.schema import InvalidEvent
 from serving.requests import FALLBACK, Raw, Request, Selection, decode
@@ -33,6 +33,6 @@ def decide(request: Request, reason: str, rule: Rule = uniform) -> tuple[Selecti
     record = {
         "unit_id": request.unit_id, "context": raw.context.decode(), "arms": raw.arms.decode(),
         "arm_context": raw.arm_context.decode(), "event_id": event_id, "arm": chosen.arm, "pmf": pmf,
-        "at": time.time_ns() // 1000, "reason": reason,
+        "at": now_us(), "reason": reason,
     }  # fmt: skip
     return chosen, record

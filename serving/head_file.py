@@ -17,7 +17,7 @@ import numpy as np
 from features.batch import F64
 from models.posterior import Moments
 
-_HEADER = struct.Struct("<8s16sQqqI")  # magic, release digest, d, step, cursor, CRC-32 of the numbers
+_HEADER = struct.Struct("<8s16sQqqII")  # magic, release digest, d, step, cursor, CRC-32 of the numbers, closing
 _SEQUENCE = struct.Struct("<Q")
 _START = 64  # the numbers begin here: A (d, d), b (d), rr, n, float64
 MAGIC = b"crhead01"
@@ -26,11 +26,13 @@ TRIES = 50
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """A head after learning: `step` as the log names it, `cursor` the last row of the rewards' log it has seen."""
+    """A head after learning: `step` as the log names it, `cursor` the last row of the rewards' log it has seen, and
+    `closing` the last closing of windows (features/closings.py; 0 in files of older versions)."""
 
     moments: Moments
     step: int
     cursor: int
+    closing: int = 0
 
 
 class HeadFile:
@@ -67,7 +69,7 @@ class HeadFile:
         self._numbers[d * d : d * d + d] = m.b
         self._numbers[-2:] = m.rr, m.n
         crc = zlib.crc32(self._numbers.tobytes())
-        _HEADER.pack_into(self._map, 8, MAGIC, self._digest, d, state.step, state.cursor, crc)
+        _HEADER.pack_into(self._map, 8, MAGIC, self._digest, d, state.step, state.cursor, crc, state.closing)
         _SEQUENCE.pack_into(self._map, 0, sequence + 1)
 
     def read(self) -> State | None:
@@ -79,11 +81,11 @@ class HeadFile:
                 continue
             numbers, header = self._numbers.copy(), _HEADER.unpack_from(self._map, 8)
             if self.sequence == before:
-                magic, digest, d, step, cursor, crc = header
+                magic, digest, d, step, cursor, crc, closing = header
                 if (magic, digest, d, crc) != (MAGIC, self._digest, self._d, zlib.crc32(numbers.tobytes())):
                     return None
                 A, b = numbers[: d * d].reshape(d, d), numbers[d * d : d * d + d]
-                return State(Moments(A=A, b=b, rr=float(numbers[-2]), n=float(numbers[-1])), step, cursor)
+                return State(Moments(A=A, b=b, rr=float(numbers[-2]), n=float(numbers[-1])), step, cursor, closing)
         return None  # a writer died in the middle: its successor rebuilds
 
 

@@ -1,6 +1,6 @@
 """Reports kept in the store, where the Airflow UI's `Report` button finds them (dags/reports_plugin.py)."""
 
-from features.partitions import now_us
+from features.clock import now_us
 from features.workspace import Workspace
 from serving import rollout, rollout_report
 

@@ -8,11 +8,23 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import IO
 
 
 def born(pid: int) -> int:
     """Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat). OSError if there is none."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+UMASK = 0o027  # of servers: what they write is for the owner, and for its group to read
+
+
+def private_log(path: Path, mode: str) -> IO[bytes]:
+    """A log file, opened with `mode` ("wb" | "ab"), 0640 whatever it was before: it may quote a request."""
+    how = os.O_APPEND if mode == "ab" else os.O_TRUNC
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o640)
+    os.fchmod(handle, 0o640)
+    return os.fdopen(handle, mode)
 
 
 def record(file: Path, pid: int) -> None:

@@ -17,19 +17,21 @@ from features.workspace import Workspace, get_folder
 from models import policy
 from models.policy import Policy
 from models.training import current_champion
-from serving import publish, release, release_store
+from serving import publish, release, release_store, rollout, rollout_state
 from serving.triton import server
 
 
 def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
     """Release what the gate promoted; before the first release, the champion alone. Returns what serves now."""
     w = Workspace.open(verdict["app"])
-    key, promoted = verdict["features"], verdict["promoted"]
+    key, promoted, kind = verdict["features"], verdict["promoted"], verdict.get("kind", "")
     made, current = _made_from(w, key), release_store.current(w.store)
     if made is not None and made > (current or 0):  # whoever published it died before it served
-        return _outcome(w, publish.serve(w.store, w.home, made, **_how(w)), promoted)
+        return _outcome(w, publish.serve(w.store, w.home, made, **_how(w, kind)), promoted)
     if made is not None or (current is not None and not promoted):
         return {"app": w.settings.app, "release": made or current, "published": False}
+    if current is not None and (waits := _waits(w)):
+        return {"app": w.settings.app, "release": current, "published": False, "waits": waits}
     with tempfile.TemporaryDirectory() as scratch:
         features = get_folder(w.store, f"features/{key}", Path(scratch) / "features")
         _, champion = current_champion(w, Path(scratch) / "champion")
@@ -45,7 +47,7 @@ def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
             golden=orjson.loads((features / "golden.json").read_bytes()),
             meta={
                 "features": key, "declared": orjson.loads((features / "meta.json").read_bytes())["declared"],
-                "verdict": verdict["summary"], "report": verdict["report"],
+                "verdict": verdict["summary"], "report": verdict["report"], "kind": kind,
             },
         )
     return _outcome(w, done, promoted)
@@ -74,11 +76,24 @@ def release_policies(
             floor=w.spec.policies.floor, meta=meta, golden=golden,
         )  # fmt: skip
 
-    return publish.publish(w.store, w.home, build, **_how(w))
+    return publish.publish(w.store, w.home, build, **_how(w, str(meta.get("kind", ""))))
 
 
-def _how(w: Workspace) -> dict[str, Any]:
-    return {"triton": triton_address(w), "stages": w.spec.rollout.stages, "shadow": w.spec.rollout.shadow}
+def _how(w: Workspace, kind: str) -> dict[str, Any]:
+    """Where and how it is exposed."""
+    plan = publish.Plan.of(w.spec, kind)
+    return {"triton": triton_address(w), "stages": plan.stages, "shadow": plan.shadow}
+
+
+def _waits(w: Workspace) -> str:
+    """Why nothing is published now; "" if nothing stands in the way.
+
+    A rollout under way is not published over, since its evidence would be lost. What was promoted needs no queue: its
+    family is judged again at the next training, and its newest model is published then."""
+    state = rollout.read_state(w.store)
+    if state is None or state.stage in {"none", rollout_state.ABORTED} or w.spec.rollout.supersede:
+        return ""
+    return f"release {state.release} is at {state.stage}; the family is judged again at the next training"
 
 
 def triton_address(w: Workspace) -> str | None:

@@ -4,18 +4,18 @@ A bad release is refused and named, and the old one goes on serving.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from features.partitions import now_us
+from features.clock import now_us
 from features.spec import AppSpec
 from features.storage import Store
 from serving import deployment, release_store, rollout, rollout_state
-from serving.rollout_state import PROMOTION, REFRESH, RolloutState
+from serving.rollout_state import RolloutState
 
-CATALOGUE = "catalogue"  # `kind` of a release: the policies of the one before, over other arms
+CATALOGUE, REFRESH = "catalogue", "refresh"  # `kind` of a release: over other arms; the champion's family retrained
 Build = Callable[[Path, int], object]
 
 
@@ -25,16 +25,16 @@ class Superseded(RuntimeError):
 
 @dataclass(frozen=True)
 class Plan:
-    """How a rollout is to go: its shares, whether it begins in shadow, and which rules move it."""
+    """How a rollout is to go: its shares, and whether it begins in shadow."""
 
-    stages: Sequence[float]
+    stages: tuple[float, ...]
     shadow: bool = False
-    kind: str = PROMOTION
 
     @classmethod
     def of(cls, spec: AppSpec, kind: str) -> Self:
+        """A refresh of the champion's own family climbs by fewer stages, without shadow."""
         if kind == REFRESH:
-            return cls(spec.refresh.stages, kind=REFRESH)
+            return cls(spec.refresh.stages)
         return cls(spec.rollout.stages, spec.rollout.shadow)
 
 
@@ -50,7 +50,7 @@ class Published:
 
 def publish(
     store: Store, home: Path, build: Build, *, triton: str | None, stages: tuple[float, ...] = (0.05, 0.2, 0.5, 1.0),
-    shadow: bool = False, kind: str = PROMOTION, by: str = "publish", after: int | None = None,
+    shadow: bool = False, by: str = "publish", after: int | None = None,
 ) -> Published:  # fmt: skip
     """Build the next release with `build(folder, number)`, and bring it into service at its first stage.
 
@@ -64,13 +64,13 @@ def publish(
         folder = draft / str(number)
         build(folder, number)
         release_store.upload(store, folder)
-    done = serve(store, home, number, triton=triton, stages=stages, shadow=shadow, kind=kind, by=by, after=after)
+    done = serve(store, home, number, triton=triton, stages=stages, shadow=shadow, by=by, after=after)
     return replace(done, seconds=time.monotonic() - began)
 
 
 def serve(
     store: Store, home: Path, number: int, *, triton: str | None, stages: tuple[float, ...] = (0.05, 0.2, 0.5, 1.0),
-    shadow: bool = False, kind: str = PROMOTION, by: str = "publish", after: int | None = None,
+    shadow: bool = False, by: str = "publish", after: int | None = None,
 ) -> Published:  # fmt: skip
     """Bring a whole release of the store into service: the second half of `publish`, also for whoever finds one whose
     publisher died. Safe to repeat."""
@@ -85,7 +85,7 @@ def serve(
         release_store.refuse(store, number, error)
         raise
     release_store.point(store, number, manifest["digest"])
-    begin(store, number, Plan(stages, shadow, kind), now=now_us(), by=by)
+    begin(store, number, Plan(stages, shadow), now=now_us(), by=by)
     rollout.sync(store, home)
     return Published(
         number=number, digest=manifest["digest"], served=triton is not None, seconds=time.monotonic() - began
@@ -103,7 +103,7 @@ def begin(store: Store, number: int, plan: Plan, *, now: int, by: str = "publish
             return rollout_state.carried(old, number, str(meta["verdict"]), now=now, by=by)
         return rollout_state.start(
             number, now=now, stages=plan.stages, shadow=plan.shadow, has_candidate="candidate" in manifest["policies"],
-            by=by, kind=plan.kind,
+            by=by,
         )  # fmt: skip
 
     return rollout.succeed(store, number, state)
@@ -112,7 +112,7 @@ def begin(store: Store, number: int, plan: Plan, *, now: int, by: str = "publish
 def plan_of(store: Store, number: int, spec: AppSpec) -> Plan:
     """What the app declares for a release of this kind."""
     kind = release_store.manifest(store, number)["meta"].get("kind")
-    return Plan.of(spec, REFRESH if kind == REFRESH else PROMOTION)
+    return Plan.of(spec, str(kind))
 
 
 def _refuse_superseded(store: Store, number: int, after: int | None) -> None:

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 import orjson
 
+from features.clock import now_us
 from features.ids import hash_unit
-from features.partitions import YEAR_2100, now_us
+from features.partitions import YEAR_2100
 from features.schema import Decision, InvalidEvent
 from features.spool_file import SpoolUnavailable
 from serving.requests import FALLBACK, Raw, Request, decode, dump

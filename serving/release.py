@@ -10,9 +10,10 @@
 
 import hashlib
 import os
+import secrets
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -118,7 +119,8 @@ def write_release(
     """Write the whole folder or nothing, and return its manifest. `folder` must not exist.
 
     `golden` are requests (context, arms, arm_context) whose pmf is computed here; `meta` is kept in the manifest:
-    training window, seeds, code revision, the gate's verdict. `salt` keys the draws (default: one per release).
+    training window, seeds, code revision, the gate's verdict. `salt` keys the draws (default: a random one, which is
+    nobody's to know who may name an event: else event ids with a wished arm could be computed beforehand).
     """
     if folder.exists():
         raise FileExistsError(f"{folder}: a release is written once; take the next number")
@@ -136,11 +138,12 @@ def write_release(
         catalogue.write(draft / "catalogue.json", arms)
         (draft / "golden.json").write_bytes(_dump([asdict(g) for role in roles for g in body.golden(role, golden)]))
         shutil.copyfile(MODEL, draft / "model.py")
-        head = {"number": number, "salt": salt or f"release-{number}", "meta": dict(meta)} | body.names()
+        head = {"number": number, "salt": salt or secrets.token_hex(32), "meta": dict(meta)} | body.names()
         manifest = _sealed(head | {"files": {f: fingerprint((draft / f).read_bytes()) for f in sorted(_files(draft))}})
         (draft / MANIFEST).write_bytes(_dump(manifest))
         flush(draft)
         draft.rename(folder)
+        _sync(folder.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return manifest
@@ -254,14 +257,18 @@ def fingerprint(data: bytes) -> dict[str, Any]:
     return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
 
-def flush(folder: Path, fsync: Callable[[int], None] = os.fsync) -> None:
+def flush(folder: Path) -> None:
     """fsync every file and folder below, so that a rename after it never reveals an empty file."""
     for path in [*folder.rglob("*"), folder]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            fsync(handle)
-        finally:
-            os.close(handle)
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _files(folder: Path) -> Iterable[str]:

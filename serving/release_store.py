@@ -13,13 +13,12 @@ from typing import Any
 import orjson
 
 from features import catalogue
-from features.partitions import now_us
+from features.clock import now_us
 from features.schema import Arm
 from features.storage import AlreadyExists, Conflict, Store
-from serving import release, rollout
+from serving import provenance, release, rollout
+from serving.provenance import CURRENT
 from serving.release import ReleaseRefused
-
-CURRENT = "releases/current"
 
 
 def claim(store: Store) -> int:
@@ -46,7 +45,8 @@ def upload(store: Store, folder: Path) -> dict[str, Any]:
 
 
 def download(store: Store, number: int, folder: Path) -> dict[str, Any]:
-    """Fetch what the manifest lists into a new `folder`, and verify it. KeyError when there is no such release."""
+    """Fetch what the manifest lists into a new `folder`, and verify it: its bytes, and that it is the one published
+    (provenance.py). KeyError when there is no such release."""
     prefix = _prefix(number)
     try:
         raw = store.get(f"{prefix}/{release.MANIFEST}")
@@ -63,7 +63,9 @@ def download(store: Store, number: int, folder: Path) -> dict[str, Any]:
             path.write_bytes(store.get(f"{prefix}/{file}"))
         except KeyError:
             raise ReleaseRefused(folder, file, f"nothing in {store.url}", "the file") from None
-    return release.verify(folder)
+    manifest = release.verify(folder)
+    provenance.check(store, folder, manifest)
+    return manifest
 
 
 def listed(store: Store) -> list[dict[str, Any]]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Protocol
 
-from features.partitions import YEAR_2100, now_us
+from features.clock import now_us
+from features.partitions import YEAR_2100
 from features.schema import Decision, InvalidEvent, Reward
 from features.spool_file import SpoolUnavailable
 from serving.requests import identifier

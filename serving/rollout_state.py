@@ -14,7 +14,6 @@ from typing import Any, Self
 from features.ids import uniform01
 
 SHADOW, ABORTED = "shadow", "aborted"
-PROMOTION, REFRESH = KINDS = ("promotion", "refresh")
 
 
 class RolloutRefused(ValueError):
@@ -25,8 +24,8 @@ class RolloutRefused(ValueError):
 class RolloutState:
     """Where release `release` stands. `share` of units see the candidate; `since` is UTC µs; `stages` are the shares
     to come. `held` says why no step is taken ("" = it is not held). `history` has one entry per change, oldest
-    first: {at, stage, share, reason, evidence, by}. `kind` says which rules move it; `continues` are earlier releases
-    of the same policies, whose decisions are evidence of this rollout too."""
+    first: {at, stage, share, reason, evidence, by}. `continues` are earlier releases of the same policies, whose
+    decisions are evidence of this rollout too."""
 
     release: int
     stage: str
@@ -36,7 +35,6 @@ class RolloutState:
     stages: tuple[float, ...] = (0.05, 0.20, 0.50, 1.0)
     held: str = ""
     history: tuple[Mapping[str, Any], ...] = ()
-    kind: str = PROMOTION
     continues: tuple[int, ...] = ()
 
     def to_json(self) -> bytes:
@@ -58,8 +56,6 @@ class RolloutState:
         if (type(state.release), type(state.stage), type(state.salt)) != (int, str, str):
             found = f"release {state.release!r}, stage {state.stage!r}, salt {state.salt!r}"
             raise ValueError(f"rollout state: found {found}, expected a number and two texts")
-        if state.kind not in KINDS:
-            raise ValueError(f"rollout kind: found {state.kind!r}, expected one of {', '.join(KINDS)}")
         return state
 
     @property
@@ -83,7 +79,7 @@ def share_of(stage: str) -> float:
 
 def start(
     release: int, *, now: int, stages: Sequence[float] = (0.05, 0.20, 0.50, 1.0), shadow: bool = False,
-    has_candidate: bool = True, by: str = "publish", kind: str = PROMOTION,
+    has_candidate: bool = True, by: str = "publish",
 ) -> RolloutState:  # fmt: skip
     """The first state of a release: at its first stage, or in shadow; without a candidate, at share 0 for good."""
     if list(stages) != sorted(set(stages)) or not stages or stages[0] <= 0 or stages[-1] != 1.0:
@@ -91,7 +87,7 @@ def start(
     share = 0.0 if shadow or not has_candidate else float(stages[0])
     stage = label(share) if has_candidate else "none"
     blank = RolloutState(
-        release=release, stage=stage, share=share, salt=f"rollout-{release}", since=now, stages=tuple(stages), kind=kind
+        release=release, stage=stage, share=share, salt=f"rollout-{release}", since=now, stages=tuple(stages)
     )
     return _moved(blank, (stage, share), f"release {release} published", now=now, by=by)
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.clock import now_us
 from features.ids import hash_unit, uuid7s
-from features.partitions import now_us
 from features.schema import Decision, InvalidEvent
 from features.spool_file import SpoolUnavailable
 from serving import draws

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from features.storage import Store
-from serving import deployment, publish, release, release_store
+from serving import carry_over, deployment, publish, release, release_store
 from serving.release import LoadedRelease
 
 
@@ -29,13 +29,13 @@ def _republish(store: Store, home: Path, number: int, role: str, *, triton: str 
         old = release.load(folder)
 
         def build(target: Path, new: int) -> object:
-            return _again(old, role, target, new, by)
+            return _again(old, role, target, new, by, home=home)
 
         return publish.publish(store, home, build, triton=triton, by=by)
 
 
-def _again(old: LoadedRelease, role: str, folder: Path, number: int, by: str) -> dict[str, Any]:
-    champion = old.candidate if role == "candidate" else old.champion
+def _again(old: LoadedRelease, role: str, folder: Path, number: int, by: str, *, home: Path) -> dict[str, Any]:
+    champion = carry_over.newest(home, old, role) if role == "candidate" else old.champion  # rolled back: as released
     if champion is None:
         raise ValueError(f"release {old.number} has no candidate to promote")
     golden = [asdict(g) for g in old.golden if g.role == role]

@@ -19,8 +19,8 @@ import orjson
 import tritonclient.grpc as triton_grpc
 from tritonclient.utils import InferenceServerException
 
-from serving.release import Golden, LoadedRelease, ReleaseRefused
-from serving.triton import repository
+from serving.release import Golden, LoadedRelease, ReleaseRefused, flush
+from serving.triton import admin, repository
 from serving.triton.binary import TritonUnavailable
 
 MODEL = repository.SELECT_ARM
@@ -34,11 +34,12 @@ def run(folder: Path, triton_repository: Path, url: str, expected: LoadedRelease
 
     Raises ReleaseRefused naming the first difference, or what the server said when it could not load it.
     """
+    home = triton_repository.parent
     shutil.rmtree(triton_repository / TRIAL, ignore_errors=True)
     try:
         install(folder, triton_repository, TRIAL)
         try:
-            load_model(url, TRIAL)
+            load_model(url, TRIAL, home)
         except InferenceServerException as error:
             if error.status() == "StatusCode.UNAVAILABLE":  # says nothing of the release: worth another try
                 raise TritonUnavailable(f"{url}: no Triton answers there ({error.message()})") from None
@@ -46,7 +47,7 @@ def run(folder: Path, triton_repository: Path, url: str, expected: LoadedRelease
         return compare(folder, url, expected)
     finally:
         with suppress(InferenceServerException), triton_grpc.InferenceServerClient(url) as client:
-            client.unload_model(TRIAL, client_timeout=LOAD_SECONDS)
+            client.unload_model(TRIAL, headers=admin.headers(home), client_timeout=LOAD_SECONDS)
         shutil.rmtree(triton_repository / TRIAL, ignore_errors=True)
 
 
@@ -94,6 +95,7 @@ def install(folder: Path, triton_repository: Path, model: str) -> Path:
             str(draft / "model.py"), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH
         )
         if not target.exists():
+            flush(draft)  # half a version after power loss would be refused, or hang Triton
             draft.rename(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -107,10 +109,10 @@ def remove(version: Path) -> None:
     shutil.rmtree(grave, ignore_errors=True)
 
 
-def load_model(url: str, model: str) -> None:
-    """Explicit load, with a deadline: a version directory without model.py would hang it for good."""
+def load_model(url: str, model: str, home: Path) -> None:
+    """Explicit load, with the secret of `home` and a deadline: a version without model.py would hang it for good."""
     with triton_grpc.InferenceServerClient(url) as client:
-        client.load_model(model, client_timeout=LOAD_SECONDS)
+        client.load_model(model, headers=admin.headers(home), client_timeout=LOAD_SECONDS)
 
 
 def wait_for_release(url: str, number: int, seconds: float = 30.0) -> None:

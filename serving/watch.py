@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from features import ship
-from features.partitions import now_us
+from features.clock import now_us
 from features.spec import AppSpec
 from features.storage import Conflict, Store
 from features.workspace import Workspace

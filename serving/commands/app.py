@@ -8,9 +8,11 @@ import orjson
 import typer
 from rich.console import Console
 
-from features import catalogue, drift, dsjson, exchange
+from features import catalogue, clock, drift, exchange
 from features.build import released_encoder
-from features.guess import guess_app
+from features.exchange import dsjson
+from features.exchange.coerce import Declared
+from features.exchange.guess import guess_app
 from features.partitions import from_us
 from features.spec import AppSpec
 from features.versions import read_interactions
@@ -18,7 +20,7 @@ from features.workspace import Workspace
 
 init, import_, export, report = typer.Typer(), typer.Typer(), typer.Typer(), typer.Typer()
 App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help="which bandit: a folder under var")]
-Log = Annotated[Path, typer.Argument(help=".parquet, .csv, .tsv, or DSJSON as .json, .jsonl, .dsjson")]
+Log = Annotated[Path, typer.Argument(help="a table as .parquet, .feather, .csv, .tsv or JSON rows; or DSJSON as .json")]
 Columns = Annotated[list[str] | None, typer.Option("--column", help="ROLE=COLUMN, e.g. arm=item_id; may be repeated")]
 Days = Annotated[int, typer.Option(min=0, max=100_000, help="of the log to look at; 0: all of it")]
 console = Console(soft_wrap=True, highlight=False)
@@ -32,12 +34,12 @@ def _init(log: Log, app: App = "default", column: Columns = None, force: bool = 
     target = w.home / "app.toml"
     if target.exists() and not force:
         raise ValueError(f"{target} is there already; edit it, or say --force to write it anew")
-    source = exchange.open_source(log, unit_key=w.settings.unit_key.get_secret_value(), columns=_columns(column))
+    source = exchange.open_source(log, unit_key=w.unit_key, columns=_columns(column))
     guess, arms = guess_app(source), source.arms()
     w.home.mkdir(parents=True, exist_ok=True)
     draft = w.home / "app.toml.draft"  # in place last: it is what makes an app
     draft.write_text(guess.toml)
-    AppSpec.read(draft)
+    arms = Declared(AppSpec.read(draft)).arms(arms)
     catalogue.write(w.home / "catalogue.json", arms)
     (w.home / "import.json").write_bytes(orjson.dumps(source.columns, option=orjson.OPT_INDENT_2))
     draft.replace(target)
@@ -53,13 +55,19 @@ def _import(log: Log, app: App = "default", column: Columns = None) -> None:
     known = w.home / "import.json"
     columns = orjson.loads(known.read_bytes()) if known.exists() else {}
     columns |= _columns(column)
-    source = exchange.open_source(log, unit_key=w.settings.unit_key.get_secret_value(), columns=columns)
+    source = exchange.open_source(log, unit_key=w.unit_key, columns=columns)
     spool = w.spool()
     try:
         done = exchange.import_log(spool, source, w.spec)
     finally:
         spool.close()
-    console.print(f"{done.decisions:,} decisions, {done.rewards:,} new rewards, {done.skipped:,} rows skipped")
+    console.print(f"{done.decisions:,} new decisions, {done.rewards:,} new rewards, {done.repeated:,} rows repeat "
+                  f"what the log holds, {done.skipped:,} rows skipped")  # fmt: skip
+    if done.conflicting:
+        console.print(f"  refused {done.conflicting:,}: their event id is another decision's in this log; ids have to "
+                      "be unique over all files", style="red")  # fmt: skip
+    if done.thinned:
+        console.print(f"  the log is full: it did not keep {done.thinned:,} decisions (CROUPIER_SPOOL_MAX_BYTES)")
     first, last = (f"{from_us(at):%Y-%m-%dT%H:%M}" for at in (done.start, done.end))
     console.print(f"decided from {first} to {last} UTC: run the build_features DAG for those hours")
     for reason, n in source.skipped.items():
@@ -68,20 +76,29 @@ def _import(log: Log, app: App = "default", column: Columns = None) -> None:
 
 @export.command("export")
 def _export(
-    target: Annotated[Path, typer.Argument(help="the file to write")], app: App = "default",
+    target: Annotated[Path, typer.Argument(help="the file to write: .parquet, or .json, .jsonl, .dsjson")],
+    app: App = "default",
     start: Annotated[datetime, typer.Option(help="UTC")] = LONG_AGO, end: Annotated[datetime, typer.Option()] = FAR,
 ) -> None:  # fmt: skip
-    """Write joined interactions as DSJSON, which `vw --dsjson` trains on unchanged; all by default."""
+    """Write joined interactions, all by default: Parquet, or DSJSON, which `vw --dsjson` trains on unchanged."""
+    if target.suffix not in ("", ".parquet", *exchange.JSON):
+        raise ValueError(f"{target}: found ending {target.suffix!r}, expected .parquet for a table, or one of "
+                         f"{', '.join(exchange.JSON)} for DSJSON")  # fmt: skip
     w = Workspace.known(app)
     rows = read_interactions(w.store, start=_utc(start), end=_utc(end)).sort("at", "event_id")
     if rows.is_empty():
         raise ValueError(f"{app}: found no joined interactions then; run the build_features DAG for those hours first")
     try:
         with target.open("wb") as file:
-            file.writelines(dsjson.export(rows, w.arms()))
+            if target.suffix == ".parquet":
+                rows.write_parquet(file)
+            else:
+                file.writelines(dsjson.export(rows, w.arms()))
     except OSError as error:
         raise OSError(f"{target}: {error.strerror}; what is in it is not the whole") from error
-    console.print(f"{len(rows):,} interactions in {target}; train with: vw --dsjson --cb_explore_adf -q CA -d {target}")
+    then = "arms' own features are in catalogue.json" if target.suffix == ".parquet" else (
+        f"train with: vw --dsjson --cb_explore_adf -q CA -d {target}")  # fmt: skip
+    console.print(f"{len(rows):,} interactions in {target}; {then}")
 
 
 @report.command("report")
@@ -89,7 +106,7 @@ def _report(app: App = "default", days: Days = 0) -> None:
     """Write the health page of the log, and print the addresses of the newest pages of each kind."""
     w = Workspace.known(app)
     folder = w.home / "reports"
-    now = datetime.now(UTC)
+    now = clock.now()
     rows = read_interactions(w.store, start=LONG_AGO if days == 0 else now - timedelta(days=days), end=FAR)
     if not rows.is_empty():
         drift.write(drift.health(rows, encoder=released_encoder(w)), folder / "health")

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from features import versions
+from features import clock, versions
 from features.account import Account
 from features.ids import hash_unit
 from features.partitions import from_us
@@ -59,11 +59,11 @@ def _forget(
 ) -> None:
     """Every row of a unit, and every reward of its decisions, is deleted; the hours it touched are restated."""
     w = Workspace.known(app)
-    unit_id = unit if hashed else hash_unit(w.settings.unit_key.get_secret_value(), unit)
+    unit_id = unit if hashed else hash_unit(w.unit_key, unit)
     spool = w.spool()
     host = w.settings.host or socket.gethostname()
     done = forget_unit(
-        w.store, spool, w.spec.reward, unit_id=unit_id, host=host, now=datetime.now(UTC), reports=[w.reports]
+        w.store, spool, w.spec.reward, unit_id=unit_id, host=host, now=clock.now(), reports=w.with_rows
     )
     spool.close()
     console.print(f"forgotten: {done.rows} rows of this host, {done.objects} objects rewritten, "

@@ -21,12 +21,12 @@ from tqdm import tqdm
 from features.batch import F64, Batch, Interactions
 from features.dataset import encode_interactions
 from features.encoder import Encoder
-from features.exchange import open_source
-from features.guess import guess_app
+from features.exchange import declared_records, open_source
+from features.exchange.coerce import Declared
+from features.exchange.guess import guess_app
 from features.schema import Arm
 from features.settings import Settings
 from features.spec import AppSpec
-from features.tabular import TableSource
 from features.versions import read_interactions
 from features.workspace import Workspace
 from models import self_tests
@@ -61,16 +61,20 @@ def ope(
     if bool(policy) == bool(target_pmf):
         raise ValueError("ope: say whose value is asked for, by --policy or by --target-pmf")
     skipped: Counter[str] = Counter()
-    leak = ""
+    left_out: list[str] = []
+    leak, empty = "", 0
     if target_pmf:
         names = Columns(reward=reward, propensity=propensity, target=target_pmf, predicted=predicted, arm=arm)
         found, models = _streamed(log, names)
     else:
         given = {"reward": reward, "propensity": propensity, "arm": arm}
         columns = {k: v for k, v in given.items() if v and v != k}
-        found, leak = _judged(policy, app, *_read(log, columns, skipped))
+        frame, spec, arms = _read(log, columns, skipped, left_out)
+        empty = int((frame["reward_count"] == 0).sum())
+        found, leak = _judged(policy, app, frame, spec, arms)
         models = True
-    result = {"log": str(log), "policy": policy or target_pmf, "skipped": dict(skipped), "leak": leak}
+    result = {"log": str(log), "policy": policy or target_pmf, "skipped": dict(skipped),
+              "leak": leak or ", ".join(left_out), "left_out": left_out, "without_reward": empty}  # fmt: skip
     result |= _result(found, alpha, models)
     console.print(_shown(result))
     if out is not None:
@@ -89,23 +93,27 @@ def _streamed(log: Path, columns: Columns) -> tuple[Totals, bool]:
         return total(counted()), table.models_reward
 
 
-def _read(log: Path, columns: dict[str, str], skipped: Counter[str]) -> tuple[pl.DataFrame, AppSpec, list[Arm]]:
-    """Decisions with their rewards, what their features are, and the arms. Rows that cannot be used are counted."""
+def _read(
+    log: Path, columns: dict[str, str], skipped: Counter[str], left_out: list[str]
+) -> tuple[pl.DataFrame, AppSpec, list[Arm]]:
+    """Decisions with their rewards, what their features are, and the arms. Rows that cannot be used are counted; an
+    empty reward means that none came, as it does for `croupier import`; columns that no decision can have known are
+    named in `left_out`."""
     if log.is_dir():
         return _own(log)
     source = open_source(log, unit_key="ope", columns=columns)
+    guess = guess_app(source)
+    spec = AppSpec.model_validate(tomllib.loads(guess.toml))
+    left_out += guess.too_late
     rows = []
-    for record in tqdm(source.records(), unit="row", unit_scale=True, disable=None):
-        if not record.rewards and isinstance(source, TableSource):  # an empty cell is no zero
-            source.skipped["no reward"] += 1
-            continue
-        paid = {"reward": sum(r.value for r in record.rewards), "reward_count": len(record.rewards), "reward_at": None}
+    for record in tqdm(declared_records(source, spec), unit="row", unit_scale=True, disable=None):
+        value = sum(r.value for r in record.rewards) if record.rewards else spec.reward.default
+        paid = {"reward": value, "reward_count": len(record.rewards), "reward_at": None}
         rows.append(record.decision.to_row() | paid)
     skipped.update(source.skipped)
     if not rows:
         raise ValueError(f"{log}: found no usable row ({_counts(skipped) or 'it is empty'})")
-    return pl.DataFrame(rows, infer_schema_length=None), AppSpec.model_validate(
-        tomllib.loads(guess_app(source).toml)), source.arms()  # fmt: skip
+    return pl.DataFrame(rows, infer_schema_length=None), spec, Declared(spec).arms(source.arms())
 
 
 def _own(home: Path) -> tuple[pl.DataFrame, AppSpec, list[Arm]]:
@@ -181,7 +189,11 @@ def _shown(result: dict[str, Any]) -> Table:
         low, high = ("–" if row[k] is None else f"{row[k]:.6g}" for k in ("lower", "upper"))
         table.add_row(name, f"{row['value']:.6g}", error, f"{low} to {high}")
     notes = [f"skipped: {_counts(result['skipped'])}"] if result["skipped"] else []
-    if result["leak"]:
+    if result["without_reward"]:
+        notes.append(f"{result['without_reward']:,} rows without a reward count as the declared default")
+    if result["left_out"]:
+        notes.append(f"left out, since no decision can have known them: {', '.join(result['left_out'])}")
+    elif result["leak"]:
         notes.append(f"{result['leak']} seems to know which arm was drawn: without it DM and DR would differ")
     if "dr" not in result["estimates"]:
         notes.append("DM and DR need π and q̂ of every arm: lists, by --target-pmf and --predicted, with --arm")

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from features.partitions import now_us
+from features.clock import now_us
 from features.spec import RolloutSpec
 from features.workspace import Workspace
 from serving import deployment, release_store, rollout_state, succession
@@ -25,6 +25,7 @@ rollout = typer.Typer(no_args_is_help=True, help="Where the candidate stands, an
 release = typer.Typer(no_args_is_help=True, help="The releases there are, and whether they are whole.")
 App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help="which bandit: a folder under var")]
 Reason = Annotated[str, typer.Option(help="kept in the history")]
+Yes = Annotated[bool, typer.Option("--yes", help="do not ask")]
 Approved = Annotated[bool, typer.Option(help="a person agrees to the last step")]
 Earlier = Annotated[int | None, typer.Option("--release", help="the rollout of an earlier release")]
 console = Console(markup=False)  # a reason may have any brackets in it
@@ -62,9 +63,11 @@ def _promoted(w: Workspace, state: RolloutState) -> str:
 
 
 @rollout.command()
-def abort(app: App = "default", reason: Reason = "by hand") -> None:
-    """Back to the champion, at once and for good."""
+def abort(app: App = "default", reason: Reason = "by hand", yes: Yes = False) -> None:
+    """Back to the champion, at once and for good. Asks first, unless --yes is given."""
     w = Workspace.known(app)
+    if not yes:
+        typer.confirm(f"End the rollout of {app} for good?", abort=True)
     state = stored.change(
         w.store, lambda s: rollout_state.abort(s, reason, now=now_us(), by="operator"), home=w.home, insist=True
     )

@@ -53,6 +53,11 @@ def health(app: App = "") -> None:
     """One canary selection: exit code 0 when an arm came back, 1 when not. (`is_model_ready` stays true for a dead
     stub.) Before the first release: is the server there?"""
     asked = triton(app)
+    record = server.running(asked.home)
+    if record is None:  # whoever answers on the port is not this app's server
+        print(f"not healthy: no server of app {asked.home.name} runs here ({asked.home})")
+        raise typer.Exit(1)
+    asked = TritonServer(asked.home, grpc_port=record["ports"]["grpc"])
     released = bool(repository.versions(asked.home / "triton", "select_arm"))
     well = supervisor.healthy(asked.grpc) if released else server.ready(asked.ports, "reward")
     print("healthy" if well else "not healthy")

@@ -4,14 +4,17 @@ import typer
 
 from serving.commands.gate import simulate_gate
 from serving.commands.learning import simulate_learning
+from serving.commands.loop import simulate_loop
 from serving.commands.rollout import simulate_rollout
 
 simulate = typer.Typer(no_args_is_help=True)
 simulate.command("gate")(simulate_gate)
 simulate.command("learning")(simulate_learning)
+simulate.command("loop")(simulate_loop)
 simulate.command("rollout")(simulate_rollout)
 
 
 @simulate.callback()
 def _simulate() -> None:
-    """On worlds of known truth: how well policies learn, and how often the gate and the rollout are wrong."""
+    """On worlds of known truth: how well policies learn, how often the gate and the rollout are wrong, and the
+    whole loop over a month."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from features.settings import Settings
+from features.unit_key import unit_key
 from serving import release
 from serving.breaker import Breaker
 from serving.live_heads import LiveHeads
@@ -31,7 +32,7 @@ class SelectArm:
         self.selector = Selector(
             loaded, recorder=self.spool,
             rollout=None if trial else RolloutReader(home / "rollout.json"),
-            unit_key=settings.unit_key.get_secret_value(),
+            unit_key=unit_key(settings, home),
             breaker=Breaker(None if trial else home / "breaker.json", patience_ms=settings.patience_ms),
             heads=LiveHeads(None if trial else home / HEADS, loaded), meter=meter,
         )  # fmt: skip

@@ -7,8 +7,10 @@ answers OK with empty tensors. Nothing in site-packages is touched: the backend 
 
 import ctypes
 import importlib.util
+import ipaddress
 import os
 import platform
+import re
 import shutil
 import sys
 import sysconfig
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 IMAGE_ROOT = Path("/opt/tritonserver")
+FLOOR = "26.07"  # the first of NVIDIA's releases without a published vulnerability when this was written
 
 
 class TritonUnavailable(RuntimeError):
@@ -24,19 +27,39 @@ class TritonUnavailable(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Binary:
-    """`path` of the executable, its `backends` folder, and what it needs in its environment."""
+    """`path` of the executable, its `backends` folder, what it needs in its environment, and NVIDIA's release
+    (YY.MM; "" where nothing says which: the wheel's is an old one)."""
 
     path: Path
     backends: Path
     environment: dict[str, str]
+    release: str = ""
 
 
 def find(runtime: Path) -> Binary:
     """The server to run; `runtime` is a folder of ours for the parts of the wheel's. Raises TritonUnavailable."""
     installed = IMAGE_ROOT / "bin" / "tritonserver"
     if installed.exists():
-        return Binary(path=installed, backends=IMAGE_ROOT / "backends", environment={})
+        return Binary(path=installed, backends=IMAGE_ROOT / "backends", environment={},
+                      release=os.environ.get("NVIDIA_TRITON_SERVER_VERSION", ""))  # fmt: skip
     return _from_wheel(runtime)
+
+
+def refuse_exposure(host: str, release: str) -> None:
+    """Raises TritonUnavailable where a server older than FLOOR, or of unknown age, would listen beyond this machine."""
+    if _loopback(host) or (re.fullmatch(r"\d\d\.\d\d", release) and release >= FLOOR):
+        return
+    raise TritonUnavailable(
+        f"host {host!r}: found Triton {release or 'of the PyPI wheel (24.10)'}, expected {FLOOR} or later: what lies "
+        "before has published vulnerabilities; use --host 127.0.0.1, or NVIDIA's image (docker-compose.yml)"
+    )
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _from_wheel(runtime: Path) -> Binary:

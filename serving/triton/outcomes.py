@@ -1,6 +1,7 @@
 """What the instances of `reward` and `record` are: rewards and clients' own decisions into this host's log."""
 
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from features.encoder import Encoder
 from features.settings import Settings
 from features.spec import AppSpec
 from features.spool import Spool
+from features.unit_key import unit_key
 from serving import release
 from serving.meter import Meter
 from serving.records import RawRecord, Records
@@ -19,6 +21,7 @@ from serving.triton import repository, wire
 from serving.triton.metrics import Exporter, log_as_json
 from serving.triton.repository import SELECT_ARM
 from serving.triton.wire import Columns, Tensors
+from serving.window_closer import WindowCloser
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +34,9 @@ class TakeRewards:
         home = Path(args["model_repository"]).parents[1]
         self.spool = wire.open_spool(home, Settings())
         self.meter = Meter()
-        self.rewards = Rewards(self.spool, learn=_learner(home, self.spool, self.meter))
+        learn = _learner(home, self.spool, self.meter)
+        self.rewards = Rewards(self.spool, learn=learn)
+        self.closer = WindowCloser(learn) if learn is not None else None
         self.exporter = Exporter(pb, self.meter, self.spool)
 
     def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
@@ -42,6 +47,8 @@ class TakeRewards:
         return wire.outcome_tensors(outcomes, [wire.size_of(call) for call in calls])
 
     def close(self) -> None:
+        if self.closer is not None:
+            self.closer.close()
         self.exporter.close()
         self.spool.close()
 
@@ -56,7 +63,7 @@ class TakeRecords:
         guard = CatalogueGuard(home / "triton" / SELECT_ARM)
         self.meter = Meter()
         self.exporter = Exporter(pb, self.meter)
-        self.records = Records(self.spool, unit_key=settings.unit_key.get_secret_value(), guard=guard)
+        self.records = Records(self.spool, unit_key=unit_key(settings, home), guard=guard)
 
     def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
         raws = [RawRecord(*row) for call in calls for row in wire.rows(call, wire.RECORD_INPUTS)]
@@ -101,20 +108,26 @@ def _learner(home: Path, spool: Spool, meter: Meter) -> Callable[[], object] | N
     from serving.fast_loop import FastLoop  # the learners' libraries, for apps that learn here
 
     loops: dict[int, FastLoop] = {}
+    turn = threading.Lock()  # rewards come in one thread, windows close in another
 
     def learn() -> None:
         try:
-            newest = max(repository.versions(home / "triton", SELECT_ARM), default=0)
-            if newest and newest not in loops:
-                loops.clear()
-                loaded = release.load(home / "triton" / SELECT_ARM / str(newest))
-                loops[newest] = FastLoop(home / wire.HEADS, loaded, spool, spec.reward)
-            for loop in loops.values():
-                loop.learn()
-                for role, step in loop.positions():
-                    meter.gauge("croupier_posterior_step", step, role=role)
+            with turn:
+                look()
         except Exception:  # the reward is on record: what could not be learnt now is learnt by the next call
             log.exception("the fast loop failed")
+
+    def look() -> None:
+        newest = max(repository.versions(home / "triton", SELECT_ARM), default=0)
+        if newest and newest not in loops:
+            loops.clear()
+            loaded = release.load(home / "triton" / SELECT_ARM / str(newest))
+            loops[newest] = FastLoop(home / wire.HEADS, loaded, spool, spec.reward)
+        for loop in loops.values():
+            loop.learn()
+            loop.close_windows()
+            for role, step in loop.positions():
+                meter.gauge("croupier_posterior_step", step, role=role)
 
     learn()
     return learn

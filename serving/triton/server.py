@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from serving.processes import born, stop_group
-from serving.triton import binary, repository
+from serving.processes import UMASK, born, private_log, stop_group
+from serving.triton import admin, binary, leftovers, repository
 from serving.triton.binary import TritonUnavailable
 
 LOOPBACK = "127.0.0.1"
@@ -69,6 +69,10 @@ class Ports:
                     ) from None
 
 
+class EndedWhileStarting(TritonUnavailable):
+    """The server was started and ended, or was not ready in time: perhaps killed, so another try may do."""
+
+
 class TritonServer:
     """One tritonserver over `<home>/triton`. `environment` reaches the python stubs (CROUPIER_* settings)."""
 
@@ -81,7 +85,7 @@ class TritonServer:
         self.host = host
         self.log = self.home / "triton.log"
         self.pid_file = self.home / "triton.pid"
-        self.shm = f"croupier_{os.getpid()}_{self.ports.grpc}_"
+        self.shm = f"{leftovers.prefix(self.home)}{os.getpid()}_{self.ports.grpc}_"
         self.environment = dict(environment or {})
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -95,14 +99,15 @@ class TritonServer:
         self.ports.refuse_busy()
         self.home.mkdir(parents=True, exist_ok=True)
         found = binary.find(self.home / "triton-runtime")
+        binary.refuse_exposure(self.host, found.release)
         models = repository.prepare(self.home / "triton")
         environment = {
             **os.environ, "OMP_NUM_THREADS": "1", **found.environment, **self.environment,
         }  # fmt: skip
-        with self.log.open("wb") as log:
+        with private_log(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [str(found.path), *self._arguments(found, models)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=environment, cwd=self.home, start_new_session=True,
+                env=environment, cwd=self.home, start_new_session=True, umask=UMASK,
             )  # fmt: skip
         pid = self.process.pid
         record = {"pid": pid, "born": born(pid), "ports": asdict(self.ports), "shm": self.shm}
@@ -123,7 +128,7 @@ class TritonServer:
         stop_group(self.process.pid, patience_seconds=DRAIN_SECONDS)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(5.0)  # a leader is a zombie before its last thread has ended, and can be reaped only then
-        _sweep_shared_memory(self.shm)
+        leftovers.sweep(self.shm)
         self.process = None
         self.pid_file.unlink(missing_ok=True)
 
@@ -145,29 +150,32 @@ class TritonServer:
             f"--grpc-address={self.host}", f"--grpc-port={self.ports.grpc}",
             f"--metrics-address={self.host}", f"--metrics-port={self.ports.metrics}",
             f"--backend-config=python,shm-region-prefix-name={self.shm}",
-            "--exit-timeout-secs=8",
+            "--exit-timeout-secs=8", *admin.arguments(self.home),
         ]  # fmt: skip
 
     def _wait_ready(self, models: list[str], seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if not self.alive():
-                raise TritonUnavailable(f"tritonserver ended while starting; {self.log} ends:\n{tail(self.log)}")
+                raise EndedWhileStarting(f"tritonserver ended while starting; {self.log} ends:\n{tail(self.log)}")
             if all(ready(self.ports, name) for name in models):
                 return
             time.sleep(0.1)
-        raise TritonUnavailable(f"tritonserver not ready after {seconds:.0f} s; {self.log} ends:\n{tail(self.log)}")
+        raise EndedWhileStarting(f"tritonserver not ready after {seconds:.0f} s; {self.log} ends:\n{tail(self.log)}")
 
 
 def stop_recorded(home: Path) -> bool:
-    """Stop the server that `<home>/triton.pid` names, if it still runs; True if there was one. For `make down`."""
+    """Stop the server that `<home>/triton.pid` names, if it still runs, and every server and stub over this home that
+    no file names; True if there was one. For `make down`."""
     pid_file = home.absolute() / "triton.pid"
     record = running(home)
-    if record is not None:
-        stop_group(record["pid"], patience_seconds=DRAIN_SECONDS)
-        _sweep_shared_memory(str(record["shm"]))
+    found = ({record["pid"]} if record else set()) | leftovers.groups(home)
+    for group in found:
+        stop_group(group, patience_seconds=DRAIN_SECONDS)
+    for prefix in {leftovers.prefix(home), str(record["shm"]) if record else leftovers.prefix(home)}:
+        leftovers.sweep(prefix)  # an older version's regions have another name, which its pid file tells
     pid_file.unlink(missing_ok=True)
-    return record is not None
+    return bool(found)
 
 
 def running(home: Path) -> dict[str, Any] | None:
@@ -195,9 +203,3 @@ def tail(path: Path, lines: int = 12) -> str:
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
     except OSError:
         return "(no log)"
-
-
-def _sweep_shared_memory(prefix: str) -> None:
-    """A killed server leaves its regions behind; their names start with our own prefix."""
-    for region in Path("/dev/shm").glob(f"{prefix}*"):  # noqa: S108 — where POSIX shared memory lives
-        region.unlink(missing_ok=True)

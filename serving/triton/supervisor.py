@@ -15,14 +15,15 @@ from types import FrameType
 from features.locks import alone
 from serving.client import Client, Unavailable
 from serving.messages import CANARY_COLUMNS
-from serving.processes import record, recorded, stop_process
-from serving.triton import repository, server
+from serving.processes import UMASK, private_log, record, recorded, stop_process
+from serving.triton import leftovers, repository, server
 from serving.triton.binary import TritonUnavailable
 from serving.triton.server import TritonServer
 
 EVERY_SECONDS, TIMEOUT_MS, PATIENCE_SECONDS = 0.5, 1000.0, 3.0
 FIRST_SECONDS, LONGEST_SECONDS = 60.0, 1800.0  # for the first answer; twice as long after each life without one
 PID_FILE = "supervisor.pid"
+NOT_STARTED, TRIES = "not started", 3  # `up` gives up after so many; a supervisor never does
 _background: list[subprocess.Popen[bytes]] = []  # they outlive us, and are not ours to wait for
 
 
@@ -38,9 +39,14 @@ def healthy(url: str) -> bool:
 def supervise(triton: TritonServer, ended: threading.Event) -> None:
     """Until `ended`: watch, and restart. Before the first release there is nothing to decide, so only the process
     counts; then FIRST_SECONDS without an answered canary mean a restart, and PATIENCE_SECONDS once one was answered."""
-    triton.start()
+    try:
+        triton.start()
+    except server.EndedWhileStarting as error:  # whoever killed a stub then has not ended us
+        print(f"{NOT_STARTED}: {error}", flush=True)
+        _restart(triton, ended)
     well, patience, first = time.monotonic(), FIRST_SECONDS, FIRST_SECONDS
-    print(f"Triton is ready: gRPC {triton.grpc}", flush=True)
+    if not ended.is_set():
+        print(f"Triton is ready: gRPC {triton.grpc}", flush=True)
     while not ended.wait(EVERY_SECONDS):
         if triton.alive():
             decides = bool(repository.versions(triton.home / "triton", repository.SELECT_ARM))
@@ -60,11 +66,11 @@ def supervise(triton: TritonServer, ended: threading.Event) -> None:
 def _restart(triton: TritonServer, ended: threading.Event) -> None:
     pause = 1.0
     while not ended.is_set():
-        triton.stop()
         try:
+            triton.stop()
             triton.start()
         except (TritonUnavailable, ValueError, OSError) as error:
-            print(f"not started: {error}; again in {pause:.0f} s", flush=True)
+            print(f"{NOT_STARTED}: {error}; again in {pause:.0f} s", flush=True)
             ended.wait(pause)
             pause = min(2 * pause, 30.0)
         else:
@@ -97,15 +103,16 @@ def _up(home: Path, grpc_port: int, seconds: float) -> TritonServer:
     triton.ports.refuse_busy()
     log = triton.home / "supervisor.log"
     command = [sys.executable, "-m", "serving.triton.supervisor", str(triton.home), str(grpc_port)]
-    with log.open("wb") as out:
+    with private_log(log, "wb") as out:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, umask=UMASK
         )
     _background.append(process)
     record(triton.home / PID_FILE, process.pid)
     deadline = time.monotonic() + seconds
     while b"is ready" not in log.read_bytes():
-        if process.poll() is not None or time.monotonic() > deadline:
+        failed = log.read_text(errors="replace").count(NOT_STARTED) >= TRIES
+        if failed or process.poll() is not None or time.monotonic() > deadline:
             down(home)
             raise TritonUnavailable(f"Triton did not come up; {log} ends:\n{server.tail(log)}")
         time.sleep(0.1)
@@ -113,11 +120,11 @@ def _up(home: Path, grpc_port: int, seconds: float) -> TritonServer:
 
 
 def down(home: Path) -> bool:
-    """Stop the supervisor, then whatever Triton it left. True if something ran."""
+    """Stop the supervisor, then whatever Triton it left, whoever was killed before. True if something ran."""
     file = home.absolute() / PID_FILE
-    pid, stopped = recorded(file), False
-    if pid is not None:
-        stopped = stop_process(pid, patience_seconds=20.0)
+    named = recorded(file)
+    found = leftovers.supervisors(home) | ({named} if named is not None else set())
+    stopped = sum(stop_process(pid, patience_seconds=20.0) for pid in found) > 0
     file.unlink(missing_ok=True)
     _background[:] = [process for process in _background if process.poll() is None]
     return server.stop_recorded(home) or stopped

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from features.settings import Settings
 from features.spool import Spool
+from features.unit_key import unit_key
 from serving.requests import Selection
 from serving.rewards import Outcome
 
@@ -49,7 +50,8 @@ def outcome_tensors(outcomes: Sequence[Outcome], sizes: Sequence[int]) -> list[T
 
 
 def open_spool(home: Path, settings: Settings) -> Spool:
-    """The host's event log, one file for every process of the app."""
+    """The host's event log, one file for every process of the app; its key is settled before the first row."""
+    unit_key(settings, home)
     return Spool(home / "spool" / "log.db", durability=settings.durability, max_bytes=settings.spool_max_bytes)
 
 

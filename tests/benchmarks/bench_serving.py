@@ -118,7 +118,7 @@ def rows() -> list[dict[str, Any]]:
         with TritonServer(home, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=10_000) as client:
             from serving.trial import load_model
 
-            load_model(triton.grpc, "noop")
+            load_model(triton.grpc, "noop", home)
             return measure(client, triton.grpc)
     finally:
         shutil.rmtree(home)

@@ -17,10 +17,10 @@ INTERVAL = {"start": "2026-09-21T00:00:00Z", "end": "2026-09-23T00:00:00Z"}
 def test_they_parse_fast_and_explain_themselves(dags):
     parsed = dags("parse")
     assert parsed["errors"] == {}
-    assert parsed["tasks"]["watch_rollout"] == ["ask", "look", "request_approval"]
+    assert parsed["tasks"]["watch_rollout"] == ["apps", "ask", "look", "request_approval"]
     assert parsed["tasks"]["approve_rollout"] == ["approve", "confirm"]
-    assert parsed["tasks"]["collect_events"] == ["collect", "restate", "retain"]
-    assert parsed["tasks"]["build_features"] == ["collect", "encode", "join", "validate"]
+    assert parsed["tasks"]["collect_events"] == ["apps", "collect", "restate", "retain"]
+    assert parsed["tasks"]["build_features"] == ["apps", "collect", "encode", "join", "refuse", "validate"]
     assert parsed["tasks"]["train_and_gate"] == ["approve", "ask", "judge", "plan", "publish", "train"]
     assert max(parsed["seconds"].values()) < 1.0, parsed["seconds"]
     for name, text in parsed["docs"].items():
@@ -81,7 +81,12 @@ def test_a_broken_log_stops_the_run_and_names_the_rule(dags, var):
     spool.close()
     run = dags("test", "build_features", json.dumps({"app": "broken", **INTERVAL}))
     assert run["state"] == "failed"
-    assert run["tasks"]["join"] == "success"
-    assert run["tasks"]["validate"] == "failed"
-    assert "encode" not in [k for k, v in run["tasks"].items() if v == "success"]
+    assert run["tasks"]["join[0]"] == "success"
+    assert run["tasks"]["validate[0]"] == "failed"
+    assert not [k for k, v in run["tasks"].items() if v == "success" and k == "encode[0]"]
     assert re.search("features/", " ".join(w.store.list(""))) is None
+    (rows,) = w.store.list("quarantine/")
+    assert rows.endswith("/quarantine.parquet"), "not among the reports, which are shown"
+    assert (w.home / rows).exists()
+    assert [k for k in w.store.list("reports/") if k.endswith(".parquet")] == []
+    assert list((w.home / "reports").rglob("*.parquet")) == []

@@ -43,7 +43,7 @@ def serve(w: Workspace) -> None:
     release = apps.write(w.home, Uniform())
     selector = Selector(
         release, recorder=spool, rollout=RolloutReader(w.home / "rollout.json"),
-        unit_key=w.settings.unit_key.get_secret_value(), clock=lambda: to_us(START) + next(clock) * 60_000_000,
+        unit_key=w.unit_key, clock=lambda: to_us(START) + next(clock) * 60_000_000,
     )  # fmt: skip
     visits = sample.world.users(600, np.random.default_rng(0))
     requests = [
@@ -76,7 +76,7 @@ def test_raw_ids_are_nowhere_and_a_forgotten_hash_is_gone(dags, var):
     everything = var.parent  # the app, its store and reports, and Airflow's home with its database and logs
     assert (everything / "airflow" / "airflow.db").exists()
     assert hits(everything, EMAILS) == []
-    victim = hash_unit(w.settings.unit_key.get_secret_value(), EMAILS[7])
+    victim = hash_unit(w.unit_key, EMAILS[7])
     assert len(hits(everything, [victim])) >= 3  # spool, log, interactions
 
     cli(["forget", EMAILS[7], "--app", "private"], standalone_mode=False)

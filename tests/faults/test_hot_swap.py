@@ -105,7 +105,7 @@ def test_a_tampered_release_is_refused_by_the_server_too_and_the_old_one_serves_
         policy = home / "triton" / "select_arm" / "2" / "champion" / "policy.json"
         policy.write_bytes(policy.read_bytes().replace(b"a2", b"a3"))
         with pytest.raises(Exception, match=r"champion/policy\.json"):
-            trial.load_model(server.grpc, "select_arm")
+            trial.load_model(server.grpc, "select_arm", home)
         with triton_grpc.InferenceServerClient(server.grpc) as client:
             answer = trial.ask(client, "select_arm", "ann", REQUEST, "")
         assert int(answer.as_numpy("release").item()) == 1

@@ -16,8 +16,8 @@ import numpy as np
 import orjson
 import pytest
 
+from features.clock import now_us
 from features.encoder import Encoder
-from features.partitions import now_us
 from features.schema import Arm
 from features.spec import AppSpec
 from features.storage import StoreError, open_store

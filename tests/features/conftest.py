@@ -2,7 +2,7 @@
 
 import pytest
 
-from features import dsjson
+from features.exchange import dsjson
 from features.worlds.reels import World
 
 WORLD = World(seed=6)

@@ -4,9 +4,8 @@ import orjson
 import polars as pl
 import pytest
 
-from features import dsjson
-from features.dsjson import DsjsonSource
-from features.exchange import open_source
+from features.exchange import dsjson, open_source
+from features.exchange.dsjson import DsjsonSource
 from features.schema import Decision
 from features.worlds.reels import World
 
@@ -86,7 +85,7 @@ def test_unusable_lines_are_counted_by_reason(tmp_path):
     source = DsjsonSource(write_lines(tmp_path / "x.json", lines), unit_key="k")
     assert len(list(source.records())) == 1
     assert source.skipped == {"not JSON": 1, "no c._multi (an observation, or another problem type)": 1,
-                              "_skipLearn": 1, "bad propensity": 1, "bad pmf": 1, "bad value": 1}  # fmt: skip
+                              "_skipLearn": 1, "bad propensity": 1, "bad pmf": 1, "bad _label_cost": 1}  # fmt: skip
 
 
 def test_names_vw_would_swallow_are_refused(ours):

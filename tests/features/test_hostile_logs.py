@@ -9,7 +9,7 @@ import pytest
 
 from features import build, exchange
 from features.exchange import open_source
-from features.guess import guess_app
+from features.exchange.guess import guess_app
 from features.ids import hash_unit
 from features.spec import AppSpec
 from features.workspace import Workspace

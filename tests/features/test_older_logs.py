@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from features.exchange.tabular import TableSource
 from features.join import join_interval, read_interactions
 from features.partitions import from_us
 from features.schema import ADDED, Decision, Reward
@@ -14,7 +15,6 @@ from features.ship import ShipError, prune, ship, to_parquet
 from features.spec import RewardSpec
 from features.spool import Spool
 from features.storage import FolderStore
-from features.tabular import TableSource
 from features.versions import newest
 
 START = 1_574_589_600_000_000

@@ -1,6 +1,7 @@
 """The event log of a host: durable, idempotent, shared by processes, thinned and never stopped at its cap."""
 
 import multiprocessing as mp
+import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
@@ -184,3 +185,16 @@ def test_a_spool_that_is_no_database_is_named(tmp_path):
     with pytest.raises(SpoolUnavailable, match=r"below\.db: .*nothing of this call was written"):
         Spool(tmp_path / "log.sqlite" / "below.db")
     assert sqlite3.sqlite_version_info >= (3, 35)
+
+
+def test_what_it_writes_is_for_its_owner_and_group_alone(tmp_path):
+    before = os.umask(0o022)
+    try:
+        spool = Spool(tmp_path / "spool" / "log.db")
+        spool.append_rejects([("decision", "x", b"raw", "why", 1)])
+        modes = {p.name: p.stat().st_mode & 0o777 for p in (tmp_path / "spool").iterdir()}
+        spool.close()
+    finally:
+        os.umask(before)
+    assert {"log.db", "log.db-wal", "log.db-shm"} <= set(modes)
+    assert set(modes.values()) == {0o640}, modes

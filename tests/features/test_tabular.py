@@ -5,10 +5,10 @@ import pytest
 
 from features.audit import PROPENSITY_ONLY
 from features.exchange import open_source
-from features.guess import guess_app
+from features.exchange.guess import guess_app
+from features.exchange.tabular import TableSource
 from features.schema import Decision
 from features.spec import AppSpec
-from features.tabular import TableSource
 
 TABLE = pl.DataFrame({
     "user_id": ["ann@example.org", "bob", "ann@example.org"], "item_id": [3, 1, 3], "click": [1, None, 0],
@@ -120,7 +120,7 @@ def test_guesses(tmp_path):
 def test_nothing_usable_is_said(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("arm,p,reward\na,0,1\n")
-    with pytest.raises(ValueError, match=r"no row of this log can be used.*bad propensity"):
+    with pytest.raises(ValueError, match=r"found no usable row.*bad propensity"):
         guess_app(open_source(path, unit_key="k"))
     (tmp_path / "log.xlsx").touch()
     with pytest.raises(ValueError, match="unknown kind"):

@@ -141,7 +141,9 @@ def test_an_init_that_failed_half_way_made_no_app(tmp_path, monkeypatch):
     (tmp_path / "default" / "catalogue.json").rmdir()
     done = RUNNER.invoke(app, ["init", str(tmp_path / "log.csv")])
     assert (done.exit_code, (tmp_path / "default" / "app.toml").exists()) == (0, True), done.output
-    assert {p.name for p in (tmp_path / "default").iterdir()} == {"app.toml", "catalogue.json", "import.json"}
+    assert {p.name for p in (tmp_path / "default").iterdir()} == {
+        "app.toml", "catalogue.json", "import.json", "spool", "unit.key",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("command", ["simulate gate", "simulate learning --policy uniform", "simulate rollout"])

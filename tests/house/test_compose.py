@@ -137,3 +137,45 @@ def test_who_shares_a_volume_may_write_it():
             assert service.get("user", "50000:0") == "50000:0", name
             assert name == "airflow-init" or "airflow-init" in service["depends_on"], name
     assert "mkdir -p -m 775 /croupier/var" in COMPOSE["x-airflow"]["build"]["dockerfile_inline"]
+
+
+def test_the_doors_are_those_of_the_native_form(tmp_path):
+    """The container runs `croupier serve run`: its Triton gets the same restrictions, with a secret on the volume that
+    Airflow's worker, who publishes, shares. A port more, or one beyond loopback, fails here."""
+    from serving.commands.serve import triton
+    from serving.triton import admin
+    from serving.triton.binary import Binary
+
+    published = {port for s in SERVICES.values() for port in s.get("ports", [])}
+    assert published == {"127.0.0.1:8080:8080", "127.0.0.1:8001:8001", "127.0.0.1:8002:8002"}
+    server = triton(host=SERVICES["triton"]["command"][-1])
+    server.home = tmp_path
+    given = server._arguments(Binary(path=tmp_path, backends=tmp_path, environment={}), [])
+    secret = admin.secret(tmp_path)
+    closed = f"model-repository,shared-memory,trace,logging:croupier-admin={secret}"
+    assert {f"--http-restricted-api={closed}", f"--grpc-restricted-protocol={closed}"} <= set(given)
+    assert "home:/croupier/var" in SERVICES["triton"]["volumes"]
+    assert "home:/croupier/var" in SERVICES["airflow-worker"].get("volumes", COMPOSE["x-airflow"]["volumes"])
+
+
+def ignored(path):
+    """Docker's rule: a pattern covers what it names and everything below; ** is any number of folders."""
+    patterns = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
+    above = [str(each) for each in (Path(path), *Path(path).parents)]
+    forms = [re.escape(p).replace(r"\*\*/", "(.*/)?").replace(r"\*", "[^/]*") for p in patterns]
+    return any(re.fullmatch(form, each) for form in forms for each in above)
+
+
+@pytest.mark.parametrize("secret", [
+    ".env", ".env.production", "var/shop/unit.key", "var/shop/triton.secret", "var/airflow/jwt.secret", "unit.key",
+    "deep/down/server.key", "tls/server.pem", ".git/config", ".venv/bin/python",
+])  # fmt: skip
+def test_no_secret_and_no_run_time_data_enters_an_image(secret):
+    assert ignored(secret)
+
+
+def test_what_an_image_needs_enters_it():
+    out = subprocess.run(["git", "ls-files", "features", "models", "serving", "dags", "pyproject.toml", "constraints.txt"],
+                         cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()  # fmt: skip
+    assert len(out) > 150
+    assert [path for path in out if ignored(path)] == []

@@ -1,5 +1,6 @@
 """`make up` and `make down`: both servers answer, and afterwards no process of theirs is left."""
 
+import contextlib
 import json
 import os
 import signal
@@ -22,6 +23,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def groups_alive(groups):
     return [p for p in psutil.process_iter(["pid"]) if _group(p.pid) in groups and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def listening(groups):
+    """Every (address, port) on which a process of these groups listens."""
+    found = set()
+    for process in groups_alive(groups):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            listens = [c for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+            found |= {(c.laddr.ip.removeprefix("::ffff:"), c.laddr.port) for c in listens}
+    return found
 
 
 def _group(pid):
@@ -52,6 +63,8 @@ def test_up_answers_and_down_leaves_nothing(tmp_path, monkeypatch):
             int(json.loads((tmp_path / "reels" / "triton.pid").read_text())["pid"]),
         }
         assert len({_group(p.pid) for p in groups_alive(groups)}) == 2
+        triton = json.loads((tmp_path / "reels" / "triton.pid").read_text())["ports"]
+        assert listening(groups) == {("127.0.0.1", each) for each in (port, *triton.values())}, "a door that is not known"
         again = subprocess.run([*command, "up"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
         assert (again.returncode, again.stderr.startswith(f"croupier: port {port} is busy")) == (1, True)
         assert json.loads((tmp_path / "reels" / "triton.pid").read_text())["pid"] in groups, "what runs is left alone"

@@ -71,7 +71,7 @@ def test_two_columns_that_say_the_same_count_once():
 
 
 def test_a_log_with_one_propensity_a_row_is_tested_by_it_alone(population):
-    """Imported logs spread the rest evenly: the likeliest arm is then no news, and the leak test has no truth to use."""
+    """Imported logs spread the rest evenly: the likeliest arm is then no news, and the leak test has the balance of the arms alone."""
     log = log_of(population, 1)
     rows = np.arange(len(log))
     spread = np.repeat(((1 - log.propensity) / 9)[:, None], 10, axis=1)
@@ -82,7 +82,7 @@ def test_a_log_with_one_propensity_a_row_is_tested_by_it_alone(population):
     assert self_tests.propensity_values(partial).shape == (4000, 1)
     assert self_tests.propensity(partial) > 0.01
     assert self_tests.propensity(replace(partial, propensity=np.minimum(log.propensity * 1.3, 1.0))) < 0.01
-    assert self_tests.leak(partial) == (1.0, -1)
+    assert self_tests.leak(partial)[0] > 0.01
     even = np.full((4000, 10), 0.1)
     assert self_tests.knows_whole_pmf(replace(log, pmf=even, propensity=np.full(4000, 0.1)))
 

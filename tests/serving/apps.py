@@ -77,7 +77,7 @@ def write(
     release.write_release(
         folder, number=number, champion=champion, candidate=candidate, encoder=encoder or app.encoder,
         arms=arms or app.arms,
-        floor=floor, meta={}, golden=(),
+        floor=floor, meta={}, golden=(), salt=f"release-{number}",  # the same draws in every run
     )  # fmt: skip
     state = rollout_state.RolloutState(release=number, stage=f"{share:.0%}", share=share, salt=f"rollout-{number}", since=0)
     rollout_mirror.mirror(state, home)

@@ -50,6 +50,15 @@ def test_time_up_goes_back_and_is_counted_from_the_beginning():
     assert next_stage(climbed, Evidence(decisions=50), SPEC, now=1000 * SECOND).stage == "aborted"
 
 
+def test_a_problem_that_lasts_goes_back_to_the_champion_when_time_is_up():
+    stale = Evidence(problems=("stale: no matured decision for 3 h",))
+    held = next_stage(at("5%"), stale, SPEC, now=999 * SECOND)
+    assert (held.stage, held.share) == ("5%", 0.05)
+    back = next_stage(held, stale, SPEC, now=1000 * SECOND)
+    assert (back.stage, back.share) == ("aborted", 0.0)
+    assert back.history[-1]["reason"] == "held too long, 1000 s: stale: no matured decision for 3 h"
+
+
 def test_margins_tighten_to_better():
     stages = ("shadow", "5%", "20%", "50%")
     assert [stage_margin(at(s, shadow=True), SPEC) for s in stages] == [0.30, 0.30, 0.15, 0.0]

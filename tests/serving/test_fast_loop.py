@@ -17,8 +17,9 @@ from models.posterior import Moments
 from models.simple import Uniform
 from serving import fast_loop
 from serving.client import Client
-from serving.fast_loop import FastLoop, combined, rebuilt
+from serving.fast_loop import FastLoop, rebuilt
 from serving.head_file import HeadFile, State
+from serving.learning_steps import combined
 from serving.live_heads import LiveHeads
 from serving.rewards import RawReward, Rewards
 from serving.selector import Selector

@@ -65,7 +65,7 @@ def test_an_unknown_arm_names_those_there_are(log):
 
 
 def test_rows_that_cannot_be_used_are_counted_and_shown(log, tmp_path):
-    """An empty reward is no zero, and an impossible propensity no weight."""
+    """An impossible propensity is no weight; an empty reward means that none came, as it does for `import`."""
     _, frame = log
     reward = pl.Series([None if i in (3, 9) else v for i, v in enumerate(frame["click"])])
     p = pl.Series([0.0 if i == 5 else v for i, v in enumerate(frame["p"])])
@@ -73,10 +73,12 @@ def test_rows_that_cannot_be_used_are_counted_and_shown(log, tmp_path):
     done = run(tmp_path / "holes.csv", "--policy", "uniform", "--json", tmp_path / "o")
     assert done.exit_code == 0, done.output
     found = json.loads((tmp_path / "o").read_text())
-    assert (found["rows"], found["skipped"]) == (597, {"no reward": 2, "bad propensity": 1})
-    kept = frame.with_row_index().filter(~pl.col("index").is_in([3, 5, 9]))
-    assert found["estimates"]["ips"]["value"] == pytest.approx((kept["click"] / kept["p"] / 3).mean())
-    assert "2 × no reward" in done.output
+    assert (found["rows"], found["skipped"]) == (599, {"bad propensity": 1})
+    assert found["without_reward"] == 2
+    kept = frame.with_row_index().filter(pl.col("index") != 5)
+    click = kept["click"] * ~kept["index"].is_in([3, 9])
+    assert found["estimates"]["ips"]["value"] == pytest.approx((click / kept["p"] / 3).mean())
+    assert "2 rows without a reward count as the declared default" in " ".join(done.output.split())
 
 
 def test_a_column_of_numbers_named_x_is_a_feature(log, tmp_path):

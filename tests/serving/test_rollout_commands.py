@@ -74,7 +74,7 @@ def test_abort_history_watch_and_report(home):
     publish_one(home, FixedArm(arm="a1"))
     watched = json.loads(croupier("rollout", "watch")[1])
     assert (watched["stage"], watched["share"], watched["promoted"]) == ("5%", 0.05, None)
-    assert croupier("rollout", "abort", "--reason", "complaints")[1].startswith("release 1: aborted, 0% of units")
+    assert croupier("rollout", "abort", "--yes", "--reason", "complaints")[1].startswith("release 1: aborted, 0% of units")
     history = croupier("rollout", "history")[1]
     assert "complaints" in history
     assert history.index("release 1 published") < history.index("complaints")
@@ -88,7 +88,7 @@ def test_abort_history_watch_and_report(home):
 
 def test_a_reason_is_text_whatever_brackets_are_in_it(home):
     publish_one(home, FixedArm(arm="a1"))
-    assert croupier("rollout", "abort", "--reason", "[/bold] [red]slow")[0] == 0
+    assert croupier("rollout", "abort", "--yes", "--reason", "[/bold] [red]slow")[0] == 0
     assert "[/bold] [red]slow" in croupier("rollout", "history")[1]
 
 

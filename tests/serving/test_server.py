@@ -120,6 +120,9 @@ def test_up_serves_and_down_leaves_nothing(tmp_path):
         with Client(triton.grpc, deadline_ms=5000) as client:
             assert client.select(unit_id="u", context={}, arms=["reel-01"]).arm == "reel-01"
         assert list(Path("/dev/shm").glob(f"{triton.shm}*"))
+        written = [triton.log, *(home / "spool").glob("log.db*"), home / "triton.secret", home / "unit.key"]
+        assert len(written) >= 6
+        assert {p.stat().st_mode & 0o777 for p in written} == {0o640, 0o600}
     assert group(pid) == []
     assert list(Path("/dev/shm").glob(f"{triton.shm}*")) == []
     assert server.running(home) is None

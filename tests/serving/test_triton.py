@@ -47,7 +47,7 @@ def spool(triton):
 def publish(triton, champion, candidate=None, **kwargs):
     number = max(int(p.name) for p in (triton.home / "triton" / "select_arm").iterdir() if p.is_dir()) + 1
     release = apps.write(triton.home, champion, candidate, number=number, **kwargs)
-    trial.load_model(triton.grpc, "select_arm")
+    trial.load_model(triton.grpc, "select_arm", triton.home)
     trial.wait_for_release(triton.grpc, number)
     return release
 
@@ -93,7 +93,7 @@ def test_planted_errors_are_seen(triton, client, fault):
         wrong = Encoder(blocks)
     number = max(int(p.name) for p in (triton.home / "triton" / "select_arm").iterdir() if p.is_dir()) + 1
     apps.write(triton.home, policy, number=number, encoder=wrong)
-    trial.load_model(triton.grpc, "select_arm")
+    trial.load_model(triton.grpc, "select_arm", triton.home)
     trial.wait_for_release(triton.grpc, number)
     requests = [replace(r, event_id="") for r in app.requests(100, seed=2)]
     assert worst(client.select_batch(requests), apps.offline(right, requests)) > TOLERANCE

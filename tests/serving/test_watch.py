@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from features.clock import now_us
 from features.join import join_interval
-from features.partitions import now_us
 from features.ship import ship
 from models.simple import FixedArm, Uniform
 from serving import adjusted, comparison, release, release_store, rollout, rollout_report, rollout_state, watch

@@ -1,4 +1,4 @@
-"""One row of another system's log, and what every reader of such a log offers (features/exchange.py)."""
+"""One row of another system's log, and what every reader of such a log offers (features/exchange)."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -32,6 +32,21 @@ class Source(Protocol):
     def records(self) -> Iterator[Record]: ...
 
 
+class Repeated(InvalidEvent):
+    """A candidate is listed twice in one decision."""
+
+    def __init__(self, field: str, found: str, expected: str) -> None:
+        super().__init__(field, found, expected)
+        self.arm = found
+
+
+def reason(error: Exception) -> str:
+    """What `skipped` counts an unusable row under."""
+    if isinstance(error, Repeated):
+        return f"candidate {error.arm[:40]} is listed twice"
+    return f"no {error.args[0]}" if isinstance(error, KeyError) else f"bad {getattr(error, 'field', 'value')}"
+
+
 def checked(decision: Decision) -> Decision:
     """Itself. Raises InvalidEvent where its parts do not fit: an estimate would be wrong without a word, or the row
     could never be shipped, nor anything after it."""
@@ -46,13 +61,31 @@ def checked(decision: Decision) -> Decision:
         raise InvalidEvent("pass_probability", decision.pass_probability, "a probability above 0")
     if not 0 < decision.propensity <= 1:
         raise InvalidEvent("propensity", decision.propensity, "a probability above 0")
-    if decision.arm not in decision.arms or len(set(decision.arms)) != len(decision.arms):
-        raise InvalidEvent("arm", decision.arm, "one of distinct candidates")
+    _check_candidates(decision)
     if len(decision.pmf) != len(decision.arms) or abs(sum(decision.pmf) - 1) > 1e-6 or min(decision.pmf) < 0:
         raise InvalidEvent("pmf", decision.pmf, "one probability for each candidate, summing to 1")
     if abs(decision.pmf[decision.arms.index(decision.arm)] - decision.propensity) > 1e-6:
         raise InvalidEvent("propensity", decision.propensity, "the pmf at the chosen arm")
     return decision
+
+
+def _check_candidates(decision: Decision) -> None:
+    if len(set(decision.arms)) != len(decision.arms):
+        raise Repeated("arms", Counter(decision.arms).most_common(1)[0][0], "distinct candidates")
+    if decision.arm not in decision.arms:
+        raise InvalidEvent("arm", decision.arm, "one of the candidates")
+
+
+def unrounded(pmf: Sequence[float]) -> tuple[float, ...]:
+    """A pmf that sums to 1 again where each entry was rounded to six digits, or to float32; any other as it is."""
+    total = sum(pmf)
+    return tuple(p / total for p in pmf) if 1e-7 < abs(total - 1.0) <= 1e-6 * len(pmf) else tuple(pmf)
+
+
+def said(pmf: Sequence[float], arms: Sequence[str], arm: str, propensity: float) -> float:
+    """The propensity that a row states, or the pmf's own entry where the two differ by rounding alone."""
+    own = pmf[arms.index(arm)] if arm in arms and len(pmf) == len(arms) else propensity
+    return own if abs(own - propensity) <= 2e-6 * len(pmf) else propensity
 
 
 def spread(arms: Sequence[str], arm: str, propensity: float) -> tuple[float, ...]:

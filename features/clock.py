@@ -1,0 +1,74 @@
+"""The time of the loop: when an event was, which hour is mature, what is due. Time limits and latencies never ask here.
+
+It is the host's clock, unless CROUPIER_CLOCK sets another one for every process of an installation, so that a month can
+be watched in an hour:
+
+    CROUPIER_CLOCK=2026-03-01T00:00:00Z@720@1796000000
+
+That moment was at Unix time 1796000000, and time runs 720 times as fast.
+
+A simulation in one process sets it by `at`.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+VARIABLE = "CROUPIER_CLOCK"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_fixed: int | None = None
+
+
+def now_us() -> int:
+    """UTC µs since the epoch."""
+    if _fixed is not None:
+        return _fixed
+    real = time.time_ns() // 1000
+    text = os.environ.get(VARIABLE, "")
+    if not text:
+        return real
+    start, speed, anchor = _parsed(text)
+    return start + round((real - anchor) * speed)
+
+
+def now() -> datetime:
+    """The same as a datetime in UTC."""
+    return _EPOCH + timedelta(microseconds=now_us())
+
+
+@contextmanager
+def at(us: int) -> Iterator[None]:
+    """In the block it is `us` (UTC µs), in every thread of this process; calls may be nested."""
+    global _fixed
+    before, _fixed = _fixed, us
+    try:
+        yield
+    finally:
+        _fixed = before
+
+
+def setting(start: datetime, *, speed: float) -> str:
+    """The value of CROUPIER_CLOCK under which it is `start` now, and time runs `speed` times as fast from here."""
+    text = f"{start.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}@{speed:g}@{time.time_ns() // 1_000_000_000}"
+    _parsed(text)
+    return text
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str) -> tuple[int, float, int]:
+    """(start in UTC µs, speed, real UTC µs at which it was so)."""
+    try:
+        start, speed, anchor = text.split("@")
+        at = (datetime.fromisoformat(start) - _EPOCH) // timedelta(microseconds=1)
+        parsed = at, float(speed), round(float(anchor) * 1e6)
+    except (ValueError, TypeError):
+        parsed = 0, 0.0, 0
+    if not 0 < parsed[1] <= 1e6:
+        raise ValueError(
+            f"{VARIABLE}: found {text!r}, expected START@SPEED@UNIXTIME with a zone and a speed above 0, "
+            "for example 2026-03-01T00:00:00Z@720@1796000000"
+        )
+    return parsed

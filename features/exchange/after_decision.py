@@ -1,0 +1,86 @@
+"""Context columns of a sample that no decision can have known: outcomes, and features of the arm that was shown.
+
+An outcome among the features makes every off-policy estimate wrong: `init` leaves such columns out and says why. The
+gate tests for them again, on the whole log (models/self_tests.py).
+"""
+
+from collections.abc import Sequence
+from math import log
+from typing import Any
+
+import numpy as np
+
+from features.exchange.record import Record
+
+FEW = 20  # rows that a value must have before it can be said to tell anything
+LEAST = 300  # rows of a sample: of fewer nothing is said
+SURE = 0.98  # share of rows in which a column goes with the reward, or with the arm, to be taken for it
+CHANCE = log(1e-9)  # of all draws together: a policy without chance may well follow a feature
+CORRELATED = 0.9  # |r| of a number and the reward
+
+
+def known_too_late(name: str, records: Sequence[Record]) -> str:
+    """Why the context column `name` cannot have been known before the decision; "" if nothing says so."""
+    if len(records) < LEAST:
+        return ""
+    values = [record.decision.context.get(name) for record in records]
+    rewards = np.array([sum(r.value for r in record.rewards) for record in records])
+    filled = np.array([_filled(value) for value in values])
+    if why := _of_the_reward(values, filled, rewards):
+        return f"left out: {why}, so it is an outcome and cannot have been known before the decision"
+    drawn = sum(log(record.decision.propensity) for record in records)
+    if drawn < CHANCE and _of_the_arm(values, [record.decision.arm for record in records]):
+        return (
+            "left out: its value follows from the arm that was shown, so it is a feature of that arm: put it into the "
+            "catalogue, or log it for every candidate as arm_context"
+        )
+    return ""
+
+
+def _filled(value: object) -> bool:
+    return value is not None and value not in ("", [])
+
+
+def _of_the_reward(values: Sequence[Any], filled: Any, rewards: Any) -> str:
+    came = rewards != _usual(rewards)
+    if FEW <= int(filled.sum()) < len(values) and came[filled].mean() >= SURE and came.mean() < 0.9:
+        return f"it is filled in {int(filled.sum())} rows, and {came[filled].mean():.0%} of these had a reward"
+    numbers = np.array([_number(value) for value in values])
+    there = np.isfinite(numbers)
+    if there.sum() >= 3 * FEW and numbers[there].std() > 0 and rewards[there].std() > 0:
+        r = float(np.corrcoef(numbers[there], rewards[there])[0, 1])
+        if abs(r) >= CORRELATED:
+            return f"it goes with the reward (r = {r:.2f})"
+    return ""
+
+
+def _of_the_arm(values: Sequence[Any], arms: Sequence[str]) -> bool:
+    """True if every arm has a value of its own: the column says of the arm, not of the request."""
+    by_arm: dict[str, dict[str, int]] = {}
+    for value, arm in zip(values, arms, strict=True):
+        if _filled(value):
+            seen = by_arm.setdefault(arm, {})
+            seen[str(value)] = seen.get(str(value), 0) + 1
+    often = {arm: seen for arm, seen in by_arm.items() if sum(seen.values()) >= FEW}
+    if len(often) < 2:
+        return False
+    usual = {arm: max(seen, key=seen.__getitem__) for arm, seen in often.items()}
+    rows = sum(sum(seen.values()) for seen in often.values())
+    same = sum(often[arm][value] for arm, value in usual.items())
+    return len(set(usual.values())) > 1 and same >= SURE * rows
+
+
+def _usual(rewards: Any) -> float:
+    found, counts = np.unique(rewards, return_counts=True)
+    return float(found[counts.argmax()])
+
+
+def _number(value: object) -> float:
+    """The value as a number; NaN where it is none."""
+    if isinstance(value, bool | int | float):
+        return float(value)
+    try:
+        return float(value) if isinstance(value, str) else float("nan")
+    except ValueError:
+        return float("nan")
+

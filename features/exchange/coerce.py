@@ -1,0 +1,72 @@
+"""Values of a foreign log as `app.toml` declares them: numbers written as text, and lists of words.
+
+A list of words (tags) is declared word by word, `tags.red` as a number: 1 where the list `tags` holds it, else 0.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import inf, isfinite
+from typing import Any
+
+from features.exchange.cells import unmeasured
+from features.fitted import Fitted
+from features.schema import Arm, Decision, InvalidEvent
+from features.spec import AppSpec
+
+SCOPES = ("context", "arm", "arm_context")
+
+_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)?(\.\d+)?([eE][+-]?\d+)?")  # 007 is a name, not a number
+
+
+def number_of(value: object) -> float | None:
+    """The number that a text writes; None where it writes none. Numbers are themselves."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    text = value.strip() if isinstance(value, str) else ""
+    number = float(text) if any(map(str.isdigit, text)) and _NUMBER.fullmatch(text) else inf
+    return number if isfinite(number) else None
+
+
+class Declared:
+    """The declared features of each scope, and which values they take."""
+
+    def __init__(self, spec: AppSpec) -> None:
+        self.spec = spec
+        self._doors = {scope: {name: Fitted(name=name, type=f.type, length=f.length)
+                               for name, f in getattr(spec, scope).items()} for scope in SCOPES}  # fmt: skip
+
+    def decision(self, decision: Decision) -> Decision:
+        """The declared features alone, as they are declared. Raises InvalidEvent naming one that is of another type:
+        in the log it would stop every training that comes upon it."""
+        pairs = tuple(self._row(row, "arm_context") for row in decision.arm_context)
+        return replace(decision, context=self._row(decision.context, "context"),
+                       arm_context=pairs if any(pairs) else ())  # fmt: skip
+
+    def arms(self, arms: Sequence[Arm]) -> list[Arm]:
+        """The same of a catalogue, which also keeps what is not declared (titles, links)."""
+        return [replace(arm, features=arm.features | self._row(arm.features, "arm")) for arm in arms]
+
+    def _row(self, row: Mapping[str, Any], scope: str) -> dict[str, Any]:
+        out = {}
+        for name, door in self._doors[scope].items():
+            value = _as(row[name], door.type) if name in row else _holds(row, name)
+            if not door.accepts(value):
+                raise InvalidEvent(f"{scope}.{name}", value, door.expected)
+            if value is not None:
+                out[name] = value
+        return out
+
+
+def _as(value: Any, kind: str) -> Any:
+    if kind != "numeric" or not isinstance(value, str):
+        return value
+    number = number_of(value)
+    return number if number is not None else None if unmeasured(value) else value
+
+
+def _holds(row: Mapping[str, Any], name: str) -> float | None:
+    """Of `tags.red`: whether the list `tags` holds red; None where there is no such list."""
+    whole, dot, word = name.partition(".")
+    words = row.get(whole) if dot else None
+    return float(word in map(str, words)) if isinstance(words, list) else None

@@ -1,0 +1,74 @@
+"""A first `app.toml` from a sample of a log, and what was guessed, so that its owner can correct it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import orjson
+
+from features.exchange.after_decision import known_too_late
+from features.exchange.guess_feature import IDENTIFIER, guess_feature
+from features.exchange.record import Record, Source
+
+SAMPLE = 5000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guess:
+    """`toml` is what AppSpec.read reads; `notes` are sentences for people; `too_late` are the context columns that were
+    left out, since no decision can have known them."""
+
+    toml: str
+    notes: tuple[str, ...]
+    too_late: tuple[str, ...] = ()
+
+
+def guess_app(source: Source) -> Guess:
+    """From the first SAMPLE records and all arms. Raises ValueError when no record can be used."""
+    records = list(islice(source.records(), SAMPLE))
+    if not records:
+        why = ", ".join(f"{n} × {reason}" for reason, n in source.skipped.items())
+        raise ValueError(f"this log: found no usable row ({why or 'it is empty'})")
+    scopes = {
+        "context": [r.decision.context for r in records],
+        "arm": [a.features | {"arm_id": a.arm_id} for a in source.arms()],
+        "arm_context": [row for r in records for row in r.decision.arm_context],
+    }  # fmt: skip
+    text, notes = _reward(records, source.reward_kind)
+    too_late = []
+    for scope, rows in scopes.items():
+        for name in dict.fromkeys(name for row in rows for name in row):
+            if scope == "context" and (late := known_too_late(name, records)):
+                notes.append(f"{scope}.{name}: {late}")
+                too_late.append(name)
+                continue
+            values = [row.get(name) for row in rows]
+            found, note = guess_feature(name, values) if name != "arm_id" else _arm_id(len(rows))
+            if scope == "context" and note.endswith(IDENTIFIER):
+                note += f"; if it names who was asked, say --column unit_id={name}"
+            notes.append(f"{scope}.{name}: {note}")
+            for declared, lines in found.items():
+                text += [f"[{scope}.{_key(declared)}]", *lines, ""]
+    text += ["[policies]", 'candidates = ["vw_cb_adf", "neural_linear"]', "floor = 0.02", ""]
+    return Guess(toml="\n".join(text), notes=tuple(notes), too_late=tuple(too_late))
+
+
+def _reward(records: Sequence[Record], kind: str) -> tuple[list[str], list[str]]:
+    values = [reward.value for r in records for reward in r.rewards]
+    low, high = min([0.0, *values]), max([1.0, *values])
+    none = sum(not r.rewards for r in records)
+    note = (f"reward: kind {kind!r}, range {low:g} to {high:g} in {len(records)} rows; none came in {none}, which "
+            "counts as reward.default, 0")  # fmt: skip
+    text = ["# Written by `croupier init`: read it, correct it, it is yours.", "[reward]", "window_seconds = 3600.0"]
+    text += ["default = 0.0", f"range = [{low!r}, {high!r}]", f"[reward.kinds.{_key(kind)}]", 'how = "first"', ""]
+    return text, [note]
+
+
+def _arm_id(n: int) -> tuple[dict[str, list[str]], str]:
+    lines = ['type = "categorical"', f"max_vocabulary = {max(256, n)}"]
+    return {"arm_id": lines}, f"{n} arms, told apart by name too"
+
+
+def _key(name: str) -> str:
+    """A TOML key; JSON's escapes are TOML's."""
+    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else orjson.dumps(name).decode()

@@ -1,0 +1,103 @@
+"""What one feature of a foreign log probably is, from a sample of its values: TOML to declare it, and why."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from features.exchange.cells import unmeasured
+from features.exchange.coerce import number_of
+from features.fitted import MAX_TEXT, seconds_of, text_of
+
+FEW = 10  # distinct whole numbers up to which they are taken for categories
+DISTINCT = 0.5  # distinct values a row from which text is taken for an identifier
+IDENTIFIER = "look like an identifier"
+TAGS = 32  # commonest words of lists of words that become a feature each
+_ID_NAME = re.compile(r"(.*[_. -])?(id|uid|uuid|guid|key|nr|no|number|hash)|.*[a-z](Id|ID|Key|Nr|No)", re.ASCII)
+
+Guessed = tuple[dict[str, list[str]], str]  # feature → its TOML lines (none: left out), and why
+
+
+def guess_feature(name: str, values: Sequence[Any]) -> Guessed:
+    """`values` has an entry for each row, None where missing; an empty list is missing too."""
+    seen = [v for v in values if v is not None and v not in ([], ())]
+    if not seen:
+        return {}, "left out: no value in the sample"
+    if any(isinstance(v, list | tuple) for v in seen):
+        return _lists(name, seen)
+    if any(isinstance(v, dict) for v in seen):
+        return {}, "left out: nested values"
+    if len({text_of(v) for v in seen}) == 1 and len(seen) > 1:
+        return {}, f"left out: always {text_of(seen[0])}"
+    told = [v for v in seen if not unmeasured(v)]
+    numbers = [n for n in map(number_of, told) if n is not None]
+    if numbers and len(numbers) == len(told):
+        return _numbers(name, numbers, texts=sum(isinstance(v, str) for v in told))
+    return _texts(name, [str(text_of(v)) for v in seen])
+
+
+def _numbers(name: str, numbers: Sequence[float], *, texts: int) -> Guessed:
+    lines, note = _numeric(np.array(numbers, np.float64))
+    if _ID_NAME.fullmatch(name) and len(numbers) >= 20 and len(set(numbers)) > DISTINCT * len(numbers):
+        return {}, f"left out: {len(set(numbers))} different numbers in {len(numbers)} rows {IDENTIFIER}"
+    return {name: lines}, f"{note}; {texts} of {len(numbers)} were written as text" if texts else note
+
+
+def _texts(name: str, texts: Sequence[str]) -> Guessed:
+    if all(map(_time, texts)):
+        return {name: ['type = "timestamp"']}, "times: hour of the day and day of the week"
+    distinct = len(set(texts))
+    if len(texts) >= 20 and distinct > DISTINCT * len(texts):
+        return {}, f"left out: {distinct} different texts in {len(texts)} rows {IDENTIFIER}"
+    if max(map(len, texts)) > MAX_TEXT:
+        return {}, f"left out: texts of up to {max(map(len, texts))} characters, a category has at most {MAX_TEXT}"
+    size = max(256, 1 << distinct.bit_length())
+    return {name: ['type = "categorical"', f"max_vocabulary = {size}"]}, f"{distinct} categories"
+
+
+def _lists(name: str, seen: Sequence[Any]) -> Guessed:
+    """Numbers of one length are an embedding; words are tags, one feature each."""
+    lists = [v for v in seen if isinstance(v, list | tuple)]
+    if len(lists) < len(seen):
+        return {}, f"left out: {len(lists)} lists among {len(seen)} values, the others are none"
+    items, lengths = [x for v in lists for x in v], {len(v) for v in lists}
+    if all(isinstance(x, int | float) and not isinstance(x, bool) for x in items):
+        if len(lengths) == 1:
+            return {name: ['type = "embedding"', f"length = {min(lengths)}"]}, "lists of numbers, an embedding"
+        return {}, (f"left out: lists of {min(lengths)} to {max(lengths)} numbers; an embedding has one length: bring "
+                    "them to it, or give their mean")  # fmt: skip
+    if not all(isinstance(x, str) for x in items):
+        return {}, "left out: lists of neither numbers nor words alone"
+    return _tags(name, lists)
+
+
+def _tags(name: str, lists: Sequence[Sequence[str]]) -> Guessed:
+    counts = Counter(word for words in lists for word in set(words))
+    kept = [word for word, n in counts.most_common(TAGS) if n < len(lists) or len(lists) == 1]
+    if not kept:
+        return {}, f"left out: lists of words, always {', '.join(counts)}"
+    note = (f"lists of words (tags): each of the {len(kept)} commonest of {len(counts)} words is a feature, 1 where "
+            f"the list holds it, else 0, such as {name}.{kept[0]}; send those in requests")  # fmt: skip
+    if "." in name:
+        return {}, "left out: lists of words under a name with a dot"
+    return {f"{name}.{word}": ['type = "numeric"', 'transform = "none"'] for word in kept}, note
+
+
+def _numeric(x: Any) -> tuple[list[str], str]:
+    distinct = len(np.unique(x))
+    if distinct <= FEW and (x == np.round(x)).all() and len(x) > 2 * distinct and np.abs(x).max() < 1000:
+        return ['type = "categorical"'], f"{distinct} different whole numbers, taken for categories"
+    if x.min() >= 0 and x.mean() > 0 and x.max() > 20 * x.mean():
+        return ['type = "numeric"', 'transform = "log"'], f"numbers from {x.min():g} to {x.max():g}, skewed: log"
+    return ['type = "numeric"'], f"numbers from {x.min():g} to {x.max():g}"
+
+
+def _time(text: str) -> bool:
+    if len(text) < 10:
+        return False
+    try:
+        return bool(np.isfinite(seconds_of(text)))
+    except (ValueError, OverflowError):
+        return False

@@ -1,0 +1,86 @@
+"""A log of another system appended to ours: declared features only, and a true count of what our log then holds."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Protocol
+
+from features.exchange.coerce import Declared
+from features.exchange.record import Record, Source, reason
+from features.exchange.times import INVENTED_BEFORE
+from features.schema import Decision, InvalidEvent, Reward
+from features.spec import AppSpec
+
+BATCH = 1000
+
+
+class Log(Protocol):
+    """What an import writes to: features.spool.Spool."""
+
+    def find(self, event_ids: Sequence[str], /) -> dict[str, Decision]: ...
+    def append_decisions(self, decisions: Sequence[Decision], /) -> list[Decision]: ...
+    def append_rewards(self, rewards: Sequence[Reward], /) -> list[bool]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What an import did; `start` and `end` (UTC µs, inclusive) say which hours build_features has to run for."""
+
+    decisions: int  # that are new in the log
+    repeated: int  # rows whose decision the log held already
+    conflicting: int  # rows whose event id is another decision's: nothing of them is kept
+    thinned: int  # decisions that a full log did not keep
+    rewards: int  # that were new
+    skipped: int
+    start: int
+    end: int
+
+
+def import_log(log: Log, source: Source, spec: AppSpec) -> Imported:
+    """Append everything; a second import of the same file changes nothing (event ids are stable). Of the features only
+    those that app.toml declares enter the log: what looks like an identifier was left out of it."""
+    counts, times = Counter[str](), set[int]()
+    records = declared_records(source, spec)
+    while part := list(islice(records, BATCH)):
+        counts += _append(log, part)
+        times = {min(times | {r.decision.at for r in part}), max(times | {r.decision.at for r in part})}
+    names = ("decisions", "repeated", "conflicting", "thinned", "rewards")
+    return Imported(**{name: counts[name] for name in names}, skipped=source.skipped.total(),
+                    start=min(times, default=0), end=max(times, default=0))  # fmt: skip
+
+
+def declared_records(source: Source, spec: AppSpec) -> Iterator[Record]:
+    """With declared features alone, as they are declared; a record with one of another type is skipped and counted."""
+    features = Declared(spec)
+    for record in source.records():
+        try:
+            yield replace(record, decision=features.decision(record.decision))
+        except InvalidEvent as error:
+            source.skipped[reason(error)] += 1
+
+
+def _append(log: Log, part: Sequence[Record]) -> Counter[str]:
+    """One batch. A reward goes in only where the log's decision of that event id is the row's own."""
+    ids = list(dict.fromkeys(r.decision.event_id for r in part))
+    before = log.find(ids)
+    log.append_decisions([r.decision for r in part])
+    after = log.find(ids)
+    seen, counts, rewards = set(before), Counter[str](), list[Reward]()
+    for record in part:
+        d = record.decision
+        if d.event_id in after and not same(d, after[d.event_id]):
+            counts["conflicting"] += 1
+            continue
+        counts["repeated" if d.event_id in seen else "decisions" if d.event_id in after else "thinned"] += 1
+        seen.add(d.event_id)
+        rewards += record.rewards
+    counts["rewards"] = sum(log.append_rewards(rewards)) if rewards else 0
+    return counts
+
+
+def same(a: Decision, b: Decision) -> bool:
+    """Whether two rows of one event id tell of one decision. What an import derived from the rest of the file (times,
+    candidates) does not count: a file that has grown may know more arms."""
+    told = a.at == b.at or max(a.at, b.at) < INVENTED_BEFORE
+    return told and (a.unit_id, a.arm, a.propensity) == (b.unit_id, b.arm, b.propensity)

@@ -1,0 +1,52 @@
+"""Which column of a foreign table plays which role: by its name, or as its owner says."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+ROLES: dict[str, tuple[str, ...]] = {
+    "arm": ("arm", "arm_id", "action", "chosen_arm", "chosen", "item_id", "item", "variant", "treatment"),
+    "propensity": ("propensity", "propensity_score", "pscore", "action_prob", "probability", "prob", "p"),
+    "reward": ("reward", "click", "clicked", "clicks", "conversion", "converted", "outcome", "y", "label"),
+    "at": ("at", "timestamp", "time", "datetime", "created_at", "ts", "date"),
+    "unit_id": ("unit_id", "unit", "user_id", "user", "visitor_id", "session_id", "customer_id"),
+    "event_id": ("event_id", "request_id", "decision_id", "id"),
+    "arms": ("arms", "candidates", "actions", "action_set"),
+    "pmf": ("pmf", "probs", "probabilities", "action_probs"),
+    "arm_context": ("arm_context",), "context": ("context", "x"),
+}  # fmt: skip
+REQUIRED = ("arm", "propensity", "reward")
+IDS = ("arm", "unit_id", "event_id")  # names, however much they look like numbers: 007 is not 7
+
+
+def named_roles(columns: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
+    """role → column, for the roles that have one, by name alone. Raises ValueError where `given` names what is not
+    there."""
+    for role, column in given.items():
+        if role not in ROLES or column not in columns:
+            what, known = ("column", columns[:40]) if role in ROLES else ("role", list(ROLES))
+            raise ValueError(f"{role}={column}: found no such {what}, expected {', '.join(known)}")
+    lower = {c.lower(): c for c in reversed(columns)}
+    found = {role: next((lower[n] for n in names if n in lower), "") for role, names in ROLES.items()} | dict(given)
+    return {role: column for role, column in found.items() if column}
+
+
+def roles_of(frame: pl.DataFrame, given: Mapping[str, str], path: Path) -> dict[str, str]:
+    """The same, where the values decide too. Raises ValueError where a required role has no column."""
+    found, columns = named_roles(frame.columns, given), frame.columns
+    if "context" in found and "context" not in given and not _holds_objects(frame[found["context"]]):
+        del found["context"]
+    for role in REQUIRED:
+        if role not in found:
+            raise ValueError(f"{path}: found no column for the {role}, expected one of {', '.join(ROLES[role])}, or "
+                             f"say --column {role}=NAME; the columns are {', '.join(columns[:40])}")  # fmt: skip
+    return found
+
+
+def _holds_objects(column: pl.Series) -> bool:
+    """A column of numbers, or of words, that happens to be called `x` is a feature like others."""
+    first = column.drop_nulls().head(1).to_list()
+    return isinstance(column.dtype, pl.Struct) or (
+        column.dtype == pl.String and (not first or first[0].lstrip().startswith("{"))
+    )

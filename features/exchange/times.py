@@ -1,0 +1,28 @@
+"""Times of foreign logs as UTC microseconds; rows without one are dated a second apart from the year 2000."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+_LEAP = re.compile(r"(?<=:\d\d):60(?=$|[.,Zz+-])")
+_START = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
+INVENTED_BEFORE = int(datetime(2001, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000  # 31 million rows without a time
+
+
+def invented(row: int) -> int:
+    """The time that a row without one is given."""
+    return (_START + row) * 1_000_000
+
+
+def micros(value: Any) -> int:
+    """Of a datetime, a date or ISO 8601 text; without a zone it is UTC. A leap second is the second after it, as POSIX
+    counts. Raises ValueError on what is no time."""
+    if isinstance(value, datetime):
+        return _of(value)
+    text, leaps = _LEAP.subn(":59", str(value))
+    return _of(datetime.fromisoformat(text)) + leaps * 1_000_000
+
+
+def _of(at: datetime) -> int:
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return int(at.timestamp() // 1) * 1_000_000 + at.microsecond

@@ -1,0 +1,140 @@
+"""The steps of `build_features`: for an interval that a person names, or, on schedule, for whatever is due by now.
+
+    join       every mature hour that was not joined, or not whole
+    validate   Great Expectations, hour by hour; an hour that fails keeps no other back
+    encode     the rolling training window, if a training is due
+
+A run after an outage takes up what is due, oldest first; a run that finds nothing due changes nothing. They take and
+return plain JSON, and are safe to repeat.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from features import build, clock, hours, window
+from features.account import Account
+from features.encoder import Encoder
+from features.findings import QualityFailed
+from features.join import join_hours
+from features.log import LogRewritten, open_log
+from features.partitions import from_us, hour_start
+from features.versions import Version, newest
+from features.workspace import Workspace
+
+KEPT_FEATURES = 3  # encoded windows kept whole; of older ones what is small stays
+
+
+Interval = tuple[str, str] | None  # (start, end) as a person gave them; None: what is due
+
+
+def join(app: str, asked: Interval) -> dict[str, Any]:
+    """Joins the asked interval, or the hours that are due. Returns {"app", and the account; "hours" where due}."""
+    return join_due(app) if asked is None else {"app": app, **build.join(app, *asked)}
+
+
+def validate(app: str, asked: Interval, joined: dict[str, Any]) -> dict[str, Any]:
+    """Validates the asked interval as one, or each due hour. Returns {"app", "page", "refused", …}."""
+    if asked is None:
+        return validate_due(app, joined["hours"])
+    report, page = build.validate(app, *asked, joined)
+    return {"app": app, "page": page, "refused": {}, **report.to_dict(), "error": report.error}
+
+
+def or_raise(validated: dict[str, Any]) -> dict[str, Any]:
+    """What an asked interval's validation returned. Raises QualityFailed if a critical rule failed."""
+    if validated.get("error"):
+        raise QualityFailed(validated["error"])
+    return validated
+
+
+def encode(app: str, asked: Interval) -> dict[str, Any]:
+    """Encodes the asked interval; or the training window, if a training is due ("features" is "" if none is)."""
+    return encode_due(app) if asked is None else build.encode(app, *asked)
+
+
+def join_due(app: str) -> dict[str, Any]:
+    """Joins the hours that are due. Returns {"app", "hours": […], and the account of their events}."""
+    w, now = Workspace.open(app), clock.now()
+    waiting = hours.due(w.store, w.spec, now=now)
+    account = _joined(w, waiting, now) if waiting else Account()
+    return {"app": app, "hours": waiting, **account.to_dict()}
+
+
+def _joined(w: Workspace, waiting: list[str], now: datetime) -> Account:
+    while True:
+        try:
+            with open_log(w.store) as log:
+                return join_hours(log, waiting, w.spec.reward, now=now)
+        except LogRewritten:
+            continue  # a unit was forgotten meanwhile: what is joined must not hold it
+
+
+def validate_due(app: str, waiting: list[str]) -> dict[str, Any]:
+    """Validates each of these hours by itself and keeps what was found. Returns {"app", "passed": [hours], "refused":
+    {hour: what failed}, "page": of the first refused hour, else of the last}."""
+    w = Workspace.open(app)
+    found = {hour: _validated(w, hour) for hour in waiting}
+    refused = {hour: ", ".join(checked.failed) for hour, checked in found.items() if not checked.passed}
+    pages = [found[hour].page for hour in [*refused, *reversed(found)] if found[hour].page]
+    passed = [hour for hour in found if hour not in refused]
+    return {"app": app, "passed": passed, "refused": refused, "page": pages[0] if pages else ""}
+
+
+def _validated(w: Workspace, hour: str) -> hours.Checked:
+    start = from_us(hour_start(hour))
+    end = start + timedelta(hours=1)
+    version: Version = newest(w.store, start=start, end=end)[hour]
+    if version.rows == 0:  # an hour of rewards and rejects alone has no interaction to judge
+        checked = hours.Checked(passed=True, rows=0)
+    else:
+        report, page = build.validate(w.settings.app, start.isoformat(), end.isoformat(), version.account)
+        failed = tuple(finding.rule for finding in report.critical)
+        checked = hours.Checked(passed=report.passed, rows=version.rows, page=page, failed=failed)
+    hours.record(w.store, version, checked)
+    return checked
+
+
+def raise_refused(validated: dict[str, Any]) -> None:
+    """Raises QualityFailed naming each hour that did not pass and the rules it broke; what passed goes on."""
+    if validated["refused"]:
+        hours_and_rules = "; ".join(f"{hour}: {rules}" for hour, rules in validated["refused"].items())
+        raise QualityFailed(
+            f"{validated['app']}: {len(validated['refused'])} hours are left out of training: {hours_and_rules}; open "
+            "the Report of `validate`; an hour comes back by itself when events restate it and it passes"
+        )
+
+
+def encode_due(app: str) -> dict[str, Any]:
+    """Encodes the training window if a training is due. Returns {"app", "due": why, "features": key or ""}."""
+    w, now = Workspace.open(app), clock.now()
+    seen = window.window(w.store, w.spec, now=now)
+    why = window.due(w.store, w.spec, seen, now=now)
+    if not why:
+        return {"app": app, "due": "", "features": ""}
+    encoded = encode_window(w, seen, now=now)
+    window.begin(w.store, encoded["features"], now=now)
+    return {**encoded, "due": why}
+
+
+def encode_window(w: Workspace, seen: window.Window, *, now: datetime) -> dict[str, Any]:
+    """The window's rows, encoded and kept under a key of all they were made from."""
+    rows = window.rows_of(w.store, seen, w.spec.training.rows)
+    split_at = build.split_time(rows, w.spec.policies.train_share)
+    encoder = running_encoder(w) or Encoder.fit(w.spec, rows.filter(pl.col("at") < split_at), w.arms())
+    start, end = seen.start.isoformat(), seen.end.isoformat()
+    encoded = build.keep(
+        w, rows, encoder, split_at=split_at, name=f"window-{start}-{end}", start=start, end=end,
+        partitions=seen.partitions, hours={hour: v.rows for hour, v in seen.hours.items()},
+        end_us=round(seen.end.timestamp() * 1e6), began=round(now.timestamp() * 1e6),
+    )  # fmt: skip
+    window.sweep(w.store, kept=KEPT_FEATURES)
+    return encoded
+
+
+def running_encoder(w: Workspace) -> Encoder | None:
+    """The encoder that the models under judgement read: the release's, or that of the last training, while app.toml
+    declares the same features. Policies of several trainings can only be judged on one log if they read the same
+    columns."""
+    return build.released_encoder(w) or build.encoder_of(w, window.last_features(w.store))

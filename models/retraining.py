@@ -1,0 +1,186 @@
+"""Judging what was retrained: the windows of a scheduled loop, each family by its models through time.
+
+    train    every row of the window; for a family new to the process also a model of the earlier rows, which judges it
+    judge    challengers: is the family better than the champion's? The champion's own family: is it at least not worse?
+    after    the new models take over from the window's end on (models/prequential.py says why that is sound)
+"""
+
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from features.batch import Interactions, concatenate
+from features.build import Features
+from features.spec import seconds_of
+from features.storage import Conflict
+from features.workspace import Workspace, get_folder
+from models.evaluation import evaluate
+from models.policy import Policy, load, make
+from models.prequential import Piecewise, Process, Segment
+from models.reports import Evaluation
+
+KEY = "process.json"
+BEFORE = "-before"  # ends the name of a model of the earlier rows alone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Champion:
+    """Who serves: the family's name, where its policy is kept ("uniform" before a release), and the time (UTC µs)
+    before which its training ended, so that later rows can judge it."""
+
+    family: str
+    policy: str
+    trained_until: int
+
+
+def champion_of(w: Workspace) -> Champion:
+    """The current release's champion."""
+    try:
+        number = int(orjson.loads(w.store.get("releases/current"))["number"])
+    except KeyError:
+        return Champion(family="uniform", policy="uniform", trained_until=0)
+    prefix = f"releases/{number:06d}"
+    head = orjson.loads(w.store.get(f"{prefix}/champion/policy.json"))
+    meta = orjson.loads(w.store.get(f"{prefix}/manifest.json"))["meta"]
+    until = 0
+    if head["policy"] != "uniform":
+        with suppress(KeyError):  # features may have been deleted by retention: then it is old
+            found = orjson.loads(w.store.get(f"features/{meta.get('features', '')}/meta.json"))
+            until = int(found.get("end_us", found["split_at"]))
+    return Champion(family=head["policy"], policy=f"{prefix}/champion", trained_until=until)
+
+
+def warm_start(w: Workspace, family: str, features: Features) -> tuple[Policy, int] | None:
+    """The family's newest model from before this window's end, and the time from which rows are new to it; None before
+    there is one, or where another encoder wrote the columns."""
+    process = read_process(w)
+    if features.end is None or process is None or process.encoder != features.encoder.digest:
+        return None
+    earlier = [s for s in process.candidates.get(family, ()) if s.since < features.end]
+    if not earlier:
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        return _loaded(w, earlier[-1].policy, Path(scratch)), earlier[-1].since
+
+
+def read_process(w: Workspace) -> Process | None:
+    raw, version = w.store.read(KEY)
+    return Process.from_json(raw) if version is not None else None
+
+
+def process_for(w: Workspace, features: Features, candidates: Mapping[str, str]) -> tuple[Process, bool]:
+    """The process that judges these candidates (family → where its newest model is, or will be, kept), and True if it
+    is a new one: then its first models are those of the earlier rows."""
+    assert features.end is not None
+    champion, encoder = champion_of(w), features.encoder.digest
+    found = read_process(w)
+    if found and found.continues(champion.family, encoder, candidates):
+        return found.judged_from(features.end, w.spec.training.days), False
+    since = max(features.split_at, champion.trained_until)
+    first = {name: (Segment(since=since, policy=prefix + BEFORE),) for name, prefix in candidates.items()}
+    process = Process(
+        champion=champion.family, encoder=encoder, start=since, candidates=first,
+        champions=(Segment(since=0, policy=champion.policy),),
+    )  # fmt: skip
+    return process, True
+
+
+def judge_window(w: Workspace, features: Features, candidates: Mapping[str, str], scratch: Path) -> "Judged":
+    """The verdict on each family, from the rows since the process began."""
+    process, _ = process_for(w, features, candidates)
+    rows = [chunk[chunk.at >= process.start] for chunk in features.chunks() if (chunk.at >= process.start).any()]
+    if sum(map(len, rows)) < 2:
+        return Judged(process=process, evaluation=None, kind="", promoted="")
+    log = concatenate(rows)
+    champion = Piecewise(process.champion, _pieces(w, process.champions, scratch))
+    policies = {name: Piecewise(name, _pieces(w, found, scratch)) for name, found in process.candidates.items()}
+    evaluations = [
+        _evaluated(w, log, features, {champion.name: champion}, chosen, refresh=refresh)
+        for refresh, chosen in _grouped(process.champion, policies, refresh=_refreshable(w, features.end or 0))
+    ]
+    return _judged(process, evaluations)
+
+
+def _refreshable(w: Workspace, end: int) -> bool:
+    """True if the champion may be renewed by models that learnt all rows before `end` (UTC µs): not too often."""
+    return w.spec.refresh.enabled and end - champion_of(w).trained_until >= seconds_of(w.spec.refresh.every) * 1e6
+
+
+def _grouped(
+    champion: str, policies: Mapping[str, Piecewise], *, refresh: bool
+) -> list[tuple[bool, dict[str, Piecewise]]]:
+    """Challengers, judged for a promotion; and the champion's own family, judged for a refresh."""
+    others = {name: policy for name, policy in policies.items() if name != champion}
+    own = {champion: policies[champion]} if refresh and champion in policies else {}
+    return [(kind, group) for kind, group in ((False, others), (True, own)) if group]
+
+
+def _evaluated(
+    w: Workspace, log: Interactions, features: Features, champion: Mapping[str, Piecewise],
+    candidates: Mapping[str, Piecewise], *, refresh: bool,
+) -> Evaluation:  # fmt: skip
+    """`champion` has one entry; `log` holds the rows that judge."""
+    ((family, serving),) = champion.items()
+    gate = w.spec.gate
+    if refresh:  # non-inferiority: the lift may be shown to be above minus a share of what a decision earns
+        allowed = w.spec.refresh.margin * abs(float(log.reward.mean()))
+        gate = gate.model_copy(update={"margin": -allowed, "alpha": w.spec.refresh.alpha})
+    name = f"{family} (serving)" if family in candidates else family
+    return evaluate(
+        {name: serving, **candidates}, log, champion=name, floor=w.spec.policies.floor, gate=gate,
+        seed=w.spec.policies.seed, segments=features.segments(int(log.at.min())), born=features.born(),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """`kind` is "promotion", "refresh", or "" where nothing is to be published; `evaluation` is None before two rows
+    have come after the first models."""
+
+    process: Process
+    evaluation: Evaluation | None
+    kind: str
+    promoted: str
+
+
+def _judged(process: Process, evaluations: list[Evaluation]) -> Judged:
+    """One report of both groups. A better family goes before a refresh of the one that serves."""
+    if not evaluations:
+        return Judged(process=process, evaluation=None, kind="", promoted="")
+    whole = evaluations[0]
+    for other in evaluations[1:]:
+        whole = replace(whole, policies=other.policies | whole.policies, failed=whole.failed | other.failed)
+    promoted = whole.promoted_among(set(process.candidates) - {process.champion})
+    refreshed = whole.promoted_among({process.champion})
+    kind = "promotion" if promoted else "refresh" if refreshed else ""
+    return Judged(process=process, evaluation=whole, kind=kind, promoted=promoted or refreshed)
+
+
+def _pieces(w: Workspace, segments: tuple[Segment, ...], scratch: Path) -> list[tuple[int, Any]]:
+    return [(s.since, partial(_loaded, w, s.policy, scratch)) for s in segments]
+
+
+def _loaded(w: Workspace, prefix: str, scratch: Path) -> Policy:
+    if prefix == "uniform":
+        return make("uniform")
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        return load(get_folder(w.store, prefix, Path(folder)))
+
+
+def carry_on(w: Workspace, judged: Judged, features: Features, candidates: Mapping[str, str]) -> None:
+    """The models that learnt this window take over from its end on."""
+    assert features.end is not None
+    process = judged.process.then(features.end, champion_of(w).policy, candidates)
+    while True:
+        _, version = w.store.read(KEY)
+        with suppress(Conflict):
+            w.store.swap(KEY, process.to_json(), version)
+            return
+
+

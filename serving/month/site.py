@@ -1,0 +1,62 @@
+"""A site in one process: the selector, the reward door and the log, over the release and the rollout of its store.
+
+It is the very code that Triton runs, less Triton: what a host does between two looks at the store.
+"""
+
+from collections.abc import Sequence
+
+from features.workspace import Workspace
+from features.worlds.reels import Visit
+from serving import deployment, release, release_store
+from serving.breaker import Breaker
+from serving.records import Recorder
+from serving.requests import Request, Selection
+from serving.rewards import RawReward, Rewards
+from serving.rollout_mirror import RolloutReader
+from serving.selector import Selector
+
+
+class Site:
+    """Open for as long as it is used as a context manager."""
+
+    def __init__(self, w: Workspace) -> None:
+        self.w, self.spool = w, w.spool()
+        self._rewards = Rewards(self.spool)
+        self._selector: Selector | None = None
+
+    def __enter__(self) -> "Site":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.spool.close()
+
+    def select(self, visits: Sequence[Visit]) -> list[Selection]:
+        """One answer a visit, logged, by the current release and stage."""
+        return self._current().select([
+            Request(unit_id=v.unit_id, context=v.context, arms=v.arms, arm_context=v.arm_context) for v in visits
+        ])  # fmt: skip
+
+    def reward(self, event_ids: Sequence[str], kind: str, value: float, at: int) -> None:
+        """A reward for each of these events at `at`. Raises RuntimeError if one is not accepted."""
+        raws = [RawReward(event.encode(), kind.encode(), value, b"", at) for event in event_ids]
+        refused = [o for o in self._rewards.take(raws) if o.status != "accepted"]
+        if refused:
+            raise RuntimeError(f"rewards: found {len(refused)} not accepted, first {refused[0]}, expected none")
+
+    def _current(self) -> Selector:
+        """The selector of the release that the store names now; a new one is followed at once."""
+        number = release_store.current(self.w.store)
+        if number is None:
+            raise RuntimeError("no release yet: publish the first one before the crowd comes")
+        if self._selector is None or self._selector.release.number != number:
+            deployment.follow(self.w.store, self.w.home, triton=None)
+            loaded = release.load(self.w.home / "triton" / "select_arm" / str(number))
+            self._selector = Selector(
+                loaded, recorder=self._recorder(), unit_key=self.w.unit_key,
+                rollout=RolloutReader(self.w.home / "rollout.json", every=0.0),
+                breaker=Breaker(None, patience_ms=60_000.0),  # virtual users do not wait for a busy machine
+            )  # fmt: skip
+        return self._selector
+
+    def _recorder(self) -> Recorder:
+        return self.spool

@@ -1,0 +1,67 @@
+"""One turn of every DAG, by the functions that its tasks call, at the time that the virtual clock shows.
+
+    collect_events   collect → restate          build_features   collect → join → validate → encode, for what is due
+    train_and_gate   plan → train → judge → publish, when encode found a training due
+    watch_rollout    look
+
+dags/*.py are thin: tests/serving/test_month.py holds that each of these functions is what the DAG of that name calls.
+"""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from features import build, scheduled, upkeep
+from models import training
+from serving import promotion, watch
+
+
+def collect_events(app: str) -> dict[str, Any]:
+    """Ships the log and joins again the hours that late events changed."""
+    build.collect(app)
+    return upkeep.restate(app)
+
+
+def build_features(app: str) -> str:
+    """Builds the hours that are due; the key of the features if a training is due, else ""."""
+    build.collect(app)
+    scheduled.validate(app, None, scheduled.join(app, None))
+    return str(scheduled.encode(app, None)["features"])
+
+
+def train_and_gate(app: str, features: str) -> dict[str, Any]:
+    """Trains, judges and publishes; returns the verdict, with what was published under "published"."""
+    jobs = [training.train(**job) for job in training.plan([(app, features)])]
+    (verdict,) = training.judge(jobs)
+    return verdict | {"published": promotion.publish_verdict(verdict)}
+
+
+def watch_rollout(app: str) -> dict[str, Any]:
+    """One look."""
+    return watch.watch(app)
+
+
+@contextlib.contextmanager
+def settings(**variables: str) -> Iterator[None]:
+    """In the block the environment has these; an empty text takes a variable away."""
+    before = {name: os.environ.pop(name, None) for name in variables}
+    os.environ.update({name: value for name, value in variables.items() if value})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            os.environ.update({} if value is None else {name: value})
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Great Expectations logs two lines a validation; a month has 720 of them."""
+    loud = logging.getLogger("great_expectations")
+    before, loud.disabled = loud.disabled, True
+    try:
+        yield
+    finally:
+        loud.disabled = before

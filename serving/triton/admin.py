@@ -1,0 +1,34 @@
+"""The secret that Triton's administration asks for.
+
+Whoever may load a model may run code on this machine: Triton's load call takes files. So its model repository, shared
+memory, trace and log calls answer only to a secret of this installation, `<home>/triton.secret` (mode 0600), on both
+ports. `publish` and the trial send it; nobody else does. It stands in the server's command line, as Triton has no
+other way to be told: mount /proc with hidepid=2 where other users share the machine.
+"""
+
+from pathlib import Path
+
+from features import key_file
+
+RESTRICTED = "model-repository,shared-memory,trace,logging"
+HTTP_HEADER = "croupier-admin"
+GRPC_HEADER = f"triton-grpc-protocol-{HTTP_HEADER}"  # Triton puts its own prefix before the key of a gRPC call
+
+
+def secret(home: Path) -> str:
+    """The installation's secret, made at first use. Raises ValueError when others may read it."""
+    return key_file.read_or_make(home.absolute() / "triton.secret")
+
+
+def arguments(home: Path) -> list[str]:
+    """What tritonserver must be started with."""
+    given = f"{HTTP_HEADER}={secret(home)}"
+    return [
+        f"--http-restricted-api={RESTRICTED}:{given}", f"--grpc-restricted-protocol={RESTRICTED}:{given}",
+        "--allow-sagemaker=false", "--allow-vertex-ai=false",  # other doors to the same calls
+    ]  # fmt: skip
+
+
+def headers(home: Path) -> dict[str, str]:
+    """What a gRPC call to the administration must carry."""
+    return {GRPC_HEADER: secret(home)}

@@ -1,0 +1,58 @@
+"""Report pages: behind Airflow's login, of known apps, pages only. The real plugin, in Airflow's own API application."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.slow
+ASK = """
+import json, os, sys
+from pathlib import Path
+from airflow.api_fastapi.app import create_app, get_auth_manager
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+from fastapi.testclient import TestClient
+from features.workspace import Workspace
+
+os.chdir(os.environ["CROUPIER_VAR"])
+for name in ("alpha", "beta"):
+    w = Workspace.open(name)
+    w.home.mkdir()
+    (w.home / "app.toml").write_text("")
+    w.store.put("reports/quality/index.html", f"page of {name}".encode())
+    w.store.put("reports/quality/quarantine.parquet", b"rows")
+app = create_app(apps="core")
+paths = ["alpha/quality/index.html", "beta/quality/index.html", "alpha/quality/quarantine.parquet", "typo/quality/index.html",
+         "alpha/quality/none.html", "alpha/..%2F..%2Fbeta%2Fquality%2Findex.html", "alpha/../beta/quality/index.html", "airflow/x.html"]
+with TestClient(app, base_url="http://127.0.0.1") as client:
+    outside = {p: client.get("/croupier/" + p).status_code for p in paths}
+    forged = client.get("/croupier/" + paths[0], headers={"Authorization": "Bearer forged"}).status_code
+    token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="ann", role="viewer"))
+    asked = {p: client.get("/croupier/" + p, headers={"Authorization": f"Bearer {token}"}) for p in paths}
+    cookie = TestClient(app, base_url="http://127.0.0.1", cookies={"_token": token}).get("/croupier/" + paths[0]).status_code
+inside = {p: [r.status_code, r.text if r.status_code == 200 else ""] for p, r in asked.items()}
+Path(sys.argv[1]).write_text(json.dumps({"outside": outside, "forged": forged, "inside": inside, "cookie": cookie,
+                                         "folders": sorted(p.name for p in Path(".").iterdir())}))
+"""
+
+
+def test_pages_are_for_whom_airflow_let_in_and_nothing_else_is_shown(dags, tmp_path):
+    env = dags.env | {"CROUPIER_VAR": str(tmp_path / "var"), "PYTHONPATH": os.pathsep.join(sys.path)}
+    env["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS"] = "False"  # as in production: there are users
+    (tmp_path / "var").mkdir()
+    done = subprocess.run([sys.executable, "-c", ASK, str(tmp_path / "out.json")], env=env, capture_output=True, text=True,
+                          timeout=200, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert set(found["outside"].values()) == {401}
+    assert found["forged"] == 403
+    assert found["cookie"] == 200
+    shown = {path: text for path, (status, text) in found["inside"].items() if status == 200}
+    assert shown == {
+        "alpha/quality/index.html": "page of alpha", "beta/quality/index.html": "page of beta",
+        "alpha/../beta/quality/index.html": "page of beta",  # resolved by the client
+    }  # fmt: skip
+    assert {status for status, _ in found["inside"].values()} == {200, 404}
+    assert found["folders"] == ["alpha", "beta"], "who asks for an unknown app makes no folder"

@@ -1,0 +1,51 @@
+"""One reward outside what is declared must neither hide harm nor show a benefit; it is a problem with a name."""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from features.spec import RewardSpec
+from models.policy import make
+from models.synthetic import LinearWorld
+from serving.adjusted import reward_bets
+from serving.comparison import Compared
+from serving.evidence import outside
+
+
+def compared(*, absurd=0.0, to_candidate=True, n=20_000):
+    """Half of all decisions are the candidate's, whose rewards come half as often; one decision may be absurd."""
+    log = LinearWorld.make(1).log(n, seed=1, ragged=False)
+    rng = np.random.default_rng(2)
+    assigned = rng.random(n) < 0.5
+    reward = (rng.random(n) < np.where(assigned, 0.05, 0.10)).astype(np.float64)
+    if absurd:
+        reward[np.flatnonzero(assigned == to_candidate)[10]] = absurd  # among those that fix the bets' baseline and scale
+    return Compared(frame=pl.DataFrame(), log=replace(log, reward=reward), assigned=assigned, share=np.full(n, 0.5))
+
+
+@pytest.mark.parametrize("absurd", [100.0, 1e6, 1e300])
+def test_a_candidate_with_half_the_clicks_is_caught_as_fast_beside_one_absurd_click(absurd):
+    plain = reward_bets(compared(), RewardSpec(), None).log_wealth(0.0, harm=True)
+    found = reward_bets(compared(absurd=absurd), RewardSpec(), None).log_wealth(0.0, harm=True)
+    level = np.log(1 / 0.018)
+    assert plain.max() > level
+    assert abs(int((found >= level).argmax()) - int((plain >= level).argmax())) <= 50  # one more click, and no more
+
+
+def test_what_lies_outside_is_named_with_its_count():
+    assert outside("rewards", np.array([0.0, 1.0, 0.5]), (0.0, 1.0)) == []
+    (why,) = outside("complaint", np.array([0.0, 1e6, -1.0]), (0.0, 1.0))
+    assert why == "complaint outside the declared range [0.0, 1.0]: 2 of 3 decisions, such as 1e+06"
+    assert outside("x", np.array([np.nan]), (0.0, 1.0)) != []
+
+
+@pytest.mark.parametrize("name", ["lin_ts", "lin_ucb", "uniform", "beta_bernoulli", "vw_cb_adf"])
+@pytest.mark.parametrize(("d_u", "d_a", "d_p"), [(0, 3, 0), (3, 0, 0), (0, 0, 2), (0, 0, 0)])
+def test_a_policy_serves_an_app_without_features_of_some_kind(name, d_u, d_a, d_p):
+    world = LinearWorld.make(3, d_u=d_u, d_a=d_a, d_p=d_p)
+    log = world.log(400, seed=3, ragged=False)
+    pmf = make(name).learn([log], seed=1).pmf(log.batch)
+    np.testing.assert_allclose(pmf.sum(axis=1), 1.0, atol=1e-9)
+    assert (pmf >= 0).all()
