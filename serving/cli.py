@@ -21,6 +21,7 @@ COMMANDS = {
     "replay": "serving.commands.replay:app",
     "rollout": "serving.commands.rollout:rollout",
     "release": "serving.commands.rollout:release",
+    "arm": "serving.commands.arm:app",
     "account": "serving.commands.data:account",
     "restatements": "serving.commands.data:restatements",
     "forget": "serving.commands.data:forget",

@@ -5,11 +5,10 @@ derives it again. An arm that has been shown often enough leaves with the next c
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import polars as pl
 
-from features import catalogue
+from features.known_arms import DAY, retired
 from features.log import open_log
 from features.partitions import YEAR_2100, hour_name, hour_start
 from features.schema import Arm
@@ -17,8 +16,6 @@ from features.spec import ArmsSpec
 from features.storage import Store
 from serving.release import Newcomers
 
-DAY = 86_400_000_000  # µs
-KEPT_DAYS = 30  # an arm that has left the catalogue is kept as retired
 NEW_DAYS = 30  # an arm that nobody has asked for is new no longer than this
 
 
@@ -27,24 +24,12 @@ def newcomers(
 ) -> Newcomers:
     """Of the release with `arms` that follows one with the arms `old`, of which those `before` were new."""
     known = {arm.arm_id for arm in old}
-    there = {arm.arm_id for arm in arms if catalogue.why_not(arm, now) != "retired"}
+    there = {arm.arm_id for arm in arms if not retired(arm, now)}
     since = {arm: at for arm, at in before.since.items() if arm in there and now - at < NEW_DAYS * DAY}
-    since |= {arm.arm_id: now for arm in arms if arm.arm_id in there - known}
+    since |= {arm.arm_id: max(now, arm.valid_from) for arm in arms if arm.arm_id in there - known}
     counts = shown(store, since)
     fresh = {arm: at for arm, at in since.items() if counts.get(arm, 0) < spec.new_until}
     return Newcomers(share=spec.new_floor, since=fresh) if fresh and spec.new_floor else Newcomers()
-
-
-def merged(file: Sequence[Arm], old: Sequence[Arm], now: int) -> list[Arm]:
-    """The arms of the file, and after them those that have left it, retired."""
-    there = {arm.arm_id for arm in file}
-    gone = [arm if retired(arm, now) else replace(arm, valid_to=now, paused=False)
-            for arm in old if arm.arm_id not in there]  # fmt: skip
-    return [*file, *(arm for arm in gone if now - arm.valid_to < KEPT_DAYS * DAY)]
-
-
-def retired(arm: Arm, now: int) -> bool:
-    return bool(arm.valid_to and arm.valid_to <= now)
 
 
 def shown(store: Store, since: Mapping[str, int]) -> dict[str, int]:

@@ -11,13 +11,17 @@ from typing import Any
 import orjson
 
 from features import catalogue
+from features.clock import now_us
 from features.encoder import Encoder
 from features.schema import Arm
 from features.workspace import Workspace, get_folder
 from models import policy
+from models.informed import informed
 from models.policy import Policy
 from models.training import current_champion
 from serving import publish, release, release_store, rollout, rollout_state
+from serving.present_arms import answerable, present
+from serving.release import Newcomers
 from serving.triton import server
 
 
@@ -38,18 +42,18 @@ def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
         candidate = None
         if promoted:
             candidate = policy.load(get_folder(w.store, verdict["candidates"][promoted], Path(scratch) / "candidate"))
+        encoder = Encoder.load(features / "encoder")
+        now = present(w, now_us(), encoder, catalogue.read(features / "catalogue.json"))
+        known, fresh = encoder.catalogue(now.arms), list(now.new.since)
         done = release_policies(
-            w,
-            champion=champion,
-            candidate=candidate,
-            encoder=Encoder.load(features / "encoder"),
-            arms=catalogue.read(features / "catalogue.json"),
-            golden=orjson.loads((features / "golden.json").read_bytes()),
+            w, champion=informed(champion, known, fresh),
+            candidate=candidate and informed(candidate, known, fresh), encoder=encoder, arms=now.arms,
+            golden=answerable(orjson.loads((features / "golden.json").read_bytes()), now.arms), newcomers=now.new,
             meta={
                 "features": key, "declared": orjson.loads((features / "meta.json").read_bytes())["declared"],
                 "verdict": verdict["summary"], "report": verdict["report"], "kind": kind,
             },
-        )
+        )  # fmt: skip
     return _outcome(w, done, promoted)
 
 
@@ -68,12 +72,12 @@ def bootstrap(w: Workspace) -> publish.Published:
 
 def release_policies(
     w: Workspace, *, champion: Policy, candidate: Policy | None, encoder: Encoder, arms: Sequence[Arm],
-    meta: Mapping[str, Any], golden: Sequence[Mapping[str, Any]] = (),
+    meta: Mapping[str, Any], golden: Sequence[Mapping[str, Any]] = (), newcomers: Newcomers | None = None,
 ) -> publish.Published:  # fmt: skip
     def build(folder: Path, number: int) -> object:
         return release.write_release(
             folder, number=number, champion=champion, candidate=candidate, encoder=encoder, arms=arms,
-            floor=w.spec.policies.floor, meta=meta, golden=golden,
+            floor=w.spec.policies.floor, meta=meta, golden=golden, newcomers=newcomers,
         )  # fmt: skip
 
     return publish.publish(w.store, w.home, build, **_how(w, str(meta.get("kind", ""))))

@@ -16,6 +16,7 @@ from serving import deployment, release_store, rollout, rollout_state
 from serving.rollout_state import RolloutState
 
 CATALOGUE, REFRESH = "catalogue", "refresh"  # `kind` of a release: over other arms; the champion's family retrained
+SAME_ARMS = "same_arms"  # in its `meta`: every arm of the release before is there, with the same features
 Build = Callable[[Path, int], object]
 
 

@@ -132,9 +132,16 @@ def verify(number: int, app: App = "default") -> None:
 
 @release.command()
 def follow(app: App = "default", every: Annotated[float, typer.Option(help="seconds; 0: once")] = 0.0) -> None:
-    """On a host that does not publish: fetch, try and serve the current release, and mirror the stage."""
-    w = Workspace.known(app)
+    """On a host that does not publish: fetch, try and serve the current release, and mirror the stage. A catalogue.json
+    that was changed on this host is released."""
+    from serving import catalogue_release
+
+    w, told = Workspace.known(app), ""
     while True:
+        said = catalogue_release.look(w, now_us())
+        if said and said != told:
+            console.print(f"catalogue: {said}")
+        told = said
         number = deployment.follow(w.store, w.home, triton=triton_address(w))
         if number is not None:
             console.print(f"release {number} deployed")
