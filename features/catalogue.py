@@ -63,6 +63,13 @@ def selectable(arms: Sequence[Arm], at: int) -> list[Arm]:
     return [arm for arm in arms if not why_not(arm, at)]
 
 
+def require_selectable(arms: Sequence[Arm], at: int) -> None:
+    """Raises InvalidEvent where no arm can be chosen at `at` (UTC µs): then every request would be refused."""
+    if not selectable(arms, at):
+        found = f"{len(arms)} arms, none of which can be chosen now"
+        raise InvalidEvent("catalogue", found, "one arm at least that is neither retired nor paused")
+
+
 def why_not(arm: Arm, at: int) -> str:
     """Why the arm cannot be chosen at `at` (UTC µs): "paused", "not yet", "retired", or "" where it can."""
     if arm.paused:

@@ -54,7 +54,7 @@ def _each(arms: Arms, ids: Sequence[str], step: Callable[[Arm], Arm]) -> list[Ar
     known = [arm.arm_id for arm in arms]
     for arm in ids:
         if arm not in known:
-            near = difflib.get_close_matches(arm, known)
+            near = difflib.get_close_matches(arm, known, cutoff=0.5)
             hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
             raise ValueError(f"arm: found {arm!r}, expected one of the {len(known)} arms of the catalogue{hint}")
     return [step(arm) if arm.arm_id in set(ids) else arm for arm in arms]

@@ -21,7 +21,7 @@ from tritonclient.utils import InferenceServerException
 from features import catalogue
 from features.known_arms import kept_days, merged, retired
 from features.locks import alone
-from features.schema import Arm, InvalidEvent
+from features.schema import Arm
 from features.storage import StoreError
 from features.workspace import Workspace
 from models.informed import informed
@@ -61,9 +61,7 @@ def release_catalogue(w: Workspace, now: int, *, by: str = "watch", again: bool 
         file = w.arms()
         digest = catalogue.digest(file)
         catalogue_file.check(w, digest)
-        if not catalogue.selectable(file, now):
-            expected = "one arm at least that is neither retired nor paused: else every request would be refused"
-            raise InvalidEvent("catalogue", f"{len(file)} arms, none of which can be chosen now", expected)
+        catalogue.require_selectable(file, now)
         change = _change(w, number, file, now, by)
         if change.said:
             _raise_refused(w, change, again=again)

@@ -129,6 +129,7 @@ def _edit(w: Workspace, step: Step, ids: Sequence[str], as_json: bool) -> None:
         known = known_arms(w) if path.exists() else []
         new = step(known)
         kept = [arm for arm in new if arm.arm_id in there or arm not in known]
+        catalogue.require_selectable(kept, now_us())
         (released_encoder(w) or Encoder.empty(w.spec, kept)).catalogue(kept)
         catalogue.write(path, kept)
     number, problem = _released(w)

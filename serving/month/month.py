@@ -156,8 +156,8 @@ def summary(w: Workspace, plan: Plan, ledger: Ledger) -> dict[str, Any]:
         "trained_share": trained_share(w), "lift_share_of_best": _share(last), "lift_by_day": lift,
         "value_by_day": [_means(ledger.days.get(day)) for day in range(plan.days)],
         "releases": [r["number"] for r in release_store.listed(w.store)], "reached_100_day": ledger.reached_100,
-        "promoted_days": ledger.promoted, "catalogue": ledger.catalogue, "verdicts": ledger.verdicts, "errors": ledger.errors,
-        "stage": state.stage if state else "",
+        "promoted_days": ledger.promoted, "catalogue": ledger.catalogue, "verdicts": ledger.verdicts,
+        "errors": ledger.errors, "stage": state.stage if state else "",
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from features import catalogue, clock
 from features.encoder import Encoder
 from features.schema import Arm
 from features.ship import ship
+from features.spool_rows import decision
 from features.workspace import Workspace
 from models.simple import Uniform
 from serving import catalogue_release, deployment, publish, release, release_store, watch
@@ -106,9 +107,12 @@ class Shop:
         self.now += 1_000_000
         return self.selector.select(requests)
 
-    def decisions(self):
-        from features.spool_rows import decision
+    def dropped(self):
+        """Arms dropped so far, by reason, as the metric counts them."""
+        counts, _ = self.meter.drain()
+        return {labels[0][1]: n for (name, labels), n in counts.items() if name == "croupier_dropped_arms_total"}
 
+    def decisions(self):
         return [decision(body) for _, body in self.spool.read("decisions", 0, 10**6)]
 
     def replayed(self, decision):
