@@ -26,9 +26,9 @@ from features.storage import StoreError
 from features.workspace import Workspace
 from models.informed import informed
 from serving import catalogue_file, deployment, publish, release, release_store
+from serving.deployment import triton_address
 from serving.newcomers import newcomers
 from serving.present_arms import answerable, newcomers_of
-from serving.promotion import triton_address
 from serving.release import LoadedRelease, Newcomers
 from serving.triton.binary import TritonUnavailable
 

@@ -13,9 +13,10 @@ from tritonclient.utils import InferenceServerException
 
 from features.locks import alone
 from features.storage import Store
+from features.workspace import Workspace
 from serving import release, release_store, rollout, trial
 from serving.release import LoadedRelease
-from serving.triton import repository
+from serving.triton import repository, server
 from serving.triton.binary import TritonUnavailable
 
 KEPT_VERSIONS = 2  # in Triton's repository: the one that serves, and the one before it
@@ -103,6 +104,14 @@ def fetched(store: Store, home: Path, number: int, scratch: Path) -> LoadedRelea
     except (release.ReleaseRefused, OSError):
         release_store.download(store, number, scratch / str(number))
         return release.load(scratch / str(number))
+
+
+def triton_address(w: Workspace) -> str | None:
+    """The server over this app's home here; else a configured one; else None: the release waits for its start."""
+    record = server.running(w.home)
+    if record is not None:
+        return f"127.0.0.1:{dict(record['ports'])['grpc']}"
+    return w.settings.triton if "triton" in w.settings.model_fields_set else None
 
 
 @contextmanager

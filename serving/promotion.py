@@ -20,9 +20,9 @@ from models.informed import informed
 from models.policy import Policy
 from models.training import current_champion
 from serving import publish, release, release_store, rollout, rollout_state
+from serving.deployment import triton_address
 from serving.present_arms import answerable, present
 from serving.release import Newcomers
-from serving.triton import server
 
 
 def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,14 +98,6 @@ def _waits(w: Workspace) -> str:
     if state is None or state.stage in {"none", rollout_state.ABORTED} or w.spec.rollout.supersede:
         return ""
     return f"release {state.release} is at {state.stage}; the family is judged again at the next training"
-
-
-def triton_address(w: Workspace) -> str | None:
-    """The server over this app's home here; else a configured one; else None: the release waits for its start."""
-    record = server.running(w.home)
-    if record is not None:
-        return f"127.0.0.1:{dict(record['ports'])['grpc']}"
-    return w.settings.triton if "triton" in w.settings.model_fields_set else None
 
 
 def _made_from(w: Workspace, features: str) -> int | None:

@@ -31,7 +31,7 @@ from serving import (
     succession,
 )
 from serving.controller import Evidence
-from serving.promotion import triton_address
+from serving.deployment import triton_address
 from serving.rollout_state import RolloutState
 
 log = logging.getLogger(__name__)

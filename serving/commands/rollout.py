@@ -18,7 +18,7 @@ from features.spec import RolloutSpec
 from features.workspace import Workspace
 from serving import deployment, release_store, rollout_state, succession
 from serving import rollout as stored
-from serving.promotion import triton_address
+from serving.deployment import triton_address
 from serving.rollout_state import RolloutState
 
 rollout = typer.Typer(no_args_is_help=True, help="Where the candidate stands, and moving it by hand.")

@@ -8,7 +8,6 @@ import pytest
 from features.batch import Catalogue
 from models.informed import ROWS, informed, weights
 from models.linear import LinTS
-from models.neural_linear import NeuralLinear
 from models.simple import Uniform
 from models.synthetic import LinearWorld
 
@@ -49,9 +48,7 @@ def test_arms_without_features_are_all_alike():
     assert weights(far, "new", OLD.ids).max() == 1.0, "far from all is no division by nothing"
 
 
-@pytest.mark.medium
-@pytest.mark.parametrize("make", [LinTS, NeuralLinear])
-def test_a_twin_of_the_best_arm_is_shown_more_than_a_twin_of_the_worst(make):
+def test_a_twin_of_the_best_arm_is_shown_more_than_a_twin_of_the_worst():
     """Two kinds of arms, one pays: before it is shown once, a new arm of the good kind has the larger probability."""
     rng, n = np.random.default_rng(0), 1500
     base = WORLD.log(n, 5)
@@ -63,7 +60,7 @@ def test_a_twin_of_the_best_arm_is_shown_more_than_a_twin_of_the_worst(make):
     chosen = rng.integers(4, size=n)
     log = replace(base, batch=batch, chosen=chosen, pmf=np.full((n, 4), 0.25), propensity=np.full(n, 0.25),
                   reward=(rng.random(n) < np.where(chosen < 2, 0.5, 0.1)).astype(float))  # fmt: skip
-    policy = make(heads="per_arm").learn([log])
+    policy = LinTS(heads="per_arm").learn([log])
     more = Catalogue(ids=(*kinds.ids, "good", "bad"), digest="more",
                      features=np.concatenate([kinds.features, [[5, 0.2], [0.2, 5]]]).astype(np.float32))  # fmt: skip
     asked = replace(batch[:200], arm=np.tile([4, 5], (200, 1)), mask=np.ones((200, 2), bool),
