@@ -6,7 +6,7 @@
 | task | does |
 |---|---|
 | `apps` | whom the run is for: one mapped line of tasks each |
-| `look` | ships the log, gathers evidence from **matured** decisions, moves the stage at most one step |
+| `look` | ships the log, gathers evidence from **matured** decisions, moves the stage at most one step; releases a changed `catalogue.json` (`croupier arm …`) over the same policies, while the rollout goes on |
 | `ask` | only when the last step waits for a person (`[rollout] approval = true`) |
 | `request_approval` | starts `approve_rollout` for this release, once |
 
@@ -26,7 +26,7 @@ from airflow.sdk import CronDataIntervalTimetable, dag, task, task_group
 from dags.common import DEFAULTS, app_param, apps, link
 
 SEEN = "ti.xcom_pull(task_ids='look', map_indexes=ti.map_index)"
-RELEASE, NAME = "{{ " + SEEN + ".release }}", "{{ " + SEEN + ".app }}"
+RELEASE, ROLLOUT, NAME = ("{{ " + SEEN + f".{key} }}}}" for key in ("release", "rollout", "app"))
 
 
 @dag(
@@ -60,7 +60,7 @@ def watch_rollout() -> None:
         request_approval = TriggerDagRunOperator(
             task_id="request_approval",
             trigger_dag_id="approve_rollout",
-            trigger_run_id=f"{NAME}-{RELEASE}",
+            trigger_run_id=f"{NAME}-{ROLLOUT}",  # a catalogue release does not ask again
             conf={"app": NAME, "release": RELEASE},
             skip_when_already_exists=True,
         )

@@ -39,13 +39,13 @@ new_until = 150
 
 
 class Shop:
-    def __init__(self, var, monkeypatch, *, champion=None, candidate=None, toml=TOML):
+    def __init__(self, var, monkeypatch, *, champion=None, candidate=None, now=START):
         monkeypatch.setenv("CROUPIER_VAR", str(var))
         monkeypatch.setenv("CROUPIER_APP", "shop")
-        self.now, self.asked, self.meter = START, 0, Meter()
+        self.now, self.asked, self.meter = now, 0, Meter()
         home = var / "shop"
         home.mkdir(parents=True)
-        (home / "app.toml").write_text(toml)
+        (home / "app.toml").write_text(TOML)
         catalogue.write(home / "catalogue.json", ARMS)
         self.w = Workspace.open("shop")
         self.spool = self.w.spool()
