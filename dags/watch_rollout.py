@@ -6,7 +6,7 @@
 | task | does |
 |---|---|
 | `apps` | whom the run is for: one mapped line of tasks each |
-| `look` | ships the log, gathers evidence from **matured** decisions, moves the stage at most one step; releases a changed `catalogue.json` |
+| `look` | ships the log, gathers evidence from **matured** decisions, one step at most; a changed catalogue |
 | `ask` | only when the last step waits for a person (`[rollout] approval = true`) |
 | `request_approval` | starts `approve_rollout` for this release, once |
 
