@@ -22,8 +22,8 @@ Ends by updating the asset `croupier://features`, which starts `train_and_gate`.
 
 from typing import Any
 
-from airflow.exceptions import AirflowSkipException
 from airflow.sdk import Metadata, dag, task, task_group
+from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.common import DEFAULTS, FEATURES, apps, interval, interval_params, line, link, refusals, schedule
 

@@ -20,9 +20,9 @@ By hand: `croupier rollout abort`, `advance`, `rollback N`.
 
 from typing import Any
 
-from airflow.exceptions import AirflowSkipException
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import dag, task, task_group
+from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.common import DEFAULTS, app_param, apps, line, link, schedule
 
