@@ -35,9 +35,9 @@ def guess_app(source: Source) -> Guess:
         "arm_context": [row for r in records for row in r.decision.arm_context],
     }  # fmt: skip
     text, notes = _reward(records, source.reward_kind)
-    too_late = []
+    too_late, known = [], source.names()
     for scope, rows in scopes.items():
-        for name in dict.fromkeys(name for row in rows for name in row):
+        for name in dict.fromkeys([*(name for row in rows for name in row), *known[scope]]):
             if scope == "context" and (late := known_too_late(name, records)):
                 notes.append(f"{scope}.{name}: {late}")
                 too_late.append(name)
