@@ -33,7 +33,8 @@ class Entry:
 
 def entries(store: Store) -> list[Entry]:
     """Every hour with rows put aside, oldest first."""
-    return [_entry(store, hour) for hour in by_hour(store.list("quarantine/hour="), FILE)]
+    found = (_entry(store, hour) for hour in by_hour(store.list("quarantine/hour="), FILE))
+    return [entry for entry in found if entry.rows]  # none: a unit was forgotten
 
 
 def _entry(store: Store, hour: str) -> Entry:

@@ -84,6 +84,13 @@ class RewardSpec(_Strict):
     kinds: dict[str, KindSpec] = {"click": KindSpec()}
     guardrails: tuple[str, ...] = Field((), description="kinds reported apart, never summed into the reward")
 
+    @model_validator(mode="after")
+    def _default_within_range(self) -> Self:
+        low, high = self.range
+        if not low <= self.default <= high:
+            raise ValueError(f"default: found {self.default:g}, expected a value within range, {low:g} to {high:g}")
+        return self
+
 
 class RecordSpec(_Strict):
     """Which decisions of a client's own (its fallbacks) are taken on record."""
@@ -200,6 +207,13 @@ class RolloutSpec(_Strict):
     guardrail_ranges: dict[str, Range] = Field(
         {}, description="of a guardrail's total per decision, where it is not [0, 1]; evidence holds for this range"
     )
+
+    @model_validator(mode="after")
+    def _ranges_have_guardrails(self) -> Self:
+        if odd := sorted(self.guardrail_ranges.keys() - self.guardrails.keys()):
+            expected = f"kinds of [rollout.guardrails]: {', '.join(self.guardrails) or 'none'}"
+            raise ValueError(f"guardrail_ranges: found {', '.join(odd)}, expected {expected}")
+        return self
 
 
 class Interaction(_Strict):

@@ -85,11 +85,13 @@ def _guardrails(
         "latency": slowness(took, rows.frame["at"].to_numpy(), rows.assigned, limit),
     }
     for kind, harmful in spec.rollout.guardrails.items():
-        alone = spec.reward.model_copy(update={"kinds": {kind: KindSpec(how="sum")}, "default": 0.0})
+        low, high = spec.rollout.guardrail_ranges.get(kind, (0.0, 1.0))
+        alone = spec.reward.model_copy(
+            update={"kinds": {kind: KindSpec(how="sum")}, "default": 0.0, "range": (low, high)}
+        )
         start, end = time_of(state.history[0]["at"]), time_of(now) + timedelta(hours=1)
         other = matured(store, alone, start=start, end=end, now=time_of(now)).select("event_id", value="reward")
         found = rows.frame.join(other, on="event_id", how="left")["value"].fill_null(0.0).to_numpy()
-        low, high = spec.rollout.guardrail_ranges.get(kind, (0.0, 1.0))
         problems += outside(kind, found, (low, high))
         value, width = np.clip(found, low, high), high - low  # one absurd value must not hide all others
         name = f"{kind} (reward)" if kind in watched else kind

@@ -1,5 +1,6 @@
 """A few bad rows stop nothing and are seen nowhere; many stop their hour, until a person decides, on the record."""
 
+import io
 import re
 import time
 from dataclasses import replace
@@ -10,7 +11,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from features import build, catalogue, clock, hours, quarantine, quarantine_decisions, scheduled, window
+from features import build, catalogue, clock, hours, privacy, quarantine, quarantine_decisions, scheduled, window
 from features.account import Account
 from features.join import matured
 from features.partitions import HOUR, from_us, hour_name, to_us
@@ -205,6 +206,22 @@ def test_an_interval_by_hand_holds_and_stops_hour_by_hour(shop):
     quarantine_decisions.drop(w.store, second, by="ann", reason="a broken sensor", now=1)
     scheduled.or_raise(scheduled.validate("shop", asked, scheduled.join("shop", asked)))
     assert scheduled.encode("shop", asked)["rows"] == 949
+
+
+@pytest.mark.medium
+def test_a_forgotten_unit_is_in_no_quarantine(shop):
+    w, events = shop(400, 1)
+    a_build()
+    spool = w.spool()
+    unit = spool.find(events[:1])[events[0]].unit_id
+    privacy.forget(w.store, spool, w.spec.reward, unit_id=unit, host="h", now=clock.now(), reports=w.with_rows)
+    spool.close()
+    assert quarantine_decisions.entries(w.store) == []
+    kept = [key for key in w.store.list("quarantine/") if key.endswith(".parquet")]
+    assert len(kept) == 2
+    assert [len(pl.read_parquet(io.BytesIO(w.store.get(key)))) for key in kept] == [0, 0]
+    assert all(events[0].encode() not in w.store.get(key) for key in w.store.list("quality/"))
+    assert account(w).quarantined == 0
 
 
 def test_the_share_of_an_hour_counts_what_is_held_already():

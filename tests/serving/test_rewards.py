@@ -8,10 +8,12 @@ from features.clock import now_us
 from features.partitions import HOUR
 from features.spec import AppSpec
 from features.spool import Spool
-from serving.declaration import Declaration
+from serving import promotion
+from serving.declaration import Declaration, carried
 from serving.meter import Meter
 from serving.rewards import RawReward, Rewards
 from serving.triton.outcomes import TakeRewards, count
+from tests import shop
 from tests.serving import apps
 
 SPEC = AppSpec.model_validate({
@@ -123,6 +125,16 @@ def test_the_server_takes_what_app_toml_declares_now_or_else_what_the_release_ca
     assert [sent(kind) for kind in (b"click", b"sale")] == ["rejected", "duplicate"]
     service.close()
     assert "rewards are taken as before" in capfd.readouterr().err
+
+
+@pytest.mark.medium
+def test_what_is_published_carries_what_app_toml_declares(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
+    w = shop.write(50, seed=1)
+    number = promotion.bootstrap(w).number
+    assert carried(w.home / "triton" / "select_arm" / str(number)) == Admission.of(w.spec)
+    (w.home / "app.toml").rename(tmp_path / "elsewhere.toml")  # another host has none
+    assert Declaration(w.home)() == Admission.of(w.spec)
 
 
 def test_a_host_without_an_app_has_no_declaration(tmp_path):
