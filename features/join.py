@@ -1,4 +1,4 @@
-"""Decisions ⟕ rewards → interactions, one partition an hour, and an account of every event.
+"""Decisions left-joined with rewards → interactions, one partition an hour, and an account of every event.
 
 A reward belongs to the decision with its event id, if it came at most an hour before (clocks differ) and at most
 LOOKBACK after it; otherwise it is an orphan. It counts when it came within the reward window; later ones are late:

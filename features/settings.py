@@ -28,6 +28,7 @@ class Settings(BaseSettings):
         8 << 30, gt=0, description="of decisions: at this size they are thinned, and counted; rewards: as much again"
     )
     retention_days: int = Field(400, gt=0, description="older partitions are deleted by collect_events")
+    quality_pages: bool = Field(True, description="write Great Expectations' own pages of each validation")
     triton: str = Field("127.0.0.1:8001", description="gRPC host:port of Triton")
     deadline_ms: float = Field(50.0, gt=0, description="client: milliseconds after which the fallback answers")
     patience_ms: float = Field(30.0, gt=0, description="server: how long a candidate's batch of one is waited for")

@@ -11,7 +11,18 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from features import build, catalogue, clock, hours, privacy, quarantine, quarantine_decisions, scheduled, window
+from features import (
+    build,
+    catalogue,
+    clock,
+    hours,
+    judged_hours,
+    privacy,
+    quarantine,
+    quarantine_decisions,
+    scheduled,
+    window,
+)
 from features.account import Account
 from features.join import matured
 from features.partitions import HOUR, from_us, hour_name, to_us
@@ -34,6 +45,7 @@ def shop(tmp_path, monkeypatch):
     """Makes an app with a log of one hour: n uniform decisions, of which the first `bad` have a reward of 7.0, as an older
     server took it."""
     monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
+    monkeypatch.setenv("CROUPIER_QUALITY_PAGES", "false")  # they take seconds
     monkeypatch.setenv("CROUPIER_CLOCK", f"{DUE.isoformat()}@1e-6@{time.time()}")  # it stands still
 
     def make(n, bad, toml=""):
@@ -97,6 +109,7 @@ def test_two_bad_rewards_of_an_old_log_keep_no_sound_row_back(shop):
     assert "Passed" in page
     assert "2 rows quarantined" in page
     assert hours.due(w.store, w.spec, now=clock.now()) == []
+    assert judged_hours.quality_of(w.store, {H: 2}, [H]) == judged_hours.HoursQuality()  # the gate may judge it
 
 
 @pytest.mark.medium
@@ -206,6 +219,10 @@ def test_an_interval_by_hand_holds_and_stops_hour_by_hour(shop):
     quarantine_decisions.drop(w.store, second, by="ann", reason="a broken sensor", now=1)
     scheduled.or_raise(scheduled.validate("shop", asked, scheduled.join("shop", asked)))
     assert scheduled.encode("shop", asked)["rows"] == 949
+    read = {hour: version.version for hour, version in newest(w.store, start=from_us(START), end=DUE).items()}
+    found = judged_hours.quality_of(w.store, read, [H, second])
+    assert found.unknown == ()
+    assert [why.partition(" ")[0] for why in found.failed] == []
 
 
 @pytest.mark.medium

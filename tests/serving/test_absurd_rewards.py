@@ -99,7 +99,7 @@ def test_a_complaint_of_a_million_promotes_no_candidate_that_brings_three_times_
 
 
 def test_a_range_of_a_guardrail_that_is_not_there_is_named():
-    with pytest.raises(ValueError, match=r"guardrail_ranges: found complaints, expected kinds of \[rollout.guardrails\]: complaint"):
+    with pytest.raises(ValueError, match=r"guardrail_ranges: found complaints, expected declared guardrails: complaint"):
         AppSpec.model_validate({"rollout": {"guardrails": {"complaint": "higher"}, "guardrail_ranges": {"complaints": [0, 9]}}})
 
 

@@ -53,6 +53,7 @@ FIRST, LAST = NOW - 721 * HOUR, NOW + HOUR
     ((b"click", 7.0, 0), "out_of_range", f"value: found 7.0, {CLICK}"),
     ((b"click", -0.5, 0), "out_of_range", f"value: found -0.5, {CLICK}"),
     ((b"complaint", 1e6, 0), "out_of_range", "value: found 1000000.0, expected -3 to 3 for a complaint"),
+    ((b"unsubscribe", 1.5, 0), "out_of_range", "value: found 1.5, expected -1 to 1 for a unsubscribe"),
     ((b"click", float("nan"), 0), "not_finite", "value: found nan, expected a finite number"),
     ((b"unsubscribe", float("-inf"), 0), "not_finite", "value: found -inf, expected a finite number"),
     ((b"click", 1.0, LAST + 1), "absurd_time", f"at: found {LAST + 1}, expected {FIRST} to {LAST} "),
@@ -76,7 +77,7 @@ def test_what_is_not_declared_is_refused_by_name_and_counted(spool, door, sent, 
 
 @pytest.mark.parametrize(("kind", "value", "at"), [
     (b"click", 0.0, 0), (b"click", 1.0, LAST), (b"click", 1.0, FIRST), (b"complaint", 3.0, 0),
-    (b"complaint", -1.0, 0), (b"unsubscribe", 1e6, 0),
+    (b"complaint", -1.0, 0), (b"unsubscribe", 1.0, 0), (b"unsubscribe", -1.0, 0),
 ])  # fmt: skip
 def test_what_is_declared_is_taken(spool, door, kind, value, at):
     (outcome,) = door.take([RawReward(b"e", kind, value, b"", at)])
