@@ -94,6 +94,13 @@ class RewardSpec(_Strict):
         (), description="kinds watched apart, of which more is harm; [rollout] guardrails says it for either direction"
     )
 
+    @model_validator(mode="after")
+    def _default_within_range(self) -> Self:
+        low, high = self.range
+        if not low <= self.default <= high:
+            raise ValueError(f"default: found {self.default:g}, expected a value within range, {low:g} to {high:g}")
+        return self
+
 
 class RecordSpec(_Strict):
     """Which decisions of a client's own (its fallbacks) are taken on record."""
@@ -259,6 +266,13 @@ class AppSpec(_Strict):
     refresh: RefreshSpec = Field(RefreshSpec(), description="when the champion is renewed")
     rollout: RolloutSpec = Field(RolloutSpec(), description="how a candidate is exposed")
     arms: ArmsSpec = Field(ArmsSpec(), description="arms that come and go")
+
+    @model_validator(mode="after")
+    def _ranges_have_guardrails(self) -> Self:
+        if odd := sorted(self.rollout.guardrail_ranges.keys() - self.guardrails.keys()):
+            expected = f"declared guardrails: {', '.join(self.guardrails) or 'none is'}"
+            raise ValueError(f"rollout.guardrail_ranges: found {', '.join(odd)}, expected {expected}")
+        return self
 
     @property
     def guardrails(self) -> dict[str, Literal["lower", "higher"]]:
