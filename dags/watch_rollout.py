@@ -6,13 +6,14 @@
 | task | does |
 |---|---|
 | `apps` | whom the run is for: one mapped line of tasks each |
-| `look` | ships the log, gathers evidence from **matured** decisions, moves the stage at most one step; releases a changed `catalogue.json` (`croupier arm …`) over the same policies, while the rollout goes on |
+| `look` | ships the log, gathers evidence from **matured** decisions, moves the stage at most one step |
 | `ask` | only when the last step waits for a person (`[rollout] approval = true`) |
 | `request_approval` | starts `approve_rollout` for this release, once |
 
 Harm shown: aborted at once. Counts off, propensities wrong, data missing or stale: held, with the reason.
 Inconclusive at the time limit: back to the champion. No data never promotes. At 100 % the candidate becomes the next
 release's champion.
+A `catalogue.json` that was changed (`croupier arm …`) is released over the same policies; the rollout goes on.
 **Safe to repeat**, and to run twice at once: a look is judged for the very state it was gathered under.
 By hand: `croupier rollout abort`, `advance`, `rollback N`.
 """

@@ -51,8 +51,9 @@ def watch(app: str, *, approved: bool = False) -> dict[str, Any]:
         return {"app": app, "stage": "no release yet"}
     promoted = finish(w.store, w.home, triton=triton_address(w))
     arms = catalogue_release.look(w, now_us())
-    return {"app": app, "release": state.release, "rollout": state.releases[0], "stage": state.stage, "share": state.share, "held": state.held,
-            "reason": state.history[-1]["reason"], "promoted": promoted, "catalogue": arms}  # fmt: skip
+    return {"app": app, "release": state.release, "rollout": state.releases[0], "stage": state.stage,
+            "share": state.share, "held": state.held, "reason": state.history[-1]["reason"], "promoted": promoted,
+            "catalogue": arms}  # fmt: skip
 
 
 def tick(store: Store, home: Path, spec: AppSpec, now: int, *, approved: bool = False) -> RolloutState | None:
