@@ -6,7 +6,7 @@
 | task | does |
 |---|---|
 | `apps` | whom the run is for: one mapped line of tasks each |
-| `look` | ships the log, gathers evidence from **matured** decisions, one step at most; a changed catalogue |
+| `look` | ships the log, gathers evidence from **matured** decisions, moves the stage at most one step |
 | `ask` | only when the last step waits for a person (`[rollout] approval = true`) |
 | `request_approval` | starts `approve_rollout` for this release, once |
 
@@ -14,6 +14,7 @@ A changed `catalogue.json` (`croupier arm …`) is released over the same polici
 Harm shown: aborted at once. Counts off, propensities wrong, data missing or stale: held, with the reason.
 Inconclusive at the time limit: back to the champion. No data never promotes. At 100 % the candidate becomes the next
 release's champion.
+A `catalogue.json` that was changed (`croupier arm …`) is released over the same policies; the rollout goes on.
 **Safe to repeat**, and to run twice at once: a look is judged for the very state it was gathered under.
 By hand: `croupier rollout abort`, `advance`, `rollback N`.
 """

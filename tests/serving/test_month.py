@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from features import catalogue
+from features.storage import open_store
 from serving.cli import app
 from serving.month import month, null, turn
 from serving.month.crowd import DAY
@@ -60,6 +62,20 @@ def test_arms_come_and_go_and_tastes_reverse_on_their_day():
     values = crowd.values(crowd.start, visits, uniform)
     assert values["served"] == pytest.approx(values["uniform"])
     assert values["best"] > 1.5 * values["uniform"]
+
+
+@pytest.mark.slow
+def test_arms_that_come_and_go_reach_the_app_without_an_error(tmp_path):
+    """Day two's arms are released at midnight, while Airflow is down, and are answered at once."""
+    plan = month.Plan(crowd=month.crowd_of(1, per_day=500, churn=True), days=2, every="10h", down=frozenset({23, 24, 25}))
+    found = month.run(plan, tmp_path)
+    assert (found["errors"], found["trained_share"]) == (0, 1.0)
+    assert len(found["catalogue"]) == 1
+    number = int(found["catalogue"][0].removeprefix("release "))
+    arms = catalogue.loads(open_store(str(tmp_path / "month" / "store")).get(f"releases/{number:06d}/catalogue.json"))
+    ids = [arm.arm_id for arm in plan.crowd.arms(plan.crowd.start + DAY)]
+    assert [a.arm_id for a in arms if not a.valid_to] == ids
+    assert [(a.arm_id, a.valid_to) for a in arms if a.valid_to] == [("reel-00", plan.crowd.start + DAY)]
 
 
 @pytest.mark.slow
