@@ -16,13 +16,13 @@ only what is still to be done, and two runs at once do it once.
 
 from typing import Any
 
-from airflow.sdk import CronDataIntervalTimetable, dag, task, task_group
+from airflow.sdk import dag, task, task_group
 
-from dags.common import DEFAULTS, app_param, apps, line
+from dags.common import DEFAULTS, app_param, apps, line, schedule
 
 
 @dag(
-    schedule=CronDataIntervalTimetable("*/10 * * * *", timezone="UTC"),
+    schedule=schedule("*/10 * * * *", seconds=600),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULTS,

@@ -5,9 +5,19 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.configuration import conf
-from airflow.sdk import Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule, get_current_context
+from airflow.sdk import (
+    Asset,
+    CronDataIntervalTimetable,
+    DeltaTriggerTimetable,
+    ExceptionRetryPolicy,
+    Param,
+    RetryAction,
+    RetryRule,
+    get_current_context,
+)
 from airflow.sdk.exceptions import AirflowSkipException
 
+from features import clock
 from features.settings import Settings
 
 FEATURES = Asset("croupier://features", group="croupier")
@@ -17,6 +27,16 @@ DEFAULTS = {
     "owner": "croupier", "retries": 2, "retry_delay": timedelta(seconds=10),
     "map_index_template": "{{ " + LINE + " | default('') }}",
 }  # fmt: skip
+
+LEAST_SECONDS = 15.0  # Airflow starts a run no more often than this, however fast the loop's clock runs
+
+
+def schedule(cron: str, seconds: float) -> CronDataIntervalTimetable | DeltaTriggerTimetable:
+    """Every `seconds` of the loop's clock (features/clock.py): by `cron` on the host's own clock, in UTC; by as many
+    real seconds as these take where CROUPIER_CLOCK lets time run faster."""
+    if clock.speed() == 1.0:
+        return CronDataIntervalTimetable(cron, timezone="UTC")
+    return DeltaTriggerTimetable(timedelta(seconds=max(LEAST_SECONDS, seconds / clock.speed())))
 
 
 def link(app: str, report: str) -> None:

@@ -1,6 +1,7 @@
 """What a bandit is: one `app.toml`, declared by its owner and checked whole before anything runs.
 
     [reward]   window, default, range, and how each kind of reward counts
+    [record] [quality]   what is taken of a client's own decisions, and how many bad rows an hour may have
     [context.NAME] [arm.NAME] [arm_context.NAME]   one feature each
     [policies] [training]   what competes, and on what and how often it is trained
     [gate] [refresh] [rollout]   when to promote, when to renew the champion, how to expose
@@ -74,6 +75,10 @@ class KindSpec(_Strict):
     )
     weight: float = Field(1.0, description="what one unit of this kind adds to the reward")
     clip: Clip | None = Field(None, description="the kind's number is cut to [low, high] before it is weighted")
+    range: Range | None = Field(
+        None, description="of one value; others are refused at the door. Left out: what reward.range allows of an only "
+        "kind without clip, else any finite number"
+    )
 
 
 class RewardSpec(_Strict):
@@ -85,7 +90,34 @@ class RewardSpec(_Strict):
     kinds: dict[str, KindSpec] = Field(
         {"click": KindSpec()}, description="the kinds of reward that applications send, one table each"
     )
-    guardrails: tuple[str, ...] = Field((), description="kinds reported apart, never summed into the reward")
+    guardrails: tuple[str, ...] = Field(
+        (), description="kinds watched apart, of which more is harm; [rollout] guardrails says it for either direction"
+    )
+
+    @model_validator(mode="after")
+    def _default_within_range(self) -> Self:
+        low, high = self.range
+        if not low <= self.default <= high:
+            raise ValueError(f"default: found {self.default:g}, expected a value within range, {low:g} to {high:g}")
+        return self
+
+
+class RecordSpec(_Strict):
+    """Which decisions of a client's own (its fallbacks) are taken on record."""
+
+    floor: float = Field(0.02, gt=0, le=1, description="ε: the shown arm of K had probability ε/K at least")
+    seconds: float = Field(
+        0.0, ge=0, description="oldest age of a decision that is sent later; 0: the reward window and an hour"
+    )
+
+
+class QualitySpec(_Strict):
+    """When rows that break a rule stop their hour."""
+
+    quarantine: float = Field(
+        0.01, ge=0, lt=1, description="largest share of an hour's rows that may break a row rule: they are put aside "
+        "and the rest goes on; above, the hour waits for `croupier quarantine release` or `drop`"
+    )
 
 
 class PoliciesSpec(_Strict):
@@ -111,6 +143,12 @@ class GateSpec(_Strict):
     min_ess: float = Field(200.0, description="least effective number of rows: (Σ weight)² / Σ weight²")
     min_rows: int = Field(1000, description="least rows that judge")
     max_weight_share: float = Field(0.05, description="most of all weight that one row may carry")
+    guardrail_margin: float = Field(
+        0.02, gt=0, le=1, description="share of a guardrail's range that a candidate must be shown not to lose"
+    )
+    guardrail_margins: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="the same for one guardrail, in its own unit per decision"
+    )
 
 
 def _duration(text: str) -> str:
@@ -143,6 +181,9 @@ class TrainingSpec(_Strict):
     )
     min_rows: int = Field(200, ge=2, description="matured rows in the window before the first training")
     catch_up_hours: int = Field(48, gt=0, description="most hours that one run of build_features joins and validates")
+    adapt: bool = Field(
+        True, description="learn only from the last change of the users on, where one is seen; false: the whole window"
+    )
 
 
 class RefreshSpec(_Strict):
@@ -193,6 +234,15 @@ class RolloutSpec(_Strict):
     )
 
 
+class ArmsSpec(_Strict):
+    """Arms that are added to a running app: how much traffic they get until something is known of them."""
+
+    new_floor: float = Field(
+        0.05, ge=0, lt=1, description="share of the decisions that list new arms, split evenly among those arms"
+    )
+    new_until: int = Field(1000, ge=0, description="decisions in which an arm was shown, until it is new no more")
+
+
 class Interaction(_Strict):
     """A product feature of two declared ones, e.g. a = "context.age", b = "arm.price"."""
 
@@ -204,6 +254,8 @@ class AppSpec(_Strict):
     """The whole of app.toml."""
 
     reward: RewardSpec = Field(RewardSpec(), description="what came of a decision, as one number")
+    record: RecordSpec = Field(RecordSpec(), description="which decisions of a client's own are taken")
+    quality: QualitySpec = Field(QualitySpec(), description="how many broken rows an hour may have")
     context: dict[str, Feature] = Field({}, description="features of the request, one table each")
     arm: dict[str, Feature] = Field({}, description="features of an arm, which the catalogue holds, one table each")
     arm_context: dict[str, Feature] = Field({}, description="features of this request and this arm, one table each")
@@ -213,6 +265,20 @@ class AppSpec(_Strict):
     gate: GateSpec = Field(GateSpec(), description="when a candidate is promoted")
     refresh: RefreshSpec = Field(RefreshSpec(), description="when the champion is renewed")
     rollout: RolloutSpec = Field(RolloutSpec(), description="how a candidate is exposed")
+    arms: ArmsSpec = Field(ArmsSpec(), description="arms that come and go")
+
+    @model_validator(mode="after")
+    def _ranges_have_guardrails(self) -> Self:
+        if odd := sorted(self.rollout.guardrail_ranges.keys() - self.guardrails.keys()):
+            expected = f"declared guardrails: {', '.join(self.guardrails) or 'none is'}"
+            raise ValueError(f"rollout.guardrail_ranges: found {', '.join(odd)}, expected {expected}")
+        return self
+
+    @property
+    def guardrails(self) -> dict[str, Literal["lower", "higher"]]:
+        """Kinds of reward that the gate and the rollout watch apart, and the direction that is harm."""
+        harm: dict[str, Literal["lower", "higher"]] = dict.fromkeys(self.reward.guardrails, "higher")
+        return harm | self.rollout.guardrails
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -64,10 +64,10 @@ def test_each_commented_line_of_it_is_valid_and_says_the_default(tmp_path):
     found = tomllib.loads(text)
     whole = AppSpec.model_validate(found)
     plain = AppSpec()
-    for part in ("policies", "training", "gate", "refresh", "rollout"):
+    for part in ("record", "quality", "policies", "training", "gate", "refresh", "rollout"):
         assert getattr(whole, part) == getattr(plain, part)
         assert set(found[part]) == set(type(getattr(plain, part)).model_fields)
-    assert whole.reward == plain.reward.model_copy(update={"kinds": {"click": KindSpec(clip=(0.0, 100.0))}})
+    assert whole.reward == plain.reward.model_copy(update={"kinds": {"click": KindSpec(clip=(0.0, 100.0), range=(0.0, 100.0))}})
     assert {name: feature.type for name, feature in whole.context.items()} == {"device": "categorical"}
     assert whole.interactions[0].a == "context.device"
 
