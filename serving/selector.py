@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.admission import noted
 from features.clock import now_us
 from features.ids import hash_unit, uuid7s
 from features.schema import Decision, InvalidEvent
@@ -24,7 +25,7 @@ from serving.breaker import Breaker
 from serving.live_heads import LiveHeads
 from serving.meter import Meter
 from serving.offered import Asked, Offered
-from serving.records import Recorder
+from serving.records import Recorder, reuse
 from serving.release import LoadedRelease
 from serving.requests import CANARY, CANDIDATE, CHAMPION, Raw, Request, Selection, decode, scope_of
 from serving.rollout_mirror import RolloutReader, RolloutView
@@ -141,7 +142,7 @@ class Selector:
         for each in asked:
             for why in each.dropped.values():
                 self.meter.count("croupier_dropped_arms_total", reason=why)
-        return [self._selection(mine, first, each) for mine, first, each in zip(made, stored, asked, strict=True)]
+        return self._answers(asked, made, stored, now)
 
     def _record(self, requests: Sequence[Request], made: list[Decision]) -> list[Decision]:
         """Durable when it returns; a repeated event has its first decision in its place."""
@@ -174,16 +175,23 @@ class Selector:
         rows = {CHAMPION: np.flatnonzero(~mine), CANDIDATE: np.flatnonzero(mine)}
         return {role: found for role, found in rows.items() if len(found)}
 
-    def _selection(self, mine: Decision, d: Decision, asked: Asked) -> Selection:
-        """`d` is what stands on record: an earlier answer, when the event is a repeat of the same request."""
-        if d is not mine and not (d.unit_id == mine.unit_id and self._arms.may_be(d.arms, asked)):
-            expected = "a new id: this one was answered for another unit or other arms"
-            return self._refusal(str(InvalidEvent("event_id", d.event_id, expected)))
-        if d.arms == asked.arms:
-            return Selection(d.event_id, d.arm, d.propensity, tuple(d.pmf), d.release, d.role)
-        mass = dict(zip(d.arms, d.pmf, strict=True))
-        pmf, dropped = tuple(mass.get(arm, 0.0) for arm in asked.arms), tuple(a for a in asked.arms if a not in mass)
-        return Selection(d.event_id, d.arm, d.propensity, pmf, d.release, d.role, dropped=dropped)
+    def _answers(
+        self, asked: Sequence[Asked], made: Sequence[Decision], stored: Sequence[Decision], now: int
+    ) -> list[Selection]:
+        """Of decisions and what stands on record for them: an earlier answer, when the event is a repeat of the same
+        request; the id of another request is refused, and counted."""
+        rows = list(zip(asked, made, stored, strict=True))
+        reused = [
+            None if d is mine else reuse(d, mine, may_be=self._arms.may_be(d.arms, each)) for each, mine, d in rows
+        ]
+        pairs = zip(reused, made, strict=True)
+        found = [("decision", e.field, d.event_id.encode(), noted(e), now) for e, d in pairs if e]
+        if found and self.recorder is not None:
+            self.recorder.append_rejects(found)
+            self.meter.count("croupier_rejects_total", len(found), model="select_arm", field="event_id")
+        return [
+            self._refusal(str(e)) if e else _selection(d, each) for e, (each, _, d) in zip(reused, rows, strict=True)
+        ]
 
     def _refusal(self, error: str) -> Selection:
         return Selection("", "", 0.0, (), self.release.number, "", error)
@@ -193,3 +201,12 @@ def _raw_field(raw: Raw | InvalidEvent, field: str) -> bytes:
     """The bytes behind "arm_context[2].price": those of `arm_context`."""
     name = scope_of(field)
     return bytes(getattr(raw, name)) if isinstance(raw, Raw) and name in Raw.__slots__ else b""
+
+
+def _selection(d: Decision, asked: Asked) -> Selection:
+    """The answer on record, over the arms that were asked for; those that were not among its candidates are said."""
+    if d.arms == asked.arms:
+        return Selection(d.event_id, d.arm, d.propensity, tuple(d.pmf), d.release, d.role)
+    mass = dict(zip(d.arms, d.pmf, strict=True))
+    pmf, dropped = tuple(mass.get(arm, 0.0) for arm in asked.arms), tuple(a for a in asked.arms if a not in mass)
+    return Selection(d.event_id, d.arm, d.propensity, pmf, d.release, d.role, dropped=dropped)
