@@ -10,7 +10,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from features.workspace import Workspace
-from models.gate_report import write_report
+from models.gate_report import unchecked, write_report
 
 gate = typer.Typer(no_args_is_help=True, help="Why the gate said what it said.")
 App = Annotated[str, typer.Option(help="which bandit: a folder under var")]
@@ -38,6 +38,10 @@ def report(
         raise ValueError(f"{source}: found no JSON ({error}), expected a verdict") from None
     write_report(body, page)
     console.print(f"{page}")
+    found = body.get("evaluation", body)["policies"]
+    for u in unchecked({name: p for name, p in found.items() if p["role"] == "candidate"}):
+        counts = "counts as not passed" if u["blocks"] else "other conditions cover it"
+        console.print(f"not checked: {u['name']}, because {u['reason']}; {counts}", markup=False)
 
 
 def _newest(home: Path) -> Path:
@@ -61,10 +65,11 @@ def simulate_gate(
     out: Out = None,
     grid: Annotated[Path | None, typer.Option(help="count the whole table of GATE.md instead, into this JSON")] = None,
     data_folder: Annotated[Path | None, typer.Option(help="of the grid's .npz files")] = None,
-    page: Annotated[Path | None, typer.Option(help="put the grid's table and picture into this Markdown page")] = None,
+    checks: Annotated[Path | None, typer.Option(help="count the gate's own checks instead, into this JSON")] = None,
+    page: Annotated[Path | None, typer.Option(help="put the table, and its picture, into this Markdown page")] = None,
 ) -> None:
     """False promotions, power and stopping times of the gate, and of three other rules on the same logs."""
-    for path in (out, grid, page):
+    for path in (out, grid, checks, page):
         if path is not None:  # now, not after hours
             path.parent.mkdir(parents=True, exist_ok=True)
     if grid is not None:
@@ -73,6 +78,9 @@ def simulate_gate(
             from models.gate_rates import write_page
 
             write_page(json.loads(grid.read_text()), page)
+        return
+    if checks is not None:
+        _checks(checks, page, seed)
         return
     from models.gate_simulation import simulate as run
     from models.populations import drifting, from_classes, load
@@ -86,6 +94,20 @@ def simulate_gate(
     console.print(_rates(found))
     if out is not None:
         out.write_text(json.dumps(found, indent=1))
+
+
+def _checks(out: Path, page: Path | None, seed: int) -> None:
+    """About half an hour of one core."""
+    from models import check_rates
+    from models.check_logs import LEAKS
+
+    logs = check_rates.SOUND + check_rates.LEAKY * len(LEAKS)
+    with tqdm(total=logs, unit="log", disable=None) as bar:
+        table = check_rates.count(seed=seed, progress=bar.update)
+    out.write_text(json.dumps(table))
+    print(check_rates.markdown(table))
+    if page is not None:
+        check_rates.write_page(table, page)
 
 
 def _rates(found: dict[str, Any]) -> Table:
