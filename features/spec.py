@@ -189,7 +189,7 @@ class TrainingSpec(_Strict):
 class RefreshSpec(_Strict):
     """When the champion's own family, retrained, replaces it: shown to lose less than `margin`."""
 
-    margin: float = Field(0.05, gt=0, lt=1, description="share of the mean reward that a refresh may be shown to lose")
+    margin: float = Field(0.10, gt=0, lt=1, description="share of the mean reward that a refresh may be shown to lose")
     alpha: float = Field(0.05, gt=0, lt=1, description="error of 'loses less than the margin', over a whole month")
     every: Annotated[str, AfterValidator(_duration)] = Field(
         "1d", description="least age of what the champion learnt before it is renewed: s, m, h or d"
