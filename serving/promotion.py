@@ -94,6 +94,8 @@ def _waits(w: Workspace) -> str:
     state = rollout.read_state(w.store)
     if state is None or state.stage in {"none", rollout_state.ABORTED} or w.spec.rollout.supersede:
         return ""
+    if state.watched:  # the next release replaces the watch: its own predecessor is what will be kept back
+        return ""
     return f"release {state.release} is at {state.stage}; the family is judged again at the next training"
 
 

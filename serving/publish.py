@@ -10,7 +10,7 @@ from pathlib import Path
 
 from features.clock import now_us
 from features.storage import Store
-from serving import deployment, release_store, rollout, rollout_state
+from serving import deployment, hold_out, release_store, rollout, rollout_state
 
 Build = Callable[[Path, int], object]
 
@@ -67,6 +67,9 @@ def serve(
 def first_state(
     store: Store, number: int, stages: tuple[float, ...], shadow: bool, *, now: int, by: str = "publish"
 ) -> rollout_state.RolloutState:
-    """How the rollout of release `number` begins: at its first stage, in shadow, or with nobody to expose."""
+    """How the rollout of release `number` begins: at its first stage, in shadow, or with nobody to expose; where its
+    manifest declares a hold-out, it is watched."""
+    if declared := release_store.meta(store, number).get(hold_out.META):
+        return hold_out.start(number, declared, now=now, by=by)
     exposed = "candidate" in release_store.policies(store, number)
     return rollout_state.start(number, now=now, stages=stages, shadow=shadow, has_candidate=exposed, by=by)

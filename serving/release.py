@@ -68,8 +68,8 @@ class LoadedRelease:
     manifest: dict[str, Any]
 
     def pmf(self, role: str, batch: Batch) -> F64:
-        """(B, K): what the policy in `role` serves, the floor mixed in."""
-        policy = self.candidate if role == "candidate" else self.champion
+        """(B, K): what the policy in `role` serves, the floor mixed in. A hold-out stands in the candidate's place."""
+        policy = self.candidate if role in {"candidate", "holdout"} else self.champion
         if policy is None:
             raise ValueError(f"release {self.number} has no candidate")
         return with_floor(policy.pmf(batch), batch.mask, self.floor)

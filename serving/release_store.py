@@ -130,5 +130,10 @@ def policies(store: Store, number: int) -> dict[str, Any]:
     return dict(orjson.loads(store.get(f"{_prefix(number)}/{release.MANIFEST}"))["policies"])
 
 
+def meta(store: Store, number: int) -> dict[str, Any]:
+    """What the manifest of a release says of where it came from."""
+    return dict(orjson.loads(store.get(f"{_prefix(number)}/{release.MANIFEST}"))["meta"])
+
+
 def _prefix(number: int) -> str:
     return f"releases/{number:06d}"

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from features.batch import F64
 from features.spec import AppSpec
 from features.storage import Store
-from serving import adjusted, comparison, evidence, rollout, rollout_state, watch
+from serving import adjusted, comparison, evidence, hold_out, hold_out_looks, rollout, rollout_state, watch
 from serving.betting import Bets
 from serving.comparison import Compared
 from serving.deployment import scratch
@@ -35,8 +35,11 @@ white-space:nowrap}
 .held{background:#fff3cd;padding:.5rem .8rem}.aborted{background:#f8d7da;padding:.5rem .8rem}
 .wide{overflow-x:auto}.wide svg{width:100%;min-width:34rem;height:auto}td.t{min-width:13rem}
 </style><h1>Release {{ s.release }}: {{ s.stage }}</h1>
-<p>{{ "%.0f" % (100 * s.share) }} % of units see the candidate, since {{ time(s.since) }} UTC. {{ summary }}.</p>
-{% if s.held %}<p class="held">Held: {{ s.held }}</p>{% endif %}
+{% if s.kept %}<p>The candidate of the table is the promoted release; beside it {{ s.kept }}, kept for
+{{ "%.4g" % (100 * s.stages[0]) }} % of units{% if s.watched %}, until {{ time(until) }} UTC{% endif %}.
+{{ known_of(found) if found.difference is defined else summary }}.</p>
+{% else %}<p>{{ "%.0f" % (100 * s.share) }} % of units see the candidate, since {{ time(s.since) }} UTC. {{ summary }}.
+</p>{% endif %}{% if s.held %}<p class="held">Held: {{ s.held }}</p>{% endif %}
 {% if s.stage == "aborted" %}<p class="aborted">Aborted: {{ s.history[-1].reason }}</p>{% endif %}
 <div class="wide">{{ picture | safe }}</div>
 <h2>Every step</h2><div class="wide"><table><tr><th>at (UTC)<th>stage<th>share<th>by<th>why<th>what was known</tr>
@@ -65,8 +68,7 @@ def write(store: Store, home: Path, spec: AppSpec, *, now: int, release: int | N
         raise KeyError("no rollout yet: publish a release first")
     with scratch(home) as folder:
         loaded = watch.fetched(store, home, state.release, folder)
-        frame = comparison.decisions(store, spec.reward, state, now=now)
-        rows = comparison.compared(frame, state, loaded)
+        rows = evidence.rows_of(evidence.decisions_of(store, spec, state, now=now), state, loaded)
         found = evidence.gather(store, spec, state, loaded, now=now).numbers
         before = adjusted.earlier(store, state, loaded)
     bets = adjusted.reward_bets(rows, spec.reward, before) if rows is not None else None
@@ -93,6 +95,7 @@ def render(
     environment = jinja2.Environment(autoescape=True)
     return environment.from_string(PAGE).render(
         s=state, time=_time, known=evidence.summary, summary=evidence.summary(found),
+        found=found, known_of=hold_out_looks.found, until=hold_out.until(state, spec.rollout),
         units={} if rows is None else comparison.unit_counts(rows),
         guardrails=found.get("guardrails", {}), picture=_picture(state, rows, bets, spec, now),
     )  # fmt: skip

@@ -3,45 +3,94 @@
 Both publish a new release, so the log never shows one number for two things, and every check is made again.
 """
 
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from features.spec import RolloutSpec
 from features.storage import Store
-from serving import carry_over, deployment, publish, release, release_store
+from models.policy import Policy
+from serving import carry_over, deployment, hold_out, publish, release, release_store
 from serving.release import LoadedRelease
 
 
-def promote(store: Store, home: Path, *, triton: str | None, by: str = "rollout") -> publish.Published:
-    """The candidate of the current release becomes the champion of the next, which has no candidate."""
-    return _republish(store, home, _current_or_raise(store), "candidate", triton=triton, by=by)
+@dataclass(frozen=True, kw_only=True)
+class Heir:
+    """What the next release is made of; `meta` is added to that of the release it comes from."""
+
+    champion: Policy
+    kept: Policy | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+def promote(
+    store: Store, home: Path, *, triton: str | None, by: str = "rollout", spec: RolloutSpec | None = None
+) -> publish.Published:
+    """The candidate of the current release becomes the champion of the next. In the candidate's place comes what is
+    kept back from it, as `spec` declares; without `spec`, nothing is."""
+
+    def heir(old: LoadedRelease) -> Heir:
+        champion = _newest(home, old, "candidate")
+        if spec is None:
+            return Heir(champion=champion)
+        kept = hold_out.kept_back(spec, _newest(home, old, "champion"))
+        return Heir(champion=champion, kept=kept, meta=hold_out.meta_of(spec))
+
+    return _republish(store, home, _current_or_raise(store), "candidate", heir, triton=triton, by=by)
+
+
+def bring_back(store: Store, home: Path, *, triton: str | None, by: str) -> publish.Published:
+    """The predecessor of the current, watched release becomes champion again, as it has learnt meanwhile."""
+    number = _current_or_raise(store)
+    meta = release_store.meta(store, number)
+    role = "candidate"
+    if meta[hold_out.META]["policy"] != "predecessor":  # uniform was kept back: the predecessor is one release earlier
+        number, role = int(meta["from_release"]), "champion"
+    return _republish(
+        store, home, number, role, lambda old: Heir(champion=_newest(home, old, role)), triton=triton, by=by
+    )
 
 
 def roll_back(store: Store, home: Path, number: int, *, triton: str | None, by: str = "operator") -> publish.Published:
-    """Serve the champion of an earlier release again, as a new release: the log never shows one number twice."""
-    return _republish(store, home, number, "champion", triton=triton, by=by)
+    """Serve the champion of an earlier release again, as a new release: the log never shows one number twice. It comes
+    back as it was released."""
+    return _republish(
+        store, home, number, "champion", lambda old: Heir(champion=old.champion), triton=triton, by=by
+    )
 
 
-def _republish(store: Store, home: Path, number: int, role: str, *, triton: str | None, by: str) -> publish.Published:
+def _newest(home: Path, old: LoadedRelease, role: str) -> Policy:
+    found = carry_over.newest(home, old, role)
+    if found is None:
+        raise ValueError(f"release {old.number} has no {role} to promote")
+    return found
+
+
+def _republish(
+    store: Store, home: Path, number: int, role: str, heir: Callable[[LoadedRelease], Heir], *, triton: str | None,
+    by: str,
+) -> publish.Published:  # fmt: skip
+    """The next release, made by `heir` of release `number`, whose policy in `role` it mainly is."""
     with deployment.scratch(home) as draft:
         folder = draft / str(number)
         release_store.download(store, number, folder)
         old = release.load(folder)
+        made = heir(old)
 
         def build(target: Path, new: int) -> object:
-            return _again(old, role, target, new, by, home=home)
+            return again(old, made, target, new, role=role, by=by)
 
         return publish.publish(store, home, build, triton=triton, by=by)
 
 
-def _again(old: LoadedRelease, role: str, folder: Path, number: int, by: str, *, home: Path) -> dict[str, Any]:
-    champion = carry_over.newest(home, old, role) if role == "candidate" else old.champion  # rolled back: as released
-    if champion is None:
-        raise ValueError(f"release {old.number} has no candidate to promote")
+def again(old: LoadedRelease, made: Heir, folder: Path, number: int, *, role: str, by: str) -> dict[str, Any]:
+    """Writes release `number`, made of the `role` of the old one: its encoder, its arms, its golden requests."""
     golden = [asdict(g) for g in old.golden if g.role == role]
-    meta = old.manifest["meta"] | {"from_release": old.number, "from_role": role, "by": by}
+    inherited = {name: value for name, value in old.manifest["meta"].items() if name != hold_out.META}
+    meta: dict[str, Any] = inherited | {"from_release": old.number, "from_role": role, "by": by, **made.meta}
     return release.write_release(
-        folder, number=number, champion=champion, candidate=None, encoder=old.encoder, arms=old.arms,
+        folder, number=number, champion=made.champion, candidate=made.kept, encoder=old.encoder, arms=old.arms,
         floor=old.floor, meta=meta, golden=golden,
     )  # fmt: skip
 

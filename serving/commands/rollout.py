@@ -16,7 +16,7 @@ from tqdm import tqdm
 from features.clock import now_us
 from features.spec import RolloutSpec
 from features.workspace import Workspace
-from serving import deployment, release_store, rollout_state, succession
+from serving import deployment, hold_out_looks, release_store, rollout_state, succession
 from serving import rollout as stored
 from serving.promotion import triton_address
 from serving.rollout_state import RolloutState
@@ -34,9 +34,12 @@ console = Console(markup=False)  # a reason may have any brackets in it
 @rollout.command()
 def status(app: App = "default") -> None:
     """The stage, the share of units, and since when."""
-    state = stored.read_state(Workspace.known(app).store)
+    w = Workspace.known(app)
+    state = stored.read_state(w.store)
     console.print("no release yet" if state is None else describe(state))
-    if state is not None and state.history[-1]["evidence"]:
+    if state is not None and state.watched:
+        console.print(hold_out_looks.told(w.store, state, w.spec), soft_wrap=True)
+    elif state is not None and state.history[-1]["evidence"]:
         console.print(f"known at its last change: {_known(state.history[-1])}", soft_wrap=True)
 
 
@@ -56,9 +59,11 @@ def advance(app: App = "default", reason: Reason = "by hand") -> None:
 def _promoted(w: Workspace, state: RolloutState) -> str:
     from serving.watch import finish
 
-    number = finish(w.store, w.home, triton=triton_address(w), by="operator")
+    number = finish(w.store, w.home, triton=triton_address(w), by="operator", spec=w.spec.rollout)
     if number is None:
         return f"release {state.release}: somebody else promotes its candidate now"
+    if state.kept:
+        return f"release {number}: the predecessor of release {state.release} is the champion again"
     return f"release {number}: the candidate of release {state.release} is the champion"
 
 
@@ -113,7 +118,7 @@ def rollback(to: Annotated[int, typer.Argument(help="number of an earlier releas
 @release.command("list")
 def list_releases(app: App = "default") -> None:
     """Every release in the store, oldest first."""
-    table = Table("release", "status", "champion", "candidate", "digest")
+    table = Table("release", "status", "champion", "candidate or hold-out", "digest")
     for row in release_store.listed(Workspace.known(app).store):
         policies = row["policies"]
         table.add_row(
@@ -198,7 +203,8 @@ def _without_infinities(value: Any) -> Any:
 
 def describe(state: RolloutState) -> str:
     held = f", held: {state.held}" if state.held else ""
-    return f"release {state.release}: {state.stage}, {state.share:.0%} of units, since {_time(state.since)}{held}"
+    units = "of units kept back" if state.watched else "of units"
+    return f"release {state.release}: {state.stage}, {state.share:.0%} {units}, since {_time(state.since)}{held}"
 
 
 def _known(entry: Mapping[str, Any]) -> str:
