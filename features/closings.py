@@ -94,12 +94,15 @@ def closing(spool: Spool, number: int) -> Closing:
     return Closing(*row) if row else Closing()
 
 
-def closed_between(spool: Spool, last: Closing, this: Closing, release: int) -> list[tuple[int, Decision]]:
-    """(row, decision) of a release that `this` closes and `last` did not, in order of row."""
+def closed_between(
+    spool: Spool, last: Closing, this: Closing, release: int | None = None
+) -> list[tuple[int, Decision]]:
+    """(row, decision) of a release, or of all, that `this` closes and `last` did not, in order of row."""
+    mark = b'"release":' if release is None else b'"release":%d,' % release
     with spool.reading():
-        due = sorted(_due(spool, last, this, b'"release":%d,' % release))
+        due = sorted(_due(spool, last, this, mark))
     found = ((row, decision(body)) for row, _, body in due)
-    return [(row, d) for row, d in found if d.release == release]
+    return [(row, d) for row, d in found if release in {None, d.release}]
 
 
 def _due(spool: Spool, last: Closing, this: Closing, mark: bytes) -> list[tuple[int, int, bytes]]:

@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Any
 
 from features.spec import RolloutSpec
-from models.policy import Policy, make
 from serving import rollout_state
 from serving.controller import BY, Evidence
 from serving.rollout_state import RETURNED, WATCH, RolloutState
@@ -26,13 +25,6 @@ def meta_of(spec: RolloutSpec) -> dict[str, Any]:
     """What the manifest of a promoted release says of its hold-out; {} where nothing is kept back."""
     share = round(spec.holdout, 6)  # as exact as the label that is logged
     return {META: {"share": share, "policy": spec.holdout_policy}} if share > 0 else {}
-
-
-def kept_back(spec: RolloutSpec, predecessor: Policy) -> Policy | None:
-    """The policy that the hold-out gets; None where nothing is kept back."""
-    if not meta_of(spec):
-        return None
-    return predecessor if spec.holdout_policy == "predecessor" else make("uniform")
 
 
 def start(release: int, declared: Mapping[str, Any], *, now: int, by: str) -> RolloutState:

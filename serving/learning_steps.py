@@ -8,7 +8,7 @@ counts with the event's next reward, or when the window closes.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from features import closings
 from features.closings import Arrival, Closing
@@ -39,6 +39,18 @@ class Step:
     closing: int = 0
 
 
+class Whose(Protocol):
+    """Which decisions a head learns (learning_scope.py)."""
+
+    @property
+    def release(self) -> int: ...
+
+    @property
+    def since(self) -> int | None: ...
+
+    def holds(self, decision: Decision) -> bool: ...
+
+
 def combined(rewards: Sequence[Reward], decision: Decision, spec: RewardSpec) -> float | None:
     """What an event's rewards come to, as features/reward.py has it; None when none of them counts."""
     window = window_us(spec)
@@ -67,10 +79,10 @@ def learnt(arrived: Sequence[Arrival], decision: Decision, spec: RewardSpec, *, 
 
 
 def steps(
-    spool: Spool, release: int, spec: RewardSpec, *, after: Position = START, limit: int = 1000
+    spool: Spool, whose: Sequence[Whose], spec: RewardSpec, *, after: Position = START, limit: int = 1000
 ) -> Iterator[tuple[Position, list[Step]]]:
-    """The steps of a release's decisions from a position on, in the log's order: (position reached, steps). A closing
-    is never split."""
+    """The steps of the decisions that any of `whose` holds, from a position on, in the log's order: (position reached,
+    steps). A closing is never split."""
     cursor, last = after.cursor, closings.closing(spool, after.closing)
     while True:
         arrived = closings.arrivals(spool, cursor, limit)  # first these: what a closing has not seen came after it
@@ -78,18 +90,20 @@ def steps(
         arrived = [a for a in arrived if this is None or a.row <= this.rewards]
         if arrived:
             cursor = arrived[-1].row
-            yield Position(cursor, last.id), _rewarded(spool, arrived, last, release, spec)
+            yield Position(cursor, last.id), _rewarded(spool, arrived, last, whose, spec)
         elif this is not None:
             cursor = max(cursor, this.rewards)
-            yield Position(cursor, this.id), _closed(spool, last, this, release, spec)
+            yield Position(cursor, this.id), _closed(spool, last, this, whose, spec)
             last = this
         else:
             return
 
 
-def _rewarded(spool: Spool, arrived: Sequence[Arrival], last: Closing, release: int, spec: RewardSpec) -> list[Step]:
+def _rewarded(
+    spool: Spool, arrived: Sequence[Arrival], last: Closing, whose: Sequence[Whose], spec: RewardSpec
+) -> list[Step]:
     decisions = closings.decisions_of(spool, list({a.reward.event_id for a in arrived}))
-    mine = {event: (row, d) for event, (row, d) in decisions.items() if d.release == release}
+    mine = {event: (row, d) for event, (row, d) in decisions.items() if any(each.holds(d) for each in whose)}
     history, found = closings.arrivals_of(spool, list(mine)), []
     for arrival in arrived:
         event = arrival.reward.event_id
@@ -106,8 +120,11 @@ def _rewarded(spool: Spool, arrived: Sequence[Arrival], last: Closing, release: 
     return found
 
 
-def _closed(spool: Spool, last: Closing, this: Closing, release: int, spec: RewardSpec) -> list[Step]:
-    over = closings.closed_between(spool, last, this, release)
+def _closed(spool: Spool, last: Closing, this: Closing, whose: Sequence[Whose], spec: RewardSpec) -> list[Step]:
+    releases = {each.release if each.since is None else None for each in whose}
+    only = releases.pop() if len(releases) == 1 else None  # those of one release are found at once
+    over = closings.closed_between(spool, last, this, only)
+    over = [(row, d) for row, d in over if any(each.holds(d) for each in whose)]
     history, found = closings.arrivals_of(spool, [d.event_id for _, d in over]), []
     for row, d in over:
         past = [a for a in history[d.event_id] if a.row <= this.rewards]

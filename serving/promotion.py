@@ -16,8 +16,9 @@ from features.schema import Arm
 from features.workspace import Workspace, get_folder
 from models import policy
 from models.policy import Policy
-from models.training import current_champion
-from serving import publish, release, release_store, rollout, rollout_state
+from serving import carry_over, learning_scope, publish, release, release_store, rollout, rollout_state
+from serving.carry_over import Carried
+from serving.live_heads import learns
 from serving.triton import server
 
 
@@ -34,23 +35,34 @@ def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
         return {"app": w.settings.app, "release": current, "published": False, "waits": waits}
     with tempfile.TemporaryDirectory() as scratch:
         features = get_folder(w.store, f"features/{key}", Path(scratch) / "features")
-        _, champion = current_champion(w, Path(scratch) / "champion")
+        champion = carry_over.champion_now(w.store, w.home, Path(scratch) / "champion")
+        champion = champion or Carried(policy=policy.make("uniform"))
+        window = orjson.loads((features / "meta.json").read_bytes())
         candidate = None
         if promoted:
             candidate = policy.load(get_folder(w.store, verdict["candidates"][promoted], Path(scratch) / "candidate"))
         done = release_policies(
             w,
-            champion=champion,
+            champion=champion.policy,
             candidate=candidate,
             encoder=Encoder.load(features / "encoder"),
             arms=catalogue.read(features / "catalogue.json"),
             golden=orjson.loads((features / "golden.json").read_bytes()),
             meta={
-                "features": key, "declared": orjson.loads((features / "meta.json").read_bytes())["declared"],
-                "verdict": verdict["summary"], "report": verdict["report"], "kind": kind,
+                "features": key, "declared": window["declared"], "verdict": verdict["summary"],
+                "report": verdict["report"], "kind": kind, **_learning(champion, candidate, window.get("end_us")),
             },
         )
     return _outcome(w, done, promoted)
+
+
+def _learning(champion: Carried, candidate: Policy | None, end: int | None) -> dict[str, Any]:
+    """The manifest's entry of what either head has learnt; the candidate all rows decided before `end` (UTC µs)."""
+    entries = {"champion": dict(champion.learning)}
+    if learns(candidate):
+        entries["candidate"] = learning_scope.trained(end)
+    entries = {role: entry for role, entry in entries.items() if entry}
+    return {learning_scope.META: entries} if entries else {}
 
 
 def _outcome(w: Workspace, done: publish.Published, promoted: str) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from typing import Any
 
 from features.spec import RolloutSpec
 from features.storage import Store
-from models.policy import Policy
-from serving import carry_over, deployment, hold_out, publish, release, release_store
+from models.policy import make
+from serving import carry_over, deployment, hold_out, learning_scope, publish, release, release_store
+from serving.carry_over import Carried
 from serving.release import LoadedRelease
 
 
@@ -19,8 +20,8 @@ from serving.release import LoadedRelease
 class Heir:
     """What the next release is made of; `meta` is added to that of the release it comes from."""
 
-    champion: Policy
-    kept: Policy | None = None
+    champion: Carried
+    kept: Carried | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -31,10 +32,11 @@ def promote(
     kept back from it, as `spec` declares; without `spec`, nothing is."""
 
     def heir(old: LoadedRelease) -> Heir:
-        champion = _newest(home, old, "candidate")
-        if spec is None:
+        champion = carry_over.newest(home, old, "candidate")
+        if spec is None or not hold_out.meta_of(spec):
             return Heir(champion=champion)
-        kept = hold_out.kept_back(spec, _newest(home, old, "champion"))
+        predecessor = carry_over.newest(home, old, "champion")
+        kept = predecessor if spec.holdout_policy == "predecessor" else Carried(policy=make("uniform"))
         return Heir(champion=champion, kept=kept, meta=hold_out.meta_of(spec))
 
     return _republish(store, home, _current_or_raise(store), "candidate", heir, triton=triton, by=by)
@@ -48,7 +50,7 @@ def bring_back(store: Store, home: Path, *, triton: str | None, by: str) -> publ
     if meta[hold_out.META]["policy"] != "predecessor":  # uniform was kept back: the predecessor is one release earlier
         number, role = int(meta["from_release"]), "champion"
     return _republish(
-        store, home, number, role, lambda old: Heir(champion=_newest(home, old, role)), triton=triton, by=by
+        store, home, number, role, lambda old: Heir(champion=carry_over.newest(home, old, role)), triton=triton, by=by
     )
 
 
@@ -56,15 +58,8 @@ def roll_back(store: Store, home: Path, number: int, *, triton: str | None, by: 
     """Serve the champion of an earlier release again, as a new release: the log never shows one number twice. It comes
     back as it was released."""
     return _republish(
-        store, home, number, "champion", lambda old: Heir(champion=old.champion), triton=triton, by=by
+        store, home, number, "champion", lambda old: Heir(champion=Carried(policy=old.champion)), triton=triton, by=by
     )
-
-
-def _newest(home: Path, old: LoadedRelease, role: str) -> Policy:
-    found = carry_over.newest(home, old, role)
-    if found is None:
-        raise ValueError(f"release {old.number} has no {role} to promote")
-    return found
 
 
 def _republish(
@@ -87,10 +82,15 @@ def _republish(
 def again(old: LoadedRelease, made: Heir, folder: Path, number: int, *, role: str, by: str) -> dict[str, Any]:
     """Writes release `number`, made of the `role` of the old one: its encoder, its arms, its golden requests."""
     golden = [asdict(g) for g in old.golden if g.role == role]
-    inherited = {name: value for name, value in old.manifest["meta"].items() if name != hold_out.META}
-    meta: dict[str, Any] = inherited | {"from_release": old.number, "from_role": role, "by": by, **made.meta}
+    own = {hold_out.META, learning_scope.META}
+    meta = {name: value for name, value in old.manifest["meta"].items() if name not in own}
+    meta |= {"from_release": old.number, "from_role": role, "by": by, **made.meta}
+    sides = {"champion": made.champion} | ({} if made.kept is None else {"candidate": made.kept})
+    if learning := {name: dict(side.learning) for name, side in sides.items() if side.learning}:
+        meta[learning_scope.META] = learning
+    kept = None if made.kept is None else made.kept.policy
     return release.write_release(
-        folder, number=number, champion=made.champion, candidate=made.kept, encoder=old.encoder, arms=old.arms,
+        folder, number=number, champion=made.champion.policy, candidate=kept, encoder=old.encoder, arms=old.arms,
         floor=old.floor, meta=meta, golden=golden,
     )  # fmt: skip
 

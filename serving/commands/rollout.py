@@ -160,11 +160,12 @@ def simulate_rollout(
     runs: Annotated[int, typer.Option(min=1, help="rollouts per number")] = 2000,
     world: Annotated[str, typer.Option(help="bernoulli (10 % clicks), or reels (contextual)")] = "bernoulli",
     effect: Annotated[float | None, typer.Option(help="only this relative effect, e.g. -0.3")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="what follows 100 %: the watch against the hold-out")] = False,
     seed: Annotated[int, typer.Option(min=0, help="the same seed, the same result")] = 0,
     out: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="write the result here as well")] = None,
 ) -> None:
     """How often the controller errs, how fast it is right, and what other rules do on the same world."""
-    from serving import compared_rules, rollout_simulation
+    from serving import compared_rules, hold_out_simulation, rollout_simulation
     from serving.rollout_worlds import Reels
 
     worlds: dict[str, Callable[[float], Any]] = {
@@ -172,19 +173,24 @@ def simulate_rollout(
     }  # fmt: skip
     if world not in worlds:
         raise ValueError(f"--world: found {world!r}, expected one of {', '.join(worlds)}")
+    if watch and effect is not None:
+        raise ValueError("--watch: found --effect beside it; expected one of them: a watch has effects of its own")
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
     make, spec = worlds[world], RolloutSpec()
     found: dict[str, Any]
     looks = rollout_simulation.LOOKS if effect is not None else sum(rollout_simulation.EFFECTS.values())
+    looks = hold_out_simulation.looks_of(spec) if watch else looks
     with tqdm(total=looks, unit="look", disable=None) as bar:
         how: dict[str, Any] = {"runs": runs, "seed": seed, "progress": bar.update}
-        if effect is not None:
+        if watch:
+            found = hold_out_simulation.characteristics(make, spec, **how)
+        elif effect is not None:
             found = rollout_simulation.simulate(make(effect), spec, **how).to_dict() | {"effect": effect}
         else:
             found = rollout_simulation.characteristics(make, spec, **how)
     found |= {"world": world, "seed": seed}
-    if effect is None and world == "bernoulli":
+    if effect is None and not watch and world == "bernoulli":
         found["compared"] = compared_rules.characteristics(runs=runs, seed=seed)
         found["sample_ratio"] = rollout_simulation.sample_ratio_characteristics(runs=runs, seed=seed)
         found["latency"] = rollout_simulation.latency_characteristics(spec, runs=runs, seed=seed)
