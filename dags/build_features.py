@@ -23,15 +23,15 @@ Ends by updating the asset `croupier://features`, which starts `train_and_gate`.
 from typing import Any
 
 from airflow.exceptions import AirflowSkipException
-from airflow.sdk import CronDataIntervalTimetable, Metadata, dag, task, task_group
+from airflow.sdk import Metadata, dag, task, task_group
 
-from dags.common import DEFAULTS, FEATURES, apps, interval, interval_params, link, refusals
+from dags.common import DEFAULTS, FEATURES, apps, interval, interval_params, line, link, refusals, schedule
 
 REFUSALS = refusals("features.findings.QualityFailed", "features.spec.SpecError", "builtins.ValueError")
 
 
 @dag(
-    schedule=CronDataIntervalTimetable("0 * * * *", timezone="UTC"),
+    schedule=schedule("0 * * * *", seconds=3600),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULTS | {"retry_policy": REFUSALS},
@@ -44,18 +44,21 @@ def build_features() -> None:
     def collect(app: str) -> dict[str, Any]:
         from features import build
 
+        line(app)
         return {"app": app, **build.collect(app)}
 
     @task
     def join(collected: dict[str, Any]) -> dict[str, Any]:
         from features import scheduled
 
+        line(collected["app"])
         return scheduled.join(collected["app"], interval())
 
     @task
     def validate(joined: dict[str, Any]) -> dict[str, Any]:
         from features import scheduled
 
+        line(joined["app"])
         found = scheduled.validate(joined["app"], interval(), joined)
         if found["page"]:
             link(joined["app"], found["page"])
@@ -65,12 +68,14 @@ def build_features() -> None:
     def refuse(validated: dict[str, Any]) -> None:
         from features.scheduled import raise_refused
 
+        line(validated["app"])
         raise_refused(validated)
 
     @task(outlets=[FEATURES])
     def encode(validated: dict[str, Any]) -> Any:
         from features import scheduled
 
+        line(validated["app"])
         encoded = scheduled.encode(validated["app"], interval())
         if not encoded["features"]:
             raise AirflowSkipException("no training is due: see [training] in app.toml")

@@ -13,14 +13,16 @@ from typing import Any
 
 import polars as pl
 
-from features import build, clock, hours, window
+from features import build, clock, hours, judged_hours, window
 from features.account import Account
 from features.encoder import Encoder
 from features.findings import QualityFailed
 from features.join import join_hours
 from features.log import LogRewritten, open_log
 from features.partitions import from_us, hour_start
-from features.versions import Version, newest
+from features.quarantine import HELD
+from features.versions import Version, newest, partitions
+from features.workspace import Interval as Span
 from features.workspace import Workspace
 
 KEPT_FEATURES = 3  # encoded windows kept whole; of older ones what is small stays
@@ -39,6 +41,11 @@ def validate(app: str, asked: Interval, joined: dict[str, Any]) -> dict[str, Any
     if asked is None:
         return validate_due(app, joined["hours"])
     report, page = build.validate(app, *asked, joined)
+    w, interval = Workspace.open(app), Span.parse(*asked)
+    read = partitions(w.store, start=interval.start, end=interval.end)
+    failed = tuple(finding.rule for finding in report.critical)
+    checked = hours.Checked(passed=report.passed, rows=report.rows, page=page, failed=failed)
+    judged_hours.record_interval(w.store, interval.key, read, checked)
     return {"app": app, "page": page, "refused": {}, **report.to_dict(), "error": report.error}
 
 
@@ -91,9 +98,18 @@ def _validated(w: Workspace, hour: str) -> hours.Checked:
     else:
         report, page = build.validate(w.settings.app, start.isoformat(), end.isoformat(), version.account)
         failed = tuple(finding.rule for finding in report.critical)
-        checked = hours.Checked(passed=report.passed, rows=version.rows, page=page, failed=failed)
+        held = report.broken.filter(state=HELD).height if report.quarantined else 0
+        version, whole = newest(w.store, start=start, end=end)[hour], version
+        checked = hours.Checked(passed=report.passed, rows=version.rows, page=page, failed=failed, quarantined=held)
+        if version.version != whole.version and not _less(whole, version, held):
+            return checked  # more has come meanwhile: the next build judges it
     hours.record(w.store, version, checked)
     return checked
+
+
+def _less(whole: Version, left: Version, held: int) -> bool:
+    """Whether a version is the one that was judged, less the rows that are held."""
+    return left.rows == whole.rows - held and set(left.changed) <= {"rows_removed", "interactions", "quarantined"}
 
 
 def raise_refused(validated: dict[str, Any]) -> None:
@@ -102,7 +118,8 @@ def raise_refused(validated: dict[str, Any]) -> None:
         hours_and_rules = "; ".join(f"{hour}: {rules}" for hour, rules in validated["refused"].items())
         raise QualityFailed(
             f"{validated['app']}: {len(validated['refused'])} hours are left out of training: {hours_and_rules}; open "
-            "the Report of `validate`; an hour comes back by itself when events restate it and it passes"
+            "the Report of `validate`; an hour comes back by itself when events restate it and it passes; rows that "
+            "broke a row rule can be let in or left out: croupier quarantine list | release | drop"
         )
 
 

@@ -6,36 +6,55 @@ several policies, releases, stages and fallbacks, each with its own propensity. 
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 from features.batch import F64, I64, Floats, Interactions
 from features.spec import GateSpec
-from models import diagnostics, off_policy, self_tests
-from models.evidence import as_it_grew, divergence, evidence_of, steadied, unsupported
+from models import diagnostics, leaks, off_policy, self_tests
+from models.agreement import agreement as agree
+from models.evidence import as_it_grew, divergence, evidence_of, heaviest, steadied, unsupported
 from models.exploration import PolicyFailed
-from models.gate import judge
+from models.gate import LEAK_LEVEL, judge
 from models.intervals import asymptotic_cs
+from models.leaks import Tested
 from models.off_policy import Rounds
 from models.policy import Policy
 from models.prequential import Piecewise
 from models.reports import Evaluation, PolicyReport
 from models.reward_model import cross_fit, quality
 from models.rounds import as_served, of_groups, rounds_of
+from models.unchecked import Unchecked, of_features
 
 LOGGING = "logging"  # the name under which the log's own policy is reported
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is known beside the log: margins of its guardrails, and how wide their ranges are; whether its hours passed
+    their checks, and which did not; the names of the features, context columns first, then those of pairs; and what
+    could not be checked."""
+
+    margins: Mapping[str, float] = field(default_factory=dict)
+    widths: Mapping[str, float] = field(default_factory=dict)
+    quality_passed: bool = True
+    quality_says: str = ""
+    features: Sequence[str] = ()
+    unchecked: Sequence[Unchecked] = ()
+
+
 def evaluate(
     policies: Mapping[str, Policy | Piecewise], log: Interactions, *, champion: str, floor: float, gate: GateSpec,
-    seed: int = 0, guardrails: Mapping[str, F64] | None = None, quality_passed: bool = True,
+    seed: int = 0, guardrails: Mapping[str, F64] | None = None, asked: Asked | None = None, quality_passed: bool = True,
     alpha: float | None = None, segments: Mapping[str, Sequence[str]] | None = None, born: I64 | None = None,
 ) -> Evaluation:  # fmt: skip
     """Judge each of `policies` against `policies[champion]` on `log`, which none of them may have learnt from.
 
-    guardrails: per-round values (n,), higher is better. alpha: this look's part of the error, gate.alpha unless given;
-    it is shared evenly by the candidates, so the best of many is not promoted for being one of many. segments:
-    a label a row, {"country": (n,), …}, and born: when each arm came (A,), UTC µs: for lifts by segment in the report.
+    guardrails: per-round values (n,), higher is better. asked: what is known beside the log. alpha: this look's part of
+    the error, gate.alpha unless given; it is shared evenly by the candidates, so the best of many is not promoted for
+    being one of many. segments: a label a row, {"country": (n,), …}, and born: when each arm came (A,), UTC µs: for
+    lifts by segment in the report.
     """
     if champion not in policies:
         raise ValueError(f"champion: found {champion!r}, expected one of {', '.join(sorted(policies))}")
@@ -44,11 +63,12 @@ def evaluate(
     predicted = cross_fit(log, seed=seed)
     pmfs, failed = _served(policies, log, floor, champion)
     rounds = {name: rounds_of(log, pmf, predicted) for name, pmf in (pmfs | {LOGGING: log.pmf}).items()}
-    test, (leak, suspect) = self_tests.propensity(log), self_tests.leak(log)
+    test, leak = self_tests.propensity(log), leaks.tested(log)
     court = _Court(
         log=log, predicted=predicted, champion=rounds[champion], champion_pmf=pmfs[champion], gate=gate,
         alpha=(gate.alpha if alpha is None else alpha) / max(1, len(policies) - 1), self_test=test, leak=leak,
-        guardrails=guardrails or {}, quality_passed=quality_passed, segments=segments or {}, born=born,
+        guardrails=guardrails or {}, asked=asked or Asked(quality_passed=quality_passed), segments=segments or {},
+        born=born,
     )  # fmt: skip
     reports = {}
     for name, seen in rounds.items():
@@ -56,7 +76,8 @@ def evaluate(
         report = _report(role, log, seen, pmfs.get(name, log.pmf), gate.alpha)
         reports[name] = court.judged(report, seen, pmfs[name]) if role == "candidate" else report
     return Evaluation(
-        champion=champion, rows=len(log), floor=floor, alpha=court.alpha, self_test=test, leak=leak, suspect=suspect,
+        champion=champion, rows=len(log), floor=floor, alpha=court.alpha, self_test=test, leak=leak.p,
+        suspect=leak.suspect,
         reward_model=quality(log, predicted), log=diagnostics.of_log(log, predicted), policies=reports, failed=failed,
     )  # fmt: skip
 
@@ -72,24 +93,40 @@ class _Court:
     gate: GateSpec
     alpha: float
     self_test: float
-    leak: float
+    leak: Tested
     guardrails: Mapping[str, F64]
-    quality_passed: bool
+    asked: Asked
     segments: Mapping[str, Sequence[str]]
     born: I64 | None
 
     def judged(self, report: PolicyReport, seen: Rounds, pmf: F64) -> PolicyReport:
         """The candidate's report, with its lift and its verdict."""
         spread = divergence(self.log, pmf, self.champion_pmf)
+        agreement = agree(self.log, (pmf, self.champion_pmf), self.predicted)
         evidence = evidence_of(
-            seen, self.champion, divergence=spread, self_test=self.self_test, leak=self.leak,
-            agreement=self_tests.agreement(seen, self.champion),
-            unsupported=report.unsupported, guardrails=self.guardrails, quality_passed=self.quality_passed,
-            unit=self.log.unit_number,
+            seen, self.champion, divergence=spread, self_test=self.self_test, leak=self.leak.p, agreement=agreement.p,
+            unsupported=report.unsupported, guardrails=self.guardrails, quality_passed=self.asked.quality_passed,
+            unit=self.log.unit_number, margins=self.asked.margins,
+            widths=self.asked.widths, says=self._says(),
+            heaviest=heaviest(self.log, pmf, self.champion_pmf) if self.guardrails else inf,
+            unchecked=(*self._unchecked(), *of_features(self.leak.unchecked, agreement.unchecked)),
         )  # fmt: skip
         verdict, bounds = judge(evidence, self.gate, alpha=self.alpha), asymptotic_cs(evidence.lift, alpha=self.alpha)
         details = self._details(seen, spread, pmf)
         return replace(report, lift=evidence.lift.mean, lift_bounds=bounds, verdict=verdict, details=details)
+
+    def _says(self) -> dict[str, str]:
+        """What the numbers of some conditions are about."""
+        names, suspect = self.asked.features, self.leak.suspect
+        named = self.leak.p < LEAK_LEVEL and 0 <= suspect < len(names)
+        feature = f"most suspected: {names[suspect]}" if named else ""
+        return {leaks.NAME: feature, "data_quality": self.asked.quality_says}
+
+    def _unchecked(self) -> tuple[Unchecked, ...]:
+        """What the log, and what is known beside it, leave open for every candidate alike."""
+        one = self_tests.propensity_unchecked(self.log)
+        support = tuple(replace(u, name="support") for u in one)  # 1/(K p) averages 1 only if every arm could be drawn
+        return (*one, *support, *self.asked.unchecked)
 
     def _details(self, seen: Rounds, spread: F64, pmf: F64) -> dict[str, Any]:
         """Where the lift comes from: for people, not for the verdict."""

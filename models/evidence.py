@@ -13,6 +13,7 @@ the design effect, so that a lift holds for units to come, not only for those th
 from collections.abc import Mapping
 from dataclasses import replace
 from math import inf
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from features.batch import F64, I64, Interactions
 from models import off_policy
 from models.gate import Evidence
 from models.intervals import asymptotic_cs
+from models.mean_zero import BLOCK, inverse
 from models.off_policy import Moments, Rounds, design_effect, effective_sample_size
 
 PRIOR_ROWS = 10.0
@@ -28,22 +30,21 @@ CURVE_POINTS = 30
 
 def evidence_of(
     candidate: Rounds, champion: Rounds, *, divergence: F64, self_test: float, unsupported: float,
-    guardrails: Mapping[str, F64], leak: float = 1.0, agreement: float = 1.0, quality_passed: bool = True,
-    unit: I64 | None = None,
+    guardrails: Mapping[str, F64], unit: I64 | None = None, **more: Any,
 ) -> Evidence:  # fmt: skip
     """Candidate and champion as they see the same rows; `divergence` (n, 2) of the two, from `divergence()`; `unit`
-    (n,) the rows' units, numbered (None: each row has its own)."""
+    (n,) the rows' units, numbered (None: each row has its own); `more`: further fields of Evidence, as they are."""
     weight = candidate.weight * candidate.thinning
     lift = off_policy.unthinned(off_policy.dr(candidate) - off_policy.dr(champion), candidate.thinning)
     return Evidence(
         lift=steadied(lift, divergence, candidate.reward, unit), second=_paired(candidate, champion, unit),
         rows=len(candidate),
         ess=effective_sample_size(weight), largest_share=off_policy.largest_share(weight), self_test=self_test,
-        leak=leak, agreement=agreement, unsupported=unsupported, quality_passed=quality_passed,
+        unsupported=unsupported,
         guardrails={
-            name: _paired(replace(candidate, reward=values), replace(champion, reward=values), unit)
+            name: _guarded(replace(candidate, reward=values), replace(champion, reward=values), divergence, unit)
             for name, values in guardrails.items()
-        },
+        }, **more,
     )  # fmt: skip
 
 
@@ -90,6 +91,12 @@ def as_it_grew(values: F64, divergence: F64, log: Interactions, *, alpha: float)
     return found
 
 
+def heaviest(log: Interactions, *pmfs: F64) -> float:
+    """The largest weight π / p that a round could have had, for any of these policies."""
+    blocks = (slice(start, start + BLOCK) for start in range(0, len(log), BLOCK))
+    return max(float((pmf[rows] * inverse(log, rows)).max()) for rows in blocks for pmf in pmfs)
+
+
 def unsupported(log: Interactions, pmf: F64) -> float:
     """Mean mass on arms the log could not have drawn: there, no weight can correct for what was never seen."""
     return float(np.where(log.batch.mask & (log.pmf <= 0.0), pmf, 0.0).sum(axis=1).mean())
@@ -99,3 +106,9 @@ def _paired(candidate: Rounds, champion: Rounds, unit: I64 | None) -> Moments:
     """Moments of the SNIPS lift, row by row on the same rows: what both policies share cancels."""
     lift = off_policy.unthinned(off_policy.snips(candidate) - off_policy.snips(champion), candidate.thinning)
     return by_unit(Moments.of(lift), lift, unit)
+
+
+def _guarded(candidate: Rounds, champion: Rounds, divergence: F64, unit: I64 | None) -> Moments:
+    """The same of a guardrail, whose variance rare draws that did not come up cannot flatter either."""
+    lift = off_policy.unthinned(off_policy.snips(candidate) - off_policy.snips(champion), candidate.thinning)
+    return steadied(lift, divergence, candidate.reward, unit)

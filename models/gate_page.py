@@ -22,7 +22,7 @@ align-items:center;padding:2px 0}
 .strong .track i{background:#6fb79c}.strong .track b{background:var(--good)}.strong .label{font-weight:600}
 table{border-collapse:collapse;width:100%;font-size:14px}td,th{text-align:left;padding:4px 8px 4px 0;
 border-bottom:1px solid var(--line);vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
-.yes{color:var(--good);font-weight:600}.no{color:var(--bad);font-weight:600}
+.yes{color:var(--good);font-weight:600}.no{color:var(--bad);font-weight:600}.open{color:var(--wait);font-weight:600}
 .histogram{display:flex;align-items:flex-end;gap:2px;height:120px;border-bottom:1px solid var(--line)}
 .histogram div{flex:1;background:var(--bar);border-radius:2px 2px 0 0;min-width:2px}
 .axis{display:flex;gap:2px;font-size:10px;color:var(--soft)}.axis span{flex:1;text-align:center;overflow:hidden}
@@ -54,9 +54,10 @@ _MACROS = """
 {% endmacro %}
 {% macro conditions(rows) %}<div class="scroll"><table>
 <tr><th></th><th>condition</th><th class="n">found</th><th class="n">needed</th></tr>
-{% for c in rows %}<tr><td class="{{ 'yes' if c.passed else 'no' }}">{{ '✓' if c.passed else '✗' }}</td>
-<td>{{ meaning.get(c.name, 'the guardrail is not harmed: its lift may be 0') }}
-<span class="soft">{{ c.name }}</span></td><td class="n">{{ c.value|number }}</td>
+{% for c in rows %}<tr><td class="{{ c|state }}">{{ {'yes':'✓','no':'✗','open':'?'}[c|state] }}</td>
+<td>{{ meaning.get(c.name.partition(':')[0], '') }}
+<span class="soft">{{ c.name }}{% if c.reason|default('') %}: {{ 'not checked, because ' if c.passed is none }}{{
+c.reason }}{% endif %}</span></td><td class="n">{{ 'not checked' if c.passed is none else c.value|number }}</td>
 <td class="n">{{ {'>=':'≥','<=':'≤'}.get(c.relation, c.relation) }} {{ c.threshold|number }}</td></tr>{% endfor %}
 </table></div>{% endmacro %}
 """
@@ -71,6 +72,11 @@ _BODY = """
 {% if body.log.units is defined %}of {{ '{:,}'.format(body.log.units) }} units{% endif %}, {{ body.log.from|day }} to
 {{ body.log.to|day }} UTC. Champion:
 {{ body.champion }}. Judged as served, exploration floor {{ body.floor|number }} included.</p>
+{% if unchecked %}<section><h2>Not checked</h2>{% for u in unchecked %}
+<p>{{ meaning.get(u.name.partition(':')[0], u.name) }}
+<span class="soft">({{ u.name }}{{ ', ' ~ u.of if u.of }})</span>: not checked, because {{ u.reason }}.
+{{ 'It counts as not passed.' if u.blocks else 'It does not stand in the way: other conditions cover it.' }}</p>
+{% endfor %}</section>{% endif %}
 {% if not candidates %}<section><h2>No candidate was judged</h2></section>{% endif %}
 {% if candidates %}<section><h2>Lift over {{ body.champion }}, reward per decision</h2>
 {% for b in lifts %}{{ bar(b) }}{% endfor %}
@@ -83,7 +89,9 @@ looked at. The dashed line is no difference.</p></section>{% endif %}
 others: of its lift, these rounds say what
 {{ '{:,}'.format((body.rows / alike)|int) }} would of units that come once.</p>
 {% endif %}{% set failed = p.conditions|rejectattr('passed')|list %}{% if failed %}{{ conditions(failed) }}{% endif %}
-<details><summary>{{ p.conditions|length - failed|length }} of {{ p.conditions|length }} conditions hold</summary>
+<details><summary>{{ p.conditions|length - failed|length }} of {{ p.conditions|length }} conditions hold{%
+if p.conditions|selectattr('passed', 'none')|list %}, {{ p.conditions|selectattr('passed', 'none')|list|length }} not
+checked{% endif %}</summary>
 {{ conditions(p.conditions|selectattr('passed')|list) }}</details>
 {% set c = curves[name] %}{% if c %}<h3>The lift as rounds came in</h3>
 <svg class="curve" viewBox="0 0 100 40" preserveAspectRatio="none" role="img" aria-label="lift by rounds">

@@ -13,6 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from features.time_labels import time_labels
 from models.gate_page import PAGE
 
 LABELS = {
@@ -29,7 +30,8 @@ MEANING = {
     "features_before_decision": "no feature was computed after the decision (p-value)",
     "estimators_agree": "DR and IPS, each unbiased, estimate the same (p-value)",
     "support": "the log could have drawn what the candidate wants (mass outside)",
-    "data_quality": "the data passed its checks",
+    "data_quality": "the hours judged passed their checks",
+    "guardrail": "the guardrail is shown to lose less than its margin",
 }  # fmt: skip
 REASON = {
     "lift_lower": "the gain is not yet sure", "second_estimator_upper": "a second estimator sees no gain",
@@ -39,6 +41,7 @@ REASON = {
     "features_before_decision": "a feature seems to be made after the decision",
     "estimators_agree": "two unbiased estimators exclude each other: is a feature made after the decision?",
     "support": "it wants arms that the log never showed", "data_quality": "the data did not pass its checks",
+    "guardrail": "a guardrail is not shown to be safe",
 }  # fmt: skip
 
 
@@ -54,13 +57,14 @@ def write_report(evaluation: Mapping[str, Any], path: Path, *, title: str = "") 
 
 def render(body: Mapping[str, Any], *, title: str = "") -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": number, "day": day}
+    environment.filters |= {"number": number, "day": day, "state": state}
     policies = body["policies"]
     candidates = {name: p for name, p in policies.items() if p["role"] == "candidate"}
     return environment.from_string(PAGE).render(
         title=title or "The gate's verdict", body=body, candidates=candidates, labels=LABELS, meaning=MEANING,
         headline={name: headline(name, p, body["champion"], value=_value(body), per_day=_per_day(body))
                   for name, p in candidates.items()},
+        unchecked=unchecked(candidates),
         curves={name: curve(p["details"].get("curve", [])) for name, p in candidates.items()},
         forest=forest(policies), lifts=lifts(candidates),
         histogram={n: bars(p["weights"]) for n, p in candidates.items()},
@@ -86,13 +90,31 @@ def headline(
         return f"{gain}, and surely at least {amount(lower)} more. Every condition holds."
     if policy["verdict"] == "reject":
         return f"{gain}. Harm is shown; it stays out."
-    failed = [c["name"] for c in policy["conditions"] if not c["passed"]]
-    why = "; ".join(REASON.get(condition, "a guardrail would be harmed") for condition in failed)
+    failed = [c["name"] for c in policy["conditions"] if state(c) == "no"]
+    why = "; ".join(dict.fromkeys(REASON.get(name.partition(":")[0], name) for name in failed))
     wait = policy["rows_needed"]
     days = f", {_days(wait / per_day)} at this log's traffic," if wait and per_day > 0 else ""
     rest = f"About {wait:,} more rounds like these{days} are needed for an answer." if wait else (
         "More rounds will not help before that is mended.")  # fmt: skip
     return f"{gain}. Not enough evidence: {why} ({', '.join(failed)}). {rest}"
+
+
+def state(condition: Mapping[str, Any]) -> str:
+    """"yes" where a condition holds, "open" where it was not checked and nothing hangs on it, else "no"."""
+    if condition["passed"] is None:
+        return "no" if condition["blocks"] else "open"
+    return "yes" if condition["passed"] else "no"
+
+
+def unchecked(policies: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What was not checked, each once: name, reason, blocks, and `of` whom where it is not said of every candidate."""
+    found: dict[tuple[str, str, bool], list[str]] = {}
+    for name, policy in policies.items():
+        for c in policy["conditions"]:
+            if c["passed"] is None:
+                found.setdefault((c["name"], c["reason"], c["blocks"]), []).append(name)
+    return [{"name": name, "reason": reason, "blocks": blocks, "of": "" if len(of) == len(policies) else ", ".join(of)}
+            for (name, reason, blocks), of in found.items()]  # fmt: skip
 
 
 def _days(days: float) -> str:
@@ -142,7 +164,9 @@ def lifts(candidates: Mapping[str, Any]) -> list[dict[str, Any]]:
 def intervals(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Lifts of blocks or segments, on one scale with zero in it."""
     scale = _scale([v for r in rows for v in (r["lift"], r["lower"], r["upper"]) if v is not None] + [0.0])
-    named = [(str(r["value"]) if "value" in r else f"from {day(r['from'])}", r) for r in rows]
+    began = time_labels([r["from"] for r in rows if "value" not in r])
+    labels = [str(r["value"]) for r in rows if "value" in r] or [f"from {each}" for each in began]
+    named = list(zip(labels, rows, strict=True))
     return [_bar(label, {"value": r["lift"], "lower": r["lower"], "upper": r["upper"]}, scale, False)
             | {"rounds": int(r["rounds"])} for label, r in named]  # fmt: skip
 

@@ -20,7 +20,9 @@ from features.build import Features
 from features.spec import seconds_of
 from features.storage import Conflict
 from features.workspace import Workspace, get_folder
-from models.evaluation import evaluate
+from models.evaluation import Asked, evaluate
+from models.guardrails import guarded
+from models.judged_quality import quality
 from models.policy import Policy, load, make
 from models.prequential import Piecewise, Process, Segment
 from models.reports import Evaluation
@@ -135,7 +137,20 @@ def _evaluated(
     return evaluate(
         {name: serving, **candidates}, log, champion=name, floor=w.spec.policies.floor, gate=gate,
         seed=w.spec.policies.seed, segments=features.segments(int(log.at.min())), born=features.born(),
+        **beside(w, features, log),
     )  # fmt: skip
+
+
+def beside(w: Workspace, features: Features, log: Interactions) -> dict[str, Any]:
+    """What `evaluate` is asked beside the log: the guardrails of app.toml on these very rows, whether their hours
+    passed their checks, and what the features are called."""
+    watched = guarded(w.spec, features.guardrails(int(log.at.min())))
+    passed, says, unknown = quality(w.store, features, log)
+    encoder = features.encoder
+    names = [*(f"context.{n}" for n in encoder.context_names), *(f"arm_context.{n}" for n in encoder.pair_names)]
+    asked = Asked(margins=watched.margins, widths=watched.widths, quality_passed=passed, quality_says=says,
+                  features=names, unchecked=(*watched.unchecked, *unknown))  # fmt: skip
+    return {"guardrails": watched.values, "asked": asked}
 
 
 @dataclass(frozen=True, kw_only=True)

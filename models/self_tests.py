@@ -1,27 +1,18 @@
 """Is the log what it says it is? No second log is needed: the logged pmf says what the draws must look like.
 
 Whatever f is, the chosen arm's f(x, A) − Σ_a p(a|x) f(x, a) has mean zero if A was drawn from p after x was known.
-`propensity` takes an f of the propensities alone; `leak` an f of the features: a feature computed *after* the decision
-(the reward itself, a cart total) depends on the arm drawn, and then no estimate on this log means anything.
+`propensity` takes an f of the propensities alone; models/leaks.py takes features, models/agreement.py what the
+estimators make of them.
 """
-
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from scipy.stats import norm
 
 from features.batch import F64, I64, Bool, Interactions
-from models.off_policy import Rounds, effective_sample_size
-from models.reward_model import RewardModel
+from models.unchecked import Unchecked
 
 ROUNDING = 1e-4  # of a logged probability, relatively: six digits, float32, or a percentage with two decimals
-OUTCOME_R2 = 0.9  # of the reward by the context alone, whatever the arm: no honest context leaves the arm so little
-FEW = 30  # rows that a value must have before it can be said to tell the reward
-SUSPECTS = 3  # context features tested for a leak: those that say most about the reward
-LEAK_ROWS = 20_000
-BALANCED_ARMS = 5
-CARRIED = 200.0  # rows that must carry a column's variance: fewer, of a rare value and a rare arm, have no normal limit
+ONE_PROBABILITY = "the log has the drawn arm's probability alone"
 
 
 def propensity_values(log: Interactions) -> F64:
@@ -99,104 +90,12 @@ def propensity(log: Interactions) -> float:
     return p_value(values, propensity_spread(log)[: values.shape[1]], tolerance=ROUNDING)
 
 
-def leak(log: Interactions) -> tuple[float, int]:
-    """(p-value that no feature was computed after the draw, column most suspected): context columns first, then those
-    of pairs; −1 where there are none. Small p: leave that feature out, or log it before deciding.
-
-    Three kinds are looked for. A context that all but says what the reward is, whatever the arm (`tells`): then p is 0.
-    A context feature that goes with the arm drawn (`balance`): that needs the drawn arm's propensity alone, which every
-    log has. Where the whole pmf is known: also what the reward model would learn of the draw from a feature, and the
-    features of pairs."""
-    log = log[:LEAK_ROWS]
-    if len(log) < 100 or np.all(log.reward == log.reward[0]):
-        return 1.0, -1
-    context = log.batch.context.astype(np.float64)
-    if (told := tells(context, log.reward, log.batch.arm[np.arange(len(log)), log.chosen])) >= 0:
-        return 0.0, told
-    suspects = _suspects(context, log.reward)
-    tests = [balance(log, suspects)]
+def propensity_unchecked(log: Interactions) -> tuple[Unchecked, ...]:
+    """What `propensity` could not ask: with one probability a row, whether the likeliest arm was drawn as often as
+    logged. 1/(K p) is asked of every log, so this is stated and does not block."""
     if knows_whole_pmf(log):
-        columns = [_gap(context[:, [j]] * _without(log, j), log) for j in suspects]
-        columns += [_gap(log.batch.pair[:, :, j].astype(np.float64), log) for j in range(log.batch.pair.shape[2])]
-        tests.append((columns, [*suspects, *(context.shape[1] + np.arange(log.batch.pair.shape[2]))]))
-    found = [_worst(columns, names) for columns, names in tests if columns]
-    if not found:
-        return 1.0, -1
-    p, suspect = min(found)
-    return min(1.0, len(found) * p), suspect
-
-
-def agreement(*seen: Rounds) -> float:
-    """p-value that DR and IPS of these policies estimate the same values, as two unbiased estimators do.
-
-    DR − IPS = Σ_a π(a|x) q̂(x, a) − w q̂(x, A) has mean zero for any q̂ that was fixed before the draw. Where q̂ leans on a
-    feature that was made after the draw it has not: two estimators that exclude each other are themselves a test."""
-    columns = [s.direct - s.weight * s.predicted for s in seen]
-    return p_value(np.column_stack([c / max(float(c.std()), 1e-12) for c in columns]))
-
-
-def _worst(columns: list[F64], names: list[Any]) -> tuple[float, int]:
-    """(p-value of all columns' means being zero, name of the one that is least so)."""
-    values = np.column_stack(columns)
-    score = np.abs(values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-12)
-    return p_value(values), int(names[int(score.argmax())])
-
-
-def balance(log: Interactions, suspects: list[int]) -> tuple[list[F64], list[int]]:
-    """Columns (n,) of mean zero if these context features were known before the draw, and whose they are:
-    (1{A = a} / p − 1) (f − mean f) for the arms a drawn most often among those always offered.
-
-    E[1{A = a} / p | x] = 1 for every x, so f is as frequent among the rows of a, weighted by 1/p, as among all (the
-    covariate balance of Rosenbaum & Rubin 1983). A price *of the shown arm*, or what the user paid, is not."""
-    n = len(log)
-    drawn = log.batch.arm[np.arange(n), log.chosen]
-    offered = np.bincount(log.batch.arm[log.batch.mask], minlength=len(log.batch.catalogue.ids))
-    often = [int(a) for a in np.argsort(-np.bincount(drawn)) if offered[a] == n][:BALANCED_ARMS]
-    columns, names = [], []
-    for j in suspects:
-        f = log.batch.context[:, j].astype(np.float64)
-        centred = (f - f.mean()) / max(float(f.std()), 1e-12)
-        for a in often:
-            column = np.asarray(((drawn == a) / log.propensity - 1.0) * np.clip(centred, -5.0, 5.0))
-            if effective_sample_size(np.square(column)) >= CARRIED:
-                columns.append(column)
-                names.append(j)
-    return columns, names
-
-
-def tells(context: F64, reward: F64, arm: I64) -> int:
-    """The context column that all but says what the reward is, whichever arm was drawn; −1 if there is none.
-
-    Either the context alone explains OUTCOME_R2 of the reward's variance on rows that the regression has not seen, or
-    one column's uncommon values come with uncommon rewards alone: an order's value, filled only where there was one."""
-    if len(np.unique(arm)) < 2 or context.shape[1] == 0:
-        return -1
-    suspects = _suspects(context, reward)
-    if _explained(context, reward) >= OUTCOME_R2 and suspects:
-        return suspects[0]
-    values, counts = np.unique(reward, return_counts=True)
-    usual = values[counts.argmax()]
-    unusual, base = reward != usual, float((reward != usual).mean())
-    for j in suspects:
-        column = context[:, j]
-        levels, places, sizes = np.unique(column, return_inverse=True, return_counts=True)
-        common = places == sizes.argmax()
-        n, hits = int((~common).sum()), int(unusual[~common].sum())
-        # every uncommon value came with an uncommon reward, and no common one did with more than chance would have it
-        if len(levels) > 1 and n >= FEW and hits == n and n * np.log(max(base, 1e-12)) < np.log(1e-9):
-            return j
-    return -1
-
-
-def _explained(context: F64, reward: F64) -> float:
-    """R² of a ridge regression of the reward on the context, on the half that it has not learnt."""
-    half = np.arange(len(reward)) % 2 == 0
-    mean, spread = context[half].mean(axis=0), context[half].std(axis=0)
-    x = (context - mean) / np.where(spread > 1e-9, spread, np.inf)
-    level = float(reward[half].mean())
-    weights = np.linalg.solve(x[half].T @ x[half] + np.eye(x.shape[1]), x[half].T @ (reward[half] - level))
-    rest, total = reward[~half], float(np.square(reward[~half] - reward[~half].mean()).sum())
-    return 1.0 - float(np.square(rest - level - x[~half] @ weights).sum()) / total if total > 0 else 0.0
+        return ()
+    return (Unchecked(name="propensity_self_test:likeliest_arm", reason=ONE_PROBABILITY, blocks=False),)
 
 
 def calibration(log: Interactions, *, bins: int = 10) -> list[dict[str, float]]:
@@ -210,27 +109,3 @@ def calibration(log: Interactions, *, bins: int = 10) -> list[dict[str, float]]:
     mean, rate = np.bincount(place, p), np.bincount(place, hit)
     return [{"pmf": float(m / c), "frequency": float(r / c), "pairs": float(c)}
             for m, r, c in zip(mean, rate, count, strict=True) if c]  # fmt: skip
-
-
-def _suspects(context: F64, reward: F64) -> list[int]:
-    spread = context.std(axis=0)
-    covariance = np.abs((context - context.mean(axis=0)).T @ (reward - reward.mean()))
-    score = np.where(spread > 1e-9, covariance / np.where(spread > 1e-9, spread, 1.0), -1.0)
-    return [int(j) for j in np.argsort(-score)[:SUSPECTS] if score[j] > 0]
-
-
-def _without(log: Interactions, column: int) -> F64:
-    """q̂ (n, K) that never saw this column, each half from the other: what the column may not know of the draw."""
-    context = log.batch.context.copy()
-    context[:, column] = 0.0
-    blind = replace(log, batch=replace(log.batch, context=context))
-    half, predicted = np.arange(len(log)) % 2, np.zeros(log.pmf.shape)
-    for k in (0, 1):
-        if not np.all(log.reward[half != k] == log.reward[half != k][0]):
-            predicted[half == k] = RewardModel.fit(blind[half != k]).predict(blind.batch[half == k])
-    return predicted
-
-
-def _gap(f: F64, log: Interactions) -> F64:
-    """f (n, K) at the arm drawn, less its mean under the logged pmf: (n,), mean zero."""
-    return np.asarray(f[np.arange(len(log)), log.chosen] - (log.pmf * np.where(log.batch.mask, f, 0.0)).sum(axis=1))

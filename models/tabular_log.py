@@ -9,7 +9,7 @@ a log whose propensities are wrong in one row is not to be believed in the other
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from features.batch import F64, I64, Bool
 from models.off_policy import Rounds
+from models.seen_events import SeenEvents
 
 SUM_TOLERANCE = 1e-6  # of a target's pmf, for each arm: six digits
 FORMATS = {".parquet": "parquet", ".csv": "csv"}
@@ -36,9 +37,20 @@ class Columns:
     target: str = ""
     predicted: str = ""
     arm: str = ""
+    event: str = ""
 
     def named(self) -> list[str]:
-        return [name for name in (self.reward, self.propensity, self.target, self.predicted, self.arm) if name]
+        names = (self.reward, self.propensity, self.target, self.predicted, self.arm, self.event)
+        return [name for name in names if name]
+
+
+@dataclass
+class Passed:
+    """What the last pass left out: rows that repeat an event, and rows whose π is zero for every candidate: there the
+    policy could choose nothing."""
+
+    repeats: int = 0
+    not_offered: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +63,7 @@ class TableLog:
     rows: int
     lists: bool
     models_reward: bool
+    passed: Passed = field(default_factory=Passed)
 
     @classmethod
     def open(cls, path: Path, columns: Columns) -> "TableLog":
@@ -61,6 +74,8 @@ class TableLog:
             raise ValueError(f"{path}: found no column {', '.join(missing)}, expected one of: "
                              f"{', '.join(data.schema.names)}; name yours by --reward, --propensity, --target-pmf, "
                              "--predicted, --arm")  # fmt: skip
+        if not columns.event and "event_id" in data.schema.names:
+            columns = replace(columns, event="event_id")
         tables = [name for name in (columns.target, columns.predicted) if name]
         kinds = {name: data.schema.field(name).type for name in tables}
         lists = [name for name, kind in kinds.items() if _holds_lists(kind) or _is_text(kind)]
@@ -70,16 +85,25 @@ class TableLog:
                    models_reward=len(lists) == 2)  # fmt: skip
 
     def chunks(self, *, rows: int = 200_000) -> Iterator[Rounds]:
-        seen = 0
+        """Lines of one event count once, and rows in which the policy could choose nothing are left out; `passed` says
+        how many."""
+        seen, ids = 0, SeenEvents(self.columns.event)
+        self.passed.repeats = self.passed.not_offered = 0
         try:
             for batch in _dataset(self.path).to_batches(columns=self.columns.named(), batch_size=rows):
                 if batch.num_rows:
-                    yield self._rounds(batch, seen)
+                    rounds, offered = self._rounds(batch, seen)
+                    new = ids.new(batch, seen) if self.columns.event else np.ones(batch.num_rows, bool)
+                    self.passed.repeats += int((~new).sum())
+                    self.passed.not_offered += int((new & ~offered).sum())
+                    if (new & offered).any():
+                        yield rounds[new & offered]
                     seen += batch.num_rows
         except pa.ArrowInvalid as error:
             raise ValueError(f"{self.path}: {error}, near row {seen}; expected one kind of value a column") from None
 
-    def _rounds(self, batch: pa.RecordBatch, seen: int) -> Rounds:
+    def _rounds(self, batch: pa.RecordBatch, seen: int) -> tuple[Rounds, Bool]:
+        """All rows, and which of them offered the policy anything."""
         c, n = self.columns, batch.num_rows
         reward, p = (_numbers(batch, name, seen) for name in (c.reward, c.propensity))
         _refuse(~((p > 0) & (p <= 1 + 1e-9)), p, seen, "propensity", "0 < p ≤ 1; a log without true ones cannot be "
@@ -92,8 +116,9 @@ class TableLog:
                              f"{target.shape[1]} numbers, one for each arm, as in {c.target}")  # fmt: skip
         direct = (target * predicted).sum(axis=1) if self.models_reward else np.zeros(n)
         q = _at(predicted, chosen) if self.models_reward else np.zeros(n)
+        offered = target.any(axis=1) if target.shape[1] > 1 else np.ones(n, bool)
         return Rounds(reward=reward, propensity=p, target=_at(target, chosen), predicted=q, direct=direct,
-                      thinning=np.ones(n))  # fmt: skip
+                      thinning=np.ones(n)), offered  # fmt: skip
 
 
 def _dataset(path: Path) -> ds.Dataset:
@@ -159,11 +184,13 @@ def _parsed(column: pa.Array, name: str, seen: int) -> pa.Array:
 
 
 def _probabilities(table: F64, name: str, seen: int) -> F64:
-    """Itself, if every row is a pmf, or a probability where only the logged arm's is given."""
+    """Itself, if every row is a pmf, or zero for every candidate, where the policy could choose nothing; or a
+    probability where only the logged arm's is given."""
     _refuse(((table < 0) | (table > 1 + 1e-9)).any(axis=1), table, seen, name, "probabilities, from 0 to 1")
     if table.shape[1] > 1:
         total = table.sum(axis=1)
-        _refuse(np.abs(total - 1) > SUM_TOLERANCE * table.shape[1], total, seen, f"sum of {name}", "1")
+        bad = (np.abs(total - 1) > SUM_TOLERANCE * table.shape[1]) & (total > 0)
+        _refuse(bad, total, seen, f"sum of {name}", "1, or 0 where the policy could choose nothing")
     return table
 
 

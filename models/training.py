@@ -19,13 +19,13 @@ import orjson
 from features import window
 from features.batch import Interactions, concatenate
 from features.build import Features
-from features.partitions import YEAR_2100
+from features.partitions import YEAR_2100, from_us
 from features.spec import PoliciesSpec, SpecError
 from features.storage import Conflict
 from features.workspace import Workspace, get_folder, put_folder
-from models import retraining
+from models import adaptive_window, retraining, same_features
 from models.evaluation import evaluate
-from models.gate_report import write_report
+from models.gate_report import state, write_report
 from models.looks import Ledger
 from models.policy import Policy, load, make
 from models.reports import Evaluation
@@ -50,8 +50,11 @@ class Rows:
 
 def plan(pairs: Iterable[tuple[str, str]]) -> list[Job]:
     """One training job per (app, features) and policy that the app asks for; of several features of one app the last,
-    since a newer window holds what the older ones held."""
+    since a newer window holds what the older ones held. Raises SpecError where these are not the features that the
+    champion reads."""
     newest = dict(pairs)
+    for app, key in newest.items():
+        same_features.refuse_others(Workspace.open(app), key)
     jobs = [
         {"app": app, "features": key, "policy": policy}
         for app, key in sorted(newest.items())
@@ -85,16 +88,29 @@ def _parts(w: Workspace, features: Features, prefix: str, policy: str) -> dict[s
     untrained = _untrained(w.spec.policies, policy)
     if features.end is None:
         return {prefix: (untrained, Rows(features, before=features.split_at))}
+    since = _since(w, features, features.end)
     names = {name: f"candidates/{features.meta['features']}/{name}" for name in w.spec.policies.candidates}
     process, new = retraining.process_for(w, features, names)
     if new:
-        before = Rows(features, before=process.start)
-        return {prefix: (untrained, Rows(features)), prefix + retraining.BEFORE: (untrained, before)}
+        before = Rows(features, since=_since(w, features, process.start), before=process.start)
+        return {prefix: (untrained, Rows(features, since=since)), prefix + retraining.BEFORE: (untrained, before)}
     if w.spec.policies.parameters.get(policy, {}).get("warm_start"):
         warm = retraining.warm_start(w, policy, features)
         if warm is not None:
             return {prefix: (warm[0], Rows(features, since=warm[1]))}
-    return {prefix: (untrained, Rows(features))}
+    return {prefix: (untrained, Rows(features, since=since))}
+
+
+def _since(w: Workspace, features: Features, before: int) -> int:
+    """From when on (UTC µs) the rows before `before` are learnt from; 0 for all, unless the users have changed."""
+    if not w.spec.training.adapt:
+        return 0
+    rows = list(Rows(features, before=before))
+    choice = adaptive_window.choose(concatenate(rows)) if rows else adaptive_window.Choice(since=0, better=0.0)
+    if choice.since:
+        print(f"{w.settings.app}: learns from {from_us(choice.since):%Y-%m-%d %H:%M} UTC on: older rows make the "
+              f"prediction of the latest ones worse, by {choice.better:.1f} standard errors")  # fmt: skip
+    return choice.since
 
 
 def _untrained(settings: PoliciesSpec, policy: str) -> Policy:
@@ -156,7 +172,7 @@ def _judge_interval(
     evaluation = evaluate(
         {name: champion} | candidates, log, champion=name, floor=w.spec.policies.floor, gate=w.spec.gate,
         seed=w.spec.policies.seed, alpha=ledger.alpha(jobs, log), segments=features.segments(),
-        born=features.born(),
+        born=features.born(), **retraining.beside(w, features, log),
     )  # fmt: skip
     ledger.record(jobs, log, evaluation)
     return _verdict(w, key, jobs, evaluation.to_dict()) | {"kind": "promotion" if evaluation.promoted else ""}
@@ -226,8 +242,10 @@ def summary(evaluation: Mapping[str, Any]) -> str:
     for name, policy in evaluation["policies"].items():
         if policy["role"] == "candidate":
             lift = policy["lift"]
-            failed = [c["name"] for c in policy["conditions"] if not c["passed"]]
+            failed = [c["name"] for c in policy["conditions"] if state(c) == "no"]
             why = f"; not met: {', '.join(failed)}" if failed else ""
+            open_ = [c["name"] for c in policy["conditions"] if state(c) == "open"]
+            why += f"; not checked: {', '.join(open_)}" if open_ else ""
             if policy["rows_needed"]:
                 why += f"; about {policy['rows_needed']:,} more rows would tell"
             lines.append(

@@ -16,8 +16,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.batch import F64, Bool
+from features.guardrail_totals import of_kind
 from features.join import matured
-from features.spec import AppSpec, KindSpec
+from features.spec import AppSpec
 from features.storage import Store
 from serving import betting, hold_out_evidence
 from serving.adjusted import earlier, reward_bets
@@ -100,8 +101,8 @@ def _guardrails(
         "fallback": Guardrail(value=-(failed(rows) & ~late).astype(np.float64), width=1.0, cluster=unit),
         "latency": slowness(took, rows.frame["at"].to_numpy(), rows.assigned, limit),
     }
-    for kind, harmful in spec.rollout.guardrails.items():
-        alone = spec.reward.model_copy(update={"kinds": {kind: KindSpec(how="sum")}, "default": 0.0})
+    for kind, harmful in spec.guardrails.items():
+        alone = of_kind(spec.reward, kind)
         start, end = time_of(state.history[0]["at"]), time_of(now) + timedelta(hours=1)
         other = matured(store, alone, start=start, end=end, now=time_of(now)).select("event_id", value="reward")
         found = rows.frame.join(other, on="event_id", how="left")["value"].fill_null(0.0).to_numpy()

@@ -29,7 +29,7 @@ def due(store: Store, state: RolloutState, spec: AppSpec, now: int) -> bool:
 
 
 def keep(store: Store, state: RolloutState, found: Evidence, now: int) -> None:
-    """Notes what was seen at `now` (UTC µs), for due() and for people."""
+    """Notes what was seen at `now` (UTC µs)."""
     store.put(_key(state.release), orjson.dumps({"at": now, "evidence": dict(found.numbers)}))
 
 
@@ -37,6 +37,14 @@ def latest(store: Store, release: int) -> dict[str, Any]:
     """{"at", "evidence"} of the last look at a release's watch; {} before the first."""
     raw, version = store.read(_key(release))
     return dict(orjson.loads(raw)) if version is not None else {}
+
+
+def watched(store: Store, state: RolloutState | None, spec: AppSpec) -> dict[str, Any]:
+    """Beside a state, for programs: what is kept back, until when (UTC), what the last look saw; {} at a rollout."""
+    if state is None or not state.watched:
+        return {}
+    ends = datetime.fromtimestamp(until(state, spec.rollout) / 1e6, UTC).isoformat()
+    return {"kept": state.kept, "until": ends, "evidence": latest(store, state.release).get("evidence", {})}
 
 
 def told(store: Store, state: RolloutState, spec: AppSpec) -> str:

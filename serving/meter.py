@@ -14,6 +14,7 @@ HELP = {
     "croupier_decisions_total": "decisions by release, role and policy",
     "croupier_fallbacks_total": "decisions that another policy than the one meant had to make, by reason",
     "croupier_rejects_total": "requests, rewards and records refused, by model and field",
+    "croupier_not_admitted_total": "well-formed rewards and records that the app does not declare, by model and reason",
     "croupier_rewards_total": "rewards by fate",
     "croupier_records_total": "clients' own decisions by fate",
     "croupier_stage_seconds_bucket": "time of a batch in a stage of the selector, cumulative by upper bound",

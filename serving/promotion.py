@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from features import catalogue
+from features.admission import Admission
 from features.encoder import Encoder
 from features.schema import Arm
 from features.workspace import Workspace, get_folder
@@ -18,21 +19,28 @@ from models import policy
 from models.policy import Policy
 from serving import carry_over, learning_scope, publish, release, release_store, rollout, rollout_state
 from serving.carry_over import Carried
+from serving.declaration import ADMITS
 from serving.live_heads import learns
 from serving.triton import server
 
 
 def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """Release what the gate promoted; before the first release, the champion alone. Returns what serves now."""
+    """Release what the gate promoted; before the first release, the champion alone. Returns what serves now; where
+    nothing was published, "why" says why, and "waits" is there if a promoted candidate waits for a running rollout."""
     w = Workspace.open(verdict["app"])
     key, promoted, kind = verdict["features"], verdict["promoted"], verdict.get("kind", "")
-    made, current = _made_from(w, key), release_store.current(w.store)
+    made, current = _made_from(w, key, promoted), release_store.current(w.store)
     if made is not None and made > (current or 0):  # whoever published it died before it served
         return _outcome(w, publish.serve(w.store, w.home, made, **_how(w, kind)), promoted)
-    if made is not None or (current is not None and not promoted):
-        return {"app": w.settings.app, "release": made or current, "published": False}
+    if made is not None:
+        why = f"release {made} was made of this verdict before"
+        return {"app": w.settings.app, "release": made, "published": False, "why": why}
+    if current is not None and not promoted:
+        why = "nothing was promoted, so the champion goes on serving"
+        return {"app": w.settings.app, "release": current, "published": False, "why": why}
     if current is not None and (waits := _waits(w)):
-        return {"app": w.settings.app, "release": current, "published": False, "waits": waits}
+        why = f"{promoted} was promoted and waits: {waits}"
+        return {"app": w.settings.app, "release": current, "published": False, "why": why, "waits": waits}
     with tempfile.TemporaryDirectory() as scratch:
         features = get_folder(w.store, f"features/{key}", Path(scratch) / "features")
         champion = carry_over.champion_now(w.store, w.home, Path(scratch) / "champion")
@@ -65,6 +73,15 @@ def _learning(champion: Carried, candidate: Policy | None, end: int | None) -> d
     return {learning_scope.META: entries} if entries else {}
 
 
+def said(outcome: Mapping[str, Any]) -> str:
+    """What `publish_verdict` returned, in a sentence."""
+    app, number = outcome["app"], outcome["release"]
+    if not outcome["published"]:
+        return f"{app}: nothing was published: {outcome['why']}; release {number} is current"
+    exposed = f", with {outcome['candidate']} as its candidate" if outcome["candidate"] else ", the champion alone"
+    return f"{app}: release {number} was published{exposed}"
+
+
 def _outcome(w: Workspace, done: publish.Published, promoted: str) -> dict[str, Any]:
     return {"app": w.settings.app, "release": done.number, "published": True, "candidate": promoted}
 
@@ -85,7 +102,7 @@ def release_policies(
     def build(folder: Path, number: int) -> object:
         return release.write_release(
             folder, number=number, champion=champion, candidate=candidate, encoder=encoder, arms=arms,
-            floor=w.spec.policies.floor, meta=meta, golden=golden,
+            floor=w.spec.policies.floor, meta=dict(meta) | {ADMITS: Admission.of(w.spec).to_dict()}, golden=golden,
         )  # fmt: skip
 
     return publish.publish(w.store, w.home, build, **_how(w, str(meta.get("kind", ""))))
@@ -119,8 +136,10 @@ def triton_address(w: Workspace) -> str | None:
     return w.settings.triton if "triton" in w.settings.model_fields_set else None
 
 
-def _made_from(w: Workspace, features: str) -> int | None:
-    """The release that these features have led to, if one has; a refused one never served, and is no answer."""
-    rows = (r for r in release_store.listed(w.store) if r["status"] != "refused")
-    made = [r["number"] for r in rows if r["meta"].get("features") == features]
+def _made_from(w: Workspace, features: str, promoted: str) -> int | None:
+    """The release that this verdict has led to, if one has; a refused one never served, and is no answer. The same
+    features may be judged again with other candidates: that is another verdict."""
+    rows = [r for r in release_store.listed(w.store) if r["status"] != "refused"]
+    made = [r["number"] for r in rows
+            if r["meta"].get("features") == features and r["policies"].get("candidate", "") == promoted]  # fmt: skip
     return max(made, default=None)

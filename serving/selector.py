@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.admission import noted
 from features.clock import now_us
 from features.ids import hash_unit, uuid7s
 from features.schema import Decision, InvalidEvent
@@ -23,7 +24,7 @@ from serving import draws
 from serving.breaker import Breaker
 from serving.live_heads import LiveHeads
 from serving.meter import Meter
-from serving.records import Recorder
+from serving.records import Recorder, reuse
 from serving.release import LoadedRelease
 from serving.requests import CANARY, CANDIDATE, CHAMPION, Raw, Request, Selection, decode, scope_of
 from serving.rollout_mirror import RolloutReader, RolloutView
@@ -147,7 +148,7 @@ class Selector:
         made = [d for d in decisions if d is not None]
         with self.meter.stage("record"):
             stored = self._record(requests, made)
-        return [self._selection(mine, first) for mine, first in zip(made, stored, strict=True)]
+            return self._answers(made, stored, now)
 
     def _record(self, requests: Sequence[Request], made: list[Decision]) -> list[Decision]:
         """Durable when it returns; a repeated event has its first decision in its place."""
@@ -181,12 +182,19 @@ class Selector:
         rows = {CHAMPION: np.flatnonzero(~mine), CANDIDATE: np.flatnonzero(mine)}
         return {role: found for role, found in rows.items() if len(found)}
 
-    def _selection(self, mine: Decision, d: Decision) -> Selection:
-        """`d` is what stands on record: an earlier answer, when the event is a repeat of the same request."""
-        if d is not mine and (d.arms, d.unit_id) != (mine.arms, mine.unit_id):
-            expected = "a new id: this one was answered for another unit or other arms"
-            return self._refusal(str(InvalidEvent("event_id", d.event_id, expected)))
-        return Selection(d.event_id, d.arm, d.propensity, tuple(d.pmf), d.release, d.role)
+    def _answers(self, made: Sequence[Decision], stored: Sequence[Decision], now: int) -> list[Selection]:
+        """Of decisions and what stands on record for them: an earlier answer, when the event is a repeat of the same
+        request; the id of another request is refused, and counted."""
+        reused = [None if d is mine else reuse(d, mine) for mine, d in zip(made, stored, strict=True)]
+        pairs = zip(reused, made, strict=True)
+        found = [("decision", e.field, d.event_id.encode(), noted(e), now) for e, d in pairs if e]
+        if found and self.recorder is not None:
+            self.recorder.append_rejects(found)
+            self.meter.count("croupier_rejects_total", len(found), model="select_arm", field="event_id")
+        return [
+            self._refusal(str(e)) if e else Selection(d.event_id, d.arm, d.propensity, tuple(d.pmf), d.release, d.role)
+            for e, d in zip(reused, stored, strict=True)
+        ]
 
     def _refusal(self, error: str) -> Selection:
         return Selection("", "", 0.0, (), self.release.number, "", error)

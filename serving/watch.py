@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from features import ship
-from features.clock import now_us
+from features.clock import now_us, speed
 from features.spec import AppSpec, RolloutSpec
 from features.storage import Conflict, Store
 from features.workspace import Workspace
@@ -39,7 +39,7 @@ from serving.release import LoadedRelease
 from serving.rollout_state import RolloutState
 
 log = logging.getLogger(__name__)
-LEASE_SECONDS = 300  # to publish a promoted candidate
+LEASE_SECONDS = 300  # real ones, to publish a promoted candidate
 
 
 def watch(app: str, *, approved: bool = False) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def finish(
 def _leased(store: Store, key: str, now: int) -> bool:
     """Did we get the lease, new or run out, at `now` (UTC µs)?"""
     raw, version = store.read(key)
-    if version is not None and now - int(raw) < LEASE_SECONDS * 1_000_000:
+    if version is not None and now - int(raw) < LEASE_SECONDS * 1_000_000 * speed():
         return False
     try:
         store.swap(key, str(now).encode(), version)

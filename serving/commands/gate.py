@@ -11,10 +11,9 @@ from tqdm import tqdm
 
 from features.workspace import Workspace
 from models.gate_report import write_report
+from serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
 
 gate = typer.Typer(no_args_is_help=True, help="Why the gate said what it said.")
-App = Annotated[str, typer.Option(help="which bandit: a folder under var")]
-Out = Annotated[Path | None, typer.Option("--json", dir_okay=False, help="write the result here")]
 console = Console()
 
 
@@ -28,6 +27,7 @@ def report(
     evaluation: Annotated[Path | None, typer.Argument(help="verdict.json; empty: the app's newest")] = None,
     app: App = "default",
     out: Annotated[Path | None, typer.Option(help="the page; empty: beside the JSON")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write the page of a gate's evaluation: verdict, conditions, forest plot, weights, calibration, segments."""
     source = evaluation or _newest(Workspace.known(app).home)
@@ -37,7 +37,8 @@ def report(
     except ValueError as error:
         raise ValueError(f"{source}: found no JSON ({error}), expected a verdict") from None
     write_report(body, page)
-    console.print(f"{page}")
+    if not told(as_json, {"page": page.absolute(), "verdict": body}):
+        console.print(f"{page}")
 
 
 def _newest(home: Path) -> Path:
@@ -64,9 +65,7 @@ def simulate_gate(
     page: Annotated[Path | None, typer.Option(help="put the grid's table and picture into this Markdown page")] = None,
 ) -> None:
     """False promotions, power and stopping times of the gate, and of three other rules on the same logs."""
-    for path in (out, grid, page):
-        if path is not None:  # now, not after hours
-            path.parent.mkdir(parents=True, exist_ok=True)
+    prepared(out, grid, page)
     if grid is not None:
         _grid(grid, data_folder, runs, seed)
         if page is not None:
@@ -83,9 +82,9 @@ def simulate_gate(
     with tqdm(total=runs, unit="log", disable=None) as bar:
         found = run(drifting(population) if drift else population, runs=runs, rows=rows, looks=looks, seed=seed,
                     progress=bar.update)  # fmt: skip
-    console.print(_rates(found))
-    if out is not None:
-        out.write_text(json.dumps(found, indent=1))
+    if not to_stdout(out):
+        console.print(_rates(found))
+    written(out, found)
 
 
 def _rates(found: dict[str, Any]) -> Table:

@@ -74,7 +74,8 @@ class Plan:
 def run(plan: Plan, var: Path, *, progress: Callable[[int], object] = int) -> dict[str, Any]:
     """The month below `var`; `progress` is told of each hour that is over. Returns what `summary` says."""
     shutil.rmtree(var / APP, ignore_errors=True)
-    with turn.settings(CROUPIER_VAR=str(var.absolute()), CROUPIER_STORE="", CROUPIER_CLOCK=""):
+    with turn.settings(CROUPIER_VAR=str(var.absolute()), CROUPIER_STORE="", CROUPIER_CLOCK="",
+                       CROUPIER_QUALITY_PAGES="false"):  # fmt: skip
         return _run(plan, Workspace(Settings(var=var.absolute(), app=APP)), progress)
 
 

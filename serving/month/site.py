@@ -5,6 +5,7 @@ It is the very code that Triton runs, less Triton: what a host does between two 
 
 from collections.abc import Sequence
 
+from features.admission import Admission
 from features.workspace import Workspace
 from features.worlds.reels import Visit
 from serving import deployment, release, release_store
@@ -21,7 +22,8 @@ class Site:
 
     def __init__(self, w: Workspace) -> None:
         self.w, self.spool = w, w.spool()
-        self._rewards = Rewards(self.spool)
+        admission = Admission.of(w.spec)
+        self._rewards = Rewards(self.spool, declared=lambda: admission)
         self._selector: Selector | None = None
 
     def __enter__(self) -> "Site":

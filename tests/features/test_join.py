@@ -1,4 +1,4 @@
-"""Decisions ⟕ rewards: what each event becomes, and that the account of them balances."""
+"""Decisions left-joined with rewards: what each event becomes, and that the account of them balances."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor

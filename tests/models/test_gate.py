@@ -11,6 +11,7 @@ from models.off_policy import Moments
 GOOD = Evidence(
     lift=Moments(10_000, 0.05, 10_000 * 0.25), second=Moments(10_000, 0.05, 10_000 * 0.3), rows=10_000, ess=4000.0,
     largest_share=0.001, self_test=0.5, unsupported=0.0, guardrails={"watch": Moments(10_000, 0.0, 10_000)},
+    margins={"watch": 0.05},
 )  # fmt: skip
 SPEC = GateSpec()
 

@@ -7,7 +7,7 @@ import pytest
 
 from features.batch import Batch, Catalogue, Interactions
 from features.spec import GateSpec
-from models.evaluation import evaluate
+from models.evaluation import Asked, evaluate
 from models.exploration import with_floor
 from models.gate_report import headline, render, write_report
 from models.simple import Uniform
@@ -43,7 +43,7 @@ def judged(copies=1):
     segments = {name: values[rows] for name, values in segments.items()}
     guardrails = {"calm": rng.normal(size=n)[rows]}
     return evaluate(policies, log[rows], champion="uniform", floor=0.02, gate=GateSpec(), segments=segments,
-                    guardrails=guardrails).to_dict()  # fmt: skip
+                    guardrails=guardrails, asked=Asked(margins={"calm": 0.5})).to_dict()  # fmt: skip
 
 
 @pytest.fixture(scope="module")

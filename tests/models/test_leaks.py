@@ -7,12 +7,12 @@ import pytest
 
 from features.batch import Batch, Catalogue, Interactions
 from features.spec import GateSpec
-from models import self_tests
+from models import leaks, self_tests
+from models.agreement import agreement
 from models.evaluation import evaluate
 from models.gate import AGREEMENT_LEVEL, LEAK_LEVEL
 from models.policy import make
 from models.reward_model import cross_fit
-from models.rounds import rounds_of
 
 ARMS, RATES = 3, np.array([0.05, 0.10, 0.20])  # uniform earns .117
 CATALOGUE = Catalogue(ids=("a", "b", "c"), features=np.eye(ARMS, dtype=np.float32), digest="shop")
@@ -125,8 +125,8 @@ def test_the_tests_of_agreement_and_balance_hold_their_level():
             log = log_of(1000, seed=seed, columns=columns, whole=bool(seed % 2))
             q = np.tile(RATES, (1000, 1))
             target = np.eye(ARMS)[np.full(1000, 2)]
-            p = self_tests.agreement(rounds_of(log, target, q), rounds_of(log, np.full((1000, ARMS), 1 / ARMS), q))
-            refused += self_tests.leak(log)[0] < LEAK_LEVEL or p < AGREEMENT_LEVEL
+            p = agreement(log, (target, np.full((1000, ARMS), 1 / ARMS)), q).p
+            refused += leaks.tested(log).p < LEAK_LEVEL or p < AGREEMENT_LEVEL
     assert refused <= 3  # of 300: at most 1 %
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from features.batch import Batch, Catalogue, Interactions
-from models import self_tests
+from models import leaks, self_tests
 from models.populations import from_classes, interactions, load
 
 
@@ -82,7 +82,7 @@ def test_a_log_with_one_propensity_a_row_is_tested_by_it_alone(population):
     assert self_tests.propensity_values(partial).shape == (4000, 1)
     assert self_tests.propensity(partial) > 0.01
     assert self_tests.propensity(replace(partial, propensity=np.minimum(log.propensity * 1.3, 1.0))) < 0.01
-    assert self_tests.leak(partial)[0] > 0.01
+    assert leaks.tested(partial).p > 0.01
     even = np.full((4000, 10), 0.1)
     assert self_tests.knows_whole_pmf(replace(log, pmf=even, propensity=np.full(4000, 0.1)))
 
@@ -90,15 +90,17 @@ def test_a_log_with_one_propensity_a_row_is_tested_by_it_alone(population):
 @pytest.mark.medium
 def test_a_leak_is_found_and_named(population):
     log = log_of(population, 2)
-    assert self_tests.leak(log)[0] > 0.01
+    assert leaks.tested(log).p > 0.01
     context = log.batch.context.copy()
     context[:, 7] = log.reward + np.random.default_rng(3).normal(0, 0.3, len(log))
-    p, column = self_tests.leak(replace(log, batch=replace(log.batch, context=context)))
+    found = leaks.tested(replace(log, batch=replace(log.batch, context=context)))
+    p, column = found.p, found.suspect
     assert p < 1e-6
     assert column == 7
     pair = np.random.default_rng(4).normal(size=(4000, 10, 2)).astype(np.float32)
     pair[np.arange(4000), log.chosen, 1] += 0.5  # set only after the arm was drawn
-    p, column = self_tests.leak(replace(log, batch=replace(log.batch, pair=pair)))
+    found = leaks.tested(replace(log, batch=replace(log.batch, pair=pair)))
+    p, column = found.p, found.suspect
     assert p < 1e-6
     assert column == log.batch.context.shape[1] + 1
 

@@ -81,6 +81,7 @@ def test_a_day_of_the_loop_trains_on_every_mature_row_and_an_outage_loses_none(t
 def test_null_months_promote_nothing_and_a_better_family_serves_all(tmp_path):
     """A small size of `croupier simulate loop --null`; full sizes are in GATE.md."""
     found = null.table(months=2, days=6, per_day=500, better=2, better_per_day=30_000, seed=5)
+    assert found == null.table(months=2, days=6, per_day=500, better=2, better_per_day=30_000, seed=5, jobs=2)
     assert found["promoted"] == 0.0
     row = found["schemes"]["prequential"]
     assert (row["better_promoted"], row["better_serves_by_day_14"]) == (1.0, 1.0)
@@ -96,7 +97,7 @@ def test_the_command_names_what_it_cannot_use(tmp_path):
 def test_null_months_refuse_what_they_do_not_have():
     answer = CliRunner().invoke(app, ["simulate", "loop", "--null", "--flip", "3", "--churn"])
     assert answer.exit_code != 0
-    assert "found --flip, --churn beside it" in answer.output + answer.stderr
+    assert "found --flip, --churn as well" in answer.output + answer.stderr
 
 
 @pytest.mark.slow

@@ -165,3 +165,94 @@ def test_one_reward_that_overflows_among_others_is_named(tmp_path, odd):
     done = run(tmp_path / "log.csv", "--policy", "arm:a")
     assert done.exit_code == 1
     assert f"reward: found {abs(odd):.3g} in size" in done.output
+
+
+@pytest.mark.parametrize("first", ["rewarded", "plain"])
+def test_lines_of_one_event_count_once(tmp_path, first):
+    """One rewarded line nine times and nine unrewarded events: .1, not .5. A copy without the reward takes nothing away."""
+    many = [("e0", "a", 1.0)] * 9 + [("e0", "a", None)]
+    others = [(f"e{i}", "ab"[i % 2], 0.0) for i in range(1, 10)]
+    rows = many + others if first == "rewarded" else others + many
+    columns = list(zip(*rows, strict=True))
+    pl.DataFrame({"event_id": columns[0], "arm": columns[1], "reward": columns[2], "propensity": [0.5] * 19},
+                 strict=False).write_csv(tmp_path / "log.csv")  # fmt: skip
+    done = run(tmp_path / "log.csv", "--policy", "uniform", "--json", tmp_path / "o")
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "o").read_text())
+    assert (found["rows"], found["repeats"], found["skipped"]) == (10, 9, {})
+    assert found["estimates"]["ips"]["value"] == pytest.approx(0.1)
+    assert "9 rows repeat an event: each event counts once" in " ".join(done.output.split())
+
+
+def test_an_event_id_of_another_decision_is_counted_apart(tmp_path):
+    ids = [f"e{i % 20}" for i in range(21)]  # the last row bears the first one's id
+    arm = ["ab"[i % 2] for i in range(20)] + ["b"]
+    pl.DataFrame({"event_id": ids, "arm": arm, "reward": [1.0] * 21, "propensity": [0.5] * 21}).write_csv(tmp_path / "log.csv")
+    done = run(tmp_path / "log.csv", "--policy", "arm:a", "--json", tmp_path / "o")
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "o").read_text())
+    assert (found["rows"], found["repeats"], found["skipped"]) == (20, 0, {"event id of another decision": 1})
+
+
+def test_an_arm_that_some_rows_offer_is_judged_where_they_do(tmp_path):
+    """x is offered in every third row and earns .6 there; before, its weights averaged −17 standard errors off 1."""
+    rng, n = np.random.default_rng(3), 3000
+    arms = [["a", "b", "x"] if i % 3 == 0 else ["a", "b"] for i in range(n)]
+    arm = [row[rng.integers(len(row))] for row in arms]
+    reward = [float(rng.random() < {"a": 0.1, "b": 0.2, "x": 0.6}[k]) for k in arm]
+    pl.DataFrame({"arm": arm, "arms": [json.dumps(row) for row in arms], "propensity": [1 / len(row) for row in arms],
+                  "reward": reward}).write_csv(tmp_path / "log.csv")  # fmt: skip
+    done = run(tmp_path / "log.csv", "--policy", "arm:x", "--json", tmp_path / "o")
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "o").read_text())
+    assert found["offered"] == {"rows": 1000, "of": 3000, "share": pytest.approx(1 / 3)}
+    shown = [r for r, k in zip(reward, arm, strict=True) if k == "x"]
+    assert found["estimates"]["ips"]["value"] == pytest.approx(3 * sum(shown) / 1000)
+    assert found["estimates"]["snips"]["value"] == pytest.approx(np.mean(shown))
+    assert abs(found["weight_z"]) < 3
+    said = " ".join(done.output.split())
+    assert "arm:x could be chosen in 1,000 of 3,000 rows (33.3%): this is its value there" in said
+    run(tmp_path / "log.csv", "--policy", "arm:a", "--json", tmp_path / "o")
+    assert json.loads((tmp_path / "o").read_text())["offered"]["share"] == 1.0
+
+
+def test_what_could_not_be_checked_is_said(log, tmp_path):
+    path, _ = log
+    done = run(path, "--policy", "arm:b", "--arm", "item", "--reward", "click", "--propensity", "p", "--json", tmp_path / "o")
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "o").read_text())
+    assert {"name": "propensity_self_test:likeliest_arm", "reason": "the log has the drawn arm's probability alone"} in found["unchecked"]
+    assert "not checked: propensity_self_test:likeliest_arm, because the log has" in " ".join(done.output.split())
+
+
+def streamed(tmp_path, frame, *arguments):
+    frame.write_parquet(tmp_path / "log.parquet")
+    done = run(tmp_path / "log.parquet", "--target-pmf", "pi", *arguments, "--json", tmp_path / "o")
+    return done, json.loads((tmp_path / "o").read_text()) if done.exit_code == 0 else {}
+
+
+def test_a_streamed_table_counts_an_event_once(tmp_path):
+    rows = [("e0", 1.0)] * 9 + [(f"e{i}", 0.0) for i in range(1, 10)]
+    frame = pl.DataFrame({"event_id": [e for e, _ in rows], "reward": [r for _, r in rows], "propensity": [0.5] * 18, "pi": [0.5] * 18})
+    done, found = streamed(tmp_path, frame)
+    assert done.exit_code == 0, done.output
+    assert (found["rows"], found["repeats"]) == (10, 8)
+    assert found["estimates"]["ips"]["value"] == pytest.approx(0.1)
+    done, _ = streamed(tmp_path, frame.with_columns(reward=pl.Series([1.0] * 8 + [0.0] + [0.0] * 9)))
+    assert done.exit_code == 1
+    assert "found 'e0' again in row 8, with other values than before" in " ".join(done.output.split())
+    done, found = streamed(tmp_path, frame.rename({"event_id": "request"}))
+    assert (found["rows"], {u["name"] for u in found["unchecked"]} >= {"repeats"}) == (18, True)
+    done, found = streamed(tmp_path, frame.rename({"event_id": "request"}), "--event", "request")
+    assert (found["rows"], found["repeats"]) == (10, 8)
+
+
+def test_a_streamed_policy_is_judged_where_it_could_choose(tmp_path):
+    n = 400
+    pi = [[0.0, 0.0] if i % 4 else [1.0, 0.0] for i in range(n)]
+    frame = pl.DataFrame({"reward": [1.0, 0.0] * (n // 2), "propensity": [0.5] * n, "pi": pi, "arm": [(i // 4) % 2 for i in range(n)]})
+    done, found = streamed(tmp_path, frame, "--arm", "arm")
+    assert done.exit_code == 0, done.output
+    assert found["offered"] == {"rows": 100, "of": 400, "share": 0.25}
+    assert found["estimates"]["ips"]["value"] == pytest.approx(1.0)  # reward 1 in every fourth row, weight 2 in half of them
+    assert "could be chosen in 100 of 400 rows (25.0%)" in " ".join(done.output.split())

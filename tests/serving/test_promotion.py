@@ -50,7 +50,9 @@ def test_tried_again_once_triton_is_there(verdict, monkeypatch):
     done = {"app": "shop", "release": 2, "published": True, "candidate": "lin_ts"}
     assert promotion.publish_verdict(verdict) == done
     assert served(w) == (2, (2, "5%"), [2])
-    assert promotion.publish_verdict(verdict) == {"app": "shop", "release": 2, "published": False}
+    assert promotion.publish_verdict(verdict) == {
+        "app": "shop", "release": 2, "published": False, "why": "release 2 was made of this verdict before",
+    }  # fmt: skip
     assert [row["status"] for row in release_store.listed(w.store)] == ["refused", "current"]
 
 

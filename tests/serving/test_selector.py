@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import orjson
 import pytest
 from scipy import stats
 
@@ -96,8 +97,27 @@ def test_the_same_event_gets_the_same_answer_in_any_batch_and_order(tmp_path, sp
     assert spool.counts()["decisions"] == 40
     again = replace(requests[0], arms=requests[1].arms, arm_context=requests[1].arm_context)
     assert s.select([again])[0].error.startswith("event_id: found 'event-0-0', expected a new id")
-    assert s.select([replace(requests[0], context={})])[0] == first[0]  # it is on record, and stays what it was
     fresh.close()
+
+
+@pytest.mark.parametrize("change", ["unit_id", "context", "arms", "arm_context"])
+def test_an_event_id_of_another_question_is_refused_by_name_and_counted(tmp_path, spool, change):
+    s = selector(tmp_path, spool, Uniform())
+    asked, other = apps.sample().requests(2)
+    (first,) = s.select([asked])
+    changed = {"unit_id": other.unit_id, "context": {**asked.context, "age": 99.0}, "arms": asked.arms[::-1],
+               "arm_context": asked.arm_context[::-1]}[change]  # fmt: skip
+    (answer,) = s.select([replace(asked, **{change: changed})])
+    what = change.removesuffix("_id")
+    assert answer.error == f"event_id: found 'event-0-0', expected a new id: this one was answered for another {what}"
+    assert (answer.arm, answer.pmf) == ("", ())
+    (reject,) = (orjson.loads(body) for _, body in spool.read("rejects"))
+    assert (reject["kind"], reject["field"], reject["raw"]) == ("decision", "event_id", "event-0-0")
+    assert reject["reason"] == f"event_id_reused: {answer.error}"
+    refused = [labels for (name, labels) in s.meter.drain()[0] if name == "croupier_rejects_total"]
+    assert refused == [(("model", "select_arm"), ("field", "event_id"))]
+    assert s.select([asked]) == [first]  # it is on record, and stays what it was
+    assert spool.counts()["decisions"] == 1
 
 
 def test_events_without_an_id_get_one_each(tmp_path, spool):

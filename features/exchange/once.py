@@ -1,0 +1,55 @@
+"""Lines of one event counted once, as `croupier import` and the join count them: a log whose writer tried again holds
+the same line several times, and nine copies of a rewarded one are one reward."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from features.exchange.importing import same
+from features.exchange.record import Record
+from features.reward import ORDER, to_number
+from features.schema import Decision, Reward
+from features.spec import RewardSpec
+
+_SCHEMA = {"event_id": pl.String, "at": pl.Int64, "kind": pl.String, "value": pl.Float64, "reward_id": pl.String}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Events:
+    """`rows`: a dict a decision, with reward, reward_count and reward_at; `repeated` lines told of a decision that was
+    there already, `conflicting` ones bore another decision's event id, and nothing of them is kept."""
+
+    rows: list[dict[str, Any]]
+    repeated: int
+    conflicting: int
+
+
+def events(records: Iterable[Record], spec: RewardSpec) -> Events:
+    """The decisions in the order of their first lines, each with the number that its distinct rewards make."""
+    decisions, rewards = dict[str, Decision](), list[Reward]()
+    repeated = conflicting = 0
+    for record in records:
+        known = decisions.setdefault(record.decision.event_id, record.decision)
+        if not same(known, record.decision):
+            conflicting += 1
+            continue
+        repeated += known is not record.decision
+        rewards += record.rewards
+    numbers = _numbers(rewards, spec)
+    nothing = {"reward": spec.default, "reward_count": 0, "reward_at": None}
+    rows = [decision.to_row() | numbers.get(event, nothing) for event, decision in decisions.items()]
+    return Events(rows=rows, repeated=repeated, conflicting=conflicting)
+
+
+def _numbers(rewards: list[Reward], spec: RewardSpec) -> dict[str, dict[str, Any]]:
+    """event id → reward, reward_count and reward_at. A reward without an id is the same as another of its kind and
+    value."""
+    named = ("event_id", "at", "kind", "value", "reward_id")
+    table = {name: [getattr(reward, name) for reward in rewards] for name in named}
+    frame = pl.DataFrame(table, schema=_SCHEMA).sort(ORDER)
+    anonymous = pl.col("reward_id") == ""
+    kind, value = pl.when(anonymous).then("kind"), pl.when(anonymous).then("value")
+    distinct = frame.filter(pl.struct("event_id", "reward_id", kind, value).is_first_distinct())
+    return {row.pop("event_id"): row for row in to_number(distinct, spec).to_dicts()}

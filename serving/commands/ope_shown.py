@@ -1,0 +1,69 @@
+"""What `croupier ope` shows of a policy's value: the result as JSON has it, and as a table with notes."""
+
+from math import isfinite
+from typing import Any
+
+import orjson
+from rich.table import Table
+from rich.text import Text
+
+from models.gate import AGREEMENT_LEVEL
+from models.intervals import asymptotic_cs
+from models.streaming import Totals
+
+
+def values(found: Totals, alpha: float, models: bool) -> dict[str, Any]:
+    body: dict[str, Any] = {"rows": int(found.n), "ess": found.ess, "max_weight_share": found.largest_share,
+                            "weight_z": found.weight_z, "alpha": alpha, "estimates": {}}  # fmt: skip
+    for name, moments in found.estimates().items():
+        if not models and name in ("dm", "dr", "sndr"):
+            continue
+        bounds = asymptotic_cs(moments, alpha=alpha / 2)
+        body["estimates"][name] = {
+            "value": moments.mean, "standard_error": moments.standard_error,
+            "lower": bounds.lower if isfinite(bounds.lower) else None,
+            "upper": bounds.upper if isfinite(bounds.upper) else None,
+        }  # fmt: skip
+    return dict(orjson.loads(orjson.dumps(body)))
+
+
+def shown(result: dict[str, Any]) -> Table:
+    heaviest = f"heaviest {result['max_weight_share']:.2%}"
+    title = Text(f"{result['policy']}: {result['rows']:,} rows, {result['ess']:,.0f} effective, {heaviest}")
+    table = Table("estimator", "value", "standard error", f"{1 - result['alpha']:.0%} interval, anytime", title=title)
+    for name, row in result["estimates"].items():
+        error = "–" if row["standard_error"] is None else f"{row['standard_error']:.2g}"
+        low, high = ("–" if row[k] is None else f"{row[k]:.6g}" for k in ("lower", "upper"))
+        table.add_row(name, f"{row['value']:.6g}", error, f"{low} to {high}")
+    notes = _notes(result)
+    table.caption = Text("\n".join(notes)) if notes else None
+    return table
+
+
+def _notes(result: dict[str, Any]) -> list[str]:
+    """Sentences below the table: what the values hold for, and what was not checked."""
+    notes = [f"skipped: {counts(result['skipped'])}"] if result["skipped"] else []
+    if result["repeats"]:
+        notes.append(f"{result['repeats']:,} rows repeat an event: each event counts once")
+    if result["offered"]["share"] < 1:
+        notes.append(f"{result['policy']} could be chosen in {result['rows']:,} of {result['offered']['of']:,} rows "
+                     f"({result['offered']['share']:.1%}): this is its value there")  # fmt: skip
+    if result["without_reward"]:
+        notes.append(f"{result['without_reward']:,} rows without a reward count as the declared default")
+    if result["left_out"]:
+        notes.append(f"left out, since no decision can have known them: {', '.join(result['left_out'])}")
+    elif result["leak"]:
+        notes.append(f"{result['leak']} seems to know which arm was drawn: without it DM and DR would differ")
+    if "dr" not in result["estimates"]:
+        notes.append("DM and DR need π and q̂ of every arm: lists, by --target-pmf and --predicted, with --arm")
+    if result["agreement"] is not None and result["agreement"] < AGREEMENT_LEVEL:
+        notes.append(f"DR and IPS exclude each other, or weights do not average 1 (p = {result['agreement']:.1g}): is "
+                     "a feature made after the decision?")  # fmt: skip
+    notes += [f"not checked: {u['name']}, because {u['reason']}" for u in result["unchecked"]]
+    if abs(result["weight_z"]) > 3:
+        notes.append(f"weights average {result['weight_z']:+.1f} standard errors off 1: are the propensities true?")
+    return notes
+
+
+def counts(skipped: dict[str, int]) -> str:
+    return ", ".join(f"{n:,} × {reason}" for reason, n in skipped.items())
