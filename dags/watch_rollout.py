@@ -6,10 +6,11 @@
 | task | does |
 |---|---|
 | `apps` | whom the run is for: one mapped line of tasks each |
-| `look` | ships the log, gathers evidence from **matured** decisions, moves the stage at most one step |
+| `look` | ships the log, gathers evidence from **matured** decisions, one step at most; a changed catalogue |
 | `ask` | only when the last step waits for a person (`[rollout] approval = true`) |
 | `request_approval` | starts `approve_rollout` for this release, once |
 
+A changed `catalogue.json` (`croupier arm …`) is released over the same policies, while the rollout goes on.
 Harm shown: aborted at once. Counts off, propensities wrong, data missing or stale: held, with the reason.
 Inconclusive at the time limit: back to the champion. No data never promotes. At 100 % the candidate becomes the next
 release's champion, and stays watched against a hold-out (`[rollout] holdout`, 1 % of units, for `watch_days`): shown
@@ -27,7 +28,7 @@ from airflow.sdk import dag, task, task_group
 from dags.common import DEFAULTS, app_param, apps, line, link, schedule
 
 SEEN = "ti.xcom_pull(task_ids='look', map_indexes=ti.map_index)"
-RELEASE, NAME = "{{ " + SEEN + ".release }}", "{{ " + SEEN + ".app }}"
+RELEASE, ROLLOUT, NAME = ("{{ " + SEEN + f".{key} }}}}" for key in ("release", "rollout", "app"))
 
 
 @dag(
@@ -63,7 +64,7 @@ def watch_rollout() -> None:
         request_approval = TriggerDagRunOperator(
             task_id="request_approval",
             trigger_dag_id="approve_rollout",
-            trigger_run_id=f"{NAME}-{RELEASE}",
+            trigger_run_id=f"{NAME}-{ROLLOUT}",  # a catalogue release does not ask again
             conf={"app": NAME, "release": RELEASE},
             skip_when_already_exists=True,
         )

@@ -20,6 +20,7 @@ from features.account import Account
 from features.batch import I64
 from features.encoder import Encoder
 from features.join import join_interval, read_interactions
+from features.known_arms import known_arms
 from features.partitions import HOUR, from_us, hour_name, hour_start, to_us
 from features.ship import ship
 from features.spec import AppSpec
@@ -117,7 +118,7 @@ def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tupl
     with w.report("quality", interval.key) as folder, w.quarantine(interval.key) as broken:
         report = quality.check(
             rows, reward=w.spec.reward, start=interval.start, end=interval.end, account=Account.from_dict(account),
-            encoder=released_encoder(w), arms={arm.arm_id for arm in w.arms()},
+            encoder=released_encoder(w), arms={arm.arm_id for arm in known_arms(w)},
             earlier=audit.elsewhere(w.store, *hours), folder=folder, quarantine=broken,
             limit=w.spec.quality.quarantine, aside=aside, pages=w.settings.quality_pages,
         )  # fmt: skip
@@ -157,7 +158,7 @@ def keep(
 ) -> dict[str, Any]:  # fmt: skip
     """Encode `rows` (by time and event id) and keep them under a key of all they were made from; returns what
     meta.json says of them, less `facts`."""
-    arms = w.arms()
+    arms = known_arms(w)
     guarded = guardrail_totals.totals(w.store, w.spec, rows, now=clock.now()) if w.spec.guardrails else None
     watched = [] if guarded is None else [v for kind in w.spec.guardrails for v in (kind, *guarded[kind])]
     made_from = (*rows["event_id"], *rows["reward"], *watched)
@@ -224,14 +225,6 @@ def encoder_of(w: Workspace, key: str) -> Encoder | None:
             return None
         with tempfile.TemporaryDirectory() as scratch:
             return Encoder.load(get_folder(w.store, f"features/{key}/encoder", Path(scratch)))
-    except KeyError:
-        return None
-
-
-def _released_arms(w: Workspace) -> list[str] | None:
-    """Ids of the catalogue that the current release knows; None before there is one."""
-    try:
-        return [arm.arm_id for arm in catalogue.loads(w.store.get(f"{_release(w)}/catalogue.json"))]
     except KeyError:
         return None
 

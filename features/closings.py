@@ -6,7 +6,7 @@ make what a reader concludes, and in which order, a function of the file alone, 
 only move on: a clock set back closes nothing twice, and one set ahead closes windows early, which later rewards mend.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -95,14 +95,14 @@ def closing(spool: Spool, number: int) -> Closing:
 
 
 def closed_between(
-    spool: Spool, last: Closing, this: Closing, release: int | None = None
+    spool: Spool, last: Closing, this: Closing, releases: Collection[int] | None = None
 ) -> list[tuple[int, Decision]]:
-    """(row, decision) of a release, or of all, that `this` closes and `last` did not, in order of row."""
-    mark = b'"release":' if release is None else b'"release":%d,' % release
+    """(row, decision) of these releases, or of all, that `this` closes and `last` did not, in order of row."""
+    one = next(iter(releases)) if releases is not None and len(releases) == 1 else None
     with spool.reading():
-        due = sorted(_due(spool, last, this, mark))
+        due = sorted(_due(spool, last, this, b'"release":' if one is None else b'"release":%d,' % one))
     found = ((row, decision(body)) for row, _, body in due)
-    return [(row, d) for row, d in found if release in {None, d.release}]
+    return [(row, d) for row, d in found if releases is None or d.release in releases]
 
 
 def _due(spool: Spool, last: Closing, this: Closing, mark: bytes) -> list[tuple[int, int, bytes]]:

@@ -239,6 +239,15 @@ class RolloutSpec(_Strict):
     )
 
 
+class ArmsSpec(_Strict):
+    """Arms that are added to a running app: how much traffic they get until something is known of them."""
+
+    new_floor: float = Field(
+        0.05, ge=0, lt=1, description="share of the decisions that list new arms, split evenly among those arms"
+    )
+    new_until: int = Field(1000, ge=0, description="decisions in which an arm was shown, until it is new no more")
+
+
 class Interaction(_Strict):
     """A product feature of two declared ones, e.g. a = "context.age", b = "arm.price"."""
 
@@ -261,6 +270,7 @@ class AppSpec(_Strict):
     gate: GateSpec = Field(GateSpec(), description="when a candidate is promoted")
     refresh: RefreshSpec = Field(RefreshSpec(), description="when the champion is renewed")
     rollout: RolloutSpec = Field(RolloutSpec(), description="how a candidate is exposed")
+    arms: ArmsSpec = Field(ArmsSpec(), description="arms that come and go")
 
     @property
     def guardrails(self) -> dict[str, Literal["lower", "higher"]]:

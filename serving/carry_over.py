@@ -32,13 +32,15 @@ def newest(home: Path, old: LoadedRelease, role: str) -> Carried:
     if policy is None:
         raise ValueError(f"release {old.number} has no {role}")
     entry = old.manifest["meta"].get(learning_scope.META, {}).get(role, {})
-    path = path_of(home / HEADS, old.number, role)
+    path, digest = path_of(home / HEADS, old.number, role), old.manifest["digest"]
+    if not path.exists() and old.continues:  # no reward has reached this catalogue release
+        path, digest = path_of(home / HEADS, old.continues[-1], role), old.manifest["meta"].get("from_digest", "")
     if not learns(policy) or not path.exists():
         return Carried(policy=policy, learning=entry)
     from models.posterior import Posterior
     from serving.head_file import HeadFile
 
-    state = HeadFile(path, d=len(policy.head.moments.b), digest=old.manifest["digest"]).read()
+    state = HeadFile(path, d=len(policy.head.moments.b), digest=digest).read()
     if state is None:
         return Carried(policy=cast("Policy", policy), learning=entry)
     head = Posterior(prior=policy.head.prior, moments=state.moments, step=state.step)

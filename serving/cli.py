@@ -22,6 +22,7 @@ COMMANDS = {
     "replay": "serving.commands.replay:app",
     "rollout": "serving.commands.rollout:rollout",
     "release": "serving.commands.rollout:release",
+    "arm": "serving.commands.arm:app",
     "account": "serving.commands.data:account",
     "quarantine": "serving.commands.quarantine:app",
     "restatements": "serving.commands.data:restatements",

@@ -28,6 +28,7 @@ from features.spool import Spool
 from models.bayesian import Bayesian
 from models.policy import Policy
 from models.posterior import Moments, Posterior
+from serving import continued_heads
 from serving.head_file import HeadFile, State
 from serving.learning_scope import Scope, known
 from serving.learning_steps import Position, Step, steps
@@ -55,6 +56,13 @@ class Fold:
         """In order, one at a time: the result does not depend on how the steps were chunked."""
         for step, phi in zip(chunk, self._phi(chunk), strict=True):
             self.state = self._next(step, phi)
+
+    def go_on(self, before: State, missed: Sequence[Step]) -> None:
+        """Begin where the head of the release before stands, with the steps up to there that it did not take."""
+        self.state = before
+        if missed:
+            self.apply(missed)
+            self.state = replace(self.state, cursor=before.cursor, closing=before.closing)
 
     def _phi(self, chunk: Sequence[Step]) -> F64:
         """(n, d): φ of what was shown, each encoded alone so that its floats depend on no neighbour."""
@@ -90,7 +98,11 @@ class FastLoop:
                 fold = Fold(policy, release, role, spool.id)
                 digest, d = release.manifest["digest"], len(policy.head.moments.b)
                 file = HeadFile.create(path_of(folder, release.number, role), d=d, digest=digest)
-                fold.state = file.read() or fold.state  # torn or new: from the release, over the whole log
+                if (found := file.read()) is not None:
+                    fold.state = found
+                elif before := continued_heads.begin(folder, release, role, spool, d=d):
+                    fold.go_on(before, continued_heads.missed(release, fold.scope, spool, spec, before))
+                    file.write(fold.state)  # else: new or torn, from the release, over the whole log
                 self._folds.append((fold, file))
                 self._roles.append(role)
         self._seen = min((_position(fold.state) for fold, _ in self._folds), default=Position())

@@ -17,14 +17,14 @@ from serving import rollout_state
 from serving.controller import BY, Evidence
 from serving.rollout_state import RETURNED, WATCH, RolloutState
 
-META = "holdout"  # entry of a release's meta: {"share", "policy"}
+META = "holdout"  # entry of a release's meta: {"share", "policy", "of": the release it was promoted from}
 DAY = 86_400_000_000  # µs
 
 
-def meta_of(spec: RolloutSpec) -> dict[str, Any]:
+def meta_of(spec: RolloutSpec, *, of: int) -> dict[str, Any]:
     """What the manifest of a promoted release says of its hold-out; {} where nothing is kept back."""
     share = round(spec.holdout, 6)  # as exact as the label that is logged
-    return {META: {"share": share, "policy": spec.holdout_policy}} if share > 0 else {}
+    return {META: {"share": share, "policy": spec.holdout_policy, "of": of}} if share > 0 else {}
 
 
 def start(release: int, declared: Mapping[str, Any], *, now: int, by: str) -> RolloutState:

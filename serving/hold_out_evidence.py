@@ -41,7 +41,7 @@ def decisions(store: Store, reward: RewardSpec, state: RolloutState, *, now: int
     began, frames, share = state.history[0]["at"], [], state.stages[0]
     for start in range(began - began % DAY, now + 1, DAY):
         day = matured(store, reward, start=time_of(start), end=time_of(start + DAY), now=time_of(now))
-        day = day.filter((pl.col("release") == state.release) & (pl.col("at") >= began))
+        day = day.filter(pl.col("release").is_in(state.releases) & (pl.col("at") >= began))
         frames.append(day.filter(pl.Series(places(day["unit_id"], state.salt) < slice_of(share))) if len(day) else day)
     return pl.concat(frames).sort("at")
 

@@ -1,4 +1,5 @@
-"""When a watch is looked at, and what the last look saw: `rollout/watch/<release>.json` in the store.
+"""When a watch is looked at, and what the last look saw: `rollout/watch/<release>.json` in the store, named by the
+first of its releases.
 
 A look joins the whole watch again. So that weeks of it cost no more than days, the next is due when the watch has grown
 by a hundredth: each minute in its first hours, each three hours at its end.
@@ -23,14 +24,14 @@ def due(store: Store, state: RolloutState, spec: AppSpec, now: int) -> bool:
     """Always at a rollout; at a watch when it has grown enough since the last look, or is over."""
     if not state.kept:
         return True
-    last, began = int(latest(store, state.release).get("at", 0)), state.history[0]["at"]
+    last, began = int(latest(store, state.releases[0]).get("at", 0)), state.history[0]["at"]
     over = now >= until(state, spec.rollout) or spec.rollout.holdout == 0
     return over or now - last >= GROWN * (last - began)
 
 
 def keep(store: Store, state: RolloutState, found: Evidence, now: int) -> None:
     """Notes what was seen at `now` (UTC µs)."""
-    store.put(_key(state.release), orjson.dumps({"at": now, "evidence": dict(found.numbers)}))
+    store.put(_key(state.releases[0]), orjson.dumps({"at": now, "evidence": dict(found.numbers)}))
 
 
 def latest(store: Store, release: int) -> dict[str, Any]:
@@ -44,12 +45,12 @@ def watched(store: Store, state: RolloutState | None, spec: AppSpec) -> dict[str
     if state is None or not state.watched:
         return {}
     ends = datetime.fromtimestamp(until(state, spec.rollout) / 1e6, UTC).isoformat()
-    return {"kept": state.kept, "until": ends, "evidence": latest(store, state.release).get("evidence", {})}
+    return {"kept": state.kept, "until": ends, "evidence": latest(store, state.releases[0]).get("evidence", {})}
 
 
 def told(store: Store, state: RolloutState, spec: AppSpec) -> str:
     """For people: what is kept back, how much better the release is so far, and until when it is watched."""
-    last = latest(store, state.release)
+    last = latest(store, state.releases[0])
     head = (f"watched until {_time(until(state, spec.rollout))} UTC against {state.kept}, "
             f"which {state.share:.4g} of units are served")  # fmt: skip
     numbers = last.get("evidence", {})

@@ -24,10 +24,11 @@ _PLACE = ("spool", "cursor", "closing")
 
 @dataclass(frozen=True)
 class Scope:
-    """The decisions that one head learns: those made at or after `since` (UTC µs), or, where that is None, those of
-    release `release`. `place` is where it stands in the log that `spool` names."""
+    """The decisions that one head learns: those made at or after `since` (UTC µs), by no later release than its own,
+    or, where that is None, those of `releases`: its own, and those that it continues. `place` is where it stands in
+    the log that `spool` names."""
 
-    release: int
+    releases: frozenset[int]
     since: int | None = None
     spool: str = ""
     place: Position = START
@@ -36,13 +37,21 @@ class Scope:
     def of(cls, release: LoadedRelease, role: str) -> Self:
         """As the release's manifest declares it."""
         row: Mapping[str, Any] = release.manifest["meta"].get(META, {}).get(role, {})
+        releases = frozenset({release.number, *release.continues})
         if "since" not in row:
-            return cls(release.number)
+            return cls(releases)
         place = Position(int(row["cursor"]), int(row["closing"])) if "spool" in row else START
-        return cls(release.number, int(row["since"]), str(row.get("spool", "")), place)
+        return cls(releases, int(row["since"]), str(row.get("spool", "")), place)
+
+    @property
+    def only(self) -> frozenset[int] | None:
+        """The releases whose decisions these are; None: of any."""
+        return self.releases if self.since is None else None
 
     def holds(self, decision: Decision) -> bool:
-        return decision.release == self.release if self.since is None else decision.at >= self.since
+        if self.since is None:
+            return decision.release in self.releases
+        return decision.at >= self.since and decision.release <= max(self.releases)
 
     def start(self, spool: str) -> Position:
         """Where learning begins in this spool. In another host's all later decisions are new to the head."""
@@ -50,9 +59,10 @@ class Scope:
 
 
 def known(decision: Decision, release: LoadedRelease) -> bool:
-    """True if the release can encode it: another release may have had arms or features that this one has not."""
-    if decision.release == release.number:
-        return True
+    """True if the release can encode it: its catalogue may have forgotten an arm, and another release may have had
+    arms or features that this one has not."""
+    if decision.release in {release.number, *release.continues}:
+        return bool(release.catalogue.row.keys() >= set(decision.arms))
     try:
         release.encoder.validate(decision.context, decision.arms, decision.arm_context, release.catalogue)
     except InvalidEvent:

@@ -43,10 +43,9 @@ class Whose(Protocol):
     """Which decisions a head learns (learning_scope.py)."""
 
     @property
-    def release(self) -> int: ...
-
-    @property
-    def since(self) -> int | None: ...
+    def only(self) -> frozenset[int] | None:
+        """The releases whose decisions these are; None: of any."""
+        ...
 
     def holds(self, decision: Decision) -> bool: ...
 
@@ -121,9 +120,9 @@ def _rewarded(
 
 
 def _closed(spool: Spool, last: Closing, this: Closing, whose: Sequence[Whose], spec: RewardSpec) -> list[Step]:
-    releases = {each.release if each.since is None else None for each in whose}
-    only = releases.pop() if len(releases) == 1 else None  # those of one release are found at once
-    over = closings.closed_between(spool, last, this, only)
+    sets = [each.only for each in whose]
+    releases = None if None in sets else frozenset().union(*(s for s in sets if s))  # found at once where it is one
+    over = closings.closed_between(spool, last, this, releases)
     over = [(row, d) for row, d in over if any(each.holds(d) for each in whose)]
     history, found = closings.arrivals_of(spool, [d.event_id for _, d in over]), []
     for row, d in over:

@@ -15,6 +15,7 @@ HELP = {
     "croupier_fallbacks_total": "decisions that another policy than the one meant had to make, by reason",
     "croupier_rejects_total": "requests, rewards and records refused, by model and field",
     "croupier_not_admitted_total": "well-formed rewards and records that the app does not declare, by model and reason",
+    "croupier_dropped_arms_total": "arms of requests that could not be chosen, by reason: retired, paused, not yet",
     "croupier_rewards_total": "rewards by fate",
     "croupier_records_total": "clients' own decisions by fate",
     "croupier_stage_seconds_bucket": "time of a batch in a stage of the selector, cumulative by upper bound",

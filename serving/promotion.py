@@ -12,16 +12,20 @@ import orjson
 
 from features import catalogue
 from features.admission import Admission
+from features.clock import now_us
 from features.encoder import Encoder
 from features.schema import Arm
 from features.workspace import Workspace, get_folder
 from models import policy
+from models.informed import informed
 from models.policy import Policy
 from serving import carry_over, learning_scope, publish, release, release_store, rollout, rollout_state
 from serving.carry_over import Carried
 from serving.declaration import ADMITS
+from serving.deployment import triton_address
 from serving.live_heads import learns
-from serving.triton import server
+from serving.present_arms import answerable, present
+from serving.release import Newcomers
 
 
 def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,18 +53,18 @@ def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
         candidate = None
         if promoted:
             candidate = policy.load(get_folder(w.store, verdict["candidates"][promoted], Path(scratch) / "candidate"))
+        encoder = Encoder.load(features / "encoder")
+        now = present(w, now_us(), encoder, catalogue.read(features / "catalogue.json"))
+        known, fresh = encoder.catalogue(now.arms), list(now.new.since)
         done = release_policies(
-            w,
-            champion=champion.policy,
-            candidate=candidate,
-            encoder=Encoder.load(features / "encoder"),
-            arms=catalogue.read(features / "catalogue.json"),
-            golden=orjson.loads((features / "golden.json").read_bytes()),
+            w, champion=informed(champion.policy, known, fresh),
+            candidate=candidate and informed(candidate, known, fresh), encoder=encoder, arms=now.arms,
+            golden=answerable(orjson.loads((features / "golden.json").read_bytes()), now.arms), newcomers=now.new,
             meta={
                 "features": key, "declared": window["declared"], "verdict": verdict["summary"],
                 "report": verdict["report"], "kind": kind, **_learning(champion, candidate, window.get("end_us")),
             },
-        )
+        )  # fmt: skip
     return _outcome(w, done, promoted)
 
 
@@ -97,22 +101,22 @@ def bootstrap(w: Workspace) -> publish.Published:
 
 def release_policies(
     w: Workspace, *, champion: Policy, candidate: Policy | None, encoder: Encoder, arms: Sequence[Arm],
-    meta: Mapping[str, Any], golden: Sequence[Mapping[str, Any]] = (),
+    meta: Mapping[str, Any], golden: Sequence[Mapping[str, Any]] = (), newcomers: Newcomers | None = None,
 ) -> publish.Published:  # fmt: skip
     def build(folder: Path, number: int) -> object:
         return release.write_release(
             folder, number=number, champion=champion, candidate=candidate, encoder=encoder, arms=arms,
             floor=w.spec.policies.floor, meta=dict(meta) | {ADMITS: Admission.of(w.spec).to_dict()}, golden=golden,
+            newcomers=newcomers,
         )  # fmt: skip
 
     return publish.publish(w.store, w.home, build, **_how(w, str(meta.get("kind", ""))))
 
 
 def _how(w: Workspace, kind: str) -> dict[str, Any]:
-    """Where and how it is exposed: a refresh of the champion's own family climbs by fewer stages, without shadow."""
-    refresh = kind == "refresh"
-    stages = w.spec.refresh.stages if refresh else w.spec.rollout.stages
-    return {"triton": triton_address(w), "stages": stages, "shadow": w.spec.rollout.shadow and not refresh}
+    """Where and how it is exposed."""
+    plan = publish.Plan.of(w.spec, kind)
+    return {"triton": triton_address(w), "stages": plan.stages, "shadow": plan.shadow}
 
 
 def _waits(w: Workspace) -> str:
@@ -126,14 +130,6 @@ def _waits(w: Workspace) -> str:
     if state.watched:  # the next release replaces the watch: its own predecessor is what will be kept back
         return ""
     return f"release {state.release} is at {state.stage}; the family is judged again at the next training"
-
-
-def triton_address(w: Workspace) -> str | None:
-    """The server over this app's home here; else a configured one; else None: the release waits for its start."""
-    record = server.running(w.home)
-    if record is not None:
-        return f"127.0.0.1:{dict(record['ports'])['grpc']}"
-    return w.settings.triton if "triton" in w.settings.model_fields_set else None
 
 
 def _made_from(w: Workspace, features: str, promoted: str) -> int | None:

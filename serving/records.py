@@ -118,10 +118,12 @@ def _pmf(raw: bytes, arms: int) -> tuple[float, ...]:
     return tuple(map(float, pmf))
 
 
-def reuse(stored: Decision, sent: Decision) -> NotAdmitted | None:
+def reuse(stored: Decision, sent: Decision, *, may_be: bool = False) -> NotAdmitted | None:
     """The refusal of an event id that stands for another question already: another unit, context, or other arms. None
-    where both asked the same, for the first answer then holds."""
-    for what in ("unit_id", "context", "arms", "arm_context"):
+    where both asked the same, for the first answer then holds. `may_be`: the arms on record can be those of the same
+    question at a time when others could be chosen (serving/offered.py)."""
+    arms = () if may_be and stored.arms != sent.arms else ("arms", "arm_context")
+    for what in ("unit_id", "context", *arms):
         if getattr(stored, what) != getattr(sent, what):
             expected = f"a new id: this one was answered for another {what.removesuffix('_id')}"
             return NotAdmitted("event_id", sent.event_id, expected, reason=REUSED)

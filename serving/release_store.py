@@ -12,7 +12,9 @@ from typing import Any
 
 import orjson
 
+from features import catalogue
 from features.clock import now_us
+from features.schema import Arm
 from features.storage import AlreadyExists, Conflict, Store
 from serving import provenance, release, rollout
 from serving.provenance import CURRENT
@@ -111,6 +113,7 @@ def prune(store: Store, *, keep: int) -> list[int]:
     rows, state = listed(store), rollout.read_state(store)
     wanted = {row["number"] for row in rows[-max(keep, 1) :]} | {current(store), state.release if state else None}
     wanted |= {row["meta"].get("from_release") for row in rows if row["number"] in wanted}
+    wanted |= {row["meta"].get("holdout", {}).get("of") for row in rows if row["number"] in wanted}
     old = [row["number"] for row in rows if row["number"] not in wanted]
     for number in old:
         store.delete(f"{_prefix(number)}/{release.MANIFEST}")
@@ -125,14 +128,14 @@ def refuse(store: Store, number: int, why: Exception) -> None:
     store.put(f"{_prefix(number)}/refused.json", orjson.dumps({"at": now_us(), "error": str(why)}))
 
 
-def policies(store: Store, number: int) -> dict[str, Any]:
-    """What a release holds, by role."""
-    return dict(orjson.loads(store.get(f"{_prefix(number)}/{release.MANIFEST}"))["policies"])
+def manifest(store: Store, number: int) -> dict[str, Any]:
+    """What a release says of itself: its policies by role, its origin (`meta`), its new arms."""
+    return dict(orjson.loads(store.get(f"{_prefix(number)}/{release.MANIFEST}")))
 
 
-def meta(store: Store, number: int) -> dict[str, Any]:
-    """What the manifest of a release says of where it came from."""
-    return dict(orjson.loads(store.get(f"{_prefix(number)}/{release.MANIFEST}"))["meta"])
+def arms(store: Store, number: int) -> list[Arm]:
+    """The catalogue of a release."""
+    return catalogue.loads(store.get(f"{_prefix(number)}/catalogue.json"))
 
 
 def _prefix(number: int) -> str:

@@ -18,7 +18,7 @@ from features.batch import F64
 from features.spec import AppSpec
 from features.storage import Store
 from features.time_labels import since_start
-from serving import adjusted, comparison, evidence, hold_out, hold_out_looks, rollout, rollout_state, watch
+from serving import adjusted, comparison, deployment, evidence, hold_out, hold_out_looks, rollout, rollout_state
 from serving.betting import Bets
 from serving.comparison import Compared
 from serving.deployment import scratch
@@ -69,7 +69,7 @@ def write(store: Store, home: Path, spec: AppSpec, *, now: int, release: int | N
     if state is None:
         raise KeyError("no rollout yet: publish a release first")
     with scratch(home) as folder:
-        loaded = watch.fetched(store, home, state.release, folder)
+        loaded = deployment.fetched(store, home, state.release, folder)
         rows = evidence.rows_of(evidence.decisions_of(store, spec, state, now=now), state, loaded)
         found = evidence.gather(store, spec, state, loaded, now=now).numbers
         before = adjusted.earlier(store, state, loaded)

@@ -4,15 +4,17 @@ Both publish a new release, so the log never shows one number for two things, an
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from features.spec import RolloutSpec
 from features.storage import Store
+from models.informed import informed
 from models.policy import make
 from serving import carry_over, deployment, hold_out, learning_scope, publish, release, release_store
 from serving.carry_over import Carried
+from serving.present_arms import Present, answerable, as_now
 from serving.release import LoadedRelease
 
 
@@ -23,6 +25,7 @@ class Heir:
     champion: Carried
     kept: Carried | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
+    now: Present | None = None  # the arms; those of the release it comes from where None
 
 
 def promote(
@@ -33,11 +36,11 @@ def promote(
 
     def heir(old: LoadedRelease) -> Heir:
         champion = carry_over.newest(home, old, "candidate")
-        if spec is None or not hold_out.meta_of(spec):
+        if spec is None or not spec.holdout:
             return Heir(champion=champion)
         predecessor = carry_over.newest(home, old, "champion")
         kept = predecessor if spec.holdout_policy == "predecessor" else Carried(policy=make("uniform"))
-        return Heir(champion=champion, kept=kept, meta=hold_out.meta_of(spec))
+        return Heir(champion=champion, kept=kept, meta=hold_out.meta_of(spec, of=old.number))
 
     return _republish(store, home, _current_or_raise(store), "candidate", heir, triton=triton, by=by)
 
@@ -45,10 +48,9 @@ def promote(
 def bring_back(store: Store, home: Path, *, triton: str | None, by: str) -> publish.Published:
     """The predecessor of the current, watched release becomes champion again, as it has learnt meanwhile."""
     number = _current_or_raise(store)
-    meta = release_store.meta(store, number)
-    role = "candidate"
-    if meta[hold_out.META]["policy"] != "predecessor":  # uniform was kept back: the predecessor is one release earlier
-        number, role = int(meta["from_release"]), "champion"
+    kept, role = release_store.manifest(store, number)["meta"][hold_out.META], "candidate"
+    if kept["policy"] != "predecessor":  # uniform was kept back: the predecessor is in the release it was promoted from
+        number, role = int(kept["of"]), "champion"
     return _republish(
         store, home, number, role, lambda old: Heir(champion=carry_over.newest(home, old, role)), triton=triton, by=by
     )
@@ -74,24 +76,27 @@ def _republish(
         made = heir(old)
 
         def build(target: Path, new: int) -> object:
-            return again(old, made, target, new, role=role, by=by)
+            return again(old, replace(made, now=as_now(store, old)), target, new, role=role, by=by)
 
         return publish.publish(store, home, build, triton=triton, by=by)
 
 
 def again(old: LoadedRelease, made: Heir, folder: Path, number: int, *, role: str, by: str) -> dict[str, Any]:
-    """Writes release `number`, made of the `role` of the old one: its encoder, its arms, its golden requests."""
-    golden = [asdict(g) for g in old.golden if g.role == role]
+    """Writes release `number`, made of the `role` of the old one: its encoder, its golden requests, today's arms."""
+    now = made.now or Present(arms=old.arms, new=old.newcomers)
+    golden = answerable([asdict(g) for g in old.golden if g.role == role], now.arms)
+    known, fresh = old.encoder.catalogue(now.arms), list(now.new.since)
     own = {hold_out.META, learning_scope.META}
     meta = {name: value for name, value in old.manifest["meta"].items() if name not in own}
-    meta |= {"from_release": old.number, "from_role": role, "by": by, **made.meta}
+    meta |= {"from_release": old.number, "from_role": role, "by": by, "kind": "succession", "continues": [],
+             **made.meta}  # fmt: skip
     sides = {"champion": made.champion} | ({} if made.kept is None else {"candidate": made.kept})
     if learning := {name: dict(side.learning) for name, side in sides.items() if side.learning}:
         meta[learning_scope.META] = learning
-    kept = None if made.kept is None else made.kept.policy
+    kept = None if made.kept is None else informed(made.kept.policy, known, fresh)
     return release.write_release(
-        folder, number=number, champion=made.champion.policy, candidate=kept, encoder=old.encoder, arms=old.arms,
-        floor=old.floor, meta=meta, golden=golden,
+        folder, number=number, champion=informed(made.champion.policy, known, fresh), candidate=kept,
+        encoder=old.encoder, arms=now.arms, floor=old.floor, meta=meta, golden=golden, newcomers=now.new,
     )  # fmt: skip
 
 

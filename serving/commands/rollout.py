@@ -18,6 +18,7 @@ from features.workspace import Workspace
 from serving import deployment, hold_out_looks, release_store, rollout_state, succession
 from serving import rollout as stored
 from serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
+from serving.deployment import triton_address
 from serving.rollout_state import RolloutState
 
 rollout = typer.Typer(no_args_is_help=True, help="Where the candidate stands, and moving it by hand.")
@@ -67,7 +68,7 @@ def _heir(state: RolloutState) -> str:
 def _promoted(w: Workspace) -> int | None:
     from serving.watch import finish
 
-    return finish(w.store, w.home, triton=_triton(w), by="operator", spec=w.spec.rollout)
+    return finish(w.store, w.home, triton=triton_address(w), by="operator", spec=w.spec.rollout)
 
 
 @rollout.command()
@@ -122,7 +123,7 @@ def rollback(
 ) -> None:  # fmt: skip
     """Serve the champion of an earlier release again, as a new release."""
     w = Workspace.known(app)
-    done = succession.roll_back(w.store, w.home, to, triton=_triton(w))
+    done = succession.roll_back(w.store, w.home, to, triton=triton_address(w))
     if not told(as_json, {"app": app, "champion_of": to} | asdict(done)):
         console.print(f"release {done.number} serves the champion of release {to} ({done.seconds:.1f} s)")
 
@@ -156,11 +157,18 @@ def follow(
     app: App = "default", every: Annotated[float, typer.Option(help="seconds; 0: once")] = 0.0,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """On a host that does not publish: fetch, try and serve the current release, and mirror the stage."""
-    w = Workspace.known(app)
+    """On a host that does not publish: fetch, try and serve the current release, and mirror the stage. A catalogue.json
+    that was changed on this host is released."""
+    from serving import catalogue_release
+
+    w, before = Workspace.known(app), ""
     while True:
-        number = deployment.follow(w.store, w.home, triton=_triton(w))
-        if not told(as_json, {"app": app, "deployed": number}) and number is not None:
+        said = catalogue_release.look(w, now_us())
+        if said and said != before and not as_json:
+            console.print(f"catalogue: {said}")
+        before = said
+        number = deployment.follow(w.store, w.home, triton=triton_address(w))
+        if not told(as_json, {"app": app, "deployed": number, "catalogue": said}) and number is not None:
             console.print(f"release {number} deployed")
         if not every:
             return
@@ -241,12 +249,6 @@ def _known(entry: Mapping[str, Any]) -> str:
     from serving.evidence import summary
 
     return summary(entry["evidence"])
-
-
-def _triton(w: Workspace) -> str | None:
-    from serving.promotion import triton_address  # brings the trainers along, which looking needs not
-
-    return triton_address(w)
 
 
 def _time(at: int) -> str:

@@ -53,6 +53,7 @@ class Ledger:
     errors: int = 0
     reached_100: list[int] = field(default_factory=list)
     promoted: list[int] = field(default_factory=list)
+    catalogue: list[str] = field(default_factory=list)  # what became of each change of the arms
 
     def add(self, day: int, values: dict[str, float]) -> None:
         sums = self.days.setdefault(day, dict.fromkeys(values, 0.0))
@@ -85,7 +86,7 @@ def _run(plan: Plan, w: Workspace, progress: Callable[[int], object]) -> dict[st
     text = crowd.world.app_toml(window_seconds=600)
     settings = SETTINGS.format(days=plan.window_days, every=plan.every)
     (w.home / "app.toml").write_text(text[: text.index("[policies]")] + settings)
-    catalogue.write(w.home / "catalogue.json", crowd.world.arms())
+    catalogue.write(w.home / "catalogue.json", crowd.arms(crowd.start))
     with turn.quietly(), clock.at(crowd.start):
         promotion.bootstrap(w)
     with turn.quietly(), Site(w) as site:
@@ -98,6 +99,8 @@ def _run(plan: Plan, w: Workspace, progress: Callable[[int], object]) -> dict[st
 
 def _hour(plan: Plan, site: Site, ledger: Ledger, hour: int, down: Collection[int]) -> None:
     start = plan.crowd.start + hour * HOUR
+    with clock.at(start):
+        ledger.catalogue += turn.change_catalogue(APP, plan.crowd.arms(start), start)
     if hour not in down:
         with clock.at(start):
             _turns(ledger, start, plan.crowd.start)
@@ -154,8 +157,8 @@ def summary(w: Workspace, plan: Plan, ledger: Ledger) -> dict[str, Any]:
         "trained_share": trained_share(w), "lift_share_of_best": _share(last), "lift_by_day": lift,
         "value_by_day": [_means(ledger.days.get(day)) for day in range(plan.days)],
         "releases": [r["number"] for r in release_store.listed(w.store)], "reached_100_day": ledger.reached_100,
-        "promoted_days": ledger.promoted, "verdicts": ledger.verdicts, "errors": ledger.errors,
-        "stage": state.stage if state else "",
+        "promoted_days": ledger.promoted, "catalogue": ledger.catalogue, "verdicts": ledger.verdicts,
+        "errors": ledger.errors, "stage": state.stage if state else "",
     }  # fmt: skip
 
 

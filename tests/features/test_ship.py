@@ -203,6 +203,6 @@ def concluded(spool):
     """Closing → the events whose window it ended."""
     last, found = closings.Closing(), {}
     while this := closings.next_closing(spool, last.id):
-        found[this.id] = [d.event_id for _, d in closings.closed_between(spool, last, this, 1)]
+        found[this.id] = [d.event_id for _, d in closings.closed_between(spool, last, this, {1})]
         last = this
     return found

@@ -108,7 +108,9 @@ def test_a_promoted_release_that_is_worse_is_rolled_back_by_itself(promoted):
     assert finish(h) == 4
     back = h.selector.release
     assert (back.champion.arm, back.candidate) == ("a2", None)
-    assert back.manifest["meta"] == {"from_release": 3, "from_role": "candidate", "by": "rollout"}
+    assert back.manifest["meta"] == {
+        "from_release": 3, "from_role": "candidate", "by": "rollout", "kind": "succession", "continues": [],
+    }  # fmt: skip
     state = h.look()
     assert (state.release, state.stage, state.share, state.kept) == (4, "none", 0.0, "")
     assert {(a.role, a.pmf[2]) for a in h.visits(200)} == {("champion", 0.97)}
@@ -190,12 +192,14 @@ def test_without_a_hold_out_everything_is_as_it_was(promoted):
     assert (state.release, state.stage, state.share) == (2, "none", 0.0)
     assert json.loads(h.store.get(rollout.KEY)) == {
         "release": 2, "stage": "none", "share": 0.0, "salt": "rollout-2", "since": state.since, "held": "",
-        "stages": [0.05, 0.2, 0.5, 1.0], "history": [{
+        "stages": [0.05, 0.2, 0.5, 1.0], "continues": [], "history": [{
             "at": state.since, "stage": "none", "share": 0.0, "reason": "release 2 published", "by": "rollout",
             "evidence": {}}],
     }  # fmt: skip
     assert h.selector.release.manifest["policies"] == {"champion": "fixed_arm"}
-    assert h.selector.release.manifest["meta"] == {"from_release": 1, "from_role": "candidate", "by": "rollout"}
+    assert h.selector.release.manifest["meta"] == {
+        "from_release": 1, "from_role": "candidate", "by": "rollout", "kind": "succession", "continues": [],
+    }  # fmt: skip
     assert {a.role for a in h.visits(300)} == {"champion"}
 
 

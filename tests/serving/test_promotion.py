@@ -1,9 +1,12 @@
 """`publish` of train_and_gate, run again after it failed or died: a release that never served is no success."""
 
+from dataclasses import replace
+
 import orjson
 import pytest
 
-from features import build
+from features import build, catalogue
+from features.schema import Arm
 from features.workspace import Workspace
 from features.worlds.reels import START as BEGAN
 from models import training
@@ -76,7 +79,7 @@ def test_a_refresh_is_published_with_all_that_either_side_has_learnt(verdict):
     first, second = (windowed(w, verdict, end) for end in (BEGAN, BEGAN + 10**10))
     promotion.publish_verdict(first)
     entry = {"since": BEGAN}
-    assert release_store.meta(w.store, 1)["learning"] == {"candidate": entry}
+    assert release_store.manifest(w.store, 1)["meta"]["learning"] == {"candidate": entry}
     succession.promote(w.store, w.home, triton=None)
     loaded = release.load(w.home / "triton" / "select_arm" / "2")
     spool = w.spool()
@@ -89,7 +92,7 @@ def test_a_refresh_is_published_with_all_that_either_side_has_learnt(verdict):
     champion = release.load(w.home / "triton" / "select_arm" / "3").champion
     assert champion.head.step == loaded.champion.head.step + learnt
     assert champion.head.moments.n == loaded.champion.head.moments.n + learnt
-    assert release_store.meta(w.store, 3)["learning"] == {
+    assert release_store.manifest(w.store, 3)["meta"]["learning"] == {
         "champion": entry | {"spool": spool.id, "cursor": place.cursor, "closing": place.closing},
         "candidate": {"since": BEGAN + 10**10},
     }
@@ -103,3 +106,41 @@ def windowed(w, verdict, end):
     meta = orjson.loads(w.store.get(f"{old}meta.json")) | {"end_us": end}
     w.store.put(f"features/{key}/meta.json", orjson.dumps(meta))
     return verdict | {"features": key}
+
+
+def test_todays_catalogue_is_released_and_not_that_of_the_encoding(verdict):
+    """An arm that was retired after the log was encoded does not come back, and one that came since is there, as new."""
+    w = Workspace.open("shop")
+    promotion.bootstrap(w)
+    arms, new = w.arms(), Arm(arm_id="reel-new", features=w.arms()[3].features)
+    catalogue.write(w.home / "catalogue.json", [replace(arms[0], paused=True), *arms[2:], new])
+    assert promotion.publish_verdict(verdict)["release"] == 2
+    loaded = release.load(w.home / "triton" / "select_arm" / "2")
+    now = {arm.arm_id: arm for arm in loaded.arms}
+    assert now["reel-00"].paused
+    assert now["reel-01"].valid_to > 0, "no longer in the file: retired"
+    assert (now["reel-new"].valid_to, list(loaded.newcomers.since)) == (0, ["reel-new"])
+    assert loaded.newcomers.share == w.spec.arms.new_floor == 0.05
+    assert len(loaded.golden) == 32, "16 requests of the log, for champion and candidate"
+
+
+def test_a_catalogue_that_cannot_be_read_keeps_no_verdict_from_being_published(verdict):
+    w = Workspace.open("shop")
+    promotion.bootstrap(w)
+    arms = w.arms()
+    (w.home / "catalogue.json").write_text("[{")
+    assert promotion.publish_verdict(verdict)["release"] == 2
+    assert release.load(w.home / "triton" / "select_arm" / "2").arms == tuple(arms)
+
+
+def test_a_log_that_lists_arms_which_left_the_catalogue_is_encoded_all_the_same(verdict):
+    w = Workspace.open("shop")
+    promotion.bootstrap(w)
+    arms = w.arms()
+    catalogue.write(w.home / "catalogue.json", arms[5:])
+    report, _ = build.validate("shop", START, END, build.join("shop", START, END))
+    assert report.passed
+    encoded = build.encode("shop", START, END)
+    kept = catalogue.loads(w.store.get(f"features/{encoded['features']}/catalogue.json"))
+    assert encoded["rows"] == 60
+    assert [a.arm_id for a in kept if a.valid_to] == [a.arm_id for a in arms[:5]]

@@ -284,11 +284,14 @@ def test_a_trial_records_nothing_and_obeys_the_unit_id(tmp_path):
     assert roles == ["candidate", "champion", "champion"]
 
 
-def test_an_arm_outside_its_time_of_validity_is_refused(tmp_path, spool):
+def test_an_arm_outside_its_time_is_dropped_and_the_request_refused_only_where_none_is_left(tmp_path, spool):
     release = apps.write(tmp_path, Uniform())
     arms = (replace(release.arms[0], valid_to=1000), *release.arms[1:])
     s = Selector(replace(release, arms=arms), recorder=spool, rollout=None, unit_key="k", clock=lambda: 2000)
     request = Request(unit_id="u", context={}, arms=[arms[0].arm_id, arms[1].arm_id])
-    assert s.select([request])[0].error.startswith(f"arms: found '{arms[0].arm_id}', expected an arm within its time")
+    answer = s.select([request])[0]
+    assert (answer.arm, answer.pmf, answer.dropped) == (arms[1].arm_id, (0.0, 1.0), (arms[0].arm_id,))
+    alone = s.select([replace(request, arms=[arms[0].arm_id])])[0]
+    assert alone.error.startswith(f"arms: found '{arms[0].arm_id}', expected at least one arm that can be chosen now")
     trial = Selector(replace(release, arms=arms), recorder=None, rollout=None, unit_key="k", clock=lambda: 2000)
     assert trial.select([request])[0].error == ""  # else no release whose golden decisions are old could come back
