@@ -94,13 +94,6 @@ class RewardSpec(_Strict):
         (), description="kinds watched apart, of which more is harm; [rollout] guardrails says it for either direction"
     )
 
-    @model_validator(mode="after")
-    def _default_within_range(self) -> Self:
-        low, high = self.range
-        if not low <= self.default <= high:
-            raise ValueError(f"default: found {self.default:g}, expected a value within range, {low:g} to {high:g}")
-        return self
-
 
 class RecordSpec(_Strict):
     """Which decisions of a client's own (its fallbacks) are taken on record."""
@@ -278,6 +271,14 @@ class AppSpec(_Strict):
     refresh: RefreshSpec = Field(RefreshSpec(), description="when the champion is renewed")
     rollout: RolloutSpec = Field(RolloutSpec(), description="how a candidate is exposed")
     arms: ArmsSpec = Field(ArmsSpec(), description="arms that come and go")
+
+    @model_validator(mode="after")
+    def _default_within_range(self) -> Self:
+        (low, high), default = self.reward.range, self.reward.default
+        if not low <= default <= high:
+            expected = f"a value within reward.range, {low:g} to {high:g}"
+            raise ValueError(f"reward.default: found {default:g}, expected {expected}")
+        return self
 
     @model_validator(mode="after")
     def _ranges_have_guardrails(self) -> Self:
