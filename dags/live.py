@@ -1,7 +1,8 @@
-"""The users of acts two and three: visits in rounds, and after each round a look of `watch_rollout`."""
+"""The users of acts two and three: visits in rounds; `watch_rollout` looks when its schedule says."""
 
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from serving import promotion, release, release_store
 from serving.client import Client
 from serving.requests import Request
 
+APPS = ("obd", "reels")
 ROUND_VISITS = 3_000
 MOST_ROUNDS = 20
 SETTLE_SECONDS = 1.0  # the selector reads the rollout's state twice a second
@@ -71,15 +73,15 @@ def candidate_units(requests: Sequence[Request], traffic: Traffic) -> tuple[floa
 
 
 def watched(airflow: Airflow, users: Users, *, served: int) -> dict[str, Any]:
-    """Rounds of visits, each followed by one look, until the rollout has ended: at 100 % or aborted. `served`:
-    decisions of this rollout already made."""
+    """Rounds of visits, and after each the next look of the schedule, until the rollout has ended: at 100 % or aborted.
+    `served`: decisions of this rollout already made."""
     steps: list[dict[str, Any]] = []
-    decisions = served
+    decisions, index = served, sorted(APPS).index(users.w.settings.app)
+    airflow.unpause("watch_rollout")
     for _ in range(MOST_ROUNDS):
         users.mature()
-        run = airflow.trigger("watch_rollout", {"app": users.w.settings.app})
-        airflow.wait("watch_rollout", run, say=lambda _: None)
-        look = _as_ended(users.w, steps, airflow.result("watch_rollout", run, "look", index=0))
+        run = airflow.ended_since("watch_rollout", datetime.now(UTC).isoformat())
+        look = _as_ended(users.w, steps, airflow.result("watch_rollout", run, "look", index=index))
         if not steps or (look["stage"], look["held"]) != (steps[-1]["stage"], steps[-1]["held"]):
             story.say(f"release {look['release']}: {look['stage']} ({look['reason']}) after {decisions:,} decisions")
             steps.append(look | {"after_decisions": decisions})

@@ -1,32 +1,57 @@
 """Reports in the Airflow UI: a `Report` button on the tasks that wrote one, and the pages it opens.
 
 The pages come from the app's store (`reports/…`), so any worker may write and any API server show them. Read-only,
-for users whom Airflow has let in; nothing but pages can be asked for: no rows, no other app's.
+for users whom Airflow has let in; nothing but pages can be asked for: no rows, no other app's. /croupier/ lists the
+apps, /croupier/APP/ the pages of one.
 Registered in pyproject.toml as an Airflow plugin.
 """
 
 import mimetypes
 import re
 from pathlib import PurePosixPath
+from urllib.parse import quote
 
 from airflow.api_fastapi.core_api.security import requires_authenticated
 from airflow.plugins_manager import AirflowPlugin
 from airflow.serialization.definitions.operatorlink import XComOperatorLink
 from fastapi import Depends, FastAPI, HTTPException, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
 
 from dags.common import PREFIX, XCOM_KEY
 
+NAME = r"[a-z][a-z0-9_]*"
 SHOWN = {".html", ".css", ".js", ".json", ".png", ".svg", ".gif", ".jpg", ".ico", ".woff", ".woff2", ".ttf"}  # no rows
 pages = FastAPI(title="croupier reports", docs_url=None, redoc_url=None, openapi_url=None,
                 dependencies=[Depends(requires_authenticated())])  # fmt: skip
 
 
+@pages.get("/")
+def every_app() -> HTMLResponse:
+    from features import docs
+    from features.settings import Settings
+
+    names = sorted(path.parent.name for path in Settings().var.absolute().glob("*/app.toml"))
+    items = "".join(f'<li><a href="{name}/">{name}</a></li>' for name in names)
+    return HTMLResponse(docs.page("croupier", f"<h1>croupier: apps</h1><ul>{items or 'none is declared'}</ul>"))
+
+
+@pages.get("/{app}")
+def to_its_pages(app: str) -> RedirectResponse:
+    return RedirectResponse(f"{quote(app, safe='')}/")  # relative, so that it holds behind a proxy, too
+
+
 @pages.get("/{app}/{path:path}")
 def page(app: str, path: str) -> Response:
+    from features import listing
     from features.workspace import Workspace
 
+    if not path and re.fullmatch(NAME, app):
+        try:
+            return HTMLResponse(listing.page(app, Workspace.known(app).store.list("reports/")))
+        except ValueError:
+            raise HTTPException(404, f"no app {app!r}") from None
     shown = PurePosixPath(path).suffix.lower() in SHOWN
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", app) or ".." in path.split("/") or not shown:
+    if not re.fullmatch(NAME, app) or ".." in path.split("/") or not shown:
         raise HTTPException(404, "no such report")
     try:
         body = Workspace.known(app).store.get(f"reports/{path}")

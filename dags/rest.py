@@ -4,9 +4,11 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 DONE = {"success", "failed"}
 
@@ -50,10 +52,14 @@ class Rest:
         return all(health[part]["status"] == "healthy" for part in ("scheduler", "dag_processor"))
 
     def trigger(self, dag: str, conf: Mapping[str, object]) -> str:
-        """Unpause and start a run by hand; returns its id. Params out of bounds are refused by name (400)."""
+        """Unpause and start a run by hand; returns its id, which names the app. Params out of bounds are refused
+        by name (400)."""
         self._await_dag(dag)
         self.unpause(dag)
-        run = self.call("POST", f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None, "conf": dict(conf)})
+        body: dict[str, Any] = {"logical_date": None, "conf": dict(conf)}
+        if "app" in conf:
+            body["dag_run_id"] = f"{conf['app']}__{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"
+        run = self.call("POST", f"/api/v2/dags/{dag}/dagRuns", body)
         return str(run["dag_run_id"])
 
     def unpause(self, dag: str) -> None:
@@ -72,6 +78,21 @@ class Rest:
                 return max(new)
             time.sleep(0.5)
         raise AirflowError(f"{dag}: no run within {timeout_seconds:.0f} s, expected its asset to start one")
+
+    def ended_since(self, dag: str, since: str, *, timeout_seconds: float = 300.0) -> str:
+        """The first run of `dag` that began after `since` (ISO, UTC), whoever started it, once it has succeeded."""
+        asked = f"/api/v2/dags/{dag}/dagRuns?start_date_gte={quote(since)}&order_by=start_date&limit=1"
+        deadline = time.monotonic() + timeout_seconds
+        while time.monotonic() < deadline:
+            for run in self.call("GET", asked)["dag_runs"]:
+                self.wait(dag, str(run["dag_run_id"]), say=lambda _: None)
+                return str(run["dag_run_id"])
+            time.sleep(0.5)
+        raise AirflowError(f"{dag}: no run began within {timeout_seconds:.0f} s after {since}, expected its schedule's")
+
+    def kinds(self, dag: str, runs: Collection[str]) -> set[str]:
+        """How these runs were started: "scheduled", "manual", "asset_triggered", …"""
+        return {str(self.call("GET", f"/api/v2/dags/{dag}/dagRuns/{run}")["run_type"]) for run in runs}
 
     def result(self, dag: str, run: str, task: str, *, index: int = -1) -> Any:
         """What a task returned; `index` is that of a mapped task."""

@@ -141,9 +141,10 @@ def main(verb: str) -> None:
     asked, port = triton(), os.environ.get("CROUPIER_AIRFLOW_PORT", "8080")
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError(f"CROUPIER_AIRFLOW_PORT: found {port!r}, expected a port from 1 to 65535")
-    airflow = Airflow(var / "airflow", int(port))
+    airflow = Airflow(var / "airflow", int(port), {"CROUPIER_VAR": str(var)})  # absolute, whatever a task's folder is
     with alone(airflow.home / ".up.lock"):  # of two at once the second finds the port busy
         require_free(airflow.port, "Airflow")  # before anything of a running pair is touched
+        asked = triton(choose=True)
         supervisor.up(asked.home, grpc_port=asked.ports.grpc)
         try:
             airflow.start()

@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from features.account import Account
+
 _console = Console(width=118, highlight=False)
 _began = time.monotonic()
 
@@ -34,7 +36,7 @@ def _act(name: str, act: Mapping[str, Any]) -> None:
     _console.print(
         f"[bold]{name}[/bold]  {act['decisions']:,} decisions → {act['interactions']:,} interactions; "
         f"rewards {account['rewards_in']:,} = {account['on_time']:,} on time + {account['late']} late + "
-        f"{account['orphan']} orphan + {account['malformed']} malformed + {account['duplicate']} duplicate"
+        f"{account['orphan']} orphan + {Account.from_dict(account).refused} refused + {account['duplicate']} duplicate"
     )
     _console.print(f"quality {passed} ({quality['docs_path']})")
     _console.print(_policies(act))

@@ -15,8 +15,11 @@
 
 **Verdicts**: *promote*, *reject* or *not enough evidence* for a challenger; the champion's own family, retrained, is
 a *refresh* if it is shown to lose no more than `[refresh] margin`. They stand in `judge`'s log and in its report with
-every condition. *Not enough evidence* is a success of the gate, not a failure of the run: the champion goes on
-serving. A refused release leaves the old one serving.
+every condition (found, needed; passed, NOT PASSED or NOT CHECKED). *Not enough evidence* and *reject* are successes of
+the gate, not failures of the run: the champion goes on serving.
+**Colours**: `publish` is green when a release serves or nothing was promoted (its log says which), skipped when what
+was promoted waits for a running rollout, red when it could not be published: a refused release leaves the old one.
+`plan` is red when app.toml declares other features than the champion reads; `judge` when no candidate could be judged.
 **Safe to repeat**: trained policies, verdicts and releases are keyed by what they were made from.
 """
 
@@ -26,7 +29,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, dag, get_current_context, task
 
-from dags.common import DEFAULTS, FEATURES, app_param, link, refusals
+from dags.common import DEFAULTS, FEATURES, app_param, line, link, or_skipped, refusals
 
 REFUSALS = refusals("serving.release.ReleaseRefused", "features.spec.SpecError", "builtins.ValueError")
 
@@ -63,16 +66,18 @@ def train_and_gate() -> None:
     def train(app: str, features: str, policy: str) -> dict[str, str]:
         from models import training
 
+        line(app, policy)
         return training.train(app, features, policy)
 
     @task
     def judge(trained: Any) -> list[dict[str, Any]]:
-        from models import training
+        from models import training, verdict_text
 
         verdicts = training.judge(list(trained))
         for verdict in verdicts:
             if verdict["page"]:
                 link(verdict["app"], verdict["page"])
+        verdict_text.show(verdicts)
         return verdicts
 
     @task.branch
@@ -91,7 +96,7 @@ def train_and_gate() -> None:
     def publish(verdicts: list[dict[str, Any]]) -> list[dict[str, Any]]:
         from serving import promotion
 
-        return [promotion.publish_verdict(v) for v in verdicts]
+        return or_skipped([promotion.publish_verdict(v) for v in verdicts])
 
     verdicts = judge(train.expand_kwargs(plan()))
     published = publish(verdicts)

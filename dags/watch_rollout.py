@@ -13,24 +13,25 @@
 Harm shown: aborted at once. Counts off, propensities wrong, data missing or stale: held, with the reason.
 Inconclusive at the time limit: back to the champion. No data never promotes. At 100 % the candidate becomes the next
 release's champion.
+A `catalogue.json` that was changed (`croupier arm …`) is released over the same policies; the rollout goes on.
 **Safe to repeat**, and to run twice at once: a look is judged for the very state it was gathered under.
 By hand: `croupier rollout abort`, `advance`, `rollback N`.
 """
 
 from typing import Any
 
-from airflow.exceptions import AirflowSkipException
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import CronDataIntervalTimetable, dag, task, task_group
+from airflow.sdk import dag, task, task_group
+from airflow.sdk.exceptions import AirflowSkipException
 
-from dags.common import DEFAULTS, app_param, apps, link
+from dags.common import DEFAULTS, app_param, apps, line, link, schedule
 
 SEEN = "ti.xcom_pull(task_ids='look', map_indexes=ti.map_index)"
-RELEASE, NAME = "{{ " + SEEN + ".release }}", "{{ " + SEEN + ".app }}"
+RELEASE, ROLLOUT, NAME = ("{{ " + SEEN + f".{key} }}}}" for key in ("release", "rollout", "app"))
 
 
 @dag(
-    schedule=CronDataIntervalTimetable("* * * * *", timezone="UTC"),
+    schedule=schedule("* * * * *", seconds=60),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULTS | {"retries": 0},  # the next minute's look is the retry
@@ -43,6 +44,7 @@ def watch_rollout() -> None:
     def look(app: str) -> dict[str, Any]:
         from serving import pages, watch
 
+        line(app)
         seen = watch.watch(app)
         if page := pages.keep_rollout(app):
             link(app, page)
@@ -52,6 +54,7 @@ def watch_rollout() -> None:
     def ask(seen: dict[str, Any]) -> None:
         from serving.controller import AWAITING
 
+        line(seen["app"])
         if seen.get("held") != AWAITING:  # a short circuit does not reach the tasks after it in a mapped group
             raise AirflowSkipException("no step waits for a person")
 
@@ -60,7 +63,7 @@ def watch_rollout() -> None:
         request_approval = TriggerDagRunOperator(
             task_id="request_approval",
             trigger_dag_id="approve_rollout",
-            trigger_run_id=f"{NAME}-{RELEASE}",
+            trigger_run_id=f"{NAME}-{ROLLOUT}",  # a catalogue release does not ask again
             conf={"app": NAME, "release": RELEASE},
             skip_when_already_exists=True,
         )

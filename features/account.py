@@ -13,13 +13,16 @@ class Unbalanced(ValueError):
 class Account:
     """Counts of events.
 
-    decisions_in = interactions + immature (window still open) + decision_duplicates + decisions_malformed + thinned
-    rewards_in = on_time + late (after the window; kept) + orphan (no such decision) + malformed + duplicate
+    decisions_in = interactions + quarantined (broke a row rule) + immature (window still open) + decision_duplicates
+                   + decisions_malformed + thinned
+    rewards_in = on_time + late (after the window; kept) + orphan (no such decision) + duplicate + malformed
+                 + undeclared (its kind) + outside (the kind's range) + untimely; the last four: refused at the door
     A matched reward is counted in the hour of its decision, any other event in the hour of its own time.
     """
 
     decisions_in: int = 0
     interactions: int = 0
+    quarantined: int = 0
     immature: int = 0
     decision_duplicates: int = 0
     decisions_malformed: int = 0
@@ -29,6 +32,9 @@ class Account:
     late: int = 0
     orphan: int = 0
     malformed: int = 0
+    undeclared: int = 0
+    outside: int = 0
+    untimely: int = 0
     duplicate: int = 0
 
     def __add__(self, other: Self) -> Self:
@@ -36,12 +42,17 @@ class Account:
 
     @property
     def decisions_out(self) -> int:
-        kept = self.interactions + self.immature + self.decision_duplicates
+        kept = self.interactions + self.quarantined + self.immature + self.decision_duplicates
         return kept + self.decisions_malformed + self.thinned
 
     @property
     def rewards_out(self) -> int:
-        return self.on_time + self.late + self.orphan + self.malformed + self.duplicate
+        return self.on_time + self.late + self.orphan + self.refused + self.duplicate
+
+    @property
+    def refused(self) -> int:
+        """Rewards that were turned away at the door, for whatever reason."""
+        return self.malformed + self.undeclared + self.outside + self.untimely
 
     @property
     def balanced(self) -> bool:

@@ -5,8 +5,9 @@ They take and return plain JSON values, since that is what a scheduler can carry
 
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,12 +15,13 @@ import numpy as np
 import orjson
 import polars as pl
 
-from features import audit, catalogue, clock, dataset, guardrail_totals, quality
+from features import audit, catalogue, clock, dataset, declaration, guardrail_totals, quality, quarantine
 from features.account import Account
 from features.batch import I64
 from features.encoder import Encoder
 from features.join import join_interval, read_interactions
-from features.partitions import to_us
+from features.known_arms import known_arms
+from features.partitions import HOUR, from_us, hour_name, hour_start, to_us
 from features.ship import ship
 from features.spec import AppSpec
 from features.storage import Store
@@ -112,14 +114,30 @@ def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tupl
     w, interval = Workspace.open(app), Interval.parse(start, end)
     rows = read_interactions(w.store, start=interval.start, end=interval.end)
     hours = to_us(interval.start), to_us(interval.end)
-    with w.report("quality", interval.key) as folder, w.quarantine(interval.key) as quarantine:
+    aside = quarantine.states(w.store, list(partitions(w.store, start=interval.start, end=interval.end)))
+    with w.report("quality", interval.key) as folder, w.quarantine(interval.key) as broken:
         report = quality.check(
             rows, reward=w.spec.reward, start=interval.start, end=interval.end, account=Account.from_dict(account),
-            encoder=released_encoder(w), arms={arm.arm_id for arm in w.arms()},
-            earlier=audit.elsewhere(w.store, *hours), folder=folder, quarantine=quarantine,
+            encoder=released_encoder(w), arms={arm.arm_id for arm in known_arms(w)},
+            earlier=audit.elsewhere(w.store, *hours), folder=folder, quarantine=broken,
+            limit=w.spec.quality.quarantine, aside=aside, pages=w.settings.quality_pages,
         )  # fmt: skip
     audit.save(w.store, *hours, report.audit)
+    _put_aside(w, report.broken, {hour for hour, of in aside.items() if quarantine.STOPPED in of.values()})
     return report, f"quality/{interval.key}/{report.docs_path.name}"
+
+
+def _put_aside(w: Workspace, broken: pl.DataFrame, waiting: Collection[str]) -> None:
+    """Notes the rows that broke a row rule, hour by hour, and joins the hours of held ones again, without them.
+    `waiting`: hours that were stopped before."""
+    now, starts = clock.now(), {int(at) // HOUR * HOUR for at in broken["at"]} if len(broken) else set[int]()
+    of = {hour_name(at): broken.filter(pl.col("at") // HOUR * HOUR == at) for at in starts}
+    for hour in sorted(of.keys() | set(waiting)):
+        quarantine.note(w.store, hour, of.get(hour, broken), now=to_us(now))
+    for hour, rows in of.items():
+        if rows["state"][0] == quarantine.HELD:
+            start = from_us(hour_start(hour))
+            join_interval(w.store, w.spec.reward, start=start, end=start + timedelta(hours=1), now=now)
 
 
 def encode(app: str, start: str, end: str) -> dict[str, Any]:
@@ -140,7 +158,7 @@ def keep(
 ) -> dict[str, Any]:  # fmt: skip
     """Encode `rows` (by time and event id) and keep them under a key of all they were made from; returns what
     meta.json says of them, less `facts`."""
-    arms = w.arms()
+    arms = known_arms(w)
     guarded = guardrail_totals.totals(w.store, w.spec, rows, now=clock.now()) if w.spec.guardrails else None
     watched = [] if guarded is None else [v for kind in w.spec.guardrails for v in (kind, *guarded[kind])]
     made_from = (*rows["event_id"], *rows["reward"], *watched)
@@ -155,7 +173,8 @@ def keep(
         )
         meta = {"app": w.settings.app, "features": key, "start": start, "end": end, "rows": len(rows),
                 "split_at": split_at, "declared": declared(w.spec)}  # fmt: skip
-        (folder / "meta.json").write_bytes(orjson.dumps(meta | {"encoder": encoder.digest} | facts))
+        kept = {"encoder": encoder.digest, "spec": declaration.kept(w.spec)} | facts
+        (folder / "meta.json").write_bytes(orjson.dumps(meta | kept))
         (folder / "golden.json").write_bytes(orjson.dumps(_golden(rows)))
         segments(w.spec, rows).write_parquet(folder / "segments.parquet")
         if guarded is not None:
@@ -206,14 +225,6 @@ def encoder_of(w: Workspace, key: str) -> Encoder | None:
             return None
         with tempfile.TemporaryDirectory() as scratch:
             return Encoder.load(get_folder(w.store, f"features/{key}/encoder", Path(scratch)))
-    except KeyError:
-        return None
-
-
-def _released_arms(w: Workspace) -> list[str] | None:
-    """Ids of the catalogue that the current release knows; None before there is one."""
-    try:
-        return [arm.arm_id for arm in catalogue.loads(w.store.get(f"{_release(w)}/catalogue.json"))]
     except KeyError:
         return None
 

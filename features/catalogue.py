@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,12 +15,13 @@ import orjson
 from features.schema import Arm, InvalidEvent
 
 MAX_ID_CHARACTERS = 256
+_EXPECTED = "arm_id, features, valid_from, valid_to, paused"
 
 
 def dumps(arms: Sequence[Arm]) -> bytes:
     """Canonical JSON, arms in the order given (a policy's rows follow it). Raises InvalidEvent on a bad arm."""
     _check(arms)
-    rows = [asdict(arm) for arm in arms]
+    rows = [_row(arm) for arm in arms]
     return orjson.dumps(rows, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
@@ -41,8 +43,14 @@ def read(path: Path) -> list[Arm]:
 
 
 def write(path: Path, arms: Sequence[Arm]) -> None:
+    """Whole or not at all: the watch may read it at any moment."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(dumps(arms))
+    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        draft.write_bytes(dumps(arms))
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def digest(arms: Sequence[Arm]) -> str:
@@ -51,16 +59,38 @@ def digest(arms: Sequence[Arm]) -> str:
 
 
 def selectable(arms: Sequence[Arm], at: int) -> list[Arm]:
-    """Arms valid at `at` (UTC µs): valid_from ≤ at < valid_to, where 0 is unbounded."""
-    return [arm for arm in arms if arm.valid_from <= at and (arm.valid_to == 0 or at < arm.valid_to)]
+    """Arms to choose from at `at` (UTC µs)."""
+    return [arm for arm in arms if not why_not(arm, at)]
+
+
+def require_selectable(arms: Sequence[Arm], at: int) -> None:
+    """Raises InvalidEvent where no arm can be chosen at `at` (UTC µs): then every request would be refused."""
+    if not selectable(arms, at):
+        found = f"{len(arms)} arms, none of which can be chosen now"
+        raise InvalidEvent("catalogue", found, "one arm at least that is neither retired nor paused")
+
+
+def why_not(arm: Arm, at: int) -> str:
+    """Why the arm cannot be chosen at `at` (UTC µs): "paused", "not yet", "retired", or "" where it can."""
+    if arm.paused:
+        return "paused"
+    if at < arm.valid_from:
+        return "not yet"
+    return "retired" if arm.valid_to and arm.valid_to <= at else ""
+
+
+def _row(arm: Arm) -> dict[str, Any]:
+    """`paused` is written only where it is true, so that the digests of catalogues that never had it stay."""
+    row = asdict(arm)
+    return row if row.pop("paused") is False else row | {"paused": arm.paused}
 
 
 def _arm(i: int, row: object) -> Arm:
     if not isinstance(row, dict) or "arm_id" not in row:
         raise InvalidEvent(f"catalogue[{i}]", row, "an object with arm_id and features")
-    unknown = sorted(row.keys() - {"arm_id", "features", "valid_from", "valid_to"})
+    unknown = sorted(row.keys() - {"arm_id", "features", "valid_from", "valid_to", "paused"})
     if unknown:
-        raise InvalidEvent(f"catalogue[{i}].{unknown[0]}", row[unknown[0]], "arm_id, features, valid_from, valid_to")
+        raise InvalidEvent(f"catalogue[{i}].{unknown[0]}", row[unknown[0]], _EXPECTED)
     fields: dict[str, Any] = {"features": {}} | row
     return Arm(**fields)
 
@@ -77,4 +107,6 @@ def _check(arms: Sequence[Arm]) -> None:
         for name in ("valid_from", "valid_to"):
             if type(getattr(arm, name)) is not int:
                 raise InvalidEvent(f"catalogue[{i}].{name}", getattr(arm, name), "UTC microseconds, or 0")
+        if type(arm.paused) is not bool:
+            raise InvalidEvent(f"catalogue[{i}].paused", arm.paused, "true or false")
         seen.add(arm.arm_id)

@@ -64,7 +64,7 @@ def heat(rows: Mapping[str, Values], ticks: Sequence[str], *, high: float) -> st
         anchor, x = ("end", 2 * WIDTH) if j and j == n - 1 else ("start", left + j * step)
         label = f'<text x="{x:.1f}" y="{bottom + 14}" text-anchor="{anchor}" class="t">{escape(ticks[j])}</text>'
         parts.append(label)
-    return _svg(parts, bottom + 20, width=WIDTH * 2)
+    return f'<div class="scroll"><div style="min-width:560px">{_svg(parts, bottom + 20, width=WIDTH * 2)}</div></div>'
 
 
 def legend(names: Sequence[str]) -> str:

@@ -50,6 +50,12 @@ def at(us: int) -> Iterator[None]:
         _fixed = before
 
 
+def speed() -> float:
+    """How many times as fast as the host's clock the loop's clock runs: 1 unless CROUPIER_CLOCK says otherwise."""
+    text = os.environ.get(VARIABLE, "")
+    return _parsed(text)[1] if text else 1.0
+
+
 def setting(start: datetime, *, speed: float) -> str:
     """The value of CROUPIER_CLOCK under which it is `start` now, and time runs `speed` times as fast from here."""
     text = f"{start.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}@{speed:g}@{time.time_ns() // 1_000_000_000}"

@@ -6,7 +6,7 @@ make what a reader concludes, and in which order, a function of the file alone, 
 only move on: a clock set back closes nothing twice, and one set ahead closes windows early, which later rewards mend.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -76,12 +76,15 @@ def closing(spool: Spool, number: int) -> Closing:
     return Closing(*row) if row else Closing()
 
 
-def closed_between(spool: Spool, last: Closing, this: Closing, release: int) -> list[tuple[int, Decision]]:
-    """(row, decision) of a release that `this` closes and `last` did not, in order of row."""
+def closed_between(
+    spool: Spool, last: Closing, this: Closing, releases: Collection[int]
+) -> list[tuple[int, Decision]]:
+    """(row, decision) of these releases that `this` closes and `last` did not, in order of row."""
+    one = next(iter(releases)) if len(releases) == 1 else None
     with spool.reading():
-        due = sorted(_due(spool, last, this, b'"release":%d,' % release))
+        due = sorted(_due(spool, last, this, b'"release":' if one is None else b'"release":%d,' % one))
     found = ((row, decision(body)) for row, _, body in due)
-    return [(row, d) for row, d in found if d.release == release]
+    return [(row, d) for row, d in found if d.release in releases]
 
 
 def _due(spool: Spool, last: Closing, this: Closing, mark: bytes) -> list[tuple[int, int, bytes]]:

@@ -53,8 +53,12 @@ thead th,.table-bordered th{background:var(--soft);font-weight:600}
 .btn,.modal,.ge-walkthrough-modal,footer,#ge-cta-footer{display:none!important}
 .cooltip .top,.d-none:not(.breadcrumb),.invisible{display:none!important}
 .collapse,[data-toggle="collapse"],.sticky .card.mb-3{display:none!important}
-.show-scrollbars{overflow-x:auto}
+.show-scrollbars,.scroll{overflow-x:auto}
 .sticky{position:static}
+h1,h2,h4,li{overflow-wrap:anywhere}
+@media(max-width:600px){main{margin:16px auto;padding:0 12px}.container-fluid{padding:12px}th,td{padding:6px}
+.col-lg-2,.col-md-2,.col-lg-10,.col-md-10{flex:1 0 100%}.breadcrumb,.navbar,.navbar nav{flex-wrap:wrap}
+table.table{display:block;overflow-x:auto}}
 code{background:var(--soft);padding:1px 4px;border-radius:4px}
 """
 _DROP = [
@@ -104,7 +108,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """`head` is text, cells are HTML."""
     top = "".join(f"<th>{escape(h)}</th>" for h in head)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def links(site: Path, start: Path) -> str:

@@ -23,6 +23,7 @@ import polars as pl
 from features import audit, charts, docs, profile, rules, summary
 from features.columns import Columns
 from features.encoder import Encoder
+from features.time_labels import time_labels
 
 BINS = 24
 TOP_ARMS = 8
@@ -137,7 +138,8 @@ def _moved(columns: Columns, rows: Sequence[dict[str, Any]]) -> list[tuple[str, 
 
 
 def _page(h: Health) -> str:
-    ticks = [f"{datetime.fromtimestamp(b['at'] / 1e6, UTC):%d %b %H:%M}" for b in h.bins]
+    ticks = time_labels([b["at"] for b in h.bins])
+    first, last = (f"{datetime.fromtimestamp(h.bins[i]['at'] / 1e6, UTC):%d %b %H:%M}" for i in (0, -1))
 
     def of(name: str) -> list[float | None]:
         return [b[name] for b in h.bins]
@@ -162,6 +164,6 @@ def _page(h: Health) -> str:
                  + charts.heat(h.drift, ticks, high=0.5))  # fmt: skip
     cards = "".join(f'<div class="card"><div class="card-header"><b>{escape(t)}</b> <span class="dim">{escape(says)}'
                     f'</span></div><div class="card-body">{svg}</div></div>' for t, says, svg in boxes)  # fmt: skip
-    grid = "display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));gap:0 16px"
-    head = f'<h1>Health of the log</h1><p class="dim">{h.rows:,} interactions, {ticks[0]} to {ticks[-1]} UTC.</p>'
+    grid = "display:grid;grid-template-columns:repeat(auto-fit,minmax(min(420px,100%),1fr));gap:0 16px"
+    head = f'<h1>Health of the log</h1><p class="dim">{h.rows:,} interactions, {first} to {last} UTC.</p>'
     return f'{head}<div style="{grid}">{cards}</div>{drift}'

@@ -9,9 +9,13 @@ from html import escape
 from pathlib import Path
 from typing import Any, Self
 
+import polars as pl
+
 from features import docs
 from features.account import Account
 from features.audit import Audit
+from features.partitions import hour_name
+from features.quarantine import STOPPED
 from features.rules import Rule
 
 Judged = Sequence[tuple[Rule, Mapping[str, Any]]]  # each rule with {success, rows, observed}
@@ -38,17 +42,25 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class QualityReport:
-    """`passed`: no critical finding. `rules` were judged; `quarantined` rows lie in `quarantine.parquet`; `audit` is
-    this interval's own evidence on propensities."""
+    """`rules` were judged; `quarantined` rows lie in `quarantine.parquet`, and, with their state, are `broken`: while
+    they are at most the share `limit` of their hour, what they broke is `held` and not critical. `audit` is this
+    interval's own evidence on propensities."""
 
-    passed: bool
     rules: int
     rows: int
     critical: tuple[Finding, ...]
     warnings: tuple[Finding, ...]
     docs_path: Path
+    held: tuple[Finding, ...] = ()
     quarantined: int = 0
+    limit: float = 0.0
     audit: Audit = field(default_factory=dict)
+    broken: pl.DataFrame = field(default_factory=pl.DataFrame, compare=False)
+
+    @property
+    def passed(self) -> bool:
+        """No critical finding."""
+        return not self.critical
 
     @property
     def error(self) -> str:
@@ -56,7 +68,20 @@ class QualityReport:
         if self.passed:
             return ""
         found = "; ".join(map(str, self.critical))
-        return f"{found}. Quarantined {self.quarantined} of {self.rows} rows; see {self.docs_path}"
+        return f"{found}. Quarantined {self.quarantined} of {self.rows} rows{self.waits}; see {self.docs_path}"
+
+    @property
+    def stopped(self) -> set[str]:
+        """The hours of which too many rows are broken."""
+        return {hour_name(at) for at in self.broken.filter(state=STOPPED)["at"]} if self.quarantined else set()
+
+    @property
+    def waits(self) -> str:
+        """What to do about rows that are too many to be held; "" where there are none."""
+        if not self.quarantined or not any(finding.examples for finding in self.critical):
+            return ""
+        return (f", where [quality] quarantine allows {self.limit:.2%} of an hour: mend their source or app.toml, then "
+                "say `croupier quarantine release` or `drop`, and the next build goes on")  # fmt: skip
 
     def or_raise(self) -> Self:
         """Itself. Raises QualityFailed if a critical rule failed."""
@@ -65,29 +90,31 @@ class QualityReport:
         return self
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON; the audit's evidence goes to the store instead (features/audit.py)."""
-        row = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "audit"}
-        findings = {name: [asdict(f) for f in row[name]] for name in ("critical", "warnings")}
-        return row | findings | {"docs_path": str(self.docs_path)}
+        """JSON; the audit's evidence and the rows go to the store instead (features/audit.py, quarantine.py)."""
+        row = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("audit", "broken")}
+        findings = {name: [asdict(f) for f in row[name]] for name in ("critical", "warnings", "held")}
+        return {"passed": self.passed} | row | findings | {"docs_path": str(self.docs_path)}
 
 
 def overview(
     report: QualityReport, judged: Judged, account: Account | None, interval: str
 ) -> None:
     """`index.html`: the verdict, every rule with what was found, the account, links to the Data Docs."""
-    found = {f.rule: f for f in (*report.critical, *report.warnings)}
+    found = {f.rule: f for f in (*report.held, *report.critical, *report.warnings)}
+    held = {f.rule for f in report.held} - {f.rule for f in report.critical}
     rows = []
     worst_first = sorted(judged, key=lambda item: (item[0].name not in found, item[0].severity != "critical"))
     for rule, result in worst_first:
-        style = ("bad" if rule.severity == "critical" else "warn") if rule.name in found else "good"
-        mark = {"bad": "✘ failed", "warn": "▲ warning", "good": "✔"}[style]
+        critical = rule.severity == "critical" and rule.name not in held
+        style = ("bad" if critical else "warn") if rule.name in found else "good"
+        mark = "▲ quarantined" if rule.name in held else {"bad": "✘ failed", "warn": "▲ warning", "good": "✔"}[style]
         hit = found.get(rule.name)
         rows_hit = f"{hit.count} rows: {', '.join(hit.examples)}" if hit and hit.examples else ""
         seen = rows_hit or _number(result["observed"], rule)
         rows.append((f'<span class="{style}">{mark}</span>', escape(rule.name), escape(rule.says), escape(seen)))
     word, style = ("Passed", "good") if report.passed else ("Stopped", "bad")
     counts = (f"{report.rows:,} interactions, {report.rules} rules, {len(report.critical)} critical and "
-              f"{len(report.warnings)} warning findings, {report.quarantined} rows quarantined.")  # fmt: skip
+              f"{len(report.warnings)} warning findings, {report.quarantined} rows quarantined{report.waits}.")
     drawn = (report.docs_path.parent / "health" / "index.html").exists()
     health = '<p><a href="health/index.html">Reward, exploration, arms and drift over time</a></p>' if drawn else ""
     lines = [

@@ -6,7 +6,8 @@ version:
 
     quality/hour=2026-11-01T07/v0002.json    {"passed": true, "rows": 812, "page": "quality/…/index.html", "failed": []}
 
-An hour that failed its validation keeps no other hour back; it is left out of training until a restated version passes.
+An hour that failed its validation keeps no other hour back; it is left out of training until a restated version passes,
+or a person decides about the rows that broke a rule (quarantine_decisions.py).
 """
 
 from collections.abc import Mapping
@@ -23,12 +24,14 @@ from features.versions import Version
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """What the validation said of one version of an hour. `failed` names the critical rules it broke."""
+    """What the validation said of one version of an hour. `failed` names the critical rules it broke; this version is
+    what was left when `quarantined` rows had been taken out."""
 
     passed: bool
     rows: int
     page: str = ""
     failed: tuple[str, ...] = ()
+    quarantined: int = 0
 
 
 def due(store: Store, spec: AppSpec, *, now: datetime) -> list[str]:
@@ -56,6 +59,24 @@ def _due(store: Store, versions: list[str], judged: set[str]) -> bool:
 def record(store: Store, version: Version, checked: Checked) -> None:
     """Keeps what the validation said of this version."""
     store.put(_key_of(version.key), orjson.dumps(asdict(checked)))
+
+
+def reopen(store: Store, hour: str) -> None:
+    """Takes back the verdict on the newest version of an hour, so that the next build joins and validates it anew."""
+    for key in _newest_verdict(store, hour):
+        store.delete(key)
+
+
+def verdict(store: Store, hour: str) -> dict[str, object]:
+    """What was said of the newest version of an hour; {} where nothing was."""
+    for key in _newest_verdict(store, hour):
+        raw, known = store.read(key)
+        return dict(orjson.loads(raw)) if known is not None else {}
+    return {}
+
+
+def _newest_verdict(store: Store, hour: str) -> list[str]:
+    return [_key_of(key) for key in by_hour(store.list(f"interactions/hour={hour}/"), ".json").get(hour, [])[-1:]]
 
 
 def sound(store: Store, *, start: datetime, end: datetime) -> dict[str, Version]:

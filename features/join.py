@@ -1,4 +1,4 @@
-"""Decisions ⟕ rewards → interactions, one partition an hour, and an account of every event.
+"""Decisions left-joined with rewards → interactions, one partition an hour, and an account of every event.
 
 A reward belongs to the decision with its event id, if it came at most an hour before (clocks differ) and at most
 LOOKBACK after it; otherwise it is an orphan. It counts when it came within the reward window; later ones are late:
@@ -7,7 +7,8 @@ first that reached a host, and of two hosts the earlier. A decision matures when
 then it waits.
 
 Polars does the join, in chunks of whole hours: it was the faster of the two measured (2M × 0.4M: Polars 1.7 s, DuckDB
-2.1 s), and the chunk bounds memory. What is written is a pure function of the log, the spec and `now`.
+2.1 s), and the chunk bounds memory. What is written is a pure function of the log, the spec, `now` and what is in
+quarantine (quarantine.py).
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,13 +19,15 @@ from functools import partial
 
 import polars as pl
 
-from features import versions
+from features import quarantine, versions
 from features.account import Account
 from features.log import DECISION, EVENT, REJECT, REWARD, Log, LogRewritten, open_log
 from features.partitions import HOUR, hour_start, to_us
 from features.reward import LOOKBACK_US, ORDER, in_reach_columns, to_number, window_us
 from features.schema import INTERACTIONS
 from features.spec import RewardSpec
+from features.spool_quotas import COUNTED
+from features.spool_rows import DUPLICATE, MALFORMED, OUTSIDE, UNDECLARED, UNTIMELY, word_of
 from features.storage import Store
 from features.versions import Version, read_interactions
 
@@ -34,6 +37,7 @@ LOOKBACK = timedelta(microseconds=LOOKBACK_US)
 REACH = LOOKBACK_US // HOUR  # hours: where the log is looked through; `in_reach` then decides to the microsecond
 ROWS = 500_000  # decisions joined at a time
 COMMITS = 4  # hours written at once, beside the next chunk's join: most of a commit is waiting for a disk or a network
+REFUSED = {DUPLICATE: "duplicate", UNDECLARED: "undeclared", OUTSIDE: "outside", UNTIMELY: "untimely"}
 REPEAT_HOURS = 2  # a repeated event id (a retry that reached another host) is looked for this far back
 
 
@@ -105,13 +109,14 @@ def _join(
     here = (pl.col("at") // HOUR).is_in([hour_start(hour) // HOUR for hour in hours])
     orphans = _orphans(log, hours, _without(rewards.filter(here), mine))
     numbers = to_number(matched.filter(pl.col("fate") == "on_time"), spec)
-    joined = _interactions(decisions, numbers, spec, window, now)
+    joined, aside = _interactions(decisions, numbers, spec, window, now), quarantine.states(log.store, hours)
     groups = {"matched": _by_hour(matched, "decided_at"), "orphans": _by_hour(orphans),
-              "rejects": _by_hour(log.read("rejects", hours, REJECT))}  # fmt: skip
+              "rejects": _by_hour(_weighed(log.read("rejects", hours, REJECT)))}  # fmt: skip
     for hour in hours:
         of = {name: frames.get((hour_start(hour) // HOUR,)) for name, frames in groups.items()}
-        of["logged"], data = _slice(logged, hour), _slice(joined, hour)
-        yield hour, data, _late(of["matched"]), _account(of, len(data))
+        of["logged"], whole = _slice(logged, hour), _slice(joined, hour)
+        data = quarantine.applied(whole, aside.get(hour, {}), spec.range)
+        yield hour, data, _late(of["matched"]), _account(of, len(data), len(whole) - len(data))
 
 
 def _by_hour(frame: pl.DataFrame, at: str = "at") -> dict[tuple[object, ...], pl.DataFrame]:
@@ -194,31 +199,45 @@ def _late(matched: pl.DataFrame | None) -> pl.DataFrame:
     return matched.filter(pl.col("fate") == "late").select(REWARD.names())
 
 
-def _account(of: dict[str, pl.DataFrame | None], interactions: int) -> Account:
+def _account(of: dict[str, pl.DataFrame | None], interactions: int, quarantined: int) -> Account:
     logged, repeated = _count(of["logged"]), _count(of["logged"], pl.col("repeated"))
-    bad_decisions = _count(of["rejects"], pl.col("kind") == "decision")
-    thinned = _thinned(of["rejects"])
-    refused_again = _count(of["rejects"], pl.col("kind") == "reward", pl.col("reason") == "duplicate")
-    malformed = _count(of["rejects"], pl.col("kind") == "reward", pl.col("reason") != "duplicate")
+    bad_decisions, thinned = _events(of["rejects"], "decision"), _events(of["rejects"], "thinned")
+    refused = _refused_rewards(of["rejects"])
     orphan = _count(of["orphans"])
     fates = {fate: _count(of["matched"], pl.col("fate") == fate) for fate in ("on_time", "late", "duplicate")}
     return Account(
-        decisions_in=logged + bad_decisions + thinned, interactions=interactions,
-        immature=logged - repeated - interactions, decision_duplicates=repeated, decisions_malformed=bad_decisions,
-        thinned=thinned, rewards_in=_count(of["matched"]) + orphan + _count(of["rejects"], pl.col("kind") == "reward"),
-        on_time=fates["on_time"], late=fates["late"], orphan=orphan, malformed=malformed,
-        duplicate=fates["duplicate"] + refused_again,
+        decisions_in=logged + bad_decisions + thinned, interactions=interactions, quarantined=quarantined,
+        immature=logged - repeated - interactions - quarantined, decision_duplicates=repeated,
+        decisions_malformed=bad_decisions, thinned=thinned,
+        rewards_in=_count(of["matched"]) + orphan + sum(refused.values()), on_time=fates["on_time"],
+        late=fates["late"], orphan=orphan,
+        **refused | {"duplicate": fates["duplicate"] + refused["duplicate"]},
     )  # fmt: skip
 
 
-def _thinned(rejects: pl.DataFrame | None) -> int:
-    if rejects is None:
-        return 0
-    return int(rejects.filter(pl.col("kind") == "thinned")["raw"].cast(pl.Int64).sum())
+def _refused_rewards(rejects: pl.DataFrame | None) -> dict[str, int]:
+    """Rejected rewards by what the account calls them."""
+    found = dict.fromkeys((*REFUSED.values(), MALFORMED), 0)
+    for reason, n in () if rejects is None else rejects.filter(kind="reward").select("reason", "n").iter_rows():
+        found[REFUSED.get(word_of(reason), MALFORMED)] += n
+    return found
+
+
+def _weighed(rejects: pl.DataFrame) -> pl.DataFrame:
+    """`n`: how many events each row stands for. Where it is one row for many, `kind` is what they were."""
+    many = pl.col("kind").is_in(["thinned", COUNTED])
+    counted = pl.col("kind") == COUNTED
+    return rejects.with_columns(
+        n=pl.when(many).then(pl.col("raw").cast(pl.Int64, strict=False)).otherwise(1),
+        kind=pl.when(counted).then("field").otherwise("kind"),
+    )
+
+
+def _events(rejects: pl.DataFrame | None, kind: str) -> int:
+    return 0 if rejects is None else int(rejects.filter(pl.col("kind") == kind)["n"].sum())
 
 
 def _count(frame: pl.DataFrame | None, *where: pl.Expr) -> int:
     if frame is None:
         return 0
     return frame.filter(*where).height if where else frame.height
-

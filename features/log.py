@@ -23,7 +23,7 @@ EPOCH = "privacy/epoch"  # not below log/: it is no event, and differs in every 
 EVENT = pl.Schema({"event_id": pl.String, "at": pl.Int64})
 REWARD = pl.Schema({"event_id": pl.String, "at": pl.Int64, "kind": pl.String, "value": pl.Float64,
                     "reward_id": pl.String})  # fmt: skip
-REJECT = pl.Schema({"kind": pl.String, "raw": pl.String, "reason": pl.String, "at": pl.Int64})
+REJECT = pl.Schema({"kind": pl.String, "field": pl.String, "raw": pl.String, "reason": pl.String, "at": pl.Int64})
 DECISION = pl.DataFrame(DECISIONS.empty_table()).schema
 
 

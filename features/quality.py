@@ -3,14 +3,15 @@
     QualityFailed(RuntimeError)   a critical rule failed: names rule, count and three event ids
 
 `check` reports, `report.or_raise()` stops. Rows that break a row rule are written to `quarantine.parquet` beside the
-pages, with the rules' names. The pages are plain HTML: no script, no outside request.
+pages, with the rules' names; while they are few in their hour they are held and stop nothing (quarantine.py). The pages
+are plain HTML: no script, no outside request.
 """
 
 import logging
 import os
 import shutil
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ from features import audit, docs, drift, rules, summary
 from features.account import Account
 from features.audit import Audit
 from features.encoder import Encoder
-from features.findings import Finding, QualityFailed, QualityReport, overview
-from features.rules import Rule
+from features.findings import Finding, Judged, QualityFailed, QualityReport, overview
+from features.partitions import HOUR
+from features.quarantine import HELD, RELEASED, STOPPED, States, stopped_hours
+from features.rules import Rule, Severity
 from features.spec import RewardSpec
 from features.summary import Expected
 
@@ -33,13 +36,15 @@ __all__ = ["QualityFailed", "QualityReport", "check"]
 def check(
     df: pl.DataFrame, *, reward: RewardSpec, start: datetime, end: datetime, folder: Path,
     encoder: Encoder | None = None, account: Account | None = None, arms: Collection[str] | None = None,
-    earlier: Audit | None = None, pages: bool = True, quarantine: Path | None = None,
+    earlier: Audit | None = None, pages: bool = True, quarantine: Path | None = None, limit: float = 0.0,
+    aside: Mapping[str, States] | None = None,
 ) -> QualityReport:  # fmt: skip
     """Judge interactions (schema.INTERACTIONS) of [start, end). Writes the pages (`index.html`) into `folder`,
     and rows that broke a rule into `quarantine` (default: `folder`): not every reader of pages may see rows.
     With `encoder`, features are held against its training window; with `arms`, candidates against that catalogue; the
     propensity audit adds to the evidence of `earlier` intervals. `pages=False` leaves out GX's own pages and the one on
-    the log's health."""
+    the log's health. `limit`: the share of an hour's rows that may break row rules; `aside`: by hour, what is in
+    quarantine already: of these, released rows pass, and held ones count in the share."""
     row_rules = rules.row_rules(reward, _micros(start), _micros(end))
     facts = rules.row_facts(df)
     found = audit.evidence(df.filter(rules.sound(facts)))
@@ -50,18 +55,30 @@ def check(
               "interactions summary": (numbers, [m.rule for m in measures])}  # fmt: skip
     interval = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} {end.tzinfo}"
     folder.mkdir(parents=True, exist_ok=True)
-    judged = _judge(frames, (interval, start), folder / "docs" if pages else None)
-    findings = [_finding(rule, result, df) for rule, result in judged if not result["success"]]
-    severity = {rule.name: rule.severity for rule, _ in judged}
-    critical, warned = ([f for f in findings if severity[f.rule] == s] for s in ("critical", "warning"))
+    judged = _released(df, _judge(frames, (interval, start), folder / "docs" if pages else None), aside or {})
+    broken = _quarantine(df, judged, quarantine or folder, limit=limit, aside=aside or {})
+    held = broken.filter(state=HELD)["row"].to_list()
     report = QualityReport(
-        passed=not critical, rules=len(judged), rows=len(df), critical=tuple(critical), warnings=tuple(warned),
-        docs_path=folder / "index.html", quarantined=_quarantine(df, judged, quarantine or folder), audit=found,
+        rules=len(judged), rows=len(df), critical=tuple(_findings(judged, df, "critical", without=held)),
+        warnings=tuple(_findings(judged, df, "warning")), held=tuple(_findings(judged, df, "critical", only=held)),
+        docs_path=folder / "index.html", quarantined=len(broken), audit=found, limit=limit, broken=broken.drop("row"),
     )  # fmt: skip
     if pages and len(df):
         drift.write(drift.health(df, encoder=encoder), folder / "health")
     overview(report, judged, account, interval)
     return report
+
+
+def _released(df: pl.DataFrame, judged: Judged, aside: Mapping[str, States]) -> Judged:
+    """What was found, without the rows that a person released."""
+    events = {event for states in aside.values() for event, state in states.items() if state == RELEASED}
+    passing = set(df.with_row_index().filter(pl.col("event_id").is_in(events))["index"]) if events else set[int]()
+    out = []
+    for rule, result in judged:
+        left = [row for row in result["rows"] if row not in passing]
+        success = result["success"] or (bool(result["rows"]) and not left)
+        out.append((rule, {**result, "rows": left, "success": success}))
+    return out
 
 
 def _continued(found: Audit, earlier: Audit) -> Audit:
@@ -142,25 +159,39 @@ def _plain(result: Any) -> dict[str, Any]:
     return {"success": bool(result.success), "rows": rows, "observed": result.result.get("observed_value")}
 
 
-def _finding(rule: Rule, result: Mapping[str, Any], df: pl.DataFrame) -> Finding:
-    rows = result["rows"]
-    return Finding(rule=rule.name, says=rule.says, count=len(rows) or 1, observed=result["observed"],
-                   examples=tuple(df["event_id"].gather(rows[:EXAMPLES]).to_list()))  # fmt: skip
+def _findings(
+    judged: Judged, df: pl.DataFrame, severity: Severity, *, only: Collection[int] | None = None,
+    without: Collection[int] = (),
+) -> Iterator[Finding]:  # fmt: skip
+    """Of the rules that failed: by `only` these rows, or without some."""
+    of, off = None if only is None else set(only), set(without)
+    for rule, result in judged:
+        rows = [row for row in result["rows"] if row not in off and (of is None or row in of)]
+        if rule.severity == severity and not result["success"] and (rows or not (result["rows"] or of is not None)):
+            yield Finding(rule=rule.name, says=rule.says, count=len(rows) or 1, observed=result["observed"],
+                          examples=tuple(df["event_id"].gather(rows[:EXAMPLES]).to_list()))  # fmt: skip
 
 
-def _quarantine(df: pl.DataFrame, judged: Sequence[tuple[Rule, dict[str, Any]]], folder: Path) -> int:
-    """Failing rows with the names of the rules they broke, comma-separated. Returns how many rows."""
+def _quarantine(
+    df: pl.DataFrame, judged: Judged, folder: Path, *, limit: float, aside: Mapping[str, States]
+) -> pl.DataFrame:
+    """Failing rows: their index (`row`), the names of the rules they broke, comma-separated, and their `state`: held
+    while they are few in their hour, else stopped. They are written into `folder` too."""
     broken: dict[int, list[str]] = {}
     for rule, result in judged:
         for row in result["rows"]:
             broken.setdefault(row, []).append(rule.name)
     rows = sorted(broken)
+    names = pl.Series("rule", [",".join(broken[row]) for row in rows], dtype=pl.String)
+    found = df[rows].with_columns(names, row=pl.Series(rows, dtype=pl.Int64))
+    held = {hour: sum(state == HELD for state in states.values()) for hour, states in aside.items()}
+    stopped = stopped_hours(df["at"], found["at"], held, limit)
+    state = pl.when((pl.col("at") // HOUR * HOUR).is_in(stopped)).then(pl.lit(STOPPED)).otherwise(pl.lit(HELD))
     path = folder / "quarantine.parquet"
     path.unlink(missing_ok=True)
     if rows:
-        names = pl.Series("rule", [",".join(broken[row]) for row in rows])
-        df[rows].with_columns(names).write_parquet(path)
-    return len(rows)
+        found.drop("row").write_parquet(path)
+    return found.with_columns(state=state)
 
 
 def _micros(at: datetime) -> int:

@@ -9,11 +9,10 @@ reward. `in_reach` and `on_time` are that rule for one reward, `in_reach_columns
 
 import polars as pl
 
-from features.partitions import HOUR
+from features.reach import CLOCK_SKEW_US, LOOKBACK_US, in_reach, on_time
 from features.spec import KindSpec, RewardSpec
 
-CLOCK_SKEW_US = HOUR  # a reward may be stamped this much before its decision
-LOOKBACK_US = 30 * 24 * HOUR  # and this much after it; the longest reward window
+__all__ = ["CLOCK_SKEW_US", "LOOKBACK_US", "in_reach", "in_reach_columns", "on_time", "to_number", "window_us"]
 
 # Ties in time are broken by content, so the result does not depend on the order of arrival.
 ORDER = ("event_id", "at", "kind", "value", "reward_id")
@@ -22,16 +21,6 @@ ORDER = ("event_id", "at", "kind", "value", "reward_id")
 def window_us(spec: RewardSpec) -> int:
     """The length of the reward window in microseconds."""
     return round(spec.window_seconds * 1e6)
-
-
-def in_reach(at: int, decided_at: int) -> bool:
-    """Whether a reward stamped `at` may belong to a decision made at `decided_at` (UTC µs)."""
-    return -CLOCK_SKEW_US <= at - decided_at <= LOOKBACK_US
-
-
-def on_time(at: int, decided_at: int, window: int) -> bool:
-    """Whether a reward stamped `at` counts for a decision made at `decided_at`, whose window is `window` µs long."""
-    return in_reach(at, decided_at) and at <= decided_at + window
 
 
 def in_reach_columns() -> pl.Expr:

@@ -122,12 +122,14 @@ class Reward:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """One entry of the catalogue. Selectable while valid_from ≤ now < valid_to (UTC µs; 0 = unbounded)."""
+    """One entry of the catalogue. Selectable while valid_from ≤ now < valid_to (UTC µs; 0 = unbounded), unless it is
+    `paused`."""
 
     arm_id: str
     features: dict[str, Any]
     valid_from: int = 0
     valid_to: int = 0
+    paused: bool = False
 
 
 _DECISION_FIELDS: Sequence[tuple[str, pa.DataType]] = (

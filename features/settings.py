@@ -24,8 +24,11 @@ class Settings(BaseSettings):
     unit_key: SecretStr = Field(SecretStr(""), description="HMAC key for unit ids; empty: the app's unit.key")
     host: str = Field(default_factory=socket.gethostname, description="name of this host in the log")
     durability: Literal["FULL", "NORMAL"] = Field("FULL", description="FULL survives power loss; NORMAL, a crash")
-    spool_max_bytes: int = Field(8 << 30, gt=0, description="at this size the log is thinned, and counted")
+    spool_max_bytes: int = Field(
+        8 << 30, gt=0, description="of decisions: at this size they are thinned, and counted; rewards: as much again"
+    )
     retention_days: int = Field(400, gt=0, description="older partitions are deleted by collect_events")
+    quality_pages: bool = Field(True, description="write Great Expectations' own pages of each validation")
     triton: str = Field("127.0.0.1:8001", description="gRPC host:port of Triton")
     deadline_ms: float = Field(50.0, gt=0, description="client: milliseconds after which the fallback answers")
     patience_ms: float = Field(30.0, gt=0, description="server: how long a candidate's batch of one is waited for")

@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features import spool_quotas
 from features.clock import now_us
 from features.partitions import HOUR, hour_name
 from features.schema import ADDED, DECISIONS, REWARDS
@@ -92,8 +93,11 @@ def prune(spool: Spool, store: Store, *, host: str, before: int | None = None) -
 
 
 def _report_thinned(spool: Spool) -> None:
-    """Decisions that the cap thinned out since the last call, as one reject, so that the account can name them."""
+    """What the log did not keep since the last call, so that the account can name it: decisions that the cap thinned
+    out, as one reject, and rejects that were only counted, as one of each sort."""
     with spool.transaction() as db:
+        for many in spool_quotas.unreported(db):
+            db.execute("INSERT INTO rejects (at, body) VALUES (?, ?)", reject_row(many))
         facts = dict(db.execute("SELECT name, value FROM facts").fetchall())
         count = facts["thinned"] - facts.get("thinned_reported", 0)
         if count:

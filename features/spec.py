@@ -1,6 +1,7 @@
 """What a bandit is: one `app.toml`, declared by its owner and checked whole before anything runs.
 
     [reward]   window, default, range, and how each kind of reward counts
+    [record] [quality]   what is taken of a client's own decisions, and how many bad rows an hour may have
     [context.NAME] [arm.NAME] [arm_context.NAME]   one feature each
     [policies] [training]   what competes, and on what and how often it is trained
     [gate] [refresh] [rollout]   when to promote, when to renew the champion, how to expose
@@ -48,12 +49,16 @@ class Feature(_Strict):
     """One declared feature. Numbers may be clipped, logged, standardised; strings become a vocabulary with `<unk>`;
     float lists pass through; times become cyclic hour and weekday."""
 
-    type: Literal["numeric", "categorical", "embedding", "timestamp"]
-    transform: Literal["standardise", "log", "none"] = "standardise"
-    clip: Clip | None = None
-    max_vocabulary: int = Field(256, gt=0)
-    min_count: int = Field(1, gt=0)
-    length: int = Field(0, ge=0, description="of an embedding")
+    type: Literal["numeric", "categorical", "embedding", "timestamp"] = Field(
+        description="a number, a string, a list of floats of one length, or a time (ISO 8601, or seconds since 1970)"
+    )
+    transform: Literal["standardise", "log", "none"] = Field(
+        "standardise", description="of numbers: to mean 0 and variance 1, the logarithm first, or as they are"
+    )
+    clip: Clip | None = Field(None, description="numbers are cut to [low, high] first; inf leaves a side open")
+    max_vocabulary: int = Field(256, gt=0, description="most strings that are told apart; rarer ones become `<unk>`")
+    min_count: int = Field(1, gt=0, description="rows of the fit that must have a string for it to be told apart")
+    length: int = Field(0, ge=0, description="of an embedding: how many floats are in it")
 
     @model_validator(mode="after")
     def _embedding_has_length(self) -> Self:
@@ -65,31 +70,68 @@ class Feature(_Strict):
 class KindSpec(_Strict):
     """How rewards of one kind count: several for one event become one (`how`), clipped, times `weight`."""
 
-    how: Literal["first", "last", "sum", "max"] = "first"
-    weight: float = 1.0
-    clip: Clip | None = None
+    how: Literal["first", "last", "sum", "max"] = Field(
+        "first", description="which number several rewards of this kind for one decision become"
+    )
+    weight: float = Field(1.0, description="what one unit of this kind adds to the reward")
+    clip: Clip | None = Field(None, description="the kind's number is cut to [low, high] before it is weighted")
+    range: Range | None = Field(
+        None, description="of one value; others are refused at the door. Left out: what reward.range allows of an only "
+        "kind without clip, else any finite number"
+    )
 
 
 class RewardSpec(_Strict):
     """`reward = Σ_kinds weight · clip(how(values))`; `default` when none came within the window."""
 
-    window_seconds: float = Field(3600.0, gt=0)
-    default: float = 0.0
-    range: Range = (0.0, 1.0)
-    kinds: dict[str, KindSpec] = {"click": KindSpec()}
+    window_seconds: float = Field(3600.0, gt=0, description="how long after a decision a reward still counts")
+    default: float = Field(0.0, description="the reward of a decision for which none came within the window")
+    range: Range = Field((0.0, 1.0), description="the lowest and the highest reward that a decision can have")
+    kinds: dict[str, KindSpec] = Field(
+        {"click": KindSpec()}, description="the kinds of reward that applications send, one table each"
+    )
     guardrails: tuple[str, ...] = Field(
         (), description="kinds watched apart, of which more is harm; [rollout] guardrails says it for either direction"
+    )
+
+    @model_validator(mode="after")
+    def _default_within_range(self) -> Self:
+        low, high = self.range
+        if not low <= self.default <= high:
+            raise ValueError(f"default: found {self.default:g}, expected a value within range, {low:g} to {high:g}")
+        return self
+
+
+class RecordSpec(_Strict):
+    """Which decisions of a client's own (its fallbacks) are taken on record."""
+
+    floor: float = Field(0.02, gt=0, le=1, description="ε: the shown arm of K had probability ε/K at least")
+    seconds: float = Field(
+        0.0, ge=0, description="oldest age of a decision that is sent later; 0: the reward window and an hour"
+    )
+
+
+class QualitySpec(_Strict):
+    """When rows that break a rule stop their hour."""
+
+    quarantine: float = Field(
+        0.01, ge=0, lt=1, description="largest share of an hour's rows that may break a row rule: they are put aside "
+        "and the rest goes on; above, the hour waits for `croupier quarantine release` or `drop`"
     )
 
 
 class PoliciesSpec(_Strict):
     """What competes: names of `models.policy.POLICIES`, each with its parameters."""
 
-    candidates: Annotated[tuple[str, ...], AfterValidator(_distinct)] = ("vw_cb_adf", "neural_linear")
-    parameters: dict[str, dict[str, object]] = {}
+    candidates: Annotated[tuple[str, ...], AfterValidator(_distinct)] = Field(
+        ("vw_cb_adf", "neural_linear"), description="policies that each training trains and the gate judges"
+    )
+    parameters: dict[str, dict[str, object]] = Field(
+        {}, description="of a candidate, one table each: [policies.parameters.NAME]"
+    )
     floor: float = Field(0.02, ge=0, le=1, description="ε: every arm keeps at least ε/K")
     fast_loop: bool = Field(False, description="learn from rewards at once, and defaults as windows close")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="of every random number in training and judging")
     train_share: float = Field(0.6, gt=0, lt=1, description="earlier share of the log, by time; the rest judges")
 
 
@@ -98,9 +140,9 @@ class GateSpec(_Strict):
 
     alpha: float = Field(0.05, gt=0, lt=1, description="error of the whole sequence of looks, one-sided")
     margin: float = Field(0.0, description="reward per decision that the lift's lower bound must exceed")
-    min_ess: float = 200.0
-    min_rows: int = 1000
-    max_weight_share: float = 0.05
+    min_ess: float = Field(200.0, description="least effective number of rows: (Σ weight)² / Σ weight²")
+    min_rows: int = Field(1000, description="least rows that judge")
+    max_weight_share: float = Field(0.05, description="most of all weight that one row may carry")
     guardrail_margin: float = Field(
         0.02, gt=0, le=1, description="share of a guardrail's range that a candidate must be shown not to lose"
     )
@@ -139,12 +181,15 @@ class TrainingSpec(_Strict):
     )
     min_rows: int = Field(200, ge=2, description="matured rows in the window before the first training")
     catch_up_hours: int = Field(48, gt=0, description="most hours that one run of build_features joins and validates")
+    adapt: bool = Field(
+        True, description="learn only from the last change of the users on, where one is seen; false: the whole window"
+    )
 
 
 class RefreshSpec(_Strict):
     """When the champion's own family, retrained, replaces it: shown to lose less than `margin`."""
 
-    margin: float = Field(0.05, gt=0, lt=1, description="share of the mean reward that a refresh may be shown to lose")
+    margin: float = Field(0.10, gt=0, lt=1, description="share of the mean reward that a refresh may be shown to lose")
     alpha: float = Field(0.05, gt=0, lt=1, description="error of 'loses less than the margin', over a whole month")
     every: Annotated[str, AfterValidator(_duration)] = Field(
         "1d", description="least age of what the champion learnt before it is renewed: s, m, h or d"
@@ -158,13 +203,15 @@ class RefreshSpec(_Strict):
 class RolloutSpec(_Strict):
     """How a candidate is exposed: shares of units, and what must be shown to go on (serving/ROLLOUT.md)."""
 
-    stages: Annotated[tuple[float, ...], AfterValidator(_stages)] = (0.05, 0.20, 0.50, 1.0)
+    stages: Annotated[tuple[float, ...], AfterValidator(_stages)] = Field(
+        (0.05, 0.20, 0.50, 1.0), description="shares of units that a candidate climbs"
+    )
     supersede: bool = Field(
         False, description="publish over a running rollout; false: a challenger waits until it has ended"
     )
     shadow: bool = Field(False, description="begin with a stage in which the candidate is scored, never served")
     min_decisions: int = Field(2000, ge=0, description="matured decisions, both roles, before a stage can be left")
-    min_seconds: float = Field(0.0, ge=0)
+    min_seconds: float = Field(0.0, ge=0, description="least time at a stage")
     max_seconds: float = Field(14 * 86400.0, gt=0, description="inconclusive by then: back to the champion")
     margins: tuple[float, ...] = Field(
         (0.30, 0.15, 0.0),
@@ -187,26 +234,45 @@ class RolloutSpec(_Strict):
     )
 
 
+class ArmsSpec(_Strict):
+    """Arms that are added to a running app: how much traffic they get until something is known of them."""
+
+    new_floor: float = Field(
+        0.05, ge=0, lt=1, description="share of the decisions that list new arms, split evenly among those arms"
+    )
+    new_until: int = Field(1000, ge=0, description="decisions in which an arm was shown, until it is new no more")
+
+
 class Interaction(_Strict):
     """A product feature of two declared ones, e.g. a = "context.age", b = "arm.price"."""
 
-    a: str
-    b: str
+    a: str = Field(description="a declared feature, as SCOPE.NAME")
+    b: str = Field(description="another one")
 
 
 class AppSpec(_Strict):
     """The whole of app.toml."""
 
-    reward: RewardSpec = RewardSpec()
-    context: dict[str, Feature] = {}
-    arm: dict[str, Feature] = {}
-    arm_context: dict[str, Feature] = {}
-    interactions: tuple[Interaction, ...] = ()
-    policies: PoliciesSpec = PoliciesSpec()
-    training: TrainingSpec = TrainingSpec()
-    gate: GateSpec = GateSpec()
-    refresh: RefreshSpec = RefreshSpec()
-    rollout: RolloutSpec = RolloutSpec()
+    reward: RewardSpec = Field(RewardSpec(), description="what came of a decision, as one number")
+    record: RecordSpec = Field(RecordSpec(), description="which decisions of a client's own are taken")
+    quality: QualitySpec = Field(QualitySpec(), description="how many broken rows an hour may have")
+    context: dict[str, Feature] = Field({}, description="features of the request, one table each")
+    arm: dict[str, Feature] = Field({}, description="features of an arm, which the catalogue holds, one table each")
+    arm_context: dict[str, Feature] = Field({}, description="features of this request and this arm, one table each")
+    interactions: tuple[Interaction, ...] = Field((), description="products of two features, one [[interactions]] each")
+    policies: PoliciesSpec = Field(PoliciesSpec(), description="what competes")
+    training: TrainingSpec = Field(TrainingSpec(), description="what is trained on, and when")
+    gate: GateSpec = Field(GateSpec(), description="when a candidate is promoted")
+    refresh: RefreshSpec = Field(RefreshSpec(), description="when the champion is renewed")
+    rollout: RolloutSpec = Field(RolloutSpec(), description="how a candidate is exposed")
+    arms: ArmsSpec = Field(ArmsSpec(), description="arms that come and go")
+
+    @model_validator(mode="after")
+    def _ranges_have_guardrails(self) -> Self:
+        if odd := sorted(self.rollout.guardrail_ranges.keys() - self.guardrails.keys()):
+            expected = f"declared guardrails: {', '.join(self.guardrails) or 'none is'}"
+            raise ValueError(f"rollout.guardrail_ranges: found {', '.join(odd)}, expected {expected}")
+        return self
 
     @property
     def guardrails(self) -> dict[str, Literal["lower", "higher"]]:

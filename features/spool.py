@@ -5,23 +5,27 @@ answer. What cannot be used (malformed events, repeated rewards) is kept in `rej
 
 At `max_bytes` the log is thinned instead of stopped: each decision is kept with a probability p that falls as the room
 runs out, by a hash of its event id; what is kept carries `pass_probability` = p (an estimate divides by it and stays
-unbiased), what is not kept is counted: decided = logged + thinned.
+unbiased), what is not kept is counted, once however often it is sent: decided = logged + thinned. Rewards and rejects
+have room of their own (spool_quotas.py): no flood of them thins decisions.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import orjson
 
+from features import spool_quotas
 from features.ids import uniform01
 from features.schema import Decision, Reward
-from features.spool_file import SpoolFile
-from features.spool_rows import KINDS, Kind, Reject, decision, decision_row, refuse_impossible_times, reject_row, token
+from features.spool_file import SpoolFile, SpoolUnavailable
+from features.spool_rows import DUPLICATE, KINDS, Kind, Reject, decision, decision_row, refuse_impossible_times, token
 
 THIN_FROM = 0.8  # share of max_bytes from which decisions are thinned
 MIN_PASS = 1 / 1024
+PLACES = 2**53  # of the hash by which decisions are thinned
+REMEMBERED = 100_000  # decisions that were thinned last, so that they are counted once
 LAST_ROW = "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'decisions'), 0)"  # of decisions
 
 
@@ -32,6 +36,7 @@ class Spool(SpoolFile):
         self, path: Path, *, durability: Literal["FULL", "NORMAL"] = "FULL", max_bytes: int = 8 << 30
     ) -> None:
         self.max_bytes = max_bytes
+        self._remembered = min(REMEMBERED, max_bytes >> 12)
         self._unmeasured = 0  # bytes this process may append before it looks at the size again
         super().__init__(path, durability=durability)
 
@@ -41,7 +46,7 @@ class Spool(SpoolFile):
         rows = list(map(decision_row, decisions))  # before the transaction: other writers wait for its end
         with self.transaction() as db:
             p = self._room(sum(len(body) for *_, body in rows))
-            if p < 1:
+            if p < 1 or self._has_thinned():
                 rows = list(map(decision_row, self._thin(decisions, p)))
             added = db.executemany("INSERT OR IGNORE INTO decisions (event_id, at, body) VALUES (?, ?, ?)", rows)
             if added.rowcount == len(rows) == len(decisions):
@@ -50,29 +55,47 @@ class Spool(SpoolFile):
         return [stored.get(d.event_id, d) for d in decisions]
 
     def _thin(self, decisions: Sequence[Decision], p: float) -> list[Decision]:
-        """Those that stay, marked with p; the others are counted. What is on record already is neither."""
+        """Those that stay, marked with p; the others are counted. What is on record already is neither, nor what was
+        thinned before: sent again it stays out, whatever room there is by now."""
         known = self._find([d.event_id for d in decisions])
-        new = {d.event_id: d for d in reversed(decisions) if d.event_id not in known}
-        kept = [replace(d, pass_probability=p) for d in new.values() if uniform01("thin", d.event_id) < p]
-        self.db.execute("UPDATE facts SET value = value + ? WHERE name = 'thinned'", [len(new) - len(kept)])
-        return kept
+        new = {uniform01("thin", d.event_id): d for d in reversed(decisions) if d.event_id not in known}
+        for place in [place for place in new if self._thinned_before(place)]:
+            del new[place]
+        out = [(int(place * PLACES),) for place in new if place >= p]
+        self.db.executemany("INSERT OR IGNORE INTO thinned (place) VALUES (?)", out)
+        self.db.execute("DELETE FROM thinned WHERE id <= (SELECT max(id) FROM thinned) - ?", [self._remembered])
+        self.db.execute("UPDATE facts SET value = value + ? WHERE name = 'thinned'", [len(out)])
+        return [replace(d, pass_probability=d.pass_probability * p) for place, d in new.items() if place < p]
+
+    def _has_thinned(self) -> bool:
+        return self.db.execute("SELECT max(id) FROM thinned").fetchone()[0] is not None
+
+    def _thinned_before(self, place: float) -> bool:
+        query = "SELECT 1 FROM thinned WHERE place = ?"
+        return self.db.execute(query, [int(place * PLACES)]).fetchone() is not None
 
     def append_rewards(self, rewards: Sequence[Reward]) -> list[bool]:
         """Durable on return. True = new; False = a repeat, by reward_id or, where there is none, by kind and value.
 
-        A repeat is kept among the rejects with reason 'duplicate'."""
+        A repeat is kept among the rejects with reason 'duplicate'. Raises SpoolUnavailable once rewards fill their
+        share of the log, until the shipper has made room."""
         refuse_impossible_times(r.at for r in rewards)
         with self.transaction() as db:
+            if spool_quotas.used(db, "rewards") >= spool_quotas.REWARDS_SHARE * self.max_bytes:
+                raise SpoolUnavailable(f"{self.path}: rewards fill their share of CROUPIER_SPOOL_MAX_BYTES")
             insert = f"INSERT OR IGNORE INTO rewards (event_id, token, at, body, seen) VALUES (?, ?, ?, ?, {LAST_ROW})"
             new = [db.execute(insert, (r.event_id, token(r), r.at, orjson.dumps(r))).rowcount == 1 for r in rewards]
             repeats = [r for r, is_new in zip(rewards, new, strict=True) if not is_new]
-            self._reject(Reject("reward", "event_id", orjson.dumps(r), "duplicate", r.at) for r in repeats)
+            found = [Reject("reward", "event_id", orjson.dumps(r), DUPLICATE, r.at) for r in repeats]
+            spool_quotas.keep_or_count(db, found, self.max_bytes)
         return new
 
     def append_rejects(self, rejects: Sequence[tuple[str, str, bytes, str, int] | Reject]) -> None:
-        """(kind, field, raw, reason, at) of events that broke the contract. Durable on return; raw is cut at 64 KiB."""
-        with self.transaction():
-            self._reject(r if isinstance(r, Reject) else Reject(*r) for r in rejects)
+        """(kind, field, raw, reason, at) of events that broke the contract. Durable on return; raw is cut at 64 KiB, or
+        shorter where many are kept already (spool_quotas.py)."""
+        with self.transaction() as db:
+            found = [r if isinstance(r, Reject) else Reject(*r) for r in rejects]
+            spool_quotas.keep_or_count(db, found, self.max_bytes)
 
     def find(self, event_ids: Sequence[str]) -> dict[str, Decision]:
         """The stored decisions of these events; unknown ones are left out."""
@@ -103,7 +126,9 @@ class Spool(SpoolFile):
         with self.reading() as db:
             facts = dict(db.execute("SELECT name, value FROM facts").fetchall())
             here = {kind: db.execute(f"SELECT count(*) FROM {kind}").fetchone()[0] for kind in KINDS}
-        return {kind: here[kind] + facts.get(f"pruned_{kind}", 0) for kind in KINDS} | {"thinned": facts["thinned"]}
+        counts = {kind: here[kind] + facts.get(f"pruned_{kind}", 0) for kind in KINDS}
+        counts["rejects"] += spool_quotas.counted(facts)
+        return counts | {"thinned": facts["thinned"]}
 
     def unshipped(self) -> int:
         """Rows behind the shipper: the last row of each kind less the last one that a shipment took."""
@@ -122,20 +147,20 @@ class Spool(SpoolFile):
         self.overwrite_deleted()
 
     def _room(self, size: int) -> float:
-        """The pass probability of `size` more bytes: 1 below 80 % of max_bytes, then the share of the last 20 % that is
-        still free, at least 1/1024. The log is measured when this process has used a 64th of the room left, not at
-        every call."""
+        """The pass probability of `size` more bytes of decisions: 1 below 80 % of max_bytes, then the share of the last
+        20 % that is still free, at least 1/1024. The log is measured when this process has used a 64th of the room
+        left, not at every call."""
         self._unmeasured -= size
         if self._unmeasured < 0:
-            self._unmeasured = int(THIN_FROM * self.max_bytes - self._size()) // 64
+            self._unmeasured = int(THIN_FROM * self.max_bytes - self._own_size()) // 64
         if self._unmeasured > 0:
             return 1.0
-        free = (self.max_bytes - self._size()) / (self.max_bytes * (1 - THIN_FROM))
+        free = (self.max_bytes - self._own_size()) / (self.max_bytes * (1 - THIN_FROM))
         return min(1.0, max(MIN_PASS, free))
 
-    def _reject(self, rejects: Iterator[Reject]) -> None:
-        rows = map(reject_row, rejects)
-        self.db.executemany("INSERT INTO rejects (at, body) VALUES (?, ?)", rows)
+    def _own_size(self) -> int:
+        """Bytes in use but for those of rewards and rejects."""
+        return self._size() - sum(spool_quotas.used(self.db, kind) for kind in ("rewards", "rejects"))
 
     def _find(self, event_ids: Sequence[str]) -> dict[str, Decision]:
         found: list[tuple[str, bytes]] = []

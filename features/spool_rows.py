@@ -12,12 +12,17 @@ from features.schema import Decision, InvalidEvent, Reward
 
 Kind = Literal["decisions", "rewards", "rejects"]
 KINDS: tuple[Kind, ...] = ("decisions", "rewards", "rejects")
+UNDECLARED, OUTSIDE, NOT_FINITE, UNTIMELY = "undeclared_kind", "out_of_range", "not_finite", "absurd_time"
+IMPROBABLE, REUSED, DUPLICATE = "improbable", "event_id_reused", "duplicate"
+MALFORMED = "malformed"  # whatever has no word of its own
+WORDS = frozenset({UNDECLARED, OUTSIDE, NOT_FINITE, UNTIMELY, IMPROBABLE, REUSED, DUPLICATE})
 RAW_LIMIT = 64 << 10  # bytes of a malformed event that are kept
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """What did not become an event. `kind`: decision | reward | thinned; `reason` 'duplicate': a repeated reward."""
+    """What did not become an event. `kind`: decision | reward, or, with a number of them as `raw`, thinned | counted
+    (the field is then the kind). `reason` 'duplicate': a repeated reward; one of WORDS and a colon: not as declared."""
 
     kind: str
     field: str
@@ -50,10 +55,16 @@ def refuse_impossible_times(times: Iterable[int]) -> None:
             raise InvalidEvent("at", at, "UTC microseconds since 1970, before the year 2100")
 
 
-def reject_row(reject: Reject) -> tuple[int, bytes]:
+def reject_row(reject: Reject, limit: int = RAW_LIMIT) -> tuple[int, bytes]:
     """(at, JSON body); raw bytes become text, what is no UTF-8 becomes U+FFFD. A raw unit id never enters."""
-    raw = "" if reject.field == "unit_id" else reject.raw[:RAW_LIMIT].decode(errors="replace")
+    raw = "" if reject.field == "unit_id" else reject.raw[:limit].decode(errors="replace")
     return reject.at, orjson.dumps(asdict(reject) | {"raw": raw})
+
+
+def word_of(reason: str) -> str:
+    """The word under which a reject is counted: that at the head of its reason ("out_of_range: value: …")."""
+    head = reason.partition(":")[0]
+    return head if head in WORDS else MALFORMED
 
 
 def token(reward: Reward) -> str:

@@ -56,10 +56,10 @@ def measures(df: pl.DataFrame, expected: Expected) -> list[Measure]:
 
 
 def _account(account: Account) -> list[Measure]:
-    malformed = account.malformed / max(account.rewards_in, 1)
+    malformed = account.refused / max(account.rewards_in, 1)
     unbalanced = float(not account.balanced)
     return [_at_most("account_balances", unbalanced, 0.0, "events in = events accounted for", "critical"),
-            _at_most("malformed_share", malformed, MALFORMED, "few rewards are malformed")]  # fmt: skip
+            _at_most("malformed_share", malformed, MALFORMED, "few rewards were refused at the door")]  # fmt: skip
 
 
 def _features(df: pl.DataFrame, encoder: Encoder) -> Iterator[Measure]:

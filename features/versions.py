@@ -91,7 +91,7 @@ def commit(
         stem = f"interactions/hour={hour}/v{number:04d}"
         files = {f"{stem}-{_digest(raw)}{suffix}": raw for suffix, raw in _encoded(data, late).items()}
         names = list(files)
-        if old and old.account == account.to_dict() and _same(store, old, data, names):
+        if old and Account.from_dict(old.account) == account and _same(store, old, data, names):
             return old
         for key, raw in files.items():
             with suppress(AlreadyExists):
@@ -154,5 +154,5 @@ def _changed(store: Store, old: Version | None, data: pl.DataFrame, account: Acc
         "rows_added": len(data) - len(both), "rows_removed": len(before) - len(both),
         "rewards_changed": int((both["reward"] != both["old_reward"]).sum()),
     }  # fmt: skip
-    counts = {name: count - old.account[name] for name, count in account.to_dict().items()}
+    counts = {name: count - old.account.get(name, 0) for name, count in account.to_dict().items()}
     return {name: change for name, change in (rows | counts).items() if change}

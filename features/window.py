@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 import polars as pl
 
-from features import hours
+from features import clock, hours
 from features.ids import uniforms
 from features.log import read_rows
 from features.partitions import HOUR, from_us, hour_start, to_us
@@ -25,7 +25,7 @@ from features.storage import Store
 from features.versions import Version, empty, fetched
 
 BEGUN, ENDED = "training/begun.json", "training/ended.json"
-AGAIN_SECONDS = 3600.0  # a training that began and came to no verdict is begun again after so long
+AGAIN_SECONDS = 3600.0  # real ones: a training that began and came to no verdict is begun again after so long
 THINNING = "training"  # the salt of the hash by which rows beyond `training.rows` are kept
 
 
@@ -79,7 +79,7 @@ def due(store: Store, spec: AppSpec, seen: Window, *, now: datetime) -> str:
     if seen.rows < max(spec.training.min_rows, 2):
         return ""
     running = begun and begun["features"] != ended.get("features")
-    if running and to_us(now) - begun["at"] < AGAIN_SECONDS * 1e6:
+    if running and to_us(now) - begun["at"] < AGAIN_SECONDS * 1e6 * clock.speed():
         return ""
     if not ended:
         return "the first training"

@@ -63,12 +63,15 @@ class Workspace:
         """The same, for those who look and make nothing: a misspelt name is a ValueError, not a new empty app."""
         w = cls.open(app)
         if not w.home.exists() and not w.settings.store:
-            there = sorted(p.parent.name for p in w.settings.var.glob("*/app.toml"))
-            near = difflib.get_close_matches(app, there, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            var = f" (in {w.settings.var.absolute()}; CROUPIER_VAR chooses another)"
-            expected = ", ".join(there) or "an app"
-            raise ValueError(f"app: found no folder {w.home}, expected one of {expected}{var}{hint}")
+            raise _unknown(w.settings)
+        return w
+
+    @classmethod
+    def meant(cls, app: str) -> "Workspace":
+        """The same, for those who may make a new app: only a name that is nearly a declared one is a ValueError."""
+        w = cls.open(app)
+        if not w.home.exists() and _near(w.settings):
+            raise _unknown(w.settings)
         return w
 
     @property
@@ -137,6 +140,21 @@ class Workspace:
         folder.mkdir(parents=True, exist_ok=True)
         yield folder
         put_folder(self.store, "/".join(parts), folder)
+
+
+def _declared(settings: Settings) -> list[str]:
+    return sorted(path.parent.name for path in settings.var.glob("*/app.toml"))
+
+
+def _near(settings: Settings) -> list[str]:
+    return difflib.get_close_matches(settings.app, _declared(settings), n=1)
+
+
+def _unknown(settings: Settings) -> ValueError:
+    hint = "".join(f"; did you mean {name}?" for name in _near(settings))
+    var = f" (in {settings.var.absolute()}; CROUPIER_VAR chooses another)"
+    expected = ", ".join(_declared(settings)) or "an app"
+    return ValueError(f"app: found no folder {settings.home}, expected one of {expected}{var}{hint}")
 
 
 def put_folder(store: storage.Store, prefix: str, folder: Path) -> None:

@@ -128,9 +128,10 @@ class Bayesian(ABC):
 
     def with_head(self, head: Posterior) -> Self:
         """This policy with another shared posterior; everything else is shared."""
-        return self._with(SharedHead(head))
+        return self.with_heads(SharedHead(head))
 
-    def _with(self, heads: Head) -> Self:
+    def with_heads(self, heads: Head) -> Self:
+        """This policy with other heads; everything else is shared."""
         other = type(self)(**self.parameters)
         other.__dict__.update(self.__dict__, heads=heads)
         return other
@@ -142,7 +143,7 @@ class Bayesian(ABC):
         heads = self.heads
         for chunk in log:
             heads = self._learn_chunk(heads, chunk)
-        return self._with(heads)
+        return self.with_heads(heads)
 
     def _learn_chunk(self, heads: Head, chunk: Interactions) -> Head:
         half_life, n, weight = self.parameters["half_life"], len(chunk), chunk.weight

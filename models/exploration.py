@@ -86,6 +86,16 @@ def with_floor(pmf: F64, mask: Bool, epsilon: float) -> F64:
     return cast("F64", (1 - epsilon) * pmf + epsilon * (1.0 / k if isinstance(k, float) else mask / k))
 
 
+def with_newcomers(pmf: F64, mask: Bool, new: Bool, share: float) -> F64:
+    """(1 − ν)·pmf + ν·u, where u is uniform over a row's new candidates; rows without one stay as they are."""
+    if not 0 <= share <= 1:
+        raise ValueError(f"share of new arms: found {share}, expected a share between 0 and 1")
+    fresh = new & mask
+    n = fresh.sum(axis=-1, keepdims=True)
+    mixed = (1 - share) * pmf + share * fresh / np.maximum(n, 1)
+    return cast("F64", np.where(n > 0, mixed, pmf))
+
+
 def greedy(scores: Scores, mask: Bool, *, tie: float = 0.0, order: I64 | None = None) -> F64:
     """All mass on the best candidate. s ties with the best where |s − best| ≤ tie·(|s| + |best|); ties share the mass,
     or the one of lowest `order` (B, K) takes it (VW's --first_only, which takes the first in the request)."""

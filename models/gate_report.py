@@ -13,6 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from features.time_labels import time_labels
 from models.gate_page import PAGE
 
 LABELS = {
@@ -163,7 +164,9 @@ def lifts(candidates: Mapping[str, Any]) -> list[dict[str, Any]]:
 def intervals(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Lifts of blocks or segments, on one scale with zero in it."""
     scale = _scale([v for r in rows for v in (r["lift"], r["lower"], r["upper"]) if v is not None] + [0.0])
-    named = [(str(r["value"]) if "value" in r else f"from {day(r['from'])}", r) for r in rows]
+    began = time_labels([r["from"] for r in rows if "value" not in r])
+    labels = [str(r["value"]) for r in rows if "value" in r] or [f"from {each}" for each in began]
+    named = list(zip(labels, rows, strict=True))
     return [_bar(label, {"value": r["lift"], "lower": r["lower"], "upper": r["upper"]}, scale, False)
             | {"rounds": int(r["rounds"])} for label, r in named]  # fmt: skip
 

@@ -19,11 +19,11 @@ import orjson
 from features import window
 from features.batch import Interactions, concatenate
 from features.build import Features
-from features.partitions import YEAR_2100
+from features.partitions import YEAR_2100, from_us
 from features.spec import PoliciesSpec, SpecError
 from features.storage import Conflict
 from features.workspace import Workspace, get_folder, put_folder
-from models import retraining
+from models import adaptive_window, retraining, same_features
 from models.evaluation import evaluate
 from models.gate_report import state, write_report
 from models.looks import Ledger
@@ -50,8 +50,11 @@ class Rows:
 
 def plan(pairs: Iterable[tuple[str, str]]) -> list[Job]:
     """One training job per (app, features) and policy that the app asks for; of several features of one app the last,
-    since a newer window holds what the older ones held."""
+    since a newer window holds what the older ones held. Raises SpecError where these are not the features that the
+    champion reads."""
     newest = dict(pairs)
+    for app, key in newest.items():
+        same_features.refuse_others(Workspace.open(app), key)
     jobs = [
         {"app": app, "features": key, "policy": policy}
         for app, key in sorted(newest.items())
@@ -85,16 +88,29 @@ def _parts(w: Workspace, features: Features, prefix: str, policy: str) -> dict[s
     untrained = _untrained(w.spec.policies, policy)
     if features.end is None:
         return {prefix: (untrained, Rows(features, before=features.split_at))}
+    since = _since(w, features, features.end)
     names = {name: f"candidates/{features.meta['features']}/{name}" for name in w.spec.policies.candidates}
     process, new = retraining.process_for(w, features, names)
     if new:
-        before = Rows(features, before=process.start)
-        return {prefix: (untrained, Rows(features)), prefix + retraining.BEFORE: (untrained, before)}
+        before = Rows(features, since=_since(w, features, process.start), before=process.start)
+        return {prefix: (untrained, Rows(features, since=since)), prefix + retraining.BEFORE: (untrained, before)}
     if w.spec.policies.parameters.get(policy, {}).get("warm_start"):
         warm = retraining.warm_start(w, policy, features)
         if warm is not None:
             return {prefix: (warm[0], Rows(features, since=warm[1]))}
-    return {prefix: (untrained, Rows(features))}
+    return {prefix: (untrained, Rows(features, since=since))}
+
+
+def _since(w: Workspace, features: Features, before: int) -> int:
+    """From when on (UTC µs) the rows before `before` are learnt from; 0 for all, unless the users have changed."""
+    if not w.spec.training.adapt:
+        return 0
+    rows = list(Rows(features, before=before))
+    choice = adaptive_window.choose(concatenate(rows)) if rows else adaptive_window.Choice(since=0, better=0.0)
+    if choice.since:
+        print(f"{w.settings.app}: learns from {from_us(choice.since):%Y-%m-%d %H:%M} UTC on: older rows make the "
+              f"prediction of the latest ones worse, by {choice.better:.1f} standard errors")  # fmt: skip
+    return choice.since
 
 
 def _untrained(settings: PoliciesSpec, policy: str) -> Policy:

@@ -8,11 +8,12 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined]  # of the click that typer brings
 
 from features.storage import StoreError
 
 COMMANDS = {
+    "app": "serving.commands.declared:group",
     "init": "serving.commands.app:init",
     "import": "serving.commands.app:import_",
     "export": "serving.commands.app:export",
@@ -21,7 +22,9 @@ COMMANDS = {
     "replay": "serving.commands.replay:app",
     "rollout": "serving.commands.rollout:rollout",
     "release": "serving.commands.rollout:release",
+    "arm": "serving.commands.arm:app",
     "account": "serving.commands.data:account",
+    "quarantine": "serving.commands.quarantine:app",
     "restatements": "serving.commands.data:restatements",
     "forget": "serving.commands.data:forget",
     "gate": "serving.commands.gate:gate",
@@ -51,6 +54,11 @@ class _Lazy(TyperGroup):
             ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(map(repr, near))}?")
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """The commands that begin so, without importing any: a TAB does not wait."""
+        names = [CompletionItem(name) for name in COMMANDS if name.startswith(incomplete)]
+        return names or super().shell_complete(ctx, incomplete)  # options
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -62,7 +70,7 @@ class _Lazy(TyperGroup):
             ctx.exit(1)
 
 
-app = typer.Typer(cls=_Lazy, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(cls=_Lazy, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 def _say_version(asked: bool) -> None:

@@ -111,6 +111,11 @@ class Client:
             outcomes |= dict(zip(places, found, strict=True))
         return [outcomes[i] for i in range(len(rewards))]
 
+    def refusals(self) -> list[tuple[str, str]]:
+        """(record | reward, error) of what was queued and then refused by name, once each: the last thousand."""
+        refused = self._courier.refused
+        return [refused.popleft() for _ in range(len(refused))]
+
     def flush(self, seconds: float = 10.0) -> bool:
         """Wait until everything owed has been delivered; False if that took too long."""
         end = time.monotonic() + seconds

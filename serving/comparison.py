@@ -37,7 +37,7 @@ def decisions(store: Store, reward: RewardSpec, state: RolloutState, *, now: int
     """The rollout's matured interactions, in order of time."""
     began, end = state.history[0]["at"], time_of(now) + timedelta(hours=1)
     frame = matured(store, reward, start=time_of(began), end=end, now=time_of(now))
-    return frame.filter((pl.col("release") == state.release) & (pl.col("at") >= began)).sort("at")
+    return frame.filter(pl.col("release").is_in(state.releases) & (pl.col("at") >= began)).sort("at")
 
 
 def compared(frame: pl.DataFrame, state: RolloutState, release: LoadedRelease) -> Compared | None:

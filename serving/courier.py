@@ -6,6 +6,7 @@ that a server under too much load gets few large deliveries instead of one a fal
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from serving.outbox import Outbox
 log = logging.getLogger(__name__)
 EVERY_SECONDS = 0.25
 GATHER_SECONDS = 0.05
+REMEMBERED = 1000  # refusals of what was delivered late
 Deliver = Callable[[str, Sequence[dict[str, Any]]], list[str]]
 
 
@@ -27,6 +29,7 @@ class Courier:
         self._wake, self._ended = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._turn = threading.Lock()
+        self.refused: deque[tuple[str, str]] = deque(maxlen=REMEMBERED)  # (model, error), the last ones
 
     def wake(self) -> None:
         """There is something to do. The thread is started when first needed."""
@@ -68,6 +71,7 @@ class Courier:
             for error in errors:
                 if error and not error.startswith("log:"):
                     log.warning("the server refused a %s: %s", model, error)
+                    self.refused.append((model, error))
             self._outbox.done(kept)
             if len(kept) < len(ids):
                 raise RuntimeError("the server's log is not available")

@@ -13,8 +13,10 @@ from tritonclient.utils import InferenceServerException
 
 from features.locks import alone
 from features.storage import Store
+from features.workspace import Workspace
 from serving import release, release_store, rollout, trial
-from serving.triton import repository
+from serving.release import LoadedRelease
+from serving.triton import repository, server
 from serving.triton.binary import TritonUnavailable
 
 KEPT_VERSIONS = 2  # in Triton's repository: the one that serves, and the one before it
@@ -76,6 +78,13 @@ def retire(home: Path) -> list[int]:
     return old
 
 
+def withdraw(home: Path, number: int, *, triton: str | None) -> None:
+    """Take a release that was deployed, and is not to serve, out of Triton again."""
+    trial.remove(home / "triton" / trial.MODEL / str(number))
+    if triton is not None:
+        trial.load_model(triton, trial.MODEL, home)
+
+
 def _alive(name: str) -> bool:
     """Does the process whose id ends this name still run?"""
     return Path(f"/proc/{name.rpartition('-')[2]}").exists()
@@ -85,6 +94,24 @@ def verify(store: Store, home: Path, number: int) -> dict[str, Any]:
     """The manifest of a release in the store, after checking every byte of it. Raises KeyError, ReleaseRefused."""
     with scratch(home) as draft:
         return release_store.download(store, number, draft / str(number))
+
+
+def fetched(store: Store, home: Path, number: int, scratch: Path) -> LoadedRelease:
+    """The release, from Triton's repository where it is there and whole, else from the store."""
+    installed = home / "triton" / trial.MODEL / str(number)
+    try:
+        return release.load(installed)
+    except (release.ReleaseRefused, OSError):
+        release_store.download(store, number, scratch / str(number))
+        return release.load(scratch / str(number))
+
+
+def triton_address(w: Workspace) -> str | None:
+    """The server over this app's home here; else a configured one; else None: the release waits for its start."""
+    record = server.running(w.home)
+    if record is not None:
+        return f"127.0.0.1:{dict(record['ports'])['grpc']}"
+    return w.settings.triton if "triton" in w.settings.model_fields_set else None
 
 
 @contextmanager

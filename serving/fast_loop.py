@@ -26,6 +26,7 @@ from features.spool import Spool
 from models.bayesian import Bayesian
 from models.policy import Policy
 from models.posterior import Moments, Posterior
+from serving import continued_heads
 from serving.head_file import HeadFile, State
 from serving.learning_steps import Position, Step, steps
 from serving.live_heads import learns, path_of
@@ -46,6 +47,13 @@ class Fold:
         """In order, one at a time: the result does not depend on how the steps were chunked."""
         for step, phi in zip(chunk, self._phi(chunk), strict=True):
             self.state = self._next(step, phi)
+
+    def go_on(self, before: State, missed: Sequence[Step]) -> None:
+        """Begin where the head of the release before stands, with the steps up to there that it did not take."""
+        self.state = before
+        if missed:
+            self.apply(missed)
+            self.state = replace(self.state, cursor=before.cursor, closing=before.closing)
 
     def _phi(self, chunk: Sequence[Step]) -> F64:
         """(n, d): φ of what was shown, each encoded alone so that its floats depend on no neighbour."""
@@ -73,7 +81,7 @@ class FastLoop:
     """The writer: one a host. `learn()` brings the files of a release's heads up to the log."""
 
     def __init__(self, folder: Path, release: LoadedRelease, spool: Spool, spec: RewardSpec) -> None:
-        self._spool, self._spec, self._number, self._turn = spool, spec, release.number, threading.Lock()
+        self._spool, self._spec, self._release, self._turn = spool, spec, release, threading.Lock()
         self._folds: list[tuple[Fold, HeadFile]] = []
         self._roles: list[str] = []
         for role, policy in (("champion", release.champion), ("candidate", release.candidate)):
@@ -81,7 +89,11 @@ class FastLoop:
                 fold = Fold(policy, release)
                 digest, d = release.manifest["digest"], len(policy.head.moments.b)
                 file = HeadFile.create(path_of(folder, release.number, role), d=d, digest=digest)
-                fold.state = file.read() or fold.state  # torn or new: from the release, over the whole log
+                if (known := file.read()) is not None:
+                    fold.state = known
+                elif before := continued_heads.begin(folder, release, role, spool, d=d):
+                    fold.go_on(before, continued_heads.missed(release, spool, spec, before))
+                    file.write(fold.state)  # else: new or torn, from the release, over the whole log
                 self._folds.append((fold, file))
                 self._roles.append(role)
         self._seen = min((_position(fold.state) for fold, _ in self._folds), default=Position())
@@ -104,7 +116,7 @@ class FastLoop:
 
     def _learn(self) -> int:
         count = 0
-        for reached, chunk in steps(self._spool, self._number, self._spec, after=self._seen):
+        for reached, chunk in steps(self._spool, self._release, self._spec, after=self._seen):
             for fold, file in self._folds:
                 fresh = [step for step in chunk if (step.cursor, step.closing) > _position(fold.state)]
                 if fresh:
@@ -132,7 +144,7 @@ def rebuilt(release: LoadedRelease, role: str, spool: Spool, spec: RewardSpec, *
     if policy.head.step == until_step:
         return cast("Policy", policy)
     fold = Fold(policy, release)
-    for _, chunk in steps(spool, release.number, spec):
+    for _, chunk in steps(spool, release, spec):
         fold.apply(chunk[: until_step - fold.state.step])
         if fold.state.step == until_step:
             head = Posterior(prior=policy.head.prior, moments=fold.state.moments, step=until_step)

@@ -6,7 +6,7 @@ late reward, stamped after the window, never moves anything. A reward that came 
 counts with the event's next reward, or when the window closes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from features.reward import on_time, window_us
 from features.schema import Decision, Reward
 from features.spec import KindSpec, RewardSpec
 from features.spool import Spool
+from serving.release import LoadedRelease
 
 
 class Position(NamedTuple):
@@ -66,11 +67,24 @@ def learnt(arrived: Sequence[Arrival], decision: Decision, spec: RewardSpec, *, 
     return None if found is None else min(high, max(low, found))
 
 
+@dataclass(frozen=True)
+class _Whose:
+    """Decisions of these releases, among arms that are known."""
+
+    numbers: frozenset[int]
+    arms: Set[str]
+
+    def has(self, d: Decision) -> bool:
+        return d.release in self.numbers and self.arms >= set(d.arms)
+
+
 def steps(
-    spool: Spool, release: int, spec: RewardSpec, *, after: Position = START, limit: int = 1000
+    spool: Spool, release: LoadedRelease, spec: RewardSpec, *, after: Position = START, limit: int = 1000
 ) -> Iterator[tuple[Position, list[Step]]]:
     """The steps of a release's decisions from a position on, in the log's order: (position reached, steps). A closing
-    is never split."""
+    is never split. Decisions of the releases that it continues teach it too, so that a catalogue release forgets
+    nothing; those that list an arm which its catalogue has no more cannot be encoded, and teach nothing."""
+    whose = _Whose(frozenset({release.number, *release.continues}), release.catalogue.row.keys())
     cursor, last = after.cursor, closings.closing(spool, after.closing)
     while True:
         arrived = closings.arrivals(spool, cursor, limit)  # first these: what a closing has not seen came after it
@@ -78,18 +92,18 @@ def steps(
         arrived = [a for a in arrived if this is None or a.row <= this.rewards]
         if arrived:
             cursor = arrived[-1].row
-            yield Position(cursor, last.id), _rewarded(spool, arrived, last, release, spec)
+            yield Position(cursor, last.id), _rewarded(spool, arrived, last, whose, spec)
         elif this is not None:
             cursor = max(cursor, this.rewards)
-            yield Position(cursor, this.id), _closed(spool, last, this, release, spec)
+            yield Position(cursor, this.id), _closed(spool, last, this, whose, spec)
             last = this
         else:
             return
 
 
-def _rewarded(spool: Spool, arrived: Sequence[Arrival], last: Closing, release: int, spec: RewardSpec) -> list[Step]:
+def _rewarded(spool: Spool, arrived: Sequence[Arrival], last: Closing, whose: _Whose, spec: RewardSpec) -> list[Step]:
     decisions = closings.decisions_of(spool, list({a.reward.event_id for a in arrived}))
-    mine = {event: (row, d) for event, (row, d) in decisions.items() if d.release == release}
+    mine = {event: (row, d) for event, (row, d) in decisions.items() if whose.has(d)}
     history, found = closings.arrivals_of(spool, list(mine)), []
     for arrival in arrived:
         event = arrival.reward.event_id
@@ -106,8 +120,8 @@ def _rewarded(spool: Spool, arrived: Sequence[Arrival], last: Closing, release: 
     return found
 
 
-def _closed(spool: Spool, last: Closing, this: Closing, release: int, spec: RewardSpec) -> list[Step]:
-    over = closings.closed_between(spool, last, this, release)
+def _closed(spool: Spool, last: Closing, this: Closing, whose: _Whose, spec: RewardSpec) -> list[Step]:
+    over = [(row, d) for row, d in closings.closed_between(spool, last, this, whose.numbers) if whose.has(d)]
     history, found = closings.arrivals_of(spool, [d.event_id for _, d in over]), []
     for row, d in over:
         past = [a for a in history[d.event_id] if a.row <= this.rewards]

@@ -7,6 +7,7 @@ from struct import error as struct_error
 from typing import Any
 
 import grpc
+import orjson
 
 from features.schema import InvalidEvent
 from serving import codec, fallback
@@ -76,16 +77,19 @@ def selections(
     """By position. Raises Unavailable for a reply that answers something else."""
     try:
         columns = [reply[n] for n in ("event_id", "arm", "propensity", "pmf", "release", "role", "error")]
+        columns.append(reply.get("dropped", [""] * len(part)))  # older servers do not say
         rows = list(zip(part, *columns, strict=True))
     except (KeyError, ValueError) as problem:
         raise Unavailable(f"reply: {problem}", reason="garbage") from None
     answers = {}
-    for (i, _), event_id, arm, propensity, pmf, release, role, error in rows:
+    for (i, _), event_id, arm, propensity, pmf, release, role, error, left in rows:
         arms = requests[i].arms
         if not error and (arm not in arms or not 0 < propensity <= 1):
             raise Unavailable(f"reply: arm {arm!r} with propensity {propensity}", reason="garbage")
         cut = (pmf if isinstance(pmf, tuple) else (pmf,))[: len(arms)]
-        answers[i] = refusal(error) if error else Selection(event_id, arm, propensity, cut, release, role)
+        dropped = tuple(orjson.loads(left)) if left else ()
+        chosen = Selection(event_id, arm, propensity, cut, release, role, dropped=dropped)
+        answers[i] = refusal(error) if error else chosen
     return answers
 
 

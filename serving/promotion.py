@@ -11,46 +11,67 @@ from typing import Any
 import orjson
 
 from features import catalogue
+from features.admission import Admission
+from features.clock import now_us
 from features.encoder import Encoder
 from features.schema import Arm
 from features.workspace import Workspace, get_folder
 from models import policy
+from models.informed import informed
 from models.policy import Policy
 from models.training import current_champion
 from serving import publish, release, release_store, rollout, rollout_state
-from serving.triton import server
+from serving.declaration import ADMITS
+from serving.deployment import triton_address
+from serving.present_arms import answerable, present
+from serving.release import Newcomers
 
 
 def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """Release what the gate promoted; before the first release, the champion alone. Returns what serves now."""
+    """Release what the gate promoted; before the first release, the champion alone. Returns what serves now; where
+    nothing was published, "why" says why, and "waits" is there if a promoted candidate waits for a running rollout."""
     w = Workspace.open(verdict["app"])
     key, promoted, kind = verdict["features"], verdict["promoted"], verdict.get("kind", "")
-    made, current = _made_from(w, key), release_store.current(w.store)
+    made, current = _made_from(w, key, promoted), release_store.current(w.store)
     if made is not None and made > (current or 0):  # whoever published it died before it served
         return _outcome(w, publish.serve(w.store, w.home, made, **_how(w, kind)), promoted)
-    if made is not None or (current is not None and not promoted):
-        return {"app": w.settings.app, "release": made or current, "published": False}
+    if made is not None:
+        why = f"release {made} was made of this verdict before"
+        return {"app": w.settings.app, "release": made, "published": False, "why": why}
+    if current is not None and not promoted:
+        why = "nothing was promoted, so the champion goes on serving"
+        return {"app": w.settings.app, "release": current, "published": False, "why": why}
     if current is not None and (waits := _waits(w)):
-        return {"app": w.settings.app, "release": current, "published": False, "waits": waits}
+        why = f"{promoted} was promoted and waits: {waits}"
+        return {"app": w.settings.app, "release": current, "published": False, "why": why, "waits": waits}
     with tempfile.TemporaryDirectory() as scratch:
         features = get_folder(w.store, f"features/{key}", Path(scratch) / "features")
         _, champion = current_champion(w, Path(scratch) / "champion")
         candidate = None
         if promoted:
             candidate = policy.load(get_folder(w.store, verdict["candidates"][promoted], Path(scratch) / "candidate"))
+        encoder = Encoder.load(features / "encoder")
+        now = present(w, now_us(), encoder, catalogue.read(features / "catalogue.json"))
+        known, fresh = encoder.catalogue(now.arms), list(now.new.since)
         done = release_policies(
-            w,
-            champion=champion,
-            candidate=candidate,
-            encoder=Encoder.load(features / "encoder"),
-            arms=catalogue.read(features / "catalogue.json"),
-            golden=orjson.loads((features / "golden.json").read_bytes()),
+            w, champion=informed(champion, known, fresh),
+            candidate=candidate and informed(candidate, known, fresh), encoder=encoder, arms=now.arms,
+            golden=answerable(orjson.loads((features / "golden.json").read_bytes()), now.arms), newcomers=now.new,
             meta={
                 "features": key, "declared": orjson.loads((features / "meta.json").read_bytes())["declared"],
                 "verdict": verdict["summary"], "report": verdict["report"], "kind": kind,
             },
-        )
+        )  # fmt: skip
     return _outcome(w, done, promoted)
+
+
+def said(outcome: Mapping[str, Any]) -> str:
+    """What `publish_verdict` returned, in a sentence."""
+    app, number = outcome["app"], outcome["release"]
+    if not outcome["published"]:
+        return f"{app}: nothing was published: {outcome['why']}; release {number} is current"
+    exposed = f", with {outcome['candidate']} as its candidate" if outcome["candidate"] else ", the champion alone"
+    return f"{app}: release {number} was published{exposed}"
 
 
 def _outcome(w: Workspace, done: publish.Published, promoted: str) -> dict[str, Any]:
@@ -68,22 +89,22 @@ def bootstrap(w: Workspace) -> publish.Published:
 
 def release_policies(
     w: Workspace, *, champion: Policy, candidate: Policy | None, encoder: Encoder, arms: Sequence[Arm],
-    meta: Mapping[str, Any], golden: Sequence[Mapping[str, Any]] = (),
+    meta: Mapping[str, Any], golden: Sequence[Mapping[str, Any]] = (), newcomers: Newcomers | None = None,
 ) -> publish.Published:  # fmt: skip
     def build(folder: Path, number: int) -> object:
         return release.write_release(
             folder, number=number, champion=champion, candidate=candidate, encoder=encoder, arms=arms,
-            floor=w.spec.policies.floor, meta=meta, golden=golden,
+            floor=w.spec.policies.floor, meta=dict(meta) | {ADMITS: Admission.of(w.spec).to_dict()}, golden=golden,
+            newcomers=newcomers,
         )  # fmt: skip
 
     return publish.publish(w.store, w.home, build, **_how(w, str(meta.get("kind", ""))))
 
 
 def _how(w: Workspace, kind: str) -> dict[str, Any]:
-    """Where and how it is exposed: a refresh of the champion's own family climbs by fewer stages, without shadow."""
-    refresh = kind == "refresh"
-    stages = w.spec.refresh.stages if refresh else w.spec.rollout.stages
-    return {"triton": triton_address(w), "stages": stages, "shadow": w.spec.rollout.shadow and not refresh}
+    """Where and how it is exposed."""
+    plan = publish.Plan.of(w.spec, kind)
+    return {"triton": triton_address(w), "stages": plan.stages, "shadow": plan.shadow}
 
 
 def _waits(w: Workspace) -> str:
@@ -97,16 +118,10 @@ def _waits(w: Workspace) -> str:
     return f"release {state.release} is at {state.stage}; the family is judged again at the next training"
 
 
-def triton_address(w: Workspace) -> str | None:
-    """The server over this app's home here; else a configured one; else None: the release waits for its start."""
-    record = server.running(w.home)
-    if record is not None:
-        return f"127.0.0.1:{dict(record['ports'])['grpc']}"
-    return w.settings.triton if "triton" in w.settings.model_fields_set else None
-
-
-def _made_from(w: Workspace, features: str) -> int | None:
-    """The release that these features have led to, if one has; a refused one never served, and is no answer."""
-    rows = (r for r in release_store.listed(w.store) if r["status"] != "refused")
-    made = [r["number"] for r in rows if r["meta"].get("features") == features]
+def _made_from(w: Workspace, features: str, promoted: str) -> int | None:
+    """The release that this verdict has led to, if one has; a refused one never served, and is no answer. The same
+    features may be judged again with other candidates: that is another verdict."""
+    rows = [r for r in release_store.listed(w.store) if r["status"] != "refused"]
+    made = [r["number"] for r in rows
+            if r["meta"].get("features") == features and r["policies"].get("candidate", "") == promoted]  # fmt: skip
     return max(made, default=None)

@@ -7,12 +7,36 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from features.clock import now_us
+from features.spec import AppSpec
 from features.storage import Store
 from serving import deployment, release_store, rollout, rollout_state
+from serving.rollout_state import RolloutState
 
+CATALOGUE, REFRESH = "catalogue", "refresh"  # `kind` of a release: over other arms; the champion's family retrained
+SAME_ARMS = "same_arms"  # in its `meta`: every arm of the release before is there, with the same features
 Build = Callable[[Path, int], object]
+
+
+class Superseded(RuntimeError):
+    """Another release came between: nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a rollout is to go: its shares, and whether it begins in shadow."""
+
+    stages: tuple[float, ...]
+    shadow: bool = False
+
+    @classmethod
+    def of(cls, spec: AppSpec, kind: str) -> Self:
+        """A refresh of the champion's own family climbs by fewer stages, without shadow."""
+        if kind == REFRESH:
+            return cls(spec.refresh.stages)
+        return cls(spec.rollout.stages, spec.rollout.shadow)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +51,13 @@ class Published:
 
 def publish(
     store: Store, home: Path, build: Build, *, triton: str | None, stages: tuple[float, ...] = (0.05, 0.2, 0.5, 1.0),
-    shadow: bool = False, by: str = "publish",
+    shadow: bool = False, by: str = "publish", after: int | None = None,
 ) -> Published:  # fmt: skip
     """Build the next release with `build(folder, number)`, and bring it into service at its first stage.
 
     `triton` is host:port of gRPC (None: install only). Raises ReleaseRefused when the release is not what its
     manifest says or does not answer as it was computed offline; the old one then goes on, and the refusal is kept.
+    `after`: only if that release is still the current one, else Superseded.
     """
     began = time.monotonic()
     number = release_store.claim(store)
@@ -40,33 +65,58 @@ def publish(
         folder = draft / str(number)
         build(folder, number)
         release_store.upload(store, folder)
-    done = serve(store, home, number, triton=triton, stages=stages, shadow=shadow, by=by)
+    done = serve(store, home, number, triton=triton, stages=stages, shadow=shadow, by=by, after=after)
     return replace(done, seconds=time.monotonic() - began)
 
 
 def serve(
     store: Store, home: Path, number: int, *, triton: str | None, stages: tuple[float, ...] = (0.05, 0.2, 0.5, 1.0),
-    shadow: bool = False, by: str = "publish",
+    shadow: bool = False, by: str = "publish", after: int | None = None,
 ) -> Published:  # fmt: skip
     """Bring a whole release of the store into service: the second half of `publish`, also for whoever finds one whose
     publisher died. Safe to repeat."""
     began = time.monotonic()
     try:
+        _refuse_superseded(store, number, after)
         manifest = deployment.deploy(store, home, number, triton=triton)
+        if after not in (None, release_store.current(store)):
+            deployment.withdraw(home, number, triton=triton)
+            _refuse_superseded(store, number, after)
     except Exception as error:
         release_store.refuse(store, number, error)
         raise
     release_store.point(store, number, manifest["digest"])
-    rollout.begin(store, first_state(store, number, stages, shadow, now=now_us(), by=by))
+    begin(store, number, Plan(stages, shadow), now=now_us(), by=by)
     rollout.sync(store, home)
     return Published(
         number=number, digest=manifest["digest"], served=triton is not None, seconds=time.monotonic() - began
     )
 
 
-def first_state(
-    store: Store, number: int, stages: tuple[float, ...], shadow: bool, *, now: int, by: str = "publish"
-) -> rollout_state.RolloutState:
-    """How the rollout of release `number` begins: at its first stage, in shadow, or with nobody to expose."""
-    exposed = "candidate" in release_store.policies(store, number)
-    return rollout_state.start(number, now=now, stages=stages, shadow=shadow, has_candidate=exposed, by=by)
+def begin(store: Store, number: int, plan: Plan, *, now: int, by: str = "publish") -> RolloutState:
+    """The rollout of release `number` begins as planned: at its first stage, in shadow, or with nobody to expose. That
+    of a catalogue release goes on where the one before it stands at that moment."""
+    manifest = release_store.manifest(store, number)
+    meta = manifest["meta"]
+
+    def state(old: RolloutState | None) -> RolloutState:
+        if old is not None and meta.get("kind") == CATALOGUE and meta["from_release"] == old.release:
+            return rollout_state.carried(old, number, str(meta["verdict"]), now=now, by=by)
+        return rollout_state.start(
+            number, now=now, stages=plan.stages, shadow=plan.shadow, has_candidate="candidate" in manifest["policies"],
+            by=by,
+        )  # fmt: skip
+
+    return rollout.succeed(store, number, state)
+
+
+def plan_of(store: Store, number: int, spec: AppSpec) -> Plan:
+    """What the app declares for a release of this kind."""
+    kind = release_store.manifest(store, number)["meta"].get("kind")
+    return Plan.of(spec, str(kind))
+
+
+def _refuse_superseded(store: Store, number: int, after: int | None) -> None:
+    there = release_store.current(store)
+    if after is not None and there != after:
+        raise Superseded(f"release {number} follows release {after}, and release {there} came between: look again")

@@ -1,6 +1,7 @@
 """Decisions made elsewhere, put on record: a client's fallbacks, sent once the server is back.
 
-They pass the same guard as a request, and their pmf is checked: an invented propensity would poison every estimate.
+They pass the same guard as a request, and their pmf is checked: an invented propensity would poison every estimate. The
+shown arm's propensity has a floor, and the decision's age a bound (`[record]` in app.toml, features/admission.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -9,13 +10,15 @@ from typing import Any, Protocol
 
 import orjson
 
+from features.admission import Admission, NotAdmitted, noted
 from features.clock import now_us
 from features.ids import hash_unit
 from features.partitions import YEAR_2100
 from features.schema import Decision, InvalidEvent
 from features.spool_file import SpoolUnavailable
+from features.spool_rows import REUSED, UNTIMELY
 from serving.requests import FALLBACK, Raw, Request, decode, dump
-from serving.rewards import ACCEPTED, DUPLICATE, REJECTED, Outcome
+from serving.rewards import ACCEPTED, DUPLICATE, REJECTED, Outcome, refused, undeclared
 
 
 class Recorder(Protocol):
@@ -45,36 +48,42 @@ class Records:
 
     def __init__(
         self, log: Recorder, *, unit_key: str, guard: Callable[[Request], object] | None = None,
-        clock: Callable[[], int] = now_us,
+        declared: Callable[[], Admission | None] = undeclared, clock: Callable[[], int] = now_us,
     ) -> None:  # fmt: skip
-        """`guard(request)` raises InvalidEvent for features and arms that the present release does not know."""
-        self._log, self._unit_key, self._guard, self._clock = log, unit_key, guard, clock
+        """`guard(request)` raises InvalidEvent for features and arms that the present release does not know;
+        `declared()` gives what the app lets in."""
+        self._log, self._unit_key, self._guard = log, unit_key, guard
+        self._declared, self._clock = declared, clock
 
     def take(self, raws: Sequence[RawRecord]) -> list[Outcome]:
         """accepted | duplicate | rejected, one each, in order."""
-        outcomes: list[Outcome | Decision] = []
-        rejects = []
+        now, admission = self._clock(), self._declared()
+        checked: list[InvalidEvent | Decision] = []
         for raw in raws:
             try:
-                outcomes.append(self._decision(raw))
+                checked.append(self._decision(raw, admission, now))
             except InvalidEvent as error:
-                outcomes.append(Outcome(REJECTED, str(error)))
-                rejects.append(("decision", error.field, raw.event_id[:256], str(error), self._clock()))
-        good = [o for o in outcomes if isinstance(o, Decision)]
+                checked.append(error)
+        good = [d for d in checked if isinstance(d, Decision)]
         try:
+            stored = iter(self._log.append_decisions(good) if good else [])
+            found = [_fate(next(stored), d) if isinstance(d, Decision) else d for d in checked]
+            rejects = [
+                ("decision", e.field, raw.event_id[:256], noted(e), now)
+                for e, raw in zip(found, raws, strict=True) if isinstance(e, InvalidEvent)
+            ]  # fmt: skip
             if rejects:
                 self._log.append_rejects(rejects)
-            stored = iter(self._log.append_decisions(good) if good else [])
         except SpoolUnavailable as error:
             return [Outcome(REJECTED, f"log: {error}; send it again")] * len(raws)
-        return [Outcome(_fate(next(stored), o)) if isinstance(o, Decision) else o for o in outcomes]
+        return [refused(fate) if isinstance(fate, InvalidEvent) else Outcome(fate) for fate in found]
 
-
-    def _decision(self, raw: RawRecord) -> Decision:
+    def _decision(self, raw: RawRecord, admission: Admission | None, now: int) -> Decision:
         request = decode(Raw(raw.unit_id, raw.context, raw.arms, raw.arm_context, raw.event_id))
         if self._guard is not None:
             self._guard(request)
-        return decision(raw, request, self._unit_key)
+        found = decision(raw, request, self._unit_key)
+        return admission.record(found, now) if admission else found
 
 
 def decision(raw: RawRecord, request: Request, unit_key: str) -> Decision:
@@ -86,7 +95,7 @@ def decision(raw: RawRecord, request: Request, unit_key: str) -> Decision:
     if arm not in request.arms or pmf[request.arms.index(arm)] <= 0:
         raise InvalidEvent("arm", arm, "one of arms, with a positive probability")
     if not 0 < raw.at < YEAR_2100:
-        raise InvalidEvent("at", raw.at, "UTC microseconds since 1970")
+        raise NotAdmitted("at", raw.at, "UTC microseconds since 1970", reason=UNTIMELY)
     dump("context", {"context": request.context, "arm_context": request.arm_context})  # not too deep for the log's JSON
     return Decision(
         event_id=request.event_id, at=raw.at, unit_id=hash_unit(unit_key, request.unit_id),
@@ -109,6 +118,19 @@ def _pmf(raw: bytes, arms: int) -> tuple[float, ...]:
     return tuple(map(float, pmf))
 
 
-def _fate(stored: Decision, sent: Decision) -> str:
+def reuse(stored: Decision, sent: Decision, *, may_be: bool = False) -> NotAdmitted | None:
+    """The refusal of an event id that stands for another question already: another unit, context, or other arms. None
+    where both asked the same, for the first answer then holds. `may_be`: the arms on record can be those of the same
+    question at a time when others could be chosen (serving/offered.py)."""
+    arms = () if may_be and stored.arms != sent.arms else ("arms", "arm_context")
+    for what in ("unit_id", "context", *arms):
+        if getattr(stored, what) != getattr(sent, what):
+            expected = f"a new id: this one was answered for another {what.removesuffix('_id')}"
+            return NotAdmitted("event_id", sent.event_id, expected, reason=REUSED)
+    return None
+
+
+def _fate(stored: Decision, sent: Decision) -> str | NotAdmitted:
     """The same record again is accepted again: a client that crashed while sending sends it twice."""
-    return ACCEPTED if (stored.at, stored.arm, stored.pmf) == (sent.at, sent.arm, sent.pmf) else DUPLICATE
+    same = (stored.at, stored.arm, stored.pmf) == (sent.at, sent.arm, sent.pmf)
+    return reuse(stored, sent) or (ACCEPTED if same else DUPLICATE)

@@ -14,18 +14,20 @@ import secrets
 import shutil
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 
 from features import catalogue
-from features.batch import F64, Batch, Catalogue
+from features.batch import F64, Batch, Bool, Catalogue
 from features.encoder import Encoder
 from features.schema import SCHEMA_VERSION, Arm
 from models import policy as policies
-from models.exploration import with_floor
+from models.exploration import with_floor, with_newcomers
 from models.policy import Policy
 
 MANIFEST = "manifest.json"
@@ -53,6 +55,22 @@ class Golden:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Newcomers:
+    """Arms of which little is known yet, since when (UTC µs), and the `share` of traffic that they are given."""
+
+    share: float = 0.0
+    since: Mapping[str, int] = field(default_factory=dict)
+
+    def rows(self, catalogue: Catalogue) -> Bool:
+        """(A,): which rows of the catalogue are new."""
+        return np.array([arm in self.since for arm in catalogue.ids], dtype=np.bool_)
+
+    def mixed(self, pmf: F64, batch: Batch, rows: Bool) -> F64:
+        """Their share mixed into a served pmf (B, K); the very same array where nothing is new."""
+        return with_newcomers(pmf, batch.mask, rows[batch.arm], self.share) if self.share and self.since else pmf
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoadedRelease:
     """A verified release in memory. `catalogue` is `arms` as the encoder sees them."""
 
@@ -67,17 +85,36 @@ class LoadedRelease:
     golden: tuple[Golden, ...]
     manifest: dict[str, Any]
 
+    @property
+    def continues(self) -> tuple[int, ...]:
+        """Releases of the same policies before this one, which differ by their catalogue alone."""
+        return tuple(self.manifest["meta"].get("continues", ()))
+
+    @property
+    def newcomers(self) -> Newcomers:
+        return Newcomers(**self.manifest.get("newcomers", {}))
+
+    @cached_property
+    def _new_rows(self) -> tuple[Newcomers, Bool]:
+        return self.newcomers, self.newcomers.rows(self.catalogue)
+
+    def explored(self, pmf: F64, batch: Batch) -> F64:
+        """(B, K): what is served of a policy's pmf, with the floor and the share of new arms mixed in."""
+        new, rows = self._new_rows
+        return new.mixed(with_floor(pmf, batch.mask, self.floor), batch, rows)
+
     def pmf(self, role: str, batch: Batch) -> F64:
         """(B, K): what the policy in `role` serves, the floor mixed in."""
         policy = self.candidate if role == "candidate" else self.champion
         if policy is None:
             raise ValueError(f"release {self.number} has no candidate")
-        return with_floor(policy.pmf(batch), batch.mask, self.floor)
+        return self.explored(policy.pmf(batch), batch)
 
 
 def write_release(
     folder: Path, *, number: int, champion: Policy, candidate: Policy | None, encoder: Encoder, arms: Sequence[Arm],
     floor: float, meta: Mapping[str, Any], salt: str = "", golden: Sequence[Mapping[str, Any]] = (),
+    newcomers: Newcomers | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Write the whole folder or nothing, and return its manifest. `folder` must not exist.
 
@@ -91,7 +128,7 @@ def write_release(
     draft = folder.parent / f".tmp-{folder.name}-{uuid.uuid4().hex[:8]}"
     draft.mkdir()
     roles = {"champion": champion} | ({"candidate": candidate} if candidate is not None else {})
-    body = _Body(encoder=encoder, arms=arms, floor=floor, roles=roles)
+    body = _Body(encoder=encoder, arms=arms, floor=floor, roles=roles, newcomers=newcomers or Newcomers())
     try:
         for role, policy in roles.items():
             (draft / role).mkdir()
@@ -120,9 +157,11 @@ class _Body:
     arms: Sequence[Arm]
     floor: float
     roles: Mapping[str, Policy]
+    newcomers: Newcomers
 
     def names(self) -> dict[str, Any]:
-        return {
+        new = {"newcomers": asdict(self.newcomers)} if self.newcomers.since else {}
+        return new | {
             "format": FORMAT, "schema": SCHEMA_VERSION, "floor": self.floor,
             "policies": {role: policy.name for role, policy in self.roles.items()},
             "encoder": self.encoder.digest, "catalogue": self.encoder.catalogue(self.arms).digest,
@@ -133,8 +172,10 @@ class _Body:
             return []
         contexts, arms = [r["context"] for r in requests], [tuple(r["arms"]) for r in requests]
         pairs = [tuple(r.get("arm_context", ())) for r in requests]
-        batch = self.encoder.encode(contexts, arms, pairs, self.encoder.catalogue(self.arms))
+        known = self.encoder.catalogue(self.arms)
+        batch = self.encoder.encode(contexts, arms, pairs, known)
         pmf = with_floor(self.roles[role].pmf(batch), batch.mask, self.floor)
+        pmf = self.newcomers.mixed(pmf, batch, self.newcomers.rows(known))
         return [
             Golden(context=c, arms=a, arm_context=p, role=role, pmf=tuple(row[: len(a)].tolist()))
             for c, a, p, row in zip(contexts, arms, pairs, pmf, strict=True)

@@ -12,7 +12,9 @@ from typing import Any
 
 import orjson
 
+from features import catalogue
 from features.clock import now_us
+from features.schema import Arm
 from features.storage import AlreadyExists, Conflict, Store
 from serving import provenance, release, rollout
 from serving.provenance import CURRENT
@@ -125,9 +127,14 @@ def refuse(store: Store, number: int, why: Exception) -> None:
     store.put(f"{_prefix(number)}/refused.json", orjson.dumps({"at": now_us(), "error": str(why)}))
 
 
-def policies(store: Store, number: int) -> dict[str, Any]:
-    """What a release holds, by role."""
-    return dict(orjson.loads(store.get(f"{_prefix(number)}/{release.MANIFEST}"))["policies"])
+def manifest(store: Store, number: int) -> dict[str, Any]:
+    """What a release says of itself: its policies by role, its origin (`meta`), its new arms."""
+    return dict(orjson.loads(store.get(f"{_prefix(number)}/{release.MANIFEST}")))
+
+
+def arms(store: Store, number: int) -> list[Arm]:
+    """The catalogue of a release."""
+    return catalogue.loads(store.get(f"{_prefix(number)}/catalogue.json"))
 
 
 def _prefix(number: int) -> str:

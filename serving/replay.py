@@ -64,7 +64,7 @@ def replay(
     except ValueError as error:
         return [*found, Finding("posterior", False, str(error))]
     found.append(Finding("posterior", True, text))
-    pmf = _pmf(policy, batch, release.floor)
+    pmf = _pmf(policy, batch, release)
     worst = float(np.abs(pmf - decision.pmf).max()) if len(pmf) == len(decision.pmf) else float("inf")
     found.append(Finding("pmf", worst <= TOLERANCE, f"largest difference {worst:.3g}"))
     if worst > TOLERANCE:
@@ -84,10 +84,10 @@ def _policy(decision: Decision, release: LoadedRelease, spool: Spool, spec: Rewa
     return policy, f"{role} {policy.name} at step {decision.posterior_step}"
 
 
-def _pmf(policy: Policy | None, batch: Batch, floor: float) -> F64:
+def _pmf(policy: Policy | None, batch: Batch, release: LoadedRelease) -> F64:
     if policy is None:
         return np.asarray(exploration.uniform(batch.mask)[0])
-    return np.asarray(exploration.with_floor(policy.pmf(batch), batch.mask, floor)[0])
+    return np.asarray(release.explored(policy.pmf(batch), batch)[0])
 
 
 def _outcome(decision: Decision, pmf: tuple[float, ...]) -> list[Finding]:

@@ -38,7 +38,8 @@ class Request:
 @dataclass(slots=True)
 class Selection:
     """The answer: show `arm`; it had probability `propensity` = pmf at arm. `pmf` is over the request's arms, in their
-    order. With `error` set ("field: found …, expected …") nothing was decided, and the rest is empty."""
+    order, 0 for the `dropped`: arms that are retired, paused or not yet valid. With `error` set ("field: found …,
+    expected …") nothing was decided, and the rest is empty."""
 
     event_id: str
     arm: str
@@ -47,6 +48,7 @@ class Selection:
     release: int
     role: str
     error: str = ""
+    dropped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What becomes of a reward at the door: accepted, a duplicate, kept for a decision not seen yet, or rejected by name.
 
 A malformed reward is never counted as zero: it is kept among the rejects and its sender is told which field is wrong.
+So is one that the app does not declare: of another kind, out of its range, of an absurd time (features/admission.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -8,10 +9,12 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Protocol
 
+from features.admission import Admission, NotAdmitted, noted, timely
 from features.clock import now_us
 from features.partitions import YEAR_2100
 from features.schema import Decision, InvalidEvent, Reward
 from features.spool_file import SpoolUnavailable
+from features.spool_rows import NOT_FINITE, UNTIMELY
 from serving.requests import identifier
 
 ACCEPTED, DUPLICATE, UNKNOWN_EVENT, REJECTED = "accepted", "duplicate", "unknown_event", "rejected"
@@ -30,10 +33,18 @@ class RawReward:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """accepted | duplicate | unknown_event (kept: it counts once its decision arrives) | rejected, with `error`."""
+    """accepted | duplicate | unknown_event (kept: it counts once its decision arrives) | rejected, with `error`.
+
+    `reason`: the word under which a refusal is counted, where it has one; it stays with the server."""
 
     status: str
     error: str = ""
+    reason: str = ""
+
+
+def refused(error: InvalidEvent) -> Outcome:
+    """Of an event that breaks the contract."""
+    return Outcome(REJECTED, str(error), getattr(error, "reason", ""))
 
 
 class RewardLog(Protocol):
@@ -44,27 +55,33 @@ class RewardLog(Protocol):
     def find(self, event_ids: Sequence[str]) -> dict[str, Decision]: ...
 
 
+def undeclared() -> None:
+    """Where no app is declared yet: any kind of reward, any finite value."""
+
+
 class Rewards:
-    """Takes rewards in. `learn()` is called when some are new, before they are answered."""
+    """Takes rewards in. `learn()` is called when some are new, before they are answered; `declared()` gives what the
+    app lets in."""
 
     def __init__(
-        self, log: RewardLog, *, learn: Callable[[], object] | None = None,
-        clock: Callable[[], int] = now_us,
+        self, log: RewardLog, *, declared: Callable[[], Admission | None] = undeclared,
+        learn: Callable[[], object] | None = None, clock: Callable[[], int] = now_us,
     ) -> None:  # fmt: skip
-        self._log, self._learn, self._clock = log, learn, clock
+        self._log, self._declared, self._learn, self._clock = log, declared, learn, clock
 
     def take(self, raws: Sequence[RawReward]) -> list[Outcome]:
         """One outcome a reward, in order; on record when it returns. Never raises for what a caller sent."""
-        now = self._clock()
+        now, admission = self._clock(), self._declared()
         outcomes: list[Outcome | None] = [None] * len(raws)
         good: list[tuple[int, Reward]] = []
         rejects: list[tuple[str, str, bytes, str, int]] = []
         for i, raw in enumerate(raws):
             try:
-                good.append((i, decode(raw, now)))
+                reward = decode(raw, now)
+                good.append((i, admission.reward(reward) if admission else reward))
             except InvalidEvent as error:
-                outcomes[i] = Outcome(REJECTED, str(error))
-                rejects.append(("reward", error.field, _shown(raw), str(error), now))
+                outcomes[i] = refused(error)
+                rejects.append(("reward", error.field, _shown(raw), noted(error), now))
         try:
             if rejects:
                 self._log.append_rejects(rejects)
@@ -89,11 +106,12 @@ class Rewards:
 
 
 def decode(raw: RawReward, now: int) -> Reward:
-    """Raises InvalidEvent naming the field."""
+    """Raises InvalidEvent naming the field: what no app's reward can be."""
     if not isfinite(raw.value):
-        raise InvalidEvent("value", raw.value, "a finite number (send nothing rather than NaN)")
+        raise NotAdmitted("value", raw.value, "a finite number (send nothing rather than NaN)", reason=NOT_FINITE)
     if not 0 <= raw.at < YEAR_2100:
-        raise InvalidEvent("at", raw.at, "UTC microseconds since 1970, or 0 for now")
+        raise NotAdmitted("at", raw.at, "UTC microseconds since 1970, or 0 for now", reason=UNTIMELY)
+    timely(raw.at or now, now)
     return Reward(  # -0.0 + 0.0 is 0.0: equal values are one reward
         event_id=identifier("event_id", raw.event_id), at=raw.at or now, kind=identifier("kind", raw.kind),
         value=float(raw.value) + 0.0, reward_id=identifier("reward_id", raw.reward_id) if raw.reward_id else "",

@@ -24,17 +24,24 @@ def read_state(store: Store) -> RolloutState | None:
 def begin(store: Store, state: RolloutState) -> RolloutState:
     """Make `state` the present one, unless that of a later release is: a new release supersedes the old cleanly, and
     the old one's history is kept under rollout/history/. Returns what is in force afterwards."""
+    return succeed(store, state.release, lambda _: state)
+
+
+def succeed(store: Store, release: int, make: Callable[[RolloutState | None], RolloutState]) -> RolloutState:
+    """The same with `make(state before)`, which is called again when that state was changed meanwhile."""
     while True:
         raw, version = store.read(KEY)
-        if raw and (old := RolloutState.from_json(raw)).release >= state.release:
+        old = RolloutState.from_json(raw) if raw else None
+        if old is not None and old.release >= release:
             return old
+        new = make(old)
         try:
-            if raw:
+            if old is not None:
                 store.put(f"rollout/history/{old.release:06d}.json", raw)
-            store.swap(KEY, state.to_json(), version)
+            store.swap(KEY, new.to_json(), version)
         except Conflict:
             continue
-        return state
+        return new
 
 
 def change(

@@ -4,6 +4,7 @@ second. What cannot be trusted means: champion."""
 import os
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -52,11 +53,13 @@ class RolloutReader:
         self._looked = -float("inf")
         self._state: RolloutState | None = None
 
-    def view(self, release: int) -> RolloutView:
+    def view(self, release: int, continues: Sequence[int] = ()) -> RolloutView:
+        """For a selector of `release`, which has the policies of the releases that it `continues`: between a catalogue
+        release and the state that names it, either is served at the same share."""
         now = time.monotonic()
         if now - self._looked >= self._every:
             self._looked, self._state = now, self._look()
-        if self._state is None or self._state.release != release:
+        if self._state is None or not (release in self._state.releases or self._state.release in continues):
             return RolloutView()
         return RolloutView(self._state.stage, self._state.share, self._state.salt)
 

@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from features.batch import F64
 from features.spec import AppSpec
 from features.storage import Store
-from serving import adjusted, comparison, evidence, rollout, rollout_state, watch
+from features.time_labels import since_start
+from serving import adjusted, comparison, deployment, evidence, rollout, rollout_state
 from serving.betting import Bets
 from serving.comparison import Compared
 from serving.deployment import scratch
@@ -33,12 +34,13 @@ h1{margin-bottom:.2rem}table{border-collapse:collapse;margin:.6rem 0 1.6rem}td,t
 text-align:left;vertical-align:top;border-bottom:1px solid #ddd}td.n{text-align:right;font-variant-numeric:tabular-nums;
 white-space:nowrap}
 .held{background:#fff3cd;padding:.5rem .8rem}.aborted{background:#f8d7da;padding:.5rem .8rem}
-.wide{overflow-x:auto}.wide svg{width:100%;min-width:34rem;height:auto}td.t{min-width:13rem}
+.wide{overflow-x:auto}.picture svg{width:100%;max-width:44rem;height:auto}td.t{min-width:13rem}
+h1,h2,p{overflow-wrap:anywhere}
 </style><h1>Release {{ s.release }}: {{ s.stage }}</h1>
 <p>{{ "%.0f" % (100 * s.share) }} % of units see the candidate, since {{ time(s.since) }} UTC. {{ summary }}.</p>
 {% if s.held %}<p class="held">Held: {{ s.held }}</p>{% endif %}
 {% if s.stage == "aborted" %}<p class="aborted">Aborted: {{ s.history[-1].reason }}</p>{% endif %}
-<div class="wide">{{ picture | safe }}</div>
+<div class="picture">{{ picture | safe }}</div>
 <h2>Every step</h2><div class="wide"><table><tr><th>at (UTC)<th>stage<th>share<th>by<th>why<th>what was known</tr>
 {% for e in s.history %}<tr><td>{{ time(e.at) }}<td>{{ e.stage }}<td class="n">{{ "%.0f" % (100 * e.share) }} %
 <td>{{ e.by }}<td class="t">{{ e.reason }}<td class="t">{{ known(e.evidence) }}</tr>{% endfor %}</table></div>
@@ -64,7 +66,7 @@ def write(store: Store, home: Path, spec: AppSpec, *, now: int, release: int | N
     if state is None:
         raise KeyError("no rollout yet: publish a release first")
     with scratch(home) as folder:
-        loaded = watch.fetched(store, home, state.release, folder)
+        loaded = deployment.fetched(store, home, state.release, folder)
         frame = comparison.decisions(store, spec.reward, state, now=now)
         rows = comparison.compared(frame, state, loaded)
         found = evidence.gather(store, spec, state, loaded, now=now).numbers
@@ -100,7 +102,7 @@ def render(
 
 def _picture(state: RolloutState, rows: Compared | None, bets: Bets | None, spec: AppSpec, now: int) -> str:
     known = bets is not None and rows is not None
-    figure = Figure(figsize=(10, 7.5 if known else 2.5), layout="constrained")
+    figure = Figure(figsize=(6.5, 8 if known else 2.6), layout="constrained")
     FigureCanvasSVG(figure)
     shares, *others = figure.subplots(3 if known else 1, 1, squeeze=False)[:, 0]
     _shares(shares, state, now)
@@ -116,17 +118,20 @@ def _picture(state: RolloutState, rows: Compared | None, bets: Bets | None, spec
 
 def _shares(axes: Any, state: RolloutState, now: int) -> None:
     began = state.history[0]["at"]
-    minutes = [(e["at"] - began) / 6e7 for e in state.history] + [(now - began) / 6e7]
+    unit, size = since_start(now - began)
+    times = [(e["at"] - began) / size for e in state.history] + [(now - began) / size]
     shares = [100 * e["share"] for e in state.history]
-    axes.step(minutes, [*shares, shares[-1]], where="post", color=CANDIDATE)
-    for minute, entry in zip(minutes, state.history, strict=False):
+    axes.step(times, [*shares, shares[-1]], where="post", color=CANDIDATE)
+    late = times[0] + 0.75 * (times[-1] - times[0])
+    for time, entry in zip(times, state.history, strict=False):
         held = entry["reason"].startswith("held")
         colour = HARM if entry["stage"] == rollout_state.ABORTED or held else CANDIDATE
-        at = (minute, 100 * entry["share"])
+        at = (time, 100 * entry["share"])
         axes.plot(*at, "o", color=colour)
-        axes.annotate("held" if held else entry["stage"], at, xytext=(4, 5), textcoords="offset points", fontsize=8)
-    axes.margins(x=0.09)  # room for the last label
-    axes.set(ylabel="units with the candidate, %", xlabel="minutes since publication", ylim=(-4, 112))
+        side = {"xytext": (-4, 5), "ha": "right"} if time > late else {"xytext": (4, 5)}
+        axes.annotate("held" if held else entry["stage"], at, textcoords="offset points", fontsize=8, **side)
+    axes.margins(x=0.09)  # room for the first and the last label
+    axes.set(ylabel="units with the candidate, %", xlabel=f"{unit} since publication", ylim=(-4, 112))
 
 
 def _sequence(axes: Any, bets: Bets, spec: AppSpec, ends: Any) -> None:

@@ -24,7 +24,8 @@ class RolloutRefused(ValueError):
 class RolloutState:
     """Where release `release` stands. `share` of units see the candidate; `since` is UTC µs; `stages` are the shares
     to come. `held` says why no step is taken ("" = it is not held). `history` has one entry per change, oldest
-    first: {at, stage, share, reason, evidence, by}."""
+    first: {at, stage, share, reason, evidence, by}. `continues` are earlier releases of the same policies, whose
+    decisions are evidence of this rollout too."""
 
     release: int
     stage: str
@@ -34,6 +35,7 @@ class RolloutState:
     stages: tuple[float, ...] = (0.05, 0.20, 0.50, 1.0)
     held: str = ""
     history: tuple[Mapping[str, Any], ...] = ()
+    continues: tuple[int, ...] = ()
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), sort_keys=True, indent=1).encode()
@@ -44,6 +46,7 @@ class RolloutState:
         try:
             row = json.loads(raw)
             row["stages"], row["history"] = tuple(row["stages"]), tuple(row["history"])
+            row["continues"] = tuple(row.get("continues", ()))
             state = cls(**row)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             expected = f"what `publish` wrote ({type(error).__name__}: {error})"
@@ -54,6 +57,11 @@ class RolloutState:
             found = f"release {state.release!r}, stage {state.stage!r}, salt {state.salt!r}"
             raise ValueError(f"rollout state: found {found}, expected a number and two texts")
         return state
+
+    @property
+    def releases(self) -> tuple[int, ...]:
+        """Every release whose decisions belong to this rollout."""
+        return (*self.continues, self.release)
 
     @property
     def running(self) -> bool:
@@ -82,6 +90,12 @@ def start(
         release=release, stage=stage, share=share, salt=f"rollout-{release}", since=now, stages=tuple(stages)
     )
     return _moved(blank, (stage, share), f"release {release} published", now=now, by=by)
+
+
+def carried(state: RolloutState, release: int, reason: str, *, now: int, by: str) -> RolloutState:
+    """The same rollout under another number: release `release` has the same policies and another catalogue."""
+    entry = {"at": now, "stage": state.stage, "share": state.share, "reason": reason, "by": by, "evidence": {}}
+    return replace(state, release=release, continues=state.releases, history=(*state.history, entry))
 
 
 def advance(

@@ -46,8 +46,7 @@ class Scorer:
         count: Callable[[int, str, str], None] = self._breaker.failed
         try:
             pmf = draws.guard(self._pmf(role, batch), batch.mask)
-            floored = exploration.with_floor(pmf, batch.mask, self._release.floor)
-            return Served(floored, role, self._names[role], self._heads.step(role))
+            return Served(self._release.explored(pmf, batch), role, self._names[role], self._heads.step(role))
         except TooSlow as error:
             reason = f"{TOO_LATE}: {error}"
             count = partial(self._breaker.slow, busy=error.busy)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.admission import noted
 from features.clock import now_us
 from features.ids import hash_unit, uuid7s
 from features.schema import Decision, InvalidEvent
@@ -23,7 +24,8 @@ from serving import draws
 from serving.breaker import Breaker
 from serving.live_heads import LiveHeads
 from serving.meter import Meter
-from serving.records import Recorder
+from serving.offered import Asked, Offered
+from serving.records import Recorder, reuse
 from serving.release import LoadedRelease
 from serving.requests import CANARY, CANDIDATE, CHAMPION, Raw, Request, Selection, decode, scope_of
 from serving.rollout_mirror import RolloutReader, RolloutView
@@ -47,9 +49,8 @@ class Selector:
         self.breaker = breaker or Breaker(None)
         self.heads, self.meter = heads or LiveHeads(None, release), meter or Meter()
         self._unit_key, self._clock = unit_key, clock
-        unbounded = (arm for arm in release.arms if recorder is None or not (arm.valid_from or arm.valid_to))
-        self._always = frozenset(arm.arm_id for arm in unbounded)  # in a trial every arm: golden requests may be old
-        self._valid = {arm.arm_id: (arm.valid_from, arm.valid_to or 2**63) for arm in release.arms}
+        self._arms = Offered(release, every=recorder is None)  # in a trial every arm: golden requests may be old
+        self._continues = release.continues
         self._scorer = Scorer(release, self.heads, self.breaker, trial=recorder is None)
         digests = {"catalogue": release.catalogue.digest, "encoder": release.encoder.digest}
         self._stamp: dict[str, Any] = {"release": release.number, **digests}
@@ -81,14 +82,14 @@ class Selector:
         now = self._clock()
         raws = [self._canary(now) if isinstance(raw, Raw) and raw.unit_id == _CANARY else raw for raw in raws]
         answers: list[Selection | None] = [None] * len(raws)
-        good: list[tuple[int, Request]] = []
+        good: list[tuple[int, Asked]] = []
         rejects: list[tuple[str, str, bytes, str, int]] = []
         with self.meter.stage("decode"):
             for i, raw in enumerate(raws):
                 try:
                     if isinstance(raw, InvalidEvent):
                         raise raw
-                    good.append((i, self._check(decode(raw), now)))
+                    good.append((i, self._arms.checked(decode(raw), now)))
                 except InvalidEvent as error:
                     answers[i] = self._refusal(str(error))
                     rejects.append(("decision", error.field, _raw_field(raw, error.field), str(error), now))
@@ -96,7 +97,7 @@ class Selector:
         try:
             if rejects and self.recorder is not None:
                 self.recorder.append_rejects(rejects)
-            chosen = self._decide([request for _, request in good], now)
+            chosen = self._decide([asked for _, asked in good], now)
         except SpoolUnavailable as error:
             log.exception("the decision log failed")
             chosen = [self._refusal(f"log: {error}")] * len(good)
@@ -104,20 +105,11 @@ class Selector:
             answers[i] = selection
         return [a for a in answers if a is not None]
 
-    def _check(self, request: Request, now: int) -> Request:
-        for arm in () if self._always.issuperset(request.arms) else request.arms:
-            valid_from, valid_to = self._valid.get(arm, (0, 0))
-            if not valid_from <= now < valid_to:
-                known = arm in self._valid
-                expected = "an arm within its time of validity" if known else f"an arm of release {self.release.number}"
-                raise InvalidEvent("arms", arm, expected)
-        self.release.encoder.validate_features(request.context, request.arm_context)
-        return request
-
-    def _decide(self, requests: list[Request], now: int) -> list[Selection]:
-        if not requests:
+    def _decide(self, asked: list[Asked], now: int) -> list[Selection]:
+        if not asked:
             return []
-        view = self.rollout.view(self.release.number) if self.rollout else RolloutView()
+        requests = [each.request for each in asked]
+        view = self.rollout.view(self.release.number, self._continues) if self.rollout else RolloutView()
         units = [hash_unit(self._unit_key, r.unit_id) for r in requests]
         made_ids = iter(uuid7s(len(requests)))
         events = [r.event_id or next(made_ids) for r in requests]
@@ -147,7 +139,10 @@ class Selector:
         made = [d for d in decisions if d is not None]
         with self.meter.stage("record"):
             stored = self._record(requests, made)
-        return [self._selection(mine, first) for mine, first in zip(made, stored, strict=True)]
+        for each in asked:
+            for why in each.dropped.values():
+                self.meter.count("croupier_dropped_arms_total", reason=why)
+        return self._answers(asked, made, stored, now)
 
     def _record(self, requests: Sequence[Request], made: list[Decision]) -> list[Decision]:
         """Durable when it returns; a repeated event has its first decision in its place."""
@@ -167,8 +162,7 @@ class Selector:
 
     def _canary(self, now: int) -> Raw:
         """What a health check asks: some of the arms that are valid now, no features."""
-        arms = [arm for arm, (start, end) in self._valid.items() if start <= now < end][:10]
-        return Raw.of(Request(unit_id=CANARY, context={}, arms=arms))
+        return Raw.of(Request(unit_id=CANARY, context={}, arms=self._arms.at(now)[:10]))
 
     def _split(self, requests: Sequence[Request], units: Sequence[str], view: RolloutView) -> dict[str, Rows]:
         """Rows by role: sticky by unit, champion unless everything says candidate."""
@@ -181,12 +175,23 @@ class Selector:
         rows = {CHAMPION: np.flatnonzero(~mine), CANDIDATE: np.flatnonzero(mine)}
         return {role: found for role, found in rows.items() if len(found)}
 
-    def _selection(self, mine: Decision, d: Decision) -> Selection:
-        """`d` is what stands on record: an earlier answer, when the event is a repeat of the same request."""
-        if d is not mine and (d.arms, d.unit_id) != (mine.arms, mine.unit_id):
-            expected = "a new id: this one was answered for another unit or other arms"
-            return self._refusal(str(InvalidEvent("event_id", d.event_id, expected)))
-        return Selection(d.event_id, d.arm, d.propensity, tuple(d.pmf), d.release, d.role)
+    def _answers(
+        self, asked: Sequence[Asked], made: Sequence[Decision], stored: Sequence[Decision], now: int
+    ) -> list[Selection]:
+        """Of decisions and what stands on record for them: an earlier answer, when the event is a repeat of the same
+        request; the id of another request is refused, and counted."""
+        rows = list(zip(asked, made, stored, strict=True))
+        reused = [
+            None if d is mine else reuse(d, mine, may_be=self._arms.may_be(d.arms, each)) for each, mine, d in rows
+        ]
+        pairs = zip(reused, made, strict=True)
+        found = [("decision", e.field, d.event_id.encode(), noted(e), now) for e, d in pairs if e]
+        if found and self.recorder is not None:
+            self.recorder.append_rejects(found)
+            self.meter.count("croupier_rejects_total", len(found), model="select_arm", field="event_id")
+        return [
+            self._refusal(str(e)) if e else _selection(d, each) for e, (each, _, d) in zip(reused, rows, strict=True)
+        ]
 
     def _refusal(self, error: str) -> Selection:
         return Selection("", "", 0.0, (), self.release.number, "", error)
@@ -196,3 +201,12 @@ def _raw_field(raw: Raw | InvalidEvent, field: str) -> bytes:
     """The bytes behind "arm_context[2].price": those of `arm_context`."""
     name = scope_of(field)
     return bytes(getattr(raw, name)) if isinstance(raw, Raw) and name in Raw.__slots__ else b""
+
+
+def _selection(d: Decision, asked: Asked) -> Selection:
+    """The answer on record, over the arms that were asked for; those that were not among its candidates are said."""
+    if d.arms == asked.arms:
+        return Selection(d.event_id, d.arm, d.propensity, tuple(d.pmf), d.release, d.role)
+    mass = dict(zip(d.arms, d.pmf, strict=True))
+    pmf, dropped = tuple(mass.get(arm, 0.0) for arm in asked.arms), tuple(a for a in asked.arms if a not in mass)
+    return Selection(d.event_id, d.arm, d.propensity, pmf, d.release, d.role, dropped=dropped)

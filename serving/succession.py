@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from features.storage import Store
+from models.informed import informed
 from serving import carry_over, deployment, publish, release, release_store
+from serving.present_arms import Present, answerable, as_now
 from serving.release import LoadedRelease
 
 
@@ -29,20 +31,25 @@ def _republish(store: Store, home: Path, number: int, role: str, *, triton: str 
         old = release.load(folder)
 
         def build(target: Path, new: int) -> object:
-            return _again(old, role, target, new, by, home=home)
+            return _again(old, role, target, new, by, home=home, now=as_now(store, old))
 
         return publish.publish(store, home, build, triton=triton, by=by)
 
 
-def _again(old: LoadedRelease, role: str, folder: Path, number: int, by: str, *, home: Path) -> dict[str, Any]:
+def _again(
+    old: LoadedRelease, role: str, folder: Path, number: int, by: str, *, home: Path, now: Present | None = None
+) -> dict[str, Any]:
+    now = now or Present(arms=old.arms, new=old.newcomers)
     champion = carry_over.newest(home, old, role) if role == "candidate" else old.champion  # rolled back: as released
     if champion is None:
         raise ValueError(f"release {old.number} has no candidate to promote")
-    golden = [asdict(g) for g in old.golden if g.role == role]
-    meta = old.manifest["meta"] | {"from_release": old.number, "from_role": role, "by": by}
+    golden = answerable([asdict(g) for g in old.golden if g.role == role], now.arms)
+    meta = old.manifest["meta"] | {"from_release": old.number, "from_role": role, "by": by,
+                                   "kind": "succession", "continues": []}  # fmt: skip
+    champion = informed(champion, old.encoder.catalogue(now.arms), list(now.new.since))
     return release.write_release(
-        folder, number=number, champion=champion, candidate=None, encoder=old.encoder, arms=old.arms,
-        floor=old.floor, meta=meta, golden=golden,
+        folder, number=number, champion=champion, candidate=None, encoder=old.encoder, arms=now.arms,
+        floor=old.floor, meta=meta, golden=golden, newcomers=now.new,
     )  # fmt: skip
 
 

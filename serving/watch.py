@@ -14,30 +14,28 @@ from typing import Any
 import polars as pl
 
 from features import ship
-from features.clock import now_us
+from features.clock import now_us, speed
 from features.spec import AppSpec
 from features.storage import Conflict, Store
 from features.workspace import Workspace
 from serving import (
+    catalogue_release,
     controller,
     deployment,
     evidence,
     publish,
-    release,
     release_store,
     rollout,
     rollout_state,
     shadow,
     succession,
-    trial,
 )
 from serving.controller import Evidence
-from serving.promotion import triton_address
-from serving.release import LoadedRelease
+from serving.deployment import triton_address
 from serving.rollout_state import RolloutState
 
 log = logging.getLogger(__name__)
-LEASE_SECONDS = 300  # to publish a promoted candidate
+LEASE_SECONDS = 300  # real ones, to publish a promoted candidate
 
 
 def watch(app: str, *, approved: bool = False) -> dict[str, Any]:
@@ -52,8 +50,10 @@ def watch(app: str, *, approved: bool = False) -> dict[str, Any]:
     if state is None:
         return {"app": app, "stage": "no release yet"}
     promoted = finish(w.store, w.home, triton=triton_address(w))
-    return {"app": app, "release": state.release, "stage": state.stage, "share": state.share, "held": state.held,
-            "reason": state.history[-1]["reason"], "promoted": promoted}  # fmt: skip
+    arms = catalogue_release.look(w, now_us())
+    return {"app": app, "release": state.release, "rollout": state.releases[0], "stage": state.stage,
+            "share": state.share, "held": state.held, "reason": state.history[-1]["reason"], "promoted": promoted,
+            "catalogue": arms}  # fmt: skip
 
 
 def tick(store: Store, home: Path, spec: AppSpec, now: int, *, approved: bool = False) -> RolloutState | None:
@@ -71,7 +71,7 @@ def look(store: Store, home: Path, spec: AppSpec, state: RolloutState, now: int)
         return Evidence(harms=(blown,))
     try:
         with deployment.scratch(home) as folder:
-            loaded = fetched(store, home, state.release, folder)
+            loaded = deployment.fetched(store, home, state.release, folder)
             found = evidence.gather(store, spec, state, loaded, now=now)
             if state.stage == rollout_state.SHADOW and found.decisions:
                 _keep_shadow(store, state, shadow.shadow_log(store, spec.reward, state, loaded, now=now))
@@ -88,23 +88,13 @@ def _keep_shadow(store: Store, state: RolloutState, scored: pl.DataFrame) -> Non
     store.put(f"rollout/shadow/{state.release:06d}.parquet", sink.getvalue())
 
 
-def fetched(store: Store, home: Path, number: int, scratch: Path) -> LoadedRelease:
-    """The release, from Triton's repository where it is there and whole, else from the store."""
-    installed = home / "triton" / trial.MODEL / str(number)
-    try:
-        return release.load(installed)
-    except (release.ReleaseRefused, OSError):
-        release_store.download(store, number, scratch / str(number))
-        return release.load(scratch / str(number))
-
-
 def fuse(home: Path, state: RolloutState) -> str:
     """Why this host's breaker took the candidate out at this stage (serving/breaker.py); "" if it did not."""
     try:
         found = json.loads((home / "breaker.json").read_text())
     except (OSError, ValueError):
         return ""
-    same = (found.get("release"), found.get("stage")) == (state.release, state.stage)
+    same = found.get("release") in state.releases and found.get("stage") == state.stage
     return f"breaker: {found.get('reason', '')}" if same else ""
 
 
@@ -131,7 +121,7 @@ def finish(
 def _leased(store: Store, key: str, now: int) -> bool:
     """Did we get the lease, new or run out, at `now` (UTC µs)?"""
     raw, version = store.read(key)
-    if version is not None and now - int(raw) < LEASE_SECONDS * 1_000_000:
+    if version is not None and now - int(raw) < LEASE_SECONDS * 1_000_000 * speed():
         return False
     try:
         store.swap(key, str(now).encode(), version)
@@ -161,4 +151,4 @@ def _begun(store: Store, spec: AppSpec, now: int) -> RolloutState | None:
     state, current = rollout.read_state(store), release_store.current(store)
     if current is None or (state is not None and state.release >= current):
         return state
-    return rollout.begin(store, publish.first_state(store, current, spec.rollout.stages, spec.rollout.shadow, now=now))
+    return publish.begin(store, current, publish.plan_of(store, current, spec), now=now)

@@ -6,11 +6,15 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
 
+from features import clock
+from features.admission import Admission, NotAdmitted
 from features.exchange.coerce import Declared
 from features.exchange.record import Record, Source, reason
 from features.exchange.times import INVENTED_BEFORE
+from features.reach import CLOCK_SKEW_US
 from features.schema import Decision, InvalidEvent, Reward
 from features.spec import AppSpec
+from features.spool_rows import UNTIMELY
 
 BATCH = 1000
 
@@ -39,9 +43,10 @@ class Imported:
 
 def import_log(log: Log, source: Source, spec: AppSpec) -> Imported:
     """Append everything; a second import of the same file changes nothing (event ids are stable). Of the features only
-    those that app.toml declares enter the log: what looks like an identifier was left out of it."""
+    those that app.toml declares enter the log: what looks like an identifier was left out of it. A row whose reward is
+    not as declared is skipped whole and counted: without it the decision would say that no reward came."""
     counts, times = Counter[str](), set[int]()
-    records = declared_records(source, spec)
+    records = _admitted(source, spec)
     while part := list(islice(records, BATCH)):
         counts += _append(log, part)
         times = {min(times | {r.decision.at for r in part}), max(times | {r.decision.at for r in part})}
@@ -60,8 +65,21 @@ def declared_records(source: Source, spec: AppSpec) -> Iterator[Record]:
             source.skipped[reason(error)] += 1
 
 
+def _admitted(source: Source, spec: AppSpec) -> Iterator[Record]:
+    admission, latest = Admission.of(spec), clock.now_us() + CLOCK_SKEW_US
+    for record in declared_records(source, spec):
+        try:
+            if record.decision.at > latest:
+                raise NotAdmitted("at", record.decision.at, "a time that has come", reason=UNTIMELY)
+            for reward in record.rewards:
+                admission.reward(reward)
+            yield record
+        except InvalidEvent as error:
+            source.skipped[reason(error)] += 1
+
+
 def _append(log: Log, part: Sequence[Record]) -> Counter[str]:
-    """One batch. A reward goes in only where the log's decision of that event id is the row's own."""
+    """One batch. A reward goes in only where the log has a decision of that event id, and it is the row's own."""
     ids = list(dict.fromkeys(r.decision.event_id for r in part))
     before = log.find(ids)
     log.append_decisions([r.decision for r in part])
@@ -74,7 +92,7 @@ def _append(log: Log, part: Sequence[Record]) -> Counter[str]:
             continue
         counts["repeated" if d.event_id in seen else "decisions" if d.event_id in after else "thinned"] += 1
         seen.add(d.event_id)
-        rewards += record.rewards
+        rewards += record.rewards if d.event_id in after else ()
     counts["rewards"] = sum(log.append_rewards(rewards)) if rewards else 0
     return counts
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from features.admission import NotAdmitted
 from features.partitions import YEAR_2100
 from features.schema import ROLES, Arm, Decision, InvalidEvent, Reward
 
@@ -48,6 +49,8 @@ def reason(error: Exception) -> str:
     """What `skipped` counts an unusable row under."""
     if isinstance(error, Repeated):
         return f"candidate {error.arm[:40]} is listed twice"
+    if isinstance(error, NotAdmitted):
+        return f"{error.reason.replace('_', ' ')}: {error.field} expected to be {error.expected}"
     return f"no {error.args[0]}" if isinstance(error, KeyError) else f"bad {getattr(error, 'field', 'value')}"
 
 

@@ -1,5 +1,6 @@
 """`croupier init`, `import`, `export`, `report`: an app from a log of your own, its log in and out, its pages."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -17,9 +18,9 @@ from features.partitions import from_us
 from features.spec import AppSpec
 from features.versions import read_interactions
 from features.workspace import Workspace
+from serving.commands.telling import App, AsJson, told
 
 init, import_, export, report = typer.Typer(), typer.Typer(), typer.Typer(), typer.Typer()
-App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help="which bandit: a folder under var")]
 Log = Annotated[Path, typer.Argument(help="a table as .parquet, .feather, .csv, .tsv or JSON rows; or DSJSON as .json")]
 Columns = Annotated[list[str] | None, typer.Option("--column", help="ROLE=COLUMN, e.g. arm=item_id; may be repeated")]
 Days = Annotated[int, typer.Option(min=0, max=100_000, help="of the log to look at; 0: all of it")]
@@ -28,7 +29,9 @@ LONG_AGO, FAR = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UT
 
 
 @init.command("init")
-def _init(log: Log, app: App = "default", column: Columns = None, force: bool = False) -> None:
+def _init(
+    log: Log, app: App = "default", column: Columns = None, force: bool = False, as_json: AsJson = False
+) -> None:
     """Write app.toml and catalogue.json from a sample of your own log, and say what was guessed."""
     w = Workspace.open(app)
     target = w.home / "app.toml"
@@ -43,24 +46,35 @@ def _init(log: Log, app: App = "default", column: Columns = None, force: bool = 
     catalogue.write(w.home / "catalogue.json", arms)
     (w.home / "import.json").write_bytes(orjson.dumps(source.columns, option=orjson.OPT_INDENT_2))
     draft.replace(target)
-    for note in (*source.notes, *guess.notes):
+    notes = (*source.notes, *guess.notes)
+    if told(as_json, {"app": app, "app_toml": target, "arms": len(arms), "notes": notes}):
+        return
+    for note in notes:
         console.print(f"  {note}", markup=False)
     console.print(f"wrote {target} and catalogue.json ({len(arms)} arms); then: croupier import {log} --app {app}")
+    if "var" not in w.settings.model_fields_set:
+        console.print(f"apps are looked for in var below the current folder; for every folder: export "
+                      f"CROUPIER_VAR={w.settings.var.absolute()}")  # fmt: skip
 
 
 @import_.command("import")
-def _import(log: Log, app: App = "default", column: Columns = None) -> None:
+def _import(log: Log, app: App = "default", column: Columns = None, as_json: AsJson = False) -> None:
     """Append a log of your own (Parquet, CSV or DSJSON); columns as `init` found them. Twice changes nothing."""
-    w = Workspace.open(app)
+    w, given = Workspace.meant(app), _columns(column)
+    spec = w.spec  # whoever misspelt the app makes no folder and no key
     known = w.home / "import.json"
     columns = orjson.loads(known.read_bytes()) if known.exists() else {}
-    columns |= _columns(column)
+    columns |= given
     source = exchange.open_source(log, unit_key=w.unit_key, columns=columns)
     spool = w.spool()
     try:
-        done = exchange.import_log(spool, source, w.spec)
+        done = exchange.import_log(spool, source, spec)
     finally:
         spool.close()
+    first, last = (f"{from_us(at):%Y-%m-%dT%H:%M}" for at in (done.start, done.end))
+    hours = {"app": app, "from": f"{first}Z", "to": f"{last}Z"}
+    if told(as_json, hours | asdict(done) | {"reasons": dict(source.skipped)}):
+        return
     console.print(f"{done.decisions:,} new decisions, {done.rewards:,} new rewards, {done.repeated:,} rows repeat "
                   f"what the log holds, {done.skipped:,} rows skipped")  # fmt: skip
     if done.conflicting:
@@ -68,7 +82,6 @@ def _import(log: Log, app: App = "default", column: Columns = None) -> None:
                       "be unique over all files", style="red")  # fmt: skip
     if done.thinned:
         console.print(f"  the log is full: it did not keep {done.thinned:,} decisions (CROUPIER_SPOOL_MAX_BYTES)")
-    first, last = (f"{from_us(at):%Y-%m-%dT%H:%M}" for at in (done.start, done.end))
     console.print(f"decided from {first} to {last} UTC: run the build_features DAG for those hours")
     for reason, n in source.skipped.items():
         console.print(f"  skipped {n:,}: {reason}", markup=False)
@@ -79,6 +92,7 @@ def _export(
     target: Annotated[Path, typer.Argument(help="the file to write: .parquet, or .json, .jsonl, .dsjson")],
     app: App = "default",
     start: Annotated[datetime, typer.Option(help="UTC")] = LONG_AGO, end: Annotated[datetime, typer.Option()] = FAR,
+    as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Write joined interactions, all by default: Parquet, or DSJSON, which `vw --dsjson` trains on unchanged."""
     if target.suffix not in ("", ".parquet", *exchange.JSON):
@@ -96,13 +110,15 @@ def _export(
                 file.writelines(dsjson.export(rows, w.arms()))
     except OSError as error:
         raise OSError(f"{target}: {error.strerror}; what is in it is not the whole") from error
+    if told(as_json, {"app": app, "interactions": len(rows), "file": target.absolute()}):
+        return
     then = "arms' own features are in catalogue.json" if target.suffix == ".parquet" else (
         f"train with: vw --dsjson --cb_explore_adf -q CA -d {target}")  # fmt: skip
     console.print(f"{len(rows):,} interactions in {target}; {then}")
 
 
 @report.command("report")
-def _report(app: App = "default", days: Days = 0) -> None:
+def _report(app: App = "default", days: Days = 0, as_json: AsJson = False) -> None:
     """Write the health page of the log, and print the addresses of the newest pages of each kind."""
     w = Workspace.known(app)
     folder = w.home / "reports"
@@ -112,6 +128,8 @@ def _report(app: App = "default", days: Days = 0) -> None:
         drift.write(drift.health(rows, encoder=released_encoder(w)), folder / "health")
     found = sorted(folder.glob("*/**/index.html"), key=lambda p: p.stat().st_mtime)
     pages = {p.relative_to(folder).parts[0]: p for p in found if "docs" not in p.parts}
+    if told(as_json, {kind: page.as_uri() for kind, page in pages.items()}):
+        return
     for kind, page in pages.items():
         console.print(f"{kind}: {page.as_uri()}")
     if not pages:

@@ -2,7 +2,7 @@
 
 import socket
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,26 +13,30 @@ from features.account import Account
 from features.ids import hash_unit
 from features.partitions import from_us
 from features.privacy import forget as forget_unit
+from features.restate import Restatement
 from features.restate import restatements as find_restatements
 from features.workspace import Workspace
+from serving.commands.telling import App, AsJson, told
 
 account = typer.Typer(help="What became of every event.")
 restatements = typer.Typer(help="Hours that changed after they were joined, and the verdicts that had used them.")
 forget = typer.Typer(help="Remove a unit from the log and from all that was made of it.")
-App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help="which bandit: a folder under var")]
 console = Console()
 
 
 @account.command("account")
-def _account(app: App = "default") -> None:
+def _account(app: App = "default", as_json: AsJson = False) -> None:
     """Events in this host's spool, and the account of all joined hours."""
     w = Workspace.known(app)
     spool = w.spool()
-    console.print(f"this host's spool: {spool.counts()}")
+    here = spool.counts()
     spool.close()
     every = {"start": datetime(1970, 1, 1, tzinfo=UTC), "end": datetime(9999, 1, 1, tzinfo=UTC)}
     hours = versions.newest(w.store, **every).values()
     total = sum((Account.from_dict(version.account) for version in hours), Account()).checked()
+    if told(as_json, {"app": app, "spool": here, "hours": len(hours), "account": total.to_dict()}):
+        return
+    console.print(f"this host's spool: {here}")
     table = Table("events", "count", title=f"{app}: {len(hours)} hours joined")
     for name, count in total.to_dict().items():
         table.add_row(name, f"{count:,}")
@@ -40,10 +44,13 @@ def _account(app: App = "default") -> None:
 
 
 @restatements.command("restatements")
-def _restatements(app: App = "default") -> None:
+def _restatements(app: App = "default", as_json: AsJson = False) -> None:
     """Every hour that has more than one version, what the new one changed, and who had used the one before."""
     table = Table("hour", "version", "joined at", "changed", "verdicts that used an older version")
-    for found in find_restatements(Workspace.known(app).store):
+    restated = find_restatements(Workspace.known(app).store)
+    if told(as_json, [_restatement(found) for found in restated]):
+        return
+    for found in restated:
         v = found.version
         changed = ", ".join(f"{name} {change:+d}" for name, change in v.changed.items())
         joined_at, users = f"{from_us(v.joined_at):%Y-%m-%d %H:%M}", ", ".join(found.used_by)
@@ -51,11 +58,18 @@ def _restatements(app: App = "default") -> None:
     console.print(table if table.row_count else "no hour was restated")
 
 
+def _restatement(found: Restatement) -> dict[str, Any]:
+    v = found.version
+    facts = {"hour": v.hour, "version": v.version, "joined_at": from_us(v.joined_at).isoformat()}
+    return facts | {"changed": v.changed, "used_by": found.used_by}
+
+
 @forget.command("forget")
 def _forget(
     unit: Annotated[str, typer.Argument(help="the raw unit id, as the application sends it")],
     app: App = "default",
     hashed: Annotated[bool, typer.Option(help="UNIT is the hash that the log holds")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Every row of a unit, and every reward of its decisions, is deleted; the hours it touched are restated."""
     w = Workspace.known(app)
@@ -66,6 +80,8 @@ def _forget(
         w.store, spool, w.spec.reward, unit_id=unit_id, host=host, now=clock.now(), reports=w.with_rows
     )
     spool.close()
+    if told(as_json, {"app": app, "rows": done.rows, "objects": done.objects, "hours": done.hours}):
+        return
     console.print(f"forgotten: {done.rows} rows of this host, {done.objects} objects rewritten, "
                   f"{len(done.hours)} hours restated")  # fmt: skip
     if len(done.hours) or done.rows:

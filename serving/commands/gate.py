@@ -11,10 +11,9 @@ from tqdm import tqdm
 
 from features.workspace import Workspace
 from models.gate_report import unchecked, write_report
+from serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
 
 gate = typer.Typer(no_args_is_help=True, help="Why the gate said what it said.")
-App = Annotated[str, typer.Option(help="which bandit: a folder under var")]
-Out = Annotated[Path | None, typer.Option("--json", dir_okay=False, help="write the result here")]
 console = Console()
 
 
@@ -28,6 +27,7 @@ def report(
     evaluation: Annotated[Path | None, typer.Argument(help="verdict.json; empty: the app's newest")] = None,
     app: App = "default",
     out: Annotated[Path | None, typer.Option(help="the page; empty: beside the JSON")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write the page of a gate's evaluation: verdict, conditions, forest plot, weights, calibration, segments."""
     source = evaluation or _newest(Workspace.known(app).home)
@@ -37,6 +37,8 @@ def report(
     except ValueError as error:
         raise ValueError(f"{source}: found no JSON ({error}), expected a verdict") from None
     write_report(body, page)
+    if told(as_json, {"page": page.absolute(), "verdict": body}):
+        return
     console.print(f"{page}")
     found = body.get("evaluation", body)["policies"]
     for u in unchecked({name: p for name, p in found.items() if p["role"] == "candidate"}):
@@ -69,9 +71,7 @@ def simulate_gate(
     page: Annotated[Path | None, typer.Option(help="put the table, and its picture, into this Markdown page")] = None,
 ) -> None:
     """False promotions, power and stopping times of the gate, and of three other rules on the same logs."""
-    for path in (out, grid, checks, page):
-        if path is not None:  # now, not after hours
-            path.parent.mkdir(parents=True, exist_ok=True)
+    prepared(out, grid, checks, page)
     if grid is not None:
         _grid(grid, data_folder, runs, seed)
         if page is not None:
@@ -91,9 +91,9 @@ def simulate_gate(
     with tqdm(total=runs, unit="log", disable=None) as bar:
         found = run(drifting(population) if drift else population, runs=runs, rows=rows, looks=looks, seed=seed,
                     progress=bar.update)  # fmt: skip
-    console.print(_rates(found))
-    if out is not None:
-        out.write_text(json.dumps(found, indent=1))
+    if not to_stdout(out):
+        console.print(_rates(found))
+    written(out, found)
 
 
 def _checks(out: Path, page: Path | None, seed: int) -> None:

@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from serving.commands.telling import Out, prepared, to_stdout, written
+
 console = Console()
 
 
@@ -21,7 +23,7 @@ def simulate_learning(
     seeds: Annotated[int, typer.Option(help="runs")] = 10,
     first_seed: Annotated[int, typer.Option(min=0, help="the runs' seeds count from here")] = 0,
     parameters: Annotated[str, typer.Option(help='JSON, e.g. {"hidden": [50, 50]}')] = "{}",
-    out: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="write the result here")] = None,
+    out: Out = None,
     picture: Annotated[Path | None, typer.Option(dir_okay=False, help="draw regret curves here, .svg or .png")] = None,
 ) -> None:
     """Regret as a percentage of uniform's, and progressive loss (1 − reward; mushroom and wheel: minus the reward),
@@ -37,9 +39,7 @@ def simulate_learning(
         raise ValueError(f"--parameters: found {parameters!r}, expected JSON ({error})") from error
     if not isinstance(chosen, dict):
         raise ValueError(f"--parameters: found {parameters!r}, expected a JSON object")
-    for path in (out, picture):
-        if path is not None:  # now, not after hours
-            path.parent.mkdir(parents=True, exist_ok=True)
+    prepared(out, picture)
     name, problem = problem_of(data, reward=reward, wheel=wheel, rounds=rounds)
     title = f"{name}: {rounds:,} rounds, {seeds} seeds"
     table, found = Table("policy", "% of uniform's regret", "progressive loss", title=title), []
@@ -49,11 +49,11 @@ def simulate_learning(
         shown = [f"{result[key]:.4g} ± {result[key + '_se'] or float('nan'):.2g}"
                  for key in ("percent_of_uniform_regret", "progressive_loss")]  # fmt: skip
         table.add_row(each, *shown)
-    console.print(table)
+    if not to_stdout(out):
+        console.print(table)
     if picture is not None:
         from models.curves import draw
 
         lines = {each["policy"]: each["regret_curve"] for each in found}
         draw({title: lines}, rounds, picture, label="regret, mean over seeds")
-    if out is not None:
-        out.write_text(json.dumps(found[0] if len(found) == 1 else found, indent=1))
+    written(out, found[0] if len(found) == 1 else found)

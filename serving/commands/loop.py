@@ -1,7 +1,8 @@
 """`croupier simulate loop`: a virtual month of the whole loop, or how often its scheme of retraining errs."""
 
-import json
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-console = Console()
+from serving.commands.telling import Out, prepared, to_stdout, written
+from serving.month import outages
+
+SCHEMES = ("prequential", "ledger", "calendar")  # serving/month/null.py's, the first is croupier's own
 
 
 def simulate_loop(
@@ -18,15 +22,21 @@ def simulate_loop(
     days: Annotated[int, typer.Option(min=1, help="virtual days")] = 30,
     seeds: Annotated[int, typer.Option(min=1, help="months; with --null, null months")] = 1,
     first_seed: Annotated[int, typer.Option(min=0, help="the months' seeds count from here")] = 1,
-    per_day: Annotated[int, typer.Option(min=1, help="decisions a day, on average; null months cost as much")] = 3000,
+    per_day: Annotated[
+        int | None, typer.Option(min=1, help="decisions a day, on average; 6,000 unless given, with --null 2,000")
+    ] = None,
     every: Annotated[str, typer.Option(help="[training] every")] = "12h",
     window: Annotated[float, typer.Option(min=0.1, help="[training] days")] = 30.0,
     flip: Annotated[int, typer.Option(min=0, help="the day on which tastes reverse; 0: never")] = 0,
     churn: Annotated[bool, typer.Option("--churn", help="each day one arm leaves and one comes")] = False,
     null: Annotated[bool, typer.Option("--null", help="count false promotions instead, on null logs")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="with --null: two other schemes beside ours")] = False,
     better: Annotated[int, typer.Option(min=0, help="with --null: also 14 days of a +10 % family, 30,000 a day")] = 0,
-    outage: Annotated[str, typer.Option(help='hours in which Airflow is down, such as "100-106"')] = "",
-    out: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="write the result here")] = None,
+    outage: Annotated[
+        list[str] | None, typer.Option(help='hours in which a part is down: "airflow=100-106", "store=…", "triton=…"')
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="processes that share the months")] = 1,
+    out: Out = None,
     picture: Annotated[Path | None, typer.Option(dir_okay=False, help="draw value by day here, .svg or .png")] = None,
     keep: Annotated[Path | None, typer.Option(file_okay=False, help="keep the months' apps below this folder")] = None,
 ) -> None:
@@ -34,54 +44,47 @@ def simulate_loop(
 
     A crowd of the reels world asks and clicks; hours are built, policies trained, judged, released and rolled out when
     they are due. Printed are the shares of the best policy's lift over uniform that were served."""
-    for path in (out, picture):
-        if path is not None:  # now, not after hours
-            path.parent.mkdir(parents=True, exist_ok=True)
+    prepared(out, picture)
+    tables = Console(quiet=to_stdout(out))
     if null:
-        _refuse_unused({"--flip": flip, "--churn": churn, "--outage": outage, "--picture": picture, "--keep": keep})
-        found = _null(seeds, days, per_day, better, first_seed)
+        _refuse_unused({"--flip": flip, "--churn": churn, "--outage": outage, "--picture": picture, "--keep": keep},
+                       "--null", "null months lack them")  # fmt: skip
+        found = _null(seeds, better, {
+            "days": days, "per_day": per_day or 2000, "seed": first_seed, "jobs": jobs,
+            "schemes": SCHEMES if compare else SCHEMES[:1],
+        }, console=tables)  # fmt: skip
     else:
-        down = _hours(outage)
-        found = _months(seeds, first_seed, keep, {
-            "days": days, "per_day": per_day, "every": every, "window": window, "flip": flip, "churn": churn,
+        down = outages.parsed(outage or ())
+        _refuse_unused({"--compare": compare, "--better": better}, "without --null", "they belong to null months")
+        found = _months(seeds, first_seed, jobs, keep, {
+            "days": days, "per_day": per_day or 6000, "every": every, "window": window, "flip": flip, "churn": churn,
             "down": down,
-        })  # fmt: skip
-    if out is not None:
-        out.write_text(json.dumps(found, indent=1))
+        }, console=tables)  # fmt: skip
+    written(out, found)
     if picture is not None and not null:
         from serving.month.picture import draw
 
         draw(found["months"], picture)
 
 
-def _refuse_unused(given: dict[str, object]) -> None:
-    """Raises ValueError naming the options that null months do not have."""
+def _refuse_unused(given: dict[str, object], beside: str, why: str) -> None:
+    """Raises ValueError naming the options that this form of the command does not have."""
     named = [option for option, value in given.items() if value]
     if named:
-        raise ValueError(f"--null: found {', '.join(named)} beside it, expected none: null months lack them")
+        raise ValueError(f"{beside}: found {', '.join(named)} as well, expected none: {why}")
 
 
-def _hours(text: str) -> frozenset[int]:
-    """"100-106" → hours 100 to 105. Raises ValueError."""
-    if not text:
-        return frozenset()
-    first, _, last = text.partition("-")
-    if not (first.isdecimal() and last.isdecimal() and int(first) < int(last)):
-        raise ValueError(f'--outage: found {text!r}, expected hours since the start, such as "100-106"')
-    return frozenset(range(int(first), int(last)))
-
-
-def _months(seeds: int, first_seed: int, keep: Path | None, asked: dict[str, Any]) -> dict[str, Any]:
-    from serving.month import month
-
-    found, hours = [], 24 * asked["days"] * seeds
-    with tempfile.TemporaryDirectory() as scratch, tqdm(total=hours, unit="h", disable=None) as bar:
-        for seed in range(first_seed, first_seed + seeds):
-            crowd = month.crowd_of(seed, per_day=asked["per_day"], flip=asked["flip"], churn=asked["churn"])
-            plan = month.Plan(crowd=crowd, days=asked["days"], every=asked["every"], window_days=asked["window"],
-                              down=asked["down"])  # fmt: skip
-            var = (keep or Path(scratch)) / f"seed{seed}"
-            found.append(month.run(plan, var, progress=bar.update))
+def _months(
+    seeds: int, first_seed: int, jobs: int, keep: Path | None, asked: dict[str, Any], *, console: Console
+) -> dict[str, Any]:  # fmt: skip
+    with tempfile.TemporaryDirectory() as scratch:
+        below, numbers = keep or Path(scratch), range(first_seed, first_seed + seeds)
+        work = [(seed, below / f"seed{seed}", asked) for seed in numbers]
+        if jobs == 1:
+            found = [_month(one) for one in work]
+        else:
+            with ProcessPoolExecutor(max_workers=jobs, mp_context=get_context("spawn")) as pool:
+                found = list(pool.map(_month, work))
     console.print(_table(found))
     mean = {key: sum(m[key] for m in found) / len(found) for key in ("trained_share", "lift_share_of_best")}
     by_day = [sum(m["lift_by_day"][day] for m in found) / len(found) for day in range(asked["days"])]
@@ -91,6 +94,18 @@ def _months(seeds: int, first_seed: int, keep: Path | None, asked: dict[str, Any
         "reached_100_day": [_first(m["reached_100_day"]) for m in found],
         "promoted": sum(bool(m["promoted_days"]) for m in found) / len(found), "months": found,
     }  # fmt: skip
+
+
+def _month(work: tuple[int, Path, dict[str, Any]]) -> dict[str, Any]:
+    """One month, with a progress bar of its own."""
+    from serving.month import month
+
+    seed, var, asked = work
+    crowd = month.crowd_of(seed, per_day=asked["per_day"], flip=asked["flip"], churn=asked["churn"])
+    plan = month.Plan(crowd=crowd, days=asked["days"], every=asked["every"], window_days=asked["window"],
+                      down=asked["down"])  # fmt: skip
+    with tqdm(total=24 * asked["days"], unit="h", desc=f"seed {seed}", disable=None) as bar:
+        return month.run(plan, var, progress=bar.update)
 
 
 def _first(days: list[int]) -> int | None:
@@ -109,15 +124,14 @@ def _table(months: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _null(seeds: int, days: int, per_day: int, better: int, first_seed: int) -> dict[str, Any]:
+def _null(seeds: int, better: int, asked: dict[str, Any], *, console: Console) -> dict[str, Any]:
     from serving.month import null
 
     with tqdm(total=seeds + better, unit="month", disable=None) as bar:
-        found = null.table(
-            months=seeds, days=days, per_day=per_day, better=better, seed=first_seed, progress=bar.update
-        )
-    table = Table("scheme", "null months that promoted", "+10 %: promoted", "+10 %: serves all by day 14", "median day",
-                  title=f"{seeds} months of {days} days at {per_day:,} decisions a day, retrained daily")  # fmt: skip
+        found = null.table(months=seeds, better=better, progress=bar.update, **asked)
+    title = f"{seeds} months of {asked['days']} days at {asked['per_day']:,} decisions a day, retrained daily"
+    columns = ("null months that promoted", "+10 %: promoted", "+10 %: serves all by day 14", "median day")
+    table = Table("scheme", *columns, title=title)
     for name, row in found["schemes"].items():
         shown = [_percent(row[k]) for k in ("promoted", "better_promoted", "better_serves_by_day_14")]
         day = row["better_serves_median_day"]

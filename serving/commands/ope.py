@@ -1,6 +1,5 @@
 """`croupier ope LOG`: what a policy would have earned on a log, ours or anyone's."""
 
-import json
 import tempfile
 import tomllib
 from collections import Counter
@@ -37,6 +36,7 @@ from models.streaming import Totals, total
 from models.tabular_log import Columns, TableLog
 from models.unchecked import Unchecked
 from serving.commands.ope_shown import counts, shown, values
+from serving.commands.telling import App, Out, to_stdout, written
 
 console = Console()
 
@@ -45,7 +45,7 @@ def ope(
     log: Annotated[Path, typer.Argument(help="Parquet, CSV, DSJSON, or an app's folder: its joined log")],
     *,
     policy: Annotated[str, typer.Option(help="uniform, arm:X, or a release's number (of --app)")] = "",
-    app: Annotated[str, typer.Option(help="whose releases: a folder under var")] = "default",
+    app: App = "default",
     reward: Annotated[str, typer.Option(help="column")] = "reward",
     propensity: Annotated[str, typer.Option(help="column: probability of the logged arm")] = "propensity",
     target_pmf: Annotated[str, typer.Option(help="column: π of the logged arm, or a list over arms")] = "",
@@ -53,7 +53,7 @@ def ope(
     arm: Annotated[str, typer.Option(help="column: the logged arm (its index, where lists are given)")] = "",
     event: Annotated[str, typer.Option(help="column: event id; lines of one event count once")] = "",
     alpha: Annotated[float, typer.Option(help="two-sided error of the intervals")] = 0.05,
-    out: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="write the result here")] = None,
+    out: Out = None,
 ) -> None:
     """Estimate a policy's value by DM, IPS, SNIPS and DR with anytime-valid intervals. A table that brings π itself is
     streamed; otherwise contexts are encoded and a reward model is cross-fitted."""
@@ -76,9 +76,9 @@ def ope(
               "leak": judged.leak or ", ".join(read.left_out), "left_out": read.left_out,
               "without_reward": read.without_reward, **judged.facts()}  # fmt: skip
     result |= values(judged.totals, alpha, judged.models)
-    console.print(shown(result))
-    if out is not None:
-        out.write_text(json.dumps(result, indent=1))
+    if not to_stdout(out):
+        console.print(shown(result))
+    written(out, result)
 
 
 @dataclass
@@ -210,5 +210,5 @@ def _named(policy: str, batch: Batch) -> F64:
     return np.asarray((batch.arm == ids.index(arm)) & batch.mask, np.float64)
 
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer()
 app.command()(ope)

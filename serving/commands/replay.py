@@ -1,35 +1,92 @@
-"""`croupier replay EVENT_ID`: how a logged decision came about, derived anew."""
+"""`croupier replay EVENT_ID`: how a logged decision came about, derived anew; `--unit U` finds a unit's decisions."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
+from features.ids import hash_unit
+from features.schema import Decision
 from features.spec import RewardSpec
+from features.spool import Spool
+from features.unit_decisions import decisions_of
 from features.workspace import Workspace
-from serving import release_store, replay
+from serving.commands.telling import App, AsJson, told
+
+if TYPE_CHECKING:
+    from serving.replay import Finding
 
 app = typer.Typer(help="Re-derive a logged decision: release, encoder, posterior, pmf, draw.")
 EventId = Annotated[str, typer.Argument(help="the event_id that select() answered")]
-App = Annotated[str, typer.Option(help="which bandit: a folder under var")]
+Unit = Annotated[str, typer.Option(help="list the decisions of this unit instead: its id as the application sends it")]
+Most = Annotated[int, typer.Option(min=1, help="with --unit: the newest so many")]
 
 
 @app.command(name="replay")
-def run(event_id: EventId, app: App = "default") -> None:
-    """Re-derive one logged decision and print every step. Exit code 1 when a step differs."""
-    w, console = Workspace.known(app), Console()
+def run(
+    event_id: EventId = "", app: App = "default", unit: Unit = "", most: Most = 20, as_json: AsJson = False
+) -> None:
+    """Re-derive one logged decision and print every step. Exit code 1 when a step differs.
+
+    With --unit: the unit's decisions in this host's log, newest last, so that one can be chosen."""
+    if bool(event_id) == bool(unit):
+        raise typer.BadParameter("say which decision by EVENT_ID, or whose decisions to list by --unit")
+    w = Workspace.known(app)
     spool = w.spool()
+    try:
+        if unit:
+            _of_unit(w, spool, unit, most, as_json)
+        else:
+            _of_event(w, spool, event_id, as_json)
+    finally:
+        spool.close()
+
+
+def _of_event(w: Workspace, spool: Spool, event_id: str, as_json: bool) -> None:
+    from serving import release_store, replay  # torch is among what they need
+
     decision = spool.find([event_id]).get(event_id)
     if decision is None:
         raise KeyError(f"event {event_id}: not in the log of this host ({spool.path})")
     load = replay.loader(w.home, lambda number, folder: release_store.download(w.store, number, folder))
     spec = w.spec.reward if (w.home / "app.toml").exists() else RewardSpec()
     findings = replay.replay(decision, load=load, spool=spool, spec=spec)
+    same = all(finding.holds for finding in findings)
+    if not told(as_json, _described(decision) | {"same": same, "steps": [asdict(f) for f in findings]}):
+        _print(decision, findings)
+    if not same:
+        raise typer.Exit(1)
+
+
+def _print(decision: Decision, findings: "Sequence[Finding]") -> None:
+    console = Console()
     made = f"{decision.role} {decision.policy}: {decision.arm} with probability {decision.propensity:.6g}"
     console.print(escape(made))
     for finding in findings:
         verdict = "[green]same[/]" if finding.holds else "[red]DIFFERS[/]"
         console.print(f"  {verdict}  {finding.step}: {escape(finding.detail)}")
-    if not all(finding.holds for finding in findings):
-        raise typer.Exit(1)
+
+
+def _of_unit(w: Workspace, spool: Spool, unit: str, most: int, as_json: bool) -> None:
+    rows = [_described(each) for each in decisions_of(spool, hash_unit(w.unit_key, unit), most=most)]
+    if told(as_json, rows):
+        return
+    if not rows:
+        print(f"no decision of this unit in the log of this host ({spool.path})")
+        return
+    table = Table("at (UTC)", "event_id", "arm", "probability", "release", "role", "policy")
+    for row in rows:
+        shown = (row["arm"], f"{row['propensity']:.6g}", str(row["release"]), row["role"], row["policy"])
+        table.add_row(row["at"][:19].replace("T", " "), row["event_id"], *map(escape, shown))
+    Console().print(table)
+
+
+def _described(decision: Decision) -> dict[str, Any]:
+    names = ("event_id", "arm", "propensity", "release", "role", "policy", "stage")
+    at = datetime.fromtimestamp(decision.at / 1e6, UTC).isoformat()
+    return {"at": at} | {name: getattr(decision, name) for name in names}

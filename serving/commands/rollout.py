@@ -1,11 +1,10 @@
 """`croupier rollout …`, `croupier release …`: see and move what is exposed."""
 
-import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,12 +17,13 @@ from features.spec import RolloutSpec
 from features.workspace import Workspace
 from serving import deployment, release_store, rollout_state, succession
 from serving import rollout as stored
-from serving.promotion import triton_address
+from serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
+from serving.deployment import triton_address
 from serving.rollout_state import RolloutState
+from serving.triton import server
 
 rollout = typer.Typer(no_args_is_help=True, help="Where the candidate stands, and moving it by hand.")
 release = typer.Typer(no_args_is_help=True, help="The releases there are, and whether they are whole.")
-App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help="which bandit: a folder under var")]
 Reason = Annotated[str, typer.Option(help="kept in the history")]
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask")]
 Approved = Annotated[bool, typer.Option(help="a person agrees to the last step")]
@@ -32,52 +32,59 @@ console = Console(markup=False)  # a reason may have any brackets in it
 
 
 @rollout.command()
-def status(app: App = "default") -> None:
+def status(app: App = "default", as_json: AsJson = False) -> None:
     """The stage, the share of units, and since when."""
-    state = stored.read_state(Workspace.known(app).store)
-    console.print("no release yet" if state is None else describe(state))
+    w = Workspace.known(app)
+    state = stored.read_state(w.store)
+    if told(as_json, described(w, state)):
+        return
+    console.print("no release yet" if state is None else describe(w, state))
     if state is not None and state.history[-1]["evidence"]:
         console.print(f"known at its last change: {_known(state.history[-1])}", soft_wrap=True)
 
 
 @rollout.command()
-def advance(app: App = "default", reason: Reason = "by hand") -> None:
+def advance(app: App = "default", reason: Reason = "by hand", as_json: AsJson = False) -> None:
     """Expose the candidate to the next stage's share; from the last stage on, make it the champion."""
     w = Workspace.known(app)
-    state = stored.read_state(w.store)
+    state, words = stored.read_state(w.store), []
     if state is None or state.share < 1.0:  # at 100 % already: the promotion failed, and is made up for
         step = partial(rollout_state.advance, reason=reason, now=now_us(), by="operator")
         state = stored.change(w.store, step, home=w.home)
-        console.print(describe(state))
+        words.append(describe(w, state))
+    number = _promoted(w) if state.share == 1.0 else None
     if state.share == 1.0:
-        console.print(_promoted(w, state))
+        words.append(f"release {state.release}: somebody else promotes its candidate now" if number is None else
+                     f"release {number}: the candidate of release {state.release} is the champion")  # fmt: skip
+    if not told(as_json, described(w, state) | {"promoted": number}):
+        console.print("\n".join(words))
 
 
-def _promoted(w: Workspace, state: RolloutState) -> str:
+def _promoted(w: Workspace) -> int | None:
     from serving.watch import finish
 
-    number = finish(w.store, w.home, triton=triton_address(w), by="operator")
-    if number is None:
-        return f"release {state.release}: somebody else promotes its candidate now"
-    return f"release {number}: the candidate of release {state.release} is the champion"
+    return finish(w.store, w.home, triton=triton_address(w), by="operator")
 
 
 @rollout.command()
-def abort(app: App = "default", reason: Reason = "by hand", yes: Yes = False) -> None:
+def abort(app: App = "default", reason: Reason = "by hand", yes: Yes = False, as_json: AsJson = False) -> None:
     """Back to the champion, at once and for good. Asks first, unless --yes is given."""
     w = Workspace.known(app)
     if not yes:
-        typer.confirm(f"End the rollout of {app} for good?", abort=True)
+        typer.confirm(f"End the rollout of {app} for good?", abort=True, err=as_json)
     state = stored.change(
         w.store, lambda s: rollout_state.abort(s, reason, now=now_us(), by="operator"), home=w.home, insist=True
     )
-    console.print(describe(state))
+    if not told(as_json, described(w, state)):
+        console.print(describe(w, state))
 
 
 @rollout.command()
-def history(app: App = "default") -> None:
+def history(app: App = "default", as_json: AsJson = False) -> None:
     """Every change of the present rollout, with its reason."""
     state = stored.read_state(Workspace.known(app).store)
+    if told(as_json, list(state.history) if state else []):
+        return
     table = Table("at (UTC)", "stage", "share", "by", "reason", "what was known")
     for entry in state.history if state else ():
         row = (_time(entry["at"]), entry["stage"], f"{entry['share']:.0%}", entry["by"], entry["reason"])
@@ -86,35 +93,44 @@ def history(app: App = "default") -> None:
 
 
 @rollout.command()
-def watch(app: App = "default", approved: Approved = False) -> None:
-    """One look, as the watch_rollout DAG does each minute: ship, judge, move, promote."""
+def watch(app: App = "default", approved: Approved = False, as_json: AsJson = False) -> None:  # noqa: ARG001
+    """One look, as the watch_rollout DAG does each minute: ship, judge, move, promote. What it tells is JSON."""
     from serving.watch import watch as look
 
-    console.print_json(data=look(app, approved=approved))
+    told(True, look(app, approved=approved))
 
 
 @rollout.command()
-def report(app: App = "default", of: Earlier = None) -> None:
+def report(app: App = "default", of: Earlier = None, as_json: AsJson = False) -> None:
     """Write the page of the rollout, with its picture, and say where it is."""
     from serving import rollout_report
 
     w = Workspace.known(app)
-    console.print(str(rollout_report.write(w.store, w.home, w.spec, now=now_us(), release=of)), soft_wrap=True)
+    page = rollout_report.write(w.store, w.home, w.spec, now=now_us(), release=of)
+    if not told(as_json, {"app": app, "page": page.absolute()}):
+        console.print(str(page), soft_wrap=True)
 
 
 @rollout.command()
-def rollback(to: Annotated[int, typer.Argument(help="number of an earlier release")], app: App = "default") -> None:
+def rollback(
+    to: Annotated[int, typer.Argument(help="number of an earlier release")], app: App = "default",
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
     """Serve the champion of an earlier release again, as a new release."""
     w = Workspace.known(app)
     done = succession.roll_back(w.store, w.home, to, triton=triton_address(w))
-    console.print(f"release {done.number} serves the champion of release {to} ({done.seconds:.1f} s)")
+    if not told(as_json, {"app": app, "champion_of": to} | asdict(done)):
+        console.print(f"release {done.number} serves the champion of release {to} ({done.seconds:.1f} s)")
 
 
 @release.command("list")
-def list_releases(app: App = "default") -> None:
+def list_releases(app: App = "default", as_json: AsJson = False) -> None:
     """Every release in the store, oldest first."""
+    rows = release_store.listed(Workspace.known(app).store)
+    if told(as_json, rows):
+        return
     table = Table("release", "status", "champion", "candidate", "digest")
-    for row in release_store.listed(Workspace.known(app).store):
+    for row in rows:
         policies = row["policies"]
         table.add_row(
             str(row["number"]), row["status"], policies["champion"], policies.get("candidate", ""), row["digest"][:12]
@@ -123,20 +139,31 @@ def list_releases(app: App = "default") -> None:
 
 
 @release.command()
-def verify(number: int, app: App = "default") -> None:
+def verify(number: int, app: App = "default", as_json: AsJson = False) -> None:
     """Fetch a release and check every byte of it."""
     w = Workspace.known(app)
     manifest = deployment.verify(w.store, w.home, number)
-    console.print(f"release {number}: {len(manifest['files'])} files, as their manifest says ({manifest['digest']})")
+    if not told(as_json, {"release": number, "whole": True} | manifest):
+        console.print(f"release {number}: {len(manifest['files'])} files as their manifest says ({manifest['digest']})")
 
 
 @release.command()
-def follow(app: App = "default", every: Annotated[float, typer.Option(help="seconds; 0: once")] = 0.0) -> None:
-    """On a host that does not publish: fetch, try and serve the current release, and mirror the stage."""
-    w = Workspace.known(app)
+def follow(
+    app: App = "default", every: Annotated[float, typer.Option(help="seconds; 0: once")] = 0.0,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """On a host that does not publish: fetch, try and serve the current release, and mirror the stage. A catalogue.json
+    that was changed on this host is released."""
+    from serving import catalogue_release
+
+    w, before = Workspace.known(app), ""
     while True:
+        said = catalogue_release.look(w, now_us())
+        if said and said != before and not as_json:
+            console.print(f"catalogue: {said}")
+        before = said
         number = deployment.follow(w.store, w.home, triton=triton_address(w))
-        if number is not None:
+        if not told(as_json, {"app": app, "deployed": number, "catalogue": said}) and number is not None:
             console.print(f"release {number} deployed")
         if not every:
             return
@@ -144,9 +171,14 @@ def follow(app: App = "default", every: Annotated[float, typer.Option(help="seco
 
 
 @release.command()
-def prune(keep: Annotated[int, typer.Option(min=1, help="newest releases to keep")] = 20, app: App = "default") -> None:
+def prune(
+    keep: Annotated[int, typer.Option(min=1, help="newest releases to keep")] = 20, app: App = "default",
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
     """Delete old releases from the store; the current one and where it came from stay."""
     gone = release_store.prune(Workspace.known(app).store, keep=keep)
+    if told(as_json, {"app": app, "deleted": gone}):
+        return
     console.print(f"deleted {len(gone)} releases{': ' + ', '.join(map(str, gone)) if gone else ''}")
 
 
@@ -156,7 +188,7 @@ def simulate_rollout(
     world: Annotated[str, typer.Option(help="bernoulli (10 % clicks), or reels (contextual)")] = "bernoulli",
     effect: Annotated[float | None, typer.Option(help="only this relative effect, e.g. -0.3")] = None,
     seed: Annotated[int, typer.Option(min=0, help="the same seed, the same result")] = 0,
-    out: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="write the result here as well")] = None,
+    out: Out = None,
 ) -> None:
     """How often the controller errs, how fast it is right, and what other rules do on the same world."""
     from serving import compared_rules, rollout_simulation
@@ -167,8 +199,7 @@ def simulate_rollout(
     }  # fmt: skip
     if world not in worlds:
         raise ValueError(f"--world: found {world!r}, expected one of {', '.join(worlds)}")
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    prepared(out)
     make, spec = worlds[world], RolloutSpec()
     found: dict[str, Any]
     looks = rollout_simulation.LOOKS if effect is not None else sum(rollout_simulation.EFFECTS.values())
@@ -183,22 +214,33 @@ def simulate_rollout(
         found["compared"] = compared_rules.characteristics(runs=runs, seed=seed)
         found["sample_ratio"] = rollout_simulation.sample_ratio_characteristics(runs=runs, seed=seed)
         found["latency"] = rollout_simulation.latency_characteristics(spec, runs=runs, seed=seed)
-    text = json.dumps(_without_infinities(found), indent=1, allow_nan=False)
-    console.print_json(text)
-    if out is not None:
-        out.write_text(text)
+    told(not to_stdout(out), found)
+    written(out, found)
 
 
-def _without_infinities(value: Any) -> Any:
-    """A median that was never reached is null: JSON has no infinity."""
-    if isinstance(value, dict):
-        return {key: _without_infinities(each) for key, each in value.items()}
-    return None if value == float("inf") else value
+def described(w: Workspace, state: RolloutState | None) -> dict[str, Any]:
+    """A rollout's state as JSON; `since` in UTC. `server_here`: whether any unit can see it through this host."""
+    app = w.settings.app
+    if state is None:
+        return {"app": app, "release": None, "stage": None}
+    since = datetime.fromtimestamp(state.since / 1e6, UTC).isoformat()
+    last = state.history[-1]
+    return {"app": app, "release": state.release, "stage": state.stage, "share": state.share, "held": state.held,
+            "server_here": _server_here(w), "since": since, "reason": last["reason"],
+            "evidence": last["evidence"]}  # fmt: skip
 
 
-def describe(state: RolloutState) -> str:
+def describe(w: Workspace, state: RolloutState) -> str:
     held = f", held: {state.held}" if state.held else ""
-    return f"release {state.release}: {state.stage}, {state.share:.0%} of units, since {_time(state.since)}{held}"
+    units = f"{state.share:.0%} of units"
+    if state.share and not _server_here(w):
+        units = f"meant for {units}, but no server of {w.settings.app} runs here"
+    return f"release {state.release}: {state.stage}, {units}, since {_time(state.since)}{held}"
+
+
+def _server_here(w: Workspace) -> bool:
+    """True if one runs here, or if CROUPIER_TRITON names one elsewhere."""
+    return server.running(w.home) is not None or "triton" in w.settings.model_fields_set
 
 
 def _known(entry: Mapping[str, Any]) -> str:

@@ -1,70 +1,94 @@
 """`croupier serve …`: Triton, up and down."""
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 
 from features.settings import Settings
-from serving.triton import repository, server, supervisor
-from serving.triton.server import LOOPBACK, TritonServer
+from features.workspace import Workspace
+from serving.commands.telling import AsJson, declared_apps, told
+from serving.triton import chosen_ports, repository, server, supervisor
+from serving.triton.server import LOOPBACK, Ports, TritonServer
 
 app = typer.Typer(no_args_is_help=True, help="Triton: up, down, or in the foreground.")
-App = Annotated[str, typer.Option(help="which bandit: a folder under var (default: CROUPIER_APP)")]
+App = Annotated[
+    str,
+    typer.Option(help="which bandit: a folder under var (default: CROUPIER_APP)", autocompletion=declared_apps),
+]
 Host = Annotated[str, typer.Option(help="address to listen on; the wheel's server is for loopback only")]
 
 
-def triton(app: str = "", host: str = LOOPBACK) -> TritonServer:
-    """The server that the settings name: gRPC on the port of CROUPIER_TRITON, HTTP one below, metrics one above."""
-    settings = Settings(app=app) if app else Settings()
-    port = settings.triton.rpartition(":")[2]
-    if ":" not in settings.triton or not port.isdecimal() or not 1 < int(port) < 65535:
-        expected = "host:port, the port from 2 to 65534 (HTTP is one below, metrics one above)"
-        raise ValueError(f"CROUPIER_TRITON: found {settings.triton!r}, expected {expected}")
-    return TritonServer(settings.home, grpc_port=int(port), host=host)
+def triton(app: str = "", host: str = LOOPBACK, *, choose: bool = False) -> TritonServer:
+    """The app's server, with the ports that CROUPIER_TRITON says or that it had before (triton/chosen_ports.py).
+
+    `choose`: where it had none, they are chosen now and remembered."""
+    settings = Workspace.meant(app or Settings().app).settings
+    ports = chosen_ports.chosen(settings) if choose else chosen_ports.known(settings)
+    return TritonServer(settings.home, ports=ports or Ports(), host=host)
 
 
 @app.command()
-def up(app: App = "") -> None:
-    """Start Triton in the background, supervised, and wait until it is ready."""
-    asked = triton(app)
+def up(app: App = "", as_json: AsJson = False) -> None:
+    """Start Triton in the background, supervised, and wait until it is ready.
+
+    Its ports are chosen at the first time and remembered, so that several apps share a host."""
+    asked = triton(app, choose=True)
     supervisor.up(asked.home, grpc_port=asked.ports.grpc)
-    print(f"Triton is ready: gRPC {asked.grpc}; stop it with `croupier serve down`")
+    if not told(as_json, _described(asked)):
+        print(f"Triton is ready: gRPC {asked.grpc}, HTTP {asked.ports.http}, metrics {asked.ports.metrics}; "
+              f"app {asked.home.name} of {asked.home.parent}; stop it with `croupier serve down`")  # fmt: skip
 
 
 @app.command()
-def down(app: App = "") -> None:
+def down(app: App = "", as_json: AsJson = False) -> None:
     """Stop it and everything it started."""
-    print("stopped" if supervisor.down(triton(app).home) else "it was not running")
+    home = triton(app).home
+    stopped = supervisor.down(home)
+    if not told(as_json, {"app": home.name, "stopped": stopped}):
+        print("stopped" if stopped else "it was not running")
 
 
 @app.command()
-def status(app: App = "") -> None:
-    """Does it run, where, and which releases are in its repository? Exit code 3: it does not."""
+def status(app: App = "", as_json: AsJson = False) -> None:
+    """Does it run, on which ports, and which releases are in its repository? Exit code 3: it does not run."""
     asked = triton(app)
-    record = server.running(asked.home)
-    releases = ", ".join(map(str, repository.versions(asked.home / "triton", "select_arm"))) or "none yet"
-    state = f"pid {record['pid']}, gRPC {LOOPBACK}:{record['ports']['grpc']}" if record else "not running"
-    print(f"{state}; releases here: {releases}; log: {asked.log}")
-    raise typer.Exit(0 if record else 3)
+    found = _described(asked)
+    if not told(as_json, found):
+        releases = ", ".join(map(str, found["releases"])) or "none yet"
+        state = f"pid {found['pid']}, gRPC {LOOPBACK}:{found['ports']['grpc']}" if found["running"] else "not running"
+        print(f"{state}; releases here: {releases}; log: {asked.log}")
+    raise typer.Exit(0 if found["running"] else 3)
 
 
 @app.command()
-def health(app: App = "") -> None:
+def health(app: App = "", as_json: AsJson = False) -> None:
     """One canary selection: exit code 0 when an arm came back, 1 when not. (`is_model_ready` stays true for a dead
     stub.) Before the first release: is the server there?"""
     asked = triton(app)
     record = server.running(asked.home)
     if record is None:  # whoever answers on the port is not this app's server
-        print(f"not healthy: no server of app {asked.home.name} runs here ({asked.home})")
-        raise typer.Exit(1)
-    asked = TritonServer(asked.home, grpc_port=record["ports"]["grpc"])
-    released = bool(repository.versions(asked.home / "triton", "select_arm"))
-    well = supervisor.healthy(asked.grpc) if released else server.ready(asked.ports, "reward")
-    print("healthy" if well else "not healthy")
+        well, why = False, f": no server of app {asked.home.name} runs here ({asked.home})"
+    else:
+        asked = TritonServer(asked.home, grpc_port=record["ports"]["grpc"])
+        released = bool(repository.versions(asked.home / "triton", "select_arm"))
+        well, why = supervisor.healthy(asked.grpc) if released else server.ready(asked.ports, "reward"), ""
+    if not told(as_json, {"app": asked.home.name, "healthy": well, "why": why.removeprefix(": ")}):
+        print("healthy" if well else f"not healthy{why}")
     raise typer.Exit(0 if well else 1)
 
 
 @app.command()
 def run(app: App = "", host: Host = LOOPBACK) -> None:
     """In the foreground, for containers: restarted when it dies or does not decide, stopped by SIGTERM."""
-    supervisor.run(triton(app, host))
+    supervisor.run(triton(app, host, choose=True))
+
+
+def _described(asked: TritonServer) -> dict[str, Any]:
+    """What runs over the app's home, as JSON; ports are those it has, or will have, None before they are chosen."""
+    record = server.running(asked.home)
+    chosen = chosen_ports.known(Workspace.open(asked.home.name).settings)
+    releases = repository.versions(asked.home / "triton", "select_arm")
+    return {"app": asked.home.name, "running": record is not None, "pid": record["pid"] if record else None,
+            "ports": record["ports"] if record else asdict(chosen) if chosen else None, "releases": releases,
+            "log": asked.log}  # fmt: skip

@@ -6,12 +6,15 @@ from serving.commands.gate import simulate_gate
 from serving.commands.learning import simulate_learning
 from serving.commands.loop import simulate_loop
 from serving.commands.rollout import simulate_rollout
+from serving.commands.traffic import simulate_clock, simulate_traffic
 
 simulate = typer.Typer(no_args_is_help=True)
 simulate.command("gate")(simulate_gate)
 simulate.command("learning")(simulate_learning)
 simulate.command("loop")(simulate_loop)
 simulate.command("rollout")(simulate_rollout)
+simulate.command("traffic")(simulate_traffic)
+simulate.command("clock")(simulate_clock)
 
 
 @simulate.callback()

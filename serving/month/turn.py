@@ -2,7 +2,7 @@
 
     collect_events   collect → restate          build_features   collect → join → validate → encode, for what is due
     train_and_gate   plan → train → judge → publish, when encode found a training due
-    watch_rollout    look
+    watch_rollout    look                           supervisor       releases a catalogue.json that was changed
 
 dags/*.py are thin: tests/serving/test_month.py holds that each of these functions is what the DAG of that name calls.
 """
@@ -10,12 +10,14 @@ dags/*.py are thin: tests/serving/test_month.py holds that each of these functio
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from features import build, scheduled, upkeep
+from features import build, catalogue, scheduled, upkeep
+from features.schema import Arm
+from features.workspace import Workspace
 from models import training
-from serving import promotion, watch
+from serving import catalogue_release, promotion, watch
 
 
 def collect_events(app: str) -> dict[str, Any]:
@@ -41,6 +43,16 @@ def train_and_gate(app: str, features: str) -> dict[str, Any]:
 def watch_rollout(app: str) -> dict[str, Any]:
     """One look."""
     return watch.watch(app)
+
+
+def change_catalogue(app: str, arms: Sequence[Arm], now: int) -> list[str]:
+    """The owner writes today's arms, if they are others than yesterday's, and the supervisor of `croupier serve`, which
+    does not need Airflow, releases them. Returns what became of it; [] where nothing had changed."""
+    w = Workspace.open(app)
+    if w.arms() == list(arms):
+        return []
+    catalogue.write(w.home / "catalogue.json", arms)
+    return [catalogue_release.look(w, now)]
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from features.spec import AppSpec
 from features.spool import Spool
 from features.unit_key import unit_key
 from serving import release
+from serving.declaration import Declaration
 from serving.meter import Meter
 from serving.records import RawRecord, Records
 from serving.requests import Request, scope_of
@@ -35,7 +36,7 @@ class TakeRewards:
         self.spool = wire.open_spool(home, Settings())
         self.meter = Meter()
         learn = _learner(home, self.spool, self.meter)
-        self.rewards = Rewards(self.spool, learn=learn)
+        self.rewards = Rewards(self.spool, declared=Declaration(home), learn=learn)
         self.closer = WindowCloser(learn) if learn is not None else None
         self.exporter = Exporter(pb, self.meter, self.spool)
 
@@ -63,7 +64,9 @@ class TakeRecords:
         guard = CatalogueGuard(home / "triton" / SELECT_ARM)
         self.meter = Meter()
         self.exporter = Exporter(pb, self.meter)
-        self.records = Records(self.spool, unit_key=unit_key(settings, home), guard=guard)
+        self.records = Records(
+            self.spool, unit_key=unit_key(settings, home), guard=guard, declared=Declaration(home)
+        )
 
     def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
         raws = [RawRecord(*row) for call in calls for row in wire.rows(call, wire.RECORD_INPUTS)]
@@ -98,6 +101,8 @@ def count(meter: Meter, model: str, name: str, outcomes: Sequence[Outcome]) -> N
         meter.count(name, fate=outcome.status)
         if outcome.error:
             meter.count("croupier_rejects_total", model=model, field=scope_of(outcome.error))
+        if outcome.reason:
+            meter.count("croupier_not_admitted_total", model=model, reason=outcome.reason)
 
 
 def _learner(home: Path, spool: Spool, meter: Meter) -> Callable[[], object] | None:

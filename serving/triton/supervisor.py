@@ -1,7 +1,8 @@
 """Keeps a Triton serving: started again when it has died, and when it lives but does not decide.
 
 `is_model_ready` stays true for a dead stub (FACTS.md §4), so health is a canary: a selection answered in full, and
-never recorded. `croupier serve up` runs this in the background, `croupier serve run` in the foreground.
+never recorded. Beside it a changed catalogue.json is released (serving/follower.py). `croupier serve up` runs this in
+the background, `croupier serve run` in the foreground.
 """
 
 import signal
@@ -14,6 +15,7 @@ from types import FrameType
 
 from features.locks import alone
 from serving.client import Client, Unavailable
+from serving.follower import CatalogueFollower
 from serving.messages import CANARY_COLUMNS
 from serving.processes import UMASK, private_log, record, recorded, stop_process
 from serving.triton import leftovers, repository, server
@@ -86,7 +88,11 @@ def run(triton: TritonServer) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
-    supervise(triton, ended)
+    follower = CatalogueFollower(triton.home)
+    try:
+        supervise(triton, ended)
+    finally:
+        follower.close()
 
 
 def up(home: Path, *, grpc_port: int, seconds: float = server.READY_SECONDS) -> TritonServer:

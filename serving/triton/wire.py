@@ -1,7 +1,7 @@
 """The gRPC contract in code: columns of tensors in, columns out (in words: serving/README.md). No Triton import.
 
     select_arm   unit_id, context, arms, arm_context?, event_id?
-                 → arm, propensity, pmf, event_id, release, role, error
+                 → arm, propensity, pmf, event_id, release, role, error, dropped
     reward       event_id, kind, value, reward_id?, at? → status, error
     record       unit_id, context, arms, arm_context, event_id, arm, pmf, at, reason → status, error
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from features.settings import Settings
@@ -37,6 +38,7 @@ def selection_tensors(selections: Sequence[Selection]) -> Tensors:
         "pmf": pmf, "event_id": text([s.event_id for s in selections]),
         "release": np.array([[s.release] for s in selections], np.int64), "role": text([s.role for s in selections]),
         "error": text([s.error for s in selections]),
+        "dropped": text([orjson.dumps(s.dropped).decode() if s.dropped else "" for s in selections]),
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -21,11 +22,14 @@ for name in ("alpha", "beta"):
     w = Workspace.open(name)
     w.home.mkdir()
     (w.home / "app.toml").write_text("")
+    w.store.put("reports/quality/docs/index.html", b"of Great Expectations")
+    w.store.put("reports/gate/a1/index.html", b"a verdict")
     w.store.put("reports/quality/index.html", f"page of {name}".encode())
     w.store.put("reports/quality/quarantine.parquet", b"rows")
 app = create_app(apps="core")
 paths = ["alpha/quality/index.html", "beta/quality/index.html", "alpha/quality/quarantine.parquet", "typo/quality/index.html",
-         "alpha/quality/none.html", "alpha/..%2F..%2Fbeta%2Fquality%2Findex.html", "alpha/../beta/quality/index.html", "airflow/x.html"]
+         "alpha/quality/none.html", "alpha/..%2F..%2Fbeta%2Fquality%2Findex.html", "alpha/../beta/quality/index.html", "airflow/x.html",
+         "alpha/", "alpha", "", "typo/", "..%2Fbeta/"]
 with TestClient(app, base_url="http://127.0.0.1") as client:
     outside = {p: client.get("/croupier/" + p).status_code for p in paths}
     forged = client.get("/croupier/" + paths[0], headers={"Authorization": "Bearer forged"}).status_code
@@ -49,7 +53,11 @@ def test_pages_are_for_whom_airflow_let_in_and_nothing_else_is_shown(dags, tmp_p
     assert set(found["outside"].values()) == {401}
     assert found["forged"] == 403
     assert found["cookie"] == 200
-    shown = {path: text for path, (status, text) in found["inside"].items() if status == 200}
+    inside = found["inside"]
+    assert re.findall(r'href="([^"]*)"', inside["alpha/"][1]) == ["quality/index.html", "gate/a1/index.html"]
+    assert inside["alpha"] == inside["alpha/"]
+    assert re.findall(r'href="([^"]*)"', inside[""][1]) == ["alpha/", "beta/"]
+    shown = {path: text for path, (status, text) in inside.items() if status == 200 and path.endswith(".html")}
     assert shown == {
         "alpha/quality/index.html": "page of alpha", "beta/quality/index.html": "page of beta",
         "alpha/../beta/quality/index.html": "page of beta",  # resolved by the client

@@ -15,7 +15,7 @@ from pathlib import Path
 
 processes = mp.get_context("forkserver")
 processes.set_forkserver_preload(
-    ["tests.faults.pipeline", "great_expectations", *(f"tests.faults.test_{t}_faults" for t in ("publish", "rollout"))]
+    ["tests.faults.pipeline", "great_expectations", *(f"tests.faults.test_{t}_faults" for t in ("catalogue", "publish", "rollout"))]
 )
 
 

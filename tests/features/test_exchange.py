@@ -87,7 +87,7 @@ def test_only_declared_features_enter(exported):
             return [True] * len(rewards)
 
     kept = Kept()
-    spec = AppSpec.model_validate({"context": {"age": {"type": "numeric"}}})
+    spec = AppSpec.model_validate({"context": {"age": {"type": "numeric"}}, "reward": {"kinds": {"reward": {}}}})
     done = exchange.import_log(kept, open_source(exported, unit_key="k"), spec)
     assert (done.decisions, done.start, done.end) == (600, START, START + 599_000_000)
     assert {tuple(d.context) for d in kept.decisions} == {("age",)}

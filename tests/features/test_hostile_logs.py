@@ -93,7 +93,8 @@ def test_columns_of_every_type_are_told_json_or_left_out(tmp_path, monkeypatch):
     ]  # fmt: skip
     monkeypatch.setenv("CROUPIER_VAR", str(tmp_path / "var"))
     w = Workspace.open("shop")
-    spec = AppSpec.model_validate({"context": {name: {"type": "numeric"} for name in ("price", "big")}})
+    spec = AppSpec.model_validate({"context": {name: {"type": "numeric"} for name in ("price", "big")},
+                                   "reward": {"kinds": {"reward": {}}}})  # fmt: skip
     spool = w.spool()
     assert exchange.import_log(spool, source, spec).decisions == 2
     spool.close()

@@ -119,3 +119,25 @@ def test_a_reward_that_came_later_finds_its_decision_though_the_file_knows_more_
     assert {e: [r.value for _, r in found] for e, found in log.rewards_of(["0", "1", "2"]).items()} == {
         "0": [0.25], "1": [1.0], "2": [1.0]
     }  # fmt: skip
+
+
+def test_rows_whose_reward_is_not_as_declared_are_skipped_whole_and_named(tmp_path, log):
+    """Without its reward a decision would say that none came, and count as the default."""
+    text = "arm,p,reward,age,at\n" + "a,.5,1,30,2026-01-01T00:00:00\n" * 8
+    text += "a,.5,7,31,2026-01-01T00:00:00\nb,.5,-1,32,2026-01-01T00:00:00\nb,.5,0.5,33,2090-01-01T00:00:00\n"
+    source = open_source(write(tmp_path / "log.csv", text), unit_key="k")
+    done = import_log(log, source, SPEC)
+    assert (done.decisions, done.rewards, done.skipped) == (8, 8, 3)
+    assert log.counts() == {"decisions": 8, "rewards": 8, "rejects": 0, "thinned": 0}
+    assert source.skipped == {
+        "out of range: value expected to be 0 to 1 for a reward; if such values are right, declare their range in "
+        "app.toml: [reward.kinds.reward] range": 2,
+        "absurd time: at expected to be a time that has come": 1,
+    }
+
+
+def test_a_reward_of_a_kind_that_the_app_does_not_declare_is_skipped_by_name(tmp_path, log):
+    source = open_source(write(tmp_path / "log.csv", "arm,p,reward\na,.5,1\nb,.5,\n"), unit_key="k")
+    done = import_log(log, source, AppSpec.model_validate({"reward": {"kinds": {"rewrad": {}}}}))
+    assert (done.decisions, done.rewards, done.skipped) == (1, 0, 1)
+    assert source.skipped == {"undeclared kind: kind expected to be one of rewrad; did you mean rewrad?": 1}

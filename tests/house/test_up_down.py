@@ -1,4 +1,4 @@
-"""`make up` and `make down`: both servers answer, and afterwards no process of theirs is left."""
+"""`make up` and `make down`: both servers answer, the loop turns by itself, and afterwards no process is left."""
 
 import contextlib
 import json
@@ -6,19 +6,29 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 
+import orjson
 import psutil
 import pytest
 
-from dags.standalone import free_port
-from features import catalogue
+from dags.rest import AirflowError, Rest
+from dags.standalone import free_port, require_free
+from features import clock, hours, window
 from features.workspace import Workspace
 from features.worlds.reels import World
+from serving import release_store, rollout
+from serving.client import Client
+from serving.month import visitors
+from serving.month.crowd import DAY, Crowd
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
+SPEED = 120.0  # an hour of the loop's clock is half a minute
+DAGS = ("collect_events", "build_features", "train_and_gate", "watch_rollout")
 
 
 def groups_alive(groups):
@@ -42,37 +52,89 @@ def _group(pid):
         return None
 
 
-def test_up_answers_and_down_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
-    monkeypatch.setenv("CROUPIER_APP", "reels")
-    port = free_port()
-    monkeypatch.setenv("CROUPIER_AIRFLOW_PORT", str(port))
-    w, world = Workspace.open("reels"), World()
-    w.home.mkdir()
-    (w.home / "app.toml").write_text(world.app_toml())
-    catalogue.write(w.home / "catalogue.json", world.arms())
-    command = [sys.executable, "-m", "dags.standalone"]
-    try:
-        up = subprocess.run([*command, "up"], cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    """`make up` over an app of the reels world, on a clock that runs 120 times as fast; then `make down`."""
+    with pytest.MonkeyPatch.context() as patch:
+        var, port = tmp_path_factory.mktemp("var"), free_port()
+        for name, value in {
+            "VAR": str(var), "APP": "reels", "AIRFLOW_PORT": str(port), "QUALITY_PAGES": "false",
+            "TRITON": f"127.0.0.1:{_three_free_ports()}",
+            "CLOCK": clock.setting(datetime(2026, 3, 1, 12, tzinfo=UTC), speed=SPEED),
+        }.items():  # fmt: skip
+            patch.setenv(f"CROUPIER_{name}", value)
+        w = Workspace.open("reels")
+        visitors.declare(w, World())
+        text = (w.home / "app.toml").read_text().replace('["vw_cb_adf", "neural_linear"]', '["lin_ts"]')
+        (w.home / "app.toml").write_text(text.replace('every = "6h"', 'every = "6h"\nmin_rows = 8000'))
+        up = run("up", 280)
         assert up.returncode == 0, up.stdout + up.stderr
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v2/monitor/health") as reply:
-            health = json.load(reply)
-        assert health["scheduler"]["status"] == "healthy"
-        groups = {
-            int((tmp_path / "airflow" / "standalone.pid").read_text().split()[0]),
-            int(json.loads((tmp_path / "reels" / "triton.pid").read_text())["pid"]),
-        }
-        assert len({_group(p.pid) for p in groups_alive(groups)}) == 2
-        triton = json.loads((tmp_path / "reels" / "triton.pid").read_text())["ports"]
-        assert listening(groups) == {("127.0.0.1", each) for each in (port, *triton.values())}, "a door that is not known"
-        again = subprocess.run([*command, "up"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-        assert (again.returncode, again.stderr.startswith(f"croupier: port {port} is busy")) == (1, True)
-        assert json.loads((tmp_path / "reels" / "triton.pid").read_text())["pid"] in groups, "what runs is left alone"
-        assert len({_group(p.pid) for p in groups_alive(groups)}) == 2
-    finally:
-        down = subprocess.run([*command, "down"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-    assert down.returncode == 0, down.stderr
-    left = groups_alive(groups)
-    for process in left:
-        os.kill(process.pid, signal.SIGKILL)
-    assert not left, left
+        airflow = int((var / "airflow" / "standalone.pid").read_text().split()[0])
+        groups = {airflow, int(json.loads((w.home / "triton.pid").read_text())["pid"])}
+        try:
+            yield w, port, groups
+        finally:
+            down = run("down", 120)
+        left = groups_alive(groups)
+        for process in left:
+            os.kill(process.pid, signal.SIGKILL)
+        assert (down.returncode, left) == (0, []), down.stderr
+
+
+def run(verb, seconds):
+    command = [sys.executable, "-m", "dags.standalone", verb]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
+
+
+def _three_free_ports():
+    """A gRPC port whose neighbours, HTTP one below and metrics one above, are free, too."""
+    while True:
+        port = free_port()
+        with contextlib.suppress(AirflowError):
+            for each in (port - 1, port, port + 1):
+                require_free(each, "Triton")
+            return port
+
+
+def test_up_answers_and_is_left_alone_by_a_second(stack):
+    w, port, groups = stack
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v2/monitor/health") as reply:
+        health = json.load(reply)
+    assert health["scheduler"]["status"] == "healthy"
+    assert len({_group(p.pid) for p in groups_alive(groups)}) == 2
+    triton = json.loads((w.home / "triton.pid").read_text())["ports"]
+    assert listening(groups) == {("127.0.0.1", each) for each in (port, *triton.values())}, "a door that is not known"
+    again = run("up", 120)
+    assert (again.returncode, again.stderr.startswith(f"croupier: port {port} is busy")) == (1, True)
+    assert json.loads((w.home / "triton.pid").read_text())["pid"] in groups, "what runs is left alone"
+    assert len({_group(p.pid) for p in groups_alive(groups)}) == 2
+
+
+def test_the_loop_turns_on_its_own_schedule(stack):
+    """A crowd asks; nobody starts a run. Hours are built when they are mature, a training falls due, its verdict is
+    published, and the rollout is looked at."""
+    w, port, _ = stack
+    airflow = Rest(w.settings.var / "airflow", port)
+    for dag in DAGS:
+        airflow.unpause(dag)
+    with Client(w.settings.triton, deadline_ms=5000.0) as client:
+        people = visitors.Visitors(Crowd(world=World(), start=clock.now_us() // DAY * DAY, per_day=96_000), client)
+        deadline = time.monotonic() + 420  # real seconds: 14 hours of the loop's clock, of which it needs five
+        while time.monotonic() < deadline and not (state := rollout.read_state(w.store)).share and not people.refused:
+            people.come()
+            time.sleep(1.0)
+    runs = {dag: airflow.runs(dag) for dag in DAGS}
+    assert state.share == 0.05, (state, runs)
+    assert people.refused == 0
+    verdict = orjson.loads(w.store.get(f"verdicts/{window.last_features(w.store)}.json"))
+    assert (verdict["kind"], verdict["promoted"]) == ("promotion", "lin_ts")
+    assert release_store.current(w.store) == state.release == 2
+    built = hours.sound(w.store, start=datetime(2026, 3, 1, tzinfo=UTC), end=clock.now())
+    trained = window.last_training(w.store)["hours"]
+    assert set(trained) <= set(built)
+    rows = sum(trained.values())
+    assert rows >= 8000
+    assert verdict["evaluation"]["rows"] == pytest.approx(0.4 * rows, abs=2)
+    kinds = {dag: airflow.kinds(dag, runs[dag]) for dag in DAGS}
+    assert kinds["build_features"] == kinds["watch_rollout"] == kinds["collect_events"] == {"scheduled"}
+    assert kinds["train_and_gate"] == {"asset_triggered"}

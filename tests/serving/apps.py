@@ -1,9 +1,10 @@
 """A small app of the reels world, as a release in a Triton repository: what serving's tests and benchmarks run on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +70,7 @@ def trained(name: str, n: int = 2000) -> Policy:
 
 def write(
     home: Path, champion: Policy, candidate: Policy | None = None, *, number: int = 1, share: float = 0.0,
-    floor: float = FLOOR, encoder: Encoder | None = None, arms: Sequence[Arm] = (),
+    floor: float = FLOOR, encoder: Encoder | None = None, arms: Sequence[Arm] = (), meta: Mapping[str, Any] | None = None,
 ) -> LoadedRelease:  # fmt: skip
     """A release in <home>/triton/select_arm/<number>, and a rollout file that gives the candidate `share` of units."""
     app = sample()
@@ -77,7 +78,7 @@ def write(
     release.write_release(
         folder, number=number, champion=champion, candidate=candidate, encoder=encoder or app.encoder,
         arms=arms or app.arms,
-        floor=floor, meta={}, golden=(), salt=f"release-{number}",  # the same draws in every run
+        floor=floor, meta=meta or {}, golden=(), salt=f"release-{number}",  # the same draws in every run
     )  # fmt: skip
     state = rollout_state.RolloutState(release=number, stage=f"{share:.0%}", share=share, salt=f"rollout-{number}", since=0)
     rollout_mirror.mirror(state, home)

@@ -73,7 +73,7 @@ def test_a_request_that_nobody_can_answer_is_refused_alone(nobody, wrong, field)
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [({"value": 10**400}, "value"), ({"value": True}, "value"), ({"value": "1"}, "value"), ({"value": math.inf}, "value"),
-     ({"at": 10**30}, "at"), ({"at": 2**63}, "at"), ({"at": -5}, "at"), ({"at": "noon"}, "at"), ({"at": 1.5}, "at"),
+     ({"at": 10**30}, "at"), ({"at": 10**15}, "at"), ({"at": 4 * 10**15}, "at"), ({"at": 2**63}, "at"), ({"at": -5}, "at"), ({"at": "noon"}, "at"), ({"at": 1.5}, "at"),
      ({"event_id": "\ud800"}, "event_id"), ({"event_id": None}, "event_id"), ({"kind": ""}, "kind"),
      ({"kind": "a\nb"}, "kind"), ({"reward_id": "\ud800"}, "reward_id")],
 )  # fmt: skip

@@ -59,3 +59,21 @@ def test_a_file_that_is_no_outbox_is_named(nobody, tmp_path):
     (tmp_path / "o.db").write_text("not a database, and longer than a hundred bytes" * 10)
     with pytest.raises(ValueError, match=r"o\.db: found .*expected .*move it away"):
         Client(nobody, outbox=tmp_path / "o.db")
+
+
+def test_what_the_server_refuses_later_is_told_to_the_caller_by_name(nobody, monkeypatch):
+    """A reward is queued while nobody is there; when it is delivered, the server finds its kind undeclared."""
+    error = "kind: found 'clikc', expected one of click; did you mean click?"
+
+    def call(_self, _model, columns, **_):
+        kinds = columns["kind"][1] if "kind" in columns else [b""]
+        return {"status": ["accepted" if k == b"click" else "rejected" for k in kinds],
+                "error": ["" if k == b"click" else error for k in kinds]}  # fmt: skip
+
+    with Client(nobody) as client:
+        assert [client.reward(event_id="e", kind=kind, value=1.0).status for kind in ("click", "clikc")] == ["queued"] * 2
+        monkeypatch.setattr(Client, "call", call)
+        assert client._deliver("reward", client.outbox.next()[2]) == ["", error]
+        assert client.flush(10.0)
+        assert client.refusals() == [("reward", error)]
+        assert client.refusals() == []

@@ -1,8 +1,11 @@
 """`publish` of train_and_gate, run again after it failed or died: a release that never served is no success."""
 
+from dataclasses import replace
+
 import pytest
 
-from features import build
+from features import build, catalogue
+from features.schema import Arm
 from features.workspace import Workspace
 from models import training
 from serving import promotion, release, release_store, rollout, trial
@@ -46,7 +49,9 @@ def test_tried_again_once_triton_is_there(verdict, monkeypatch):
     done = {"app": "shop", "release": 2, "published": True, "candidate": "lin_ts"}
     assert promotion.publish_verdict(verdict) == done
     assert served(w) == (2, (2, "5%"), [2])
-    assert promotion.publish_verdict(verdict) == {"app": "shop", "release": 2, "published": False}
+    assert promotion.publish_verdict(verdict) == {
+        "app": "shop", "release": 2, "published": False, "why": "release 2 was made of this verdict before",
+    }  # fmt: skip
     assert [row["status"] for row in release_store.listed(w.store)] == ["refused", "current"]
 
 
@@ -61,3 +66,41 @@ def test_a_release_whose_publisher_died_before_it_served_is_served(verdict):
     assert promotion.publish_verdict(verdict) == {"app": "shop", "release": 1, "published": True, "candidate": "lin_ts"}
     assert served(w) == whole == (1, (1, "5%"), [1])
     assert release.load(w.home / "triton" / "select_arm" / "1").candidate.name == "lin_ts"
+
+
+def test_todays_catalogue_is_released_and_not_that_of_the_encoding(verdict):
+    """An arm that was retired after the log was encoded does not come back, and one that came since is there, as new."""
+    w = Workspace.open("shop")
+    promotion.bootstrap(w)
+    arms, new = w.arms(), Arm(arm_id="reel-new", features=w.arms()[3].features)
+    catalogue.write(w.home / "catalogue.json", [replace(arms[0], paused=True), *arms[2:], new])
+    assert promotion.publish_verdict(verdict)["release"] == 2
+    loaded = release.load(w.home / "triton" / "select_arm" / "2")
+    now = {arm.arm_id: arm for arm in loaded.arms}
+    assert now["reel-00"].paused
+    assert now["reel-01"].valid_to > 0, "no longer in the file: retired"
+    assert (now["reel-new"].valid_to, list(loaded.newcomers.since)) == (0, ["reel-new"])
+    assert loaded.newcomers.share == w.spec.arms.new_floor == 0.05
+    assert len(loaded.golden) == 32, "16 requests of the log, for champion and candidate"
+
+
+def test_a_catalogue_that_cannot_be_read_keeps_no_verdict_from_being_published(verdict):
+    w = Workspace.open("shop")
+    promotion.bootstrap(w)
+    arms = w.arms()
+    (w.home / "catalogue.json").write_text("[{")
+    assert promotion.publish_verdict(verdict)["release"] == 2
+    assert release.load(w.home / "triton" / "select_arm" / "2").arms == tuple(arms)
+
+
+def test_a_log_that_lists_arms_which_left_the_catalogue_is_encoded_all_the_same(verdict):
+    w = Workspace.open("shop")
+    promotion.bootstrap(w)
+    arms = w.arms()
+    catalogue.write(w.home / "catalogue.json", arms[5:])
+    report, _ = build.validate("shop", START, END, build.join("shop", START, END))
+    assert report.passed
+    encoded = build.encode("shop", START, END)
+    kept = catalogue.loads(w.store.get(f"features/{encoded['features']}/catalogue.json"))
+    assert encoded["rows"] == 60
+    assert [a.arm_id for a in kept if a.valid_to] == [a.arm_id for a in arms[:5]]

@@ -3,9 +3,13 @@
 import shutil
 from dataclasses import replace
 
+import orjson
 import pytest
 
+from features.admission import Admission
+from features.partitions import HOUR
 from features.schema import InvalidEvent
+from features.spec import AppSpec
 from features.spool import Spool
 from models.simple import Uniform
 from serving.meter import Meter
@@ -66,3 +70,64 @@ def test_what_a_stranger_wrote_is_no_label(spool):
 
 def _unknown_feature(_request):
     raise InvalidEvent('context.x"} 1', 5, "a declared feature")
+
+
+NOW = 1_800_000_000_000_000
+DECLARED = Admission.of(AppSpec.model_validate({"reward": {"window_seconds": 1800}, "record": {"floor": 0.1}}))
+
+
+@pytest.mark.parametrize(("change", "reason", "error"), [
+    ({"arm": b"a", "pmf": b"[0.0499, 0.9501]"}, "improbable",
+     "pmf: found 0.0499, expected at least 0.05 (\u03b5/K, [record] floor in app.toml) for the arm that was shown"),
+    ({"arm": b"a", "pmf": b"[1e-300, 1]"}, "improbable", "pmf: found 1e-300, expected at least 0.05 "),
+    ({"at": NOW - HOUR - 1_800_000_001}, "absurd_time", f"at: found {NOW - HOUR - 1_800_000_001}, expected "),
+    ({"at": NOW + HOUR + 1}, "absurd_time", f"at: found {NOW + HOUR + 1}, expected "),
+    ({"at": NOW * 1000}, "absurd_time", f"at: found {NOW * 1000}, expected UTC microseconds"),
+])  # fmt: skip
+def test_an_improbable_or_backdated_record_is_refused_by_name_and_counted(spool, change, reason, error):
+    records = Records(spool, unit_key="k", declared=lambda: DECLARED, clock=lambda: NOW)
+    refused, taken = records.take([replace(GOOD, **{"at": NOW} | change), replace(GOOD, at=NOW, event_id=b"f")])
+    assert (refused.status, refused.reason, taken.status) == ("rejected", reason, "accepted")
+    assert refused.error.startswith(error)
+    assert spool.counts() == {"decisions": 1, "rewards": 0, "rejects": 1, "thinned": 0}
+    ((_, body),) = spool.read("rejects")
+    assert orjson.loads(body)["reason"] == f"{reason}: {refused.error}"
+    meter = Meter()
+    count(meter, "record", "croupier_records_total", [refused, taken])
+    assert meter.drain()[0]["croupier_not_admitted_total", (("model", "record"), ("reason", reason))] == 1
+
+
+@pytest.mark.parametrize("change", [
+    {"arm": b"a", "pmf": b"[0.05, 0.95]"}, {"at": NOW - HOUR - 1_800_000_000}, {"at": NOW + HOUR},
+])  # fmt: skip
+def test_a_record_at_the_edge_is_taken(spool, change):
+    records = Records(spool, unit_key="k", declared=lambda: DECLARED, clock=lambda: NOW)
+    assert records.take([replace(GOOD, **{"at": NOW} | change)])[0].status == "accepted"
+
+
+def test_uniform_over_a_thousand_arms_is_never_improbable(spool):
+    names = [f"arm-{i}" for i in range(1000)]
+    raw = replace(GOOD, arms=orjson.dumps(names), arm=b"arm-7", pmf=orjson.dumps([0.001] * 1000), at=NOW)
+    records = Records(spool, unit_key="k", declared=lambda: Admission.of(AppSpec()), clock=lambda: NOW)
+    assert records.take([raw])[0].status == "accepted"
+
+
+def test_an_owner_may_take_older_records(spool):
+    spec = AppSpec.model_validate({"record": {"seconds": 86400}})
+    records = Records(spool, unit_key="k", declared=lambda: Admission.of(spec), clock=lambda: NOW)
+    outcomes = records.take([replace(GOOD, at=NOW - age * HOUR, event_id=b"%d" % age) for age in (23, 25)])
+    assert [o.status for o in outcomes] == ["accepted", "rejected"]
+
+
+@pytest.mark.parametrize(("change", "what"), [
+    ({"unit_id": b"v"}, "unit"), ({"context": b'{"age": 3}'}, "context"), ({"arms": b'["b", "a"]'}, "arms"),
+    ({"arm_context": b'[{"x": 1}, {}]'}, "arm_context"),
+])  # fmt: skip
+def test_a_record_under_the_id_of_another_question_is_refused_by_name(spool, change, what):
+    records = Records(spool, unit_key="k")
+    assert [records.take([GOOD])[0].status for _ in range(2)] == ["accepted", "accepted"]  # sent twice: once on record
+    (outcome,) = records.take([replace(GOOD, **change)])
+    assert (outcome.status, outcome.reason) == ("rejected", "event_id_reused")
+    assert outcome.error == f"event_id: found 'e', expected a new id: this one was answered for another {what}"
+    assert records.take([replace(GOOD, arm=b"b")])[0].status == "duplicate"  # the same question, another draw
+    assert spool.counts() == {"decisions": 1, "rewards": 0, "rejects": 1, "thinned": 0}

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import orjson
 import pytest
 from scipy import stats
 
@@ -96,8 +97,27 @@ def test_the_same_event_gets_the_same_answer_in_any_batch_and_order(tmp_path, sp
     assert spool.counts()["decisions"] == 40
     again = replace(requests[0], arms=requests[1].arms, arm_context=requests[1].arm_context)
     assert s.select([again])[0].error.startswith("event_id: found 'event-0-0', expected a new id")
-    assert s.select([replace(requests[0], context={})])[0] == first[0]  # it is on record, and stays what it was
     fresh.close()
+
+
+@pytest.mark.parametrize("change", ["unit_id", "context", "arms", "arm_context"])
+def test_an_event_id_of_another_question_is_refused_by_name_and_counted(tmp_path, spool, change):
+    s = selector(tmp_path, spool, Uniform())
+    asked, other = apps.sample().requests(2)
+    (first,) = s.select([asked])
+    changed = {"unit_id": other.unit_id, "context": {**asked.context, "age": 99.0}, "arms": asked.arms[::-1],
+               "arm_context": asked.arm_context[::-1]}[change]  # fmt: skip
+    (answer,) = s.select([replace(asked, **{change: changed})])
+    what = change.removesuffix("_id")
+    assert answer.error == f"event_id: found 'event-0-0', expected a new id: this one was answered for another {what}"
+    assert (answer.arm, answer.pmf) == ("", ())
+    (reject,) = (orjson.loads(body) for _, body in spool.read("rejects"))
+    assert (reject["kind"], reject["field"], reject["raw"]) == ("decision", "event_id", "event-0-0")
+    assert reject["reason"] == f"event_id_reused: {answer.error}"
+    refused = [labels for (name, labels) in s.meter.drain()[0] if name == "croupier_rejects_total"]
+    assert refused == [(("model", "select_arm"), ("field", "event_id"))]
+    assert s.select([asked]) == [first]  # it is on record, and stays what it was
+    assert spool.counts()["decisions"] == 1
 
 
 def test_events_without_an_id_get_one_each(tmp_path, spool):
@@ -264,11 +284,14 @@ def test_a_trial_records_nothing_and_obeys_the_unit_id(tmp_path):
     assert roles == ["candidate", "champion", "champion"]
 
 
-def test_an_arm_outside_its_time_of_validity_is_refused(tmp_path, spool):
+def test_an_arm_outside_its_time_is_dropped_and_the_request_refused_only_where_none_is_left(tmp_path, spool):
     release = apps.write(tmp_path, Uniform())
     arms = (replace(release.arms[0], valid_to=1000), *release.arms[1:])
     s = Selector(replace(release, arms=arms), recorder=spool, rollout=None, unit_key="k", clock=lambda: 2000)
     request = Request(unit_id="u", context={}, arms=[arms[0].arm_id, arms[1].arm_id])
-    assert s.select([request])[0].error.startswith(f"arms: found '{arms[0].arm_id}', expected an arm within its time")
+    answer = s.select([request])[0]
+    assert (answer.arm, answer.pmf, answer.dropped) == (arms[1].arm_id, (0.0, 1.0), (arms[0].arm_id,))
+    alone = s.select([replace(request, arms=[arms[0].arm_id])])[0]
+    assert alone.error.startswith(f"arms: found '{arms[0].arm_id}', expected at least one arm that can be chosen now")
     trial = Selector(replace(release, arms=arms), recorder=None, rollout=None, unit_key="k", clock=lambda: 2000)
     assert trial.select([request])[0].error == ""  # else no release whose golden decisions are old could come back

@@ -1,0 +1,59 @@
+"""How commands tell what they found: words and tables for people, or with `--json` one JSON value for programs.
+
+With `--json` standard output holds that value and nothing else; progress, warnings and errors go to standard error.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from features.settings import Settings
+
+
+def declared_apps(incomplete: str = "") -> list[str]:
+    """Names of the apps under CROUPIER_VAR that begin so: what a shell offers after `--app`."""
+    return sorted(p.parent.name for p in Settings().var.glob("*/app.toml") if p.parent.name.startswith(incomplete))
+
+
+_WHICH = "which bandit: a folder under var (CROUPIER_VAR)"
+App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help=_WHICH, autocompletion=declared_apps)]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON, and nothing else")]
+Out = Annotated[
+    Path | None, typer.Option("--json", dir_okay=False, help="write the result here as JSON; - prints it, and only it")
+]
+
+
+def told(as_json: bool, found: Any) -> bool:
+    """Prints `found` if JSON was asked for. True if it did: the words for people are then left out."""
+    if as_json:
+        sys.stdout.write(encoded(found))
+    return as_json
+
+
+def encoded(found: Any) -> str:
+    """JSON text with a newline at its end. Infinities and NaN, which JSON lacks, are null; paths and times are text."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+    return orjson.dumps(found, default=str, option=options).decode()
+
+
+def prepared(*paths: Path | None) -> None:
+    """Makes the folders of files that are written at the end: a long run must not fail on its last line."""
+    for path in paths:
+        if path is not None and not to_stdout(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def to_stdout(out: Path | None) -> bool:
+    """True for `--json -`: the words for people are then left out."""
+    return out is not None and str(out) == "-"
+
+
+def written(out: Path | None, found: Any) -> None:
+    """Writes `found` where `--json OUT` says: a file, or standard output for "-"."""
+    if to_stdout(out):
+        sys.stdout.write(encoded(found))
+    elif out is not None:
+        out.write_text(encoded(found))

@@ -1,0 +1,52 @@
+"""The window of a training begins at the last change of the users, and nowhere else."""
+
+import tomllib
+
+import numpy as np
+import pytest
+
+from features.batch import Interactions, concatenate
+from features.dataset import encode_interactions
+from features.encoder import Encoder
+from features.spec import AppSpec
+from features.worlds.reels import World
+from models import adaptive_window
+
+SEEDS = range(4)
+
+
+def log_of(seed: int, old: int, new: int) -> Interactions:
+    """`old` rows, then `new` rows of the same users with their tastes reversed; row i is at i seconds."""
+    world = World(seed=seed)
+    spec = AppSpec.model_validate(tomllib.loads(world.app_toml()))
+    before = world.interactions(old, seed=1)
+    encoder = Encoder.fit(spec, before, world.arms())
+    frames = [before] + ([world.flipped().interactions(new, seed=2)] if new else [])
+    catalogue = encoder.catalogue(world.arms())
+    log = concatenate([encode_interactions(frame, encoder, catalogue) for frame in frames])
+    log.at[:] = np.arange(len(log)) * 1_000_000
+    return log
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("rows", [400, 3000, 12_000])
+def test_without_a_change_all_rows_are_learnt(rows: int) -> None:
+    assert [adaptive_window.choose(log_of(seed, rows, 0)).since for seed in SEEDS] == [0] * len(SEEDS)
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize(("old", "new"), [(9000, 3000), (6000, 6000), (4000, 12_000)])
+def test_after_a_change_most_of_what_is_new_is_learnt_and_little_of_what_is_old(old: int, new: int) -> None:
+    for seed in SEEDS[:2]:
+        chosen = adaptive_window.choose(log_of(seed, old, new))
+        began = chosen.since / 1e6
+        assert chosen.better > adaptive_window.CERTAIN, seed
+        assert old - 0.25 * new <= began <= old + 0.5 * new, (seed, began)
+
+
+def test_equal_rewards_and_short_logs_say_nothing() -> None:
+    log = log_of(1, 3000, 0)
+    log.reward[:] = 1.0
+    assert adaptive_window.choose(log).since == 0
+    assert adaptive_window.choose(log[:1]).since == 0
+    assert adaptive_window.choose(log[:0]).since == 0
