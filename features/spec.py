@@ -224,6 +224,18 @@ class RolloutSpec(_Strict):
     latency_p99_ms: float = Field(
         50.0, gt=0, description="harm: 1 % more of the candidate's decisions than of the champion's are scored slower"
     )
+    holdout: float = Field(
+        0.01, ge=0, le=0.5, description="share of units kept back from a promoted release while it is watched; 0: none"
+    )
+    holdout_policy: Literal["predecessor", "uniform"] = Field(
+        "predecessor", description="what these units get: the champion that was succeeded, or all arms alike"
+    )
+    watch_days: float = Field(
+        14.0, gt=0, le=3650, description="so long a promoted release is watched against its hold-out, and rolled back"
+    )
+    watch_alpha: float = Field(
+        0.01, gt=0, lt=1, description="error of rolling back a promoted release that is not worse, over its whole watch"
+    )
     approval: bool = Field(False, description="a person must confirm the last step (in Airflow; silence rejects)")
     stale_seconds: float = Field(3 * 3600.0, gt=0, description="no matured decision for so long: hold and alarm")
     guardrails: dict[str, Literal["lower", "higher"]] = Field(

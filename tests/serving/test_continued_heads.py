@@ -149,6 +149,6 @@ def test_a_promotion_takes_along_the_head_before_where_no_reward_has_come_since(
     send(spool, decide(first, spool, 40, seed=1))
     loop.learn()
     second = follow(tmp_path, first)
-    taken = carry_over.newest(tmp_path, second, "champion")
+    taken = carry_over.newest(tmp_path, second, "champion").policy
     assert taken.head.step == first.champion.head.step + 40
     assert np.array_equal(taken.head.moments.b, head(tmp_path, first).moments.b)
