@@ -48,9 +48,9 @@ def add_arm(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Add an arm with its features, or all of a file; with --change also new features and times of known ones."""
+    w = Workspace.known(app)
     if bool(arm) == (file is not None):
         raise ValueError("arm add: expected an arm id, or --file with several")
-    w = Workspace.known(app)
     new = arm_edits.read_arms(file) if file else [
         Arm(arm_id=arm, features=_features(feature), valid_from=_us(valid_from), valid_to=_us(valid_to))
     ]  # fmt: skip
@@ -115,10 +115,11 @@ def _listed(w: Workspace) -> list[dict[str, Any]]:
 
 
 def _by_ids(app: str, ids: list[str] | None, file: Path | None, step: Callable[..., list[Arm]], as_json: bool) -> None:
+    w = Workspace.known(app)
     if bool(ids) == (file is not None):
         raise ValueError("arm: expected arm ids, or --file with them")
     wanted = list(dict.fromkeys(arm_edits.read_ids(file) if file else ids or []))
-    _edit(Workspace.known(app), partial(step, ids=wanted), wanted, as_json)
+    _edit(w, partial(step, ids=wanted), wanted, as_json)
 
 
 def _edit(w: Workspace, step: Step, ids: Sequence[str], as_json: bool) -> None:

@@ -105,7 +105,7 @@ def test_what_is_told_is_told_as_json(var):
     assert told("rollout", "abort", "--yes")["stage"] == "aborted"
     assert [(row["number"], row["status"]) for row in told("release", "list")] == [(1, "past"), (2, "current")]
     assert told("release", "verify", "2")["whole"] is True
-    assert told("release", "follow") == {"app": "shop", "deployed": None}
+    assert told("release", "follow") == {"app": "shop", "deployed": None, "catalogue": ""}
     assert told("release", "prune", "--keep", "1") == {"app": "shop", "deleted": []}
     assert told("account")["spool"]["decisions"] == 60
     assert told("restatements") == []
