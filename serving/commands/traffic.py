@@ -38,7 +38,7 @@ def simulate_traffic(
     per_day: Annotated[int, typer.Option(min=1, help="decisions a day of the loop's clock, on average")] = 6000,
     hours: Annotated[float, typer.Option(min=0.0, help="of the loop's clock; 0: until Ctrl-C")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="of the world")] = 1,
-    url: Annotated[str, typer.Option(help="gRPC host:port of Triton; empty: CROUPIER_TRITON's")] = "",
+    url: Annotated[str, typer.Option(help="gRPC host:port of Triton; empty: the app's own here")] = "",
     declare: Annotated[bool, typer.Option("--declare", help="write the app and its first release, and end")] = False,
 ) -> None:
     """A crowd of the reels world asks a running Triton for arms and clicks, all day long, on the loop's clock.
@@ -46,12 +46,15 @@ def simulate_traffic(
     The app is written if it is not there. Each hour of the loop's clock prints how many came, which release served
     them, and how much of the best policy's lift over uniform they got. Start the stack with `make up APP=reels`."""
     from serving.month import visitors
+    from serving.triton import server
 
     w, world = Workspace.open(app), World(seed=seed)
     if visitors.declare(w, world):
         console.print(f"wrote {w.home}/app.toml and catalogue.json; release 1 is uniform")
     if not declare:
-        _stand(w, world, per_day, hours, url or w.settings.triton)
+        here = server.running(w.home)  # each app has ports of its own
+        there = f"127.0.0.1:{here['ports']['grpc']}" if here else w.settings.triton
+        _stand(w, world, per_day, hours, url or there)
 
 
 def _stand(w: Workspace, world: World, per_day: int, hours: float, url: str) -> None:

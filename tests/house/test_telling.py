@@ -23,7 +23,7 @@ from serving.cli import COMMANDS, app
 ARMS = [Arm(arm_id=name, features={}) for name in ("a", "b")]
 TOML = '[context.device]\ntype = "categorical"\n[reward.kinds.reward]\n'
 LOG = "user,device,arm,propensity,reward\n" + "u1,phone,a,0.5,1\nu2,tablet,b,0.5,0\n" * 30
-SPEAKS_ONLY_TO_A_LOG = {"serve run"}
+SPEAKS_ONLY_TO_A_LOG = {"serve run", "simulate traffic", "simulate clock"}  # the last: one value, for $(…)
 
 
 def leaves(command, path=()):
@@ -105,7 +105,7 @@ def test_what_is_told_is_told_as_json(var):
     assert told("rollout", "abort", "--yes")["stage"] == "aborted"
     assert [(row["number"], row["status"]) for row in told("release", "list")] == [(1, "past"), (2, "current")]
     assert told("release", "verify", "2")["whole"] is True
-    assert told("release", "follow") == {"app": "shop", "deployed": None}
+    assert told("release", "follow")["deployed"] is None
     assert told("release", "prune", "--keep", "1") == {"app": "shop", "deleted": []}
     assert told("account")["spool"]["decisions"] == 60
     assert told("restatements") == []
@@ -151,8 +151,11 @@ def with_app():
 
 
 ARGUMENTS = {"rollout rollback": ["1"], "release verify": ["1"], "init": ["log.csv"], "import": ["log.csv"], "forget": ["u1"],
-             "export": ["x.parquet"], "replay": ["e"], "ope": ["log.csv", "--policy", "1"], "rollout abort": ["--yes"]}  # fmt: skip
-MAY_MAKE_AN_APP = {"init", "app init"}
+             "export": ["x.parquet"], "replay": ["e"], "ope": ["log.csv", "--policy", "1"], "rollout abort": ["--yes"],
+             "arm add": ["a"], "arm retire": ["a"], "arm pause": ["a"], "arm resume": ["a"],
+             "quarantine release": ["--hour", "2026-01-01T00", "--reason", "r"],
+             "quarantine drop": ["--hour", "2026-01-01T00", "--reason", "r"]}  # fmt: skip
+MAY_MAKE_AN_APP = {"init", "app init", "simulate traffic"}
 
 
 @pytest.mark.parametrize("words", with_app())
