@@ -63,6 +63,24 @@ def close_windows(spool: Spool, before: int) -> bool:
     return True
 
 
+def prune(spool: Spool) -> int:
+    """Deletes the closings of which every decision has been pruned, but never the newest. Returns how many.
+
+    What is left gives readers the same steps: a closing matters only to decisions that it covers. Both of its bounds
+    rise from closing to closing, so those that cover nothing any more are the oldest, and bisection finds the last."""
+    with spool.transaction() as db:
+        oldest, newest = db.execute("SELECT min(id), max(id) FROM closings").fetchone()
+        if newest is None:
+            return 0
+        kept, end = oldest, newest  # the first one that stays lies between
+        while kept < end:
+            middle = (kept + end) // 2
+            covered = """SELECT EXISTS (SELECT 1 FROM decisions d, closings c WHERE d.id <= c.decisions AND
+                         d.at <= c.before AND c.id = (SELECT max(id) FROM closings WHERE id <= ?))"""
+            kept, end = (kept, middle) if db.execute(covered, [middle]).fetchone()[0] else (middle + 1, end)
+        return db.execute("DELETE FROM closings WHERE id < ?", [kept]).rowcount
+
+
 def next_closing(spool: Spool, after: int) -> Closing | None:
     with spool.reading() as db:
         row = db.execute("SELECT * FROM closings WHERE id > ? ORDER BY id LIMIT 1", [after]).fetchone()
@@ -77,14 +95,14 @@ def closing(spool: Spool, number: int) -> Closing:
 
 
 def closed_between(
-    spool: Spool, last: Closing, this: Closing, releases: Collection[int]
+    spool: Spool, last: Closing, this: Closing, releases: Collection[int] | None = None
 ) -> list[tuple[int, Decision]]:
-    """(row, decision) of these releases that `this` closes and `last` did not, in order of row."""
-    one = next(iter(releases)) if len(releases) == 1 else None
+    """(row, decision) of these releases, or of all, that `this` closes and `last` did not, in order of row."""
+    one = next(iter(releases)) if releases is not None and len(releases) == 1 else None
     with spool.reading():
         due = sorted(_due(spool, last, this, b'"release":' if one is None else b'"release":%d,' % one))
     found = ((row, decision(body)) for row, _, body in due)
-    return [(row, d) for row, d in found if d.release in releases]
+    return [(row, d) for row, d in found if releases is None or d.release in releases]
 
 
 def _due(spool: Spool, last: Closing, this: Closing, mark: bytes) -> list[tuple[int, int, bytes]]:

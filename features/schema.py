@@ -15,7 +15,7 @@ import orjson
 import pyarrow as pa
 
 SCHEMA_VERSION = 1
-ROLES = ("champion", "candidate", "fallback")
+ROLES = ("champion", "candidate", "holdout", "fallback")
 
 
 class InvalidEvent(ValueError):

@@ -15,7 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features import spool_quotas
+from features import closings, spool_quotas
 from features.clock import now_us
 from features.partitions import HOUR, hour_name
 from features.schema import ADDED, DECISIONS, REWARDS
@@ -67,7 +67,8 @@ KEPT = 7 * 24 * HOUR  # µs: what was shipped stays in the spool so long, for it
 
 
 def prune(spool: Spool, store: Store, *, host: str, before: int | None = None) -> int:
-    """Deletes shipped rows older than `before` (UTC µs of the event; default 7 days ago), once verified in the store.
+    """Deletes shipped rows older than `before` (UTC µs of the event; default 7 days ago), once verified in the store,
+    and the closings that ended windows of deleted decisions alone.
 
     Keep them longer than clients retry and rewards take: the spool is what answers a repeated event_id. Returns rows
     deleted; a whole shipment goes or stays."""
@@ -89,6 +90,7 @@ def prune(spool: Spool, store: Store, *, host: str, before: int | None = None) -
                 db.execute("INSERT OR IGNORE INTO facts VALUES (?, 0)", [f"pruned_{kind}"])
                 db.execute("UPDATE facts SET value = value + ? WHERE name = ?", [gone, f"pruned_{kind}"])
                 deleted += gone
+    closings.prune(spool)
     return deleted
 
 

@@ -94,13 +94,6 @@ class RewardSpec(_Strict):
         (), description="kinds watched apart, of which more is harm; [rollout] guardrails says it for either direction"
     )
 
-    @model_validator(mode="after")
-    def _default_within_range(self) -> Self:
-        low, high = self.range
-        if not low <= self.default <= high:
-            raise ValueError(f"default: found {self.default:g}, expected a value within range, {low:g} to {high:g}")
-        return self
-
 
 class RecordSpec(_Strict):
     """Which decisions of a client's own (its fallbacks) are taken on record."""
@@ -189,7 +182,7 @@ class TrainingSpec(_Strict):
 class RefreshSpec(_Strict):
     """When the champion's own family, retrained, replaces it: shown to lose less than `margin`."""
 
-    margin: float = Field(0.05, gt=0, lt=1, description="share of the mean reward that a refresh may be shown to lose")
+    margin: float = Field(0.10, gt=0, lt=1, description="share of the mean reward that a refresh may be shown to lose")
     alpha: float = Field(0.05, gt=0, lt=1, description="error of 'loses less than the margin', over a whole month")
     every: Annotated[str, AfterValidator(_duration)] = Field(
         "1d", description="least age of what the champion learnt before it is renewed: s, m, h or d"
@@ -223,6 +216,18 @@ class RolloutSpec(_Strict):
     alpha_guardrails: float = Field(0.002, gt=0, lt=1, description="error of all guardrails together, over all looks")
     latency_p99_ms: float = Field(
         50.0, gt=0, description="harm: 1 % more of the candidate's decisions than of the champion's are scored slower"
+    )
+    holdout: float = Field(
+        0.01, ge=0, le=0.5, description="share of units kept back from a promoted release while it is watched; 0: none"
+    )
+    holdout_policy: Literal["predecessor", "uniform"] = Field(
+        "predecessor", description="what these units get: the champion that was succeeded, or all arms alike"
+    )
+    watch_days: float = Field(
+        14.0, gt=0, le=3650, description="so long a promoted release is watched against its hold-out, and rolled back"
+    )
+    watch_alpha: float = Field(
+        0.01, gt=0, lt=1, description="error of rolling back a promoted release that is not worse, over its whole watch"
     )
     approval: bool = Field(False, description="a person must confirm the last step (in Airflow; silence rejects)")
     stale_seconds: float = Field(3 * 3600.0, gt=0, description="no matured decision for so long: hold and alarm")
@@ -266,6 +271,14 @@ class AppSpec(_Strict):
     refresh: RefreshSpec = Field(RefreshSpec(), description="when the champion is renewed")
     rollout: RolloutSpec = Field(RolloutSpec(), description="how a candidate is exposed")
     arms: ArmsSpec = Field(ArmsSpec(), description="arms that come and go")
+
+    @model_validator(mode="after")
+    def _default_within_range(self) -> Self:
+        (low, high), default = self.reward.range, self.reward.default
+        if not low <= default <= high:
+            expected = f"a value within reward.range, {low:g} to {high:g}"
+            raise ValueError(f"reward.default: found {default:g}, expected {expected}")
+        return self
 
     @model_validator(mode="after")
     def _ranges_have_guardrails(self) -> Self:

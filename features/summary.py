@@ -113,16 +113,17 @@ def _arms(df: pl.DataFrame, known: Collection[str]) -> list[Measure]:
 
 
 def _shares(df: pl.DataFrame) -> Iterator[Measure]:
-    """Units on the candidate against the stage's share p: n·KL(found ‖ p) nats; by Chernoff's bound it exceeds
-    log(2/α) with probability at most α."""
-    served = df.filter(pl.col("role").is_in(["champion", "candidate"]))
+    """Units on the candidate, or kept back ("watch 1%"), against the stage's share p: n·KL(found ‖ p) nats; by
+    Chernoff's bound it exceeds log(2/α) with probability at most α."""
+    served = df.filter(pl.col("role").is_in(["champion", "candidate", "holdout"]))
     for (release, stage), rows in served.partition_by("release", "stage", as_dict=True, maintain_order=True).items():
-        match = re.fullmatch(r"([\d.]+)%", str(stage))
-        if match and 0 < (p := float(match[1]) / 100) < 1:
-            units = rows.group_by("unit_id").agg((pl.col("role") == "candidate").any())["role"]
+        match = re.fullmatch(r"(watch )?([\d.]+)%", str(stage))
+        if match and 0 < (p := float(match[2]) / 100) < 1:
+            name = "holdout" if match[1] else "candidate"
+            units = rows.group_by("unit_id").agg((pl.col("role") == name).any())["role"]
             found, n = float(units.mean() or 0.0), len(units)  # type: ignore[arg-type]
-            says = f"{stage} of {n:,} units on the candidate (found {found:.2%}); nats of evidence against"
-            yield _at_most(f"candidate_share release {release} at {stage}", n * _kl(found, p), log(2 / ALPHA), says)
+            says = f"{stage} of {n:,} units on the {name} (found {found:.2%}); nats of evidence against"
+            yield _at_most(f"{name}_share release {release} at {stage}", n * _kl(found, p), log(2 / ALPHA), says)
 
 
 def _kl(q: float, p: float) -> float:

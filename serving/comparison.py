@@ -17,17 +17,20 @@ from features.join import matured
 from features.spec import RewardSpec
 from features.storage import Store
 from serving.release import LoadedRelease
+from serving.requests import SECOND
 from serving.rollout_state import RolloutState, share_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Compared:
-    """Matured decisions of one rollout, in time order, all (n,): `assigned` to the candidate, at which `share`."""
+    """Matured decisions of one rollout, in time order, all (n,): `assigned` to the candidate, at which `share`.
+    `turned`: assigned are those of the champion, which is on trial (hold_out_evidence.py)."""
 
     frame: pl.DataFrame
     log: Interactions
     assigned: Bool
     share: F64
+    turned: bool = False
 
     def __len__(self) -> int:
         return len(self.share)
@@ -70,8 +73,9 @@ def unit_counts(rows: Compared) -> dict[str, tuple[int, int, float]]:
 
 def failed(rows: Compared) -> Bool:
     """Decisions that another than the assigned policy had to answer."""
-    role = rows.frame["role"].to_numpy()
-    return np.asarray(np.where(rows.assigned, role != "candidate", role == "fallback"), dtype=np.bool_)
+    role, second = rows.frame["role"], rows.assigned ^ rows.turned
+    failures = np.where(second, ~role.is_in(SECOND).to_numpy(), (role == "fallback").to_numpy())
+    return np.asarray(failures, dtype=np.bool_)
 
 
 def time_of(us: int) -> datetime:

@@ -12,6 +12,7 @@ from typing import Any
 from features.spec import RewardSpec
 from features.spool import Spool
 from serving.head_file import HeadFile, State
+from serving.learning_scope import Scope, known
 from serving.learning_steps import Position, Step, steps
 from serving.live_heads import path_of
 from serving.publish import SAME_ARMS
@@ -31,13 +32,14 @@ def begin(folder: Path, release: LoadedRelease, role: str, spool: Spool, *, d: i
     return state if exact or _pruned(spool) else None
 
 
-def missed(release: LoadedRelease, spool: Spool, spec: RewardSpec, state: State) -> list[Step]:
+def missed(release: LoadedRelease, scope: Scope, spool: Spool, spec: RewardSpec, state: State) -> list[Step]:
     """Steps of the release's own decisions up to where `state` stands: the head before did not take them."""
     if not _own(spool, release, state):
         return []
     own: list[Step] = []
-    for reached, chunk in steps(spool, release, spec):
-        own += [s for s in chunk if s.decision.release == release.number and _at(s) <= (state.cursor, state.closing)]
+    for reached, chunk in steps(spool, [scope], spec, after=scope.start(spool.id)):
+        mine = (s for s in chunk if s.decision.release == release.number and known(s.decision, release))
+        own += [s for s in mine if _at(s) <= (state.cursor, state.closing)]
         if reached >= Position(state.cursor, state.closing):
             break
     return own

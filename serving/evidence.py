@@ -3,6 +3,7 @@
     who             was assigned to whom (serving/comparison.py); in shadow, nobody to the candidate (serving/shadow.py)
     benefit, harm   bets (serving/betting.py) on the difference of doubly robust rewards (serving/adjusted.py)
     guardrails      the same for fallbacks, latency and other kinds of reward (serving/guardrails.py)
+    hold-out        after 100 % the promoted release is on trial (serving/hold_out_evidence.py)
     trust           unit counts, the propensities of either role, roles as assigned, freshness (serving/trust.py)
 """
 
@@ -19,7 +20,7 @@ from features.guardrail_totals import of_kind
 from features.join import matured
 from features.spec import AppSpec
 from features.storage import Store
-from serving import betting
+from serving import betting, hold_out_evidence
 from serving.adjusted import earlier, reward_bets
 from serving.comparison import Compared, compared, decisions, failed, time_of, unit_counts
 from serving.controller import Evidence, stage_margin
@@ -33,18 +34,21 @@ from serving.trust import stale, untrusted
 
 def gather(store: Store, spec: AppSpec, state: RolloutState, release: LoadedRelease, *, now: int) -> Evidence:
     """Everything matured by `now` (UTC µs) since the rollout began. Reads only; equal inputs give equal evidence."""
-    frame = decisions(store, spec.reward, state, now=now)
+    frame = decisions_of(store, spec, state, now=now)
     problems = stale(frame, spec, state, now)
     if state.stage == SHADOW:
         return shadowed(frame.filter(pl.col("stage") == SHADOW), release, problems)
-    rows = compared(frame, state, release)
+    rows = rows_of(frame, state, release)
     if rows is None:
         return Evidence(problems=tuple(problems), numbers={"decisions": 0})
+    spec = hold_out_evidence.levels(spec) if state.kept else spec
     problems += untrusted(rows, state) + outside("rewards", rows.log.reward, spec.reward.range)
     numbers, harms = _numbers(rows, state), []
     bets = reward_bets(rows, spec.reward, earlier(store, state, release))
     margin = stage_margin(state, spec.rollout)
     numbers |= _difference(bets, spec, margin)
+    if state.kept:
+        numbers |= hold_out_evidence.numbers_of(bets, rows, state, spec)
     if numbers["log_wealth_harm"] >= np.log(1 / spec.rollout.alpha_harm):
         harms.append("reward")
     numbers["guardrails"] = _guardrails(store, spec, state, rows, problems, now=now)
@@ -54,6 +58,18 @@ def gather(store: Store, spec: AppSpec, state: RolloutState, release: LoadedRele
         decisions=int(here.sum()), safe=bool(numbers["log_wealth_safe"] >= np.log(1 / spec.rollout.alpha)),
         harms=tuple(harms), problems=tuple(problems), numbers=numbers,
     )  # fmt: skip
+
+
+def decisions_of(store: Store, spec: AppSpec, state: RolloutState, *, now: int) -> pl.DataFrame:
+    """The matured decisions that are compared, in order of time: of a rollout, or of the watch that follows one."""
+    of = hold_out_evidence.decisions if state.kept else decisions
+    return of(store, spec.reward, state, now=now)
+
+
+def rows_of(frame: pl.DataFrame, state: RolloutState, release: LoadedRelease) -> Compared | None:
+    """Those in which both sides served, on trial the candidate, or the promoted release; None before there are any."""
+    rows = compared(frame, state, release)
+    return hold_out_evidence.turned(rows) if rows is not None and state.kept else rows
 
 
 def _difference(bets: betting.Bets, spec: AppSpec, margin: float) -> dict[str, Any]:
@@ -119,7 +135,10 @@ def summary(numbers: Mapping[str, Any]) -> str:
     """One line for a log."""
     if "difference" not in numbers:
         return "no matured decisions yet"
-    known = (f"{numbers['candidate_decisions']:,} + {numbers['champion_decisions']:,} decisions, difference "
+    named = ("promoted", "kept back") if numbers.get("kept") else ("", "")
+    sides = [f"{numbers[f'{side}_decisions']:,} {name}".strip()
+             for side, name in zip(("candidate", "champion"), named, strict=True)]  # fmt: skip
+    known = (f"{' + '.join(sides)} decisions, difference "
              f"{numbers['difference']:+.5f} [{numbers['lower']:+.5f}, {numbers['upper']:+.5f}]")  # fmt: skip
     latency = numbers["guardrails"].get("latency")
     return f"{known}; latency {latency['says']}" if latency else known

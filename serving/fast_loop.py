@@ -1,6 +1,8 @@
 """Learning at once: a head's state is a fold over the host's log, kept up to date in a memory-mapped file.
 
-    state₀ = the release's own head;   stateᵢ = state after the i-th step (learning_steps.py) of this release
+    state₀ = the release's own head;   stateᵢ = state after the i-th step (learning_steps.py) of its scope
+
+The scope (learning_scope.py) is what was decided since the policy's training ended, or else by this release.
 
 The first step of an event adds φφᵀ and rφ to (A, b). A further one changes what the event comes to, r → r′:
 (r′ − r)φ is added, so an event counts once. After a crash the fold goes on from the file's position, or, if the file
@@ -28,20 +30,27 @@ from models.policy import Policy
 from models.posterior import Moments, Posterior
 from serving import continued_heads
 from serving.head_file import HeadFile, State
+from serving.learning_scope import Scope, known
 from serving.learning_steps import Position, Step, steps
 from serving.live_heads import learns, path_of
 from serving.release import LoadedRelease
 
 
 class Fold:
-    """One policy's head, and how a step changes it. `encode` is the release's encoder and catalogue."""
+    """One policy's head, and how a step changes it. `spool` is the id of the log that it learns from."""
 
-    def __init__(self, policy: Bayesian, release: LoadedRelease) -> None:
-        self.policy, self._release = policy, release
-        head = policy.head
-        self.state = State(head.moments, head.step, 0)
+    def __init__(self, policy: Bayesian, release: LoadedRelease, role: str, spool: str) -> None:
+        self.policy, self.scope, self._release = policy, Scope.of(release, role), release
+        head, place = policy.head, self.scope.start(spool)
+        self.state = State(head.moments, head.step, place.cursor, place.closing)
         half_life = policy.parameters["half_life"]
         self._keep = 0.5 ** (1.0 / half_life) if half_life else 1.0
+
+    def new(self, chunk: Sequence[Step]) -> list[Step]:
+        """The steps that are this head's to learn, and after its place in the log."""
+        place = _position(self.state)
+        later = (step for step in chunk if (step.cursor, step.closing) > place)
+        return [s for s in later if self.scope.holds(s.decision) and known(s.decision, self._release)]
 
     def apply(self, chunk: Sequence[Step]) -> None:
         """In order, one at a time: the result does not depend on how the steps were chunked."""
@@ -81,18 +90,18 @@ class FastLoop:
     """The writer: one a host. `learn()` brings the files of a release's heads up to the log."""
 
     def __init__(self, folder: Path, release: LoadedRelease, spool: Spool, spec: RewardSpec) -> None:
-        self._spool, self._spec, self._release, self._turn = spool, spec, release, threading.Lock()
+        self._spool, self._spec, self._turn = spool, spec, threading.Lock()
         self._folds: list[tuple[Fold, HeadFile]] = []
         self._roles: list[str] = []
         for role, policy in (("champion", release.champion), ("candidate", release.candidate)):
             if learns(policy):
-                fold = Fold(policy, release)
+                fold = Fold(policy, release, role, spool.id)
                 digest, d = release.manifest["digest"], len(policy.head.moments.b)
                 file = HeadFile.create(path_of(folder, release.number, role), d=d, digest=digest)
-                if (known := file.read()) is not None:
-                    fold.state = known
+                if (found := file.read()) is not None:
+                    fold.state = found
                 elif before := continued_heads.begin(folder, release, role, spool, d=d):
-                    fold.go_on(before, continued_heads.missed(release, spool, spec, before))
+                    fold.go_on(before, continued_heads.missed(release, fold.scope, spool, spec, before))
                     file.write(fold.state)  # else: new or torn, from the release, over the whole log
                 self._folds.append((fold, file))
                 self._roles.append(role)
@@ -116,10 +125,10 @@ class FastLoop:
 
     def _learn(self) -> int:
         count = 0
-        for reached, chunk in steps(self._spool, self._release, self._spec, after=self._seen):
+        scopes = [fold.scope for fold, _ in self._folds]
+        for reached, chunk in steps(self._spool, scopes, self._spec, after=self._seen):
             for fold, file in self._folds:
-                fresh = [step for step in chunk if (step.cursor, step.closing) > _position(fold.state)]
-                if fresh:
+                if fresh := fold.new(chunk):
                     fold.apply(fresh)
                     file.write(fold.state)
             count += len(chunk)
@@ -143,9 +152,9 @@ def rebuilt(release: LoadedRelease, role: str, spool: Spool, spec: RewardSpec, *
         return policy or _missing(release, role)
     if policy.head.step == until_step:
         return cast("Policy", policy)
-    fold = Fold(policy, release)
-    for _, chunk in steps(spool, release, spec):
-        fold.apply(chunk[: until_step - fold.state.step])
+    fold = Fold(policy, release, role, spool.id)
+    for _, chunk in steps(spool, [fold.scope], spec, after=_position(fold.state)):
+        fold.apply(fold.new(chunk)[: until_step - fold.state.step])
         if fold.state.step == until_step:
             head = Posterior(prior=policy.head.prior, moments=fold.state.moments, step=until_step)
             return cast("Policy", policy.with_head(head))

@@ -6,9 +6,9 @@ late reward, stamped after the window, never moves anything. A reward that came 
 counts with the event's next reward, or when the window closes.
 """
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from features import closings
 from features.closings import Arrival, Closing
@@ -16,7 +16,6 @@ from features.reward import on_time, window_us
 from features.schema import Decision, Reward
 from features.spec import KindSpec, RewardSpec
 from features.spool import Spool
-from serving.release import LoadedRelease
 
 
 class Position(NamedTuple):
@@ -38,6 +37,17 @@ class Step:
     before: float | None
     now: float
     closing: int = 0
+
+
+class Whose(Protocol):
+    """Which decisions a head learns (learning_scope.py)."""
+
+    @property
+    def only(self) -> frozenset[int] | None:
+        """The releases whose decisions these are; None: of any."""
+        ...
+
+    def holds(self, decision: Decision) -> bool: ...
 
 
 def combined(rewards: Sequence[Reward], decision: Decision, spec: RewardSpec) -> float | None:
@@ -67,24 +77,11 @@ def learnt(arrived: Sequence[Arrival], decision: Decision, spec: RewardSpec, *, 
     return None if found is None else min(high, max(low, found))
 
 
-@dataclass(frozen=True)
-class _Whose:
-    """Decisions of these releases, among arms that are known."""
-
-    numbers: frozenset[int]
-    arms: Set[str]
-
-    def has(self, d: Decision) -> bool:
-        return d.release in self.numbers and self.arms >= set(d.arms)
-
-
 def steps(
-    spool: Spool, release: LoadedRelease, spec: RewardSpec, *, after: Position = START, limit: int = 1000
+    spool: Spool, whose: Sequence[Whose], spec: RewardSpec, *, after: Position = START, limit: int = 1000
 ) -> Iterator[tuple[Position, list[Step]]]:
-    """The steps of a release's decisions from a position on, in the log's order: (position reached, steps). A closing
-    is never split. Decisions of the releases that it continues teach it too, so that a catalogue release forgets
-    nothing; those that list an arm which its catalogue has no more cannot be encoded, and teach nothing."""
-    whose = _Whose(frozenset({release.number, *release.continues}), release.catalogue.row.keys())
+    """The steps of the decisions that any of `whose` holds, from a position on, in the log's order: (position reached,
+    steps). A closing is never split."""
     cursor, last = after.cursor, closings.closing(spool, after.closing)
     while True:
         arrived = closings.arrivals(spool, cursor, limit)  # first these: what a closing has not seen came after it
@@ -101,9 +98,11 @@ def steps(
             return
 
 
-def _rewarded(spool: Spool, arrived: Sequence[Arrival], last: Closing, whose: _Whose, spec: RewardSpec) -> list[Step]:
+def _rewarded(
+    spool: Spool, arrived: Sequence[Arrival], last: Closing, whose: Sequence[Whose], spec: RewardSpec
+) -> list[Step]:
     decisions = closings.decisions_of(spool, list({a.reward.event_id for a in arrived}))
-    mine = {event: (row, d) for event, (row, d) in decisions.items() if whose.has(d)}
+    mine = {event: (row, d) for event, (row, d) in decisions.items() if any(each.holds(d) for each in whose)}
     history, found = closings.arrivals_of(spool, list(mine)), []
     for arrival in arrived:
         event = arrival.reward.event_id
@@ -120,8 +119,11 @@ def _rewarded(spool: Spool, arrived: Sequence[Arrival], last: Closing, whose: _W
     return found
 
 
-def _closed(spool: Spool, last: Closing, this: Closing, whose: _Whose, spec: RewardSpec) -> list[Step]:
-    over = [(row, d) for row, d in closings.closed_between(spool, last, this, whose.numbers) if whose.has(d)]
+def _closed(spool: Spool, last: Closing, this: Closing, whose: Sequence[Whose], spec: RewardSpec) -> list[Step]:
+    sets = [each.only for each in whose]
+    releases = None if None in sets else frozenset().union(*(s for s in sets if s))  # found at once where it is one
+    over = closings.closed_between(spool, last, this, releases)
+    over = [(row, d) for row, d in over if any(each.holds(d) for each in whose)]
     history, found = closings.arrivals_of(spool, [d.event_id for _, d in over]), []
     for row, d in over:
         past = [a for a in history[d.event_id] if a.row <= this.rewards]

@@ -19,10 +19,11 @@ from features.workspace import Workspace, get_folder
 from models import policy
 from models.informed import informed
 from models.policy import Policy
-from models.training import current_champion
-from serving import publish, release, release_store, rollout, rollout_state
+from serving import carry_over, learning_scope, publish, release, release_store, rollout, rollout_state
+from serving.carry_over import Carried
 from serving.declaration import ADMITS
 from serving.deployment import triton_address
+from serving.live_heads import learns
 from serving.present_arms import answerable, present
 from serving.release import Newcomers
 
@@ -46,7 +47,9 @@ def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
         return {"app": w.settings.app, "release": current, "published": False, "why": why, "waits": waits}
     with tempfile.TemporaryDirectory() as scratch:
         features = get_folder(w.store, f"features/{key}", Path(scratch) / "features")
-        _, champion = current_champion(w, Path(scratch) / "champion")
+        champion = carry_over.champion_now(w.store, w.home, Path(scratch) / "champion")
+        champion = champion or Carried(policy=policy.make("uniform"))
+        window = orjson.loads((features / "meta.json").read_bytes())
         candidate = None
         if promoted:
             candidate = policy.load(get_folder(w.store, verdict["candidates"][promoted], Path(scratch) / "candidate"))
@@ -54,15 +57,24 @@ def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
         now = present(w, now_us(), encoder, catalogue.read(features / "catalogue.json"))
         known, fresh = encoder.catalogue(now.arms), list(now.new.since)
         done = release_policies(
-            w, champion=informed(champion, known, fresh),
+            w, champion=informed(champion.policy, known, fresh),
             candidate=candidate and informed(candidate, known, fresh), encoder=encoder, arms=now.arms,
             golden=answerable(orjson.loads((features / "golden.json").read_bytes()), now.arms), newcomers=now.new,
             meta={
-                "features": key, "declared": orjson.loads((features / "meta.json").read_bytes())["declared"],
-                "verdict": verdict["summary"], "report": verdict["report"], "kind": kind,
+                "features": key, "declared": window["declared"], "verdict": verdict["summary"],
+                "report": verdict["report"], "kind": kind, **_learning(champion, candidate, window.get("end_us")),
             },
         )  # fmt: skip
     return _outcome(w, done, promoted)
+
+
+def _learning(champion: Carried, candidate: Policy | None, end: int | None) -> dict[str, Any]:
+    """The manifest's entry of what either head has learnt; the candidate all rows decided before `end` (UTC µs)."""
+    entries = {"champion": dict(champion.learning)}
+    if learns(candidate):
+        entries["candidate"] = learning_scope.trained(end)
+    entries = {role: entry for role, entry in entries.items() if entry}
+    return {learning_scope.META: entries} if entries else {}
 
 
 def said(outcome: Mapping[str, Any]) -> str:
@@ -114,6 +126,8 @@ def _waits(w: Workspace) -> str:
     family is judged again at the next training, and its newest model is published then."""
     state = rollout.read_state(w.store)
     if state is None or state.stage in {"none", rollout_state.ABORTED} or w.spec.rollout.supersede:
+        return ""
+    if state.watched:  # the next release replaces the watch: its own predecessor is what will be kept back
         return ""
     return f"release {state.release} is at {state.stage}; the family is judged again at the next training"
 

@@ -12,7 +12,7 @@ from typing import Self
 from features.clock import now_us
 from features.spec import AppSpec
 from features.storage import Store
-from serving import deployment, release_store, rollout, rollout_state
+from serving import deployment, hold_out, release_store, rollout, rollout_state
 from serving.rollout_state import RolloutState
 
 CATALOGUE, REFRESH = "catalogue", "refresh"  # `kind` of a release: over other arms; the champion's family retrained
@@ -94,14 +94,17 @@ def serve(
 
 
 def begin(store: Store, number: int, plan: Plan, *, now: int, by: str = "publish") -> RolloutState:
-    """The rollout of release `number` begins as planned: at its first stage, in shadow, or with nobody to expose. That
-    of a catalogue release goes on where the one before it stands at that moment."""
+    """The rollout of release `number` begins as planned: at its first stage, in shadow, or with nobody to expose; where
+    its manifest declares a hold-out, it is watched. That of a catalogue release goes on where the one before it stands
+    at that moment."""
     manifest = release_store.manifest(store, number)
     meta = manifest["meta"]
 
     def state(old: RolloutState | None) -> RolloutState:
         if old is not None and meta.get("kind") == CATALOGUE and meta["from_release"] == old.release:
             return rollout_state.carried(old, number, str(meta["verdict"]), now=now, by=by)
+        if hold_out.META in meta:
+            return hold_out.start(number, meta[hold_out.META], now=now, by=by)
         return rollout_state.start(
             number, now=now, stages=plan.stages, shadow=plan.shadow, has_candidate="candidate" in manifest["policies"],
             by=by,

@@ -104,8 +104,8 @@ class LoadedRelease:
         return new.mixed(with_floor(pmf, batch.mask, self.floor), batch, rows)
 
     def pmf(self, role: str, batch: Batch) -> F64:
-        """(B, K): what the policy in `role` serves, the floor mixed in."""
-        policy = self.candidate if role == "candidate" else self.champion
+        """(B, K): what the policy in `role` serves, the floor mixed in. A hold-out stands in the candidate's place."""
+        policy = self.candidate if role in {"candidate", "holdout"} else self.champion
         if policy is None:
             raise ValueError(f"release {self.number} has no candidate")
         return self.explored(policy.pmf(batch), batch)

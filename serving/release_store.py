@@ -113,6 +113,7 @@ def prune(store: Store, *, keep: int) -> list[int]:
     rows, state = listed(store), rollout.read_state(store)
     wanted = {row["number"] for row in rows[-max(keep, 1) :]} | {current(store), state.release if state else None}
     wanted |= {row["meta"].get("from_release") for row in rows if row["number"] in wanted}
+    wanted |= {row["meta"].get("holdout", {}).get("of") for row in rows if row["number"] in wanted}
     old = [row["number"] for row in rows if row["number"] not in wanted]
     for number in old:
         store.delete(f"{_prefix(number)}/{release.MANIFEST}")

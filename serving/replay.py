@@ -23,6 +23,7 @@ from models.policy import Policy
 from serving import draws, fast_loop
 from serving import release as releases
 from serving.release import LoadedRelease, ReleaseRefused
+from serving.requests import CANDIDATE, CHAMPION, SECOND
 
 TOLERANCE = 1e-9
 
@@ -79,7 +80,7 @@ def _policy(decision: Decision, release: LoadedRelease, spool: Spool, spec: Rewa
     """The policy whose pmf was served; None for the uniform fallback of a failed champion."""
     if decision.role == "fallback" and decision.policy == "uniform":
         return None, f"uniform: {decision.fallback_reason}"
-    role = "candidate" if decision.role == "candidate" else "champion"
+    role = CANDIDATE if decision.role in SECOND else CHAMPION
     policy = fast_loop.rebuilt(release, role, spool, spec, until_step=decision.posterior_step)
     return policy, f"{role} {policy.name} at step {decision.posterior_step}"
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from serving.requests import CANDIDATE, HOLDOUT
 from serving.rollout_state import SHADOW, RolloutState, in_candidate
 
 
@@ -34,13 +35,18 @@ class RolloutView:
     stage: str = "none"
     share: float = 0.0
     salt: str = ""
+    kept: str = ""
 
     @property
     def shadow(self) -> bool:
         return self.stage == SHADOW
 
+    def named(self, role: str) -> str:
+        """The role as it is logged: what answers in the candidate's place after a promotion is the hold-out."""
+        return HOLDOUT if self.kept and role == CANDIDATE else role
+
     def holds(self, unit_hash: str) -> bool:
-        """Is this unit the candidate's?"""
+        """Is this unit the candidate's, or kept back?"""
         return self.share > 0.0 and in_candidate(self.salt, unit_hash, self.share)
 
 
@@ -61,7 +67,7 @@ class RolloutReader:
             self._looked, self._state = now, self._look()
         if self._state is None or not (release in self._state.releases or self._state.release in continues):
             return RolloutView()
-        return RolloutView(self._state.stage, self._state.share, self._state.salt)
+        return RolloutView(self._state.stage, self._state.share, self._state.salt, self._state.kept)
 
     def _look(self) -> RolloutState | None:
         try:

@@ -18,7 +18,7 @@ from features.batch import F64
 from features.spec import AppSpec
 from features.storage import Store
 from features.time_labels import since_start
-from serving import adjusted, comparison, deployment, evidence, rollout, rollout_state
+from serving import adjusted, comparison, deployment, evidence, hold_out, hold_out_looks, rollout, rollout_state
 from serving.betting import Bets
 from serving.comparison import Compared
 from serving.deployment import scratch
@@ -37,8 +37,11 @@ white-space:nowrap}
 .wide{overflow-x:auto}.picture svg{width:100%;max-width:44rem;height:auto}td.t{min-width:13rem}
 h1,h2,p{overflow-wrap:anywhere}
 </style><h1>Release {{ s.release }}: {{ s.stage }}</h1>
-<p>{{ "%.0f" % (100 * s.share) }} % of units see the candidate, since {{ time(s.since) }} UTC. {{ summary }}.</p>
-{% if s.held %}<p class="held">Held: {{ s.held }}</p>{% endif %}
+{% if s.kept %}<p>The candidate of the table is the promoted release; beside it {{ s.kept }}, kept for
+{{ "%.4g" % (100 * s.stages[0]) }} % of units{% if s.watched %}, until {{ time(until) }} UTC{% endif %}.
+{{ known_of(found) if found.difference is defined else summary }}.</p>
+{% else %}<p>{{ "%.0f" % (100 * s.share) }} % of units see the candidate, since {{ time(s.since) }} UTC. {{ summary }}.
+</p>{% endif %}{% if s.held %}<p class="held">Held: {{ s.held }}</p>{% endif %}
 {% if s.stage == "aborted" %}<p class="aborted">Aborted: {{ s.history[-1].reason }}</p>{% endif %}
 <div class="picture">{{ picture | safe }}</div>
 <h2>Every step</h2><div class="wide"><table><tr><th>at (UTC)<th>stage<th>share<th>by<th>why<th>what was known</tr>
@@ -67,8 +70,7 @@ def write(store: Store, home: Path, spec: AppSpec, *, now: int, release: int | N
         raise KeyError("no rollout yet: publish a release first")
     with scratch(home) as folder:
         loaded = deployment.fetched(store, home, state.release, folder)
-        frame = comparison.decisions(store, spec.reward, state, now=now)
-        rows = comparison.compared(frame, state, loaded)
+        rows = evidence.rows_of(evidence.decisions_of(store, spec, state, now=now), state, loaded)
         found = evidence.gather(store, spec, state, loaded, now=now).numbers
         before = adjusted.earlier(store, state, loaded)
     bets = adjusted.reward_bets(rows, spec.reward, before) if rows is not None else None
@@ -95,6 +97,7 @@ def render(
     environment = jinja2.Environment(autoescape=True)
     return environment.from_string(PAGE).render(
         s=state, time=_time, known=evidence.summary, summary=evidence.summary(found),
+        found=found, known_of=hold_out_looks.found, until=hold_out.until(state, spec.rollout),
         units={} if rows is None else comparison.unit_counts(rows),
         guardrails=found.get("guardrails", {}), picture=_picture(state, rows, bets, spec, now),
     )  # fmt: skip

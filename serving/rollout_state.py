@@ -4,6 +4,7 @@
        └───────┴──────┴──────┴─▶ aborted       share 0, for good
 
 A unit belongs to the candidate iff hash(salt, unit) < share: sticky, monotone in the share, the same on every host.
+What follows 100 %, the watch of the promoted release against units that were kept back, is in hold_out.py.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Any, Self
 from features.ids import uniform01
 
 SHADOW, ABORTED = "shadow", "aborted"
+WATCH, RETURNED = "watch", "returned"  # of a promoted release: watched ("watch 1%"), or shown to be worse
 
 
 class RolloutRefused(ValueError):
@@ -25,7 +27,8 @@ class RolloutState:
     """Where release `release` stands. `share` of units see the candidate; `since` is UTC µs; `stages` are the shares
     to come. `held` says why no step is taken ("" = it is not held). `history` has one entry per change, oldest
     first: {at, stage, share, reason, evidence, by}. `continues` are earlier releases of the same policies, whose
-    decisions are evidence of this rollout too."""
+    decisions are evidence of this rollout too. `kept`, of a watched release: what `share` of units were kept back
+    with, "predecessor" or "uniform"."""
 
     release: int
     stage: str
@@ -36,9 +39,12 @@ class RolloutState:
     held: str = ""
     history: tuple[Mapping[str, Any], ...] = ()
     continues: tuple[int, ...] = ()
+    kept: str = ""
 
     def to_json(self) -> bytes:
-        return json.dumps(asdict(self), sort_keys=True, indent=1).encode()
+        """Without `kept` where nothing is kept back, as states were before there was a hold-out."""
+        row = {name: value for name, value in asdict(self).items() if name != "kept" or value}
+        return json.dumps(row, sort_keys=True, indent=1).encode()
 
     @classmethod
     def from_json(cls, raw: bytes) -> Self:
@@ -65,7 +71,12 @@ class RolloutState:
 
     @property
     def running(self) -> bool:
-        return self.stage != ABORTED and self.share < 1.0
+        return self.stage not in {ABORTED, RETURNED} and self.share < 1.0
+
+    @property
+    def watched(self) -> bool:
+        """True while a promoted release is watched against the units that were kept back."""
+        return self.stage.startswith(WATCH)
 
 
 def label(share: float) -> str:
@@ -73,8 +84,8 @@ def label(share: float) -> str:
 
 
 def share_of(stage: str) -> float:
-    """The share that a stage's label names; 0 for shadow, none and aborted."""
-    return float(stage[:-1]) / 100 if stage.endswith("%") else 0.0
+    """The share that a stage's label names, also that of a hold-out; 0 for shadow, none, aborted and returned."""
+    return float(stage.removeprefix(f"{WATCH} ")[:-1]) / 100 if stage.endswith("%") else 0.0
 
 
 def start(
@@ -102,6 +113,7 @@ def advance(
     state: RolloutState, reason: str, *, now: int, by: str, evidence: Mapping[str, Any] | None = None
 ) -> RolloutState:
     """The next stage. Raises RolloutRefused where there is none."""
+    _refuse_watched(state)
     if state.stage in (ABORTED, "none"):
         raise RolloutRefused(f"release {state.release} is {state.stage}: publish a new release to expose a candidate")
     later = [share for share in state.stages if share > state.share]
@@ -114,9 +126,26 @@ def abort(
     state: RolloutState, reason: str, *, now: int, by: str, evidence: Mapping[str, Any] | None = None
 ) -> RolloutState:
     """Back to the champion, for good. Aborting an aborted rollout changes nothing."""
+    _refuse_watched(state)
     if state.stage == ABORTED:
         return state
     return _moved(state, (ABORTED, 0.0), reason, now=now, by=by, evidence=evidence)
+
+
+def _refuse_watched(state: RolloutState) -> None:
+    if state.watched or state.stage == RETURNED:
+        raise RolloutRefused(
+            f"release {state.release} was promoted ({state.stage}): it has no candidate to move; "
+            "`croupier rollout rollback N` serves the champion of an earlier release N again"
+        )
+
+
+def settle(
+    state: RolloutState, stage: str, share: float, reason: str, *, now: int, by: str,
+    evidence: Mapping[str, Any] | None = None,
+) -> RolloutState:  # fmt: skip
+    """At this stage and share for good: how a watch ends."""
+    return _moved(state, (stage, share), reason, now=now, by=by, evidence=evidence)
 
 
 def hold(

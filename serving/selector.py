@@ -132,7 +132,7 @@ class Selector:
                 decisions[row] = Decision(
                     event_id=events[row], at=now, unit_id=units[row], context=request.context,
                     arms=request.arms, pmf=tuple(pmf[: len(request.arms)]), arm=request.arms[position],
-                    propensity=pmf[position], policy=served.policy, role=served.role, stage=view.stage,
+                    propensity=pmf[position], policy=served.policy, role=view.named(served.role), stage=view.stage,
                     arm_context=request.arm_context, posterior_step=served.step,
                     fallback_reason=served.reason, took_us=took, **self._stamp,
                 )  # fmt: skip

@@ -9,6 +9,7 @@ from models.off_policy import Moments
 from models.self_tests import propensity_values
 from serving import sample_ratio
 from serving.comparison import Compared, unit_counts
+from serving.requests import CANDIDATE, CHAMPION, HOLDOUT, SECOND
 from serving.rollout_state import RolloutState
 
 AUDIT_ALPHA = 0.001  # of all looks, per role and test
@@ -25,11 +26,13 @@ def stale(frame: pl.DataFrame, spec: AppSpec, state: RolloutState, now: int) -> 
 def untrusted(rows: Compared, state: RolloutState) -> list[str]:
     found = []
     for stage, (candidate, champion, share) in unit_counts(rows).items():
-        if sample_ratio.mismatch(candidate, champion, share, alpha=sample_ratio.ALPHA / len(state.stages)):
+        split = (champion, candidate, 1.0 - share) if rows.turned else (candidate, champion, share)  # the small first
+        if sample_ratio.mismatch(*split, alpha=sample_ratio.ALPHA / len(state.stages)):
             found.append(f"sample ratio at {stage}: {candidate} units of {candidate + champion}, expected {share:.0%}")
-    strays = int(((rows.frame["role"] == "candidate").to_numpy() & ~rows.assigned).sum())
+    strays = int((rows.frame["role"].is_in(SECOND).to_numpy() & ~(rows.assigned ^ rows.turned)).sum())
     if strays:
-        found.append(f"{strays} decisions of the champion's units were made by the candidate")
+        second = HOLDOUT if state.kept else CANDIDATE
+        found.append(f"{strays} decisions of the champion's units were made by the {second}")
     return found + [f"propensities of the {role} are not those of its draws" for role in bad_propensities(rows)]
 
 
@@ -37,7 +40,7 @@ def bad_propensities(rows: Compared) -> list[str]:
     """Roles whose logged pmf is refuted by their draws (models/self_tests.py), at any look."""
     role = rows.frame["role"].to_numpy()
     bad = []
-    for name in ("champion", "candidate"):
+    for name in (CHAMPION, *SECOND):
         values = propensity_values(rows.log[role == name]) if (role == name).sum() >= 100 else np.zeros((0, 2))
         bounds = [asymptotic_cs(Moments.of(v), alpha=AUDIT_ALPHA / 4) for v in values.T if len(v)]
         if any(b.lower > 0 or b.upper < 0 for b in bounds):

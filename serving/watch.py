@@ -15,7 +15,7 @@ import polars as pl
 
 from features import ship
 from features.clock import now_us, speed
-from features.spec import AppSpec
+from features.spec import AppSpec, RolloutSpec
 from features.storage import Conflict, Store
 from features.workspace import Workspace
 from serving import (
@@ -23,6 +23,8 @@ from serving import (
     controller,
     deployment,
     evidence,
+    hold_out,
+    hold_out_looks,
     publish,
     release_store,
     rollout,
@@ -49,32 +51,39 @@ def watch(app: str, *, approved: bool = False) -> dict[str, Any]:
     state = tick(w.store, w.home, w.spec, now_us(), approved=approved)
     if state is None:
         return {"app": app, "stage": "no release yet"}
-    promoted = finish(w.store, w.home, triton=triton_address(w))
+    next_release = finish(w.store, w.home, triton=triton_address(w), spec=w.spec.rollout)
+    promoted, returned = (None, next_release) if state.kept else (next_release, None)
     arms = catalogue_release.look(w, now_us())
-    return {"app": app, "release": state.release, "rollout": state.releases[0], "stage": state.stage,
+    seen = {"app": app, "release": state.release, "rollout": state.releases[0], "stage": state.stage,
             "share": state.share, "held": state.held, "reason": state.history[-1]["reason"], "promoted": promoted,
             "catalogue": arms}  # fmt: skip
+    return seen | ({"returned": returned} if state.kept else {})
 
 
 def tick(store: Store, home: Path, spec: AppSpec, now: int, *, approved: bool = False) -> RolloutState | None:
     """One look at `now` (UTC µs): gather, judge, swap, mirror. Returns the state in force, None before a release."""
     state = _begun(store, spec, now)
-    if state is not None and state.running and state.stage != "none":
+    if state is not None and state.running and state.stage != "none" and hold_out_looks.due(store, state, spec, now):
         _judged(store, home, state, look(store, home, spec, state, now), spec, now=now, approved=approved)
     return rollout.sync(store, home)
 
 
 def look(store: Store, home: Path, spec: AppSpec, state: RolloutState, now: int) -> Evidence:
-    """A blown fuse is harm at once; data that cannot be read is a problem, never a reason to go on."""
+    """A blown fuse is harm at once, but no harm of a promoted release where its hold-out's was; data that cannot be
+    read is a problem, never a reason to go on."""
     blown = fuse(home, state)
-    if blown:
+    if blown and not state.kept:
         return Evidence(harms=(blown,))
+    if blown:
+        return Evidence(problems=(f"what was kept back fails here, its units see the champion: {blown}",))
     try:
         with deployment.scratch(home) as folder:
             loaded = deployment.fetched(store, home, state.release, folder)
             found = evidence.gather(store, spec, state, loaded, now=now)
             if state.stage == rollout_state.SHADOW and found.decisions:
                 _keep_shadow(store, state, shadow.shadow_log(store, spec.reward, state, loaded, now=now))
+            if state.kept:
+                hold_out_looks.keep(store, state, found, now)
             return found
     except (ValueError, KeyError) as error:
         log.exception("no evidence at this look")
@@ -99,20 +108,28 @@ def fuse(home: Path, state: RolloutState) -> str:
 
 
 def finish(
-    store: Store, home: Path, *, triton: str | None, now: int | None = None, by: str = "rollout"
-) -> int | None:
-    """At 100 %: release the candidate as champion. Returns the new number, None when there is nothing to do.
+    store: Store, home: Path, *, triton: str | None, now: int | None = None, by: str = "rollout",
+    spec: RolloutSpec | None = None,
+) -> int | None:  # fmt: skip
+    """At 100 %: release the candidate as champion, with the hold-out that `spec` declares (None: without one). Where a
+    watch has shown the promoted release to be worse: release its predecessor again. Returns the new number, None when
+    there is nothing to do.
 
     One host at a time, by a lease in the store; a promoter that died is followed when its lease has run out.
     """
     state = rollout.read_state(store)
-    if state is None or state.share < 1.0 or release_store.current(store) != state.release:
+    if state is None or release_store.current(store) != state.release:
+        return None
+    returned = state.stage == rollout_state.RETURNED
+    if state.share < 1.0 and not returned:
         return None
     lease = f"rollout/promotion/{state.release:06d}"
     if not _leased(store, lease, now_us() if now is None else now):
         return None
     try:
-        return succession.promote(store, home, triton=triton, by=by).number
+        if returned:
+            return succession.bring_back(store, home, triton=triton, by=by).number
+        return succession.promote(store, home, triton=triton, by=by, spec=spec).number
     except Exception:
         store.delete(lease)
         raise
@@ -138,6 +155,8 @@ def _judged(
     def step(there: RolloutState) -> RolloutState:
         if there != state:
             return there
+        if there.kept:
+            return hold_out.next_state(there, found, spec.rollout, now=now)
         return controller.next_stage(there, found, spec.rollout, now=now, approved=approved)
 
     with suppress(rollout_state.RolloutRefused):  # another hand was faster

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from features.clock import now_us
 from features.spec import RolloutSpec
 from features.workspace import Workspace
-from serving import deployment, release_store, rollout_state, succession
+from serving import deployment, hold_out_looks, release_store, rollout_state, succession
 from serving import rollout as stored
 from serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
 from serving.deployment import triton_address
@@ -36,10 +36,12 @@ def status(app: App = "default", as_json: AsJson = False) -> None:
     """The stage, the share of units, and since when."""
     w = Workspace.known(app)
     state = stored.read_state(w.store)
-    if told(as_json, described(w, state)):
+    if told(as_json, described(w, state) | hold_out_looks.watched(w.store, state, w.spec)):
         return
     console.print("no release yet" if state is None else describe(w, state))
-    if state is not None and state.history[-1]["evidence"]:
+    if state is not None and state.watched:
+        console.print(hold_out_looks.told(w.store, state, w.spec), soft_wrap=True)
+    elif state is not None and state.history[-1]["evidence"]:
         console.print(f"known at its last change: {_known(state.history[-1])}", soft_wrap=True)
 
 
@@ -55,15 +57,19 @@ def advance(app: App = "default", reason: Reason = "by hand", as_json: AsJson = 
     number = _promoted(w) if state.share == 1.0 else None
     if state.share == 1.0:
         words.append(f"release {state.release}: somebody else promotes its candidate now" if number is None else
-                     f"release {number}: the candidate of release {state.release} is the champion")  # fmt: skip
+                     f"release {number}: {_heir(state)} of release {state.release} is the champion")  # fmt: skip
     if not told(as_json, described(w, state) | {"promoted": number}):
         console.print("\n".join(words))
+
+
+def _heir(state: RolloutState) -> str:
+    return "the predecessor" if state.kept else "the candidate"
 
 
 def _promoted(w: Workspace) -> int | None:
     from serving.watch import finish
 
-    return finish(w.store, w.home, triton=triton_address(w), by="operator")
+    return finish(w.store, w.home, triton=triton_address(w), by="operator", spec=w.spec.rollout)
 
 
 @rollout.command()
@@ -129,7 +135,7 @@ def list_releases(app: App = "default", as_json: AsJson = False) -> None:
     rows = release_store.listed(Workspace.known(app).store)
     if told(as_json, rows):
         return
-    table = Table("release", "status", "champion", "candidate", "digest")
+    table = Table("release", "status", "champion", "candidate or hold-out", "digest")
     for row in rows:
         policies = row["policies"]
         table.add_row(
@@ -187,11 +193,12 @@ def simulate_rollout(
     runs: Annotated[int, typer.Option(min=1, help="rollouts per number")] = 2000,
     world: Annotated[str, typer.Option(help="bernoulli (10 % clicks), or reels (contextual)")] = "bernoulli",
     effect: Annotated[float | None, typer.Option(help="only this relative effect, e.g. -0.3")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="what follows 100 %: the watch against the hold-out")] = False,
     seed: Annotated[int, typer.Option(min=0, help="the same seed, the same result")] = 0,
     out: Out = None,
 ) -> None:
     """How often the controller errs, how fast it is right, and what other rules do on the same world."""
-    from serving import compared_rules, rollout_simulation
+    from serving import compared_rules, hold_out_simulation, rollout_simulation
     from serving.rollout_worlds import Reels
 
     worlds: dict[str, Callable[[float], Any]] = {
@@ -199,18 +206,23 @@ def simulate_rollout(
     }  # fmt: skip
     if world not in worlds:
         raise ValueError(f"--world: found {world!r}, expected one of {', '.join(worlds)}")
+    if watch and effect is not None:
+        raise ValueError("--watch: found --effect beside it; expected one of them: a watch has effects of its own")
     prepared(out)
     make, spec = worlds[world], RolloutSpec()
     found: dict[str, Any]
     looks = rollout_simulation.LOOKS if effect is not None else sum(rollout_simulation.EFFECTS.values())
+    looks = hold_out_simulation.looks_of(spec) if watch else looks
     with tqdm(total=looks, unit="look", disable=None) as bar:
         how: dict[str, Any] = {"runs": runs, "seed": seed, "progress": bar.update}
-        if effect is not None:
+        if watch:
+            found = hold_out_simulation.characteristics(make, spec, **how)
+        elif effect is not None:
             found = rollout_simulation.simulate(make(effect), spec, **how).to_dict() | {"effect": effect}
         else:
             found = rollout_simulation.characteristics(make, spec, **how)
     found |= {"world": world, "seed": seed}
-    if effect is None and world == "bernoulli":
+    if effect is None and not watch and world == "bernoulli":
         found["compared"] = compared_rules.characteristics(runs=runs, seed=seed)
         found["sample_ratio"] = rollout_simulation.sample_ratio_characteristics(runs=runs, seed=seed)
         found["latency"] = rollout_simulation.latency_characteristics(spec, runs=runs, seed=seed)
@@ -232,7 +244,7 @@ def described(w: Workspace, state: RolloutState | None) -> dict[str, Any]:
 
 def describe(w: Workspace, state: RolloutState) -> str:
     held = f", held: {state.held}" if state.held else ""
-    units = f"{state.share:.0%} of units"
+    units = f"{state.share:.0%} of units" + (" kept back" if state.watched else "")
     if state.share and not _server_here(w):
         units = f"meant for {units}, but no server of {w.settings.app} runs here"
     return f"release {state.release}: {state.stage}, {units}, since {_time(state.since)}{held}"

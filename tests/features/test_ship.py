@@ -1,6 +1,7 @@
 """Spool → hourly Parquet: every row once, in the hour of its event, whatever fails on the way."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 
@@ -8,6 +9,7 @@ import polars as pl
 import pytest
 
 import features.ship
+from features import closings
 from features.partitions import HOUR, by_hour, hour_name, hour_start, to_us
 from features.schema import Decision, Reward
 from features.ship import ShipError, prune, ship
@@ -157,3 +159,50 @@ def test_hours_are_utc_and_exact():
     assert hour_name(-1) == "1969-12-31T23"
     assert hour_start("2019-11-24T10") == START
     assert hour_name(4_102_444_799_999_999) == "2099-12-31T23"
+
+
+def test_closings_go_with_the_decisions_they_closed_and_readers_conclude_the_same(spool, store):
+    """A decision an hour, each closed by itself an hour later; the last ones are still open."""
+    events = decisions(24, step=HOUR)
+    for i, d in enumerate(events):
+        spool.append_decisions([d])
+        closings.close_windows(spool, START + (i - 1) * HOUR)
+    ship(spool, store, host="h")
+    ids = [row[0] for row in spool.db.execute("SELECT id FROM closings ORDER BY id")]
+    assert len(ids) == 23
+    before = concluded(spool)
+    prune(spool, store, host="h", before=START + 23 * HOUR)  # one shipment: it stays, as a whole
+    assert concluded(spool) == before
+    prune(spool, store, host="h", before=START + 24 * HOUR)
+    assert [row[0] for row in spool.db.execute("SELECT id FROM closings")] == ids[-1:], "the newest says how far it is"
+    assert closings.closing(spool, ids[0]) == closings.Closing()
+
+
+def test_closings_that_still_cover_a_decision_stay(spool, store):
+    """Three shipments; the clock of the second one's host was a day behind, so old rows stand among the new."""
+    for part, shift in enumerate((0, 30 * HOUR, 10 * HOUR)):
+        made = [replace(d, at=d.at + shift) for d in decisions(4, step=HOUR, name=f"p{part}-")]
+        spool.append_decisions(made)
+        for d in made:
+            closings.close_windows(spool, d.at)
+        ship(spool, store, host="h")
+    closed = concluded(spool)
+    assert prune(spool, store, host="h", before=START + 5 * HOUR) == 4
+    left = concluded(spool)
+    assert set(left) < set(closed)
+    assert sorted(event for found in left.values() for event in found) == sorted(
+        event for found in closed.values() for event in found if not event.startswith("p0")
+    )
+    assert all(left[number] == closed[number] for number in left), "each by the same closing as before"
+    assert prune(spool, store, host="h", before=START + 100 * HOUR) == 8
+    assert list(concluded(spool).values()) == [[]]
+    assert not closings.close_windows(spool, START), "it never goes back"
+
+
+def concluded(spool):
+    """Closing → the events whose window it ended."""
+    last, found = closings.Closing(), {}
+    while this := closings.next_closing(spool, last.id):
+        found[this.id] = [d.event_id for _, d in closings.closed_between(spool, last, this, {1})]
+        last = this
+    return found

@@ -104,5 +104,5 @@ def test_a_range_of_a_guardrail_that_is_not_there_is_named():
 
 
 def test_a_default_outside_the_range_is_named():
-    with pytest.raises(ValueError, match=r"default: found -1, expected a value within range, 0 to 1"):
+    with pytest.raises(ValueError, match=r"reward.default: found -1, expected a value within reward.range, 0 to 1"):
         AppSpec.model_validate({"reward": {"default": -1.0}})

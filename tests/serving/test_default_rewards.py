@@ -17,7 +17,7 @@ from features.spec import KindSpec, RewardSpec
 from features.spool import Spool
 from features.storage import open_store
 from models.posterior import Moments
-from serving import fast_loop, succession
+from serving import carry_over, fast_loop, succession
 from serving.fast_loop import FastLoop, rebuilt
 from serving.head_file import HeadFile
 from serving.release import load as load_release
@@ -191,7 +191,8 @@ def test_a_promoted_candidate_takes_along_what_it_learnt(tmp_path):
     spool.append_decisions([replace(d, release=1) for d in decisions(loaded, tmp_path, 5)])
     FastLoop(tmp_path / HEADS, loaded, spool, RewardSpec(window_seconds=60)).close_windows(T0 + 10**6 * SECOND)
     learnt = head(tmp_path / HEADS, loaded, "candidate")
-    succession._again(loaded, "candidate", tmp_path / "2", 2, "test", home=tmp_path)
+    heir = succession.Heir(champion=carry_over.newest(tmp_path, loaded, "candidate"))
+    succession.again(loaded, heir, tmp_path / "2", 2, role="candidate", by="test")
     again = load_release(tmp_path / "2").champion.head
     assert again.step == learnt.step == loaded.candidate.head.step + 5
     assert np.array_equal(again.moments.b, learnt.moments.b)

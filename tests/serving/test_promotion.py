@@ -2,16 +2,20 @@
 
 from dataclasses import replace
 
+import orjson
 import pytest
 
 from features import build, catalogue
 from features.schema import Arm
 from features.workspace import Workspace
+from features.worlds.reels import START as BEGAN
 from models import training
-from serving import promotion, release, release_store, rollout, trial
+from serving import promotion, release, release_store, rollout, succession, trial
+from serving.fast_loop import FastLoop
 from serving.triton import repository
 from serving.triton.binary import TritonUnavailable
 from serving.triton.server import Ports
+from serving.triton.wire import HEADS
 from tests import shop
 
 START, END = "2026-09-21T00:00+00:00", "2026-09-22T00:00+00:00"
@@ -66,6 +70,42 @@ def test_a_release_whose_publisher_died_before_it_served_is_served(verdict):
     assert promotion.publish_verdict(verdict) == {"app": "shop", "release": 1, "published": True, "candidate": "lin_ts"}
     assert served(w) == whole == (1, (1, "5%"), [1])
     assert release.load(w.home / "triton" / "select_arm" / "1").candidate.name == "lin_ts"
+
+
+@pytest.mark.medium
+def test_a_refresh_is_published_with_all_that_either_side_has_learnt(verdict):
+    """The champion keeps what it learnt since its own release, and the refresh learns from its window's end on."""
+    w = Workspace.open("shop")
+    first, second = (windowed(w, verdict, end) for end in (BEGAN, BEGAN + 10**10))
+    promotion.publish_verdict(first)
+    entry = {"since": BEGAN}
+    assert release_store.manifest(w.store, 1)["meta"]["learning"] == {"candidate": entry}
+    succession.promote(w.store, w.home, triton=None)
+    loaded = release.load(w.home / "triton" / "select_arm" / "2")
+    spool = w.spool()
+    loop = FastLoop(w.home / HEADS, loaded, spool, w.spec.reward)
+    learnt = loop.learn() + loop.close_windows(2**52)
+    place = loop._seen
+    spool.close()
+    assert learnt >= 60
+    assert promotion.publish_verdict(second | {"kind": "refresh"})["release"] == 3
+    champion = release.load(w.home / "triton" / "select_arm" / "3").champion
+    assert champion.head.step == loaded.champion.head.step + learnt
+    assert champion.head.moments.n == loaded.champion.head.moments.n + learnt
+    assert release_store.manifest(w.store, 3)["meta"]["learning"] == {
+        "champion": entry | {"spool": spool.id, "cursor": place.cursor, "closing": place.closing},
+        "candidate": {"since": BEGAN + 10**10},
+    }
+
+
+def windowed(w, verdict, end):
+    """The same features under another key, as those of a rolling window that ended at `end`."""
+    old, key = f"features/{verdict['features']}/", f"window-{end}"
+    for found in w.store.list(old):
+        w.store.put(found.replace(old, f"features/{key}/"), w.store.get(found))
+    meta = orjson.loads(w.store.get(f"{old}meta.json")) | {"end_us": end}
+    w.store.put(f"features/{key}/meta.json", orjson.dumps(meta))
+    return verdict | {"features": key}
 
 
 def test_todays_catalogue_is_released_and_not_that_of_the_encoding(verdict):

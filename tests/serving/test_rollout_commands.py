@@ -66,6 +66,11 @@ def test_up_by_hand_to_the_next_champion_and_back(home, monkeypatch):
     code, said = croupier("rollout", "advance")
     assert code == 0
     assert "release 2: the candidate of release 1 is the champion" in said
+    status = croupier("rollout", "status")[1]
+    assert status.startswith("release 2: watch 1%, meant for 1% of units kept back, but no server of shop runs here, since ")
+    assert "UTC against predecessor, which 0.01 of units are served; no matured decisions of both sides yet" in status
+    code, said = croupier("rollout", "abort", "--yes")
+    assert (code, "release 2 was promoted (watch 1%)" in said) == (1, True)
     code, said = croupier("rollout", "rollback", "1")
     assert (code, "release 3 serves the champion of release 1" in said) == (0, True)
     listed = croupier("release", "list")[1]
