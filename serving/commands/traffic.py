@@ -41,7 +41,7 @@ def simulate_traffic(
     per_day: Annotated[int, typer.Option(min=1, help="decisions a day of the loop's clock, on average")] = 6000,
     hours: Annotated[float, typer.Option(min=0.0, help="of the loop's clock; 0: until Ctrl-C")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="of the world")] = 1,
-    url: Annotated[str, typer.Option(help="gRPC host:port of Triton; empty: CROUPIER_TRITON's")] = "",
+    url: Annotated[str, typer.Option(help="gRPC host:port of Triton; empty: the app's own here")] = "",
     declare: Annotated[bool, typer.Option("--declare", help="write the app and its first release, and end")] = False,
     out: Out = None,
 ) -> None:

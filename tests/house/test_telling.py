@@ -151,7 +151,10 @@ def with_app():
 
 
 ARGUMENTS = {"rollout rollback": ["1"], "release verify": ["1"], "init": ["log.csv"], "import": ["log.csv"], "forget": ["u1"],
-             "export": ["x.parquet"], "replay": ["e"], "ope": ["log.csv", "--policy", "1"], "rollout abort": ["--yes"]}  # fmt: skip
+             "export": ["x.parquet"], "replay": ["e"], "ope": ["log.csv", "--policy", "1"], "rollout abort": ["--yes"],
+             "arm add": ["a"], "arm retire": ["a"], "arm pause": ["a"], "arm resume": ["a"],
+             "quarantine release": ["--hour", "2026-01-01T00", "--reason", "r"],
+             "quarantine drop": ["--hour", "2026-01-01T00", "--reason", "r"]}  # fmt: skip
 MAY_MAKE_AN_APP = {"init", "app init"}
 
 

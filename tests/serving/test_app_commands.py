@@ -187,7 +187,7 @@ def test_the_same_features_judged_with_another_candidate_are_published_not_passe
     croupier("rollout", "abort", "--yes")
     second = promotion.publish_verdict(verdict | {"promoted": "lin_ts", "kind": "promotion"})
     assert (second["published"], second["release"], second["candidate"]) == (True, 2, "lin_ts")
-    assert release_store.policies(w.store, 2)["candidate"] == "lin_ts"
+    assert [row["policies"]["candidate"] for row in release_store.listed(w.store)] == ["vw_cb_adf", "lin_ts"]
     assert same_features.serving(w).number == 2
 
 
