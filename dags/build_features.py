@@ -15,6 +15,8 @@
 An hour is due when it is mature (the reward window of its last decision has closed) and was not yet joined and
 validated, or when late events restated it. So a run after an outage takes up what was left, oldest first, at most
 `training.catch_up_hours` of them. An interval by hand is joined, validated whole (a failure stops the run) and encoded.
+Few bad rows of an hour go into quarantine and stop nothing; of an hour with too many `croupier quarantine release` or
+`drop` decides, and the next run goes on.
 
 **Safe to repeat**: every output is keyed by its hours; a second run changes nothing.
 Ends by updating the asset `croupier://features`, which starts `train_and_gate`.
@@ -22,8 +24,8 @@ Ends by updating the asset `croupier://features`, which starts `train_and_gate`.
 
 from typing import Any
 
-from airflow.exceptions import AirflowSkipException
 from airflow.sdk import Metadata, dag, task, task_group
+from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.common import DEFAULTS, FEATURES, apps, interval, interval_params, line, link, refusals, schedule
 

@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.configuration import conf
-from airflow.exceptions import AirflowSkipException
 from airflow.sdk import (
     Asset,
     CronDataIntervalTimetable,
@@ -16,6 +15,7 @@ from airflow.sdk import (
     RetryRule,
     get_current_context,
 )
+from airflow.sdk.exceptions import AirflowSkipException
 
 from features import clock
 from features.settings import Settings

@@ -6,24 +6,24 @@
 | task | does |
 |---|---|
 | `apps` | whom the run is for: one mapped line of tasks each |
-| `look` | ships the log, gathers evidence from **matured** decisions, one step at most; a changed catalogue |
+| `look` | ships the log, gathers evidence from **matured** decisions, moves the stage at most one step |
 | `ask` | only when the last step waits for a person (`[rollout] approval = true`) |
 | `request_approval` | starts `approve_rollout` for this release, once |
 
-A changed `catalogue.json` (`croupier arm …`) is released over the same policies, while the rollout goes on.
 Harm shown: aborted at once. Counts off, propensities wrong, data missing or stale: held, with the reason.
 Inconclusive at the time limit: back to the champion. No data never promotes. At 100 % the candidate becomes the next
 release's champion, and stays watched against a hold-out (`[rollout] holdout`, 1 % of units, for `watch_days`): shown
 to be worse, its predecessor is released again.
+A `catalogue.json` that was changed (`croupier arm …`) is released over the same policies; the rollout goes on.
 **Safe to repeat**, and to run twice at once: a look is judged for the very state it was gathered under.
 By hand: `croupier rollout abort`, `advance`, `rollback N`.
 """
 
 from typing import Any
 
-from airflow.exceptions import AirflowSkipException
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import dag, task, task_group
+from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.common import DEFAULTS, app_param, apps, line, link, schedule
 

@@ -48,9 +48,8 @@ class Admission:
     @classmethod
     def of(cls, spec: AppSpec) -> Self:
         """Raises nothing: what a spec declares was checked when it was read."""
-        kinds: dict[str, Ends | None] = dict.fromkeys(spec.reward.guardrails)
         totals = spec.rollout.guardrail_ranges
-        kinds |= {kind: _running(totals.get(kind, (0.0, 1.0))) for kind in spec.rollout.guardrails}
+        kinds: dict[str, Ends | None] = {kind: _running(totals.get(kind, (0.0, 1.0))) for kind in spec.guardrails}
         kinds |= {name: _values(kind, spec.reward) for name, kind in spec.reward.kinds.items()}
         seconds = spec.record.seconds or spec.reward.window_seconds + CLOCK_SKEW_US / 1e6
         return cls(kinds=kinds, record_floor=spec.record.floor, record_us=round(seconds * 1e6))

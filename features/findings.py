@@ -14,6 +14,8 @@ import polars as pl
 from features import docs
 from features.account import Account
 from features.audit import Audit
+from features.partitions import hour_name
+from features.quarantine import STOPPED
 from features.rules import Rule
 
 Judged = Sequence[tuple[Rule, Mapping[str, Any]]]  # each rule with {success, rows, observed}
@@ -67,6 +69,11 @@ class QualityReport:
             return ""
         found = "; ".join(map(str, self.critical))
         return f"{found}. Quarantined {self.quarantined} of {self.rows} rows{self.waits}; see {self.docs_path}"
+
+    @property
+    def stopped(self) -> set[str]:
+        """The hours of which too many rows are broken."""
+        return {hour_name(at) for at in self.broken.filter(state=STOPPED)["at"]} if self.quarantined else set()
 
     @property
     def waits(self) -> str:

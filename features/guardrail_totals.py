@@ -5,6 +5,7 @@ logged rows, and for the rollout, which compares what is served.
 """
 
 from datetime import datetime, timedelta
+from math import inf
 
 import polars as pl
 
@@ -17,8 +18,9 @@ DAY = 24 * HOUR
 
 
 def of_kind(reward: RewardSpec, kind: str) -> RewardSpec:
-    """A reward that is the sum of one kind alone, 0 where none came."""
-    return reward.model_copy(update={"kinds": {kind: KindSpec(how="sum")}, "default": 0.0})
+    """A reward that is the sum of one kind alone, 0 where none came, of whatever range."""
+    ends = (-inf, inf)  # that of rewards is no range of a guardrail: who judges has its own
+    return reward.model_copy(update={"kinds": {kind: KindSpec(how="sum")}, "default": 0.0, "range": ends})
 
 
 def totals(store: Store, spec: AppSpec, rows: pl.DataFrame, *, now: datetime) -> pl.DataFrame:

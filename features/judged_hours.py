@@ -31,6 +31,15 @@ def record_interval(store: Store, interval: str, versions: Mapping[str, int], ch
     store.put(f"quality/interval={interval}/{digest}.json", body)
 
 
+def reopen(store: Store, hour: str) -> None:
+    """Takes back every verdict on an interval that failed with this hour in it: a person has decided about its rows,
+    and the next validation says anew what is wrong."""
+    for key in store.list("quality/interval="):
+        body = orjson.loads(store.get(key))
+        if hour in body["versions"] and not body["passed"]:
+            store.delete(key)
+
+
 def quality_of(store: Store, versions: Mapping[str, int], hours: Sequence[str]) -> HoursQuality:
     """Of these hours, in the version that was read (`versions`): each must have passed, and no newer version of it that
     was validated may have failed, since then the hour is known to be bad."""
@@ -51,7 +60,7 @@ def _said(store: Store, hours: set[str]) -> dict[str, dict[int, Checked]]:
     for key in store.list("quality/"):
         kind, _, rest = key.removeprefix("quality/").partition("=")
         name, _, file = rest.partition("/")
-        if kind == "hour" and name not in hours:
+        if kind == "hour" and (name not in hours or not file.startswith("v")):  # beside it: the quarantine's history
             continue
         body = orjson.loads(store.get(key))
         versions = body.pop("versions") if kind == "interval" else {name: int(file[1:-5])}

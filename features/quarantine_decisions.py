@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from features import hours, quarantine
+from features import hours, judged_hours, quarantine
 from features.partitions import by_hour, hour_start
 from features.quarantine import DROPPED, FILE, HELD, RELEASED, STOPPED
 from features.storage import Conflict, Store
@@ -33,7 +33,8 @@ class Entry:
 
 def entries(store: Store) -> list[Entry]:
     """Every hour with rows put aside, oldest first."""
-    return [_entry(store, hour) for hour in by_hour(store.list("quarantine/hour="), FILE)]
+    found = (_entry(store, hour) for hour in by_hour(store.list("quarantine/hour="), FILE))
+    return [entry for entry in found if entry.rows]  # none: a unit was forgotten
 
 
 def _entry(store: Store, hour: str) -> Entry:
@@ -78,6 +79,7 @@ def _decide(store: Store, hour: str, state: str, *, by: str, reason: str, now: i
             "verdict": hours.verdict(store, hour),
         })  # fmt: skip
     if state == RELEASED or set(before) != {HELD}:  # else they were out, and stay out
+        judged_hours.reopen(store, hour)
         hours.reopen(store, hour)  # last, and again when the command is repeated
     return before.total()
 

@@ -8,6 +8,7 @@ A run after an outage takes up what is due, oldest first; a run that finds nothi
 return plain JSON, and are safe to repeat.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ import polars as pl
 from features import build, clock, hours, judged_hours, window
 from features.account import Account
 from features.encoder import Encoder
-from features.findings import QualityFailed
+from features.findings import QualityFailed, QualityReport
 from features.join import join_hours
 from features.log import LogRewritten, open_log
 from features.partitions import from_us, hour_start
@@ -42,11 +43,24 @@ def validate(app: str, asked: Interval, joined: dict[str, Any]) -> dict[str, Any
         return validate_due(app, joined["hours"])
     report, page = build.validate(app, *asked, joined)
     w, interval = Workspace.open(app), Span.parse(*asked)
+    _record_asked(w, interval, report, page)
+    return {"app": app, "page": page, "refused": {}, **report.to_dict(), "error": report.error}
+
+
+def _record_asked(w: Workspace, interval: Span, report: QualityReport, page: str) -> None:
+    """Keeps what was said of the interval's hours, as they are now that held rows are out. Where nothing but bad rows
+    of some hours was critical, the others have passed."""
     read = partitions(w.store, start=interval.start, end=interval.end)
     failed = tuple(finding.rule for finding in report.critical)
-    checked = hours.Checked(passed=report.passed, rows=report.rows, page=page, failed=failed)
-    judged_hours.record_interval(w.store, interval.key, read, checked)
-    return {"app": app, "page": page, "refused": {}, **report.to_dict(), "error": report.error}
+    held = report.broken.filter(state=HELD).height if report.quarantined else 0
+    checked = hours.Checked(passed=report.passed, rows=report.rows - held, page=page, failed=failed, quarantined=held)
+    stopped = report.stopped if all(finding.examples for finding in report.critical) else set(read)
+    parts = {True: {h: v for h, v in read.items() if report.passed or h not in stopped}}
+    parts[False] = {h: v for h, v in read.items() if h not in parts[True]}
+    for passed, versions in parts.items():
+        if versions or not read:
+            found = checked if passed == report.passed else replace(checked, passed=passed, failed=())
+            judged_hours.record_interval(w.store, interval.key, versions, found)
 
 
 def or_raise(validated: dict[str, Any]) -> dict[str, Any]:

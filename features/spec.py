@@ -182,7 +182,7 @@ class TrainingSpec(_Strict):
 class RefreshSpec(_Strict):
     """When the champion's own family, retrained, replaces it: shown to lose less than `margin`."""
 
-    margin: float = Field(0.05, gt=0, lt=1, description="share of the mean reward that a refresh may be shown to lose")
+    margin: float = Field(0.10, gt=0, lt=1, description="share of the mean reward that a refresh may be shown to lose")
     alpha: float = Field(0.05, gt=0, lt=1, description="error of 'loses less than the margin', over a whole month")
     every: Annotated[str, AfterValidator(_duration)] = Field(
         "1d", description="least age of what the champion learnt before it is renewed: s, m, h or d"
@@ -271,6 +271,21 @@ class AppSpec(_Strict):
     refresh: RefreshSpec = Field(RefreshSpec(), description="when the champion is renewed")
     rollout: RolloutSpec = Field(RolloutSpec(), description="how a candidate is exposed")
     arms: ArmsSpec = Field(ArmsSpec(), description="arms that come and go")
+
+    @model_validator(mode="after")
+    def _default_within_range(self) -> Self:
+        (low, high), default = self.reward.range, self.reward.default
+        if not low <= default <= high:
+            expected = f"a value within reward.range, {low:g} to {high:g}"
+            raise ValueError(f"reward.default: found {default:g}, expected {expected}")
+        return self
+
+    @model_validator(mode="after")
+    def _ranges_have_guardrails(self) -> Self:
+        if odd := sorted(self.rollout.guardrail_ranges.keys() - self.guardrails.keys()):
+            expected = f"declared guardrails: {', '.join(self.guardrails) or 'none is'}"
+            raise ValueError(f"rollout.guardrail_ranges: found {', '.join(odd)}, expected {expected}")
+        return self
 
     @property
     def guardrails(self) -> dict[str, Literal["lower", "higher"]]:

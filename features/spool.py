@@ -37,6 +37,7 @@ class Spool(SpoolFile):
     ) -> None:
         self.max_bytes = max_bytes
         self._remembered = min(REMEMBERED, max_bytes >> 12)
+        self._thinning = True  # whether any decision may have been thinned: looked up when the size is
         self._unmeasured = 0  # bytes this process may append before it looks at the size again
         super().__init__(path, durability=durability)
 
@@ -46,7 +47,7 @@ class Spool(SpoolFile):
         rows = list(map(decision_row, decisions))  # before the transaction: other writers wait for its end
         with self.transaction() as db:
             p = self._room(sum(len(body) for *_, body in rows))
-            if p < 1 or self._has_thinned():
+            if p < 1 or self._thinning:
                 rows = list(map(decision_row, self._thin(decisions, p)))
             added = db.executemany("INSERT OR IGNORE INTO decisions (event_id, at, body) VALUES (?, ?, ?)", rows)
             if added.rowcount == len(rows) == len(decisions):
@@ -80,14 +81,18 @@ class Spool(SpoolFile):
         A repeat is kept among the rejects with reason 'duplicate'. Raises SpoolUnavailable once rewards fill their
         share of the log, until the shipper has made room."""
         refuse_impossible_times(r.at for r in rewards)
+        rows = [(r.event_id, token(r), r.at, orjson.dumps(r)) for r in rewards]
         with self.transaction() as db:
-            if spool_quotas.used(db, "rewards") >= spool_quotas.REWARDS_SHARE * self.max_bytes:
-                raise SpoolUnavailable(f"{self.path}: rewards fill their share of CROUPIER_SPOOL_MAX_BYTES")
             insert = f"INSERT OR IGNORE INTO rewards (event_id, token, at, body, seen) VALUES (?, ?, ?, ?, {LAST_ROW})"
-            new = [db.execute(insert, (r.event_id, token(r), r.at, orjson.dumps(r))).rowcount == 1 for r in rewards]
-            repeats = [r for r, is_new in zip(rewards, new, strict=True) if not is_new]
-            found = [Reject("reward", "event_id", orjson.dumps(r), DUPLICATE, r.at) for r in repeats]
-            spool_quotas.keep_or_count(db, found, self.max_bytes)
+            new = [db.execute(insert, row).rowcount == 1 for row in rows]
+            sizes = (spool_quotas.reward_size(e, t, body) if is_new else 0
+                     for (e, t, _, body), is_new in zip(rows, new, strict=True))  # fmt: skip
+            if (size := sum(sizes)) and spool_quotas.add(db, size) > spool_quotas.REWARDS_SHARE * self.max_bytes:
+                raise SpoolUnavailable(f"{self.path}: rewards fill their share of CROUPIER_SPOOL_MAX_BYTES")
+            if not all(new):
+                repeats = [row for row, is_new in zip(rows, new, strict=True) if not is_new]
+                found = [Reject("reward", "event_id", body, DUPLICATE, at) for _, _, at, body in repeats]
+                spool_quotas.keep_or_count(db, found, self.max_bytes)
         return new
 
     def append_rejects(self, rejects: Sequence[tuple[str, str, bytes, str, int] | Reject]) -> None:
@@ -153,6 +158,7 @@ class Spool(SpoolFile):
         self._unmeasured -= size
         if self._unmeasured < 0:
             self._unmeasured = int(THIN_FROM * self.max_bytes - self._own_size()) // 64
+            self._thinning = self._has_thinned()
         if self._unmeasured > 0:
             return 1.0
         free = (self.max_bytes - self._own_size()) / (self.max_bytes * (1 - THIN_FROM))

@@ -4,7 +4,8 @@ Decisions have `max_bytes`, and are thinned from 80 % of it on. Rewards may fill
 they are not taken until the shipper has made room, and their senders keep them. Rejects may fill a twentieth: from the
 half of it on their raw bytes are cut, and beyond it they are counted by kind and reason, and kept no more.
 
-Triggers add up the bytes of rewards and rejects (facts `bytes_*`), so that whoever writes or deletes, they are right.
+The bytes of rewards and rejects are added up beside them (facts `bytes_*`): by triggers, but for those of new rewards,
+which `add` counts by the batch.
 """
 
 import sqlite3
@@ -23,15 +24,29 @@ _SIZES: Final = {
 _TRIGGERS = """
 INSERT INTO facts SELECT 'bytes_{table}', (SELECT coalesce(sum({row}), 0) FROM {table})
     WHERE NOT EXISTS (SELECT 1 FROM facts WHERE name = 'bytes_{table}');
-CREATE TRIGGER IF NOT EXISTS {table}_came AFTER INSERT ON {table}
-    BEGIN UPDATE facts SET value = value + {new} WHERE name = 'bytes_{table}'; END;
 CREATE TRIGGER IF NOT EXISTS {table}_went AFTER DELETE ON {table}
     BEGIN UPDATE facts SET value = value - ({old}) WHERE name = 'bytes_{table}'; END;
 """
-SCRIPT = "".join(
-    _TRIGGERS.format(table=table, row=size.format(table), new=size.format("NEW"), old=size.format("OLD"))
+_CAME = """
+DROP TRIGGER IF EXISTS rewards_came;
+CREATE TRIGGER IF NOT EXISTS rejects_came AFTER INSERT ON rejects
+    BEGIN UPDATE facts SET value = value + {new} WHERE name = 'bytes_rejects'; END;
+"""
+SCRIPT = _CAME.format(new=_SIZES["rejects"].format("NEW")) + "".join(
+    _TRIGGERS.format(table=table, row=size.format(table), old=size.format("OLD"))
     for table, size in _SIZES.items()
 )  # fmt: skip
+
+
+def add(db: sqlite3.Connection, size: int) -> int:
+    """Adds the bytes of new rewards within the open transaction; returns what all of them take."""
+    statement = "UPDATE facts SET value = value + ? WHERE name = 'bytes_rewards' RETURNING value"
+    return int(db.execute(statement, [size]).fetchone()[0])
+
+
+def reward_size(event_id: str, token: str, body: bytes) -> int:
+    """Bytes that a reward's row and its index take, about."""
+    return len(body) + 2 * (len(event_id) + len(token)) + 64
 
 
 def used(db: sqlite3.Connection, kind: str) -> int:
@@ -44,9 +59,10 @@ def keep_or_count(db: sqlite3.Connection, rejects: list[Reject], max_bytes: int)
     room = REJECTS_SHARE * max_bytes - used(db, "rejects")
     for reject in rejects:
         row = reject_row(reject, RAW_LIMIT if room > REJECTS_SHARE * max_bytes / 2 else CUT)
-        room -= len(row[1])
-        if room > 0:
+        size = len(row[1]) + 32
+        if size < room:
             db.execute("INSERT INTO rejects (at, body) VALUES (?, ?)", row)
+            room -= size
         else:
             name = f"{COUNTED} {reject.kind} {word_of(reject.reason)}"
             db.execute("INSERT OR IGNORE INTO facts VALUES (?, 0)", [name])

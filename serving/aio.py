@@ -50,6 +50,10 @@ class AsyncClient:
                 answers |= self._client.fall_back([i for i, _ in part], requests, error)
         return self._client.settled(answers, requests)
 
+    def refusals(self) -> list[tuple[str, str]]:
+        """See Client.refusals."""
+        return self._client.refusals()
+
     async def reward(self, *, event_id: str, kind: str, value: float, reward_id: str = "", at: int = 0) -> Outcome:
         """See Client.reward."""
         reward = {"event_id": event_id, "kind": kind, "value": value, "reward_id": reward_id, "at": at}

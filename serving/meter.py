@@ -1,5 +1,11 @@
 """Counts and timings of one process, kept here and handed over at most once a second: a metric call into Triton costs
-more than a decision. Labels never carry a unit, an event or a context."""
+more than a decision. Labels never carry a unit, an event or a context.
+
+Times of stages are counters by upper bound, and are named as counters: a histogram of Triton's takes one call to the
+server for every observation. PromQL reads the `le` label all the same:
+
+    histogram_quantile(0.99, sum by (le) (rate(croupier_stage_within_total{stage="encode"}[5m])))
+"""
 
 import threading
 import time
@@ -18,9 +24,9 @@ HELP = {
     "croupier_dropped_arms_total": "arms of requests that could not be chosen, by reason: retired, paused, not yet",
     "croupier_rewards_total": "rewards by fate",
     "croupier_records_total": "clients' own decisions by fate",
-    "croupier_stage_seconds_bucket": "time of a batch in a stage of the selector, cumulative by upper bound",
-    "croupier_stage_seconds_sum": "time of batches in a stage of the selector",
-    "croupier_stage_seconds_count": "batches that went through a stage of the selector",
+    "croupier_stage_within_total": "batches that took at most le seconds in a stage of the selector",
+    "croupier_stage_seconds_total": "time of batches in a stage of the selector",
+    "croupier_stage_batches_total": "batches that went through a stage of the selector",
     "croupier_posterior_step": "rewards the head has learnt from",
     "croupier_spool_bytes": "size of the host's event log",
     "croupier_spool_unshipped_rows": "events of the host's log that are not in the store yet",
@@ -73,9 +79,9 @@ class Meter:
             self._counts, self._times, self._gauges = defaultdict(float), {}, {}
         for stage, (*buckets, total) in times.items():
             for bound, n in zip((*map("{:g}".format, BOUNDS), "+Inf"), accumulate(buckets), strict=True):
-                counts["croupier_stage_seconds_bucket", (("stage", stage), ("le", bound))] += n
-            counts["croupier_stage_seconds_sum", (("stage", stage),)] += total
-            counts["croupier_stage_seconds_count", (("stage", stage),)] += sum(buckets)
+                counts["croupier_stage_within_total", (("stage", stage), ("le", bound))] += n
+            counts["croupier_stage_seconds_total", (("stage", stage),)] += total
+            counts["croupier_stage_batches_total", (("stage", stage),)] += sum(buckets)
         return dict(counts), gauges
 
 

@@ -51,6 +51,7 @@ class DsjsonSource:
         self._arms: dict[str, dict[str, Any]] = {}
         self._varying: set[str] = set()
         self._seen: Counter[str] = Counter()
+        self._names: dict[str, dict[str, None]] = {"context": {}, "arm_context": {}}
         for _, line in self._lines():
             try:
                 self._learn(line)
@@ -64,6 +65,13 @@ class DsjsonSource:
     def arms(self) -> list[Arm]:
         return [Arm(arm_id=arm, features={k: v for k, v in features.items() if k not in self._varying})
                 for arm, features in self._arms.items()]  # fmt: skip
+
+    def names(self) -> dict[str, list[str]]:
+        """As the first pass found them."""
+        of_arms = dict.fromkeys(name for features in self._arms.values() for name in features)
+        pairs = [*self._names["arm_context"], *sorted(self._varying)]
+        return {"context": list(self._names["context"]), "arm": [n for n in of_arms if n not in self._varying],
+                "arm_context": list(dict.fromkeys(pairs))}  # fmt: skip
 
     def records(self) -> Iterator[Record]:
         for i, (name, line) in enumerate(self._lines()):
@@ -101,10 +109,12 @@ class DsjsonSource:
         facts = {"untimed": not line.get("Timestamp"), "unnamed": missing(line.get("EventId")), "apprentice": imitates,
                  "unrewarded": not cost}  # fmt: skip
         self._seen.update(["lines", *(name for name, holds in facts.items() if holds)])
-        for arm, features, _ in [*map(action_of, line["c"]["_multi"])]:  # of a broken line none
+        for arm, features, pair in [*map(action_of, line["c"]["_multi"])]:  # of a broken line none
+            self._names["arm_context"] |= dict.fromkeys(pair)
             known = self._arms.setdefault(arm, features)
             if known is not features and known != features:
                 self._varying |= {k for k in known.keys() | features.keys() if known.get(k) != features.get(k)}
+        self._names["context"] |= dict.fromkeys(_context(line, empty=True))
 
     def _record(self, i: int, name: str, line: Mapping[str, Any]) -> Record:
         actions = [action_of(action) for action in line["c"]["_multi"]]
@@ -121,7 +131,7 @@ class DsjsonSource:
         at = micros(line["Timestamp"]) if line.get("Timestamp") else invented(i)
         decision = checked(Decision(
             event_id=event, at=at, unit_id=self._unit(own.get("unit_id"), event),
-            context=joined(flat({k: v for k, v in line["c"].items() if not k.startswith("_")})), arms=arms, pmf=pmf,
+            context=_context(line), arms=arms, pmf=pmf,
             arm=arms[chosen], propensity=p, policy=own.get("policy", "imported"), role=own.get("role", "champion"),
             release=0, stage=own.get("stage", stage), pass_probability=1.0 - line.get("pdrop", 0.0),
             arm_context=tuple({k: v for k, v in (f | pair).items() if k in self._varying or k in pair}
@@ -147,6 +157,10 @@ class DsjsonSource:
             if self._seen[what]:
                 out.append(f"{self._seen[what]} of {n} lines {words}")
         return out + [f"skipped {n} lines: {why}" for why, n in self.skipped.items()]
+
+
+def _context(line: Mapping[str, Any], *, empty: bool = False) -> dict[str, Any]:
+    return joined(flat({k: v for k, v in line["c"].items() if not k.startswith("_")}, empty=empty))
 
 
 def _without_pairs(decision: Decision) -> dict[str, Any]:

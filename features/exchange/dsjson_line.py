@@ -84,17 +84,18 @@ def action_of(action: Mapping[str, Any]) -> tuple[str, dict[str, Any], dict[str,
     return arm, {k: v for k, v in features.items() if k not in ID_NAMES}, pair
 
 
-def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested namespaces → NAMESPACE_name; our own namespaces fall away. Raises InvalidEvent on what is no feature."""
+def flat(tree: Mapping[str, Any], prefix: str = "", *, empty: bool = False) -> dict[str, Any]:
+    """Nested namespaces → NAMESPACE_name; our own namespaces fall away; with `empty`, what holds no value has a name,
+    too. Raises InvalidEvent on what is no feature."""
     out: dict[str, Any] = {}
     for key, value in tree.items():
         name = f"{prefix}_{key}" if prefix else key
         if isinstance(value, dict):
-            out |= flat(value, "" if not prefix and key in OWN else name)
+            out |= flat(value, "" if not prefix and key in OWN else name, empty=empty)
         elif isinstance(value, list) and any(isinstance(part, dict) for part in value):
             for part in value:
-                out |= flat(objects(name, part), name) if part is not None else {}
-        elif value is not None and not (isinstance(value, list) and all(part is None for part in value)):
+                out |= flat(objects(name, part), name, empty=empty) if part is not None else {}
+        elif empty or (value is not None and not (isinstance(value, list) and all(part is None for part in value))):
             out[name] = value
     return out
 

@@ -35,9 +35,9 @@ def guess_app(source: Source) -> Guess:
         "arm_context": [row for r in records for row in r.decision.arm_context],
     }  # fmt: skip
     text, notes = _reward(records, source.reward_kind)
-    too_late = []
+    too_late, known = [], source.names()
     for scope, rows in scopes.items():
-        for name in dict.fromkeys(name for row in rows for name in row):
+        for name in dict.fromkeys([*(name for row in rows for name in row), *known[scope]]):
             if scope == "context" and (late := known_too_late(name, records)):
                 notes.append(f"{scope}.{name}: {late}")
                 too_late.append(name)
@@ -58,7 +58,7 @@ def _reward(records: Sequence[Record], kind: str) -> tuple[list[str], list[str]]
     low, high = min([0.0, *values]), max([1.0, *values])
     none = sum(not r.rewards for r in records)
     note = (f"reward: kind {kind!r}, range {low:g} to {high:g} in {len(records)} rows; none came in {none}, which "
-            "counts as reward.default, 0")  # fmt: skip
+            "counts as reward.default, 0; others are refused: widen reward.range where they are right")  # fmt: skip
     text = ["# Written by `croupier init`: read it, correct it, it is yours.", "[reward]", "window_seconds = 3600.0"]
     text += ["default = 0.0", f"range = [{low!r}, {high!r}]", f"[reward.kinds.{_key(kind)}]", 'how = "first"', ""]
     return text, [note]

@@ -30,6 +30,10 @@ class Source(Protocol):
     columns: dict[str, str]
 
     def arms(self) -> list[Arm]: ...
+    def names(self) -> dict[str, list[str]]:
+        """The features that occur anywhere in it, by scope: context, arm, arm_context."""
+        ...
+
     def records(self) -> Iterator[Record]: ...
 
 

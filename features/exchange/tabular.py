@@ -5,7 +5,7 @@ Roles are found by name, or given: `columns={"arm": "item_id", …}`. Columns na
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,22 @@ class TableSource:
                 with suppress(TypeError, ValueError):  # `records` counts that row
                     offered |= set(map(str, as_list(ids)))
         return [Arm(arm_id=arm, features=features_of(features.get(arm, {}))) for arm in sorted(offered)]
+
+    def names(self) -> dict[str, list[str]]:
+        """Of columns, and of the objects in the columns `context` and `arm_context`."""
+        pairs = (row for rows in self._objects("arm_context", as_list) for row in rows if isinstance(row, dict | str))
+        inside = {"context": self._objects("context", as_object), "arm_context": map(_object_or_none, pairs)}
+        found = {scope: [name for row in rows for name in row] for scope, rows in inside.items()}
+        return {"context": list(dict.fromkeys([*self.features, *found["context"]])),
+                "arm": [name[4:] for name in self.arm_columns],
+                "arm_context": list(dict.fromkeys(found["arm_context"]))}  # fmt: skip
+
+    def _objects(self, role: str, read: Callable[[Any], Any]) -> Iterator[Any]:
+        """What the cells of a role hold; of a cell that cannot be read nothing: `records` counts it."""
+        column = self._column(role)
+        for cell in () if column is None else column.drop_nulls():
+            with suppress(TypeError, ValueError):
+                yield read(cell)
 
     def records(self) -> Iterator[Record]:
         self.skipped.clear()
@@ -143,6 +159,10 @@ class TableSource:
             out.append("no column of units (who was asked): every row is a unit of its own; if a column names them, "
                        "say --column unit_id=NAME")  # fmt: skip
         out += [*self._reward_note(), *self._time_notes()]
+        own = [c for c in self.frame.columns if c in INTERACTIONS.names and c not in self.columns.values()]
+        if own and not set(own) & {*self.features, *self.arm_columns}:
+            out.append(f"columns {', '.join(own)} are left out: a log of ours says with them who decided, and when")
+        out += ["a column without a name is left out: give it one"] * ("" in self.frame.columns)
         return out + [f"column {column} is left out: {self.frame[column].dtype}" for column in self.left_out]
 
     def _reward_note(self) -> list[str]:
@@ -161,6 +181,12 @@ class TableSource:
         if empty := sum(map(unmeasured, times)):
             out.append(f"{empty} of {len(times)} rows have no time: they are dated in the year 2000, by their order")
         return out
+
+
+def _object_or_none(value: Any) -> dict[str, Any]:
+    with suppress(TypeError, ValueError):
+        return as_object(value)
+    return {}
 
 
 def _empty(role: str, value: Any) -> bool:

@@ -10,7 +10,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from features.workspace import Workspace
-from models.gate_report import write_report
+from models.gate_report import unchecked, write_report
 from serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
 
 gate = typer.Typer(no_args_is_help=True, help="Why the gate said what it said.")
@@ -37,8 +37,13 @@ def report(
     except ValueError as error:
         raise ValueError(f"{source}: found no JSON ({error}), expected a verdict") from None
     write_report(body, page)
-    if not told(as_json, {"page": page.absolute(), "verdict": body}):
-        console.print(f"{page}")
+    if told(as_json, {"page": page.absolute(), "verdict": body}):
+        return
+    console.print(f"{page}")
+    found = body.get("evaluation", body)["policies"]
+    for u in unchecked({name: p for name, p in found.items() if p["role"] == "candidate"}):
+        counts = "counts as not passed" if u["blocks"] else "other conditions cover it"
+        console.print(f"not checked: {u['name']}, because {u['reason']}; {counts}", markup=False)
 
 
 def _newest(home: Path) -> Path:
@@ -62,16 +67,20 @@ def simulate_gate(
     out: Out = None,
     grid: Annotated[Path | None, typer.Option(help="count the whole table of GATE.md instead, into this JSON")] = None,
     data_folder: Annotated[Path | None, typer.Option(help="of the grid's .npz files")] = None,
-    page: Annotated[Path | None, typer.Option(help="put the grid's table and picture into this Markdown page")] = None,
+    checks: Annotated[Path | None, typer.Option(help="count the gate's own checks instead, into this JSON")] = None,
+    page: Annotated[Path | None, typer.Option(help="put the table, and its picture, into this Markdown page")] = None,
 ) -> None:
     """False promotions, power and stopping times of the gate, and of three other rules on the same logs."""
-    prepared(out, grid, page)
+    prepared(out, grid, checks, page)
     if grid is not None:
         _grid(grid, data_folder, runs, seed)
         if page is not None:
             from models.gate_rates import write_page
 
             write_page(json.loads(grid.read_text()), page)
+        return
+    if checks is not None:
+        _checks(checks, page, seed)
         return
     from models.gate_simulation import simulate as run
     from models.populations import drifting, from_classes, load
@@ -85,6 +94,20 @@ def simulate_gate(
     if not to_stdout(out):
         console.print(_rates(found))
     written(out, found)
+
+
+def _checks(out: Path, page: Path | None, seed: int) -> None:
+    """About half an hour of one core."""
+    from models import check_rates
+    from models.check_logs import LEAKS
+
+    logs = check_rates.SOUND + check_rates.LEAKY * len(LEAKS)
+    with tqdm(total=logs, unit="log", disable=None) as bar:
+        table = check_rates.count(seed=seed, progress=bar.update)
+    out.write_text(json.dumps(table))
+    print(check_rates.markdown(table))
+    if page is not None:
+        check_rates.write_page(table, page)
 
 
 def _rates(found: dict[str, Any]) -> Table:

@@ -12,6 +12,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from serving.commands.telling import Out, prepared, to_stdout, written
+from serving.month import outages
 
 SCHEMES = ("prequential", "ledger", "calendar")  # serving/month/null.py's, the first is croupier's own
 
@@ -31,7 +32,9 @@ def simulate_loop(
     null: Annotated[bool, typer.Option("--null", help="count false promotions instead, on null logs")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="with --null: two other schemes beside ours")] = False,
     better: Annotated[int, typer.Option(min=0, help="with --null: also 14 days of a +10 % family, 30,000 a day")] = 0,
-    outage: Annotated[str, typer.Option(help='hours in which Airflow is down, such as "100-106"')] = "",
+    outage: Annotated[
+        list[str] | None, typer.Option(help='hours in which a part is down: "airflow=100-106", "store=…", "triton=…"')
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="processes that share the months")] = 1,
     out: Out = None,
     picture: Annotated[Path | None, typer.Option(dir_okay=False, help="draw value by day here, .svg or .png")] = None,
@@ -51,7 +54,7 @@ def simulate_loop(
             "schemes": SCHEMES if compare else SCHEMES[:1],
         }, console=tables)  # fmt: skip
     else:
-        down = _hours(outage)
+        down = outages.parsed(outage or ())
         _refuse_unused({"--compare": compare, "--better": better}, "without --null", "they belong to null months")
         found = _months(seeds, first_seed, jobs, keep, {
             "days": days, "per_day": per_day or 6000, "every": every, "window": window, "flip": flip, "churn": churn,
@@ -69,16 +72,6 @@ def _refuse_unused(given: dict[str, object], beside: str, why: str) -> None:
     named = [option for option, value in given.items() if value]
     if named:
         raise ValueError(f"{beside}: found {', '.join(named)} as well, expected none: {why}")
-
-
-def _hours(text: str) -> frozenset[int]:
-    """"100-106" → hours 100 to 105. Raises ValueError."""
-    if not text:
-        return frozenset()
-    first, _, last = text.partition("-")
-    if not (first.isdecimal() and last.isdecimal() and int(first) < int(last)):
-        raise ValueError(f'--outage: found {text!r}, expected hours since the start, such as "100-106"')
-    return frozenset(range(int(first), int(last)))
 
 
 def _months(

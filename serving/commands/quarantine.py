@@ -5,7 +5,6 @@ import socket
 from collections.abc import Callable
 from typing import Annotated
 
-import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -14,13 +13,12 @@ from features import quarantine_decisions as decisions
 from features.clock import now_us
 from features.partitions import from_us
 from features.workspace import Workspace
+from serving.commands.telling import App, AsJson, told
 
 app = typer.Typer(no_args_is_help=True, help="Rows that broke a rule of the data: see, let in, leave out.")
-App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help="which bandit: a folder under var")]
 Hour = Annotated[str, typer.Option(help="of UTC, such as 2026-11-01T07; `list` names them")]
 Reason = Annotated[str, typer.Option(help="why: kept with your name beside the hour's verdict")]
 By = Annotated[str, typer.Option(help="who decides (default: you, on this host)")]
-AsJson = Annotated[bool, typer.Option("--json", help="as JSON, for programs")]
 console = Console(markup=False, highlight=False)
 
 
@@ -28,8 +26,7 @@ console = Console(markup=False, highlight=False)
 def _list(app: App = "default", as_json: AsJson = False) -> None:
     """Hours with rows in quarantine. Stopped rows keep their whole hour back; held ones are left out of it."""
     found = decisions.entries(Workspace.known(app).store)
-    if as_json:
-        print(orjson.dumps([entry.to_dict() for entry in found]).decode())
+    if told(as_json, [entry.to_dict() for entry in found]):
         return
     table = Table("hour", "rows", "rules", "such as", "waits", "last")
     for entry in found:
@@ -58,9 +55,7 @@ def _decided(decide: Callable[..., int], word: str, asked: tuple[str, str, str, 
     app, hour, reason, by = asked
     who = by or f"{getpass.getuser()}@{socket.gethostname()}"
     rows = decide(Workspace.known(app).store, hour, by=who, reason=reason, now=now_us())
-    if as_json:
-        print(orjson.dumps({"hour": hour, "action": word, "rows": rows, "by": who, "reason": reason}).decode())
-    else:
+    if not told(as_json, {"hour": hour, "action": word, "rows": rows, "by": who, "reason": reason}):
         console.print(f"{hour}: {rows:,} rows {word} by {who}; the next build_features takes up this hour anew")
 
 

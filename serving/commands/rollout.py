@@ -20,6 +20,7 @@ from serving import rollout as stored
 from serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
 from serving.deployment import triton_address
 from serving.rollout_state import RolloutState
+from serving.triton import server
 
 rollout = typer.Typer(no_args_is_help=True, help="Where the candidate stands, and moving it by hand.")
 release = typer.Typer(no_args_is_help=True, help="The releases there are, and whether they are whole.")
@@ -35,9 +36,9 @@ def status(app: App = "default", as_json: AsJson = False) -> None:
     """The stage, the share of units, and since when."""
     w = Workspace.known(app)
     state = stored.read_state(w.store)
-    if told(as_json, described(app, state) | hold_out_looks.watched(w.store, state, w.spec)):
+    if told(as_json, described(w, state) | hold_out_looks.watched(w.store, state, w.spec)):
         return
-    console.print("no release yet" if state is None else describe(state))
+    console.print("no release yet" if state is None else describe(w, state))
     if state is not None and state.watched:
         console.print(hold_out_looks.told(w.store, state, w.spec), soft_wrap=True)
     elif state is not None and state.history[-1]["evidence"]:
@@ -52,12 +53,12 @@ def advance(app: App = "default", reason: Reason = "by hand", as_json: AsJson = 
     if state is None or state.share < 1.0:  # at 100 % already: the promotion failed, and is made up for
         step = partial(rollout_state.advance, reason=reason, now=now_us(), by="operator")
         state = stored.change(w.store, step, home=w.home)
-        words.append(describe(state))
+        words.append(describe(w, state))
     number = _promoted(w) if state.share == 1.0 else None
     if state.share == 1.0:
         words.append(f"release {state.release}: somebody else promotes its candidate now" if number is None else
                      f"release {number}: {_heir(state)} of release {state.release} is the champion")  # fmt: skip
-    if not told(as_json, described(app, state) | {"promoted": number}):
+    if not told(as_json, described(w, state) | {"promoted": number}):
         console.print("\n".join(words))
 
 
@@ -80,8 +81,8 @@ def abort(app: App = "default", reason: Reason = "by hand", yes: Yes = False, as
     state = stored.change(
         w.store, lambda s: rollout_state.abort(s, reason, now=now_us(), by="operator"), home=w.home, insist=True
     )
-    if not told(as_json, described(app, state)):
-        console.print(describe(state))
+    if not told(as_json, described(w, state)):
+        console.print(describe(w, state))
 
 
 @rollout.command()
@@ -229,20 +230,29 @@ def simulate_rollout(
     written(out, found)
 
 
-def described(app: str, state: RolloutState | None) -> dict[str, Any]:
-    """A rollout's state as JSON; `since` in UTC."""
+def described(w: Workspace, state: RolloutState | None) -> dict[str, Any]:
+    """A rollout's state as JSON; `since` in UTC. `server_here`: whether any unit can see it through this host."""
+    app = w.settings.app
     if state is None:
         return {"app": app, "release": None, "stage": None}
     since = datetime.fromtimestamp(state.since / 1e6, UTC).isoformat()
     last = state.history[-1]
     return {"app": app, "release": state.release, "stage": state.stage, "share": state.share, "held": state.held,
-            "since": since, "reason": last["reason"], "evidence": last["evidence"]}  # fmt: skip
+            "server_here": _server_here(w), "since": since, "reason": last["reason"],
+            "evidence": last["evidence"]}  # fmt: skip
 
 
-def describe(state: RolloutState) -> str:
+def describe(w: Workspace, state: RolloutState) -> str:
     held = f", held: {state.held}" if state.held else ""
-    units = "of units kept back" if state.watched else "of units"
-    return f"release {state.release}: {state.stage}, {state.share:.0%} {units}, since {_time(state.since)}{held}"
+    units = f"{state.share:.0%} of units" + (" kept back" if state.watched else "")
+    if state.share and not _server_here(w):
+        units = f"meant for {units}, but no server of {w.settings.app} runs here"
+    return f"release {state.release}: {state.stage}, {units}, since {_time(state.since)}{held}"
+
+
+def _server_here(w: Workspace) -> bool:
+    """True if one runs here, or if CROUPIER_TRITON names one elsewhere."""
+    return server.running(w.home) is not None or "triton" in w.settings.model_fields_set
 
 
 def _known(entry: Mapping[str, Any]) -> str:

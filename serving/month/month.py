@@ -2,14 +2,15 @@
 
 From a catalogue, an `app.toml` and `uniform` alone. Each virtual hour: `collect_events`, `build_features` and, if a
 training is due, `train_and_gate` at its start; the crowd all hour; `watch_rollout` at its end (the DAG looks each
-minute). Nothing is handed over that the DAGs would not find in the store by themselves. Airflow may be down for some
-hours: then the turns of these hours are left out.
+minute). Nothing is handed over that the DAGs would not find in the store by themselves. A part may be
+down for some hours (outages.py).
 """
 
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from features import catalogue, clock, window
 from features.log import open_log
 from features.partitions import HOUR, hour_start, to_us
 from features.settings import Settings
+from features.storage import StoreUnavailable
 from features.workspace import Workspace
 from features.worlds.reels import World
 from serving import promotion, release_store, rollout
 from serving.month import turn
 from serving.month.crowd import DAY, Crowd
+from serving.month.outages import Outages, store_down
 from serving.month.site import Site
 
 APP = "month"
@@ -51,6 +54,7 @@ class Ledger:
     days: dict[int, dict[str, float]] = field(default_factory=dict)
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     errors: int = 0
+    failed: int = 0
     reached_100: list[int] = field(default_factory=list)
     promoted: list[int] = field(default_factory=list)
     catalogue: list[str] = field(default_factory=list)  # what became of each change of the arms
@@ -63,13 +67,16 @@ class Ledger:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`down`: hours since the start in which Airflow is down, so that no DAG has its turn."""
+    """`down`: the hours since the start in which a part is down (outages.py)."""
 
     crowd: Crowd
     days: int
     every: str = "6h"
     window_days: float = 30.0
-    down: frozenset[int] = frozenset()
+    down: Outages = field(default_factory=dict)
+
+    def is_down(self, part: str, hour: int) -> bool:
+        return hour in self.down.get(part, ())
 
 
 def run(plan: Plan, var: Path, *, progress: Callable[[int], object] = int) -> dict[str, Any]:
@@ -91,26 +98,45 @@ def _run(plan: Plan, w: Workspace, progress: Callable[[int], object]) -> dict[st
         promotion.bootstrap(w)
     with turn.quietly(), Site(w) as site:
         for hour in range(24 * plan.days):
-            _hour(plan, site, ledger, hour, frozenset(plan.down))
+            with store_down(w.home / "store", down=plan.is_down("store", hour)):
+                _hour(plan, site, ledger, hour)
             progress(1)
     with clock.at(crowd.start + plan.days * DAY):
         return summary(w, plan, ledger)
 
 
-def _hour(plan: Plan, site: Site, ledger: Ledger, hour: int, down: Collection[int]) -> None:
+def _hour(plan: Plan, site: Site, ledger: Ledger, hour: int) -> None:
     start = plan.crowd.start + hour * HOUR
     with clock.at(start):
-        ledger.catalogue += turn.change_catalogue(APP, plan.crowd.arms(start), start)
-    if hour not in down:
+        _tried(plan, ledger, hour, partial(_catalogue, plan.crowd, ledger, start))
+    if not plan.is_down("airflow", hour):
         with clock.at(start):
-            _turns(ledger, start, plan.crowd.start)
+            _tried(plan, ledger, hour, partial(_turns, ledger, start, plan.crowd.start))
     for tick in range(TICKS):
         at = start + tick * HOUR // TICKS
         with clock.at(at):
-            _crowd(plan.crowd, site, ledger, at)
-    if hour not in down:
+            if plan.is_down("triton", hour):
+                _unanswered(plan.crowd, ledger, at)
+            else:
+                _crowd(plan.crowd, site, ledger, at)
+    if not plan.is_down("airflow", hour):
         with clock.at(start + HOUR - 1):
-            _look(ledger, start, plan.crowd.start)
+            _tried(plan, ledger, hour, partial(_look, ledger, start, plan.crowd.start))
+
+
+def _catalogue(crowd: Crowd, ledger: Ledger, at: int) -> None:
+    """The owner writes the day's arms; the host releases them by itself."""
+    ledger.catalogue += turn.change_catalogue(APP, crowd.arms(at), at)
+
+
+def _tried(plan: Plan, ledger: Ledger, hour: int, run: Callable[[], None]) -> None:
+    """A run fails while the store is down, and at no other time."""
+    try:
+        run()
+    except (StoreUnavailable, OSError):
+        if not plan.is_down("store", hour):
+            raise
+        ledger.failed += 1
 
 
 def _turns(ledger: Ledger, at: int, start: int) -> None:
@@ -146,6 +172,13 @@ def _crowd(crowd: Crowd, site: Site, ledger: Ledger, at: int) -> None:
     ledger.add(int((at - crowd.start) // DAY), crowd.values(at, shown, [a.pmf for _, a in good]))
 
 
+def _unanswered(crowd: Crowd, ledger: Ledger, at: int) -> None:
+    """No server: callers draw uniformly by themselves."""
+    visits = crowd.visits(at, 3600.0 / TICKS)
+    uniform = [[1.0 / len(visit.arms)] * len(visit.arms) for visit in visits]
+    ledger.add(int((at - crowd.start) // DAY), crowd.values(at, visits, uniform))
+
+
 def summary(w: Workspace, plan: Plan, ledger: Ledger) -> dict[str, Any]:
     """Shares of the best policy's lift over uniform by day, and what became of every row, release and verdict."""
     lift = [_share(ledger.days.get(day)) for day in range(plan.days)]
@@ -158,7 +191,7 @@ def summary(w: Workspace, plan: Plan, ledger: Ledger) -> dict[str, Any]:
         "value_by_day": [_means(ledger.days.get(day)) for day in range(plan.days)],
         "releases": [r["number"] for r in release_store.listed(w.store)], "reached_100_day": ledger.reached_100,
         "promoted_days": ledger.promoted, "catalogue": ledger.catalogue, "verdicts": ledger.verdicts,
-        "errors": ledger.errors, "stage": state.stage if state else "",
+        "errors": ledger.errors, "failed_runs": ledger.failed, "stage": state.stage if state else "",
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ It is the very code that Triton runs, less Triton: what a host does between two 
 from collections.abc import Sequence
 
 from features.admission import Admission
+from features.storage import StoreUnavailable
 from features.workspace import Workspace
 from features.worlds.reels import Visit
 from serving import deployment, release, release_store
@@ -46,8 +47,14 @@ class Site:
             raise RuntimeError(f"rewards: found {len(refused)} not accepted, first {refused[0]}, expected none")
 
     def _current(self) -> Selector:
-        """The selector of the release that the store names now; a new one is followed at once."""
-        number = release_store.current(self.w.store)
+        """The selector of the release that the store names now; a new one is followed at once. While the store is down,
+        the one that there is goes on."""
+        try:
+            number = release_store.current(self.w.store)
+        except (StoreUnavailable, OSError):
+            number = None
+        if number is None and self._selector is not None:
+            return self._selector
         if number is None:
             raise RuntimeError("no release yet: publish the first one before the crowd comes")
         if self._selector is None or self._selector.release.number != number:

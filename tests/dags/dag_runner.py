@@ -40,6 +40,8 @@ def test(dag_id, conf):
     return {
         "state": str(run.state),
         "tasks": {name: str(ti.state) for name, ti in zip(names, instances, strict=True)},
+        "named": {name: ti.rendered_map_index for name, ti in zip(names, instances, strict=True) if ti.map_index >= 0},
+        "run": run.run_id,
         "returned": {name: values if len(values) > 1 else values[0] for name, values in returned.items()},
     }
 

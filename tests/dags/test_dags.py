@@ -63,6 +63,14 @@ def test_a_log_becomes_a_release_and_a_second_run_changes_nothing(dags, var):
     assert set(verdict["evaluation"]["policies"]) == {"uniform", "vw_cb_adf", "neural_linear", "logging"}
     (published,) = gate["returned"]["publish"]
     assert published["release"] == 1
+    assert set(gate["named"].values()) == {"twice vw_cb_adf", "twice neural_linear"}
+    for name, judged in verdict["evaluation"]["policies"].items():
+        for condition in judged["conditions"]:
+            outcome = "passed" if condition["passed"] else "NOT PASSED"
+            assert re.search(rf"^ *{condition['name']} .* {outcome}", dags.said, re.M), (name, condition)
+    assert f"/croupier/twice/gate/{key}/index.html" in dags.said
+    assert "twice: release 1 was published, the champion alone" in dags.said
+    assert dags.links("train_and_gate", gate["run"], "judge") == {"Report": f"/croupier/twice/gate/{key}/index.html"}
 
     before = digests(w)
     again = dags("test", "build_features", json.dumps({"app": "twice", **INTERVAL}))
@@ -87,7 +95,7 @@ def test_a_broken_log_stops_the_run_and_names_the_rule(dags, var):
     assert run["tasks"]["validate[0]"] == "failed"
     assert not [k for k, v in run["tasks"].items() if v == "success" and k == "encode[0]"]
     assert re.search("features/", " ".join(w.store.list(""))) is None
-    (rows,) = w.store.list("quarantine/")
+    (rows,) = [key for key in w.store.list("quarantine/") if key.endswith("/quarantine.parquet")]
     assert rows.endswith("/quarantine.parquet"), "not among the reports, which are shown"
     assert (w.home / rows).exists()
     assert [k for k in w.store.list("reports/") if k.endswith(".parquet")] == []

@@ -144,7 +144,7 @@ def test_several_rewards_become_one_number(log, store, how, expected):
 def test_kinds_are_clipped_weighted_and_added_and_others_do_not_count(log, store):
     log(decision("e"), decision("none", 1), reward("e", 1), reward("e", 2, 100.0, "watch"), reward("e", 3, 9.0, "heat"))
     spec = RewardSpec(
-        window_seconds=60, default=-0.5,
+        window_seconds=60, default=-0.5, range=(-1.0, 5.0),
         kinds={"click": KindSpec(weight=2.0), "watch": KindSpec(how="sum", weight=0.1, clip=(0.0, 30.0))},
     )  # fmt: skip
     assert join(store, spec).on_time == 3

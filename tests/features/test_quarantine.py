@@ -1,5 +1,6 @@
 """A few bad rows stop nothing and are seen nowhere; many stop their hour, until a person decides, on the record."""
 
+import io
 import re
 import time
 from dataclasses import replace
@@ -10,7 +11,18 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from features import build, catalogue, clock, hours, quarantine, quarantine_decisions, scheduled, window
+from features import (
+    build,
+    catalogue,
+    clock,
+    hours,
+    judged_hours,
+    privacy,
+    quarantine,
+    quarantine_decisions,
+    scheduled,
+    window,
+)
 from features.account import Account
 from features.join import matured
 from features.partitions import HOUR, from_us, hour_name, to_us
@@ -33,6 +45,7 @@ def shop(tmp_path, monkeypatch):
     """Makes an app with a log of one hour: n uniform decisions, of which the first `bad` have a reward of 7.0, as an older
     server took it."""
     monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
+    monkeypatch.setenv("CROUPIER_QUALITY_PAGES", "false")  # they take seconds
     monkeypatch.setenv("CROUPIER_CLOCK", f"{DUE.isoformat()}@1e-6@{time.time()}")  # it stands still
 
     def make(n, bad, toml=""):
@@ -96,6 +109,7 @@ def test_two_bad_rewards_of_an_old_log_keep_no_sound_row_back(shop):
     assert "Passed" in page
     assert "2 rows quarantined" in page
     assert hours.due(w.store, w.spec, now=clock.now()) == []
+    assert judged_hours.quality_of(w.store, {H: 2}, [H]) == judged_hours.HoursQuality()  # the gate may judge it
 
 
 @pytest.mark.medium
@@ -205,6 +219,26 @@ def test_an_interval_by_hand_holds_and_stops_hour_by_hour(shop):
     quarantine_decisions.drop(w.store, second, by="ann", reason="a broken sensor", now=1)
     scheduled.or_raise(scheduled.validate("shop", asked, scheduled.join("shop", asked)))
     assert scheduled.encode("shop", asked)["rows"] == 949
+    read = {hour: version.version for hour, version in newest(w.store, start=from_us(START), end=DUE).items()}
+    found = judged_hours.quality_of(w.store, read, [H, second])
+    assert found.unknown == ()
+    assert [why.partition(" ")[0] for why in found.failed] == []
+
+
+@pytest.mark.medium
+def test_a_forgotten_unit_is_in_no_quarantine(shop):
+    w, events = shop(400, 1)
+    a_build()
+    spool = w.spool()
+    unit = spool.find(events[:1])[events[0]].unit_id
+    privacy.forget(w.store, spool, w.spec.reward, unit_id=unit, host="h", now=clock.now(), reports=w.with_rows)
+    spool.close()
+    assert quarantine_decisions.entries(w.store) == []
+    kept = [key for key in w.store.list("quarantine/") if key.endswith(".parquet")]
+    assert len(kept) == 2
+    assert [len(pl.read_parquet(io.BytesIO(w.store.get(key)))) for key in kept] == [0, 0]
+    assert all(events[0].encode() not in w.store.get(key) for key in w.store.list("quality/"))
+    assert account(w).quarantined == 0
 
 
 def test_the_share_of_an_hour_counts_what_is_held_already():

@@ -94,7 +94,7 @@ def told(*words, code=0):
 @pytest.mark.medium
 def test_what_is_told_is_told_as_json(var):
     assert told("rollout", "status") | {"since": 0} == {
-        "app": "shop", "release": 1, "stage": "5%", "share": 0.05, "held": "", "since": 0,
+        "app": "shop", "release": 1, "stage": "5%", "share": 0.05, "held": "", "server_here": False, "since": 0,
         "reason": "release 1 published", "evidence": {},
     }  # fmt: skip
     assert told("rollout", "advance", "--reason", "well")["stage"] == "20%"
@@ -152,7 +152,7 @@ def with_app():
 
 ARGUMENTS = {"rollout rollback": ["1"], "release verify": ["1"], "init": ["log.csv"], "import": ["log.csv"], "forget": ["u1"],
              "export": ["x.parquet"], "replay": ["e"], "ope": ["log.csv", "--policy", "1"], "rollout abort": ["--yes"]}  # fmt: skip
-MAY_MAKE_AN_APP = {"init"}
+MAY_MAKE_AN_APP = {"init", "app init"}
 
 
 @pytest.mark.parametrize("words", with_app())

@@ -12,9 +12,14 @@ import pytest
 from models.simple import FixedArm, Uniform
 from serving.client import Client
 from serving.messages import CANARY_COLUMNS
-from serving.meter import Meter
+from serving.meter import GAUGES, HELP, Meter
 from serving.triton.server import Ports, TritonServer
 from tests.serving import apps
+
+
+def test_no_counter_pretends_to_be_a_histogram():
+    assert {name for name in HELP if not name.endswith("_total")} == set(GAUGES)
+    assert not [name for name in HELP if name.endswith(("_bucket", "_sum", "_count"))]
 
 
 def test_a_meter_drains_increments_and_cumulative_buckets():
@@ -23,7 +28,7 @@ def test_a_meter_drains_increments_and_cumulative_buckets():
         meter.seconds("score", seconds)
     meter.count("croupier_decisions_total", 3, role="champion")
     counts, _ = meter.drain()
-    buckets = {labels[1][1]: n for (name, labels), n in counts.items() if name == "croupier_stage_seconds_bucket"}
+    buckets = {labels[1][1]: n for (name, labels), n in counts.items() if name == "croupier_stage_within_total"}
     assert (buckets.get("0.0001", 0), buckets["0.00025"], buckets["0.005"], buckets["1"], buckets["+Inf"]) == (0, 1, 2, 2, 3)
     assert counts["croupier_decisions_total", (("role", "champion"),)] == 3
     assert meter.drain() == ({}, {})
@@ -48,7 +53,7 @@ def test_nothing_is_lost_or_counted_twice_when_another_thread_drains():
         thread.join()
     finally:
         sys.setswitchinterval(usual)
-    for key in (("croupier_rewards_total", (("fate", "accepted"),)), ("croupier_stage_seconds_count", (("stage", "score"),))):
+    for key in (("croupier_rewards_total", (("fate", "accepted"),)), ("croupier_stage_batches_total", (("stage", "score"),))):
         assert sum(counts.get(key, 0) for counts in drained) == 20_000
 
 
@@ -84,11 +89,15 @@ def test_triton_counts_what_it_was_asked(tmp_path):
     assert found["croupier_rewards_total", frozenset(['fate="accepted"'])] == 1
     assert found["croupier_rewards_total", frozenset(['fate="duplicate"'])] == 1
     assert found["croupier_rejects_total", frozenset(['field="context"', 'model="select_arm"'])] == 1
+    types = dict(re.findall(r"# TYPE (croupier_\w+) (\w+)", text))
+    assert {name for name, kind in types.items() if kind == "gauge"} <= set(GAUGES)
+    assert all(name.endswith("_total") for name, kind in types.items() if kind == "counter")
+    assert set(types.values()) == {"gauge", "counter"}
     assert found["croupier_spool_unshipped_rows", frozenset([""])] >= 40
     for stage in ("decode", "encode", "record", "score champion"):
-        count = found["croupier_stage_seconds_count", frozenset([f'stage="{stage}"'])]
+        count = found["croupier_stage_batches_total", frozenset([f'stage="{stage}"'])]
         assert count > 5
-        assert found["croupier_stage_seconds_bucket", frozenset([f'stage="{stage}"', 'le="+Inf"'])] == count
+        assert found["croupier_stage_within_total", frozenset([f'stage="{stage}"', 'le="+Inf"'])] == count
     log = (tmp_path / "triton.log").read_text()
     for secret in ("u-secret", *(r.unit_id for r in requests[:5])):
         assert secret not in text

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from features import catalogue
+from features.storage import open_store
 from serving.cli import app
-from serving.month import month, null, turn
+from serving.month import month, null, outages, turn
 from serving.month.crowd import DAY
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
@@ -63,10 +65,27 @@ def test_arms_come_and_go_and_tastes_reverse_on_their_day():
 
 
 @pytest.mark.slow
-def test_a_day_of_the_loop_trains_on_every_mature_row_and_an_outage_loses_none(tmp_path):
-    """From uniform and nothing else; Airflow is down from 6 to 12 o'clock."""
-    plan = month.Plan(crowd=month.crowd_of(1, per_day=800), days=1, every="5h", down=frozenset(range(6, 12)))
+def test_arms_that_come_and_go_reach_the_app_without_an_error(tmp_path):
+    """Day two's arms are released at midnight, while Airflow is down, and are answered at once."""
+    plan = month.Plan(crowd=month.crowd_of(1, per_day=500, churn=True), days=2, every="10h", down={"airflow": frozenset({23, 24, 25})})
     found = month.run(plan, tmp_path)
+    assert (found["errors"], found["trained_share"]) == (0, 1.0)
+    assert len(found["catalogue"]) == 1
+    number = int(found["catalogue"][0].removeprefix("release "))
+    arms = catalogue.loads(open_store(str(tmp_path / "month" / "store")).get(f"releases/{number:06d}/catalogue.json"))
+    ids = [arm.arm_id for arm in plan.crowd.arms(plan.crowd.start + DAY)]
+    assert [a.arm_id for a in arms if not a.valid_to] == ids
+    assert [(a.arm_id, a.valid_to) for a in arms if a.valid_to] == [("reel-00", plan.crowd.start + DAY)]
+
+
+@pytest.mark.slow
+def test_a_day_of_the_loop_trains_on_every_mature_row_and_an_outage_loses_none(tmp_path):
+    """From uniform and nothing else; Airflow is down from 6 to 12 o'clock, the store for two hours, the server for one."""
+    down = outages.parsed(["6-12", "store=14-16", "triton=17-18"])
+    assert down == {"airflow": set(range(6, 12)), "store": {14, 15}, "triton": {17}}
+    plan = month.Plan(crowd=month.crowd_of(1, per_day=800), days=1, every="5h", down=down)
+    found = month.run(plan, tmp_path)
+    assert found["failed_runs"] == 4, "each hour of the store's outage a build and a look"
     assert found["errors"] == 0
     assert found["trained_share"] == 1.0
     hours = [v["hour"] for v in found["verdicts"]]

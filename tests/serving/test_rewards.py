@@ -8,10 +8,12 @@ from features.clock import now_us
 from features.partitions import HOUR
 from features.spec import AppSpec
 from features.spool import Spool
-from serving.declaration import Declaration
+from serving import promotion
+from serving.declaration import Declaration, carried
 from serving.meter import Meter
 from serving.rewards import RawReward, Rewards
 from serving.triton.outcomes import TakeRewards, count
+from tests import shop
 from tests.serving import apps
 
 SPEC = AppSpec.model_validate({
@@ -51,6 +53,7 @@ FIRST, LAST = NOW - 721 * HOUR, NOW + HOUR
     ((b"click", 7.0, 0), "out_of_range", f"value: found 7.0, {CLICK}"),
     ((b"click", -0.5, 0), "out_of_range", f"value: found -0.5, {CLICK}"),
     ((b"complaint", 1e6, 0), "out_of_range", "value: found 1000000.0, expected -3 to 3 for a complaint"),
+    ((b"unsubscribe", 1.5, 0), "out_of_range", "value: found 1.5, expected -1 to 1 for a unsubscribe"),
     ((b"click", float("nan"), 0), "not_finite", "value: found nan, expected a finite number"),
     ((b"unsubscribe", float("-inf"), 0), "not_finite", "value: found -inf, expected a finite number"),
     ((b"click", 1.0, LAST + 1), "absurd_time", f"at: found {LAST + 1}, expected {FIRST} to {LAST} "),
@@ -74,7 +77,7 @@ def test_what_is_not_declared_is_refused_by_name_and_counted(spool, door, sent, 
 
 @pytest.mark.parametrize(("kind", "value", "at"), [
     (b"click", 0.0, 0), (b"click", 1.0, LAST), (b"click", 1.0, FIRST), (b"complaint", 3.0, 0),
-    (b"complaint", -1.0, 0), (b"unsubscribe", 1e6, 0),
+    (b"complaint", -1.0, 0), (b"unsubscribe", 1.0, 0), (b"unsubscribe", -1.0, 0),
 ])  # fmt: skip
 def test_what_is_declared_is_taken(spool, door, kind, value, at):
     (outcome,) = door.take([RawReward(b"e", kind, value, b"", at)])
@@ -123,6 +126,16 @@ def test_the_server_takes_what_app_toml_declares_now_or_else_what_the_release_ca
     assert [sent(kind) for kind in (b"click", b"sale")] == ["rejected", "duplicate"]
     service.close()
     assert "rewards are taken as before" in capfd.readouterr().err
+
+
+@pytest.mark.medium
+def test_what_is_published_carries_what_app_toml_declares(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
+    w = shop.write(50, seed=1)
+    number = promotion.bootstrap(w).number
+    assert carried(w.home / "triton" / "select_arm" / str(number)) == Admission.of(w.spec)
+    (w.home / "app.toml").rename(tmp_path / "elsewhere.toml")  # another host has none
+    assert Declaration(w.home)() == Admission.of(w.spec)
 
 
 def test_a_host_without_an_app_has_no_declaration(tmp_path):

@@ -54,16 +54,20 @@ def test_before_the_first_release_each_command_says_so(home):
     assert (code, "no release 1" in said) == (1, True)
 
 
-def test_up_by_hand_to_the_next_champion_and_back(home):
+def test_up_by_hand_to_the_next_champion_and_back(home, monkeypatch):
     publish_one(home, FixedArm(arm="a1"))
+    no_server = "release 1: 5%, meant for 5% of units, but no server of shop runs here, since "
+    assert croupier("rollout", "status")[1].startswith(no_server)
+    monkeypatch.setenv("CROUPIER_TRITON", "127.0.0.1:8001")
     assert croupier("rollout", "status")[1].startswith("release 1: 5%, 5% of units, since ")
+    monkeypatch.delenv("CROUPIER_TRITON")
     for stage in ("20%", "50%"):
         assert croupier("rollout", "advance", "--reason", "looks good")[1].startswith(f"release 1: {stage}")
     code, said = croupier("rollout", "advance")
     assert code == 0
     assert "release 2: the candidate of release 1 is the champion" in said
     status = croupier("rollout", "status")[1]
-    assert status.startswith("release 2: watch 1%, 1% of units kept back, since ")
+    assert status.startswith("release 2: watch 1%, meant for 1% of units kept back, but no server of shop runs here, since ")
     assert "UTC against predecessor, which 0.01 of units are served; no matured decisions of both sides yet" in status
     code, said = croupier("rollout", "abort", "--yes")
     assert (code, "release 2 was promoted (watch 1%)" in said) == (1, True)
