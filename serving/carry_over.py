@@ -30,7 +30,7 @@ def newest(home: Path, old: LoadedRelease, role: str) -> Carried:
     Raises ValueError where the release has none in this role."""
     policy = old.candidate if role == "candidate" else old.champion
     if policy is None:
-        raise ValueError(f"release {old.number} has no {role}")
+        raise ValueError(f"release {old.number} has no {role} to promote")
     entry = old.manifest["meta"].get(learning_scope.META, {}).get(role, {})
     path, digest = path_of(home / HEADS, old.number, role), old.manifest["digest"]
     if not path.exists() and old.continues:  # no reward has reached this catalogue release
