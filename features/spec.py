@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from features.spec_values import Clip, Range, distinct, rising_shares
+
 
 class SpecError(ValueError):
     """app.toml is not usable: the message names the entry, what was found and what was expected."""
@@ -20,29 +22,6 @@ class SpecError(ValueError):
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-def _rising(ends: tuple[float, float]) -> tuple[float, float]:
-    if not ends[0] < ends[1]:
-        raise ValueError("expected the lower end first, and a higher one")
-    return ends
-
-
-def _stages(shares: tuple[float, ...]) -> tuple[float, ...]:
-    if list(shares) != sorted(set(shares)) or not shares or shares[0] <= 0 or shares[-1] != 1.0:
-        raise ValueError("expected rising shares of units in (0, 1] that end with 1.0")
-    return shares
-
-
-def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
-    if not names or len(set(names)) != len(names):
-        raise ValueError("expected at least one policy, each named once")
-    return names
-
-
-Range = Annotated[tuple[float, float], AfterValidator(_rising)]
-End = Annotated[float, Field(allow_inf_nan=True)]
-Clip = Annotated[tuple[End, End], AfterValidator(_rising)]  # on one side only: the other end is inf
 
 
 class Feature(_Strict):
@@ -116,7 +95,7 @@ class QualitySpec(_Strict):
 class PoliciesSpec(_Strict):
     """What competes: names of `models.policy.POLICIES`, each with its parameters."""
 
-    candidates: Annotated[tuple[str, ...], AfterValidator(_distinct)] = Field(
+    candidates: Annotated[tuple[str, ...], AfterValidator(distinct)] = Field(
         ("vw_cb_adf", "neural_linear"), description="policies that each training trains and the gate judges"
     )
     parameters: dict[str, dict[str, object]] = Field(
@@ -187,7 +166,7 @@ class RefreshSpec(_Strict):
     every: Annotated[str, AfterValidator(_duration)] = Field(
         "1d", description="least age of what the champion learnt before it is renewed: s, m, h or d"
     )
-    stages: Annotated[tuple[float, ...], AfterValidator(_stages)] = Field(
+    stages: Annotated[tuple[float, ...], AfterValidator(rising_shares)] = Field(
         (0.50, 1.0), description="shares of units that a refresh climbs, by the first margins of [rollout]"
     )
     enabled: bool = Field(True, description="false: the champion changes by promotion alone")
@@ -196,7 +175,7 @@ class RefreshSpec(_Strict):
 class RolloutSpec(_Strict):
     """How a candidate is exposed: shares of units, and what must be shown to go on (serving/ROLLOUT.md)."""
 
-    stages: Annotated[tuple[float, ...], AfterValidator(_stages)] = Field(
+    stages: Annotated[tuple[float, ...], AfterValidator(rising_shares)] = Field(
         (0.05, 0.20, 0.50, 1.0), description="shares of units that a candidate climbs"
     )
     supersede: bool = Field(

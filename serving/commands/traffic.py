@@ -110,7 +110,8 @@ def _row(w: Workspace, at: int, sums: dict[str, float], refused: int) -> dict[st
 
     n, state = sums.get("decisions", 0.0), rollout.read_state(w.store)
     most = sums.get("best", 0.0) - sums.get("uniform", 0.0)
-    means: dict[str, Any] = {name: sums[name] / n if n else None for name in ("uniform", "served", "best") if name in sums}
+    names = [name for name in ("uniform", "served", "best") if name in sums]
+    means: dict[str, Any] = {name: sums[name] / n if n else None for name in names}
     share = (sums["served"] - sums["uniform"]) / most if most > 0 else None
     return {"until": from_us(at), "decisions": round(n), **means, "lift_share_of_best": share, "refused": refused,
             "release": state.release if state else None, "stage": state.stage if state else None}  # fmt: skip

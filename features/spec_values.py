@@ -1,0 +1,30 @@
+"""Kinds of values in app.toml, and what makes them valid."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+
+def _rising(ends: tuple[float, float]) -> tuple[float, float]:
+    if not ends[0] < ends[1]:
+        raise ValueError("expected the lower end first, and a higher one")
+    return ends
+
+
+def rising_shares(shares: tuple[float, ...]) -> tuple[float, ...]:
+    """Stages of a rollout. Raises ValueError."""
+    if list(shares) != sorted(set(shares)) or not shares or shares[0] <= 0 or shares[-1] != 1.0:
+        raise ValueError("expected rising shares of units in (0, 1] that end with 1.0")
+    return shares
+
+
+def distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of policies. Raises ValueError."""
+    if not names or len(set(names)) != len(names):
+        raise ValueError("expected at least one policy, each named once")
+    return names
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_rising)]
+End = Annotated[float, Field(allow_inf_nan=True)]
+Clip = Annotated[tuple[End, End], AfterValidator(_rising)]  # on one side only: the other end is inf
