@@ -15,10 +15,10 @@ setup:  ## .venv with pinned dependencies (quick the second time)
 	@PYTHON="$(PYTHON)" .ci/setup
 
 demo: setup  ## the whole loop on real and on simulated users: Airflow, GX, VW, PyTorch, gate, Triton (≤ 10 min)
-	@$(BIN)/python -m dags.demo
+	@$(BIN)/python -m croupier.dags.demo
 
 test: setup  ## everything, sized for two cores and twenty minutes
-	@$(BIN)/ruff check .
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/pytest -m "not slow and not full" -n 2
 	@$(BIN)/pytest -m "slow and not alone and not full" -n 2 --dist loadfile
@@ -28,7 +28,7 @@ test-full: setup  ## the must-shows at their full size (hours)
 	@$(BIN)/pytest
 
 check: setup  ## style, types, import contracts, fast tests: about a minute
-	@$(BIN)/ruff check .
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/pytest -m "not medium and not slow and not full" -n 2 --ignore tests/truth --ignore tests/faults
 
@@ -45,10 +45,10 @@ VAR ?= var
 APP ?= default
 
 up: setup  ## Airflow and Triton, until `make down`
-	@CROUPIER_VAR=$(VAR) CROUPIER_APP=$(APP) $(BIN)/python -m dags.standalone up
+	@CROUPIER_VAR=$(VAR) CROUPIER_APP=$(APP) $(BIN)/python -m croupier.dags.local.standalone up
 
 down:  ## stop both, leave no process behind
-	@[ ! -x $(BIN)/python ] || CROUPIER_VAR=$(VAR) $(BIN)/python -m dags.standalone down
+	@[ ! -x $(BIN)/python ] || CROUPIER_VAR=$(VAR) $(BIN)/python -m croupier.dags.local.standalone down
 
 clean:  ## forget run-time data (var/), keep .venv
 	@rm -rf var

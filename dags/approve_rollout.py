@@ -19,7 +19,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, dag, task
 
-from dags.common import DEFAULTS, app, app_param
+from croupier.dags.common import DEFAULTS, app, app_param
 
 
 @dag(
@@ -40,7 +40,7 @@ def approve_rollout() -> None:
 
     @task
     def confirm() -> dict[str, Any]:
-        from serving import watch
+        from croupier.serving.operate import watch
 
         return watch.watch(app(), approved=True)
 

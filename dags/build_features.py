@@ -27,9 +27,9 @@ from typing import Any
 from airflow.sdk import Metadata, dag, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
-from dags.common import DEFAULTS, FEATURES, apps, interval, interval_params, line, link, refusals, schedule
+from croupier.dags.common import DEFAULTS, FEATURES, apps, interval, interval_params, line, link, refusals, schedule
 
-REFUSALS = refusals("features.findings.QualityFailed", "features.spec.SpecError", "builtins.ValueError")
+REFUSALS = refusals("croupier.features.quality.findings.QualityFailed", "croupier.features.spec.SpecError", "builtins.ValueError")
 
 
 @dag(
@@ -44,21 +44,21 @@ REFUSALS = refusals("features.findings.QualityFailed", "features.spec.SpecError"
 def build_features() -> None:
     @task
     def collect(app: str) -> dict[str, Any]:
-        from features import build
+        from croupier.features import build
 
         line(app)
         return {"app": app, **build.collect(app)}
 
     @task
     def join(collected: dict[str, Any]) -> dict[str, Any]:
-        from features import scheduled
+        from croupier.features import scheduled
 
         line(collected["app"])
         return scheduled.join(collected["app"], interval())
 
     @task
     def validate(joined: dict[str, Any]) -> dict[str, Any]:
-        from features import scheduled
+        from croupier.features import scheduled
 
         line(joined["app"])
         found = scheduled.validate(joined["app"], interval(), joined)
@@ -68,14 +68,14 @@ def build_features() -> None:
 
     @task(retries=0)
     def refuse(validated: dict[str, Any]) -> None:
-        from features.scheduled import raise_refused
+        from croupier.features.scheduled import raise_refused
 
         line(validated["app"])
         raise_refused(validated)
 
     @task(outlets=[FEATURES])
     def encode(validated: dict[str, Any]) -> Any:
-        from features import scheduled
+        from croupier.features import scheduled
 
         line(validated["app"])
         encoded = scheduled.encode(validated["app"], interval())

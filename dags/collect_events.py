@@ -18,7 +18,7 @@ from typing import Any
 
 from airflow.sdk import dag, task, task_group
 
-from dags.common import DEFAULTS, app_param, apps, line, schedule
+from croupier.dags.common import DEFAULTS, app_param, apps, line, schedule
 
 
 @dag(
@@ -33,21 +33,21 @@ from dags.common import DEFAULTS, app_param, apps, line, schedule
 def collect_events() -> None:
     @task
     def collect(app: str) -> dict[str, Any]:
-        from features import build
+        from croupier.features import build
 
         line(app)
         return build.collect(app)
 
     @task
     def restate(app: str) -> dict[str, Any]:
-        from features import upkeep
+        from croupier.features import upkeep
 
         line(app)
         return upkeep.restate(app)
 
     @task
     def retain(app: str) -> dict[str, int]:
-        from features import upkeep
+        from croupier.features import upkeep
 
         line(app)
         return upkeep.retain(app)

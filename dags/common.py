@@ -17,8 +17,8 @@ from airflow.sdk import (
 )
 from airflow.sdk.exceptions import AirflowSkipException
 
-from features import clock
-from features.settings import Settings
+from croupier.features import clock
+from croupier.features.settings import Settings
 
 FEATURES = Asset("croupier://features", group="croupier")
 PREFIX, XCOM_KEY = "/croupier", "croupier_report"  # of the Report button, see reports_plugin.py
@@ -54,7 +54,7 @@ def line(*names: str) -> None:
 
 def or_skipped(outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What `publish` did, said in its log. Skipped, with the reason, if all that was promoted waits for a rollout."""
-    from serving.promotion import said
+    from croupier.serving.operate.promotion import said
 
     print("\n".join(map(said, outcomes)))
     if outcomes and all("waits" in outcome for outcome in outcomes):

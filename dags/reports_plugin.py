@@ -17,7 +17,7 @@ from airflow.serialization.definitions.operatorlink import XComOperatorLink
 from fastapi import Depends, FastAPI, HTTPException, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from dags.common import PREFIX, XCOM_KEY
+from croupier.dags.common import PREFIX, XCOM_KEY
 
 NAME = r"[a-z][a-z0-9_]*"
 SHOWN = {".html", ".css", ".js", ".json", ".png", ".svg", ".gif", ".jpg", ".ico", ".woff", ".woff2", ".ttf"}  # no rows
@@ -27,8 +27,8 @@ pages = FastAPI(title="croupier reports", docs_url=None, redoc_url=None, openapi
 
 @pages.get("/")
 def every_app() -> HTMLResponse:
-    from features import docs
-    from features.settings import Settings
+    from croupier.features.quality import pages as docs
+    from croupier.features.settings import Settings
 
     names = sorted(path.parent.name for path in Settings().var.absolute().glob("*/app.toml"))
     items = "".join(f'<li><a href="{name}/">{name}</a></li>' for name in names)
@@ -42,8 +42,8 @@ def to_its_pages(app: str) -> RedirectResponse:
 
 @pages.get("/{app}/{path:path}")
 def page(app: str, path: str) -> Response:
-    from features import listing
-    from features.workspace import Workspace
+    from croupier.features.quality import listing
+    from croupier.features.workspace import Workspace
 
     if not path and re.fullmatch(NAME, app):
         try:

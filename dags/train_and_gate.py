@@ -29,9 +29,9 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, dag, get_current_context, task
 
-from dags.common import DEFAULTS, FEATURES, app_param, line, link, or_skipped, refusals
+from croupier.dags.common import DEFAULTS, FEATURES, app_param, line, link, or_skipped, refusals
 
-REFUSALS = refusals("serving.release.ReleaseRefused", "features.spec.SpecError", "builtins.ValueError")
+REFUSALS = refusals("croupier.serving.release.bundle.ReleaseRefused", "croupier.features.spec.SpecError", "builtins.ValueError")
 
 
 @dag(
@@ -50,7 +50,7 @@ REFUSALS = refusals("serving.release.ReleaseRefused", "features.spec.SpecError",
 def train_and_gate() -> None:
     @task
     def plan() -> list[dict[str, str]]:
-        from models import training
+        from croupier.models import training
 
         context = get_current_context()
         params = context["params"]
@@ -64,14 +64,15 @@ def train_and_gate() -> None:
 
     @task(execution_timeout=timedelta(hours=4))
     def train(app: str, features: str, policy: str) -> dict[str, str]:
-        from models import training
+        from croupier.models import training
 
         line(app, policy)
         return training.train(app, features, policy)
 
     @task
     def judge(trained: Any) -> list[dict[str, Any]]:
-        from models import training, verdict_text
+        from croupier.models import training
+        from croupier.models.gate import verdict_text
 
         verdicts = training.judge(list(trained))
         for verdict in verdicts:
@@ -94,7 +95,7 @@ def train_and_gate() -> None:
 
     @task(trigger_rule="none_failed_min_one_success")
     def publish(verdicts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        from serving import promotion
+        from croupier.serving.operate import promotion
 
         return or_skipped([promotion.publish_verdict(v) for v in verdicts])
 

@@ -25,7 +25,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import dag, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
-from dags.common import DEFAULTS, app_param, apps, line, link, schedule
+from croupier.dags.common import DEFAULTS, app_param, apps, line, link, schedule
 
 SEEN = "ti.xcom_pull(task_ids='look', map_indexes=ti.map_index)"
 RELEASE, ROLLOUT, NAME = ("{{ " + SEEN + f".{key} }}}}" for key in ("release", "rollout", "app"))
@@ -43,7 +43,7 @@ RELEASE, ROLLOUT, NAME = ("{{ " + SEEN + f".{key} }}}}" for key in ("release", "
 def watch_rollout() -> None:
     @task
     def look(app: str) -> dict[str, Any]:
-        from serving import pages, watch
+        from croupier.serving.operate import pages, watch
 
         line(app)
         seen = watch.watch(app)
@@ -53,7 +53,7 @@ def watch_rollout() -> None:
 
     @task
     def ask(seen: dict[str, Any]) -> None:
-        from serving.controller import AWAITING
+        from croupier.serving.release.controller import AWAITING
 
         line(seen["app"])
         if seen.get("held") != AWAITING:  # a short circuit does not reach the tasks after it in a mapped group

@@ -15,18 +15,21 @@ import numpy as np
 import orjson
 import polars as pl
 
-from features import audit, catalogue, clock, dataset, declaration, guardrail_totals, quality, quarantine
-from features.account import Account
-from features.batch import I64
-from features.encoder import Encoder
-from features.join import join_interval, read_interactions
-from features.known_arms import known_arms
-from features.partitions import HOUR, from_us, hour_name, hour_start, to_us
-from features.ship import ship
-from features.spec import AppSpec
-from features.storage import Store
-from features.versions import partitions
-from features.workspace import Interval, Workspace, get_folder, put_folder
+from croupier.features import clock, declaration
+from croupier.features.batch import I64
+from croupier.features.encoding import catalogue, dataset
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.interactions import guardrail_totals, quarantine
+from croupier.features.interactions.account import Account
+from croupier.features.interactions.join import join_interval, read_interactions
+from croupier.features.interactions.versions import partitions
+from croupier.features.known_arms import known_arms
+from croupier.features.log.ship import ship
+from croupier.features.quality import audit, gx
+from croupier.features.spec import AppSpec
+from croupier.features.store.storage import Store
+from croupier.features.utc import HOUR, from_us, hour_name, hour_start, to_us
+from croupier.features.workspace import Interval, Workspace, get_folder, put_folder
 
 MOST_SEGMENTS = 12  # of one feature: a report with more is not read
 
@@ -108,7 +111,7 @@ def join(app: str, start: str, end: str) -> dict[str, Any]:
     ).to_dict()
 
 
-def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tuple[quality.QualityReport, str]:
+def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tuple[gx.QualityReport, str]:
     """Great Expectations on the interval. Returns the report, and the key of its page below `reports/` in the store:
     the caller shows the page first, and then lets `report.or_raise()` speak."""
     w, interval = Workspace.open(app), Interval.parse(start, end)
@@ -116,7 +119,7 @@ def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tupl
     hours = to_us(interval.start), to_us(interval.end)
     aside = quarantine.states(w.store, list(partitions(w.store, start=interval.start, end=interval.end)))
     with w.report("quality", interval.key) as folder, w.quarantine(interval.key) as broken:
-        report = quality.check(
+        report = gx.check(
             rows, reward=w.spec.reward, start=interval.start, end=interval.end, account=Account.from_dict(account),
             encoder=released_encoder(w), arms={arm.arm_id for arm in known_arms(w)},
             earlier=audit.elsewhere(w.store, *hours), folder=folder, quarantine=broken,

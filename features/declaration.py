@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from features.spec import AppSpec
+from croupier.features.spec import AppSpec
 
 
 def kept(spec: AppSpec) -> dict[str, Any]:

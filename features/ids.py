@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from functools import lru_cache
 
-from features.clock import now_us
+from croupier.features.clock import now_us
 
 _lock = threading.Lock()
 _last_ms = 0

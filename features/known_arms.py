@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import orjson
 
-from features import catalogue
-from features.clock import now_us
-from features.schema import Arm
-from features.spec import AppSpec
-from features.storage import Store
-from features.workspace import Workspace
+from croupier.features.clock import now_us
+from croupier.features.encoding import catalogue
+from croupier.features.schema import Arm
+from croupier.features.spec import AppSpec
+from croupier.features.store.storage import Store
+from croupier.features.workspace import Workspace
 
 DAY = 86_400_000_000  # µs
 LEAST_DAYS = 30

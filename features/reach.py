@@ -1,7 +1,7 @@
 """How far a reward reaches: which decisions it may belong to, and until when it counts. Plain numbers, for those who
-serve: columns are in features/reward.py."""
+serve: columns are in features/interactions/reward.py."""
 
-from features.partitions import HOUR
+from croupier.features.utc import HOUR
 
 CLOCK_SKEW_US = HOUR  # a reward may be stamped this much before its decision
 LOOKBACK_US = 30 * 24 * HOUR  # and this much after it; the longest reward window

@@ -14,17 +14,18 @@ from typing import Any
 
 import polars as pl
 
-from features import build, clock, hours, judged_hours, window
-from features.account import Account
-from features.encoder import Encoder
-from features.findings import QualityFailed, QualityReport
-from features.join import join_hours
-from features.log import LogRewritten, open_log
-from features.partitions import from_us, hour_start
-from features.quarantine import HELD
-from features.versions import Version, newest, partitions
-from features.workspace import Interval as Span
-from features.workspace import Workspace
+from croupier.features import build, clock
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.interactions import hours, judged_hours, window
+from croupier.features.interactions.account import Account
+from croupier.features.interactions.join import join_hours
+from croupier.features.interactions.quarantine import HELD
+from croupier.features.interactions.versions import Version, newest, partitions
+from croupier.features.log.shipped import LogRewritten, open_log
+from croupier.features.quality.findings import QualityFailed, QualityReport
+from croupier.features.utc import from_us, hour_start
+from croupier.features.workspace import Interval as Span
+from croupier.features.workspace import Workspace
 
 KEPT_FEATURES = 3  # encoded windows kept whole; of older ones what is small stays
 

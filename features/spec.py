@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from features.spec_values import Clip, Range, distinct, rising_shares
+from croupier.features.spec_values import Clip, Range, distinct, rising_shares
 
 
 class SpecError(ValueError):
@@ -93,7 +93,7 @@ class QualitySpec(_Strict):
 
 
 class PoliciesSpec(_Strict):
-    """What competes: names of `models.policy.POLICIES`, each with its parameters."""
+    """What competes: names of `croupier.models.policy.POLICIES`, each with its parameters."""
 
     candidates: Annotated[tuple[str, ...], AfterValidator(distinct)] = Field(
         ("vw_cb_adf", "neural_linear"), description="policies that each training trains and the gate judges"

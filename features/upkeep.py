@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from features import clock, privacy
-from features.restate import restate as restate_hours
-from features.workspace import Workspace
+from croupier.features import clock
+from croupier.features.interactions import privacy
+from croupier.features.interactions.restate import restate as restate_hours
+from croupier.features.workspace import Workspace
 
 
 def restate(app: str) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
-from features import catalogue, storage, store_owner, unit_key
-from features.locks import alone
-from features.schema import Arm
-from features.settings import Settings
-from features.spec import AppSpec
-from features.spool import Spool
+from croupier.features.encoding import catalogue
+from croupier.features.log.spool import Spool
+from croupier.features.schema import Arm
+from croupier.features.settings import Settings
+from croupier.features.spec import AppSpec
+from croupier.features.store import owner, storage, unit_key
+from croupier.features.store.locks import alone
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Workspace:
         opened = storage.open_store(self.settings.store_url, endpoint=self.settings.s3_endpoint)
         key = unit_key.known(self.settings, self.home)
         declared = (self.home / "app.toml").exists()  # who merely mistyped a name claims nothing
-        store_owner.check(opened, app=self.settings.app, key=key, claim=declared)
+        owner.check(opened, app=self.settings.app, key=key, claim=declared)
         return opened
 
     @property

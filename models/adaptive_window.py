@@ -2,7 +2,7 @@
 
 An adaptive window in the sense of ADWIN (Bifet & Gavaldà 2007, "Learning from Time-Changing Data with Adaptive
 Windowing"), with the error of a cheap model in place of a mean, since tastes can turn while the mean reward stays. The
-latest rows are put aside; the reward model of the gate (a ridge, models/reward_model.py) learns from ever longer
+latest rows are put aside; the reward model of the gate (a ridge, models/ope/reward_model.py) learns from ever longer
 stretches of what came before them; and the whole window is shortened only if some shorter stretch predicts the latest
 rows better by more than CERTAIN standard errors of the paired difference of squared errors. The choice is made anew at
 each training, so that a window that was cut grows again with every day.
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.batch import F64, Interactions
-from models.reward_model import RewardModel
+from croupier.features.batch import F64, Interactions
+from croupier.models.ope.reward_model import RewardModel
 
 LATEST = (2000, 8000)  # rows put aside: few see a change soon, many still see it when half of the window is new
 LEAST = 500  # fewer rows put aside say too little; no more than a fifth of the log is

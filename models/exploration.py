@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from features.batch import F64, I64, Bool
+from croupier.features.batch import F64, I64, Bool
 
 Scores = NDArray[np.floating[Any]]
 VW_TIE = 1e-4  # VW's are_same_rel (vw_math.h), by which its greedy calls scores tied

@@ -11,18 +11,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol, Self, cast
 
-from features.batch import F64, Batch, Interactions
+from croupier.features.batch import F64, Batch, Interactions
 
 POLICIES = {
-    "uniform": "models.simple:Uniform",
-    "fixed_arm": "models.simple:FixedArm",
-    "beta_bernoulli": "models.simple:BetaBernoulli",
-    "vw_cb_adf": "models.bilinear:BilinearPolicy",
-    "neural_linear": "models.neural_linear:NeuralLinear",
-    "lin_ts": "models.linear:LinTS",
-    "lin_ucb": "models.linear:LinUCB",
-    "bootstrap": "models.ensemble:Bootstrap",
-    "mc_dropout": "models.ensemble:MCDropout",
+    "uniform": "croupier.models.baselines:Uniform",
+    "fixed_arm": "croupier.models.baselines:FixedArm",
+    "beta_bernoulli": "croupier.models.baselines:BetaBernoulli",
+    "vw_cb_adf": "croupier.models.vw.policy:BilinearPolicy",
+    "neural_linear": "croupier.models.bayesian.neural_linear:NeuralLinear",
+    "lin_ts": "croupier.models.bayesian.linear:LinTS",
+    "lin_ucb": "croupier.models.bayesian.linear:LinUCB",
+    "bootstrap": "croupier.models.bayesian.ensemble:Bootstrap",
+    "mc_dropout": "croupier.models.bayesian.ensemble:MCDropout",
 }
 
 
@@ -61,6 +61,6 @@ def make(name: str, **parameters: Any) -> Policy:
 
 
 def load(folder: Path) -> Policy:
-    """The saved policy of any kind. The release's digests must have been verified first (serving/release.py)."""
+    """The saved policy of any kind. The release's digests must have been verified first (serving/release/bundle.py)."""
     head = json.loads((folder / "policy.json").read_text())
     return policy_class(head["policy"]).load(folder)

@@ -2,7 +2,7 @@
 
     train    every row of the window; for a family new to the process also a model of the earlier rows, which judges it
     judge    challengers: is the family better than the champion's? The champion's own family: is it at least not worse?
-    after    the new models take over from the window's end on (models/prequential.py says why that is sound)
+    after    the new models take over from the window's end on (models/ope/prequential.py says why that is sound)
 """
 
 import tempfile
@@ -15,17 +15,17 @@ from typing import Any
 
 import orjson
 
-from features.batch import Interactions, concatenate
-from features.build import Features
-from features.spec import seconds_of
-from features.storage import Conflict
-from features.workspace import Workspace, get_folder
-from models.evaluation import Asked, evaluate
-from models.guardrails import guarded
-from models.judged_quality import quality
-from models.policy import Policy, load, make
-from models.prequential import Piecewise, Process, Segment
-from models.reports import Evaluation
+from croupier.features.batch import Interactions, concatenate
+from croupier.features.build import Features
+from croupier.features.spec import seconds_of
+from croupier.features.store.storage import Conflict
+from croupier.features.workspace import Workspace, get_folder
+from croupier.models.gate.evaluation import Asked, evaluate
+from croupier.models.gate.guardrails import guarded
+from croupier.models.gate.judged_quality import quality
+from croupier.models.gate.reports import Evaluation
+from croupier.models.ope.prequential import Piecewise, Process, Segment
+from croupier.models.policy import Policy, load, make
 
 KEY = "process.json"
 BEFORE = "-before"  # ends the name of a model of the earlier rows alone

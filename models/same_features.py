@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
-from features.spec import SpecError
-from features.workspace import Workspace
+from croupier.features.spec import SpecError
+from croupier.features.workspace import Workspace
 
 READ_NO_FEATURES = frozenset({"uniform", "fixed_arm", "beta_bernoulli"})
 

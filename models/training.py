@@ -1,6 +1,6 @@
 """The steps of the `train_and_gate` DAG up to the verdict: plan, train on the earlier rows, judge on the later ones.
 
-    features/<key>/…            what `features.build.encode` wrote: encoder, catalogue, encoded parts, meta.json
+    features/<key>/…            what `croupier.features.build.encode` wrote: encoder, catalogue, encoded parts, meta.json
     candidates/<key>/<policy>/  a trained policy of it
     verdicts/<key>.json         the evaluation of all of them against the champion
 
@@ -16,19 +16,19 @@ from typing import Any
 
 import orjson
 
-from features import window
-from features.batch import Interactions, concatenate
-from features.build import Features
-from features.partitions import YEAR_2100, from_us
-from features.spec import PoliciesSpec, SpecError
-from features.storage import Conflict
-from features.workspace import Workspace, get_folder, put_folder
-from models import adaptive_window, retraining, same_features
-from models.evaluation import evaluate
-from models.gate_report import state, write_report
-from models.looks import Ledger
-from models.policy import Policy, load, make
-from models.reports import Evaluation
+from croupier.features.batch import Interactions, concatenate
+from croupier.features.build import Features
+from croupier.features.interactions import window
+from croupier.features.spec import PoliciesSpec, SpecError
+from croupier.features.store.storage import Conflict
+from croupier.features.utc import YEAR_2100, from_us
+from croupier.features.workspace import Workspace, get_folder, put_folder
+from croupier.models import adaptive_window, retraining, same_features
+from croupier.models.gate.alpha_spending import Ledger
+from croupier.models.gate.evaluation import evaluate
+from croupier.models.gate.page import state, write_report
+from croupier.models.gate.reports import Evaluation
+from croupier.models.policy import Policy, load, make
 
 Job = dict[str, str]
 
@@ -192,7 +192,7 @@ def _verdict(w: Workspace, key: str, jobs: list[Job], body: dict[str, Any]) -> d
 
 @dataclass(frozen=True)
 class _Looks:
-    """The ledger of looks at this champion's challengers, kept in the store (models/looks.py says why)."""
+    """The ledger of looks at this champion's challengers, kept in the store (models/gate/alpha_spending.py says why)."""
 
     w: Workspace
     champion: str

@@ -10,26 +10,26 @@ from typing import Annotated, Any
 import typer
 from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined]  # of the click that typer brings
 
-from features.storage import StoreError
+from croupier.features.store.storage import StoreError
 
 COMMANDS = {
-    "app": "serving.commands.declared:group",
-    "init": "serving.commands.app:init",
-    "import": "serving.commands.app:import_",
-    "export": "serving.commands.app:export",
-    "report": "serving.commands.app:report",
-    "serve": "serving.commands.serve:app",
-    "replay": "serving.commands.replay:app",
-    "rollout": "serving.commands.rollout:rollout",
-    "release": "serving.commands.rollout:release",
-    "arm": "serving.commands.arm:app",
-    "account": "serving.commands.data:account",
-    "quarantine": "serving.commands.quarantine:app",
-    "restatements": "serving.commands.data:restatements",
-    "forget": "serving.commands.data:forget",
-    "gate": "serving.commands.gate:gate",
-    "ope": "serving.commands.ope:app",
-    "simulate": "serving.commands.simulate:simulate",
+    "app": "croupier.serving.commands.declared:group",
+    "init": "croupier.serving.commands.app:init",
+    "import": "croupier.serving.commands.app:import_",
+    "export": "croupier.serving.commands.app:export",
+    "report": "croupier.serving.commands.app:report",
+    "serve": "croupier.serving.commands.serve:app",
+    "replay": "croupier.serving.commands.replay:app",
+    "rollout": "croupier.serving.commands.rollout:rollout",
+    "release": "croupier.serving.commands.rollout:release",
+    "arm": "croupier.serving.commands.arm:app",
+    "account": "croupier.serving.commands.data:account",
+    "quarantine": "croupier.serving.commands.quarantine:app",
+    "restatements": "croupier.serving.commands.data:restatements",
+    "forget": "croupier.serving.commands.data:forget",
+    "gate": "croupier.serving.commands.gate:gate",
+    "ope": "croupier.serving.commands.ope:app",
+    "simulate": "croupier.serving.commands.simulators.simulate:simulate",
 }
 
 

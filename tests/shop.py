@@ -1,8 +1,8 @@
 """An app `shop` of the reels world with its log in the spool, for tests of what tasks and commands make of it."""
 
-from features import catalogue
-from features.workspace import Workspace
-from features.worlds.reels import World
+from croupier.features.encoding import catalogue
+from croupier.features.workspace import Workspace
+from croupier.features.worlds.reels import World
 
 
 def write(decisions: int, seed: int) -> Workspace:

@@ -1,7 +1,7 @@
 """Context columns of a sample that no decision can have known: outcomes, and features of the arm that was shown.
 
 An outcome among the features makes every off-policy estimate wrong: `init` leaves such columns out and says why. The
-gate tests for them again, on the whole log (models/self_tests.py).
+gate tests for them again, on the whole log (models/ope/self_tests.py).
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from features.exchange.record import Record
+from croupier.features.exchange.record import Record
 
 FEW = 20  # rows that a value must have before it can be said to tell anything
 LEAST = 300  # rows of a sample: of fewer nothing is said

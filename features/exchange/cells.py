@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from features.schema import InvalidEvent
+from croupier.features.schema import InvalidEvent
 
 NO_VALUE = frozenset(("", "na", "n/a", "nan", "null", "none", "-", "?"))
 

@@ -9,10 +9,10 @@ from dataclasses import replace
 from math import inf, isfinite
 from typing import Any
 
-from features.exchange.cells import unmeasured
-from features.fitted import Fitted
-from features.schema import Arm, Decision, InvalidEvent
-from features.spec import AppSpec
+from croupier.features.encoding.fitted import Fitted
+from croupier.features.exchange.cells import unmeasured
+from croupier.features.schema import Arm, Decision, InvalidEvent
+from croupier.features.spec import AppSpec
 
 SCOPES = ("context", "arm", "arm_context")
 

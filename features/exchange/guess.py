@@ -6,9 +6,9 @@ from itertools import islice
 
 import orjson
 
-from features.exchange.after_decision import known_too_late
-from features.exchange.guess_feature import IDENTIFIER, guess_feature
-from features.exchange.record import Record, Source
+from croupier.features.exchange.after_decision import known_too_late
+from croupier.features.exchange.guess_feature import IDENTIFIER, guess_feature
+from croupier.features.exchange.record import Record, Source
 
 SAMPLE = 5000
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from features.exchange.cells import unmeasured
-from features.exchange.coerce import number_of
-from features.fitted import MAX_TEXT, seconds_of, text_of
+from croupier.features.encoding.fitted import MAX_TEXT, seconds_of, text_of
+from croupier.features.exchange.cells import unmeasured
+from croupier.features.exchange.coerce import number_of
 
 FEW = 10  # distinct whole numbers up to which they are taken for categories
 DISTINCT = 0.5  # distinct values a row from which text is taken for an identifier

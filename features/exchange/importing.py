@@ -6,21 +6,22 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
 
-from features import clock
-from features.admission import Admission, NotAdmitted
-from features.exchange.coerce import Declared
-from features.exchange.record import Record, Source, reason
-from features.exchange.times import INVENTED_BEFORE
-from features.reach import CLOCK_SKEW_US
-from features.schema import Decision, InvalidEvent, Reward
-from features.spec import AppSpec
-from features.spool_rows import UNTIMELY
+from croupier.features import clock
+from croupier.features.exchange.coerce import Declared
+from croupier.features.exchange.record import Record, Source, reason
+from croupier.features.exchange.times import INVENTED_BEFORE
+from croupier.features.log.admission import Admission
+from croupier.features.log.refusals import NotAdmitted
+from croupier.features.log.spool_rows import UNTIMELY
+from croupier.features.reach import CLOCK_SKEW_US
+from croupier.features.schema import Decision, InvalidEvent, Reward
+from croupier.features.spec import AppSpec
 
 BATCH = 1000
 
 
 class Log(Protocol):
-    """What an import writes to: features.spool.Spool."""
+    """What an import writes to: croupier.features.log.spool.Spool."""
 
     def find(self, event_ids: Sequence[str], /) -> dict[str, Decision]: ...
     def append_decisions(self, decisions: Sequence[Decision], /) -> list[Decision]: ...

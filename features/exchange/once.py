@@ -7,11 +7,11 @@ from typing import Any
 
 import polars as pl
 
-from features.exchange.importing import same
-from features.exchange.record import Record
-from features.reward import ORDER, to_number
-from features.schema import Decision, Reward
-from features.spec import RewardSpec
+from croupier.features.exchange.importing import same
+from croupier.features.exchange.record import Record
+from croupier.features.interactions.reward import ORDER, to_number
+from croupier.features.schema import Decision, Reward
+from croupier.features.spec import RewardSpec
 
 _SCHEMA = {"event_id": pl.String, "at": pl.Int64, "kind": pl.String, "value": pl.Float64, "reward_id": pl.String}
 

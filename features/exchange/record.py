@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from features.admission import NotAdmitted
-from features.partitions import YEAR_2100
-from features.schema import ROLES, Arm, Decision, InvalidEvent, Reward
+from croupier.features.log.refusals import NotAdmitted
+from croupier.features.schema import ROLES, Arm, Decision, InvalidEvent, Reward
+from croupier.features.utc import YEAR_2100
 
 _TEXTS = ("event_id", "unit_id", "policy", "stage")
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from features.exchange.dsjson import DsjsonSource
-from features.exchange.json_rows import holds_rows
-from features.exchange.record import Source
-from features.exchange.table_file import ENDINGS
-from features.exchange.tabular import TableSource
+from croupier.features.exchange.dsjson.reader import DsjsonSource
+from croupier.features.exchange.record import Source
+from croupier.features.exchange.tables.json_rows import holds_rows
+from croupier.features.exchange.tables.table_file import ENDINGS
+from croupier.features.exchange.tables.tabular import TableSource
 
 JSON = (".json", ".jsonl", ".ndjson", ".dsjson", ".log")
 

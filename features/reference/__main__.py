@@ -1,8 +1,8 @@
-"""python -m features.reference: writes features/APP_TOML.md."""
+"""python -m croupier.features.reference: writes features/APP_TOML.md."""
 
 from pathlib import Path
 
-from features.reference.page import markdown
+from croupier.features.reference.page import markdown
 
 if __name__ == "__main__":
     (Path(__file__).parents[1] / "APP_TOML.md").write_text(markdown(), encoding="utf-8")

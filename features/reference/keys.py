@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import AfterValidator, BaseModel
 from pydantic.fields import FieldInfo
 
-from features.spec import AppSpec
+from croupier.features.spec import AppSpec
 
 UNITS = {"seconds": "seconds", "ms": "milliseconds", "days": "days", "hours": "hours", "rows": "rows",
          "decisions": "decisions"}  # fmt: skip

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from features.reference import toml
-from features.reference.keys import Table, tables
+from croupier.features.reference import toml
+from croupier.features.reference.keys import Table, tables
 
 HEAD = """# app.toml: every key
 
@@ -12,7 +12,8 @@ wrong type or a value out of its bounds is refused by name. Every key but `type`
 interaction has a default, so an empty file is valid. `croupier app init` writes one with every key commented out,
 `croupier app check` says what a file means, `croupier app diff` what a change of it will do.
 
-This page is written by `python -m features.reference` from `features/spec.py`; a test holds it equal. Do not edit it.
+This page is written by `python -m croupier.features.reference` from `features/spec.py`; a test holds it equal.
+Do not edit it.
 """
 
 

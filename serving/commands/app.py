@@ -9,16 +9,18 @@ import orjson
 import typer
 from rich.console import Console
 
-from features import catalogue, clock, drift, exchange
-from features.build import released_encoder
-from features.exchange import dsjson
-from features.exchange.coerce import Declared
-from features.exchange.guess import guess_app
-from features.partitions import from_us
-from features.spec import AppSpec
-from features.versions import read_interactions
-from features.workspace import Workspace
-from serving.commands.telling import App, AsJson, told
+from croupier.features import clock, exchange
+from croupier.features.build import released_encoder
+from croupier.features.encoding import catalogue
+from croupier.features.exchange.coerce import Declared
+from croupier.features.exchange.dsjson import reader
+from croupier.features.exchange.guess import guess_app
+from croupier.features.interactions.versions import read_interactions
+from croupier.features.quality import drift
+from croupier.features.spec import AppSpec
+from croupier.features.utc import from_us
+from croupier.features.workspace import Workspace
+from croupier.serving.commands.telling import App, AsJson, told
 
 init, import_, export, report = typer.Typer(), typer.Typer(), typer.Typer(), typer.Typer()
 Log = Annotated[Path, typer.Argument(help="a table as .parquet, .feather, .csv, .tsv or JSON rows; or DSJSON as .json")]
@@ -107,7 +109,7 @@ def _export(
             if target.suffix == ".parquet":
                 rows.write_parquet(file)
             else:
-                file.writelines(dsjson.export(rows, w.arms()))
+                file.writelines(reader.export(rows, w.arms()))
     except OSError as error:
         raise OSError(f"{target}: {error.strerror}; what is in it is not the whole") from error
     if told(as_json, {"app": app, "interactions": len(rows), "file": target.absolute()}):

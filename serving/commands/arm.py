@@ -12,21 +12,22 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from features import catalogue
-from features.build import released_encoder
-from features.clock import now_us
-from features.encoder import Encoder
-from features.exchange.coerce import Declared
-from features.known_arms import known_arms, released_arms
-from features.locks import alone
-from features.partitions import from_us, to_us
-from features.schema import Arm
-from features.storage import StoreError
-from features.workspace import Workspace
-from serving import arm_edits, release_store
-from serving.newcomers import shown
-from serving.present_arms import newcomers_of
-from serving.release import Newcomers
+from croupier.features.build import released_encoder
+from croupier.features.clock import now_us
+from croupier.features.encoding import catalogue
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.exchange.coerce import Declared
+from croupier.features.known_arms import known_arms, released_arms
+from croupier.features.schema import Arm
+from croupier.features.store.locks import alone
+from croupier.features.store.storage import StoreError
+from croupier.features.utc import from_us, to_us
+from croupier.features.workspace import Workspace
+from croupier.serving.catalogue import edits
+from croupier.serving.catalogue.newcomers import shown
+from croupier.serving.catalogue.present_arms import newcomers_of
+from croupier.serving.release import bundle_store
+from croupier.serving.release.bundle import Newcomers
 
 app = typer.Typer(no_args_is_help=True, help="Arms: which there are, and adding, retiring, pausing them.")
 App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help="which bandit: a folder under var")]
@@ -51,12 +52,12 @@ def add_arm(
     w = Workspace.known(app)
     if bool(arm) == (file is not None):
         raise ValueError("arm add: expected an arm id, or --file with several")
-    new = arm_edits.read_arms(file) if file else [
+    new = edits.read_arms(file) if file else [
         Arm(arm_id=arm, features=_features(feature), valid_from=_us(valid_from), valid_to=_us(valid_to))
     ]  # fmt: skip
     new = Declared(w.spec).arms(new)
     _say_unused(w, new, as_json)
-    _edit(w, partial(arm_edits.add, new=new, change=change), [each.arm_id for each in new], as_json)
+    _edit(w, partial(edits.add, new=new, change=change), [each.arm_id for each in new], as_json)
 
 
 @app.command()
@@ -65,19 +66,19 @@ def retire(
 ) -> None:
     """End arms now, or at a time. Requests that list them go on being answered, without them."""
     now = now_us()
-    _by_ids(app, arm, file, partial(arm_edits.retire, at=_us(at) or now, now=now), as_json)
+    _by_ids(app, arm, file, partial(edits.retire, at=_us(at) or now, now=now), as_json)
 
 
 @app.command()
 def pause(arm: Ids = None, app: App = "default", file: IdFile = None, as_json: AsJson = False) -> None:
     """Show arms to nobody until `resume`."""
-    _by_ids(app, arm, file, arm_edits.pause, as_json)
+    _by_ids(app, arm, file, edits.pause, as_json)
 
 
 @app.command()
 def resume(arm: Ids = None, app: App = "default", file: IdFile = None, as_json: AsJson = False) -> None:
     """Show arms again that are paused or retired."""
-    _by_ids(app, arm, file, partial(arm_edits.resume, now=now_us()), as_json)
+    _by_ids(app, arm, file, partial(edits.resume, now=now_us()), as_json)
 
 
 @app.command("list")
@@ -94,14 +95,14 @@ def list_arms(app: App = "default", as_json: AsJson = False) -> None:
     table = Table("arm", "status", "live", "new", "from (UTC)", "to (UTC)", "features")
     for row in rows:
         new = f"shown {row['shown']} of {row['until']}" if row["new"] else ""
-        times = [f"{from_us(row[name]):%Y-%m-%d %H:%M}" if row[name] else "" for name in arm_edits.TIMES]
+        times = [f"{from_us(row[name]):%Y-%m-%d %H:%M}" if row[name] else "" for name in edits.TIMES]
         live = "yes" if row["live"] else "not yet"
         table.add_row(row["arm_id"], row["status"], live, new, *times, orjson.dumps(row["features"]).decode())
     console.print(table)
 
 
 def _listed(w: Workspace) -> list[dict[str, Any]]:
-    now, number = now_us(), release_store.current(w.store)
+    now, number = now_us(), bundle_store.current(w.store)
     live = {arm.arm_id: arm for arm in released_arms(w.store) or []}
     new = Newcomers() if number is None else newcomers_of(w.store, number)
     counts, until = shown(w.store, new.since), w.spec.arms.new_until
@@ -118,7 +119,7 @@ def _by_ids(app: str, ids: list[str] | None, file: Path | None, step: Callable[.
     w = Workspace.known(app)
     if bool(ids) == (file is not None):
         raise ValueError("arm: expected arm ids, or --file with them")
-    wanted = list(dict.fromkeys(arm_edits.read_ids(file) if file else ids or []))
+    wanted = list(dict.fromkeys(edits.read_ids(file) if file else ids or []))
     _edit(w, partial(step, ids=wanted), wanted, as_json)
 
 
@@ -140,7 +141,7 @@ def _edit(w: Workspace, step: Step, ids: Sequence[str], as_json: bool) -> None:
     elif number is not None:
         console.print(f"release {number}: {', '.join(ids)} in {path}")
     elif not problem:
-        nothing = "nothing changed" if release_store.current(w.store) else "it goes live with the first release"
+        nothing = "nothing changed" if bundle_store.current(w.store) else "it goes live with the first release"
         console.print(f"{path}: {nothing}")
     if problem and not as_json:
         raise RuntimeError(f"{path} is written, and not live yet: {problem}; the watch tries again each minute")
@@ -148,7 +149,7 @@ def _edit(w: Workspace, step: Step, ids: Sequence[str], as_json: bool) -> None:
 
 
 def _released(w: Workspace) -> tuple[int | None, str]:
-    from serving.catalogue_release import release_catalogue
+    from croupier.serving.operate.catalogue_release import release_catalogue
 
     try:
         return release_catalogue(w, now_us(), by="operator", again=True), ""

@@ -8,15 +8,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from features import clock, versions
-from features.account import Account
-from features.ids import hash_unit
-from features.partitions import from_us
-from features.privacy import forget as forget_unit
-from features.restate import Restatement
-from features.restate import restatements as find_restatements
-from features.workspace import Workspace
-from serving.commands.telling import App, AsJson, told
+from croupier.features import clock
+from croupier.features.ids import hash_unit
+from croupier.features.interactions import versions
+from croupier.features.interactions.account import Account
+from croupier.features.interactions.privacy import forget as forget_unit
+from croupier.features.interactions.restate import Restatement
+from croupier.features.interactions.restate import restatements as find_restatements
+from croupier.features.utc import from_us
+from croupier.features.workspace import Workspace
+from croupier.serving.commands.telling import App, AsJson, told
 
 account = typer.Typer(help="What became of every event.")
 restatements = typer.Typer(help="Hours that changed after they were joined, and the verdicts that had used them.")

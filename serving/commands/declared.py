@@ -6,12 +6,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from features import clock
-from features.reference import page, starter
-from features.reference.keys import tables
-from features.spec import SpecError
-from features.workspace import Workspace
-from serving.commands.telling import App, AsJson, encoded, told
+from croupier.features import clock
+from croupier.features.reference import page, starter
+from croupier.features.reference.keys import tables
+from croupier.features.spec import SpecError
+from croupier.features.workspace import Workspace
+from croupier.serving.commands.telling import App, AsJson, encoded, told
 
 group = typer.Typer(no_args_is_help=True, help="app.toml: begin one, check it, see what a change of it will do.")
 console = Console(markup=False, highlight=False, soft_wrap=True)
@@ -34,7 +34,7 @@ def _init(app: App = "default", force: bool = False, as_json: AsJson = False) ->
 def _check(app: App = "default", as_json: AsJson = False) -> None:
     """Is app.toml valid, what serves, what can be trained, and what will the next scheduled run do? Exit code 1: there
     is a problem."""
-    from serving import app_check
+    from croupier.serving.operate import app_check
 
     w = Workspace.known(app)
     try:
@@ -53,7 +53,7 @@ def _check(app: App = "default", as_json: AsJson = False) -> None:
 @group.command("diff")
 def _diff(app: App = "default", as_json: AsJson = False) -> None:
     """What does app.toml say now that it did not say at the last training, and what will that do?"""
-    from serving import app_diff
+    from croupier.serving.operate import app_diff
 
     found = app_diff.diff(Workspace.known(app))
     if told(as_json, asdict(found)):

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from features.workspace import Workspace
-from models.gate_report import unchecked, write_report
-from serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
+from croupier.features.workspace import Workspace
+from croupier.models.gate.page import unchecked, write_report
+from croupier.serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
 
 gate = typer.Typer(no_args_is_help=True, help="Why the gate said what it said.")
 console = Console()
@@ -75,15 +75,15 @@ def simulate_gate(
     if grid is not None:
         _grid(grid, data_folder, runs, seed)
         if page is not None:
-            from models.gate_rates import write_page
+            from croupier.models.simulation.gate_rates import write_page
 
             write_page(json.loads(grid.read_text()), page)
         return
     if checks is not None:
         _checks(checks, page, seed)
         return
-    from models.gate_simulation import simulate as run
-    from models.populations import drifting, from_classes, load
+    from croupier.models.simulation.gate_simulation import simulate as run
+    from croupier.models.simulation.populations import drifting, from_classes, load
 
     x, y, name = load(data)
     rewards = (0.01, 0.05) if clicks else (0.0, 1.0)
@@ -98,8 +98,8 @@ def simulate_gate(
 
 def _checks(out: Path, page: Path | None, seed: int) -> None:
     """About half an hour of one core."""
-    from models import check_rates
-    from models.check_logs import LEAKS
+    from croupier.models.simulation import check_rates
+    from croupier.models.simulation.check_logs import LEAKS
 
     logs = check_rates.SOUND + check_rates.LEAKY * len(LEAKS)
     with tqdm(total=logs, unit="log", disable=None) as bar:
@@ -121,7 +121,7 @@ def _rates(found: dict[str, Any]) -> Table:
 
 
 def _grid(out: Path, folder: Path | None, runs: int, seed: int) -> None:
-    from models.gate_rates import cells, count, markdown
+    from croupier.models.simulation.gate_rates import cells, count, markdown
 
     files = sorted(p.stem for p in folder.glob("*.npz")) if folder else []
     names = ["digits", *files, "reels"]

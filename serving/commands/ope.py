@@ -14,29 +14,29 @@ import typer
 from rich.console import Console
 from tqdm import tqdm
 
-from features.batch import F64, Batch, Interactions
-from features.dataset import encode_interactions
-from features.encoder import Encoder
-from features.exchange import declared_records, open_source
-from features.exchange.coerce import Declared
-from features.exchange.guess import guess_app
-from features.exchange.once import events
-from features.schema import Arm
-from features.settings import Settings
-from features.spec import AppSpec
-from features.versions import read_interactions
-from features.workspace import Workspace
-from models import leaks, self_tests
-from models.agreement import agreement
-from models.gate import SELF_TEST_LEVEL
-from models.policy import make
-from models.reward_model import cross_fit
-from models.rounds import as_served, rounds_of
-from models.streaming import Totals, total
-from models.tabular_log import Columns, TableLog
-from models.unchecked import Unchecked
-from serving.commands.ope_shown import counts, shown, values
-from serving.commands.telling import App, Out, to_stdout, written
+from croupier.features.batch import F64, Batch, Interactions
+from croupier.features.encoding.dataset import encode_interactions
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.exchange import declared_records, open_source
+from croupier.features.exchange.coerce import Declared
+from croupier.features.exchange.guess import guess_app
+from croupier.features.exchange.once import events
+from croupier.features.interactions.versions import read_interactions
+from croupier.features.schema import Arm
+from croupier.features.settings import Settings
+from croupier.features.spec import AppSpec
+from croupier.features.workspace import Workspace
+from croupier.models.gate.gate import SELF_TEST_LEVEL
+from croupier.models.ope import leaks, self_tests
+from croupier.models.ope.agreement import agreement
+from croupier.models.ope.reward_model import cross_fit
+from croupier.models.ope.rounds import as_served, rounds_of
+from croupier.models.ope.streaming import Totals, total
+from croupier.models.ope.tabular_log import Columns, TableLog
+from croupier.models.ope.unchecked import Unchecked
+from croupier.models.policy import make
+from croupier.serving.commands.ope_shown import counts, shown, values
+from croupier.serving.commands.telling import App, Out, to_stdout, written
 
 console = Console()
 
@@ -189,11 +189,11 @@ def _judged(policy: str, app: str, frame: pl.DataFrame, spec: AppSpec, arms: lis
 
 def _by_release(w: Workspace, number: int, frame: pl.DataFrame) -> tuple[Encoder, Interactions, F64]:
     """The release's champion, as served: its own encoder, catalogue and floor."""
-    from serving import release_store
-    from serving.release import load
+    from croupier.serving.release import bundle_store
+    from croupier.serving.release.bundle import load
 
     with tempfile.TemporaryDirectory() as scratch:
-        release_store.download(w.store, number, Path(scratch) / f"{number}")
+        bundle_store.download(w.store, number, Path(scratch) / f"{number}")
         release = load(Path(scratch) / f"{number}")
         interactions = encode_interactions(frame, release.encoder, release.catalogue)
         return release.encoder, interactions, as_served(release.champion, interactions.batch, release.floor)

@@ -7,9 +7,9 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
-from models.gate import AGREEMENT_LEVEL
-from models.intervals import asymptotic_cs
-from models.streaming import Totals
+from croupier.models.gate.gate import AGREEMENT_LEVEL
+from croupier.models.ope.intervals import asymptotic_cs
+from croupier.models.ope.streaming import Totals
 
 
 def values(found: Totals, alpha: float, models: bool) -> dict[str, Any]:

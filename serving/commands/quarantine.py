@@ -9,11 +9,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from features import quarantine_decisions as decisions
-from features.clock import now_us
-from features.partitions import from_us
-from features.workspace import Workspace
-from serving.commands.telling import App, AsJson, told
+from croupier.features.clock import now_us
+from croupier.features.interactions import quarantine_decisions as decisions
+from croupier.features.utc import from_us
+from croupier.features.workspace import Workspace
+from croupier.serving.commands.telling import App, AsJson, told
 
 app = typer.Typer(no_args_is_help=True, help="Rows that broke a rule of the data: see, let in, leave out.")
 Hour = Annotated[str, typer.Option(help="of UTC, such as 2026-11-01T07; `list` names them")]

@@ -10,16 +10,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from features.ids import hash_unit
-from features.schema import Decision
-from features.spec import RewardSpec
-from features.spool import Spool
-from features.unit_decisions import decisions_of
-from features.workspace import Workspace
-from serving.commands.telling import App, AsJson, told
+from croupier.features.ids import hash_unit
+from croupier.features.log.spool import Spool
+from croupier.features.log.unit_decisions import decisions_of
+from croupier.features.schema import Decision
+from croupier.features.spec import RewardSpec
+from croupier.features.workspace import Workspace
+from croupier.serving.commands.telling import App, AsJson, told
 
 if TYPE_CHECKING:
-    from serving.replay import Finding
+    from croupier.serving.decide.replay import Finding
 
 app = typer.Typer(help="Re-derive a logged decision: release, encoder, posterior, pmf, draw.")
 EventId = Annotated[str, typer.Argument(help="the event_id that select() answered")]
@@ -48,12 +48,13 @@ def run(
 
 
 def _of_event(w: Workspace, spool: Spool, event_id: str, as_json: bool) -> None:
-    from serving import release_store, replay  # torch is among what they need
+    from croupier.serving.decide import replay  # torch is among what they need
+    from croupier.serving.release import bundle_store
 
     decision = spool.find([event_id]).get(event_id)
     if decision is None:
         raise KeyError(f"event {event_id}: not in the log of this host ({spool.path})")
-    load = replay.loader(w.home, lambda number, folder: release_store.download(w.store, number, folder))
+    load = replay.loader(w.home, lambda number, folder: bundle_store.download(w.store, number, folder))
     spec = w.spec.reward if (w.home / "app.toml").exists() else RewardSpec()
     findings = replay.replay(decision, load=load, spool=spool, spec=spec)
     same = all(finding.holds for finding in findings)

@@ -12,15 +12,17 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from features.clock import now_us
-from features.spec import RolloutSpec
-from features.workspace import Workspace
-from serving import deployment, hold_out_looks, release_store, rollout_state, succession
-from serving import rollout as stored
-from serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
-from serving.deployment import triton_address
-from serving.rollout_state import RolloutState
-from serving.triton import server
+from croupier.features.clock import now_us
+from croupier.features.spec import RolloutSpec
+from croupier.features.workspace import Workspace
+from croupier.serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
+from croupier.serving.evidence import hold_out_looks
+from croupier.serving.operate import deployment, succession
+from croupier.serving.operate.deployment import triton_address
+from croupier.serving.release import bundle_store, rollout_state
+from croupier.serving.release import rollout_store as stored
+from croupier.serving.release.rollout_state import RolloutState
+from croupier.serving.triton import server
 
 rollout = typer.Typer(no_args_is_help=True, help="Where the candidate stands, and moving it by hand.")
 release = typer.Typer(no_args_is_help=True, help="The releases there are, and whether they are whole.")
@@ -67,7 +69,7 @@ def _heir(state: RolloutState) -> str:
 
 
 def _promoted(w: Workspace) -> int | None:
-    from serving.watch import finish
+    from croupier.serving.operate.watch import finish
 
     return finish(w.store, w.home, triton=triton_address(w), by="operator", spec=w.spec.rollout)
 
@@ -101,7 +103,7 @@ def history(app: App = "default", as_json: AsJson = False) -> None:
 @rollout.command()
 def watch(app: App = "default", approved: Approved = False, as_json: AsJson = False) -> None:  # noqa: ARG001
     """One look, as the watch_rollout DAG does each minute: ship, judge, move, promote. What it tells is JSON."""
-    from serving.watch import watch as look
+    from croupier.serving.operate.watch import watch as look
 
     told(True, look(app, approved=approved))
 
@@ -109,7 +111,7 @@ def watch(app: App = "default", approved: Approved = False, as_json: AsJson = Fa
 @rollout.command()
 def report(app: App = "default", of: Earlier = None, as_json: AsJson = False) -> None:
     """Write the page of the rollout, with its picture, and say where it is."""
-    from serving import rollout_report
+    from croupier.serving.operate import rollout_report
 
     w = Workspace.known(app)
     page = rollout_report.write(w.store, w.home, w.spec, now=now_us(), release=of)
@@ -132,7 +134,7 @@ def rollback(
 @release.command("list")
 def list_releases(app: App = "default", as_json: AsJson = False) -> None:
     """Every release in the store, oldest first."""
-    rows = release_store.listed(Workspace.known(app).store)
+    rows = bundle_store.listed(Workspace.known(app).store)
     if told(as_json, rows):
         return
     table = Table("release", "status", "champion", "candidate or hold-out", "digest")
@@ -160,7 +162,7 @@ def follow(
 ) -> None:  # fmt: skip
     """On a host that does not publish: fetch, try and serve the current release, and mirror the stage. A catalogue.json
     that was changed on this host is released."""
-    from serving import catalogue_release
+    from croupier.serving.operate import catalogue_release
 
     w, before = Workspace.known(app), ""
     while True:
@@ -182,7 +184,7 @@ def prune(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Delete old releases from the store; the current one and where it came from stay."""
-    gone = release_store.prune(Workspace.known(app).store, keep=keep)
+    gone = bundle_store.prune(Workspace.known(app).store, keep=keep)
     if told(as_json, {"app": app, "deleted": gone}):
         return
     console.print(f"deleted {len(gone)} releases{': ' + ', '.join(map(str, gone)) if gone else ''}")
@@ -198,8 +200,9 @@ def simulate_rollout(
     out: Out = None,
 ) -> None:
     """How often the controller errs, how fast it is right, and what other rules do on the same world."""
-    from serving import compared_rules, hold_out_simulation, rollout_simulation
-    from serving.rollout_worlds import Reels
+    from croupier.serving.simulation import compared_rules, hold_out
+    from croupier.serving.simulation import rollout as rollout_simulation
+    from croupier.serving.simulation.worlds import Reels
 
     worlds: dict[str, Callable[[float], Any]] = {
         "bernoulli": lambda e: rollout_simulation.Bernoulli(effect=e), "reels": Reels
@@ -212,11 +215,11 @@ def simulate_rollout(
     make, spec = worlds[world], RolloutSpec()
     found: dict[str, Any]
     looks = rollout_simulation.LOOKS if effect is not None else sum(rollout_simulation.EFFECTS.values())
-    looks = hold_out_simulation.looks_of(spec) if watch else looks
+    looks = hold_out.looks_of(spec) if watch else looks
     with tqdm(total=looks, unit="look", disable=None) as bar:
         how: dict[str, Any] = {"runs": runs, "seed": seed, "progress": bar.update}
         if watch:
-            found = hold_out_simulation.characteristics(make, spec, **how)
+            found = hold_out.characteristics(make, spec, **how)
         elif effect is not None:
             found = rollout_simulation.simulate(make(effect), spec, **how).to_dict() | {"effect": effect}
         else:
@@ -256,7 +259,7 @@ def _server_here(w: Workspace) -> bool:
 
 
 def _known(entry: Mapping[str, Any]) -> str:
-    from serving.evidence import summary
+    from croupier.serving.evidence.gather import summary
 
     return summary(entry["evidence"])
 

@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from features.settings import Settings
-from features.workspace import Workspace
-from serving.commands.telling import AsJson, declared_apps, told
-from serving.triton import chosen_ports, repository, server, supervisor
-from serving.triton.server import LOOPBACK, Ports, TritonServer
+from croupier.features.settings import Settings
+from croupier.features.workspace import Workspace
+from croupier.serving.commands.telling import AsJson, declared_apps, told
+from croupier.serving.operate import supervisor
+from croupier.serving.triton import chosen_ports, repository, server
+from croupier.serving.triton.server import LOOPBACK, Ports, TritonServer
 
 app = typer.Typer(no_args_is_help=True, help="Triton: up, down, or in the foreground.")
 App = Annotated[

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from features.settings import Settings
+from croupier.features.settings import Settings
 
 
 def declared_apps(incomplete: str = "") -> list[str]:

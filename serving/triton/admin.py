@@ -8,7 +8,7 @@ other way to be told: mount /proc with hidepid=2 where other users share the mac
 
 from pathlib import Path
 
-from features import key_file
+from croupier.features.store import key_file
 
 RESTRICTED = "model-repository,shared-memory,trace,logging"
 HTTP_HEADER = "croupier-admin"

@@ -5,17 +5,26 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from features.settings import Settings
-from features.unit_key import unit_key
-from serving import release
-from serving.breaker import Breaker
-from serving.live_heads import LiveHeads
-from serving.meter import Meter
-from serving.requests import Raw
-from serving.rollout_mirror import RolloutReader
-from serving.selector import Selector
-from serving.triton.metrics import Exporter, log_as_json
-from serving.triton.wire import HEADS, SELECT_INPUTS, Columns, Tensors, open_spool, rows, selection_tensors, size_of
+from croupier.features.settings import Settings
+from croupier.features.store.unit_key import unit_key
+from croupier.serving.contract.requests import Raw
+from croupier.serving.decide.candidate_breaker import Breaker
+from croupier.serving.decide.meter import Meter
+from croupier.serving.decide.selector import Selector
+from croupier.serving.learning.live_heads import LiveHeads
+from croupier.serving.release import bundle
+from croupier.serving.release.rollout_mirror import RolloutReader
+from croupier.serving.triton.metrics import Exporter, log_as_json
+from croupier.serving.triton.wire import (
+    HEADS,
+    SELECT_INPUTS,
+    Columns,
+    Tensors,
+    open_spool,
+    rows,
+    selection_tensors,
+    size_of,
+)
 
 
 class SelectArm:
@@ -28,7 +37,7 @@ class SelectArm:
         home, trial = model.parents[1], args["model_name"].endswith("_trial")
         settings = Settings()
         self.spool = None if trial else open_spool(home, settings)
-        loaded = release.load(model / args["model_version"])
+        loaded = bundle.load(model / args["model_version"])
         self.selector = Selector(
             loaded, recorder=self.spool,
             rollout=None if trial else RolloutReader(home / "rollout.json"),

@@ -12,11 +12,11 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from features.locks import alone
-from features.settings import Settings
-from serving.triton import server
-from serving.triton.binary import TritonUnavailable
-from serving.triton.server import Ports
+from croupier.features.settings import Settings
+from croupier.features.store.locks import alone
+from croupier.serving.triton import server
+from croupier.serving.triton.binary import TritonUnavailable
+from croupier.serving.triton.server import Ports
 
 FIRST, STEP, CHOICES = 8001, 10, 100
 FILE = "ports.json"

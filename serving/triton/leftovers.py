@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SERVER, STUB = "tritonserver", "triton_python_backend_stub"
-SUPERVISOR = "serving.triton.supervisor"
+SUPERVISOR = "croupier.serving.operate.supervisor"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 — where POSIX shared memory lives
 
 

@@ -6,8 +6,8 @@ import logging
 import threading
 from typing import Any
 
-from features.spool import Spool
-from serving.meter import GAUGES, HELP, Labels, Meter
+from croupier.features.log.spool import Spool
+from croupier.serving.decide.meter import GAUGES, HELP, Labels, Meter
 
 log = logging.getLogger(__name__)
 EVERY_SECONDS = 1.0

@@ -6,23 +6,24 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from features.batch import Catalogue
-from features.encoder import Encoder
-from features.settings import Settings
-from features.spec import AppSpec
-from features.spool import Spool
-from features.unit_key import unit_key
-from serving import release
-from serving.declaration import Declaration
-from serving.meter import Meter
-from serving.records import RawRecord, Records
-from serving.requests import Request, scope_of
-from serving.rewards import Outcome, RawReward, Rewards
-from serving.triton import repository, wire
-from serving.triton.metrics import Exporter, log_as_json
-from serving.triton.repository import SELECT_ARM
-from serving.triton.wire import Columns, Tensors
-from serving.window_closer import WindowCloser
+from croupier.features.batch import Catalogue
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.log.spool import Spool
+from croupier.features.settings import Settings
+from croupier.features.spec import AppSpec
+from croupier.features.store.unit_key import unit_key
+from croupier.serving.contract.requests import Request, scope_of
+from croupier.serving.contract.rewards import Outcome, RawReward
+from croupier.serving.decide.meter import Meter
+from croupier.serving.decide.records import RawRecord, Records
+from croupier.serving.decide.rewards import Rewards
+from croupier.serving.learning.window_closer import WindowCloser
+from croupier.serving.release import bundle
+from croupier.serving.triton import repository, wire
+from croupier.serving.triton.declaration import Declaration
+from croupier.serving.triton.metrics import Exporter, log_as_json
+from croupier.serving.triton.repository import SELECT_ARM
+from croupier.serving.triton.wire import Columns, Tensors
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class CatalogueGuard:
     def __call__(self, request: Request) -> None:
         newest = max(repository.versions(self._model.parent, self._model.name), default=0)
         if newest and newest != self._number:  # one that Triton could not load is taken out again
-            self._encoder, arms = release.features_of(self._model / str(newest))
+            self._encoder, arms = bundle.features_of(self._model / str(newest))
             self._number, self._catalogue = newest, self._encoder.catalogue(arms)
         if self._encoder is not None:
             self._encoder.validate(request.context, request.arms, request.arm_context, self._catalogue)
@@ -110,7 +111,7 @@ def _learner(home: Path, spool: Spool, meter: Meter) -> Callable[[], object] | N
     spec = AppSpec.read(home / "app.toml") if (home / "app.toml").exists() else AppSpec()
     if not spec.policies.fast_loop:
         return None
-    from serving.fast_loop import FastLoop  # the learners' libraries, for apps that learn here
+    from croupier.serving.learning.fast_loop import FastLoop  # the learners' libraries, for apps that learn here
 
     loops: dict[int, FastLoop] = {}
     turn = threading.Lock()  # rewards come in one thread, windows close in another
@@ -126,7 +127,7 @@ def _learner(home: Path, spool: Spool, meter: Meter) -> Callable[[], object] | N
         newest = max(repository.versions(home / "triton", SELECT_ARM), default=0)
         if newest and newest not in loops:
             loops.clear()
-            loaded = release.load(home / "triton" / SELECT_ARM / str(newest))
+            loaded = bundle.load(home / "triton" / SELECT_ARM / str(newest))
             loops[newest] = FastLoop(home / wire.HEADS, loaded, spool, spec.reward)
         for loop in loops.values():
             loop.learn()

@@ -10,6 +10,8 @@ refused here, before the server sees it. Files are rewritten only when they diff
 import py_compile
 from pathlib import Path
 
+from croupier.serving.release import entry
+
 SELECT_ARM = "select_arm"
 REWARD, RECORD = "reward", "record"
 MODELS = (SELECT_ARM, REWARD, RECORD)
@@ -27,6 +29,7 @@ def prepare(repository: Path) -> list[str]:
             folder = repository / name / str(version)
             if not (folder / "model.py").is_file():
                 raise ValueError(f"{folder}: found no model.py; Triton would hang on it: remove the folder")
+            entry.renew(folder, _SOURCES / name / "model.py")
             precompile(folder)
     return [REWARD, RECORD, *([SELECT_ARM] if versions(repository, SELECT_ARM) else [])]
 

@@ -19,9 +19,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from serving.processes import UMASK, born, private_log, stop_group
-from serving.triton import admin, binary, leftovers, repository
-from serving.triton.binary import TritonUnavailable
+from croupier.serving.triton import admin, binary, leftovers, repository
+from croupier.serving.triton.binary import TritonUnavailable
+from croupier.serving.triton.processes import UMASK, born, private_log, stop_group
 
 LOOPBACK = "127.0.0.1"
 READY_SECONDS = 90.0

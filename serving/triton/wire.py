@@ -15,11 +15,11 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from features.settings import Settings
-from features.spool import Spool
-from features.unit_key import unit_key
-from serving.requests import Selection
-from serving.rewards import Outcome
+from croupier.features.log.spool import Spool
+from croupier.features.settings import Settings
+from croupier.features.store.unit_key import unit_key
+from croupier.serving.contract.requests import Selection
+from croupier.serving.contract.rewards import Outcome
 
 SELECT_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id")
 REWARD_INPUTS = ("event_id", "kind", "value", "reward_id", "at")

@@ -12,10 +12,10 @@ import orjson
 import polars as pl
 import pyarrow.parquet as pq
 
-from features import dataset
-from features.encoder import Encoder
-from features.schema import Arm
-from features.spec import AppSpec, Feature
+from croupier.features.encoding import dataset
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.schema import Arm
+from croupier.features.spec import AppSpec, Feature
 
 ROUNDS, ROWS, ARMS = 5, 40_000, 20
 

@@ -23,13 +23,14 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.ids import uuid7
-from features.join import join_interval
-from features.partitions import HOUR, hour_name, to_us
-from features.schema import DECISIONS, REWARDS, Decision
-from features.spec import RewardSpec
-from features.spool import Spool
-from features.storage import FolderStore
+from croupier.features.arrow import DECISIONS, REWARDS
+from croupier.features.ids import uuid7
+from croupier.features.interactions.join import join_interval
+from croupier.features.log.spool import Spool
+from croupier.features.schema import Decision
+from croupier.features.spec import RewardSpec
+from croupier.features.store.storage import FolderStore
+from croupier.features.utc import HOUR, hour_name, to_us
 
 START, HOURS, K = datetime(2026, 1, 1, tzinfo=UTC), 24, 5
 T0 = to_us(START)

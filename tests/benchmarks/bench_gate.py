@@ -40,12 +40,12 @@ def best(work):
     return times, value
 """
 OURS = COMMON + """
-from features.batch import Batch, Catalogue, Interactions
-from models import off_policy as op
-from models.rounds import rounds_of
-from models.intervals import asymptotic_cs
-from models.off_policy import Moments
-from models.reward_model import cross_fit
+from croupier.features.batch import Batch, Catalogue, Interactions
+from croupier.models.ope import estimators as op
+from croupier.models.ope.rounds import rounds_of
+from croupier.models.ope.intervals import asymptotic_cs
+from croupier.models.ope.estimators import Moments
+from croupier.models.ope.reward_model import cross_fit
 batch = Batch(context=x, arm=np.broadcast_to(np.arange(K), (n, K)), mask=np.ones((n, K), bool),
     pair=np.zeros((n, K, 0), np.float32),
     catalogue=Catalogue(ids=tuple(map(str, range(K))), features=np.zeros((K, 0), np.float32), digest=""))
@@ -87,8 +87,8 @@ print(json.dumps({"times": times, "value": value, "peak": peak()}))
 STREAM = """
 import json, resource, time
 import numpy as np
-from models.off_policy import Rounds
-from models.streaming import total
+from croupier.models.ope.estimators import Rounds
+from croupier.models.ope.streaming import total
 def chunks(rows, size=200_000):
     rng = np.random.default_rng(0)
     for _ in range(rows // size):

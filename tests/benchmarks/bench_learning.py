@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import vowpalwabbit
 
-from features.batch import F64
-from models.bilinear import PRESETS, BilinearPolicy
-from models.curves import draw
-from models.simulate import Problem, contender, problem_of, run
+from croupier.features.batch import F64
+from croupier.models.simulation.curves import draw
+from croupier.models.simulation.simulate import Problem, contender, problem_of, run
+from croupier.models.vw.policy import PRESETS, BilinearPolicy
 
 FOLDER = Path(os.environ.get("CROUPIER_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 ROUNDS = int(os.environ.get("CROUPIER_BENCH_ROUNDS", "10000"))

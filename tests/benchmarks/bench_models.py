@@ -17,14 +17,14 @@ import numpy as np
 import torch
 import vowpalwabbit
 
-from features import dataset
-from features.batch import Interactions
-from models import vw_adf
-from models.bayesian import chosen_features
-from models.bilinear import BilinearPolicy
-from models.linear import LinTS
-from models.neural_linear import NeuralLinear
-from models.synthetic import LinearWorld
+from croupier.features.batch import Interactions
+from croupier.features.encoding import dataset
+from croupier.models.bayesian.base import chosen_features
+from croupier.models.bayesian.linear import LinTS
+from croupier.models.bayesian.neural_linear import NeuralLinear
+from croupier.models.simulation.synthetic import LinearWorld
+from croupier.models.vw import train
+from croupier.models.vw.policy import BilinearPolicy
 from tests.benchmarks import peers
 
 ROUNDS = 3
@@ -51,7 +51,7 @@ def row(
 
 def whole_text(log: Interactions) -> str:
     """A log as VW's own users write it, with every candidate's features."""
-    examples = vw_adf.text(log.batch).strip().split("\n\n")
+    examples = train.text(log.batch).strip().split("\n\n")
     for i, example in enumerate(examples):
         lines = example.split("\n")
         lines[log.chosen[i] + 1] = f"0:{1 - log.reward[i]:g}:{log.propensity[i]:.9g} {lines[log.chosen[i] + 1]}"
@@ -214,7 +214,7 @@ def scoring() -> dict[str, Any]:
         assert policy.trained is not None
         Path(folder, "peer.vw").write_bytes(policy.trained.model)
         vw = vowpalwabbit.Workspace(f"-i {folder}/peer.vw -t --quiet")
-        examples = vw_adf.text(batch).strip().split("\n\n")
+        examples = train.text(batch).strip().split("\n\n")
         ours, other = [], []
         for _ in range(ROUNDS):
             ours.append(seconds(lambda: [policy.pmf(batch[slice(i, i + 64)]) for i in range(0, 512, 64)]) / 512 * 1e6)

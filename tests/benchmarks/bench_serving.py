@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from serving.client import Client
-from serving.requests import Raw
-from serving.triton.repository import SELECT_ARM
-from serving.triton.server import Ports, TritonServer
+from croupier.serving.client.client import Client
+from croupier.serving.contract.requests import Raw
+from croupier.serving.triton.repository import SELECT_ARM
+from croupier.serving.triton.server import Ports, TritonServer
 from tests.serving import apps
 
 ROUNDS = 5
@@ -113,10 +113,10 @@ def rows() -> list[dict[str, Any]]:
         noop = home / "triton" / "noop"
         (noop / "1").mkdir(parents=True)
         (noop / "1" / "model.py").write_text(NOOP)
-        config = (Path(apps.release.__file__).parent / "triton" / SELECT_ARM / "config.pbtxt").read_text()
+        config = (Path(apps.bundle.__file__).parents[1] / "triton" / SELECT_ARM / "config.pbtxt").read_text()
         (noop / "config.pbtxt").write_text(config.replace(f'name: "{SELECT_ARM}"', 'name: "noop"'))
         with TritonServer(home, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=10_000) as client:
-            from serving.trial import load_model
+            from croupier.serving.operate.trial import load_model
 
             load_model(triton.grpc, "noop", home)
             return measure(client, triton.grpc)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.linear import LinTS
-from models.neural_linear import NeuralLinear
-from serving import draws
+from croupier.models.bayesian.linear import LinTS
+from croupier.models.bayesian.neural_linear import NeuralLinear
+from croupier.serving.decide import draws
 from tests.benchmarks import peers
 from tests.benchmarks.bench_serving import row
 from tests.benchmarks.bench_serving_vw import EVENTS, ROUNDS, B, Workload, each

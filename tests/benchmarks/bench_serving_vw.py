@@ -18,16 +18,18 @@ import numpy as np
 import torch
 import vowpalwabbit
 
-from features.batch import Batch
-from features.dataset import encode_interactions
-from features.encoder import Encoder
-from features.ids import uuid7
-from features.schema import Arm, Decision
-from features.spec import AppSpec
-from models import policy, vw_adf
-from serving import draws, release
-from serving.requests import Raw, Request
-from serving.selector import Selector
+from croupier.features.batch import Batch
+from croupier.features.encoding.dataset import encode_interactions
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.ids import uuid7
+from croupier.features.schema import Arm, Decision
+from croupier.features.spec import AppSpec
+from croupier.models import policy
+from croupier.models.vw import train
+from croupier.serving.contract.requests import Raw, Request
+from croupier.serving.decide import draws
+from croupier.serving.decide.selector import Selector
+from croupier.serving.release import bundle
 from tests.benchmarks.bench_serving import row
 
 K, D, B, ROUNDS, LOG = 20, 32, 64, 7, 2000
@@ -82,10 +84,10 @@ def each(work: Callable[[int], Any], *, size: int, decisions: int = 512) -> floa
 def pyvw(w: Workload, flags: str) -> tuple[Any, list[Any], list[str]]:
     """A model trained on the log, the first examples parsed already, and their text."""
     vw, log = vowpalwabbit.Workspace(flags), StringIO()
-    vw_adf.write(log, w.log, low=0.0, high=1.0)
+    train.write(log, w.log, low=0.0, high=1.0)
     for example in log.getvalue().strip().split("\n\n"):
         vw.learn(example.split("\n"))
-    texts = vw_adf.text(w.batch(0, 512)).strip().split("\n\n")
+    texts = train.text(w.batch(0, 512)).strip().split("\n\n")
     return vw, [vw.parse(text.split("\n")) for text in texts[:512]], texts
 
 
@@ -101,9 +103,9 @@ class Memory:
 
 def selector(w: Workload, folder: Path, name: str, **parameters: Any) -> Selector:
     learnt = policy.make(name, **parameters).learn([w.log], seed=1)
-    release.write_release(folder / "1", number=1, champion=learnt, candidate=None, encoder=w.encoder, arms=w.arms,
+    bundle.write_release(folder / "1", number=1, champion=learnt, candidate=None, encoder=w.encoder, arms=w.arms,
                           floor=0.02, meta={})  # fmt: skip
-    return Selector(release.load(folder / "1"), recorder=Memory(), rollout=None, unit_key="k")
+    return Selector(bundle.load(folder / "1"), recorder=Memory(), rollout=None, unit_key="k")
 
 
 def drawn(s: Selector, batch: Batch) -> tuple[Any, Any]:

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from features.batch import F64, Batch, Catalogue
-from models import network, thompson
+from croupier.features.batch import F64, Batch, Catalogue
+from croupier.models.bayesian import network, thompson
 
 ARMS, FEATURES, HIDDEN, DRAWS = 20, 32, 64, 256
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dags.standalone import environment
+from croupier.dags.local.standalone import environment
 
 HERE = Path(__file__).resolve().parent
 

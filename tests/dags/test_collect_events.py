@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from features import catalogue
-from features.join import join_interval
-from features.partitions import from_us
-from features.versions import newest
-from features.workspace import Workspace
-from features.worlds.reels import START, World
+from croupier.features.encoding import catalogue
+from croupier.features.interactions.join import join_interval
+from croupier.features.interactions.versions import newest
+from croupier.features.utc import from_us
+from croupier.features.workspace import Workspace
+from croupier.features.worlds.reels import START, World
 
 pytestmark = pytest.mark.slow
 

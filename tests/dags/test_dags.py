@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from features import catalogue
-from features.workspace import Workspace
-from features.worlds.reels import START, World
+from croupier.features.encoding import catalogue
+from croupier.features.workspace import Workspace
+from croupier.features.worlds.reels import START, World
 
 pytestmark = pytest.mark.slow
 INTERVAL = {"start": "2026-09-21T00:00:00Z", "end": "2026-09-23T00:00:00Z"}

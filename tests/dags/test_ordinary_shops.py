@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from features.workspace import Workspace
-from serving import rollout
-from serving.commands import app as commands
+from croupier.features.workspace import Workspace
+from croupier.serving.commands import app as commands
+from croupier.serving.release import rollout_store
 
 pytestmark = pytest.mark.slow
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -92,7 +92,7 @@ def test_an_ordinary_log_goes_from_init_to_a_rollout(dags, var, tmp_path):
     assert conditions["data_quality"] is True
     assert False not in conditions.values()
     assert (published["published"], published["candidate"]) == (True, "lin_ts")
-    state = rollout.read_state(w.store)
+    state = rollout_store.read_state(w.store)
     assert (state.release, state.stage, state.share) == (published["release"], "5%", 0.05)
 
 
@@ -105,4 +105,4 @@ def test_the_same_log_with_a_column_that_came_too_late_is_refused_by_name(dags, 
     assert conditions["features_before_decision"]["reason"].startswith("most suspected: context.late")
     assert "features_before_decision" in verdict["summary"]
     assert published["candidate"] == ""
-    assert rollout.read_state(w.store) is None or rollout.read_state(w.store).stage == "none"
+    assert rollout_store.read_state(w.store) is None or rollout_store.read_state(w.store).stage == "none"

@@ -9,16 +9,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from features import catalogue
-from features.ids import hash_unit
-from features.partitions import to_us
-from features.schema import Reward
-from features.workspace import Workspace
-from models.simple import Uniform
-from serving.cli import app as cli
-from serving.requests import Request
-from serving.rollout_mirror import RolloutReader
-from serving.selector import Selector
+from croupier.features.encoding import catalogue
+from croupier.features.ids import hash_unit
+from croupier.features.schema import Reward
+from croupier.features.utc import to_us
+from croupier.features.workspace import Workspace
+from croupier.models.baselines import Uniform
+from croupier.serving.cli import app as cli
+from croupier.serving.contract.requests import Request
+from croupier.serving.decide.selector import Selector
+from croupier.serving.release.rollout_mirror import RolloutReader
 from tests.serving import apps
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ def test_outcomes_are_said_and_a_promotion_that_waits_is_skipped(tmp_path, monke
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))  # else importing Airflow makes one in the home folder
     from airflow.sdk.exceptions import AirflowSkipException
 
-    from dags.common import or_skipped
+    from croupier.dags.common import or_skipped
 
     assert or_skipped([DONE, NOTHING]) == [DONE, NOTHING]
     assert capsys.readouterr().out == (

@@ -15,7 +15,7 @@ from pathlib import Path
 from airflow.api_fastapi.app import create_app, get_auth_manager
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from fastapi.testclient import TestClient
-from features.workspace import Workspace
+from croupier.features.workspace import Workspace
 
 os.chdir(os.environ["CROUPIER_VAR"])
 for name in ("alpha", "beta"):

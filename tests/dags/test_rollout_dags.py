@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from features import catalogue
-from features.encoder import Encoder
-from features.workspace import Workspace
-from features.worlds.reels import World
-from models.policy import make
-from serving import promotion, rollout
+from croupier.features.encoding import catalogue
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.workspace import Workspace
+from croupier.features.worlds.reels import World
+from croupier.models.policy import make
+from croupier.serving.operate import promotion
+from croupier.serving.release import rollout_store
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +33,7 @@ def watch(dags, name):
 def test_before_the_first_release_there_is_nothing_to_watch(dags, var):
     w, _ = app("unreleased")
     assert watch(dags, "unreleased") == {"app": "unreleased", "stage": "no release yet"}
-    assert rollout.read_state(w.store) is None
+    assert rollout_store.read_state(w.store) is None
 
 
 def test_no_data_never_promotes(dags, var):
@@ -46,5 +47,5 @@ def test_no_data_never_promotes(dags, var):
     looks = [watch(dags, "silent") for _ in range(2)]
     assert [(look["release"], look["stage"], look["share"]) for look in looks] == [(2, "5%", 0.05)] * 2
     assert all(look["promoted"] is None for look in looks)
-    assert [entry["share"] for entry in rollout.read_state(w.store).history] == [0.05]
+    assert [entry["share"] for entry in rollout_store.read_state(w.store).history] == [0.05]
     assert "Release 2" in w.store.get("reports/rollout/000002-001.html").decode()

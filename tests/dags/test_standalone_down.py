@@ -2,8 +2,8 @@
 
 import subprocess
 
-from dags import standalone
-from serving.processes import record
+from croupier.dags.local import standalone
+from croupier.serving.triton.processes import record
 
 
 def test_down_says_what_it_stopped_and_when_it_found_nothing(tmp_path, monkeypatch, capsys):

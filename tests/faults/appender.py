@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from features.schema import Decision
-from features.spool import Spool
+from croupier.features.log.spool import Spool
+from croupier.features.schema import Decision
 
 
 def decision(event_id: str) -> Decision:

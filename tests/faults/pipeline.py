@@ -15,16 +15,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import features.ship
-from features.join import join_interval
-from features.partitions import HOUR, to_us
-from features.privacy import expire, forget
-from features.restate import restate
-from features.schema import Decision, Reward
-from features.ship import prune, ship
-from features.spec import RewardSpec
-from features.spool import Spool
-from features.storage import FolderStore
+import croupier.features.log.ship
+from croupier.features.interactions.join import join_interval
+from croupier.features.interactions.privacy import expire, forget
+from croupier.features.interactions.restate import restate
+from croupier.features.log.ship import prune, ship
+from croupier.features.log.spool import Spool
+from croupier.features.schema import Decision, Reward
+from croupier.features.spec import RewardSpec
+from croupier.features.store.storage import FolderStore
+from croupier.features.utc import HOUR, to_us
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SPAN = {"start": START - timedelta(hours=1), "end": START + timedelta(hours=8)}
@@ -108,7 +108,7 @@ def steps(spool: Spool, store: FolderStore, seed: int) -> Iterator[Callable[[], 
 
 
 def live(folder: Path, seed: int, fuse: Fuse) -> None:
-    features.ship.ROWS = 13  # several shipments a round
+    croupier.features.log.ship.ROWS = 13  # several shipments a round
     FusedSpool.fuse = fuse
     spool, store = FusedSpool(folder / "log.db"), FusedStore(str(folder / "store"), fuse)
     for i, step in enumerate(steps(spool, store, seed)):

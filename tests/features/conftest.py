@@ -2,8 +2,8 @@
 
 import pytest
 
-from features.exchange import dsjson
-from features.worlds.reels import World
+from croupier.features.exchange.dsjson import reader
+from croupier.features.worlds.reels import World
 
 WORLD = World(seed=6)
 
@@ -16,5 +16,5 @@ def ours():
 @pytest.fixture
 def exported(ours, tmp_path):
     path = tmp_path / "log.dsjson"
-    path.write_bytes(b"".join(dsjson.export(ours, WORLD.arms())))
+    path.write_bytes(b"".join(reader.export(ours, WORLD.arms())))
     return path

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from features import clock
-from features.partitions import to_us
+from croupier.features import clock
+from croupier.features.utc import to_us
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 

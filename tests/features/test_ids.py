@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from features.ids import hash64, hash_unit, uniform01, uniforms, uuid7, uuid7s
+from croupier.features.ids import hash64, hash_unit, uniform01, uniforms, uuid7, uuid7s
 
 
 def test_hash_unit_is_hmac_sha256():

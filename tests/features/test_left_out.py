@@ -49,7 +49,7 @@ def columns(kinds, seed):
 
 
 def init(path, monkeypatch, tmp_path):
-    from serving.commands import app
+    from croupier.serving.commands import app
 
     monkeypatch.setenv("CROUPIER_VAR", str(tmp_path / "var"))
     done = CliRunner().invoke(app.init, [str(path), "--app", "shop", "--force"])

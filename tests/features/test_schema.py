@@ -5,8 +5,9 @@ import math
 import polars as pl
 import pytest
 
-from features.schema import DECISIONS, INTERACTIONS, REWARDS, Decision, InvalidEvent, Reward
-from features.ship import to_table
+from croupier.features.arrow import DECISIONS, INTERACTIONS, REWARDS
+from croupier.features.log.ship import to_table
+from croupier.features.schema import Decision, InvalidEvent, Reward
 
 FULL = Decision(
     event_id="e", at=1, unit_id="u", context={"b": [1.0, 2.5], "a": "ü\n|"}, arms=("x", "y"), pmf=(0.1, 0.9), arm="y",

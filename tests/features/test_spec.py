@@ -7,8 +7,8 @@ import orjson
 import polars as pl
 import pytest
 
-from features.encoder import Encoder
-from features.spec import AppSpec, SpecError
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.spec import AppSpec, SpecError
 
 
 def read(tmp_path, text):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from features.workspace import Interval
+from croupier.features.workspace import Interval
 
 HOUR = Interval(datetime(2026, 1, 1, 0, tzinfo=UTC), datetime(2026, 1, 1, 1, tzinfo=UTC))
 

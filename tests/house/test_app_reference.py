@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, Field
 
-from features.reference import page, starter, toml
-from features.reference.keys import tables
-from features.spec import AppSpec, KindSpec
+from croupier.features.reference import page, starter, toml
+from croupier.features.reference.keys import tables
+from croupier.features.spec import AppSpec, KindSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_page_is_what_the_generator_says():
     committed = (ROOT / "features" / "APP_TOML.md").read_text(encoding="utf-8")
-    assert committed == page.markdown(), "run: .venv/bin/python -m features.reference"
+    assert committed == page.markdown(), "run: .venv/bin/python -m croupier.features.reference"
 
 
 def test_a_key_is_there_with_its_unit_default_and_meaning():

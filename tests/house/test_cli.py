@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from dags import standalone
-from dags.standalone import Airflow
-from serving.cli import COMMANDS, app
-from serving.processes import born
+from croupier.dags.local import standalone
+from croupier.dags.local.standalone import Airflow
+from croupier.serving.cli import COMMANDS, app
+from croupier.serving.triton.processes import born
 
 RUNNER = CliRunner()
 
@@ -32,7 +32,7 @@ def test_help_lists_them_all():
 
 def run(*arguments, **environment):
     return subprocess.run(
-        [sys.executable, "-m", "serving.cli", *arguments], capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "croupier.serving.cli", *arguments], capture_output=True, text=True, check=False,
         env=os.environ | environment,
     )  # fmt: skip
 
@@ -96,7 +96,7 @@ def test_nor_is_a_group_stopped_that_took_over_airflows(tmp_path, record):
 
 
 def test_a_command_imports_only_its_own():
-    code = "import sys; from serving.cli import app; print([m for m in ('torch', 'polars', 'boto3') if m in sys.modules])"
+    code = "import sys; from croupier.serving.cli import app; print([m for m in ('torch', 'polars', 'boto3') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

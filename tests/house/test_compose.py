@@ -99,7 +99,7 @@ def test_interpolated_it_has_no_token_left_and_every_service_shares_one_store():
 
 
 def test_every_setting_named_is_one_of_ours():
-    from features.settings import Settings
+    from croupier.features.settings import Settings
 
     known = {f"CROUPIER_{field.upper()}" for field in Settings.model_fields}
     named = {key for s in SERVICES.values() for key in s.get("environment", {}) if key.startswith("CROUPIER_")}
@@ -118,7 +118,7 @@ def test_triton_runs_the_command_that_runs_natively():
 
     from typer.testing import CliRunner
 
-    from serving.cli import app
+    from croupier.serving.cli import app
 
     build = SERVICES["triton"]["build"]
     image = (ROOT / build["context"] / build["dockerfile"]).read_text()
@@ -142,9 +142,9 @@ def test_who_shares_a_volume_may_write_it():
 def test_the_doors_are_those_of_the_native_form(tmp_path):
     """The container runs `croupier serve run`: its Triton gets the same restrictions, with a secret on the volume that
     Airflow's worker, who publishes, shares. A port more, or one beyond loopback, fails here."""
-    from serving.commands.serve import triton
-    from serving.triton import admin
-    from serving.triton.binary import Binary
+    from croupier.serving.commands.serve import triton
+    from croupier.serving.triton import admin
+    from croupier.serving.triton.binary import Binary
 
     published = {port for s in SERVICES.values() for port in s.get("ports", [])}
     assert published == {"127.0.0.1:8080:8080", "127.0.0.1:8001:8001", "127.0.0.1:8002:8002"}

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TOP = {
     "CHANGELOG.md", "LICENSE", "Makefile", "README.md", "constraints.txt", "docker-compose.yml", "pyproject.toml",
-    "dags", "features", "models", "serving", "tests",
+    "__init__.py", "dags", "features", "models", "serving", "tests",
 }  # fmt: skip
 
 
@@ -45,6 +45,16 @@ def test_files_and_functions_keep_the_budget():
         functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef) and not n.decorator_list]  # a @dag holds its tasks
         too_long += [f"{path.relative_to(ROOT)}:{f.lineno} {f.name}" for f in functions if f.end_lineno - f.lineno > 48]
     assert not too_long, too_long
+
+
+def test_folders_hold_few_files_of_one_kind():
+    """At most 15 modules beside `__init__.py`; of tests, at most 15 in a folder."""
+    counts = {}
+    for path in tracked("*.py"):
+        kind = path.name.startswith("test_")
+        if path.name != "__init__.py":
+            counts[path.parent, kind] = counts.get((path.parent, kind), 0) + 1
+    assert {str(f.relative_to(ROOT)): n for (f, _), n in counts.items() if n > 15} == {}
 
 
 def test_nothing_of_one_machine_is_committed():

@@ -76,7 +76,7 @@ def test_a_busy_port_is_one_sentence(tmp_path):
         taken.listen()
         port = str(taken.getsockname()[1])
         done = subprocess.run(
-            [sys.executable, "-m", "dags.standalone", "up"], cwd=ROOT, capture_output=True, text=True, check=False,
+            [sys.executable, "-m", "croupier.dags.local.standalone", "up"], cwd=ROOT, capture_output=True, text=True, check=False,
             env=os.environ | {"CROUPIER_VAR": str(tmp_path), "CROUPIER_AIRFLOW_PORT": port}, timeout=120,
         )  # fmt: skip
     assert done.returncode == 1

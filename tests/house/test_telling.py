@@ -11,14 +11,15 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from features import catalogue
-from features.encoder import Encoder
-from features.schema import Arm
-from features.storage import open_store
-from features.workspace import Workspace
-from models.simple import FixedArm, Uniform
-from serving import publish, release
-from serving.cli import COMMANDS, app
+from croupier.features.encoding import catalogue
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.schema import Arm
+from croupier.features.store.storage import open_store
+from croupier.features.workspace import Workspace
+from croupier.models.baselines import FixedArm, Uniform
+from croupier.serving.cli import COMMANDS, app
+from croupier.serving.operate import publish
+from croupier.serving.release import bundle
 
 ARMS = [Arm(arm_id=name, features={}) for name in ("a", "b")]
 TOML = '[context.device]\ntype = "categorical"\n[reward.kinds.reward]\n'
@@ -68,7 +69,7 @@ def var(bare):
     spec = Workspace.open("shop").spec
 
     def build(folder, number):
-        release.write_release(
+        bundle.write_release(
             folder, number=number, champion=Uniform(), candidate=FixedArm(arm="a"), encoder=Encoder.empty(spec, ARMS),
             arms=ARMS, floor=0.1, meta={},
         )  # fmt: skip

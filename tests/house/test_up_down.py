@@ -15,15 +15,16 @@ import orjson
 import psutil
 import pytest
 
-from dags.rest import AirflowError, Rest
-from dags.standalone import free_port, require_free
-from features import clock, hours, window
-from features.workspace import Workspace
-from features.worlds.reels import World
-from serving import release_store, rollout
-from serving.client import Client
-from serving.month import visitors
-from serving.month.crowd import DAY, Crowd
+from croupier.dags.local.rest import AirflowError, Rest
+from croupier.dags.local.standalone import free_port, require_free
+from croupier.features import clock
+from croupier.features.interactions import hours, window
+from croupier.features.workspace import Workspace
+from croupier.features.worlds.reels import World
+from croupier.serving.client.client import Client
+from croupier.serving.release import bundle_store, rollout_store
+from croupier.serving.simulation.month import visitors
+from croupier.serving.simulation.month.crowd import DAY, Crowd
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,7 +83,7 @@ def stack(tmp_path_factory):
 
 
 def run(verb, seconds):
-    command = [sys.executable, "-m", "dags.standalone", verb]
+    command = [sys.executable, "-m", "croupier.dags.local.standalone", verb]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
 
 
@@ -120,7 +121,7 @@ def test_the_loop_turns_on_its_own_schedule(stack):
     with Client(w.settings.triton, deadline_ms=5000.0) as client:
         people = visitors.Visitors(Crowd(world=World(), start=clock.now_us() // DAY * DAY, per_day=96_000), client)
         deadline = time.monotonic() + 420  # real seconds: 14 hours of the loop's clock, of which it needs five
-        while time.monotonic() < deadline and not (state := rollout.read_state(w.store)).share and not people.refused:
+        while time.monotonic() < deadline and not (state := rollout_store.read_state(w.store)).share and not people.refused:
             people.come()
             time.sleep(1.0)
     runs = {dag: airflow.runs(dag) for dag in DAGS}
@@ -128,7 +129,7 @@ def test_the_loop_turns_on_its_own_schedule(stack):
     assert people.refused == 0
     verdict = orjson.loads(w.store.get(f"verdicts/{window.last_features(w.store)}.json"))
     assert (verdict["kind"], verdict["promoted"]) == ("promotion", "lin_ts")
-    assert release_store.current(w.store) == state.release == 2
+    assert bundle_store.current(w.store) == state.release == 2
     built = hours.sound(w.store, start=datetime(2026, 3, 1, tzinfo=UTC), end=clock.now())
     trained = window.last_training(w.store)["hours"]
     assert set(trained) <= set(built)

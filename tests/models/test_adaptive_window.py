@@ -5,12 +5,12 @@ import tomllib
 import numpy as np
 import pytest
 
-from features.batch import Interactions, concatenate
-from features.dataset import encode_interactions
-from features.encoder import Encoder
-from features.spec import AppSpec
-from features.worlds.reels import World
-from models import adaptive_window
+from croupier.features.batch import Interactions, concatenate
+from croupier.features.encoding.dataset import encode_interactions
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.spec import AppSpec
+from croupier.features.worlds.reels import World
+from croupier.models import adaptive_window
 
 SEEDS = range(4)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from models import exploration as e
+from croupier.models import exploration as e
 
 ALL = np.ones((1, 3), dtype=bool)
 

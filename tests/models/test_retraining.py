@@ -7,17 +7,19 @@ import numpy as np
 import orjson
 import pytest
 
-from features import build, catalogue, scheduled
-from features.batch import concatenate
-from features.build import Features
-from features.partitions import to_us
-from features.workspace import Workspace, get_folder
-from features.worlds.reels import World
-from models import off_policy, retraining, training
-from models.policy import load, make
-from models.reward_model import cross_fit
-from models.rounds import as_served, rounds_of
-from serving import promotion
+from croupier.features import build, scheduled
+from croupier.features.batch import concatenate
+from croupier.features.build import Features
+from croupier.features.encoding import catalogue
+from croupier.features.utc import to_us
+from croupier.features.workspace import Workspace, get_folder
+from croupier.features.worlds.reels import World
+from croupier.models import retraining, training
+from croupier.models.ope import estimators
+from croupier.models.ope.reward_model import cross_fit
+from croupier.models.ope.rounds import as_served, rounds_of
+from croupier.models.policy import load, make
+from croupier.serving.operate import promotion
 
 pytestmark = pytest.mark.medium
 WORLD = World(seed=5)
@@ -105,7 +107,7 @@ def test_the_second_training_reads_both_stretches_and_judges_what_none_of_its_mo
         pmf[when] = as_served(policies[prefix], rows.batch[when], 0.02)
     assert 0 < (rows.at < end1).sum() < len(rows)
     q = cross_fit(rows, seed=0)
-    lift = off_policy.dr(rounds_of(rows, pmf, q)) - off_policy.dr(rounds_of(rows, as_served(make("uniform"), rows.batch, 0.02), q))
+    lift = estimators.dr(rounds_of(rows, pmf, q)) - estimators.dr(rounds_of(rows, as_served(make("uniform"), rows.batch, 0.02), q))
     assert verdict["evaluation"]["policies"]["lin_ts"]["lift"]["value"] == pytest.approx(lift.mean(), rel=1e-9)
     alpha = verdict["evaluation"]["alpha"]
     assert alpha == 0.05  # the second look is paid for by the first
@@ -179,7 +181,7 @@ def test_old_windows_lose_their_rows_and_keep_what_is_small(w, turned):
     key = turned[0][0]["features"]
     assert orjson.loads(w.store.get(f"features/{key}/meta.json"))["rows"] == 800
     for _ in range(2):
-        from features import window
+        from croupier.features.interactions import window
 
         window.sweep(w.store, kept=1)
     left = [k for k in w.store.list("features/") if k.endswith("encoded.parquet")]

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
-from features import build
-from features.privacy import forget
-from features.spec import SpecError
-from features.storage import FolderStore
-from features.workspace import Workspace
-from models import training
-from models.looks import Ledger
+from croupier.features import build
+from croupier.features.interactions.privacy import forget
+from croupier.features.spec import SpecError
+from croupier.features.store.storage import FolderStore
+from croupier.features.workspace import Workspace
+from croupier.models import training
+from croupier.models.gate.alpha_spending import Ledger
 from tests import shop
 
 START, END = "2026-09-21T00:00+00:00", "2026-09-22T00:00+00:00"

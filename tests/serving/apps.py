@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from features.batch import Interactions
-from features.dataset import encode_interactions
-from features.encoder import Encoder
-from features.schema import Arm
-from features.spec import AppSpec
-from features.worlds.reels import World
-from models import policy
-from models.policy import Policy
-from serving import release, rollout_mirror, rollout_state
-from serving.release import LoadedRelease
-from serving.requests import Request
-from serving.triton.repository import SELECT_ARM
+from croupier.features.batch import Interactions
+from croupier.features.encoding.dataset import encode_interactions
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.schema import Arm
+from croupier.features.spec import AppSpec
+from croupier.features.worlds.reels import World
+from croupier.models import policy
+from croupier.models.policy import Policy
+from croupier.serving.contract.requests import Request
+from croupier.serving.release import bundle, rollout_mirror, rollout_state
+from croupier.serving.release.bundle import LoadedRelease
+from croupier.serving.triton.repository import SELECT_ARM
 
 FLOOR = 0.02
 
@@ -75,14 +75,14 @@ def write(
     """A release in <home>/triton/select_arm/<number>, and a rollout file that gives the candidate `share` of units."""
     app = sample()
     folder = home / "triton" / SELECT_ARM / str(number)
-    release.write_release(
+    bundle.write_release(
         folder, number=number, champion=champion, candidate=candidate, encoder=encoder or app.encoder,
         arms=arms or app.arms,
         floor=floor, meta=meta or {}, golden=(), salt=f"release-{number}",  # the same draws in every run
     )  # fmt: skip
     state = rollout_state.RolloutState(release=number, stage=f"{share:.0%}", share=share, salt=f"rollout-{number}", since=0)
     rollout_mirror.mirror(state, home)
-    return release.load(folder)
+    return bundle.load(folder)
 
 
 def offline(loaded: LoadedRelease, requests: list[Request], role: str = "champion") -> np.ndarray:

@@ -2,19 +2,21 @@
 
 import numpy as np
 
-from features import catalogue, clock
-from features.encoder import Encoder
-from features.schema import Arm
-from features.ship import ship
-from features.spool_rows import decision
-from features.workspace import Workspace
-from models.simple import Uniform
-from serving import catalogue_release, deployment, publish, release, release_store, watch
-from serving.meter import Meter
-from serving.replay import loader, replay
-from serving.requests import Request
-from serving.rollout_mirror import RolloutReader
-from serving.selector import Selector
+from croupier.features import clock
+from croupier.features.encoding import catalogue
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.log.ship import ship
+from croupier.features.log.spool_rows import decision
+from croupier.features.schema import Arm
+from croupier.features.workspace import Workspace
+from croupier.models.baselines import Uniform
+from croupier.serving.contract.requests import Request
+from croupier.serving.decide.meter import Meter
+from croupier.serving.decide.replay import loader, replay
+from croupier.serving.decide.selector import Selector
+from croupier.serving.operate import catalogue_release, deployment, publish, watch
+from croupier.serving.release import bundle, bundle_store
+from croupier.serving.release.rollout_mirror import RolloutReader
 
 ARMS = [Arm(arm_id=f"a{i}", features={"price": float(i)}) for i in range(4)]
 NEW = Arm(arm_id="n0", features={"price": 9.0})
@@ -53,7 +55,7 @@ class Shop:
 
     def publish(self, champion, candidate=None):
         def build(folder, number):
-            release.write_release(
+            bundle.write_release(
                 folder, number=number, champion=champion, candidate=candidate, arms=ARMS, meta={}, floor=0.04,
                 encoder=Encoder.empty(self.w.spec, ARMS), salt=f"salt-{number}",
                 golden=[{"context": {"age": 1.0}, "arms": ["a0", "a1", "a2"]}],
@@ -83,10 +85,10 @@ class Shop:
 
     @property
     def number(self):
-        return release_store.current(self.w.store)
+        return bundle_store.current(self.w.store)
 
     def loaded(self, number=None):
-        return release.load(self.w.home / "triton" / "select_arm" / str(number or self.number))
+        return bundle.load(self.w.home / "triton" / "select_arm" / str(number or self.number))
 
     def follow(self):
         deployment.follow(self.w.store, self.w.home, triton=None)
@@ -117,5 +119,5 @@ class Shop:
 
     def replayed(self, decision):
         """The steps that do not hold."""
-        load = loader(self.w.home, lambda n, to: release_store.download(self.w.store, n, to))
+        load = loader(self.w.home, lambda n, to: bundle_store.download(self.w.store, n, to))
         return [f for f in replay(decision, load=load, spool=self.spool, spec=self.w.spec.reward) if not f.holds]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.triton.server import Ports
+from croupier.serving.triton.server import Ports
 from tests.serving.watched import House
 
 

@@ -5,18 +5,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from features.encoder import Encoder
-from features.schema import Arm, Reward
-from features.ship import ship
-from features.spec import AppSpec
-from features.spool import Spool
-from features.storage import open_store
-from models.simple import Uniform
-from serving import publish, release, rollout, rollout_mirror, rollout_state, watch
-from serving.breaker import Breaker
-from serving.requests import Request
-from serving.rollout_mirror import RolloutReader
-from serving.selector import Selector
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.log.ship import ship
+from croupier.features.log.spool import Spool
+from croupier.features.schema import Arm, Reward
+from croupier.features.spec import AppSpec
+from croupier.features.store.storage import open_store
+from croupier.models.baselines import Uniform
+from croupier.serving.contract.requests import Request
+from croupier.serving.decide.candidate_breaker import Breaker
+from croupier.serving.decide.selector import Selector
+from croupier.serving.operate import publish, watch
+from croupier.serving.release import bundle, rollout_mirror, rollout_state, rollout_store
+from croupier.serving.release.rollout_mirror import RolloutReader
 
 ARMS = [Arm(arm_id=f"a{i}", features={"price": float(i)}) for i in range(4)]
 RATE = {"a0": 0.05, "a1": 0.25, "a2": 0.40, "a3": 0.10}  # uniform: 0.20
@@ -43,7 +44,7 @@ class House:
 
     def release(self, candidate, champion=None):
         def build(folder, number):
-            release.write_release(
+            bundle.write_release(
                 folder, number=number, champion=champion or Uniform(), candidate=candidate, arms=ARMS, meta={},
                 encoder=Encoder.empty(self.spec, ARMS), floor=0.04,
                 salt=f"release-{number}",  # the same draws in every run
@@ -52,12 +53,12 @@ class House:
         published = publish.publish(self.store, self.home, build, triton=None, stages=self.spec.rollout.stages)
         state = rollout_state.start(published.number, now=self.now, stages=self.spec.rollout.stages,
                               shadow=self.spec.rollout.shadow, has_candidate=candidate is not None)  # fmt: skip
-        self.store.put(rollout.KEY, state.to_json())  # the clock is ours
+        self.store.put(rollout_store.KEY, state.to_json())  # the clock is ours
         rollout_mirror.mirror(state, self.home)
         self.serve_with(published.number)
 
     def serve_with(self, number, **swapped):
-        loaded = release.load(self.home / "triton" / "select_arm" / str(number))
+        loaded = bundle.load(self.home / "triton" / "select_arm" / str(number))
         self.selector = Selector(
             replace(loaded, **swapped), recorder=self.spool, unit_key="key",
             rollout=RolloutReader(self.home / "rollout.json", every=0.0), breaker=Breaker(self.home / "breaker.json"),

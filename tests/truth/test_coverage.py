@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import off_policy as op
-from models.evidence import divergence, steadied
-from models.gate_simulation import draw_log
-from models.intervals import asymptotic_cs, clt
-from models.off_policy import Moments
-from models.populations import from_classes, from_reels, load
+from croupier.models.gate.evidence import divergence, steadied
+from croupier.models.ope import estimators as op
+from croupier.models.ope.estimators import Moments
+from croupier.models.ope.intervals import asymptotic_cs, clt
+from croupier.models.simulation.gate_simulation import draw_log
+from croupier.models.simulation.populations import from_classes, from_reels, load
 
 
 def covered(runs, rows=3000):
@@ -64,7 +64,7 @@ def test_bounds_cover(runs):
 def test_divergence_of_the_log_is_that_of_the_simulation():
     x, y, name = load(None)
     population = from_classes(x, y, name=name, lift=0.1, explored=0.3, models=1)
-    from models.populations import interactions
+    from croupier.models.simulation.populations import interactions
 
     log = interactions(population, 500, np.random.default_rng(0))
     drawn = draw_log(population, 500, np.random.default_rng(0))

@@ -6,12 +6,12 @@ Without exploration there would be nothing to recover; without true propensities
 import numpy as np
 import pytest
 
-from features.batch import Batch, Catalogue, Interactions
-from models import off_policy as op
-from models.exploration import softmax, with_floor
-from models.off_policy import Moments
-from models.reward_model import cross_fit
-from models.rounds import of_groups, rounds_of
+from croupier.features.batch import Batch, Catalogue, Interactions
+from croupier.models.exploration import softmax, with_floor
+from croupier.models.ope import estimators as op
+from croupier.models.ope.estimators import Moments
+from croupier.models.ope.reward_model import cross_fit
+from croupier.models.ope.rounds import of_groups, rounds_of
 
 K, D, N = 8, 5, 30_000
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.gate_simulation import RULES, banditdb, draw_log, ours, rates, sagemaker, simulate
-from models.populations import Population, drifting, from_classes, from_reels, load, mix
+from croupier.models.simulation.gate_simulation import RULES, banditdb, draw_log, ours, rates, sagemaker, simulate
+from croupier.models.simulation.populations import Population, drifting, from_classes, from_reels, load, mix
 
 SIZES = [
     pytest.param(60, id="60 logs", marks=pytest.mark.slow),

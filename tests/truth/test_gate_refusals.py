@@ -6,11 +6,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from features.spec import GateSpec
-from models import self_tests
-from models.evaluation import evaluate
-from models.exploration import with_floor
-from models.populations import from_classes, interactions, load
+from croupier.features.spec import GateSpec
+from croupier.models.exploration import with_floor
+from croupier.models.gate.evaluation import evaluate
+from croupier.models.ope import self_tests
+from croupier.models.simulation.populations import from_classes, interactions, load
 
 
 class Served:

@@ -6,12 +6,12 @@ The committed table (serving/ROLLOUT.md) has thousands of runs; here hundreds by
 import numpy as np
 import pytest
 
-from features.spec import RolloutSpec
-from serving import betting
-from serving.hold_out import DAY
-from serving.hold_out_evidence import harm_wealth, mixed
-from serving.hold_out_simulation import simulate
-from serving.rollout_simulation import Bernoulli
+from croupier.features.spec import RolloutSpec
+from croupier.serving.evidence import betting
+from croupier.serving.evidence.hold_out import harm_wealth, mixed
+from croupier.serving.release.hold_out import DAY
+from croupier.serving.simulation.hold_out import simulate
+from croupier.serving.simulation.rollout import Bernoulli
 
 SPEC = RolloutSpec()
 RUNS = [400, pytest.param(10_000, marks=pytest.mark.full)]

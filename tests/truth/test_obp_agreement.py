@@ -14,16 +14,16 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
-from features.batch import Batch, Catalogue, Interactions
-from features.settings import Settings
-from features.spec import GateSpec
-from features.worlds import obd
-from models import off_policy as op
-from models.gate import UNDECIDED, Evidence, judge
-from models.intervals import asymptotic_cs
-from models.off_policy import Moments
-from models.reward_model import cross_fit
-from models.rounds import rounds_of
+from croupier.features.batch import Batch, Catalogue, Interactions
+from croupier.features.settings import Settings
+from croupier.features.spec import GateSpec
+from croupier.features.worlds import obd
+from croupier.models.gate.gate import UNDECIDED, Evidence, judge
+from croupier.models.ope import estimators as op
+from croupier.models.ope.estimators import Moments
+from croupier.models.ope.intervals import asymptotic_cs
+from croupier.models.ope.reward_model import cross_fit
+from croupier.models.ope.rounds import rounds_of
 
 FULL_SIZE_BTS = {"all": 0.0050, "men": 0.0067, "women": 0.0064}  # click rates, ibid., Table 1
 

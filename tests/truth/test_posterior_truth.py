@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 from scipy.linalg import solve
 
-from models import exploration
-from models.posterior import Posterior, Prior
+from croupier.models import exploration
+from croupier.models.bayesian.posterior import Posterior, Prior
 
 PRIOR = Prior(3.0, 2.0, 0.5)
 

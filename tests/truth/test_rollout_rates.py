@@ -7,15 +7,16 @@ full size under `-m full`.
 import numpy as np
 import pytest
 
-from features.spec import RolloutSpec
-from serving import betting, compared_rules, guardrails, sample_ratio
-from serving.rollout_simulation import (
+from croupier.features.spec import RolloutSpec
+from croupier.serving.evidence import betting, guardrails, sample_ratio
+from croupier.serving.simulation import compared_rules
+from croupier.serving.simulation.rollout import (
     Bernoulli,
     latency_characteristics,
     sample_ratio_characteristics,
     simulate,
 )
-from serving.rollout_worlds import Reels
+from croupier.serving.simulation.worlds import Reels
 
 SPEC = RolloutSpec()
 

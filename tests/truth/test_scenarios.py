@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from models import scenarios
-from models.linear import LinTS
+from croupier.models.bayesian.linear import LinTS
+from croupier.models.simulation import scenarios
 
 torch.set_num_threads(1)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-from serving.triton import outcomes, wire
+from croupier.serving.triton import outcomes, wire
 
 
 class TritonPythonModel:

@@ -1,0 +1,1 @@
+"""`make demo`: the whole loop on real and on simulated users."""

@@ -1,0 +1,1 @@
+"""Airflow and Triton on one machine: for the demo, development and tests."""

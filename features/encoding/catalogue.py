@@ -1,0 +1,112 @@
+"""The raw catalogue: which arms exist, with their features, as a JSON list that people can read and diff.
+
+    [{"arm_id": "reel-7", "features": {"genre": "comedy"}, "valid_from": 0, "valid_to": 0}, …]
+"""
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from croupier.features.schema import Arm, InvalidEvent
+
+MAX_ID_CHARACTERS = 256
+_EXPECTED = "arm_id, features, valid_from, valid_to, paused"
+
+
+def dumps(arms: Sequence[Arm]) -> bytes:
+    """Canonical JSON, arms in the order given (a policy's rows follow it). Raises InvalidEvent on a bad arm."""
+    _check(arms)
+    rows = [_row(arm) for arm in arms]
+    return orjson.dumps(rows, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def loads(data: bytes) -> list[Arm]:
+    """Raises InvalidEvent naming the entry and field."""
+    try:
+        rows = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise InvalidEvent("catalogue", str(error), "a JSON list of arms") from None
+    if not isinstance(rows, list):
+        raise InvalidEvent("catalogue", rows, "a JSON list of arms")
+    arms = [_arm(i, row) for i, row in enumerate(rows)]
+    _check(arms)
+    return arms
+
+
+def read(path: Path) -> list[Arm]:
+    return loads(path.read_bytes())
+
+
+def write(path: Path, arms: Sequence[Arm]) -> None:
+    """Whole or not at all: the watch may read it at any moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        draft.write_bytes(dumps(arms))
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def digest(arms: Sequence[Arm]) -> str:
+    """32 hex digits over the canonical bytes: what `Decision.catalogue` and a release's manifest carry."""
+    return hashlib.blake2b(dumps(arms), digest_size=16).hexdigest()
+
+
+def selectable(arms: Sequence[Arm], at: int) -> list[Arm]:
+    """Arms to choose from at `at` (UTC µs)."""
+    return [arm for arm in arms if not why_not(arm, at)]
+
+
+def require_selectable(arms: Sequence[Arm], at: int) -> None:
+    """Raises InvalidEvent where no arm can be chosen at `at` (UTC µs): then every request would be refused."""
+    if not selectable(arms, at):
+        found = f"{len(arms)} arms, none of which can be chosen now"
+        raise InvalidEvent("catalogue", found, "one arm at least that is neither retired nor paused")
+
+
+def why_not(arm: Arm, at: int) -> str:
+    """Why the arm cannot be chosen at `at` (UTC µs): "paused", "not yet", "retired", or "" where it can."""
+    if arm.paused:
+        return "paused"
+    if at < arm.valid_from:
+        return "not yet"
+    return "retired" if arm.valid_to and arm.valid_to <= at else ""
+
+
+def _row(arm: Arm) -> dict[str, Any]:
+    """`paused` is written only where it is true, so that the digests of catalogues that never had it stay."""
+    row = asdict(arm)
+    return row if row.pop("paused") is False else row | {"paused": arm.paused}
+
+
+def _arm(i: int, row: object) -> Arm:
+    if not isinstance(row, dict) or "arm_id" not in row:
+        raise InvalidEvent(f"catalogue[{i}]", row, "an object with arm_id and features")
+    unknown = sorted(row.keys() - {"arm_id", "features", "valid_from", "valid_to", "paused"})
+    if unknown:
+        raise InvalidEvent(f"catalogue[{i}].{unknown[0]}", row[unknown[0]], _EXPECTED)
+    fields: dict[str, Any] = {"features": {}} | row
+    return Arm(**fields)
+
+
+def _check(arms: Sequence[Arm]) -> None:
+    seen: set[str] = set()
+    for i, arm in enumerate(arms):
+        if not isinstance(arm.arm_id, str) or not 0 < len(arm.arm_id) <= MAX_ID_CHARACTERS:
+            raise InvalidEvent(f"catalogue[{i}].arm_id", arm.arm_id, f"1 to {MAX_ID_CHARACTERS} characters")
+        if arm.arm_id in seen:
+            raise InvalidEvent(f"catalogue[{i}].arm_id", arm.arm_id, "an id used once")
+        if not isinstance(arm.features, dict):
+            raise InvalidEvent(f"catalogue[{i}].features", arm.features, "an object of features")
+        for name in ("valid_from", "valid_to"):
+            if type(getattr(arm, name)) is not int:
+                raise InvalidEvent(f"catalogue[{i}].{name}", getattr(arm, name), "UTC microseconds, or 0")
+        if type(arm.paused) is not bool:
+            raise InvalidEvent(f"catalogue[{i}].paused", arm.paused, "true or false")
+        seen.add(arm.arm_id)

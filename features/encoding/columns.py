@@ -1,0 +1,123 @@
+"""Columns of one scope (context, arm or arm_context): declared features in, a float32 matrix out. numpy only.
+
+Missing (absent or null) numbers become the training mean, with an indicator column `NAME=<missing>` where the fit saw
+some missing; categories outside the vocabulary light `NAME=<unk>`, missing ones `NAME=<missing>` under the same rule.
+A string is only ever looked up, never parsed or written into a learner's format, so any string is safe.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import chain, cycle
+from operator import getitem
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from croupier.features.batch import F32, F64
+from croupier.features.encoding.fitted import LIMIT, Fitted, fit_feature, seconds_of, text_of
+from croupier.features.encoding.numbers import Numbers
+from croupier.features.encoding.validation import Door, Row, getter
+from croupier.features.spec import Feature
+
+if TYPE_CHECKING:
+    import polars as pl  # the serving path never loads it
+
+_ORDER = ("numeric", "categorical", "embedding", "timestamp")
+
+
+class _Vocabulary(dict[str | None, int]):
+    """Category → column; what is not in it is looked up as text, and else is `unknown`."""
+
+    unknown = -1
+
+    def __missing__(self, value: object) -> int:
+        return self.unknown if isinstance(value, str) else self.get(text_of(value), self.unknown)
+
+
+class Columns:
+    """The fitted features of one scope: `matrix(rows)` (n, d), `names` (d), and what may come in by its `door`."""
+
+    def __init__(self, scope: str, features: Sequence[Fitted]) -> None:
+        self.scope = scope
+        self.features = tuple(sorted(features, key=lambda f: _ORDER.index(f.type)))  # stable: declared order within
+        self.names = tuple(chain.from_iterable(f.columns for f in self.features))
+        ends = np.cumsum([0] + [len(f.columns) for f in self.features])
+        self.span = {f.name: slice(int(a), int(b)) for f, a, b in zip(self.features, ends, ends[1:], strict=False)}
+        self._of = {kind: [f for f in self.features if f.type == kind] for kind in _ORDER}
+        self._numeric_names = [f.name for f in self._of["numeric"]]
+        self._category_names = [f.name for f in self._of["categorical"]]
+        self._get_numbers, self._get_texts = getter(self._numeric_names), getter(self._category_names)
+        self._numbers = Numbers(self._of["numeric"], self.span) if self._numeric_names else None
+        self.door = Door(self.features)
+
+    @classmethod
+    def fit(cls, scope: str, declared: Mapping[str, Feature], rows: Sequence[Row]) -> Self:
+        return cls(scope, [fit_feature(name, f, [row.get(name) for row in rows]) for name, f in declared.items()])
+
+    def matrix(self, rows: Sequence[Row]) -> F32:
+        """(n, d) float32, finite. Wrong types raise ValueError or TypeError: the door names the field first."""
+        n, m = len(rows), len(self._numeric_names)
+        try:  # without a Python loop over values, if none is missing
+            numbers = np.fromiter(self._get_numbers(rows), np.float64, n * m).reshape(n, m)
+        except (KeyError, TypeError):
+            numbers = np.array([list(map(r.get, self._numeric_names)) for r in rows], np.float64).reshape(n, m)
+        return self.assemble(numbers, self._codes(rows) if self._category_names else None, rows)
+
+    def _codes(self, rows: Sequence[Row]) -> Any:
+        """Category columns (n, c), -1 = none lit."""
+        tables, size = self._tables, (len(rows), len(self._category_names))
+        try:
+            found = map(getitem, cycle(tables), self._get_texts(rows))
+            return np.fromiter(found, np.int64, size[0] * size[1]).reshape(size)
+        except KeyError:
+            return np.array([list(map(getitem, tables, map(r.get, self._category_names))) for r in rows], np.int64)
+
+    def frame_matrix(self, frame: "pl.DataFrame") -> F32:
+        """The same from typed columns, one a feature (absent: missing), some ten times faster than from rows."""
+        numbers = np.full((len(frame), len(self._numeric_names)), np.nan)
+        for j, name in enumerate(self._numeric_names):
+            if name in frame.columns:
+                numbers[:, j] = frame[name].to_numpy()
+        codes = np.empty((len(frame), len(self._category_names)), np.int64)
+        for j, (name, table) in enumerate(zip(self._category_names, self._tables, strict=True)):
+            if name in frame.columns:
+                values = frame[name].unique()
+                codes[:, j] = frame[name].replace_strict(values, [table[v] for v in values.to_list()]).to_numpy()
+            else:
+                codes[:, j] = table[None]
+        rest = [f.name for kind in ("embedding", "timestamp") for f in self._of[kind] if f.name in frame.columns]
+        return self.assemble(numbers, codes, frame.select(rest).to_dicts() if rest else [{}] * len(frame))
+
+    def assemble(self, numbers: F64, codes: Any, rows: Sequence[Row]) -> F32:
+        """The one transform, from raw numbers (n, m; NaN = missing) and category columns (n, c; -1 = none lit)."""
+        n, out = len(rows), np.zeros((len(rows), len(self.names)), np.float32)
+        if n and self._numbers is not None:
+            self._numbers.write(numbers, out)
+        if n and self._of["categorical"]:
+            lit = codes if n == 1 else codes + np.arange(0, out.size, out.shape[1])[:, None]
+            out.put(lit if codes.item(codes.argmin()) >= 0 else lit[codes >= 0], 1.0)
+        for f in self._of["embedding"]:
+            zero = [0.0] * f.length
+            vectors = np.array([zero if (v := r.get(f.name)) is None else v for r in rows], np.float64)
+            out[:, self.span[f.name]] = np.clip(vectors.reshape(n, f.length), -LIMIT, LIMIT)
+        for f in self._of["timestamp"]:
+            out[:, self.span[f.name]] = _cycles(np.array([seconds_of(r.get(f.name)) for r in rows], np.float64))
+        return out
+
+    @cached_property
+    def _tables(self) -> list[_Vocabulary]:
+        tables = []
+        for f in self._of["categorical"]:
+            first = self.span[f.name].start
+            table = _Vocabulary({text: first + i for i, text in enumerate(f.vocabulary)})
+            table.unknown = first + len(f.vocabulary)
+            table[None] = table.unknown + 1 if f.missing else -1
+            tables.append(table)
+        return tables
+
+
+def _cycles(seconds: F64) -> F64:
+    """(n,) UTC seconds → (n, 4): hour of the day and day of the week on circles; zeros where missing."""
+    day, week = (2 * np.pi * (seconds % p) / p for p in (86400.0, 604800.0))
+    circles: F64 = np.nan_to_num(np.stack([np.sin(day), np.cos(day), np.sin(week), np.cos(week)], axis=1))
+    return circles

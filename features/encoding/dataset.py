@@ -1,0 +1,161 @@
+"""Interactions of the log as arrays: whole, or as encoded Parquet that training streams chunk by chunk."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from croupier.features.batch import I64, Batch, Bool, Catalogue, Interactions
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.ids import hash64
+from croupier.features.schema import InvalidEvent
+
+CHUNK_ROWS = 20_000
+
+
+def encode_interactions(df: pl.DataFrame, encoder: Encoder, catalogue: Catalogue) -> Interactions:
+    """Rows of schema.INTERACTIONS → arrays, in the order given; `context` may be a struct instead of JSON text.
+    Raises InvalidEvent on a chosen arm that was no candidate, or an arm the catalogue does not have."""
+    typed = isinstance(df["context"].dtype, pl.Struct)
+    contexts = df["context"].struct.unnest() if typed else [orjson.loads(text) for text in df["context"]]
+    pairs = [orjson.loads(text) if len(text) > 2 else () for text in df["arm_context"]]
+    mask, rows, chosen = _candidates(df, catalogue)
+    pmf = np.zeros(mask.shape)
+    pmf[mask] = df["pmf"].explode(keep_nulls=False, empty_as_null=False).to_numpy()
+    return Interactions(
+        batch=encoder.batch(contexts, rows, mask, pairs, catalogue), chosen=chosen, pmf=pmf,
+        reward=df["reward"].to_numpy().astype(np.float64), propensity=df["propensity"].to_numpy().astype(np.float64),
+        at=df["at"].to_numpy().astype(np.int64), unit=np.array([_unit(u) for u in df["unit_id"]], np.uint64),
+        weight=1.0 / df["pass_probability"].to_numpy(),
+    )  # fmt: skip
+
+
+def _candidates(df: pl.DataFrame, catalogue: Catalogue) -> tuple[Bool, I64, I64]:
+    """mask (B, K), catalogue rows (B, K), position of the chosen arm (B,)."""
+    lengths = df["arms"].list.len().to_numpy().astype(np.int64)
+    mask = np.arange(lengths.max(initial=0)) < lengths[:, None]
+    rows, numbers = np.zeros(mask.shape, np.int64), pl.Series(range(len(catalogue.ids)), dtype=pl.Int64)
+    ids = pl.Series(catalogue.ids, dtype=pl.String)
+    flat = df["arms"].explode(keep_nulls=False, empty_as_null=False)
+    found = flat.replace_strict(ids, numbers, default=None)
+    if found.null_count():
+        unknown = flat.filter(found.is_null())[0]
+        raise InvalidEvent("arms", unknown, "an arm_id of the catalogue (retired arms stay in it)")
+    rows[mask] = found.to_numpy()
+    wanted = df["arm"].replace_strict(ids, numbers, default=-1).to_numpy()
+    hit = (rows == wanted[:, None]) & mask
+    if not hit.any(axis=1).all():
+        i = int(np.argmin(hit.any(axis=1)))
+        raise InvalidEvent("arm", df["arm"][i], f"one of the decision's candidates {df['arms'][i].to_list()}")
+    return mask, rows, hit.argmax(axis=1)
+
+
+def _unit(unit_id: str) -> int:
+    """64 of the 128 bits of a keyed hash; ids from elsewhere are hashed here."""
+    try:
+        return int(unit_id[:16], 16) if len(unit_id) == 32 else hash64("unit", unit_id)
+    except ValueError:
+        return hash64("unit", unit_id)
+
+
+class EncodedLog:
+    """A Parquet file of encoded interactions, re-iterable: each pass yields `Interactions` a row group at a time, so
+    that training holds one chunk, never the log."""
+
+    def __init__(self, path: Path, catalogue: Catalogue) -> None:
+        self.path, self.catalogue = path, catalogue
+        head = pq.read_schema(path).metadata or {}
+        self.encoder = head.get(b"croupier.encoder", b"").decode()
+        self.widths: dict[str, int] = orjson.loads(head.get(b"croupier.widths", b"{}"))
+        found = head.get(b"croupier.catalogue", b"").decode()
+        if found != catalogue.digest:
+            raise ValueError(f"{path}: encoded with catalogue {found}, expected {catalogue.digest}: encode it again")
+
+    def __len__(self) -> int:
+        return int(pq.ParquetFile(self.path).metadata.num_rows)
+
+    def __iter__(self) -> Iterator[Interactions]:
+        with pq.ParquetFile(self.path) as file:
+            for group in range(file.num_row_groups):
+                yield self._interactions(file.read_row_group(group))
+
+    def _interactions(self, table: pa.Table) -> Interactions:
+        flat = {name: _flat(table[name]) for name in table.column_names}
+        lengths = _lengths(table["arm"])
+        mask = np.arange(lengths.max(initial=0)) < lengths[:, None]
+        arm, pmf = np.zeros(mask.shape, np.int64), np.zeros(mask.shape)
+        arm[mask], pmf[mask] = flat["arm"], flat["pmf"]
+        pair = np.zeros((*mask.shape, self.widths["pair"]), np.float32)
+        pair[mask] = flat["pair"].reshape(-1, self.widths["pair"]) if self.widths["pair"] else 0.0
+        context = flat["context"].reshape(len(lengths), self.widths["context"])
+        batch = Batch(context=context, arm=arm, mask=mask, pair=pair, catalogue=self.catalogue)
+        rest = {k: flat[k] for k in ("chosen", "reward", "propensity", "at", "unit", "weight")}
+        return Interactions(batch=batch, pmf=pmf, **rest)
+
+
+def read(path: Path, catalogue: Catalogue) -> EncodedLog:
+    """Raises ValueError when the file was encoded with another catalogue."""
+    return EncodedLog(path, catalogue)
+
+
+def write(path: Path, chunks: Iterable[Interactions], encoder: Encoder) -> int:
+    """Write chunks as row groups, whole or not at all (a rename). Returns the rows written; none is a ValueError."""
+    scratch, writer, rows = path.with_suffix(".tmp"), None, 0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        for chunk in chunks:
+            table = _table(chunk, encoder)
+            writer = writer or pq.ParquetWriter(scratch, table.schema, compression="zstd")
+            writer.write_table(table, row_group_size=max(len(chunk), 1))
+            rows += len(chunk)
+    finally:
+        if writer:
+            writer.close()
+    if not writer:
+        raise ValueError(f"{path}: found no interactions to encode, expected at least one chunk")
+    scratch.replace(path)
+    return rows
+
+
+def encode_chunks(
+    df: pl.DataFrame, encoder: Encoder, catalogue: Catalogue, *, rows: int = CHUNK_ROWS
+) -> Iterator[Interactions]:
+    """The frame in slices of `rows`, each encoded when asked for."""
+    for start in range(0, len(df), rows):
+        yield encode_interactions(df[start : start + rows], encoder, catalogue)
+
+
+def _table(log: Interactions, encoder: Encoder) -> pa.Table:
+    batch, mask = log.batch, log.batch.mask
+    lengths = mask.sum(axis=1)
+    columns: dict[str, Any] = {
+        "context": _lists(batch.context.reshape(-1), np.full(len(log), batch.context.shape[1])),
+        "arm": _lists(batch.arm[mask], lengths), "pmf": _lists(log.pmf[mask], lengths),
+        "pair": _lists(batch.pair[mask].reshape(-1), lengths * batch.pair.shape[2]),
+    }  # fmt: skip
+    for name in ("chosen", "reward", "propensity", "at", "unit", "weight"):
+        columns[name] = pa.array(getattr(log, name))
+    widths = {"context": batch.context.shape[1], "pair": batch.pair.shape[2]}
+    head = {"croupier.encoder": encoder.digest, "croupier.catalogue": batch.catalogue.digest,
+            "croupier.widths": orjson.dumps(widths)}  # fmt: skip
+    return pa.table(columns).replace_schema_metadata(head)
+
+
+def _lists(values: Any, lengths: Any) -> pa.ListArray:
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.ascontiguousarray(values)))
+
+
+def _flat(column: pa.ChunkedArray) -> Any:
+    """Values of a (list) column as one array, a writable copy (torch warns about others)."""
+    whole = column.combine_chunks()
+    return np.array((whole.flatten() if pa.types.is_list(column.type) else whole).to_numpy(zero_copy_only=False))
+
+
+def _lengths(column: pa.ChunkedArray) -> Any:
+    return np.diff(column.combine_chunks().offsets.to_numpy())

@@ -1,0 +1,232 @@
+"""The encoder: declared features → arrays, fitted once, the very same offline and in Triton. numpy only.
+
+A request carries three scopes: `context` of the request, `arm` of the catalogue, `arm_context` of the pair of both.
+Each becomes its own block (d_u, d_a, d_p); a product of two features lands in the widest scope it needs. What it must
+be told apart from is caught by one digest over the whole fitted state, which decisions and releases carry.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import numpy as np
+import orjson
+
+from croupier.features.batch import F32, I64, Batch, Bool, Catalogue
+from croupier.features.encoding import catalogue as raw_catalogue
+from croupier.features.encoding.columns import Columns
+from croupier.features.encoding.fitted import Fitted
+from croupier.features.encoding.validation import Row
+from croupier.features.schema import Arm, InvalidEvent
+from croupier.features.spec import AppSpec, SpecError
+
+if TYPE_CHECKING:
+    import polars as pl  # the serving path never loads it
+
+ENCODER_VERSION = 1
+MAX_ARMS = 1000  # candidates of one request
+SCOPES = ("context", "arm", "arm_context")
+_NOTHING: Row = {}
+Product = tuple[str, str, str, str]  # scope and name of each factor
+
+
+class Encoder:
+    """Immutable once made, by `fit`, `empty` or `load`. `context_names`, `arm_names`, `pair_names` name the columns."""
+
+    def __init__(self, blocks: Sequence[Columns], products: Sequence[Product] = ()) -> None:
+        self.context, self.arm, self.pair = blocks
+        self._products = {scope: [p for p in products if _home(p) == scope] for scope in SCOPES}
+        self.context_names = self.context.names + self._product_names("context")
+        self.arm_names = self.arm.names + self._product_names("arm")
+        self.pair_names = self.pair.names + self._product_names("arm_context")
+
+    @classmethod
+    def fit(cls, spec: AppSpec, interactions: "pl.DataFrame", arms: Sequence[Arm]) -> Self:
+        """From the training window's interactions (schema.INTERACTIONS) and the catalogue's arms."""
+        contexts = [orjson.loads(text) for text in interactions["context"]]
+        pairs = list(chain.from_iterable(orjson.loads(text) for text in interactions["arm_context"]))
+        return cls._fit(spec, contexts, arms, pairs)
+
+    @classmethod
+    def empty(cls, spec: AppSpec, arms: Sequence[Arm]) -> Self:
+        """Before the first log: numbers as they are, every category of a request `<unk>`; arms are known."""
+        return cls._fit(spec, [], arms, [])
+
+    @classmethod
+    def _fit(cls, spec: AppSpec, contexts: Sequence[Row], arms: Sequence[Arm], pairs: Sequence[Row]) -> Self:
+        rows = {"context": contexts, "arm": [_features(a) for a in arms], "arm_context": pairs}
+        blocks = [Columns.fit(scope, getattr(spec, scope), rows[scope]) for scope in SCOPES]
+        return cls(blocks, [_product(spec, p.a, p.b) for p in spec.interactions])
+
+    def encode(
+        self, contexts: "Sequence[Row] | pl.DataFrame", arms: Sequence[Sequence[str]],
+        arm_contexts: Sequence[Sequence[Row]], catalogue: Catalogue,
+    ) -> Batch:  # fmt: skip
+        """B requests → Batch. `contexts`: one object each, or typed columns. `arm_contexts[i]` is empty or one row per
+        candidate. Raises InvalidEvent on an arm that the catalogue does not have."""
+        return self.batch(contexts, *_candidates(arms, catalogue), arm_contexts, catalogue)
+
+    def batch(
+        self, contexts: "Sequence[Row] | pl.DataFrame", rows: I64, mask: Bool, arm_contexts: Sequence[Sequence[Row]],
+        catalogue: Catalogue,
+    ) -> Batch:  # fmt: skip
+        """The same with candidates as catalogue rows (B, K) and mask."""
+        if hasattr(contexts, "columns"):  # isinstance(…, Sequence) costs a request as much as a ufunc
+            context = self.context.frame_matrix(cast("pl.DataFrame", contexts))
+        else:
+            context = self.context.matrix(contexts)
+        context = self._extended(context, "context")
+        pair = self._pairs(arm_contexts, mask)
+        return self._with_products(Batch(context=context, arm=rows, mask=mask, pair=pair, catalogue=catalogue))
+
+    def catalogue(self, arms: Sequence[Arm]) -> Catalogue:
+        """Arms → (A, d_a), with the digest of the raw catalogue. Raises InvalidEvent naming arm and feature."""
+        rows = [_features(arm) for arm in arms]
+        for row in rows:
+            self.arm.door.check_values(row, f"catalogue.{row['arm_id']}")
+        features = self._extended(self.arm.matrix(rows), "arm")
+        return Catalogue(ids=tuple(a.arm_id for a in arms), features=features, digest=raw_catalogue.digest(arms))
+
+    def validate(self, context: Any, arms: Any, arm_context: Any, catalogue: Catalogue | None = None) -> None:
+        """One request at the door. A feature may be missing; an undeclared name is an error, since a misspelt feature
+        that is silently ignored costs more than a refused request. Raises InvalidEvent naming the field."""
+        if not isinstance(arms, list | tuple) or not 0 < len(arms) <= MAX_ARMS:
+            found = f"{len(arms)} arms" if isinstance(arms, list | tuple) else arms
+            raise InvalidEvent("arms", found, f"a list of 1 to {MAX_ARMS} arm ids")
+        if not {str}.issuperset(map(type, arms)) or len(set(arms)) != len(arms):
+            raise InvalidEvent("arms", arms, "distinct strings")
+        if catalogue is not None and not catalogue.row.keys() >= set(arms):
+            unknown = next(a for a in arms if a not in catalogue.row)
+            raise InvalidEvent("arms", unknown, "an arm_id of the published catalogue")
+        if arm_context and (not isinstance(arm_context, list | tuple) or len(arm_context) != len(arms)):
+            raise InvalidEvent("arm_context", arm_context, f"no list, or one object per arm ({len(arms)})")
+        self.validate_features(context, arm_context)
+
+    def validate_features(self, context: Any, arm_context: Any) -> None:
+        """The features alone, of a request whose arms are known to be right."""
+        self.context.door.check(context, "context")
+        self.pair.door.check_all(arm_context or (), "arm_context")
+
+    @cached_property
+    def digest(self) -> str:
+        """32 hex digits over the fitted state."""
+        return _digest(self._state)
+
+    def save(self, folder: Path) -> None:
+        """Write `encoder.json`."""
+        option = orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2
+        (folder / "encoder.json").write_bytes(orjson.dumps(self._state | {"digest": self.digest}, option=option))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Raises ValueError when the file is not the one that was saved, or of another encoder version."""
+        path = folder / "encoder.json"
+        state = orjson.loads(path.read_bytes())
+        said = state.pop("digest", None)
+        if said != _digest(state):
+            raise ValueError(f"{path}: digest found {said}, expected {_digest(state)}: the file was changed; refit it")
+        if state["version"] != ENCODER_VERSION:
+            raise ValueError(f"{path}: version {state['version']}, expected {ENCODER_VERSION}: refit the encoder")
+        blocks = [Columns(scope, [Fitted.from_json(f) for f in state[scope]]) for scope in SCOPES]
+        return cls(blocks, [tuple(p) for p in state["products"]])
+
+    @cached_property
+    def _state(self) -> dict[str, Any]:
+        blocks = zip(SCOPES, (self.context, self.arm, self.pair), strict=True)
+        fitted = {scope: [asdict(f) for f in block.features] for scope, block in blocks}
+        products = list(chain.from_iterable(self._products.values()))
+        return {"version": ENCODER_VERSION, **fitted, "products": products}
+
+    def _pairs(self, arm_contexts: Sequence[Sequence[Row]], mask: Bool) -> F32:
+        d = len(self.pair.names)
+        if not d:
+            return np.zeros((*mask.shape, 0), np.float32)
+        if not all(arm_contexts):
+            lengths, nothing = np.add.reduce(mask, axis=1, dtype=np.intp).tolist(), [_NOTHING]
+            arm_contexts = [given or nothing * k for k, given in zip(lengths, arm_contexts, strict=True)]
+        rows = list(chain.from_iterable(arm_contexts))
+        if len(rows) == mask.size:
+            return self.pair.matrix(rows).reshape(*mask.shape, d)
+        pair = np.zeros((*mask.shape, d), np.float32)
+        pair[mask] = self.pair.matrix(rows)
+        return pair
+
+    def _extended(self, x: F32, scope: str) -> F32:
+        """(n, d) with the products that live in its own scope."""
+        made = [_times(x[:, self._cut(p, 0)], x[:, self._cut(p, 1)]) for p in self._products[scope]]
+        return np.hstack([x, *made]) if made else x
+
+    def _with_products(self, batch: Batch) -> Batch:
+        products = self._products["arm_context"]
+        if not products:
+            return batch
+        K = batch.arm.shape[1]
+        block = {
+            "context": np.repeat(batch.context[:, None, :], K, axis=1), "arm": batch.arm_features,
+            "arm_context": batch.pair,
+        }  # fmt: skip
+        made = [_times(block[p[0]][..., self._cut(p, 0)], block[p[2]][..., self._cut(p, 1)]) for p in products]
+        pair = np.concatenate([batch.pair, *(m * batch.mask[..., None] for m in made)], axis=-1)
+        return Batch(context=batch.context, arm=batch.arm, mask=batch.mask, pair=pair, catalogue=batch.catalogue)
+
+    def _block(self, scope: str) -> Columns:
+        return {"context": self.context, "arm": self.arm, "arm_context": self.pair}[scope]
+
+    def _cut(self, product: Product, factor: int) -> slice:
+        return self._block(product[2 * factor]).span[product[2 * factor + 1]]
+
+    def _product_names(self, home: str) -> tuple[str, ...]:
+        factors = [[self._block(p[2 * i]).names[self._cut(p, i)] for i in (0, 1)] for p in self._products[home]]
+        return tuple(f"{a}*{b}" for left, right in factors for a in left for b in right)
+
+
+def _features(arm: Arm) -> Row:
+    """An arm's own features, declared or not (a catalogue may carry titles and links); `arm_id` may be declared as a
+    feature, so that a learner can tell arms apart by name."""
+    return arm.features | {"arm_id": arm.arm_id}
+
+
+def _product(spec: AppSpec, a: str, b: str) -> Product:
+    parts = []
+    for text in (a, b):
+        scope, _, name = text.partition(".")
+        if scope not in SCOPES or name not in getattr(spec, scope):
+            raise SpecError(f"interactions: found {text!r}, expected SCOPE.NAME of a declared feature")
+        parts += [scope, name]
+    return parts[0], parts[1], parts[2], parts[3]
+
+
+def _home(product: Product) -> str:
+    """Where a product lives: in its own scope if both factors do, else with the pair."""
+    return product[0] if product[0] == product[2] else "arm_context"
+
+
+def _times(a: F32, b: F32) -> F32:
+    """(…, m) × (…, n) → (…, m·n): every product of a column of each."""
+    return (a[..., :, None] * b[..., None, :]).reshape(*a.shape[:-1], a.shape[-1] * b.shape[-1])
+
+
+def _candidates(arms: Sequence[Sequence[str]], catalogue: Catalogue) -> tuple[I64, Bool]:
+    """Ragged lists of arm ids → catalogue rows (B, K), 0 on padding, and the mask."""
+    lengths = list(map(len, arms))
+    B, K, n = len(arms), max(lengths, default=0), sum(lengths)
+    try:
+        found = np.fromiter(map(catalogue.row.__getitem__, chain.from_iterable(arms)), np.int64, n)
+    except KeyError as error:
+        raise InvalidEvent("arms", error.args[0], "an arm_id of the catalogue (retired arms stay in it)") from None
+    if n == B * K:
+        full = np.empty((B, K), np.bool_)
+        full.fill(True)  # a fifth of the price of np.ones
+        return found.reshape(B, K), full
+    mask = np.arange(K) < np.array(lengths)[:, None]
+    rows = np.zeros((B, K), np.int64)
+    rows[mask] = found
+    return rows, mask
+
+
+def _digest(state: Mapping[str, Any]) -> str:
+    return hashlib.blake2b(orjson.dumps(state, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()

@@ -1,0 +1,140 @@
+"""One declared feature as the fit left it: its state, its column names, what it accepts, how numbers are shaped."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from math import isfinite, isnan
+from typing import Any, Self, cast
+
+import numpy as np
+
+from croupier.features.batch import F64
+from croupier.features.encoding.profile import Profile
+from croupier.features.spec import Feature
+
+MAX_TEXT = 1024  # characters of one category
+LIMIT = 1e18  # a finite float64 beyond this would be inf in float32, or after one product
+UNKNOWN, MISSING = "<unk>", "<missing>"
+_CYCLES = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
+
+
+def text_of(value: object) -> str | None:
+    """A category as text: strings as they are, whole numbers without a fraction, None and NaN as missing."""
+    if isinstance(value, str) or value is None:
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return None if isnan(value) else str(int(value)) if value.is_integer() else repr(value)
+    return str(value)
+
+
+def seconds_of(value: object) -> float:
+    """UTC seconds since the epoch of an ISO-8601 string or a number of seconds; NaN if missing."""
+    if value is None:
+        return float("nan")
+    if isinstance(value, str):
+        at = datetime.fromisoformat(value)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    return float(value)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """One feature as the fit left it. `mean`, `scale` after clip and log; `fill` is what a missing number becomes."""
+
+    name: str
+    type: str
+    log: bool = False
+    clip: tuple[float, float] = (-LIMIT, LIMIT)
+    mean: float = 0.0
+    scale: float = 1.0
+    fill: float = 0.0
+    vocabulary: tuple[str, ...] = ()
+    length: int = 0
+    profile: Profile = field(default_factory=Profile)
+
+    @classmethod
+    def from_json(cls, state: dict[str, Any]) -> Self:
+        tuples = {"clip": tuple(state["clip"]), "vocabulary": tuple(state["vocabulary"])}
+        return cls(**(state | tuples | {"profile": Profile.from_json(state["profile"])}))
+
+    @property
+    def missing(self) -> bool:
+        """Whether training saw missing values, so that missing has a column of its own."""
+        return self.profile.missing > 0
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of its columns, in order."""
+        if self.type == "numeric":
+            return [self.name] + [f"{self.name}={MISSING}"] * self.missing
+        if self.type == "categorical":
+            return [f"{self.name}={v}" for v in (*self.vocabulary, UNKNOWN)] + [f"{self.name}={MISSING}"] * self.missing
+        if self.type == "embedding":
+            return [f"{self.name}[{i}]" for i in range(self.length)]
+        return [f"{self.name}:{c}" for c in _CYCLES]
+
+    @property
+    def expected(self) -> str:
+        return {
+            "numeric": "a finite number (or null)", "categorical": f"a string of at most {MAX_TEXT} characters",
+            "embedding": f"a list of {self.length} finite numbers", "timestamp": "ISO 8601, or seconds since 1970",
+        }[self.type]  # fmt: skip
+
+    def accepts(self, value: object) -> bool:
+        """None is missing, and always accepted."""
+        if value is None:
+            return True
+        if self.type == "categorical":
+            return isinstance(value, str | bool | int | float) and len(text_of(value) or "") <= MAX_TEXT
+        if self.type == "embedding":
+            return isinstance(value, list | tuple) and len(value) == self.length and all(map(_is_number, value))
+        if self.type == "timestamp" and isinstance(value, str):
+            return _is_time(value)
+        return _is_number(value) and (self.type == "numeric" or abs(value) < 1e11)  # type: ignore[arg-type]
+
+
+def fit_feature(name: str, feature: Feature, values: Sequence[Any]) -> Fitted:
+    """From the raw values of the training window (None where missing)."""
+    if feature.type == "numeric":
+        present = np.array([v for v in values if v is not None], np.float64)
+        present = present[~np.isnan(present)]
+        low, high = feature.clip or (-LIMIT, LIMIT)
+        ends = max(low, -LIMIT), min(high, LIMIT)
+        base = Fitted(name=name, type="numeric", log=feature.transform == "log", clip=ends,
+                      profile=Profile.of_numbers(present, len(values)))  # fmt: skip
+        x = present.clip(*base.clip)
+        x = log_of(x) if base.log else x
+        mean, deviation = (float(x.mean()), float(x.std())) if len(x) else (0.0, 1.0)
+        if feature.transform == "none":
+            return replace(base, fill=mean)
+        return replace(base, mean=mean, scale=deviation if deviation > 1e-12 else 1.0)
+    if feature.type == "categorical":
+        counts = Counter(t for t in map(text_of, values) if t is not None)
+        ranked = sorted((t for t in counts if counts[t] >= feature.min_count), key=lambda t: (-counts[t], t))
+        vocabulary = tuple(ranked[: feature.max_vocabulary])
+        profile = Profile.of_categories(counts, vocabulary, len(values))
+        return Fitted(name=name, type="categorical", vocabulary=vocabulary, profile=profile)
+    profile = Profile(n=len(values), missing=values.count(None) / max(len(values), 1))
+    return Fitted(name=name, type=feature.type, length=feature.length, profile=profile)
+
+
+def log_of(x: F64) -> F64:
+    """sign(x)·log(1 + |x|)."""
+    return cast("F64", np.sign(x) * np.log1p(np.abs(x)))
+
+
+def _is_number(value: object) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _is_time(value: str) -> bool:
+    try:
+        return isfinite(seconds_of(value))
+    except (ValueError, OverflowError):
+        return False

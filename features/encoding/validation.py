@@ -1,0 +1,89 @@
+"""What a request may bring: the features of one scope, checked before anything is made of them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from math import isfinite
+from operator import itemgetter
+from typing import Any
+
+from croupier.features.encoding.fitted import MAX_TEXT, Fitted
+from croupier.features.schema import InvalidEvent
+
+Row = Mapping[str, Any]
+_NUMBERS, _TEXTS, _OBJECTS = frozenset({float, int}), frozenset({str}), frozenset({dict})
+
+
+class Door:
+    """Of the fitted `features` of one scope. Each check raises InvalidEvent naming the field."""
+
+    def __init__(self, features: Sequence[Fitted]) -> None:
+        self._features = features
+        self._known = frozenset(f.name for f in features)
+        self._numbers = [f.name for f in features if f.type == "numeric"]
+        self._texts = [f.name for f in features if f.type == "categorical"]
+        self._get_numbers, self._get_texts = getter(self._numbers), getter(self._texts)
+        self._simple = len(self._known) == len(self._numbers) + len(self._texts)
+
+    def check(self, row: object, where: str) -> None:
+        """Passing costs about as much as one look at each value."""
+        if not isinstance(row, dict):
+            raise InvalidEvent(where, row, "a JSON object of features")
+        if not row.keys() <= self._known:
+            name = str(next(key for key in row if key not in self._known))
+            known = ", ".join(sorted(self._known)) or "no features at all"
+            raise InvalidEvent(f"{where}.{name[:80]}", row.get(name), f"a declared feature of app.toml: {known[:400]}")
+        if not (self._simple and self._plain(row)):
+            self.check_values(row, where)
+
+    def check_all(self, rows: Sequence[object], where: str) -> None:
+        """`check` of each row, at the cost of a few when nothing is wrong or missing."""
+        if not (rows and self._simple and self._all_plain(rows)):
+            for i, row in enumerate(rows):
+                self.check(row, f"{where}[{i}]")
+
+    def check_values(self, row: Row, where: str) -> None:
+        """The declared features only; others are not looked at."""
+        for f in self._features:
+            if not f.accepts(row.get(f.name)):
+                raise InvalidEvent(f"{where}.{f.name}", row[f.name], f.expected)
+
+    def _plain(self, row: Row) -> bool:
+        """Numbers finite, categories present and short strings: decided without a Python loop."""
+        if self._texts:
+            numbers, texts = list(map(row.get, self._numbers)), list(map(row.get, self._texts))
+        else:
+            numbers, texts = list(row.values()), []
+        try:
+            return (
+                _NUMBERS.issuperset(map(type, numbers))
+                and _TEXTS.issuperset(map(type, texts))
+                and isfinite(sum(numbers))  # type: ignore[arg-type]
+                and sum(map(len, texts)) <= MAX_TEXT  # type: ignore[arg-type]
+            )
+        except OverflowError:
+            return False
+
+    def _all_plain(self, rows: Sequence[Any]) -> bool:
+        """Every row complete, of declared names, finite numbers and short strings."""
+        try:
+            numbers, texts = list(self._get_numbers(rows)), list(self._get_texts(rows))
+            return (
+                _OBJECTS.issuperset(map(type, rows))
+                and self._known.issuperset(chain.from_iterable(rows))
+                and _NUMBERS.issuperset(map(type, numbers))
+                and _TEXTS.issuperset(map(type, texts))
+                and isfinite(sum(numbers))
+                and max(map(len, texts), default=0) <= MAX_TEXT
+            )
+        except (KeyError, TypeError, OverflowError):
+            return False
+
+
+def getter(names: Sequence[str]) -> Callable[[Sequence[Row]], Iterator[Any]]:
+    """All values of rows, one row after the other. Raises KeyError where one is absent."""
+    if not names:
+        return lambda rows: iter(())  # noqa: ARG005 - nothing is asked of them
+    get = itemgetter(*names)
+    if len(names) == 1:
+        return lambda rows: map(get, rows)
+    return lambda rows: chain.from_iterable(map(get, rows))

@@ -1,0 +1,1 @@
+"""VW's decision-service JSON, in and out."""

@@ -1,0 +1,167 @@
+"""VW's decision-service JSON: one line a decision, `c._multi` its candidates, `p` their probabilities.
+
+    {"_label_cost": -1, "_label_probability": 0.8, "_label_Action": 2, "_labelIndex": 1, "EventId": "…",
+     "Timestamp": "…Z", "a": [2, 1], "p": [0.8, 0.2], "c": {"Context": {…}, "_multi": [{"_tag": "…", "Arm": {…}}, …]}}
+
+`a` and `p` start with the chosen arm; `a` counts from 1. What we write, `vw --dsjson --cb_explore_adf -q CA` reads as
+it is; what rlclientlib or Azure Personalizer wrote, we read.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from croupier.features.exchange.cells import missing
+from croupier.features.exchange.dsjson.export import export
+from croupier.features.exchange.dsjson.line import action_of, either, flat, joined, label, number, objects, unusable
+from croupier.features.exchange.record import Record, checked, reason, spread
+from croupier.features.exchange.row_names import HEAD, RowNames
+from croupier.features.exchange.times import invented, micros
+from croupier.features.ids import hash_unit
+from croupier.features.quality.audit import PROPENSITY_ONLY
+from croupier.features.schema import Arm, Decision, InvalidEvent, Reward
+
+__all__ = ["DsjsonSource", "export"]
+
+_HASHED = re.compile("[0-9a-f]{32}")
+_BOM = b"\xef\xbb\xbf"
+_NOTES = {
+    "untimed": "have no Timestamp: they are dated a second apart from the year 2000, by their order",
+    "unnamed": "have no EventId: they are named by their content and the lines before them",
+    "apprentice": "are of apprentice mode: their reward is −_original_label_cost; _label_cost only says whether the "
+                  "baseline's action was taken",
+    "unrewarded": "have cost 0: no reward came, which counts as the declared default (reward.default in app.toml)",
+}  # fmt: skip
+UNUSABLE = (InvalidEvent, KeyError, TypeError, ValueError, IndexError, RecursionError)  # of a line; counted
+
+
+class DsjsonSource:
+    """Two passes: the first learns the arms (a feature that varies for the same arm belongs to the pair)."""
+
+    columns: dict[str, str] = {}  # noqa: RUF012 — a table's notion, empty here
+
+    def __init__(self, path: Path, *, unit_key: str) -> None:
+        self.path, self.unit_key, self.reward_kind = path, unit_key, "reward"
+        self.skipped: Counter[str] = Counter()
+        self._arms: dict[str, dict[str, Any]] = {}
+        self._varying: set[str] = set()
+        self._seen: Counter[str] = Counter()
+        self._names: dict[str, dict[str, None]] = {"context": {}, "arm_context": {}}
+        for _, line in self._lines():
+            try:
+                self._learn(line)
+            except UNUSABLE as error:
+                self.skipped[reason(error)] += 1
+        if not self._arms:
+            reasons = ", ".join(f"{n} × {r}" for r, n in self.skipped.items())
+            raise ValueError(f"{path}: found no DSJSON decision with c._multi ({reasons or 'empty'})")
+        self.notes = self._notes()
+
+    def arms(self) -> list[Arm]:
+        return [Arm(arm_id=arm, features={k: v for k, v in features.items() if k not in self._varying})
+                for arm, features in self._arms.items()]  # fmt: skip
+
+    def names(self) -> dict[str, list[str]]:
+        """As the first pass found them."""
+        of_arms = dict.fromkeys(name for features in self._arms.values() for name in features)
+        pairs = [*self._names["arm_context"], *sorted(self._varying)]
+        return {"context": list(self._names["context"]), "arm": [n for n in of_arms if n not in self._varying],
+                "arm_context": list(dict.fromkeys(pairs))}  # fmt: skip
+
+    def records(self) -> Iterator[Record]:
+        for i, (name, line) in enumerate(self._lines()):
+            try:
+                yield self._record(i, name, line)
+            except UNUSABLE as error:
+                self.skipped[reason(error)] += 1
+
+    def _lines(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(the name its content gives it, line)."""
+        self.skipped.clear()
+        with self.path.open("rb") as file:
+            names = RowNames(text.removeprefix(_BOM).strip() for text in islice(file, HEAD))
+        with self.path.open("rb") as file:
+            for n, text in enumerate(file):
+                body = text.removeprefix(_BOM) if n == 0 else text
+                name = names.name(body.strip())
+                if body.strip() and (line := self._usable(body)) is not None:
+                    yield name, line
+
+    def _usable(self, text: bytes) -> dict[str, Any] | None:
+        """The decision in a line; None where there is none, which is counted."""
+        try:
+            line = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            self.skipped["not JSON"] += 1
+            return None
+        if why := unusable(line):
+            self.skipped[why] += 1
+            return None
+        return dict(line)
+
+    def _learn(self, line: Mapping[str, Any]) -> None:
+        cost, imitates = label(line)
+        facts = {"untimed": not line.get("Timestamp"), "unnamed": missing(line.get("EventId")), "apprentice": imitates,
+                 "unrewarded": not cost}  # fmt: skip
+        self._seen.update(["lines", *(name for name, holds in facts.items() if holds)])
+        for arm, features, pair in [*map(action_of, line["c"]["_multi"])]:  # of a broken line none
+            self._names["arm_context"] |= dict.fromkeys(pair)
+            known = self._arms.setdefault(arm, features)
+            if known is not features and known != features:
+                self._varying |= {k for k in known.keys() | features.keys() if known.get(k) != features.get(k)}
+        self._names["context"] |= dict.fromkeys(_context(line, empty=True))
+
+    def _record(self, i: int, name: str, line: Mapping[str, Any]) -> Record:
+        actions = [action_of(action) for action in line["c"]["_multi"]]
+        arms = tuple(arm for arm, _, _ in actions)
+        chosen = line["_labelIndex"] if "_labelIndex" in line else line["_label_Action"] - 1
+        if not 0 <= chosen < len(arms):
+            raise InvalidEvent("_labelIndex", chosen, f"0 to {len(arms) - 1}, a place in c._multi")
+        p, stage = number(line, "_label_probability"), PROPENSITY_ONLY
+        pmf, a, ps = spread(arms, arms[chosen], p), either(line, "a"), either(line, "p")
+        if len(ps) == len(a) == len(arms):
+            pmf, stage = tuple(q for _, q in sorted(zip(a, ps, strict=True))), ""
+        own = objects("Croupier", line.get("Croupier", {}))
+        event = str(name if missing(line.get("EventId")) else line["EventId"])
+        at = micros(line["Timestamp"]) if line.get("Timestamp") else invented(i)
+        decision = checked(Decision(
+            event_id=event, at=at, unit_id=self._unit(own.get("unit_id"), event),
+            context=_context(line), arms=arms, pmf=pmf,
+            arm=arms[chosen], propensity=p, policy=own.get("policy", "imported"), role=own.get("role", "champion"),
+            release=0, stage=own.get("stage", stage), pass_probability=1.0 - line.get("pdrop", 0.0),
+            arm_context=tuple({k: v for k, v in (f | pair).items() if k in self._varying or k in pair}
+                              for _, f, pair in actions),
+        ))  # fmt: skip
+        decision = decision if any(decision.arm_context) else Decision(**_without_pairs(decision))
+        cost, _ = label(line)
+        rewards = (Reward(event_id=event, at=at, kind=self.reward_kind, value=-cost),) if cost else ()
+        return Record(decision=decision, rewards=rewards)
+
+    def _unit(self, unit_id: object, event: str) -> str:
+        """What an export of ours hashed already stays; whatever else stands there may be a raw id."""
+        text = str(event if missing(unit_id) else unit_id)
+        return text if _HASHED.fullmatch(text) else hash_unit(self.unit_key, text)
+
+    def _notes(self) -> list[str]:
+        out = [f"{len(self._arms)} arms, named by _tag or id where there is one, else by a digest of their features"]
+        if self._varying:
+            names = ", ".join(sorted(self._varying))
+            out.append(f"these vary for the same arm, so they belong to the pair (arm_context): {names}")
+        n = self._seen["lines"]
+        for what, words in _NOTES.items():
+            if self._seen[what]:
+                out.append(f"{self._seen[what]} of {n} lines {words}")
+        return out + [f"skipped {n} lines: {why}" for why, n in self.skipped.items()]
+
+
+def _context(line: Mapping[str, Any], *, empty: bool = False) -> dict[str, Any]:
+    return joined(flat({k: v for k, v in line["c"].items() if not k.startswith("_")}, empty=empty))
+
+
+def _without_pairs(decision: Decision) -> dict[str, Any]:
+    return {name: getattr(decision, name) for name in Decision.__slots__} | {"arm_context": ()}

@@ -1,0 +1,199 @@
+"""A user's own table (Parquet, CSV): one row a decision, with the chosen arm, its propensity and the reward.
+
+Roles are found by name, or given: `columns={"arm": "item_id", …}`. Columns named `arm.X` are features of the chosen arm
+(the same for every row of that arm); `context` may be one column of JSON objects; every other column is context.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from croupier.features.arrow import ADDED, DECISIONS, INTERACTIONS
+from croupier.features.exchange.cells import as_list, as_object, features_of, missing, unmeasured
+from croupier.features.exchange.record import Record, checked, reason, said, spread, unrounded
+from croupier.features.exchange.row_names import HEAD, RowNames
+from croupier.features.exchange.tables.candidates import every_arm
+from croupier.features.exchange.tables.roles import roles_of
+from croupier.features.exchange.tables.table_file import read_table
+from croupier.features.exchange.times import invented, micros
+from croupier.features.ids import hash_unit
+from croupier.features.quality.audit import PROPENSITY_ONLY
+from croupier.features.schema import Arm, Decision, InvalidEvent, Reward
+
+_EPOCH_UNITS = (  # smallest present-day value, µs in one, name
+    (1e17, 1e-3, "nanoseconds"), (1e14, 1.0, "microseconds"), (1e11, 1e3, "milliseconds"), (0, 1e6, "seconds"),
+)  # fmt: skip
+_ROWS = 10_000
+_NO_JSON = (pl.Binary, pl.Duration, pl.Object)
+
+
+class TableSource:
+    """Raises ValueError where a required role has no column, naming those there are."""
+
+    def __init__(self, path: Path, *, unit_key: str, columns: Mapping[str, str]) -> None:
+        self.path, self.unit_key = path, unit_key
+        self.skipped: Counter[str] = Counter()
+        self.frame, self._read_as = read_table(path, columns)
+        self.columns = roles_of(self.frame, columns, path)
+        self.reward_kind = self.columns["reward"]
+        used = set(self.columns.values())
+        if set(DECISIONS.names) - set(ADDED) <= set(self.frame.columns):  # a log of our own: who decided is no feature
+            used |= set(INTERACTIONS.names)
+        free = [c for c in self.frame.columns if c and c not in used]
+        self.left_out = [c for c in free if self.frame[c].dtype in _NO_JSON]
+        self.arm_columns = [c for c in free if c.startswith("arm.") and c not in self.left_out]
+        self.features = [c for c in free if c not in (*self.arm_columns, *self.left_out)]
+        chosen = map(str, self.frame[self.columns["arm"]].drop_nulls().unique())
+        self.every_arm = every_arm(chosen, None if "arms" in self.columns else self._column("pmf"))
+        self.notes = self._notes()
+
+    def arms(self) -> list[Arm]:
+        """Every arm that was chosen or offered. Raises ValueError where an `arm.X` column varies for one arm."""
+        features: dict[str, dict[str, Any]] = {}
+        for arm, row in self._chosen_features():
+            known = features.setdefault(arm, row)
+            if known != row:
+                name = next(k for k in row if known[k] != row[k])
+                raise ValueError(f"column arm.{name}: found {known[name]!r} and {row[name]!r} for arm {arm}, expected "
+                                 "one value an arm; what varies belongs to the context")  # fmt: skip
+        offered = set(self.every_arm)
+        if "arms" in self.columns:
+            for ids in self.frame[self.columns["arms"]].drop_nulls():
+                with suppress(TypeError, ValueError):  # `records` counts that row
+                    offered |= set(map(str, as_list(ids)))
+        return [Arm(arm_id=arm, features=features_of(features.get(arm, {}))) for arm in sorted(offered)]
+
+    def names(self) -> dict[str, list[str]]:
+        """Of columns, and of the objects in the columns `context` and `arm_context`."""
+        pairs = (row for rows in self._objects("arm_context", as_list) for row in rows if isinstance(row, dict | str))
+        inside = {"context": self._objects("context", as_object), "arm_context": map(_object_or_none, pairs)}
+        found = {scope: [name for row in rows for name in row] for scope, rows in inside.items()}
+        return {"context": list(dict.fromkeys([*self.features, *found["context"]])),
+                "arm": [name[4:] for name in self.arm_columns],
+                "arm_context": list(dict.fromkeys(found["arm_context"]))}  # fmt: skip
+
+    def _objects(self, role: str, read: Callable[[Any], Any]) -> Iterator[Any]:
+        """What the cells of a role hold; of a cell that cannot be read nothing: `records` counts it."""
+        column = self._column(role)
+        for cell in () if column is None else column.drop_nulls():
+            with suppress(TypeError, ValueError):
+                yield read(cell)
+
+    def records(self) -> Iterator[Record]:
+        self.skipped.clear()
+        scale, names = self._time_scale(), RowNames(map(_bytes, self.frame.head(HEAD).iter_rows()))
+        ids = self._column("event_id")
+        unnamed = ids is None or any(map(missing, ids))
+        for start in range(0, len(self.frame), _ROWS):
+            for i, row in enumerate(self.frame[start : start + _ROWS].iter_rows(named=True), start):
+                name = names.name(_bytes(row.values())) if unnamed else ""
+                try:
+                    yield self._record(i, row, name, scale)
+                except InvalidEvent as error:
+                    self.skipped[reason(error)] += 1
+                except (TypeError, ValueError, OverflowError) as error:
+                    self.skipped[f"unreadable value ({type(error).__name__})"] += 1
+
+    def _record(self, i: int, row: Mapping[str, Any], name: str, scale: float) -> Record:
+        get = {role: row[column] for role, column in self.columns.items() if not _empty(role, row[column])}
+        for role in ("arm", "propensity"):
+            if role not in get:
+                raise InvalidEvent(role, None, "a value")
+        arm, p = str(get["arm"]), float(get["propensity"])
+        arms = tuple(str(a) for a in as_list(get["arms"])) if "arms" in get else tuple(self.every_arm)
+        event = str(get.get("event_id", name))
+        at = self._at(get.get("at"), i, scale)
+        context = as_object(get["context"]) if "context" in get else {}
+        pairs = [features_of(as_object(r)) for r in as_list(get["arm_context"])] if "arm_context" in get else []
+        pmf = unrounded([float(q) for q in as_list(get["pmf"])]) if "pmf" in get else spread(arms, arm, p)
+        p = said(pmf, arms, arm, p)
+        decision = checked(Decision(
+            event_id=event, at=at, unit_id=hash_unit(self.unit_key, str(get.get("unit_id", event))),
+            context=features_of(context | {c: row[c] for c in self.features}), arms=arms, arm=arm, propensity=p,
+            pmf=pmf, policy="imported", role="champion", release=0,
+            stage="" if "pmf" in get else PROPENSITY_ONLY, arm_context=tuple(pairs),
+        ))  # fmt: skip
+        if "reward" not in get:
+            return Record(decision=decision)
+        reward = Reward(event_id=event, at=at, kind=self.reward_kind, value=float(get["reward"]))
+        return Record(decision=decision, rewards=(reward,))
+
+    def _column(self, role: str) -> pl.Series | None:
+        return self.frame[self.columns[role]] if role in self.columns else None
+
+    def _at(self, value: Any, i: int, scale: float) -> int:
+        if value is None:
+            return invented(i)
+        return round(value * scale) if isinstance(value, int | float) else micros(value)
+
+    def _chosen_features(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        rows = self.frame.select(self.columns["arm"], *self.arm_columns).unique(maintain_order=True)
+        for arm, *values in rows.iter_rows():
+            if arm is not None:
+                yield str(arm), dict(zip((c[4:] for c in self.arm_columns), values, strict=True))
+
+    def _time_scale(self) -> float:
+        """Microseconds of one unit of a numeric time column, from its size."""
+        column = self.columns.get("at")
+        if column is None or not self.frame[column].dtype.is_numeric():
+            return 1.0
+        times = self.frame[column].cast(pl.Float64)
+        largest = float(times.filter(times.is_finite()).max() or 0)  # type: ignore[arg-type]
+        return next(scale for least, scale, _ in _EPOCH_UNITS if largest >= least)
+
+    def _notes(self) -> list[str]:
+        out = [*self._read_as, *(f"column {column} is the {role}" for role, column in self.columns.items())]
+        if "arms" not in self.columns:
+            out.append(f"no column of candidates: each decision could have been any of the {len(self.every_arm)} arms")
+            if "pmf" in self.columns:
+                out.append(f"probabilities are taken in the order of the arms' numbers: {', '.join(self.every_arm)}")
+        if "pmf" not in self.columns:
+            out.append("no column of all probabilities: only the chosen arm's is known")
+        if "event_id" not in self.columns:
+            out.append("no column of event ids: rows are named by their content and the rows before them; a log "
+                       "whose rewards are still to come needs one")  # fmt: skip
+        if "unit_id" not in self.columns:
+            out.append("no column of units (who was asked): every row is a unit of its own; if a column names them, "
+                       "say --column unit_id=NAME")  # fmt: skip
+        out += [*self._reward_note(), *self._time_notes()]
+        own = [c for c in self.frame.columns if c in INTERACTIONS.names and c not in self.columns.values()]
+        if own and not set(own) & {*self.features, *self.arm_columns}:
+            out.append(f"columns {', '.join(own)} are left out: a log of ours says with them who decided, and when")
+        out += ["a column without a name is left out: give it one"] * ("" in self.frame.columns)
+        return out + [f"column {column} is left out: {self.frame[column].dtype}" for column in self.left_out]
+
+    def _reward_note(self) -> list[str]:
+        column = self.columns["reward"]
+        empty = sum(map(unmeasured, self.frame[column]))
+        note = f"column {column} is empty in {empty} of {len(self.frame)} rows: no reward came there, which counts as "
+        return [note + "the declared default (reward.default in app.toml)"] if empty else []
+
+    def _time_notes(self) -> list[str]:
+        if "at" not in self.columns:
+            return ["no column of times: rows are dated one second apart from the year 2000, in their order"]
+        times, out = self.frame[self.columns["at"]], []
+        if times.dtype.is_numeric():
+            unit = next(word for _, scale, word in _EPOCH_UNITS if scale == self._time_scale())
+            out.append(f"times are {unit} since 1970")
+        if empty := sum(map(unmeasured, times)):
+            out.append(f"{empty} of {len(times)} rows have no time: they are dated in the year 2000, by their order")
+        return out
+
+
+def _object_or_none(value: Any) -> dict[str, Any]:
+    with suppress(TypeError, ValueError):
+        return as_object(value)
+    return {}
+
+
+def _empty(role: str, value: Any) -> bool:
+    return unmeasured(value) if role in ("propensity", "reward", "at") else missing(value)
+
+
+def _bytes(row: Iterable[Any]) -> bytes:
+    """A row's content; a number is the same whether its column was read as whole numbers or not."""
+    return repr([float(v) if isinstance(v, int) and abs(v) < 2**53 else v for v in row]).encode()

@@ -1,0 +1,110 @@
+"""The hourly half of the loop: which hours are due, and what is known of each.
+
+An hour is *mature* when the reward window of its last decision has closed. A mature hour is joined once, validated
+once, and again whenever late events restate it. What the validation said is kept beside the log, one small object a
+version:
+
+    quality/hour=2026-11-01T07/v0002.json    {"passed": true, "rows": 812, "page": "quality/…/index.html", "failed": []}
+
+An hour that failed its validation keeps no other hour back; it is left out of training until a restated version passes,
+or a person decides about the rows that broke a rule (quarantine_decisions.py).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+import orjson
+
+from croupier.features.interactions.versions import Version
+from croupier.features.spec import AppSpec
+from croupier.features.store.partitions import by_hour, hour_of, log_objects
+from croupier.features.store.storage import Store
+from croupier.features.utc import HOUR, hour_start, to_us
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What the validation said of one version of an hour. `failed` names the critical rules it broke; this version is
+    what was left when `quarantined` rows had been taken out."""
+
+    passed: bool
+    rows: int
+    page: str = ""
+    failed: tuple[str, ...] = ()
+    quarantined: int = 0
+
+
+def due(store: Store, spec: AppSpec, *, now: datetime) -> list[str]:
+    """The mature hours, oldest first, whose newest version has not been validated, or that were never joined.
+
+    At most `training.catch_up_hours` of them are returned, so that a run after an outage is bounded; the next run goes
+    on. Hours older than the training window are left to a run by hand."""
+    mature = to_us(now) - round(spec.reward.window_seconds * 1e6)
+    oldest = to_us(now - timedelta(days=spec.training.days)) // HOUR * HOUR
+    logged = {hour for kind in ("decisions", "rewards", "rejects") for hour in log_objects(store, kind)}
+    closed = [hour for hour in sorted(logged) if oldest <= hour_start(hour) <= mature - HOUR]
+    known = by_hour(store.list("interactions/"), ".json")
+    judged = set(store.list("quality/"))
+    waiting = [hour for hour in closed if _due(store, known.get(hour, []), judged)]
+    return waiting[: spec.training.catch_up_hours]
+
+
+def _due(store: Store, versions: list[str], judged: set[str]) -> bool:
+    """True if an hour was never joined, was joined before it was mature, or has a newer version than was validated."""
+    if not versions or _key_of(versions[-1]) not in judged:
+        return True
+    return Version.load(store, versions[-1]).account["immature"] > 0
+
+
+def record(store: Store, version: Version, checked: Checked) -> None:
+    """Keeps what the validation said of this version."""
+    store.put(_key_of(version.key), orjson.dumps(asdict(checked)))
+
+
+def reopen(store: Store, hour: str) -> None:
+    """Takes back the verdict on the newest version of an hour, so that the next build joins and validates it anew."""
+    for key in _newest_verdict(store, hour):
+        store.delete(key)
+
+
+def verdict(store: Store, hour: str) -> dict[str, object]:
+    """What was said of the newest version of an hour; {} where nothing was."""
+    for key in _newest_verdict(store, hour):
+        raw, known = store.read(key)
+        return dict(orjson.loads(raw)) if known is not None else {}
+    return {}
+
+
+def _newest_verdict(store: Store, hour: str) -> list[str]:
+    return [_key_of(key) for key in by_hour(store.list(f"interactions/hour={hour}/"), ".json").get(hour, [])[-1:]]
+
+
+def sound(store: Store, *, start: datetime, end: datetime) -> dict[str, Version]:
+    """The newest version of each hour of [start, end) that is joined, validated and passed; in order of time."""
+    return {hour: version for hour, version in _newest(store, start, end).items() if _passed(store, version)}
+
+
+def refused(store: Store, *, start: datetime, end: datetime) -> list[str]:
+    """The hours of [start, end) whose newest version failed its validation; in order of time."""
+    judged = set(store.list("quality/"))
+    newest = _newest(store, start, end)
+    return [hour for hour, v in newest.items() if _key_of(v.key) in judged and not _passed(store, v)]
+
+
+def _newest(store: Store, start: datetime, end: datetime) -> Mapping[str, Version]:
+    first, last = to_us(start) // HOUR * HOUR, to_us(end)
+    found = by_hour(store.list("interactions/"), ".json")
+    return {h: Version.load(store, keys[-1]) for h, keys in found.items() if first <= hour_start(h) < last}
+
+
+def _passed(store: Store, version: Version) -> bool:
+    try:
+        return bool(orjson.loads(store.get(_key_of(version.key)))["passed"])
+    except KeyError:
+        return False
+
+
+def _key_of(version_key: str) -> str:
+    """interactions/hour=H/v0001.json → quality/hour=H/v0001.json"""
+    return f"quality/hour={hour_of(version_key)}/{version_key.rpartition('/')[2]}"

@@ -1,0 +1,200 @@
+"""Forgetting a unit, and letting old partitions go.
+
+Raw unit ids never enter the log: units are keyed hashes at the door (`ids.hash_unit`). `forget` removes every row of a
+unit and every reward of its decisions, from the spool, the log, what was joined from it and the reports on this
+machine, restates the hours it touched, and deletes the encoded logs that held it (build_features makes them anew). A
+store that keeps old versions of objects (S3 versioning) must be told to expire them.
+"""
+
+import io
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import orjson
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from croupier.features.interactions.join import join_hours
+from croupier.features.interactions.versions import Version
+from croupier.features.log.ship import prune, ship, to_parquet
+from croupier.features.log.shipped import open_log, rewritten
+from croupier.features.log.spool import Spool
+from croupier.features.log.spool_rows import KINDS, Kind
+from croupier.features.spec import RewardSpec
+from croupier.features.store.locks import alone
+from croupier.features.store.partitions import by_hour, hour_of
+from croupier.features.store.storage import Conflict, Store
+from croupier.features.utc import hour_start, to_us
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """Rows deleted from the spool, objects of the store and files rewritten, hours restated."""
+
+    rows: int
+    objects: int
+    hours: list[str]
+
+
+def forget(
+    store: Store, spool: Spool, spec: RewardSpec, *, unit_id: str, host: str, now: datetime,
+    reports: Sequence[Path] = (),
+) -> Forgotten:  # fmt: skip
+    """`unit_id` is the hash that the log holds. Safe to repeat; after a crash, `finish` or call it again.
+
+    On one host several take turns."""
+    with alone(spool.path.with_name(f"{spool.path.name}.forget")):
+        return _forget(store, spool, spec, unit_id=unit_id, host=host, now=now, reports=reports)
+
+
+def _forget(
+    store: Store, spool: Spool, spec: RewardSpec, *, unit_id: str, host: str, now: datetime, reports: Sequence[Path]
+) -> Forgotten:
+    """Decisions in the store go last of all rows, since they are how the unit's rewards are found."""
+    ship(spool, store, host=host)  # so that spool and store hold the same rows of it
+    unfinished = spool.noted("forgetting") is not None
+    spool.note("forgetting", unit_id)  # until the end, spool and store may differ: prune waits
+    logged = [key for key in store.list("log/decisions/") if key.endswith(".parquet")]
+    events = _spooled(spool, unit_id) | {event for key in logged for event in _events(store, key, unit_id)}
+    secrets = [unit_id, *events]
+    objects = sum(_rewrite(store, key, secrets) for key in store.list("log/rewards/") + store.list("log/rejects/"))
+    rows = _forget_spooled(spool, secrets)
+    objects += sum(_rewrite(store, key, secrets) for key in logged)
+    if objects or rows or unfinished:
+        rewritten(store)
+    hours = _restate(store, spec, secrets, now)
+    elsewhere = [key for key in store.list("") if not key.startswith(("log/", "interactions/", "features/"))]
+    objects += sum(_rewrite(store, key, secrets) for key in elsewhere if key.endswith(".parquet"))
+    encoded = [key for key in store.list("features/") if key.endswith("/encoded.parquet")]
+    objects += sum(_drop_encoded(store, key, secrets) for key in encoded)
+    objects += sum(_rewrite_file(path, secrets) for folder in reports for path in sorted(folder.rglob("*.parquet")))
+    spool.note("forgetting", None)
+    spool.purge([])
+    return Forgotten(rows, objects, hours)
+
+
+def finish(
+    store: Store, spool: Spool, spec: RewardSpec, *, host: str, now: datetime, reports: Sequence[Path] = ()
+) -> None:
+    """Ends a `forget` that died half-way on this host, if there is one."""
+    if unit_id := spool.noted("forgetting"):
+        forget(store, spool, spec, unit_id=str(unit_id), host=host, now=now, reports=reports)
+
+
+def expire(store: Store, *, days: int, now: datetime) -> list[str]:
+    """Deletes every object of an hour that began more than `days` ago; returns their keys."""
+    oldest = to_us(now - timedelta(days=days))
+    old = [key for key in store.list("") if hour_of(key) and hour_start(hour_of(key)) < oldest]
+    for key in old:
+        store.delete(key)
+    return old
+
+
+def retain(store: Store, spool: Spool, *, days: int, host: str, now: datetime) -> dict[str, int]:
+    """Both ends of retention: the spool's rows (at most a week, and only what the store holds), the store's hours."""
+    before = to_us(now - timedelta(days=min(days, 7)))
+    rows = prune(spool, store, host=host, before=before)
+    return {"spool_rows": rows, "objects": len(expire(store, days=days, now=now))}
+
+
+def _spooled(spool: Spool, unit_id: str) -> set[str]:
+    return {row["event_id"] for _, row in _rows(spool, "decisions") if row["unit_id"] == unit_id}
+
+
+def _rows(spool: Spool, kind: Kind) -> Iterable[tuple[int, dict[str, str]]]:
+    after = 0
+    while rows := spool.read(kind, after, 10_000):
+        yield from ((i, orjson.loads(body)) for i, body in rows)
+        after = rows[-1][0]
+
+
+def _events(store: Store, key: str, unit_id: str) -> list[str]:
+    raw, version = store.read(key)
+    if version is None:  # retention was quicker
+        return []
+    frame = pl.read_parquet(io.BytesIO(raw), columns=["event_id", "unit_id"])
+    return frame.filter(pl.col("unit_id") == unit_id)["event_id"].to_list()
+
+
+def _forget_spooled(spool: Spool, secrets: list[str]) -> int:
+    doomed = [(kind, [i for i, row in _rows(spool, kind) if _is_about(row, secrets)]) for kind in KINDS]
+    spool.purge(doomed)
+    return sum(len(rows) for _, rows in doomed)
+
+
+def _is_about(row: dict[str, str], secrets: list[str]) -> bool:
+    return row.get("unit_id") == secrets[0] or row.get("event_id") in secrets or _mentions(row.get("raw", ""), secrets)
+
+
+def _mentions(raw: str, secrets: Iterable[str]) -> bool:
+    return bool(raw) and any(secret in raw for secret in secrets)
+
+
+def _restate(store: Store, spec: RewardSpec, secrets: list[str], now: datetime) -> list[str]:
+    """Joins the unit's hours again, and deletes every older version of their rows: they hold the unit."""
+    hours, joined = [], by_hour(store.list("interactions/"))
+    with open_log(store) as log:
+        for hour, keys in joined.items():
+            if any(_holds(store, key, secrets) for key in keys):
+                join_hours(log, [hour], spec, now=now)
+                versions = by_hour(store.list(f"interactions/hour={hour}/"), ".json")[hour]
+                newest = Version.load(store, versions[-1])
+                for key in set(keys) - {newest.data, newest.late}:
+                    store.delete(key)
+                hours.append(hour)
+    return hours
+
+
+def _holds(store: Store, key: str, secrets: list[str]) -> bool:
+    """Not what retention deleted meanwhile."""
+    raw, version = store.read(key)
+    return version is not None and _without(raw, secrets) is not None
+
+
+def _rewrite(store: Store, key: str, secrets: list[str]) -> bool:
+    while True:
+        raw, version = store.read(key)
+        left = _without(raw, secrets) if version else None
+        if left is None:
+            return False
+        with suppress(Conflict):  # another host forgets another unit: what it wrote is what counts
+            store.swap(key, left, version)
+            return True
+
+
+def _drop_encoded(store: Store, key: str, secrets: list[str]) -> bool:
+    """An encoded log that holds the unit goes as a whole, with what is aligned to it: build_features makes it anew."""
+    holds = _holds(store, key, secrets)
+    if holds:
+        store.delete(key.replace("encoded.parquet", "segments.parquet"))
+        store.delete(key)
+    return holds
+
+
+def _rewrite_file(path: Path, secrets: list[str]) -> bool:
+    left = _without(path.read_bytes(), secrets)
+    if left is not None:
+        path.write_bytes(left)
+    return left is not None
+
+
+def _without(parquet: bytes, secrets: list[str]) -> bytes | None:
+    """The same Parquet without the rows about these; None when there are none. `unit` is the hash's first 64 bits."""
+    table: pa.Table = pq.read_table(io.BytesIO(parquet))
+    unit_id, events = secrets[0], secrets[1:]
+    tests = {
+        "unit_id": pl.col("unit_id") == unit_id,
+        "event_id": pl.col("event_id").is_in(events),
+        "unit": pl.col("unit") == (int(unit_id[:16], 16) if len(unit_id) == 32 else -1),
+        "raw": pl.col("raw").str.contains_any(secrets),
+    }
+    names = [name for name in tests if name in table.column_names]
+    if not names:
+        return None
+    about = pl.any_horizontal(tests[name].fill_null(value=False) for name in names)
+    gone = pl.DataFrame(table.select(names)).select(about=about)["about"]
+    return to_parquet(table.filter(pa.array((~gone).to_list()))) if gone.any() else None

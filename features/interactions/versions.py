@@ -1,0 +1,159 @@
+"""Versions of an hour's interactions: immutable, numbered, the newest one counts.
+
+An hour is first written as v0001; when late decisions, late rewards or maturing change it, it is restated as the next
+version. Parquet objects carry their digest in their name and are written first; the small JSON is written last, once,
+and is what makes a version exist. So a crash leaves no half version, and two joins at once make one version or two
+consecutive ones, never a mixture.
+"""
+
+import hashlib
+import io
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+import polars as pl
+
+from croupier.features.arrow import INTERACTIONS
+from croupier.features.interactions.account import Account
+from croupier.features.log.shipped import Log, LogRewritten, read_rows
+from croupier.features.store.partitions import by_hour
+from croupier.features.store.storage import AlreadyExists, Store
+from croupier.features.utc import HOUR, hour_start, to_us
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """One version of one hour. `changed`: what it changed in the version before (counts of rows and of events)."""
+
+    hour: str
+    version: int
+    joined_at: int
+    rows: int
+    data: str
+    late: str
+    account: dict[str, int]
+    changed: dict[str, int]
+
+    @property
+    def key(self) -> str:
+        return f"interactions/hour={self.hour}/v{self.version:04d}.json"
+
+    @classmethod
+    def load(cls, store: Store, key: str) -> Self:
+        return cls(**orjson.loads(store.get(key)))
+
+
+def newest(store: Store, *, start: datetime, end: datetime) -> dict[str, Version]:
+    """The newest version of each hour that overlaps [start, end)."""
+    found = by_hour(store.list("interactions/"), ".json")
+    return {hour: Version.load(store, found[hour][-1]) for hour in overlapping(found, start=start, end=end)}
+
+
+def partitions(store: Store, *, start: datetime, end: datetime) -> dict[str, int]:
+    """Hour → version: what read_interactions reads now. Keep it with what was made from it (`restatements` asks)."""
+    return {hour: version.version for hour, version in newest(store, start=start, end=end).items()}
+
+
+def overlapping(hours: Any, *, start: datetime, end: datetime) -> list[str]:
+    """The hours, in order, that [start, end) touches."""
+    first, last = to_us(start) // HOUR * HOUR, to_us(end)
+    return [hour for hour in sorted(hours) if first <= hour_start(hour) < last]
+
+
+def read_interactions(store: Store, *, start: datetime, end: datetime) -> pl.DataFrame:
+    """Interactions (schema.INTERACTIONS), in order of time, of the whole hours that [start, end) touches."""
+    keys = [version.data for version in newest(store, start=start, end=end).values() if version.rows]
+    with fetched(store, keys) as paths:
+        return read_rows(paths, empty().schema)
+
+
+def empty() -> pl.DataFrame:
+    frame = pl.from_arrow(INTERACTIONS.empty_table())
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+def commit(
+    log: Log, hour: str, data: pl.DataFrame, late: pl.DataFrame, account: Account, *, joined_at: int
+) -> Version:
+    """Makes this, which came of `log`, the newest version of the hour, unless the newest says the same already. Raises
+    LogRewritten."""
+    store = log.store
+    while True:
+        found = by_hour(store.list(f"interactions/hour={hour}/"), ".json").get(hour, [])
+        old = Version.load(store, found[-1]) if found else None
+        number = old.version + 1 if old else 1
+        stem = f"interactions/hour={hour}/v{number:04d}"
+        files = {f"{stem}-{_digest(raw)}{suffix}": raw for suffix, raw in _encoded(data, late).items()}
+        names = list(files)
+        if old and Account.from_dict(old.account) == account and _same(store, old, data, names):
+            return old
+        for key, raw in files.items():
+            with suppress(AlreadyExists):
+                store.create(key, raw)
+        version = Version(
+            hour=hour, version=number, joined_at=joined_at, rows=len(data), data=names[0],
+            late=names[1] if len(names) > 1 else "", account=account.to_dict(),
+            changed=_changed(store, old, data, account),
+        )  # fmt: skip
+        try:
+            store.create(version.key, orjson.dumps(asdict(version), option=orjson.OPT_INDENT_2))
+        except AlreadyExists:
+            continue  # another join made this version: compare with it
+        if not log.is_as_read():
+            for key in (version.key, *files):
+                store.delete(key)
+            raise LogRewritten(f"{version.key}: a unit was forgotten meanwhile; join again")
+        return version
+
+
+@contextmanager
+def fetched(store: Store, keys: list[str]) -> Iterator[list[Path]]:
+    """Local paths of objects, while in the block."""
+    with tempfile.TemporaryDirectory(prefix="croupier-") as folder:
+        yield store.fetch(keys, Path(folder))
+
+
+def _encoded(data: pl.DataFrame, late: pl.DataFrame) -> dict[str, bytes]:
+    frames = {".parquet": data} | ({".late.parquet": late} if len(late) else {})
+    return {suffix: _parquet(frame) for suffix, frame in frames.items()}
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    sink = io.BytesIO()
+    frame.write_parquet(sink, compression="zstd", compression_level=1)
+    return sink.getvalue()
+
+
+def _digest(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()[:16]
+
+
+def _same(store: Store, old: Version, data: pl.DataFrame, names: list[str]) -> bool:
+    """Equal digests, or, where another version of the Parquet writer made the old one, equal rows."""
+    digest = names[0].rpartition("-")[2]
+    return old.data.rpartition("-")[2] == digest or (old.rows == len(data) and _rows(store, old).equals(data))
+
+
+def _rows(store: Store, version: Version) -> pl.DataFrame:
+    with fetched(store, [version.data]) as paths:
+        return read_rows(paths, empty().schema)
+
+
+def _changed(store: Store, old: Version | None, data: pl.DataFrame, account: Account) -> dict[str, int]:
+    if old is None:
+        return {}
+    before = _rows(store, old).select("event_id", old_reward="reward")
+    both = data.select("event_id", "reward").join(before, on="event_id")
+    rows = {
+        "rows_added": len(data) - len(both), "rows_removed": len(before) - len(both),
+        "rewards_changed": int((both["reward"] != both["old_reward"]).sum()),
+    }  # fmt: skip
+    counts = {name: count - old.account.get(name, 0) for name, count in account.to_dict().items()}
+    return {name: change for name, change in (rows | counts).items() if change}

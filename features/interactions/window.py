@@ -1,0 +1,144 @@
+"""The slow half of the loop: the rolling window that a training reads, and whether a training is due.
+
+The window holds every interaction of the last `training.days` whose hour is mature and passed its validation, restated
+hours in their newest version. It ends at *now − reward window*. Beyond `training.rows` rows are kept by a hash of their
+event id, and weighted by what they stand for, exactly as the log itself thins at its cap.
+
+    training/begun.json   {"features", "at"}              a training has these features since then
+    training/ended.json   {"features", "at", "end", "hours": {hour: rows}}   the last training that came to a verdict
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+import polars as pl
+
+from croupier.features import clock
+from croupier.features.ids import uniforms
+from croupier.features.interactions import hours
+from croupier.features.interactions.versions import Version, empty, fetched
+from croupier.features.log.shipped import read_rows
+from croupier.features.spec import AppSpec, TrainingSpec, seconds_of
+from croupier.features.store.storage import Store
+from croupier.features.utc import HOUR, from_us, hour_start, to_us
+
+BEGUN, ENDED = "training/begun.json", "training/ended.json"
+AGAIN_SECONDS = 3600.0  # real ones: a training that began and came to no verdict is begun again after so long
+THINNING = "training"  # the salt of the hash by which rows beyond `training.rows` are kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """The hours (newest sound versions) that a training reads: [start, end), where end is the last hour's end."""
+
+    start: datetime
+    end: datetime
+    hours: Mapping[str, Version]
+
+    @property
+    def rows(self) -> int:
+        return sum(version.rows for version in self.hours.values())
+
+    @property
+    def partitions(self) -> dict[str, int]:
+        """Hour → version: what `croupier restatements` asks for."""
+        return {hour: version.version for hour, version in self.hours.items()}
+
+
+def window(store: Store, spec: AppSpec, *, now: datetime) -> Window:
+    """The window as it stands at `now`."""
+    mature = now - timedelta(seconds=spec.reward.window_seconds)
+    start = from_us(to_us(mature - timedelta(days=spec.training.days)) // HOUR * HOUR)
+    found = hours.sound(store, start=start, end=mature)
+    end = from_us(hour_start(max(found)) + HOUR) if found else mature
+    return Window(start=start, end=end, hours=found)
+
+
+def rows_of(store: Store, seen: Window, most: int) -> pl.DataFrame:
+    """Interactions of the window by (time, event id), at most about `most` of them."""
+    keep = min(1.0, most / max(seen.rows, 1))
+    frames = [_rows(store, version, keep) for version in seen.hours.values() if version.rows]
+    return pl.concat(frames).sort("at", "event_id") if frames else empty()
+
+
+def _rows(store: Store, version: Version, keep: float) -> pl.DataFrame:
+    """An hour's rows; each is kept iff its hash is below `keep`, so that a smaller share is a subset of a larger."""
+    with fetched(store, [version.data]) as paths:
+        rows = read_rows(paths, empty().schema)
+    if keep >= 1.0:
+        return rows
+    kept = pl.Series(uniforms(THINNING, rows["event_id"].to_list()), dtype=pl.Float64) < keep
+    return rows.filter(kept).with_columns(pl.col("pass_probability") * keep)
+
+
+def due(store: Store, spec: AppSpec, seen: Window, *, now: datetime) -> str:
+    """Why a training is due at `now`; "" if none is."""
+    ended, begun = _read(store, ENDED), _read(store, BEGUN)
+    if seen.rows < max(spec.training.min_rows, 2):
+        return ""
+    running = begun and begun["features"] != ended.get("features")
+    if running and to_us(now) - begun["at"] < AGAIN_SECONDS * 1e6 * clock.speed():
+        return ""
+    if not ended:
+        return "the first training"
+    return _since(spec.training, new_rows(seen, ended), (to_us(now) - ended["at"]) / 1e6)
+
+
+def _since(training: TrainingSpec, rows: int, seconds: float) -> str:
+    """By the cadence of app.toml. Without one new row there is nothing to train on."""
+    if not rows:
+        return ""
+    by_time = seconds >= seconds_of(training.every)
+    by_rows = training.after_rows > 0 and rows >= training.after_rows
+    if not training.after_rows:
+        asked = by_time
+    else:
+        asked = by_time or by_rows if training.when == "sooner" else by_time and by_rows
+    return f"{rows:,} new rows, {seconds / 3600:.1f} hours after the last training" if asked else ""
+
+
+def new_rows(seen: Window, ended: Mapping[str, Any]) -> int:
+    """Rows of the window that the last training did not have."""
+    before = ended.get("hours", {})
+    return sum(max(0, version.rows - before.get(hour, 0)) for hour, version in seen.hours.items())
+
+
+def begin(store: Store, key: str, *, now: datetime) -> None:
+    """Notes that a training with these features has begun."""
+    store.put(BEGUN, orjson.dumps({"features": key, "at": to_us(now)}))
+
+
+def end(store: Store, key: str, meta: Mapping[str, Any]) -> None:
+    """Notes that the training with these features has come to a verdict. An older one never replaces a newer."""
+    if "began" in meta and _read(store, ENDED).get("end", 0) <= meta["end_us"]:
+        body = {"features": key, "at": meta["began"], "end": meta["end_us"], "hours": meta["hours"]}
+        store.put(ENDED, orjson.dumps(body))
+
+
+def last_training(store: Store) -> dict[str, Any]:
+    """{"features", "at" and "end" (UTC µs), "hours": {hour: rows}} of the last training; {} before there was one."""
+    return _read(store, ENDED)
+
+
+def last_features(store: Store) -> str:
+    """Key of the features of the last training that came to a verdict; "" before there was one."""
+    return str(_read(store, ENDED).get("features", ""))
+
+
+def sweep(store: Store, *, kept: int) -> None:
+    """Deletes the encoded rows of all but the newest `kept` windows; encoder, catalogue and meta.json stay."""
+    found = []
+    for key in store.list("features/"):
+        if key.endswith("/encoded.parquet"):
+            meta = orjson.loads(store.get(f"{key.rpartition('/')[0]}/meta.json"))
+            found += [(meta["end_us"], key)] if "end_us" in meta else []
+    for _, key in sorted(found)[:-kept]:
+        store.delete(key)
+
+
+def _read(store: Store, key: str) -> dict[str, Any]:
+    raw, version = store.read(key)
+    return dict(orjson.loads(raw)) if version is not None else {}

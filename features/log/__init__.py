@@ -1,0 +1,1 @@
+"""The durable log of one host, and its way into the store."""

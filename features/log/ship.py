@@ -1,0 +1,188 @@
+"""Spool → hourly Parquet in the store, exactly once, through crashes and outages of the store.
+
+A shipment is a range of spool rows, written down in the spool before anything leaves. Rows never change, so the objects
+of a shipment are a pure function of it: whoever dies half-way is followed by someone who makes the very same objects,
+and create-once writes make the second copy a no-op. Two shippers at once finish the same shipment.
+"""
+
+import io
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from croupier.features.arrow import ADDED, DECISIONS, REWARDS
+from croupier.features.clock import now_us
+from croupier.features.log import closings, spool_quotas
+from croupier.features.log.spool import Spool
+from croupier.features.log.spool_rows import KINDS, Kind, Reject, reject_row
+from croupier.features.store.storage import AlreadyExists, Store, StoreError
+from croupier.features.utc import HOUR, hour_name
+
+ROWS = 50_000  # of one shipment: bounds memory, about 100 MB
+REJECTS = pa.schema([("kind", pa.string()), ("field", pa.string()), ("raw", pa.string()), ("reason", pa.string()),
+                     ("at", pa.int64())])  # fmt: skip
+SCHEMAS: dict[Kind, pa.Schema] = {"decisions": DECISIONS, "rewards": REWARDS, "rejects": REJECTS}
+_JSON_COLUMNS = ("context", "arm_context")
+
+
+class ShipError(StoreError):
+    """An object of this name holds other rows: two spools ship under one name, or the store was tampered with."""
+
+
+@dataclass
+class ShipReport:
+    """Rows and objects written (or found written already) by this call."""
+
+    decisions: int = 0
+    rewards: int = 0
+    rejects: int = 0
+    objects: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def ship(spool: Spool, store: Store, *, host: str) -> ShipReport:
+    """Everything in the spool now, to the store. Raises StoreUnavailable: call again, nothing is lost or doubled."""
+    report = ShipReport()
+    _report_thinned(spool)
+    for kind in KINDS:
+        end = last_row(spool, kind)
+        while shipment := _next_shipment(spool, kind, end):
+            for key, table in shipment_objects(spool, kind, *shipment, host=host):
+                _create_once(store, key, table)
+                report.objects.append(key)
+                setattr(report, kind, getattr(report, kind) + table.num_rows)
+            with spool.transaction() as db:
+                db.execute("UPDATE shipments SET done = 1 WHERE kind = ? AND first = ?", [kind, shipment[0]])
+    return report
+
+
+KEPT = 7 * 24 * HOUR  # µs: what was shipped stays in the spool so long, for it answers repeated event ids
+
+
+def prune(spool: Spool, store: Store, *, host: str, before: int | None = None) -> int:
+    """Deletes shipped rows older than `before` (UTC µs of the event; default 7 days ago), once verified in the store,
+    and the closings that ended windows of deleted decisions alone.
+
+    Keep them longer than clients retry and rewards take: the spool is what answers a repeated event_id. Returns rows
+    deleted; a whole shipment goes or stays."""
+    cutoff = now_us() - KEPT if before is None else before
+    query = """SELECT kind, first, last FROM shipments s WHERE done = 1 AND kind = ? AND NOT EXISTS
+               (SELECT 1 FROM {} WHERE id BETWEEN s.first AND s.last AND at >= ?)"""
+    deleted = 0
+    if spool.noted("forgetting"):
+        raise ShipError("a `croupier forget` was cut off on this host: run it again, or the DAG collect_events")
+    for kind in KINDS:
+        with spool.transaction() as db:
+            old = db.execute(query.format(kind), [kind, cutoff]).fetchall()
+        for _, first, last in old:
+            for key, table in shipment_objects(spool, kind, first, last, host=host):
+                _verify(store, key, table)
+            with spool.transaction() as db:
+                gone = db.execute(f"DELETE FROM {kind} WHERE id BETWEEN ? AND ?", [first, last]).rowcount
+                db.execute("DELETE FROM shipments WHERE kind = ? AND first = ?", [kind, first])
+                db.execute("INSERT OR IGNORE INTO facts VALUES (?, 0)", [f"pruned_{kind}"])
+                db.execute("UPDATE facts SET value = value + ? WHERE name = ?", [gone, f"pruned_{kind}"])
+                deleted += gone
+    closings.prune(spool)
+    return deleted
+
+
+def _report_thinned(spool: Spool) -> None:
+    """What the log did not keep since the last call, so that the account can name it: decisions that the cap thinned
+    out, as one reject, and rejects that were only counted, as one of each sort."""
+    with spool.transaction() as db:
+        for many in spool_quotas.unreported(db):
+            db.execute("INSERT INTO rejects (at, body) VALUES (?, ?)", reject_row(many))
+        facts = dict(db.execute("SELECT name, value FROM facts").fetchall())
+        count = facts["thinned"] - facts.get("thinned_reported", 0)
+        if count:
+            at = db.execute("SELECT at FROM decisions ORDER BY id DESC").fetchone()
+            note = Reject("thinned", "", str(count).encode(), "the log was at its cap", at[0] if at else 0)
+            db.execute("INSERT INTO rejects (at, body) VALUES (?, ?)", reject_row(note))
+            db.execute("INSERT OR REPLACE INTO facts VALUES ('thinned_reported', ?)", [facts["thinned"]])
+
+
+def last_row(spool: Spool, kind: Kind) -> int:
+    with spool.transaction() as db:
+        return int(db.execute(f"SELECT coalesce(max(id), 0) FROM {kind}").fetchone()[0])
+
+
+def _next_shipment(spool: Spool, kind: Kind, end: int) -> tuple[int, int] | None:
+    """The oldest unfinished shipment, or a new one of the rows up to `end` that no shipment holds yet."""
+    with spool.transaction() as db:
+        query = "SELECT first, last FROM shipments WHERE kind = ? AND done = 0 ORDER BY first"
+        unfinished = db.execute(query, [kind]).fetchone()
+        if unfinished is not None:
+            return int(unfinished[0]), int(unfinished[1])
+        name = f"shipped_{kind}"
+        row = db.execute("SELECT value FROM facts WHERE name = ?", [name]).fetchone()
+        rows = db.execute(f"SELECT id FROM {kind} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
+                          [row[0] if row else 0, end, ROWS]).fetchall()  # fmt: skip
+        if not rows:
+            return None
+        first, last = int(rows[0][0]), int(rows[-1][0])
+        db.execute("INSERT INTO shipments VALUES (?, ?, ?, 0)", [kind, first, last])
+        db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", [name, last])
+        return first, last
+
+
+def shipment_objects(spool: Spool, kind: Kind, first: int, last: int, *, host: str) -> Iterator[tuple[str, pa.Table]]:
+    """(key, rows) of each hour in a shipment, in order of arrival."""
+    bodies = [body for _, body in spool.read(kind, first - 1, last - first + 1, last=last)]
+    hours: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in orjson.loads(b"[" + b",".join(bodies) + b"]"):
+        hours[hour_name(row["at"])].append(row)
+    for hour, rows in sorted(hours.items()):
+        name = f"{host}-{spool.id}-{first:012d}-{last:012d}.parquet"
+        yield f"log/{kind}/hour={hour}/{name}", to_table(rows, SCHEMAS[kind])
+
+
+def to_table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    for name in set(_JSON_COLUMNS) & set(schema.names):
+        for row in rows:
+            row[name] = orjson.dumps(row[name], option=orjson.OPT_SORT_KEYS).decode()
+    for name in set(ADDED) & set(schema.names):
+        for row in rows:
+            row.setdefault(name, ADDED[name])
+    return pa.Table.from_arrays([pa.array([row[f.name] for row in rows], f.type) for f in schema], schema=schema)
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def _create_once(store: Store, key: str, table: pa.Table) -> None:
+    try:
+        store.create(key, to_parquet(table))
+    except AlreadyExists:
+        _verify(store, key, table)
+
+
+def _verify(store: Store, key: str, table: pa.Table) -> None:
+    """Rows, not bytes: another version of the Parquet writer may have written the first copy."""
+    try:
+        stored = _completed(pq.read_table(io.BytesIO(store.get(key))), table.schema)
+    except KeyError:
+        raise ShipError(f"{key}: shipped, but not in the store {store.url}; restore it before pruning") from None
+    if not stored.equals(table):
+        raise ShipError(
+            f"{key}: found {stored.num_rows} other rows in {store.url} than the {table.num_rows} of this spool; "
+            "two spools must not share a host name and a spool id (a copied spool file?)"
+        )
+
+
+def _completed(stored: pa.Table, schema: pa.Schema) -> pa.Table:
+    """An object that an older croupier wrote, with the columns that came later."""
+    for name in [n for n in schema.names if n in ADDED and n not in stored.column_names]:
+        column = pa.array([ADDED[name]] * len(stored), schema.field(name).type)
+        stored = stored.append_column(schema.field(name), column)
+    return stored

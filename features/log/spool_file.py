@@ -1,0 +1,143 @@
+"""The file below the spool: SQLite in WAL mode, one writer at a time whatever the process, facts beside the log.
+
+A transaction returns when the disk has it (`FULL`: survives power loss; `NORMAL`: survives a crash of the process, may
+lose the last moments on power loss).
+"""
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from croupier.features.log import spool_quotas
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS decisions (id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT UNIQUE, at INTEGER,
+    body BLOB);
+CREATE TABLE IF NOT EXISTS rewards (id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT, token TEXT, at INTEGER,
+    body BLOB, seen INTEGER, UNIQUE (event_id, token));
+CREATE TABLE IF NOT EXISTS rejects (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER, body BLOB);
+CREATE TABLE IF NOT EXISTS closings (id INTEGER PRIMARY KEY AUTOINCREMENT, rewards INTEGER, decisions INTEGER,
+    before INTEGER);
+CREATE TABLE IF NOT EXISTS shipments (kind TEXT, first INTEGER, last INTEGER, done INTEGER, PRIMARY KEY (kind, first));
+CREATE TABLE IF NOT EXISTS thinned (id INTEGER PRIMARY KEY AUTOINCREMENT, place INTEGER UNIQUE);
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value);
+INSERT OR IGNORE INTO facts VALUES ('spool_id', lower(hex(randomblob(4)))), ('thinned', 0);
+""" + spool_quotas.SCRIPT
+
+
+class SpoolUnavailable(RuntimeError):
+    """The log's disk failed or is full: nothing of this call was written, and nothing may be acknowledged."""
+
+
+def _private(path: str | Path, flags: int) -> int:
+    """Opens, or makes with mode 0640: decisions are for the owner and its group. SQLite's files beside it follow."""
+    return os.open(path, flags, 0o640)
+
+
+class SpoolFile:
+    """Open it in as many processes as needed; within a process, threads take turns."""
+
+    def __init__(self, path: Path, *, durability: Literal["FULL", "NORMAL"] = "FULL") -> None:
+        self.path = path
+        self._turn = threading.Lock()
+        self._file = 0  # its inode: a file that was deleted goes on taking rows that nobody can read
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            gate = path.with_name(path.name + ".lock")
+            self._gate = os.fdopen(_private(gate, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
+            os.close(_private(path, os.O_RDWR | os.O_CREAT))
+        except OSError as error:
+            raise self._unavailable(error) from error
+        self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+        try:
+            self._prepare(durability)
+        except SpoolUnavailable:
+            self.close()
+            raise
+
+    def _prepare(self, durability: str) -> None:
+        with self._writer():
+            self.db.execute("PRAGMA journal_mode=WAL")
+            self.db.execute(f"PRAGMA synchronous={'NORMAL' if durability == 'NORMAL' else 'FULL'}")
+            self.db.execute("PRAGMA secure_delete=ON")  # what is forgotten is overwritten
+            self.db.executescript(_TABLES)
+            if "seen" not in {column[1] for column in self.db.execute("PRAGMA table_info(rewards)")}:  # an older spool
+                self.db.execute("ALTER TABLE rewards ADD COLUMN seen INTEGER")
+            self._file = self.path.stat().st_ino
+            self.page_size: int = self.db.execute("PRAGMA page_size").fetchone()[0]
+            self.id: str = self.db.execute("SELECT value FROM facts WHERE name = 'spool_id'").fetchone()[0]
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of it or nothing. Raises SpoolUnavailable."""
+        with self._writer():
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.db
+                self.db.execute("COMMIT")
+            except BaseException:
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Raises SpoolUnavailable."""
+        try:
+            with self._turn:
+                yield self.db
+        except (sqlite3.Error, OSError) as error:
+            raise self._unavailable(error) from error
+
+    def overwrite_deleted(self) -> None:
+        """What was deleted is gone from the write-ahead log too."""
+        with self._writer():
+            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def note(self, name: str, value: object) -> None:
+        """Keeps a fact beside the log, durably; None forgets it."""
+        with self.transaction() as db:
+            db.execute("DELETE FROM facts WHERE name = ?", [name])
+            if value is not None:
+                db.execute("INSERT INTO facts VALUES (?, ?)", [name, value])
+
+    def noted(self, name: str) -> object:
+        with self.reading() as db:
+            row = db.execute("SELECT value FROM facts WHERE name = ?", [name]).fetchone()
+        return row[0] if row else None
+
+    def size(self) -> int:
+        """Bytes in use; pages that deletions freed are not counted, they are used again."""
+        with self.reading():
+            return self._size()
+
+    def _size(self) -> int:
+        pages = self.db.execute("PRAGMA page_count").fetchone()[0]
+        return int((pages - self.db.execute("PRAGMA freelist_count").fetchone()[0]) * self.page_size)
+
+    def close(self) -> None:
+        self.db.close()
+        self._gate.close()
+
+    @contextmanager
+    def _writer(self) -> Iterator[None]:
+        """One writer at a time. A file lock wakes the next process at once, where SQLite's own would poll."""
+        try:
+            with self._turn:
+                fcntl.flock(self._gate, fcntl.LOCK_EX)
+                try:
+                    if self._file and self.path.stat().st_ino != self._file:
+                        raise OSError("another file than the one that was opened: restart what writes to it")
+                    yield
+                finally:
+                    fcntl.flock(self._gate, fcntl.LOCK_UN)
+        except (sqlite3.Error, OSError) as error:
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: Exception) -> SpoolUnavailable:
+        return SpoolUnavailable(f"{self.path}: {error}; nothing of this call was written")

@@ -1,0 +1,75 @@
+"""What the spool's rows are: events as JSON, one form for all who write or read them."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from operator import attrgetter
+from typing import Any, Literal
+
+import orjson
+
+from croupier.features.schema import Decision, InvalidEvent, Reward
+from croupier.features.utc import YEAR_2100
+
+Kind = Literal["decisions", "rewards", "rejects"]
+KINDS: tuple[Kind, ...] = ("decisions", "rewards", "rejects")
+UNDECLARED, OUTSIDE, NOT_FINITE, UNTIMELY = "undeclared_kind", "out_of_range", "not_finite", "absurd_time"
+IMPROBABLE, REUSED, DUPLICATE = "improbable", "event_id_reused", "duplicate"
+MALFORMED = "malformed"  # whatever has no word of its own
+WORDS = frozenset({UNDECLARED, OUTSIDE, NOT_FINITE, UNTIMELY, IMPROBABLE, REUSED, DUPLICATE})
+RAW_LIMIT = 64 << 10  # bytes of a malformed event that are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """What did not become an event. `kind`: decision | reward, or, with a number of them as `raw`, thinned | counted
+    (the field is then the kind). `reason` 'duplicate': a repeated reward; one of WORDS and a colon: not as declared."""
+
+    kind: str
+    field: str
+    raw: bytes
+    reason: str
+    at: int
+
+
+_FIELDS = tuple(f.name for f in fields(Decision))
+_values = attrgetter(*_FIELDS)
+
+
+def decision_row(d: Decision) -> tuple[str, int, bytes]:
+    """(event_id, at, JSON body); orjson takes a dict in half the time of a dataclass with slots."""
+    return d.event_id, d.at, orjson.dumps(dict(zip(_FIELDS, _values(d), strict=True)))
+
+
+def decision(body: bytes) -> Decision:
+    """A decision from the spool's JSON."""
+    row: dict[str, Any] = orjson.loads(body)
+    for name in ("arms", "pmf", "arm_context"):
+        row[name] = tuple(row[name])
+    return Decision(**row)
+
+
+def refuse_impossible_times(times: Iterable[int]) -> None:
+    """The last guard: a row that has no hour (nanoseconds, say) could never be shipped, nor anything after it."""
+    for at in times:
+        if not 0 <= at < YEAR_2100:
+            raise InvalidEvent("at", at, "UTC microseconds since 1970, before the year 2100")
+
+
+def reject_row(reject: Reject, limit: int = RAW_LIMIT) -> tuple[int, bytes]:
+    """(at, JSON body); raw bytes become text, what is no UTF-8 becomes U+FFFD. A raw unit id never enters."""
+    raw = "" if reject.field == "unit_id" else reject.raw[:limit].decode(errors="replace")
+    return reject.at, orjson.dumps(asdict(reject) | {"raw": raw})
+
+
+def word_of(reason: str) -> str:
+    """The word under which a reject is counted: that at the head of its reason ("out_of_range: value: …")."""
+    head = reason.partition(":")[0]
+    return head if head in WORDS else MALFORMED
+
+
+def token(reward: Reward) -> str:
+    """What makes two rewards of one event the same reward: its id, or else its kind and value.
+
+    Not its time: a caller that retries without an id is stamped anew. Equal rewards that are meant to repeat need ids.
+    """
+    return f"i{reward.reward_id}" if reward.reward_id else f"c{reward.kind}={float(reward.value)!r}"

@@ -1,0 +1,1 @@
+"""Is the log sound? Rules, findings, the propensity audit, drift, and the pages that show them."""

@@ -1,0 +1,171 @@
+"""Health of a log over time: what was earned, how much it still explores, what every arm gets, what drifts.
+
+    health(interactions, encoder=…) → Health (numbers, JSON)      write(health, folder) → index.html, health.json
+
+Effective arms = exp(entropy of the pmf): K when uniform, 1 when greedy (Hill 1973, order 1). Weight share = the largest
+1/propensity over their sum: near 1, one decision carries every estimate made from this log. Drift = share of a
+feature's values that moved against the encoder's training window (features/encoding/profile.py).
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from html import escape
+from itertools import pairwise
+from math import log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import polars as pl
+
+from croupier.features.encoding import profile
+from croupier.features.encoding.columns import Columns
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.quality import audit, charts, pages, rules, summary
+from croupier.features.quality.time_labels import time_labels
+
+BINS = 24
+TOP_ARMS = 8
+OTHERS = "others"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """`bins`: per step of time {at, decisions, effective_arms, least_propensity, weight_share, new_arms, log_e};
+    `reward`: per "policy (role)", mean and standard error of each bin; `arms`: share of decisions; `drift`: share moved
+    of each feature; None where a bin has nothing."""
+
+    rows: int
+    bins: tuple[dict[str, Any], ...]
+    reward: dict[str, list[tuple[float, float] | None]]
+    arms: dict[str, list[float]]
+    drift: dict[str, list[float | None]]
+    limits: dict[str, float]
+
+
+def health(df: pl.DataFrame, *, encoder: Encoder | None = None, bins: int = BINS) -> Health:
+    """Of interactions (schema.INTERACTIONS), in equal steps of time. Raises ValueError when there are none."""
+    if df.is_empty():
+        raise ValueError("health: found no interactions, expected some; has their reward window passed?")
+    df = df.sort("at", "event_id")
+    start, end = int(df["at"][0]), int(df["at"][-1]) + 1
+    bins = max(1, min(bins, len(df) // 20))
+    edges = [start + (end - start) * k // bins for k in range(bins + 1)]
+    parts = [df.filter(pl.col("at").is_between(a, b, closed="left")) for a, b in pairwise(edges)]
+    drift, limits = _drift(parts, encoder) if encoder else ({}, {})
+    return Health(rows=len(df), bins=tuple(_bins(parts, edges)), reward=_rewards(parts), arms=_arms(parts),
+                  drift=drift, limits=limits)  # fmt: skip
+
+
+def write(found: Health, folder: Path) -> Path:
+    """The page, and the numbers beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "health.json").write_bytes(orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2))
+    page = folder / "index.html"
+    page.write_text(pages.page("Health of the log", _page(found)), encoding="utf-8")
+    return page
+
+
+def _bins(parts: Sequence[pl.DataFrame], edges: Sequence[int]) -> list[dict[str, Any]]:
+    out, seen, evidence = [], set[str](), audit.Audit()
+    for part, at in zip(parts, edges, strict=False):
+        offered = set(part["arms"].explode(keep_nulls=False, empty_as_null=False).unique().to_list())
+        sound = part.filter(rules.sound(rules.row_facts(part)))
+        evidence = audit.total([evidence, audit.evidence(sound)])
+        worst = max((e.log_e for e in evidence.values()), default=None)
+        row = {"at": at, "decisions": len(part), "new_arms": len(offered - seen) if seen else 0, "log_e": worst}
+        out.append(row | _exploration(sound))
+        seen |= offered
+    return out
+
+
+def _exploration(df: pl.DataFrame) -> dict[str, float | None]:
+    if df.is_empty():
+        return {"effective_arms": None, "least_propensity": None, "weight_share": None}
+    p = pl.element()
+    entropy = df["pmf"].list.eval(pl.when(p > 0).then(-p * p.log()).otherwise(0.0)).list.sum()
+    weight = 1.0 / df["propensity"].to_numpy()
+    return {"effective_arms": float(entropy.exp().mean()),  # type: ignore[arg-type]
+            "least_propensity": float(df["propensity"].min()),  # type: ignore[arg-type]
+            "weight_share": float(weight.max() / weight.sum())}  # fmt: skip
+
+
+def _rewards(parts: Sequence[pl.DataFrame]) -> dict[str, list[tuple[float, float] | None]]:
+    """Mean and standard error by policy and role; fewer than two rows say nothing."""
+    out: dict[str, list[tuple[float, float] | None]] = {}
+    for i, part in enumerate(parts):
+        for (policy, role), rows in part.partition_by("policy", "role", as_dict=True, maintain_order=True).items():
+            series = out.setdefault(f"{policy} ({role})", [None] * len(parts))
+            if len(rows) > 1:
+                x = rows["reward"].to_numpy()
+                series[i] = (float(x.mean()), float(x.std(ddof=1) / np.sqrt(len(x))))
+    return out
+
+
+def _arms(parts: Sequence[pl.DataFrame]) -> dict[str, list[float]]:
+    """Share of decisions of the most shown arms, and of all others."""
+    counts = pl.concat([p["arm"] for p in parts]).value_counts().sort("count", "arm", descending=[True, False])
+    top = counts["arm"][:TOP_ARMS].to_list()
+    out = {arm: [float((p["arm"] == arm).mean() or 0.0) if len(p) else 0.0 for p in parts] for arm in top}
+    if len(counts) > len(top):
+        rest = [1.0 - sum(values) if len(p) else 0.0 for p, *values in zip(parts, *out.values(), strict=True)]
+        out[f"{len(counts) - len(top)} {OTHERS}"] = rest
+    return out
+
+
+def _drift(
+    parts: Sequence[pl.DataFrame], encoder: Encoder
+) -> tuple[dict[str, list[float | None]], dict[str, float]]:
+    """Share moved of each feature in each bin, and what chance alone would explain."""
+    rows: dict[str, list[float | None]] = {}
+    for part in parts:
+        contexts = [orjson.loads(text) for text in part["context"]]
+        pairs = [row for text in part["arm_context"] for row in orjson.loads(text)]
+        for columns, values in ((encoder.context, contexts), (encoder.pair, pairs)):
+            for name, moved in _moved(columns, values):
+                rows.setdefault(name, []).append(moved)
+    typical = int(np.median([len(p) for p in parts]))
+    return rows, {"chance": profile.chance(10, typical), "warn": summary.MOVED}
+
+
+def _moved(columns: Columns, rows: Sequence[dict[str, Any]]) -> list[tuple[str, float | None]]:
+    out: list[tuple[str, float | None]] = []
+    for f in columns.features:
+        if f.profile.shares:
+            now = summary.describe(f, [row.get(f.name) for row in rows]).shares if rows else ()
+            out.append((f"{columns.scope}.{f.name}", profile.moved(now, f.profile.shares) if now else None))
+    return out
+
+
+def _page(h: Health) -> str:
+    ticks = time_labels([b["at"] for b in h.bins])
+    first, last = (f"{datetime.fromtimestamp(h.bins[i]['at'] / 1e6, UTC):%d %b %H:%M}" for i in (0, -1))
+
+    def of(name: str) -> list[float | None]:
+        return [b[name] for b in h.bins]
+
+    means, low, high = ({k: [v[0] + z * v[1] if v else None for v in values] for k, values in h.reward.items()}
+                        for z in (0.0, -1.96, 1.96))  # fmt: skip
+    bands = {k: (low[k], high[k]) for k in means}
+    alarm = log(1 / audit.ALPHA)
+    boxes = [
+        ("Reward per decision", "mean and 95 % interval, by policy", charts.lines(means, ticks, bands=bands)),
+        ("Decisions", "a step of time", charts.lines({"decisions": of("decisions")}, ticks)),
+        ("Effective arms", "exp(entropy): 1 is greedy", charts.lines({"arms": of("effective_arms")}, ticks)),
+        ("Least propensity", "how rare the rarest shown arm was", charts.lines({"p": of("least_propensity")}, ticks)),
+        ("Which arms are shown", "share of decisions", charts.stack(h.arms, ticks)),
+        ("Propensity audit", f"nats of evidence against the logged pmf; alarm at {alarm:.1f}",
+         charts.lines({"evidence": of("log_e")}, ticks, limit=alarm)),
+    ]  # fmt: skip
+    drift = ""
+    if h.drift:
+        drift = ("<h2>Drift of features against the training window</h2><p class=\"dim\">Share of values that moved; "
+                 f"chance alone explains up to {h.limits['chance']:.2f}, dark is 0.5 or more.</p>"
+                 + charts.heat(h.drift, ticks, high=0.5))  # fmt: skip
+    cards = "".join(f'<div class="card"><div class="card-header"><b>{escape(t)}</b> <span class="dim">{escape(says)}'
+                    f'</span></div><div class="card-body">{svg}</div></div>' for t, says, svg in boxes)  # fmt: skip
+    grid = "display:grid;grid-template-columns:repeat(auto-fit,minmax(min(420px,100%),1fr));gap:0 16px"
+    head = f'<h1>Health of the log</h1><p class="dim">{h.rows:,} interactions, {first} to {last} UTC.</p>'
+    return f'{head}<div style="{grid}">{cards}</div>{drift}'

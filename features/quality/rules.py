@@ -1,0 +1,89 @@
+"""The rules of a sound bandit log, as data: what each one looks at, what it allows, and how bad a breach is.
+
+Polars computes the plain columns that the rules look at (`row_facts` here, the interval's own numbers in
+features/quality/summary.py); Great Expectations judges and documents them (features/quality/gx.py). A rule's `expectation` is the
+name of a GX expectation, `limits` its arguments.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import polars as pl
+
+from croupier.features.schema import ROLES
+from croupier.features.spec import RewardSpec
+
+Severity = Literal["critical", "warning"]
+TOLERANCE = 1e-6  # of a sum of probabilities
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One expectation on one column of facts. `says` is for people: the page, the report, the error."""
+
+    name: str
+    column: str
+    says: str
+    expectation: str = "ExpectColumnValuesToBeBetween"
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    severity: Severity = "critical"
+
+
+def row_rules(reward: RewardSpec, start: int, end: int) -> list[Rule]:
+    """About each interaction. `start`, `end`: the partition, UTC µs, end excluded."""
+    low, high = reward.range
+    return [
+        Rule(name="event_id_unique", column="event_id", says="every event id is there once",
+             expectation="ExpectColumnValuesToBeUnique"),
+        Rule(name="pmf_sums_to_one", column="pmf_sum_error", says=f"Σ pmf = 1 within {TOLERANCE}",
+             limits={"max_value": TOLERANCE}),
+        Rule(name="pmf_not_negative", column="pmf_min", says="no probability below 0", limits={"min_value": 0.0}),
+        Rule(name="pmf_fits_arms", column="pmf_length_error", says="one probability for each candidate",
+             limits={"max_value": 0}),
+        Rule(name="arm_is_candidate", column="position", says="the chosen arm is among the candidates",
+             expectation="ExpectColumnValuesToNotBeNull"),
+        Rule(name="propensity_in_range", column="propensity", says="0 < propensity ≤ 1",
+             limits={"min_value": 0.0, "max_value": 1.0, "strict_min": True}),
+        Rule(name="propensity_is_pmf_at_arm", column="propensity_error", says="propensity = pmf at the chosen arm",
+             limits={"max_value": TOLERANCE}),
+        Rule(name="inside_partition", column="at", says="decided inside the partition",
+             limits={"min_value": start, "max_value": end, "strict_max": True}),
+        Rule(name="reward_in_range", column="reward", says=f"{low} ≤ reward ≤ {high}",
+             limits={"min_value": low, "max_value": high}),
+        Rule(name="role_known", column="role", says="role is " + ", ".join(ROLES),
+             expectation="ExpectColumnValuesToBeInSet", limits={"value_set": list(ROLES)}),
+        Rule(name="pass_probability_in_range", column="pass_probability", says="0 < pass probability ≤ 1",
+             limits={"min_value": 0.0, "max_value": 1.0, "strict_min": True}),
+    ]  # fmt: skip
+
+
+def row_facts(df: pl.DataFrame) -> pl.DataFrame:
+    """One row an interaction: numbers that the row rules look at. Null where a fact has no meaning, so that one fault
+    fails one rule."""
+    fits = pl.col("arms").list.len() == pl.col("pmf").list.len()
+    frame = df.with_columns(position=_position(df))
+    at_arm = pl.col("pmf").list.get(pl.col("position"), null_on_oob=True)
+    return frame.select(
+        "event_id", "at", "position", "propensity", "reward", "role", "pass_probability",
+        pmf_sum_error=pl.when(fits).then((pl.col("pmf").list.sum() - 1.0).abs()),
+        pmf_min=pl.col("pmf").list.min(),
+        pmf_length_error=(pl.col("arms").list.len().cast(pl.Int64) - pl.col("pmf").list.len().cast(pl.Int64)).abs(),
+        propensity_error=pl.when(fits).then((pl.col("propensity") - at_arm).abs()),
+    )  # fmt: skip
+
+
+def _position(df: pl.DataFrame) -> pl.Series:
+    """Index of the chosen arm among the candidates, null if it is not there."""
+    flat = df.select(pl.int_range(pl.len()).alias("row"), "arms", "arm").explode("arms", keep_nulls=False)
+    flat = flat.with_columns(k=pl.int_range(pl.len()).over("row"))
+    found = flat.filter(pl.col("arms") == pl.col("arm")).group_by("row").agg(pl.col("k").min())
+    rows = pl.DataFrame({"row": range(len(df))}, schema={"row": pl.Int64})
+    return rows.join(found, on="row", how="left", maintain_order="left")["k"]
+
+
+def sound(facts: pl.DataFrame) -> pl.Series:
+    """Rows whose probabilities can be audited: those that pass the rules on pmf and propensity."""
+    p = pl.col("propensity")
+    small = [pl.col(c).fill_null(1.0) <= TOLERANCE for c in ("pmf_sum_error", "propensity_error")]
+    return facts.select((p > 0) & (p <= 1) & (pl.col("pmf_min") >= 0) & small[0] & small[1]).to_series()

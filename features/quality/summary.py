@@ -1,0 +1,151 @@
+"""Numbers about an interval as a whole, each with its rule: the account, features against the encoder's training
+window, arms against the catalogue, the candidate's share against the stage, and the propensity audit."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from math import log, log1p, sqrt
+from typing import Any
+
+import numpy as np
+import orjson
+import polars as pl
+
+from croupier.features.encoding import profile
+from croupier.features.encoding.columns import Columns
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.encoding.fitted import Fitted, text_of
+from croupier.features.interactions.account import Account
+from croupier.features.quality.audit import ALPHA, Audit
+from croupier.features.quality.rules import Rule, Severity
+
+CHANGE = 0.05  # of a share of missing, unknown or out-of-range values, against training
+MOVED = 0.2  # share of a feature's values that may have moved to other bins
+NEW_ARMS, GONE_ARMS, MALFORMED = 0.2, 0.5, 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What the interval is held against; whatever is None is not looked at."""
+
+    account: Account | None = None
+    encoder: Encoder | None = None
+    arms: Collection[str] | None = None  # of the catalogue that the releases in use know
+    audit: Audit | None = None  # evidence so far, this interval's included
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A number and its rule."""
+
+    value: float
+    rule: Rule
+
+
+def measures(df: pl.DataFrame, expected: Expected) -> list[Measure]:
+    """All of them that have something to look at."""
+    out = [_at_least("interactions", float(len(df)), 1.0, "the interval is not empty", "critical")]
+    if expected.account:
+        out += _account(expected.account)
+    if len(df) and expected.encoder:
+        out += list(_features(df, expected.encoder))
+    if len(df) and expected.arms:
+        out += _arms(df, expected.arms)
+    return out + list(_shares(df)) + list(_audits(expected.audit or {}))
+
+
+def _account(account: Account) -> list[Measure]:
+    malformed = account.refused / max(account.rewards_in, 1)
+    unbalanced = float(not account.balanced)
+    return [_at_most("account_balances", unbalanced, 0.0, "events in = events accounted for", "critical"),
+            _at_most("malformed_share", malformed, MALFORMED, "few rewards were refused at the door")]  # fmt: skip
+
+
+def _features(df: pl.DataFrame, encoder: Encoder) -> Iterator[Measure]:
+    contexts = [orjson.loads(text) for text in df["context"]]
+    pairs = [row for text in df["arm_context"] for row in orjson.loads(text)]
+    for columns, rows in ((encoder.context, contexts), (encoder.pair, pairs)):
+        if rows:
+            for f in columns.features:
+                if f.profile.n:
+                    yield from _feature(columns, f, [row.get(f.name) for row in rows])
+
+
+def _feature(columns: Columns, f: Fitted, values: Sequence[Any]) -> Iterator[Measure]:
+    """Against training: share missing; unknown or out of range; moved between bins."""
+    name, trained = f"{columns.scope}.{f.name}", f.profile
+    slack = CHANGE + sqrt(log(1 / ALPHA) / (2 * len(values)))
+    now = describe(f, values)
+    limit = trained.missing + slack
+    yield _at_most(f"missing_share {name}", now.missing, limit, f"missing about as often as in training ({name})")
+    if not trained.shares or not now.shares:
+        return
+    if f.type == "categorical":
+        says = f"few categories unknown to the encoder ({name})"
+        yield _at_most(f"unknown_share {name}", now.shares[-1], trained.shares[-1] + slack, says)
+    else:
+        present = np.array([v for v in values if v is not None], np.float64)
+        outside = float(((present < trained.low) | (present > trained.high)).mean())
+        says = f"few values outside {trained.low:g} to {trained.high:g} ({name})"
+        yield _at_most(f"outside_range {name}", outside, slack, says)
+    limit = MOVED + profile.chance(len(now.shares), min(len(values), trained.n))
+    says = f"spread as in training ({name}): share of values that moved"
+    yield _at_most(f"moved {name}", profile.moved(now.shares, trained.shares), limit, says)
+
+
+def describe(f: Fitted, values: Sequence[Any]) -> profile.Profile:
+    """Values in the bins of the feature's training profile; no shares where it has none."""
+    if f.type == "categorical":
+        counts = Counter(text for text in map(text_of, values) if text is not None)
+        return profile.Profile.of_categories(counts, f.vocabulary, len(values))
+    present = [v for v in values if v is not None]
+    shares = profile.binned(np.array(present, np.float64), f.profile.cuts) if f.type == "numeric" and present else ()
+    return profile.Profile(n=len(values), missing=1 - len(present) / len(values), shares=shares)
+
+
+def _arms(df: pl.DataFrame, known: Collection[str]) -> list[Measure]:
+    offered = df["arms"].explode().drop_nulls()
+    new = float((~offered.is_in(list(known))).mean() or 0.0)  # type: ignore[arg-type]
+    gone = len(set(known) - set(offered.unique().to_list())) / len(known)
+    return [_at_most("arms_new", new, NEW_ARMS, "few candidates are new to the encoder's catalogue"),
+            _at_most("arms_gone", gone, GONE_ARMS, "most arms of the catalogue are still offered")]  # fmt: skip
+
+
+def _shares(df: pl.DataFrame) -> Iterator[Measure]:
+    """Units on the candidate, or kept back ("watch 1%"), against the stage's share p: n·KL(found ‖ p) nats; by
+    Chernoff's bound it exceeds log(2/α) with probability at most α."""
+    served = df.filter(pl.col("role").is_in(["champion", "candidate", "holdout"]))
+    for (release, stage), rows in served.partition_by("release", "stage", as_dict=True, maintain_order=True).items():
+        match = re.fullmatch(r"(watch )?([\d.]+)%", str(stage))
+        if match and 0 < (p := float(match[2]) / 100) < 1:
+            name = "holdout" if match[1] else "candidate"
+            units = rows.group_by("unit_id").agg((pl.col("role") == name).any())["role"]
+            found, n = float(units.mean() or 0.0), len(units)  # type: ignore[arg-type]
+            says = f"{stage} of {n:,} units on the {name} (found {found:.2%}); nats of evidence against"
+            yield _at_most(f"{name}_share release {release} at {stage}", n * _kl(found, p), log(2 / ALPHA), says)
+
+
+def _kl(q: float, p: float) -> float:
+    """KL(Bernoulli q ‖ Bernoulli p), nats."""
+    return (q * log(q / p) if q else 0.0) + ((1 - q) * (log1p(-q) - log1p(-p)) if q < 1 else 0.0)
+
+
+def _audits(audit: Audit) -> Iterator[Measure]:
+    for group, found in audit.items():
+        says = f"arms drawn from the logged pmf ({found.n:,} rows; nats of evidence against, best fit: {found.suspect})"
+        yield _at_most(f"propensity_audit {group}", found.log_e, log(1 / ALPHA), says, "critical")
+
+
+def _at_most(name: str, value: float, limit: float, says: str, severity: Severity = "warning") -> Measure:
+    return _measure(name, value, {"max_value": limit}, says, severity)
+
+
+def _at_least(name: str, value: float, limit: float, says: str, severity: Severity = "warning") -> Measure:
+    return _measure(name, value, {"min_value": limit}, says, severity)
+
+
+def _measure(name: str, value: float, limits: dict[str, float], says: str, severity: Severity) -> Measure:
+    rule = Rule(name=name, column=name, says=says, severity=severity, limits=limits,
+                expectation="ExpectColumnMaxToBeBetween")  # fmt: skip
+    return Measure(value=value, rule=rule)

@@ -1,0 +1,261 @@
+"""What every policy with a Bayesian linear head shares: φ → pmf, the fast loop, forgetting, and being kept.
+
+A subclass says what φ is (`_phi`, `_phi_chosen`) and how it is learnt (`_fit`). The posterior is always rebuilt from
+all rows of the log, on rewards standardised to mean 0 and sd 1.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from croupier.features.batch import F32, F64, I64, Batch, Interactions
+from croupier.models import exploration, persistence
+from croupier.models.bayesian.heads import ArmHeads, Head, SharedHead
+from croupier.models.bayesian.network import one_thread
+from croupier.models.bayesian.posterior import Phi, Posterior, Prior
+
+PRIORS = {  # (a0, b0, precision), tuned on the Showdown's sets (STATISTICS §5)
+    "default": (6.0, 6.0, 0.25),
+    "binary": (38.0, 1.0, 1.5),
+    "multi_valued": (12.0, 30.0, 23.0),
+}
+ITEMS = 1 << 24  # numbers held at once: rows are scored in slices so that rows · K · draws stays below
+Sizes = tuple[int, int, int]  # lengths of context, arm and pair features
+
+
+class Bayesian(ABC):
+    """Parameters all have: `heads` "shared" or "per_arm", `explore` "thompson" or "ucb" (with `alpha`), `draws`
+    (votes of a shared head), `prior`, `half_life` (rows after which a row counts half; 0: never forget), `window`
+    (learn from the latest rows only; 0: all) and `device`."""
+
+    name: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]] = ("shared", "per_arm")
+
+    def __init__(
+        self, *, heads: str, explore: str, alpha: float, draws: int, prior: str, half_life: float, window: int,
+        device: str, **more: Any,
+    ) -> None:  # fmt: skip
+        for label, found, known in (("heads", heads, self.kinds), ("explore", explore, ("thompson", "ucb")),
+                                    ("prior", prior, tuple(PRIORS))):  # fmt: skip
+            if found not in known:
+                raise ValueError(f"{label}: found {found!r}, expected one of {', '.join(known)}")
+        if draws < 1 or min(alpha, half_life, window) < 0:
+            raise ValueError(f"{self.name}: found draws={draws}, alpha={alpha}, half_life={half_life}, "
+                             f"window={window}, expected draws ≥ 1 and the others ≥ 0")  # fmt: skip
+        if not available(device):
+            raise ValueError(f"device: found {device!r}, which this machine does not have; expected 'cpu'")
+        self.parameters: dict[str, Any] = {
+            "heads": heads, "explore": explore, "alpha": alpha, "draws": draws, "prior": prior,
+            "half_life": half_life, "window": window, "device": device, **more,
+        }  # fmt: skip
+        self.device, self.seed = device, 0
+        self.sizes: Sizes | None = None  # None: untrained
+        self.heads: Head = self._empty_heads(1)
+        self.reward_mean, self.reward_sd = 0.0, 1.0
+
+    @abstractmethod
+    def _phi(self, batch: Batch) -> Tensor:
+        """φ (n, d) of every candidate, in the order of the mask."""
+
+    @abstractmethod
+    def _phi_chosen(self, chunk: Interactions) -> Phi:
+        """φ (B, d) of what was shown, in bulk."""
+
+    @abstractmethod
+    def _fit(self, log: Iterable[Interactions], survey: "Survey", before: Self) -> int:
+        """Learn φ, and return its length."""
+
+    def _empty_heads(self, d: int) -> Head:
+        prior = Prior(*PRIORS[self.parameters["prior"]])
+        if self.parameters["heads"] == "per_arm":
+            return ArmHeads(prior=prior, d=d, arms={})
+        return SharedHead(Posterior.empty(d, prior))
+
+    def pmf(self, batch: Batch) -> F64:
+        if self.sizes is None:
+            return exploration.uniform(batch.mask)
+        self._check(batch)
+        rows = max(1, ITEMS // max(1, self._wide(batch) * self.parameters["draws"]))
+        if 0 < len(batch) <= rows:
+            return self._pmf(batch)
+        parts = [self._pmf(batch[slice(i, i + rows)]) for i in range(0, len(batch), rows)]
+        return np.concatenate(parts) if parts else np.zeros(batch.mask.shape)
+
+    def _wide(self, batch: Batch) -> int:
+        """Numbers that a request holds at once, per draw."""
+        return batch.mask.shape[1]
+
+    @torch.inference_mode()
+    def _pmf(self, batch: Batch) -> F64:
+        p, phi = self.parameters, self._phi(batch)
+        if p["explore"] == "ucb":
+            return self.heads.ucb(batch, phi, alpha=p["alpha"], device=self.device)
+        return self.heads.thompson(batch, phi, seed=self.seed, draws=p["draws"], device=self.device)
+
+    def _check(self, batch: Batch) -> None:
+        found = (batch.context.shape[1], batch.catalogue.features.shape[1], batch.pair.shape[2])
+        if found != self.sizes:
+            raise ValueError(f"batch: found (context, arm, pair) sizes {found}, expected {self.sizes} as in training; "
+                             "serve with the encoder of the release")  # fmt: skip
+
+    # The fast loop: φ of what was shown, the scale of rewards, and the policy with a newer posterior.
+
+    @torch.no_grad()
+    def features(self, batch: Batch, chosen: I64) -> F64:
+        """φ (B, d) of the chosen candidates (B,), the constant last."""
+        self._check(batch)
+        one = np.zeros_like(batch.mask)
+        one[np.arange(len(batch)), chosen] = True
+        shown = type(batch)(context=batch.context, arm=batch.arm, mask=one, pair=batch.pair, catalogue=batch.catalogue)
+        return self._phi(shown).double().cpu().numpy()
+
+    def standardise(self, reward: F64) -> F64:
+        """The scale on which the head learns."""
+        return (reward - self.reward_mean) / self.reward_sd
+
+    @property
+    def head(self) -> Posterior:
+        """The shared posterior (A, b, step). ValueError where every arm has its own: use `heads`."""
+        if not isinstance(self.heads, SharedHead):
+            raise ValueError(f"{self.name}: found a head per arm, expected a shared one; use `heads` and `update`")
+        return self.heads.posterior
+
+    def with_head(self, head: Posterior) -> Self:
+        """This policy with another shared posterior; everything else is shared."""
+        return self.with_heads(SharedHead(head))
+
+    def with_heads(self, heads: Head) -> Self:
+        """This policy with other heads; everything else is shared."""
+        other = type(self)(**self.parameters)
+        other.__dict__.update(self.__dict__, heads=heads)
+        return other
+
+    def update(self, log: Iterable[Interactions]) -> Self:
+        """Learn these rows on top of all that is known, without learning φ again: a step of the fast loop."""
+        if self.sizes is None:
+            raise ValueError(f"{self.name}: found an untrained policy, expected learn() before update()")
+        heads = self.heads
+        for chunk in log:
+            heads = self._learn_chunk(heads, chunk)
+        return self.with_heads(heads)
+
+    def _learn_chunk(self, heads: Head, chunk: Interactions) -> Head:
+        half_life, n, weight = self.parameters["half_life"], len(chunk), chunk.weight
+        arms = (chunk.shown[0], chunk.batch.catalogue.ids)
+        keep = 0.5 ** (n / half_life) if half_life else 1.0
+        if half_life:
+            weight = weight * 0.5 ** (np.arange(n - 1, -1, -1) / half_life)
+        return heads.update(self._phi_chosen(chunk), arms, self.standardise(chunk.reward), weight, keep=keep)
+
+    def learn(self, log: Iterable[Interactions], *, seed: int = 0) -> Self:
+        learnt, survey, window = type(self)(**self.parameters), Survey.of(log), self.parameters["window"]
+        if window and survey.rows > window:
+            log = Latest(log, survey.rows - window)
+            survey = Survey.of(log)
+        learnt.seed, learnt.sizes = seed, survey.sizes
+        learnt.reward_mean, learnt.reward_sd = survey.mean, survey.sd
+        with one_thread():
+            learnt.heads = learnt._empty_heads(learnt._fit(log, survey, self))
+            for chunk in log:  # every row, with the final φ
+                learnt.heads = learnt._learn_chunk(learnt.heads, chunk)
+        return learnt
+
+    def _arrays(self) -> persistence.Arrays:
+        """What a subclass has learnt besides the head."""
+        return {}
+
+    def _restore(self, arrays: persistence.Arrays, facts: dict[str, Any]) -> int:
+        """The inverse of `_arrays`; the length of φ."""
+        raise NotImplementedError
+
+    def _facts(self) -> dict[str, Any]:
+        return {}
+
+    def save(self, folder: Path) -> None:
+        facts: dict[str, Any] = {"seed": self.seed, "sizes": None}
+        arrays: persistence.Arrays = {}
+        if self.sizes is not None:
+            arrays = self._arrays() | self.heads.arrays()
+            facts |= {"sizes": list(self.sizes), "reward_mean": self.reward_mean, "reward_sd": self.reward_sd,
+                      "arms": self.heads.arm_ids(), "step": self.heads.step, **self._facts()}  # fmt: skip
+        persistence.write(folder, self.name, self.parameters, arrays, **facts)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        parameters, arrays, facts = persistence.read(folder)
+        if not available(parameters["device"]):  # trained on a GPU, served without one
+            parameters["device"] = "cpu"
+        policy = cls(**parameters)
+        policy.seed = facts["seed"]
+        if facts["sizes"] is not None:
+            d_u, d_a, d_p = facts["sizes"]
+            policy.sizes = (d_u, d_a, d_p)
+            policy.reward_mean, policy.reward_sd = facts["reward_mean"], facts["reward_sd"]
+            d, prior = policy._restore(arrays, facts), Prior(*PRIORS[parameters["prior"]])
+            policy.heads = (
+                ArmHeads.restore(prior, d, arrays, facts["arms"], facts["step"]) if parameters["heads"] == "per_arm"
+                else SharedHead.restore(prior, arrays, facts["step"])
+            )  # fmt: skip
+        return policy
+
+
+def available(device: str) -> bool:
+    return device == "cpu" or (device.startswith("cuda") and torch.cuda.is_available())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """One pass over a log: sizes, rows, mean and sd of the reward (Chan's merge), and the arms chosen."""
+
+    sizes: Sizes
+    rows: int
+    mean: float
+    sd: float
+    arms: tuple[str, ...]
+
+    @classmethod
+    def of(cls, log: Iterable[Interactions]) -> Self:
+        sizes, n, mean, m2 = None, 0, 0.0, 0.0
+        arms: set[str] = set()
+        for chunk in log:
+            batch, k = chunk.batch, len(chunk)
+            sizes = (batch.context.shape[1], batch.catalogue.features.shape[1], batch.pair.shape[2])
+            rows, pair = chunk.shown
+            if not all(np.isfinite(x).all() for x in (chunk.reward, batch.context, batch.catalogue.features, pair)):
+                raise ValueError("interactions: found NaN or infinity in rewards or features, expected finite numbers")
+            arms |= {batch.catalogue.ids[r] for r in np.flatnonzero(np.bincount(rows))}
+            if k:
+                delta, total = float(chunk.reward.mean()) - mean, n + k
+                mean, m2 = mean + delta * k / total, m2 + float(chunk.reward.var()) * k + delta**2 * n * k / total
+                n = total
+        if sizes is None:
+            raise ValueError("log: found no chunk, expected at least one (it may have no rows, but names the sizes)")
+        sd = (m2 / n) ** 0.5 if n else 0.0
+        return cls(sizes=sizes, rows=n, mean=mean, sd=sd if sd > 1e-9 else 1.0, arms=tuple(sorted(arms)))
+
+
+@dataclass(frozen=True)
+class Latest:
+    """A re-iterable log without its first `skip` rows: a replay window."""
+
+    log: Iterable[Interactions]
+    skip: int
+
+    def __iter__(self) -> Iterator[Interactions]:
+        seen = 0
+        for chunk in self.log:
+            part = chunk[slice(min(max(self.skip - seen, 0), len(chunk)), None)]
+            seen += len(chunk)
+            yield part
+
+
+def chosen_features(chunk: Interactions) -> F32:
+    """(n, d_u + d_a + d_p): what the chosen arm looked like."""
+    rows, pair = chunk.shown
+    return np.concatenate([chunk.batch.context, chunk.batch.catalogue.features[rows], pair], axis=1, dtype=np.float32)

@@ -1,0 +1,167 @@
+"""Two ways of being sure: one posterior shared by all arms, or one of its own for every arm.
+
+Both learn from rows (φ, arm, reward) and turn a batch's φ into a pmf: by Thompson sampling, or by the upper confidence
+bound φᵀm + α·√(φᵀ(A + λI)⁻¹φ) of LinUCB (Li et al. 2010, alg. 1). A shared posterior correlates the arms: its pmf is
+the vote of S joint draws. Posteriors of their own are independent: their pmf is exact by quadrature.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from croupier.features.batch import F64, I64, Batch
+from croupier.models import exploration
+from croupier.models.bayesian import thompson
+from croupier.models.bayesian.network import product
+from croupier.models.bayesian.posterior import Phi, Posterior, Prior
+from croupier.models.persistence import Arrays
+
+Arms = tuple[I64, Sequence[str]]  # of rows: which entry (n,) of a list of arm ids
+
+
+class Head(Protocol):
+    """What Bayesian policies keep; frozen, `update` returns a new one. In `thompson` and `ucb`, φ (n, d) is that of the
+    batch's candidates in the order of its mask."""
+
+    @property
+    def step(self) -> int:
+        """Rewards learnt from, ever: names the posterior in the log, and seeds its draws."""
+        ...
+
+    def update(
+        self, phi: Phi, arms: Arms, reward: F64, weight: F64 | None = None, *, keep: float = 1.0
+    ) -> Self:
+        """Learn rows φ (n, d); `keep` < 1 first discounts all that was known."""
+        ...
+
+    def thompson(self, batch: Batch, phi: Tensor, *, seed: int, draws: int, device: str) -> F64: ...
+    def ucb(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64: ...
+    def arrays(self) -> Arrays: ...
+    def arm_ids(self) -> list[str]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class SharedHead:
+    """One posterior over φ(request, arm)."""
+
+    posterior: Posterior
+    _drawn: dict[tuple[int, int, str], Tensor] = field(default_factory=dict, init=False)  # a cache
+
+    @property
+    def step(self) -> int:
+        return self.posterior.step
+
+    def update(
+        self, phi: Phi, arms: Arms, reward: F64, weight: F64 | None = None, *, keep: float = 1.0  # noqa: ARG002
+    ) -> Self:
+        return type(self)(self.posterior.update(phi, reward, weight, keep=keep))
+
+    def drawn(self, *, seed: int, draws: int, device: str) -> Tensor:
+        """(d, S) draws of the weights: those of this posterior, made once."""
+        key = (seed, draws, device)
+        if key not in self._drawn:
+            self._drawn[key] = thompson.draws(self.posterior, seed=seed, count=draws, device=device)
+        return self._drawn[key]
+
+    def thompson(self, batch: Batch, phi: Tensor, *, seed: int, draws: int, device: str) -> F64:
+        return thompson.pmf(batch, phi.float(), self.drawn(seed=seed, draws=draws, device=device))
+
+    def ucb(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
+        mean, width = _moments(self.posterior, phi.double(), device)
+        scores = np.zeros(batch.mask.shape)
+        scores[batch.mask] = mean + alpha * width
+        return exploration.greedy(scores, batch.mask)
+
+    def arrays(self) -> Arrays:
+        return dict(self.posterior.arrays())
+
+    def arm_ids(self) -> list[str]:
+        return []
+
+    @classmethod
+    def restore(cls, prior: Prior, arrays: Arrays, step: int) -> Self:
+        return cls(Posterior.restore(prior, arrays, step))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ArmHeads:
+    """A posterior of its own for every arm seen; an arm never seen has the prior."""
+
+    prior: Prior
+    d: int
+    arms: Mapping[str, Posterior]
+    step: int = 0
+
+    def of(self, arm: str) -> Posterior:
+        return self.arms.get(arm) or Posterior.empty(self.d, self.prior)
+
+    def update(
+        self, phi: Phi, arms: Arms, reward: F64, weight: F64 | None = None, *, keep: float = 1.0
+    ) -> Self:
+        rows, ids = arms
+        known = dict(self.arms)
+        for arm in known if keep < 1 else ():
+            known[arm] = replace(known[arm], moments=known[arm].moments * keep)
+        small = rows.astype(np.uint16) if len(ids) < 1 << 16 else rows  # 16 bits: numpy then sorts by radix
+        order = np.argsort(small, kind="stable")
+        if weight is not None and (weight == 1).all():
+            weight = None
+        phi, reward, rows = phi.take(order, axis=0), reward.take(order), rows.take(order)
+        edges = [0, *(np.flatnonzero(np.diff(rows)) + 1), len(rows)] if len(rows) else []
+        for mine in map(slice, edges, edges[1:]):
+            arm = ids[rows[mine.start]]
+            weights = None if weight is None else weight[order[mine]]
+            known[arm] = known.get(arm, self.of(arm)).update(phi[mine], reward[mine], weights)
+        return replace(self, arms=known, step=self.step + len(reward))
+
+    def _each(self, batch: Batch, phi: Tensor, device: str) -> tuple[F64, F64, F64]:
+        """Mean, √(φᵀ(A + λI)⁻¹φ) and noise sd of every candidate, (B, K) each."""
+        mean, width, noise = (np.zeros(batch.mask.shape) for _ in range(3))
+        items, row = phi.double(), batch.arm[batch.mask]
+        flat = [np.zeros(len(row)) for _ in range(3)]
+        for r in np.unique(row):
+            head, mine = self.of(batch.catalogue.ids[r]), row == r
+            flat[0][mine], flat[1][mine] = _moments(head, items[torch.from_numpy(mine).to(device)], device)
+            a, b = head.noise
+            flat[2][mine] = np.sqrt(b / max(a - 1, 0.5))
+        for whole, part in zip((mean, width, noise), flat, strict=True):
+            whole[batch.mask] = part
+        return mean, width, noise
+
+    def thompson(self, batch: Batch, phi: Tensor, *, seed: int, draws: int, device: str) -> F64:  # noqa: ARG002
+        """Exact for independent N(φᵀm, E[σ²]·φᵀ(A + λI)⁻¹φ): no draws, no votes."""
+        mean, width, noise = self._each(batch, phi, device)
+        return exploration.best_of_normals(mean, width * noise, batch.mask)
+
+    def ucb(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
+        mean, width, _ = self._each(batch, phi, device)
+        return exploration.greedy(mean + alpha * width, batch.mask)
+
+    def arm_ids(self) -> list[str]:
+        return sorted(self.arms)
+
+    def arrays(self) -> Arrays:
+        kept = [self.arms[arm] for arm in self.arm_ids()]
+        if not kept:
+            return {}
+        stacked = {key: np.stack([p.arrays()[key] for p in kept]) for key in kept[0].arrays()}
+        return stacked | {"head.steps": np.array([p.step for p in kept])}
+
+    @classmethod
+    def restore(cls, prior: Prior, d: int, arrays: Arrays, arms: Sequence[str], step: int) -> Self:
+        each = {
+            arm: Posterior.restore(prior, {k: arrays[k][i] for k in ("head.A", "head.b", "head.rr_n")},
+                                   int(arrays["head.steps"][i]))
+            for i, arm in enumerate(arms)
+        }  # fmt: skip
+        return cls(prior=prior, d=d, arms=each, step=step)
+
+
+def _moments(head: Posterior, phi: Tensor, device: str) -> tuple[F64, F64]:
+    """φᵀm and √(φᵀ(A + λI)⁻¹φ), (n,) each."""
+    out = product(phi, torch.from_numpy(head.directions).to(device)).cpu().numpy()
+    return out[:, 0], np.sqrt(np.einsum("nd,nd->n", out[:, 1:], out[:, 1:]))

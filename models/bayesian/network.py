@@ -1,0 +1,231 @@
+"""The torch network under neural-linear: [context; arm; pair] → φ, trained to predict the standardised reward."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from croupier.features.batch import F32, I64, Batch, Interactions
+from croupier.models.bayesian.checkpoint import Progress
+
+BLOCK = {"cpu": 32, "cuda": 128}  # rows a product is computed at once
+BOUND = 1e4  # inputs beyond ±BOUND are clipped: standardised features never are, outliers stay finite
+
+
+def product(x: Tensor, w: Tensor) -> Tensor:
+    """(n, i) @ (i, o) in products of one fixed shape, so that a row's result has the same bits in any batch."""
+    n, block = len(x), BLOCK[x.device.type]
+    blocks = -(-n // block)
+    if n < blocks * block:
+        x = torch.cat([x, x.new_zeros(blocks * block - n, x.shape[1])])
+    out = torch.bmm(x.reshape(blocks, block, x.shape[1]), w.expand(blocks, -1, -1))
+    return out.view(blocks * block, w.shape[1])[:n]
+
+
+def tensor(x: F32, device: str) -> Tensor:
+    return torch.from_numpy(np.clip(x, -BOUND, BOUND, dtype=np.float32)).to(device)
+
+
+def _linear(i: int, o: int, generator: torch.Generator) -> nn.Linear:
+    """nn.Linear with torch's own initial law, U(±1/√i), but from a generator of ours: no global randomness."""
+    layer = nn.Linear(i, o, device="meta").to_empty(device="cpu")
+    bound = max(i, 1) ** -0.5
+    with torch.no_grad():
+        layer.weight.uniform_(-bound, bound, generator=generator)
+        layer.bias.uniform_(-bound, bound, generator=generator)
+    return layer
+
+
+@cache
+def _pools() -> Any:
+    """Found once: looking for the libraries takes longer than a small training."""
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # of scikit-learn, without types
+
+    return ThreadpoolController()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Small products gain nothing from threads, and sums in one order give the same bytes everywhere."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with _pools().limit(limits=1, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class Network(nn.Module):
+    """ReLU layers of the given widths, then linear outputs for training only; φ is [last layer; 1]. `sizes` are the
+    lengths of context, arm and pair features that it reads."""
+
+    def __init__(
+        self, sizes: tuple[int, int, int], hidden: tuple[int, ...], outputs: int, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.sizes, self.dropout = sizes, 0.0
+        widths = (sum(sizes), *hidden)
+        self.layers = nn.ModuleList(_linear(i, o, generator) for i, o in pairwise(widths))
+        self.out = _linear(widths[-1], outputs, generator)
+        self.seen: Tensor  # (d,) inputs that were ever other than 0 in training, kept through warm starts
+        self.register_buffer("seen", torch.zeros(widths[0], dtype=torch.bool))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, d) → φ without its constant (n, h)."""
+        for layer in self.layers:
+            x = torch.relu(layer(x))
+        return x
+
+    def arm_share(self, arms: Tensor) -> Tensor:
+        """(A, width): the arm's share of the first layer, computed once per catalogue."""
+        d_u, d_a, _ = self.sizes
+        first = cast("nn.Linear", self.layers[0])
+        return product(arms[:, :d_a], first.weight[:, d_u : d_u + d_a].T) + first.bias
+
+    def phi(self, batch: Batch, arm_share: Tensor, device: str) -> Tensor:
+        """φ (n, h + 1) of every candidate, in the order of `batch.mask`."""
+        d_u, d_a, d_p = self.sizes
+        first, mask = cast("nn.Linear", self.layers[0]).weight, batch.mask
+        context = product(tensor(batch.context, device), first[:, :d_u].T)
+        x = arm_share.index_select(0, torch.from_numpy(batch.arm[mask]).to(device))
+        if mask.all():
+            x.view(*mask.shape, -1).add_(context[:, None])
+        else:
+            x += context.index_select(0, torch.from_numpy(np.nonzero(mask)[0]).to(device))
+        if d_p:
+            x += product(tensor(batch.pair[mask], device), first[:, d_u + d_a :].T)
+        for layer in cast("list[nn.Linear]", list(self.layers)[1:]):
+            x = product(x.relu_(), layer.weight.T).add_(layer.bias)
+        phi = x.new_ones(len(x), x.shape[1] + 1)
+        torch.clamp(x, min=0.0, out=phi[:, :-1])
+        return phi
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How `fit` trains: Adam, its rate falling to a tenth by a cosine, early stopping on the latest rows."""
+
+    epochs: int
+    patience: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    holdout: float
+    precision: str = "float32"  # or "bfloat16": products in half the width, weights and sums stay float32
+
+
+Examples = Callable[[Interactions], tuple[F32, F32, I64]]  # chunk → inputs (n, d), targets (n,), which output (n,)
+
+
+def fit(
+    network: Network, log: Iterable[Interactions], examples: Examples, *, rows: int, how: Training, device: str,
+    seed: tuple[int, ...], checkpoint: Path | None = None,
+) -> None:  # fmt: skip
+    """Minimise the squared error of the output of the arm shown. The latest `holdout` share of the `rows` is not
+    trained on: after `patience` epochs without a better error there, training stops, and the best weights are kept.
+    Mini-batches are shuffled within a chunk.
+
+    An epoch's randomness is that of `seed` and its number. So a training that died and goes on from its `checkpoint`,
+    a file written after every epoch and gone at the end, has the bytes of one that never did."""
+    from tqdm import tqdm
+
+    cut = rows - int(rows * how.holdout)
+    progress = Progress.start(network, learning_rate=how.learning_rate, weight_decay=how.weight_decay)
+    if checkpoint is not None and checkpoint.exists():
+        progress.read(checkpoint)
+    todo = range(progress.epoch, how.epochs)
+    for epoch in tqdm(todo, desc="epochs", initial=progress.epoch, total=how.epochs, disable=None, leave=False):
+        if progress.worse >= how.patience:
+            break
+        _epoch(network, _part(log, cut, early=True), examples, how=how, optimiser=progress.optimiser, device=device,
+               seed=(*seed, epoch))  # fmt: skip
+        error = _error(network, _part(log, cut, early=False), examples, device) if cut < rows else None
+        progress.after(error)
+        if checkpoint is not None:
+            progress.write(checkpoint)
+    progress.finish()
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    with torch.no_grad():  # a column that was always 0 (`<unk>`) never moved from its random start: it says nothing
+        cast("nn.Linear", network.layers[0]).weight[:, ~network.seen] = 0.0
+    network.eval()
+
+
+def _epoch(
+    network: Network, log: Iterable[Interactions], examples: Examples, *, how: Training, optimiser: torch.optim.Adam,
+    device: str, seed: tuple[int, ...],
+) -> None:  # fmt: skip
+    """One pass over the log. The rate falls by a cosine to a tenth in the last epoch."""
+    rng = np.random.default_rng(seed)
+    generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+    network.train()
+    (group,) = optimiser.param_groups
+    (weights,) = group["params"]
+    group["lr"] = how.learning_rate * (0.55 + 0.45 * math.cos(math.pi * seed[-1] / how.epochs))
+    narrow = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=how.precision == "bfloat16")
+    for x, y, w, output in _batches(log, examples, how.batch_size, device, rng):
+        if seed[-1] == 0:  # the first epoch sees every row
+            network.seen.logical_or_((x != 0).any(dim=0))
+        weights.grad.zero_()
+        with narrow:
+            loss = _loss(network, x, y, w, output, generator=generator).mean()
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_([weights], 5.0)
+        optimiser.step()
+
+
+def _loss(
+    network: Network, x: Tensor, y: Tensor, w: Tensor, output: Tensor, *, generator: torch.Generator | None = None
+) -> Tensor:
+    """Weighted squared errors; dropout falls on the last layer while training, drawn from `generator`."""
+    phi: Tensor = network(x)
+    if network.dropout and generator is not None:
+        kept = torch.rand(phi.shape, generator=generator, device=phi.device) >= network.dropout
+        phi = phi * kept / (1 - network.dropout)
+    predicted: Tensor = network.out(phi)
+    one = predicted[:, 0] if predicted.shape[1] == 1 else predicted.gather(1, output[:, None])[:, 0]
+    return w * (one.float() - y) ** 2
+
+
+def _part(log: Iterable[Interactions], cut: int, *, early: bool) -> Iterator[Interactions]:
+    """The rows before `cut`, or from it on."""
+    seen = 0
+    for chunk in log:
+        here = min(max(cut - seen, 0), len(chunk))
+        part = chunk[slice(0, here)] if early else chunk[slice(here, None)]
+        seen += len(chunk)
+        if len(part):
+            yield part
+
+
+def _batches(
+    log: Iterable[Interactions], examples: Examples, size: int, device: str, rng: np.random.Generator | None
+) -> Iterator[tuple[Tensor, ...]]:
+    for chunk in log:
+        x, y, output = examples(chunk)
+        rest = (y, chunk.weight.astype(np.float32), output)
+        arrays = [tensor(x, device), *(torch.from_numpy(a).to(device) for a in rest)]
+        if rng is not None:
+            order = torch.from_numpy(rng.permutation(len(chunk))).to(device)
+            arrays = [array[order] for array in arrays]
+        yield from zip(*(torch.split(array, size) for array in arrays), strict=True)
+
+
+@torch.no_grad()
+def _error(network: Network, log: Iterable[Interactions], examples: Examples, device: str) -> float:
+    """Weighted mean squared error."""
+    network.eval()
+    total = weights = 0.0
+    for x, y, w, output in _batches(log, examples, 8192, device, None):
+        total += float(_loss(network, x, y, w, output).sum())
+        weights += float(w.sum())
+    return total / weights if weights else np.inf

@@ -1,0 +1,136 @@
+"""Neural-linear (Riquelme et al. 2018, "Deep Bayesian Bandits Showdown"): a network learns features φ, a Bayesian
+linear head with unknown noise is sure or unsure about them, Thompson sampling acts.
+
+With one shared head φ is that of [context; arm; pair], so a new arm is served from its features; with a head per arm
+it is that of [context; pair] alone, which learns faster where arms are few and have nothing in common.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar, Self
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from croupier.features.batch import F32, I64, Batch, Catalogue, Interactions
+from croupier.models import persistence
+from croupier.models.bayesian import network
+from croupier.models.bayesian.base import Bayesian, Sizes, Survey, chosen_features
+from croupier.models.bayesian.posterior import Phi
+
+
+class NeuralLinear(Bayesian):
+    """Thompson sampling on a learnt representation; see `Bayesian` for the parameters of the head.
+
+    `hidden` are the network's widths. The latest `holdout` share of the log stops training early. `warm_start` goes on
+    from the current weights. `device` ("cpu", "cuda") is where it trains and serves; `precision` "bfloat16" halves the
+    width of its products while training, which pays on a GPU and wide layers. With a folder `checkpoint`, training is
+    kept there after every epoch, and a training that died goes on to the very bytes it would have had.
+    """
+
+    name: ClassVar[str] = "neural_linear"
+
+    def __init__(
+        self, *, hidden: tuple[int, ...] = (50,), heads: str = "shared", explore: str = "thompson", alpha: float = 1.0,
+        draws: int = 256, prior: str = "default", half_life: float = 0.0, window: int = 0, epochs: int = 30,
+        patience: int = 3, batch_size: int = 128, learning_rate: float = 3e-3, weight_decay: float = 0.0,
+        holdout: float = 0.1, warm_start: bool = False, precision: str = "float32", checkpoint: str = "",
+        device: str = "cpu",
+    ) -> None:  # fmt: skip
+        if precision not in {"float32", "bfloat16"}:
+            raise ValueError(f"precision: found {precision!r}, expected 'float32' or 'bfloat16'")
+        if not hidden or min(hidden) < 1 or not 0 <= holdout < 1:
+            raise ValueError(f"neural_linear: found hidden={hidden}, holdout={holdout}, expected positive widths and a "
+                             "holdout share in [0, 1)")  # fmt: skip
+        if batch_size < 1 or not learning_rate >= 0:
+            raise ValueError(f"neural_linear: found batch_size={batch_size}, learning_rate={learning_rate}, expected "
+                             "at least 1, and a number ≥ 0")  # fmt: skip
+        super().__init__(
+            heads=heads, explore=explore, alpha=alpha, draws=draws, prior=prior, half_life=half_life, window=window,
+            device=device, hidden=list(hidden), epochs=epochs, patience=patience, batch_size=batch_size,
+            learning_rate=learning_rate, weight_decay=weight_decay, holdout=holdout, warm_start=warm_start,
+            precision=precision,
+        )  # fmt: skip
+        self.checkpoint = checkpoint  # says where, not what: no part of what is learnt or saved
+        self.network: network.Network | None = None
+        self.outputs: tuple[str, ...] = ()  # arms that have an output of their own while training
+        self._arm_shares: WeakKeyDictionary[Catalogue, Tensor] = WeakKeyDictionary()
+
+    def _inputs(self, sizes: Sizes) -> Sizes:
+        return sizes if self.parameters["heads"] == "shared" else (sizes[0], 0, sizes[2])
+
+    def _fit(self, log: Iterable[Interactions], survey: Survey, before: Self) -> int:
+        p, generator = self.parameters, torch.Generator().manual_seed(self.seed)
+        self.outputs = survey.arms if p["heads"] == "per_arm" else ()
+        self.network = self._network(survey.sizes, generator)
+        if p["warm_start"] and before.network is not None and before.outputs == self.outputs:
+            self.network.load_state_dict(before.network.state_dict())
+        keys = ("epochs", "patience", "batch_size", "learning_rate", "weight_decay", "holdout", "precision")
+        network.fit(
+            self.network, log, self._examples, rows=survey.rows, device=self.device,
+            how=network.Training(**{key: p[key] for key in keys}),
+            seed=(self.seed, survey.rows), checkpoint=self._checkpoint(before.checkpoint, survey),
+        )  # fmt: skip
+        return int(p["hidden"][-1]) + 1
+
+    def _checkpoint(self, folder: str, survey: Survey) -> Path | None:
+        """Named after all that the training depends on, so that no other training goes on from it."""
+        if not folder:
+            return None
+        facts = json.dumps([self.name, self.parameters, self.seed, asdict(survey)], sort_keys=True)
+        return Path(folder) / f"{hashlib.sha256(facts.encode()).hexdigest()[:24]}.safetensors"
+
+    def _network(self, sizes: Sizes, generator: torch.Generator) -> network.Network:
+        hidden = tuple(self.parameters["hidden"])
+        net = network.Network(self._inputs(sizes), hidden, max(len(self.outputs), 1), generator)
+        net.dropout = self.parameters.get("dropout", 0.0)
+        return net.to(self.device)
+
+    def _examples(self, chunk: Interactions) -> tuple[F32, F32, I64]:
+        target = self.standardise(chunk.reward).astype(np.float32)
+        which = {arm: i for i, arm in enumerate(self.outputs)}
+        by_row = np.array([which.get(arm, 0) for arm in chunk.batch.catalogue.ids], dtype=np.int64)
+        return self._x(chunk), target, by_row[chunk.batch.arm[np.arange(len(chunk)), chunk.chosen]]
+
+    def _x(self, chunk: Interactions) -> F32:
+        x = chosen_features(chunk)
+        if self.parameters["heads"] == "shared":
+            return x
+        d_u, d_a = chunk.batch.context.shape[1], chunk.batch.catalogue.features.shape[1]
+        return np.delete(x, slice(d_u, d_u + d_a), axis=1)
+
+    def _trained(self) -> network.Network:
+        if self.network is None:
+            raise ValueError("neural_linear: found an untrained policy, expected learn() or load() first")
+        return self.network
+
+    def _phi(self, batch: Batch) -> Tensor:
+        net = self._trained()
+        if batch.catalogue not in self._arm_shares:
+            arms = network.tensor(batch.catalogue.features, self.device)
+            self._arm_shares[batch.catalogue] = net.arm_share(arms)
+        return net.phi(batch, self._arm_shares[batch.catalogue], self.device)
+
+    @torch.no_grad()
+    def _phi_chosen(self, chunk: Interactions) -> Phi:
+        x: F32 = self._trained()(network.tensor(self._x(chunk), self.device)).cpu().numpy()
+        return np.concatenate([x, np.ones((len(x), 1), dtype=np.float32)], axis=1, dtype=np.float32)
+
+    def _arrays(self) -> persistence.Arrays:
+        return {f"network.{key}": value.cpu().numpy() for key, value in self._trained().state_dict().items()}
+
+    def _facts(self) -> dict[str, Any]:
+        return {"outputs": list(self.outputs)}
+
+    def _restore(self, arrays: persistence.Arrays, facts: dict[str, Any]) -> int:
+        self.outputs = tuple(facts["outputs"])
+        d_u, d_a, d_p = facts["sizes"]
+        self.network = self._network((d_u, d_a, d_p), torch.Generator()).eval()
+        weights = {key.removeprefix("network."): a for key, a in arrays.items() if key.startswith("network.")}
+        self.network.load_state_dict({key: torch.from_numpy(a) for key, a in weights.items()})
+        return int(self.parameters["hidden"][-1]) + 1

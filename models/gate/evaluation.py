@@ -1,0 +1,183 @@
+"""Judge policies on a log: one pass, every estimator, paired lifts over the champion, and the gate's verdict.
+
+Policies are judged as served: the exploration floor is mixed in, as the selector will. The log's rows may come from
+several policies, releases, stages and fallbacks, each with its own propensity. JSON-able throughout.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import Any
+
+from croupier.features.batch import F64, I64, Floats, Interactions
+from croupier.features.spec import GateSpec
+from croupier.models.exploration import PolicyFailed
+from croupier.models.gate.evidence import as_it_grew, divergence, evidence_of, heaviest, steadied, unsupported
+from croupier.models.gate.gate import LEAK_LEVEL, judge
+from croupier.models.gate.reports import Evaluation, PolicyReport
+from croupier.models.ope import diagnostics, estimators, leaks, self_tests
+from croupier.models.ope.agreement import agreement as agree
+from croupier.models.ope.estimators import Rounds
+from croupier.models.ope.intervals import asymptotic_cs
+from croupier.models.ope.leaks import Tested
+from croupier.models.ope.prequential import Piecewise
+from croupier.models.ope.reward_model import cross_fit, quality
+from croupier.models.ope.rounds import as_served, of_groups, rounds_of
+from croupier.models.ope.unchecked import Unchecked, of_features
+from croupier.models.policy import Policy
+
+LOGGING = "logging"  # the name under which the log's own policy is reported
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is known beside the log: margins of its guardrails, and how wide their ranges are; whether its hours passed
+    their checks, and which did not; the names of the features, context columns first, then those of pairs; and what
+    could not be checked."""
+
+    margins: Mapping[str, float] = field(default_factory=dict)
+    widths: Mapping[str, float] = field(default_factory=dict)
+    quality_passed: bool = True
+    quality_says: str = ""
+    features: Sequence[str] = ()
+    unchecked: Sequence[Unchecked] = ()
+
+
+def evaluate(
+    policies: Mapping[str, Policy | Piecewise], log: Interactions, *, champion: str, floor: float, gate: GateSpec,
+    seed: int = 0, guardrails: Mapping[str, F64] | None = None, asked: Asked | None = None, quality_passed: bool = True,
+    alpha: float | None = None, segments: Mapping[str, Sequence[str]] | None = None, born: I64 | None = None,
+) -> Evaluation:  # fmt: skip
+    """Judge each of `policies` against `policies[champion]` on `log`, which none of them may have learnt from.
+
+    guardrails: per-round values (n,), higher is better. asked: what is known beside the log. alpha: this look's part of
+    the error, gate.alpha unless given; it is shared evenly by the candidates, so the best of many is not promoted for
+    being one of many. segments: a label a row, {"country": (n,), …}, and born: when each arm came (A,), UTC µs: for
+    lifts by segment in the report.
+    """
+    if champion not in policies:
+        raise ValueError(f"champion: found {champion!r}, expected one of {', '.join(sorted(policies))}")
+    if len(log) < 2:
+        raise ValueError(f"log: found {len(log)} matured rows, expected at least 2; wait for rewards, then try again")
+    predicted = cross_fit(log, seed=seed)
+    pmfs, failed = _served(policies, log, floor, champion)
+    rounds = {name: rounds_of(log, pmf, predicted) for name, pmf in (pmfs | {LOGGING: log.pmf}).items()}
+    test, leak = self_tests.propensity(log), leaks.tested(log)
+    court = _Court(
+        log=log, predicted=predicted, champion=rounds[champion], champion_pmf=pmfs[champion], gate=gate,
+        alpha=(gate.alpha if alpha is None else alpha) / max(1, len(policies) - 1), self_test=test, leak=leak,
+        guardrails=guardrails or {}, asked=asked or Asked(quality_passed=quality_passed), segments=segments or {},
+        born=born,
+    )  # fmt: skip
+    reports = {}
+    for name, seen in rounds.items():
+        role = "champion" if name == champion else LOGGING if name == LOGGING else "candidate"
+        report = _report(role, log, seen, pmfs.get(name, log.pmf), gate.alpha)
+        reports[name] = court.judged(report, seen, pmfs[name]) if role == "candidate" else report
+    return Evaluation(
+        champion=champion, rows=len(log), floor=floor, alpha=court.alpha, self_test=test, leak=leak.p,
+        suspect=leak.suspect,
+        reward_model=quality(log, predicted), log=diagnostics.of_log(log, predicted), policies=reports, failed=failed,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Court:
+    """What every candidate of one evaluation is held against."""
+
+    log: Interactions
+    predicted: Floats
+    champion: Rounds
+    champion_pmf: F64
+    gate: GateSpec
+    alpha: float
+    self_test: float
+    leak: Tested
+    guardrails: Mapping[str, F64]
+    asked: Asked
+    segments: Mapping[str, Sequence[str]]
+    born: I64 | None
+
+    def judged(self, report: PolicyReport, seen: Rounds, pmf: F64) -> PolicyReport:
+        """The candidate's report, with its lift and its verdict."""
+        spread = divergence(self.log, pmf, self.champion_pmf)
+        agreement = agree(self.log, (pmf, self.champion_pmf), self.predicted)
+        evidence = evidence_of(
+            seen, self.champion, divergence=spread, self_test=self.self_test, leak=self.leak.p, agreement=agreement.p,
+            unsupported=report.unsupported, guardrails=self.guardrails, quality_passed=self.asked.quality_passed,
+            unit=self.log.unit_number, margins=self.asked.margins,
+            widths=self.asked.widths, says=self._says(),
+            heaviest=heaviest(self.log, pmf, self.champion_pmf) if self.guardrails else inf,
+            unchecked=(*self._unchecked(), *of_features(self.leak.unchecked, agreement.unchecked)),
+        )  # fmt: skip
+        verdict, bounds = judge(evidence, self.gate, alpha=self.alpha), asymptotic_cs(evidence.lift, alpha=self.alpha)
+        details = self._details(seen, spread, pmf)
+        return replace(report, lift=evidence.lift.mean, lift_bounds=bounds, verdict=verdict, details=details)
+
+    def _says(self) -> dict[str, str]:
+        """What the numbers of some conditions are about."""
+        names, suspect = self.asked.features, self.leak.suspect
+        named = self.leak.p < LEAK_LEVEL and 0 <= suspect < len(names)
+        feature = f"most suspected: {names[suspect]}" if named else ""
+        return {leaks.NAME: feature, "data_quality": self.asked.quality_says}
+
+    def _unchecked(self) -> tuple[Unchecked, ...]:
+        """What the log, and what is known beside it, leave open for every candidate alike."""
+        one = self_tests.propensity_unchecked(self.log)
+        support = tuple(replace(u, name="support") for u in one)  # 1/(K p) averages 1 only if every arm could be drawn
+        return (*one, *support, *self.asked.unchecked)
+
+    def _details(self, seen: Rounds, spread: F64, pmf: F64) -> dict[str, Any]:
+        """Where the lift comes from: for people, not for the verdict."""
+        lift = estimators.unthinned(estimators.dr(seen) - estimators.dr(self.champion), seen.thinning)
+        parts = diagnostics.by_segment(lift, self.segments)
+        if self.born is not None:
+            parts["age of the arm: its part of the lift"] = diagnostics.by_age(
+                self.log, pmf - self.champion_pmf, self.predicted, self.born
+            )
+        return {
+            "time": diagnostics.over_time(lift, self.log.at), "segments": parts,
+            "arms": diagnostics.by_arm(self.log, pmf, self.champion_pmf),
+            "curve": as_it_grew(lift, spread, self.log, alpha=self.alpha),
+            "design_effect": estimators.design_effect(lift - lift.mean(), self.log.unit_number),
+        }  # fmt: skip
+
+
+def _served(
+    policies: Mapping[str, Policy | Piecewise], log: Interactions, floor: float, champion: str
+) -> tuple[dict[str, F64], dict[str, str]]:
+    """The pmfs, and why a candidate has none: one that fails, or raises, keeps no other from its verdict."""
+    pmfs, failed = {}, {}
+    for name, policy in policies.items():
+        try:
+            if isinstance(policy, Piecewise):
+                pmfs[name] = policy.served(log, floor)
+            else:
+                pmfs[name] = as_served(policy, log.batch, floor)
+        except Exception as error:
+            why = str(error) if isinstance(error, PolicyFailed) else f"{type(error).__name__}: {error}"
+            if name == champion:
+                raise PolicyFailed(f"champion {name}: {why}") from error
+            logging.getLogger(__name__).exception("candidate %s", name)
+            failed[name] = why
+    return pmfs, failed
+
+
+def _report(role: str, log: Interactions, rounds: Rounds, pmf: F64, alpha: float) -> PolicyReport:
+    values = {k: estimators.unthinned(f(rounds), rounds.thinning) for k, f in estimators.ESTIMATORS.items()}
+    weight = rounds.weight * rounds.thinning
+    bounds = asymptotic_cs(steadied(values["dr"], divergence(log, pmf), log.reward, log.unit_number), alpha=alpha / 2)
+    intervals = diagnostics.estimators(rounds, alpha) | {
+        "dr": {"value": float(values["dr"].mean()), "lower": bounds.lower, "upper": bounds.upper}
+    }
+    group = diagnostics.arm_groups(log.batch.catalogue)
+    if group is not None:
+        wanted, drawn = of_groups(log, pmf, group)
+        intervals["mips"] = diagnostics.interval(
+            estimators.mips(rounds, group_target=wanted, group_propensity=drawn), rounds.thinning, alpha)  # fmt: skip
+    return PolicyReport(
+        role=role, estimates={k: float(v.mean()) for k, v in values.items()}, bounds=bounds,
+        ess=estimators.effective_sample_size(weight), max_weight_share=estimators.largest_share(weight),
+        unsupported=unsupported(log, pmf), intervals=intervals, weights=diagnostics.weights(rounds),
+    )  # fmt: skip

@@ -1,0 +1,202 @@
+"""The gate: promote only what is better. A pure function from evidence to a verdict.
+
+Promote iff every condition holds. Reject where harm is shown on a log that can be trusted. Otherwise *not enough
+evidence*, with an estimate of how many more rows an answer needs. Inconclusive never promotes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from math import ceil, inf, isfinite, log
+from typing import Any
+
+from croupier.features.spec import GateSpec
+from croupier.models.ope.estimators import Moments
+from croupier.models.ope.intervals import asymptotic_cs, clt, rows_until
+from croupier.models.ope.unchecked import Unchecked
+
+PROMOTE, REJECT, UNDECIDED = "promote", "reject", "not enough evidence"
+SELF_TEST_LEVEL = 0.01
+LEAK_LEVEL = AGREEMENT_LEVEL = 1e-4  # p-values of normal limits, whose tails are heavier than they say at 1,000 rows
+SUPPORT_TOLERANCE = 1e-6
+GUARDRAIL = "guardrail:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """`passed` iff value `relation` threshold; None: it could not be checked. `reason` says why not, or what the number
+    is. A condition that was not checked counts as not passed if it `blocks`; otherwise it is stated."""
+
+    name: str
+    value: float | None
+    relation: str
+    threshold: float
+    passed: bool | None
+    reason: str = ""
+    blocks: bool = True
+
+    @property
+    def holds(self) -> bool:
+        """Whether it stands in nobody's way."""
+        return not self.blocks if self.passed is None else self.passed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What a log says of a candidate beside the champion.
+
+    lift: moments of the paired DR lift, reward per decision; second: of the paired SNIPS lift; rows: matured rows;
+    ess and largest_share: of the candidate's weights; self_test: p-value of the log's propensities, leak: of its
+    features being older than the draw, agreement: of DR and IPS, each unbiased, estimating the same; unsupported: mean
+    mass the candidate puts where the log could not; guardrails: moments of (candidate − champion), higher is better;
+    margins: how much a decision each may lose (spec.guardrail_margin where none is said), widths: of their ranges;
+    heaviest: the largest weight of either policy; says: what a condition's number is about, by its name; unchecked:
+    what could not be asked."""
+
+    lift: Moments
+    second: Moments
+    rows: int
+    ess: float
+    largest_share: float
+    self_test: float
+    unsupported: float
+    guardrails: dict[str, Moments]
+    leak: float = 1.0
+    agreement: float = 1.0
+    quality_passed: bool = True
+    margins: Mapping[str, float] = field(default_factory=dict)
+    widths: Mapping[str, float] = field(default_factory=dict)
+    heaviest: float = inf
+    says: Mapping[str, str] = field(default_factory=dict)
+    unchecked: tuple[Unchecked, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """`rows_needed`: further rows until an answer is likely (power .8 at the estimates); None when none will do."""
+
+    decision: str
+    conditions: tuple[Condition, ...]
+    rows_needed: int | None
+    alpha: float
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Those that stand in the way: not passed, or not checked with nothing else to stand in."""
+        return tuple(c.name for c in self.conditions if not c.holds)
+
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        return tuple(c.name for c in self.conditions if c.passed is None)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def judge(evidence: Evidence, spec: GateSpec, *, alpha: float | None = None) -> Verdict:
+    """`alpha`: this look's and this candidate's part of spec.alpha; the whole of it where there is but one."""
+    alpha = spec.alpha if alpha is None else alpha
+    trust, gain, harm = _trust(evidence, spec), _gain(evidence, spec, alpha), _harmed(evidence, spec, alpha)
+    conditions = (*gain, *trust)
+    if all(c.holds for c in conditions):
+        decision = PROMOTE
+    elif harm and all(c.holds for c in trust):
+        decision = REJECT
+    else:
+        decision = UNDECIDED
+    blocked = any(c.passed is None and not c.holds for c in conditions)
+    needed = None if blocked else _rows_needed(evidence, spec, alpha) if decision == UNDECIDED else 0
+    return Verdict(decision=decision, conditions=conditions, rows_needed=needed, alpha=alpha)
+
+
+def _trust(e: Evidence, spec: GateSpec) -> tuple[Condition, ...]:
+    """Whether this log can judge this candidate at all."""
+    asked = (
+        _at_least("ess", e.ess, spec.min_ess),
+        _at_least("rows", e.rows, spec.min_rows),
+        _at_most("max_weight_share", e.largest_share, spec.max_weight_share),
+        _at_least("propensity_self_test", e.self_test, SELF_TEST_LEVEL),
+        _at_least("features_before_decision", e.leak, LEAK_LEVEL),
+        _at_least("estimators_agree", e.agreement, AGREEMENT_LEVEL),
+        _at_most("support", e.unsupported, SUPPORT_TOLERANCE),
+        _at_least("data_quality", float(e.quality_passed), 1.0),
+    )
+    said = tuple(replace(c, reason=e.says.get(c.name, "")) for c in asked)
+    return _stated(said, [u for u in e.unchecked if not u.name.startswith(GUARDRAIL)])
+
+
+def _stated(asked: tuple[Condition, ...], unchecked: Sequence[Unchecked]) -> tuple[Condition, ...]:
+    """With what could not be checked in its place; a part of a condition follows the condition."""
+    whole, out = {u.name: u for u in unchecked}, list[Condition]()
+    for c in asked:
+        out.append(_not_checked(c, whole[c.name]) if c.name in whole else c)
+        parts = [u for u in unchecked if u.name.partition(":")[0] == c.name != u.name]
+        out += [_not_checked(replace(c, name=u.name), u) for u in parts]
+    return tuple(out)
+
+
+def _not_checked(c: Condition, why: Unchecked) -> Condition:
+    return replace(c, value=None, passed=None, reason=why.reason, blocks=why.blocks)
+
+
+def _gain(e: Evidence, spec: GateSpec, alpha: float) -> tuple[Condition, ...]:
+    """Whether the candidate is better: surely by DR, not denied by SNIPS, and without harm to a guardrail."""
+    lower = asymptotic_cs(e.lift, alpha=alpha).lower
+    better = Condition(name="lift_lower", value=lower, relation=">", threshold=spec.margin, passed=lower > spec.margin)
+    second = _at_least("second_estimator_upper", clt(e.second, alpha=spec.alpha).upper, spec.margin)
+    return (better, second, *_guardrails(e, spec, alpha))
+
+
+def _guardrails(e: Evidence, spec: GateSpec, alpha: float) -> tuple[Condition, ...]:
+    """Non-inferiority: each guardrail is shown to lose less than its margin. They share this look's error evenly, since
+    any of them can reject; what could not be checked is among them."""
+    share = alpha / max(1, len(e.guardrails))
+    made = []
+    for name, moments in sorted(e.guardrails.items()):
+        margin = e.margins.get(name, spec.guardrail_margin)
+        lower = _least(e, name, moments, share)
+        says = f"to lose less than {margin:.3g} a decision, with error {share:.2g} of the look's {alpha:.2g}"
+        says += "; no event of it came in these rows: is it logged?" * (moments.m2 == 0.0)
+        made.append(Condition(name=f"{GUARDRAIL}{name}", value=lower, relation=">", threshold=-margin,
+                              passed=lower > -margin, reason=says))  # fmt: skip
+    unchecked = [u for u in e.unchecked if u.name.startswith(GUARDRAIL)]
+    return (*made, *(Condition(name=u.name, value=None, relation=">", threshold=0.0, passed=None, reason=u.reason,
+                               blocks=u.blocks) for u in unchecked))  # fmt: skip
+
+
+def _least(e: Evidence, name: str, moments: Moments, alpha: float) -> float:
+    """The lower bound of a guardrail's lift. Where none of its events came, a normal limit bounds nothing; but were its
+    mean m under either policy, whose weights are at most `heaviest`, then each row would have had one with probability
+    m / heaviest on average, and none in n rows with at most exp(−n m / heaviest)."""
+    if moments.m2 > 0.0:
+        return asymptotic_cs(moments, alpha=alpha).lower
+    return -e.widths.get(name, 1.0) * e.heaviest * log(1.0 / alpha) / max(e.rows, 1)
+
+
+def _harmed(e: Evidence, spec: GateSpec, alpha: float) -> bool:
+    worse = asymptotic_cs(e.lift, alpha=alpha).upper < spec.margin
+    share = alpha / max(1, len(e.guardrails))
+    lost = {name: -e.margins.get(name, spec.guardrail_margin) for name in e.guardrails}
+    return worse or any(asymptotic_cs(m, alpha=share).upper < lost[name] for name, m in e.guardrails.items())
+
+
+def _rows_needed(e: Evidence, spec: GateSpec, alpha: float) -> int | None:
+    """The most any condition asks for; ESS grows with rows. None where more rows of this log cannot help."""
+    if e.unsupported > SUPPORT_TOLERANCE or e.self_test < SELF_TEST_LEVEL or e.leak < LEAK_LEVEL:
+        return None
+    if e.agreement < AGREEMENT_LEVEL:
+        return None
+    if e.ess <= 0 or not e.quality_passed:
+        return None
+    total = max(rows_until(e.lift, spec.margin, alpha=alpha), spec.min_rows, e.rows * spec.min_ess / e.ess)
+    share = alpha / max(1, len(e.guardrails))
+    for name, moments in e.guardrails.items():
+        total = max(total, rows_until(moments, -e.margins.get(name, spec.guardrail_margin), alpha=share))
+    return max(1, ceil(total - e.rows)) if isfinite(total) and total < inf else None
+
+
+def _at_least(name: str, value: float, threshold: float) -> Condition:
+    return Condition(name=name, value=value, relation=">=", threshold=threshold, passed=value >= threshold)
+
+
+def _at_most(name: str, value: float, threshold: float) -> Condition:
+    return Condition(name=name, value=value, relation="<=", threshold=threshold, passed=value <= threshold)

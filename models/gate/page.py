@@ -1,0 +1,219 @@
+"""The page of a gate's verdict: one HTML file, no script, no outside request, readable at any width.
+
+A product manager reads the first screen: what was decided, by how much, and what is missing. A statistician reads on:
+every estimator with its interval, the weights, the calibration of propensities and rewards, lifts by day, by segment
+and by arm. It is made from `Evaluation.to_dict()` alone, so any verdict kept in the store can be shown again.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from math import log2
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from croupier.features.quality.time_labels import time_labels
+from croupier.models.gate.page_template import PAGE
+
+LABELS = {
+    "dm": "DM (reward model)", "ips": "IPS", "snips": "SNIPS", "dr": "DR (decides)",
+    "clipped_ips": "IPS, clipped", "sndr": "SNDR", "switch_dr": "Switch-DR", "dr_os": "DRos, shrunk",
+    "mips": "MIPS, like arms as one",
+}  # fmt: skip
+MEANING = {
+    "lift_lower": "the lift's lower bound is above the margin",
+    "second_estimator_upper": "SNIPS does not contradict: its upper bound reaches the margin",
+    "ess": "enough effective rounds", "rows": "enough matured rounds",
+    "max_weight_share": "no single round dominates",
+    "propensity_self_test": "the logged propensities are those of the draws (p-value)",
+    "features_before_decision": "no feature was computed after the decision (p-value)",
+    "estimators_agree": "DR and IPS, each unbiased, estimate the same (p-value)",
+    "support": "the log could have drawn what the candidate wants (mass outside)",
+    "data_quality": "the hours judged passed their checks",
+    "guardrail": "the guardrail is shown to lose less than its margin",
+}  # fmt: skip
+REASON = {
+    "lift_lower": "the gain is not yet sure", "second_estimator_upper": "a second estimator sees no gain",
+    "ess": "too few rounds look like its choices", "rows": "too few rounds",
+    "max_weight_share": "a single round carries too much",
+    "propensity_self_test": "the logged probabilities do not look like those of the draws",
+    "features_before_decision": "a feature seems to be made after the decision",
+    "estimators_agree": "two unbiased estimators exclude each other: is a feature made after the decision?",
+    "support": "it wants arms that the log never showed", "data_quality": "the data did not pass its checks",
+    "guardrail": "a guardrail is not shown to be safe",
+}  # fmt: skip
+
+
+def write_report(evaluation: Mapping[str, Any], path: Path, *, title: str = "") -> Path:
+    """Write the page of `Evaluation.to_dict()` (or of JSON with it under "evaluation") to `path`."""
+    body = evaluation.get("evaluation", evaluation) if isinstance(evaluation, Mapping) else {}
+    missing = {"policies", "champion", "rows"} - set(body)
+    if missing:
+        raise ValueError(f"evaluation: found no {', '.join(sorted(missing))}, expected the JSON of an evaluation")
+    path.write_text(render(body, title=title))
+    return path
+
+
+def render(body: Mapping[str, Any], *, title: str = "") -> str:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"number": number, "day": day, "state": state}
+    policies = body["policies"]
+    candidates = {name: p for name, p in policies.items() if p["role"] == "candidate"}
+    return environment.from_string(PAGE).render(
+        title=title or "The gate's verdict", body=body, candidates=candidates, labels=LABELS, meaning=MEANING,
+        headline={name: headline(name, p, body["champion"], value=_value(body), per_day=_per_day(body))
+                  for name, p in candidates.items()},
+        unchecked=unchecked(candidates),
+        curves={name: curve(p["details"].get("curve", [])) for name, p in candidates.items()},
+        forest=forest(policies), lifts=lifts(candidates),
+        histogram={n: bars(p["weights"]) for n, p in candidates.items()},
+        propensities=points(body["log"]["propensities"], "pmf", "frequency"),
+        rewards=points(body["log"]["rewards"], "predicted", "reward"),
+        time={n: intervals(p["details"]["time"]["blocks"]) for n, p in candidates.items()},
+        segments={n: {s: intervals(rows) for s, rows in p["details"]["segments"].items() if rows}
+                  for n, p in candidates.items()},
+    )  # fmt: skip
+
+
+def headline(
+    name: str, policy: Mapping[str, Any], champion: str, *, value: float = 0.0, per_day: float = 0.0
+) -> str:
+    """A sentence or two for a person who must decide. value: the champion's; per_day: rounds, at the log's traffic."""
+
+    def amount(x: float) -> str:
+        return number(abs(x)) + (f" ({abs(x) / value:.1%})" if value > 0 else "")
+
+    lift, lower = policy["lift"]["value"], policy["lift"]["lower"]
+    gain = f"{name} is estimated to earn {amount(lift)} {'more' if lift >= 0 else 'less'} a decision than {champion}"
+    if policy["verdict"] == "promote":
+        return f"{gain}, and surely at least {amount(lower)} more. Every condition holds."
+    if policy["verdict"] == "reject":
+        return f"{gain}. Harm is shown; it stays out."
+    failed = [c["name"] for c in policy["conditions"] if state(c) == "no"]
+    why = "; ".join(dict.fromkeys(REASON.get(name.partition(":")[0], name) for name in failed))
+    wait = policy["rows_needed"]
+    days = f", {_days(wait / per_day)} at this log's traffic," if wait and per_day > 0 else ""
+    rest = f"About {wait:,} more rounds like these{days} are needed for an answer." if wait else (
+        "More rounds will not help before that is mended.")  # fmt: skip
+    return f"{gain}. Not enough evidence: {why} ({', '.join(failed)}). {rest}"
+
+
+def state(condition: Mapping[str, Any]) -> str:
+    """"yes" where a condition holds, "open" where it was not checked and nothing hangs on it, else "no"."""
+    if condition["passed"] is None:
+        return "no" if condition["blocks"] else "open"
+    return "yes" if condition["passed"] else "no"
+
+
+def unchecked(policies: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What was not checked, each once: name, reason, blocks, and `of` whom where it is not said of every candidate."""
+    found: dict[tuple[str, str, bool], list[str]] = {}
+    for name, policy in policies.items():
+        for c in policy["conditions"]:
+            if c["passed"] is None:
+                found.setdefault((c["name"], c["reason"], c["blocks"]), []).append(name)
+    return [{"name": name, "reason": reason, "blocks": blocks, "of": "" if len(of) == len(policies) else ", ".join(of)}
+            for (name, reason, blocks), of in found.items()]  # fmt: skip
+
+
+def _days(days: float) -> str:
+    return f"about {days:,.0f} days" if days >= 2 else f"about {max(1, round(24 * days))} hours"
+
+
+def _value(body: Mapping[str, Any]) -> float:
+    return float(body["policies"].get(body["champion"], {}).get("dr") or 0.0)
+
+
+def _per_day(body: Mapping[str, Any]) -> float:
+    days = (body["log"]["to"] - body["log"]["from"]) / 86_400e6
+    return float(body["rows"] / days) if days > 0 else 0.0
+
+
+def curve(rows: list[Mapping[str, float | None]]) -> dict[str, Any] | None:
+    """The lift and its bounds as rows came in, in a box of 100 × 40; its height is what the last two thirds need."""
+    if len(rows) < 2:
+        return None
+    late = [v for r in rows[len(rows) // 3 :] for v in (r["value"], r["lower"], r["upper"]) if v is not None]
+    low, high = _scale([*late, 0.0])
+
+    def at(n: float, v: float | None, unbounded: float) -> str:
+        y = min(max(unbounded if v is None else v, low), high)
+        return f"{100 * n / most:.2f},{40 - 40 * (y - low) / (high - low):.2f}"
+
+    most = rows[-1]["rows"] or 1.0
+    points = [(r["rows"] or 0.0, r) for r in rows]
+    band = [at(n, r["upper"], high) for n, r in points] + [at(n, r["lower"], low) for n, r in reversed(points)]
+    return {"band": " ".join(band), "line": " ".join(at(n, r["value"], 0.0) for n, r in points), "rows": most,
+            "zero": 40 - 40 * (0.0 - low) / (high - low), "low": low, "high": high}  # fmt: skip
+
+
+def forest(policies: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Every policy by every estimator, on one scale: places in % of the width."""
+    values = [v for p in policies.values() for e in p["intervals"].values() for v in e.values() if v is not None]
+    scale = _scale(values)
+    return {name: [_bar(LABELS[e], row, scale, e == "dr") for e, row in p["intervals"].items()]
+            for name, p in policies.items()}  # fmt: skip
+
+
+def lifts(candidates: Mapping[str, Any]) -> list[dict[str, Any]]:
+    scale = _scale([v for p in candidates.values() for v in p["lift"].values() if v is not None] + [0.0])
+    return [_bar(name, p["lift"], scale, p["verdict"] == "promote") for name, p in candidates.items()]
+
+
+def intervals(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Lifts of blocks or segments, on one scale with zero in it."""
+    scale = _scale([v for r in rows for v in (r["lift"], r["lower"], r["upper"]) if v is not None] + [0.0])
+    began = time_labels([r["from"] for r in rows if "value" not in r])
+    labels = [str(r["value"]) for r in rows if "value" in r] or [f"from {each}" for each in began]
+    named = list(zip(labels, rows, strict=True))
+    return [_bar(label, {"value": r["lift"], "lower": r["lower"], "upper": r["upper"]}, scale, False)
+            | {"rounds": int(r["rounds"])} for label, r in named]  # fmt: skip
+
+
+def bars(weights: list[Mapping[str, float]]) -> list[dict[str, Any]]:
+    """The histogram of weights without its empty ends, heights in % of the largest."""
+    used = [i for i, w in enumerate(weights) if w["rounds"] > 0]
+    shown = weights[used[0] : used[-1] + 1] if used else []
+    most = max((w["rounds"] for w in shown), default=1.0)
+    return [{"label": _power(w["to"]), "rounds": int(w["rounds"]), "share": w["share"],
+             "height": max(1.0, 100 * w["rounds"] / most) if w["rounds"] else 0.0} for w in shown]  # fmt: skip
+
+
+def points(rows: list[Mapping[str, float]], x: str, y: str) -> dict[str, Any]:
+    """A calibration plot of 100 × 100 units: truth is the diagonal."""
+    top = max([r[x] for r in rows] + [r[y] for r in rows] + [1e-9]) * 1.05
+    low = min([0.0] + [r[x] for r in rows])
+    place = [(100 * (r[x] - low) / (top - low), 100 - 100 * (r[y] - low) / (top - low)) for r in rows]
+    return {"points": place, "top": top, "low": low}
+
+
+def number(value: float | None) -> str:
+    """Four significant digits; a dash for what is unbounded."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def day(micros: int) -> str:
+    return datetime.fromtimestamp(micros / 1e6, UTC).strftime("%d %b %H:%M")
+
+
+def _scale(values: list[float]) -> tuple[float, float]:
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    pad = 0.04 * (high - low) or 0.5
+    return low - pad, high + pad
+
+
+def _bar(label: str, row: Mapping[str, Any], scale: tuple[float, float], strong: bool) -> dict[str, Any]:
+    def place(v: float) -> float:
+        return 100 * (v - scale[0]) / (scale[1] - scale[0])
+
+    lower, upper = (row[k] if row[k] is not None else scale[i] for i, k in enumerate(("lower", "upper")))
+    return {"label": label, "strong": strong, "at": place(row["value"]), "left": place(lower), **row,
+            "width": place(upper) - place(lower), "zero": place(0.0) if scale[0] < 0 < scale[1] else None}  # fmt: skip
+
+
+def _power(edge: float) -> str:
+    exponent = round(log2(edge))
+    return f"{2**exponent}" if exponent >= 0 else f"1/{2**-exponent}"

@@ -1,0 +1,144 @@
+"""What a reader of a verdict asks next: where, when, for whom, on which arms, and can the log be believed?
+
+Everything comes from the same per-round values as the verdict, and is plain JSON. These numbers explain a decision;
+they take no part in it, except that the report says where the days of the log disagree.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.stats import chi2
+
+from croupier.features.batch import F64, I64, Catalogue, Floats, Interactions
+from croupier.models.ope import estimators as off_policy
+from croupier.models.ope import self_tests
+from croupier.models.ope.estimators import Moments, Rounds
+from croupier.models.ope.intervals import clt, cressie_read
+
+REPORTED: dict[str, off_policy.Estimator] = off_policy.ESTIMATORS | {
+    "clipped_ips": off_policy.clipped_ips, "sndr": off_policy.sndr, "switch_dr": off_policy.switch_dr,
+    "dr_os": off_policy.dr_os,
+}  # fmt: skip
+BLOCKS, SEGMENT_VALUES, SEGMENT_ROWS, ARMS = 6, 8, 50, 12
+DAY = 86_400_000_000  # µs
+AGES = {"arms under a day old": 1, "arms of 1 to 7 days": 7, "arms of 8 to 30 days": 30, "older arms": np.inf}
+MOST_CLUSTERED = 2000  # arms
+
+
+def estimators(rounds: Rounds, alpha: float) -> dict[str, dict[str, float]]:
+    """Value and two-sided 1 − alpha interval by each estimator: by the CLT; SNIPS's by Cressie–Read."""
+    found = {}
+    for name, estimator in REPORTED.items():
+        found[name] = interval(estimator(rounds), rounds.thinning, alpha)
+    w, r, thin = rounds.weight, rounds.reward, rounds.thinning / rounds.thinning.mean()
+    likely = cressie_read(w * thin, r, alpha=alpha / 2, low=float(r.min()), high=float(r.max()))
+    value = found["snips"]["value"]
+    found["snips"] |= {"lower": min(value, likely.lower), "upper": max(value, likely.upper)}
+    return found
+
+
+def interval(values: F64, thinning: F64, alpha: float) -> dict[str, float]:
+    moments = Moments.of(off_policy.unthinned(values, thinning))
+    bounds = clt(moments, alpha=alpha / 2)
+    return {"value": moments.mean, "lower": bounds.lower, "upper": bounds.upper}
+
+
+def arm_groups(catalogue: Catalogue) -> I64 | None:
+    """(A,) about √A groups of arms with like features (Ward), for MIPS; None where no two arms are more alike than
+    others, or the catalogue is large."""
+    x = catalogue.features.astype(np.float64)
+    if not 3 < len(x) <= MOST_CLUSTERED or x.shape[1] == 0:
+        return None
+    tree = linkage((x - x.mean(axis=0)) / np.where(x.std(axis=0) > 1e-9, x.std(axis=0), np.inf), "ward")
+    group = fcluster(tree, max(2, round(np.sqrt(len(x)))), "maxclust")
+    first = tree[: len(x) // 2, 2]  # heights of the first merges: all equal where features only tell arms apart
+    return None if first[0] > 1e-9 and np.ptp(first) < 1e-9 else np.asarray(group, np.int64) - 1
+
+
+def weights(rounds: Rounds) -> list[dict[str, float]]:
+    """Histogram of w = π/p on powers of two: from, to, rounds, and their share of the sum of weights."""
+    w = rounds.weight
+    edges = np.concatenate([[0.0], 2.0 ** np.arange(-6, max(-5, int(np.ceil(np.log2(max(w.max(), 1e-9))))) + 1)])
+    place = np.clip(np.searchsorted(edges, w, side="left") - 1, 0, len(edges) - 2)
+    count, total = np.bincount(place, minlength=len(edges) - 1), np.bincount(place, w, minlength=len(edges) - 1)
+    return [{"from": float(a), "to": float(b), "rounds": float(c), "share": float(t / max(w.sum(), 1e-300))}
+            for a, b, c, t in zip(edges[:-1], edges[1:], count, total, strict=True)]  # fmt: skip
+
+
+def reward_calibration(log: Interactions, predicted: Floats, *, bins: int = 8) -> list[dict[str, float]]:
+    """Mean out-of-fold prediction and mean reward of the logged arms, in equal bins of the prediction."""
+    q = predicted[np.arange(len(log)), log.chosen]
+    parts = np.array_split(np.argsort(q, kind="stable"), bins)
+    return [{"predicted": float(q[part].mean()), "reward": float(log.reward[part].mean()), "rounds": float(len(part)),
+             "error": float(log.reward[part].std() / np.sqrt(len(part)))} for part in parts if len(part)]  # fmt: skip
+
+
+def over_time(lift: F64, at: I64, *, blocks: int = BLOCKS) -> dict[str, Any]:
+    """Lift in consecutive blocks of rounds, and the p-value that all blocks have one lift (Cochran's Q)."""
+    order = np.argsort(at, kind="stable")
+    parts = [part for part in np.array_split(order, blocks) if len(part) > 1]
+    moments = [Moments.of(lift[part]) for part in parts]
+    rows = [{"from": int(at[part[0]]), "to": int(at[part[-1]])} | _interval(m)
+            for part, m in zip(parts, moments, strict=True)]  # fmt: skip
+    error = np.array([m.standard_error for m in moments])
+    if len(moments) < 2 or np.any(error < 1e-12):
+        return {"blocks": rows, "p_value": 1.0}
+    mean, precision = np.array([m.mean for m in moments]), 1.0 / error**2
+    q = float(precision @ (mean - (precision @ mean) / precision.sum()) ** 2)
+    return {"blocks": rows, "p_value": float(chi2.sf(q, len(moments) - 1))}
+
+
+def by_segment(lift: F64, segments: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, Any]]]:
+    """Lift among the rounds of each value of each segment, largest first; values with few rounds are left out."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, labels in segments.items():
+        value, place = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
+        count = np.bincount(place)
+        large = [j for j in np.argsort(-count)[:SEGMENT_VALUES] if count[j] >= SEGMENT_ROWS]
+        found[name] = [{"value": str(value[j])} | _interval(Moments.of(lift[place == j])) for j in large]
+    return found
+
+
+def by_age(log: Interactions, gap: F64, predicted: Floats, born: I64) -> list[dict[str, Any]]:
+    """What arms of each age add to the lift: DR's terms of those arms alone, so that the parts sum to the whole.
+
+    gap (n, K) candidate's pmf less the champion's; born (A,) when each arm of the catalogue came, UTC µs, 0 long ago.
+    Empty where all arms are of one age."""
+    rows, since = np.arange(len(log)), born[log.batch.arm]
+    age = np.where(since > 0, (log.at[:, None] - since) / DAY, np.inf)
+    place = np.where(log.batch.mask, np.searchsorted(list(AGES.values()), age, side="left"), -1)
+    place = np.minimum(place, len(AGES) - 1)
+    residual = gap[rows, log.chosen] / log.propensity * (log.reward - predicted[rows, log.chosen])
+    found = []
+    for k, label in enumerate(AGES):
+        inside = place == k
+        if inside.any():
+            drawn = inside[rows, log.chosen]
+            part = off_policy.unthinned((gap * predicted * inside).sum(axis=1) + residual * drawn, log.weight)
+            found.append({"value": label} | _interval(Moments.of(part)) | {"rounds": float(drawn.sum())})
+    return found if len(found) > 1 else []
+
+
+def by_arm(log: Interactions, candidate: F64, champion: F64) -> list[dict[str, Any]]:
+    """The arms whose share of decisions would change most: share logged, by champion, by candidate, and clicks seen."""
+    size, arm, mask = len(log.batch.catalogue.ids), log.batch.arm, log.batch.mask
+    shares = [np.bincount(arm[mask], pmf[mask], minlength=size) / len(log) for pmf in (log.pmf, champion, candidate)]
+    drawn = arm[np.arange(len(log)), log.chosen]
+    shown, reward = np.bincount(drawn, minlength=size), np.bincount(drawn, log.reward, minlength=size)
+    order = np.argsort(-np.abs(shares[2] - shares[1]), kind="stable")[:ARMS]
+    return [{"arm": log.batch.catalogue.ids[j], "logged": float(shares[0][j]), "champion": float(shares[1][j]),
+             "candidate": float(shares[2][j]), "rounds": int(shown[j]),
+             "mean_reward": float(reward[j] / shown[j]) if shown[j] else None} for j in order]  # fmt: skip
+
+
+def of_log(log: Interactions, predicted: Floats) -> dict[str, Any]:
+    """What holds whatever the candidate."""
+    return {"propensities": self_tests.calibration(log), "rewards": reward_calibration(log, predicted),
+            "units": int(log.unit_number.max()) + 1, "from": int(log.at.min()), "to": int(log.at.max())}  # fmt: skip
+
+
+def _interval(moments: Moments) -> dict[str, float]:
+    bounds = clt(moments, alpha=0.025)
+    return {"lift": moments.mean, "lower": bounds.lower, "upper": bounds.upper, "rounds": moments.n}

@@ -1,0 +1,180 @@
+"""Off-policy estimators: what a policy would have earned on the rounds another policy logged.
+
+Every estimator is a pure function of one small shape, `Rounds`, and returns one value a round, (n,): its mean is the
+estimate, its spread the uncertainty. Self-normalised estimators are not means; they return their linearisation, whose
+mean is the estimate exactly and whose spread is the delta method's. So every interval in `intervals.py` takes any of
+them. Values become `Moments`, which add over shards, days and hosts.
+
+Notation: w = π(a|x) / p with p the logged propensity, r the reward, q̂ a cross-fitted reward model.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from croupier.features.batch import F64, I64
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rounds:
+    """n logged rounds as one policy sees them, all (n,).
+
+    reward r; propensity p of the logged arm; target π(a|x) of the same arm; predicted q̂(x, a) of it;
+    direct Σ_a π(a|x) q̂(x, a); thinning 1 / pass_probability (ones for a log that kept every row)."""
+
+    reward: F64
+    propensity: F64
+    target: F64
+    predicted: F64
+    direct: F64
+    thinning: F64
+
+    def __post_init__(self) -> None:
+        shapes = {f.name: np.shape(getattr(self, f.name)) for f in fields(self)}
+        if len(set(shapes.values())) != 1 or len(self.reward.shape) != 1 or len(self.reward) == 0:
+            raise ValueError(f"rounds: found shapes {shapes}, expected one (n,) for all with n ≥ 1")
+        if not (np.all(self.propensity > 0) and np.all(self.propensity <= 1 + 1e-9)):
+            bad = int(np.flatnonzero(~((self.propensity > 0) & (self.propensity <= 1 + 1e-9)))[0])
+            raise ValueError(
+                f"propensity: found {self.propensity[bad]} in row {bad}, expected 0 < p ≤ 1; a log without true "
+                "propensities cannot be evaluated off-policy"
+            )
+
+    def __len__(self) -> int:
+        return len(self.reward)
+
+    @property
+    def weight(self) -> F64:
+        return self.target / self.propensity
+
+    def __getitem__(self, rows: slice | NDArray[Any]) -> Self:
+        return type(self)(
+            reward=self.reward[rows], propensity=self.propensity[rows], target=self.target[rows],
+            predicted=self.predicted[rows], direct=self.direct[rows], thinning=self.thinning[rows],
+        )  # fmt: skip
+
+
+def dm(rounds: Rounds) -> F64:
+    """Direct method: Σ_a π(a|x) q̂(x, a). As good as q̂, and no better."""
+    return rounds.direct
+
+
+def ips(rounds: Rounds) -> F64:
+    """Inverse propensity score, w r. Horvitz & Thompson 1952."""
+    return rounds.weight * rounds.reward
+
+
+def clipped_ips(rounds: Rounds, *, cap: float = 100.0) -> F64:
+    """min(w, cap) r: less variance, biased towards zero. Bottou et al. 2013."""
+    return np.asarray(np.minimum(rounds.weight, cap) * rounds.reward)
+
+
+def snips(rounds: Rounds) -> F64:
+    """Self-normalised IPS, Σ w r / Σ w, linearised. Swaminathan & Joachims 2015, eq. 8."""
+    return _ratio(rounds.weight * rounds.reward, rounds.weight, rounds.thinning)
+
+
+def mips(rounds: Rounds, *, group_target: F64, group_propensity: F64) -> F64:
+    """Marginal IPS: r times the ratio with which both policies choose *an* arm of the logged one's group, (n,) each.
+    Smaller weights with many arms; unbiased where arms of a group earn alike. Saito & Joachims 2022, eq. 6."""
+    return np.asarray(group_target / group_propensity * rounds.reward)
+
+
+def dr(rounds: Rounds) -> F64:
+    """Doubly robust: DM + w (r − q̂). Dudík, Langford & Li 2011, eq. 2."""
+    return rounds.direct + rounds.weight * (rounds.reward - rounds.predicted)
+
+
+def sndr(rounds: Rounds) -> F64:
+    """DR with self-normalised weights: mean DM + Σ w (r − q̂) / Σ w, linearised."""
+    residual = rounds.weight * (rounds.reward - rounds.predicted)
+    return rounds.direct + _ratio(residual, rounds.weight, rounds.thinning)
+
+
+def switch_dr(rounds: Rounds, *, threshold: float = 100.0) -> F64:
+    """DR where w ≤ threshold, DM elsewhere. Wang, Agarwal & Dudík 2017. For reports: its intervals do not hold."""
+    weight = np.where(rounds.weight <= threshold, rounds.weight, 0.0)
+    return np.asarray(rounds.direct + weight * (rounds.reward - rounds.predicted))
+
+
+def dr_os(rounds: Rounds, *, shrinkage: float = 100.0) -> F64:
+    """DR with optimistic shrinkage, λ w / (w² + λ). Su et al. 2020, eq. 7. For reports: its intervals do not hold."""
+    weight = shrinkage * rounds.weight / (rounds.weight**2 + shrinkage)
+    return np.asarray(rounds.direct + weight * (rounds.reward - rounds.predicted))
+
+
+Estimator = Callable[[Rounds], F64]
+ESTIMATORS: dict[str, Estimator] = {"dm": dm, "ips": ips, "snips": snips, "dr": dr}
+
+
+def _ratio(top: F64, bottom: F64, thinning: F64) -> F64:
+    """Values with mean Σ top / Σ bottom and the delta method's spread: v + (top − v bottom) / mean(bottom).
+
+    All weights zero means the log says nothing of this policy: 0, as IPS would."""
+    total = float(thinning @ bottom)
+    if total == 0.0:
+        return np.zeros_like(top)
+    value = float(thinning @ top) / total
+    return np.asarray(value + (top - value * bottom) * (thinning.sum() / total))
+
+
+def unthinned(values: F64, thinning: F64) -> F64:
+    """Values of the log before it was thinned: mean Σ ω ψ / Σ ω, linearised. The identity when nothing was."""
+    if np.all(thinning == thinning[0]):
+        return values
+    centre = float(thinning @ values) / float(thinning.sum())
+    return np.asarray(centre + (values - centre) * (thinning / thinning.mean()))
+
+
+def effective_sample_size(weight: F64) -> float:
+    """(Σ w)² / Σ w²: how many equally weighted rounds these are worth. Kong 1992."""
+    square = float(weight @ weight)
+    return float(weight.sum()) ** 2 / square if square > 0 else 0.0
+
+
+def design_effect(deviations: F64, unit: I64) -> float:
+    """φ = Σ_units (Σ d)² / Σ d², at least 1: how many times as much the mean varies as if a unit's rows were
+    independent (Kish 1965; the variance is Liang & Zeger's, 1986). `unit` (n,) numbers the rows' units from 0."""
+    together = np.square(np.bincount(unit, weights=deviations)).sum()
+    return max(1.0, float(together / max(np.square(deviations).sum(), 1e-300)))
+
+
+def largest_share(weight: F64) -> float:
+    """The heaviest round's share of the sum of weights; 1 when all are zero."""
+    total = float(weight.sum())
+    return float(weight.max()) / total if total > 0 else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """n, mean and M2 = Σ (x − mean)²: they add, without the cancellation of sums of squares."""
+
+    n: float = 0.0
+    mean: float = 0.0
+    m2: float = 0.0
+
+    @classmethod
+    def of(cls, values: F64) -> Self:
+        mean = float(values.mean())
+        return cls(float(len(values)), mean, float(np.square(values - mean).sum()))
+
+    def __add__(self, other: Self) -> Self:
+        """Chan, Golub & LeVeque 1979."""
+        n = self.n + other.n
+        if n == 0:
+            return self
+        delta = other.mean - self.mean
+        mean = self.mean + delta * other.n / n
+        return type(self)(n, mean, self.m2 + other.m2 + delta * delta * self.n * other.n / n)
+
+    @property
+    def variance(self) -> float:
+        """Of one value, unbiased; infinite for fewer than two."""
+        return self.m2 / (self.n - 1) if self.n > 1 else float("inf")
+
+    @property
+    def standard_error(self) -> float:
+        return float(np.sqrt(self.variance / self.n)) if self.n > 1 else float("inf")

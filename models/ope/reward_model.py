@@ -1,0 +1,170 @@
+"""q̂(x, a): the reward model that DM and DR lean on, cross-fitted, and never the learner under judgement.
+
+A ridge regression on [context, arm, pair, context ⊗ arm], because it is unbiased for a mean at any reward scale, learns
+rare clicks without crashing on a fold that has none, and scores n × A pairs as two matrix products. Its normal
+equations add over blocks of rows, and one eigendecomposition (LAPACK's) gives every penalty and its generalised
+cross-validation. Each row is predicted by a model that saw neither its unit (where units repeat) nor its stretch of
+time.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from croupier.features.batch import F32, F64, I64, Batch, Floats, Interactions
+
+FIT_ROWS = 50_000  # q̂ only lowers variance: more rows than these cost time and memory, and change little
+BLOCK = 4096
+CROSS_COLUMNS = 256  # of context ⊗ arm
+LARGEST_REWARD = 1e30  # its square is no end of the world, in single precision it is a number
+PENALTIES = np.logspace(0, 6, 7)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RewardModel:
+    """score = bias + x·context + E_a·arm + pair·pair + (x U)ᵀ cross E_a V, clipped a range beyond the rewards it saw.
+
+    Clipping at the rewards themselves would lift the mean of predictions for rare rewards, and DM with it.
+
+    context (d_u,), arm (A,) the arm's whole share, pair (d_p,), project (d_u, c), cross (c, A); limits (2,)."""
+
+    bias: float
+    context: F64
+    arm: F64
+    pair: F64
+    project: F64
+    cross: F64
+    limits: tuple[float, float]
+
+    @classmethod
+    def fit(cls, log: Interactions) -> Self:
+        arms, n = _arm_columns(log.batch), len(log)
+        bases = _arm_bases(arms)
+        count = max(1, min(CROSS_COLUMNS, n // 20) // max(bases.shape[1], 1))
+        project = _directions(log.batch.context[:: max(1, n // 10_000)].astype(np.float64), count)
+        blocks = (log[start : start + BLOCK] for start in range(0, n, BLOCK))
+        bias, weight = _ridge((_columns(part, arms, bases, project), part.reward, part.weight) for part in blocks)
+        sizes = [log.batch.context.shape[1], arms.shape[1], log.batch.pair.shape[2]]
+        w_x, w_a, w_p, w_c = np.split(weight, np.cumsum(sizes))
+        return cls(
+            bias=bias, context=w_x, arm=arms @ w_a, pair=w_p, project=project,
+            cross=w_c.reshape(project.shape[1], bases.shape[1]) @ bases.T,
+            limits=_limits(log.reward),
+        )  # fmt: skip
+
+    def predict(self, batch: Batch) -> F64:
+        """q̂ (B, K); 0 where masked. Rows go in blocks, so that B × A never stands in memory whole."""
+        step = max(64, 2_000_000 // max(len(self.arm), batch.arm.shape[1]))
+        blocks = [self._predict(batch[start : start + step]) for start in range(0, len(batch), step)]
+        return np.concatenate(blocks) if blocks else np.zeros(batch.arm.shape)
+
+    def _predict(self, batch: Batch) -> F64:
+        x = batch.context.astype(np.float64)
+        catalogue = self.bias + (x @ self.context)[:, None] + self.arm + (x @ self.project) @ self.cross
+        score = np.take_along_axis(catalogue, batch.arm, axis=1) + batch.pair @ self.pair
+        return np.where(batch.mask, np.clip(score, *self.limits), 0.0)
+
+
+def _limits(reward: F64) -> tuple[float, float]:
+    """The rewards' range, with as much again on either side."""
+    low, high = float(reward.min()), float(reward.max())
+    return low - (high - low), high + (high - low)
+
+
+def cross_fit(log: Interactions, *, folds: int = 3, seed: int = 0) -> F32:
+    """q̂ (n, K), each row from a model that did not see its fold. A fold without variety in rewards, or a log of a
+    single fold, gives the mean of the rest. In single precision: any q̂ keeps DR unbiased, and this is the largest array
+    that a gate holds. Raises ValueError for rewards that it cannot hold."""
+    if not (largest := float(np.abs(log.reward).max())) < LARGEST_REWARD:
+        raise ValueError(f"reward: found {largest:.3g} in size, expected less than {LARGEST_REWARD:g}: is it a mark "
+                         "for a missing reward, or in another unit?")  # fmt: skip
+    rng, fold = np.random.default_rng(seed), fold_of(log, folds)
+    predicted = np.zeros(log.batch.arm.shape, np.float32)
+    for k in range(folds):
+        inside, rest = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
+        rest = rest if len(rest) else inside
+        if len(rest) > FIT_ROWS:
+            rest = np.sort(rng.choice(rest, FIT_ROWS, replace=False))
+        constant = bool(np.all(log.reward[rest] == log.reward[rest[0]]))
+        model = None if constant else RewardModel.fit(log[rest])
+        for start in range(0, len(inside), BLOCK):
+            rows = inside[start : start + BLOCK]
+            part = log.batch[rows]
+            predicted[rows] = model.predict(part) if model else np.where(part.mask, log.reward[rest[0]], 0.0)
+    return predicted
+
+
+def fold_of(log: Interactions, folds: int) -> I64:
+    """(n,) fold of each row: by unit where units repeat (a unit's rows stay together), else by stretch of time."""
+    count = np.bincount(log.unit_number)
+    if len(count) >= 10 * folds and count.max() > 1:
+        return (log.unit % np.uint64(folds)).astype(np.int64)
+    fold = np.empty(len(log), np.int64)
+    fold[np.argsort(log.at, kind="stable")] = np.arange(len(log)) * folds // len(log)
+    return fold
+
+
+def quality(log: Interactions, predicted: Floats) -> dict[str, float]:
+    """Out of fold: r2 (0 is no better than the mean), and mean prediction beside mean reward (calibration at large)."""
+    q = predicted[np.arange(len(log)), log.chosen].astype(np.float64)
+    total = float(np.square(log.reward - log.reward.mean()).sum())
+    r2 = 1 - float(np.square(log.reward - q).sum()) / total if total > 0 else 0.0
+    return {"r2": r2, "mean_predicted": float(q.mean()), "mean_reward": float(log.reward.mean())}
+
+
+def _columns(part: Interactions, arms: F64, bases: F64, project: F64) -> F64:
+    """(n, D) context, arm, pair and context ⊗ arm of the logged arms."""
+    x, rows = part.batch.context.astype(np.float64), np.arange(len(part))
+    row = part.batch.arm[rows, part.chosen]
+    products = (x @ project)[:, :, None] * bases[row][:, None, :]
+    return np.hstack([x, arms[row], part.batch.pair[rows, part.chosen], products.reshape(len(part), -1)])
+
+
+def _arm_columns(batch: Batch) -> F64:
+    """(A, ·) what is known of an arm: its features, and which arm it is where the catalogue is small."""
+    features = batch.catalogue.features.astype(np.float64)
+    return np.hstack([features, np.eye(len(features))]) if len(features) <= 128 else features
+
+
+def _arm_bases(arms: F64) -> F64:
+    """(A, ≤ 16) the arms' own directions, orthogonal: what the context is crossed with."""
+    return np.asarray((arms - arms.mean(axis=0)) @ _directions(arms, 16))
+
+
+def _directions(columns: F64, count: int) -> F64:
+    """(d, ≤ count) principal directions of standardised columns, scaled to unit variance of the projection."""
+    centred = columns - columns.mean(axis=0)
+    spread = centred.std(axis=0)
+    scaled = centred / np.where(spread > 1e-9, spread, np.inf)
+    value, vector = np.linalg.eigh(scaled.T @ scaled / max(len(columns), 1))
+    keep = np.flatnonzero(value > 1e-9)[::-1][:count]
+    return np.asarray((vector[:, keep] / np.sqrt(value[keep])) / np.where(spread > 1e-9, spread, np.inf)[:, None])
+
+
+def _ridge(blocks: Iterable[tuple[F64, F64, F64]]) -> tuple[float, F64]:
+    """(bias, weights) on the raw columns, from blocks of (columns (n, D), reward (n,), weight (n,)). The penalty is
+    that of least generalised cross-validation, n RSS / (n − df)² (Golub, Heath & Wahba 1979)."""
+    n, mean, moment = 0.0, np.zeros(0), np.zeros((0, 0))
+    for columns, reward, weight in blocks:
+        table = np.column_stack([columns, reward])
+        total = float(weight.sum())
+        middle = weight @ table / total
+        table -= middle
+        own = (table * weight[:, None]).T @ table
+        delta = middle - mean if n else np.zeros_like(middle)
+        moment = moment + own + np.outer(delta, delta) * (n * total / (n + total)) if n else own
+        mean = mean + delta * (total / (n + total)) if n else middle
+        n += total
+    spread = np.sqrt(np.diagonal(moment)[:-1] / n)
+    scale = np.where(spread > 1e-9, spread, np.inf)
+    value, vector = np.linalg.eigh(moment[:-1, :-1] / np.outer(scale, scale))
+    value, right = np.maximum(value, 0.0), vector.T @ (moment[:-1, -1] / scale)
+    scores = []
+    for penalty in PENALTIES:
+        fitted = right / (value + penalty)
+        residual = moment[-1, -1] - 2 * fitted @ right + fitted @ (value * fitted)
+        scores.append(n * residual / max(n - 1 - float((value / (value + penalty)).sum()), 1.0) ** 2)
+    weights = np.asarray(vector @ (right / (value + PENALTIES[int(np.argmin(scores))])) / scale)
+    return float(mean[-1] - mean[:-1] @ weights), weights

@@ -1,0 +1,43 @@
+"""A log as a policy sees it: what it would have drawn, as served, on every logged round."""
+
+import numpy as np
+
+from croupier.features.batch import F64, I64, Batch, Floats, Interactions
+from croupier.models.exploration import guard, with_floor
+from croupier.models.ope.estimators import Rounds
+from croupier.models.policy import Policy
+
+BLOCK = 8192
+
+
+def as_served(policy: Policy, batch: Batch, floor: float, *, rows: int = 4096) -> F64:
+    """(n, K): the policy's pmf with the floor mixed in, as the selector draws from it. Raises PolicyFailed where it is
+    none: the mass it has too much would be judged as reward."""
+    blocks = (batch[start : start + rows] for start in range(0, len(batch), rows))
+    return np.concatenate([with_floor(guard(policy.pmf(block), block.mask), block.mask, floor) for block in blocks])
+
+
+def rounds_of(log: Interactions, pmf: F64, predicted: Floats) -> Rounds:
+    """The log as the policy with this pmf (n, K) sees it; `predicted` (n, K) is q̂."""
+    if pmf.shape != log.pmf.shape:
+        raise ValueError(f"pmf: found shape {pmf.shape}, expected that of the log's arms, {log.pmf.shape}")
+    if log.chosen.min() < 0 or log.chosen.max() >= pmf.shape[1]:
+        raise ValueError(f"chosen: found {log.chosen.min()} to {log.chosen.max()}, expected 0 to {pmf.shape[1] - 1}")
+    target, q, direct = np.empty((3, len(log)))
+    first = np.arange(BLOCK) * pmf.shape[1]
+    for start in range(0, len(log), BLOCK):  # read in order; what is then picked lies in the cache
+        rows = slice(start, start + BLOCK)
+        p, predictions = pmf[rows], predicted[rows]
+        np.einsum("nk,nk->n", p, predictions, out=direct[rows])
+        place = first[: len(p)] + log.chosen[rows]
+        target[rows], q[rows] = (table.reshape(-1).take(place, mode="clip") for table in (p, predictions))
+    return Rounds(
+        reward=log.reward, propensity=log.propensity, target=target, predicted=q, direct=direct, thinning=log.weight
+    )
+
+
+def of_groups(log: Interactions, pmf: F64, group: I64) -> tuple[F64, F64]:
+    """π and p of the logged arm's group, (n,) each, for `off_policy.mips`; `group` (A,) of the catalogue's arms."""
+    of_arm = group[log.batch.arm]
+    same = log.batch.mask & (of_arm == of_arm[np.arange(len(log)), log.chosen][:, None])
+    return (pmf * same).sum(axis=1), np.minimum((log.pmf * same).sum(axis=1), 1.0)

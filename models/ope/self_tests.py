@@ -1,0 +1,111 @@
+"""Is the log what it says it is? No second log is needed: the logged pmf says what the draws must look like.
+
+Whatever f is, the chosen arm's f(x, A) − Σ_a p(a|x) f(x, a) has mean zero if A was drawn from p after x was known.
+`propensity` takes an f of the propensities alone; models/ope/leaks.py takes features, models/ope/agreement.py what the
+estimators make of them.
+"""
+
+import numpy as np
+from scipy.stats import norm
+
+from croupier.features.batch import F64, I64, Bool, Interactions
+from croupier.models.ope.unchecked import Unchecked
+
+ROUNDING = 1e-4  # of a logged probability, relatively: six digits, float32, or a percentage with two decimals
+ONE_PROBABILITY = "the log has the drawn arm's probability alone"
+
+
+def propensity_values(log: Interactions) -> F64:
+    """(n, 2), each column with mean zero: 1/(K p) − 1, K counting the arms of p > 0, and whether the likeliest arm was
+    drawn, less its probability.
+
+    The first finds a wrong floor in the rare draws, the second in the frequent ones; a log that knows the drawn arm's
+    probability only has just the first."""
+    rows, top = np.arange(len(log)), _likeliest(log)
+    ratio = 1.0 / (_drawable(log).sum(axis=1) * log.propensity) - 1.0
+    if not knows_whole_pmf(log):
+        return np.asarray(ratio[:, None])
+    return np.column_stack([ratio, (log.chosen == top) - log.pmf[rows, top]])
+
+
+def _likeliest(log: Interactions) -> I64:
+    """(n,) the arm of the greatest logged probability. Probabilities that differ by rounding alone are equal: the first
+    of them is taken, since the last bit of (1 − p)/(K − 1) must not tell which arm was drawn."""
+    top = log.pmf.max(axis=1, keepdims=True)
+    return np.asarray((log.pmf >= top * (1.0 - ROUNDING)).argmax(axis=1), np.int64)
+
+
+def propensity_spread(log: Interactions) -> F64:
+    """(2,) standard deviations of the same columns where the log tells the truth: √(Σ 1/p / K² − 1) and √(p(1 − p))."""
+    drawable, top = _drawable(log), log.pmf.max(axis=1)
+    inverse = np.where(drawable, 1.0 / np.where(drawable, log.pmf, 1.0), 0.0).sum(axis=1)
+    variance = np.stack([inverse / drawable.sum(axis=1) ** 2 - 1.0, top * (1.0 - top)], axis=1)
+    return np.asarray(np.sqrt(np.maximum(variance, 0.0).mean(axis=0)))
+
+
+def _drawable(log: Interactions) -> Bool:
+    return log.batch.mask & (log.pmf > 0)
+
+
+def knows_whole_pmf(log: Interactions) -> bool:
+    """False where every row spreads the rest of its mass evenly over the arms not drawn, and the log is not uniform:
+    an imported log with one propensity a row (features/exchange, `spread`). A real policy's greedy arm is sometimes
+    not the one drawn, and then the others differ."""
+    mask, rows = log.batch.mask, np.arange(len(log))
+    drawn = np.arange(mask.shape[1]) == log.chosen[:, None]
+    rest = np.where(mask & ~drawn, log.pmf, np.nan)[mask.sum(axis=1) > 2]
+    if len(rest) == 0:
+        return True
+    even = np.nanmax(rest, axis=1) - np.nanmin(rest, axis=1) < 1e-9
+    uniform = np.abs(log.pmf[rows, log.chosen] * mask.sum(axis=1) - 1.0) < 10 * ROUNDING
+    return bool(not even.all() or uniform.all())
+
+
+def p_value(values: F64, expected: F64 | float = 0.0, *, tolerance: float = 0.0) -> float:
+    """Smallest two-sided p of the columns' means (n, m) being zero, times how many independent tests they amount to.
+    A column without spread (a rare arm that never came up yet) is held against the `expected` standard deviation, and
+    where that is 0 as well it must be zero itself. A mean within `tolerance` of zero is zero."""
+    if values.shape[1] == 0:
+        return 1.0
+    mean, found = values.mean(axis=0), values.std(axis=0, ddof=1)
+    spread = np.where(found > 1e-9, found, expected)
+    excess = np.maximum(np.abs(mean) - tolerance, 0.0)
+    z = excess / np.maximum(spread / np.sqrt(len(values)), 1e-12)
+    p = np.where(spread > 1e-9, 2 * norm.sf(z), (excess < 1e-6).astype(float))
+    return float(min(1.0, _independent(values[:, found > 1e-9]) * p.min()))
+
+
+def _independent(values: F64) -> float:
+    """1 + (m − 1)(1 − Var(λ) / m), λ the eigenvalues of the m columns' correlations (Cheverud 2001): m where they are
+    uncorrelated, 1 where they say the same."""
+    m = values.shape[1]
+    if m < 2:
+        return 1.0
+    return 1.0 + (m - 1) * (1.0 - float(np.var(np.linalg.eigvalsh(np.corrcoef(values.T)), ddof=1)) / m)
+
+
+def propensity(log: Interactions) -> float:
+    """p-value that the logged propensities are those of the draws, up to rounding in the fifth digit."""
+    values = propensity_values(log)
+    return p_value(values, propensity_spread(log)[: values.shape[1]], tolerance=ROUNDING)
+
+
+def propensity_unchecked(log: Interactions) -> tuple[Unchecked, ...]:
+    """What `propensity` could not ask: with one probability a row, whether the likeliest arm was drawn as often as
+    logged. 1/(K p) is asked of every log, so this is stated and does not block."""
+    if knows_whole_pmf(log):
+        return ()
+    return (Unchecked(name="propensity_self_test:likeliest_arm", reason=ONE_PROBABILITY, blocks=False),)
+
+
+def calibration(log: Interactions, *, bins: int = 10) -> list[dict[str, float]]:
+    """Over all (round, arm) pairs in bins of the logged probability: its mean, how often such arms were drawn, and
+    how many pairs. Mean and frequency agree in a log that tells the truth."""
+    drawn = np.arange(log.pmf.shape[1]) == log.chosen[:, None]
+    p, hit = log.pmf[log.batch.mask], drawn[log.batch.mask]
+    edges = np.unique(np.quantile(p, np.linspace(0, 1, bins + 1)))
+    place = np.clip(np.searchsorted(edges, p, side="right") - 1, 0, max(len(edges) - 2, 0))
+    count = np.bincount(place)
+    mean, rate = np.bincount(place, p), np.bincount(place, hit)
+    return [{"pmf": float(m / c), "frequency": float(r / c), "pairs": float(c)}
+            for m, r, c in zip(mean, rate, count, strict=True) if c]  # fmt: skip

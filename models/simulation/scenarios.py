@@ -1,0 +1,106 @@
+"""Two trials that a live catalogue puts a policy through: tastes that turn over, and arms that nobody has seen.
+
+`python -m croupier.models.simulation.scenarios FOLDER` writes both as pictures and prints the numbers.
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from croupier.features.batch import F64, Batch, Catalogue, Interactions
+from croupier.models.bayesian.base import Bayesian
+from croupier.models.bayesian.linear import LinTS
+from croupier.models.exploration import with_floor
+from croupier.models.simulation.synthetic import LinearWorld
+
+BLOCK = 50
+
+
+def play(policy: Any, world: LinearWorld, batch: Batch, rng: np.random.Generator, floor: float = 0.02) -> Interactions:
+    """One block of requests decided, drawn and rewarded."""
+    n, K = batch.mask.shape
+    pmf = with_floor(policy.pmf(batch), batch.mask, floor)
+    chosen = np.minimum((pmf.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1), K - 1)
+    rows = np.arange(n)
+    return Interactions(
+        batch=batch, chosen=chosen, reward=(rng.random(n) < world.expected(batch)[rows, chosen]).astype(np.float64),
+        propensity=pmf[rows, chosen], pmf=pmf, at=rows, unit=rows.astype(np.uint64), weight=np.ones(n),
+    )  # fmt: skip
+
+
+def flip(policy: Bayesian, *, rounds: int, seed: int) -> F64:
+    """Value of the policy as a share of the best policy's, block by block; half-way all tastes turn into their
+    opposite. 0 is uniform, 1 is the best there is."""
+    world, rng = LinearWorld.make(seed, arms=8, candidates=8, d_p=0), np.random.default_rng([seed, 5])
+    other = replace(world, weights=-world.weights)
+    learner, shares = policy.learn([world.log(200, seed, ragged=False)], seed=seed), []
+    for start in range(0, rounds, BLOCK):
+        now = world if start < rounds // 2 else other
+        batch = now.requests(BLOCK, rng, ragged=False)
+        truth, pmf = now.expected(batch), learner.pmf(batch)
+        base, best = truth.mean(axis=1).mean(), truth.max(axis=1).mean()
+        shares.append(((pmf * truth).sum(axis=1).mean() - base) / (best - base))
+        learner = learner.update([play(learner, now, batch, rng)])
+    return np.array(shares)
+
+
+def newcomers(policy: Bayesian, *, rounds: int, seed: int) -> F64:
+    """Of the requests for which an arm that has just joined is the best, the share that it gets, block by block."""
+    old = LinearWorld.make(seed, arms=12, candidates=12, d_p=0)
+    old = replace(old, weights=0.4 * old.weights)  # small enough that few true rates are clipped at 0 or 1
+    rng = np.random.default_rng([seed, 6])
+    features = np.concatenate([old.catalogue.features, rng.normal(size=(4, 4)).astype(np.float32)])
+    ids = (*old.catalogue.ids, *(f"new-{i}" for i in range(4)))
+    world = replace(old, catalogue=Catalogue(ids=ids, features=features, digest="grown"), candidates=16)
+    learner, shares = policy.learn([old.log(4000, seed, ragged=False)], seed=seed), []
+    for _ in range(0, rounds, BLOCK):
+        batch = world.requests(BLOCK, rng, ragged=False)
+        rows, best = np.arange(BLOCK), world.expected(batch).argmax(axis=1)
+        fair = batch.arm[rows, best] >= 12
+        shares.append(learner.pmf(batch)[rows, best][fair].mean() if fair.any() else np.nan)
+        learner = learner.update([play(learner, world, batch, rng)])
+    return np.array(shares)
+
+
+TRIALS: dict[str, Any] = {
+    "flip": (flip, 8000, {"never forgets": LinTS(), "half-life 1,000 rows": LinTS(half_life=1000.0),
+                          "half-life 300 rows": LinTS(half_life=300.0)}),
+    "newcomers": (newcomers, 3000, {"shared, by features": LinTS(), "a head per arm": LinTS(heads="per_arm")}),
+}  # fmt: skip
+
+
+def curves(trial: str, *, seeds: int) -> dict[str, F64]:
+    """Mean over seeds, a value a block."""
+    run, rounds, policies = TRIALS[trial]
+    return {
+        name: np.nanmean([run(policy, rounds=rounds, seed=seed) for seed in range(seeds)], axis=0)
+        for name, policy in policies.items()
+    }
+
+
+def main(folder: Path, seeds: int = 10) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams.update({"svg.hashsalt": "croupier", "font.size": 9})
+    labels = {"flip": "share of the best value", "newcomers": "share of rightful impressions"}
+    for trial, label in labels.items():
+        figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
+        for name, curve in curves(trial, seeds=seeds).items():
+            smooth = np.convolve(curve, np.ones(5) / 5, mode="valid")
+            axes.plot(np.arange(len(smooth)) * BLOCK, smooth, label=name)
+            print(f"{trial:10s} {name:22s} " + " ".join(f"{x:.2f}" for x in smooth[:: max(1, len(smooth) // 12)]))
+        axes.set(xlabel="decisions", ylabel=label)
+        axes.axhline(1, color="#999", lw=0.8, ls=":")
+        axes.legend(frameon=False)
+        figure.savefig(folder / f"{trial}.svg", metadata={"Date": None})
+        plt.close(figure)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

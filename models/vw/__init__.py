@@ -1,0 +1,1 @@
+"""Vowpal Wabbit's CB-ADF: trained by VW, served as a bilinear form."""

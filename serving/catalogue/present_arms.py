@@ -1,0 +1,80 @@
+"""The arms that a release has which is made now: those of today's catalogue, never those of when a log was encoded.
+
+So an arm that was retired meanwhile does not come back with a promotion, and one that came meanwhile is not lost.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from croupier.features.encoding import catalogue
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.known_arms import kept_days, merged
+from croupier.features.schema import Arm
+from croupier.features.store.storage import Store
+from croupier.features.workspace import Workspace
+from croupier.serving.catalogue import file as catalogue_file
+from croupier.serving.catalogue.newcomers import newcomers
+from croupier.serving.release import bundle_store
+from croupier.serving.release.bundle import LoadedRelease, Newcomers
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Present:
+    """The arms of the next release, and which of them are new."""
+
+    arms: Sequence[Arm]
+    new: Newcomers = field(default_factory=Newcomers)
+
+
+def present(w: Workspace, now: int, encoder: Encoder, encoded: Sequence[Arm]) -> Present:
+    """Of catalogue.json and the current release. Where the file cannot be read, is another host's old one, or has what
+    the encoder does not know, the current release's arms stand; before the first release those that were `encoded`."""
+    number = bundle_store.current(w.store)
+    old = encoded if number is None else bundle_store.arms(w.store, number)
+    try:
+        file = w.arms()
+        catalogue_file.check(w, catalogue.digest(file))
+        arms = file if number is None else merged(file, old, now, days=kept_days(w.spec))
+        encoder.catalogue(arms)
+    except (ValueError, OSError) as error:
+        log.warning("the catalogue of the release before stands: %s", error)
+        arms = list(old)
+    if number is None:
+        return Present(arms=arms)
+    before = newcomers_of(w.store, number)
+    return Present(arms=arms, new=newcomers(w.store, w.spec.arms, before, old, arms, now=now))
+
+
+def as_now(store: Store, old: LoadedRelease) -> Present:
+    """For the policies of an earlier release: the arms of the current one. Where the old encoder does not know their
+    features: its own arms, those that are retired or paused by now marked so."""
+    number = bundle_store.current(store)
+    if number is None or number == old.number:
+        return Present(arms=old.arms, new=old.newcomers)
+    arms = bundle_store.arms(store, number)
+    try:
+        old.encoder.catalogue(arms)
+    except ValueError as error:
+        log.warning("release %s has its own arms again: %s", old.number, error)
+        now = {arm.arm_id: arm for arm in arms}
+        return Present(arms=[_timed(arm, now.get(arm.arm_id, arm)) for arm in old.arms])
+    return Present(arms=arms, new=newcomers_of(store, number))
+
+
+def _timed(arm: Arm, now: Arm) -> Arm:
+    return replace(arm, valid_from=now.valid_from, valid_to=now.valid_to, paused=now.paused)
+
+
+def newcomers_of(store: Store, number: int) -> Newcomers:
+    """Of a release in the store."""
+    return Newcomers(**bundle_store.manifest(store, number).get("newcomers", {}))
+
+
+def answerable(golden: Sequence[dict[str, Any]], arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    """Those of the golden requests whose arms are all there."""
+    known = {arm.arm_id for arm in arms}
+    return [request for request in golden if known >= set(request["arms"])]

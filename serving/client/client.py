@@ -1,0 +1,230 @@
+"""What a product team imports: ask for an arm, and say what came of it. It always answers.
+
+    client = Client("127.0.0.1:8001", outbox=Path("croupier-outbox.db"))
+    chosen = client.select(unit_id="u7", context={"age": "20-30"}, arms=["a", "b", "c"])
+    client.reward(event_id=chosen.event_id, kind="click", value=1.0)
+
+When no answer comes within the deadline the client draws from its fallback rule, with its true propensity, and puts
+that decision on record once the server is back; so it does with rewards. After a few failures in a row it stops asking
+until a probe is answered, and an overloaded server it asks for little more than it can answer.
+
+    ClientError
+    ├── Refused(…, ValueError)   the request breaks the contract: the message names the field
+    └── Unavailable              no answer within the deadline, and `fallback=None`
+"""
+
+import os
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from croupier.features.clock import now_us
+from croupier.features.schema import InvalidEvent
+from croupier.serving.client import fallback, messages
+from croupier.serving.client.circuit import Circuit, Throttle
+from croupier.serving.client.connection import Connection
+from croupier.serving.client.delivery import Courier
+from croupier.serving.client.messages import ClientError, Columns, Refused, Unavailable
+from croupier.serving.client.outbox import Outbox
+from croupier.serving.contract.requests import Request, Selection
+from croupier.serving.contract.rewards import REJECTED, Outcome, RawReward, decode
+
+__all__ = ["Client", "ClientError", "Refused", "Request", "Unavailable"]
+
+MAX_ROWS = 1024  # max_batch_size of the models
+QUEUED = "queued"
+DELIVERY_MS = 5000.0
+RESERVE_MS = 3.0  # of the deadline, for the fallback itself
+
+
+class Client:
+    """One connection, reused; threads may share it. `deadline_ms` is per call, batch or not, fallback included.
+
+    `fallback` gives one probability per arm (default: uniform); None: raise Unavailable instead. `outbox` is a file
+    that keeps what could not be delivered over a restart (default: in memory).
+    """
+
+    def __init__(
+        self, url: str = "127.0.0.1:8001", *, deadline_ms: float = 50.0,
+        fallback: fallback.Rule | None = fallback.uniform, outbox: Path | None = None,
+    ) -> None:  # fmt: skip
+        self.url, self.deadline_ms, self._rule, self._file = url, deadline_ms, fallback, outbox
+        self._begin()
+
+    def _begin(self) -> None:
+        """Also in a forked child, which has inherited no thread and may not use the parent's connections, nor close
+        them: SQLite would take the file's locks from the parent."""
+        self._inherited = vars(self).get("outbox"), vars(self).get("connection")
+        self.connection = Connection(self.url)
+        self.circuit, self.throttle, self.outbox = Circuit(), Throttle(), Outbox(self._file)
+        self._courier = Courier(self.circuit, self.outbox, probe=self.connection.probe, deliver=self._deliver)
+        self._process, self._forking = os.getpid(), threading.Lock()
+        if len(self.outbox):
+            self._courier.wake()
+
+    def select(
+        self, *, unit_id: str, context: Mapping[str, Any], arms: Sequence[str],
+        arm_context: Sequence[Mapping[str, Any]] = (), event_id: str = "",
+    ) -> Selection:  # fmt: skip
+        """One of `arms` for this unit. Reward it by the answer's `event_id`. Raises Refused, naming the field."""
+        request = Request(unit_id=unit_id, context=context, arms=arms, arm_context=arm_context, event_id=event_id)
+        (selection,) = self.select_batch([request])
+        if selection.error:
+            raise Refused(selection.error)
+        return selection
+
+    def select_batch(self, requests: Sequence[Request]) -> list[Selection]:
+        """One selection a request, in order; a refused one carries its `error`, the others are served."""
+        deadline = time.monotonic() + self.deadline_ms / 1000
+        answers, rows = messages.encoded(requests)
+        for start in range(0, len(rows), MAX_ROWS):
+            part = rows[start : start + MAX_ROWS]
+            try:
+                reply = self._ask("select_arm", messages.select_columns([raw for _, raw in part]), deadline)
+                answers |= messages.selections(reply, part, requests)
+            except Unavailable as error:
+                answers |= self.fall_back([i for i, _ in part], requests, error)
+        return self.settled(answers, requests)
+
+    def reward(self, *, event_id: str, kind: str, value: float, reward_id: str = "", at: int = 0) -> Outcome:
+        """What came of a decision; `at` is UTC µs (0: now). Status accepted | duplicate | unknown_event | queued (to be
+        delivered later). Raises Refused naming the field."""
+        reward = {"event_id": event_id, "kind": kind, "value": value, "reward_id": reward_id, "at": at}
+        (outcome,) = self.reward_batch([reward])
+        if outcome.error:
+            raise Refused(outcome.error)
+        return outcome
+
+    def reward_batch(self, rewards: Sequence[Mapping[str, Any]]) -> list[Outcome]:
+        """Mappings of reward()'s arguments; one outcome each, a rejected one with its `error`."""
+        deadline = time.monotonic() + self.deadline_ms / 1000
+        outcomes, rows = messages.encoded_rewards(rewards)
+        for start in range(0, len(rows), MAX_ROWS):
+            places, part = zip(*rows[start : start + MAX_ROWS], strict=True)
+            try:
+                found = messages.outcomes(self._ask("reward", messages.reward_columns(part), deadline), part)
+                found = self.settled_rewards(found, part)
+            except Unavailable as error:
+                found = self.queue_rewards(part, error)
+            outcomes |= dict(zip(places, found, strict=True))
+        return [outcomes[i] for i in range(len(rewards))]
+
+    def refusals(self) -> list[tuple[str, str]]:
+        """(record | reward, error) of what was queued and then refused by name, once each: the last thousand."""
+        refused = self._courier.refused
+        return [refused.popleft() for _ in range(len(refused))]
+
+    def flush(self, seconds: float = 10.0) -> bool:
+        """Wait until everything owed has been delivered; False if that took too long."""
+        end = time.monotonic() + seconds
+        while len(self.outbox) and time.monotonic() < end:
+            self._courier.wake()
+            time.sleep(0.02)
+        return not len(self.outbox)
+
+    def close(self) -> None:
+        """What is still owed stays in the outbox's file."""
+        self._courier.stop()
+        self.connection.close()
+        self.outbox.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def call(self, model: str, columns: Columns, *, timeout_ms: float | None = None) -> dict[str, list[Any]]:
+        """The bare call: columns of (datatype, one value a row). Raises Unavailable with what gRPC said."""
+        seconds = (self.deadline_ms if timeout_ms is None else timeout_ms) / 1000
+        return self.connection.call(model, columns, seconds)
+
+    def _ask(self, model: str, columns: Columns, deadline: float) -> dict[str, list[Any]]:
+        """A user's call: not at all while the circuit is open, and its failures are counted."""
+        self.refuse_if_hopeless()
+        sent = time.monotonic()
+        try:
+            reply = self.call(model, columns, timeout_ms=max(1.0, (deadline - sent) * 1000 - RESERVE_MS))
+        except Unavailable:
+            self.failed(sent)
+            raise
+        self.succeeded()
+        return reply
+
+    # What the asyncio client shares.
+
+    def refuse_if_hopeless(self) -> None:
+        """Raises Unavailable while the breaker is open, and for the share of calls that an overloaded server would not
+        answer in time."""
+        if self._process != os.getpid():
+            self._forked()
+        if self.circuit.is_open:
+            raise Unavailable("no answer lately: the breaker is open", reason="breaker")
+        if self.throttle.holds_back():
+            raise Unavailable("too many calls had no answer: this one is held back", reason="overload")
+
+    def _forked(self) -> None:
+        with self._forking:
+            if self._process != os.getpid():
+                self._begin()
+
+    def succeeded(self) -> None:
+        """A call had its answer."""
+        self.circuit.succeeded()
+        self.throttle.answered()
+
+    def failed(self, sent_at: float) -> None:
+        """A call had no answer: count it, and see to it that somebody finds out when the server is back."""
+        self.circuit.failed(sent_at)
+        self.throttle.failed()
+        self._courier.wake()
+
+    def fall_back(
+        self, rows: Sequence[int], requests: Sequence[Request], error: Unavailable
+    ) -> dict[int, Selection]:
+        """Decisions of the client's own, by position; their records wait in the outbox. Re-raises without a rule."""
+        if self._rule is None:
+            raise error
+        answers, records = messages.fallbacks(rows, requests, error.reason, self._rule)
+        self.outbox.put("record", records)
+        self._courier.wake()
+        return answers
+
+    def settled(self, answers: dict[int, Selection], requests: Sequence[Request]) -> list[Selection]:
+        """In order; what the server decided but could not put on record is decided here instead."""
+        lost = [i for i, answer in answers.items() if answer.error.startswith("log:")]
+        if lost:
+            answers |= self.fall_back(lost, requests, Unavailable(answers[lost[0]].error, reason="log"))
+        return [answers[i] for i in range(len(requests))]
+
+    def settled_rewards(self, outcomes: Sequence[Outcome], rewards: Sequence[RawReward]) -> list[Outcome]:
+        """What the server could not put on record waits in the outbox."""
+        return [
+            self.queue_rewards([reward], Unavailable(outcome.error, reason="log"))[0]
+            if outcome.error.startswith("log:") else outcome
+            for outcome, reward in zip(outcomes, rewards, strict=True)
+        ]  # fmt: skip
+
+    def queue_rewards(self, rewards: Sequence[RawReward], error: Unavailable) -> list[Outcome]:
+        """Rewards that had no answer wait in the outbox. Re-raises without a fallback rule."""
+        if self._rule is None:
+            raise error
+        return [self._queue_reward(reward) for reward in rewards]
+
+    def _queue_reward(self, reward: RawReward) -> Outcome:
+        try:
+            checked = decode(reward, now_us())
+        except InvalidEvent as error:
+            return Outcome(REJECTED, str(error))
+        self.outbox.put("reward", [checked.to_row()])
+        self._courier.wake()
+        return Outcome(QUEUED)
+
+    def _deliver(self, model: str, rows: Sequence[dict[str, Any]]) -> list[str]:
+        if model == "record":
+            columns = messages.record_columns(rows)
+        else:
+            columns = messages.reward_columns([messages.raw_reward(row) for row in rows])
+        return [outcome.error for outcome in messages.outcomes(self.call(model, columns, timeout_ms=DELIVERY_MS), rows)]

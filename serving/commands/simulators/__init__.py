@@ -1,0 +1,1 @@
+"""`croupier simulate …`: one file a simulator."""

@@ -1,0 +1,59 @@
+"""`croupier simulate learning`: how fast a policy learns, on anyone's data."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from croupier.serving.commands.telling import Out, prepared, to_stdout, written
+
+console = Console()
+
+
+def simulate_learning(
+    *,
+    policy: Annotated[str, typer.Option(help="several may be named, separated by commas")],
+    data: Annotated[Path | None, typer.Option(help=".npz with X and y; empty: scikit-learn's digits")] = None,
+    reward: Annotated[str, typer.Option(help="class: 1 for the right one; mushroom: the Showdown's")] = "class",
+    wheel: Annotated[float | None, typer.Option(help="the wheel bandit with this δ, instead of data")] = None,
+    rounds: Annotated[int, typer.Option(help="decisions a run")] = 10_000,
+    seeds: Annotated[int, typer.Option(help="runs")] = 10,
+    first_seed: Annotated[int, typer.Option(min=0, help="the runs' seeds count from here")] = 0,
+    parameters: Annotated[str, typer.Option(help='JSON, e.g. {"hidden": [50, 50]}')] = "{}",
+    out: Out = None,
+    picture: Annotated[Path | None, typer.Option(dir_okay=False, help="draw regret curves here, .svg or .png")] = None,
+) -> None:
+    """Regret as a percentage of uniform's, and progressive loss (1 − reward; mushroom and wheel: minus the reward),
+    with standard errors over seeds."""
+    from croupier.models.simulation.simulate import problem_of
+    from croupier.models.simulation.simulate import simulate as run
+
+    if min(rounds, seeds) < 1:
+        raise ValueError(f"found {rounds} rounds and {seeds} seeds, expected 1 or more of each")
+    try:
+        chosen = json.loads(parameters)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"--parameters: found {parameters!r}, expected JSON ({error})") from error
+    if not isinstance(chosen, dict):
+        raise ValueError(f"--parameters: found {parameters!r}, expected a JSON object")
+    prepared(out, picture)
+    name, problem = problem_of(data, reward=reward, wheel=wheel, rounds=rounds)
+    title = f"{name}: {rounds:,} rounds, {seeds} seeds"
+    table, found = Table("policy", "% of uniform's regret", "progressive loss", title=title), []
+    for each in policy.split(","):
+        result = run(each, problem, seeds=seeds, parameters=chosen, first_seed=first_seed)
+        found.append({"data": name, "reward": reward, **result})
+        shown = [f"{result[key]:.4g} ± {result[key + '_se'] or float('nan'):.2g}"
+                 for key in ("percent_of_uniform_regret", "progressive_loss")]  # fmt: skip
+        table.add_row(each, *shown)
+    if not to_stdout(out):
+        console.print(table)
+    if picture is not None:
+        from croupier.models.simulation.curves import draw
+
+        lines = {each["policy"]: each["regret_curve"] for each in found}
+        draw({title: lines}, rounds, picture, label="regret, mean over seeds")
+    written(out, found[0] if len(found) == 1 else found)

@@ -1,0 +1,23 @@
+"""`croupier simulate …`: all simulators under one name."""
+
+import typer
+
+from croupier.serving.commands.gate import simulate_gate
+from croupier.serving.commands.rollout import simulate_rollout
+from croupier.serving.commands.simulators.learning import simulate_learning
+from croupier.serving.commands.simulators.loop import simulate_loop
+from croupier.serving.commands.simulators.traffic import simulate_clock, simulate_traffic
+
+simulate = typer.Typer(no_args_is_help=True)
+simulate.command("gate")(simulate_gate)
+simulate.command("learning")(simulate_learning)
+simulate.command("loop")(simulate_loop)
+simulate.command("rollout")(simulate_rollout)
+simulate.command("traffic")(simulate_traffic)
+simulate.command("clock")(simulate_clock)
+
+
+@simulate.callback()
+def _simulate() -> None:
+    """On worlds of known truth: how well policies learn, how often the gate and the rollout are wrong, and the
+    whole loop over a month."""

@@ -1,0 +1,173 @@
+"""What a caller asks and is answered, and the guard at the door: raw bytes in, checked values out, or the field named.
+
+Everything a caller sends is hostile until it has passed `decode`. Limits are small because a decision must take
+milliseconds: 64 KiB a field, 1,000 arms, 256 bytes of an id, 3,000 brackets a field.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from numbers import Real
+from typing import Any
+
+import orjson
+
+from croupier.features.schema import InvalidEvent
+
+MAX_FIELD_BYTES = 64 * 1024
+MAX_ARMS = 1000
+MAX_ID_BYTES = 256
+MAX_PARTS = 3 * MAX_ARMS  # counted before parsing: to make 20,000 lists takes longer than to decide
+CHAMPION, CANDIDATE, HOLDOUT, FALLBACK = "champion", "candidate", "holdout", "fallback"  # roles
+SECOND = (CANDIDATE, HOLDOUT)  # both are answered by the policy in the candidate's place of a release
+CANARY = "croupier:canary"  # a unit whose request is the release's own: answered in full, never recorded
+
+
+@dataclass(slots=True, kw_only=True)  # not frozen, nor is Selection: one of each is made a row (see Decision)
+class Request:
+    """Show `unit_id` one of `arms`, given `context`. `arm_context`, when given, has one object per arm, in their
+    order. `event_id` makes a call repeatable: the same id gets the same answer; empty: one is made."""
+
+    unit_id: str
+    context: Mapping[str, Any]
+    arms: Sequence[str]
+    arm_context: Sequence[Mapping[str, Any]] = ()
+    event_id: str = ""
+
+
+@dataclass(slots=True)
+class Selection:
+    """The answer: show `arm`; it had probability `propensity` = pmf at arm. `pmf` is over the request's arms, in their
+    order, 0 for the `dropped`: arms that are retired, paused or not yet valid. With `error` set ("field: found …,
+    expected …") nothing was decided, and the rest is empty."""
+
+    event_id: str
+    arm: str
+    propensity: float
+    pmf: tuple[float, ...]
+    release: int
+    role: str
+    error: str = ""
+    dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A request as it came over the wire: five byte strings, none of them trusted."""
+
+    unit_id: bytes
+    context: bytes
+    arms: bytes
+    arm_context: bytes = b""
+    event_id: bytes = b""
+
+    @classmethod
+    def of(cls, request: Request) -> "Raw":
+        """The wire form of a request; InvalidEvent names what JSON cannot carry."""
+        if not isinstance(request.context, Mapping):
+            raise InvalidEvent("context", request.context, "a mapping of declared features")
+        if isinstance(request.arms, str | Mapping) or not hasattr(request.arms, "__getitem__"):
+            raise InvalidEvent("arms", request.arms, "a list of arm ids, not one string")
+        pairs = () if request.arm_context is None else request.arm_context
+        if not isinstance(pairs, Sequence) or not all(isinstance(one, Mapping) for one in pairs):
+            raise InvalidEvent("arm_context", pairs, "a list of mappings, one per arm")
+        return cls(
+            utf8("unit_id", request.unit_id), dump("context", dict(request.context)), dump("arms", list(request.arms)),
+            dump("arm_context", [dict(one) for one in pairs]) if pairs else b"", utf8("event_id", request.event_id),
+        )  # fmt: skip
+
+
+def utf8(field: str, text: object) -> bytes:
+    """Raises InvalidEvent for what is no string, or has half a surrogate pair in it."""
+    try:
+        return text.encode()  # type: ignore[attr-defined, no-any-return]
+    except (AttributeError, UnicodeEncodeError):
+        raise InvalidEvent(field, text, "a string that UTF-8 can carry") from None
+
+
+def dump(field: str, value: object) -> bytes:
+    """JSON of `value`. Raises InvalidEvent for NaN and Infinity too, which would silently turn into null."""
+    try:
+        raw = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)  # first: it bounds the depth
+    except orjson.JSONEncodeError as error:
+        raise InvalidEvent(field, value, f"what JSON can carry ({error})") from None
+    if not _finite(value):
+        raise InvalidEvent(field, value, "finite numbers (leave a missing feature out, or send null)")
+    return raw
+
+
+def _finite(value: object) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return all(map(_finite, value))
+    if isinstance(value, Real):  # numpy's numbers are too
+        return isfinite(value)
+    return not hasattr(value, "tolist") or _finite(value.tolist())  # a numpy array
+
+
+def decode(raw: Raw) -> Request:
+    """Raises InvalidEvent naming the field. Feature names and types are the encoder's to check, arms the selector's."""
+    return checked(
+        unit_id=identifier("unit_id", raw.unit_id), context=_json("context", raw.context),
+        arms=_json("arms", raw.arms), arm_context=_json("arm_context", raw.arm_context) if raw.arm_context else (),
+        event_id=identifier("event_id", raw.event_id) if raw.event_id else "",
+    )  # fmt: skip
+
+
+def checked(*, unit_id: str, context: Any, arms: Any, arm_context: Any = (), event_id: str = "") -> Request:
+    """A request whose shape is right: an object, a list of distinct non-empty strings, and as many objects as arms."""
+    if not isinstance(context, dict):
+        raise InvalidEvent("context", context, "a JSON object of declared features")
+    if not isinstance(arms, list | tuple) or not arms:
+        raise InvalidEvent("arms", arms, "a non-empty JSON list of arm ids")
+    if len(arms) > MAX_ARMS:
+        raise InvalidEvent("arms", f"{len(arms)} arms", f"at most {MAX_ARMS}: narrow the candidates first")
+    if not {str}.issuperset(map(type, arms)) or "" in arms:
+        odd = next(a for a in arms if not (isinstance(a, str) and a))
+        raise InvalidEvent("arms", odd, "arm ids: non-empty strings")
+    if len(set(arms)) != len(arms):
+        raise InvalidEvent("arms", next(arm for arm, n in Counter(arms).items() if n > 1), "each arm once")
+    if isinstance(arm_context, list | tuple) and arm_context and len(arm_context) != len(arms):
+        raise InvalidEvent("arm_context", f"{len(arm_context)} objects", f"one per arm: {len(arms)}")
+    if not isinstance(arm_context, list | tuple) or not {dict}.issuperset(map(type, arm_context)):
+        raise InvalidEvent("arm_context", arm_context, "a JSON list of objects, one per arm")
+    pairs = tuple(arm_context)
+    return Request(unit_id=unit_id, context=context, arms=tuple(arms), arm_context=pairs, event_id=event_id)
+
+
+def scope_of(field: str) -> str:
+    """"arm_context" of "arm_context[2].price: found …": what stands behind it is the caller's, and no label."""
+    return field.partition(":")[0].partition(".")[0].partition("[")[0]
+
+
+def identifier(field: str, raw: bytes) -> str:
+    """Raises InvalidEvent unless it is 1 to 256 bytes of printable UTF-8."""
+    if not 0 < len(raw) <= MAX_ID_BYTES:
+        raise InvalidEvent(field, f"{len(raw)} bytes", f"1 to {MAX_ID_BYTES} bytes of UTF-8")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise InvalidEvent(field, raw[:40], "UTF-8") from None
+    if not text.isprintable():
+        raise InvalidEvent(field, text, "printable characters (no newline, no control character)")
+    return text
+
+
+def _few_parts(field: str, raw: bytes) -> None:
+    if raw.count(b"{") + raw.count(b"[") > MAX_PARTS:
+        raise InvalidEvent(field, raw[:40], f"at most {MAX_PARTS} brackets: flat JSON")
+    if field != "arm_context" and raw.count(b",") > MAX_PARTS:
+        raise InvalidEvent(field, raw[:40], f"at most {MAX_PARTS} commas ({MAX_ARMS} arms)")
+
+
+def _json(field: str, raw: bytes) -> Any:
+    if len(raw) > MAX_FIELD_BYTES:
+        raise InvalidEvent(field, f"{len(raw)} bytes", f"at most {MAX_FIELD_BYTES}")
+    if len(raw) > MAX_PARTS:  # a short one has not so many of anything
+        _few_parts(field, raw)
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise InvalidEvent(field, raw[:40], f"JSON ({error}); NaN and Infinity are not JSON") from None

@@ -1,0 +1,47 @@
+"""A reward as a caller sends it, and what became of it: serving/decide/rewards.py decides that."""
+
+from dataclasses import dataclass
+from math import isfinite
+
+from croupier.features.log.refusals import NotAdmitted, timely
+from croupier.features.log.spool_rows import NOT_FINITE, UNTIMELY
+from croupier.features.schema import Reward
+from croupier.features.utc import YEAR_2100
+from croupier.serving.contract.requests import identifier
+
+ACCEPTED, DUPLICATE, UNKNOWN_EVENT, REJECTED = "accepted", "duplicate", "unknown_event", "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class RawReward:
+    """A reward as it came over the wire. `at` is UTC µs; 0: now."""
+
+    event_id: bytes
+    kind: bytes
+    value: float
+    reward_id: bytes = b""
+    at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """accepted | duplicate | unknown_event (kept: it counts once its decision arrives) | rejected, with `error`.
+
+    `reason`: the word under which a refusal is counted, where it has one; it stays with the server."""
+
+    status: str
+    error: str = ""
+    reason: str = ""
+
+
+def decode(raw: RawReward, now: int) -> Reward:
+    """Raises InvalidEvent naming the field: what no app's reward can be."""
+    if not isfinite(raw.value):
+        raise NotAdmitted("value", raw.value, "a finite number (send nothing rather than NaN)", reason=NOT_FINITE)
+    if not 0 <= raw.at < YEAR_2100:
+        raise NotAdmitted("at", raw.at, "UTC microseconds since 1970, or 0 for now", reason=UNTIMELY)
+    timely(raw.at or now, now)
+    return Reward(  # -0.0 + 0.0 is 0.0: equal values are one reward
+        event_id=identifier("event_id", raw.event_id), at=raw.at or now, kind=identifier("kind", raw.kind),
+        value=float(raw.value) + 0.0, reward_id=identifier("reward_id", raw.reward_id) if raw.reward_id else "",
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""From a request to an arm, on record before it is answered."""

@@ -1,0 +1,138 @@
+"""Decisions made elsewhere, put on record: a client's fallbacks, sent once the server is back.
+
+They pass the same guard as a request, and their pmf is checked: an invented propensity would poison every estimate. The
+shown arm's propensity has a floor, and the decision's age a bound (`[record]` in app.toml, features/log/admission.py).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+
+from croupier.features.clock import now_us
+from croupier.features.ids import hash_unit
+from croupier.features.log.admission import Admission
+from croupier.features.log.refusals import NotAdmitted, noted
+from croupier.features.log.spool_file import SpoolUnavailable
+from croupier.features.log.spool_rows import REUSED, UNTIMELY
+from croupier.features.schema import Decision, InvalidEvent
+from croupier.features.utc import YEAR_2100
+from croupier.serving.contract.requests import FALLBACK, Raw, Request, decode, dump
+from croupier.serving.contract.rewards import ACCEPTED, DUPLICATE, REJECTED, Outcome
+from croupier.serving.decide.rewards import refused, undeclared
+
+
+class Recorder(Protocol):
+    """What writing decisions needs of croupier.features.log.spool.Spool."""
+
+    def append_decisions(self, decisions: Sequence[Decision]) -> list[Decision]: ...
+    def append_rejects(self, rejects: Sequence[tuple[str, str, bytes, str, int]]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A decision as it came over the wire; `pmf` is a JSON list over `arms`, `at` UTC µs."""
+
+    unit_id: bytes
+    context: bytes
+    arms: bytes
+    arm_context: bytes
+    event_id: bytes
+    arm: bytes
+    pmf: bytes
+    at: int
+    reason: bytes
+
+
+class Records:
+    """Takes them in; what is accepted is on record when `take` returns."""
+
+    def __init__(
+        self, log: Recorder, *, unit_key: str, guard: Callable[[Request], object] | None = None,
+        declared: Callable[[], Admission | None] = undeclared, clock: Callable[[], int] = now_us,
+    ) -> None:  # fmt: skip
+        """`guard(request)` raises InvalidEvent for features and arms that the present release does not know;
+        `declared()` gives what the app lets in."""
+        self._log, self._unit_key, self._guard = log, unit_key, guard
+        self._declared, self._clock = declared, clock
+
+    def take(self, raws: Sequence[RawRecord]) -> list[Outcome]:
+        """accepted | duplicate | rejected, one each, in order."""
+        now, admission = self._clock(), self._declared()
+        checked: list[InvalidEvent | Decision] = []
+        for raw in raws:
+            try:
+                checked.append(self._decision(raw, admission, now))
+            except InvalidEvent as error:
+                checked.append(error)
+        good = [d for d in checked if isinstance(d, Decision)]
+        try:
+            stored = iter(self._log.append_decisions(good) if good else [])
+            found = [_fate(next(stored), d) if isinstance(d, Decision) else d for d in checked]
+            rejects = [
+                ("decision", e.field, raw.event_id[:256], noted(e), now)
+                for e, raw in zip(found, raws, strict=True) if isinstance(e, InvalidEvent)
+            ]  # fmt: skip
+            if rejects:
+                self._log.append_rejects(rejects)
+        except SpoolUnavailable as error:
+            return [Outcome(REJECTED, f"log: {error}; send it again")] * len(raws)
+        return [refused(fate) if isinstance(fate, InvalidEvent) else Outcome(fate) for fate in found]
+
+    def _decision(self, raw: RawRecord, admission: Admission | None, now: int) -> Decision:
+        request = decode(Raw(raw.unit_id, raw.context, raw.arms, raw.arm_context, raw.event_id))
+        if self._guard is not None:
+            self._guard(request)
+        found = decision(raw, request, self._unit_key)
+        return admission.record(found, now) if admission else found
+
+
+def decision(raw: RawRecord, request: Request, unit_key: str) -> Decision:
+    """Raises InvalidEvent naming the field."""
+    if not request.event_id:
+        raise InvalidEvent("event_id", "", "the id the client gave this decision")
+    pmf = _pmf(raw.pmf, len(request.arms))
+    arm = raw.arm.decode(errors="replace")
+    if arm not in request.arms or pmf[request.arms.index(arm)] <= 0:
+        raise InvalidEvent("arm", arm, "one of arms, with a positive probability")
+    if not 0 < raw.at < YEAR_2100:
+        raise NotAdmitted("at", raw.at, "UTC microseconds since 1970", reason=UNTIMELY)
+    dump("context", {"context": request.context, "arm_context": request.arm_context})  # not too deep for the log's JSON
+    return Decision(
+        event_id=request.event_id, at=raw.at, unit_id=hash_unit(unit_key, request.unit_id),
+        context=dict(request.context), arms=tuple(request.arms), pmf=pmf, arm=arm,
+        propensity=pmf[request.arms.index(arm)], policy="client", role=FALLBACK, release=0,
+        arm_context=tuple(map(dict, request.arm_context)),
+        fallback_reason=raw.reason.decode(errors="replace")[:200] or "unknown",
+    )  # fmt: skip
+
+
+def _pmf(raw: bytes, arms: int) -> tuple[float, ...]:
+    try:
+        pmf: Any = orjson.loads(raw)
+    except ValueError:
+        raise InvalidEvent("pmf", raw[:80], "a JSON list of numbers") from None
+    if not isinstance(pmf, list) or not {float, int}.issuperset(map(type, pmf)):
+        raise InvalidEvent("pmf", raw[:80], "a JSON list of numbers")
+    if len(pmf) != arms or min(pmf) < 0 or abs(sum(pmf) - 1.0) > 1e-6:
+        raise InvalidEvent("pmf", pmf[:8], f"{arms} probabilities that sum to 1")
+    return tuple(map(float, pmf))
+
+
+def reuse(stored: Decision, sent: Decision, *, may_be: bool = False) -> NotAdmitted | None:
+    """The refusal of an event id that stands for another question already: another unit, context, or other arms. None
+    where both asked the same, for the first answer then holds. `may_be`: the arms on record can be those of the same
+    question at a time when others could be chosen (serving/decide/offered.py)."""
+    arms = () if may_be and stored.arms != sent.arms else ("arms", "arm_context")
+    for what in ("unit_id", "context", *arms):
+        if getattr(stored, what) != getattr(sent, what):
+            expected = f"a new id: this one was answered for another {what.removesuffix('_id')}"
+            return NotAdmitted("event_id", sent.event_id, expected, reason=REUSED)
+    return None
+
+
+def _fate(stored: Decision, sent: Decision) -> str | NotAdmitted:
+    """The same record again is accepted again: a client that crashed while sending sends it twice."""
+    same = (stored.at, stored.arm, stored.pmf) == (sent.at, sent.arm, sent.pmf)
+    return reuse(stored, sent) or (ACCEPTED if same else DUPLICATE)

@@ -1,0 +1,126 @@
+"""Re-derive a logged decision, step by step: the same bytes, the same encoding, the same head, the same pmf and draw.
+
+Nothing is taken on trust but the log itself: the release is verified against its digests, the posterior is rebuilt
+from the release and the rewards that had arrived. A step that differs is named, with what was found.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from croupier.features.batch import F64, Batch
+from croupier.features.ids import uniform01
+from croupier.features.log.spool import Spool
+from croupier.features.schema import Decision, InvalidEvent
+from croupier.features.spec import RewardSpec
+from croupier.models import exploration
+from croupier.models.policy import Policy
+from croupier.serving.contract.requests import CANDIDATE, CHAMPION, SECOND
+from croupier.serving.decide import draws
+from croupier.serving.learning import fast_loop
+from croupier.serving.release import bundle as releases
+from croupier.serving.release.bundle import LoadedRelease, ReleaseRefused
+
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One step of a replay: what was checked, whether it held, and what was seen."""
+
+    step: str
+    holds: bool
+    detail: str
+
+
+def replay(
+    decision: Decision, *, load: Callable[[int], LoadedRelease], spool: Spool, spec: RewardSpec
+) -> list[Finding]:
+    """Every step up to and with the first that differs. `load(number)` gives a verified release, or raises
+    ReleaseRefused or KeyError."""
+    if decision.release == 0:
+        return [Finding("release", True, "decided elsewhere (imported, or a client's fallback): nothing to derive"),
+                *_outcome(decision, decision.pmf)]  # fmt: skip
+    try:
+        release = load(decision.release)
+    except (ReleaseRefused, KeyError) as error:
+        return [Finding("release", False, str(error))]
+    found = [Finding("release", True, f"{release.number}, {len(release.manifest['files'])} files verified")]
+    for name, has, logged in (("encoder", release.encoder.digest, decision.encoder),
+                              ("catalogue", release.catalogue.digest, decision.catalogue)):  # fmt: skip
+        found.append(Finding(name, has == logged, f"logged {logged}, the release has {has}"))
+        if has != logged:
+            return found
+    try:
+        release.encoder.validate(decision.context, decision.arms, decision.arm_context, release.catalogue)
+    except InvalidEvent as error:
+        return [*found, Finding("request", False, str(error))]
+    batch = release.encoder.encode([decision.context], [decision.arms], [decision.arm_context], release.catalogue)
+    try:
+        policy, text = _policy(decision, release, spool, spec)
+    except ValueError as error:
+        return [*found, Finding("posterior", False, str(error))]
+    found.append(Finding("posterior", True, text))
+    pmf = _pmf(policy, batch, release)
+    worst = float(np.abs(pmf - decision.pmf).max()) if len(pmf) == len(decision.pmf) else float("inf")
+    found.append(Finding("pmf", worst <= TOLERANCE, f"largest difference {worst:.3g}"))
+    if worst > TOLERANCE:
+        return found
+    u = uniform01(release.salt, decision.event_id)
+    arm = decision.arms[draws.draw([decision.pmf], release.salt, [decision.event_id])[0]]
+    found.append(Finding("draw", arm == decision.arm, f"u = {u:.6f} gives {arm}, logged {decision.arm}"))
+    return [*found, *_outcome(decision, tuple(pmf))] if arm == decision.arm else found
+
+
+def _policy(decision: Decision, release: LoadedRelease, spool: Spool, spec: RewardSpec) -> tuple[Policy | None, str]:
+    """The policy whose pmf was served; None for the uniform fallback of a failed champion."""
+    if decision.role == "fallback" and decision.policy == "uniform":
+        return None, f"uniform: {decision.fallback_reason}"
+    role = CANDIDATE if decision.role in SECOND else CHAMPION
+    policy = fast_loop.rebuilt(release, role, spool, spec, until_step=decision.posterior_step)
+    return policy, f"{role} {policy.name} at step {decision.posterior_step}"
+
+
+def _pmf(policy: Policy | None, batch: Batch, release: LoadedRelease) -> F64:
+    if policy is None:
+        return np.asarray(exploration.uniform(batch.mask)[0])
+    return np.asarray(release.explored(policy.pmf(batch), batch)[0])
+
+
+def _outcome(decision: Decision, pmf: tuple[float, ...]) -> list[Finding]:
+    expected = dict(zip(decision.arms, pmf, strict=False)).get(decision.arm, 0.0)
+    holds = abs(expected - decision.propensity) <= TOLERANCE
+    return [Finding("propensity", holds, f"logged {decision.propensity:.9g}, derived {expected:.9g}")]
+
+
+def loader(home: Path, fetch: Callable[[int, Path], object]) -> Callable[[int], LoadedRelease]:
+    """Releases from this host's Triton repository, else fetched from the store into <home>/replay; kept once loaded."""
+    known: dict[int, LoadedRelease] = {}
+
+    def load(number: int) -> LoadedRelease:
+        if number not in known:
+            folder = home / "triton" / "select_arm" / str(number)
+            if not folder.exists():
+                folder = home / "replay" / str(number)
+                if not folder.exists():
+                    _whole(folder, partial(fetch, number))
+            known[number] = releases.load(folder)
+        return known[number]
+
+    return load
+
+
+
+def _whole(folder: Path, fetch: Callable[[Path], object]) -> None:
+    """Fetched beside it and renamed: what broke off leaves nothing that looks like a release."""
+    draft = folder.with_name(f".{folder.name}-{os.getpid()}")
+    try:
+        fetch(draft)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)

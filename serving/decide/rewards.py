@@ -1,0 +1,82 @@
+"""What becomes of a reward at the door: accepted, a duplicate, kept for a decision not seen yet, or rejected by name.
+
+A malformed reward is never counted as zero: it is kept among the rejects and its sender is told which field is wrong.
+So is one that the app does not declare: of another kind, out of its range, of an absurd time (features/log/admission.py).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from croupier.features.clock import now_us
+from croupier.features.log.admission import Admission
+from croupier.features.log.refusals import noted
+from croupier.features.log.spool_file import SpoolUnavailable
+from croupier.features.schema import Decision, InvalidEvent, Reward
+from croupier.serving.contract.rewards import ACCEPTED, DUPLICATE, REJECTED, UNKNOWN_EVENT, Outcome, RawReward, decode
+
+
+def refused(error: InvalidEvent) -> Outcome:
+    """Of an event that breaks the contract."""
+    return Outcome(REJECTED, str(error), getattr(error, "reason", ""))
+
+
+class RewardLog(Protocol):
+    """What is needed of croupier.features.log.spool.Spool."""
+
+    def append_rewards(self, rewards: Sequence[Reward]) -> list[bool]: ...
+    def append_rejects(self, rejects: Sequence[tuple[str, str, bytes, str, int]]) -> None: ...
+    def find(self, event_ids: Sequence[str]) -> dict[str, Decision]: ...
+
+
+def undeclared() -> None:
+    """Where no app is declared yet: any kind of reward, any finite value."""
+
+
+class Rewards:
+    """Takes rewards in. `learn()` is called when some are new, before they are answered; `declared()` gives what the
+    app lets in."""
+
+    def __init__(
+        self, log: RewardLog, *, declared: Callable[[], Admission | None] = undeclared,
+        learn: Callable[[], object] | None = None, clock: Callable[[], int] = now_us,
+    ) -> None:  # fmt: skip
+        self._log, self._declared, self._learn, self._clock = log, declared, learn, clock
+
+    def take(self, raws: Sequence[RawReward]) -> list[Outcome]:
+        """One outcome a reward, in order; on record when it returns. Never raises for what a caller sent."""
+        now, admission = self._clock(), self._declared()
+        outcomes: list[Outcome | None] = [None] * len(raws)
+        good: list[tuple[int, Reward]] = []
+        rejects: list[tuple[str, str, bytes, str, int]] = []
+        for i, raw in enumerate(raws):
+            try:
+                reward = decode(raw, now)
+                good.append((i, admission.reward(reward) if admission else reward))
+            except InvalidEvent as error:
+                outcomes[i] = refused(error)
+                rejects.append(("reward", error.field, _shown(raw), noted(error), now))
+        try:
+            if rejects:
+                self._log.append_rejects(rejects)
+            kept = self._keep([reward for _, reward in good])
+        except SpoolUnavailable as error:
+            kept = [Outcome(REJECTED, f"log: {error}; send it again")] * len(good)
+        for (i, _), outcome in zip(good, kept, strict=True):
+            outcomes[i] = outcome
+        return [o for o in outcomes if o is not None]
+
+    def _keep(self, rewards: list[Reward]) -> list[Outcome]:
+        if not rewards:
+            return []
+        new = self._log.append_rewards(rewards)
+        decisions = self._log.find([r.event_id for r in rewards])
+        if any(new) and decisions and self._learn is not None:
+            self._learn()
+        return [
+            Outcome(DUPLICATE if not n else ACCEPTED if r.event_id in decisions else UNKNOWN_EVENT)
+            for r, n in zip(rewards, new, strict=True)
+        ]
+
+
+def _shown(raw: RawReward) -> bytes:
+    return b" ".join((raw.event_id[:256], raw.kind[:256], repr(raw.value).encode(), raw.reward_id[:256]))

@@ -1,0 +1,88 @@
+"""A role's pmf for its rows, whatever its policy does: raise, give what is no pmf, hang.
+
+    candidate fails ─▶ the champion's pmf, and the breaker counts     champion fails ─▶ uniform
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from croupier.features.batch import F64, Batch
+from croupier.models import exploration
+from croupier.serving.contract.requests import CANDIDATE, CHAMPION, FALLBACK
+from croupier.serving.decide import draws
+from croupier.serving.decide.candidate_breaker import Breaker
+from croupier.serving.decide.deadline import Aside, TooSlow
+from croupier.serving.learning.live_heads import LiveHeads
+from croupier.serving.release.bundle import LoadedRelease
+
+log = logging.getLogger(__name__)
+WARM_SECONDS = 30.0
+TOO_LATE = f"{CANDIDATE}: {TooSlow.__name__}"  # how `reason` begins where the candidate was not waited for
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What one role made of its rows: `pmf` (B, K), floor included, and why it is not the role's own, if so."""
+
+    pmf: F64
+    role: str
+    policy: str
+    step: int
+    reason: str = ""
+
+
+class Scorer:
+    """Of one release. A `trial` waits for its candidate however long it takes, since nobody waits for the trial."""
+
+    def __init__(self, release: LoadedRelease, heads: LiveHeads, breaker: Breaker, *, trial: bool) -> None:
+        self._release, self._heads, self._breaker, self._trial = release, heads, breaker, trial
+        self._names = {CHAMPION: release.champion.name, CANDIDATE: getattr(release.candidate, "name", "")}
+        self._aside = Aside()
+
+    def score(self, role: str, batch: Batch, stage: str) -> Served:
+        """The role's own pmf; when the candidate fails the champion's, when that fails uniform."""
+        count: Callable[[int, str, str], None] = self._breaker.failed
+        try:
+            pmf = draws.guard(self._pmf(role, batch), batch.mask)
+            return Served(self._release.explored(pmf, batch), role, self._names[role], self._heads.step(role))
+        except TooSlow as error:
+            reason = f"{TOO_LATE}: {error}"
+            count = partial(self._breaker.slow, busy=error.busy)
+            log.warning("%s", reason)
+        except (Exception, SystemExit) as error:  # whatever a policy does, users get an arm
+            reason = f"{role}: {_told(error)}"[:200]
+            log.exception("%s failed", role)
+        if role == CHAMPION:
+            return Served(exploration.uniform(batch.mask), FALLBACK, "uniform", 0, reason)
+        count(self._release.number, stage, reason)
+        champion = self.score(CHAMPION, batch, stage)
+        return Served(champion.pmf, FALLBACK, champion.policy, champion.step, reason)
+
+    def _pmf(self, role: str, batch: Batch) -> F64:
+        """The candidate is waited for only so long: users of the champion are in the same batch."""
+        policy = self._heads.policy(role)
+        if role == CHAMPION or self._trial:
+            return policy.pmf(batch)
+        pmf = self._aside.run(partial(policy.pmf, batch), self._breaker.patience(len(batch)))
+        self._breaker.in_time()
+        return pmf
+
+    def warm(self, batch: Batch) -> None:
+        """Each policy makes what it keeps from batch to batch (shares of the catalogue, draws), so that no user waits
+        for it. What fails here will fail in its first batch, and is told then."""
+        for role in (CHAMPION, CANDIDATE) if self._release.candidate else (CHAMPION,):
+            try:
+                self._aside.run(partial(self._heads.policy(role).pmf, batch), WARM_SECONDS)
+            except Exception:
+                log.exception("%s failed while warming up", role)
+
+
+def _told(error: BaseException) -> str:
+    """Its type and text, as the log can hold them: the text may be no UTF-8, and asking for it may raise."""
+    try:
+        text = str(error).encode(errors="replace").decode()
+    except Exception:  # noqa: BLE001 - a policy's own
+        text = "(says nothing)"
+    return f"{type(error).__name__}: {text}"

@@ -1,0 +1,212 @@
+"""The core of the serving path: which policy, which arm, with what probability, and on record before it is answered.
+
+    raw bytes ─▶ decode ─▶ champion | candidate ─▶ encode ─▶ pmf ─▶ floor ─▶ draw(event_id) ─▶ record ─▶ answer
+
+No Triton in it. A batch may mix any requests: a bad row gets its own error, a failing policy only its own rows'
+fallback, and nobody's answer depends on batch mates. A decision is answered only once it is on record.
+"""
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from croupier.features.clock import now_us
+from croupier.features.ids import hash_unit, uuid7s
+from croupier.features.log.refusals import noted
+from croupier.features.log.spool_file import SpoolUnavailable
+from croupier.features.schema import Decision, InvalidEvent
+from croupier.serving.contract.requests import CANARY, CANDIDATE, CHAMPION, Raw, Request, Selection, decode, scope_of
+from croupier.serving.decide import draws
+from croupier.serving.decide.candidate_breaker import Breaker
+from croupier.serving.decide.meter import Meter
+from croupier.serving.decide.offered import Asked, Offered
+from croupier.serving.decide.records import Recorder, reuse
+from croupier.serving.decide.scoring import Scorer
+from croupier.serving.learning.live_heads import LiveHeads
+from croupier.serving.release.bundle import LoadedRelease
+from croupier.serving.release.rollout_mirror import RolloutReader, RolloutView
+
+log = logging.getLogger(__name__)
+Rows = NDArray[np.intp]
+TRIAL_CANDIDATE = "smoke:candidate"  # see serving/operate/trial.py
+_CANARY = CANARY.encode()
+
+
+class Selector:
+    """One release, in service. `recorder` None: a trial, where nothing is recorded and the unit id names the role."""
+
+    def __init__(
+        self, release: LoadedRelease, *, recorder: Recorder | None, rollout: RolloutReader | None, unit_key: str,
+        breaker: Breaker | None = None, heads: LiveHeads | None = None, meter: Meter | None = None,
+        clock: Callable[[], int] = now_us,
+    ) -> None:  # fmt: skip
+        self.release, self.recorder, self.rollout = release, recorder, rollout
+        self.breaker = breaker or Breaker(None)
+        self.heads, self.meter = heads or LiveHeads(None, release), meter or Meter()
+        self._unit_key, self._clock = unit_key, clock
+        self._arms = Offered(release, every=recorder is None)  # in a trial every arm: golden requests may be old
+        self._continues = release.continues
+        self._scorer = Scorer(release, self.heads, self.breaker, trial=recorder is None)
+        digests = {"catalogue": release.catalogue.digest, "encoder": release.encoder.digest}
+        self._stamp: dict[str, Any] = {"release": release.number, **digests}
+
+    def select(self, requests: Sequence[Request]) -> list[Selection]:
+        """One answer a request, in their order; never raises for what a caller sent."""
+        raws: list[Raw | InvalidEvent] = []
+        for request in requests:
+            try:
+                raws.append(Raw.of(request))
+            except InvalidEvent as error:
+                raws.append(error)
+        return self._answer(raws)
+
+    def select_raw(self, raws: Sequence[Raw]) -> list[Selection]:
+        """The same from bytes off the wire."""
+        return self._answer(raws)
+
+    def warm(self) -> None:
+        """Before the first user: see Scorer.warm."""
+        canary = self._canary(self._clock())
+        if canary.arms == b"[]":
+            return  # no arm is valid now: nothing can be asked
+        request = decode(canary)
+        encoded = self.release.encoder.encode([request.context], [request.arms], [()], self.release.catalogue)
+        self._scorer.warm(encoded)
+
+    def _answer(self, raws: Sequence[Raw | InvalidEvent]) -> list[Selection]:
+        now = self._clock()
+        raws = [self._canary(now) if isinstance(raw, Raw) and raw.unit_id == _CANARY else raw for raw in raws]
+        answers: list[Selection | None] = [None] * len(raws)
+        good: list[tuple[int, Asked]] = []
+        rejects: list[tuple[str, str, bytes, str, int]] = []
+        with self.meter.stage("decode"):
+            for i, raw in enumerate(raws):
+                try:
+                    if isinstance(raw, InvalidEvent):
+                        raise raw
+                    good.append((i, self._arms.checked(decode(raw), now)))
+                except InvalidEvent as error:
+                    answers[i] = self._refusal(str(error))
+                    rejects.append(("decision", error.field, _raw_field(raw, error.field), str(error), now))
+                    self.meter.count("croupier_rejects_total", model="select_arm", field=scope_of(error.field))
+        try:
+            if rejects and self.recorder is not None:
+                self.recorder.append_rejects(rejects)
+            chosen = self._decide([asked for _, asked in good], now)
+        except SpoolUnavailable as error:
+            log.exception("the decision log failed")
+            chosen = [self._refusal(f"log: {error}")] * len(good)
+        for (i, _), selection in zip(good, chosen, strict=True):
+            answers[i] = selection
+        return [a for a in answers if a is not None]
+
+    def _decide(self, asked: list[Asked], now: int) -> list[Selection]:
+        if not asked:
+            return []
+        requests = [each.request for each in asked]
+        view = self.rollout.view(self.release.number, self._continues) if self.rollout else RolloutView()
+        units = [hash_unit(self._unit_key, r.unit_id) for r in requests]
+        made_ids = iter(uuid7s(len(requests)))
+        events = [r.event_id or next(made_ids) for r in requests]
+        with self.meter.stage("encode"):
+            batch = self.release.encoder.encode(
+                [r.context for r in requests], [r.arms for r in requests], [r.arm_context for r in requests],
+                self.release.catalogue,
+            )  # fmt: skip
+        decisions: list[Decision | None] = [None] * len(requests)
+        for role, rows in self._split(requests, units, view).items():
+            began = time.perf_counter_ns()
+            with self.meter.stage(f"score {role}"):
+                mine = batch if len(rows) == len(requests) else batch[rows]
+                served = self._scorer.score(role, mine, view.stage)
+            took = (time.perf_counter_ns() - began) // 1000 + 1
+            pmfs, places = served.pmf.tolist(), rows.tolist()
+            drawn = draws.draw(pmfs, self.release.salt, [events[i] for i in places])
+            for row, position, pmf in zip(places, drawn, pmfs, strict=True):
+                request = requests[row]
+                decisions[row] = Decision(
+                    event_id=events[row], at=now, unit_id=units[row], context=request.context,
+                    arms=request.arms, pmf=tuple(pmf[: len(request.arms)]), arm=request.arms[position],
+                    propensity=pmf[position], policy=served.policy, role=view.named(served.role), stage=view.stage,
+                    arm_context=request.arm_context, posterior_step=served.step,
+                    fallback_reason=served.reason, took_us=took, **self._stamp,
+                )  # fmt: skip
+        made = [d for d in decisions if d is not None]
+        with self.meter.stage("record"):
+            stored = self._record(requests, made)
+        for each in asked:
+            for why in each.dropped.values():
+                self.meter.count("croupier_dropped_arms_total", reason=why)
+        return self._answers(asked, made, stored, now)
+
+    def _record(self, requests: Sequence[Request], made: list[Decision]) -> list[Decision]:
+        """Durable when it returns; a repeated event has its first decision in its place."""
+        if self.recorder is None:
+            return made
+        real = [d for r, d in zip(requests, made, strict=True) if r.unit_id != CANARY]
+        stored = iter(self.recorder.append_decisions(real) if real else [])
+        made_by: dict[tuple[int, str, str, str], int] = defaultdict(int)
+        for d in real:
+            made_by[d.release, d.role, d.policy, d.fallback_reason] += 1
+        for (release, role, policy, reason), n in made_by.items():
+            self.meter.count("croupier_decisions_total", n, release=str(release), role=role, policy=policy)
+            if reason:
+                kind = ":".join(reason.split(":")[:2])  # role and exception, not its message
+                self.meter.count("croupier_fallbacks_total", n, reason=kind)
+        return [d if r.unit_id == CANARY else next(stored) for r, d in zip(requests, made, strict=True)]
+
+    def _canary(self, now: int) -> Raw:
+        """What a health check asks: some of the arms that are valid now, no features."""
+        return Raw.of(Request(unit_id=CANARY, context={}, arms=self._arms.at(now)[:10]))
+
+    def _split(self, requests: Sequence[Request], units: Sequence[str], view: RolloutView) -> dict[str, Rows]:
+        """Rows by role: sticky by unit, champion unless everything says candidate."""
+        if self.release.candidate is None or self.breaker.open(self.release.number, view.stage):
+            return {CHAMPION: np.arange(len(units))}
+        if self.recorder is None:
+            mine = np.array([r.unit_id == TRIAL_CANDIDATE for r in requests])
+        else:
+            mine = np.array([view.holds(unit) for unit in units])
+        rows = {CHAMPION: np.flatnonzero(~mine), CANDIDATE: np.flatnonzero(mine)}
+        return {role: found for role, found in rows.items() if len(found)}
+
+    def _answers(
+        self, asked: Sequence[Asked], made: Sequence[Decision], stored: Sequence[Decision], now: int
+    ) -> list[Selection]:
+        """Of decisions and what stands on record for them: an earlier answer, when the event is a repeat of the same
+        request; the id of another request is refused, and counted."""
+        rows = list(zip(asked, made, stored, strict=True))
+        reused = [
+            None if d is mine else reuse(d, mine, may_be=self._arms.may_be(d.arms, each)) for each, mine, d in rows
+        ]
+        pairs = zip(reused, made, strict=True)
+        found = [("decision", e.field, d.event_id.encode(), noted(e), now) for e, d in pairs if e]
+        if found and self.recorder is not None:
+            self.recorder.append_rejects(found)
+            self.meter.count("croupier_rejects_total", len(found), model="select_arm", field="event_id")
+        return [
+            self._refusal(str(e)) if e else _selection(d, each) for e, (each, _, d) in zip(reused, rows, strict=True)
+        ]
+
+    def _refusal(self, error: str) -> Selection:
+        return Selection("", "", 0.0, (), self.release.number, "", error)
+
+
+def _raw_field(raw: Raw | InvalidEvent, field: str) -> bytes:
+    """The bytes behind "arm_context[2].price": those of `arm_context`."""
+    name = scope_of(field)
+    return bytes(getattr(raw, name)) if isinstance(raw, Raw) and name in Raw.__slots__ else b""
+
+
+def _selection(d: Decision, asked: Asked) -> Selection:
+    """The answer on record, over the arms that were asked for; those that were not among its candidates are said."""
+    if d.arms == asked.arms:
+        return Selection(d.event_id, d.arm, d.propensity, tuple(d.pmf), d.release, d.role)
+    mass = dict(zip(d.arms, d.pmf, strict=True))
+    pmf, dropped = tuple(mass.get(arm, 0.0) for arm in asked.arms), tuple(a for a in asked.arms if a not in mass)
+    return Selection(d.event_id, d.arm, d.propensity, pmf, d.release, d.role, dropped=dropped)

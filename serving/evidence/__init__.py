@@ -1,0 +1,1 @@
+"""What matured decisions say of a rollout's candidate."""

@@ -1,0 +1,61 @@
+"""Rewards of a rollout's decisions with the luck of their contexts taken out, and the bets on their difference."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+
+from croupier.features.batch import F64, Interactions
+from croupier.features.encoding.dataset import encode_interactions
+from croupier.features.interactions.versions import read_interactions
+from croupier.features.spec import RewardSpec
+from croupier.features.store.storage import Store
+from croupier.models.ope.reward_model import RewardModel
+from croupier.serving.evidence import betting
+from croupier.serving.evidence.comparison import Compared, time_of
+from croupier.serving.release.bundle import LoadedRelease
+from croupier.serving.release.rollout_state import RolloutState
+
+MODEL_ROWS = 20_000  # earlier decisions that the reward model of DR is fitted on
+MODEL_DAYS = 30
+
+
+def reward_bets(rows: Compared, reward: RewardSpec, before: Interactions | None) -> betting.Bets:
+    """On the doubly robust rewards; `before`: see `earlier`."""
+    low, high = reward.range
+    scores = doubly_robust(_within(rows.log, low, high), None if before is None else _within(before, low, high))
+    return betting.bets(rows.assigned, rows.share, scores, rows.log.unit, width=high - low)
+
+
+def _within(log: Interactions, low: float, high: float) -> Interactions:
+    """The log with its rewards clipped to the declared range: one of 10⁶ must not outweigh all clicks."""
+    return replace(log, reward=np.clip(log.reward, low, high))
+
+
+def doubly_robust(log: Interactions, earlier: Interactions | None) -> F64:
+    """(n,) Σ_a p(a|x) q̂(x,a) + (r − q̂(x,A)) − (h(x) − h̄): the logged policy's DR value of each decision, less what
+    its context alone would let expect (h: the mean q̂ of its candidates, h̄ the same before the rollout).
+
+    q̂ comes from decisions before the rollout, so it is fixed in advance; either role's mean is unbiased, whatever q̂
+    is worth. Without earlier decisions: the reward itself.
+    """
+    if earlier is None or np.all(earlier.reward == earlier.reward[0]):
+        return log.reward
+    model = RewardModel.fit(earlier)
+    q, usual = model.predict(log.batch), float(_candidates_mean(model.predict(earlier.batch), earlier).mean())
+    chosen = q[np.arange(len(log)), log.chosen]
+    return np.asarray((log.pmf * q).sum(axis=1) + log.reward - chosen - (_candidates_mean(q, log) - usual))
+
+
+def _candidates_mean(q: F64, log: Interactions) -> F64:
+    return np.asarray(np.where(log.batch.mask, q, 0.0).sum(axis=1) / log.batch.mask.sum(axis=1))
+
+
+def earlier(store: Store, state: RolloutState, release: LoadedRelease) -> Interactions | None:
+    """The last joined decisions before the rollout that this release's catalogue knows; None: too few to learn from."""
+    began = time_of(state.history[0]["at"])
+    frame = read_interactions(store, start=began - timedelta(days=MODEL_DAYS), end=began)
+    known = pl.col("arms").list.eval(pl.element().is_in(list(release.catalogue.row))).list.all()
+    frame = frame.filter((pl.col("at") < state.history[0]["at"]) & known).tail(MODEL_ROWS)
+    return encode_interactions(frame, release.encoder, release.catalogue) if len(frame) >= 1000 else None

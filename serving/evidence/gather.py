@@ -1,0 +1,144 @@
+"""What matured decisions say of a candidate, against the champion that served beside it.
+
+    who             was assigned to whom (serving/evidence/comparison.py); in shadow, nobody to the candidate (serving/evidence/shadow.py)
+    benefit, harm   bets (serving/evidence/betting.py) on the difference of doubly robust rewards (serving/evidence/dr_rewards.py)
+    guardrails      the same for fallbacks, latency and other kinds of reward (serving/evidence/guardrails.py)
+    hold-out        after 100 % the promoted release is on trial (serving/evidence/hold_out.py)
+    trust           unit counts, the propensities of either role, roles as assigned, freshness (serving/evidence/integrity.py)
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from croupier.features.batch import F64, Bool
+from croupier.features.interactions.guardrail_totals import of_kind
+from croupier.features.interactions.join import matured
+from croupier.features.spec import AppSpec
+from croupier.features.store.storage import Store
+from croupier.serving.decide.scoring import TOO_LATE
+from croupier.serving.evidence import betting, hold_out
+from croupier.serving.evidence.comparison import Compared, compared, decisions, failed, time_of, unit_counts
+from croupier.serving.evidence.dr_rewards import earlier, reward_bets
+from croupier.serving.evidence.guardrails import Guardrail, judged, slowness
+from croupier.serving.evidence.integrity import stale, untrusted
+from croupier.serving.evidence.shadow import shadowed
+from croupier.serving.release.bundle import LoadedRelease
+from croupier.serving.release.controller import Evidence, stage_margin
+from croupier.serving.release.rollout_state import SHADOW, RolloutState
+
+
+def gather(store: Store, spec: AppSpec, state: RolloutState, release: LoadedRelease, *, now: int) -> Evidence:
+    """Everything matured by `now` (UTC µs) since the rollout began. Reads only; equal inputs give equal evidence."""
+    frame = decisions_of(store, spec, state, now=now)
+    problems = stale(frame, spec, state, now)
+    if state.stage == SHADOW:
+        return shadowed(frame.filter(pl.col("stage") == SHADOW), release, problems)
+    rows = rows_of(frame, state, release)
+    if rows is None:
+        return Evidence(problems=tuple(problems), numbers={"decisions": 0})
+    spec = hold_out.levels(spec) if state.kept else spec
+    problems += untrusted(rows, state) + outside("rewards", rows.log.reward, spec.reward.range)
+    numbers, harms = _numbers(rows, state), []
+    bets = reward_bets(rows, spec.reward, earlier(store, state, release))
+    margin = stage_margin(state, spec.rollout)
+    numbers |= _difference(bets, spec, margin)
+    if state.kept:
+        numbers |= hold_out.numbers_of(bets, rows, state, spec)
+    if numbers["log_wealth_harm"] >= np.log(1 / spec.rollout.alpha_harm):
+        harms.append("reward")
+    numbers["guardrails"] = _guardrails(store, spec, state, rows, problems, now=now)
+    harms += [_named(name, guard) for name, guard in numbers["guardrails"].items() if guard["harm"]]
+    here = (rows.frame["stage"] == state.stage) & (rows.frame["at"] >= state.since)
+    return Evidence(
+        decisions=int(here.sum()), safe=bool(numbers["log_wealth_safe"] >= np.log(1 / spec.rollout.alpha)),
+        harms=tuple(harms), problems=tuple(problems), numbers=numbers,
+    )  # fmt: skip
+
+
+def decisions_of(store: Store, spec: AppSpec, state: RolloutState, *, now: int) -> pl.DataFrame:
+    """The matured decisions that are compared, in order of time: of a rollout, or of the watch that follows one."""
+    of = hold_out.decisions if state.kept else decisions
+    return of(store, spec.reward, state, now=now)
+
+
+def rows_of(frame: pl.DataFrame, state: RolloutState, release: LoadedRelease) -> Compared | None:
+    """Those in which both sides served, on trial the candidate, or the promoted release; None before there are any."""
+    rows = compared(frame, state, release)
+    return hold_out.turned(rows) if rows is not None and state.kept else rows
+
+
+def _difference(bets: betting.Bets, spec: AppSpec, margin: float) -> dict[str, Any]:
+    return {
+        "difference": float(bets.xi.sum() / bets.v.sum()), "lower": bets.lower(spec.rollout.alpha),
+        "upper": bets.upper(spec.rollout.alpha_harm), "margin": margin, "design_effect": bets.dispersion,
+        "log_wealth_harm": float(bets.log_wealth(0.0, harm=True)[-1]),
+        "log_wealth_safe": float(bets.log_wealth(-margin * np.abs(bets.baseline), harm=False)[-1]),
+    }  # fmt: skip
+
+
+def outside(what: str, values: F64, declared: tuple[float, float]) -> list[str]:
+    """The problem that a log holds values outside the declared range; [] if it holds none."""
+    bad = ~((values >= declared[0]) & (values <= declared[1]))
+    if not bad.any():
+        return []
+    example = f"{int(bad.sum())} of {len(values)} decisions, such as {values[bad][0]:g}"
+    return [f"{what} outside the declared range {list(declared)}: {example}"]
+
+
+def _guardrails(
+    store: Store, spec: AppSpec, state: RolloutState, rows: Compared, problems: list[str], *, now: int
+) -> dict[str, Any]:
+    """`fallback` and `latency` are always watched, the others as declared; what is outside its range is a problem."""
+    unit, limit, took = rows.log.unit, spec.rollout.latency_p99_ms, rows.frame["took_us"].to_numpy()
+    late = rows.frame["fallback_reason"].str.starts_with(TOO_LATE).to_numpy()  # not waited for: slow, not broken
+    took = np.where(late, np.maximum(took, 1000 * limit + 1), took).astype(np.int64)
+    watched = {
+        "fallback": Guardrail(value=-(failed(rows) & ~late).astype(np.float64), width=1.0, cluster=unit),
+        "latency": slowness(took, rows.frame["at"].to_numpy(), rows.assigned, limit),
+    }
+    for kind, harmful in spec.guardrails.items():
+        alone = of_kind(spec.reward, kind)
+        start, end = time_of(state.history[0]["at"]), time_of(now) + timedelta(hours=1)
+        other = matured(store, alone, start=start, end=end, now=time_of(now)).select("event_id", value="reward")
+        found = rows.frame.join(other, on="event_id", how="left")["value"].fill_null(0.0).to_numpy()
+        low, high = spec.rollout.guardrail_ranges.get(kind, (0.0, 1.0))
+        problems += outside(kind, found, (low, high))
+        value, width = np.clip(found, low, high), high - low  # one absurd value must not hide all others
+        name = f"{kind} (reward)" if kind in watched else kind
+        watched[name] = Guardrail(value=-value if harmful == "higher" else value, width=width, cluster=unit)
+    return judged(watched, rows.assigned, rows.share, alpha=spec.rollout.alpha_guardrails)
+
+
+def _named(name: str, guard: Mapping[str, Any]) -> str:
+    return f"{name} ({guard['says']})" if guard["says"] else name
+
+
+def _numbers(rows: Compared, state: RolloutState) -> dict[str, Any]:
+    a, reward = rows.assigned, rows.log.reward
+    return {
+        "decisions": len(rows), "candidate_decisions": int(a.sum()), "champion_decisions": int((~a).sum()),
+        "candidate_mean": _mean(reward, a), "champion_mean": _mean(reward, ~a), "stage": state.stage,
+        "units": {stage: list(counts) for stage, counts in unit_counts(rows).items()},
+    }  # fmt: skip
+
+
+def _mean(values: F64 | NDArray[np.bool_], where: Bool) -> float:
+    return float(values[where].mean()) if where.any() else 0.0
+
+
+def summary(numbers: Mapping[str, Any]) -> str:
+    """One line for a log."""
+    if "difference" not in numbers:
+        return "no matured decisions yet"
+    named = ("promoted", "kept back") if numbers.get("kept") else ("", "")
+    sides = [f"{numbers[f'{side}_decisions']:,} {name}".strip()
+             for side, name in zip(("candidate", "champion"), named, strict=True)]  # fmt: skip
+    known = (f"{' + '.join(sides)} decisions, difference "
+             f"{numbers['difference']:+.5f} [{numbers['lower']:+.5f}, {numbers['upper']:+.5f}]")  # fmt: skip
+    latency = numbers["guardrails"].get("latency")
+    return f"{known}; latency {latency['says']}" if latency else known

@@ -1,0 +1,67 @@
+"""What a candidate must not make worse, however much it earns: decisions that fell back, slow ones, other rewards.
+
+Each is a bet on harm (serving/evidence/betting.py), and all share one error: with k of them each must win k/α (Bonferroni).
+A guardrail may allow a little: "p99 within the limit" allows 1 % of decisions to be slower.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from croupier.features.batch import F64, Bool
+from croupier.serving.evidence import betting
+
+SLOW_SHARE = 0.01  # of decisions: what lies beyond a p99
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Guardrail:
+    """`value` (n,) of each decision in time order, more is better, nan where it was not measured; `width` of its range.
+    Decisions of one `cluster` (n,) share their luck; the candidate may be worse by `allowed`. `says`: what it is."""
+
+    value: F64
+    width: float
+    cluster: NDArray[np.uint64]
+    allowed: float = 0.0
+    says: str = ""
+
+
+def slowness(took_us: NDArray[np.int64], at: NDArray[np.int64], assigned: Bool, limit_ms: float) -> Guardrail:
+    """Is more than 1 % slower than `limit_ms`, beyond what the champion has of that too? A busy machine slows both.
+
+    `took_us` (n,), 0: not measured; decisions of one batch have one time `at`, and were waited for together."""
+    known = took_us > 0
+    value = np.where(known, -(took_us > 1000 * limit_ms).astype(np.float64), np.nan)
+    p99 = [_p99_ms(took_us[known & who]) for who in (assigned, ~assigned)]
+    says = f"p99 {p99[0]:.1f} against {p99[1]:.1f} ms, limit {limit_ms:g} ms"
+    return Guardrail(value=value, width=1.0, cluster=at.astype(np.uint64), allowed=SLOW_SHARE, says=says)
+
+
+def judged(guardrails: Mapping[str, Guardrail], assigned: Bool, share: F64, *, alpha: float) -> dict[str, Any]:
+    """By name: the means of either side, the log-wealth of the bet on harm and what it must reach."""
+    level = float(np.log(len(guardrails) / alpha))
+    return {name: _judged(guard, assigned, share, level) for name, guard in guardrails.items()}
+
+
+def harm_bets(guard: Guardrail, assigned: Bool, share: F64) -> betting.Bets:
+    """Over the decisions in which it was measured."""
+    known = np.isfinite(guard.value)
+    return betting.bets(assigned[known], share[known], guard.value[known], guard.cluster[known], width=guard.width)
+
+
+def _judged(guard: Guardrail, assigned: Bool, share: F64, level: float) -> dict[str, Any]:
+    wealth = float(harm_bets(guard, assigned, share).log_wealth(-guard.allowed, harm=True)[-1])
+    return {"candidate": _mean(guard.value[assigned]), "champion": _mean(guard.value[~assigned]), "says": guard.says,
+            "log_wealth_harm": wealth, "level": level, "harm": wealth >= level}  # fmt: skip
+
+
+def _mean(values: F64) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else 0.0
+
+
+def _p99_ms(took_us: NDArray[np.int64]) -> float:
+    return float(np.quantile(took_us, 0.99)) / 1000 if len(took_us) else 0.0

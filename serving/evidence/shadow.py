@@ -1,0 +1,48 @@
+"""A candidate in shadow is scored on what the champion decided: it must answer everything with probabilities."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from croupier.features.batch import F64, Interactions
+from croupier.features.encoding.dataset import encode_interactions
+from croupier.features.spec import RewardSpec
+from croupier.features.store.storage import Store
+from croupier.serving.decide import draws
+from croupier.serving.evidence.comparison import decisions
+from croupier.serving.release.bundle import LoadedRelease
+from croupier.serving.release.controller import Evidence
+from croupier.serving.release.rollout_state import SHADOW, RolloutState
+
+
+def shadowed(frame: pl.DataFrame, release: LoadedRelease, problems: list[str]) -> Evidence:
+    """The candidate on the champion's decisions: does it answer them all, and what would it have been worth?"""
+    numbers: dict[str, Any] = {"decisions": len(frame), "stage": SHADOW}
+    if not len(frame):
+        return Evidence(problems=tuple(problems), numbers=numbers)
+    try:
+        log, pmf = _shadow_pmf(frame, release)
+    except Exception as error:  # noqa: BLE001 - whatever a policy does, in shadow it does no harm
+        return Evidence(harms=(f"in shadow: {type(error).__name__}: {error}"[:200],), numbers=numbers)
+    weight = pmf[np.arange(len(log)), log.chosen] / log.propensity
+    numbers |= {"champion_mean": float(log.reward.mean()), "candidate_ips": float((weight * log.reward).mean()),
+                "ess": float(weight.sum() ** 2 / np.square(weight).sum())}  # fmt: skip
+    return Evidence(decisions=len(frame), problems=tuple(problems), numbers=numbers)
+
+
+def _shadow_pmf(frame: pl.DataFrame, release: LoadedRelease) -> tuple[Interactions, F64]:
+    """What the candidate would have done (n, K) in these decisions of the champion. Raises whatever its policy does."""
+    log = encode_interactions(frame, release.encoder, release.catalogue)
+    return log, draws.guard(release.pmf("candidate", log.batch), log.batch.mask)
+
+
+def shadow_log(
+    store: Store, reward: RewardSpec, state: RolloutState, release: LoadedRelease, *, now: int
+) -> pl.DataFrame:
+    """The matured decisions of the shadow stage: the champion's, its pmf, the reward, and beside it `candidate_pmf`."""
+    frame = decisions(store, reward, state, now=now).filter(pl.col("stage") == SHADOW)
+    pmf = _shadow_pmf(frame, release)[1].tolist() if len(frame) else []
+    own = [row[:k] for row, k in zip(pmf, frame["arms"].list.len(), strict=True)]
+    beside = pl.Series("candidate_pmf", own, dtype=pl.List(pl.Float64))
+    return frame.select("event_id", "at", "unit_id", "arms", "pmf", "arm", "reward").with_columns(beside)

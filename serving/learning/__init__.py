@@ -1,0 +1,1 @@
+"""The fast loop: rewards update the heads at once."""

@@ -1,1 +1,0 @@
-"""croupier: serving.month."""

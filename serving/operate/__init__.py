@@ -1,0 +1,1 @@
+"""Publish, watch, promote and roll back."""

@@ -1,0 +1,128 @@
+"""What an app's declaration means here and now: what serves, what can be trained, what the next scheduled runs will do.
+
+Nothing is changed by looking.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.interactions import hours, window
+from croupier.features.spec import PoliciesSpec, SpecError, seconds_of
+from croupier.features.utc import from_us
+from croupier.features.workspace import Workspace
+from croupier.models import same_features
+from croupier.models.policy import make
+from croupier.serving.release import rollout_store
+from croupier.serving.triton import server
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """`problems` are what keeps the app from working, each a sentence; `facts` is plain JSON."""
+
+    facts: dict[str, Any]
+    problems: tuple[str, ...]
+
+
+def check(w: Workspace, *, now: datetime) -> Checked:
+    """Raises SpecError where app.toml is not valid: then nothing more can be said."""
+    spec, problems = w.spec, list[str]()
+    arms = _arms(w, problems)
+    problems += [f"policies.candidates: {why}" for why in _untrainable(spec.policies)]
+    features = {scope: len(getattr(spec, scope)) for scope in ("context", "arm", "arm_context")}
+    facts = {
+        "app": w.settings.app, "app_toml": str(w.home / "app.toml"), "arms": arms, "features": features,
+        "candidates": list(spec.policies.candidates), "server": _server(w), "release": _release(w),
+        "next": _next(w, now),
+    }  # fmt: skip
+    return Checked(facts=facts, problems=tuple(problems))
+
+
+def _arms(w: Workspace, problems: list[str]) -> int:
+    """How many there are; that they fit the declaration is tried."""
+    try:
+        arms = w.arms()
+        Encoder.empty(w.spec, arms)
+    except (OSError, ValueError, KeyError) as error:
+        problems.append(f"catalogue.json, or app.toml with it: {error}")
+        return 0
+    if not arms:
+        problems.append("catalogue.json: found no arm, expected one at least")
+    return len(arms)
+
+
+def _untrainable(policies: PoliciesSpec) -> list[str]:
+    found = []
+    for name in policies.candidates:
+        try:
+            make(name, **policies.parameters.get(name, {}))
+        except (TypeError, ValueError) as error:
+            found.append(f"{name}: {error}")
+    unused = set(policies.parameters) - set(policies.candidates)
+    return found + [f"policies.parameters.{name}: found no candidate of that name" for name in sorted(unused)]
+
+
+def _server(w: Workspace) -> dict[str, Any] | None:
+    record = server.running(w.home)
+    return None if record is None else {"pid": record["pid"], "ports": record["ports"]}
+
+
+def _release(w: Workspace) -> dict[str, Any] | None:
+    now, state = same_features.serving(w), rollout_store.read_state(w.store)
+    if now is None:
+        return None
+    return {"number": now.number, "champion": now.champion, "stage": state.stage if state else "none",
+            "share": state.share if state else 0.0}  # fmt: skip
+
+
+def _next(w: Workspace, now: datetime) -> dict[str, Any]:
+    """What build_features and train_and_gate do at their next scheduled run, if it were now."""
+    waiting = hours.due(w.store, w.spec, now=now)
+    seen = window.window(w.store, w.spec, now=now)
+    due = window.due(w.store, w.spec, seen, now=now)
+    return {"hours": len(waiting), "window_hours": len(seen.hours), "window_rows": seen.rows, "training": due,
+            "why_not": "" if due else _why_not(w, seen, now)}  # fmt: skip
+
+
+def _why_not(w: Workspace, seen: window.Window, now: datetime) -> str:
+    least = max(w.spec.training.min_rows, 2)
+    if seen.rows < least:
+        return f"{seen.rows:,} matured rows in sound hours, and training.min_rows asks for {least:,}"
+    ended = window.last_training(w.store)
+    if not ended:
+        return "the first training has begun and came to no verdict yet"
+    if not window.new_rows(seen, ended):
+        return "no new row since the last training"
+    at = from_us(ended["at"]) + timedelta(seconds=seconds_of(w.spec.training.every))
+    return f"by time the next one is due at {at:%Y-%m-%d %H:%M} UTC" if at > now else "another training runs"
+
+
+def sentences(found: Checked) -> list[str]:
+    """The facts in words, for people."""
+    f, more = found.facts, found.facts["next"]
+    ports = f["server"] and f["server"]["ports"]
+    release = f["release"]
+    training = f"yes: {more['training']}" if more["training"] else f"no: {more['why_not']}"
+    return [
+        f"{f['app_toml']} is valid: {f['arms']} arms; features: {_counted(f['features'])}",
+        f"server: gRPC {ports['grpc']}, HTTP {ports['http']}, metrics {ports['metrics']}" if ports else
+        "server: none runs here (`croupier serve up`); releases wait for its start",
+        "release: none yet; the first training that comes to a verdict publishes one" if release is None else
+        f"release: {release['number']}, champion {release['champion']}, candidate on {release['share']:.0%} of units "
+        f"({release['stage']})",
+        f"candidates: {', '.join(f['candidates'])}",
+        f"the next build_features joins and validates {more['hours']} hours",
+        f"the training window has {more['window_rows']:,} rows of {more['window_hours']} sound hours",
+        f"a training is due: {training}",
+    ]  # fmt: skip
+
+
+def _counted(features: dict[str, int]) -> str:
+    return ", ".join(f"{n} in [{scope}]" for scope, n in features.items())
+
+
+def invalid(error: SpecError) -> Checked:
+    """For a declaration that cannot be read."""
+    return Checked(facts={}, problems=(str(error),))

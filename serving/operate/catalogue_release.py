@@ -1,0 +1,173 @@
+"""Catalogue releases: what its owner changed in catalogue.json goes live without a promotion.
+
+    catalogue.json ≠ the current release's arms ─▶ the same policies, encoder and floor over the new arms,
+    tried, numbered and logged like any release; the rollout goes on where it stands
+
+An arm that is no longer in the file is kept as retired for a while (features/known_arms.py): decisions that showed it
+are still judged and learnt from, and a request that lists it is served without it. `look` is what the `watch_rollout`
+DAG does each minute, and the supervisor of `croupier serve` oftener (follower.py).
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import tritonclient.grpc as triton_grpc
+from tritonclient.utils import InferenceServerException
+
+from croupier.features.encoding import catalogue
+from croupier.features.known_arms import kept_days, merged, retired
+from croupier.features.schema import Arm
+from croupier.features.store.locks import alone
+from croupier.features.store.storage import StoreError
+from croupier.features.workspace import Workspace
+from croupier.models.bayesian.informed import informed
+from croupier.serving.catalogue import file as catalogue_file
+from croupier.serving.catalogue.newcomers import newcomers
+from croupier.serving.catalogue.present_arms import answerable, newcomers_of
+from croupier.serving.operate import deployment, publish
+from croupier.serving.operate.deployment import triton_address
+from croupier.serving.release import bundle, bundle_store
+from croupier.serving.release.bundle import LoadedRelease, Newcomers
+from croupier.serving.release.continuation import SAME_ARMS
+from croupier.serving.triton.binary import TritonUnavailable
+
+log = logging.getLogger(__name__)
+REFUSED = "arms/refused.json"
+MOST_GOLDEN = 16  # requests of the release before that go along
+
+
+def look(w: Workspace, now: int) -> str:
+    """What became of the catalogue at this look, for a log: "" where nothing had changed. Never raises for what is in
+    the file: the release that serves goes on."""
+    try:
+        number = release_catalogue(w, now)
+    except (ValueError, KeyError, OSError, RuntimeError, StoreError) as error:
+        log.warning("the catalogue was not released: %s", error)
+        return f"not released: {type(error).__name__}: {error}"[:400]
+    return "" if number is None else f"release {number}"
+
+
+def release_catalogue(w: Workspace, now: int, *, by: str = "watch", again: bool = False) -> int | None:
+    """Release catalogue.json over the current release's policies. Returns the new number, None when nothing has changed
+    or no release is there. Raises InvalidEvent naming the entry, ReleaseRefused, OldFile, TritonUnavailable or
+    Superseded. `again`: also what was refused for this release before."""
+    if not (w.home / "catalogue.json").exists():
+        return None
+    with alone(w.home / ".catalogue.lock"):
+        number = bundle_store.current(w.store)
+        if number is None:
+            return None
+        file = w.arms()
+        digest = catalogue.digest(file)
+        catalogue_file.check(w, digest)
+        catalogue.require_selectable(file, now)
+        change = _change(w, number, file, now, by)
+        if change.said:
+            _raise_refused(w, change, again=again)
+            _raise_unreachable(triton_address(w))
+            number = _released(w, change)
+        catalogue_file.accept(w, digest, now)
+        return number if change.said else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Change:
+    """What is to follow release `number`, and in words ("": nothing)."""
+
+    number: int
+    file: str  # digest of what its owner wrote
+    arms: Sequence[Arm]
+    new: Newcomers
+    said: str
+    by: str
+
+    def meta(self, old: LoadedRelease) -> dict[str, Any]:
+        return dict(old.manifest["meta"]) | {
+            "kind": publish.CATALOGUE, "from_release": self.number, "from_digest": old.manifest["digest"],
+            "continues": [*old.continues, self.number], "verdict": self.said, "by": self.by,
+            SAME_ARMS: {a.arm_id: a.features for a in old.arms}.items()
+            <= {a.arm_id: a.features for a in self.arms}.items(),
+        }  # fmt: skip
+
+
+def _change(w: Workspace, number: int, file: Sequence[Arm], now: int, by: str) -> _Change:
+    old, before = bundle_store.arms(w.store, number), newcomers_of(w.store, number)
+    arms = merged(file, old, now, days=kept_days(w.spec))
+    new = newcomers(w.store, w.spec.arms, before, old, arms, now=now)
+    said = described(old, arms, before, new, now)
+    return _Change(number=number, file=catalogue.digest(file), arms=arms, new=new, said=said, by=by)
+
+
+def described(old: Sequence[Arm], arms: Sequence[Arm], before: Newcomers, new: Newcomers, now: int) -> str:
+    """What changes, in words; "" where nothing does. Arms to be forgotten wait for another change."""
+    was, now_ = {a.arm_id: a for a in old}, {a.arm_id: a for a in arms}
+    both = [(was[arm], now_[arm]) for arm in was.keys() & now_.keys() if was[arm] != now_[arm]]
+    ended = [b for a, b in both if retired(b, now) and not retired(a, now)]
+    known = [arm for arm in before.since if arm in now_ and arm not in new.since]
+    counts = {"added": len(now_.keys() - was.keys()), "retired": len(ended), "changed": len(both) - len(ended),
+              "new no more": len(known)}  # fmt: skip
+    said = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
+    return f"catalogue: {said}" if said else ""
+
+
+def _released(w: Workspace, change: _Change) -> int:
+    with deployment.scratch(w.home) as draft:
+        old = deployment.fetched(w.store, w.home, change.number, draft)
+
+        def build(folder: Path, number: int) -> object:
+            return _written(folder, number, old, change)
+
+        try:
+            old.encoder.catalogue(change.arms)  # before a number is taken
+            done = publish.publish(
+                w.store, w.home, build, triton=triton_address(w), by=change.by, after=change.number,
+                stages=w.spec.rollout.stages, shadow=w.spec.rollout.shadow,
+            )  # fmt: skip
+        except ValueError as error:  # ReleaseRefused is one
+            refusal = {"of": [change.number, change.file], "error": str(error)}
+            w.store.put(REFUSED, orjson.dumps(refusal))
+            raise
+    return done.number
+
+
+def _written(folder: Path, number: int, old: LoadedRelease, change: _Change) -> dict[str, Any]:
+    known, fresh = old.encoder.catalogue(change.arms), list(change.new.since)
+    candidate = None if old.candidate is None else informed(old.candidate, known, fresh)
+    return bundle.write_release(
+        folder, number=number, champion=informed(old.champion, known, fresh), candidate=candidate,
+        encoder=old.encoder, arms=change.arms, floor=old.floor, meta=change.meta(old),
+        golden=golden(old, change.arms), newcomers=change.new,
+    )  # fmt: skip
+
+
+def golden(old: LoadedRelease, arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    """The requests of the release before that the new catalogue can answer, and one for the arms that came."""
+    kept, before = [asdict(g) for g in old.golden if g.role == "champion"], {arm.arm_id for arm in old.arms}
+    fresh = sorted(arms, key=lambda arm: arm.arm_id in before)[:10]
+    one = [{"context": {}, "arms": [arm.arm_id for arm in fresh]}] if fresh else []
+    return [*answerable(kept, arms)[:MOST_GOLDEN], *one]
+
+
+def _raise_unreachable(triton: str | None) -> None:
+    """A server that does not answer says nothing of the catalogue: no number is spent on it."""
+    if triton is None:
+        return
+    with triton_grpc.InferenceServerClient(triton) as client:
+        try:
+            live = bool(client.is_server_live(client_timeout=5.0))
+        except InferenceServerException:
+            live = False
+    if not live:
+        raise TritonUnavailable(f"{triton}: no Triton answers there; the catalogue goes live when it does")
+
+
+def _raise_refused(w: Workspace, change: _Change, *, again: bool) -> None:
+    """What was refused for this very release waits until either changes, and is told at each look."""
+    raw, version = w.store.read(REFUSED)
+    found = orjson.loads(raw) if version is not None and not again else {}
+    if found.get("of") == [change.number, change.file]:
+        raise ValueError(f"refused before, and waits for another catalogue.json: {found['error']}")

@@ -1,0 +1,143 @@
+"""From a verdict to a release: the champion that serves, and beside it the candidate that the gate promoted.
+
+Keyed by the verdict: publishing the same verdict again finds its release and changes nothing, or ends what was begun.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from croupier.features.clock import now_us
+from croupier.features.encoding import catalogue
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.log.admission import Admission
+from croupier.features.schema import Arm
+from croupier.features.workspace import Workspace, get_folder
+from croupier.models import policy
+from croupier.models.bayesian.informed import informed
+from croupier.models.policy import Policy
+from croupier.serving.catalogue.present_arms import answerable, present
+from croupier.serving.learning import carry_over, learning_scope
+from croupier.serving.learning.carry_over import Carried
+from croupier.serving.learning.live_heads import learns
+from croupier.serving.operate import publish
+from croupier.serving.operate.deployment import triton_address
+from croupier.serving.release import bundle, bundle_store, rollout_state, rollout_store
+from croupier.serving.release.bundle import Newcomers
+from croupier.serving.triton.declaration import ADMITS
+
+
+def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """Release what the gate promoted; before the first release, the champion alone. Returns what serves now; where
+    nothing was published, "why" says why, and "waits" is there if a promoted candidate waits for a running rollout."""
+    w = Workspace.open(verdict["app"])
+    key, promoted, kind = verdict["features"], verdict["promoted"], verdict.get("kind", "")
+    made, current = _made_from(w, key, promoted), bundle_store.current(w.store)
+    if made is not None and made > (current or 0):  # whoever published it died before it served
+        return _outcome(w, publish.serve(w.store, w.home, made, **_how(w, kind)), promoted)
+    if made is not None:
+        why = f"release {made} was made of this verdict before"
+        return {"app": w.settings.app, "release": made, "published": False, "why": why}
+    if current is not None and not promoted:
+        why = "nothing was promoted, so the champion goes on serving"
+        return {"app": w.settings.app, "release": current, "published": False, "why": why}
+    if current is not None and (waits := _waits(w)):
+        why = f"{promoted} was promoted and waits: {waits}"
+        return {"app": w.settings.app, "release": current, "published": False, "why": why, "waits": waits}
+    with tempfile.TemporaryDirectory() as scratch:
+        features = get_folder(w.store, f"features/{key}", Path(scratch) / "features")
+        champion = carry_over.champion_now(w.store, w.home, Path(scratch) / "champion")
+        champion = champion or Carried(policy=policy.make("uniform"))
+        window = orjson.loads((features / "meta.json").read_bytes())
+        candidate = None
+        if promoted:
+            candidate = policy.load(get_folder(w.store, verdict["candidates"][promoted], Path(scratch) / "candidate"))
+        encoder = Encoder.load(features / "encoder")
+        now = present(w, now_us(), encoder, catalogue.read(features / "catalogue.json"))
+        known, fresh = encoder.catalogue(now.arms), list(now.new.since)
+        done = release_policies(
+            w, champion=informed(champion.policy, known, fresh),
+            candidate=candidate and informed(candidate, known, fresh), encoder=encoder, arms=now.arms,
+            golden=answerable(orjson.loads((features / "golden.json").read_bytes()), now.arms), newcomers=now.new,
+            meta={
+                "features": key, "declared": window["declared"], "verdict": verdict["summary"],
+                "report": verdict["report"], "kind": kind, **_learning(champion, candidate, window.get("end_us")),
+            },
+        )  # fmt: skip
+    return _outcome(w, done, promoted)
+
+
+def _learning(champion: Carried, candidate: Policy | None, end: int | None) -> dict[str, Any]:
+    """The manifest's entry of what either head has learnt; the candidate all rows decided before `end` (UTC µs)."""
+    entries = {"champion": dict(champion.learning)}
+    if learns(candidate):
+        entries["candidate"] = learning_scope.trained(end)
+    entries = {role: entry for role, entry in entries.items() if entry}
+    return {learning_scope.META: entries} if entries else {}
+
+
+def said(outcome: Mapping[str, Any]) -> str:
+    """What `publish_verdict` returned, in a sentence."""
+    app, number = outcome["app"], outcome["release"]
+    if not outcome["published"]:
+        return f"{app}: nothing was published: {outcome['why']}; release {number} is current"
+    exposed = f", with {outcome['candidate']} as its candidate" if outcome["candidate"] else ", the champion alone"
+    return f"{app}: release {number} was published{exposed}"
+
+
+def _outcome(w: Workspace, done: publish.Published, promoted: str) -> dict[str, Any]:
+    return {"app": w.settings.app, "release": done.number, "published": True, "candidate": promoted}
+
+
+def bootstrap(w: Workspace) -> publish.Published:
+    """Release 1 of a new app: uniform over its catalogue, so that a log with true propensities can begin."""
+    arms = w.arms()
+    encoder = Encoder.empty(w.spec, arms)
+    return release_policies(
+        w, champion=policy.make("uniform"), candidate=None, encoder=encoder, arms=arms, meta={"verdict": "bootstrap"}
+    )
+
+
+def release_policies(
+    w: Workspace, *, champion: Policy, candidate: Policy | None, encoder: Encoder, arms: Sequence[Arm],
+    meta: Mapping[str, Any], golden: Sequence[Mapping[str, Any]] = (), newcomers: Newcomers | None = None,
+) -> publish.Published:  # fmt: skip
+    def build(folder: Path, number: int) -> object:
+        return bundle.write_release(
+            folder, number=number, champion=champion, candidate=candidate, encoder=encoder, arms=arms,
+            floor=w.spec.policies.floor, meta=dict(meta) | {ADMITS: Admission.of(w.spec).to_dict()}, golden=golden,
+            newcomers=newcomers,
+        )  # fmt: skip
+
+    return publish.publish(w.store, w.home, build, **_how(w, str(meta.get("kind", ""))))
+
+
+def _how(w: Workspace, kind: str) -> dict[str, Any]:
+    """Where and how it is exposed."""
+    plan = publish.Plan.of(w.spec, kind)
+    return {"triton": triton_address(w), "stages": plan.stages, "shadow": plan.shadow}
+
+
+def _waits(w: Workspace) -> str:
+    """Why nothing is published now; "" if nothing stands in the way.
+
+    A rollout under way is not published over, since its evidence would be lost. What was promoted needs no queue: its
+    family is judged again at the next training, and its newest model is published then."""
+    state = rollout_store.read_state(w.store)
+    if state is None or state.stage in {"none", rollout_state.ABORTED} or w.spec.rollout.supersede:
+        return ""
+    if state.watched:  # the next release replaces the watch: its own predecessor is what will be kept back
+        return ""
+    return f"release {state.release} is at {state.stage}; the family is judged again at the next training"
+
+
+def _made_from(w: Workspace, features: str, promoted: str) -> int | None:
+    """The release that this verdict has led to, if one has; a refused one never served, and is no answer. The same
+    features may be judged again with other candidates: that is another verdict."""
+    rows = [r for r in bundle_store.listed(w.store) if r["status"] != "refused"]
+    made = [r["number"] for r in rows
+            if r["meta"].get("features") == features and r["policies"].get("candidate", "") == promoted]  # fmt: skip
+    return max(made, default=None)

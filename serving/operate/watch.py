@@ -1,0 +1,162 @@
+"""One look at the rollout: what the `watch_rollout` DAG does each minute. Safe to repeat, and to run twice at once.
+
+Evidence is judged for the very state it was gathered under: when another hand changed that state meanwhile, this look
+changes nothing. Each look renews the mirror's age, so selectors notice when nobody watches any more.
+"""
+
+import io
+import json
+import logging
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from croupier.features.clock import now_us, speed
+from croupier.features.log import ship
+from croupier.features.spec import AppSpec, RolloutSpec
+from croupier.features.store.storage import Conflict, Store
+from croupier.features.workspace import Workspace
+from croupier.serving.evidence import gather, hold_out_looks, shadow
+from croupier.serving.operate import catalogue_release, deployment, publish, succession
+from croupier.serving.operate.deployment import triton_address
+from croupier.serving.release import bundle_store, controller, hold_out, rollout_state, rollout_store
+from croupier.serving.release.controller import Evidence
+from croupier.serving.release.rollout_state import RolloutState
+
+log = logging.getLogger(__name__)
+LEASE_SECONDS = 300  # real ones, to publish a promoted candidate
+
+
+def watch(app: str, *, approved: bool = False) -> dict[str, Any]:
+    """Ship this host's log, look, and when everybody has the candidate make it the champion. Plain JSON back."""
+    w = Workspace.known(app)
+    spool = w.spool()
+    try:
+        ship.ship(spool, w.store, host=w.settings.host)
+    finally:
+        spool.close()
+    state = tick(w.store, w.home, w.spec, now_us(), approved=approved)
+    if state is None:
+        return {"app": app, "stage": "no release yet"}
+    next_release = finish(w.store, w.home, triton=triton_address(w), spec=w.spec.rollout)
+    promoted, returned = (None, next_release) if state.kept else (next_release, None)
+    arms = catalogue_release.look(w, now_us())
+    seen = {"app": app, "release": state.release, "rollout": state.releases[0], "stage": state.stage,
+            "share": state.share, "held": state.held, "reason": state.history[-1]["reason"], "promoted": promoted,
+            "catalogue": arms}  # fmt: skip
+    return seen | ({"returned": returned} if state.kept else {})
+
+
+def tick(store: Store, home: Path, spec: AppSpec, now: int, *, approved: bool = False) -> RolloutState | None:
+    """One look at `now` (UTC µs): gather, judge, swap, mirror. Returns the state in force, None before a release."""
+    state = _begun(store, spec, now)
+    if state is not None and state.running and state.stage != "none" and hold_out_looks.due(store, state, spec, now):
+        _judged(store, home, state, look(store, home, spec, state, now), spec, now=now, approved=approved)
+    return rollout_store.sync(store, home)
+
+
+def look(store: Store, home: Path, spec: AppSpec, state: RolloutState, now: int) -> Evidence:
+    """A blown fuse is harm at once, but no harm of a promoted release where its hold-out's was; data that cannot be
+    read is a problem, never a reason to go on."""
+    blown = fuse(home, state)
+    if blown and not state.kept:
+        return Evidence(harms=(blown,))
+    if blown:
+        return Evidence(problems=(f"what was kept back fails here, its units see the champion: {blown}",))
+    try:
+        with deployment.scratch(home) as folder:
+            loaded = deployment.fetched(store, home, state.release, folder)
+            found = gather.gather(store, spec, state, loaded, now=now)
+            if state.stage == rollout_state.SHADOW and found.decisions:
+                _keep_shadow(store, state, shadow.shadow_log(store, spec.reward, state, loaded, now=now))
+            if state.kept:
+                hold_out_looks.keep(store, state, found, now)
+            return found
+    except (ValueError, KeyError) as error:
+        log.exception("no evidence at this look")
+        return Evidence(problems=(f"no evidence: {type(error).__name__}: {error}"[:300],))
+
+
+def _keep_shadow(store: Store, state: RolloutState, scored: pl.DataFrame) -> None:
+    """What the candidate would have done, logged beside what the champion did: rewritten, longer, at each look."""
+    sink = io.BytesIO()
+    scored.write_parquet(sink)
+    store.put(f"rollout/shadow/{state.release:06d}.parquet", sink.getvalue())
+
+
+def fuse(home: Path, state: RolloutState) -> str:
+    """Why this host's breaker took the candidate out at this stage (serving/decide/candidate_breaker.py); "" if it did not."""
+    try:
+        found = json.loads((home / "breaker.json").read_text())
+    except (OSError, ValueError):
+        return ""
+    same = found.get("release") in state.releases and found.get("stage") == state.stage
+    return f"breaker: {found.get('reason', '')}" if same else ""
+
+
+def finish(
+    store: Store, home: Path, *, triton: str | None, now: int | None = None, by: str = "rollout",
+    spec: RolloutSpec | None = None,
+) -> int | None:  # fmt: skip
+    """At 100 %: release the candidate as champion, with the hold-out that `spec` declares (None: without one). Where a
+    watch has shown the promoted release to be worse: release its predecessor again. Returns the new number, None when
+    there is nothing to do.
+
+    One host at a time, by a lease in the store; a promoter that died is followed when its lease has run out.
+    """
+    state = rollout_store.read_state(store)
+    if state is None or bundle_store.current(store) != state.release:
+        return None
+    returned = state.stage == rollout_state.RETURNED
+    if state.share < 1.0 and not returned:
+        return None
+    lease = f"rollout/promotion/{state.release:06d}"
+    if not _leased(store, lease, now_us() if now is None else now):
+        return None
+    try:
+        if returned:
+            return succession.bring_back(store, home, triton=triton, by=by).number
+        return succession.promote(store, home, triton=triton, by=by, spec=spec).number
+    except Exception:
+        store.delete(lease)
+        raise
+
+
+def _leased(store: Store, key: str, now: int) -> bool:
+    """Did we get the lease, new or run out, at `now` (UTC µs)?"""
+    raw, version = store.read(key)
+    if version is not None and now - int(raw) < LEASE_SECONDS * 1_000_000 * speed():
+        return False
+    try:
+        store.swap(key, str(now).encode(), version)
+    except Conflict:
+        return False
+    return True
+
+
+def _judged(
+    store: Store, home: Path, state: RolloutState, found: Evidence, spec: AppSpec, *, now: int, approved: bool
+) -> None:
+    """Swap in what follows from the evidence, if `state` is still the present one."""
+
+    def step(there: RolloutState) -> RolloutState:
+        if there != state:
+            return there
+        if there.kept:
+            return hold_out.next_state(there, found, spec.rollout, now=now)
+        return controller.next_stage(there, found, spec.rollout, now=now, approved=approved)
+
+    with suppress(rollout_state.RolloutRefused):  # another hand was faster
+        new = rollout_store.change(store, step, home=home)
+        if new.history != state.history:
+            log.warning("release %s: %s, %s: %s", new.release, new.stage, f"{new.share:.0%}", new.history[-1]["reason"])
+
+
+def _begun(store: Store, spec: AppSpec, now: int) -> RolloutState | None:
+    """The present state; where a publisher died between pointing at its release and beginning its rollout, begun."""
+    state, current = rollout_store.read_state(store), bundle_store.current(store)
+    if current is None or (state is not None and state.release >= current):
+        return state
+    return publish.begin(store, current, publish.plan_of(store, current, spec), now=now)

@@ -1,0 +1,289 @@
+"""A release: one numbered, immutable folder, verified byte for byte before anything parses it.
+
+    manifest.json    SHA-256 and size of every other file, versions, digests, floor, salt, training window, verdict
+    champion/  candidate/  encoder/  catalogue.json    what decides        (candidate/ may be absent)
+    golden.json      requests and the pmf this code computed for them, for the smoke test of a server
+    model.py         the Triton entry point, so that the folder is also one version of `select_arm`
+
+    ReleaseRefused(ValueError)     the folder is not, to the byte, what its manifest says: names file, found, expected
+"""
+
+import hashlib
+import os
+import secrets
+import shutil
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from croupier.features.batch import F64, Batch, Bool, Catalogue
+from croupier.features.encoding import catalogue
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.schema import SCHEMA_VERSION, Arm
+from croupier.models import policy as policies
+from croupier.models.exploration import with_floor, with_newcomers
+from croupier.models.policy import Policy
+from croupier.serving.release import entry
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+MODEL = Path(__file__).parents[1] / "triton" / "select_arm" / "model.py"
+
+
+class ReleaseRefused(ValueError):
+    """`file` is where the folder departs from its manifest."""
+
+    def __init__(self, folder: Path, file: str, found: object, expected: object) -> None:
+        super().__init__(f"release {folder}: {file}: found {found}, expected {expected}; not used, publish it anew")
+        self.file = file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Golden:
+    """One request and the pmf that `role`'s policy, floor included, gives it."""
+
+    context: dict[str, Any]
+    arms: tuple[str, ...]
+    arm_context: tuple[dict[str, Any], ...]
+    role: str
+    pmf: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Newcomers:
+    """Arms of which little is known yet, since when (UTC µs), and the `share` of traffic that they are given."""
+
+    share: float = 0.0
+    since: Mapping[str, int] = field(default_factory=dict)
+
+    def rows(self, catalogue: Catalogue) -> Bool:
+        """(A,): which rows of the catalogue are new."""
+        return np.array([arm in self.since for arm in catalogue.ids], dtype=np.bool_)
+
+    def mixed(self, pmf: F64, batch: Batch, rows: Bool) -> F64:
+        """Their share mixed into a served pmf (B, K); the very same array where nothing is new."""
+        return with_newcomers(pmf, batch.mask, rows[batch.arm], self.share) if self.share and self.since else pmf
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedRelease:
+    """A verified release in memory. `catalogue` is `arms` as the encoder sees them."""
+
+    number: int
+    champion: Policy
+    candidate: Policy | None
+    encoder: Encoder
+    catalogue: Catalogue
+    arms: tuple[Arm, ...]
+    floor: float
+    salt: str
+    golden: tuple[Golden, ...]
+    manifest: dict[str, Any]
+
+    @property
+    def continues(self) -> tuple[int, ...]:
+        """Releases of the same policies before this one, which differ by their catalogue alone."""
+        return tuple(self.manifest["meta"].get("continues", ()))
+
+    @property
+    def newcomers(self) -> Newcomers:
+        return Newcomers(**self.manifest.get("newcomers", {}))
+
+    @cached_property
+    def _new_rows(self) -> tuple[Newcomers, Bool]:
+        return self.newcomers, self.newcomers.rows(self.catalogue)
+
+    def explored(self, pmf: F64, batch: Batch) -> F64:
+        """(B, K): what is served of a policy's pmf, with the floor and the share of new arms mixed in."""
+        new, rows = self._new_rows
+        return new.mixed(with_floor(pmf, batch.mask, self.floor), batch, rows)
+
+    def pmf(self, role: str, batch: Batch) -> F64:
+        """(B, K): what the policy in `role` serves, the floor mixed in. A hold-out stands in the candidate's place."""
+        policy = self.candidate if role in {"candidate", "holdout"} else self.champion
+        if policy is None:
+            raise ValueError(f"release {self.number} has no candidate")
+        return self.explored(policy.pmf(batch), batch)
+
+
+def write_release(
+    folder: Path, *, number: int, champion: Policy, candidate: Policy | None, encoder: Encoder, arms: Sequence[Arm],
+    floor: float, meta: Mapping[str, Any], salt: str = "", golden: Sequence[Mapping[str, Any]] = (),
+    newcomers: Newcomers | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Write the whole folder or nothing, and return its manifest. `folder` must not exist.
+
+    `golden` are requests (context, arms, arm_context) whose pmf is computed here; `meta` is kept in the manifest:
+    training window, seeds, code revision, the gate's verdict. `salt` keys the draws (default: a random one, which is
+    nobody's to know who may name an event: else event ids with a wished arm could be computed beforehand).
+    """
+    if folder.exists():
+        raise FileExistsError(f"{folder}: a release is written once; take the next number")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = folder.parent / f".tmp-{folder.name}-{uuid.uuid4().hex[:8]}"
+    draft.mkdir()
+    roles = {"champion": champion} | ({"candidate": candidate} if candidate is not None else {})
+    body = _Body(encoder=encoder, arms=arms, floor=floor, roles=roles, newcomers=newcomers or Newcomers())
+    try:
+        for role, policy in roles.items():
+            (draft / role).mkdir()
+            policy.save(draft / role)
+        (draft / "encoder").mkdir()
+        encoder.save(draft / "encoder")
+        catalogue.write(draft / "catalogue.json", arms)
+        (draft / "golden.json").write_bytes(_dump([asdict(g) for role in roles for g in body.golden(role, golden)]))
+        shutil.copyfile(MODEL, draft / "model.py")
+        head = {"number": number, "salt": salt or secrets.token_hex(32), "meta": dict(meta)} | body.names()
+        manifest = _sealed(head | {"files": {f: fingerprint((draft / f).read_bytes()) for f in sorted(_files(draft))}})
+        (draft / MANIFEST).write_bytes(_dump(manifest))
+        flush(draft)
+        draft.rename(folder)
+        _sync(folder.parent)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Body:
+    """What decides, before it is written."""
+
+    encoder: Encoder
+    arms: Sequence[Arm]
+    floor: float
+    roles: Mapping[str, Policy]
+    newcomers: Newcomers
+
+    def names(self) -> dict[str, Any]:
+        new = {"newcomers": asdict(self.newcomers)} if self.newcomers.since else {}
+        return new | {
+            "format": FORMAT, "schema": SCHEMA_VERSION, "floor": self.floor,
+            "policies": {role: policy.name for role, policy in self.roles.items()},
+            "encoder": self.encoder.digest, "catalogue": self.encoder.catalogue(self.arms).digest,
+        }  # fmt: skip
+
+    def golden(self, role: str, requests: Sequence[Mapping[str, Any]]) -> list[Golden]:
+        if not requests:
+            return []
+        contexts, arms = [r["context"] for r in requests], [tuple(r["arms"]) for r in requests]
+        pairs = [tuple(r.get("arm_context", ())) for r in requests]
+        known = self.encoder.catalogue(self.arms)
+        batch = self.encoder.encode(contexts, arms, pairs, known)
+        pmf = with_floor(self.roles[role].pmf(batch), batch.mask, self.floor)
+        pmf = self.newcomers.mixed(pmf, batch, self.newcomers.rows(known))
+        return [
+            Golden(context=c, arms=a, arm_context=p, role=role, pmf=tuple(row[: len(a)].tolist()))
+            for c, a, p, row in zip(contexts, arms, pairs, pmf, strict=True)
+        ]
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest, after checking its own seal: the digest of everything else in it, in canonical form."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ReleaseRefused(folder, MANIFEST, "no such file", "the manifest of a release")
+    raw = path.read_bytes()
+    try:
+        manifest = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise ReleaseRefused(folder, MANIFEST, f"no JSON ({error})", "the manifest as it was written") from None
+    check_seal(folder, raw, manifest)
+    return dict(manifest)
+
+
+def check_seal(folder: Path, raw: bytes, manifest: object) -> None:
+    """Raises ReleaseRefused unless `raw` is the canonical form of a manifest of this format, sealed by its digest."""
+    if not isinstance(manifest, dict) or raw != _dump(manifest):
+        raise ReleaseRefused(folder, MANIFEST, "another form", "the canonical JSON it was written in")
+    expected = _sealed({k: v for k, v in manifest.items() if k != "digest"})["digest"]
+    if manifest.get("digest") != expected:
+        raise ReleaseRefused(folder, MANIFEST, f"digest {manifest.get('digest')}", expected)
+    if manifest["format"] != FORMAT or manifest["schema"] != SCHEMA_VERSION:
+        found = f"format {manifest['format']}, schema {manifest['schema']}"
+        raise ReleaseRefused(folder, MANIFEST, found, f"format {FORMAT}, schema {SCHEMA_VERSION}")
+
+
+def verify(folder: Path) -> dict[str, Any]:
+    """Check every byte of the folder and return its manifest. Nothing but the manifest is parsed.
+
+    Missing, changed, truncated and additional files raise ReleaseRefused; only `__pycache__`, which Triton's stub
+    may add beside model.py, is passed over. A folder named by a number must hold that release.
+    """
+    manifest = read_manifest(folder)
+    if folder.name.isdigit() and int(folder.name) != manifest["number"]:
+        raise ReleaseRefused(folder, MANIFEST, f"release {manifest['number']}", f"release {int(folder.name)}")
+    present = set(_files(folder)) - {MANIFEST}
+    for file in sorted(present - set(manifest["files"])):
+        raise ReleaseRefused(folder, file, "an additional file", "only what the manifest lists")
+    for file, expected in manifest["files"].items():
+        if file not in present:
+            raise ReleaseRefused(folder, file, "no such file", f"{expected['size']} bytes")
+        found = fingerprint((folder / file).read_bytes())
+        renewed = file == "model.py" and entry.stands_for(folder / file, expected["sha256"], MODEL)
+        if found != expected and not renewed:
+            raise ReleaseRefused(folder, file, found, expected)
+    return manifest
+
+
+def load(folder: Path) -> LoadedRelease:
+    """Verify, then read. Raises ReleaseRefused before a policy, the encoder or torch sees a byte of a bad folder."""
+    manifest = verify(folder)
+    encoder, arms = _read_features(folder)
+    golden = (Golden(**row) for row in orjson.loads((folder / "golden.json").read_bytes()))
+    has_candidate = "candidate" in manifest["policies"]
+    return LoadedRelease(
+        number=manifest["number"], champion=policies.load(folder / "champion"),
+        candidate=policies.load(folder / "candidate") if has_candidate else None,
+        encoder=encoder, catalogue=encoder.catalogue(arms), arms=arms, floor=manifest["floor"], salt=manifest["salt"],
+        golden=tuple(golden), manifest=manifest,
+    )  # fmt: skip
+
+
+def features_of(folder: Path) -> tuple[Encoder, tuple[Arm, ...]]:
+    """Encoder and arms of a release, verified like `load`, for processes that need no policy (and no torch)."""
+    verify(folder)
+    return _read_features(folder)
+
+
+def _read_features(folder: Path) -> tuple[Encoder, tuple[Arm, ...]]:
+    return Encoder.load(folder / "encoder"), tuple(catalogue.read(folder / "catalogue.json"))
+
+
+def fingerprint(data: bytes) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+
+
+def flush(folder: Path) -> None:
+    """fsync every file and folder below, so that a rename after it never reveals an empty file."""
+    for path in [*folder.rglob("*"), folder]:
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _files(folder: Path) -> Iterable[str]:
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if not path.is_dir() and not name.startswith("__pycache__/"):
+            yield name
+
+
+def _dump(value: object) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
+
+
+def _sealed(body: dict[str, Any]) -> dict[str, Any]:
+    body = orjson.loads(_dump(body))  # as it will be read back: tuples are lists, keys are strings
+    return body | {"digest": hashlib.sha256(_dump(body)).hexdigest()}

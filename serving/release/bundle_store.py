@@ -1,0 +1,142 @@
+"""Releases in the store. Each step is whole or did not happen.
+
+    releases/000007/claim            create-once: the number is taken
+    releases/000007/…                every file; manifest.json last, so a release exists iff its manifest does
+    releases/000007/refused.json     why it never took traffic, if it did not
+    releases/current                 {"number", "digest"}, changed by compare-and-swap
+"""
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from croupier.features.clock import now_us
+from croupier.features.encoding import catalogue
+from croupier.features.schema import Arm
+from croupier.features.store.storage import AlreadyExists, Conflict, Store
+from croupier.serving.release import bundle, provenance, rollout_store
+from croupier.serving.release.bundle import ReleaseRefused
+from croupier.serving.release.provenance import CURRENT
+
+
+def claim(store: Store) -> int:
+    """The next number, ours alone: of two publishers one gets it, the other the one after."""
+    taken = [int(key.split("/")[1]) for key in store.list("releases/") if key.endswith("/claim")]
+    number = max(taken, default=0) + 1
+    while True:
+        try:
+            store.create(f"{_prefix(number)}/claim", orjson.dumps({"at": now_us(), "host": socket.gethostname()}))
+        except AlreadyExists:
+            number += 1
+        else:
+            return number
+
+
+def upload(store: Store, folder: Path) -> dict[str, Any]:
+    """Verify, then copy every file, the manifest last. Raises ReleaseRefused before anything is copied."""
+    manifest = bundle.verify(folder)
+    prefix = _prefix(manifest["number"])
+    for file in manifest["files"]:
+        store.put(f"{prefix}/{file}", (folder / file).read_bytes())
+    store.create(f"{prefix}/{bundle.MANIFEST}", (folder / bundle.MANIFEST).read_bytes())
+    return manifest
+
+
+def download(store: Store, number: int, folder: Path) -> dict[str, Any]:
+    """Fetch what the manifest lists into a new `folder`, and verify it: its bytes, and that it is the one published
+    (provenance.py). KeyError when there is no such release."""
+    prefix = _prefix(number)
+    try:
+        raw = store.get(f"{prefix}/{bundle.MANIFEST}")
+    except KeyError:
+        raise KeyError(f"no release {number} in {store.url}; `croupier release list` shows those there are") from None
+    folder.mkdir(parents=True)
+    (folder / bundle.MANIFEST).write_bytes(raw)
+    for file in bundle.read_manifest(folder)["files"]:
+        path = folder / file
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise ReleaseRefused(folder, file, "a path outside the release", "a path within it")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.write_bytes(store.get(f"{prefix}/{file}"))
+        except KeyError:
+            raise ReleaseRefused(folder, file, f"nothing in {store.url}", "the file") from None
+    manifest = bundle.verify(folder)
+    provenance.check(store, folder, manifest)
+    return manifest
+
+
+def listed(store: Store) -> list[dict[str, Any]]:
+    """Every whole release, oldest first: number, policies, when, and whether it is current or was refused."""
+    keys = set(store.list("releases/"))
+    now_serving = current(store)
+    numbers = sorted(int(key.split("/")[1]) for key in keys if key.endswith(f"/{bundle.MANIFEST}"))
+    rows = []
+    for number in numbers:
+        manifest = orjson.loads(store.get(f"{_prefix(number)}/{bundle.MANIFEST}"))
+        refused = f"{_prefix(number)}/refused.json" in keys
+        status = "current" if number == now_serving else "refused" if refused else "past"
+        rows.append({"number": number, "status": status, "policies": manifest["policies"],
+                     "digest": manifest["digest"], "meta": manifest["meta"]})  # fmt: skip
+    return rows
+
+
+def current(store: Store) -> int | None:
+    """The number that every host should serve, or None before the first."""
+    try:
+        return int(orjson.loads(store.get(CURRENT))["number"])
+    except KeyError:
+        return None
+
+
+def point(store: Store, number: int, digest: str) -> int:
+    """Make `number` current unless a later one is; returns what is current afterwards."""
+    body = orjson.dumps({"number": number, "digest": digest})
+    while True:
+        raw, version = store.read(CURRENT)
+        if raw and (there := int(orjson.loads(raw)["number"])) >= number:
+            return there
+        try:
+            store.swap(CURRENT, body, version)
+        except Conflict:
+            continue
+        return number
+
+
+def prune(store: Store, *, keep: int) -> list[int]:
+    """Delete the files of all but the newest `keep` whole releases; the current one, the one being rolled out, and
+    where a kept one came from stay. Returns the numbers deleted.
+
+    The claim stays, so that a number never comes back, and the manifest goes first: a release half deleted is none."""
+    rows, state = listed(store), rollout_store.read_state(store)
+    wanted = {row["number"] for row in rows[-max(keep, 1) :]} | {current(store), state.release if state else None}
+    wanted |= {row["meta"].get("from_release") for row in rows if row["number"] in wanted}
+    wanted |= {row["meta"].get("holdout", {}).get("of") for row in rows if row["number"] in wanted}
+    old = [row["number"] for row in rows if row["number"] not in wanted]
+    for number in old:
+        store.delete(f"{_prefix(number)}/{bundle.MANIFEST}")
+        for key in store.list(f"{_prefix(number)}/"):
+            if not key.endswith("/claim"):
+                store.delete(key)
+    return old
+
+
+def refuse(store: Store, number: int, why: Exception) -> None:
+    """Keep why this release never took traffic."""
+    store.put(f"{_prefix(number)}/refused.json", orjson.dumps({"at": now_us(), "error": str(why)}))
+
+
+def manifest(store: Store, number: int) -> dict[str, Any]:
+    """What a release says of itself: its policies by role, its origin (`meta`), its new arms."""
+    return dict(orjson.loads(store.get(f"{_prefix(number)}/{bundle.MANIFEST}")))
+
+
+def arms(store: Store, number: int) -> list[Arm]:
+    """The catalogue of a release."""
+    return catalogue.loads(store.get(f"{_prefix(number)}/catalogue.json"))
+
+
+def _prefix(number: int) -> str:
+    return f"releases/{number:06d}"

@@ -1,0 +1,1 @@
+"""How often the rollout errs, and a virtual month of the whole loop."""

@@ -1,0 +1,1 @@
+"""`croupier simulate loop`: a virtual month of the whole loop."""

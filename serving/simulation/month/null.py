@@ -1,0 +1,239 @@
+"""Months in which nothing is better, and months in which a family is: how often the scheme of retraining errs.
+
+A log of a uniform champion, with a daily season and units that return; each day one family is retrained and judged by
+`croupier.models.gate.evaluation.evaluate`, the gate's own entry. Three schemes are held beside each other on the same logs:
+
+    prequential   the family by its models through time, one confidence sequence (models/ope/prequential.py): croupier's own
+    ledger        each day's models are a new hypothesis, the k-th at α · 6 / (π² k²) (models/gate/alpha_spending.py): as it was
+    calendar      each day's model on the next day's rows alone, at α / days
+
+What was promoted climbs by the controller's own rules (serving/simulation/rollout.py).
+"""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from croupier.features.batch import F64, I64, Batch, Catalogue, Interactions, concatenate
+from croupier.features.spec import GateSpec, RolloutSpec
+from croupier.models.gate.alpha_spending import Ledger
+from croupier.models.gate.evaluation import evaluate
+from croupier.models.ope.prequential import Piecewise
+from croupier.models.policy import Policy, make
+from croupier.serving.simulation.rollout import LOOK, Bernoulli, simulate
+
+ARMS, KINDS, CLICKS = 5, 5, 0.10
+SCHEMES = ("prequential", "ledger", "calendar")
+DAY = 86_400_000_000
+LIFT = 0.107  # of the arm that suits: a family that finds it 95 % of the time is then worth +10.0 %
+BETTER_DAYS = 14
+
+
+@dataclass(kw_only=True, eq=False)
+class Table:
+    """A policy that knows a context's kind alone: `weights` (KINDS, ARMS) are its pmf."""
+
+    weights: F64
+    name: str = "table"
+
+    def pmf(self, batch: Batch) -> F64:
+        """(B, ARMS), in the order of each row's candidates."""
+        kind = batch.context.argmax(axis=1)
+        return np.asarray(self.weights[kind[:, None], batch.arm], dtype=np.float64)
+
+    def learn(self, log: Iterable[Interactions], *, seed: int = 0) -> Self:
+        """Thompson sampling of each kind's click rates: Beta(1 + clicks, 1 + others), 200 draws as votes."""
+        clicks, shown = np.zeros((2, KINDS, ARMS))
+        for chunk in log:
+            kind, arm = chunk.batch.context.argmax(axis=1), chunk.shown[0]
+            np.add.at(shown, (kind, arm), 1.0)
+            np.add.at(clicks, (kind, arm), chunk.reward)
+        rng = np.random.default_rng(seed)
+        best = rng.beta(1 + clicks, 1 + shown - clicks, size=(200, KINDS, ARMS)).argmax(axis=2)
+        return replace(self, weights=np.stack([(best == a).mean(axis=0) for a in range(ARMS)], axis=1))
+
+    def save(self, folder: Path) -> None:
+        np.save(folder / "weights.npy", self.weights)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        return cls(weights=np.load(folder / "weights.npy"))
+
+
+CATALOGUE = Catalogue(
+    ids=tuple(f"arm-{i}" for i in range(ARMS)), features=np.eye(ARMS, dtype=np.float32), digest="month"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """`per_day` decisions of `units` units, of whom some come more often and some click more; rates differ by the hour.
+
+    lift: what the arm that suits a context's kind is worth more, relatively; 0: all arms are worth the same."""
+
+    per_day: int
+    lift: float = 0.0
+    units: int = 2000
+
+    def day(self, number: int, seed: int) -> Interactions:
+        """The log of a day, drawn uniformly."""
+        rng, n = np.random.default_rng([seed, number]), self.per_day
+        person = np.random.default_rng([seed, 10**6])
+        often = person.lognormal(0.0, 0.5, self.units)
+        unit = rng.choice(self.units, size=n, p=often / often.sum())
+        rate = np.clip(person.lognormal(-0.08, 0.4, self.units), 0.2, 3.0)[unit]
+        at = np.sort(rng.integers(0, DAY, n))
+        season = 1.0 + 0.5 * np.sin(2 * np.pi * at / DAY)
+        kind, chosen = rng.integers(KINDS, size=n), rng.integers(ARMS, size=n)
+        worth = np.where(chosen == kind, 1.0 + self.lift, 1.0 - self.lift / (ARMS - 1))
+        batch = Batch(
+            context=np.eye(KINDS, dtype=np.float32)[kind], arm=np.tile(np.arange(ARMS), (n, 1)),
+            mask=np.ones((n, ARMS), bool), pair=np.zeros((n, ARMS, 0), np.float32), catalogue=CATALOGUE,
+        )  # fmt: skip
+        return Interactions(
+            batch=batch, chosen=chosen, pmf=np.full((n, ARMS), 1 / ARMS), propensity=np.full(n, 1 / ARMS),
+            reward=(rng.random(n) < np.minimum(CLICKS * rate * season * worth, 1.0)).astype(np.float64),
+            at=number * DAY + at, unit=unit.astype(np.uint64) + np.uint64(1), weight=np.ones(n),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Month:
+    """By scheme: the day on which the family was promoted (0: never), and the day on which it served all (0: never)."""
+
+    promoted: dict[str, int]
+    reached: dict[str, int]
+
+
+Asked = tuple[Traffic, int, int, tuple[str, ...]]  # traffic, days, seed, schemes
+
+
+def month(traffic: Traffic, *, days: int, seed: int, schemes: tuple[str, ...] = SCHEMES) -> Month:
+    """One month; a scheme that has promoted is judged no further."""
+    log: list[Interactions] = []
+    models: list[Table] = []
+    promoted = dict.fromkeys(schemes, 0)
+    ledger = Ledger(family="uniform", alpha=GateSpec().alpha)
+    for day in range(days):
+        log.append(traffic.day(day, seed))
+        for scheme in [s for s in schemes if not promoted[s]]:
+            good, ledger = _judged(scheme, log, models, ledger, days=days, seed=seed, known=traffic.lift > 0)
+            promoted[scheme] = (day + 1) * good
+        if all(promoted.values()):
+            break
+        models.append(_known(seed, day) if traffic.lift else _learnt(log, seed, day))
+    reached = {s: _reached(traffic, day, days, seed) for s, day in promoted.items()}
+    return Month(promoted=promoted, reached=reached)
+
+
+def _learnt(log: list[Interactions], seed: int, day: int) -> Table:
+    return Table(weights=np.zeros((KINDS, ARMS))).learn(log, seed=seed * 1000 + day)
+
+
+def _known(seed: int, day: int) -> Table:
+    """A family that is better by 95 % of `Traffic.lift`. Each retraining is another member of it: what it does beside
+    the right arm changes, what it is worth does not."""
+    rng = np.random.default_rng([seed, day, 7])
+    rest = rng.dirichlet(np.ones(ARMS - 1), size=KINDS) * 0.05
+    weights = np.full((KINDS, ARMS), 0.95)
+    for kind in range(KINDS):
+        weights[kind, [a for a in range(ARMS) if a != kind]] = rest[kind]
+    return Table(weights=weights)
+
+
+def _judged(
+    scheme: str, log: list[Interactions], models: list[Table], ledger: Ledger, *, days: int, seed: int, known: bool
+) -> tuple[bool, Ledger]:
+    """Whether the scheme promotes at the end of the last day of `log`; `models[i]` learnt days 0 to i. `known`: models
+    whose worth is given, whatever they learn."""
+    if not models:
+        return False, ledger
+    alpha = GateSpec().alpha
+    if scheme == "prequential":
+        pieces = [(DAY * (i + 1), _always(model)) for i, model in enumerate(models)]
+        return _promotes(Piecewise("table", pieces), concatenate(log[1:]), alpha), ledger
+    if scheme == "calendar":
+        return _promotes(models[-1], log[-1], alpha / days), ledger
+    whole = concatenate(log)
+    split = round(0.6 * len(whole))
+    name = [f"model-{len(models)}"]
+    share = ledger.next_alpha(name, int(whole.at[split]))
+    rows = np.arange(len(whole))
+    earlier, later = whole[rows < split], whole[rows >= split]
+    model = models[-1] if known else _learnt([earlier], seed, len(models))
+    kept = ledger.record(at=int(later.at[-1]), candidates=name, start=int(later.at[0]), rows=len(later), decisions={})
+    return _promotes(model, later, share), kept
+
+
+def _always(model: Table) -> Callable[[], Policy]:
+    return lambda: model
+
+
+def _promotes(policy: Policy | Piecewise, log: Interactions, alpha: float) -> bool:
+    found = evaluate(
+        {"uniform": make("uniform"), "table": policy}, log, champion="uniform", floor=0.02, gate=GateSpec(), alpha=alpha
+    )
+    return found.promoted == "table"
+
+
+def _reached(traffic: Traffic, promoted: int, days: int, seed: int) -> int:
+    """The day on which the rollout that begins after day `promoted` reaches everybody; 0 if it does not."""
+    looks = (days - promoted) * traffic.per_day // LOOK
+    if not promoted or looks < 1:
+        return 0
+    world = Bernoulli(effect=0.95 * traffic.lift - 0.05 * traffic.lift / (ARMS - 1), mean=CLICKS)
+    done = simulate(world, RolloutSpec(), runs=1, looks=looks, seed=seed)
+    return int(promoted + np.ceil(done.reached[0] * LOOK / traffic.per_day)) if done.reached[0] else 0
+
+
+def table(
+    *, months: int, days: int = 30, per_day: int = 2000, better: int = 0, better_per_day: int = 30_000, seed: int = 0,
+    schemes: tuple[str, ...] = SCHEMES, jobs: int = 1, progress: Callable[[int], object] = int,
+) -> dict[str, Any]:  # fmt: skip
+    """Shares of null months that promoted anything, and of months with a +10 % better family that serve it in time;
+    `jobs` processes share the months, which are the same for every number of them."""
+    null, lifted = Traffic(per_day=per_day), Traffic(per_day=better_per_day, lift=LIFT)
+    asked = [(null, days, seed + i, schemes) for i in range(months)] + [
+        (lifted, BETTER_DAYS, seed + i, schemes) for i in range(better)
+    ]
+    found = _all(asked, jobs, progress)
+    good = found[months:]
+    return {
+        "months": months, "days": days, "per_day": per_day, "better_months": better, "better_per_day": better_per_day,
+        "promoted": _share([m.promoted[schemes[0]] > 0 for m in found[:months]]),
+        "schemes": {s: _row([m.promoted[s] for m in found[:months]], good, s) for s in schemes},
+    }  # fmt: skip
+
+
+def _all(asked: list[Asked], jobs: int, progress: Callable[[int], object]) -> list[Month]:
+    found = []
+    with ProcessPoolExecutor(max_workers=jobs, mp_context=get_context("spawn")) as pool:
+        for one in pool.map(_month, asked) if jobs > 1 else map(_month, asked):
+            found.append(one)
+            progress(1)
+    return found
+
+
+def _month(asked: Asked) -> Month:
+    traffic, days, seed, schemes = asked
+    return month(traffic, days=days, seed=seed, schemes=schemes)
+
+
+def _row(null: list[int], good: list[Month], scheme: str) -> dict[str, Any]:
+    days: I64 = np.array([m.promoted[scheme] for m in good], np.int64)
+    reached = [m.reached[scheme] for m in good]
+    return {
+        "promoted": _share([day > 0 for day in null]), "better_promoted": _share([bool(d) for d in days]),
+        "better_promoted_median_day": float(np.median(days[days > 0])) if (days > 0).any() else None,
+        "better_serves_by_day_14": _share([0 < day <= 14 for day in reached]),
+        "better_serves_median_day": float(np.median([d for d in reached if d])) if any(reached) else None,
+    }  # fmt: skip
+
+
+def _share(hits: list[bool]) -> float | None:
+    return sum(hits) / len(hits) if hits else None

@@ -1,0 +1,73 @@
+"""A site in one process: the selector, the reward door and the log, over the release and the rollout of its store.
+
+It is the very code that Triton runs, less Triton: what a host does between two looks at the store.
+"""
+
+from collections.abc import Sequence
+
+from croupier.features.log.admission import Admission
+from croupier.features.store.storage import StoreUnavailable
+from croupier.features.workspace import Workspace
+from croupier.features.worlds.reels import Visit
+from croupier.serving.contract.requests import Request, Selection
+from croupier.serving.contract.rewards import RawReward
+from croupier.serving.decide.candidate_breaker import Breaker
+from croupier.serving.decide.records import Recorder
+from croupier.serving.decide.rewards import Rewards
+from croupier.serving.decide.selector import Selector
+from croupier.serving.operate import deployment
+from croupier.serving.release import bundle, bundle_store
+from croupier.serving.release.rollout_mirror import RolloutReader
+
+
+class Site:
+    """Open for as long as it is used as a context manager."""
+
+    def __init__(self, w: Workspace) -> None:
+        self.w, self.spool = w, w.spool()
+        admission = Admission.of(w.spec)
+        self._rewards = Rewards(self.spool, declared=lambda: admission)
+        self._selector: Selector | None = None
+
+    def __enter__(self) -> "Site":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.spool.close()
+
+    def select(self, visits: Sequence[Visit]) -> list[Selection]:
+        """One answer a visit, logged, by the current release and stage."""
+        return self._current().select([
+            Request(unit_id=v.unit_id, context=v.context, arms=v.arms, arm_context=v.arm_context) for v in visits
+        ])  # fmt: skip
+
+    def reward(self, event_ids: Sequence[str], kind: str, value: float, at: int) -> None:
+        """A reward for each of these events at `at`. Raises RuntimeError if one is not accepted."""
+        raws = [RawReward(event.encode(), kind.encode(), value, b"", at) for event in event_ids]
+        refused = [o for o in self._rewards.take(raws) if o.status != "accepted"]
+        if refused:
+            raise RuntimeError(f"rewards: found {len(refused)} not accepted, first {refused[0]}, expected none")
+
+    def _current(self) -> Selector:
+        """The selector of the release that the store names now; a new one is followed at once. While the store is down,
+        the one that there is goes on."""
+        try:
+            number = bundle_store.current(self.w.store)
+        except (StoreUnavailable, OSError):
+            number = None
+        if number is None and self._selector is not None:
+            return self._selector
+        if number is None:
+            raise RuntimeError("no release yet: publish the first one before the crowd comes")
+        if self._selector is None or self._selector.release.number != number:
+            deployment.follow(self.w.store, self.w.home, triton=None)
+            loaded = bundle.load(self.w.home / "triton" / "select_arm" / str(number))
+            self._selector = Selector(
+                loaded, recorder=self._recorder(), unit_key=self.w.unit_key,
+                rollout=RolloutReader(self.w.home / "rollout.json", every=0.0),
+                breaker=Breaker(None, patience_ms=60_000.0),  # virtual users do not wait for a busy machine
+            )  # fmt: skip
+        return self._selector
+
+    def _recorder(self) -> Recorder:
+        return self.spool

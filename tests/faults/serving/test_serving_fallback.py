@@ -1,0 +1,132 @@
+"""The client always answers: stub killed, server stopped, network gone or mad. Every call within the deadline, every
+fallback on record once the server is back, and then model decisions again."""
+
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from croupier.features.log.spool import Spool
+from croupier.models.baselines import Uniform
+from croupier.serving.client.client import Client
+from croupier.serving.triton.server import Ports, TritonServer
+from tests.faults.hiccups import Hiccups
+from tests.faults.processes import stubs
+from tests.faults.proxy import Proxy
+from tests.serving import apps
+
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
+DEADLINE_MS = 50.0
+GRACE_MS = 10.0
+FAULTS = ("stubs killed", "server stopped", "black_hole", "reset", "delay", "garbage")
+
+
+@pytest.fixture(scope="module")
+def triton(tmp_path_factory):
+    home = tmp_path_factory.mktemp("app")
+    apps.write(home, Uniform())
+    with TritonServer(home, ports=Ports.free()) as server:
+        yield server
+
+
+def break_it(triton, proxy, fault):
+    if fault == "stubs killed":
+        for pid in stubs(triton.process.pid, "select_arm"):
+            os.kill(pid, signal.SIGKILL)
+    elif fault == "server stopped":
+        os.killpg(triton.process.pid, signal.SIGSTOP)
+    else:
+        proxy.set(fault)
+
+
+def repair(triton, proxy, fault):
+    if fault == "stubs killed":
+        triton.stop()
+        triton.start()
+    elif fault == "server stopped":
+        os.killpg(triton.process.pid, signal.SIGCONT)
+    else:
+        proxy.set("pass")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_call_is_answered_recorded_and_delivered(triton, tmp_path, fault):
+    proxy = Proxy(triton.grpc)
+    requests = [replace(r, event_id="") for r in apps.sample().requests(64)]
+    answers, late, opened = [], [], []
+
+    def call(client, i):
+        began = time.perf_counter()
+        r = requests[i % 64]
+        chosen = client.select(unit_id=r.unit_id, context=r.context, arms=r.arms, arm_context=r.arm_context)
+        late.append((time.perf_counter() - began) * 1e3)
+        answers.append(chosen)
+        return chosen
+
+    with Hiccups() as machine, Client(proxy.url, deadline_ms=DEADLINE_MS, outbox=tmp_path / "outbox.db") as client:
+        for i in range(100):
+            call(client, i)
+        assert [a.role for a in answers].count("champion") > 80  # a busy machine may miss a deadline or two
+        late.clear()
+        break_it(triton, proxy, fault)
+        broken = time.monotonic()
+        for i in range(150):
+            call(client, i)
+            if client.circuit.is_open and not opened:
+                opened.append(time.monotonic() - broken)
+            time.sleep(0.01)
+        assert opened, "the breaker never opened"
+        assert opened[0] < 1.0
+        fallbacks = [a for a in answers if a.role == "fallback"]
+        assert len(fallbacks) > 100
+        assert all(a.propensity == pytest.approx(1 / len(a.pmf)) for a in fallbacks)
+        queued = client.reward(event_id=fallbacks[0].event_id, kind="click", value=1.0)
+        assert queued.status == "queued"
+        repair(triton, proxy, fault)
+        repaired = time.monotonic()
+        while call(client, 0).role != "champion":
+            assert time.monotonic() - repaired < 5.0, "no model decision 5 s after the repair"
+            time.sleep(0.02)
+        fallbacks = [a for a in answers if a.role == "fallback"]
+        assert client.flush(10.0)
+        allowed = DEADLINE_MS + GRACE_MS + machine.worst_ms  # idle machines keep nobody waiting
+        print({"fault": fault, "slowest_ms": max(late), "breaker_s": opened[0], "machine_ms": machine.worst_ms})
+        assert max(late) <= allowed, f"slowest answer {max(late):.1f} ms"
+    proxy.close()
+    spool = Spool(triton.home / "spool" / "log.db")
+    stored = spool.find([a.event_id for a in answers])
+    assert len(stored) == len(answers)  # every answer, model's or fallback's, is on record
+    for a in fallbacks:
+        d = stored[a.event_id]
+        assert (d.role, d.arm, d.propensity, d.policy, d.release) == ("fallback", a.arm, a.propensity, "client", 0)
+        assert d.fallback_reason in {"breaker", "overload", "deadline_exceeded", "unavailable", "internal", "unknown", "cancelled"}
+    spool.close()
+
+
+def test_one_dead_stub_is_not_an_outage(triton):
+    """Two instances: after one is killed the other answers; a short pause is filled by fallbacks."""
+    requests = apps.sample().requests(64)
+    roles, stop = [], threading.Event()
+
+    def traffic():
+        with Client(triton.grpc, deadline_ms=250) as client:
+            while not stop.is_set():
+                r = requests[len(roles) % 64]
+                chosen = client.select(unit_id=r.unit_id, context=r.context, arms=r.arms, arm_context=r.arm_context)
+                roles.append(chosen.role)
+
+    workers = [threading.Thread(target=traffic) for _ in range(4)]
+    for w in workers:
+        w.start()
+    time.sleep(1)
+    os.kill(stubs(triton.process.pid, "select_arm")[0], signal.SIGKILL)
+    time.sleep(8)
+    stop.set()
+    for w in workers:
+        w.join()
+    assert roles.count("champion") / len(roles) > 0.95
+    triton.stop()
+    triton.start()

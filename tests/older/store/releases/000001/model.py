@@ -1,0 +1,27 @@
+"""Triton's entry to `select_arm`: tensors in, tensors out. What it does is in serving/triton/arms.py."""
+
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+
+from serving.triton import arms, wire
+
+
+class TritonPythonModel:
+    def initialize(self, args: dict[str, str]) -> None:
+        self.service = arms.SelectArm(args, pb_utils)
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        calls = [{name: _column(request, name) for name in wire.SELECT_INPUTS} for request in requests]
+        return [
+            pb_utils.InferenceResponse([pb_utils.Tensor(name, column) for name, column in columns.items()])
+            for columns in self.service.answer(calls)
+        ]
+
+    def finalize(self) -> None:
+        self.service.close()
+
+
+def _column(request: Any, name: str) -> Any:
+    tensor = pb_utils.get_input_tensor_by_name(request, name)
+    return None if tensor is None else tensor.as_numpy()

@@ -1,0 +1,114 @@
+"""The rule by itself: what each kind of evidence does, and what no sequence of evidence can do."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from croupier.features.spec import RolloutSpec
+from croupier.serving.release import rollout_state
+from croupier.serving.release.controller import AWAITING, Evidence, is_last, next_stage, stage_margin
+
+SPEC = RolloutSpec(min_decisions=100, min_seconds=10.0, max_seconds=1000.0)
+SECOND = 1_000_000
+
+
+def at(stage, **kwargs):
+    state = rollout_state.start(3, now=0, **kwargs)
+    while state.stage != stage:
+        state = rollout_state.advance(state, "up", now=0, by="test")
+    return state
+
+
+SAFE = Evidence(decisions=100, safe=True)
+
+
+def test_a_stage_is_left_when_enough_was_seen_for_long_enough_and_shown_safe():
+    assert next_stage(at("5%"), SAFE, SPEC, now=10 * SECOND).stage == "20%"
+    for evidence, seconds in (
+        (Evidence(decisions=99, safe=True), 10), (Evidence(decisions=100, safe=False), 10), (SAFE, 9)
+    ):  # fmt: skip
+        state = at("5%")
+        assert next_stage(state, evidence, SPEC, now=seconds * SECOND) is state
+
+
+def test_harm_goes_before_everything_and_problems_before_progress():
+    harmful = Evidence(decisions=10**6, safe=True, harms=("reward",), problems=("sample ratio",))
+    assert next_stage(at("50%"), harmful, SPEC, now=0).stage == "aborted"
+    doubtful = Evidence(decisions=10**6, safe=True, problems=("sample ratio",))
+    held = next_stage(at("50%"), doubtful, SPEC, now=10 * SECOND)
+    assert (held.stage, held.held) == ("50%", "sample ratio")
+    assert next_stage(held, doubtful, SPEC, now=11 * SECOND) is held
+    assert next_stage(held, SAFE, SPEC, now=12 * SECOND).stage == "100%", "what held it is over"
+    free = next_stage(held, Evidence(), SPEC, now=12 * SECOND)
+    assert (free.held, free.history[-1]["reason"]) == ("", "over: sample ratio")
+
+
+def test_time_up_goes_back_and_is_counted_from_the_beginning():
+    climbed = next_stage(at("5%"), SAFE, SPEC, now=900 * SECOND)
+    assert climbed.stage == "20%"
+    assert next_stage(climbed, Evidence(decisions=50), SPEC, now=999 * SECOND) is climbed
+    assert next_stage(climbed, Evidence(decisions=50), SPEC, now=1000 * SECOND).stage == "aborted"
+
+
+def test_a_problem_that_lasts_goes_back_to_the_champion_when_time_is_up():
+    stale = Evidence(problems=("stale: no matured decision for 3 h",))
+    held = next_stage(at("5%"), stale, SPEC, now=999 * SECOND)
+    assert (held.stage, held.share) == ("5%", 0.05)
+    back = next_stage(held, stale, SPEC, now=1000 * SECOND)
+    assert (back.stage, back.share) == ("aborted", 0.0)
+    assert back.history[-1]["reason"] == "held too long, 1000 s: stale: no matured decision for 3 h"
+
+
+def test_margins_tighten_to_better():
+    stages = ("shadow", "5%", "20%", "50%")
+    assert [stage_margin(at(s, shadow=True), SPEC) for s in stages] == [0.30, 0.30, 0.15, 0.0]
+    short = SPEC.model_copy(update={"margins": (0.1,)})
+    assert [stage_margin(at(s), short) for s in stages[1:]] == [0.1] * 3
+    assert [is_last(at(s)) for s in stages[1:]] == [False, False, True]
+
+
+def test_a_person_is_asked_once_and_only_for_the_last_step():
+    spec = SPEC.model_copy(update={"approval": True})
+    assert next_stage(at("20%"), SAFE, spec, now=10 * SECOND).stage == "50%"
+    waiting = next_stage(at("50%"), SAFE, spec, now=10 * SECOND)
+    assert waiting.held == AWAITING
+    assert next_stage(waiting, SAFE, spec, now=20 * SECOND) is waiting
+    assert next_stage(waiting, Evidence(decisions=100), spec, now=20 * SECOND, approved=True).share == 0.5
+    assert next_stage(waiting, SAFE, spec, now=20 * SECOND, approved=True).share == 1.0
+
+
+@pytest.mark.parametrize("stage", ["aborted", "none", "100%"])
+def test_what_is_decided_stays(stage):
+    state = {"aborted": rollout_state.abort(at("20%"), "x", now=0, by="test"), "100%": at("100%"),
+             "none": rollout_state.start(3, now=0, has_candidate=False)}[stage]  # fmt: skip
+    for evidence in (SAFE, Evidence(harms=("reward",)), Evidence(problems=("stale",))):
+        assert next_stage(state, evidence, SPEC, now=5000 * SECOND) is state
+
+
+looks = st.builds(
+    Evidence, decisions=st.integers(0, 300), safe=st.booleans(), problems=st.sampled_from([(), ("stale",)]),
+    harms=st.sampled_from([(), (), (), ("reward",)]),
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(looks, st.integers(1, 100)), max_size=30))
+@pytest.mark.medium
+def test_whatever_is_seen_the_share_rises_only_on_shown_safety_one_stage_at_a_time(sequence):
+    state, now = at("5%"), 0
+    for evidence, seconds in sequence:
+        now += seconds * SECOND
+        new = next_stage(state, evidence, SPEC, now=now)
+        if new.share > state.share:
+            assert evidence.safe
+            assert evidence.decisions >= SPEC.min_decisions
+            assert not evidence.harms
+            assert not evidence.problems
+            assert SPEC.stages.index(new.share) == SPEC.stages.index(state.share) + 1
+        elif new.share < state.share:
+            assert new.stage == "aborted"
+            assert evidence.harms or now >= SPEC.max_seconds * SECOND
+        if state.stage == "aborted":
+            assert new is state
+        assert len(new.history) - len(state.history) in (0, 1)
+        state = new
