@@ -29,7 +29,9 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from croupier.dags.common import DEFAULTS, FEATURES, apps, interval, interval_params, line, link, refusals, schedule
 
-REFUSALS = refusals("croupier.features.quality.findings.QualityFailed", "croupier.features.spec.SpecError", "builtins.ValueError")
+REFUSALS = refusals(
+    "croupier.features.quality.findings.QualityFailed", "croupier.features.spec.SpecError", "builtins.ValueError"
+)
 
 
 @dag(

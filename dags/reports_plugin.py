@@ -21,8 +21,13 @@ from croupier.dags.common import PREFIX, XCOM_KEY
 
 NAME = r"[a-z][a-z0-9_]*"
 SHOWN = {".html", ".css", ".js", ".json", ".png", ".svg", ".gif", ".jpg", ".ico", ".woff", ".woff2", ".ttf"}  # no rows
-pages = FastAPI(title="croupier reports", docs_url=None, redoc_url=None, openapi_url=None,
-                dependencies=[Depends(requires_authenticated())])  # fmt: skip
+pages = FastAPI(
+    title="croupier reports",
+    docs_url=None,
+    redoc_url=None,
+    openapi_url=None,
+    dependencies=[Depends(requires_authenticated())],
+)
 
 
 @pages.get("/")

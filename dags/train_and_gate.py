@@ -31,7 +31,9 @@ from airflow.sdk import Param, dag, get_current_context, task
 
 from croupier.dags.common import DEFAULTS, FEATURES, app_param, line, link, or_skipped, refusals
 
-REFUSALS = refusals("croupier.serving.release.bundle.ReleaseRefused", "croupier.features.spec.SpecError", "builtins.ValueError")
+REFUSALS = refusals(
+    "croupier.serving.release.bundle.ReleaseRefused", "croupier.features.spec.SpecError", "builtins.ValueError"
+)
 
 
 @dag(

@@ -49,9 +49,12 @@ class Batch:
 
     def __getitem__(self, rows: slice | NDArray[np.intp] | I64 | Bool) -> Self:
         return type(self)(
-            context=self.context[rows], arm=self.arm[rows], mask=self.mask[rows], pair=self.pair[rows],
+            context=self.context[rows],
+            arm=self.arm[rows],
+            mask=self.mask[rows],
+            pair=self.pair[rows],
             catalogue=self.catalogue,
-        )  # fmt: skip
+        )
 
     @property
     def arm_features(self) -> F32:
@@ -91,10 +94,15 @@ class Interactions:
 
     def __getitem__(self, rows: slice | NDArray[np.intp] | I64 | Bool) -> Self:
         return type(self)(
-            batch=self.batch[rows], chosen=self.chosen[rows], reward=self.reward[rows],
-            propensity=self.propensity[rows], pmf=self.pmf[rows], at=self.at[rows], unit=self.unit[rows],
+            batch=self.batch[rows],
+            chosen=self.chosen[rows],
+            reward=self.reward[rows],
+            propensity=self.propensity[rows],
+            pmf=self.pmf[rows],
+            at=self.at[rows],
+            unit=self.unit[rows],
             weight=self.weight[rows],
-        )  # fmt: skip
+        )
 
 
 def concatenate(chunks: Sequence[Interactions]) -> Interactions:
@@ -108,10 +116,12 @@ def concatenate(chunks: Sequence[Interactions]) -> Interactions:
         return np.concatenate(wide)
 
     batch = Batch(
-        context=np.concatenate([c.batch.context for c in chunks]), arm=joined([c.batch.arm for c in chunks]),
-        mask=joined([c.batch.mask for c in chunks]), pair=joined([c.batch.pair for c in chunks]),
+        context=np.concatenate([c.batch.context for c in chunks]),
+        arm=joined([c.batch.arm for c in chunks]),
+        mask=joined([c.batch.mask for c in chunks]),
+        pair=joined([c.batch.pair for c in chunks]),
         catalogue=chunks[0].batch.catalogue,
-    )  # fmt: skip
+    )
     flat = {n: np.concatenate([getattr(c, n) for c in chunks]) for n in _FLAT}
     return Interactions(batch=batch, pmf=joined([c.pmf for c in chunks]), **flat)
 

@@ -106,9 +106,7 @@ def collect(app: str) -> dict[str, Any]:
 def join(app: str, start: str, end: str) -> dict[str, Any]:
     """Interactions of the interval's hours, and the account of every event in them."""
     w, interval = Workspace.open(app), Interval.parse(start, end)
-    return join_interval(
-        w.store, w.spec.reward, start=interval.start, end=interval.end, now=clock.now()
-    ).to_dict()
+    return join_interval(w.store, w.spec.reward, start=interval.start, end=interval.end, now=clock.now()).to_dict()
 
 
 def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tuple[gx.QualityReport, str]:
@@ -120,11 +118,20 @@ def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tupl
     aside = quarantine.states(w.store, list(partitions(w.store, start=interval.start, end=interval.end)))
     with w.report("quality", interval.key) as folder, w.quarantine(interval.key) as broken:
         report = gx.check(
-            rows, reward=w.spec.reward, start=interval.start, end=interval.end, account=Account.from_dict(account),
-            encoder=released_encoder(w), arms={arm.arm_id for arm in known_arms(w)},
-            earlier=audit.elsewhere(w.store, *hours), folder=folder, quarantine=broken,
-            limit=w.spec.quality.quarantine, aside=aside, pages=w.settings.quality_pages,
-        )  # fmt: skip
+            rows,
+            reward=w.spec.reward,
+            start=interval.start,
+            end=interval.end,
+            account=Account.from_dict(account),
+            encoder=released_encoder(w),
+            arms={arm.arm_id for arm in known_arms(w)},
+            earlier=audit.elsewhere(w.store, *hours),
+            folder=folder,
+            quarantine=broken,
+            limit=w.spec.quality.quarantine,
+            aside=aside,
+            pages=w.settings.quality_pages,
+        )
     audit.save(w.store, *hours, report.audit)
     _put_aside(w, report.broken, {hour for hour, of in aside.items() if quarantine.STOPPED in of.values()})
     return report, f"quality/{interval.key}/{report.docs_path.name}"
@@ -158,7 +165,7 @@ def encode(app: str, start: str, end: str) -> dict[str, Any]:
 
 def keep(
     w: Workspace, rows: pl.DataFrame, encoder: Encoder, *, split_at: int, name: str, start: str, end: str, **facts: Any
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Encode `rows` (by time and event id) and keep them under a key of all they were made from; returns what
     meta.json says of them, less `facts`."""
     arms = known_arms(w)

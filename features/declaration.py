@@ -1,6 +1,6 @@
 """What app.toml said when something was made of it, kept beside that, so that a later change can be named.
 
-    features/<key>/meta.json   {"spec": …}   by every encoding; a training, and a release, name their key
+features/<key>/meta.json   {"spec": …}   by every encoding; a training, and a release, name their key
 """
 
 from collections.abc import Iterator, Mapping

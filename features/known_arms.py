@@ -29,8 +29,9 @@ def known_arms(w: Workspace, now: int | None = None) -> list[Arm]:
 def merged(file: Sequence[Arm], old: Sequence[Arm], now: int, *, days: float) -> list[Arm]:
     """The arms of the file, and after them those of `old` that have left it, retired for no more than `days`."""
     there = {arm.arm_id for arm in file}
-    gone = [arm if retired(arm, now) else replace(arm, valid_to=now, paused=False)
-            for arm in old if arm.arm_id not in there]  # fmt: skip
+    gone = [
+        arm if retired(arm, now) else replace(arm, valid_to=now, paused=False) for arm in old if arm.arm_id not in there
+    ]
     return [*file, *(arm for arm in gone if now - arm.valid_to < days * DAY)]
 
 

@@ -157,10 +157,18 @@ def encode_window(w: Workspace, seen: window.Window, *, now: datetime) -> dict[s
     encoder = running_encoder(w) or Encoder.fit(w.spec, rows.filter(pl.col("at") < split_at), w.arms())
     start, end = seen.start.isoformat(), seen.end.isoformat()
     encoded = build.keep(
-        w, rows, encoder, split_at=split_at, name=f"window-{start}-{end}", start=start, end=end,
-        partitions=seen.partitions, hours={hour: v.rows for hour, v in seen.hours.items()},
-        end_us=round(seen.end.timestamp() * 1e6), began=round(now.timestamp() * 1e6),
-    )  # fmt: skip
+        w,
+        rows,
+        encoder,
+        split_at=split_at,
+        name=f"window-{start}-{end}",
+        start=start,
+        end=end,
+        partitions=seen.partitions,
+        hours={hour: v.rows for hour, v in seen.hours.items()},
+        end_us=round(seen.end.timestamp() * 1e6),
+        began=round(now.timestamp() * 1e6),
+    )
     window.sweep(w.store, kept=KEPT_FEATURES)
     return encoded
 

@@ -129,5 +129,3 @@ class Arm:
     valid_from: int = 0
     valid_to: int = 0
     paused: bool = False
-
-

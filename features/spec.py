@@ -1,10 +1,10 @@
 """What a bandit is: one `app.toml`, declared by its owner and checked whole before anything runs.
 
-    [reward]   window, default, range, and how each kind of reward counts
-    [record] [quality]   what is taken of a client's own decisions, and how many bad rows an hour may have
-    [context.NAME] [arm.NAME] [arm_context.NAME]   one feature each
-    [policies] [training]   what competes, and on what and how often it is trained
-    [gate] [refresh] [rollout]   when to promote, when to renew the champion, how to expose
+[reward]   window, default, range, and how each kind of reward counts
+[record] [quality]   what is taken of a client's own decisions, and how many bad rows an hour may have
+[context.NAME] [arm.NAME] [arm_context.NAME]   one feature each
+[policies] [training]   what competes, and on what and how often it is trained
+[gate] [refresh] [rollout]   when to promote, when to renew the champion, how to expose
 """
 
 import tomllib
@@ -55,8 +55,9 @@ class KindSpec(_Strict):
     weight: float = Field(1.0, description="what one unit of this kind adds to the reward")
     clip: Clip | None = Field(None, description="the kind's number is cut to [low, high] before it is weighted")
     range: Range | None = Field(
-        None, description="of one value; others are refused at the door. Left out: what reward.range allows of an only "
-        "kind without clip, else any finite number"
+        None,
+        description="of one value; others are refused at the door. Left out: what reward.range allows of an only "
+        "kind without clip, else any finite number",
     )
 
 
@@ -87,8 +88,11 @@ class QualitySpec(_Strict):
     """When rows that break a rule stop their hour."""
 
     quarantine: float = Field(
-        0.01, ge=0, lt=1, description="largest share of an hour's rows that may break a row rule: they are put aside "
-        "and the rest goes on; above, the hour waits for `croupier quarantine release` or `drop`"
+        0.01,
+        ge=0,
+        lt=1,
+        description="largest share of an hour's rows that may break a row rule: they are put aside "
+        "and the rest goes on; above, the hour waits for `croupier quarantine release` or `drop`",
     )
 
 

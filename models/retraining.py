@@ -1,8 +1,8 @@
 """Judging what was retrained: the windows of a scheduled loop, each family by its models through time.
 
-    train    every row of the window; for a family new to the process also a model of the earlier rows, which judges it
-    judge    challengers: is the family better than the champion's? The champion's own family: is it at least not worse?
-    after    the new models take over from the window's end on (models/ope/prequential.py says why that is sound)
+train    every row of the window; for a family new to the process also a model of the earlier rows, which judges it
+judge    challengers: is the family better than the champion's? The champion's own family: is it at least not worse?
+after    the new models take over from the window's end on (models/ope/prequential.py says why that is sound)
 """
 
 import tempfile
@@ -87,9 +87,12 @@ def process_for(w: Workspace, features: Features, candidates: Mapping[str, str])
     since = max(features.split_at, champion.trained_until)
     first = {name: (Segment(since=since, policy=prefix + BEFORE),) for name, prefix in candidates.items()}
     process = Process(
-        champion=champion.family, encoder=encoder, start=since, candidates=first,
+        champion=champion.family,
+        encoder=encoder,
+        start=since,
+        candidates=first,
         champions=(Segment(since=0, policy=champion.policy),),
-    )  # fmt: skip
+    )
     return process, True
 
 
@@ -124,9 +127,14 @@ def _grouped(
 
 
 def _evaluated(
-    w: Workspace, log: Interactions, features: Features, champion: Mapping[str, Piecewise],
-    candidates: Mapping[str, Piecewise], *, refresh: bool,
-) -> Evaluation:  # fmt: skip
+    w: Workspace,
+    log: Interactions,
+    features: Features,
+    champion: Mapping[str, Piecewise],
+    candidates: Mapping[str, Piecewise],
+    *,
+    refresh: bool,
+) -> Evaluation:
     """`champion` has one entry; `log` holds the rows that judge."""
     ((family, serving),) = champion.items()
     gate = w.spec.gate
@@ -135,10 +143,16 @@ def _evaluated(
         gate = gate.model_copy(update={"margin": -allowed, "alpha": w.spec.refresh.alpha})
     name = f"{family} (serving)" if family in candidates else family
     return evaluate(
-        {name: serving, **candidates}, log, champion=name, floor=w.spec.policies.floor, gate=gate,
-        seed=w.spec.policies.seed, segments=features.segments(int(log.at.min())), born=features.born(),
+        {name: serving, **candidates},
+        log,
+        champion=name,
+        floor=w.spec.policies.floor,
+        gate=gate,
+        seed=w.spec.policies.seed,
+        segments=features.segments(int(log.at.min())),
+        born=features.born(),
         **beside(w, features, log),
-    )  # fmt: skip
+    )
 
 
 def beside(w: Workspace, features: Features, log: Interactions) -> dict[str, Any]:
@@ -148,8 +162,14 @@ def beside(w: Workspace, features: Features, log: Interactions) -> dict[str, Any
     passed, says, unknown = quality(w.store, features, log)
     encoder = features.encoder
     names = [*(f"context.{n}" for n in encoder.context_names), *(f"arm_context.{n}" for n in encoder.pair_names)]
-    asked = Asked(margins=watched.margins, widths=watched.widths, quality_passed=passed, quality_says=says,
-                  features=names, unchecked=(*watched.unchecked, *unknown))  # fmt: skip
+    asked = Asked(
+        margins=watched.margins,
+        widths=watched.widths,
+        quality_passed=passed,
+        quality_says=says,
+        features=names,
+        unchecked=(*watched.unchecked, *unknown),
+    )
     return {"guardrails": watched.values, "asked": asked}
 
 
@@ -197,5 +217,3 @@ def carry_on(w: Workspace, judged: Judged, features: Features, candidates: Mappi
         with suppress(Conflict):
             w.store.swap(KEY, process.to_json(), version)
             return
-
-

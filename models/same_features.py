@@ -37,8 +37,9 @@ def serving(w: Workspace) -> Serving | None:
 def released(w: Workspace, number: int) -> Serving:
     """The same of any release. Raises KeyError where there is none of that number."""
     manifest = orjson.loads(w.store.get(f"releases/{number:06d}/manifest.json"))
-    return Serving(number=number, champion=manifest["policies"]["champion"], encoder=manifest["encoder"],
-                   meta=manifest["meta"])  # fmt: skip
+    return Serving(
+        number=number, champion=manifest["policies"]["champion"], encoder=manifest["encoder"], meta=manifest["meta"]
+    )
 
 
 def refuse_others(w: Workspace, key: str) -> None:
@@ -62,6 +63,8 @@ def way_out(w: Workspace) -> str:
     for number in sorted((int(key.split("/")[1]) for key in manifests), reverse=True):
         found = released(w, number)
         if not found.reads_features:
-            return (f"serve a champion that reads none, `croupier rollout rollback {number}` ({found.champion}): the "
-                    "next training then begins anew with the new features")  # fmt: skip
+            return (
+                f"serve a champion that reads none, `croupier rollout rollback {number}` ({found.champion}): the "
+                "next training then begins anew with the new features"
+            )
     return "publish a champion that reads none: no release of this app has one"

@@ -1,6 +1,6 @@
 """The steps of the `train_and_gate` DAG up to the verdict: plan, train on the earlier rows, judge on the later ones.
 
-    features/<key>/…            what `croupier.features.build.encode` wrote: encoder, catalogue, encoded parts, meta.json
+    features/<key>/…            what `features.build.encode` wrote: encoder, catalogue, encoded parts, meta.json
     candidates/<key>/<policy>/  a trained policy of it
     verdicts/<key>.json         the evaluation of all of them against the champion
 
@@ -108,8 +108,10 @@ def _since(w: Workspace, features: Features, before: int) -> int:
     rows = list(Rows(features, before=before))
     choice = adaptive_window.choose(concatenate(rows)) if rows else adaptive_window.Choice(since=0, better=0.0)
     if choice.since:
-        print(f"{w.settings.app}: learns from {from_us(choice.since):%Y-%m-%d %H:%M} UTC on: older rows make the "
-              f"prediction of the latest ones worse, by {choice.better:.1f} standard errors")  # fmt: skip
+        print(
+            f"{w.settings.app}: learns from {from_us(choice.since):%Y-%m-%d %H:%M} UTC on: older rows make the "
+            f"prediction of the latest ones worse, by {choice.better:.1f} standard errors"
+        )
     return choice.since
 
 
@@ -140,9 +142,7 @@ def _judge(w: Workspace, key: str, jobs: list[Job]) -> dict[str, Any]:
     return verdict
 
 
-def _judge_window(
-    w: Workspace, key: str, jobs: list[Job], features: Features, scratch: Path
-) -> dict[str, Any]:  # fmt: skip
+def _judge_window(w: Workspace, key: str, jobs: list[Job], features: Features, scratch: Path) -> dict[str, Any]:
     """A rolling window: each family by its models through time; the new models are judged by the rows to come."""
     candidates = {job["policy"]: job["candidate"] for job in jobs}
     judged = retraining.judge_window(w, features, candidates, scratch)
@@ -157,23 +157,36 @@ def _judge_window(
 
 def _nothing_to_judge(w: Workspace, key: str, candidates: dict[str, str]) -> dict[str, Any]:
     why = "not judged: fewer than two rows have matured since the models were first trained"
-    return {"app": w.settings.app, "features": key, "promoted": "", "candidates": candidates, "evaluation": None,
-            "report": "", "page": "", "summary": why}  # fmt: skip
+    return {
+        "app": w.settings.app,
+        "features": key,
+        "promoted": "",
+        "candidates": candidates,
+        "evaluation": None,
+        "report": "",
+        "page": "",
+        "summary": why,
+    }
 
 
-def _judge_interval(
-    w: Workspace, key: str, jobs: list[Job], features: Features, scratch: Path
-) -> dict[str, Any]:  # fmt: skip
+def _judge_interval(w: Workspace, key: str, jobs: list[Job], features: Features, scratch: Path) -> dict[str, Any]:
     """An interval by hand: what learnt its earlier rows is judged on its later ones."""
     log = concatenate(list(Rows(features, since=features.split_at)))
     candidates = {job["policy"]: load(get_folder(w.store, job["candidate"], scratch / job["policy"])) for job in jobs}
     name, champion = current_champion(w, scratch / "champion")
     ledger = _Looks(w, name)
     evaluation = evaluate(
-        {name: champion} | candidates, log, champion=name, floor=w.spec.policies.floor, gate=w.spec.gate,
-        seed=w.spec.policies.seed, alpha=ledger.alpha(jobs, log), segments=features.segments(),
-        born=features.born(), **retraining.beside(w, features, log),
-    )  # fmt: skip
+        {name: champion} | candidates,
+        log,
+        champion=name,
+        floor=w.spec.policies.floor,
+        gate=w.spec.gate,
+        seed=w.spec.policies.seed,
+        alpha=ledger.alpha(jobs, log),
+        segments=features.segments(),
+        born=features.born(),
+        **retraining.beside(w, features, log),
+    )
     ledger.record(jobs, log, evaluation)
     return _verdict(w, key, jobs, evaluation.to_dict()) | {"kind": "promotion" if evaluation.promoted else ""}
 
@@ -184,15 +197,20 @@ def _verdict(w: Workspace, key: str, jobs: list[Job], body: dict[str, Any]) -> d
         (folder / "verdict.json").write_bytes(orjson.dumps(body, option=orjson.OPT_INDENT_2))
         page = write_report(body, folder / "index.html", title=f"{w.settings.app}: the gate's verdict")
     return {
-        "app": w.settings.app, "features": key, "promoted": body["promoted"],
-        "candidates": {job["policy"]: job["candidate"] for job in jobs}, "evaluation": body,
-        "report": str(page), "page": f"gate/{key}/index.html", "summary": summary(body),
-    }  # fmt: skip
+        "app": w.settings.app,
+        "features": key,
+        "promoted": body["promoted"],
+        "candidates": {job["policy"]: job["candidate"] for job in jobs},
+        "evaluation": body,
+        "report": str(page),
+        "page": f"gate/{key}/index.html",
+        "summary": summary(body),
+    }
 
 
 @dataclass(frozen=True)
 class _Looks:
-    """The ledger of looks at this champion's challengers, kept in the store (models/gate/alpha_spending.py says why)."""
+    """The ledger of looks at this champion's challengers, kept in the store (gate/alpha_spending.py says why)."""
 
     w: Workspace
     champion: str

@@ -137,9 +137,7 @@ def _early_in_the_hour() -> None:
         time.sleep((HOUR - into) / 1e6 / SPEED)
 
 
-def act_three(
-    airflow: Airflow, w: Workspace, world: reels.World, users: Users, features: Features
-) -> dict[str, Any]:
+def act_three(airflow: Airflow, w: Workspace, world: reels.World, users: Users, features: Features) -> dict[str, Any]:
     story.heading("Act three: a candidate that learnt from a flipped feature, forced past the gate")
     number = force_harmful(w, world, features)
     users.visit(ROUND_VISITS)
@@ -150,8 +148,13 @@ def act_three(
     requests, traffic = users.visit(1_000)
     share, _ = candidate_units(requests, traffic)
     story.say(f"after the abort the candidate serves {share:.1%} of units")
-    return {"release": number, "rollout": ended, "candidate_share_of_units": share,
-            "report": _croupier(w, "rollout", "report"), "status": _croupier(w, "rollout", "status")}  # fmt: skip
+    return {
+        "release": number,
+        "rollout": ended,
+        "candidate_share_of_units": share,
+        "report": _croupier(w, "rollout", "report"),
+        "status": _croupier(w, "rollout", "status"),
+    }
 
 
 def _logged_requests(w: Workspace, n: int) -> list[Request]:

@@ -50,9 +50,11 @@ class Traffic:
     def served(self) -> dict[str, Any]:
         p50, p99 = np.percentile(self.milliseconds, [50, 99])
         return {
-            "requests": len(self.selections), "errors": self.errors,
-            "p50_ms": round(float(p50), 2), "p99_ms": round(float(p99), 2),
-        }  # fmt: skip
+            "requests": len(self.selections),
+            "errors": self.errors,
+            "p50_ms": round(float(p50), 2),
+            "p99_ms": round(float(p99), 2),
+        }
 
 
 def pipeline(airflow: Airflow, app: str, start: str, end: str) -> dict[str, Any]:
@@ -89,8 +91,11 @@ def on_schedule(airflow: Airflow, app: str, apps: Sequence[str]) -> dict[str, An
     pages = [validated["page"] for _, validated, _ in built.values() if validated["page"]]
     story.say(f"by the schedule alone: {len(hours)} hours built, a training was due, its verdict is published")
     facts = _facts(airflow, gate_run, sum(accounts, Account()).to_dict(), {})
-    return facts | {"features": last["features"], "hours": hours,
-                    "quality": {"passed": not refused, "docs_path": pages[-1]}}  # fmt: skip
+    return facts | {
+        "features": last["features"],
+        "hours": hours,
+        "quality": {"passed": not refused, "docs_path": pages[-1]},
+    }
 
 
 def _built(airflow: Airflow, run: str, index: int) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]] | None:
@@ -111,11 +116,17 @@ def _facts(airflow: Airflow, gate_run: str, account: dict[str, Any], quality: Ma
     (verdict,) = airflow.result("train_and_gate", gate_run, "judge")
     (published,) = airflow.result("train_and_gate", gate_run, "publish")
     return {
-        "decisions": account["decisions_in"], "interactions": account["interactions"], "account": _in_and_out(account),
-        "quality": quality, "policies": verdict["evaluation"]["policies"],
-        "promoted": verdict["promoted"], "summary": verdict["summary"], "report": verdict["report"],
-        "release": published["release"], "rows_judged": verdict["evaluation"]["rows"],
-    }  # fmt: skip
+        "decisions": account["decisions_in"],
+        "interactions": account["interactions"],
+        "account": _in_and_out(account),
+        "quality": quality,
+        "policies": verdict["evaluation"]["policies"],
+        "promoted": verdict["promoted"],
+        "summary": verdict["summary"],
+        "report": verdict["report"],
+        "release": published["release"],
+        "rows_judged": verdict["evaluation"]["rows"],
+    }
 
 
 def _in_and_out(counts: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,9 +144,7 @@ def offline_error(w: Workspace, requests: Sequence[Request], selections: Sequenc
         [r.context for r in requests], [r.arms for r in requests], [r.arm_context for r in requests], loaded.catalogue
     )
     pmf = {role: loaded.pmf(role, batch) for role in {s.role for s in selections}}
-    return max(
-        float(np.abs(np.asarray(s.pmf) - pmf[s.role][i, : len(s.pmf)]).max()) for i, s in enumerate(selections)
-    )
+    return max(float(np.abs(np.asarray(s.pmf) - pmf[s.role][i, : len(s.pmf)]).max()) for i, s in enumerate(selections))
 
 
 def true_values(w: Workspace, world: reels.World, key: str) -> dict[str, float]:

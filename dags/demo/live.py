@@ -44,11 +44,13 @@ class Users:
             asked = [_request(v) for v in part]
             chosen = traffic.select_batch(asked)
             p = self.world.truth(part)
-            traffic.reward_batch([
-                {"event_id": s.event_id, "kind": "click", "value": 1.0}
-                for i, (v, s) in enumerate(zip(part, chosen, strict=True))
-                if self.rng.random() < p[i, v.arms.index(s.arm)]
-            ])  # fmt: skip
+            traffic.reward_batch(
+                [
+                    {"event_id": s.event_id, "kind": "click", "value": 1.0}
+                    for i, (v, s) in enumerate(zip(part, chosen, strict=True))
+                    if self.rng.random() < p[i, v.arms.index(s.arm)]
+                ]
+            )
             requests += asked
         return requests, traffic
 
@@ -111,7 +113,11 @@ def force_harmful(w: Workspace, world: reels.World, features: Features) -> int:
     number = bundle_store.current(w.store)
     champion = bundle.load(w.home / "triton" / "select_arm" / str(number)).champion
     done = promotion.release_policies(
-        w, champion=champion, candidate=make("vw_cb_adf").learn([log]), encoder=encoder, arms=arms,
+        w,
+        champion=champion,
+        candidate=make("vw_cb_adf").learn([log]),
+        encoder=encoder,
+        arms=arms,
         meta={"verdict": "forced past the gate by the demo: it learnt from flipped preferences"},
-    )  # fmt: skip
+    )
     return done.number

@@ -1,6 +1,6 @@
 """The raw catalogue: which arms exist, with their features, as a JSON list that people can read and diff.
 
-    [{"arm_id": "reel-7", "features": {"genre": "comedy"}, "valid_from": 0, "valid_to": 0}, …]
+[{"arm_id": "reel-7", "features": {"genre": "comedy"}, "valid_from": 0, "valid_to": 0}, …]
 """
 
 import hashlib

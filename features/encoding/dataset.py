@@ -28,11 +28,15 @@ def encode_interactions(df: pl.DataFrame, encoder: Encoder, catalogue: Catalogue
     pmf = np.zeros(mask.shape)
     pmf[mask] = df["pmf"].explode(keep_nulls=False, empty_as_null=False).to_numpy()
     return Interactions(
-        batch=encoder.batch(contexts, rows, mask, pairs, catalogue), chosen=chosen, pmf=pmf,
-        reward=df["reward"].to_numpy().astype(np.float64), propensity=df["propensity"].to_numpy().astype(np.float64),
-        at=df["at"].to_numpy().astype(np.int64), unit=np.array([_unit(u) for u in df["unit_id"]], np.uint64),
+        batch=encoder.batch(contexts, rows, mask, pairs, catalogue),
+        chosen=chosen,
+        pmf=pmf,
+        reward=df["reward"].to_numpy().astype(np.float64),
+        propensity=df["propensity"].to_numpy().astype(np.float64),
+        at=df["at"].to_numpy().astype(np.int64),
+        unit=np.array([_unit(u) for u in df["unit_id"]], np.uint64),
         weight=1.0 / df["pass_probability"].to_numpy(),
-    )  # fmt: skip
+    )
 
 
 def _candidates(df: pl.DataFrame, catalogue: Catalogue) -> tuple[Bool, I64, I64]:

@@ -63,17 +63,24 @@ class Encoder:
         return cls(blocks, [_product(spec, p.a, p.b) for p in spec.interactions])
 
     def encode(
-        self, contexts: "Sequence[Row] | pl.DataFrame", arms: Sequence[Sequence[str]],
-        arm_contexts: Sequence[Sequence[Row]], catalogue: Catalogue,
-    ) -> Batch:  # fmt: skip
+        self,
+        contexts: "Sequence[Row] | pl.DataFrame",
+        arms: Sequence[Sequence[str]],
+        arm_contexts: Sequence[Sequence[Row]],
+        catalogue: Catalogue,
+    ) -> Batch:
         """B requests → Batch. `contexts`: one object each, or typed columns. `arm_contexts[i]` is empty or one row per
         candidate. Raises InvalidEvent on an arm that the catalogue does not have."""
         return self.batch(contexts, *_candidates(arms, catalogue), arm_contexts, catalogue)
 
     def batch(
-        self, contexts: "Sequence[Row] | pl.DataFrame", rows: I64, mask: Bool, arm_contexts: Sequence[Sequence[Row]],
+        self,
+        contexts: "Sequence[Row] | pl.DataFrame",
+        rows: I64,
+        mask: Bool,
+        arm_contexts: Sequence[Sequence[Row]],
         catalogue: Catalogue,
-    ) -> Batch:  # fmt: skip
+    ) -> Batch:
         """The same with candidates as catalogue rows (B, K) and mask."""
         if hasattr(contexts, "columns"):  # isinstance(…, Sequence) costs a request as much as a ufunc
             context = self.context.frame_matrix(cast("pl.DataFrame", contexts))

@@ -79,9 +79,11 @@ class Fitted:
     @property
     def expected(self) -> str:
         return {
-            "numeric": "a finite number (or null)", "categorical": f"a string of at most {MAX_TEXT} characters",
-            "embedding": f"a list of {self.length} finite numbers", "timestamp": "ISO 8601, or seconds since 1970",
-        }[self.type]  # fmt: skip
+            "numeric": "a finite number (or null)",
+            "categorical": f"a string of at most {MAX_TEXT} characters",
+            "embedding": f"a list of {self.length} finite numbers",
+            "timestamp": "ISO 8601, or seconds since 1970",
+        }[self.type]
 
     def accepts(self, value: object) -> bool:
         """None is missing, and always accepted."""
@@ -103,8 +105,13 @@ def fit_feature(name: str, feature: Feature, values: Sequence[Any]) -> Fitted:
         present = present[~np.isnan(present)]
         low, high = feature.clip or (-LIMIT, LIMIT)
         ends = max(low, -LIMIT), min(high, LIMIT)
-        base = Fitted(name=name, type="numeric", log=feature.transform == "log", clip=ends,
-                      profile=Profile.of_numbers(present, len(values)))  # fmt: skip
+        base = Fitted(
+            name=name,
+            type="numeric",
+            log=feature.transform == "log",
+            clip=ends,
+            profile=Profile.of_numbers(present, len(values)),
+        )
         x = present.clip(*base.clip)
         x = log_of(x) if base.log else x
         mean, deviation = (float(x.mean()), float(x.std())) if len(x) else (0.0, 1.0)

@@ -31,8 +31,9 @@ class Profile:
         if not len(x):
             return cls(n=n, missing=float(n > 0))
         cuts = tuple(np.unique(np.quantile(x, np.arange(1, 10) / 10)).tolist())
-        return cls(n=n, missing=1 - len(x) / n, cuts=cuts, shares=binned(x, cuts), low=float(x.min()),
-                   high=float(x.max()))  # fmt: skip
+        return cls(
+            n=n, missing=1 - len(x) / n, cuts=cuts, shares=binned(x, cuts), low=float(x.min()), high=float(x.max())
+        )
 
     @classmethod
     def of_categories(cls, counts: Counter[str], vocabulary: Sequence[str], n: int) -> Self:

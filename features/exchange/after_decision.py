@@ -83,4 +83,3 @@ def _number(value: object) -> float:
         return float(value) if isinstance(value, str) else float("nan")
     except ValueError:
         return float("nan")
-

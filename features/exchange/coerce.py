@@ -33,15 +33,18 @@ class Declared:
 
     def __init__(self, spec: AppSpec) -> None:
         self.spec = spec
-        self._doors = {scope: {name: Fitted(name=name, type=f.type, length=f.length)
-                               for name, f in getattr(spec, scope).items()} for scope in SCOPES}  # fmt: skip
+        self._doors = {
+            scope: {name: Fitted(name=name, type=f.type, length=f.length) for name, f in getattr(spec, scope).items()}
+            for scope in SCOPES
+        }
 
     def decision(self, decision: Decision) -> Decision:
         """The declared features alone, as they are declared. Raises InvalidEvent naming one that is of another type:
         in the log it would stop every training that comes upon it."""
         pairs = tuple(self._row(row, "arm_context") for row in decision.arm_context)
-        return replace(decision, context=self._row(decision.context, "context"),
-                       arm_context=pairs if any(pairs) else ())  # fmt: skip
+        return replace(
+            decision, context=self._row(decision.context, "context"), arm_context=pairs if any(pairs) else ()
+        )
 
     def arms(self, arms: Sequence[Arm]) -> list[Arm]:
         """The same of a catalogue, which also keeps what is not declared (titles, links)."""

@@ -57,8 +57,10 @@ def _reward(records: Sequence[Record], kind: str) -> tuple[list[str], list[str]]
     values = [reward.value for r in records for reward in r.rewards]
     low, high = min([0.0, *values]), max([1.0, *values])
     none = sum(not r.rewards for r in records)
-    note = (f"reward: kind {kind!r}, range {low:g} to {high:g} in {len(records)} rows; none came in {none}, which "
-            "counts as reward.default, 0; others are refused: widen reward.range where they are right")  # fmt: skip
+    note = (
+        f"reward: kind {kind!r}, range {low:g} to {high:g} in {len(records)} rows; none came in {none}, which "
+        "counts as reward.default, 0; others are refused: widen reward.range where they are right"
+    )
     text = ["# Written by `croupier init`: read it, correct it, it is yours.", "[reward]", "window_seconds = 3600.0"]
     text += ["default = 0.0", f"range = [{low!r}, {high!r}]", f"[reward.kinds.{_key(kind)}]", 'how = "first"', ""]
     return text, [note]

@@ -66,8 +66,10 @@ def _lists(name: str, seen: Sequence[Any]) -> Guessed:
     if all(isinstance(x, int | float) and not isinstance(x, bool) for x in items):
         if len(lengths) == 1:
             return {name: ['type = "embedding"', f"length = {min(lengths)}"]}, "lists of numbers, an embedding"
-        return {}, (f"left out: lists of {min(lengths)} to {max(lengths)} numbers; an embedding has one length: bring "
-                    "them to it, or give their mean")  # fmt: skip
+        return {}, (
+            f"left out: lists of {min(lengths)} to {max(lengths)} numbers; an embedding has one length: bring "
+            "them to it, or give their mean"
+        )
     if not all(isinstance(x, str) for x in items):
         return {}, "left out: lists of neither numbers nor words alone"
     return _tags(name, lists)
@@ -78,8 +80,10 @@ def _tags(name: str, lists: Sequence[Sequence[str]]) -> Guessed:
     kept = [word for word, n in counts.most_common(TAGS) if n < len(lists) or len(lists) == 1]
     if not kept:
         return {}, f"left out: lists of words, always {', '.join(counts)}"
-    note = (f"lists of words (tags): each of the {len(kept)} commonest of {len(counts)} words is a feature, 1 where "
-            f"the list holds it, else 0, such as {name}.{kept[0]}; send those in requests")  # fmt: skip
+    note = (
+        f"lists of words (tags): each of the {len(kept)} commonest of {len(counts)} words is a feature, 1 where "
+        f"the list holds it, else 0, such as {name}.{kept[0]}; send those in requests"
+    )
     if "." in name:
         return {}, "left out: lists of words under a name with a dot"
     return {f"{name}.{word}": ['type = "numeric"', 'transform = "none"'] for word in kept}, note

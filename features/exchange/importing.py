@@ -52,8 +52,12 @@ def import_log(log: Log, source: Source, spec: AppSpec) -> Imported:
         counts += _append(log, part)
         times = {min(times | {r.decision.at for r in part}), max(times | {r.decision.at for r in part})}
     names = ("decisions", "repeated", "conflicting", "thinned", "rewards")
-    return Imported(**{name: counts[name] for name in names}, skipped=source.skipped.total(),
-                    start=min(times, default=0), end=max(times, default=0))  # fmt: skip
+    return Imported(
+        **{name: counts[name] for name in names},
+        skipped=source.skipped.total(),
+        start=min(times, default=0),
+        end=max(times, default=0),
+    )
 
 
 def declared_records(source: Source, spec: AppSpec) -> Iterator[Record]:

@@ -22,5 +22,7 @@ def open_source(path: Path, *, unit_key: str, columns: Mapping[str, str] | None 
         return TableSource(path, unit_key=unit_key, columns=columns or {})
     if name.endswith(JSON):
         return DsjsonSource(path, unit_key=unit_key)
-    raise ValueError(f"{path}: found a file of unknown kind, expected a table as {', '.join(ENDINGS)}, or DSJSON or "
-                     f"rows as {', '.join(JSON)}")  # fmt: skip
+    raise ValueError(
+        f"{path}: found a file of unknown kind, expected a table as {', '.join(ENDINGS)}, or DSJSON or "
+        f"rows as {', '.join(JSON)}"
+    )

@@ -159,9 +159,12 @@ def _with_fate(mine: pl.DataFrame, window: int) -> pl.DataFrame:
     anonymous = pl.col("reward_id") == ""
     kind, value = pl.when(anonymous).then("kind"), pl.when(anonymous).then("value")
     fate = (
-        pl.when(~pl.struct("event_id", "reward_id", kind, value).is_first_distinct()).then(pl.lit("duplicate"))
-        .when(pl.col("at") > pl.col("decided_at") + window).then(pl.lit("late")).otherwise(pl.lit("on_time"))
-    )  # fmt: skip
+        pl.when(~pl.struct("event_id", "reward_id", kind, value).is_first_distinct())
+        .then(pl.lit("duplicate"))
+        .when(pl.col("at") > pl.col("decided_at") + window)
+        .then(pl.lit("late"))
+        .otherwise(pl.lit("on_time"))
+    )
     return mine.sort(ORDER).with_columns(fate=fate)
 
 
@@ -182,10 +185,13 @@ def _interactions(
     mature = decisions if _all(decisions, due) else decisions.filter(due)
     return (
         mature.join(numbers, on="event_id", how="left", maintain_order="left")
-        .with_columns(pl.col("reward").fill_null(spec.default).cast(pl.Float64), pl.col("reward_count").fill_null(0),
-                      pl.col("reward_at").fill_null(0))
+        .with_columns(
+            pl.col("reward").fill_null(spec.default).cast(pl.Float64),
+            pl.col("reward_count").fill_null(0),
+            pl.col("reward_at").fill_null(0),
+        )
         .select(INTERACTIONS.names)
-    )  # fmt: skip
+    )
 
 
 def _all(frame: pl.DataFrame, condition: pl.Expr) -> bool:
@@ -206,13 +212,19 @@ def _account(of: dict[str, pl.DataFrame | None], interactions: int, quarantined:
     orphan = _count(of["orphans"])
     fates = {fate: _count(of["matched"], pl.col("fate") == fate) for fate in ("on_time", "late", "duplicate")}
     return Account(
-        decisions_in=logged + bad_decisions + thinned, interactions=interactions, quarantined=quarantined,
-        immature=logged - repeated - interactions - quarantined, decision_duplicates=repeated,
-        decisions_malformed=bad_decisions, thinned=thinned,
-        rewards_in=_count(of["matched"]) + orphan + sum(refused.values()), on_time=fates["on_time"],
-        late=fates["late"], orphan=orphan,
+        decisions_in=logged + bad_decisions + thinned,
+        interactions=interactions,
+        quarantined=quarantined,
+        immature=logged - repeated - interactions - quarantined,
+        decision_duplicates=repeated,
+        decisions_malformed=bad_decisions,
+        thinned=thinned,
+        rewards_in=_count(of["matched"]) + orphan + sum(refused.values()),
+        on_time=fates["on_time"],
+        late=fates["late"],
+        orphan=orphan,
         **refused | {"duplicate": fates["duplicate"] + refused["duplicate"]},
-    )  # fmt: skip
+    )
 
 
 def _refused_rewards(rejects: pl.DataFrame | None) -> dict[str, int]:

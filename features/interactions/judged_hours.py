@@ -1,6 +1,6 @@
 """What the validation said of the very hours, in the very versions, that an evaluation judges.
 
-Scheduled hours are validated one by one (features/interactions/hours.py); an interval that a person names is validated as one, and
+Scheduled hours are validated one by one (hours.py); an interval that a person names is validated as one, and
 what was found is kept for the versions that it read:
 
     quality/interval=20261101T0000-20261102T0000/1f2e….json   {"passed": true, …, "versions": {"2026-11-01T07": 2}}

@@ -41,9 +41,15 @@ class Forgotten:
 
 
 def forget(
-    store: Store, spool: Spool, spec: RewardSpec, *, unit_id: str, host: str, now: datetime,
+    store: Store,
+    spool: Spool,
+    spec: RewardSpec,
+    *,
+    unit_id: str,
+    host: str,
+    now: datetime,
     reports: Sequence[Path] = (),
-) -> Forgotten:  # fmt: skip
+) -> Forgotten:
     """`unit_id` is the hash that the log holds. Safe to repeat; after a crash, `finish` or call it again.
 
     On one host several take turns."""

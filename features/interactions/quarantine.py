@@ -49,8 +49,10 @@ def stopped_hours(at: pl.Series, broken_at: pl.Series, held: Mapping[str, int], 
     now = at.to_frame("at").group_by(hour=pl.col("at") // HOUR * HOUR).len()
     bad = broken_at.to_frame("at").group_by(hour=pl.col("at") // HOUR * HOUR).agg(broken=pl.len())
     earlier = {hour_start(hour): n for hour, n in held.items()}
-    shares = ((hour, n + earlier.get(hour, 0), rows + earlier.get(hour, 0))
-              for hour, rows, n in now.join(bad, on="hour").iter_rows())  # fmt: skip
+    shares = (
+        (hour, n + earlier.get(hour, 0), rows + earlier.get(hour, 0))
+        for hour, rows, n in now.join(bad, on="hour").iter_rows()
+    )
     return {hour for hour, n, rows in shares if n > limit * rows}
 
 

@@ -43,9 +43,13 @@ def _entry(store: Store, hour: str) -> Entry:
     rules = Counter(rule for names in frame["rule"] for rule in names.split(","))
     done = quarantine.history(store, hour)
     return Entry(
-        hour=hour, rows=dict(Counter(frame["state"])), rules=dict(rules), examples=tuple(frame["event_id"][:3]),
-        waits=STOPPED in frame["state"].to_list(), last=done[-1] if done else {},
-    )  # fmt: skip
+        hour=hour,
+        rows=dict(Counter(frame["state"])),
+        rules=dict(rules),
+        examples=tuple(frame["event_id"][:3]),
+        waits=STOPPED in frame["state"].to_list(),
+        last=done[-1] if done else {},
+    )
 
 
 def release(store: Store, hour: str, *, by: str, reason: str, now: int) -> int:
@@ -75,10 +79,19 @@ def _decide(store: Store, hour: str, state: str, *, by: str, reason: str, now: i
             quarantine.write(store, hour, frame.with_columns(state=pl.lit(state)), version)
             break
     if before:
-        quarantine.remember(store, hour, {
-            "at": now, "by": by, "action": state, "rows": before.total(), "before": dict(before), "reason": reason,
-            "verdict": hours.verdict(store, hour),
-        })  # fmt: skip
+        quarantine.remember(
+            store,
+            hour,
+            {
+                "at": now,
+                "by": by,
+                "action": state,
+                "rows": before.total(),
+                "before": dict(before),
+                "reason": reason,
+                "verdict": hours.verdict(store, hour),
+            },
+        )
     if state == RELEASED or set(before) != {HELD}:  # else they were out, and stay out
         judged_hours.reopen(store, hour)
         hours.reopen(store, hour)  # last, and again when the command is repeated

@@ -42,7 +42,11 @@ def to_number(on_time: pl.DataFrame, spec: RewardSpec) -> pl.DataFrame:
 
 def _part(name: str, kind: KindSpec) -> pl.Expr:
     values = pl.col("value").filter(pl.col("kind") == name)
-    one = {"first": values.first(), "last": values.last(), "max": values.max(),
-           "sum": pl.when(values.len() > 0).then(values.sum())}[kind.how]  # fmt: skip
+    one = {
+        "first": values.first(),
+        "last": values.last(),
+        "max": values.max(),
+        "sum": pl.when(values.len() > 0).then(values.sum()),
+    }[kind.how]
     clipped = one if kind.clip is None else one.clip(*kind.clip)
     return clipped * kind.weight

@@ -79,9 +79,7 @@ def empty() -> pl.DataFrame:
     return frame
 
 
-def commit(
-    log: Log, hour: str, data: pl.DataFrame, late: pl.DataFrame, account: Account, *, joined_at: int
-) -> Version:
+def commit(log: Log, hour: str, data: pl.DataFrame, late: pl.DataFrame, account: Account, *, joined_at: int) -> Version:
     """Makes this, which came of `log`, the newest version of the hour, unless the newest says the same already. Raises
     LogRewritten."""
     store = log.store
@@ -98,10 +96,15 @@ def commit(
             with suppress(AlreadyExists):
                 store.create(key, raw)
         version = Version(
-            hour=hour, version=number, joined_at=joined_at, rows=len(data), data=names[0],
-            late=names[1] if len(names) > 1 else "", account=account.to_dict(),
+            hour=hour,
+            version=number,
+            joined_at=joined_at,
+            rows=len(data),
+            data=names[0],
+            late=names[1] if len(names) > 1 else "",
+            account=account.to_dict(),
             changed=_changed(store, old, data, account),
-        )  # fmt: skip
+        )
         try:
             store.create(version.key, orjson.dumps(asdict(version), option=orjson.OPT_INDENT_2))
         except AlreadyExists:

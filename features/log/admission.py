@@ -60,8 +60,10 @@ class Admission:
             raise NotAdmitted("kind", reward.kind, expected, reason=UNDECLARED)
         ends = self.kinds[reward.kind]
         if ends is not None and not ends[0] <= reward.value <= ends[1]:
-            expected = (f"{ends[0]:g} to {ends[1]:g} for a {reward.kind}; if such values are right, declare their "
-                        f"range in app.toml: [reward.kinds.{reward.kind}] range")  # fmt: skip
+            expected = (
+                f"{ends[0]:g} to {ends[1]:g} for a {reward.kind}; if such values are right, declare their "
+                f"range in app.toml: [reward.kinds.{reward.kind}] range"
+            )
             raise NotAdmitted("value", reward.value, expected, reason=OUTSIDE)
         return reward
 
@@ -73,8 +75,10 @@ class Admission:
             expected = f"at least {least:g} (ε/K, [record] floor in app.toml) for the arm that was shown"
             raise NotAdmitted("pmf", decision.propensity, expected, reason=IMPROBABLE)
         if not now - self.record_us <= decision.at <= now + CLOCK_SKEW_US:
-            expected = (f"{now - self.record_us} to {now + CLOCK_SKEW_US}: at most {self.record_us / 1e6:g} s ago "
-                        "([record] seconds in app.toml); older hours are closed")  # fmt: skip
+            expected = (
+                f"{now - self.record_us} to {now + CLOCK_SKEW_US}: at most {self.record_us / 1e6:g} s ago "
+                "([record] seconds in app.toml); older hours are closed"
+            )
             raise NotAdmitted("at", decision.at, expected, reason=UNTIMELY)
         return decision
 

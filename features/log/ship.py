@@ -123,8 +123,9 @@ def _next_shipment(spool: Spool, kind: Kind, end: int) -> tuple[int, int] | None
             return int(unfinished[0]), int(unfinished[1])
         name = f"shipped_{kind}"
         row = db.execute("SELECT value FROM facts WHERE name = ?", [name]).fetchone()
-        rows = db.execute(f"SELECT id FROM {kind} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
-                          [row[0] if row else 0, end, ROWS]).fetchall()  # fmt: skip
+        rows = db.execute(
+            f"SELECT id FROM {kind} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?", [row[0] if row else 0, end, ROWS]
+        ).fetchall()
         if not rows:
             return None
         first, last = int(rows[0][0]), int(rows[-1][0])

@@ -41,9 +41,7 @@ LAST_ROW = "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'decisions'),
 class Spool(SpoolFile):
     """Durable on return. Raises SpoolUnavailable, and InvalidEvent for a time that no hour can hold."""
 
-    def __init__(
-        self, path: Path, *, durability: Literal["FULL", "NORMAL"] = "FULL", max_bytes: int = 8 << 30
-    ) -> None:
+    def __init__(self, path: Path, *, durability: Literal["FULL", "NORMAL"] = "FULL", max_bytes: int = 8 << 30) -> None:
         self.max_bytes = max_bytes
         self._remembered = min(REMEMBERED, max_bytes >> 12)
         self._thinning = True  # whether any decision may have been thinned: looked up when the size is
@@ -94,8 +92,10 @@ class Spool(SpoolFile):
         with self.transaction() as db:
             insert = f"INSERT OR IGNORE INTO rewards (event_id, token, at, body, seen) VALUES (?, ?, ?, ?, {LAST_ROW})"
             new = [db.execute(insert, row).rowcount == 1 for row in rows]
-            sizes = (spool_quotas.reward_size(e, t, body) if is_new else 0
-                     for (e, t, _, body), is_new in zip(rows, new, strict=True))  # fmt: skip
+            sizes = (
+                spool_quotas.reward_size(e, t, body) if is_new else 0
+                for (e, t, _, body), is_new in zip(rows, new, strict=True)
+            )
             if (size := sum(sizes)) and spool_quotas.add(db, size) > spool_quotas.REWARDS_SHARE * self.max_bytes:
                 raise SpoolUnavailable(f"{self.path}: rewards fill their share of CROUPIER_SPOOL_MAX_BYTES")
             if not all(new):

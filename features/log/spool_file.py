@@ -15,7 +15,8 @@ from typing import Literal
 
 from croupier.features.log import spool_quotas
 
-_TABLES = """
+_TABLES = (
+    """
 CREATE TABLE IF NOT EXISTS decisions (id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT UNIQUE, at INTEGER,
     body BLOB);
 CREATE TABLE IF NOT EXISTS rewards (id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT, token TEXT, at INTEGER,
@@ -27,7 +28,9 @@ CREATE TABLE IF NOT EXISTS shipments (kind TEXT, first INTEGER, last INTEGER, do
 CREATE TABLE IF NOT EXISTS thinned (id INTEGER PRIMARY KEY AUTOINCREMENT, place INTEGER UNIQUE);
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value);
 INSERT OR IGNORE INTO facts VALUES ('spool_id', lower(hex(randomblob(4)))), ('thinned', 0);
-""" + spool_quotas.SCRIPT
+"""
+    + spool_quotas.SCRIPT
+)
 
 
 class SpoolUnavailable(RuntimeError):

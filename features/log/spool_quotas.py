@@ -33,9 +33,8 @@ CREATE TRIGGER IF NOT EXISTS rejects_came AFTER INSERT ON rejects
     BEGIN UPDATE facts SET value = value + {new} WHERE name = 'bytes_rejects'; END;
 """
 SCRIPT = _CAME.format(new=_SIZES["rejects"].format("NEW")) + "".join(
-    _TRIGGERS.format(table=table, row=size.format(table), old=size.format("OLD"))
-    for table, size in _SIZES.items()
-)  # fmt: skip
+    _TRIGGERS.format(table=table, row=size.format(table), old=size.format("OLD")) for table, size in _SIZES.items()
+)
 
 
 def add(db: sqlite3.Connection, size: int) -> int:

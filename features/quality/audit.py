@@ -98,8 +98,9 @@ def save(store: Store, start: int, end: int, audit: Audit) -> None:
 
 def elsewhere(store: Store, start: int, end: int) -> Audit:
     """All evidence kept of intervals that overlap neither [start, end) nor each other."""
-    spans = sorted(tuple(map(int, key.removeprefix("audit/").removesuffix(".json").split("-")))
-                   for key in store.list("audit/"))  # fmt: skip
+    spans = sorted(
+        tuple(map(int, key.removeprefix("audit/").removesuffix(".json").split("-"))) for key in store.list("audit/")
+    )
     audits, free = [], 0
     for a, b in spans:
         if a >= free and (b <= start or a >= end):

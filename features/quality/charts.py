@@ -9,9 +9,13 @@ Values = Sequence[float | None]
 
 
 def lines(
-    series: Mapping[str, Values], ticks: Sequence[str], *, bands: Mapping[str, tuple[Values, Values]] | None = None,
-    limit: float | None = None, zero: bool = True,
-) -> str:  # fmt: skip
+    series: Mapping[str, Values],
+    ticks: Sequence[str],
+    *,
+    bands: Mapping[str, tuple[Values, Values]] | None = None,
+    limit: float | None = None,
+    zero: bool = True,
+) -> str:
     """One line a series over equal steps, with optional bands (low, high) and a dashed limit."""
     bands = bands or {}
     every = [v for values in series.values() for v in values] + [v for b in bands.values() for part in b for v in part]
@@ -57,8 +61,10 @@ def heat(rows: Mapping[str, Values], ticks: Sequence[str], *, high: float) -> st
             fill = "#eceff2" if value is None else f"rgba(179,38,30,{min(max(value / high, 0), 1):.3f})"
             tip = f"<title>{escape(name)}, {escape(ticks[j])}: {'none' if value is None else f'{value:.3f}'}</title>"
             x, width = left + j * step, max(step - 1, 0.5)
-            parts.append(f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{cell - 2}" fill="{fill}" '
-                         f'stroke="#e3e8ed" stroke-width=".5">{tip}</rect>')  # fmt: skip
+            parts.append(
+                f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{cell - 2}" fill="{fill}" '
+                f'stroke="#e3e8ed" stroke-width=".5">{tip}</rect>'
+            )
     bottom = len(rows) * cell
     for j in _some(n):
         anchor, x = ("end", 2 * WIDTH) if j and j == n - 1 else ("start", left + j * step)
@@ -68,8 +74,10 @@ def heat(rows: Mapping[str, Values], ticks: Sequence[str], *, high: float) -> st
 
 
 def legend(names: Sequence[str]) -> str:
-    dots = [f'<span style="color:{COLOURS[i] if i < len(COLOURS) else "#b9c2cc"}">■</span> {escape(name)}'
-            for i, name in enumerate(names[: len(COLOURS) + 1])]  # fmt: skip
+    dots = [
+        f'<span style="color:{COLOURS[i] if i < len(COLOURS) else "#b9c2cc"}">■</span> {escape(name)}'
+        for i, name in enumerate(names[: len(COLOURS) + 1])
+    ]
     return f'<div class="dim legend">{" &ensp; ".join(dots)}</div>' if len(names) > 1 else ""
 
 
@@ -82,8 +90,10 @@ def _frame(ticks: Sequence[str], low: float, high: float) -> str:
         parts.append(_rule(y, 'stroke="#e3e8ed"') + label)
     for j in _some(len(ticks)):
         anchor = "start" if j == 0 else "end" if j == len(ticks) - 1 else "middle"
-        parts.append(f'<text x="{_x(j, len(ticks)):.1f}" y="{HEIGHT - 6}" text-anchor="{anchor}" class="t">'
-                     f"{escape(ticks[j])}</text>")  # fmt: skip
+        parts.append(
+            f'<text x="{_x(j, len(ticks)):.1f}" y="{HEIGHT - 6}" text-anchor="{anchor}" class="t">'
+            f"{escape(ticks[j])}</text>"
+        )
     return "".join(parts)
 
 

@@ -55,8 +55,14 @@ def health(df: pl.DataFrame, *, encoder: Encoder | None = None, bins: int = BINS
     edges = [start + (end - start) * k // bins for k in range(bins + 1)]
     parts = [df.filter(pl.col("at").is_between(a, b, closed="left")) for a, b in pairwise(edges)]
     drift, limits = _drift(parts, encoder) if encoder else ({}, {})
-    return Health(rows=len(df), bins=tuple(_bins(parts, edges)), reward=_rewards(parts), arms=_arms(parts),
-                  drift=drift, limits=limits)  # fmt: skip
+    return Health(
+        rows=len(df),
+        bins=tuple(_bins(parts, edges)),
+        reward=_rewards(parts),
+        arms=_arms(parts),
+        drift=drift,
+        limits=limits,
+    )
 
 
 def write(found: Health, folder: Path) -> Path:
@@ -87,9 +93,11 @@ def _exploration(df: pl.DataFrame) -> dict[str, float | None]:
     p = pl.element()
     entropy = df["pmf"].list.eval(pl.when(p > 0).then(-p * p.log()).otherwise(0.0)).list.sum()
     weight = 1.0 / df["propensity"].to_numpy()
-    return {"effective_arms": float(entropy.exp().mean()),  # type: ignore[arg-type]
-            "least_propensity": float(df["propensity"].min()),  # type: ignore[arg-type]
-            "weight_share": float(weight.max() / weight.sum())}  # fmt: skip
+    return {
+        "effective_arms": float(entropy.exp().mean()),  # type: ignore[arg-type]
+        "least_propensity": float(df["propensity"].min()),  # type: ignore[arg-type]
+        "weight_share": float(weight.max() / weight.sum()),
+    }
 
 
 def _rewards(parts: Sequence[pl.DataFrame]) -> dict[str, list[tuple[float, float] | None]]:
@@ -115,9 +123,7 @@ def _arms(parts: Sequence[pl.DataFrame]) -> dict[str, list[float]]:
     return out
 
 
-def _drift(
-    parts: Sequence[pl.DataFrame], encoder: Encoder
-) -> tuple[dict[str, list[float | None]], dict[str, float]]:
+def _drift(parts: Sequence[pl.DataFrame], encoder: Encoder) -> tuple[dict[str, list[float | None]], dict[str, float]]:
     """Share moved of each feature in each bin, and what chance alone would explain."""
     rows: dict[str, list[float | None]] = {}
     for part in parts:
@@ -146,8 +152,10 @@ def _page(h: Health) -> str:
     def of(name: str) -> list[float | None]:
         return [b[name] for b in h.bins]
 
-    means, low, high = ({k: [v[0] + z * v[1] if v else None for v in values] for k, values in h.reward.items()}
-                        for z in (0.0, -1.96, 1.96))  # fmt: skip
+    means, low, high = (
+        {k: [v[0] + z * v[1] if v else None for v in values] for k, values in h.reward.items()}
+        for z in (0.0, -1.96, 1.96)
+    )
     bands = {k: (low[k], high[k]) for k in means}
     alarm = log(1 / audit.ALPHA)
     boxes = [
@@ -161,11 +169,16 @@ def _page(h: Health) -> str:
     ]  # fmt: skip
     drift = ""
     if h.drift:
-        drift = ("<h2>Drift of features against the training window</h2><p class=\"dim\">Share of values that moved; "
-                 f"chance alone explains up to {h.limits['chance']:.2f}, dark is 0.5 or more.</p>"
-                 + charts.heat(h.drift, ticks, high=0.5))  # fmt: skip
-    cards = "".join(f'<div class="card"><div class="card-header"><b>{escape(t)}</b> <span class="dim">{escape(says)}'
-                    f'</span></div><div class="card-body">{svg}</div></div>' for t, says, svg in boxes)  # fmt: skip
+        drift = (
+            '<h2>Drift of features against the training window</h2><p class="dim">Share of values that moved; '
+            f"chance alone explains up to {h.limits['chance']:.2f}, dark is 0.5 or more.</p>"
+            + charts.heat(h.drift, ticks, high=0.5)
+        )
+    cards = "".join(
+        f'<div class="card"><div class="card-header"><b>{escape(t)}</b> <span class="dim">{escape(says)}'
+        f'</span></div><div class="card-body">{svg}</div></div>'
+        for t, says, svg in boxes
+    )
     grid = "display:grid;grid-template-columns:repeat(auto-fit,minmax(min(420px,100%),1fr));gap:0 16px"
     head = f'<h1>Health of the log</h1><p class="dim">{h.rows:,} interactions, {first} to {last} UTC.</p>'
     return f'{head}<div style="{grid}">{cards}</div>{drift}'

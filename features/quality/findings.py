@@ -1,6 +1,6 @@
 """What a check of the data found, as values, as an error, and as the page that people open first.
 
-    QualityFailed(RuntimeError)   a critical rule failed: names rule, count and three event ids
+QualityFailed(RuntimeError)   a critical rule failed: names rule, count and three event ids
 """
 
 from collections.abc import Mapping, Sequence
@@ -80,8 +80,10 @@ class QualityReport:
         """What to do about rows that are too many to be held; "" where there are none."""
         if not self.quarantined or not any(finding.examples for finding in self.critical):
             return ""
-        return (f", where [quality] quarantine allows {self.limit:.2%} of an hour: mend their source or app.toml, then "
-                "say `croupier quarantine release` or `drop`, and the next build goes on")  # fmt: skip
+        return (
+            f", where [quality] quarantine allows {self.limit:.2%} of an hour: mend their source or app.toml, then "
+            "say `croupier quarantine release` or `drop`, and the next build goes on"
+        )
 
     def or_raise(self) -> Self:
         """Itself. Raises QualityFailed if a critical rule failed."""
@@ -90,15 +92,13 @@ class QualityReport:
         return self
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON; the audit's evidence and the rows go to the store instead (features/quality/audit.py, features/interactions/quarantine.py)."""
+        """JSON; the audit's evidence and the rows go to the store instead (audit.py, interactions/quarantine.py)."""
         row = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("audit", "broken")}
         findings = {name: [asdict(f) for f in row[name]] for name in ("critical", "warnings", "held")}
         return {"passed": self.passed} | row | findings | {"docs_path": str(self.docs_path)}
 
 
-def overview(
-    report: QualityReport, judged: Judged, account: Account | None, interval: str
-) -> None:
+def overview(report: QualityReport, judged: Judged, account: Account | None, interval: str) -> None:
     """`index.html`: the verdict, every rule with what was found, the account, links to the Data Docs."""
     found = {f.rule: f for f in (*report.held, *report.critical, *report.warnings)}
     held = {f.rule for f in report.held} - {f.rule for f in report.critical}
@@ -113,8 +113,10 @@ def overview(
         seen = rows_hit or _number(result["observed"], rule)
         rows.append((f'<span class="{style}">{mark}</span>', escape(rule.name), escape(rule.says), escape(seen)))
     word, style = ("Passed", "good") if report.passed else ("Stopped", "bad")
-    counts = (f"{report.rows:,} interactions, {report.rules} rules, {len(report.critical)} critical and "
-              f"{len(report.warnings)} warning findings, {report.quarantined} rows quarantined{report.waits}.")
+    counts = (
+        f"{report.rows:,} interactions, {report.rules} rules, {len(report.critical)} critical and "
+        f"{len(report.warnings)} warning findings, {report.quarantined} rows quarantined{report.waits}."
+    )
     drawn = (report.docs_path.parent / "health" / "index.html").exists()
     health = '<p><a href="health/index.html">Reward, exploration, arms and drift over time</a></p>' if drawn else ""
     lines = [

@@ -1,9 +1,10 @@
-"""Great Expectations, and the only file that knows it: judges the rules of features/quality/rules.py, documents the outcome.
+"""Great Expectations, and the only file that knows it: judges the rules of rules.py, documents the outcome.
 
     QualityFailed(RuntimeError)   a critical rule failed: names rule, count and three event ids
 
 `check` reports, `report.or_raise()` stops. Rows that break a row rule are written to `quarantine.parquet` beside the
-pages, with the rules' names; while they are few in their hour they are held and stop nothing (features/interactions/quarantine.py). The pages
+pages, with the rules' names; while they are few in their hour they are held and stop nothing
+(interactions/quarantine.py). The pages
 are plain HTML: no script, no outside request.
 """
 
@@ -111,10 +112,15 @@ def _document(context: Any, site: Path) -> None:
     """GX's Data Docs of this context's validations, in place of what lay in `site`."""
     shutil.rmtree(site, ignore_errors=True)
     store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(site)}
-    context.add_data_docs_site("croupier", {
-        "class_name": "SiteBuilder", "store_backend": store, "show_how_to_buttons": False,
-        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-    })  # fmt: skip
+    context.add_data_docs_site(
+        "croupier",
+        {
+            "class_name": "SiteBuilder",
+            "store_backend": store,
+            "show_how_to_buttons": False,
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+        },
+    )
     context.build_data_docs(site_names=["croupier"])
     pages.offline(site)
 
@@ -125,18 +131,21 @@ def _run(
     title, frame, suite = judged
     expectations = [
         getattr(gx.expectations, r.expectation)(
-            column=r.column, severity=r.severity, meta={"rule": r.name}, description=_described(r), **r.limits)
+            column=r.column, severity=r.severity, meta={"rule": r.name}, description=_described(r), **r.limits
+        )
         for r in suite
-    ]  # fmt: skip
+    ]
     asset = context.data_sources.add_pandas(title).add_dataframe_asset("log")
     definition = gx.ValidationDefinition(
-        name=title, data=asset.add_batch_definition_whole_dataframe("interval"),
+        name=title,
+        data=asset.add_batch_definition_whole_dataframe("interval"),
         suite=context.suites.add(gx.ExpectationSuite(title, expectations=expectations)),
-    )  # fmt: skip
+    )
     index = [c for c in ("row", "event_id") if c in frame.columns]
     form = {"result_format": "COMPLETE"} | ({"unexpected_index_column_names": index} if index else {})
-    checkpoint = gx.Checkpoint(name=title, result_format=form,
-                               validation_definitions=[context.validation_definitions.add(definition)])  # fmt: skip
+    checkpoint = gx.Checkpoint(
+        name=title, result_format=form, validation_definitions=[context.validation_definitions.add(definition)]
+    )
     run = context.checkpoints.add(checkpoint).run({"dataframe": frame.to_pandas()}, run_id=run_id)
     (validation,) = run.run_results.values()
     by_name = {r["expectation_config"]["meta"]["rule"]: r for r in validation.results}
@@ -145,8 +154,10 @@ def _run(
 
 def _described(rule: Rule) -> str:
     """What GX's pages show: the rule by name, in words, and its limits."""
-    limits = ", ".join(f"{k.replace('_', ' ')} {v:.6g}" if isinstance(v, float) else f"{k.replace('_', ' ')} {v}"
-                       for k, v in rule.limits.items())  # fmt: skip
+    limits = ", ".join(
+        f"{k.replace('_', ' ')} {v:.6g}" if isinstance(v, float) else f"{k.replace('_', ' ')} {v}"
+        for k, v in rule.limits.items()
+    )
     return f"{rule.name}: {rule.says}" + (f" ({limits})" if limits else "")
 
 
@@ -160,16 +171,25 @@ def _plain(result: Any) -> dict[str, Any]:
 
 
 def _findings(
-    judged: Judged, df: pl.DataFrame, severity: Severity, *, only: Collection[int] | None = None,
+    judged: Judged,
+    df: pl.DataFrame,
+    severity: Severity,
+    *,
+    only: Collection[int] | None = None,
     without: Collection[int] = (),
-) -> Iterator[Finding]:  # fmt: skip
+) -> Iterator[Finding]:
     """Of the rules that failed: by `only` these rows, or without some."""
     of, off = None if only is None else set(only), set(without)
     for rule, result in judged:
         rows = [row for row in result["rows"] if row not in off and (of is None or row in of)]
         if rule.severity == severity and not result["success"] and (rows or not (result["rows"] or of is not None)):
-            yield Finding(rule=rule.name, says=rule.says, count=len(rows) or 1, observed=result["observed"],
-                          examples=tuple(df["event_id"].gather(rows[:EXAMPLES]).to_list()))  # fmt: skip
+            yield Finding(
+                rule=rule.name,
+                says=rule.says,
+                count=len(rows) or 1,
+                observed=result["observed"],
+                examples=tuple(df["event_id"].gather(rows[:EXAMPLES]).to_list()),
+            )
 
 
 def _quarantine(

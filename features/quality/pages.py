@@ -114,6 +114,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def links(site: Path, start: Path) -> str:
     """To the Data Docs' pages of validations in `site`, for a page that lies in `start`."""
     pages = sorted((site / "validations").rglob("*.html"))
-    items = [f'<li><a href="{quote(p.relative_to(start).as_posix())}">{escape(p.relative_to(site).parts[1])}</a></li>'
-             for p in pages]  # fmt: skip
+    items = [
+        f'<li><a href="{quote(p.relative_to(start).as_posix())}">{escape(p.relative_to(site).parts[1])}</a></li>'
+        for p in pages
+    ]
     return f"<ul>{''.join(items)}</ul>"

@@ -1,7 +1,7 @@
 """The rules of a sound bandit log, as data: what each one looks at, what it allows, and how bad a breach is.
 
 Polars computes the plain columns that the rules look at (`row_facts` here, the interval's own numbers in
-features/quality/summary.py); Great Expectations judges and documents them (features/quality/gx.py). A rule's `expectation` is the
+summary.py); Great Expectations judges and documents them (gx.py). A rule's `expectation` is the
 name of a GX expectation, `limits` its arguments.
 """
 
@@ -65,12 +65,18 @@ def row_facts(df: pl.DataFrame) -> pl.DataFrame:
     frame = df.with_columns(position=_position(df))
     at_arm = pl.col("pmf").list.get(pl.col("position"), null_on_oob=True)
     return frame.select(
-        "event_id", "at", "position", "propensity", "reward", "role", "pass_probability",
+        "event_id",
+        "at",
+        "position",
+        "propensity",
+        "reward",
+        "role",
+        "pass_probability",
         pmf_sum_error=pl.when(fits).then((pl.col("pmf").list.sum() - 1.0).abs()),
         pmf_min=pl.col("pmf").list.min(),
         pmf_length_error=(pl.col("arms").list.len().cast(pl.Int64) - pl.col("pmf").list.len().cast(pl.Int64)).abs(),
         propensity_error=pl.when(fits).then((pl.col("propensity") - at_arm).abs()),
-    )  # fmt: skip
+    )
 
 
 def _position(df: pl.DataFrame) -> pl.Series:

@@ -58,8 +58,10 @@ def measures(df: pl.DataFrame, expected: Expected) -> list[Measure]:
 def _account(account: Account) -> list[Measure]:
     malformed = account.refused / max(account.rewards_in, 1)
     unbalanced = float(not account.balanced)
-    return [_at_most("account_balances", unbalanced, 0.0, "events in = events accounted for", "critical"),
-            _at_most("malformed_share", malformed, MALFORMED, "few rewards were refused at the door")]  # fmt: skip
+    return [
+        _at_most("account_balances", unbalanced, 0.0, "events in = events accounted for", "critical"),
+        _at_most("malformed_share", malformed, MALFORMED, "few rewards were refused at the door"),
+    ]
 
 
 def _features(df: pl.DataFrame, encoder: Encoder) -> Iterator[Measure]:
@@ -108,8 +110,10 @@ def _arms(df: pl.DataFrame, known: Collection[str]) -> list[Measure]:
     offered = df["arms"].explode().drop_nulls()
     new = float((~offered.is_in(list(known))).mean() or 0.0)  # type: ignore[arg-type]
     gone = len(set(known) - set(offered.unique().to_list())) / len(known)
-    return [_at_most("arms_new", new, NEW_ARMS, "few candidates are new to the encoder's catalogue"),
-            _at_most("arms_gone", gone, GONE_ARMS, "most arms of the catalogue are still offered")]  # fmt: skip
+    return [
+        _at_most("arms_new", new, NEW_ARMS, "few candidates are new to the encoder's catalogue"),
+        _at_most("arms_gone", gone, GONE_ARMS, "most arms of the catalogue are still offered"),
+    ]
 
 
 def _shares(df: pl.DataFrame) -> Iterator[Measure]:
@@ -146,6 +150,7 @@ def _at_least(name: str, value: float, limit: float, says: str, severity: Severi
 
 
 def _measure(name: str, value: float, limits: dict[str, float], says: str, severity: Severity) -> Measure:
-    rule = Rule(name=name, column=name, says=says, severity=severity, limits=limits,
-                expectation="ExpectColumnMaxToBeBetween")  # fmt: skip
+    rule = Rule(
+        name=name, column=name, says=says, severity=severity, limits=limits, expectation="ExpectColumnMaxToBeBetween"
+    )
     return Measure(value=value, rule=rule)

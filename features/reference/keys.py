@@ -59,7 +59,7 @@ def tables(model: type[BaseModel] = AppSpec, path: str = "", **known: Any) -> It
     for name, info in model.model_fields.items():
         where = f"{path}.{name}" if path else name
         if not info.description:
-            raise ValueError(f"{model.__name__}.{name}: found no description, expected Field(…, description=\"…\")")
+            raise ValueError(f'{model.__name__}.{name}: found no description, expected Field(…, description="…")')
         below, form = _table(info.annotation)
         if below is None or form is None:
             keys.append(_key(name, info))
@@ -87,8 +87,13 @@ def _key(name: str, info: FieldInfo) -> Key:
     default = ... if info.is_required() else info.get_default(call_default_factory=True)
     bounds = " and ".join(_bounds(info.metadata))
     kind = _kind(info.annotation, info.metadata) + (f" {bounds}" if bounds else "")
-    return Key(name=name, kind=kind, unit=UNITS.get(name.rpartition("_")[2], ""), default=default,
-               meaning=info.description or "")  # fmt: skip
+    return Key(
+        name=name,
+        kind=kind,
+        unit=UNITS.get(name.rpartition("_")[2], ""),
+        default=default,
+        meaning=info.description or "",
+    )
 
 
 def _bounds(metadata: list[Any]) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """Where things lie in the store: one partition an hour of UTC, by the time of the event.
 
-    log/decisions/hour=2019-11-24T00/<host>-<spool>-<first>-<last>.parquet    rows first..last of a host's spool
-    log/rewards/…   log/rejects/…
-    interactions/hour=2019-11-24T00/v0001.json, v0001-<digest>.parquet, v0001-<digest>.late.parquet
+log/decisions/hour=2019-11-24T00/<host>-<spool>-<first>-<last>.parquet    rows first..last of a host's spool
+log/rewards/…   log/rejects/…
+interactions/hour=2019-11-24T00/v0001.json, v0001-<digest>.parquet, v0001-<digest>.late.parquet
 """
 
 from collections import defaultdict

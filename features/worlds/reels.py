@@ -96,11 +96,16 @@ class World:
     def _catalogue(self) -> list[Arm]:
         rng = np.random.default_rng([self.seed, 1])
         return [
-            Arm(arm_id=f"reel-{i:02d}", features={
-                "genre": GENRES[i % len(GENRES)], "seconds": round(float(rng.lognormal(3.2, 0.6)), 1),
-                "quality": round(float(rng.uniform(-1, 1)), 3)})
+            Arm(
+                arm_id=f"reel-{i:02d}",
+                features={
+                    "genre": GENRES[i % len(GENRES)],
+                    "seconds": round(float(rng.lognormal(3.2, 0.6)), 1),
+                    "quality": round(float(rng.uniform(-1, 1)), 3),
+                },
+            )
             for i in range(self.n_arms)
-        ]  # fmt: skip
+        ]
 
     @cached_property
     def _users(self) -> dict[str, Any]:
@@ -108,9 +113,11 @@ class World:
         rng = np.random.default_rng([self.seed, 2])
         n = self.population
         return {
-            "country": rng.integers(len(COUNTRIES), size=n), "device": rng.choice(3, size=n, p=[0.6, 0.2, 0.2]),
-            "age": np.clip(rng.normal(38, 14, n), 13, 85).round(), "taste": rng.normal(size=(n, len(GENRES))),
-        }  # fmt: skip
+            "country": rng.integers(len(COUNTRIES), size=n),
+            "device": rng.choice(3, size=n, p=[0.6, 0.2, 0.2]),
+            "age": np.clip(rng.normal(38, 14, n), 13, 85).round(),
+            "taste": rng.normal(size=(n, len(GENRES))),
+        }
 
     @cached_property
     def _truth(self) -> dict[str, F64]:
@@ -136,14 +143,22 @@ class World:
                 "age": float(self._users["age"][user]), "hour": float(rng.integers(24)),
                 "session_depth": float(rng.geometric(0.2)),
             }  # fmt: skip
-            visits.append(Visit(unit_id=f"user-{user}", context=context, arms=tuple(ids[chosen].tolist()),
-                                arm_context=tuple({"affinity": round(float(x), 3)} for x in affinity)))  # fmt: skip
+            visits.append(
+                Visit(
+                    unit_id=f"user-{user}",
+                    context=context,
+                    arms=tuple(ids[chosen].tolist()),
+                    arm_context=tuple({"affinity": round(float(x), 3)} for x in affinity),
+                )
+            )
         return visits
 
     def click_probability(
-        self, contexts: Sequence[Mapping[str, Any]], arms: Sequence[Sequence[str]],
+        self,
+        contexts: Sequence[Mapping[str, Any]],
+        arms: Sequence[Sequence[str]],
         arm_contexts: Sequence[Sequence[Mapping[str, Any]]],
-    ) -> F64:  # fmt: skip
+    ) -> F64:
         """(B, K) true probabilities, K the longest candidate list, 0 on padding."""
         mask = np.arange(max(map(len, arms), default=0)) < np.array([len(a) for a in arms])[:, None]
         row = {a.arm_id: i for i, a in enumerate(self._catalogue)}
@@ -177,9 +192,12 @@ class World:
         columns = ([v.context for v in visits], [v.arms for v in visits], [v.arm_context for v in visits])
         return self.click_probability(*columns)
 
-    def log(self, n: int, *, seed: int = 0, start: int = START, gap: int = 1_000_000) -> tuple[
-        list[Decision], list[Reward],
-    ]:  # fmt: skip
+    def log(
+        self, n: int, *, seed: int = 0, start: int = START, gap: int = 1_000_000
+    ) -> tuple[
+        list[Decision],
+        list[Reward],
+    ]:
         """n decisions of the uniform policy, one each `gap` µs, and a reward for every click, a second later."""
         rng = np.random.default_rng([self.seed, 4, seed])
         visits = self.users(n, rng)
@@ -189,10 +207,22 @@ class World:
             K = len(visit.arms)
             j, at = int(rng.integers(K)), start + i * gap
             event = f"reels-{self.seed}-{seed}-{i:08d}"
-            decisions.append(Decision(
-                event_id=event, at=at, unit_id=hash_unit("reels", visit.unit_id), context=visit.context,
-                arms=visit.arms, pmf=(1.0 / K,) * K, arm=visit.arms[j], propensity=1.0 / K, policy="uniform",
-                role="champion", release=0, arm_context=visit.arm_context))  # fmt: skip
+            decisions.append(
+                Decision(
+                    event_id=event,
+                    at=at,
+                    unit_id=hash_unit("reels", visit.unit_id),
+                    context=visit.context,
+                    arms=visit.arms,
+                    pmf=(1.0 / K,) * K,
+                    arm=visit.arms[j],
+                    propensity=1.0 / K,
+                    policy="uniform",
+                    role="champion",
+                    release=0,
+                    arm_context=visit.arm_context,
+                )
+            )
             if rng.random() < truth[i, j]:
                 rewards.append(Reward(event_id=event, at=at + 1_000_000, kind="click", value=1.0))
         return decisions, rewards
@@ -204,8 +234,14 @@ class World:
         rows = []
         for d in decisions:
             r = clicked.get(d.event_id)
-            rows.append(d.to_row() | {"reward": r.value if r else 0.0, "reward_count": int(r is not None),
-                                      "reward_at": r.at if r else None})  # fmt: skip
+            rows.append(
+                d.to_row()
+                | {
+                    "reward": r.value if r else 0.0,
+                    "reward_count": int(r is not None),
+                    "reward_at": r.at if r else None,
+                }
+            )
         return pl.DataFrame(rows, schema=list(INTERACTIONS.names)) if not rows else pl.from_arrow(_arrow(rows))  # type: ignore[return-value]
 
 

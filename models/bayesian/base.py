@@ -38,16 +38,30 @@ class Bayesian(ABC):
     kinds: ClassVar[tuple[str, ...]] = ("shared", "per_arm")
 
     def __init__(
-        self, *, heads: str, explore: str, alpha: float, draws: int, prior: str, half_life: float, window: int,
-        device: str, **more: Any,
-    ) -> None:  # fmt: skip
-        for label, found, known in (("heads", heads, self.kinds), ("explore", explore, ("thompson", "ucb")),
-                                    ("prior", prior, tuple(PRIORS))):  # fmt: skip
+        self,
+        *,
+        heads: str,
+        explore: str,
+        alpha: float,
+        draws: int,
+        prior: str,
+        half_life: float,
+        window: int,
+        device: str,
+        **more: Any,
+    ) -> None:
+        for label, found, known in (
+            ("heads", heads, self.kinds),
+            ("explore", explore, ("thompson", "ucb")),
+            ("prior", prior, tuple(PRIORS)),
+        ):
             if found not in known:
                 raise ValueError(f"{label}: found {found!r}, expected one of {', '.join(known)}")
         if draws < 1 or min(alpha, half_life, window) < 0:
-            raise ValueError(f"{self.name}: found draws={draws}, alpha={alpha}, half_life={half_life}, "
-                             f"window={window}, expected draws ≥ 1 and the others ≥ 0")  # fmt: skip
+            raise ValueError(
+                f"{self.name}: found draws={draws}, alpha={alpha}, half_life={half_life}, "
+                f"window={window}, expected draws ≥ 1 and the others ≥ 0"
+            )
         if not available(device):
             raise ValueError(f"device: found {device!r}, which this machine does not have; expected 'cpu'")
         self.parameters: dict[str, Any] = {
@@ -101,8 +115,10 @@ class Bayesian(ABC):
     def _check(self, batch: Batch) -> None:
         found = (batch.context.shape[1], batch.catalogue.features.shape[1], batch.pair.shape[2])
         if found != self.sizes:
-            raise ValueError(f"batch: found (context, arm, pair) sizes {found}, expected {self.sizes} as in training; "
-                             "serve with the encoder of the release")  # fmt: skip
+            raise ValueError(
+                f"batch: found (context, arm, pair) sizes {found}, expected {self.sizes} as in training; "
+                "serve with the encoder of the release"
+            )
 
     # The fast loop: φ of what was shown, the scale of rewards, and the policy with a newer posterior.
 
@@ -182,8 +198,14 @@ class Bayesian(ABC):
         arrays: persistence.Arrays = {}
         if self.sizes is not None:
             arrays = self._arrays() | self.heads.arrays()
-            facts |= {"sizes": list(self.sizes), "reward_mean": self.reward_mean, "reward_sd": self.reward_sd,
-                      "arms": self.heads.arm_ids(), "step": self.heads.step, **self._facts()}  # fmt: skip
+            facts |= {
+                "sizes": list(self.sizes),
+                "reward_mean": self.reward_mean,
+                "reward_sd": self.reward_sd,
+                "arms": self.heads.arm_ids(),
+                "step": self.heads.step,
+                **self._facts(),
+            }
         persistence.write(folder, self.name, self.parameters, arrays, **facts)
 
     @classmethod
@@ -199,9 +221,10 @@ class Bayesian(ABC):
             policy.reward_mean, policy.reward_sd = facts["reward_mean"], facts["reward_sd"]
             d, prior = policy._restore(arrays, facts), Prior(*PRIORS[parameters["prior"]])
             policy.heads = (
-                ArmHeads.restore(prior, d, arrays, facts["arms"], facts["step"]) if parameters["heads"] == "per_arm"
+                ArmHeads.restore(prior, d, arrays, facts["arms"], facts["step"])
+                if parameters["heads"] == "per_arm"
                 else SharedHead.restore(prior, arrays, facts["step"])
-            )  # fmt: skip
+            )
         return policy
 
 

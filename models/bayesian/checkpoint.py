@@ -78,12 +78,15 @@ class Progress:
             with safe_open(path, "pt") as file:
                 facts, found = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except SafetensorError as error:
-            raise ValueError(f"{path}: found no whole checkpoint ({error}); delete it, and training begins anew, to "
-                             "the same bytes") from None  # fmt: skip
+            raise ValueError(
+                f"{path}: found no whole checkpoint ({error}); delete it, and training begins anew, to the same bytes"
+            ) from None
         with torch.no_grad():
             if found["weights"].shape != self.weights.shape:
-                raise ValueError(f"{path}: found {len(found['weights'])} weights, expected {len(self.weights)}; "
-                                 "it is the checkpoint of another network: delete it")  # fmt: skip
+                raise ValueError(
+                    f"{path}: found {len(found['weights'])} weights, expected {len(self.weights)}; "
+                    "it is the checkpoint of another network: delete it"
+                )
             self.weights.copy_(found.pop("weights"))
             self.seen.copy_(found.pop("seen"))
             self.best_weights.copy_(found.pop("best"))

@@ -41,9 +41,7 @@ class Bootstrap:
 
     name = "bootstrap"
 
-    def __init__(
-        self, *, base: str = "vw_cb_adf", members: int = 10, parameters: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, *, base: str = "vw_cb_adf", members: int = 10, parameters: dict[str, Any] | None = None) -> None:
         if members < 1 or base == self.name:
             raise ValueError(f"bootstrap: found base={base!r}, members={members}, expected another policy, and ≥ 1")
         chosen = {"preset": "greedy"} if base == "vw_cb_adf" and parameters is None else parameters or {}
@@ -102,8 +100,10 @@ class MCDropout(NeuralLinear):
 
     def __init__(self, *, dropout: float = 0.2, **parameters: Any) -> None:
         if not 0 < dropout < 1 or parameters.get("heads", "shared") != "shared":
-            raise ValueError(f"mc_dropout: found dropout={dropout}, heads={parameters.get('heads')!r}, expected a "
-                             "share in (0, 1) and shared heads")  # fmt: skip
+            raise ValueError(
+                f"mc_dropout: found dropout={dropout}, heads={parameters.get('heads')!r}, expected a "
+                "share in (0, 1) and shared heads"
+            )
         super().__init__(**parameters)
         self.parameters["dropout"] = dropout
 

@@ -32,9 +32,7 @@ class Head(Protocol):
         """Rewards learnt from, ever: names the posterior in the log, and seeds its draws."""
         ...
 
-    def update(
-        self, phi: Phi, arms: Arms, reward: F64, weight: F64 | None = None, *, keep: float = 1.0
-    ) -> Self:
+    def update(self, phi: Phi, arms: Arms, reward: F64, weight: F64 | None = None, *, keep: float = 1.0) -> Self:
         """Learn rows φ (n, d); `keep` < 1 first discounts all that was known."""
         ...
 
@@ -56,7 +54,13 @@ class SharedHead:
         return self.posterior.step
 
     def update(
-        self, phi: Phi, arms: Arms, reward: F64, weight: F64 | None = None, *, keep: float = 1.0  # noqa: ARG002
+        self,
+        phi: Phi,
+        arms: Arms,  # noqa: ARG002
+        reward: F64,
+        weight: F64 | None = None,
+        *,
+        keep: float = 1.0,
     ) -> Self:
         return type(self)(self.posterior.update(phi, reward, weight, keep=keep))
 
@@ -99,9 +103,7 @@ class ArmHeads:
     def of(self, arm: str) -> Posterior:
         return self.arms.get(arm) or Posterior.empty(self.d, self.prior)
 
-    def update(
-        self, phi: Phi, arms: Arms, reward: F64, weight: F64 | None = None, *, keep: float = 1.0
-    ) -> Self:
+    def update(self, phi: Phi, arms: Arms, reward: F64, weight: F64 | None = None, *, keep: float = 1.0) -> Self:
         rows, ids = arms
         known = dict(self.arms)
         for arm in known if keep < 1 else ():
@@ -154,10 +156,11 @@ class ArmHeads:
     @classmethod
     def restore(cls, prior: Prior, d: int, arrays: Arrays, arms: Sequence[str], step: int) -> Self:
         each = {
-            arm: Posterior.restore(prior, {k: arrays[k][i] for k in ("head.A", "head.b", "head.rr_n")},
-                                   int(arrays["head.steps"][i]))
+            arm: Posterior.restore(
+                prior, {k: arrays[k][i] for k in ("head.A", "head.b", "head.rr_n")}, int(arrays["head.steps"][i])
+            )
             for i, arm in enumerate(arms)
-        }  # fmt: skip
+        }
         return cls(prior=prior, d=d, arms=each, step=step)
 
 

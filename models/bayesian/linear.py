@@ -1,9 +1,9 @@
 """LinUCB (Li et al. 2010) and LinTS (Agrawal & Goyal 2013): the Bayesian linear head on features as they are.
 
-    heads "shared"    one θ for all arms over φ = [u; x; u ⊗ x; 1], x = [arm; pair]: a new arm is served at once
-    heads "per_arm"   a θ for each arm over φ = [u; pair; 1] (LinUCB's "disjoint")
-    heads "hybrid"    both (Li et al., alg. 2): the shared φ, and a θ for each arm over [u; 1]. Arms unknown in training
-                      have one such θ together until they are learnt anew
+heads "shared"    one θ for all arms over φ = [u; x; u ⊗ x; 1], x = [arm; pair]: a new arm is served at once
+heads "per_arm"   a θ for each arm over φ = [u; pair; 1] (LinUCB's "disjoint")
+heads "hybrid"    both (Li et al., alg. 2): the shared φ, and a θ for each arm over [u; 1]. Arms unknown in training
+                  have one such θ together until they are learnt anew
 """
 
 from collections.abc import Iterable
@@ -76,15 +76,31 @@ class Linear(Bayesian):
     kinds: ClassVar[tuple[str, ...]] = ("shared", "per_arm", "hybrid")
 
     def __init__(
-        self, *, explore: str, heads: str = "shared", cross: str = "outer", alpha: float = 1.0, draws: int = 256,
-        prior: str = "default", half_life: float = 0.0, window: int = 0, device: str = "cpu",
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        explore: str,
+        heads: str = "shared",
+        cross: str = "outer",
+        alpha: float = 1.0,
+        draws: int = 256,
+        prior: str = "default",
+        half_life: float = 0.0,
+        window: int = 0,
+        device: str = "cpu",
+    ) -> None:
         if cross not in {"outer", "none"}:
             raise ValueError(f"cross: found {cross!r}, expected 'outer' or 'none'")
         super().__init__(
-            heads=heads, explore=explore, alpha=alpha, draws=draws, prior=prior, half_life=half_life, window=window,
-            device=device, cross=cross,
-        )  # fmt: skip
+            heads=heads,
+            explore=explore,
+            alpha=alpha,
+            draws=draws,
+            prior=prior,
+            half_life=half_life,
+            window=window,
+            device=device,
+            cross=cross,
+        )
         self.known: tuple[str, ...] = ()  # hybrid: arms with a block of their own
         self._forms: WeakKeyDictionary[SharedHead, Form] = WeakKeyDictionary()
 

@@ -127,9 +127,16 @@ Examples = Callable[[Interactions], tuple[F32, F32, I64]]  # chunk → inputs (n
 
 
 def fit(
-    network: Network, log: Iterable[Interactions], examples: Examples, *, rows: int, how: Training, device: str,
-    seed: tuple[int, ...], checkpoint: Path | None = None,
-) -> None:  # fmt: skip
+    network: Network,
+    log: Iterable[Interactions],
+    examples: Examples,
+    *,
+    rows: int,
+    how: Training,
+    device: str,
+    seed: tuple[int, ...],
+    checkpoint: Path | None = None,
+) -> None:
     """Minimise the squared error of the output of the arm shown. The latest `holdout` share of the `rows` is not
     trained on: after `patience` epochs without a better error there, training stops, and the best weights are kept.
     Mini-batches are shuffled within a chunk.
@@ -146,8 +153,15 @@ def fit(
     for epoch in tqdm(todo, desc="epochs", initial=progress.epoch, total=how.epochs, disable=None, leave=False):
         if progress.worse >= how.patience:
             break
-        _epoch(network, _part(log, cut, early=True), examples, how=how, optimiser=progress.optimiser, device=device,
-               seed=(*seed, epoch))  # fmt: skip
+        _epoch(
+            network,
+            _part(log, cut, early=True),
+            examples,
+            how=how,
+            optimiser=progress.optimiser,
+            device=device,
+            seed=(*seed, epoch),
+        )
         error = _error(network, _part(log, cut, early=False), examples, device) if cut < rows else None
         progress.after(error)
         if checkpoint is not None:
@@ -161,9 +175,15 @@ def fit(
 
 
 def _epoch(
-    network: Network, log: Iterable[Interactions], examples: Examples, *, how: Training, optimiser: torch.optim.Adam,
-    device: str, seed: tuple[int, ...],
-) -> None:  # fmt: skip
+    network: Network,
+    log: Iterable[Interactions],
+    examples: Examples,
+    *,
+    how: Training,
+    optimiser: torch.optim.Adam,
+    device: str,
+    seed: tuple[int, ...],
+) -> None:
     """One pass over the log. The rate falls by a cosine to a tenth in the last epoch."""
     rng = np.random.default_rng(seed)
     generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))

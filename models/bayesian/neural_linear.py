@@ -72,10 +72,15 @@ class NeuralLinear(Bayesian):
             self.network.load_state_dict(before.network.state_dict())
         keys = ("epochs", "patience", "batch_size", "learning_rate", "weight_decay", "holdout", "precision")
         network.fit(
-            self.network, log, self._examples, rows=survey.rows, device=self.device,
+            self.network,
+            log,
+            self._examples,
+            rows=survey.rows,
+            device=self.device,
             how=network.Training(**{key: p[key] for key in keys}),
-            seed=(self.seed, survey.rows), checkpoint=self._checkpoint(before.checkpoint, survey),
-        )  # fmt: skip
+            seed=(self.seed, survey.rows),
+            checkpoint=self._checkpoint(before.checkpoint, survey),
+        )
         return int(p["hidden"][-1]) + 1
 
     def _checkpoint(self, folder: str, survey: Survey) -> Path | None:

@@ -40,14 +40,18 @@ class Ledger:
         k = 1 + len({(look.candidates, look.start) for look in self.looks})
         return self.alpha * 6.0 / (pi * k) ** 2
 
-    def record(
-        self, *, at: int, candidates: Sequence[str], start: int, rows: int, decisions: dict[str, str]
-    ) -> Self:
+    def record(self, *, at: int, candidates: Sequence[str], start: int, rows: int, decisions: dict[str, str]) -> Self:
         """The ledger with this look in it. Looks come in order of time."""
         if self.looks and at < self.looks[-1].at:
             raise ValueError(f"at: found {at}, before the last look at {self.looks[-1].at}; record in order")
-        look = Look(at=at, candidates=tuple(sorted(candidates)), start=start, rows=rows,
-                    alpha=self.next_alpha(candidates, start), decisions=decisions)  # fmt: skip
+        look = Look(
+            at=at,
+            candidates=tuple(sorted(candidates)),
+            start=start,
+            rows=rows,
+            alpha=self.next_alpha(candidates, start),
+            decisions=decisions,
+        )
         return type(self)(family=self.family, alpha=self.alpha, looks=(*self.looks, look))
 
     @property

@@ -104,13 +104,22 @@ class _Court:
         spread = divergence(self.log, pmf, self.champion_pmf)
         agreement = agree(self.log, (pmf, self.champion_pmf), self.predicted)
         evidence = evidence_of(
-            seen, self.champion, divergence=spread, self_test=self.self_test, leak=self.leak.p, agreement=agreement.p,
-            unsupported=report.unsupported, guardrails=self.guardrails, quality_passed=self.asked.quality_passed,
-            unit=self.log.unit_number, margins=self.asked.margins,
-            widths=self.asked.widths, says=self._says(),
+            seen,
+            self.champion,
+            divergence=spread,
+            self_test=self.self_test,
+            leak=self.leak.p,
+            agreement=agreement.p,
+            unsupported=report.unsupported,
+            guardrails=self.guardrails,
+            quality_passed=self.asked.quality_passed,
+            unit=self.log.unit_number,
+            margins=self.asked.margins,
+            widths=self.asked.widths,
+            says=self._says(),
             heaviest=heaviest(self.log, pmf, self.champion_pmf) if self.guardrails else inf,
             unchecked=(*self._unchecked(), *of_features(self.leak.unchecked, agreement.unchecked)),
-        )  # fmt: skip
+        )
         verdict, bounds = judge(evidence, self.gate, alpha=self.alpha), asymptotic_cs(evidence.lift, alpha=self.alpha)
         details = self._details(seen, spread, pmf)
         return replace(report, lift=evidence.lift.mean, lift_bounds=bounds, verdict=verdict, details=details)
@@ -137,11 +146,12 @@ class _Court:
                 self.log, pmf - self.champion_pmf, self.predicted, self.born
             )
         return {
-            "time": diagnostics.over_time(lift, self.log.at), "segments": parts,
+            "time": diagnostics.over_time(lift, self.log.at),
+            "segments": parts,
             "arms": diagnostics.by_arm(self.log, pmf, self.champion_pmf),
             "curve": as_it_grew(lift, spread, self.log, alpha=self.alpha),
             "design_effect": estimators.design_effect(lift - lift.mean(), self.log.unit_number),
-        }  # fmt: skip
+        }
 
 
 def _served(
@@ -175,9 +185,15 @@ def _report(role: str, log: Interactions, rounds: Rounds, pmf: F64, alpha: float
     if group is not None:
         wanted, drawn = of_groups(log, pmf, group)
         intervals["mips"] = diagnostics.interval(
-            estimators.mips(rounds, group_target=wanted, group_propensity=drawn), rounds.thinning, alpha)  # fmt: skip
+            estimators.mips(rounds, group_target=wanted, group_propensity=drawn), rounds.thinning, alpha
+        )
     return PolicyReport(
-        role=role, estimates={k: float(v.mean()) for k, v in values.items()}, bounds=bounds,
-        ess=estimators.effective_sample_size(weight), max_weight_share=estimators.largest_share(weight),
-        unsupported=unsupported(log, pmf), intervals=intervals, weights=diagnostics.weights(rounds),
-    )  # fmt: skip
+        role=role,
+        estimates={k: float(v.mean()) for k, v in values.items()},
+        bounds=bounds,
+        ess=estimators.effective_sample_size(weight),
+        max_weight_share=estimators.largest_share(weight),
+        unsupported=unsupported(log, pmf),
+        intervals=intervals,
+        weights=diagnostics.weights(rounds),
+    )

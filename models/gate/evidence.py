@@ -29,23 +29,34 @@ CURVE_POINTS = 30
 
 
 def evidence_of(
-    candidate: Rounds, champion: Rounds, *, divergence: F64, self_test: float, unsupported: float,
-    guardrails: Mapping[str, F64], unit: I64 | None = None, **more: Any,
-) -> Evidence:  # fmt: skip
+    candidate: Rounds,
+    champion: Rounds,
+    *,
+    divergence: F64,
+    self_test: float,
+    unsupported: float,
+    guardrails: Mapping[str, F64],
+    unit: I64 | None = None,
+    **more: Any,
+) -> Evidence:
     """Candidate and champion as they see the same rows; `divergence` (n, 2) of the two, from `divergence()`; `unit`
     (n,) the rows' units, numbered (None: each row has its own); `more`: further fields of Evidence, as they are."""
     weight = candidate.weight * candidate.thinning
     lift = estimators.unthinned(estimators.dr(candidate) - estimators.dr(champion), candidate.thinning)
     return Evidence(
-        lift=steadied(lift, divergence, candidate.reward, unit), second=_paired(candidate, champion, unit),
+        lift=steadied(lift, divergence, candidate.reward, unit),
+        second=_paired(candidate, champion, unit),
         rows=len(candidate),
-        ess=effective_sample_size(weight), largest_share=estimators.largest_share(weight), self_test=self_test,
+        ess=effective_sample_size(weight),
+        largest_share=estimators.largest_share(weight),
+        self_test=self_test,
         unsupported=unsupported,
         guardrails={
             name: _guarded(replace(candidate, reward=values), replace(champion, reward=values), divergence, unit)
             for name, values in guardrails.items()
-        }, **more,
-    )  # fmt: skip
+        },
+        **more,
+    )
 
 
 def divergence(log: Interactions, candidate: F64, champion: F64 | None = None) -> F64:

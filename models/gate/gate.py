@@ -156,11 +156,26 @@ def _guardrails(e: Evidence, spec: GateSpec, alpha: float) -> tuple[Condition, .
         lower = _least(e, name, moments, share)
         says = f"to lose less than {margin:.3g} a decision, with error {share:.2g} of the look's {alpha:.2g}"
         says += "; no event of it came in these rows: is it logged?" * (moments.m2 == 0.0)
-        made.append(Condition(name=f"{GUARDRAIL}{name}", value=lower, relation=">", threshold=-margin,
-                              passed=lower > -margin, reason=says))  # fmt: skip
+        made.append(
+            Condition(
+                name=f"{GUARDRAIL}{name}",
+                value=lower,
+                relation=">",
+                threshold=-margin,
+                passed=lower > -margin,
+                reason=says,
+            )
+        )
     unchecked = [u for u in e.unchecked if u.name.startswith(GUARDRAIL)]
-    return (*made, *(Condition(name=u.name, value=None, relation=">", threshold=0.0, passed=None, reason=u.reason,
-                               blocks=u.blocks) for u in unchecked))  # fmt: skip
+    return (
+        *made,
+        *(
+            Condition(
+                name=u.name, value=None, relation=">", threshold=0.0, passed=None, reason=u.reason, blocks=u.blocks
+            )
+            for u in unchecked
+        ),
+    )
 
 
 def _least(e: Evidence, name: str, moments: Moments, alpha: float) -> float:

@@ -24,7 +24,8 @@ class Guarded:
 
 
 def guarded(spec: AppSpec, totals: pl.DataFrame | None) -> Guarded:
-    """From the totals of each judged round (features/interactions/guardrail_totals.py); None where they were encoded without."""
+    """From the totals of each judged round (features/interactions/guardrail_totals.py); None where they were encoded
+    without."""
     values, widths, unchecked = dict[str, F64](), dict[str, float](), list[Unchecked]()
     for kind, harmful in spec.guardrails.items():
         low, high = spec.rollout.guardrail_ranges.get(kind, (0.0, 1.0))
@@ -37,8 +38,10 @@ def guarded(spec: AppSpec, totals: pl.DataFrame | None) -> Guarded:
             unchecked.append(Unchecked(name=f"{GUARDRAIL}{kind}", reason=why, blocks=True))
         else:
             values[kind], widths[kind] = -found if harmful == "higher" else found, high - low
-    margins = {kind: spec.gate.guardrail_margins.get(kind, spec.gate.guardrail_margin * width)
-               for kind, width in widths.items()}  # fmt: skip
+    margins = {
+        kind: spec.gate.guardrail_margins.get(kind, spec.gate.guardrail_margin * width)
+        for kind, width in widths.items()
+    }
     return Guarded(values=values, margins=margins, widths=widths, unchecked=tuple(unchecked))
 
 

@@ -61,24 +61,31 @@ def render(body: Mapping[str, Any], *, title: str = "") -> str:
     policies = body["policies"]
     candidates = {name: p for name, p in policies.items() if p["role"] == "candidate"}
     return environment.from_string(PAGE).render(
-        title=title or "The gate's verdict", body=body, candidates=candidates, labels=LABELS, meaning=MEANING,
-        headline={name: headline(name, p, body["champion"], value=_value(body), per_day=_per_day(body))
-                  for name, p in candidates.items()},
+        title=title or "The gate's verdict",
+        body=body,
+        candidates=candidates,
+        labels=LABELS,
+        meaning=MEANING,
+        headline={
+            name: headline(name, p, body["champion"], value=_value(body), per_day=_per_day(body))
+            for name, p in candidates.items()
+        },
         unchecked=unchecked(candidates),
         curves={name: curve(p["details"].get("curve", [])) for name, p in candidates.items()},
-        forest=forest(policies), lifts=lifts(candidates),
+        forest=forest(policies),
+        lifts=lifts(candidates),
         histogram={n: bars(p["weights"]) for n, p in candidates.items()},
         propensities=points(body["log"]["propensities"], "pmf", "frequency"),
         rewards=points(body["log"]["rewards"], "predicted", "reward"),
         time={n: intervals(p["details"]["time"]["blocks"]) for n, p in candidates.items()},
-        segments={n: {s: intervals(rows) for s, rows in p["details"]["segments"].items() if rows}
-                  for n, p in candidates.items()},
-    )  # fmt: skip
+        segments={
+            n: {s: intervals(rows) for s, rows in p["details"]["segments"].items() if rows}
+            for n, p in candidates.items()
+        },
+    )
 
 
-def headline(
-    name: str, policy: Mapping[str, Any], champion: str, *, value: float = 0.0, per_day: float = 0.0
-) -> str:
+def headline(name: str, policy: Mapping[str, Any], champion: str, *, value: float = 0.0, per_day: float = 0.0) -> str:
     """A sentence or two for a person who must decide. value: the champion's; per_day: rounds, at the log's traffic."""
 
     def amount(x: float) -> str:
@@ -94,13 +101,16 @@ def headline(
     why = "; ".join(dict.fromkeys(REASON.get(name.partition(":")[0], name) for name in failed))
     wait = policy["rows_needed"]
     days = f", {_days(wait / per_day)} at this log's traffic," if wait and per_day > 0 else ""
-    rest = f"About {wait:,} more rounds like these{days} are needed for an answer." if wait else (
-        "More rounds will not help before that is mended.")  # fmt: skip
+    rest = (
+        f"About {wait:,} more rounds like these{days} are needed for an answer."
+        if wait
+        else ("More rounds will not help before that is mended.")
+    )
     return f"{gain}. Not enough evidence: {why} ({', '.join(failed)}). {rest}"
 
 
 def state(condition: Mapping[str, Any]) -> str:
-    """"yes" where a condition holds, "open" where it was not checked and nothing hangs on it, else "no"."""
+    """ "yes" where a condition holds, "open" where it was not checked and nothing hangs on it, else "no"."""
     if condition["passed"] is None:
         return "no" if condition["blocks"] else "open"
     return "yes" if condition["passed"] else "no"
@@ -113,8 +123,10 @@ def unchecked(policies: Mapping[str, Any]) -> list[dict[str, Any]]:
         for c in policy["conditions"]:
             if c["passed"] is None:
                 found.setdefault((c["name"], c["reason"], c["blocks"]), []).append(name)
-    return [{"name": name, "reason": reason, "blocks": blocks, "of": "" if len(of) == len(policies) else ", ".join(of)}
-            for (name, reason, blocks), of in found.items()]  # fmt: skip
+    return [
+        {"name": name, "reason": reason, "blocks": blocks, "of": "" if len(of) == len(policies) else ", ".join(of)}
+        for (name, reason, blocks), of in found.items()
+    ]
 
 
 def _days(days: float) -> str:
@@ -144,16 +156,24 @@ def curve(rows: list[Mapping[str, float | None]]) -> dict[str, Any] | None:
     most = rows[-1]["rows"] or 1.0
     points = [(r["rows"] or 0.0, r) for r in rows]
     band = [at(n, r["upper"], high) for n, r in points] + [at(n, r["lower"], low) for n, r in reversed(points)]
-    return {"band": " ".join(band), "line": " ".join(at(n, r["value"], 0.0) for n, r in points), "rows": most,
-            "zero": 40 - 40 * (0.0 - low) / (high - low), "low": low, "high": high}  # fmt: skip
+    return {
+        "band": " ".join(band),
+        "line": " ".join(at(n, r["value"], 0.0) for n, r in points),
+        "rows": most,
+        "zero": 40 - 40 * (0.0 - low) / (high - low),
+        "low": low,
+        "high": high,
+    }
 
 
 def forest(policies: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Every policy by every estimator, on one scale: places in % of the width."""
     values = [v for p in policies.values() for e in p["intervals"].values() for v in e.values() if v is not None]
     scale = _scale(values)
-    return {name: [_bar(LABELS[e], row, scale, e == "dr") for e, row in p["intervals"].items()]
-            for name, p in policies.items()}  # fmt: skip
+    return {
+        name: [_bar(LABELS[e], row, scale, e == "dr") for e, row in p["intervals"].items()]
+        for name, p in policies.items()
+    }
 
 
 def lifts(candidates: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -167,8 +187,11 @@ def intervals(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     began = time_labels([r["from"] for r in rows if "value" not in r])
     labels = [str(r["value"]) for r in rows if "value" in r] or [f"from {each}" for each in began]
     named = list(zip(labels, rows, strict=True))
-    return [_bar(label, {"value": r["lift"], "lower": r["lower"], "upper": r["upper"]}, scale, False)
-            | {"rounds": int(r["rounds"])} for label, r in named]  # fmt: skip
+    return [
+        _bar(label, {"value": r["lift"], "lower": r["lower"], "upper": r["upper"]}, scale, False)
+        | {"rounds": int(r["rounds"])}
+        for label, r in named
+    ]
 
 
 def bars(weights: list[Mapping[str, float]]) -> list[dict[str, Any]]:
@@ -176,8 +199,15 @@ def bars(weights: list[Mapping[str, float]]) -> list[dict[str, Any]]:
     used = [i for i, w in enumerate(weights) if w["rounds"] > 0]
     shown = weights[used[0] : used[-1] + 1] if used else []
     most = max((w["rounds"] for w in shown), default=1.0)
-    return [{"label": _power(w["to"]), "rounds": int(w["rounds"]), "share": w["share"],
-             "height": max(1.0, 100 * w["rounds"] / most) if w["rounds"] else 0.0} for w in shown]  # fmt: skip
+    return [
+        {
+            "label": _power(w["to"]),
+            "rounds": int(w["rounds"]),
+            "share": w["share"],
+            "height": max(1.0, 100 * w["rounds"] / most) if w["rounds"] else 0.0,
+        }
+        for w in shown
+    ]
 
 
 def points(rows: list[Mapping[str, float]], x: str, y: str) -> dict[str, Any]:
@@ -210,8 +240,15 @@ def _bar(label: str, row: Mapping[str, Any], scale: tuple[float, float], strong:
         return 100 * (v - scale[0]) / (scale[1] - scale[0])
 
     lower, upper = (row[k] if row[k] is not None else scale[i] for i, k in enumerate(("lower", "upper")))
-    return {"label": label, "strong": strong, "at": place(row["value"]), "left": place(lower), **row,
-            "width": place(upper) - place(lower), "zero": place(0.0) if scale[0] < 0 < scale[1] else None}  # fmt: skip
+    return {
+        "label": label,
+        "strong": strong,
+        "at": place(row["value"]),
+        "left": place(lower),
+        **row,
+        "width": place(upper) - place(lower),
+        "zero": place(0.0) if scale[0] < 0 < scale[1] else None,
+    }
 
 
 def _power(edge: float) -> str:

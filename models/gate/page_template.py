@@ -62,9 +62,12 @@ c.reason }}{% endif %}</span></td><td class="n">{{ 'not checked' if c.passed is 
 </table></div>{% endmacro %}
 """
 
-_BODY = """
+_BODY = (
+    """
 <!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{{ title }}</title><style>""" + STYLE + """</style></head><body><main>
+<title>{{ title }}</title><style>"""
+    + STYLE
+    + """</style></head><body><main>
 <h1>{{ title }}</h1>
 <p><b>{{ 'Promoted: ' ~ body.promoted if body.promoted else 'Nothing is promoted: ' ~ body.champion ~ ' stays' }}.</b>
 </p>
@@ -138,5 +141,6 @@ interval and does not bias it.</p></div></div></section>
 <p class="soft">Error rates of this gate, counted on worlds of known truth: models/GATE.md.</p>
 </main></body></html>
 """
+)
 
 PAGE = _MACROS + _BODY.lstrip()

@@ -65,9 +65,7 @@ class Evaluation:
 
     def promoted_among(self, names: Collection[str]) -> str:
         """The same among these names; "" where none of them was promoted."""
-        good = [
-            n for n, p in self.policies.items() if n in names and p.verdict and p.verdict.decision == "promote"
-        ]
+        good = [n for n, p in self.policies.items() if n in names and p.verdict and p.verdict.decision == "promote"]
         return max(good, key=lambda n: self.policies[n].lift_bounds.lower, default="")  # type: ignore[union-attr]
 
     def to_dict(self) -> dict[str, Any]:

@@ -41,8 +41,10 @@ def _candidate(name: str, policy: Mapping[str, Any]) -> Iterator[str]:
     lift = policy["lift"]
     needed = policy["rows_needed"]
     more = f"; about {needed:,} more rows would tell" if needed else ""
-    yield (f"{name}: {policy['verdict']}; lift {_number(lift['value'])}, from {_number(lift['lower'])} "
-           f"to {_number(lift.get('upper'))}{more}")  # fmt: skip
+    yield (
+        f"{name}: {policy['verdict']}; lift {_number(lift['value'])}, from {_number(lift['lower'])} "
+        f"to {_number(lift.get('upper'))}{more}"
+    )
     rows = [HEAD, *map(_row, policy["conditions"])]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     for condition, found, threshold, outcome in rows:

@@ -18,9 +18,11 @@ from croupier.models.ope.estimators import Moments, Rounds
 from croupier.models.ope.intervals import clt, cressie_read
 
 REPORTED: dict[str, off_policy.Estimator] = off_policy.ESTIMATORS | {
-    "clipped_ips": off_policy.clipped_ips, "sndr": off_policy.sndr, "switch_dr": off_policy.switch_dr,
+    "clipped_ips": off_policy.clipped_ips,
+    "sndr": off_policy.sndr,
+    "switch_dr": off_policy.switch_dr,
     "dr_os": off_policy.dr_os,
-}  # fmt: skip
+}
 BLOCKS, SEGMENT_VALUES, SEGMENT_ROWS, ARMS = 6, 8, 50, 12
 DAY = 86_400_000_000  # µs
 AGES = {"arms under a day old": 1, "arms of 1 to 7 days": 7, "arms of 8 to 30 days": 30, "older arms": np.inf}
@@ -63,16 +65,26 @@ def weights(rounds: Rounds) -> list[dict[str, float]]:
     edges = np.concatenate([[0.0], 2.0 ** np.arange(-6, max(-5, int(np.ceil(np.log2(max(w.max(), 1e-9))))) + 1)])
     place = np.clip(np.searchsorted(edges, w, side="left") - 1, 0, len(edges) - 2)
     count, total = np.bincount(place, minlength=len(edges) - 1), np.bincount(place, w, minlength=len(edges) - 1)
-    return [{"from": float(a), "to": float(b), "rounds": float(c), "share": float(t / max(w.sum(), 1e-300))}
-            for a, b, c, t in zip(edges[:-1], edges[1:], count, total, strict=True)]  # fmt: skip
+    return [
+        {"from": float(a), "to": float(b), "rounds": float(c), "share": float(t / max(w.sum(), 1e-300))}
+        for a, b, c, t in zip(edges[:-1], edges[1:], count, total, strict=True)
+    ]
 
 
 def reward_calibration(log: Interactions, predicted: Floats, *, bins: int = 8) -> list[dict[str, float]]:
     """Mean out-of-fold prediction and mean reward of the logged arms, in equal bins of the prediction."""
     q = predicted[np.arange(len(log)), log.chosen]
     parts = np.array_split(np.argsort(q, kind="stable"), bins)
-    return [{"predicted": float(q[part].mean()), "reward": float(log.reward[part].mean()), "rounds": float(len(part)),
-             "error": float(log.reward[part].std() / np.sqrt(len(part)))} for part in parts if len(part)]  # fmt: skip
+    return [
+        {
+            "predicted": float(q[part].mean()),
+            "reward": float(log.reward[part].mean()),
+            "rounds": float(len(part)),
+            "error": float(log.reward[part].std() / np.sqrt(len(part))),
+        }
+        for part in parts
+        if len(part)
+    ]
 
 
 def over_time(lift: F64, at: I64, *, blocks: int = BLOCKS) -> dict[str, Any]:
@@ -80,8 +92,10 @@ def over_time(lift: F64, at: I64, *, blocks: int = BLOCKS) -> dict[str, Any]:
     order = np.argsort(at, kind="stable")
     parts = [part for part in np.array_split(order, blocks) if len(part) > 1]
     moments = [Moments.of(lift[part]) for part in parts]
-    rows = [{"from": int(at[part[0]]), "to": int(at[part[-1]])} | _interval(m)
-            for part, m in zip(parts, moments, strict=True)]  # fmt: skip
+    rows = [
+        {"from": int(at[part[0]]), "to": int(at[part[-1]])} | _interval(m)
+        for part, m in zip(parts, moments, strict=True)
+    ]
     error = np.array([m.standard_error for m in moments])
     if len(moments) < 2 or np.any(error < 1e-12):
         return {"blocks": rows, "p_value": 1.0}
@@ -128,15 +142,28 @@ def by_arm(log: Interactions, candidate: F64, champion: F64) -> list[dict[str, A
     drawn = arm[np.arange(len(log)), log.chosen]
     shown, reward = np.bincount(drawn, minlength=size), np.bincount(drawn, log.reward, minlength=size)
     order = np.argsort(-np.abs(shares[2] - shares[1]), kind="stable")[:ARMS]
-    return [{"arm": log.batch.catalogue.ids[j], "logged": float(shares[0][j]), "champion": float(shares[1][j]),
-             "candidate": float(shares[2][j]), "rounds": int(shown[j]),
-             "mean_reward": float(reward[j] / shown[j]) if shown[j] else None} for j in order]  # fmt: skip
+    return [
+        {
+            "arm": log.batch.catalogue.ids[j],
+            "logged": float(shares[0][j]),
+            "champion": float(shares[1][j]),
+            "candidate": float(shares[2][j]),
+            "rounds": int(shown[j]),
+            "mean_reward": float(reward[j] / shown[j]) if shown[j] else None,
+        }
+        for j in order
+    ]
 
 
 def of_log(log: Interactions, predicted: Floats) -> dict[str, Any]:
     """What holds whatever the candidate."""
-    return {"propensities": self_tests.calibration(log), "rewards": reward_calibration(log, predicted),
-            "units": int(log.unit_number.max()) + 1, "from": int(log.at.min()), "to": int(log.at.max())}  # fmt: skip
+    return {
+        "propensities": self_tests.calibration(log),
+        "rewards": reward_calibration(log, predicted),
+        "units": int(log.unit_number.max()) + 1,
+        "from": int(log.at.min()),
+        "to": int(log.at.max()),
+    }
 
 
 def _interval(moments: Moments) -> dict[str, float]:

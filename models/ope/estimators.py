@@ -52,9 +52,13 @@ class Rounds:
 
     def __getitem__(self, rows: slice | NDArray[Any]) -> Self:
         return type(self)(
-            reward=self.reward[rows], propensity=self.propensity[rows], target=self.target[rows],
-            predicted=self.predicted[rows], direct=self.direct[rows], thinning=self.thinning[rows],
-        )  # fmt: skip
+            reward=self.reward[rows],
+            propensity=self.propensity[rows],
+            target=self.target[rows],
+            predicted=self.predicted[rows],
+            direct=self.direct[rows],
+            thinning=self.thinning[rows],
+        )
 
 
 def dm(rounds: Rounds) -> F64:

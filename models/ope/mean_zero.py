@@ -81,5 +81,7 @@ def smallest(found: Sequence[float | None]) -> float | None:
 
 def needed(n: int) -> str:
     """Why a test was not made."""
-    return (f"{n:,} rows are too few for it, arms of small probability as they are: a shift of {SEEN:g} standard "
-            "deviations would not be told from chance")  # fmt: skip
+    return (
+        f"{n:,} rows are too few for it, arms of small probability as they are: a shift of {SEEN:g} standard "
+        "deviations would not be told from chance"
+    )

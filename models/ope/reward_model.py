@@ -49,10 +49,14 @@ class RewardModel:
         sizes = [log.batch.context.shape[1], arms.shape[1], log.batch.pair.shape[2]]
         w_x, w_a, w_p, w_c = np.split(weight, np.cumsum(sizes))
         return cls(
-            bias=bias, context=w_x, arm=arms @ w_a, pair=w_p, project=project,
+            bias=bias,
+            context=w_x,
+            arm=arms @ w_a,
+            pair=w_p,
+            project=project,
             cross=w_c.reshape(project.shape[1], bases.shape[1]) @ bases.T,
             limits=_limits(log.reward),
-        )  # fmt: skip
+        )
 
     def predict(self, batch: Batch) -> F64:
         """q̂ (B, K); 0 where masked. Rows go in blocks, so that B × A never stands in memory whole."""
@@ -78,8 +82,10 @@ def cross_fit(log: Interactions, *, folds: int = 3, seed: int = 0) -> F32:
     single fold, gives the mean of the rest. In single precision: any q̂ keeps DR unbiased, and this is the largest array
     that a gate holds. Raises ValueError for rewards that it cannot hold."""
     if not (largest := float(np.abs(log.reward).max())) < LARGEST_REWARD:
-        raise ValueError(f"reward: found {largest:.3g} in size, expected less than {LARGEST_REWARD:g}: is it a mark "
-                         "for a missing reward, or in another unit?")  # fmt: skip
+        raise ValueError(
+            f"reward: found {largest:.3g} in size, expected less than {LARGEST_REWARD:g}: is it a mark "
+            "for a missing reward, or in another unit?"
+        )
     rng, fold = np.random.default_rng(seed), fold_of(log, folds)
     predicted = np.zeros(log.batch.arm.shape, np.float32)
     for k in range(folds):

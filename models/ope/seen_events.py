@@ -41,6 +41,8 @@ class SeenEvents:
         odd = ~first & ~np.isin(line, self.lines)
         if odd.any():
             i = int(np.flatnonzero(odd)[0])
-            raise ValueError(f"column {self.column}: found {ids[i]!r} again in row {seen + i}, with other values than "
-                             "before; expected an event's lines to say the same")  # fmt: skip
+            raise ValueError(
+                f"column {self.column}: found {ids[i]!r} again in row {seen + i}, with other values than "
+                "before; expected an event's lines to say the same"
+            )
         return first

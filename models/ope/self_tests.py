@@ -107,5 +107,8 @@ def calibration(log: Interactions, *, bins: int = 10) -> list[dict[str, float]]:
     place = np.clip(np.searchsorted(edges, p, side="right") - 1, 0, max(len(edges) - 2, 0))
     count = np.bincount(place)
     mean, rate = np.bincount(place, p), np.bincount(place, hit)
-    return [{"pmf": float(m / c), "frequency": float(r / c), "pairs": float(c)}
-            for m, r, c in zip(mean, rate, count, strict=True) if c]  # fmt: skip
+    return [
+        {"pmf": float(m / c), "frequency": float(r / c), "pairs": float(c)}
+        for m, r, c in zip(mean, rate, count, strict=True)
+        if c
+    ]

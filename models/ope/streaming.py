@@ -42,8 +42,10 @@ class Totals:
             comoments, squares = table @ table.T, float(weight @ weight)
         if not (squares < LARGEST and np.diagonal(comoments).max() < LARGEST):  # NaN is not, either
             least, most = rounds.propensity.min(), np.abs(rounds.reward).max()
-            raise ValueError(f"log: found a propensity of {least:.3g} and a reward of {most:.3g}, expected numbers "
-                             "whose squares can be added; leave such rows out")  # fmt: skip
+            raise ValueError(
+                f"log: found a propensity of {least:.3g} and a reward of {most:.3g}, expected numbers "
+                "whose squares can be added; leave such rows out"
+            )
         return cls(n=float(len(rounds)), mean=mean, comoments=comoments, squares=squares, largest=float(weight.max()))
 
     def __add__(self, other: Self) -> Self:
@@ -51,10 +53,12 @@ class Totals:
         n = self.n + other.n
         delta = other.mean - self.mean
         return type(self)(
-            n=n, mean=self.mean + delta * (other.n / n),
+            n=n,
+            mean=self.mean + delta * (other.n / n),
             comoments=self.comoments + other.comoments + np.outer(delta, delta) * (self.n * other.n / n),
-            squares=self.squares + other.squares, largest=max(self.largest, other.largest),
-        )  # fmt: skip
+            squares=self.squares + other.squares,
+            largest=max(self.largest, other.largest),
+        )
 
     def estimates(self) -> dict[str, Moments]:
         """dm, ips, snips, dr and sndr as moments, ready for any interval of models/ope/intervals.py."""

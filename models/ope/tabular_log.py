@@ -71,9 +71,11 @@ class TableLog:
         data = _dataset(path)
         missing = [name for name in columns.named() if name not in data.schema.names]
         if missing:
-            raise ValueError(f"{path}: found no column {', '.join(missing)}, expected one of: "
-                             f"{', '.join(data.schema.names)}; name yours by --reward, --propensity, --target-pmf, "
-                             "--predicted, --arm")  # fmt: skip
+            raise ValueError(
+                f"{path}: found no column {', '.join(missing)}, expected one of: "
+                f"{', '.join(data.schema.names)}; name yours by --reward, --propensity, --target-pmf, "
+                "--predicted, --arm"
+            )
         if not columns.event and "event_id" in data.schema.names:
             columns = replace(columns, event="event_id")
         tables = [name for name in (columns.target, columns.predicted) if name]
@@ -81,8 +83,7 @@ class TableLog:
         lists = [name for name, kind in kinds.items() if _holds_lists(kind) or _is_text(kind)]
         if lists and not columns.arm:
             raise ValueError(f"{path}: column {lists[0]} holds a list over arms; name the logged arm's index by --arm")
-        return cls(path=path, columns=columns, rows=data.count_rows(), lists=bool(lists),
-                   models_reward=len(lists) == 2)  # fmt: skip
+        return cls(path=path, columns=columns, rows=data.count_rows(), lists=bool(lists), models_reward=len(lists) == 2)
 
     def chunks(self, *, rows: int = 200_000) -> Iterator[Rounds]:
         """Lines of one event count once, and rows in which the policy could choose nothing are left out; `passed` says
@@ -106,19 +107,27 @@ class TableLog:
         """All rows, and which of them offered the policy anything."""
         c, n = self.columns, batch.num_rows
         reward, p = (_numbers(batch, name, seen) for name in (c.reward, c.propensity))
-        _refuse(~((p > 0) & (p <= 1 + 1e-9)), p, seen, "propensity", "0 < p ≤ 1; a log without true ones cannot be "
-                "evaluated off-policy")  # fmt: skip
+        _refuse(
+            ~((p > 0) & (p <= 1 + 1e-9)),
+            p,
+            seen,
+            "propensity",
+            "0 < p ≤ 1; a log without true ones cannot be evaluated off-policy",
+        )
         chosen = _index(batch, c.arm, seen) if c.arm and self.lists else np.zeros(n, np.int64)
         target = _probabilities(_table(batch, c.target, chosen, seen), c.target, seen) if c.target else p[:, None]
         predicted = _table(batch, c.predicted, chosen, seen) if c.predicted else np.zeros((n, 1))
         if self.models_reward and target.shape != predicted.shape:
-            raise ValueError(f"column {c.predicted}: found lists of {predicted.shape[1]} near row {seen}, expected "
-                             f"{target.shape[1]} numbers, one for each arm, as in {c.target}")  # fmt: skip
+            raise ValueError(
+                f"column {c.predicted}: found lists of {predicted.shape[1]} near row {seen}, expected "
+                f"{target.shape[1]} numbers, one for each arm, as in {c.target}"
+            )
         direct = (target * predicted).sum(axis=1) if self.models_reward else np.zeros(n)
         q = _at(predicted, chosen) if self.models_reward else np.zeros(n)
         offered = target.any(axis=1) if target.shape[1] > 1 else np.ones(n, bool)
-        return Rounds(reward=reward, propensity=p, target=_at(target, chosen), predicted=q, direct=direct,
-                      thinning=np.ones(n)), offered  # fmt: skip
+        return Rounds(
+            reward=reward, propensity=p, target=_at(target, chosen), predicted=q, direct=direct, thinning=np.ones(n)
+        ), offered
 
 
 def _dataset(path: Path) -> ds.Dataset:
@@ -130,8 +139,10 @@ def _dataset(path: Path) -> ds.Dataset:
         return ds.dataset(path, format=FORMATS[path.suffix])
     except pa.ArrowInvalid as error:
         reason = str(error).partition("\n")[0]
-        raise ValueError(f"{path}: found no {FORMATS[path.suffix]} table in it ({reason}); is the file empty, cut, or "
-                         "a column's name there twice?") from None  # fmt: skip
+        raise ValueError(
+            f"{path}: found no {FORMATS[path.suffix]} table in it ({reason}); is the file empty, cut, or "
+            "a column's name there twice?"
+        ) from None
 
 
 def _holds_lists(kind: pa.DataType) -> bool:
@@ -150,8 +161,10 @@ def _numbers(batch: pa.RecordBatch, name: str, seen: int) -> F64:
         raise ValueError(f"column {name}: found values that are no numbers ({error}), expected floats") from None
     if not np.isfinite(values).all():
         row = seen + int(np.flatnonzero(~np.isfinite(values))[0])
-        raise ValueError(f"column {name}: found an empty or infinite value in row {row}, expected a finite number; "
-                         "drop rows whose reward has not matured")  # fmt: skip
+        raise ValueError(
+            f"column {name}: found an empty or infinite value in row {row}, expected a finite number; "
+            "drop rows whose reward has not matured"
+        )
     return values
 
 

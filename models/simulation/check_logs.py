@@ -46,10 +46,23 @@ def draw(rng: np.random.Generator, leak: str = "") -> Drawn:
         context = np.column_stack([context, _late(rng, leak, arm, reward / max(float(reward.std()), 1e-9))])
     ids = tuple(f"a{k}" for k in range(K))
     cat = Catalogue(ids=ids, features=np.eye(K, dtype=np.float32), digest="checks")
-    batch = Batch(context=context.astype(np.float32), arm=np.where(mask, np.arange(K), 0), mask=mask,
-                  pair=pair[:, :, None].astype(np.float32), catalogue=cat)  # fmt: skip
-    log = Interactions(batch=batch, chosen=arm, reward=reward, propensity=pmf[np.arange(n), arm], pmf=pmf,
-                       at=np.arange(n) * 1_000_000, unit=np.arange(n, dtype=np.uint64), weight=np.ones(n))  # fmt: skip
+    batch = Batch(
+        context=context.astype(np.float32),
+        arm=np.where(mask, np.arange(K), 0),
+        mask=mask,
+        pair=pair[:, :, None].astype(np.float32),
+        catalogue=cat,
+    )
+    log = Interactions(
+        batch=batch,
+        chosen=arm,
+        reward=reward,
+        propensity=pmf[np.arange(n), arm],
+        pmf=pmf,
+        at=np.arange(n) * 1_000_000,
+        unit=np.arange(n, dtype=np.uint64),
+        weight=np.ones(n),
+    )
     return Drawn(log=as_logged(log, kind["logged"]), kind=kind, middle=ids[K // 2])
 
 

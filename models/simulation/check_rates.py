@@ -77,8 +77,11 @@ def markdown(table: Sequence[Mapping[str, Any]]) -> str:
     """Sound logs by kind, then leaky ones by leak; shares in %."""
     sound = [r for r in table if not r["leak"]]
     lines = [HEAD_SOUND, "|---|---|---|---|---|---|", _sound("all", sound)]  # fmt: skip
-    lines += [_sound(f"{name}: {value}", [r for r in sound if r[name] == value]) for name, values in KINDS.items()
-              for value in values]  # fmt: skip
+    lines += [
+        _sound(f"{name}: {value}", [r for r in sound if r[name] == value])
+        for name, values in KINDS.items()
+        for value in values
+    ]
     by_leak: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in table:
         if row["leak"]:

@@ -42,14 +42,25 @@ def cells(names: Sequence[str]) -> Iterator[Cell]:
                     for drift in (False, True) if logged == "uniform" else (False,):
                         for rows in (1000, 5000, 20_000) if lift == 0 and not drift else (20_000,):
                             for looks in (1, 20):
-                                yield Cell(data=name, rewards=rewards, logged=logged, lift=lift, rows=rows,
-                                           looks=looks, drift=drift)  # fmt: skip
+                                yield Cell(
+                                    data=name,
+                                    rewards=rewards,
+                                    logged=logged,
+                                    lift=lift,
+                                    rows=rows,
+                                    looks=looks,
+                                    drift=drift,
+                                )
 
 
 def count(
-    folder: Path | None, names: Sequence[str], *, runs: int, seed: int = 0,
+    folder: Path | None,
+    names: Sequence[str],
+    *,
+    runs: int,
+    seed: int = 0,
     progress: Callable[[int], object] = lambda _: None,
-) -> list[dict[str, Any]]:  # fmt: skip
+) -> list[dict[str, Any]]:
     """One dict a cell: the cell's own fields and `simulate`'s."""
     table: list[dict[str, Any]] = []
     made: dict[tuple[object, ...], Population] = {}  # the last one: cells of a population follow each other
@@ -141,8 +152,10 @@ def write_page(table: Sequence[dict[str, Any]], page: Path) -> None:
 def picture(table: Sequence[dict[str, Any]], path: Path) -> None:
     """Left: false promotions of each cell at 20 looks by ESS. Right: power by lift. SVG."""
     from matplotlib import use
+
     use("Agg")
     from matplotlib import pyplot as plt
+
     colours = dict(zip(RULES, ("#0b6e4f", "#c8553d", "#8d99ae", "#e0a458"), strict=True))
     labels = dict(zip(RULES, ("croupier", "DR + CLT", "SageMaker's rule", "BanditDB's rule"), strict=True))
     plt.rcParams.update({"svg.hashsalt": "croupier", "font.size": 9})

@@ -36,8 +36,14 @@ class Log:
     def evidence(self, n: int) -> Evidence:
         c = self.candidate[:n]
         test = p_value(self.tests[:n])
-        return evidence_of(c, self.champion[:n], divergence=self.divergence[:n], self_test=test,
-                           unsupported=self.unsupported, guardrails={})  # fmt: skip
+        return evidence_of(
+            c,
+            self.champion[:n],
+            divergence=self.divergence[:n],
+            self_test=test,
+            unsupported=self.unsupported,
+            guardrails={},
+        )
 
 
 Rule = Callable[[Log, Sequence[int]], tuple[str, int]]  # → (decision, rows at which it was taken)
@@ -90,8 +96,12 @@ def draw_log(population: Population, n: int, rng: np.random.Generator) -> Log:
     q = population.predicted[rng.integers(len(population.predicted))]
     sides = [
         Rounds(
-            reward=reward, propensity=population.log[row, chosen], target=pmf[row, chosen], predicted=q[row, chosen],
-            direct=(pmf * q).sum(axis=1)[row], thinning=np.ones(n),
+            reward=reward,
+            propensity=population.log[row, chosen],
+            target=pmf[row, chosen],
+            predicted=q[row, chosen],
+            direct=(pmf * q).sum(axis=1)[row],
+            thinning=np.ones(n),
         )
         for pmf in (population.candidate, population.champion)
     ]
@@ -103,14 +113,18 @@ def draw_log(population: Population, n: int, rng: np.random.Generator) -> Log:
     count = population.batch.mask.sum(axis=1)[row]
     likely = (chosen == top) - population.log[row, top]
     tests = np.column_stack([1.0 / (count * population.log[row, chosen]) - 1.0, likely])
-    return Log(candidate=sides[0], champion=sides[1], tests=tests, divergence=divergence,
-               unsupported=float(outside))  # fmt: skip
+    return Log(candidate=sides[0], champion=sides[1], tests=tests, divergence=divergence, unsupported=float(outside))
 
 
 def simulate(
-    population: Population, *, runs: int, rows: int, looks: int, seed: int = 0,
+    population: Population,
+    *,
+    runs: int,
+    rows: int,
+    looks: int,
+    seed: int = 0,
     progress: Callable[[int], object] = lambda _: None,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Rates of each rule over `runs` logs of `rows` rows, looked at `looks` times, evenly spaced. JSON-able."""
     if runs < 1 or rows < 100 or not 1 <= looks <= rows:
         raise ValueError(f"found runs {runs}, rows {rows}, looks {looks}; expected runs ≥ 1, rows ≥ 100, looks ≤ rows")
@@ -133,5 +147,9 @@ def rates(outcomes: Sequence[tuple[str, int]]) -> dict[str, float | None]:
     """Shares of the three verdicts, and the median rows at which an answer was given (None when none was)."""
     share = {kind: float(np.mean([o[0] == kind for o in outcomes])) for kind in (PROMOTE, REJECT, UNDECIDED)}
     stop = float(np.median([float(n) for kind, n in outcomes if kind != UNDECIDED] or np.inf))
-    return {"promoted_rate": share[PROMOTE], "rejected_rate": share[REJECT], "not_enough_rate": share[UNDECIDED],
-            "median_rows": stop if isfinite(stop) else None}  # fmt: skip
+    return {
+        "promoted_rate": share[PROMOTE],
+        "rejected_rate": share[REJECT],
+        "not_enough_rate": share[UNDECIDED],
+        "median_rows": stop if isfinite(stop) else None,
+    }

@@ -53,9 +53,18 @@ class Population:
 
 
 def from_classes(
-    x: F64, y: I64, *, name: str, lift: float, rewards: tuple[float, float] = (0.0, 1.0), explored: float = 1.0,
-    models: int = 4, model_rows: int = 5000, seed: int = 0, cap: int = 20_000,
-) -> Population:  # fmt: skip
+    x: F64,
+    y: I64,
+    *,
+    name: str,
+    lift: float,
+    rewards: tuple[float, float] = (0.0, 1.0),
+    explored: float = 1.0,
+    models: int = 4,
+    model_rows: int = 5000,
+    seed: int = 0,
+    cap: int = 20_000,
+) -> Population:
     """Multiclass rows as a bandit: an arm a class, mean reward `rewards[1]` on the right one, `rewards[0]` elsewhere.
 
     explored: 1 logs uniformly; less, the champion with a floor of this ε. The candidate's scorer sees every feature,
@@ -67,16 +76,25 @@ def from_classes(
     x, (_, y) = StandardScaler().fit_transform(x[rows].astype(np.float64)), np.unique(y[rows], return_inverse=True)
     arms = int(y.max()) + 1
     batch = Batch(
-        context=x.astype(np.float32), arm=np.tile(np.arange(arms), (len(x), 1)), mask=np.ones((len(x), arms), bool),
+        context=x.astype(np.float32),
+        arm=np.tile(np.arange(arms), (len(x), 1)),
+        mask=np.ones((len(x), arms), bool),
         pair=np.zeros((len(x), arms, 0), np.float32),
         catalogue=Catalogue(ids=tuple(map(str, range(arms))), features=np.eye(arms, dtype=np.float32), digest=name),
-    )  # fmt: skip
+    )
     truth = np.where(np.arange(arms) == y[:, None], rewards[1], rewards[0])
     scores = [_scores(x[:, columns], y, arms, rng) for columns in (slice(None), slice(None, None, 2))]
     return mixed(
-        name=name, batch=batch, truth=truth, scores=(scores[0], scores[1]), lift=lift, explored=explored,
-        models=models, model_rows=model_rows, rng=rng,
-    )  # fmt: skip
+        name=name,
+        batch=batch,
+        truth=truth,
+        scores=(scores[0], scores[1]),
+        lift=lift,
+        explored=explored,
+        models=models,
+        model_rows=model_rows,
+        rng=rng,
+    )
 
 
 def from_reels(*, lift: float, explored: float = 1.0, seed: int = 0, visits: int = 8000) -> Population:
@@ -86,16 +104,25 @@ def from_reels(*, lift: float, explored: float = 1.0, seed: int = 0, visits: int
     spec = AppSpec.model_validate(tomllib.loads(world.app_toml()))
     encoder = Encoder.fit(spec, world.interactions(2000), world.arms())
     batch = encoder.encode(
-        [v.context for v in shown], [v.arms for v in shown], [v.arm_context for v in shown],
+        [v.context for v in shown],
+        [v.arms for v in shown],
+        [v.arm_context for v in shown],
         encoder.catalogue(world.arms()),
-    )  # fmt: skip
+    )
     truth = world.truth(shown)
     odds = np.where(batch.mask, np.log(np.maximum(truth, 1e-9)), 0.0)
     scores = (odds + rng.normal(0, 0.3, odds.shape), odds + rng.normal(0, 0.6, odds.shape))
     return mixed(
-        name="reels", batch=batch, truth=truth, scores=scores, lift=lift, explored=explored, models=4,
-        model_rows=5000, rng=rng,
-    )  # fmt: skip
+        name="reels",
+        batch=batch,
+        truth=truth,
+        scores=scores,
+        lift=lift,
+        explored=explored,
+        models=4,
+        model_rows=5000,
+        rng=rng,
+    )
 
 
 def drifting(population: Population) -> Population:
@@ -107,9 +134,17 @@ def drifting(population: Population) -> Population:
 
 
 def mixed(
-    *, name: str, batch: Batch, truth: F64, scores: tuple[F64, F64], lift: float, explored: float, models: int,
-    model_rows: int, rng: np.random.Generator,
-) -> Population:  # fmt: skip
+    *,
+    name: str,
+    batch: Batch,
+    truth: F64,
+    scores: tuple[F64, F64],
+    lift: float,
+    explored: float,
+    models: int,
+    model_rows: int,
+    rng: np.random.Generator,
+) -> Population:
     """A population from two scorers (N, K): the candidate's and the champion's."""
     better = [with_floor(greedy(s, batch.mask), batch.mask, 0.02) for s in scores]
     worse = [with_floor(greedy(-s, batch.mask), batch.mask, 0.02) for s in scores]
@@ -129,8 +164,10 @@ def mix(better: F64, worse: F64, truth: F64, value: float) -> F64:
     """λ·better + (1 − λ)·worse with exactly this value; values are linear in pmfs."""
     high, low = (float((pmf * truth).sum(axis=1).mean()) for pmf in (better, worse))
     if not low <= value <= high:
-        raise ValueError(f"lift: the champion's value would be {value:.4g}, outside what policies here reach, "
-                         f"{low:.4g} to {high:.4g}; ask for a smaller lift")  # fmt: skip
+        raise ValueError(
+            f"lift: the champion's value would be {value:.4g}, outside what policies here reach, "
+            f"{low:.4g} to {high:.4g}; ask for a smaller lift"
+        )
     share = (value - low) / (high - low)
     return share * better + (1.0 - share) * worse
 
@@ -151,9 +188,15 @@ def interactions(population: Population, n: int, rng: np.random.Generator) -> In
     row, chosen, reward = draw(population, n, rng)
     pmf = population.log[row]
     return Interactions(
-        batch=population.batch[row], chosen=chosen, reward=reward, propensity=pmf[np.arange(n), chosen], pmf=pmf,
-        at=np.arange(n) * 1_000_000, unit=np.arange(n, dtype=np.uint64), weight=np.ones(n),
-    )  # fmt: skip
+        batch=population.batch[row],
+        chosen=chosen,
+        reward=reward,
+        propensity=pmf[np.arange(n), chosen],
+        pmf=pmf,
+        at=np.arange(n) * 1_000_000,
+        unit=np.arange(n, dtype=np.uint64),
+        weight=np.ones(n),
+    )
 
 
 def load(path: Path | None) -> tuple[F64, I64, str]:

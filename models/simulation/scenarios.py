@@ -26,9 +26,15 @@ def play(policy: Any, world: LinearWorld, batch: Batch, rng: np.random.Generator
     chosen = np.minimum((pmf.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1), K - 1)
     rows = np.arange(n)
     return Interactions(
-        batch=batch, chosen=chosen, reward=(rng.random(n) < world.expected(batch)[rows, chosen]).astype(np.float64),
-        propensity=pmf[rows, chosen], pmf=pmf, at=rows, unit=rows.astype(np.uint64), weight=np.ones(n),
-    )  # fmt: skip
+        batch=batch,
+        chosen=chosen,
+        reward=(rng.random(n) < world.expected(batch)[rows, chosen]).astype(np.float64),
+        propensity=pmf[rows, chosen],
+        pmf=pmf,
+        at=rows,
+        unit=rows.astype(np.uint64),
+        weight=np.ones(n),
+    )
 
 
 def flip(policy: Bayesian, *, rounds: int, seed: int) -> F64:

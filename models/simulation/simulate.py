@@ -55,8 +55,9 @@ class Problem:
     def classification(cls, X: F32, y: I64, rounds: int, rng: np.random.Generator) -> Self:
         order = _order(len(y), rounds, rng)
         means = (y[order, None] == np.unique(y)).astype(np.float64)
-        return cls(contexts=X[order], means=means, draw=lambda t, arm, _: means[t, arm], loss_from=1.0,
-                   range=(0.0, 1.0))  # fmt: skip
+        return cls(
+            contexts=X[order], means=means, draw=lambda t, arm, _: means[t, arm], loss_from=1.0, range=(0.0, 1.0)
+        )
 
     @classmethod
     def mushroom(cls, X: F32, y: I64, rounds: int, rng: np.random.Generator) -> Self:
@@ -80,8 +81,13 @@ class Problem:
         means = np.tile([1.2, 1.0, 1.0, 1.0, 1.0], (rounds, 1))
         outside = np.flatnonzero(radius > delta)
         means[outside, 1 + (2 * (X[outside, 0] < 0) + (X[outside, 1] < 0))] = 50.0
-        return cls(contexts=X, means=means, loss_from=0.0, range=(0.0, 50.0),
-                   draw=lambda t, arm, rng: means[t, arm] + 0.01 * rng.standard_normal(len(t)))  # fmt: skip
+        return cls(
+            contexts=X,
+            means=means,
+            loss_from=0.0,
+            range=(0.0, 50.0),
+            draw=lambda t, arm, rng: means[t, arm] + 0.01 * rng.standard_normal(len(t)),
+        )
 
 
 def _order(rows: int, rounds: int, rng: np.random.Generator) -> I64:
@@ -128,15 +134,24 @@ class _Run:
         t, (_, K) = np.arange(start, stop), self.problem.means.shape
         n = len(t)
         batch = Batch(
-            context=self.problem.contexts[start:stop], arm=np.tile(np.arange(K), (n, 1)),
-            mask=np.ones((n, K), dtype=bool), pair=np.zeros((n, K, 0), dtype=np.float32), catalogue=self.catalogue,
-        )  # fmt: skip
+            context=self.problem.contexts[start:stop],
+            arm=np.tile(np.arange(K), (n, 1)),
+            mask=np.ones((n, K), dtype=bool),
+            pair=np.zeros((n, K, 0), dtype=np.float32),
+            catalogue=self.catalogue,
+        )
         pmf = self.policy.pmf(batch)
         arm = np.minimum((pmf.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1), K - 1)
         return Interactions(
-            batch=batch, chosen=arm, reward=self.problem.draw(t, arm, rng), propensity=pmf[np.arange(n), arm], pmf=pmf,
-            at=t, unit=t.astype(np.uint64), weight=np.ones(n),
-        )  # fmt: skip
+            batch=batch,
+            chosen=arm,
+            reward=self.problem.draw(t, arm, rng),
+            propensity=pmf[np.arange(n), arm],
+            pmf=pmf,
+            at=t,
+            unit=t.astype(np.uint64),
+            weight=np.ones(n),
+        )
 
     def __post_init__(self) -> None:
         self.catalogue = self.problem.catalogue
@@ -188,9 +203,14 @@ def contender(name: str, problem: Problem, **parameters: Any) -> Policy:
 
 
 def simulate(
-    name: str, problem: Callable[[np.random.Generator], Problem], *, seeds: int, schedule: Schedule | None = None,
-    parameters: dict[str, Any] | None = None, first_seed: int = 0,
-) -> dict[str, Any]:  # fmt: skip
+    name: str,
+    problem: Callable[[np.random.Generator], Problem],
+    *,
+    seeds: int,
+    schedule: Schedule | None = None,
+    parameters: dict[str, Any] | None = None,
+    first_seed: int = 0,
+) -> dict[str, Any]:
     """Mean and standard error over seeds of the progressive loss and of regret as a percentage of uniform's."""
     from tqdm import tqdm
 
@@ -205,11 +225,17 @@ def simulate(
         percents.append(100 * regret.sum() / uniform)
         curves.append(regret.cumsum()[:: max(1, len(regret) // 100)].tolist())
     return {
-        "policy": name, "parameters": parameters or {}, "rounds": len(regret), "seeds": seeds,
-        "progressive_loss": float(np.mean(losses)), "progressive_loss_se": _se(losses),
-        "percent_of_uniform_regret": float(np.mean(percents)), "percent_of_uniform_regret_se": _se(percents),
-        "each_seed": percents, "regret_curve": np.mean(curves, axis=0).tolist(),
-    }  # fmt: skip
+        "policy": name,
+        "parameters": parameters or {},
+        "rounds": len(regret),
+        "seeds": seeds,
+        "progressive_loss": float(np.mean(losses)),
+        "progressive_loss_se": _se(losses),
+        "percent_of_uniform_regret": float(np.mean(percents)),
+        "percent_of_uniform_regret_se": _se(percents),
+        "each_seed": percents,
+        "regret_curve": np.mean(curves, axis=0).tolist(),
+    }
 
 
 def _se(values: list[float]) -> float | None:

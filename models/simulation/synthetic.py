@@ -18,9 +18,7 @@ class LinearWorld:
     d_p: int
 
     @classmethod
-    def make(
-        cls, seed: int, *, arms: int = 6, candidates: int = 4, d_u: int = 3, d_a: int = 4, d_p: int = 2
-    ) -> Self:
+    def make(cls, seed: int, *, arms: int = 6, candidates: int = 4, d_u: int = 3, d_a: int = 4, d_p: int = 2) -> Self:
         rng = np.random.default_rng([seed, 1])
         features = rng.normal(size=(arms, d_a)).astype(np.float32)
         catalogue = Catalogue(ids=tuple(f"arm-{i}" for i in range(arms)), features=features, digest=f"synthetic-{seed}")
@@ -52,7 +50,12 @@ class LinearWorld:
         chosen = (rng.random(n) * K).astype(np.int64)  # candidates come first, padding last
         rows = np.arange(n)
         return Interactions(
-            batch=batch, chosen=chosen, reward=(rng.random(n) < self.expected(batch)[rows, chosen]).astype(np.float64),
-            propensity=1.0 / K, pmf=batch.mask / K[:, None], at=np.arange(n) * 1_000_000,
-            unit=rng.integers(0, 2**63, size=n).astype(np.uint64), weight=np.ones(n),
-        )  # fmt: skip
+            batch=batch,
+            chosen=chosen,
+            reward=(rng.random(n) < self.expected(batch)[rows, chosen]).astype(np.float64),
+            propensity=1.0 / K,
+            pmf=batch.mask / K[:, None],
+            at=np.arange(n) * 1_000_000,
+            unit=rng.integers(0, 2**63, size=n).astype(np.uint64),
+            weight=np.ones(n),
+        )

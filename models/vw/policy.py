@@ -56,18 +56,31 @@ class BilinearPolicy:
     name = "vw_cb_adf"
 
     def __init__(
-        self, *, preset: str = "squarecb", gamma_scale: float | None = None, epsilon: float | None = None,
-        mellowness: float | None = None, members: int | None = None, learning_rate: float = 2.0, passes: int = 1,
-        reward_range: tuple[float, float] | None = None, ignore_linear: str = "", warm_start: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        preset: str = "squarecb",
+        gamma_scale: float | None = None,
+        epsilon: float | None = None,
+        mellowness: float | None = None,
+        members: int | None = None,
+        learning_rate: float = 2.0,
+        passes: int = 1,
+        reward_range: tuple[float, float] | None = None,
+        ignore_linear: str = "",
+        warm_start: bool = False,
+    ) -> None:
         if preset not in PRESETS:
             why = f" ({REFUSED[preset]})" if preset in REFUSED else ""
             raise ValueError(f"preset: found {preset!r}{why}, expected one of {', '.join(PRESETS)}")
         given = {"gamma_scale": gamma_scale, "epsilon": epsilon, "mellowness": mellowness, "members": members}
         self.parameters: dict[str, Any] = given | {
-            "preset": preset, "learning_rate": learning_rate, "passes": passes, "reward_range": reward_range,
-            "ignore_linear": ignore_linear, "warm_start": warm_start,
-        }  # fmt: skip
+            "preset": preset,
+            "learning_rate": learning_rate,
+            "passes": passes,
+            "reward_range": reward_range,
+            "ignore_linear": ignore_linear,
+            "warm_start": warm_start,
+        }
         chosen = NOTHING | PRESETS[preset] | {key: value for key, value in given.items() if value is not None}
         self.explore: str = chosen["explore"]
         self.gamma_scale: float = chosen["gamma_scale"]
@@ -82,21 +95,25 @@ class BilinearPolicy:
     def _check_options(self) -> None:
         passes, ends = self.parameters["passes"], self.parameters["reward_range"] or (0.0, 1.0)
         if not -math.inf < ends[0] < ends[1] < math.inf:
-            raise ValueError(f"reward_range: found {ends}, expected the lowest reward, then the highest: costs follow "
-                             "from it")  # fmt: skip
+            raise ValueError(
+                f"reward_range: found {ends}, expected the lowest reward, then the highest: costs follow from it"
+            )
         if not (0 <= self.epsilon <= 1 and self.gamma_scale >= 0 and passes >= 1):
             found = f"epsilon={self.epsilon}, gamma_scale={self.gamma_scale}, passes={passes}"
             raise ValueError(f"vw_cb_adf: found {found}, expected a share, a number ≥ 0, and ≥ 1")
         if not set(self.parameters["ignore_linear"]) <= {"U", "A"}:
             raise ValueError(f"ignore_linear: found {self.parameters['ignore_linear']!r}, expected letters of 'UA'")
         if self.explore.startswith("regcb") and self.epsilon:
-            raise ValueError(f"epsilon: found {self.epsilon} with RegCB, which has none in VW, expected 0; set "
-                             "the floor instead")  # fmt: skip
+            raise ValueError(
+                f"epsilon: found {self.epsilon} with RegCB, which has none in VW, expected 0; set the floor instead"
+            )
         if self.members < 1 or (self.members > 1 and self.explore != "bag"):
             raise ValueError(f"members: found {self.members}, expected at least 1, and more of a bag only")
         if self.explore == "bag" and self.parameters["warm_start"]:
-            raise ValueError("warm_start: found True with a bag, expected False: VW 9.11.9's file keeps the normaliser "
-                             "of the first member only, so that the others do not resume exactly")  # fmt: skip
+            raise ValueError(
+                "warm_start: found True with a bag, expected False: VW 9.11.9's file keeps the normaliser "
+                "of the first member only, so that the others do not resume exactly"
+            )
 
     @property
     def flags(self) -> str:
@@ -104,9 +121,11 @@ class BilinearPolicy:
         mellow = f"--mellowness {self.mellowness:g}"
         how = {
             "squarecb": f"--squarecb --gamma_scale {self.gamma_scale:g} --epsilon {self.epsilon:g}",
-            "epsilon_greedy": f"--epsilon {self.epsilon:g}", "bag": f"--bag {self.members} --epsilon {self.epsilon:g}",
-            "regcb": f"--regcb --regcbopt --first_only {mellow}", "regcb_elim": f"--regcb {mellow}",
-        }[self.explore]  # fmt: skip
+            "epsilon_greedy": f"--epsilon {self.epsilon:g}",
+            "bag": f"--bag {self.members} --epsilon {self.epsilon:g}",
+            "regcb": f"--regcb --regcbopt --first_only {mellow}",
+            "regcb_elim": f"--regcb {mellow}",
+        }[self.explore]
         ignored = "".join(f" --ignore_linear {space}" for space in self.parameters["ignore_linear"])
         return f"--cb_explore_adf {how} -l {self.parameters['learning_rate']:g}{ignored}"
 
@@ -142,8 +161,10 @@ class BilinearPolicy:
     def _check_sizes(batch: Batch, form: Bilinear) -> None:
         d_u, d_x = batch.context.shape[1], batch.catalogue.features.shape[1] + batch.pair.shape[2]
         if (d_u, d_x) != form.W.shape[1:]:
-            raise ValueError(f"batch: found {d_u} context and {d_x} arm + pair features, expected {form.W.shape[1:]} "
-                             "as in training; serve with the encoder of the release")  # fmt: skip
+            raise ValueError(
+                f"batch: found {d_u} context and {d_x} arm + pair features, expected {form.W.shape[1:]} "
+                "as in training; serve with the encoder of the release"
+            )
 
     def pmf(self, batch: Batch) -> F64:
         costs, mask = self._costs(batch), batch.mask
@@ -194,8 +215,10 @@ class BilinearPolicy:
         if self.trained is None or not self.parameters["warm_start"]:
             return seen
         if seen[0] < self.range[0] or seen[1] > self.range[1]:
-            raise ValueError(f"reward: found {seen}, expected within {self.range} as in the first training; to go on "
-                             "from a model, give reward_range")  # fmt: skip
+            raise ValueError(
+                f"reward: found {seen}, expected within {self.range} as in the first training; to go on "
+                "from a model, give reward_range"
+            )
         return self.range
 
     def save(self, folder: Path) -> None:
@@ -215,16 +238,21 @@ class BilinearPolicy:
         parameters, arrays, facts = persistence.read(folder)
         policy = cls(**parameters)
         if facts and not arrays:  # served, it would be an untrained one
-            raise ValueError(f"{folder}: found no arrays.safetensors beside policy.json, expected the weights of a "
-                             "trained policy; the folder is not whole")  # fmt: skip
+            raise ValueError(
+                f"{folder}: found no arrays.safetensors beside policy.json, expected the weights of a "
+                "trained policy; the folder is not whole"
+            )
         if arrays:
             policy.range = (facts["range"][0], facts["range"][1])
             model, rates = arrays.pop("model").tobytes(), None
             if "scale" in arrays:
                 rates = regcb.Rates(
-                    squares=arrays.pop("squares"), scale=arrays.pop("scale"), norm=facts["norm"],
-                    weight=facts["weight"], learning_rate=parameters["learning_rate"],
-                )  # fmt: skip
+                    squares=arrays.pop("squares"),
+                    scale=arrays.pop("scale"),
+                    norm=facts["norm"],
+                    weight=facts["weight"],
+                    learning_rate=parameters["learning_rate"],
+                )
             policy.trained = Bilinear(**arrays, steps=facts["steps"], model=model, rates=rates)
         return policy
 

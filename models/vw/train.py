@@ -39,8 +39,10 @@ def tokens(prefix: str, values: F32) -> list[str]:
     VW drops zeros, so they may stand or not."""
     if not np.isfinite(values).all():
         bad = int(np.argwhere(~np.isfinite(values))[0, 1])
-        raise ValueError(f"feature {prefix}{bad}: found NaN or infinity, expected finite numbers; encode features with "
-                         "croupier.features.encoding.encoder")  # fmt: skip
+        raise ValueError(
+            f"feature {prefix}{bad}: found NaN or infinity, expected finite numbers; encode features with "
+            "croupier.features.encoding.encoder"
+        )
     n, d = values.shape
     values = values.clip(-BOUND, BOUND)
     row, column = np.nonzero(values)
@@ -63,8 +65,9 @@ def text(batch: Batch) -> str:
         items = [f"{item} {pair}" for item, pair in zip(items, tokens("p", batch.pair[row, position]), strict=True)]
     ends = np.searchsorted(row, np.arange(len(batch) + 1)).tolist()
     shared = tokens("c", batch.context)
-    return "".join(f"shared |U {u}\n" + "\n".join(items[i:j]) + "\n\n"
-                   for u, (i, j) in zip(shared, pairwise(ends), strict=True))  # fmt: skip
+    return "".join(
+        f"shared |U {u}\n" + "\n".join(items[i:j]) + "\n\n" for u, (i, j) in zip(shared, pairwise(ends), strict=True)
+    )
 
 
 def write(file: TextIO, chunk: Interactions, *, low: float, high: float) -> None:
@@ -124,8 +127,14 @@ def _command(flags: str, sizes: Sizes) -> str:
 
 
 def train(
-    log: Iterable[Interactions], *, flags: str, low: float, high: float, passes: int = 1, start: Bilinear | None = None,
-) -> Bilinear:  # fmt: skip
+    log: Iterable[Interactions],
+    *,
+    flags: str,
+    low: float,
+    high: float,
+    passes: int = 1,
+    start: Bilinear | None = None,
+) -> Bilinear:
     """Train on `log` for a number of passes; with `start`, go on from that model instead of from scratch."""
     with TemporaryDirectory(prefix="croupier-vw-") as folder:
         data, initial = Path(folder) / "log.txt", Path(folder) / "initial.vw"
@@ -186,11 +195,21 @@ def export(workspace: Any, sizes: Sizes, *, flags: str, steps: int) -> Bilinear:
     if "--regcb" in flags:
         norm, weight = _normaliser(_saved(workspace), steps)
         rates = Rates(
-            squares=_read(workspace, places, 1), scale=np.where(used, _read(workspace, places, 2), np.inf), norm=norm,
-            weight=weight, learning_rate=float(_value("-l", flags) or 0.5),
-        )  # fmt: skip
-    return Bilinear(bias=weights[:, 0, 0].copy(), w_u=weights[:, 1:, 0].copy(), w_x=weights[:, 0, 1:].copy(),
-                    W=weights[:, 1:, 1:].copy(), steps=steps, model=b"", rates=rates)  # fmt: skip
+            squares=_read(workspace, places, 1),
+            scale=np.where(used, _read(workspace, places, 2), np.inf),
+            norm=norm,
+            weight=weight,
+            learning_rate=float(_value("-l", flags) or 0.5),
+        )
+    return Bilinear(
+        bias=weights[:, 0, 0].copy(),
+        w_u=weights[:, 1:, 0].copy(),
+        w_x=weights[:, 0, 1:].copy(),
+        W=weights[:, 1:, 1:].copy(),
+        steps=steps,
+        model=b"",
+        rates=rates,
+    )
 
 
 def _places(workspace: Any, sizes: Sizes, flags: str) -> I64:

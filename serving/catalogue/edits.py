@@ -30,8 +30,12 @@ def add(arms: Arms, new: Arms, *, change: bool) -> list[Arm]:
 
 
 def _changed(old: Arm, new: Arm) -> Arm:
-    return replace(new, valid_from=new.valid_from or old.valid_from, valid_to=new.valid_to or old.valid_to,
-                   paused=new.paused or old.paused)  # fmt: skip
+    return replace(
+        new,
+        valid_from=new.valid_from or old.valid_from,
+        valid_to=new.valid_to or old.valid_to,
+        paused=new.paused or old.paused,
+    )
 
 
 def retire(arms: Arms, ids: Sequence[str], *, at: int, now: int) -> list[Arm]:
@@ -45,9 +49,7 @@ def pause(arms: Arms, ids: Sequence[str]) -> list[Arm]:
 
 def resume(arms: Arms, ids: Sequence[str], *, now: int) -> list[Arm]:
     """Neither paused nor retired any more."""
-    return _each(
-        arms, ids, lambda arm: replace(arm, paused=False, valid_to=0 if retired(arm, now) else arm.valid_to)
-    )
+    return _each(arms, ids, lambda arm: replace(arm, paused=False, valid_to=0 if retired(arm, now) else arm.valid_to))
 
 
 def _each(arms: Arms, ids: Sequence[str], step: Callable[[Arm], Arm]) -> list[Arm]:
@@ -102,5 +104,9 @@ def _of_row(path: Path, line: int, row: dict[str, str]) -> dict[str, Any]:
     if paused not in ("", "true", "false", "1", "0"):
         raise ValueError(f"{path}, line {line}: found paused {paused!r}, expected true or false")
     features = {k: v for k, v in row.items() if k and k not in ("arm_id", "paused", *TIMES) and v not in (None, "")}
-    return {"arm_id": row["arm_id"], "features": features, "paused": paused in ("true", "1"),
-            **{name: int(text) for name, text in times.items()}}  # fmt: skip
+    return {
+        "arm_id": row["arm_id"],
+        "features": features,
+        "paused": paused in ("true", "1"),
+        **{name: int(text) for name, text in times.items()},
+    }

@@ -28,9 +28,14 @@ class AsyncClient:
         self._channel: Any = None
 
     async def select(
-        self, *, unit_id: str, context: Mapping[str, Any], arms: Sequence[str],
-        arm_context: Sequence[Mapping[str, Any]] = (), event_id: str = "",
-    ) -> Selection:  # fmt: skip
+        self,
+        *,
+        unit_id: str,
+        context: Mapping[str, Any],
+        arms: Sequence[str],
+        arm_context: Sequence[Mapping[str, Any]] = (),
+        event_id: str = "",
+    ) -> Selection:
         """See Client.select."""
         request = Request(unit_id=unit_id, context=context, arms=arms, arm_context=arm_context, event_id=event_id)
         (selection,) = await self.select_batch([request])

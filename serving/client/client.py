@@ -47,9 +47,13 @@ class Client:
     """
 
     def __init__(
-        self, url: str = "127.0.0.1:8001", *, deadline_ms: float = 50.0,
-        fallback: fallback.Rule | None = fallback.uniform, outbox: Path | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        url: str = "127.0.0.1:8001",
+        *,
+        deadline_ms: float = 50.0,
+        fallback: fallback.Rule | None = fallback.uniform,
+        outbox: Path | None = None,
+    ) -> None:
         self.url, self.deadline_ms, self._rule, self._file = url, deadline_ms, fallback, outbox
         self._begin()
 
@@ -65,9 +69,14 @@ class Client:
             self._courier.wake()
 
     def select(
-        self, *, unit_id: str, context: Mapping[str, Any], arms: Sequence[str],
-        arm_context: Sequence[Mapping[str, Any]] = (), event_id: str = "",
-    ) -> Selection:  # fmt: skip
+        self,
+        *,
+        unit_id: str,
+        context: Mapping[str, Any],
+        arms: Sequence[str],
+        arm_context: Sequence[Mapping[str, Any]] = (),
+        event_id: str = "",
+    ) -> Selection:
         """One of `arms` for this unit. Reward it by the answer's `event_id`. Raises Refused, naming the field."""
         request = Request(unit_id=unit_id, context=context, arms=arms, arm_context=arm_context, event_id=event_id)
         (selection,) = self.select_batch([request])
@@ -181,9 +190,7 @@ class Client:
         self.throttle.failed()
         self._courier.wake()
 
-    def fall_back(
-        self, rows: Sequence[int], requests: Sequence[Request], error: Unavailable
-    ) -> dict[int, Selection]:
+    def fall_back(self, rows: Sequence[int], requests: Sequence[Request], error: Unavailable) -> dict[int, Selection]:
         """Decisions of the client's own, by position; their records wait in the outbox. Re-raises without a rule."""
         if self._rule is None:
             raise error
@@ -203,9 +210,10 @@ class Client:
         """What the server could not put on record waits in the outbox."""
         return [
             self.queue_rewards([reward], Unavailable(outcome.error, reason="log"))[0]
-            if outcome.error.startswith("log:") else outcome
+            if outcome.error.startswith("log:")
+            else outcome
             for outcome, reward in zip(outcomes, rewards, strict=True)
-        ]  # fmt: skip
+        ]
 
     def queue_rewards(self, rewards: Sequence[RawReward], error: Unavailable) -> list[Outcome]:
         """Rewards that had no answer wait in the outbox. Re-raises without a fallback rule."""

@@ -31,9 +31,7 @@ LONG_AGO, FAR = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UT
 
 
 @init.command("init")
-def _init(
-    log: Log, app: App = "default", column: Columns = None, force: bool = False, as_json: AsJson = False
-) -> None:
+def _init(log: Log, app: App = "default", column: Columns = None, force: bool = False, as_json: AsJson = False) -> None:
     """Write app.toml and catalogue.json from a sample of your own log, and say what was guessed."""
     w = Workspace.open(app)
     target = w.home / "app.toml"
@@ -55,8 +53,10 @@ def _init(
         console.print(f"  {note}", markup=False)
     console.print(f"wrote {target} and catalogue.json ({len(arms)} arms); then: croupier import {log} --app {app}")
     if "var" not in w.settings.model_fields_set:
-        console.print(f"apps are looked for in var below the current folder; for every folder: export "
-                      f"CROUPIER_VAR={w.settings.var.absolute()}")  # fmt: skip
+        console.print(
+            f"apps are looked for in var below the current folder; for every folder: export "
+            f"CROUPIER_VAR={w.settings.var.absolute()}"
+        )
 
 
 @import_.command("import")
@@ -77,11 +77,16 @@ def _import(log: Log, app: App = "default", column: Columns = None, as_json: AsJ
     hours = {"app": app, "from": f"{first}Z", "to": f"{last}Z"}
     if told(as_json, hours | asdict(done) | {"reasons": dict(source.skipped)}):
         return
-    console.print(f"{done.decisions:,} new decisions, {done.rewards:,} new rewards, {done.repeated:,} rows repeat "
-                  f"what the log holds, {done.skipped:,} rows skipped")  # fmt: skip
+    console.print(
+        f"{done.decisions:,} new decisions, {done.rewards:,} new rewards, {done.repeated:,} rows repeat "
+        f"what the log holds, {done.skipped:,} rows skipped"
+    )
     if done.conflicting:
-        console.print(f"  refused {done.conflicting:,}: their event id is another decision's in this log; ids have to "
-                      "be unique over all files", style="red")  # fmt: skip
+        console.print(
+            f"  refused {done.conflicting:,}: their event id is another decision's in this log; ids have to "
+            "be unique over all files",
+            style="red",
+        )
     if done.thinned:
         console.print(f"  the log is full: it did not keep {done.thinned:,} decisions (CROUPIER_SPOOL_MAX_BYTES)")
     console.print(f"decided from {first} to {last} UTC: run the build_features DAG for those hours")
@@ -93,13 +98,16 @@ def _import(log: Log, app: App = "default", column: Columns = None, as_json: AsJ
 def _export(
     target: Annotated[Path, typer.Argument(help="the file to write: .parquet, or .json, .jsonl, .dsjson")],
     app: App = "default",
-    start: Annotated[datetime, typer.Option(help="UTC")] = LONG_AGO, end: Annotated[datetime, typer.Option()] = FAR,
+    start: Annotated[datetime, typer.Option(help="UTC")] = LONG_AGO,
+    end: Annotated[datetime, typer.Option()] = FAR,
     as_json: AsJson = False,
-) -> None:  # fmt: skip
+) -> None:
     """Write joined interactions, all by default: Parquet, or DSJSON, which `vw --dsjson` trains on unchanged."""
     if target.suffix not in ("", ".parquet", *exchange.JSON):
-        raise ValueError(f"{target}: found ending {target.suffix!r}, expected .parquet for a table, or one of "
-                         f"{', '.join(exchange.JSON)} for DSJSON")  # fmt: skip
+        raise ValueError(
+            f"{target}: found ending {target.suffix!r}, expected .parquet for a table, or one of "
+            f"{', '.join(exchange.JSON)} for DSJSON"
+        )
     w = Workspace.known(app)
     rows = read_interactions(w.store, start=_utc(start), end=_utc(end)).sort("at", "event_id")
     if rows.is_empty():
@@ -114,8 +122,11 @@ def _export(
         raise OSError(f"{target}: {error.strerror}; what is in it is not the whole") from error
     if told(as_json, {"app": app, "interactions": len(rows), "file": target.absolute()}):
         return
-    then = "arms' own features are in catalogue.json" if target.suffix == ".parquet" else (
-        f"train with: vw --dsjson --cb_explore_adf -q CA -d {target}")  # fmt: skip
+    then = (
+        "arms' own features are in catalogue.json"
+        if target.suffix == ".parquet"
+        else (f"train with: vw --dsjson --cb_explore_adf -q CA -d {target}")
+    )
     console.print(f"{len(rows):,} interactions in {target}; {then}")
 
 

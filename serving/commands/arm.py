@@ -43,18 +43,25 @@ Step = Callable[[Sequence[Arm]], list[Arm]]
 
 @app.command("add")
 def add_arm(
-    arm: Annotated[str, typer.Argument(help="id of one arm")] = "", *, app: App = "default", feature: Features = None,
-    valid_from: Time = None, valid_to: Time = None, file: ArmFile = None,
+    arm: Annotated[str, typer.Argument(help="id of one arm")] = "",
+    *,
+    app: App = "default",
+    feature: Features = None,
+    valid_from: Time = None,
+    valid_to: Time = None,
+    file: ArmFile = None,
     change: Annotated[bool, typer.Option("--change", help="give arms that are there new features")] = False,
     as_json: AsJson = False,
-) -> None:  # fmt: skip
+) -> None:
     """Add an arm with its features, or all of a file; with --change also new features and times of known ones."""
     w = Workspace.known(app)
     if bool(arm) == (file is not None):
         raise ValueError("arm add: expected an arm id, or --file with several")
-    new = edits.read_arms(file) if file else [
-        Arm(arm_id=arm, features=_features(feature), valid_from=_us(valid_from), valid_to=_us(valid_to))
-    ]  # fmt: skip
+    new = (
+        edits.read_arms(file)
+        if file
+        else [Arm(arm_id=arm, features=_features(feature), valid_from=_us(valid_from), valid_to=_us(valid_to))]
+    )
     new = Declared(w.spec).arms(new)
     _say_unused(w, new, as_json)
     _edit(w, partial(edits.add, new=new, change=change), [each.arm_id for each in new], as_json)
@@ -86,8 +93,10 @@ def list_arms(app: App = "default", as_json: AsJson = False) -> None:
     """Every arm: what becomes of it, whether it is live, and how often a new one was shown."""
     w = Workspace.known(app)
     if not (w.home / "catalogue.json").exists():
-        raise ValueError(f"{w.home / 'catalogue.json'}: found no such file, expected the arms of {app}; "
-                         "`croupier arm add` makes it, or `croupier init` from a log")  # fmt: skip
+        raise ValueError(
+            f"{w.home / 'catalogue.json'}: found no such file, expected the arms of {app}; "
+            "`croupier arm add` makes it, or `croupier init` from a log"
+        )
     rows = _listed(w)
     if as_json:
         print(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
@@ -107,12 +116,19 @@ def _listed(w: Workspace) -> list[dict[str, Any]]:
     new = Newcomers() if number is None else newcomers_of(w.store, number)
     counts, until = shown(w.store, new.since), w.spec.arms.new_until
     return [
-        {"arm_id": arm.arm_id, "status": catalogue.why_not(arm, now) or "active", "live": live.get(arm.arm_id) == arm,
-         "new": arm.arm_id in new.since, "shown": counts.get(arm.arm_id, 0) if arm.arm_id in new.since else None,
-         "until": until if arm.arm_id in new.since else None, "valid_from": arm.valid_from, "valid_to": arm.valid_to,
-         "features": arm.features}
+        {
+            "arm_id": arm.arm_id,
+            "status": catalogue.why_not(arm, now) or "active",
+            "live": live.get(arm.arm_id) == arm,
+            "new": arm.arm_id in new.since,
+            "shown": counts.get(arm.arm_id, 0) if arm.arm_id in new.since else None,
+            "until": until if arm.arm_id in new.since else None,
+            "valid_from": arm.valid_from,
+            "valid_to": arm.valid_to,
+            "features": arm.features,
+        }
         for arm in known_arms(w, now)
-    ]  # fmt: skip
+    ]
 
 
 def _by_ids(app: str, ids: list[str] | None, file: Path | None, step: Callable[..., list[Arm]], as_json: bool) -> None:

@@ -77,13 +77,12 @@ def _forget(
     unit_id = unit if hashed else hash_unit(w.unit_key, unit)
     spool = w.spool()
     host = w.settings.host or socket.gethostname()
-    done = forget_unit(
-        w.store, spool, w.spec.reward, unit_id=unit_id, host=host, now=clock.now(), reports=w.with_rows
-    )
+    done = forget_unit(w.store, spool, w.spec.reward, unit_id=unit_id, host=host, now=clock.now(), reports=w.with_rows)
     spool.close()
     if told(as_json, {"app": app, "rows": done.rows, "objects": done.objects, "hours": done.hours}):
         return
-    console.print(f"forgotten: {done.rows} rows of this host, {done.objects} objects rewritten, "
-                  f"{len(done.hours)} hours restated")  # fmt: skip
+    console.print(
+        f"forgotten: {done.rows} rows of this host, {done.objects} objects rewritten, {len(done.hours)} hours restated"
+    )
     if len(done.hours) or done.rows:
         console.print("Other hosts hold their own spools: run this on each of them too.")

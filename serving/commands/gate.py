@@ -89,8 +89,14 @@ def simulate_gate(
     rewards = (0.01, 0.05) if clicks else (0.0, 1.0)
     population = from_classes(x, y, name=name, lift=lift, rewards=rewards, explored=explored, seed=seed)
     with tqdm(total=runs, unit="log", disable=None) as bar:
-        found = run(drifting(population) if drift else population, runs=runs, rows=rows, looks=looks, seed=seed,
-                    progress=bar.update)  # fmt: skip
+        found = run(
+            drifting(population) if drift else population,
+            runs=runs,
+            rows=rows,
+            looks=looks,
+            seed=seed,
+            progress=bar.update,
+        )
     if not to_stdout(out):
         console.print(_rates(found))
     written(out, found)
@@ -111,8 +117,10 @@ def _checks(out: Path, page: Path | None, seed: int) -> None:
 
 
 def _rates(found: dict[str, Any]) -> Table:
-    title = (f"{found['population']}: true lift {found['lift']:.1%}, {found['runs']} logs of {found['rows']:,} rows, "
-             f"{found['looks']} look(s), ESS {found['ess']:.0f}")  # fmt: skip
+    title = (
+        f"{found['population']}: true lift {found['lift']:.1%}, {found['runs']} logs of {found['rows']:,} rows, "
+        f"{found['looks']} look(s), ESS {found['ess']:.0f}"
+    )
     table = Table("rule", "promoted", "rejected", "not enough", "median rows", title=title)
     for rule, rates in {"croupier": found, **found["rules"]}.items():
         shown = [f"{rates[k]:.1%}" for k in ("promoted_rate", "rejected_rate", "not_enough_rate")]

@@ -107,8 +107,11 @@ class _Judged:
 
     def facts(self) -> dict[str, Any]:
         unchecked = [{"name": u.name, "reason": u.reason} for u in self.unchecked]
-        return {"offered": {"rows": int(self.totals.n), "of": self.all_rows, "share": self.offered},
-                "agreement": self.agreement, "unchecked": unchecked}  # fmt: skip
+        return {
+            "offered": {"rows": int(self.totals.n), "of": self.all_rows, "share": self.offered},
+            "agreement": self.agreement,
+            "unchecked": unchecked,
+        }
 
 
 def _streamed(log: Path, columns: Columns, read: _Read) -> _Judged:
@@ -127,8 +130,9 @@ def _streamed(log: Path, columns: Columns, read: _Read) -> _Judged:
     unchecked = [Unchecked(name=name, reason=why, blocks=False) for name in ("propensity_self_test", leaks.NAME)]
     if not table.columns.event:
         unchecked.append(Unchecked(name="repeats", reason="no column of event ids is named (--event)", blocks=False))
-    return _Judged(totals=totals, models=table.models_reward, offered=totals.n / rows, all_rows=rows,
-                   unchecked=tuple(unchecked))  # fmt: skip
+    return _Judged(
+        totals=totals, models=table.models_reward, offered=totals.n / rows, all_rows=rows, unchecked=tuple(unchecked)
+    )
 
 
 def _read(log: Path, columns: dict[str, str], read: _Read) -> tuple[pl.DataFrame, AppSpec, list[Arm]]:
@@ -183,8 +187,14 @@ def _judged(policy: str, app: str, frame: pl.DataFrame, spec: AppSpec, arms: lis
         raise ValueError(f"policy: {policy} was a candidate in none of the {len(interactions):,} rows")
     found = agreement(here, (pmf,), q)
     unchecked = (*self_tests.propensity_unchecked(here), *tested.unchecked, *found.unchecked)
-    return _Judged(totals=Totals.of(rounds_of(here, pmf, q)), leak=leak, offered=share, all_rows=len(interactions),
-                   agreement=None if found.unchecked else found.p, unchecked=unchecked)  # fmt: skip
+    return _Judged(
+        totals=Totals.of(rounds_of(here, pmf, q)),
+        leak=leak,
+        offered=share,
+        all_rows=len(interactions),
+        agreement=None if found.unchecked else found.p,
+        unchecked=unchecked,
+    )
 
 
 def _by_release(w: Workspace, number: int, frame: pl.DataFrame) -> tuple[Encoder, Interactions, F64]:
@@ -205,8 +215,10 @@ def _named(policy: str, batch: Batch) -> F64:
     kind, _, arm = policy.partition(":")
     ids = batch.catalogue.ids
     if kind != "arm" or arm not in ids:
-        raise ValueError(f"policy: found {policy!r}, expected uniform, a release's number, or arm:X with X one of "
-                         f"{', '.join(ids[:10])}{', …' if len(ids) > 10 else ''}")  # fmt: skip
+        raise ValueError(
+            f"policy: found {policy!r}, expected uniform, a release's number, or arm:X with X one of "
+            f"{', '.join(ids[:10])}{', …' if len(ids) > 10 else ''}"
+        )
     return np.asarray((batch.arm == ids.index(arm)) & batch.mask, np.float64)
 
 

@@ -46,8 +46,10 @@ def _notes(result: dict[str, Any]) -> list[str]:
     if result["repeats"]:
         notes.append(f"{result['repeats']:,} rows repeat an event: each event counts once")
     if result["offered"]["share"] < 1:
-        notes.append(f"{result['policy']} could be chosen in {result['rows']:,} of {result['offered']['of']:,} rows "
-                     f"({result['offered']['share']:.1%}): this is its value there")  # fmt: skip
+        notes.append(
+            f"{result['policy']} could be chosen in {result['rows']:,} of {result['offered']['of']:,} rows "
+            f"({result['offered']['share']:.1%}): this is its value there"
+        )
     if result["without_reward"]:
         notes.append(f"{result['without_reward']:,} rows without a reward count as the declared default")
     if result["left_out"]:
@@ -57,8 +59,10 @@ def _notes(result: dict[str, Any]) -> list[str]:
     if "dr" not in result["estimates"]:
         notes.append("DM and DR need π and q̂ of every arm: lists, by --target-pmf and --predicted, with --arm")
     if result["agreement"] is not None and result["agreement"] < AGREEMENT_LEVEL:
-        notes.append(f"DR and IPS exclude each other, or weights do not average 1 (p = {result['agreement']:.1g}): is "
-                     "a feature made after the decision?")  # fmt: skip
+        notes.append(
+            f"DR and IPS exclude each other, or weights do not average 1 (p = {result['agreement']:.1g}): is "
+            "a feature made after the decision?"
+        )
     notes += [f"not checked: {u['name']}, because {u['reason']}" for u in result["unchecked"]]
     if abs(result["weight_z"]) > 3:
         notes.append(f"weights average {result['weight_z']:+.1f} standard errors off 1: are the propensities true?")

@@ -37,9 +37,7 @@ def _list(app: App = "default", as_json: AsJson = False) -> None:
 
 
 @app.command()
-def release(
-    hour: Hour, reason: Reason, app: App = "default", by: By = "", as_json: AsJson = False
-) -> None:
+def release(hour: Hour, reason: Reason, app: App = "default", by: By = "", as_json: AsJson = False) -> None:
     """Take the rows of an hour in again, each reward clipped to the declared range: declare a wider one first, if the
     values are right. The next build joins and validates the hour anew."""
     _decided(decisions.release, "released", (app, hour, reason, by), as_json=as_json)

@@ -58,8 +58,11 @@ def advance(app: App = "default", reason: Reason = "by hand", as_json: AsJson = 
         words.append(describe(w, state))
     number = _promoted(w) if state.share == 1.0 else None
     if state.share == 1.0:
-        words.append(f"release {state.release}: somebody else promotes its candidate now" if number is None else
-                     f"release {number}: {_heir(state)} of release {state.release} is the champion")  # fmt: skip
+        words.append(
+            f"release {state.release}: somebody else promotes its candidate now"
+            if number is None
+            else f"release {number}: {_heir(state)} of release {state.release} is the champion"
+        )
     if not told(as_json, described(w, state) | {"promoted": number}):
         console.print("\n".join(words))
 
@@ -121,9 +124,10 @@ def report(app: App = "default", of: Earlier = None, as_json: AsJson = False) ->
 
 @rollout.command()
 def rollback(
-    to: Annotated[int, typer.Argument(help="number of an earlier release")], app: App = "default",
+    to: Annotated[int, typer.Argument(help="number of an earlier release")],
+    app: App = "default",
     as_json: AsJson = False,
-) -> None:  # fmt: skip
+) -> None:
     """Serve the champion of an earlier release again, as a new release."""
     w = Workspace.known(app)
     done = succession.roll_back(w.store, w.home, to, triton=triton_address(w))
@@ -157,9 +161,10 @@ def verify(number: int, app: App = "default", as_json: AsJson = False) -> None:
 
 @release.command()
 def follow(
-    app: App = "default", every: Annotated[float, typer.Option(help="seconds; 0: once")] = 0.0,
+    app: App = "default",
+    every: Annotated[float, typer.Option(help="seconds; 0: once")] = 0.0,
     as_json: AsJson = False,
-) -> None:  # fmt: skip
+) -> None:
     """On a host that does not publish: fetch, try and serve the current release, and mirror the stage. A catalogue.json
     that was changed on this host is released."""
     from croupier.serving.operate import catalogue_release
@@ -180,9 +185,10 @@ def follow(
 
 @release.command()
 def prune(
-    keep: Annotated[int, typer.Option(min=1, help="newest releases to keep")] = 20, app: App = "default",
+    keep: Annotated[int, typer.Option(min=1, help="newest releases to keep")] = 20,
+    app: App = "default",
     as_json: AsJson = False,
-) -> None:  # fmt: skip
+) -> None:
     """Delete old releases from the store; the current one and where it came from stay."""
     gone = bundle_store.prune(Workspace.known(app).store, keep=keep)
     if told(as_json, {"app": app, "deleted": gone}):
@@ -240,9 +246,17 @@ def described(w: Workspace, state: RolloutState | None) -> dict[str, Any]:
         return {"app": app, "release": None, "stage": None}
     since = datetime.fromtimestamp(state.since / 1e6, UTC).isoformat()
     last = state.history[-1]
-    return {"app": app, "release": state.release, "stage": state.stage, "share": state.share, "held": state.held,
-            "server_here": _server_here(w), "since": since, "reason": last["reason"],
-            "evidence": last["evidence"]}  # fmt: skip
+    return {
+        "app": app,
+        "release": state.release,
+        "stage": state.stage,
+        "share": state.share,
+        "held": state.held,
+        "server_here": _server_here(w),
+        "since": since,
+        "reason": last["reason"],
+        "evidence": last["evidence"],
+    }
 
 
 def describe(w: Workspace, state: RolloutState) -> str:

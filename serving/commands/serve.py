@@ -37,8 +37,10 @@ def up(app: App = "", as_json: AsJson = False) -> None:
     asked = triton(app, choose=True)
     supervisor.up(asked.home, grpc_port=asked.ports.grpc)
     if not told(as_json, _described(asked)):
-        print(f"Triton is ready: gRPC {asked.grpc}, HTTP {asked.ports.http}, metrics {asked.ports.metrics}; "
-              f"app {asked.home.name} of {asked.home.parent}; stop it with `croupier serve down`")  # fmt: skip
+        print(
+            f"Triton is ready: gRPC {asked.grpc}, HTTP {asked.ports.http}, metrics {asked.ports.metrics}; "
+            f"app {asked.home.name} of {asked.home.parent}; stop it with `croupier serve down`"
+        )
 
 
 @app.command()
@@ -90,6 +92,11 @@ def _described(asked: TritonServer) -> dict[str, Any]:
     record = server.running(asked.home)
     chosen = chosen_ports.known(Workspace.open(asked.home.name).settings)
     releases = repository.versions(asked.home / "triton", "select_arm")
-    return {"app": asked.home.name, "running": record is not None, "pid": record["pid"] if record else None,
-            "ports": record["ports"] if record else asdict(chosen) if chosen else None, "releases": releases,
-            "log": asked.log}  # fmt: skip
+    return {
+        "app": asked.home.name,
+        "running": record is not None,
+        "pid": record["pid"] if record else None,
+        "ports": record["ports"] if record else asdict(chosen) if chosen else None,
+        "releases": releases,
+        "log": asked.log,
+    }

@@ -73,9 +73,12 @@ class Raw:
         if not isinstance(pairs, Sequence) or not all(isinstance(one, Mapping) for one in pairs):
             raise InvalidEvent("arm_context", pairs, "a list of mappings, one per arm")
         return cls(
-            utf8("unit_id", request.unit_id), dump("context", dict(request.context)), dump("arms", list(request.arms)),
-            dump("arm_context", [dict(one) for one in pairs]) if pairs else b"", utf8("event_id", request.event_id),
-        )  # fmt: skip
+            utf8("unit_id", request.unit_id),
+            dump("context", dict(request.context)),
+            dump("arms", list(request.arms)),
+            dump("arm_context", [dict(one) for one in pairs]) if pairs else b"",
+            utf8("event_id", request.event_id),
+        )
 
 
 def utf8(field: str, text: object) -> bytes:
@@ -110,10 +113,12 @@ def _finite(value: object) -> bool:
 def decode(raw: Raw) -> Request:
     """Raises InvalidEvent naming the field. Feature names and types are the encoder's to check, arms the selector's."""
     return checked(
-        unit_id=identifier("unit_id", raw.unit_id), context=_json("context", raw.context),
-        arms=_json("arms", raw.arms), arm_context=_json("arm_context", raw.arm_context) if raw.arm_context else (),
+        unit_id=identifier("unit_id", raw.unit_id),
+        context=_json("context", raw.context),
+        arms=_json("arms", raw.arms),
+        arm_context=_json("arm_context", raw.arm_context) if raw.arm_context else (),
         event_id=identifier("event_id", raw.event_id) if raw.event_id else "",
-    )  # fmt: skip
+    )
 
 
 def checked(*, unit_id: str, context: Any, arms: Any, arm_context: Any = (), event_id: str = "") -> Request:
@@ -138,7 +143,7 @@ def checked(*, unit_id: str, context: Any, arms: Any, arm_context: Any = (), eve
 
 
 def scope_of(field: str) -> str:
-    """"arm_context" of "arm_context[2].price: found …": what stands behind it is the caller's, and no label."""
+    """ "arm_context" of "arm_context[2].price: found …": what stands behind it is the caller's, and no label."""
     return field.partition(":")[0].partition(".")[0].partition("[")[0]
 
 

@@ -42,6 +42,9 @@ def decode(raw: RawReward, now: int) -> Reward:
         raise NotAdmitted("at", raw.at, "UTC microseconds since 1970, or 0 for now", reason=UNTIMELY)
     timely(raw.at or now, now)
     return Reward(  # -0.0 + 0.0 is 0.0: equal values are one reward
-        event_id=identifier("event_id", raw.event_id), at=raw.at or now, kind=identifier("kind", raw.kind),
-        value=float(raw.value) + 0.0, reward_id=identifier("reward_id", raw.reward_id) if raw.reward_id else "",
-    )  # fmt: skip
+        event_id=identifier("event_id", raw.event_id),
+        at=raw.at or now,
+        kind=identifier("kind", raw.kind),
+        value=float(raw.value) + 0.0,
+        reward_id=identifier("reward_id", raw.reward_id) if raw.reward_id else "",
+    )

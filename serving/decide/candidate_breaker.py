@@ -23,9 +23,13 @@ class Breaker:
     """`path` of the shared file; None keeps the state in this process. `patience_ms`: for a batch of one."""
 
     def __init__(
-        self, path: Path | None, *, failures: int = FAILURES, window_seconds: float = WINDOW_SECONDS,
+        self,
+        path: Path | None,
+        *,
+        failures: int = FAILURES,
+        window_seconds: float = WINDOW_SECONDS,
         patience_ms: float = PATIENCE_MS,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._path, self._limit, self._window = path, failures, window_seconds
         self._patience = patience_ms / 1000
         self._times: list[float] = []

@@ -1,7 +1,7 @@
 """Which of the arms that a request lists can be chosen now.
 
-    retired, paused, not yet valid ─▶ left out of the candidates, counted, said in the answer
-    unknown to the release, or none left ─▶ the request is refused by name
+retired, paused, not yet valid ─▶ left out of the candidates, counted, said in the answer
+unknown to the release, or none left ─▶ the request is refused by name
 """
 
 from collections.abc import Sequence
@@ -66,7 +66,9 @@ class Offered:
 def _without(request: Request, dropped: dict[str, str]) -> Request:
     kept = [i for i, arm in enumerate(request.arms) if arm not in dropped]
     return Request(
-        unit_id=request.unit_id, context=request.context, arms=tuple(request.arms[i] for i in kept),
+        unit_id=request.unit_id,
+        context=request.context,
+        arms=tuple(request.arms[i] for i in kept),
         arm_context=tuple(request.arm_context[i] for i in kept) if request.arm_context else (),
         event_id=request.event_id,
-    )  # fmt: skip
+    )

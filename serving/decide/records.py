@@ -49,9 +49,14 @@ class Records:
     """Takes them in; what is accepted is on record when `take` returns."""
 
     def __init__(
-        self, log: Recorder, *, unit_key: str, guard: Callable[[Request], object] | None = None,
-        declared: Callable[[], Admission | None] = undeclared, clock: Callable[[], int] = now_us,
-    ) -> None:  # fmt: skip
+        self,
+        log: Recorder,
+        *,
+        unit_key: str,
+        guard: Callable[[Request], object] | None = None,
+        declared: Callable[[], Admission | None] = undeclared,
+        clock: Callable[[], int] = now_us,
+    ) -> None:
         """`guard(request)` raises InvalidEvent for features and arms that the present release does not know;
         `declared()` gives what the app lets in."""
         self._log, self._unit_key, self._guard = log, unit_key, guard
@@ -72,8 +77,9 @@ class Records:
             found = [_fate(next(stored), d) if isinstance(d, Decision) else d for d in checked]
             rejects = [
                 ("decision", e.field, raw.event_id[:256], noted(e), now)
-                for e, raw in zip(found, raws, strict=True) if isinstance(e, InvalidEvent)
-            ]  # fmt: skip
+                for e, raw in zip(found, raws, strict=True)
+                if isinstance(e, InvalidEvent)
+            ]
             if rejects:
                 self._log.append_rejects(rejects)
         except SpoolUnavailable as error:
@@ -100,12 +106,20 @@ def decision(raw: RawRecord, request: Request, unit_key: str) -> Decision:
         raise NotAdmitted("at", raw.at, "UTC microseconds since 1970", reason=UNTIMELY)
     dump("context", {"context": request.context, "arm_context": request.arm_context})  # not too deep for the log's JSON
     return Decision(
-        event_id=request.event_id, at=raw.at, unit_id=hash_unit(unit_key, request.unit_id),
-        context=dict(request.context), arms=tuple(request.arms), pmf=pmf, arm=arm,
-        propensity=pmf[request.arms.index(arm)], policy="client", role=FALLBACK, release=0,
+        event_id=request.event_id,
+        at=raw.at,
+        unit_id=hash_unit(unit_key, request.unit_id),
+        context=dict(request.context),
+        arms=tuple(request.arms),
+        pmf=pmf,
+        arm=arm,
+        propensity=pmf[request.arms.index(arm)],
+        policy="client",
+        role=FALLBACK,
+        release=0,
         arm_context=tuple(map(dict, request.arm_context)),
         fallback_reason=raw.reason.decode(errors="replace")[:200] or "unknown",
-    )  # fmt: skip
+    )
 
 
 def _pmf(raw: bytes, arms: int) -> tuple[float, ...]:

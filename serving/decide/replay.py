@@ -44,15 +44,19 @@ def replay(
     """Every step up to and with the first that differs. `load(number)` gives a verified release, or raises
     ReleaseRefused or KeyError."""
     if decision.release == 0:
-        return [Finding("release", True, "decided elsewhere (imported, or a client's fallback): nothing to derive"),
-                *_outcome(decision, decision.pmf)]  # fmt: skip
+        return [
+            Finding("release", True, "decided elsewhere (imported, or a client's fallback): nothing to derive"),
+            *_outcome(decision, decision.pmf),
+        ]
     try:
         release = load(decision.release)
     except (ReleaseRefused, KeyError) as error:
         return [Finding("release", False, str(error))]
     found = [Finding("release", True, f"{release.number}, {len(release.manifest['files'])} files verified")]
-    for name, has, logged in (("encoder", release.encoder.digest, decision.encoder),
-                              ("catalogue", release.catalogue.digest, decision.catalogue)):  # fmt: skip
+    for name, has, logged in (
+        ("encoder", release.encoder.digest, decision.encoder),
+        ("catalogue", release.catalogue.digest, decision.catalogue),
+    ):
         found.append(Finding(name, has == logged, f"logged {logged}, the release has {has}"))
         if has != logged:
             return found
@@ -113,7 +117,6 @@ def loader(home: Path, fetch: Callable[[int, Path], object]) -> Callable[[int], 
         return known[number]
 
     return load
-
 
 
 def _whole(folder: Path, fetch: Callable[[Path], object]) -> None:

@@ -1,7 +1,8 @@
 """What becomes of a reward at the door: accepted, a duplicate, kept for a decision not seen yet, or rejected by name.
 
 A malformed reward is never counted as zero: it is kept among the rejects and its sender is told which field is wrong.
-So is one that the app does not declare: of another kind, out of its range, of an absurd time (features/log/admission.py).
+So is one that the app does not declare: of another kind, out of its range, of an absurd time
+(features/log/admission.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -37,9 +38,13 @@ class Rewards:
     app lets in."""
 
     def __init__(
-        self, log: RewardLog, *, declared: Callable[[], Admission | None] = undeclared,
-        learn: Callable[[], object] | None = None, clock: Callable[[], int] = now_us,
-    ) -> None:  # fmt: skip
+        self,
+        log: RewardLog,
+        *,
+        declared: Callable[[], Admission | None] = undeclared,
+        learn: Callable[[], object] | None = None,
+        clock: Callable[[], int] = now_us,
+    ) -> None:
         self._log, self._declared, self._learn, self._clock = log, declared, learn, clock
 
     def take(self, raws: Sequence[RawReward]) -> list[Outcome]:

@@ -1,6 +1,6 @@
 """A role's pmf for its rows, whatever its policy does: raise, give what is no pmf, hang.
 
-    candidate fails ─▶ the champion's pmf, and the breaker counts     champion fails ─▶ uniform
+candidate fails ─▶ the champion's pmf, and the breaker counts     champion fails ─▶ uniform
 """
 
 import logging

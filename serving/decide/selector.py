@@ -41,10 +41,17 @@ class Selector:
     """One release, in service. `recorder` None: a trial, where nothing is recorded and the unit id names the role."""
 
     def __init__(
-        self, release: LoadedRelease, *, recorder: Recorder | None, rollout: RolloutReader | None, unit_key: str,
-        breaker: Breaker | None = None, heads: LiveHeads | None = None, meter: Meter | None = None,
+        self,
+        release: LoadedRelease,
+        *,
+        recorder: Recorder | None,
+        rollout: RolloutReader | None,
+        unit_key: str,
+        breaker: Breaker | None = None,
+        heads: LiveHeads | None = None,
+        meter: Meter | None = None,
         clock: Callable[[], int] = now_us,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.release, self.recorder, self.rollout = release, recorder, rollout
         self.breaker = breaker or Breaker(None)
         self.heads, self.meter = heads or LiveHeads(None, release), meter or Meter()

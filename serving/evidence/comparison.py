@@ -51,9 +51,11 @@ def compared(frame: pl.DataFrame, state: RolloutState, release: LoadedRelease) -
         return None
     share = exposed["stage"].replace_strict(shares, return_dtype=pl.Float64).to_numpy()
     return Compared(
-        frame=exposed, share=share, assigned=np.asarray(places(exposed["unit_id"], state.salt) < share),
+        frame=exposed,
+        share=share,
+        assigned=np.asarray(places(exposed["unit_id"], state.salt) < share),
         log=encode_interactions(exposed, release.encoder, release.catalogue),
-    )  # fmt: skip
+    )
 
 
 def places(units: pl.Series, salt: str) -> F64:
@@ -66,8 +68,11 @@ def places(units: pl.Series, salt: str) -> F64:
 def unit_counts(rows: Compared) -> dict[str, tuple[int, int, float]]:
     """Stage → units that came in it: the candidate's, the champion's, and the share they were split by."""
     counted = rows.frame.select("stage", "unit_id").with_columns(assigned=pl.Series(rows.assigned), share=rows.share)
-    units = counted.unique(["stage", "unit_id"]).group_by("stage").agg(
-        pl.col("assigned").sum(), pl.len(), pl.col("share").first())  # fmt: skip
+    units = (
+        counted.unique(["stage", "unit_id"])
+        .group_by("stage")
+        .agg(pl.col("assigned").sum(), pl.len(), pl.col("share").first())
+    )
     return {s: (int(a), int(n) - int(a), float(share)) for s, a, n, share in units.sort("share").iter_rows()}
 
 

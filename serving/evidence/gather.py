@@ -1,10 +1,10 @@
 """What matured decisions say of a candidate, against the champion that served beside it.
 
-    who             was assigned to whom (serving/evidence/comparison.py); in shadow, nobody to the candidate (serving/evidence/shadow.py)
-    benefit, harm   bets (serving/evidence/betting.py) on the difference of doubly robust rewards (serving/evidence/dr_rewards.py)
-    guardrails      the same for fallbacks, latency and other kinds of reward (serving/evidence/guardrails.py)
-    hold-out        after 100 % the promoted release is on trial (serving/evidence/hold_out.py)
-    trust           unit counts, the propensities of either role, roles as assigned, freshness (serving/evidence/integrity.py)
+who             was assigned to whom (comparison.py); in shadow, nobody to the candidate (shadow.py)
+benefit, harm   bets (betting.py) on the difference of doubly robust rewards (dr_rewards.py)
+guardrails      the same for fallbacks, latency and other kinds of reward (serving/evidence/guardrails.py)
+hold-out        after 100 % the promoted release is on trial (serving/evidence/hold_out.py)
+trust           unit counts, the propensities of either role, roles as assigned, freshness (integrity.py)
 """
 
 from collections.abc import Mapping
@@ -55,9 +55,12 @@ def gather(store: Store, spec: AppSpec, state: RolloutState, release: LoadedRele
     harms += [_named(name, guard) for name, guard in numbers["guardrails"].items() if guard["harm"]]
     here = (rows.frame["stage"] == state.stage) & (rows.frame["at"] >= state.since)
     return Evidence(
-        decisions=int(here.sum()), safe=bool(numbers["log_wealth_safe"] >= np.log(1 / spec.rollout.alpha)),
-        harms=tuple(harms), problems=tuple(problems), numbers=numbers,
-    )  # fmt: skip
+        decisions=int(here.sum()),
+        safe=bool(numbers["log_wealth_safe"] >= np.log(1 / spec.rollout.alpha)),
+        harms=tuple(harms),
+        problems=tuple(problems),
+        numbers=numbers,
+    )
 
 
 def decisions_of(store: Store, spec: AppSpec, state: RolloutState, *, now: int) -> pl.DataFrame:
@@ -74,11 +77,14 @@ def rows_of(frame: pl.DataFrame, state: RolloutState, release: LoadedRelease) ->
 
 def _difference(bets: betting.Bets, spec: AppSpec, margin: float) -> dict[str, Any]:
     return {
-        "difference": float(bets.xi.sum() / bets.v.sum()), "lower": bets.lower(spec.rollout.alpha),
-        "upper": bets.upper(spec.rollout.alpha_harm), "margin": margin, "design_effect": bets.dispersion,
+        "difference": float(bets.xi.sum() / bets.v.sum()),
+        "lower": bets.lower(spec.rollout.alpha),
+        "upper": bets.upper(spec.rollout.alpha_harm),
+        "margin": margin,
+        "design_effect": bets.dispersion,
         "log_wealth_harm": float(bets.log_wealth(0.0, harm=True)[-1]),
         "log_wealth_safe": float(bets.log_wealth(-margin * np.abs(bets.baseline), harm=False)[-1]),
-    }  # fmt: skip
+    }
 
 
 def outside(what: str, values: F64, declared: tuple[float, float]) -> list[str]:
@@ -121,10 +127,14 @@ def _named(name: str, guard: Mapping[str, Any]) -> str:
 def _numbers(rows: Compared, state: RolloutState) -> dict[str, Any]:
     a, reward = rows.assigned, rows.log.reward
     return {
-        "decisions": len(rows), "candidate_decisions": int(a.sum()), "champion_decisions": int((~a).sum()),
-        "candidate_mean": _mean(reward, a), "champion_mean": _mean(reward, ~a), "stage": state.stage,
+        "decisions": len(rows),
+        "candidate_decisions": int(a.sum()),
+        "champion_decisions": int((~a).sum()),
+        "candidate_mean": _mean(reward, a),
+        "champion_mean": _mean(reward, ~a),
+        "stage": state.stage,
         "units": {stage: list(counts) for stage, counts in unit_counts(rows).items()},
-    }  # fmt: skip
+    }
 
 
 def _mean(values: F64 | NDArray[np.bool_], where: Bool) -> float:
@@ -136,9 +146,13 @@ def summary(numbers: Mapping[str, Any]) -> str:
     if "difference" not in numbers:
         return "no matured decisions yet"
     named = ("promoted", "kept back") if numbers.get("kept") else ("", "")
-    sides = [f"{numbers[f'{side}_decisions']:,} {name}".strip()
-             for side, name in zip(("candidate", "champion"), named, strict=True)]  # fmt: skip
-    known = (f"{' + '.join(sides)} decisions, difference "
-             f"{numbers['difference']:+.5f} [{numbers['lower']:+.5f}, {numbers['upper']:+.5f}]")  # fmt: skip
+    sides = [
+        f"{numbers[f'{side}_decisions']:,} {name}".strip()
+        for side, name in zip(("candidate", "champion"), named, strict=True)
+    ]
+    known = (
+        f"{' + '.join(sides)} decisions, difference "
+        f"{numbers['difference']:+.5f} [{numbers['lower']:+.5f}, {numbers['upper']:+.5f}]"
+    )
     latency = numbers["guardrails"].get("latency")
     return f"{known}; latency {latency['says']}" if latency else known

@@ -1,6 +1,6 @@
 """What a candidate must not make worse, however much it earns: decisions that fell back, slow ones, other rewards.
 
-Each is a bet on harm (serving/evidence/betting.py), and all share one error: with k of them each must win k/α (Bonferroni).
+Each is a bet on harm (betting.py), and all share one error: with k of them each must win k/α (Bonferroni).
 A guardrail may allow a little: "p99 within the limit" allows 1 % of decisions to be slower.
 """
 
@@ -54,8 +54,14 @@ def harm_bets(guard: Guardrail, assigned: Bool, share: F64) -> betting.Bets:
 
 def _judged(guard: Guardrail, assigned: Bool, share: F64, level: float) -> dict[str, Any]:
     wealth = float(harm_bets(guard, assigned, share).log_wealth(-guard.allowed, harm=True)[-1])
-    return {"candidate": _mean(guard.value[assigned]), "champion": _mean(guard.value[~assigned]), "says": guard.says,
-            "log_wealth_harm": wealth, "level": level, "harm": wealth >= level}  # fmt: skip
+    return {
+        "candidate": _mean(guard.value[assigned]),
+        "champion": _mean(guard.value[~assigned]),
+        "says": guard.says,
+        "log_wealth_harm": wealth,
+        "level": level,
+        "harm": wealth >= level,
+    }
 
 
 def _mean(values: F64) -> float:

@@ -51,8 +51,10 @@ def watched(store: Store, state: RolloutState | None, spec: AppSpec) -> dict[str
 def told(store: Store, state: RolloutState, spec: AppSpec) -> str:
     """For people: what is kept back, how much better the release is so far, and until when it is watched."""
     last = latest(store, state.releases[0])
-    head = (f"watched until {_time(until(state, spec.rollout))} UTC against {state.kept}, "
-            f"which {state.share:.4g} of units are served")  # fmt: skip
+    head = (
+        f"watched until {_time(until(state, spec.rollout))} UTC against {state.kept}, "
+        f"which {state.share:.4g} of units are served"
+    )
     numbers = last.get("evidence", {})
     if "difference" not in numbers:
         return f"{head}; no matured decisions of both sides yet"
@@ -66,8 +68,13 @@ def found(numbers: Mapping[str, Any]) -> str:
     each = [numbers[name] for name in ("difference", "lower", "upper")]
     middle, low, high = (f"{one / worth:+.1%}" if worth else f"{one:+.5f}" for one in each)
     counts = f"{numbers['candidate_decisions']:,} + {numbers['champion_decisions']:,} decisions compared"
-    shown = ("shown to be better" if numbers["lower"] > 0 else "shown to be worse" if numbers["upper"] < 0 else
-             "neither better nor worse is shown")  # fmt: skip
+    shown = (
+        "shown to be better"
+        if numbers["lower"] > 0
+        else "shown to be worse"
+        if numbers["upper"] < 0
+        else "neither better nor worse is shown"
+    )
     return f"{middle} [{low}, {high}] of what the hold-out earns, {counts}: {shown}"
 
 

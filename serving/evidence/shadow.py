@@ -26,8 +26,11 @@ def shadowed(frame: pl.DataFrame, release: LoadedRelease, problems: list[str]) -
     except Exception as error:  # noqa: BLE001 - whatever a policy does, in shadow it does no harm
         return Evidence(harms=(f"in shadow: {type(error).__name__}: {error}"[:200],), numbers=numbers)
     weight = pmf[np.arange(len(log)), log.chosen] / log.propensity
-    numbers |= {"champion_mean": float(log.reward.mean()), "candidate_ips": float((weight * log.reward).mean()),
-                "ess": float(weight.sum() ** 2 / np.square(weight).sum())}  # fmt: skip
+    numbers |= {
+        "champion_mean": float(log.reward.mean()),
+        "candidate_ips": float((weight * log.reward).mean()),
+        "ess": float(weight.sum() ** 2 / np.square(weight).sum()),
+    }
     return Evidence(decisions=len(frame), problems=tuple(problems), numbers=numbers)
 
 

@@ -158,10 +158,11 @@ def rebuilt(release: LoadedRelease, role: str, spool: Spool, spec: RewardSpec, *
         if fold.state.step == until_step:
             head = Posterior(prior=policy.head.prior, moments=fold.state.moments, step=until_step)
             return cast("Policy", policy.with_head(head))
-    raise ValueError(f"posterior: the log gives {fold.state.step} steps, the decision was made at {until_step}; "
-                     "rewards older than the spool's retention are gone")  # fmt: skip
+    raise ValueError(
+        f"posterior: the log gives {fold.state.step} steps, the decision was made at {until_step}; "
+        "rewards older than the spool's retention are gone"
+    )
 
 
 def _missing(release: LoadedRelease, role: str) -> Policy:
     raise ValueError(f"release {release.number} has no {role}")
-

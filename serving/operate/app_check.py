@@ -73,8 +73,12 @@ def _release(w: Workspace) -> dict[str, Any] | None:
     now, state = same_features.serving(w), rollout_store.read_state(w.store)
     if now is None:
         return None
-    return {"number": now.number, "champion": now.champion, "stage": state.stage if state else "none",
-            "share": state.share if state else 0.0}  # fmt: skip
+    return {
+        "number": now.number,
+        "champion": now.champion,
+        "stage": state.stage if state else "none",
+        "share": state.share if state else 0.0,
+    }
 
 
 def _next(w: Workspace, now: datetime) -> dict[str, Any]:
@@ -82,8 +86,13 @@ def _next(w: Workspace, now: datetime) -> dict[str, Any]:
     waiting = hours.due(w.store, w.spec, now=now)
     seen = window.window(w.store, w.spec, now=now)
     due = window.due(w.store, w.spec, seen, now=now)
-    return {"hours": len(waiting), "window_hours": len(seen.hours), "window_rows": seen.rows, "training": due,
-            "why_not": "" if due else _why_not(w, seen, now)}  # fmt: skip
+    return {
+        "hours": len(waiting),
+        "window_hours": len(seen.hours),
+        "window_rows": seen.rows,
+        "training": due,
+        "why_not": "" if due else _why_not(w, seen, now),
+    }
 
 
 def _why_not(w: Workspace, seen: window.Window, now: datetime) -> str:
@@ -107,16 +116,18 @@ def sentences(found: Checked) -> list[str]:
     training = f"yes: {more['training']}" if more["training"] else f"no: {more['why_not']}"
     return [
         f"{f['app_toml']} is valid: {f['arms']} arms; features: {_counted(f['features'])}",
-        f"server: gRPC {ports['grpc']}, HTTP {ports['http']}, metrics {ports['metrics']}" if ports else
-        "server: none runs here (`croupier serve up`); releases wait for its start",
-        "release: none yet; the first training that comes to a verdict publishes one" if release is None else
-        f"release: {release['number']}, champion {release['champion']}, candidate on {release['share']:.0%} of units "
+        f"server: gRPC {ports['grpc']}, HTTP {ports['http']}, metrics {ports['metrics']}"
+        if ports
+        else "server: none runs here (`croupier serve up`); releases wait for its start",
+        "release: none yet; the first training that comes to a verdict publishes one"
+        if release is None
+        else f"release: {release['number']}, champion {release['champion']}, candidate on {release['share']:.0%} of units "  # noqa: E501
         f"({release['stage']})",
         f"candidates: {', '.join(f['candidates'])}",
         f"the next build_features joins and validates {more['hours']} hours",
         f"the training window has {more['window_rows']:,} rows of {more['window_hours']} sound hours",
         f"a training is due: {training}",
-    ]  # fmt: skip
+    ]
 
 
 def _counted(features: dict[str, int]) -> str:

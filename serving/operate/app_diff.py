@@ -45,8 +45,14 @@ def diff(w: Workspace) -> Diff:
     blocked = _blocked(w, now) if features else ""
     anew = _begins_anew(w, features)
     effects = (*_features(w, changes, now, features), *_candidates(w, anew), *_reward(w, changes), *_rest(changes))
-    return Diff(since=since, changes=changes, effects=effects, blocked=blocked, begins_anew=anew,
-                serves_on=now.number if now else None)  # fmt: skip
+    return Diff(
+        since=since,
+        changes=changes,
+        effects=effects,
+        blocked=blocked,
+        begins_anew=anew,
+        serves_on=now.number if now else None,
+    )
 
 
 def _before(w: Workspace, now: Serving | None, trained: str) -> tuple[str, AppSpec | None]:
@@ -71,9 +77,11 @@ def _of_features(w: Workspace, changes: Changes, now: Serving | None) -> bool:
 def _blocked(w: Workspace, now: Serving | None) -> str:
     if now is None or not now.reads_features or now.meta.get("declared") == build.declared(w.spec):
         return ""
-    return (f"the champion of release {now.number}, {now.champion}, reads the features as they were and cannot be "
-            f"judged on others: train_and_gate will fail in `plan`. Take the change back, or "
-            f"{same_features.way_out(w)}")  # fmt: skip
+    return (
+        f"the champion of release {now.number}, {now.champion}, reads the features as they were and cannot be "
+        f"judged on others: train_and_gate will fail in `plan`. Take the change back, or "
+        f"{same_features.way_out(w)}"
+    )
 
 
 def _begins_anew(w: Workspace, features: bool) -> bool:
@@ -87,11 +95,15 @@ def _features(w: Workspace, changes: Changes, now: Serving | None, changed: bool
     if not changed:
         return
     seen = window.window(w.store, w.spec, now=clock_now())
-    yield (f"features: the next training fits a new encoder and encodes its whole window anew ({seen.rows:,} rows of "
-           f"{len(seen.hours)} hours now); joined hours stay as they are")  # fmt: skip
+    yield (
+        f"features: the next training fits a new encoder and encodes its whole window anew ({seen.rows:,} rows of "
+        f"{len(seen.hours)} hours now); joined hours stay as they are"
+    )
     for name in sorted(_features_that(changes, added=True)):
-        yield (f"{name} is new: rows logged so far have no value of it, which counts as missing; a release made before "
-               "refuses requests that carry it, so send it once a release with it serves")  # fmt: skip
+        yield (
+            f"{name} is new: rows logged so far have no value of it, which counts as missing; a release made before "
+            "refuses requests that carry it, so send it once a release with it serves"
+        )
     for name in sorted(_features_that(changes, added=False)):
         yield f"{name} is gone: models trained from now on do not see it; requests may carry it until the next release"
     if now is not None:
@@ -100,8 +112,11 @@ def _features(w: Workspace, changes: Changes, now: Serving | None, changed: bool
 
 def _features_that(changes: Changes, *, added: bool) -> set[str]:
     types = {key.removesuffix(".type"): found for key, found in changes.items() if key.endswith(".type")}
-    return {name for name, (was, now) in types.items()
-            if name.startswith(FEATURES) and (was is None if added else now is None)}  # fmt: skip
+    return {
+        name
+        for name, (was, now) in types.items()
+        if name.startswith(FEATURES) and (was is None if added else now is None)
+    }
 
 
 def _candidates(w: Workspace, anew: bool) -> Iterator[str]:
@@ -111,8 +126,10 @@ def _candidates(w: Workspace, anew: bool) -> Iterator[str]:
     came = sorted(set(w.spec.policies.candidates) - set(process.candidates))
     went = sorted(set(process.candidates) - set(w.spec.policies.candidates))
     names = ", ".join([*(f"+{name}" for name in came), *(f"−{name}" for name in went)]) or "the same families"
-    yield (f"judging begins anew ({names}, against {process.champion}): gate.alpha is whole again, and "
-           "evidence gathered since the process began counts no more")  # fmt: skip
+    yield (
+        f"judging begins anew ({names}, against {process.champion}): gate.alpha is whole again, and "
+        "evidence gathered since the process began counts no more"
+    )
 
 
 def _reward(w: Workspace, changes: Changes) -> Iterator[str]:
@@ -122,9 +139,11 @@ def _reward(w: Workspace, changes: Changes) -> Iterator[str]:
     joined = hours.sound(w.store, start=from_us(0), end=from_us(YEAR_2100 - 1))
     if joined:
         first, last = min(joined), max(joined)
-        yield (f"reward: {len(joined)} joined hours ({first} to {last}, UTC) keep the reward they were joined with; "
-               f"judging goes on and would mix both. Run build_features by hand from {first}:00Z to the hour after "
-               f"{last}:00Z, which joins them anew")  # fmt: skip
+        yield (
+            f"reward: {len(joined)} joined hours ({first} to {last}, UTC) keep the reward they were joined with; "
+            f"judging goes on and would mix both. Run build_features by hand from {first}:00Z to the hour after "
+            f"{last}:00Z, which joins them anew"
+        )
     yield "reward: a running Triton learns (fast_loop) by the new rule once a release is loaded or it is started again"
 
 

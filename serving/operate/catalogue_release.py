@@ -87,11 +87,15 @@ class _Change:
 
     def meta(self, old: LoadedRelease) -> dict[str, Any]:
         return dict(old.manifest["meta"]) | {
-            "kind": publish.CATALOGUE, "from_release": self.number, "from_digest": old.manifest["digest"],
-            "continues": [*old.continues, self.number], "verdict": self.said, "by": self.by,
+            "kind": publish.CATALOGUE,
+            "from_release": self.number,
+            "from_digest": old.manifest["digest"],
+            "continues": [*old.continues, self.number],
+            "verdict": self.said,
+            "by": self.by,
             SAME_ARMS: {a.arm_id: a.features for a in old.arms}.items()
             <= {a.arm_id: a.features for a in self.arms}.items(),
-        }  # fmt: skip
+        }
 
 
 def _change(w: Workspace, number: int, file: Sequence[Arm], now: int, by: str) -> _Change:
@@ -124,9 +128,15 @@ def _released(w: Workspace, change: _Change) -> int:
         try:
             old.encoder.catalogue(change.arms)  # before a number is taken
             done = publish.publish(
-                w.store, w.home, build, triton=triton_address(w), by=change.by, after=change.number,
-                stages=w.spec.rollout.stages, shadow=w.spec.rollout.shadow,
-            )  # fmt: skip
+                w.store,
+                w.home,
+                build,
+                triton=triton_address(w),
+                by=change.by,
+                after=change.number,
+                stages=w.spec.rollout.stages,
+                shadow=w.spec.rollout.shadow,
+            )
         except ValueError as error:  # ReleaseRefused is one
             refusal = {"of": [change.number, change.file], "error": str(error)}
             w.store.put(REFUSED, orjson.dumps(refusal))
@@ -138,10 +148,17 @@ def _written(folder: Path, number: int, old: LoadedRelease, change: _Change) -> 
     known, fresh = old.encoder.catalogue(change.arms), list(change.new.since)
     candidate = None if old.candidate is None else informed(old.candidate, known, fresh)
     return bundle.write_release(
-        folder, number=number, champion=informed(old.champion, known, fresh), candidate=candidate,
-        encoder=old.encoder, arms=change.arms, floor=old.floor, meta=change.meta(old),
-        golden=golden(old, change.arms), newcomers=change.new,
-    )  # fmt: skip
+        folder,
+        number=number,
+        champion=informed(old.champion, known, fresh),
+        candidate=candidate,
+        encoder=old.encoder,
+        arms=change.arms,
+        floor=old.floor,
+        meta=change.meta(old),
+        golden=golden(old, change.arms),
+        newcomers=change.new,
+    )
 
 
 def golden(old: LoadedRelease, arms: Sequence[Arm]) -> list[dict[str, Any]]:

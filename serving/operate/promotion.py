@@ -59,14 +59,22 @@ def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
         now = present(w, now_us(), encoder, catalogue.read(features / "catalogue.json"))
         known, fresh = encoder.catalogue(now.arms), list(now.new.since)
         done = release_policies(
-            w, champion=informed(champion.policy, known, fresh),
-            candidate=candidate and informed(candidate, known, fresh), encoder=encoder, arms=now.arms,
-            golden=answerable(orjson.loads((features / "golden.json").read_bytes()), now.arms), newcomers=now.new,
+            w,
+            champion=informed(champion.policy, known, fresh),
+            candidate=candidate and informed(candidate, known, fresh),
+            encoder=encoder,
+            arms=now.arms,
+            golden=answerable(orjson.loads((features / "golden.json").read_bytes()), now.arms),
+            newcomers=now.new,
             meta={
-                "features": key, "declared": window["declared"], "verdict": verdict["summary"],
-                "report": verdict["report"], "kind": kind, **_learning(champion, candidate, window.get("end_us")),
+                "features": key,
+                "declared": window["declared"],
+                "verdict": verdict["summary"],
+                "report": verdict["report"],
+                "kind": kind,
+                **_learning(champion, candidate, window.get("end_us")),
             },
-        )  # fmt: skip
+        )
     return _outcome(w, done, promoted)
 
 
@@ -102,15 +110,29 @@ def bootstrap(w: Workspace) -> publish.Published:
 
 
 def release_policies(
-    w: Workspace, *, champion: Policy, candidate: Policy | None, encoder: Encoder, arms: Sequence[Arm],
-    meta: Mapping[str, Any], golden: Sequence[Mapping[str, Any]] = (), newcomers: Newcomers | None = None,
-) -> publish.Published:  # fmt: skip
+    w: Workspace,
+    *,
+    champion: Policy,
+    candidate: Policy | None,
+    encoder: Encoder,
+    arms: Sequence[Arm],
+    meta: Mapping[str, Any],
+    golden: Sequence[Mapping[str, Any]] = (),
+    newcomers: Newcomers | None = None,
+) -> publish.Published:
     def build(folder: Path, number: int) -> object:
         return bundle.write_release(
-            folder, number=number, champion=champion, candidate=candidate, encoder=encoder, arms=arms,
-            floor=w.spec.policies.floor, meta=dict(meta) | {ADMITS: Admission.of(w.spec).to_dict()}, golden=golden,
+            folder,
+            number=number,
+            champion=champion,
+            candidate=candidate,
+            encoder=encoder,
+            arms=arms,
+            floor=w.spec.policies.floor,
+            meta=dict(meta) | {ADMITS: Admission.of(w.spec).to_dict()},
+            golden=golden,
             newcomers=newcomers,
-        )  # fmt: skip
+        )
 
     return publish.publish(w.store, w.home, build, **_how(w, str(meta.get("kind", ""))))
 
@@ -138,6 +160,9 @@ def _made_from(w: Workspace, features: str, promoted: str) -> int | None:
     """The release that this verdict has led to, if one has; a refused one never served, and is no answer. The same
     features may be judged again with other candidates: that is another verdict."""
     rows = [r for r in bundle_store.listed(w.store) if r["status"] != "refused"]
-    made = [r["number"] for r in rows
-            if r["meta"].get("features") == features and r["policies"].get("candidate", "") == promoted]  # fmt: skip
+    made = [
+        r["number"]
+        for r in rows
+        if r["meta"].get("features") == features and r["policies"].get("candidate", "") == promoted
+    ]
     return max(made, default=None)

@@ -50,9 +50,16 @@ class Published:
 
 
 def publish(
-    store: Store, home: Path, build: Build, *, triton: str | None, stages: tuple[float, ...] = (0.05, 0.2, 0.5, 1.0),
-    shadow: bool = False, by: str = "publish", after: int | None = None,
-) -> Published:  # fmt: skip
+    store: Store,
+    home: Path,
+    build: Build,
+    *,
+    triton: str | None,
+    stages: tuple[float, ...] = (0.05, 0.2, 0.5, 1.0),
+    shadow: bool = False,
+    by: str = "publish",
+    after: int | None = None,
+) -> Published:
     """Build the next release with `build(folder, number)`, and bring it into service at its first stage.
 
     `triton` is host:port of gRPC (None: install only). Raises ReleaseRefused when the release is not what its
@@ -70,9 +77,16 @@ def publish(
 
 
 def serve(
-    store: Store, home: Path, number: int, *, triton: str | None, stages: tuple[float, ...] = (0.05, 0.2, 0.5, 1.0),
-    shadow: bool = False, by: str = "publish", after: int | None = None,
-) -> Published:  # fmt: skip
+    store: Store,
+    home: Path,
+    number: int,
+    *,
+    triton: str | None,
+    stages: tuple[float, ...] = (0.05, 0.2, 0.5, 1.0),
+    shadow: bool = False,
+    by: str = "publish",
+    after: int | None = None,
+) -> Published:
     """Bring a whole release of the store into service: the second half of `publish`, also for whoever finds one whose
     publisher died. Safe to repeat."""
     began = time.monotonic()
@@ -106,9 +120,13 @@ def begin(store: Store, number: int, plan: Plan, *, now: int, by: str = "publish
         if hold_out.META in meta:
             return hold_out.start(number, meta[hold_out.META], now=now, by=by)
         return rollout_state.start(
-            number, now=now, stages=plan.stages, shadow=plan.shadow, has_candidate="candidate" in manifest["policies"],
+            number,
+            now=now,
+            stages=plan.stages,
+            shadow=plan.shadow,
+            has_candidate="candidate" in manifest["policies"],
             by=by,
-        )  # fmt: skip
+        )
 
     return rollout_store.succeed(store, number, state)
 

@@ -98,11 +98,17 @@ def render(
 ) -> str:
     environment = jinja2.Environment(autoescape=True)
     return environment.from_string(PAGE).render(
-        s=state, time=_time, known=gather.summary, summary=gather.summary(found),
-        found=found, known_of=hold_out_looks.found, until=hold_out.until(state, spec.rollout),
+        s=state,
+        time=_time,
+        known=gather.summary,
+        summary=gather.summary(found),
+        found=found,
+        known_of=hold_out_looks.found,
+        until=hold_out.until(state, spec.rollout),
         units={} if rows is None else comparison.unit_counts(rows),
-        guardrails=found.get("guardrails", {}), picture=_picture(state, rows, bets, spec, now),
-    )  # fmt: skip
+        guardrails=found.get("guardrails", {}),
+        picture=_picture(state, rows, bets, spec, now),
+    )
 
 
 def _picture(state: RolloutState, rows: Compared | None, bets: Bets | None, spec: AppSpec, now: int) -> str:

@@ -67,9 +67,15 @@ def roll_back(store: Store, home: Path, number: int, *, triton: str | None, by: 
 
 
 def _republish(
-    store: Store, home: Path, number: int, role: str, heir: Callable[[LoadedRelease], Heir], *, triton: str | None,
+    store: Store,
+    home: Path,
+    number: int,
+    role: str,
+    heir: Callable[[LoadedRelease], Heir],
+    *,
+    triton: str | None,
     by: str,
-) -> publish.Published:  # fmt: skip
+) -> publish.Published:
     """The next release, made by `heir` of release `number`, whose policy in `role` it mainly is."""
     with deployment.scratch(home) as draft:
         folder = draft / str(number)
@@ -90,16 +96,30 @@ def again(old: LoadedRelease, made: Heir, folder: Path, number: int, *, role: st
     known, fresh = old.encoder.catalogue(now.arms), list(now.new.since)
     own = {hold_out.META, learning_scope.META}
     meta = {name: value for name, value in old.manifest["meta"].items() if name not in own}
-    meta |= {"from_release": old.number, "from_role": role, "by": by, "kind": "succession", "continues": [],
-             **made.meta}  # fmt: skip
+    meta |= {
+        "from_release": old.number,
+        "from_role": role,
+        "by": by,
+        "kind": "succession",
+        "continues": [],
+        **made.meta,
+    }
     sides = {"champion": made.champion} | ({} if made.kept is None else {"candidate": made.kept})
     if learning := {name: dict(side.learning) for name, side in sides.items() if side.learning}:
         meta[learning_scope.META] = learning
     kept = None if made.kept is None else informed(made.kept.policy, known, fresh)
     return bundle.write_release(
-        folder, number=number, champion=informed(made.champion.policy, known, fresh), candidate=kept,
-        encoder=old.encoder, arms=now.arms, floor=old.floor, meta=meta, golden=golden, newcomers=now.new,
-    )  # fmt: skip
+        folder,
+        number=number,
+        champion=informed(made.champion.policy, known, fresh),
+        candidate=kept,
+        encoder=old.encoder,
+        arms=now.arms,
+        floor=old.floor,
+        meta=meta,
+        golden=golden,
+        newcomers=now.new,
+    )
 
 
 def _current_or_raise(store: Store) -> int:

@@ -87,7 +87,7 @@ def _keep_shadow(store: Store, state: RolloutState, scored: pl.DataFrame) -> Non
 
 
 def fuse(home: Path, state: RolloutState) -> str:
-    """Why this host's breaker took the candidate out at this stage (serving/decide/candidate_breaker.py); "" if it did not."""
+    """Why this host's breaker took the candidate out at this stage (decide/candidate_breaker.py); "" if it did not."""
     try:
         found = json.loads((home / "breaker.json").read_text())
     except (OSError, ValueError):
@@ -97,9 +97,14 @@ def fuse(home: Path, state: RolloutState) -> str:
 
 
 def finish(
-    store: Store, home: Path, *, triton: str | None, now: int | None = None, by: str = "rollout",
+    store: Store,
+    home: Path,
+    *,
+    triton: str | None,
+    now: int | None = None,
+    by: str = "rollout",
     spec: RolloutSpec | None = None,
-) -> int | None:  # fmt: skip
+) -> int | None:
     """At 100 %: release the candidate as champion, with the hold-out that `spec` declares (None: without one). Where a
     watch has shown the promoted release to be worse: release its predecessor again. Returns the new number, None when
     there is nothing to do.

@@ -1,11 +1,11 @@
 """A release: one numbered, immutable folder, verified byte for byte before anything parses it.
 
-    manifest.json    SHA-256 and size of every other file, versions, digests, floor, salt, training window, verdict
-    champion/  candidate/  encoder/  catalogue.json    what decides        (candidate/ may be absent)
-    golden.json      requests and the pmf this code computed for them, for the smoke test of a server
-    model.py         the Triton entry point, so that the folder is also one version of `select_arm`
+manifest.json    SHA-256 and size of every other file, versions, digests, floor, salt, training window, verdict
+champion/  candidate/  encoder/  catalogue.json    what decides        (candidate/ may be absent)
+golden.json      requests and the pmf this code computed for them, for the smoke test of a server
+model.py         the Triton entry point, so that the folder is also one version of `select_arm`
 
-    ReleaseRefused(ValueError)     the folder is not, to the byte, what its manifest says: names file, found, expected
+ReleaseRefused(ValueError)     the folder is not, to the byte, what its manifest says: names file, found, expected
 """
 
 import hashlib

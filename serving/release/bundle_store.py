@@ -1,9 +1,9 @@
 """Releases in the store. Each step is whole or did not happen.
 
-    releases/000007/claim            create-once: the number is taken
-    releases/000007/…                every file; manifest.json last, so a release exists iff its manifest does
-    releases/000007/refused.json     why it never took traffic, if it did not
-    releases/current                 {"number", "digest"}, changed by compare-and-swap
+releases/000007/claim            create-once: the number is taken
+releases/000007/…                every file; manifest.json last, so a release exists iff its manifest does
+releases/000007/refused.json     why it never took traffic, if it did not
+releases/current                 {"number", "digest"}, changed by compare-and-swap
 """
 
 import socket
@@ -78,8 +78,15 @@ def listed(store: Store) -> list[dict[str, Any]]:
         manifest = orjson.loads(store.get(f"{_prefix(number)}/{bundle.MANIFEST}"))
         refused = f"{_prefix(number)}/refused.json" in keys
         status = "current" if number == now_serving else "refused" if refused else "past"
-        rows.append({"number": number, "status": status, "policies": manifest["policies"],
-                     "digest": manifest["digest"], "meta": manifest["meta"]})  # fmt: skip
+        rows.append(
+            {
+                "number": number,
+                "status": status,
+                "policies": manifest["policies"],
+                "digest": manifest["digest"],
+                "meta": manifest["meta"],
+            }
+        )
     return rows
 
 

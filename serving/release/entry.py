@@ -14,8 +14,10 @@ FORMER_MODELS = frozenset({  # SHA-256 of select_arm/model.py as earlier version
     "fc2d5f53eba507c3dfb9155017eddf47c43a58804ccd3116b1db602e0ad32af8",
 })  # fmt: skip
 
+
 def renew(folder: Path, own: Path) -> None:
-    """Put `own`, this version's entry point, in the place of a former one that `folder` carries; its bytecode goes too."""
+    """Put `own`, this version's entry point, in the place of a former one that `folder` carries; its bytecode goes
+    too."""
     file = folder / "model.py"
     if _digest(file) in FORMER_MODELS and _digest(file) != _digest(own):
         shutil.rmtree(folder / "__pycache__", ignore_errors=True)

@@ -32,9 +32,14 @@ def start(release: int, declared: Mapping[str, Any], *, now: int, by: str) -> Ro
     share = float(declared["share"])
     stage = f"{WATCH} {rollout_state.label(share)}"
     blank = RolloutState(
-        release=release, stage=stage, share=share, salt=f"holdout-{release}", since=now, stages=(share,),
+        release=release,
+        stage=stage,
+        share=share,
+        salt=f"holdout-{release}",
+        since=now,
+        stages=(share,),
         kept=str(declared["policy"]),
-    )  # fmt: skip
+    )
     reason = f"release {release} promoted; {declared['policy']} for {share:.4g} of units"
     return rollout_state.settle(blank, stage, share, reason, now=now, by=by)
 

@@ -89,9 +89,14 @@ def share_of(stage: str) -> float:
 
 
 def start(
-    release: int, *, now: int, stages: Sequence[float] = (0.05, 0.20, 0.50, 1.0), shadow: bool = False,
-    has_candidate: bool = True, by: str = "publish",
-) -> RolloutState:  # fmt: skip
+    release: int,
+    *,
+    now: int,
+    stages: Sequence[float] = (0.05, 0.20, 0.50, 1.0),
+    shadow: bool = False,
+    has_candidate: bool = True,
+    by: str = "publish",
+) -> RolloutState:
     """The first state of a release: at its first stage, or in shadow; without a candidate, at share 0 for good."""
     if list(stages) != sorted(set(stages)) or not stages or stages[0] <= 0 or stages[-1] != 1.0:
         raise ValueError(f"rollout stages: found {tuple(stages)}, expected rising shares in (0, 1] that end with 1.0")
@@ -141,9 +146,15 @@ def _refuse_watched(state: RolloutState) -> None:
 
 
 def settle(
-    state: RolloutState, stage: str, share: float, reason: str, *, now: int, by: str,
+    state: RolloutState,
+    stage: str,
+    share: float,
+    reason: str,
+    *,
+    now: int,
+    by: str,
     evidence: Mapping[str, Any] | None = None,
-) -> RolloutState:  # fmt: skip
+) -> RolloutState:
     """At this stage and share for good: how a watch ends."""
     return _moved(state, (stage, share), reason, now=now, by=by, evidence=evidence)
 
@@ -165,9 +176,14 @@ def resume(state: RolloutState, *, now: int, by: str, evidence: Mapping[str, Any
 
 
 def _moved(
-    state: RolloutState, to: tuple[str, float], reason: str, *, now: int, by: str,
+    state: RolloutState,
+    to: tuple[str, float],
+    reason: str,
+    *,
+    now: int,
+    by: str,
     evidence: Mapping[str, Any] | None = None,
-) -> RolloutState:  # fmt: skip
+) -> RolloutState:
     stage, share = to
     entry = {"at": now, "stage": stage, "share": share, "reason": reason, "by": by, "evidence": dict(evidence or {})}
     return replace(state, stage=stage, share=share, since=now, held="", history=(*state.history, entry))

@@ -44,9 +44,11 @@ def draw(world: Bernoulli, *, runs: int, looks: int, rng: np.random.Generator) -
     others = LOOK - 2 * size * BUCKETS
     return Canary(
         candidate=rng.binomial(size, world.mean * (1 + world.effect), shape),
-        baseline=rng.binomial(size, world.mean, shape), rest=rng.binomial(others, world.mean, shape[:2]),
-        size=size, others=others,
-    )  # fmt: skip
+        baseline=rng.binomial(size, world.mean, shape),
+        rest=rng.binomial(others, world.mean, shape[:2]),
+        size=size,
+        others=others,
+    )
 
 
 def peeking(data: Canary) -> Bool:
@@ -70,8 +72,10 @@ def kayenta(data: Canary) -> Bool:
     """(R, looks): the judge's Mann–Whitney test at 98 % between the series of candidate and an equal baseline, either
     direction a failure, as its default configuration has it (spinnaker/kayenta, NetflixACAJudge)."""
     ranks = np.arange(data.size + 1)
-    h1, h0 = (np.cumsum((x[..., None] == ranks).sum(axis=2), axis=1).astype(np.float64)
-              for x in (data.candidate, data.baseline))  # fmt: skip
+    h1, h0 = (
+        np.cumsum((x[..., None] == ranks).sum(axis=2), axis=1).astype(np.float64)
+        for x in (data.candidate, data.baseline)
+    )
     m = h1.sum(axis=2)
     below = np.cumsum(h0, axis=2) - h0
     u = (h1 * (below + 0.5 * h0)).sum(axis=2)

@@ -36,9 +36,15 @@ class Watched:
 
 
 def simulate(
-    worlds: Sequence[World], spec: RolloutSpec, *, per_day: int, runs: int, seed: int = 0, afresh: bool = True,
+    worlds: Sequence[World],
+    spec: RolloutSpec,
+    *,
+    per_day: int,
+    runs: int,
+    seed: int = 0,
+    afresh: bool = True,
     progress: Callable[[int], object] = int,
-) -> Watched:  # fmt: skip
+) -> Watched:
     """Watches whose promoted release is, for equal parts of their time, worth what each of `worlds` says. With
     `afresh` False all is bet from the beginning. `progress` is told how many looks are over."""
     rng, rows = np.random.default_rng([seed, runs, per_day]), np.arange(runs)
@@ -57,9 +63,13 @@ def simulate(
 
 
 def characteristics(
-    world: Callable[[float], World], spec: RolloutSpec, *, runs: int, seed: int = 0,
+    world: Callable[[float], World],
+    spec: RolloutSpec,
+    *,
+    runs: int,
+    seed: int = 0,
     progress: Callable[[int], object] = int,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """By traffic a day: what became of watches of releases that are as good, worse or better all the time, and of one
     that is better by 10 % for the first half of the watch and worse by 30 % then."""
     how: dict[str, Any] = {"runs": runs, "seed": seed, "progress": progress}

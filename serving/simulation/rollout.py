@@ -1,7 +1,7 @@
 """How often does the controller err, and how fast is it right? Its own rules, run on worlds of known truth.
 
 Many rollouts climb side by side, a look each 2,000 decisions. What is simulated is the traffic; the bets are those of
-serving/evidence/betting.py and the steps those of serving/release/controller.py. `croupier simulate rollout` prints the table that
+evidence/betting.py and the steps those of release/controller.py. `croupier simulate rollout` prints the table that
 serving/ROLLOUT.md keeps.
 """
 
@@ -61,8 +61,11 @@ class Bernoulli:
         k1, k0 = rng.binomial(n1, self.mean * (1 + self.effect)), rng.binomial(LOOK - n1, self.mean)
         count = np.stack([n1 - k1, k1, LOOK - n1 - k0, k0], axis=1).astype(np.float64)
         shape = count.shape
-        return Look(candidate=np.broadcast_to([True, True, False, False], shape),
-                    score=np.broadcast_to([0.0, 1.0, 0.0, 1.0], shape), count=count)  # fmt: skip
+        return Look(
+            candidate=np.broadcast_to([True, True, False, False], shape),
+            score=np.broadcast_to([0.0, 1.0, 0.0, 1.0], shape),
+            count=count,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,9 +92,14 @@ class Outcome:
         return float(np.median(np.where(self.aborted > 0, self.aborted * float(LOOK), np.inf)))
 
     def to_dict(self) -> dict[str, Any]:
-        return {"runs": self.runs, "aborted": float((self.aborted > 0).mean()), "median_abort": self.median_abort(),
-                "reached_100": float((self.reached > 0).mean()), "median_reached": self.median_reached(),
-                "candidate_decisions": float(self.exposed.mean())}  # fmt: skip
+        return {
+            "runs": self.runs,
+            "aborted": float((self.aborted > 0).mean()),
+            "median_abort": self.median_abort(),
+            "reached_100": float((self.reached > 0).mean()),
+            "median_reached": self.median_reached(),
+            "candidate_decisions": float(self.exposed.mean()),
+        }
 
     def median_reached(self) -> float:
         """Decisions until half of all rollouts reached everybody; inf if fewer did."""
@@ -135,9 +143,14 @@ class Wealth:
 
 
 def simulate(
-    world: World, spec: RolloutSpec, *, runs: int, looks: int = LOOKS, seed: int = 0,
+    world: World,
+    spec: RolloutSpec,
+    *,
+    runs: int,
+    looks: int = LOOKS,
+    seed: int = 0,
     progress: Callable[[int], object] = int,
-) -> Outcome:  # fmt: skip
+) -> Outcome:
     """Rollouts of one world under the controller, each until it is decided or `looks` have passed. `progress` is told
     how many looks are over."""
     rng = np.random.default_rng([seed, runs])
@@ -171,9 +184,13 @@ EFFECTS = {0.0: 100, -0.30: LOOKS, -0.60: LOOKS, -0.10: LOOKS, -0.02: LOOKS, 0.1
 
 
 def characteristics(
-    world: Callable[[float], World], spec: RolloutSpec, *, runs: int, seed: int = 0,
+    world: Callable[[float], World],
+    spec: RolloutSpec,
+    *,
+    runs: int,
+    seed: int = 0,
     progress: Callable[[int], object] = int,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """The numbers that a rollout is judged by, on a family of worlds indexed by relative effect."""
     aa, harm30, harm60, worse10, worse2, better10 = (
         simulate(world(effect), spec, runs=runs, looks=looks, seed=seed + i, progress=progress)
@@ -181,14 +198,18 @@ def characteristics(
     )
     lost = 0.30 * world(0.0).mean  # rewards per decision, of the -30 % candidate
     return {
-        "runs": runs, "aa_abort_rate": aa.aborted_by(200_000), "aa_reaches_100": aa.reached_by(200_000),
-        "harm30_caught": harm30.aborted_by(40_000), "harm30_median_decisions": harm30.median_abort(),
+        "runs": runs,
+        "aa_abort_rate": aa.aborted_by(200_000),
+        "aa_reaches_100": aa.reached_by(200_000),
+        "harm30_caught": harm30.aborted_by(40_000),
+        "harm30_median_decisions": harm30.median_abort(),
         "harm60_caught_by_8000": harm60.aborted_by(8_000),
         "worse_reaches_100": max(w.reached_by(300_000) for w in (harm30, harm60, worse10, worse2)),
-        "better10_reaches_100": better10.reached_by(300_000), "better10_median_decisions": better10.median_reached(),
+        "better10_reaches_100": better10.reached_by(300_000),
+        "better10_median_decisions": better10.median_reached(),
         "harm30_lost_rewards": float(harm30.exposed.mean() * lost),
         "harm30_lost_by_a_switch": LOOK * LOOKS * lost,
-    }  # fmt: skip
+    }
 
 
 def sample_ratio_characteristics(*, runs: int, seed: int = 0, loss: float = 0.10) -> dict[str, dict[str, float]]:

@@ -24,9 +24,11 @@ def arguments(home: Path) -> list[str]:
     """What tritonserver must be started with."""
     given = f"{HTTP_HEADER}={secret(home)}"
     return [
-        f"--http-restricted-api={RESTRICTED}:{given}", f"--grpc-restricted-protocol={RESTRICTED}:{given}",
-        "--allow-sagemaker=false", "--allow-vertex-ai=false",  # other doors to the same calls
-    ]  # fmt: skip
+        f"--http-restricted-api={RESTRICTED}:{given}",
+        f"--grpc-restricted-protocol={RESTRICTED}:{given}",
+        "--allow-sagemaker=false",
+        "--allow-vertex-ai=false",  # other doors to the same calls
+    ]
 
 
 def headers(home: Path) -> dict[str, str]:

@@ -39,12 +39,14 @@ class SelectArm:
         self.spool = None if trial else open_spool(home, settings)
         loaded = bundle.load(model / args["model_version"])
         self.selector = Selector(
-            loaded, recorder=self.spool,
+            loaded,
+            recorder=self.spool,
             rollout=None if trial else RolloutReader(home / "rollout.json"),
             unit_key=unit_key(settings, home),
             breaker=Breaker(None if trial else home / "breaker.json", patience_ms=settings.patience_ms),
-            heads=LiveHeads(None if trial else home / HEADS, loaded), meter=meter,
-        )  # fmt: skip
+            heads=LiveHeads(None if trial else home / HEADS, loaded),
+            meter=meter,
+        )
         self.selector.warm()
         self.exporter = Exporter(None if trial else pb, meter)
 

@@ -40,8 +40,12 @@ def find(runtime: Path) -> Binary:
     """The server to run; `runtime` is a folder of ours for the parts of the wheel's. Raises TritonUnavailable."""
     installed = IMAGE_ROOT / "bin" / "tritonserver"
     if installed.exists():
-        return Binary(path=installed, backends=IMAGE_ROOT / "backends", environment={},
-                      release=os.environ.get("NVIDIA_TRITON_SERVER_VERSION", ""))  # fmt: skip
+        return Binary(
+            path=installed,
+            backends=IMAGE_ROOT / "backends",
+            environment={},
+            release=os.environ.get("NVIDIA_TRITON_SERVER_VERSION", ""),
+        )
     return _from_wheel(runtime)
 
 
@@ -79,8 +83,9 @@ def _from_wheel(runtime: Path) -> Binary:
     libraries = os.pathsep.join([str(package.parent / "nvidia_pytriton.libs"), *libpython(minor)])
     # The stub takes its interpreter's home from the first python3 on PATH: ours must be that one.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    return Binary(path=runtime / "tritonserver", backends=backends,
-                  environment={"LD_LIBRARY_PATH": libraries, "PATH": path})  # fmt: skip
+    return Binary(
+        path=runtime / "tritonserver", backends=backends, environment={"LD_LIBRARY_PATH": libraries, "PATH": path}
+    )
 
 
 def libpython(minor: str) -> list[str]:

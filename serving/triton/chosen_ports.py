@@ -1,8 +1,8 @@
 """Which ports an app's server has on this host: chosen once, when it first comes up, and remembered.
 
-    CROUPIER_TRITON=host:port    says it for every app; HTTP is one below, metrics one above
-    <home>/ports.json            else what was chosen before, so that clients find the app where it was
-    8001, 8011, 8021, …          else the first that is free here and that no app under CROUPIER_VAR remembers
+CROUPIER_TRITON=host:port    says it for every app; HTTP is one below, metrics one above
+<home>/ports.json            else what was chosen before, so that clients find the app where it was
+8001, 8011, 8021, …          else the first that is free here and that no app under CROUPIER_VAR remembers
 """
 
 import json

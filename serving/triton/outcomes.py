@@ -65,9 +65,7 @@ class TakeRecords:
         guard = CatalogueGuard(home / "triton" / SELECT_ARM)
         self.meter = Meter()
         self.exporter = Exporter(pb, self.meter)
-        self.records = Records(
-            self.spool, unit_key=unit_key(settings, home), guard=guard, declared=Declaration(home)
-        )
+        self.records = Records(self.spool, unit_key=unit_key(settings, home), guard=guard, declared=Declaration(home))
 
     def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
         raws = [RawRecord(*row) for call in calls for row in wire.rows(call, wire.RECORD_INPUTS)]

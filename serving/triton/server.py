@@ -77,9 +77,14 @@ class TritonServer:
     """One tritonserver over `<home>/triton`. `environment` reaches the python stubs (CROUPIER_* settings)."""
 
     def __init__(
-        self, home: Path, *, grpc_port: int = 8001, ports: Ports | None = None,
-        environment: Mapping[str, str] | None = None, host: str = LOOPBACK,
-    ) -> None:  # fmt: skip
+        self,
+        home: Path,
+        *,
+        grpc_port: int = 8001,
+        ports: Ports | None = None,
+        environment: Mapping[str, str] | None = None,
+        host: str = LOOPBACK,
+    ) -> None:
         self.home = home.absolute()
         self.ports = ports or Ports.around(grpc_port)
         self.host = host
@@ -143,15 +148,23 @@ class TritonServer:
 
     def _arguments(self, found: binary.Binary, models: list[str]) -> list[str]:
         return [
-            f"--model-repository={self.home / 'triton'}", f"--backend-directory={found.backends}",
-            "--model-control-mode=explicit", *(f"--load-model={name}" for name in models),
-            "--strict-readiness=false", "--exit-on-error=true", "--disable-auto-complete-config",
-            f"--http-address={self.host}", f"--http-port={self.ports.http}",
-            f"--grpc-address={self.host}", f"--grpc-port={self.ports.grpc}",
-            f"--metrics-address={self.host}", f"--metrics-port={self.ports.metrics}",
+            f"--model-repository={self.home / 'triton'}",
+            f"--backend-directory={found.backends}",
+            "--model-control-mode=explicit",
+            *(f"--load-model={name}" for name in models),
+            "--strict-readiness=false",
+            "--exit-on-error=true",
+            "--disable-auto-complete-config",
+            f"--http-address={self.host}",
+            f"--http-port={self.ports.http}",
+            f"--grpc-address={self.host}",
+            f"--grpc-port={self.ports.grpc}",
+            f"--metrics-address={self.host}",
+            f"--metrics-port={self.ports.metrics}",
             f"--backend-config=python,shm-region-prefix-name={self.shm}",
-            "--exit-timeout-secs=8", *admin.arguments(self.home),
-        ]  # fmt: skip
+            "--exit-timeout-secs=8",
+            *admin.arguments(self.home),
+        ]
 
     def _wait_ready(self, models: list[str], seconds: float) -> None:
         deadline = time.monotonic() + seconds

@@ -1,9 +1,9 @@
 """The gRPC contract in code: columns of tensors in, columns out (in words: serving/README.md). No Triton import.
 
-    select_arm   unit_id, context, arms, arm_context?, event_id?
-                 → arm, propensity, pmf, event_id, release, role, error, dropped
-    reward       event_id, kind, value, reward_id?, at? → status, error
-    record       unit_id, context, arms, arm_context, event_id, arm, pmf, at, reason → status, error
+select_arm   unit_id, context, arms, arm_context?, event_id?
+             → arm, propensity, pmf, event_id, release, role, error, dropped
+reward       event_id, kind, value, reward_id?, at? → status, error
+record       unit_id, context, arms, arm_context, event_id, arm, pmf, at, reason → status, error
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,12 +34,15 @@ def selection_tensors(selections: Sequence[Selection]) -> Tensors:
     width = max([1, *(len(s.pmf) for s in selections)])
     pmf = np.array([s.pmf + (0.0,) * (width - len(s.pmf)) for s in selections])
     return {
-        "arm": text([s.arm for s in selections]), "propensity": np.array([[s.propensity] for s in selections]),
-        "pmf": pmf, "event_id": text([s.event_id for s in selections]),
-        "release": np.array([[s.release] for s in selections], np.int64), "role": text([s.role for s in selections]),
+        "arm": text([s.arm for s in selections]),
+        "propensity": np.array([[s.propensity] for s in selections]),
+        "pmf": pmf,
+        "event_id": text([s.event_id for s in selections]),
+        "release": np.array([[s.release] for s in selections], np.int64),
+        "role": text([s.role for s in selections]),
         "error": text([s.error for s in selections]),
         "dropped": text([orjson.dumps(s.dropped).decode() if s.dropped else "" for s in selections]),
-    }  # fmt: skip
+    }
 
 
 def outcome_tensors(outcomes: Sequence[Outcome], sizes: Sequence[int]) -> list[Tensors]:

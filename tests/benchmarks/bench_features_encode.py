@@ -33,9 +33,19 @@ def compare(name, workload, ours, other, *, unit, scale, target, met):
     a, b = (float(np.median(column)) for column in zip(*times, strict=True))
     ratios = [x / y for x, y in times]
     ratio = float(np.median(ratios))
-    return {"name": name, "workload": workload, "ours": scale(a), "other": scale(b), "unit": unit, "ratio": ratio,
-            "ratio_min": min(ratios), "ratio_max": max(ratios), "rounds": ROUNDS, "target": target,
-            "met": bool(met(a, ratio))}  # fmt: skip
+    return {
+        "name": name,
+        "workload": workload,
+        "ours": scale(a),
+        "other": scale(b),
+        "unit": unit,
+        "ratio": ratio,
+        "ratio_min": min(ratios),
+        "ratio_max": max(ratios),
+        "rounds": ROUNDS,
+        "target": target,
+        "met": bool(met(a, ratio)),
+    }
 
 
 def log(n, *, numeric, categorical, seed=0):
@@ -53,11 +63,20 @@ def interactions(contexts):
     rng = np.random.default_rng(1)
     texts = [orjson.dumps(row).decode() for row in contexts.to_dicts()]
     chosen = rng.integers(ARMS, size=n)
-    return pl.DataFrame({
-        "context": texts, "arms": [arms] * n, "arm_context": ["[]"] * n, "pmf": [[1 / ARMS] * ARMS] * n,
-        "arm": [arms[k] for k in chosen], "reward": rng.random(n).round(2), "propensity": [1 / ARMS] * n,
-        "at": np.arange(n), "unit_id": [f"{k:032x}" for k in range(n)], "pass_probability": [1.0] * n,
-    })  # fmt: skip
+    return pl.DataFrame(
+        {
+            "context": texts,
+            "arms": [arms] * n,
+            "arm_context": ["[]"] * n,
+            "pmf": [[1 / ARMS] * ARMS] * n,
+            "arm": [arms[k] for k in chosen],
+            "reward": rng.random(n).round(2),
+            "propensity": [1 / ARMS] * n,
+            "at": np.arange(n),
+            "unit_id": [f"{k:032x}" for k in range(n)],
+            "pass_probability": [1.0] * n,
+        }
+    )
 
 
 def into_numpy(path):
@@ -98,8 +117,12 @@ def served():
     texts, ids, pairs = [orjson.dumps(c) for c in contexts], [list(catalogue.ids)] * 64, [()] * 64
     again = range(200)
     return compare(
-        "encode a request", "32 features, K=20, B=64; against decoding its JSON",
+        "encode a request",
+        "32 features, K=20, B=64; against decoding its JSON",
         lambda: [encoder.encode(contexts, ids, pairs, catalogue) for _ in again],
         lambda: [[orjson.loads(text) for text in texts] for _ in again],
-        unit="µs/decision", scale=lambda s: s / 200 / 64 * 1e6, target="≤ 5 µs", met=lambda s, _: s / 12_800 <= 5e-6,
-    )  # fmt: skip
+        unit="µs/decision",
+        scale=lambda s: s / 200 / 64 * 1e6,
+        target="≤ 5 µs",
+        met=lambda s, _: s / 12_800 <= 5e-6,
+    )

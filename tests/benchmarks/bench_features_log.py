@@ -48,10 +48,18 @@ def row(
 ) -> dict[str, Any]:
     ratios = [a / b for a, b in zip(ours, other, strict=True)]
     return {
-        "name": name, "workload": workload, "ours": median(ours), "other": median(other), "unit": unit,
-        "ratio": median(ratios), "ratio_min": min(ratios), "ratio_max": max(ratios), "rounds": len(ratios),
-        "target": target, "met": met,
-    }  # fmt: skip
+        "name": name,
+        "workload": workload,
+        "ours": median(ours),
+        "other": median(other),
+        "unit": unit,
+        "ratio": median(ratios),
+        "ratio_min": min(ratios),
+        "ratio_max": max(ratios),
+        "rounds": len(ratios),
+        "target": target,
+        "met": met,
+    }
 
 
 def join_rows(folder: Path, rounds: int = 3) -> list[dict[str, Any]]:
@@ -67,8 +75,17 @@ def join_rows(folder: Path, rounds: int = 3) -> list[dict[str, Any]]:
     if n > 2_000_000:
         write_log(folder / "large", n)
     peak = peak_gigabytes(folder / ("large" if n > 2_000_000 else "log2m"))
-    found.append(row("join memory", f"{n / 1e6:.0f}M decisions, peak of the process", [peak], [4.0], unit="GB",
-                     target="≤ 4 GB at 10M", met=n >= 10_000_000 and peak <= 4.0))  # fmt: skip
+    found.append(
+        row(
+            "join memory",
+            f"{n / 1e6:.0f}M decisions, peak of the process",
+            [peak],
+            [4.0],
+            unit="GB",
+            target="≤ 4 GB at 10M",
+            met=n >= 10_000_000 and peak <= 4.0,
+        )
+    )
     return found
 
 
@@ -104,8 +121,9 @@ def bare_join(log: Path) -> None:
     on_time = (
         rewards.join(decisions.select("event_id", decided_at="at"), on="event_id")
         .filter(pl.col("at") - pl.col("decided_at") <= HOUR)
-        .group_by("event_id").agg(pl.col("value").sum().alias("reward"), pl.len().alias("reward_count"))
-    )  # fmt: skip
+        .group_by("event_id")
+        .agg(pl.col("value").sum().alias("reward"), pl.len().alias("reward_count"))
+    )
     joined = decisions.join(on_time, on="event_id", how="left").with_columns(pl.col("reward").fill_null(0.0))
     joined.sink_parquet(log.parent / "bare.parquet", compression="zstd", compression_level=1)
 
@@ -140,7 +158,9 @@ def decision_columns(ids: list[str], at: Any, rng: np.random.Generator) -> list[
     context = [f'{{"age":{a},"country":"c{c}"}}' for a, c in zip(*rng.integers(0, 60, (2, n)), strict=True)]
     arms = pa.ListArray.from_arrays(offsets, pa.array(np.char.add("arm", rng.integers(0, 100, n * K).astype(str))))
     pmf = pa.ListArray.from_arrays(offsets, pa.array(np.full(n * K, 1 / K)))
-    same: list[Any] = [[value] * n for value in ("arm1", 1 / K, "uniform", "champion", 1, "", "[]", "c", "e", 0, "", 1.0, 0)]
+    same: list[Any] = [
+        [value] * n for value in ("arm1", 1 / K, "uniform", "champion", 1, "", "[]", "c", "e", 0, "", 1.0, 0)
+    ]
     return [ids, at, [f"{i:032x}" for i in rng.integers(0, 10**6, n)], context, arms, pmf, *same]
 
 
@@ -157,15 +177,29 @@ def decisions(n: int) -> list[Decision]:
     context = {f"c{i}": i * 1.37 for i in range(20)}
     arms = tuple(f"arm{i}" for i in range(20))
     return [
-        Decision(event_id=uuid7(), at=time.time_ns() // 1000, unit_id="a" * 32, context=context, arms=arms,
-                 pmf=(0.05,) * 20, arm="arm1", propensity=0.05, policy="p", role="champion", release=1) for _ in range(n)
-    ]  # fmt: skip
+        Decision(
+            event_id=uuid7(),
+            at=time.time_ns() // 1000,
+            unit_id="a" * 32,
+            context=context,
+            arms=arms,
+            pmf=(0.05,) * 20,
+            arm="arm1",
+            propensity=0.05,
+            policy="p",
+            role="champion",
+            release=1,
+        )
+        for _ in range(n)
+    ]
 
 
 def append_rows(folder: Path, rounds: int = 5, batch: int = 64, batches: int = 60) -> list[dict[str, Any]]:
     spool, ours, other = Spool(folder / "log.db"), [], []
     bare = sqlite3.connect(folder / "bare.db", isolation_level=None)
-    bare.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE log (id INTEGER PRIMARY KEY, body)")
+    bare.executescript(
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE log (id INTEGER PRIMARY KEY, body)"
+    )
     for _ in range(rounds):
         work = [decisions(batch) for _ in range(batches)]
         bodies = [[(orjson.dumps(d),) for d in some] for some in work]
@@ -173,8 +207,17 @@ def append_rows(folder: Path, rounds: int = 5, batch: int = 64, batches: int = 6
         other.append(batch * batches / sum(seconds(partial(bare_append, bare, some)) for some in bodies))
     spool.close()
     bare.close()
-    return [row("spool append", f"batches of {batch}, 20 features, K = 20, FULL; beside bare SQLite, ready bytes, no index",
-                ours, other, unit="decisions/s", target="≥ 10,000 /s", met=median(ours) >= 10_000)]  # fmt: skip
+    return [
+        row(
+            "spool append",
+            f"batches of {batch}, 20 features, K = 20, FULL; beside bare SQLite, ready bytes, no index",
+            ours,
+            other,
+            unit="decisions/s",
+            target="≥ 10,000 /s",
+            met=median(ours) >= 10_000,
+        )
+    ]
 
 
 def bare_append(db: sqlite3.Connection, bodies: list[tuple[bytes]]) -> None:
@@ -192,8 +235,15 @@ def latency_row(folder: Path, rounds: int = 5, rate: int = 500, seconds_each: fl
             ours.append(p99(work, rate, lambda d: spool.append_decisions([d])))
             other.append(p99(work, rate, lambda d: (file.write(orjson.dumps(d)), os.fdatasync(file.fileno()))))
     spool.close()
-    return row("spool append p99", f"{rate} decisions/s, one a call, FULL; beside write + fdatasync", ours, other, unit="ms",
-               target="≤ 5 ms", met=median(ours) <= 5)  # fmt: skip
+    return row(
+        "spool append p99",
+        f"{rate} decisions/s, one a call, FULL; beside write + fdatasync",
+        ours,
+        other,
+        unit="ms",
+        target="≤ 5 ms",
+        met=median(ours) <= 5,
+    )
 
 
 def p99(work: list[Decision], rate: int, append: Callable[[Decision], object]) -> float:

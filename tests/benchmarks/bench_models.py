@@ -44,9 +44,19 @@ def row(
     faster = target.startswith(">=")
     ratios = [b / a if faster else a / b for a, b in zip(ours, other, strict=True)]
     ratio, limit = float(np.median(ratios)), float(target[2:])
-    return {"name": name, "workload": workload, "ours": float(np.median(ours)), "other": float(np.median(other)),
-            "unit": unit, "ratio": ratio, "ratio_min": min(ratios), "ratio_max": max(ratios), "rounds": len(ours),
-            "target": target, "met": ratio >= limit if faster else ratio <= limit}  # fmt: skip
+    return {
+        "name": name,
+        "workload": workload,
+        "ours": float(np.median(ours)),
+        "other": float(np.median(other)),
+        "unit": unit,
+        "ratio": ratio,
+        "ratio_min": min(ratios),
+        "ratio_max": max(ratios),
+        "rounds": len(ours),
+        "target": target,
+        "met": ratio >= limit if faster else ratio <= limit,
+    }
 
 
 def whole_text(log: Interactions) -> str:
@@ -167,8 +177,18 @@ def lints_against_peers() -> list[dict[str, Any]]:
     X = np.concatenate([b.context, b.pair[rows, log.chosen], np.ones((len(log), 1))], axis=1)
     arrays = {"X": X, "arm": b.arm[rows, log.chosen], "reward": log.reward}
     ours = cpu_seconds(lambda: LinTS(heads="per_arm").learn([log]))
-    found = [against(peer, script, ours, arrays, name=f"LinTS against {peer}", target=">= 2",
-                     workload="100,000 events, 30 arms, 19 features") for peer, script in LINTS.items()]  # fmt: skip
+    found = [
+        against(
+            peer,
+            script,
+            ours,
+            arrays,
+            name=f"LinTS against {peer}",
+            target=">= 2",
+            workload="100,000 events, 30 arms, 19 features",
+        )
+        for peer, script in LINTS.items()
+    ]
     return [one for each in found for one in each]
 
 
@@ -177,8 +197,15 @@ def neural_against_calvera() -> list[dict[str, Any]]:
     log = WORLD.log(4096, 1, ragged=False)
     policy = NeuralLinear(hidden=(128, 64), epochs=3, holdout=0.0, batch_size=128)
     ours = cpu_seconds(lambda: policy.learn([log]))
-    return against("calvera", CALVERA, ours, {"X": chosen_features(log), "reward": log.reward}, target=">= 10",
-                   name="neural-linear update against calvera", workload="4,096 rows × 3 epochs, 26-128-64")  # fmt: skip
+    return against(
+        "calvera",
+        CALVERA,
+        ours,
+        {"X": chosen_features(log), "reward": log.reward},
+        target=">= 10",
+        name="neural-linear update against calvera",
+        workload="4,096 rows × 3 epochs, 26-128-64",
+    )
 
 
 def neural_training() -> dict[str, Any]:
@@ -189,8 +216,9 @@ def neural_training() -> dict[str, Any]:
     def bare() -> None:
         x = torch.randn(40_000, 26)
         y = torch.randn(40_000)
-        net = torch.nn.Sequential(torch.nn.Linear(26, 128), torch.nn.ReLU(), torch.nn.Linear(128, 64), torch.nn.ReLU(),
-                                  torch.nn.Linear(64, 1))  # fmt: skip
+        net = torch.nn.Sequential(
+            torch.nn.Linear(26, 128), torch.nn.ReLU(), torch.nn.Linear(128, 64), torch.nn.ReLU(), torch.nn.Linear(64, 1)
+        )
         optimiser = torch.optim.Adam(net.parameters(), lr=3e-3)
         for _ in range(epochs):
             for rows in torch.randperm(40_000).split(256):
@@ -245,7 +273,14 @@ def memory() -> dict[str, Any]:
 
 def rows() -> list[dict[str, Any]]:
     torch.set_num_threads(1)
-    found = [vw_training(), lints_against_vw(), *lints_against_peers(), *neural_against_calvera(),
-             neural_training(), scoring(), memory()]
+    found = [
+        vw_training(),
+        lints_against_vw(),
+        *lints_against_peers(),
+        *neural_against_calvera(),
+        neural_training(),
+        scoring(),
+        memory(),
+    ]
     sys.stdout.flush()
     return found

@@ -17,7 +17,7 @@ from croupier.serving.triton.server import Ports, TritonServer
 from tests.serving import apps
 
 ROUNDS = 5
-NOOP = '''
+NOOP = """
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
@@ -32,7 +32,7 @@ class TritonPythonModel:
                 pb_utils.Tensor("event_id", text), pb_utils.Tensor("release", number.astype(np.int64)),
                 pb_utils.Tensor("role", text), pb_utils.Tensor("error", text)]))
         return out
-'''
+"""
 
 
 def columns(raws: list[Raw]) -> dict[str, Any]:
@@ -93,17 +93,30 @@ def paced_p99_ms(url: str, model: str, calls: list[dict[str, Any]], rate: float,
 
 
 def row(
-    name: str, workload: str, unit: str, ours: list[float], other: list[float], *, at_most: float = 0,
+    name: str,
+    workload: str,
+    unit: str,
+    ours: list[float],
+    other: list[float],
+    *,
+    at_most: float = 0,
     at_least: float = 0,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     ratios = [a / b for a, b in zip(ours, other, strict=True)]
     middle = float(np.median(ratios))
     return {
-        "name": name, "workload": workload, "ours": float(np.median(ours)), "other": float(np.median(other)),
-        "unit": unit, "ratio": middle, "ratio_min": min(ratios), "ratio_max": max(ratios), "rounds": len(ratios),
+        "name": name,
+        "workload": workload,
+        "ours": float(np.median(ours)),
+        "other": float(np.median(other)),
+        "unit": unit,
+        "ratio": middle,
+        "ratio_min": min(ratios),
+        "ratio_max": max(ratios),
+        "rounds": len(ratios),
         "target": f"<= {at_most}" if at_most else f">= {at_least}",
         "met": middle <= at_most if at_most else middle >= at_least,
-    }  # fmt: skip
+    }
 
 
 def rows() -> list[dict[str, Any]]:
@@ -145,14 +158,44 @@ def measure(client: Client, url: str) -> list[dict[str, Any]]:
             results.setdefault(f"half {model}", []).append(paced_p99_ms(url, model, ones, half))
     ours, other = (lambda k: results[f"{k} {SELECT_ARM}"]), (lambda k: results[f"{k} noop"])
     return [
-        row("Triton, one request", "B = 1, VW as tensors, logging FULL, against a no-op model", "ms p50",
-            ours("p50"), other("p50"), at_most=2.0),
-        row("Triton, 16 clients", "16 × B = 1, against a no-op model", "decisions/s",
-            ours("c16"), other("c16"), at_least=0.6),
-        row("Triton, half of peak load", "16 clients × B = 1, open loop, against 10 ms", "ms p99",
-            ours("half"), [10.0] * ROUNDS, at_most=1.0),
-        row("the no-op model at that rate", "what this machine lets anyone have", "ms p99",
-            other("half"), [10.0] * ROUNDS, at_most=1.0),
-        row("Triton, batches", "4 × B = 64, against 10,000 decisions/s", "decisions/s",
-            ours("b64"), [10_000.0] * ROUNDS, at_least=1.0),
-    ]  # fmt: skip
+        row(
+            "Triton, one request",
+            "B = 1, VW as tensors, logging FULL, against a no-op model",
+            "ms p50",
+            ours("p50"),
+            other("p50"),
+            at_most=2.0,
+        ),
+        row(
+            "Triton, 16 clients",
+            "16 × B = 1, against a no-op model",
+            "decisions/s",
+            ours("c16"),
+            other("c16"),
+            at_least=0.6,
+        ),
+        row(
+            "Triton, half of peak load",
+            "16 clients × B = 1, open loop, against 10 ms",
+            "ms p99",
+            ours("half"),
+            [10.0] * ROUNDS,
+            at_most=1.0,
+        ),
+        row(
+            "the no-op model at that rate",
+            "what this machine lets anyone have",
+            "ms p99",
+            other("half"),
+            [10.0] * ROUNDS,
+            at_most=1.0,
+        ),
+        row(
+            "Triton, batches",
+            "4 × B = 64, against 10,000 decisions/s",
+            "decisions/s",
+            ours("b64"),
+            [10_000.0] * ROUNDS,
+            at_least=1.0,
+        ),
+    ]

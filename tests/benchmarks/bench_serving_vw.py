@@ -46,16 +46,29 @@ class Workload:
         self.spec = AppSpec.model_validate({
             "context": {f"u{i}": numeric for i in range(D)}, "arm": {f"x{i}": numeric for i in range(D)},
         })  # fmt: skip
-        self.arms = [Arm(arm_id=f"arm-{k:02d}", features={f"x{i}": float(v) for i, v in enumerate(rng.normal(size=D))})
-                     for k in range(K)]  # fmt: skip
+        self.arms = [
+            Arm(arm_id=f"arm-{k:02d}", features={f"x{i}": float(v) for i, v in enumerate(rng.normal(size=D))})
+            for k in range(K)
+        ]
         ids, truth = [a.arm_id for a in self.arms], rng.normal(size=D) / D
         self.requests, rows = [], []
         for n in range(LOG):
             context = {f"u{i}": round(float(v), 4) for i, v in enumerate(rng.normal(size=D))}
             self.requests.append(Request(unit_id=f"user-{n}", context=context, arms=ids))
             j = int(rng.integers(K))
-            decision = Decision(event_id=f"e{n}", at=n, unit_id="u", context=context, arms=tuple(ids), pmf=(1 / K,) * K,
-                                arm=ids[j], propensity=1 / K, policy="uniform", role="champion", release=0)  # fmt: skip
+            decision = Decision(
+                event_id=f"e{n}",
+                at=n,
+                unit_id="u",
+                context=context,
+                arms=tuple(ids),
+                pmf=(1 / K,) * K,
+                arm=ids[j],
+                propensity=1 / K,
+                policy="uniform",
+                role="champion",
+                release=0,
+            )
             score = float(np.dot(list(context.values()), truth)) * self.arms[j].features["x0"]
             reward = float(rng.random() < 1 / (1 + np.exp(-5 * score)))
             rows.append(decision.to_row() | {"reward": reward, "reward_count": 1, "reward_at": n})
@@ -103,8 +116,9 @@ class Memory:
 
 def selector(w: Workload, folder: Path, name: str, **parameters: Any) -> Selector:
     learnt = policy.make(name, **parameters).learn([w.log], seed=1)
-    bundle.write_release(folder / "1", number=1, champion=learnt, candidate=None, encoder=w.encoder, arms=w.arms,
-                          floor=0.02, meta={})  # fmt: skip
+    bundle.write_release(
+        folder / "1", number=1, champion=learnt, candidate=None, encoder=w.encoder, arms=w.arms, floor=0.02, meta={}
+    )
     return Selector(bundle.load(folder / "1"), recorder=Memory(), rollout=None, unit_key="k")
 
 
@@ -160,6 +174,14 @@ def rows() -> list[dict[str, Any]]:
         | {"ours": float(np.median(results[ours])), "other": float(np.median(results[other]))}
         for name, workload, ours, other, target in pairs
     ]
-    table.append(row("VW as tensors, one at a time", "B = 1, JSON to decision, against pyvw from text",
-                     "µs a decision", results["whole 1"], results["text"], at_most=2.0))  # fmt: skip
+    table.append(
+        row(
+            "VW as tensors, one at a time",
+            "B = 1, JSON to decision, against pyvw from text",
+            "µs a decision",
+            results["whole 1"],
+            results["text"],
+            at_most=2.0,
+        )
+    )
     return table

@@ -47,8 +47,13 @@ class Scorer:
 
     def requests(self, n: int) -> Batch:
         context = np.random.default_rng(n).normal(size=(n, FEATURES)).astype(np.float32)
-        return Batch(context=context, arm=np.tile(np.arange(ARMS), (n, 1)), mask=np.ones((n, ARMS), np.bool_),
-                     pair=np.zeros((n, ARMS, 0), np.float32), catalogue=self.catalogue)  # fmt: skip
+        return Batch(
+            context=context,
+            arm=np.tile(np.arange(ARMS), (n, 1)),
+            mask=np.ones((n, ARMS), np.bool_),
+            pair=np.zeros((n, ARMS, 0), np.float32),
+            catalogue=self.catalogue,
+        )
 
     @torch.no_grad()
     def phi(self, batch: Batch) -> Tensor:
@@ -90,11 +95,19 @@ def measure(device: str, *, contexts: int = 10_000, batch: int = 4096, size: int
         rates.append(5 * batch / (time.perf_counter() - began))
     name = torch.cuda.get_device_name() if device != "cpu" else "cpu"
     return {
-        "device": name, "contexts": contexts, "arms": ARMS, "draws": DRAWS, "kernel_ms": ms,
-        "kernel_target_ms": 1.0, "batch": batch, "decisions_per_second": float(np.median(rates)),
-        "decisions_target": 1_000_000, "tflops": flops / ms / 1e9, "peak_tflops": peak,
+        "device": name,
+        "contexts": contexts,
+        "arms": ARMS,
+        "draws": DRAWS,
+        "kernel_ms": ms,
+        "kernel_target_ms": 1.0,
+        "batch": batch,
+        "decisions_per_second": float(np.median(rates)),
+        "decisions_target": 1_000_000,
+        "tflops": flops / ms / 1e9,
+        "peak_tflops": peak,
         "share_of_peak": flops / ms / 1e9 / peak,
-    }  # fmt: skip
+    }
 
 
 def main(wanted: str) -> int:

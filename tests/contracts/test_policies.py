@@ -13,8 +13,12 @@ from croupier.models import exploration, policy
 from croupier.models.simulation.synthetic import LinearWorld
 
 torch.set_num_threads(1)
-PARAMETERS = {"fixed_arm": {"arm": "arm-2"}, "neural_linear": {"epochs": 3, "draws": 64},
-              "mc_dropout": {"epochs": 3, "draws": 64}, "bootstrap": {"members": 3}}
+PARAMETERS = {
+    "fixed_arm": {"arm": "arm-2"},
+    "neural_linear": {"epochs": 3, "draws": 64},
+    "mc_dropout": {"epochs": 3, "draws": 64},
+    "bootstrap": {"members": 3},
+}
 WORLD = LinearWorld.make(0)
 LOG = [WORLD.log(300, 1), WORLD.log(200, 2)]
 
@@ -87,7 +91,9 @@ def test_order_of_arms_does_not_matter(learner, batch):
     pmf, rng = learner.pmf(batch), np.random.default_rng(1)
     order = rng.permuted(np.tile(np.arange(batch.mask.shape[1]), (len(batch), 1)), axis=1)
     shuffled = replace(
-        batch, arm=np.take_along_axis(batch.arm, order, 1), mask=np.take_along_axis(batch.mask, order, 1),
+        batch,
+        arm=np.take_along_axis(batch.arm, order, 1),
+        mask=np.take_along_axis(batch.mask, order, 1),
         pair=np.take_along_axis(batch.pair, order[:, :, None], 1),
     )
     np.testing.assert_allclose(learner.pmf(shuffled), np.take_along_axis(pmf, order, 1), rtol=0, atol=1e-12)
@@ -145,8 +151,11 @@ def test_learning_from_an_empty_chunk_or_a_single_row(name, batch):
 
 @pytest.mark.parametrize("size", [1e3, 1e12, 3e38])
 def test_extreme_inputs_stay_finite(learner, batch, size):
-    extreme = replace(batch, context=np.where(batch.context > 0, size, -size).astype(np.float32),
-                      pair=np.where(batch.pair > 0, size, -size).astype(np.float32))
+    extreme = replace(
+        batch,
+        context=np.where(batch.context > 0, size, -size).astype(np.float32),
+        pair=np.where(batch.pair > 0, size, -size).astype(np.float32),
+    )
     pmf = learner.pmf(extreme)
     assert np.isfinite(pmf).all()
     np.testing.assert_allclose(pmf.sum(axis=1), 1, rtol=0, atol=1e-9)
@@ -160,8 +169,13 @@ def test_one_arm_is_certain(learner, batch):
 def test_a_new_arm_serves_from_its_features_alone(learner, batch):
     features = np.concatenate([WORLD.catalogue.features, np.full((1, 4), 0.5, np.float32)])
     grown = Catalogue(ids=(*WORLD.catalogue.ids, "new"), features=features, digest="grown")
-    new = Batch(context=batch.context, arm=np.where(batch.arm == 3, 6, batch.arm) * batch.mask, mask=batch.mask,
-                pair=batch.pair, catalogue=grown)
+    new = Batch(
+        context=batch.context,
+        arm=np.where(batch.arm == 3, 6, batch.arm) * batch.mask,
+        mask=batch.mask,
+        pair=batch.pair,
+        catalogue=grown,
+    )
     pmf = exploration.with_floor(learner.pmf(new), new.mask, 0.02)
     shown = new.mask & (new.arm == 6)
     assert shown.any()

@@ -1,6 +1,6 @@
 """Run in a process of its own: what the UI gets when it asks for a task's buttons.
 
-    python ask_links.py DAG RUN TASK OUT.json   → {"Report": "/croupier/…"}
+python ask_links.py DAG RUN TASK OUT.json   → {"Report": "/croupier/…"}
 """
 
 import json

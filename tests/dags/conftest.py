@@ -31,7 +31,6 @@ class Dags:
         assert out.exists(), done.stdout[-4000:] + done.stderr[-2000:]
         return json.loads(out.read_text())
 
-
     def links(self, dag, run, task):
         """The buttons that the UI shows on a task, by name."""
         out = self.var.parent / "links.json"

@@ -1,7 +1,7 @@
 """Run in a process of its own (Airflow reads its settings at import): parse the DAGs, or `dag.test()` one of them.
 
-    python dag_runner.py parse                      → {"errors": {...}, "seconds": {file: s}, "tasks": {dag: [...]}}
-    python dag_runner.py test DAG_ID '{"app": …}'   → {"state": …, "tasks": {id: state}, "returned": {id: value}}
+python dag_runner.py parse                      → {"errors": {...}, "seconds": {file: s}, "tasks": {dag: [...]}}
+python dag_runner.py test DAG_ID '{"app": …}'   → {"state": …, "tasks": {id: state}, "returned": {id: value}}
 """
 
 import json

@@ -77,8 +77,11 @@ def test_a_log_becomes_a_release_and_a_second_run_changes_nothing(dags, var):
     assert again["returned"]["encode"]["features"] == key
     gate_again = dags("test", "train_and_gate", json.dumps({"app": "twice", "features": key}))
     assert gate_again["returned"]["publish"][0] == {
-        "app": "twice", "release": 1, "published": False, "why": "release 1 was made of this verdict before",
-    }  # fmt: skip
+        "app": "twice",
+        "release": 1,
+        "published": False,
+        "why": "release 1 was made of this verdict before",
+    }
     assert digests(w) == before
 
 

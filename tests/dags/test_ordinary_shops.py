@@ -29,7 +29,18 @@ def export(path, leak):
     rng = np.random.default_rng(11)
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         out = csv.writer(file)
-        names = ["timestamp", "user_id", "arm", "candidates", "propensity", "clicked", "age", "city", "tags", "arm_context"]
+        names = [
+            "timestamp",
+            "user_id",
+            "arm",
+            "candidates",
+            "propensity",
+            "clicked",
+            "age",
+            "city",
+            "tags",
+            "arm_context",
+        ]
         out.writerow(names + ["late"] * (leak is not None))
         for i in range(N):
             article = ARTICLES[int(rng.integers(4))]

@@ -42,9 +42,12 @@ def serve(w: Workspace) -> None:
     sample, spool, clock = apps.sample(), w.spool(), iter(range(10**9))
     release = apps.write(w.home, Uniform())
     selector = Selector(
-        release, recorder=spool, rollout=RolloutReader(w.home / "rollout.json"),
-        unit_key=w.unit_key, clock=lambda: to_us(START) + next(clock) * 60_000_000,
-    )  # fmt: skip
+        release,
+        recorder=spool,
+        rollout=RolloutReader(w.home / "rollout.json"),
+        unit_key=w.unit_key,
+        clock=lambda: to_us(START) + next(clock) * 60_000_000,
+    )
     visits = sample.world.users(600, np.random.default_rng(0))
     requests = [
         Request(unit_id=EMAILS[i % 40], context=v.context, arms=v.arms, arm_context=v.arm_context)
@@ -56,9 +59,9 @@ def serve(w: Workspace) -> None:
            Request(unit_id=EMAILS[1] * 1000, context=visits[0].context, arms=visits[0].arms)]  # fmt: skip
     assert selector.select(bad)[0].error
     decided = spool.find([a.event_id for a in answers])
-    spool.append_rewards([
-        Reward(event_id=a.event_id, at=decided[a.event_id].at + 1000, kind="click", value=1.0) for a in answers[::3]
-    ])  # fmt: skip
+    spool.append_rewards(
+        [Reward(event_id=a.event_id, at=decided[a.event_id].at + 1000, kind="click", value=1.0) for a in answers[::3]]
+    )
     spool.close()
 
 

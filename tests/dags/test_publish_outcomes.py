@@ -4,8 +4,19 @@ import pytest
 
 pytestmark = pytest.mark.slow
 DONE = {"app": "shop", "release": 3, "published": True, "candidate": "lin_ts"}
-NOTHING = {"app": "news", "release": 2, "published": False, "why": "nothing was promoted, so the champion goes on serving"}
-WAITS = {"app": "shop", "release": 2, "published": False, "why": "lin_ts was promoted and waits: release 2 is at 5%", "waits": "…"}
+NOTHING = {
+    "app": "news",
+    "release": 2,
+    "published": False,
+    "why": "nothing was promoted, so the champion goes on serving",
+}
+WAITS = {
+    "app": "shop",
+    "release": 2,
+    "published": False,
+    "why": "lin_ts was promoted and waits: release 2 is at 5%",
+    "waits": "…",
+}
 
 
 def test_outcomes_are_said_and_a_promotion_that_waits_is_skipped(tmp_path, monkeypatch, capsys):

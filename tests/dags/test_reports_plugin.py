@@ -59,8 +59,9 @@ def test_pages_are_for_whom_airflow_let_in_and_nothing_else_is_shown(dags, tmp_p
     assert re.findall(r'href="([^"]*)"', inside[""][1]) == ["alpha/", "beta/"]
     shown = {path: text for path, (status, text) in inside.items() if status == 200 and path.endswith(".html")}
     assert shown == {
-        "alpha/quality/index.html": "page of alpha", "beta/quality/index.html": "page of beta",
+        "alpha/quality/index.html": "page of alpha",
+        "beta/quality/index.html": "page of beta",
         "alpha/../beta/quality/index.html": "page of beta",  # resolved by the client
-    }  # fmt: skip
+    }
     assert {status for status, _ in found["inside"].values()} == {200, 404}
     assert found["folders"] == ["alpha", "beta"], "who asks for an unknown app makes no folder"

@@ -41,9 +41,13 @@ def test_no_data_never_promotes(dags, var):
     promotion.bootstrap(w)
     arms = world.arms()
     promotion.release_policies(
-        w, champion=make("uniform"), candidate=make("fixed_arm", arm=arms[0].arm_id), arms=arms,
-        encoder=Encoder.empty(w.spec, arms), meta={},
-    )  # fmt: skip
+        w,
+        champion=make("uniform"),
+        candidate=make("fixed_arm", arm=arms[0].arm_id),
+        arms=arms,
+        encoder=Encoder.empty(w.spec, arms),
+        meta={},
+    )
     looks = [watch(dags, "silent") for _ in range(2)]
     assert [(look["release"], look["stage"], look["share"]) for look in looks] == [(2, "5%", 0.05)] * 2
     assert all(look["promoted"] is None for look in looks)

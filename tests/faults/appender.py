@@ -13,9 +13,18 @@ from croupier.features.schema import Decision
 
 def decision(event_id: str) -> Decision:
     return Decision(
-        event_id=event_id, at=1_700_000_000_000_000, unit_id="u" * 32, context={"x": "y" * 400}, arms=("a", "b"),
-        pmf=(0.5, 0.5), arm="a", propensity=0.5, policy="p", role="champion", release=1,
-    )  # fmt: skip
+        event_id=event_id,
+        at=1_700_000_000_000_000,
+        unit_id="u" * 32,
+        context={"x": "y" * 400},
+        arms=("a", "b"),
+        pmf=(0.5, 0.5),
+        arm="a",
+        propensity=0.5,
+        policy="p",
+        role="champion",
+        release=1,
+    )
 
 
 def main(path: str, durability: str, name: str) -> None:

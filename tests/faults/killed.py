@@ -18,7 +18,11 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 processes = mp.get_context("forkserver")
 processes.set_forkserver_preload(
-    ["tests.faults.pipeline", "great_expectations", *(f"tests.faults.serving.test_{t}_faults" for t in ("catalogue", "publish", "rollout"))]
+    [
+        "tests.faults.pipeline",
+        "great_expectations",
+        *(f"tests.faults.serving.test_{t}_faults" for t in ("catalogue", "publish", "rollout")),
+    ]
 )
 
 

@@ -80,10 +80,21 @@ def events(seed: int) -> list[tuple[list[Decision], list[Reward]]]:
     """Three rounds of decisions over five hours, and their rewards, some late, some rounds after."""
     rng = random.Random(seed)
     decisions = [
-        Decision(event_id=f"e{i}", at=to_us(START) + rng.randrange(5 * HOUR), unit_id=rng.choice(UNITS),
-                 context={"i": i}, arms=("l", "r"), pmf=(0.5, 0.5), arm="l", propensity=0.5, policy="p", role="champion", release=1)
+        Decision(
+            event_id=f"e{i}",
+            at=to_us(START) + rng.randrange(5 * HOUR),
+            unit_id=rng.choice(UNITS),
+            context={"i": i},
+            arms=("l", "r"),
+            pmf=(0.5, 0.5),
+            arm="l",
+            propensity=0.5,
+            policy="p",
+            role="champion",
+            release=1,
+        )
         for i in range(60)
-    ]  # fmt: skip
+    ]
     rewards = [
         Reward(event_id=d.event_id, at=d.at + rng.randrange(HOUR), kind="click", value=float(i), reward_id=f"r{i}")
         for i, d in enumerate(rng.sample(decisions, 40))

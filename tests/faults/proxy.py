@@ -1,6 +1,6 @@
 """A TCP proxy that misbehaves on command: what a network does to a client. Asyncio in a thread of its own.
 
-    pass | black_hole (swallows everything) | reset (RST at once) | delay (holds replies for `seconds`) | garbage
+pass | black_hole (swallows everything) | reset (RST at once) | delay (holds replies for `seconds`) | garbage
 """
 
 import asyncio

@@ -35,7 +35,9 @@ def test_a_setting_makes_every_process_agree_on_a_faster_one(monkeypatch):
         assert before - 1 <= shown <= time.time_ns() // 1000 + 1
 
 
-@pytest.mark.parametrize("bad", ["yesterday", "2026-03-01T00:00:00Z@0@1", "2026-03-01T00:00:00@2@1", "2026-03-01T00:00:00Z@x@1"])
+@pytest.mark.parametrize(
+    "bad", ["yesterday", "2026-03-01T00:00:00Z@0@1", "2026-03-01T00:00:00@2@1", "2026-03-01T00:00:00Z@x@1"]
+)
 def test_a_clock_that_is_none_is_named(monkeypatch, bad):
     monkeypatch.setenv("CROUPIER_CLOCK", bad)
     with pytest.raises(ValueError, match=r"CROUPIER_CLOCK: found .*expected START@SPEED@UNIXTIME"):

@@ -62,12 +62,26 @@ def told(name, said, declared):
     features = [f for scope in ("context", "arm", "arm_context") for f in declared.get(scope, {})]
     if any(f == name or f.startswith(f"{name}.") for f in features):
         return True
-    return bool(re.search(rf"(context|arm|arm_context)\.{name}: .*left out|column {name} is left out: \w|columns .*\b{name}\b.* are left out:", said))
+    return bool(
+        re.search(
+            rf"(context|arm|arm_context)\.{name}: .*left out|column {name} is left out: \w|columns .*\b{name}\b.* are left out:",
+            said,
+        )
+    )
 
 
 @pytest.mark.medium
-@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(kinds=st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=6), seed=st.integers(0, 100), form=st.sampled_from(["json", "parquet", "dsjson"]))
+@settings(
+    max_examples=12,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    kinds=st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=6),
+    seed=st.integers(0, 100),
+    form=st.sampled_from(["json", "parquet", "dsjson"]),
+)
 @example(kinds=sorted(KINDS), seed=1, form="json")
 @example(kinds=sorted(KINDS), seed=2, form="parquet")
 @example(kinds=sorted(KINDS), seed=3, form="dsjson")
@@ -81,9 +95,19 @@ def test_every_column_is_told_of(kinds, seed, form, tmp_path, monkeypatch):
     elif form == "json":
         path.write_text("\n".join(map(json.dumps, rows)))
     else:
-        lines = [{"_label_cost": -r["reward"], "_label_probability": r["propensity"], "_labelIndex": ARMS.index(r["arm"]),
-                  "EventId": f"e{i}", "Timestamp": "2026-01-01T00:00:00Z", "a": [1], "p": [1.0],
-                  "c": {**{n: r[n] for n in names}, "_multi": [{"_tag": a} for a in ARMS]}} for i, r in enumerate(rows)]  # fmt: skip
+        lines = [
+            {
+                "_label_cost": -r["reward"],
+                "_label_probability": r["propensity"],
+                "_labelIndex": ARMS.index(r["arm"]),
+                "EventId": f"e{i}",
+                "Timestamp": "2026-01-01T00:00:00Z",
+                "a": [1],
+                "p": [1.0],
+                "c": {**{n: r[n] for n in names}, "_multi": [{"_tag": a} for a in ARMS]},
+            }
+            for i, r in enumerate(rows)
+        ]
         path.write_text("\n".join(map(json.dumps, lines)))
     said, declared = init(path, monkeypatch, tmp_path)
     for name, kind in zip(names, kinds, strict=True):
@@ -105,6 +129,8 @@ def test_columns_filled_after_the_sample_without_a_name_and_of_ours(tmp_path, mo
     assert "arm.colour: left out: no value in the sample" in said
     assert "a column without a name is left out" in said
     assert set(declared["context"]) == {"age"}
-    frame.with_columns(context=pl.Series(['{"age": 1}'] * 5500 + ['{"age": 2, "late": 3}'] * 500)).write_csv(tmp_path / "log.csv")
+    frame.with_columns(context=pl.Series(['{"age": 1}'] * 5500 + ['{"age": 2, "late": 3}'] * 500)).write_csv(
+        tmp_path / "log.csv"
+    )
     said, _ = init(tmp_path / "log.csv", monkeypatch, tmp_path)
     assert "context.late: left out: no value in the sample" in said

@@ -10,10 +10,26 @@ from croupier.features.log.ship import to_table
 from croupier.features.schema import Decision, InvalidEvent, Reward
 
 FULL = Decision(
-    event_id="e", at=1, unit_id="u", context={"b": [1.0, 2.5], "a": "ü\n|"}, arms=("x", "y"), pmf=(0.1, 0.9), arm="y",
-    propensity=0.9, policy="p", role="candidate", release=4, stage="20%", arm_context=({"k": 1}, {}), catalogue="c",
-    encoder="n", posterior_step=9, fallback_reason="", pass_probability=0.25, took_us=812,
-)  # fmt: skip
+    event_id="e",
+    at=1,
+    unit_id="u",
+    context={"b": [1.0, 2.5], "a": "ü\n|"},
+    arms=("x", "y"),
+    pmf=(0.1, 0.9),
+    arm="y",
+    propensity=0.9,
+    policy="p",
+    role="candidate",
+    release=4,
+    stage="20%",
+    arm_context=({"k": 1}, {}),
+    catalogue="c",
+    encoder="n",
+    posterior_step=9,
+    fallback_reason="",
+    pass_probability=0.25,
+    took_us=812,
+)
 
 
 def test_a_decision_survives_the_row():

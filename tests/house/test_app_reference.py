@@ -21,7 +21,10 @@ def test_the_page_is_what_the_generator_says():
 
 def test_a_key_is_there_with_its_unit_default_and_meaning():
     text = page.markdown()
-    assert "| `window_seconds` | number > 0 | seconds | `3600.0` | how long after a decision a reward still counts |" in text
+    assert (
+        "| `window_seconds` | number > 0 | seconds | `3600.0` | how long after a decision a reward still counts |"
+        in text
+    )
     assert '| `every` | duration such as "90s", "30m", "6h" or "1d" |  | `"6h"` | time between trainings' in text
     assert "| `stages` | list of numbers |  | `[0.05, 0.2, 0.5, 1.0]` |" in text
 
@@ -67,7 +70,9 @@ def test_each_commented_line_of_it_is_valid_and_says_the_default(tmp_path):
     for part in ("record", "quality", "policies", "training", "gate", "refresh", "rollout"):
         assert getattr(whole, part) == getattr(plain, part)
         assert set(found[part]) == set(type(getattr(plain, part)).model_fields)
-    assert whole.reward == plain.reward.model_copy(update={"kinds": {"click": KindSpec(clip=(0.0, 100.0), range=(0.0, 100.0))}})
+    assert whole.reward == plain.reward.model_copy(
+        update={"kinds": {"click": KindSpec(clip=(0.0, 100.0), range=(0.0, 100.0))}}
+    )
     assert {name: feature.type for name, feature in whole.context.items()} == {"device": "categorical"}
     assert whole.interactions[0].a == "context.device"
 

@@ -32,9 +32,12 @@ def test_help_lists_them_all():
 
 def run(*arguments, **environment):
     return subprocess.run(
-        [sys.executable, "-m", "croupier.serving.cli", *arguments], capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "croupier.serving.cli", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
         env=os.environ | environment,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.medium
@@ -142,8 +145,12 @@ def test_an_init_that_failed_half_way_made_no_app(tmp_path, monkeypatch):
     done = RUNNER.invoke(app, ["init", str(tmp_path / "log.csv")])
     assert (done.exit_code, (tmp_path / "default" / "app.toml").exists()) == (0, True), done.output
     assert {p.name for p in (tmp_path / "default").iterdir()} == {
-        "app.toml", "catalogue.json", "import.json", "spool", "unit.key",
-    }  # fmt: skip
+        "app.toml",
+        "catalogue.json",
+        "import.json",
+        "spool",
+        "unit.key",
+    }
 
 
 @pytest.mark.parametrize("command", ["simulate gate", "simulate learning --policy uniform", "simulate rollout"])

@@ -56,9 +56,18 @@ def test_the_schema_check_can_fail(tmp_path):
 
 def test_every_part_is_there():
     assert set(SERVICES) == {
-        "postgres", "redis", "store", "store-init", "airflow-init", "airflow-apiserver", "airflow-scheduler",
-        "airflow-dag-processor", "airflow-triggerer", "airflow-worker", "triton",
-    }  # fmt: skip
+        "postgres",
+        "redis",
+        "store",
+        "store-init",
+        "airflow-init",
+        "airflow-apiserver",
+        "airflow-scheduler",
+        "airflow-dag-processor",
+        "airflow-triggerer",
+        "airflow-worker",
+        "triton",
+    }
     commands = {name: service.get("command") for name, service in SERVICES.items()}
     assert commands["airflow-apiserver"] == ["airflow", "api-server"]
     assert commands["triton"] == ["croupier", "serve", "run", "--host", "0.0.0.0"]
@@ -175,7 +184,12 @@ def test_no_secret_and_no_run_time_data_enters_an_image(secret):
 
 
 def test_what_an_image_needs_enters_it():
-    out = subprocess.run(["git", "ls-files", "features", "models", "serving", "dags", "pyproject.toml", "constraints.txt"],
-                         cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()  # fmt: skip
+    out = subprocess.run(
+        ["git", "ls-files", "features", "models", "serving", "dags", "pyproject.toml", "constraints.txt"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
     assert len(out) > 150
     assert [path for path in out if ignored(path)] == []

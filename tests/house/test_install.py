@@ -94,7 +94,18 @@ def wheel(tmp_path_factory):
         target = source / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(out), str(source)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(out),
+        str(source),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (made,) = out.glob("*.whl")
@@ -126,7 +137,9 @@ def test_the_base_alone_selects_an_arm_from_a_folder_with_modules_of_its_own(bas
     from croupier.models.baselines import Uniform
     from croupier.serving.triton.server import Ports, TritonServer
 
-    there = run(f"from importlib.util import find_spec; print([m for m in {HEAVY} if find_spec(m)])", tmp_path, python=base)
+    there = run(
+        f"from importlib.util import find_spec; print([m for m in {HEAVY} if find_spec(m)])", tmp_path, python=base
+    )
     assert there.stdout == "[]\n", there.stderr
     (tmp_path / "home").mkdir()
     (tmp_path / "caller").mkdir()

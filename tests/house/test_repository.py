@@ -42,7 +42,11 @@ def test_files_and_functions_keep_the_budget():
         text = path.read_text()
         if text.count("\n") > 300:
             too_long.append(f"{path.relative_to(ROOT)}: {text.count(chr(10))} lines")
-        functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef) and not n.decorator_list]  # a @dag holds its tasks
+        functions = [
+            n
+            for n in ast.walk(ast.parse(text))
+            if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef) and not n.decorator_list
+        ]  # a @dag holds its tasks
         too_long += [f"{path.relative_to(ROOT)}:{f.lineno} {f.name}" for f in functions if f.end_lineno - f.lineno > 48]
     assert not too_long, too_long
 

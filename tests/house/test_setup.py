@@ -33,9 +33,14 @@ def setup(folder, **env):
     command = ["bash", ".ci/setup"]
     path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
-        command, cwd=folder, env=os.environ | {"PATH": path} | env, capture_output=True, text=True, check=False,
+        command,
+        cwd=folder,
+        env=os.environ | {"PATH": path} | env,
+        capture_output=True,
+        text=True,
+        check=False,
         timeout=60,
-    )  # fmt: skip
+    )
 
 
 def one_sentence(done):

@@ -70,9 +70,15 @@ def var(bare):
 
     def build(folder, number):
         bundle.write_release(
-            folder, number=number, champion=Uniform(), candidate=FixedArm(arm="a"), encoder=Encoder.empty(spec, ARMS),
-            arms=ARMS, floor=0.1, meta={},
-        )  # fmt: skip
+            folder,
+            number=number,
+            champion=Uniform(),
+            candidate=FixedArm(arm="a"),
+            encoder=Encoder.empty(spec, ARMS),
+            arms=ARMS,
+            floor=0.1,
+            meta={},
+        )
 
     publish.publish(open_store(str(home / "store")), home, build, triton=None)
     assert croupier("import", "log.csv", "--column", "unit_id=user")[0] == 0
@@ -95,9 +101,16 @@ def told(*words, code=0):
 @pytest.mark.medium
 def test_what_is_told_is_told_as_json(var):
     assert told("rollout", "status") | {"since": 0} == {
-        "app": "shop", "release": 1, "stage": "5%", "share": 0.05, "held": "", "server_here": False, "since": 0,
-        "reason": "release 1 published", "evidence": {},
-    }  # fmt: skip
+        "app": "shop",
+        "release": 1,
+        "stage": "5%",
+        "share": 0.05,
+        "held": "",
+        "server_here": False,
+        "since": 0,
+        "reason": "release 1 published",
+        "evidence": {},
+    }
     assert told("rollout", "advance", "--reason", "well")["stage"] == "20%"
     assert [entry["share"] for entry in told("rollout", "history")] == [0.05, 0.2]
     assert told("rollout", "watch")["release"] == 1

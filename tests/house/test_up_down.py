@@ -59,10 +59,13 @@ def stack(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         var, port = tmp_path_factory.mktemp("var"), free_port()
         for name, value in {
-            "VAR": str(var), "APP": "reels", "AIRFLOW_PORT": str(port), "QUALITY_PAGES": "false",
+            "VAR": str(var),
+            "APP": "reels",
+            "AIRFLOW_PORT": str(port),
+            "QUALITY_PAGES": "false",
             "TRITON": f"127.0.0.1:{_three_free_ports()}",
             "CLOCK": clock.setting(datetime(2026, 3, 1, 12, tzinfo=UTC), speed=SPEED),
-        }.items():  # fmt: skip
+        }.items():
             patch.setenv(f"CROUPIER_{name}", value)
         w = Workspace.open("reels")
         visitors.declare(w, World())
@@ -121,7 +124,11 @@ def test_the_loop_turns_on_its_own_schedule(stack):
     with Client(w.settings.triton, deadline_ms=5000.0) as client:
         people = visitors.Visitors(Crowd(world=World(), start=clock.now_us() // DAY * DAY, per_day=96_000), client)
         deadline = time.monotonic() + 420  # real seconds: 14 hours of the loop's clock, of which it needs five
-        while time.monotonic() < deadline and not (state := rollout_store.read_state(w.store)).share and not people.refused:
+        while (
+            time.monotonic() < deadline
+            and not (state := rollout_store.read_state(w.store)).share
+            and not people.refused
+        ):
             people.come()
             time.sleep(1.0)
     runs = {dag: airflow.runs(dag) for dag in DAGS}

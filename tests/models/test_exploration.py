@@ -22,7 +22,9 @@ def test_ties_share():
     np.testing.assert_allclose(e.greedy(near, ALL, tie=e.VW_TIE), [[0.5, 0.5, 0]], atol=1e-15)
     np.testing.assert_allclose(e.greedy(near, ALL), [[1.0, 0, 0]], atol=1e-15)
     np.testing.assert_allclose(e.squarecb(scores, ALL, 7.0), [[0.45, 0.45, 0.1]], atol=1e-15)
-    placed = e.squarecb(scores, ALL, 7.0, order=np.array([[5, 2, 0]]))  # 1/3 and the rest, to the lower place of the two
+    placed = e.squarecb(
+        scores, ALL, 7.0, order=np.array([[5, 2, 0]])
+    )  # 1/3 and the rest, to the lower place of the two
     np.testing.assert_allclose(placed, [[1 / 3, 17 / 30, 0.1]], atol=1e-15)
     np.testing.assert_allclose(e.squarecb(np.zeros((1, 3)), ALL, 7.0), np.full((1, 3), 1 / 3), atol=1e-15)
 
@@ -34,8 +36,13 @@ def test_softmax_by_hand():
 
 def test_masked_arms_get_nothing_whatever_their_score():
     mask, scores = np.array([[True, True, False]]), np.array([[0.0, 0.5, 9e9]])
-    for pmf in (e.greedy(scores, mask), e.squarecb(scores, mask, 4.0), e.softmax(scores, mask, 1.0),
-                e.enforce_minimum(e.greedy(scores, mask), mask, 0.2), e.votes(scores[None], mask)):
+    for pmf in (
+        e.greedy(scores, mask),
+        e.squarecb(scores, mask, 4.0),
+        e.softmax(scores, mask, 1.0),
+        e.enforce_minimum(e.greedy(scores, mask), mask, 0.2),
+        e.votes(scores[None], mask),
+    ):
         assert pmf[0, 2] == 0
         assert pmf.sum() == pytest.approx(1)
     np.testing.assert_allclose(e.squarecb(scores, mask, 4.0), [[0.25, 0.75, 0]], atol=1e-15)
@@ -50,8 +57,13 @@ def test_enforce_minimum_is_the_nearest_pmf_above_the_floor():
     for epsilon in np.linspace(0.02, 0.95, 12):
         p = rng.dirichlet(np.full(4, 0.3))
         ours = e.enforce_minimum(p[None], np.ones((1, 4), dtype=bool), epsilon)[0]
-        best = minimize(lambda q, p=p: ((q - p) ** 2).sum(), np.full(4, 0.25), bounds=[(epsilon / 4, 1)] * 4,
-                        constraints={"type": "eq", "fun": lambda q: q.sum() - 1}, options={"ftol": 1e-14})
+        best = minimize(
+            lambda q, p=p: ((q - p) ** 2).sum(),
+            np.full(4, 0.25),
+            bounds=[(epsilon / 4, 1)] * 4,
+            constraints={"type": "eq", "fun": lambda q: q.sum() - 1},
+            options={"ftol": 1e-14},
+        )
         np.testing.assert_allclose(ours, best.x, atol=1e-5)
         assert ours.sum() == pytest.approx(1, abs=1e-12)
     many, all15 = rng.dirichlet(np.full(15, 0.5), size=300), np.ones((300, 15), dtype=bool)
@@ -76,8 +88,11 @@ def test_bad_input_is_named():
         e.greedy(np.array([[0.0, np.nan, 0]]), ALL)
     with pytest.raises(ValueError, match="found shape"):
         e.greedy(np.zeros((1, 2)), ALL)
-    for bad in (lambda: e.with_floor(np.zeros((1, 3)), ALL, 1.5), lambda: e.softmax(np.zeros((1, 3)), ALL, 0.0),
-                lambda: e.squarecb(np.zeros((1, 3)), ALL, -1.0)):
+    for bad in (
+        lambda: e.with_floor(np.zeros((1, 3)), ALL, 1.5),
+        lambda: e.softmax(np.zeros((1, 3)), ALL, 0.0),
+        lambda: e.squarecb(np.zeros((1, 3)), ALL, -1.0),
+    ):
         with pytest.raises(ValueError, match="found"):
             bad()
 
@@ -120,9 +135,11 @@ def test_a_row_by_itself_has_the_very_bits_it_has_in_a_batch():
     scores, order = rng.normal(size=(200, 7)).round(1), np.tile(rng.permutation(7), (200, 1))  # rounded: many ties
     mask = np.ones((200, 7), dtype=bool)
     for rule in (
-        lambda s, m, o: e.squarecb(s, m, 30.0, order=o), lambda s, m, o: e.squarecb(s, m, 30.0),
+        lambda s, m, o: e.squarecb(s, m, 30.0, order=o),
+        lambda s, m, o: e.squarecb(s, m, 30.0),
         lambda s, m, o: e.enforce_minimum(e.squarecb(s, m, 1e4, order=o), m, 0.05),
-        lambda s, m, o: e.with_floor(e.greedy(s, m), m, 0.02), lambda s, m, o: e.enforce_minimum(e.greedy(s, m), m, 0.3),
-    ):  # fmt: skip
+        lambda s, m, o: e.with_floor(e.greedy(s, m), m, 0.02),
+        lambda s, m, o: e.enforce_minimum(e.greedy(s, m), m, 0.3),
+    ):
         alone = [rule(scores[i : i + 1], mask[i : i + 1], order[i : i + 1]) for i in range(200)]
         np.testing.assert_array_equal(np.concatenate(alone), rule(scores, mask, order))

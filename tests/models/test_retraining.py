@@ -96,7 +96,9 @@ def test_the_second_training_reads_both_stretches_and_judges_what_none_of_its_mo
     assert [s.policy for s in process.champions] == ["uniform"]
     split, end1 = process.start, process.candidates["lin_ts"][1].since
     assert split == one["split_at"]
-    assert verdict["evaluation"]["rows"] == 800 - 480 + 800  # the later two fifths of the first, and all that came after
+    assert (
+        verdict["evaluation"]["rows"] == 800 - 480 + 800
+    )  # the later two fifths of the first, and all that came after
 
     found = fetched(w, two["features"], tmp_path / "two")
     whole = concatenate(list(found.chunks()))
@@ -107,7 +109,9 @@ def test_the_second_training_reads_both_stretches_and_judges_what_none_of_its_mo
         pmf[when] = as_served(policies[prefix], rows.batch[when], 0.02)
     assert 0 < (rows.at < end1).sum() < len(rows)
     q = cross_fit(rows, seed=0)
-    lift = estimators.dr(rounds_of(rows, pmf, q)) - estimators.dr(rounds_of(rows, as_served(make("uniform"), rows.batch, 0.02), q))
+    lift = estimators.dr(rounds_of(rows, pmf, q)) - estimators.dr(
+        rounds_of(rows, as_served(make("uniform"), rows.batch, 0.02), q)
+    )
     assert verdict["evaluation"]["policies"]["lin_ts"]["lift"]["value"] == pytest.approx(lift.mean(), rel=1e-9)
     alpha = verdict["evaluation"]["alpha"]
     assert alpha == 0.05  # the second look is paid for by the first
@@ -142,9 +146,13 @@ def test_the_champions_own_family_is_refreshed_when_it_is_shown_not_to_be_worse(
     learnt = load(get_folder(w.store, f"candidates/{key}/lin_ts", tmp_path / "lin_ts"))
     found = fetched(w, key, tmp_path / "features")
     promotion.release_policies(
-        w, champion=learnt, candidate=None, encoder=found.encoder, arms=w.arms(),
+        w,
+        champion=learnt,
+        candidate=None,
+        encoder=found.encoder,
+        arms=w.arms(),
         meta={"features": key, "declared": found.meta["declared"]},
-    )  # fmt: skip
+    )
     text = (w.home / "app.toml").read_text()
     (w.home / "app.toml").write_text(text + "[refresh]\nevery = '1s'\nmargin = 0.5\n")
     end = found.end
@@ -169,7 +177,9 @@ def test_the_champions_own_family_is_refreshed_when_it_is_shown_not_to_be_worse(
     mean = concatenate(list(fetched(w, verdicts[1][0]["features"], tmp_path / "last").chunks()))
     mean = mean[mean.at >= end].reward.mean()
     assert lower["threshold"] == pytest.approx(-0.5 * mean)
-    (w.home / "app.toml").write_text(text + "[refresh]\nevery = '1s'\nmargin = 0.5\n[gate]\nmin_rows = 500\nmin_ess = 50\n")
+    (w.home / "app.toml").write_text(
+        text + "[refresh]\nevery = '1s'\nmargin = 0.5\n[gate]\nmin_rows = 500\nmin_ess = 50\n"
+    )
     job = {"app": "shop", "features": verdicts[1][0]["features"], "policy": "lin_ts",
            "candidate": f"candidates/{verdicts[1][0]['features']}/lin_ts"}  # fmt: skip
     (again,) = training.judge([job])

@@ -72,7 +72,9 @@ def test_features_whose_rows_were_forgotten_are_made_anew(tmp_path, monkeypatch)
     unit_id = orjson.loads(spool.read("decisions", 0, 1)[0][1])["unit_id"]
     forget(w.store, spool, w.spec.reward, unit_id=unit_id, host=w.settings.host, now=datetime.now(UTC))
     spool.close()
-    with pytest.raises(ValueError, match=rf"^features {key}: found no encoded rows.* run build_features from {START[:10]}"):
+    with pytest.raises(
+        ValueError, match=rf"^features {key}: found no encoded rows.* run build_features from {START[:10]}"
+    ):
         training.judge([job])
     again = build.encode("shop", START, END)["features"]
     assert again != key

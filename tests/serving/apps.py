@@ -47,8 +47,15 @@ class Sample:
                 context["country"] = f"new|country\n{i}"
             if strange and i % 3 == 2:
                 del context["age"]
-            out.append(Request(unit_id=v.unit_id, context=context, arms=v.arms, arm_context=v.arm_context,
-                               event_id=f"event-{seed}-{i}"))  # fmt: skip
+            out.append(
+                Request(
+                    unit_id=v.unit_id,
+                    context=context,
+                    arms=v.arms,
+                    arm_context=v.arm_context,
+                    event_id=f"event-{seed}-{i}",
+                )
+            )
         return out
 
 
@@ -69,18 +76,35 @@ def trained(name: str, n: int = 2000) -> Policy:
 
 
 def write(
-    home: Path, champion: Policy, candidate: Policy | None = None, *, number: int = 1, share: float = 0.0,
-    floor: float = FLOOR, encoder: Encoder | None = None, arms: Sequence[Arm] = (), meta: Mapping[str, Any] | None = None,
-) -> LoadedRelease:  # fmt: skip
+    home: Path,
+    champion: Policy,
+    candidate: Policy | None = None,
+    *,
+    number: int = 1,
+    share: float = 0.0,
+    floor: float = FLOOR,
+    encoder: Encoder | None = None,
+    arms: Sequence[Arm] = (),
+    meta: Mapping[str, Any] | None = None,
+) -> LoadedRelease:
     """A release in <home>/triton/select_arm/<number>, and a rollout file that gives the candidate `share` of units."""
     app = sample()
     folder = home / "triton" / SELECT_ARM / str(number)
     bundle.write_release(
-        folder, number=number, champion=champion, candidate=candidate, encoder=encoder or app.encoder,
+        folder,
+        number=number,
+        champion=champion,
+        candidate=candidate,
+        encoder=encoder or app.encoder,
         arms=arms or app.arms,
-        floor=floor, meta=meta or {}, golden=(), salt=f"release-{number}",  # the same draws in every run
-    )  # fmt: skip
-    state = rollout_state.RolloutState(release=number, stage=f"{share:.0%}", share=share, salt=f"rollout-{number}", since=0)
+        floor=floor,
+        meta=meta or {},
+        golden=(),
+        salt=f"release-{number}",  # the same draws in every run
+    )
+    state = rollout_state.RolloutState(
+        release=number, stage=f"{share:.0%}", share=share, salt=f"rollout-{number}", since=0
+    )
     rollout_mirror.mirror(state, home)
     return bundle.load(folder)
 

@@ -56,10 +56,17 @@ class Shop:
     def publish(self, champion, candidate=None):
         def build(folder, number):
             bundle.write_release(
-                folder, number=number, champion=champion, candidate=candidate, arms=ARMS, meta={}, floor=0.04,
-                encoder=Encoder.empty(self.w.spec, ARMS), salt=f"salt-{number}",
+                folder,
+                number=number,
+                champion=champion,
+                candidate=candidate,
+                arms=ARMS,
+                meta={},
+                floor=0.04,
+                encoder=Encoder.empty(self.w.spec, ARMS),
+                salt=f"salt-{number}",
                 golden=[{"context": {"age": 1.0}, "arms": ["a0", "a1", "a2"]}],
-            )  # fmt: skip
+            )
 
         with clock.at(self.now):
             publish.publish(self.w.store, self.w.home, build, triton=None)
@@ -93,9 +100,13 @@ class Shop:
     def follow(self):
         deployment.follow(self.w.store, self.w.home, triton=None)
         self.selector = Selector(
-            self.loaded(), recorder=self.spool, unit_key=self.w.unit_key, meter=self.meter,
-            rollout=RolloutReader(self.w.home / "rollout.json", every=0.0), clock=lambda: self.now,
-        )  # fmt: skip
+            self.loaded(),
+            recorder=self.spool,
+            unit_key=self.w.unit_key,
+            meter=self.meter,
+            rollout=RolloutReader(self.w.home / "rollout.json", every=0.0),
+            clock=lambda: self.now,
+        )
 
     def ask(self, n, arms, *, units=None, seed=0):
         """n requests that list these arms, each of another unit unless `units` bounds them."""
@@ -104,8 +115,9 @@ class Shop:
         for _ in range(n):
             self.asked += 1
             unit = self.asked if units is None else int(rng.integers(units))
-            requests.append(Request(unit_id=f"u{unit}", context={"age": 30.0}, arms=tuple(arms),
-                                    event_id=f"e{self.asked}"))  # fmt: skip
+            requests.append(
+                Request(unit_id=f"u{unit}", context={"age": 30.0}, arms=tuple(arms), event_id=f"e{self.asked}")
+            )
         self.now += 1_000_000
         return self.selector.select(requests)
 

@@ -26,11 +26,15 @@ SECOND = 1_000_000
 
 
 def app_spec(**kwargs):
-    return AppSpec.model_validate({
-        "reward": {"window_seconds": 5.0, "kinds": {"click": {}}},
-        "context": {"age": {"type": "numeric"}}, "arm": {"price": {"type": "numeric"}},
-        "policies": {"floor": 0.04}, "rollout": {"min_decisions": 1000} | kwargs,
-    })  # fmt: skip
+    return AppSpec.model_validate(
+        {
+            "reward": {"window_seconds": 5.0, "kinds": {"click": {}}},
+            "context": {"age": {"type": "numeric"}},
+            "arm": {"price": {"type": "numeric"}},
+            "policies": {"floor": 0.04},
+            "rollout": {"min_decisions": 1000} | kwargs,
+        }
+    )
 
 
 class House:
@@ -45,14 +49,25 @@ class House:
     def release(self, candidate, champion=None):
         def build(folder, number):
             bundle.write_release(
-                folder, number=number, champion=champion or Uniform(), candidate=candidate, arms=ARMS, meta={},
-                encoder=Encoder.empty(self.spec, ARMS), floor=0.04,
+                folder,
+                number=number,
+                champion=champion or Uniform(),
+                candidate=candidate,
+                arms=ARMS,
+                meta={},
+                encoder=Encoder.empty(self.spec, ARMS),
+                floor=0.04,
                 salt=f"release-{number}",  # the same draws in every run
-            )  # fmt: skip
+            )
 
         published = publish.publish(self.store, self.home, build, triton=None, stages=self.spec.rollout.stages)
-        state = rollout_state.start(published.number, now=self.now, stages=self.spec.rollout.stages,
-                              shadow=self.spec.rollout.shadow, has_candidate=candidate is not None)  # fmt: skip
+        state = rollout_state.start(
+            published.number,
+            now=self.now,
+            stages=self.spec.rollout.stages,
+            shadow=self.spec.rollout.shadow,
+            has_candidate=candidate is not None,
+        )
         self.store.put(rollout_store.KEY, state.to_json())  # the clock is ours
         rollout_mirror.mirror(state, self.home)
         self.serve_with(published.number)
@@ -60,28 +75,34 @@ class House:
     def serve_with(self, number, **swapped):
         loaded = bundle.load(self.home / "triton" / "select_arm" / str(number))
         self.selector = Selector(
-            replace(loaded, **swapped), recorder=self.spool, unit_key="key",
-            rollout=RolloutReader(self.home / "rollout.json", every=0.0), breaker=Breaker(self.home / "breaker.json"),
+            replace(loaded, **swapped),
+            recorder=self.spool,
+            unit_key="key",
+            rollout=RolloutReader(self.home / "rollout.json", every=0.0),
+            breaker=Breaker(self.home / "breaker.json"),
             clock=lambda: self.now,
-        )  # fmt: skip
+        )
 
     def visits(self, n, units=100_000):
         """n users ask within ten seconds, and click as RATE has it."""
         answers = []
         for _ in range(10):
             requests = [
-                Request(unit_id=f"u{u}", context={"age": 30.0}, arms=("a0", "a1", "a2", "a3"),
-                        event_id=f"{self.now}-{i}")
+                Request(
+                    unit_id=f"u{u}", context={"age": 30.0}, arms=("a0", "a1", "a2", "a3"), event_id=f"{self.now}-{i}"
+                )
                 for i, u in enumerate(self.rng.integers(units, size=n // 10))
             ]
             part = self.selector.select(requests)
             assert not any(a.error for a in part)
-            self.spool.append_rewards([
-                Reward(event_id=a.event_id, at=self.now + SECOND, kind=kind, value=1.0)
-                for a in part
-                for kind, rate in ({"click": RATE[a.arm]} | {k: f(a) for k, f in self.guards.items()}).items()
-                if self.rng.random() < rate
-            ])
+            self.spool.append_rewards(
+                [
+                    Reward(event_id=a.event_id, at=self.now + SECOND, kind=kind, value=1.0)
+                    for a in part
+                    for kind, rate in ({"click": RATE[a.arm]} | {k: f(a) for k, f in self.guards.items()}).items()
+                    if self.rng.random() < rate
+                ]
+            )
             answers += part
             self.now += SECOND
         return answers

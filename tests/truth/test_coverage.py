@@ -22,8 +22,12 @@ def covered(runs, rows=3000):
     """Shares of bounds on the right side of the truth: (sequence, CLT), values and lifts, both sides."""
     folder = os.environ.get("CROUPIER_DATA")
     sets = [load(path) for path in (None, *(sorted(Path(folder).glob("*.npz")) if folder else ()))]
-    made = [from_classes(x, y, name=name, lift=0.1, rewards=rewards, explored=explored)
-            for x, y, name in sets for rewards in ((0.0, 1.0), (0.01, 0.05)) for explored in (1.0, 0.3)]  # fmt: skip
+    made = [
+        from_classes(x, y, name=name, lift=0.1, rewards=rewards, explored=explored)
+        for x, y, name in sets
+        for rewards in ((0.0, 1.0), (0.01, 0.05))
+        for explored in (1.0, 0.3)
+    ]
     made.append(from_reels(lift=0.1, visits=3000))
     right = {"sequence": [], "clt": []}
     for population in made:
@@ -36,8 +40,10 @@ def covered(runs, rows=3000):
             if op.effective_sample_size(log.candidate.weight) < 200:
                 continue
             value, paired = op.dr(log.candidate), op.dr(log.candidate) - op.dr(log.champion)
-            for values, spread, true in ((value, np.tile(value_gap.mean(axis=0), (rows, 1)), truth),
-                                         (paired, log.divergence, lift)):  # fmt: skip
+            for values, spread, true in (
+                (value, np.tile(value_gap.mean(axis=0), (rows, 1)), truth),
+                (paired, log.divergence, lift),
+            ):
                 for name, bounds in (
                     ("sequence", asymptotic_cs(steadied(values, spread, log.candidate.reward), alpha=0.05)),
                     ("clt", clt(Moments.of(values), alpha=0.05)),

@@ -28,13 +28,22 @@ def world():
     chosen = (rng.random(N)[:, None] > np.cumsum(pmf, axis=1)).sum(axis=1)
     row = np.arange(N)
     batch = Batch(
-        context=x, arm=np.tile(np.arange(K), (N, 1)), mask=mask, pair=np.zeros((N, K, 0), np.float32),
+        context=x,
+        arm=np.tile(np.arange(K), (N, 1)),
+        mask=mask,
+        pair=np.zeros((N, K, 0), np.float32),
         catalogue=Catalogue(ids=tuple("abcdefgh"), features=arms, digest=""),
-    )  # fmt: skip
+    )
     log = Interactions(
-        batch=batch, chosen=chosen, reward=(rng.random(N) < truth[row, chosen]).astype(float),
-        propensity=pmf[row, chosen], pmf=pmf, at=row, unit=np.arange(N, dtype=np.uint64), weight=np.ones(N),
-    )  # fmt: skip
+        batch=batch,
+        chosen=chosen,
+        reward=(rng.random(N) < truth[row, chosen]).astype(float),
+        propensity=pmf[row, chosen],
+        pmf=pmf,
+        at=row,
+        unit=np.arange(N, dtype=np.uint64),
+        weight=np.ones(N),
+    )
     targets = {
         "uniform": np.full((N, K), 1 / K),
         "softmax": with_floor(softmax(x @ arms.T, mask, 1.0), mask, 0.05),
@@ -66,8 +75,14 @@ def test_wrong_propensities_are_not_recovered(world):
     """The test can fail: propensities of a uniform log put on this one miss the truth by many standard errors."""
     log, truth, targets, predicted = world
     r = rounds_of(log, targets["softmax"], predicted)
-    wrong = op.Rounds(reward=r.reward, propensity=np.full(N, 1 / K), target=r.target, predicted=r.predicted,
-                      direct=r.direct, thinning=r.thinning)  # fmt: skip
+    wrong = op.Rounds(
+        reward=r.reward,
+        propensity=np.full(N, 1 / K),
+        target=r.target,
+        predicted=r.predicted,
+        direct=r.direct,
+        thinning=r.thinning,
+    )
     moments = Moments.of(op.ips(wrong))
     assert abs(moments.mean - float((targets["softmax"] * truth).sum(axis=1).mean())) > 10 * moments.standard_error
 
@@ -82,15 +97,25 @@ def test_mips_trades_bias_for_variance_as_published():
     chosen = (rng.random(n)[:, None] > np.cumsum(pmf, axis=1)).sum(axis=1).clip(max=arms - 1)
     alike = np.array([0.1, 0.2, 0.3, 0.4])[group]
     batch = Batch(
-        context=np.zeros((n, 1), np.float32), arm=np.tile(np.arange(arms), (n, 1)), mask=np.ones((n, arms), bool),
+        context=np.zeros((n, 1), np.float32),
+        arm=np.tile(np.arange(arms), (n, 1)),
+        mask=np.ones((n, arms), bool),
         pair=np.zeros((n, arms, 0), np.float32),
         catalogue=Catalogue(ids=tuple(map(str, range(arms))), features=np.eye(arms, dtype=np.float32), digest=""),
-    )  # fmt: skip
+    )
 
     def found(truth, groups):
         reward = (rng.random(n) < truth[chosen]).astype(float)
-        log = Interactions(batch=batch, chosen=chosen, reward=reward, propensity=pmf[np.arange(n), chosen], pmf=pmf,
-                           at=np.arange(n), unit=np.arange(n, dtype=np.uint64), weight=np.ones(n))  # fmt: skip
+        log = Interactions(
+            batch=batch,
+            chosen=chosen,
+            reward=reward,
+            propensity=pmf[np.arange(n), chosen],
+            pmf=pmf,
+            at=np.arange(n),
+            unit=np.arange(n, dtype=np.uint64),
+            weight=np.ones(n),
+        )
         rounds = rounds_of(log, target, np.zeros((n, arms)))
         wanted, drawn = of_groups(log, target, groups)
         mips = Moments.of(op.mips(rounds, group_target=wanted, group_propensity=drawn))

@@ -91,9 +91,11 @@ def test_data_of_ones_own(tmp_path: Path):
     x, y, name = load(tmp_path / "mine.npz")
     assert (x.shape, y.tolist(), name) == ((24, 2), [0, 1, 1] * 8, "mine")
     for words, x, y in (
-        ("rows ≥ 20", np.zeros((3, 2)), np.arange(3)), ("missing, infinite or no numbers", np.full((24, 2), np.nan), np.arange(24)),
-        ("found the one class 7", np.zeros((24, 2)), np.full(24, 7)), (r"y \(10,\)", np.zeros((24, 2)), np.arange(10)),
-    ):  # fmt: skip
+        ("rows ≥ 20", np.zeros((3, 2)), np.arange(3)),
+        ("missing, infinite or no numbers", np.full((24, 2), np.nan), np.arange(24)),
+        ("found the one class 7", np.zeros((24, 2)), np.full(24, 7)),
+        (r"y \(10,\)", np.zeros((24, 2)), np.arange(10)),
+    ):
         np.savez(tmp_path / "bad.npz", X=x, y=y)
         with pytest.raises(ValueError, match=words):
             load(tmp_path / "bad.npz")

@@ -58,22 +58,32 @@ def bts(wheel, campaign, draws):
 def as_log(frame, behaviour):
     """User features one-hot, affinities as pair features; the random policy's pmf is known whole."""
     n, arms = len(frame), sum(c.startswith("user-item_affinity") for c in frame.columns)
-    columns = [(frame[f"user_feature_{k}"] == v).to_numpy() for k in range(4)
-               for v in sorted(frame[f"user_feature_{k}"].unique())]  # fmt: skip
+    columns = [
+        (frame[f"user_feature_{k}"] == v).to_numpy()
+        for k in range(4)
+        for v in sorted(frame[f"user_feature_{k}"].unique())
+    ]
     columns += [(frame["position"] == p).to_numpy() for p in sorted(frame["position"].unique())]
     pair = np.column_stack([frame[f"user-item_affinity_{i}"].to_numpy() for i in range(arms)])
     batch = Batch(
-        context=np.column_stack(columns).astype(np.float32), arm=np.tile(np.arange(arms), (n, 1)),
-        mask=np.ones((n, arms), bool), pair=np.log1p(pair)[:, :, None].astype(np.float32),
+        context=np.column_stack(columns).astype(np.float32),
+        arm=np.tile(np.arange(arms), (n, 1)),
+        mask=np.ones((n, arms), bool),
+        pair=np.log1p(pair)[:, :, None].astype(np.float32),
         catalogue=Catalogue(ids=tuple(map(str, range(arms))), features=np.zeros((arms, 0), np.float32), digest=""),
-    )  # fmt: skip
+    )
     p = frame["propensity_score"].to_numpy()
     pmf = np.full((n, arms), 1 / arms) if behaviour == "random" else np.repeat(p[:, None], arms, axis=1)
     return Interactions(
-        batch=batch, chosen=frame["item_id"].to_numpy().astype(np.int64),
-        reward=frame["click"].to_numpy().astype(float), propensity=p, pmf=pmf, at=np.arange(n),
-        unit=np.arange(n, dtype=np.uint64), weight=np.ones(n),
-    )  # fmt: skip
+        batch=batch,
+        chosen=frame["item_id"].to_numpy().astype(np.int64),
+        reward=frame["click"].to_numpy().astype(float),
+        propensity=p,
+        pmf=pmf,
+        at=np.arange(n),
+        unit=np.arange(n, dtype=np.uint64),
+        weight=np.ones(n),
+    )
 
 
 @pytest.mark.slow
@@ -83,9 +93,13 @@ def test_published_bootstrap_errors_are_reproduced(wheel):
     position = np.unique(log["position"].to_numpy(), return_inverse=True)[1]
     item, p, click = (log[c].to_numpy() for c in ("item_id", "propensity_score", "click"))
     rounds = op.Rounds(
-        reward=click.astype(float), propensity=p, target=bts(wheel, "all", 1_000_000)[item, position],
-        predicted=np.zeros(len(p)), direct=np.zeros(len(p)), thinning=np.ones(len(p)),
-    )  # fmt: skip
+        reward=click.astype(float),
+        propensity=p,
+        target=bts(wheel, "all", 1_000_000)[item, position],
+        predicted=np.zeros(len(p)),
+        direct=np.zeros(len(p)),
+        thinning=np.ones(len(p)),
+    )
     error = {"ips": [], "snips": []}
     for seed in range(30):
         sample = rounds[np.random.RandomState(seed).choice(np.arange(len(p)), size=len(p), replace=True)]
@@ -117,10 +131,15 @@ def test_women_bts_to_random_is_refused(wheel):
     assert rounds.weight.max() == pytest.approx(21_739, rel=0.01)
     lift = Moments.of(op.dr(rounds) - log.reward)
     evidence = Evidence(
-        lift=lift, second=Moments.of(op.snips(rounds) - log.reward), rows=n,
-        ess=op.effective_sample_size(rounds.weight), largest_share=op.largest_share(rounds.weight), self_test=1.0,
-        unsupported=0.0, guardrails={},
-    )  # fmt: skip
+        lift=lift,
+        second=Moments.of(op.snips(rounds) - log.reward),
+        rows=n,
+        ess=op.effective_sample_size(rounds.weight),
+        largest_share=op.largest_share(rounds.weight),
+        self_test=1.0,
+        unsupported=0.0,
+        guardrails={},
+    )
     verdict = judge(evidence, GateSpec())
     assert verdict.decision == UNDECIDED
     assert {"ess", "max_weight_share", "lift_lower"} <= set(verdict.failed)
@@ -142,13 +161,22 @@ def test_digits_protocol():
         rng = np.random.RandomState(seed)
         chosen = (log_pmf.cumsum(axis=1) > rng.uniform(size=(n, 1))).argmax(axis=1)
         batch = Batch(
-            context=held.astype(np.float32), arm=np.tile(np.arange(10), (n, 1)), mask=np.ones((n, 10), bool),
+            context=held.astype(np.float32),
+            arm=np.tile(np.arange(10), (n, 1)),
+            mask=np.ones((n, 10), bool),
             pair=np.zeros((n, 10, 0), np.float32),
             catalogue=Catalogue(ids=tuple("0123456789"), features=np.eye(10, dtype=np.float32), digest=""),
-        )  # fmt: skip
-        log = Interactions(batch=batch, chosen=chosen, reward=(chosen == y_held).astype(float),
-                           propensity=log_pmf[row, chosen], pmf=log_pmf, at=row, unit=row.astype(np.uint64),
-                           weight=np.ones(n))  # fmt: skip
+        )
+        log = Interactions(
+            batch=batch,
+            chosen=chosen,
+            reward=(chosen == y_held).astype(float),
+            propensity=log_pmf[row, chosen],
+            pmf=log_pmf,
+            at=row,
+            unit=row.astype(np.uint64),
+            weight=np.ones(n),
+        )
         rounds = rounds_of(log, target, cross_fit(log))
         for name, found in errors.items():
             truth = target[row, y_held].mean()

@@ -17,7 +17,9 @@ def test_discounting_recovers_within_a_fifth_of_the_horizon(seeds):
     half = rounds // 2 // scenarios.BLOCK
     after = {}
     for half_life in (0.0, 300.0):
-        curve = np.mean([scenarios.flip(LinTS(half_life=half_life), rounds=rounds, seed=s) for s in range(seeds)], axis=0)
+        curve = np.mean(
+            [scenarios.flip(LinTS(half_life=half_life), rounds=rounds, seed=s) for s in range(seeds)], axis=0
+        )
         assert curve[half - 20 : half].mean() > 0.85
         after[half_life] = curve[half + fifth : half + 2 * fifth].mean()
     assert after[300.0] > 0.8

@@ -19,8 +19,10 @@ def export(interactions: pl.DataFrame, arms: Sequence[Arm]) -> Iterator[bytes]:
         chosen = d.arms.index(d.arm)
         order = [chosen, *(i for i in range(len(d.arms)) if i != chosen)]
         pairs = d.arm_context or ({},) * len(d.arms)
-        multi = [{"_tag": arm, "Arm": features.get(arm, {}), "Pair": _named(pair)}
-                 for arm, pair in zip(d.arms, pairs, strict=True)]  # fmt: skip
+        multi = [
+            {"_tag": arm, "Arm": features.get(arm, {}), "Pair": _named(pair)}
+            for arm, pair in zip(d.arms, pairs, strict=True)
+        ]
         at = datetime.fromtimestamp(d.at // 1_000_000, UTC).replace(microsecond=d.at % 1_000_000)
         line = {
             "_label_cost": 0.0 - row["reward"], "_label_probability": d.propensity, "_label_Action": chosen + 1,

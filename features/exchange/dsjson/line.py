@@ -64,8 +64,10 @@ def either(line: Mapping[str, Any], name: str) -> Any:
 def _is_igl(line: Mapping[str, Any]) -> bool:
     observations = line.get("o")
     parts = (line, *(o for o in observations if isinstance(o, dict))) if isinstance(observations, list) else (line,)
-    return any("_definitely_bad" in part or
-               (isinstance(part.get("v"), dict) and "_definitely_bad" in part["v"]) for part in parts)  # fmt: skip
+    return any(
+        "_definitely_bad" in part or (isinstance(part.get("v"), dict) and "_definitely_bad" in part["v"])
+        for part in parts
+    )
 
 
 def objects(name: str, tree: object) -> dict[str, Any]:

@@ -63,15 +63,20 @@ class DsjsonSource:
         self.notes = self._notes()
 
     def arms(self) -> list[Arm]:
-        return [Arm(arm_id=arm, features={k: v for k, v in features.items() if k not in self._varying})
-                for arm, features in self._arms.items()]  # fmt: skip
+        return [
+            Arm(arm_id=arm, features={k: v for k, v in features.items() if k not in self._varying})
+            for arm, features in self._arms.items()
+        ]
 
     def names(self) -> dict[str, list[str]]:
         """As the first pass found them."""
         of_arms = dict.fromkeys(name for features in self._arms.values() for name in features)
         pairs = [*self._names["arm_context"], *sorted(self._varying)]
-        return {"context": list(self._names["context"]), "arm": [n for n in of_arms if n not in self._varying],
-                "arm_context": list(dict.fromkeys(pairs))}  # fmt: skip
+        return {
+            "context": list(self._names["context"]),
+            "arm": [n for n in of_arms if n not in self._varying],
+            "arm_context": list(dict.fromkeys(pairs)),
+        }
 
     def records(self) -> Iterator[Record]:
         for i, (name, line) in enumerate(self._lines()):
@@ -129,14 +134,26 @@ class DsjsonSource:
         own = objects("Croupier", line.get("Croupier", {}))
         event = str(name if missing(line.get("EventId")) else line["EventId"])
         at = micros(line["Timestamp"]) if line.get("Timestamp") else invented(i)
-        decision = checked(Decision(
-            event_id=event, at=at, unit_id=self._unit(own.get("unit_id"), event),
-            context=_context(line), arms=arms, pmf=pmf,
-            arm=arms[chosen], propensity=p, policy=own.get("policy", "imported"), role=own.get("role", "champion"),
-            release=0, stage=own.get("stage", stage), pass_probability=1.0 - line.get("pdrop", 0.0),
-            arm_context=tuple({k: v for k, v in (f | pair).items() if k in self._varying or k in pair}
-                              for _, f, pair in actions),
-        ))  # fmt: skip
+        decision = checked(
+            Decision(
+                event_id=event,
+                at=at,
+                unit_id=self._unit(own.get("unit_id"), event),
+                context=_context(line),
+                arms=arms,
+                pmf=pmf,
+                arm=arms[chosen],
+                propensity=p,
+                policy=own.get("policy", "imported"),
+                role=own.get("role", "champion"),
+                release=0,
+                stage=own.get("stage", stage),
+                pass_probability=1.0 - line.get("pdrop", 0.0),
+                arm_context=tuple(
+                    {k: v for k, v in (f | pair).items() if k in self._varying or k in pair} for _, f, pair in actions
+                ),
+            )
+        )
         decision = decision if any(decision.arm_context) else Decision(**_without_pairs(decision))
         cost, _ = label(line)
         rewards = (Reward(event_id=event, at=at, kind=self.reward_kind, value=-cost),) if cost else ()

@@ -19,16 +19,20 @@ def every_arm(arms: Iterable[str], pmf: pl.Series | None) -> list[str]:
     if pmf is None:
         return [numbers[n] for n in sorted(numbers)] if len(numbers) == len(chosen) else chosen
     if len(numbers) != len(chosen):
-        raise ValueError("found probabilities of all arms but no column of candidates, and arms that are no distinct "
-                         f"numbers ({', '.join(chosen[:5])}): which probability is which arm's is not known; expected "
-                         "a column of candidates (--column arms=NAME), each row's in the order of its "
-                         "probabilities")  # fmt: skip
+        raise ValueError(
+            "found probabilities of all arms but no column of candidates, and arms that are no distinct "
+            f"numbers ({', '.join(chosen[:5])}): which probability is which arm's is not known; expected "
+            "a column of candidates (--column arms=NAME), each row's in the order of its "
+            "probabilities"
+        )
     ordered, k = sorted(numbers), _length(pmf)
     if len(ordered) != k and ordered and ordered[-1] < k:  # arms 0 … k − 1, some of them never chosen
         return [numbers.get(n, str(n)) for n in range(k)]
     if k and len(ordered) != k:
-        raise ValueError(f"found {k} probabilities a row but {len(ordered)} arms ({', '.join(map(str, ordered[:5]))}, "
-                         "…), expected one for each; name a column of candidates by --column arms=NAME")  # fmt: skip
+        raise ValueError(
+            f"found {k} probabilities a row but {len(ordered)} arms ({', '.join(map(str, ordered[:5]))}, "
+            "…), expected one for each; name a column of candidates by --column arms=NAME"
+        )
     return [numbers[n] for n in ordered]
 
 

@@ -26,8 +26,10 @@ def holds_rows(path: Path, columns: Mapping[str, str]) -> bool:
     found = {columns.get(role, name) for role, name in named_roles(list(first), {}).items() if role in REQUIRED}
     found |= {name for name in columns.values() if name in first}
     if found and all(isinstance(first.get(name), dict) for name in found):
-        raise ValueError(f"{path}: found one JSON object of columns, expected one row a line: in pandas, "
-                         "to_json(path, orient='records', lines=True)")  # fmt: skip
+        raise ValueError(
+            f"{path}: found one JSON object of columns, expected one row a line: in pandas, "
+            "to_json(path, orient='records', lines=True)"
+        )
     return bool(found)
 
 

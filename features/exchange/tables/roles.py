@@ -39,8 +39,10 @@ def roles_of(frame: pl.DataFrame, given: Mapping[str, str], path: Path) -> dict[
         del found["context"]
     for role in REQUIRED:
         if role not in found:
-            raise ValueError(f"{path}: found no column for the {role}, expected one of {', '.join(ROLES[role])}, or "
-                             f"say --column {role}=NAME; the columns are {', '.join(columns[:40])}")  # fmt: skip
+            raise ValueError(
+                f"{path}: found no column for the {role}, expected one of {', '.join(ROLES[role])}, or "
+                f"say --column {role}=NAME; the columns are {', '.join(columns[:40])}"
+            )
     return found
 
 

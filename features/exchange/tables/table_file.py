@@ -50,8 +50,14 @@ def _read_csv(path: Path, columns: Mapping[str, str]) -> tuple[pl.DataFrame, lis
     ids = {roles[role]: pl.String for role in IDS if role in roles}
     notes = [f"columns are separated by {separator!r}"] * (separator not in (",", "\t"))
     notes += ["numbers are written with a decimal comma"] * comma
-    frame = pl.read_csv(path, separator=separator, decimal_comma=comma, schema_overrides=ids,
-                        infer_schema_length=10_000, try_parse_dates=True)  # fmt: skip
+    frame = pl.read_csv(
+        path,
+        separator=separator,
+        decimal_comma=comma,
+        schema_overrides=ids,
+        infer_schema_length=10_000,
+        try_parse_dates=True,
+    )
     texts = [c for c, kind in frame.schema.items() if kind == pl.String and c not in ids] if comma else []
     return frame.with_columns(_points(frame[c]) for c in texts), notes
 

@@ -58,8 +58,10 @@ class TableSource:
             known = features.setdefault(arm, row)
             if known != row:
                 name = next(k for k in row if known[k] != row[k])
-                raise ValueError(f"column arm.{name}: found {known[name]!r} and {row[name]!r} for arm {arm}, expected "
-                                 "one value an arm; what varies belongs to the context")  # fmt: skip
+                raise ValueError(
+                    f"column arm.{name}: found {known[name]!r} and {row[name]!r} for arm {arm}, expected "
+                    "one value an arm; what varies belongs to the context"
+                )
         offered = set(self.every_arm)
         if "arms" in self.columns:
             for ids in self.frame[self.columns["arms"]].drop_nulls():
@@ -72,9 +74,11 @@ class TableSource:
         pairs = (row for rows in self._objects("arm_context", as_list) for row in rows if isinstance(row, dict | str))
         inside = {"context": self._objects("context", as_object), "arm_context": map(_object_or_none, pairs)}
         found = {scope: [name for row in rows for name in row] for scope, rows in inside.items()}
-        return {"context": list(dict.fromkeys([*self.features, *found["context"]])),
-                "arm": [name[4:] for name in self.arm_columns],
-                "arm_context": list(dict.fromkeys(found["arm_context"]))}  # fmt: skip
+        return {
+            "context": list(dict.fromkeys([*self.features, *found["context"]])),
+            "arm": [name[4:] for name in self.arm_columns],
+            "arm_context": list(dict.fromkeys(found["arm_context"])),
+        }
 
     def _objects(self, role: str, read: Callable[[Any], Any]) -> Iterator[Any]:
         """What the cells of a role hold; of a cell that cannot be read nothing: `records` counts it."""
@@ -111,12 +115,23 @@ class TableSource:
         pairs = [features_of(as_object(r)) for r in as_list(get["arm_context"])] if "arm_context" in get else []
         pmf = unrounded([float(q) for q in as_list(get["pmf"])]) if "pmf" in get else spread(arms, arm, p)
         p = said(pmf, arms, arm, p)
-        decision = checked(Decision(
-            event_id=event, at=at, unit_id=hash_unit(self.unit_key, str(get.get("unit_id", event))),
-            context=features_of(context | {c: row[c] for c in self.features}), arms=arms, arm=arm, propensity=p,
-            pmf=pmf, policy="imported", role="champion", release=0,
-            stage="" if "pmf" in get else PROPENSITY_ONLY, arm_context=tuple(pairs),
-        ))  # fmt: skip
+        decision = checked(
+            Decision(
+                event_id=event,
+                at=at,
+                unit_id=hash_unit(self.unit_key, str(get.get("unit_id", event))),
+                context=features_of(context | {c: row[c] for c in self.features}),
+                arms=arms,
+                arm=arm,
+                propensity=p,
+                pmf=pmf,
+                policy="imported",
+                role="champion",
+                release=0,
+                stage="" if "pmf" in get else PROPENSITY_ONLY,
+                arm_context=tuple(pairs),
+            )
+        )
         if "reward" not in get:
             return Record(decision=decision)
         reward = Reward(event_id=event, at=at, kind=self.reward_kind, value=float(get["reward"]))
@@ -154,11 +169,15 @@ class TableSource:
         if "pmf" not in self.columns:
             out.append("no column of all probabilities: only the chosen arm's is known")
         if "event_id" not in self.columns:
-            out.append("no column of event ids: rows are named by their content and the rows before them; a log "
-                       "whose rewards are still to come needs one")  # fmt: skip
+            out.append(
+                "no column of event ids: rows are named by their content and the rows before them; a log "
+                "whose rewards are still to come needs one"
+            )
         if "unit_id" not in self.columns:
-            out.append("no column of units (who was asked): every row is a unit of its own; if a column names them, "
-                       "say --column unit_id=NAME")  # fmt: skip
+            out.append(
+                "no column of units (who was asked): every row is a unit of its own; if a column names them, "
+                "say --column unit_id=NAME"
+            )
         out += [*self._reward_note(), *self._time_notes()]
         own = [c for c in self.frame.columns if c in INTERACTIONS.names and c not in self.columns.values()]
         if own and not set(own) & {*self.features, *self.arm_columns}:

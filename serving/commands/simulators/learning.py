@@ -46,8 +46,10 @@ def simulate_learning(
     for each in policy.split(","):
         result = run(each, problem, seeds=seeds, parameters=chosen, first_seed=first_seed)
         found.append({"data": name, "reward": reward, **result})
-        shown = [f"{result[key]:.4g} ± {result[key + '_se'] or float('nan'):.2g}"
-                 for key in ("percent_of_uniform_regret", "progressive_loss")]  # fmt: skip
+        shown = [
+            f"{result[key]:.4g} ± {result[key + '_se'] or float('nan'):.2g}"
+            for key in ("percent_of_uniform_regret", "progressive_loss")
+        ]
         table.add_row(each, *shown)
     if not to_stdout(out):
         console.print(table)

@@ -76,7 +76,7 @@ def _refuse_unused(given: dict[str, object], beside: str, why: str) -> None:
 
 def _months(
     seeds: int, first_seed: int, jobs: int, keep: Path | None, asked: dict[str, Any], *, console: Console
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         below, numbers = keep or Path(scratch), range(first_seed, first_seed + seeds)
         work = [(seed, below / f"seed{seed}", asked) for seed in numbers]
@@ -89,11 +89,14 @@ def _months(
     mean = {key: sum(m[key] for m in found) / len(found) for key in ("trained_share", "lift_share_of_best")}
     by_day = [sum(m["lift_by_day"][day] for m in found) / len(found) for day in range(asked["days"])]
     return {
-        **{key: value for key, value in asked.items() if key != "down"}, **mean, "lift_by_day": by_day,
+        **{key: value for key, value in asked.items() if key != "down"},
+        **mean,
+        "lift_by_day": by_day,
         "releases": [len(m["releases"]) for m in found],
         "reached_100_day": [_first(m["reached_100_day"]) for m in found],
-        "promoted": sum(bool(m["promoted_days"]) for m in found) / len(found), "months": found,
-    }  # fmt: skip
+        "promoted": sum(bool(m["promoted_days"]) for m in found) / len(found),
+        "months": found,
+    }
 
 
 def _month(work: tuple[int, Path, dict[str, Any]]) -> dict[str, Any]:
@@ -102,8 +105,9 @@ def _month(work: tuple[int, Path, dict[str, Any]]) -> dict[str, Any]:
 
     seed, var, asked = work
     crowd = month.crowd_of(seed, per_day=asked["per_day"], flip=asked["flip"], churn=asked["churn"])
-    plan = month.Plan(crowd=crowd, days=asked["days"], every=asked["every"], window_days=asked["window"],
-                      down=asked["down"])  # fmt: skip
+    plan = month.Plan(
+        crowd=crowd, days=asked["days"], every=asked["every"], window_days=asked["window"], down=asked["down"]
+    )
     with tqdm(total=24 * asked["days"], unit="h", desc=f"seed {seed}", disable=None) as bar:
         return month.run(plan, var, progress=bar.update)
 
@@ -117,10 +121,14 @@ def _table(months: list[dict[str, Any]]) -> Table:
     table = Table("seed", "decisions", "trained on", "share", "first at 100 %", "releases", "errors", title=title)
     for m in months:
         table.add_row(
-            str(m["seed"]), f"{m['decisions']:,.0f}", f"{m['trained_share']:.2%}", f"{m['lift_share_of_best']:.1%}",
+            str(m["seed"]),
+            f"{m['decisions']:,.0f}",
+            f"{m['trained_share']:.2%}",
+            f"{m['lift_share_of_best']:.1%}",
             f"day {m['reached_100_day'][0]}" if m["reached_100_day"] else "never",
-            str(len(m["releases"])), str(m["errors"]),
-        )  # fmt: skip
+            str(len(m["releases"])),
+            str(m["errors"]),
+        )
     return table
 
 

@@ -113,8 +113,15 @@ def _row(w: Workspace, at: int, sums: dict[str, float], refused: int) -> dict[st
     names = [name for name in ("uniform", "served", "best") if name in sums]
     means: dict[str, Any] = {name: sums[name] / n if n else None for name in names}
     share = (sums["served"] - sums["uniform"]) / most if most > 0 else None
-    return {"until": from_us(at), "decisions": round(n), **means, "lift_share_of_best": share, "refused": refused,
-            "release": state.release if state else None, "stage": state.stage if state else None}  # fmt: skip
+    return {
+        "until": from_us(at),
+        "decisions": round(n),
+        **means,
+        "lift_share_of_best": share,
+        "refused": refused,
+        "release": state.release if state else None,
+        "stage": state.stage if state else None,
+    }
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -123,5 +130,7 @@ def _line(row: dict[str, Any]) -> str:
         return f"{row['until']:%a %d %b %H:%M}  nobody came; {where}"
     bad = f"; {row['refused']} refused so far" if row["refused"] else ""
     truth = f"uniform {row['uniform']:.4f}, best {row['best']:.4f}"
-    return (f"{row['until']:%a %d %b %H:%M}  {row['decisions']:,} decisions worth {row['served']:.4f} clicks each "
-            f"({truth}): {row['lift_share_of_best']:.0%} of the best lift; {where}{bad}")  # fmt: skip
+    return (
+        f"{row['until']:%a %d %b %H:%M}  {row['decisions']:,} decisions worth {row['served']:.4f} clicks each "
+        f"({truth}): {row['lift_share_of_best']:.0%} of the best lift; {where}{bad}"
+    )

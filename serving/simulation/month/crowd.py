@@ -72,9 +72,11 @@ class Crowd:
         for row, probabilities in enumerate(served):
             pmf[row, : len(probabilities)] = probabilities
         return {
-            "uniform": float((uniform_pmf(visits) * truth).sum()), "served": float((pmf * truth).sum()),
-            "best": float(truth.max(axis=1).sum()), "decisions": float(len(visits)),
-        }  # fmt: skip
+            "uniform": float((uniform_pmf(visits) * truth).sum()),
+            "served": float((pmf * truth).sum()),
+            "best": float(truth.max(axis=1).sum()),
+            "decisions": float(len(visits)),
+        }
 
 
 def _at(visit: Visit, hour: int) -> Visit:

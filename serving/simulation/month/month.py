@@ -85,8 +85,9 @@ class Plan:
 def run(plan: Plan, var: Path, *, progress: Callable[[int], object] = int) -> dict[str, Any]:
     """The month below `var`; `progress` is told of each hour that is over. Returns what `summary` says."""
     shutil.rmtree(var / APP, ignore_errors=True)
-    with turn.settings(CROUPIER_VAR=str(var.absolute()), CROUPIER_STORE="", CROUPIER_CLOCK="",
-                       CROUPIER_QUALITY_PAGES="false"):  # fmt: skip
+    with turn.settings(
+        CROUPIER_VAR=str(var.absolute()), CROUPIER_STORE="", CROUPIER_CLOCK="", CROUPIER_QUALITY_PAGES="false"
+    ):
         return _run(plan, Workspace(Settings(var=var.absolute(), app=APP)), progress)
 
 
@@ -188,14 +189,22 @@ def summary(w: Workspace, plan: Plan, ledger: Ledger) -> dict[str, Any]:
     last = {name: sum(ledger.days[d][name] for d in list(ledger.days)[-5:]) for name in ("uniform", "served", "best")}
     state = rollout_store.read_state(w.store)
     return {
-        "days": plan.days, "seed": plan.crowd.world.seed,
+        "days": plan.days,
+        "seed": plan.crowd.world.seed,
         "decisions": sum(day["decisions"] for day in ledger.days.values()),
-        "trained_share": trained_share(w), "lift_share_of_best": _share(last), "lift_by_day": lift,
+        "trained_share": trained_share(w),
+        "lift_share_of_best": _share(last),
+        "lift_by_day": lift,
         "value_by_day": [_means(ledger.days.get(day)) for day in range(plan.days)],
-        "releases": [r["number"] for r in bundle_store.listed(w.store)], "reached_100_day": ledger.reached_100,
-        "promoted_days": ledger.promoted, "catalogue": ledger.catalogue, "verdicts": ledger.verdicts,
-        "errors": ledger.errors, "failed_runs": ledger.failed, "stage": state.stage if state else "",
-    }  # fmt: skip
+        "releases": [r["number"] for r in bundle_store.listed(w.store)],
+        "reached_100_day": ledger.reached_100,
+        "promoted_days": ledger.promoted,
+        "catalogue": ledger.catalogue,
+        "verdicts": ledger.verdicts,
+        "errors": ledger.errors,
+        "failed_runs": ledger.failed,
+        "stage": state.stage if state else "",
+    }
 
 
 def _share(sums: dict[str, float] | None) -> float:

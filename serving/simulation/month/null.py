@@ -1,10 +1,12 @@
 """Months in which nothing is better, and months in which a family is: how often the scheme of retraining errs.
 
 A log of a uniform champion, with a daily season and units that return; each day one family is retrained and judged by
-`croupier.models.gate.evaluation.evaluate`, the gate's own entry. Three schemes are held beside each other on the same logs:
+`models.gate.evaluation.evaluate`, the gate's own entry. Three schemes are held beside each other on the same logs:
 
-    prequential   the family by its models through time, one confidence sequence (models/ope/prequential.py): croupier's own
-    ledger        each day's models are a new hypothesis, the k-th at α · 6 / (π² k²) (models/gate/alpha_spending.py): as it was
+    prequential   the family by its models through time, one confidence sequence (models/ope/prequential.py):
+    croupier's own
+    ledger        each day's models are a new hypothesis, the k-th at α · 6 / (π² k²) (models/gate/alpha_spending.py):
+    as it was
     calendar      each day's model on the next day's rows alone, at α / days
 
 What was promoted climbs by the controller's own rules (serving/simulation/rollout.py).
@@ -92,14 +94,22 @@ class Traffic:
         kind, chosen = rng.integers(KINDS, size=n), rng.integers(ARMS, size=n)
         worth = np.where(chosen == kind, 1.0 + self.lift, 1.0 - self.lift / (ARMS - 1))
         batch = Batch(
-            context=np.eye(KINDS, dtype=np.float32)[kind], arm=np.tile(np.arange(ARMS), (n, 1)),
-            mask=np.ones((n, ARMS), bool), pair=np.zeros((n, ARMS, 0), np.float32), catalogue=CATALOGUE,
-        )  # fmt: skip
+            context=np.eye(KINDS, dtype=np.float32)[kind],
+            arm=np.tile(np.arange(ARMS), (n, 1)),
+            mask=np.ones((n, ARMS), bool),
+            pair=np.zeros((n, ARMS, 0), np.float32),
+            catalogue=CATALOGUE,
+        )
         return Interactions(
-            batch=batch, chosen=chosen, pmf=np.full((n, ARMS), 1 / ARMS), propensity=np.full(n, 1 / ARMS),
+            batch=batch,
+            chosen=chosen,
+            pmf=np.full((n, ARMS), 1 / ARMS),
+            propensity=np.full(n, 1 / ARMS),
             reward=(rng.random(n) < np.minimum(CLICKS * rate * season * worth, 1.0)).astype(np.float64),
-            at=number * DAY + at, unit=unit.astype(np.uint64) + np.uint64(1), weight=np.ones(n),
-        )  # fmt: skip
+            at=number * DAY + at,
+            unit=unit.astype(np.uint64) + np.uint64(1),
+            weight=np.ones(n),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,9 +202,17 @@ def _reached(traffic: Traffic, promoted: int, days: int, seed: int) -> int:
 
 
 def table(
-    *, months: int, days: int = 30, per_day: int = 2000, better: int = 0, better_per_day: int = 30_000, seed: int = 0,
-    schemes: tuple[str, ...] = SCHEMES, jobs: int = 1, progress: Callable[[int], object] = int,
-) -> dict[str, Any]:  # fmt: skip
+    *,
+    months: int,
+    days: int = 30,
+    per_day: int = 2000,
+    better: int = 0,
+    better_per_day: int = 30_000,
+    seed: int = 0,
+    schemes: tuple[str, ...] = SCHEMES,
+    jobs: int = 1,
+    progress: Callable[[int], object] = int,
+) -> dict[str, Any]:
     """Shares of null months that promoted anything, and of months with a +10 % better family that serve it in time;
     `jobs` processes share the months, which are the same for every number of them."""
     null, lifted = Traffic(per_day=per_day), Traffic(per_day=better_per_day, lift=LIFT)
@@ -204,10 +222,14 @@ def table(
     found = _all(asked, jobs, progress)
     good = found[months:]
     return {
-        "months": months, "days": days, "per_day": per_day, "better_months": better, "better_per_day": better_per_day,
+        "months": months,
+        "days": days,
+        "per_day": per_day,
+        "better_months": better,
+        "better_per_day": better_per_day,
         "promoted": _share([m.promoted[schemes[0]] > 0 for m in found[:months]]),
         "schemes": {s: _row([m.promoted[s] for m in found[:months]], good, s) for s in schemes},
-    }  # fmt: skip
+    }
 
 
 def _all(asked: list[Asked], jobs: int, progress: Callable[[int], object]) -> list[Month]:
@@ -228,11 +250,12 @@ def _row(null: list[int], good: list[Month], scheme: str) -> dict[str, Any]:
     days: I64 = np.array([m.promoted[scheme] for m in good], np.int64)
     reached = [m.reached[scheme] for m in good]
     return {
-        "promoted": _share([day > 0 for day in null]), "better_promoted": _share([bool(d) for d in days]),
+        "promoted": _share([day > 0 for day in null]),
+        "better_promoted": _share([bool(d) for d in days]),
         "better_promoted_median_day": float(np.median(days[days > 0])) if (days > 0).any() else None,
         "better_serves_by_day_14": _share([0 < day <= 14 for day in reached]),
         "better_serves_median_day": float(np.median([d for d in reached if d])) if any(reached) else None,
-    }  # fmt: skip
+    }
 
 
 def _share(hits: list[bool]) -> float | None:

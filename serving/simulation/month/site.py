@@ -37,9 +37,9 @@ class Site:
 
     def select(self, visits: Sequence[Visit]) -> list[Selection]:
         """One answer a visit, logged, by the current release and stage."""
-        return self._current().select([
-            Request(unit_id=v.unit_id, context=v.context, arms=v.arms, arm_context=v.arm_context) for v in visits
-        ])  # fmt: skip
+        return self._current().select(
+            [Request(unit_id=v.unit_id, context=v.context, arms=v.arms, arm_context=v.arm_context) for v in visits]
+        )
 
     def reward(self, event_ids: Sequence[str], kind: str, value: float, at: int) -> None:
         """A reward for each of these events at `at`. Raises RuntimeError if one is not accepted."""
@@ -63,10 +63,12 @@ class Site:
             deployment.follow(self.w.store, self.w.home, triton=None)
             loaded = bundle.load(self.w.home / "triton" / "select_arm" / str(number))
             self._selector = Selector(
-                loaded, recorder=self._recorder(), unit_key=self.w.unit_key,
+                loaded,
+                recorder=self._recorder(),
+                unit_key=self.w.unit_key,
                 rollout=RolloutReader(self.w.home / "rollout.json", every=0.0),
                 breaker=Breaker(None, patience_ms=60_000.0),  # virtual users do not wait for a busy machine
-            )  # fmt: skip
+            )
         return self._selector
 
     def _recorder(self) -> Recorder:

@@ -4,7 +4,8 @@
     train_and_gate   plan → train → judge → publish, when encode found a training due
     watch_rollout    look                           supervisor       releases a catalogue.json that was changed
 
-dags/*.py are thin: tests/serving/simulation/test_month.py holds that each of these functions is what the DAG of that name calls.
+dags/*.py are thin: tests/serving/simulation/test_month.py holds that each of these functions is what the DAG of that
+name calls.
 """
 
 import contextlib

@@ -43,9 +43,12 @@ def state(folder: Path) -> dict:
         "interactions": {hour: hashlib.sha256(store.get(v.data)).hexdigest() for hour, v in hours.items()},
         "accounts": {hour: v.account for hour, v in hours.items()},
         # not by name: a repeated append leaves a gap in the row numbers
-        "log": sorted(key.rpartition("/")[0] + hashlib.sha256(store.get(key)).hexdigest() for key in store.list("log/")),
-        "spool": left, "counts": counts,
-    }  # fmt: skip
+        "log": sorted(
+            key.rpartition("/")[0] + hashlib.sha256(store.get(key)).hexdigest() for key in store.list("log/")
+        ),
+        "spool": left,
+        "counts": counts,
+    }
 
 
 def kinds(passed: list[str]) -> dict[str, list[str]]:

@@ -49,7 +49,9 @@ class Outage:
         self.fault, self.closing = fault, []
         if fault == "full disk":
             folder.mkdir()
-            made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "none", folder], capture_output=True, check=False)
+            made = subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", "size=12m", "none", folder], capture_output=True, check=False
+            )
             if made.returncode:
                 pytest.skip("no right to mount a tmpfs")
             self.closing.append(lambda: subprocess.run(["umount", "-l", folder], check=True))
@@ -117,9 +119,18 @@ class Producer(threading.Thread):
 
 def decision():
     return Decision(
-        event_id=uuid7(), at=time.time_ns() // 1000, unit_id="u" * 32, context={"x": "y" * 500}, arms=("a", "b"),
-        pmf=(0.5, 0.5), arm="a", propensity=0.5, policy="p", role="champion", release=1,
-    )  # fmt: skip
+        event_id=uuid7(),
+        at=time.time_ns() // 1000,
+        unit_id="u" * 32,
+        context={"x": "y" * 500},
+        arms=("a", "b"),
+        pmf=(0.5, 0.5),
+        arm="a",
+        propensity=0.5,
+        policy="p",
+        role="champion",
+        release=1,
+    )
 
 
 def live_through(outage, spool, seconds):

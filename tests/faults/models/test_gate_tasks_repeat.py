@@ -47,9 +47,12 @@ def state(var: Path, monkeypatch) -> dict:
     looks = orjson.loads(w.store.get("looks/uniform.json"))
     whole = [row["policies"] for row in bundle_store.listed(w.store) if row["number"] == number]
     return {key.removeprefix(release): hashlib.sha256(w.store.get(key)).hexdigest() for key in held} | {
-        "verdict": verdict["evaluation"], "looks": looks, "whole": whole,
-        "rollout": (moved.stage, moved.share, len(moved.history)), "serves": moved.release == number,
-    }  # fmt: skip
+        "verdict": verdict["evaluation"],
+        "looks": looks,
+        "whole": whole,
+        "rollout": (moved.stage, moved.share, len(moved.history)),
+        "serves": moved.release == number,
+    }
 
 
 @pytest.fixture(scope="module")

@@ -83,8 +83,10 @@ def test_nobody_notices(tmp_path, fault, seconds, monkeypatch):
     logged = spool.find([a.event_id for a, _ in faulty])
     spool.close()
     late = [d for d in logged.values() if d.role == "fallback"]
-    print(f"\n{fault}: {len(late)} of {len(faulty)} fell back, champion's p99 {1e3 * calm:.1f} ms steady, {1e3 * after:.1f} ms "
-          f"after ({after / calm:.2f}x, hiccups to {machine.worst_ms:.0f} ms)")  # fmt: skip
+    print(
+        f"\n{fault}: {len(late)} of {len(faulty)} fell back, champion's p99 {1e3 * calm:.1f} ms steady, {1e3 * after:.1f} ms "
+        f"after ({after / calm:.2f}x, hiccups to {machine.worst_ms:.0f} ms)"
+    )
     assert len(logged) == len(faulty)
     assert 0 < len(late) < len(faulty) / 4
     kind = {"raises": "RuntimeError", "NaN": "PolicyFailed", "200 ms more": "TooSlow"}[fault]

@@ -29,9 +29,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.alone]
 def build(folder, number):
     """Release N prefers arm N mod 7, so an answer shows which release made it."""
     bundle.write_release(
-        folder, number=number, champion=FixedArm(arm=f"a{number % 7}"), candidate=None, arms=ARMS, floor=0.07,
-        encoder=Encoder.empty(SPEC, ARMS), meta={}, golden=[{"context": {"age": 1.0}, "arms": list(REQUEST.arms)}],
-    )  # fmt: skip
+        folder,
+        number=number,
+        champion=FixedArm(arm=f"a{number % 7}"),
+        candidate=None,
+        arms=ARMS,
+        floor=0.07,
+        encoder=Encoder.empty(SPEC, ARMS),
+        meta={},
+        golden=[{"context": {"age": 1.0}, "arms": list(REQUEST.arms)}],
+    )
 
 
 class Load(threading.Thread):
@@ -80,8 +87,10 @@ def test_releases_change_under_load_and_nobody_notices(tmp_path, releases, reque
     answers = [a for c in clients for a in c.answers]
     calm = [a for c, n in zip(clients, steady, strict=True) for a in c.answers[:n]]
     swapping = [a for c, n in zip(clients, steady, strict=True) for a in c.answers[n:]]
-    print(f"\n{releases} releases, {len(answers)} requests, p99 {1e3 * p99(calm):.1f} ms steady, "
-          f"{1e3 * p99(swapping):.1f} ms swapping ({p99(swapping) / p99(calm):.2f}x, hiccups to {machine.worst_ms:.0f} ms)")  # fmt: skip
+    print(
+        f"\n{releases} releases, {len(answers)} requests, p99 {1e3 * p99(calm):.1f} ms steady, "
+        f"{1e3 * p99(swapping):.1f} ms swapping ({p99(swapping) / p99(calm):.2f}x, hiccups to {machine.worst_ms:.0f} ms)"
+    )
     assert [f for c in clients for f in c.failures] == []
     assert p99(swapping) <= 3 * p99(calm) + machine.worst_ms / 1e3
     assert {served for _, served, *_ in answers} == set(range(1, releases + 2)), "each release served some"

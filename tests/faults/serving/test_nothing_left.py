@@ -24,7 +24,11 @@ def of(home):
     found = []
     for process in psutil.process_iter(["pid", "cmdline", "status"]):
         command = process.info["cmdline"] or []
-        if process.info["status"] != psutil.STATUS_ZOMBIE and any(str(home) in a for a in command) and process.pid != os.getpid():
+        if (
+            process.info["status"] != psutil.STATUS_ZOMBIE
+            and any(str(home) in a for a in command)
+            and process.pid != os.getpid()
+        ):
             found.append((process.pid, command[:4]))
     return found
 

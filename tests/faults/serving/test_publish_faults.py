@@ -35,9 +35,16 @@ ENCODER = Encoder.empty(SPEC, ARMS)
 
 def build(folder, number):
     bundle.write_release(
-        folder, number=number, champion=Uniform(), candidate=FixedArm(arm=f"a{number % 40}"), encoder=ENCODER,
-        arms=ARMS, floor=0.1, meta={}, golden=[{"context": {"age": 1.0}, "arms": ["a0", "a1"]}],
-    )  # fmt: skip
+        folder,
+        number=number,
+        champion=Uniform(),
+        candidate=FixedArm(arm=f"a{number % 40}"),
+        encoder=ENCODER,
+        arms=ARMS,
+        floor=0.1,
+        meta={},
+        golden=[{"context": {"age": 1.0}, "arms": ["a0", "a1"]}],
+    )
 
 
 def check(store, home):
@@ -156,13 +163,17 @@ def test_on_s3_the_pointer_and_the_rollout_have_one_winner(s3, races):
     with ThreadPoolExecutor(2) as pool:
         for race in range(1, races + 1):
             numbers = (2 * race, 2 * race + 1)
-            after = list(pool.map(lambda pair: bundle_store.point(pair[0], pair[1], "d"), zip(stores, numbers, strict=True)))
+            after = list(
+                pool.map(lambda pair: bundle_store.point(pair[0], pair[1], "d"), zip(stores, numbers, strict=True))
+            )
             assert bundle_store.current(stores[0]) == numbers[1] == max(after)
             rollout_store.begin(stores[0], rollout_state.start(race, now=race))
 
             def advance(store):
                 with suppress(rollout_state.RolloutRefused):
-                    return rollout_store.change(store, lambda s: rollout_state.advance(s, "x", now=s.since + 1, by=str(id(store))))
+                    return rollout_store.change(
+                        store, lambda s: rollout_state.advance(s, "x", now=s.since + 1, by=str(id(store)))
+                    )
 
             moved = [m for m in pool.map(advance, stores) if m is not None]
             state = rollout_store.read_state(stores[0])

@@ -18,9 +18,13 @@ def climbing(store, home, first):
         rollout_store.begin(store, rollout_state.start(release, now=release))
         rollout_store.sync(store, home)
         for step in range(3):
-            rollout_store.change(store, lambda s: rollout_state.advance(s, "up", now=s.since + 1, by="child"), home=home)
+            rollout_store.change(
+                store, lambda s: rollout_state.advance(s, "up", now=s.since + 1, by="child"), home=home
+            )
             if step == release % 3:
-                rollout_store.change(store, lambda s: rollout_state.abort(s, "down", now=s.since + 1, by="child"), home=home)
+                rollout_store.change(
+                    store, lambda s: rollout_state.abort(s, "down", now=s.since + 1, by="child"), home=home
+                )
                 break
             yield
         yield

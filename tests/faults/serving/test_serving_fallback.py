@@ -102,7 +102,15 @@ def test_every_call_is_answered_recorded_and_delivered(triton, tmp_path, fault):
     for a in fallbacks:
         d = stored[a.event_id]
         assert (d.role, d.arm, d.propensity, d.policy, d.release) == ("fallback", a.arm, a.propensity, "client", 0)
-        assert d.fallback_reason in {"breaker", "overload", "deadline_exceeded", "unavailable", "internal", "unknown", "cancelled"}
+        assert d.fallback_reason in {
+            "breaker",
+            "overload",
+            "deadline_exceeded",
+            "unavailable",
+            "internal",
+            "unknown",
+            "cancelled",
+        }
     spool.close()
 
 

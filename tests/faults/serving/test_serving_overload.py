@@ -48,7 +48,10 @@ def load(url, threads, seconds, pace, results):
 def run(url, *, processes, threads, seconds, deadline_ms=DEADLINE_MS, pause=0.01):
     context = mp.get_context("spawn")
     results = context.Queue()
-    workers = [context.Process(target=load, args=(url, threads, seconds, (deadline_ms, pause), results)) for _ in range(processes)]
+    workers = [
+        context.Process(target=load, args=(url, threads, seconds, (deadline_ms, pause), results))
+        for _ in range(processes)
+    ]
     for worker in workers:
         worker.start()
     found = [results.get(timeout=seconds + 120) for _ in workers]
@@ -90,8 +93,16 @@ def test_five_times_the_clients_that_reach_the_peak(tmp_path, seconds):
                 assert time.monotonic() - began < 2.0, "not recovered 2 s after the overload"
     goodput = sum(role == "champion" for role, *_ in over) / seconds
     slow = np.quantile([ms for _, ms, _ in over], 0.99)
-    print({"deadline_ms": deadline, "peak_per_s": good, "goodput_per_s": goodput, "p99_ms": slow, "waited_ms": waited,
-           "memory_growth_mb": after - before})  # fmt: skip
+    print(
+        {
+            "deadline_ms": deadline,
+            "peak_per_s": good,
+            "goodput_per_s": goodput,
+            "p99_ms": slow,
+            "waited_ms": waited,
+            "memory_growth_mb": after - before,
+        }
+    )
     assert goodput > 0.8 * good
     assert slow < deadline + 50 + waited
     assert after - before < 50

@@ -48,8 +48,19 @@ def test_rows_become_arrays(log):
 
 def test_typed_columns_give_the_same_arrays(log):
     df, encoder, arms = log
-    struct = df.with_columns(context=df["context"].str.json_decode(pl.Struct({
-        "age": pl.Float64, "hour": pl.Int64, "session_depth": pl.Float32, "country": pl.String, "device": pl.String})))
+    struct = df.with_columns(
+        context=df["context"].str.json_decode(
+            pl.Struct(
+                {
+                    "age": pl.Float64,
+                    "hour": pl.Int64,
+                    "session_depth": pl.Float32,
+                    "country": pl.String,
+                    "device": pl.String,
+                }
+            )
+        )
+    )
     assert_same(dataset.encode_interactions(struct, encoder, arms), dataset.encode_interactions(df, encoder, arms))
 
 

@@ -14,15 +14,21 @@ from croupier.features.spec import AppSpec, Feature, Interaction, SpecError
 
 SPEC = AppSpec(
     context={
-        "age": Feature(type="numeric"), "spend": Feature(type="numeric", transform="log", clip=(0, 100)),
-        "raw": Feature(type="numeric", transform="none"), "country": Feature(type="categorical", max_vocabulary=2),
-        "vector": Feature(type="embedding", length=2), "when": Feature(type="timestamp"),
+        "age": Feature(type="numeric"),
+        "spend": Feature(type="numeric", transform="log", clip=(0, 100)),
+        "raw": Feature(type="numeric", transform="none"),
+        "country": Feature(type="categorical", max_vocabulary=2),
+        "vector": Feature(type="embedding", length=2),
+        "when": Feature(type="timestamp"),
     },
     arm={"genre": Feature(type="categorical"), "price": Feature(type="numeric", transform="none")},
     arm_context={"affinity": Feature(type="numeric", transform="none")},
-    interactions=(Interaction(a="context.raw", b="arm.price"), Interaction(a="arm.price", b="arm.genre"),
-                  Interaction(a="context.raw", b="context.age")),
-)  # fmt: skip
+    interactions=(
+        Interaction(a="context.raw", b="arm.price"),
+        Interaction(a="arm.price", b="arm.genre"),
+        Interaction(a="context.raw", b="context.age"),
+    ),
+)
 ARMS = [Arm(arm_id="a", features={"genre": "x", "price": 2.0}), Arm(arm_id="b", features={"genre": "y", "price": 3})]
 CONTEXTS = [
     {"age": 10.0, "spend": 0.0, "raw": 1.0, "country": "AT", "vector": [1, 2], "when": 0},
@@ -74,8 +80,9 @@ def test_values_by_hand(encoder):
 
 def test_products_land_in_the_widest_scope(encoder):
     batch = encode(encoder, CONTEXTS[:2], pairs=({"affinity": 7.0}, {"affinity": -1.0}))
-    assert column(encoder, batch, "raw*age") == pytest.approx(batch.context[:, encoder.context_names.index("age")] *
-                                                               np.array([1, 3]))
+    assert column(encoder, batch, "raw*age") == pytest.approx(
+        batch.context[:, encoder.context_names.index("age")] * np.array([1, 3])
+    )
     assert encoder.arm_names[-3:] == ("price*genre=x", "price*genre=y", "price*genre=<unk>")
     assert batch.catalogue.features[:, -3:].tolist() == [[2, 0, 0], [0, 3, 0]]
     assert encoder.pair_names == ("affinity", "affinity=<missing>", "raw*price")

@@ -13,21 +13,31 @@ from croupier.features.schema import Arm, InvalidEvent
 from croupier.features.spec import AppSpec, Feature, Interaction
 
 SPEC = AppSpec(
-    context={"n": Feature(type="numeric"), "l": Feature(type="numeric", transform="log", clip=(-5, 1e6)),
-             "r": Feature(type="numeric", transform="none"), "c": Feature(type="categorical", max_vocabulary=3),
-             "e": Feature(type="embedding", length=2), "t": Feature(type="timestamp")},
-    arm={"arm_id": Feature(type="categorical")}, arm_context={"x": Feature(type="numeric")},
+    context={
+        "n": Feature(type="numeric"),
+        "l": Feature(type="numeric", transform="log", clip=(-5, 1e6)),
+        "r": Feature(type="numeric", transform="none"),
+        "c": Feature(type="categorical", max_vocabulary=3),
+        "e": Feature(type="embedding", length=2),
+        "t": Feature(type="timestamp"),
+    },
+    arm={"arm_id": Feature(type="categorical")},
+    arm_context={"x": Feature(type="numeric")},
     interactions=(Interaction(a="context.n", b="arm_context.x"), Interaction(a="context.c", b="context.r")),
-)  # fmt: skip
+)
 ARMS = [Arm(arm_id=a, features={}) for a in ("a", "b", "c")]
-ROWS = [{"n": float(i), "l": i * 10.0, "r": -float(i), "c": "xyzw"[i % 4], "e": [0.0, 1.0], "t": i * 3600} for i in range(9)]
+ROWS = [
+    {"n": float(i), "l": i * 10.0, "r": -float(i), "c": "xyzw"[i % 4], "e": [0.0, 1.0], "t": i * 3600} for i in range(9)
+]
 TRAINING = pl.DataFrame({"context": [orjson.dumps(r).decode() for r in ROWS],
                          "arm_context": ['[{"x": 1}, {"x": 3}, {}]'] * 9})  # fmt: skip
 ENCODER = Encoder.fit(SPEC, TRAINING, ARMS)
 CATALOGUE = ENCODER.catalogue(ARMS)
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
-anything = st.recursive(scalars, lambda s: st.lists(s, max_size=3) | st.dictionaries(st.text(max_size=3), s, max_size=2))
+anything = st.recursive(
+    scalars, lambda s: st.lists(s, max_size=3) | st.dictionaries(st.text(max_size=3), s, max_size=2)
+)
 names = st.sampled_from([*SPEC.context, "typo", ""])
 times = st.datetimes().map(lambda at: at.isoformat()) | st.floats(-1e11, 1e11)
 sound = st.fixed_dictionaries({}, optional={
@@ -82,9 +92,11 @@ def test_candidates_and_pairs_are_refused_by_name(candidates, pairs):
         assert set(candidates) <= {"a", "b", "c"}
 
 
-WIDE = Encoder.fit(AppSpec(arm_context={"x": Feature(type="numeric"), "y": Feature(type="numeric"),
-                                        "c": Feature(type="categorical")}),
-                   pl.DataFrame({"context": ["{}"], "arm_context": ['[{"x": 1, "y": 2, "c": "a"}]']}), ARMS)  # fmt: skip
+WIDE = Encoder.fit(
+    AppSpec(arm_context={"x": Feature(type="numeric"), "y": Feature(type="numeric"), "c": Feature(type="categorical")}),
+    pl.DataFrame({"context": ["{}"], "arm_context": ['[{"x": 1, "y": 2, "c": "a"}]']}),
+    ARMS,
+)
 
 
 @pytest.mark.parametrize("encoder", [ENCODER, WIDE, Encoder.empty(AppSpec(), ARMS)])
@@ -111,8 +123,10 @@ def test_many_rows_are_checked_as_each_would_be(encoder, bad):
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
-@given(st.lists(st.floats(-1e9, 1e9) | st.none(), min_size=1, max_size=8),
-       st.lists(st.sampled_from(["x", "y", "z", "w", "new\n|", None]), min_size=8, max_size=8))  # fmt: skip
+@given(
+    st.lists(st.floats(-1e9, 1e9) | st.none(), min_size=1, max_size=8),
+    st.lists(st.sampled_from(["x", "y", "z", "w", "new\n|", None]), min_size=8, max_size=8),
+)
 def test_columns_equal_rows(numbers, categories):
     rows = [{"n": x, "l": x, "c": c} for x, c in zip(numbers, categories, strict=False)]
     frame = pl.DataFrame(rows, schema={"n": pl.Float64, "l": pl.Float64, "c": pl.String})

@@ -25,12 +25,22 @@ def guess(tmp_path_factory):
             arm = "abc"[rng.integers(3)]
             reward = int(rng.random() < {"a": 0.05, "b": 0.1, "c": 0.2}[arm])
             loyal = int(rng.random() < 0.2)
-            writer.writerow([
-                arm, "0.333333", reward, round(float(rng.normal(60, 20)), 2) if reward else "",
-                PRICES[arm] if reward else "", round(reward * 50 + float(rng.normal(0, 4)), 2), PRICES[arm],
-                round(PRICES[arm] + float(rng.normal(0, 9)), 2), rng.choice(["phone", "tv"]),
-                int(rng.integers(18, 80)), rng.choice(["SPRING", "MAY"]) if rng.random() < 0.1 else "", loyal,
-            ])  # fmt: skip
+            writer.writerow(
+                [
+                    arm,
+                    "0.333333",
+                    reward,
+                    round(float(rng.normal(60, 20)), 2) if reward else "",
+                    PRICES[arm] if reward else "",
+                    round(reward * 50 + float(rng.normal(0, 4)), 2),
+                    PRICES[arm],
+                    round(PRICES[arm] + float(rng.normal(0, 9)), 2),
+                    rng.choice(["phone", "tv"]),
+                    int(rng.integers(18, 80)),
+                    rng.choice(["SPRING", "MAY"]) if rng.random() < 0.1 else "",
+                    loyal,
+                ]
+            )
     return guess_app(TableSource(path, unit_key="k", columns={}))
 
 

@@ -45,10 +45,18 @@ def personalizer(i, *, chosen=1, cost=-1.0, extra=None):
     actions = [{"TAction": {"topic": t}, "price": {"now": 1.0 + i}} for t in ("sports", "news", "art")]
     order = [chosen + 1, *(k + 1 for k in range(3) if k != chosen)]
     return {
-        "_label_cost": cost, "_label_probability": 0.8, "_label_Action": chosen + 1, "_labelIndex": chosen,
-        "EventId": f"e{i}", "Timestamp": f"2020-01-01T00:00:{i:02d}.1234567Z", "a": order, "p": [0.8, 0.1, 0.1],
-        "c": {"GUser": {"major": "math", "hobby": ["a"]}, "_multi": actions}, "pdrop": 0.5, **(extra or {}),
-    }  # fmt: skip
+        "_label_cost": cost,
+        "_label_probability": 0.8,
+        "_label_Action": chosen + 1,
+        "_labelIndex": chosen,
+        "EventId": f"e{i}",
+        "Timestamp": f"2020-01-01T00:00:{i:02d}.1234567Z",
+        "a": order,
+        "p": [0.8, 0.1, 0.1],
+        "c": {"GUser": {"major": "math", "hobby": ["a"]}, "_multi": actions},
+        "pdrop": 0.5,
+        **(extra or {}),
+    }
 
 
 def write_lines(path, lines):
@@ -85,8 +93,14 @@ def test_unusable_lines_are_counted_by_reason(tmp_path):
     lines[6] = orjson.dumps(lines[6]).replace(b'"_label_cost":null', b'"_label_cost":"x"') + b"\n"
     source = DsjsonSource(write_lines(tmp_path / "x.json", lines), unit_key="k")
     assert len(list(source.records())) == 1
-    assert source.skipped == {"not JSON": 1, "no c._multi (an observation, or another problem type)": 1,
-                              "_skipLearn": 1, "bad propensity": 1, "bad pmf": 1, "bad _label_cost": 1}  # fmt: skip
+    assert source.skipped == {
+        "not JSON": 1,
+        "no c._multi (an observation, or another problem type)": 1,
+        "_skipLearn": 1,
+        "bad propensity": 1,
+        "bad pmf": 1,
+        "bad _label_cost": 1,
+    }
 
 
 def test_names_vw_would_swallow_are_refused(ours):

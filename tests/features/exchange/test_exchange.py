@@ -29,8 +29,10 @@ def test_init_then_import_by_command(tmp_path, monkeypatch, ours):
     assert [a.arm_id for a in catalogue.read(tmp_path / "var/shop/catalogue.json")] == ["1", "3"]
     again = run(app.init, [str(log), "--app", "shop"])
     assert isinstance(again.exception, ValueError)
-    for expected in ("120 new decisions, 80 new rewards, 0 rows repeat what the log holds, 0 rows skipped",
-                     "0 new decisions, 0 new rewards, 120 rows repeat what the log holds, 0 rows skipped"):  # fmt: skip
+    for expected in (
+        "120 new decisions, 80 new rewards, 0 rows repeat what the log holds, 0 rows skipped",
+        "0 new decisions, 0 new rewards, 120 rows repeat what the log holds, 0 rows skipped",
+    ):
         out = run(app.import_, [str(log), "--app", "shop"])
         assert out.exit_code == 0, out.output
         assert expected in out.output

@@ -9,10 +9,16 @@ from croupier.features.exchange.guess import guess_app
 
 def line(**fields):
     return {
-        "_label_cost": -1.0, "_label_probability": 0.8, "_labelIndex": 1, "EventId": "e",
-        "Timestamp": "2026-01-01T00:00:00Z", "a": [2, 1], "p": [0.8, 0.2],
-        "c": {"Context": {"x": 1}, "_multi": [{"_tag": "a"}, {"_tag": "b"}]}, **fields,
-    }  # fmt: skip
+        "_label_cost": -1.0,
+        "_label_probability": 0.8,
+        "_labelIndex": 1,
+        "EventId": "e",
+        "Timestamp": "2026-01-01T00:00:00Z",
+        "a": [2, 1],
+        "p": [0.8, 0.2],
+        "c": {"Context": {"x": 1}, "_multi": [{"_tag": "a"}, {"_tag": "b"}]},
+        **fields,
+    }
 
 
 def source_of(tmp_path, *lines, head=b""):
@@ -91,8 +97,13 @@ def test_invented_times_are_said(tmp_path):
 def test_apprentice_lines_carry_the_observed_cost_elsewhere(tmp_path):
     """Four lines: the baseline's action was taken in two, rewards of 2, 0, 0.5 and 0 were observed."""
     observed, imitated = (2.0, 0.0, 0.5, 0.0), (1.0, 1.0, 0.0, 0.0)
-    source = source_of(tmp_path, *(line(EventId=str(i), _label_cost=-m, _original_label_cost=-r)
-                                   for i, (r, m) in enumerate(zip(observed, imitated, strict=True))))  # fmt: skip
+    source = source_of(
+        tmp_path,
+        *(
+            line(EventId=str(i), _label_cost=-m, _original_label_cost=-r)
+            for i, (r, m) in enumerate(zip(observed, imitated, strict=True))
+        ),
+    )
     assert [sum(reward.value for reward in r.rewards) for r in source.records()] == list(observed)
     assert any(note.startswith("3 of 4 lines are of apprentice mode") for note in source.notes)
 

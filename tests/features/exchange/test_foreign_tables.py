@@ -95,11 +95,13 @@ def test_an_id_of_zero_is_an_id(tmp_path):
 def test_a_semicolon_table_with_decimal_commas(tmp_path):
     source = table(tmp_path, '\ufeffarm;p;reward;price;title\na;0,5;1;12,50;"x; y"\nb;0,25;0;1,5;z\n')
     assert [(d.arm, d.propensity, d.context) for d in decisions(source)] == [
-        ("a", 0.5, {"price": 12.5, "title": "x; y"}), ("b", 0.25, {"price": 1.5, "title": "z"})
-    ]  # fmt: skip
+        ("a", 0.5, {"price": 12.5, "title": "x; y"}),
+        ("b", 0.25, {"price": 1.5, "title": "z"}),
+    ]
     assert [note for note in source.notes if "separated" in note or "comma" in note] == [
-        "columns are separated by ';'", "numbers are written with a decimal comma"
-    ]  # fmt: skip
+        "columns are separated by ';'",
+        "numbers are written with a decimal comma",
+    ]
 
 
 def test_a_semicolon_table_with_points(tmp_path):
@@ -142,10 +144,11 @@ def test_feather(tmp_path):
 
 
 def test_text_of_lists_is_lists(tmp_path):
-    source = table(tmp_path, 'arm,p,reward,v,w,note\na,.5,1,"[1, 2.5]","[\'x\', \'y\']",[sic] ok\nb,.5,1,[],[],[sic]\n')
+    source = table(tmp_path, "arm,p,reward,v,w,note\na,.5,1,\"[1, 2.5]\",\"['x', 'y']\",[sic] ok\nb,.5,1,[],[],[sic]\n")
     assert [d.context for d in decisions(source)] == [
-        {"v": [1, 2.5], "w": ["x", "y"], "note": "[sic] ok"}, {"note": "[sic]"}
-    ]  # fmt: skip
+        {"v": [1, 2.5], "w": ["x", "y"], "note": "[sic] ok"},
+        {"note": "[sic]"},
+    ]
 
 
 def test_a_leap_second_is_the_second_after_it(tmp_path):
@@ -162,8 +165,10 @@ def test_an_empty_reward_means_that_none_came(tmp_path, nothing):
     assert rewards(source) == [[], [0.0], [1.0]]
     assert not source.skipped
     assert [note for note in source.notes if "empty" in note] == [
-        ("column reward is empty in 1 of 3 rows: no reward came there, which counts as the declared default "
-        "(reward.default in app.toml)")
+        (
+            "column reward is empty in 1 of 3 rows: no reward came there, which counts as the declared default "
+            "(reward.default in app.toml)"
+        )
     ]
     assert "none came in 1, which counts as reward.default, 0" in "\n".join(guess_app(source).notes)
 
@@ -219,6 +224,8 @@ def test_decimal_commas_beside_na(tmp_path):
     source = table(tmp_path, text)
     assert rewards(source) == [[], [0.25], [1.0]]
     assert [d.context for d in decisions(source)] == [
-        {"price": "n/a", "size": "1,5 m"}, {"price": "27.5", "size": "2,5"}, {"price": "30", "size": "3"}
-    ]  # fmt: skip
+        {"price": "n/a", "size": "1,5 m"},
+        {"price": "27.5", "size": "2,5"},
+        {"price": "30", "size": "3"},
+    ]
     assert any(note.startswith("context.price: numbers from 27.5 to 30") for note in guess_app(source).notes)

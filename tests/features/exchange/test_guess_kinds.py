@@ -44,21 +44,33 @@ def test_numbers_that_are_names_are_left_out(name):
 
 def test_every_guess_is_read_back(tmp_path):
     n = 40
-    pl.DataFrame({
-        "arm": ["a", "b"] * (n // 2), "p": [0.5] * n, "reward": [1.0, None] * (n // 2),
-        "tags": [["ä b", 'q"'], ["x.y"]] * (n // 2), "rag": [[1.0], [1.0, 2.0]] * (n // 2), "age": ["1", "2.5"] * (n // 2),
-        "vec": [[1.0, 2.0], None] * (n // 2), "none": pl.Series([None] * n, dtype=pl.String),
-    }).write_parquet(tmp_path / "log.parquet")  # fmt: skip
+    pl.DataFrame(
+        {
+            "arm": ["a", "b"] * (n // 2),
+            "p": [0.5] * n,
+            "reward": [1.0, None] * (n // 2),
+            "tags": [["ä b", 'q"'], ["x.y"]] * (n // 2),
+            "rag": [[1.0], [1.0, 2.0]] * (n // 2),
+            "age": ["1", "2.5"] * (n // 2),
+            "vec": [[1.0, 2.0], None] * (n // 2),
+            "none": pl.Series([None] * n, dtype=pl.String),
+        }
+    ).write_parquet(tmp_path / "log.parquet")
     guess = guess_app(open_source(tmp_path / "log.parquet", unit_key="k"))
     spec = AppSpec.model_validate(tomllib.loads(guess.toml))
     assert {k: f.type for k, f in spec.context.items()} == {
-        "tags.ä b": "numeric", 'tags.q"': "numeric", "tags.x.y": "numeric", "age": "numeric", "vec": "embedding"
-    }  # fmt: skip
+        "tags.ä b": "numeric",
+        'tags.q"': "numeric",
+        "tags.x.y": "numeric",
+        "age": "numeric",
+        "vec": "embedding",
+    }
 
 
 def test_init_says_which_column_is_the_unit(tmp_path):
-    pl.DataFrame({"arm": ["a", "b"] * 20, "p": [0.5] * 40, "reward": [1] * 40, "who": [f"n{i}" for i in range(40)]}
-                 ).write_csv(tmp_path / "log.csv")  # fmt: skip
+    pl.DataFrame(
+        {"arm": ["a", "b"] * 20, "p": [0.5] * 40, "reward": [1] * 40, "who": [f"n{i}" for i in range(40)]}
+    ).write_csv(tmp_path / "log.csv")
     source = open_source(tmp_path / "log.csv", unit_key="k")
     assert any("say --column unit_id=NAME" in note for note in source.notes)
     assert any("say --column unit_id=who" in note for note in guess_app(source).notes)

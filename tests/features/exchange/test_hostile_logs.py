@@ -21,10 +21,16 @@ def line(**fields):
     """A sound DSJSON line, some of its fields replaced."""
     arms = [{"_tag": "a"}, {"_tag": "b"}]
     return {
-        "_label_cost": -1.0, "_label_probability": 0.5, "_labelIndex": 1, "EventId": "e",
-        "Timestamp": "2026-01-01T00:00:00Z", "a": [2, 1], "p": [0.5, 0.5],
-        "c": {"Context": {"x": 1}, "_multi": arms}, **fields,
-    }  # fmt: skip
+        "_label_cost": -1.0,
+        "_label_probability": 0.5,
+        "_labelIndex": 1,
+        "EventId": "e",
+        "Timestamp": "2026-01-01T00:00:00Z",
+        "a": [2, 1],
+        "p": [0.5, 0.5],
+        "c": {"Context": {"x": 1}, "_multi": arms},
+        **fields,
+    }
 
 
 def source_of(tmp_path, *lines):
@@ -57,11 +63,15 @@ def test_a_broken_line_is_counted_and_the_next_one_read(tmp_path, broken, reason
 
 def test_no_raw_unit_id_enters_as_it_is(tmp_path):
     mine = hash_unit("k", "u7")
-    source = source_of(tmp_path, *(line(EventId=f"e{i}", Croupier={"unit_id": unit})
-                                   for i, unit in enumerate([mine, "alice@example.org", 5])))  # fmt: skip
+    source = source_of(
+        tmp_path,
+        *(line(EventId=f"e{i}", Croupier={"unit_id": unit}) for i, unit in enumerate([mine, "alice@example.org", 5])),
+    )
     assert [r.decision.unit_id for r in source.records()] == [
-        mine, hash_unit("k", "alice@example.org"), hash_unit("k", "5")
-    ]  # fmt: skip
+        mine,
+        hash_unit("k", "alice@example.org"),
+        hash_unit("k", "5"),
+    ]
 
 
 def table_of(tmp_path, **columns):
@@ -84,13 +94,17 @@ def test_a_broken_row_is_counted_and_the_next_one_read(tmp_path, column, values,
 def test_columns_of_every_type_are_told_json_or_left_out(tmp_path, monkeypatch):
     """What the import appends, the shipper can ship."""
     source = table_of(
-        tmp_path, price=[Decimal("1.50"), Decimal("2.25")], big=pl.Series([2**70, 1], dtype=pl.Int128), raw=[b"\xff", b""],
+        tmp_path,
+        price=[Decimal("1.50"), Decimal("2.25")],
+        big=pl.Series([2**70, 1], dtype=pl.Int128),
+        raw=[b"\xff", b""],
         took=[timedelta(seconds=1)] * 2,
-    )  # fmt: skip
+    )
     assert [r.decision.context for r in source.records()] == [{"price": 1.5, "big": 2.0**70}, {"price": 2.25, "big": 1}]
     assert [note for note in source.notes if "left out" in note] == [
-        "column raw is left out: Binary", "column took is left out: Duration(time_unit='us')"
-    ]  # fmt: skip
+        "column raw is left out: Binary",
+        "column took is left out: Duration(time_unit='us')",
+    ]
     monkeypatch.setenv("CROUPIER_VAR", str(tmp_path / "var"))
     w = Workspace.open("shop")
     spec = AppSpec.model_validate({"context": {name: {"type": "numeric"} for name in ("price", "big")},

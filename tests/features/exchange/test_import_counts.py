@@ -30,10 +30,18 @@ def bring(log, path):
 
 
 def line(event, cost):
-    return orjson.dumps({
-        "_label_cost": cost, "_label_probability": 0.5, "_labelIndex": 0, "EventId": event, "a": [1, 2], "p": [0.5, 0.5],
-        "Timestamp": "2026-01-01T00:00:00Z", "c": {"_multi": [{"_tag": "a"}, {"_tag": "b"}]},
-    }).decode()  # fmt: skip
+    return orjson.dumps(
+        {
+            "_label_cost": cost,
+            "_label_probability": 0.5,
+            "_labelIndex": 0,
+            "EventId": event,
+            "a": [1, 2],
+            "p": [0.5, 0.5],
+            "Timestamp": "2026-01-01T00:00:00Z",
+            "c": {"_multi": [{"_tag": "a"}, {"_tag": "b"}]},
+        }
+    ).decode()
 
 
 def test_repeats_are_counted_as_what_they_are(tmp_path, log):
@@ -117,8 +125,10 @@ def test_a_reward_that_came_later_finds_its_decision_though_the_file_knows_more_
     done, _ = bring(log, write(tmp_path / "2.csv", head + "1,b,.5,1\n0,a,.5,.25\n2,c,.5,1\n"))
     assert (done.decisions, done.repeated, done.conflicting, done.rewards) == (1, 2, 0, 3)
     assert {e: [r.value for _, r in found] for e, found in log.rewards_of(["0", "1", "2"]).items()} == {
-        "0": [0.25], "1": [1.0], "2": [1.0]
-    }  # fmt: skip
+        "0": [0.25],
+        "1": [1.0],
+        "2": [1.0],
+    }
 
 
 def test_rows_whose_reward_is_not_as_declared_are_skipped_whole_and_named(tmp_path, log):

@@ -32,12 +32,18 @@ def rows(rng):
     for i in range(N):
         arms = [ARTICLES[k] for k in rng.permutation(5)[: rng.integers(2, 6)]]
         yield {
-            "zeit": START + timedelta(seconds=10 * i), "user": f"kundin{i % 60}@example.org",
-            "arm": arms[int(rng.integers(len(arms)))], "p": 1 / len(arms), "candidates": arms,
-            "clicked": [None, 0, 1][int(rng.integers(3))], "age": [None, int(rng.integers(18, 90))][int(i % 5 > 0)],
-            "city": CITIES[int(rng.integers(5))], "tags": [t for t in TAGS if rng.random() < 0.4],
-            "basket": round(float(rng.gamma(2, 20)), 2), "arm_context": [{"price": round(float(rng.gamma(3, 9)), 2)} for _ in arms],
-        }  # fmt: skip
+            "zeit": START + timedelta(seconds=10 * i),
+            "user": f"kundin{i % 60}@example.org",
+            "arm": arms[int(rng.integers(len(arms)))],
+            "p": 1 / len(arms),
+            "candidates": arms,
+            "clicked": [None, 0, 1][int(rng.integers(3))],
+            "age": [None, int(rng.integers(18, 90))][int(i % 5 > 0)],
+            "city": CITIES[int(rng.integers(5))],
+            "tags": [t for t in TAGS if rng.random() < 0.4],
+            "basket": round(float(rng.gamma(2, 20)), 2),
+            "arm_context": [{"price": round(float(rng.gamma(3, 9)), 2)} for _ in arms],
+        }
 
 
 def write(path, happened):
@@ -78,9 +84,14 @@ def test_from_init_to_the_encoder(tmp_path, monkeypatch, happened):
     monkeypatch.setenv("CROUPIER_VAR", str(tmp_path / "var"))
     log = write(tmp_path / "export.csv", happened)
     said = run(app.init, log)
-    for sentence in ("columns are separated by ';'", "numbers are written with a decimal comma",
-                     "column user_id is the unit_id", "context.tags: lists of words (tags)", "were written as text",
-                     f"column clicked is empty in {sum(r['clicked'] is None for r in happened)} of {N} rows"):  # fmt: skip
+    for sentence in (
+        "columns are separated by ';'",
+        "numbers are written with a decimal comma",
+        "column user_id is the unit_id",
+        "context.tags: lists of words (tags)",
+        "were written as text",
+        f"column clicked is empty in {sum(r['clicked'] is None for r in happened)} of {N} rows",
+    ):
         assert sentence in said
     paid = sum(r["clicked"] is not None for r in happened)
     assert f"{N} new decisions, {paid} new rewards, 0 rows repeat" in run(app.import_, log)
@@ -93,7 +104,9 @@ def test_from_init_to_the_encoder(tmp_path, monkeypatch, happened):
     arms = catalogue.read(w.home / "catalogue.json")
     assert {a.arm_id for a in arms} == set(ARTICLES)
     encoder = Encoder.fit(w.spec, found, arms)
-    encoder.validate({"age": 30, "city": "東京", "tags.sale": 1.0}, ["007", "茶"], [{"price": 1.5}, {}], encoder.catalogue(arms))
+    encoder.validate(
+        {"age": 30, "city": "東京", "tags.sale": 1.0}, ["007", "茶"], [{"price": 1.5}, {}], encoder.catalogue(arms)
+    )
     ages = [row["age"] for row in happened if row["age"] is not None]
     age = next(f for f in encoder.context.features if f.name == "age")
     assert (age.type, age.mean) == ("numeric", pytest.approx(np.mean(ages)))
@@ -126,7 +139,7 @@ def test_parquet_out_is_the_table_that_comes_in_again(tmp_path, monkeypatch, hap
     again = [r.decision for r in open_source(tmp_path / "out.parquet", unit_key="k").records()]
     assert [(d.event_id, d.arm, d.arms, d.at) for d in again] == [
         (r["event_id"], r["arm"], tuple(r["arms"]), r["at"]) for r in joined.iter_rows(named=True)
-    ]  # fmt: skip
+    ]
     refused = CliRunner().invoke(app.export, [str(tmp_path / "out.csv"), "--app", "shop"])
     assert str(refused.exception).endswith("for DSJSON")
     assert not (tmp_path / "out.csv").exists()

@@ -60,12 +60,18 @@ def test_columns_can_be_named_and_missing_ones_are_said(tmp_path):
 
 def test_whole_pmfs_candidates_and_pairs_of_a_table(tmp_path):
     path = tmp_path / "log.parquet"
-    pl.DataFrame({
-        "arm": ["b", "b", "c"], "arms": [["a", "b"], ["b", "c"], ["a", "b"]],
-        "pmf": [[0.3, 0.7], [0.6, 0.3], [0.5, 0.5]],
-        "propensity": [0.7, 0.6, 0.5], "reward": [0.5, 1.0, 1.0], "context": ['{"x": 1}', '{"x": 2}', "{}"],
-        "arm_context": ['[{"d": 1}, {"d": 2}]', "[]", "[]"], "at": [1_700_000_000, 1_700_000_001, 1_700_000_002],
-    }).write_parquet(path)  # fmt: skip
+    pl.DataFrame(
+        {
+            "arm": ["b", "b", "c"],
+            "arms": [["a", "b"], ["b", "c"], ["a", "b"]],
+            "pmf": [[0.3, 0.7], [0.6, 0.3], [0.5, 0.5]],
+            "propensity": [0.7, 0.6, 0.5],
+            "reward": [0.5, 1.0, 1.0],
+            "context": ['{"x": 1}', '{"x": 2}', "{}"],
+            "arm_context": ['[{"d": 1}, {"d": 2}]', "[]", "[]"],
+            "at": [1_700_000_000, 1_700_000_001, 1_700_000_002],
+        }
+    ).write_parquet(path)
     source = TableSource(path, unit_key="k", columns={})
     (record,) = source.records()
     d = record.decision
@@ -82,7 +88,15 @@ def test_a_partition_of_our_own(ours, tmp_path):
     for record, row in zip(records, ours.iter_rows(named=True), strict=True):
         d, theirs = record.decision, Decision.from_row(row)
         assert (d.event_id, d.at, d.context, d.arms, d.pmf, d.arm, d.arm_context, d.stage) == (
-            theirs.event_id, theirs.at, theirs.context, theirs.arms, theirs.pmf, theirs.arm, theirs.arm_context, "")  # fmt: skip
+            theirs.event_id,
+            theirs.at,
+            theirs.context,
+            theirs.arms,
+            theirs.pmf,
+            theirs.arm,
+            theirs.arm_context,
+            "",
+        )
         assert [reward.value for reward in record.rewards] == [row["reward"]]
 
 
@@ -95,22 +109,34 @@ def test_arm_features_must_be_the_arms(tmp_path):
 
 def test_guesses(tmp_path):
     n = 100
-    pl.DataFrame({
-        "arm": [f"a{i % 3}" for i in range(n)], "p": [1 / 3] * n, "reward": [0.0, 2.5] * 50,
-        "age": [20.5 + i for i in range(n)], "level": [i % 4 for i in range(n)],
-        "city": [f"c{i % 7}" for i in range(n)],
-        "spend": [0.1] * 99 + [900.0], "email": [f"user{i}@example.org" for i in range(n)],
-        "vec": [[float(i), 1.0] for i in range(n)], "seen": ["2024-05-01T10:00:00"] * 50 + ["2024-05-02T11:00:00"] * 50,
-        "same": ["x"] * n, "odd name": [float(i) for i in range(n)],
-    }).write_parquet(tmp_path / "log.parquet")  # fmt: skip
+    pl.DataFrame(
+        {
+            "arm": [f"a{i % 3}" for i in range(n)],
+            "p": [1 / 3] * n,
+            "reward": [0.0, 2.5] * 50,
+            "age": [20.5 + i for i in range(n)],
+            "level": [i % 4 for i in range(n)],
+            "city": [f"c{i % 7}" for i in range(n)],
+            "spend": [0.1] * 99 + [900.0],
+            "email": [f"user{i}@example.org" for i in range(n)],
+            "vec": [[float(i), 1.0] for i in range(n)],
+            "seen": ["2024-05-01T10:00:00"] * 50 + ["2024-05-02T11:00:00"] * 50,
+            "same": ["x"] * n,
+            "odd name": [float(i) for i in range(n)],
+        }
+    ).write_parquet(tmp_path / "log.parquet")
     source = open_source(tmp_path / "log.parquet", unit_key="k")
     guess = guess_app(source)
     spec = spec_of(guess, tmp_path)
     assert {k: (f.type, f.transform) for k, f in spec.context.items()} == {
-        "age": ("numeric", "standardise"), "level": ("categorical", "standardise"),
-        "city": ("categorical", "standardise"), "spend": ("numeric", "log"), "vec": ("embedding", "standardise"),
-        "seen": ("timestamp", "standardise"), "odd name": ("numeric", "standardise"),
-    }  # fmt: skip
+        "age": ("numeric", "standardise"),
+        "level": ("categorical", "standardise"),
+        "city": ("categorical", "standardise"),
+        "spend": ("numeric", "log"),
+        "vec": ("embedding", "standardise"),
+        "seen": ("timestamp", "standardise"),
+        "odd name": ("numeric", "standardise"),
+    }
     assert spec.context["vec"].length == 2
     assert spec.arm.keys() == {"arm_id"}
     assert spec.reward.range == (0.0, 2.5)

@@ -28,17 +28,30 @@ def traffic(n: int, seed: int, truth: Counter):
     """n events and their repeats, as (host, event); `truth` counts what should become of them: Account's fields."""
     rng, decided = random.Random(seed), []
     for i in range(n):
-        kind = rng.choices(["decision", "on_time", "late", "orphan", "duplicate", "malformed", "bad request"],
-                           [60, 20, 6, 4, 6, 3, 1])[0]  # fmt: skip
+        kind = rng.choices(
+            ["decision", "on_time", "late", "orphan", "duplicate", "malformed", "bad request"], [60, 20, 6, 4, 6, 3, 1]
+        )[0]
         host = rng.randrange(2)
         if kind == "decision" or not decided:
             d = (f"{seed}-{i}", T0 + rng.randrange(HOURS * HOUR), host)
             decided.append(d)
             truth.update(["decisions_in", "interactions"])
-            yield host, Decision(
-                event_id=d[0], at=d[1], unit_id="u", context={}, arms=("a",), pmf=(1.0,), arm="a", propensity=1.0,
-                policy="p", role="champion", release=1,
-            )  # fmt: skip
+            yield (
+                host,
+                Decision(
+                    event_id=d[0],
+                    at=d[1],
+                    unit_id="u",
+                    context={},
+                    arms=("a",),
+                    pmf=(1.0,),
+                    arm="a",
+                    propensity=1.0,
+                    policy="p",
+                    role="champion",
+                    release=1,
+                ),
+            )
             continue
         if kind == "bad request":
             truth.update(["decisions_in", "decisions_malformed"])

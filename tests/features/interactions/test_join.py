@@ -26,10 +26,19 @@ WINDOW = RewardSpec(window_seconds=60, kinds={"click": KindSpec()})
 
 def decision(event_id: str, seconds: float = 0, **changes) -> Decision:
     base = dict(  # noqa: C408 - reads like the dataclass
-        event_id=event_id, at=to_us(START) + int(seconds * 1e6), unit_id="u" * 32, context={"b": 1, "a": "x"},
-        arms=("left", "right"), pmf=(0.25, 0.75), arm="right", propensity=0.75, policy="uniform", role="champion",
-        release=1, arm_context=({"price": 1.0}, {"price": 2.0}),
-    )  # fmt: skip
+        event_id=event_id,
+        at=to_us(START) + int(seconds * 1e6),
+        unit_id="u" * 32,
+        context={"b": 1, "a": "x"},
+        arms=("left", "right"),
+        pmf=(0.25, 0.75),
+        arm="right",
+        propensity=0.75,
+        policy="uniform",
+        role="champion",
+        release=1,
+        arm_context=({"price": 1.0}, {"price": 2.0}),
+    )
     return Decision(**(base | changes))
 
 
@@ -81,12 +90,19 @@ def test_the_account_balances(log, store):
     malformed ×3, and one decision whose window is open."""
     now = START + timedelta(hours=2)
     log(
-        *(decision(f"e{i}", 600 * i) for i in range(6)), decision("open", 7190),
-        reward("e0", 1), reward("e0", 2), reward("e0", 3),  # equal content: one reward, two repeats
-        reward("e1", 601, reward_id="r"), reward("e1", 602, 7.0, reward_id="r"),  # equal id: one repeat
-        reward("e2", 1200 + 60), reward("e3", 1800 + 61), reward("e4", 5000),  # at the edge, late, late
-        reward("nobody", 5), reward("nobody else", 4000),
-    )  # fmt: skip
+        *(decision(f"e{i}", 600 * i) for i in range(6)),
+        decision("open", 7190),
+        reward("e0", 1),
+        reward("e0", 2),
+        reward("e0", 3),  # equal content: one reward, two repeats
+        reward("e1", 601, reward_id="r"),
+        reward("e1", 602, 7.0, reward_id="r"),  # equal id: one repeat
+        reward("e2", 1200 + 60),
+        reward("e3", 1800 + 61),
+        reward("e4", 5000),  # at the edge, late, late
+        reward("nobody", 5),
+        reward("nobody else", 4000),
+    )
     log.spool.append_rejects([("reward", "value", b"nan", "not finite", to_us(START))] * 3)
     log.spool.append_rejects([("decision", "context", b"{", "not JSON", to_us(START))])
     other = Spool(log.spool.path.with_name("other.sqlite"))
@@ -96,14 +112,28 @@ def test_the_account_balances(log, store):
     ship(other, store, host="h2")
     account = join(store, now=now)
     assert account == Account(
-        decisions_in=9, interactions=6, immature=1, decision_duplicates=1, decisions_malformed=1,
-        rewards_in=14, on_time=3, late=2, orphan=2, malformed=3, duplicate=4,
-    )  # fmt: skip
+        decisions_in=9,
+        interactions=6,
+        immature=1,
+        decision_duplicates=1,
+        decisions_malformed=1,
+        rewards_in=14,
+        on_time=3,
+        late=2,
+        orphan=2,
+        malformed=3,
+        duplicate=4,
+    )
     received = [spool.counts() for spool in (log.spool, other)]
     assert sum(c["decisions"] + c["rewards"] + c["rejects"] for c in received) == 9 + 14
     assert rewards_of(store) == {
-        "e0": (1.0, 1), "e1": (1.0, 1), "e2": (1.0, 1), "e3": (0.0, 0), "e4": (0.0, 0), "e5": (0.0, 0)
-    }  # fmt: skip
+        "e0": (1.0, 1),
+        "e1": (1.0, 1),
+        "e2": (1.0, 1),
+        "e3": (0.0, 0),
+        "e4": (0.0, 0),
+        "e5": (0.0, 0),
+    }
     other.close()
 
 
@@ -144,9 +174,11 @@ def test_several_rewards_become_one_number(log, store, how, expected):
 def test_kinds_are_clipped_weighted_and_added_and_others_do_not_count(log, store):
     log(decision("e"), decision("none", 1), reward("e", 1), reward("e", 2, 100.0, "watch"), reward("e", 3, 9.0, "heat"))
     spec = RewardSpec(
-        window_seconds=60, default=-0.5, range=(-1.0, 5.0),
+        window_seconds=60,
+        default=-0.5,
+        range=(-1.0, 5.0),
         kinds={"click": KindSpec(weight=2.0), "watch": KindSpec(how="sum", weight=0.1, clip=(0.0, 30.0))},
-    )  # fmt: skip
+    )
     assert join(store, spec).on_time == 3
     assert rewards_of(store) == {"e": (5.0, 2), "none": (-0.5, 0)}
 

@@ -59,19 +59,35 @@ how = st.sampled_from(["first", "last", "sum", "max"])
 clip = st.sampled_from([None, (-0.5, 1.0)])
 kind = st.builds(KindSpec, how=how, weight=st.sampled_from([1.0, -2.0, 0.5]), clip=clip)
 specs = st.builds(
-    RewardSpec, window_seconds=st.just(1800.0), default=st.sampled_from([0.0, -1.0]),
+    RewardSpec,
+    window_seconds=st.just(1800.0),
+    default=st.sampled_from([0.0, -1.0]),
     kinds=st.fixed_dictionaries({"click": kind}, optional={"watch": kind}),
-)  # fmt: skip
+)
 
 
 def named(i, raw):
     """Schedules share a log: their events get names of their own."""
     decisions, happened = raw
     logged = [
-        (Decision(event_id=f"s{i}d{j}", at=T0 + at, unit_id="u", context={}, arms=("a", "b"), pmf=(0.5, 0.5), arm="a",
-                  propensity=0.5, policy="p", role="champion", release=1), place)
+        (
+            Decision(
+                event_id=f"s{i}d{j}",
+                at=T0 + at,
+                unit_id="u",
+                context={},
+                arms=("a", "b"),
+                pmf=(0.5, 0.5),
+                arm="a",
+                propensity=0.5,
+                policy="p",
+                role="champion",
+                release=1,
+            ),
+            place,
+        )
         for j, (at, place) in enumerate(decisions)
-    ]  # fmt: skip
+    ]
     rewards = [
         Happened(Reward(event_id=f"s{i}d{j}", at=T0 + at, kind=kind, value=value, reward_id=rid), copies)
         for (j, at, kind, value, rid), copies in happened
@@ -134,8 +150,9 @@ def play(schedules, folder):
     for turn in range(3):
         for host, spool in enumerate(spools):
             spool.append_decisions([d for logged, _ in schedules for d, p in logged if p == (host, turn)])
-            spool.append_rewards([h.reward for _, happened in schedules for h in happened
-                                  for p in h.copies if p == (host, turn)])  # fmt: skip
+            spool.append_rewards(
+                [h.reward for _, happened in schedules for h in happened for p in h.copies if p == (host, turn)]
+            )
             ship(spool, store, host=f"h{host}")
     for spool in spools:
         spool.close()

@@ -24,9 +24,22 @@ DAY = 86_400_000_000
 
 def decisions(name, took_us):
     return [
-        Decision(event_id=f"{name}{i}", at=START + i, unit_id="u", context={}, arms=("l", "r"), pmf=(0.5, 0.5), arm="l",
-                 propensity=0.5, policy="p", role="champion", release=1, took_us=took_us) for i in range(3)
-    ]  # fmt: skip
+        Decision(
+            event_id=f"{name}{i}",
+            at=START + i,
+            unit_id="u",
+            context={},
+            arms=("l", "r"),
+            pmf=(0.5, 0.5),
+            arm="l",
+            propensity=0.5,
+            policy="p",
+            role="champion",
+            release=1,
+            took_us=took_us,
+        )
+        for i in range(3)
+    ]
 
 
 @pytest.fixture

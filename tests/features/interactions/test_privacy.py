@@ -35,9 +35,18 @@ ALICE, BOB = hash_unit("key", EMAIL), hash_unit("key", OTHER)
 
 def decision(i: int) -> Decision:
     return Decision(
-        event_id=f"event-{i}", at=to_us(START) + i * HOUR // 5, unit_id=ALICE if i % 3 == 0 else BOB, context={"n": i},
-        arms=("a", "b"), pmf=(0.5, 0.5), arm="a", propensity=0.5, policy="p", role="champion", release=1,
-    )  # fmt: skip
+        event_id=f"event-{i}",
+        at=to_us(START) + i * HOUR // 5,
+        unit_id=ALICE if i % 3 == 0 else BOB,
+        context={"n": i},
+        arms=("a", "b"),
+        pmf=(0.5, 0.5),
+        arm="a",
+        propensity=0.5,
+        policy="p",
+        role="champion",
+        release=1,
+    )
 
 
 @pytest.fixture
@@ -45,10 +54,12 @@ def app(tmp_path):
     """20 decisions of two units over four hours, a reward each (some late), two malformed events; shipped, joined."""
     spool, store = Spool(tmp_path / "spool" / "log.db"), FolderStore(str(tmp_path / "store"))
     spool.append_decisions([decision(i) for i in range(20)])
-    spool.append_rewards([
-        Reward(event_id=f"event-{i}", at=decision(i).at + (5 if i % 2 else 90) * 10**6, kind="click", value=1.0)
-        for i in range(20)
-    ])  # fmt: skip
+    spool.append_rewards(
+        [
+            Reward(event_id=f"event-{i}", at=decision(i).at + (5 if i % 2 else 90) * 10**6, kind="click", value=1.0)
+            for i in range(20)
+        ]
+    )
     spool.append_rejects([("reward", "value", b'{"event_id": "event-3", "value": NaN}', "not finite", to_us(START))])
     spool.append_rejects([("decision", "unit_id", EMAIL.encode() * 100, "too long", to_us(START))])
     ship(spool, store, host="h")

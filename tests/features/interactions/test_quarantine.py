@@ -46,8 +46,11 @@ def shop(tmp_path, monkeypatch):
         catalogue.write(w.home / "catalogue.json", world.arms())
         made, _ = world.log(n)
         made = [replace(d, at=START + i * (HOUR // n)) for i, d in enumerate(made)]
-        rewards = [Reward(event_id=d.event_id, at=d.at + 1, kind="click", value=7.0 if i < bad else 1.0)
-                   for i, d in enumerate(made) if i < bad or i % 10 == 0]  # fmt: skip
+        rewards = [
+            Reward(event_id=d.event_id, at=d.at + 1, kind="click", value=7.0 if i < bad else 1.0)
+            for i, d in enumerate(made)
+            if i < bad or i % 10 == 0
+        ]
         rewards += [Reward(event_id=d.event_id, at=d.at + 1, kind="clikc", value=1.0) for d in made[-2:]]
         spool = w.spool()
         spool.append_decisions(made)
@@ -117,7 +120,10 @@ def test_too_many_stop_their_hour_until_they_are_dropped_on_the_record(shop):
     assert "[quality] quarantine allows 1.00% of an hour" in page
     assert a_build() == ""  # it waits, and no other build complains
     code, out = croupier("quarantine", "drop", "--hour", H, "--reason", "a broken sensor", "--by", "ann", "--json")
-    assert (code, orjson.loads(out)) == (0, {"hour": H, "action": "dropped", "rows": 5, "by": "ann", "reason": "a broken sensor"})
+    assert (code, orjson.loads(out)) == (
+        0,
+        {"hour": H, "action": "dropped", "rows": 5, "by": "ann", "reason": "a broken sensor"},
+    )
     assert hours.due(w.store, w.spec, now=clock.now()) == [H]
     assert a_build() != ""
     assert set(trained_on(w)["event_id"]) == set(events[5:])
@@ -125,8 +131,12 @@ def test_too_many_stop_their_hour_until_they_are_dropped_on_the_record(shop):
     stopped, dropped = quarantine.history(w.store, H)
     assert (stopped["action"], stopped["rows"], stopped["rules"]) == ("stopped", 5, {"reward_in_range": 5})
     assert {k: dropped[k] for k in ("by", "action", "rows", "before", "reason")} == {
-        "by": "ann", "action": "dropped", "rows": 5, "before": {"stopped": 5}, "reason": "a broken sensor"
-    }  # fmt: skip
+        "by": "ann",
+        "action": "dropped",
+        "rows": 5,
+        "before": {"stopped": 5},
+        "reason": "a broken sensor",
+    }
     assert dropped["verdict"]["failed"] == ["reward_in_range"]
     assert hours.verdict(w.store, H)["passed"] is True
     quarantine_decisions.release(w.store, H, by="ann", reason="it was not broken", now=1)  # one may change one's mind
@@ -165,10 +175,16 @@ def test_the_command_lists_and_refuses_by_name(shop):
     assert (code, listed["hour"], listed["rows"], listed["examples"]) == (0, H, {"held": 1}, [events[0]])
     assert H in croupier("quarantine", "list")[1]
     for arguments, why in (
-        (("--hour", "yesterday", "--reason", "x"), "--hour: found 'yesterday', expected an hour of UTC such as 2026-11-01T07"),
-        (("--hour", "2026-11-01T07", "--reason", "x"), f"found no row of 2026-11-01T07 in quarantine, expected one of these hours: {H}"),
+        (
+            ("--hour", "yesterday", "--reason", "x"),
+            "--hour: found 'yesterday', expected an hour of UTC such as 2026-11-01T07",
+        ),
+        (
+            ("--hour", "2026-11-01T07", "--reason", "x"),
+            f"found no row of 2026-11-01T07 in quarantine, expected one of these hours: {H}",
+        ),
         (("--hour", H, "--reason", " "), "--reason: found ' ', expected why"),
-    ):  # fmt: skip
+    ):
         code, out = croupier("quarantine", "drop", *arguments)
         assert code == 1
         assert why in out.replace("\n", " ")
@@ -184,7 +200,9 @@ def test_a_row_that_no_estimate_can_use_can_be_dropped_only(shop):
     spool.close()
     a_build()
     assert "odd" not in set(trained_on(w)["event_id"])
-    with pytest.raises(ValueError, match=r"quarantine of .*: found \{'arm_is_candidate': 1\}, expected rows that broke .*drop"):
+    with pytest.raises(
+        ValueError, match=r"quarantine of .*: found \{'arm_is_candidate': 1\}, expected rows that broke .*drop"
+    ):
         quarantine_decisions.release(w.store, H, by="ann", reason="x", now=1)
     assert quarantine_decisions.drop(w.store, H, by="ann", reason="x", now=1) == 1
     assert {rule.name for rule in row_rules(w.spec.reward, 0, 1)} > quarantine_decisions.RELEASABLE
@@ -202,7 +220,9 @@ def test_an_interval_by_hand_holds_and_stops_hour_by_hour(shop):
     asked = (from_us(START).isoformat(), from_us(START + 2 * HOUR).isoformat())
     build.collect("shop")
     validated = scheduled.validate("shop", asked, scheduled.join("shop", asked))
-    with pytest.raises(scheduled.QualityFailed, match=r"reward_in_range .*: 50 rows, such as later-0.*Quarantined 51 of 1000"):
+    with pytest.raises(
+        scheduled.QualityFailed, match=r"reward_in_range .*: 50 rows, such as later-0.*Quarantined 51 of 1000"
+    ):
         scheduled.or_raise(validated)
     second = hour_name(START + HOUR)
     states = {hour: set(of.values()) for hour, of in quarantine.states(w.store, [H, second]).items()}

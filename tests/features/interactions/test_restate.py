@@ -23,9 +23,18 @@ SPAN = {"start": START, "end": START + timedelta(hours=2)}
 
 def decision(i: int) -> Decision:
     return Decision(
-        event_id=f"e{i}", at=to_us(START) + i * 3_600_000_000, unit_id="u", context={}, arms=("a",), pmf=(1.0,),
-        arm="a", propensity=1.0, policy="p", role="champion", release=1,
-    )  # fmt: skip
+        event_id=f"e{i}",
+        at=to_us(START) + i * 3_600_000_000,
+        unit_id="u",
+        context={},
+        arms=("a",),
+        pmf=(1.0,),
+        arm="a",
+        propensity=1.0,
+        policy="p",
+        role="champion",
+        release=1,
+    )
 
 
 def verdict(store, name: str) -> None:
@@ -78,20 +87,23 @@ def test_restate_joins_again_what_new_events_changed_and_nothing_else(app):
     now = START + timedelta(days=2)
     join_interval(store, SPEC, now=now, **SPAN)
     assert restate(store, SPEC, now=now) == []
-    spool.append_rewards([
-        Reward(event_id="e0", at=decision(0).at + 5, kind="click", value=1.0),  # on time, but shipped late
-        Reward(event_id="e1", at=decision(1).at + 20 * HOUR, kind="click", value=1.0),  # late: kept
-        Reward(event_id="e30", at=decision(30).at + 5, kind="click", value=1.0),  # an hour never joined
-        Reward(event_id="nobody", at=decision(0).at, kind="click", value=1.0),
-    ])  # fmt: skip
+    spool.append_rewards(
+        [
+            Reward(event_id="e0", at=decision(0).at + 5, kind="click", value=1.0),  # on time, but shipped late
+            Reward(event_id="e1", at=decision(1).at + 20 * HOUR, kind="click", value=1.0),  # late: kept
+            Reward(event_id="e30", at=decision(30).at + 5, kind="click", value=1.0),  # an hour never joined
+            Reward(event_id="nobody", at=decision(0).at, kind="click", value=1.0),
+        ]
+    )
     ship(spool, store, host="h")
     assert restate(store, SPEC, now=now) == ["2019-11-24T10", "2019-11-24T11"]
     assert version_numbers(store) == {"2019-11-24T10": 2, "2019-11-24T11": 2}
     rows = read_interactions(store, **SPAN)
     assert dict(zip(rows["event_id"], rows["reward"], strict=True)) == {"e0": 1.0, "e1": 0.0}
     assert [r.version.changed for r in restatements(store)] == [
-        {"rewards_changed": 1, "rewards_in": 2, "on_time": 1, "orphan": 1}, {"rewards_in": 1, "late": 1},
-    ]  # fmt: skip
+        {"rewards_changed": 1, "rewards_in": 2, "on_time": 1, "orphan": 1},
+        {"rewards_in": 1, "late": 1},
+    ]
     assert restate(store, SPEC, now=now) == []
 
 
@@ -113,10 +125,14 @@ def test_restate_equals_joining_everything_again(app, tmp_path):
     for day in range(6):
         at = decision(0).at + day * 12 * HOUR
         spool.append_decisions([decision(i) for i in rng.sample(range(60), 5)])
-        spool.append_rewards([
-            Reward(event_id=f"e{rng.randrange(60)}", at=at + rng.randrange(12 * HOUR), kind="click", value=rng.random())
-            for _ in range(8)
-        ])  # fmt: skip
+        spool.append_rewards(
+            [
+                Reward(
+                    event_id=f"e{rng.randrange(60)}", at=at + rng.randrange(12 * HOUR), kind="click", value=rng.random()
+                )
+                for _ in range(8)
+            ]
+        )
         ship(spool, store, host="h")
         now = START + timedelta(hours=12 * (day + 1))
         restate(store, SPEC, now=now)

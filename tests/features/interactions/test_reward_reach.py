@@ -27,8 +27,19 @@ window = st.sampled_from([60.0, 3600.0, 86400.0, 30 * 86400.0])
 
 
 def decided(at: int) -> Decision:
-    return Decision(event_id="e", at=at, unit_id="u", context={}, arms=("a",), pmf=(1.0,), arm="a", propensity=1.0,
-                    policy="p", role="champion", release=1)  # fmt: skip
+    return Decision(
+        event_id="e",
+        at=at,
+        unit_id="u",
+        context={},
+        arms=("a",),
+        pmf=(1.0,),
+        arm="a",
+        propensity=1.0,
+        policy="p",
+        role="champion",
+        release=1,
+    )
 
 
 def joined(at: int, spec: RewardSpec, rewards: list[Reward]) -> tuple[float, int]:

@@ -23,9 +23,18 @@ HOUR = timedelta(hours=1)
 
 def decision(i: int, at: datetime) -> Decision:
     return Decision(
-        event_id=f"e{i}", at=to_us(at), unit_id="u", context={}, arms=("a", "b"), pmf=(0.5, 0.5), arm="a",
-        propensity=0.5, policy="p", role="champion", release=1,
-    )  # fmt: skip
+        event_id=f"e{i}",
+        at=to_us(at),
+        unit_id="u",
+        context={},
+        arms=("a", "b"),
+        pmf=(0.5, 0.5),
+        arm="a",
+        propensity=0.5,
+        policy="p",
+        role="champion",
+        release=1,
+    )
 
 
 class Site:
@@ -36,8 +45,11 @@ class Site:
         self.spec = AppSpec(reward={"window_seconds": 600}, training={"min_rows": 2, **training})
 
     def log(self, hour: int, *, of_hours: int = 1) -> None:
-        made = [decision(4 * h + k, START + h * HOUR + k * timedelta(minutes=15))
-                for h in range(hour, hour + of_hours) for k in range(4)]  # fmt: skip
+        made = [
+            decision(4 * h + k, START + h * HOUR + k * timedelta(minutes=15))
+            for h in range(hour, hour + of_hours)
+            for k in range(4)
+        ]
         self.spool.append_decisions(made)
         ship(self.spool, self.store, host="h")
 

@@ -23,10 +23,21 @@ START = to_us(datetime(2019, 11, 24, 10, tzinfo=UTC))
 def decisions(n: int, *, step: int = HOUR // 10, name: str = "e") -> list[Decision]:
     return [
         Decision(
-            event_id=f"{name}{i:05d}", at=START + i * step, unit_id="u", context={"z": i, "a": "é"}, arms=("l", "r"),
-            pmf=(0.5, 0.5), arm="l", propensity=0.5, policy="p", role="champion", release=1, arm_context=({"k": i}, {}),
-        ) for i in range(n)
-    ]  # fmt: skip
+            event_id=f"{name}{i:05d}",
+            at=START + i * step,
+            unit_id="u",
+            context={"z": i, "a": "é"},
+            arms=("l", "r"),
+            pmf=(0.5, 0.5),
+            arm="l",
+            propensity=0.5,
+            policy="p",
+            role="champion",
+            release=1,
+            arm_context=({"k": i}, {}),
+        )
+        for i in range(n)
+    ]
 
 
 @pytest.fixture
@@ -55,8 +66,10 @@ def test_rows_land_once_in_the_hour_of_their_event(spool, store):
     assert (report.decisions, report.rewards, report.rejects, len(report.objects)) == (25, 1, 1, 5)
     assert [Decision.from_row(row) for row in shipped(store)] == events
     assert {hour: len(keys) for hour, keys in by_hour(store.list("log/decisions/")).items()} == {
-        "2019-11-24T10": 1, "2019-11-24T11": 1, "2019-11-24T12": 1
-    }  # fmt: skip
+        "2019-11-24T10": 1,
+        "2019-11-24T11": 1,
+        "2019-11-24T12": 1,
+    }
     for key in store.list("log/decisions/"):
         hour = key.partition("hour=")[2][:13]
         assert {hour_name(at) for at in pl.read_parquet(BytesIO(store.get(key)))["at"]} == {hour}

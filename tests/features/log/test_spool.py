@@ -17,10 +17,24 @@ from croupier.features.schema import Decision, InvalidEvent, Reward
 
 def make(event_id: str = "", **changes) -> Decision:
     base = dict(  # noqa: C408 - reads like the dataclass
-        event_id=event_id or uuid7(), at=1_574_589_600_000_000, unit_id="u" * 32, context={"é": [1.5, 2.0], "n": 1},
-        arms=("a", "b"), pmf=(0.5, 0.5), arm="a", propensity=0.5, policy="p", role="champion", release=3,
-        stage="5%", arm_context=({"x": 1}, {}), catalogue="c", encoder="e", posterior_step=7, fallback_reason="slow",
-    )  # fmt: skip
+        event_id=event_id or uuid7(),
+        at=1_574_589_600_000_000,
+        unit_id="u" * 32,
+        context={"é": [1.5, 2.0], "n": 1},
+        arms=("a", "b"),
+        pmf=(0.5, 0.5),
+        arm="a",
+        propensity=0.5,
+        policy="p",
+        role="champion",
+        release=3,
+        stage="5%",
+        arm_context=({"x": 1}, {}),
+        catalogue="c",
+        encoder="e",
+        posterior_step=7,
+        fallback_reason="slow",
+    )
     return Decision(**(base | changes))
 
 

@@ -22,8 +22,19 @@ REWARD = Reward(event_id="e", at=10**15, kind="click", value=1.0)
 
 
 def make(event_id: str = "") -> Decision:
-    return Decision(event_id=event_id or uuid7(), at=10**15, unit_id="u" * 32, context={"text": "x" * 400}, arms=("a", "b"),
-                    pmf=(0.5, 0.5), arm="a", propensity=0.5, policy="p", role="champion", release=3)  # fmt: skip
+    return Decision(
+        event_id=event_id or uuid7(),
+        at=10**15,
+        unit_id="u" * 32,
+        context={"text": "x" * 400},
+        arms=("a", "b"),
+        pmf=(0.5, 0.5),
+        arm="a",
+        propensity=0.5,
+        policy="p",
+        role="champion",
+        release=3,
+    )
 
 
 def room(tmp_path, max_bytes=4 << 20):
@@ -75,11 +86,22 @@ def test_rejects_beyond_their_quota_are_counted_by_reason_and_the_account_is_exa
         spool.append_rejects([("decision", "arms", b"x" * 300, "arms: found {}", at)] * 5)
         ship(spool, store, host="h")
     assert len(spool.read("rejects")) < 60
-    account = join_interval(store, RewardSpec(), start=start, end=start + timedelta(hours=1), now=start + timedelta(hours=3))
-    assert account.to_dict() == Account(
-        decisions_in=16, interactions=1, decisions_malformed=15,
-        rewards_in=131, on_time=1, duplicate=40, undeclared=60, malformed=30,
-    ).to_dict()  # fmt: skip
+    account = join_interval(
+        store, RewardSpec(), start=start, end=start + timedelta(hours=1), now=start + timedelta(hours=3)
+    )
+    assert (
+        account.to_dict()
+        == Account(
+            decisions_in=16,
+            interactions=1,
+            decisions_malformed=15,
+            rewards_in=131,
+            on_time=1,
+            duplicate=40,
+            undeclared=60,
+            malformed=30,
+        ).to_dict()
+    )
     spool.close()
 
 

@@ -24,10 +24,18 @@ def epsilon_greedy(n, *, logged, true=None, seed=0, K=10, stage="5%", arm=0, fac
     q /= q.sum(axis=1, keepdims=True)
     chosen = (q.cumsum(axis=1) > rng.random(n)[:, None]).argmax(axis=1)
     arms = [f"a{i}" for i in range(K)]
-    return pl.DataFrame({
-        "release": [1] * n, "role": ["champion"] * n, "policy": ["p"] * n, "stage": [stage] * n, "arms": [arms] * n,
-        "pmf": p.tolist(), "arm": [arms[i] for i in chosen], "propensity": p[np.arange(n), chosen],
-    })  # fmt: skip
+    return pl.DataFrame(
+        {
+            "release": [1] * n,
+            "role": ["champion"] * n,
+            "policy": ["p"] * n,
+            "stage": [stage] * n,
+            "arms": [arms] * n,
+            "pmf": p.tolist(),
+            "arm": [arms[i] for i in chosen],
+            "propensity": p[np.arange(n), chosen],
+        }
+    )
 
 
 def log_e(df):
@@ -109,7 +117,9 @@ def test_evidence_adds_and_survives_json():
 
 
 def test_groups_are_apart():
-    mixed = pl.concat([epsilon_greedy(100, logged=0.1), epsilon_greedy(50, logged=0.1).with_columns(release=pl.lit(2, pl.Int64))])
+    mixed = pl.concat(
+        [epsilon_greedy(100, logged=0.1), epsilon_greedy(50, logged=0.1).with_columns(release=pl.lit(2, pl.Int64))]
+    )
     found = audit.evidence(mixed)
     assert {g: e.n for g, e in found.items()} == {"release 1, champion, p": 100, "release 2, champion, p": 50}
 

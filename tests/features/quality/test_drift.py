@@ -39,8 +39,9 @@ def test_exploration_by_hand(log):
 
 def test_a_greedy_log_has_one_effective_arm(log):
     df, _ = log
-    greedy = df[:100].with_columns(arm=pl.col("arms").list.first(), pmf=pl.Series([[1.0, 0.0, 0.0, 0.0]] * 100),
-                                   propensity=pl.lit(1.0))  # fmt: skip
+    greedy = df[:100].with_columns(
+        arm=pl.col("arms").list.first(), pmf=pl.Series([[1.0, 0.0, 0.0, 0.0]] * 100), propensity=pl.lit(1.0)
+    )
     (only,) = drift.health(greedy, bins=1).bins
     assert only["effective_arms"] == pytest.approx(1.0)
 

@@ -31,14 +31,17 @@ def good(tmp_path_factory):
 
 
 def check(df, good, folder, account=BALANCED, pages=False):
-    return gx.check(df, reward=good[1], start=BEGIN, end=END, folder=folder, encoder=good[2], account=account,
-                         pages=pages)  # fmt: skip
+    return gx.check(
+        df, reward=good[1], start=BEGIN, end=END, folder=folder, encoder=good[2], account=account, pages=pages
+    )
 
 
 def row(df, i, **values):
     """df with the given values in row i."""
-    new = [pl.when(pl.int_range(pl.len()) == i).then(pl.lit(v, dtype=df.schema[c])).otherwise(pl.col(c)).alias(c)
-           for c, v in values.items()]  # fmt: skip
+    new = [
+        pl.when(pl.int_range(pl.len()) == i).then(pl.lit(v, dtype=df.schema[c])).otherwise(pl.col(c)).alias(c)
+        for c, v in values.items()
+    ]
     return df.with_columns(new)
 
 
@@ -118,8 +121,9 @@ def test_an_account_that_does_not_balance_stops(good, tmp_path):
 
 
 def test_malformed_rewards_warn(good, tmp_path):
-    report = check(good[0], good, tmp_path, Account(decisions_in=N, interactions=N, rewards_in=40, on_time=30,
-                                                    malformed=10))  # fmt: skip
+    report = check(
+        good[0], good, tmp_path, Account(decisions_in=N, interactions=N, rewards_in=40, on_time=30, malformed=10)
+    )
     assert report.passed
     assert [f.rule for f in report.warnings] == ["malformed_share"]
 
@@ -193,8 +197,11 @@ def test_candidate_share_is_held_against_the_stage(good, tmp_path):
     off = ["candidate_share release 3 at 20%"]
     for share, rules in ((0.2, []), (0.35, off), (0.0, off)):
         candidates = units[: round(share * len(units))]
-        df = staged.with_columns(role=pl.when(pl.col("unit_id").is_in(candidates.to_list())).then(pl.lit("candidate"))
-                                 .otherwise(pl.lit("champion")))  # fmt: skip
+        df = staged.with_columns(
+            role=pl.when(pl.col("unit_id").is_in(candidates.to_list()))
+            .then(pl.lit("candidate"))
+            .otherwise(pl.lit("champion"))
+        )
         assert [f.rule for f in check(df, good, tmp_path).warnings] == rules
 
 
@@ -205,8 +212,7 @@ def test_draws_that_are_not_from_the_logged_pmf_stop_it(good, tmp_path):
     df = good[0].with_columns(arm=pl.when(first).then(pl.col("arms").list.get(0)).otherwise("arm"))
     earlier, failed = {}, []
     for part in df[:160].iter_slices(40):
-        report = gx.check(part, reward=good[1], start=BEGIN, end=END, folder=tmp_path, earlier=earlier,
-                               pages=False)  # fmt: skip
+        report = gx.check(part, reward=good[1], start=BEGIN, end=END, folder=tmp_path, earlier=earlier, pages=False)
         earlier = audit.total([earlier, report.audit])
         failed.append([f.rule for f in report.critical])
     assert failed[0] == []  # too little to say so

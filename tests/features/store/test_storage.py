@@ -149,10 +149,24 @@ def test_the_log_lives_in_either_store(store, tmp_path):
     """Ship, join, restate, forget and read back: the same answers from a folder and from S3."""
     start, spool, spec = datetime(2026, 1, 1, tzinfo=UTC), Spool(tmp_path / "log.db"), RewardSpec(window_seconds=60)
     span = {"start": start, "end": start + timedelta(hours=2)}
-    spool.append_decisions([
-        Decision(event_id=f"e{i}", at=to_us(start) + i * HOUR, unit_id=f"u{i}", context={}, arms=("a",), pmf=(1.0,),
-                 arm="a", propensity=1.0, policy="p", role="champion", release=1) for i in range(2)
-    ])  # fmt: skip
+    spool.append_decisions(
+        [
+            Decision(
+                event_id=f"e{i}",
+                at=to_us(start) + i * HOUR,
+                unit_id=f"u{i}",
+                context={},
+                arms=("a",),
+                pmf=(1.0,),
+                arm="a",
+                propensity=1.0,
+                policy="p",
+                role="champion",
+                release=1,
+            )
+            for i in range(2)
+        ]
+    )
     ship(spool, store, host="h")
     assert join_interval(store, spec, now=start + timedelta(days=1), **span).interactions == 2
     spool.append_rewards([Reward(event_id="e1", at=to_us(start) + HOUR + 5, kind="click", value=1.0)])

@@ -46,8 +46,9 @@ def test_clicks_follow_the_true_probabilities():
     world = World(seed=1)
     decisions, rewards = world.log(8_000)
     clicked = {r.event_id for r in rewards}
-    p = world.click_probability([d.context for d in decisions], [d.arms for d in decisions],
-                                [d.arm_context for d in decisions])  # fmt: skip
+    p = world.click_probability(
+        [d.context for d in decisions], [d.arms for d in decisions], [d.arm_context for d in decisions]
+    )
     chosen = np.array([p[i, d.arms.index(d.arm)] for i, d in enumerate(decisions)])
     click = np.array([d.event_id in clicked for d in decisions])
     for low, high in ((0, 0.05), (0.05, 0.1), (0.1, 0.2), (0.2, 0.4), (0.4, 1)):

@@ -56,7 +56,9 @@ def test_a_policy_answers_on_a_device_as_on_the_cpu(tmp_path, name, parameters, 
 @pytest.mark.medium
 def test_it_says_so_where_there_is_no_gpu_and_measures_the_cpu_when_asked():
     if not torch.cuda.is_available():
-        said = subprocess.run([sys.executable, "-m", "tests.benchmarks.gpu"], capture_output=True, text=True, check=True)
+        said = subprocess.run(
+            [sys.executable, "-m", "tests.benchmarks.gpu"], capture_output=True, text=True, check=True
+        )
         assert said.stdout == "bench-gpu: this machine has no CUDA device that torch can use, so nothing was measured\n"
     found = gpu.measure("cpu", contexts=50, batch=32, size=256, rounds=1)
     assert found["kernel_ms"] > 0

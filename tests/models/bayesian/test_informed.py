@@ -37,7 +37,9 @@ def test_the_head_is_that_of_like_arms_scaled_to_a_few_rows():
         np.testing.assert_allclose(getattr(head.moments, part), ROWS * total / n, rtol=1e-9)
     assert head.moments.n == pytest.approx(20.0)
     assert max(w, key=w.get) == OLD.ids[3]
-    assert {a: id(h) for a, h in made.heads.arms.items() if a != "new"} == {a: id(h) for a, h in policy.heads.arms.items()}
+    assert {a: id(h) for a, h in made.heads.arms.items() if a != "new"} == {
+        a: id(h) for a, h in policy.heads.arms.items()
+    }
     assert made.heads.step == policy.heads.step
 
 
@@ -53,18 +55,36 @@ def test_a_twin_of_the_best_arm_is_shown_more_than_a_twin_of_the_worst():
     rng, n = np.random.default_rng(0), 1500
     base = WORLD.log(n, 5)
     kinds = Catalogue(
-        ids=("g0", "g1", "b0", "b1"), features=np.array([[1, 0], [1, 0.1], [0, 1], [0, 0.9]], np.float32) * 5, digest="two"
+        ids=("g0", "g1", "b0", "b1"),
+        features=np.array([[1, 0], [1, 0.1], [0, 1], [0, 0.9]], np.float32) * 5,
+        digest="two",
     )
     arm = np.tile(np.arange(4), (n, 1))
-    batch = replace(base.batch, arm=arm, mask=np.ones((n, 4), bool), pair=np.zeros((n, 4, 0), np.float32), catalogue=kinds)
+    batch = replace(
+        base.batch, arm=arm, mask=np.ones((n, 4), bool), pair=np.zeros((n, 4, 0), np.float32), catalogue=kinds
+    )
     chosen = rng.integers(4, size=n)
-    log = replace(base, batch=batch, chosen=chosen, pmf=np.full((n, 4), 0.25), propensity=np.full(n, 0.25),
-                  reward=(rng.random(n) < np.where(chosen < 2, 0.5, 0.1)).astype(float))  # fmt: skip
+    log = replace(
+        base,
+        batch=batch,
+        chosen=chosen,
+        pmf=np.full((n, 4), 0.25),
+        propensity=np.full(n, 0.25),
+        reward=(rng.random(n) < np.where(chosen < 2, 0.5, 0.1)).astype(float),
+    )
     policy = LinTS(heads="per_arm").learn([log])
-    more = Catalogue(ids=(*kinds.ids, "good", "bad"), digest="more",
-                     features=np.concatenate([kinds.features, [[5, 0.2], [0.2, 5]]]).astype(np.float32))  # fmt: skip
-    asked = replace(batch[:200], arm=np.tile([4, 5], (200, 1)), mask=np.ones((200, 2), bool),
-                    pair=np.zeros((200, 2, 0), np.float32), catalogue=more)  # fmt: skip
+    more = Catalogue(
+        ids=(*kinds.ids, "good", "bad"),
+        digest="more",
+        features=np.concatenate([kinds.features, [[5, 0.2], [0.2, 5]]]).astype(np.float32),
+    )
+    asked = replace(
+        batch[:200],
+        arm=np.tile([4, 5], (200, 1)),
+        mask=np.ones((200, 2), bool),
+        pair=np.zeros((200, 2, 0), np.float32),
+        catalogue=more,
+    )
     assert policy.pmf(asked)[:, 0].mean() == pytest.approx(0.5, abs=0.01), "without: they are alike"
     pmf = informed(policy, more, ["good", "bad"]).pmf(asked)
     assert pmf[:, 0].mean() > 0.7

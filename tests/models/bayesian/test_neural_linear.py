@@ -69,9 +69,12 @@ def test_posterior_is_rebuilt_from_all_rows():
     reward = np.concatenate([log.reward for log in logs])
     assert LEARNER.reward_mean == pytest.approx(reward.mean(), abs=1e-12)
     assert LEARNER.reward_sd == pytest.approx(reward.std(), abs=1e-12)
-    np.testing.assert_allclose(LEARNER.head.moments.b, sum(
-        phi.T @ ((log.reward - reward.mean()) / reward.std()) for phi, log in zip(rebuilt, logs, strict=True)
-    ), rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(
+        LEARNER.head.moments.b,
+        sum(phi.T @ ((log.reward - reward.mean()) / reward.std()) for phi, log in zip(rebuilt, logs, strict=True)),
+        rtol=1e-4,
+        atol=1e-2,
+    )
 
 
 def test_warm_start_goes_on_from_the_weights():

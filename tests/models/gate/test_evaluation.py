@@ -49,10 +49,15 @@ def world(n, seed, *, base=0.3, scale=0.15, catalogue=A, k=4, one_unit=False):
     chosen = (rng.random(n)[:, None] > np.cumsum(pmf, axis=1)).sum(axis=1)
     row = np.arange(n)
     log = Interactions(
-        batch=batch, chosen=chosen, reward=(rng.random(n) < truth[row, chosen]).astype(float),
-        propensity=pmf[row, chosen], pmf=pmf, at=np.arange(n) * 1_000_000,
-        unit=rng.integers(0, 2**63, n, dtype=np.uint64) if not one_unit else np.zeros(n, np.uint64), weight=np.ones(n),
-    )  # fmt: skip
+        batch=batch,
+        chosen=chosen,
+        reward=(rng.random(n) < truth[row, chosen]).astype(float),
+        propensity=pmf[row, chosen],
+        pmf=pmf,
+        at=np.arange(n) * 1_000_000,
+        unit=rng.integers(0, 2**63, n, dtype=np.uint64) if not one_unit else np.zeros(n, np.uint64),
+        weight=np.ones(n),
+    )
     return log, truth, weight
 
 

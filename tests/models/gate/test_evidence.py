@@ -12,12 +12,22 @@ from croupier.models.ope.intervals import asymptotic_cs
 def log_of(pmf, chosen, reward):
     n, k = pmf.shape
     batch = Batch(
-        context=np.zeros((n, 1), np.float32), arm=np.tile(np.arange(k), (n, 1)), mask=np.ones((n, k), bool),
+        context=np.zeros((n, 1), np.float32),
+        arm=np.tile(np.arange(k), (n, 1)),
+        mask=np.ones((n, k), bool),
         pair=np.zeros((n, k, 0), np.float32),
         catalogue=Catalogue(ids=tuple(map(str, range(k))), features=np.eye(k, dtype=np.float32), digest=""),
-    )  # fmt: skip
-    return Interactions(batch=batch, chosen=chosen, reward=reward, propensity=pmf[np.arange(n), chosen], pmf=pmf,
-                        at=np.arange(n), unit=np.arange(n, dtype=np.uint64), weight=np.ones(n))  # fmt: skip
+    )
+    return Interactions(
+        batch=batch,
+        chosen=chosen,
+        reward=reward,
+        propensity=pmf[np.arange(n), chosen],
+        pmf=pmf,
+        at=np.arange(n),
+        unit=np.arange(n, dtype=np.uint64),
+        weight=np.ones(n),
+    )
 
 
 def test_divergence_is_the_expected_square_of_the_weights():

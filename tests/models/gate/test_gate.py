@@ -9,10 +9,16 @@ from croupier.models.gate.gate import PROMOTE, REJECT, UNDECIDED, Evidence, judg
 from croupier.models.ope.estimators import Moments
 
 GOOD = Evidence(
-    lift=Moments(10_000, 0.05, 10_000 * 0.25), second=Moments(10_000, 0.05, 10_000 * 0.3), rows=10_000, ess=4000.0,
-    largest_share=0.001, self_test=0.5, unsupported=0.0, guardrails={"watch": Moments(10_000, 0.0, 10_000)},
+    lift=Moments(10_000, 0.05, 10_000 * 0.25),
+    second=Moments(10_000, 0.05, 10_000 * 0.3),
+    rows=10_000,
+    ess=4000.0,
+    largest_share=0.001,
+    self_test=0.5,
+    unsupported=0.0,
+    guardrails={"watch": Moments(10_000, 0.0, 10_000)},
     margins={"watch": 0.05},
-)  # fmt: skip
+)
 SPEC = GateSpec()
 
 
@@ -41,8 +47,11 @@ def test_each_condition_refuses_alone(name, change):
     assert verdict.failed == (name,)
     assert verdict.decision == UNDECIDED
     failed = next(c for c in verdict.conditions if not c.passed)
-    assert not {">": failed.value > failed.threshold, ">=": failed.value >= failed.threshold,
-                "<=": failed.value <= failed.threshold}[failed.relation]  # fmt: skip
+    assert not {
+        ">": failed.value > failed.threshold,
+        ">=": failed.value >= failed.threshold,
+        "<=": failed.value <= failed.threshold,
+    }[failed.relation]
 
 
 def test_a_harmed_guardrail_rejects():

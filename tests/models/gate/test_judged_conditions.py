@@ -48,13 +48,26 @@ class Shop:
         self.arm, third = rng.integers(3, size=N), 1 / 3
         at = to_us(self.start) + np.arange(N) * 590_000  # one hour
         self.decisions = [
-            Decision(event_id=f"e{i}", at=int(at[i]), unit_id=f"{i:032x}", context={"age": float(rng.integers(18, 80))}, arms=ARMS,
-                     arm=ARMS[k], propensity=third, pmf=(third,) * 3, policy="uniform", role="champion", release=0)
+            Decision(
+                event_id=f"e{i}",
+                at=int(at[i]),
+                unit_id=f"{i:032x}",
+                context={"age": float(rng.integers(18, 80))},
+                arms=ARMS,
+                arm=ARMS[k],
+                propensity=third,
+                pmf=(third,) * 3,
+                policy="uniform",
+                role="champion",
+                release=0,
+            )
             for i, k in enumerate(self.arm)
-        ]  # fmt: skip
+        ]
         self.complained = rng.random(N) < complaints[self.arm]
         clicked = rng.random(N) < CLICKS[self.arm]
-        made = [("click", 1.0, i) for i in np.flatnonzero(clicked)] + [("complaint", amount, i) for i in np.flatnonzero(self.complained)]
+        made = [("click", 1.0, i) for i in np.flatnonzero(clicked)] + [
+            ("complaint", amount, i) for i in np.flatnonzero(self.complained)
+        ]
         rewards = [Reward(event_id=f"e{i}", at=int(at[i]) + 1000, kind=kind, value=v) for kind, v, i in made]
         self.log(self.decisions, rewards)
 

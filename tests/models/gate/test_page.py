@@ -28,22 +28,37 @@ def judged(copies=1):
     n, rng = 4000, np.random.default_rng(0)
     chosen = rng.integers(0, 3, n)
     batch = Batch(
-        context=rng.normal(size=(n, 2)).astype(np.float32), arm=np.tile(np.arange(3), (n, 1)),
-        mask=np.ones((n, 3), bool), pair=np.zeros((n, 3, 0), np.float32),
+        context=rng.normal(size=(n, 2)).astype(np.float32),
+        arm=np.tile(np.arange(3), (n, 1)),
+        mask=np.ones((n, 3), bool),
+        pair=np.zeros((n, 3, 0), np.float32),
         catalogue=Catalogue(ids=("a<b>", "b", "c"), features=np.eye(3, dtype=np.float32), digest=""),
-    )  # fmt: skip
+    )
     log = Interactions(
-        batch=batch, chosen=chosen, reward=(rng.random(n) < np.array([0.1, 0.3, 0.5])[chosen]).astype(float),
-        propensity=np.full(n, 1 / 3), pmf=np.full((n, 3), 1 / 3), at=np.arange(n) * 10**9,
-        unit=np.arange(n, dtype=np.uint64), weight=np.ones(n),
-    )  # fmt: skip
+        batch=batch,
+        chosen=chosen,
+        reward=(rng.random(n) < np.array([0.1, 0.3, 0.5])[chosen]).astype(float),
+        propensity=np.full(n, 1 / 3),
+        pmf=np.full((n, 3), 1 / 3),
+        at=np.arange(n) * 10**9,
+        unit=np.arange(n, dtype=np.uint64),
+        weight=np.ones(n),
+    )
     policies = {"uniform": Uniform(), "best": Fixed(2), "<worst>": Fixed(0)}
     segments = {"country": np.array(["AT", "BR"])[chosen % 2]}
     rows = np.repeat(np.arange(n), copies)
     segments = {name: values[rows] for name, values in segments.items()}
     guardrails = {"calm": rng.normal(size=n)[rows]}
-    return evaluate(policies, log[rows], champion="uniform", floor=0.02, gate=GateSpec(), segments=segments,
-                    guardrails=guardrails, asked=Asked(margins={"calm": 0.5})).to_dict()  # fmt: skip
+    return evaluate(
+        policies,
+        log[rows],
+        champion="uniform",
+        floor=0.02,
+        gate=GateSpec(),
+        segments=segments,
+        guardrails=guardrails,
+        asked=Asked(margins={"calm": 0.5}),
+    ).to_dict()
 
 
 @pytest.fixture(scope="module")

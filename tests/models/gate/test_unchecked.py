@@ -27,7 +27,11 @@ def verdict(log, **more):
 def test_a_log_with_one_propensity_a_row_says_what_it_could_not_be_asked():
     body, conditions = verdict(log_of(8000, seed=2, columns=nothing, whole=False))
     for name in ("propensity_self_test:likeliest_arm", "support"):
-        assert (conditions[name]["passed"], conditions[name]["value"], conditions[name]["blocks"]) == (None, None, False)
+        assert (conditions[name]["passed"], conditions[name]["value"], conditions[name]["blocks"]) == (
+            None,
+            None,
+            False,
+        )
         assert conditions[name]["reason"] == "the log has the drawn arm's probability alone"
     assert body["promoted"] == "c", "what other conditions cover keeps nobody out"
     assert "not checked: propensity_self_test:likeliest_arm, support" in summary(body)
@@ -47,7 +51,9 @@ def test_where_no_test_of_the_draw_could_be_made_nothing_is_promoted(rows):
     """Arms of probability .002 in a few hundred rows: neither the balance of features nor the estimators can be tested."""
     log = log_of(rows, seed=3, columns=price_shown, whole=False, floor=0.006)
     gate = GateSpec(min_rows=10, min_ess=1, max_weight_share=1.0)
-    found = evaluate({"uniform": make("uniform"), "c": make("fixed_arm", arm="c")}, log, champion="uniform", floor=0.0, gate=gate)
+    found = evaluate(
+        {"uniform": make("uniform"), "c": make("fixed_arm", arm="c")}, log, champion="uniform", floor=0.0, gate=gate
+    )
     of_c = found.policies["c"].verdict
     open_ = {c.name: c for c in of_c.conditions if c.passed is None}
     balance = f"{leaks.NAME}:balance" if rows >= 100 else leaks.NAME
@@ -65,10 +71,21 @@ def test_every_arm_may_be_rare_if_arms_are_tested_together():
     arm = rng.integers(K, size=n)
     shown = (arm % 7 - 3.0 + rng.normal(size=n)).astype(np.float32)
     cat = replace(log.batch.catalogue, ids=tuple(map(str, range(K))), features=np.eye(K, dtype=np.float32))
-    batch = replace(log.batch, arm=np.tile(np.arange(K), (n, 1)), mask=np.ones((n, K), bool), catalogue=cat,
-                    pair=np.zeros((n, K, 0), np.float32))  # fmt: skip
-    log = replace(log, batch=batch, chosen=arm, propensity=np.full(n, 1 / K), pmf=np.full((n, K), 1 / K),
-                  reward=(rng.random(n) < 0.1 + 0.1 * (arm % 7 > 4)).astype(float))  # fmt: skip
+    batch = replace(
+        log.batch,
+        arm=np.tile(np.arange(K), (n, 1)),
+        mask=np.ones((n, K), bool),
+        catalogue=cat,
+        pair=np.zeros((n, K, 0), np.float32),
+    )
+    log = replace(
+        log,
+        batch=batch,
+        chosen=arm,
+        propensity=np.full(n, 1 / K),
+        pmf=np.full((n, K), 1 / K),
+        reward=(rng.random(n) < 0.1 + 0.1 * (arm % 7 > 4)).astype(float),
+    )
     assert leaks.tested(log).p > 0.01
     assert leaks.tested(log).unchecked == ()
     known = np.column_stack([batch.context, shown])

@@ -11,9 +11,19 @@ def condition(name, passed, value=1.0, **more):
 
 
 def verdict(conditions=(), failed=None, promoted=""):
-    candidates = {"lin_ts": {"role": "candidate", "verdict": "not enough evidence", "rows_needed": 1200,
-                             "lift": {"value": 0.0123, "lower": None, "upper": 0.5},
-                             "conditions": list(conditions)}} if conditions else {}  # fmt: skip
+    candidates = (
+        {
+            "lin_ts": {
+                "role": "candidate",
+                "verdict": "not enough evidence",
+                "rows_needed": 1200,
+                "lift": {"value": 0.0123, "lower": None, "upper": 0.5},
+                "conditions": list(conditions),
+            }
+        }
+        if conditions
+        else {}
+    )
     body = {"champion": "uniform", "rows": 1500, "alpha": 0.05, "promoted": promoted, "failed": failed or {},
             "policies": {"uniform": {"role": "champion"}, **candidates}}  # fmt: skip
     return {"app": "shop", "summary": "", "evaluation": body}
@@ -49,7 +59,9 @@ def test_of_a_real_evaluation_every_condition_has_its_line():
 def test_what_was_not_judged_says_why():
     found = {"app": "shop", "summary": "not judged: fewer than two rows", "evaluation": None}
     assert verdict_text.table(found) == "shop: not judged: fewer than two rows"
-    assert "\nlin_ts: NOT JUDGED: no features" in verdict_text.table(verdict([condition("ess", True)], {"lin_ts": "no features"}))
+    assert "\nlin_ts: NOT JUDGED: no features" in verdict_text.table(
+        verdict([condition("ess", True)], {"lin_ts": "no features"})
+    )
 
 
 def test_an_app_whose_candidates_all_failed_ends_red(capsys):

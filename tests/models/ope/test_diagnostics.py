@@ -36,14 +36,22 @@ def log():
     rng = np.random.default_rng(0)
     chosen = rng.integers(0, K, N)
     batch = Batch(
-        context=rng.normal(size=(N, 2)).astype(np.float32), arm=np.tile(np.arange(K), (N, 1)),
-        mask=np.ones((N, K), bool), pair=np.zeros((N, K, 0), np.float32), catalogue=catalogue(np.eye(K)),
-    )  # fmt: skip
+        context=rng.normal(size=(N, 2)).astype(np.float32),
+        arm=np.tile(np.arange(K), (N, 1)),
+        mask=np.ones((N, K), bool),
+        pair=np.zeros((N, K, 0), np.float32),
+        catalogue=catalogue(np.eye(K)),
+    )
     return Interactions(
-        batch=batch, chosen=chosen, reward=(rng.random(N) < 0.1 + 0.1 * chosen).astype(float),
-        propensity=np.full(N, 1 / K), pmf=np.full((N, K), 1 / K), at=99 * DAY + 10**9 + np.arange(N) * 10**6,
-        unit=np.arange(N, dtype=np.uint64), weight=np.ones(N),
-    )  # fmt: skip
+        batch=batch,
+        chosen=chosen,
+        reward=(rng.random(N) < 0.1 + 0.1 * chosen).astype(float),
+        propensity=np.full(N, 1 / K),
+        pmf=np.full((N, K), 1 / K),
+        at=99 * DAY + 10**9 + np.arange(N) * 10**6,
+        unit=np.arange(N, dtype=np.uint64),
+        weight=np.ones(N),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +80,20 @@ def test_ages_have_their_edges_where_they_say(log):
 def test_the_lift_as_it_grew_ends_where_the_verdict_is(judged):
     rows = judged.details["curve"]
     assert [r["rows"] for r in rows] == sorted(r["rows"] for r in rows)
-    assert rows[-1] == {"rows": N, "value": pytest.approx(judged.lift), "lower": pytest.approx(judged.lift_bounds.lower),
-                        "upper": pytest.approx(judged.lift_bounds.upper)}  # fmt: skip
+    assert rows[-1] == {
+        "rows": N,
+        "value": pytest.approx(judged.lift),
+        "lower": pytest.approx(judged.lift_bounds.lower),
+        "upper": pytest.approx(judged.lift_bounds.upper),
+    }
     assert rows[-1]["upper"] - rows[-1]["lower"] < rows[4]["upper"] - rows[4]["lower"]
 
 
 def test_a_curve_stays_in_its_box_and_bears_unbounded_ends():
-    rows = [{"rows": 10.0 * k, "value": 0.1, "lower": None if k < 3 else 0.1 - 1 / k, "upper": 5.0 / k} for k in range(1, 10)]
+    rows = [
+        {"rows": 10.0 * k, "value": 0.1, "lower": None if k < 3 else 0.1 - 1 / k, "upper": 5.0 / k}
+        for k in range(1, 10)
+    ]
     drawn = curve(rows)
     places = np.array([list(map(float, p.split(","))) for p in drawn["band"].split()])
     assert (places.min(axis=0) >= 0).all()

@@ -13,9 +13,13 @@ def rounds(n=500, seed=0, k=5):
     chosen = np.array([rng.choice(k, p=p) for p in pmf])
     predicted, row = rng.random((n, k)), np.arange(n)
     whole = Rounds(
-        reward=rng.random(n), propensity=pmf[row, chosen], target=target[row, chosen],
-        predicted=predicted[row, chosen], direct=(target * predicted).sum(1), thinning=np.ones(n),
-    )  # fmt: skip
+        reward=rng.random(n),
+        propensity=pmf[row, chosen],
+        target=target[row, chosen],
+        predicted=predicted[row, chosen],
+        direct=(target * predicted).sum(1),
+        thinning=np.ones(n),
+    )
     return whole, target, predicted
 
 
@@ -76,8 +80,14 @@ def test_effective_size_and_largest_share():
 
 def test_no_overlap_gives_zero_not_nan():
     r, *_ = rounds(10)
-    none = Rounds(reward=r.reward, propensity=r.propensity, target=np.zeros(10), predicted=r.predicted,
-                  direct=r.direct, thinning=r.thinning)  # fmt: skip
+    none = Rounds(
+        reward=r.reward,
+        propensity=r.propensity,
+        target=np.zeros(10),
+        predicted=r.predicted,
+        direct=r.direct,
+        thinning=r.thinning,
+    )
     assert op.snips(none).tolist() == [0.0] * 10
     assert op.dr(none).tolist() == r.direct.tolist()
 
@@ -88,11 +98,18 @@ def test_impossible_propensities_are_refused(bad, words):
     p = r.propensity.copy()
     p[3] = bad
     with pytest.raises(ValueError, match=words):
-        Rounds(reward=r.reward, propensity=p, target=r.target, predicted=r.predicted, direct=r.direct,
-               thinning=r.thinning)  # fmt: skip
+        Rounds(
+            reward=r.reward, propensity=p, target=r.target, predicted=r.predicted, direct=r.direct, thinning=r.thinning
+        )
 
 
 def test_shapes_are_refused():
     with pytest.raises(ValueError, match=r"expected one \(n,\) for all"):
-        Rounds(reward=np.ones(3), propensity=np.ones(2), target=np.ones(3), predicted=np.ones(3),
-               direct=np.ones(3), thinning=np.ones(3))  # fmt: skip
+        Rounds(
+            reward=np.ones(3),
+            propensity=np.ones(2),
+            target=np.ones(3),
+            predicted=np.ones(3),
+            direct=np.ones(3),
+            thinning=np.ones(3),
+        )

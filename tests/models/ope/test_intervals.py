@@ -49,8 +49,9 @@ def test_coverage_under_twenty_looks():
     rng, looks, wrong_cs, wrong_clt = np.random.default_rng(5), range(250, 5001, 250), 0, 0
     for _ in range(300):
         x = rng.exponential(size=5000) - 1.0
-        lowers = [(asymptotic_cs(m, alpha=0.05).lower, clt(m, alpha=0.05).lower)
-                  for m in (Moments.of(x[:n]) for n in looks)]  # fmt: skip
+        lowers = [
+            (asymptotic_cs(m, alpha=0.05).lower, clt(m, alpha=0.05).lower) for m in (Moments.of(x[:n]) for n in looks)
+        ]
         wrong_cs += any(a > 0 for a, _ in lowers)
         wrong_clt += any(b > 0 for _, b in lowers)
     assert wrong_cs <= 15
@@ -122,10 +123,15 @@ def test_cressie_read_is_the_optimum_it_stands_for():
             least = minimize(cost, even, constraints=feasible, tol=1e-14).fun
             budget = least + f.isf(0.1, 1, len(w))
             near = {"type": "ineq", "fun": lambda q, budget=budget: budget - cost(q)}
-            found = minimize(lambda q, s=sign, v=value: s * float(q @ v), even, constraints=[*feasible, near], tol=1e-12)
+            found = minimize(
+                lambda q, s=sign, v=value: s * float(q @ v), even, constraints=[*feasible, near], tol=1e-12
+            )
             ends.append(sign * found.fun)
     bounds = cressie_read(w, r, alpha=0.05, low=0.0, high=1.0)
-    assert (bounds.lower, bounds.upper) == (pytest.approx(max(0, min(lows)), abs=1e-5), pytest.approx(max(highs), abs=1e-5))
+    assert (bounds.lower, bounds.upper) == (
+        pytest.approx(max(0, min(lows)), abs=1e-5),
+        pytest.approx(max(highs), abs=1e-5),
+    )
 
 
 @pytest.mark.medium
@@ -135,8 +141,10 @@ def test_cressie_read_holds_where_the_clt_of_ips_does_not():
     for seed in range(600):
         rng = np.random.default_rng(seed)
         w, r = 20.0 * (rng.random(300) < 0.05), (rng.random(300) < 0.9).astype(float)
-        for name, bounds in (("cressie_read", cressie_read(w, r, alpha=0.05, low=0.0, high=1.0)),
-                             ("clt", clt(Moments.of(w * r), alpha=0.05))):  # fmt: skip
+        for name, bounds in (
+            ("cressie_read", cressie_read(w, r, alpha=0.05, low=0.0, high=1.0)),
+            ("clt", clt(Moments.of(w * r), alpha=0.05)),
+        ):
             missed[name] += (bounds.lower > 0.9, bounds.upper < 0.9)
             width[name].append(bounds.upper - bounds.lower)
     assert (missed["cressie_read"] / 600 <= 0.05).all()
@@ -148,7 +156,9 @@ def test_rows_until_is_enough_and_not_too_much():
     m = Moments(1000.0, 0.02, 999 * 0.25)
     n = rows_until(m, 0.0, alpha=0.05)
     rng = np.random.default_rng(10)
-    won = [asymptotic_cs(Moments(n, 0.02 + rng.normal() * 0.5 / sqrt(n), n * 0.25), alpha=0.05).lower > 0
-           for _ in range(2000)]  # fmt: skip
+    won = [
+        asymptotic_cs(Moments(n, 0.02 + rng.normal() * 0.5 / sqrt(n), n * 0.25), alpha=0.05).lower > 0
+        for _ in range(2000)
+    ]
     assert 0.75 < np.mean(won) < 0.87
     assert rows_until(Moments(1000.0, 0.0, 250.0), 0.0, alpha=0.05) == inf

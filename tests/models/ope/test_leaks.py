@@ -32,10 +32,23 @@ def log_of(n, *, seed, columns, digits=None, whole=False, floor=0.3):
         pmf = np.repeat(((1 - p) / (ARMS - 1))[:, None], ARMS, axis=1)
         pmf[np.arange(n), arm] = p
     context = np.column_stack([np.eye(3)[device], columns(rng, arm, reward, device)]).astype(np.float32)
-    batch = Batch(context=context, arm=np.tile(np.arange(ARMS), (n, 1)), mask=np.ones((n, ARMS), bool),
-                  pair=np.zeros((n, ARMS, 0), np.float32), catalogue=CATALOGUE)  # fmt: skip
-    return Interactions(batch=batch, chosen=arm, reward=reward, propensity=p, pmf=pmf, at=np.arange(n),
-                        unit=np.arange(n).astype(np.uint64) + 1, weight=np.ones(n))  # fmt: skip
+    batch = Batch(
+        context=context,
+        arm=np.tile(np.arange(ARMS), (n, 1)),
+        mask=np.ones((n, ARMS), bool),
+        pair=np.zeros((n, ARMS, 0), np.float32),
+        catalogue=CATALOGUE,
+    )
+    return Interactions(
+        batch=batch,
+        chosen=arm,
+        reward=reward,
+        propensity=p,
+        pmf=pmf,
+        at=np.arange(n),
+        unit=np.arange(n).astype(np.uint64) + 1,
+        weight=np.ones(n),
+    )
 
 
 def filled(value, present):
@@ -108,11 +121,23 @@ def test_a_uniform_log_is_not_refused_for_the_last_digit_of_its_propensities(arm
     chosen = rng.integers(arms, size=n)
     pmf = np.full((n, arms), (1 - p) / (arms - 1))
     pmf[np.arange(n), chosen] = p
-    batch = Batch(context=np.zeros((n, 1), np.float32), arm=np.tile(np.arange(arms), (n, 1)), mask=np.ones((n, arms), bool),
-                  pair=np.zeros((n, arms, 0), np.float32),
-                  catalogue=Catalogue(ids=tuple(map(str, range(arms))), features=np.eye(arms, dtype=np.float32), digest="k"))  # fmt: skip
-    log = Interactions(batch=batch, chosen=chosen, reward=rng.random(n), propensity=np.full(n, p), pmf=pmf,
-                       at=np.arange(n), unit=np.arange(n).astype(np.uint64) + 1, weight=np.ones(n))  # fmt: skip
+    batch = Batch(
+        context=np.zeros((n, 1), np.float32),
+        arm=np.tile(np.arange(arms), (n, 1)),
+        mask=np.ones((n, arms), bool),
+        pair=np.zeros((n, arms, 0), np.float32),
+        catalogue=Catalogue(ids=tuple(map(str, range(arms))), features=np.eye(arms, dtype=np.float32), digest="k"),
+    )
+    log = Interactions(
+        batch=batch,
+        chosen=chosen,
+        reward=rng.random(n),
+        propensity=np.full(n, p),
+        pmf=pmf,
+        at=np.arange(n),
+        unit=np.arange(n).astype(np.uint64) + 1,
+        weight=np.ones(n),
+    )
     assert self_tests.propensity(log) > 0.01
 
 

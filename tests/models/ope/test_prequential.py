@@ -33,9 +33,12 @@ def test_a_row_older_than_every_model_is_refused(log):
 
 
 PROCESS = Process(
-    champion="uniform", encoder="e", start=100, champions=(Segment(since=0, policy="uniform"),),
+    champion="uniform",
+    encoder="e",
+    start=100,
+    champions=(Segment(since=0, policy="uniform"),),
     candidates={"lin_ts": (Segment(since=100, policy="k1-before"),)},
-)  # fmt: skip
+)
 
 
 def test_new_models_take_over_from_the_windows_end_on_and_a_repeat_changes_nothing():

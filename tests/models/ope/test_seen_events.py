@@ -24,7 +24,9 @@ def test_repeats_are_found_across_chunks(tmp_path, rows):
 
 
 def test_an_empty_event_id_names_its_row(tmp_path):
-    pl.DataFrame({"id": ["a", None], "reward": [1.0, 1.0], "p": [0.5, 0.5], "pi": [0.5, 0.5]}).write_parquet(tmp_path / "log.parquet")
+    pl.DataFrame({"id": ["a", None], "reward": [1.0, 1.0], "p": [0.5, 0.5], "pi": [0.5, 0.5]}).write_parquet(
+        tmp_path / "log.parquet"
+    )
     table = TableLog.open(tmp_path / "log.parquet", Columns(propensity="p", target="pi", event="id"))
     with pytest.raises(ValueError, match="found an empty event id in row 1"):
         list(table.chunks())

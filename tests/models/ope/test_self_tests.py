@@ -32,11 +32,24 @@ def drawn_from(pmf, seed, logged=None):
     n, K = pmf.shape
     place = (pmf.cumsum(axis=1) < np.random.default_rng(seed).random((n, 1))).sum(axis=1)
     arms = Catalogue(ids=tuple(map(str, range(K))), features=np.zeros((K, 0), np.float32), digest="")
-    batch = Batch(context=np.zeros((n, 0), np.float32), arm=np.tile(np.arange(K), (n, 1)), mask=np.ones((n, K), bool),
-                  pair=np.zeros((n, K, 0), np.float32), catalogue=arms)  # fmt: skip
+    batch = Batch(
+        context=np.zeros((n, 0), np.float32),
+        arm=np.tile(np.arange(K), (n, 1)),
+        mask=np.ones((n, K), bool),
+        pair=np.zeros((n, K, 0), np.float32),
+        catalogue=arms,
+    )
     said, zeros = pmf if logged is None else logged, np.zeros(n)
-    return Interactions(batch=batch, chosen=place, reward=zeros, propensity=said[np.arange(n), place], pmf=said,
-                        at=np.arange(n), unit=np.arange(n, dtype=np.uint64), weight=np.ones(n))  # fmt: skip
+    return Interactions(
+        batch=batch,
+        chosen=place,
+        reward=zeros,
+        propensity=said[np.arange(n), place],
+        pmf=said,
+        at=np.arange(n),
+        unit=np.arange(n, dtype=np.uint64),
+        weight=np.ones(n),
+    )
 
 
 TRUE = {

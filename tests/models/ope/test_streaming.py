@@ -10,8 +10,14 @@ from croupier.models.ope.streaming import Totals, total
 
 def rounds(n=5000, seed=0):
     rng = np.random.default_rng(seed)
-    return Rounds(reward=1e3 + rng.random(n), propensity=rng.uniform(0.05, 1, n), target=rng.random(n),
-                  predicted=1e3 + rng.random(n), direct=1e3 + rng.random(n), thinning=rng.choice([1.0, 4.0], n))  # fmt: skip
+    return Rounds(
+        reward=1e3 + rng.random(n),
+        propensity=rng.uniform(0.05, 1, n),
+        target=rng.random(n),
+        predicted=1e3 + rng.random(n),
+        direct=1e3 + rng.random(n),
+        thinning=rng.choice([1.0, 4.0], n),
+    )
 
 
 @pytest.mark.parametrize("cut", [1, 7, 999, 5000])
@@ -35,16 +41,26 @@ def test_any_cut_gives_the_estimates_of_the_whole(cut):
 
 def test_standard_errors_are_those_of_the_linearisation():
     r = rounds()
-    plain = Rounds(**{f: getattr(r, f) for f in ("reward", "propensity", "target", "predicted", "direct")},
-                   thinning=np.ones(len(r)))  # fmt: skip
+    plain = Rounds(
+        **{f: getattr(r, f) for f in ("reward", "propensity", "target", "predicted", "direct")},
+        thinning=np.ones(len(r)),
+    )
     for name, moments in Totals.of(plain).estimates().items():
-        assert moments.standard_error == pytest.approx(Moments.of(getattr(op, name)(plain)).standard_error, rel=1e-6), name
+        assert moments.standard_error == pytest.approx(Moments.of(getattr(op, name)(plain)).standard_error, rel=1e-6), (
+            name
+        )
 
 
 def test_a_policy_the_log_never_met_is_zero_not_nan():
     r = rounds(10)
-    none = Rounds(reward=r.reward, propensity=r.propensity, target=np.zeros(10), predicted=r.predicted,
-                  direct=r.direct, thinning=r.thinning)  # fmt: skip
+    none = Rounds(
+        reward=r.reward,
+        propensity=r.propensity,
+        target=np.zeros(10),
+        predicted=r.predicted,
+        direct=r.direct,
+        thinning=r.thinning,
+    )
     found = Totals.of(none)
     assert (found.estimates()["snips"].mean, found.ess, found.largest_share) == (0.0, 0.0, 1.0)
 
@@ -62,8 +78,9 @@ def test_weights_of_a_true_log_average_one():
 
     def log(propensity):
         zero = np.zeros(20_000)
-        return Rounds(reward=zero, propensity=propensity, target=target, predicted=zero, direct=zero,
-                      thinning=np.ones(20_000))  # fmt: skip
+        return Rounds(
+            reward=zero, propensity=propensity, target=target, predicted=zero, direct=zero, thinning=np.ones(20_000)
+        )
 
     assert abs(Totals.of(log(p[chosen])).weight_z) < 3
     assert abs(Totals.of(log(np.array([0.25, 0.75])[chosen])).weight_z) > 5

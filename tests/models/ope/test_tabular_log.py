@@ -28,11 +28,19 @@ def columns():
 def test_lists_over_arms_give_every_estimator(columns, tmp_path):
     table, pi, q, a = columns
     pq.write_table(pa.table(table), tmp_path / "log.parquet")
-    log = TableLog.open(tmp_path / "log.parquet", Columns(reward="r", propensity="p", target="pi", predicted="q", arm="a"))
+    log = TableLog.open(
+        tmp_path / "log.parquet", Columns(reward="r", propensity="p", target="pi", predicted="q", arm="a")
+    )
     assert (log.rows, log.models_reward) == (N, True)
     row = np.arange(N)
-    whole = op.Rounds(reward=table["r"], propensity=table["p"], target=pi[row, a], predicted=q[row, a],
-                      direct=(pi * q).sum(axis=1), thinning=np.ones(N))  # fmt: skip
+    whole = op.Rounds(
+        reward=table["r"],
+        propensity=table["p"],
+        target=pi[row, a],
+        predicted=q[row, a],
+        direct=(pi * q).sum(axis=1),
+        thinning=np.ones(N),
+    )
     found = total(log.chunks(rows=700)).estimates()
     for name in ("dm", "ips", "snips", "dr", "sndr"):
         assert found[name].mean == pytest.approx(getattr(op, name)(whole).mean(), rel=1e-12), name
@@ -60,8 +68,11 @@ def test_a_csv_with_one_target_column_gives_ips_and_snips(columns, tmp_path):
         ({"r": ["x"] * N}, {}, "column r: found values that are no numbers"),
         ({"pi": [[0.2, 0.2, 0.2, 0.2]] * N}, {"target": "pi", "arm": "a"}, "sum of pi: found 0.8 in row 0, expected 1"),
         ({"pi": [[1.2, -0.2, 0, 0]] * N}, {"target": "pi", "arm": "a"}, "row 0, expected probabilities"),
-        ({"pi": [[0.5, 0.5, 0, 0], [0.5, 0.5, 0]] + [[0.2, 0.2, 0.2, 0.2, 0.2]] + [[1, 0, 0, 0]] * (N - 3)},
-         {"target": "pi", "arm": "a"}, "length of the list in pi: found 3 in row 1, expected 4"),
+        (
+            {"pi": [[0.5, 0.5, 0, 0], [0.5, 0.5, 0]] + [[0.2, 0.2, 0.2, 0.2, 0.2]] + [[1, 0, 0, 0]] * (N - 3)},
+            {"target": "pi", "arm": "a"},
+            "length of the list in pi: found 3 in row 1, expected 4",
+        ),
         ({"pi": [[0.5, None, 0.5, 0]] * N}, {"target": "pi", "arm": "a"}, "in row 0, expected finite numbers"),
         ({"pi": ["[1, 0"] * N}, {"target": "pi", "arm": "a"}, r"found '\[1, 0' in row 0, expected a list"),
         ({"a": np.full(N, 0.5)}, {"target": "pi", "arm": "a"}, "found 0.5 in row 0, expected the arm's index"),
@@ -89,7 +100,9 @@ def test_lists_may_be_json_text_in_a_csv(columns, tmp_path):
     pacsv.write_csv(pa.table(table | text), tmp_path / "log.csv")
     pq.write_table(pa.table(table), tmp_path / "log.parquet")
     names = Columns(reward="r", propensity="p", target="pi", predicted="q", arm="a")
-    ours, same = (total(TableLog.open(tmp_path / f"log{end}", names).chunks()).estimates() for end in (".csv", ".parquet"))
+    ours, same = (
+        total(TableLog.open(tmp_path / f"log{end}", names).chunks()).estimates() for end in (".csv", ".parquet")
+    )
     assert {k: v.mean for k, v in ours.items()} == pytest.approx({k: v.mean for k, v in same.items()})
 
 

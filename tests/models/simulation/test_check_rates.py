@@ -9,7 +9,12 @@ from croupier.models.simulation.check_logs import LEAKS, as_logged, draw
 
 def test_the_middle_arm_earns_what_a_uniform_choice_does():
     found = draw(np.random.default_rng(3))
-    rate = np.array([found.log.reward[found.log.batch.arm[np.arange(len(found.log)), found.log.chosen] == k].mean() for k in range(3)])
+    rate = np.array(
+        [
+            found.log.reward[found.log.batch.arm[np.arange(len(found.log)), found.log.chosen] == k].mean()
+            for k in range(3)
+        ]
+    )
     assert rate[0] < rate[2]
     again = draw(np.random.default_rng(3))
     assert (again.kind, again.log.reward.tolist()) == (found.kind, found.log.reward.tolist())

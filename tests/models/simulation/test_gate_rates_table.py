@@ -11,11 +11,23 @@ def table():
     for lift, rate, ess in ((0.0, 0.01, 900.0), (0.0, 0.03, 150.0), (0.14, 0.9, 900.0)):
         for looks in (1, 20):
             rule = {"promoted_rate": 2 * rate if lift == 0 else rate, "rejected_rate": 0.0, "not_enough_rate": 1 - rate}
-            found.append({
-                "data": "d", "rewards": "0/1", "logged": "uniform", "lift": lift, "rows": 20_000, "looks": looks,
-                "drift": False, "runs": 50, "ess": ess, "promoted_rate": rate, "rejected_rate": 0.0,
-                "not_enough_rate": 1 - rate, "rules": dict.fromkeys(("clt", "sagemaker", "banditdb"), rule),
-            })  # fmt: skip
+            found.append(
+                {
+                    "data": "d",
+                    "rewards": "0/1",
+                    "logged": "uniform",
+                    "lift": lift,
+                    "rows": 20_000,
+                    "looks": looks,
+                    "drift": False,
+                    "runs": 50,
+                    "ess": ess,
+                    "promoted_rate": rate,
+                    "rejected_rate": 0.0,
+                    "not_enough_rate": 1 - rate,
+                    "rules": dict.fromkeys(("clt", "sagemaker", "banditdb"), rule),
+                }
+            )
     return found
 
 

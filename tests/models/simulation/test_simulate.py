@@ -86,8 +86,22 @@ def test_same_seed_same_run():
 def test_command_writes_what_it_prints(tmp_path):
     np.savez(tmp_path / "mine.npz", X=X * 100, y=Y)
     out = tmp_path / "out.json"
-    arguments = ["simulate", "learning", "--data", str(tmp_path / "mine.npz"), "--policy", "lin_ts", "--rounds", "200",
-                 "--seeds", "2", "--json", str(out), "--picture", str(tmp_path / "curve.svg")]
+    arguments = [
+        "simulate",
+        "learning",
+        "--data",
+        str(tmp_path / "mine.npz"),
+        "--policy",
+        "lin_ts",
+        "--rounds",
+        "200",
+        "--seeds",
+        "2",
+        "--json",
+        str(out),
+        "--picture",
+        str(tmp_path / "curve.svg"),
+    ]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     found = json.loads(out.read_text())

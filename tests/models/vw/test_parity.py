@@ -27,6 +27,7 @@ OPTIONS = [*({"preset": preset} for preset in PRESETS), {"preset": "greedy", "ep
 
 def encoded(batch, one_hot):
     """As the encoder would give them: one-hot, or on a grid of 1/64 which VW's parser reads exactly."""
+
     def near(x):
         return np.round(x * 64).astype(np.float32) / np.float32(64)
 

@@ -15,8 +15,13 @@ ONE = np.ones((1, 1))
 
 
 def rates(squares, scale, *, norm=0.0, weight=0.0):
-    return regcb.Rates(squares=np.array(squares, dtype=float), scale=np.array(scale, dtype=float), norm=norm,
-                       weight=weight, learning_rate=2.0)  # fmt: skip
+    return regcb.Rates(
+        squares=np.array(squares, dtype=float),
+        scale=np.array(scale, dtype=float),
+        norm=norm,
+        weight=weight,
+        learning_rate=2.0,
+    )
 
 
 def test_sensitivity_by_hand():

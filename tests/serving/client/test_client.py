@@ -161,9 +161,18 @@ def test_asyncio_and_sync_against_a_server(tmp_path):
 
     async def main(url):
         async with AsyncClient(url, deadline_ms=20_000) as client:
-            chosen = await asyncio.gather(*(
-                client.select(unit_id=r.unit_id, context=r.context, arms=r.arms, arm_context=r.arm_context, event_id=r.event_id)
-                for r in requests))  # fmt: skip
+            chosen = await asyncio.gather(
+                *(
+                    client.select(
+                        unit_id=r.unit_id,
+                        context=r.context,
+                        arms=r.arms,
+                        arm_context=r.arm_context,
+                        event_id=r.event_id,
+                    )
+                    for r in requests
+                )
+            )
             batch = await client.select_batch(requests)
             outcome = await client.reward(event_id=chosen[0].event_id, kind="click", value=1.0)
             return chosen, batch, outcome

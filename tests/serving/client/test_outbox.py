@@ -67,11 +67,15 @@ def test_what_the_server_refuses_later_is_told_to_the_caller_by_name(nobody, mon
 
     def call(_self, _model, columns, **_):
         kinds = columns["kind"][1] if "kind" in columns else [b""]
-        return {"status": ["accepted" if k == b"click" else "rejected" for k in kinds],
-                "error": ["" if k == b"click" else error for k in kinds]}  # fmt: skip
+        return {
+            "status": ["accepted" if k == b"click" else "rejected" for k in kinds],
+            "error": ["" if k == b"click" else error for k in kinds],
+        }
 
     with Client(nobody) as client:
-        assert [client.reward(event_id="e", kind=kind, value=1.0).status for kind in ("click", "clikc")] == ["queued"] * 2
+        assert [client.reward(event_id="e", kind=kind, value=1.0).status for kind in ("click", "clikc")] == [
+            "queued"
+        ] * 2
         monkeypatch.setattr(Client, "call", call)
         assert client._deliver("reward", client.outbox.next()[2]) == ["", error]
         assert client.flush(10.0)

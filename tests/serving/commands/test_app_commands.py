@@ -107,8 +107,14 @@ def test_check_foretells_the_next_scheduled_run(w):
 
 @pytest.mark.medium
 def test_diff_says_nothing_without_a_change(w):
-    assert told("app", "diff") == {"since": "", "changes": {}, "effects": [], "blocked": "", "serves_on": None,
-                                   "begins_anew": False}  # fmt: skip
+    assert told("app", "diff") == {
+        "since": "",
+        "changes": {},
+        "effects": [],
+        "blocked": "",
+        "serves_on": None,
+        "begins_anew": False,
+    }
     build_hours()
     train()
     same = told("app", "diff")
@@ -163,8 +169,10 @@ def test_other_candidates_and_another_reward_are_said_and_happen(w):
     change(w, "default = 0.0", "default = 0.25")
     found = told("app", "diff")
     assert found["begins_anew"] is True
-    assert found["changes"] == {"reward.default": [0.0, 0.25],
-                                "policies.candidates": [["vw_cb_adf", "lin_ts"], ["vw_cb_adf", "lin_ucb"]]}  # fmt: skip
+    assert found["changes"] == {
+        "reward.default": [0.0, 0.25],
+        "policies.candidates": [["vw_cb_adf", "lin_ts"], ["vw_cb_adf", "lin_ucb"]],
+    }
     said = "\n".join(found["effects"])
     assert "judging begins anew (+lin_ucb, −lin_ts, against uniform)" in said
     assert "keep the reward they were joined with" in said

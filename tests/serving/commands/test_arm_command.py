@@ -63,13 +63,21 @@ def test_list_says_what_becomes_of_each_arm(shop):
     croupier("add", "n0", "--feature", "price=9.5")
     croupier("pause", "a0")
     croupier("retire", "a1")
-    catalogue.write(shop.w.home / "catalogue.json", [a for a in catalogue.read(shop.w.home / "catalogue.json") if a.arm_id != "a2"])
+    catalogue.write(
+        shop.w.home / "catalogue.json", [a for a in catalogue.read(shop.w.home / "catalogue.json") if a.arm_id != "a2"]
+    )
     rows = {row["arm_id"]: row for row in json.loads(croupier("list", "--json")[1])}
     assert {a: row["status"] for a, row in rows.items()} == {
-        "a0": "paused", "a1": "retired", "a2": "retired", "a3": "active", "n0": "active",
-    }  # fmt: skip
+        "a0": "paused",
+        "a1": "retired",
+        "a2": "retired",
+        "a3": "active",
+        "n0": "active",
+    }
     assert {a: row["live"] for a, row in rows.items()} == {"a0": True, "a1": True, "a2": False, "a3": True, "n0": True}
-    assert {a: (row["new"], row["shown"], row["until"]) for a, row in rows.items() if row["new"]} == {"n0": (True, 0, 150)}
+    assert {a: (row["new"], row["shown"], row["until"]) for a, row in rows.items() if row["new"]} == {
+        "n0": (True, 0, 150)
+    }
     code, table = croupier("list")
     assert code == 0
     assert "│ n0  │ active  │ yes" in table
@@ -88,8 +96,16 @@ def test_arms_are_added_and_retired_by_file(shop, tmp_path, ending):
         old.write_text("arm_id\na0\na1\n")
     code, said = croupier("add", "--file", new, "--json")
     body = said[said.index("{") :]
-    assert (code, json.loads(body)) == (0, {"app": "shop", "arms": ["n0", "007"], "release": 2, "problem": "",
-                                            "catalogue": str(shop.w.home / "catalogue.json")})  # fmt: skip
+    assert (code, json.loads(body)) == (
+        0,
+        {
+            "app": "shop",
+            "arms": ["n0", "007"],
+            "release": 2,
+            "problem": "",
+            "catalogue": str(shop.w.home / "catalogue.json"),
+        },
+    )
     now = arms(shop)[1]
     assert (now["n0"].features["price"], now["007"].features["price"]) == (5, 6)
     assert croupier("retire", "--file", old)[0] == 0

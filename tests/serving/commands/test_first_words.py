@@ -24,7 +24,9 @@ def test_the_version_is_that_of_the_package():
     assert run("--version") == (0, f"croupier {importlib.metadata.version('croupier')}")
 
 
-@pytest.mark.parametrize(("words", "meant"), [(["rolout"], "rollout"), (["replya"], "replay"), (["rollout", "statsu"], "status")])
+@pytest.mark.parametrize(
+    ("words", "meant"), [(["rolout"], "rollout"), (["replya"], "replay"), (["rollout", "statsu"], "status")]
+)
 def test_a_misspelt_command_is_answered_with_the_nearest(words, meant):
     code, said = run(*words)
     assert code == 2

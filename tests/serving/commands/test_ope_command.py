@@ -34,7 +34,9 @@ def run(*arguments):
 @pytest.mark.medium
 def test_one_arm_on_a_csv(log, tmp_path):
     path, frame = log
-    done = run(path, "--policy", "arm:b", "--arm", "item", "--reward", "click", "--propensity", "p", "--json", tmp_path / "o")
+    done = run(
+        path, "--policy", "arm:b", "--arm", "item", "--reward", "click", "--propensity", "p", "--json", tmp_path / "o"
+    )
     assert done.exit_code == 0, done.output
     shown = frame.filter(pl.col("item") == "b")
     found = json.loads((tmp_path / "o").read_text())
@@ -46,12 +48,19 @@ def test_one_arm_on_a_csv(log, tmp_path):
 def test_uniform_on_dsjson(log, tmp_path):
     _, frame = log
     lines = [
-        {"_label_cost": -row["click"], "_label_probability": row["p"], "_label_Action": "abc".index(row["item"]) + 1,
-         "_labelIndex": "abc".index(row["item"]), "EventId": f"e{i}", "Timestamp": "2026-01-01T00:00:00Z",
-         "a": [1, 2, 3], "p": [0.5, 0.3, 0.2],
-         "c": {"User": {"country": row["country"]}, "_multi": [{"_tag": x, "Arm": {"id": x}} for x in "abc"]}}
+        {
+            "_label_cost": -row["click"],
+            "_label_probability": row["p"],
+            "_label_Action": "abc".index(row["item"]) + 1,
+            "_labelIndex": "abc".index(row["item"]),
+            "EventId": f"e{i}",
+            "Timestamp": "2026-01-01T00:00:00Z",
+            "a": [1, 2, 3],
+            "p": [0.5, 0.3, 0.2],
+            "c": {"User": {"country": row["country"]}, "_multi": [{"_tag": x, "Arm": {"id": x}} for x in "abc"]},
+        }
         for i, row in enumerate(frame.iter_rows(named=True))
-    ]  # fmt: skip
+    ]
     (tmp_path / "log.json").write_text("\n".join(map(json.dumps, lines)))
     done = run(tmp_path / "log.json", "--policy", "uniform", "--json", tmp_path / "o")
     assert done.exit_code == 0, done.output
@@ -94,8 +103,15 @@ def test_a_feature_made_after_the_draw_is_named(tmp_path):
     """The arm's number beside the arm's name: DM and DR would learn from it what no policy can know."""
     rng, n = np.random.default_rng(1), 3000
     arm = rng.integers(0, 3, n)
-    pl.DataFrame({"arm": arm.astype(str), "shown": arm + 0.5, "age": rng.random(n), "p": np.full(n, 1 / 3),
-                  "reward": (rng.random(n) < 0.1 + 0.3 * (arm == 2)).astype(int)}).write_csv(tmp_path / "leak.csv")  # fmt: skip
+    pl.DataFrame(
+        {
+            "arm": arm.astype(str),
+            "shown": arm + 0.5,
+            "age": rng.random(n),
+            "p": np.full(n, 1 / 3),
+            "reward": (rng.random(n) < 0.1 + 0.3 * (arm == 2)).astype(int),
+        }
+    ).write_csv(tmp_path / "leak.csv")
     done = run(tmp_path / "leak.csv", "--policy", "uniform", "--json", tmp_path / "o")
     assert done.exit_code == 0, done.output
     assert json.loads((tmp_path / "o").read_text())["leak"].startswith("shown")
@@ -112,7 +128,6 @@ def test_files_without_a_usable_row_say_so_in_one_sentence(tmp_path, name, text,
     assert done.exit_code == 1
     assert words in done.output
     assert "Traceback" not in done.output
-
 
 
 def test_an_app_of_ours_is_given_by_its_folder(tmp_path, monkeypatch):
@@ -175,8 +190,9 @@ def test_lines_of_one_event_count_once(tmp_path, first):
     others = [(f"e{i}", "ab"[i % 2], 0.0) for i in range(1, 10)]
     rows = many + others if first == "rewarded" else others + many
     columns = list(zip(*rows, strict=True))
-    pl.DataFrame({"event_id": columns[0], "arm": columns[1], "reward": columns[2], "propensity": [0.5] * 19},
-                 strict=False).write_csv(tmp_path / "log.csv")  # fmt: skip
+    pl.DataFrame(
+        {"event_id": columns[0], "arm": columns[1], "reward": columns[2], "propensity": [0.5] * 19}, strict=False
+    ).write_csv(tmp_path / "log.csv")
     done = run(tmp_path / "log.csv", "--policy", "uniform", "--json", tmp_path / "o")
     assert done.exit_code == 0, done.output
     found = json.loads((tmp_path / "o").read_text())
@@ -188,7 +204,9 @@ def test_lines_of_one_event_count_once(tmp_path, first):
 def test_an_event_id_of_another_decision_is_counted_apart(tmp_path):
     ids = [f"e{i % 20}" for i in range(21)]  # the last row bears the first one's id
     arm = ["ab"[i % 2] for i in range(20)] + ["b"]
-    pl.DataFrame({"event_id": ids, "arm": arm, "reward": [1.0] * 21, "propensity": [0.5] * 21}).write_csv(tmp_path / "log.csv")
+    pl.DataFrame({"event_id": ids, "arm": arm, "reward": [1.0] * 21, "propensity": [0.5] * 21}).write_csv(
+        tmp_path / "log.csv"
+    )
     done = run(tmp_path / "log.csv", "--policy", "arm:a", "--json", tmp_path / "o")
     assert done.exit_code == 0, done.output
     found = json.loads((tmp_path / "o").read_text())
@@ -201,8 +219,14 @@ def test_an_arm_that_some_rows_offer_is_judged_where_they_do(tmp_path):
     arms = [["a", "b", "x"] if i % 3 == 0 else ["a", "b"] for i in range(n)]
     arm = [row[rng.integers(len(row))] for row in arms]
     reward = [float(rng.random() < {"a": 0.1, "b": 0.2, "x": 0.6}[k]) for k in arm]
-    pl.DataFrame({"arm": arm, "arms": [json.dumps(row) for row in arms], "propensity": [1 / len(row) for row in arms],
-                  "reward": reward}).write_csv(tmp_path / "log.csv")  # fmt: skip
+    pl.DataFrame(
+        {
+            "arm": arm,
+            "arms": [json.dumps(row) for row in arms],
+            "propensity": [1 / len(row) for row in arms],
+            "reward": reward,
+        }
+    ).write_csv(tmp_path / "log.csv")
     done = run(tmp_path / "log.csv", "--policy", "arm:x", "--json", tmp_path / "o")
     assert done.exit_code == 0, done.output
     found = json.loads((tmp_path / "o").read_text())
@@ -219,10 +243,15 @@ def test_an_arm_that_some_rows_offer_is_judged_where_they_do(tmp_path):
 
 def test_what_could_not_be_checked_is_said(log, tmp_path):
     path, _ = log
-    done = run(path, "--policy", "arm:b", "--arm", "item", "--reward", "click", "--propensity", "p", "--json", tmp_path / "o")
+    done = run(
+        path, "--policy", "arm:b", "--arm", "item", "--reward", "click", "--propensity", "p", "--json", tmp_path / "o"
+    )
     assert done.exit_code == 0, done.output
     found = json.loads((tmp_path / "o").read_text())
-    assert {"name": "propensity_self_test:likeliest_arm", "reason": "the log has the drawn arm's probability alone"} in found["unchecked"]
+    assert {
+        "name": "propensity_self_test:likeliest_arm",
+        "reason": "the log has the drawn arm's probability alone",
+    } in found["unchecked"]
     assert "not checked: propensity_self_test:likeliest_arm, because the log has" in " ".join(done.output.split())
 
 
@@ -234,7 +263,9 @@ def streamed(tmp_path, frame, *arguments):
 
 def test_a_streamed_table_counts_an_event_once(tmp_path):
     rows = [("e0", 1.0)] * 9 + [(f"e{i}", 0.0) for i in range(1, 10)]
-    frame = pl.DataFrame({"event_id": [e for e, _ in rows], "reward": [r for _, r in rows], "propensity": [0.5] * 18, "pi": [0.5] * 18})
+    frame = pl.DataFrame(
+        {"event_id": [e for e, _ in rows], "reward": [r for _, r in rows], "propensity": [0.5] * 18, "pi": [0.5] * 18}
+    )
     done, found = streamed(tmp_path, frame)
     assert done.exit_code == 0, done.output
     assert (found["rows"], found["repeats"]) == (10, 8)
@@ -251,9 +282,13 @@ def test_a_streamed_table_counts_an_event_once(tmp_path):
 def test_a_streamed_policy_is_judged_where_it_could_choose(tmp_path):
     n = 400
     pi = [[0.0, 0.0] if i % 4 else [1.0, 0.0] for i in range(n)]
-    frame = pl.DataFrame({"reward": [1.0, 0.0] * (n // 2), "propensity": [0.5] * n, "pi": pi, "arm": [(i // 4) % 2 for i in range(n)]})
+    frame = pl.DataFrame(
+        {"reward": [1.0, 0.0] * (n // 2), "propensity": [0.5] * n, "pi": pi, "arm": [(i // 4) % 2 for i in range(n)]}
+    )
     done, found = streamed(tmp_path, frame, "--arm", "arm")
     assert done.exit_code == 0, done.output
     assert found["offered"] == {"rows": 100, "of": 400, "share": 0.25}
-    assert found["estimates"]["ips"]["value"] == pytest.approx(1.0)  # reward 1 in every fourth row, weight 2 in half of them
+    assert found["estimates"]["ips"]["value"] == pytest.approx(
+        1.0
+    )  # reward 1 in every fourth row, weight 2 in half of them
     assert "could be chosen in 100 of 400 rows (25.0%)" in " ".join(done.output.split())

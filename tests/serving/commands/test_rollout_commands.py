@@ -35,9 +35,15 @@ def publish_one(home, candidate):
 
     def build(folder, number):
         bundle.write_release(
-            folder, number=number, champion=Uniform(), candidate=candidate, encoder=Encoder.empty(spec, ARMS),
-            arms=ARMS, floor=0.1, meta={},
-        )  # fmt: skip
+            folder,
+            number=number,
+            champion=Uniform(),
+            candidate=candidate,
+            encoder=Encoder.empty(spec, ARMS),
+            arms=ARMS,
+            floor=0.1,
+            meta={},
+        )
 
     publish.publish(open_store(str(home / "store")), home, build, triton=None)
 
@@ -68,7 +74,9 @@ def test_up_by_hand_to_the_next_champion_and_back(home, monkeypatch):
     assert code == 0
     assert "release 2: the candidate of release 1 is the champion" in said
     status = croupier("rollout", "status")[1]
-    assert status.startswith("release 2: watch 1%, meant for 1% of units kept back, but no server of shop runs here, since ")
+    assert status.startswith(
+        "release 2: watch 1%, meant for 1% of units kept back, but no server of shop runs here, since "
+    )
     assert "UTC against predecessor, which 0.01 of units are served; no matured decisions of both sides yet" in status
     code, said = croupier("rollout", "abort", "--yes")
     assert (code, "release 2 was promoted (watch 1%)" in said) == (1, True)
@@ -84,7 +92,9 @@ def test_abort_history_watch_and_report(home):
     publish_one(home, FixedArm(arm="a1"))
     watched = json.loads(croupier("rollout", "watch")[1])
     assert (watched["stage"], watched["share"], watched["promoted"]) == ("5%", 0.05, None)
-    assert croupier("rollout", "abort", "--yes", "--reason", "complaints")[1].startswith("release 1: aborted, 0% of units")
+    assert croupier("rollout", "abort", "--yes", "--reason", "complaints")[1].startswith(
+        "release 1: aborted, 0% of units"
+    )
     history = croupier("rollout", "history")[1]
     assert "complaints" in history
     assert history.index("release 1 published") < history.index("complaints")

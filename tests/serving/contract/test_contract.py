@@ -45,8 +45,10 @@ def test_its_fields_are_those_of_the_protocol():
         real = getattr(service_pb2, name).DESCRIPTOR.fields_by_name
         for field in made.DESCRIPTOR.fields:
             assert (field.number, field.type, field.is_repeated) == (
-                real[field.name].number, real[field.name].type, real[field.name].is_repeated,
-            )  # fmt: skip
+                real[field.name].number,
+                real[field.name].type,
+                real[field.name].is_repeated,
+            )
 
 
 @pytest.mark.slow

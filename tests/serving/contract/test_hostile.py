@@ -21,7 +21,20 @@ from croupier.serving.triton.server import Ports, TritonServer
 from tests.serving import apps
 
 FIELDS = ("unit_id", "context", "arms", "arm_context", "event_id")
-NUMBERS = ["NaN", "Infinity", "-Infinity", "1e39", "1e308", "1e999", "-1e39", "5e-324", "0", "-0.0", "9" * 400, "1" + "0" * 5000]
+NUMBERS = [
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "1e39",
+    "1e308",
+    "1e999",
+    "-1e39",
+    "5e-324",
+    "0",
+    "-0.0",
+    "9" * 400,
+    "1" + "0" * 5000,
+]
 TEXTS = ["a\nb", "|x 1:2", "a:b", "\u0000", "\ud83d\ude00", "'; DROP TABLE decisions;--", "{{7*7}}", "../../etc/passwd", "\u202e",
          "x" * 1025, "null", "__class__", ""]  # fmt: skip
 BYTES = [b"", b"\xff\xfe", b"\xc3\x28", b"\x00", b"null", b"true", b'""', b"[]", b"{}", b"[[]]", b"{", b'{"a":', b"[" * 1_000_000,
@@ -42,14 +55,20 @@ def hostile(rng: random.Random, good: Raw) -> Raw:
         elif kind == 2:
             fields["context"] = json.dumps({"country": rng.choice(TEXTS)}).encode()
         elif kind == 3:
-            fields["context"] = json.dumps({rng.choice([*TEXTS, "age"]): rng.choice([1, None, [], {}, True, "x"])}).encode()
+            fields["context"] = json.dumps(
+                {rng.choice([*TEXTS, "age"]): rng.choice([1, None, [], {}, True, "x"])}
+            ).encode()
         elif kind == 4:
             n = rng.choice([0, 1, 2, 1000, 1001, 100_000])
             fields["arms"] = json.dumps([f"reel-{i % 20:02d}" if n < 20 else f"a{i}" for i in range(n)]).encode()
         elif kind == 5:
-            fields["arms"] = json.dumps(rng.choices(["reel-01", "reel-02", "nobody", 1, None, "", ["reel-01"]], k=3)).encode()
+            fields["arms"] = json.dumps(
+                rng.choices(["reel-01", "reel-02", "nobody", 1, None, "", ["reel-01"]], k=3)
+            ).encode()
         elif kind == 6:
-            fields["arm_context"] = json.dumps([{"affinity": rng.choice([1e39, 1, "x", None])}] * rng.randrange(14)).encode()
+            fields["arm_context"] = json.dumps(
+                [{"affinity": rng.choice([1e39, 1, "x", None])}] * rng.randrange(14)
+            ).encode()
         elif kind == 7:
             name = rng.choice(FIELDS)
             raw = bytearray(fields[name] or b"x")
@@ -92,8 +111,11 @@ def test_in_process(tmp_path, name, n):
     assert counts["rejects"] + counts["decisions"] <= n  # the rest are ids used again: refused, or the same answer
     assert counts["rejects"] <= refused
     assert n * 0.3 < refused < n * 0.9
-    assert not [d for d in spool.find([json.loads(b)["event_id"] for _, b in spool.read("decisions", limit=500)]).values()
-                if not np.isfinite(d.pmf).all()]  # fmt: skip
+    assert not [
+        d
+        for d in spool.find([json.loads(b)["event_id"] for _, b in spool.read("decisions", limit=500)]).values()
+        if not np.isfinite(d.pmf).all()
+    ]
     spool.close()
 
 
@@ -103,15 +125,24 @@ def test_what_is_refused_is_refused_within_a_millisecond(tmp_path):
     good = Raw.of(apps.sample().requests(1)[0])
     n = MAX_FIELD_BYTES - 20
     for field, value in [
-        ("context", b"[" * n), ("context", b'{"a":' * (n // 5)), ("context", b'{"country":"' + b"x" * (n - 20) + b'"}'),
-        ("context", b"x" * n), ("arms", b"[" + b"1," * (n // 2) + b"1]"), ("arm_context", b"[" + b"{}," * (n // 3) + b"{}]"),
-        ("unit_id", b"u" * n), ("event_id", b"\xff" * n), ("context", b"x" * (1 << 20)),
+        ("context", b"[" * n),
+        ("context", b'{"a":' * (n // 5)),
+        ("context", b'{"country":"' + b"x" * (n - 20) + b'"}'),
+        ("context", b"x" * n),
+        ("arms", b"[" + b"1," * (n // 2) + b"1]"),
+        ("arm_context", b"[" + b"{}," * (n // 3) + b"{}]"),
+        ("unit_id", b"u" * n),
+        ("event_id", b"\xff" * n),
+        ("context", b"x" * (1 << 20)),
         ("context", b"{" + b",".join(b'"%05d":1' % i for i in range(n // 10)) + b"}"),
         ("arms", b"[" + b",".join(b'"%05d"' % i for i in range(n // 8)) + b"]"),
-        ("context", b'{"country":[' + b"[]," * (n // 3 - 10) + b"[]]}"), ("context", b"[" + b"1.1," * 3000 + b"1.1]"),
-        ("context", b'{"country":[' + b"[]," * 2990 + b"[]]}"), ("context", b"[[" + b"1.1," * 3000 + b"1.1]]"),
-        ("arm_context", b'[{"affinity":[' + b"1.1," * (n // 4 - 10) + b"1]}]"), ("arms", b"[" + b"{}," * 2990 + b"{}]"),
-    ]:  # fmt: skip
+        ("context", b'{"country":[' + b"[]," * (n // 3 - 10) + b"[]]}"),
+        ("context", b"[" + b"1.1," * 3000 + b"1.1]"),
+        ("context", b'{"country":[' + b"[]," * 2990 + b"[]]}"),
+        ("context", b"[[" + b"1.1," * 3000 + b"1.1]]"),
+        ("arm_context", b'[{"affinity":[' + b"1.1," * (n // 4 - 10) + b"1]}]"),
+        ("arms", b"[" + b"{}," * 2990 + b"{}]"),
+    ]:
         raw = Raw(**{f: getattr(good, f) for f in FIELDS} | {field: value})
         times = []
         for _ in range(40):

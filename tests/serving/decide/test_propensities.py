@@ -34,14 +34,20 @@ def serve(folder, spool, n):
     raws = [Raw.of(r) for r in apps.sample().requests(512, strange=True)]
     rng = np.random.default_rng(2)
     for stage, share in enumerate(STAGES):
-        loaded = apps.write(folder / f"{stage}", apps.trained("neural_linear"), Uniform(), share=share, number=stage + 1)
+        loaded = apps.write(
+            folder / f"{stage}", apps.trained("neural_linear"), Uniform(), share=share, number=stage + 1
+        )
         served = replace(loaded, candidate=Moody(), champion=Moody() if stage == 3 else loaded.champion)
         s = Selector(served, recorder=spool, rollout=RolloutReader(folder / f"{stage}" / "rollout.json"), unit_key="k")
-        s.breaker.failed = s.breaker.slow = lambda *_, **__: None  # every failure falls back; the fuse is tested elsewhere
+        s.breaker.failed = s.breaker.slow = lambda *_, **__: (
+            None
+        )  # every failure falls back; the fuse is tested elsewhere
         done = 0
         while done < n // len(STAGES):
-            some = [replace(raws[i], event_id=f"{stage}-{done + j}".encode(), unit_id=f"u{rng.integers(10**6)}".encode())
-                    for j, i in enumerate(rng.integers(512, size=int(rng.integers(20, 200))))]  # fmt: skip
+            some = [
+                replace(raws[i], event_id=f"{stage}-{done + j}".encode(), unit_id=f"u{rng.integers(10**6)}".encode())
+                for j, i in enumerate(rng.integers(512, size=int(rng.integers(20, 200))))
+            ]
             assert not [a.error for a in s.select_raw(some) if a.error]
             done += len(some)
         yield stage + 1, loaded
@@ -73,7 +79,12 @@ def test_every_propensity_is_true_and_derived_again(tmp_path, n):
             expected[: pmf.shape[1]] += pmf.sum(axis=0)
             seen |= {(d.role, d.policy) for d in mine}
     assert observed.sum() >= n
-    assert {("champion", "neural_linear"), ("candidate", "uniform"), ("fallback", "neural_linear"), ("fallback", "uniform")} <= seen
+    assert {
+        ("champion", "neural_linear"),
+        ("candidate", "uniform"),
+        ("fallback", "neural_linear"),
+        ("fallback", "uniform"),
+    } <= seen
     # the counts vary less than a multinomial's, since every decision has its own pmf: the test errs on the safe side
     assert stats.chi2.sf((((observed - expected) ** 2) / expected).sum(), 11) > 0.001
     spool.close()

@@ -18,8 +18,17 @@ from croupier.serving.decide.records import RawRecord, Records
 from croupier.serving.triton.outcomes import CatalogueGuard, count
 from tests.serving import apps
 
-GOOD = RawRecord(unit_id=b"u", context=b"{}", arms=b'["a", "b"]', arm_context=b"", event_id=b"e", arm=b"a", pmf=b"[0.25, 0.75]",
-                 at=10**15, reason=b"down")  # fmt: skip
+GOOD = RawRecord(
+    unit_id=b"u",
+    context=b"{}",
+    arms=b'["a", "b"]',
+    arm_context=b"",
+    event_id=b"e",
+    arm=b"a",
+    pmf=b"[0.25, 0.75]",
+    at=10**15,
+    reason=b"down",
+)
 
 
 @pytest.fixture

@@ -44,9 +44,12 @@ def serve(tmp_path, spool, n):
     loop = FastLoop(tmp_path / "posterior", loaded, spool, RewardSpec())
     heads = LiveHeads(tmp_path / "posterior", loaded, clock=iter(range(10**9)).__next__)
     live = Selector(
-        replace(loaded, candidate=Failing()), recorder=spool, rollout=RolloutReader(tmp_path / "rollout.json"),
-        unit_key="k", heads=heads,
-    )  # fmt: skip
+        replace(loaded, candidate=Failing()),
+        recorder=spool,
+        rollout=RolloutReader(tmp_path / "rollout.json"),
+        unit_key="k",
+        heads=heads,
+    )
     events = []
     rewards = Rewards(spool, learn=loop.learn)
     for start in range(0, n, 20):
@@ -69,7 +72,15 @@ def test_every_logged_decision_is_derived_again(tmp_path, spool):
         if d.role == "candidate":
             continue  # the candidate on disk is another policy than the failing one that served
         findings = replay(d, load=lambda _: loaded, spool=spool, spec=RewardSpec())
-        assert [f.step for f in findings] == ["release", "encoder", "catalogue", "posterior", "pmf", "draw", "propensity"]
+        assert [f.step for f in findings] == [
+            "release",
+            "encoder",
+            "catalogue",
+            "posterior",
+            "pmf",
+            "draw",
+            "propensity",
+        ]
         assert all(f.holds for f in findings), findings
 
 
@@ -120,6 +131,8 @@ def test_a_fetch_that_broke_off_leaves_nothing_behind(tmp_path):
 
     with pytest.raises(StoreUnavailable):
         loader(tmp_path, breaks_off)(3)
-    load = loader(tmp_path, lambda _, folder: shutil.copytree(tmp_path / "elsewhere" / "triton" / "select_arm" / "3", folder))
+    load = loader(
+        tmp_path, lambda _, folder: shutil.copytree(tmp_path / "elsewhere" / "triton" / "select_arm" / "3", folder)
+    )
     assert load(3).number == load(3).number == 3
     assert [p.name for p in (tmp_path / "replay").iterdir()] == ["3"]

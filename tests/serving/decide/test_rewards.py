@@ -44,7 +44,9 @@ def door(spool):
 
 
 KINDS = "one of click, complaint, unsubscribe; "
-CLICK = "expected 0 to 1 for a click; if such values are right, declare their range in app.toml: [reward.kinds.click] range"
+CLICK = (
+    "expected 0 to 1 for a click; if such values are right, declare their range in app.toml: [reward.kinds.click] range"
+)
 FIRST, LAST = NOW - 721 * HOUR, NOW + HOUR
 
 

@@ -15,8 +15,15 @@ from tests.serving import apps
 def write(folder, number):
     app = apps.sample()
     return bundle.write_release(
-        folder, number=number, champion=Uniform(), candidate=None, encoder=app.encoder, arms=app.arms, floor=0.02, meta={},
-    )  # fmt: skip
+        folder,
+        number=number,
+        champion=Uniform(),
+        candidate=None,
+        encoder=app.encoder,
+        arms=app.arms,
+        floor=0.02,
+        meta={},
+    )
 
 
 def wished(salt, n):

@@ -37,8 +37,14 @@ class Broken(Uniform):
         if self.name == "surrogate":
             raise RuntimeError("no file \udcff")
         right = super().pmf(batch)
-        return {"nan": right * np.nan, "sums to two": right * 2, "negative": -right, "shape": right[:, :1],
-                "list": right.tolist(), "none": None}[self.name]  # fmt: skip
+        return {
+            "nan": right * np.nan,
+            "sums to two": right * 2,
+            "negative": -right,
+            "shape": right[:, :1],
+            "list": right.tolist(),
+            "none": None,
+        }[self.name]
 
 
 @pytest.fixture
@@ -105,8 +111,12 @@ def test_an_event_id_of_another_question_is_refused_by_name_and_counted(tmp_path
     s = selector(tmp_path, spool, Uniform())
     asked, other = apps.sample().requests(2)
     (first,) = s.select([asked])
-    changed = {"unit_id": other.unit_id, "context": {**asked.context, "age": 99.0}, "arms": asked.arms[::-1],
-               "arm_context": asked.arm_context[::-1]}[change]  # fmt: skip
+    changed = {
+        "unit_id": other.unit_id,
+        "context": {**asked.context, "age": 99.0},
+        "arms": asked.arms[::-1],
+        "arm_context": asked.arm_context[::-1],
+    }[change]
     (answer,) = s.select([replace(asked, **{change: changed})])
     what = change.removesuffix("_id")
     assert answer.error == f"event_id: found 'event-0-0', expected a new id: this one was answered for another {what}"
@@ -202,7 +212,9 @@ def test_without_a_readable_rollout_the_champion_serves(tmp_path, spool):
     s = selector(tmp_path, spool, Uniform(), FixedArm(arm="reel-03"), share=1.0)
     requests = apps.sample().requests(10)
     assert {a.role for a in s.select(requests)} == {"candidate"}
-    half = json.dumps({"release": 1, "stage": "100%", "share": 1.0, "salt": "s", "since": 0, "stages": [1.0], "history": []})
+    half = json.dumps(
+        {"release": 1, "stage": "100%", "share": 1.0, "salt": "s", "since": 0, "stages": [1.0], "history": []}
+    )
     wrong = [half.replace('"s"', "5"), half.replace('"100%"', "5"), half.replace("1.0,", '"1.0",', 1), half.replace("1.0,", "true,", 1),
              half.replace("1.0,", "NaN,", 1), half[:-9], "[" * 100_000, "[]", ""]  # fmt: skip
     for content in (*wrong, "{", None):

@@ -25,7 +25,9 @@ def compared(*, absurd=0.0, to_candidate=True, n=20_000):
     assigned = rng.random(n) < 0.5
     reward = (rng.random(n) < np.where(assigned, 0.05, 0.10)).astype(np.float64)
     if absurd:
-        reward[np.flatnonzero(assigned == to_candidate)[10]] = absurd  # among those that fix the bets' baseline and scale
+        reward[np.flatnonzero(assigned == to_candidate)[10]] = (
+            absurd  # among those that fix the bets' baseline and scale
+        )
     return Compared(frame=pl.DataFrame(), log=replace(log, reward=reward), assigned=assigned, share=np.full(n, 0.5))
 
 
@@ -88,9 +90,11 @@ def test_half_the_clicks_abort_as_fast_beside_one_absurd_click(tmp_path, absurd)
 def test_a_complaint_of_a_million_promotes_no_candidate_that_brings_three_times_as_many(house, role):
     """The candidate earns twice as much; one absurd complaint, on either side, hides nothing."""
     h = house(
-        FixedArm(arm="a2"), stages=(0.5, 1.0), guardrails={"complaint": "higher"},
+        FixedArm(arm="a2"),
+        stages=(0.5, 1.0),
+        guardrails={"complaint": "higher"},
         guards={"complaint": lambda a: 0.3 if a.role == "candidate" else 0.1},
-    )  # fmt: skip
+    )
     _, state = looks_until_decided(h, kind="complaint", absurd=1e6, role=role)
     assert state.stage == "aborted"
     assert "complaint" in state.history[-1]["reason"]
@@ -99,8 +103,12 @@ def test_a_complaint_of_a_million_promotes_no_candidate_that_brings_three_times_
 
 
 def test_a_range_of_a_guardrail_that_is_not_there_is_named():
-    with pytest.raises(ValueError, match=r"guardrail_ranges: found complaints, expected declared guardrails: complaint"):
-        AppSpec.model_validate({"rollout": {"guardrails": {"complaint": "higher"}, "guardrail_ranges": {"complaints": [0, 9]}}})
+    with pytest.raises(
+        ValueError, match=r"guardrail_ranges: found complaints, expected declared guardrails: complaint"
+    ):
+        AppSpec.model_validate(
+            {"rollout": {"guardrails": {"complaint": "higher"}, "guardrail_ranges": {"complaints": [0, 9]}}}
+        )
 
 
 def test_a_default_outside_the_range_is_named():

@@ -102,8 +102,12 @@ def test_a_promoted_release_that_is_worse_is_rolled_back_by_itself(promoted):
     back = h.selector.release
     assert (back.champion.arm, back.candidate) == ("a2", None)
     assert back.manifest["meta"] == {
-        "from_release": 3, "from_role": "candidate", "by": "rollout", "kind": "succession", "continues": [],
-    }  # fmt: skip
+        "from_release": 3,
+        "from_role": "candidate",
+        "by": "rollout",
+        "kind": "succession",
+        "continues": [],
+    }
     state = h.look()
     assert (state.release, state.stage, state.share, state.kept) == (4, "none", 0.0, "")
     assert {(a.role, a.pmf[2]) for a in h.visits(200)} == {("champion", 0.97)}
@@ -157,14 +161,18 @@ def test_what_turns_bad_late_is_found_although_it_was_good_for_long(promoted):
 @pytest.mark.medium
 def test_an_equal_release_is_not_rolled_back_and_people_are_told(promoted):
     h = promoted(FixedArm(arm="a1"), FixedArm(arm="a1"))
-    assert "no matured decisions of both sides yet" in hold_out_looks.told(h.store, rollout_store.read_state(h.store), h.spec)
+    assert "no matured decisions of both sides yet" in hold_out_looks.told(
+        h.store, rollout_store.read_state(h.store), h.spec
+    )
     for _ in range(4):
         h.visits(3000)
         state = h.look()
     assert (state.stage, state.held, len(state.history)) == ("watch 10%", "", 1)
     said = hold_out_looks.told(h.store, state, h.spec)
     ends = datetime.fromtimestamp(state.since / SECOND, UTC) + timedelta(days=14)
-    assert said.startswith(f"watched until {ends:%Y-%m-%d %H:%M:%S} UTC against predecessor, which 0.1 of units are served")
+    assert said.startswith(
+        f"watched until {ends:%Y-%m-%d %H:%M:%S} UTC against predecessor, which 0.1 of units are served"
+    )
     seen = hold_out_looks.latest(h.store, 3)["evidence"]
     assert seen["lower"] < 0 < seen["upper"]
     worth = seen["champion_mean"]
@@ -184,15 +192,33 @@ def test_without_a_hold_out_everything_is_as_it_was(promoted):
     state = rollout_store.read_state(h.store)
     assert (state.release, state.stage, state.share) == (2, "none", 0.0)
     assert json.loads(h.store.get(rollout_store.KEY)) == {
-        "release": 2, "stage": "none", "share": 0.0, "salt": "rollout-2", "since": state.since, "held": "",
-        "stages": [0.05, 0.2, 0.5, 1.0], "continues": [], "history": [{
-            "at": state.since, "stage": "none", "share": 0.0, "reason": "release 2 published", "by": "rollout",
-            "evidence": {}}],
-    }  # fmt: skip
+        "release": 2,
+        "stage": "none",
+        "share": 0.0,
+        "salt": "rollout-2",
+        "since": state.since,
+        "held": "",
+        "stages": [0.05, 0.2, 0.5, 1.0],
+        "continues": [],
+        "history": [
+            {
+                "at": state.since,
+                "stage": "none",
+                "share": 0.0,
+                "reason": "release 2 published",
+                "by": "rollout",
+                "evidence": {},
+            }
+        ],
+    }
     assert h.selector.release.manifest["policies"] == {"champion": "fixed_arm"}
     assert h.selector.release.manifest["meta"] == {
-        "from_release": 1, "from_role": "candidate", "by": "rollout", "kind": "succession", "continues": [],
-    }  # fmt: skip
+        "from_release": 1,
+        "from_role": "candidate",
+        "by": "rollout",
+        "kind": "succession",
+        "continues": [],
+    }
     assert {a.role for a in h.visits(300)} == {"champion"}
 
 
@@ -233,7 +259,9 @@ def test_a_watch_lets_the_next_release_pass_and_a_return_under_way_does_not(prom
     h = promoted(FixedArm(arm="a2"))
     w = SimpleNamespace(store=h.store, spec=h.spec)
     assert promotion._waits(w) == ""
-    rollout_store.change(h.store, lambda s: hold_out.next_state(s, Evidence(harms=("reward",)), h.spec.rollout, now=h.now))
+    rollout_store.change(
+        h.store, lambda s: hold_out.next_state(s, Evidence(harms=("reward",)), h.spec.rollout, now=h.now)
+    )
     assert promotion._waits(w) == "release 2 is at returned; the family is judged again at the next training"
     finish(h)
     assert promotion._waits(w) == ""
@@ -290,8 +318,15 @@ def test_decisions_of_the_hold_out_are_trained_on_like_others(promoted, tmp_path
     of_kept = (rows["role"] == "holdout").to_numpy()
     assert len(rows) == 3000
     assert 200 < of_kept.sum() < 400
-    gx.check(rows, reward=h.spec.reward, start=start, end=end, folder=tmp_path / "pages", encoder=loaded.encoder,
-                  account=account).or_raise()  # fmt: skip
+    gx.check(
+        rows,
+        reward=h.spec.reward,
+        start=start,
+        end=end,
+        folder=tmp_path / "pages",
+        encoder=loaded.encoder,
+        account=account,
+    ).or_raise()
     encoded = encode_interactions(rows, loaded.encoder, loaded.catalogue)
     assert set(encoded.propensity[of_kept].round(6)) == {0.97, 0.01}
     expected = Expected(encoder=None, audit={}, account=account)

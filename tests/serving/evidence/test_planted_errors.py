@@ -36,8 +36,17 @@ def test_so_is_a_version_in_tritons_repository(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("arm", "propensity"), [(b"a", 0.25), (b"b", 0.6), (b"c", 0.15)])
 def test_a_clients_record_has_the_probability_of_the_arm_it_showed(tmp_path, arm, propensity):
-    raw = RawRecord(unit_id=b"u", context=b"{}", arms=b'["a", "b", "c"]', arm_context=b"", event_id=b"e", arm=arm,
-                    pmf=b"[0.25, 0.6, 0.15]", at=10**15, reason=b"down")  # fmt: skip
+    raw = RawRecord(
+        unit_id=b"u",
+        context=b"{}",
+        arms=b'["a", "b", "c"]',
+        arm_context=b"",
+        event_id=b"e",
+        arm=arm,
+        pmf=b"[0.25, 0.6, 0.15]",
+        at=10**15,
+        reason=b"down",
+    )
     spool = Spool(tmp_path / "log.db", durability="NORMAL")
     (outcome,) = Records(spool, unit_key="k").take([raw])
     found = spool.find(["e"])["e"]
@@ -51,9 +60,11 @@ def test_a_clients_record_has_the_probability_of_the_arm_it_showed(tmp_path, arm
 ])  # fmt: skip
 def test_a_guardrail_knows_which_way_is_harm(house, harmful, candidates, champions, harm):
     h = house(
-        FixedArm(arm="a1"), stages=(0.5, 1.0), guardrails={"like": harmful},
+        FixedArm(arm="a1"),
+        stages=(0.5, 1.0),
+        guardrails={"like": harmful},
         guards={"like": lambda a: candidates if a.role == "candidate" else champions},
-    )  # fmt: skip
+    )
     h.visits(1000)
     state = rollout_store.read_state(h.store)
     h.look()

@@ -48,9 +48,15 @@ class Host:
         def build(folder, number):
             world = apps.sample()
             releases.write_release(
-                folder, number=number, champion=champion, candidate=candidate, encoder=world.encoder, arms=world.arms,
-                floor=0.02, meta={learning_scope.META: learning} if learning else {},
-            )  # fmt: skip
+                folder,
+                number=number,
+                champion=champion,
+                candidate=candidate,
+                encoder=world.encoder,
+                arms=world.arms,
+                floor=0.02,
+                meta={learning_scope.META: learning} if learning else {},
+            )
 
         with clock.at(self.now):
             self.serve(publish.publish(self.store, self.home, build, triton=None, stages=(1.0,)).number)

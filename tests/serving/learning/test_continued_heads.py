@@ -41,9 +41,15 @@ def follow(tmp_path, old, *, same_arms=True):
     meta = {"kind": publish.CATALOGUE, "from_release": old.number, "from_digest": old.manifest["digest"],
             "continues": [*old.continues, old.number], SAME_ARMS: same_arms}  # fmt: skip
     bundle.write_release(
-        folder, number=old.number + 1, champion=old.champion, candidate=None, encoder=old.encoder,
-        arms=[*old.arms, replace(NEW, arm_id=f"new-{old.number}")], floor=old.floor, meta=meta,
-    )  # fmt: skip
+        folder,
+        number=old.number + 1,
+        champion=old.champion,
+        candidate=None,
+        encoder=old.encoder,
+        arms=[*old.arms, replace(NEW, arm_id=f"new-{old.number}")],
+        floor=old.floor,
+        meta=meta,
+    )
     return bundle.load(folder)
 
 
@@ -54,11 +60,17 @@ def decide(loaded, spool, n, seed):
 
 def send(spool, answers, value=None):
     found = spool.find([a.event_id for a in answers])
-    spool.append_rewards([
-        Reward(event_id=a.event_id, at=found[a.event_id].at + 1, kind="click",
-               value=float(i % 3 == 0) if value is None else value)
-        for i, a in enumerate(answers)
-    ])  # fmt: skip
+    spool.append_rewards(
+        [
+            Reward(
+                event_id=a.event_id,
+                at=found[a.event_id].at + 1,
+                kind="click",
+                value=float(i % 3 == 0) if value is None else value,
+            )
+            for i, a in enumerate(answers)
+        ]
+    )
 
 
 def head(tmp_path, loaded):
@@ -109,8 +121,12 @@ def test_decisions_of_the_new_release_that_the_old_head_passed_over_are_not_lost
     everything = rebuilt(second, "champion", spool, SPEC, until_step=first.champion.head.step + 50).head
     if pruned:  # what is a week old leaves the log
         events = [a.event_id for a in early]
-        spool.purge([(kind, [r for r, body in spool.read(kind) if any(e.encode() in body for e in events)])
-                     for kind in ("decisions", "rewards")])  # fmt: skip
+        spool.purge(
+            [
+                (kind, [r for r, body in spool.read(kind) if any(e.encode() in body for e in events)])
+                for kind in ("decisions", "rewards")
+            ]
+        )
     loop = FastLoop(tmp_path / "posterior", second, spool, SPEC)
     loop.learn()
     found = head(tmp_path, second)

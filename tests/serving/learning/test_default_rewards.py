@@ -49,8 +49,16 @@ def decisions(release, tmp_path, n):
     made = spool.find([a.event_id for a in answers])
     spool.close()
     ordered = [made[a.event_id] for a in answers]
-    return [replace(d, at=T0 + i * SECOND, role=("champion", "candidate")[i % 2], release=1 if i % 7 else 9,
-                    pass_probability=(1.0, 0.25, 0.6)[i % 3]) for i, d in enumerate(ordered)]  # fmt: skip
+    return [
+        replace(
+            d,
+            at=T0 + i * SECOND,
+            role=("champion", "candidate")[i % 2],
+            release=1 if i % 7 else 9,
+            pass_probability=(1.0, 0.25, 0.6)[i % 3],
+        )
+        for i, d in enumerate(ordered)
+    ]
 
 
 def schedule(made, rng):
@@ -70,8 +78,10 @@ def schedule(made, rng):
 def spec(rng):
     hows = ["first", "last", "sum", "max"]
     rng.shuffle(hows)
-    kinds = {k: KindSpec(how=h, weight=rng.choice([1.0, 0.5]), clip=rng.choice([None, (0.0, 1.0)]))
-             for k, h in zip(("click", "watch", "rate", "top"), hows, strict=True)}  # fmt: skip
+    kinds = {
+        k: KindSpec(how=h, weight=rng.choice([1.0, 0.5]), clip=rng.choice([None, (0.0, 1.0)]))
+        for k, h in zip(("click", "watch", "rate", "top"), hows, strict=True)
+    }
     return RewardSpec(window_seconds=60, default=rng.choice([0.0, -0.5]), range=(-100.0, 100.0), kinds=kinds)
 
 

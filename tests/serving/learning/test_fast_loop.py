@@ -27,9 +27,14 @@ from croupier.serving.learning.live_heads import LiveHeads
 from croupier.serving.triton.server import Ports, TritonServer
 from tests.serving import apps
 
-SPEC = RewardSpec(window_seconds=3600, range=(0.0, 2.0), kinds={
-    "click": KindSpec(how="first"), "watch": KindSpec(how="sum", weight=0.5, clip=(0.0, 2.0)),
-})  # fmt: skip
+SPEC = RewardSpec(
+    window_seconds=3600,
+    range=(0.0, 2.0),
+    kinds={
+        "click": KindSpec(how="first"),
+        "watch": KindSpec(how="sum", weight=0.5, clip=(0.0, 2.0)),
+    },
+)
 
 
 @pytest.fixture
@@ -54,8 +59,10 @@ def send(spool, answers, loop=None, *, chunk=7):
     """A click (0 or 1) for each decision, and watch seconds for a third of them, in small calls."""
     rng = np.random.default_rng(5)
     raws = [RawReward(a.event_id.encode(), b"click", float(rng.random() < 0.3)) for a in answers]
-    raws += [RawReward(a.event_id.encode(), b"watch", float(rng.random()), f"w{i}".encode())
-             for i, a in enumerate(answers[::3])]  # fmt: skip
+    raws += [
+        RawReward(a.event_id.encode(), b"watch", float(rng.random()), f"w{i}".encode())
+        for i, a in enumerate(answers[::3])
+    ]
     raws += raws[:5]  # repeats change nothing
     taking = Rewards(spool, learn=loop.learn if loop else None)
     for start in range(0, len(raws), chunk):
@@ -81,10 +88,15 @@ def test_rewards_of_an_event_come_to_what_the_join_makes_of_them(spool):
     rng = np.random.default_rng(0)
     for _ in range(50):
         rewards = [
-            Reward(event_id="e", at=int(rng.integers(1, 50)), kind=str(rng.choice(["click", "watch", "noise"])),
-                   value=float(rng.normal()), reward_id=str(i))
+            Reward(
+                event_id="e",
+                at=int(rng.integers(1, 50)),
+                kind=str(rng.choice(["click", "watch", "noise"])),
+                value=float(rng.normal()),
+                reward_id=str(i),
+            )
             for i in range(int(rng.integers(1, 6)))
-        ]  # fmt: skip
+        ]
         table = pl.DataFrame([r.to_row() for r in rewards]).sort("event_id", "at", "kind", "value", "reward_id")
         expected = to_number(table, SPEC)["reward"].to_list()
         decision = replace_decision(at=0)
@@ -120,8 +132,11 @@ def test_the_fold_is_the_batch_solution_with_each_event_once(tmp_path, release, 
     assert np.abs(state.moments.A - expected.A).max() / scale < 1e-6  # float32 products differ with the batch's size
     assert np.abs(state.moments.b - expected.b).max() / scale < 1e-6
     assert state.moments.n == pytest.approx(expected.n)
-    changed = sum(combined([x for _, x in history[a.event_id]], decisions[a.event_id], SPEC)
-                  != combined([history[a.event_id][0][1]], decisions[a.event_id], SPEC) for a in answers)  # fmt: skip
+    changed = sum(
+        combined([x for _, x in history[a.event_id]], decisions[a.event_id], SPEC)
+        != combined([history[a.event_id][0][1]], decisions[a.event_id], SPEC)
+        for a in answers
+    )
     assert state.step == policy.head.step + 60 + changed
 
 
@@ -234,12 +249,19 @@ def test_a_reader_never_sees_half_a_head(tmp_path):
 @pytest.mark.alone
 @pytest.mark.slow
 def test_through_triton_a_reward_is_visible_at_the_next_batch(tmp_path):
-    (tmp_path / "app.toml").write_text(apps.sample().world.app_toml().replace("floor = 0.02", "floor = 0.02\nfast_loop = true"))
+    (tmp_path / "app.toml").write_text(
+        apps.sample().world.app_toml().replace("floor = 0.02", "floor = 0.02\nfast_loop = true")
+    )
     release = apps.write(tmp_path, apps.trained("neural_linear"))
     base, (request,), delays = release.champion.head.step, apps.sample().requests(1), []
     spool = Spool(tmp_path / "spool" / "log.db")
     with TritonServer(tmp_path, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=10_000) as client:
-        ask = {"unit_id": request.unit_id, "context": request.context, "arms": request.arms, "arm_context": request.arm_context}
+        ask = {
+            "unit_id": request.unit_id,
+            "context": request.context,
+            "arms": request.arms,
+            "arm_context": request.arm_context,
+        }
         chosen = client.select(**ask)
         for i in range(50):
             assert client.reward(event_id=chosen.event_id, kind="click", value=float(i % 2)).status == "accepted"
@@ -260,7 +282,11 @@ def test_through_triton_a_reward_is_visible_at_the_next_batch(tmp_path):
 def test_a_server_loads_the_learners_libraries_only_for_a_policy_that_learns(tmp_path, name, learner):
     """Each publish starts three processes beside those that serve: what they import is what users wait for."""
     apps.write(tmp_path, apps.trained(name))
-    args = {"model_repository": str(tmp_path / "triton" / "select_arm"), "model_version": "1", "model_name": "select_arm"}
+    args = {
+        "model_repository": str(tmp_path / "triton" / "select_arm"),
+        "model_version": "1",
+        "model_name": "select_arm",
+    }
     code = f"import sys; from croupier.serving.triton.arms import SelectArm; SelectArm({args!r}).close(); print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     heavy = {"torch", "scipy", "pandas", "polars", "vowpalwabbit", "tritonclient"}

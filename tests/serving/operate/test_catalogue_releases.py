@@ -49,8 +49,9 @@ def test_a_new_arm_is_released_over_a_running_rollout_which_goes_on_where_it_sta
     assert (new.manifest["policies"], new.floor) == (old.manifest["policies"], old.floor)
     assert new.encoder.digest == old.encoder.digest
     assert new.salt != old.salt
-    policies = [{f: d for f, d in r.manifest["files"].items() if f.startswith(("champion/", "candidate/"))}
-                for r in (old, new)]  # fmt: skip
+    policies = [
+        {f: d for f, d in r.manifest["files"].items() if f.startswith(("champion/", "candidate/"))} for r in (old, new)
+    ]
     assert policies[0] == policies[1]
     again = s.selector.select([Request(unit_id=u, context={}, arms=[*IDS, "n0"]) for u in units])
     assert [a.role for a in again] == roles

@@ -40,7 +40,9 @@ def dropped(triton, *, until):
     """Arms dropped, by reason, as /metrics has it; metrics are pushed each second."""
     for _ in range(300):
         with urllib.request.urlopen(f"http://127.0.0.1:{triton.ports.metrics}/metrics") as page:
-            lines = [line for line in page.read().decode().splitlines() if line.startswith("croupier_dropped_arms_total{")]
+            lines = [
+                line for line in page.read().decode().splitlines() if line.startswith("croupier_dropped_arms_total{")
+            ]
         found = {}
         for line in lines:
             labels, _, value = line.rpartition(" ")
@@ -93,7 +95,9 @@ def test_a_catalogue_release_that_does_not_verify_is_taken_back_and_the_old_one_
         said = watch.watch("shop")["catalogue"]
     assert said.startswith("not released: ReleaseRefused: ")
     assert "golden decision" in said
-    assert watch.watch("shop")["catalogue"].startswith("not released: ValueError: refused before, and waits for another")
+    assert watch.watch("shop")["catalogue"].startswith(
+        "not released: ValueError: refused before, and waits for another"
+    )
     assert [(r["number"], r["status"]) for r in bundle_store.listed(shop.w.store)] == [(1, "current"), (2, "refused")]
     assert rollout_store.read_state(shop.w.store).release == 1
     with Client(triton.grpc, deadline_ms=20_000, fallback=None) as client:

@@ -37,9 +37,14 @@ def site(tmp_path_factory):
     spec, rows = AppSpec.read(folder / "app.toml"), world.interactions(N)
     encoder = Encoder.fit(spec, rows, world.arms())
     found = gx.check(
-        rows.with_columns(propensity=0.9), reward=spec.reward, start=from_us(START), folder=folder / "quality",
-        end=from_us(START) + timedelta(seconds=N), encoder=encoder, account=Account(decisions_in=N, interactions=N),
-    )  # fmt: skip
+        rows.with_columns(propensity=0.9),
+        reward=spec.reward,
+        start=from_us(START),
+        folder=folder / "quality",
+        end=from_us(START) + timedelta(seconds=N),
+        encoder=encoder,
+        account=Account(decisions_in=N, interactions=N),
+    )
     assert not found.passed
     return folder
 
@@ -93,7 +98,12 @@ def test_axes_are_labelled_as_finely_as_their_steps(step, expected):
 
 
 def test_a_span_is_told_in_the_unit_it_is_read_in():
-    assert [since_start(us)[0] for us in (5 * MINUTE, 3 * HOUR, 30 * HOUR, 14 * DAY)] == ["minutes", "minutes", "hours", "days"]
+    assert [since_start(us)[0] for us in (5 * MINUTE, 3 * HOUR, 30 * HOUR, 14 * DAY)] == [
+        "minutes",
+        "minutes",
+        "hours",
+        "days",
+    ]
 
 
 def moved(stages):
@@ -103,7 +113,9 @@ def moved(stages):
     return state
 
 
-@pytest.mark.parametrize("state", [moved(1), moved(4), rollout_state.abort(moved(3), "harm", now=3 * HOUR, by="rollout")])
+@pytest.mark.parametrize(
+    "state", [moved(1), moved(4), rollout_state.abort(moved(3), "harm", now=3 * HOUR, by="rollout")]
+)
 def test_the_picture_keeps_the_label_of_its_last_stage(state):
     figure = Figure(figsize=(6.5, 2.6), layout="constrained")
     canvas = FigureCanvasAgg(figure)

@@ -32,8 +32,14 @@ def verdict(tmp_path, monkeypatch):
     build.join("shop", START, END)
     key = build.encode("shop", START, END)["features"]
     job = training.train("shop", key, "lin_ts")
-    return {"app": "shop", "features": key, "promoted": "lin_ts", "candidates": {"lin_ts": job["candidate"]},
-            "summary": "by hand", "report": ""}  # fmt: skip
+    return {
+        "app": "shop",
+        "features": key,
+        "promoted": "lin_ts",
+        "candidates": {"lin_ts": job["candidate"]},
+        "summary": "by hand",
+        "report": "",
+    }
 
 
 def served(w):
@@ -56,8 +62,11 @@ def test_tried_again_once_triton_is_there(verdict, monkeypatch):
     assert promotion.publish_verdict(verdict) == done
     assert served(w) == (2, (2, "5%"), [2])
     assert promotion.publish_verdict(verdict) == {
-        "app": "shop", "release": 2, "published": False, "why": "release 2 was made of this verdict before",
-    }  # fmt: skip
+        "app": "shop",
+        "release": 2,
+        "published": False,
+        "why": "release 2 was made of this verdict before",
+    }
     assert [row["status"] for row in bundle_store.listed(w.store)] == ["refused", "current"]
 
 

@@ -28,9 +28,18 @@ GOLDEN = [{"context": {"age": float(i)}, "arms": ["a0", "a1", "a2"][: 1 + i % 3]
 def build(champion=None, candidate=None, **kwargs):
     def written(folder, number):
         bundle.write_release(
-            folder, number=number, champion=champion or Uniform(), candidate=candidate,
-            encoder=Encoder.empty(SPEC, ARMS), arms=ARMS, floor=0.1, golden=GOLDEN, meta={}, **kwargs,
-        )  # fmt: skip
+            folder,
+            number=number,
+            champion=champion or Uniform(),
+            candidate=candidate,
+            encoder=Encoder.empty(SPEC, ARMS),
+            arms=ARMS,
+            floor=0.1,
+            golden=GOLDEN,
+            meta={},
+            **kwargs,
+        )
+
     return written
 
 

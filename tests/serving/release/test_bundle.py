@@ -19,10 +19,21 @@ GOLDEN = [{"context": {"age": float(i)}, "arms": ["a0", "a1", "a2"][: 1 + i % 3]
 
 
 def write(folder, number, **kwargs):
-    return bundle.write_release(folder, **{
-        "number": number, "champion": Uniform(), "candidate": FixedArm(arm="a1"), "salt": f"release-{number}",
-        "encoder": Encoder.empty(SPEC, ARMS), "arms": ARMS, "floor": 0.1, "golden": GOLDEN, "meta": {"seed": 3},
-    } | kwargs)  # fmt: skip
+    return bundle.write_release(
+        folder,
+        **{
+            "number": number,
+            "champion": Uniform(),
+            "candidate": FixedArm(arm="a1"),
+            "salt": f"release-{number}",
+            "encoder": Encoder.empty(SPEC, ARMS),
+            "arms": ARMS,
+            "floor": 0.1,
+            "golden": GOLDEN,
+            "meta": {"seed": 3},
+        }
+        | kwargs,
+    )
 
 
 @pytest.fixture(scope="module")

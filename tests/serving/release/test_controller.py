@@ -25,8 +25,10 @@ SAFE = Evidence(decisions=100, safe=True)
 def test_a_stage_is_left_when_enough_was_seen_for_long_enough_and_shown_safe():
     assert next_stage(at("5%"), SAFE, SPEC, now=10 * SECOND).stage == "20%"
     for evidence, seconds in (
-        (Evidence(decisions=99, safe=True), 10), (Evidence(decisions=100, safe=False), 10), (SAFE, 9)
-    ):  # fmt: skip
+        (Evidence(decisions=99, safe=True), 10),
+        (Evidence(decisions=100, safe=False), 10),
+        (SAFE, 9),
+    ):
         state = at("5%")
         assert next_stage(state, evidence, SPEC, now=seconds * SECOND) is state
 
@@ -79,16 +81,22 @@ def test_a_person_is_asked_once_and_only_for_the_last_step():
 
 @pytest.mark.parametrize("stage", ["aborted", "none", "100%"])
 def test_what_is_decided_stays(stage):
-    state = {"aborted": rollout_state.abort(at("20%"), "x", now=0, by="test"), "100%": at("100%"),
-             "none": rollout_state.start(3, now=0, has_candidate=False)}[stage]  # fmt: skip
+    state = {
+        "aborted": rollout_state.abort(at("20%"), "x", now=0, by="test"),
+        "100%": at("100%"),
+        "none": rollout_state.start(3, now=0, has_candidate=False),
+    }[stage]
     for evidence in (SAFE, Evidence(harms=("reward",)), Evidence(problems=("stale",))):
         assert next_stage(state, evidence, SPEC, now=5000 * SECOND) is state
 
 
 looks = st.builds(
-    Evidence, decisions=st.integers(0, 300), safe=st.booleans(), problems=st.sampled_from([(), ("stale",)]),
+    Evidence,
+    decisions=st.integers(0, 300),
+    safe=st.booleans(),
+    problems=st.sampled_from([(), ("stale",)]),
     harms=st.sampled_from([(), (), (), ("reward",)]),
-)  # fmt: skip
+)
 
 
 @settings(max_examples=200, deadline=None)

@@ -23,8 +23,16 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def build(champion):
     def written(folder, number):
-        bundle.write_release(folder, number=number, champion=champion, candidate=None, floor=0.1, meta={},
-                              encoder=Encoder.empty(SPEC, ARMS), arms=ARMS)  # fmt: skip
+        bundle.write_release(
+            folder,
+            number=number,
+            champion=champion,
+            candidate=None,
+            floor=0.1,
+            meta={},
+            encoder=Encoder.empty(SPEC, ARMS),
+            arms=ARMS,
+        )
 
     return written
 
@@ -93,7 +101,9 @@ def test_releases_of_earlier_versions_are_taken(store, tmp_path, digest):
 
 def test_the_former_models_are_those_of_the_history():
     path = "serving/triton/select_arm/model.py"
-    log = subprocess.run(["git", "log", "--format=%H", "--", path], cwd=ROOT, capture_output=True, text=True, check=True)
+    log = subprocess.run(
+        ["git", "log", "--format=%H", "--", path], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     sums = set()
     for commit in log.stdout.split():
         text = subprocess.run(["git", "show", f"{commit}:{path}"], cwd=ROOT, capture_output=True, check=True).stdout

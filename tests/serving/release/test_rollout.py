@@ -89,7 +89,9 @@ def test_membership_is_sticky_monotone_and_true_to_the_share(n):
         assert abs(now.mean() - share) <= max(0.001, 3.5 * (share * (1 - share) / n) ** 0.5)
         before = now
     some = range(0, n, max(1, n // 500))
-    assert [rollout_state.in_candidate("rollout-7", units[i], 0.2) for i in some] == [bool(place[i] < 0.2) for i in some]
+    assert [rollout_state.in_candidate("rollout-7", units[i], 0.2) for i in some] == [
+        bool(place[i] < 0.2) for i in some
+    ]
     assert np.corrcoef(place, members(units, "rollout-8"))[0, 1] < 0.02, "another release draws other units"
 
 

@@ -67,7 +67,9 @@ def test_arms_come_and_go_and_tastes_reverse_on_their_day():
 @pytest.mark.slow
 def test_arms_that_come_and_go_reach_the_app_without_an_error(tmp_path):
     """Day two's arms are released at midnight, while Airflow is down, and are answered at once."""
-    plan = month.Plan(crowd=month.crowd_of(1, per_day=500, churn=True), days=2, every="10h", down={"airflow": frozenset({23, 24, 25})})
+    plan = month.Plan(
+        crowd=month.crowd_of(1, per_day=500, churn=True), days=2, every="10h", down={"airflow": frozenset({23, 24, 25})}
+    )
     found = month.run(plan, tmp_path)
     assert (found["errors"], found["trained_share"]) == (0, 1.0)
     assert len(found["catalogue"]) == 1
@@ -126,7 +128,9 @@ def test_the_command_writes_the_keys_it_promises(tmp_path):
                                       str(out), "--picture", str(tmp_path / "loop.svg")])  # fmt: skip
     assert answer.exit_code == 0, answer.output
     found = json.loads(out.read_text())
-    assert {"trained_share", "lift_share_of_best", "lift_by_day", "releases", "reached_100_day", "promoted"} <= set(found)
+    assert {"trained_share", "lift_share_of_best", "lift_by_day", "releases", "reached_100_day", "promoted"} <= set(
+        found
+    )
     assert found["trained_share"] == 1.0
     assert len(found["lift_by_day"]) == 1
     assert "<svg" in (tmp_path / "loop.svg").read_text()

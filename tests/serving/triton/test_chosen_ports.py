@@ -40,10 +40,17 @@ def test_the_first_app_has_tritons_usual_ports():
 def test_each_app_has_ports_of_its_own_and_keeps_them(var):
     assert chosen_ports.known(Settings(app="shop")) is None
     assert (ports_of("shop"), ports_of("news"), ports_of("shop")) == (21001, 21011, 21001)
-    assert croupier("serve", "status", "--app", "news", "--json") == (3, {
-        "app": "news", "running": False, "pid": None, "ports": {"http": 21010, "grpc": 21011, "metrics": 21012},
-        "releases": [], "log": str(var / "news" / "triton.log"),
-    })  # fmt: skip
+    assert croupier("serve", "status", "--app", "news", "--json") == (
+        3,
+        {
+            "app": "news",
+            "running": False,
+            "pid": None,
+            "ports": {"http": 21010, "grpc": 21011, "metrics": 21012},
+            "releases": [],
+            "log": str(var / "news" / "triton.log"),
+        },
+    )
 
 
 def test_what_a_stranger_listens_on_is_passed_over_at_the_choice_alone(var):
@@ -79,8 +86,10 @@ def test_two_apps_are_served_side_by_side(var):
         up = {name: croupier("serve", "up", "--app", name, "--json") for name in ("shop", "news")}
         assert [code for code, _ in up.values()] == [0, 0]
         ports = {name: found["ports"] for name, (_, found) in up.items()}
-        assert ports == {"shop": {"http": 21000, "grpc": 21001, "metrics": 21002},
-                         "news": {"http": 21010, "grpc": 21011, "metrics": 21012}}  # fmt: skip
+        assert ports == {
+            "shop": {"http": 21000, "grpc": 21001, "metrics": 21002},
+            "news": {"http": 21010, "grpc": 21011, "metrics": 21012},
+        }
         for name, its in ports.items():
             code, found = croupier("serve", "status", "--app", name, "--json")
             assert (code, found["running"], found["ports"]) == (0, True, its)

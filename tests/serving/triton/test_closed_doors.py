@@ -100,7 +100,9 @@ def test_the_administration_is_closed_on_every_port_without_the_secret_and_open_
     wrong = secret[:-1] + ("0" if secret[-1] != "0" else "1")
     doors = [("gRPC", call, grpc_answer, admin.GRPC_HEADER) for call in GRPC_CALLS]
     doors += [("HTTP", call, http_answer, admin.HTTP_HEADER) for call in HTTP_CALLS]
-    shut = [(port, call, ask(triton, call, {}), ask(triton, call, {header: wrong})) for port, call, ask, header in doors]
+    shut = [
+        (port, call, ask(triton, call, {}), ask(triton, call, {header: wrong})) for port, call, ask, header in doors
+    ]
     print("port | call | without the secret | with a wrong one", *(" | ".join(row) for row in shut), sep="\n")
     assert [row for row in shut if row[2:] != ("refused", "refused")] == []
     assert len(shut) == 24
@@ -117,7 +119,12 @@ def test_the_administration_is_closed_on_every_port_without_the_secret_and_open_
 def test_every_listening_port_is_known_and_on_loopback(triton):
     """A port that is opened by a newer Triton, or by a model of ours, fails here."""
     group = [p for p in psutil.process_iter() if _group(p.pid) == triton.process.pid]
-    found = {(c.laddr.ip.removeprefix("::ffff:"), c.laddr.port) for p in group for c in p.net_connections("inet") if c.status == "LISTEN"}
+    found = {
+        (c.laddr.ip.removeprefix("::ffff:"), c.laddr.port)
+        for p in group
+        for c in p.net_connections("inet")
+        if c.status == "LISTEN"
+    }
     ports = triton.ports
     assert found == {("127.0.0.1", port) for port in (ports.http, ports.grpc, ports.metrics)}
 

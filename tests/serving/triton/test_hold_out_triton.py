@@ -46,9 +46,16 @@ def test_promoted_watched_and_rolled_back_through_a_real_server(tmp_path):
 
     def build(folder, number):
         bundle.write_release(
-            folder, number=number, champion=FixedArm(arm="a1"), candidate=FixedArm(arm="a0"), arms=ARMS, floor=FLOOR,
-            encoder=Encoder.empty(spec, ARMS), meta={}, golden=GOLDEN,
-        )  # fmt: skip
+            folder,
+            number=number,
+            champion=FixedArm(arm="a1"),
+            candidate=FixedArm(arm="a0"),
+            arms=ARMS,
+            floor=FLOOR,
+            encoder=Encoder.empty(spec, ARMS),
+            meta={},
+            golden=GOLDEN,
+        )
 
     publish.publish(store, home, build, triton=None, stages=spec.rollout.stages)
     with TritonServer(home, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=20_000) as client:

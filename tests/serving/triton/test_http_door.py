@@ -38,7 +38,9 @@ def test_the_examples_of_the_readme_work(tmp_path):
         assert there["paid"]["status"] == "accepted"
         call = there["call"]
         with pytest.raises(ValueError, match=r"^context\.colour: found .*expected a declared feature"):
-            call("select_arm", unit_id=("BYTES", "u7"), context=("BYTES", '{"colour": 1}'), arms=("BYTES", '["reel-01"]'))
+            call(
+                "select_arm", unit_id=("BYTES", "u7"), context=("BYTES", '{"colour": 1}'), arms=("BYTES", '["reel-01"]')
+            )
         with pytest.raises(ValueError, match=r"unknown_event|event_id"):
             call("reward", event_id=("BYTES", "no such"), kind=("BYTES", "click"), value=("FP64", 1.0))
         if shutil.which("curl"):

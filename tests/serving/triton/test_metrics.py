@@ -29,7 +29,13 @@ def test_a_meter_drains_increments_and_cumulative_buckets():
     meter.count("croupier_decisions_total", 3, role="champion")
     counts, _ = meter.drain()
     buckets = {labels[1][1]: n for (name, labels), n in counts.items() if name == "croupier_stage_within_total"}
-    assert (buckets.get("0.0001", 0), buckets["0.00025"], buckets["0.005"], buckets["1"], buckets["+Inf"]) == (0, 1, 2, 2, 3)
+    assert (buckets.get("0.0001", 0), buckets["0.00025"], buckets["0.005"], buckets["1"], buckets["+Inf"]) == (
+        0,
+        1,
+        2,
+        2,
+        3,
+    )
     assert counts["croupier_decisions_total", (("role", "champion"),)] == 3
     assert meter.drain() == ({}, {})
 
@@ -53,7 +59,10 @@ def test_nothing_is_lost_or_counted_twice_when_another_thread_drains():
         thread.join()
     finally:
         sys.setswitchinterval(usual)
-    for key in (("croupier_rewards_total", (("fate", "accepted"),)), ("croupier_stage_batches_total", (("stage", "score"),))):
+    for key in (
+        ("croupier_rewards_total", (("fate", "accepted"),)),
+        ("croupier_stage_batches_total", (("stage", "score"),)),
+    ):
         assert sum(counts.get(key, 0) for counts in drained) == 20_000
 
 
@@ -72,12 +81,16 @@ def test_triton_counts_what_it_was_asked(tmp_path):
     apps.write(tmp_path, apps.trained("neural_linear"), FixedArm(arm="reel-04"), share=0.5)
     requests = apps.sample().requests(40)
     with TritonServer(tmp_path, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=10_000) as client:
-        answers = [client.select(unit_id=r.unit_id, context=r.context, arms=r.arms, arm_context=r.arm_context)
-                   for r in requests]  # fmt: skip
+        answers = [
+            client.select(unit_id=r.unit_id, context=r.context, arms=r.arms, arm_context=r.arm_context)
+            for r in requests
+        ]
         client.reward(event_id=answers[0].event_id, kind="click", value=1.0)
         client.reward(event_id=answers[0].event_id, kind="click", value=1.0)
         bad = ("BYTES", [b"{"])
-        assert client.call("select_arm", dict(CANARY_COLUMNS) | {"unit_id": ("BYTES", [b"u-secret"]), "context": bad})["error"][0]
+        assert client.call("select_arm", dict(CANARY_COLUMNS) | {"unit_id": ("BYTES", [b"u-secret"]), "context": bad})[
+            "error"
+        ][0]
         for _ in range(6):  # canaries count nowhere
             client.call("select_arm", CANARY_COLUMNS)
         time.sleep(2.5)  # every process pushes once a second

@@ -83,7 +83,9 @@ def test_the_stub_finds_every_library_it_needs(tmp_path):
     """This interpreter's libpython included: not every machine has it where the system looks."""
     found = binary.find(tmp_path)
     stub = found.backends / "python" / "triton_python_backend_stub"
-    linked = subprocess.run(["ldd", stub], env=os.environ | found.environment, capture_output=True, text=True, check=True)
+    linked = subprocess.run(
+        ["ldd", stub], env=os.environ | found.environment, capture_output=True, text=True, check=True
+    )
     assert "libpython" in linked.stdout
     assert "not found" not in linked.stdout, linked.stdout
 
