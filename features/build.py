@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 import polars as pl
 
-from croupier.features import clock, declaration
+from croupier.features import clock
 from croupier.features.batch import I64
 from croupier.features.encoding import catalogue, dataset
 from croupier.features.encoding.encoder import Encoder
@@ -26,6 +26,7 @@ from croupier.features.interactions.versions import partitions
 from croupier.features.known_arms import known_arms
 from croupier.features.log.ship import ship
 from croupier.features.quality import audit, gx
+from croupier.features.reference import declaration
 from croupier.features.spec import AppSpec
 from croupier.features.store.storage import Store
 from croupier.features.utc import HOUR, from_us, hour_name, hour_start, to_us

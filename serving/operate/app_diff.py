@@ -10,9 +10,10 @@ from typing import Any
 
 import orjson
 
-from croupier.features import build, declaration
+from croupier.features import build
 from croupier.features.clock import now as clock_now
 from croupier.features.interactions import hours, window
+from croupier.features.reference import declaration
 from croupier.features.spec import AppSpec
 from croupier.features.utc import YEAR_2100, from_us
 from croupier.features.workspace import Workspace
