@@ -7,15 +7,12 @@ When they are killed depends on what they have done, not on the clock: a busy ma
 import multiprocessing as mp
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-# children find `tests.…` by its name; it stands last, and nobody imports rooms by bare names (tests/house)
-sys.path.append(str(Path(__file__).resolve().parents[2]))
 processes = mp.get_context("forkserver")
 processes.set_forkserver_preload(
     [
