@@ -63,12 +63,13 @@ def stack(tmp_path_factory):
             "APP": "reels",
             "AIRFLOW_PORT": str(port),
             "QUALITY_PAGES": "false",
-            "TRITON": f"127.0.0.1:{_three_free_ports()}",
             "CLOCK": clock.setting(datetime(2026, 3, 1, 12, tzinfo=UTC), speed=SPEED),
         }.items():
             patch.setenv(f"CROUPIER_{name}", value)
         w = Workspace.open("reels")
-        visitors.declare(w, World())
+        visitors.declare(w, World())  # before a server is named: release 1 waits for its start
+        patch.setenv("CROUPIER_TRITON", f"127.0.0.1:{_three_free_ports()}")
+        w = Workspace.open("reels")
         text = (w.home / "app.toml").read_text().replace('["vw_cb_adf", "neural_linear"]', '["lin_ts"]')
         (w.home / "app.toml").write_text(text.replace('every = "6h"', 'every = "6h"\nmin_rows = 8000'))
         up = run("up", 280)
