@@ -143,7 +143,8 @@ def test_the_loop_turns_on_its_own_schedule(stack):
     assert set(trained) <= set(built)
     rows = sum(trained.values())
     assert rows >= 8000
-    assert verdict["evaluation"]["rows"] == pytest.approx(0.4 * rows, abs=2)
+    judged = verdict["evaluation"]["rows"]
+    assert 0 <= judged - 0.4 * rows < 300, "the later 40 %, and who came in the same second as the first of them"
     kinds = {dag: airflow.kinds(dag, runs[dag]) for dag in DAGS}
     assert kinds["build_features"] == kinds["watch_rollout"] == kinds["collect_events"] == {"scheduled"}
     assert kinds["train_and_gate"] == {"asset_triggered"}
