@@ -94,7 +94,7 @@ def on_schedule(airflow: Airflow, app: str, apps: Sequence[str]) -> dict[str, An
     return facts | {
         "features": last["features"],
         "hours": hours,
-        "quality": {"passed": not refused, "docs_path": pages[-1]},
+        "quality": {"passed": not refused, "docs_path": str(Workspace.open(app).home / "reports" / pages[-1])},
     }
 
 

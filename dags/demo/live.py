@@ -21,6 +21,7 @@ from croupier.serving.client.client import Client
 from croupier.serving.contract.requests import Request
 from croupier.serving.operate import promotion
 from croupier.serving.release import bundle, bundle_store
+from croupier.serving.simulation.month.crowd import request_of
 
 APPS = ("obd", "reels")
 ROUND_VISITS = 3_000
@@ -41,7 +42,7 @@ class Users:
         visits = self.world.users(n, self.rng)
         for start in range(0, n, 64):
             part = visits[start : start + 64]
-            asked = [_request(v) for v in part]
+            asked = [request_of(v) for v in part]
             chosen = traffic.select_batch(asked)
             p = self.world.truth(part)
             traffic.reward_batch(
@@ -57,10 +58,6 @@ class Users:
     def mature(self) -> None:
         """Until the last visit's reward window has passed."""
         time.sleep(self.window_seconds + 1)
-
-
-def _request(visit: reels.Visit) -> Request:
-    return Request(unit_id=visit.unit_id, context=visit.context, arms=visit.arms, arm_context=visit.arm_context)
 
 
 def candidate_units(requests: Sequence[Request], traffic: Traffic) -> tuple[float, set[str]]:

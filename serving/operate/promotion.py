@@ -38,27 +38,36 @@ def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
     made, current = _made_from(w, key, promoted), bundle_store.current(w.store)
     if made is not None and made > (current or 0):  # whoever published it died before it served
         return _outcome(w, publish.serve(w.store, w.home, made, **_how(w, kind)), promoted)
+    if why := _why_not(w, made, current, promoted):
+        return {"app": w.settings.app, "release": made or current, "published": False, **why}
+    return _outcome(w, _released(w, verdict), promoted)
+
+
+def _why_not(w: Workspace, made: int | None, current: int | None, promoted: str) -> dict[str, str]:
+    """Why nothing is published; {} if nothing stands in the way."""
     if made is not None:
-        why = f"release {made} was made of this verdict before"
-        return {"app": w.settings.app, "release": made, "published": False, "why": why}
+        return {"why": f"release {made} was made of this verdict before"}
     if current is not None and not promoted:
-        why = "nothing was promoted, so the champion goes on serving"
-        return {"app": w.settings.app, "release": current, "published": False, "why": why}
+        return {"why": "nothing was promoted, so the champion goes on serving"}
     if current is not None and (waits := _waits(w)):
-        why = f"{promoted} was promoted and waits: {waits}"
-        return {"app": w.settings.app, "release": current, "published": False, "why": why, "waits": waits}
+        return {"why": f"{promoted} was promoted and waits: {waits}", "waits": waits}
+    return {}
+
+
+def _released(w: Workspace, verdict: Mapping[str, Any]) -> publish.Published:
+    """The release of this verdict: the champion as it has learnt until now, the promoted candidate, today's arms."""
+    key, promoted = verdict["features"], verdict["promoted"]
     with tempfile.TemporaryDirectory() as scratch:
         features = get_folder(w.store, f"features/{key}", Path(scratch) / "features")
         champion = carry_over.champion_now(w.store, w.home, Path(scratch) / "champion")
         champion = champion or Carried(policy=policy.make("uniform"))
-        window = orjson.loads((features / "meta.json").read_bytes())
         candidate = None
         if promoted:
             candidate = policy.load(get_folder(w.store, verdict["candidates"][promoted], Path(scratch) / "candidate"))
-        encoder = Encoder.load(features / "encoder")
+        window, encoder = orjson.loads((features / "meta.json").read_bytes()), Encoder.load(features / "encoder")
         now = present(w, now_us(), encoder, catalogue.read(features / "catalogue.json"))
         known, fresh = encoder.catalogue(now.arms), list(now.new.since)
-        done = release_policies(
+        return release_policies(
             w,
             champion=informed(champion.policy, known, fresh),
             candidate=candidate and informed(candidate, known, fresh),
@@ -71,11 +80,10 @@ def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
                 "declared": window["declared"],
                 "verdict": verdict["summary"],
                 "report": verdict["report"],
-                "kind": kind,
+                "kind": verdict.get("kind", ""),
                 **_learning(champion, candidate, window.get("end_us")),
             },
         )
-    return _outcome(w, done, promoted)
 
 
 def _learning(champion: Carried, candidate: Policy | None, end: int | None) -> dict[str, Any]:

@@ -42,3 +42,10 @@ def test_a_clock_that_is_none_is_named(monkeypatch, bad):
     monkeypatch.setenv("CROUPIER_CLOCK", bad)
     with pytest.raises(ValueError, match=r"CROUPIER_CLOCK: found .*expected START@SPEED@UNIXTIME"):
         clock.now_us()
+
+
+def test_its_speed_is_that_of_the_setting(monkeypatch):
+    monkeypatch.delenv("CROUPIER_CLOCK", raising=False)
+    assert clock.speed() == 1.0
+    monkeypatch.setenv("CROUPIER_CLOCK", clock.setting(START, speed=60.0))
+    assert clock.speed() == 60.0

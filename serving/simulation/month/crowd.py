@@ -14,6 +14,7 @@ from croupier.features.batch import F64
 from croupier.features.schema import Arm
 from croupier.features.utc import HOUR, from_us
 from croupier.features.worlds.reels import Visit, World, uniform_pmf
+from croupier.serving.contract.requests import Request
 
 DAY = 24 * HOUR
 SEASON = 0.6  # the busiest hour has (1 + .6) / (1 − .6) = 4 times the traffic of the quietest
@@ -92,3 +93,8 @@ def _offered(visit: Visit, arms: set[str]) -> Visit:
         (arm, pair) for arm, pair in zip(visit.arms, visit.arm_context, strict=True) if arm in arms
     ]
     return replace(visit, arms=tuple(a for a, _ in pairs), arm_context=tuple(p for _, p in pairs))
+
+
+def request_of(visit: Visit) -> Request:
+    """What a client sends for this visit."""
+    return Request(unit_id=visit.unit_id, context=visit.context, arms=visit.arms, arm_context=visit.arm_context)

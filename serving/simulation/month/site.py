@@ -9,7 +9,7 @@ from croupier.features.log.admission import Admission
 from croupier.features.store.storage import StoreUnavailable
 from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels import Visit
-from croupier.serving.contract.requests import Request, Selection
+from croupier.serving.contract.requests import Selection
 from croupier.serving.contract.rewards import RawReward
 from croupier.serving.decide.candidate_breaker import Breaker
 from croupier.serving.decide.records import Recorder
@@ -18,6 +18,7 @@ from croupier.serving.decide.selector import Selector
 from croupier.serving.operate import deployment
 from croupier.serving.release import bundle, bundle_store
 from croupier.serving.release.rollout_mirror import RolloutReader
+from croupier.serving.simulation.month.crowd import request_of
 
 
 class Site:
@@ -37,9 +38,7 @@ class Site:
 
     def select(self, visits: Sequence[Visit]) -> list[Selection]:
         """One answer a visit, logged, by the current release and stage."""
-        return self._current().select(
-            [Request(unit_id=v.unit_id, context=v.context, arms=v.arms, arm_context=v.arm_context) for v in visits]
-        )
+        return self._current().select([request_of(visit) for visit in visits])
 
     def reward(self, event_ids: Sequence[str], kind: str, value: float, at: int) -> None:
         """A reward for each of these events at `at`. Raises RuntimeError if one is not accepted."""

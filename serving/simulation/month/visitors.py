@@ -8,10 +8,10 @@ from croupier.features.utc import HOUR
 from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels import Visit, World
 from croupier.serving.client.client import Client
-from croupier.serving.contract.requests import Request, Selection
+from croupier.serving.contract.requests import Selection
 from croupier.serving.operate import promotion
 from croupier.serving.release import bundle_store
-from croupier.serving.simulation.month.crowd import Crowd
+from croupier.serving.simulation.month.crowd import Crowd, request_of
 
 REWARD_SECONDS = 600.0  # the reward window of an app that `declare` writes
 SETTINGS = """
@@ -55,7 +55,7 @@ class Visitors:
         return len(visits)
 
     def _batch(self, at: int, visits: Sequence[Visit]) -> None:
-        answers = self.client.select_batch([_request(visit) for visit in visits])
+        answers = self.client.select_batch([request_of(visit) for visit in visits])
         answered = [(visit, answer) for visit, answer in zip(visits, answers, strict=True) if not answer.error]
         self.refused += len(visits) - len(answered)
         shown = [visit for visit, _ in answered]
@@ -74,7 +74,3 @@ class Visitors:
         """The sums so far; they begin anew."""
         sums, self.sums = self.sums, {}
         return sums
-
-
-def _request(visit: Visit) -> Request:
-    return Request(unit_id=visit.unit_id, context=visit.context, arms=visit.arms, arm_context=visit.arm_context)
