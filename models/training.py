@@ -88,31 +88,32 @@ def _parts(w: Workspace, features: Features, prefix: str, policy: str) -> dict[s
     untrained = _untrained(w.spec.policies, policy)
     if features.end is None:
         return {prefix: (untrained, Rows(features, before=features.split_at))}
-    since = _since(w, features, features.end)
     names = {name: f"candidates/{features.meta['features']}/{name}" for name in w.spec.policies.candidates}
     process, new = retraining.process_for(w, features, names)
     if new:
-        before = Rows(features, since=_since(w, features, process.start), before=process.start)
-        return {prefix: (untrained, Rows(features, since=since)), prefix + retraining.BEFORE: (untrained, before)}
+        return {
+            prefix: (untrained, _rows(w, features, features.end)),
+            prefix + retraining.BEFORE: (untrained, _rows(w, features, process.start)),
+        }
     if w.spec.policies.parameters.get(policy, {}).get("warm_start"):
         warm = retraining.warm_start(w, policy, features)
         if warm is not None:
             return {prefix: (warm[0], Rows(features, since=warm[1]))}
-    return {prefix: (untrained, Rows(features, since=since))}
+    return {prefix: (untrained, _rows(w, features, features.end))}
 
 
-def _since(w: Workspace, features: Features, before: int) -> int:
-    """From when on (UTC µs) the rows before `before` are learnt from; 0 for all, unless the users have changed."""
-    if not w.spec.training.adapt:
-        return 0
-    rows = list(Rows(features, before=before))
-    choice = adaptive_window.choose(concatenate(rows)) if rows else adaptive_window.Choice(since=0, better=0.0)
-    if choice.since:
-        print(
-            f"{w.settings.app}: learns from {from_us(choice.since):%Y-%m-%d %H:%M} UTC on: older rows make the "
-            f"prediction of the latest ones worse, by {choice.better:.1f} standard errors"
-        )
-    return choice.since
+def _rows(w: Workspace, features: Features, before: int) -> Rows:
+    """The rows before `before` (UTC µs) that are learnt from: all, unless the users have changed."""
+    whole = Rows(features, before=before)
+    rows = list(whole) if w.spec.training.adapt else []
+    choice = adaptive_window.choose(concatenate(rows)) if rows else None
+    if choice is None or not choice.since:
+        return whole
+    print(
+        f"{w.settings.app}: learns from {from_us(choice.since):%Y-%m-%d %H:%M} UTC on: older rows make the "
+        f"prediction of the latest ones worse, by {choice.better:.1f} standard errors"
+    )
+    return Rows(features, since=choice.since, before=before)
 
 
 def _untrained(settings: PoliciesSpec, policy: str) -> Policy:

@@ -3,14 +3,18 @@
 import tomllib
 
 import numpy as np
+import polars as pl
 import pytest
 
+from croupier.features import build
 from croupier.features.batch import Interactions, concatenate
+from croupier.features.encoding import catalogue
 from croupier.features.encoding.dataset import encode_interactions
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.spec import AppSpec
+from croupier.features.workspace import Workspace, get_folder
 from croupier.features.worlds.reels import World
-from croupier.models import adaptive_window
+from croupier.models import adaptive_window, policy, training
 
 SEEDS = range(4)
 
@@ -50,3 +54,31 @@ def test_equal_rewards_and_short_logs_say_nothing() -> None:
     assert adaptive_window.choose(log).since == 0
     assert adaptive_window.choose(log[:1]).since == 0
     assert adaptive_window.choose(log[:0]).since == 0
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("adapt", [True, False])
+def test_a_training_learns_from_the_change_on_if_the_app_lets_it(adapt: bool, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
+    world, w = World(seed=1), Workspace.open("shop")
+    w.home.mkdir()
+    toml = world.app_toml()
+    part = f'[training]\nadapt = {str(adapt).lower()}\n[policies]\ncandidates = ["lin_ts"]\n'
+    (w.home / "app.toml").write_text(toml[: toml.index("[policies]")] + part)
+    catalogue.write(w.home / "catalogue.json", world.arms())
+    w = Workspace.open("shop")
+    frames = [world.interactions(6000, seed=1), world.flipped().interactions(4000, seed=2)]
+    rows = pl.concat(frames).with_columns(pl.int_range(0, 10_000).cast(pl.Int64).alias("at") * 1_000_000)
+    encoder = Encoder.fit(w.spec, rows, world.arms())
+    end = 10_000_000_000
+    key = build.keep(w, rows, encoder, split_at=6_000_000_000, name="x", start="", end="", end_us=end)["features"]
+    training.train("shop", key, "lin_ts")
+    trained = policy.load(get_folder(w.store, f"candidates/{key}/lin_ts", tmp_path / "trained"))
+
+    whole = encode_interactions(rows, encoder, encoder.catalogue(world.arms()))
+    since = adaptive_window.choose(whole).since
+    assert since >= 5_000_000_000
+    learnt = whole[whole.at >= since] if adapt else whole
+    expected = policy.make("lin_ts").learn([learnt], seed=w.spec.policies.seed)
+    np.testing.assert_allclose(trained.pmf(whole.batch[:200]), expected.pmf(whole.batch[:200]), atol=0.02)
+    np.testing.assert_allclose(trained.head.moments.b, expected.head.moments.b, rtol=1e-6, atol=1e-9)
