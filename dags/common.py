@@ -19,6 +19,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from croupier.features import clock
 from croupier.features.settings import Settings
+from croupier.features.store import layout
 
 FEATURES = Asset("croupier://features", group="croupier")
 PREFIX, XCOM_KEY = "/croupier", "croupier_report"  # of the Report button, see reports_plugin.py
@@ -75,7 +76,7 @@ def apps() -> list[str]:
     context = get_current_context()
     if context["dag_run"].run_type == "manual":
         return [str(context["params"]["app"])]
-    declared = sorted(path.parent.name for path in Settings().var.absolute().glob("*/app.toml"))
+    declared = sorted(path.parent.name for path in Settings().var.absolute().glob(layout.DECLARED_APPS))
     if not declared:
         raise AirflowSkipException("no app is declared; write its app.toml (`croupier init`)")
     return declared

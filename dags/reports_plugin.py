@@ -18,6 +18,7 @@ from fastapi import Depends, FastAPI, HTTPException, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from croupier.dags.common import PREFIX, XCOM_KEY
+from croupier.features.store import layout
 
 NAME = r"[a-z][a-z0-9_]*"
 SHOWN = {".html", ".css", ".js", ".json", ".png", ".svg", ".gif", ".jpg", ".ico", ".woff", ".woff2", ".ttf"}  # no rows
@@ -35,7 +36,7 @@ def every_app() -> HTMLResponse:
     from croupier.features.quality import pages as docs
     from croupier.features.settings import Settings
 
-    names = sorted(path.parent.name for path in Settings().var.absolute().glob("*/app.toml"))
+    names = sorted(path.parent.name for path in Settings().var.absolute().glob(layout.DECLARED_APPS))
     items = "".join(f'<li><a href="{name}/">{name}</a></li>' for name in names)
     return HTMLResponse(docs.page("croupier", f"<h1>croupier: apps</h1><ul>{items or 'none is declared'}</ul>"))
 
@@ -52,14 +53,14 @@ def page(app: str, path: str) -> Response:
 
     if not path and re.fullmatch(NAME, app):
         try:
-            return HTMLResponse(listing.page(app, Workspace.known(app).store.list("reports/")))
+            return HTMLResponse(listing.page(app, Workspace.known(app).store.list(layout.REPORTS)))
         except ValueError:
             raise HTTPException(404, f"no app {app!r}") from None
     shown = PurePosixPath(path).suffix.lower() in SHOWN
     if not re.fullmatch(NAME, app) or ".." in path.split("/") or not shown:
         raise HTTPException(404, "no such report")
     try:
-        body = Workspace.known(app).store.get(f"reports/{path}")
+        body = Workspace.known(app).store.get(layout.report(path))
     except (KeyError, ValueError):  # no such page, no such app, or another app's store
         raise HTTPException(404, f"no report {path!r} of app {app!r}: run its task again") from None
     kind = mimetypes.guess_type(path)[0] or "application/octet-stream"

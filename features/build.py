@@ -28,6 +28,7 @@ from croupier.features.log.ship import ship
 from croupier.features.quality import audit, gx
 from croupier.features.reference import declaration
 from croupier.features.spec import AppSpec
+from croupier.features.store import layout, released
 from croupier.features.store.storage import Store
 from croupier.features.utc import HOUR, from_us, hour_name, hour_start, to_us
 from croupier.features.workspace import Interval, Workspace, get_folder, put_folder
@@ -56,12 +57,12 @@ class Features:
     @classmethod
     def fetch(cls, store: Store, key: str, folder: Path) -> Self:
         """Raises KeyError when there are no features of that key."""
-        return cls.open(get_folder(store, f"features/{key}", folder))
+        return cls.open(get_folder(store, layout.features(key), folder))
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        meta = orjson.loads((folder / "meta.json").read_bytes())
-        if not (folder / "encoded.parquet").exists():
+        meta = orjson.loads((folder / layout.META).read_bytes())
+        if not (folder / layout.ENCODED).exists():
             raise ValueError(
                 f"features {meta['features']}: found no encoded rows, since a unit of theirs was forgotten, or newer "
                 f"features took their place; run build_features from {meta['start']} to {meta['end']} again"
@@ -70,28 +71,28 @@ class Features:
 
     @property
     def encoder(self) -> Encoder:
-        return Encoder.load(self.folder / "encoder")
+        return Encoder.load(self.folder / layout.ENCODER)
 
     def segments(self, since: int | None = None) -> dict[str, list[str]]:
         """Labels of the judging rows: those from `since` on (UTC µs; `split_at` unless given)."""
         first = self.split_at if since is None else since
-        later = pl.read_parquet(self.folder / "segments.parquet").filter(pl.col("at") >= first)
+        later = pl.read_parquet(self.folder / layout.SEGMENTS).filter(pl.col("at") >= first)
         return {name: later[name].to_list() for name in later.columns if name != "at"}
 
     def guardrails(self, since: int | None = None) -> pl.DataFrame | None:
         """Totals of each guardrail of the same rows; None where these features were encoded without."""
-        path = self.folder / "guardrails.parquet"
+        path = self.folder / layout.GUARDRAILS
         first = self.split_at if since is None else since
         return pl.read_parquet(path).filter(pl.col("at") >= first) if path.exists() else None
 
     def born(self) -> I64:
         """(A,) when each arm of the catalogue came, UTC µs; 0 where nobody said."""
-        return np.array([arm.valid_from for arm in catalogue.read(self.folder / "catalogue.json")], np.int64)
+        return np.array([arm.valid_from for arm in catalogue.read(self.folder / layout.CATALOGUE)], np.int64)
 
     def chunks(self) -> dataset.EncodedLog:
         """Re-iterable; one chunk in memory at a time."""
-        arms = catalogue.read(self.folder / "catalogue.json")
-        return dataset.EncodedLog(self.folder / "encoded.parquet", self.encoder.catalogue(arms))
+        arms = catalogue.read(self.folder / layout.CATALOGUE)
+        return dataset.EncodedLog(self.folder / layout.ENCODED, self.encoder.catalogue(arms))
 
 
 def collect(app: str) -> dict[str, Any]:
@@ -135,7 +136,7 @@ def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tupl
         )
     audit.save(w.store, *hours, report.audit)
     _put_aside(w, report.broken, {hour for hour, of in aside.items() if quarantine.STOPPED in of.values()})
-    return report, f"quality/{interval.key}/{report.docs_path.name}"
+    return report, layout.quality_report(interval.key, report.docs_path.name)
 
 
 def _put_aside(w: Workspace, broken: pl.DataFrame, waiting: Collection[str]) -> None:
@@ -176,21 +177,19 @@ def keep(
     key = _key(name, encoder.digest, catalogue.digest(arms), str(split_at), *made_from)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        (folder / "encoder").mkdir()
-        encoder.save(folder / "encoder")
-        catalogue.write(folder / "catalogue.json", arms)
-        dataset.write(
-            folder / "encoded.parquet", dataset.encode_chunks(rows, encoder, encoder.catalogue(arms)), encoder
-        )
+        (folder / layout.ENCODER).mkdir()
+        encoder.save(folder / layout.ENCODER)
+        catalogue.write(folder / layout.CATALOGUE, arms)
+        dataset.write(folder / layout.ENCODED, dataset.encode_chunks(rows, encoder, encoder.catalogue(arms)), encoder)
         meta = {"app": w.settings.app, "features": key, "start": start, "end": end, "rows": len(rows),
                 "split_at": split_at, "declared": declared(w.spec)}  # fmt: skip
         kept = {"encoder": encoder.digest, "spec": declaration.kept(w.spec)} | facts
-        (folder / "meta.json").write_bytes(orjson.dumps(meta | kept))
-        (folder / "golden.json").write_bytes(orjson.dumps(_golden(rows)))
-        segments(w.spec, rows).write_parquet(folder / "segments.parquet")
+        (folder / layout.META).write_bytes(orjson.dumps(meta | kept))
+        (folder / layout.GOLDEN).write_bytes(orjson.dumps(_golden(rows)))
+        segments(w.spec, rows).write_parquet(folder / layout.SEGMENTS)
         if guarded is not None:
-            guarded.write_parquet(folder / "guardrails.parquet")
-        put_folder(w.store, f"features/{key}", folder)
+            guarded.write_parquet(folder / layout.GUARDRAILS)
+        put_folder(w.store, layout.features(key), folder)
     return meta | {"encoder": encoder.digest}
 
 
@@ -219,12 +218,11 @@ def declared(spec: AppSpec) -> str:
 
 def released_encoder(w: Workspace) -> Encoder | None:
     """The current release's, while app.toml declares the same features; None before there is one."""
+    number = released.current(w.store)
     try:
-        prefix = _release(w)
-        if orjson.loads(w.store.get(f"{prefix}/manifest.json"))["meta"].get("declared") != declared(w.spec):
+        if number is None or released.manifest(w.store, number)["meta"].get("declared") != declared(w.spec):
             return None
-        with tempfile.TemporaryDirectory() as scratch:
-            return Encoder.load(get_folder(w.store, f"{prefix}/encoder", Path(scratch)))
+        return _encoder(w, layout.release(number, layout.ENCODER))
     except KeyError:
         return None
 
@@ -232,17 +230,21 @@ def released_encoder(w: Workspace) -> Encoder | None:
 def encoder_of(w: Workspace, key: str) -> Encoder | None:
     """The encoder of features `key`, while app.toml declares the same features; None where there are none."""
     try:
-        if not key or orjson.loads(w.store.get(f"features/{key}/meta.json")).get("declared") != declared(w.spec):
+        if not key or meta_of(w.store, key).get("declared") != declared(w.spec):
             return None
-        with tempfile.TemporaryDirectory() as scratch:
-            return Encoder.load(get_folder(w.store, f"features/{key}/encoder", Path(scratch)))
+        return _encoder(w, layout.features(key, layout.ENCODER))
     except KeyError:
         return None
 
 
-def _release(w: Workspace) -> str:
-    """Prefix of the current release in the store. Raises KeyError before there is one."""
-    return f"releases/{int(orjson.loads(w.store.get('releases/current'))['number']):06d}"
+def _encoder(w: Workspace, prefix: str) -> Encoder:
+    with tempfile.TemporaryDirectory() as scratch:
+        return Encoder.load(get_folder(w.store, prefix, Path(scratch)))
+
+
+def meta_of(store: Store, key: str) -> dict[str, Any]:
+    """What encoded features say of themselves. Raises KeyError where there are none of that key."""
+    return dict(orjson.loads(store.get(layout.features(key, layout.META))))
 
 
 def _key(*parts: object) -> str:

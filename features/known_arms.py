@@ -7,12 +7,11 @@ heard of it. So it is kept, retired, for as long as a training can read such dec
 from collections.abc import Sequence
 from dataclasses import replace
 
-import orjson
-
 from croupier.features.clock import now_us
 from croupier.features.encoding import catalogue
 from croupier.features.schema import Arm
 from croupier.features.spec import AppSpec
+from croupier.features.store import layout, released
 from croupier.features.store.storage import Store
 from croupier.features.workspace import Workspace
 
@@ -47,8 +46,8 @@ def retired(arm: Arm, now: int) -> bool:
 
 def released_arms(store: Store) -> list[Arm] | None:
     """The catalogue of the current release; None before there is one."""
+    number = released.current(store)
     try:
-        number = int(orjson.loads(store.get("releases/current"))["number"])
-        return catalogue.loads(store.get(f"releases/{number:06d}/catalogue.json"))
+        return None if number is None else catalogue.loads(store.get(layout.release(number, layout.CATALOGUE)))
     except KeyError:
         return None

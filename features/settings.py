@@ -44,7 +44,3 @@ class Settings(BaseSettings):
     def home(self) -> Path:
         """The app's own folder: spool/, store/, triton/, reports/, app.toml."""
         return self.var.absolute() / self.app
-
-    @property
-    def store_url(self) -> str:
-        return self.store or str(self.home / "store")

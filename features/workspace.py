@@ -13,7 +13,7 @@ from croupier.features.log.spool import Spool
 from croupier.features.schema import Arm
 from croupier.features.settings import Settings
 from croupier.features.spec import AppSpec
-from croupier.features.store import owner, storage, unit_key
+from croupier.features.store import layout, owner, storage, unit_key
 from croupier.features.store.locks import alone
 
 
@@ -81,14 +81,15 @@ class Workspace:
 
     @cached_property
     def spec(self) -> AppSpec:
-        return AppSpec.read(self.home / "app.toml")
+        return AppSpec.read(self.home / layout.APP_TOML)
 
     @cached_property
     def store(self) -> storage.Store:
         """Raises ForeignStore where another app's objects lie there, or another unit key's."""
-        opened = storage.open_store(self.settings.store_url, endpoint=self.settings.s3_endpoint)
+        url = self.settings.store or str(self.home / layout.STORE)
+        opened = storage.open_store(url, endpoint=self.settings.s3_endpoint)
         key = unit_key.known(self.settings, self.home)
-        declared = (self.home / "app.toml").exists()  # who merely mistyped a name claims nothing
+        declared = (self.home / layout.APP_TOML).exists()  # who merely mistyped a name claims nothing
         owner.check(opened, app=self.settings.app, key=key, claim=declared)
         return opened
 
@@ -101,18 +102,18 @@ class Workspace:
         """This host's log; its key is settled before the first row is written."""
         self.unit_key  # noqa: B018 — made, or refused, here
         return Spool(
-            self.home / "spool" / "log.db",
+            self.home / layout.SPOOL_LOG,
             durability=self.settings.durability,
             max_bytes=self.settings.spool_max_bytes,
         )
 
     def arms(self) -> list[Arm]:
         """The catalogue as its owner last wrote it."""
-        return catalogue.read(self.home / "catalogue.json")
+        return catalogue.read(self.home / layout.CATALOGUE)
 
     @property
     def reports(self) -> Path:
-        folder = self.home / "reports"
+        folder = self.home / layout.REPORTS_HERE
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -120,20 +121,20 @@ class Workspace:
     def report(self, *parts: str) -> Iterator[Path]:
         """The folder to write a report's pages into; what is in it at the end goes to the store. A task may run twice
         at once, and pages are built file by file: one at a time."""
-        with alone(self.reports / ".lock"), self._kept("reports", *parts) as folder:
+        with alone(self.reports / layout.LOCK), self._kept(layout.REPORTS_HERE, *parts) as folder:
             yield folder
 
     @contextmanager
     def quarantine(self, *parts: str) -> Iterator[Path]:
         """The folder for rows that broke a rule, not among the reports, which are shown. What is in it at the end goes
         to the store."""
-        with self._kept("quarantine", *parts) as folder:
+        with self._kept(layout.QUARANTINE_HERE, *parts) as folder:
             yield folder
 
     @property
     def with_rows(self) -> list[Path]:
         """Folders on this machine, beside the log, in which rows may lie: `forget` looks into them."""
-        return [self.home / "reports", self.home / "quarantine"]
+        return [self.home / layout.REPORTS_HERE, self.home / layout.QUARANTINE_HERE]
 
     @contextmanager
     def _kept(self, *parts: str) -> Iterator[Path]:
@@ -144,7 +145,7 @@ class Workspace:
 
 
 def _declared(settings: Settings) -> list[str]:
-    return sorted(path.parent.name for path in settings.var.glob("*/app.toml"))
+    return sorted(path.parent.name for path in settings.var.glob(layout.DECLARED_APPS))
 
 
 def _near(settings: Settings) -> list[str]:

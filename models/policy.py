@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self, cast
 
 from croupier.features.batch import F64, Batch, Interactions
+from croupier.features.store import layout
 
 POLICIES = {
     "uniform": "croupier.models.baselines:Uniform",
@@ -62,5 +63,5 @@ def make(name: str, **parameters: Any) -> Policy:
 
 def load(folder: Path) -> Policy:
     """The saved policy of any kind. The release's digests must have been verified first (serving/release/bundle.py)."""
-    head = json.loads((folder / "policy.json").read_text())
+    head = json.loads((folder / layout.POLICY_FILE).read_text())
     return policy_class(head["policy"]).load(folder)

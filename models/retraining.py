@@ -16,8 +16,9 @@ from typing import Any
 import orjson
 
 from croupier.features.batch import Interactions, concatenate
-from croupier.features.build import Features
+from croupier.features.build import Features, meta_of
 from croupier.features.spec import seconds_of
+from croupier.features.store import layout, released
 from croupier.features.store.storage import Conflict
 from croupier.features.workspace import Workspace, get_folder
 from croupier.models.gate.evaluation import Asked, evaluate
@@ -27,7 +28,6 @@ from croupier.models.gate.reports import Evaluation
 from croupier.models.ope.prequential import Piecewise, Process, Segment
 from croupier.models.policy import Policy, load, make
 
-KEY = "process.json"
 BEFORE = "-before"  # ends the name of a model of the earlier rows alone
 
 
@@ -43,19 +43,18 @@ class Champion:
 
 def champion_of(w: Workspace) -> Champion:
     """The current release's champion."""
-    try:
-        number = int(orjson.loads(w.store.get("releases/current"))["number"])
-    except KeyError:
+    number = released.current(w.store)
+    if number is None:
         return Champion(family="uniform", policy="uniform", trained_until=0)
-    prefix = f"releases/{number:06d}"
-    head = orjson.loads(w.store.get(f"{prefix}/champion/policy.json"))
-    meta = orjson.loads(w.store.get(f"{prefix}/manifest.json"))["meta"]
+    prefix = layout.release(number, "champion")
+    head = orjson.loads(w.store.get(layout.release(number, "champion", layout.POLICY_FILE)))
+    meta = released.manifest(w.store, number)["meta"]
     until = 0
     if head["policy"] != "uniform":
         with suppress(KeyError):  # features may have been deleted by retention: then it is old
-            found = orjson.loads(w.store.get(f"features/{meta.get('features', '')}/meta.json"))
+            found = meta_of(w.store, meta.get("features", ""))
             until = int(found.get("end_us", found["split_at"]))
-    return Champion(family=head["policy"], policy=f"{prefix}/champion", trained_until=until)
+    return Champion(family=head["policy"], policy=prefix, trained_until=until)
 
 
 def warm_start(w: Workspace, family: str, features: Features) -> tuple[Policy, int] | None:
@@ -72,7 +71,7 @@ def warm_start(w: Workspace, family: str, features: Features) -> tuple[Policy, i
 
 
 def read_process(w: Workspace) -> Process | None:
-    raw, version = w.store.read(KEY)
+    raw, version = w.store.read(layout.PROCESS)
     return Process.from_json(raw) if version is not None else None
 
 
@@ -213,7 +212,7 @@ def carry_on(w: Workspace, judged: Judged, features: Features, candidates: Mappi
     assert features.end is not None
     process = judged.process.then(features.end, champion_of(w).policy, candidates)
     while True:
-        _, version = w.store.read(KEY)
+        _, version = w.store.read(layout.PROCESS)
         with suppress(Conflict):
-            w.store.swap(KEY, process.to_json(), version)
+            w.store.swap(layout.PROCESS, process.to_json(), version)
             return

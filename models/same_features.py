@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
+from croupier.features.build import meta_of
 from croupier.features.spec import SpecError
+from croupier.features.store import released
 from croupier.features.workspace import Workspace
 
 READ_NO_FEATURES = frozenset({"uniform", "fixed_arm", "beta_bernoulli"})
@@ -27,16 +27,13 @@ class Serving:
 
 def serving(w: Workspace) -> Serving | None:
     """None before the first release."""
-    try:
-        number = int(orjson.loads(w.store.get("releases/current"))["number"])
-    except KeyError:
-        return None
-    return released(w, number)
+    number = released.current(w.store)
+    return None if number is None else serving_at(w, number)
 
 
-def released(w: Workspace, number: int) -> Serving:
+def serving_at(w: Workspace, number: int) -> Serving:
     """The same of any release. Raises KeyError where there is none of that number."""
-    manifest = orjson.loads(w.store.get(f"releases/{number:06d}/manifest.json"))
+    manifest = released.manifest(w.store, number)
     return Serving(
         number=number, champion=manifest["policies"]["champion"], encoder=manifest["encoder"], meta=manifest["meta"]
     )
@@ -46,7 +43,7 @@ def refuse_others(w: Workspace, key: str) -> None:
     """Raises SpecError where features `key` were encoded otherwise than what the champion reads."""
     now = serving(w)
     try:
-        encoder = orjson.loads(w.store.get(f"features/{key}/meta.json")).get("encoder")
+        encoder = meta_of(w.store, key).get("encoder")
     except KeyError:
         return  # no such features: the training says so
     if now is None or not now.reads_features or encoder in (None, now.encoder):
@@ -59,9 +56,8 @@ def refuse_others(w: Workspace, key: str) -> None:
 
 def way_out(w: Workspace) -> str:
     """What makes another encoder possible: a champion that reads no features."""
-    manifests = [key for key in w.store.list("releases/") if key.endswith("/manifest.json")]
-    for number in sorted((int(key.split("/")[1]) for key in manifests), reverse=True):
-        found = released(w, number)
+    for number in reversed(released.numbers(w.store)):
+        found = serving_at(w, number)
         if not found.reads_features:
             return (
                 f"serve a champion that reads none, `croupier rollout rollback {number}` ({found.champion}): the "

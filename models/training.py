@@ -20,6 +20,7 @@ from croupier.features.batch import Interactions, concatenate
 from croupier.features.build import Features
 from croupier.features.interactions import window
 from croupier.features.spec import PoliciesSpec, SpecError
+from croupier.features.store import layout, released
 from croupier.features.store.storage import Conflict
 from croupier.features.utc import YEAR_2100, from_us
 from croupier.features.workspace import Workspace, get_folder, put_folder
@@ -71,7 +72,7 @@ def train(app: str, features: str, policy: str) -> Job:
     From an interval by hand it learns the earlier rows, and the later ones judge it. From a rolling window it learns
     every row; where its family is new to the process, a second model of the earlier rows is kept, to be judged by."""
     w = Workspace.open(app)
-    prefix = f"candidates/{features}/{policy}"
+    prefix = layout.candidate(features, policy)
     with tempfile.TemporaryDirectory() as scratch:
         found = Features.fetch(w.store, features, Path(scratch) / "features")
         for place, (start, rows) in _parts(w, found, prefix, policy).items():
@@ -88,7 +89,7 @@ def _parts(w: Workspace, features: Features, prefix: str, policy: str) -> dict[s
     untrained = _untrained(w.spec.policies, policy)
     if features.end is None:
         return {prefix: (untrained, Rows(features, before=features.split_at))}
-    names = {name: f"candidates/{features.meta['features']}/{name}" for name in w.spec.policies.candidates}
+    names = {name: layout.candidate(features.meta["features"], name) for name in w.spec.policies.candidates}
     process, new = retraining.process_for(w, features, names)
     if new:
         return {
@@ -137,7 +138,7 @@ def _judge(w: Workspace, key: str, jobs: list[Job]) -> dict[str, Any]:
         features = Features.fetch(w.store, key, Path(scratch) / "features")
         judge = _judge_interval if features.end is None else _judge_window
         verdict = judge(w, key, jobs, features, Path(scratch))
-    w.store.put(f"verdicts/{key}.json", orjson.dumps(verdict))
+    w.store.put(layout.verdict(key), orjson.dumps(verdict))
     if features.end is not None:
         window.end(w.store, key, features.meta)
     return verdict
@@ -195,8 +196,8 @@ def _judge_interval(w: Workspace, key: str, jobs: list[Job], features: Features,
 def _verdict(w: Workspace, key: str, jobs: list[Job], body: dict[str, Any]) -> dict[str, Any]:
     """What later tasks need, and the report: as JSON, as a page, and the page in the store for the UI."""
     with w.report("gate", key) as folder:
-        (folder / "verdict.json").write_bytes(orjson.dumps(body, option=orjson.OPT_INDENT_2))
-        page = write_report(body, folder / "index.html", title=f"{w.settings.app}: the gate's verdict")
+        (folder / layout.VERDICT_FILE).write_bytes(orjson.dumps(body, option=orjson.OPT_INDENT_2))
+        page = write_report(body, folder / layout.PAGE, title=f"{w.settings.app}: the gate's verdict")
     return {
         "app": w.settings.app,
         "features": key,
@@ -204,7 +205,7 @@ def _verdict(w: Workspace, key: str, jobs: list[Job], body: dict[str, Any]) -> d
         "candidates": {job["policy"]: job["candidate"] for job in jobs},
         "evaluation": body,
         "report": str(page),
-        "page": f"gate/{key}/index.html",
+        "page": layout.gate_report(key),
         "summary": summary(body),
     }
 
@@ -218,7 +219,7 @@ class _Looks:
 
     @property
     def _key(self) -> str:
-        return f"looks/{self.champion}.json"
+        return layout.looks(self.champion)
 
     def _ledger(self) -> tuple[Ledger, str | None]:
         raw, version = self.w.store.read(self._key)
@@ -246,11 +247,10 @@ class _Looks:
 def current_champion(w: Workspace, folder: Path) -> tuple[str, Policy]:
     """The champion of the current release, or `uniform` before there is one. A name that a candidate may bear too
     gets the release's number."""
-    try:
-        number = int(orjson.loads(w.store.get("releases/current"))["number"])
-    except KeyError:
+    number = released.current(w.store)
+    if number is None:
         return "uniform", make("uniform")
-    champion = load(get_folder(w.store, f"releases/{number:06d}/champion", folder))
+    champion = load(get_folder(w.store, layout.release(number, "champion"), folder))
     taken = champion.name in w.spec.policies.candidates
     return (f"{champion.name}@{number}" if taken else champion.name), champion
 

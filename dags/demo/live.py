@@ -14,6 +14,7 @@ from croupier.dags.local.standalone import Airflow
 from croupier.features.batch import concatenate
 from croupier.features.build import Features
 from croupier.features.encoding.dataset import encode_chunks
+from croupier.features.store import layout
 from croupier.features.workspace import Workspace
 from croupier.features.worlds import reels
 from croupier.models.policy import make
@@ -97,7 +98,7 @@ def _as_ended(w: Workspace, steps: list[dict[str, Any]], look: dict[str, Any]) -
     """The look; or, where the DAG's own schedule was faster and has promoted the candidate already, how that ended."""
     if not steps or look["release"] == steps[0]["release"]:
         return look
-    last = orjson.loads(w.store.get(f"rollout/history/{steps[0]['release']:06d}.json"))["history"][-1]
+    last = orjson.loads(w.store.get(layout.rollout_history(steps[0]["release"])))["history"][-1]
     shown = {"stage": last["stage"], "share": last["share"], "reason": last["reason"]}
     return look | shown | {"release": steps[0]["release"], "promoted": look["release"]}
 
@@ -108,7 +109,7 @@ def force_harmful(w: Workspace, world: reels.World, features: Features) -> int:
     encoder, arms = features.encoder, w.arms()
     log = concatenate(list(encode_chunks(world.flipped().interactions(6_000), encoder, encoder.catalogue(arms))))
     number = bundle_store.current(w.store)
-    champion = bundle.load(w.home / "triton" / "select_arm" / str(number)).champion
+    champion = bundle.load(layout.served(w.home, number or 0)).champion
     done = promotion.release_policies(
         w,
         champion=champion,

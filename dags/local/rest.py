@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from croupier.features.store import layout
+
 DONE = {"success", "failed"}
 
 
@@ -132,7 +134,7 @@ class Rest:
 
     def _log_tail(self, dag: str, run: str, tasks: list[str]) -> str:
         """The errors that the failed tasks logged, without the frames between."""
-        folder = self.home / "logs" / f"dag_id={dag}" / f"run_id={run}"
+        folder = self.home / layout.AIRFLOW_LOGS / f"dag_id={dag}" / f"run_id={run}"
         files = [p for t in tasks for p in sorted(folder.glob(f"task_id={t}/**/*.log"))]
         lines = [json.loads(line) for p in files[-1:] for line in p.read_text().splitlines() if line.startswith("{")]
         errors = [e for line in lines for e in line.get("error_detail") or []]

@@ -18,6 +18,7 @@ from typing import IO
 
 from croupier.dags.local.rest import AirflowError, Rest
 from croupier.features.settings import Settings
+from croupier.features.store import layout
 from croupier.features.store.locks import alone
 from croupier.serving.triton.processes import UMASK, private_log, record, recorded, stop_group
 
@@ -46,7 +47,7 @@ def require_free(port: int, what: str) -> None:
 def environment(home: Path, port: int) -> dict[str, str]:
     """Variables for every Airflow component and task: one JWT secret, one address, few workers."""
     home.mkdir(parents=True, exist_ok=True)
-    secret = home / "jwt.secret"
+    secret = home / layout.AIRFLOW_SECRET
     if not secret.exists():
         secret.write_text(secrets.token_hex(32))
         secret.chmod(0o600)
@@ -83,11 +84,11 @@ class Airflow(Rest):
 
     @property
     def pid_file(self) -> Path:
-        return self.home / "standalone.pid"
+        return self.home / layout.AIRFLOW_PID
 
     def start(self, *, timeout_seconds: float = 240.0, say: Callable[[str], None] = print) -> "Airflow":
         require_free(self.port, "Airflow")
-        log = private_log(self.home / "standalone.log", "ab")
+        log = private_log(self.home / layout.AIRFLOW_LOG, "ab")
         process = self._spawn([sys.executable, "-m", "croupier.dags.local.native_airflow"], log)
         record(self.pid_file, process.pid)
         deadline, began = time.monotonic() + timeout_seconds, time.monotonic()
@@ -116,7 +117,7 @@ class Airflow(Rest):
     @staticmethod
     def stop_recorded(home: Path) -> bool:
         """True if one ran: the whole group, processor, triggerer, API server and their workers."""
-        pid_file = home / "standalone.pid"
+        pid_file = home / layout.AIRFLOW_PID
         group = recorded(pid_file)
         if group is not None:
             stop_group(group, patience_seconds=20.0)
@@ -136,9 +137,9 @@ def main(verb: str) -> None:
     var = Settings().var.absolute()
     if verb == "down":
         # whichever folder they were started over, with `make up VAR=…` or by a demo that was killed
-        stopped = [f"Airflow of {p.parent}" for p in var.rglob("standalone.pid") if Airflow.stop_recorded(p.parent)]
+        stopped = [f"Airflow of {p.parent}" for p in var.rglob(layout.AIRFLOW_PID) if Airflow.stop_recorded(p.parent)]
         # a pid file may be lost
-        files = (*var.rglob("supervisor.pid"), *var.rglob("triton.pid"), *var.glob("*/triton"))
+        files = (*var.rglob(layout.SUPERVISOR_PID), *var.rglob(layout.TRITON_PID), *var.glob(f"*/{layout.REPOSITORY}"))
         stopped += [f"Triton of {home}" for home in sorted({file.parent for file in files}) if supervisor.down(home)]
         found = f"nothing of ours ran under {var}; a stack of another folder: make down VAR=FOLDER"
         print("\n".join(f"stopped {what}" for what in stopped) or found)
@@ -146,8 +147,9 @@ def main(verb: str) -> None:
     asked, port = triton(), os.environ.get("CROUPIER_AIRFLOW_PORT", "8080")
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError(f"CROUPIER_AIRFLOW_PORT: found {port!r}, expected a port from 1 to 65535")
-    airflow = Airflow(var / "airflow", int(port), {"CROUPIER_VAR": str(var)})  # absolute, whatever a task's folder is
-    with alone(airflow.home / ".up.lock"):  # of two at once the second finds the port busy
+    absolute = {"CROUPIER_VAR": str(var)}  # whatever a task's folder is
+    airflow = Airflow(var / layout.AIRFLOW, int(port), absolute)
+    with alone(airflow.home / layout.UP_LOCK):  # of two at once the second finds the port busy
         require_free(airflow.port, "Airflow")  # before anything of a running pair is touched
         asked = triton(choose=True)
         supervisor.up(asked.home, grpc_port=asked.ports.grpc)

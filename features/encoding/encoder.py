@@ -23,6 +23,7 @@ from croupier.features.encoding.fitted import Fitted
 from croupier.features.encoding.validation import Row
 from croupier.features.schema import Arm, InvalidEvent
 from croupier.features.spec import AppSpec, SpecError
+from croupier.features.store import layout
 
 if TYPE_CHECKING:
     import polars as pl  # the serving path never loads it
@@ -126,12 +127,12 @@ class Encoder:
     def save(self, folder: Path) -> None:
         """Write `encoder.json`."""
         option = orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2
-        (folder / "encoder.json").write_bytes(orjson.dumps(self._state | {"digest": self.digest}, option=option))
+        (folder / layout.ENCODER_FILE).write_bytes(orjson.dumps(self._state | {"digest": self.digest}, option=option))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Raises ValueError when the file is not the one that was saved, or of another encoder version."""
-        path = folder / "encoder.json"
+        path = folder / layout.ENCODER_FILE
         state = orjson.loads(path.read_bytes())
         said = state.pop("digest", None)
         if said != _digest(state):

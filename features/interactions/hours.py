@@ -18,7 +18,8 @@ import orjson
 
 from croupier.features.interactions.versions import Version
 from croupier.features.spec import AppSpec
-from croupier.features.store.partitions import by_hour, hour_of, log_objects
+from croupier.features.store import layout
+from croupier.features.store.partitions import log_objects, versions, versions_of
 from croupier.features.store.storage import Store
 from croupier.features.utc import HOUR, hour_start, to_us
 
@@ -44,22 +45,22 @@ def due(store: Store, spec: AppSpec, *, now: datetime) -> list[str]:
     oldest = to_us(now - timedelta(days=spec.training.days)) // HOUR * HOUR
     logged = {hour for kind in ("decisions", "rewards", "rejects") for hour in log_objects(store, kind)}
     closed = [hour for hour in sorted(logged) if oldest <= hour_start(hour) <= mature - HOUR]
-    known = by_hour(store.list("interactions/"), ".json")
-    judged = set(store.list("quality/"))
+    known = versions(store)
+    judged = set(store.list(layout.QUALITY))
     waiting = [hour for hour in closed if _due(store, known.get(hour, []), judged)]
     return waiting[: spec.training.catch_up_hours]
 
 
-def _due(store: Store, versions: list[str], judged: set[str]) -> bool:
+def _due(store: Store, keys: list[str], judged: set[str]) -> bool:
     """True if an hour was never joined, was joined before it was mature, or has a newer version than was validated."""
-    if not versions or _key_of(versions[-1]) not in judged:
+    if not keys or layout.checked(keys[-1]) not in judged:
         return True
-    return Version.load(store, versions[-1]).account["immature"] > 0
+    return Version.load(store, keys[-1]).account["immature"] > 0
 
 
 def record(store: Store, version: Version, checked: Checked) -> None:
     """Keeps what the validation said of this version."""
-    store.put(_key_of(version.key), orjson.dumps(asdict(checked)))
+    store.put(layout.checked(version.key), orjson.dumps(asdict(checked)))
 
 
 def reopen(store: Store, hour: str) -> None:
@@ -77,7 +78,7 @@ def verdict(store: Store, hour: str) -> dict[str, object]:
 
 
 def _newest_verdict(store: Store, hour: str) -> list[str]:
-    return [_key_of(key) for key in by_hour(store.list(f"interactions/hour={hour}/"), ".json").get(hour, [])[-1:]]
+    return [layout.checked(key) for key in versions_of(store, hour)[-1:]]
 
 
 def sound(store: Store, *, start: datetime, end: datetime) -> dict[str, Version]:
@@ -87,24 +88,19 @@ def sound(store: Store, *, start: datetime, end: datetime) -> dict[str, Version]
 
 def refused(store: Store, *, start: datetime, end: datetime) -> list[str]:
     """The hours of [start, end) whose newest version failed its validation; in order of time."""
-    judged = set(store.list("quality/"))
+    judged = set(store.list(layout.QUALITY))
     newest = _newest(store, start, end)
-    return [hour for hour, v in newest.items() if _key_of(v.key) in judged and not _passed(store, v)]
+    return [hour for hour, v in newest.items() if layout.checked(v.key) in judged and not _passed(store, v)]
 
 
 def _newest(store: Store, start: datetime, end: datetime) -> Mapping[str, Version]:
     first, last = to_us(start) // HOUR * HOUR, to_us(end)
-    found = by_hour(store.list("interactions/"), ".json")
+    found = versions(store)
     return {h: Version.load(store, keys[-1]) for h, keys in found.items() if first <= hour_start(h) < last}
 
 
 def _passed(store: Store, version: Version) -> bool:
     try:
-        return bool(orjson.loads(store.get(_key_of(version.key)))["passed"])
+        return bool(orjson.loads(store.get(layout.checked(version.key)))["passed"])
     except KeyError:
         return False
-
-
-def _key_of(version_key: str) -> str:
-    """interactions/hour=H/v0001.json → quality/hour=H/v0001.json"""
-    return f"quality/hour={hour_of(version_key)}/{version_key.rpartition('/')[2]}"

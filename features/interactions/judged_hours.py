@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 import orjson
 
 from croupier.features.interactions.hours import Checked
+from croupier.features.store import layout
 from croupier.features.store.storage import Store
 
 
@@ -28,13 +29,13 @@ def record_interval(store: Store, interval: str, versions: Mapping[str, int], ch
     """Keeps what was said of an interval that was validated as one; `versions`: hour → version that it read."""
     body = orjson.dumps(asdict(checked) | {"versions": dict(versions)}, option=orjson.OPT_SORT_KEYS)
     digest = hashlib.sha256(orjson.dumps(dict(versions), option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
-    store.put(f"quality/interval={interval}/{digest}.json", body)
+    store.put(layout.checked_interval(interval, digest), body)
 
 
 def reopen(store: Store, hour: str) -> None:
     """Takes back every verdict on an interval that failed with this hour in it: a person has decided about its rows,
     and the next validation says anew what is wrong."""
-    for key in store.list("quality/interval="):
+    for key in store.list(layout.QUALITY_INTERVALS):
         body = orjson.loads(store.get(key))
         if hour in body["versions"] and not body["passed"]:
             store.delete(key)
@@ -57,13 +58,12 @@ def quality_of(store: Store, versions: Mapping[str, int], hours: Sequence[str]) 
 def _said(store: Store, hours: set[str]) -> dict[str, dict[int, Checked]]:
     """hour → version → what was said of it; of two verdicts of one version the one that failed."""
     found: dict[str, dict[int, Checked]] = {}
-    for key in store.list("quality/"):
-        kind, _, rest = key.removeprefix("quality/").partition("=")
-        name, _, file = rest.partition("/")
-        if kind == "hour" and (name not in hours or not file.startswith("v")):  # beside it: the quarantine's history
+    for key in store.list(layout.QUALITY):
+        name, number = layout.hour_of(key), layout.checked_version(key)
+        if name and (name not in hours or number is None):  # beside it: the quarantine's history
             continue
         body = orjson.loads(store.get(key))
-        versions = body.pop("versions") if kind == "interval" else {name: int(file[1:-5])}
+        versions = body.pop("versions") if number is None else {name: number}
         checked = Checked(**body | {"failed": tuple(body["failed"])})
         for hour, version in versions.items():
             of = found.setdefault(hour, {})

@@ -25,8 +25,9 @@ from croupier.features.log.shipped import open_log, rewritten
 from croupier.features.log.spool import Spool
 from croupier.features.log.spool_rows import KINDS, Kind
 from croupier.features.spec import RewardSpec
+from croupier.features.store import layout
 from croupier.features.store.locks import alone
-from croupier.features.store.partitions import by_hour, hour_of
+from croupier.features.store.partitions import by_hour, versions_of
 from croupier.features.store.storage import Conflict, Store
 from croupier.features.utc import hour_start, to_us
 
@@ -64,20 +65,23 @@ def _forget(
     ship(spool, store, host=host)  # so that spool and store hold the same rows of it
     unfinished = spool.noted("forgetting") is not None
     spool.note("forgetting", unit_id)  # until the end, spool and store may differ: prune waits
-    logged = [key for key in store.list("log/decisions/") if key.endswith(".parquet")]
+    logged = [key for key in store.list(layout.log_of("decisions")) if key.endswith(layout.PARQUET)]
+    others = (layout.log_of("rewards"), layout.log_of("rejects"))
     events = _spooled(spool, unit_id) | {event for key in logged for event in _events(store, key, unit_id)}
     secrets = [unit_id, *events]
-    objects = sum(_rewrite(store, key, secrets) for key in store.list("log/rewards/") + store.list("log/rejects/"))
+    objects = sum(_rewrite(store, key, secrets) for prefix in others for key in store.list(prefix))
     rows = _forget_spooled(spool, secrets)
     objects += sum(_rewrite(store, key, secrets) for key in logged)
     if objects or rows or unfinished:
         rewritten(store)
     hours = _restate(store, spec, secrets, now)
-    elsewhere = [key for key in store.list("") if not key.startswith(("log/", "interactions/", "features/"))]
-    objects += sum(_rewrite(store, key, secrets) for key in elsewhere if key.endswith(".parquet"))
-    encoded = [key for key in store.list("features/") if key.endswith("/encoded.parquet")]
+    done = (layout.LOG, layout.INTERACTIONS, layout.FEATURES)
+    elsewhere = [key for key in store.list("") if key.endswith(layout.PARQUET) and not key.startswith(done)]
+    objects += sum(_rewrite(store, key, secrets) for key in elsewhere)
+    encoded = [key for key in store.list(layout.FEATURES) if key.endswith(f"/{layout.ENCODED}")]
     objects += sum(_drop_encoded(store, key, secrets) for key in encoded)
-    objects += sum(_rewrite_file(path, secrets) for folder in reports for path in sorted(folder.rglob("*.parquet")))
+    files = [path for folder in reports for path in sorted(folder.rglob(f"*{layout.PARQUET}"))]
+    objects += sum(_rewrite_file(path, secrets) for path in files)
     spool.note("forgetting", None)
     spool.purge([])
     return Forgotten(rows, objects, hours)
@@ -94,7 +98,7 @@ def finish(
 def expire(store: Store, *, days: int, now: datetime) -> list[str]:
     """Deletes every object of an hour that began more than `days` ago; returns their keys."""
     oldest = to_us(now - timedelta(days=days))
-    old = [key for key in store.list("") if hour_of(key) and hour_start(hour_of(key)) < oldest]
+    old = [key for key in store.list("") if layout.hour_of(key) and hour_start(layout.hour_of(key)) < oldest]
     for key in old:
         store.delete(key)
     return old
@@ -142,13 +146,12 @@ def _mentions(raw: str, secrets: Iterable[str]) -> bool:
 
 def _restate(store: Store, spec: RewardSpec, secrets: list[str], now: datetime) -> list[str]:
     """Joins the unit's hours again, and deletes every older version of their rows: they hold the unit."""
-    hours, joined = [], by_hour(store.list("interactions/"))
+    hours, joined = [], by_hour(store.list(layout.INTERACTIONS))
     with open_log(store) as log:
         for hour, keys in joined.items():
             if any(_holds(store, key, secrets) for key in keys):
                 join_hours(log, [hour], spec, now=now)
-                versions = by_hour(store.list(f"interactions/hour={hour}/"), ".json")[hour]
-                newest = Version.load(store, versions[-1])
+                newest = Version.load(store, versions_of(store, hour)[-1])
                 for key in set(keys) - {newest.data, newest.late}:
                     store.delete(key)
                 hours.append(hour)
@@ -176,7 +179,7 @@ def _drop_encoded(store: Store, key: str, secrets: list[str]) -> bool:
     """An encoded log that holds the unit goes as a whole, with what is aligned to it: build_features makes it anew."""
     holds = _holds(store, key, secrets)
     if holds:
-        store.delete(key.replace("encoded.parquet", "segments.parquet"))
+        store.delete(layout.beside(key, layout.SEGMENTS))
         store.delete(key)
     return holds
 

@@ -19,19 +19,19 @@ from typing import Any
 import orjson
 import polars as pl
 
+from croupier.features.store import layout
 from croupier.features.store.partitions import by_hour
 from croupier.features.store.storage import Conflict, Store
 from croupier.features.utc import HOUR, hour_start
 
 HELD, STOPPED, RELEASED, DROPPED = "held", "stopped", "released", "dropped"
 OUT = (HELD, DROPPED)  # states whose rows no interaction is made of
-FILE = "rows.parquet"
 States = Mapping[str, str]  # event id → state
 
 
 def states(store: Store, hours: Collection[str]) -> dict[str, States]:
     """Of each of these hours that has rows put aside."""
-    found = by_hour(store.list("quarantine/hour="), FILE)
+    found = by_hour(store.list(layout.QUARANTINE_HOURS))
     frames = {hour: rows(store, hour)[0] for hour in hours if hour in found}
     return {hour: dict(frame.select("event_id", "state").iter_rows()) for hour, frame in frames.items()}
 
@@ -58,7 +58,7 @@ def stopped_hours(at: pl.Series, broken_at: pl.Series, held: Mapping[str, int], 
 
 def rows(store: Store, hour: str) -> tuple[pl.DataFrame, str | None]:
     """The rows of an hour that were put aside, and the version of their object; empty and None where there are none."""
-    raw, version = store.read(_key(hour))
+    raw, version = store.read(layout.quarantined(hour))
     if version is None:
         return pl.DataFrame(schema={"event_id": pl.String, "at": pl.Int64, "rule": pl.String, "state": pl.String}), None
     return pl.read_parquet(io.BytesIO(raw)), version
@@ -87,28 +87,20 @@ def write(store: Store, hour: str, frame: pl.DataFrame, version: str | None) -> 
     """Raises Conflict where somebody else wrote since `version` was read."""
     sink = io.BytesIO()
     frame.write_parquet(sink, compression="zstd")
-    store.swap(_key(hour), sink.getvalue(), version)
+    store.swap(layout.quarantined(hour), sink.getvalue(), version)
 
 
 def history(store: Store, hour: str) -> list[dict[str, Any]]:
     """What was done with an hour's rows, oldest first."""
-    raw, version = store.read(_history(hour))
+    raw, version = store.read(layout.quarantine_history(hour))
     return list(orjson.loads(raw)) if version is not None else []
 
 
 def remember(store: Store, hour: str, entry: Mapping[str, Any]) -> None:
     """Adds to the hour's history."""
     while True:
-        raw, version = store.read(_history(hour))
+        raw, version = store.read(layout.quarantine_history(hour))
         entries = [*(orjson.loads(raw) if version is not None else ()), entry]
         with suppress(Conflict):
-            store.swap(_history(hour), orjson.dumps(entries, option=orjson.OPT_INDENT_2), version)
+            store.swap(layout.quarantine_history(hour), orjson.dumps(entries, option=orjson.OPT_INDENT_2), version)
             return
-
-
-def _key(hour: str) -> str:
-    return f"quarantine/hour={hour}/{FILE}"
-
-
-def _history(hour: str) -> str:
-    return f"quality/hour={hour}/quarantine.json"

@@ -8,7 +8,8 @@ from typing import Any
 import polars as pl
 
 from croupier.features.interactions import hours, judged_hours, quarantine
-from croupier.features.interactions.quarantine import DROPPED, FILE, HELD, RELEASED, STOPPED
+from croupier.features.interactions.quarantine import DROPPED, HELD, RELEASED, STOPPED
+from croupier.features.store import layout
 from croupier.features.store.partitions import by_hour
 from croupier.features.store.storage import Conflict, Store
 from croupier.features.utc import hour_start
@@ -34,7 +35,7 @@ class Entry:
 
 def entries(store: Store) -> list[Entry]:
     """Every hour with rows put aside, oldest first."""
-    found = (_entry(store, hour) for hour in by_hour(store.list("quarantine/hour="), FILE))
+    found = (_entry(store, hour) for hour in by_hour(store.list(layout.QUARANTINE_HOURS)))
     return [entry for entry in found if entry.rows]  # none: a unit was forgotten
 
 
@@ -105,6 +106,6 @@ def _found(store: Store, hour: str) -> tuple[pl.DataFrame, str | None]:
         raise ValueError(f"--hour: found {hour!r}, expected an hour of UTC such as 2026-11-01T07") from None
     frame, version = quarantine.rows(store, hour)
     if frame.is_empty():
-        there = ", ".join(by_hour(store.list("quarantine/hour="), FILE)) or "none: nothing is in quarantine"
+        there = ", ".join(by_hour(store.list(layout.QUARANTINE_HOURS))) or "none: nothing is in quarantine"
         raise ValueError(f"--hour: found no row of {hour} in quarantine, expected one of these hours: {there}")
     return frame, version

@@ -21,12 +21,12 @@ from croupier.features.interactions.reward import in_reach_columns, window_us
 from croupier.features.interactions.versions import Version
 from croupier.features.log.shipped import EVENT, Log, open_log
 from croupier.features.spec import RewardSpec
-from croupier.features.store.partitions import by_hour, hour_of
+from croupier.features.store import layout
+from croupier.features.store.partitions import versions, versions_of
 from croupier.features.store.storage import Conflict, Store
 from croupier.features.utc import HOUR, hour_start, to_us
 
 ROWS_CHANGED = {"rows_added", "rows_removed", "rewards_changed"}  # the rest of `changed` is the account alone
-LEDGER = "ledger/restated.json"
 
 
 def restate(store: Store, spec: RewardSpec, *, now: datetime) -> list[str]:
@@ -34,23 +34,23 @@ def restate(store: Store, spec: RewardSpec, *, now: datetime) -> list[str]:
 
     Safe to repeat and to run twice at once; raises LogRewritten (call again). An hour that was never joined is left to
     the run of its own interval."""
-    raw, version = store.read(LEDGER)
+    raw, version = store.read(layout.RESTATED)
     ledger: dict[str, Any] = orjson.loads(raw) if version else {"seen": [], "now": 0}
     with open_log(store) as log:
         keys = [key for hours in log.objects.values() for found in hours.values() for key in found]
         new = sorted(set(keys) - set(ledger["seen"]))
-        joined = by_hour(store.list("interactions/"), ".json")
-        touched = {hour_of(key) for key in new}
-        touched |= _rewarded(log, [key for key in new if key.startswith("log/rewards/")])
-        touched |= _awaited(log, [key for key in new if key.startswith("log/decisions/")])
+        joined = versions(store)
+        touched = {layout.hour_of(key) for key in new}
+        touched |= _rewarded(log, [key for key in new if key.startswith(layout.log_of("rewards"))])
+        touched |= _awaited(log, [key for key in new if key.startswith(layout.log_of("decisions"))])
         # windows that were open at the last call may have closed since
         open_since = ledger["now"] - window_us(spec) - HOUR
         touched |= {hour for hour in joined if hour_start(hour) >= open_since and _immature(store, joined[hour][-1])}
         hours = sorted(touched & set(joined))
         join_hours(log, hours, spec, now=now)
     with suppress(Conflict):  # another call was quicker; what it has not seen, the next one will
-        store.swap(LEDGER, orjson.dumps({"seen": sorted(keys), "now": to_us(now)}), version)
-    return [hour for hour in hours if by_hour(store.list(f"interactions/hour={hour}/"), ".json")[hour] != joined[hour]]
+        store.swap(layout.RESTATED, orjson.dumps({"seen": sorted(keys), "now": to_us(now)}), version)
+    return [hour for hour in hours if versions_of(store, hour) != joined[hour]]
 
 
 def _rewarded(log: Log, keys: list[str]) -> set[str]:
@@ -105,7 +105,7 @@ def restatements(store: Store) -> list[Restatement]:
     """All of them, by hour and version."""
     used = list(_verdicts(store))
     found = []
-    for keys in by_hour(store.list("interactions/"), ".json").values():
+    for keys in versions(store).values():
         for key in keys[1:]:
             version = Version.load(store, key)
             readers = (name for name, hours in used if 0 < hours.get(version.hour, 0) < version.version)
@@ -115,10 +115,10 @@ def restatements(store: Store) -> list[Restatement]:
 
 def _verdicts(store: Store) -> Iterator[tuple[str, dict[str, int]]]:
     """(verdict, hour → version it was made from)."""
-    for key in store.list("verdicts/"):
+    for key in store.list(layout.VERDICTS):
         features = orjson.loads(store.get(key)).get("features", "")
         try:
-            meta = orjson.loads(store.get(f"features/{features}/meta.json"))
+            meta = orjson.loads(store.get(layout.features(features, layout.META)))
         except KeyError:
             continue  # the features of an old verdict may have been deleted by retention
-        yield key.removeprefix("verdicts/").removesuffix(".json"), meta.get("partitions", {})
+        yield layout.verdict_name(key), meta.get("partitions", {})

@@ -22,7 +22,8 @@ import polars as pl
 from croupier.features.arrow import INTERACTIONS
 from croupier.features.interactions.account import Account
 from croupier.features.log.shipped import Log, LogRewritten, read_rows
-from croupier.features.store.partitions import by_hour
+from croupier.features.store import layout
+from croupier.features.store.partitions import versions, versions_of
 from croupier.features.store.storage import AlreadyExists, Store
 from croupier.features.utc import HOUR, hour_start, to_us
 
@@ -42,7 +43,7 @@ class Version:
 
     @property
     def key(self) -> str:
-        return f"interactions/hour={self.hour}/v{self.version:04d}.json"
+        return layout.version(self.hour, self.version)
 
     @classmethod
     def load(cls, store: Store, key: str) -> Self:
@@ -51,7 +52,7 @@ class Version:
 
 def newest(store: Store, *, start: datetime, end: datetime) -> dict[str, Version]:
     """The newest version of each hour that overlaps [start, end)."""
-    found = by_hour(store.list("interactions/"), ".json")
+    found = versions(store)
     return {hour: Version.load(store, found[hour][-1]) for hour in overlapping(found, start=start, end=end)}
 
 
@@ -84,11 +85,11 @@ def commit(log: Log, hour: str, data: pl.DataFrame, late: pl.DataFrame, account:
     LogRewritten."""
     store = log.store
     while True:
-        found = by_hour(store.list(f"interactions/hour={hour}/"), ".json").get(hour, [])
+        found = versions_of(store, hour)
         old = Version.load(store, found[-1]) if found else None
         number = old.version + 1 if old else 1
-        stem = f"interactions/hour={hour}/v{number:04d}"
-        files = {f"{stem}-{_digest(raw)}{suffix}": raw for suffix, raw in _encoded(data, late).items()}
+        encoded = _encoded(data, late).items()
+        files = {layout.version_rows(hour, number, _digest(raw), suffix): raw for suffix, raw in encoded}
         names = list(files)
         if old and Account.from_dict(old.account) == account and _same(store, old, data, names):
             return old
@@ -124,7 +125,7 @@ def fetched(store: Store, keys: list[str]) -> Iterator[list[Path]]:
 
 
 def _encoded(data: pl.DataFrame, late: pl.DataFrame) -> dict[str, bytes]:
-    frames = {".parquet": data} | ({".late.parquet": late} if len(late) else {})
+    frames = {layout.PARQUET: data} | ({layout.LATE: late} if len(late) else {})
     return {suffix: _parquet(frame) for suffix, frame in frames.items()}
 
 
@@ -140,8 +141,8 @@ def _digest(raw: bytes) -> str:
 
 def _same(store: Store, old: Version, data: pl.DataFrame, names: list[str]) -> bool:
     """Equal digests, or, where another version of the Parquet writer made the old one, equal rows."""
-    digest = names[0].rpartition("-")[2]
-    return old.data.rpartition("-")[2] == digest or (old.rows == len(data) and _rows(store, old).equals(data))
+    digest = layout.digest_of(names[0])
+    return layout.digest_of(old.data) == digest or (old.rows == len(data) and _rows(store, old).equals(data))
 
 
 def _rows(store: Store, version: Version) -> pl.DataFrame:

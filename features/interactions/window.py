@@ -22,10 +22,10 @@ from croupier.features.interactions import hours
 from croupier.features.interactions.versions import Version, empty, fetched
 from croupier.features.log.shipped import read_rows
 from croupier.features.spec import AppSpec, TrainingSpec, seconds_of
+from croupier.features.store import layout
 from croupier.features.store.storage import Store
 from croupier.features.utc import HOUR, from_us, hour_start, to_us
 
-BEGUN, ENDED = "training/begun.json", "training/ended.json"
 AGAIN_SECONDS = 3600.0  # real ones: a training that began and came to no verdict is begun again after so long
 THINNING = "training"  # the salt of the hash by which rows beyond `training.rows` are kept
 
@@ -76,7 +76,7 @@ def _rows(store: Store, version: Version, keep: float) -> pl.DataFrame:
 
 def due(store: Store, spec: AppSpec, seen: Window, *, now: datetime) -> str:
     """Why a training is due at `now`; "" if none is."""
-    ended, begun = _read(store, ENDED), _read(store, BEGUN)
+    ended, begun = _read(store, layout.TRAINING_ENDED), _read(store, layout.TRAINING_BEGUN)
     if seen.rows < max(spec.training.min_rows, 2):
         return ""
     running = begun and begun["features"] != ended.get("features")
@@ -108,32 +108,32 @@ def new_rows(seen: Window, ended: Mapping[str, Any]) -> int:
 
 def begin(store: Store, key: str, *, now: datetime) -> None:
     """Notes that a training with these features has begun."""
-    store.put(BEGUN, orjson.dumps({"features": key, "at": to_us(now)}))
+    store.put(layout.TRAINING_BEGUN, orjson.dumps({"features": key, "at": to_us(now)}))
 
 
 def end(store: Store, key: str, meta: Mapping[str, Any]) -> None:
     """Notes that the training with these features has come to a verdict. An older one never replaces a newer."""
-    if "began" in meta and _read(store, ENDED).get("end", 0) <= meta["end_us"]:
+    if "began" in meta and _read(store, layout.TRAINING_ENDED).get("end", 0) <= meta["end_us"]:
         body = {"features": key, "at": meta["began"], "end": meta["end_us"], "hours": meta["hours"]}
-        store.put(ENDED, orjson.dumps(body))
+        store.put(layout.TRAINING_ENDED, orjson.dumps(body))
 
 
 def last_training(store: Store) -> dict[str, Any]:
     """{"features", "at" and "end" (UTC µs), "hours": {hour: rows}} of the last training; {} before there was one."""
-    return _read(store, ENDED)
+    return _read(store, layout.TRAINING_ENDED)
 
 
 def last_features(store: Store) -> str:
     """Key of the features of the last training that came to a verdict; "" before there was one."""
-    return str(_read(store, ENDED).get("features", ""))
+    return str(_read(store, layout.TRAINING_ENDED).get("features", ""))
 
 
 def sweep(store: Store, *, kept: int) -> None:
     """Deletes the encoded rows of all but the newest `kept` windows; encoder, catalogue and meta.json stay."""
     found = []
-    for key in store.list("features/"):
-        if key.endswith("/encoded.parquet"):
-            meta = orjson.loads(store.get(f"{key.rpartition('/')[0]}/meta.json"))
+    for key in store.list(layout.FEATURES):
+        if key.endswith(f"/{layout.ENCODED}"):
+            meta = orjson.loads(store.get(layout.beside(key, layout.META)))
             found += [(meta["end_us"], key)] if "end_us" in meta else []
     for _, key in sorted(found)[:-kept]:
         store.delete(key)

@@ -20,6 +20,7 @@ from croupier.features.clock import now_us
 from croupier.features.log import closings, spool_quotas
 from croupier.features.log.spool import Spool
 from croupier.features.log.spool_rows import KINDS, Kind, Reject, reject_row
+from croupier.features.store import layout
 from croupier.features.store.storage import AlreadyExists, Store, StoreError
 from croupier.features.utc import HOUR, hour_name
 
@@ -141,8 +142,8 @@ def shipment_objects(spool: Spool, kind: Kind, first: int, last: int, *, host: s
     for row in orjson.loads(b"[" + b",".join(bodies) + b"]"):
         hours[hour_name(row["at"])].append(row)
     for hour, rows in sorted(hours.items()):
-        name = f"{host}-{spool.id}-{first:012d}-{last:012d}.parquet"
-        yield f"log/{kind}/hour={hour}/{name}", to_table(rows, SCHEMAS[kind])
+        key = layout.log_object(kind, hour, host=host, spool=spool.id, first=first, last=last)
+        yield key, to_table(rows, SCHEMAS[kind])
 
 
 def to_table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:

@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 
 from croupier.features.arrow import ADDED, DECISIONS
 from croupier.features.log.spool_rows import KINDS
+from croupier.features.store import layout
 from croupier.features.store.partitions import log_objects
 from croupier.features.store.storage import Store, StoreError
 from croupier.features.utc import hour_start
 
-EPOCH = "privacy/epoch"  # not below log/: it is no event, and differs in every store
 EVENT = pl.Schema({"event_id": pl.String, "at": pl.Int64})
 REWARD = pl.Schema({"event_id": pl.String, "at": pl.Int64, "kind": pl.String, "value": pl.Float64,
                     "reward_id": pl.String})  # fmt: skip
@@ -42,7 +42,7 @@ class Log:
     epoch: str | None
 
     def is_as_read(self) -> bool:
-        return self.store.read(EPOCH)[1] == self.epoch
+        return self.store.read(layout.EPOCH)[1] == self.epoch
 
     def hours(self, kind: str, first: int, last: int) -> list[str]:
         """Those of a kind whose start (UTC µs) lies in [first, last]."""
@@ -77,11 +77,11 @@ def read_rows(paths: list[Path], schema: pl.Schema) -> pl.DataFrame:
 def open_log(store: Store) -> Iterator[Log]:
     """The log as it is now; objects shipped later are not in it."""
     with tempfile.TemporaryDirectory(prefix="croupier-") as folder:
-        epoch = store.read(EPOCH)[1]
+        epoch = store.read(layout.EPOCH)[1]
         yield Log(store, Path(folder), {kind: log_objects(store, kind) for kind in KINDS}, epoch)
 
 
 def rewritten(store: Store) -> None:
     """To be called once rows are gone from the log, and before they are looked for in what was made from it: whatever
     a join that had read them commits is there by then, or is taken back by that join."""
-    store.put(EPOCH, uuid.uuid4().hex.encode())
+    store.put(layout.EPOCH, uuid.uuid4().hex.encode())

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from croupier.features.log import spool_quotas
+from croupier.features.store import layout
 
 _TABLES = (
     """
@@ -51,7 +52,7 @@ class SpoolFile:
         self._file = 0  # its inode: a file that was deleted goes on taking rows that nobody can read
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            gate = path.with_name(path.name + ".lock")
+            gate = path.with_name(path.name + layout.LOCK)
             self._gate = os.fdopen(_private(gate, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
             os.close(_private(path, os.O_RDWR | os.O_CREAT))
         except OSError as error:

@@ -20,6 +20,7 @@ import orjson
 import polars as pl
 
 from croupier.features.batch import F64, Bool
+from croupier.features.store import layout
 from croupier.features.store.storage import Store
 
 ALPHA = 1e-4  # false alarms of one group, over its whole life
@@ -93,18 +94,16 @@ def evidence(df: pl.DataFrame) -> Audit:
 def save(store: Store, start: int, end: int, audit: Audit) -> None:
     """Evidence of the interval [start, end), UTC µs; a repeated or restated interval replaces its own."""
     body = {group: found.to_dict() for group, found in audit.items()}
-    store.put(f"audit/{start}-{end}.json", orjson.dumps(body, option=orjson.OPT_SORT_KEYS))
+    store.put(layout.audit(start, end), orjson.dumps(body, option=orjson.OPT_SORT_KEYS))
 
 
 def elsewhere(store: Store, start: int, end: int) -> Audit:
     """All evidence kept of intervals that overlap neither [start, end) nor each other."""
-    spans = sorted(
-        tuple(map(int, key.removeprefix("audit/").removesuffix(".json").split("-"))) for key in store.list("audit/")
-    )
+    spans = sorted(layout.audit_span(key) for key in store.list(layout.AUDIT))
     audits, free = [], 0
     for a, b in spans:
         if a >= free and (b <= start or a >= end):
-            rows = orjson.loads(store.get(f"audit/{a}-{b}.json"))
+            rows = orjson.loads(store.get(layout.audit(a, b)))
             audits.append({group: Evidence.from_dict(row) for group, row in rows.items()})
             free = b
     return total(audits)

@@ -25,6 +25,7 @@ from croupier.features.encoding.columns import Columns
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.quality import audit, charts, pages, rules, summary
 from croupier.features.quality.time_labels import time_labels
+from croupier.features.store import layout
 
 BINS = 24
 TOP_ARMS = 8
@@ -68,8 +69,8 @@ def health(df: pl.DataFrame, *, encoder: Encoder | None = None, bins: int = BINS
 def write(found: Health, folder: Path) -> Path:
     """The page, and the numbers beside it."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "health.json").write_bytes(orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2))
-    page = folder / "index.html"
+    (folder / layout.HEALTH_NUMBERS).write_bytes(orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2))
+    page = folder / layout.PAGE
     page.write_text(pages.page("Health of the log", _page(found)), encoding="utf-8")
     return page
 

@@ -16,6 +16,7 @@ from croupier.features.interactions.quarantine import STOPPED
 from croupier.features.quality import pages
 from croupier.features.quality.audit import Audit
 from croupier.features.quality.rules import Rule
+from croupier.features.store import layout
 from croupier.features.utc import hour_name
 
 Judged = Sequence[tuple[Rule, Mapping[str, Any]]]  # each rule with {success, rows, observed}
@@ -117,15 +118,17 @@ def overview(report: QualityReport, judged: Judged, account: Account | None, int
         f"{report.rows:,} interactions, {report.rules} rules, {len(report.critical)} critical and "
         f"{len(report.warnings)} warning findings, {report.quarantined} rows quarantined{report.waits}."
     )
-    drawn = (report.docs_path.parent / "health" / "index.html").exists()
-    health = '<p><a href="health/index.html">Reward, exploration, arms and drift over time</a></p>' if drawn else ""
+    here, health = report.docs_path.parent, ""
+    if (here / layout.HEALTH / layout.PAGE).exists():
+        link = f"{layout.HEALTH}/{layout.PAGE}"
+        health = f'<p><a href="{link}">Reward, exploration, arms and drift over time</a></p>'
     lines = [
         f'<h1>Data quality: <span class="{style}">{word}</span></h1><p class="dim">{interval}. {counts}</p>',
         health,
         pages.table(("", "Rule", "Demands", "Found"), rows),
         "<h2>Account of events</h2>" + pages.table(("Events", "Count"), [
             (escape(k.replace("_", " ")), f"{v:,}") for k, v in account.to_dict().items()]) if account else "",
-        "<h2>Great Expectations</h2>" + pages.links(report.docs_path.parent / "docs", report.docs_path.parent),
+        "<h2>Great Expectations</h2>" + pages.links(here / layout.DATA_DOCS, here),
     ]  # fmt: skip
     report.docs_path.write_text(pages.page(f"Data quality, {interval}", "".join(lines)), encoding="utf-8")
 

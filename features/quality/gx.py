@@ -28,6 +28,7 @@ from croupier.features.quality.findings import Finding, Judged, QualityFailed, Q
 from croupier.features.quality.rules import Rule, Severity
 from croupier.features.quality.summary import Expected
 from croupier.features.spec import RewardSpec
+from croupier.features.store import layout
 from croupier.features.utc import HOUR
 
 EXAMPLES = 3
@@ -56,16 +57,16 @@ def check(
               "interactions summary": (numbers, [m.rule for m in measures])}  # fmt: skip
     interval = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} {end.tzinfo}"
     folder.mkdir(parents=True, exist_ok=True)
-    judged = _released(df, _judge(frames, (interval, start), folder / "docs" if pages else None), aside or {})
+    judged = _released(df, _judge(frames, (interval, start), folder / layout.DATA_DOCS if pages else None), aside or {})
     broken = _quarantine(df, judged, quarantine or folder, limit=limit, aside=aside or {})
     held = broken.filter(state=HELD)["row"].to_list()
     report = QualityReport(
         rules=len(judged), rows=len(df), critical=tuple(_findings(judged, df, "critical", without=held)),
         warnings=tuple(_findings(judged, df, "warning")), held=tuple(_findings(judged, df, "critical", only=held)),
-        docs_path=folder / "index.html", quarantined=len(broken), audit=found, limit=limit, broken=broken.drop("row"),
+        docs_path=folder / layout.PAGE, quarantined=len(broken), audit=found, limit=limit, broken=broken.drop("row"),
     )  # fmt: skip
     if pages and len(df):
-        drift.write(drift.health(df, encoder=encoder), folder / "health")
+        drift.write(drift.health(df, encoder=encoder), folder / layout.HEALTH)
     overview(report, judged, account, interval)
     return report
 
@@ -207,7 +208,7 @@ def _quarantine(
     held = {hour: sum(state == HELD for state in states.values()) for hour, states in aside.items()}
     stopped = stopped_hours(df["at"], found["at"], held, limit)
     state = pl.when((pl.col("at") // HOUR * HOUR).is_in(stopped)).then(pl.lit(STOPPED)).otherwise(pl.lit(HELD))
-    path = folder / "quarantine.parquet"
+    path = folder / layout.BROKEN_ROWS
     path.unlink(missing_ok=True)
     if rows:
         found.drop("row").write_parquet(path)

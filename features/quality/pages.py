@@ -8,6 +8,8 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+from croupier.features.store import layout
+
 STYLE = """
 :root{--ink:#1d2733;--dim:#5b6876;--line:#dfe5eb;--soft:#f5f7f9;--good:#177245;--bad:#b3261e;--link:#1f5fa8}
 *{box-sizing:border-box}
@@ -82,12 +84,12 @@ def offline(folder: Path) -> None:
             raise ValueError(f"{page}: still refers to {left[:3]}, expected nothing from other hosts; extend _DROP")
         page.write_text(text, encoding="utf-8")
     shutil.rmtree(folder / "static", ignore_errors=True)  # 4 MB of fonts and pictures that no page refers to now
-    (folder / "index.html").write_text(index(folder), encoding="utf-8")
+    (folder / layout.PAGE).write_text(index(folder), encoding="utf-8")
 
 
 def index(folder: Path) -> str:
     """Replaces GX's own index, which is a script."""
-    up = '<p><a href="../index.html">Overview</a></p>'
+    up = f'<p><a href="../{layout.PAGE}">Overview</a></p>'
     return page("Data Docs", f"<h1>Data Docs</h1>{up}{links(folder, folder)}")
 
 

@@ -6,9 +6,8 @@ are refused when the store is opened.
 
 import orjson
 
+from croupier.features.store import layout
 from croupier.features.store.storage import AlreadyExists, Conflict, Store
-
-MARKER = "croupier.json"
 
 
 class ForeignStore(ValueError):
@@ -19,12 +18,12 @@ def check(store: Store, *, app: str, key: str | None, claim: bool) -> None:
     """Raises ForeignStore unless the store is the app's, or nobody's. `key` is the unit key's fingerprint, None where
     no key is known; `claim`: a store that is nobody's becomes the app's."""
     for _ in range(8):
-        raw, version = store.read(MARKER)
+        raw, version = store.read(layout.OWNER)
         owner = _parsed(store, raw) if version is not None else {}
         if owner and owner["app"] != app:
             raise ForeignStore(
                 f"store {store.url}: found the app {owner['app']!r} there, expected {app!r}: give each app a prefix of "
-                f"its own (CROUPIER_STORE); where {app!r} is the same app under a new name, delete {MARKER}"
+                f"its own (CROUPIER_STORE); where {app!r} is the same app under a new name, delete {layout.OWNER}"
             )
         if key and owner.get("unit_key") and owner["unit_key"] != key:
             raise ForeignStore(
@@ -36,9 +35,9 @@ def check(store: Store, *, app: str, key: str | None, claim: bool) -> None:
             return
         try:
             if version is None:
-                store.create(MARKER, orjson.dumps(wanted))
+                store.create(layout.OWNER, orjson.dumps(wanted))
             else:
-                store.swap(MARKER, orjson.dumps(wanted), version)
+                store.swap(layout.OWNER, orjson.dumps(wanted), version)
         except (AlreadyExists, Conflict):  # another host was faster: look again
             continue
         return
@@ -49,4 +48,6 @@ def _parsed(store: Store, raw: bytes) -> dict[str, str]:
         owner = orjson.loads(raw)
         return {"app": str(owner["app"]), "unit_key": str(owner["unit_key"])}
     except (ValueError, KeyError, TypeError):
-        raise ForeignStore(f"store {store.url}: found {raw[:80]!r} in {MARKER}, expected app and unit_key") from None
+        raise ForeignStore(
+            f"store {store.url}: found {raw[:80]!r} in {layout.OWNER}, expected app and unit_key"
+        ) from None

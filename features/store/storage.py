@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
+from croupier.features.store import layout
 from croupier.features.store.locks import alone
 
 
@@ -97,7 +98,7 @@ class FolderStore:
         return data, hashlib.sha256(data).hexdigest()
 
     def swap(self, key: str, data: bytes, version: str | None) -> None:
-        with _disk_errors(), alone(self.root / ".lock"):
+        with _disk_errors(), alone(self.root / layout.LOCK):
             if self.read(key)[1] != version:
                 raise Conflict(key)
             self.put(key, data)

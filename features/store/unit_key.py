@@ -13,7 +13,7 @@ import logging
 from pathlib import Path
 
 from croupier.features.settings import Settings
-from croupier.features.store import key_file
+from croupier.features.store import key_file, layout
 from croupier.features.store.locks import alone
 
 log = logging.getLogger(__name__)
@@ -22,9 +22,9 @@ FORMERLY = "development-only"  # what earlier versions used unless told otherwis
 
 def unit_key(settings: Settings, home: Path) -> str:
     """The key of the app whose folder is `home`. Raises ValueError when it is not the one its log is written with."""
-    marker = home / "spool" / "unit_key"
+    marker = home / layout.UNIT_KEY_USED
     marker.parent.mkdir(parents=True, exist_ok=True)
-    with alone(marker.parent / ".unit_key.lock"):  # of two at once the second finds what the first has made
+    with alone(home / layout.UNIT_KEY_LOCK):  # of two at once the second finds what the first has made
         return _settled(settings, home, marker)
 
 
@@ -34,8 +34,8 @@ def _settled(settings: Settings, home: Path, marker: Path) -> str:
     found = fingerprint(key)
     if written and written != found:
         raise ValueError(
-            f"unit key: found one of fingerprint {found}, expected {written}, which {home / 'spool'} is written with: "
-            f"set CROUPIER_UNIT_KEY to the former key, or restore {home / 'unit.key'}"
+            f"unit key: found one of fingerprint {found}, expected {written}, which {home / layout.SPOOL} is written "
+            f"with: set CROUPIER_UNIT_KEY to the former key, or restore {home / layout.UNIT_KEY}"
         )
     if not written:
         marker.write_text(found)
@@ -44,7 +44,7 @@ def _settled(settings: Settings, home: Path, marker: Path) -> str:
 
 def known(settings: Settings, home: Path) -> str | None:
     """The key's fingerprint, where there is a key already: who only looks makes none."""
-    if (home / "unit.key").exists() or (home / "spool" / "unit_key").exists():
+    if (home / layout.UNIT_KEY).exists() or (home / layout.UNIT_KEY_USED).exists():
         return fingerprint(unit_key(settings, home))
     given = settings.unit_key.get_secret_value()
     return fingerprint(given) if given else None
@@ -57,10 +57,10 @@ def fingerprint(key: str) -> str:
 
 def _own(home: Path, written: str) -> str:
     """The key file's; where an earlier version wrote the log, the key that it used."""
-    file = home / "unit.key"
+    file = home / layout.UNIT_KEY
     if file.exists():
         return key_file.read(file)
-    if written == fingerprint(FORMERLY) or (not written and (home / "spool" / "log.db").exists()):
+    if written == fingerprint(FORMERLY) or (not written and (home / layout.SPOOL_LOG).exists()):
         log.warning("%s: its units are hashed with the former, public key; set CROUPIER_UNIT_KEY for new apps", home)
         return FORMERLY
     if written:

@@ -11,11 +11,9 @@ from pathlib import Path
 
 import orjson
 
+from croupier.features.store import layout
 from croupier.features.utc import from_us
 from croupier.features.workspace import Workspace
-
-ACCEPTED = "arms/accepted.json"
-MARK = "catalogue.accepted"
 
 
 class OldFile(ValueError):
@@ -24,13 +22,13 @@ class OldFile(ValueError):
 
 def check(w: Workspace, digest: str) -> None:
     """Raises OldFile unless the file of this digest may be released from here."""
-    raw, version = w.store.read(ACCEPTED)
+    raw, version = w.store.read(layout.ARMS_ACCEPTED)
     there = orjson.loads(raw) if version is not None else {}
     if there.get("digest") == digest:
         _mark(w.home, digest)
     elif there and there["host"] != w.settings.host and _marked(w.home) in ("", digest):
         raise OldFile(
-            f"{w.home / 'catalogue.json'}: found another catalogue than host {there['host']} released at "
+            f"{w.home / layout.CATALOGUE}: found another catalogue than host {there['host']} released at "
             f"{from_us(there['at']):%Y-%m-%d %H:%M:%S} UTC, and no change on this host since; copy the file from there "
             "(a change that is made here will count)"
         )
@@ -38,21 +36,21 @@ def check(w: Workspace, digest: str) -> None:
 
 def accept(w: Workspace, digest: str, now: int) -> None:
     """The file of this digest is what the app's catalogue is, from now on."""
-    raw, version = w.store.read(ACCEPTED)
+    raw, version = w.store.read(layout.ARMS_ACCEPTED)
     if version is None or orjson.loads(raw)["digest"] != digest:
-        w.store.put(ACCEPTED, orjson.dumps({"digest": digest, "host": w.settings.host, "at": now}))
+        w.store.put(layout.ARMS_ACCEPTED, orjson.dumps({"digest": digest, "host": w.settings.host, "at": now}))
     _mark(w.home, digest)
 
 
 def _marked(home: Path) -> str:
     try:
-        return (home / MARK).read_text()
+        return (home / layout.CATALOGUE_ACCEPTED).read_text()
     except FileNotFoundError:
         return ""
 
 
 def _mark(home: Path, digest: str) -> None:
     if _marked(home) != digest:
-        draft = home / f".{MARK}"
+        draft = home / layout.CATALOGUE_ACCEPTED_DRAFT
         draft.write_text(digest)
-        draft.replace(home / MARK)
+        draft.replace(home / layout.CATALOGUE_ACCEPTED)

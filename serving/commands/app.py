@@ -18,6 +18,7 @@ from croupier.features.exchange.guess import guess_app
 from croupier.features.interactions.versions import read_interactions
 from croupier.features.quality import drift
 from croupier.features.spec import AppSpec
+from croupier.features.store import layout
 from croupier.features.utc import from_us
 from croupier.features.workspace import Workspace
 from croupier.serving.commands.telling import App, AsJson, told
@@ -34,17 +35,17 @@ LONG_AGO, FAR = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UT
 def _init(log: Log, app: App = "default", column: Columns = None, force: bool = False, as_json: AsJson = False) -> None:
     """Write app.toml and catalogue.json from a sample of your own log, and say what was guessed."""
     w = Workspace.open(app)
-    target = w.home / "app.toml"
+    target = w.home / layout.APP_TOML
     if target.exists() and not force:
         raise ValueError(f"{target} is there already; edit it, or say --force to write it anew")
     source = exchange.open_source(log, unit_key=w.unit_key, columns=_columns(column))
     guess, arms = guess_app(source), source.arms()
     w.home.mkdir(parents=True, exist_ok=True)
-    draft = w.home / "app.toml.draft"  # in place last: it is what makes an app
+    draft = w.home / layout.APP_TOML_DRAFT  # in place last: it is what makes an app
     draft.write_text(guess.toml)
     arms = Declared(AppSpec.read(draft)).arms(arms)
-    catalogue.write(w.home / "catalogue.json", arms)
-    (w.home / "import.json").write_bytes(orjson.dumps(source.columns, option=orjson.OPT_INDENT_2))
+    catalogue.write(w.home / layout.CATALOGUE, arms)
+    (w.home / layout.IMPORT_COLUMNS).write_bytes(orjson.dumps(source.columns, option=orjson.OPT_INDENT_2))
     draft.replace(target)
     notes = (*source.notes, *guess.notes)
     if told(as_json, {"app": app, "app_toml": target, "arms": len(arms), "notes": notes}):
@@ -64,7 +65,7 @@ def _import(log: Log, app: App = "default", column: Columns = None, as_json: AsJ
     """Append a log of your own (Parquet, CSV or DSJSON); columns as `init` found them. Twice changes nothing."""
     w, given = Workspace.meant(app), _columns(column)
     spec = w.spec  # whoever misspelt the app makes no folder and no key
-    known = w.home / "import.json"
+    known = w.home / layout.IMPORT_COLUMNS
     columns = orjson.loads(known.read_bytes()) if known.exists() else {}
     columns |= given
     source = exchange.open_source(log, unit_key=w.unit_key, columns=columns)
@@ -134,13 +135,13 @@ def _export(
 def _report(app: App = "default", days: Days = 0, as_json: AsJson = False) -> None:
     """Write the health page of the log, and print the addresses of the newest pages of each kind."""
     w = Workspace.known(app)
-    folder = w.home / "reports"
+    folder = w.home / layout.REPORTS_HERE
     now = clock.now()
     rows = read_interactions(w.store, start=LONG_AGO if days == 0 else now - timedelta(days=days), end=FAR)
     if not rows.is_empty():
-        drift.write(drift.health(rows, encoder=released_encoder(w)), folder / "health")
-    found = sorted(folder.glob("*/**/index.html"), key=lambda p: p.stat().st_mtime)
-    pages = {p.relative_to(folder).parts[0]: p for p in found if "docs" not in p.parts}
+        drift.write(drift.health(rows, encoder=released_encoder(w)), folder / layout.HEALTH)
+    found = sorted(folder.glob(f"*/**/{layout.PAGE}"), key=lambda p: p.stat().st_mtime)
+    pages = {p.relative_to(folder).parts[0]: p for p in found if layout.DATA_DOCS not in p.parts}
     if told(as_json, {kind: page.as_uri() for kind, page in pages.items()}):
         return
     for kind, page in pages.items():

@@ -19,6 +19,7 @@ from croupier.features.encoding.encoder import Encoder
 from croupier.features.exchange.coerce import Declared
 from croupier.features.known_arms import known_arms, released_arms
 from croupier.features.schema import Arm
+from croupier.features.store import layout
 from croupier.features.store.locks import alone
 from croupier.features.store.storage import StoreError
 from croupier.features.utc import from_us, to_us
@@ -92,9 +93,9 @@ def resume(arm: Ids = None, app: App = "default", file: IdFile = None, as_json: 
 def list_arms(app: App = "default", as_json: AsJson = False) -> None:
     """Every arm: what becomes of it, whether it is live, and how often a new one was shown."""
     w = Workspace.known(app)
-    if not (w.home / "catalogue.json").exists():
+    if not (w.home / layout.CATALOGUE).exists():
         raise ValueError(
-            f"{w.home / 'catalogue.json'}: found no such file, expected the arms of {app}; "
+            f"{w.home / layout.CATALOGUE}: found no such file, expected the arms of {app}; "
             "`croupier arm add` makes it, or `croupier init` from a log"
         )
     rows = _listed(w)
@@ -141,8 +142,8 @@ def _by_ids(app: str, ids: list[str] | None, file: Path | None, step: Callable[.
 
 def _edit(w: Workspace, step: Step, ids: Sequence[str], as_json: bool) -> None:
     """Write catalogue.json anew, once it is known to be one that can be released, and release it."""
-    path = w.home / "catalogue.json"
-    with alone(w.home / ".arms.lock"):
+    path = w.home / layout.CATALOGUE
+    with alone(w.home / layout.ARMS_LOCK):
         there = {arm.arm_id for arm in w.arms()} if path.exists() else set()
         known = known_arms(w) if path.exists() else []
         new = step(known)

@@ -10,6 +10,7 @@ from croupier.features import clock
 from croupier.features.reference import page, starter
 from croupier.features.reference.keys import tables
 from croupier.features.spec import SpecError
+from croupier.features.store import layout
 from croupier.features.workspace import Workspace
 from croupier.serving.commands.telling import App, AsJson, encoded, told
 
@@ -21,7 +22,7 @@ console = Console(markup=False, highlight=False, soft_wrap=True)
 def _init(app: App = "default", force: bool = False, as_json: AsJson = False) -> None:
     """Write an app.toml with every key and its default, commented out. (`croupier init LOG` guesses one from a log.)"""
     w = Workspace.open(app)
-    target = w.home / "app.toml"
+    target = w.home / layout.APP_TOML
     if target.exists() and not force:
         raise ValueError(f"{target} is there already; edit it, or say --force to write it anew")
     w.home.mkdir(parents=True, exist_ok=True)

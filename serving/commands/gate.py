@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from croupier.features.store import layout
 from croupier.features.workspace import Workspace
 from croupier.models.gate.page import unchecked, write_report
 from croupier.serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
@@ -47,9 +48,11 @@ def report(
 
 
 def _newest(home: Path) -> Path:
-    found = sorted(home.glob("reports/gate/*/verdict.json"), key=lambda path: path.stat().st_mtime)
+    verdicts = home.glob(layout.report(layout.gate_report("*", layout.VERDICT_FILE)))
+    found = sorted(verdicts, key=lambda path: path.stat().st_mtime)
     if not found:
-        raise ValueError(f"evaluation: found no verdict under {home}/reports/gate; run the DAG train_and_gate first")
+        below = home / layout.report("gate")
+        raise ValueError(f"evaluation: found no verdict under {below}; run the DAG train_and_gate first")
     return found[-1]
 
 

@@ -25,6 +25,7 @@ from croupier.features.interactions.versions import read_interactions
 from croupier.features.schema import Arm
 from croupier.features.settings import Settings
 from croupier.features.spec import AppSpec
+from croupier.features.store import layout
 from croupier.features.workspace import Workspace
 from croupier.models.gate.gate import SELF_TEST_LEVEL
 from croupier.models.ope import leaks, self_tests
@@ -159,7 +160,7 @@ def _read(log: Path, columns: dict[str, str], read: _Read) -> tuple[pl.DataFrame
 
 def _own(home: Path) -> tuple[pl.DataFrame, AppSpec, list[Arm]]:
     """The newest version of every joined hour of an app, by its folder under var."""
-    if not (home / "app.toml").exists():
+    if not (home / layout.APP_TOML).exists():
         raise ValueError(f"{home}: found no app.toml in it, expected an app's folder, or a file")
     w = Workspace(Settings(var=home.absolute().parent, app=home.absolute().name))
     start, end = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)

@@ -15,6 +15,7 @@ from croupier.features.log.spool import Spool
 from croupier.features.log.unit_decisions import decisions_of
 from croupier.features.schema import Decision
 from croupier.features.spec import RewardSpec
+from croupier.features.store import layout
 from croupier.features.workspace import Workspace
 from croupier.serving.commands.telling import App, AsJson, told
 
@@ -55,7 +56,7 @@ def _of_event(w: Workspace, spool: Spool, event_id: str, as_json: bool) -> None:
     if decision is None:
         raise KeyError(f"event {event_id}: not in the log of this host ({spool.path})")
     load = replay.loader(w.home, lambda number, folder: bundle_store.download(w.store, number, folder))
-    spec = w.spec.reward if (w.home / "app.toml").exists() else RewardSpec()
+    spec = w.spec.reward if (w.home / layout.APP_TOML).exists() else RewardSpec()
     findings = replay.replay(decision, load=load, spool=spool, spec=spec)
     same = all(finding.holds for finding in findings)
     if not told(as_json, _described(decision) | {"same": same, "steps": [asdict(f) for f in findings]}):

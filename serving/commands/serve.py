@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from croupier.features.settings import Settings
+from croupier.features.store import layout
 from croupier.features.workspace import Workspace
 from croupier.serving.commands.telling import AsJson, declared_apps, told
 from croupier.serving.operate import supervisor
@@ -74,7 +75,7 @@ def health(app: App = "", as_json: AsJson = False) -> None:
         well, why = False, f": no server of app {asked.home.name} runs here ({asked.home})"
     else:
         asked = TritonServer(asked.home, grpc_port=record["ports"]["grpc"])
-        released = bool(repository.versions(asked.home / "triton", "select_arm"))
+        released = bool(repository.versions(asked.home / layout.REPOSITORY, "select_arm"))
         well, why = supervisor.healthy(asked.grpc) if released else server.ready(asked.ports, "reward"), ""
     if not told(as_json, {"app": asked.home.name, "healthy": well, "why": why.removeprefix(": ")}):
         print("healthy" if well else f"not healthy{why}")
@@ -91,7 +92,7 @@ def _described(asked: TritonServer) -> dict[str, Any]:
     """What runs over the app's home, as JSON; ports are those it has, or will have, None before they are chosen."""
     record = server.running(asked.home)
     chosen = chosen_ports.known(Workspace.open(asked.home.name).settings)
-    releases = repository.versions(asked.home / "triton", "select_arm")
+    releases = repository.versions(asked.home / layout.REPOSITORY, "select_arm")
     return {
         "app": asked.home.name,
         "running": record is not None,

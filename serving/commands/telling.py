@@ -11,11 +11,13 @@ import orjson
 import typer
 
 from croupier.features.settings import Settings
+from croupier.features.store import layout
 
 
 def declared_apps(incomplete: str = "") -> list[str]:
     """Names of the apps under CROUPIER_VAR that begin so: what a shell offers after `--app`."""
-    return sorted(p.parent.name for p in Settings().var.glob("*/app.toml") if p.parent.name.startswith(incomplete))
+    names = (path.parent.name for path in Settings().var.glob(layout.DECLARED_APPS))
+    return sorted(name for name in names if name.startswith(incomplete))
 
 
 _WHICH = "which bandit: a folder under var (CROUPIER_VAR)"

@@ -18,6 +18,7 @@ from croupier.features.ids import uniform01
 from croupier.features.log.spool import Spool
 from croupier.features.schema import Decision, InvalidEvent
 from croupier.features.spec import RewardSpec
+from croupier.features.store import layout
 from croupier.models import exploration
 from croupier.models.policy import Policy
 from croupier.serving.contract.requests import CANDIDATE, CHAMPION, SECOND
@@ -108,9 +109,9 @@ def loader(home: Path, fetch: Callable[[int, Path], object]) -> Callable[[int], 
 
     def load(number: int) -> LoadedRelease:
         if number not in known:
-            folder = home / "triton" / "select_arm" / str(number)
+            folder = layout.served(home, number)
             if not folder.exists():
-                folder = home / "replay" / str(number)
+                folder = home / layout.REPLAYED / str(number)
                 if not folder.exists():
                     _whole(folder, partial(fetch, number))
             known[number] = releases.load(folder)

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from croupier.features.spec import AppSpec
+from croupier.features.store import layout
 from croupier.features.store.storage import Store
 from croupier.serving.release.controller import Evidence
 from croupier.serving.release.hold_out import until
@@ -31,12 +32,12 @@ def due(store: Store, state: RolloutState, spec: AppSpec, now: int) -> bool:
 
 def keep(store: Store, state: RolloutState, found: Evidence, now: int) -> None:
     """Notes what was seen at `now` (UTC µs)."""
-    store.put(_key(state.releases[0]), orjson.dumps({"at": now, "evidence": dict(found.numbers)}))
+    store.put(layout.rollout_watch(state.releases[0]), orjson.dumps({"at": now, "evidence": dict(found.numbers)}))
 
 
 def latest(store: Store, release: int) -> dict[str, Any]:
     """{"at", "evidence"} of the last look at a release's watch; {} before the first."""
-    raw, version = store.read(_key(release))
+    raw, version = store.read(layout.rollout_watch(release))
     return dict(orjson.loads(raw)) if version is not None else {}
 
 
@@ -80,7 +81,3 @@ def found(numbers: Mapping[str, Any]) -> str:
 
 def _time(at: int) -> str:
     return f"{datetime.fromtimestamp(at / 1e6, UTC):%Y-%m-%d %H:%M:%S}"
-
-
-def _key(release: int) -> str:
-    return f"rollout/watch/{release:06d}.json"

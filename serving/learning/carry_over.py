@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from croupier.features.log.spool import Spool
+from croupier.features.store import layout
 from croupier.features.store.storage import Store
 from croupier.models.policy import Policy
 from croupier.serving.learning import learning_scope
 from croupier.serving.learning.learning_steps import Position
-from croupier.serving.learning.live_heads import learns, path_of
+from croupier.serving.learning.live_heads import learns
 from croupier.serving.release import bundle, bundle_store
 from croupier.serving.release.bundle import LoadedRelease
-
-HEADS = "posterior"  # as in serving/triton/wire.py
-SPOOL = "spool/log.db"  # as in serving/triton/wire.py
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +31,11 @@ def newest(home: Path, old: LoadedRelease, role: str) -> Carried:
     if policy is None:
         raise ValueError(f"release {old.number} has no {role} to promote")
     entry = old.manifest["meta"].get(learning_scope.META, {}).get(role, {})
-    path, digest = path_of(home / HEADS, old.number, role), old.manifest["digest"]
+    heads = home / layout.HEADS
+    path, digest = layout.head(heads, old.number, role), old.manifest["digest"]
     if not path.exists() and old.continues:  # no reward has reached this catalogue release
-        path, digest = path_of(home / HEADS, old.continues[-1], role), old.manifest["meta"].get("from_digest", "")
+        path = layout.head(heads, old.continues[-1], role)
+        digest = old.manifest["meta"].get("from_digest", "")
     if not learns(policy) or not path.exists():
         return Carried(policy=policy, learning=entry)
     from croupier.models.bayesian.posterior import Posterior
@@ -62,9 +62,9 @@ def champion_now(store: Store, home: Path, scratch: Path) -> Carried | None:
 
 def _spool_id(home: Path) -> str:
     """Of this host's log; "" where it has none."""
-    if not (home / SPOOL).exists():
+    if not (home / layout.SPOOL_LOG).exists():
         return ""
-    spool = Spool(home / SPOOL)
+    spool = Spool(home / layout.SPOOL_LOG)
     try:
         return spool.id
     finally:

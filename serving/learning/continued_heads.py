@@ -11,10 +11,10 @@ from typing import Any
 
 from croupier.features.log.spool import Spool
 from croupier.features.spec import RewardSpec
+from croupier.features.store import layout
 from croupier.serving.learning.head_file import HeadFile, State
 from croupier.serving.learning.learning_scope import Scope, known
 from croupier.serving.learning.learning_steps import Position, Step, steps
-from croupier.serving.learning.live_heads import path_of
 from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.continuation import SAME_ARMS
 
@@ -24,7 +24,7 @@ def begin(folder: Path, release: LoadedRelease, role: str, spool: Spool, *, d: i
     meta: dict[str, Any] = release.manifest["meta"]
     if not release.continues or "from_digest" not in meta:
         return None
-    path = path_of(folder, release.continues[-1], role)
+    path = layout.head(folder, release.continues[-1], role)
     if not path.exists():
         return None
     state = HeadFile(path, d=d, digest=meta["from_digest"]).read()

@@ -25,6 +25,7 @@ from croupier.features.interactions.reward import window_us
 from croupier.features.log import closings
 from croupier.features.log.spool import Spool
 from croupier.features.spec import RewardSpec
+from croupier.features.store import layout
 from croupier.models.bayesian.base import Bayesian
 from croupier.models.bayesian.posterior import Moments, Posterior
 from croupier.models.policy import Policy
@@ -32,7 +33,7 @@ from croupier.serving.learning import continued_heads
 from croupier.serving.learning.head_file import HeadFile, State
 from croupier.serving.learning.learning_scope import Scope, known
 from croupier.serving.learning.learning_steps import Position, Step, steps
-from croupier.serving.learning.live_heads import learns, path_of
+from croupier.serving.learning.live_heads import learns
 from croupier.serving.release.bundle import LoadedRelease
 
 
@@ -97,7 +98,7 @@ class FastLoop:
             if learns(policy):
                 fold = Fold(policy, release, role, spool.id)
                 digest, d = release.manifest["digest"], len(policy.head.moments.b)
-                file = HeadFile.create(path_of(folder, release.number, role), d=d, digest=digest)
+                file = HeadFile.create(layout.head(folder, release.number, role), d=d, digest=digest)
                 if (found := file.read()) is not None:
                     fold.state = found
                 elif before := continued_heads.begin(folder, release, role, spool, d=d):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard, cast
 
+from croupier.features.store import layout
 from croupier.models.policy import Policy
 from croupier.serving.release.bundle import LoadedRelease
 
@@ -25,11 +26,6 @@ def learns(policy: Policy | None) -> "TypeGuard[Bayesian]":
         return False
     bayesian = cast("Bayesian", policy)
     return bayesian.sizes is not None and bayesian.parameters["heads"] == "shared"
-
-
-def path_of(folder: Path, release: int, role: str) -> Path:
-    """The file of one role's head."""
-    return folder / f"{release:06d}-{role}.head"
 
 
 class LiveHeads:
@@ -66,7 +62,7 @@ class LiveHeads:
         from croupier.serving.learning.head_file import HeadFile
 
         if role not in self._files:
-            path = path_of(self._folder or Path(), self._release.number, role)
+            path = layout.head(self._folder or Path(), self._release.number, role)
             if not path.exists():
                 return policy  # no reward yet for this release
             d, digest = len(policy.head.moments.b), self._release.manifest["digest"]

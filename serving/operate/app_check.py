@@ -10,6 +10,7 @@ from typing import Any
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions import hours, window
 from croupier.features.spec import PoliciesSpec, SpecError, seconds_of
+from croupier.features.store import layout
 from croupier.features.utc import from_us
 from croupier.features.workspace import Workspace
 from croupier.models import same_features
@@ -33,7 +34,7 @@ def check(w: Workspace, *, now: datetime) -> Checked:
     problems += [f"policies.candidates: {why}" for why in _untrainable(spec.policies)]
     features = {scope: len(getattr(spec, scope)) for scope in ("context", "arm", "arm_context")}
     facts = {
-        "app": w.settings.app, "app_toml": str(w.home / "app.toml"), "arms": arms, "features": features,
+        "app": w.settings.app, "app_toml": str(w.home / layout.APP_TOML), "arms": arms, "features": features,
         "candidates": list(spec.policies.candidates), "server": _server(w), "release": _release(w),
         "next": _next(w, now),
     }  # fmt: skip

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from croupier.features import build
+from croupier.features.build import meta_of
 from croupier.features.clock import now as clock_now
 from croupier.features.interactions import hours, window
 from croupier.features.reference import declaration
@@ -61,7 +60,7 @@ def _before(w: Workspace, now: Serving | None, trained: str) -> tuple[str, AppSp
     made = now.meta.get("features", "") if now else ""
     for key, what in ((trained, "the last training"), (made, f"release {now.number}" if now else "")):
         try:
-            meta = orjson.loads(w.store.get(f"features/{key}/meta.json")) if key else {}
+            meta = meta_of(w.store, key) if key else {}
         except KeyError:  # deleted by retention
             continue
         if (found := declaration.read(meta.get("spec"))) is not None:

@@ -21,6 +21,7 @@ from tritonclient.utils import InferenceServerException
 from croupier.features.encoding import catalogue
 from croupier.features.known_arms import kept_days, merged, retired
 from croupier.features.schema import Arm
+from croupier.features.store import layout
 from croupier.features.store.locks import alone
 from croupier.features.store.storage import StoreError
 from croupier.features.workspace import Workspace
@@ -36,7 +37,6 @@ from croupier.serving.release.continuation import SAME_ARMS
 from croupier.serving.triton.binary import TritonUnavailable
 
 log = logging.getLogger(__name__)
-REFUSED = "arms/refused.json"
 MOST_GOLDEN = 16  # requests of the release before that go along
 
 
@@ -55,9 +55,9 @@ def release_catalogue(w: Workspace, now: int, *, by: str = "watch", again: bool 
     """Release catalogue.json over the current release's policies. Returns the new number, None when nothing has changed
     or no release is there. Raises InvalidEvent naming the entry, ReleaseRefused, OldFile, TritonUnavailable or
     Superseded. `again`: also what was refused for this release before."""
-    if not (w.home / "catalogue.json").exists():
+    if not (w.home / layout.CATALOGUE).exists():
         return None
-    with alone(w.home / ".catalogue.lock"):
+    with alone(w.home / layout.CATALOGUE_LOCK):
         number = bundle_store.current(w.store)
         if number is None:
             return None
@@ -139,7 +139,7 @@ def _released(w: Workspace, change: _Change) -> int:
             )
         except ValueError as error:  # ReleaseRefused is one
             refusal = {"of": [change.number, change.file], "error": str(error)}
-            w.store.put(REFUSED, orjson.dumps(refusal))
+            w.store.put(layout.ARMS_REFUSED, orjson.dumps(refusal))
             raise
     return done.number
 
@@ -184,7 +184,7 @@ def _raise_unreachable(triton: str | None) -> None:
 
 def _raise_refused(w: Workspace, change: _Change, *, again: bool) -> None:
     """What was refused for this very release waits until either changes, and is told at each look."""
-    raw, version = w.store.read(REFUSED)
+    raw, version = w.store.read(layout.ARMS_REFUSED)
     found = orjson.loads(raw) if version is not None and not again else {}
     if found.get("of") == [change.number, change.file]:
         raise ValueError(f"refused before, and waits for another catalogue.json: {found['error']}")

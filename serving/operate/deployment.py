@@ -11,6 +11,7 @@ from typing import Any
 
 from tritonclient.utils import InferenceServerException
 
+from croupier.features.store import layout
 from croupier.features.store.locks import alone
 from croupier.features.store.storage import Store
 from croupier.features.workspace import Workspace
@@ -27,7 +28,7 @@ def deploy(store: Store, home: Path, number: int, *, triton: str | None) -> dict
     """Fetch, verify, try, install and load release `number` here, one at a time, since the trial model and the
     repository are everybody's. On failure what served before still serves. Returns the manifest."""
     home.mkdir(parents=True, exist_ok=True)
-    with alone(home / ".deploy.lock"):
+    with alone(home / layout.DEPLOY_LOCK):
         return _deploy(store, home, number, triton=triton)
 
 
@@ -36,7 +37,7 @@ def _deploy(store: Store, home: Path, number: int, *, triton: str | None) -> dic
         folder = draft / str(number)
         manifest = bundle_store.download(store, number, folder)
         if triton is not None:
-            trial.run(folder, home / "triton", triton, bundle.load(folder))
+            trial.run(folder, home / layout.REPOSITORY, triton, bundle.load(folder))
         target = install(folder, home)
     if triton is not None:
         try:
@@ -54,7 +55,7 @@ def _deploy(store: Store, home: Path, number: int, *, triton: str | None) -> dic
 def follow(store: Store, home: Path, *, triton: str | None) -> int | None:
     """Bring another host to the current release and stage. Returns the number it deployed, None if it had it."""
     number = bundle_store.current(store)
-    installed = repository.versions(home / "triton", trial.MODEL)
+    installed = repository.versions(home / layout.REPOSITORY, trial.MODEL)
     news = number if number is not None and number not in installed else None
     if news is not None:
         deploy(store, home, news, triton=triton)
@@ -64,16 +65,16 @@ def follow(store: Store, home: Path, *, triton: str | None) -> int | None:
 
 def install(folder: Path, home: Path) -> Path:
     """Put a verified folder into Triton's repository as a version of `select_arm`, by one rename."""
-    return trial.install(folder, home / "triton", trial.MODEL)
+    return trial.install(folder, home / layout.REPOSITORY, trial.MODEL)
 
 
 def retire(home: Path) -> list[int]:
     """Remove all but the newest versions from Triton's repository, and what killed publishers left behind."""
-    model = home / "triton" / trial.MODEL
-    old = repository.versions(home / "triton", trial.MODEL)[:-KEPT_VERSIONS]
+    model = home / layout.SERVED
+    old = repository.versions(home / layout.REPOSITORY, trial.MODEL)[:-KEPT_VERSIONS]
     for number in old:
         trial.remove(model / str(number))
-    for left in [*model.glob(".*"), *(home / "publish").glob("*")]:
+    for left in [*model.glob(".*"), *(home / layout.PUBLISHING).glob("*")]:
         if left.is_dir() and not _alive(left.name):
             shutil.rmtree(left, ignore_errors=True)
     return old
@@ -81,7 +82,7 @@ def retire(home: Path) -> list[int]:
 
 def withdraw(home: Path, number: int, *, triton: str | None) -> None:
     """Take a release that was deployed, and is not to serve, out of Triton again."""
-    trial.remove(home / "triton" / trial.MODEL / str(number))
+    trial.remove(layout.served(home, number))
     if triton is not None:
         trial.load_model(triton, trial.MODEL, home)
 
@@ -99,7 +100,7 @@ def verify(store: Store, home: Path, number: int) -> dict[str, Any]:
 
 def fetched(store: Store, home: Path, number: int, scratch: Path) -> LoadedRelease:
     """The release, from Triton's repository where it is there and whole, else from the store."""
-    installed = home / "triton" / trial.MODEL / str(number)
+    installed = layout.served(home, number)
     try:
         return bundle.load(installed)
     except (bundle.ReleaseRefused, OSError):
@@ -118,7 +119,7 @@ def triton_address(w: Workspace) -> str | None:
 @contextmanager
 def scratch(home: Path) -> Iterator[Path]:
     """A folder of our own on the same file system as Triton's repository, so that a rename suffices."""
-    folder = home / "publish" / f"{uuid.uuid4().hex[:8]}-{os.getpid()}"
+    folder = home / layout.PUBLISHING / f"{uuid.uuid4().hex[:8]}-{os.getpid()}"
     folder.mkdir(parents=True)
     try:
         yield folder

@@ -10,6 +10,8 @@ import sys
 import threading
 from pathlib import Path
 
+from croupier.features.store import layout
+
 EVERY_SECONDS, AGAIN_SECONDS = 5.0, 30.0
 NOT_RELEASED = "not released"
 
@@ -35,7 +37,7 @@ class CatalogueFollower:
 
     def _look(self) -> float:
         """Returns the pause until the next look, in seconds."""
-        found = _stamp(self._home / "catalogue.json")
+        found = _stamp(self._home / layout.CATALOGUE)
         if found is None or found == self._seen:
             return self._every
         command = [sys.executable, "-m", "croupier.serving.operate.follower", str(self._home)]

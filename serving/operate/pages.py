@@ -1,6 +1,7 @@
 """Reports kept in the store, where the Airflow UI's `Report` button finds them (dags/reports_plugin.py)."""
 
 from croupier.features.clock import now_us
+from croupier.features.store import layout
 from croupier.features.workspace import Workspace
 from croupier.serving.operate import rollout_report
 from croupier.serving.release import rollout_store
@@ -13,8 +14,8 @@ def keep_rollout(app: str) -> str:
     state = rollout_store.read_state(w.store)
     if state is None:
         return ""
-    key = f"rollout/{state.release:06d}-{len(state.history):03d}.html"
-    if not w.store.list(f"reports/{key}"):
+    key = layout.rollout_report(state.release, len(state.history))
+    if not w.store.list(layout.report(key)):
         page = rollout_report.write(w.store, w.home, w.spec, now=now_us())
-        w.store.put(f"reports/{key}", page.read_bytes())
+        w.store.put(layout.report(key), page.read_bytes())
     return key

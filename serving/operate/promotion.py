@@ -15,6 +15,7 @@ from croupier.features.encoding import catalogue
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.log.admission import Admission
 from croupier.features.schema import Arm
+from croupier.features.store import layout
 from croupier.features.workspace import Workspace, get_folder
 from croupier.models import policy
 from croupier.models.bayesian.informed import informed
@@ -58,14 +59,14 @@ def _released(w: Workspace, verdict: Mapping[str, Any]) -> publish.Published:
     """The release of this verdict: the champion as it has learnt until now, the promoted candidate, today's arms."""
     key, promoted = verdict["features"], verdict["promoted"]
     with tempfile.TemporaryDirectory() as scratch:
-        features = get_folder(w.store, f"features/{key}", Path(scratch) / "features")
+        features = get_folder(w.store, layout.features(key), Path(scratch) / "features")
         champion = carry_over.champion_now(w.store, w.home, Path(scratch) / "champion")
         champion = champion or Carried(policy=policy.make("uniform"))
         candidate = None
         if promoted:
             candidate = policy.load(get_folder(w.store, verdict["candidates"][promoted], Path(scratch) / "candidate"))
-        window, encoder = orjson.loads((features / "meta.json").read_bytes()), Encoder.load(features / "encoder")
-        now = present(w, now_us(), encoder, catalogue.read(features / "catalogue.json"))
+        window, encoder = orjson.loads((features / layout.META).read_bytes()), Encoder.load(features / layout.ENCODER)
+        now = present(w, now_us(), encoder, catalogue.read(features / layout.CATALOGUE))
         known, fresh = encoder.catalogue(now.arms), list(now.new.since)
         return release_policies(
             w,
@@ -73,7 +74,7 @@ def _released(w: Workspace, verdict: Mapping[str, Any]) -> publish.Published:
             candidate=candidate and informed(candidate, known, fresh),
             encoder=encoder,
             arms=now.arms,
-            golden=answerable(orjson.loads((features / "golden.json").read_bytes()), now.arms),
+            golden=answerable(orjson.loads((features / layout.GOLDEN).read_bytes()), now.arms),
             newcomers=now.new,
             meta={
                 "features": key,

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from croupier.features.batch import F64
 from croupier.features.quality.time_labels import since_start
 from croupier.features.spec import AppSpec
+from croupier.features.store import layout
 from croupier.features.store.storage import Store
 from croupier.serving.evidence import comparison, dr_rewards, gather, hold_out_looks
 from croupier.serving.evidence.betting import Bets
@@ -76,7 +77,7 @@ def write(store: Store, home: Path, spec: AppSpec, *, now: int, release: int | N
         found = gather.gather(store, spec, state, loaded, now=now).numbers
         before = dr_rewards.earlier(store, state, loaded)
     bets = dr_rewards.reward_bets(rows, spec.reward, before) if rows is not None else None
-    target = home / "reports" / "rollout" / f"{state.release}.html"
+    target = home / layout.report(layout.rollout_page(state.release))
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(render(state, rows, bets, spec, found, now=now))
     return target
@@ -88,7 +89,7 @@ def past(store: Store, release: int) -> RolloutState:
     if state is not None and state.release == release:
         return state
     try:
-        return RolloutState.from_json(store.get(f"rollout/history/{release:06d}.json"))
+        return RolloutState.from_json(store.get(layout.rollout_history(release)))
     except KeyError:
         raise KeyError(f"no rollout of a release {release}; `croupier release list` shows those there are") from None
 

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from croupier.features.store import layout
 from croupier.features.store.locks import alone
 from croupier.serving.client.client import Client, Unavailable
 from croupier.serving.client.messages import CANARY_COLUMNS
@@ -24,7 +25,6 @@ from croupier.serving.triton.server import TritonServer
 
 EVERY_SECONDS, TIMEOUT_MS, PATIENCE_SECONDS = 0.5, 1000.0, 3.0
 FIRST_SECONDS, LONGEST_SECONDS = 60.0, 1800.0  # for the first answer; twice as long after each life without one
-PID_FILE = "supervisor.pid"
 NOT_STARTED, TRIES = "not started", 3  # `up` gives up after so many; a supervisor never does
 _background: list[subprocess.Popen[bytes]] = []  # they outlive us, and are not ours to wait for
 
@@ -51,7 +51,7 @@ def supervise(triton: TritonServer, ended: threading.Event) -> None:
         print(f"Triton is ready: gRPC {triton.grpc}", flush=True)
     while not ended.wait(EVERY_SECONDS):
         if triton.alive():
-            decides = bool(repository.versions(triton.home / "triton", repository.SELECT_ARM))
+            decides = bool(repository.versions(triton.home / layout.REPOSITORY, repository.SELECT_ARM))
             if not decides:
                 well = time.monotonic()
             elif healthy(triton.grpc):
@@ -99,7 +99,7 @@ def up(home: Path, *, grpc_port: int, seconds: float = server.READY_SECONDS) -> 
     """Start a supervisor in the background and wait until its Triton is ready; one that runs is replaced. Raises
     TritonUnavailable. Of two at once over one home the second waits for the first."""
     home.mkdir(parents=True, exist_ok=True)
-    with alone(home / ".up.lock"):
+    with alone(home / layout.UP_LOCK):
         return _up(home, grpc_port, seconds)
 
 
@@ -107,14 +107,14 @@ def _up(home: Path, grpc_port: int, seconds: float) -> TritonServer:
     down(home)
     triton = TritonServer(home, grpc_port=grpc_port)
     triton.ports.refuse_busy()
-    log = triton.home / "supervisor.log"
+    log = triton.home / layout.SUPERVISOR_LOG
     command = [sys.executable, "-m", "croupier.serving.operate.supervisor", str(triton.home), str(grpc_port)]
     with private_log(log, "wb") as out:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, umask=UMASK
         )
     _background.append(process)
-    record(triton.home / PID_FILE, process.pid)
+    record(triton.home / layout.SUPERVISOR_PID, process.pid)
     deadline = time.monotonic() + seconds
     while b"is ready" not in log.read_bytes():
         failed = log.read_text(errors="replace").count(NOT_STARTED) >= TRIES
@@ -127,7 +127,7 @@ def _up(home: Path, grpc_port: int, seconds: float) -> TritonServer:
 
 def down(home: Path) -> bool:
     """Stop the supervisor, then whatever Triton it left, whoever was killed before. True if something ran."""
-    file = home.absolute() / PID_FILE
+    file = home.absolute() / layout.SUPERVISOR_PID
     named = recorded(file)
     found = leftovers.supervisors(home) | ({named} if named is not None else set())
     stopped = sum(stop_process(pid, patience_seconds=20.0) for pid in found) > 0

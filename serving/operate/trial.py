@@ -19,6 +19,7 @@ import orjson
 import tritonclient.grpc as triton_grpc
 from tritonclient.utils import InferenceServerException
 
+from croupier.features.store import layout
 from croupier.serving.release import bundle, entry
 from croupier.serving.release.bundle import Golden, LoadedRelease, ReleaseRefused, flush
 from croupier.serving.triton import admin, repository
@@ -44,7 +45,9 @@ def run(folder: Path, triton_repository: Path, url: str, expected: LoadedRelease
         except InferenceServerException as error:
             if error.status() == "StatusCode.UNAVAILABLE":  # says nothing of the release: worth another try
                 raise TritonUnavailable(f"{url}: no Triton answers there ({error.message()})") from None
-            raise ReleaseRefused(folder, "model.py", f"not loaded by Triton: {error}", "a model it can load") from None
+            raise ReleaseRefused(
+                folder, layout.MODEL_PY, f"not loaded by Triton: {error}", "a model it can load"
+            ) from None
         return compare(folder, url, expected)
     finally:
         with suppress(InferenceServerException), triton_grpc.InferenceServerClient(url) as client:
@@ -94,7 +97,7 @@ def install(folder: Path, triton_repository: Path, model: str) -> Path:
         shutil.copytree(folder, draft)
         entry.renew(draft, bundle.MODEL)
         py_compile.compile(
-            str(draft / "model.py"), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH
+            str(draft / layout.MODEL_PY), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH
         )
         if not target.exists():
             flush(draft)  # half a version after power loss would be refused, or hang Triton
@@ -129,10 +132,10 @@ def wait_for_release(url: str, number: int, seconds: float = 30.0) -> None:
 
 def _configure(home: Path, model: str) -> None:
     """config.pbtxt of `select_arm`, or the same under the trial's name, one instance."""
-    target = home / "config.pbtxt"
+    target = home / layout.CONFIG_PBTXT
     if target.exists():
         return
-    text = (Path(repository.__file__).parent / MODEL / "config.pbtxt").read_text()
+    text = (Path(repository.__file__).parent / MODEL / layout.CONFIG_PBTXT).read_text()
     if model != MODEL:
         text = re.sub(r"count: \d+", "count: 1", text.replace(f'name: "{MODEL}"', f'name: "{model}"'))
     target.write_text(text)

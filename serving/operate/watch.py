@@ -16,6 +16,7 @@ import polars as pl
 from croupier.features.clock import now_us, speed
 from croupier.features.log import ship
 from croupier.features.spec import AppSpec, RolloutSpec
+from croupier.features.store import layout
 from croupier.features.store.storage import Conflict, Store
 from croupier.features.workspace import Workspace
 from croupier.serving.evidence import gather, hold_out_looks, shadow
@@ -83,13 +84,13 @@ def _keep_shadow(store: Store, state: RolloutState, scored: pl.DataFrame) -> Non
     """What the candidate would have done, logged beside what the champion did: rewritten, longer, at each look."""
     sink = io.BytesIO()
     scored.write_parquet(sink)
-    store.put(f"rollout/shadow/{state.release:06d}.parquet", sink.getvalue())
+    store.put(layout.rollout_shadow(state.release), sink.getvalue())
 
 
 def fuse(home: Path, state: RolloutState) -> str:
     """Why this host's breaker took the candidate out at this stage (decide/candidate_breaker.py); "" if it did not."""
     try:
-        found = json.loads((home / "breaker.json").read_text())
+        found = json.loads((home / layout.BREAKER).read_text())
     except (OSError, ValueError):
         return ""
     same = found.get("release") in state.releases and found.get("stage") == state.stage
@@ -117,7 +118,7 @@ def finish(
     returned = state.stage == rollout_state.RETURNED
     if state.share < 1.0 and not returned:
         return None
-    lease = f"rollout/promotion/{state.release:06d}"
+    lease = layout.promotion_lease(state.release)
     if not _leased(store, lease, now_us() if now is None else now):
         return None
     try:

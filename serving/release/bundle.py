@@ -26,14 +26,14 @@ from croupier.features.batch import F64, Batch, Bool, Catalogue
 from croupier.features.encoding import catalogue
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.schema import SCHEMA_VERSION, Arm
+from croupier.features.store import layout
 from croupier.models import policy as policies
 from croupier.models.exploration import with_floor, with_newcomers
 from croupier.models.policy import Policy
 from croupier.serving.release import entry
 
-MANIFEST = "manifest.json"
 FORMAT = 1
-MODEL = Path(__file__).parents[1] / "triton" / "select_arm" / "model.py"
+MODEL = Path(__file__).parents[1] / "triton" / "select_arm" / layout.MODEL_PY
 
 
 class ReleaseRefused(ValueError):
@@ -134,14 +134,14 @@ def write_release(
         for role, policy in roles.items():
             (draft / role).mkdir()
             policy.save(draft / role)
-        (draft / "encoder").mkdir()
-        encoder.save(draft / "encoder")
-        catalogue.write(draft / "catalogue.json", arms)
-        (draft / "golden.json").write_bytes(_dump([asdict(g) for role in roles for g in body.golden(role, golden)]))
-        shutil.copyfile(MODEL, draft / "model.py")
+        (draft / layout.ENCODER).mkdir()
+        encoder.save(draft / layout.ENCODER)
+        catalogue.write(draft / layout.CATALOGUE, arms)
+        (draft / layout.GOLDEN).write_bytes(_dump([asdict(g) for role in roles for g in body.golden(role, golden)]))
+        shutil.copyfile(MODEL, draft / layout.MODEL_PY)
         head = {"number": number, "salt": salt or secrets.token_hex(32), "meta": dict(meta)} | body.names()
         manifest = _sealed(head | {"files": {f: fingerprint((draft / f).read_bytes()) for f in sorted(_files(draft))}})
-        (draft / MANIFEST).write_bytes(_dump(manifest))
+        (draft / layout.MANIFEST).write_bytes(_dump(manifest))
         flush(draft)
         draft.rename(folder)
         _sync(folder.parent)
@@ -185,14 +185,14 @@ class _Body:
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest, after checking its own seal: the digest of everything else in it, in canonical form."""
-    path = folder / MANIFEST
+    path = folder / layout.MANIFEST
     if not path.is_file():
-        raise ReleaseRefused(folder, MANIFEST, "no such file", "the manifest of a release")
+        raise ReleaseRefused(folder, layout.MANIFEST, "no such file", "the manifest of a release")
     raw = path.read_bytes()
     try:
         manifest = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise ReleaseRefused(folder, MANIFEST, f"no JSON ({error})", "the manifest as it was written") from None
+        raise ReleaseRefused(folder, layout.MANIFEST, f"no JSON ({error})", "the manifest as it was written") from None
     check_seal(folder, raw, manifest)
     return dict(manifest)
 
@@ -200,13 +200,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def check_seal(folder: Path, raw: bytes, manifest: object) -> None:
     """Raises ReleaseRefused unless `raw` is the canonical form of a manifest of this format, sealed by its digest."""
     if not isinstance(manifest, dict) or raw != _dump(manifest):
-        raise ReleaseRefused(folder, MANIFEST, "another form", "the canonical JSON it was written in")
+        raise ReleaseRefused(folder, layout.MANIFEST, "another form", "the canonical JSON it was written in")
     expected = _sealed({k: v for k, v in manifest.items() if k != "digest"})["digest"]
     if manifest.get("digest") != expected:
-        raise ReleaseRefused(folder, MANIFEST, f"digest {manifest.get('digest')}", expected)
+        raise ReleaseRefused(folder, layout.MANIFEST, f"digest {manifest.get('digest')}", expected)
     if manifest["format"] != FORMAT or manifest["schema"] != SCHEMA_VERSION:
         found = f"format {manifest['format']}, schema {manifest['schema']}"
-        raise ReleaseRefused(folder, MANIFEST, found, f"format {FORMAT}, schema {SCHEMA_VERSION}")
+        raise ReleaseRefused(folder, layout.MANIFEST, found, f"format {FORMAT}, schema {SCHEMA_VERSION}")
 
 
 def verify(folder: Path) -> dict[str, Any]:
@@ -217,15 +217,15 @@ def verify(folder: Path) -> dict[str, Any]:
     """
     manifest = read_manifest(folder)
     if folder.name.isdigit() and int(folder.name) != manifest["number"]:
-        raise ReleaseRefused(folder, MANIFEST, f"release {manifest['number']}", f"release {int(folder.name)}")
-    present = set(_files(folder)) - {MANIFEST}
+        raise ReleaseRefused(folder, layout.MANIFEST, f"release {manifest['number']}", f"release {int(folder.name)}")
+    present = set(_files(folder)) - {layout.MANIFEST}
     for file in sorted(present - set(manifest["files"])):
         raise ReleaseRefused(folder, file, "an additional file", "only what the manifest lists")
     for file, expected in manifest["files"].items():
         if file not in present:
             raise ReleaseRefused(folder, file, "no such file", f"{expected['size']} bytes")
         found = fingerprint((folder / file).read_bytes())
-        renewed = file == "model.py" and entry.stands_for(folder / file, expected["sha256"], MODEL)
+        renewed = file == layout.MODEL_PY and entry.stands_for(folder / file, expected["sha256"], MODEL)
         if found != expected and not renewed:
             raise ReleaseRefused(folder, file, found, expected)
     return manifest
@@ -235,7 +235,7 @@ def load(folder: Path) -> LoadedRelease:
     """Verify, then read. Raises ReleaseRefused before a policy, the encoder or torch sees a byte of a bad folder."""
     manifest = verify(folder)
     encoder, arms = _read_features(folder)
-    golden = (Golden(**row) for row in orjson.loads((folder / "golden.json").read_bytes()))
+    golden = (Golden(**row) for row in orjson.loads((folder / layout.GOLDEN).read_bytes()))
     has_candidate = "candidate" in manifest["policies"]
     return LoadedRelease(
         number=manifest["number"], champion=policies.load(folder / "champion"),
@@ -252,7 +252,7 @@ def features_of(folder: Path) -> tuple[Encoder, tuple[Arm, ...]]:
 
 
 def _read_features(folder: Path) -> tuple[Encoder, tuple[Arm, ...]]:
-    return Encoder.load(folder / "encoder"), tuple(catalogue.read(folder / "catalogue.json"))
+    return Encoder.load(folder / layout.ENCODER), tuple(catalogue.read(folder / layout.CATALOGUE))
 
 
 def fingerprint(data: bytes) -> dict[str, Any]:

@@ -15,19 +15,18 @@ import orjson
 from croupier.features.clock import now_us
 from croupier.features.encoding import catalogue
 from croupier.features.schema import Arm
+from croupier.features.store import layout, released
 from croupier.features.store.storage import AlreadyExists, Conflict, Store
 from croupier.serving.release import bundle, provenance, rollout_store
 from croupier.serving.release.bundle import ReleaseRefused
-from croupier.serving.release.provenance import CURRENT
 
 
 def claim(store: Store) -> int:
     """The next number, ours alone: of two publishers one gets it, the other the one after."""
-    taken = [int(key.split("/")[1]) for key in store.list("releases/") if key.endswith("/claim")]
-    number = max(taken, default=0) + 1
+    number = max(layout.release_numbers(store.list(layout.RELEASES), "claim"), default=0) + 1
     while True:
         try:
-            store.create(f"{_prefix(number)}/claim", orjson.dumps({"at": now_us(), "host": socket.gethostname()}))
+            store.create(layout.claim(number), orjson.dumps({"at": now_us(), "host": socket.gethostname()}))
         except AlreadyExists:
             number += 1
         else:
@@ -37,30 +36,29 @@ def claim(store: Store) -> int:
 def upload(store: Store, folder: Path) -> dict[str, Any]:
     """Verify, then copy every file, the manifest last. Raises ReleaseRefused before anything is copied."""
     manifest = bundle.verify(folder)
-    prefix = _prefix(manifest["number"])
+    number = manifest["number"]
     for file in manifest["files"]:
-        store.put(f"{prefix}/{file}", (folder / file).read_bytes())
-    store.create(f"{prefix}/{bundle.MANIFEST}", (folder / bundle.MANIFEST).read_bytes())
+        store.put(layout.release(number, file), (folder / file).read_bytes())
+    store.create(layout.release(number, layout.MANIFEST), (folder / layout.MANIFEST).read_bytes())
     return manifest
 
 
 def download(store: Store, number: int, folder: Path) -> dict[str, Any]:
     """Fetch what the manifest lists into a new `folder`, and verify it: its bytes, and that it is the one published
     (provenance.py). KeyError when there is no such release."""
-    prefix = _prefix(number)
     try:
-        raw = store.get(f"{prefix}/{bundle.MANIFEST}")
+        raw = store.get(layout.release(number, layout.MANIFEST))
     except KeyError:
         raise KeyError(f"no release {number} in {store.url}; `croupier release list` shows those there are") from None
     folder.mkdir(parents=True)
-    (folder / bundle.MANIFEST).write_bytes(raw)
+    (folder / layout.MANIFEST).write_bytes(raw)
     for file in bundle.read_manifest(folder)["files"]:
         path = folder / file
         if not path.resolve().is_relative_to(folder.resolve()):
             raise ReleaseRefused(folder, file, "a path outside the release", "a path within it")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            path.write_bytes(store.get(f"{prefix}/{file}"))
+            path.write_bytes(store.get(layout.release(number, file)))
         except KeyError:
             raise ReleaseRefused(folder, file, f"nothing in {store.url}", "the file") from None
     manifest = bundle.verify(folder)
@@ -70,13 +68,12 @@ def download(store: Store, number: int, folder: Path) -> dict[str, Any]:
 
 def listed(store: Store) -> list[dict[str, Any]]:
     """Every whole release, oldest first: number, policies, when, and whether it is current or was refused."""
-    keys = set(store.list("releases/"))
-    now_serving = current(store)
-    numbers = sorted(int(key.split("/")[1]) for key in keys if key.endswith(f"/{bundle.MANIFEST}"))
+    keys = store.list(layout.RELEASES)
+    now_serving, there = current(store), set(keys)
     rows = []
-    for number in numbers:
-        manifest = orjson.loads(store.get(f"{_prefix(number)}/{bundle.MANIFEST}"))
-        refused = f"{_prefix(number)}/refused.json" in keys
+    for number in layout.release_numbers(keys, layout.MANIFEST):
+        manifest = released.manifest(store, number)
+        refused = layout.refusal(number) in there
         status = "current" if number == now_serving else "refused" if refused else "past"
         rows.append(
             {
@@ -92,21 +89,18 @@ def listed(store: Store) -> list[dict[str, Any]]:
 
 def current(store: Store) -> int | None:
     """The number that every host should serve, or None before the first."""
-    try:
-        return int(orjson.loads(store.get(CURRENT))["number"])
-    except KeyError:
-        return None
+    return released.current(store)
 
 
 def point(store: Store, number: int, digest: str) -> int:
     """Make `number` current unless a later one is; returns what is current afterwards."""
-    body = orjson.dumps({"number": number, "digest": digest})
+    body = released.Pointer(number=number, digest=digest).to_json()
     while True:
-        raw, version = store.read(CURRENT)
-        if raw and (there := int(orjson.loads(raw)["number"])) >= number:
-            return there
+        there, version = released.pointer(store)
+        if there is not None and there.number >= number:
+            return there.number
         try:
-            store.swap(CURRENT, body, version)
+            store.swap(layout.CURRENT, body, version)
         except Conflict:
             continue
         return number
@@ -123,27 +117,23 @@ def prune(store: Store, *, keep: int) -> list[int]:
     wanted |= {row["meta"].get("holdout", {}).get("of") for row in rows if row["number"] in wanted}
     old = [row["number"] for row in rows if row["number"] not in wanted]
     for number in old:
-        store.delete(f"{_prefix(number)}/{bundle.MANIFEST}")
-        for key in store.list(f"{_prefix(number)}/"):
-            if not key.endswith("/claim"):
+        store.delete(layout.release(number, layout.MANIFEST))
+        for key in store.list(layout.release(number, "")):
+            if key != layout.claim(number):
                 store.delete(key)
     return old
 
 
 def refuse(store: Store, number: int, why: Exception) -> None:
     """Keep why this release never took traffic."""
-    store.put(f"{_prefix(number)}/refused.json", orjson.dumps({"at": now_us(), "error": str(why)}))
+    store.put(layout.refusal(number), orjson.dumps({"at": now_us(), "error": str(why)}))
 
 
 def manifest(store: Store, number: int) -> dict[str, Any]:
     """What a release says of itself: its policies by role, its origin (`meta`), its new arms."""
-    return dict(orjson.loads(store.get(f"{_prefix(number)}/{bundle.MANIFEST}")))
+    return released.manifest(store, number)
 
 
 def arms(store: Store, number: int) -> list[Arm]:
     """The catalogue of a release."""
-    return catalogue.loads(store.get(f"{_prefix(number)}/catalogue.json"))
-
-
-def _prefix(number: int) -> str:
-    return f"releases/{number:06d}"
+    return catalogue.loads(store.get(layout.release(number, layout.CATALOGUE)))

@@ -8,6 +8,8 @@ import hashlib
 import shutil
 from pathlib import Path
 
+from croupier.features.store import layout
+
 FORMER_MODELS = frozenset({  # SHA-256 of select_arm/model.py as earlier versions wrote it
     "5cb1eb872110fc34daa71498536cbbae75ae4e5880ac749f08d4fc200d0feacb",
     "e228ce7f25c767a67e48a3c671f1745dca811a287503f51123c17538fac660ed",
@@ -18,7 +20,7 @@ FORMER_MODELS = frozenset({  # SHA-256 of select_arm/model.py as earlier version
 def renew(folder: Path, own: Path) -> None:
     """Put `own`, this version's entry point, in the place of a former one that `folder` carries; its bytecode goes
     too."""
-    file = folder / "model.py"
+    file = folder / layout.MODEL_PY
     if _digest(file) in FORMER_MODELS and _digest(file) != _digest(own):
         shutil.rmtree(folder / "__pycache__", ignore_errors=True)
         partial = folder / ".model.py.tmp"

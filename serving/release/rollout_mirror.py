@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from croupier.features.store import layout
 from croupier.serving.contract.requests import CANDIDATE, HOLDOUT
 from croupier.serving.release.rollout_state import SHADOW, RolloutState, in_candidate
 
@@ -17,13 +18,13 @@ def mirror(state: RolloutState | None, home: Path) -> None:
     if state is None:
         return
     home.mkdir(parents=True, exist_ok=True)
-    draft = home / f".rollout-{uuid.uuid4().hex[:8]}"
+    draft = home / f"{layout.ROLLOUT_DRAFTS}{uuid.uuid4().hex[:8]}"
     try:
         with draft.open("wb") as file:
             file.write(replace(state, history=()).to_json())
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(home / "rollout.json")
+        draft.replace(home / layout.ROLLOUT_MIRROR)
     finally:
         draft.unlink(missing_ok=True)
 

@@ -5,18 +5,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from croupier.features.store import layout
 from croupier.features.store.locks import alone
 from croupier.features.store.storage import Conflict, Store
 from croupier.serving.release.rollout_mirror import mirror
 from croupier.serving.release.rollout_state import RolloutRefused, RolloutState
 
-KEY = "rollout/state.json"
-
 
 def read_state(store: Store) -> RolloutState | None:
     """The present state, or None before the first release."""
     try:
-        return RolloutState.from_json(store.get(KEY))
+        return RolloutState.from_json(store.get(layout.ROLLOUT))
     except KeyError:
         return None
 
@@ -30,15 +29,15 @@ def begin(store: Store, state: RolloutState) -> RolloutState:
 def succeed(store: Store, release: int, make: Callable[[RolloutState | None], RolloutState]) -> RolloutState:
     """The same with `make(state before)`, which is called again when that state was changed meanwhile."""
     while True:
-        raw, version = store.read(KEY)
+        raw, version = store.read(layout.ROLLOUT)
         old = RolloutState.from_json(raw) if raw else None
         if old is not None and old.release >= release:
             return old
         new = make(old)
         try:
             if old is not None:
-                store.put(f"rollout/history/{old.release:06d}.json", raw)
-            store.swap(KEY, new.to_json(), version)
+                store.put(layout.rollout_history(old.release), raw)
+            store.swap(layout.ROLLOUT, new.to_json(), version)
         except Conflict:
             continue
         return new
@@ -55,7 +54,7 @@ def change(
     """
     with _one_at_a_time(home):
         while True:
-            raw, version = store.read(KEY)
+            raw, version = store.read(layout.ROLLOUT)
             if version is None:
                 raise RolloutRefused("no rollout yet: publish a release first")
             old = RolloutState.from_json(raw)
@@ -64,9 +63,9 @@ def change(
                 mirror(new if new.share < old.share else old, home)
             try:
                 if new != old:
-                    store.swap(KEY, new.to_json(), version)
+                    store.swap(layout.ROLLOUT, new.to_json(), version)
             except Conflict:
-                there = RolloutState.from_json(store.get(KEY))
+                there = RolloutState.from_json(store.get(layout.ROLLOUT))
                 if there != new and insist:
                     continue
                 if there != new:  # equal: a retry inside the store's client met its own first write
@@ -93,5 +92,5 @@ def _one_at_a_time(home: Path | None) -> Iterator[None]:
         yield
         return
     home.mkdir(parents=True, exist_ok=True)
-    with alone(home / ".rollout.lock"):
+    with alone(home / layout.ROLLOUT_LOCK):
         yield

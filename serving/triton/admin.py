@@ -8,7 +8,7 @@ other way to be told: mount /proc with hidepid=2 where other users share the mac
 
 from pathlib import Path
 
-from croupier.features.store import key_file
+from croupier.features.store import key_file, layout
 
 RESTRICTED = "model-repository,shared-memory,trace,logging"
 HTTP_HEADER = "croupier-admin"
@@ -17,7 +17,7 @@ GRPC_HEADER = f"triton-grpc-protocol-{HTTP_HEADER}"  # Triton puts its own prefi
 
 def secret(home: Path) -> str:
     """The installation's secret, made at first use. Raises ValueError when others may read it."""
-    return key_file.read_or_make(home.absolute() / "triton.secret")
+    return key_file.read_or_make(home.absolute() / layout.TRITON_SECRET)
 
 
 def arguments(home: Path) -> list[str]:

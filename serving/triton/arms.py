@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from croupier.features.settings import Settings
+from croupier.features.store import layout
 from croupier.features.store.unit_key import unit_key
 from croupier.serving.contract.requests import Raw
 from croupier.serving.decide.candidate_breaker import Breaker
@@ -16,7 +17,6 @@ from croupier.serving.release import bundle
 from croupier.serving.release.rollout_mirror import RolloutReader
 from croupier.serving.triton.metrics import Exporter, log_as_json
 from croupier.serving.triton.wire import (
-    HEADS,
     SELECT_INPUTS,
     Columns,
     Tensors,
@@ -41,10 +41,10 @@ class SelectArm:
         self.selector = Selector(
             loaded,
             recorder=self.spool,
-            rollout=None if trial else RolloutReader(home / "rollout.json"),
+            rollout=None if trial else RolloutReader(home / layout.ROLLOUT_MIRROR),
             unit_key=unit_key(settings, home),
-            breaker=Breaker(None if trial else home / "breaker.json", patience_ms=settings.patience_ms),
-            heads=LiveHeads(None if trial else home / HEADS, loaded),
+            breaker=Breaker(None if trial else home / layout.BREAKER, patience_ms=settings.patience_ms),
+            heads=LiveHeads(None if trial else home / layout.HEADS, loaded),
             meter=meter,
         )
         self.selector.warm()

@@ -13,13 +13,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from croupier.features.settings import Settings
+from croupier.features.store import layout
 from croupier.features.store.locks import alone
 from croupier.serving.triton import server
 from croupier.serving.triton.binary import TritonUnavailable
 from croupier.serving.triton.server import Ports
 
 FIRST, STEP, CHOICES = 8001, 10, 100
-FILE = "ports.json"
 
 
 def known(settings: Settings) -> Ports | None:
@@ -35,11 +35,11 @@ def chosen(settings: Settings) -> Ports:
     if declared is not None:
         return declared
     settings.home.mkdir(parents=True, exist_ok=True)
-    with alone(settings.var.absolute() / ".ports.lock"):  # of two at once the second sees what the first took
+    with alone(settings.var.absolute() / layout.PORTS_LOCK):  # of two at once the second sees what the first took
         found = _remembered(settings.home) or next(_free(settings.var), None)
         if found is None:
             raise TritonUnavailable(f"ports: found none free from {FIRST} on; set CROUPIER_TRITON=127.0.0.1:PORT")
-        (settings.home / FILE).write_text(json.dumps(asdict(found)))
+        (settings.home / layout.PORTS).write_text(json.dumps(asdict(found)))
     return found
 
 
@@ -58,7 +58,7 @@ def _remembered(home: Path) -> Ports | None:
     if record is not None:
         return Ports.around(int(record["ports"]["grpc"]))
     with suppress(OSError, ValueError, KeyError, TypeError):
-        return Ports.around(int(json.loads((home / FILE).read_text())["grpc"]))
+        return Ports.around(int(json.loads((home / layout.PORTS).read_text())["grpc"]))
     return None
 
 

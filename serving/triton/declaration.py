@@ -9,6 +9,7 @@ from pathlib import Path
 
 from croupier.features.log.admission import Admission
 from croupier.features.spec import AppSpec, SpecError
+from croupier.features.store import layout
 from croupier.serving.release import bundle
 from croupier.serving.triton import repository
 
@@ -20,7 +21,7 @@ class Declaration:
     """Call it for what is declared now; None where nothing is: no app.toml and no release that carries it."""
 
     def __init__(self, home: Path) -> None:
-        self._toml, self._models = home / "app.toml", home / "triton"
+        self._toml, self._models = home / layout.APP_TOML, home / layout.REPOSITORY
         self._seen: object = None
         self._found: Admission | None = None
 

@@ -9,6 +9,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from croupier.features.store import layout
+
 SERVER, STUB = "tritonserver", "triton_python_backend_stub"
 SUPERVISOR = "croupier.serving.operate.supervisor"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 — where POSIX shared memory lives
@@ -16,7 +18,7 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 — where POSIX shared memory liv
 
 def groups(home: Path) -> set[int]:
     """Process groups in which a server or a stub over `<home>/triton` lives."""
-    repository = home.absolute() / "triton"
+    repository = home.absolute() / layout.REPOSITORY
     found = set()
     for pid, command in _commands():
         ours = f"--model-repository={repository}" in command or any(a.startswith(f"{repository}/") for a in command)

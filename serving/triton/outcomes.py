@@ -11,6 +11,7 @@ from croupier.features.encoding.encoder import Encoder
 from croupier.features.log.spool import Spool
 from croupier.features.settings import Settings
 from croupier.features.spec import AppSpec
+from croupier.features.store import layout
 from croupier.features.store.unit_key import unit_key
 from croupier.serving.contract.requests import Request, scope_of
 from croupier.serving.contract.rewards import Outcome, RawReward
@@ -62,7 +63,7 @@ class TakeRecords:
         log_as_json()
         home, settings = Path(args["model_repository"]).parents[1], Settings()
         self.spool = wire.open_spool(home, settings)
-        guard = CatalogueGuard(home / "triton" / SELECT_ARM)
+        guard = CatalogueGuard(home / layout.SERVED)
         self.meter = Meter()
         self.exporter = Exporter(pb, self.meter)
         self.records = Records(self.spool, unit_key=unit_key(settings, home), guard=guard, declared=Declaration(home))
@@ -106,7 +107,7 @@ def count(meter: Meter, model: str, name: str, outcomes: Sequence[Outcome]) -> N
 
 def _learner(home: Path, spool: Spool, meter: Meter) -> Callable[[], object] | None:
     """The fast loop of the newest release, if the app asks for it."""
-    spec = AppSpec.read(home / "app.toml") if (home / "app.toml").exists() else AppSpec()
+    spec = AppSpec.read(home / layout.APP_TOML) if (home / layout.APP_TOML).exists() else AppSpec()
     if not spec.policies.fast_loop:
         return None
     from croupier.serving.learning.fast_loop import FastLoop  # the learners' libraries, for apps that learn here
@@ -122,11 +123,11 @@ def _learner(home: Path, spool: Spool, meter: Meter) -> Callable[[], object] | N
             log.exception("the fast loop failed")
 
     def look() -> None:
-        newest = max(repository.versions(home / "triton", SELECT_ARM), default=0)
+        newest = max(repository.versions(home / layout.REPOSITORY, SELECT_ARM), default=0)
         if newest and newest not in loops:
             loops.clear()
-            loaded = bundle.load(home / "triton" / SELECT_ARM / str(newest))
-            loops[newest] = FastLoop(home / wire.HEADS, loaded, spool, spec.reward)
+            loaded = bundle.load(layout.served(home, newest))
+            loops[newest] = FastLoop(home / layout.HEADS, loaded, spool, spec.reward)
         for loop in loops.values():
             loop.learn()
             loop.close_windows()

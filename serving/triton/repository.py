@@ -10,6 +10,7 @@ refused here, before the server sees it. Files are rewritten only when they diff
 import py_compile
 from pathlib import Path
 
+from croupier.features.store import layout
 from croupier.serving.release import entry
 
 SELECT_ARM = "select_arm"
@@ -21,15 +22,15 @@ _SOURCES = Path(__file__).parent
 def prepare(repository: Path) -> list[str]:
     """Write our models' files, and return the names that can be loaded: `select_arm` only once a release is there."""
     for name in MODELS:
-        _write(repository / name / "config.pbtxt", (_SOURCES / name / "config.pbtxt").read_bytes())
+        _write(repository / name / layout.CONFIG_PBTXT, (_SOURCES / name / layout.CONFIG_PBTXT).read_bytes())
     for name in (REWARD, RECORD):
-        _write(repository / name / "1" / "model.py", model_file(name))
+        _write(repository / name / "1" / layout.MODEL_PY, model_file(name))
     for name in MODELS:
         for version in versions(repository, name):
             folder = repository / name / str(version)
-            if not (folder / "model.py").is_file():
+            if not (folder / layout.MODEL_PY).is_file():
                 raise ValueError(f"{folder}: found no model.py; Triton would hang on it: remove the folder")
-            entry.renew(folder, _SOURCES / name / "model.py")
+            entry.renew(folder, _SOURCES / name / layout.MODEL_PY)
             precompile(folder)
     return [REWARD, RECORD, *([SELECT_ARM] if versions(repository, SELECT_ARM) else [])]
 
@@ -39,12 +40,12 @@ def precompile(folder: Path) -> None:
     a file that appears in a version's folder makes the next load start that version over."""
     checked = py_compile.PycInvalidationMode.CHECKED_HASH  # valid whatever the file's time stamp
     if not (folder / "__pycache__").exists():
-        py_compile.compile(str(folder / "model.py"), doraise=True, invalidation_mode=checked)
+        py_compile.compile(str(folder / layout.MODEL_PY), doraise=True, invalidation_mode=checked)
 
 
 def model_file(name: str) -> bytes:
     """The thin model.py of one of MODELS, to be copied into each version's directory."""
-    return (_SOURCES / name / "model.py").read_bytes()
+    return (_SOURCES / name / layout.MODEL_PY).read_bytes()
 
 
 def versions(repository: Path, name: str) -> list[int]:

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from croupier.features.store import layout
 from croupier.serving.triton import admin, binary, leftovers, repository
 from croupier.serving.triton.binary import TritonUnavailable
 from croupier.serving.triton.processes import UMASK, born, private_log, stop_group
@@ -88,8 +89,8 @@ class TritonServer:
         self.home = home.absolute()
         self.ports = ports or Ports.around(grpc_port)
         self.host = host
-        self.log = self.home / "triton.log"
-        self.pid_file = self.home / "triton.pid"
+        self.log = self.home / layout.TRITON_LOG
+        self.pid_file = self.home / layout.TRITON_PID
         self.shm = f"{leftovers.prefix(self.home)}{os.getpid()}_{self.ports.grpc}_"
         self.environment = dict(environment or {})
         self.process: subprocess.Popen[bytes] | None = None
@@ -103,9 +104,9 @@ class TritonServer:
         stop_recorded(self.home)
         self.ports.refuse_busy()
         self.home.mkdir(parents=True, exist_ok=True)
-        found = binary.find(self.home / "triton-runtime")
+        found = binary.find(self.home / layout.RUNTIME)
         binary.refuse_exposure(self.host, found.release)
-        models = repository.prepare(self.home / "triton")
+        models = repository.prepare(self.home / layout.REPOSITORY)
         environment = {
             **os.environ, "OMP_NUM_THREADS": "1", **found.environment, **self.environment,
         }  # fmt: skip
@@ -148,7 +149,7 @@ class TritonServer:
 
     def _arguments(self, found: binary.Binary, models: list[str]) -> list[str]:
         return [
-            f"--model-repository={self.home / 'triton'}",
+            f"--model-repository={self.home / layout.REPOSITORY}",
             f"--backend-directory={found.backends}",
             "--model-control-mode=explicit",
             *(f"--load-model={name}" for name in models),
@@ -180,7 +181,7 @@ class TritonServer:
 def stop_recorded(home: Path) -> bool:
     """Stop the server that `<home>/triton.pid` names, if it still runs, and every server and stub over this home that
     no file names; True if there was one. For `make down`."""
-    pid_file = home.absolute() / "triton.pid"
+    pid_file = home.absolute() / layout.TRITON_PID
     record = running(home)
     found = ({record["pid"]} if record else set()) | leftovers.groups(home)
     for group in found:
@@ -194,7 +195,7 @@ def stop_recorded(home: Path) -> bool:
 def running(home: Path) -> dict[str, Any] | None:
     """The pid file's record if that very process still lives (a reused pid has another birth time), else None."""
     try:
-        record: dict[str, Any] = json.loads((home.absolute() / "triton.pid").read_text())
+        record: dict[str, Any] = json.loads((home.absolute() / layout.TRITON_PID).read_text())
         complete = isinstance(record["ports"]["grpc"], int) and isinstance(record["shm"], str)
         return record if complete and record["born"] == born(record["pid"]) else None
     except (OSError, ValueError, KeyError, TypeError):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from croupier.features.log.spool import Spool
 from croupier.features.settings import Settings
+from croupier.features.store import layout
 from croupier.features.store.unit_key import unit_key
 from croupier.serving.contract.requests import Selection
 from croupier.serving.contract.rewards import Outcome
@@ -24,7 +25,6 @@ from croupier.serving.contract.rewards import Outcome
 SELECT_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id")
 REWARD_INPUTS = ("event_id", "kind", "value", "reward_id", "at")
 RECORD_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id", "arm", "pmf", "at", "reason")
-HEADS = "posterior"  # folder of the heads' files, under home
 Columns = Mapping[str, NDArray[Any] | None]  # (B, 1) each; None: an optional input that was not sent
 Tensors = dict[str, NDArray[Any]]
 
@@ -55,7 +55,7 @@ def outcome_tensors(outcomes: Sequence[Outcome], sizes: Sequence[int]) -> list[T
 def open_spool(home: Path, settings: Settings) -> Spool:
     """The host's event log, one file for every process of the app; its key is settled before the first row."""
     unit_key(settings, home)
-    return Spool(home / "spool" / "log.db", durability=settings.durability, max_bytes=settings.spool_max_bytes)
+    return Spool(home / layout.SPOOL_LOG, durability=settings.durability, max_bytes=settings.spool_max_bytes)
 
 
 def size_of(call: Columns) -> int:

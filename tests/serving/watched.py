@@ -10,13 +10,14 @@ from croupier.features.log.ship import ship
 from croupier.features.log.spool import Spool
 from croupier.features.schema import Arm, Reward
 from croupier.features.spec import AppSpec
+from croupier.features.store import layout
 from croupier.features.store.storage import open_store
 from croupier.models.baselines import Uniform
 from croupier.serving.contract.requests import Request
 from croupier.serving.decide.candidate_breaker import Breaker
 from croupier.serving.decide.selector import Selector
 from croupier.serving.operate import publish, watch
-from croupier.serving.release import bundle, rollout_mirror, rollout_state, rollout_store
+from croupier.serving.release import bundle, rollout_mirror, rollout_state
 from croupier.serving.release.rollout_mirror import RolloutReader
 
 ARMS = [Arm(arm_id=f"a{i}", features={"price": float(i)}) for i in range(4)]
@@ -68,7 +69,7 @@ class House:
             shadow=self.spec.rollout.shadow,
             has_candidate=candidate is not None,
         )
-        self.store.put(rollout_store.KEY, state.to_json())  # the clock is ours
+        self.store.put(layout.ROLLOUT, state.to_json())  # the clock is ours
         rollout_mirror.mirror(state, self.home)
         self.serve_with(published.number)
 

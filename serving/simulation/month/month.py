@@ -19,6 +19,7 @@ from croupier.features.encoding import catalogue
 from croupier.features.interactions import window
 from croupier.features.log.shipped import open_log
 from croupier.features.settings import Settings
+from croupier.features.store import layout
 from croupier.features.store.storage import StoreUnavailable
 from croupier.features.utc import HOUR, hour_start, to_us
 from croupier.features.workspace import Workspace
@@ -96,13 +97,13 @@ def _run(plan: Plan, w: Workspace, progress: Callable[[int], object]) -> dict[st
     w.home.mkdir(parents=True)
     text = crowd.world.app_toml(window_seconds=600)
     settings = SETTINGS.format(days=plan.window_days, every=plan.every)
-    (w.home / "app.toml").write_text(text[: text.index("[policies]")] + settings)
-    catalogue.write(w.home / "catalogue.json", crowd.arms(crowd.start))
+    (w.home / layout.APP_TOML).write_text(text[: text.index("[policies]")] + settings)
+    catalogue.write(w.home / layout.CATALOGUE, crowd.arms(crowd.start))
     with turn.quietly(), clock.at(crowd.start):
         promotion.bootstrap(w)
     with turn.quietly(), Site(w) as site:
         for hour in range(24 * plan.days):
-            with store_down(w.home / "store", down=plan.is_down("store", hour)):
+            with store_down(w.home / layout.STORE, down=plan.is_down("store", hour)):
                 _hour(plan, site, ledger, hour)
             progress(1)
     with clock.at(crowd.start + plan.days * DAY):

@@ -6,6 +6,7 @@ It is the very code that Triton runs, less Triton: what a host does between two 
 from collections.abc import Sequence
 
 from croupier.features.log.admission import Admission
+from croupier.features.store import layout
 from croupier.features.store.storage import StoreUnavailable
 from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels import Visit
@@ -60,12 +61,12 @@ class Site:
             raise RuntimeError("no release yet: publish the first one before the crowd comes")
         if self._selector is None or self._selector.release.number != number:
             deployment.follow(self.w.store, self.w.home, triton=None)
-            loaded = bundle.load(self.w.home / "triton" / "select_arm" / str(number))
+            loaded = bundle.load(layout.served(self.w.home, number))
             self._selector = Selector(
                 loaded,
                 recorder=self._recorder(),
                 unit_key=self.w.unit_key,
-                rollout=RolloutReader(self.w.home / "rollout.json", every=0.0),
+                rollout=RolloutReader(self.w.home / layout.ROLLOUT_MIRROR, every=0.0),
                 breaker=Breaker(None, patience_ms=60_000.0),  # virtual users do not wait for a busy machine
             )
         return self._selector

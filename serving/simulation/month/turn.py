@@ -17,6 +17,7 @@ from typing import Any
 from croupier.features import build, scheduled, upkeep
 from croupier.features.encoding import catalogue
 from croupier.features.schema import Arm
+from croupier.features.store import layout
 from croupier.features.workspace import Workspace
 from croupier.models import training
 from croupier.serving.operate import catalogue_release, promotion, watch
@@ -53,7 +54,7 @@ def change_catalogue(app: str, arms: Sequence[Arm], now: int) -> list[str]:
     w = Workspace.open(app)
     if w.arms() == list(arms):
         return []
-    catalogue.write(w.home / "catalogue.json", arms)
+    catalogue.write(w.home / layout.CATALOGUE, arms)
     return [catalogue_release.look(w, now)]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from croupier.features import clock
 from croupier.features.encoding import catalogue
+from croupier.features.store import layout
 from croupier.features.utc import HOUR
 from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels import Visit, World
@@ -26,11 +27,11 @@ latency_p99_ms = 1000.0
 def declare(w: Workspace, world: World) -> bool:
     """Writes app.toml and the catalogue of `world` if the app is not there, and release 1 if there is no release.
     Returns whether the app was new."""
-    new = not (w.home / "app.toml").exists()
+    new = not (w.home / layout.APP_TOML).exists()
     if new:
         w.home.mkdir(parents=True, exist_ok=True)
-        (w.home / "app.toml").write_text(world.app_toml(window_seconds=REWARD_SECONDS) + SETTINGS)
-        catalogue.write(w.home / "catalogue.json", world.arms())
+        (w.home / layout.APP_TOML).write_text(world.app_toml(window_seconds=REWARD_SECONDS) + SETTINGS)
+        catalogue.write(w.home / layout.CATALOGUE, world.arms())
     if bundle_store.current(w.store) is None:
         promotion.bootstrap(w)
     return new

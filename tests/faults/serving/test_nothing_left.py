@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from croupier.features.store import layout
 from croupier.models.baselines import Uniform
 from croupier.serving.operate import supervisor
 from croupier.serving.triton import leftovers, server
@@ -57,7 +58,7 @@ def usual(folder):
 def test_down_leaves_nothing(tmp_path, killed):
     usual(tmp_path)
     pid = server.running(tmp_path)["pid"]
-    supervising = int((tmp_path / supervisor.PID_FILE).read_text().split()[0])
+    supervising = int((tmp_path / layout.SUPERVISOR_PID).read_text().split()[0])
     os.kill(supervising, signal.SIGSTOP)  # so that it does not repair what is broken before it is killed itself
     try:
         for what in killed:
@@ -67,7 +68,7 @@ def test_down_leaves_nothing(tmp_path, killed):
                 os.kill(pid, signal.SIGKILL)
             elif what == "files":
                 (tmp_path / "triton.pid").unlink()
-                (tmp_path / supervisor.PID_FILE).unlink()
+                (tmp_path / layout.SUPERVISOR_PID).unlink()
             else:
                 for each in stubs(pid, "select_arm")[: 1 if what == "one stub" else None]:
                     os.kill(each, signal.SIGKILL)

@@ -11,10 +11,10 @@ import pytest
 
 from croupier.features.log.spool import Spool
 from croupier.features.spec import RewardSpec
+from croupier.features.store import layout
 from croupier.serving.contract.rewards import RawReward
 from croupier.serving.decide.rewards import Rewards
 from croupier.serving.decide.selector import Selector
-from croupier.serving.learning import fast_loop
 from croupier.serving.learning.fast_loop import FastLoop
 from croupier.serving.learning.head_file import HeadFile
 from tests.serving import apps
@@ -56,7 +56,7 @@ def test_kill_nine_in_the_middle_of_learning(tmp_path):
         learner.stdout.close()
 
     def head(folder):
-        path = fast_loop.path_of(folder, 1, "champion")
+        path = layout.head(folder, 1, "champion")
         return HeadFile(path, d=len(release.champion.head.moments.b), digest=release.manifest["digest"]).read()
 
     FastLoop(tmp_path / "posterior", release, spool, RewardSpec()).learn()

@@ -14,6 +14,7 @@ from croupier.features.log.shipped import open_log
 from croupier.features.log.spool import Spool
 from croupier.features.schema import Decision, Reward
 from croupier.features.spec import AppSpec, TrainingSpec, seconds_of
+from croupier.features.store import layout
 from croupier.features.store.storage import open_store
 from croupier.features.utc import from_us, hour_name, hour_start, to_us
 
@@ -200,7 +201,7 @@ def test_a_training_that_died_is_begun_again_and_one_that_ended_is_not(site):
     site.log(2)
     site.build(now + 2 * HOUR)
     grown = window.window(site.store, site.spec, now=now + 2 * HOUR)
-    assert window.new_rows(grown, orjson.loads(site.store.get(window.ENDED))) == 4
+    assert window.new_rows(grown, orjson.loads(site.store.get(layout.TRAINING_ENDED))) == 4
     assert window.due(site.store, site.spec, grown, now=now + 5 * HOUR) == ""
     assert window.due(site.store, site.spec, grown, now=now + 6 * HOUR).startswith("4 new rows, 6.0 hours")
 

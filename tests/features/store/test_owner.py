@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from croupier.features.store import owner
+from croupier.features.store import layout, owner
 from croupier.features.store.owner import ForeignStore
 from croupier.features.store.storage import open_store
 from croupier.features.workspace import Workspace
@@ -27,12 +27,12 @@ def test_the_second_app_is_refused_and_nothing_of_the_first_changes(apps):
     with pytest.raises(ForeignStore, match=r"found the app 'alpha' there, expected 'beta'.*CROUPIER_STORE"):
         _ = Workspace.open("beta").store
     assert Workspace.open("alpha").store.get("releases/current") == b"alpha's"
-    assert orjson.loads(alpha.get(owner.MARKER))["app"] == "alpha"
+    assert orjson.loads(alpha.get(layout.OWNER))["app"] == "alpha"
 
 
 def test_a_mistyped_name_claims_nothing(apps):
     assert Workspace.known("typo").store.list("") == []
-    assert Workspace.open("alpha").store.list("") == [owner.MARKER]
+    assert Workspace.open("alpha").store.list("") == [layout.OWNER]
     with pytest.raises(ForeignStore):
         _ = Workspace.known("typo").store
 
@@ -46,7 +46,7 @@ def test_a_store_of_an_earlier_version_becomes_its_apps(apps):
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"app": "alpha"}', b"\xff"])
 def test_a_marker_that_cannot_be_read_is_no_permission(apps, raw):
-    open_store(str(apps / "one-store")).put(owner.MARKER, raw)
+    open_store(str(apps / "one-store")).put(layout.OWNER, raw)
     with pytest.raises(ForeignStore, match=r"expected app and unit_key"):
         _ = Workspace.open("alpha").store
 
@@ -76,6 +76,6 @@ def test_the_key_is_added_once_it_is_known(tmp_path):
     owner.check(store, app="a", key=None, claim=True)
     owner.check(store, app="a", key="k1", claim=True)
     owner.check(store, app="a", key=None, claim=True)
-    assert orjson.loads(store.get(owner.MARKER)) == {"app": "a", "unit_key": "k1"}
+    assert orjson.loads(store.get(layout.OWNER)) == {"app": "a", "unit_key": "k1"}
     with pytest.raises(ForeignStore, match=r"found a unit key of fingerprint k2, expected k1"):
         owner.check(store, app="a", key="k2", claim=False)

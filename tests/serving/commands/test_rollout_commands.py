@@ -8,12 +8,13 @@ from typer.testing import CliRunner
 from croupier.features.encoding import catalogue
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.schema import Arm
+from croupier.features.store import layout
 from croupier.features.store.storage import open_store
 from croupier.features.workspace import Workspace
 from croupier.models.baselines import FixedArm, Uniform
 from croupier.serving.cli import app
 from croupier.serving.operate import publish, succession
-from croupier.serving.release import bundle, bundle_store, rollout_mirror, rollout_store
+from croupier.serving.release import bundle, bundle_store, rollout_mirror
 from croupier.serving.triton.server import Ports
 
 ARMS = [Arm(arm_id=f"a{i}", features={"price": float(i)}) for i in range(3)]
@@ -154,7 +155,7 @@ def test_a_server_or_a_store_out_of_reach_is_one_sentence(home, monkeypatch):
 @pytest.mark.parametrize("content", ["[]", "{", "5", '{"share": 1}', "[" * 100_000])
 def test_a_state_that_is_none_is_named(home, content):
     publish_one(home, None)
-    (home / "store" / rollout_store.KEY).write_text(content)
+    (home / "store" / layout.ROLLOUT).write_text(content)
     code, said = croupier("rollout", "status")
     assert (code, said.startswith("croupier: rollout state: found ")) == (1, True)
 

@@ -18,6 +18,7 @@ from croupier.features.log.ship import ship
 from croupier.features.log.spool_rows import decision
 from croupier.features.quality import gx, summary
 from croupier.features.quality.summary import Expected
+from croupier.features.store import layout
 from croupier.models.baselines import FixedArm
 from croupier.serving.decide.replay import loader, replay
 from croupier.serving.evidence import hold_out_looks
@@ -191,7 +192,7 @@ def test_without_a_hold_out_everything_is_as_it_was(promoted):
     h = promoted(FixedArm(arm="a2"), holdout=0)
     state = rollout_store.read_state(h.store)
     assert (state.release, state.stage, state.share) == (2, "none", 0.0)
-    assert json.loads(h.store.get(rollout_store.KEY)) == {
+    assert json.loads(h.store.get(layout.ROLLOUT)) == {
         "release": 2,
         "stage": "none",
         "share": 0.0,

@@ -15,17 +15,17 @@ from croupier.features.log.ship import prune, ship
 from croupier.features.log.spool import Spool
 from croupier.features.schema import Reward
 from croupier.features.spec import RewardSpec, RolloutSpec
+from croupier.features.store import layout
 from croupier.features.store.storage import open_store
 from croupier.features.utc import to_us
 from croupier.models import policy
 from croupier.serving.decide.selector import Selector
-from croupier.serving.learning import fast_loop, learning_scope
+from croupier.serving.learning import learning_scope
 from croupier.serving.learning.fast_loop import FastLoop, rebuilt
 from croupier.serving.learning.head_file import HeadFile
 from croupier.serving.operate import publish, watch
 from croupier.serving.release import bundle as releases
 from croupier.serving.release import rollout_state, rollout_store
-from croupier.serving.triton.wire import HEADS
 from tests.serving import apps
 
 pytestmark = pytest.mark.medium
@@ -67,7 +67,7 @@ class Host:
         self.learner()
 
     def learner(self):
-        self.loop = FastLoop(self.home / HEADS, self.release, self.spool, RULE)
+        self.loop = FastLoop(self.home / layout.HEADS, self.release, self.spool, RULE)
         self.loop.learn()
 
     def visits(self, n):
@@ -97,7 +97,7 @@ class Host:
         elif chance < 0.43:
             self.learner()  # killed, and begun again
         elif chance < 0.45:
-            path = fast_loop.path_of(self.home / HEADS, self.release.number, "champion")
+            path = layout.head(self.home / layout.HEADS, self.release.number, "champion")
             if path.exists():
                 path.write_bytes(path.read_bytes()[:-8] + b"\1" * 8)  # torn
                 self.learner()
@@ -117,7 +117,7 @@ class Host:
 
     def head(self, role="champion"):
         held = getattr(self.release, role)
-        path = fast_loop.path_of(self.home / HEADS, self.release.number, role)
+        path = layout.head(self.home / layout.HEADS, self.release.number, role)
         return HeadFile(path, d=len(held.head.moments.b), digest=self.release.manifest["digest"]).read()
 
 

@@ -8,8 +8,9 @@ import pytest
 from croupier.features.log.spool import Spool
 from croupier.features.schema import Arm, Reward
 from croupier.features.spec import KindSpec, RewardSpec
+from croupier.features.store import layout
 from croupier.serving.decide.selector import Selector
-from croupier.serving.learning import carry_over, fast_loop
+from croupier.serving.learning import carry_over
 from croupier.serving.learning.fast_loop import FastLoop, rebuilt
 from croupier.serving.learning.head_file import HeadFile
 from croupier.serving.learning.live_heads import LiveHeads
@@ -74,7 +75,7 @@ def send(spool, answers, value=None):
 
 
 def head(tmp_path, loaded):
-    path = fast_loop.path_of(tmp_path / "posterior", loaded.number, "champion")
+    path = layout.head(tmp_path / "posterior", loaded.number, "champion")
     return HeadFile(path, d=len(loaded.champion.head.moments.b), digest=loaded.manifest["digest"]).read()
 
 

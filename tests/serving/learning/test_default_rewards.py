@@ -14,17 +14,17 @@ from croupier.features.log.ship import ship
 from croupier.features.log.spool import Spool
 from croupier.features.schema import Reward
 from croupier.features.spec import KindSpec, RewardSpec
+from croupier.features.store import layout
 from croupier.features.store.storage import open_store
 from croupier.features.utc import to_us
 from croupier.models.bayesian.posterior import Moments
 from croupier.serving.decide.selector import Selector
-from croupier.serving.learning import carry_over, fast_loop
+from croupier.serving.learning import carry_over
 from croupier.serving.learning.fast_loop import FastLoop, rebuilt
 from croupier.serving.learning.head_file import HeadFile
 from croupier.serving.operate import succession
 from croupier.serving.release.bundle import load as load_release
 from croupier.serving.triton.outcomes import TakeRewards
-from croupier.serving.triton.wire import HEADS
 from tests.serving import apps
 
 SECOND = 1_000_000
@@ -38,7 +38,7 @@ def release(tmp_path_factory):
 
 
 def head(folder, release, role="champion"):
-    path = fast_loop.path_of(folder, release.number, role)
+    path = layout.head(folder, release.number, role)
     return HeadFile(path, d=len(release.champion.head.moments.b), digest=release.manifest["digest"]).read()
 
 
@@ -105,7 +105,7 @@ def play(tmp_path, release, events, *, spool, rule, rng):
         elif fate < 0.55:
             loop = FastLoop(tmp_path / "live", release, spool, rule)
         elif fate < 0.57:
-            path = fast_loop.path_of(tmp_path / "live", 1, "champion")
+            path = layout.head(tmp_path / "live", 1, "champion")
             path.write_bytes(path.read_bytes()[:-8] + b"\1" * 8)
             loop = FastLoop(tmp_path / "live", release, spool, rule)
     loop.learn()
@@ -186,7 +186,7 @@ def test_the_reward_model_closes_windows_without_being_called(tmp_path):
         at = now_us()
         service.spool.append_decisions([replace(made, at=at)])
         until = time.monotonic() + 60
-        while (state := head(tmp_path / HEADS, loaded)) is None and time.monotonic() < until:
+        while (state := head(tmp_path / layout.HEADS, loaded)) is None and time.monotonic() < until:
             time.sleep(0.002)
         print(f"a default is in the head {(now_us() - at) / 1e3 - 500:.0f} ms after its window's end")
         assert state is not None
@@ -200,8 +200,8 @@ def test_a_promoted_candidate_takes_along_what_it_learnt(tmp_path):
     loaded = apps.write(tmp_path, apps.trained("lin_ts"), apps.trained("lin_ts"))
     spool = Spool(tmp_path / "log.db", durability="NORMAL")
     spool.append_decisions([replace(d, release=1) for d in decisions(loaded, tmp_path, 5)])
-    FastLoop(tmp_path / HEADS, loaded, spool, RewardSpec(window_seconds=60)).close_windows(T0 + 10**6 * SECOND)
-    learnt = head(tmp_path / HEADS, loaded, "candidate")
+    FastLoop(tmp_path / layout.HEADS, loaded, spool, RewardSpec(window_seconds=60)).close_windows(T0 + 10**6 * SECOND)
+    learnt = head(tmp_path / layout.HEADS, loaded, "candidate")
     heir = succession.Heir(champion=carry_over.newest(tmp_path, loaded, "candidate"))
     succession.again(loaded, heir, tmp_path / "2", 2, role="candidate", by="test")
     again = load_release(tmp_path / "2").champion.head

@@ -13,6 +13,7 @@ import pytest
 from croupier.features.log.spool import Spool
 from croupier.features.schema import Reward
 from croupier.features.spec import KindSpec, RewardSpec
+from croupier.features.store import layout
 from croupier.models.baselines import Uniform
 from croupier.models.bayesian.posterior import Moments
 from croupier.serving.client.client import Client
@@ -71,7 +72,7 @@ def send(spool, answers, loop=None, *, chunk=7):
 
 def head(tmp_path, release, role):
     policy = getattr(release, role)
-    path = fast_loop.path_of(tmp_path / "posterior", release.number, role)
+    path = layout.head(tmp_path / "posterior", release.number, role)
     return HeadFile(path, d=len(policy.head.moments.b), digest=release.manifest["digest"]).read()
 
 
@@ -150,7 +151,7 @@ def test_whatever_the_calls_and_restarts_the_fold_is_the_same_to_the_bit(tmp_pat
     afresh = FastLoop(tmp_path / "elsewhere" / "posterior", release, spool, SPEC)
     afresh.learn()
     same(head(tmp_path / "elsewhere", release, "champion"), steady)
-    path = fast_loop.path_of(tmp_path / "posterior", 1, "champion")
+    path = layout.head(tmp_path / "posterior", 1, "champion")
     torn = bytearray(path.read_bytes())
     torn[500:508] = b"\0" * 8
     path.write_bytes(torn)

@@ -8,6 +8,7 @@ import pytest
 from croupier.features import build
 from croupier.features.encoding import catalogue
 from croupier.features.schema import Arm
+from croupier.features.store import layout
 from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels import START as BEGAN
 from croupier.models import training
@@ -17,7 +18,6 @@ from croupier.serving.release import bundle, bundle_store, rollout_store
 from croupier.serving.triton import repository
 from croupier.serving.triton.binary import TritonUnavailable
 from croupier.serving.triton.server import Ports
-from croupier.serving.triton.wire import HEADS
 from tests import shop
 
 START, END = "2026-09-21T00:00+00:00", "2026-09-22T00:00+00:00"
@@ -75,7 +75,7 @@ def test_a_release_whose_publisher_died_before_it_served_is_served(verdict):
     w = Workspace.open("shop")
     promotion.publish_verdict(verdict)
     whole = served(w)
-    for key in (bundle_store.CURRENT, rollout_store.KEY):
+    for key in (layout.CURRENT, layout.ROLLOUT):
         w.store.delete(key)
     trial.remove(w.home / "triton" / "select_arm" / "1")
     assert promotion.publish_verdict(verdict) == {"app": "shop", "release": 1, "published": True, "candidate": "lin_ts"}
@@ -94,7 +94,7 @@ def test_a_refresh_is_published_with_all_that_either_side_has_learnt(verdict):
     succession.promote(w.store, w.home, triton=None)
     loaded = bundle.load(w.home / "triton" / "select_arm" / "2")
     spool = w.spool()
-    loop = FastLoop(w.home / HEADS, loaded, spool, w.spec.reward)
+    loop = FastLoop(w.home / layout.HEADS, loaded, spool, w.spec.reward)
     learnt = loop.learn() + loop.close_windows(2**52)
     place = loop._seen
     spool.close()

@@ -9,6 +9,7 @@ import pytest
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.schema import Arm
 from croupier.features.spec import AppSpec
+from croupier.features.store import layout
 from croupier.features.store.storage import open_store
 from croupier.models.baselines import FixedArm, Uniform
 from croupier.serving.operate import deployment, publish
@@ -77,7 +78,7 @@ def test_foreign_code_is_refused_whatever_the_pointer_says(store, tmp_path, hone
     manifest = with_model(tmp_path / "2", b"raise SystemExit('foreign code')\n")
     put(store, tmp_path / "2")
     if not honest_pointer:
-        store.put(provenance.CURRENT, orjson.dumps({"number": 2, "digest": manifest["digest"]}))
+        store.put(layout.CURRENT, orjson.dumps({"number": 2, "digest": manifest["digest"]}))
     with pytest.raises(ReleaseRefused, match=r"model\.py: found foreign code"):
         deployment.deploy(store, tmp_path / "host", 2, triton=None)
     assert repository.versions(tmp_path / "host" / "triton", "select_arm") == []
