@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from croupier.features.utc import us_of
+
 VARIABLE = "CROUPIER_CLOCK"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _fixed: int | None = None
@@ -69,7 +71,7 @@ def _parsed(text: str) -> tuple[int, float, int]:
     try:
         start, speed, anchor = text.split("@")
         at = (datetime.fromisoformat(start) - _EPOCH) // timedelta(microseconds=1)
-        parsed = at, float(speed), round(float(anchor) * 1e6)
+        parsed = at, float(speed), us_of(float(anchor))
     except (ValueError, TypeError):
         parsed = 0, 0.0, 0
     if not 0 < parsed[1] <= 1e6:

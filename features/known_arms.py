@@ -13,9 +13,9 @@ from croupier.features.schema import Arm
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout, released
 from croupier.features.store.storage import Store
+from croupier.features.utc import DAY, us_of
 from croupier.features.workspace import Workspace
 
-DAY = 86_400_000_000  # µs
 LEAST_DAYS = 30
 
 
@@ -36,7 +36,7 @@ def merged(file: Sequence[Arm], old: Sequence[Arm], now: int, *, days: float) ->
 
 def kept_days(spec: AppSpec) -> float:
     """How long after it was retired an arm is kept: as long as a training window can reach, and a day."""
-    return max(LEAST_DAYS, spec.training.days + spec.reward.window_seconds / 86400.0) + 1
+    return max(LEAST_DAYS, spec.training.days + us_of(spec.reward.window_seconds) / DAY) + 1
 
 
 def retired(arm: Arm, now: int) -> bool:

@@ -23,7 +23,7 @@ from croupier.features.interactions.quarantine import HELD
 from croupier.features.interactions.versions import Version, newest, partitions
 from croupier.features.log.shipped import LogRewritten, open_log
 from croupier.features.quality.findings import QualityFailed, QualityReport
-from croupier.features.utc import from_us, hour_start
+from croupier.features.utc import from_us, hour_start, to_us
 from croupier.features.workspace import Interval as Span
 from croupier.features.workspace import Workspace
 
@@ -166,8 +166,8 @@ def encode_window(w: Workspace, seen: window.Window, *, now: datetime) -> dict[s
         end=end,
         partitions=seen.partitions,
         hours={hour: v.rows for hour, v in seen.hours.items()},
-        end_us=round(seen.end.timestamp() * 1e6),
-        began=round(now.timestamp() * 1e6),
+        end_us=to_us(seen.end),
+        began=to_us(now),
     )
     window.sweep(w.store, kept=KEPT_FEATURES)
     return encoded

@@ -6,6 +6,7 @@ written to the spool or the store goes through `to_row` / `from_row` here, so a 
     InvalidEvent(ValueError)      an event or a request that breaks the contract: names the field
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
@@ -14,7 +15,17 @@ from typing import Any, Self
 import orjson
 
 SCHEMA_VERSION = 1
-ROLES = ("champion", "candidate", "holdout", "fallback")
+MAX_ARMS = 1000  # candidates of one decision
+ROLES = CHAMPION, CANDIDATE, HOLDOUT, FALLBACK = "champion", "candidate", "holdout", "fallback"
+IN_CANDIDATES_PLACE = (CANDIDATE, HOLDOUT)  # both are answered by the policy in the candidate's place of a release
+NO_STAGE, SHADOW, ABORTED = "none", "shadow", "aborted"  # stages beside "5%", "20%", …
+WATCH, RETURNED = "watch", "returned"  # of a promoted release: watched ("watch 1%"), or shown to be worse
+
+
+def share_of(stage: str) -> float:
+    """The share that the label of a stage names, also that of a hold-out; 0 for shadow, none, aborted and returned."""
+    found = re.fullmatch(rf"(?:{WATCH} )?([\d.]+)%", stage)
+    return float(found[1]) / 100 if found else 0.0
 
 
 class InvalidEvent(ValueError):

@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-HOUR = 3_600_000_000  # µs
+SECOND = 1_000_000  # µs, as are the others
+MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
 YEAR_2100 = 4_102_444_800_000_000  # UTC µs; what is later was no time in microseconds
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -15,7 +16,18 @@ def to_us(time: datetime) -> int:
 
 
 def from_us(at: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=at)
+    """The time of UTC µs since the epoch, exactly."""
+    return _EPOCH + timedelta(microseconds=int(at))
+
+
+def us_of(seconds: float) -> int:
+    """Seconds as whole µs."""
+    return round(seconds * SECOND)
+
+
+def to_the_second(at: int) -> str:
+    """'2019-11-24 00:07:31' of a time in UTC µs, for people."""
+    return f"{from_us(at):%Y-%m-%d %H:%M:%S}"
 
 
 def hour_name(at: int) -> str:
@@ -24,4 +36,5 @@ def hour_name(at: int) -> str:
 
 
 def hour_start(name: str) -> int:
+    """UTC µs at which the hour of this name began."""
     return to_us(datetime.strptime(name, "%Y-%m-%dT%H").replace(tzinfo=UTC))

@@ -17,9 +17,11 @@ import orjson
 
 from croupier.features.batch import Interactions, concatenate
 from croupier.features.build import Features, meta_of
+from croupier.features.schema import CHAMPION
 from croupier.features.spec import seconds_of
 from croupier.features.store import layout, released
 from croupier.features.store.storage import Conflict
+from croupier.features.utc import SECOND
 from croupier.features.workspace import Workspace, get_folder
 from croupier.models.gate.evaluation import Asked, evaluate
 from croupier.models.gate.guardrails import guarded
@@ -46,8 +48,8 @@ def champion_of(w: Workspace) -> Champion:
     number = released.current(w.store)
     if number is None:
         return Champion(family="uniform", policy="uniform", trained_until=0)
-    prefix = layout.release(number, "champion")
-    head = orjson.loads(w.store.get(layout.release(number, "champion", layout.POLICY_FILE)))
+    prefix = layout.release(number, CHAMPION)
+    head = orjson.loads(w.store.get(layout.release(number, CHAMPION, layout.POLICY_FILE)))
     meta = released.manifest(w.store, number)["meta"]
     until = 0
     if head["policy"] != "uniform":
@@ -113,7 +115,7 @@ def judge_window(w: Workspace, features: Features, candidates: Mapping[str, str]
 
 def _refreshable(w: Workspace, end: int) -> bool:
     """True if the champion may be renewed by models that learnt all rows before `end` (UTC µs): not too often."""
-    return w.spec.refresh.enabled and end - champion_of(w).trained_until >= seconds_of(w.spec.refresh.every) * 1e6
+    return w.spec.refresh.enabled and end - champion_of(w).trained_until >= seconds_of(w.spec.refresh.every) * SECOND
 
 
 def _grouped(
@@ -192,7 +194,7 @@ def _judged(process: Process, evaluations: list[Evaluation]) -> Judged:
         whole = replace(whole, policies=other.policies | whole.policies, failed=whole.failed | other.failed)
     promoted = whole.promoted_among(set(process.candidates) - {process.champion})
     refreshed = whole.promoted_among({process.champion})
-    kind = "promotion" if promoted else "refresh" if refreshed else ""
+    kind = released.PROMOTION if promoted else released.REFRESH if refreshed else ""
     return Judged(process=process, evaluation=whole, kind=kind, promoted=promoted or refreshed)
 
 

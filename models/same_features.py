@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from croupier.features.build import meta_of
+from croupier.features.schema import CHAMPION
 from croupier.features.spec import SpecError
 from croupier.features.store import released
 from croupier.features.workspace import Workspace
@@ -35,7 +36,7 @@ def serving_at(w: Workspace, number: int) -> Serving:
     """The same of any release. Raises KeyError where there is none of that number."""
     manifest = released.manifest(w.store, number)
     return Serving(
-        number=number, champion=manifest["policies"]["champion"], encoder=manifest["encoder"], meta=manifest["meta"]
+        number=number, champion=manifest["policies"][CHAMPION], encoder=manifest["encoder"], meta=manifest["meta"]
     )
 
 

@@ -19,6 +19,7 @@ import orjson
 from croupier.features.batch import Interactions, concatenate
 from croupier.features.build import Features
 from croupier.features.interactions import window
+from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.spec import PoliciesSpec, SpecError
 from croupier.features.store import layout, released
 from croupier.features.store.storage import Conflict
@@ -190,7 +191,7 @@ def _judge_interval(w: Workspace, key: str, jobs: list[Job], features: Features,
         **retraining.beside(w, features, log),
     )
     ledger.record(jobs, log, evaluation)
-    return _verdict(w, key, jobs, evaluation.to_dict()) | {"kind": "promotion" if evaluation.promoted else ""}
+    return _verdict(w, key, jobs, evaluation.to_dict()) | {"kind": released.PROMOTION if evaluation.promoted else ""}
 
 
 def _verdict(w: Workspace, key: str, jobs: list[Job], body: dict[str, Any]) -> dict[str, Any]:
@@ -250,7 +251,7 @@ def current_champion(w: Workspace, folder: Path) -> tuple[str, Policy]:
     number = released.current(w.store)
     if number is None:
         return "uniform", make("uniform")
-    champion = load(get_folder(w.store, layout.release(number, "champion"), folder))
+    champion = load(get_folder(w.store, layout.release(number, CHAMPION), folder))
     taken = champion.name in w.spec.policies.candidates
     return (f"{champion.name}@{number}" if taken else champion.name), champion
 
@@ -259,7 +260,7 @@ def summary(evaluation: Mapping[str, Any]) -> str:
     """One line a candidate, for a person who is asked to approve."""
     lines = [f"{name}: not judged, {why}" for name, why in evaluation["failed"].items()]
     for name, policy in evaluation["policies"].items():
-        if policy["role"] == "candidate":
+        if policy["role"] == CANDIDATE:
             lift = policy["lift"]
             failed = [c["name"] for c in policy["conditions"] if state(c) == "no"]
             why = f"; not met: {', '.join(failed)}" if failed else ""

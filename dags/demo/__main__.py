@@ -32,9 +32,9 @@ from croupier.dags.local.standalone import Airflow, free_port
 from croupier.features import clock
 from croupier.features.build import Features
 from croupier.features.encoding import catalogue
-from croupier.features.schema import Arm, Decision
+from croupier.features.schema import ABORTED, Arm, Decision
 from croupier.features.store import layout
-from croupier.features.utc import HOUR
+from croupier.features.utc import HOUR, SECOND
 from croupier.features.workspace import Workspace
 from croupier.features.worlds import obd, reels
 from croupier.serving.client.client import Client
@@ -135,7 +135,7 @@ def _early_in_the_hour() -> None:
     """Waits for the next hour of the loop's clock if this one is half over: visits of one hour are built at once."""
     into = clock.now_us() % HOUR
     if into > HOUR // 2:
-        time.sleep((HOUR - into) / 1e6 / SPEED)
+        time.sleep((HOUR - into) / SECOND / SPEED)
 
 
 def act_three(airflow: Airflow, w: Workspace, world: reels.World, users: Users, features: Features) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def act_three(airflow: Airflow, w: Workspace, world: reels.World, users: Users, 
     number = force_harmful(w, world, features)
     users.visit(ROUND_VISITS)
     ended = watched(airflow, users, served=ROUND_VISITS)
-    if ended["ended"] != "aborted":
+    if ended["ended"] != ABORTED:
         raise RuntimeError(f"the harmful candidate of release {number} reached {ended['ended']}, expected aborted")
     time.sleep(SETTLE_SECONDS)
     requests, traffic = users.visit(1_000)

@@ -14,6 +14,7 @@ from croupier.dags.local.standalone import Airflow
 from croupier.features.batch import concatenate
 from croupier.features.build import Features
 from croupier.features.encoding.dataset import encode_chunks
+from croupier.features.schema import ABORTED, CANDIDATE
 from croupier.features.store import layout
 from croupier.features.workspace import Workspace
 from croupier.features.worlds import reels
@@ -69,7 +70,7 @@ def candidate_units(requests: Sequence[Request], traffic: Traffic) -> tuple[floa
     mixed = [unit for unit, seen in roles.items() if len(seen) > 1]
     if mixed:
         raise RuntimeError(f"{len(mixed)} units saw both policies within one stage, e.g. {mixed[:3]}")
-    chosen = {unit for unit, seen in roles.items() if seen == {"candidate"}}
+    chosen = {unit for unit, seen in roles.items() if seen == {CANDIDATE}}
     return len(chosen) / len(roles), chosen
 
 
@@ -86,7 +87,7 @@ def watched(airflow: Airflow, users: Users, *, served: int) -> dict[str, Any]:
         if not steps or (look["stage"], look["held"]) != (steps[-1]["stage"], steps[-1]["held"]):
             story.say(f"release {look['release']}: {look['stage']} ({look['reason']}) after {decisions:,} decisions")
             steps.append(look | {"after_decisions": decisions})
-        if look["promoted"] or look["stage"] == "aborted":
+        if look["promoted"] or look["stage"] == ABORTED:
             return {"steps": steps, "decisions": decisions, "ended": look["stage"], "promoted": look["promoted"]}
         time.sleep(SETTLE_SECONDS)
         users.visit(ROUND_VISITS)

@@ -21,7 +21,7 @@ from croupier.features.encoding import catalogue as raw_catalogue
 from croupier.features.encoding.columns import Columns
 from croupier.features.encoding.fitted import Fitted
 from croupier.features.encoding.validation import Row
-from croupier.features.schema import Arm, InvalidEvent
+from croupier.features.schema import MAX_ARMS, Arm, InvalidEvent
 from croupier.features.spec import AppSpec, SpecError
 from croupier.features.store import layout
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     import polars as pl  # the serving path never loads it
 
 ENCODER_VERSION = 1
-MAX_ARMS = 1000  # candidates of one request
 SCOPES = ("context", "arm", "arm_context")
 _NOTHING: Row = {}
 Product = tuple[str, str, str, str]  # scope and name of each factor

@@ -4,14 +4,16 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+from croupier.features.utc import SECOND
+
 _LEAP = re.compile(r"(?<=:\d\d):60(?=$|[.,Zz+-])")
 _START = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
-INVENTED_BEFORE = int(datetime(2001, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000  # 31 million rows without a time
+INVENTED_BEFORE = int(datetime(2001, 1, 1, tzinfo=UTC).timestamp()) * SECOND  # 31 million rows without a time
 
 
 def invented(row: int) -> int:
     """The time that a row without one is given."""
-    return (_START + row) * 1_000_000
+    return (_START + row) * SECOND
 
 
 def micros(value: Any) -> int:
@@ -20,9 +22,9 @@ def micros(value: Any) -> int:
     if isinstance(value, datetime):
         return _of(value)
     text, leaps = _LEAP.subn(":59", str(value))
-    return _of(datetime.fromisoformat(text)) + leaps * 1_000_000
+    return _of(datetime.fromisoformat(text)) + leaps * SECOND
 
 
 def _of(at: datetime) -> int:
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return int(at.timestamp() // 1) * 1_000_000 + at.microsecond
+    return int(at.timestamp() // 1) * SECOND + at.microsecond

@@ -12,9 +12,7 @@ import polars as pl
 from croupier.features.interactions.join import matured
 from croupier.features.spec import AppSpec, KindSpec, RewardSpec
 from croupier.features.store.storage import Store
-from croupier.features.utc import HOUR, from_us
-
-DAY = 24 * HOUR
+from croupier.features.utc import DAY, HOUR, from_us
 
 
 def of_kind(reward: RewardSpec, kind: str) -> RewardSpec:

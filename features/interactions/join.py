@@ -24,7 +24,7 @@ from croupier.features.interactions import quarantine, versions
 from croupier.features.interactions.account import Account
 from croupier.features.interactions.reward import LOOKBACK_US, ORDER, in_reach_columns, to_number, window_us
 from croupier.features.interactions.versions import Version, read_interactions
-from croupier.features.log.shipped import DECISION, EVENT, REJECT, REWARD, Log, LogRewritten, open_log
+from croupier.features.log.shipped import DECISION, EVENT, REJECTED, REWARD, Log, LogRewritten, open_log
 from croupier.features.log.spool_quotas import COUNTED
 from croupier.features.log.spool_rows import DUPLICATE, MALFORMED, OUTSIDE, UNDECLARED, UNTIMELY, word_of
 from croupier.features.spec import RewardSpec
@@ -111,7 +111,7 @@ def _join(
     numbers = to_number(matched.filter(pl.col("fate") == "on_time"), spec)
     joined, aside = _interactions(decisions, numbers, spec, window, now), quarantine.states(log.store, hours)
     groups = {"matched": _by_hour(matched, "decided_at"), "orphans": _by_hour(orphans),
-              "rejects": _by_hour(_weighed(log.read("rejects", hours, REJECT)))}  # fmt: skip
+              "rejects": _by_hour(_weighed(log.read("rejects", hours, REJECTED)))}  # fmt: skip
     for hour in hours:
         of = {name: frames.get((hour_start(hour) // HOUR,)) for name, frames in groups.items()}
         of["logged"], whole = _slice(logged, hour), _slice(joined, hour)

@@ -11,6 +11,7 @@ import polars as pl
 
 from croupier.features.reach import CLOCK_SKEW_US, LOOKBACK_US, in_reach, on_time
 from croupier.features.spec import KindSpec, RewardSpec
+from croupier.features.utc import us_of
 
 __all__ = ["CLOCK_SKEW_US", "LOOKBACK_US", "in_reach", "in_reach_columns", "on_time", "to_number", "window_us"]
 
@@ -20,7 +21,7 @@ ORDER = ("event_id", "at", "kind", "value", "reward_id")
 
 def window_us(spec: RewardSpec) -> int:
     """The length of the reward window in microseconds."""
-    return round(spec.window_seconds * 1e6)
+    return us_of(spec.window_seconds)
 
 
 def in_reach_columns() -> pl.Expr:

@@ -24,7 +24,7 @@ from croupier.features.log.shipped import read_rows
 from croupier.features.spec import AppSpec, TrainingSpec, seconds_of
 from croupier.features.store import layout
 from croupier.features.store.storage import Store
-from croupier.features.utc import HOUR, from_us, hour_start, to_us
+from croupier.features.utc import HOUR, SECOND, from_us, hour_start, to_us
 
 AGAIN_SECONDS = 3600.0  # real ones: a training that began and came to no verdict is begun again after so long
 THINNING = "training"  # the salt of the hash by which rows beyond `training.rows` are kept
@@ -80,11 +80,11 @@ def due(store: Store, spec: AppSpec, seen: Window, *, now: datetime) -> str:
     if seen.rows < max(spec.training.min_rows, 2):
         return ""
     running = begun and begun["features"] != ended.get("features")
-    if running and to_us(now) - begun["at"] < AGAIN_SECONDS * 1e6 * clock.speed():
+    if running and to_us(now) - begun["at"] < AGAIN_SECONDS * SECOND * clock.speed():
         return ""
     if not ended:
         return "the first training"
-    return _since(spec.training, new_rows(seen, ended), (to_us(now) - ended["at"]) / 1e6)
+    return _since(spec.training, new_rows(seen, ended), (to_us(now) - ended["at"]) / SECOND)
 
 
 def _since(training: TrainingSpec, rows: int, seconds: float) -> str:

@@ -19,6 +19,7 @@ from croupier.features.log.spool_rows import IMPROBABLE, OUTSIDE, UNDECLARED, UN
 from croupier.features.reach import CLOCK_SKEW_US
 from croupier.features.schema import Decision, Reward
 from croupier.features.spec import AppSpec, KindSpec, RewardSpec
+from croupier.features.utc import SECOND, us_of
 
 Ends = tuple[float, float]
 
@@ -38,8 +39,8 @@ class Admission:
         totals = spec.rollout.guardrail_ranges
         kinds: dict[str, Ends | None] = {kind: _running(totals.get(kind, (0.0, 1.0))) for kind in spec.guardrails}
         kinds |= {name: _values(kind, spec.reward) for name, kind in spec.reward.kinds.items()}
-        seconds = spec.record.seconds or spec.reward.window_seconds + CLOCK_SKEW_US / 1e6
-        return cls(kinds=kinds, record_floor=spec.record.floor, record_us=round(seconds * 1e6))
+        seconds = spec.record.seconds or spec.reward.window_seconds + CLOCK_SKEW_US / SECOND
+        return cls(kinds=kinds, record_floor=spec.record.floor, record_us=us_of(seconds))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON, as a release's manifest carries it to hosts without an app.toml."""
@@ -76,7 +77,7 @@ class Admission:
             raise NotAdmitted("pmf", decision.propensity, expected, reason=IMPROBABLE)
         if not now - self.record_us <= decision.at <= now + CLOCK_SKEW_US:
             expected = (
-                f"{now - self.record_us} to {now + CLOCK_SKEW_US}: at most {self.record_us / 1e6:g} s ago "
+                f"{now - self.record_us} to {now + CLOCK_SKEW_US}: at most {self.record_us / SECOND:g} s ago "
                 "([record] seconds in app.toml); older hours are closed"
             )
             raise NotAdmitted("at", decision.at, expected, reason=UNTIMELY)

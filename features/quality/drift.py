@@ -9,7 +9,6 @@ feature's values that moved against the encoder's training window (features/enco
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from html import escape
 from itertools import pairwise
 from math import log
@@ -26,6 +25,7 @@ from croupier.features.encoding.encoder import Encoder
 from croupier.features.quality import audit, charts, pages, rules, summary
 from croupier.features.quality.time_labels import time_labels
 from croupier.features.store import layout
+from croupier.features.utc import from_us
 
 BINS = 24
 TOP_ARMS = 8
@@ -148,7 +148,7 @@ def _moved(columns: Columns, rows: Sequence[dict[str, Any]]) -> list[tuple[str, 
 
 def _page(h: Health) -> str:
     ticks = time_labels([b["at"] for b in h.bins])
-    first, last = (f"{datetime.fromtimestamp(h.bins[i]['at'] / 1e6, UTC):%d %b %H:%M}" for i in (0, -1))
+    first, last = (f"{from_us(h.bins[i]['at']):%d %b %H:%M}" for i in (0, -1))
 
     def of(name: str) -> list[float | None]:
         return [b[name] for b in h.bins]

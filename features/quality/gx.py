@@ -29,7 +29,7 @@ from croupier.features.quality.rules import Rule, Severity
 from croupier.features.quality.summary import Expected
 from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
-from croupier.features.utc import HOUR
+from croupier.features.utc import HOUR, to_us
 
 EXAMPLES = 3
 __all__ = ["QualityFailed", "QualityReport", "check"]
@@ -47,7 +47,7 @@ def check(
     propensity audit adds to the evidence of `earlier` intervals. `pages=False` leaves out GX's own pages and the one on
     the log's health. `limit`: the share of an hour's rows that may break row rules; `aside`: by hour, what is in
     quarantine already: of these, released rows pass, and held ones count in the share."""
-    row_rules = rules.row_rules(reward, _micros(start), _micros(end))
+    row_rules = rules.row_rules(reward, to_us(start), to_us(end))
     facts = rules.row_facts(df)
     found = audit.evidence(df.filter(rules.sound(facts)))
     expected = Expected(account=account, encoder=encoder, arms=arms, audit=_continued(found, earlier or {}))
@@ -213,9 +213,3 @@ def _quarantine(
     if rows:
         found.drop("row").write_parquet(path)
     return found.with_columns(state=state)
-
-
-def _micros(at: datetime) -> int:
-    if at.tzinfo is None:
-        raise ValueError(f"interval: found {at!s}, expected a time with zone")
-    return round(at.timestamp() * 1e6)

@@ -1,7 +1,6 @@
 """Numbers about an interval as a whole, each with its rule: the account, features against the encoder's training
 window, arms against the catalogue, the candidate's share against the stage, and the propensity audit."""
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from croupier.features.encoding.fitted import Fitted, text_of
 from croupier.features.interactions.account import Account
 from croupier.features.quality.audit import ALPHA, Audit
 from croupier.features.quality.rules import Rule, Severity
+from croupier.features.schema import CANDIDATE, CHAMPION, HOLDOUT, IN_CANDIDATES_PLACE, WATCH, share_of
 
 CHANGE = 0.05  # of a share of missing, unknown or out-of-range values, against training
 MOVED = 0.2  # share of a feature's values that may have moved to other bins
@@ -119,11 +119,10 @@ def _arms(df: pl.DataFrame, known: Collection[str]) -> list[Measure]:
 def _shares(df: pl.DataFrame) -> Iterator[Measure]:
     """Units on the candidate, or kept back ("watch 1%"), against the stage's share p: n·KL(found ‖ p) nats; by
     Chernoff's bound it exceeds log(2/α) with probability at most α."""
-    served = df.filter(pl.col("role").is_in(["champion", "candidate", "holdout"]))
+    served = df.filter(pl.col("role").is_in([CHAMPION, *IN_CANDIDATES_PLACE]))
     for (release, stage), rows in served.partition_by("release", "stage", as_dict=True, maintain_order=True).items():
-        match = re.fullmatch(r"(watch )?([\d.]+)%", str(stage))
-        if match and 0 < (p := float(match[2]) / 100) < 1:
-            name = "holdout" if match[1] else "candidate"
+        if 0 < (p := share_of(str(stage))) < 1:
+            name = HOLDOUT if str(stage).startswith(WATCH) else CANDIDATE
             units = rows.group_by("unit_id").agg((pl.col("role") == name).any())["role"]
             found, n = float(units.mean() or 0.0), len(units)  # type: ignore[arg-type]
             says = f"{stage} of {n:,} units on the {name} (found {found:.2%}); nats of evidence against"

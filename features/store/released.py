@@ -12,6 +12,10 @@ import orjson
 from croupier.features.store import layout
 from croupier.features.store.storage import Store
 
+# Why a release was made, as `kind` of its manifest's `meta` and of a verdict: a better family, the champion's own
+# family retrained, a candidate that everybody has, other arms.
+PROMOTION, REFRESH, SUCCESSION, CATALOGUE = "promotion", "refresh", "succession", "catalogue"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pointer:

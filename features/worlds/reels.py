@@ -18,7 +18,8 @@ import polars as pl
 from croupier.features.arrow import INTERACTIONS
 from croupier.features.batch import F64
 from croupier.features.ids import hash_unit
-from croupier.features.schema import Arm, Decision, Reward
+from croupier.features.schema import CHAMPION, Arm, Decision, Reward
+from croupier.features.utc import SECOND
 
 GENRES = ("comedy", "sports", "music", "cooking", "news")
 COUNTRIES = ("AT", "BR", "IN", "JP", "US", "ZA")
@@ -193,7 +194,7 @@ class World:
         return self.click_probability(*columns)
 
     def log(
-        self, n: int, *, seed: int = 0, start: int = START, gap: int = 1_000_000
+        self, n: int, *, seed: int = 0, start: int = START, gap: int = SECOND
     ) -> tuple[
         list[Decision],
         list[Reward],
@@ -218,13 +219,13 @@ class World:
                     arm=visit.arms[j],
                     propensity=1.0 / K,
                     policy="uniform",
-                    role="champion",
+                    role=CHAMPION,
                     release=0,
                     arm_context=visit.arm_context,
                 )
             )
             if rng.random() < truth[i, j]:
-                rewards.append(Reward(event_id=event, at=at + 1_000_000, kind="click", value=1.0))
+                rewards.append(Reward(event_id=event, at=at + SECOND, kind="click", value=1.0))
         return decisions, rewards
 
     def interactions(self, n: int, *, seed: int = 0) -> pl.DataFrame:

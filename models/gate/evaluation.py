@@ -11,6 +11,7 @@ from math import inf
 from typing import Any
 
 from croupier.features.batch import F64, I64, Floats, Interactions
+from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.spec import GateSpec
 from croupier.models.exploration import PolicyFailed
 from croupier.models.gate.evidence import as_it_grew, divergence, evidence_of, heaviest, steadied, unsupported
@@ -72,9 +73,9 @@ def evaluate(
     )  # fmt: skip
     reports = {}
     for name, seen in rounds.items():
-        role = "champion" if name == champion else LOGGING if name == LOGGING else "candidate"
+        role = CHAMPION if name == champion else LOGGING if name == LOGGING else CANDIDATE
         report = _report(role, log, seen, pmfs.get(name, log.pmf), gate.alpha)
-        reports[name] = court.judged(report, seen, pmfs[name]) if role == "candidate" else report
+        reports[name] = court.judged(report, seen, pmfs[name]) if role == CANDIDATE else report
     return Evaluation(
         champion=champion, rows=len(log), floor=floor, alpha=court.alpha, self_test=test, leak=leak.p,
         suspect=leak.suspect,

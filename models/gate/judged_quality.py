@@ -8,7 +8,7 @@ from croupier.features.batch import Interactions
 from croupier.features.build import Features
 from croupier.features.interactions.judged_hours import quality_of
 from croupier.features.store.storage import Store
-from croupier.features.utc import hour_name
+from croupier.features.utc import HOUR, hour_name
 from croupier.models.ope.unchecked import Unchecked
 
 SHOWN = 3
@@ -16,8 +16,8 @@ SHOWN = 3
 
 def hours_of(log: Interactions) -> list[str]:
     """The hours in which these rows were decided, in order of time."""
-    starts = np.unique(log.at // 3_600_000_000)
-    return [hour_name(int(start) * 3_600_000_000) for start in starts]
+    starts = np.unique(log.at // HOUR)
+    return [hour_name(int(start) * HOUR) for start in starts]
 
 
 def quality(store: Store, features: Features, log: Interactions) -> tuple[bool, str, tuple[Unchecked, ...]]:

@@ -6,7 +6,6 @@ and by arm. It is made from `Evaluation.to_dict()` alone, so any verdict kept in
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from math import log2
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from croupier.features.quality.time_labels import time_labels
+from croupier.features.schema import CANDIDATE
+from croupier.features.utc import DAY, from_us
+from croupier.models.gate.gate import PROMOTE, REJECT
 from croupier.models.gate.page_template import PAGE
 
 LABELS = {
@@ -59,7 +61,7 @@ def render(body: Mapping[str, Any], *, title: str = "") -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"number": number, "day": day, "state": state}
     policies = body["policies"]
-    candidates = {name: p for name, p in policies.items() if p["role"] == "candidate"}
+    candidates = {name: p for name, p in policies.items() if p["role"] == CANDIDATE}
     return environment.from_string(PAGE).render(
         title=title or "The gate's verdict",
         body=body,
@@ -93,9 +95,9 @@ def headline(name: str, policy: Mapping[str, Any], champion: str, *, value: floa
 
     lift, lower = policy["lift"]["value"], policy["lift"]["lower"]
     gain = f"{name} is estimated to earn {amount(lift)} {'more' if lift >= 0 else 'less'} a decision than {champion}"
-    if policy["verdict"] == "promote":
+    if policy["verdict"] == PROMOTE:
         return f"{gain}, and surely at least {amount(lower)} more. Every condition holds."
-    if policy["verdict"] == "reject":
+    if policy["verdict"] == REJECT:
         return f"{gain}. Harm is shown; it stays out."
     failed = [c["name"] for c in policy["conditions"] if state(c) == "no"]
     why = "; ".join(dict.fromkeys(REASON.get(name.partition(":")[0], name) for name in failed))
@@ -138,7 +140,7 @@ def _value(body: Mapping[str, Any]) -> float:
 
 
 def _per_day(body: Mapping[str, Any]) -> float:
-    days = (body["log"]["to"] - body["log"]["from"]) / 86_400e6
+    days = (body["log"]["to"] - body["log"]["from"]) / DAY
     return float(body["rows"] / days) if days > 0 else 0.0
 
 
@@ -178,7 +180,7 @@ def forest(policies: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 def lifts(candidates: Mapping[str, Any]) -> list[dict[str, Any]]:
     scale = _scale([v for p in candidates.values() for v in p["lift"].values() if v is not None] + [0.0])
-    return [_bar(name, p["lift"], scale, p["verdict"] == "promote") for name, p in candidates.items()]
+    return [_bar(name, p["lift"], scale, p["verdict"] == PROMOTE) for name, p in candidates.items()]
 
 
 def intervals(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -226,7 +228,7 @@ def number(value: float | None) -> str:
 
 
 def day(micros: int) -> str:
-    return datetime.fromtimestamp(micros / 1e6, UTC).strftime("%d %b %H:%M")
+    return from_us(micros).strftime("%d %b %H:%M")
 
 
 def _scale(values: list[float]) -> tuple[float, float]:

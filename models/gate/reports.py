@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from math import isfinite
 from typing import Any
 
-from croupier.models.gate.gate import Verdict
+from croupier.models.gate.gate import PROMOTE, Verdict
 from croupier.models.ope.intervals import Bounds
 
 
@@ -65,7 +65,7 @@ class Evaluation:
 
     def promoted_among(self, names: Collection[str]) -> str:
         """The same among these names; "" where none of them was promoted."""
-        good = [n for n, p in self.policies.items() if n in names and p.verdict and p.verdict.decision == "promote"]
+        good = [n for n, p in self.policies.items() if n in names and p.verdict and p.verdict.decision == PROMOTE]
         return max(good, key=lambda n: self.policies[n].lift_bounds.lower, default="")  # type: ignore[union-attr]
 
     def to_dict(self) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
+from croupier.features.schema import CANDIDATE
+
 SIGNS = {">=": "≥", "<=": "≤"}
 HEAD = ("condition", "found", "needed", "")
 
@@ -16,7 +18,7 @@ def table(verdict: Mapping[str, Any]) -> str:
     said = f"promoted: {body['promoted']}" if body["promoted"] else f"nothing is promoted: {body['champion']} stays"
     lines = [f"{verdict['app']}: {said}; {body['rows']:,} rows judged, reward per decision, error {body['alpha']:.3g}"]
     for name, policy in body["policies"].items():
-        if policy["role"] == "candidate":
+        if policy["role"] == CANDIDATE:
             lines += ["", *_candidate(name, policy)]
     lines += [f"\n{name}: NOT JUDGED: {why}" for name, why in body["failed"].items()]
     return "\n".join(lines)
@@ -34,7 +36,7 @@ def show(verdicts: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _judged(body: Mapping[str, Any]) -> bool:
-    return any(policy["role"] == "candidate" for policy in body["policies"].values())
+    return any(policy["role"] == CANDIDATE for policy in body["policies"].values())
 
 
 def _candidate(name: str, policy: Mapping[str, Any]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.stats import chi2
 
 from croupier.features.batch import F64, I64, Catalogue, Floats, Interactions
+from croupier.features.utc import DAY
 from croupier.models.ope import estimators as off_policy
 from croupier.models.ope import self_tests
 from croupier.models.ope.estimators import Moments, Rounds
@@ -24,7 +25,6 @@ REPORTED: dict[str, off_policy.Estimator] = off_policy.ESTIMATORS | {
     "dr_os": off_policy.dr_os,
 }
 BLOCKS, SEGMENT_VALUES, SEGMENT_ROWS, ARMS = 6, 8, 50, 12
-DAY = 86_400_000_000  # µs
 AGES = {"arms under a day old": 1, "arms of 1 to 7 days": 7, "arms of 8 to 30 days": 30, "older arms": np.inf}
 MOST_CLUSTERED = 2000  # arms
 

@@ -23,6 +23,7 @@ import numpy as np
 import orjson
 
 from croupier.features.batch import F64, Interactions
+from croupier.features.utc import DAY
 from croupier.models.ope.rounds import as_served
 from croupier.models.policy import Policy
 
@@ -78,7 +79,7 @@ class Process:
 
     def judged_from(self, end: int, days: float) -> Self:
         """Itself, or, if it is older than `days` at `end`, the next one: it begins where the newest models began."""
-        if end - self.start <= days * 86400e6:
+        if end - self.start <= days * DAY:
             return self
         newest = min(segments[-1].since for segments in self.candidates.values())
         return replace(self, start=newest)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from croupier.features.batch import F64, I64, Batch, Bool, Catalogue, Interactions
+from croupier.features.utc import SECOND
 
 KINDS: dict[str, tuple[str, ...]] = {
     "rows": ("1000", "4000"), "arms": ("3", "5", "11", "41"), "offered": ("always", "some of them"),
@@ -59,7 +60,7 @@ def draw(rng: np.random.Generator, leak: str = "") -> Drawn:
         reward=reward,
         propensity=pmf[np.arange(n), arm],
         pmf=pmf,
-        at=np.arange(n) * 1_000_000,
+        at=np.arange(n) * SECOND,
         unit=np.arange(n, dtype=np.uint64),
         weight=np.ones(n),
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from croupier.features.spec import GateSpec
 from croupier.models.gate.evaluation import evaluate
+from croupier.models.gate.gate import PROMOTE
 from croupier.models.policy import make
 from croupier.models.simulation.check_logs import KINDS, LEAKS, Drawn, draw
 
@@ -94,7 +95,7 @@ def markdown(table: Sequence[Mapping[str, Any]]) -> str:
 
 def _sound(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     lied = share(rows, lambda r: "propensity_self_test" in r["null"]["failed"])
-    promoted = share(rows, lambda r: r["null"]["decision"] == "promote")
+    promoted = share(rows, lambda r: r["null"]["decision"] == PROMOTE)
     cells = (share(rows, refused), share(rows, unchecked), lied, promoted)
     return f"| {name} | {len(rows):,} | " + " | ".join(f"{100 * cell:.1f}" for cell in cells) + " |"
 
@@ -102,7 +103,7 @@ def _sound(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
 def _leaky(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     cells = [f"{100 * share(rows, refused):.0f}"]
     for policy in ("null", "learnt"):
-        promoted = share(rows, lambda r, p=policy: r[p]["decision"] == "promote")  # type: ignore[misc]
+        promoted = share(rows, lambda r, p=policy: r[p]["decision"] == PROMOTE)  # type: ignore[misc]
         unguarded = share(rows, lambda r, p=policy: r[p]["without_checks"])  # type: ignore[misc]
         cells.append(f"{100 * promoted:.1f}, {100 * unguarded:.1f}")
     return f"| {name} | {len(rows):,} | {' | '.join(cells)} |"

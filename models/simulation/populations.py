@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from croupier.features.batch import F64, I64, Batch, Catalogue, Interactions
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.spec import AppSpec
+from croupier.features.utc import SECOND
 from croupier.features.worlds.reels import World
 from croupier.models.exploration import greedy, with_floor
 from croupier.models.ope.reward_model import RewardModel
@@ -193,7 +194,7 @@ def interactions(population: Population, n: int, rng: np.random.Generator) -> In
         reward=reward,
         propensity=pmf[np.arange(n), chosen],
         pmf=pmf,
-        at=np.arange(n) * 1_000_000,
+        at=np.arange(n) * SECOND,
         unit=np.arange(n, dtype=np.uint64),
         weight=np.ones(n),
     )

@@ -6,6 +6,7 @@ from typing import Self, cast
 import numpy as np
 
 from croupier.features.batch import F64, Batch, Catalogue, Interactions
+from croupier.features.utc import SECOND
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class LinearWorld:
             reward=(rng.random(n) < self.expected(batch)[rows, chosen]).astype(np.float64),
             propensity=1.0 / K,
             pmf=batch.mask / K[:, None],
-            at=np.arange(n) * 1_000_000,
+            at=np.arange(n) * SECOND,
             unit=rng.integers(0, 2**63, size=n).astype(np.uint64),
             weight=np.ones(n),
         )

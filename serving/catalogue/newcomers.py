@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from croupier.features.known_arms import DAY, retired
+from croupier.features.known_arms import retired
 from croupier.features.log.shipped import open_log
 from croupier.features.schema import Arm
 from croupier.features.spec import ArmsSpec
 from croupier.features.store.storage import Store
-from croupier.features.utc import YEAR_2100, hour_name, hour_start
+from croupier.features.utc import DAY, YEAR_2100, hour_name, hour_start
 from croupier.serving.release.bundle import Newcomers
 
 NEW_DAYS = 30  # an arm that nobody has asked for is new no longer than this

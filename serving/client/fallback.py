@@ -7,8 +7,8 @@ from typing import Any
 
 from croupier.features.clock import now_us
 from croupier.features.ids import uuid7
-from croupier.features.schema import InvalidEvent
-from croupier.serving.contract.requests import FALLBACK, Raw, Request, Selection, decode
+from croupier.features.schema import FALLBACK, InvalidEvent
+from croupier.serving.contract.requests import Raw, Request, Selection, decode
 
 Rule = Callable[[Request], Sequence[float]]
 

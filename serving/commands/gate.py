@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from croupier.features.schema import CANDIDATE
 from croupier.features.store import layout
 from croupier.features.workspace import Workspace
 from croupier.models.gate.page import unchecked, write_report
@@ -42,7 +43,7 @@ def report(
         return
     console.print(f"{page}")
     found = body.get("evaluation", body)["policies"]
-    for u in unchecked({name: p for name, p in found.items() if p["role"] == "candidate"}):
+    for u in unchecked({name: p for name, p in found.items() if p["role"] == CANDIDATE}):
         counts = "counts as not passed" if u["blocks"] else "other conditions cover it"
         console.print(f"not checked: {u['name']}, because {u['reason']}; {counts}", markup=False)
 

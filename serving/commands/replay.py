@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +15,7 @@ from croupier.features.log.unit_decisions import decisions_of
 from croupier.features.schema import Decision
 from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
+from croupier.features.utc import from_us
 from croupier.features.workspace import Workspace
 from croupier.serving.commands.telling import App, AsJson, told
 
@@ -90,5 +90,5 @@ def _of_unit(w: Workspace, spool: Spool, unit: str, most: int, as_json: bool) ->
 
 def _described(decision: Decision) -> dict[str, Any]:
     names = ("event_id", "arm", "propensity", "release", "role", "policy", "stage")
-    at = datetime.fromtimestamp(decision.at / 1e6, UTC).isoformat()
+    at = from_us(decision.at).isoformat()
     return {"at": at} | {name: getattr(decision, name) for name in names}

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any
 
@@ -13,7 +12,9 @@ from rich.table import Table
 from tqdm import tqdm
 
 from croupier.features.clock import now_us
+from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.spec import RolloutSpec
+from croupier.features.utc import from_us, to_the_second
 from croupier.features.workspace import Workspace
 from croupier.serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
 from croupier.serving.evidence import hold_out_looks
@@ -98,7 +99,7 @@ def history(app: App = "default", as_json: AsJson = False) -> None:
         return
     table = Table("at (UTC)", "stage", "share", "by", "reason", "what was known")
     for entry in state.history if state else ():
-        row = (_time(entry["at"]), entry["stage"], f"{entry['share']:.0%}", entry["by"], entry["reason"])
+        row = (to_the_second(entry["at"]), entry["stage"], f"{entry['share']:.0%}", entry["by"], entry["reason"])
         table.add_row(*row, _known(entry) if entry["evidence"] else "")
     console.print(table)
 
@@ -145,7 +146,7 @@ def list_releases(app: App = "default", as_json: AsJson = False) -> None:
     for row in rows:
         policies = row["policies"]
         table.add_row(
-            str(row["number"]), row["status"], policies["champion"], policies.get("candidate", ""), row["digest"][:12]
+            str(row["number"]), row["status"], policies[CHAMPION], policies.get(CANDIDATE, ""), row["digest"][:12]
         )
     console.print(table)
 
@@ -244,7 +245,7 @@ def described(w: Workspace, state: RolloutState | None) -> dict[str, Any]:
     app = w.settings.app
     if state is None:
         return {"app": app, "release": None, "stage": None}
-    since = datetime.fromtimestamp(state.since / 1e6, UTC).isoformat()
+    since = from_us(state.since).isoformat()
     last = state.history[-1]
     return {
         "app": app,
@@ -264,7 +265,7 @@ def describe(w: Workspace, state: RolloutState) -> str:
     units = f"{state.share:.0%} of units" + (" kept back" if state.watched else "")
     if state.share and not _server_here(w):
         units = f"meant for {units}, but no server of {w.settings.app} runs here"
-    return f"release {state.release}: {state.stage}, {units}, since {_time(state.since)}{held}"
+    return f"release {state.release}: {state.stage}, {units}, since {to_the_second(state.since)}{held}"
 
 
 def _server_here(w: Workspace) -> bool:
@@ -276,7 +277,3 @@ def _known(entry: Mapping[str, Any]) -> str:
     from croupier.serving.evidence.gather import summary
 
     return summary(entry["evidence"])
-
-
-def _time(at: int) -> str:
-    return f"{datetime.fromtimestamp(at / 1e6, UTC):%Y-%m-%d %H:%M:%S}"

@@ -13,14 +13,11 @@ from typing import Any
 
 import orjson
 
-from croupier.features.schema import InvalidEvent
+from croupier.features.schema import MAX_ARMS, InvalidEvent
 
 MAX_FIELD_BYTES = 64 * 1024
-MAX_ARMS = 1000
 MAX_ID_BYTES = 256
 MAX_PARTS = 3 * MAX_ARMS  # counted before parsing: to make 20,000 lists takes longer than to decide
-CHAMPION, CANDIDATE, HOLDOUT, FALLBACK = "champion", "candidate", "holdout", "fallback"  # roles
-SECOND = (CANDIDATE, HOLDOUT)  # both are answered by the policy in the candidate's place of a release
 CANARY = "croupier:canary"  # a unit whose request is the release's own: answered in full, never recorded
 
 

@@ -16,9 +16,9 @@ from croupier.features.log.admission import Admission
 from croupier.features.log.refusals import NotAdmitted, noted
 from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.log.spool_rows import REUSED, UNTIMELY
-from croupier.features.schema import Decision, InvalidEvent
+from croupier.features.schema import FALLBACK, Decision, InvalidEvent
 from croupier.features.utc import YEAR_2100
-from croupier.serving.contract.requests import FALLBACK, Raw, Request, decode, dump
+from croupier.serving.contract.requests import Raw, Request, decode, dump
 from croupier.serving.contract.rewards import ACCEPTED, DUPLICATE, REJECTED, Outcome
 from croupier.serving.decide.rewards import refused, undeclared
 

@@ -16,12 +16,11 @@ import numpy as np
 from croupier.features.batch import F64, Batch
 from croupier.features.ids import uniform01
 from croupier.features.log.spool import Spool
-from croupier.features.schema import Decision, InvalidEvent
+from croupier.features.schema import CANDIDATE, CHAMPION, FALLBACK, IN_CANDIDATES_PLACE, Decision, InvalidEvent
 from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
 from croupier.models import exploration
 from croupier.models.policy import Policy
-from croupier.serving.contract.requests import CANDIDATE, CHAMPION, SECOND
 from croupier.serving.decide import draws
 from croupier.serving.learning import fast_loop
 from croupier.serving.release import bundle as releases
@@ -84,9 +83,9 @@ def replay(
 
 def _policy(decision: Decision, release: LoadedRelease, spool: Spool, spec: RewardSpec) -> tuple[Policy | None, str]:
     """The policy whose pmf was served; None for the uniform fallback of a failed champion."""
-    if decision.role == "fallback" and decision.policy == "uniform":
+    if decision.role == FALLBACK and decision.policy == "uniform":
         return None, f"uniform: {decision.fallback_reason}"
-    role = CANDIDATE if decision.role in SECOND else CHAMPION
+    role = CANDIDATE if decision.role in IN_CANDIDATES_PLACE else CHAMPION
     policy = fast_loop.rebuilt(release, role, spool, spec, until_step=decision.posterior_step)
     return policy, f"{role} {policy.name} at step {decision.posterior_step}"
 

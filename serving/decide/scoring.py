@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from croupier.features.batch import F64, Batch
+from croupier.features.schema import CANDIDATE, CHAMPION, FALLBACK
 from croupier.models import exploration
-from croupier.serving.contract.requests import CANDIDATE, CHAMPION, FALLBACK
 from croupier.serving.decide import draws
 from croupier.serving.decide.candidate_breaker import Breaker
 from croupier.serving.decide.deadline import Aside, TooSlow

@@ -19,8 +19,8 @@ from croupier.features.clock import now_us
 from croupier.features.ids import hash_unit, uuid7s
 from croupier.features.log.refusals import noted
 from croupier.features.log.spool_file import SpoolUnavailable
-from croupier.features.schema import Decision, InvalidEvent
-from croupier.serving.contract.requests import CANARY, CANDIDATE, CHAMPION, Raw, Request, Selection, decode, scope_of
+from croupier.features.schema import CANDIDATE, CHAMPION, Decision, InvalidEvent
+from croupier.serving.contract.requests import CANARY, Raw, Request, Selection, decode, scope_of
 from croupier.serving.decide import draws
 from croupier.serving.decide.candidate_breaker import Breaker
 from croupier.serving.decide.meter import Meter

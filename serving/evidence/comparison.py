@@ -5,7 +5,7 @@ the candidate's.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
@@ -14,11 +14,12 @@ from croupier.features.batch import F64, Bool, Interactions
 from croupier.features.encoding.dataset import encode_interactions
 from croupier.features.ids import uniform01
 from croupier.features.interactions.join import matured
+from croupier.features.schema import FALLBACK, IN_CANDIDATES_PLACE, share_of
 from croupier.features.spec import RewardSpec
 from croupier.features.store.storage import Store
-from croupier.serving.contract.requests import SECOND
+from croupier.features.utc import from_us
 from croupier.serving.release.bundle import LoadedRelease
-from croupier.serving.release.rollout_state import RolloutState, share_of
+from croupier.serving.release.rollout_state import RolloutState
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,8 +39,8 @@ class Compared:
 
 def decisions(store: Store, reward: RewardSpec, state: RolloutState, *, now: int) -> pl.DataFrame:
     """The rollout's matured interactions, in order of time."""
-    began, end = state.history[0]["at"], time_of(now) + timedelta(hours=1)
-    frame = matured(store, reward, start=time_of(began), end=end, now=time_of(now))
+    began, end = state.history[0]["at"], from_us(now) + timedelta(hours=1)
+    frame = matured(store, reward, start=from_us(began), end=end, now=from_us(now))
     return frame.filter(pl.col("release").is_in(state.releases) & (pl.col("at") >= began)).sort("at")
 
 
@@ -79,9 +80,5 @@ def unit_counts(rows: Compared) -> dict[str, tuple[int, int, float]]:
 def failed(rows: Compared) -> Bool:
     """Decisions that another than the assigned policy had to answer."""
     role, second = rows.frame["role"], rows.assigned ^ rows.turned
-    failures = np.where(second, ~role.is_in(SECOND).to_numpy(), (role == "fallback").to_numpy())
+    failures = np.where(second, ~role.is_in(IN_CANDIDATES_PLACE).to_numpy(), (role == FALLBACK).to_numpy())
     return np.asarray(failures, dtype=np.bool_)
-
-
-def time_of(us: int) -> datetime:
-    return datetime.fromtimestamp(us / 1e6, UTC)

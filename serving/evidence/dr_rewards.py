@@ -11,9 +11,10 @@ from croupier.features.encoding.dataset import encode_interactions
 from croupier.features.interactions.versions import read_interactions
 from croupier.features.spec import RewardSpec
 from croupier.features.store.storage import Store
+from croupier.features.utc import from_us
 from croupier.models.ope.reward_model import RewardModel
 from croupier.serving.evidence import betting
-from croupier.serving.evidence.comparison import Compared, time_of
+from croupier.serving.evidence.comparison import Compared
 from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.rollout_state import RolloutState
 
@@ -54,7 +55,7 @@ def _candidates_mean(q: F64, log: Interactions) -> F64:
 
 def earlier(store: Store, state: RolloutState, release: LoadedRelease) -> Interactions | None:
     """The last joined decisions before the rollout that this release's catalogue knows; None: too few to learn from."""
-    began = time_of(state.history[0]["at"])
+    began = from_us(state.history[0]["at"])
     frame = read_interactions(store, start=began - timedelta(days=MODEL_DAYS), end=began)
     known = pl.col("arms").list.eval(pl.element().is_in(list(release.catalogue.row))).list.all()
     frame = frame.filter((pl.col("at") < state.history[0]["at"]) & known).tail(MODEL_ROWS)

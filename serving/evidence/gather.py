@@ -18,18 +18,20 @@ from numpy.typing import NDArray
 from croupier.features.batch import F64, Bool
 from croupier.features.interactions.guardrail_totals import of_kind
 from croupier.features.interactions.join import matured
+from croupier.features.schema import CANDIDATE, CHAMPION, SHADOW
 from croupier.features.spec import AppSpec
 from croupier.features.store.storage import Store
+from croupier.features.utc import from_us
 from croupier.serving.decide.scoring import TOO_LATE
 from croupier.serving.evidence import betting, hold_out
-from croupier.serving.evidence.comparison import Compared, compared, decisions, failed, time_of, unit_counts
+from croupier.serving.evidence.comparison import Compared, compared, decisions, failed, unit_counts
 from croupier.serving.evidence.dr_rewards import earlier, reward_bets
 from croupier.serving.evidence.guardrails import Guardrail, judged, slowness
 from croupier.serving.evidence.integrity import stale, untrusted
 from croupier.serving.evidence.shadow import shadowed
 from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.controller import Evidence, stage_margin
-from croupier.serving.release.rollout_state import SHADOW, RolloutState
+from croupier.serving.release.rollout_state import RolloutState
 
 
 def gather(store: Store, spec: AppSpec, state: RolloutState, release: LoadedRelease, *, now: int) -> Evidence:
@@ -109,8 +111,8 @@ def _guardrails(
     }
     for kind, harmful in spec.guardrails.items():
         alone = of_kind(spec.reward, kind)
-        start, end = time_of(state.history[0]["at"]), time_of(now) + timedelta(hours=1)
-        other = matured(store, alone, start=start, end=end, now=time_of(now)).select("event_id", value="reward")
+        start, end = from_us(state.history[0]["at"]), from_us(now) + timedelta(hours=1)
+        other = matured(store, alone, start=start, end=end, now=from_us(now)).select("event_id", value="reward")
         found = rows.frame.join(other, on="event_id", how="left")["value"].fill_null(0.0).to_numpy()
         low, high = spec.rollout.guardrail_ranges.get(kind, (0.0, 1.0))
         problems += outside(kind, found, (low, high))
@@ -148,7 +150,7 @@ def summary(numbers: Mapping[str, Any]) -> str:
     named = ("promoted", "kept back") if numbers.get("kept") else ("", "")
     sides = [
         f"{numbers[f'{side}_decisions']:,} {name}".strip()
-        for side, name in zip(("candidate", "champion"), named, strict=True)
+        for side, name in zip((CANDIDATE, CHAMPION), named, strict=True)
     ]
     known = (
         f"{' + '.join(sides)} decisions, difference "

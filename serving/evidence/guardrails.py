@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from croupier.features.batch import F64, Bool
+from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.serving.evidence import betting
 
 SLOW_SHARE = 0.01  # of decisions: what lies beyond a p99
@@ -55,8 +56,8 @@ def harm_bets(guard: Guardrail, assigned: Bool, share: F64) -> betting.Bets:
 def _judged(guard: Guardrail, assigned: Bool, share: F64, level: float) -> dict[str, Any]:
     wealth = float(harm_bets(guard, assigned, share).log_wealth(-guard.allowed, harm=True)[-1])
     return {
-        "candidate": _mean(guard.value[assigned]),
-        "champion": _mean(guard.value[~assigned]),
+        CANDIDATE: _mean(guard.value[assigned]),
+        CHAMPION: _mean(guard.value[~assigned]),
         "says": guard.says,
         "log_wealth_harm": wealth,
         "level": level,

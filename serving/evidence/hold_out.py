@@ -22,9 +22,9 @@ from croupier.features.batch import F64, I64
 from croupier.features.interactions.join import matured
 from croupier.features.spec import AppSpec, RewardSpec
 from croupier.features.store.storage import Store
+from croupier.features.utc import DAY, from_us
 from croupier.serving.evidence import betting
-from croupier.serving.evidence.comparison import Compared, places, time_of
-from croupier.serving.release.hold_out import DAY
+from croupier.serving.evidence.comparison import Compared, places
 from croupier.serving.release.rollout_state import RolloutState
 
 PROMOTED = 9  # rows of the promoted side, for one that was kept back
@@ -40,7 +40,7 @@ def decisions(store: Store, reward: RewardSpec, state: RolloutState, *, now: int
     """The watch's matured interactions of the units compared, in order of time; read a day at a time."""
     began, frames, share = state.history[0]["at"], [], state.stages[0]
     for start in range(began - began % DAY, now + 1, DAY):
-        day = matured(store, reward, start=time_of(start), end=time_of(start + DAY), now=time_of(now))
+        day = matured(store, reward, start=from_us(start), end=from_us(start + DAY), now=from_us(now))
         day = day.filter(pl.col("release").is_in(state.releases) & (pl.col("at") >= began))
         frames.append(day.filter(pl.Series(places(day["unit_id"], state.salt) < slice_of(share))) if len(day) else day)
     return pl.concat(frames).sort("at")

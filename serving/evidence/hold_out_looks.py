@@ -6,7 +6,6 @@ by a hundredth: each minute in its first hours, each three hours at its end.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -14,6 +13,7 @@ import orjson
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.store.storage import Store
+from croupier.features.utc import from_us, to_the_second
 from croupier.serving.release.controller import Evidence
 from croupier.serving.release.hold_out import until
 from croupier.serving.release.rollout_state import RolloutState
@@ -45,7 +45,7 @@ def watched(store: Store, state: RolloutState | None, spec: AppSpec) -> dict[str
     """Beside a state, for programs: what is kept back, until when (UTC), what the last look saw; {} at a rollout."""
     if state is None or not state.watched:
         return {}
-    ends = datetime.fromtimestamp(until(state, spec.rollout) / 1e6, UTC).isoformat()
+    ends = from_us(until(state, spec.rollout)).isoformat()
     return {"kept": state.kept, "until": ends, "evidence": latest(store, state.releases[0]).get("evidence", {})}
 
 
@@ -53,13 +53,13 @@ def told(store: Store, state: RolloutState, spec: AppSpec) -> str:
     """For people: what is kept back, how much better the release is so far, and until when it is watched."""
     last = latest(store, state.releases[0])
     head = (
-        f"watched until {_time(until(state, spec.rollout))} UTC against {state.kept}, "
+        f"watched until {to_the_second(until(state, spec.rollout))} UTC against {state.kept}, "
         f"which {state.share:.4g} of units are served"
     )
     numbers = last.get("evidence", {})
     if "difference" not in numbers:
         return f"{head}; no matured decisions of both sides yet"
-    return f"{head}; at {_time(last['at'])}: {found(numbers)}"
+    return f"{head}; at {to_the_second(last['at'])}: {found(numbers)}"
 
 
 def found(numbers: Mapping[str, Any]) -> str:
@@ -77,7 +77,3 @@ def found(numbers: Mapping[str, Any]) -> str:
         else "neither better nor worse is shown"
     )
     return f"{middle} [{low}, {high}] of what the hold-out earns, {counts}: {shown}"
-
-
-def _time(at: int) -> str:
-    return f"{datetime.fromtimestamp(at / 1e6, UTC):%Y-%m-%d %H:%M:%S}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from croupier.features.log.spool import Spool
+from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.store import layout
 from croupier.features.store.storage import Store
 from croupier.models.policy import Policy
@@ -27,7 +28,7 @@ class Carried:
 def newest(home: Path, old: LoadedRelease, role: str) -> Carried:
     """The policy of `old` in this role with the newest head of this host; as released where it learnt nothing here.
     Raises ValueError where the release has none in this role."""
-    policy = old.candidate if role == "candidate" else old.champion
+    policy = old.candidate if role == CANDIDATE else old.champion
     if policy is None:
         raise ValueError(f"release {old.number} has no {role} to promote")
     entry = old.manifest["meta"].get(learning_scope.META, {}).get(role, {})
@@ -57,7 +58,7 @@ def champion_now(store: Store, home: Path, scratch: Path) -> Carried | None:
     if number is None:
         return None
     bundle_store.download(store, number, scratch / str(number))
-    return newest(home, bundle.load(scratch / str(number)), "champion")
+    return newest(home, bundle.load(scratch / str(number)), CHAMPION)
 
 
 def _spool_id(home: Path) -> str:

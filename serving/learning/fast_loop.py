@@ -24,6 +24,7 @@ from croupier.features.clock import now_us
 from croupier.features.interactions.reward import window_us
 from croupier.features.log import closings
 from croupier.features.log.spool import Spool
+from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
 from croupier.models.bayesian.base import Bayesian
@@ -94,7 +95,7 @@ class FastLoop:
         self._spool, self._spec, self._turn = spool, spec, threading.Lock()
         self._folds: list[tuple[Fold, HeadFile]] = []
         self._roles: list[str] = []
-        for role, policy in (("champion", release.champion), ("candidate", release.candidate)):
+        for role, policy in ((CHAMPION, release.champion), (CANDIDATE, release.candidate)):
             if learns(policy):
                 fold = Fold(policy, release, role, spool.id)
                 digest, d = release.manifest["digest"], len(policy.head.moments.b)
@@ -148,7 +149,7 @@ def _position(state: State) -> Position:
 def rebuilt(release: LoadedRelease, role: str, spool: Spool, spec: RewardSpec, *, until_step: int) -> Policy:
     """The policy as it was when its head had `until_step` steps: from the release and the log alone. Raises ValueError
     when the log does not reach that far (its rewards were pruned)."""
-    policy = release.candidate if role == "candidate" else release.champion
+    policy = release.candidate if role == CANDIDATE else release.champion
     if not learns(policy):
         return policy or _missing(release, role)
     if policy.head.step == until_step:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard, cast
 
+from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.store import layout
 from croupier.models.policy import Policy
 from croupier.serving.release.bundle import LoadedRelease
@@ -35,9 +36,9 @@ class LiveHeads:
         self, folder: Path | None, release: LoadedRelease, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._folder, self._release, self._clock = folder, release, clock
-        self._looked = {"champion": -float("inf"), "candidate": -float("inf")}
+        self._looked = {CHAMPION: -float("inf"), CANDIDATE: -float("inf")}
         self._files: dict[str, tuple[HeadFile, int]] = {}
-        self._policies: dict[str, Policy | None] = {"champion": release.champion, "candidate": release.candidate}
+        self._policies: dict[str, Policy | None] = {CHAMPION: release.champion, CANDIDATE: release.candidate}
 
     def policy(self, role: str) -> Policy:
         """Raises ValueError where the release has none in this role."""

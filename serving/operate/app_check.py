@@ -9,6 +9,7 @@ from typing import Any
 
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions import hours, window
+from croupier.features.schema import NO_STAGE
 from croupier.features.spec import PoliciesSpec, SpecError, seconds_of
 from croupier.features.store import layout
 from croupier.features.utc import from_us
@@ -77,7 +78,7 @@ def _release(w: Workspace) -> dict[str, Any] | None:
     return {
         "number": now.number,
         "champion": now.champion,
-        "stage": state.stage if state else "none",
+        "stage": state.stage if state else NO_STAGE,
         "share": state.share if state else 0.0,
     }
 

@@ -20,9 +20,10 @@ from tritonclient.utils import InferenceServerException
 
 from croupier.features.encoding import catalogue
 from croupier.features.known_arms import kept_days, merged, retired
-from croupier.features.schema import Arm
+from croupier.features.schema import CHAMPION, Arm
 from croupier.features.store import layout
 from croupier.features.store.locks import alone
+from croupier.features.store.released import CATALOGUE
 from croupier.features.store.storage import StoreError
 from croupier.features.workspace import Workspace
 from croupier.models.bayesian.informed import informed
@@ -87,7 +88,7 @@ class _Change:
 
     def meta(self, old: LoadedRelease) -> dict[str, Any]:
         return dict(old.manifest["meta"]) | {
-            "kind": publish.CATALOGUE,
+            "kind": CATALOGUE,
             "from_release": self.number,
             "from_digest": old.manifest["digest"],
             "continues": [*old.continues, self.number],
@@ -163,7 +164,7 @@ def _written(folder: Path, number: int, old: LoadedRelease, change: _Change) -> 
 
 def golden(old: LoadedRelease, arms: Sequence[Arm]) -> list[dict[str, Any]]:
     """The requests of the release before that the new catalogue can answer, and one for the arms that came."""
-    kept, before = [asdict(g) for g in old.golden if g.role == "champion"], {arm.arm_id for arm in old.arms}
+    kept, before = [asdict(g) for g in old.golden if g.role == CHAMPION], {arm.arm_id for arm in old.arms}
     fresh = sorted(arms, key=lambda arm: arm.arm_id in before)[:10]
     one = [{"context": {}, "arms": [arm.arm_id for arm in fresh]}] if fresh else []
     return [*answerable(kept, arms)[:MOST_GOLDEN], *one]

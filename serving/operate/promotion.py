@@ -14,7 +14,7 @@ from croupier.features.clock import now_us
 from croupier.features.encoding import catalogue
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.log.admission import Admission
-from croupier.features.schema import Arm
+from croupier.features.schema import ABORTED, CANDIDATE, CHAMPION, NO_STAGE, Arm
 from croupier.features.store import layout
 from croupier.features.workspace import Workspace, get_folder
 from croupier.models import policy
@@ -26,7 +26,7 @@ from croupier.serving.learning.carry_over import Carried
 from croupier.serving.learning.live_heads import learns
 from croupier.serving.operate import publish
 from croupier.serving.operate.deployment import triton_address
-from croupier.serving.release import bundle, bundle_store, rollout_state, rollout_store
+from croupier.serving.release import bundle, bundle_store, rollout_store
 from croupier.serving.release.bundle import Newcomers
 from croupier.serving.triton.declaration import ADMITS
 
@@ -89,9 +89,9 @@ def _released(w: Workspace, verdict: Mapping[str, Any]) -> publish.Published:
 
 def _learning(champion: Carried, candidate: Policy | None, end: int | None) -> dict[str, Any]:
     """The manifest's entry of what either head has learnt; the candidate all rows decided before `end` (UTC µs)."""
-    entries = {"champion": dict(champion.learning)}
+    entries = {CHAMPION: dict(champion.learning)}
     if learns(candidate):
-        entries["candidate"] = learning_scope.trained(end)
+        entries[CANDIDATE] = learning_scope.trained(end)
     entries = {role: entry for role, entry in entries.items() if entry}
     return {learning_scope.META: entries} if entries else {}
 
@@ -158,7 +158,7 @@ def _waits(w: Workspace) -> str:
     A rollout under way is not published over, since its evidence would be lost. What was promoted needs no queue: its
     family is judged again at the next training, and its newest model is published then."""
     state = rollout_store.read_state(w.store)
-    if state is None or state.stage in {"none", rollout_state.ABORTED} or w.spec.rollout.supersede:
+    if state is None or state.stage in {NO_STAGE, ABORTED} or w.spec.rollout.supersede:
         return ""
     if state.watched:  # the next release replaces the watch: its own predecessor is what will be kept back
         return ""
@@ -168,10 +168,10 @@ def _waits(w: Workspace) -> str:
 def _made_from(w: Workspace, features: str, promoted: str) -> int | None:
     """The release that this verdict has led to, if one has; a refused one never served, and is no answer. The same
     features may be judged again with other candidates: that is another verdict."""
-    rows = [r for r in bundle_store.listed(w.store) if r["status"] != "refused"]
+    rows = [r for r in bundle_store.listed(w.store) if r["status"] != bundle_store.REFUSED]
     made = [
         r["number"]
         for r in rows
-        if r["meta"].get("features") == features and r["policies"].get("candidate", "") == promoted
+        if r["meta"].get("features") == features and r["policies"].get(CANDIDATE, "") == promoted
     ]
     return max(made, default=None)

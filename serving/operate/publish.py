@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Self
 
 from croupier.features.clock import now_us
+from croupier.features.schema import CANDIDATE
 from croupier.features.spec import AppSpec
+from croupier.features.store.released import CATALOGUE, REFRESH
 from croupier.features.store.storage import Store
 from croupier.serving.operate import deployment
 from croupier.serving.release import bundle_store, hold_out, rollout_state, rollout_store
 from croupier.serving.release.rollout_state import RolloutState
 
-CATALOGUE, REFRESH = "catalogue", "refresh"  # `kind` of a release: over other arms; the champion's family retrained
 Build = Callable[[Path, int], object]
 
 
@@ -124,7 +125,7 @@ def begin(store: Store, number: int, plan: Plan, *, now: int, by: str = "publish
             now=now,
             stages=plan.stages,
             shadow=plan.shadow,
-            has_candidate="candidate" in manifest["policies"],
+            has_candidate=CANDIDATE in manifest["policies"],
             by=by,
         )
 

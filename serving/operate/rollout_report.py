@@ -5,7 +5,6 @@ One HTML file without outside requests, rewritten at each look that changed some
 
 import io
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,21 @@ from matplotlib.figure import Figure
 
 from croupier.features.batch import F64
 from croupier.features.quality.time_labels import since_start
+from croupier.features.schema import ABORTED, CANDIDATE, CHAMPION
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.store.storage import Store
+from croupier.features.utc import to_the_second
 from croupier.serving.evidence import comparison, dr_rewards, gather, hold_out_looks
 from croupier.serving.evidence.betting import Bets
 from croupier.serving.evidence.comparison import Compared
 from croupier.serving.operate import deployment
 from croupier.serving.operate.deployment import scratch
-from croupier.serving.release import hold_out, rollout_state, rollout_store
+from croupier.serving.release import hold_out, rollout_store
 from croupier.serving.release.rollout_state import RolloutState
 
 POINTS = 24
-CHAMPION, CANDIDATE, HARM, GAIN = "#4c566a", "#2a78b5", "#b5342a", "#2e7d4f"
+GREY, BLUE, HARM, GAIN = "#4c566a", "#2a78b5", "#b5342a", "#2e7d4f"
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>Rollout of release {{ s.release }}</title>
@@ -100,7 +101,7 @@ def render(
     environment = jinja2.Environment(autoescape=True)
     return environment.from_string(PAGE).render(
         s=state,
-        time=_time,
+        time=to_the_second,
         known=gather.summary,
         summary=gather.summary(found),
         found=found,
@@ -133,11 +134,11 @@ def _shares(axes: Any, state: RolloutState, now: int) -> None:
     unit, size = since_start(now - began)
     times = [(e["at"] - began) / size for e in state.history] + [(now - began) / size]
     shares = [100 * e["share"] for e in state.history]
-    axes.step(times, [*shares, shares[-1]], where="post", color=CANDIDATE)
+    axes.step(times, [*shares, shares[-1]], where="post", color=BLUE)
     late = times[0] + 0.75 * (times[-1] - times[0])
     for time, entry in zip(times, state.history, strict=False):
         held = entry["reason"].startswith("held")
-        colour = HARM if entry["stage"] == rollout_state.ABORTED or held else CANDIDATE
+        colour = HARM if entry["stage"] == ABORTED or held else BLUE
         at = (time, 100 * entry["share"])
         axes.plot(*at, "o", color=colour)
         side = {"xytext": (-4, 5), "ha": "right"} if time > late else {"xytext": (4, 5)}
@@ -151,18 +152,18 @@ def _sequence(axes: Any, bets: Bets, spec: AppSpec, ends: Any) -> None:
     low = np.array([part.lower(spec.rollout.alpha) for part in parts])
     high = np.array([part.upper(spec.rollout.alpha_harm) for part in parts])
     middle = [part.xi.sum() / part.v.sum() for part in parts]
-    axes.fill_between(ends, low, high, color=CANDIDATE, alpha=0.12)
+    axes.fill_between(ends, low, high, color=BLUE, alpha=0.12)
     axes.plot(ends, high, color=HARM, linewidth=1, label=f"at most; below 0 is harm ({spec.rollout.alpha_harm:.1%})")
     axes.plot(ends, low, color=GAIN, linewidth=1, label=f"at least; above 0 is better ({spec.rollout.alpha:.1%})")
-    axes.plot(ends, middle, color=CANDIDATE, label="estimate (doubly robust)")
-    axes.axhline(0, color=CHAMPION, linewidth=1)
+    axes.plot(ends, middle, color=BLUE, label="estimate (doubly robust)")
+    axes.axhline(0, color=GREY, linewidth=1)
     reach = 4 * max(np.abs(middle[-1]), np.abs(bets.baseline).mean() / 4)
     axes.set(ylabel="reward per decision,\ncandidate − champion", xlabel="matured decisions", ylim=(-reach, reach))
     axes.legend(loc="best", fontsize=8)
 
 
 def _rewards(axes: Any, rows: Compared, ends: Any) -> None:
-    for name, who, colour in (("candidate", rows.assigned, CANDIDATE), ("champion", ~rows.assigned, CHAMPION)):
+    for name, who, colour in ((CANDIDATE, rows.assigned, BLUE), (CHAMPION, ~rows.assigned, GREY)):
         axes.plot(ends, _running(rows.log.reward, who)[ends - 1], color=colour, label=name)
     axes.set(ylabel="mean reward so far", xlabel="matured decisions")
     axes.legend(loc="best", fontsize=8)
@@ -170,7 +171,3 @@ def _rewards(axes: Any, rows: Compared, ends: Any) -> None:
 
 def _running(reward: F64, who: Any) -> F64:
     return np.asarray(np.cumsum(reward * who) / np.maximum(np.cumsum(who), 1))
-
-
-def _time(us: int) -> str:
-    return f"{datetime.fromtimestamp(us / 1e6, UTC):%Y-%m-%d %H:%M:%S}"

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.spec import RolloutSpec
+from croupier.features.store.released import SUCCESSION
 from croupier.features.store.storage import Store
 from croupier.models.bayesian.informed import informed
 from croupier.models.policy import make
@@ -37,22 +39,24 @@ def promote(
     kept back from it, as `spec` declares; without `spec`, nothing is."""
 
     def heir(old: LoadedRelease) -> Heir:
-        champion = carry_over.newest(home, old, "candidate")
+        champion = carry_over.newest(home, old, CANDIDATE)
         if spec is None or not spec.holdout:
             return Heir(champion=champion)
-        predecessor = carry_over.newest(home, old, "champion")
-        kept = predecessor if spec.holdout_policy == "predecessor" else Carried(policy=make("uniform"))
+        predecessor = carry_over.newest(home, old, CHAMPION)
+        kept = predecessor if spec.holdout_policy == hold_out.PREDECESSOR else Carried(policy=make("uniform"))
         return Heir(champion=champion, kept=kept, meta=hold_out.meta_of(spec, of=old.number))
 
-    return _republish(store, home, _current_or_raise(store), "candidate", heir, triton=triton, by=by)
+    return _republish(store, home, _current_or_raise(store), CANDIDATE, heir, triton=triton, by=by)
 
 
 def bring_back(store: Store, home: Path, *, triton: str | None, by: str) -> publish.Published:
     """The predecessor of the current, watched release becomes champion again, as it has learnt meanwhile."""
     number = _current_or_raise(store)
-    kept, role = bundle_store.manifest(store, number)["meta"][hold_out.META], "candidate"
-    if kept["policy"] != "predecessor":  # uniform was kept back: the predecessor is in the release it was promoted from
-        number, role = int(kept["of"]), "champion"
+    kept, role = bundle_store.manifest(store, number)["meta"][hold_out.META], CANDIDATE
+    if (
+        kept["policy"] != hold_out.PREDECESSOR
+    ):  # uniform was kept back: the predecessor is in the release it was promoted from
+        number, role = int(kept["of"]), CHAMPION
     return _republish(
         store, home, number, role, lambda old: Heir(champion=carry_over.newest(home, old, role)), triton=triton, by=by
     )
@@ -62,7 +66,7 @@ def roll_back(store: Store, home: Path, number: int, *, triton: str | None, by: 
     """Serve the champion of an earlier release again, as a new release: the log never shows one number twice. It comes
     back as it was released."""
     return _republish(
-        store, home, number, "champion", lambda old: Heir(champion=Carried(policy=old.champion)), triton=triton, by=by
+        store, home, number, CHAMPION, lambda old: Heir(champion=Carried(policy=old.champion)), triton=triton, by=by
     )
 
 
@@ -100,11 +104,11 @@ def again(old: LoadedRelease, made: Heir, folder: Path, number: int, *, role: st
         "from_release": old.number,
         "from_role": role,
         "by": by,
-        "kind": "succession",
+        "kind": SUCCESSION,
         "continues": [],
         **made.meta,
     }
-    sides = {"champion": made.champion} | ({} if made.kept is None else {"candidate": made.kept})
+    sides = {CHAMPION: made.champion} | ({} if made.kept is None else {CANDIDATE: made.kept})
     if learning := {name: dict(side.learning) for name, side in sides.items() if side.learning}:
         meta[learning_scope.META] = learning
     kept = None if made.kept is None else informed(made.kept.policy, known, fresh)

@@ -15,9 +15,11 @@ import polars as pl
 
 from croupier.features.clock import now_us, speed
 from croupier.features.log import ship
+from croupier.features.schema import NO_STAGE, RETURNED, SHADOW
 from croupier.features.spec import AppSpec, RolloutSpec
 from croupier.features.store import layout
 from croupier.features.store.storage import Conflict, Store
+from croupier.features.utc import SECOND
 from croupier.features.workspace import Workspace
 from croupier.serving.evidence import gather, hold_out_looks, shadow
 from croupier.serving.operate import catalogue_release, deployment, publish, succession
@@ -53,7 +55,7 @@ def watch(app: str, *, approved: bool = False) -> dict[str, Any]:
 def tick(store: Store, home: Path, spec: AppSpec, now: int, *, approved: bool = False) -> RolloutState | None:
     """One look at `now` (UTC µs): gather, judge, swap, mirror. Returns the state in force, None before a release."""
     state = _begun(store, spec, now)
-    if state is not None and state.running and state.stage != "none" and hold_out_looks.due(store, state, spec, now):
+    if state is not None and state.running and state.stage != NO_STAGE and hold_out_looks.due(store, state, spec, now):
         _judged(store, home, state, look(store, home, spec, state, now), spec, now=now, approved=approved)
     return rollout_store.sync(store, home)
 
@@ -70,7 +72,7 @@ def look(store: Store, home: Path, spec: AppSpec, state: RolloutState, now: int)
         with deployment.scratch(home) as folder:
             loaded = deployment.fetched(store, home, state.release, folder)
             found = gather.gather(store, spec, state, loaded, now=now)
-            if state.stage == rollout_state.SHADOW and found.decisions:
+            if state.stage == SHADOW and found.decisions:
                 _keep_shadow(store, state, shadow.shadow_log(store, spec.reward, state, loaded, now=now))
             if state.kept:
                 hold_out_looks.keep(store, state, found, now)
@@ -115,7 +117,7 @@ def finish(
     state = rollout_store.read_state(store)
     if state is None or bundle_store.current(store) != state.release:
         return None
-    returned = state.stage == rollout_state.RETURNED
+    returned = state.stage == RETURNED
     if state.share < 1.0 and not returned:
         return None
     lease = layout.promotion_lease(state.release)
@@ -133,7 +135,7 @@ def finish(
 def _leased(store: Store, key: str, now: int) -> bool:
     """Did we get the lease, new or run out, at `now` (UTC µs)?"""
     raw, version = store.read(key)
-    if version is not None and now - int(raw) < LEASE_SECONDS * 1_000_000 * speed():
+    if version is not None and now - int(raw) < LEASE_SECONDS * SECOND * speed():
         return False
     try:
         store.swap(key, str(now).encode(), version)

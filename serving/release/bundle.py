@@ -25,7 +25,7 @@ import orjson
 from croupier.features.batch import F64, Batch, Bool, Catalogue
 from croupier.features.encoding import catalogue
 from croupier.features.encoding.encoder import Encoder
-from croupier.features.schema import SCHEMA_VERSION, Arm
+from croupier.features.schema import CANDIDATE, CHAMPION, IN_CANDIDATES_PLACE, SCHEMA_VERSION, Arm
 from croupier.features.store import layout
 from croupier.models import policy as policies
 from croupier.models.exploration import with_floor, with_newcomers
@@ -106,7 +106,7 @@ class LoadedRelease:
 
     def pmf(self, role: str, batch: Batch) -> F64:
         """(B, K): what the policy in `role` serves, the floor mixed in. A hold-out stands in the candidate's place."""
-        policy = self.candidate if role in {"candidate", "holdout"} else self.champion
+        policy = self.candidate if role in IN_CANDIDATES_PLACE else self.champion
         if policy is None:
             raise ValueError(f"release {self.number} has no candidate")
         return self.explored(policy.pmf(batch), batch)
@@ -128,7 +128,7 @@ def write_release(
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.parent / f".tmp-{folder.name}-{uuid.uuid4().hex[:8]}"
     draft.mkdir()
-    roles = {"champion": champion} | ({"candidate": candidate} if candidate is not None else {})
+    roles = {CHAMPION: champion} | ({CANDIDATE: candidate} if candidate is not None else {})
     body = _Body(encoder=encoder, arms=arms, floor=floor, roles=roles, newcomers=newcomers or Newcomers())
     try:
         for role, policy in roles.items():
@@ -236,10 +236,10 @@ def load(folder: Path) -> LoadedRelease:
     manifest = verify(folder)
     encoder, arms = _read_features(folder)
     golden = (Golden(**row) for row in orjson.loads((folder / layout.GOLDEN).read_bytes()))
-    has_candidate = "candidate" in manifest["policies"]
+    has_candidate = CANDIDATE in manifest["policies"]
     return LoadedRelease(
-        number=manifest["number"], champion=policies.load(folder / "champion"),
-        candidate=policies.load(folder / "candidate") if has_candidate else None,
+        number=manifest["number"], champion=policies.load(folder / CHAMPION),
+        candidate=policies.load(folder / CANDIDATE) if has_candidate else None,
         encoder=encoder, catalogue=encoder.catalogue(arms), arms=arms, floor=manifest["floor"], salt=manifest["salt"],
         golden=tuple(golden), manifest=manifest,
     )  # fmt: skip

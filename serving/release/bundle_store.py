@@ -17,8 +17,10 @@ from croupier.features.encoding import catalogue
 from croupier.features.schema import Arm
 from croupier.features.store import layout, released
 from croupier.features.store.storage import AlreadyExists, Conflict, Store
-from croupier.serving.release import bundle, provenance, rollout_store
+from croupier.serving.release import bundle, hold_out, provenance, rollout_store
 from croupier.serving.release.bundle import ReleaseRefused
+
+CURRENT, REFUSED, PAST = "current", "refused", "past"  # what became of a release
 
 
 def claim(store: Store) -> int:
@@ -74,7 +76,7 @@ def listed(store: Store) -> list[dict[str, Any]]:
     for number in layout.release_numbers(keys, layout.MANIFEST):
         manifest = released.manifest(store, number)
         refused = layout.refusal(number) in there
-        status = "current" if number == now_serving else "refused" if refused else "past"
+        status = CURRENT if number == now_serving else REFUSED if refused else PAST
         rows.append(
             {
                 "number": number,
@@ -114,7 +116,7 @@ def prune(store: Store, *, keep: int) -> list[int]:
     rows, state = listed(store), rollout_store.read_state(store)
     wanted = {row["number"] for row in rows[-max(keep, 1) :]} | {current(store), state.release if state else None}
     wanted |= {row["meta"].get("from_release") for row in rows if row["number"] in wanted}
-    wanted |= {row["meta"].get("holdout", {}).get("of") for row in rows if row["number"] in wanted}
+    wanted |= {row["meta"].get(hold_out.META, {}).get("of") for row in rows if row["number"] in wanted}
     old = [row["number"] for row in rows if row["number"] not in wanted]
     for number in old:
         store.delete(layout.release(number, layout.MANIFEST))

@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from croupier.features.schema import NO_STAGE, SHADOW
 from croupier.features.spec import RolloutSpec
+from croupier.features.utc import SECOND
 from croupier.serving.release import rollout_state
 from croupier.serving.release.rollout_state import RolloutState
 
@@ -39,7 +41,7 @@ def next_stage(
     state: RolloutState, evidence: Evidence, spec: RolloutSpec, *, now: int, approved: bool = False
 ) -> RolloutState:
     """The state after this look; the same object when nothing changes. `now` is UTC µs."""
-    if not state.running or state.stage == "none":
+    if not state.running or state.stage == NO_STAGE:
         return state
     facts: dict[str, Any] = {"now": now, "by": BY, "evidence": evidence.numbers}
     free = replace(state, held="")
@@ -55,14 +57,14 @@ def _judge(
     now = facts["now"]
     if evidence.harms:
         return rollout_state.abort(state, f"harm shown: {', '.join(evidence.harms)}", **facts)
-    expired = (now - state.history[0]["at"]) / 1e6 >= spec.max_seconds
+    expired = (now - state.history[0]["at"]) / SECOND >= spec.max_seconds
     if evidence.problems and expired:
         why = f"held too long, {spec.max_seconds:.0f} s: {'; '.join(evidence.problems)}"
         return rollout_state.abort(state, why, **facts)
     if evidence.problems:
         return rollout_state.hold(state, "; ".join(evidence.problems), **facts)
-    long_enough = evidence.decisions >= spec.min_decisions and (now - state.since) / 1e6 >= spec.min_seconds
-    if long_enough and (evidence.safe or state.stage == rollout_state.SHADOW):
+    long_enough = evidence.decisions >= spec.min_decisions and (now - state.since) / SECOND >= spec.min_seconds
+    if long_enough and (evidence.safe or state.stage == SHADOW):
         if is_last(state) and spec.approval and not approved:
             return rollout_state.hold(state, AWAITING, **facts)
         return rollout_state.advance(state, f"{_shown(state, spec)}, {evidence.decisions} decisions here", **facts)
@@ -73,7 +75,7 @@ def _judge(
 
 def _shown(state: RolloutState, spec: RolloutSpec) -> str:
     margin = stage_margin(state, spec)
-    if state.stage == rollout_state.SHADOW:
+    if state.stage == SHADOW:
         return "scored without failure"
     return f"shown to lose less than {margin:.0%}" if margin else "shown to be better"
 

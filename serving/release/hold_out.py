@@ -12,13 +12,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from croupier.features.schema import NO_STAGE, RETURNED, WATCH
 from croupier.features.spec import RolloutSpec
+from croupier.features.utc import DAY
 from croupier.serving.release import rollout_state
 from croupier.serving.release.controller import BY, Evidence
-from croupier.serving.release.rollout_state import RETURNED, WATCH, RolloutState
+from croupier.serving.release.rollout_state import RolloutState
 
+PREDECESSOR = "predecessor"  # what is kept back: the champion that was succeeded, or else uniform
 META = "holdout"  # entry of a release's meta: {"share", "policy", "of": the release it was promoted from}
-DAY = 86_400_000_000  # µs
 
 
 def meta_of(spec: RolloutSpec, *, of: int) -> dict[str, Any]:
@@ -55,13 +57,13 @@ def next_state(state: RolloutState, evidence: Evidence, spec: RolloutSpec, *, no
         return state
     facts: dict[str, Any] = {"now": now, "by": BY, "evidence": evidence.numbers}
     if evidence.harms:
-        share = 1.0 if state.kept == "predecessor" else 0.0  # at once, before it is a release of its own
+        share = 1.0 if state.kept == PREDECESSOR else 0.0  # at once, before it is a release of its own
         return rollout_state.settle(state, RETURNED, share, f"harm shown: {', '.join(evidence.harms)}", **facts)
     if spec.holdout == 0:
-        return rollout_state.settle(state, "none", 0.0, "the hold-out is switched off", **facts)
+        return rollout_state.settle(state, NO_STAGE, 0.0, "the hold-out is switched off", **facts)
     if now >= until(state, spec):
         reason = f"watched for {spec.watch_days:g} days: not shown to be worse than its hold-out"
-        return rollout_state.settle(state, "none", 0.0, reason, **facts)
+        return rollout_state.settle(state, NO_STAGE, 0.0, reason, **facts)
     return _held_or_free(state, evidence, facts)
 
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from croupier.features.schema import CANDIDATE, HOLDOUT, NO_STAGE, SHADOW
 from croupier.features.store import layout
-from croupier.serving.contract.requests import CANDIDATE, HOLDOUT
-from croupier.serving.release.rollout_state import SHADOW, RolloutState, in_candidate
+from croupier.serving.release.rollout_state import RolloutState, in_candidate
 
 
 def mirror(state: RolloutState | None, home: Path) -> None:
@@ -33,7 +33,7 @@ def mirror(state: RolloutState | None, home: Path) -> None:
 class RolloutView:
     """What a selector needs for one batch."""
 
-    stage: str = "none"
+    stage: str = NO_STAGE
     share: float = 0.0
     salt: str = ""
     kept: str = ""

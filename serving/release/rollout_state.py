@@ -13,9 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from croupier.features.ids import uniform01
-
-SHADOW, ABORTED = "shadow", "aborted"
-WATCH, RETURNED = "watch", "returned"  # of a promoted release: watched ("watch 1%"), or shown to be worse
+from croupier.features.schema import ABORTED, NO_STAGE, RETURNED, SHADOW, WATCH
 
 
 class RolloutRefused(ValueError):
@@ -83,11 +81,6 @@ def label(share: float) -> str:
     return SHADOW if share == 0 else f"{share:.4%}".rstrip("0%").rstrip(".") + "%" if share < 1 else "100%"
 
 
-def share_of(stage: str) -> float:
-    """The share that a stage's label names, also that of a hold-out; 0 for shadow, none, aborted and returned."""
-    return float(stage.removeprefix(f"{WATCH} ")[:-1]) / 100 if stage.endswith("%") else 0.0
-
-
 def start(
     release: int,
     *,
@@ -101,7 +94,7 @@ def start(
     if list(stages) != sorted(set(stages)) or not stages or stages[0] <= 0 or stages[-1] != 1.0:
         raise ValueError(f"rollout stages: found {tuple(stages)}, expected rising shares in (0, 1] that end with 1.0")
     share = 0.0 if shadow or not has_candidate else float(stages[0])
-    stage = label(share) if has_candidate else "none"
+    stage = label(share) if has_candidate else NO_STAGE
     blank = RolloutState(
         release=release, stage=stage, share=share, salt=f"rollout-{release}", since=now, stages=tuple(stages)
     )
@@ -119,7 +112,7 @@ def advance(
 ) -> RolloutState:
     """The next stage. Raises RolloutRefused where there is none."""
     _refuse_watched(state)
-    if state.stage in (ABORTED, "none"):
+    if state.stage in (ABORTED, NO_STAGE):
         raise RolloutRefused(f"release {state.release} is {state.stage}: publish a new release to expose a candidate")
     later = [share for share in state.stages if share > state.share]
     if not later:

@@ -13,6 +13,7 @@ import numpy as np
 
 from croupier.features.batch import F64, I64, Bool
 from croupier.features.spec import RolloutSpec
+from croupier.features.utc import SECOND
 from croupier.serving.evidence import betting, sample_ratio
 from croupier.serving.evidence.guardrails import SLOW_SHARE
 from croupier.serving.release import rollout_state
@@ -173,7 +174,7 @@ def simulate(
             evidence = Evidence(
                 decisions=int(now - entered[i]) * LOOK, safe=bool(safe[i]), harms=("reward",) if harm[i] else ()
             )
-            new = next_stage(states[i], evidence, spec, now=now * 1_000_000)
+            new = next_stage(states[i], evidence, spec, now=now * SECOND)
             entered[i] = now if new.share != states[i].share else entered[i]
             states[i] = new
             aborted[i], reached[i] = now * harm[i], now * (new.share == 1.0)

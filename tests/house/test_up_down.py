@@ -19,12 +19,13 @@ from croupier.dags.local.rest import AirflowError, Rest
 from croupier.dags.local.standalone import free_port, require_free
 from croupier.features import clock
 from croupier.features.interactions import hours, window
+from croupier.features.utc import DAY
 from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels import World
 from croupier.serving.client.client import Client
 from croupier.serving.release import bundle_store, rollout_store
 from croupier.serving.simulation.month import visitors
-from croupier.serving.simulation.month.crowd import DAY, Crowd
+from croupier.serving.simulation.month.crowd import Crowd
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]

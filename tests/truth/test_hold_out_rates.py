@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from croupier.features.spec import RolloutSpec
+from croupier.features.utc import DAY
 from croupier.serving.evidence import betting
 from croupier.serving.evidence.hold_out import harm_wealth, mixed
-from croupier.serving.release.hold_out import DAY
 from croupier.serving.simulation.hold_out import simulate
 from croupier.serving.simulation.rollout import Bernoulli
 

@@ -1,13 +1,13 @@
 """Interactions → VW's DSJSON, which `vw --dsjson --cb_explore_adf -q CA` trains on as it is."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import polars as pl
 
 from croupier.features.schema import Arm, Decision
+from croupier.features.utc import from_us
 
 
 def export(interactions: pl.DataFrame, arms: Sequence[Arm]) -> Iterator[bytes]:
@@ -23,7 +23,7 @@ def export(interactions: pl.DataFrame, arms: Sequence[Arm]) -> Iterator[bytes]:
             {"_tag": arm, "Arm": features.get(arm, {}), "Pair": _named(pair)}
             for arm, pair in zip(d.arms, pairs, strict=True)
         ]
-        at = datetime.fromtimestamp(d.at // 1_000_000, UTC).replace(microsecond=d.at % 1_000_000)
+        at = from_us(d.at)
         line = {
             "_label_cost": 0.0 - row["reward"], "_label_probability": d.propensity, "_label_Action": chosen + 1,
             "_labelIndex": chosen, "Version": "1", "EventId": d.event_id, "Timestamp": at.isoformat(),

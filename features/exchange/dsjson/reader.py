@@ -24,7 +24,7 @@ from croupier.features.exchange.row_names import HEAD, RowNames
 from croupier.features.exchange.times import invented, micros
 from croupier.features.ids import hash_unit
 from croupier.features.quality.audit import PROPENSITY_ONLY
-from croupier.features.schema import Arm, Decision, InvalidEvent, Reward
+from croupier.features.schema import CHAMPION, Arm, Decision, InvalidEvent, Reward
 
 __all__ = ["DsjsonSource", "export"]
 
@@ -145,7 +145,7 @@ class DsjsonSource:
                 arm=arms[chosen],
                 propensity=p,
                 policy=own.get("policy", "imported"),
-                role=own.get("role", "champion"),
+                role=own.get("role", CHAMPION),
                 release=0,
                 stage=own.get("stage", stage),
                 pass_probability=1.0 - line.get("pdrop", 0.0),

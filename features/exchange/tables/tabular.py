@@ -22,7 +22,7 @@ from croupier.features.exchange.tables.table_file import read_table
 from croupier.features.exchange.times import invented, micros
 from croupier.features.ids import hash_unit
 from croupier.features.quality.audit import PROPENSITY_ONLY
-from croupier.features.schema import Arm, Decision, InvalidEvent, Reward
+from croupier.features.schema import CHAMPION, Arm, Decision, InvalidEvent, Reward
 
 _EPOCH_UNITS = (  # smallest present-day value, µs in one, name
     (1e17, 1e-3, "nanoseconds"), (1e14, 1.0, "microseconds"), (1e11, 1e3, "milliseconds"), (0, 1e6, "seconds"),
@@ -126,7 +126,7 @@ class TableSource:
                 propensity=p,
                 pmf=pmf,
                 policy="imported",
-                role="champion",
+                role=CHAMPION,
                 release=0,
                 stage="" if "pmf" in get else PROPENSITY_ONLY,
                 arm_context=tuple(pairs),

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from croupier.features import clock
-from croupier.features.utc import HOUR, from_us
+from croupier.features.utc import DAY, HOUR, from_us
 from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels import World
 from croupier.serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
@@ -69,7 +69,7 @@ def simulate_traffic(
 def _stand(w: Workspace, world: World, per_day: int, hours: float, url: str) -> Iterator[dict[str, Any]]:
     """What each hour was like, and what was left of one at the end."""
     from croupier.serving.client.client import Client
-    from croupier.serving.simulation.month.crowd import DAY, Crowd
+    from croupier.serving.simulation.month.crowd import Crowd
     from croupier.serving.simulation.month.visitors import Visitors
 
     where = url or _server(w)

@@ -12,11 +12,10 @@ import numpy as np
 
 from croupier.features.batch import F64
 from croupier.features.schema import Arm
-from croupier.features.utc import HOUR, from_us
+from croupier.features.utc import DAY, SECOND, from_us
 from croupier.features.worlds.reels import Visit, World, uniform_pmf
 from croupier.serving.contract.requests import Request
 
-DAY = 24 * HOUR
 SEASON = 0.6  # the busiest hour has (1 + .6) / (1 − .6) = 4 times the traffic of the quietest
 
 
@@ -49,9 +48,9 @@ class Crowd:
 
     def visits(self, at: int, seconds: float) -> list[Visit]:
         """Who comes in the `seconds` from `at` on. The same arguments, the same visits."""
-        rng = np.random.default_rng([self.world.seed, self.salt, at // 1_000_000])
+        rng = np.random.default_rng([self.world.seed, self.salt, at // SECOND])
         hour = from_us(at).hour
-        rate = self.per_day / 86400.0 * (1.0 + SEASON * cos(2 * pi * (hour - 20) / 24))
+        rate = self.per_day / (DAY / SECOND) * (1.0 + SEASON * cos(2 * pi * (hour - 20) / 24))
         offered = {arm.arm_id for arm in self.arms(at)}
         found = self.world.users(int(rng.poisson(rate * seconds)), rng)
         return [_offered(_at(visit, hour), offered) for visit in found if offered & set(visit.arms)]
@@ -60,7 +59,7 @@ class Crowd:
         """Whether the arm at each place was clicked."""
         if not visits:
             return []
-        rng = np.random.default_rng([self.world.seed, self.salt, at // 1_000_000, 1])
+        rng = np.random.default_rng([self.world.seed, self.salt, at // SECOND, 1])
         truth = self.now(at).truth(visits)
         return [bool(hit) for hit in rng.random(len(visits)) < truth[np.arange(len(visits)), list(places)]]
 

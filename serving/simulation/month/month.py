@@ -20,14 +20,15 @@ from croupier.features.interactions import window
 from croupier.features.log.shipped import open_log
 from croupier.features.settings import Settings
 from croupier.features.store import layout
+from croupier.features.store.released import PROMOTION
 from croupier.features.store.storage import StoreUnavailable
-from croupier.features.utc import HOUR, hour_start, to_us
+from croupier.features.utc import DAY, HOUR, SECOND, hour_start, to_us, us_of
 from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels import World
 from croupier.serving.operate import promotion
 from croupier.serving.release import bundle_store, rollout_store
 from croupier.serving.simulation.month import turn
-from croupier.serving.simulation.month.crowd import DAY, Crowd
+from croupier.serving.simulation.month.crowd import Crowd
 from croupier.serving.simulation.month.outages import Outages, store_down
 from croupier.serving.simulation.month.site import Site
 
@@ -152,7 +153,7 @@ def _turns(ledger: Ledger, at: int, start: int) -> None:
         verdict = turn.train_and_gate(APP, features)
         row = {"day": 1 + (at - start) // DAY, "hour": (at - start) // HOUR, "summary": verdict["summary"]}
         ledger.verdicts.append(row | {"kind": verdict["kind"], "published": verdict["published"]})
-        if verdict["kind"] == "promotion":
+        if verdict["kind"] == PROMOTION:
             ledger.promoted.append(int(row["day"]))
 
 
@@ -164,7 +165,7 @@ def _look(ledger: Ledger, at: int, start: int) -> None:
 
 def _crowd(crowd: Crowd, site: Site, ledger: Ledger, at: int) -> None:
     """The visits until the next tick: answered, clicked, and their truth added up."""
-    visits = crowd.visits(at, 3600.0 / TICKS)
+    visits = crowd.visits(at, HOUR / SECOND / TICKS)
     answers = site.select(visits) if visits else []
     ledger.errors += sum(bool(a.error) for a in answers)
     good = [(v, a) for v, a in zip(visits, answers, strict=True) if not a.error]
@@ -173,13 +174,13 @@ def _crowd(crowd: Crowd, site: Site, ledger: Ledger, at: int) -> None:
     hits = crowd.clicks(at, shown, places)
     clicked = [a.event_id for (_, a), hit in zip(good, hits, strict=True) if hit]
     if clicked:
-        site.reward(clicked, "click", 1.0, at + REWARD_SECONDS * 1_000_000)
+        site.reward(clicked, "click", 1.0, at + REWARD_SECONDS * SECOND)
     ledger.add(int((at - crowd.start) // DAY), crowd.values(at, shown, [a.pmf for _, a in good]))
 
 
 def _unanswered(crowd: Crowd, ledger: Ledger, at: int) -> None:
     """No server: callers draw uniformly by themselves."""
-    visits = crowd.visits(at, 3600.0 / TICKS)
+    visits = crowd.visits(at, HOUR / SECOND / TICKS)
     uniform = [[1.0 / len(visit.arms)] * len(visit.arms) for visit in visits]
     ledger.add(int((at - crowd.start) // DAY), crowd.values(at, visits, uniform))
 
@@ -227,8 +228,8 @@ def trained_share(w: Workspace) -> float:
     ended = window.last_training(w.store)
     if not ended:
         return 0.0
-    mature = ended["at"] - round(w.spec.reward.window_seconds * 1e6) - HOUR
-    first = ended["at"] - round((w.spec.training.days * 86400 + w.spec.reward.window_seconds) * 1e6)
+    mature = ended["at"] - us_of(w.spec.reward.window_seconds) - HOUR
+    first = ended["at"] - us_of(w.spec.training.days * DAY / SECOND + w.spec.reward.window_seconds)
     with open_log(w.store) as log:
         hours = [h for h in log.objects["decisions"] if first // HOUR * HOUR <= hour_start(h) <= mature]
         there = sum(log.rows("decisions", h) for h in hours)

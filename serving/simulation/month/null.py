@@ -23,6 +23,7 @@ import numpy as np
 
 from croupier.features.batch import F64, I64, Batch, Catalogue, Interactions, concatenate
 from croupier.features.spec import GateSpec, RolloutSpec
+from croupier.features.utc import DAY
 from croupier.models.gate.alpha_spending import Ledger
 from croupier.models.gate.evaluation import evaluate
 from croupier.models.ope.prequential import Piecewise
@@ -31,7 +32,6 @@ from croupier.serving.simulation.rollout import LOOK, Bernoulli, simulate
 
 ARMS, KINDS, CLICKS = 5, 5, 0.10
 SCHEMES = ("prequential", "ledger", "calendar")
-DAY = 86_400_000_000
 LIFT = 0.107  # of the arm that suits: a family that finds it 95 % of the time is then worth +10.0 %
 BETTER_DAYS = 14
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from croupier.features import clock
 from croupier.features.encoding import catalogue
 from croupier.features.store import layout
-from croupier.features.utc import HOUR
+from croupier.features.utc import HOUR, SECOND
 from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels import Visit, World
 from croupier.serving.client.client import Client
@@ -50,7 +50,7 @@ class Visitors:
         """Everybody who came since the last call, at most an hour's; returns how many."""
         now = clock.now_us()
         since, self.since = max(self.since, now - HOUR), now
-        visits = self.crowd.visits(since, (now - since) / 1e6)
+        visits = self.crowd.visits(since, (now - since) / SECOND)
         for start in range(0, len(visits), 64):
             self._batch(since, visits[start : start + 64])
         return len(visits)

@@ -13,7 +13,7 @@ from croupier.features.encoding.dataset import encode_interactions
 from croupier.features.interactions.join import join_interval, read_interactions
 from croupier.features.log.ship import prune, ship
 from croupier.features.log.spool import Spool
-from croupier.features.schema import Reward
+from croupier.features.schema import RETURNED, Reward
 from croupier.features.spec import RewardSpec, RolloutSpec
 from croupier.features.store import layout
 from croupier.features.store.storage import open_store
@@ -200,7 +200,7 @@ def test_the_kept_back_predecessor_goes_on_learning_and_returns_with_it(host):
     host.settle()
     later = host.joined()
     assert_is_batch(host.head("candidate").moments, first, later)
-    harm = rollout_state.RETURNED
+    harm = RETURNED
     rollout_store.change(host.store, lambda s: rollout_state.settle(s, harm, 1.0, "harm", now=host.now, by="t"))
     with clock.at(host.now + 10**9):
         number = watch.finish(host.store, host.home, triton=None, spec=settings)

@@ -9,12 +9,12 @@ from croupier.features.log.spool import Spool
 from croupier.features.schema import Arm, Reward
 from croupier.features.spec import KindSpec, RewardSpec
 from croupier.features.store import layout
+from croupier.features.store.released import CATALOGUE
 from croupier.serving.decide.selector import Selector
 from croupier.serving.learning import carry_over
 from croupier.serving.learning.fast_loop import FastLoop, rebuilt
 from croupier.serving.learning.head_file import HeadFile
 from croupier.serving.learning.live_heads import LiveHeads
-from croupier.serving.operate import publish
 from croupier.serving.release import bundle
 from croupier.serving.release.continuation import SAME_ARMS
 from tests.serving import apps
@@ -39,7 +39,7 @@ def first(tmp_path):
 def follow(tmp_path, old, *, same_arms=True):
     """A catalogue release after `old`, with one more arm."""
     folder = tmp_path / "triton" / "select_arm" / str(old.number + 1)
-    meta = {"kind": publish.CATALOGUE, "from_release": old.number, "from_digest": old.manifest["digest"],
+    meta = {"kind": CATALOGUE, "from_release": old.number, "from_digest": old.manifest["digest"],
             "continues": [*old.continues, old.number], SAME_ARMS: same_arms}  # fmt: skip
     bundle.write_release(
         folder,

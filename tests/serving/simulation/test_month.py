@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from croupier.features.encoding import catalogue
 from croupier.features.store.storage import open_store
+from croupier.features.utc import DAY
 from croupier.serving.cli import app
 from croupier.serving.simulation.month import month, null, outages, turn
-from croupier.serving.simulation.month.crowd import DAY
 
 DAGS = Path(__file__).resolve().parents[3] / "dags"
 
