@@ -55,7 +55,7 @@ def line(*names: str) -> None:
 
 def or_skipped(outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What `publish` did, said in its log. Skipped, with the reason, if all that was promoted waits for a rollout."""
-    from croupier.serving.operate.promotion import said
+    from croupier.serving.operate.verdict_release import said
 
     print("\n".join(map(said, outcomes)))
     if outcomes and all("waits" in outcome for outcome in outcomes):

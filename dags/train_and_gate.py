@@ -97,9 +97,9 @@ def train_and_gate() -> None:
 
     @task(trigger_rule="none_failed_min_one_success")
     def publish(verdicts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        from croupier.serving.operate import promotion
+        from croupier.serving.operate import verdict_release
 
-        return or_skipped([promotion.publish_verdict(v) for v in verdicts])
+        return or_skipped([verdict_release.publish_verdict(v) for v in verdicts])
 
     verdicts = judge(train.expand_kwargs(plan()))
     published = publish(verdicts)

@@ -24,31 +24,30 @@ from croupier.features.interactions.versions import Version, newest, partitions
 from croupier.features.log.shipped import LogRewritten, open_log
 from croupier.features.quality.findings import QualityFailed, QualityReport
 from croupier.features.utc import from_us, hour_start, to_us
-from croupier.features.workspace import Interval as Span
-from croupier.features.workspace import Workspace
+from croupier.features.workspace import Interval, Workspace
 
 KEPT_FEATURES = 3  # encoded windows kept whole; of older ones what is small stays
 
 
-Interval = tuple[str, str] | None  # (start, end) as a person gave them; None: what is due
+AskedInterval = tuple[str, str] | None  # (start, end) as a person gave them; None: what is due
 
 
-def join(app: str, asked: Interval) -> dict[str, Any]:
+def join(app: str, asked: AskedInterval) -> dict[str, Any]:
     """Joins the asked interval, or the hours that are due. Returns {"app", and the account; "hours" where due}."""
     return join_due(app) if asked is None else {"app": app, **build.join(app, *asked)}
 
 
-def validate(app: str, asked: Interval, joined: dict[str, Any]) -> dict[str, Any]:
+def validate(app: str, asked: AskedInterval, joined: dict[str, Any]) -> dict[str, Any]:
     """Validates the asked interval as one, or each due hour. Returns {"app", "page", "refused", …}."""
     if asked is None:
         return validate_due(app, joined["hours"])
     report, page = build.validate(app, *asked, joined)
-    w, interval = Workspace.open(app), Span.parse(*asked)
+    w, interval = Workspace.open(app), Interval.parse(*asked)
     _record_asked(w, interval, report, page)
     return {"app": app, "page": page, "refused": {}, **report.to_dict(), "error": report.error}
 
 
-def _record_asked(w: Workspace, interval: Span, report: QualityReport, page: str) -> None:
+def _record_asked(w: Workspace, interval: Interval, report: QualityReport, page: str) -> None:
     """Keeps what was said of the interval's hours, as they are now that held rows are out. Where nothing but bad rows
     of some hours was critical, the others have passed."""
     read = partitions(w.store, start=interval.start, end=interval.end)
@@ -71,7 +70,7 @@ def or_raise(validated: dict[str, Any]) -> dict[str, Any]:
     return validated
 
 
-def encode(app: str, asked: Interval) -> dict[str, Any]:
+def encode(app: str, asked: AskedInterval) -> dict[str, Any]:
     """Encodes the asked interval; or the training window, if a training is due ("features" is "" if none is)."""
     return encode_due(app) if asked is None else build.encode(app, *asked)
 

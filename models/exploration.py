@@ -112,16 +112,6 @@ def _first(tied: Bool, order: I64) -> Bool:
     return cast("Bool", tied & (placed == placed.min(axis=-1, keepdims=True)))
 
 
-def softmax(scores: Scores, mask: Bool, temperature: float) -> F64:
-    """p ∝ exp(score / temperature): Boltzmann exploration. VW's --lambda is 1 / temperature on reward scores."""
-    if not temperature > 0:
-        raise ValueError(f"temperature: found {temperature}, expected a positive number (greedy is its own policy)")
-    check(scores, mask)
-    masked = np.where(mask, scores, -np.inf)
-    odds = np.exp((masked - masked.max(axis=-1, keepdims=True)) / temperature)
-    return cast("F64", odds / odds.sum(axis=-1, keepdims=True))
-
-
 def squarecb(scores: Scores, mask: Bool, gamma: float, *, order: I64 | None = None) -> F64:
     """p_a = 1 / (K + γ·(best − score_a)), the rest on the best (Foster & Rakhlin 2020, eq. 3; VW's squarecb.cc).
 

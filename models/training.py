@@ -177,7 +177,7 @@ def _judge_interval(w: Workspace, key: str, jobs: list[Job], features: Features,
     log = concatenate(list(Rows(features, since=features.split_at)))
     candidates = {job["policy"]: load(get_folder(w.store, job["candidate"], scratch / job["policy"])) for job in jobs}
     name, champion = current_champion(w, scratch / "champion")
-    ledger = _Looks(w, name)
+    ledger = _Spending(w, name)
     evaluation = evaluate(
         {name: champion} | candidates,
         log,
@@ -212,7 +212,7 @@ def _verdict(w: Workspace, key: str, jobs: list[Job], body: dict[str, Any]) -> d
 
 
 @dataclass(frozen=True)
-class _Looks:
+class _Spending:
     """The ledger of looks at this champion's challengers, kept in the store (gate/alpha_spending.py says why)."""
 
     w: Workspace

@@ -39,7 +39,7 @@ from croupier.features.workspace import Workspace
 from croupier.features.worlds import obd, reels
 from croupier.serving.client.client import Client
 from croupier.serving.contract.requests import Request
-from croupier.serving.operate import promotion
+from croupier.serving.operate import verdict_release
 from croupier.serving.triton.server import Ports, TritonServer, stop_recorded
 
 OBD_SELECTIONS = 1_000
@@ -108,7 +108,7 @@ def acts_two_and_three(airflow: Airflow) -> tuple[dict[str, Any], dict[str, Any]
 
 
 def act_two(airflow: Airflow, w: Workspace, world: reels.World, users: Users) -> dict[str, Any]:
-    story.say(f"release {promotion.bootstrap(w).number}: uniform, so that a log with true propensities can begin")
+    story.say(f"release {verdict_release.bootstrap(w).number}: uniform, so that a log with true propensities can begin")
     _early_in_the_hour()
     users.visit(REELS_VISITS)
     facts = on_schedule(airflow, "reels", APPS)

@@ -21,7 +21,7 @@ from croupier.features.worlds import reels
 from croupier.models.policy import make
 from croupier.serving.client.client import Client
 from croupier.serving.contract.requests import Request
-from croupier.serving.operate import promotion
+from croupier.serving.operate import verdict_release
 from croupier.serving.release import bundle, bundle_store
 from croupier.serving.simulation.month.crowd import request_of
 
@@ -111,7 +111,7 @@ def force_harmful(w: Workspace, world: reels.World, features: Features) -> int:
     log = concatenate(list(encode_chunks(world.flipped().interactions(6_000), encoder, encoder.catalogue(arms))))
     number = bundle_store.current(w.store)
     champion = bundle.load(layout.served(w.home, number or 0)).champion
-    done = promotion.release_policies(
+    done = verdict_release.release_policies(
         w,
         champion=champion,
         candidate=make("vw_cb_adf").learn([log]),

@@ -58,14 +58,9 @@ def digest(arms: Sequence[Arm]) -> str:
     return hashlib.blake2b(dumps(arms), digest_size=16).hexdigest()
 
 
-def selectable(arms: Sequence[Arm], at: int) -> list[Arm]:
-    """Arms to choose from at `at` (UTC µs)."""
-    return [arm for arm in arms if not why_not(arm, at)]
-
-
 def require_selectable(arms: Sequence[Arm], at: int) -> None:
     """Raises InvalidEvent where no arm can be chosen at `at` (UTC µs): then every request would be refused."""
-    if not selectable(arms, at):
+    if all(why_not(arm, at) for arm in arms):
         found = f"{len(arms)} arms, none of which can be chosen now"
         raise InvalidEvent("catalogue", found, "one arm at least that is neither retired nor paused")
 

@@ -16,7 +16,7 @@ import numpy as np
 from croupier.features.batch import F32, F64
 from croupier.features.encoding.fitted import LIMIT, Fitted, fit_feature, seconds_of, text_of
 from croupier.features.encoding.numbers import Numbers
-from croupier.features.encoding.validation import Door, Row, getter
+from croupier.features.encoding.validation import Row, Validation, getter
 from croupier.features.spec import Feature
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class _Vocabulary(dict[str | None, int]):
 
 
 class Columns:
-    """The fitted features of one scope: `matrix(rows)` (n, d), `names` (d), and what may come in by its `door`."""
+    """The fitted features of one scope: `matrix(rows)` (n, d), `names` (d), and the `validation` of a row."""
 
     def __init__(self, scope: str, features: Sequence[Fitted]) -> None:
         self.scope = scope
@@ -48,14 +48,14 @@ class Columns:
         self._category_names = [f.name for f in self._of["categorical"]]
         self._get_numbers, self._get_texts = getter(self._numeric_names), getter(self._category_names)
         self._numbers = Numbers(self._of["numeric"], self.span) if self._numeric_names else None
-        self.door = Door(self.features)
+        self.validation = Validation(self.features)
 
     @classmethod
     def fit(cls, scope: str, declared: Mapping[str, Feature], rows: Sequence[Row]) -> Self:
         return cls(scope, [fit_feature(name, f, [row.get(name) for row in rows]) for name, f in declared.items()])
 
     def matrix(self, rows: Sequence[Row]) -> F32:
-        """(n, d) float32, finite. Wrong types raise ValueError or TypeError: the door names the field first."""
+        """(n, d) float32, finite. Wrong types raise ValueError or TypeError: the validation names the field first."""
         n, m = len(rows), len(self._numeric_names)
         try:  # without a Python loop over values, if none is missing
             numbers = np.fromiter(self._get_numbers(rows), np.float64, n * m).reshape(n, m)

@@ -94,12 +94,12 @@ class Encoder:
         """Arms → (A, d_a), with the digest of the raw catalogue. Raises InvalidEvent naming arm and feature."""
         rows = [_features(arm) for arm in arms]
         for row in rows:
-            self.arm.door.check_values(row, f"catalogue.{row['arm_id']}")
+            self.arm.validation.check_values(row, f"catalogue.{row['arm_id']}")
         features = self._extended(self.arm.matrix(rows), "arm")
         return Catalogue(ids=tuple(a.arm_id for a in arms), features=features, digest=raw_catalogue.digest(arms))
 
     def validate(self, context: Any, arms: Any, arm_context: Any, catalogue: Catalogue | None = None) -> None:
-        """One request at the door. A feature may be missing; an undeclared name is an error, since a misspelt feature
+        """One request, checked. A feature may be missing; an undeclared name is an error, since a misspelt feature
         that is silently ignored costs more than a refused request. Raises InvalidEvent naming the field."""
         if not isinstance(arms, list | tuple) or not 0 < len(arms) <= MAX_ARMS:
             found = f"{len(arms)} arms" if isinstance(arms, list | tuple) else arms
@@ -115,8 +115,8 @@ class Encoder:
 
     def validate_features(self, context: Any, arm_context: Any) -> None:
         """The features alone, of a request whose arms are known to be right."""
-        self.context.door.check(context, "context")
-        self.pair.door.check_all(arm_context or (), "arm_context")
+        self.context.validation.check(context, "context")
+        self.pair.validation.check_all(arm_context or (), "arm_context")
 
     @cached_property
     def digest(self) -> str:

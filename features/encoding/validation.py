@@ -13,7 +13,7 @@ Row = Mapping[str, Any]
 _NUMBERS, _TEXTS, _OBJECTS = frozenset({float, int}), frozenset({str}), frozenset({dict})
 
 
-class Door:
+class Validation:
     """Of the fitted `features` of one scope. Each check raises InvalidEvent naming the field."""
 
     def __init__(self, features: Sequence[Fitted]) -> None:

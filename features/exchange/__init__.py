@@ -6,8 +6,3 @@
 What a log does not say is either derived and noted (`notes`, shown to the user) or an error; rows that cannot be used
 are skipped, counted by reason (`skipped`), and never silently zero.
 """
-
-from croupier.features.exchange.importing import Imported, declared_records, import_log
-from croupier.features.exchange.sources import JSON, open_source
-
-__all__ = ["JSON", "Imported", "declared_records", "import_log", "open_source"]

@@ -33,7 +33,7 @@ class Declared:
 
     def __init__(self, spec: AppSpec) -> None:
         self.spec = spec
-        self._doors = {
+        self._declared = {
             scope: {name: Fitted(name=name, type=f.type, length=f.length) for name, f in getattr(spec, scope).items()}
             for scope in SCOPES
         }
@@ -52,10 +52,10 @@ class Declared:
 
     def _row(self, row: Mapping[str, Any], scope: str) -> dict[str, Any]:
         out = {}
-        for name, door in self._doors[scope].items():
-            value = _as(row[name], door.type) if name in row else _holds(row, name)
-            if not door.accepts(value):
-                raise InvalidEvent(f"{scope}.{name}", value, door.expected)
+        for name, feature in self._declared[scope].items():
+            value = _as(row[name], feature.type) if name in row else _holds(row, name)
+            if not feature.accepts(value):
+                raise InvalidEvent(f"{scope}.{name}", value, feature.expected)
             if value is not None:
                 out[name] = value
         return out

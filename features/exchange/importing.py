@@ -20,7 +20,7 @@ from croupier.features.spec import AppSpec
 BATCH = 1000
 
 
-class Log(Protocol):
+class WritableLog(Protocol):
     """What an import writes to: croupier.features.log.spool.Spool."""
 
     def find(self, event_ids: Sequence[str], /) -> dict[str, Decision]: ...
@@ -42,7 +42,7 @@ class Imported:
     end: int
 
 
-def import_log(log: Log, source: Source, spec: AppSpec) -> Imported:
+def import_log(log: WritableLog, source: Source, spec: AppSpec) -> Imported:
     """Append everything; a second import of the same file changes nothing (event ids are stable). Of the features only
     those that app.toml declares enter the log: what looks like an identifier was left out of it. A row whose reward is
     not as declared is skipped whole and counted: without it the decision would say that no reward came."""
@@ -83,7 +83,7 @@ def _admitted(source: Source, spec: AppSpec) -> Iterator[Record]:
             source.skipped[reason(error)] += 1
 
 
-def _append(log: Log, part: Sequence[Record]) -> Counter[str]:
+def _append(log: WritableLog, part: Sequence[Record]) -> Counter[str]:
     """One batch. A reward goes in only where the log has a decision of that event id, and it is the row's own."""
     ids = list(dict.fromkeys(r.decision.event_id for r in part))
     before = log.find(ids)

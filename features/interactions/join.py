@@ -24,7 +24,7 @@ from croupier.features.interactions import quarantine, versions
 from croupier.features.interactions.account import Account
 from croupier.features.interactions.reward import LOOKBACK_US, ORDER, in_reach_columns, to_number, window_us
 from croupier.features.interactions.versions import Version, read_interactions
-from croupier.features.log.shipped import DECISION, EVENT, REJECTED, REWARD, Log, LogRewritten, open_log
+from croupier.features.log.shipped import DECISION, EVENT, REJECTED, REWARD, LogRewritten, ShippedLog, open_log
 from croupier.features.log.spool_quotas import COUNTED
 from croupier.features.log.spool_rows import DUPLICATE, MALFORMED, OUTSIDE, UNDECLARED, UNTIMELY, word_of
 from croupier.features.spec import RewardSpec
@@ -51,7 +51,7 @@ def join_interval(store: Store, spec: RewardSpec, *, start: datetime, end: datet
             return join_hours(log, hours, spec, now=now)
 
 
-def join_hours(log: Log, hours: list[str], spec: RewardSpec, *, now: datetime) -> Account:
+def join_hours(log: ShippedLog, hours: list[str], spec: RewardSpec, *, now: datetime) -> Account:
     """The same for these hours, in order of time. Raises LogRewritten where the log is no longer what was read."""
     if spec.window_seconds > LOOKBACK.total_seconds():
         raise ValueError(f"reward.window_seconds: found {spec.window_seconds}, expected at most {LOOKBACK.days} days")
@@ -81,7 +81,7 @@ def matured(store: Store, spec: RewardSpec, *, start: datetime, end: datetime, n
         return pl.concat(frames) if frames else versions.empty()
 
 
-def _chunks(log: Log, hours: list[str]) -> Iterator[list[str]]:
+def _chunks(log: ShippedLog, hours: list[str]) -> Iterator[list[str]]:
     chunk: list[str] = []
     rows = 0
     for hour in hours:
@@ -96,7 +96,7 @@ def _chunks(log: Log, hours: list[str]) -> Iterator[list[str]]:
 
 
 def _join(
-    log: Log, hours: list[str], spec: RewardSpec, *, now: int
+    log: ShippedLog, hours: list[str], spec: RewardSpec, *, now: int
 ) -> Iterator[tuple[str, pl.DataFrame, pl.DataFrame, Account]]:
     """(hour, interactions, late rewards, account) of each hour of a chunk."""
     window = window_us(spec)
@@ -130,7 +130,7 @@ def _slice(frame: pl.DataFrame, hour: str) -> pl.DataFrame:
     return frame[first:last]
 
 
-def _decisions(log: Log, hours: list[str]) -> pl.DataFrame:
+def _decisions(log: ShippedLog, hours: list[str]) -> pl.DataFrame:
     """Logged decisions of these hours; `repeated` marks all but the earliest of an event id."""
     frame = log.read("decisions", hours, DECISION)
     if not frame["at"].is_sorted():
@@ -168,7 +168,7 @@ def _with_fate(mine: pl.DataFrame, window: int) -> pl.DataFrame:
     return mine.sort(ORDER).with_columns(fate=fate)
 
 
-def _orphans(log: Log, hours: list[str], lost: pl.DataFrame) -> pl.DataFrame:
+def _orphans(log: ShippedLog, hours: list[str], lost: pl.DataFrame) -> pl.DataFrame:
     """Rewards that came in these hours, belong to no decision of theirs, nor to one of any other hour in reach."""
     first, last = hour_start(hours[0]) - HOUR, hour_start(hours[-1])
     for hour in reversed(log.hours("decisions", first - REACH * HOUR, last + HOUR)):

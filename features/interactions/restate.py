@@ -19,7 +19,7 @@ import polars as pl
 from croupier.features.interactions.join import REACH, join_hours
 from croupier.features.interactions.reward import in_reach_columns, window_us
 from croupier.features.interactions.versions import Version
-from croupier.features.log.shipped import EVENT, Log, open_log
+from croupier.features.log.shipped import EVENT, ShippedLog, open_log
 from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
 from croupier.features.store.partitions import versions, versions_of
@@ -53,7 +53,7 @@ def restate(store: Store, spec: RewardSpec, *, now: datetime) -> list[str]:
     return [hour for hour in hours if versions_of(store, hour) != joined[hour]]
 
 
-def _rewarded(log: Log, keys: list[str]) -> set[str]:
+def _rewarded(log: ShippedLog, keys: list[str]) -> set[str]:
     """The hours of the decisions that these reward objects are about."""
     left = log.read_objects(keys, EVENT).with_row_index()
     if left.is_empty():
@@ -71,7 +71,7 @@ def _rewarded(log: Log, keys: list[str]) -> set[str]:
     return found
 
 
-def _awaited(log: Log, keys: list[str]) -> set[str]:
+def _awaited(log: ShippedLog, keys: list[str]) -> set[str]:
     """The hours in which rewards of these decision objects were counted as orphans, before the decisions arrived."""
     decided = log.read_objects(keys, EVENT).select("event_id", decided_at="at")
     if decided.is_empty():

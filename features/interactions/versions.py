@@ -21,7 +21,7 @@ import polars as pl
 
 from croupier.features.arrow import INTERACTIONS
 from croupier.features.interactions.account import Account
-from croupier.features.log.shipped import Log, LogRewritten, read_rows
+from croupier.features.log.shipped import LogRewritten, ShippedLog, read_rows
 from croupier.features.store import layout
 from croupier.features.store.partitions import versions, versions_of
 from croupier.features.store.storage import AlreadyExists, Store
@@ -80,7 +80,9 @@ def empty() -> pl.DataFrame:
     return frame
 
 
-def commit(log: Log, hour: str, data: pl.DataFrame, late: pl.DataFrame, account: Account, *, joined_at: int) -> Version:
+def commit(
+    log: ShippedLog, hour: str, data: pl.DataFrame, late: pl.DataFrame, account: Account, *, joined_at: int
+) -> Version:
     """Makes this, which came of `log`, the newest version of the hour, unless the newest says the same already. Raises
     LogRewritten."""
     store = log.store

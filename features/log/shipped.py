@@ -33,7 +33,7 @@ class LogRewritten(StoreError):
 
 
 @dataclass(frozen=True)
-class Log:
+class ShippedLog:
     """Objects by kind and hour; fetched when they are read. `epoch`: see `rewritten`."""
 
     store: Store
@@ -74,11 +74,11 @@ def read_rows(paths: list[Path], schema: pl.Schema) -> pl.DataFrame:
 
 
 @contextmanager
-def open_log(store: Store) -> Iterator[Log]:
+def open_log(store: Store) -> Iterator[ShippedLog]:
     """The log as it is now; objects shipped later are not in it."""
     with tempfile.TemporaryDirectory(prefix="croupier-") as folder:
         epoch = store.read(layout.EPOCH)[1]
-        yield Log(store, Path(folder), {kind: log_objects(store, kind) for kind in KINDS}, epoch)
+        yield ShippedLog(store, Path(folder), {kind: log_objects(store, kind) for kind in KINDS}, epoch)
 
 
 def rewritten(store: Store) -> None:

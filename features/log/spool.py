@@ -116,19 +116,6 @@ class Spool(SpoolFile):
         with self.reading():
             return self._find(event_ids)
 
-    def rewards_of(self, event_ids: Sequence[str]) -> dict[str, list[tuple[int, Reward]]]:
-        """(row id, reward) of these events, in order of arrival; events without any are left out."""
-        found: dict[str, list[tuple[int, Reward]]] = {}
-        with self.reading() as db:
-            for start in range(0, len(event_ids), 500):
-                some = event_ids[start : start + 500]
-                marks = ",".join("?" * len(some))
-                query = f"SELECT id, body FROM rewards WHERE event_id IN ({marks}) ORDER BY id"
-                for row, body in db.execute(query, some).fetchall():
-                    reward = Reward(**orjson.loads(body))
-                    found.setdefault(reward.event_id, []).append((row, reward))
-        return found
-
     def read(self, kind: Kind, after: int = 0, limit: int = 10_000, *, last: int = 2**62) -> list[tuple[int, bytes]]:
         """(row id, JSON body) in order of arrival, after < row id <= last, at most `limit`."""
         with self.reading() as db:

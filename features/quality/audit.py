@@ -36,7 +36,7 @@ SHAPES = (*(f"uniform +{d:g}" for d in _UNIFORM), *(f"power {b:g}" for b in _POW
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
+class AuditEvidence:
     """Against one group's pmf: n rows, Σ log(q/p) of each alternative; `arms`: of each arm, each factor."""
 
     n: int = 0
@@ -78,7 +78,7 @@ def _plus(a: tuple[float, ...], b: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(x + y for x, y in zip(a, b, strict=True))
 
 
-Audit = dict[str, Evidence]  # "release 3, champion, vw_cb_adf" → evidence
+Audit = dict[str, AuditEvidence]  # "release 3, champion, vw_cb_adf" → evidence
 
 
 def evidence(df: pl.DataFrame) -> Audit:
@@ -104,7 +104,7 @@ def elsewhere(store: Store, start: int, end: int) -> Audit:
     for a, b in spans:
         if a >= free and (b <= start or a >= end):
             rows = orjson.loads(store.get(layout.audit(a, b)))
-            audits.append({group: Evidence.from_dict(row) for group, row in rows.items()})
+            audits.append({group: AuditEvidence.from_dict(row) for group, row in rows.items()})
             free = b
     return total(audits)
 
@@ -113,13 +113,13 @@ def total(audits: Iterable[Audit]) -> Audit:
     out: Audit = {}
     for audit in audits:
         for group, found in audit.items():
-            out[group] = out.get(group, Evidence()) + found
+            out[group] = out.get(group, AuditEvidence()) + found
     return out
 
 
-def _whole(df: pl.DataFrame) -> Evidence:
+def _whole(df: pl.DataFrame) -> AuditEvidence:
     """Rows whose whole pmf is known."""
-    shapes, arms = np.zeros(len(SHAPES)), Evidence().arms
+    shapes, arms = np.zeros(len(SHAPES)), AuditEvidence().arms
     for part in df.iter_slices(50_000):
         lengths = part["pmf"].list.len().to_numpy()
         mask = np.arange(lengths.max()) < lengths[:, None]
@@ -127,15 +127,15 @@ def _whole(df: pl.DataFrame) -> Evidence:
         p[mask] = part["pmf"].explode().to_numpy()
         chosen = _chosen(part)
         shapes += _shape_ratios(p, mask, chosen).sum(axis=0)
-        arms = (Evidence(arms=arms) + Evidence(arms=_arm_ratios(part))).arms
-    return Evidence(n=len(df), shapes=tuple(shapes.tolist()), arms=arms)
+        arms = (AuditEvidence(arms=arms) + AuditEvidence(arms=_arm_ratios(part))).arms
+    return AuditEvidence(n=len(df), shapes=tuple(shapes.tolist()), arms=arms)
 
 
-def _partial(df: pl.DataFrame) -> Evidence:
+def _partial(df: pl.DataFrame) -> AuditEvidence:
     """Rows that know p at the chosen arm only: a mixture with uniform needs no more, log(1 − δ + δ / (K p))."""
     ratio = 1.0 / (df["arms"].list.len().to_numpy() * df["propensity"].to_numpy())
     shapes = [float(np.log1p(d * (ratio - 1)).sum()) for d in _UNIFORM]
-    return Evidence(n=len(df), shapes=(*shapes, *[0.0] * (len(SHAPES) - len(_UNIFORM))))
+    return AuditEvidence(n=len(df), shapes=(*shapes, *[0.0] * (len(SHAPES) - len(_UNIFORM))))
 
 
 def _chosen(df: pl.DataFrame) -> Any:

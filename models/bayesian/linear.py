@@ -25,7 +25,7 @@ from croupier.models.bayesian.posterior import Phi
 SMALL = 128  # arms of a catalogue up to which every request is scored against all of it, in one product
 
 
-class Form:
+class BilinearForm:
     """S draws of a shared head as bilinear forms: x scores [1; u]ᵀ T x, T (1 + d_u, d_x, S), x = [arm; pair].
 
     What all arms of a request share, u and the constant, cannot change who wins, and is left out. The arm's share T x
@@ -102,7 +102,7 @@ class Linear(Bayesian):
             cross=cross,
         )
         self.known: tuple[str, ...] = ()  # hybrid: arms with a block of their own
-        self._forms: WeakKeyDictionary[SharedHead, Form] = WeakKeyDictionary()
+        self._forms: WeakKeyDictionary[SharedHead, BilinearForm] = WeakKeyDictionary()
 
     @torch.inference_mode()
     def _pmf(self, batch: Batch) -> F64:
@@ -113,7 +113,7 @@ class Linear(Bayesian):
         if head not in self._forms:
             d_u, d_a, d_p = self.sizes or (0, 0, 0)
             drawn = head.drawn(seed=self.seed, draws=p["draws"], device=self.device)
-            self._forms[head] = Form(drawn, d_u, d_a + d_p, cross=p["cross"] == "outer")
+            self._forms[head] = BilinearForm(drawn, d_u, d_a + d_p, cross=p["cross"] == "outer")
         return thompson.votes(self._forms[head].scores(batch))
 
     def _wide(self, batch: Batch) -> int:

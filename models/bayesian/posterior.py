@@ -32,7 +32,7 @@ class Prior:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Moments:
+class RidgeMoments:
     """Sufficient statistics: A (d, d), b (d,), rr, n (effective rows)."""
 
     A: F64
@@ -69,18 +69,18 @@ class Posterior:
     """Prior and moments; `step` counts the rewards it has learnt from, and names the posterior in the log."""
 
     prior: Prior
-    moments: Moments
+    moments: RidgeMoments
     step: int = 0
 
     @classmethod
     def empty(cls, d: int, prior: Prior) -> Self:
-        return cls(prior=prior, moments=Moments.zeros(d))
+        return cls(prior=prior, moments=RidgeMoments.zeros(d))
 
     def update(self, phi: Phi, reward: F64, weight: F64 | None = None, *, keep: float = 1.0) -> Self:
         """The posterior after rows φ (n, d), rewards (n,). With `keep` < 1 the past is first discounted by it."""
         past = self.moments if keep == 1.0 else self.moments * keep
         return type(self)(
-            prior=self.prior, moments=past + Moments.of(phi, reward, weight), step=self.step + len(reward)
+            prior=self.prior, moments=past + RidgeMoments.of(phi, reward, weight), step=self.step + len(reward)
         )
 
     def arrays(self) -> dict[str, F64]:
@@ -91,7 +91,7 @@ class Posterior:
     @classmethod
     def restore(cls, prior: Prior, arrays: Mapping[str, NDArray[Any]], step: int) -> Self:
         rr, n = arrays["head.rr_n"]
-        moments = Moments(A=arrays["head.A"], b=arrays["head.b"], rr=float(rr), n=float(n))
+        moments = RidgeMoments(A=arrays["head.A"], b=arrays["head.b"], rr=float(rr), n=float(n))
         return cls(prior=prior, moments=moments, step=step)
 
     @cached_property

@@ -95,11 +95,11 @@ class Verdict:
 def judge(evidence: Evidence, spec: GateSpec, *, alpha: float | None = None) -> Verdict:
     """`alpha`: this look's and this candidate's part of spec.alpha; the whole of it where there is but one."""
     alpha = spec.alpha if alpha is None else alpha
-    trust, gain, harm = _trust(evidence, spec), _gain(evidence, spec, alpha), _harmed(evidence, spec, alpha)
-    conditions = (*gain, *trust)
+    integrity, gain, harm = _integrity(evidence, spec), _gain(evidence, spec, alpha), _harmed(evidence, spec, alpha)
+    conditions = (*gain, *integrity)
     if all(c.holds for c in conditions):
         decision = PROMOTE
-    elif harm and all(c.holds for c in trust):
+    elif harm and all(c.holds for c in integrity):
         decision = REJECT
     else:
         decision = UNDECIDED
@@ -108,7 +108,7 @@ def judge(evidence: Evidence, spec: GateSpec, *, alpha: float | None = None) -> 
     return Verdict(decision=decision, conditions=conditions, rows_needed=needed, alpha=alpha)
 
 
-def _trust(e: Evidence, spec: GateSpec) -> tuple[Condition, ...]:
+def _integrity(e: Evidence, spec: GateSpec) -> tuple[Condition, ...]:
     """Whether this log can judge this candidate at all."""
     asked = (
         _at_least("ess", e.ess, spec.min_ess),

@@ -15,7 +15,6 @@ import numpy as np
 from croupier.features.batch import F64
 from croupier.models.ope.estimators import Moments, Rounds
 
-COLUMNS = 5  # ω·direct, ω·w·r, ω·w, ω·w·(r − q̂), ω, where ω undoes the log's thinning
 LARGEST = 1e280  # sum of squares; beyond it sums over days would be infinite
 
 

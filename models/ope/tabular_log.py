@@ -29,7 +29,7 @@ FORMATS = {".parquet": "parquet", ".csv": "csv"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Columns:
+class ColumnNames:
     """Names of columns; empty: not there. Without `target`, the logging policy itself is evaluated."""
 
     reward: str = "reward"
@@ -59,14 +59,14 @@ class TableLog:
     mean anything (q̂ and π for every arm)."""
 
     path: Path
-    columns: Columns
+    columns: ColumnNames
     rows: int
     lists: bool
     models_reward: bool
     passed: Passed = field(default_factory=Passed)
 
     @classmethod
-    def open(cls, path: Path, columns: Columns) -> "TableLog":
+    def open(cls, path: Path, columns: ColumnNames) -> "TableLog":
         """Raises ValueError naming the column that is missing and those there are."""
         data = _dataset(path)
         missing = [name for name in columns.named() if name not in data.schema.names]

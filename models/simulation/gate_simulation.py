@@ -24,7 +24,7 @@ BANDITDB_GAIN, BANDITDB_WINS = 1.10, 3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Log:
+class DrawnLog:
     """One drawn log as both policies see it, with what the gate needs at each look."""
 
     candidate: Rounds
@@ -46,10 +46,10 @@ class Log:
         )
 
 
-Rule = Callable[[Log, Sequence[int]], tuple[str, int]]  # → (decision, rows at which it was taken)
+Rule = Callable[[DrawnLog, Sequence[int]], tuple[str, int]]  # → (decision, rows at which it was taken)
 
 
-def ours(log: Log, looks: Sequence[int], spec: GateSpec | None = None) -> tuple[str, int]:
+def ours(log: DrawnLog, looks: Sequence[int], spec: GateSpec | None = None) -> tuple[str, int]:
     """The first look with an answer; the sequence's error holds over all of them."""
     for n in looks:
         decision = judge(log.evidence(n), spec or GateSpec()).decision
@@ -58,7 +58,7 @@ def ours(log: Log, looks: Sequence[int], spec: GateSpec | None = None) -> tuple[
     return UNDECIDED, looks[-1]
 
 
-def plain_clt(log: Log, looks: Sequence[int]) -> tuple[str, int]:
+def plain_clt(log: DrawnLog, looks: Sequence[int]) -> tuple[str, int]:
     """A DR lift and its 95 % normal bound at every look, nothing else: what a notebook does."""
     lift = estimators.dr(log.candidate) - estimators.dr(log.champion)
     for n in looks:
@@ -68,14 +68,14 @@ def plain_clt(log: Log, looks: Sequence[int]) -> tuple[str, int]:
     return UNDECIDED, looks[-1]
 
 
-def sagemaker(log: Log, looks: Sequence[int]) -> tuple[str, int]:
+def sagemaker(log: DrawnLog, looks: Sequence[int]) -> tuple[str, int]:
     """SageMaker's bandit container: promote iff the DR point estimate on 75 events is higher."""
     n = min(SAGEMAKER_EVENTS, looks[-1])
     gain = (estimators.dr(log.candidate[:n]) - estimators.dr(log.champion[:n])).mean()
     return (PROMOTE if gain > 0 else REJECT), n
 
 
-def banditdb(log: Log, looks: Sequence[int]) -> tuple[str, int]:
+def banditdb(log: DrawnLog, looks: Sequence[int]) -> tuple[str, int]:
     """BanditDB: promote after three evaluations in a row with SNIPS at least 10 % higher; looked at once, the log is
     evaluated in thirds."""
     wins = 0
@@ -90,7 +90,7 @@ def banditdb(log: Log, looks: Sequence[int]) -> tuple[str, int]:
 RULES: dict[str, Rule] = {"ours": ours, "clt": plain_clt, "sagemaker": sagemaker, "banditdb": banditdb}
 
 
-def draw_log(population: Population, n: int, rng: np.random.Generator) -> Log:
+def draw_log(population: Population, n: int, rng: np.random.Generator) -> DrawnLog:
     """A log with a reward model drawn among the population's, so that its error is part of the rates."""
     row, chosen, reward = draw(population, n, rng)
     q = population.predicted[rng.integers(len(population.predicted))]
@@ -113,7 +113,9 @@ def draw_log(population: Population, n: int, rng: np.random.Generator) -> Log:
     count = population.batch.mask.sum(axis=1)[row]
     likely = (chosen == top) - population.log[row, top]
     tests = np.column_stack([1.0 / (count * population.log[row, chosen]) - 1.0, likely])
-    return Log(candidate=sides[0], champion=sides[1], tests=tests, divergence=divergence, unsupported=float(outside))
+    return DrawnLog(
+        candidate=sides[0], champion=sides[1], tests=tests, divergence=divergence, unsupported=float(outside)
+    )
 
 
 def simulate(

@@ -13,7 +13,7 @@ from croupier.features.schema import InvalidEvent
 from croupier.serving.client import messages
 from croupier.serving.client.client import MAX_ROWS, RESERVE_MS, Client
 from croupier.serving.client.connection import OPTIONS
-from croupier.serving.client.messages import Columns, Refused, Unavailable
+from croupier.serving.client.messages import Refused, TensorColumns, Unavailable
 from croupier.serving.contract import codec
 from croupier.serving.contract.requests import Request, Selection
 from croupier.serving.contract.rewards import Outcome
@@ -88,7 +88,7 @@ class AsyncClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _ask(self, model: str, columns: Columns, deadline: float) -> dict[str, list[Any]]:
+    async def _ask(self, model: str, columns: TensorColumns, deadline: float) -> dict[str, list[Any]]:
         self._client.refuse_if_hopeless()
         if self._generation != self._client.connection.generation:  # the server came back: so does the connection
             old, self._generation = self._channel, self._client.connection.generation

@@ -23,10 +23,10 @@ from typing import Any, Self
 from croupier.features.clock import now_us
 from croupier.features.schema import InvalidEvent
 from croupier.serving.client import fallback, messages
-from croupier.serving.client.circuit import Circuit, Throttle
+from croupier.serving.client.breaker import Breaker, Throttle
 from croupier.serving.client.connection import Connection
-from croupier.serving.client.delivery import Courier
-from croupier.serving.client.messages import ClientError, Columns, Refused, Unavailable
+from croupier.serving.client.delivery import Delivery
+from croupier.serving.client.messages import ClientError, Refused, TensorColumns, Unavailable
 from croupier.serving.client.outbox import Outbox
 from croupier.serving.contract.requests import Request, Selection
 from croupier.serving.contract.rewards import REJECTED, Outcome, RawReward, decode
@@ -62,11 +62,11 @@ class Client:
         them: SQLite would take the file's locks from the parent."""
         self._inherited = vars(self).get("outbox"), vars(self).get("connection")
         self.connection = Connection(self.url)
-        self.circuit, self.throttle, self.outbox = Circuit(), Throttle(), Outbox(self._file)
-        self._courier = Courier(self.circuit, self.outbox, probe=self.connection.probe, deliver=self._deliver)
+        self.breaker, self.throttle, self.outbox = Breaker(), Throttle(), Outbox(self._file)
+        self._delivery = Delivery(self.breaker, self.outbox, probe=self.connection.probe, deliver=self._deliver)
         self._process, self._forking = os.getpid(), threading.Lock()
         if len(self.outbox):
-            self._courier.wake()
+            self._delivery.wake()
 
     def select(
         self,
@@ -122,20 +122,20 @@ class Client:
 
     def refusals(self) -> list[tuple[str, str]]:
         """(record | reward, error) of what was queued and then refused by name, once each: the last thousand."""
-        refused = self._courier.refused
+        refused = self._delivery.refused
         return [refused.popleft() for _ in range(len(refused))]
 
     def flush(self, seconds: float = 10.0) -> bool:
         """Wait until everything owed has been delivered; False if that took too long."""
         end = time.monotonic() + seconds
         while len(self.outbox) and time.monotonic() < end:
-            self._courier.wake()
+            self._delivery.wake()
             time.sleep(0.02)
         return not len(self.outbox)
 
     def close(self) -> None:
         """What is still owed stays in the outbox's file."""
-        self._courier.stop()
+        self._delivery.stop()
         self.connection.close()
         self.outbox.close()
 
@@ -145,13 +145,13 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def call(self, model: str, columns: Columns, *, timeout_ms: float | None = None) -> dict[str, list[Any]]:
+    def call(self, model: str, columns: TensorColumns, *, timeout_ms: float | None = None) -> dict[str, list[Any]]:
         """The bare call: columns of (datatype, one value a row). Raises Unavailable with what gRPC said."""
         seconds = (self.deadline_ms if timeout_ms is None else timeout_ms) / 1000
         return self.connection.call(model, columns, seconds)
 
-    def _ask(self, model: str, columns: Columns, deadline: float) -> dict[str, list[Any]]:
-        """A user's call: not at all while the circuit is open, and its failures are counted."""
+    def _ask(self, model: str, columns: TensorColumns, deadline: float) -> dict[str, list[Any]]:
+        """A user's call: not at all while the breaker is open, and its failures are counted."""
         self.refuse_if_hopeless()
         sent = time.monotonic()
         try:
@@ -169,7 +169,7 @@ class Client:
         answer in time."""
         if self._process != os.getpid():
             self._forked()
-        if self.circuit.is_open:
+        if self.breaker.is_open:
             raise Unavailable("no answer lately: the breaker is open", reason="breaker")
         if self.throttle.holds_back():
             raise Unavailable("too many calls had no answer: this one is held back", reason="overload")
@@ -181,14 +181,14 @@ class Client:
 
     def succeeded(self) -> None:
         """A call had its answer."""
-        self.circuit.succeeded()
+        self.breaker.succeeded()
         self.throttle.answered()
 
     def failed(self, sent_at: float) -> None:
         """A call had no answer: count it, and see to it that somebody finds out when the server is back."""
-        self.circuit.failed(sent_at)
+        self.breaker.failed(sent_at)
         self.throttle.failed()
-        self._courier.wake()
+        self._delivery.wake()
 
     def fall_back(self, rows: Sequence[int], requests: Sequence[Request], error: Unavailable) -> dict[int, Selection]:
         """Decisions of the client's own, by position; their records wait in the outbox. Re-raises without a rule."""
@@ -196,7 +196,7 @@ class Client:
             raise error
         answers, records = messages.fallbacks(rows, requests, error.reason, self._rule)
         self.outbox.put("record", records)
-        self._courier.wake()
+        self._delivery.wake()
         return answers
 
     def settled(self, answers: dict[int, Selection], requests: Sequence[Request]) -> list[Selection]:
@@ -227,7 +227,7 @@ class Client:
         except InvalidEvent as error:
             return Outcome(REJECTED, str(error))
         self.outbox.put("reward", [checked.to_row()])
-        self._courier.wake()
+        self._delivery.wake()
         return Outcome(QUEUED)
 
     def _deliver(self, model: str, rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -6,7 +6,7 @@ import grpc
 from tritonclient.grpc import service_pb2_grpc
 
 from croupier.serving.client import messages
-from croupier.serving.client.messages import Columns, Unavailable
+from croupier.serving.client.messages import TensorColumns, Unavailable
 from croupier.serving.contract import codec
 
 PROBE_MS = 500.0
@@ -25,7 +25,7 @@ class Connection:
         self._probes = 0
         self._channel, self._infer = self._open()
 
-    def call(self, model: str, columns: Columns, seconds: float) -> dict[str, list[Any]]:
+    def call(self, model: str, columns: TensorColumns, seconds: float) -> dict[str, list[Any]]:
         """Columns of (datatype, one value a row). Raises Unavailable with what gRPC said."""
         return messages.call(self._infer, self.url, codec.infer_request(model, columns), seconds)
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from croupier.serving.client.circuit import Circuit
+from croupier.serving.client.breaker import Breaker
 from croupier.serving.client.outbox import Outbox
 
 log = logging.getLogger(__name__)
@@ -20,12 +20,12 @@ REMEMBERED = 1000  # refusals of what was delivered late
 Deliver = Callable[[str, Sequence[dict[str, Any]]], list[str]]
 
 
-class Courier:
+class Delivery:
     """`probe()` is True when the server answered, and may replace the connection; `deliver(model, rows)` returns an
     error text a row ("" = taken), or raises when there was no answer."""
 
-    def __init__(self, circuit: Circuit, outbox: Outbox, *, probe: Callable[[], bool], deliver: Deliver) -> None:
-        self._circuit, self._outbox, self._probe, self._deliver = circuit, outbox, probe, deliver
+    def __init__(self, breaker: Breaker, outbox: Outbox, *, probe: Callable[[], bool], deliver: Deliver) -> None:
+        self._breaker, self._outbox, self._probe, self._deliver = breaker, outbox, probe, deliver
         self._wake, self._ended = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._turn = threading.Lock()
@@ -35,7 +35,7 @@ class Courier:
         """There is something to do. The thread is started when first needed."""
         with self._turn:
             if self._thread is None and not self._ended.is_set():
-                self._thread = threading.Thread(target=self._work, name="croupier-courier", daemon=True)
+                self._thread = threading.Thread(target=self._work, name="croupier-delivery", daemon=True)
                 self._thread.start()
         self._wake.set()
 
@@ -47,14 +47,14 @@ class Courier:
 
     def _work(self) -> None:
         while not self._ended.is_set():
-            self._wake.wait(EVERY_SECONDS if self._circuit.is_open or len(self._outbox) else None)
+            self._wake.wait(EVERY_SECONDS if self._breaker.is_open or len(self._outbox) else None)
             self._wake.clear()
             try:
-                if self._circuit.is_open:
+                if self._breaker.is_open:
                     if not self._probe():
                         self._ended.wait(EVERY_SECONDS)
                         continue
-                    self._circuit.close()
+                    self._breaker.close()
                 self._ended.wait(GATHER_SECONDS)
                 self._empty()
             except Exception as error:  # noqa: BLE001 — the next round tries again
@@ -62,7 +62,7 @@ class Courier:
                 self._ended.wait(EVERY_SECONDS)
 
     def _empty(self) -> None:
-        while not self._ended.is_set() and not self._circuit.is_open:
+        while not self._ended.is_set() and not self._breaker.is_open:
             model, ids, rows = self._outbox.next()
             if not ids:
                 return

@@ -15,10 +15,10 @@ from croupier.serving.contract import codec
 from croupier.serving.contract.requests import CANARY, Raw, Request, Selection, utf8
 from croupier.serving.contract.rewards import REJECTED, Outcome, RawReward
 
-Columns = Mapping[str, tuple[str, Sequence[Any]]]
+TensorColumns = Mapping[str, tuple[str, Sequence[Any]]]
 SELECT = ("unit_id", "context", "arms", "arm_context", "event_id")
 FAILURES = (grpc.RpcError, ValueError, LookupError, TypeError, struct_error)  # no answer, or a reply that is none
-CANARY_COLUMNS: Columns = {n: ("BYTES", [CANARY.encode() if n == "unit_id" else b""]) for n in SELECT}
+CANARY_COLUMNS: TensorColumns = {n: ("BYTES", [CANARY.encode() if n == "unit_id" else b""]) for n in SELECT}
 
 
 class ClientError(RuntimeError):
@@ -68,7 +68,7 @@ def refusal(error: str) -> Selection:
     return Selection("", "", 0.0, (), 0, "", error)
 
 
-def select_columns(raws: Sequence[Raw]) -> Columns:
+def select_columns(raws: Sequence[Raw]) -> TensorColumns:
     return {name: ("BYTES", [getattr(raw, name) for raw in raws]) for name in SELECT}
 
 
@@ -131,14 +131,14 @@ def raw_reward(reward: Mapping[str, Any]) -> RawReward:
     return RawReward(event_id, kind, _number(reward.get("value")), unique, int(at))
 
 
-def reward_columns(rewards: Sequence[RawReward]) -> Columns:
+def reward_columns(rewards: Sequence[RawReward]) -> TensorColumns:
     columns: dict[str, tuple[str, Sequence[Any]]] = {
         name: ("BYTES", [getattr(r, name) for r in rewards]) for name in ("event_id", "kind", "reward_id")
     }
     return columns | {"value": ("FP64", [r.value for r in rewards]), "at": ("INT64", [r.at for r in rewards])}
 
 
-def record_columns(records: Sequence[Mapping[str, Any]]) -> Columns:
+def record_columns(records: Sequence[Mapping[str, Any]]) -> TensorColumns:
     texts = ("unit_id", "context", "arms", "arm_context", "event_id", "arm", "reason")
     columns: dict[str, tuple[str, Sequence[Any]]] = {n: ("BYTES", [str(r[n]).encode() for r in records]) for n in texts}
     columns["pmf"] = ("BYTES", [str(r["pmf"]).encode() for r in records])

@@ -9,12 +9,14 @@ import orjson
 import typer
 from rich.console import Console
 
-from croupier.features import clock, exchange
+from croupier.features import clock
 from croupier.features.build import released_encoder
 from croupier.features.encoding import catalogue
 from croupier.features.exchange.coerce import Declared
 from croupier.features.exchange.dsjson import reader
 from croupier.features.exchange.guess import guess_app
+from croupier.features.exchange.importing import import_log
+from croupier.features.exchange.sources import JSON, open_source
 from croupier.features.interactions.versions import read_interactions
 from croupier.features.quality import drift
 from croupier.features.spec import AppSpec
@@ -24,21 +26,27 @@ from croupier.features.workspace import Workspace
 from croupier.serving.commands.telling import App, AsJson, told
 
 init, import_, export, report = typer.Typer(), typer.Typer(), typer.Typer(), typer.Typer()
-Log = Annotated[Path, typer.Argument(help="a table as .parquet, .feather, .csv, .tsv or JSON rows; or DSJSON as .json")]
-Columns = Annotated[list[str] | None, typer.Option("--column", help="ROLE=COLUMN, e.g. arm=item_id; may be repeated")]
+LogFile = Annotated[
+    Path, typer.Argument(help="a table as .parquet, .feather, .csv, .tsv or JSON rows; or DSJSON as .json")
+]
+RoleColumn = Annotated[
+    list[str] | None, typer.Option("--column", help="ROLE=COLUMN, e.g. arm=item_id; may be repeated")
+]
 Days = Annotated[int, typer.Option(min=0, max=100_000, help="of the log to look at; 0: all of it")]
 console = Console(soft_wrap=True, highlight=False)
 LONG_AGO, FAR = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @init.command("init")
-def _init(log: Log, app: App = "default", column: Columns = None, force: bool = False, as_json: AsJson = False) -> None:
+def _init(
+    log: LogFile, app: App = "default", column: RoleColumn = None, force: bool = False, as_json: AsJson = False
+) -> None:
     """Write app.toml and catalogue.json from a sample of your own log, and say what was guessed."""
     w = Workspace.open(app)
     target = w.home / layout.APP_TOML
     if target.exists() and not force:
         raise ValueError(f"{target} is there already; edit it, or say --force to write it anew")
-    source = exchange.open_source(log, unit_key=w.unit_key, columns=_columns(column))
+    source = open_source(log, unit_key=w.unit_key, columns=_columns(column))
     guess, arms = guess_app(source), source.arms()
     w.home.mkdir(parents=True, exist_ok=True)
     draft = w.home / layout.APP_TOML_DRAFT  # in place last: it is what makes an app
@@ -61,17 +69,17 @@ def _init(log: Log, app: App = "default", column: Columns = None, force: bool = 
 
 
 @import_.command("import")
-def _import(log: Log, app: App = "default", column: Columns = None, as_json: AsJson = False) -> None:
+def _import(log: LogFile, app: App = "default", column: RoleColumn = None, as_json: AsJson = False) -> None:
     """Append a log of your own (Parquet, CSV or DSJSON); columns as `init` found them. Twice changes nothing."""
     w, given = Workspace.meant(app), _columns(column)
     spec = w.spec  # whoever misspelt the app makes no folder and no key
     known = w.home / layout.IMPORT_COLUMNS
     columns = orjson.loads(known.read_bytes()) if known.exists() else {}
     columns |= given
-    source = exchange.open_source(log, unit_key=w.unit_key, columns=columns)
+    source = open_source(log, unit_key=w.unit_key, columns=columns)
     spool = w.spool()
     try:
-        done = exchange.import_log(spool, source, spec)
+        done = import_log(spool, source, spec)
     finally:
         spool.close()
     first, last = (f"{from_us(at):%Y-%m-%dT%H:%M}" for at in (done.start, done.end))
@@ -104,10 +112,10 @@ def _export(
     as_json: AsJson = False,
 ) -> None:
     """Write joined interactions, all by default: Parquet, or DSJSON, which `vw --dsjson` trains on unchanged."""
-    if target.suffix not in ("", ".parquet", *exchange.JSON):
+    if target.suffix not in ("", ".parquet", *JSON):
         raise ValueError(
             f"{target}: found ending {target.suffix!r}, expected .parquet for a table, or one of "
-            f"{', '.join(exchange.JSON)} for DSJSON"
+            f"{', '.join(JSON)} for DSJSON"
         )
     w = Workspace.known(app)
     rows = read_interactions(w.store, start=_utc(start), end=_utc(end)).sort("at", "event_id")

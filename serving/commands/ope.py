@@ -17,10 +17,11 @@ from tqdm import tqdm
 from croupier.features.batch import F64, Batch, Interactions
 from croupier.features.encoding.dataset import encode_interactions
 from croupier.features.encoding.encoder import Encoder
-from croupier.features.exchange import declared_records, open_source
 from croupier.features.exchange.coerce import Declared
 from croupier.features.exchange.guess import guess_app
+from croupier.features.exchange.importing import declared_records
 from croupier.features.exchange.once import events
+from croupier.features.exchange.sources import open_source
 from croupier.features.interactions.versions import read_interactions
 from croupier.features.schema import Arm
 from croupier.features.settings import Settings
@@ -33,7 +34,7 @@ from croupier.models.ope.agreement import agreement
 from croupier.models.ope.reward_model import cross_fit
 from croupier.models.ope.rounds import as_served, rounds_of
 from croupier.models.ope.streaming import Totals, total
-from croupier.models.ope.tabular_log import Columns, TableLog
+from croupier.models.ope.tabular_log import ColumnNames, TableLog
 from croupier.models.ope.unchecked import Unchecked
 from croupier.models.policy import make
 from croupier.serving.commands.ope_shown import counts, shown, values
@@ -64,7 +65,7 @@ def ope(
         raise ValueError("ope: say whose value is asked for, by --policy or by --target-pmf")
     read = _Read(skipped=Counter())
     if target_pmf:
-        names = Columns(
+        names = ColumnNames(
             reward=reward, propensity=propensity, target=target_pmf, predicted=predicted, arm=arm, event=event
         )
         judged = _streamed(log, names, read)
@@ -115,7 +116,7 @@ class _Judged:
         }
 
 
-def _streamed(log: Path, columns: Columns, read: _Read) -> _Judged:
+def _streamed(log: Path, columns: ColumnNames, read: _Read) -> _Judged:
     table = TableLog.open(log, columns)
     with tqdm(total=table.rows, unit="row", unit_scale=True, disable=None) as bar:
 

@@ -20,7 +20,7 @@ from croupier.features.workspace import Workspace
 from croupier.serving.commands.telling import App, AsJson, told
 
 if TYPE_CHECKING:
-    from croupier.serving.decide.replay import Finding
+    from croupier.serving.decide.replay import ReplayStep
 
 app = typer.Typer(help="Re-derive a logged decision: release, encoder, posterior, pmf, draw.")
 EventId = Annotated[str, typer.Argument(help="the event_id that select() answered")]
@@ -65,7 +65,7 @@ def _of_event(w: Workspace, spool: Spool, event_id: str, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _print(decision: Decision, findings: "Sequence[Finding]") -> None:
+def _print(decision: Decision, findings: "Sequence[ReplayStep]") -> None:
     console = Console()
     made = f"{decision.role} {decision.policy}: {decision.arm} with probability {decision.propensity:.6g}"
     console.print(escape(made))

@@ -23,7 +23,6 @@ def infer_request(model: str, columns: Mapping[str, tuple[str, Sequence[Any]]]) 
     return service_pb2.ModelInferRequest(model_name=model, inputs=inputs, raw_input_contents=contents)
 
 
-serialise = service_pb2.ModelInferRequest.SerializeToString
 parse = service_pb2.ModelInferResponse.FromString
 
 

@@ -1,7 +1,7 @@
-"""The candidate's fuse on this host: after a few failures its share is 0 here until the controller has judged.
+"""The candidate's breaker on this host: after a few failures its share is 0 here until the controller has judged.
 
-Shared by every instance through one small file. It is blown for one release at one stage: when the controller moves
-the stage (or another release comes), it has judged, and the fuse is whole again.
+Shared by every instance through one small file. It opens for one release at one stage: when the controller moves
+the stage (or another release comes), it has judged, and the breaker is closed again.
 """
 
 import json
@@ -19,7 +19,7 @@ WINDOW_SECONDS = 60.0
 LOOK_SECONDS = 0.25
 
 
-class Breaker:
+class CandidateBreaker:
     """`path` of the shared file; None keeps the state in this process. `patience_ms`: for a batch of one."""
 
     def __init__(
@@ -33,7 +33,7 @@ class Breaker:
         self._path, self._limit, self._window = path, failures, window_seconds
         self._patience = patience_ms / 1000
         self._times: list[float] = []
-        self._blown: tuple[int, str] | None = None
+        self._opened: tuple[int, str] | None = None
         self._looked = -float("inf")
         self._slow = 0
 
@@ -42,8 +42,8 @@ class Breaker:
         now = time.monotonic()
         if self._path is not None and now - self._looked > LOOK_SECONDS:
             self._looked = now
-            self._blown = self._read()
-        return self._blown == (release, stage)
+            self._opened = self._read()
+        return self._opened == (release, stage)
 
     def failed(self, release: int, stage: str, reason: str) -> None:
         """Count one failed batch; the last one of `failures` within the window opens it, everywhere on this host."""
@@ -73,7 +73,7 @@ class Breaker:
 
     def _open(self, release: int, stage: str, reason: str) -> None:
         """From now on here, and on this host within LOOK_SECONDS."""
-        self._blown, self._times = (release, stage), []
+        self._opened, self._times = (release, stage), []
         if self._path is None:
             return
         draft = self._path.with_name(f".{self._path.name}.{os.getpid()}")
@@ -81,7 +81,7 @@ class Breaker:
             draft.write_text(json.dumps({"release": release, "stage": stage, "reason": reason, "at": time.time()}))
             draft.replace(self._path)
         except OSError:
-            log.exception("the fuse is blown in this process alone")
+            log.exception("the breaker is open in this process alone")
             self._path = None
 
     def _read(self) -> tuple[int, str] | None:

@@ -20,7 +20,7 @@ class TooSlow(RuntimeError):
         self.busy = busy
 
 
-class Aside:
+class DeadlineRunner:
     """One asker, one thread, made when first needed; a daemon, so that a process with a hanging one can still end."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Aside:
         the work not begun, while the one before is still going on."""
         now = monotonic()
         if self._last is None:
-            threading.Thread(target=self._work, name="aside", daemon=True).start()
+            threading.Thread(target=self._work, name="candidate", daemon=True).start()
         elif not self._last.done():
             raise TooSlow(f"still at the work before, for {now - self._began:.3f} s", busy=now - self._began)
         future: Future[T] = Future()

@@ -14,7 +14,7 @@ from croupier.serving.release.bundle import LoadedRelease
 
 
 @dataclass(slots=True)
-class Asked:
+class OfferedRequest:
     """A request with the arms that can be chosen, the `arms` it listed, and why those `dropped` cannot be."""
 
     request: Request
@@ -31,12 +31,12 @@ class Offered:
         bounded = {a.arm_id for a in release.arms if not every and (a.valid_from or a.valid_to or a.paused)}
         self._always, self._bounded = frozenset(self._arms.keys() - bounded), frozenset(bounded)
 
-    def checked(self, request: Request, now: int) -> Asked:
+    def checked(self, request: Request, now: int) -> OfferedRequest:
         """Raises InvalidEvent naming an unknown arm, a wrong feature, or an arm that cannot be chosen where no other
         can be."""
         self._encoder.validate_features(request.context, request.arm_context)
         if self._always.issuperset(request.arms):
-            return Asked(request, request.arms)
+            return OfferedRequest(request, request.arms)
         for arm in request.arms:
             if arm not in self._arms:
                 raise InvalidEvent("arms", arm, f"an arm of release {self._number}")
@@ -44,13 +44,17 @@ class Offered:
         if len(dropped) == len(request.arms):
             arm, why = next(iter(dropped.items()))
             raise InvalidEvent("arms", arm, f"at least one arm that can be chosen now (this one: {why})")
-        return Asked(_without(request, dropped), request.arms, dropped) if dropped else Asked(request, request.arms)
+        return (
+            OfferedRequest(_without(request, dropped), request.arms, dropped)
+            if dropped
+            else OfferedRequest(request, request.arms)
+        )
 
     def at(self, now: int) -> list[str]:
         """The arms that can be chosen at `now`."""
         return [arm for arm in self._arms if not self._why_not(arm, now)]
 
-    def may_be(self, recorded: Sequence[str], asked: Asked) -> bool:
+    def may_be(self, recorded: Sequence[str], asked: OfferedRequest) -> bool:
         """Can a decision among the arms `recorded` be an earlier answer to this request? An arm that can be chosen at
         times only may have been among them or not."""
         if recorded == asked.request.arms:

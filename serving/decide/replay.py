@@ -30,7 +30,7 @@ TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
-class Finding:
+class ReplayStep:
     """One step of a replay: what was checked, whether it held, and what was seen."""
 
     step: str
@@ -40,44 +40,44 @@ class Finding:
 
 def replay(
     decision: Decision, *, load: Callable[[int], LoadedRelease], spool: Spool, spec: RewardSpec
-) -> list[Finding]:
+) -> list[ReplayStep]:
     """Every step up to and with the first that differs. `load(number)` gives a verified release, or raises
     ReleaseRefused or KeyError."""
     if decision.release == 0:
         return [
-            Finding("release", True, "decided elsewhere (imported, or a client's fallback): nothing to derive"),
+            ReplayStep("release", True, "decided elsewhere (imported, or a client's fallback): nothing to derive"),
             *_outcome(decision, decision.pmf),
         ]
     try:
         release = load(decision.release)
     except (ReleaseRefused, KeyError) as error:
-        return [Finding("release", False, str(error))]
-    found = [Finding("release", True, f"{release.number}, {len(release.manifest['files'])} files verified")]
+        return [ReplayStep("release", False, str(error))]
+    found = [ReplayStep("release", True, f"{release.number}, {len(release.manifest['files'])} files verified")]
     for name, has, logged in (
         ("encoder", release.encoder.digest, decision.encoder),
         ("catalogue", release.catalogue.digest, decision.catalogue),
     ):
-        found.append(Finding(name, has == logged, f"logged {logged}, the release has {has}"))
+        found.append(ReplayStep(name, has == logged, f"logged {logged}, the release has {has}"))
         if has != logged:
             return found
     try:
         release.encoder.validate(decision.context, decision.arms, decision.arm_context, release.catalogue)
     except InvalidEvent as error:
-        return [*found, Finding("request", False, str(error))]
+        return [*found, ReplayStep("request", False, str(error))]
     batch = release.encoder.encode([decision.context], [decision.arms], [decision.arm_context], release.catalogue)
     try:
         policy, text = _policy(decision, release, spool, spec)
     except ValueError as error:
-        return [*found, Finding("posterior", False, str(error))]
-    found.append(Finding("posterior", True, text))
+        return [*found, ReplayStep("posterior", False, str(error))]
+    found.append(ReplayStep("posterior", True, text))
     pmf = _pmf(policy, batch, release)
     worst = float(np.abs(pmf - decision.pmf).max()) if len(pmf) == len(decision.pmf) else float("inf")
-    found.append(Finding("pmf", worst <= TOLERANCE, f"largest difference {worst:.3g}"))
+    found.append(ReplayStep("pmf", worst <= TOLERANCE, f"largest difference {worst:.3g}"))
     if worst > TOLERANCE:
         return found
     u = uniform01(release.salt, decision.event_id)
     arm = decision.arms[draws.draw([decision.pmf], release.salt, [decision.event_id])[0]]
-    found.append(Finding("draw", arm == decision.arm, f"u = {u:.6f} gives {arm}, logged {decision.arm}"))
+    found.append(ReplayStep("draw", arm == decision.arm, f"u = {u:.6f} gives {arm}, logged {decision.arm}"))
     return [*found, *_outcome(decision, tuple(pmf))] if arm == decision.arm else found
 
 
@@ -96,10 +96,10 @@ def _pmf(policy: Policy | None, batch: Batch, release: LoadedRelease) -> F64:
     return np.asarray(release.explored(policy.pmf(batch), batch)[0])
 
 
-def _outcome(decision: Decision, pmf: tuple[float, ...]) -> list[Finding]:
+def _outcome(decision: Decision, pmf: tuple[float, ...]) -> list[ReplayStep]:
     expected = dict(zip(decision.arms, pmf, strict=False)).get(decision.arm, 0.0)
     holds = abs(expected - decision.propensity) <= TOLERANCE
-    return [Finding("propensity", holds, f"logged {decision.propensity:.9g}, derived {expected:.9g}")]
+    return [ReplayStep("propensity", holds, f"logged {decision.propensity:.9g}, derived {expected:.9g}")]
 
 
 def loader(home: Path, fetch: Callable[[int, Path], object]) -> Callable[[int], LoadedRelease]:

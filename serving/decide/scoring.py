@@ -12,8 +12,8 @@ from croupier.features.batch import F64, Batch
 from croupier.features.schema import CANDIDATE, CHAMPION, FALLBACK
 from croupier.models import exploration
 from croupier.serving.decide import draws
-from croupier.serving.decide.candidate_breaker import Breaker
-from croupier.serving.decide.deadline import Aside, TooSlow
+from croupier.serving.decide.candidate_breaker import CandidateBreaker
+from croupier.serving.decide.deadline import DeadlineRunner, TooSlow
 from croupier.serving.learning.live_heads import LiveHeads
 from croupier.serving.release.bundle import LoadedRelease
 
@@ -36,10 +36,10 @@ class Served:
 class Scorer:
     """Of one release. A `trial` waits for its candidate however long it takes, since nobody waits for the trial."""
 
-    def __init__(self, release: LoadedRelease, heads: LiveHeads, breaker: Breaker, *, trial: bool) -> None:
+    def __init__(self, release: LoadedRelease, heads: LiveHeads, breaker: CandidateBreaker, *, trial: bool) -> None:
         self._release, self._heads, self._breaker, self._trial = release, heads, breaker, trial
         self._names = {CHAMPION: release.champion.name, CANDIDATE: getattr(release.candidate, "name", "")}
-        self._aside = Aside()
+        self._runner = DeadlineRunner()
 
     def score(self, role: str, batch: Batch, stage: str) -> Served:
         """The role's own pmf; when the candidate fails the champion's, when that fails uniform."""
@@ -65,7 +65,7 @@ class Scorer:
         policy = self._heads.policy(role)
         if role == CHAMPION or self._trial:
             return policy.pmf(batch)
-        pmf = self._aside.run(partial(policy.pmf, batch), self._breaker.patience(len(batch)))
+        pmf = self._runner.run(partial(policy.pmf, batch), self._breaker.patience(len(batch)))
         self._breaker.in_time()
         return pmf
 
@@ -74,7 +74,7 @@ class Scorer:
         for it. What fails here will fail in its first batch, and is told then."""
         for role in (CHAMPION, CANDIDATE) if self._release.candidate else (CHAMPION,):
             try:
-                self._aside.run(partial(self._heads.policy(role).pmf, batch), WARM_SECONDS)
+                self._runner.run(partial(self._heads.policy(role).pmf, batch), WARM_SECONDS)
             except Exception:
                 log.exception("%s failed while warming up", role)
 

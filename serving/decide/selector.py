@@ -22,9 +22,9 @@ from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.schema import CANDIDATE, CHAMPION, Decision, InvalidEvent
 from croupier.serving.contract.requests import CANARY, Raw, Request, Selection, decode, scope_of
 from croupier.serving.decide import draws
-from croupier.serving.decide.candidate_breaker import Breaker
+from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.meter import Meter
-from croupier.serving.decide.offered import Asked, Offered
+from croupier.serving.decide.offered import Offered, OfferedRequest
 from croupier.serving.decide.records import Recorder, reuse
 from croupier.serving.decide.scoring import Scorer
 from croupier.serving.learning.live_heads import LiveHeads
@@ -47,13 +47,13 @@ class Selector:
         recorder: Recorder | None,
         rollout: RolloutReader | None,
         unit_key: str,
-        breaker: Breaker | None = None,
+        breaker: CandidateBreaker | None = None,
         heads: LiveHeads | None = None,
         meter: Meter | None = None,
         clock: Callable[[], int] = now_us,
     ) -> None:
         self.release, self.recorder, self.rollout = release, recorder, rollout
-        self.breaker = breaker or Breaker(None)
+        self.breaker = breaker or CandidateBreaker(None)
         self.heads, self.meter = heads or LiveHeads(None, release), meter or Meter()
         self._unit_key, self._clock = unit_key, clock
         self._arms = Offered(release, every=recorder is None)  # in a trial every arm: golden requests may be old
@@ -89,7 +89,7 @@ class Selector:
         now = self._clock()
         raws = [self._canary(now) if isinstance(raw, Raw) and raw.unit_id == _CANARY else raw for raw in raws]
         answers: list[Selection | None] = [None] * len(raws)
-        good: list[tuple[int, Asked]] = []
+        good: list[tuple[int, OfferedRequest]] = []
         rejects: list[tuple[str, str, bytes, str, int]] = []
         with self.meter.stage("decode"):
             for i, raw in enumerate(raws):
@@ -112,7 +112,7 @@ class Selector:
             answers[i] = selection
         return [a for a in answers if a is not None]
 
-    def _decide(self, asked: list[Asked], now: int) -> list[Selection]:
+    def _decide(self, asked: list[OfferedRequest], now: int) -> list[Selection]:
         if not asked:
             return []
         requests = [each.request for each in asked]
@@ -183,7 +183,7 @@ class Selector:
         return {role: found for role, found in rows.items() if len(found)}
 
     def _answers(
-        self, asked: Sequence[Asked], made: Sequence[Decision], stored: Sequence[Decision], now: int
+        self, asked: Sequence[OfferedRequest], made: Sequence[Decision], stored: Sequence[Decision], now: int
     ) -> list[Selection]:
         """Of decisions and what stands on record for them: an earlier answer, when the event is a repeat of the same
         request; the id of another request is refused, and counted."""
@@ -210,7 +210,7 @@ def _raw_field(raw: Raw | InvalidEvent, field: str) -> bytes:
     return bytes(getattr(raw, name)) if isinstance(raw, Raw) and name in Raw.__slots__ else b""
 
 
-def _selection(d: Decision, asked: Asked) -> Selection:
+def _selection(d: Decision, asked: OfferedRequest) -> Selection:
     """The answer on record, over the arms that were asked for; those that were not among its candidates are said."""
     if d.arms == asked.arms:
         return Selection(d.event_id, d.arm, d.propensity, tuple(d.pmf), d.release, d.role)

@@ -4,7 +4,7 @@ who             was assigned to whom (comparison.py); in shadow, nobody to the c
 benefit, harm   bets (betting.py) on the difference of doubly robust rewards (dr_rewards.py)
 guardrails      the same for fallbacks, latency and other kinds of reward (serving/evidence/guardrails.py)
 hold-out        after 100 % the promoted release is on trial (serving/evidence/hold_out.py)
-trust           unit counts, the propensities of either role, roles as assigned, freshness (integrity.py)
+integrity       unit counts, the propensities of either role, roles as assigned, freshness (integrity.py)
 """
 
 from collections.abc import Mapping
@@ -30,11 +30,11 @@ from croupier.serving.evidence.guardrails import Guardrail, judged, slowness
 from croupier.serving.evidence.integrity import stale, untrusted
 from croupier.serving.evidence.shadow import shadowed
 from croupier.serving.release.bundle import LoadedRelease
-from croupier.serving.release.controller import Evidence, stage_margin
+from croupier.serving.release.controller import RolloutEvidence, stage_margin
 from croupier.serving.release.rollout_state import RolloutState
 
 
-def gather(store: Store, spec: AppSpec, state: RolloutState, release: LoadedRelease, *, now: int) -> Evidence:
+def gather(store: Store, spec: AppSpec, state: RolloutState, release: LoadedRelease, *, now: int) -> RolloutEvidence:
     """Everything matured by `now` (UTC µs) since the rollout began. Reads only; equal inputs give equal evidence."""
     frame = decisions_of(store, spec, state, now=now)
     problems = stale(frame, spec, state, now)
@@ -42,7 +42,7 @@ def gather(store: Store, spec: AppSpec, state: RolloutState, release: LoadedRele
         return shadowed(frame.filter(pl.col("stage") == SHADOW), release, problems)
     rows = rows_of(frame, state, release)
     if rows is None:
-        return Evidence(problems=tuple(problems), numbers={"decisions": 0})
+        return RolloutEvidence(problems=tuple(problems), numbers={"decisions": 0})
     spec = hold_out.levels(spec) if state.kept else spec
     problems += untrusted(rows, state) + outside("rewards", rows.log.reward, spec.reward.range)
     numbers, harms = _numbers(rows, state), []
@@ -56,7 +56,7 @@ def gather(store: Store, spec: AppSpec, state: RolloutState, release: LoadedRele
     numbers["guardrails"] = _guardrails(store, spec, state, rows, problems, now=now)
     harms += [_named(name, guard) for name, guard in numbers["guardrails"].items() if guard["harm"]]
     here = (rows.frame["stage"] == state.stage) & (rows.frame["at"] >= state.since)
-    return Evidence(
+    return RolloutEvidence(
         decisions=int(here.sum()),
         safe=bool(numbers["log_wealth_safe"] >= np.log(1 / spec.rollout.alpha)),
         harms=tuple(harms),

@@ -14,7 +14,7 @@ from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.store.storage import Store
 from croupier.features.utc import from_us, to_the_second
-from croupier.serving.release.controller import Evidence
+from croupier.serving.release.controller import RolloutEvidence
 from croupier.serving.release.hold_out import until
 from croupier.serving.release.rollout_state import RolloutState
 
@@ -30,7 +30,7 @@ def due(store: Store, state: RolloutState, spec: AppSpec, now: int) -> bool:
     return over or now - last >= GROWN * (last - began)
 
 
-def keep(store: Store, state: RolloutState, found: Evidence, now: int) -> None:
+def keep(store: Store, state: RolloutState, found: RolloutEvidence, now: int) -> None:
     """Notes what was seen at `now` (UTC µs)."""
     store.put(layout.rollout_watch(state.releases[0]), orjson.dumps({"at": now, "evidence": dict(found.numbers)}))
 

@@ -13,26 +13,26 @@ from croupier.features.store.storage import Store
 from croupier.serving.decide import draws
 from croupier.serving.evidence.comparison import decisions
 from croupier.serving.release.bundle import LoadedRelease
-from croupier.serving.release.controller import Evidence
+from croupier.serving.release.controller import RolloutEvidence
 from croupier.serving.release.rollout_state import RolloutState
 
 
-def shadowed(frame: pl.DataFrame, release: LoadedRelease, problems: list[str]) -> Evidence:
+def shadowed(frame: pl.DataFrame, release: LoadedRelease, problems: list[str]) -> RolloutEvidence:
     """The candidate on the champion's decisions: does it answer them all, and what would it have been worth?"""
     numbers: dict[str, Any] = {"decisions": len(frame), "stage": SHADOW}
     if not len(frame):
-        return Evidence(problems=tuple(problems), numbers=numbers)
+        return RolloutEvidence(problems=tuple(problems), numbers=numbers)
     try:
         log, pmf = _shadow_pmf(frame, release)
     except Exception as error:  # noqa: BLE001 - whatever a policy does, in shadow it does no harm
-        return Evidence(harms=(f"in shadow: {type(error).__name__}: {error}"[:200],), numbers=numbers)
+        return RolloutEvidence(harms=(f"in shadow: {type(error).__name__}: {error}"[:200],), numbers=numbers)
     weight = pmf[np.arange(len(log)), log.chosen] / log.propensity
     numbers |= {
         "champion_mean": float(log.reward.mean()),
         "candidate_ips": float((weight * log.reward).mean()),
         "ess": float(weight.sum() ** 2 / np.square(weight).sum()),
     }
-    return Evidence(decisions=len(frame), problems=tuple(problems), numbers=numbers)
+    return RolloutEvidence(decisions=len(frame), problems=tuple(problems), numbers=numbers)
 
 
 def _shadow_pmf(frame: pl.DataFrame, release: LoadedRelease) -> tuple[Interactions, F64]:

@@ -28,7 +28,7 @@ from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
 from croupier.models.bayesian.base import Bayesian
-from croupier.models.bayesian.posterior import Moments, Posterior
+from croupier.models.bayesian.posterior import Posterior, RidgeMoments
 from croupier.models.policy import Policy
 from croupier.serving.learning import continued_heads
 from croupier.serving.learning.head_file import HeadFile, State
@@ -80,7 +80,7 @@ class Fold:
         now = float(self.policy.standardise(np.array(step.now)))
         if step.before is None:
             past = m if self._keep == 1.0 else m * self._keep
-            m = past + Moments.of(phi[None], np.array([now]), np.array([weight]))
+            m = past + RidgeMoments.of(phi[None], np.array([now]), np.array([weight]))
         else:
             before = float(self.policy.standardise(np.array(step.before)))
             rr = m.rr + weight * (now**2 - before**2)

@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 
 from croupier.features.batch import F64
-from croupier.models.bayesian.posterior import Moments
+from croupier.models.bayesian.posterior import RidgeMoments
 
 _HEADER = struct.Struct("<8s16sQqqII")  # magic, release digest, d, step, cursor, CRC-32 of the numbers, closing
 _SEQUENCE = struct.Struct("<Q")
@@ -29,7 +29,7 @@ class State:
     """A head after learning: `step` as the log names it, `cursor` the last row of the rewards' log it has seen, and
     `closing` the last closing of windows (features/log/closings.py; 0 in files of older versions)."""
 
-    moments: Moments
+    moments: RidgeMoments
     step: int
     cursor: int
     closing: int = 0
@@ -85,7 +85,7 @@ class HeadFile:
                 if (magic, digest, d, crc) != (MAGIC, self._digest, self._d, zlib.crc32(numbers.tobytes())):
                     return None
                 A, b = numbers[: d * d].reshape(d, d), numbers[d * d : d * d + d]
-                return State(Moments(A=A, b=b, rr=float(numbers[-2]), n=float(numbers[-1])), step, cursor, closing)
+                return State(RidgeMoments(A=A, b=b, rr=float(numbers[-2]), n=float(numbers[-1])), step, cursor, closing)
         return None  # a writer died in the middle: its successor rebuilds
 
 

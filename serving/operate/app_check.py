@@ -21,14 +21,14 @@ from croupier.serving.triton import server
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checked:
+class AppCheck:
     """`problems` are what keeps the app from working, each a sentence; `facts` is plain JSON."""
 
     facts: dict[str, Any]
     problems: tuple[str, ...]
 
 
-def check(w: Workspace, *, now: datetime) -> Checked:
+def check(w: Workspace, *, now: datetime) -> AppCheck:
     """Raises SpecError where app.toml is not valid: then nothing more can be said."""
     spec, problems = w.spec, list[str]()
     arms = _arms(w, problems)
@@ -39,7 +39,7 @@ def check(w: Workspace, *, now: datetime) -> Checked:
         "candidates": list(spec.policies.candidates), "server": _server(w), "release": _release(w),
         "next": _next(w, now),
     }  # fmt: skip
-    return Checked(facts=facts, problems=tuple(problems))
+    return AppCheck(facts=facts, problems=tuple(problems))
 
 
 def _arms(w: Workspace, problems: list[str]) -> int:
@@ -110,7 +110,7 @@ def _why_not(w: Workspace, seen: window.Window, now: datetime) -> str:
     return f"by time the next one is due at {at:%Y-%m-%d %H:%M} UTC" if at > now else "another training runs"
 
 
-def sentences(found: Checked) -> list[str]:
+def sentences(found: AppCheck) -> list[str]:
     """The facts in words, for people."""
     f, more = found.facts, found.facts["next"]
     ports = f["server"] and f["server"]["ports"]
@@ -136,6 +136,6 @@ def _counted(features: dict[str, int]) -> str:
     return ", ".join(f"{n} in [{scope}]" for scope, n in features.items())
 
 
-def invalid(error: SpecError) -> Checked:
+def invalid(error: SpecError) -> AppCheck:
     """For a declaration that cannot be read."""
-    return Checked(facts={}, problems=(str(error),))
+    return AppCheck(facts={}, problems=(str(error),))

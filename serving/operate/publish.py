@@ -26,7 +26,7 @@ class Superseded(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Plan:
+class RolloutPlan:
     """How a rollout is to go: its shares, and whether it begins in shadow."""
 
     stages: tuple[float, ...]
@@ -101,14 +101,14 @@ def serve(
         bundle_store.refuse(store, number, error)
         raise
     bundle_store.point(store, number, manifest["digest"])
-    begin(store, number, Plan(stages, shadow), now=now_us(), by=by)
+    begin(store, number, RolloutPlan(stages, shadow), now=now_us(), by=by)
     rollout_store.sync(store, home)
     return Published(
         number=number, digest=manifest["digest"], served=triton is not None, seconds=time.monotonic() - began
     )
 
 
-def begin(store: Store, number: int, plan: Plan, *, now: int, by: str = "publish") -> RolloutState:
+def begin(store: Store, number: int, plan: RolloutPlan, *, now: int, by: str = "publish") -> RolloutState:
     """The rollout of release `number` begins as planned: at its first stage, in shadow, or with nobody to expose; where
     its manifest declares a hold-out, it is watched. That of a catalogue release goes on where the one before it stands
     at that moment."""
@@ -132,10 +132,10 @@ def begin(store: Store, number: int, plan: Plan, *, now: int, by: str = "publish
     return rollout_store.succeed(store, number, state)
 
 
-def plan_of(store: Store, number: int, spec: AppSpec) -> Plan:
+def plan_of(store: Store, number: int, spec: AppSpec) -> RolloutPlan:
     """What the app declares for a release of this kind."""
     kind = bundle_store.manifest(store, number)["meta"].get("kind")
-    return Plan.of(spec, str(kind))
+    return RolloutPlan.of(spec, str(kind))
 
 
 def _refuse_superseded(store: Store, number: int, after: int | None) -> None:

@@ -25,7 +25,7 @@ from croupier.serving.evidence import gather, hold_out_looks, shadow
 from croupier.serving.operate import catalogue_release, deployment, publish, succession
 from croupier.serving.operate.deployment import triton_address
 from croupier.serving.release import bundle_store, controller, hold_out, rollout_state, rollout_store
-from croupier.serving.release.controller import Evidence
+from croupier.serving.release.controller import RolloutEvidence
 from croupier.serving.release.rollout_state import RolloutState
 
 log = logging.getLogger(__name__)
@@ -60,14 +60,14 @@ def tick(store: Store, home: Path, spec: AppSpec, now: int, *, approved: bool = 
     return rollout_store.sync(store, home)
 
 
-def look(store: Store, home: Path, spec: AppSpec, state: RolloutState, now: int) -> Evidence:
-    """A blown fuse is harm at once, but no harm of a promoted release where its hold-out's was; data that cannot be
+def look(store: Store, home: Path, spec: AppSpec, state: RolloutState, now: int) -> RolloutEvidence:
+    """An open breaker is harm at once, but no harm of a promoted release where its hold-out's was; data that cannot be
     read is a problem, never a reason to go on."""
-    blown = fuse(home, state)
-    if blown and not state.kept:
-        return Evidence(harms=(blown,))
-    if blown:
-        return Evidence(problems=(f"what was kept back fails here, its units see the champion: {blown}",))
+    opened = opened_breaker(home, state)
+    if opened and not state.kept:
+        return RolloutEvidence(harms=(opened,))
+    if opened:
+        return RolloutEvidence(problems=(f"what was kept back fails here, its units see the champion: {opened}",))
     try:
         with deployment.scratch(home) as folder:
             loaded = deployment.fetched(store, home, state.release, folder)
@@ -79,7 +79,7 @@ def look(store: Store, home: Path, spec: AppSpec, state: RolloutState, now: int)
             return found
     except (ValueError, KeyError) as error:
         log.exception("no evidence at this look")
-        return Evidence(problems=(f"no evidence: {type(error).__name__}: {error}"[:300],))
+        return RolloutEvidence(problems=(f"no evidence: {type(error).__name__}: {error}"[:300],))
 
 
 def _keep_shadow(store: Store, state: RolloutState, scored: pl.DataFrame) -> None:
@@ -89,8 +89,8 @@ def _keep_shadow(store: Store, state: RolloutState, scored: pl.DataFrame) -> Non
     store.put(layout.rollout_shadow(state.release), sink.getvalue())
 
 
-def fuse(home: Path, state: RolloutState) -> str:
-    """Why this host's breaker took the candidate out at this stage (decide/candidate_breaker.py); "" if it did not."""
+def opened_breaker(home: Path, state: RolloutState) -> str:
+    """Why this host's candidate breaker is open at this stage (decide/candidate_breaker.py); "" if it is not."""
     try:
         found = json.loads((home / layout.BREAKER).read_text())
     except (OSError, ValueError):
@@ -145,7 +145,7 @@ def _leased(store: Store, key: str, now: int) -> bool:
 
 
 def _judged(
-    store: Store, home: Path, state: RolloutState, found: Evidence, spec: AppSpec, *, now: int, approved: bool
+    store: Store, home: Path, state: RolloutState, found: RolloutEvidence, spec: AppSpec, *, now: int, approved: bool
 ) -> None:
     """Swap in what follows from the evidence, if `state` is still the present one."""
 

@@ -23,7 +23,7 @@ BY = "watch"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
+class RolloutEvidence:
     """What matured decisions say (serving/evidence/gather.py).
 
     `harms` are what was shown to be worse, `problems` why the numbers cannot be trusted now; `safe`: shown to lose less
@@ -38,7 +38,7 @@ class Evidence:
 
 
 def next_stage(
-    state: RolloutState, evidence: Evidence, spec: RolloutSpec, *, now: int, approved: bool = False
+    state: RolloutState, evidence: RolloutEvidence, spec: RolloutSpec, *, now: int, approved: bool = False
 ) -> RolloutState:
     """The state after this look; the same object when nothing changes. `now` is UTC µs."""
     if not state.running or state.stage == NO_STAGE:
@@ -52,7 +52,7 @@ def next_stage(
 
 
 def _judge(
-    state: RolloutState, evidence: Evidence, spec: RolloutSpec, *, approved: bool, facts: dict[str, Any]
+    state: RolloutState, evidence: RolloutEvidence, spec: RolloutSpec, *, approved: bool, facts: dict[str, Any]
 ) -> RolloutState:
     now = facts["now"]
     if evidence.harms:

@@ -16,7 +16,7 @@ from croupier.features.schema import NO_STAGE, RETURNED, WATCH
 from croupier.features.spec import RolloutSpec
 from croupier.features.utc import DAY
 from croupier.serving.release import rollout_state
-from croupier.serving.release.controller import BY, Evidence
+from croupier.serving.release.controller import BY, RolloutEvidence
 from croupier.serving.release.rollout_state import RolloutState
 
 PREDECESSOR = "predecessor"  # what is kept back: the champion that was succeeded, or else uniform
@@ -51,7 +51,7 @@ def until(state: RolloutState, spec: RolloutSpec) -> int:
     return int(state.history[0]["at"]) + int(spec.watch_days * DAY)
 
 
-def next_state(state: RolloutState, evidence: Evidence, spec: RolloutSpec, *, now: int) -> RolloutState:
+def next_state(state: RolloutState, evidence: RolloutEvidence, spec: RolloutSpec, *, now: int) -> RolloutState:
     """The state of a watch after this look; the same object when nothing changes. `now` is UTC µs."""
     if not state.watched:
         return state
@@ -67,7 +67,7 @@ def next_state(state: RolloutState, evidence: Evidence, spec: RolloutSpec, *, no
     return _held_or_free(state, evidence, facts)
 
 
-def _held_or_free(state: RolloutState, evidence: Evidence, facts: dict[str, Any]) -> RolloutState:
+def _held_or_free(state: RolloutState, evidence: RolloutEvidence, facts: dict[str, Any]) -> RolloutState:
     if evidence.problems:
         new = rollout_state.hold(replace(state, held=""), "; ".join(evidence.problems), **facts)
         return state if new.held == state.held else new

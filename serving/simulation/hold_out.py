@@ -15,7 +15,7 @@ from croupier.features.batch import F64
 from croupier.features.spec import RolloutSpec
 from croupier.serving.evidence import betting
 from croupier.serving.evidence.hold_out import GUARDRAILS, mixed, slice_of
-from croupier.serving.simulation.rollout import LOOK, Wealth, World
+from croupier.serving.simulation.rollout import LOOK, RolloutWorld, Wealth
 
 PER_DAY = (20_000, 100_000, 1_000_000)  # decisions of all traffic
 EFFECTS = {"same": 0.0, "worse30": -0.30, "worse60": -0.60, "worse10": -0.10, "better10": 0.10}
@@ -36,7 +36,7 @@ class Watched:
 
 
 def simulate(
-    worlds: Sequence[World],
+    worlds: Sequence[RolloutWorld],
     spec: RolloutSpec,
     *,
     per_day: int,
@@ -63,7 +63,7 @@ def simulate(
 
 
 def characteristics(
-    world: Callable[[float], World],
+    world: Callable[[float], RolloutWorld],
     spec: RolloutSpec,
     *,
     runs: int,

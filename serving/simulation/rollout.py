@@ -17,14 +17,14 @@ from croupier.features.utc import SECOND
 from croupier.serving.evidence import betting, sample_ratio
 from croupier.serving.evidence.guardrails import SLOW_SHARE
 from croupier.serving.release import rollout_state
-from croupier.serving.release.controller import Evidence, next_stage, stage_margin
+from croupier.serving.release.controller import RolloutEvidence, next_stage, stage_margin
 
 LOOK = 2000  # decisions
 LOOKS = 150  # 300,000 decisions, after which an undecided rollout goes back to the champion
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Look:
+class LookRows:
     """One look of R rollouts as rows (R, m): who saw the candidate, the score, and how many decisions were so."""
 
     candidate: Bool
@@ -32,7 +32,7 @@ class Look:
     count: F64
 
 
-class World(Protocol):
+class RolloutWorld(Protocol):
     """Traffic whose candidate is worth `effect` (relative) more than its champion."""
 
     @property
@@ -40,7 +40,7 @@ class World(Protocol):
         """True reward per decision of the champion."""
         ...
 
-    def look(self, share: F64, rng: np.random.Generator) -> Look:
+    def look(self, share: F64, rng: np.random.Generator) -> LookRows:
         """LOOK decisions of R rollouts at these shares (R,)."""
         ...
 
@@ -57,12 +57,12 @@ class Bernoulli:
             best = 1 / self.mean - 1
             raise ValueError(f"effect: found {self.effect}, expected one between -1 (no clicks) and {best:g} (all)")
 
-    def look(self, share: F64, rng: np.random.Generator) -> Look:
+    def look(self, share: F64, rng: np.random.Generator) -> LookRows:
         n1 = rng.binomial(LOOK, share)
         k1, k0 = rng.binomial(n1, self.mean * (1 + self.effect)), rng.binomial(LOOK - n1, self.mean)
         count = np.stack([n1 - k1, k1, LOOK - n1 - k0, k0], axis=1).astype(np.float64)
         shape = count.shape
-        return Look(
+        return LookRows(
             candidate=np.broadcast_to([True, True, False, False], shape),
             score=np.broadcast_to([0.0, 1.0, 0.0, 1.0], shape),
             count=count,
@@ -70,7 +70,7 @@ class Bernoulli:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Outcome:
+class RolloutOutcome:
     """Of each rollout (R,): the look at which it was aborted for harm or reached 100 % (0: it did not), and the
     decisions that the candidate got."""
 
@@ -116,7 +116,7 @@ class Wealth:
         self.gain = np.zeros((len(self.margins), len(betting.GAIN_EFFECTS), runs))
         self.sums = np.zeros((3, runs))  # decisions, scores, squares
 
-    def add(self, look: Look, share: F64, rows: I64) -> None:
+    def add(self, look: LookRows, share: F64, rows: I64) -> None:
         """One look of the rollouts `rows`, at these shares."""
         own = np.stack([(look.count * look.score**p).sum(axis=1) for p in range(3)])
         n, total, squares = self.sums[:, rows] if self.sums[0].any() else own  # the first look is its own baseline
@@ -144,14 +144,14 @@ class Wealth:
 
 
 def simulate(
-    world: World,
+    world: RolloutWorld,
     spec: RolloutSpec,
     *,
     runs: int,
     looks: int = LOOKS,
     seed: int = 0,
     progress: Callable[[int], object] = int,
-) -> Outcome:
+) -> RolloutOutcome:
     """Rollouts of one world under the controller, each until it is decided or `looks` have passed. `progress` is told
     how many looks are over."""
     rng = np.random.default_rng([seed, runs])
@@ -171,21 +171,21 @@ def simulate(
         wealth.add(look, share, rows)
         harm, safe = wealth.harmful(), wealth.safe(np.array([stage_margin(s, spec) for s in states]))
         for i in rows:
-            evidence = Evidence(
+            evidence = RolloutEvidence(
                 decisions=int(now - entered[i]) * LOOK, safe=bool(safe[i]), harms=("reward",) if harm[i] else ()
             )
             new = next_stage(states[i], evidence, spec, now=now * SECOND)
             entered[i] = now if new.share != states[i].share else entered[i]
             states[i] = new
             aborted[i], reached[i] = now * harm[i], now * (new.share == 1.0)
-    return Outcome(aborted=aborted, reached=reached, exposed=exposed)
+    return RolloutOutcome(aborted=aborted, reached=reached, exposed=exposed)
 
 
 EFFECTS = {0.0: 100, -0.30: LOOKS, -0.60: LOOKS, -0.10: LOOKS, -0.02: LOOKS, 0.10: LOOKS}  # looks at each
 
 
 def characteristics(
-    world: Callable[[float], World],
+    world: Callable[[float], RolloutWorld],
     spec: RolloutSpec,
     *,
     runs: int,
@@ -243,7 +243,9 @@ def latency_characteristics(spec: RolloutSpec, *, runs: int, seed: int = 0, usua
     return found
 
 
-def _slowness_found(world: World, share: float, spec: RolloutSpec, *, runs: int, rng: np.random.Generator) -> F64:
+def _slowness_found(
+    world: RolloutWorld, share: float, spec: RolloutSpec, *, runs: int, rng: np.random.Generator
+) -> F64:
     """(R,) decisions until the alarm; inf where there was none in 100 looks. Its rewards of 1 are the slow decisions;
     two guardrails share the error, fallbacks and latency."""
     wealth, rows = Wealth(runs, spec.model_copy(update={"margins": ()}), allowed=SLOW_SHARE), np.arange(runs)

@@ -16,7 +16,7 @@ from croupier.features.encoding.encoder import Encoder
 from croupier.features.spec import AppSpec
 from croupier.features.worlds import reels
 from croupier.models.ope.reward_model import RewardModel
-from croupier.serving.simulation.rollout import LOOK, Look
+from croupier.serving.simulation.rollout import LOOK, LookRows
 
 POOL = 8000  # visits that decisions are drawn from
 MODEL_ROWS = 20_000
@@ -57,7 +57,7 @@ class Reels:
         self.mean = float((self.pool.uniform * self.pool.truth).sum(axis=1).mean())
         self.pmf = _worth(self.pool, self.mean * (1 + effect))
 
-    def look(self, share: F64, rng: np.random.Generator) -> Look:
+    def look(self, share: F64, rng: np.random.Generator) -> LookRows:
         shape = (len(share), LOOK)
         visit, candidate = rng.integers(POOL, size=shape), rng.random(shape) < share[:, None]
         pmf = np.where(candidate[..., None], self.pmf[visit], self.pool.uniform[visit])
@@ -67,7 +67,7 @@ class Reels:
         click = rng.random(shape) < self.pool.truth[visit, arm]
         expected = (self.pool.uniform[visit] * q).sum(axis=2)
         score = (pmf * q).sum(axis=2) + click - chosen - (expected - self.pool.usual)
-        return Look(candidate=candidate, score=score, count=np.ones(shape))
+        return LookRows(candidate=candidate, score=score, count=np.ones(shape))
 
 
 def _worth(found: Pool, value: float) -> F64:

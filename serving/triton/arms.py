@@ -9,7 +9,7 @@ from croupier.features.settings import Settings
 from croupier.features.store import layout
 from croupier.features.store.unit_key import unit_key
 from croupier.serving.contract.requests import Raw
-from croupier.serving.decide.candidate_breaker import Breaker
+from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.meter import Meter
 from croupier.serving.decide.selector import Selector
 from croupier.serving.learning.live_heads import LiveHeads
@@ -18,7 +18,7 @@ from croupier.serving.release.rollout_mirror import RolloutReader
 from croupier.serving.triton.metrics import Exporter, log_as_json
 from croupier.serving.triton.wire import (
     SELECT_INPUTS,
-    Columns,
+    CallColumns,
     Tensors,
     open_spool,
     rows,
@@ -43,14 +43,14 @@ class SelectArm:
             recorder=self.spool,
             rollout=None if trial else RolloutReader(home / layout.ROLLOUT_MIRROR),
             unit_key=unit_key(settings, home),
-            breaker=Breaker(None if trial else home / layout.BREAKER, patience_ms=settings.patience_ms),
+            breaker=CandidateBreaker(None if trial else home / layout.BREAKER, patience_ms=settings.patience_ms),
             heads=LiveHeads(None if trial else home / layout.HEADS, loaded),
             meter=meter,
         )
         self.selector.warm()
         self.exporter = Exporter(None if trial else pb, meter)
 
-    def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
+    def answer(self, calls: Sequence[CallColumns]) -> list[Tensors]:
         """All calls of one Triton batch as one batch of the selector: one encoding, one product, one transaction."""
         sizes = [size_of(call) for call in calls]
         raws = [Raw(*row) for call in calls for row in rows(call, SELECT_INPUTS)]

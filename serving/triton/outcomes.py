@@ -24,7 +24,7 @@ from croupier.serving.triton import repository, wire
 from croupier.serving.triton.declaration import Declaration
 from croupier.serving.triton.metrics import Exporter, log_as_json
 from croupier.serving.triton.repository import SELECT_ARM
-from croupier.serving.triton.wire import Columns, Tensors
+from croupier.serving.triton.wire import CallColumns, Tensors
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class TakeRewards:
         self.closer = WindowCloser(learn) if learn is not None else None
         self.exporter = Exporter(pb, self.meter, self.spool)
 
-    def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
+    def answer(self, calls: Sequence[CallColumns]) -> list[Tensors]:
         found = (row for call in calls for row in wire.rows(call, wire.REWARD_INPUTS))
         raws = [RawReward(event, kind, float(value), unique, int(at or 0)) for event, kind, value, unique, at in found]
         outcomes = self.rewards.take(raws)
@@ -68,7 +68,7 @@ class TakeRecords:
         self.exporter = Exporter(pb, self.meter)
         self.records = Records(self.spool, unit_key=unit_key(settings, home), guard=guard, declared=Declaration(home))
 
-    def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
+    def answer(self, calls: Sequence[CallColumns]) -> list[Tensors]:
         raws = [RawRecord(*row) for call in calls for row in wire.rows(call, wire.RECORD_INPUTS)]
         outcomes = self.records.take(raws)
         count(self.meter, "record", "croupier_records_total", outcomes)

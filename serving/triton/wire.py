@@ -25,7 +25,7 @@ from croupier.serving.contract.rewards import Outcome
 SELECT_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id")
 REWARD_INPUTS = ("event_id", "kind", "value", "reward_id", "at")
 RECORD_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id", "arm", "pmf", "at", "reason")
-Columns = Mapping[str, NDArray[Any] | None]  # (B, 1) each; None: an optional input that was not sent
+CallColumns = Mapping[str, NDArray[Any] | None]  # (B, 1) each; None: an optional input that was not sent
 Tensors = dict[str, NDArray[Any]]
 
 
@@ -58,12 +58,12 @@ def open_spool(home: Path, settings: Settings) -> Spool:
     return Spool(home / layout.SPOOL_LOG, durability=settings.durability, max_bytes=settings.spool_max_bytes)
 
 
-def size_of(call: Columns) -> int:
+def size_of(call: CallColumns) -> int:
     """Rows of a call: a required input is always there."""
     return max(len(column) for column in call.values() if column is not None)
 
 
-def rows(call: Columns, names: Sequence[str]) -> Iterable[tuple[Any, ...]]:
+def rows(call: CallColumns, names: Sequence[str]) -> Iterable[tuple[Any, ...]]:
     """A call's columns as rows; b"" where an optional input was not sent."""
     size = size_of(call)
     columns = [[b""] * size if (column := call.get(name)) is None else column[:, 0].tolist() for name in names]

@@ -9,7 +9,7 @@ from croupier.features.encoding.encoder import Encoder
 from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels import World
 from croupier.models.policy import make
-from croupier.serving.operate import promotion
+from croupier.serving.operate import verdict_release
 from croupier.serving.release import rollout_store
 
 pytestmark = pytest.mark.slow
@@ -38,9 +38,9 @@ def test_before_the_first_release_there_is_nothing_to_watch(dags, var):
 
 def test_no_data_never_promotes(dags, var):
     w, world = app("silent")
-    promotion.bootstrap(w)
+    verdict_release.bootstrap(w)
     arms = world.arms()
-    promotion.release_policies(
+    verdict_release.release_policies(
         w,
         champion=make("uniform"),
         candidate=make("fixed_arm", arm=arms[0].arm_id),

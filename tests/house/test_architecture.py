@@ -20,7 +20,7 @@ PLANTS = {
     ),
     "models: its floors import downwards only": ("models/ope/rounds.py", "import croupier.models.gate.gate"),
     "serving: its floors import downwards only": (
-        "serving/contract/requests.py", "import croupier.serving.client.circuit",
+        "serving/contract/requests.py", "import croupier.serving.client.breaker",
     ),
     "dags: what runs them here is not known to them": ("dags/common.py", "import croupier.dags.local.rest"),
     "The client is light": ("features/ids.py", "import pandas"),

@@ -61,6 +61,24 @@ def test_no_file_names_anew_what_another_file_names():
     assert not found, found
 
 
+def classes(source):
+    return [node.name for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
+
+
+@pytest.mark.medium
+def test_a_class_name_means_one_thing():
+    homes = {}
+    for path in modules():
+        for name in classes(path.read_text()):
+            homes.setdefault(name, []).append(path.relative_to(ROOT).as_posix())
+    twice = {name: found for name, found in homes.items() if len(found) > 1}
+    assert set(twice) == {"TritonPythonModel"}, twice  # Triton's own name for the class of a model.py
+
+
+def test_a_second_class_of_a_name_is_seen():
+    assert classes("class Look:\n    class Inner: ...\n\n\nclass Ledger: ...") == ["Look", "Ledger"]
+
+
 @pytest.mark.parametrize("module", ON_THE_WIRE, ids=lambda module: module.__name__)
 def test_values_in_files_and_on_the_wire_are_what_they_were(module):
     assert {name: getattr(module, name) for name in ON_THE_WIRE[module]} == ON_THE_WIRE[module]

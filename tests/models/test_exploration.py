@@ -29,17 +29,11 @@ def test_ties_share():
     np.testing.assert_allclose(e.squarecb(np.zeros((1, 3)), ALL, 7.0), np.full((1, 3), 1 / 3), atol=1e-15)
 
 
-def test_softmax_by_hand():
-    pmf = e.softmax(np.log([[1.0, 2.0, 5.0]]), ALL, 1.0)
-    np.testing.assert_allclose(pmf, [[0.125, 0.25, 0.625]], atol=1e-15)
-
-
 def test_masked_arms_get_nothing_whatever_their_score():
     mask, scores = np.array([[True, True, False]]), np.array([[0.0, 0.5, 9e9]])
     for pmf in (
         e.greedy(scores, mask),
         e.squarecb(scores, mask, 4.0),
-        e.softmax(scores, mask, 1.0),
         e.enforce_minimum(e.greedy(scores, mask), mask, 0.2),
         e.votes(scores[None], mask),
     ):
@@ -90,7 +84,6 @@ def test_bad_input_is_named():
         e.greedy(np.zeros((1, 2)), ALL)
     for bad in (
         lambda: e.with_floor(np.zeros((1, 3)), ALL, 1.5),
-        lambda: e.softmax(np.zeros((1, 3)), ALL, 0.0),
         lambda: e.squarecb(np.zeros((1, 3)), ALL, -1.0),
     ):
         with pytest.raises(ValueError, match="found"):

@@ -19,7 +19,7 @@ from croupier.models.ope import estimators
 from croupier.models.ope.reward_model import cross_fit
 from croupier.models.ope.rounds import as_served, rounds_of
 from croupier.models.policy import load, make
-from croupier.serving.operate import promotion
+from croupier.serving.operate import verdict_release
 
 pytestmark = pytest.mark.medium
 WORLD = World(seed=5)
@@ -145,7 +145,7 @@ def test_the_champions_own_family_is_refreshed_when_it_is_shown_not_to_be_worse(
     key = turned[2][0]["features"]
     learnt = load(get_folder(w.store, f"candidates/{key}/lin_ts", tmp_path / "lin_ts"))
     found = fetched(w, key, tmp_path / "features")
-    promotion.release_policies(
+    verdict_release.release_policies(
         w,
         champion=learnt,
         candidate=None,

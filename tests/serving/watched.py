@@ -14,7 +14,7 @@ from croupier.features.store import layout
 from croupier.features.store.storage import open_store
 from croupier.models.baselines import Uniform
 from croupier.serving.contract.requests import Request
-from croupier.serving.decide.candidate_breaker import Breaker
+from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.selector import Selector
 from croupier.serving.operate import publish, watch
 from croupier.serving.release import bundle, rollout_mirror, rollout_state
@@ -80,7 +80,7 @@ class House:
             recorder=self.spool,
             unit_key="key",
             rollout=RolloutReader(self.home / "rollout.json", every=0.0),
-            breaker=Breaker(self.home / "breaker.json"),
+            breaker=CandidateBreaker(self.home / "breaker.json"),
             clock=lambda: self.now,
         )
 

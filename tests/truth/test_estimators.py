@@ -5,9 +5,10 @@ Without exploration there would be nothing to recover; without true propensities
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from croupier.features.batch import Batch, Catalogue, Interactions
-from croupier.models.exploration import softmax, with_floor
+from croupier.models.exploration import with_floor
 from croupier.models.ope import estimators as op
 from croupier.models.ope.estimators import Moments
 from croupier.models.ope.reward_model import cross_fit
@@ -24,7 +25,7 @@ def world():
     arms = rng.normal(size=(K, D)).astype(np.float32)
     truth = 0.02 + 0.58 / (1 + np.exp(1.0 - x @ arms.T - np.sin(2 * x[:, :1]) * arms[:, 0]))
     mask = np.ones((N, K), bool)
-    pmf = with_floor(softmax(-(x @ arms.T), mask, 2.0), mask, 0.1)  # the log prefers worse arms
+    pmf = with_floor(softmax(-(x @ arms.T) / 2.0, axis=1), mask, 0.1)  # the log prefers worse arms
     chosen = (rng.random(N)[:, None] > np.cumsum(pmf, axis=1)).sum(axis=1)
     row = np.arange(N)
     batch = Batch(
@@ -46,7 +47,7 @@ def world():
     )
     targets = {
         "uniform": np.full((N, K), 1 / K),
-        "softmax": with_floor(softmax(x @ arms.T, mask, 1.0), mask, 0.05),
+        "softmax": with_floor(softmax(x @ arms.T, axis=1), mask, 0.05),
         "one arm": with_floor(np.eye(K)[np.full(N, 3)], mask, 0.02),
     }
     return log, truth, targets, cross_fit(log, seed=0)

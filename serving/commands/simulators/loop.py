@@ -105,7 +105,7 @@ def _month(work: tuple[int, Path, dict[str, Any]]) -> dict[str, Any]:
 
     seed, var, asked = work
     crowd = month.crowd_of(seed, per_day=asked["per_day"], flip=asked["flip"], churn=asked["churn"])
-    plan = month.Plan(
+    plan = month.MonthPlan(
         crowd=crowd, days=asked["days"], every=asked["every"], window_days=asked["window"], down=asked["down"]
     )
     with tqdm(total=24 * asked["days"], unit="h", desc=f"seed {seed}", disable=None) as bar:

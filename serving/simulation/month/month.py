@@ -25,7 +25,7 @@ from croupier.features.store.storage import StoreUnavailable
 from croupier.features.utc import DAY, HOUR, SECOND, hour_start, to_us, us_of
 from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels import World
-from croupier.serving.operate import promotion
+from croupier.serving.operate import verdict_release
 from croupier.serving.release import bundle_store, rollout_store
 from croupier.serving.simulation.month import turn
 from croupier.serving.simulation.month.crowd import Crowd
@@ -53,7 +53,7 @@ latency_p99_ms = 60000.0
 
 
 @dataclass(kw_only=True)
-class Ledger:
+class MonthLedger:
     """What happened: sums by day of what uniform, the served policy and the best one were worth; and every verdict."""
 
     days: dict[int, dict[str, float]] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Ledger:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class MonthPlan:
     """`down`: the hours since the start in which a part is down (outages.py)."""
 
     crowd: Crowd
@@ -84,7 +84,7 @@ class Plan:
         return hour in self.down.get(part, ())
 
 
-def run(plan: Plan, var: Path, *, progress: Callable[[int], object] = int) -> dict[str, Any]:
+def run(plan: MonthPlan, var: Path, *, progress: Callable[[int], object] = int) -> dict[str, Any]:
     """The month below `var`; `progress` is told of each hour that is over. Returns what `summary` says."""
     shutil.rmtree(var / APP, ignore_errors=True)
     with turn.settings(
@@ -93,15 +93,15 @@ def run(plan: Plan, var: Path, *, progress: Callable[[int], object] = int) -> di
         return _run(plan, Workspace(Settings(var=var.absolute(), app=APP)), progress)
 
 
-def _run(plan: Plan, w: Workspace, progress: Callable[[int], object]) -> dict[str, Any]:
-    crowd, ledger = plan.crowd, Ledger()
+def _run(plan: MonthPlan, w: Workspace, progress: Callable[[int], object]) -> dict[str, Any]:
+    crowd, ledger = plan.crowd, MonthLedger()
     w.home.mkdir(parents=True)
     text = crowd.world.app_toml(window_seconds=600)
     settings = SETTINGS.format(days=plan.window_days, every=plan.every)
     (w.home / layout.APP_TOML).write_text(text[: text.index("[policies]")] + settings)
     catalogue.write(w.home / layout.CATALOGUE, crowd.arms(crowd.start))
     with turn.quietly(), clock.at(crowd.start):
-        promotion.bootstrap(w)
+        verdict_release.bootstrap(w)
     with turn.quietly(), Site(w) as site:
         for hour in range(24 * plan.days):
             with store_down(w.home / layout.STORE, down=plan.is_down("store", hour)):
@@ -111,7 +111,7 @@ def _run(plan: Plan, w: Workspace, progress: Callable[[int], object]) -> dict[st
         return summary(w, plan, ledger)
 
 
-def _hour(plan: Plan, site: Site, ledger: Ledger, hour: int) -> None:
+def _hour(plan: MonthPlan, site: Site, ledger: MonthLedger, hour: int) -> None:
     start = plan.crowd.start + hour * HOUR
     with clock.at(start):
         _tried(plan, ledger, hour, partial(_catalogue, plan.crowd, ledger, start))
@@ -130,12 +130,12 @@ def _hour(plan: Plan, site: Site, ledger: Ledger, hour: int) -> None:
             _tried(plan, ledger, hour, partial(_look, ledger, start, plan.crowd.start))
 
 
-def _catalogue(crowd: Crowd, ledger: Ledger, at: int) -> None:
+def _catalogue(crowd: Crowd, ledger: MonthLedger, at: int) -> None:
     """The owner writes the day's arms; the host releases them by itself."""
     ledger.catalogue += turn.change_catalogue(APP, crowd.arms(at), at)
 
 
-def _tried(plan: Plan, ledger: Ledger, hour: int, run: Callable[[], None]) -> None:
+def _tried(plan: MonthPlan, ledger: MonthLedger, hour: int, run: Callable[[], None]) -> None:
     """A run fails while the store is down, and at no other time."""
     try:
         run()
@@ -145,7 +145,7 @@ def _tried(plan: Plan, ledger: Ledger, hour: int, run: Callable[[], None]) -> No
         ledger.failed += 1
 
 
-def _turns(ledger: Ledger, at: int, start: int) -> None:
+def _turns(ledger: MonthLedger, at: int, start: int) -> None:
     """collect_events and build_features are due at the full hour; a training when build_features finds it due."""
     turn.collect_events(APP)
     features = turn.build_features(APP)
@@ -157,13 +157,13 @@ def _turns(ledger: Ledger, at: int, start: int) -> None:
             ledger.promoted.append(int(row["day"]))
 
 
-def _look(ledger: Ledger, at: int, start: int) -> None:
+def _look(ledger: MonthLedger, at: int, start: int) -> None:
     seen = turn.watch_rollout(APP)
     if seen.get("promoted") is not None:
         ledger.reached_100.append(int(1 + (at - start) // DAY))
 
 
-def _crowd(crowd: Crowd, site: Site, ledger: Ledger, at: int) -> None:
+def _crowd(crowd: Crowd, site: Site, ledger: MonthLedger, at: int) -> None:
     """The visits until the next tick: answered, clicked, and their truth added up."""
     visits = crowd.visits(at, HOUR / SECOND / TICKS)
     answers = site.select(visits) if visits else []
@@ -178,14 +178,14 @@ def _crowd(crowd: Crowd, site: Site, ledger: Ledger, at: int) -> None:
     ledger.add(int((at - crowd.start) // DAY), crowd.values(at, shown, [a.pmf for _, a in good]))
 
 
-def _unanswered(crowd: Crowd, ledger: Ledger, at: int) -> None:
+def _unanswered(crowd: Crowd, ledger: MonthLedger, at: int) -> None:
     """No server: callers draw uniformly by themselves."""
     visits = crowd.visits(at, HOUR / SECOND / TICKS)
     uniform = [[1.0 / len(visit.arms)] * len(visit.arms) for visit in visits]
     ledger.add(int((at - crowd.start) // DAY), crowd.values(at, visits, uniform))
 
 
-def summary(w: Workspace, plan: Plan, ledger: Ledger) -> dict[str, Any]:
+def summary(w: Workspace, plan: MonthPlan, ledger: MonthLedger) -> dict[str, Any]:
     """Shares of the best policy's lift over uniform by day, and what became of every row, release and verdict."""
     lift = [_share(ledger.days.get(day)) for day in range(plan.days)]
     last = {name: sum(ledger.days[d][name] for d in list(ledger.days)[-5:]) for name in ("uniform", "served", "best")}

@@ -37,7 +37,7 @@ BETTER_DAYS = 14
 
 
 @dataclass(kw_only=True, eq=False)
-class Table:
+class TablePolicy:
     """A policy that knows a context's kind alone: `weights` (KINDS, ARMS) are its pmf."""
 
     weights: F64
@@ -73,7 +73,7 @@ CATALOGUE = Catalogue(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Traffic:
+class NullTraffic:
     """`per_day` decisions of `units` units, of whom some come more often and some click more; rates differ by the hour.
 
     lift: what the arm that suits a context's kind is worth more, relatively; 0: all arms are worth the same."""
@@ -120,13 +120,13 @@ class Month:
     reached: dict[str, int]
 
 
-Asked = tuple[Traffic, int, int, tuple[str, ...]]  # traffic, days, seed, schemes
+Asked = tuple[NullTraffic, int, int, tuple[str, ...]]  # traffic, days, seed, schemes
 
 
-def month(traffic: Traffic, *, days: int, seed: int, schemes: tuple[str, ...] = SCHEMES) -> Month:
+def month(traffic: NullTraffic, *, days: int, seed: int, schemes: tuple[str, ...] = SCHEMES) -> Month:
     """One month; a scheme that has promoted is judged no further."""
     log: list[Interactions] = []
-    models: list[Table] = []
+    models: list[TablePolicy] = []
     promoted = dict.fromkeys(schemes, 0)
     ledger = Ledger(family="uniform", alpha=GateSpec().alpha)
     for day in range(days):
@@ -141,11 +141,11 @@ def month(traffic: Traffic, *, days: int, seed: int, schemes: tuple[str, ...] = 
     return Month(promoted=promoted, reached=reached)
 
 
-def _learnt(log: list[Interactions], seed: int, day: int) -> Table:
-    return Table(weights=np.zeros((KINDS, ARMS))).learn(log, seed=seed * 1000 + day)
+def _learnt(log: list[Interactions], seed: int, day: int) -> TablePolicy:
+    return TablePolicy(weights=np.zeros((KINDS, ARMS))).learn(log, seed=seed * 1000 + day)
 
 
-def _known(seed: int, day: int) -> Table:
+def _known(seed: int, day: int) -> TablePolicy:
     """A family that is better by 95 % of `Traffic.lift`. Each retraining is another member of it: what it does beside
     the right arm changes, what it is worth does not."""
     rng = np.random.default_rng([seed, day, 7])
@@ -153,11 +153,18 @@ def _known(seed: int, day: int) -> Table:
     weights = np.full((KINDS, ARMS), 0.95)
     for kind in range(KINDS):
         weights[kind, [a for a in range(ARMS) if a != kind]] = rest[kind]
-    return Table(weights=weights)
+    return TablePolicy(weights=weights)
 
 
 def _judged(
-    scheme: str, log: list[Interactions], models: list[Table], ledger: Ledger, *, days: int, seed: int, known: bool
+    scheme: str,
+    log: list[Interactions],
+    models: list[TablePolicy],
+    ledger: Ledger,
+    *,
+    days: int,
+    seed: int,
+    known: bool,
 ) -> tuple[bool, Ledger]:
     """Whether the scheme promotes at the end of the last day of `log`; `models[i]` learnt days 0 to i. `known`: models
     whose worth is given, whatever they learn."""
@@ -180,7 +187,7 @@ def _judged(
     return _promotes(model, later, share), kept
 
 
-def _always(model: Table) -> Callable[[], Policy]:
+def _always(model: TablePolicy) -> Callable[[], Policy]:
     return lambda: model
 
 
@@ -191,7 +198,7 @@ def _promotes(policy: Policy | Piecewise, log: Interactions, alpha: float) -> bo
     return found.promoted == "table"
 
 
-def _reached(traffic: Traffic, promoted: int, days: int, seed: int) -> int:
+def _reached(traffic: NullTraffic, promoted: int, days: int, seed: int) -> int:
     """The day on which the rollout that begins after day `promoted` reaches everybody; 0 if it does not."""
     looks = (days - promoted) * traffic.per_day // LOOK
     if not promoted or looks < 1:
@@ -215,7 +222,7 @@ def table(
 ) -> dict[str, Any]:
     """Shares of null months that promoted anything, and of months with a +10 % better family that serve it in time;
     `jobs` processes share the months, which are the same for every number of them."""
-    null, lifted = Traffic(per_day=per_day), Traffic(per_day=better_per_day, lift=LIFT)
+    null, lifted = NullTraffic(per_day=per_day), NullTraffic(per_day=better_per_day, lift=LIFT)
     asked = [(null, days, seed + i, schemes) for i in range(months)] + [
         (lifted, BETTER_DAYS, seed + i, schemes) for i in range(better)
     ]

@@ -12,7 +12,7 @@ from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels import Visit
 from croupier.serving.contract.requests import Selection
 from croupier.serving.contract.rewards import RawReward
-from croupier.serving.decide.candidate_breaker import Breaker
+from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.records import Recorder
 from croupier.serving.decide.rewards import Rewards
 from croupier.serving.decide.selector import Selector
@@ -67,7 +67,7 @@ class Site:
                 recorder=self._recorder(),
                 unit_key=self.w.unit_key,
                 rollout=RolloutReader(self.w.home / layout.ROLLOUT_MIRROR, every=0.0),
-                breaker=Breaker(None, patience_ms=60_000.0),  # virtual users do not wait for a busy machine
+                breaker=CandidateBreaker(None, patience_ms=60_000.0),  # virtual users do not wait for a busy machine
             )
         return self._selector
 

@@ -20,7 +20,7 @@ from croupier.features.schema import Arm
 from croupier.features.store import layout
 from croupier.features.workspace import Workspace
 from croupier.models import training
-from croupier.serving.operate import catalogue_release, promotion, watch
+from croupier.serving.operate import catalogue_release, verdict_release, watch
 
 
 def collect_events(app: str) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def train_and_gate(app: str, features: str) -> dict[str, Any]:
     """Trains, judges and publishes; returns the verdict, with what was published under "published"."""
     jobs = [training.train(**job) for job in training.plan([(app, features)])]
     (verdict,) = training.judge(jobs)
-    return verdict | {"published": promotion.publish_verdict(verdict)}
+    return verdict | {"published": verdict_release.publish_verdict(verdict)}
 
 
 def watch_rollout(app: str) -> dict[str, Any]:

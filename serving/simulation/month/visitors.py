@@ -10,7 +10,7 @@ from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels import Visit, World
 from croupier.serving.client.client import Client
 from croupier.serving.contract.requests import Selection
-from croupier.serving.operate import promotion
+from croupier.serving.operate import verdict_release
 from croupier.serving.release import bundle_store
 from croupier.serving.simulation.month.crowd import Crowd, request_of
 
@@ -33,7 +33,7 @@ def declare(w: Workspace, world: World) -> bool:
         (w.home / layout.APP_TOML).write_text(world.app_toml(window_seconds=REWARD_SECONDS) + SETTINGS)
         catalogue.write(w.home / layout.CATALOGUE, world.arms())
     if bundle_store.current(w.store) is None:
-        promotion.bootstrap(w)
+        verdict_release.bootstrap(w)
     return new
 
 

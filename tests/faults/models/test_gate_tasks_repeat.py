@@ -12,7 +12,7 @@ import pytest
 from croupier.features import build
 from croupier.features.workspace import Workspace
 from croupier.models import training
-from croupier.serving.operate import promotion
+from croupier.serving.operate import verdict_release
 from croupier.serving.release import bundle_store, rollout_store
 from tests import shop
 from tests.faults.killed import finish, start
@@ -32,7 +32,7 @@ def run(var: Path, task: str) -> None:
         (var / "verdicts").write_bytes(orjson.dumps(training.judge(jobs)))
     else:
         for verdict in orjson.loads((var / "verdicts").read_bytes()):
-            promotion.publish_verdict(verdict | {"promoted": "lin_ts"})  # too few rows for the gate's own
+            verdict_release.publish_verdict(verdict | {"promoted": "lin_ts"})  # too few rows for the gate's own
 
 
 def state(var: Path, monkeypatch) -> dict:

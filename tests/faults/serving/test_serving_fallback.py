@@ -75,7 +75,7 @@ def test_every_call_is_answered_recorded_and_delivered(triton, tmp_path, fault):
         broken = time.monotonic()
         for i in range(150):
             call(client, i)
-            if client.circuit.is_open and not opened:
+            if client.breaker.is_open and not opened:
                 opened.append(time.monotonic() - broken)
             time.sleep(0.01)
         assert opened, "the breaker never opened"

@@ -111,8 +111,8 @@ def test_catalogue_round_trip_and_digest(tmp_path):
     catalogue.write(tmp_path / "catalogue.json", arms)
     assert catalogue.read(tmp_path / "catalogue.json") == arms
     assert catalogue.digest(arms) != catalogue.digest(arms[::-1])
-    assert catalogue.selectable([Arm(arm_id="a", features={}, valid_from=5, valid_to=9)], 9) == []
-    assert len(catalogue.selectable([Arm(arm_id="a", features={}, valid_from=5)], 9)) == 1
+    assert catalogue.why_not(Arm(arm_id="a", features={}, valid_from=5, valid_to=9), 9) == "retired"
+    assert catalogue.why_not(Arm(arm_id="a", features={}, valid_from=5), 9) == ""
 
 
 @pytest.mark.parametrize(

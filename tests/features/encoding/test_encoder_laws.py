@@ -116,10 +116,10 @@ def test_many_rows_are_checked_as_each_would_be(encoder, bad):
             return str(error)
         return ""
 
-    expected = said(encoder.pair.door.check, rows[2], "arm_context[2]")
-    assert said(encoder.pair.door.check_all, rows, "arm_context") == expected
+    expected = said(encoder.pair.validation.check, rows[2], "arm_context[2]")
+    assert said(encoder.pair.validation.check_all, rows, "arm_context") == expected
     assert bool(expected) != (bad in ({"x": None}, {"c": 1}, {"c": None}) and set(bad) <= set(good))
-    assert not said(encoder.pair.door.check_all, [good] * 3, "arm_context")
+    assert not said(encoder.pair.validation.check_all, [good] * 3, "arm_context")
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)

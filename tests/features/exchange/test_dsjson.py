@@ -4,9 +4,9 @@ import orjson
 import polars as pl
 import pytest
 
-from croupier.features.exchange import open_source
 from croupier.features.exchange.dsjson import reader
 from croupier.features.exchange.dsjson.reader import DsjsonSource
+from croupier.features.exchange.sources import open_source
 from croupier.features.schema import Decision
 from croupier.features.worlds.reels import World
 

@@ -5,9 +5,9 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from croupier.features import exchange
 from croupier.features.encoding import catalogue
-from croupier.features.exchange import open_source
+from croupier.features.exchange.importing import import_log
+from croupier.features.exchange.sources import open_source
 from croupier.features.spec import AppSpec, SpecError
 from croupier.features.worlds.reels import START
 from tests.features.exchange.test_tabular import TABLE
@@ -91,7 +91,7 @@ def test_only_declared_features_enter(exported):
 
     kept = Kept()
     spec = AppSpec.model_validate({"context": {"age": {"type": "numeric"}}, "reward": {"kinds": {"reward": {}}}})
-    done = exchange.import_log(kept, open_source(exported, unit_key="k"), spec)
+    done = import_log(kept, open_source(exported, unit_key="k"), spec)
     assert (done.decisions, done.start, done.end) == (600, START, START + 599_000_000)
     assert {tuple(d.context) for d in kept.decisions} == {("age",)}
     assert {d.arm_context for d in kept.decisions} == {()}

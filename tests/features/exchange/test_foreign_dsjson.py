@@ -3,8 +3,8 @@
 import orjson
 import pytest
 
-from croupier.features.exchange import open_source
 from croupier.features.exchange.guess import guess_app
+from croupier.features.exchange.sources import open_source
 
 
 def line(**fields):

@@ -6,8 +6,8 @@ import orjson
 import polars as pl
 import pytest
 
-from croupier.features.exchange import open_source
 from croupier.features.exchange.guess import guess_app
+from croupier.features.exchange.sources import open_source
 from croupier.features.ids import hash_unit
 from croupier.features.schema import InvalidEvent
 

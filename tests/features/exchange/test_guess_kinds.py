@@ -5,9 +5,9 @@ import tomllib
 import polars as pl
 import pytest
 
-from croupier.features.exchange import open_source
 from croupier.features.exchange.guess import guess_app
 from croupier.features.exchange.guess_feature import guess_feature
+from croupier.features.exchange.sources import open_source
 from croupier.features.spec import AppSpec
 
 

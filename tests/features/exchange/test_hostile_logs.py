@@ -7,9 +7,10 @@ import orjson
 import polars as pl
 import pytest
 
-from croupier.features import build, exchange
-from croupier.features.exchange import open_source
+from croupier.features import build
 from croupier.features.exchange.guess import guess_app
+from croupier.features.exchange.importing import import_log
+from croupier.features.exchange.sources import open_source
 from croupier.features.ids import hash_unit
 from croupier.features.spec import AppSpec
 from croupier.features.workspace import Workspace
@@ -110,7 +111,7 @@ def test_columns_of_every_type_are_told_json_or_left_out(tmp_path, monkeypatch):
     spec = AppSpec.model_validate({"context": {name: {"type": "numeric"} for name in ("price", "big")},
                                    "reward": {"kinds": {"reward": {}}}})  # fmt: skip
     spool = w.spool()
-    assert exchange.import_log(spool, source, spec).decisions == 2
+    assert import_log(spool, source, spec).decisions == 2
     spool.close()
     assert build.collect("shop")["decisions"] == 2
 

@@ -3,9 +3,11 @@
 import orjson
 import pytest
 
-from croupier.features.exchange import import_log, open_source
+from croupier.features.exchange.importing import import_log
+from croupier.features.exchange.sources import open_source
 from croupier.features.log.spool import Spool
 from croupier.features.spec import AppSpec
+from tests.spooled import rewards_of
 
 SPEC = AppSpec.model_validate({"context": {"age": {"type": "numeric"}, "tags.red": {"type": "numeric"}},
                                "reward": {"kinds": {"reward": {}}}})  # fmt: skip
@@ -61,7 +63,7 @@ def test_two_files_of_one_name_are_two_logs(tmp_path, log):
         assert (done.decisions, done.repeated, done.conflicting, held["decisions"]) == (100, 0, 0, total)
     by_arm = {}
     for event, body in ((d["event_id"], d) for d in (orjson.loads(b) for _, b in log.read("decisions"))):
-        paid = sum(reward.value for _, reward in log.rewards_of([event]).get(event, []))
+        paid = sum(reward.value for _, reward in rewards_of(log, [event]).get(event, []))
         by_arm.setdefault((body["arm"], body["context"]["age"]), set()).add(paid)
     assert by_arm == {("a", 30.0): {1.0}, ("b", 31.0): {0.0}, ("b", 40.0): {0.0}, ("a", 41.0): {1.0}}
 
@@ -97,7 +99,7 @@ def test_ids_that_start_anew_in_each_file_mix_no_rewards(tmp_path, log):
     done, held = bring(log, second)
     assert (done.decisions, done.conflicting, done.repeated, done.rewards) == (1, 1, 0, 1)
     assert (held["decisions"], held["rewards"]) == (3, 2)
-    assert log.rewards_of(["0"]) == {}
+    assert rewards_of(log, ["0"]) == {}
 
 
 def test_what_a_full_log_did_not_keep_is_no_decision_of_it(tmp_path):
@@ -124,7 +126,7 @@ def test_a_reward_that_came_later_finds_its_decision_though_the_file_knows_more_
     assert bring(log, write(tmp_path / "1.csv", head + "0,a,.5,\n1,b,.5,\n"))[0].rewards == 0
     done, _ = bring(log, write(tmp_path / "2.csv", head + "1,b,.5,1\n0,a,.5,.25\n2,c,.5,1\n"))
     assert (done.decisions, done.repeated, done.conflicting, done.rewards) == (1, 2, 0, 3)
-    assert {e: [r.value for _, r in found] for e, found in log.rewards_of(["0", "1", "2"]).items()} == {
+    assert {e: [r.value for _, r in found] for e, found in rewards_of(log, ["0", "1", "2"]).items()} == {
         "0": [0.25],
         "1": [1.0],
         "2": [1.0],

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from croupier.features import build
 from croupier.features.encoding import catalogue
 from croupier.features.encoding.encoder import Encoder
-from croupier.features.exchange import open_source
+from croupier.features.exchange.sources import open_source
 from croupier.features.ids import hash_unit
 from croupier.features.interactions.versions import read_interactions
 from croupier.features.workspace import Workspace

@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
-from croupier.features.exchange import open_source
 from croupier.features.exchange.guess import guess_app
+from croupier.features.exchange.sources import open_source
 from croupier.features.exchange.tables.tabular import TableSource
 from croupier.features.quality.audit import PROPENSITY_ONLY
 from croupier.features.schema import Decision

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from croupier.features.quality import audit
-from croupier.features.quality.audit import ALPHA, FACTORS, PROPENSITY_ONLY, SHAPES, Evidence
+from croupier.features.quality.audit import ALPHA, FACTORS, PROPENSITY_ONLY, SHAPES, AuditEvidence
 from croupier.features.store.storage import open_store
 
 LOUD = log(1 / ALPHA)
@@ -83,7 +83,7 @@ def test_a_true_log_never_alarms_at_any_look():
     """40 logs × 20 looks: Ville allows α of them; plain testing at each look would not keep that."""
     worst = []
     for seed in range(40):
-        looks = [Evidence()]
+        looks = [AuditEvidence()]
         for part in epsilon_greedy(400, logged=0.3, seed=seed, K=5).iter_slices(20):
             (found,) = audit.evidence(part).values()
             looks.append(looks[-1] + found)
@@ -113,7 +113,7 @@ def test_evidence_adds_and_survives_json():
     (a,), (b,) = whole.values(), parts.values()
     assert a.n == b.n == 3000
     assert a.log_e == pytest.approx(b.log_e, abs=1e-9)
-    assert Evidence.from_dict(a.to_dict()) == a
+    assert AuditEvidence.from_dict(a.to_dict()) == a
 
 
 def test_groups_are_apart():

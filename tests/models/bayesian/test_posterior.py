@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from croupier.models.bayesian.posterior import Moments, Posterior, Prior
+from croupier.models.bayesian.posterior import Posterior, Prior, RidgeMoments
 
 RNG = np.random.default_rng(0)
 PHI, W = RNG.normal(size=(200, 3)), np.array([1.0, -2.0, 0.5])
@@ -33,13 +33,13 @@ def test_moments_add_in_any_order_and_split():
     parts = Posterior.empty(3, Prior()).update(PHI[120:], R[120:]).update(PHI[:120], R[:120])
     np.testing.assert_allclose(parts.mean, whole.mean, rtol=1e-12)
     np.testing.assert_allclose(parts.noise, whole.noise, rtol=1e-12)
-    summed = Moments.of(PHI[:50], R[:50]) + Moments.of(PHI[50:], R[50:])
+    summed = RidgeMoments.of(PHI[:50], R[:50]) + RidgeMoments.of(PHI[50:], R[50:])
     np.testing.assert_allclose(summed.A, whole.moments.A, rtol=1e-12)
 
 
 def test_weight_two_is_the_row_twice():
-    weighted = Moments.of(PHI[:9], R[:9], np.full(9, 2.0))
-    twice = Moments.of(np.repeat(PHI[:9], 2, axis=0), np.repeat(R[:9], 2))
+    weighted = RidgeMoments.of(PHI[:9], R[:9], np.full(9, 2.0))
+    twice = RidgeMoments.of(np.repeat(PHI[:9], 2, axis=0), np.repeat(R[:9], 2))
     for key in ("A", "b", "rr", "n"):
         np.testing.assert_allclose(getattr(weighted, key), getattr(twice, key), rtol=1e-12)
 

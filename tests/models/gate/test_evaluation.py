@@ -11,7 +11,7 @@ import pytest
 from croupier.features.batch import Batch, Catalogue, Interactions
 from croupier.features.spec import GateSpec
 from croupier.models.baselines import Uniform
-from croupier.models.exploration import PolicyFailed, softmax, with_floor
+from croupier.models.exploration import PolicyFailed, with_floor
 from croupier.models.gate.evaluation import evaluate
 from croupier.models.gate.page import write_report
 from croupier.models.ope import self_tests
@@ -30,7 +30,9 @@ class Scored:
         self.weight, self.temperature = weight, temperature
 
     def pmf(self, batch):
-        return softmax(np.take_along_axis(batch.context @ self.weight, batch.arm, axis=1), batch.mask, self.temperature)
+        scores = np.take_along_axis(batch.context @ self.weight, batch.arm, axis=1) / self.temperature
+        odds = np.where(batch.mask, np.exp(scores - scores.max(axis=1, keepdims=True)), 0.0)
+        return odds / odds.sum(axis=1, keepdims=True)
 
 
 def world(n, seed, *, base=0.3, scale=0.15, catalogue=A, k=4, one_unit=False):

@@ -11,7 +11,7 @@ import pytest
 
 from croupier.models.ope import estimators as op
 from croupier.models.ope.streaming import total
-from croupier.models.ope.tabular_log import Columns, TableLog
+from croupier.models.ope.tabular_log import ColumnNames, TableLog
 
 N, K = 3000, 4
 
@@ -29,7 +29,7 @@ def test_lists_over_arms_give_every_estimator(columns, tmp_path):
     table, pi, q, a = columns
     pq.write_table(pa.table(table), tmp_path / "log.parquet")
     log = TableLog.open(
-        tmp_path / "log.parquet", Columns(reward="r", propensity="p", target="pi", predicted="q", arm="a")
+        tmp_path / "log.parquet", ColumnNames(reward="r", propensity="p", target="pi", predicted="q", arm="a")
     )
     assert (log.rows, log.models_reward) == (N, True)
     row = np.arange(N)
@@ -49,7 +49,7 @@ def test_lists_over_arms_give_every_estimator(columns, tmp_path):
 def test_a_csv_with_one_target_column_gives_ips_and_snips(columns, tmp_path):
     table = {k: columns[0][k] for k in ("r", "p", "pi_a")}
     pacsv.write_csv(pa.table(table), tmp_path / "log.csv")
-    log = TableLog.open(tmp_path / "log.csv", Columns(reward="r", propensity="p", target="pi_a"))
+    log = TableLog.open(tmp_path / "log.csv", ColumnNames(reward="r", propensity="p", target="pi_a"))
     assert not log.models_reward
     w = table["pi_a"] / table["p"]
     found = total(log.chunks()).estimates()
@@ -81,7 +81,7 @@ def test_a_csv_with_one_target_column_gives_ips_and_snips(columns, tmp_path):
 )
 def test_what_cannot_be_used_is_named(columns, tmp_path, change, names, words):
     pq.write_table(pa.table(columns[0] | change), tmp_path / "log.parquet")
-    wanted = Columns(**({"reward": "r", "propensity": "p", "target": "pi_a"} | names))
+    wanted = ColumnNames(**({"reward": "r", "propensity": "p", "target": "pi_a"} | names))
     with pytest.raises(ValueError, match=words):
         total(TableLog.open(tmp_path / "log.parquet", wanted).chunks())
 
@@ -89,7 +89,7 @@ def test_what_cannot_be_used_is_named(columns, tmp_path, change, names, words):
 def test_rows_are_counted_from_the_start_of_the_file(columns, tmp_path):
     p = np.where(np.arange(N) == 2500, 0.0, 0.5)
     pq.write_table(pa.table(columns[0] | {"p": p}), tmp_path / "log.parquet")
-    log = TableLog.open(tmp_path / "log.parquet", Columns(reward="r", propensity="p", target="pi_a"))
+    log = TableLog.open(tmp_path / "log.parquet", ColumnNames(reward="r", propensity="p", target="pi_a"))
     with pytest.raises(ValueError, match=r"found 0\.0 in row 2500"):
         total(log.chunks(rows=700))
 
@@ -99,7 +99,7 @@ def test_lists_may_be_json_text_in_a_csv(columns, tmp_path):
     text = {k: [json.dumps(list(map(float, v))) for v in table[k]] for k in ("pi", "q")}
     pacsv.write_csv(pa.table(table | text), tmp_path / "log.csv")
     pq.write_table(pa.table(table), tmp_path / "log.parquet")
-    names = Columns(reward="r", propensity="p", target="pi", predicted="q", arm="a")
+    names = ColumnNames(reward="r", propensity="p", target="pi", predicted="q", arm="a")
     ours, same = (
         total(TableLog.open(tmp_path / f"log{end}", names).chunks()).estimates() for end in (".csv", ".parquet")
     )
@@ -109,15 +109,15 @@ def test_lists_may_be_json_text_in_a_csv(columns, tmp_path):
 def test_a_file_that_is_no_table(tmp_path):
     (tmp_path / "x.parquet").write_text("hello")
     with pytest.raises(ValueError, match="found no parquet table in it"):
-        TableLog.open(tmp_path / "x.parquet", Columns())
+        TableLog.open(tmp_path / "x.parquet", ColumnNames())
 
 
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match="no such file"):
-        TableLog.open(tmp_path / "x.csv", Columns())
+        TableLog.open(tmp_path / "x.csv", ColumnNames())
     (tmp_path / "x.txt").write_text("a")
     with pytest.raises(ValueError, match=r"expected \.parquet or \.csv"):
-        TableLog.open(tmp_path / "x.txt", Columns())
+        TableLog.open(tmp_path / "x.txt", ColumnNames())
 
 
 @pytest.mark.parametrize(("pi", "q", "message"), [
@@ -126,7 +126,7 @@ def test_other_files_are_refused(tmp_path):
 ])  # fmt: skip
 def test_lists_that_do_not_fit_are_named(tmp_path, pi, q, message):
     (tmp_path / "log.csv").write_text("p,r,pi,q,a\n" + f'0.5,1,"{pi}","{q}",0\n' * 3)
-    log = TableLog.open(tmp_path / "log.csv", Columns(reward="r", propensity="p", target="pi", predicted="q", arm="a"))
+    log = TableLog.open(tmp_path / "log.csv", ColumnNames(reward="r", propensity="p", target="pi", predicted="q", arm="a"))
     with pytest.raises(ValueError, match=re.escape(message)):
         list(log.chunks())
 
@@ -134,4 +134,4 @@ def test_lists_that_do_not_fit_are_named(tmp_path, pi, q, message):
 def test_a_column_there_twice_is_said(tmp_path):
     (tmp_path / "log.csv").write_text("p,r,r\n0.5,1,0\n")
     with pytest.raises(ValueError, match=r"found no csv table in it .* there twice"):
-        TableLog.open(tmp_path / "log.csv", Columns(reward="r", propensity="p"))
+        TableLog.open(tmp_path / "log.csv", ColumnNames(reward="r", propensity="p"))

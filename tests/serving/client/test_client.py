@@ -22,7 +22,7 @@ ARMS = ["reel-01", "reel-02", "reel-03"]
 def test_nobody_there_the_fallback_answers_with_its_true_propensity(nobody, tmp_path):
     with Client(nobody, outbox=tmp_path / "o.db", fallback=lambda request: [0.7, 0.2, 0.1]) as client:
         chosen = [client.select(unit_id="u", context={}, arms=ARMS) for _ in range(300)]
-        assert client.circuit.is_open
+        assert client.breaker.is_open
         assert len(client.outbox) == 300
     assert all(c.propensity == [0.7, 0.2, 0.1][ARMS.index(c.arm)] for c in chosen)
     assert 0.6 < sum(c.arm == "reel-01" for c in chosen) / 300 < 0.8
@@ -137,7 +137,7 @@ def ask():
     for client in clients:
         for _ in range(6):
             client.select(unit_id="u", context={}, arms=["a", "b"])
-    assert all(client._courier._thread.is_alive() for client in clients)
+    assert all(client._delivery._thread.is_alive() for client in clients)
 ask()
 if (child := os.fork()) == 0:
     ask()
@@ -148,7 +148,7 @@ print([len(client.outbox) for client in clients])
 """
 
 
-def test_a_child_process_has_a_courier_and_a_connection_of_its_own(nobody, tmp_path):
+def test_a_child_process_has_a_delivery_and_a_connection_of_its_own(nobody, tmp_path):
     command = [sys.executable, "-W", "ignore", "-c", FORKED, nobody, str(tmp_path / "o.db")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout.split("\n")[:2]) == (0, ["[6, 12]", "[6, 6]"]), done.stderr

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from croupier.serving.client.circuit import FAILURES, Throttle
+from croupier.serving.client.breaker import FAILURES, Throttle
 
 DEADLINE, PAUSE, PROBE_EVERY = 0.097, 0.01, 0.25  # seconds; a caller pauses after a fallback
 

@@ -13,7 +13,7 @@ from croupier.features.spec import AppSpec, SpecError
 from croupier.features.workspace import Workspace
 from croupier.models import retraining, same_features, training
 from croupier.serving.cli import app as cli
-from croupier.serving.operate import promotion, succession
+from croupier.serving.operate import succession, verdict_release
 from croupier.serving.release import bundle_store
 from tests import shop
 
@@ -62,7 +62,7 @@ def train(promoted=""):
     key = scheduled.encode("shop", None)["features"]
     jobs = [training.train(**job) for job in training.plan([("shop", key)])]
     (verdict,) = training.judge(jobs)
-    return promotion.publish_verdict(verdict | ({"promoted": promoted, "kind": "promotion"} if promoted else {}))
+    return verdict_release.publish_verdict(verdict | ({"promoted": promoted, "kind": "promotion"} if promoted else {}))
 
 
 @pytest.mark.medium
@@ -156,7 +156,7 @@ def test_other_features_than_a_trained_champion_reads_are_refused_before_trainin
     assert told("app", "diff")["blocked"] == ""
     jobs = [training.train(**job) for job in training.plan([("shop", key)])]
     (verdict,) = training.judge(jobs)
-    done = promotion.publish_verdict(verdict | {"promoted": "lin_ts", "kind": "promotion"})
+    done = verdict_release.publish_verdict(verdict | {"promoted": "lin_ts", "kind": "promotion"})
     assert (done["published"], done["release"]) == (True, 4)
 
 
@@ -190,12 +190,12 @@ def test_the_same_features_judged_with_another_candidate_are_published_not_passe
     key = build.encode("shop", FIRST, LAST)["features"]
     jobs = [training.train("shop", key, name) for name in ("vw_cb_adf", "lin_ts")]
     (verdict,) = training.judge(jobs)
-    first = promotion.publish_verdict(verdict | {"promoted": "vw_cb_adf", "kind": "promotion"})
-    waits = promotion.publish_verdict(verdict | {"promoted": "lin_ts", "kind": "promotion"})
+    first = verdict_release.publish_verdict(verdict | {"promoted": "vw_cb_adf", "kind": "promotion"})
+    waits = verdict_release.publish_verdict(verdict | {"promoted": "lin_ts", "kind": "promotion"})
     assert (first["release"], waits["published"], "waits" in waits) == (1, False, True)
     assert waits["why"].startswith("lin_ts was promoted and waits: release 1 is at 5%")
     croupier("rollout", "abort", "--yes")
-    second = promotion.publish_verdict(verdict | {"promoted": "lin_ts", "kind": "promotion"})
+    second = verdict_release.publish_verdict(verdict | {"promoted": "lin_ts", "kind": "promotion"})
     assert (second["published"], second["release"], second["candidate"]) == (True, 2, "lin_ts")
     assert [row["policies"]["candidate"] for row in bundle_store.listed(w.store)] == ["vw_cb_adf", "lin_ts"]
     assert same_features.serving(w).number == 2

@@ -12,7 +12,7 @@ from croupier.features.encoding import catalogue
 from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels import World
 from croupier.serving.cli import app
-from croupier.serving.operate import promotion
+from croupier.serving.operate import verdict_release
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_an_app_of_ours_is_given_by_its_folder(tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     found = json.loads((tmp_path / "o").read_text())
     assert (found["rows"], found["estimates"]["ips"]["value"]) == (800, pytest.approx(len(rewards) / 800))
-    assert promotion.bootstrap(w).number == 1  # uniform as well
+    assert verdict_release.bootstrap(w).number == 1  # uniform as well
     done = run(w.home, "--policy", "1", "--app", "reels", "--json", tmp_path / "o")
     assert done.exit_code == 0, done.output
     assert json.loads((tmp_path / "o").read_text())["estimates"]["ips"] == found["estimates"]["ips"]

@@ -11,11 +11,12 @@ from croupier.features.utc import HOUR
 from croupier.serving.contract.rewards import RawReward
 from croupier.serving.decide.meter import Meter
 from croupier.serving.decide.rewards import Rewards
-from croupier.serving.operate import promotion
+from croupier.serving.operate import verdict_release
 from croupier.serving.triton.declaration import Declaration, carried
 from croupier.serving.triton.outcomes import TakeRewards, count
 from tests import shop
 from tests.serving import apps
+from tests.spooled import rewards_of
 
 SPEC = AppSpec.model_validate({
     "reward": {"kinds": {"click": {}}, "guardrails": ["unsubscribe"]},
@@ -35,7 +36,7 @@ def test_equal_values_are_one_reward_however_they_are_written(spool):
     values = [0.0, -0.0, 5e-324, 1e308, -1e308, 1.0, 1]
     outcomes = Rewards(spool).take([RawReward(b"e", b"click", v) for v in values])
     assert [o.status for o in outcomes] == ["unknown_event", "duplicate", *["unknown_event"] * 4, "duplicate"]
-    assert [r.value for _, r in spool.rewards_of(["e"])["e"]] == [0.0, 5e-324, 1e308, -1e308, 1.0]
+    assert [r.value for _, r in rewards_of(spool, ["e"])["e"]] == [0.0, 5e-324, 1e308, -1e308, 1.0]
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_what_is_not_declared_is_refused_by_name_and_counted(spool, door, sent, 
     assert refused.error.startswith(error)
     (reject,) = (orjson.loads(body) for _, body in spool.read("rejects"))
     assert (reject["kind"], reject["reason"]) == ("reward", f"{reason}: {refused.error}")
-    assert [(r.kind, r.value) for _, r in spool.rewards_of(["e"])["e"]] == [("click", 1.0)]
+    assert [(r.kind, r.value) for _, r in rewards_of(spool, ["e"])["e"]] == [("click", 1.0)]
     meter = Meter()
     count(meter, "reward", "croupier_rewards_total", [refused, taken])
     counted = meter.drain()[0]
@@ -135,7 +136,7 @@ def test_the_server_takes_what_app_toml_declares_now_or_else_what_the_release_ca
 def test_what_is_published_carries_what_app_toml_declares(tmp_path, monkeypatch):
     monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
     w = shop.write(50, seed=1)
-    number = promotion.bootstrap(w).number
+    number = verdict_release.bootstrap(w).number
     assert carried(w.home / "triton" / "select_arm" / str(number)) == Admission.of(w.spec)
     (w.home / "app.toml").rename(tmp_path / "elsewhere.toml")  # another host has none
     assert Declaration(w.home)() == Admission.of(w.spec)

@@ -6,12 +6,12 @@ from contextlib import suppress
 
 import pytest
 
-from croupier.serving.decide.candidate_breaker import SLOW_BATCHES, Breaker
-from croupier.serving.decide.deadline import Aside, TooSlow
+from croupier.serving.decide.candidate_breaker import SLOW_BATCHES, CandidateBreaker
+from croupier.serving.decide.deadline import DeadlineRunner, TooSlow
 
 
 def test_results_and_errors_come_back_and_late_ones_are_left():
-    aside, gate = Aside(), threading.Event()
+    aside, gate = DeadlineRunner(), threading.Event()
     assert aside.run(lambda: 6 * 7, 5.0) == 42
     with pytest.raises(ZeroDivisionError):
         aside.run(lambda: 1 / 0, 5.0)
@@ -41,7 +41,7 @@ def _its_own_timeout():
 
 
 def test_patience_is_halved_by_each_slow_batch_and_given_back_by_a_quick_one(tmp_path):
-    breaker = Breaker(tmp_path / "breaker.json", patience_ms=40.0)
+    breaker = CandidateBreaker(tmp_path / "breaker.json", patience_ms=40.0)
     assert breaker.patience(20) == pytest.approx(0.05)
     waits = []
     for _ in range(SLOW_BATCHES - 1):
@@ -59,11 +59,11 @@ def test_patience_is_halved_by_each_slow_batch_and_given_back_by_a_quick_one(tmp
 
 
 def test_a_candidate_that_hangs_is_out(tmp_path):
-    breaker = Breaker(tmp_path / "breaker.json")
+    breaker = CandidateBreaker(tmp_path / "breaker.json")
     breaker.slow(1, "50%", "late")
     for busy in (0.1, 1.0, 1.9):
         breaker.slow(1, "50%", "late", busy=busy)
     assert breaker.patience(0) == pytest.approx(0.015)
     assert not breaker.open(1, "50%")
     breaker.slow(1, "50%", "late", busy=2.1)
-    assert Breaker(tmp_path / "breaker.json").open(1, "50%")
+    assert CandidateBreaker(tmp_path / "breaker.json").open(1, "50%")

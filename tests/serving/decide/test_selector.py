@@ -13,7 +13,7 @@ from croupier.features.log.spool import Spool
 from croupier.models.baselines import FixedArm, Uniform
 from croupier.serving.contract.requests import Raw, Request
 from croupier.serving.decide import draws, scoring
-from croupier.serving.decide.candidate_breaker import Breaker
+from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.selector import Selector
 from croupier.serving.release.rollout_mirror import RolloutReader
 from tests.serving import apps
@@ -233,7 +233,7 @@ FAULTS = ["raises", "nan", "sums to two", "negative", "shape", "list", "none", "
 @pytest.mark.usefixtures("unlogged")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_failing_candidate_falls_back_to_the_champion_and_is_cut_off(tmp_path, spool, fault):
-    breaker = Breaker(tmp_path / "breaker.json")
+    breaker = CandidateBreaker(tmp_path / "breaker.json")
     s = selector(tmp_path, spool, FixedArm(arm="reel-03"), Broken(fault), share=1.0, breaker=breaker)
     requests = apps.sample().requests(8)
     expected = apps.offline(s.release, requests)
@@ -246,7 +246,7 @@ def test_a_failing_candidate_falls_back_to_the_champion_and_is_cut_off(tmp_path,
     assert decision.policy == "fixed_arm"
     assert decision.fallback_reason.startswith("candidate: ")
     assert {a.role for a in s.select([replace(r, event_id="") for r in requests])} == {"champion"}
-    elsewhere = Breaker(tmp_path / "breaker.json")  # another instance on this host
+    elsewhere = CandidateBreaker(tmp_path / "breaker.json")  # another instance on this host
     assert elsewhere.open(1, "100%")
     assert not elsewhere.open(1, "50%")  # the controller has judged since
     assert not elsewhere.open(2, "100%")
@@ -266,7 +266,7 @@ def test_a_failing_champion_falls_back_to_uniform(tmp_path, spool, fault):
 
 
 def test_a_fuse_that_cannot_be_shared_blows_here(tmp_path, spool):
-    breaker = Breaker(tmp_path / "no such folder" / "breaker.json")
+    breaker = CandidateBreaker(tmp_path / "no such folder" / "breaker.json")
     s = selector(tmp_path, spool, Uniform(), Broken("raises"), share=1.0, breaker=breaker)
     requests = apps.sample().requests(4)
     roles = []

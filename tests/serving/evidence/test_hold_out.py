@@ -22,9 +22,9 @@ from croupier.features.store import layout
 from croupier.models.baselines import FixedArm
 from croupier.serving.decide.replay import loader, replay
 from croupier.serving.evidence import hold_out_looks
-from croupier.serving.operate import promotion, rollout_report, succession, watch
+from croupier.serving.operate import rollout_report, succession, verdict_release, watch
 from croupier.serving.release import bundle_store, hold_out, rollout_state, rollout_store
-from croupier.serving.release.controller import Evidence
+from croupier.serving.release.controller import RolloutEvidence
 from croupier.serving.release.rollout_state import RolloutRefused, RolloutState, in_candidate
 from tests.serving.watched import SECOND
 
@@ -259,18 +259,18 @@ def test_the_next_promotion_keeps_back_the_one_before_it(promoted):
 def test_a_watch_lets_the_next_release_pass_and_a_return_under_way_does_not(promoted):
     h = promoted(FixedArm(arm="a2"))
     w = SimpleNamespace(store=h.store, spec=h.spec)
-    assert promotion._waits(w) == ""
+    assert verdict_release._waits(w) == ""
     rollout_store.change(
-        h.store, lambda s: hold_out.next_state(s, Evidence(harms=("reward",)), h.spec.rollout, now=h.now)
+        h.store, lambda s: hold_out.next_state(s, RolloutEvidence(harms=("reward",)), h.spec.rollout, now=h.now)
     )
-    assert promotion._waits(w) == "release 2 is at returned; the family is judged again at the next training"
+    assert verdict_release._waits(w) == "release 2 is at returned; the family is judged again at the next training"
     finish(h)
-    assert promotion._waits(w) == ""
+    assert verdict_release._waits(w) == ""
 
 
 def test_a_dead_host_in_the_middle_of_a_return_is_followed(promoted):
     h = promoted(FixedArm(arm="a2"))
-    harm = Evidence(harms=("reward",))
+    harm = RolloutEvidence(harms=("reward",))
     rollout_store.change(h.store, lambda s: hold_out.next_state(s, harm, h.spec.rollout, now=h.now), home=h.home)
     h.store.put("rollout/promotion/000002", str(h.now).encode())  # leased, then killed
     assert finish(h) is None
@@ -299,7 +299,7 @@ def test_looks_grow_rarer_as_a_watch_grows_longer(promoted):
     for half_hour in range(14 * 48):
         now = state.since + half_hour * 1800 * SECOND
         if hold_out_looks.due(h.store, state, h.spec, now):
-            hold_out_looks.keep(h.store, state, Evidence(), now)
+            hold_out_looks.keep(h.store, state, RolloutEvidence(), now)
             passed = max(passed, now - state.since)
             looks += 1
     assert looks < 320, "of 672 half hours"

@@ -17,7 +17,7 @@ from croupier.features.spec import KindSpec, RewardSpec
 from croupier.features.store import layout
 from croupier.features.store.storage import open_store
 from croupier.features.utc import to_us
-from croupier.models.bayesian.posterior import Moments
+from croupier.models.bayesian.posterior import RidgeMoments
 from croupier.serving.decide.selector import Selector
 from croupier.serving.learning import carry_over
 from croupier.serving.learning.fast_loop import FastLoop, rebuilt
@@ -125,7 +125,7 @@ def batch(release, spool, store, rule):
             one = release.encoder.encode([d.context], [d.arms], [d.arm_context], release.catalogue)
             phi = policy.features(one, np.array([d.arms.index(d.arm)]))
             r, weight = policy.standardise(np.array([row["reward"]])), np.array([1 / row["pass_probability"]])
-            moments = moments + Moments.of(phi, r, weight)
+            moments = moments + RidgeMoments.of(phi, r, weight)
     return moments
 
 

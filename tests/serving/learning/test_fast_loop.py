@@ -15,7 +15,7 @@ from croupier.features.schema import Reward
 from croupier.features.spec import KindSpec, RewardSpec
 from croupier.features.store import layout
 from croupier.models.baselines import Uniform
-from croupier.models.bayesian.posterior import Moments
+from croupier.models.bayesian.posterior import RidgeMoments
 from croupier.serving.client.client import Client
 from croupier.serving.contract.rewards import RawReward
 from croupier.serving.decide.rewards import Rewards
@@ -27,6 +27,7 @@ from croupier.serving.learning.learning_steps import combined
 from croupier.serving.learning.live_heads import LiveHeads
 from croupier.serving.triton.server import Ports, TritonServer
 from tests.serving import apps
+from tests.spooled import rewards_of
 
 SPEC = RewardSpec(
     window_seconds=3600,
@@ -121,14 +122,14 @@ def test_the_fold_is_the_batch_solution_with_each_event_once(tmp_path, release, 
     loop = FastLoop(tmp_path / "posterior", release, spool, SPEC)
     send(spool, answers, loop)
     policy, state = getattr(release, role), head(tmp_path, release, role)
-    history = spool.rewards_of([a.event_id for a in answers])
+    history = rewards_of(spool, [a.event_id for a in answers])
     decisions = spool.find([a.event_id for a in answers])
     r = [combined([x for _, x in history[a.event_id]], decisions[a.event_id], SPEC) for a in answers]
     batch = release.encoder.encode(
         [q.context for q in requests], [q.arms for q in requests], [q.arm_context for q in requests], release.catalogue
     )
     chosen = np.array([q.arms.index(a.arm) for q, a in zip(requests, answers, strict=True)])
-    expected = policy.head.moments + Moments.of(policy.features(batch, chosen), policy.standardise(np.array(r)))
+    expected = policy.head.moments + RidgeMoments.of(policy.features(batch, chosen), policy.standardise(np.array(r)))
     scale = np.abs(expected.A).max()
     assert np.abs(state.moments.A - expected.A).max() / scale < 1e-6  # float32 products differ with the batch's size
     assert np.abs(state.moments.b - expected.b).max() / scale < 1e-6
@@ -224,7 +225,7 @@ def test_a_reader_never_sees_half_a_head(tmp_path):
         step = 0
         while not stop.is_set():
             step += 1
-            writer.write(State(Moments(A=np.full((40, 40), step), b=np.full(40, step), rr=step, n=step), step, step))
+            writer.write(State(RidgeMoments(A=np.full((40, 40), step), b=np.full(40, step), rr=step, n=step), step, step))
 
     def read():
         reader = HeadFile(path, d=40, digest="ab" * 16)

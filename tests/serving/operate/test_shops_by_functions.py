@@ -6,7 +6,7 @@ import pytest
 
 from croupier.features import build, scheduled
 from croupier.models import training
-from croupier.serving.operate import promotion
+from croupier.serving.operate import verdict_release
 from tests.dags import test_ordinary_shops as shops
 
 pytestmark = pytest.mark.medium
@@ -22,7 +22,7 @@ def by_functions(_, dag, conf):
         return {"state": "success", "returned": {"encode": scheduled.encode(app, asked)}}
     jobs = [training.train(**job) for job in training.plan([(given["app"], given["features"])])]
     verdicts = training.judge(jobs)
-    published = [promotion.publish_verdict(verdict) for verdict in verdicts]
+    published = [verdict_release.publish_verdict(verdict) for verdict in verdicts]
     return {"state": "success", "returned": {"judge": verdicts, "publish": published}}
 
 

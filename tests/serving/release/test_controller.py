@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from croupier.features.spec import RolloutSpec
 from croupier.serving.release import rollout_state
-from croupier.serving.release.controller import AWAITING, Evidence, is_last, next_stage, stage_margin
+from croupier.serving.release.controller import AWAITING, RolloutEvidence, is_last, next_stage, stage_margin
 
 SPEC = RolloutSpec(min_decisions=100, min_seconds=10.0, max_seconds=1000.0)
 SECOND = 1_000_000
@@ -19,14 +19,14 @@ def at(stage, **kwargs):
     return state
 
 
-SAFE = Evidence(decisions=100, safe=True)
+SAFE = RolloutEvidence(decisions=100, safe=True)
 
 
 def test_a_stage_is_left_when_enough_was_seen_for_long_enough_and_shown_safe():
     assert next_stage(at("5%"), SAFE, SPEC, now=10 * SECOND).stage == "20%"
     for evidence, seconds in (
-        (Evidence(decisions=99, safe=True), 10),
-        (Evidence(decisions=100, safe=False), 10),
+        (RolloutEvidence(decisions=99, safe=True), 10),
+        (RolloutEvidence(decisions=100, safe=False), 10),
         (SAFE, 9),
     ):
         state = at("5%")
@@ -34,26 +34,26 @@ def test_a_stage_is_left_when_enough_was_seen_for_long_enough_and_shown_safe():
 
 
 def test_harm_goes_before_everything_and_problems_before_progress():
-    harmful = Evidence(decisions=10**6, safe=True, harms=("reward",), problems=("sample ratio",))
+    harmful = RolloutEvidence(decisions=10**6, safe=True, harms=("reward",), problems=("sample ratio",))
     assert next_stage(at("50%"), harmful, SPEC, now=0).stage == "aborted"
-    doubtful = Evidence(decisions=10**6, safe=True, problems=("sample ratio",))
+    doubtful = RolloutEvidence(decisions=10**6, safe=True, problems=("sample ratio",))
     held = next_stage(at("50%"), doubtful, SPEC, now=10 * SECOND)
     assert (held.stage, held.held) == ("50%", "sample ratio")
     assert next_stage(held, doubtful, SPEC, now=11 * SECOND) is held
     assert next_stage(held, SAFE, SPEC, now=12 * SECOND).stage == "100%", "what held it is over"
-    free = next_stage(held, Evidence(), SPEC, now=12 * SECOND)
+    free = next_stage(held, RolloutEvidence(), SPEC, now=12 * SECOND)
     assert (free.held, free.history[-1]["reason"]) == ("", "over: sample ratio")
 
 
 def test_time_up_goes_back_and_is_counted_from_the_beginning():
     climbed = next_stage(at("5%"), SAFE, SPEC, now=900 * SECOND)
     assert climbed.stage == "20%"
-    assert next_stage(climbed, Evidence(decisions=50), SPEC, now=999 * SECOND) is climbed
-    assert next_stage(climbed, Evidence(decisions=50), SPEC, now=1000 * SECOND).stage == "aborted"
+    assert next_stage(climbed, RolloutEvidence(decisions=50), SPEC, now=999 * SECOND) is climbed
+    assert next_stage(climbed, RolloutEvidence(decisions=50), SPEC, now=1000 * SECOND).stage == "aborted"
 
 
 def test_a_problem_that_lasts_goes_back_to_the_champion_when_time_is_up():
-    stale = Evidence(problems=("stale: no matured decision for 3 h",))
+    stale = RolloutEvidence(problems=("stale: no matured decision for 3 h",))
     held = next_stage(at("5%"), stale, SPEC, now=999 * SECOND)
     assert (held.stage, held.share) == ("5%", 0.05)
     back = next_stage(held, stale, SPEC, now=1000 * SECOND)
@@ -75,7 +75,7 @@ def test_a_person_is_asked_once_and_only_for_the_last_step():
     waiting = next_stage(at("50%"), SAFE, spec, now=10 * SECOND)
     assert waiting.held == AWAITING
     assert next_stage(waiting, SAFE, spec, now=20 * SECOND) is waiting
-    assert next_stage(waiting, Evidence(decisions=100), spec, now=20 * SECOND, approved=True).share == 0.5
+    assert next_stage(waiting, RolloutEvidence(decisions=100), spec, now=20 * SECOND, approved=True).share == 0.5
     assert next_stage(waiting, SAFE, spec, now=20 * SECOND, approved=True).share == 1.0
 
 
@@ -86,12 +86,12 @@ def test_what_is_decided_stays(stage):
         "100%": at("100%"),
         "none": rollout_state.start(3, now=0, has_candidate=False),
     }[stage]
-    for evidence in (SAFE, Evidence(harms=("reward",)), Evidence(problems=("stale",))):
+    for evidence in (SAFE, RolloutEvidence(harms=("reward",)), RolloutEvidence(problems=("stale",))):
         assert next_stage(state, evidence, SPEC, now=5000 * SECOND) is state
 
 
 looks = st.builds(
-    Evidence,
+    RolloutEvidence,
     decisions=st.integers(0, 300),
     safe=st.booleans(),
     problems=st.sampled_from([(), ("stale",)]),

@@ -67,7 +67,7 @@ def test_arms_come_and_go_and_tastes_reverse_on_their_day():
 @pytest.mark.slow
 def test_arms_that_come_and_go_reach_the_app_without_an_error(tmp_path):
     """Day two's arms are released at midnight, while Airflow is down, and are answered at once."""
-    plan = month.Plan(
+    plan = month.MonthPlan(
         crowd=month.crowd_of(1, per_day=500, churn=True), days=2, every="10h", down={"airflow": frozenset({23, 24, 25})}
     )
     found = month.run(plan, tmp_path)
@@ -85,7 +85,7 @@ def test_a_day_of_the_loop_trains_on_every_mature_row_and_an_outage_loses_none(t
     """From uniform and nothing else; Airflow is down from 6 to 12 o'clock, the store for two hours, the server for one."""
     down = outages.parsed(["6-12", "store=14-16", "triton=17-18"])
     assert down == {"airflow": set(range(6, 12)), "store": {14, 15}, "triton": {17}}
-    plan = month.Plan(crowd=month.crowd_of(1, per_day=800), days=1, every="5h", down=down)
+    plan = month.MonthPlan(crowd=month.crowd_of(1, per_day=800), days=1, every="5h", down=down)
     found = month.run(plan, tmp_path)
     assert found["failed_runs"] == 4, "each hour of the store's outage a build and a look"
     assert found["errors"] == 0

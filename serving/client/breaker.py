@@ -17,7 +17,7 @@ LEAST, MOST = 0.02, 2.0  # from MOST the first failure costs nothing
 HEAL_SECONDS = 5.0  # in which the share doubles by itself, so that a client of few calls does not wait for answers
 
 
-class Circuit:
+class Breaker:
     """Shared by the threads of one client. Late failures of calls sent before it closed do not open it again."""
 
     def __init__(self, failures: int = FAILURES) -> None:

@@ -13,7 +13,7 @@ from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels import START as BEGAN
 from croupier.models import training
 from croupier.serving.learning.fast_loop import FastLoop
-from croupier.serving.operate import promotion, succession, trial
+from croupier.serving.operate import succession, trial, verdict_release
 from croupier.serving.release import bundle, bundle_store, rollout_store
 from croupier.serving.triton import repository
 from croupier.serving.triton.binary import TritonUnavailable
@@ -55,13 +55,13 @@ def test_tried_again_once_triton_is_there(verdict, monkeypatch):
     w, nobody = Workspace.open("shop"), f"127.0.0.1:{Ports.free().grpc}"
     monkeypatch.setenv("CROUPIER_TRITON", nobody)
     with pytest.raises(TritonUnavailable, match=rf"^{nobody}: no Triton answers there"):
-        promotion.publish_verdict(verdict)
+        verdict_release.publish_verdict(verdict)
     assert served(w) == (None, None, [])
     monkeypatch.delenv("CROUPIER_TRITON")
     done = {"app": "shop", "release": 2, "published": True, "candidate": "lin_ts"}
-    assert promotion.publish_verdict(verdict) == done
+    assert verdict_release.publish_verdict(verdict) == done
     assert served(w) == (2, (2, "5%"), [2])
-    assert promotion.publish_verdict(verdict) == {
+    assert verdict_release.publish_verdict(verdict) == {
         "app": "shop",
         "release": 2,
         "published": False,
@@ -73,12 +73,12 @@ def test_tried_again_once_triton_is_there(verdict, monkeypatch):
 def test_a_release_whose_publisher_died_before_it_served_is_served(verdict):
     """All of it is in the store, and nothing points at it: what `kill -9` leaves between `upload` and `point`."""
     w = Workspace.open("shop")
-    promotion.publish_verdict(verdict)
+    verdict_release.publish_verdict(verdict)
     whole = served(w)
     for key in (layout.CURRENT, layout.ROLLOUT):
         w.store.delete(key)
     trial.remove(w.home / "triton" / "select_arm" / "1")
-    assert promotion.publish_verdict(verdict) == {"app": "shop", "release": 1, "published": True, "candidate": "lin_ts"}
+    assert verdict_release.publish_verdict(verdict) == {"app": "shop", "release": 1, "published": True, "candidate": "lin_ts"}
     assert served(w) == whole == (1, (1, "5%"), [1])
     assert bundle.load(w.home / "triton" / "select_arm" / "1").candidate.name == "lin_ts"
 
@@ -88,7 +88,7 @@ def test_a_refresh_is_published_with_all_that_either_side_has_learnt(verdict):
     """The champion keeps what it learnt since its own release, and the refresh learns from its window's end on."""
     w = Workspace.open("shop")
     first, second = (windowed(w, verdict, end) for end in (BEGAN, BEGAN + 10**10))
-    promotion.publish_verdict(first)
+    verdict_release.publish_verdict(first)
     entry = {"since": BEGAN}
     assert bundle_store.manifest(w.store, 1)["meta"]["learning"] == {"candidate": entry}
     succession.promote(w.store, w.home, triton=None)
@@ -99,7 +99,7 @@ def test_a_refresh_is_published_with_all_that_either_side_has_learnt(verdict):
     place = loop._seen
     spool.close()
     assert learnt >= 60
-    assert promotion.publish_verdict(second | {"kind": "refresh"})["release"] == 3
+    assert verdict_release.publish_verdict(second | {"kind": "refresh"})["release"] == 3
     champion = bundle.load(w.home / "triton" / "select_arm" / "3").champion
     assert champion.head.step == loaded.champion.head.step + learnt
     assert champion.head.moments.n == loaded.champion.head.moments.n + learnt
@@ -122,10 +122,10 @@ def windowed(w, verdict, end):
 def test_todays_catalogue_is_released_and_not_that_of_the_encoding(verdict):
     """An arm that was retired after the log was encoded does not come back, and one that came since is there, as new."""
     w = Workspace.open("shop")
-    promotion.bootstrap(w)
+    verdict_release.bootstrap(w)
     arms, new = w.arms(), Arm(arm_id="reel-new", features=w.arms()[3].features)
     catalogue.write(w.home / "catalogue.json", [replace(arms[0], paused=True), *arms[2:], new])
-    assert promotion.publish_verdict(verdict)["release"] == 2
+    assert verdict_release.publish_verdict(verdict)["release"] == 2
     loaded = bundle.load(w.home / "triton" / "select_arm" / "2")
     now = {arm.arm_id: arm for arm in loaded.arms}
     assert now["reel-00"].paused
@@ -137,16 +137,16 @@ def test_todays_catalogue_is_released_and_not_that_of_the_encoding(verdict):
 
 def test_a_catalogue_that_cannot_be_read_keeps_no_verdict_from_being_published(verdict):
     w = Workspace.open("shop")
-    promotion.bootstrap(w)
+    verdict_release.bootstrap(w)
     arms = w.arms()
     (w.home / "catalogue.json").write_text("[{")
-    assert promotion.publish_verdict(verdict)["release"] == 2
+    assert verdict_release.publish_verdict(verdict)["release"] == 2
     assert bundle.load(w.home / "triton" / "select_arm" / "2").arms == tuple(arms)
 
 
 def test_a_log_that_lists_arms_which_left_the_catalogue_is_encoded_all_the_same(verdict):
     w = Workspace.open("shop")
-    promotion.bootstrap(w)
+    verdict_release.bootstrap(w)
     arms = w.arms()
     catalogue.write(w.home / "catalogue.json", arms[5:])
     report, _ = build.validate("shop", START, END, build.join("shop", START, END))

@@ -148,7 +148,7 @@ def release_policies(
 
 def _how(w: Workspace, kind: str) -> dict[str, Any]:
     """Where and how it is exposed."""
-    plan = publish.Plan.of(w.spec, kind)
+    plan = publish.RolloutPlan.of(w.spec, kind)
     return {"triton": triton_address(w), "stages": plan.stages, "shadow": plan.shadow}
 
 
