@@ -13,7 +13,7 @@ from croupier.features.exchange.times import INVENTED_BEFORE
 from croupier.features.log.admission import Admission
 from croupier.features.log.refusals import NotAdmitted
 from croupier.features.log.spool_rows import UNTIMELY
-from croupier.features.reach import CLOCK_SKEW_US
+from croupier.features.reward import CLOCK_SKEW_US
 from croupier.features.schema import Decision, InvalidEvent, Reward
 from croupier.features.spec import AppSpec
 

@@ -21,6 +21,7 @@ from croupier.features.ids import uniforms
 from croupier.features.interactions import hours
 from croupier.features.interactions.versions import Version, empty, fetched
 from croupier.features.log.shipped import read_rows
+from croupier.features.reward import window_us
 from croupier.features.spec import AppSpec, TrainingSpec, seconds_of
 from croupier.features.store.storage import Store
 from croupier.features.utc import HOUR, from_us, hour_start, to_us
@@ -50,7 +51,7 @@ class Window:
 
 def window(store: Store, spec: AppSpec, *, now: datetime) -> Window:
     """The window as it stands at `now`."""
-    mature = now - timedelta(seconds=spec.reward.window_seconds)
+    mature = now - timedelta(microseconds=window_us(spec.reward))
     start = from_us(to_us(mature - timedelta(days=spec.training.days)) // HOUR * HOUR)
     found = hours.sound(store, start=start, end=mature)
     end = from_us(hour_start(max(found)) + HOUR) if found else mature

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from croupier.features.log.refusals import NotAdmitted
 from croupier.features.log.spool_rows import IMPROBABLE, OUTSIDE, UNDECLARED, UNTIMELY
-from croupier.features.reach import CLOCK_SKEW_US
+from croupier.features.reward import CLOCK_SKEW_US
 from croupier.features.schema import Decision, Reward
 from croupier.features.spec import AppSpec, KindSpec, RewardSpec
 

@@ -1,7 +1,7 @@
 """What is refused though it is well-formed, and the word it is counted under. Needs no declaration of an app."""
 
 from croupier.features.log.spool_rows import UNTIMELY
-from croupier.features.reach import CLOCK_SKEW_US, LOOKBACK_US
+from croupier.features.reward import CLOCK_SKEW_US, LOOKBACK_US
 from croupier.features.schema import InvalidEvent
 
 

@@ -21,9 +21,9 @@ import numpy as np
 
 from croupier.features.batch import F64
 from croupier.features.clock import now_us
-from croupier.features.interactions.reward import window_us
 from croupier.features.log import closings
 from croupier.features.log.spool import Spool
+from croupier.features.reward import window_us
 from croupier.features.spec import RewardSpec
 from croupier.models.bayesian.base import Bayesian
 from croupier.models.bayesian.posterior import Moments, Posterior

@@ -18,6 +18,7 @@ from croupier.features import clock
 from croupier.features.encoding import catalogue
 from croupier.features.interactions import window
 from croupier.features.log.shipped import open_log
+from croupier.features.reward import window_us
 from croupier.features.settings import Settings
 from croupier.features.store.storage import StoreUnavailable
 from croupier.features.utc import HOUR, hour_start, to_us
@@ -226,7 +227,7 @@ def trained_share(w: Workspace) -> float:
     ended = window.last_training(w.store)
     if not ended:
         return 0.0
-    mature = ended["at"] - round(w.spec.reward.window_seconds * 1e6) - HOUR
+    mature = ended["at"] - window_us(w.spec.reward) - HOUR
     first = ended["at"] - round((w.spec.training.days * 86400 + w.spec.reward.window_seconds) * 1e6)
     with open_log(w.store) as log:
         hours = [h for h in log.objects["decisions"] if first // HOUR * HOUR <= hour_start(h) <= mature]
