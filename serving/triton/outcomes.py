@@ -21,7 +21,8 @@ from croupier.serving.learning.window_closer import WindowCloser
 from croupier.serving.release import bundle
 from croupier.serving.triton import repository, wire
 from croupier.serving.triton.declaration import Declaration
-from croupier.serving.triton.metrics import Exporter, log_as_json
+from croupier.serving.triton.json_logs import log_as_json
+from croupier.serving.triton.metrics_exporter import Exporter
 from croupier.serving.triton.repository import SELECT_ARM
 from croupier.serving.triton.wire import Columns, Tensors
 
