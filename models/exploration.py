@@ -2,6 +2,9 @@
 
 Scores are (B, K), larger is better; `mask` (B, K) is True on candidates. The VW forms (`squarecb`, `eliminate`,
 `greedy`, `enforce_minimum`) repeat Vowpal Wabbit 9.11.9's arithmetic, ties included, so that we can serve it.
+
+They are written for speed. tests/models/plain_formulas.py has each as its paper writes it, one request at a time, and
+is what they are tested against.
 """
 
 from typing import Any, cast

@@ -30,6 +30,7 @@ class Form:
 
     What all arms of a request share, u and the constant, cannot change who wins, and is left out. The arm's share T x
     is computed once per catalogue and posterior; a feature of the pair, or of an arm out of many, takes a step each.
+    Tested against `linear_scores` of tests/models/plain_formulas.py.
     """
 
     def __init__(self, weights: Tensor, d_u: int, d_x: int, *, cross: bool) -> None:

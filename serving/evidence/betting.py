@@ -13,6 +13,8 @@ Ramdas 2024). `g` mixes a few effect sizes. Rewards need only be bounded; no nor
 
 A unit's own decisions resemble one another. Log-wealth is then divided by the design effect φ ≥ 1 (quasi-likelihood,
 McCullagh & Nelder 1989, §9): exact where each unit decides once, asymptotic where it returns.
+
+tests/serving/evidence/plain_bets.py has the same one decision at a time, and is what this file is tested against.
 """
 
 from collections.abc import Sequence
