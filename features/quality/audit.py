@@ -36,7 +36,7 @@ SHAPES = (*(f"uniform +{d:g}" for d in _UNIFORM), *(f"power {b:g}" for b in _POW
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """Against one group's pmf: n rows, Σ log(q/p) of each alternative; `arms`: of each arm, each factor."""
+    """Evidence against one group's pmf: n rows, Σ log(q/p) of each alternative; `arms`: of each arm, each factor."""
 
     n: int = 0
     shapes: tuple[float, ...] = (0.0,) * len(SHAPES)
@@ -66,10 +66,12 @@ class Evidence:
         return max(named, key=lambda item: item[1])[0]
 
     def to_dict(self) -> dict[str, Any]:
+        """The evidence as JSON."""
         return {"n": self.n, "shapes": list(self.shapes), "arms": {a: list(x) for a, x in self.arms.items()}}
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> Self:
+        """Restores evidence from JSON."""
         return cls(n=row["n"], shapes=tuple(row["shapes"]), arms={a: tuple(x) for a, x in row["arms"].items()})
 
 
@@ -81,7 +83,8 @@ Audit = dict[str, Evidence]  # "release 3, champion, vw_cb_adf" → evidence
 
 
 def evidence(df: pl.DataFrame) -> Audit:
-    """Of interactions or decisions whose rows are sound (pmf sums to 1, propensity is the pmf at the arm)."""
+    """Returns the evidence of interactions or decisions whose rows are sound (pmf sums to 1, propensity is the pmf at
+    the arm)."""
     out: Audit = {}
     for key, rows in df.partition_by(*GROUP, as_dict=True, maintain_order=True).items():
         known = pl.col("stage") != PROPENSITY_ONLY
@@ -111,6 +114,7 @@ def elsewhere(store: Store, start: int, end: int) -> Audit:
 
 
 def total(audits: Iterable[Audit]) -> Audit:
+    """Returns the sum of evidence, group by group."""
     out: Audit = {}
     for audit in audits:
         for group, found in audit.items():

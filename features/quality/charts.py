@@ -74,6 +74,7 @@ def heat(rows: Mapping[str, Values], ticks: Sequence[str], *, high: float) -> st
 
 
 def legend(names: Sequence[str]) -> str:
+    """Returns the names in their colours; nothing where there is only one."""
     dots = [
         f'<span style="color:{COLOURS[i] if i < len(COLOURS) else "#b9c2cc"}">■</span> {escape(name)}'
         for i, name in enumerate(names[: len(COLOURS) + 1])

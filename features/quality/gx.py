@@ -22,9 +22,10 @@ import polars as pl
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions.account import Account
 from croupier.features.interactions.quarantine import HELD, RELEASED, STOPPED, States, stopped_hours
-from croupier.features.quality import audit, drift, pages, rules, summary
+from croupier.features.quality import audit, drift, health_page, offline_docs, overview_page, rules, summary
 from croupier.features.quality.audit import Audit
-from croupier.features.quality.findings import Finding, Judged, QualityFailed, QualityReport, overview
+from croupier.features.quality.findings import Finding, QualityFailed, QualityReport
+from croupier.features.quality.overview_page import Judged
 from croupier.features.quality.rules import Rule, Severity
 from croupier.features.quality.summary import Expected
 from croupier.features.spec import RewardSpec
@@ -65,8 +66,8 @@ def check(
         docs_path=folder / "index.html", quarantined=len(broken), audit=found, limit=limit, broken=broken.drop("row"),
     )  # fmt: skip
     if pages and len(df):
-        drift.write(drift.health(df, encoder=encoder), folder / "health")
-    overview(report, judged, account, interval)
+        health_page.write(drift.health(df, encoder=encoder), folder / "health")
+    overview_page.write(report, judged, account, interval)
     return report
 
 
@@ -122,7 +123,7 @@ def _document(context: Any, site: Path) -> None:
         },
     )
     context.build_data_docs(site_names=["croupier"])
-    pages.offline(site)
+    offline_docs.offline(site)
 
 
 def _run(
@@ -178,7 +179,7 @@ def _findings(
     only: Collection[int] | None = None,
     without: Collection[int] = (),
 ) -> Iterator[Finding]:
-    """Of the rules that failed: by `only` these rows, or without some."""
+    """Yields a finding for each rule that failed: by `only` these rows, or without some."""
     of, off = None if only is None else set(only), set(without)
     for rule, result in judged:
         rows = [row for row in result["rows"] if row not in off and (of is None or row in of)]

@@ -8,7 +8,8 @@ DAY, MINUTE = "%d %b", "%H:%M"
 
 
 def time_labels(times: Sequence[int]) -> list[str]:
-    """Of UTC µs in order: by day, by minute with its day where there are several, or by second within minutes."""
+    """Returns labels of UTC µs in order: by day, by minute with its day where there are several, or by second within
+    minutes."""
     at = [datetime.fromtimestamp(us / 1e6, UTC) for us in times]
     several = len({each.date() for each in at}) > 1
     steps = [later - earlier for earlier, later in pairwise(times)]

@@ -120,6 +120,7 @@ def _paired(candidate: Rounds, champion: Rounds, unit: I64 | None) -> Moments:
 
 
 def _guarded(candidate: Rounds, champion: Rounds, divergence: F64, unit: I64 | None) -> Moments:
-    """The same of a guardrail, whose variance rare draws that did not come up cannot flatter either."""
+    """Returns the moments of a guardrail's lift, with a variance that rare draws which did not come up cannot
+    flatter."""
     lift = estimators.unthinned(estimators.snips(candidate) - estimators.snips(champion), candidate.thinning)
     return steadied(lift, divergence, candidate.reward, unit)

@@ -81,14 +81,17 @@ class Verdict:
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """Those that stand in the way: not passed, or not checked with nothing else to stand in."""
+        """The names of the conditions that stand in the way: not passed, or not checked with nothing else to stand
+        in."""
         return tuple(c.name for c in self.conditions if not c.holds)
 
     @property
     def unchecked(self) -> tuple[str, ...]:
+        """The names of the conditions that were not checked."""
         return tuple(c.name for c in self.conditions if c.passed is None)
 
     def to_dict(self) -> dict[str, Any]:
+        """The verdict as JSON."""
         return asdict(self)
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from croupier.features.workspace import Workspace
-from croupier.models.gate.page import unchecked, write_report
+from croupier.models.gate.gate_page import unchecked, write_report
 from croupier.serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
 
 gate = typer.Typer(no_args_is_help=True, help="Why the gate said what it said.")

@@ -10,7 +10,7 @@ import pytest
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions.account import Account
 from croupier.features.quality import audit, drift, gx
-from croupier.features.quality import pages as docs
+from croupier.features.quality import offline_docs as docs
 from croupier.features.spec import AppSpec
 from croupier.features.worlds.reels import START, World
 

@@ -11,10 +11,8 @@ from math import log2
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-
+from croupier.features.quality import page
 from croupier.features.quality.time_labels import time_labels
-from croupier.models.gate.page_template import PAGE
 
 LABELS = {
     "dm": "DM (reward model)", "ips": "IPS", "snips": "SNIPS", "dr": "DR (decides)",
@@ -56,11 +54,13 @@ def write_report(evaluation: Mapping[str, Any], path: Path, *, title: str = "") 
 
 
 def render(body: Mapping[str, Any], *, title: str = "") -> str:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": number, "day": day, "state": state}
+    """The page's HTML, of the body of an evaluation (`Evaluation.to_dict()`)."""
     policies = body["policies"]
     candidates = {name: p for name, p in policies.items() if p["role"] == "candidate"}
-    return environment.from_string(PAGE).render(
+    return page.render(
+        __package__,
+        "gate_page.html.j2",
+        filters={"number": number, "day": day, "state": state},
         title=title or "The gate's verdict",
         body=body,
         candidates=candidates,
@@ -177,6 +177,7 @@ def forest(policies: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def lifts(candidates: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Places every candidate's lift on one scale with zero in it."""
     scale = _scale([v for p in candidates.values() for v in p["lift"].values() if v is not None] + [0.0])
     return [_bar(name, p["lift"], scale, p["verdict"] == "promote") for name, p in candidates.items()]
 
@@ -226,6 +227,7 @@ def number(value: float | None) -> str:
 
 
 def day(micros: int) -> str:
+    """Returns a time (UTC µs) as day and minute."""
     return datetime.fromtimestamp(micros / 1e6, UTC).strftime("%d %b %H:%M")
 
 
