@@ -87,6 +87,7 @@ def app() -> str:
 
 
 def interval_params() -> dict[str, Param]:
+    """Returns the parameters of a run by hand: an app, and an interval."""
     return {
         "app": app_param(),
         "start": Param(None, type=["null", "string"], format="date-time", description="both empty: what is due"),

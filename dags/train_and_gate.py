@@ -50,6 +50,7 @@ REFUSALS = refusals(
     tags=["croupier", "models"],
 )
 def train_and_gate() -> None:
+
     @task
     def plan() -> list[dict[str, str]]:
         from croupier.models import training

@@ -50,6 +50,8 @@ class Features:
 
     @property
     def end(self) -> int | None:
+        """The end of the interval (UTC µs) that these features were made from; None where their `meta.json` has
+        none."""
         found = self.meta.get("end_us")
         return None if found is None else int(found)
 
@@ -60,6 +62,7 @@ class Features:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
+        """Reads the features that lie in `folder`. Raises ValueError where their rows were deleted."""
         meta = orjson.loads((folder / "meta.json").read_bytes())
         if not (folder / "encoded.parquet").exists():
             raise ValueError(
@@ -70,6 +73,7 @@ class Features:
 
     @property
     def encoder(self) -> Encoder:
+        """The fitted encoder that made these rows."""
         return Encoder.load(self.folder / "encoder")
 
     def segments(self, since: int | None = None) -> dict[str, list[str]]:

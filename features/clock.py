@@ -35,7 +35,7 @@ def now_us() -> int:
 
 
 def now() -> datetime:
-    """The same as a datetime in UTC."""
+    """Returns the clock's time as a datetime in UTC."""
     return _EPOCH + timedelta(microseconds=now_us())
 
 

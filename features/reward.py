@@ -38,20 +38,28 @@ class Kind(Protocol):
     """How rewards of one kind count: KindSpec of features/spec.py, whose library those who only call do without."""
 
     @property
-    def how(self) -> str: ...
+    def how(self) -> str:
+        """How several values become one: a key of HOW."""
+
     @property
-    def weight(self) -> float: ...
+    def weight(self) -> float:
+        """What one unit of this kind adds to the reward."""
+
     @property
-    def clip(self) -> tuple[float, float] | None: ...
+    def clip(self) -> tuple[float, float] | None:
+        """The ends to which the one value is cut, before it is weighted; None: it is not."""
 
 
 class Declared(Protocol):
     """What an app declares of its reward: RewardSpec of features/spec.py."""
 
     @property
-    def window_seconds(self) -> float: ...
+    def window_seconds(self) -> float:
+        """How long after a decision a reward still counts."""
+
     @property
-    def kinds(self) -> Mapping[str, Kind]: ...
+    def kinds(self) -> Mapping[str, Kind]:
+        """The kinds that add to the reward, by name."""
 
 
 def window_us(spec: Declared) -> int:

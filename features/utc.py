@@ -15,6 +15,7 @@ def to_us(time: datetime) -> int:
 
 
 def from_us(at: int) -> datetime:
+    """Returns the datetime of UTC microseconds."""
     return _EPOCH + timedelta(microseconds=at)
 
 
@@ -24,4 +25,5 @@ def hour_name(at: int) -> str:
 
 
 def hour_start(name: str) -> int:
+    """Returns the UTC microseconds at which the hour of this name begins."""
     return to_us(datetime.strptime(name, "%Y-%m-%dT%H").replace(tzinfo=UTC))

@@ -110,7 +110,7 @@ def greedy(scores: Scores, mask: Bool, *, tie: float = 0.0, order: I64 | None = 
 
 
 def _first(tied: Bool, order: I64) -> Bool:
-    """Of the tied, those of the lowest order."""
+    """Returns those of the tied that have the lowest order."""
     placed = np.where(tied, order, np.iinfo(np.int64).max)
     return cast("Bool", tied & (placed == placed.min(axis=-1, keepdims=True)))
 
@@ -193,7 +193,7 @@ def votes(scores: Scores, mask: Bool) -> F64:
 def best_of_normals(mean: F64, sd: F64, mask: Bool, *, nodes: int = 64) -> F64:
     """P(arm a is the largest) for independent N(mean, sd²), (B, K) each: ∫ φ_a(x) Π_{j≠a} Φ_j(x) dx.
 
-    By the trapezoid over where the largest can lie (STATISTICS §1): error ≤ 1e-7. Rows in which some arm in question is
+    By the trapezoid over where the largest can lie (64 nodes): error ≤ 1e-7. Rows in which some arm in question is
     too narrow for that grid take a grid per arm, K times the work: error about 1e-2. Rows are normalised, since what is
     logged must be what is drawn from.
     """

@@ -45,10 +45,12 @@ class Policy(Protocol):
         ...
 
     @classmethod
-    def load(cls, folder: Path) -> Self: ...
+    def load(cls, folder: Path) -> Self:
+        """Reads from `folder` what `save` wrote. Raises ValueError where it is not whole."""
 
 
 def policy_class(name: str) -> type[Policy]:
+    """Returns the class of a policy's name in POLICIES. Raises ValueError naming those there are."""
     if name not in POLICIES:
         raise ValueError(f"policy: found {name!r}, expected one of {', '.join(sorted(POLICIES))}")
     module, _, attribute = POLICIES[name].partition(":")

@@ -72,6 +72,7 @@ def warm_start(w: Workspace, family: str, features: Features) -> tuple[Policy, i
 
 
 def read_process(w: Workspace) -> Process | None:
+    """Reads the prequential process of the trainings so far; None before the first."""
     raw, version = w.store.read(KEY)
     return Process.from_json(raw) if version is not None else None
 

@@ -57,6 +57,7 @@ SHARE_TOLERANCE = 0.015  # four standard errors of 5 % of 4,000 units
 
 
 def main(var: Path) -> dict[str, Any]:
+    """Plays the three acts over `var`. Returns the summary, which it also writes."""
     began = time.monotonic()
     os.environ["CROUPIER_VAR"] = str(var)
     os.environ[clock.VARIABLE] = clock.setting(datetime.now(UTC), speed=SPEED)  # for Airflow and Triton, too
@@ -107,6 +108,7 @@ def acts_two_and_three(airflow: Airflow) -> tuple[dict[str, Any], dict[str, Any]
 
 
 def act_two(airflow: Airflow, w: Workspace, world: reels.World, users: Users) -> dict[str, Any]:
+    """Trains, judges and rolls out on simulated users, on the DAGs' own schedule."""
     story.say(f"release {promotion.bootstrap(w).number}: uniform, so that a log with true propensities can begin")
     _early_in_the_hour()
     users.visit(REELS_VISITS)
@@ -138,6 +140,7 @@ def _early_in_the_hour() -> None:
 
 
 def act_three(airflow: Airflow, w: Workspace, world: reels.World, users: Users, features: Features) -> dict[str, Any]:
+    """Publishes a harmful candidate past the gate, and waits for its abort."""
     story.heading("Act three: a candidate that learnt from a flipped feature, forced past the gate")
     number = force_harmful(w, world, features)
     users.visit(ROUND_VISITS)
@@ -193,6 +196,7 @@ def _croupier(w: Workspace, *arguments: str) -> str:
 
 @contextmanager
 def triton(w: Workspace) -> Iterator[TritonServer]:
+    """Runs a Triton of this app as long as the context lasts."""
     environment = {"CROUPIER_VAR": os.environ["CROUPIER_VAR"], "CROUPIER_APP": w.settings.app}
     server = TritonServer(w.home, ports=Ports.free(), environment=environment)
     began = time.monotonic()

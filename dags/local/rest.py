@@ -45,6 +45,7 @@ class Rest:
         raise AssertionError("unreachable")
 
     def healthy(self) -> bool:
+        """True if scheduler and DAG processor say that they are healthy."""
         try:
             health = self.call("GET", "/api/v2/monitor/health")
         except (OSError, AirflowError):
@@ -63,10 +64,12 @@ class Rest:
         return str(run["dag_run_id"])
 
     def unpause(self, dag: str) -> None:
+        """Lets a DAG run, once Airflow has parsed it."""
         self._await_dag(dag)
         self.call("PATCH", f"/api/v2/dags/{dag}", {"is_paused": False})
 
     def runs(self, dag: str) -> set[str]:
+        """Returns the ids of a DAG's latest runs."""
         runs = self.call("GET", f"/api/v2/dags/{dag}/dagRuns?limit=100&order_by=-run_after")["dag_runs"]
         return {str(run["dag_run_id"]) for run in runs}
 

@@ -39,6 +39,7 @@ def loads(data: bytes) -> list[Arm]:
 
 
 def read(path: Path) -> list[Arm]:
+    """Reads the arms of a `catalogue.json`. Raises InvalidEvent naming the entry that is wrong."""
     return loads(path.read_bytes())
 
 

@@ -52,6 +52,7 @@ class Columns:
 
     @classmethod
     def fit(cls, scope: str, declared: Mapping[str, Feature], rows: Sequence[Row]) -> Self:
+        """Fits each declared feature of a scope on raw rows."""
         return cls(scope, [fit_feature(name, f, [row.get(name) for row in rows]) for name, f in declared.items()])
 
     def matrix(self, rows: Sequence[Row]) -> F32:
@@ -73,7 +74,8 @@ class Columns:
             return np.array([list(map(getitem, tables, map(r.get, self._category_names))) for r in rows], np.int64)
 
     def frame_matrix(self, frame: "pl.DataFrame") -> F32:
-        """The same from typed columns, one a feature (absent: missing), some ten times faster than from rows."""
+        """Returns the matrix of typed columns, one a feature (absent: missing), some ten times faster than from
+        rows."""
         numbers = np.full((len(frame), len(self._numeric_names)), np.nan)
         for j, name in enumerate(self._numeric_names):
             if name in frame.columns:

@@ -81,7 +81,7 @@ class Encoder:
         arm_contexts: Sequence[Sequence[Row]],
         catalogue: Catalogue,
     ) -> Batch:
-        """The same with candidates as catalogue rows (B, K) and mask."""
+        """Encodes requests whose candidates are given as catalogue rows (B, K) and mask."""
         if hasattr(contexts, "columns"):  # isinstance(…, Sequence) costs a request as much as a ufunc
             context = self.context.frame_matrix(cast("pl.DataFrame", contexts))
         else:

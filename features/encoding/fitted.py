@@ -57,6 +57,7 @@ class Fitted:
 
     @classmethod
     def from_json(cls, state: dict[str, Any]) -> Self:
+        """Restores a fitted feature from what `to_json` wrote."""
         tuples = {"clip": tuple(state["clip"]), "vocabulary": tuple(state["vocabulary"])}
         return cls(**(state | tuples | {"profile": Profile.from_json(state["profile"])}))
 
@@ -78,6 +79,7 @@ class Fitted:
 
     @property
     def expected(self) -> str:
+        """What a value of this feature must be, in words for an error."""
         return {
             "numeric": "a finite number (or null)",
             "categorical": f"a string of at most {MAX_TEXT} characters",

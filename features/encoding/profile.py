@@ -37,11 +37,13 @@ class Profile:
 
     @classmethod
     def of_categories(cls, counts: Counter[str], vocabulary: Sequence[str], n: int) -> Self:
+        """Makes the profile of n values from the counts of those present, with a share for each word and the rest."""
         present = counts.total()
         return cls(n=n, missing=1 - present / n if n else 0.0, shares=counted(counts, vocabulary))
 
     @classmethod
     def from_json(cls, state: dict[str, Any]) -> Self:
+        """Restores a profile from JSON."""
         return cls(**(state | {"cuts": tuple(state["cuts"]), "shares": tuple(state["shares"])}))
 
 

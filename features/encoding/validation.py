@@ -14,7 +14,7 @@ _NUMBERS, _TEXTS, _OBJECTS = frozenset({float, int}), frozenset({str}), frozense
 
 
 class Door:
-    """Of the fitted `features` of one scope. Each check raises InvalidEvent naming the field."""
+    """Validates values of the fitted `features` of one scope. Each check raises InvalidEvent naming the field."""
 
     def __init__(self, features: Sequence[Fitted]) -> None:
         self._features = features

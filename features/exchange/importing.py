@@ -23,9 +23,14 @@ BATCH = 1000
 class Log(Protocol):
     """What an import writes to: croupier.features.log.spool.Spool."""
 
-    def find(self, event_ids: Sequence[str], /) -> dict[str, Decision]: ...
-    def append_decisions(self, decisions: Sequence[Decision], /) -> list[Decision]: ...
-    def append_rewards(self, rewards: Sequence[Reward], /) -> list[bool]: ...
+    def find(self, event_ids: Sequence[str], /) -> dict[str, Decision]:
+        """Returns the decisions of these events that the log holds, by event id."""
+
+    def append_decisions(self, decisions: Sequence[Decision], /) -> list[Decision]:
+        """Appends the decisions whose event ids the log does not hold yet."""
+
+    def append_rewards(self, rewards: Sequence[Reward], /) -> list[bool]:
+        """Appends rewards; returns for each whether it was new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,7 +51,8 @@ def join_interval(store: Store, spec: RewardSpec, *, start: datetime, end: datet
 
 
 def join_hours(log: Log, hours: list[str], spec: RewardSpec, *, now: datetime) -> Account:
-    """The same for these hours, in order of time. Raises LogRewritten where the log is no longer what was read."""
+    """Joins these hours, in order of time, and writes those that changed. Returns the sum of their accounts. Raises
+    LogRewritten where the log is no longer what was read."""
     if spec.window_seconds > LOOKBACK.total_seconds():
         raise ValueError(f"reward.window_seconds: found {spec.window_seconds}, expected at most {LOOKBACK.days} days")
     commit = partial(versions.commit, log, joined_at=to_us(now))

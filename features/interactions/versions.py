@@ -42,10 +42,12 @@ class Version:
 
     @property
     def key(self) -> str:
+        """The store's key of this version's description."""
         return f"interactions/hour={self.hour}/v{self.version:04d}.json"
 
     @classmethod
     def load(cls, store: Store, key: str) -> Self:
+        """Reads the version that stands under `key`. Raises KeyError."""
         return cls(**orjson.loads(store.get(key)))
 
 
@@ -74,6 +76,7 @@ def read_interactions(store: Store, *, start: datetime, end: datetime) -> pl.Dat
 
 
 def empty() -> pl.DataFrame:
+    """Returns interactions without any row."""
     frame = pl.from_arrow(INTERACTIONS.empty_table())
     assert isinstance(frame, pl.DataFrame)
     return frame

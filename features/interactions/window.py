@@ -41,6 +41,7 @@ class Window:
 
     @property
     def rows(self) -> int:
+        """The number of interactions in the window."""
         return sum(version.rows for version in self.hours.values())
 
     @property

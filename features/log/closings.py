@@ -30,6 +30,7 @@ class Closing:
     before: int = 0
 
     def covers(self, row: int, at: int) -> bool:
+        """True if the decision of this row, made at `at` (UTC µs), is closed."""
         return row <= self.decisions and at <= self.before
 
 
@@ -82,6 +83,7 @@ def prune(spool: Spool) -> int:
 
 
 def next_closing(spool: Spool, after: int) -> Closing | None:
+    """Returns the first closing after the one of this number; None where there is none yet."""
     with spool.reading() as db:
         row = db.execute("SELECT * FROM closings WHERE id > ? ORDER BY id LIMIT 1", [after]).fetchone()
     return Closing(*row) if row else None
@@ -122,7 +124,7 @@ def arrivals(spool: Spool, after: int, limit: int) -> list[Arrival]:
 
 
 def arrivals_of(spool: Spool, event_ids: Sequence[str]) -> dict[str, list[Arrival]]:
-    """Of these events, in order of arrival; events without any have an empty list."""
+    """Returns the rewards of these events, in order of arrival; events without any have an empty list."""
     found: dict[str, list[Arrival]] = {event_id: [] for event_id in event_ids}
     with spool.reading() as db:
         for event_id in found:

@@ -44,6 +44,7 @@ class ShipReport:
     objects: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
+        """The counts as JSON."""
         return asdict(self)
 
 
@@ -110,6 +111,7 @@ def _report_thinned(spool: Spool) -> None:
 
 
 def last_row(spool: Spool, kind: Kind) -> int:
+    """Returns the last row id of a kind of event; 0 where there is none."""
     with spool.transaction() as db:
         return int(db.execute(f"SELECT coalesce(max(id), 0) FROM {kind}").fetchone()[0])
 
@@ -146,6 +148,7 @@ def shipment_objects(spool: Spool, kind: Kind, first: int, last: int, *, host: s
 
 
 def to_table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Makes an Arrow table of rows, with JSON as text and columns that older rows lack filled."""
     for name in set(_JSON_COLUMNS) & set(schema.names):
         for row in rows:
             row[name] = orjson.dumps(row[name], option=orjson.OPT_SORT_KEYS).decode()
@@ -156,6 +159,7 @@ def to_table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
 
 
 def to_parquet(table: pa.Table) -> bytes:
+    """Returns the bytes of a Parquet file of the table."""
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd")
     return sink.getvalue()

@@ -63,8 +63,8 @@ class Spool(SpoolFile):
         return [stored.get(d.event_id, d) for d in decisions]
 
     def _thin(self, decisions: Sequence[Decision], p: float) -> list[Decision]:
-        """Those that stay, marked with p; the others are counted. What is on record already is neither, nor what was
-        thinned before: sent again it stays out, whatever room there is by now."""
+        """Returns the decisions that stay, marked with p; the others are counted. What is on record already is neither,
+        nor what was thinned before: sent again it stays out, whatever room there is by now."""
         known = self._find([d.event_id for d in decisions])
         new = {uniform01("thin", d.event_id): d for d in reversed(decisions) if d.event_id not in known}
         for place in [place for place in new if self._thinned_before(place)]:

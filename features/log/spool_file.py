@@ -110,6 +110,7 @@ class SpoolFile:
                 db.execute("INSERT INTO facts VALUES (?, ?)", [name, value])
 
     def noted(self, name: str) -> object:
+        """Returns a fact that was noted under this name; None where there is none."""
         with self.reading() as db:
             row = db.execute("SELECT value FROM facts WHERE name = ?", [name]).fetchone()
         return row[0] if row else None
@@ -124,6 +125,7 @@ class SpoolFile:
         return int((pages - self.db.execute("PRAGMA freelist_count").fetchone()[0]) * self.page_size)
 
     def close(self) -> None:
+        """Closes the file; the spool cannot be used afterwards."""
         self.db.close()
         self._gate.close()
 

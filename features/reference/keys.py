@@ -49,6 +49,7 @@ class Table:
 
     @property
     def heading(self) -> str:
+        """The table's heading in app.toml."""
         return self.form.value.format(self.path)
 
 

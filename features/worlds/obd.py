@@ -67,8 +67,11 @@ floor = 0.02
 class Log(Protocol):
     """What an import writes to: croupier.features.log.spool.Spool."""
 
-    def append_decisions(self, decisions: list[Decision], /) -> list[Decision]: ...
-    def append_rewards(self, rewards: list[Reward], /) -> list[bool]: ...
+    def append_decisions(self, decisions: list[Decision], /) -> list[Decision]:
+        """Appends decisions."""
+
+    def append_rewards(self, rewards: list[Reward], /) -> list[bool]:
+        """Appends rewards."""
 
 
 def fetch(folder: Path) -> Path:
@@ -88,6 +91,7 @@ def fetch(folder: Path) -> Path:
 
 
 def app_toml() -> str:
+    """Returns an app.toml for this log."""
     return APP_TOML
 
 

@@ -87,9 +87,11 @@ class World:
     sign: float = 1.0
 
     def flipped(self) -> Self:
+        """Returns the world in which users like what they dislike here."""
         return replace(self, sign=-self.sign)
 
     def app_toml(self, *, window_seconds: float = 3600.0) -> str:
+        """Returns an app.toml for this world."""
         return APP_TOML.format(window_seconds=float(window_seconds))
 
     @cached_property
@@ -127,6 +129,7 @@ class World:
         return {"liking": liking, "peak": rng.permutation(np.array([18.0, 28.0, 40.0, 52.0, 64.0]))}
 
     def arms(self) -> list[Arm]:
+        """Returns the catalogue's arms."""
         return list(self._catalogue)
 
     def users(self, n: int, rng: np.random.Generator) -> list[Visit]:

@@ -31,6 +31,7 @@ def product(x: Tensor, w: Tensor) -> Tensor:
 
 
 def tensor(x: F32, device: str) -> Tensor:
+    """Returns features as a float32 tensor, clipped to ±BOUND."""
     return torch.from_numpy(np.clip(x, -BOUND, BOUND, dtype=np.float32)).to(device)
 
 

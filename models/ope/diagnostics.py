@@ -42,6 +42,7 @@ def estimators(rounds: Rounds, alpha: float) -> dict[str, dict[str, float]]:
 
 
 def interval(values: F64, thinning: F64, alpha: float) -> dict[str, float]:
+    """Returns mean and interval of thinned values, by the central limit theorem at level α."""
     moments = Moments.of(off_policy.unthinned(values, thinning))
     bounds = clt(moments, alpha=alpha / 2)
     return {"value": moments.mean, "lower": bounds.lower, "upper": bounds.upper}

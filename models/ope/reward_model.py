@@ -40,6 +40,7 @@ class RewardModel:
 
     @classmethod
     def fit(cls, log: Interactions) -> Self:
+        """Fits the model on a log."""
         arms, n = _arm_columns(log.batch), len(log)
         bases = _arm_bases(arms)
         count = max(1, min(CROSS_COLUMNS, n // 20) // max(bases.shape[1], 1))

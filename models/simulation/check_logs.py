@@ -67,7 +67,8 @@ def draw(rng: np.random.Generator, leak: str = "") -> Drawn:
 
 
 def as_logged(log: Interactions, how: str) -> Interactions:
-    """The same with the drawn arm's probability alone, and rounded: the rest is spread over the other candidates."""
+    """Returns the log with the drawn arm's probability alone, and rounded: the rest is spread over the other
+    candidates."""
     if how == "whole pmf":
         return log
     p = log.propensity

@@ -60,6 +60,7 @@ def judged(found: Drawn, leak: str) -> dict[str, Any]:
 
 
 def share(rows: Sequence[Mapping[str, Any]], what: Callable[[Mapping[str, Any]], bool]) -> float:
+    """Returns the share of rows for which `what` holds; NaN of none."""
     return sum(map(what, rows)) / len(rows) if rows else float("nan")
 
 

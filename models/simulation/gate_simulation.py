@@ -34,6 +34,7 @@ class Log:
     unsupported: float
 
     def evidence(self, n: int) -> Evidence:
+        """Returns what the gate is told after the first n rows."""
         c = self.candidate[:n]
         test = p_value(self.tests[:n])
         return evidence_of(

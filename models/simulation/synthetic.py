@@ -19,6 +19,7 @@ class LinearWorld:
 
     @classmethod
     def make(cls, seed: int, *, arms: int = 6, candidates: int = 4, d_u: int = 3, d_a: int = 4, d_p: int = 2) -> Self:
+        """Makes a world from a seed."""
         rng = np.random.default_rng([seed, 1])
         features = rng.normal(size=(arms, d_a)).astype(np.float32)
         catalogue = Catalogue(ids=tuple(f"arm-{i}" for i in range(arms)), features=features, digest=f"synthetic-{seed}")

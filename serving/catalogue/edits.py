@@ -39,16 +39,17 @@ def _changed(old: Arm, new: Arm) -> Arm:
 
 
 def retire(arms: Arms, ids: Sequence[str], *, at: int, now: int) -> list[Arm]:
-    """Those of these ids end at `at` (UTC µs). One that has ended by `now` stays as it is."""
+    """Returns the arms with those of these ids ending at `at` (UTC µs). One that has ended by `now` stays as it is."""
     return _each(arms, ids, lambda arm: arm if retired(arm, now) else replace(arm, valid_to=at))
 
 
 def pause(arms: Arms, ids: Sequence[str]) -> list[Arm]:
+    """Returns the arms with these paused. Raises ValueError naming an id that is unknown."""
     return _each(arms, ids, lambda arm: replace(arm, paused=True))
 
 
 def resume(arms: Arms, ids: Sequence[str], *, now: int) -> list[Arm]:
-    """Neither paused nor retired any more."""
+    """Returns the arms with these neither paused nor retired any more."""
     return _each(arms, ids, lambda arm: replace(arm, paused=False, valid_to=0 if retired(arm, now) else arm.valid_to))
 
 

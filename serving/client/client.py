@@ -58,8 +58,8 @@ class Client:
         self._begin()
 
     def _begin(self) -> None:
-        """Also in a forked child, which has inherited no thread and may not use the parent's connections, nor close
-        them: SQLite would take the file's locks from the parent."""
+        """Begins anew, also in a forked child, which has inherited no thread and may not use the parent's connections,
+        nor close them: SQLite would take the file's locks from the parent."""
         self._inherited = vars(self).get("outbox"), vars(self).get("connection")
         self.connection = Connection(self.url)
         self.circuit, self.throttle, self.outbox = Circuit(), Throttle(), Outbox(self._file)
@@ -77,7 +77,8 @@ class Client:
         arm_context: Sequence[Mapping[str, Any]] = (),
         event_id: str = "",
     ) -> Selection:
-        """One of `arms` for this unit. Reward it by the answer's `event_id`. Raises Refused, naming the field."""
+        """Selects one of `arms` for this unit. Reward it by the answer's `event_id`. Raises Refused, naming the
+        field."""
         request = Request(unit_id=unit_id, context=context, arms=arms, arm_context=arm_context, event_id=event_id)
         (selection,) = self.select_batch([request])
         if selection.error:

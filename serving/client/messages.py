@@ -65,10 +65,12 @@ def encoded(requests: Sequence[Request]) -> tuple[dict[int, Selection], list[tup
 
 
 def refusal(error: str) -> Selection:
+    """Returns a selection without an arm that says why."""
     return Selection("", "", 0.0, (), 0, "", error)
 
 
 def select_columns(raws: Sequence[Raw]) -> Columns:
+    """Returns the tensors of requests for `select_arm`."""
     return {name: ("BYTES", [getattr(raw, name) for raw in raws]) for name in SELECT}
 
 
@@ -132,6 +134,7 @@ def raw_reward(reward: Mapping[str, Any]) -> RawReward:
 
 
 def reward_columns(rewards: Sequence[RawReward]) -> Columns:
+    """Returns the tensors of rewards for `reward`."""
     columns: dict[str, tuple[str, Sequence[Any]]] = {
         name: ("BYTES", [getattr(r, name) for r in rewards]) for name in ("event_id", "kind", "reward_id")
     }
@@ -139,6 +142,7 @@ def reward_columns(rewards: Sequence[RawReward]) -> Columns:
 
 
 def record_columns(records: Sequence[Mapping[str, Any]]) -> Columns:
+    """Returns the tensors of a client's own decisions for `record`."""
     texts = ("unit_id", "context", "arms", "arm_context", "event_id", "arm", "reason")
     columns: dict[str, tuple[str, Sequence[Any]]] = {n: ("BYTES", [str(r[n]).encode() for r in records]) for n in texts}
     columns["pmf"] = ("BYTES", [str(r["pmf"]).encode() for r in records])

@@ -73,7 +73,7 @@ class Selector:
         return self._answer(raws)
 
     def select_raw(self, raws: Sequence[Raw]) -> list[Selection]:
-        """The same from bytes off the wire."""
+        """Answers requests that are bytes off the wire, in their order."""
         return self._answer(raws)
 
     def warm(self) -> None:
@@ -185,8 +185,8 @@ class Selector:
     def _answers(
         self, asked: Sequence[Asked], made: Sequence[Decision], stored: Sequence[Decision], now: int
     ) -> list[Selection]:
-        """Of decisions and what stands on record for them: an earlier answer, when the event is a repeat of the same
-        request; the id of another request is refused, and counted."""
+        """Makes answers of decisions and of what stands on record for them: an earlier answer, when the event is a
+        repeat of the same request; the id of another request is refused, and counted."""
         rows = list(zip(asked, made, stored, strict=True))
         reused = [
             None if d is mine else reuse(d, mine, may_be=self._arms.may_be(d.arms, each)) for each, mine, d in rows

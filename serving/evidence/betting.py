@@ -97,6 +97,7 @@ def predictable(score: F64, width: float) -> tuple[F64, F64]:
 
 
 def bet_scale(mean: F64, variance: F64, width: float) -> F64:
+    """Returns max(|μ|, σ/10) / σ², at most 1.6 / width."""
     variance = np.maximum(variance, 1e-12)
     return np.minimum(np.maximum(np.abs(mean), 0.1 * np.sqrt(variance)) / variance, 1.6 / width)
 

@@ -70,7 +70,8 @@ def decisions_of(store: Store, spec: AppSpec, state: RolloutState, *, now: int) 
 
 
 def rows_of(frame: pl.DataFrame, state: RolloutState, release: LoadedRelease) -> Compared | None:
-    """Those in which both sides served, on trial the candidate, or the promoted release; None before there are any."""
+    """Returns the decisions in which both sides served, on trial the candidate, or the promoted release; None before
+    there are any."""
     rows = compared(frame, state, release)
     return hold_out.turned(rows) if rows is not None and state.kept else rows
 

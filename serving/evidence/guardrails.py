@@ -30,7 +30,8 @@ class Guardrail:
 
 
 def slowness(took_us: NDArray[np.int64], at: NDArray[np.int64], assigned: Bool, limit_ms: float) -> Guardrail:
-    """Is more than 1 % slower than `limit_ms`, beyond what the champion has of that too? A busy machine slows both.
+    """Bets that more than 1 % is slower than `limit_ms`, beyond what the champion has of that too. A busy machine slows
+    both.
 
     `took_us` (n,), 0: not measured; decisions of one batch have one time `at`, and were waited for together."""
     known = took_us > 0

@@ -16,6 +16,7 @@ AUDIT_ALPHA = 0.001  # of all looks, per role and test
 
 
 def stale(frame: pl.DataFrame, spec: AppSpec, state: RolloutState, now: int) -> list[str]:
+    """Returns why the evidence is too old to move on, if it is."""
     newest = int(frame["at"][-1]) if len(frame) else state.since
     silent = (now - max(newest, state.since)) / 1e6 - spec.reward.window_seconds
     if silent <= spec.rollout.stale_seconds:
@@ -24,6 +25,7 @@ def stale(frame: pl.DataFrame, spec: AppSpec, state: RolloutState, now: int) -> 
 
 
 def untrusted(rows: Compared, state: RolloutState) -> list[str]:
+    """Returns the stages whose units were not split as the share says."""
     found = []
     for stage, (candidate, champion, share) in unit_counts(rows).items():
         split = (champion, candidate, 1.0 - share) if rows.turned else (candidate, champion, share)  # the small first

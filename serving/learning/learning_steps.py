@@ -47,7 +47,8 @@ class Whose(Protocol):
         """The releases whose decisions these are; None: of any."""
         ...
 
-    def holds(self, decision: Decision) -> bool: ...
+    def holds(self, decision: Decision) -> bool:
+        """True if this head learns the decision."""
 
 
 def learnt(arrived: Sequence[Arrival], decision: Decision, spec: RewardSpec, *, closed: bool) -> float | None:

@@ -1,6 +1,6 @@
 """Keeps a Triton serving: started again when it has died, and when it lives but does not decide.
 
-`is_model_ready` stays true for a dead stub (FACTS.md §4), so health is a canary: a selection answered in full, and
+`is_model_ready` stays true for a dead stub, so health is a canary: a selection answered in full, and
 never recorded. Beside it a changed catalogue.json is released (follower.py). `croupier serve up` runs this in
 the background, `croupier serve run` in the foreground.
 """

@@ -2,7 +2,7 @@
 
 `select_arm_trial` records nothing and obeys the unit id "smoke:candidate" | "smoke:champion" as the role, so golden
 requests reach both policies and never enter the log. What it answers must equal, to 1e-5, what was computed offline
-when the release was written. Then `select_arm` itself loads the version (FACTS.md §4: never unload-then-load).
+when the release was written. Then `select_arm` itself loads the version (never unload-then-load: requests in between would be refused).
 """
 
 import os

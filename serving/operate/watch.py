@@ -130,7 +130,7 @@ def finish(
 
 
 def _leased(store: Store, key: str, now: int) -> bool:
-    """Did we get the lease, new or run out, at `now` (UTC µs)?"""
+    """True if we got the lease, new or run out, at `now` (UTC µs)."""
     raw, version = store.read(key)
     if version is not None and now - int(raw) < LEASE_SECONDS * 1_000_000 * speed():
         return False

@@ -93,6 +93,7 @@ class LoadedRelease:
 
     @property
     def newcomers(self) -> Newcomers:
+        """What the release gives to new arms."""
         return Newcomers(**self.manifest.get("newcomers", {}))
 
     @cached_property
@@ -256,6 +257,7 @@ def _read_features(folder: Path) -> tuple[Encoder, tuple[Arm, ...]]:
 
 
 def fingerprint(data: bytes) -> dict[str, Any]:
+    """Returns digest and size, by which a file is known again."""
     return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
 

@@ -39,6 +39,7 @@ class RolloutView:
 
     @property
     def shadow(self) -> bool:
+        """True if the candidate is scored for nobody to see."""
         return self.stage == SHADOW
 
     def named(self, role: str) -> str:
@@ -46,7 +47,7 @@ class RolloutView:
         return HOLDOUT if self.kept and role == CANDIDATE else role
 
     def holds(self, unit_hash: str) -> bool:
-        """Is this unit the candidate's, or kept back?"""
+        """True if this unit is the candidate's, or kept back."""
         return self.share > 0.0 and in_candidate(self.salt, unit_hash, self.share)
 
 

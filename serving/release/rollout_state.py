@@ -71,6 +71,7 @@ class RolloutState:
 
     @property
     def running(self) -> bool:
+        """True if the rollout may still move."""
         return self.stage not in {ABORTED, RETURNED} and self.share < 1.0
 
     @property
@@ -80,6 +81,7 @@ class RolloutState:
 
 
 def label(share: float) -> str:
+    """Returns the name of the stage with this share."""
     return SHADOW if share == 0 else f"{share:.4%}".rstrip("0%").rstrip(".") + "%" if share < 1 else "100%"
 
 
@@ -109,7 +111,7 @@ def start(
 
 
 def carried(state: RolloutState, release: int, reason: str, *, now: int, by: str) -> RolloutState:
-    """The same rollout under another number: release `release` has the same policies and another catalogue."""
+    """Returns the rollout under another number: release `release` has the same policies and another catalogue."""
     entry = {"at": now, "stage": state.stage, "share": state.share, "reason": reason, "by": by, "evidence": {}}
     return replace(state, release=release, continues=state.releases, history=(*state.history, entry))
 
@@ -190,5 +192,6 @@ def _moved(
 
 
 def in_candidate(salt: str, unit_hash: str, share: float) -> bool:
-    """Does the unit belong to the candidate? True for a share of 1, False for 0, never True then False as it rises."""
+    """True if the unit belongs to the candidate: always at a share of 1, never at 0, and never True then False as it
+    rises."""
     return uniform01(salt, unit_hash) < share

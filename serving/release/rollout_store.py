@@ -28,7 +28,7 @@ def begin(store: Store, state: RolloutState) -> RolloutState:
 
 
 def succeed(store: Store, release: int, make: Callable[[RolloutState | None], RolloutState]) -> RolloutState:
-    """The same with `make(state before)`, which is called again when that state was changed meanwhile."""
+    """Replaces the state by `make(state before)`, which is called again when that state was changed meanwhile."""
     while True:
         raw, version = store.read(KEY)
         old = RolloutState.from_json(raw) if raw else None

@@ -40,6 +40,7 @@ class Canary:
 
 
 def draw(world: Bernoulli, *, runs: int, looks: int, rng: np.random.Generator) -> Canary:
+    """Draws the looks of a canary against a baseline of the same size."""
     size, shape = int(LOOK * SHARE) // BUCKETS, (runs, looks, BUCKETS)
     others = LOOK - 2 * size * BUCKETS
     return Canary(
@@ -88,7 +89,7 @@ RULES: dict[str, Callable[[Canary], Bool]] = {"kayenta": kayenta, "peeking": pee
 
 
 def characteristics(*, runs: int, seed: int = 0) -> dict[str, dict[str, Any]]:
-    """The same keys as ours, for each rule; `…_20` counts the first 20 looks only."""
+    """Returns for each rule what `characteristics` of our own returns; `…_20` counts the first 20 looks only."""
     rng = np.random.default_rng([seed, runs, 1])
     effects = (0.0, -0.30, -0.60, -0.10, 0.10)
     worlds = {effect: draw(Bernoulli(effect=effect), runs=runs, looks=150, rng=rng) for effect in effects}

@@ -57,6 +57,7 @@ class Bernoulli:
             raise ValueError(f"effect: found {self.effect}, expected one between -1 (no clicks) and {best:g} (all)")
 
     def look(self, share: F64, rng: np.random.Generator) -> Look:
+        """Draws what one look sees, for each run's share."""
         n1 = rng.binomial(LOOK, share)
         k1, k0 = rng.binomial(n1, self.mean * (1 + self.effect)), rng.binomial(LOOK - n1, self.mean)
         count = np.stack([n1 - k1, k1, LOOK - n1 - k0, k0], axis=1).astype(np.float64)
@@ -70,8 +71,8 @@ class Bernoulli:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Outcome:
-    """Of each rollout (R,): the look at which it was aborted for harm or reached 100 % (0: it did not), and the
-    decisions that the candidate got."""
+    """What became of each rollout (R,): the look at which it was aborted for harm or reached 100 % (0: it did not), and
+    the decisions that the candidate got."""
 
     aborted: I64
     reached: I64
@@ -79,12 +80,15 @@ class Outcome:
 
     @property
     def runs(self) -> int:
+        """The number of runs."""
         return len(self.aborted)
 
     def aborted_by(self, decisions: int) -> float:
+        """Returns the share of runs that were aborted within so many decisions."""
         return float(np.mean((self.aborted > 0) & (self.aborted * LOOK <= decisions)))
 
     def reached_by(self, decisions: int) -> float:
+        """Returns the share of runs that reached everybody within so many decisions."""
         return float(np.mean((self.reached > 0) & (self.reached * LOOK <= decisions)))
 
     def median_abort(self) -> float:
@@ -92,6 +96,7 @@ class Outcome:
         return float(np.median(np.where(self.aborted > 0, self.aborted * float(LOOK), np.inf)))
 
     def to_dict(self) -> dict[str, Any]:
+        """The outcome as JSON."""
         return {
             "runs": self.runs,
             "aborted": float((self.aborted > 0).mean()),
@@ -134,6 +139,7 @@ class Wealth:
         self.sums[:, rows] += own
 
     def harmful(self) -> Bool:
+        """True for each run whose wealth refutes "no harm"."""
         return np.asarray(betting.mix(self.harm) >= np.log(1 / self.spec.alpha_harm))
 
     def safe(self, margin: F64) -> Bool:

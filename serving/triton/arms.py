@@ -59,6 +59,7 @@ class SelectArm:
         return [selection_tensors(list(islice(answers, size))) for size in sizes]
 
     def close(self) -> None:
+        """Pushes the last counts and closes the log."""
         self.exporter.close()
         if self.spool is not None:
             self.spool.close()

@@ -28,6 +28,7 @@ def private_log(path: Path, mode: str) -> IO[bytes]:
 
 
 def record(file: Path, pid: int) -> None:
+    """Notes a process in a file: its id, and when it was born."""
     file.write_text(f"{pid} {born(pid)}")
 
 
@@ -58,7 +59,7 @@ def stop_group(group: int, *, patience_seconds: float) -> None:
 
 
 def stop_process(pid: int, *, patience_seconds: float) -> bool:
-    """The same for one process, which ends those it started by itself. False if there was none."""
+    """Stops one process, which ends those it started by itself. False if there was none."""
     found = False
     for number, seconds in ((signal.SIGTERM, patience_seconds), (signal.SIGKILL, 5.0)):
         try:
@@ -75,7 +76,7 @@ def stop_process(pid: int, *, patience_seconds: float) -> bool:
 
 
 def _lives(group: int) -> bool:
-    """Does any process belong to the group that has not ended (a zombie has)?"""
+    """True if any process of the group has not ended (a zombie has)."""
     _reap(group)
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

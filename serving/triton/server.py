@@ -96,6 +96,7 @@ class TritonServer:
 
     @property
     def grpc(self) -> str:
+        """The address for clients, host:port."""
         return f"{LOOPBACK}:{self.ports.grpc}"
 
     def start(self, *, ready_seconds: float = READY_SECONDS) -> Self:
@@ -138,6 +139,7 @@ class TritonServer:
         self.pid_file.unlink(missing_ok=True)
 
     def alive(self) -> bool:
+        """True while the process runs."""
         return self.process is not None and self.process.poll() is None
 
     def __enter__(self) -> Self:

@@ -35,7 +35,7 @@ def export(interactions: pl.DataFrame, arms: Sequence[Arm]) -> Iterator[bytes]:
 
 
 def _named(features: Mapping[str, Any]) -> dict[str, Any]:
-    """As VW can tell them apart: no missing values, float lists element by element."""
+    """Returns features as VW can tell them apart: no missing values, float lists element by element."""
     out: dict[str, Any] = {}
     for name, value in features.items():
         if name.startswith("_"):

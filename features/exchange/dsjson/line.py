@@ -71,7 +71,7 @@ def _is_igl(line: Mapping[str, Any]) -> bool:
 
 
 def objects(name: str, tree: object) -> dict[str, Any]:
-    """Itself. Raises InvalidEvent where it is no object."""
+    """Returns the value if it is an object. Raises InvalidEvent where it is none."""
     if not isinstance(tree, dict):
         raise InvalidEvent(name, tree, "an object")
     return tree

@@ -64,6 +64,7 @@ class Ledger:
     catalogue: list[str] = field(default_factory=list)  # what became of each change of the arms
 
     def add(self, day: int, values: dict[str, float]) -> None:
+        """Adds values to a day's sums."""
         sums = self.days.setdefault(day, dict.fromkeys(values, 0.0))
         for name, value in values.items():
             sums[name] += value
@@ -80,6 +81,7 @@ class Plan:
     down: Outages = field(default_factory=dict)
 
     def is_down(self, part: str, hour: int) -> bool:
+        """True if this part of the loop is down in this hour."""
         return hour in self.down.get(part, ())
 
 
@@ -222,8 +224,8 @@ def _means(sums: dict[str, float] | None) -> dict[str, float]:
 
 
 def trained_share(w: Workspace) -> float:
-    """Of the rows that were mature when the last training began, the share that it or, before its window, an earlier
-    one had: 1 if no hour was forgotten."""
+    """Returns the share of the rows mature when the last training began that it or, before its window, an earlier one
+    had: 1 if no hour was forgotten."""
     ended = window.last_training(w.store)
     if not ended:
         return 0.0

@@ -60,10 +60,12 @@ class Table:
         return replace(self, weights=np.stack([(best == a).mean(axis=0) for a in range(ARMS)], axis=1))
 
     def save(self, folder: Path) -> None:
+        """Writes the table into a file."""
         np.save(folder / "weights.npy", self.weights)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
+        """Reads the table from a file."""
         return cls(weights=np.load(folder / "weights.npy"))
 
 
