@@ -83,17 +83,17 @@ class Features:
         return {name: later[name].to_list() for name in later.columns if name != "at"}
 
     def guardrails(self, since: int | None = None) -> pl.DataFrame | None:
-        """Totals of each guardrail of the same rows; None where these features were encoded without."""
+        """Returns the totals of each guardrail of the same rows; None where these features were encoded without."""
         path = self.folder / "guardrails.parquet"
         first = self.split_at if since is None else since
         return pl.read_parquet(path).filter(pl.col("at") >= first) if path.exists() else None
 
     def born(self) -> I64:
-        """(A,) when each arm of the catalogue came, UTC µs; 0 where nobody said."""
+        """Returns (A,) when each arm of the catalogue came, UTC µs; 0 where nobody said."""
         return np.array([arm.valid_from for arm in catalogue.read(self.folder / "catalogue.json")], np.int64)
 
     def chunks(self) -> dataset.EncodedLog:
-        """Re-iterable; one chunk in memory at a time."""
+        """Returns the chunks, which may be read several times, one in memory at a time."""
         arms = catalogue.read(self.folder / "catalogue.json")
         return dataset.EncodedLog(self.folder / "encoded.parquet", self.encoder.catalogue(arms))
 
@@ -109,14 +109,14 @@ def collect(app: str) -> dict[str, Any]:
 
 
 def join(app: str, start: str, end: str) -> dict[str, Any]:
-    """Interactions of the interval's hours, and the account of every event in them."""
+    """Returns the interactions of the interval's hours, and the account of every event in them."""
     w, interval = Workspace.open(app), Interval.parse(start, end)
     return join_interval(w.store, w.spec.reward, start=interval.start, end=interval.end, now=clock.now()).to_dict()
 
 
 def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tuple[gx.QualityReport, str]:
-    """Great Expectations on the interval. Returns the report, and the key of its page below `reports/` in the store:
-    the caller shows the page first, and then lets `report.or_raise()` speak."""
+    """Runs Great Expectations on the interval. Returns the report, and the key of its page below `reports/` in the
+    store: the caller shows the page first, and then lets `report.or_raise()` speak."""
     w, interval = Workspace.open(app), Interval.parse(start, end)
     rows = read_interactions(w.store, start=interval.start, end=interval.end)
     hours = to_us(interval.start), to_us(interval.end)
@@ -211,7 +211,8 @@ def segments(spec: AppSpec, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def split_time(rows: pl.DataFrame, train_share: float) -> int:
-    """UTC µs at which the judging rows begin: the earlier `train_share` of the log, by time, is for training."""
+    """Returns UTC µs at which the judging rows begin: the earlier `train_share` of the log, by time, is for
+    training."""
     return int(rows["at"][min(round(len(rows) * train_share), len(rows) - 1)])
 
 

@@ -8,7 +8,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def to_us(time: datetime) -> int:
-    """UTC µs since the epoch, exactly. A time without a zone is refused: it would mean another hour elsewhere."""
+    """Returns UTC µs since the epoch, exactly. A time without a zone is refused: it would mean another hour
+    elsewhere."""
     if time.tzinfo is None:
         raise ValueError(f"time: found {time!r} without a time zone, expected one, e.g. datetime(..., tzinfo=UTC)")
     return (time - _EPOCH) // timedelta(microseconds=1)

@@ -182,8 +182,9 @@ def enforce_minimum(pmf: F64, mask: Bool, epsilon: float) -> F64:
 
 
 def votes(scores: Scores, mask: Bool) -> F64:
-    """Share of posterior draws each candidate wins: scores (S, B, K), one of S draws a slice. The pmf of Thompson
-    sampling *given the draws*, hence exact as a propensity. A draw tied between n arms gives each 1/n of its vote."""
+    """Returns the share of posterior draws each candidate wins: scores (S, B, K), one of S draws a slice. The pmf of
+    Thompson sampling *given the draws*, hence exact as a propensity. A draw tied between n arms gives each 1/n of its
+    vote."""
     check(scores, mask)
     masked = np.where(mask, scores, -np.inf)
     won = masked == masked.max(axis=-1, keepdims=True)
@@ -217,7 +218,7 @@ def best_of_normals(mean: F64, sd: F64, mask: Bool, *, nodes: int = 64) -> F64:
 
 
 def _others_below(x: F64, mean: F64, sd: F64, mask: Bool) -> F64:
-    """(B, K, nodes): Π_{j≠a} Φ_j(x), from the products before and after a, for no division is safe here."""
+    """Returns (B, K, nodes): Π_{j≠a} Φ_j(x), from the products before and after a, for no division is safe here."""
     from scipy.special import ndtr  # for per-arm heads only: a server without them starts sooner
 
     below = np.where(mask[:, :, None], ndtr((x - mean[:, :, None]) / sd[:, :, None]), 1.0)

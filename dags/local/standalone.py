@@ -33,7 +33,7 @@ def free_port() -> int:
 
 
 def require_free(port: int, what: str) -> None:
-    """One clear sentence instead of a server that dies in its log."""
+    """Raises one clear sentence where the port is taken, instead of a server that dies in its log."""
     with socket.socket() as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -56,7 +56,7 @@ class Columns:
         return cls(scope, [fit_feature(name, f, [row.get(name) for row in rows]) for name, f in declared.items()])
 
     def matrix(self, rows: Sequence[Row]) -> F32:
-        """(n, d) float32, finite. Wrong types raise ValueError or TypeError: the door names the field first."""
+        """Returns (n, d) float32, finite. Wrong types raise ValueError or TypeError: the door names the field first."""
         n, m = len(rows), len(self._numeric_names)
         try:  # without a Python loop over values, if none is missing
             numbers = np.fromiter(self._get_numbers(rows), np.float64, n * m).reshape(n, m)
@@ -119,7 +119,7 @@ class Columns:
 
 
 def _cycles(seconds: F64) -> F64:
-    """(n,) UTC seconds → (n, 4): hour of the day and day of the week on circles; zeros where missing."""
+    """Maps (n,) UTC seconds to (n, 4): hour of the day and day of the week on circles; zeros where missing."""
     day, week = (2 * np.pi * (seconds % p) / p for p in (86400.0, 604800.0))
     circles: F64 = np.nan_to_num(np.stack([np.sin(day), np.cos(day), np.sin(week), np.cos(week)], axis=1))
     return circles

@@ -29,7 +29,7 @@ class Numbers:
         self._ends, self._moments = (table.flatten().tolist() if alone else list(table) for table in (ends, moments))
 
     def write(self, x: F64, out: F32) -> None:
-        """`x` (n, m), NaN = missing, into their columns of `out` (n, d), which is zero there."""
+        """Writes `x` (n, m), NaN = missing, into their columns of `out` (n, d), which is zero there."""
         missing, (mean, scale, fill), (low, high) = np.isnan(x), self._moments, self._ends
         x = np.minimum(np.maximum(x, low), high)
         if self._logged is not None:

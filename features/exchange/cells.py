@@ -43,7 +43,8 @@ def as_object(value: Any) -> dict[str, Any]:
 
 
 def features_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Without missing values and empty lists; the rest as JSON can hold it, the text of a list as that list."""
+    """Returns features without missing values and empty lists, the rest as JSON can hold it, the text of a list as that
+    list."""
     plain = ((name, _plain(value)) for name, value in row.items() if not missing(value))
     return {name: value for name, value in plain if value != []}
 

@@ -66,7 +66,8 @@ def import_log(log: Log, source: Source, spec: AppSpec) -> Imported:
 
 
 def declared_records(source: Source, spec: AppSpec) -> Iterator[Record]:
-    """With declared features alone, as they are declared; a record with one of another type is skipped and counted."""
+    """Yields the records with declared features alone, as they are declared; a record with one of another type is
+    skipped and counted."""
     features = Declared(spec)
     for record in source.records():
         try:
@@ -89,7 +90,8 @@ def _admitted(source: Source, spec: AppSpec) -> Iterator[Record]:
 
 
 def _append(log: Log, part: Sequence[Record]) -> Counter[str]:
-    """One batch. A reward goes in only where the log has a decision of that event id, and it is the row's own."""
+    """Appends one batch. A reward goes in only where the log has a decision of that event id, and it is the row's
+    own."""
     ids = list(dict.fromkeys(r.decision.event_id for r in part))
     before = log.find(ids)
     log.append_decisions([r.decision for r in part])

@@ -73,8 +73,8 @@ def _ended(commits: Iterable[Future[Version]]) -> None:
 
 
 def matured(store: Store, spec: RewardSpec, *, start: datetime, end: datetime, now: datetime) -> pl.DataFrame:
-    """Interactions of the whole hours that [start, end) touches as they stand at `now`, written nowhere: for a look
-    between two joins. With another spec (one guardrail's kind) the same decisions get another number."""
+    """Returns the interactions of the whole hours that [start, end) touches as they stand at `now`, written nowhere:
+    for a look between two joins. With another spec (one guardrail's kind) the same decisions get another number."""
     with open_log(store) as log:
         hours = versions.overlapping(log.objects["decisions"], start=start, end=end)
         frames = [data for chunk in _chunks(log, hours) for _, data, _, _ in _join(log, chunk, spec, now=to_us(now))]
@@ -98,7 +98,7 @@ def _chunks(log: Log, hours: list[str]) -> Iterator[list[str]]:
 def _join(
     log: Log, hours: list[str], spec: RewardSpec, *, now: int
 ) -> Iterator[tuple[str, pl.DataFrame, pl.DataFrame, Account]]:
-    """(hour, interactions, late rewards, account) of each hour of a chunk."""
+    """Yields (hour, interactions, late rewards, account) of each hour of a chunk."""
     window = window_us(spec)
     logged = _decisions(log, hours)
     decisions = logged if _all(logged, ~pl.col("repeated")) else logged.filter(~pl.col("repeated"))

@@ -103,7 +103,7 @@ class Restatement:
 
 
 def restatements(store: Store) -> list[Restatement]:
-    """All of them, by hour and version."""
+    """Returns all restatements, by hour and version."""
     used = list(_verdicts(store))
     found = []
     for keys in by_hour(store.list("interactions/"), ".json").values():

@@ -10,7 +10,7 @@ from croupier.features.spec import KindSpec, RewardSpec
 
 
 def in_reach_columns() -> pl.Expr:
-    """`reward.in_reach` of the columns `at` and `decided_at`."""
+    """Returns `reward.in_reach` of the columns `at` and `decided_at`."""
     return (pl.col("at") - pl.col("decided_at")).is_between(-CLOCK_SKEW_US, LOOKBACK_US)
 
 
@@ -53,7 +53,7 @@ def _part(name: str, kind: KindSpec) -> pl.Expr:
 
 
 def how(values: pl.Expr) -> dict[str, pl.Expr]:
-    """`reward.HOW` of a column in ORDER; null where it is empty."""
+    """Returns `reward.HOW` of a column in ORDER; null where it is empty."""
     return {
         "first": values.first(),
         "last": values.last(),

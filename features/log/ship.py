@@ -49,7 +49,8 @@ class ShipReport:
 
 
 def ship(spool: Spool, store: Store, *, host: str) -> ShipReport:
-    """Everything in the spool now, to the store. Raises StoreUnavailable: call again, nothing is lost or doubled."""
+    """Ships everything that is in the spool now to the store. Raises StoreUnavailable: call again, nothing is lost or
+    doubled."""
     report = ShipReport()
     _report_thinned(spool)
     for kind in KINDS:
@@ -137,7 +138,7 @@ def _next_shipment(spool: Spool, kind: Kind, end: int) -> tuple[int, int] | None
 
 
 def shipment_objects(spool: Spool, kind: Kind, first: int, last: int, *, host: str) -> Iterator[tuple[str, pa.Table]]:
-    """(key, rows) of each hour in a shipment, in order of arrival."""
+    """Yields (key, rows) of each hour in a shipment, in order of arrival."""
     bodies = [body for _, body in spool.read(kind, first - 1, last - first + 1, last=last)]
     hours: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in orjson.loads(b"[" + b",".join(bodies) + b"]"):

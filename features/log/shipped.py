@@ -84,6 +84,6 @@ def open_log(store: Store) -> Iterator[Log]:
 
 
 def rewritten(store: Store) -> None:
-    """To be called once rows are gone from the log, and before they are looked for in what was made from it: whatever
-    a join that had read them commits is there by then, or is taken back by that join."""
+    """Notes that the log was rewritten: called once rows are gone from the log, and before they are looked for in what
+    was made from it: whatever a join that had read them commits is there by then, or is taken back by that join."""
     store.put(EPOCH, uuid.uuid4().hex.encode())

@@ -77,7 +77,7 @@ class SpoolFile:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it or nothing. Raises SpoolUnavailable."""
+        """Writes all of the block or nothing. Raises SpoolUnavailable."""
         with self._writer():
             self.db.execute("BEGIN IMMEDIATE")
             try:
@@ -98,7 +98,7 @@ class SpoolFile:
             raise self._unavailable(error) from error
 
     def overwrite_deleted(self) -> None:
-        """What was deleted is gone from the write-ahead log too."""
+        """Overwrites what was deleted, in the write-ahead log too."""
         with self._writer():
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -116,7 +116,7 @@ class SpoolFile:
         return row[0] if row else None
 
     def size(self) -> int:
-        """Bytes in use; pages that deletions freed are not counted, they are used again."""
+        """Returns the bytes in use; pages that deletions freed are not counted, they are used again."""
         with self.reading():
             return self._size()
 

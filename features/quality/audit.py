@@ -94,13 +94,13 @@ def evidence(df: pl.DataFrame) -> Audit:
 
 
 def save(store: Store, start: int, end: int, audit: Audit) -> None:
-    """Evidence of the interval [start, end), UTC µs; a repeated or restated interval replaces its own."""
+    """Keeps the evidence of the interval [start, end), UTC µs; a repeated or restated interval replaces its own."""
     body = {group: found.to_dict() for group, found in audit.items()}
     store.put(f"audit/{start}-{end}.json", orjson.dumps(body, option=orjson.OPT_SORT_KEYS))
 
 
 def elsewhere(store: Store, start: int, end: int) -> Audit:
-    """All evidence kept of intervals that overlap neither [start, end) nor each other."""
+    """Returns all evidence kept of intervals that overlap neither [start, end) nor each other."""
     spans = sorted(
         tuple(map(int, key.removeprefix("audit/").removesuffix(".json").split("-"))) for key in store.list("audit/")
     )

@@ -100,7 +100,7 @@ def _rewards(parts: Sequence[pl.DataFrame]) -> dict[str, list[tuple[float, float
 
 
 def _arms(parts: Sequence[pl.DataFrame]) -> dict[str, list[float]]:
-    """Share of decisions of the most shown arms, and of all others."""
+    """Returns the share of decisions of the most shown arms, and of all others."""
     counts = pl.concat([p["arm"] for p in parts]).value_counts().sort("count", "arm", descending=[True, False])
     top = counts["arm"][:TOP_ARMS].to_list()
     out = {arm: [float((p["arm"] == arm).mean() or 0.0) if len(p) else 0.0 for p in parts] for arm in top}

@@ -41,7 +41,7 @@ def check(
     earlier: Audit | None = None, pages: bool = True, quarantine: Path | None = None, limit: float = 0.0,
     aside: Mapping[str, States] | None = None,
 ) -> QualityReport:  # fmt: skip
-    """Judge interactions (schema.INTERACTIONS) of [start, end). Writes the pages (`index.html`) into `folder`,
+    """Judge interactions (arrow.INTERACTIONS) of [start, end). Writes the pages (`index.html`) into `folder`,
     and rows that broke a rule into `quarantine` (default: `folder`): not every reader of pages may see rows.
     With `encoder`, features are held against its training window; with `arms`, candidates against that catalogue; the
     propensity audit adds to the evidence of `earlier` intervals. `pages=False` leaves out GX's own pages and the one on

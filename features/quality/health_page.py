@@ -31,7 +31,7 @@ def _page(h: Health) -> str:
 
 
 def _boxes(h: Health, ticks: list[str]) -> list[tuple[str, str, str]]:
-    """(title, what it says, chart) of each."""
+    """Returns (title, what it says, chart) of each."""
 
     def of(name: str) -> list[float | None]:
         return [b[name] for b in h.bins]

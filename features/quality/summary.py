@@ -44,7 +44,7 @@ class Measure:
 
 
 def measures(df: pl.DataFrame, expected: Expected) -> list[Measure]:
-    """All of them that have something to look at."""
+    """Returns all measures that have something to look at."""
     out = [_at_least("interactions", float(len(df)), 1.0, "the interval is not empty", "critical")]
     if expected.account:
         out += _account(expected.account)

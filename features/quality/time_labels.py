@@ -23,7 +23,7 @@ def time_labels(times: Sequence[int]) -> list[str]:
 
 
 def since_start(us: int) -> tuple[str, float]:
-    """(unit, how many µs one is) in which a span of `us` is best read: minutes, hours or days."""
+    """Returns (unit, how many µs one is) in which a span of `us` is best read: minutes, hours or days."""
     for unit, size in (("minutes", 6e7), ("hours", 3.6e9)):
         if us <= 180 * size:
             return unit, size

@@ -70,7 +70,7 @@ class Store(Protocol):
 
 
 def open_store(url: str, *, endpoint: str = "") -> Store:
-    """`s3://bucket/prefix`, at `endpoint` or AWS, or a folder, which is made if it is not there."""
+    """Opens `s3://bucket/prefix`, at `endpoint` or AWS, or a folder, which is made if it is not there."""
     if re.match(r"s3://[A-Za-z0-9._:-]+(/|$)", url):
         return S3Store(url, endpoint=endpoint)
     if "://" in url:
@@ -173,7 +173,8 @@ def _link(temporary: str, target: Path) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    """With what is above it; each new name is synced too, else power loss takes the folder with all that is in it."""
+    """Makes a folder with what is above it; each new name is synced too, else power loss takes the folder with all that
+    is in it."""
     if not folder.exists():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)

@@ -285,6 +285,6 @@ class Latest:
 
 
 def chosen_features(chunk: Interactions) -> F32:
-    """(n, d_u + d_a + d_p): what the chosen arm looked like."""
+    """Returns (n, d_u + d_a + d_p): what the chosen arm looked like."""
     rows, pair = chunk.shown
     return np.concatenate([chunk.batch.context, chunk.batch.catalogue.features[rows], pair], axis=1, dtype=np.float32)

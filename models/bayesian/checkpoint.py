@@ -60,7 +60,7 @@ class Progress:
             self.weights.copy_(self.best_weights)
 
     def write(self, path: Path) -> None:
-        """Whole or not at all."""
+        """Writes the checkpoint whole or not at all."""
         from safetensors.torch import save_file  # here, so that scoring needs torch and numpy alone (make bench-gpu)
 
         memory = self.optimiser.state[self.weights]

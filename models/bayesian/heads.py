@@ -74,7 +74,7 @@ class SharedHead:
         return type(self)(self.posterior.update(phi, reward, weight, keep=keep))
 
     def drawn(self, *, seed: int, draws: int, device: str) -> Tensor:
-        """(d, S) draws of the weights: those of this posterior, made once."""
+        """Returns (d, S) draws of the weights: those of this posterior, made once."""
         key = (seed, draws, device)
         if key not in self._drawn:
             self._drawn[key] = thompson.draws(self.posterior, seed=seed, count=draws, device=device)

@@ -123,7 +123,7 @@ class Posterior:
         return self.prior.a0 + self.moments.n / 2, self.prior.b0 + residual / 2
 
     def sample(self, rng: np.random.Generator, draws: int) -> F64:
-        """(d, S) joint draws of w: σ² first, then w = mean + σ L⁻ᵀ z."""
+        """Returns (d, S) joint draws of w: σ² first, then w = mean + σ L⁻ᵀ z."""
         a, b = self.noise
         sigma = np.sqrt(b / rng.standard_gamma(a, size=draws))
         z = rng.standard_normal((len(self.moments.b), draws))

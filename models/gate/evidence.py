@@ -60,8 +60,8 @@ def evidence_of(
 
 
 def divergence(log: Interactions, candidate: F64, champion: F64 | None = None) -> F64:
-    """(n, 2): E[Δw²] and E[Δw⁴] of each row over the arms the log could draw, Δw = (π₁ − π₀) / p; π₀ = 0 for the value
-    of one policy."""
+    """Returns (n, 2): E[Δw²] and E[Δw⁴] of each row over the arms the log could draw, Δw = (π₁ − π₀) / p; π₀ = 0 for
+    the value of one policy."""
     possible = log.batch.mask & (log.pmf > 0)
     p = np.where(possible, log.pmf, 1.0)
     square = np.where(possible, candidate if champion is None else candidate - champion, 0.0) ** 2 / p

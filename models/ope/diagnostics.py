@@ -49,8 +49,8 @@ def interval(values: F64, thinning: F64, alpha: float) -> dict[str, float]:
 
 
 def arm_groups(catalogue: Catalogue) -> I64 | None:
-    """(A,) about √A groups of arms with like features (Ward), for MIPS; None where no two arms are more alike than
-    others, or the catalogue is large."""
+    """Returns (A,) about √A groups of arms with like features (Ward), for MIPS; None where no two arms are more alike
+    than others, or the catalogue is large."""
     x = catalogue.features.astype(np.float64)
     if not 3 < len(x) <= MOST_CLUSTERED or x.shape[1] == 0:
         return None

@@ -96,7 +96,7 @@ def _unchecked(reasons: dict[str, str]) -> tuple[Unchecked, ...]:
 
 
 def balance(log: Interactions, suspects: list[int]) -> list[P]:
-    """(1{A ∈ G} / p − |G ∩ offered|) (f − mean f), G an arm drawn often, or the arms at which f is high.
+    """Returns (1{A ∈ G} / p − |G ∩ offered|) (f − mean f), G an arm drawn often, or the arms at which f is high.
 
     E[1{A = a} / p | x] = 1 for every x and every arm a that x offers, so f is as frequent among the rows of a, weighted
     by 1/p, as among all that offer it (the covariate balance of Rosenbaum & Rubin 1983). A price of the shown arm, or
@@ -119,7 +119,7 @@ def _balance(log: Interactions, member: Bool, f: F64, rows: slice) -> F64:
 
 
 def _high(log: Interactions, f: F64, arm: I64) -> Bool:
-    """(A,) the arms at which f is above its mean, among these rows."""
+    """Returns (A,) the arms at which f is above its mean, among these rows."""
     return np.asarray(np.bincount(arm, f / log.propensity, minlength=len(log.batch.catalogue.ids)) > 0.0)
 
 

@@ -45,7 +45,7 @@ class Piecewise:
     pieces: Sequence[tuple[int, Callable[[], Policy]]]
 
     def served(self, log: Interactions, floor: float) -> F64:
-        """(n, K) pmf of each row's own model, with the floor mixed in. One model is in memory at a time.
+        """Returns (n, K) pmf of each row's own model, with the floor mixed in. One model is in memory at a time.
 
         Raises ValueError where a row is older than the first model: no model was frozen before it."""
         if len(log) and int(log.at.min()) < self.pieces[0][0]:

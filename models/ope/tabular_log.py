@@ -170,7 +170,7 @@ def _numbers(batch: pa.RecordBatch, name: str, seen: int) -> F64:
 
 
 def _table(batch: pa.RecordBatch, name: str, chosen: I64, seen: int) -> F64:
-    """(n, K) of a column of lists, (n, 1) of a plain one."""
+    """Returns (n, K) of a column of lists, (n, 1) of a plain one."""
     column = batch.column(name)
     column = _parsed(column, name, seen) if _is_text(column.type) else column
     if not _holds_lists(column.type):

@@ -112,7 +112,7 @@ def _features(rng: np.random.Generator, n: int, how: str) -> F64:
 
 
 def _level(features: F64, how: str) -> F64:
-    """(n,) what every arm's mean is multiplied by: the user's share of it."""
+    """Returns (n,) what every arm's mean is multiplied by: the user's share of it."""
     x = features[:, 0]
     return np.asarray(np.exp(1.2 * x - 0.72) if how == "tell a lot" else np.exp(0.2 * np.tanh(x)))
 
@@ -137,7 +137,7 @@ def _price(rng: np.random.Generator, arm: I64) -> F64:
 
 
 def _late(rng: np.random.Generator, leak: str, arm: I64, reward: F64) -> F64:
-    """(n, ·) the columns of LEAKS that stand in the context; `reward` in standard deviations."""
+    """Returns (n, ·) the columns of LEAKS that stand in the context; `reward` in standard deviations."""
     columns: dict[str, Callable[[], F64]] = {
         "order value": lambda: _order_value(rng, arm, reward),
         "order value, 2 % of others": lambda: _order_value(rng, arm, reward, 0.02),

@@ -87,7 +87,8 @@ def _population(cell: Cell, folder: Path | None, seed: int) -> Population:
 
 
 def pooled(table: Iterable[dict[str, Any]], rule: str, kind: str = "promoted_rate") -> tuple[float, float, int]:
-    """(mean, worst cell, logs) of a rate: of errors the largest; of "power", promotions that are right, the least."""
+    """Returns (mean, worst cell, logs) of a rate: of errors the largest; of "power", promotions that are right, the
+    least."""
     rows = list(table)
     key, worst = ("promoted_rate", np.min) if kind == "power" else (kind, np.max)
     rate = [r[key] if rule == "ours" else r["rules"][rule][key] for r in rows]

@@ -202,7 +202,7 @@ def interactions(population: Population, n: int, rng: np.random.Generator) -> In
 
 
 def load(path: Path | None) -> tuple[F64, I64, str]:
-    """(X, y, name) of an .npz with arrays X and y; scikit-learn's digits where none is given."""
+    """Returns (X, y, name) of an .npz with arrays X and y; scikit-learn's digits where none is given."""
     if path is None:
         x, y = load_digits(return_X_y=True)
         return x, y, "digits"
@@ -233,7 +233,7 @@ def _features(x: NDArray[Any], y: NDArray[Any]) -> F64:
 
 
 def _scores(x: F64, y: I64, arms: int, rng: np.random.Generator) -> F64:
-    """(N, K) class log-odds of a logistic regression on a few rows; unseen classes score lowest."""
+    """Returns (N, K) class log-odds of a logistic regression on a few rows; unseen classes score lowest."""
     rows = rng.choice(len(x), min(TRAINED_ROWS, len(x) // 2), replace=False)
     model = LogisticRegression(C=0.1, max_iter=300, tol=1e-3).fit(x[rows], y[rows])
     scores = np.full((len(x), arms), -1e3)

@@ -250,7 +250,7 @@ def _se(values: list[float]) -> float | None:
 def problem_of(
     data: Path | None, *, reward: str, wheel: float | None, rounds: int
 ) -> tuple[str, Callable[[np.random.Generator], Problem]]:
-    """(name, problem by generator) of an .npz with X and y, of scikit-learn's digits, or of the wheel."""
+    """Returns (name, problem by generator) of an .npz with X and y, of scikit-learn's digits, or of the wheel."""
     if wheel is not None:
         if not 0 <= wheel < 1:
             raise ValueError(f"wheel: found δ = {wheel:g}, expected a radius from 0 to below 1")

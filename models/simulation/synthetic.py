@@ -37,7 +37,7 @@ class LinearWorld:
         return Batch(context=context, arm=np.where(mask, arm, 0), mask=mask, pair=pair, catalogue=self.catalogue)
 
     def expected(self, batch: Batch) -> F64:
-        """(B, K): the true mean reward, in [0, 1]."""
+        """Returns (B, K): the true mean reward, in [0, 1]."""
         n, K = batch.mask.shape
         u = np.concatenate([np.ones((n, 1)), batch.context], axis=1)
         x = np.concatenate([batch.arm_features, batch.pair, np.ones((n, K, 1))], axis=2)

@@ -130,11 +130,11 @@ class BilinearPolicy:
         return f"--cb_explore_adf {how} -l {self.parameters['learning_rate']:g}{ignored}"
 
     def scores(self, batch: Batch) -> F64:
-        """(B, K): minus VW's predicted cost, the members' mean; 0 where untrained."""
+        """Returns (B, K): minus VW's predicted cost, the members' mean; 0 where untrained."""
         return cast("F64", -self._costs(batch).mean(axis=0))
 
     def _costs(self, batch: Batch) -> F64:
-        """(m, B, K)"""
+        """Returns each member's costs, (m, B, K)."""
         if self.trained is None:
             return np.zeros((1, *batch.mask.shape))
         form = self.trained
@@ -263,7 +263,7 @@ class BilinearPolicy:
 
 
 def _clipped(features: F32) -> F64:
-    """In float64, at the least price of a request by itself."""
+    """Returns features in float64, clipped, at the least price of a request by itself."""
     x = features.astype(np.float64)
     return np.minimum(np.maximum(x, -BOUND, out=x), BOUND, out=x)
 

@@ -216,8 +216,8 @@ def export(workspace: Any, sizes: Sizes, *, flags: str, steps: int) -> Bilinear:
 
 
 def _places(workspace: Any, sizes: Sizes, flags: str) -> I64:
-    """(1 + d_u, 1 + d_x): where VW keeps the first member of every term, the constant in the corner, linear terms in
-    the first column and row; further members follow it."""
+    """Returns (1 + d_u, 1 + d_x): where VW keeps the first member of every term, the constant in the corner, linear
+    terms in the first column and row; further members follow it."""
     width, members = _width(_members(flags)), _members(flags)
     user, arm = workspace.hash_space("U"), workspace.hash_space("A")
     names = [*(f"a{i}" for i in range(sizes.arm)), *(f"p{i}" for i in range(sizes.pair))]

@@ -18,8 +18,8 @@ TIMES = ("valid_from", "valid_to")
 
 
 def add(arms: Arms, new: Arms, *, change: bool) -> list[Arm]:
-    """With the `new` ones; `change`: those that are there already get their features, and their times where they say
-    any; what is paused or retired stays so. Without `change` they are a ValueError."""
+    """Returns the arms with the `new` ones; `change`: those that are there already get their features, and their times
+    where they say any; what is paused or retired stays so. Without `change` they are a ValueError."""
     there, coming = {arm.arm_id for arm in arms}, {arm.arm_id: arm for arm in new}
     if len(coming) < len(new):
         twice = next(arm.arm_id for i, arm in enumerate(new) if arm.arm_id in {a.arm_id for a in new[:i]})
@@ -64,7 +64,7 @@ def _each(arms: Arms, ids: Sequence[str], step: Callable[[Arm], Arm]) -> list[Ar
 
 
 def read_arms(path: Path) -> list[Arm]:
-    """From a JSON list of arms as in catalogue.json, or a CSV whose columns are arm_id, features by name, and, if it
+    """Reads arms from a JSON list as in catalogue.json, or a CSV whose columns are arm_id, features by name, and, if it
     has them, valid_from, valid_to (UTC µs) and paused. Raises ValueError naming file and entry."""
     if path.suffix.lower() == ".csv":
         return catalogue.loads(orjson.dumps([_of_row(path, i, row) for i, row in enumerate(_rows(path), start=2)]))

@@ -51,8 +51,8 @@ def present(w: Workspace, now: int, encoder: Encoder, encoded: Sequence[Arm]) ->
 
 
 def as_now(store: Store, old: LoadedRelease) -> Present:
-    """For the policies of an earlier release: the arms of the current one. Where the old encoder does not know their
-    features: its own arms, those that are retired or paused by now marked so."""
+    """Returns the arms of the current release, for the policies of an earlier one. Where the old encoder does not know
+    their features: its own arms, those that are retired or paused by now marked so."""
     number = bundle_store.current(store)
     if number is None or number == old.number:
         return Present(arms=old.arms, new=old.newcomers)

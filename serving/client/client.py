@@ -86,7 +86,7 @@ class Client:
         return selection
 
     def select_batch(self, requests: Sequence[Request]) -> list[Selection]:
-        """One selection a request, in order; a refused one carries its `error`, the others are served."""
+        """Returns one selection a request, in order; a refused one carries its `error`, the others are served."""
         deadline = time.monotonic() + self.deadline_ms / 1000
         answers, rows = messages.encoded(requests)
         for start in range(0, len(rows), MAX_ROWS):
@@ -122,7 +122,8 @@ class Client:
         return [outcomes[i] for i in range(len(rewards))]
 
     def refusals(self) -> list[tuple[str, str]]:
-        """(record | reward, error) of what was queued and then refused by name, once each: the last thousand."""
+        """Returns (record | reward, error) of what was queued and then refused by name, once each: the last
+        thousand."""
         refused = self._courier.refused
         return [refused.popleft() for _ in range(len(refused))]
 

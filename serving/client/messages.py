@@ -38,7 +38,7 @@ class Unavailable(ClientError):
 
 
 def call(infer: Callable[..., Any], url: str, request: Any, seconds: float) -> dict[str, list[Any]]:
-    """One ModelInfer. Raises Unavailable for everything but a well-formed reply."""
+    """Makes one ModelInfer call. Raises Unavailable for everything but a well-formed reply."""
     try:
         return codec.infer_response(infer(request, timeout=seconds))
     except FAILURES as error:
@@ -77,7 +77,7 @@ def select_columns(raws: Sequence[Raw]) -> Columns:
 def selections(
     reply: Mapping[str, list[Any]], part: Sequence[tuple[int, Raw]], requests: Sequence[Request]
 ) -> dict[int, Selection]:
-    """By position. Raises Unavailable for a reply that answers something else."""
+    """Returns the selections of a reply, by position. Raises Unavailable for a reply that answers something else."""
     try:
         columns = [reply[n] for n in ("event_id", "arm", "propensity", "pmf", "release", "role", "error")]
         columns.append(reply.get("dropped", [""] * len(part)))  # older servers do not say
@@ -151,7 +151,7 @@ def record_columns(records: Sequence[Mapping[str, Any]]) -> Columns:
 
 
 def outcomes(reply: Mapping[str, list[Any]], asked: Sequence[Any]) -> list[Outcome]:
-    """One for each of those asked about. Raises Unavailable for a reply that answers something else."""
+    """Returns one outcome for each of those asked about. Raises Unavailable for a reply that answers something else."""
     try:
         return [Outcome(*pair) for _, *pair in zip(asked, reply["status"], reply["error"], strict=True)]
     except (KeyError, ValueError) as error:

@@ -95,7 +95,7 @@ class Outbox:
             self._waiting = []
 
     def _change(self, statement: str, entries: Sequence[tuple[Any, ...]]) -> None:
-        """All of them or none."""
+        """Changes all of the rows or none."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             self._db.executemany(statement, entries)

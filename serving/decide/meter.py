@@ -39,7 +39,7 @@ class Meter:
         return _Stage(self, stage)
 
     def seconds(self, stage: str, seconds: float) -> None:
-        """One batch took so long in a stage."""
+        """Notes that one batch took so long in a stage."""
         self._taken.append((stage, seconds))
         if len(self._taken) > 4096:  # nobody drains
             with self._turn:
@@ -53,7 +53,7 @@ class Meter:
             times[-1] += seconds
 
     def drain(self) -> tuple[dict[Key, float], dict[Key, float]]:
-        """(increments, gauges) since the last call; buckets are cumulative, as Prometheus has them."""
+        """Returns (increments, gauges) since the last call; buckets are cumulative, as Prometheus has them."""
         with self._turn:
             self._sort()
             counts, times, gauges = self._counts, self._times, self._gauges

@@ -53,7 +53,8 @@ class Rewards:
         self._log, self._declared, self._learn, self._clock = log, declared, learn, clock
 
     def take(self, raws: Sequence[RawReward]) -> list[Outcome]:
-        """One outcome a reward, in order; on record when it returns. Never raises for what a caller sent."""
+        """Takes rewards and returns one outcome a reward, in order; on record when it returns. Never raises for what a
+        caller sent."""
         now, admission = self._clock(), self._declared()
         outcomes: list[Outcome | None] = [None] * len(raws)
         good: list[tuple[int, Reward]] = []

@@ -63,7 +63,7 @@ class Selector:
         self._stamp: dict[str, Any] = {"release": release.number, **digests}
 
     def select(self, requests: Sequence[Request]) -> list[Selection]:
-        """One answer a request, in their order; never raises for what a caller sent."""
+        """Returns one answer a request, in their order; never raises for what a caller sent."""
         raws: list[Raw | InvalidEvent] = []
         for request in requests:
             try:
@@ -77,7 +77,7 @@ class Selector:
         return self._answer(raws)
 
     def warm(self) -> None:
-        """Before the first user: see Scorer.warm."""
+        """Warms the policies up before the first user: see Scorer.warm."""
         canary = self._canary(self._clock())
         if canary.arms == b"[]":
             return  # no arm is valid now: nothing can be asked
@@ -152,7 +152,7 @@ class Selector:
         return self._answers(asked, made, stored, now)
 
     def _record(self, requests: Sequence[Request], made: list[Decision]) -> list[Decision]:
-        """Durable when it returns; a repeated event has its first decision in its place."""
+        """Puts decisions on record, durable when it returns; a repeated event has its first decision in its place."""
         if self.recorder is None:
             return made
         real = [d for r, d in zip(requests, made, strict=True) if r.unit_id != CANARY]

@@ -73,7 +73,7 @@ class Bets:
 
 
 def bets(candidate: Bool, share: F64, score: F64, unit: NDArray[np.uint64], *, width: float) -> Bets:
-    """From rows in time order: who saw the candidate, with what probability, and what came of it (n,).
+    """Makes the bets from rows in time order: who saw the candidate, with what probability, and what came of it (n,).
 
     Baseline and scale of a block come from the blocks before it; the first block is its own.
     """
@@ -84,8 +84,8 @@ def bets(candidate: Bool, share: F64, score: F64, unit: NDArray[np.uint64], *, w
 
 
 def predictable(score: F64, width: float) -> tuple[F64, F64]:
-    """(n,) baseline and bet scale of each row. The scale is μ/σ², where a bet of a relative effect e is optimal for a
-    difference e·μ, within what keeps every factor positive for rewards in a range of this width."""
+    """Returns (n,) baseline and bet scale of each row. The scale is μ/σ², where a bet of a relative effect e is optimal
+    for a difference e·μ, within what keeps every factor positive for rewards in a range of this width."""
     n, starts = len(score), np.arange(0, max(len(score), 1), BLOCK)
     counts = np.minimum(starts + BLOCK, n)
     total, squares = np.cumsum(score), np.cumsum(np.square(score))

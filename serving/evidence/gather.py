@@ -33,7 +33,8 @@ from croupier.serving.release.rollout_state import SHADOW, RolloutState
 
 
 def gather(store: Store, spec: AppSpec, state: RolloutState, release: LoadedRelease, *, now: int) -> Evidence:
-    """Everything matured by `now` (UTC µs) since the rollout began. Reads only; equal inputs give equal evidence."""
+    """Gathers everything matured by `now` (UTC µs) since the rollout began. Reads only; equal inputs give equal
+    evidence."""
     frame = decisions_of(store, spec, state, now=now)
     problems = stale(frame, spec, state, now)
     if state.stage == SHADOW:
@@ -143,7 +144,7 @@ def _mean(values: F64 | NDArray[np.bool_], where: Bool) -> float:
 
 
 def summary(numbers: Mapping[str, Any]) -> str:
-    """One line for a log."""
+    """Returns one line for a log."""
     if "difference" not in numbers:
         return "no matured decisions yet"
     named = ("promoted", "kept back") if numbers.get("kept") else ("", "")

@@ -42,7 +42,7 @@ def slowness(took_us: NDArray[np.int64], at: NDArray[np.int64], assigned: Bool, 
 
 
 def judged(guardrails: Mapping[str, Guardrail], assigned: Bool, share: F64, *, alpha: float) -> dict[str, Any]:
-    """By name: the means of either side, the log-wealth of the bet on harm and what it must reach."""
+    """Returns by name the means of either side, the log-wealth of the bet on harm and what it must reach."""
     level = float(np.log(len(guardrails) / alpha))
     return {name: _judged(guard, assigned, share, level) for name, guard in guardrails.items()}
 

@@ -30,7 +30,7 @@ _background: list[subprocess.Popen[bytes]] = []  # they outlive us, and are not 
 
 
 def healthy(url: str) -> bool:
-    """One canary selection."""
+    """True if one canary selection is answered."""
     with Client(url, fallback=None) as client:
         try:
             return client.call("select_arm", CANARY_COLUMNS, timeout_ms=TIMEOUT_MS)["error"] == [""]
@@ -39,7 +39,7 @@ def healthy(url: str) -> bool:
 
 
 def supervise(triton: TritonServer, ended: threading.Event) -> None:
-    """Until `ended`: watch, and restart. Before the first release there is nothing to decide, so only the process
+    """Watches, and restarts, until `ended`. Before the first release there is nothing to decide, so only the process
     counts; then FIRST_SECONDS without an answered canary mean a restart, and PATIENCE_SECONDS once one was answered."""
     try:
         triton.start()
@@ -80,7 +80,7 @@ def _restart(triton: TritonServer, ended: threading.Event) -> None:
 
 
 def run(triton: TritonServer) -> None:
-    """In the foreground, until SIGTERM or SIGINT."""
+    """Supervises in the foreground, until SIGTERM or SIGINT."""
     ended = threading.Event()
 
     def _end(_signal: int, _frame: FrameType | None) -> None:

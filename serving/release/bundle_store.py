@@ -35,7 +35,8 @@ def claim(store: Store) -> int:
 
 
 def upload(store: Store, folder: Path) -> dict[str, Any]:
-    """Verify, then copy every file, the manifest last. Raises ReleaseRefused before anything is copied."""
+    """Verifies a release, then copies every file, the manifest last. Raises ReleaseRefused before anything is
+    copied."""
     manifest = bundle.verify(folder)
     prefix = _prefix(manifest["number"])
     for file in manifest["files"]:

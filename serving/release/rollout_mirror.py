@@ -61,8 +61,8 @@ class RolloutReader:
         self._state: RolloutState | None = None
 
     def view(self, release: int, continues: Sequence[int] = ()) -> RolloutView:
-        """For a selector of `release`, which has the policies of the releases that it `continues`: between a catalogue
-        release and the state that names it, either is served at the same share."""
+        """Returns what a selector of `release` sees, which has the policies of the releases that it `continues`:
+        between a catalogue release and the state that names it, either is served at the same share."""
         now = time.monotonic()
         if now - self._looked >= self._every:
             self._looked, self._state = now, self._look()

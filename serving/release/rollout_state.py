@@ -42,7 +42,8 @@ class RolloutState:
     kept: str = ""
 
     def to_json(self) -> bytes:
-        """Without `kept` where nothing is kept back, as states were before there was a hold-out."""
+        """Returns the state as JSON, without `kept` where nothing is kept back, as states were before there was a
+        hold-out."""
         row = {name: value for name, value in asdict(self).items() if name != "kept" or value}
         return json.dumps(row, sort_keys=True, indent=1).encode()
 
@@ -132,7 +133,7 @@ def advance(
 def abort(
     state: RolloutState, reason: str, *, now: int, by: str, evidence: Mapping[str, Any] | None = None
 ) -> RolloutState:
-    """Back to the champion, for good. Aborting an aborted rollout changes nothing."""
+    """Goes back to the champion, for good. Aborting an aborted rollout changes nothing."""
     _refuse_watched(state)
     if state.stage == ABORTED:
         return state
@@ -157,7 +158,7 @@ def settle(
     by: str,
     evidence: Mapping[str, Any] | None = None,
 ) -> RolloutState:
-    """At this stage and share for good: how a watch ends."""
+    """Stays at this stage and share for good: how a watch ends."""
     return _moved(state, (stage, share), reason, now=now, by=by, evidence=evidence)
 
 
@@ -172,7 +173,7 @@ def hold(
 
 
 def resume(state: RolloutState, *, now: int, by: str, evidence: Mapping[str, Any] | None = None) -> RolloutState:
-    """What held it is over. The clock of the stage runs on."""
+    """Lets a held rollout go on. The clock of the stage runs on."""
     to, since = (state.stage, state.share), state.since
     return replace(_moved(state, to, f"over: {state.held}", now=now, by=by, evidence=evidence), since=since)
 

@@ -53,14 +53,14 @@ def draw(world: Bernoulli, *, runs: int, looks: int, rng: np.random.Generator) -
 
 
 def peeking(data: Canary) -> Bool:
-    """(R, looks): a z test at p < 0.05, read at each look as if it were the only one."""
+    """Returns (R, looks): a z test at p < 0.05, read at each look as if it were the only one."""
     n1, p1, n0, p0 = data.means()
     spread = np.sqrt(p1 * (1 - p1) / n1 + p0 * (1 - p0) / n0)
     return np.asarray((p1 - p0) / np.maximum(spread, 1e-12) < norm.ppf(0.025))
 
 
 def growthbook(data: Canary) -> Bool:
-    """(R, looks): its sequential guardrail, a 95 % asymptotic confidence sequence tuned at 5,000 units
+    """Returns (R, looks): its sequential guardrail, a 95 % asymptotic confidence sequence tuned at 5,000 units
     (docs.growthbook.io, "Sequential Testing": Waudby-Smith et al. with N* = 5000)."""
     n1, p1, n0, p0 = data.means()
     n = n1 + n0
@@ -70,8 +70,8 @@ def growthbook(data: Canary) -> Bool:
 
 
 def kayenta(data: Canary) -> Bool:
-    """(R, looks): the judge's Mann–Whitney test at 98 % between the series of candidate and an equal baseline, either
-    direction a failure, as its default configuration has it (spinnaker/kayenta, NetflixACAJudge)."""
+    """Returns (R, looks): the judge's Mann–Whitney test at 98 % between the series of candidate and an equal baseline,
+    either direction a failure, as its default configuration has it (spinnaker/kayenta, NetflixACAJudge)."""
     ranks = np.arange(data.size + 1)
     h1, h0 = (
         np.cumsum((x[..., None] == ranks).sum(axis=2), axis=1).astype(np.float64)
@@ -106,7 +106,7 @@ def characteristics(*, runs: int, seed: int = 0) -> dict[str, dict[str, Any]]:
 
 
 def _first(alarm: Bool) -> F64:
-    """(R,) decisions until the first alarm; inf where there is none."""
+    """Returns (R,) decisions until the first alarm; inf where there is none."""
     return np.where(alarm.any(axis=1), (alarm.argmax(axis=1) + 1) * float(LOOK), np.inf)
 
 

@@ -71,8 +71,8 @@ def characteristics(
     seed: int = 0,
     progress: Callable[[int], object] = int,
 ) -> dict[str, Any]:
-    """By traffic a day: what became of watches of releases that are as good, worse or better all the time, and of one
-    that is better by 10 % for the first half of the watch and worse by 30 % then."""
+    """Returns by traffic a day what became of watches of releases that are as good, worse or better all the time, and
+    of one that is better by 10 % for the first half of the watch and worse by 30 % then."""
     how: dict[str, Any] = {"runs": runs, "seed": seed, "progress": progress}
     found: dict[str, Any] = {"runs": runs, "holdout": spec.holdout, "days": spec.watch_days}
     for per_day in PER_DAY:

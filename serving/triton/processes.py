@@ -12,7 +12,8 @@ from typing import IO
 
 
 def born(pid: int) -> int:
-    """Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat). OSError if there is none."""
+    """Returns the start time of a process in clock ticks since boot (field 22 of /proc/PID/stat). OSError if there is
+    none."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
@@ -46,7 +47,7 @@ def recorded(file: Path) -> int | None:
 
 
 def stop_group(group: int, *, patience_seconds: float) -> None:
-    """SIGTERM to all of it, and SIGKILL to what is left after the patience."""
+    """Sends SIGTERM to all of the group, and SIGKILL to what is left after the patience."""
     for number, seconds in ((signal.SIGTERM, patience_seconds), (signal.SIGKILL, 5.0)):
         try:
             os.killpg(group, signal.SIGCONT)  # a stopped process would not act on SIGTERM

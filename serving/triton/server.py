@@ -43,7 +43,7 @@ class Ports:
 
     @classmethod
     def free(cls) -> Self:
-        """Three ports nobody listens on now (held open together, so that they differ)."""
+        """Returns three ports nobody listens on now (held open together, so that they differ)."""
         sockets = [socket.socket() for _ in range(3)]
         try:
             for each in sockets:
@@ -126,8 +126,8 @@ class TritonServer:
         return self
 
     def stop(self) -> None:
-        """SIGTERM to the group (running requests finish), then SIGKILL to whatever is left of it. Idempotent; stops
-        the server that another process started over this home, too."""
+        """Sends SIGTERM to the group (running requests finish), then SIGKILL to whatever is left of it. Idempotent;
+        stops the server that another process started over this home, too."""
         if self.process is None:
             stop_recorded(self.home)
             return
@@ -204,7 +204,7 @@ def running(home: Path) -> dict[str, Any] | None:
 
 
 def ready(ports: Ports, model: str) -> bool:
-    """Model by model: the server's own strict readiness turns false for good once an old version is unloaded."""
+    """Asks model by model: the server's own strict readiness turns false for good once an old version is unloaded."""
     try:
         with urllib.request.urlopen(f"http://{LOOPBACK}:{ports.http}/v2/models/{model}/ready", timeout=1.0) as reply:
             return bool(reply.status == 200)

@@ -11,7 +11,7 @@ from croupier.features.schema import Arm, Decision
 
 
 def export(interactions: pl.DataFrame, arms: Sequence[Arm]) -> Iterator[bytes]:
-    """Lines (with newline) of schema.INTERACTIONS. Cost is −reward. Raises ValueError on a feature name that VW would
+    """Lines (with newline) of arrow.INTERACTIONS. Cost is −reward. Raises ValueError on a feature name that VW would
     swallow (a leading underscore)."""
     features = {arm.arm_id: _named(arm.features) for arm in arms}
     for row in interactions.iter_rows(named=True):

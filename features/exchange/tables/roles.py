@@ -21,7 +21,7 @@ IDS = ("arm", "unit_id", "event_id")  # names, however much they look like numbe
 
 
 def named_roles(columns: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
-    """role → column, for the roles that have one, by name alone. Raises ValueError where `given` names what is not
+    """Returns the column of each role that has one, by name alone. Raises ValueError where `given` names what is not
     there."""
     for role, column in given.items():
         if role not in ROLES or column not in columns:

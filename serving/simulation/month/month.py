@@ -180,7 +180,7 @@ def _crowd(crowd: Crowd, site: Site, ledger: Ledger, at: int) -> None:
 
 
 def _unanswered(crowd: Crowd, ledger: Ledger, at: int) -> None:
-    """No server: callers draw uniformly by themselves."""
+    """Answers without a server: callers draw uniformly by themselves."""
     visits = crowd.visits(at, 3600.0 / TICKS)
     uniform = [[1.0 / len(visit.arms)] * len(visit.arms) for visit in visits]
     ledger.add(int((at - crowd.start) // DAY), crowd.values(at, visits, uniform))
@@ -211,7 +211,7 @@ def summary(w: Workspace, plan: Plan, ledger: Ledger) -> dict[str, Any]:
 
 
 def _share(sums: dict[str, float] | None) -> float:
-    """(served − uniform) / (best − uniform); 0 where nobody came."""
+    """Returns (served − uniform) / (best − uniform); 0 where nobody came."""
     if not sums or sums["best"] <= sums["uniform"]:
         return 0.0
     return (sums["served"] - sums["uniform"]) / (sums["best"] - sums["uniform"])
@@ -238,7 +238,7 @@ def trained_share(w: Workspace) -> float:
 
 
 def start_of(text: str) -> int:
-    """UTC µs of an ISO time with a zone."""
+    """Returns UTC µs of an ISO time with a zone."""
     return to_us(datetime.fromisoformat(text))
 
 

@@ -126,7 +126,7 @@ Asked = tuple[Traffic, int, int, tuple[str, ...]]  # traffic, days, seed, scheme
 
 
 def month(traffic: Traffic, *, days: int, seed: int, schemes: tuple[str, ...] = SCHEMES) -> Month:
-    """One month; a scheme that has promoted is judged no further."""
+    """Plays one month; a scheme that has promoted is judged no further."""
     log: list[Interactions] = []
     models: list[Table] = []
     promoted = dict.fromkeys(schemes, 0)
