@@ -50,7 +50,6 @@ REFUSALS = refusals(
     tags=["croupier", "models"],
 )
 def train_and_gate() -> None:
-
     @task
     def plan() -> list[dict[str, str]]:
         from croupier.models import training
