@@ -220,6 +220,16 @@ def test_draws_that_are_not_from_the_logged_pmf_stop_it(good, tmp_path):
 
 
 @pytest.mark.medium
+def test_pages_change_nothing_of_what_is_found(good, tmp_path):
+    broken = FAULTS["role_known"](good[0])
+    with_pages, without = (check(broken, good, tmp_path / str(pages), pages=pages) for pages in (True, False))
+    assert [f.rule for f in without.critical] == ["role_known"]
+    for part in ("critical", "warnings", "held", "audit", "quarantined", "rules", "rows"):
+        assert getattr(with_pages, part) == getattr(without, part), part
+    assert with_pages.broken.equals(without.broken)
+
+
+@pytest.mark.medium
 def test_pages_are_offline_and_hold_the_rules(good, tmp_path):
     report = check(FAULTS["role_known"](good[0]), good, tmp_path, pages=True)
     pages = list(tmp_path.rglob("*.html"))
