@@ -15,7 +15,8 @@ def greedy(n, *, seed, floor=0.02, drawn=None, role="candidate"):
     """n interactions of a policy that is greedy but for `floor`, spread over 15 arms; `drawn`: the true floor."""
     rng, K = np.random.default_rng(seed), len(ARMS)
     best = np.eye(K)[rng.integers(K, size=n)]
-    p = floor / K + (1 - floor) * best
+    floors = floor * rng.choice([0.5, 1.5], size=(n, 1))  # as posteriors of several contexts have it
+    p = floors / K + (1 - floors) * best
     true = p if drawn is None else drawn / K + (1 - drawn) * best
     chosen = (true.cumsum(axis=1) > rng.random(n)[:, None]).argmax(axis=1)
     return pl.DataFrame(
