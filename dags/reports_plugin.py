@@ -33,7 +33,7 @@ pages = FastAPI(
 @pages.get("/")
 def every_app() -> HTMLResponse:
     """Answers with a list of the apps."""
-    from croupier.features.quality import listing_page
+    from croupier.features.quality.pages import listing_page
     from croupier.features.settings import Settings
 
     names = sorted(path.parent.name for path in Settings().var.absolute().glob("*/app.toml"))
@@ -49,7 +49,7 @@ def to_its_pages(app: str) -> RedirectResponse:
 @pages.get("/{app}/{path:path}")
 def page(app: str, path: str) -> Response:
     """Answers with a page of the app's store, or with the list of them."""
-    from croupier.features.quality import listing_page
+    from croupier.features.quality.pages import listing_page
     from croupier.features.workspace import Workspace
 
     if not path and re.fullmatch(NAME, app):

@@ -25,7 +25,7 @@ from croupier.features.interactions.join import join_interval, read_interactions
 from croupier.features.interactions.versions import partitions
 from croupier.features.known_arms import known_arms
 from croupier.features.log.ship import ship
-from croupier.features.quality import audit, gx
+from croupier.features.quality import audit_store, gx
 from croupier.features.reference import declaration
 from croupier.features.spec import AppSpec
 from croupier.features.store.storage import Store
@@ -130,14 +130,14 @@ def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tupl
             account=Account.from_dict(account),
             encoder=released_encoder(w),
             arms={arm.arm_id for arm in known_arms(w)},
-            earlier=audit.elsewhere(w.store, *hours),
+            earlier=audit_store.elsewhere(w.store, *hours),
             folder=folder,
             quarantine=broken,
             limit=w.spec.quality.quarantine,
             aside=aside,
             pages=w.settings.quality_pages,
         )
-    audit.save(w.store, *hours, report.audit)
+    audit_store.save(w.store, *hours, report.audit)
     _put_aside(w, report.broken, {hour for hour, of in aside.items() if quarantine.STOPPED in of.values()})
     return report, f"quality/{interval.key}/{report.docs_path.name}"
 

@@ -166,6 +166,7 @@ def beside(w: Workspace, features: Features, log: Interactions) -> dict[str, Any
     asked = Asked(
         margins=watched.margins,
         widths=watched.widths,
+        declared=w.spec.reward.range,
         quality_passed=passed,
         quality_says=says,
         features=names,

@@ -16,11 +16,9 @@ from math import log
 from typing import Any, Self
 
 import numpy as np
-import orjson
 import polars as pl
 
 from croupier.features.batch import F64, Bool
-from croupier.features.store.storage import Store
 
 ALPHA = 1e-4  # false alarms of one group, over its whole life
 PROPENSITY_ONLY = "propensity only"  # Decision.stage of imported rows whose pmf is known at the chosen arm only
@@ -91,26 +89,6 @@ def evidence(df: pl.DataFrame) -> Audit:
         release, role, policy = key
         out[f"release {release}, {role}, {policy}"] = _whole(rows.filter(known)) + _partial(rows.filter(~known))
     return out
-
-
-def save(store: Store, start: int, end: int, audit: Audit) -> None:
-    """Keeps the evidence of the interval [start, end), UTC µs; a repeated or restated interval replaces its own."""
-    body = {group: found.to_dict() for group, found in audit.items()}
-    store.put(f"audit/{start}-{end}.json", orjson.dumps(body, option=orjson.OPT_SORT_KEYS))
-
-
-def elsewhere(store: Store, start: int, end: int) -> Audit:
-    """Returns all evidence kept of intervals that overlap neither [start, end) nor each other."""
-    spans = sorted(
-        tuple(map(int, key.removeprefix("audit/").removesuffix(".json").split("-"))) for key in store.list("audit/")
-    )
-    audits, free = [], 0
-    for a, b in spans:
-        if a >= free and (b <= start or a >= end):
-            rows = orjson.loads(store.get(f"audit/{a}-{b}.json"))
-            audits.append({group: Evidence.from_dict(row) for group, row in rows.items()})
-            free = b
-    return total(audits)
 
 
 def total(audits: Iterable[Audit]) -> Audit:

@@ -19,6 +19,8 @@ import numpy as np
 
 from croupier.features.batch import F64, I64, Interactions
 from croupier.models.gate.gate import Evidence
+from croupier.models.gate.informative import Informative
+from croupier.models.gate.unseen import Unseen
 from croupier.models.ope import estimators
 from croupier.models.ope.estimators import Moments, Rounds, design_effect, effective_sample_size
 from croupier.models.ope.intervals import asymptotic_cs
@@ -37,10 +39,12 @@ def evidence_of(
     unsupported: float,
     guardrails: Mapping[str, F64],
     unit: I64 | None = None,
+    declared: tuple[float, float] | None = None,
     **more: Any,
 ) -> Evidence:
     """Candidate and champion as they see the same rows; `divergence` (n, 2) of the two, from `divergence()`; `unit`
-    (n,) the rows' units, numbered (None: each row has its own); `more`: further fields of Evidence, as they are."""
+    (n,) the rows' units, numbered (None: each row has its own); `declared` the range of a reward, where it is known;
+    `more`: further fields of Evidence, as they are."""
     weight = candidate.weight * candidate.thinning
     lift = estimators.unthinned(estimators.dr(candidate) - estimators.dr(champion), candidate.thinning)
     return Evidence(
@@ -48,6 +52,8 @@ def evidence_of(
         second=_paired(candidate, champion, unit),
         rows=len(candidate),
         ess=effective_sample_size(weight),
+        informative=Informative.of(candidate, champion),
+        unseen=Unseen.of(candidate, champion, declared) if declared else None,
         largest_share=estimators.largest_share(weight),
         self_test=self_test,
         unsupported=unsupported,

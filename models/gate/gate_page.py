@@ -11,7 +11,7 @@ from math import log2
 from pathlib import Path
 from typing import Any
 
-from croupier.features.quality import page
+from croupier.features.quality.pages import page
 from croupier.features.quality.time_labels import time_labels
 
 LABELS = {
@@ -21,8 +21,13 @@ LABELS = {
 }  # fmt: skip
 MEANING = {
     "lift_lower": "the lift's lower bound is above the margin",
+    "lift_lower_with_unseen_rewards": "and would be, if declared rewards that have hardly come fell on the candidate",
     "second_estimator_upper": "SNIPS does not contradict: its upper bound reaches the margin",
-    "ess": "enough effective rounds", "rows": "enough matured rounds",
+    "ess": "enough effective rounds",
+    "ess_of_champion": "enough effective rounds of the champion's choices too",
+    "ess_of_difference": "enough effective rounds in which the two differ",
+    "informative_events": "enough rewards that tell, for the candidate and against it",
+    "rows": "enough matured rounds",
     "max_weight_share": "no single round dominates",
     "propensity_self_test": "the logged propensities are those of the draws (p-value)",
     "features_before_decision": "no feature was computed after the decision (p-value)",
@@ -32,7 +37,11 @@ MEANING = {
     "guardrail": "the guardrail is shown to lose less than its margin",
 }  # fmt: skip
 REASON = {
-    "lift_lower": "the gain is not yet sure", "second_estimator_upper": "a second estimator sees no gain",
+    "lift_lower": "the gain is not yet sure",
+    "lift_lower_with_unseen_rewards": "a rare reward that has hardly come yet could undo the gain",
+    "ess_of_champion": "too few rounds look like the champion's choices",
+    "ess_of_difference": "too few rounds tell the two apart", "informative_events": "the gain hangs on a few rewards",
+    "second_estimator_upper": "a second estimator sees no gain",
     "ess": "too few rounds look like its choices", "rows": "too few rounds",
     "max_weight_share": "a single round carries too much",
     "propensity_self_test": "the logged probabilities do not look like those of the draws",

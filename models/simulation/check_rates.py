@@ -14,6 +14,7 @@ import numpy as np
 from croupier.features.spec import GateSpec
 from croupier.models.gate.evaluation import evaluate
 from croupier.models.policy import make
+from croupier.models.simulation import marked
 from croupier.models.simulation.check_logs import KINDS, LEAKS, Drawn, draw
 
 SOUND, LEAKY = 1200, 60  # logs: sound ones in all, and of each leak
@@ -23,7 +24,7 @@ HEAD_LEAKY = (
     "| logs with a column that came too late | logs | caught | null promoted, without the checks | "
     "learnt promoted, without the checks |"
 )
-OPEN, CLOSE = "<!-- checks -->", "<!-- /checks -->"
+MARK = "checks"
 
 
 def count(
@@ -111,8 +112,4 @@ def _leaky(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
 
 def write_page(table: Sequence[Mapping[str, Any]], page: Path) -> None:
     """Put the tables between the marks of a Markdown page."""
-    text = page.read_text()
-    if OPEN not in text or CLOSE not in text:
-        raise ValueError(f"{page}: found no {OPEN} … {CLOSE}, expected both marks where the tables belong")
-    head, _, rest = text.partition(OPEN)
-    page.write_text(f"{head}{OPEN}\n{markdown(table)}{CLOSE}{rest.partition(CLOSE)[2]}")
+    marked.put(page, MARK, markdown(table))

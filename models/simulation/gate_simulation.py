@@ -32,6 +32,7 @@ class Log:
     tests: F64  # (n, m), see models/ope/self_tests.py
     divergence: F64  # (n, 2), see models/gate/evidence.py
     unsupported: float
+    declared: tuple[float, float] | None = None
 
     def evidence(self, n: int) -> Evidence:
         """Returns what the gate is told after the first n rows."""
@@ -44,6 +45,7 @@ class Log:
             self_test=test,
             unsupported=self.unsupported,
             guardrails={},
+            declared=self.declared,
         )
 
 

@@ -16,7 +16,8 @@ from croupier.features.exchange.coerce import Declared
 from croupier.features.exchange.dsjson import reader
 from croupier.features.exchange.guess import guess_app
 from croupier.features.interactions.versions import read_interactions
-from croupier.features.quality import drift, health_page
+from croupier.features.quality import drift
+from croupier.features.quality.pages import health_page
 from croupier.features.spec import AppSpec
 from croupier.features.utc import from_us
 from croupier.features.workspace import Workspace

@@ -68,10 +68,13 @@ def simulate_gate(
     grid: Annotated[Path | None, typer.Option(help="count the whole table of GATE.md instead, into this JSON")] = None,
     data_folder: Annotated[Path | None, typer.Option(help="of the grid's .npz files")] = None,
     checks: Annotated[Path | None, typer.Option(help="count the gate's own checks instead, into this JSON")] = None,
+    adversarial: Annotated[
+        Path | None, typer.Option(help="count null logs made to deceive a gate instead, --runs of each, into this JSON")
+    ] = None,
     page: Annotated[Path | None, typer.Option(help="put the table, and its picture, into this Markdown page")] = None,
 ) -> None:
     """False promotions, power and stopping times of the gate, and of three other rules on the same logs."""
-    prepared(out, grid, checks, page)
+    prepared(out, grid, checks, adversarial, page)
     if grid is not None:
         _grid(grid, data_folder, runs, seed)
         if page is not None:
@@ -81,6 +84,9 @@ def simulate_gate(
         return
     if checks is not None:
         _checks(checks, page, seed)
+        return
+    if adversarial is not None:
+        _adversarial(adversarial, page, runs, seed)
         return
     from croupier.models.simulation.gate_simulation import simulate as run
     from croupier.models.simulation.populations import drifting, from_classes, load
@@ -114,6 +120,17 @@ def _checks(out: Path, page: Path | None, seed: int) -> None:
     print(check_rates.markdown(table))
     if page is not None:
         check_rates.write_page(table, page)
+
+
+def _adversarial(out: Path, page: Path | None, runs: int, seed: int) -> None:
+    from croupier.models.simulation import adversarial
+
+    with tqdm(total=runs * len(adversarial.traps()), unit="log", disable=None) as bar:
+        table = adversarial.count(runs=runs, seed=seed, progress=bar.update)
+    out.write_text(json.dumps(table))
+    print(adversarial.markdown(table))
+    if page is not None:
+        adversarial.write_page(table, page)
 
 
 def _rates(found: dict[str, Any]) -> Table:

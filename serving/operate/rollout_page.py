@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from croupier.features.batch import F64
 from croupier.features.clock import now_us
-from croupier.features.quality import page
+from croupier.features.quality.pages import page
 from croupier.features.quality.time_labels import since_start
 from croupier.features.spec import AppSpec
 from croupier.features.store.storage import Store

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
-from croupier.features.quality import listing_page
-from croupier.features.quality.page import render
+from croupier.features.quality.pages import listing_page
+from croupier.features.quality.pages.page import render
 
 ROOT = Path(__file__).resolve().parents[2]
 HTML = re.compile(r"<!doctype|<html|<body|<h[1-3][ >]|<table|<ul>|<p>", re.I)
@@ -54,7 +54,7 @@ def test_values_are_escaped_and_a_missing_one_is_an_error():
     assert 'href="gate/%3Cscript%3Ealert%28%22x%22%29%3C/script%3E.html"' in page
     assert "&lt;script&gt;alert(&#34;x&#34;)&lt; script&gt;</a>" in page
     with pytest.raises(UndefinedError):
-        render("croupier.features.quality", "listing_page.html.j2", title="x")
+        render("croupier.features.quality.pages", "listing_page.html.j2", title="x")
 
 
 def test_lists_of_pages_say_what_there_is():

@@ -9,7 +9,8 @@ import pytest
 
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.encoding.profile import Profile, chance, moved
-from croupier.features.quality import drift, health_page, offline_docs
+from croupier.features.quality import drift
+from croupier.features.quality.pages import health_page, offline_docs
 from croupier.features.spec import AppSpec
 from croupier.features.worlds.reels import World
 

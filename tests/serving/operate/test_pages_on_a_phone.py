@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions.account import Account
-from croupier.features.quality import gx, listing_page
+from croupier.features.quality import gx
+from croupier.features.quality.pages import listing_page
 from croupier.features.quality.time_labels import since_start, time_labels
 from croupier.features.spec import AppSpec
 from croupier.features.utc import from_us

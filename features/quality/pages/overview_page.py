@@ -5,8 +5,8 @@ from typing import Any
 
 from croupier.features.interactions.account import Account
 from croupier.features.quality.findings import Finding, QualityReport
-from croupier.features.quality.offline_docs import links
-from croupier.features.quality.page import render
+from croupier.features.quality.pages.offline_docs import links
+from croupier.features.quality.pages.page import render
 from croupier.features.quality.rules import Rule
 
 Judged = Sequence[tuple[Rule, Mapping[str, Any]]]  # each rule with {success, rows, observed}

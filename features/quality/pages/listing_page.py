@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from croupier.features.quality.page import render
+from croupier.features.quality.pages.page import render
 
 KINDS = {"quality": "Data quality, by interval", "gate": "The gate's verdicts, by key of the features",
          "rollout": "Rollouts, by release and step", "health": "Health of the log"}  # fmt: skip

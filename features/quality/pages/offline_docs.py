@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
-from croupier.features.quality.listing_page import Group, Link, listing
+from croupier.features.quality.pages.listing_page import Group, Link, listing
 
 _DROP = [
     re.compile(r"<script\b.*?</script>", re.S | re.I),

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import orjson
 
-from croupier.features.quality import audit, charts
+from croupier.features.quality import audit
 from croupier.features.quality.drift import Health
-from croupier.features.quality.page import render
+from croupier.features.quality.pages import charts
+from croupier.features.quality.pages.page import render
 from croupier.features.quality.time_labels import time_labels
 
 
