@@ -185,7 +185,7 @@ def test_no_secret_and_no_run_time_data_enters_an_image(secret):
 
 def test_what_an_image_needs_enters_it():
     out = subprocess.run(
-        ["git", "ls-files", "features", "models", "serving", "dags", "pyproject.toml", "constraints.txt"],
+        ["git", "ls-files", "features", "models", "serving", "dags", "pyproject.toml", "locks"],
         cwd=ROOT,
         capture_output=True,
         text=True,
