@@ -64,6 +64,9 @@ def test_folders_hold_few_files_of_one_kind():
 def test_nothing_of_one_machine_is_committed():
     machine = re.compile(r"/(work|root|home/[a-z]+)/|https?://[a-z.]*(pypi|pythonhosted)[a-z.]*/simple")
     for path in tracked():
-        if path.suffix in {".py", ".md", ".toml", ".txt", ".yml", ".pbtxt", ".lock", ""} and path != Path(__file__).resolve():
+        if (
+            path.suffix in {".py", ".md", ".toml", ".txt", ".yml", ".pbtxt", ".lock", ""}
+            and path != Path(__file__).resolve()
+        ):
             found = machine.search(path.read_text(errors="replace"))
             assert found is None, f"{path.relative_to(ROOT)}: {found.group()}"

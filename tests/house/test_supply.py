@@ -49,7 +49,9 @@ def test_every_line_of_a_lock_has_a_version_and_a_hash(name):
     assert len(versions(lock(name))) > 15
 
 
-@pytest.mark.parametrize("plant", ["evil==1.0\n", "evil>=1.0 \\\n    --hash=sha256:" + "0" * 64 + "\n", "https://a.b/c.whl\n"])
+@pytest.mark.parametrize(
+    "plant", ["evil==1.0\n", "evil>=1.0 \\\n    --hash=sha256:" + "0" * 64 + "\n", "https://a.b/c.whl\n"]
+)
 def test_a_line_without_them_is_found(plant):
     with pytest.raises(ValueError, match=r"expected name==version"):
         versions(lock("triton") + plant)
@@ -61,7 +63,9 @@ def test_every_dependency_is_in_the_lock_at_a_version_that_it_allows(name):
     asked = PROJECT["dependencies"] + [d for e in EXTRAS[name] for d in PROJECT["optional-dependencies"][e]]
     wanted = [Requirement(text) for text in asked if not text.startswith("croupier[")]
     assert len(wanted) > 15
-    missing = [str(r) for r in wanted if not all(v in r.specifier for v in there.get(canonicalize_name(r.name), {"none"}))]
+    missing = [
+        str(r) for r in wanted if not all(v in r.specifier for v in there.get(canonicalize_name(r.name), {"none"}))
+    ]
     assert missing == []
 
 
@@ -112,10 +116,15 @@ def test_a_file_with_another_hash_is_not_installed(tmp_path):
     with zipfile.ZipFile(wheel, "w") as file:
         file.writestr("tampered.py", "raise SystemExit('foreign code')\n")
         file.writestr("tampered-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tampered\nVersion: 1.0\n")
-        file.writestr("tampered-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: us\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(
+            "tampered-1.0.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nGenerator: us\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
         file.writestr("tampered-1.0.dist-info/RECORD", "")
     (tmp_path / "a.lock").write_text(f"tampered==1.0 \\\n    --hash=sha256:{'0' * 64}\n")
-    options = re.search(r"pip install (--require-hashes .*?) --requirement", (ROOT / ".ci" / "setup").read_text())[1].split()
+    options = re.search(r"pip install (--require-hashes .*?) --requirement", (ROOT / ".ci" / "setup").read_text())[
+        1
+    ].split()
     done = subprocess.run(
         [sys.executable, "-m", "pip", "install", "--no-index", "--find-links", tmp_path, "--target", tmp_path / "there",
          *options, "--requirement", tmp_path / "a.lock"],
@@ -130,7 +139,9 @@ def test_a_file_with_another_hash_is_not_installed(tmp_path):
 def test_the_list_of_parts_has_every_installed_distribution(tmp_path):
     file = tmp_path / "native.cdx.json"
     tool = Path(sys.executable).parent / "cyclonedx-py"
-    subprocess.run([tool, "environment", "--output-format", "JSON", "--output-file", file, sys.executable], check=True, cwd=ROOT)
+    subprocess.run(
+        [tool, "environment", "--output-format", "JSON", "--output-file", file, sys.executable], check=True, cwd=ROOT
+    )
     document = json.loads(file.read_text())
     listed = {(canonicalize_name(part["name"]), part["version"]) for part in document["components"]}
     installed = {(canonicalize_name(d.metadata["Name"]), d.version) for d in importlib.metadata.distributions()}
