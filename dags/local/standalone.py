@@ -7,7 +7,6 @@ children). Production is docker-compose.yml.
 """
 
 import os
-import secrets
 import socket
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import IO
 
 from croupier.dags.local.rest import AirflowError, Rest
 from croupier.features.settings import Settings
+from croupier.features.store import key_file
 from croupier.features.store.locks import alone
 from croupier.serving.triton.processes import UMASK, private_log, record, recorded, stop_group
 
@@ -47,10 +47,7 @@ def require_free(port: int, what: str) -> None:
 def environment(home: Path, port: int) -> dict[str, str]:
     """Variables for every Airflow component and task: one JWT secret, one address, few workers."""
     home.mkdir(parents=True, exist_ok=True)
-    secret = home / "jwt.secret"
-    if not secret.exists():
-        secret.write_text(secrets.token_hex(32))
-        secret.chmod(0o600)
+    secret = key_file.read_or_make(home / "jwt.secret")
     bin_dir = str(Path(sys.executable).parent)
     return os.environ | {
         "PATH": bin_dir + os.pathsep + os.environ.get("PATH", ""),
@@ -65,7 +62,7 @@ def environment(home: Path, port: int) -> dict[str, str]:
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
-        "AIRFLOW__API_AUTH__JWT_SECRET": secret.read_text(),
+        "AIRFLOW__API_AUTH__JWT_SECRET": secret,
         "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "14400",  # a trainer may run for hours (#67939)
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
         "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",

@@ -56,7 +56,7 @@ def champion_now(store: Store, home: Path, scratch: Path) -> Carried | None:
     number = bundle_store.current(store)
     if number is None:
         return None
-    bundle_store.download(store, number, scratch / str(number))
+    bundle_store.download(store, number, scratch / str(number), app=home.name)
     return newest(home, bundle.load(scratch / str(number)), "champion")
 
 

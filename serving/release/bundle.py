@@ -32,6 +32,7 @@ from croupier.models.policy import Policy
 from croupier.serving.release import entry
 
 MANIFEST = "manifest.json"
+SIGNATURE = "manifest.sig"  # beside the manifest, where a release is signed (signature.py)
 FORMAT = 1
 MODEL = Path(__file__).parents[1] / "triton" / "select_arm" / "model.py"
 
@@ -220,7 +221,7 @@ def verify(folder: Path) -> dict[str, Any]:
     manifest = read_manifest(folder)
     if folder.name.isdigit() and int(folder.name) != manifest["number"]:
         raise ReleaseRefused(folder, MANIFEST, f"release {manifest['number']}", f"release {int(folder.name)}")
-    present = set(_files(folder)) - {MANIFEST}
+    present = set(_files(folder)) - {MANIFEST, SIGNATURE}
     for file in sorted(present - set(manifest["files"])):
         raise ReleaseRefused(folder, file, "an additional file", "only what the manifest lists")
     for file, expected in manifest["files"].items():

@@ -12,7 +12,7 @@ from croupier.serving.decide.candidate_breaker import Breaker
 from croupier.serving.decide.meter import Meter
 from croupier.serving.decide.selector import Selector
 from croupier.serving.learning.live_heads import LiveHeads
-from croupier.serving.release import bundle
+from croupier.serving.release import bundle, signature
 from croupier.serving.release.rollout_mirror import RolloutReader
 from croupier.serving.triton.json_logs import log_as_json
 from croupier.serving.triton.metrics_exporter import Exporter
@@ -37,6 +37,7 @@ class SelectArm:
         model = Path(args["model_repository"])
         home, trial = model.parents[1], args["model_name"].endswith("_trial")
         settings = Settings()
+        signature.check(model / args["model_version"], app=home.name, keys=signature.Keys.of(settings))
         self.spool = None if trial else open_spool(home, settings)
         loaded = bundle.load(model / args["model_version"])
         self.selector = Selector(
