@@ -1,4 +1,4 @@
-"""Columns of a log's context as the tests of leaks take them: the suspects, standardised, and tables over candidates."""
+"""Columns of a log's context as the tests of leaks take them: suspects, standardised, and tables over candidates."""
 
 from dataclasses import replace
 from typing import Any
@@ -42,8 +42,8 @@ def blind(log: Interactions, columns: list[int]) -> Interactions:
 
 
 def reward_by_arm(log: Interactions) -> F64:
-    """q̂ (n, K) of a log that is blind to the suspects; each half is predicted from the other: a reward model that cannot
-    know what a suspect says of the draw."""
+    """q̂ (n, K) of a log that is blind to the suspects; each half is predicted from the other: a reward model that
+    cannot know what a suspect says of the draw."""
     half, predicted = np.arange(len(log)) % 2, np.zeros(log.pmf.shape)
     for k in (0, 1):
         if not np.all(log.reward[half != k] == log.reward[half != k][0]):
@@ -63,9 +63,9 @@ def mean_by_arm(log: Interactions, f: F64) -> F64:
 
 
 def likely_pmf(log: Interactions) -> F64:
-    """p̂ (n, K), how likely each candidate was, of a log that is blind to the suspects: a ridge regression of the draw on
-    the context, each half from the other. It need not be right: it only keeps p̂/p near 1 where p is known of the drawn
-    arm alone (stabilised weights, Robins, Hernán & Brumback 2000)."""
+    """p̂ (n, K), how likely each candidate was, of a log that is blind to the suspects: a ridge regression of the draw
+    on the context, each half from the other. It need not be right: it only keeps p̂/p near 1 where p is known of the
+    drawn arm alone (stabilised weights, Robins, Hernán & Brumback 2000)."""
     half, mask, size = np.arange(len(log)) % 2, log.batch.mask, len(log.batch.catalogue.ids)
     context = log.batch.context.astype(np.float64)
     x = (context - context.mean(axis=0)) / np.maximum(context.std(axis=0), 1e-9)

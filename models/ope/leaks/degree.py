@@ -1,8 +1,8 @@
 """A context column that all but says what the reward is, whichever arm was drawn: no pmf is needed to see it.
 
-Honest features predict rewards, too; what tells them from a leak is the degree, and the draw. A column that all but says
-whether a reward came is refused unless the draw clears it: were it made from the reward, it would go with the arm as
-the reward does, β times as strongly, β its slope on the reward. A flag of visitors who never click does not.
+Honest features predict rewards, too; what tells them from a leak is the degree, and the draw. A column that all but
+says whether a reward came is refused unless the draw clears it: were it made from the reward, it would go with the arm
+as the reward does, β times as strongly, β its slope on the reward. A flag of visitors who never click does not.
 """
 
 import numpy as np
@@ -13,7 +13,9 @@ from croupier.models.ope.leaks.columns import drawn_arm, gap, standardised, susp
 
 OUTCOME_R2 = 0.9  # of the reward by the context alone: no honest context leaves the arm so little
 TELLING_AUC = 0.9  # that one column alone ranks rewarded rows above the others, two standard errors taken off
-FEW = 10  # rows that a value must have before it can be said to tell the reward
+TELLING_R2 = 0.45  # and how much of whether a reward came it explains: of those who can click at all, most do not
+FEW, FEW_FILLED = 10, 6  # rewarded rows, and rows of a value, before either can be said to tell the reward
+LOG_CHANCE = np.log(1e-9)
 CLEARED = 3.3  # standard errors by which the column goes less with the arm than one made from the reward would
 
 
@@ -33,8 +35,7 @@ def tells(log: Interactions, blind_reward: F64, likely: F64 | None) -> int:
         return suspects[0]
     for j in suspects:
         column = context[:, j]
-        telling = _fills(column, unusual) or auc_at_least(column, unusual) >= TELLING_AUC
-        if telling and not _cleared(log, j, blind_reward, likely):
+        if (_fills(column, unusual) or _ranks(column, unusual)) and not _cleared(log, j, blind_reward, likely):
             return j
     return -1
 
@@ -44,7 +45,16 @@ def _fills(column: F64, unusual: Bool) -> bool:
     levels, places, sizes = np.unique(column, return_inverse=True, return_counts=True)
     other = places != sizes.argmax()
     n, base = int(other.sum()), float(unusual.mean())
-    return len(levels) > 1 and n >= FEW and bool(unusual[other].all()) and n * np.log(max(base, 1e-12)) < np.log(1e-9)
+    return (
+        len(levels) > 1 and n >= FEW_FILLED and bool(unusual[other].all()) and n * np.log(max(base, 1e-12)) < LOG_CHANCE
+    )
+
+
+def _ranks(column: F64, unusual: Bool) -> bool:
+    if unusual.all() or column.std() <= 1e-9:
+        return False
+    told = float(np.corrcoef(column, unusual)[0, 1]) ** 2
+    return told >= TELLING_R2 and auc_at_least(column, unusual) >= TELLING_AUC
 
 
 def auc_at_least(column: F64, unusual: Bool) -> float:
@@ -67,9 +77,8 @@ def _cleared(log: Interactions, j: int, blind_reward: F64, likely: F64 | None) -
     made = reward * float(f @ reward / (reward @ reward))  # what a column made from the reward would go with the arm by
     rows = np.arange(len(log))
     direction = gap(log, blind_reward, likely, slice(None))[rows, log.chosen]
-    short = direction * (made - f)
-    error = float(short.std()) / np.sqrt(len(log))
-    return float(short.mean()) > CLEARED * error and 2.0 * float((direction * f).mean()) < float((direction * made).mean())
+    short, found, expected = direction * (made - f), float((direction * f).mean()), float((direction * made).mean())
+    return float(short.mean()) > CLEARED * float(short.std()) / np.sqrt(len(log)) and 2.0 * found < expected
 
 
 def _explained(context: F64, reward: F64) -> float:

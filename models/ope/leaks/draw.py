@@ -1,7 +1,7 @@
 """Features that go with the arm drawn: one that is older than the draw cannot, given the pmf.
 
-    balance    a context feature that is higher where some arms were drawn: the covariate balance of Rosenbaum & Rubin 1983
-    learning   the same, arms weighed by what they earn: a column made from the reward goes with the arm as the reward does
+    balance    a context feature that is higher where some arms were drawn (covariate balance, Rosenbaum & Rubin 1983)
+    learning   the same, arms weighed by what they earn: a column made from the reward goes with the arm as it does
     pairs      a feature of (request, arm) that is otherwise where the arm was drawn
 
 Balance and learning are f(x) (h(x, A) − Σ_a p h(x, a)), h the feature's mean by arm, or a reward model that never saw
