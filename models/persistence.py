@@ -22,7 +22,7 @@ def write(folder: Path, name: str, parameters: dict[str, Any], arrays: Arrays, *
 
 
 def read(folder: Path) -> tuple[dict[str, Any], Arrays, dict[str, Any]]:
-    """(parameters, arrays, facts) as `write` was given them."""
+    """Returns (parameters, arrays, facts) as `write` was given them."""
     head = json.loads((folder / layout.POLICY_FILE).read_text())
     path = folder / layout.ARRAYS_FILE
     return head["parameters"], load_file(path) if path.exists() else {}, head["facts"]

@@ -23,6 +23,7 @@ class Serving:
 
     @property
     def reads_features(self) -> bool:
+        """True if the champion looks at features at all."""
         return self.champion not in READ_NO_FEATURES
 
 
@@ -33,7 +34,7 @@ def serving(w: Workspace) -> Serving | None:
 
 
 def serving_at(w: Workspace, number: int) -> Serving:
-    """The same of any release. Raises KeyError where there is none of that number."""
+    """Returns what a release serves, by its number. Raises KeyError where there is none of that number."""
     manifest = released.manifest(w.store, number)
     return Serving(
         number=number, champion=manifest["policies"][CHAMPION], encoder=manifest["encoder"], meta=manifest["meta"]

@@ -7,13 +7,13 @@ from itertools import islice
 from typing import Protocol
 
 from croupier.features import clock
-from croupier.features.exchange.coerce import Declared
+from croupier.features.exchange.coerce import DeclaredFeatures
 from croupier.features.exchange.record import Record, Source, reason
 from croupier.features.exchange.times import INVENTED_BEFORE
 from croupier.features.log.admission import Admission
 from croupier.features.log.refusals import NotAdmitted
 from croupier.features.log.spool_rows import UNTIMELY
-from croupier.features.reach import CLOCK_SKEW_US
+from croupier.features.reward import CLOCK_SKEW_US
 from croupier.features.schema import Decision, InvalidEvent, Reward
 from croupier.features.spec import AppSpec
 
@@ -23,9 +23,14 @@ BATCH = 1000
 class WritableLog(Protocol):
     """What an import writes to: croupier.features.log.spool.Spool."""
 
-    def find(self, event_ids: Sequence[str], /) -> dict[str, Decision]: ...
-    def append_decisions(self, decisions: Sequence[Decision], /) -> list[Decision]: ...
-    def append_rewards(self, rewards: Sequence[Reward], /) -> list[bool]: ...
+    def find(self, event_ids: Sequence[str], /) -> dict[str, Decision]:
+        """Returns the decisions of these events that the log holds, by event id."""
+
+    def append_decisions(self, decisions: Sequence[Decision], /) -> list[Decision]:
+        """Appends the decisions whose event ids the log does not hold yet."""
+
+    def append_rewards(self, rewards: Sequence[Reward], /) -> list[bool]:
+        """Appends rewards; returns for each whether it was new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +66,9 @@ def import_log(log: WritableLog, source: Source, spec: AppSpec) -> Imported:
 
 
 def declared_records(source: Source, spec: AppSpec) -> Iterator[Record]:
-    """With declared features alone, as they are declared; a record with one of another type is skipped and counted."""
-    features = Declared(spec)
+    """Yields the records with declared features alone, as they are declared; a record with one of another type is
+    skipped and counted."""
+    features = DeclaredFeatures(spec)
     for record in source.records():
         try:
             yield replace(record, decision=features.decision(record.decision))
@@ -84,7 +90,8 @@ def _admitted(source: Source, spec: AppSpec) -> Iterator[Record]:
 
 
 def _append(log: WritableLog, part: Sequence[Record]) -> Counter[str]:
-    """One batch. A reward goes in only where the log has a decision of that event id, and it is the row's own."""
+    """Appends one batch. A reward goes in only where the log has a decision of that event id, and it is the row's
+    own."""
     ids = list(dict.fromkeys(r.decision.event_id for r in part))
     before = log.find(ids)
     log.append_decisions([r.decision for r in part])

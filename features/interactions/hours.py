@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 
 import orjson
 
-from croupier.features.interactions.reward import window_us
 from croupier.features.interactions.versions import Version
+from croupier.features.reward import window_us
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.store.partitions import log_objects, versions, versions_of

@@ -9,7 +9,8 @@ DATE, TIME = "%d %b", "%H:%M"
 
 
 def time_labels(times: Sequence[int]) -> list[str]:
-    """Of UTC µs in order: by day, by minute with its day where there are several, or by second within minutes."""
+    """Returns labels of UTC µs in order: by day, by minute with its day where there are several, or by second within
+    minutes."""
     at = [from_us(us) for us in times]
     several = len({each.date() for each in at}) > 1
     steps = [later - earlier for earlier, later in pairwise(times)]
@@ -23,7 +24,7 @@ def time_labels(times: Sequence[int]) -> list[str]:
 
 
 def since_start(us: int) -> tuple[str, float]:
-    """(unit, how many µs one is) in which a span of `us` is best read: minutes, hours or days."""
+    """Returns (unit, how many µs one is) in which a span of `us` is best read: minutes, hours or days."""
     for unit, size in (("minutes", float(MINUTE)), ("hours", float(HOUR))):
         if us <= 180 * size:
             return unit, size

@@ -128,10 +128,15 @@ def audit(start: int, end: int) -> str:
     return f"{AUDIT}{start}-{end}{JSON}"
 
 
-def audit_span(key: str) -> tuple[int, int]:
-    """The start and end that the key of an audit names."""
-    start, end = key.removeprefix(AUDIT).removesuffix(JSON).split("-")
-    return int(start), int(end)
+def audit_day(day: str) -> str:
+    """The key of the sum over a day's intervals; `day` is 2026-01-01."""
+    return f"{AUDIT}day={day}{JSON}"
+
+
+def audit_span(key: str) -> tuple[int, int] | None:
+    """The start and end that the key of an interval's audit names; None for that of a day."""
+    start, _, end = key.removeprefix(AUDIT).removesuffix(JSON).partition("-")
+    return None if start.startswith("day=") else (int(start), int(end))
 
 
 def features(key: str, *parts: str) -> str:

@@ -17,7 +17,7 @@ def by_hour(keys: Iterable[str], suffix: str = layout.PARQUET) -> dict[str, list
 
 
 def log_objects(store: Store, kind: str) -> dict[str, list[str]]:
-    """Hour → Parquet objects of the log; kind is decisions | rewards | rejects."""
+    """Returns hour → Parquet objects of the log; kind is decisions | rewards | rejects."""
     return by_hour(store.list(layout.log_of(kind)))
 
 

@@ -83,6 +83,7 @@ def fetch(folder: Path) -> Path:
 
 
 def app_toml() -> str:
+    """Returns an app.toml for this log."""
     return APP_TOML
 
 
@@ -146,7 +147,7 @@ def _decision(name: str, row: dict[str, Any], affinity: list[float], ids: list[s
 
 
 def _affinities(frame: pl.DataFrame, n_arms: int) -> Any:
-    """(n, A) user-item affinities, in the order of the items, as lists."""
+    """Returns (n, A) user-item affinities, in the order of the items, as lists."""
     return np.column_stack([frame[f"user-item_affinity_{i}"].to_numpy() for i in range(n_arms)]).tolist()
 
 

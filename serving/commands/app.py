@@ -12,13 +12,14 @@ from rich.console import Console
 from croupier.features import clock
 from croupier.features.build import released_encoder
 from croupier.features.encoding import catalogue
-from croupier.features.exchange.coerce import Declared
+from croupier.features.exchange.coerce import DeclaredFeatures
 from croupier.features.exchange.dsjson import reader
 from croupier.features.exchange.guess import guess_app
 from croupier.features.exchange.importing import import_log
 from croupier.features.exchange.sources import JSON, open_source
 from croupier.features.interactions.versions import read_interactions
 from croupier.features.quality import drift
+from croupier.features.quality.pages import health_page
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.utc import from_us
@@ -51,7 +52,7 @@ def _init(
     w.home.mkdir(parents=True, exist_ok=True)
     draft = w.home / layout.APP_TOML_DRAFT  # in place last: it is what makes an app
     draft.write_text(guess.toml)
-    arms = Declared(AppSpec.read(draft)).arms(arms)
+    arms = DeclaredFeatures(AppSpec.read(draft)).arms(arms)
     catalogue.write(w.home / layout.CATALOGUE, arms)
     (w.home / layout.IMPORT_COLUMNS).write_bytes(orjson.dumps(source.columns, option=orjson.OPT_INDENT_2))
     draft.replace(target)
@@ -147,7 +148,7 @@ def _report(app: App = "default", days: Days = 0, as_json: AsJson = False) -> No
     now = clock.now()
     rows = read_interactions(w.store, start=LONG_AGO if days == 0 else now - timedelta(days=days), end=FAR)
     if not rows.is_empty():
-        drift.write(drift.health(rows, encoder=released_encoder(w)), folder / layout.HEALTH)
+        health_page.write(drift.health(rows, encoder=released_encoder(w)), folder / layout.HEALTH)
     found = sorted(folder.glob(f"*/**/{layout.PAGE}"), key=lambda p: p.stat().st_mtime)
     pages = {p.relative_to(folder).parts[0]: p for p in found if layout.DATA_DOCS not in p.parts}
     if told(as_json, {kind: page.as_uri() for kind, page in pages.items()}):

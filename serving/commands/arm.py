@@ -16,7 +16,7 @@ from croupier.features.build import released_encoder
 from croupier.features.clock import now_us
 from croupier.features.encoding import catalogue
 from croupier.features.encoding.encoder import Encoder
-from croupier.features.exchange.coerce import Declared
+from croupier.features.exchange.coerce import DeclaredFeatures
 from croupier.features.known_arms import known_arms, released_arms
 from croupier.features.schema import Arm
 from croupier.features.store import layout
@@ -63,7 +63,7 @@ def add_arm(
         if file
         else [Arm(arm_id=arm, features=_features(feature), valid_from=_us(valid_from), valid_to=_us(valid_to))]
     )
-    new = Declared(w.spec).arms(new)
+    new = DeclaredFeatures(w.spec).arms(new)
     _say_unused(w, new, as_json)
     _edit(w, partial(edits.add, new=new, change=change), [each.arm_id for each in new], as_json)
 

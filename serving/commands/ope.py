@@ -17,7 +17,7 @@ from tqdm import tqdm
 from croupier.features.batch import F64, Batch, Interactions
 from croupier.features.encoding.dataset import encode_interactions
 from croupier.features.encoding.encoder import Encoder
-from croupier.features.exchange.coerce import Declared
+from croupier.features.exchange.coerce import DeclaredFeatures
 from croupier.features.exchange.guess import guess_app
 from croupier.features.exchange.importing import declared_records
 from croupier.features.exchange.once import events
@@ -156,7 +156,7 @@ def _read(log: Path, columns: dict[str, str], read: _Read) -> tuple[pl.DataFrame
         raise ValueError(f"{log}: found no usable row ({counts(read.skipped) or 'it is empty'})")
     frame = pl.DataFrame(found.rows, infer_schema_length=None)
     read.without_reward = int((frame["reward_count"] == 0).sum())
-    return frame, spec, Declared(spec).arms(source.arms())
+    return frame, spec, DeclaredFeatures(spec).arms(source.arms())
 
 
 def _own(home: Path) -> tuple[pl.DataFrame, AppSpec, list[Arm]]:
@@ -205,7 +205,7 @@ def _by_release(w: Workspace, number: int, frame: pl.DataFrame) -> tuple[Encoder
     from croupier.serving.release.bundle import load
 
     with tempfile.TemporaryDirectory() as scratch:
-        bundle_store.download(w.store, number, Path(scratch) / f"{number}")
+        bundle_store.download(w.store, number, Path(scratch) / f"{number}", app=w.home.name)
         release = load(Path(scratch) / f"{number}")
         interactions = encode_interactions(frame, release.encoder, release.catalogue)
         return release.encoder, interactions, as_served(release.champion, interactions.batch, release.floor)

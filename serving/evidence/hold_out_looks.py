@@ -36,7 +36,7 @@ def keep(store: Store, state: RolloutState, found: RolloutEvidence, now: int) ->
 
 
 def latest(store: Store, release: int) -> dict[str, Any]:
-    """{"at", "evidence"} of the last look at a release's watch; {} before the first."""
+    """Returns {"at", "evidence"} of the last look at a release's watch; {} before the first."""
     raw, version = store.read(layout.rollout_watch(release))
     return dict(orjson.loads(raw)) if version is not None else {}
 
@@ -50,7 +50,7 @@ def watched(store: Store, state: RolloutState | None, spec: AppSpec) -> dict[str
 
 
 def told(store: Store, state: RolloutState, spec: AppSpec) -> str:
-    """For people: what is kept back, how much better the release is so far, and until when it is watched."""
+    """Says for people what is kept back, how much better the release is so far, and until when it is watched."""
     last = latest(store, state.releases[0])
     head = (
         f"watched until {to_the_second(until(state, spec.rollout))} UTC against {state.kept}, "

@@ -18,7 +18,8 @@ from croupier.serving.release.rollout_state import RolloutState
 
 
 def shadowed(frame: pl.DataFrame, release: LoadedRelease, problems: list[str]) -> RolloutEvidence:
-    """The candidate on the champion's decisions: does it answer them all, and what would it have been worth?"""
+    """Scores the champion's decisions with the candidate: whether it answers them all, and what it would have been
+    worth."""
     numbers: dict[str, Any] = {"decisions": len(frame), "stage": SHADOW}
     if not len(frame):
         return RolloutEvidence(problems=tuple(problems), numbers=numbers)

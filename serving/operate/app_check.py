@@ -137,5 +137,5 @@ def _counted(features: dict[str, int]) -> str:
 
 
 def invalid(error: SpecError) -> AppCheck:
-    """For a declaration that cannot be read."""
+    """Returns what there is to say of a declaration that cannot be read."""
     return AppCheck(facts={}, problems=(str(error),))

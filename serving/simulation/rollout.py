@@ -58,6 +58,7 @@ class Bernoulli:
             raise ValueError(f"effect: found {self.effect}, expected one between -1 (no clicks) and {best:g} (all)")
 
     def look(self, share: F64, rng: np.random.Generator) -> LookRows:
+        """Draws what one look sees, for each run's share."""
         n1 = rng.binomial(LOOK, share)
         k1, k0 = rng.binomial(n1, self.mean * (1 + self.effect)), rng.binomial(LOOK - n1, self.mean)
         count = np.stack([n1 - k1, k1, LOOK - n1 - k0, k0], axis=1).astype(np.float64)
@@ -71,8 +72,8 @@ class Bernoulli:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RolloutOutcome:
-    """Of each rollout (R,): the look at which it was aborted for harm or reached 100 % (0: it did not), and the
-    decisions that the candidate got."""
+    """What became of each rollout (R,): the look at which it was aborted for harm or reached 100 % (0: it did not), and
+    the decisions that the candidate got."""
 
     aborted: I64
     reached: I64
@@ -80,12 +81,15 @@ class RolloutOutcome:
 
     @property
     def runs(self) -> int:
+        """The number of runs."""
         return len(self.aborted)
 
     def aborted_by(self, decisions: int) -> float:
+        """Returns the share of runs that were aborted within so many decisions."""
         return float(np.mean((self.aborted > 0) & (self.aborted * LOOK <= decisions)))
 
     def reached_by(self, decisions: int) -> float:
+        """Returns the share of runs that reached everybody within so many decisions."""
         return float(np.mean((self.reached > 0) & (self.reached * LOOK <= decisions)))
 
     def median_abort(self) -> float:
@@ -93,6 +97,7 @@ class RolloutOutcome:
         return float(np.median(np.where(self.aborted > 0, self.aborted * float(LOOK), np.inf)))
 
     def to_dict(self) -> dict[str, Any]:
+        """The outcome as JSON."""
         return {
             "runs": self.runs,
             "aborted": float((self.aborted > 0).mean()),
@@ -117,7 +122,7 @@ class Wealth:
         self.sums = np.zeros((3, runs))  # decisions, scores, squares
 
     def add(self, look: LookRows, share: F64, rows: I64) -> None:
-        """One look of the rollouts `rows`, at these shares."""
+        """Adds one look of the rollouts `rows`, at these shares."""
         own = np.stack([(look.count * look.score**p).sum(axis=1) for p in range(3)])
         n, total, squares = self.sums[:, rows] if self.sums[0].any() else own  # the first look is its own baseline
         mean = total / n
@@ -135,10 +140,11 @@ class Wealth:
         self.sums[:, rows] += own
 
     def harmful(self) -> Bool:
+        """True for each run whose wealth refutes "no harm"."""
         return np.asarray(betting.mix(self.harm) >= np.log(1 / self.spec.alpha_harm))
 
     def safe(self, margin: F64) -> Bool:
-        """Per rollout, at its own margin (R,)."""
+        """True for each rollout (R,) that is shown to be safe, at its own margin."""
         shown = np.stack([betting.mix(gain) >= np.log(1 / self.spec.alpha) for gain in self.gain])
         return np.asarray(shown[np.searchsorted(self.margins, margin), np.arange(len(margin))])
 
@@ -214,8 +220,8 @@ def characteristics(
 
 
 def sample_ratio_characteristics(*, runs: int, seed: int = 0, loss: float = 0.10) -> dict[str, dict[str, float]]:
-    """By share: how often unit counts alarm in 100 looks when nothing is wrong, and by 100,000 decisions when `loss`
-    of the candidate's logs are lost, with the median."""
+    """Returns by share how often unit counts alarm in 100 looks when nothing is wrong, and by 100,000 decisions when
+    `loss` of the candidate's logs are lost, with the median."""
     rng, found = np.random.default_rng([seed, runs, 2]), {}
     for share in (0.05, 0.20, 0.50):
         came = rng.binomial(LOOK, share, (2, runs, 100))
@@ -230,8 +236,8 @@ def sample_ratio_characteristics(*, runs: int, seed: int = 0, loss: float = 0.10
 
 
 def latency_characteristics(spec: RolloutSpec, *, runs: int, seed: int = 0, usual: float = 0.005) -> dict[str, Any]:
-    """By share: how often the latency guardrail alarms in 100 looks, where `usual` of the champion's decisions are slow
-    and of the candidate's as many; as many and the 1 % that a p99 allows; and 5 % more (with the median)."""
+    """Returns by share how often the latency guardrail alarms in 100 looks, where `usual` of the champion's decisions
+    are slow and of the candidate's as many; as many and the 1 % that a p99 allows; and 5 % more (with the median)."""
     rng, found = np.random.default_rng([seed, runs, 3]), {}
     for share in (0.05, 0.20, 0.50):
         worlds = (Bernoulli(mean=usual, effect=more / usual) for more in (0.0, SLOW_SHARE, 0.05))
@@ -246,8 +252,8 @@ def latency_characteristics(spec: RolloutSpec, *, runs: int, seed: int = 0, usua
 def _slowness_found(
     world: RolloutWorld, share: float, spec: RolloutSpec, *, runs: int, rng: np.random.Generator
 ) -> F64:
-    """(R,) decisions until the alarm; inf where there was none in 100 looks. Its rewards of 1 are the slow decisions;
-    two guardrails share the error, fallbacks and latency."""
+    """Returns (R,) decisions until the alarm; inf where there was none in 100 looks. Its rewards of 1 are the slow
+    decisions; two guardrails share the error, fallbacks and latency."""
     wealth, rows = Wealth(runs, spec.model_copy(update={"margins": ()}), allowed=SLOW_SHARE), np.arange(runs)
     first, level = np.full(runs, np.inf), np.log(2 / spec.alpha_guardrails)
     for now in range(1, 101):

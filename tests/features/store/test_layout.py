@@ -36,6 +36,7 @@ GIVEN = {
     "quarantine_history": (layout.quarantine_history(H), "quality/hour=2026-09-21T14/quarantine.json"),
     "quarantined": (layout.quarantined(H), "quarantine/hour=2026-09-21T14/rows.parquet"),
     "audit": (layout.audit(1790000000000000, 1790003600000000), "audit/1790000000000000-1790003600000000.json"),
+    "audit_day": (layout.audit_day("2026-01-01"), "audit/day=2026-01-01.json"),
     "audit_span": (layout.audit_span("audit/17-36.json"), (17, 36)),
     "features": (layout.features("ab12", "encoder"), "features/ab12/encoder"),
     "candidate": (layout.candidate("ab12", "lin_ts"), "candidates/ab12/lin_ts"),
@@ -110,6 +111,7 @@ def test_every_name_is_what_it_was():
 def test_an_interval_and_the_history_beside_a_verdict_are_no_version():
     assert layout.checked_version("quality/interval=20261101T0000-20261102T0000/v1.json") is None
     assert layout.checked_version(layout.quarantine_history(H)) is None
+    assert layout.audit_span(layout.audit_day("2026-01-01")) is None
 
 
 def keys_of(found):
