@@ -5,8 +5,8 @@
     ├── Conflict           swap() found another version than the one it was given
     └── StoreUnavailable   the disk or the service failed; nothing is known to have been written, try again
 
-A missing key is a KeyError. A write is whole or absent: in a folder a synced temporary file is linked or renamed. `create`
-writes once (os.link; If-None-Match: *), `swap` replaces exactly the version that was read (file lock; If-Match: ETag).
+A missing key is a KeyError. A write is whole or absent: in a folder a synced temporary file is linked or renamed.
+`create` writes once (os.link; If-None-Match: *), `swap` replaces just the version that was read (file lock; If-Match).
 """
 
 import hashlib
