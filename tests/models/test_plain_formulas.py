@@ -7,7 +7,7 @@ import torch
 from croupier.features.batch import Batch, Catalogue
 from croupier.models import exploration as e
 from croupier.models.bayesian import thompson
-from croupier.models.bayesian.linear import SMALL, Form
+from croupier.models.bayesian.linear import SMALL, BilinearForm
 from tests.models import plain_formulas as plain
 
 ROWS, K = 60, 7
@@ -120,7 +120,7 @@ def test_the_bilinear_form_ranks_as_phi_does(arms, cross, d_u, d_a, d_p):
     mask = np.arange(6) < rng.integers(2, 7, size=(10, 1))
     arm = np.array([rng.choice(arms, 6, replace=False) for _ in range(10)])
     batch = Batch(context=_f32(rng, 10, d_u), arm=arm, pair=_f32(rng, 10, 6, d_p), mask=mask, catalogue=catalogue)
-    form = Form(torch.from_numpy(weights.astype(np.float32)), d_u, d_a + d_p, cross=cross)
+    form = BilinearForm(torch.from_numpy(weights.astype(np.float32)), d_u, d_a + d_p, cross=cross)
     found = form.scores(batch).numpy()
     for i, j in np.argwhere(mask):
         for s in range(S):

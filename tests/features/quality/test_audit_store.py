@@ -1,7 +1,7 @@
 """The evidence of other intervals: each counted once, restated ones anew, and few objects read."""
 
 from croupier.features.quality import audit_store
-from croupier.features.quality.audit import SHAPES, Evidence
+from croupier.features.quality.audit import SHAPES, AuditEvidence
 from croupier.features.store.storage import open_store
 from croupier.features.utc import HOUR
 
@@ -10,7 +10,7 @@ DAY = 24 * HOUR
 
 def an_hour(n: int):
     return {
-        "release 1, champion, p": Evidence(n=n, shapes=(0.1 * n,) * len(SHAPES), arms={"a": (0.5, 0.25, 0.0, -0.5)})
+        "release 1, champion, p": AuditEvidence(n=n, shapes=(0.1 * n,) * len(SHAPES), arms={"a": (0.5, 0.25, 0.0, -0.5)})
     }
 
 

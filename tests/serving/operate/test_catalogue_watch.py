@@ -8,7 +8,7 @@ from croupier.serving.contract.requests import Request
 from croupier.serving.evidence import comparison
 from croupier.serving.operate import succession, watch
 from croupier.serving.release import hold_out, rollout_store
-from croupier.serving.release.controller import Evidence
+from croupier.serving.release.controller import RolloutEvidence
 from tests.serving.arm_shop import ARMS, MINUTE, NEW, Shop
 
 IDS = [arm.arm_id for arm in ARMS]
@@ -58,7 +58,7 @@ def test_a_return_after_it_serves_the_predecessor_over_todays_arms(watched):
     s = watched
     s.write([*ARMS[:3], NEW])
     assert s.look() == "release 3"
-    harm = Evidence(harms=("reward",))
+    harm = RolloutEvidence(harms=("reward",))
     rollout_store.change(
         s.w.store, lambda state: hold_out.next_state(state, harm, s.w.spec.rollout, now=s.now), home=s.w.home
     )
