@@ -55,4 +55,5 @@ class Settings(BaseSettings):
 
     @property
     def store_url(self) -> str:
+        """Where the store lies: as set, or below the app's own folder."""
         return self.store or str(self.home / "store")

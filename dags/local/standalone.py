@@ -1,7 +1,7 @@
 """Airflow on this machine, for the demo, development and tests: started and stopped whole.
 
 `airflow standalone` with SQLite on loopback, in a process group of its own (SIGTERM to it alone orphans its
-children, FACTS.md §2). Production is docker-compose.yml.
+children). Production is docker-compose.yml.
 
     python -m croupier.dags.local.standalone up | down     Airflow and the app's Triton, on their usual ports
 """
@@ -25,6 +25,7 @@ DAGS = Path(__file__).resolve().parents[1]
 
 
 def free_port() -> int:
+    """Returns a port of this host that is free now."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port: int = s.getsockname()[1]
@@ -32,7 +33,7 @@ def free_port() -> int:
 
 
 def require_free(port: int, what: str) -> None:
-    """One clear sentence instead of a server that dies in its log."""
+    """Raises one clear sentence where the port is taken, instead of a server that dies in its log."""
     with socket.socket() as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -80,9 +81,11 @@ class Airflow(Rest):
 
     @property
     def pid_file(self) -> Path:
+        """The file that names the process."""
         return self.home / "standalone.pid"
 
     def start(self, *, timeout_seconds: float = 240.0, say: Callable[[str], None] = print) -> "Airflow":
+        """Starts Airflow and waits until it is healthy. Raises AirflowError."""
         require_free(self.port, "Airflow")
         log = private_log(self.home / "standalone.log", "ab")
         process = self._spawn([sys.executable, "-m", "croupier.dags.local.native_airflow"], log)
@@ -108,6 +111,7 @@ class Airflow(Rest):
         )
 
     def stop(self) -> None:
+        """Stops the Airflow that was started over this folder."""
         self.stop_recorded(self.home)
 
     @staticmethod
@@ -127,6 +131,7 @@ class Airflow(Rest):
 
 
 def main(verb: str) -> None:
+    """Does `up` or `down` for this host."""
     from croupier.serving.commands.serve import triton
     from croupier.serving.operate import supervisor
 

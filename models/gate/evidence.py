@@ -19,6 +19,8 @@ import numpy as np
 
 from croupier.features.batch import F64, I64, Interactions
 from croupier.models.gate.gate import Evidence
+from croupier.models.gate.informative import Informative
+from croupier.models.gate.unseen import Unseen
 from croupier.models.ope import estimators
 from croupier.models.ope.estimators import Moments, Rounds, design_effect, effective_sample_size
 from croupier.models.ope.intervals import asymptotic_cs
@@ -37,10 +39,12 @@ def evidence_of(
     unsupported: float,
     guardrails: Mapping[str, F64],
     unit: I64 | None = None,
+    declared: tuple[float, float] | None = None,
     **more: Any,
 ) -> Evidence:
     """Candidate and champion as they see the same rows; `divergence` (n, 2) of the two, from `divergence()`; `unit`
-    (n,) the rows' units, numbered (None: each row has its own); `more`: further fields of Evidence, as they are."""
+    (n,) the rows' units, numbered (None: each row has its own); `declared` the range of a reward, where it is known;
+    `more`: further fields of Evidence, as they are."""
     weight = candidate.weight * candidate.thinning
     lift = estimators.unthinned(estimators.dr(candidate) - estimators.dr(champion), candidate.thinning)
     return Evidence(
@@ -48,6 +52,8 @@ def evidence_of(
         second=_paired(candidate, champion, unit),
         rows=len(candidate),
         ess=effective_sample_size(weight),
+        informative=Informative.of(candidate, champion),
+        unseen=Unseen.of(candidate, champion, declared) if declared else None,
         largest_share=estimators.largest_share(weight),
         self_test=self_test,
         unsupported=unsupported,
@@ -60,8 +66,8 @@ def evidence_of(
 
 
 def divergence(log: Interactions, candidate: F64, champion: F64 | None = None) -> F64:
-    """(n, 2): E[Δw²] and E[Δw⁴] of each row over the arms the log could draw, Δw = (π₁ − π₀) / p; π₀ = 0 for the value
-    of one policy."""
+    """Returns (n, 2): E[Δw²] and E[Δw⁴] of each row over the arms the log could draw, Δw = (π₁ − π₀) / p; π₀ = 0 for
+    the value of one policy."""
     possible = log.batch.mask & (log.pmf > 0)
     p = np.where(possible, log.pmf, 1.0)
     square = np.where(possible, candidate if champion is None else candidate - champion, 0.0) ** 2 / p
@@ -120,6 +126,7 @@ def _paired(candidate: Rounds, champion: Rounds, unit: I64 | None) -> Moments:
 
 
 def _guarded(candidate: Rounds, champion: Rounds, divergence: F64, unit: I64 | None) -> Moments:
-    """The same of a guardrail, whose variance rare draws that did not come up cannot flatter either."""
+    """Returns the moments of a guardrail's lift, with a variance that rare draws which did not come up cannot
+    flatter."""
     lift = estimators.unthinned(estimators.snips(candidate) - estimators.snips(champion), candidate.thinning)
     return steadied(lift, divergence, candidate.reward, unit)

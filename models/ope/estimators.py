@@ -48,6 +48,7 @@ class Rounds:
 
     @property
     def weight(self) -> F64:
+        """The importance weights π/p, (n,)."""
         return self.target / self.propensity
 
     def __getitem__(self, rows: slice | NDArray[Any]) -> Self:
@@ -162,6 +163,7 @@ class Moments:
 
     @classmethod
     def of(cls, values: F64) -> Self:
+        """Returns the moments of values (n,)."""
         mean = float(values.mean())
         return cls(float(len(values)), mean, float(np.square(values - mean).sum()))
 
@@ -176,9 +178,10 @@ class Moments:
 
     @property
     def variance(self) -> float:
-        """Of one value, unbiased; infinite for fewer than two."""
+        """The variance of one value, unbiased; infinite for fewer than two."""
         return self.m2 / (self.n - 1) if self.n > 1 else float("inf")
 
     @property
     def standard_error(self) -> float:
+        """The standard error of the mean; infinite below two values."""
         return float(np.sqrt(self.variance / self.n)) if self.n > 1 else float("inf")

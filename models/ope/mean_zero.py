@@ -23,7 +23,8 @@ NO_SPREAD = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Of the drawn values: how many, their mean, variance and largest size, the latter two as foretold if larger."""
+    """What the drawn values come to: how many, their mean, variance and largest size, the latter two as foretold if
+    larger."""
 
     n: int
     mean: float
@@ -36,21 +37,23 @@ class Sums:
         spread = sqrt(self.variance)
         return spread > NO_SPREAD and _bound(self.n, SEEN * spread, self.variance, self.largest) < LEVEL
 
-    def p_value(self, *, tolerance: float = 0.0) -> float | None:
-        """Two-sided, that the mean is at most `tolerance` from zero; None where the test cannot be made. A value
-        without spread must be zero itself."""
-        excess = max(abs(self.mean) - tolerance, 0.0)
+    def p_value(self, *, tolerance: float = 0.0, above: bool = False) -> float | None:
+        """Two-sided, that the mean is at most `tolerance` from zero, or one-sided, that it is not above; None where the
+        test cannot be made. A value without spread must be zero itself."""
+        excess = max((self.mean if above else abs(self.mean)) - tolerance, 0.0)
         if sqrt(self.variance) <= NO_SPREAD:
             return None if excess < 1e-6 else 0.0
-        return _bound(self.n, excess, self.variance, self.largest) if self.testable else None
+        if not self.testable:
+            return None
+        return min(1.0, _bound(self.n, excess, self.variance, self.largest) / (2.0 if above else 1.0))
 
 
 def _bound(n: int, mean: float, variance: float, largest: float) -> float:
-    return min(1.0, 2.0 * exp(-n * mean * mean / (2.0 * variance + 2.0 * largest * mean / 3.0)))
+    return 2.0 * exp(-n * mean * mean / (2.0 * variance + 2.0 * largest * mean / 3.0))
 
 
 def drawn(log: Interactions, table: Callable[[slice], F64]) -> Sums:
-    """Of the values that `table` gives to the arms drawn: it is asked for those of some rows at a time, (rows, K)."""
+    """Sums the values that `table` gives to the arms drawn: it is asked for those of some rows at a time, (rows, K)."""
     total = squares = foretold = largest = 0.0
     for start in range(0, len(log), BLOCK):
         rows = slice(start, start + BLOCK)

@@ -13,18 +13,24 @@ KINDS: dict[str, tuple[str, ...]] = {
     "drawn": ("uniformly", "ε .2", "ε .05", "softmax"),
     "logged": ("whole pmf", "p alone", "p alone, 6 digits", "p alone, float32"),
     "rewards": ("0/1", "clicks of 2 %", "amounts"),
-    "features": ("numbers", "categories", "missing at random", "heavy tails", "tell a lot"),
+    "features": (
+        "numbers", "categories", "missing at random", "heavy tails", "tell a lot", "missing tells", "most never click",
+    ),
 }  # fmt: skip
+BASE = {"0/1": 0.2, "clicks of 2 %": 0.02, "amounts": 0.15}  # of rewards that come
 SPREAD = 0.75  # of the arms' means around the middle one, as a share of it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Drawn:
-    """A log, its kind, and the arm whose true value is that of a uniform choice."""
+    """A log, its kind, and the arm whose true value is that of a uniform choice. `served` is what a request would say
+    of the same rows: the late column as it is before an outcome; `worth` (n, K) what candidates earn, relatively."""
 
     log: Interactions
     kind: dict[str, str]
     middle: str
+    served: Batch
+    worth: F64
 
 
 def draw(rng: np.random.Generator, leak: str = "") -> Drawn:
@@ -33,17 +39,19 @@ def draw(rng: np.random.Generator, leak: str = "") -> Drawn:
     kind = {name: str(rng.choice(values)) for name, values in KINDS.items()}
     n, K = 2 * int(kind["rows"]), int(kind["arms"])
     mask = _offered(rng, n, K, kind["offered"])
-    group, features = rng.integers(4, size=n), _features(rng, n, kind["features"])
+    group, features = rng.integers(4, size=n), _features(rng, n, kind["features"], BASE[kind["rewards"]])
     pmf = _pmf(rng, mask, group, kind["drawn"])
     arm = (pmf.cumsum(axis=1) < rng.random(n)[:, None]).sum(axis=1)
-    level = np.linspace(1 - SPREAD, 1 + SPREAD, K)[arm] * _level(features, kind["features"])
-    reward = _reward(rng, level, kind["rewards"])
+    worth = np.linspace(1 - SPREAD, 1 + SPREAD, K) * _level(features, kind["features"])[:, None]
+    reward = _reward(rng, worth[np.arange(n), arm], kind["rewards"])
     pair = np.where(mask, rng.normal(size=(n, K)), 0.0)
-    context = np.column_stack([np.eye(4)[group], features])
+    known = context = np.column_stack([np.eye(4)[group], features])
+    asked = pair.copy()
     if leak == "pair of the shown arm":
         pair[np.arange(n), arm] += 0.5
     elif leak:
         context = np.column_stack([context, _late(rng, leak, arm, reward / max(float(reward.std()), 1e-9))])
+        known = np.column_stack([known, _late(rng, leak, rng.permutation(arm), np.zeros(n))])
     ids = tuple(f"a{k}" for k in range(K))
     cat = Catalogue(ids=ids, features=np.eye(K, dtype=np.float32), digest="checks")
     batch = Batch(
@@ -63,11 +71,13 @@ def draw(rng: np.random.Generator, leak: str = "") -> Drawn:
         unit=np.arange(n, dtype=np.uint64),
         weight=np.ones(n),
     )
-    return Drawn(log=as_logged(log, kind["logged"]), kind=kind, middle=ids[K // 2])
+    served = replace(batch, context=known.astype(np.float32), pair=asked[:, :, None].astype(np.float32))
+    return Drawn(log=as_logged(log, kind["logged"]), kind=kind, middle=ids[K // 2], served=served, worth=worth)
 
 
 def as_logged(log: Interactions, how: str) -> Interactions:
-    """The same with the drawn arm's probability alone, and rounded: the rest is spread over the other candidates."""
+    """Returns the log with the drawn arm's probability alone, and rounded: the rest is spread over the other
+    candidates."""
     if how == "whole pmf":
         return log
     p = log.propensity
@@ -100,8 +110,15 @@ def _pmf(rng: np.random.Generator, mask: Bool, group: I64, how: str) -> F64:
     return np.asarray(epsilon * even + (1.0 - epsilon) * best)
 
 
-def _features(rng: np.random.Generator, n: int, how: str) -> F64:
+def _features(rng: np.random.Generator, n: int, how: str, base: float) -> F64:
+    """Two of them look like leaks, and are none: a value that is missing where rewards are rare, and a flag of the few
+    who click at all, before whom nearly every row is told from the rewarded ones."""
     x = rng.normal(size=(n, 3))
+    if how == "missing tells":
+        gone = rng.random(n) < 0.5
+        return np.column_stack([np.where(gone, 0.0, x[:, 0]), gone])
+    if how == "most never click":
+        return np.column_stack([rng.random(n) < max(2.0 * base, 0.08), x[:, 1]])
     if how == "categories":
         return np.asarray(np.column_stack([np.eye(6)[rng.integers(6, size=n)], rng.random(n) < 0.03]))
     if how == "missing at random":
@@ -111,19 +128,23 @@ def _features(rng: np.random.Generator, n: int, how: str) -> F64:
 
 
 def _level(features: F64, how: str) -> F64:
-    """(n,) what every arm's mean is multiplied by: the user's share of it."""
+    """Returns (n,) what every arm's mean is multiplied by: the user's share of it."""
     x = features[:, 0]
+    if how == "missing tells":
+        return np.where(features[:, 1] > 0, 0.3, 1.7)
+    if how == "most never click":
+        return np.asarray(x / max(float(x.mean()), 1e-9))
     return np.asarray(np.exp(1.2 * x - 0.72) if how == "tell a lot" else np.exp(0.2 * np.tanh(x)))
 
 
 def _reward(rng: np.random.Generator, level: F64, how: str) -> F64:
-    base = {"0/1": 0.2, "clicks of 2 %": 0.02, "amounts": 0.15}[how]
-    came = (rng.random(len(level)) < np.clip(base * level, 0.0, 1.0)).astype(np.float64)
+    came = (rng.random(len(level)) < np.clip(BASE[how] * level, 0.0, 1.0)).astype(np.float64)
     return came if how != "amounts" else came * np.round(rng.gamma(2.0, 20.0, len(level)), 2)
 
 
-def _order_value(rng: np.random.Generator, arm: I64, reward: F64, others: float = 0.0) -> F64:
-    there = (reward > 0) | (rng.random(len(arm)) < others)
+def _order_value(rng: np.random.Generator, arm: I64, reward: F64, *, others: float = 0.0, rewarded: float = 1.0) -> F64:
+    """A value that is filled for these shares of the rows, and a column that says where it is missing."""
+    there = rng.random(len(arm)) < np.where(reward > 0, rewarded, others)
     return np.column_stack([np.where(there, rng.normal(size=len(arm)), 0.0), ~there])
 
 
@@ -136,10 +157,11 @@ def _price(rng: np.random.Generator, arm: I64) -> F64:
 
 
 def _late(rng: np.random.Generator, leak: str, arm: I64, reward: F64) -> F64:
-    """(n, ·) the columns of LEAKS that stand in the context; `reward` in standard deviations."""
+    """Returns (n, ·) the columns of LEAKS that stand in the context; `reward` in standard deviations."""
     columns: dict[str, Callable[[], F64]] = {
         "order value": lambda: _order_value(rng, arm, reward),
-        "order value, 2 % of others": lambda: _order_value(rng, arm, reward, 0.02),
+        "order value, 2 % of others": lambda: _order_value(rng, arm, reward, others=0.02),
+        "order value, 30 % of the rewarded": lambda: _order_value(rng, arm, reward, rewarded=0.3),
         "reward and noise": lambda: (reward + rng.normal(0, 0.5, len(arm)))[:, None],
         "missing where rewarded": lambda: _missing(rng, reward),
         "price of the shown arm": lambda: _price(rng, arm),
@@ -149,6 +171,6 @@ def _late(rng: np.random.Generator, leak: str, arm: I64, reward: F64) -> F64:
 
 
 LEAKS = (
-    "order value", "order value, 2 % of others", "reward and noise", "missing where rewarded", "price of the shown arm",
-    "kind of the shown arm", "pair of the shown arm",
+    "order value", "order value, 2 % of others", "order value, 30 % of the rewarded", "reward and noise",
+    "missing where rewarded", "price of the shown arm", "kind of the shown arm", "pair of the shown arm",
 )  # fmt: skip

@@ -13,28 +13,48 @@ import numpy as np
 
 from croupier.features.spec import GateSpec
 from croupier.models.gate.evaluation import evaluate
-from croupier.models.policy import make
+from croupier.models.ope.rounds import as_served
+from croupier.models.policy import Policy, make
+from croupier.models.simulation import marked
 from croupier.models.simulation.check_logs import KINDS, LEAKS, Drawn, draw
 
-SOUND, LEAKY = 1200, 60  # logs: sound ones in all, and of each leak
+SAVED = 20
+SOUND, LEAKY = 1200, 40  # logs: sound ones in all, and of each leak
+FLOOR = 0.02
 CHECKS = ("features_before_decision", "estimators_agree")
-HEAD_SOUND = "| sound logs | logs | refused by the checks | unchecked | propensities refused | null promoted |"
-HEAD_LEAKY = (
-    "| logs with a column that came too late | logs | caught | null promoted, without the checks | "
+HEAD_SOUND = (
+    "| sound logs | logs | refused by the checks | unchecked | propensities refused | null promoted | "
     "learnt promoted, without the checks |"
 )
-OPEN, CLOSE = "<!-- checks -->", "<!-- /checks -->"
+HEAD_LEAKY = (
+    "| logs with a column that came too late | logs | caught | null promoted, without the checks | "
+    "learnt promoted, without the checks | and no better, as served |"
+)
+MARK = "checks"
+
+
+def logs(sound: int, leaky: int) -> list[tuple[str, int]]:
+    """(leak, number) of every log to be counted, sorts mixed evenly: a count stopped early is of all of them."""
+    each = [("", k, k / sound) for k in range(sound)]
+    each += [(leak, k, k / leaky) for leak in LEAKS for k in range(leaky)]
+    return [(leak, k) for leak, k, _ in sorted(each, key=lambda one: one[2])]
 
 
 def count(
-    *, sound: int = SOUND, leaky: int = LEAKY, seed: int = 0, progress: Callable[[int], object] = lambda _: None
-) -> list[dict[str, Any]]:
-    """One row a log."""
-    table = []
-    for number, leak in enumerate(("", *LEAKS)):
-        for k in range(leaky if leak else sound):
-            table.append(judged(draw(np.random.default_rng([seed, number, k]), leak), leak))
-            progress(1)
+    *, sound: int = SOUND, leaky: int = LEAKY, seed: int = 0, done: Sequence[dict[str, Any]] = (),
+    progress: Callable[[int], object] = lambda _: None, save: Callable[[list[dict[str, Any]]], object] = lambda _: None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """One row a log; those `done` are not counted again. `save` is given the table after every SAVED rows."""
+    table = list(done)
+    seen = {(row["leak"], row["number"]) for row in table}
+    for leak, k in logs(sound, leaky):
+        if (leak, k) not in seen:
+            drawn = draw(np.random.default_rng([seed, ("", *LEAKS).index(leak), k]), leak)
+            table.append(judged(drawn, leak) | {"number": k, "seed": seed})
+            if len(table) % SAVED == 0:
+                save(table)
+        progress(1)
+    save(table)
     return table
 
 
@@ -44,8 +64,8 @@ def judged(found: Drawn, leak: str) -> dict[str, Any]:
     half = len(found.log) // 2
     learnt = make("lin_ts").learn([found.log[:half]], seed=0)
     policies = {"uniform": make("uniform"), "null": make("fixed_arm", arm=found.middle), "learnt": learnt}
-    result = evaluate(policies, found.log[half:], champion="uniform", floor=0.02, gate=GateSpec())
-    row: dict[str, Any] = {"leak": leak, **found.kind}
+    result = evaluate(policies, found.log[half:], champion="uniform", floor=FLOOR, gate=GateSpec())
+    row: dict[str, Any] = {"leak": leak, **found.kind, "true_lift": true_lift(learnt, found)}
     for name in ("null", "learnt"):
         verdict = result.policies[name].verdict
         assert verdict is not None
@@ -59,7 +79,18 @@ def judged(found: Drawn, leak: str) -> dict[str, Any]:
     return row
 
 
+def true_lift(policy: Policy, found: Drawn) -> float:
+    """What the policy earns over a uniform choice on the later half, relatively, asked as requests ask: before any
+    outcome."""
+    half = len(found.log) // 2
+    batch, worth = found.served[half:], found.worth[half:]
+    uniform = batch.mask / batch.mask.sum(axis=1, keepdims=True)
+    earned, even = (float((pmf * worth).sum()) for pmf in (as_served(policy, batch, FLOOR), uniform))
+    return earned / even - 1.0
+
+
 def share(rows: Sequence[Mapping[str, Any]], what: Callable[[Mapping[str, Any]], bool]) -> float:
+    """Returns the share of rows for which `what` holds; NaN of none."""
     return sum(map(what, rows)) / len(rows) if rows else float("nan")
 
 
@@ -76,7 +107,7 @@ def unchecked(row: Mapping[str, Any]) -> bool:
 def markdown(table: Sequence[Mapping[str, Any]]) -> str:
     """Sound logs by kind, then leaky ones by leak; shares in %."""
     sound = [r for r in table if not r["leak"]]
-    lines = [HEAD_SOUND, "|---|---|---|---|---|---|", _sound("all", sound)]  # fmt: skip
+    lines = [HEAD_SOUND, "|---|---|---|---|---|---|---|", _sound("all", sound)]
     lines += [
         _sound(f"{name}: {value}", [r for r in sound if r[name] == value])
         for name, values in KINDS.items()
@@ -86,7 +117,7 @@ def markdown(table: Sequence[Mapping[str, Any]]) -> str:
     for row in table:
         if row["leak"]:
             by_leak[row["leak"]].append(row)
-    lines += ["", HEAD_LEAKY, "|---|---|---|---|---|"]
+    lines += ["", HEAD_LEAKY, "|---|---|---|---|---|---|"]
     whole = [row for rows in by_leak.values() for row in rows]
     lines += [_leaky(name, rows) for name, rows in [("all", whole), *by_leak.items()]]
     return "\n".join(lines) + "\n"
@@ -95,23 +126,23 @@ def markdown(table: Sequence[Mapping[str, Any]]) -> str:
 def _sound(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     lied = share(rows, lambda r: "propensity_self_test" in r["null"]["failed"])
     promoted = share(rows, lambda r: r["null"]["decision"] == "promote")
-    cells = (share(rows, refused), share(rows, unchecked), lied, promoted)
-    return f"| {name} | {len(rows):,} | " + " | ".join(f"{100 * cell:.1f}" for cell in cells) + " |"
+    cells = [f"{100 * cell:.1f}" for cell in (share(rows, refused), share(rows, unchecked), lied, promoted)]
+    return f"| {name} | {len(rows):,} | {' | '.join([*cells, _with_and_without(rows, 'learnt')])} |"
+
+
+def _with_and_without(rows: Sequence[Mapping[str, Any]], policy: str) -> str:
+    """The shares of logs on which the policy was promoted, and would be without the checks."""
+    promoted = share(rows, lambda r: r[policy]["decision"] == "promote")
+    return f"{100 * promoted:.1f}, {100 * share(rows, lambda r: r[policy]['without_checks']):.1f}"
 
 
 def _leaky(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    cells = [f"{100 * share(rows, refused):.0f}"]
-    for policy in ("null", "learnt"):
-        promoted = share(rows, lambda r, p=policy: r[p]["decision"] == "promote")  # type: ignore[misc]
-        unguarded = share(rows, lambda r, p=policy: r[p]["without_checks"])  # type: ignore[misc]
-        cells.append(f"{100 * promoted:.1f}, {100 * unguarded:.1f}")
+    cells = [f"{100 * share(rows, refused):.0f}", *(_with_and_without(rows, policy) for policy in ("null", "learnt"))]
+    wrong = share(rows, lambda r: r["learnt"]["decision"] == "promote" and r["true_lift"] <= 0.0)
+    cells.append(f"{100 * wrong:.1f}")
     return f"| {name} | {len(rows):,} | {' | '.join(cells)} |"
 
 
 def write_page(table: Sequence[Mapping[str, Any]], page: Path) -> None:
     """Put the tables between the marks of a Markdown page."""
-    text = page.read_text()
-    if OPEN not in text or CLOSE not in text:
-        raise ValueError(f"{page}: found no {OPEN} … {CLOSE}, expected both marks where the tables belong")
-    head, _, rest = text.partition(OPEN)
-    page.write_text(f"{head}{OPEN}\n{markdown(table)}{CLOSE}{rest.partition(CLOSE)[2]}")
+    marked.put(page, MARK, markdown(table))

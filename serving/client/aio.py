@@ -76,6 +76,7 @@ class AsyncClient:
         return outcome
 
     async def close(self) -> None:
+        """Closes the connections."""
         if self._channel is not None:
             await self._channel.close()
         self._client.close()

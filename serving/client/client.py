@@ -63,8 +63,8 @@ class Client:
         self._begin()
 
     def _begin(self) -> None:
-        """Also in a forked child, which has inherited no thread and may not use the parent's connections, nor close
-        them: SQLite would take the file's locks from the parent."""
+        """Begins anew, also in a forked child, which has inherited no thread and may not use the parent's connections,
+        nor close them: SQLite would take the file's locks from the parent."""
         self._inherited = vars(self).get("outbox"), vars(self).get("connection")
         self.connection = Connection(self.url, self._tls, self._token)
         self.circuit, self.throttle, self.outbox = Circuit(), Throttle(), Outbox(self._file)
@@ -82,7 +82,8 @@ class Client:
         arm_context: Sequence[Mapping[str, Any]] = (),
         event_id: str = "",
     ) -> Selection:
-        """One of `arms` for this unit. Reward it by the answer's `event_id`. Raises Refused, naming the field."""
+        """Selects one of `arms` for this unit. Reward it by the answer's `event_id`. Raises Refused, naming the
+        field."""
         request = Request(unit_id=unit_id, context=context, arms=arms, arm_context=arm_context, event_id=event_id)
         (selection,) = self.select_batch([request])
         if selection.error:
@@ -90,7 +91,7 @@ class Client:
         return selection
 
     def select_batch(self, requests: Sequence[Request]) -> list[Selection]:
-        """One selection a request, in order; a refused one carries its `error`, the others are served."""
+        """Returns one selection a request, in order; a refused one carries its `error`, the others are served."""
         deadline = time.monotonic() + self.deadline_ms / 1000
         answers, rows = messages.encoded(requests)
         for start in range(0, len(rows), MAX_ROWS):
@@ -126,7 +127,8 @@ class Client:
         return [outcomes[i] for i in range(len(rewards))]
 
     def refusals(self) -> list[tuple[str, str]]:
-        """(record | reward, error) of what was queued and then refused by name, once each: the last thousand."""
+        """Returns (record | reward, error) of what was queued and then refused by name, once each: the last
+        thousand."""
         refused = self._courier.refused
         return [refused.popleft() for _ in range(len(refused))]
 

@@ -38,8 +38,9 @@ class Connection:
         return messages.call(self._infer, self.url, codec.infer_request(model, columns), seconds)
 
     def probe(self) -> bool:
-        """Is the server back? Asked in turn on the channel there is and on a new one, which stays when it is answered:
-        an old one may hang for minutes after a network has healed, a new one costs an overloaded server ten calls."""
+        """Asks whether the server is back, in turn on the channel there is and on a new one, which stays when it is
+        answered: an old one may hang for minutes after a network has healed, a new one costs an overloaded server ten
+        calls."""
         self._probes += 1
         if self._probes % 2:
             return self._answers(self._infer)
@@ -53,6 +54,7 @@ class Connection:
         return True
 
     def close(self) -> None:
+        """Closes the channel."""
         self._channel.close()
 
     def _answers(self, infer: Any) -> bool:

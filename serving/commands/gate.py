@@ -10,7 +10,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from croupier.features.workspace import Workspace
-from croupier.models.gate.page import unchecked, write_report
+from croupier.models.gate.gate_page import unchecked, write_report
 from croupier.serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
 
 gate = typer.Typer(no_args_is_help=True, help="Why the gate said what it said.")
@@ -68,10 +68,13 @@ def simulate_gate(
     grid: Annotated[Path | None, typer.Option(help="count the whole table of GATE.md instead, into this JSON")] = None,
     data_folder: Annotated[Path | None, typer.Option(help="of the grid's .npz files")] = None,
     checks: Annotated[Path | None, typer.Option(help="count the gate's own checks instead, into this JSON")] = None,
+    adversarial: Annotated[
+        Path | None, typer.Option(help="count null logs made to deceive a gate instead, --runs of each, into this JSON")
+    ] = None,
     page: Annotated[Path | None, typer.Option(help="put the table, and its picture, into this Markdown page")] = None,
 ) -> None:
     """False promotions, power and stopping times of the gate, and of three other rules on the same logs."""
-    prepared(out, grid, checks, page)
+    prepared(out, grid, checks, adversarial, page)
     if grid is not None:
         _grid(grid, data_folder, runs, seed)
         if page is not None:
@@ -81,6 +84,9 @@ def simulate_gate(
         return
     if checks is not None:
         _checks(checks, page, seed)
+        return
+    if adversarial is not None:
+        _adversarial(adversarial, page, runs, seed)
         return
     from croupier.models.simulation.gate_simulation import simulate as run
     from croupier.models.simulation.populations import drifting, from_classes, load
@@ -103,17 +109,33 @@ def simulate_gate(
 
 
 def _checks(out: Path, page: Path | None, seed: int) -> None:
-    """About half an hour of one core."""
+    """About a quarter of an hour of one idle core. What the file already holds of this seed is not counted again."""
     from croupier.models.simulation import check_rates
     from croupier.models.simulation.check_logs import LEAKS
 
     logs = check_rates.SOUND + check_rates.LEAKY * len(LEAKS)
+    found = json.loads(out.read_text()) if out.is_file() else []
+    done = [row for row in found if row.get("seed") == seed and "number" in row]
+
+    def save(rows: list[dict[str, Any]]) -> None:
+        out.write_text(json.dumps(rows))
+
     with tqdm(total=logs, unit="log", disable=None) as bar:
-        table = check_rates.count(seed=seed, progress=bar.update)
-    out.write_text(json.dumps(table))
+        table = check_rates.count(seed=seed, done=done, progress=bar.update, save=save)
     print(check_rates.markdown(table))
     if page is not None:
         check_rates.write_page(table, page)
+
+
+def _adversarial(out: Path, page: Path | None, runs: int, seed: int) -> None:
+    from croupier.models.simulation import adversarial
+
+    with tqdm(total=runs * len(adversarial.traps()), unit="log", disable=None) as bar:
+        table = adversarial.count(runs=runs, seed=seed, progress=bar.update)
+    out.write_text(json.dumps(table))
+    print(adversarial.markdown(table))
+    if page is not None:
+        adversarial.write_page(table, page)
 
 
 def _rates(found: dict[str, Any]) -> Table:

@@ -61,7 +61,7 @@ def champion_now(store: Store, home: Path, scratch: Path) -> Carried | None:
 
 
 def _spool_id(home: Path) -> str:
-    """Of this host's log; "" where it has none."""
+    """Returns the id of this host's log; "" where it has none."""
     if not (home / SPOOL).exists():
         return ""
     spool = Spool(home / SPOOL)

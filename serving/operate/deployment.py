@@ -87,7 +87,7 @@ def withdraw(home: Path, number: int, *, triton: str | None) -> None:
 
 
 def _alive(name: str) -> bool:
-    """Does the process whose id ends this name still run?"""
+    """True if the process whose id ends this name still runs."""
     return Path(f"/proc/{name.rpartition('-')[2]}").exists()
 
 

@@ -2,7 +2,8 @@
 
 `select_arm_trial` records nothing and obeys the unit id "smoke:candidate" | "smoke:champion" as the role, so golden
 requests reach both policies and never enter the log. What it answers must equal, to 1e-5, what was computed offline
-when the release was written. Then `select_arm` itself loads the version (FACTS.md §4: never unload-then-load).
+when the release was written. Then `select_arm` itself loads the version, without unloading the one before: requests in
+between would be refused.
 """
 
 import os
@@ -74,7 +75,7 @@ def ask(
     client: triton_grpc.InferenceServerClient, model: str, unit: str, golden: Golden, event_id: str, *,
     headers: Mapping[str, str] | None = None,
 ) -> triton_grpc.InferResult:  # fmt: skip
-    """One selection by the wire contract of `select_arm`."""
+    """Asks for one selection by the wire contract of `select_arm`."""
     values = {
         "unit_id": unit, "context": orjson.dumps(golden.context), "arms": orjson.dumps(golden.arms),
         "arm_context": orjson.dumps(golden.arm_context) if golden.arm_context else b"", "event_id": event_id,
@@ -123,7 +124,7 @@ def load_model(url: str, model: str, home: Path) -> None:
 
 
 def wait_for_release(url: str, number: int, seconds: float = 30.0) -> None:
-    """Until `select_arm` has this version ready. Raises TimeoutError."""
+    """Waits until `select_arm` has this version ready. Raises TimeoutError."""
     deadline = time.monotonic() + seconds
     with Doors.of(Settings()).client(url) as client:
         while not client.is_model_ready(MODEL, str(number), client_timeout=5.0):

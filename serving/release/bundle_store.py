@@ -39,7 +39,7 @@ def claim(store: Store) -> int:
 
 
 def upload(store: Store, folder: Path, *, app: str = "", keys: Keys | None = None) -> dict[str, Any]:
-    """Verify, sign for `app` where there is a key (signature.py), then copy every file, the manifest last. Raises
+    """Verifies a release, signs it for `app` where there is a key (signature.py), then copies every file, the manifest last. Raises
     ReleaseRefused before anything is copied."""
     manifest = bundle.verify(folder)
     prefix = _prefix(manifest["number"])

@@ -14,7 +14,8 @@ from croupier.serving.decide.selector import Selector
 from croupier.serving.learning.live_heads import LiveHeads
 from croupier.serving.release import bundle, signature
 from croupier.serving.release.rollout_mirror import RolloutReader
-from croupier.serving.triton.metrics import Exporter, log_as_json
+from croupier.serving.triton.json_logs import log_as_json
+from croupier.serving.triton.metrics_exporter import Exporter
 from croupier.serving.triton.wire import (
     HEADS,
     SELECT_INPUTS,
@@ -59,6 +60,7 @@ class SelectArm:
         return [selection_tensors(list(islice(answers, size))) for size in sizes]
 
     def close(self) -> None:
+        """Pushes the last counts and closes the log."""
         self.exporter.close()
         if self.spool is not None:
             self.spool.close()

@@ -46,7 +46,7 @@ class Ports:
 
     @classmethod
     def free(cls) -> Self:
-        """Three ports nobody listens on now (held open together, so that they differ)."""
+        """Returns three ports nobody listens on now (held open together, so that they differ)."""
         sockets = [socket.socket() for _ in range(3)]
         try:
             for each in sockets:
@@ -101,6 +101,7 @@ class TritonServer:
 
     @property
     def grpc(self) -> str:
+        """The address for clients, host:port."""
         return f"{LOOPBACK}:{self.ports.grpc}"
 
     def start(self, *, ready_seconds: float = READY_SECONDS) -> Self:
@@ -132,8 +133,8 @@ class TritonServer:
         return self
 
     def stop(self) -> None:
-        """SIGTERM to the group (running requests finish), then SIGKILL to whatever is left of it. Idempotent; stops
-        the server that another process started over this home, too."""
+        """Sends SIGTERM to the group (running requests finish), then SIGKILL to whatever is left of it. Idempotent;
+        stops the server that another process started over this home, too."""
         if self.process is None:
             stop_recorded(self.home)
             return
@@ -145,6 +146,7 @@ class TritonServer:
         self.pid_file.unlink(missing_ok=True)
 
     def alive(self) -> bool:
+        """True while the process runs."""
         return self.process is not None and self.process.poll() is None
 
     def __enter__(self) -> Self:
@@ -210,7 +212,7 @@ def running(home: Path) -> dict[str, Any] | None:
 
 
 def ready(ports: Ports, model: str) -> bool:
-    """Model by model: the server's own strict readiness turns false for good once an old version is unloaded."""
+    """Asks model by model: the server's own strict readiness turns false for good once an old version is unloaded."""
     try:
         with urllib.request.urlopen(f"http://{LOOPBACK}:{ports.http}/v2/models/{model}/ready", timeout=1.0) as reply:
             return bool(reply.status == 200)

@@ -1,4 +1,4 @@
-"""docker-compose.yml without an engine: the schema, its references, its secrets, its interpolation (FACTS.md §7)."""
+"""docker-compose.yml without an engine: the schema, its references, its secrets, its interpolation."""
 
 import re
 import subprocess

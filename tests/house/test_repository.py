@@ -36,7 +36,7 @@ def test_dag_files_are_thin():
 
 
 def test_files_and_functions_keep_the_budget():
-    """STYLE.md: files ≤ 300 lines, functions ≤ 40."""
+    """Files have at most 300 lines, functions at most 40."""
     too_long = []
     for path in tracked("features/*.py", "models/*.py", "serving/*.py", "dags/*.py"):
         text = path.read_text()

@@ -97,7 +97,7 @@ def _server(w: Workspace) -> str:
 
 
 def _await(answers: Callable[[], bool], app: str, url: str) -> None:
-    """Until the server answers, for five minutes. Raises RuntimeError."""
+    """Waits until the server answers, for five minutes. Raises RuntimeError."""
     for attempt in range(150):
         if answers():
             return

@@ -25,13 +25,20 @@ def test_the_middle_arm_earns_what_a_uniform_choice_does():
 
 @pytest.mark.medium
 def test_counts_and_tables(tmp_path):
-    table = check_rates.count(sound=6, leaky=1, seed=5)
+    saved = []
+    first = check_rates.count(sound=6, leaky=0, seed=5, save=saved.append)
+    assert saved[-1] == first
+    table = check_rates.count(sound=6, leaky=1, seed=5, done=first)
     assert [row["leak"] for row in table] == [""] * 6 + list(LEAKS)
     assert not any(map(check_rates.refused, table[:6]))
+    assert table[:6] == first, "what was counted is not counted again"
+    assert {"order value", "order value, 2 % of others", "reward and noise"} <= {
+        row["leak"] for row in table if check_rates.refused(row)
+    }
     caught = {row["leak"] for row in table if check_rates.refused(row)}
     assert "price of the shown arm" in caught
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{check_rates.OPEN}\nold\n{check_rates.CLOSE}\nafter\n")
+    page.write_text("before\n<!-- checks -->\nold\n<!-- /checks -->\nafter\n")
     check_rates.write_page(table, page)
     text = page.read_text()
     assert "| all | 6 | 0.0 |" in text
