@@ -39,8 +39,8 @@ def claim(store: Store) -> int:
 
 
 def upload(store: Store, folder: Path, *, app: str = "", keys: Keys | None = None) -> dict[str, Any]:
-    """Verifies a release, signs it for `app` where there is a key (signature.py), then copies every file, the manifest last. Raises
-    ReleaseRefused before anything is copied."""
+    """Verifies a release, signs it for `app` where there is a key (signature.py), then copies every file, the manifest
+    last. Raises ReleaseRefused before anything is copied."""
     manifest = bundle.verify(folder)
     prefix = _prefix(manifest["number"])
     keys = keys or Keys.of(Settings())
