@@ -66,7 +66,7 @@ class Connection:
         return True
 
     def open_aio(self) -> tuple[Any, Any]:
-        """The same channel for asyncio, and its ModelInfer."""
+        """Opens the channel for asyncio, and its ModelInfer."""
         return self._opened(grpc.aio.insecure_channel, grpc.aio.secure_channel)
 
     def _open(self) -> tuple[Any, Any]:

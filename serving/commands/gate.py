@@ -76,36 +76,29 @@ def simulate_gate(
     """False promotions, power and stopping times of the gate, and of three other rules on the same logs."""
     prepared(out, grid, checks, adversarial, page)
     if grid is not None:
-        _grid(grid, data_folder, runs, seed)
-        if page is not None:
-            from croupier.models.simulation.gate_rates import write_page
-
-            write_page(json.loads(grid.read_text()), page)
-        return
-    if checks is not None:
+        _grid(grid, data_folder, page, runs, seed)
+    elif checks is not None:
         _checks(checks, page, seed)
-        return
-    if adversarial is not None:
+    elif adversarial is not None:
         _adversarial(adversarial, page, runs, seed)
-        return
-    from croupier.models.simulation.gate_simulation import simulate as run
+    else:
+        rewards = (0.01, 0.05) if clicks else (0.0, 1.0)
+        made = {"lift": lift, "rewards": rewards, "explored": explored, "seed": seed}
+        found = _simulated(data, drift, made, runs=runs, rows=rows, looks=looks, seed=seed)
+        if not to_stdout(out):
+            console.print(_rates(found))
+        written(out, found)
+
+
+def _simulated(data: Path | None, drift: bool, made: dict[str, Any], *, runs: int, **how: int) -> dict[str, Any]:
+    """Rates of all rules on logs of the one population that the options describe."""
+    from croupier.models.simulation.gate_simulation import simulate
     from croupier.models.simulation.populations import drifting, from_classes, load
 
     x, y, name = load(data)
-    rewards = (0.01, 0.05) if clicks else (0.0, 1.0)
-    population = from_classes(x, y, name=name, lift=lift, rewards=rewards, explored=explored, seed=seed)
+    population = from_classes(x, y, name=name, **made)
     with tqdm(total=runs, unit="log", disable=None) as bar:
-        found = run(
-            drifting(population) if drift else population,
-            runs=runs,
-            rows=rows,
-            looks=looks,
-            seed=seed,
-            progress=bar.update,
-        )
-    if not to_stdout(out):
-        console.print(_rates(found))
-    written(out, found)
+        return simulate(drifting(population) if drift else population, runs=runs, progress=bar.update, **how)
 
 
 def _checks(out: Path, page: Path | None, seed: int) -> None:
@@ -150,8 +143,8 @@ def _rates(found: dict[str, Any]) -> Table:
     return table
 
 
-def _grid(out: Path, folder: Path | None, runs: int, seed: int) -> None:
-    from croupier.models.simulation.gate_rates import cells, count, markdown
+def _grid(out: Path, folder: Path | None, page: Path | None, runs: int, seed: int) -> None:
+    from croupier.models.simulation.gate_rates import cells, count, markdown, write_page
 
     files = sorted(p.stem for p in folder.glob("*.npz")) if folder else []
     names = ["digits", *files, "reels"]
@@ -159,3 +152,5 @@ def _grid(out: Path, folder: Path | None, runs: int, seed: int) -> None:
         table = count(folder, names, runs=runs, seed=seed, progress=bar.update)
     out.write_text(json.dumps(table))
     print(markdown(table))
+    if page is not None:
+        write_page(json.loads(out.read_text()), page)
