@@ -122,6 +122,9 @@ class GateSpec(_Strict):
     min_events: float = Field(
         5.0, ge=0, description="least effective number of telling rewards for the candidate, and against it"
     )
+    min_units: float = Field(
+        10.0, ge=1, description="least units of equal activity that the judged rows are worth: (Σ rows)² / Σ rows²"
+    )
     min_rows: int = Field(1000, description="least rows that judge")
     max_weight_share: float = Field(0.05, description="most of all weight that one row may carry")
     guardrail_margin: float = Field(

@@ -152,7 +152,7 @@ class _Court:
             "segments": parts,
             "arms": diagnostics.by_arm(self.log, pmf, self.champion_pmf),
             "curve": as_it_grew(lift, spread, self.log, alpha=self.alpha),
-            "design_effect": estimators.design_effect(lift - lift.mean(), self.log.unit_number),
+            "design_effect": estimators.jackknife_effect(lift, self.log.unit_number),
         }
 
 

@@ -22,7 +22,7 @@ from croupier.models.gate.gate import Evidence
 from croupier.models.gate.informative import Informative
 from croupier.models.gate.unseen import Unseen
 from croupier.models.ope import estimators
-from croupier.models.ope.estimators import Moments, Rounds, design_effect, effective_sample_size
+from croupier.models.ope.estimators import Moments, Rounds, effective_sample_size, effective_units, jackknife_effect
 from croupier.models.ope.intervals import asymptotic_cs
 from croupier.models.ope.mean_zero import BLOCK, inverse
 
@@ -51,6 +51,7 @@ def evidence_of(
         lift=steadied(lift, divergence, candidate.reward, unit),
         second=_paired(candidate, champion, unit),
         rows=len(candidate),
+        units=inf if unit is None else effective_units(unit),
         ess=effective_sample_size(weight),
         informative=Informative.of(candidate, champion),
         unseen=Unseen.of(candidate, champion, declared) if declared else None,
@@ -92,8 +93,8 @@ def steadied(values: F64, divergence: F64, reward: F64, unit: I64 | None = None)
 
 
 def by_unit(moments: Moments, values: F64, unit: I64 | None) -> Moments:
-    """With the variance multiplied by the design effect of `values`."""
-    return moments if unit is None else replace(moments, m2=moments.m2 * design_effect(values - values.mean(), unit))
+    """Multiplies the variance by the design effect of `values`."""
+    return moments if unit is None else replace(moments, m2=moments.m2 * jackknife_effect(values, unit))
 
 
 def as_it_grew(values: F64, divergence: F64, log: Interactions, *, alpha: float) -> list[dict[str, float]]:

@@ -53,7 +53,7 @@ class Evidence:
     mass the candidate puts where the log could not; guardrails: moments of (candidate − champion), higher is better;
     margins: how much a decision each may lose (spec.guardrail_margin where none is said), widths: of their ranges;
     informative: how many draws tell the two apart; unseen: declared rewards that have not come (None where no range is
-    known); heaviest: the largest weight of either policy; says: what a
+    known); heaviest: the largest weight of either policy; units: of equal activity; says: what a
     condition's number is about, by its name; unchecked: what could not be asked."""
 
     lift: Moments
@@ -72,6 +72,7 @@ class Evidence:
     heaviest: float = inf
     informative: Informative = UNASKED
     unseen: Unseen | None = None
+    units: float = inf
     says: Mapping[str, str] = field(default_factory=dict)
     unchecked: tuple[Unchecked, ...] = ()
 
@@ -124,6 +125,7 @@ def _trust(e: Evidence, spec: GateSpec) -> tuple[Condition, ...]:
         _at_least("ess_of_champion", e.informative.champion_ess, spec.min_ess),
         _at_least("ess_of_difference", e.informative.difference_ess, spec.min_ess),
         _at_least("informative_events", e.informative.events, spec.min_events),
+        _at_least("effective_units", e.units, spec.min_units),
         _at_least("rows", e.rows, spec.min_rows),
         _at_most("max_weight_share", e.largest_share, spec.max_weight_share),
         _at_least("propensity_self_test", e.self_test, SELF_TEST_LEVEL),

@@ -10,6 +10,7 @@ Notation: w = π(a|x) / p with p the logged propensity, r the reward, q̂ a cros
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from math import inf
 from typing import Any, Self
 
 import numpy as np
@@ -145,6 +146,24 @@ def design_effect(deviations: F64, unit: I64) -> float:
     independent (Kish 1965; the variance is Liang & Zeger's, 1986). `unit` (n,) numbers the rows' units from 0."""
     together = np.square(np.bincount(unit, weights=deviations)).sum()
     return max(1.0, float(together / max(np.square(deviations).sum(), 1e-300)))
+
+
+def jackknife_effect(values: F64, unit: I64) -> float:
+    """The design effect of the mean of these values, with each unit's deviations divided by 1 − its share of the rows.
+
+    A unit of many rows pulls the mean to itself, and its deviations shrink by that factor (CR3; MacKinnon & White 1985,
+    for clusters Bell & McCaffrey 2002). Infinite where one unit has all rows."""
+    rows = np.bincount(unit)
+    if rows.max() == len(unit) > 1:
+        return inf
+    deviations = values - values.mean()
+    together = np.bincount(unit, weights=deviations) / np.maximum(1.0 - rows / len(unit), 1.0 / len(unit))
+    return max(1.0, float(np.square(together).sum() / max(np.square(deviations).sum(), 1e-300)))
+
+
+def effective_units(unit: I64) -> float:
+    """(Σ n)² / Σ n² of the units' rows n: how many units of equal activity these are worth."""
+    return effective_sample_size(np.bincount(unit).astype(np.float64))
 
 
 def largest_share(weight: F64) -> float:
