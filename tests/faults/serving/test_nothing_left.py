@@ -128,3 +128,60 @@ def test_another_apps_processes_are_left_alone(tmp_path):
         assert not supervisor.down(ours)
         assert other.alive()
         assert list(Path("/dev/shm").glob(f"{other.shm}*"))
+
+
+@pytest.mark.parametrize("killed", ["supervisor+server", "supervisor+files", "supervisor+stubs"])
+def test_up_after_kills_leaves_one_server_that_decides(tmp_path, killed):
+    """On the very ports of before: what is left of the former one is ended first, its shared memory with it."""
+    port = usual(tmp_path).ports.grpc
+    pid = server.running(tmp_path)["pid"]
+    os.kill(int((tmp_path / supervisor.PID_FILE).read_text().split()[0]), signal.SIGKILL)
+    try:
+        if "server" in killed:
+            os.kill(pid, signal.SIGKILL)
+        for each in stubs(pid, "select_arm") if "stubs" in killed else ():
+            os.kill(each, signal.SIGKILL)
+        for name in ("triton.pid", supervisor.PID_FILE) if "files" in killed else ():
+            (tmp_path / name).unlink()
+        before = regions(tmp_path)
+        supervisor.up(tmp_path, grpc_port=port)
+        assert regions(tmp_path) & before == set()
+        assert before
+        assert supervisor.healthy(f"127.0.0.1:{port}")
+        assert len(leftovers.groups(tmp_path)) == len(leftovers.supervisors(tmp_path)) == 1
+        assert server.running(tmp_path)["pid"] != pid
+    finally:
+        supervisor.down(tmp_path)
+    assert (of(tmp_path), regions(tmp_path)) == ([], set())
+
+
+class Hunted(TritonServer):
+    """Killed in each of its first starts, each time a little later, until it is let alone."""
+
+    starts, hunted = 0, 4
+
+    def _wait_ready(self, models, seconds):
+        self.starts += 1
+        if self.starts <= self.hunted:
+            time.sleep(0.3 * self.starts)
+            os.killpg(self.process.pid, signal.SIGKILL)
+        super()._wait_ready(models, seconds)
+
+
+def test_a_server_that_is_killed_at_each_start_comes_back_by_itself(tmp_path):
+    """It stays down while it is hunted; the supervisor neither ends nor gives up."""
+    apps.write(tmp_path, Uniform())
+    triton, ended = Hunted(tmp_path, ports=Ports.free()), threading.Event()
+    watch = threading.Thread(target=supervisor.supervise, args=(triton, ended))
+    watch.start()
+    try:
+        began = time.monotonic()
+        while not (triton.starts > triton.hunted and supervisor.healthy(triton.grpc)):
+            assert watch.is_alive(), "the supervisor has ended"
+            assert time.monotonic() - began < 180
+            time.sleep(0.2)
+        assert triton.starts == triton.hunted + 1
+    finally:
+        ended.set()
+        watch.join()
+    assert (of(tmp_path), regions(tmp_path)) == ([], set())

@@ -1,5 +1,7 @@
 """What the store has acknowledged survives power loss: file, name, and every new folder above it are synced."""
 
+import os
+
 import pytest
 
 from croupier.features.store.storage import FolderStore
@@ -28,3 +30,14 @@ def test_a_second_write_beside_it_syncs_file_and_folder_again(tmp_path, monkeypa
     store.put("a/x", b"2")
     assert [kind for kind, _ in watched.events] == ["sync", "name", "sync"]
     assert watched.synced_after(store.root / "a" / "x")
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+@pytest.mark.parametrize("verb", ["put", "create", "swap"])
+def test_an_object_of_a_folder_is_its_owners_alone_whatever_the_umask(tmp_path, verb, umask):
+    store, before = FolderStore(str(tmp_path)), os.umask(umask)
+    try:
+        getattr(store, verb)("a/b.json", b"1", *((None,) if verb == "swap" else ()))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a" / "b.json").stat().st_mode & 0o777 == 0o600
