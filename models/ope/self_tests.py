@@ -1,7 +1,7 @@
 """Is the log what it says it is? No second log is needed: the logged pmf says what the draws must look like.
 
 Whatever f is, the chosen arm's f(x, A) − Σ_a p(a|x) f(x, a) has mean zero if A was drawn from p after x was known.
-`propensity` takes an f of the propensities alone; models/ope/leaks.py takes features, models/ope/agreement.py what the
+`propensity` takes an f of the propensities alone; models/ope/leaks takes features, models/ope/agreement.py what the
 estimators make of them.
 """
 

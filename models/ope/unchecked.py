@@ -18,7 +18,7 @@ class Unchecked:
 
 
 def of_features(leaks: Sequence[Unchecked], agreement: Sequence[Unchecked]) -> tuple[Unchecked, ...]:
-    """What leaks.py and agreement.py could not ask. Each of the two sees a feature that knows the draw,
+    """What leaks/ and agreement.py could not ask. Each of the two sees a feature that knows the draw,
     so where one was made, the other only states that it was not; where neither was, both block."""
     unseen = any(u.blocks for u in leaks)
     stated = [u if agreement else replace(u, blocks=False) for u in leaks]
