@@ -6,10 +6,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export GX_ANALYTICS_ENABLED := false
 # our matrices are small: more threads only spin
 export OMP_NUM_THREADS ?= 1
-.PHONY: help setup demo test test-full check bench bench-learning bench-gpu up down clean
+.PHONY: help setup demo test test-full check test-numpy2 sbom bench bench-learning bench-gpu up down clean
 
 help:  ## what the verbs are
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup:  ## .venv with pinned dependencies (quick the second time)
 	@PYTHON="$(PYTHON)" .ci/setup
@@ -31,6 +31,12 @@ check: setup  ## style, types, import contracts, fast tests: about a minute
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/pytest -m "not medium and not slow and not full" -n 2 --ignore tests/truth --ignore tests/faults
+
+test-numpy2: setup  ## the tests that need no Triton of the wheel, on numpy 2 and the newest of everything
+	@.ci/numpy2
+
+sbom: setup  ## parts (CycloneDX), licences and known vulnerabilities of every environment, into var/sbom
+	@$(BIN)/python .ci/sbom
 
 bench: setup  ## ratios against a peer or limit of the same run, into var/bench/*.json
 	@$(BIN)/python -m tests.benchmarks

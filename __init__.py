@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from croupier.serving.client.aio import AsyncClient
     from croupier.serving.client.client import Client
     from croupier.serving.client.messages import Refused, Unavailable
+    from croupier.serving.client.secure import Tls
     from croupier.serving.contract.requests import Request, Selection
 
-__all__ = ["AsyncClient", "Client", "Refused", "Request", "Selection", "Unavailable"]
+__all__ = ["AsyncClient", "Client", "Refused", "Request", "Selection", "Tls", "Unavailable"]
 
 _HOMES = {
     "AsyncClient": "croupier.serving.client.aio", "Client": "croupier.serving.client.client",
     "Refused": "croupier.serving.client.messages", "Unavailable": "croupier.serving.client.messages",
+    "Tls": "croupier.serving.client.secure",
     "Request": "croupier.serving.contract.requests", "Selection": "croupier.serving.contract.requests",
 }  # fmt: skip
 

@@ -30,6 +30,7 @@ from croupier.dags.common import DEFAULTS, app, app_param
     tags=["croupier", "serving"],
 )
 def approve_rollout() -> None:
+    """A person is asked, and the rollout goes where they say."""
     approve = ApprovalOperator(
         task_id="approve",
         subject="Serve the candidate of release {{ params.release }} of {{ params.app }} to everybody?",

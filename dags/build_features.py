@@ -44,6 +44,8 @@ REFUSALS = refusals(
     tags=["croupier", "features"],
 )
 def build_features() -> None:
+    """Each app's due hours are joined, checked, and encoded."""
+
     @task
     def collect(app: str) -> dict[str, Any]:
         from croupier.features import build

@@ -31,6 +31,8 @@ from croupier.dags.common import DEFAULTS, app_param, apps, line, schedule
     tags=["croupier", "features"],
 )
 def collect_events() -> None:
+    """Each app's events are shipped to its store."""
+
     @task
     def collect(app: str) -> dict[str, Any]:
         from croupier.features import build

@@ -69,7 +69,8 @@ def app_param() -> Param:
 
 
 def apps() -> list[str]:
-    """Whom the run is for: by hand the app that was named, on schedule every app that is declared under CROUPIER_VAR.
+    """Returns the apps that the run is for: by hand the app that was named, on schedule every app that is declared
+    under CROUPIER_VAR.
 
     An app that nobody declared is the task's own error by hand; a schedule without any app is skipped."""
     context = get_current_context()
@@ -87,6 +88,7 @@ def app() -> str:
 
 
 def interval_params() -> dict[str, Param]:
+    """Returns the parameters of a run by hand: an app, and an interval."""
     return {
         "app": app_param(),
         "start": Param(None, type=["null", "string"], format="date-time", description="both empty: what is due"),
@@ -95,7 +97,8 @@ def interval_params() -> dict[str, Param]:
 
 
 def interval() -> tuple[str, str] | None:
-    """(start, end) as a person gave them; None where whatever is due is to be done. Raises ValueError on half of it."""
+    """Returns (start, end) as a person gave them; None where whatever is due is to be done. Raises ValueError on half
+    of it."""
     params = get_current_context()["params"]
     start, end = params["start"], params["end"]
     if bool(start) != bool(end):

@@ -32,27 +32,29 @@ pages = FastAPI(
 
 @pages.get("/")
 def every_app() -> HTMLResponse:
-    from croupier.features.quality import pages as docs
+    """Answers with a list of the apps."""
+    from croupier.features.quality.pages import listing_page
     from croupier.features.settings import Settings
 
     names = sorted(path.parent.name for path in Settings().var.absolute().glob("*/app.toml"))
-    items = "".join(f'<li><a href="{name}/">{name}</a></li>' for name in names)
-    return HTMLResponse(docs.page("croupier", f"<h1>croupier: apps</h1><ul>{items or 'none is declared'}</ul>"))
+    return HTMLResponse(listing_page.apps(names))
 
 
 @pages.get("/{app}")
 def to_its_pages(app: str) -> RedirectResponse:
+    """Sends the browser to the app's list of pages."""
     return RedirectResponse(f"{quote(app, safe='')}/")  # relative, so that it holds behind a proxy, too
 
 
 @pages.get("/{app}/{path:path}")
 def page(app: str, path: str) -> Response:
-    from croupier.features.quality import listing
+    """Answers with a page of the app's store, or with the list of them."""
+    from croupier.features.quality.pages import listing_page
     from croupier.features.workspace import Workspace
 
     if not path and re.fullmatch(NAME, app):
         try:
-            return HTMLResponse(listing.page(app, Workspace.known(app).store.list("reports/")))
+            return HTMLResponse(listing_page.reports(app, Workspace.known(app).store.list("reports/")))
         except ValueError:
             raise HTTPException(404, f"no app {app!r}") from None
     shown = PurePosixPath(path).suffix.lower() in SHOWN
@@ -68,6 +70,8 @@ def page(app: str, path: str) -> Response:
 
 
 class Reports(AirflowPlugin):
+    """What Airflow registers: the pages' web app, and the `Report` button."""
+
     name = "croupier"
     fastapi_apps = [{"app": pages, "url_prefix": PREFIX, "name": "croupier reports"}]  # noqa: RUF012 — Airflow's form
     # the API server's own link, since only it may read XComs there: a link class of ours would have to ask a worker

@@ -41,13 +41,15 @@ RELEASE, ROLLOUT, NAME = ("{{ " + SEEN + f".{key} }}}}" for key in ("release", "
     tags=["croupier", "serving"],
 )
 def watch_rollout() -> None:
+    """Each app's rollout is looked at once, and its page kept."""
+
     @task
     def look(app: str) -> dict[str, Any]:
-        from croupier.serving.operate import pages, watch
+        from croupier.serving.operate import rollout_page, watch
 
         line(app)
         seen = watch.watch(app)
-        if page := pages.keep_rollout(app):
+        if page := rollout_page.keep(app):
             link(app, page)
         return seen
 

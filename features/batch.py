@@ -1,7 +1,7 @@
 """Arrays that policies read: a batch of requests, and a log of what came of them.
 
 A catalogue's arms are indexed once, so a batch carries row numbers (B, K) instead of copying features (B, K, d_a):
-policies precompute the arm's share of their work once per catalogue (DESIGN.md, "VW as tensors"), and per-arm
+policies precompute the arm's share of their work once per catalogue (models/vw/form.py), and per-arm
 policies know which arm is which. Ragged candidate lists are padded to the longest; `mask` is False on padding.
 """
 
@@ -30,6 +30,7 @@ class Catalogue:
 
     @cached_property
     def row(self) -> dict[str, int]:
+        """The row of each arm id in `features`."""
         return {arm: i for i, arm in enumerate(self.ids)}
 
 
@@ -82,7 +83,7 @@ class Interactions:
 
     @cached_property
     def shown(self) -> tuple[I64, F32]:
-        """Of the chosen candidates: rows of the catalogue (B,) and pair features (B, d_p)."""
+        """Returns the chosen candidates' rows of the catalogue (B,) and pair features (B, d_p)."""
         (n, K), d_p = self.batch.mask.shape, self.batch.pair.shape[2]
         flat = np.arange(n) * K + self.chosen  # `take` from flat arrays: several times faster than two indices
         return self.batch.arm.reshape(n * K).take(flat), self.batch.pair.reshape(n * K, d_p).take(flat, axis=0)

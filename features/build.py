@@ -25,7 +25,7 @@ from croupier.features.interactions.join import join_interval, read_interactions
 from croupier.features.interactions.versions import partitions
 from croupier.features.known_arms import known_arms
 from croupier.features.log.ship import ship
-from croupier.features.quality import audit, gx
+from croupier.features.quality import audit_store, gx
 from croupier.features.reference import declaration
 from croupier.features.spec import AppSpec
 from croupier.features.store.storage import Store
@@ -50,6 +50,8 @@ class Features:
 
     @property
     def end(self) -> int | None:
+        """The end of the interval (UTC µs) that these features were made from; None where their `meta.json` has
+        none."""
         found = self.meta.get("end_us")
         return None if found is None else int(found)
 
@@ -60,6 +62,7 @@ class Features:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
+        """Reads the features that lie in `folder`. Raises ValueError where their rows were deleted."""
         meta = orjson.loads((folder / "meta.json").read_bytes())
         if not (folder / "encoded.parquet").exists():
             raise ValueError(
@@ -70,6 +73,7 @@ class Features:
 
     @property
     def encoder(self) -> Encoder:
+        """The fitted encoder that made these rows."""
         return Encoder.load(self.folder / "encoder")
 
     def segments(self, since: int | None = None) -> dict[str, list[str]]:
@@ -79,17 +83,17 @@ class Features:
         return {name: later[name].to_list() for name in later.columns if name != "at"}
 
     def guardrails(self, since: int | None = None) -> pl.DataFrame | None:
-        """Totals of each guardrail of the same rows; None where these features were encoded without."""
+        """Returns the totals of each guardrail of the same rows; None where these features were encoded without."""
         path = self.folder / "guardrails.parquet"
         first = self.split_at if since is None else since
         return pl.read_parquet(path).filter(pl.col("at") >= first) if path.exists() else None
 
     def born(self) -> I64:
-        """(A,) when each arm of the catalogue came, UTC µs; 0 where nobody said."""
+        """Returns (A,) when each arm of the catalogue came, UTC µs; 0 where nobody said."""
         return np.array([arm.valid_from for arm in catalogue.read(self.folder / "catalogue.json")], np.int64)
 
     def chunks(self) -> dataset.EncodedLog:
-        """Re-iterable; one chunk in memory at a time."""
+        """Returns the chunks, which may be read several times, one in memory at a time."""
         arms = catalogue.read(self.folder / "catalogue.json")
         return dataset.EncodedLog(self.folder / "encoded.parquet", self.encoder.catalogue(arms))
 
@@ -105,14 +109,14 @@ def collect(app: str) -> dict[str, Any]:
 
 
 def join(app: str, start: str, end: str) -> dict[str, Any]:
-    """Interactions of the interval's hours, and the account of every event in them."""
+    """Returns the interactions of the interval's hours, and the account of every event in them."""
     w, interval = Workspace.open(app), Interval.parse(start, end)
     return join_interval(w.store, w.spec.reward, start=interval.start, end=interval.end, now=clock.now()).to_dict()
 
 
 def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tuple[gx.QualityReport, str]:
-    """Great Expectations on the interval. Returns the report, and the key of its page below `reports/` in the store:
-    the caller shows the page first, and then lets `report.or_raise()` speak."""
+    """Runs Great Expectations on the interval. Returns the report, and the key of its page below `reports/` in the
+    store: the caller shows the page first, and then lets `report.or_raise()` speak."""
     w, interval = Workspace.open(app), Interval.parse(start, end)
     rows = read_interactions(w.store, start=interval.start, end=interval.end)
     hours = to_us(interval.start), to_us(interval.end)
@@ -126,14 +130,14 @@ def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tupl
             account=Account.from_dict(account),
             encoder=released_encoder(w),
             arms={arm.arm_id for arm in known_arms(w)},
-            earlier=audit.elsewhere(w.store, *hours),
+            earlier=audit_store.elsewhere(w.store, *hours),
             folder=folder,
             quarantine=broken,
             limit=w.spec.quality.quarantine,
             aside=aside,
             pages=w.settings.quality_pages,
         )
-    audit.save(w.store, *hours, report.audit)
+    audit_store.save(w.store, *hours, report.audit)
     _put_aside(w, report.broken, {hour for hour, of in aside.items() if quarantine.STOPPED in of.values()})
     return report, f"quality/{interval.key}/{report.docs_path.name}"
 
@@ -207,7 +211,8 @@ def segments(spec: AppSpec, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def split_time(rows: pl.DataFrame, train_share: float) -> int:
-    """UTC µs at which the judging rows begin: the earlier `train_share` of the log, by time, is for training."""
+    """Returns UTC µs at which the judging rows begin: the earlier `train_share` of the log, by time, is for
+    training."""
     return int(rows["at"][min(round(len(rows) * train_share), len(rows) - 1)])
 
 

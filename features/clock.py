@@ -23,7 +23,7 @@ _fixed: int | None = None
 
 
 def now_us() -> int:
-    """UTC µs since the epoch."""
+    """Returns UTC µs since the epoch."""
     if _fixed is not None:
         return _fixed
     real = time.time_ns() // 1000
@@ -35,13 +35,13 @@ def now_us() -> int:
 
 
 def now() -> datetime:
-    """The same as a datetime in UTC."""
+    """Returns the clock's time as a datetime in UTC."""
     return _EPOCH + timedelta(microseconds=now_us())
 
 
 @contextmanager
 def at(us: int) -> Iterator[None]:
-    """In the block it is `us` (UTC µs), in every thread of this process; calls may be nested."""
+    """Sets the clock to `us` (UTC µs) inside the block, in every thread of this process; calls may be nested."""
     global _fixed
     before, _fixed = _fixed, us
     try:

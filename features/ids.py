@@ -19,7 +19,7 @@ _counter = 0
 
 
 def hash_unit(key: str, unit_id: str) -> str:
-    """HMAC-SHA256 of a raw unit id, 32 hex digits: the only form in which a unit enters the log."""
+    """Returns HMAC-SHA256 of a raw unit id, 32 hex digits: the only form in which a unit enters the log."""
     keyed = _keyed(key).copy()
     keyed.update(unit_id.encode())
     return keyed.hexdigest()[:32]
@@ -27,22 +27,22 @@ def hash_unit(key: str, unit_id: str) -> str:
 
 @lru_cache(maxsize=8)
 def _keyed(key: str) -> hmac.HMAC:
-    """To set OpenSSL up takes longer than to hash an id."""
+    """Returns the keyed hash, kept, since to set OpenSSL up takes longer than to hash an id."""
     return hmac.new(key.encode(), digestmod="sha256")
 
 
 def hash64(salt: str, text: str) -> int:
-    """64 bits of BLAKE2b(text), keyed by salt."""
+    """Returns 64 bits of BLAKE2b(text), keyed by salt."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, key=salt.encode()[:64]).digest())
 
 
 def uniform01(salt: str, text: str) -> float:
-    """hash64 as a number in [0, 1): the top 53 bits, exactly representable."""
+    """Returns hash64 as a number in [0, 1): the top 53 bits, exactly representable."""
     return (hash64(salt, text) >> 11) * 2.0**-53
 
 
 def uniforms(salt: str, texts: Sequence[str]) -> list[float]:
-    """uniform01 of each text."""
+    """Returns uniform01 of each text."""
     keyed, digests = hashlib.blake2b(digest_size=8, key=salt.encode()[:64]), []
     for text in texts:
         hashed = keyed.copy()  # a new one takes its arguments apart for longer than it hashes
@@ -52,12 +52,13 @@ def uniforms(salt: str, texts: Sequence[str]) -> list[float]:
 
 
 def uuid7(now_ms: int | None = None) -> str:
-    """RFC 9562 UUIDv7, increasing within a process: time-ordered keys keep the event log's index append-only."""
+    """Returns RFC 9562 UUIDv7, increasing within a process: time-ordered keys keep the event log's index
+    append-only."""
     return uuid7s(1, now_ms)[0]
 
 
 def uuid7s(n: int, now_ms: int | None = None) -> list[str]:
-    """n of them: randomness and clock are asked once."""
+    """Returns n UUIDv7s: randomness and clock are asked once."""
     global _last_ms, _counter
     now, random = now_us() // 1000 if now_ms is None else now_ms, os.urandom(8 * n + 2)
     made = []

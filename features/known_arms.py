@@ -21,7 +21,8 @@ LEAST_DAYS = 30
 
 
 def known_arms(w: Workspace, now: int | None = None) -> list[Arm]:
-    """Of catalogue.json, and what the current release knows besides, retired. Raises InvalidEvent, OSError."""
+    """Returns the arms of catalogue.json, and as retired those that only the current release knows. Raises
+    InvalidEvent, OSError."""
     at = now_us() if now is None else now
     return merged(w.arms(), released_arms(w.store) or [], at, days=kept_days(w.spec))
 

@@ -88,6 +88,7 @@ class Decision:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Restores a decision from a row of the log; columns that an older row lacks have their defaults."""
         known = {f.name: row[f.name] for f in fields(cls) if f.name in row}
         known["context"] = orjson.loads(row["context"])
         known["arm_context"] = tuple(orjson.loads(row["arm_context"]))
@@ -116,6 +117,7 @@ class Reward:
             raise InvalidEvent("value", self.value, "a finite number (send nothing rather than NaN)")
 
     def to_row(self) -> dict[str, Any]:
+        """The reward as a row of the log."""
         return asdict(self)
 
 

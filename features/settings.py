@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """Read once at the edge (CLI, DAG task, Triton's initialize) and passed in."""
 
-    model_config = SettingsConfigDict(env_prefix="CROUPIER_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="CROUPIER_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     var: Path = Field(Path("var"), description="everything of ours that lives at run time")
     app: str = Field("default", pattern=r"^[a-z][a-z0-9_]*$", description="which bandit, a folder under var")
@@ -30,6 +30,14 @@ class Settings(BaseSettings):
     retention_days: int = Field(400, gt=0, description="older partitions are deleted by collect_events")
     quality_pages: bool = Field(True, description="write Great Expectations' own pages of each validation")
     triton: str = Field("127.0.0.1:8001", description="gRPC host:port of Triton")
+    token: SecretStr = Field(SecretStr(""), description="API token of select, reward, record; empty: none is asked")
+    tls_cert: Path | None = Field(None, description="PEM: this host's certificate, shown by its server and its callers")
+    tls_key: Path | None = Field(None, description="PEM: its private key")
+    tls_root: Path | None = Field(None, description="PEM: who signed the server's certificate, as callers must know")
+    tls_clients: Path | None = Field(None, description="PEM: who signed the callers' certificates; set: mutual TLS")
+    tls_name: str = Field("", description="what the server's certificate is made out to, if not the host of its URL")
+    signing_key: Path | None = Field(None, description="PEM, Ed25519, private: releases that are published are signed")
+    verify_key: Path | None = Field(None, description="PEM, Ed25519, public: what none of these signed is not served")
     deadline_ms: float = Field(50.0, gt=0, description="client: milliseconds after which the fallback answers")
     patience_ms: float = Field(30.0, gt=0, description="server: how long a candidate's batch of one is waited for")
 
@@ -47,4 +55,5 @@ class Settings(BaseSettings):
 
     @property
     def store_url(self) -> str:
+        """Where the store lies: as set, or below the app's own folder."""
         return self.store or str(self.home / "store")

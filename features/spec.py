@@ -116,7 +116,15 @@ class GateSpec(_Strict):
 
     alpha: float = Field(0.05, gt=0, lt=1, description="error of the whole sequence of looks, one-sided")
     margin: float = Field(0.0, description="reward per decision that the lift's lower bound must exceed")
-    min_ess: float = Field(200.0, description="least effective number of rows: (Σ weight)² / Σ weight²")
+    min_ess: float = Field(
+        200.0, description="least effective number of rows, of either policy's weights and of their difference"
+    )
+    min_events: float = Field(
+        5.0, ge=0, description="least effective number of telling rewards for the candidate, and against it"
+    )
+    min_units: float = Field(
+        10.0, ge=1, description="least units of equal activity that the judged rows are worth: (Σ rows)² / Σ rows²"
+    )
     min_rows: int = Field(1000, description="least rows that judge")
     max_weight_share: float = Field(0.05, description="most of all weight that one row may carry")
     guardrail_margin: float = Field(

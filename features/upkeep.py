@@ -9,7 +9,8 @@ from croupier.features.workspace import Workspace
 
 
 def restate(app: str) -> dict[str, Any]:
-    """Hours joined before that late events, or closed windows, have changed since: joined again, as new versions."""
+    """Joins again the hours joined before that late events, or closed windows, have changed since: joined again, as new
+    versions."""
     w = Workspace.open(app)
     return {"hours": restate_hours(w.store, w.spec.reward, now=clock.now())}
 

@@ -8,13 +8,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def to_us(time: datetime) -> int:
-    """UTC µs since the epoch, exactly. A time without a zone is refused: it would mean another hour elsewhere."""
+    """Returns UTC µs since the epoch, exactly. A time without a zone is refused: it would mean another hour
+    elsewhere."""
     if time.tzinfo is None:
         raise ValueError(f"time: found {time!r} without a time zone, expected one, e.g. datetime(..., tzinfo=UTC)")
     return (time - _EPOCH) // timedelta(microseconds=1)
 
 
 def from_us(at: int) -> datetime:
+    """Returns the datetime of UTC microseconds."""
     return _EPOCH + timedelta(microseconds=at)
 
 
@@ -24,4 +26,5 @@ def hour_name(at: int) -> str:
 
 
 def hour_start(name: str) -> int:
+    """Returns the UTC microseconds at which the hour of this name begins."""
     return to_us(datetime.strptime(name, "%Y-%m-%dT%H").replace(tzinfo=UTC))

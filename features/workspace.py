@@ -40,6 +40,7 @@ class Interval:
 
     @property
     def key(self) -> str:
+        """The interval's name, as in keys of the store."""
         return f"{self.start:%Y%m%dT%H%M}-{self.end:%Y%m%dT%H%M}"
 
 
@@ -57,11 +58,13 @@ class Workspace:
 
     @classmethod
     def open(cls, app: str) -> "Workspace":
+        """Opens the workspace of an app, whether it is declared or not."""
         return cls(Settings(app=app))
 
     @classmethod
     def known(cls, app: str) -> "Workspace":
-        """The same, for those who look and make nothing: a misspelt name is a ValueError, not a new empty app."""
+        """Opens the workspace of a declared app, for those who look and make nothing: a misspelt name is a ValueError,
+        not a new empty app."""
         w = cls.open(app)
         if not w.home.exists() and not w.settings.store:
             raise _unknown(w.settings)
@@ -69,7 +72,8 @@ class Workspace:
 
     @classmethod
     def meant(cls, app: str) -> "Workspace":
-        """The same, for those who may make a new app: only a name that is nearly a declared one is a ValueError."""
+        """Opens a workspace for those who may make a new app: only a name that is nearly a declared one is a
+        ValueError."""
         w = cls.open(app)
         if not w.home.exists() and _near(w.settings):
             raise _unknown(w.settings)
@@ -77,10 +81,12 @@ class Workspace:
 
     @property
     def home(self) -> Path:
+        """The folder of the app on this host."""
         return self.settings.home
 
     @cached_property
     def spec(self) -> AppSpec:
+        """What app.toml declares. Raises ValueError naming the key that is wrong."""
         return AppSpec.read(self.home / "app.toml")
 
     @cached_property
@@ -112,6 +118,7 @@ class Workspace:
 
     @property
     def reports(self) -> Path:
+        """The folder of reports on this host; it is made where it is missing."""
         folder = self.home / "reports"
         folder.mkdir(parents=True, exist_ok=True)
         return folder

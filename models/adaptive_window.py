@@ -60,7 +60,7 @@ def _lengths(rows: int) -> list[int]:
 
 
 def _errors(past: Interactions, latest: Interactions) -> F64:
-    """(n,) squared errors of what a model of `past` says of the latest rows' shown arms."""
+    """Returns (n,) squared errors of what a model of `past` says of the latest rows' shown arms."""
     every = -(-len(past) // FIT_ROWS)
     seen = past[::every]
     if np.ptp(seen.reward) == 0:

@@ -16,16 +16,20 @@ class Uniform:
     name = "uniform"
 
     def pmf(self, batch: Batch) -> F64:
+        """Returns 1/K on each candidate, (B, K)."""
         return exploration.uniform(batch.mask)
 
     def learn(self, log: Iterable[Interactions], *, seed: int = 0) -> Self:  # noqa: ARG002 — nothing to learn
+        """Returns a uniform policy; there is nothing to learn."""
         return self
 
     def save(self, folder: Path) -> None:
+        """Writes the policy's name into `folder`."""
         persistence.write(folder, self.name, {}, {})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
+        """Reads the policy from `folder`."""
         persistence.read(folder)
         return cls()
 
@@ -39,17 +43,21 @@ class FixedArm:
         self.arm = arm
 
     def pmf(self, batch: Batch) -> F64:
+        """Returns all mass on the one arm, (B, K); uniform where it is no candidate."""
         here = batch.mask & (batch.arm == batch.catalogue.row.get(self.arm, -1))
         return exploration.uniform(np.where(here.any(axis=1, keepdims=True), here, batch.mask))
 
     def learn(self, log: Iterable[Interactions], *, seed: int = 0) -> Self:  # noqa: ARG002 — nothing to learn
+        """Returns the policy itself; there is nothing to learn."""
         return self
 
     def save(self, folder: Path) -> None:
+        """Writes the arm's id into `folder`."""
         persistence.write(folder, self.name, {"arm": self.arm}, {})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
+        """Reads the policy from `folder`."""
         return cls(**persistence.read(folder)[0])
 
 
@@ -72,6 +80,7 @@ class BetaBernoulli:
         self._drawn: dict[str, F64] = {}  # a cache
 
     def pmf(self, batch: Batch) -> F64:
+        """Returns each candidate's share of the posterior draws that it wins, (B, K)."""
         used = np.unique(batch.arm[batch.mask])
         drawn = np.zeros((len(batch.catalogue.ids), self.draws))
         for row in used:
@@ -86,6 +95,7 @@ class BetaBernoulli:
         return self._drawn[arm]
 
     def learn(self, log: Iterable[Interactions], *, seed: int = 0) -> Self:
+        """Counts successes and failures by arm, anew."""
         learnt = type(self)(**self._parameters())
         learnt.seed = seed
         for chunk in log:
@@ -104,6 +114,7 @@ class BetaBernoulli:
         return {"alpha": self.alpha, "beta": self.beta, "draws": self.draws}
 
     def save(self, folder: Path) -> None:
+        """Writes the counts into `folder`."""
         arms = sorted(self.counts)
         more = {"seed": self.seed, "arms": arms}
         counts = np.array([self.counts[arm] for arm in arms], dtype=np.float64).reshape(-1, 2)
@@ -111,6 +122,7 @@ class BetaBernoulli:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
+        """Reads the policy from `folder`."""
         parameters, arrays, more = persistence.read(folder)
         policy = cls(**parameters)
         policy.seed = more["seed"]

@@ -2,6 +2,9 @@
 
 Scores are (B, K), larger is better; `mask` (B, K) is True on candidates. The VW forms (`squarecb`, `eliminate`,
 `greedy`, `enforce_minimum`) repeat Vowpal Wabbit 9.11.9's arithmetic, ties included, so that we can serve it.
+
+They are written for speed. tests/models/plain_formulas.py has each as its paper writes it, one request at a time, and
+is what they are tested against.
 """
 
 from typing import Any, cast
@@ -107,7 +110,7 @@ def greedy(scores: Scores, mask: Bool, *, tie: float = 0.0, order: I64 | None = 
 
 
 def _first(tied: Bool, order: I64) -> Bool:
-    """Of the tied, those of the lowest order."""
+    """Returns those of the tied that have the lowest order."""
     placed = np.where(tied, order, np.iinfo(np.int64).max)
     return cast("Bool", tied & (placed == placed.min(axis=-1, keepdims=True)))
 
@@ -179,8 +182,9 @@ def enforce_minimum(pmf: F64, mask: Bool, epsilon: float) -> F64:
 
 
 def votes(scores: Scores, mask: Bool) -> F64:
-    """Share of posterior draws each candidate wins: scores (S, B, K), one of S draws a slice. The pmf of Thompson
-    sampling *given the draws*, hence exact as a propensity. A draw tied between n arms gives each 1/n of its vote."""
+    """Returns the share of posterior draws each candidate wins: scores (S, B, K), one of S draws a slice. The pmf of
+    Thompson sampling *given the draws*, hence exact as a propensity. A draw tied between n arms gives each 1/n of its
+    vote."""
     check(scores, mask)
     masked = np.where(mask, scores, -np.inf)
     won = masked == masked.max(axis=-1, keepdims=True)
@@ -190,7 +194,7 @@ def votes(scores: Scores, mask: Bool) -> F64:
 def best_of_normals(mean: F64, sd: F64, mask: Bool, *, nodes: int = 64) -> F64:
     """P(arm a is the largest) for independent N(mean, sd²), (B, K) each: ∫ φ_a(x) Π_{j≠a} Φ_j(x) dx.
 
-    By the trapezoid over where the largest can lie (STATISTICS §1): error ≤ 1e-7. Rows in which some arm in question is
+    By the trapezoid over where the largest can lie (64 nodes): error ≤ 1e-7. Rows in which some arm in question is
     too narrow for that grid take a grid per arm, K times the work: error about 1e-2. Rows are normalised, since what is
     logged must be what is drawn from.
     """
@@ -214,7 +218,7 @@ def best_of_normals(mean: F64, sd: F64, mask: Bool, *, nodes: int = 64) -> F64:
 
 
 def _others_below(x: F64, mean: F64, sd: F64, mask: Bool) -> F64:
-    """(B, K, nodes): Π_{j≠a} Φ_j(x), from the products before and after a, for no division is safe here."""
+    """Returns (B, K, nodes): Π_{j≠a} Φ_j(x), from the products before and after a, for no division is safe here."""
     from scipy.special import ndtr  # for per-arm heads only: a server without them starts sooner
 
     below = np.where(mask[:, :, None], ndtr((x - mean[:, :, None]) / sd[:, :, None]), 1.0)

@@ -20,7 +20,7 @@ def write(folder: Path, name: str, parameters: dict[str, Any], arrays: Arrays, *
 
 
 def read(folder: Path) -> tuple[dict[str, Any], Arrays, dict[str, Any]]:
-    """(parameters, arrays, facts) as `write` was given them."""
+    """Returns (parameters, arrays, facts) as `write` was given them."""
     head = json.loads((folder / "policy.json").read_text())
     path = folder / "arrays.safetensors"
     return head["parameters"], load_file(path) if path.exists() else {}, head["facts"]

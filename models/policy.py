@@ -32,7 +32,7 @@ class Policy(Protocol):
     name: str  # its key in POLICIES
 
     def pmf(self, batch: Batch) -> F64:
-        """(B, K): rows sum to 1, zero where masked, independent of batch mates, deterministic."""
+        """Returns (B, K): rows sum to 1, zero where masked, independent of batch mates, deterministic."""
         ...
 
     def learn(self, log: Iterable[Interactions], *, seed: int = 0) -> Self:
@@ -45,10 +45,12 @@ class Policy(Protocol):
         ...
 
     @classmethod
-    def load(cls, folder: Path) -> Self: ...
+    def load(cls, folder: Path) -> Self:
+        """Reads from `folder` what `save` wrote. Raises ValueError where it is not whole."""
 
 
 def policy_class(name: str) -> type[Policy]:
+    """Returns the class of a policy's name in POLICIES. Raises ValueError naming those there are."""
     if name not in POLICIES:
         raise ValueError(f"policy: found {name!r}, expected one of {', '.join(sorted(POLICIES))}")
     module, _, attribute = POLICIES[name].partition(":")

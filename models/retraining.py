@@ -72,6 +72,7 @@ def warm_start(w: Workspace, family: str, features: Features) -> tuple[Policy, i
 
 
 def read_process(w: Workspace) -> Process | None:
+    """Reads the prequential process of the trainings so far; None before the first."""
     raw, version = w.store.read(KEY)
     return Process.from_json(raw) if version is not None else None
 
@@ -165,6 +166,7 @@ def beside(w: Workspace, features: Features, log: Interactions) -> dict[str, Any
     asked = Asked(
         margins=watched.margins,
         widths=watched.widths,
+        declared=w.spec.reward.range,
         quality_passed=passed,
         quality_says=says,
         features=names,

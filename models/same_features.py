@@ -22,6 +22,7 @@ class Serving:
 
     @property
     def reads_features(self) -> bool:
+        """True if the champion looks at features at all."""
         return self.champion not in READ_NO_FEATURES
 
 
@@ -35,7 +36,7 @@ def serving(w: Workspace) -> Serving | None:
 
 
 def released(w: Workspace, number: int) -> Serving:
-    """The same of any release. Raises KeyError where there is none of that number."""
+    """Returns what a release serves, by its number. Raises KeyError where there is none of that number."""
     manifest = orjson.loads(w.store.get(f"releases/{number:06d}/manifest.json"))
     return Serving(
         number=number, champion=manifest["policies"]["champion"], encoder=manifest["encoder"], meta=manifest["meta"]

@@ -26,7 +26,7 @@ from croupier.features.workspace import Workspace, get_folder, put_folder
 from croupier.models import adaptive_window, retraining, same_features
 from croupier.models.gate.alpha_spending import Ledger
 from croupier.models.gate.evaluation import evaluate
-from croupier.models.gate.page import state, write_report
+from croupier.models.gate.gate_page import state, write_report
 from croupier.models.gate.reports import Evaluation
 from croupier.models.policy import Policy, load, make
 
@@ -256,7 +256,7 @@ def current_champion(w: Workspace, folder: Path) -> tuple[str, Policy]:
 
 
 def summary(evaluation: Mapping[str, Any]) -> str:
-    """One line a candidate, for a person who is asked to approve."""
+    """Returns one line a candidate, for a person who is asked to approve."""
     lines = [f"{name}: not judged, {why}" for name, why in evaluation["failed"].items()]
     for name, policy in evaluation["policies"].items():
         if policy["role"] == "candidate":

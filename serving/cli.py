@@ -20,6 +20,7 @@ COMMANDS = {
     "report": "croupier.serving.commands.app:report",
     "serve": "croupier.serving.commands.serve:app",
     "replay": "croupier.serving.commands.replay:app",
+    "keys": "croupier.serving.commands.keys:app",
     "rollout": "croupier.serving.commands.rollout:rollout",
     "release": "croupier.serving.commands.rollout:release",
     "arm": "croupier.serving.commands.arm:app",

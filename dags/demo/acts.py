@@ -33,21 +33,25 @@ class Traffic:
         self.errors = 0
 
     def select_one(self, request: Request) -> None:
+        """Asks for one arm, and notes the time that it took."""
         began = time.perf_counter()
         self.select_batch([request])
         self.milliseconds.append(1e3 * (time.perf_counter() - began))
 
     def select_batch(self, requests: Sequence[Request]) -> list[Selection]:
+        """Asks for arms, and notes selections and errors."""
         selections = self.client.select_batch(requests)
         self.errors += sum(bool(s.error) for s in selections)
         self.selections += selections
         return selections
 
     def reward_batch(self, rewards: Sequence[Mapping[str, Any]]) -> None:
+        """Sends rewards, and notes those not taken."""
         outcomes = self.client.reward_batch(rewards)
         self.errors += sum(o.status != "accepted" for o in outcomes)
 
     def served(self) -> dict[str, Any]:
+        """Returns counts and latencies."""
         p50, p99 = np.percentile(self.milliseconds, [50, 99])
         return {
             "requests": len(self.selections),
@@ -58,7 +62,8 @@ class Traffic:
 
 
 def pipeline(airflow: Airflow, app: str, start: str, end: str) -> dict[str, Any]:
-    """`build_features` by hand, `train_and_gate` as its asset wakes it; what they found, as the summary has it."""
+    """Runs `build_features` by hand, and `train_and_gate` as its asset wakes it; what they found, as the summary has
+    it."""
     airflow.unpause("train_and_gate")
     before = airflow.runs("train_and_gate")
     run = airflow.trigger("build_features", {"app": app, "start": start, "end": end})
@@ -72,8 +77,9 @@ def pipeline(airflow: Airflow, app: str, start: str, end: str) -> dict[str, Any]
 
 
 def on_schedule(airflow: Airflow, app: str, apps: Sequence[str]) -> dict[str, Any]:
-    """The same, untouched: `build_features` runs when its schedule says, builds the hours that are due, and wakes
-    `train_and_gate` when a training is. `apps` are all that are declared, in the order of their names."""
+    """Waits for the loop to do its work untouched: `build_features` runs when its schedule says, builds the hours that
+    are due, and wakes `train_and_gate` when a training is. `apps` are all that are declared, in the order of their
+    names."""
     before, gates = airflow.runs("build_features"), airflow.runs("train_and_gate")
     airflow.unpause("train_and_gate")
     airflow.unpause("build_features")
@@ -137,7 +143,7 @@ def _in_and_out(counts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def offline_error(w: Workspace, requests: Sequence[Request], selections: Sequence[Selection]) -> float:
-    """Largest difference between a served pmf and the same release's, computed here without a server."""
+    """Returns the largest difference between a served pmf and the same release's, computed here without a server."""
     number = bundle_store.current(w.store)
     loaded = bundle.load(w.home / "triton" / "select_arm" / str(number))
     batch = loaded.encoder.encode(

@@ -37,7 +37,7 @@ class Users:
         self.rng = np.random.default_rng(1)
 
     def visit(self, n: int) -> tuple[list[Request], Traffic]:
-        """n visits in batches of 64, clicks posted at once; returns what was asked and answered."""
+        """Makes n visits in batches of 64, clicks posted at once; returns what was asked and answered."""
         traffic, requests = Traffic(self.client), []
         visits = self.world.users(n, self.rng)
         for start in range(0, n, 64):
@@ -56,12 +56,12 @@ class Users:
         return requests, traffic
 
     def mature(self) -> None:
-        """Until the last visit's reward window has passed."""
+        """Waits until the last visit's reward window has passed."""
         time.sleep(self.window_seconds + 1)
 
 
 def candidate_units(requests: Sequence[Request], traffic: Traffic) -> tuple[float, set[str]]:
-    """Share of units served by the candidate, and which; a unit served by both roles is a fault."""
+    """Returns the share of units served by the candidate, and which; a unit served by both roles is a fault."""
     roles: dict[str, set[str]] = {}
     for request, selection in zip(requests, traffic.selections, strict=True):
         roles.setdefault(request.unit_id, set()).add(selection.role)

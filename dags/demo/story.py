@@ -14,14 +14,17 @@ _began = time.monotonic()
 
 
 def heading(text: str) -> None:
+    """Prints a heading."""
     _console.rule(f"[bold]{text}")
 
 
 def say(text: str) -> None:
+    """Prints a line with the seconds since the demo began."""
     _console.print(f"[dim]{time.monotonic() - _began:6.1f} s[/dim]  {text}", markup=True)
 
 
 def tell(summary: Mapping[str, Any]) -> None:
+    """Prints the summary as tables."""
     heading("The story")
     for name in ("obd", "reels"):
         _act(name, summary["acts"][name])

@@ -18,7 +18,7 @@ class Closed(standalone_command.SubCommand):
 
 
 def main() -> None:
-    """Until SIGTERM or SIGINT, like `airflow standalone`."""
+    """Runs until SIGTERM or SIGINT, like `airflow standalone`."""
     standalone_command.SubCommand = Closed
     standalone_command.StandaloneCommand().run()
 

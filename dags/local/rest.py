@@ -26,7 +26,7 @@ class Rest:
         self._token = ""
 
     def call(self, method: str, path: str, body: object = None) -> Any:
-        """One REST call; the token is fetched anew when it has expired."""
+        """Makes one REST call; the token is fetched anew when it has expired."""
         for attempt in (1, 2):
             request = urllib.request.Request(  # noqa: S310  (always our own http://127.0.0.1)
                 self.url + path,
@@ -45,6 +45,7 @@ class Rest:
         raise AssertionError("unreachable")
 
     def healthy(self) -> bool:
+        """True if scheduler and DAG processor say that they are healthy."""
         try:
             health = self.call("GET", "/api/v2/monitor/health")
         except (OSError, AirflowError):
@@ -63,10 +64,12 @@ class Rest:
         return str(run["dag_run_id"])
 
     def unpause(self, dag: str) -> None:
+        """Lets a DAG run, once Airflow has parsed it."""
         self._await_dag(dag)
         self.call("PATCH", f"/api/v2/dags/{dag}", {"is_paused": False})
 
     def runs(self, dag: str) -> set[str]:
+        """Returns the ids of a DAG's latest runs."""
         runs = self.call("GET", f"/api/v2/dags/{dag}/dagRuns?limit=100&order_by=-run_after")["dag_runs"]
         return {str(run["dag_run_id"]) for run in runs}
 
@@ -110,7 +113,8 @@ class Rest:
         raise AirflowError(f"DAG {dag} has not been parsed; import errors: {json.dumps(errors)[:1500]}")
 
     def wait(self, dag: str, run: str, *, say: Callable[[str], None] = print, timeout_seconds: float = 900.0) -> None:
-        """Until the run has ended; each task is named as it ends. Raises with the failed task's last log lines."""
+        """Waits until the run has ended; each task is named as it ends. Raises with the failed task's last log
+        lines."""
         seen: set[tuple[str, int]] = set()
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:

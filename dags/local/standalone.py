@@ -1,13 +1,12 @@
 """Airflow on this machine, for the demo, development and tests: started and stopped whole.
 
 `airflow standalone` with SQLite on loopback, in a process group of its own (SIGTERM to it alone orphans its
-children, FACTS.md §2). Production is docker-compose.yml.
+children). Production is docker-compose.yml.
 
     python -m croupier.dags.local.standalone up | down     Airflow and the app's Triton, on their usual ports
 """
 
 import os
-import secrets
 import socket
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import IO
 
 from croupier.dags.local.rest import AirflowError, Rest
 from croupier.features.settings import Settings
+from croupier.features.store import key_file
 from croupier.features.store.locks import alone
 from croupier.serving.triton.processes import UMASK, private_log, record, recorded, stop_group
 
@@ -25,6 +25,7 @@ DAGS = Path(__file__).resolve().parents[1]
 
 
 def free_port() -> int:
+    """Returns a port of this host that is free now."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port: int = s.getsockname()[1]
@@ -32,7 +33,7 @@ def free_port() -> int:
 
 
 def require_free(port: int, what: str) -> None:
-    """One clear sentence instead of a server that dies in its log."""
+    """Raises one clear sentence where the port is taken, instead of a server that dies in its log."""
     with socket.socket() as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -46,10 +47,7 @@ def require_free(port: int, what: str) -> None:
 def environment(home: Path, port: int) -> dict[str, str]:
     """Variables for every Airflow component and task: one JWT secret, one address, few workers."""
     home.mkdir(parents=True, exist_ok=True)
-    secret = home / "jwt.secret"
-    if not secret.exists():
-        secret.write_text(secrets.token_hex(32))
-        secret.chmod(0o600)
+    secret = key_file.read_or_make(home / "jwt.secret")
     bin_dir = str(Path(sys.executable).parent)
     return os.environ | {
         "PATH": bin_dir + os.pathsep + os.environ.get("PATH", ""),
@@ -64,7 +62,7 @@ def environment(home: Path, port: int) -> dict[str, str]:
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
-        "AIRFLOW__API_AUTH__JWT_SECRET": secret.read_text(),
+        "AIRFLOW__API_AUTH__JWT_SECRET": secret,
         "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "14400",  # a trainer may run for hours (#67939)
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
         "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
@@ -83,9 +81,11 @@ class Airflow(Rest):
 
     @property
     def pid_file(self) -> Path:
+        """The file that names the process."""
         return self.home / "standalone.pid"
 
     def start(self, *, timeout_seconds: float = 240.0, say: Callable[[str], None] = print) -> "Airflow":
+        """Starts Airflow and waits until it is healthy. Raises AirflowError."""
         require_free(self.port, "Airflow")
         log = private_log(self.home / "standalone.log", "ab")
         process = self._spawn([sys.executable, "-m", "croupier.dags.local.native_airflow"], log)
@@ -111,6 +111,7 @@ class Airflow(Rest):
         )
 
     def stop(self) -> None:
+        """Stops the Airflow that was started over this folder."""
         self.stop_recorded(self.home)
 
     @staticmethod
@@ -130,6 +131,7 @@ class Airflow(Rest):
 
 
 def main(verb: str) -> None:
+    """Does `up` or `down` for this host."""
     from croupier.serving.commands.serve import triton
     from croupier.serving.operate import supervisor
 

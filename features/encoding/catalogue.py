@@ -19,7 +19,7 @@ _EXPECTED = "arm_id, features, valid_from, valid_to, paused"
 
 
 def dumps(arms: Sequence[Arm]) -> bytes:
-    """Canonical JSON, arms in the order given (a policy's rows follow it). Raises InvalidEvent on a bad arm."""
+    """Returns canonical JSON, arms in the order given (a policy's rows follow it). Raises InvalidEvent on a bad arm."""
     _check(arms)
     rows = [_row(arm) for arm in arms]
     return orjson.dumps(rows, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
@@ -39,11 +39,12 @@ def loads(data: bytes) -> list[Arm]:
 
 
 def read(path: Path) -> list[Arm]:
+    """Reads the arms of a `catalogue.json`. Raises InvalidEvent naming the entry that is wrong."""
     return loads(path.read_bytes())
 
 
 def write(path: Path, arms: Sequence[Arm]) -> None:
-    """Whole or not at all: the watch may read it at any moment."""
+    """Writes the file whole or not at all: the watch may read it at any moment."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
     try:
@@ -54,7 +55,7 @@ def write(path: Path, arms: Sequence[Arm]) -> None:
 
 
 def digest(arms: Sequence[Arm]) -> str:
-    """32 hex digits over the canonical bytes: what `Decision.catalogue` and a release's manifest carry."""
+    """Returns 32 hex digits over the canonical bytes: what `Decision.catalogue` and a release's manifest carry."""
     return hashlib.blake2b(dumps(arms), digest_size=16).hexdigest()
 
 

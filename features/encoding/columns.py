@@ -52,10 +52,11 @@ class Columns:
 
     @classmethod
     def fit(cls, scope: str, declared: Mapping[str, Feature], rows: Sequence[Row]) -> Self:
+        """Fits each declared feature of a scope on raw rows."""
         return cls(scope, [fit_feature(name, f, [row.get(name) for row in rows]) for name, f in declared.items()])
 
     def matrix(self, rows: Sequence[Row]) -> F32:
-        """(n, d) float32, finite. Wrong types raise ValueError or TypeError: the door names the field first."""
+        """Returns (n, d) float32, finite. Wrong types raise ValueError or TypeError: the door names the field first."""
         n, m = len(rows), len(self._numeric_names)
         try:  # without a Python loop over values, if none is missing
             numbers = np.fromiter(self._get_numbers(rows), np.float64, n * m).reshape(n, m)
@@ -73,7 +74,8 @@ class Columns:
             return np.array([list(map(getitem, tables, map(r.get, self._category_names))) for r in rows], np.int64)
 
     def frame_matrix(self, frame: "pl.DataFrame") -> F32:
-        """The same from typed columns, one a feature (absent: missing), some ten times faster than from rows."""
+        """Returns the matrix of typed columns, one a feature (absent: missing), some ten times faster than from
+        rows."""
         numbers = np.full((len(frame), len(self._numeric_names)), np.nan)
         for j, name in enumerate(self._numeric_names):
             if name in frame.columns:
@@ -117,7 +119,7 @@ class Columns:
 
 
 def _cycles(seconds: F64) -> F64:
-    """(n,) UTC seconds → (n, 4): hour of the day and day of the week on circles; zeros where missing."""
+    """Maps (n,) UTC seconds to (n, 4): hour of the day and day of the week on circles; zeros where missing."""
     day, week = (2 * np.pi * (seconds % p) / p for p in (86400.0, 604800.0))
     circles: F64 = np.nan_to_num(np.stack([np.sin(day), np.cos(day), np.sin(week), np.cos(week)], axis=1))
     return circles

@@ -19,7 +19,7 @@ CHUNK_ROWS = 20_000
 
 
 def encode_interactions(df: pl.DataFrame, encoder: Encoder, catalogue: Catalogue) -> Interactions:
-    """Rows of schema.INTERACTIONS → arrays, in the order given; `context` may be a struct instead of JSON text.
+    """Rows of arrow.INTERACTIONS → arrays, in the order given; `context` may be a struct instead of JSON text.
     Raises InvalidEvent on a chosen arm that was no candidate, or an arm the catalogue does not have."""
     typed = isinstance(df["context"].dtype, pl.Struct)
     contexts = df["context"].struct.unnest() if typed else [orjson.loads(text) for text in df["context"]]

@@ -46,14 +46,15 @@ class Encoder:
 
     @classmethod
     def fit(cls, spec: AppSpec, interactions: "pl.DataFrame", arms: Sequence[Arm]) -> Self:
-        """From the training window's interactions (schema.INTERACTIONS) and the catalogue's arms."""
+        """Fits the encoder on the training window's interactions (arrow.INTERACTIONS) and the catalogue's arms."""
         contexts = [orjson.loads(text) for text in interactions["context"]]
         pairs = list(chain.from_iterable(orjson.loads(text) for text in interactions["arm_context"]))
         return cls._fit(spec, contexts, arms, pairs)
 
     @classmethod
     def empty(cls, spec: AppSpec, arms: Sequence[Arm]) -> Self:
-        """Before the first log: numbers as they are, every category of a request `<unk>`; arms are known."""
+        """Returns the encoder before the first log: numbers as they are, every category of a request `<unk>`; arms are
+        known."""
         return cls._fit(spec, [], arms, [])
 
     @classmethod
@@ -81,7 +82,7 @@ class Encoder:
         arm_contexts: Sequence[Sequence[Row]],
         catalogue: Catalogue,
     ) -> Batch:
-        """The same with candidates as catalogue rows (B, K) and mask."""
+        """Encodes requests whose candidates are given as catalogue rows (B, K) and mask."""
         if hasattr(contexts, "columns"):  # isinstance(…, Sequence) costs a request as much as a ufunc
             context = self.context.frame_matrix(cast("pl.DataFrame", contexts))
         else:
@@ -99,7 +100,7 @@ class Encoder:
         return Catalogue(ids=tuple(a.arm_id for a in arms), features=features, digest=raw_catalogue.digest(arms))
 
     def validate(self, context: Any, arms: Any, arm_context: Any, catalogue: Catalogue | None = None) -> None:
-        """One request at the door. A feature may be missing; an undeclared name is an error, since a misspelt feature
+        """Validates one request. A feature may be missing; an undeclared name is an error, since a misspelt feature
         that is silently ignored costs more than a refused request. Raises InvalidEvent naming the field."""
         if not isinstance(arms, list | tuple) or not 0 < len(arms) <= MAX_ARMS:
             found = f"{len(arms)} arms" if isinstance(arms, list | tuple) else arms
@@ -163,7 +164,7 @@ class Encoder:
         return pair
 
     def _extended(self, x: F32, scope: str) -> F32:
-        """(n, d) with the products that live in its own scope."""
+        """Returns (n, d) with the products that live in its own scope."""
         made = [_times(x[:, self._cut(p, 0)], x[:, self._cut(p, 1)]) for p in self._products[scope]]
         return np.hstack([x, *made]) if made else x
 
@@ -213,7 +214,7 @@ def _home(product: Product) -> str:
 
 
 def _times(a: F32, b: F32) -> F32:
-    """(…, m) × (…, n) → (…, m·n): every product of a column of each."""
+    """Maps (…, m) and (…, n) to (…, m·n): every product of a column of each."""
     return (a[..., :, None] * b[..., None, :]).reshape(*a.shape[:-1], a.shape[-1] * b.shape[-1])
 
 

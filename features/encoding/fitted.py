@@ -31,7 +31,7 @@ def text_of(value: object) -> str | None:
 
 
 def seconds_of(value: object) -> float:
-    """UTC seconds since the epoch of an ISO-8601 string or a number of seconds; NaN if missing."""
+    """Returns UTC seconds since the epoch of an ISO-8601 string or a number of seconds; NaN if missing."""
     if value is None:
         return float("nan")
     if isinstance(value, str):
@@ -57,6 +57,7 @@ class Fitted:
 
     @classmethod
     def from_json(cls, state: dict[str, Any]) -> Self:
+        """Restores a fitted feature from what `to_json` wrote."""
         tuples = {"clip": tuple(state["clip"]), "vocabulary": tuple(state["vocabulary"])}
         return cls(**(state | tuples | {"profile": Profile.from_json(state["profile"])}))
 
@@ -78,6 +79,7 @@ class Fitted:
 
     @property
     def expected(self) -> str:
+        """What a value of this feature must be, in words for an error."""
         return {
             "numeric": "a finite number (or null)",
             "categorical": f"a string of at most {MAX_TEXT} characters",
@@ -86,7 +88,7 @@ class Fitted:
         }[self.type]
 
     def accepts(self, value: object) -> bool:
-        """None is missing, and always accepted."""
+        """True if the value is of the feature's type; None is missing, and always accepted."""
         if value is None:
             return True
         if self.type == "categorical":
@@ -99,7 +101,7 @@ class Fitted:
 
 
 def fit_feature(name: str, feature: Feature, values: Sequence[Any]) -> Fitted:
-    """From the raw values of the training window (None where missing)."""
+    """Fits a feature on the raw values of the training window (None where missing)."""
     if feature.type == "numeric":
         present = np.array([v for v in values if v is not None], np.float64)
         present = present[~np.isnan(present)]
@@ -129,7 +131,7 @@ def fit_feature(name: str, feature: Feature, values: Sequence[Any]) -> Fitted:
 
 
 def log_of(x: F64) -> F64:
-    """sign(x)·log(1 + |x|)."""
+    """Returns sign(x)·log(1 + |x|)."""
     return cast("F64", np.sign(x) * np.log1p(np.abs(x)))
 
 

@@ -15,7 +15,8 @@ Places = slice | NDArray[np.intp]
 
 
 class Numbers:
-    """Of fitted numeric features, one at least; `span` says which columns each has in the scope's matrix."""
+    """Transforms fitted numeric features, at least one, all at once; `span` says which columns each has in the scope's
+    matrix."""
 
     def __init__(self, features: Sequence[Fitted], span: Mapping[str, slice]) -> None:
         first = [span[f.name].start for f in features]
@@ -28,7 +29,7 @@ class Numbers:
         self._ends, self._moments = (table.flatten().tolist() if alone else list(table) for table in (ends, moments))
 
     def write(self, x: F64, out: F32) -> None:
-        """`x` (n, m), NaN = missing, into their columns of `out` (n, d), which is zero there."""
+        """Writes `x` (n, m), NaN = missing, into their columns of `out` (n, d), which is zero there."""
         missing, (mean, scale, fill), (low, high) = np.isnan(x), self._moments, self._ends
         x = np.minimum(np.maximum(x, low), high)
         if self._logged is not None:
@@ -42,7 +43,7 @@ class Numbers:
         out[:, self._columns] = x if self._bounded else np.minimum(np.maximum(x, -LIMIT), LIMIT)
 
     def _is_bounded(self, ends: F64, moments: F64) -> bool:
-        """Does nothing within the ends, and no fill, come to more than LIMIT?"""
+        """True if nothing within the ends, and no fill, comes to more than LIMIT."""
         (mean, scale, fill), ends = moments, ends.copy()
         if self._logged is not None:
             ends[..., self._logged] = log_of(ends[..., self._logged])

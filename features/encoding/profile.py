@@ -26,7 +26,7 @@ class Profile:
 
     @classmethod
     def of_numbers(cls, values: Any, n: int) -> Self:
-        """`values`: those present, finite; `n`: with the missing ones."""
+        """Makes the profile of numbers. `values`: those present, finite; `n`: with the missing ones."""
         x = np.asarray(values, np.float64)
         if not len(x):
             return cls(n=n, missing=float(n > 0))
@@ -37,29 +37,31 @@ class Profile:
 
     @classmethod
     def of_categories(cls, counts: Counter[str], vocabulary: Sequence[str], n: int) -> Self:
+        """Makes the profile of n values from the counts of those present, with a share for each word and the rest."""
         present = counts.total()
         return cls(n=n, missing=1 - present / n if n else 0.0, shares=counted(counts, vocabulary))
 
     @classmethod
     def from_json(cls, state: dict[str, Any]) -> Self:
+        """Restores a profile from JSON."""
         return cls(**(state | {"cuts": tuple(state["cuts"]), "shares": tuple(state["shares"])}))
 
 
 def binned(x: Any, cuts: Shares) -> Shares:
-    """Share of numbers in each gap between the cuts."""
+    """Returns the share of numbers in each gap between the cuts."""
     counts = np.bincount(np.searchsorted(cuts, x, side="right"), minlength=len(cuts) + 1)
     return tuple((counts / max(len(x), 1)).tolist())
 
 
 def counted(counts: Counter[str], vocabulary: Sequence[str]) -> Shares:
-    """Share of each category of the vocabulary, and of all others."""
+    """Returns the share of each category of the vocabulary, and of all others."""
     total = max(counts.total(), 1)
     known = [counts[text] / total for text in vocabulary]
     return (*known, max(0.0, 1.0 - sum(known)) if counts else 0.0)
 
 
 def moved(a: Shares, b: Shares) -> float:
-    """Total variation distance ½ Σ |a − b|: the share of values that would have to change places."""
+    """Returns the total variation distance ½ Σ |a − b|: the share of values that would have to change places."""
     return 0.5 * sum(abs(x - y) for x, y in zip(a, b, strict=True))
 
 

@@ -14,7 +14,7 @@ _NUMBERS, _TEXTS, _OBJECTS = frozenset({float, int}), frozenset({str}), frozense
 
 
 class Door:
-    """Of the fitted `features` of one scope. Each check raises InvalidEvent naming the field."""
+    """Validates values of the fitted `features` of one scope. Each check raises InvalidEvent naming the field."""
 
     def __init__(self, features: Sequence[Fitted]) -> None:
         self._features = features
@@ -25,7 +25,7 @@ class Door:
         self._simple = len(self._known) == len(self._numbers) + len(self._texts)
 
     def check(self, row: object, where: str) -> None:
-        """Passing costs about as much as one look at each value."""
+        """Checks the values of one row; what passes costs about as much as one look at each value."""
         if not isinstance(row, dict):
             raise InvalidEvent(where, row, "a JSON object of features")
         if not row.keys() <= self._known:
@@ -36,7 +36,7 @@ class Door:
             self.check_values(row, where)
 
     def check_all(self, rows: Sequence[object], where: str) -> None:
-        """`check` of each row, at the cost of a few when nothing is wrong or missing."""
+        """Checks each row as `check` does, at the cost of a few when nothing is wrong or missing."""
         if not (rows and self._simple and self._all_plain(rows)):
             for i, row in enumerate(rows):
                 self.check(row, f"{where}[{i}]")
@@ -80,7 +80,7 @@ class Door:
 
 
 def getter(names: Sequence[str]) -> Callable[[Sequence[Row]], Iterator[Any]]:
-    """All values of rows, one row after the other. Raises KeyError where one is absent."""
+    """Returns all values of rows, one row after the other. Raises KeyError where one is absent."""
     if not names:
         return lambda rows: iter(())  # noqa: ARG005 - nothing is asked of them
     get = itemgetter(*names)

@@ -22,7 +22,7 @@ def missing(value: Any) -> bool:
 
 
 def unmeasured(value: Any) -> bool:
-    """The same of a number or a time: R and spreadsheets write NA, n/a, null there."""
+    """True if a cell of numbers or times holds none: R and spreadsheets write NA, n/a, null there."""
     return missing(value) or (isinstance(value, str) and value.strip().lower() in NO_VALUE)
 
 
@@ -35,6 +35,7 @@ def as_list(value: Any) -> list[Any]:
 
 
 def as_object(value: Any) -> dict[str, Any]:
+    """Parses a JSON object from text, or passes on one that is parsed. Raises InvalidEvent."""
     parsed = orjson.loads(value) if isinstance(value, str) else value
     if not isinstance(parsed, dict):
         raise InvalidEvent("context", value, "a JSON object")
@@ -42,7 +43,8 @@ def as_object(value: Any) -> dict[str, Any]:
 
 
 def features_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Without missing values and empty lists; the rest as JSON can hold it, the text of a list as that list."""
+    """Returns features without missing values and empty lists, the rest as JSON can hold it, the text of a list as that
+    list."""
     plain = ((name, _plain(value)) for name, value in row.items() if not missing(value))
     return {name: value for name, value in plain if value != []}
 

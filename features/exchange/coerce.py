@@ -53,7 +53,8 @@ class Declared:
         )
 
     def arms(self, arms: Sequence[Arm]) -> list[Arm]:
-        """The same of a catalogue, which also keeps what is not declared (titles, links)."""
+        """Returns a catalogue's arms with declared features as declared; what is not declared (titles, links) is
+        kept."""
         return [replace(arm, features=arm.features | self._row(arm.features, "arm")) for arm in arms]
 
     def _row(self, row: Mapping[str, Any], scope: str) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def _as(value: Any, kind: str) -> Any:
 
 
 def _holds(row: Mapping[str, Any], name: str) -> float | None:
-    """Of `tags.red`: whether the list `tags` holds red; None where there is no such list."""
+    """Tells of a name such as `tags.red` whether the list `tags` holds red; None where there is no such list."""
     whole, dot, word = name.partition(".")
     words = row.get(whole) if dot else None
     return float(word in map(str, words)) if isinstance(words, list) else None

@@ -24,7 +24,7 @@ class Guess:
 
 
 def guess_app(source: Source) -> Guess:
-    """From the first SAMPLE records and all arms. Raises ValueError when no record can be used."""
+    """Guesses an app.toml from the first SAMPLE records and all arms. Raises ValueError when no record can be used."""
     records = list(islice(source.records(), SAMPLE))
     if not records:
         why = ", ".join(f"{n} × {reason}" for reason, n in source.skipped.items())

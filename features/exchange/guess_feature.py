@@ -21,7 +21,8 @@ Guessed = tuple[dict[str, list[str]], str]  # feature → its TOML lines (none: 
 
 
 def guess_feature(name: str, values: Sequence[Any]) -> Guessed:
-    """`values` has an entry for each row, None where missing; an empty list is missing too."""
+    """Guesses how to declare a feature. `values` has an entry for each row, None where missing; an empty list is
+    missing too."""
     seen = [v for v in values if v is not None and v not in ([], ())]
     if not seen:
         return {}, "left out: no value in the sample"

@@ -13,7 +13,7 @@ from croupier.features.exchange.times import INVENTED_BEFORE
 from croupier.features.log.admission import Admission
 from croupier.features.log.refusals import NotAdmitted
 from croupier.features.log.spool_rows import UNTIMELY
-from croupier.features.reach import CLOCK_SKEW_US
+from croupier.features.reward import CLOCK_SKEW_US
 from croupier.features.schema import Decision, InvalidEvent, Reward
 from croupier.features.spec import AppSpec
 
@@ -23,9 +23,14 @@ BATCH = 1000
 class Log(Protocol):
     """What an import writes to: croupier.features.log.spool.Spool."""
 
-    def find(self, event_ids: Sequence[str], /) -> dict[str, Decision]: ...
-    def append_decisions(self, decisions: Sequence[Decision], /) -> list[Decision]: ...
-    def append_rewards(self, rewards: Sequence[Reward], /) -> list[bool]: ...
+    def find(self, event_ids: Sequence[str], /) -> dict[str, Decision]:
+        """Returns the decisions of these events that the log holds, by event id."""
+
+    def append_decisions(self, decisions: Sequence[Decision], /) -> list[Decision]:
+        """Appends the decisions whose event ids the log does not hold yet."""
+
+    def append_rewards(self, rewards: Sequence[Reward], /) -> list[bool]:
+        """Appends rewards; returns for each whether it was new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +66,8 @@ def import_log(log: Log, source: Source, spec: AppSpec) -> Imported:
 
 
 def declared_records(source: Source, spec: AppSpec) -> Iterator[Record]:
-    """With declared features alone, as they are declared; a record with one of another type is skipped and counted."""
+    """Yields the records with declared features alone, as they are declared; a record with one of another type is
+    skipped and counted."""
     features = Declared(spec)
     for record in source.records():
         try:
@@ -84,7 +90,8 @@ def _admitted(source: Source, spec: AppSpec) -> Iterator[Record]:
 
 
 def _append(log: Log, part: Sequence[Record]) -> Counter[str]:
-    """One batch. A reward goes in only where the log has a decision of that event id, and it is the row's own."""
+    """Appends one batch. A reward goes in only where the log has a decision of that event id, and it is the row's
+    own."""
     ids = list(dict.fromkeys(r.decision.event_id for r in part))
     before = log.find(ids)
     log.append_decisions([r.decision for r in part])

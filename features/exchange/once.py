@@ -9,7 +9,8 @@ import polars as pl
 
 from croupier.features.exchange.importing import same
 from croupier.features.exchange.record import Record
-from croupier.features.interactions.reward import ORDER, to_number
+from croupier.features.interactions.reward_columns import first_of_equal, to_number
+from croupier.features.reward import ORDER
 from croupier.features.schema import Decision, Reward
 from croupier.features.spec import RewardSpec
 
@@ -44,12 +45,8 @@ def events(records: Iterable[Record], spec: RewardSpec) -> Events:
 
 
 def _numbers(rewards: list[Reward], spec: RewardSpec) -> dict[str, dict[str, Any]]:
-    """event id → reward, reward_count and reward_at. A reward without an id is the same as another of its kind and
-    value."""
+    """event id → reward, reward_count and reward_at. All of a line's rewards bear its decision's time."""
     named = ("event_id", "at", "kind", "value", "reward_id")
     table = {name: [getattr(reward, name) for reward in rewards] for name in named}
     frame = pl.DataFrame(table, schema=_SCHEMA).sort(ORDER)
-    anonymous = pl.col("reward_id") == ""
-    kind, value = pl.when(anonymous).then("kind"), pl.when(anonymous).then("value")
-    distinct = frame.filter(pl.struct("event_id", "reward_id", kind, value).is_first_distinct())
-    return {row.pop("event_id"): row for row in to_number(distinct, spec).to_dicts()}
+    return {row.pop("event_id"): row for row in to_number(frame.filter(first_of_equal()), spec).to_dicts()}

@@ -29,12 +29,15 @@ class Source(Protocol):
     reward_kind: str
     columns: dict[str, str]
 
-    def arms(self) -> list[Arm]: ...
+    def arms(self) -> list[Arm]:
+        """The arms that the log names, with their features."""
+
     def names(self) -> dict[str, list[str]]:
         """The features that occur anywhere in it, by scope: context, arm, arm_context."""
         ...
 
-    def records(self) -> Iterator[Record]: ...
+    def records(self) -> Iterator[Record]:
+        """Yields the decisions in the log's order, each with its rewards."""
 
 
 class Repeated(InvalidEvent):
@@ -55,8 +58,8 @@ def reason(error: Exception) -> str:
 
 
 def checked(decision: Decision) -> Decision:
-    """Itself. Raises InvalidEvent where its parts do not fit: an estimate would be wrong without a word, or the row
-    could never be shipped, nor anything after it."""
+    """Returns the record. Raises InvalidEvent where its parts do not fit: an estimate would be wrong without a word, or
+    the row could never be shipped, nor anything after it."""
     for name in _TEXTS:
         if not isinstance(getattr(decision, name), str):
             raise InvalidEvent(name, getattr(decision, name), "text")

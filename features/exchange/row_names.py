@@ -20,5 +20,6 @@ class RowNames:
             self.name(row)
 
     def name(self, row: bytes) -> str:
+        """Returns the id of the next row, which depends on it and on all rows before."""
         self._state = hashlib.blake2b(row, key=self._state, digest_size=16).digest()
         return self._state.hex()

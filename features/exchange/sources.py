@@ -13,8 +13,9 @@ JSON = (".json", ".jsonl", ".ndjson", ".dsjson", ".log")
 
 
 def open_source(path: Path, *, unit_key: str, columns: Mapping[str, str] | None = None) -> Source:
-    """By the file's ending, and for JSON by what its first lines hold: DSJSON, or rows of a table. `columns`: which
-    column of a table plays which role, where the name alone does not say. Raises ValueError saying what is missing."""
+    """Opens a log by the file's ending, and for JSON by what its first lines hold: DSJSON, or rows of a table.
+    `columns`: which column of a table plays which role, where the name alone does not say. Raises ValueError saying
+    what is missing."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     name = path.name.lower()

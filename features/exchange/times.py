@@ -16,8 +16,8 @@ def invented(row: int) -> int:
 
 
 def micros(value: Any) -> int:
-    """Of a datetime, a date or ISO 8601 text; without a zone it is UTC. A leap second is the second after it, as POSIX
-    counts. Raises ValueError on what is no time."""
+    """Returns the UTC microseconds of a datetime, a date or ISO 8601 text; without a zone it is UTC. A leap second is
+    the second after it, as POSIX counts. Raises ValueError on what is no time."""
     if isinstance(value, datetime):
         return _of(value)
     text, leaps = _LEAP.subn(":59", str(value))

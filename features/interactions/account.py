@@ -42,11 +42,13 @@ class Account:
 
     @property
     def decisions_out(self) -> int:
+        """The decisions that are accounted for."""
         kept = self.interactions + self.quarantined + self.immature + self.decision_duplicates
         return kept + self.decisions_malformed + self.thinned
 
     @property
     def rewards_out(self) -> int:
+        """The rewards that are accounted for."""
         return self.on_time + self.late + self.orphan + self.refused + self.duplicate
 
     @property
@@ -56,17 +58,20 @@ class Account:
 
     @property
     def balanced(self) -> bool:
+        """True if every event that came in is accounted for."""
         return (self.decisions_in, self.rewards_in) == (self.decisions_out, self.rewards_out)
 
     def checked(self) -> Self:
-        """Itself. Raises Unbalanced."""
+        """Returns the account. Raises Unbalanced where events are missing in it."""
         if not self.balanced:
             raise Unbalanced(f"account: events in and events accounted for differ: {self.to_dict()}")
         return self
 
     def to_dict(self) -> dict[str, int]:
+        """The counts by name, for JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, counts: Mapping[str, Any]) -> Self:
+        """Restores an account from JSON; counts that an older version did not know are 0."""
         return cls(**{f.name: int(counts.get(f.name, 0)) for f in fields(cls)})

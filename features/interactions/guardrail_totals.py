@@ -24,8 +24,8 @@ def of_kind(reward: RewardSpec, kind: str) -> RewardSpec:
 
 
 def totals(store: Store, spec: AppSpec, rows: pl.DataFrame, *, now: datetime) -> pl.DataFrame:
-    """One column for each guardrail beside `at`: its total for each of `rows` (interactions), in their order. The log
-    is read a day at a time."""
+    """Returns one column for each guardrail beside `at`: its total for each of `rows` (interactions), in their order.
+    The log is read a day at a time."""
     out = rows.select("at")
     if rows.is_empty():
         return out.with_columns(pl.lit(0.0).alias(kind) for kind in spec.guardrails)

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 import orjson
 
 from croupier.features.interactions.versions import Version
+from croupier.features.reward import window_us
 from croupier.features.spec import AppSpec
 from croupier.features.store.partitions import by_hour, hour_of, log_objects
 from croupier.features.store.storage import Store
@@ -40,7 +41,7 @@ def due(store: Store, spec: AppSpec, *, now: datetime) -> list[str]:
 
     At most `training.catch_up_hours` of them are returned, so that a run after an outage is bounded; the next run goes
     on. Hours older than the training window are left to a run by hand."""
-    mature = to_us(now) - round(spec.reward.window_seconds * 1e6)
+    mature = to_us(now) - window_us(spec.reward)
     oldest = to_us(now - timedelta(days=spec.training.days)) // HOUR * HOUR
     logged = {hour for kind in ("decisions", "rewards", "rejects") for hour in log_objects(store, kind)}
     closed = [hour for hour in sorted(logged) if oldest <= hour_start(hour) <= mature - HOUR]

@@ -1,10 +1,8 @@
 """Decisions left-joined with rewards → interactions, one partition an hour, and an account of every event.
 
-A reward belongs to the decision with its event id, if it came at most an hour before (clocks differ) and at most
-LOOKBACK after it; otherwise it is an orphan. It counts when it came within the reward window; later ones are late:
-kept beside the partition, and counted. Repeats (same reward id, or, without one, same kind and value) count once: the
-first that reached a host, and of two hosts the earlier. A decision matures when its window has passed at `now`; until
-then it waits.
+Which rewards belong to a decision, count for it, and what they come to is said in features/reward.py. Late rewards are
+kept beside the partition, and counted. Of repeats that reached one host the first to arrive is in its log, and of those
+in two hosts' logs the earlier counts. A decision matures when its window has passed at `now`; until then it waits.
 
 Polars does the join, in chunks of whole hours: it was the faster of the two measured (2M × 0.4M: Polars 1.7 s, DuckDB
 2.1 s), and the chunk bounds memory. What is written is a pure function of the log, the spec, `now` and what is in
@@ -22,11 +20,12 @@ import polars as pl
 from croupier.features.arrow import INTERACTIONS
 from croupier.features.interactions import quarantine, versions
 from croupier.features.interactions.account import Account
-from croupier.features.interactions.reward import LOOKBACK_US, ORDER, in_reach_columns, to_number, window_us
+from croupier.features.interactions.reward_columns import in_reach_columns, to_number, with_fate
 from croupier.features.interactions.versions import Version, read_interactions
 from croupier.features.log.shipped import DECISION, EVENT, REJECT, REWARD, Log, LogRewritten, open_log
 from croupier.features.log.spool_quotas import COUNTED
 from croupier.features.log.spool_rows import DUPLICATE, MALFORMED, OUTSIDE, UNDECLARED, UNTIMELY, word_of
+from croupier.features.reward import LOOKBACK_US, window_us
 from croupier.features.spec import RewardSpec
 from croupier.features.store.storage import Store
 from croupier.features.utc import HOUR, hour_start, to_us
@@ -52,7 +51,8 @@ def join_interval(store: Store, spec: RewardSpec, *, start: datetime, end: datet
 
 
 def join_hours(log: Log, hours: list[str], spec: RewardSpec, *, now: datetime) -> Account:
-    """The same for these hours, in order of time. Raises LogRewritten where the log is no longer what was read."""
+    """Joins these hours, in order of time, and writes those that changed. Returns the sum of their accounts. Raises
+    LogRewritten where the log is no longer what was read."""
     if spec.window_seconds > LOOKBACK.total_seconds():
         raise ValueError(f"reward.window_seconds: found {spec.window_seconds}, expected at most {LOOKBACK.days} days")
     commit = partial(versions.commit, log, joined_at=to_us(now))
@@ -73,8 +73,8 @@ def _ended(commits: Iterable[Future[Version]]) -> None:
 
 
 def matured(store: Store, spec: RewardSpec, *, start: datetime, end: datetime, now: datetime) -> pl.DataFrame:
-    """Interactions of the whole hours that [start, end) touches as they stand at `now`, written nowhere: for a look
-    between two joins. With another spec (one guardrail's kind) the same decisions get another number."""
+    """Returns the interactions of the whole hours that [start, end) touches as they stand at `now`, written nowhere:
+    for a look between two joins. With another spec (one guardrail's kind) the same decisions get another number."""
     with open_log(store) as log:
         hours = versions.overlapping(log.objects["decisions"], start=start, end=end)
         frames = [data for chunk in _chunks(log, hours) for _, data, _, _ in _join(log, chunk, spec, now=to_us(now))]
@@ -98,14 +98,14 @@ def _chunks(log: Log, hours: list[str]) -> Iterator[list[str]]:
 def _join(
     log: Log, hours: list[str], spec: RewardSpec, *, now: int
 ) -> Iterator[tuple[str, pl.DataFrame, pl.DataFrame, Account]]:
-    """(hour, interactions, late rewards, account) of each hour of a chunk."""
+    """Yields (hour, interactions, late rewards, account) of each hour of a chunk."""
     window = window_us(spec)
     logged = _decisions(log, hours)
     decisions = logged if _all(logged, ~pl.col("repeated")) else logged.filter(~pl.col("repeated"))
     near = log.hours("rewards", hour_start(hours[0]) - HOUR, hour_start(hours[-1]) + REACH * HOUR)
     rewards = log.read("rewards", near, REWARD).with_row_index()
     mine = _of(rewards, decisions)
-    matched = _with_fate(mine, window)
+    matched = with_fate(mine, window)
     here = (pl.col("at") // HOUR).is_in([hour_start(hour) // HOUR for hour in hours])
     orphans = _orphans(log, hours, _without(rewards.filter(here), mine))
     numbers = to_number(matched.filter(pl.col("fate") == "on_time"), spec)
@@ -152,20 +152,6 @@ def _of(rewards: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
 
 def _without(rewards: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
     return rewards.join(found, on="index", how="anti")
-
-
-def _with_fate(mine: pl.DataFrame, window: int) -> pl.DataFrame:
-    """In ORDER, with `fate`: on_time | late | duplicate."""
-    anonymous = pl.col("reward_id") == ""
-    kind, value = pl.when(anonymous).then("kind"), pl.when(anonymous).then("value")
-    fate = (
-        pl.when(~pl.struct("event_id", "reward_id", kind, value).is_first_distinct())
-        .then(pl.lit("duplicate"))
-        .when(pl.col("at") > pl.col("decided_at") + window)
-        .then(pl.lit("late"))
-        .otherwise(pl.lit("on_time"))
-    )
-    return mine.sort(ORDER).with_columns(fate=fate)
 
 
 def _orphans(log: Log, hours: list[str], lost: pl.DataFrame) -> pl.DataFrame:

@@ -41,8 +41,8 @@ def reopen(store: Store, hour: str) -> None:
 
 
 def quality_of(store: Store, versions: Mapping[str, int], hours: Sequence[str]) -> HoursQuality:
-    """Of these hours, in the version that was read (`versions`): each must have passed, and no newer version of it that
-    was validated may have failed, since then the hour is known to be bad."""
+    """Judges these hours, in the version that was read (`versions`): each must have passed, and no newer version of it
+    that was validated may have failed, since then the hour is known to be bad."""
     said = _said(store, set(hours))
     failed, unknown = list[str](), list[str]()
     for hour in hours:

@@ -50,7 +50,8 @@ def forget(
     now: datetime,
     reports: Sequence[Path] = (),
 ) -> Forgotten:
-    """`unit_id` is the hash that the log holds. Safe to repeat; after a crash, `finish` or call it again.
+    """Deletes every row of a unit; `unit_id` is the hash that the log holds. Safe to repeat; after a crash, `finish` or
+    call it again.
 
     On one host several take turns."""
     with alone(spool.path.with_name(f"{spool.path.name}.forget")):
@@ -101,7 +102,8 @@ def expire(store: Store, *, days: int, now: datetime) -> list[str]:
 
 
 def retain(store: Store, spool: Spool, *, days: int, host: str, now: datetime) -> dict[str, int]:
-    """Both ends of retention: the spool's rows (at most a week, and only what the store holds), the store's hours."""
+    """Deletes what retention says at both ends: the spool's rows (at most a week, and only what the store holds), the
+    store's hours."""
     before = to_us(now - timedelta(days=min(days, 7)))
     rows = prune(spool, store, host=host, before=before)
     return {"spool_rows": rows, "objects": len(expire(store, days=days, now=now))}
@@ -189,7 +191,7 @@ def _rewrite_file(path: Path, secrets: list[str]) -> bool:
 
 
 def _without(parquet: bytes, secrets: list[str]) -> bytes | None:
-    """The same Parquet without the rows about these; None when there are none. `unit` is the hash's first 64 bits."""
+    """Returns the Parquet without the rows about these; None without any. `unit` is the hash's first 64 bits."""
     table: pa.Table = pq.read_table(io.BytesIO(parquet))
     unit_id, events = secrets[0], secrets[1:]
     tests = {

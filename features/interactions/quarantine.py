@@ -30,7 +30,7 @@ States = Mapping[str, str]  # event id → state
 
 
 def states(store: Store, hours: Collection[str]) -> dict[str, States]:
-    """Of each of these hours that has rows put aside."""
+    """Returns, for each of these hours that has rows put aside, the state of each by event id."""
     found = by_hour(store.list("quarantine/hour="), FILE)
     frames = {hour: rows(store, hour)[0] for hour in hours if hour in found}
     return {hour: dict(frame.select("event_id", "state").iter_rows()) for hour, frame in frames.items()}

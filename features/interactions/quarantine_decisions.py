@@ -29,6 +29,7 @@ class Entry:
     last: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
+        """The entry as JSON."""
         return asdict(self)
 
 

@@ -17,9 +17,10 @@ import orjson
 import polars as pl
 
 from croupier.features.interactions.join import REACH, join_hours
-from croupier.features.interactions.reward import in_reach_columns, window_us
+from croupier.features.interactions.reward_columns import in_reach_columns
 from croupier.features.interactions.versions import Version
 from croupier.features.log.shipped import EVENT, Log, open_log
+from croupier.features.reward import window_us
 from croupier.features.spec import RewardSpec
 from croupier.features.store.partitions import by_hour, hour_of
 from croupier.features.store.storage import Conflict, Store
@@ -102,7 +103,7 @@ class Restatement:
 
 
 def restatements(store: Store) -> list[Restatement]:
-    """All of them, by hour and version."""
+    """Returns all restatements, by hour and version."""
     used = list(_verdicts(store))
     found = []
     for keys in by_hour(store.list("interactions/"), ".json").values():

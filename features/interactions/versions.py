@@ -42,10 +42,12 @@ class Version:
 
     @property
     def key(self) -> str:
+        """The store's key of this version's description."""
         return f"interactions/hour={self.hour}/v{self.version:04d}.json"
 
     @classmethod
     def load(cls, store: Store, key: str) -> Self:
+        """Reads the version that stands under `key`. Raises KeyError."""
         return cls(**orjson.loads(store.get(key)))
 
 
@@ -56,7 +58,8 @@ def newest(store: Store, *, start: datetime, end: datetime) -> dict[str, Version
 
 
 def partitions(store: Store, *, start: datetime, end: datetime) -> dict[str, int]:
-    """Hour → version: what read_interactions reads now. Keep it with what was made from it (`restatements` asks)."""
+    """Returns the version of each hour that read_interactions reads now. Keep it with what was made from it
+    (`restatements` asks)."""
     return {hour: version.version for hour, version in newest(store, start=start, end=end).items()}
 
 
@@ -67,13 +70,15 @@ def overlapping(hours: Any, *, start: datetime, end: datetime) -> list[str]:
 
 
 def read_interactions(store: Store, *, start: datetime, end: datetime) -> pl.DataFrame:
-    """Interactions (schema.INTERACTIONS), in order of time, of the whole hours that [start, end) touches."""
+    """Returns the interactions (arrow.INTERACTIONS), in order of time, of the whole hours that [start, end)
+    touches."""
     keys = [version.data for version in newest(store, start=start, end=end).values() if version.rows]
     with fetched(store, keys) as paths:
         return read_rows(paths, empty().schema)
 
 
 def empty() -> pl.DataFrame:
+    """Returns interactions without any row."""
     frame = pl.from_arrow(INTERACTIONS.empty_table())
     assert isinstance(frame, pl.DataFrame)
     return frame

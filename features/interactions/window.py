@@ -21,6 +21,7 @@ from croupier.features.ids import uniforms
 from croupier.features.interactions import hours
 from croupier.features.interactions.versions import Version, empty, fetched
 from croupier.features.log.shipped import read_rows
+from croupier.features.reward import window_us
 from croupier.features.spec import AppSpec, TrainingSpec, seconds_of
 from croupier.features.store.storage import Store
 from croupier.features.utc import HOUR, from_us, hour_start, to_us
@@ -40,6 +41,7 @@ class Window:
 
     @property
     def rows(self) -> int:
+        """The number of interactions in the window."""
         return sum(version.rows for version in self.hours.values())
 
     @property
@@ -50,7 +52,7 @@ class Window:
 
 def window(store: Store, spec: AppSpec, *, now: datetime) -> Window:
     """The window as it stands at `now`."""
-    mature = now - timedelta(seconds=spec.reward.window_seconds)
+    mature = now - timedelta(microseconds=window_us(spec.reward))
     start = from_us(to_us(mature - timedelta(days=spec.training.days)) // HOUR * HOUR)
     found = hours.sound(store, start=start, end=mature)
     end = from_us(hour_start(max(found)) + HOUR) if found else mature
@@ -58,7 +60,7 @@ def window(store: Store, spec: AppSpec, *, now: datetime) -> Window:
 
 
 def rows_of(store: Store, seen: Window, most: int) -> pl.DataFrame:
-    """Interactions of the window by (time, event id), at most about `most` of them."""
+    """Returns the interactions of the window by (time, event id), at most about `most` of them."""
     keep = min(1.0, most / max(seen.rows, 1))
     frames = [_rows(store, version, keep) for version in seen.hours.values() if version.rows]
     return pl.concat(frames).sort("at", "event_id") if frames else empty()
@@ -88,7 +90,7 @@ def due(store: Store, spec: AppSpec, seen: Window, *, now: datetime) -> str:
 
 
 def _since(training: TrainingSpec, rows: int, seconds: float) -> str:
-    """By the cadence of app.toml. Without one new row there is nothing to train on."""
+    """Tells by the cadence of app.toml whether a training is due. Without one new row there is nothing to train on."""
     if not rows:
         return ""
     by_time = seconds >= seconds_of(training.every)
@@ -119,12 +121,13 @@ def end(store: Store, key: str, meta: Mapping[str, Any]) -> None:
 
 
 def last_training(store: Store) -> dict[str, Any]:
-    """{"features", "at" and "end" (UTC µs), "hours": {hour: rows}} of the last training; {} before there was one."""
+    """Returns {"features", "at" and "end" (UTC µs), "hours": {hour: rows}} of the last training; {} before there was
+    one."""
     return _read(store, ENDED)
 
 
 def last_features(store: Store) -> str:
-    """Key of the features of the last training that came to a verdict; "" before there was one."""
+    """Returns the key of the features of the last training that came to a verdict; "" before there was one."""
     return str(_read(store, ENDED).get("features", ""))
 
 

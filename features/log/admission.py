@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from croupier.features.log.refusals import NotAdmitted
 from croupier.features.log.spool_rows import IMPROBABLE, OUTSIDE, UNDECLARED, UNTIMELY
-from croupier.features.reach import CLOCK_SKEW_US
+from croupier.features.reward import CLOCK_SKEW_US
 from croupier.features.schema import Decision, Reward
 from croupier.features.spec import AppSpec, KindSpec, RewardSpec
 
@@ -48,11 +48,13 @@ class Admission:
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> Self:
+        """Restores what `to_dict` made of it, from a release's manifest."""
         kinds = {name: (float(ends[0]), float(ends[1])) if ends else None for name, ends in row["kinds"].items()}
         return cls(kinds=kinds, record_floor=row["record_floor"], record_us=row["record_us"])
 
     def reward(self, reward: Reward) -> Reward:
-        """Itself. Raises NotAdmitted for a kind that is not declared, or a value outside its kind's range."""
+        """Returns the reward. Raises NotAdmitted for a kind that is not declared, or a value outside its kind's
+        range."""
         if reward.kind not in self.kinds:
             near = difflib.get_close_matches(reward.kind[:64], self.kinds, n=1)
             hint = f"; did you mean {near[0]}?" if near else "; declare it in app.toml: [reward.kinds.NAME]"
@@ -68,8 +70,8 @@ class Admission:
         return reward
 
     def record(self, decision: Decision, now: int) -> Decision:
-        """Itself. Raises NotAdmitted where the shown arm's propensity is below ε/K, for its weight in every estimate
-        would be enormous, or where the decision is older than `record_us`, or of the future."""
+        """Returns the decision. Raises NotAdmitted where the shown arm's propensity is below ε/K, for its weight in
+        every estimate would be enormous, or where the decision is older than `record_us`, or of the future."""
         least = self.record_floor / len(decision.arms)
         if decision.propensity < least:
             expected = f"at least {least:g} (ε/K, [record] floor in app.toml) for the arm that was shown"
@@ -84,7 +86,7 @@ class Admission:
 
 
 def _values(kind: KindSpec, spec: RewardSpec) -> Ends | None:
-    """Of one value: as declared, or what the combined range leaves an only kind."""
+    """Returns the range of one value: as declared, or what the combined range leaves an only kind."""
     if kind.range is not None or kind.clip is not None or len(spec.kinds) > 1 or kind.weight == 0:
         return kind.range
     ends = sorted(end / kind.weight for end in spec.range)
@@ -93,6 +95,7 @@ def _values(kind: KindSpec, spec: RewardSpec) -> Ends | None:
 
 
 def _running(total: Ends) -> Ends:
-    """Of one value where the sum of all, after each of them, keeps to a range: a correction may take back what came."""
+    """Returns the range of one value where the sum of all, after each of them, keeps to a range: a correction may take
+    back what came."""
     width = total[1] - total[0]
     return min(total[0], -width), max(total[1], width)

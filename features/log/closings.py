@@ -30,6 +30,7 @@ class Closing:
     before: int = 0
 
     def covers(self, row: int, at: int) -> bool:
+        """True if the decision of this row, made at `at` (UTC µs), is closed."""
         return row <= self.decisions and at <= self.before
 
 
@@ -82,6 +83,7 @@ def prune(spool: Spool) -> int:
 
 
 def next_closing(spool: Spool, after: int) -> Closing | None:
+    """Returns the first closing after the one of this number; None where there is none yet."""
     with spool.reading() as db:
         row = db.execute("SELECT * FROM closings WHERE id > ? ORDER BY id LIMIT 1", [after]).fetchone()
     return Closing(*row) if row else None
@@ -97,7 +99,7 @@ def closing(spool: Spool, number: int) -> Closing:
 def closed_between(
     spool: Spool, last: Closing, this: Closing, releases: Collection[int] | None = None
 ) -> list[tuple[int, Decision]]:
-    """(row, decision) of these releases, or of all, that `this` closes and `last` did not, in order of row."""
+    """Returns (row, decision) of these releases, or of all, that `this` closes and `last` did not, in order of row."""
     one = next(iter(releases)) if releases is not None and len(releases) == 1 else None
     with spool.reading():
         due = sorted(_due(spool, last, this, b'"release":' if one is None else b'"release":%d,' % one))
@@ -106,7 +108,7 @@ def closed_between(
 
 
 def _due(spool: Spool, last: Closing, this: Closing, mark: bytes) -> list[tuple[int, int, bytes]]:
-    """(row, at, body) of what `this` covers and `last` does not: newly old enough, or newly arrived."""
+    """Returns (row, at, body) of what `this` covers and `last` does not: newly old enough, or newly arrived."""
     old = "SELECT id, at, body FROM decisions WHERE at > ? AND at <= ? AND id <= ? AND instr(body, ?) ORDER BY at"
     new = "SELECT id, at, body FROM decisions WHERE id > ? AND id <= ? AND at <= ? AND instr(body, ?)"
     bound = "" if this.id else f" LIMIT {DUE + 1}"
@@ -122,7 +124,7 @@ def arrivals(spool: Spool, after: int, limit: int) -> list[Arrival]:
 
 
 def arrivals_of(spool: Spool, event_ids: Sequence[str]) -> dict[str, list[Arrival]]:
-    """Of these events, in order of arrival; events without any have an empty list."""
+    """Returns the rewards of these events, in order of arrival; events without any have an empty list."""
     found: dict[str, list[Arrival]] = {event_id: [] for event_id in event_ids}
     with spool.reading() as db:
         for event_id in found:
@@ -132,7 +134,7 @@ def arrivals_of(spool: Spool, event_ids: Sequence[str]) -> dict[str, list[Arriva
 
 
 def decisions_of(spool: Spool, event_ids: Sequence[str]) -> dict[str, tuple[int, Decision]]:
-    """(row, decision) of these events; unknown ones are left out."""
+    """Returns (row, decision) of these events; unknown ones are left out."""
     found = {}
     with spool.reading() as db:
         for event_id in event_ids:

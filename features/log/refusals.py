@@ -1,7 +1,7 @@
 """What is refused though it is well-formed, and the word it is counted under. Needs no declaration of an app."""
 
 from croupier.features.log.spool_rows import UNTIMELY
-from croupier.features.reach import CLOCK_SKEW_US, LOOKBACK_US
+from croupier.features.reward import CLOCK_SKEW_US, LOOKBACK_US
 from croupier.features.schema import InvalidEvent
 
 
@@ -20,8 +20,8 @@ def noted(error: InvalidEvent) -> str:
 
 
 def timely(at: int, now: int) -> int:
-    """Itself. Raises NotAdmitted for the time (UTC µs) of a reward that lies further in the future than clocks differ,
-    or further back than any decision is looked for."""
+    """Returns the time. Raises NotAdmitted for the time (UTC µs) of a reward that lies further in the future than
+    clocks differ, or further back than any decision is looked for."""
     first, last = now - LOOKBACK_US - CLOCK_SKEW_US, now + CLOCK_SKEW_US
     if not first <= at <= last:
         expected = f"{first} to {last} (UTC microseconds: the last 30 days), or 0 for now"

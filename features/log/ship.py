@@ -44,11 +44,13 @@ class ShipReport:
     objects: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
+        """The counts as JSON."""
         return asdict(self)
 
 
 def ship(spool: Spool, store: Store, *, host: str) -> ShipReport:
-    """Everything in the spool now, to the store. Raises StoreUnavailable: call again, nothing is lost or doubled."""
+    """Ships everything that is in the spool now to the store. Raises StoreUnavailable: call again, nothing is lost or
+    doubled."""
     report = ShipReport()
     _report_thinned(spool)
     for kind in KINDS:
@@ -110,6 +112,7 @@ def _report_thinned(spool: Spool) -> None:
 
 
 def last_row(spool: Spool, kind: Kind) -> int:
+    """Returns the last row id of a kind of event; 0 where there is none."""
     with spool.transaction() as db:
         return int(db.execute(f"SELECT coalesce(max(id), 0) FROM {kind}").fetchone()[0])
 
@@ -135,7 +138,7 @@ def _next_shipment(spool: Spool, kind: Kind, end: int) -> tuple[int, int] | None
 
 
 def shipment_objects(spool: Spool, kind: Kind, first: int, last: int, *, host: str) -> Iterator[tuple[str, pa.Table]]:
-    """(key, rows) of each hour in a shipment, in order of arrival."""
+    """Yields (key, rows) of each hour in a shipment, in order of arrival."""
     bodies = [body for _, body in spool.read(kind, first - 1, last - first + 1, last=last)]
     hours: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in orjson.loads(b"[" + b",".join(bodies) + b"]"):
@@ -146,6 +149,7 @@ def shipment_objects(spool: Spool, kind: Kind, first: int, last: int, *, host: s
 
 
 def to_table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Makes an Arrow table of rows, with JSON as text and columns that older rows lack filled."""
     for name in set(_JSON_COLUMNS) & set(schema.names):
         for row in rows:
             row[name] = orjson.dumps(row[name], option=orjson.OPT_SORT_KEYS).decode()
@@ -156,6 +160,7 @@ def to_table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
 
 
 def to_parquet(table: pa.Table) -> bytes:
+    """Returns the bytes of a Parquet file of the table."""
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd")
     return sink.getvalue()

@@ -42,10 +42,11 @@ class Log:
     epoch: str | None
 
     def is_as_read(self) -> bool:
+        """True if nothing was rewritten (a unit forgotten) since the log was opened."""
         return self.store.read(EPOCH)[1] == self.epoch
 
     def hours(self, kind: str, first: int, last: int) -> list[str]:
-        """Those of a kind whose start (UTC µs) lies in [first, last]."""
+        """Returns the hours of a kind whose start (UTC µs) lies in [first, last]."""
         return [hour for hour in self.objects[kind] if first <= hour_start(hour) <= last]
 
     def read(self, kind: str, hours: Iterable[str], schema: pl.Schema) -> pl.DataFrame:
@@ -53,6 +54,7 @@ class Log:
         return self.read_objects([key for hour in hours for key in self.objects[kind].get(hour, ())], schema)
 
     def read_objects(self, keys: list[str], schema: pl.Schema) -> pl.DataFrame:
+        """Reads these objects of the store into one frame."""
         paths = self.store.fetch(keys, self.folder)
         return read_rows(paths, schema)
 
@@ -82,6 +84,6 @@ def open_log(store: Store) -> Iterator[Log]:
 
 
 def rewritten(store: Store) -> None:
-    """To be called once rows are gone from the log, and before they are looked for in what was made from it: whatever
-    a join that had read them commits is there by then, or is taken back by that join."""
+    """Notes that the log was rewritten: called once rows are gone from the log, and before they are looked for in what
+    was made from it: whatever a join that had read them commits is there by then, or is taken back by that join."""
     store.put(EPOCH, uuid.uuid4().hex.encode())

@@ -49,7 +49,7 @@ class Spool(SpoolFile):
         super().__init__(path, durability=durability)
 
     def append_decisions(self, decisions: Sequence[Decision]) -> list[Decision]:
-        """Durable on return. A repeated event_id gives the decision stored first, in its place."""
+        """Appends decisions, durable on return. A repeated event_id gives the decision stored first, in its place."""
         refuse_impossible_times(d.at for d in decisions)
         rows = list(map(decision_row, decisions))  # before the transaction: other writers wait for its end
         with self.transaction() as db:
@@ -63,8 +63,8 @@ class Spool(SpoolFile):
         return [stored.get(d.event_id, d) for d in decisions]
 
     def _thin(self, decisions: Sequence[Decision], p: float) -> list[Decision]:
-        """Those that stay, marked with p; the others are counted. What is on record already is neither, nor what was
-        thinned before: sent again it stays out, whatever room there is by now."""
+        """Returns the decisions that stay, marked with p; the others are counted. What is on record already is neither,
+        nor what was thinned before: sent again it stays out, whatever room there is by now."""
         known = self._find([d.event_id for d in decisions])
         new = {uniform01("thin", d.event_id): d for d in reversed(decisions) if d.event_id not in known}
         for place in [place for place in new if self._thinned_before(place)]:
@@ -83,7 +83,8 @@ class Spool(SpoolFile):
         return self.db.execute(query, [int(place * PLACES)]).fetchone() is not None
 
     def append_rewards(self, rewards: Sequence[Reward]) -> list[bool]:
-        """Durable on return. True = new; False = a repeat, by reward_id or, where there is none, by kind and value.
+        """Appends rewards, durable on return. True = new; False = a repeat, by reward_id or, where there is none, by
+        kind and value.
 
         A repeat is kept among the rejects with reason 'duplicate'. Raises SpoolUnavailable once rewards fill their
         share of the log, until the shipper has made room."""
@@ -105,8 +106,8 @@ class Spool(SpoolFile):
         return new
 
     def append_rejects(self, rejects: Sequence[tuple[str, str, bytes, str, int] | Reject]) -> None:
-        """(kind, field, raw, reason, at) of events that broke the contract. Durable on return; raw is cut at 64 KiB, or
-        shorter where many are kept already (spool_quotas.py)."""
+        """Appends (kind, field, raw, reason, at) of events that broke the contract, durable on return; raw is cut at 64
+        KiB, or shorter where many are kept already (spool_quotas.py)."""
         with self.transaction() as db:
             found = [r if isinstance(r, Reject) else Reject(*r) for r in rejects]
             spool_quotas.keep_or_count(db, found, self.max_bytes)
@@ -117,7 +118,7 @@ class Spool(SpoolFile):
             return self._find(event_ids)
 
     def rewards_of(self, event_ids: Sequence[str]) -> dict[str, list[tuple[int, Reward]]]:
-        """(row id, reward) of these events, in order of arrival; events without any are left out."""
+        """Returns (row id, reward) of these events, in order of arrival; events without any are left out."""
         found: dict[str, list[tuple[int, Reward]]] = {}
         with self.reading() as db:
             for start in range(0, len(event_ids), 500):
@@ -130,7 +131,7 @@ class Spool(SpoolFile):
         return found
 
     def read(self, kind: Kind, after: int = 0, limit: int = 10_000, *, last: int = 2**62) -> list[tuple[int, bytes]]:
-        """(row id, JSON body) in order of arrival, after < row id <= last, at most `limit`."""
+        """Returns (row id, JSON body) in order of arrival, after < row id <= last, at most `limit`."""
         with self.reading() as db:
             query = f"SELECT id, body FROM {kind} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
             return db.execute(query, (after, last, limit)).fetchall()
@@ -174,7 +175,7 @@ class Spool(SpoolFile):
         return min(1.0, max(MIN_PASS, free))
 
     def _own_size(self) -> int:
-        """Bytes in use but for those of rewards and rejects."""
+        """Returns the bytes in use but for those of rewards and rejects."""
         return self._size() - sum(spool_quotas.used(self.db, kind) for kind in ("rewards", "rejects"))
 
     def _find(self, event_ids: Sequence[str]) -> dict[str, Decision]:

@@ -77,7 +77,7 @@ class SpoolFile:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it or nothing. Raises SpoolUnavailable."""
+        """Writes all of the block or nothing. Raises SpoolUnavailable."""
         with self._writer():
             self.db.execute("BEGIN IMMEDIATE")
             try:
@@ -98,7 +98,7 @@ class SpoolFile:
             raise self._unavailable(error) from error
 
     def overwrite_deleted(self) -> None:
-        """What was deleted is gone from the write-ahead log too."""
+        """Overwrites what was deleted, in the write-ahead log too."""
         with self._writer():
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -110,12 +110,13 @@ class SpoolFile:
                 db.execute("INSERT INTO facts VALUES (?, ?)", [name, value])
 
     def noted(self, name: str) -> object:
+        """Returns a fact that was noted under this name; None where there is none."""
         with self.reading() as db:
             row = db.execute("SELECT value FROM facts WHERE name = ?", [name]).fetchone()
         return row[0] if row else None
 
     def size(self) -> int:
-        """Bytes in use; pages that deletions freed are not counted, they are used again."""
+        """Returns the bytes in use; pages that deletions freed are not counted, they are used again."""
         with self.reading():
             return self._size()
 
@@ -124,6 +125,7 @@ class SpoolFile:
         return int((pages - self.db.execute("PRAGMA freelist_count").fetchone()[0]) * self.page_size)
 
     def close(self) -> None:
+        """Closes the file; the spool cannot be used afterwards."""
         self.db.close()
         self._gate.close()
 

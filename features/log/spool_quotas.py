@@ -44,17 +44,17 @@ def add(db: sqlite3.Connection, size: int) -> int:
 
 
 def reward_size(event_id: str, token: str, body: bytes) -> int:
-    """Bytes that a reward's row and its index take, about."""
+    """Returns the bytes that a reward's row and its index take, about."""
     return len(body) + 2 * (len(event_id) + len(token)) + 64
 
 
 def used(db: sqlite3.Connection, kind: str) -> int:
-    """Bytes of the rows of a kind, rewards or rejects."""
+    """Returns the bytes of the rows of a kind, rewards or rejects."""
     return int(db.execute("SELECT value FROM facts WHERE name = ?", [f"bytes_{kind}"]).fetchone()[0])
 
 
 def keep_or_count(db: sqlite3.Connection, rejects: list[Reject], max_bytes: int) -> None:
-    """Within the open transaction: keeps those that there is room for, and counts the others."""
+    """Keeps, within the open transaction, those that there is room for, and counts the others."""
     room = REJECTS_SHARE * max_bytes - used(db, "rejects")
     for reject in rejects:
         row = reject_row(reject, RAW_LIMIT if room > REJECTS_SHARE * max_bytes / 2 else CUT)
@@ -69,7 +69,7 @@ def keep_or_count(db: sqlite3.Connection, rejects: list[Reject], max_bytes: int)
 
 
 def unreported(db: sqlite3.Connection) -> list[Reject]:
-    """One reject for each sort of those that were only counted since the last call; marked as reported."""
+    """Returns one reject for each sort of those that were only counted since the last call; marked as reported."""
     found = []
     for name, count in db.execute("SELECT name, value FROM facts WHERE name LIKE ?", [f"{COUNTED} %"]).fetchall():
         reported = db.execute("SELECT value FROM facts WHERE name = ?", [f"reported {name}"]).fetchone() or (0,)

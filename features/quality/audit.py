@@ -16,11 +16,9 @@ from math import log
 from typing import Any, Self
 
 import numpy as np
-import orjson
 import polars as pl
 
 from croupier.features.batch import F64, Bool
-from croupier.features.store.storage import Store
 
 ALPHA = 1e-4  # false alarms of one group, over its whole life
 PROPENSITY_ONLY = "propensity only"  # Decision.stage of imported rows whose pmf is known at the chosen arm only
@@ -36,7 +34,7 @@ SHAPES = (*(f"uniform +{d:g}" for d in _UNIFORM), *(f"power {b:g}" for b in _POW
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """Against one group's pmf: n rows, Σ log(q/p) of each alternative; `arms`: of each arm, each factor."""
+    """Evidence against one group's pmf: n rows, Σ log(q/p) of each alternative; `arms`: of each arm, each factor."""
 
     n: int = 0
     shapes: tuple[float, ...] = (0.0,) * len(SHAPES)
@@ -66,10 +64,12 @@ class Evidence:
         return max(named, key=lambda item: item[1])[0]
 
     def to_dict(self) -> dict[str, Any]:
+        """The evidence as JSON."""
         return {"n": self.n, "shapes": list(self.shapes), "arms": {a: list(x) for a, x in self.arms.items()}}
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> Self:
+        """Restores evidence from JSON."""
         return cls(n=row["n"], shapes=tuple(row["shapes"]), arms={a: tuple(x) for a, x in row["arms"].items()})
 
 
@@ -81,7 +81,8 @@ Audit = dict[str, Evidence]  # "release 3, champion, vw_cb_adf" → evidence
 
 
 def evidence(df: pl.DataFrame) -> Audit:
-    """Of interactions or decisions whose rows are sound (pmf sums to 1, propensity is the pmf at the arm)."""
+    """Returns the evidence of interactions or decisions whose rows are sound (pmf sums to 1, propensity is the pmf at
+    the arm)."""
     out: Audit = {}
     for key, rows in df.partition_by(*GROUP, as_dict=True, maintain_order=True).items():
         known = pl.col("stage") != PROPENSITY_ONLY
@@ -90,27 +91,8 @@ def evidence(df: pl.DataFrame) -> Audit:
     return out
 
 
-def save(store: Store, start: int, end: int, audit: Audit) -> None:
-    """Evidence of the interval [start, end), UTC µs; a repeated or restated interval replaces its own."""
-    body = {group: found.to_dict() for group, found in audit.items()}
-    store.put(f"audit/{start}-{end}.json", orjson.dumps(body, option=orjson.OPT_SORT_KEYS))
-
-
-def elsewhere(store: Store, start: int, end: int) -> Audit:
-    """All evidence kept of intervals that overlap neither [start, end) nor each other."""
-    spans = sorted(
-        tuple(map(int, key.removeprefix("audit/").removesuffix(".json").split("-"))) for key in store.list("audit/")
-    )
-    audits, free = [], 0
-    for a, b in spans:
-        if a >= free and (b <= start or a >= end):
-            rows = orjson.loads(store.get(f"audit/{a}-{b}.json"))
-            audits.append({group: Evidence.from_dict(row) for group, row in rows.items()})
-            free = b
-    return total(audits)
-
-
 def total(audits: Iterable[Audit]) -> Audit:
+    """Returns the sum of evidence, group by group."""
     out: Audit = {}
     for audit in audits:
         for group, found in audit.items():

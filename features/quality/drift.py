@@ -1,6 +1,6 @@
 """Health of a log over time: what was earned, how much it still explores, what every arm gets, what drifts.
 
-    health(interactions, encoder=…) → Health (numbers, JSON)      write(health, folder) → index.html, health.json
+    health(interactions, encoder=…) → Health (numbers, JSON)      health_page.write(health, folder) → index.html
 
 Effective arms = exp(entropy of the pmf): K when uniform, 1 when greedy (Hill 1973, order 1). Weight share = the largest
 1/propensity over their sum: near 1, one decision carries every estimate made from this log. Drift = share of a
@@ -8,12 +8,8 @@ feature's values that moved against the encoder's training window (features/enco
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from html import escape
+from dataclasses import dataclass
 from itertools import pairwise
-from math import log
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,8 +19,7 @@ import polars as pl
 from croupier.features.encoding import profile
 from croupier.features.encoding.columns import Columns
 from croupier.features.encoding.encoder import Encoder
-from croupier.features.quality import audit, charts, pages, rules, summary
-from croupier.features.quality.time_labels import time_labels
+from croupier.features.quality import audit, rules, summary
 
 BINS = 24
 TOP_ARMS = 8
@@ -46,7 +41,8 @@ class Health:
 
 
 def health(df: pl.DataFrame, *, encoder: Encoder | None = None, bins: int = BINS) -> Health:
-    """Of interactions (schema.INTERACTIONS), in equal steps of time. Raises ValueError when there are none."""
+    """Returns the health of interactions (arrow.INTERACTIONS), in equal steps of time. Raises ValueError when there are
+    none."""
     if df.is_empty():
         raise ValueError("health: found no interactions, expected some; has their reward window passed?")
     df = df.sort("at", "event_id")
@@ -63,15 +59,6 @@ def health(df: pl.DataFrame, *, encoder: Encoder | None = None, bins: int = BINS
         drift=drift,
         limits=limits,
     )
-
-
-def write(found: Health, folder: Path) -> Path:
-    """The page, and the numbers beside it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "health.json").write_bytes(orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2))
-    page = folder / "index.html"
-    page.write_text(pages.page("Health of the log", _page(found)), encoding="utf-8")
-    return page
 
 
 def _bins(parts: Sequence[pl.DataFrame], edges: Sequence[int]) -> list[dict[str, Any]]:
@@ -113,7 +100,7 @@ def _rewards(parts: Sequence[pl.DataFrame]) -> dict[str, list[tuple[float, float
 
 
 def _arms(parts: Sequence[pl.DataFrame]) -> dict[str, list[float]]:
-    """Share of decisions of the most shown arms, and of all others."""
+    """Returns the share of decisions of the most shown arms, and of all others."""
     counts = pl.concat([p["arm"] for p in parts]).value_counts().sort("count", "arm", descending=[True, False])
     top = counts["arm"][:TOP_ARMS].to_list()
     out = {arm: [float((p["arm"] == arm).mean() or 0.0) if len(p) else 0.0 for p in parts] for arm in top}
@@ -143,42 +130,3 @@ def _moved(columns: Columns, rows: Sequence[dict[str, Any]]) -> list[tuple[str, 
             now = summary.describe(f, [row.get(f.name) for row in rows]).shares if rows else ()
             out.append((f"{columns.scope}.{f.name}", profile.moved(now, f.profile.shares) if now else None))
     return out
-
-
-def _page(h: Health) -> str:
-    ticks = time_labels([b["at"] for b in h.bins])
-    first, last = (f"{datetime.fromtimestamp(h.bins[i]['at'] / 1e6, UTC):%d %b %H:%M}" for i in (0, -1))
-
-    def of(name: str) -> list[float | None]:
-        return [b[name] for b in h.bins]
-
-    means, low, high = (
-        {k: [v[0] + z * v[1] if v else None for v in values] for k, values in h.reward.items()}
-        for z in (0.0, -1.96, 1.96)
-    )
-    bands = {k: (low[k], high[k]) for k in means}
-    alarm = log(1 / audit.ALPHA)
-    boxes = [
-        ("Reward per decision", "mean and 95 % interval, by policy", charts.lines(means, ticks, bands=bands)),
-        ("Decisions", "a step of time", charts.lines({"decisions": of("decisions")}, ticks)),
-        ("Effective arms", "exp(entropy): 1 is greedy", charts.lines({"arms": of("effective_arms")}, ticks)),
-        ("Least propensity", "how rare the rarest shown arm was", charts.lines({"p": of("least_propensity")}, ticks)),
-        ("Which arms are shown", "share of decisions", charts.stack(h.arms, ticks)),
-        ("Propensity audit", f"nats of evidence against the logged pmf; alarm at {alarm:.1f}",
-         charts.lines({"evidence": of("log_e")}, ticks, limit=alarm)),
-    ]  # fmt: skip
-    drift = ""
-    if h.drift:
-        drift = (
-            '<h2>Drift of features against the training window</h2><p class="dim">Share of values that moved; '
-            f"chance alone explains up to {h.limits['chance']:.2f}, dark is 0.5 or more.</p>"
-            + charts.heat(h.drift, ticks, high=0.5)
-        )
-    cards = "".join(
-        f'<div class="card"><div class="card-header"><b>{escape(t)}</b> <span class="dim">{escape(says)}'
-        f'</span></div><div class="card-body">{svg}</div></div>'
-        for t, says, svg in boxes
-    )
-    grid = "display:grid;grid-template-columns:repeat(auto-fit,minmax(min(420px,100%),1fr));gap:0 16px"
-    head = f'<h1>Health of the log</h1><p class="dim">{h.rows:,} interactions, {first} to {last} UTC.</p>'
-    return f'{head}<div style="{grid}">{cards}</div>{drift}'

@@ -1,24 +1,17 @@
-"""What a check of the data found, as values, as an error, and as the page that people open first.
+"""What a check of the data found, as values and as an error. Its page is overview_page.py.
 
 QualityFailed(RuntimeError)   a critical rule failed: names rule, count and three event ids
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from html import escape
 from pathlib import Path
 from typing import Any, Self
 
 import polars as pl
 
-from croupier.features.interactions.account import Account
 from croupier.features.interactions.quarantine import STOPPED
-from croupier.features.quality import pages
 from croupier.features.quality.audit import Audit
-from croupier.features.quality.rules import Rule
 from croupier.features.utc import hour_name
-
-Judged = Sequence[tuple[Rule, Mapping[str, Any]]]  # each rule with {success, rows, observed}
 
 
 class QualityFailed(RuntimeError):
@@ -86,7 +79,7 @@ class QualityReport:
         )
 
     def or_raise(self) -> Self:
-        """Itself. Raises QualityFailed if a critical rule failed."""
+        """Returns the report. Raises QualityFailed if a critical rule failed."""
         if not self.passed:
             raise QualityFailed(self.error)
         return self
@@ -96,49 +89,3 @@ class QualityReport:
         row = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("audit", "broken")}
         findings = {name: [asdict(f) for f in row[name]] for name in ("critical", "warnings", "held")}
         return {"passed": self.passed} | row | findings | {"docs_path": str(self.docs_path)}
-
-
-def overview(report: QualityReport, judged: Judged, account: Account | None, interval: str) -> None:
-    """`index.html`: the verdict, every rule with what was found, the account, links to the Data Docs."""
-    found = {f.rule: f for f in (*report.held, *report.critical, *report.warnings)}
-    held = {f.rule for f in report.held} - {f.rule for f in report.critical}
-    rows = []
-    worst_first = sorted(judged, key=lambda item: (item[0].name not in found, item[0].severity != "critical"))
-    for rule, result in worst_first:
-        critical = rule.severity == "critical" and rule.name not in held
-        style = ("bad" if critical else "warn") if rule.name in found else "good"
-        mark = "▲ quarantined" if rule.name in held else {"bad": "✘ failed", "warn": "▲ warning", "good": "✔"}[style]
-        hit = found.get(rule.name)
-        rows_hit = f"{hit.count} rows: {', '.join(hit.examples)}" if hit and hit.examples else ""
-        seen = rows_hit or _number(result["observed"], rule)
-        rows.append((f'<span class="{style}">{mark}</span>', escape(rule.name), escape(rule.says), escape(seen)))
-    word, style = ("Passed", "good") if report.passed else ("Stopped", "bad")
-    counts = (
-        f"{report.rows:,} interactions, {report.rules} rules, {len(report.critical)} critical and "
-        f"{len(report.warnings)} warning findings, {report.quarantined} rows quarantined{report.waits}."
-    )
-    drawn = (report.docs_path.parent / "health" / "index.html").exists()
-    health = '<p><a href="health/index.html">Reward, exploration, arms and drift over time</a></p>' if drawn else ""
-    lines = [
-        f'<h1>Data quality: <span class="{style}">{word}</span></h1><p class="dim">{interval}. {counts}</p>',
-        health,
-        pages.table(("", "Rule", "Demands", "Found"), rows),
-        "<h2>Account of events</h2>" + pages.table(("Events", "Count"), [
-            (escape(k.replace("_", " ")), f"{v:,}") for k, v in account.to_dict().items()]) if account else "",
-        "<h2>Great Expectations</h2>" + pages.links(report.docs_path.parent / "docs", report.docs_path.parent),
-    ]  # fmt: skip
-    report.docs_path.write_text(pages.page(f"Data quality, {interval}", "".join(lines)), encoding="utf-8")
-
-
-def _number(observed: object, rule: Rule) -> str:
-    """What was found, with what is allowed."""
-    if not isinstance(observed, int | float):
-        return ""
-    signs = (("min_value", "≥"), ("max_value", "≤"))
-    allowed = [f"{sign} {_plain(rule.limits[name])}" for name, sign in signs if name in rule.limits]
-    return f"{_plain(observed)} ({', '.join(allowed)})"
-
-
-def _plain(value: float) -> str:
-    """Counts whole, other numbers to three digits."""
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.3g}"

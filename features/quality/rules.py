@@ -31,7 +31,7 @@ class Rule:
 
 
 def row_rules(reward: RewardSpec, start: int, end: int) -> list[Rule]:
-    """About each interaction. `start`, `end`: the partition, UTC µs, end excluded."""
+    """Returns the rules about each interaction. `start`, `end`: the partition, UTC µs, end excluded."""
     low, high = reward.range
     return [
         Rule(name="event_id_unique", column="event_id", says="every event id is there once",
@@ -59,8 +59,8 @@ def row_rules(reward: RewardSpec, start: int, end: int) -> list[Rule]:
 
 
 def row_facts(df: pl.DataFrame) -> pl.DataFrame:
-    """One row an interaction: numbers that the row rules look at. Null where a fact has no meaning, so that one fault
-    fails one rule."""
+    """Returns one row an interaction: numbers that the row rules look at. Null where a fact has no meaning, so that one
+    fault fails one rule."""
     fits = pl.col("arms").list.len() == pl.col("pmf").list.len()
     frame = df.with_columns(position=_position(df))
     at_arm = pl.col("pmf").list.get(pl.col("position"), null_on_oob=True)
@@ -80,7 +80,7 @@ def row_facts(df: pl.DataFrame) -> pl.DataFrame:
 
 
 def _position(df: pl.DataFrame) -> pl.Series:
-    """Index of the chosen arm among the candidates, null if it is not there."""
+    """Returns the index of the chosen arm among the candidates, null if it is not there."""
     flat = df.select(pl.int_range(pl.len()).alias("row"), "arms", "arm").explode("arms", keep_nulls=False)
     flat = flat.with_columns(k=pl.int_range(pl.len()).over("row"))
     found = flat.filter(pl.col("arms") == pl.col("arm")).group_by("row").agg(pl.col("k").min())

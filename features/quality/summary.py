@@ -44,7 +44,7 @@ class Measure:
 
 
 def measures(df: pl.DataFrame, expected: Expected) -> list[Measure]:
-    """All of them that have something to look at."""
+    """Returns all measures that have something to look at."""
     out = [_at_least("interactions", float(len(df)), 1.0, "the interval is not empty", "critical")]
     if expected.account:
         out += _account(expected.account)
@@ -75,7 +75,7 @@ def _features(df: pl.DataFrame, encoder: Encoder) -> Iterator[Measure]:
 
 
 def _feature(columns: Columns, f: Fitted, values: Sequence[Any]) -> Iterator[Measure]:
-    """Against training: share missing; unknown or out of range; moved between bins."""
+    """Measures a feature against training: share missing; unknown or out of range; moved between bins."""
     name, trained = f"{columns.scope}.{f.name}", f.profile
     slack = CHANGE + sqrt(log(1 / ALPHA) / (2 * len(values)))
     now = describe(f, values)

@@ -8,7 +8,8 @@ DAY, MINUTE = "%d %b", "%H:%M"
 
 
 def time_labels(times: Sequence[int]) -> list[str]:
-    """Of UTC µs in order: by day, by minute with its day where there are several, or by second within minutes."""
+    """Returns labels of UTC µs in order: by day, by minute with its day where there are several, or by second within
+    minutes."""
     at = [datetime.fromtimestamp(us / 1e6, UTC) for us in times]
     several = len({each.date() for each in at}) > 1
     steps = [later - earlier for earlier, later in pairwise(times)]
@@ -22,7 +23,7 @@ def time_labels(times: Sequence[int]) -> list[str]:
 
 
 def since_start(us: int) -> tuple[str, float]:
-    """(unit, how many µs one is) in which a span of `us` is best read: minutes, hours or days."""
+    """Returns (unit, how many µs one is) in which a span of `us` is best read: minutes, hours or days."""
     for unit, size in (("minutes", 6e7), ("hours", 3.6e9)):
         if us <= 180 * size:
             return unit, size

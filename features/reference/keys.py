@@ -49,6 +49,7 @@ class Table:
 
     @property
     def heading(self) -> str:
+        """The table's heading in app.toml."""
         return self.form.value.format(self.path)
 
 
@@ -72,7 +73,7 @@ def tables(model: type[BaseModel] = AppSpec, path: str = "", **known: Any) -> It
 
 
 def _table(annotation: Any) -> tuple[type[BaseModel] | None, Form | None]:
-    """(the model, how it stands in the file) where the annotation is of tables."""
+    """Returns (the model, how it stands in the file) where the annotation is of tables."""
     for inner, form in ((annotation, Form.ONE), *((each, _container(annotation)) for each in get_args(annotation))):
         if isclass(inner) and issubclass(inner, BaseModel):
             return inner, form

@@ -8,7 +8,7 @@ import orjson
 
 
 def value(found: Any) -> str:
-    """TOML text of a default. Raises ValueError for what TOML has not."""
+    """Returns TOML text of a default. Raises ValueError for what TOML has not."""
     if isinstance(found, bool):
         return "true" if found else "false"
     if isinstance(found, float):

@@ -26,5 +26,5 @@ def by_hour(keys: Iterable[str], suffix: str = ".parquet") -> dict[str, list[str
 
 
 def log_objects(store: Store, kind: str) -> dict[str, list[str]]:
-    """Hour → Parquet objects of the log; kind is decisions | rewards | rejects."""
+    """Returns hour → Parquet objects of the log; kind is decisions | rewards | rejects."""
     return by_hour(store.list(f"log/{kind}/"))

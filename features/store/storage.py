@@ -44,18 +44,33 @@ class Store(Protocol):
 
     url: str
 
-    def get(self, key: str) -> bytes: ...
-    def put(self, key: str, data: bytes) -> None: ...
-    def create(self, key: str, data: bytes) -> None: ...
-    def read(self, key: str) -> tuple[bytes, str | None]: ...
-    def swap(self, key: str, data: bytes, version: str | None) -> None: ...
-    def fetch(self, keys: Sequence[str], folder: Path) -> list[Path]: ...
-    def list(self, prefix: str) -> list[str]: ...
-    def delete(self, key: str) -> None: ...
+    def get(self, key: str) -> bytes:
+        """Returns the data under `key`. Raises KeyError."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Writes `data` under `key`, in place of what was there."""
+
+    def create(self, key: str, data: bytes) -> None:
+        """Writes `data` under `key`. Raises AlreadyExists where something is there."""
+
+    def read(self, key: str) -> tuple[bytes, str | None]:
+        """Returns the data and its version; (b"", None) where there is none."""
+
+    def swap(self, key: str, data: bytes, version: str | None) -> None:
+        """Writes `data` if what is there still has this version (None: nothing is there). Raises Conflict."""
+
+    def fetch(self, keys: Sequence[str], folder: Path) -> list[Path]:
+        """Brings the data of `keys` to this host; returns their paths. Those who read them do not write."""
+
+    def list(self, prefix: str) -> list[str]:
+        """Returns the keys that begin with `prefix`, sorted."""
+
+    def delete(self, key: str) -> None:
+        """Deletes what is under `key`, if anything is."""
 
 
 def open_store(url: str, *, endpoint: str = "") -> Store:
-    """`s3://bucket/prefix`, at `endpoint` or AWS, or a folder, which is made if it is not there."""
+    """Opens `s3://bucket/prefix`, at `endpoint` or AWS, or a folder, which is made if it is not there."""
     if re.match(r"s3://[A-Za-z0-9._:-]+(/|$)", url):
         return S3Store(url, endpoint=endpoint)
     if "://" in url:
@@ -80,16 +95,20 @@ class FolderStore:
             self.root.mkdir(parents=True, exist_ok=True)
 
     def get(self, key: str) -> bytes:
+        """Returns the file's bytes. Raises KeyError."""
         with _disk_errors(key):
             return (self.root / _checked(key)).read_bytes()
 
     def put(self, key: str, data: bytes) -> None:
+        """Writes the file whole or not at all, and syncs it."""
         self._write(key, data, os.replace)
 
     def create(self, key: str, data: bytes) -> None:
+        """Writes the file whole or not at all. Raises AlreadyExists."""
         self._write(key, data, _link)
 
     def read(self, key: str) -> tuple[bytes, str | None]:
+        """Returns the bytes and their SHA-256 as the version; (b"", None) where there is no file."""
         try:
             data = self.get(key)
         except KeyError:
@@ -97,6 +116,7 @@ class FolderStore:
         return data, hashlib.sha256(data).hexdigest()
 
     def swap(self, key: str, data: bytes, version: str | None) -> None:
+        """Writes under a lock if the file still has this version. Raises Conflict."""
         with _disk_errors(), alone(self.root / ".lock"):
             if self.read(key)[1] != version:
                 raise Conflict(key)
@@ -107,6 +127,7 @@ class FolderStore:
         return [self.root / _checked(key) for key in keys]
 
     def list(self, prefix: str) -> list[str]:
+        """Returns the keys below `prefix`, sorted; hidden files are none."""
         base = self.root / prefix.rpartition("/")[0]
         with _disk_errors():
             found = []
@@ -152,7 +173,8 @@ def _link(temporary: str, target: Path) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    """With what is above it; each new name is synced too, else power loss takes the folder with all that is in it."""
+    """Makes a folder with what is above it; each new name is synced too, else power loss takes the folder with all that
+    is in it."""
     if not folder.exists():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
@@ -199,20 +221,24 @@ class S3Store:
             self._s3: Any = boto3.client("s3", endpoint_url=endpoint or None, config=config)
 
     def get(self, key: str) -> bytes:
+        """Returns the object's bytes. Raises KeyError."""
         data, version = self.read(key)
         if version is None:
             raise KeyError(key)
         return data
 
     def put(self, key: str, data: bytes) -> None:
+        """Writes the object."""
         with _s3_errors(key):
             self._s3.put_object(Bucket=self.bucket, Key=self._full(key), Body=data)
 
     def create(self, key: str, data: bytes) -> None:
+        """Writes by a conditional put (If-None-Match). Raises AlreadyExists."""
         with _s3_errors(key, refused=AlreadyExists):
             self._s3.put_object(Bucket=self.bucket, Key=self._full(key), Body=data, IfNoneMatch="*")
 
     def read(self, key: str) -> tuple[bytes, str | None]:
+        """Returns the bytes and the ETag as the version; (b"", None) where there is no object."""
         try:
             with _s3_errors(key):
                 answer = self._s3.get_object(Bucket=self.bucket, Key=self._full(key))
@@ -221,6 +247,7 @@ class S3Store:
             return b"", None
 
     def swap(self, key: str, data: bytes, version: str | None) -> None:
+        """Writes by a conditional put (If-Match). Raises Conflict."""
         condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
         with _s3_errors(key, refused=Conflict):
             try:
@@ -242,11 +269,13 @@ class S3Store:
             return list(pool.map(copy, keys))
 
     def list(self, prefix: str) -> list[str]:
+        """Returns the keys that begin with `prefix`, sorted."""
         with _s3_errors(prefix):
             pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + prefix)
             return sorted(item["Key"][len(self.prefix) :] for page in pages for item in page.get("Contents", []))
 
     def delete(self, key: str) -> None:
+        """Deletes the object, if there is one."""
         with _s3_errors(key):
             self._s3.delete_object(Bucket=self.bucket, Key=self._full(key))
 

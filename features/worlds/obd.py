@@ -67,8 +67,11 @@ floor = 0.02
 class Log(Protocol):
     """What an import writes to: croupier.features.log.spool.Spool."""
 
-    def append_decisions(self, decisions: list[Decision], /) -> list[Decision]: ...
-    def append_rewards(self, rewards: list[Reward], /) -> list[bool]: ...
+    def append_decisions(self, decisions: list[Decision], /) -> list[Decision]:
+        """Appends decisions."""
+
+    def append_rewards(self, rewards: list[Reward], /) -> list[bool]:
+        """Appends rewards."""
 
 
 def fetch(folder: Path) -> Path:
@@ -88,6 +91,7 @@ def fetch(folder: Path) -> Path:
 
 
 def app_toml() -> str:
+    """Returns an app.toml for this log."""
     return APP_TOML
 
 
@@ -151,7 +155,7 @@ def _decision(name: str, row: dict[str, Any], affinity: list[float], ids: list[s
 
 
 def _affinities(frame: pl.DataFrame, n_arms: int) -> Any:
-    """(n, A) user-item affinities, in the order of the items, as lists."""
+    """Returns (n, A) user-item affinities, in the order of the items, as lists."""
     return np.column_stack([frame[f"user-item_affinity_{i}"].to_numpy() for i in range(n_arms)]).tolist()
 
 

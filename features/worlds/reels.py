@@ -87,9 +87,11 @@ class World:
     sign: float = 1.0
 
     def flipped(self) -> Self:
+        """Returns the world in which users like what they dislike here."""
         return replace(self, sign=-self.sign)
 
     def app_toml(self, *, window_seconds: float = 3600.0) -> str:
+        """Returns an app.toml for this world."""
         return APP_TOML.format(window_seconds=float(window_seconds))
 
     @cached_property
@@ -127,10 +129,11 @@ class World:
         return {"liking": liking, "peak": rng.permutation(np.array([18.0, 28.0, 40.0, 52.0, 64.0]))}
 
     def arms(self) -> list[Arm]:
+        """Returns the catalogue's arms."""
         return list(self._catalogue)
 
     def users(self, n: int, rng: np.random.Generator) -> list[Visit]:
-        """n visits of units drawn from the population."""
+        """Returns n visits of units drawn from the population."""
         ids = np.array([a.arm_id for a in self._catalogue])
         genre = np.array([GENRES.index(a.features["genre"]) for a in self._catalogue])
         low, high = (min(k, self.n_arms) for k in self.candidates)
@@ -159,7 +162,7 @@ class World:
         arms: Sequence[Sequence[str]],
         arm_contexts: Sequence[Sequence[Mapping[str, Any]]],
     ) -> F64:
-        """(B, K) true probabilities, K the longest candidate list, 0 on padding."""
+        """Returns (B, K) true probabilities, K the longest candidate list, 0 on padding."""
         mask = np.arange(max(map(len, arms), default=0)) < np.array([len(a) for a in arms])[:, None]
         row = {a.arm_id: i for i, a in enumerate(self._catalogue)}
         index, affinity = np.zeros(mask.shape, np.int64), np.zeros(mask.shape)
@@ -188,7 +191,7 @@ class World:
         return float((pmf(visits) * self.truth(visits)).sum(axis=1).mean())
 
     def truth(self, visits: Sequence[Visit]) -> F64:
-        """`click_probability` of visits."""
+        """Returns the `click_probability` of visits."""
         columns = ([v.context for v in visits], [v.arms for v in visits], [v.arm_context for v in visits])
         return self.click_probability(*columns)
 
@@ -198,7 +201,8 @@ class World:
         list[Decision],
         list[Reward],
     ]:
-        """n decisions of the uniform policy, one each `gap` µs, and a reward for every click, a second later."""
+        """Returns n decisions of the uniform policy, one each `gap` µs, and a reward for every click, a second
+        later."""
         rng = np.random.default_rng([self.seed, 4, seed])
         visits = self.users(n, rng)
         truth = self.truth(visits)
@@ -228,7 +232,7 @@ class World:
         return decisions, rewards
 
     def interactions(self, n: int, *, seed: int = 0) -> pl.DataFrame:
-        """`log` joined at once: schema.INTERACTIONS, for tests and examples that need no spool."""
+        """`log` joined at once: arrow.INTERACTIONS, for tests and examples that need no spool."""
         decisions, rewards = self.log(n, seed=seed)
         clicked = {r.event_id: r for r in rewards}
         rows = []
@@ -246,7 +250,7 @@ class World:
 
 
 def uniform_pmf(visits: Sequence[Visit]) -> F64:
-    """(n, K): 1/K over each visit's own candidates."""
+    """Returns (n, K): 1/K over each visit's own candidates."""
     lengths = np.array([len(v.arms) for v in visits])[:, None]
     return np.where(np.arange(lengths.max()) < lengths, 1.0 / lengths, 0.0)
 

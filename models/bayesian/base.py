@@ -20,7 +20,7 @@ from croupier.models.bayesian.heads import ArmHeads, Head, SharedHead
 from croupier.models.bayesian.network import one_thread
 from croupier.models.bayesian.posterior import Phi, Posterior, Prior
 
-PRIORS = {  # (a0, b0, precision), tuned on the Showdown's sets (STATISTICS §5)
+PRIORS = {  # (a0, b0, precision), tuned on the data sets of Riquelme, Tucker & Snoek 2018
     "default": (6.0, 6.0, 0.25),
     "binary": (38.0, 1.0, 1.5),
     "multi_valued": (12.0, 30.0, 23.0),
@@ -92,6 +92,7 @@ class Bayesian(ABC):
         return SharedHead(Posterior.empty(d, prior))
 
     def pmf(self, batch: Batch) -> F64:
+        """Returns the probability of each candidate, (B, K)."""
         if self.sizes is None:
             return exploration.uniform(batch.mask)
         self._check(batch)
@@ -170,6 +171,7 @@ class Bayesian(ABC):
         return heads.update(self._phi_chosen(chunk), arms, self.standardise(chunk.reward), weight, keep=keep)
 
     def learn(self, log: Iterable[Interactions], *, seed: int = 0) -> Self:
+        """Returns a policy that was trained on the log."""
         learnt, survey, window = type(self)(**self.parameters), Survey.of(log), self.parameters["window"]
         if window and survey.rows > window:
             log = Latest(log, survey.rows - window)
@@ -194,6 +196,7 @@ class Bayesian(ABC):
         return {}
 
     def save(self, folder: Path) -> None:
+        """Writes parameters and arrays into `folder`."""
         facts: dict[str, Any] = {"seed": self.seed, "sizes": None}
         arrays: persistence.Arrays = {}
         if self.sizes is not None:
@@ -210,6 +213,7 @@ class Bayesian(ABC):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
+        """Reads the policy from `folder`. Raises ValueError where the folder is not whole."""
         parameters, arrays, facts = persistence.read(folder)
         if not available(parameters["device"]):  # trained on a GPU, served without one
             parameters["device"] = "cpu"
@@ -229,6 +233,7 @@ class Bayesian(ABC):
 
 
 def available(device: str) -> bool:
+    """True if torch can compute on this device here."""
     return device == "cpu" or (device.startswith("cuda") and torch.cuda.is_available())
 
 
@@ -244,6 +249,7 @@ class Survey:
 
     @classmethod
     def of(cls, log: Iterable[Interactions]) -> Self:
+        """Reads a log once, chunk by chunk."""
         sizes, n, mean, m2 = None, 0, 0.0, 0.0
         arms: set[str] = set()
         for chunk in log:
@@ -279,6 +285,6 @@ class Latest:
 
 
 def chosen_features(chunk: Interactions) -> F32:
-    """(n, d_u + d_a + d_p): what the chosen arm looked like."""
+    """Returns (n, d_u + d_a + d_p): what the chosen arm looked like."""
     rows, pair = chunk.shown
     return np.concatenate([chunk.batch.context, chunk.batch.catalogue.features[rows], pair], axis=1, dtype=np.float32)

@@ -40,6 +40,7 @@ class Progress:
 
     @classmethod
     def start(cls, network: nn.Module, *, learning_rate: float, weight_decay: float) -> Self:
+        """Begins a training: a fresh optimiser, and the network's present weights as the best so far."""
         weights = one_vector(network)
         optimiser = torch.optim.Adam([weights], lr=learning_rate, weight_decay=weight_decay, fused=True)
         seen = network.get_buffer("seen")
@@ -59,7 +60,7 @@ class Progress:
             self.weights.copy_(self.best_weights)
 
     def write(self, path: Path) -> None:
-        """Whole or not at all."""
+        """Writes the checkpoint whole or not at all."""
         from safetensors.torch import save_file  # here, so that scoring needs torch and numpy alone (make bench-gpu)
 
         memory = self.optimiser.state[self.weights]

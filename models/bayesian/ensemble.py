@@ -49,12 +49,14 @@ class Bootstrap:
         self.members: list[Policy] = [make(base, **chosen)] * members
 
     def pmf(self, batch: Batch) -> F64:
+        """Returns each candidate's share of the members that it wins, (B, K)."""
         total = self.members[0].pmf(batch)
         for member in self.members[1:]:
             total = total + member.pmf(batch)
         return total / len(self.members)
 
     def learn(self, log: Iterable[Interactions], *, seed: int = 0) -> Self:
+        """Trains every member on its own resample of the log."""
         learnt = type(self)(**self.parameters)
         learnt.members = [
             member.learn(Resampled(log, seed, i), seed=seed * 1000 + i) for i, member in enumerate(self.members)
@@ -75,6 +77,7 @@ class Bootstrap:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
+        """Reads the policy from `folder`."""
         parameters, arrays, facts = persistence.read(folder)
         policy = cls(**parameters)
         policy.members = [

@@ -36,10 +36,17 @@ class Head(Protocol):
         """Learn rows φ (n, d); `keep` < 1 first discounts all that was known."""
         ...
 
-    def thompson(self, batch: Batch, phi: Tensor, *, seed: int, draws: int, device: str) -> F64: ...
-    def ucb(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64: ...
-    def arrays(self) -> Arrays: ...
-    def arm_ids(self) -> list[str]: ...
+    def thompson(self, batch: Batch, phi: Tensor, *, seed: int, draws: int, device: str) -> F64:
+        """Returns the pmf of Thompson sampling, (B, K)."""
+
+    def ucb(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
+        """Returns all mass on the highest upper confidence bound, (B, K)."""
+
+    def arrays(self) -> Arrays:
+        """Returns what `restore` needs, as arrays by name."""
+
+    def arm_ids(self) -> list[str]:
+        """Returns the arms with a posterior of their own, in the order of `arrays`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +58,7 @@ class SharedHead:
 
     @property
     def step(self) -> int:
+        """The number of rewards the posterior has learnt from."""
         return self.posterior.step
 
     def update(
@@ -62,32 +70,38 @@ class SharedHead:
         *,
         keep: float = 1.0,
     ) -> Self:
+        """Returns the head after these rows; whose arm each was does not matter."""
         return type(self)(self.posterior.update(phi, reward, weight, keep=keep))
 
     def drawn(self, *, seed: int, draws: int, device: str) -> Tensor:
-        """(d, S) draws of the weights: those of this posterior, made once."""
+        """Returns (d, S) draws of the weights: those of this posterior, made once."""
         key = (seed, draws, device)
         if key not in self._drawn:
             self._drawn[key] = thompson.draws(self.posterior, seed=seed, count=draws, device=device)
         return self._drawn[key]
 
     def thompson(self, batch: Batch, phi: Tensor, *, seed: int, draws: int, device: str) -> F64:
+        """Returns each candidate's share of the joint draws that it wins, (B, K)."""
         return thompson.pmf(batch, phi.float(), self.drawn(seed=seed, draws=draws, device=device))
 
     def ucb(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
+        """Returns all mass on the highest φᵀm + α·√(φᵀ(A + λI)⁻¹φ), (B, K)."""
         mean, width = _moments(self.posterior, phi.double(), device)
         scores = np.zeros(batch.mask.shape)
         scores[batch.mask] = mean + alpha * width
         return exploration.greedy(scores, batch.mask)
 
     def arrays(self) -> Arrays:
+        """Returns the posterior's arrays."""
         return dict(self.posterior.arrays())
 
     def arm_ids(self) -> list[str]:
+        """Returns no arm: none has a posterior of its own."""
         return []
 
     @classmethod
     def restore(cls, prior: Prior, arrays: Arrays, step: int) -> Self:
+        """Restores the head from its arrays."""
         return cls(Posterior.restore(prior, arrays, step))
 
 
@@ -101,9 +115,11 @@ class ArmHeads:
     step: int = 0
 
     def of(self, arm: str) -> Posterior:
+        """Returns the arm's posterior; the prior for an arm never seen."""
         return self.arms.get(arm) or Posterior.empty(self.d, self.prior)
 
     def update(self, phi: Phi, arms: Arms, reward: F64, weight: F64 | None = None, *, keep: float = 1.0) -> Self:
+        """Returns the heads after these rows, each arm's from its own."""
         rows, ids = arms
         known = dict(self.arms)
         for arm in known if keep < 1 else ():
@@ -140,13 +156,16 @@ class ArmHeads:
         return exploration.best_of_normals(mean, width * noise, batch.mask)
 
     def ucb(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
+        """Returns all mass on the highest upper confidence bound, each arm by its own posterior, (B, K)."""
         mean, width, _ = self._each(batch, phi, device)
         return exploration.greedy(mean + alpha * width, batch.mask)
 
     def arm_ids(self) -> list[str]:
+        """Returns the arms seen, sorted."""
         return sorted(self.arms)
 
     def arrays(self) -> Arrays:
+        """Returns the posteriors' arrays, stacked in the order of `arm_ids`."""
         kept = [self.arms[arm] for arm in self.arm_ids()]
         if not kept:
             return {}
@@ -155,6 +174,7 @@ class ArmHeads:
 
     @classmethod
     def restore(cls, prior: Prior, d: int, arrays: Arrays, arms: Sequence[str], step: int) -> Self:
+        """Restores the heads from stacked arrays."""
         each = {
             arm: Posterior.restore(
                 prior, {k: arrays[k][i] for k in ("head.A", "head.b", "head.rr_n")}, int(arrays["head.steps"][i])

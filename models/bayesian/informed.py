@@ -42,7 +42,7 @@ def informed(policy: Policy, catalogue: Catalogue, arms: Collection[str]) -> Pol
 
 
 def weights(catalogue: Catalogue, arm: str, known: Sequence[str]) -> F64:
-    """(n,) w_j: how like each known arm is to this one, from 0 to 1."""
+    """Returns (n,) w_j: how like each known arm is to this one, from 0 to 1."""
     x = catalogue.features.astype(np.float64)
     there = x[[catalogue.row[each] for each in known]]
     spread = float(((there - there.mean(axis=0)) ** 2).sum(axis=1).mean())

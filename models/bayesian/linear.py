@@ -30,6 +30,7 @@ class Form:
 
     What all arms of a request share, u and the constant, cannot change who wins, and is left out. The arm's share T x
     is computed once per catalogue and posterior; a feature of the pair, or of an arm out of many, takes a step each.
+    Tested against `linear_scores` of tests/models/plain_formulas.py.
     """
 
     def __init__(self, weights: Tensor, d_u: int, d_x: int, *, cross: bool) -> None:
@@ -141,7 +142,7 @@ class Linear(Bayesian):
         return len(self.known) + 1 if self.parameters["heads"] == "hybrid" else 0
 
     def _block_of(self, catalogue: Catalogue) -> I64:
-        """(A,): the block of each row; the last is that of all arms unknown."""
+        """Returns (A,): the block of each row; the last is that of all arms unknown."""
         place = {arm: i for i, arm in enumerate(self.known)}
         return np.array([place.get(arm, len(place)) for arm in catalogue.ids], dtype=np.int64)
 
@@ -173,7 +174,7 @@ class Linear(Bayesian):
 
 
 def _clipped(x: F32) -> F32:
-    """Within ±BOUND; a copy only where it must be."""
+    """Returns x within ±BOUND; a copy only where it must be."""
     return x if x.size == 0 or max(x.max(), -x.min()) <= BOUND else np.clip(x, -BOUND, BOUND)
 
 

@@ -21,7 +21,7 @@ BOUND = 1e4  # inputs beyond ±BOUND are clipped: standardised features never ar
 
 
 def product(x: Tensor, w: Tensor) -> Tensor:
-    """(n, i) @ (i, o) in products of one fixed shape, so that a row's result has the same bits in any batch."""
+    """Returns (n, i) @ (i, o) in products of one fixed shape, so that a row's result has the same bits in any batch."""
     n, block = len(x), BLOCK[x.device.type]
     blocks = -(-n // block)
     if n < blocks * block:
@@ -31,6 +31,7 @@ def product(x: Tensor, w: Tensor) -> Tensor:
 
 
 def tensor(x: F32, device: str) -> Tensor:
+    """Returns features as a float32 tensor, clipped to ±BOUND."""
     return torch.from_numpy(np.clip(x, -BOUND, BOUND, dtype=np.float32)).to(device)
 
 
@@ -80,13 +81,13 @@ class Network(nn.Module):
         self.register_buffer("seen", torch.zeros(widths[0], dtype=torch.bool))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, d) → φ without its constant (n, h)."""
+        """Maps (n, d) to φ without its constant (n, h)."""
         for layer in self.layers:
             x = torch.relu(layer(x))
         return x
 
     def arm_share(self, arms: Tensor) -> Tensor:
-        """(A, width): the arm's share of the first layer, computed once per catalogue."""
+        """Returns (A, width): the arm's share of the first layer, computed once per catalogue."""
         d_u, d_a, _ = self.sizes
         first = cast("nn.Linear", self.layers[0])
         return product(arms[:, :d_a], first.weight[:, d_u : d_u + d_a].T) + first.bias

@@ -42,11 +42,12 @@ class Moments:
 
     @classmethod
     def zeros(cls, d: int) -> Self:
+        """Returns the moments of no rows, for φ of length d."""
         return cls(A=np.zeros((d, d)), b=np.zeros(d), rr=0.0, n=0.0)
 
     @classmethod
     def of(cls, phi: Phi, reward: F64, weight: F64 | None = None) -> Self:
-        """Of rows φ (n, d) and rewards (n,), each counted `weight` times."""
+        """Returns the moments of rows φ (n, d) and rewards (n,), each counted `weight` times."""
         n, d = phi.shape
         rows = np.empty((n, d + 1))  # [φ, r]: one product has all three sums
         rows[:, :d], rows[:, d] = phi, reward
@@ -74,6 +75,7 @@ class Posterior:
 
     @classmethod
     def empty(cls, d: int, prior: Prior) -> Self:
+        """Returns the posterior before any row: the prior."""
         return cls(prior=prior, moments=Moments.zeros(d))
 
     def update(self, phi: Phi, reward: F64, weight: F64 | None = None, *, keep: float = 1.0) -> Self:
@@ -90,6 +92,7 @@ class Posterior:
 
     @classmethod
     def restore(cls, prior: Prior, arrays: Mapping[str, NDArray[Any]], step: int) -> Self:
+        """Restores a posterior from its arrays and its step."""
         rr, n = arrays["head.rr_n"]
         moments = Moments(A=arrays["head.A"], b=arrays["head.b"], rr=float(rr), n=float(n))
         return cls(prior=prior, moments=moments, step=step)
@@ -102,6 +105,7 @@ class Posterior:
 
     @cached_property
     def mean(self) -> F64:
+        """The posterior mean (A + λI)⁻¹b, (d,)."""
         half = solve_triangular(self.cholesky, self.moments.b, lower=True)
         return cast("F64", solve_triangular(self.cholesky, half, lower=True, trans="T"))
 
@@ -119,7 +123,7 @@ class Posterior:
         return self.prior.a0 + self.moments.n / 2, self.prior.b0 + residual / 2
 
     def sample(self, rng: np.random.Generator, draws: int) -> F64:
-        """(d, S) joint draws of w: σ² first, then w = mean + σ L⁻ᵀ z."""
+        """Returns (d, S) joint draws of w: σ² first, then w = mean + σ L⁻ᵀ z."""
         a, b = self.noise
         sigma = np.sqrt(b / rng.standard_gamma(a, size=draws))
         z = rng.standard_normal((len(self.moments.b), draws))

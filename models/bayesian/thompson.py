@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def draws(head: "Posterior", *, seed: int, count: int, device: str) -> Tensor:
-    """(d, S) float32 draws of the head's weights."""
+    """Returns (d, S) float32 draws of the head's weights."""
     sample = head.sample(np.random.default_rng([seed, head.step]), count)
     return torch.from_numpy(sample.astype(np.float32)).to(device)
 
 
 def pmf(batch: Batch, phi: Tensor, weights: Tensor) -> F64:
-    """(B, K) share of votes, from φ (n, d) of the candidates in the order of the mask, and the draws (d, S)."""
+    """Returns (B, K) share of votes, from φ (n, d) of the candidates in the order of the mask, and the draws (d, S)."""
     (B, K), S, mask = batch.mask.shape, weights.shape[1], batch.mask
     scores = product(phi, weights)
     if mask.all():
@@ -35,8 +35,8 @@ def pmf(batch: Batch, phi: Tensor, weights: Tensor) -> F64:
 
 
 def votes(scores: Tensor) -> F64:
-    """(B, K) share of draws that each arm wins; scores (B, K, S), −inf where masked, are overwritten. A tie between
-    arms gives a vote to each, and all are then shared: rare, and alike for arms that are alike."""
+    """Returns (B, K) share of draws that each arm wins; scores (B, K, S), −inf where masked, are overwritten. A tie
+    between arms gives a vote to each, and all are then shared: rare, and alike for arms that are alike."""
     won = scores.ge_(scores.amax(1, keepdim=True))  # 0 and 1 as floats: counted by a product, exactly
     counts = (won @ won.new_ones(won.shape[2])).double().cpu().numpy()
     return cast("F64", counts / counts.sum(axis=1, keepdims=True))

@@ -60,10 +60,12 @@ class Ledger:
         return sum({(look.candidates, look.start): look.alpha for look in self.looks}.values())
 
     def to_json(self) -> str:
+        """The ledger as JSON."""
         return json.dumps(asdict(self), indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
+        """Restores a ledger from JSON."""
         body: dict[str, Any] = json.loads(text)
         looks = tuple(Look(**(look | {"candidates": tuple(look["candidates"])})) for look in body["looks"])
         return cls(family=body["family"], alpha=body["alpha"], looks=looks)

@@ -32,12 +32,13 @@ LOGGING = "logging"  # the name under which the log's own policy is reported
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What is known beside the log: margins of its guardrails, and how wide their ranges are; whether its hours passed
-    their checks, and which did not; the names of the features, context columns first, then those of pairs; and what
-    could not be checked."""
+    """What is known beside the log: margins of its guardrails, and how wide their ranges are; the declared range of a
+    reward; whether its hours passed their checks, and which did not; the names of the features, context columns first,
+    then those of pairs; and what could not be checked."""
 
     margins: Mapping[str, float] = field(default_factory=dict)
     widths: Mapping[str, float] = field(default_factory=dict)
+    declared: tuple[float, float] | None = None
     quality_passed: bool = True
     quality_says: str = ""
     features: Sequence[str] = ()
@@ -116,6 +117,7 @@ class _Court:
             unit=self.log.unit_number,
             margins=self.asked.margins,
             widths=self.asked.widths,
+            declared=self.asked.declared,
             says=self._says(),
             heaviest=heaviest(self.log, pmf, self.champion_pmf) if self.guardrails else inf,
             unchecked=(*self._unchecked(), *of_features(self.leak.unchecked, agreement.unchecked)),
@@ -150,7 +152,7 @@ class _Court:
             "segments": parts,
             "arms": diagnostics.by_arm(self.log, pmf, self.champion_pmf),
             "curve": as_it_grew(lift, spread, self.log, alpha=self.alpha),
-            "design_effect": estimators.design_effect(lift - lift.mean(), self.log.unit_number),
+            "design_effect": estimators.jackknife_effect(lift, self.log.unit_number),
         }
 
 

@@ -19,8 +19,10 @@ import numpy as np
 
 from croupier.features.batch import F64, I64, Interactions
 from croupier.models.gate.gate import Evidence
+from croupier.models.gate.informative import Informative
+from croupier.models.gate.unseen import Unseen
 from croupier.models.ope import estimators
-from croupier.models.ope.estimators import Moments, Rounds, design_effect, effective_sample_size
+from croupier.models.ope.estimators import Moments, Rounds, effective_sample_size, effective_units, jackknife_effect
 from croupier.models.ope.intervals import asymptotic_cs
 from croupier.models.ope.mean_zero import BLOCK, inverse
 
@@ -37,17 +39,22 @@ def evidence_of(
     unsupported: float,
     guardrails: Mapping[str, F64],
     unit: I64 | None = None,
+    declared: tuple[float, float] | None = None,
     **more: Any,
 ) -> Evidence:
     """Candidate and champion as they see the same rows; `divergence` (n, 2) of the two, from `divergence()`; `unit`
-    (n,) the rows' units, numbered (None: each row has its own); `more`: further fields of Evidence, as they are."""
+    (n,) the rows' units, numbered (None: each row has its own); `declared` the range of a reward, where it is known;
+    `more`: further fields of Evidence, as they are."""
     weight = candidate.weight * candidate.thinning
     lift = estimators.unthinned(estimators.dr(candidate) - estimators.dr(champion), candidate.thinning)
     return Evidence(
         lift=steadied(lift, divergence, candidate.reward, unit),
         second=_paired(candidate, champion, unit),
         rows=len(candidate),
+        units=inf if unit is None else effective_units(unit),
         ess=effective_sample_size(weight),
+        informative=Informative.of(candidate, champion),
+        unseen=Unseen.of(candidate, champion, declared) if declared else None,
         largest_share=estimators.largest_share(weight),
         self_test=self_test,
         unsupported=unsupported,
@@ -60,8 +67,8 @@ def evidence_of(
 
 
 def divergence(log: Interactions, candidate: F64, champion: F64 | None = None) -> F64:
-    """(n, 2): E[Δw²] and E[Δw⁴] of each row over the arms the log could draw, Δw = (π₁ − π₀) / p; π₀ = 0 for the value
-    of one policy."""
+    """Returns (n, 2): E[Δw²] and E[Δw⁴] of each row over the arms the log could draw, Δw = (π₁ − π₀) / p; π₀ = 0 for
+    the value of one policy."""
     possible = log.batch.mask & (log.pmf > 0)
     p = np.where(possible, log.pmf, 1.0)
     square = np.where(possible, candidate if champion is None else candidate - champion, 0.0) ** 2 / p
@@ -86,8 +93,8 @@ def steadied(values: F64, divergence: F64, reward: F64, unit: I64 | None = None)
 
 
 def by_unit(moments: Moments, values: F64, unit: I64 | None) -> Moments:
-    """With the variance multiplied by the design effect of `values`."""
-    return moments if unit is None else replace(moments, m2=moments.m2 * design_effect(values - values.mean(), unit))
+    """Multiplies the variance by the design effect of `values`."""
+    return moments if unit is None else replace(moments, m2=moments.m2 * jackknife_effect(values, unit))
 
 
 def as_it_grew(values: F64, divergence: F64, log: Interactions, *, alpha: float) -> list[dict[str, float]]:
@@ -120,6 +127,7 @@ def _paired(candidate: Rounds, champion: Rounds, unit: I64 | None) -> Moments:
 
 
 def _guarded(candidate: Rounds, champion: Rounds, divergence: F64, unit: I64 | None) -> Moments:
-    """The same of a guardrail, whose variance rare draws that did not come up cannot flatter either."""
+    """Returns the moments of a guardrail's lift, with a variance that rare draws which did not come up cannot
+    flatter."""
     lift = estimators.unthinned(estimators.snips(candidate) - estimators.snips(champion), candidate.thinning)
     return steadied(lift, divergence, candidate.reward, unit)

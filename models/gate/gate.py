@@ -10,6 +10,8 @@ from math import ceil, inf, isfinite, log
 from typing import Any
 
 from croupier.features.spec import GateSpec
+from croupier.models.gate.informative import UNASKED, Informative
+from croupier.models.gate.unseen import Unseen
 from croupier.models.ope.estimators import Moments
 from croupier.models.ope.intervals import asymptotic_cs, clt, rows_until
 from croupier.models.ope.unchecked import Unchecked
@@ -50,8 +52,9 @@ class Evidence:
     features being older than the draw, agreement: of DR and IPS, each unbiased, estimating the same; unsupported: mean
     mass the candidate puts where the log could not; guardrails: moments of (candidate − champion), higher is better;
     margins: how much a decision each may lose (spec.guardrail_margin where none is said), widths: of their ranges;
-    heaviest: the largest weight of either policy; says: what a condition's number is about, by its name; unchecked:
-    what could not be asked."""
+    informative: how many draws tell the two apart; unseen: declared rewards that have not come (None where no range is
+    known); heaviest: the largest weight of either policy; units: of equal activity; says: what a
+    condition's number is about, by its name; unchecked: what could not be asked."""
 
     lift: Moments
     second: Moments
@@ -67,6 +70,9 @@ class Evidence:
     margins: Mapping[str, float] = field(default_factory=dict)
     widths: Mapping[str, float] = field(default_factory=dict)
     heaviest: float = inf
+    informative: Informative = UNASKED
+    unseen: Unseen | None = None
+    units: float = inf
     says: Mapping[str, str] = field(default_factory=dict)
     unchecked: tuple[Unchecked, ...] = ()
 
@@ -82,14 +88,17 @@ class Verdict:
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """Those that stand in the way: not passed, or not checked with nothing else to stand in."""
+        """The names of the conditions that stand in the way: not passed, or not checked with nothing else to stand
+        in."""
         return tuple(c.name for c in self.conditions if not c.holds)
 
     @property
     def unchecked(self) -> tuple[str, ...]:
+        """The names of the conditions that were not checked."""
         return tuple(c.name for c in self.conditions if c.passed is None)
 
     def to_dict(self) -> dict[str, Any]:
+        """The verdict as JSON."""
         return asdict(self)
 
 
@@ -113,6 +122,10 @@ def _trust(e: Evidence, spec: GateSpec) -> tuple[Condition, ...]:
     """Whether this log can judge this candidate at all."""
     asked = (
         _at_least("ess", e.ess, spec.min_ess),
+        _at_least("ess_of_champion", e.informative.champion_ess, spec.min_ess),
+        _at_least("ess_of_difference", e.informative.difference_ess, spec.min_ess),
+        _at_least("informative_events", e.informative.events, spec.min_events),
+        _at_least("effective_units", e.units, spec.min_units),
         _at_least("rows", e.rows, spec.min_rows),
         _at_most("max_weight_share", e.largest_share, spec.max_weight_share),
         _at_least("propensity_self_test", e.self_test, SELF_TEST_LEVEL),
@@ -144,7 +157,24 @@ def _gain(e: Evidence, spec: GateSpec, alpha: float) -> tuple[Condition, ...]:
     lower = asymptotic_cs(e.lift, alpha=alpha).lower
     better = Condition(name="lift_lower", value=lower, relation=">", threshold=spec.margin, passed=lower > spec.margin)
     second = _at_least("second_estimator_upper", clt(e.second, alpha=spec.alpha).upper, spec.margin)
-    return (better, second, *_guardrails(e, spec, alpha))
+    return (better, *_even_if(e, spec, alpha, lower), second, *_guardrails(e, spec, alpha))
+
+
+def _even_if(e: Evidence, spec: GateSpec, alpha: float, lower: float) -> tuple[Condition, ...]:
+    """The lift's lower bound, even if declared rewards that have not come fall on the candidate."""
+    if e.unseen is None:
+        return ()
+    worst = lower - e.unseen.shift(alpha)
+    return (
+        Condition(
+            name="lift_lower_with_unseen_rewards",
+            value=worst,
+            relation=">",
+            threshold=spec.margin,
+            passed=worst > spec.margin,
+            reason=e.unseen.says,
+        ),
+    )
 
 
 def _guardrails(e: Evidence, spec: GateSpec, alpha: float) -> tuple[Condition, ...]:
@@ -201,9 +231,12 @@ def _rows_needed(e: Evidence, spec: GateSpec, alpha: float) -> int | None:
         return None
     if e.agreement < AGREEMENT_LEVEL:
         return None
-    if e.ess <= 0 or not e.quality_passed:
+    seen = e.informative
+    grow = [(size, spec.min_ess) for size in (e.ess, seen.champion_ess, seen.difference_ess)]
+    if min(size for size, _ in grow) <= 0 or not e.quality_passed:
         return None
-    total = max(rows_until(e.lift, spec.margin, alpha=alpha), spec.min_rows, e.rows * spec.min_ess / e.ess)
+    grow.append((max(seen.events, 1.0), spec.min_events))  # the first of them may be the next
+    total = max(rows_until(e.lift, spec.margin, alpha=alpha), spec.min_rows, *(e.rows * n / size for size, n in grow))
     share = alpha / max(1, len(e.guardrails))
     for name, moments in e.guardrails.items():
         total = max(total, rows_until(moments, -e.margins.get(name, spec.guardrail_margin), alpha=share))

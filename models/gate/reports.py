@@ -28,6 +28,7 @@ class PolicyReport:
     details: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
+        """The report as JSON."""
         v = self.verdict
         head: dict[str, Any] = {"role": self.role, **self.estimates}
         head |= {"lower": self.bounds.lower, "upper": self.bounds.upper, "ess": self.ess}
@@ -64,7 +65,7 @@ class Evaluation:
         return self.promoted_among(set(self.policies))
 
     def promoted_among(self, names: Collection[str]) -> str:
-        """The same among these names; "" where none of them was promoted."""
+        """Returns the promoted candidate among these names; "" where none of them was promoted."""
         good = [n for n, p in self.policies.items() if n in names and p.verdict and p.verdict.decision == "promote"]
         return max(good, key=lambda n: self.policies[n].lift_bounds.lower, default="")  # type: ignore[union-attr]
 

@@ -9,7 +9,7 @@ HEAD = ("condition", "found", "needed", "")
 
 
 def table(verdict: Mapping[str, Any]) -> str:
-    """Of what `training.judge` returned for one app. One block a candidate, one line a condition."""
+    """Returns the lines of what `training.judge` returned for one app. One block a candidate, one line a condition."""
     body = verdict["evaluation"]
     if body is None:
         return f"{verdict['app']}: {verdict['summary']}"

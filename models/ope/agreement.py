@@ -39,7 +39,8 @@ def agreement(log: Interactions, pmfs: Sequence[F64], predicted: Floats) -> Agre
 
 
 def _p_value(log: Interactions, pmf: F64, predicted: Floats | None) -> float | None:
-    """Of Σ_a π f − π f / p at the arm drawn; f = q̂, or 1. What rounded propensities leave of it is no disagreement."""
+    """Returns the p-value of Σ_a π f − π f / p at the arm drawn; f = q̂, or 1. What rounded propensities leave of it is
+    no disagreement."""
 
     def wanted(rows: slice) -> F64:
         f = 1.0 if predicted is None else predicted[rows]

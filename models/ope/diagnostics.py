@@ -42,14 +42,15 @@ def estimators(rounds: Rounds, alpha: float) -> dict[str, dict[str, float]]:
 
 
 def interval(values: F64, thinning: F64, alpha: float) -> dict[str, float]:
+    """Returns mean and interval of thinned values, by the central limit theorem at level α."""
     moments = Moments.of(off_policy.unthinned(values, thinning))
     bounds = clt(moments, alpha=alpha / 2)
     return {"value": moments.mean, "lower": bounds.lower, "upper": bounds.upper}
 
 
 def arm_groups(catalogue: Catalogue) -> I64 | None:
-    """(A,) about √A groups of arms with like features (Ward), for MIPS; None where no two arms are more alike than
-    others, or the catalogue is large."""
+    """Returns (A,) about √A groups of arms with like features (Ward), for MIPS; None where no two arms are more alike
+    than others, or the catalogue is large."""
     x = catalogue.features.astype(np.float64)
     if not 3 < len(x) <= MOST_CLUSTERED or x.shape[1] == 0:
         return None

@@ -10,6 +10,7 @@ Notation: w = π(a|x) / p with p the logged propensity, r the reward, q̂ a cros
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from math import inf
 from typing import Any, Self
 
 import numpy as np
@@ -48,6 +49,7 @@ class Rounds:
 
     @property
     def weight(self) -> F64:
+        """The importance weights π/p, (n,)."""
         return self.target / self.propensity
 
     def __getitem__(self, rows: slice | NDArray[Any]) -> Self:
@@ -146,6 +148,24 @@ def design_effect(deviations: F64, unit: I64) -> float:
     return max(1.0, float(together / max(np.square(deviations).sum(), 1e-300)))
 
 
+def jackknife_effect(values: F64, unit: I64) -> float:
+    """The design effect of the mean of these values, with each unit's deviations divided by 1 − its share of the rows.
+
+    A unit of many rows pulls the mean to itself, and its deviations shrink by that factor (CR3; MacKinnon & White 1985,
+    for clusters Bell & McCaffrey 2002). Infinite where one unit has all rows."""
+    rows = np.bincount(unit)
+    if rows.max() == len(unit) > 1:
+        return inf
+    deviations = values - values.mean()
+    together = np.bincount(unit, weights=deviations) / np.maximum(1.0 - rows / len(unit), 1.0 / len(unit))
+    return max(1.0, float(np.square(together).sum() / max(np.square(deviations).sum(), 1e-300)))
+
+
+def effective_units(unit: I64) -> float:
+    """(Σ n)² / Σ n² of the units' rows n: how many units of equal activity these are worth."""
+    return effective_sample_size(np.bincount(unit).astype(np.float64))
+
+
 def largest_share(weight: F64) -> float:
     """The heaviest round's share of the sum of weights; 1 when all are zero."""
     total = float(weight.sum())
@@ -162,6 +182,7 @@ class Moments:
 
     @classmethod
     def of(cls, values: F64) -> Self:
+        """Returns the moments of values (n,)."""
         mean = float(values.mean())
         return cls(float(len(values)), mean, float(np.square(values - mean).sum()))
 
@@ -176,9 +197,10 @@ class Moments:
 
     @property
     def variance(self) -> float:
-        """Of one value, unbiased; infinite for fewer than two."""
+        """The variance of one value, unbiased; infinite for fewer than two."""
         return self.m2 / (self.n - 1) if self.n > 1 else float("inf")
 
     @property
     def standard_error(self) -> float:
+        """The standard error of the mean; infinite below two values."""
         return float(np.sqrt(self.variance / self.n)) if self.n > 1 else float("inf")

@@ -26,6 +26,8 @@ NO_SPREAD = 1e-9  # relative standard deviation below which differences are roun
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
+    """The two ends of an interval."""
+
     lower: float
     upper: float
 

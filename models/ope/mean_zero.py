@@ -23,7 +23,8 @@ NO_SPREAD = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Of the drawn values: how many, their mean, variance and largest size, the latter two as foretold if larger."""
+    """What the drawn values come to: how many, their mean, variance and largest size, the latter two as foretold if
+    larger."""
 
     n: int
     mean: float
@@ -52,7 +53,7 @@ def _bound(n: int, mean: float, variance: float, largest: float) -> float:
 
 
 def drawn(log: Interactions, table: Callable[[slice], F64]) -> Sums:
-    """Of the values that `table` gives to the arms drawn: it is asked for those of some rows at a time, (rows, K)."""
+    """Sums the values that `table` gives to the arms drawn: it is asked for those of some rows at a time, (rows, K)."""
     total = squares = foretold = largest = 0.0
     for start in range(0, len(log), BLOCK):
         rows = slice(start, start + BLOCK)

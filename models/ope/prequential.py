@@ -45,7 +45,7 @@ class Piecewise:
     pieces: Sequence[tuple[int, Callable[[], Policy]]]
 
     def served(self, log: Interactions, floor: float) -> F64:
-        """(n, K) pmf of each row's own model, with the floor mixed in. One model is in memory at a time.
+        """Returns (n, K) pmf of each row's own model, with the floor mixed in. One model is in memory at a time.
 
         Raises ValueError where a row is older than the first model: no model was frozen before it."""
         if len(log) and int(log.at.min()) < self.pieces[0][0]:
@@ -77,7 +77,8 @@ class Process:
         return (self.champion, self.encoder, set(self.candidates)) == (champion, encoder, set(names))
 
     def judged_from(self, end: int, days: float) -> Self:
-        """Itself, or, if it is older than `days` at `end`, the next one: it begins where the newest models began."""
+        """Returns the process, or, if it is older than `days` at `end`, the next one: it begins where the newest models
+        began."""
         if end - self.start <= days * 86400e6:
             return self
         newest = min(segments[-1].since for segments in self.candidates.values())
@@ -92,10 +93,12 @@ class Process:
         return replace(self, champions=champions, candidates=candidates)
 
     def to_json(self) -> bytes:
+        """The process as JSON."""
         return orjson.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, raw: bytes) -> Self:
+        """Restores a process from JSON."""
         row: dict[str, Any] = orjson.loads(raw)
         row["champions"] = tuple(Segment(**s) for s in row["champions"])
         row["candidates"] = {n: tuple(Segment(**s) for s in found) for n, found in row["candidates"].items()}

@@ -40,6 +40,7 @@ class RewardModel:
 
     @classmethod
     def fit(cls, log: Interactions) -> Self:
+        """Fits the model on a log."""
         arms, n = _arm_columns(log.batch), len(log)
         bases = _arm_bases(arms)
         count = max(1, min(CROSS_COLUMNS, n // 20) // max(bases.shape[1], 1))
@@ -103,7 +104,8 @@ def cross_fit(log: Interactions, *, folds: int = 3, seed: int = 0) -> F32:
 
 
 def fold_of(log: Interactions, folds: int) -> I64:
-    """(n,) fold of each row: by unit where units repeat (a unit's rows stay together), else by stretch of time."""
+    """Returns (n,) fold of each row: by unit where units repeat (a unit's rows stay together), else by stretch of
+    time."""
     count = np.bincount(log.unit_number)
     if len(count) >= 10 * folds and count.max() > 1:
         return (log.unit % np.uint64(folds)).astype(np.int64)
@@ -121,7 +123,7 @@ def quality(log: Interactions, predicted: Floats) -> dict[str, float]:
 
 
 def _columns(part: Interactions, arms: F64, bases: F64, project: F64) -> F64:
-    """(n, D) context, arm, pair and context ⊗ arm of the logged arms."""
+    """Returns (n, D) context, arm, pair and context ⊗ arm of the logged arms."""
     x, rows = part.batch.context.astype(np.float64), np.arange(len(part))
     row = part.batch.arm[rows, part.chosen]
     products = (x @ project)[:, :, None] * bases[row][:, None, :]
@@ -129,18 +131,18 @@ def _columns(part: Interactions, arms: F64, bases: F64, project: F64) -> F64:
 
 
 def _arm_columns(batch: Batch) -> F64:
-    """(A, ·) what is known of an arm: its features, and which arm it is where the catalogue is small."""
+    """Returns (A, ·) what is known of an arm: its features, and which arm it is where the catalogue is small."""
     features = batch.catalogue.features.astype(np.float64)
     return np.hstack([features, np.eye(len(features))]) if len(features) <= 128 else features
 
 
 def _arm_bases(arms: F64) -> F64:
-    """(A, ≤ 16) the arms' own directions, orthogonal: what the context is crossed with."""
+    """Returns (A, ≤ 16) the arms' own directions, orthogonal: what the context is crossed with."""
     return np.asarray((arms - arms.mean(axis=0)) @ _directions(arms, 16))
 
 
 def _directions(columns: F64, count: int) -> F64:
-    """(d, ≤ count) principal directions of standardised columns, scaled to unit variance of the projection."""
+    """Returns (d, ≤ count) principal directions of standardised columns, scaled to unit variance of the projection."""
     centred = columns - columns.mean(axis=0)
     spread = centred.std(axis=0)
     scaled = centred / np.where(spread > 1e-9, spread, np.inf)
@@ -150,8 +152,8 @@ def _directions(columns: F64, count: int) -> F64:
 
 
 def _ridge(blocks: Iterable[tuple[F64, F64, F64]]) -> tuple[float, F64]:
-    """(bias, weights) on the raw columns, from blocks of (columns (n, D), reward (n,), weight (n,)). The penalty is
-    that of least generalised cross-validation, n RSS / (n − df)² (Golub, Heath & Wahba 1979)."""
+    """Returns (bias, weights) on the raw columns, from blocks of (columns (n, D), reward (n,), weight (n,)). The
+    penalty is that of least generalised cross-validation, n RSS / (n − df)² (Golub, Heath & Wahba 1979)."""
     n, mean, moment = 0.0, np.zeros(0), np.zeros((0, 0))
     for columns, reward, weight in blocks:
         table = np.column_stack([columns, reward])

@@ -11,8 +11,8 @@ BLOCK = 8192
 
 
 def as_served(policy: Policy, batch: Batch, floor: float, *, rows: int = 4096) -> F64:
-    """(n, K): the policy's pmf with the floor mixed in, as the selector draws from it. Raises PolicyFailed where it is
-    none: the mass it has too much would be judged as reward."""
+    """Returns (n, K): the policy's pmf with the floor mixed in, as the selector draws from it. Raises PolicyFailed
+    where it is none: the mass it has too much would be judged as reward."""
     blocks = (batch[start : start + rows] for start in range(0, len(batch), rows))
     return np.concatenate([with_floor(guard(policy.pmf(block), block.mask), block.mask, floor) for block in blocks])
 

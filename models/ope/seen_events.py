@@ -27,8 +27,8 @@ class SeenEvents:
     lines: Digests = field(default_factory=_none)
 
     def new(self, batch: pa.RecordBatch, seen: int) -> Bool:
-        """(n,) the first row of each event. Raises ValueError where a row repeats an id and says something else: which
-        of the two is right is not known."""
+        """Returns (n,) the first row of each event. Raises ValueError where a row repeats an id and says something
+        else: which of the two is right is not known."""
         frame = pl.from_arrow(batch)
         assert isinstance(frame, pl.DataFrame)
         ids = frame[self.column].cast(pl.String)

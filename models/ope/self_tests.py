@@ -1,7 +1,7 @@
 """Is the log what it says it is? No second log is needed: the logged pmf says what the draws must look like.
 
 Whatever f is, the chosen arm's f(x, A) − Σ_a p(a|x) f(x, a) has mean zero if A was drawn from p after x was known.
-`propensity` takes an f of the propensities alone; models/ope/leaks takes features, models/ope/agreement.py what the
+`propensity` takes an f of the propensities alone; models/ope/leaks/ takes features, models/ope/agreement.py what the
 estimators make of them.
 """
 
@@ -29,14 +29,15 @@ def propensity_values(log: Interactions) -> F64:
 
 
 def _likeliest(log: Interactions) -> I64:
-    """(n,) the arm of the greatest logged probability. Probabilities that differ by rounding alone are equal: the first
-    of them is taken, since the last bit of (1 − p)/(K − 1) must not tell which arm was drawn."""
+    """Returns (n,) the arm of the greatest logged probability. Probabilities that differ by rounding alone are equal:
+    the first of them is taken, since the last bit of (1 − p)/(K − 1) must not tell which arm was drawn."""
     top = log.pmf.max(axis=1, keepdims=True)
     return np.asarray((log.pmf >= top * (1.0 - ROUNDING)).argmax(axis=1), np.int64)
 
 
 def propensity_spread(log: Interactions) -> F64:
-    """(2,) standard deviations of the same columns where the log tells the truth: √(Σ 1/p / K² − 1) and √(p(1 − p))."""
+    """Returns (2,) standard deviations of the same columns where the log tells the truth: √(Σ 1/p / K² − 1) and √(p(1 −
+    p))."""
     drawable, top = _drawable(log), log.pmf.max(axis=1)
     inverse = np.where(drawable, 1.0 / np.where(drawable, log.pmf, 1.0), 0.0).sum(axis=1)
     variance = np.stack([inverse / drawable.sum(axis=1) ** 2 - 1.0, top * (1.0 - top)], axis=1)

@@ -31,6 +31,7 @@ class Totals:
 
     @classmethod
     def of(cls, rounds: Rounds) -> Self:
+        """Returns the sums over rounds that every estimate is made from."""
         with np.errstate(over="ignore", invalid="ignore"):
             weight = rounds.weight * rounds.thinning
             residual = rounds.reward - rounds.predicted

@@ -40,6 +40,7 @@ class Columns:
     event: str = ""
 
     def named(self) -> list[str]:
+        """Returns the names of the columns that are there."""
         names = (self.reward, self.propensity, self.target, self.predicted, self.arm, self.event)
         return [name for name in names if name]
 
@@ -169,7 +170,7 @@ def _numbers(batch: pa.RecordBatch, name: str, seen: int) -> F64:
 
 
 def _table(batch: pa.RecordBatch, name: str, chosen: I64, seen: int) -> F64:
-    """(n, K) of a column of lists, (n, 1) of a plain one."""
+    """Returns (n, K) of a column of lists, (n, 1) of a plain one."""
     column = batch.column(name)
     column = _parsed(column, name, seen) if _is_text(column.type) else column
     if not _holds_lists(column.type):
@@ -197,7 +198,7 @@ def _parsed(column: pa.Array, name: str, seen: int) -> pa.Array:
 
 
 def _probabilities(table: F64, name: str, seen: int) -> F64:
-    """Itself, if every row is a pmf, or zero for every candidate, where the policy could choose nothing; or a
+    """Returns the table if every row is a pmf, or zero for every candidate, where the policy could choose nothing; or a
     probability where only the logged arm's is given."""
     _refuse(((table < 0) | (table > 1 + 1e-9)).any(axis=1), table, seen, name, "probabilities, from 0 to 1")
     if table.shape[1] > 1:

@@ -76,7 +76,8 @@ def draw(rng: np.random.Generator, leak: str = "") -> Drawn:
 
 
 def as_logged(log: Interactions, how: str) -> Interactions:
-    """The same with the drawn arm's probability alone, and rounded: the rest is spread over the other candidates."""
+    """Returns the log with the drawn arm's probability alone, and rounded: the rest is spread over the other
+    candidates."""
     if how == "whole pmf":
         return log
     p = log.propensity
@@ -127,7 +128,7 @@ def _features(rng: np.random.Generator, n: int, how: str, base: float) -> F64:
 
 
 def _level(features: F64, how: str) -> F64:
-    """(n,) what every arm's mean is multiplied by: the user's share of it."""
+    """Returns (n,) what every arm's mean is multiplied by: the user's share of it."""
     x = features[:, 0]
     if how == "missing tells":
         return np.where(features[:, 1] > 0, 0.3, 1.7)
@@ -156,7 +157,7 @@ def _price(rng: np.random.Generator, arm: I64) -> F64:
 
 
 def _late(rng: np.random.Generator, leak: str, arm: I64, reward: F64) -> F64:
-    """(n, ·) the columns of LEAKS that stand in the context; `reward` in standard deviations."""
+    """Returns (n, ·) the columns of LEAKS that stand in the context; `reward` in standard deviations."""
     columns: dict[str, Callable[[], F64]] = {
         "order value": lambda: _order_value(rng, arm, reward),
         "order value, 2 % of others": lambda: _order_value(rng, arm, reward, others=0.02),

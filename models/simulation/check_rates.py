@@ -15,6 +15,7 @@ from croupier.features.spec import GateSpec
 from croupier.models.gate.evaluation import evaluate
 from croupier.models.ope.rounds import as_served
 from croupier.models.policy import Policy, make
+from croupier.models.simulation import marked
 from croupier.models.simulation.check_logs import KINDS, LEAKS, Drawn, draw
 
 SAVED = 20
@@ -29,7 +30,7 @@ HEAD_LEAKY = (
     "| logs with a column that came too late | logs | caught | null promoted, without the checks | "
     "learnt promoted, without the checks | and no better, as served |"
 )
-OPEN, CLOSE = "<!-- checks -->", "<!-- /checks -->"
+MARK = "checks"
 
 
 def logs(sound: int, leaky: int) -> list[tuple[str, int]]:
@@ -89,6 +90,7 @@ def true_lift(policy: Policy, found: Drawn) -> float:
 
 
 def share(rows: Sequence[Mapping[str, Any]], what: Callable[[Mapping[str, Any]], bool]) -> float:
+    """Returns the share of rows for which `what` holds; NaN of none."""
     return sum(map(what, rows)) / len(rows) if rows else float("nan")
 
 
@@ -143,8 +145,4 @@ def _leaky(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
 
 def write_page(table: Sequence[Mapping[str, Any]], page: Path) -> None:
     """Put the tables between the marks of a Markdown page."""
-    text = page.read_text()
-    if OPEN not in text or CLOSE not in text:
-        raise ValueError(f"{page}: found no {OPEN} … {CLOSE}, expected both marks where the tables belong")
-    head, _, rest = text.partition(OPEN)
-    page.write_text(f"{head}{OPEN}\n{markdown(table)}{CLOSE}{rest.partition(CLOSE)[2]}")
+    marked.put(page, MARK, markdown(table))

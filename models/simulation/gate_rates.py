@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from croupier.models.simulation import marked
 from croupier.models.simulation.gate_simulation import simulate
 from croupier.models.simulation.populations import Population, drifting, from_classes, from_reels, load
 
 LIFTS = (0.0, 0.14, 0.27)
 LOGGED = {"uniform": 1.0, "champion, ε .1": 0.1, "champion, ε .02": 0.02}
 REWARDS = {"0/1": (0.0, 1.0), "clicks 1–5 %": (0.01, 0.05)}
-OPEN, CLOSE = "<!-- rates -->", "<!-- /rates -->"
+MARK = "rates"
 RULES = ("ours", "clt", "sagemaker", "banditdb")
 
 
@@ -87,7 +88,8 @@ def _population(cell: Cell, folder: Path | None, seed: int) -> Population:
 
 
 def pooled(table: Iterable[dict[str, Any]], rule: str, kind: str = "promoted_rate") -> tuple[float, float, int]:
-    """(mean, worst cell, logs) of a rate: of errors the largest; of "power", promotions that are right, the least."""
+    """Returns (mean, worst cell, logs) of a rate: of errors the largest; of "power", promotions that are right, the
+    least."""
     rows = list(table)
     key, worst = ("promoted_rate", np.min) if kind == "power" else (kind, np.max)
     rate = [r[key] if rule == "ours" else r["rules"][rule][key] for r in rows]
@@ -141,11 +143,7 @@ def markdown(table: Sequence[dict[str, Any]]) -> str:
 
 def write_page(table: Sequence[dict[str, Any]], page: Path) -> None:
     """Put the table between the marks of a Markdown page, and the picture beside it, as gate_rates.svg."""
-    text = page.read_text()
-    if OPEN not in text or CLOSE not in text:
-        raise ValueError(f"{page}: found no {OPEN} … {CLOSE}, expected both marks where the table belongs")
-    head, _, rest = text.partition(OPEN)
-    page.write_text(f"{head}{OPEN}\n{markdown(table)}{CLOSE}{rest.partition(CLOSE)[2]}")
+    marked.put(page, MARK, markdown(table))
     picture(table, page.parent / "gate_rates.svg")
 
 

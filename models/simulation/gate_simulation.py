@@ -32,8 +32,10 @@ class Log:
     tests: F64  # (n, m), see models/ope/self_tests.py
     divergence: F64  # (n, 2), see models/gate/evidence.py
     unsupported: float
+    declared: tuple[float, float] | None = None
 
     def evidence(self, n: int) -> Evidence:
+        """Returns what the gate is told after the first n rows."""
         c = self.candidate[:n]
         test = p_value(self.tests[:n])
         return evidence_of(
@@ -43,6 +45,7 @@ class Log:
             self_test=test,
             unsupported=self.unsupported,
             guardrails={},
+            declared=self.declared,
         )
 
 

@@ -44,6 +44,7 @@ class Population:
     order: F64 | None = None  # (N,): rows of a log come in this order, half signal and half noise; None: any order
 
     def value(self, pmf: F64) -> float:
+        """Returns the true value of a policy by its pmf, (n, K)."""
         return float((pmf * self.truth).sum(axis=1).mean())
 
     @property
@@ -126,7 +127,8 @@ def from_reels(*, lift: float, explored: float = 1.0, seed: int = 0, visits: int
 
 
 def drifting(population: Population) -> Population:
-    """The same rows in an order: what comes early in a log differs from what comes late. Lifts over all rows stay."""
+    """Returns the population's rows in an order of time: what comes early in a log differs from what comes late. Lifts
+    over all rows stay."""
     x = population.batch.context.astype(np.float64)
     weight = (population.candidate * population.truth - population.champion * population.truth).sum(axis=1)
     direction = (x - x.mean(axis=0)).T @ (weight - weight.mean())
@@ -184,7 +186,7 @@ def draw(population: Population, n: int, rng: np.random.Generator) -> tuple[I64,
 
 
 def interactions(population: Population, n: int, rng: np.random.Generator) -> Interactions:
-    """The same as a log, for everything that reads logs."""
+    """Returns the draws as a log, for everything that reads logs."""
     row, chosen, reward = draw(population, n, rng)
     pmf = population.log[row]
     return Interactions(
@@ -200,7 +202,7 @@ def interactions(population: Population, n: int, rng: np.random.Generator) -> In
 
 
 def load(path: Path | None) -> tuple[F64, I64, str]:
-    """(X, y, name) of an .npz with arrays X and y; scikit-learn's digits where none is given."""
+    """Returns (X, y, name) of an .npz with arrays X and y; scikit-learn's digits where none is given."""
     if path is None:
         x, y = load_digits(return_X_y=True)
         return x, y, "digits"
@@ -231,7 +233,7 @@ def _features(x: NDArray[Any], y: NDArray[Any]) -> F64:
 
 
 def _scores(x: F64, y: I64, arms: int, rng: np.random.Generator) -> F64:
-    """(N, K) class log-odds of a logistic regression on a few rows; unseen classes score lowest."""
+    """Returns (N, K) class log-odds of a logistic regression on a few rows; unseen classes score lowest."""
     rows = rng.choice(len(x), min(TRAINED_ROWS, len(x) // 2), replace=False)
     model = LogisticRegression(C=0.1, max_iter=300, tol=1e-3).fit(x[rows], y[rows])
     scores = np.full((len(x), arms), -1e3)

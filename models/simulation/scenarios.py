@@ -54,7 +54,8 @@ def flip(policy: Bayesian, *, rounds: int, seed: int) -> F64:
 
 
 def newcomers(policy: Bayesian, *, rounds: int, seed: int) -> F64:
-    """Of the requests for which an arm that has just joined is the best, the share that it gets, block by block."""
+    """Returns, block by block, the share that an arm which has just joined gets of the requests for which it is
+    best."""
     old = LinearWorld.make(seed, arms=12, candidates=12, d_p=0)
     old = replace(old, weights=0.4 * old.weights)  # small enough that few true rates are clipped at 0 or 1
     rng = np.random.default_rng([seed, 6])
@@ -88,6 +89,7 @@ def curves(trial: str, *, seeds: int) -> dict[str, F64]:
 
 
 def main(folder: Path, seeds: int = 10) -> None:
+    """Draws the pictures of the scenarios into `folder`."""
     import matplotlib as mpl
 
     mpl.use("Agg")

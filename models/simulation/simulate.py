@@ -48,11 +48,13 @@ class Problem:
 
     @property
     def catalogue(self) -> Catalogue:
+        """The arms, one indicator each."""
         features = np.eye(self.means.shape[1], dtype=np.float32)
         return Catalogue(ids=tuple(f"arm-{k}" for k in range(len(features))), features=features, digest="simulated")
 
     @classmethod
     def classification(cls, X: F32, y: I64, rounds: int, rng: np.random.Generator) -> Self:
+        """Makes a bandit of a classification: reward 1 for the arm that is the row's class."""
         order = _order(len(y), rounds, rng)
         means = (y[order, None] == np.unique(y)).astype(np.float64)
         return cls(
@@ -114,6 +116,7 @@ LONG = Schedule(block=1000, relearn=10**9, first=200)
 
 
 def schedule_of(policy: Policy, rounds: int) -> Schedule:
+    """Returns how often a policy learns in a simulation of so many rounds."""
     if policy.name == "vw_cb_adf":
         return FINE
     return LONG if rounds > 20_000 else Schedule()
@@ -192,6 +195,7 @@ def run(policy: Policy, problem: Problem, *, seed: int, schedule: Schedule | Non
 
 
 def contender(name: str, problem: Problem, **parameters: Any) -> Policy:
+    """Returns the policy of a contender's name, with its preset parameters. Raises ValueError."""
     if name not in CONTENDERS:
         raise ValueError(f"policy: found {name!r}, expected one of {', '.join(CONTENDERS)}")
     key, preset = CONTENDERS[name]
@@ -246,7 +250,7 @@ def _se(values: list[float]) -> float | None:
 def problem_of(
     data: Path | None, *, reward: str, wheel: float | None, rounds: int
 ) -> tuple[str, Callable[[np.random.Generator], Problem]]:
-    """(name, problem by generator) of an .npz with X and y, of scikit-learn's digits, or of the wheel."""
+    """Returns (name, problem by generator) of an .npz with X and y, of scikit-learn's digits, or of the wheel."""
     if wheel is not None:
         if not 0 <= wheel < 1:
             raise ValueError(f"wheel: found δ = {wheel:g}, expected a radius from 0 to below 1")

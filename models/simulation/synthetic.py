@@ -19,6 +19,7 @@ class LinearWorld:
 
     @classmethod
     def make(cls, seed: int, *, arms: int = 6, candidates: int = 4, d_u: int = 3, d_a: int = 4, d_p: int = 2) -> Self:
+        """Makes a world from a seed."""
         rng = np.random.default_rng([seed, 1])
         features = rng.normal(size=(arms, d_a)).astype(np.float32)
         catalogue = Catalogue(ids=tuple(f"arm-{i}" for i in range(arms)), features=features, digest=f"synthetic-{seed}")
@@ -36,7 +37,7 @@ class LinearWorld:
         return Batch(context=context, arm=np.where(mask, arm, 0), mask=mask, pair=pair, catalogue=self.catalogue)
 
     def expected(self, batch: Batch) -> F64:
-        """(B, K): the true mean reward, in [0, 1]."""
+        """Returns (B, K): the true mean reward, in [0, 1]."""
         n, K = batch.mask.shape
         u = np.concatenate([np.ones((n, 1)), batch.context], axis=1)
         x = np.concatenate([batch.arm_features, batch.pair, np.ones((n, K, 1))], axis=2)

@@ -130,11 +130,11 @@ class BilinearPolicy:
         return f"--cb_explore_adf {how} -l {self.parameters['learning_rate']:g}{ignored}"
 
     def scores(self, batch: Batch) -> F64:
-        """(B, K): minus VW's predicted cost, the members' mean; 0 where untrained."""
+        """Returns (B, K): minus VW's predicted cost, the members' mean; 0 where untrained."""
         return cast("F64", -self._costs(batch).mean(axis=0))
 
     def _costs(self, batch: Batch) -> F64:
-        """(m, B, K)"""
+        """Returns each member's costs, (m, B, K)."""
         if self.trained is None:
             return np.zeros((1, *batch.mask.shape))
         form = self.trained
@@ -167,6 +167,7 @@ class BilinearPolicy:
             )
 
     def pmf(self, batch: Batch) -> F64:
+        """Returns the probability of each candidate, (B, K)."""
         costs, mask = self._costs(batch), batch.mask
         if self.trained is None:  # nothing is known, every arm ties
             return exploration.greedy(-costs[0], mask)
@@ -190,6 +191,7 @@ class BilinearPolicy:
         return exploration.eliminate(-regcb.highest(cost, allowed, rates, u, x), -low, batch.mask)
 
     def learn(self, log: Iterable[Interactions], *, seed: int = 0) -> Self:  # noqa: ARG002 — VW's order is the log's
+        """Returns a policy that Vowpal Wabbit trained on the log, in the log's order."""
         from croupier.models.vw import train  # what serves never imports VW
 
         learnt = type(self)(**self.parameters)
@@ -207,7 +209,8 @@ class BilinearPolicy:
         return other
 
     def _reward_range(self, log: Iterable[Interactions]) -> tuple[float, float]:
-        """As given; else as observed, and then kept: a model that goes on must go on with the same costs."""
+        """Returns the range as given; else as observed, and then kept: a model that goes on must go on with the same
+        costs."""
         if self.parameters["reward_range"]:
             low, high = self.parameters["reward_range"]
             return float(low), float(high)
@@ -222,6 +225,7 @@ class BilinearPolicy:
         return self.range
 
     def save(self, folder: Path) -> None:
+        """Writes weights and VW's own model into `folder`."""
         if self.trained is None:
             persistence.write(folder, self.name, self.parameters, {})
             return
@@ -235,6 +239,7 @@ class BilinearPolicy:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
+        """Reads the policy from `folder`. Raises ValueError where the folder is not whole."""
         parameters, arrays, facts = persistence.read(folder)
         policy = cls(**parameters)
         if facts and not arrays:  # served, it would be an untrained one
@@ -258,7 +263,7 @@ class BilinearPolicy:
 
 
 def _clipped(features: F32) -> F64:
-    """In float64, at the least price of a request by itself."""
+    """Returns features in float64, clipped, at the least price of a request by itself."""
     x = features.astype(np.float64)
     return np.minimum(np.maximum(x, -BOUND, out=x), BOUND, out=x)
 

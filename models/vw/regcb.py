@@ -32,7 +32,7 @@ class Rates:
 
 
 def sensitivity(rates: Rates, u: F64, x: F64, error: F32) -> F64:
-    """(B, K): how far a unit of importance moves the cost of an example at `error` (B, K) from its label, by u
+    """Returns (B, K): how far a unit of importance moves the cost of an example at `error` (B, K) from its label, by u
     (B, 1 + d_u) and x (B, K, 1 + d_x) (gd.cc, pred_per_update_feature, get_pred_per_update, sensitivity)."""
     row, i = np.nonzero(u)  # row by row: zeros cost nothing, and every row has its constant
     moved, norm = np.empty((2, len(row), error.shape[1]))
@@ -50,19 +50,20 @@ def sensitivity(rates: Rates, u: F64, x: F64, error: F32) -> F64:
 
 
 def allowance(mask: Bool, *, mellowness: float, steps: int) -> F64:
-    """(B, 1): the squared error that a cost's bound may give away, of K candidates and after so many examples."""
+    """Returns (B, 1): the squared error that a cost's bound may give away, of K candidates and after so many
+    examples."""
     return cast("F64", mellowness * np.log(np.maximum(mask.sum(axis=1, keepdims=True) * steps, 1)))
 
 
 def lowest(cost: F64, allowed: F64, rates: Rates, u: F64, x: F64) -> F32:
-    """(B, K): the least each cost may be, in [0, 1], by an example of label −1 (cb_explore_adf_regcb.cc)."""
+    """Returns (B, K): the least each cost may be, in [0, 1], by an example of label −1 (cb_explore_adf_regcb.cc)."""
     known = cost.clip(0.0, HUGE).astype(np.float32)
     error = known + np.float32(1)
     return cast("F32", (known - _reach(error, sensitivity(rates, u, x, error), allowed)).clip(0, 1))
 
 
 def highest(cost: F64, allowed: F64, rates: Rates, u: F64, x: F64) -> F32:
-    """(B, K): the most each cost may be, in [0, 1], by an example of label 2."""
+    """Returns (B, K): the most each cost may be, in [0, 1], by an example of label 2."""
     known = cost.clip(-HUGE, 1.0).astype(np.float32)
     error = np.float32(2) - known
     return cast("F32", (known + _reach(error, sensitivity(rates, u, x, error), allowed)).clip(0, 1))

@@ -100,10 +100,12 @@ class Sizes:
 
     @classmethod
     def of(cls, batch: Batch) -> Self:
+        """Returns the numbers of features of a batch."""
         return cls(batch.context.shape[1], batch.catalogue.features.shape[1], batch.pair.shape[2])
 
     def bits(self, members: int = 1) -> int:
-        """Of the weight table: at least 32 slots a weight, so that collisions are rare (and even they stay exact)."""
+        """Returns the bits of the weight table: at least 32 slots a weight, so that collisions are rare (and even they
+        stay exact)."""
         terms = (1 + self.context) * (1 + self.arm + self.pair)
         return min(max(math.ceil(math.log2(32 * _width(members) * terms)), 18), 22)
 
@@ -162,6 +164,7 @@ class Online:
         self.workspace: Any = None
 
     def learn(self, chunk: Interactions) -> Bilinear:
+        """Learns these interactions, in their order."""
         sizes = Sizes.of(chunk.batch)
         if self.workspace is None:
             self.workspace = vowpalwabbit.Workspace(_command(self.flags, sizes))
@@ -213,8 +216,8 @@ def export(workspace: Any, sizes: Sizes, *, flags: str, steps: int) -> Bilinear:
 
 
 def _places(workspace: Any, sizes: Sizes, flags: str) -> I64:
-    """(1 + d_u, 1 + d_x): where VW keeps the first member of every term, the constant in the corner, linear terms in
-    the first column and row; further members follow it."""
+    """Returns (1 + d_u, 1 + d_x): where VW keeps the first member of every term, the constant in the corner, linear
+    terms in the first column and row; further members follow it."""
     width, members = _width(_members(flags)), _members(flags)
     user, arm = workspace.hash_space("U"), workspace.hash_space("A")
     names = [*(f"a{i}" for i in range(sizes.arm)), *(f"p{i}" for i in range(sizes.pair))]

@@ -18,8 +18,8 @@ TIMES = ("valid_from", "valid_to")
 
 
 def add(arms: Arms, new: Arms, *, change: bool) -> list[Arm]:
-    """With the `new` ones; `change`: those that are there already get their features, and their times where they say
-    any; what is paused or retired stays so. Without `change` they are a ValueError."""
+    """Returns the arms with the `new` ones; `change`: those that are there already get their features, and their times
+    where they say any; what is paused or retired stays so. Without `change` they are a ValueError."""
     there, coming = {arm.arm_id for arm in arms}, {arm.arm_id: arm for arm in new}
     if len(coming) < len(new):
         twice = next(arm.arm_id for i, arm in enumerate(new) if arm.arm_id in {a.arm_id for a in new[:i]})
@@ -39,16 +39,17 @@ def _changed(old: Arm, new: Arm) -> Arm:
 
 
 def retire(arms: Arms, ids: Sequence[str], *, at: int, now: int) -> list[Arm]:
-    """Those of these ids end at `at` (UTC µs). One that has ended by `now` stays as it is."""
+    """Returns the arms with those of these ids ending at `at` (UTC µs). One that has ended by `now` stays as it is."""
     return _each(arms, ids, lambda arm: arm if retired(arm, now) else replace(arm, valid_to=at))
 
 
 def pause(arms: Arms, ids: Sequence[str]) -> list[Arm]:
+    """Returns the arms with these paused. Raises ValueError naming an id that is unknown."""
     return _each(arms, ids, lambda arm: replace(arm, paused=True))
 
 
 def resume(arms: Arms, ids: Sequence[str], *, now: int) -> list[Arm]:
-    """Neither paused nor retired any more."""
+    """Returns the arms with these neither paused nor retired any more."""
     return _each(arms, ids, lambda arm: replace(arm, paused=False, valid_to=0 if retired(arm, now) else arm.valid_to))
 
 
@@ -63,7 +64,7 @@ def _each(arms: Arms, ids: Sequence[str], step: Callable[[Arm], Arm]) -> list[Ar
 
 
 def read_arms(path: Path) -> list[Arm]:
-    """From a JSON list of arms as in catalogue.json, or a CSV whose columns are arm_id, features by name, and, if it
+    """Reads arms from a JSON list as in catalogue.json, or a CSV whose columns are arm_id, features by name, and, if it
     has them, valid_from, valid_to (UTC µs) and paused. Raises ValueError naming file and entry."""
     if path.suffix.lower() == ".csv":
         return catalogue.loads(orjson.dumps([_of_row(path, i, row) for i, row in enumerate(_rows(path), start=2)]))

@@ -22,7 +22,8 @@ NEW_DAYS = 30  # an arm that nobody has asked for is new no longer than this
 def newcomers(
     store: Store, spec: ArmsSpec, before: Newcomers, old: Sequence[Arm], arms: Sequence[Arm], *, now: int
 ) -> Newcomers:
-    """Of the release with `arms` that follows one with the arms `old`, of which those `before` were new."""
+    """Returns the new arms of the release with `arms` that follows one with the arms `old`, of which those `before`
+    were new."""
     known = {arm.arm_id for arm in old}
     there = {arm.arm_id for arm in arms if not retired(arm, now)}
     since = {arm: at for arm, at in before.since.items() if arm in there and now - at < NEW_DAYS * DAY}

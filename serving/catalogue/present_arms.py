@@ -31,8 +31,9 @@ class Present:
 
 
 def present(w: Workspace, now: int, encoder: Encoder, encoded: Sequence[Arm]) -> Present:
-    """Of catalogue.json and the current release. Where the file cannot be read, is another host's old one, or has what
-    the encoder does not know, the current release's arms stand; before the first release those that were `encoded`."""
+    """Returns the arms that count now, of catalogue.json and the current release. Where the file cannot be read, is
+    another host's old one, or has what the encoder does not know, the current release's arms stand; before the first
+    release those that were `encoded`."""
     number = bundle_store.current(w.store)
     old = encoded if number is None else bundle_store.arms(w.store, number)
     try:
@@ -50,8 +51,8 @@ def present(w: Workspace, now: int, encoder: Encoder, encoded: Sequence[Arm]) ->
 
 
 def as_now(store: Store, old: LoadedRelease) -> Present:
-    """For the policies of an earlier release: the arms of the current one. Where the old encoder does not know their
-    features: its own arms, those that are retired or paused by now marked so."""
+    """Returns the arms of the current release, for the policies of an earlier one. Where the old encoder does not know
+    their features: its own arms, those that are retired or paused by now marked so."""
     number = bundle_store.current(store)
     if number is None or number == old.number:
         return Present(arms=old.arms, new=old.newcomers)
@@ -70,11 +71,11 @@ def _timed(arm: Arm, now: Arm) -> Arm:
 
 
 def newcomers_of(store: Store, number: int) -> Newcomers:
-    """Of a release in the store."""
+    """Returns the new arms of a release in the store."""
     return Newcomers(**bundle_store.manifest(store, number).get("newcomers", {}))
 
 
 def answerable(golden: Sequence[dict[str, Any]], arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Those of the golden requests whose arms are all there."""
+    """Returns the golden requests whose arms are all there."""
     known = {arm.arm_id for arm in arms}
     return [request for request in golden if known >= set(request["arms"])]

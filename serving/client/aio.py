@@ -7,12 +7,10 @@ from typing import Any, Self
 
 import grpc
 import grpc.aio
-from tritonclient.grpc import service_pb2_grpc
 
 from croupier.features.schema import InvalidEvent
 from croupier.serving.client import messages
 from croupier.serving.client.client import MAX_ROWS, RESERVE_MS, Client
-from croupier.serving.client.connection import OPTIONS
 from croupier.serving.client.messages import Columns, Refused, Unavailable
 from croupier.serving.contract import codec
 from croupier.serving.contract.requests import Request, Selection
@@ -78,6 +76,7 @@ class AsyncClient:
         return outcome
 
     async def close(self) -> None:
+        """Closes the connections."""
         if self._channel is not None:
             await self._channel.close()
         self._client.close()
@@ -92,8 +91,7 @@ class AsyncClient:
         self._client.refuse_if_hopeless()
         if self._generation != self._client.connection.generation:  # the server came back: so does the connection
             old, self._generation = self._channel, self._client.connection.generation
-            self._channel = grpc.aio.insecure_channel(self._client.url, options=OPTIONS)
-            self._infer = service_pb2_grpc.GRPCInferenceServiceStub(self._channel).ModelInfer
+            self._channel, self._infer = self._client.connection.open_aio()
             if old is not None:  # last: other tasks go on meanwhile
                 await old.close()
         sent = time.monotonic()

@@ -27,9 +27,11 @@ class Circuit:
 
     @property
     def is_open(self) -> bool:
+        """True if calls are not tried at present."""
         return self.opened_at is not None
 
     def succeeded(self) -> None:
+        """Notes a call that was answered: failures in a row begin anew."""
         self._in_a_row = 0
 
     def failed(self, sent_at: float) -> None:
@@ -66,9 +68,11 @@ class Throttle:
         return self._uniform() >= self.share
 
     def answered(self) -> None:
+        """Raises the share of calls that are sent."""
         with self._turn:
             self.share = min(MOST, self.share * UP)
 
     def failed(self) -> None:
+        """Lowers the share of calls that are sent."""
         with self._turn:
             self.share = max(LEAST, self.share * DOWN)

@@ -28,10 +28,11 @@ from croupier.serving.client.connection import Connection
 from croupier.serving.client.delivery import Courier
 from croupier.serving.client.messages import ClientError, Columns, Refused, Unavailable
 from croupier.serving.client.outbox import Outbox
+from croupier.serving.client.secure import Tls
 from croupier.serving.contract.requests import Request, Selection
 from croupier.serving.contract.rewards import REJECTED, Outcome, RawReward, decode
 
-__all__ = ["Client", "ClientError", "Refused", "Request", "Unavailable"]
+__all__ = ["Client", "ClientError", "Refused", "Request", "Tls", "Unavailable"]
 
 MAX_ROWS = 1024  # max_batch_size of the models
 QUEUED = "queued"
@@ -43,7 +44,8 @@ class Client:
     """One connection, reused; threads may share it. `deadline_ms` is per call, batch or not, fallback included.
 
     `fallback` gives one probability per arm (default: uniform); None: raise Unavailable instead. `outbox` is a file
-    that keeps what could not be delivered over a restart (default: in memory).
+    that keeps what could not be delivered over a restart (default: in memory). `tls` and `token`: for a server that
+    asks for them (secure.py); a token goes to another machine with TLS alone, else ValueError.
     """
 
     def __init__(
@@ -53,15 +55,18 @@ class Client:
         deadline_ms: float = 50.0,
         fallback: fallback.Rule | None = fallback.uniform,
         outbox: Path | None = None,
+        tls: Tls | None = None,
+        token: str = "",
     ) -> None:
         self.url, self.deadline_ms, self._rule, self._file = url, deadline_ms, fallback, outbox
+        self._tls, self._token = tls, token
         self._begin()
 
     def _begin(self) -> None:
-        """Also in a forked child, which has inherited no thread and may not use the parent's connections, nor close
-        them: SQLite would take the file's locks from the parent."""
+        """Begins anew, also in a forked child, which has inherited no thread and may not use the parent's connections,
+        nor close them: SQLite would take the file's locks from the parent."""
         self._inherited = vars(self).get("outbox"), vars(self).get("connection")
-        self.connection = Connection(self.url)
+        self.connection = Connection(self.url, self._tls, self._token)
         self.circuit, self.throttle, self.outbox = Circuit(), Throttle(), Outbox(self._file)
         self._courier = Courier(self.circuit, self.outbox, probe=self.connection.probe, deliver=self._deliver)
         self._process, self._forking = os.getpid(), threading.Lock()
@@ -77,7 +82,8 @@ class Client:
         arm_context: Sequence[Mapping[str, Any]] = (),
         event_id: str = "",
     ) -> Selection:
-        """One of `arms` for this unit. Reward it by the answer's `event_id`. Raises Refused, naming the field."""
+        """Selects one of `arms` for this unit. Reward it by the answer's `event_id`. Raises Refused, naming the
+        field."""
         request = Request(unit_id=unit_id, context=context, arms=arms, arm_context=arm_context, event_id=event_id)
         (selection,) = self.select_batch([request])
         if selection.error:
@@ -85,7 +91,7 @@ class Client:
         return selection
 
     def select_batch(self, requests: Sequence[Request]) -> list[Selection]:
-        """One selection a request, in order; a refused one carries its `error`, the others are served."""
+        """Returns one selection a request, in order; a refused one carries its `error`, the others are served."""
         deadline = time.monotonic() + self.deadline_ms / 1000
         answers, rows = messages.encoded(requests)
         for start in range(0, len(rows), MAX_ROWS):
@@ -121,7 +127,8 @@ class Client:
         return [outcomes[i] for i in range(len(rewards))]
 
     def refusals(self) -> list[tuple[str, str]]:
-        """(record | reward, error) of what was queued and then refused by name, once each: the last thousand."""
+        """Returns (record | reward, error) of what was queued and then refused by name, once each: the last
+        thousand."""
         refused = self._courier.refused
         return [refused.popleft() for _ in range(len(refused))]
 

@@ -32,7 +32,7 @@ class Courier:
         self.refused: deque[tuple[str, str]] = deque(maxlen=REMEMBERED)  # (model, error), the last ones
 
     def wake(self) -> None:
-        """There is something to do. The thread is started when first needed."""
+        """Tells the thread that there is something to do. The thread is started when first needed."""
         with self._turn:
             if self._thread is None and not self._ended.is_set():
                 self._thread = threading.Thread(target=self._work, name="croupier-courier", daemon=True)
@@ -40,6 +40,7 @@ class Courier:
         self._wake.set()
 
     def stop(self) -> None:
+        """Ends the thread; waits at most five seconds for it."""
         self._ended.set()
         self._wake.set()
         if self._thread is not None:

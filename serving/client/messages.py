@@ -38,7 +38,7 @@ class Unavailable(ClientError):
 
 
 def call(infer: Callable[..., Any], url: str, request: Any, seconds: float) -> dict[str, list[Any]]:
-    """One ModelInfer. Raises Unavailable for everything but a well-formed reply."""
+    """Makes one ModelInfer call. Raises Unavailable for everything but a well-formed reply."""
     try:
         return codec.infer_response(infer(request, timeout=seconds))
     except FAILURES as error:
@@ -65,17 +65,19 @@ def encoded(requests: Sequence[Request]) -> tuple[dict[int, Selection], list[tup
 
 
 def refusal(error: str) -> Selection:
+    """Returns a selection without an arm that says why."""
     return Selection("", "", 0.0, (), 0, "", error)
 
 
 def select_columns(raws: Sequence[Raw]) -> Columns:
+    """Returns the tensors of requests for `select_arm`."""
     return {name: ("BYTES", [getattr(raw, name) for raw in raws]) for name in SELECT}
 
 
 def selections(
     reply: Mapping[str, list[Any]], part: Sequence[tuple[int, Raw]], requests: Sequence[Request]
 ) -> dict[int, Selection]:
-    """By position. Raises Unavailable for a reply that answers something else."""
+    """Returns the selections of a reply, by position. Raises Unavailable for a reply that answers something else."""
     try:
         columns = [reply[n] for n in ("event_id", "arm", "propensity", "pmf", "release", "role", "error")]
         columns.append(reply.get("dropped", [""] * len(part)))  # older servers do not say
@@ -132,6 +134,7 @@ def raw_reward(reward: Mapping[str, Any]) -> RawReward:
 
 
 def reward_columns(rewards: Sequence[RawReward]) -> Columns:
+    """Returns the tensors of rewards for `reward`."""
     columns: dict[str, tuple[str, Sequence[Any]]] = {
         name: ("BYTES", [getattr(r, name) for r in rewards]) for name in ("event_id", "kind", "reward_id")
     }
@@ -139,6 +142,7 @@ def reward_columns(rewards: Sequence[RawReward]) -> Columns:
 
 
 def record_columns(records: Sequence[Mapping[str, Any]]) -> Columns:
+    """Returns the tensors of a client's own decisions for `record`."""
     texts = ("unit_id", "context", "arms", "arm_context", "event_id", "arm", "reason")
     columns: dict[str, tuple[str, Sequence[Any]]] = {n: ("BYTES", [str(r[n]).encode() for r in records]) for n in texts}
     columns["pmf"] = ("BYTES", [str(r["pmf"]).encode() for r in records])
@@ -147,7 +151,7 @@ def record_columns(records: Sequence[Mapping[str, Any]]) -> Columns:
 
 
 def outcomes(reply: Mapping[str, list[Any]], asked: Sequence[Any]) -> list[Outcome]:
-    """One for each of those asked about. Raises Unavailable for a reply that answers something else."""
+    """Returns one outcome for each of those asked about. Raises Unavailable for a reply that answers something else."""
     try:
         return [Outcome(*pair) for _, *pair in zip(asked, reply["status"], reply["error"], strict=True)]
     except (KeyError, ValueError) as error:

@@ -66,7 +66,7 @@ class Outbox:
         return (same[0][1] if same else "", [f[0] for f in same], [orjson.loads(f[2]) for f in same])
 
     def done(self, ids: Sequence[int]) -> None:
-        """These have been answered for by the server. Raises sqlite3.Error: they may be delivered again."""
+        """Forgets what the server has answered for. Raises sqlite3.Error: they may be delivered again."""
         with self._turn:
             self._change("DELETE FROM outbox WHERE id = ?", [(i,) for i in ids])
             self._filed = max(0, self._filed - len(ids))  # another process's may be among them
@@ -95,7 +95,7 @@ class Outbox:
             self._waiting = []
 
     def _change(self, statement: str, entries: Sequence[tuple[Any, ...]]) -> None:
-        """All of them or none."""
+        """Changes all of the rows or none."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             self._db.executemany(statement, entries)

@@ -17,6 +17,7 @@ from croupier.features.exchange.dsjson import reader
 from croupier.features.exchange.guess import guess_app
 from croupier.features.interactions.versions import read_interactions
 from croupier.features.quality import drift
+from croupier.features.quality.pages import health_page
 from croupier.features.spec import AppSpec
 from croupier.features.utc import from_us
 from croupier.features.workspace import Workspace
@@ -138,7 +139,7 @@ def _report(app: App = "default", days: Days = 0, as_json: AsJson = False) -> No
     now = clock.now()
     rows = read_interactions(w.store, start=LONG_AGO if days == 0 else now - timedelta(days=days), end=FAR)
     if not rows.is_empty():
-        drift.write(drift.health(rows, encoder=released_encoder(w)), folder / "health")
+        health_page.write(drift.health(rows, encoder=released_encoder(w)), folder / "health")
     found = sorted(folder.glob("*/**/index.html"), key=lambda p: p.stat().st_mtime)
     pages = {p.relative_to(folder).parts[0]: p for p in found if "docs" not in p.parts}
     if told(as_json, {kind: page.as_uri() for kind, page in pages.items()}):

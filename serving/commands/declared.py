@@ -52,7 +52,7 @@ def _check(app: App = "default", as_json: AsJson = False) -> None:
 
 @group.command("diff")
 def _diff(app: App = "default", as_json: AsJson = False) -> None:
-    """What does app.toml say now that it did not say at the last training, and what will that do?"""
+    """Says what app.toml says now that it did not say at the last training, and what that will do."""
     from croupier.serving.operate import app_diff
 
     found = app_diff.diff(Workspace.known(app))

@@ -10,7 +10,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from croupier.features.workspace import Workspace
-from croupier.models.gate.page import unchecked, write_report
+from croupier.models.gate.gate_page import unchecked, write_report
 from croupier.serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
 
 gate = typer.Typer(no_args_is_help=True, help="Why the gate said what it said.")
@@ -68,38 +68,37 @@ def simulate_gate(
     grid: Annotated[Path | None, typer.Option(help="count the whole table of GATE.md instead, into this JSON")] = None,
     data_folder: Annotated[Path | None, typer.Option(help="of the grid's .npz files")] = None,
     checks: Annotated[Path | None, typer.Option(help="count the gate's own checks instead, into this JSON")] = None,
+    adversarial: Annotated[
+        Path | None, typer.Option(help="count null logs made to deceive a gate instead, --runs of each, into this JSON")
+    ] = None,
     page: Annotated[Path | None, typer.Option(help="put the table, and its picture, into this Markdown page")] = None,
 ) -> None:
     """False promotions, power and stopping times of the gate, and of three other rules on the same logs."""
-    prepared(out, grid, checks, page)
+    prepared(out, grid, checks, adversarial, page)
     if grid is not None:
-        _grid(grid, data_folder, runs, seed)
-        if page is not None:
-            from croupier.models.simulation.gate_rates import write_page
-
-            write_page(json.loads(grid.read_text()), page)
-        return
-    if checks is not None:
+        _grid(grid, data_folder, page, runs, seed)
+    elif checks is not None:
         _checks(checks, page, seed)
-        return
-    from croupier.models.simulation.gate_simulation import simulate as run
+    elif adversarial is not None:
+        _adversarial(adversarial, page, runs, seed)
+    else:
+        rewards = (0.01, 0.05) if clicks else (0.0, 1.0)
+        made = {"lift": lift, "rewards": rewards, "explored": explored, "seed": seed}
+        found = _simulated(data, drift, made, runs=runs, rows=rows, looks=looks, seed=seed)
+        if not to_stdout(out):
+            console.print(_rates(found))
+        written(out, found)
+
+
+def _simulated(data: Path | None, drift: bool, made: dict[str, Any], *, runs: int, **how: int) -> dict[str, Any]:
+    """Rates of all rules on logs of the one population that the options describe."""
+    from croupier.models.simulation.gate_simulation import simulate
     from croupier.models.simulation.populations import drifting, from_classes, load
 
     x, y, name = load(data)
-    rewards = (0.01, 0.05) if clicks else (0.0, 1.0)
-    population = from_classes(x, y, name=name, lift=lift, rewards=rewards, explored=explored, seed=seed)
+    population = from_classes(x, y, name=name, **made)
     with tqdm(total=runs, unit="log", disable=None) as bar:
-        found = run(
-            drifting(population) if drift else population,
-            runs=runs,
-            rows=rows,
-            looks=looks,
-            seed=seed,
-            progress=bar.update,
-        )
-    if not to_stdout(out):
-        console.print(_rates(found))
-    written(out, found)
+        return simulate(drifting(population) if drift else population, runs=runs, progress=bar.update, **how)
 
 
 def _checks(out: Path, page: Path | None, seed: int) -> None:
@@ -121,6 +120,17 @@ def _checks(out: Path, page: Path | None, seed: int) -> None:
         check_rates.write_page(table, page)
 
 
+def _adversarial(out: Path, page: Path | None, runs: int, seed: int) -> None:
+    from croupier.models.simulation import adversarial
+
+    with tqdm(total=runs * len(adversarial.traps()), unit="log", disable=None) as bar:
+        table = adversarial.count(runs=runs, seed=seed, progress=bar.update)
+    out.write_text(json.dumps(table))
+    print(adversarial.markdown(table))
+    if page is not None:
+        adversarial.write_page(table, page)
+
+
 def _rates(found: dict[str, Any]) -> Table:
     title = (
         f"{found['population']}: true lift {found['lift']:.1%}, {found['runs']} logs of {found['rows']:,} rows, "
@@ -133,8 +143,8 @@ def _rates(found: dict[str, Any]) -> Table:
     return table
 
 
-def _grid(out: Path, folder: Path | None, runs: int, seed: int) -> None:
-    from croupier.models.simulation.gate_rates import cells, count, markdown
+def _grid(out: Path, folder: Path | None, page: Path | None, runs: int, seed: int) -> None:
+    from croupier.models.simulation.gate_rates import cells, count, markdown, write_page
 
     files = sorted(p.stem for p in folder.glob("*.npz")) if folder else []
     names = ["digits", *files, "reels"]
@@ -142,3 +152,5 @@ def _grid(out: Path, folder: Path | None, runs: int, seed: int) -> None:
         table = count(folder, names, runs=runs, seed=seed, progress=bar.update)
     out.write_text(json.dumps(table))
     print(markdown(table))
+    if page is not None:
+        write_page(json.loads(out.read_text()), page)

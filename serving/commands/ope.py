@@ -203,7 +203,7 @@ def _by_release(w: Workspace, number: int, frame: pl.DataFrame) -> tuple[Encoder
     from croupier.serving.release.bundle import load
 
     with tempfile.TemporaryDirectory() as scratch:
-        bundle_store.download(w.store, number, Path(scratch) / f"{number}")
+        bundle_store.download(w.store, number, Path(scratch) / f"{number}", app=w.home.name)
         release = load(Path(scratch) / f"{number}")
         interactions = encode_interactions(frame, release.encoder, release.catalogue)
         return release.encoder, interactions, as_served(release.champion, interactions.batch, release.floor)

@@ -13,6 +13,7 @@ from croupier.models.ope.streaming import Totals
 
 
 def values(found: Totals, alpha: float, models: bool) -> dict[str, Any]:
+    """Returns the estimates as JSON; those that need a reward model only where there is one."""
     body: dict[str, Any] = {"rows": int(found.n), "ess": found.ess, "max_weight_share": found.largest_share,
                             "weight_z": found.weight_z, "alpha": alpha, "estimates": {}}  # fmt: skip
     for name, moments in found.estimates().items():
@@ -28,6 +29,7 @@ def values(found: Totals, alpha: float, models: bool) -> dict[str, Any]:
 
 
 def shown(result: dict[str, Any]) -> Table:
+    """Returns the table of one policy's estimates."""
     heaviest = f"heaviest {result['max_weight_share']:.2%}"
     title = Text(f"{result['policy']}: {result['rows']:,} rows, {result['ess']:,.0f} effective, {heaviest}")
     table = Table("estimator", "value", "standard error", f"{1 - result['alpha']:.0%} interval, anytime", title=title)
@@ -70,4 +72,5 @@ def _notes(result: dict[str, Any]) -> list[str]:
 
 
 def counts(skipped: dict[str, int]) -> str:
+    """Returns counts by reason as text."""
     return ", ".join(f"{n:,} × {reason}" for reason, n in skipped.items())

@@ -54,7 +54,7 @@ def _of_event(w: Workspace, spool: Spool, event_id: str, as_json: bool) -> None:
     decision = spool.find([event_id]).get(event_id)
     if decision is None:
         raise KeyError(f"event {event_id}: not in the log of this host ({spool.path})")
-    load = replay.loader(w.home, lambda number, folder: bundle_store.download(w.store, number, folder))
+    load = replay.loader(w.home, lambda n, folder: bundle_store.download(w.store, n, folder, app=w.home.name))
     spec = w.spec.reward if (w.home / "app.toml").exists() else RewardSpec()
     findings = replay.replay(decision, load=load, spool=spool, spec=spec)
     same = all(finding.holds for finding in findings)

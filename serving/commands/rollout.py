@@ -114,10 +114,10 @@ def watch(app: App = "default", approved: Approved = False, as_json: AsJson = Fa
 @rollout.command()
 def report(app: App = "default", of: Earlier = None, as_json: AsJson = False) -> None:
     """Write the page of the rollout, with its picture, and say where it is."""
-    from croupier.serving.operate import rollout_report
+    from croupier.serving.operate import rollout_page
 
     w = Workspace.known(app)
-    page = rollout_report.write(w.store, w.home, w.spec, now=now_us(), release=of)
+    page = rollout_page.write(w.store, w.home, w.spec, now=now_us(), release=of)
     if not told(as_json, {"app": app, "page": page.absolute()}):
         console.print(str(page), soft_wrap=True)
 
@@ -260,6 +260,7 @@ def described(w: Workspace, state: RolloutState | None) -> dict[str, Any]:
 
 
 def describe(w: Workspace, state: RolloutState) -> str:
+    """Returns where a rollout stands, in a sentence."""
     held = f", held: {state.held}" if state.held else ""
     units = f"{state.share:.0%} of units" + (" kept back" if state.watched else "")
     if state.share and not _server_here(w):

@@ -39,7 +39,7 @@ def up(app: App = "", as_json: AsJson = False) -> None:
     if not told(as_json, _described(asked)):
         print(
             f"Triton is ready: gRPC {asked.grpc}, HTTP {asked.ports.http}, metrics {asked.ports.metrics}; "
-            f"app {asked.home.name} of {asked.home.parent}; stop it with `croupier serve down`"
+            f"app {asked.home.name} of {asked.home.parent}; {_reach(asked)}; stop it with `croupier serve down`"
         )
 
 
@@ -85,6 +85,13 @@ def health(app: App = "", as_json: AsJson = False) -> None:
 def run(app: App = "", host: Host = LOOPBACK) -> None:
     """In the foreground, for containers: restarted when it dies or does not decide, stopped by SIGTERM."""
     supervisor.run(triton(app, host, choose=True))
+
+
+def _reach(asked: TritonServer) -> str:
+    """Who can call it, as a person is told."""
+    if asked.doors.secure:
+        return "TLS and a token are asked for"
+    return "this machine alone can call it, as it has no TLS and API token (serving/README.md)"
 
 
 def _described(asked: TritonServer) -> dict[str, Any]:

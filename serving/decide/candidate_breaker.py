@@ -72,7 +72,7 @@ class Breaker:
             self._open(release, stage, f"candidate: hangs: {reason}")
 
     def _open(self, release: int, stage: str, reason: str) -> None:
-        """From now on here, and on this host within LOOK_SECONDS."""
+        """Opens the breaker from now on here, and on this host within LOOK_SECONDS."""
         self._blown, self._times = (release, stage), []
         if self._path is None:
             return

@@ -12,7 +12,7 @@ __all__ = ["PolicyFailed", "draw", "guard"]  # the gate has the same guard
 
 def draw(pmf: Iterable[Iterable[float]], salt: str, event_ids: Sequence[str]) -> list[int]:
     """A position in each row of masses: the first whose cumulative mass exceeds u = uniform01(salt, event_id). Never
-    one of mass 0."""
+    one of mass 0. Tested against `draw` of tests/models/plain_formulas.py."""
     chosen = []
     for row, u in zip(pmf, uniforms(salt, event_ids), strict=True):
         cumulative = list(accumulate(row))

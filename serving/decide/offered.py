@@ -51,8 +51,8 @@ class Offered:
         return [arm for arm in self._arms if not self._why_not(arm, now)]
 
     def may_be(self, recorded: Sequence[str], asked: Asked) -> bool:
-        """Can a decision among the arms `recorded` be an earlier answer to this request? An arm that can be chosen at
-        times only may have been among them or not."""
+        """True if a decision among the arms `recorded` can be an earlier answer to this request. An arm that can be
+        chosen at times only may have been among them or not."""
         if recorded == asked.request.arms:
             return True
         among = set(recorded)

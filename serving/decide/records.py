@@ -26,8 +26,11 @@ from croupier.serving.decide.rewards import refused, undeclared
 class Recorder(Protocol):
     """What writing decisions needs of croupier.features.log.spool.Spool."""
 
-    def append_decisions(self, decisions: Sequence[Decision]) -> list[Decision]: ...
-    def append_rejects(self, rejects: Sequence[tuple[str, str, bytes, str, int]]) -> None: ...
+    def append_decisions(self, decisions: Sequence[Decision]) -> list[Decision]:
+        """Puts decisions on record; returns each as it stands there, a repeated one as it was first."""
+
+    def append_rejects(self, rejects: Sequence[tuple[str, str, bytes, str, int]]) -> None:
+        """Puts refused events on record, with their reasons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,7 @@ def reuse(stored: Decision, sent: Decision, *, may_be: bool = False) -> NotAdmit
 
 
 def _fate(stored: Decision, sent: Decision) -> str | NotAdmitted:
-    """The same record again is accepted again: a client that crashed while sending sends it twice."""
+    """Says what became of a record. One that comes again is accepted again: a client that crashed while sending sends
+    it twice."""
     same = (stored.at, stored.arm, stored.pmf) == (sent.at, sent.arm, sent.pmf)
     return reuse(stored, sent) or (ACCEPTED if same else DUPLICATE)

@@ -17,16 +17,21 @@ from croupier.serving.contract.rewards import ACCEPTED, DUPLICATE, REJECTED, UNK
 
 
 def refused(error: InvalidEvent) -> Outcome:
-    """Of an event that breaks the contract."""
+    """Returns the outcome of an event that breaks the contract."""
     return Outcome(REJECTED, str(error), getattr(error, "reason", ""))
 
 
 class RewardLog(Protocol):
     """What is needed of croupier.features.log.spool.Spool."""
 
-    def append_rewards(self, rewards: Sequence[Reward]) -> list[bool]: ...
-    def append_rejects(self, rejects: Sequence[tuple[str, str, bytes, str, int]]) -> None: ...
-    def find(self, event_ids: Sequence[str]) -> dict[str, Decision]: ...
+    def append_rewards(self, rewards: Sequence[Reward]) -> list[bool]:
+        """Puts rewards on record; returns for each whether it was new."""
+
+    def append_rejects(self, rejects: Sequence[tuple[str, str, bytes, str, int]]) -> None:
+        """Puts refused rewards on record, with their reasons."""
+
+    def find(self, event_ids: Sequence[str]) -> dict[str, Decision]:
+        """Returns the decisions of these events that are on record, by event id."""
 
 
 def undeclared() -> None:
@@ -48,7 +53,8 @@ class Rewards:
         self._log, self._declared, self._learn, self._clock = log, declared, learn, clock
 
     def take(self, raws: Sequence[RawReward]) -> list[Outcome]:
-        """One outcome a reward, in order; on record when it returns. Never raises for what a caller sent."""
+        """Takes rewards and returns one outcome a reward, in order; on record when it returns. Never raises for what a
+        caller sent."""
         now, admission = self._clock(), self._declared()
         outcomes: list[Outcome | None] = [None] * len(raws)
         good: list[tuple[int, Reward]] = []

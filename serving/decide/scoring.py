@@ -34,7 +34,8 @@ class Served:
 
 
 class Scorer:
-    """Of one release. A `trial` waits for its candidate however long it takes, since nobody waits for the trial."""
+    """Scores batches with one release's policies. A `trial` waits for its candidate however long it takes, since nobody
+    waits for the trial."""
 
     def __init__(self, release: LoadedRelease, heads: LiveHeads, breaker: Breaker, *, trial: bool) -> None:
         self._release, self._heads, self._breaker, self._trial = release, heads, breaker, trial

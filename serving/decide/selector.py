@@ -63,7 +63,7 @@ class Selector:
         self._stamp: dict[str, Any] = {"release": release.number, **digests}
 
     def select(self, requests: Sequence[Request]) -> list[Selection]:
-        """One answer a request, in their order; never raises for what a caller sent."""
+        """Returns one answer a request, in their order; never raises for what a caller sent."""
         raws: list[Raw | InvalidEvent] = []
         for request in requests:
             try:
@@ -73,11 +73,11 @@ class Selector:
         return self._answer(raws)
 
     def select_raw(self, raws: Sequence[Raw]) -> list[Selection]:
-        """The same from bytes off the wire."""
+        """Answers requests that are bytes off the wire, in their order."""
         return self._answer(raws)
 
     def warm(self) -> None:
-        """Before the first user: see Scorer.warm."""
+        """Warms the policies up before the first user: see Scorer.warm."""
         canary = self._canary(self._clock())
         if canary.arms == b"[]":
             return  # no arm is valid now: nothing can be asked
@@ -152,7 +152,7 @@ class Selector:
         return self._answers(asked, made, stored, now)
 
     def _record(self, requests: Sequence[Request], made: list[Decision]) -> list[Decision]:
-        """Durable when it returns; a repeated event has its first decision in its place."""
+        """Puts decisions on record, durable when it returns; a repeated event has its first decision in its place."""
         if self.recorder is None:
             return made
         real = [d for r, d in zip(requests, made, strict=True) if r.unit_id != CANARY]
@@ -185,8 +185,8 @@ class Selector:
     def _answers(
         self, asked: Sequence[Asked], made: Sequence[Decision], stored: Sequence[Decision], now: int
     ) -> list[Selection]:
-        """Of decisions and what stands on record for them: an earlier answer, when the event is a repeat of the same
-        request; the id of another request is refused, and counted."""
+        """Makes answers of decisions and of what stands on record for them: an earlier answer, when the event is a
+        repeat of the same request; the id of another request is refused, and counted."""
         rows = list(zip(asked, made, stored, strict=True))
         reused = [
             None if d is mine else reuse(d, mine, may_be=self._arms.may_be(d.arms, each)) for each, mine, d in rows

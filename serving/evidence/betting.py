@@ -13,6 +13,8 @@ Ramdas 2024). `g` mixes a few effect sizes. Rewards need only be bounded; no nor
 
 A unit's own decisions resemble one another. Log-wealth is then divided by the design effect φ ≥ 1 (quasi-likelihood,
 McCullagh & Nelder 1989, §9): exact where each unit decides once, asymptotic where it returns.
+
+tests/serving/evidence/plain_bets.py has the same one decision at a time, and is what this file is tested against.
 """
 
 from collections.abc import Sequence
@@ -71,7 +73,7 @@ class Bets:
 
 
 def bets(candidate: Bool, share: F64, score: F64, unit: NDArray[np.uint64], *, width: float) -> Bets:
-    """From rows in time order: who saw the candidate, with what probability, and what came of it (n,).
+    """Makes the bets from rows in time order: who saw the candidate, with what probability, and what came of it (n,).
 
     Baseline and scale of a block come from the blocks before it; the first block is its own.
     """
@@ -82,8 +84,8 @@ def bets(candidate: Bool, share: F64, score: F64, unit: NDArray[np.uint64], *, w
 
 
 def predictable(score: F64, width: float) -> tuple[F64, F64]:
-    """(n,) baseline and bet scale of each row. The scale is μ/σ², where a bet of a relative effect e is optimal for a
-    difference e·μ, within what keeps every factor positive for rewards in a range of this width."""
+    """Returns (n,) baseline and bet scale of each row. The scale is μ/σ², where a bet of a relative effect e is optimal
+    for a difference e·μ, within what keeps every factor positive for rewards in a range of this width."""
     n, starts = len(score), np.arange(0, max(len(score), 1), BLOCK)
     counts = np.minimum(starts + BLOCK, n)
     total, squares = np.cumsum(score), np.cumsum(np.square(score))
@@ -95,6 +97,7 @@ def predictable(score: F64, width: float) -> tuple[F64, F64]:
 
 
 def bet_scale(mean: F64, variance: F64, width: float) -> F64:
+    """Returns max(|μ|, σ/10) / σ², at most 1.6 / width."""
     variance = np.maximum(variance, 1e-12)
     return np.minimum(np.maximum(np.abs(mean), 0.1 * np.sqrt(variance)) / variance, 1.6 / width)
 

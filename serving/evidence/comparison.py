@@ -44,7 +44,7 @@ def decisions(store: Store, reward: RewardSpec, state: RolloutState, *, now: int
 
 
 def compared(frame: pl.DataFrame, state: RolloutState, release: LoadedRelease) -> Compared | None:
-    """Those made while both roles served; None before there are any."""
+    """Returns the decisions made while both roles served; None before there are any."""
     shares = {stage: share_of(stage) for stage in frame["stage"].unique().to_list()}
     exposed = frame.filter(pl.col("stage").is_in([s for s, share in shares.items() if 0 < share < 1]))
     if exposed.is_empty():
@@ -84,4 +84,5 @@ def failed(rows: Compared) -> Bool:
 
 
 def time_of(us: int) -> datetime:
+    """Returns the datetime of UTC microseconds."""
     return datetime.fromtimestamp(us / 1e6, UTC)

@@ -22,7 +22,7 @@ MODEL_DAYS = 30
 
 
 def reward_bets(rows: Compared, reward: RewardSpec, before: Interactions | None) -> betting.Bets:
-    """On the doubly robust rewards; `before`: see `earlier`."""
+    """Returns the bets on the doubly robust rewards; `before`: see `earlier`."""
     low, high = reward.range
     scores = doubly_robust(_within(rows.log, low, high), None if before is None else _within(before, low, high))
     return betting.bets(rows.assigned, rows.share, scores, rows.log.unit, width=high - low)
@@ -34,8 +34,8 @@ def _within(log: Interactions, low: float, high: float) -> Interactions:
 
 
 def doubly_robust(log: Interactions, earlier: Interactions | None) -> F64:
-    """(n,) Σ_a p(a|x) q̂(x,a) + (r − q̂(x,A)) − (h(x) − h̄): the logged policy's DR value of each decision, less what
-    its context alone would let expect (h: the mean q̂ of its candidates, h̄ the same before the rollout).
+    """Returns (n,) Σ_a p(a|x) q̂(x,a) + (r − q̂(x,A)) − (h(x) − h̄): the logged policy's DR value of each decision,
+    less what its context alone would let expect (h: the mean q̂ of its candidates, h̄ the same before the rollout).
 
     q̂ comes from decisions before the rollout, so it is fixed in advance; either role's mean is unbiased, whatever q̂
     is worth. Without earlier decisions: the reward itself.

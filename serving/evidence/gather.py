@@ -33,7 +33,8 @@ from croupier.serving.release.rollout_state import SHADOW, RolloutState
 
 
 def gather(store: Store, spec: AppSpec, state: RolloutState, release: LoadedRelease, *, now: int) -> Evidence:
-    """Everything matured by `now` (UTC µs) since the rollout began. Reads only; equal inputs give equal evidence."""
+    """Gathers everything matured by `now` (UTC µs) since the rollout began. Reads only; equal inputs give equal
+    evidence."""
     frame = decisions_of(store, spec, state, now=now)
     problems = stale(frame, spec, state, now)
     if state.stage == SHADOW:
@@ -70,7 +71,8 @@ def decisions_of(store: Store, spec: AppSpec, state: RolloutState, *, now: int) 
 
 
 def rows_of(frame: pl.DataFrame, state: RolloutState, release: LoadedRelease) -> Compared | None:
-    """Those in which both sides served, on trial the candidate, or the promoted release; None before there are any."""
+    """Returns the decisions in which both sides served, on trial the candidate, or the promoted release; None before
+    there are any."""
     rows = compared(frame, state, release)
     return hold_out.turned(rows) if rows is not None and state.kept else rows
 
@@ -142,7 +144,7 @@ def _mean(values: F64 | NDArray[np.bool_], where: Bool) -> float:
 
 
 def summary(numbers: Mapping[str, Any]) -> str:
-    """One line for a log."""
+    """Returns one line for a log."""
     if "difference" not in numbers:
         return "no matured decisions yet"
     named = ("promoted", "kept back") if numbers.get("kept") else ("", "")

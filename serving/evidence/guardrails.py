@@ -30,7 +30,8 @@ class Guardrail:
 
 
 def slowness(took_us: NDArray[np.int64], at: NDArray[np.int64], assigned: Bool, limit_ms: float) -> Guardrail:
-    """Is more than 1 % slower than `limit_ms`, beyond what the champion has of that too? A busy machine slows both.
+    """Bets that more than 1 % is slower than `limit_ms`, beyond what the champion has of that too. A busy machine slows
+    both.
 
     `took_us` (n,), 0: not measured; decisions of one batch have one time `at`, and were waited for together."""
     known = took_us > 0
@@ -41,7 +42,7 @@ def slowness(took_us: NDArray[np.int64], at: NDArray[np.int64], assigned: Bool, 
 
 
 def judged(guardrails: Mapping[str, Guardrail], assigned: Bool, share: F64, *, alpha: float) -> dict[str, Any]:
-    """By name: the means of either side, the log-wealth of the bet on harm and what it must reach."""
+    """Returns by name the means of either side, the log-wealth of the bet on harm and what it must reach."""
     level = float(np.log(len(guardrails) / alpha))
     return {name: _judged(guard, assigned, share, level) for name, guard in guardrails.items()}
 

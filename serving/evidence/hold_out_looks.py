@@ -35,7 +35,7 @@ def keep(store: Store, state: RolloutState, found: Evidence, now: int) -> None:
 
 
 def latest(store: Store, release: int) -> dict[str, Any]:
-    """{"at", "evidence"} of the last look at a release's watch; {} before the first."""
+    """Returns {"at", "evidence"} of the last look at a release's watch; {} before the first."""
     raw, version = store.read(_key(release))
     return dict(orjson.loads(raw)) if version is not None else {}
 
@@ -49,7 +49,7 @@ def watched(store: Store, state: RolloutState | None, spec: AppSpec) -> dict[str
 
 
 def told(store: Store, state: RolloutState, spec: AppSpec) -> str:
-    """For people: what is kept back, how much better the release is so far, and until when it is watched."""
+    """Says for people what is kept back, how much better the release is so far, and until when it is watched."""
     last = latest(store, state.releases[0])
     head = (
         f"watched until {_time(until(state, spec.rollout))} UTC against {state.kept}, "

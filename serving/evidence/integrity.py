@@ -1,21 +1,23 @@
 """What makes the evidence of a rollout not to be trusted: silence, lost logs, roles or propensities that are not so."""
 
-import numpy as np
+from functools import reduce
+from math import log
+from operator import add
+
 import polars as pl
 
+from croupier.features.quality import audit, rules
 from croupier.features.spec import AppSpec
-from croupier.models.ope.estimators import Moments
-from croupier.models.ope.intervals import asymptotic_cs
-from croupier.models.ope.self_tests import propensity_values
 from croupier.serving.contract.requests import CANDIDATE, CHAMPION, HOLDOUT, SECOND
 from croupier.serving.evidence import sample_ratio
 from croupier.serving.evidence.comparison import Compared, unit_counts
 from croupier.serving.release.rollout_state import RolloutState
 
-AUDIT_ALPHA = 0.001  # of all looks, per role and test
+AUDIT_ALPHA = 0.001  # of all looks, per role
 
 
 def stale(frame: pl.DataFrame, spec: AppSpec, state: RolloutState, now: int) -> list[str]:
+    """Returns why the evidence is too old to move on, if it is."""
     newest = int(frame["at"][-1]) if len(frame) else state.since
     silent = (now - max(newest, state.since)) / 1e6 - spec.reward.window_seconds
     if silent <= spec.rollout.stale_seconds:
@@ -24,6 +26,7 @@ def stale(frame: pl.DataFrame, spec: AppSpec, state: RolloutState, now: int) -> 
 
 
 def untrusted(rows: Compared, state: RolloutState) -> list[str]:
+    """Returns the stages whose units were not split as the share says."""
     found = []
     for stage, (candidate, champion, share) in unit_counts(rows).items():
         split = (champion, candidate, 1.0 - share) if rows.turned else (candidate, champion, share)  # the small first
@@ -33,16 +36,21 @@ def untrusted(rows: Compared, state: RolloutState) -> list[str]:
     if strays:
         second = HOLDOUT if state.kept else CANDIDATE
         found.append(f"{strays} decisions of the champion's units were made by the {second}")
-    return found + [f"propensities of the {role} are not those of its draws" for role in bad_propensities(rows)]
+    return found + [f"propensities of the {role} are not those of its draws" for role in bad_propensities(rows.frame)]
 
 
-def bad_propensities(rows: Compared) -> list[str]:
-    """Roles whose logged pmf is refuted by their draws (models/ope/self_tests.py), at any look."""
-    role = rows.frame["role"].to_numpy()
+def bad_propensities(frame: pl.DataFrame) -> list[str]:
+    """Roles of these interactions whose logged pmf is refuted by their draws, or is none: by the audit of the log
+    (features/quality/audit.py), whose error holds at every number of rows and of looks. A normal bound's does not: a
+    greedy role of a hundred decisions may have no draw of a rare arm yet."""
     bad = []
     for name in (CHAMPION, *SECOND):
-        values = propensity_values(rows.log[role == name]) if (role == name).sum() >= 100 else np.zeros((0, 2))
-        bounds = [asymptotic_cs(Moments.of(v), alpha=AUDIT_ALPHA / 4) for v in values.T if len(v)]
-        if any(b.lower > 0 or b.upper < 0 for b in bounds):
+        of = frame.filter(pl.col("role") == name)
+        if len(of) and (not rules.sound(rules.row_facts(of)).all() or _log_e(of) >= log(1 / AUDIT_ALPHA)):
             bad.append(name)
     return bad
+
+
+def _log_e(role: pl.DataFrame) -> float:
+    """Returns the log evidence against one role, over its policies and releases."""
+    return reduce(add, audit.evidence(role).values()).log_e

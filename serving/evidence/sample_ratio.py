@@ -16,7 +16,8 @@ SPREAD = 0.10  # prior standard deviation, relative to the share
 
 
 def log_bayes_factor(candidate: ArrayLike, champion: ArrayLike, share: float) -> F64:
-    """Of `candidate` and `champion` units (any shape) that were split with probability `share` in (0, 1)."""
+    """Returns the log Bayes factor of `candidate` and `champion` units (any shape) that were split with probability
+    `share` in (0, 1)."""
     n1, n0 = np.asarray(candidate, np.float64), np.asarray(champion, np.float64)
     weight = (1 - share) / (share * SPREAD**2)
     a, b = weight * share, weight * (1 - share)

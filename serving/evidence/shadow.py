@@ -17,7 +17,8 @@ from croupier.serving.release.rollout_state import SHADOW, RolloutState
 
 
 def shadowed(frame: pl.DataFrame, release: LoadedRelease, problems: list[str]) -> Evidence:
-    """The candidate on the champion's decisions: does it answer them all, and what would it have been worth?"""
+    """Scores the champion's decisions with the candidate: whether it answers them all, and what it would have been
+    worth."""
     numbers: dict[str, Any] = {"decisions": len(frame), "stage": SHADOW}
     if not len(frame):
         return Evidence(problems=tuple(problems), numbers=numbers)

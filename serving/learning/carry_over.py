@@ -56,12 +56,12 @@ def champion_now(store: Store, home: Path, scratch: Path) -> Carried | None:
     number = bundle_store.current(store)
     if number is None:
         return None
-    bundle_store.download(store, number, scratch / str(number))
+    bundle_store.download(store, number, scratch / str(number), app=home.name)
     return newest(home, bundle.load(scratch / str(number)), "champion")
 
 
 def _spool_id(home: Path) -> str:
-    """Of this host's log; "" where it has none."""
+    """Returns the id of this host's log; "" where it has none."""
     if not (home / SPOOL).exists():
         return ""
     spool = Spool(home / SPOOL)

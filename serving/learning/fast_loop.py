@@ -21,9 +21,9 @@ import numpy as np
 
 from croupier.features.batch import F64
 from croupier.features.clock import now_us
-from croupier.features.interactions.reward import window_us
 from croupier.features.log import closings
 from croupier.features.log.spool import Spool
+from croupier.features.reward import window_us
 from croupier.features.spec import RewardSpec
 from croupier.models.bayesian.base import Bayesian
 from croupier.models.bayesian.posterior import Moments, Posterior
@@ -53,7 +53,7 @@ class Fold:
         return [s for s in later if self.scope.holds(s.decision) and known(s.decision, self._release)]
 
     def apply(self, chunk: Sequence[Step]) -> None:
-        """In order, one at a time: the result does not depend on how the steps were chunked."""
+        """Applies the steps in order, one at a time: the result does not depend on how the steps were chunked."""
         for step, phi in zip(chunk, self._phi(chunk), strict=True):
             self.state = self._next(step, phi)
 
@@ -65,7 +65,7 @@ class Fold:
             self.state = replace(self.state, cursor=before.cursor, closing=before.closing)
 
     def _phi(self, chunk: Sequence[Step]) -> F64:
-        """(n, d): φ of what was shown, each encoded alone so that its floats depend on no neighbour."""
+        """Returns (n, d): φ of what was shown, each encoded alone so that its floats depend on no neighbour."""
         rows = []
         for step in chunk:
             d = step.decision
@@ -136,7 +136,7 @@ class FastLoop:
         return count
 
     def positions(self) -> list[tuple[str, int]]:
-        """(role, step) of each head that learns."""
+        """Returns (role, step) of each head that learns."""
         return [(role, fold.state.step) for role, (fold, _) in zip(self._roles, self._folds, strict=True)]
 
 

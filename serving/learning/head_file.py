@@ -62,6 +62,7 @@ class HeadFile:
         return int(_SEQUENCE.unpack_from(self._map, 0)[0])
 
     def write(self, state: State) -> None:
+        """Writes a state, which readers see whole or not at all."""
         d, m = self._d, state.moments
         sequence = self.sequence | 1  # odd, even if a killed writer left it so
         _SEQUENCE.pack_into(self._map, 0, sequence)
@@ -90,4 +91,5 @@ class HeadFile:
 
 
 def size_of(d: int) -> int:
+    """Returns the length of the file in bytes for φ of length d."""
     return _START + 8 * (d * d + d + 2)

@@ -35,7 +35,7 @@ class Scope:
 
     @classmethod
     def of(cls, release: LoadedRelease, role: str) -> Self:
-        """As the release's manifest declares it."""
+        """Returns the scope that the release's manifest declares."""
         row: Mapping[str, Any] = release.manifest["meta"].get(META, {}).get(role, {})
         releases = frozenset({release.number, *release.continues})
         if "since" not in row:
@@ -49,6 +49,7 @@ class Scope:
         return self.releases if self.since is None else None
 
     def holds(self, decision: Decision) -> bool:
+        """True if this head learns the decision."""
         if self.since is None:
             return decision.release in self.releases
         return decision.at >= self.since and decision.release <= max(self.releases)

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from croupier.features.interactions.reward import on_time, window_us
 from croupier.features.log import closings
 from croupier.features.log.closings import Arrival, Closing
 from croupier.features.log.spool import Spool
-from croupier.features.schema import Decision, Reward
-from croupier.features.spec import KindSpec, RewardSpec
+from croupier.features.reward import combined
+from croupier.features.schema import Decision
+from croupier.features.spec import RewardSpec
 
 
 class Position(NamedTuple):
@@ -47,31 +47,15 @@ class Whose(Protocol):
         """The releases whose decisions these are; None: of any."""
         ...
 
-    def holds(self, decision: Decision) -> bool: ...
-
-
-def combined(rewards: Sequence[Reward], decision: Decision, spec: RewardSpec) -> float | None:
-    """What an event's rewards come to, as features/interactions/reward.py has it; None when none of them counts."""
-    window = window_us(spec)
-    counted = [r for r in rewards if r.kind in spec.kinds and on_time(r.at, decision.at, window)]
-    counted.sort(key=lambda r: (r.at, r.kind, r.value, r.reward_id))
-    if not counted:
-        return None
-    return sum(_part([r.value for r in counted if r.kind == kind], how) for kind, how in spec.kinds.items())
-
-
-def _part(values: list[float], kind: KindSpec) -> float:
-    if not values:
-        return 0.0
-    one = {"first": values[0], "last": values[-1], "sum": sum(values), "max": max(values)}[kind.how]
-    return kind.weight * (one if kind.clip is None else min(max(one, kind.clip[0]), kind.clip[1]))
+    def holds(self, decision: Decision) -> bool:
+        """True if this head learns the decision."""
 
 
 def learnt(arrived: Sequence[Arrival], decision: Decision, spec: RewardSpec, *, closed: bool) -> float | None:
     """What an event teaches: its rewards, or the default once it is closed, within the declared range, beyond which the
     slow loop does not learn at all: one reward of 1e308 would make a head infinite for good. What is no number (∞ − ∞)
     is the low end."""
-    found, (low, high) = combined([a.reward for a in arrived], decision, spec), spec.range
+    found, (low, high) = combined([a.reward for a in arrived], decision.at, spec), spec.range
     if found is None and closed:
         found = spec.default
     return None if found is None else min(high, max(low, found))

@@ -20,7 +20,7 @@ LOOK_SECONDS = 0.005
 
 
 def learns(policy: Policy | None) -> "TypeGuard[Bayesian]":
-    """Has it one shared Bayesian head, trained?"""
+    """True if the policy has one trained head that all arms share."""
     if not hasattr(policy, "with_head"):
         return False
     bayesian = cast("Bayesian", policy)

@@ -19,5 +19,6 @@ class WindowCloser:
             self._look()
 
     def close(self) -> None:
+        """Ends the thread, after the look that it is in."""
         self._ended.set()
         self._thread.join()

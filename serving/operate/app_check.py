@@ -135,5 +135,5 @@ def _counted(features: dict[str, int]) -> str:
 
 
 def invalid(error: SpecError) -> Checked:
-    """For a declaration that cannot be read."""
+    """Returns what there is to say of a declaration that cannot be read."""
     return Checked(facts={}, problems=(str(error),))

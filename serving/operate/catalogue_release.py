@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import tritonclient.grpc as triton_grpc
 from tritonclient.utils import InferenceServerException
 
 from croupier.features.encoding import catalogue
@@ -34,6 +33,7 @@ from croupier.serving.release import bundle, bundle_store
 from croupier.serving.release.bundle import LoadedRelease, Newcomers
 from croupier.serving.release.continuation import SAME_ARMS
 from croupier.serving.triton.binary import TritonUnavailable
+from croupier.serving.triton.doors import Doors
 
 log = logging.getLogger(__name__)
 REFUSED = "arms/refused.json"
@@ -68,7 +68,7 @@ def release_catalogue(w: Workspace, now: int, *, by: str = "watch", again: bool 
         change = _change(w, number, file, now, by)
         if change.said:
             _raise_refused(w, change, again=again)
-            _raise_unreachable(triton_address(w))
+            _raise_unreachable(w, triton_address(w))
             number = _released(w, change)
         catalogue_file.accept(w, digest, now)
         return number if change.said else None
@@ -169,11 +169,11 @@ def golden(old: LoadedRelease, arms: Sequence[Arm]) -> list[dict[str, Any]]:
     return [*answerable(kept, arms)[:MOST_GOLDEN], *one]
 
 
-def _raise_unreachable(triton: str | None) -> None:
+def _raise_unreachable(w: Workspace, triton: str | None) -> None:
     """A server that does not answer says nothing of the catalogue: no number is spent on it."""
     if triton is None:
         return
-    with triton_grpc.InferenceServerClient(triton) as client:
+    with Doors.of(w.settings).client(triton) as client:
         try:
             live = bool(client.is_server_live(client_timeout=5.0))
         except InferenceServerException:

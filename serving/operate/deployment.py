@@ -34,7 +34,7 @@ def deploy(store: Store, home: Path, number: int, *, triton: str | None) -> dict
 def _deploy(store: Store, home: Path, number: int, *, triton: str | None) -> dict[str, Any]:
     with scratch(home) as draft:
         folder = draft / str(number)
-        manifest = bundle_store.download(store, number, folder)
+        manifest = bundle_store.download(store, number, folder, app=home.name)
         if triton is not None:
             trial.run(folder, home / "triton", triton, bundle.load(folder))
         target = install(folder, home)
@@ -87,14 +87,14 @@ def withdraw(home: Path, number: int, *, triton: str | None) -> None:
 
 
 def _alive(name: str) -> bool:
-    """Does the process whose id ends this name still run?"""
+    """True if the process whose id ends this name still runs."""
     return Path(f"/proc/{name.rpartition('-')[2]}").exists()
 
 
 def verify(store: Store, home: Path, number: int) -> dict[str, Any]:
     """The manifest of a release in the store, after checking every byte of it. Raises KeyError, ReleaseRefused."""
     with scratch(home) as draft:
-        return bundle_store.download(store, number, draft / str(number))
+        return bundle_store.download(store, number, draft / str(number), app=home.name)
 
 
 def fetched(store: Store, home: Path, number: int, scratch: Path) -> LoadedRelease:
@@ -103,7 +103,7 @@ def fetched(store: Store, home: Path, number: int, scratch: Path) -> LoadedRelea
     try:
         return bundle.load(installed)
     except (bundle.ReleaseRefused, OSError):
-        bundle_store.download(store, number, scratch / str(number))
+        bundle_store.download(store, number, scratch / str(number), app=home.name)
         return bundle.load(scratch / str(number))
 
 

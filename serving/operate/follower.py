@@ -57,7 +57,7 @@ class CatalogueFollower:
 
 
 def released(home: Path) -> str:
-    """One look at the app of this folder; "" where nothing had changed."""
+    """Looks once at the app of this folder and says what it did; "" where nothing had changed."""
     from croupier.features.clock import now_us
     from croupier.features.settings import Settings
     from croupier.features.workspace import Workspace

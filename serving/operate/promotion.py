@@ -128,6 +128,8 @@ def release_policies(
     golden: Sequence[Mapping[str, Any]] = (),
     newcomers: Newcomers | None = None,
 ) -> publish.Published:
+    """Writes a release of these policies and publishes it."""
+
     def build(folder: Path, number: int) -> object:
         return bundle.write_release(
             folder,

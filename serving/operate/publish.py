@@ -71,7 +71,7 @@ def publish(
     with deployment.scratch(home) as draft:
         folder = draft / str(number)
         build(folder, number)
-        bundle_store.upload(store, folder)
+        bundle_store.upload(store, folder, app=home.name)
     done = serve(store, home, number, triton=triton, stages=stages, shadow=shadow, by=by, after=after)
     return replace(done, seconds=time.monotonic() - began)
 

@@ -79,7 +79,7 @@ def _republish(
     """The next release, made by `heir` of release `number`, whose policy in `role` it mainly is."""
     with deployment.scratch(home) as draft:
         folder = draft / str(number)
-        bundle_store.download(store, number, folder)
+        bundle_store.download(store, number, folder, app=home.name)
         old = bundle.load(folder)
         made = heir(old)
 

@@ -1,6 +1,6 @@
 """Keeps a Triton serving: started again when it has died, and when it lives but does not decide.
 
-`is_model_ready` stays true for a dead stub (FACTS.md §4), so health is a canary: a selection answered in full, and
+`is_model_ready` stays true for a dead stub, so health is a canary: a selection answered in full, and
 never recorded. Beside it a changed catalogue.json is released (follower.py). `croupier serve up` runs this in
 the background, `croupier serve run` in the foreground.
 """
@@ -13,12 +13,14 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from croupier.features.settings import Settings
 from croupier.features.store.locks import alone
 from croupier.serving.client.client import Client, Unavailable
 from croupier.serving.client.messages import CANARY_COLUMNS
 from croupier.serving.operate.follower import CatalogueFollower
 from croupier.serving.triton import leftovers, repository, server
 from croupier.serving.triton.binary import TritonUnavailable
+from croupier.serving.triton.doors import Doors
 from croupier.serving.triton.processes import UMASK, private_log, record, recorded, stop_process
 from croupier.serving.triton.server import TritonServer
 
@@ -30,8 +32,9 @@ _background: list[subprocess.Popen[bytes]] = []  # they outlive us, and are not 
 
 
 def healthy(url: str) -> bool:
-    """One canary selection."""
-    with Client(url, fallback=None) as client:
+    """True if one canary selection is answered, with the TLS and the token that CROUPIER_* say."""
+    doors = Doors.of(Settings())
+    with Client(url, fallback=None, tls=doors.tls, token=doors.token) as client:
         try:
             return client.call("select_arm", CANARY_COLUMNS, timeout_ms=TIMEOUT_MS)["error"] == [""]
         except Unavailable:
@@ -39,7 +42,7 @@ def healthy(url: str) -> bool:
 
 
 def supervise(triton: TritonServer, ended: threading.Event) -> None:
-    """Until `ended`: watch, and restart. Before the first release there is nothing to decide, so only the process
+    """Watches, and restarts, until `ended`. Before the first release there is nothing to decide, so only the process
     counts; then FIRST_SECONDS without an answered canary mean a restart, and PATIENCE_SECONDS once one was answered."""
     try:
         triton.start()
@@ -80,7 +83,7 @@ def _restart(triton: TritonServer, ended: threading.Event) -> None:
 
 
 def run(triton: TritonServer) -> None:
-    """In the foreground, until SIGTERM or SIGINT."""
+    """Supervises in the foreground, until SIGTERM or SIGINT."""
     ended = threading.Event()
 
     def _end(_signal: int, _frame: FrameType | None) -> None:

@@ -2,7 +2,8 @@
 
 `select_arm_trial` records nothing and obeys the unit id "smoke:candidate" | "smoke:champion" as the role, so golden
 requests reach both policies and never enter the log. What it answers must equal, to 1e-5, what was computed offline
-when the release was written. Then `select_arm` itself loads the version (FACTS.md §4: never unload-then-load).
+when the release was written. Then `select_arm` itself loads the version, without unloading the one before: requests in
+between would be refused.
 """
 
 import os
@@ -11,6 +12,7 @@ import re
 import shutil
 import time
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,10 +21,12 @@ import orjson
 import tritonclient.grpc as triton_grpc
 from tritonclient.utils import InferenceServerException
 
+from croupier.features.settings import Settings
 from croupier.serving.release import bundle, entry
 from croupier.serving.release.bundle import Golden, LoadedRelease, ReleaseRefused, flush
 from croupier.serving.triton import admin, repository
 from croupier.serving.triton.binary import TritonUnavailable
+from croupier.serving.triton.doors import Doors
 
 MODEL = repository.SELECT_ARM
 TRIAL = "select_arm_trial"
@@ -47,16 +51,17 @@ def run(folder: Path, triton_repository: Path, url: str, expected: LoadedRelease
             raise ReleaseRefused(folder, "model.py", f"not loaded by Triton: {error}", "a model it can load") from None
         return compare(folder, url, expected)
     finally:
-        with suppress(InferenceServerException), triton_grpc.InferenceServerClient(url) as client:
+        with suppress(InferenceServerException), Doors.of(Settings()).client(url) as client:
             client.unload_model(TRIAL, headers=admin.headers(home), client_timeout=LOAD_SECONDS)
         shutil.rmtree(triton_repository / TRIAL, ignore_errors=True)
 
 
 def compare(folder: Path, url: str, expected: LoadedRelease) -> int:
     """The served pmf of each golden request against the manifest's."""
-    with triton_grpc.InferenceServerClient(url) as client:
+    doors = Doors.of(Settings())
+    with doors.client(url) as client:
         for i, golden in enumerate(expected.golden):
-            served = ask(client, TRIAL, f"smoke:{golden.role}", golden, f"smoke-{i}")
+            served = ask(client, TRIAL, f"smoke:{golden.role}", golden, f"smoke-{i}", headers=doors.headers)
             pmf, error = served.as_numpy("pmf")[0][: len(golden.arms)], served.as_numpy("error").item().decode()
             if error or np.abs(pmf - golden.pmf).max() > TOLERANCE:
                 found = error or f"pmf {np.round(pmf, 6).tolist()}"
@@ -67,9 +72,10 @@ def compare(folder: Path, url: str, expected: LoadedRelease) -> int:
 
 
 def ask(
-    client: triton_grpc.InferenceServerClient, model: str, unit: str, golden: Golden, event_id: str
-) -> triton_grpc.InferResult:
-    """One selection by the wire contract of `select_arm`."""
+    client: triton_grpc.InferenceServerClient, model: str, unit: str, golden: Golden, event_id: str, *,
+    headers: Mapping[str, str] | None = None,
+) -> triton_grpc.InferResult:  # fmt: skip
+    """Asks for one selection by the wire contract of `select_arm`."""
     values = {
         "unit_id": unit, "context": orjson.dumps(golden.context), "arms": orjson.dumps(golden.arms),
         "arm_context": orjson.dumps(golden.arm_context) if golden.arm_context else b"", "event_id": event_id,
@@ -79,7 +85,7 @@ def ask(
         tensor = triton_grpc.InferInput(name, [1, 1], "BYTES")
         tensor.set_data_from_numpy(np.array([[value.encode() if isinstance(value, str) else value]], dtype=np.object_))
         inputs.append(tensor)
-    return client.infer(model, inputs, client_timeout=10.0)
+    return client.infer(model, inputs, headers=dict(headers or {}), client_timeout=10.0)
 
 
 def install(folder: Path, triton_repository: Path, model: str) -> Path:
@@ -113,14 +119,14 @@ def remove(version: Path) -> None:
 
 def load_model(url: str, model: str, home: Path) -> None:
     """Explicit load, with the secret of `home` and a deadline: a version without model.py would hang it for good."""
-    with triton_grpc.InferenceServerClient(url) as client:
+    with Doors.of(Settings()).client(url) as client:
         client.load_model(model, headers=admin.headers(home), client_timeout=LOAD_SECONDS)
 
 
 def wait_for_release(url: str, number: int, seconds: float = 30.0) -> None:
-    """Until `select_arm` has this version ready. Raises TimeoutError."""
+    """Waits until `select_arm` has this version ready. Raises TimeoutError."""
     deadline = time.monotonic() + seconds
-    with triton_grpc.InferenceServerClient(url) as client:
+    with Doors.of(Settings()).client(url) as client:
         while not client.is_model_ready(MODEL, str(number), client_timeout=5.0):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"release {number} is not ready {seconds:.0f} s after Triton loaded it; see its log")

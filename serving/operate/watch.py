@@ -50,7 +50,8 @@ def watch(app: str, *, approved: bool = False) -> dict[str, Any]:
 
 
 def tick(store: Store, home: Path, spec: AppSpec, now: int, *, approved: bool = False) -> RolloutState | None:
-    """One look at `now` (UTC µs): gather, judge, swap, mirror. Returns the state in force, None before a release."""
+    """Looks once, at `now` (UTC µs): gathers, judges, swaps, mirrors. Returns the state in force, None before a
+    release."""
     state = _begun(store, spec, now)
     if state is not None and state.running and state.stage != "none" and hold_out_looks.due(store, state, spec, now):
         _judged(store, home, state, look(store, home, spec, state, now), spec, now=now, approved=approved)
@@ -105,8 +106,8 @@ def finish(
     by: str = "rollout",
     spec: RolloutSpec | None = None,
 ) -> int | None:
-    """At 100 %: release the candidate as champion, with the hold-out that `spec` declares (None: without one). Where a
-    watch has shown the promoted release to be worse: release its predecessor again. Returns the new number, None when
+    """Releases, at 100 %, the candidate as champion, with the hold-out that `spec` declares (None: without one). Where
+    a watch has shown the promoted release to be worse: release its predecessor again. Returns the new number, None when
     there is nothing to do.
 
     One host at a time, by a lease in the store; a promoter that died is followed when its lease has run out.
@@ -130,7 +131,7 @@ def finish(
 
 
 def _leased(store: Store, key: str, now: int) -> bool:
-    """Did we get the lease, new or run out, at `now` (UTC µs)?"""
+    """True if we got the lease, new or run out, at `now` (UTC µs)."""
     raw, version = store.read(key)
     if version is not None and now - int(raw) < LEASE_SECONDS * 1_000_000 * speed():
         return False

@@ -32,6 +32,7 @@ from croupier.models.policy import Policy
 from croupier.serving.release import entry
 
 MANIFEST = "manifest.json"
+SIGNATURE = "manifest.sig"  # beside the manifest, where a release is signed (signature.py)
 FORMAT = 1
 MODEL = Path(__file__).parents[1] / "triton" / "select_arm" / "model.py"
 
@@ -63,11 +64,11 @@ class Newcomers:
     since: Mapping[str, int] = field(default_factory=dict)
 
     def rows(self, catalogue: Catalogue) -> Bool:
-        """(A,): which rows of the catalogue are new."""
+        """Returns (A,): which rows of the catalogue are new."""
         return np.array([arm in self.since for arm in catalogue.ids], dtype=np.bool_)
 
     def mixed(self, pmf: F64, batch: Batch, rows: Bool) -> F64:
-        """Their share mixed into a served pmf (B, K); the very same array where nothing is new."""
+        """Returns a served pmf (B, K) with the new arms' share mixed in; the very same array where nothing is new."""
         return with_newcomers(pmf, batch.mask, rows[batch.arm], self.share) if self.share and self.since else pmf
 
 
@@ -93,6 +94,7 @@ class LoadedRelease:
 
     @property
     def newcomers(self) -> Newcomers:
+        """What the release gives to new arms."""
         return Newcomers(**self.manifest.get("newcomers", {}))
 
     @cached_property
@@ -100,12 +102,13 @@ class LoadedRelease:
         return self.newcomers, self.newcomers.rows(self.catalogue)
 
     def explored(self, pmf: F64, batch: Batch) -> F64:
-        """(B, K): what is served of a policy's pmf, with the floor and the share of new arms mixed in."""
+        """Returns (B, K): what is served of a policy's pmf, with the floor and the share of new arms mixed in."""
         new, rows = self._new_rows
         return new.mixed(with_floor(pmf, batch.mask, self.floor), batch, rows)
 
     def pmf(self, role: str, batch: Batch) -> F64:
-        """(B, K): what the policy in `role` serves, the floor mixed in. A hold-out stands in the candidate's place."""
+        """Returns (B, K): what the policy in `role` serves, the floor mixed in. A hold-out stands in the candidate's
+        place."""
         policy = self.candidate if role in {"candidate", "holdout"} else self.champion
         if policy is None:
             raise ValueError(f"release {self.number} has no candidate")
@@ -218,7 +221,7 @@ def verify(folder: Path) -> dict[str, Any]:
     manifest = read_manifest(folder)
     if folder.name.isdigit() and int(folder.name) != manifest["number"]:
         raise ReleaseRefused(folder, MANIFEST, f"release {manifest['number']}", f"release {int(folder.name)}")
-    present = set(_files(folder)) - {MANIFEST}
+    present = set(_files(folder)) - {MANIFEST, SIGNATURE}
     for file in sorted(present - set(manifest["files"])):
         raise ReleaseRefused(folder, file, "an additional file", "only what the manifest lists")
     for file, expected in manifest["files"].items():
@@ -232,7 +235,8 @@ def verify(folder: Path) -> dict[str, Any]:
 
 
 def load(folder: Path) -> LoadedRelease:
-    """Verify, then read. Raises ReleaseRefused before a policy, the encoder or torch sees a byte of a bad folder."""
+    """Verifies a release, then reads it. Raises ReleaseRefused before a policy, the encoder or torch sees a byte of a
+    bad folder."""
     manifest = verify(folder)
     encoder, arms = _read_features(folder)
     golden = (Golden(**row) for row in orjson.loads((folder / "golden.json").read_bytes()))
@@ -246,7 +250,8 @@ def load(folder: Path) -> LoadedRelease:
 
 
 def features_of(folder: Path) -> tuple[Encoder, tuple[Arm, ...]]:
-    """Encoder and arms of a release, verified like `load`, for processes that need no policy (and no torch)."""
+    """Returns the encoder and arms of a release, verified like `load`, for processes that need no policy (and no
+    torch)."""
     verify(folder)
     return _read_features(folder)
 
@@ -256,6 +261,7 @@ def _read_features(folder: Path) -> tuple[Encoder, tuple[Arm, ...]]:
 
 
 def fingerprint(data: bytes) -> dict[str, Any]:
+    """Returns digest and size, by which a file is known again."""
     return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
 

@@ -1,12 +1,14 @@
 """Releases in the store. Each step is whole or did not happen.
 
 releases/000007/claim            create-once: the number is taken
-releases/000007/…                every file; manifest.json last, so a release exists iff its manifest does
+releases/000007/…                every file, manifest.sig where it is signed; manifest.json last: a release exists iff
+                                 its manifest does
 releases/000007/refused.json     why it never took traffic, if it did not
 releases/current                 {"number", "digest"}, changed by compare-and-swap
 """
 
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,12 @@ import orjson
 from croupier.features.clock import now_us
 from croupier.features.encoding import catalogue
 from croupier.features.schema import Arm
+from croupier.features.settings import Settings
 from croupier.features.store.storage import AlreadyExists, Conflict, Store
-from croupier.serving.release import bundle, provenance, rollout_store
+from croupier.serving.release import bundle, provenance, rollout_store, signature
 from croupier.serving.release.bundle import ReleaseRefused
 from croupier.serving.release.provenance import CURRENT
+from croupier.serving.release.signature import Keys
 
 
 def claim(store: Store) -> int:
@@ -34,19 +38,25 @@ def claim(store: Store) -> int:
             return number
 
 
-def upload(store: Store, folder: Path) -> dict[str, Any]:
-    """Verify, then copy every file, the manifest last. Raises ReleaseRefused before anything is copied."""
+def upload(store: Store, folder: Path, *, app: str = "", keys: Keys | None = None) -> dict[str, Any]:
+    """Verifies a release, signs it for `app` where there is a key (signature.py), then copies every file, the manifest
+    last. Raises ReleaseRefused before anything is copied."""
     manifest = bundle.verify(folder)
     prefix = _prefix(manifest["number"])
+    keys = keys or Keys.of(Settings())
+    signed = signature.sign(folder, app=app, keys=keys)
+    signature.check(folder, app=app, keys=keys)  # what no host would serve is not published
+    if signed:
+        store.put(f"{prefix}/{bundle.SIGNATURE}", (folder / bundle.SIGNATURE).read_bytes())
     for file in manifest["files"]:
         store.put(f"{prefix}/{file}", (folder / file).read_bytes())
     store.create(f"{prefix}/{bundle.MANIFEST}", (folder / bundle.MANIFEST).read_bytes())
     return manifest
 
 
-def download(store: Store, number: int, folder: Path) -> dict[str, Any]:
-    """Fetch what the manifest lists into a new `folder`, and verify it: its bytes, and that it is the one published
-    (provenance.py). KeyError when there is no such release."""
+def download(store: Store, number: int, folder: Path, *, app: str = "", keys: Keys | None = None) -> dict[str, Any]:
+    """Fetch what the manifest lists into a new `folder`, and verify it: its signature for `app` first, where keys are
+    given, then its bytes, and that it is the one published (provenance.py). KeyError when there is no such release."""
     prefix = _prefix(number)
     try:
         raw = store.get(f"{prefix}/{bundle.MANIFEST}")
@@ -54,6 +64,9 @@ def download(store: Store, number: int, folder: Path) -> dict[str, Any]:
         raise KeyError(f"no release {number} in {store.url}; `croupier release list` shows those there are") from None
     folder.mkdir(parents=True)
     (folder / bundle.MANIFEST).write_bytes(raw)
+    with suppress(KeyError):  # it was not signed
+        (folder / bundle.SIGNATURE).write_bytes(store.get(f"{prefix}/{bundle.SIGNATURE}"))
+    signature.check(folder, app=app, keys=keys or Keys.of(Settings()))
     for file in bundle.read_manifest(folder)["files"]:
         path = folder / file
         if not path.resolve().is_relative_to(folder.resolve()):

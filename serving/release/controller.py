@@ -82,11 +82,11 @@ AWAITING = "waiting for a person's approval"
 
 
 def is_last(state: RolloutState) -> bool:
-    """Is the next step the one to everybody?"""
+    """True if the next step is the one to everybody."""
     return [share for share in state.stages if share > state.share] == [1.0]
 
 
 def stage_margin(state: RolloutState, spec: RolloutSpec) -> float:
-    """Of the present stage, as a share of the champion's reward."""
+    """Returns the margin of the present stage, as a share of the champion's reward."""
     passed = sum(share <= state.share for share in state.stages) - 1
     return spec.margins[min(max(passed, 0), len(spec.margins) - 1)] if spec.margins else 0.0

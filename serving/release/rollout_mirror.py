@@ -39,6 +39,7 @@ class RolloutView:
 
     @property
     def shadow(self) -> bool:
+        """True if the candidate is scored for nobody to see."""
         return self.stage == SHADOW
 
     def named(self, role: str) -> str:
@@ -46,7 +47,7 @@ class RolloutView:
         return HOLDOUT if self.kept and role == CANDIDATE else role
 
     def holds(self, unit_hash: str) -> bool:
-        """Is this unit the candidate's, or kept back?"""
+        """True if this unit is the candidate's, or kept back."""
         return self.share > 0.0 and in_candidate(self.salt, unit_hash, self.share)
 
 
@@ -60,8 +61,8 @@ class RolloutReader:
         self._state: RolloutState | None = None
 
     def view(self, release: int, continues: Sequence[int] = ()) -> RolloutView:
-        """For a selector of `release`, which has the policies of the releases that it `continues`: between a catalogue
-        release and the state that names it, either is served at the same share."""
+        """Returns what a selector of `release` sees, which has the policies of the releases that it `continues`:
+        between a catalogue release and the state that names it, either is served at the same share."""
         now = time.monotonic()
         if now - self._looked >= self._every:
             self._looked, self._state = now, self._look()

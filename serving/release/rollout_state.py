@@ -1,4 +1,5 @@
-"""The rollout's state, and the rule that moves it: pure functions of the state before.
+"""The rollout's state and its moves (a step, a hold, an abort): pure functions of the state before. Which move is made,
+and when a stage advances, is the rule of controller.py.
 
     shadow ─▶ 5% ─▶ 20% ─▶ 50% ─▶ 100%        held: stays where it is, with an alarm
        └───────┴──────┴──────┴─▶ aborted       share 0, for good
@@ -42,7 +43,8 @@ class RolloutState:
     kept: str = ""
 
     def to_json(self) -> bytes:
-        """Without `kept` where nothing is kept back, as states were before there was a hold-out."""
+        """Returns the state as JSON, without `kept` where nothing is kept back, as states were before there was a
+        hold-out."""
         row = {name: value for name, value in asdict(self).items() if name != "kept" or value}
         return json.dumps(row, sort_keys=True, indent=1).encode()
 
@@ -71,6 +73,7 @@ class RolloutState:
 
     @property
     def running(self) -> bool:
+        """True if the rollout may still move."""
         return self.stage not in {ABORTED, RETURNED} and self.share < 1.0
 
     @property
@@ -80,6 +83,7 @@ class RolloutState:
 
 
 def label(share: float) -> str:
+    """Returns the name of the stage with this share."""
     return SHADOW if share == 0 else f"{share:.4%}".rstrip("0%").rstrip(".") + "%" if share < 1 else "100%"
 
 
@@ -109,7 +113,7 @@ def start(
 
 
 def carried(state: RolloutState, release: int, reason: str, *, now: int, by: str) -> RolloutState:
-    """The same rollout under another number: release `release` has the same policies and another catalogue."""
+    """Returns the rollout under another number: release `release` has the same policies and another catalogue."""
     entry = {"at": now, "stage": state.stage, "share": state.share, "reason": reason, "by": by, "evidence": {}}
     return replace(state, release=release, continues=state.releases, history=(*state.history, entry))
 
@@ -130,7 +134,7 @@ def advance(
 def abort(
     state: RolloutState, reason: str, *, now: int, by: str, evidence: Mapping[str, Any] | None = None
 ) -> RolloutState:
-    """Back to the champion, for good. Aborting an aborted rollout changes nothing."""
+    """Goes back to the champion, for good. Aborting an aborted rollout changes nothing."""
     _refuse_watched(state)
     if state.stage == ABORTED:
         return state
@@ -155,7 +159,7 @@ def settle(
     by: str,
     evidence: Mapping[str, Any] | None = None,
 ) -> RolloutState:
-    """At this stage and share for good: how a watch ends."""
+    """Stays at this stage and share for good: how a watch ends."""
     return _moved(state, (stage, share), reason, now=now, by=by, evidence=evidence)
 
 
@@ -170,7 +174,7 @@ def hold(
 
 
 def resume(state: RolloutState, *, now: int, by: str, evidence: Mapping[str, Any] | None = None) -> RolloutState:
-    """What held it is over. The clock of the stage runs on."""
+    """Lets a held rollout go on. The clock of the stage runs on."""
     to, since = (state.stage, state.share), state.since
     return replace(_moved(state, to, f"over: {state.held}", now=now, by=by, evidence=evidence), since=since)
 
@@ -190,5 +194,6 @@ def _moved(
 
 
 def in_candidate(salt: str, unit_hash: str, share: float) -> bool:
-    """Does the unit belong to the candidate? True for a share of 1, False for 0, never True then False as it rises."""
+    """True if the unit belongs to the candidate: always at a share of 1, never at 0, and never True then False as it
+    rises."""
     return uniform01(salt, unit_hash) < share

@@ -28,7 +28,7 @@ def begin(store: Store, state: RolloutState) -> RolloutState:
 
 
 def succeed(store: Store, release: int, make: Callable[[RolloutState | None], RolloutState]) -> RolloutState:
-    """The same with `make(state before)`, which is called again when that state was changed meanwhile."""
+    """Replaces the state by `make(state before)`, which is called again when that state was changed meanwhile."""
     while True:
         raw, version = store.read(KEY)
         old = RolloutState.from_json(raw) if raw else None
@@ -47,7 +47,7 @@ def succeed(store: Store, release: int, make: Callable[[RolloutState | None], Ro
 def change(
     store: Store, step: Callable[[RolloutState], RolloutState], *, home: Path | None = None, insist: bool = False
 ) -> RolloutState:
-    """Compare-and-swap `step(state)`, once: when another hand was faster its state stands and this is refused to the
+    """Swaps the state for `step(state)`, once: when another hand was faster its state stands and this is refused to the
     caller, whose step was meant for the one before. `insist` (abort) tries again on whatever is there.
 
     With `home` this host's mirror follows, and whoever is killed in between leaves it at the lower share: it is lowered

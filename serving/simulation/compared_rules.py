@@ -40,6 +40,7 @@ class Canary:
 
 
 def draw(world: Bernoulli, *, runs: int, looks: int, rng: np.random.Generator) -> Canary:
+    """Draws the looks of a canary against a baseline of the same size."""
     size, shape = int(LOOK * SHARE) // BUCKETS, (runs, looks, BUCKETS)
     others = LOOK - 2 * size * BUCKETS
     return Canary(
@@ -52,14 +53,14 @@ def draw(world: Bernoulli, *, runs: int, looks: int, rng: np.random.Generator) -
 
 
 def peeking(data: Canary) -> Bool:
-    """(R, looks): a z test at p < 0.05, read at each look as if it were the only one."""
+    """Returns (R, looks): a z test at p < 0.05, read at each look as if it were the only one."""
     n1, p1, n0, p0 = data.means()
     spread = np.sqrt(p1 * (1 - p1) / n1 + p0 * (1 - p0) / n0)
     return np.asarray((p1 - p0) / np.maximum(spread, 1e-12) < norm.ppf(0.025))
 
 
 def growthbook(data: Canary) -> Bool:
-    """(R, looks): its sequential guardrail, a 95 % asymptotic confidence sequence tuned at 5,000 units
+    """Returns (R, looks): its sequential guardrail, a 95 % asymptotic confidence sequence tuned at 5,000 units
     (docs.growthbook.io, "Sequential Testing": Waudby-Smith et al. with N* = 5000)."""
     n1, p1, n0, p0 = data.means()
     n = n1 + n0
@@ -69,8 +70,8 @@ def growthbook(data: Canary) -> Bool:
 
 
 def kayenta(data: Canary) -> Bool:
-    """(R, looks): the judge's Mann–Whitney test at 98 % between the series of candidate and an equal baseline, either
-    direction a failure, as its default configuration has it (spinnaker/kayenta, NetflixACAJudge)."""
+    """Returns (R, looks): the judge's Mann–Whitney test at 98 % between the series of candidate and an equal baseline,
+    either direction a failure, as its default configuration has it (spinnaker/kayenta, NetflixACAJudge)."""
     ranks = np.arange(data.size + 1)
     h1, h0 = (
         np.cumsum((x[..., None] == ranks).sum(axis=2), axis=1).astype(np.float64)
@@ -88,7 +89,7 @@ RULES: dict[str, Callable[[Canary], Bool]] = {"kayenta": kayenta, "peeking": pee
 
 
 def characteristics(*, runs: int, seed: int = 0) -> dict[str, dict[str, Any]]:
-    """The same keys as ours, for each rule; `…_20` counts the first 20 looks only."""
+    """Returns for each rule what `characteristics` of our own returns; `…_20` counts the first 20 looks only."""
     rng = np.random.default_rng([seed, runs, 1])
     effects = (0.0, -0.30, -0.60, -0.10, 0.10)
     worlds = {effect: draw(Bernoulli(effect=effect), runs=runs, looks=150, rng=rng) for effect in effects}
@@ -105,7 +106,7 @@ def characteristics(*, runs: int, seed: int = 0) -> dict[str, dict[str, Any]]:
 
 
 def _first(alarm: Bool) -> F64:
-    """(R,) decisions until the first alarm; inf where there is none."""
+    """Returns (R,) decisions until the first alarm; inf where there is none."""
     return np.where(alarm.any(axis=1), (alarm.argmax(axis=1) + 1) * float(LOOK), np.inf)
 
 

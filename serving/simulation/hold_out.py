@@ -23,15 +23,16 @@ EFFECTS = {"same": 0.0, "worse30": -0.30, "worse60": -0.60, "worse10": -0.10, "b
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Watched:
-    """Of each watch (R,): decisions of all traffic until it rolled back; inf where it did not."""
+    """What became of each watch (R,): decisions of all traffic until it rolled back; inf where it did not."""
 
     after: F64
 
     def share(self) -> float:
-        """Of the watches that rolled back."""
+        """The share of the watches that rolled back."""
         return float(np.isfinite(self.after).mean())
 
     def to_dict(self) -> dict[str, float]:
+        """The outcome as JSON."""
         return {"rolled_back": self.share(), "median_decisions": float(np.median(self.after))}
 
 
@@ -70,8 +71,8 @@ def characteristics(
     seed: int = 0,
     progress: Callable[[int], object] = int,
 ) -> dict[str, Any]:
-    """By traffic a day: what became of watches of releases that are as good, worse or better all the time, and of one
-    that is better by 10 % for the first half of the watch and worse by 30 % then."""
+    """Returns by traffic a day what became of watches of releases that are as good, worse or better all the time, and
+    of one that is better by 10 % for the first half of the watch and worse by 30 % then."""
     how: dict[str, Any] = {"runs": runs, "seed": seed, "progress": progress}
     found: dict[str, Any] = {"runs": runs, "holdout": spec.holdout, "days": spec.watch_days}
     for per_day in PER_DAY:

@@ -57,6 +57,7 @@ class Bernoulli:
             raise ValueError(f"effect: found {self.effect}, expected one between -1 (no clicks) and {best:g} (all)")
 
     def look(self, share: F64, rng: np.random.Generator) -> Look:
+        """Draws what one look sees, for each run's share."""
         n1 = rng.binomial(LOOK, share)
         k1, k0 = rng.binomial(n1, self.mean * (1 + self.effect)), rng.binomial(LOOK - n1, self.mean)
         count = np.stack([n1 - k1, k1, LOOK - n1 - k0, k0], axis=1).astype(np.float64)
@@ -70,8 +71,8 @@ class Bernoulli:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Outcome:
-    """Of each rollout (R,): the look at which it was aborted for harm or reached 100 % (0: it did not), and the
-    decisions that the candidate got."""
+    """What became of each rollout (R,): the look at which it was aborted for harm or reached 100 % (0: it did not), and
+    the decisions that the candidate got."""
 
     aborted: I64
     reached: I64
@@ -79,12 +80,15 @@ class Outcome:
 
     @property
     def runs(self) -> int:
+        """The number of runs."""
         return len(self.aborted)
 
     def aborted_by(self, decisions: int) -> float:
+        """Returns the share of runs that were aborted within so many decisions."""
         return float(np.mean((self.aborted > 0) & (self.aborted * LOOK <= decisions)))
 
     def reached_by(self, decisions: int) -> float:
+        """Returns the share of runs that reached everybody within so many decisions."""
         return float(np.mean((self.reached > 0) & (self.reached * LOOK <= decisions)))
 
     def median_abort(self) -> float:
@@ -92,6 +96,7 @@ class Outcome:
         return float(np.median(np.where(self.aborted > 0, self.aborted * float(LOOK), np.inf)))
 
     def to_dict(self) -> dict[str, Any]:
+        """The outcome as JSON."""
         return {
             "runs": self.runs,
             "aborted": float((self.aborted > 0).mean()),
@@ -116,7 +121,7 @@ class Wealth:
         self.sums = np.zeros((3, runs))  # decisions, scores, squares
 
     def add(self, look: Look, share: F64, rows: I64) -> None:
-        """One look of the rollouts `rows`, at these shares."""
+        """Adds one look of the rollouts `rows`, at these shares."""
         own = np.stack([(look.count * look.score**p).sum(axis=1) for p in range(3)])
         n, total, squares = self.sums[:, rows] if self.sums[0].any() else own  # the first look is its own baseline
         mean = total / n
@@ -134,10 +139,11 @@ class Wealth:
         self.sums[:, rows] += own
 
     def harmful(self) -> Bool:
+        """True for each run whose wealth refutes "no harm"."""
         return np.asarray(betting.mix(self.harm) >= np.log(1 / self.spec.alpha_harm))
 
     def safe(self, margin: F64) -> Bool:
-        """Per rollout, at its own margin (R,)."""
+        """True for each rollout (R,) that is shown to be safe, at its own margin."""
         shown = np.stack([betting.mix(gain) >= np.log(1 / self.spec.alpha) for gain in self.gain])
         return np.asarray(shown[np.searchsorted(self.margins, margin), np.arange(len(margin))])
 
@@ -213,8 +219,8 @@ def characteristics(
 
 
 def sample_ratio_characteristics(*, runs: int, seed: int = 0, loss: float = 0.10) -> dict[str, dict[str, float]]:
-    """By share: how often unit counts alarm in 100 looks when nothing is wrong, and by 100,000 decisions when `loss`
-    of the candidate's logs are lost, with the median."""
+    """Returns by share how often unit counts alarm in 100 looks when nothing is wrong, and by 100,000 decisions when
+    `loss` of the candidate's logs are lost, with the median."""
     rng, found = np.random.default_rng([seed, runs, 2]), {}
     for share in (0.05, 0.20, 0.50):
         came = rng.binomial(LOOK, share, (2, runs, 100))
@@ -229,8 +235,8 @@ def sample_ratio_characteristics(*, runs: int, seed: int = 0, loss: float = 0.10
 
 
 def latency_characteristics(spec: RolloutSpec, *, runs: int, seed: int = 0, usual: float = 0.005) -> dict[str, Any]:
-    """By share: how often the latency guardrail alarms in 100 looks, where `usual` of the champion's decisions are slow
-    and of the candidate's as many; as many and the 1 % that a p99 allows; and 5 % more (with the median)."""
+    """Returns by share how often the latency guardrail alarms in 100 looks, where `usual` of the champion's decisions
+    are slow and of the candidate's as many; as many and the 1 % that a p99 allows; and 5 % more (with the median)."""
     rng, found = np.random.default_rng([seed, runs, 3]), {}
     for share in (0.05, 0.20, 0.50):
         worlds = (Bernoulli(mean=usual, effect=more / usual) for more in (0.0, SLOW_SHARE, 0.05))
@@ -243,8 +249,8 @@ def latency_characteristics(spec: RolloutSpec, *, runs: int, seed: int = 0, usua
 
 
 def _slowness_found(world: World, share: float, spec: RolloutSpec, *, runs: int, rng: np.random.Generator) -> F64:
-    """(R,) decisions until the alarm; inf where there was none in 100 looks. Its rewards of 1 are the slow decisions;
-    two guardrails share the error, fallbacks and latency."""
+    """Returns (R,) decisions until the alarm; inf where there was none in 100 looks. Its rewards of 1 are the slow
+    decisions; two guardrails share the error, fallbacks and latency."""
     wealth, rows = Wealth(runs, spec.model_copy(update={"margins": ()}), allowed=SLOW_SHARE), np.arange(runs)
     first, level = np.full(runs, np.inf), np.log(2 / spec.alpha_guardrails)
     for now in range(1, 101):

@@ -34,6 +34,7 @@ class Pool:
 
 @cache
 def pool(seed: int = 0) -> Pool:
+    """Makes the visits that runs draw from, with their true and predicted rewards."""
     world = reels.World(seed=seed)
     spec = AppSpec.model_validate(_toml(world))
     encoder = Encoder.fit(spec, world.interactions(2000), world.arms())
@@ -58,6 +59,7 @@ class Reels:
         self.pmf = _worth(self.pool, self.mean * (1 + effect))
 
     def look(self, share: F64, rng: np.random.Generator) -> Look:
+        """Draws what one look sees, for each run's share."""
         shape = (len(share), LOOK)
         visit, candidate = rng.integers(POOL, size=shape), rng.random(shape) < share[:, None]
         pmf = np.where(candidate[..., None], self.pmf[visit], self.pool.uniform[visit])

@@ -9,10 +9,11 @@ other way to be told: mount /proc with hidepid=2 where other users share the mac
 from pathlib import Path
 
 from croupier.features.store import key_file
+from croupier.serving.contract.access import GRPC_PREFIX
 
 RESTRICTED = "model-repository,shared-memory,trace,logging"
 HTTP_HEADER = "croupier-admin"
-GRPC_HEADER = f"triton-grpc-protocol-{HTTP_HEADER}"  # Triton puts its own prefix before the key of a gRPC call
+GRPC_HEADER = f"{GRPC_PREFIX}{HTTP_HEADER}"
 
 
 def secret(home: Path) -> str:

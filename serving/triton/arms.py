@@ -12,9 +12,10 @@ from croupier.serving.decide.candidate_breaker import Breaker
 from croupier.serving.decide.meter import Meter
 from croupier.serving.decide.selector import Selector
 from croupier.serving.learning.live_heads import LiveHeads
-from croupier.serving.release import bundle
+from croupier.serving.release import bundle, signature
 from croupier.serving.release.rollout_mirror import RolloutReader
-from croupier.serving.triton.metrics import Exporter, log_as_json
+from croupier.serving.triton.json_logs import log_as_json
+from croupier.serving.triton.metrics_exporter import Exporter
 from croupier.serving.triton.wire import (
     HEADS,
     SELECT_INPUTS,
@@ -36,6 +37,7 @@ class SelectArm:
         model = Path(args["model_repository"])
         home, trial = model.parents[1], args["model_name"].endswith("_trial")
         settings = Settings()
+        signature.check(model / args["model_version"], app=home.name, keys=signature.Keys.of(settings))
         self.spool = None if trial else open_spool(home, settings)
         loaded = bundle.load(model / args["model_version"])
         self.selector = Selector(
@@ -58,6 +60,7 @@ class SelectArm:
         return [selection_tensors(list(islice(answers, size))) for size in sizes]
 
     def close(self) -> None:
+        """Pushes the last counts and closes the log."""
         self.exporter.close()
         if self.spool is not None:
             self.spool.close()

@@ -7,7 +7,6 @@ answers OK with empty tensors. Nothing in site-packages is touched: the backend 
 
 import ctypes
 import importlib.util
-import ipaddress
 import os
 import platform
 import re
@@ -16,6 +15,8 @@ import sys
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
+
+from croupier.serving.client.secure import loopback
 
 IMAGE_ROOT = Path("/opt/tritonserver")
 FLOOR = "26.07"  # the first of NVIDIA's releases without a published vulnerability when this was written
@@ -51,19 +52,12 @@ def find(runtime: Path) -> Binary:
 
 def refuse_exposure(host: str, release: str) -> None:
     """Raises TritonUnavailable where a server older than FLOOR, or of unknown age, would listen beyond this machine."""
-    if _loopback(host) or (re.fullmatch(r"\d\d\.\d\d", release) and release >= FLOOR):
+    if loopback(host) or (re.fullmatch(r"\d\d\.\d\d", release) and release >= FLOOR):
         return
     raise TritonUnavailable(
         f"host {host!r}: found Triton {release or 'of the PyPI wheel (24.10)'}, expected {FLOOR} or later: what lies "
         "before has published vulnerabilities; use --host 127.0.0.1, or NVIDIA's image (docker-compose.yml)"
     )
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _from_wheel(runtime: Path) -> Binary:

@@ -28,7 +28,7 @@ def known(settings: Settings) -> Ports | None:
 
 
 def chosen(settings: Settings) -> Ports:
-    """The same; where none were chosen yet, they are chosen now and remembered.
+    """Returns the app's ports; where none were chosen yet, they are chosen now and remembered.
 
     Raises TritonUnavailable where no three ports in a row are free."""
     declared = _declared(settings)

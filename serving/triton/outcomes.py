@@ -21,7 +21,8 @@ from croupier.serving.learning.window_closer import WindowCloser
 from croupier.serving.release import bundle
 from croupier.serving.triton import repository, wire
 from croupier.serving.triton.declaration import Declaration
-from croupier.serving.triton.metrics import Exporter, log_as_json
+from croupier.serving.triton.json_logs import log_as_json
+from croupier.serving.triton.metrics_exporter import Exporter
 from croupier.serving.triton.repository import SELECT_ARM
 from croupier.serving.triton.wire import Columns, Tensors
 
@@ -42,6 +43,7 @@ class TakeRewards:
         self.exporter = Exporter(pb, self.meter, self.spool)
 
     def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
+        """Answers calls: what became of each reward."""
         found = (row for call in calls for row in wire.rows(call, wire.REWARD_INPUTS))
         raws = [RawReward(event, kind, float(value), unique, int(at or 0)) for event, kind, value, unique, at in found]
         outcomes = self.rewards.take(raws)
@@ -49,6 +51,7 @@ class TakeRewards:
         return wire.outcome_tensors(outcomes, [wire.size_of(call) for call in calls])
 
     def close(self) -> None:
+        """Ends the learner, pushes the last counts and closes the log."""
         if self.closer is not None:
             self.closer.close()
         self.exporter.close()
@@ -68,12 +71,14 @@ class TakeRecords:
         self.records = Records(self.spool, unit_key=unit_key(settings, home), guard=guard, declared=Declaration(home))
 
     def answer(self, calls: Sequence[Columns]) -> list[Tensors]:
+        """Answers calls: what became of each record."""
         raws = [RawRecord(*row) for call in calls for row in wire.rows(call, wire.RECORD_INPUTS)]
         outcomes = self.records.take(raws)
         count(self.meter, "record", "croupier_records_total", outcomes)
         return wire.outcome_tensors(outcomes, [wire.size_of(call) for call in calls])
 
     def close(self) -> None:
+        """Pushes the last counts and closes the log."""
         self.exporter.close()
         self.spool.close()
 
@@ -96,6 +101,7 @@ class CatalogueGuard:
 
 
 def count(meter: Meter, model: str, name: str, outcomes: Sequence[Outcome]) -> None:
+    """Counts outcomes by fate under `name`, and refusals by field and reason."""
     for outcome in outcomes:
         meter.count(name, fate=outcome.status)
         if outcome.error:

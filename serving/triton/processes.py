@@ -12,7 +12,8 @@ from typing import IO
 
 
 def born(pid: int) -> int:
-    """Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat). OSError if there is none."""
+    """Returns the start time of a process in clock ticks since boot (field 22 of /proc/PID/stat). OSError if there is
+    none."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
@@ -28,6 +29,7 @@ def private_log(path: Path, mode: str) -> IO[bytes]:
 
 
 def record(file: Path, pid: int) -> None:
+    """Notes a process in a file: its id, and when it was born."""
     file.write_text(f"{pid} {born(pid)}")
 
 
@@ -45,7 +47,7 @@ def recorded(file: Path) -> int | None:
 
 
 def stop_group(group: int, *, patience_seconds: float) -> None:
-    """SIGTERM to all of it, and SIGKILL to what is left after the patience."""
+    """Sends SIGTERM to all of the group, and SIGKILL to what is left after the patience."""
     for number, seconds in ((signal.SIGTERM, patience_seconds), (signal.SIGKILL, 5.0)):
         try:
             os.killpg(group, signal.SIGCONT)  # a stopped process would not act on SIGTERM
@@ -58,7 +60,7 @@ def stop_group(group: int, *, patience_seconds: float) -> None:
 
 
 def stop_process(pid: int, *, patience_seconds: float) -> bool:
-    """The same for one process, which ends those it started by itself. False if there was none."""
+    """Stops one process, which ends those it started by itself. False if there was none."""
     found = False
     for number, seconds in ((signal.SIGTERM, patience_seconds), (signal.SIGKILL, 5.0)):
         try:
@@ -75,7 +77,7 @@ def stop_process(pid: int, *, patience_seconds: float) -> bool:
 
 
 def _lives(group: int) -> bool:
-    """Does any process belong to the group that has not ended (a zombie has)?"""
+    """True if any process of the group has not ended (a zombie has)."""
     _reap(group)
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

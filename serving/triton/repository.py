@@ -3,7 +3,7 @@
     <home>/triton/select_arm/config.pbtxt   <home>/triton/select_arm/<release>/  model.py + the release's own files
     <home>/triton/reward/config.pbtxt       <home>/triton/reward/1/model.py        and the same for `record`
 
-A version directory without model.py hangs Triton's load call for good, and later loads too (FACTS.md §4), so it is
+A version directory without model.py hangs Triton's load call for good, and later loads too, so it is
 refused here, before the server sees it. Files are rewritten only when they differ: a touched file re-inits a model.
 """
 

@@ -19,8 +19,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from croupier.features.settings import Settings
+from croupier.serving.client.secure import loopback
 from croupier.serving.triton import admin, binary, leftovers, repository
 from croupier.serving.triton.binary import TritonUnavailable
+from croupier.serving.triton.doors import Doors
 from croupier.serving.triton.processes import UMASK, born, private_log, stop_group
 
 LOOPBACK = "127.0.0.1"
@@ -43,7 +46,7 @@ class Ports:
 
     @classmethod
     def free(cls) -> Self:
-        """Three ports nobody listens on now (held open together, so that they differ)."""
+        """Returns three ports nobody listens on now (held open together, so that they differ)."""
         sockets = [socket.socket() for _ in range(3)]
         try:
             for each in sockets:
@@ -74,7 +77,8 @@ class EndedWhileStarting(TritonUnavailable):
 
 
 class TritonServer:
-    """One tritonserver over `<home>/triton`. `environment` reaches the python stubs (CROUPIER_* settings)."""
+    """One tritonserver over `<home>/triton`. `environment` reaches the python stubs (CROUPIER_* settings). Its `doors`
+    are those that CROUPIER_TLS_* and CROUPIER_TOKEN say, unless they are given."""
 
     def __init__(
         self,
@@ -84,10 +88,11 @@ class TritonServer:
         ports: Ports | None = None,
         environment: Mapping[str, str] | None = None,
         host: str = LOOPBACK,
+        doors: Doors | None = None,
     ) -> None:
         self.home = home.absolute()
         self.ports = ports or Ports.around(grpc_port)
-        self.host = host
+        self.host, self.doors = host, Doors.of(Settings()) if doors is None else doors
         self.log = self.home / "triton.log"
         self.pid_file = self.home / "triton.pid"
         self.shm = f"{leftovers.prefix(self.home)}{os.getpid()}_{self.ports.grpc}_"
@@ -96,6 +101,7 @@ class TritonServer:
 
     @property
     def grpc(self) -> str:
+        """The address for clients, host:port."""
         return f"{LOOPBACK}:{self.ports.grpc}"
 
     def start(self, *, ready_seconds: float = READY_SECONDS) -> Self:
@@ -105,6 +111,8 @@ class TritonServer:
         self.home.mkdir(parents=True, exist_ok=True)
         found = binary.find(self.home / "triton-runtime")
         binary.refuse_exposure(self.host, found.release)
+        if not loopback(self.host):
+            self.doors.refuse_exposure(self.host)
         models = repository.prepare(self.home / "triton")
         environment = {
             **os.environ, "OMP_NUM_THREADS": "1", **found.environment, **self.environment,
@@ -125,8 +133,8 @@ class TritonServer:
         return self
 
     def stop(self) -> None:
-        """SIGTERM to the group (running requests finish), then SIGKILL to whatever is left of it. Idempotent; stops
-        the server that another process started over this home, too."""
+        """Sends SIGTERM to the group (running requests finish), then SIGKILL to whatever is left of it. Idempotent;
+        stops the server that another process started over this home, too."""
         if self.process is None:
             stop_recorded(self.home)
             return
@@ -138,6 +146,7 @@ class TritonServer:
         self.pid_file.unlink(missing_ok=True)
 
     def alive(self) -> bool:
+        """True while the process runs."""
         return self.process is not None and self.process.poll() is None
 
     def __enter__(self) -> Self:
@@ -155,7 +164,7 @@ class TritonServer:
             "--strict-readiness=false",
             "--exit-on-error=true",
             "--disable-auto-complete-config",
-            f"--http-address={self.host}",
+            f"--http-address={self.host if loopback(self.host) else LOOPBACK}",  # HTTP has no TLS
             f"--http-port={self.ports.http}",
             f"--grpc-address={self.host}",
             f"--grpc-port={self.ports.grpc}",
@@ -164,6 +173,7 @@ class TritonServer:
             f"--backend-config=python,shm-region-prefix-name={self.shm}",
             "--exit-timeout-secs=8",
             *admin.arguments(self.home),
+            *self.doors.arguments(),
         ]
 
     def _wait_ready(self, models: list[str], seconds: float) -> None:
@@ -202,7 +212,7 @@ def running(home: Path) -> dict[str, Any] | None:
 
 
 def ready(ports: Ports, model: str) -> bool:
-    """Model by model: the server's own strict readiness turns false for good once an old version is unloaded."""
+    """Asks model by model: the server's own strict readiness turns false for good once an old version is unloaded."""
     try:
         with urllib.request.urlopen(f"http://{LOOPBACK}:{ports.http}/v2/models/{model}/ready", timeout=1.0) as reply:
             return bool(reply.status == 200)

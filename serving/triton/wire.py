@@ -30,7 +30,7 @@ Tensors = dict[str, NDArray[Any]]
 
 
 def selection_tensors(selections: Sequence[Selection]) -> Tensors:
-    """(B, 1) each, `pmf` (B, longest candidate list), zero-padded."""
+    """Returns (B, 1) each, `pmf` (B, longest candidate list), zero-padded."""
     width = max([1, *(len(s.pmf) for s in selections)])
     pmf = np.array([s.pmf + (0.0,) * (width - len(s.pmf)) for s in selections])
     return {

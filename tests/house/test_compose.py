@@ -1,4 +1,4 @@
-"""docker-compose.yml without an engine: the schema, its references, its secrets, its interpolation (FACTS.md §7)."""
+"""docker-compose.yml without an engine: the schema, its references, its secrets, its interpolation."""
 
 import re
 import subprocess
@@ -13,7 +13,8 @@ TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE = yaml.safe_load(TEXT)
 SERVICES = COMPOSE["services"]
 TOKEN = re.compile(r"\$\{(\w+)(?::([?-])([^}]*))?\}")
-SECRET = re.compile(r"PASSWORD|SECRET|ACCESS_KEY|FERNET|_KEY$")
+SECRET = re.compile(r"PASSWORD|SECRET|ACCESS_KEY|FERNET|TOKEN|_KEY$")
+OPTIONAL = {"CROUPIER_SIGNING_KEY", "CROUPIER_VERIFY_KEY"}  # files of keys, where releases are signed
 
 
 class Missing(ValueError):
@@ -79,13 +80,16 @@ def test_dependencies_and_volumes_exist_and_what_is_waited_for_has_a_health():
             assert other in SERVICES, (name, other)
             assert how["condition"] != "service_healthy" or "healthcheck" in SERVICES[other], (name, other)
         for volume in service.get("volumes", []):
+            if volume.endswith(":/croupier/tls:ro"):
+                continue  # the one folder of the host
             assert volume.split(":")[0] in COMPOSE["volumes"], (name, volume)
 
 
 def test_no_secret_has_a_default():
-    values = {name for name, kind, _ in TOKEN.findall(TEXT) if SECRET.search(name)}
-    assert values == required()
-    assert len(values) == 9
+    values = {name for name, kind, _ in TOKEN.findall(TEXT) if SECRET.search(name)} - OPTIONAL
+    images = {name for name, kind, _ in TOKEN.findall(TEXT) if name.endswith("_IMAGE")}
+    assert values | images | {"CROUPIER_TLS_DIR"} == required()
+    assert (len(values), len(images)) == (10, 5)
 
 
 @pytest.mark.parametrize("name", sorted(required()))
@@ -97,8 +101,11 @@ def test_a_missing_secret_stops_it_and_says_which(name):
 
 def test_interpolated_it_has_no_token_left_and_every_service_shares_one_store():
     text = interpolated(TEXT, {name: f"value-of-{name}" for name in required()})
-    assert "${AIRFLOW_ADMIN_PASSWORD}" in text, "the one dollar that the shell, not compose, resolves"
-    assert TOKEN.findall(text.replace("${AIRFLOW_ADMIN_PASSWORD}", "")) == []
+    others = ("${AIRFLOW_ADMIN_PASSWORD}", "${AIRFLOW_IMAGE}")
+    assert all(text.count(other) == 1 for other in others), (
+        "dollars that the shell and the builder resolve, not compose"
+    )
+    assert TOKEN.findall(text.replace(others[0], "").replace(others[1], "")) == []
     services = yaml.safe_load(text)["services"]
     ours = [env for s in services.values() if "CROUPIER_STORE" in (env := s.get("environment", {}))]
     assert {env["CROUPIER_STORE"] for env in ours} == {"s3://croupier/default"}
@@ -148,21 +155,31 @@ def test_who_shares_a_volume_may_write_it():
     assert "mkdir -p -m 775 /croupier/var" in COMPOSE["x-airflow"]["build"]["dockerfile_inline"]
 
 
-def test_the_doors_are_those_of_the_native_form(tmp_path):
+def test_the_doors_are_those_of_the_native_form(tmp_path, monkeypatch):
     """The container runs `croupier serve run`: its Triton gets the same restrictions, with a secret on the volume that
-    Airflow's worker, who publishes, shares. A port more, or one beyond loopback, fails here."""
+    Airflow's worker, who publishes, shares; TLS and the token are set, as it listens beyond loopback."""
     from croupier.serving.commands.serve import triton
-    from croupier.serving.triton import admin
+    from croupier.serving.triton import admin, doors
     from croupier.serving.triton.binary import Binary
 
-    published = {port for s in SERVICES.values() for port in s.get("ports", [])}
-    assert published == {"127.0.0.1:8080:8080", "127.0.0.1:8001:8001", "127.0.0.1:8002:8002"}
+    token = "a-token-of-16-and-more"
+    given = yaml.safe_load(interpolated(TEXT, dict.fromkeys(required(), token)))["services"]["triton"]["environment"]
+    for name, value in given.items():
+        if value and ("TLS" in name or name == "CROUPIER_TOKEN"):
+            here = tmp_path / Path(value).name if value.startswith("/croupier/tls/") else value
+            if value.startswith("/croupier/tls/"):
+                here.touch()
+            monkeypatch.setenv(name, str(here))
     server = triton(host=SERVICES["triton"]["command"][-1])
     server.home = tmp_path
-    given = server._arguments(Binary(path=tmp_path, backends=tmp_path, environment={}), [])
+    server.doors.refuse_exposure("0.0.0.0")
+    arguments = server._arguments(Binary(path=tmp_path, backends=tmp_path, environment={}), [])
     secret = admin.secret(tmp_path)
     closed = f"model-repository,shared-memory,trace,logging:croupier-admin={secret}"
-    assert {f"--http-restricted-api={closed}", f"--grpc-restricted-protocol={closed}"} <= set(given)
+    asked = f"{doors.ASKED}:croupier-token={token}"
+    for each in (closed, asked):
+        assert {f"--http-restricted-api={each}", f"--grpc-restricted-protocol={each}"} <= set(arguments)
+    assert {"--grpc-use-ssl=true", "--http-address=127.0.0.1", "--grpc-address=0.0.0.0"} <= set(arguments)
     assert "home:/croupier/var" in SERVICES["triton"]["volumes"]
     assert "home:/croupier/var" in SERVICES["airflow-worker"].get("volumes", COMPOSE["x-airflow"]["volumes"])
 
@@ -185,7 +202,7 @@ def test_no_secret_and_no_run_time_data_enters_an_image(secret):
 
 def test_what_an_image_needs_enters_it():
     out = subprocess.run(
-        ["git", "ls-files", "features", "models", "serving", "dags", "pyproject.toml", "constraints.txt"],
+        ["git", "ls-files", "features", "models", "serving", "dags", "pyproject.toml", "locks"],
         cwd=ROOT,
         capture_output=True,
         text=True,

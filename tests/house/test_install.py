@@ -116,7 +116,17 @@ def wheel(tmp_path_factory):
 def test_the_wheel_holds_one_import_name_and_every_module(wheel):
     names = {n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n}
     assert {n.partition("/")[0] for n in names} == {"croupier"}
-    sources = tracked("__init__.py", "features/*.py", "models/*.py", "serving/*.py", "dags/*.py", "*.proto", "*.pbtxt")
+    sources = tracked(
+        "__init__.py",
+        "features/*.py",
+        "models/*.py",
+        "serving/*.py",
+        "dags/*.py",
+        "*.proto",
+        "*.pbtxt",
+        "*.html.j2",
+        "*.css",
+    )
     assert names == {f"croupier/{p.relative_to(ROOT)}" for p in sources}
 
 

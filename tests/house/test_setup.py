@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def checkout(folder):
     """What set-up reads, in a folder without a virtual environment."""
-    for name in (".ci/setup", "pyproject.toml", "constraints.txt"):
+    for name in (".ci/setup", "pyproject.toml", "locks/native.lock", "locks/cuda.lock"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     return folder

@@ -11,7 +11,7 @@ from croupier.features.schema import Arm, Decision
 
 
 def export(interactions: pl.DataFrame, arms: Sequence[Arm]) -> Iterator[bytes]:
-    """Lines (with newline) of schema.INTERACTIONS. Cost is −reward. Raises ValueError on a feature name that VW would
+    """Lines (with newline) of arrow.INTERACTIONS. Cost is −reward. Raises ValueError on a feature name that VW would
     swallow (a leading underscore)."""
     features = {arm.arm_id: _named(arm.features) for arm in arms}
     for row in interactions.iter_rows(named=True):
@@ -35,7 +35,7 @@ def export(interactions: pl.DataFrame, arms: Sequence[Arm]) -> Iterator[bytes]:
 
 
 def _named(features: Mapping[str, Any]) -> dict[str, Any]:
-    """As VW can tell them apart: no missing values, float lists element by element."""
+    """Returns features as VW can tell them apart: no missing values, float lists element by element."""
     out: dict[str, Any] = {}
     for name, value in features.items():
         if name.startswith("_"):

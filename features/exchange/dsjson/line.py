@@ -57,7 +57,8 @@ def number(line: Mapping[str, Any], name: str, default: float | None = None) -> 
 
 
 def either(line: Mapping[str, Any], name: str) -> Any:
-    """`p` or `_p`, `a` or `_a`; an empty list where there is neither."""
+    """Returns what stands under a name or under it with an underscore (`p` or `_p`); an empty list where there is
+    neither."""
     return line.get(name, line.get(f"_{name}", ()))
 
 
@@ -71,7 +72,7 @@ def _is_igl(line: Mapping[str, Any]) -> bool:
 
 
 def objects(name: str, tree: object) -> dict[str, Any]:
-    """Itself. Raises InvalidEvent where it is no object."""
+    """Returns the value if it is an object. Raises InvalidEvent where it is none."""
     if not isinstance(tree, dict):
         raise InvalidEvent(name, tree, "an object")
     return tree
@@ -103,7 +104,7 @@ def flat(tree: Mapping[str, Any], prefix: str = "", *, empty: bool = False) -> d
 
 
 def joined(flat: dict[str, Any]) -> dict[str, Any]:
-    """`v[0]`, `v[1]`, … → the list `v`."""
+    """Joins the entries `v[0]`, `v[1]`, … to the list `v`."""
     lists: dict[str, dict[int, Any]] = {}
     out: dict[str, Any] = {}
     for name, value in flat.items():

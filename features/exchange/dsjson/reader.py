@@ -63,13 +63,14 @@ class DsjsonSource:
         self.notes = self._notes()
 
     def arms(self) -> list[Arm]:
+        """The arms seen so far, each with the features that were always alike."""
         return [
             Arm(arm_id=arm, features={k: v for k, v in features.items() if k not in self._varying})
             for arm, features in self._arms.items()
         ]
 
     def names(self) -> dict[str, list[str]]:
-        """As the first pass found them."""
+        """The names of features, as the first pass found them."""
         of_arms = dict.fromkeys(name for features in self._arms.values() for name in features)
         pairs = [*self._names["arm_context"], *sorted(self._varying)]
         return {
@@ -79,6 +80,7 @@ class DsjsonSource:
         }
 
     def records(self) -> Iterator[Record]:
+        """Yields a record for each line that can be used; the others are counted in `skipped` by reason."""
         for i, (name, line) in enumerate(self._lines()):
             try:
                 yield self._record(i, name, line)

@@ -12,8 +12,9 @@ _SAMPLE = 1000  # pmfs that tell how many arms there are
 
 
 def every_arm(arms: Iterable[str], pmf: pl.Series | None) -> list[str]:
-    """`arms` are the chosen ones, `pmf` the column of all probabilities, if there is one. Numbered arms stand in the
-    order of their numbers. Raises ValueError where it cannot be known which probability is which arm's."""
+    """Makes every arm a candidate. `arms` are the chosen ones, `pmf` the column of all probabilities, if there is one.
+    Numbered arms stand in the order of their numbers. Raises ValueError where it cannot be known which probability is
+    which arm's."""
     chosen = sorted(set(arms))
     numbers = {int(arm): arm for arm in chosen if arm.isdecimal() and arm.isascii()}
     if pmf is None:

@@ -21,7 +21,7 @@ IDS = ("arm", "unit_id", "event_id")  # names, however much they look like numbe
 
 
 def named_roles(columns: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
-    """role → column, for the roles that have one, by name alone. Raises ValueError where `given` names what is not
+    """Returns the column of each role that has one, by name alone. Raises ValueError where `given` names what is not
     there."""
     for role, column in given.items():
         if role not in ROLES or column not in columns:
@@ -33,7 +33,8 @@ def named_roles(columns: Sequence[str], given: Mapping[str, str]) -> dict[str, s
 
 
 def roles_of(frame: pl.DataFrame, given: Mapping[str, str], path: Path) -> dict[str, str]:
-    """The same, where the values decide too. Raises ValueError where a required role has no column."""
+    """Finds the role of each column by its name and its values. Raises ValueError where a required role has no
+    column."""
     found, columns = named_roles(frame.columns, given), frame.columns
     if "context" in found and "context" not in given and not _holds_objects(frame[found["context"]]):
         del found["context"]

@@ -73,7 +73,7 @@ class TableSource:
         return [Arm(arm_id=arm, features=features_of(features.get(arm, {}))) for arm in sorted(offered)]
 
     def names(self) -> dict[str, list[str]]:
-        """Of columns, and of the objects in the columns `context` and `arm_context`."""
+        """The names of columns, and of the objects in the columns `context` and `arm_context`."""
         pairs = (row for rows in self._objects("arm_context", as_list) for row in rows if isinstance(row, dict | str))
         inside = {"context": self._objects("context", as_object), "arm_context": map(_object_or_none, pairs)}
         found = {scope: [name for row in rows for name in row] for scope, rows in inside.items()}
@@ -91,6 +91,7 @@ class TableSource:
                 yield read(cell)
 
     def records(self) -> Iterator[Record]:
+        """Yields a record for each row that can be used; the others are counted in `skipped` by reason."""
         self.skipped.clear()
         scale, names = self._time_scale(), RowNames(map(_bytes, self.frame.head(HEAD).iter_rows()))
         ids = self._column("event_id")

@@ -71,11 +71,13 @@ def _stand(w: Workspace, world: World, per_day: int, hours: float, url: str) -> 
     from croupier.serving.client.client import Client
     from croupier.serving.simulation.month.crowd import DAY, Crowd
     from croupier.serving.simulation.month.visitors import Visitors
+    from croupier.serving.triton.doors import Doors
 
     where = url or _server(w)
     began = clock.now_us()
     crowd = Crowd(world=world, start=began // DAY * DAY, per_day=per_day)
-    with Client(where, deadline_ms=1000.0) as client, suppress(KeyboardInterrupt):
+    doors = Doors.of(w.settings)
+    with Client(where, deadline_ms=1000.0, tls=doors.tls, token=doors.token) as client, suppress(KeyboardInterrupt):
         _await(client.connection.probe, w.settings.app, where)
         people, told_at = Visitors(crowd, client), clock.now_us()
         while not hours or clock.now_us() < began + hours * HOUR:
@@ -95,7 +97,7 @@ def _server(w: Workspace) -> str:
 
 
 def _await(answers: Callable[[], bool], app: str, url: str) -> None:
-    """Until the server answers, for five minutes. Raises RuntimeError."""
+    """Waits until the server answers, for five minutes. Raises RuntimeError."""
     for attempt in range(150):
         if answers():
             return

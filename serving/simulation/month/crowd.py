@@ -40,7 +40,7 @@ class Crowd:
         return self.world.flipped() if turned else self.world
 
     def arms(self, at: int) -> list[Arm]:
-        """Those that can be shown at `at`; with churn three quarters of all, another one each day."""
+        """Returns the arms that can be shown at `at`; with churn three quarters of all, another one each day."""
         all_arms = self.world.arms()
         if not self.churn:
             return all_arms

@@ -18,6 +18,7 @@ from croupier.features import clock
 from croupier.features.encoding import catalogue
 from croupier.features.interactions import window
 from croupier.features.log.shipped import open_log
+from croupier.features.reward import window_us
 from croupier.features.settings import Settings
 from croupier.features.store.storage import StoreUnavailable
 from croupier.features.utc import HOUR, hour_start, to_us
@@ -63,6 +64,7 @@ class Ledger:
     catalogue: list[str] = field(default_factory=list)  # what became of each change of the arms
 
     def add(self, day: int, values: dict[str, float]) -> None:
+        """Adds values to a day's sums."""
         sums = self.days.setdefault(day, dict.fromkeys(values, 0.0))
         for name, value in values.items():
             sums[name] += value
@@ -79,6 +81,7 @@ class Plan:
     down: Outages = field(default_factory=dict)
 
     def is_down(self, part: str, hour: int) -> bool:
+        """True if this part of the loop is down in this hour."""
         return hour in self.down.get(part, ())
 
 
@@ -177,7 +180,7 @@ def _crowd(crowd: Crowd, site: Site, ledger: Ledger, at: int) -> None:
 
 
 def _unanswered(crowd: Crowd, ledger: Ledger, at: int) -> None:
-    """No server: callers draw uniformly by themselves."""
+    """Answers without a server: callers draw uniformly by themselves."""
     visits = crowd.visits(at, 3600.0 / TICKS)
     uniform = [[1.0 / len(visit.arms)] * len(visit.arms) for visit in visits]
     ledger.add(int((at - crowd.start) // DAY), crowd.values(at, visits, uniform))
@@ -208,7 +211,7 @@ def summary(w: Workspace, plan: Plan, ledger: Ledger) -> dict[str, Any]:
 
 
 def _share(sums: dict[str, float] | None) -> float:
-    """(served − uniform) / (best − uniform); 0 where nobody came."""
+    """Returns (served − uniform) / (best − uniform); 0 where nobody came."""
     if not sums or sums["best"] <= sums["uniform"]:
         return 0.0
     return (sums["served"] - sums["uniform"]) / (sums["best"] - sums["uniform"])
@@ -221,12 +224,12 @@ def _means(sums: dict[str, float] | None) -> dict[str, float]:
 
 
 def trained_share(w: Workspace) -> float:
-    """Of the rows that were mature when the last training began, the share that it or, before its window, an earlier
-    one had: 1 if no hour was forgotten."""
+    """Returns the share of the rows mature when the last training began that it or, before its window, an earlier one
+    had: 1 if no hour was forgotten."""
     ended = window.last_training(w.store)
     if not ended:
         return 0.0
-    mature = ended["at"] - round(w.spec.reward.window_seconds * 1e6) - HOUR
+    mature = ended["at"] - window_us(w.spec.reward) - HOUR
     first = ended["at"] - round((w.spec.training.days * 86400 + w.spec.reward.window_seconds) * 1e6)
     with open_log(w.store) as log:
         hours = [h for h in log.objects["decisions"] if first // HOUR * HOUR <= hour_start(h) <= mature]
@@ -235,7 +238,7 @@ def trained_share(w: Workspace) -> float:
 
 
 def start_of(text: str) -> int:
-    """UTC µs of an ISO time with a zone."""
+    """Returns UTC µs of an ISO time with a zone."""
     return to_us(datetime.fromisoformat(text))
 
 

@@ -1,12 +1,11 @@
 """Months in which nothing is better, and months in which a family is: how often the scheme of retraining errs.
 
-A log of a uniform champion, with a daily season and units that return; each day one family is retrained and judged by
-`models.gate.evaluation.evaluate`, the gate's own entry. Three schemes are held beside each other on the same logs:
+A log of a uniform champion, with a daily season and units that return, each with a taste of its own; each day one
+family is retrained and judged by `models.gate.evaluation.evaluate`, the gate's own entry. Three schemes are held
+beside each other on the same logs:
 
-    prequential   the family by its models through time, one confidence sequence (models/ope/prequential.py):
-    croupier's own
-    ledger        each day's models are a new hypothesis, the k-th at α · 6 / (π² k²) (models/gate/alpha_spending.py):
-    as it was
+    prequential   the family by its models through time, one confidence sequence (models/ope/prequential.py): croupier's
+    ledger        each day's models are a new hypothesis, the k-th at α · 6 / (π² k²) (models/gate/alpha_spending.py)
     calendar      each day's model on the next day's rows alone, at α / days
 
 What was promoted climbs by the controller's own rules (serving/simulation/rollout.py).
@@ -60,10 +59,12 @@ class Table:
         return replace(self, weights=np.stack([(best == a).mean(axis=0) for a in range(ARMS)], axis=1))
 
     def save(self, folder: Path) -> None:
+        """Writes the table into a file."""
         np.save(folder / "weights.npy", self.weights)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
+        """Reads the table from a file."""
         return cls(weights=np.load(folder / "weights.npy"))
 
 
@@ -76,11 +77,14 @@ CATALOGUE = Catalogue(
 class Traffic:
     """`per_day` decisions of `units` units, of whom some come more often and some click more; rates differ by the hour.
 
-    lift: what the arm that suits a context's kind is worth more, relatively; 0: all arms are worth the same."""
+    lift: what the arm that suits a context's kind is worth more, relatively; 0: all arms are worth the same.
+    tastes: σ of the logarithm of what each arm is worth to each unit. Over all visits every arm is worth the same all
+    the same, so that no policy that knows the context alone gains anything by them."""
 
     per_day: int
     lift: float = 0.0
     units: int = 2000
+    tastes: float = 0.5
 
     def day(self, number: int, seed: int) -> Interactions:
         """The log of a day, drawn uniformly."""
@@ -88,7 +92,8 @@ class Traffic:
         person = np.random.default_rng([seed, 10**6])
         often = person.lognormal(0.0, 0.5, self.units)
         unit = rng.choice(self.units, size=n, p=often / often.sum())
-        rate = np.clip(person.lognormal(-0.08, 0.4, self.units), 0.2, 3.0)[unit]
+        rate = np.clip(person.lognormal(-0.08, 0.4, self.units), 0.2, 3.0)
+        taste = self._tastes(person, often * rate)
         at = np.sort(rng.integers(0, DAY, n))
         season = 1.0 + 0.5 * np.sin(2 * np.pi * at / DAY)
         kind, chosen = rng.integers(KINDS, size=n), rng.integers(ARMS, size=n)
@@ -105,11 +110,18 @@ class Traffic:
             chosen=chosen,
             pmf=np.full((n, ARMS), 1 / ARMS),
             propensity=np.full(n, 1 / ARMS),
-            reward=(rng.random(n) < np.minimum(CLICKS * rate * season * worth, 1.0)).astype(np.float64),
+            reward=(rng.random(n) < np.minimum(CLICKS * rate[unit] * taste[unit, chosen] * season * worth, 1.0)).astype(
+                np.float64
+            ),
             at=number * DAY + at,
             unit=unit.astype(np.uint64) + np.uint64(1),
             weight=np.ones(n),
         )
+
+    def _tastes(self, person: np.random.Generator, weight: F64) -> F64:
+        """(units, ARMS), whose mean over units by `weight` (units,) is 1 in every column."""
+        taste = np.clip(person.lognormal(0.0, self.tastes, (self.units, ARMS)), 0.4, 2.0)
+        return np.asarray(taste / (weight @ taste / weight.sum()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +136,7 @@ Asked = tuple[Traffic, int, int, tuple[str, ...]]  # traffic, days, seed, scheme
 
 
 def month(traffic: Traffic, *, days: int, seed: int, schemes: tuple[str, ...] = SCHEMES) -> Month:
-    """One month; a scheme that has promoted is judged no further."""
+    """Plays one month; a scheme that has promoted is judged no further."""
     log: list[Interactions] = []
     models: list[Table] = []
     promoted = dict.fromkeys(schemes, 0)

@@ -31,7 +31,7 @@ def parsed(texts: Sequence[str]) -> Outages:
 
 @contextmanager
 def store_down(folder: Path, *, down: bool) -> Iterator[None]:
-    """In the block the store at `folder` cannot be reached, if `down`: where its folder was, a file stands."""
+    """Makes the store at `folder` out of reach inside the block, if `down`: where its folder was, a file stands."""
     if not down:
         yield
         return

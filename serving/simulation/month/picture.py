@@ -8,7 +8,8 @@ COLOURS = {"best": "#2a9d8f", "served": "#1d3557", "uniform": "#8d99ae"}
 
 
 def draw(months: Sequence[dict[str, Any]], path: Path) -> None:
-    """One thin line a month and seed, the mean of the seeds as a thick one; the first days at 100 % are marked."""
+    """Draws one thin line a month and seed, the mean of the seeds as a thick one; the first days at 100 % are
+    marked."""
     import matplotlib as mpl
 
     mpl.use("Agg")

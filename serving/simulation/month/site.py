@@ -37,7 +37,7 @@ class Site:
         self.spool.close()
 
     def select(self, visits: Sequence[Visit]) -> list[Selection]:
-        """One answer a visit, logged, by the current release and stage."""
+        """Returns one answer a visit, logged, by the current release and stage."""
         return self._current().select([request_of(visit) for visit in visits])
 
     def reward(self, event_ids: Sequence[str], kind: str, value: float, at: int) -> None:

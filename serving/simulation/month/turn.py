@@ -43,7 +43,7 @@ def train_and_gate(app: str, features: str) -> dict[str, Any]:
 
 
 def watch_rollout(app: str) -> dict[str, Any]:
-    """One look."""
+    """Looks at the rollout once."""
     return watch.watch(app)
 
 
@@ -59,7 +59,7 @@ def change_catalogue(app: str, arms: Sequence[Arm], now: int) -> list[str]:
 
 @contextlib.contextmanager
 def settings(**variables: str) -> Iterator[None]:
-    """In the block the environment has these; an empty text takes a variable away."""
+    """Sets environment variables inside the block; an empty text takes a variable away."""
     before = {name: os.environ.pop(name, None) for name in variables}
     os.environ.update({name: value for name, value in variables.items() if value})
     try:
@@ -72,7 +72,7 @@ def settings(**variables: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
-    """Great Expectations logs two lines a validation; a month has 720 of them."""
+    """Silences Great Expectations, which logs two lines a validation: a month has 720 of them."""
     loud = logging.getLogger("great_expectations")
     before, loud.disabled = loud.disabled, True
     try:

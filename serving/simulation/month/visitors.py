@@ -46,7 +46,7 @@ class Visitors:
         self.refused = 0
 
     def come(self) -> int:
-        """Everybody who came since the last call, at most an hour's; returns how many."""
+        """Serves everybody who came since the last call, at most an hour's; returns how many."""
         now = clock.now_us()
         since, self.since = max(self.since, now - HOUR), now
         visits = self.crowd.visits(since, (now - since) / 1e6)

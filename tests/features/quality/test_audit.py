@@ -8,7 +8,6 @@ import pytest
 
 from croupier.features.quality import audit
 from croupier.features.quality.audit import ALPHA, FACTORS, PROPENSITY_ONLY, SHAPES, Evidence
-from croupier.features.store.storage import open_store
 
 LOUD = log(1 / ALPHA)
 
@@ -130,15 +129,3 @@ def test_where_only_the_chosen_arms_propensity_is_known():
     assert log_e(spread) < 1
     assert log_e(spread.with_columns(pmf=pl.Series([[0.1] * 10] * 20_000))) == log_e(spread)  # it is not read
     assert log_e(epsilon_greedy(20_000, logged=0.2, true=0.4, stage=PROPENSITY_ONLY)) > LOUD
-
-
-def test_evidence_of_other_intervals(tmp_path):
-    store = open_store(str(tmp_path))
-    hour = audit.evidence(epsilon_greedy(100, logged=0.1))
-    for start in (0, 10, 20):
-        audit.save(store, start, start + 10, hour)
-    audit.save(store, 0, 30, hour)  # a run by hand over all of it: counted once
-    audit.save(store, 10, 20, hour)  # again: its own is replaced
-    (rest,) = audit.elsewhere(store, 10, 20).values()
-    assert rest.n == 200
-    assert audit.elsewhere(store, 0, 30) == {}

@@ -9,7 +9,8 @@ import pytest
 
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.encoding.profile import Profile, chance, moved
-from croupier.features.quality import drift, pages
+from croupier.features.quality import drift
+from croupier.features.quality.pages import health_page, offline_docs
 from croupier.features.spec import AppSpec
 from croupier.features.worlds.reels import World
 
@@ -68,9 +69,9 @@ def test_distance_and_its_noise():
 
 def test_the_page_is_whole_and_offline(log, tmp_path):
     df, encoder = log
-    page = drift.write(drift.health(df, encoder=encoder), tmp_path / "health")
+    page = health_page.write(drift.health(df, encoder=encoder), tmp_path / "health")
     text = page.read_text()
-    assert pages.outside(text) == []
+    assert offline_docs.outside(text) == []
     assert "<script" not in text
     assert text.count("<svg") == 7
     assert len(re.findall(r"context\.device, ", text)) == 24

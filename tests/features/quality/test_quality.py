@@ -10,7 +10,7 @@ import pytest
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions.account import Account
 from croupier.features.quality import audit, drift, gx
-from croupier.features.quality import pages as docs
+from croupier.features.quality.pages import offline_docs as docs
 from croupier.features.spec import AppSpec
 from croupier.features.worlds.reels import START, World
 
@@ -217,6 +217,16 @@ def test_draws_that_are_not_from_the_logged_pmf_stop_it(good, tmp_path):
         failed.append([f.rule for f in report.critical])
     assert failed[0] == []  # too little to say so
     assert failed[-1] == ["propensity_audit release 0, champion, uniform"]
+
+
+@pytest.mark.medium
+def test_pages_change_nothing_of_what_is_found(good, tmp_path):
+    broken = FAULTS["role_known"](good[0])
+    with_pages, without = (check(broken, good, tmp_path / str(pages), pages=pages) for pages in (True, False))
+    assert [f.rule for f in without.critical] == ["role_known"]
+    for part in ("critical", "warnings", "held", "audit", "quarantined", "rules", "rows"):
+        assert getattr(with_pages, part) == getattr(without, part), part
+    assert with_pages.broken.equals(without.broken)
 
 
 @pytest.mark.medium

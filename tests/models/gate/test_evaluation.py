@@ -13,7 +13,7 @@ from croupier.features.spec import GateSpec
 from croupier.models.baselines import Uniform
 from croupier.models.exploration import PolicyFailed, softmax, with_floor
 from croupier.models.gate.evaluation import evaluate
-from croupier.models.gate.page import write_report
+from croupier.models.gate.gate_page import write_report
 from croupier.models.ope import self_tests
 from croupier.models.ope.reward_model import cross_fit, fold_of, quality
 from croupier.models.ope.rounds import as_served, rounds_of

@@ -10,7 +10,7 @@ from croupier.features.spec import GateSpec
 from croupier.models.baselines import Uniform
 from croupier.models.exploration import with_floor
 from croupier.models.gate.evaluation import Asked, evaluate
-from croupier.models.gate.page import headline, render, write_report
+from croupier.models.gate.gate_page import headline, render, write_report
 
 
 class Fixed:

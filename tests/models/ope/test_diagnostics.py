@@ -8,7 +8,7 @@ from croupier.features.spec import GateSpec
 from croupier.models.baselines import Uniform
 from croupier.models.exploration import with_floor
 from croupier.models.gate.evaluation import evaluate
-from croupier.models.gate.page import curve
+from croupier.models.gate.gate_page import curve
 from croupier.models.ope import diagnostics
 from croupier.models.ope.diagnostics import DAY, arm_groups, by_age
 

@@ -38,7 +38,7 @@ def test_counts_and_tables(tmp_path):
     caught = {row["leak"] for row in table if check_rates.refused(row)}
     assert "price of the shown arm" in caught
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{check_rates.OPEN}\nold\n{check_rates.CLOSE}\nafter\n")
+    page.write_text("before\n<!-- checks -->\nold\n<!-- /checks -->\nafter\n")
     check_rates.write_page(table, page)
     text = page.read_text()
     assert "| all | 6 | 0.0 |" in text

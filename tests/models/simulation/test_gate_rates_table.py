@@ -2,7 +2,7 @@
 
 import pytest
 
-from croupier.models.simulation.gate_rates import CLOSE, OPEN, cells, count, markdown, pooled, write_page
+from croupier.models.simulation.gate_rates import MARK, cells, count, markdown, pooled, write_page
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_rates_are_means_and_worst_cells(table):
 @pytest.mark.medium
 def test_page_is_rewritten_between_its_marks(table, tmp_path):
     page = tmp_path / "GATE.md"
-    page.write_text(f"before\n{OPEN}\nold\n{CLOSE}\nafter\n")
+    page.write_text(f"before\n<!-- {MARK} -->\nold\n<!-- /{MARK} -->\nafter\n")
     write_page(table, page)
     first = page.read_text()
     write_page(table, page)

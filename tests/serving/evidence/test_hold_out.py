@@ -21,7 +21,7 @@ from croupier.features.quality.summary import Expected
 from croupier.models.baselines import FixedArm
 from croupier.serving.decide.replay import loader, replay
 from croupier.serving.evidence import hold_out_looks
-from croupier.serving.operate import promotion, rollout_report, succession, watch
+from croupier.serving.operate import promotion, rollout_page, succession, watch
 from croupier.serving.release import bundle_store, hold_out, rollout_state, rollout_store
 from croupier.serving.release.controller import Evidence
 from croupier.serving.release.rollout_state import RolloutRefused, RolloutState, in_candidate
@@ -179,7 +179,7 @@ def test_an_equal_release_is_not_rolled_back_and_people_are_told(promoted):
     assert worth == pytest.approx(0.248, abs=0.03)
     assert f"{seen['difference'] / worth:+.1%} [{seen['lower'] / worth:+.1%}, {seen['upper'] / worth:+.1%}]" in said
     assert "neither better nor worse is shown" in said
-    page = rollout_report.write(h.store, h.home, h.spec, now=h.now).read_text()
+    page = rollout_page.write(h.store, h.home, h.spec, now=h.now).read_text()
     assert f"until {ends:%Y-%m-%d %H:%M:%S} UTC" in page
     assert "of what the hold-out earns" in page
     promoted_units, kept_units, share = seen["units"]["watch 10%"]

@@ -7,11 +7,10 @@ import time
 from dataclasses import replace
 
 import numpy as np
-import polars as pl
 import pytest
 
 from croupier.features.log.spool import Spool
-from croupier.features.schema import Reward
+from croupier.features.reward import combined
 from croupier.features.spec import KindSpec, RewardSpec
 from croupier.models.baselines import Uniform
 from croupier.models.bayesian.posterior import Moments
@@ -22,7 +21,6 @@ from croupier.serving.decide.selector import Selector
 from croupier.serving.learning import fast_loop
 from croupier.serving.learning.fast_loop import FastLoop, rebuilt
 from croupier.serving.learning.head_file import HeadFile, State
-from croupier.serving.learning.learning_steps import combined
 from croupier.serving.learning.live_heads import LiveHeads
 from croupier.serving.triton.server import Ports, TritonServer
 from tests.serving import apps
@@ -82,38 +80,6 @@ def same(a, b):
     assert (a.moments.rr, a.moments.n) == (b.moments.rr, b.moments.n)
 
 
-def test_rewards_of_an_event_come_to_what_the_join_makes_of_them(spool):
-    from croupier.features.interactions.reward import to_number
-
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        rewards = [
-            Reward(
-                event_id="e",
-                at=int(rng.integers(1, 50)),
-                kind=str(rng.choice(["click", "watch", "noise"])),
-                value=float(rng.normal()),
-                reward_id=str(i),
-            )
-            for i in range(int(rng.integers(1, 6)))
-        ]
-        table = pl.DataFrame([r.to_row() for r in rewards]).sort("event_id", "at", "kind", "value", "reward_id")
-        expected = to_number(table, SPEC)["reward"].to_list()
-        decision = replace_decision(at=0)
-        found = combined(rewards, decision, SPEC)
-        assert ([] if found is None else [found]) == pytest.approx(expected, abs=1e-12)
-    late = Reward(event_id="e", at=10**11, kind="click", value=1.0)
-    assert combined([late], replace_decision(at=0), SPEC) is None
-
-
-def replace_decision(**changes):
-    from croupier.features.schema import Decision
-
-    base = {"event_id": "e", "at": 0, "unit_id": "u", "context": {}, "arms": ("a",), "pmf": (1.0,), "arm": "a",
-            "propensity": 1.0, "policy": "p", "role": "champion", "release": 1}  # fmt: skip
-    return Decision(**(base | changes))
-
-
 @pytest.mark.parametrize("role", ["champion", "candidate"])
 def test_the_fold_is_the_batch_solution_with_each_event_once(tmp_path, release, spool, role):
     requests, answers = decide(release, spool, 60)
@@ -122,7 +88,7 @@ def test_the_fold_is_the_batch_solution_with_each_event_once(tmp_path, release, 
     policy, state = getattr(release, role), head(tmp_path, release, role)
     history = spool.rewards_of([a.event_id for a in answers])
     decisions = spool.find([a.event_id for a in answers])
-    r = [combined([x for _, x in history[a.event_id]], decisions[a.event_id], SPEC) for a in answers]
+    r = [combined([x for _, x in history[a.event_id]], decisions[a.event_id].at, SPEC) for a in answers]
     batch = release.encoder.encode(
         [q.context for q in requests], [q.arms for q in requests], [q.arm_context for q in requests], release.catalogue
     )
@@ -133,8 +99,8 @@ def test_the_fold_is_the_batch_solution_with_each_event_once(tmp_path, release, 
     assert np.abs(state.moments.b - expected.b).max() / scale < 1e-6
     assert state.moments.n == pytest.approx(expected.n)
     changed = sum(
-        combined([x for _, x in history[a.event_id]], decisions[a.event_id], SPEC)
-        != combined([history[a.event_id][0][1]], decisions[a.event_id], SPEC)
+        combined([x for _, x in history[a.event_id]], decisions[a.event_id].at, SPEC)
+        != combined([history[a.event_id][0][1]], decisions[a.event_id].at, SPEC)
         for a in answers
     )
     assert state.step == policy.head.step + 60 + changed

@@ -8,14 +8,15 @@ from matplotlib.figure import Figure
 
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions.account import Account
-from croupier.features.quality import gx, listing, pages
+from croupier.features.quality import gx
+from croupier.features.quality.pages import listing_page
 from croupier.features.quality.time_labels import since_start, time_labels
 from croupier.features.spec import AppSpec
 from croupier.features.utc import from_us
 from croupier.features.worlds.reels import START, World
 from croupier.models.baselines import FixedArm
-from croupier.models.gate.page import write_report
-from croupier.serving.operate import rollout_report
+from croupier.models.gate.gate_page import write_report
+from croupier.serving.operate import rollout_page
 from croupier.serving.release import rollout_state
 from tests.browser import needs_browser, shown
 from tests.models.gate.test_page import judged
@@ -64,7 +65,7 @@ def test_quality_health_and_great_expectations_fit_a_phone(site):
 def test_the_gates_page_and_the_listing_fit_a_phone(tmp_path):
     fits(write_report(judged(), tmp_path / "gate.html", title="shop: the gate's verdict"))
     long = f"reports/quality/{'20260921T0000-20260922T0000' * 3}/index.html"
-    (tmp_path / "list.html").write_text(listing.page("shop", [long, "reports/gate/a/index.html"]))
+    (tmp_path / "list.html").write_text(listing_page.reports("shop", [long, "reports/gate/a/index.html"]))
     fits(tmp_path / "list.html")
 
 
@@ -73,14 +74,15 @@ def test_the_gates_page_and_the_listing_fit_a_phone(tmp_path):
 def test_the_rollouts_page_fits_a_phone_with_its_whole_picture(house):
     h = house(FixedArm(arm="a0"))
     h.until_decided()
-    fits(rollout_report.write(h.store, h.home, h.spec, now=h.now))
+    fits(rollout_page.write(h.store, h.home, h.spec, now=h.now))
 
 
 @pytest.mark.medium
 def test_a_page_that_is_too_wide_is_seen(tmp_path):
     """The measure itself: a planted table of one long word."""
     if not needs_browser.args[0]:
-        (tmp_path / "wide.html").write_text(pages.page("x", f"<pre>{'wide ' * 100}</pre>"))
+        narrow = '<!doctype html><html><meta name="viewport" content="width=device-width"><body>'
+        (tmp_path / "wide.html").write_text(f"{narrow}<pre>{'wide ' * 100}</pre></body></html>")
         assert shown(tmp_path / "wide.html")["width"] > 390
     else:
         pytest.skip(needs_browser.kwargs["reason"])
@@ -120,7 +122,7 @@ def test_the_picture_keeps_the_label_of_its_last_stage(state):
     figure = Figure(figsize=(6.5, 2.6), layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.subplots()
-    rollout_report._shares(axes, state, state.history[-1]["at"] + MINUTE)
+    rollout_page._shares(axes, state, state.history[-1]["at"] + MINUTE)
     canvas.draw()
     labels = {text.get_text(): text.get_window_extent(canvas.get_renderer()) for text in axes.texts}
     assert list(labels)[-1] == state.stage

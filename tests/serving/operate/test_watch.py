@@ -15,7 +15,7 @@ from croupier.features.interactions.join import join_interval
 from croupier.features.log.ship import ship
 from croupier.models.baselines import FixedArm, Uniform
 from croupier.serving.evidence import comparison, dr_rewards
-from croupier.serving.operate import rollout_report, watch
+from croupier.serving.operate import rollout_page, watch
 from croupier.serving.release import bundle, bundle_store, rollout_state, rollout_store
 from tests.serving.watched import SECOND, START
 
@@ -141,7 +141,7 @@ def test_a_new_release_supersedes_and_a_lost_beginning_is_made_up(house):
 def test_the_page_tells_the_whole_rollout_without_a_request_outside(house):
     h = house(FixedArm(arm="a0"))
     state = h.until_decided()
-    page = rollout_report.write(h.store, h.home, h.spec, now=h.now).read_text()
+    page = rollout_page.write(h.store, h.home, h.spec, now=h.now).read_text()
     assert "Release 1: aborted" in page
     assert state.history[-1]["reason"] in page
     assert page.count("<svg") == 1
@@ -155,7 +155,7 @@ def test_the_page_tells_the_whole_rollout_without_a_request_outside(house):
     h.release(FixedArm(arm="a1"))
     rollout_store.begin(h.store, rollout_state.start(2, now=h.now))
     with pytest.raises(KeyError, match="no rollout of a release 9"):
-        rollout_report.write(h.store, h.home, h.spec, now=h.now, release=9)
+        rollout_page.write(h.store, h.home, h.spec, now=h.now, release=9)
 
 
 @pytest.mark.medium

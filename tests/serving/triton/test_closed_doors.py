@@ -178,5 +178,5 @@ def test_the_wheels_server_counts_as_old(tmp_path):
 
 
 def test_the_floor_is_the_images():
-    text = (Path(supervisor.__file__).parents[1] / "triton" / "Dockerfile").read_text()
-    assert f"ARG TRITON_VERSION={binary.FLOOR}" in text
+    text = (Path(supervisor.__file__).parents[2] / ".ci" / "digests").read_text()
+    assert f"nvcr.io/nvidia/tritonserver:{binary.FLOOR}-py3" in text

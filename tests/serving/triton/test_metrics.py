@@ -2,8 +2,6 @@
 
 import json
 import re
-import sys
-import threading
 import time
 import urllib.request
 
@@ -12,58 +10,9 @@ import pytest
 from croupier.models.baselines import FixedArm, Uniform
 from croupier.serving.client.client import Client
 from croupier.serving.client.messages import CANARY_COLUMNS
-from croupier.serving.decide.meter import GAUGES, HELP, Meter
+from croupier.serving.decide.metrics import METRICS
 from croupier.serving.triton.server import Ports, TritonServer
 from tests.serving import apps
-
-
-def test_no_counter_pretends_to_be_a_histogram():
-    assert {name for name in HELP if not name.endswith("_total")} == set(GAUGES)
-    assert not [name for name in HELP if name.endswith(("_bucket", "_sum", "_count"))]
-
-
-def test_a_meter_drains_increments_and_cumulative_buckets():
-    meter = Meter()
-    for seconds in (0.0002, 0.003, 2.0):
-        meter.seconds("score", seconds)
-    meter.count("croupier_decisions_total", 3, role="champion")
-    counts, _ = meter.drain()
-    buckets = {labels[1][1]: n for (name, labels), n in counts.items() if name == "croupier_stage_within_total"}
-    assert (buckets.get("0.0001", 0), buckets["0.00025"], buckets["0.005"], buckets["1"], buckets["+Inf"]) == (
-        0,
-        1,
-        2,
-        2,
-        3,
-    )
-    assert counts["croupier_decisions_total", (("role", "champion"),)] == 3
-    assert meter.drain() == ({}, {})
-
-
-def test_nothing_is_lost_or_counted_twice_when_another_thread_drains():
-    meter, drained, ended = Meter(), [], threading.Event()
-
-    def drain():
-        while not ended.is_set():
-            drained.append(meter.drain()[0])
-        drained.append(meter.drain()[0])
-
-    thread, usual = threading.Thread(target=drain), sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        thread.start()
-        for _ in range(20_000):
-            meter.count("croupier_rewards_total", fate="accepted")
-            meter.seconds("score", 0.5)
-        ended.set()
-        thread.join()
-    finally:
-        sys.setswitchinterval(usual)
-    for key in (
-        ("croupier_rewards_total", (("fate", "accepted"),)),
-        ("croupier_stage_batches_total", (("stage", "score"),)),
-    ):
-        assert sum(counts.get(key, 0) for counts in drained) == 20_000
 
 
 def scrape(triton):
@@ -103,9 +52,10 @@ def test_triton_counts_what_it_was_asked(tmp_path):
     assert found["croupier_rewards_total", frozenset(['fate="duplicate"'])] == 1
     assert found["croupier_rejects_total", frozenset(['field="context"', 'model="select_arm"'])] == 1
     types = dict(re.findall(r"# TYPE (croupier_\w+) (\w+)", text))
-    assert {name for name, kind in types.items() if kind == "gauge"} <= set(GAUGES)
-    assert all(name.endswith("_total") for name, kind in types.items() if kind == "counter")
+    assert types == {name: METRICS[name].kind for name in types}
     assert set(types.values()) == {"gauge", "counter"}
+    shown = {name: {label.partition("=")[0] for label in labels if label} for name, labels in found}
+    assert shown == {name: set(METRICS[name].labels) for name in shown}
     assert found["croupier_spool_unshipped_rows", frozenset([""])] >= 40
     for stage in ("decode", "encode", "record", "score champion"):
         count = found["croupier_stage_batches_total", frozenset([f'stage="{stage}"'])]
@@ -127,7 +77,7 @@ def test_a_failing_champion_is_logged_as_json_without_the_unit(tmp_path):
 
     from croupier.features.log.spool import Spool
     from croupier.serving.decide.selector import Selector
-    from croupier.serving.triton.metrics import JsonLines
+    from croupier.serving.triton.json_logs import JsonLines
 
     class Broken(Uniform):
         def pmf(self, batch):

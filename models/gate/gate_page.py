@@ -11,10 +11,8 @@ from math import log2
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-
+from croupier.features.quality.pages import page
 from croupier.features.quality.time_labels import time_labels
-from croupier.models.gate.page_template import PAGE
 
 LABELS = {
     "dm": "DM (reward model)", "ips": "IPS", "snips": "SNIPS", "dr": "DR (decides)",
@@ -23,8 +21,14 @@ LABELS = {
 }  # fmt: skip
 MEANING = {
     "lift_lower": "the lift's lower bound is above the margin",
+    "lift_lower_with_unseen_rewards": "and would be, if declared rewards that have hardly come fell on the candidate",
     "second_estimator_upper": "SNIPS does not contradict: its upper bound reaches the margin",
-    "ess": "enough effective rounds", "rows": "enough matured rounds",
+    "ess": "enough effective rounds",
+    "ess_of_champion": "enough effective rounds of the champion's choices too",
+    "ess_of_difference": "enough effective rounds in which the two differ",
+    "effective_units": "enough units of like activity",
+    "informative_events": "enough rewards that tell, for the candidate and against it",
+    "rows": "enough matured rounds",
     "max_weight_share": "no single round dominates",
     "propensity_self_test": "the logged propensities are those of the draws (p-value)",
     "features_before_decision": "no feature was computed after the decision (p-value)",
@@ -34,7 +38,12 @@ MEANING = {
     "guardrail": "the guardrail is shown to lose less than its margin",
 }  # fmt: skip
 REASON = {
-    "lift_lower": "the gain is not yet sure", "second_estimator_upper": "a second estimator sees no gain",
+    "lift_lower": "the gain is not yet sure",
+    "lift_lower_with_unseen_rewards": "a rare reward that has hardly come yet could undo the gain",
+    "ess_of_champion": "too few rounds look like the champion's choices",
+    "effective_units": "a few units have most of the rounds",
+    "ess_of_difference": "too few rounds tell the two apart", "informative_events": "the gain hangs on a few rewards",
+    "second_estimator_upper": "a second estimator sees no gain",
     "ess": "too few rounds look like its choices", "rows": "too few rounds",
     "max_weight_share": "a single round carries too much",
     "propensity_self_test": "the logged probabilities do not look like those of the draws",
@@ -56,11 +65,13 @@ def write_report(evaluation: Mapping[str, Any], path: Path, *, title: str = "") 
 
 
 def render(body: Mapping[str, Any], *, title: str = "") -> str:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": number, "day": day, "state": state}
+    """The page's HTML, of the body of an evaluation (`Evaluation.to_dict()`)."""
     policies = body["policies"]
     candidates = {name: p for name, p in policies.items() if p["role"] == "candidate"}
-    return environment.from_string(PAGE).render(
+    return page.render(
+        __package__,
+        "gate_page.html.j2",
+        filters={"number": number, "day": day, "state": state},
         title=title or "The gate's verdict",
         body=body,
         candidates=candidates,
@@ -177,6 +188,7 @@ def forest(policies: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def lifts(candidates: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Places every candidate's lift on one scale with zero in it."""
     scale = _scale([v for p in candidates.values() for v in p["lift"].values() if v is not None] + [0.0])
     return [_bar(name, p["lift"], scale, p["verdict"] == "promote") for name, p in candidates.items()]
 
@@ -226,6 +238,7 @@ def number(value: float | None) -> str:
 
 
 def day(micros: int) -> str:
+    """Returns a time (UTC µs) as day and minute."""
     return datetime.fromtimestamp(micros / 1e6, UTC).strftime("%d %b %H:%M")
 
 

@@ -9,15 +9,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from croupier.features.batch import F64
+from croupier.features.clock import now_us
+from croupier.features.quality.pages import page
 from croupier.features.quality.time_labels import since_start
 from croupier.features.spec import AppSpec
 from croupier.features.store.storage import Store
+from croupier.features.workspace import Workspace
 from croupier.serving.evidence import comparison, dr_rewards, gather, hold_out_looks
 from croupier.serving.evidence.betting import Bets
 from croupier.serving.evidence.comparison import Compared
@@ -28,41 +30,6 @@ from croupier.serving.release.rollout_state import RolloutState
 
 POINTS = 24
 CHAMPION, CANDIDATE, HARM, GAIN = "#4c566a", "#2a78b5", "#b5342a", "#2e7d4f"
-
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>Rollout of release {{ s.release }}</title>
-<style>body{font:15px/1.45 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}
-h1{margin-bottom:.2rem}table{border-collapse:collapse;margin:.6rem 0 1.6rem}td,th{padding:.25rem .8rem .25rem 0;
-text-align:left;vertical-align:top;border-bottom:1px solid #ddd}td.n{text-align:right;font-variant-numeric:tabular-nums;
-white-space:nowrap}
-.held{background:#fff3cd;padding:.5rem .8rem}.aborted{background:#f8d7da;padding:.5rem .8rem}
-.wide{overflow-x:auto}.picture svg{width:100%;max-width:44rem;height:auto}td.t{min-width:13rem}
-h1,h2,p{overflow-wrap:anywhere}
-</style><h1>Release {{ s.release }}: {{ s.stage }}</h1>
-{% if s.kept %}<p>The candidate of the table is the promoted release; beside it {{ s.kept }}, kept for
-{{ "%.4g" % (100 * s.stages[0]) }} % of units{% if s.watched %}, until {{ time(until) }} UTC{% endif %}.
-{{ known_of(found) if found.difference is defined else summary }}.</p>
-{% else %}<p>{{ "%.0f" % (100 * s.share) }} % of units see the candidate, since {{ time(s.since) }} UTC. {{ summary }}.
-</p>{% endif %}{% if s.held %}<p class="held">Held: {{ s.held }}</p>{% endif %}
-{% if s.stage == "aborted" %}<p class="aborted">Aborted: {{ s.history[-1].reason }}</p>{% endif %}
-<div class="picture">{{ picture | safe }}</div>
-<h2>Every step</h2><div class="wide"><table><tr><th>at (UTC)<th>stage<th>share<th>by<th>why<th>what was known</tr>
-{% for e in s.history %}<tr><td>{{ time(e.at) }}<td>{{ e.stage }}<td class="n">{{ "%.0f" % (100 * e.share) }} %
-<td>{{ e.by }}<td class="t">{{ e.reason }}<td class="t">{{ known(e.evidence) }}</tr>{% endfor %}</table></div>
-<h2>Units</h2><div class="wide"><table><tr><th>stage<th>candidate<th>champion<th>share seen<th>share meant</tr>
-{% for stage, (n1, n0, share) in units.items() %}<tr><td>{{ stage }}<td class="n">{{ n1 }}<td class="n">{{ n0 }}
-<td class="n">{{ "%.2f" % (100 * n1 / (n1 + n0)) }} %<td class="n">{{ "%.0f" % (100 * share) }} %</tr>
-{% else %}<tr><td colspan="5">none yet</tr>{% endfor %}</table></div>
-<h2>Guardrails</h2><div class="wide"><table><tr><th>what<th>candidate<th>champion<th>evidence of harm<th>needed
-<th>shown</tr>
-{% for name, g in guardrails.items() %}<tr><td class="t">{{ name }}{% if g.says %}: {{ g.says }}
-{% endif %}<td class="n">{{ "%.4f" % g.candidate|abs }}
-<td class="n">{{ "%.4f" % g.champion|abs }}<td class="n">{{ "%.2f" % g.log_wealth_harm }}
-<td class="n">{{ "%.2f" % g.level }}<td>{{ "yes" if g.harm else "no" }}</tr>
-{% else %}<tr><td colspan="6">no matured decisions yet</tr>{% endfor %}</table></div>
-<p>Fallback and latency: the share of decisions that fell back, or took longer than the limit. Evidence is the logarithm
-of a bet's wealth: e raised to it is how much one would have won by betting on harm. The intervals hold at every look at
-once (serving/ROLLOUT.md).</p></html>"""
 
 
 def write(store: Store, home: Path, spec: AppSpec, *, now: int, release: int | None = None) -> Path:
@@ -82,6 +49,20 @@ def write(store: Store, home: Path, spec: AppSpec, *, now: int, release: int | N
     return target
 
 
+def keep(app: str) -> str:
+    """Keeps the present rollout's page in the store, where the Airflow UI's `Report` button finds it. Returns its key
+    below `reports/`, "" before there is a rollout. Drawn once a step of the rollout: a look that changed nothing costs
+    nothing."""
+    w = Workspace.open(app)
+    state = rollout_store.read_state(w.store)
+    if state is None:
+        return ""
+    key = f"rollout/{state.release:06d}-{len(state.history):03d}.html"
+    if not w.store.list(f"reports/{key}"):
+        w.store.put(f"reports/{key}", write(w.store, w.home, w.spec, now=now_us()).read_bytes())
+    return key
+
+
 def past(store: Store, release: int) -> RolloutState:
     """The present state if it is that release's, else the one it ended with. Raises KeyError when it had none."""
     state = rollout_store.read_state(store)
@@ -96,8 +77,9 @@ def past(store: Store, release: int) -> RolloutState:
 def render(
     state: RolloutState, rows: Compared | None, bets: Bets | None, spec: AppSpec, found: Mapping[str, Any], *, now: int
 ) -> str:
-    environment = jinja2.Environment(autoescape=True)
-    return environment.from_string(PAGE).render(
+    return page.render(
+        __package__,
+        "rollout_page.html.j2",
         s=state,
         time=_time,
         known=gather.summary,

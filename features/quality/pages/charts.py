@@ -16,7 +16,7 @@ def lines(
     limit: float | None = None,
     zero: bool = True,
 ) -> str:
-    """One line a series over equal steps, with optional bands (low, high) and a dashed limit."""
+    """Draws one line a series over equal steps, with optional bands (low, high) and a dashed limit."""
     bands = bands or {}
     every = [v for values in series.values() for v in values] + [v for b in bands.values() for part in b for v in part]
     shown = [v for v in (*every, limit) if v is not None]
@@ -51,7 +51,7 @@ def stack(series: Mapping[str, Sequence[float]], ticks: Sequence[str]) -> str:
 
 
 def heat(rows: Mapping[str, Values], ticks: Sequence[str], *, high: float) -> str:
-    """One row of cells a name; white at 0, dark at `high` and beyond, grey where there is nothing."""
+    """Draws one row of cells a name; white at 0, dark at `high` and beyond, grey where there is nothing."""
     left, cell, n = 210, 20, max(len(ticks), 1)
     step, parts = (WIDTH * 2 - left) / n, []
     for i, (name, values) in enumerate(rows.items()):
@@ -74,6 +74,7 @@ def heat(rows: Mapping[str, Values], ticks: Sequence[str], *, high: float) -> st
 
 
 def legend(names: Sequence[str]) -> str:
+    """Returns the names in their colours; nothing where there is only one."""
     dots = [
         f'<span style="color:{COLOURS[i] if i < len(COLOURS) else "#b9c2cc"}">■</span> {escape(name)}'
         for i, name in enumerate(names[: len(COLOURS) + 1])

@@ -1,0 +1,54 @@
+"""Pages that list pages: an app's reports, newest first, by kind, and all apps of a host."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from croupier.features.quality.pages.page import render
+
+KINDS = {"quality": "Data quality, by interval", "gate": "The gate's verdicts, by key of the features",
+         "rollout": "Rollouts, by release and step", "health": "Health of the log"}  # fmt: skip
+MOST = 200  # of a kind; older ones are counted
+NONE_YET = "No page yet: the DAGs build_features, train_and_gate and watch_rollout write them."
+Link = tuple[str, str]  # address, text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Links under one heading, and how many older ones are left out."""
+
+    title: str = ""
+    links: Sequence[Link]
+    older: int = 0
+
+
+def reports(app: str, keys: Sequence[str]) -> str:
+    """The page of what an app's tasks and commands kept under `reports/`: a relative link to each page among `keys`."""
+    found = [key.removeprefix("reports/") for key in keys if key.endswith(".html") and "/docs/" not in key]
+    kinds = dict.fromkeys([*KINDS, *sorted({path.split("/")[0] for path in found})])
+    groups = [_kind(kind, [p for p in found if p.split("/")[0] == kind]) for kind in kinds]
+    return listing(f"{app}: reports", [group for group in groups if group.links], nothing=NONE_YET)
+
+
+def apps(names: Sequence[str]) -> str:
+    """The page of all apps."""
+    groups = [Group(links=[(f"{name}/", name) for name in names])] if names else []
+    return listing("croupier: apps", groups, nothing="none is declared")
+
+
+def listing(heading: str, groups: Sequence[Group], *, nothing: str, up: str = "") -> str:
+    """A page of links; `up` is the address of the page above it."""
+    return render(__package__, "listing_page.html.j2", title=heading, heading=heading, groups=groups, nothing=nothing,
+                  up=up)  # fmt: skip
+
+
+def _kind(kind: str, paths: Sequence[str]) -> Group:
+    newest = sorted(paths, reverse=True)
+    links = [(quote(path), _named(path)) for path in newest[:MOST]]
+    return Group(title=KINDS.get(kind, kind), links=links, older=max(0, len(newest) - MOST))
+
+
+def _named(path: str) -> str:
+    """quality/20260921T0000-…/health/index.html → 20260921T0000-… health"""
+    inside = path.removesuffix("/index.html").removesuffix(".html").split("/")
+    return " ".join(inside[1:] or inside)
