@@ -1,7 +1,7 @@
 """Context columns of a sample that no decision can have known: outcomes, and features of the arm that was shown.
 
 An outcome among the features makes every off-policy estimate wrong: `init` leaves such columns out and says why. The
-gate tests for them again, on the whole log (models/ope/self_tests.py).
+gate tests for them again, on the whole log (models/ope/leaks).
 """
 
 from collections.abc import Sequence

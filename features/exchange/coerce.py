@@ -18,12 +18,18 @@ SCOPES = ("context", "arm", "arm_context")
 
 _NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)?(\.\d+)?([eE][+-]?\d+)?")  # 007 is a name, not a number
 
+_GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+_CURRENCIES = "€$£¥ \u00a0"
+
 
 def number_of(value: object) -> float | None:
-    """The number that a text writes; None where it writes none. Numbers are themselves."""
+    """The number that a text writes, digits grouped by commas and with a currency before or behind it, too; None where
+    it writes none. Numbers are themselves."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    text = value.strip() if isinstance(value, str) else ""
+    text = value.strip().strip(_CURRENCIES).replace("\N{MINUS SIGN}", "-") if isinstance(value, str) else ""
+    if _GROUPED.fullmatch(text):
+        text = text.replace(",", "")
     number = float(text) if any(map(str.isdigit, text)) and _NUMBER.fullmatch(text) else inf
     return number if isfinite(number) else None
 

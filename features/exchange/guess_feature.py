@@ -41,6 +41,8 @@ def guess_feature(name: str, values: Sequence[Any]) -> Guessed:
 
 def _numbers(name: str, numbers: Sequence[float], *, texts: int) -> Guessed:
     lines, note = _numeric(np.array(numbers, np.float64))
+    if len(numbers) >= 20 and numbers[0] in (0, 1) and np.all(np.diff(numbers) == 1):
+        return {}, f"left out: it counts the rows, from {numbers[0]:g} to {numbers[-1]:g}"
     if _ID_NAME.fullmatch(name) and len(numbers) >= 20 and len(set(numbers)) > DISTINCT * len(numbers):
         return {}, f"left out: {len(set(numbers))} different numbers in {len(numbers)} rows {IDENTIFIER}"
     return {name: lines}, f"{note}; {texts} of {len(numbers)} were written as text" if texts else note

@@ -1,6 +1,7 @@
 """Times of foreign logs as UTC microseconds; rows without one are dated a second apart from the year 2000."""
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +24,15 @@ def micros(value: Any) -> int:
         return _of(value)
     text, leaps = _LEAP.subn(":59", str(value))
     return _of(datetime.fromisoformat(text)) + leaps * SECOND
+
+
+def zoned(value: Any) -> bool:
+    """True if a time says its zone, or is no time of the day."""
+    if isinstance(value, datetime):
+        return value.tzinfo is not None
+    with suppress(ValueError):
+        return datetime.fromisoformat(_LEAP.sub(":59", str(value))).tzinfo is not None
+    return True
 
 
 def _of(at: datetime) -> int:

@@ -14,7 +14,7 @@ from croupier.features.clock import now as clock_now
 from croupier.features.interactions import hours, window
 from croupier.features.reference import declaration
 from croupier.features.spec import AppSpec
-from croupier.features.utc import YEAR_2100, from_us
+from croupier.features.utc import HOUR, YEAR_2100, from_us, hour_start
 from croupier.features.workspace import Workspace
 from croupier.models import retraining, same_features
 from croupier.models.same_features import Serving
@@ -138,11 +138,16 @@ def _reward(w: Workspace, changes: Changes) -> Iterator[str]:
         return
     joined = hours.sound(w.store, start=from_us(0), end=from_us(YEAR_2100 - 1))
     if joined:
-        first, last = min(joined), max(joined)
+        first, after = (
+            from_us(hour_start(min(joined))).isoformat(),
+            from_us(hour_start(max(joined)) + HOUR).isoformat(),
+        )
+        conf = orjson.dumps({"app": w.settings.app, "start": first, "end": after}).decode()
         yield (
-            f"reward: {len(joined)} joined hours ({first} to {last}, UTC) keep the reward they were joined with; "
-            f"judging goes on and would mix both. Run build_features by hand from {first}:00Z to the hour after "
-            f"{last}:00Z, which joins them anew"
+            f"reward: {len(joined)} joined hours ({min(joined)} to {max(joined)}, UTC) keep the reward they were "
+            f"joined with; judging goes on and would mix both. Run build_features by hand from {first} to {after}, "
+            f"which joins them anew: airflow dags trigger build_features --run-id {w.settings.app}__reward "
+            f"--conf '{conf}'"
         )
     yield "reward: a running Triton learns (fast_loop) by the new rule once a release is loaded or it is started again"
 

@@ -17,9 +17,10 @@ from croupier.features.exchange.cells import as_list, as_object, features_of, mi
 from croupier.features.exchange.record import Record, checked, reason, said, spread, unrounded
 from croupier.features.exchange.row_names import HEAD, RowNames
 from croupier.features.exchange.tables.candidates import every_arm
+from croupier.features.exchange.tables.mended import mended
 from croupier.features.exchange.tables.roles import roles_of
 from croupier.features.exchange.tables.table_file import read_table
-from croupier.features.exchange.times import invented, micros
+from croupier.features.exchange.times import invented, micros, zoned
 from croupier.features.ids import hash_unit
 from croupier.features.quality.audit import PROPENSITY_ONLY
 from croupier.features.schema import CHAMPION, Arm, Decision, InvalidEvent, Reward
@@ -39,6 +40,8 @@ class TableSource:
         self.skipped: Counter[str] = Counter()
         self.frame, self._read_as = read_table(path, columns)
         self.columns = roles_of(self.frame, columns, path)
+        self.frame, mends = mended(self.frame, self.columns, path)
+        self._read_as = [*self._read_as, *mends]
         self.reward_kind = self.columns["reward"]
         used = set(self.columns.values())
         if set(DECISIONS.names) - set(ADDED) <= set(self.frame.columns):  # a log of our own: who decided is no feature
@@ -66,7 +69,7 @@ class TableSource:
         if "arms" in self.columns:
             for ids in self.frame[self.columns["arms"]].drop_nulls():
                 with suppress(TypeError, ValueError):  # `records` counts that row
-                    offered |= set(map(str, as_list(ids)))
+                    offered |= {str(a).strip() for a in as_list(ids)}
         return [Arm(arm_id=arm, features=features_of(features.get(arm, {}))) for arm in sorted(offered)]
 
     def names(self) -> dict[str, list[str]]:
@@ -108,8 +111,8 @@ class TableSource:
         for role in ("arm", "propensity"):
             if role not in get:
                 raise InvalidEvent(role, None, "a value")
-        arm, p = str(get["arm"]), float(get["propensity"])
-        arms = tuple(str(a) for a in as_list(get["arms"])) if "arms" in get else tuple(self.every_arm)
+        arm, p = str(get["arm"]), _number("propensity", get["propensity"])
+        arms = tuple(str(a).strip() for a in as_list(get["arms"])) if "arms" in get else tuple(self.every_arm)
         event = str(get.get("event_id", name))
         at = self._at(get.get("at"), i, scale)
         context = as_object(get["context"]) if "context" in get else {}
@@ -135,7 +138,7 @@ class TableSource:
         )
         if "reward" not in get:
             return Record(decision=decision)
-        reward = Reward(event_id=event, at=at, kind=self.reward_kind, value=float(get["reward"]))
+        reward = Reward(event_id=event, at=at, kind=self.reward_kind, value=_number("reward", get["reward"]))
         return Record(decision=decision, rewards=(reward,))
 
     def _column(self, role: str) -> pl.Series | None:
@@ -144,7 +147,10 @@ class TableSource:
     def _at(self, value: Any, i: int, scale: float) -> int:
         if value is None:
             return invented(i)
-        return round(value * scale) if isinstance(value, int | float) else micros(value)
+        try:
+            return round(value * scale) if isinstance(value, int | float) else micros(value)
+        except (ValueError, OverflowError):
+            raise InvalidEvent("time", value, "ISO 8601, or seconds since 1970") from None
 
     def _chosen_features(self) -> Iterator[tuple[str, dict[str, Any]]]:
         rows = self.frame.select(self.columns["arm"], *self.arm_columns).unique(maintain_order=True)
@@ -199,6 +205,8 @@ class TableSource:
         if times.dtype.is_numeric():
             unit = next(word for _, scale, word in _EPOCH_UNITS if scale == self._time_scale())
             out.append(f"times are {unit} since 1970")
+        elif not any(map(zoned, times.drop_nulls().head(HEAD))):
+            out.append(f"times in column {times.name} name no zone: they are taken for UTC, not for local time")
         if empty := sum(map(unmeasured, times)):
             out.append(f"{empty} of {len(times)} rows have no time: they are dated in the year 2000, by their order")
         return out
@@ -208,6 +216,14 @@ def _object_or_none(value: Any) -> dict[str, Any]:
     with suppress(TypeError, ValueError):
         return as_object(value)
     return {}
+
+
+def _number(role: str, value: Any) -> float:
+    """Raises InvalidEvent naming the role."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise InvalidEvent(role, value, "a number") from None
 
 
 def _empty(role: str, value: Any) -> bool:

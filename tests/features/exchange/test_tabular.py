@@ -122,7 +122,7 @@ def test_guesses(tmp_path):
             "vec": [[float(i), 1.0] for i in range(n)],
             "seen": ["2024-05-01T10:00:00"] * 50 + ["2024-05-02T11:00:00"] * 50,
             "same": ["x"] * n,
-            "odd name": [float(i) for i in range(n)],
+            "odd name": [float(i * i) for i in range(n)],
         }
     ).write_parquet(tmp_path / "log.parquet")
     source = open_source(tmp_path / "log.parquet", unit_key="k")

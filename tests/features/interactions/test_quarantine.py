@@ -106,6 +106,16 @@ def test_two_bad_rewards_of_an_old_log_keep_no_sound_row_back(shop):
     assert judged_hours.quality_of(w.store, {H: 2}, [H]) == judged_hours.HoursQuality()  # the gate may judge it
 
 
+@pytest.mark.full
+def test_two_bad_rewards_among_26_806_rows_keep_26_804_sound_ones_from_nothing(shop):
+    w, events = shop(26_806, 2)
+    assert a_build() != ""
+    assert set(trained_on(w)["event_id"]) == set(events[2:])
+    assert (account(w).decisions_in, account(w).interactions, account(w).quarantined) == (26_806, 26_804, 2)
+    verdict = hours.verdict(w.store, H)
+    assert (verdict["passed"], verdict["rows"], verdict["quarantined"]) == (True, 26_804, 2)
+
+
 @pytest.mark.medium
 def test_too_many_stop_their_hour_until_they_are_dropped_on_the_record(shop):
     w, events = shop(400, 5)

@@ -2,6 +2,7 @@
 happens."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from croupier.features import build, clock, scheduled
 from croupier.features.interactions import hours, versions, window
 from croupier.features.spec import AppSpec, SpecError
+from croupier.features.utc import from_us, hour_start
 from croupier.features.workspace import Workspace
 from croupier.models import retraining, same_features, training
 from croupier.serving.cli import app as cli
@@ -181,6 +183,28 @@ def test_other_candidates_and_another_reward_are_said_and_happen(w):
     training.judge([training.train(**job) for job in training.plan([("shop", key)])])
     assert retraining.read_process(w).start >= before.start
     assert set(retraining.read_process(w).candidates) == {"vw_cb_adf", "lin_ucb"}
+
+
+@pytest.mark.medium
+def test_the_run_that_diff_names_joins_old_hours_by_the_changed_reward(w):
+    def rewards():
+        build_hours()
+        found = versions.read_interactions(w.store, start=WHEN - timedelta(days=9), end=WHEN)
+        return found.filter(found["reward_count"] == 0)["reward"].unique().to_list()
+
+    joined = build_hours()
+    train()
+    assert rewards() == [0.0]
+    change(w, "default = 0.0", "default = 0.25")
+    assert rewards() == [0.0], "by itself nothing is joined anew"
+    said = "\n".join(told("app", "diff")["effects"])
+    first, after = re.search(r"Run build_features by hand from (\S+) to (\S+),", said).groups()
+    conf = json.loads(re.search(r"--conf '(.*?)'", said)[1])
+    assert conf == {"app": "shop", "start": first, "end": after}
+    assert datetime.fromisoformat(first) == from_us(hour_start(min(joined)))
+    assert datetime.fromisoformat(after) == from_us(hour_start(max(joined))) + timedelta(hours=1)
+    build.join("shop", first, after)
+    assert rewards() == [0.25]
 
 
 @pytest.mark.medium

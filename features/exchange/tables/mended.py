@@ -1,0 +1,97 @@
+"""Rewards, propensities and ids of a table as people write them: read as what they surely are, with a note, or refused.
+
+A row whose reward cannot be read must not be passed over in numbers: which rows remain would depend on the reward.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import polars as pl
+
+from croupier.features.exchange.cells import unmeasured
+
+WORDS = {"true": "1", "yes": "1", "t": "1", "y": "1", "false": "0", "no": "0", "f": "0", "n": "0"}
+MOST_UNREAD = 0.02  # of the rewards: rows beyond are not passed over
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+
+
+def mended(frame: pl.DataFrame, columns: Mapping[str, str], path: Path) -> tuple[pl.DataFrame, list[str]]:
+    """The frame, and what was taken for what. Raises ValueError on a reward or a propensity that is something else."""
+    notes = []
+    reward, propensity, arm = (frame[columns[role]] for role in ("reward", "propensity", "arm"))
+    for column, note in (_reward(reward, path), _propensity(propensity, path), _arm(arm)):
+        frame = frame.with_columns(column)
+        notes += [note] if note else []
+    return frame, notes
+
+
+def _reward(column: pl.Series, path: Path) -> tuple[pl.Series, str]:
+    if column.dtype != pl.String:
+        return column, ""
+    cells = column.to_list()
+    read = [_plain(cell) for cell in cells]
+    strange = [text for text in read if not unmeasured(text) and not _is_number(text)]
+    if len(strange) > max(1.0, MOST_UNREAD * len(cells)):
+        raise ValueError(
+            f"{path}: column {column.name}: found {strange[0]!r} among the rewards, and {len(strange)} like it in "
+            f"{len(cells)} rows; expected numbers, or true and false, yes and no; write it as a number"
+        )
+    words = list(dict.fromkeys(cell for cell, text in zip(cells, read, strict=True) if cell != text))[:4]
+    return pl.Series(column.name, read, pl.String), (
+        f"column {column.name}: {', '.join(map(repr, words))} are read as numbers, yes and true as 1" if words else ""
+    )
+
+
+def _plain(cell: str | None) -> str | None:
+    """The text of a number, where a cell says yes or no, or groups its digits; any other as it is."""
+    if cell is None:
+        return None
+    text = cell.strip()
+    if _THOUSANDS.fullmatch(text):
+        return text.replace(",", "")
+    return WORDS.get(text.lower(), cell)
+
+
+def _propensity(column: pl.Series, path: Path) -> tuple[pl.Series, str]:
+    note = ""
+    if column.dtype == pl.String:
+        told = [text for text in column.drop_nulls() if not unmeasured(text)]
+        if told and all(text.rstrip().endswith("%") and _is_number(text.rstrip().rstrip("%")) for text in told):
+            shares = [None if unmeasured(x) else float(x.rstrip().rstrip("%")) / 100.0 for x in column]
+            column, note = pl.Series(column.name, shares, pl.Float64), f"column {column.name}: per cent, read as shares"
+    numbers = column.cast(pl.Float64, strict=False).drop_nulls()
+    above = int((numbers > 1.0 + 1e-6).sum())
+    if above > MOST_UNREAD * max(len(numbers), 1):
+        raise ValueError(
+            f"{path}: column {column.name}: found propensities up to {max(numbers):g}, expected probabilities "
+            "from 0 to 1; if they are per cent, divide them by 100"
+        )
+    if len(numbers) and bool((numbers == 1.0).all()):
+        note = f"column {column.name}: every propensity is 1: nothing was left to chance, so no other arm can be judged"
+    return column, note
+
+
+def _arm(column: pl.Series) -> tuple[pl.Series, str]:
+    """Without blanks around an id; ids that differ in case alone stay different, and are said."""
+    if column.dtype != pl.String:
+        return column, ""
+    trimmed = column.str.strip_chars()
+    twins = _same_but_for_case(trimmed.drop_nulls().unique(maintain_order=True))
+    said = ["blanks around ids are dropped"] * bool((trimmed != column).any())
+    said += [f"{' and '.join(twins)} are different arms; if they are one, write them alike"] * bool(twins)
+    return trimmed, f"column {column.name}: {'; '.join(said)}" if said else ""
+
+
+def _same_but_for_case(ids: Iterable[str]) -> list[str]:
+    by_case: dict[str, list[str]] = {}
+    for one in ids:
+        by_case.setdefault(one.casefold(), []).append(one)
+    return next((alike for alike in by_case.values() if len(alike) > 1), [])
+
+
+def _is_number(text: str | None) -> bool:
+    try:
+        return text is not None and float(text) == float(text)
+    except ValueError:
+        return False
