@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from croupier.features.spec_values import Clip, Range, distinct, rising_shares
+from croupier.features.spec_values import Clip, Range, distinct, duration, rising_shares
 
 
 class SpecError(ValueError):
@@ -135,30 +135,12 @@ class GateSpec(_Strict):
     )
 
 
-def _duration(text: str) -> str:
-    seconds_of(text)
-    return text
-
-
-def seconds_of(text: str) -> float:
-    """Seconds of a duration such as "90s", "30m", "6h" or "1d". Raises ValueError."""
-    number, unit = text[:-1], text[-1:]
-    seconds = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}.get(unit, 0.0)
-    try:
-        value = float(number) * seconds
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise ValueError('expected a number and one of s, m, h, d, for example "6h"')
-    return value
-
-
 class TrainingSpec(_Strict):
     """What is trained on, and when: a rolling window over all matured interactions, at a cadence of its own."""
 
     days: float = Field(30.0, gt=0, le=3650, description="days of matured interactions that a training reads")
     rows: int = Field(1_000_000, ge=100, description="most rows of a training; beyond, rows are kept by hash, weighted")
-    every: Annotated[str, AfterValidator(_duration)] = Field("6h", description="time between trainings: s, m, h or d")
+    every: Annotated[str, AfterValidator(duration)] = Field("6h", description="time between trainings: s, m, h or d")
     after_rows: int = Field(0, ge=0, description="train after so many newly matured rows; 0: by time alone")
     when: Literal["sooner", "later"] = Field(
         "sooner", description="with after_rows: train when the sooner, or the later, of both has come"
@@ -175,7 +157,7 @@ class RefreshSpec(_Strict):
 
     margin: float = Field(0.10, gt=0, lt=1, description="share of the mean reward that a refresh may be shown to lose")
     alpha: float = Field(0.05, gt=0, lt=1, description="error of 'loses less than the margin', over a whole month")
-    every: Annotated[str, AfterValidator(_duration)] = Field(
+    every: Annotated[str, AfterValidator(duration)] = Field(
         "1d", description="least age of what the champion learnt before it is renewed: s, m, h or d"
     )
     stages: Annotated[tuple[float, ...], AfterValidator(rising_shares)] = Field(

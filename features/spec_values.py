@@ -25,6 +25,25 @@ def distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def duration(text: str) -> str:
+    """Checks a text that is one. Raises ValueError."""
+    seconds_of(text)
+    return text
+
+
+def seconds_of(text: str) -> float:
+    """Seconds of a duration such as "90s", "30m", "6h" or "1d". Raises ValueError."""
+    number, unit = text[:-1], text[-1:]
+    seconds = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}.get(unit, 0.0)
+    try:
+        value = float(number) * seconds
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ValueError('expected a number and one of s, m, h, d, for example "6h"')
+    return value
+
+
 Range = Annotated[tuple[float, float], AfterValidator(_rising)]
 End = Annotated[float, Field(allow_inf_nan=True)]
 Clip = Annotated[tuple[End, End], AfterValidator(_rising)]  # on one side only: the other end is inf

@@ -18,7 +18,7 @@ import orjson
 from croupier.features.batch import Interactions, concatenate
 from croupier.features.build import Features, meta_of
 from croupier.features.schema import CHAMPION
-from croupier.features.spec import seconds_of
+from croupier.features.spec_values import seconds_of
 from croupier.features.store import layout, released
 from croupier.features.store.storage import Conflict
 from croupier.features.utc import SECOND

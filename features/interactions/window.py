@@ -22,7 +22,8 @@ from croupier.features.interactions import hours
 from croupier.features.interactions.versions import Version, empty, fetched
 from croupier.features.log.shipped import read_rows
 from croupier.features.reward import window_us
-from croupier.features.spec import AppSpec, TrainingSpec, seconds_of
+from croupier.features.spec import AppSpec, TrainingSpec
+from croupier.features.spec_values import seconds_of
 from croupier.features.store import layout
 from croupier.features.store.storage import Store
 from croupier.features.utc import HOUR, SECOND, from_us, hour_start, to_us

@@ -10,7 +10,8 @@ from typing import Any
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions import hours, window
 from croupier.features.schema import NO_STAGE
-from croupier.features.spec import PoliciesSpec, SpecError, seconds_of
+from croupier.features.spec import PoliciesSpec, SpecError
+from croupier.features.spec_values import seconds_of
 from croupier.features.store import layout
 from croupier.features.utc import from_us
 from croupier.features.workspace import Workspace

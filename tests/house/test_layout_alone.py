@@ -33,7 +33,9 @@ def spelled(source):
             if text in NAMES - WORDS or (name in NAMES - WORDS and " " not in text) or BEGINS.fullmatch(text):
                 yield node.lineno, text
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-            words = [part.value for part in ast.walk(node.right) if isinstance(part, ast.Constant) and part.value in WORDS]
+            words = [
+                part.value for part in ast.walk(node.right) if isinstance(part, ast.Constant) and part.value in WORDS
+            ]
             if words and "__file__" not in ast.unparse(node.left):  # else a file of the package itself
                 yield node.lineno, words[0]
 
@@ -69,7 +71,9 @@ def test_no_other_file_spells_a_key_or_a_path():
 def test_a_planted_key_is_found(planted):
     source = (ROOT / "models/same_features.py").read_text()
     assert not list(spelled(source))
-    assert list(spelled(f"{source}\n\ndef planted(store, home, var, name, number, champion, hour, prefix):\n    {planted}\n"))
+    assert list(
+        spelled(f"{source}\n\ndef planted(store, home, var, name, number, champion, hour, prefix):\n    {planted}\n")
+    )
 
 
 def test_prose_and_docstrings_may_name_files():

@@ -11,7 +11,12 @@ from croupier.models.gate import gate
 from croupier.serving.release import hold_out
 
 ROOT = Path(__file__).resolve().parents[2]
-SCHEMA, UTC, GATE, RELEASED = "features/schema.py", "features/utc.py", "models/gate/gate.py", "features/store/released.py"
+SCHEMA, UTC, GATE, RELEASED = (
+    "features/schema.py",
+    "features/utc.py",
+    "models/gate/gate.py",
+    "features/store/released.py",
+)
 HOME = {
     **dict.fromkeys(("CHAMPION", "CANDIDATE", "HOLDOUT", "FALLBACK", "ROLES", "IN_CANDIDATES_PLACE"), SCHEMA),
     **dict.fromkeys(("NO_STAGE", "SHADOW", "ABORTED", "WATCH", "RETURNED", "MAX_ARMS"), SCHEMA),
@@ -37,7 +42,12 @@ def spelled(source):
     """(line, what) of each name assigned, value compared and factor multiplied that another file is the home of."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Assign):
-            names = [n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+            names = [
+                n.id
+                for target in node.targets
+                for n in ast.walk(target)
+                if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            ]
             yield from ((node.lineno, name) for name in names if name in HOME)
         if isinstance(node, ast.Compare):
             parts = [part for side in (node.left, *node.comparators) for part in ast.walk(side)]
@@ -57,7 +67,9 @@ def test_no_file_names_anew_what_another_file_names():
     for path in modules():
         name = path.relative_to(ROOT).as_posix()
         here = {word for word, home in HOME.items() if home == name}
-        found += [f"{name}:{at}: {what!r}" for at, what in spelled(path.read_text()) if what not in here and name != UTC]
+        found += [
+            f"{name}:{at}: {what!r}" for at, what in spelled(path.read_text()) if what not in here and name != UTC
+        ]
     assert not found, found
 
 

@@ -13,7 +13,8 @@ from croupier.features.log.ship import ship
 from croupier.features.log.shipped import open_log
 from croupier.features.log.spool import Spool
 from croupier.features.schema import Decision, Reward
-from croupier.features.spec import AppSpec, TrainingSpec, seconds_of
+from croupier.features.spec import AppSpec, TrainingSpec
+from croupier.features.spec_values import seconds_of
 from croupier.features.store import layout
 from croupier.features.store.storage import open_store
 from croupier.features.utc import from_us, hour_name, hour_start, to_us

@@ -10,7 +10,9 @@ DAY = 24 * HOUR
 
 def an_hour(n: int):
     return {
-        "release 1, champion, p": AuditEvidence(n=n, shapes=(0.1 * n,) * len(SHAPES), arms={"a": (0.5, 0.25, 0.0, -0.5)})
+        "release 1, champion, p": AuditEvidence(
+            n=n, shapes=(0.1 * n,) * len(SHAPES), arms={"a": (0.5, 0.25, 0.0, -0.5)}
+        )
     }
 
 

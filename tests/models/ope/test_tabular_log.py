@@ -126,7 +126,9 @@ def test_other_files_are_refused(tmp_path):
 ])  # fmt: skip
 def test_lists_that_do_not_fit_are_named(tmp_path, pi, q, message):
     (tmp_path / "log.csv").write_text("p,r,pi,q,a\n" + f'0.5,1,"{pi}","{q}",0\n' * 3)
-    log = TableLog.open(tmp_path / "log.csv", ColumnNames(reward="r", propensity="p", target="pi", predicted="q", arm="a"))
+    log = TableLog.open(
+        tmp_path / "log.csv", ColumnNames(reward="r", propensity="p", target="pi", predicted="q", arm="a")
+    )
     with pytest.raises(ValueError, match=re.escape(message)):
         list(log.chunks())
 

@@ -191,7 +191,9 @@ def test_a_reader_never_sees_half_a_head(tmp_path):
         step = 0
         while not stop.is_set():
             step += 1
-            writer.write(State(RidgeMoments(A=np.full((40, 40), step), b=np.full(40, step), rr=step, n=step), step, step))
+            writer.write(
+                State(RidgeMoments(A=np.full((40, 40), step), b=np.full(40, step), rr=step, n=step), step, step)
+            )
 
     def read():
         reader = HeadFile(path, d=40, digest="ab" * 16)

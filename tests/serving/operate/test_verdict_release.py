@@ -78,7 +78,12 @@ def test_a_release_whose_publisher_died_before_it_served_is_served(verdict):
     for key in (layout.CURRENT, layout.ROLLOUT):
         w.store.delete(key)
     trial.remove(w.home / "triton" / "select_arm" / "1")
-    assert verdict_release.publish_verdict(verdict) == {"app": "shop", "release": 1, "published": True, "candidate": "lin_ts"}
+    assert verdict_release.publish_verdict(verdict) == {
+        "app": "shop",
+        "release": 1,
+        "published": True,
+        "candidate": "lin_ts",
+    }
     assert served(w) == whole == (1, (1, "5%"), [1])
     assert bundle.load(w.home / "triton" / "select_arm" / "1").candidate.name == "lin_ts"
 

@@ -206,7 +206,9 @@ def test_callers_of_any_kind_batch_together(triton):
     """Optional inputs left out, and the shape of a reply, by the bare protocol."""
     columns = {name: ("BYTES", [GOOD[name]] * 3) for name in ("unit_id", "context", "arms")}
     with grpc.insecure_channel(triton.grpc) as channel:
-        infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer", service_pb2.ModelInferRequest.SerializeToString, codec.parse)
+        infer = channel.unary_unary(
+            "/inference.GRPCInferenceService/ModelInfer", service_pb2.ModelInferRequest.SerializeToString, codec.parse
+        )
         reply = codec.infer_response(infer(codec.infer_request("select_arm", columns)))
     assert reply["error"] == [""] * 3
     assert len(set(reply["event_id"])) == 3
