@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from croupier.features import build
 from croupier.features.build import meta_of
 from croupier.features.clock import now as clock_now
