@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel
 from pydantic.fields import FieldInfo
 
 from croupier.features.spec import AppSpec
+from croupier.features.spec_values import duration
 
 UNITS = {"seconds": "seconds", "ms": "milliseconds", "days": "days", "hours": "hours", "rows": "rows",
          "decisions": "decisions"}  # fmt: skip
@@ -109,7 +110,7 @@ def _kind(annotation: Any, metadata: list[Any] = []) -> str:  # noqa: B006  (it 
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _kind(arguments[0], list(arguments[1:]))
-    if any(isinstance(rule, AfterValidator) and rule.func.__name__ == "_duration" for rule in metadata):
+    if any(isinstance(rule, AfterValidator) and rule.func is duration for rule in metadata):
         return 'duration such as "90s", "30m", "6h" or "1d"'
     if origin in (Union, UnionType):
         return " or ".join(_kind(each) for each in arguments if each is not NoneType)

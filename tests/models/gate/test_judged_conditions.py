@@ -51,7 +51,7 @@ class Shop:
             Decision(
                 event_id=f"e{i}",
                 at=int(at[i]),
-                unit_id=f"{i:032x}",
+                unit_id=f"{i:016x}" * 2,
                 context={"age": float(rng.integers(18, 80))},
                 arms=ARMS,
                 arm=ARMS[k],
