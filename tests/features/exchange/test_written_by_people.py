@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from croupier.features.exchange import open_source
 from croupier.features.exchange.guess import guess_app
+from croupier.features.exchange.sources import open_source
 from croupier.serving.cli import app
 
 N, START = 400, datetime(2026, 10, 24, 23, tzinfo=UTC)

@@ -8,11 +8,12 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from typer.testing import CliRunner
 
+from croupier.features.store import layout
 from croupier.features.store.storage import open_store
 from croupier.models.baselines import FixedArm, Uniform
 from croupier.serving.cli import app
 from croupier.serving.operate import deployment, publish, succession
-from croupier.serving.release import bundle, bundle_store, provenance, signature
+from croupier.serving.release import bundle, bundle_store, signature
 from croupier.serving.release.bundle import ReleaseRefused
 from croupier.serving.release.signature import Keys
 from croupier.serving.triton import arms, repository
@@ -46,7 +47,7 @@ def foreign(store, folder, champion, *, app_name="shop", keys=None, pointer=True
     put(store, target)
     if pointer:
         manifest = bundle.read_manifest(target)
-        store.put(provenance.CURRENT, orjson.dumps({"number": number, "digest": manifest["digest"]}))
+        store.put(layout.CURRENT, orjson.dumps({"number": number, "digest": manifest["digest"]}))
     return number
 
 
@@ -108,7 +109,7 @@ def test_foreign_code_is_refused_although_our_key_signed_it(store, keys):
     with_model(keys / "draft" / "2", b"raise SystemExit('foreign code')\n")
     signature.sign(keys / "draft" / "2", app="shop", keys=Keys(signing=keys / "ours" / "release.key"))
     put(store, keys / "draft" / "2")
-    store.put(provenance.CURRENT, orjson.dumps({"number": 2, "digest": ""}))
+    store.put(layout.CURRENT, orjson.dumps({"number": 2, "digest": ""}))
     refused_everywhere(store, keys, r"model\.py: found foreign code")
 
 

@@ -99,14 +99,14 @@ def test_a_day_of_the_loop_trains_on_every_mature_row_and_an_outage_loses_none(t
 
 
 def test_units_of_a_null_month_have_tastes_and_no_arm_is_better():
-    log = null.Traffic(per_day=200_000, units=200).day(0, seed=4)
+    log = null.NullTraffic(per_day=200_000, units=200).day(0, seed=4)
     by_arm = [log.reward[log.chosen == arm].mean() for arm in range(null.ARMS)]
     assert max(by_arm) - min(by_arm) < 4 * np.sqrt(2 * 0.1 * 0.9 / 40_000)
     spread = np.array(
         [[log.reward[(log.unit == u) & (log.chosen == a)].mean() for a in range(5)] for u in range(1, 201)]
     )
     within = spread.std(axis=1).mean() / spread.mean()
-    dull = null.Traffic(per_day=200_000, units=200, tastes=0.0).day(0, seed=4)
+    dull = null.NullTraffic(per_day=200_000, units=200, tastes=0.0).day(0, seed=4)
     flat = np.array(
         [[dull.reward[(dull.unit == u) & (dull.chosen == a)].mean() for a in range(5)] for u in range(1, 201)]
     )
