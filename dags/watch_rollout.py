@@ -55,7 +55,7 @@ def watch_rollout() -> None:
 
     @task
     def ask(seen: dict[str, Any]) -> None:
-        from croupier.serving.release.controller import AWAITING
+        from croupier.serving.release.stage_rule import AWAITING
 
         line(seen["app"])
         if seen.get("held") != AWAITING:  # a short circuit does not reach the tasks after it in a mapped group

@@ -30,8 +30,8 @@ from croupier.serving.evidence.guardrails import Guardrail, judged, slowness
 from croupier.serving.evidence.integrity import stale, untrusted
 from croupier.serving.evidence.shadow import shadowed
 from croupier.serving.release.bundle import LoadedRelease
-from croupier.serving.release.controller import RolloutEvidence, stage_margin
 from croupier.serving.release.rollout_state import RolloutState
+from croupier.serving.release.stage_rule import RolloutEvidence, stage_margin
 
 
 def gather(store: Store, spec: AppSpec, state: RolloutState, release: LoadedRelease, *, now: int) -> RolloutEvidence:

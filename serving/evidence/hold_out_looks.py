@@ -14,9 +14,9 @@ from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.store.storage import Store
 from croupier.features.utc import from_us, to_the_second
-from croupier.serving.release.controller import RolloutEvidence
 from croupier.serving.release.hold_out import until
 from croupier.serving.release.rollout_state import RolloutState
+from croupier.serving.release.stage_rule import RolloutEvidence
 
 GROWN = 0.01  # of the time watched
 

@@ -13,8 +13,8 @@ from croupier.features.store.storage import Store
 from croupier.serving.decide import draws
 from croupier.serving.evidence.comparison import decisions
 from croupier.serving.release.bundle import LoadedRelease
-from croupier.serving.release.controller import RolloutEvidence
 from croupier.serving.release.rollout_state import RolloutState
+from croupier.serving.release.stage_rule import RolloutEvidence
 
 
 def shadowed(frame: pl.DataFrame, release: LoadedRelease, problems: list[str]) -> RolloutEvidence:

@@ -24,9 +24,9 @@ from croupier.features.workspace import Workspace
 from croupier.serving.evidence import gather, hold_out_looks, shadow
 from croupier.serving.operate import catalogue_release, deployment, publish, succession
 from croupier.serving.operate.deployment import triton_address
-from croupier.serving.release import bundle_store, controller, hold_out, rollout_state, rollout_store
-from croupier.serving.release.controller import RolloutEvidence
+from croupier.serving.release import bundle_store, hold_out, rollout_state, rollout_store, stage_rule
 from croupier.serving.release.rollout_state import RolloutState
+from croupier.serving.release.stage_rule import RolloutEvidence
 
 log = logging.getLogger(__name__)
 LEASE_SECONDS = 300  # real ones, to publish a promoted candidate
@@ -155,7 +155,7 @@ def _judged(
             return there
         if there.kept:
             return hold_out.next_state(there, found, spec.rollout, now=now)
-        return controller.next_stage(there, found, spec.rollout, now=now, approved=approved)
+        return stage_rule.next_stage(there, found, spec.rollout, now=now, approved=approved)
 
     with suppress(rollout_state.RolloutRefused):  # another hand was faster
         new = rollout_store.change(store, step, home=home)

@@ -16,8 +16,8 @@ from croupier.features.schema import NO_STAGE, RETURNED, WATCH
 from croupier.features.spec import RolloutSpec
 from croupier.features.utc import DAY
 from croupier.serving.release import rollout_state
-from croupier.serving.release.controller import BY, RolloutEvidence
 from croupier.serving.release.rollout_state import RolloutState
+from croupier.serving.release.stage_rule import BY, RolloutEvidence
 
 PREDECESSOR = "predecessor"  # what is kept back: the champion that was succeeded, or else uniform
 META = "holdout"  # entry of a release's meta: {"share", "policy", "of": the release it was promoted from}

@@ -1,5 +1,5 @@
 """The rollout's state and its moves (a step, a hold, an abort): pure functions of the state before. Which move is made,
-and when a stage advances, is the rule of controller.py.
+and when a stage advances, is the rule of stage_rule.py.
 
     shadow ─▶ 5% ─▶ 20% ─▶ 50% ─▶ 100%        held: stays where it is, with an alarm
        └───────┴──────┴──────┴─▶ aborted       share 0, for good

@@ -1,7 +1,7 @@
 """How often does the controller err, and how fast is it right? Its own rules, run on worlds of known truth.
 
 Many rollouts climb side by side, a look each 2,000 decisions. What is simulated is the traffic; the bets are those of
-evidence/betting.py and the steps those of release/controller.py. `croupier simulate rollout` prints the table that
+evidence/betting.py and the steps those of release/stage_rule.py. `croupier simulate rollout` prints the table that
 serving/ROLLOUT.md keeps.
 """
 
@@ -17,7 +17,7 @@ from croupier.features.utc import SECOND
 from croupier.serving.evidence import betting, sample_ratio
 from croupier.serving.evidence.guardrails import SLOW_SHARE
 from croupier.serving.release import rollout_state
-from croupier.serving.release.controller import RolloutEvidence, next_stage, stage_margin
+from croupier.serving.release.stage_rule import RolloutEvidence, next_stage, stage_margin
 
 LOOK = 2000  # decisions
 LOOKS = 150  # 300,000 decisions, after which an undecided rollout goes back to the champion

@@ -24,8 +24,8 @@ from croupier.serving.decide.replay import loader, replay
 from croupier.serving.evidence import hold_out_looks
 from croupier.serving.operate import rollout_page, succession, verdict_release, watch
 from croupier.serving.release import bundle_store, hold_out, rollout_state, rollout_store
-from croupier.serving.release.controller import RolloutEvidence
 from croupier.serving.release.rollout_state import RolloutRefused, RolloutState, in_candidate
+from croupier.serving.release.stage_rule import RolloutEvidence
 from tests.serving.watched import SECOND
 
 KEPT = 0.1  # of units: ten times the default, so that a test needs a tenth of the visits

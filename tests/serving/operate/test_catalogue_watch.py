@@ -8,7 +8,7 @@ from croupier.serving.contract.requests import Request
 from croupier.serving.evidence import comparison
 from croupier.serving.operate import succession, watch
 from croupier.serving.release import hold_out, rollout_store
-from croupier.serving.release.controller import RolloutEvidence
+from croupier.serving.release.stage_rule import RolloutEvidence
 from tests.serving.arm_shop import ARMS, MINUTE, NEW, Shop
 
 IDS = [arm.arm_id for arm in ARMS]

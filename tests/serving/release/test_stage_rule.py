@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from croupier.features.spec import RolloutSpec
 from croupier.serving.release import rollout_state
-from croupier.serving.release.controller import AWAITING, RolloutEvidence, is_last, next_stage, stage_margin
+from croupier.serving.release.stage_rule import AWAITING, RolloutEvidence, is_last, next_stage, stage_margin
 
 SPEC = RolloutSpec(min_decisions=100, min_seconds=10.0, max_seconds=1000.0)
 SECOND = 1_000_000
