@@ -21,6 +21,7 @@ from croupier.features.store.storage import open_store
 from croupier.features.utc import HOUR, to_us
 from croupier.serving.learning.learning_scope import Scope
 from croupier.serving.learning.learning_steps import Position, steps
+from tests.spooled import rewards_of
 
 START = datetime(2024, 2, 28, 22, tzinfo=UTC)
 T0, SECOND, DAY = to_us(START), 1_000_000, 24 * HOUR
@@ -180,7 +181,7 @@ def whole_way(folder, rng, spec, made, sent):
     end = START + timedelta(hours=3)
     join_interval(store, spec, start=START, end=end, now=START + timedelta(days=90))
     rows = read_interactions(store, start=START, end=end)
-    kept = {event: [r for _, r in found] for event, found in spool.rewards_of(list(made)).items()}
+    kept = {event: [r for _, r in found] for event, found in rewards_of(spool, list(made)).items()}
     fast = learnt(spool, spec)
     spool.close()
     return kept, dict(rows.select("event_id", "reward").iter_rows()), fast
