@@ -14,7 +14,7 @@ PER_DAY = 6000
 
 def thirty_days(folder, *, seed=1, days=30, down=(), **crowd):
     hours = {part: frozenset(range(*span)) for part, span in dict(down).items()}
-    plan = month.Plan(crowd=month.crowd_of(seed, per_day=PER_DAY, **crowd), days=days, every="12h", down=hours)
+    plan = month.MonthPlan(crowd=month.crowd_of(seed, per_day=PER_DAY, **crowd), days=days, every="12h", down=hours)
     found = month.run(plan, folder)
     assert found["errors"] == 0
     assert found["trained_share"] >= 0.99

@@ -12,6 +12,7 @@ from croupier.serving.client.client import Client
 from croupier.serving.client.messages import Refused
 from croupier.serving.triton.server import Ports, TritonServer
 from tests.serving import apps
+from tests.spooled import rewards_of
 
 BAD = [
     ("clikc", 1.0, ["found 'clikc', expected one of", "did you mean click?"]),
@@ -54,6 +55,6 @@ def test_an_undeclared_kind_and_a_value_out_of_range_are_refused_by_both_doors_a
     spool = Spool(tmp_path / "spool" / "log.db")
     try:
         assert spool.counts()["rejects"] == 2 * len(BAD)
-        assert [(r.kind, r.value) for _, r in spool.rewards_of([event])[event]] == [("click", 1.0)]
+        assert [(r.kind, r.value) for _, r in rewards_of(spool, [event])[event]] == [("click", 1.0)]
     finally:
         spool.close()
