@@ -135,8 +135,8 @@ def test_up_after_kills_leaves_one_server_that_decides(tmp_path, killed):
     """On the very ports of before: what is left of the former one is ended first, its shared memory with it."""
     port = usual(tmp_path).ports.grpc
     pid = server.running(tmp_path)["pid"]
-    os.kill(int((tmp_path / layout.SUPERVISOR_PID).read_text().split()[0]), signal.SIGKILL)
     try:
+        os.kill(int((tmp_path / layout.SUPERVISOR_PID).read_text().split()[0]), signal.SIGKILL)
         if "server" in killed:
             os.kill(pid, signal.SIGKILL)
         for each in stubs(pid, "select_arm") if "stubs" in killed else ():
