@@ -108,7 +108,7 @@ def checked_interval(interval: str, digest: str) -> str:
 
 
 def quarantine_history(hour: str) -> str:
-    """The key of what was done with the rows of an hour that were put aside."""
+    """The key of what was done with the rows of an hour that were quarantined."""
     return f"{QUALITY}hour={hour}/quarantine{JSON}"
 
 
