@@ -13,7 +13,7 @@ from croupier import AsyncClient, Client, Tls
 from croupier.features.settings import Settings
 from croupier.models.baselines import Uniform
 from croupier.serving.cli import app
-from croupier.serving.client.messages import Unavailable
+from croupier.serving.client.errors import Unavailable
 from croupier.serving.operate import deployment, publish, supervisor
 from croupier.serving.triton import binary, certificates
 from croupier.serving.triton.binary import Binary, TritonUnavailable
