@@ -46,7 +46,7 @@ def _choose(log: Interactions, aside: int) -> Choice:
     whole = _errors(past, latest)
     found = [_errors(past[len(past) - length :], latest) for length in lengths]
     best = int(np.argmin([errors.mean() for errors in found]))
-    better = _standard_errors(whole - found[best])
+    better = float(_standard_errors(whole - found[best]))
     if better <= CERTAIN:
         return Choice(since=0, better=0.0)
     return Choice(since=int(past.at[len(past) - lengths[best]]), better=better)
