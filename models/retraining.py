@@ -111,9 +111,9 @@ def judge_window(w: Workspace, features: Features, candidates: Mapping[str, str]
     champion = Piecewise(process.champion, _pieces(w, process.champions, scratch))
     policies = {name: Piecewise(name, _pieces(w, found, scratch)) for name, found in process.candidates.items()}
     asked = recent.stretches(process.start, features.end or 0, w.spec.training.days)
-    known = {"w": w, "features": features, "champion": {champion.name: champion}}
+    known = partial(_evaluated, w=w, features=features, champion={champion.name: champion})
     evaluations = [
-        recent.judged(log, asked, partial(_evaluated, **known, candidates=chosen, refresh=refresh))
+        recent.judged(log, asked, partial(known, candidates=chosen, refresh=refresh))
         for refresh, chosen in _grouped(process.champion, policies, refresh=_refreshable(w, features.end or 0))
     ]
     return _judged(process, evaluations, _changed(w, features, process))
