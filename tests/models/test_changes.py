@@ -14,6 +14,7 @@ from croupier.models import changes, training
 from croupier.models.adaptive_window import Choice
 from croupier.models.policy import load
 from croupier.serving.operate import verdict_release
+from croupier.serving.release import rollout_store
 
 WORLD = World(seed=5)
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -85,6 +86,8 @@ def test_a_champion_of_other_users_is_renewed_and_the_rollout_judges(on_change, 
     _, calm = turn(9)
     assert calm["kind"] == ""
     assert "changed" not in calm["summary"]
+    under_way = verdict_release.publish_verdict(calm | {"kind": "refresh", "promoted": "lin_ts"})
+    assert under_way["published"], "a refresh that the change overtakes in the midst of its rollout"
 
     log(w, WORLD.flipped(), 9, 5)
     newest, verdict = turn(14)
@@ -94,7 +97,8 @@ def test_a_champion_of_other_users_is_renewed_and_the_rollout_judges(on_change, 
     assert found.better > changes.SURE
     assert verdict["kind"] == ("refresh" if on_change else "")
     assert verdict["promoted"] == ("lin_ts" if on_change else "")
-    assert verdict["outcome"]["published"] == on_change
+    assert verdict["outcome"]["published"] == on_change, "in the place of the refresh that has not learnt the change"
+    assert rollout_store.read_state(w.store).release == under_way["release"] + on_change
     assert ("the users changed on 2026-03-01 " in verdict["summary"]) == on_change
     key = w.store.list(f"features/{newest}/change-")
     assert len(list(key)) == 1, "the training looked for the change, and the verdict read what it found"
