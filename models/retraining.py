@@ -26,7 +26,7 @@ from croupier.features.store.storage import Conflict
 from croupier.features.utc import SECOND
 from croupier.features.workspace import Workspace, get_folder
 from croupier.models import changes, recent
-from croupier.models.gate.evaluation import Asked, evaluate
+from croupier.models.gate.evaluation import Asked, any_better, evaluate
 from croupier.models.gate.guardrails import guarded
 from croupier.models.gate.judged_quality import quality
 from croupier.models.gate.reports import Evaluation
@@ -111,11 +111,11 @@ def judge_window(w: Workspace, features: Features, candidates: Mapping[str, str]
     champion = Piecewise(process.champion, _pieces(w, process.champions, scratch))
     policies = {name: Piecewise(name, _pieces(w, found, scratch)) for name, found in process.candidates.items()}
     asked = recent.stretches(process.start, features.end or 0, w.spec.training.days)
-    known = partial(_evaluated, w=w, features=features, champion={champion.name: champion})
-    evaluations = [
-        recent.judged(log, asked, partial(known, candidates=chosen, refresh=refresh))
-        for refresh, chosen in _grouped(process.champion, policies, refresh=_refreshable(w, features.end or 0))
-    ]
+    evaluations = []
+    for refresh, chosen in _grouped(process.champion, policies, refresh=_refreshable(w, features.end or 0)):
+        known: dict[str, Any] = {"w": w, "champion": champion, "candidates": chosen, "refresh": refresh}
+        evaluate, better = partial(_evaluated, features=features, **known), partial(_any_better, **known)
+        evaluations.append(recent.judged(log, asked, evaluate, better))
     return _judged(process, evaluations, _changed(w, features, process))
 
 
@@ -133,35 +133,39 @@ def _grouped(
     return [(kind, group) for kind, group in ((False, others), (True, own)) if group]
 
 
-def _evaluated(
+def _evaluated(log: Interactions, share: float, *, w: Workspace, features: Features, **known: Any) -> Evaluation:
+    """What the rows of `log` say at this share of α."""
+    asked, rows = _asked(log, share, w=w, **known), features.segments(int(log.at.min()))
+    return evaluate(log=log, segments=rows, born=features.born(), **asked, **beside(w, features, log))
+
+
+def _any_better(log: Interactions, share: float, **known: Any) -> bool:
+    return any_better(log=log, **_asked(log, share, **known))
+
+
+def _asked(
     log: Interactions,
     share: float,
     *,
     w: Workspace,
-    features: Features,
-    champion: Mapping[str, Piecewise],
+    champion: Piecewise,
     candidates: Mapping[str, Piecewise],
     refresh: bool,
-) -> Evaluation:
-    """`champion` has one entry; `log` holds the rows that judge, at this share of α."""
-    ((family, serving),) = champion.items()
+) -> dict[str, Any]:
+    """What the gate is asked: the champion's models beside the candidates', and by which margin and α."""
     gate = w.spec.gate
     if refresh:  # non-inferiority: the lift may be shown to be above minus a share of what a decision earns
         allowed = w.spec.refresh.margin * abs(float(log.reward.mean()))
         gate = gate.model_copy(update={"margin": -allowed, "alpha": w.spec.refresh.alpha})
-    name = f"{family} (serving)" if family in candidates else family
-    return evaluate(
-        {name: serving, **candidates},
-        log,
-        champion=name,
-        floor=w.spec.policies.floor,
-        gate=gate,
-        seed=w.spec.policies.seed,
-        alpha=gate.alpha * share,
-        segments=features.segments(int(log.at.min())),
-        born=features.born(),
-        **beside(w, features, log),
-    )
+    name = f"{champion.name} (serving)" if champion.name in candidates else champion.name
+    return {
+        "policies": {name: champion, **candidates},
+        "champion": name,
+        "floor": w.spec.policies.floor,
+        "gate": gate,
+        "seed": w.spec.policies.seed,
+        "alpha": gate.alpha * share,
+    }
 
 
 def beside(w: Workspace, features: Features, log: Interactions) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from croupier.features.spec import AppSpec, GateSpec
 from croupier.features.utc import DAY
 from croupier.features.worlds.reels import World
 from croupier.models import policy, recent
-from croupier.models.gate.evaluation import evaluate
+from croupier.models.gate.evaluation import any_better, evaluate
 
 
 def test_stretches_begin_whole_days_after_the_process():
@@ -50,17 +50,23 @@ def test_a_family_that_is_better_since_the_users_changed_is_promoted_by_the_late
     judge = partial(_evaluated, policies)
     assert judge(log, 1.0).promoted == "", "all rows together say that it is worse"
 
-    found = recent.judged(log, recent.stretches(0, 10 * DAY, 30.0), judge)
+    better = partial(_better, policies)
+    assert [better(log, 1.0), better(log[4500:], 0.2 / 30)] == [False, True]
+    found = recent.judged(log, recent.stretches(0, 10 * DAY, 30.0), judge, better)
     report = found.policies["lin_ts"]
     assert found.promoted == "lin_ts"
     assert report.details["lately"] == {"since": 6 * DAY, "rows": 1500 + 3000}, "the longest stretch that shows it"
     alone = judge(log[4500:], 0.2 / 30)
     assert report.lift_bounds == alone.policies["lin_ts"].lift_bounds
     assert found.rows == 9000
-    before = recent.judged(log[:6000], recent.stretches(0, 8 * DAY, 30.0), judge)
+    before = recent.judged(log[:6000], recent.stretches(0, 8 * DAY, 30.0), judge, better)
     assert before.promoted == ""
     assert "lately" not in before.policies["lin_ts"].details
 
 
 def _evaluated(policies, rows, share):
     return evaluate(policies, rows, champion="uniform", floor=0.02, gate=GateSpec(), alpha=0.05 * share)
+
+
+def _better(policies, rows, share):
+    return any_better(policies, rows, champion="uniform", floor=0.02, gate=GateSpec(), alpha=0.05 * share)

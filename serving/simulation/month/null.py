@@ -26,7 +26,7 @@ from croupier.features.spec import GateSpec, RolloutSpec, TrainingSpec
 from croupier.features.utc import DAY
 from croupier.models import recent
 from croupier.models.gate.alpha_spending import Ledger
-from croupier.models.gate.evaluation import Asked, evaluate
+from croupier.models.gate.evaluation import Asked, any_better, evaluate
 from croupier.models.gate.reports import Evaluation
 from croupier.models.ope.prequential import Piecewise
 from croupier.models.policy import Policy, make
@@ -189,8 +189,7 @@ def _judged(
     if scheme == "prequential":
         table = Piecewise("table", [(DAY * (i + 1), _always(model)) for i, model in enumerate(models)])
         asked = recent.stretches(DAY, DAY * len(log), TrainingSpec().days)
-        found = recent.judged(concatenate(log[1:]), asked, lambda rows, share: _evaluated(table, rows, alpha * share))
-        return found.promoted == "table", ledger
+        return _lately(table, concatenate(log[1:]), asked, alpha), ledger
     if scheme == "calendar":
         return _promotes(models[-1], log[-1], alpha / days), ledger
     whole = concatenate(log)
@@ -212,16 +211,20 @@ def _promotes(policy: Policy, log: Interactions, alpha: float) -> bool:
     return _evaluated(policy, log, alpha).promoted == "table"
 
 
+def _lately(table: Piecewise, log: Interactions, asked: list[recent.Stretch], alpha: float) -> bool:
+    def better(rows: Interactions, share: float) -> bool:
+        return any_better(log=rows, alpha=alpha * share, **_gate(table))
+
+    return recent.judged(log, asked, lambda r, share: _evaluated(table, r, alpha * share), better).promoted == "table"
+
+
+def _gate(policy: Policy | Piecewise) -> dict[str, Any]:
+    policies = {"uniform": make("uniform"), "table": policy}
+    return {"policies": policies, "champion": "uniform", "floor": 0.02, "gate": GateSpec()}
+
+
 def _evaluated(policy: Policy | Piecewise, log: Interactions, alpha: float) -> Evaluation:
-    return evaluate(
-        {"uniform": make("uniform"), "table": policy},
-        log,
-        champion="uniform",
-        floor=0.02,
-        gate=GateSpec(),
-        alpha=alpha,
-        asked=Asked(often=True),
-    )
+    return evaluate(log=log, alpha=alpha, asked=Asked(often=True), **_gate(policy))
 
 
 def _reached(traffic: NullTraffic, promoted: int, days: int, seed: int) -> int:
