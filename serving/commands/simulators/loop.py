@@ -49,8 +49,7 @@ def simulate_loop(
     tables = Console(quiet=to_stdout(out))
     if null:
         _refuse_unused({"--flip": flip, "--churn": churn, "--outage": outage, "--picture": picture, "--keep": keep,
-                        "--resume": resume},
-                       "--null", "null months lack them")  # fmt: skip
+                        "--resume": resume}, "--null", "null months lack them")  # fmt: skip
         found = _null(seeds, better, {
             "days": days, "per_day": per_day or 2000, "seed": first_seed, "jobs": jobs,
             "schemes": SCHEMES if compare else SCHEMES[:1],
@@ -58,8 +57,6 @@ def simulate_loop(
     else:
         down = outages.parsed(outage or ())
         _refuse_unused({"--compare": compare, "--better": better}, "without --null", "they belong to null months")
-        if keep is None:
-            _refuse_unused({"--resume": resume}, "without --keep", "it says where the months are")
         found = _months(seeds, first_seed, jobs, keep, {
             "days": days, "per_day": per_day or 6000, "every": every, "window": window, "flip": flip, "churn": churn,
             "down": down, "resume": resume,
@@ -81,6 +78,8 @@ def _refuse_unused(given: dict[str, object], beside: str, why: str) -> None:
 def _months(
     seeds: int, first_seed: int, jobs: int, keep: Path | None, asked: dict[str, Any], *, console: Console
 ) -> dict[str, Any]:
+    if keep is None:
+        _refuse_unused({"--resume": asked["resume"]}, "without --keep", "it says where the months are")
     with tempfile.TemporaryDirectory() as scratch:
         below, numbers = keep or Path(scratch), range(first_seed, first_seed + seeds)
         work = [(seed, below / f"seed{seed}", asked) for seed in numbers]
