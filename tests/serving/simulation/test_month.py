@@ -136,6 +136,12 @@ def test_null_months_refuse_what_they_do_not_have():
     assert "found --flip, --churn as well" in answer.output + answer.stderr
 
 
+def test_to_go_on_needs_a_folder_of_months():
+    answer = CliRunner().invoke(app, ["simulate", "loop", "--resume"])
+    assert answer.exit_code != 0
+    assert "without --keep: found --resume" in answer.output + answer.stderr
+
+
 @pytest.mark.slow
 def test_the_command_writes_the_keys_it_promises(tmp_path):
     out = tmp_path / "loop.json"
