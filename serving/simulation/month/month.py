@@ -48,7 +48,7 @@ SETTINGS = """
 days = {days}
 every = "{every}"
 [refresh]
-every = "1d"
+every = "12h"
 [policies]
 candidates = ["neural_linear"]
 floor = 0.02
