@@ -14,7 +14,7 @@ from pathlib import Path
 
 from croupier import Client
 
-THREADS, DEADLINE_MS = 3, 300.0
+THREADS, DEADLINE_MS = 3, 1000.0
 ARMS = ("a0", "a1", "a2", "a3")
 CLICKS = {"a0": 0.05, "a1": 0.25, "a2": 0.40, "a3": 0.10}
 AGAIN, TWICE = 0.03, 0.1  # shares of questions and of rewards that are sent a second time

@@ -22,7 +22,7 @@ from croupier.serving.release import bundle, rollout_store
 
 APP = "shop"
 KEPT_SECONDS = 90  # in the spool; clients repeat a question at once, and clocks jump back by less
-EVERY = {"ship": 2.0, "prune": 10.0, "join": 15.0, "watch": 6.0, "publish": 4.0}
+EVERY = {"ship": 3.0, "prune": 15.0, "join": 20.0, "watch": 8.0, "publish": 5.0}
 WATCHED_SECONDS = 30  # of a promoted release, before the next one is published
 
 

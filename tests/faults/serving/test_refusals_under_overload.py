@@ -1,0 +1,94 @@
+"""While a server has five times the clients that reach its peak, what breaks the contract is refused at once, and a client
+that holds a call back answers at once. Times are the server's own, from Triton's statistics, and a thread's own."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+import tritonclient.grpc as triton_grpc
+
+from croupier.models.baselines import Uniform
+from croupier.serving.client.client import Client
+from croupier.serving.client.messages import record_columns, reward_columns
+from croupier.serving.contract.rewards import RawReward
+from croupier.serving.triton.server import Ports, TritonServer
+from tests.serving import apps
+
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
+LIMIT_MS = 10.0
+CALLERS, REFUSALS = 40, 100
+
+
+class Held(Client):
+    """Knows why each call fell back, and how much of its thread's time a call took."""
+
+    def __init__(self, url):
+        super().__init__(url, deadline_ms=100.0)
+        self.calls = []
+
+    def fall_back(self, rows, requests, error):
+        self.reason = error.reason
+        return super().fall_back(rows, requests, error)
+
+    def timed(self, request):
+        self.reason, began = "", time.thread_time()
+        self.select(
+            unit_id=request.unit_id, context=request.context, arms=request.arms, arm_context=request.arm_context
+        )
+        self.calls.append((self.reason, (time.thread_time() - began) * 1e3))
+
+
+def flood(url, stop, found):
+    """Clients without a pause: more than can be answered."""
+    with Held(url) as client:
+        for i in range(10**9):
+            if stop.is_set():
+                break
+            client.timed(apps.sample().requests(64)[i % 64])
+        found.extend(client.calls)
+
+
+def server_ms(statistics, model):
+    """Calls of a model so far, and milliseconds that they took in the server, queue included."""
+    of = statistics.get_inference_statistics(model).model_stats[0].inference_stats.success
+    return of.count, of.ns / 1e6
+
+
+def wrong(model, i):
+    """Columns that break the contract, each another way."""
+    if model == "reward":
+        value = float("nan") if i % 2 else 1e300
+        return reward_columns([RawReward(f"e{i}".encode(), b"click", value)])
+    row = {"unit_id": "u", "context": "{}", "arms": '["reel-01", "reel-02"]', "arm_context": "", "event_id": f"r{i}",
+           "arm": "reel-01", "pmf": [0.5, 0.6] if i % 2 else [0.001, 0.999], "at": i, "reason": "down"}  # fmt: skip
+    return record_columns([row])
+
+
+def test_refusals_take_less_than_ten_milliseconds(tmp_path):
+    apps.write(tmp_path, Uniform())
+    stop, found, took = threading.Event(), [], {"reward": [], "record": []}
+    with TritonServer(tmp_path, ports=Ports.free()) as triton:
+        callers = [threading.Thread(target=flood, args=(triton.grpc, stop, found)) for _ in range(CALLERS)]
+        [caller.start() for caller in callers]
+        try:
+            with Client(triton.grpc) as asking, triton_grpc.InferenceServerClient(triton.grpc) as statistics:
+                for i in range(REFUSALS):
+                    for model, times in took.items():
+                        calls, before = server_ms(statistics, model)
+                        reply = asking.call(model, wrong(model, i), timeout_ms=20_000)
+                        assert reply["status"] == ["rejected"]
+                        assert reply["error"][0] != ""
+                        after_calls, after = server_ms(statistics, model)
+                        if after_calls == calls + 1:  # else a client delivered something meanwhile
+                            times.append(after - before)
+        finally:
+            stop.set()
+            [caller.join() for caller in callers]
+    held = [ms for reason, ms in found if reason in ("overload", "breaker")]
+    middle = {model: float(np.median(times)) for model, times in took.items()} | {"held back": float(np.median(held))}
+    print(f"\nmedian ms: {middle}; {len(held)} of {len(found)} calls held back")
+    assert len(held) > 100, "there was no overload"
+    assert len(took["reward"]) > REFUSALS / 2
+    assert len(took["record"]) > 10
+    assert max(middle.values()) < LIMIT_MS
