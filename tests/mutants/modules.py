@@ -27,5 +27,5 @@ MODULES = {
 }  # fmt: skip
 PRELOADED = (
     "numpy", "orjson", "polars", "psutil", "pyarrow.parquet", "pydantic", "pydantic_settings", "pytest",
-    "scipy.stats", "tritonclient.grpc", "torch", "jinja2",
+    "scipy.stats", "tritonclient.grpc", "jinja2",
 )  # fmt: skip

@@ -173,7 +173,7 @@ def test_a_reward_at_the_very_end_of_the_longest_window_counts(log, store, decid
     assert (found.interactions, found.on_time, found.late) == (1, 1, 0)
     assert rewards_of(store) == {"e": (1.0, 1)}
     later = START + timedelta(seconds=decided + MONTH)
-    assert join(store, spec, start=later, end=later + timedelta(seconds=1)).orphan == 1  # the one beyond a month
+    assert join(store, spec, start=later, end=later + timedelta(seconds=2)).orphan == 1  # the one beyond a month
 
 
 @pytest.mark.parametrize(("decided", "rewarded"), [(0, MONTH), (3600 + 3599, 3599), (3601, 1)])
