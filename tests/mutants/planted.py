@@ -44,7 +44,7 @@ PLANTED = {
     "rewards are looked up an hour short before": (
         "features/interactions/join.py", "hour_start(hours[0]) - HOUR, hour_start(hours[-1]) + REACH",
         "hour_start(hours[0]), hour_start(hours[-1]) + REACH",
-        f"{JOIN}::test_a_reward_may_come_before_its_decision_and_in_the_hour_before",
+        f"{JOIN}::test_a_reward_of_the_hour_before_counts_where_that_hour_itself_is_not_joined",
     ),
     "rewards are looked up an hour short after": (
         "features/interactions/join.py", "hour_start(hours[-1]) + REACH * HOUR)\n    rewards",

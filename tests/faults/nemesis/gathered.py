@@ -31,14 +31,14 @@ def history(w: Workspace, folder) -> History:
     now = clock.now() + REACH
     span = {"start": now - 3 * REACH, "end": now}
     account = join_interval(w.store, w.spec.reward, now=now, **span)
-    told, _ = lines(folder)
+    (told, _), key = lines(folder), w.unit_key
     with open_log(w.store) as log:
         decisions, rewards, rejects = (
             log.read(kind, list(log.objects[kind]), schema).to_dicts()
             for kind, schema in (("decisions", DECISION), ("rewards", REWARD), ("rejects", REJECTED))
         )
     return History(
-        answers=[_answer(w.unit_key, *line["answer"]) for line in told if "answer" in line],
+        answers=[_answer(key, *line["answer"]) for line in told if "answer" in line],
         posts=[_post(*line["post"]) for line in told if "post" in line],
         log=[_of(Logged, row | {"unit": row["unit_id"]}) for row in decisions],
         paid=[_of(Paid, row) for row in rewards],

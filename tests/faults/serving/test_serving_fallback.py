@@ -113,7 +113,7 @@ def test_every_call_is_answered_recorded_and_delivered(triton, tmp_path, fault, 
             assert time.monotonic() - repaired < 5.0, "no model decision 5 s after the repair"
             time.sleep(0.02)
         fallbacks = [a for a in answers if a.role == "fallback"]
-        assert client.flush(10.0)
+        assert client.flush(60.0)
         allowed = DEADLINE_MS + GRACE_MS + machine.worst_ms  # idle machines keep nobody waiting
         print({"fault": fault, "slowest_ms": max(late), "breaker_s": opened[0], "machine_ms": machine.worst_ms})
         assert max(late) <= allowed, f"slowest answer {max(late):.1f} ms"

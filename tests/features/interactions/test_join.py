@@ -162,6 +162,16 @@ def test_a_reward_may_come_before_its_decision_and_in_the_hour_before(log, store
     assert rewards_of(store) == {"e": (1.0, 1)}
 
 
+def test_a_reward_of_the_hour_before_counts_where_that_hour_itself_is_not_joined(log, store):
+    log(decision("e", 3601), reward("e", 3599), decision("first", 7200), reward("first", 3600))
+    assert join(store, start=START + timedelta(hours=1), end=START + timedelta(hours=2)).on_time == 1
+    assert rewards_of(store) == {"e": (1.0, 1)}
+    assert (
+        join(store, start=START + timedelta(hours=2), end=START + timedelta(hours=3)).on_time == 1
+    )  # an hour to the µs
+    assert rewards_of(store) == {"e": (1.0, 1), "first": (1.0, 1)}
+
+
 MONTH = 30 * 24 * 3600
 
 

@@ -186,6 +186,13 @@ def test_a_record_is_kept_as_it_was_sent(spool):
     assert (d.fallback_reason, found["f"].fallback_reason) == ("d" * 200, "unknown")
 
 
+def test_of_an_id_that_is_too_long_a_part_is_kept(spool):
+    (outcome,) = Records(spool, unit_key="k").take([replace(GOOD, event_id=b"e" * 257)])
+    assert (outcome.status, outcome.error.partition(":")[0]) == ("rejected", "event_id")
+    ((_, body),) = spool.read("rejects")
+    assert orjson.loads(body)["raw"] == "e" * 256
+
+
 def test_a_log_that_fails_takes_no_record_and_says_so(spool):
     spool.path.unlink()
     outcomes = Records(spool, unit_key="k").take([GOOD, replace(GOOD, pmf=b"[1]")])
