@@ -188,7 +188,12 @@ def _judged(policy: str, app: str, frame: pl.DataFrame, spec: AppSpec, arms: lis
     if len(here) == 0:
         raise ValueError(f"policy: {policy} was a candidate in none of the {len(interactions):,} rows")
     found = agreement(here, (pmf,), q)
-    unchecked = (*self_tests.propensity_unchecked(here), *tested.unchecked, *found.unchecked)
+    unchecked = (
+        *self_tests.propensity_unchecked(here),
+        *tested.unchecked,
+        *found.unchecked,
+        *tested.stated([f"context.{name}" for name in encoder.context_names]),
+    )
     return _Judged(
         totals=Totals.of(rounds_of(here, pmf, q)),
         leak=leak,

@@ -46,7 +46,9 @@ LATER = rows(["Graz", "Linz", "東京", "Wien", "Linz"] * 20, ["s1", "s3", "s2",
 def encoded(encoder, arms):
     contexts = [{"city": c, "age": a} for c, a in (("Graz", 7.0), ("Linz", -1.5), ("Rom", 3.25), ("東京", 0.5))]
     contexts += [{}, {"city": None, "age": 9.0}]
-    pairs = [[{"shelf": s, "price": 1.25}, {"shelf": "s1"}, {"price": 3.0}] for s in ("s3", "s1", "s2", "s9", "s3", "s2")]
+    pairs = [
+        [{"shelf": s, "price": 1.25}, {"shelf": "s1"}, {"price": 3.0}] for s in ("s3", "s1", "s2", "s9", "s3", "s2")
+    ]
     ids = [[arm.arm_id for arm in NEW]] * len(contexts)
     return encoder.encode(contexts, ids, pairs, encoder.catalogue(arms))
 
@@ -56,7 +58,12 @@ def test_new_categories_get_columns_and_all_else_stays(before):
     assert now.context.features[1].vocabulary == ("Graz", "Wien", "Linz", "東京")
     assert now.arm.features[0].vocabulary == ("a", "b", "c")
     assert now.pair.features[1].vocabulary == ("s1", "s2", "s3")
-    assert {str(c).partition(":")[0] for c in changes} == {"context.city", "arm.arm_id", "arm.genre", "arm_context.shelf"}
+    assert {str(c).partition(":")[0] for c in changes} == {
+        "context.city",
+        "arm.arm_id",
+        "arm.genre",
+        "arm_context.shelf",
+    }
     assert next(c for c in changes if c.feature == "context.city").unknown == pytest.approx(0.6)
     assert now.context.features[0] == before.context.features[0]  # numbers keep their mean and scale
     assert set(before.context_names) <= set(now.context_names)
