@@ -8,7 +8,7 @@ import typer
 from croupier.features.settings import Settings
 from croupier.features.store import layout
 from croupier.features.workspace import Workspace
-from croupier.serving.commands.telling import AsJson, declared_apps, told
+from croupier.serving.commands.telling import AsJson, declared_apps, named, told
 from croupier.serving.operate import supervisor
 from croupier.serving.triton import chosen_ports, repository, server
 from croupier.serving.triton.server import LOOPBACK, Ports, TritonServer
@@ -16,7 +16,9 @@ from croupier.serving.triton.server import LOOPBACK, Ports, TritonServer
 app = typer.Typer(no_args_is_help=True, help="Triton: up, down, or in the foreground.")
 App = Annotated[
     str,
-    typer.Option(help="which bandit: a folder under var (default: CROUPIER_APP)", autocompletion=declared_apps),
+    typer.Option(
+        help="which bandit: a folder under var (default: CROUPIER_APP)", autocompletion=declared_apps, callback=named
+    ),
 ]
 Host = Annotated[str, typer.Option(help="address to listen on; the wheel's server is for loopback only")]
 

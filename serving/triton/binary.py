@@ -66,7 +66,7 @@ def _from_wheel(runtime: Path) -> Binary:
         raise TritonUnavailable(f"Triton runs on Linux x86-64, found {found}: use NVIDIA's image there")
     spec = importlib.util.find_spec("pytriton")
     if spec is None or spec.origin is None:
-        raise TritonUnavailable("no tritonserver found: install croupier[triton], or use NVIDIA's image")
+        raise TritonUnavailable("no tritonserver found: install croupier[triton] (in a checkout: uv tool install --force '.[airflow,triton]' --constraints constraints.txt), or use NVIDIA's image")
     package = Path(spec.origin).parent
     minor = f"{sys.version_info.major}.{sys.version_info.minor}"
     stub = package / "tritonserver" / "python_backend_stubs" / minor / "triton_python_backend_stub"
