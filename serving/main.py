@@ -22,8 +22,8 @@ def missing(package: str) -> str:
     """What is said of a package that is not there: which extra has it, and how each installer is asked for it."""
     extra = EXTRAS.get(package, "pipeline")
     return (
-        f"croupier: found no package {package!r}, expected it for this command; it comes with croupier[{extra}]. In a "
-        f"checkout: uv tool install --force '.[{extra}]' --constraints constraints.txt, or pip install '.[{extra}]'; of "
-        f"a wheel: uv tool install --force 'croupier[{extra}] @ WHEEL'. Extras: pipeline (features, models, this command "
-        "line), serving (a Triton host), airflow, triton. The client alone needs none"
+        f"croupier: found no package {package!r}, expected it for this command; it comes with croupier[{extra}]. "
+        f"In a checkout: uv tool install --force '.[{extra}]' --constraints constraints.txt, or pip install "
+        f"'.[{extra}]'; of a wheel: uv tool install --force 'croupier[{extra}] @ WHEEL'. Extras: pipeline (features, "
+        "models, this command line), serving (a Triton host), airflow, triton. The client alone needs none"
     )

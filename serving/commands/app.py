@@ -1,5 +1,6 @@
 """`croupier init`, `import`, `export`, `report`: an app from a log of your own, its log in and out, its pages."""
 
+import shlex
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -62,7 +63,9 @@ def _init(
         return
     for note in notes:
         console.print(f"  {note}", markup=False)
-    console.print(f"wrote {target} and catalogue.json ({len(arms)} arms); then: croupier import {log} --app {app}")
+    console.print(
+        f"wrote {target} and catalogue.json ({len(arms)} arms); then: croupier import {shlex.quote(str(log))} --app {app}"
+    )
     if "var" not in w.settings.model_fields_set:
         console.print(
             f"apps are looked for in var below the current folder; for every folder: export "

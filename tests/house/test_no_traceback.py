@@ -58,7 +58,7 @@ def test_with_arguments_that_nobody_asked_for(home, words):
 
 @pytest.mark.parametrize("words", with_app())
 @pytest.mark.parametrize(
-    ("given", "said"), [("my-shop", "did you mean my_shop?"), ("Shop", "did you mean shop?"), ("../x", "found")]
+    ("given", "said"), [("my-books", "did you mean my_books?"), ("Shop", "did you mean shop?"), ("../x", "found")]
 )
 def test_a_name_that_can_be_no_apps_says_where_it_was_given(home, monkeypatch, words, given, said):
     code, out, err = call(*words.split(), *ARGUMENTS.get(words, []), "--app", given)

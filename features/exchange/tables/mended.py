@@ -11,7 +11,8 @@ import polars as pl
 
 from croupier.features.exchange.cells import unmeasured
 
-WORDS = {"true": "1", "yes": "1", "t": "1", "y": "1", "false": "0", "no": "0", "f": "0", "n": "0"}
+WORDS = {"true": "1", "yes": "1", "t": "1", "y": "1", "false": "0", "no": "0", "f": "0", "n": "0",
+         "ja": "1", "nein": "0", "oui": "1", "non": "0", "sí": "1", "si": "1"}  # fmt: skip
 MOST_UNREAD = 0.02  # of the rewards: rows beyond are not passed over
 _COMMA = re.compile(r"[+-]?\d+(,\d+)?")
 _NO_THOUSANDS = re.compile(r"[+-]?(0,\d+|\d+,(\d{1,2}|\d{4,}))")
@@ -67,8 +68,8 @@ def _propensity(column: pl.Series, path: Path) -> tuple[pl.Series, str]:
     note = ""
     if column.dtype == pl.String:
         told = [text for text in column.drop_nulls() if not unmeasured(text)]
-        if told and all(text.rstrip().endswith("%") and _is_number(text.rstrip().rstrip("%")) for text in told):
-            shares = [None if unmeasured(x) else float(x.rstrip().rstrip("%")) / 100.0 for x in column]
+        if told and all(text.rstrip().endswith("%") and _is_number(_share(text)) for text in told):
+            shares = [None if unmeasured(x) else float(_share(x)) / 100.0 for x in column]
             column, note = pl.Series(column.name, shares, pl.Float64), f"column {column.name}: per cent, read as shares"
         else:
             column, note = _points(column)
@@ -83,6 +84,11 @@ def _propensity(column: pl.Series, path: Path) -> tuple[pl.Series, str]:
     if len(numbers) and bool((numbers == 1.0).all()):
         note = f"column {column.name}: every propensity is 1: nothing was left to chance, so no other arm can be judged"
     return column, note
+
+
+def _share(text: str) -> str:
+    """The number before a per cent sign, with a point."""
+    return text.rstrip().rstrip("%").strip().replace(",", ".")
 
 
 def _refuse_zeros(name: str, numbers: pl.Series, path: Path) -> None:

@@ -60,8 +60,8 @@ def _read_csv(path: Path, columns: Mapping[str, str]) -> tuple[pl.DataFrame, lis
         infer_schema_length=10_000,
         try_parse_dates=True,
     )
-    rows, frame = len(frame), frame.filter(~pl.all_horizontal(pl.all().is_null()))
-    notes += [f"{rows - len(frame)} blank lines are passed over"] * (rows > len(frame))
+    before, frame = len(frame), frame.filter(~pl.all_horizontal(pl.all().is_null()))
+    notes += [f"{before - len(frame)} blank lines are passed over"] * (before > len(frame))
     texts = [c for c, kind in frame.schema.items() if kind == pl.String and c not in ids] if comma else []
     return frame.with_columns(_points(frame[c]) for c in texts), notes
 
