@@ -63,9 +63,8 @@ def _init(
         return
     for note in notes:
         console.print(f"  {note}", markup=False)
-    console.print(
-        f"wrote {target} and catalogue.json ({len(arms)} arms); then: croupier import {shlex.quote(str(log))} --app {app}"
-    )
+    then = f"croupier import {shlex.quote(str(log))} --app {app}"
+    console.print(f"wrote {target} and catalogue.json ({len(arms)} arms); then: {then}")
     if "var" not in w.settings.model_fields_set:
         console.print(
             f"apps are looked for in var below the current folder; for every folder: export "
