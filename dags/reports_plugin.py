@@ -17,6 +17,7 @@ from airflow.serialization.definitions.operatorlink import XComOperatorLink
 from fastapi import Depends, FastAPI, HTTPException, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from croupier.dags import run_notes
 from croupier.dags.common import PREFIX, XCOM_KEY
 from croupier.features.store import layout
 
@@ -77,3 +78,4 @@ class Reports(AirflowPlugin):
     fastapi_apps = [{"app": pages, "url_prefix": PREFIX, "name": "croupier reports"}]  # noqa: RUF012 — Airflow's form
     # the API server's own link, since only it may read XComs there: a link class of ours would have to ask a worker
     global_operator_extra_links = [XComOperatorLink(name="Report", xcom_key=XCOM_KEY)]  # noqa: RUF012
+    listeners = [run_notes]  # noqa: RUF012 — which app a run is of

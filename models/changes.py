@@ -1,6 +1,6 @@
 """Whether the users have changed, asked once for each training: its policies and its verdict share the answer.
 
-    features/<key>/change-<before>.json   {"since": UTC µs, "better": standard errors} of the rows before `before`
+features/<key>/change-<before>.json   {"since": UTC µs, "better": standard errors} of the rows before `before`
 """
 
 from dataclasses import asdict

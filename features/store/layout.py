@@ -18,6 +18,7 @@ from pathlib import Path
 LOG, INTERACTIONS, FEATURES = "log/", "interactions/", "features/"
 QUALITY, QUARANTINE, AUDIT = "quality/", "quarantine/", "audit/"
 VERDICTS, RELEASES, REPORTS = "verdicts/", "releases/", "reports/"
+_CANDIDATES = "candidates/"
 QUALITY_INTERVALS, QUARANTINE_HOURS = "quality/interval=", "quarantine/hour="
 OWNER = "croupier.json"  # whose the store is
 EPOCH = "privacy/epoch"  # not below log/: it is no event, and differs in every store
@@ -34,6 +35,7 @@ PARQUET, JSON, LATE = ".parquet", ".json", ".late.parquet"
 ENCODER, CATALOGUE, GOLDEN = "encoder", "catalogue.json", "golden.json"
 META, ENCODED, SEGMENTS, GUARDRAILS = "meta.json", "encoded.parquet", "segments.parquet", "guardrails.parquet"
 ENCODER_FILE, POLICY_FILE, ARRAYS_FILE = "encoder.json", "policy.json", "arrays.safetensors"
+EARLIER_COLUMNS = "earlier_columns.json"  # of a policy that reads what an earlier encoder wrote
 MANIFEST, MODEL_PY, CONFIG_PBTXT = "manifest.json", "model.py", "config.pbtxt"
 PAGE, VERDICT_FILE, HEALTH, HEALTH_NUMBERS, DATA_DOCS = "index.html", "verdict.json", "health", "health.json", "docs"
 QUARANTINED_ROWS, BROKEN_ROWS = "rows.parquet", "quarantine.parquet"  # of an hour; of an interval that was validated
@@ -155,7 +157,13 @@ def change(features_key: str, before: int) -> str:
 
 def candidate(features_key: str, policy: str) -> str:
     """The prefix, without its slash, of a policy that was trained on features."""
-    return f"candidates/{features_key}/{policy}"
+    return f"{_CANDIDATES}{features_key}/{policy}"
+
+
+def encoder_beside(policy_prefix: str) -> str:
+    """The prefix of the encoder that a policy of this prefix was trained with, or is released with."""
+    folder, owner, _ = f"{policy_prefix}/".split("/", 2)
+    return features(owner, ENCODER) if f"{folder}/" == _CANDIDATES else f"{folder}/{owner}/{ENCODER}"
 
 
 def verdict(key: str) -> str:

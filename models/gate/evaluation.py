@@ -141,7 +141,11 @@ class _Court:
             declared=self.asked.declared,
             says=self._says(),
             heaviest=heaviest(self.log, pmf, self.champion_pmf) if self.guardrails else inf,
-            unchecked=(*self._unchecked(), *of_features(self.leak.unchecked, agreement.unchecked)),
+            unchecked=(
+                *self._unchecked(),
+                *of_features(self.leak.unchecked, agreement.unchecked),
+                *self.leak.stated(self.asked.features),
+            ),
         )
         verdict, bounds = judge(evidence, self.gate, alpha=self.alpha), asymptotic_cs(evidence.lift, alpha=self.alpha)
         details = self._details(seen, spread, pmf)
