@@ -26,17 +26,19 @@ def declare(app: ReelsHours) -> Workspace:
 
 def joined(w: Workspace, app: ReelsHours, hours, trouble=None) -> None:
     """The hours' versions, and their decisions' ids in the log."""
-    for t in hours:
-        made, name = app.hour(t, trouble), hour_name(app.start + t * HOUR)
-        rows = made.interactions.with_columns(
-            catalogue=pl.lit(""), encoder=pl.lit(""), stage=pl.lit(""), posterior_step=pl.lit(0), took_us=pl.lit(0),
-            fallback_reason=pl.lit(""), pass_probability=pl.lit(1.0),
-        ).select(versions.empty().columns).cast(versions.empty().schema)  # fmt: skip
-        for host, part in rows.join(made.logged, on="event_id").partition_by("host", as_dict=True).items():
-            raw = io.BytesIO()
-            part.drop("host").write_parquet(raw)
-            key = layout.log_object("decisions", name, host=host[0], spool="s1", first=t, last=t)
-            w.store.put(key, raw.getvalue())
-        with open_log(w.store) as log:
-            account = Account.from_dict(made.account)
-            versions.commit(log, name, rows, rows.head(0).select(event_id="event_id"), account, joined_at=0)
+    with open_log(w.store) as log:
+        for t in hours:
+            _joined(w, log, app, t, trouble)
+
+
+def _joined(w: Workspace, log, app: ReelsHours, t: int, trouble) -> None:
+    made, name = app.hour(t, trouble), hour_name(app.start + t * HOUR)
+    rows = made.interactions.with_columns(
+        catalogue=pl.lit(""), encoder=pl.lit(""), stage=pl.lit(""), posterior_step=pl.lit(0), took_us=pl.lit(0),
+        fallback_reason=pl.lit(""), pass_probability=pl.lit(1.0),
+    ).select(versions.empty().columns).cast(versions.empty().schema)  # fmt: skip
+    for host, part in rows.join(made.logged, on="event_id").partition_by("host", as_dict=True).items():
+        raw = io.BytesIO()
+        part.drop("host").write_parquet(raw)
+        w.store.put(layout.log_object("decisions", name, host=host[0], spool="s1", first=t, last=t), raw.getvalue())
+    versions.commit(log, name, rows, rows.head(0).select("event_id"), Account.from_dict(made.account), joined_at=0)

@@ -92,7 +92,7 @@ def _with_reward(feature: Feature, values: Sequence[Any], reward: Any) -> dict[s
     """Returns {"reward": [n, mean x, Σ(x − x̄)², mean r, Σ(r − r̄)², Σ(x − x̄)(r − r̄)]} of a number; {} of others."""
     if feature.type != "numeric":
         return {}
-    x = np.array([v if isinstance(v, int | float) else np.nan for v in values], np.float64)
+    x = np.array(list(map(sketch.number, values)), np.float64)
     ok = np.isfinite(x) & np.isfinite(reward)
     x, r = x[ok], reward[ok]
     if not len(x):

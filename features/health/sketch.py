@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from croupier.features.batch import F64, I64
+from croupier.features.encoding.fitted import LIMIT
 
 RATIO = 1.2
 MIDDLE = 300  # the bin of 1; numbers below 1e-20 in size are 0
@@ -68,8 +69,13 @@ def merged(a: list[float], b: list[float]) -> list[float]:
     return [n, a[1] + step * b[0] / n, a[2] + b[2] + step * step * a[0] * b[0] / n]
 
 
+def number(value: Any) -> float:
+    """The value as a number; NaN where it is none, or beyond what an encoder takes (fitted.LIMIT)."""
+    known = isinstance(value, int | float) and not isinstance(value, bool) and -LIMIT <= value <= LIMIT
+    return float(value) if known else float("nan")
+
+
 def present(values: list[Any]) -> F64:
     """Returns the finite numbers of a list; None, NaN and what is no number are left out."""
-    found = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
-    x = np.array(found, np.float64)
+    x = np.array(list(map(number, values)), np.float64)
     return np.asarray(x[np.isfinite(x)])

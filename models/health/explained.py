@@ -89,7 +89,7 @@ def _words(part: Part) -> tuple[str, str, str]:
         return (
             "reward_feed_arm",
             f"rewards of arm {part.key} are not logged any more: {fall}",
-            f"look at what sends rewards for {part.key} (an event renamed, a page without its tag) and send the missing ones late",
+            f"look at what sends rewards for {part.key} (a renamed event, a page without its tag); send the rest late",
         )
     if part.group == "arm":
         return (

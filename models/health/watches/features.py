@@ -52,7 +52,7 @@ def grouped(view: View, feature: FeatureHours) -> F64:
 def kinds_of_hours(view: View) -> list[int]:
     """Returns (T,): the hour of the day, and 24 more at weekends; all days alike until a week is known."""
     hours = view.history.start // HOUR
-    weekend = (hours // DAY + 4) % 7 > 4 if view.weekly else np.zeros(len(hours), bool)  # 1970 began on a Thursday
+    weekend = (hours // DAY + 3) % 7 > 4 if view.weekly else np.zeros(len(hours), bool)  # 1970 began on a Thursday
     found: list[int] = (hours % DAY + DAY * weekend).tolist()
     return found
 
