@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import orjson
 
@@ -15,8 +16,13 @@ from croupier.features.workspace import Workspace
 from croupier.models.health.diagnosis import Diagnosis, diagnose
 from croupier.models.health.history import History
 from croupier.models.health.season import MOST_WEEKS, WEEK
+from croupier.models.health.symptom import ACT
 
 REACH = timedelta(hours=(MOST_WEEKS + 1) * WEEK)
+
+
+class Unwell(RuntimeError):
+    """The verdict on an app is *act*: the message is its sentence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +56,7 @@ def newest_hour(w: Workspace, end: datetime) -> str | None:
     return max(hours, default=None)
 
 
-def keep(app: str) -> dict[str, object]:
+def keep(app: str) -> dict[str, Any]:
     """Examines an app and keeps its page and what was said in the store; returns the latter. What the `monitor` DAG
     does."""
     from croupier.serving.health import told, verdict_page
@@ -61,3 +67,15 @@ def keep(app: str) -> dict[str, object]:
     w.store.put(layout.report(layout.HEALTH_PAGE), verdict_page.render_page(found).encode())
     w.store.put(layout.report(layout.HEALTH_SAID), orjson.dumps(said))
     return said
+
+
+def or_raise(said: dict[str, Any]) -> None:
+    """Raises Unwell if what was kept says *act*."""
+    if said["level"] == ACT:
+        raise Unwell(said["sentence"])
+
+
+def last_sentence(w: Workspace) -> str:
+    """What was last kept of an app; "" where nothing was."""
+    raw, known = w.store.read(layout.report(layout.HEALTH_SAID))
+    return str(orjson.loads(raw)["sentence"]) if known is not None else ""

@@ -26,7 +26,7 @@ from croupier.models.simulation.health.faults import FAULTS
 
 WARM = 2 * WEEK + DAY  # hours before the first judgement
 MOST = (MOST_WEEKS + 1) * WEEK  # hours that a judgement reads
-RULES_HOURS = 2 * DAY  # that the compared rules have at least, since most of them look at a day
+RULES_HOURS = DAY + 1  # that the compared rules have at least: most of them look at a day, so then they saw one
 OURS = "croupier"
 Found = dict[str, Any]
 

@@ -9,7 +9,7 @@ from croupier.features.health import kept
 from croupier.features.interactions import privacy, versions
 from croupier.features.interactions.account import Account
 from croupier.features.log.shipped import open_log
-from croupier.features.utc import from_us
+from croupier.features.utc import HOUR, from_us, hour_name
 from croupier.features.worlds.reels_hours import ReelsHours
 from tests import reels_store
 
@@ -44,3 +44,25 @@ def test_made_once_a_version_and_read_of_the_newest(tmp_path, monkeypatch):
 
     privacy.expire(w.store, days=1, now=start + timedelta(days=40))
     assert kept.read(w.store, **span) == []
+
+
+def test_what_is_forgotten_is_in_no_figure(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
+    app = ReelsHours(per_day=500, seed=2)
+    w = reels_store.declare(app)
+    reels_store.joined(w, app, range(3))
+    start: datetime = from_us(app.start)
+    span = {"start": start, "end": start + timedelta(hours=3)}
+    kept.keep(w.store, w.spec, **span)
+    rows = app.hour(1).interactions
+    unit = rows["unit_id"][0]
+    touched = [t for t in range(3) if unit in app.hour(t).interactions["unit_id"].to_list()]
+    spool = w.spool()
+    done = privacy.forget(w.store, spool, w.spec.reward, unit_id=unit, host="host-a", now=start + timedelta(days=1))
+    spool.close()
+    assert len(done.hours) == len(touched)
+    before = [h["hour"] for h in kept.read(w.store, **span)]
+    assert before == [hour_name(app.start + t * HOUR) for t in range(3) if t not in touched]
+    assert kept.keep(w.store, w.spec, **span) == done.hours
+    (again,) = (h for h in kept.read(w.store, **span) if h["hour"] == hour_name(app.start + HOUR))
+    assert again["n"] == len(rows) - (rows["unit_id"] == unit).sum()

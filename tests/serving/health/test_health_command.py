@@ -12,7 +12,7 @@ from croupier.features.utc import HOUR
 from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels_hours import ReelsHours, Trouble
 from croupier.serving.cli import app as cli
-from croupier.serving.health.examine import keep
+from croupier.serving.health.examine import Unwell, keep, last_sentence, or_raise
 from tests import reels_store
 
 pytestmark = pytest.mark.medium
@@ -74,7 +74,10 @@ def test_a_fault_is_named_with_what_to_do(shop):
     assert (code, found["level"], found["cause"]) == (2, "act", "clock_skew")
     assert found["sentence"].startswith("shop needs you: the clock of host-b is 600 s ahead")
     assert found["symptoms"][0]["since"] == APP.start + SOUND * HOUR
-    assert kept["sentence"] == found["sentence"]
+    assert kept["sentence"] == found["sentence"] == last_sentence(shop)
+    with pytest.raises(Unwell, match="the clock of host-b"):
+        or_raise(kept)
+    or_raise(kept | {"level": "watch"})
     store = Workspace.open("shop").store
     page = store.get(layout.report(layout.HEALTH_PAGE)).decode()
     assert "the clock of host-b is 600 s ahead" in page
