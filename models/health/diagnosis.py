@@ -16,7 +16,7 @@ from croupier.models.health.detector import detect
 from croupier.models.health.history import History
 from croupier.models.health.lift import Lift, lift
 from croupier.models.health.season import LEAST_DAYS, View
-from croupier.models.health.symptom import ACT, FINE, LEVELS, WATCH, Signal, Symptom
+from croupier.models.health.symptom import ACT, FINE, LEVELS, TO_WATCH, Signal, Symptom
 from croupier.models.health.watches import clocks, delay, exploration, features, reward, units
 
 MONTH = 720.0  # hours
@@ -98,7 +98,7 @@ def _symptoms(view: View, signals: Sequence[Signal], needed: float) -> list[Symp
 def _symptom(view: View, signal: Signal, nats: float, since: int, needed: float) -> Symptom:
     told = signal.tell(since)
     sure = nats >= needed and told.serious and signal.alarming and (view.weekly or not signal.seasonal)
-    level = ACT if sure else WATCH
+    level = ACT if sure else TO_WATCH
     start = int(view.history.start[view.m * view.P + since])
     says = told.says + _with_release(view, since)
     return Symptom(
@@ -129,7 +129,7 @@ def _first(found: Sequence[Symptom]) -> Symptom | None:
     if not found:
         return None
     grave = [s for s in found if s.level == found[0].level]
-    likely = [s for s in found if s.level == WATCH and s.nats is not None and s.needed is not None
+    likely = [s for s in found if s.level == TO_WATCH and s.nats is not None and s.needed is not None
               and s.cause != "reward_rise" and s.nats > s.needed - log(WATCHED) and found[0].level == ACT]  # fmt: skip
     return min([*grave, *likely], key=lambda s: (CAUSES.index(s.cause), -(s.nats or 0.0)))
 

@@ -8,7 +8,7 @@ from croupier.features.batch import F64
 from croupier.features.health.sketch import RATIO, middle
 from croupier.features.utc import HOUR
 from croupier.models.health.history import FeatureHours
-from croupier.models.health.season import DAY, View
+from croupier.models.health.season import DAY_HOURS, View
 from croupier.models.health.symptom import Told
 
 PSI = 0.1  # population-stability index, less what chance adds, beyond which a drift is acted on
@@ -37,8 +37,8 @@ class Shares:
 def shares(view: View, feature: FeatureHours, since: int) -> Shares:
     """Returns the shares since the `since`-th recent hour."""
     edge = view.m * view.P
-    hours = set((view.history.start[edge + since :] // HOUR % DAY).tolist())
-    same = np.isin(view.history.start[:edge] // HOUR % DAY, list(hours))
+    hours = set((view.history.start[edge + since :] // HOUR % DAY_HOURS).tolist())
+    same = np.isin(view.history.start[:edge] // HOUR % DAY_HOURS, list(hours))
     now, before = feature.counts[edge + since :].sum(axis=0), feature.counts[:edge][same].sum(axis=0)
     n, N = float(now.sum()), float(before.sum())
     return Shares(feature.keys, now / max(n, 1.0), before / max(N, 1.0), n, N)

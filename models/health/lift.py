@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from croupier.models.health.history import History
-from croupier.models.health.season import WEEK
+from croupier.models.health.season import WEEK_HOURS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,8 @@ class Lift:
 
 def lift(history: History) -> Lift | None:
     """Returns the lift of the last week; None where uniform earns nothing or hours are few."""
-    u, ur, r = history.lift[-WEEK:].T
-    n = history.explore[-WEEK:, 0]
+    u, ur, r = history.lift[-WEEK_HOURS:].T
+    n = history.explore[-WEEK_HOURS:, 0]
     hours = int((n > 0).sum())
     if hours < 12:
         return None

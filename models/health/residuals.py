@@ -3,7 +3,7 @@
 import numpy as np
 
 from croupier.features.batch import F64
-from croupier.models.health.season import DAY, View, dispersion, expected, overall, without
+from croupier.models.health.season import DAY_HOURS, View, dispersion, expected, overall, without
 
 HEAVY = 0.35  # c of a level, whose hours have somewhat heavier tails than the normal law
 
@@ -67,12 +67,12 @@ def of_level(view: View, y: F64, *, least: float = 1e-6) -> tuple[F64, F64, F64]
 
 def _level(base: F64) -> F64:
     """Returns (P,) the mean of each hour of the period, half way to its hour of the day's where weeks are few."""
-    shape = (-1, DAY)
+    shape = (-1, DAY_HOURS)
     with np.errstate(invalid="ignore", divide="ignore"):
         days = _mean(base.reshape(shape))
         own = _mean(base)
     days = np.where(np.isfinite(days), days, _mean(base.reshape(-1, 1))[0])
-    daily = np.tile(days, base.shape[1] // DAY)
+    daily = np.tile(days, base.shape[1] // DAY_HOURS)
     share = len(base) / (len(base) + 2.0)
     return np.where(np.isfinite(own), share * own + (1 - share) * daily, daily)
 

@@ -13,7 +13,7 @@ import numpy as np
 from croupier.features.batch import F64
 from croupier.models.health.history import History
 
-DAY, WEEK = 24, 168  # hours
+DAY_HOURS, WEEK_HOURS = 24, 168  # hours
 MOST_WEEKS, LEAST_WEEKS, LEAST_DAYS, MOST_DAYS = 4, 2, 3, 14
 KAPPA = 200.0  # rows that a prior is worth, against an hour's own
 
@@ -31,12 +31,12 @@ class View:
     def of(cls, history: History) -> Self | None:
         """Returns None where too few hours are known to say what is normal."""
         T = len(history)
-        if T >= LEAST_WEEKS * WEEK + DAY:
-            m = min(MOST_WEEKS, (T - DAY) // WEEK)
-            R = min(WEEK, T - m * WEEK)
-            P = WEEK
-        elif T >= (LEAST_DAYS + 1) * DAY:
-            P, R, m = DAY, DAY, min(MOST_DAYS, T // DAY - 1)
+        if T >= LEAST_WEEKS * WEEK_HOURS + DAY_HOURS:
+            m = min(MOST_WEEKS, (T - DAY_HOURS) // WEEK_HOURS)
+            R = min(WEEK_HOURS, T - m * WEEK_HOURS)
+            P = WEEK_HOURS
+        elif T >= (LEAST_DAYS + 1) * DAY_HOURS:
+            P, R, m = DAY_HOURS, DAY_HOURS, min(MOST_DAYS, T // DAY_HOURS - 1)
         else:
             return None
         return cls(history.span(T - m * P - R, T), P, m, R)
@@ -44,7 +44,7 @@ class View:
     @property
     def weekly(self) -> bool:
         """True if weekends are known."""
-        return self.P == WEEK
+        return self.P == WEEK_HOURS
 
     def base(self, x: F64) -> F64:
         """Returns (m, P, …) of an array over the hours."""
@@ -60,10 +60,10 @@ def expected(n: F64, s: F64, prior: F64) -> F64:
     shrunk to 1 as if κ rows had followed the prior. n, s: (m, P) decisions and rewards."""
     total = s.sum() / max(float((n * prior).sum()), 1e-12)
     plain = prior * total
-    shape = (-1, DAY)
+    shape = (-1, DAY_HOURS)
     own, due = s.sum(axis=0).reshape(shape).sum(axis=0), (n.sum(axis=0) * plain).reshape(shape).sum(axis=0)
     weight = KAPPA * max(float(plain.mean()), 1e-12)
-    daily = np.tile((own + weight) / (due + weight), len(prior) // DAY)
+    daily = np.tile((own + weight) / (due + weight), len(prior) // DAY_HOURS)
     return np.asarray(np.minimum(plain * daily, 1.0))
 
 
@@ -83,5 +83,5 @@ def without(x: F64, k: int) -> F64:
 def dispersion(z: F64) -> float:
     """How much wider than standard the residuals (m, P) of the baseline are, hour by hour or day by day, at least 1:
     units that come several times, and days that differ, make it larger."""
-    days = z.reshape(-1, DAY).sum(axis=1) / np.sqrt(DAY)
+    days = z.reshape(-1, DAY_HOURS).sum(axis=1) / np.sqrt(DAY_HOURS)
     return max(1.0, float(np.mean(z**2)), float(np.mean(days**2)))

@@ -6,7 +6,7 @@ from typing import Any
 
 from croupier.features.batch import F64
 
-FINE, WATCH, ACT = LEVELS = "fine", "watch", "act"
+FINE, TO_WATCH, ACT = LEVELS = "fine", "watch", "act"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,10 +15,10 @@ from croupier.features.utc import HOUR, from_us, hour_start, to_us
 from croupier.features.workspace import Workspace
 from croupier.models.health.diagnosis import Diagnosis, diagnose
 from croupier.models.health.history import History
-from croupier.models.health.season import MOST_WEEKS, WEEK
+from croupier.models.health.season import MOST_WEEKS, WEEK_HOURS
 from croupier.models.health.symptom import ACT
 
-REACH = timedelta(hours=(MOST_WEEKS + 1) * WEEK)
+REACH = timedelta(hours=(MOST_WEEKS + 1) * WEEK_HOURS)
 
 
 class Unwell(RuntimeError):

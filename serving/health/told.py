@@ -5,7 +5,7 @@ from typing import Any
 from croupier.features.utc import HOUR, from_us
 from croupier.models.health.diagnosis import Diagnosis
 from croupier.models.health.lift import Lift
-from croupier.models.health.symptom import ACT, FINE, LEVELS, WATCH, Symptom
+from croupier.models.health.symptom import ACT, FINE, LEVELS, TO_WATCH, Symptom
 from croupier.serving.health.examine import Examined
 
 MANY = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -22,7 +22,7 @@ def sentence(found: Examined) -> str:
     earned = f"{lift_text(d.lift)} over uniform this week" if d.lift else "its lift over uniform is not known yet"
     if d.level == FINE:
         return f"{found.app} is well: {earned}"
-    if d.level == WATCH:
+    if d.level == TO_WATCH:
         count = len(d.symptoms)
         many = f"{MANY[count] if count < len(MANY) else count} thing{'s' * (count > 1)}"
         return f"{found.app} is well: {earned}; {many} to watch: {d.says}"

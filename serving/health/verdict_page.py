@@ -10,15 +10,15 @@ from croupier.features.quality.pages import charts
 from croupier.features.quality.pages.page import render
 from croupier.features.quality.time_labels import time_labels
 from croupier.models.health.history import EXPLORE, History
-from croupier.models.health.season import DAY, WEEK
-from croupier.models.health.symptom import ACT, FINE, WATCH
+from croupier.models.health.season import DAY_HOURS, WEEK_HOURS
+from croupier.models.health.symptom import ACT, FINE, TO_WATCH
 from croupier.models.health.watches.exploration import entropy
 from croupier.serving.health import told
 from croupier.serving.health.examine import Examined
 
-SHOWN = 2 * WEEK  # hours of the charts
-WORDS = {FINE: "well", WATCH: "well, with something to watch", ACT: "needs you"}
-STYLES = {FINE: "good", WATCH: "warn", ACT: "bad"}
+SHOWN = 2 * WEEK_HOURS  # hours of the charts
+WORDS = {FINE: "well", TO_WATCH: "well, with something to watch", ACT: "needs you"}
+STYLES = {FINE: "good", TO_WATCH: "warn", ACT: "bad"}
 
 
 def render_page(found: Examined) -> str:
@@ -43,7 +43,10 @@ def render_page(found: Examined) -> str:
 
 def _numbers(h: History) -> list[tuple[str, str, str]]:
     """Returns (what, today, the seven days before)."""
-    now, before = h.span(max(0, len(h) - DAY), len(h)), h.span(max(0, len(h) - DAY - WEEK), max(0, len(h) - DAY))
+    now, before = (
+        h.span(max(0, len(h) - DAY_HOURS), len(h)),
+        h.span(max(0, len(h) - DAY_HOURS - WEEK_HOURS), max(0, len(h) - DAY_HOURS)),
+    )
     return [(name, show(now), show(before)) for name, show in _SHOWN.items()]
 
 

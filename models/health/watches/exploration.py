@@ -7,8 +7,8 @@ import numpy as np
 from croupier.features.batch import F64
 from croupier.models.health.history import EXPLORE
 from croupier.models.health.residuals import of_level
-from croupier.models.health.season import DAY, View
-from croupier.models.health.symptom import WATCH, Signal, Symptom, Told
+from croupier.models.health.season import DAY_HOURS, View
+from croupier.models.health.symptom import TO_WATCH, Signal, Symptom, Told
 
 FALL = 0.1  # of normalised entropy within the baseline's time, from which it is acted on
 COVERAGE = 0.01  # mean probability of an arm where it is offered (a published rule of thumb)
@@ -43,7 +43,7 @@ def starved(view: View) -> list[Symptom]:
     """Arms that can be selected and hardly are: by their probability, which is known exactly, over the last day."""
     out = []
     for arm, offered in view.history.offered.items():
-        n, p = offered[-DAY:].sum(axis=0)
+        n, p = offered[-DAY_HOURS:].sum(axis=0)
         if n >= OFFERED and p / n < COVERAGE:
             out.append(_starved(view, arm, offered, float(p / n)))
     return out
@@ -55,5 +55,5 @@ def _starved(view: View, arm: str, offered: F64, share: float) -> Symptom:
     since = int(view.history.start[min(first, len(offered) - 1)])
     says = f"arm {arm} is selected in {share:.2%} of the decisions that offer it: nothing more is learnt of it"
     remedy = f"raise [policies] floor, or `croupier arm retire {arm}`"
-    return Symptom(watch="coverage", about=f"arm {arm}", level=WATCH, cause="coverage", number=share,
+    return Symptom(watch="coverage", about=f"arm {arm}", level=TO_WATCH, cause="coverage", number=share,
                    threshold=COVERAGE, since=since, says=says, remedy=remedy)  # fmt: skip

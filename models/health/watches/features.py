@@ -13,7 +13,7 @@ from croupier.features.utc import HOUR
 from croupier.models.health.drifted import drifted
 from croupier.models.health.history import FeatureHours
 from croupier.models.health.residuals import HEAVY
-from croupier.models.health.season import DAY, View
+from croupier.models.health.season import DAY_HOURS, View
 from croupier.models.health.symptom import Signal
 
 BINS = 10
@@ -25,7 +25,7 @@ def signals(view: View) -> list[Signal]:
     out = []
     for name, feature in view.history.features.items():
         counts = grouped(view, feature)
-        if view.base(counts).sum() >= LEAST * DAY:
+        if view.base(counts).sum() >= LEAST * DAY_HOURS:
             z = residuals(view, counts)
             c = np.full(view.R, HEAVY)
             out.append(Signal(watch="feature", about=name, z=z, c=c, tell=partial(drifted, view, name)))
@@ -52,15 +52,17 @@ def grouped(view: View, feature: FeatureHours) -> F64:
 def kinds_of_hours(view: View) -> list[int]:
     """Returns (T,): the hour of the day, and 24 more at weekends; all days alike until a week is known."""
     hours = view.history.start // HOUR
-    weekend = (hours // DAY + 3) % 7 > 4 if view.weekly else np.zeros(len(hours), bool)  # 1970 began on a Thursday
-    found: list[int] = (hours % DAY + DAY * weekend).tolist()
+    weekend = (
+        (hours // DAY_HOURS + 3) % 7 > 4 if view.weekly else np.zeros(len(hours), bool)
+    )  # 1970 began on a Thursday
+    found: list[int] = (hours % DAY_HOURS + DAY_HOURS * weekend).tolist()
     return found
 
 
 def reference(view: View, counts: F64) -> F64:
     """Returns (T, bins): the baseline's sums of the hours of the same kind, each baseline hour's own left out."""
     kinds, edge = np.array(kinds_of_hours(view)), view.m * view.P
-    sums = np.zeros((2 * DAY, counts.shape[1]))
+    sums = np.zeros((2 * DAY_HOURS, counts.shape[1]))
     np.add.at(sums, kinds[:edge], counts[:edge])
     out: F64 = sums[kinds]
     out[:edge] -= counts[:edge]
@@ -72,7 +74,7 @@ def residuals(view: View, counts: F64) -> F64:
     wide = statistic(counts, reference(view, counts))
     edge = view.m * view.P
     normal = wide[:edge][np.isfinite(wide[:edge])]
-    if len(normal) < DAY:
+    if len(normal) < DAY_HOURS:
         return np.zeros(view.R)
     z = (wide[edge:] - normal.mean()) / max(float(normal.std()), 0.3)
     return np.asarray(np.nan_to_num(z))

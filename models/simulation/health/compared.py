@@ -16,7 +16,7 @@ import numpy as np
 
 from croupier.features.batch import F64
 from croupier.models.health.history import History
-from croupier.models.health.season import DAY, WEEK
+from croupier.models.health.season import DAY_HOURS, WEEK_HOURS
 from croupier.models.health.watches.exploration import entropy
 from croupier.models.simulation.health import evidently_tests
 
@@ -26,7 +26,7 @@ LEAST_R = 0.1
 def reward_20(history: History) -> str:
     """The rule of 20 %."""
     every = history.sums["all"][""]
-    now, before = every[-DAY:].sum(axis=0), every[-DAY - WEEK : -WEEK].sum(axis=0)
+    now, before = every[-DAY_HOURS:].sum(axis=0), every[-DAY_HOURS - WEEK_HOURS : -WEEK_HOURS].sum(axis=0)
     if not now[0] or not before[1]:
         return ""
     return "rewards_lost" if abs((now[1] / now[0]) / (before[1] / before[0]) - 1) > 0.2 else ""
@@ -39,16 +39,18 @@ def entropy_half(history: History) -> str:
 
 def coverage(history: History) -> str:
     """The rule of 1 %."""
-    total = max(float(history.n[-DAY:].sum()), 1.0)
-    shown = {arm: float(sums[-DAY:, 0].sum()) for arm, sums in history.sums["arm"].items()}
-    asked = [arm for arm, rows in history.offered.items() if rows[-DAY:, 0].sum() > 0]
+    total = max(float(history.n[-DAY_HOURS:].sum()), 1.0)
+    shown = {arm: float(sums[-DAY_HOURS:, 0].sum()) for arm, sums in history.sums["arm"].items()}
+    asked = [arm for arm, rows in history.offered.items() if rows[-DAY_HOURS:, 0].sum() > 0]
     return "coverage" if any(shown.get(arm, 0.0) / total < 0.01 for arm in asked) else ""
 
 
 def association(history: History) -> str:
     """The rule of |r| 0.1: a feature had told something a week ago, and does not now."""
     for name, feature in history.features.items():
-        now, before = (_r(feature.reward[part]) for part in (slice(-DAY, None), slice(-DAY - WEEK, -WEEK)))
+        now, before = (
+            _r(feature.reward[part]) for part in (slice(-DAY_HOURS, None), slice(-DAY_HOURS - WEEK_HOURS, -WEEK_HOURS))
+        )
         if abs(before) >= LEAST_R > abs(now):
             return f"feature {name}"
     return ""
@@ -65,7 +67,7 @@ def _r(rows: F64) -> float:
 
 def banditdb(history: History) -> str:
     """BanditDB's entropy alert."""
-    sums = np.stack([rows[-DAY:].sum(axis=0) for rows in history.sums["arm"].values()])
+    sums = np.stack([rows[-DAY_HOURS:].sum(axis=0) for rows in history.sums["arm"].values()])
     n = sums[:, 0]
     if n.sum() < 500 or len(n) < 2:
         return ""

@@ -12,7 +12,7 @@ from scipy import stats
 from croupier.features.batch import F64
 from croupier.features.health.sketch import middle
 from croupier.models.health.history import FeatureHours, History
-from croupier.models.health.season import DAY, WEEK
+from croupier.models.health.season import DAY_HOURS, WEEK_HOURS
 
 SMALL, P_VALUE, DISTANCE = 1000, 0.05, 0.1
 
@@ -23,7 +23,10 @@ def drifting(history: History) -> list[str]:
 
 
 def _drifts(feature: FeatureHours) -> bool:
-    now, before = feature.counts[-DAY:].sum(axis=0), feature.counts[-DAY - WEEK : -DAY].sum(axis=0)
+    now, before = (
+        feature.counts[-DAY_HOURS:].sum(axis=0),
+        feature.counts[-DAY_HOURS - WEEK_HOURS : -DAY_HOURS].sum(axis=0),
+    )
     if not now.sum() or not before.sum():
         return False
     if before.sum() <= SMALL:

@@ -19,14 +19,14 @@ from croupier.features.utc import HOUR, hour_name
 from croupier.features.worlds.reels_hours import ReelsHours, Trouble
 from croupier.models.health.diagnosis import MONTH, diagnose
 from croupier.models.health.history import History
-from croupier.models.health.season import DAY, MOST_WEEKS, WEEK
+from croupier.models.health.season import DAY_HOURS, MOST_WEEKS, WEEK_HOURS
 from croupier.models.health.symptom import ACT
 from croupier.models.simulation.health.compared import RULES, names, touched
 from croupier.models.simulation.health.faults import FAULTS
 
-WARM = 2 * WEEK + DAY  # hours before the first judgement
-MOST = (MOST_WEEKS + 1) * WEEK  # hours that a judgement reads
-RULES_HOURS = DAY + 1  # that the compared rules have at least: most of them look at a day, so then they saw one
+WARM = 2 * WEEK_HOURS + DAY_HOURS  # hours before the first judgement
+MOST = (MOST_WEEKS + 1) * WEEK_HOURS  # hours that a judgement reads
+RULES_HOURS = DAY_HOURS + 1  # that the compared rules have at least: most of them look at a day, so then they saw one
 OURS = "croupier"
 Found = dict[str, Any]
 
@@ -68,10 +68,10 @@ class Run:
 
 def episodes(said: Sequence[str]) -> list[str]:
     """What was said where an alarm began: a day or more after the last one."""
-    out, last = [], -DAY - 1
+    out, last = [], -DAY_HOURS - 1
     for t, cause in enumerate(said):
         if cause:
-            if t - last > DAY:
+            if t - last > DAY_HOURS:
                 out.append(cause)
             last = t
     return out
@@ -116,7 +116,7 @@ def _after(run: Run, trouble: Trouble, onset: int, horizon: int) -> Iterator[tup
         for k in range(done, len(made)):
             end = onset - first + k + 1
             yield onset + k, whole.span(max(0, end - MOST), end)
-        chunk = min(2 * chunk, DAY)
+        chunk = min(2 * chunk, DAY_HOURS)
 
 
 def count(
@@ -124,16 +124,20 @@ def count(
     faults: Sequence[str] = tuple(FAULTS), progress: Callable[[int], None] = lambda _: None,
 ) -> Found:  # fmt: skip
     """Returns `false_alarms_per_app_month`, `faults` and the same of each compared rule under `rules`."""
-    if days * DAY <= WARM + DAY:
-        raise ValueError(f"--days: found {days}, expected more than {WARM // DAY + 1}: two weeks are learnt from first")
+    if days * DAY_HOURS <= WARM + DAY_HOURS:
+        raise ValueError(
+            f"--days: found {days}, expected more than {WARM // DAY_HOURS + 1}: two weeks are learnt from first"
+        )
     months, found = list[Found](), {fault: list[Found]() for fault in faults}
     for seed in range(first, first + seeds):
-        run = Run(ReelsHours(per_day=per_day, seed=seed, churn=churn), days * DAY, false_alarms)
+        run = Run(ReelsHours(per_day=per_day, seed=seed, churn=churn), days * DAY_HOURS, false_alarms)
         months.append(sound_month(run, progress))
-        onset = WARM + int(np.random.default_rng([seed, 13]).integers(DAY, max(days * DAY - WARM, DAY + 1)))
+        onset = WARM + int(
+            np.random.default_rng([seed, 13]).integers(DAY_HOURS, max(days * DAY_HOURS - WARM, DAY_HOURS + 1))
+        )
         for fault in faults:
-            found[fault].append(planted(run, fault, onset, WEEK))
-            progress(DAY)
+            found[fault].append(planted(run, fault, onset, WEEK_HOURS))
+            progress(DAY_HOURS)
     table = {name: _rates(name, months, found) for name in (OURS, *RULES)}
     made = {"seeds": seeds, "days": days, "per_day": per_day, "budget": false_alarms, "world": _world(churn)}
     hours = sum(m["hours"] for m in months)

@@ -7,7 +7,7 @@ from croupier.features.utc import from_us
 from croupier.models.health.diagnosis import CAUSES, diagnose
 from croupier.models.health.history import History
 from croupier.models.health.season import View
-from croupier.models.health.symptom import ACT, FINE, WATCH
+from croupier.models.health.symptom import ACT, FINE, TO_WATCH
 from croupier.models.health.watches.features import kinds_of_hours
 from tests.models.health.plain_hours import HOUR, START, hour, hours
 
@@ -76,7 +76,7 @@ def test_a_weekend_is_no_alarm_once_weekends_are_known():
 
 def test_before_a_week_is_known_twice_seasonal_things_are_only_watched():
     found = diagnose(History.of(hours(6, 5, {"lost": 0.6}, last=12, weekend_rate=1.0)))
-    assert (found.weekly, found.level) == (False, WATCH)
+    assert (found.weekly, found.level) == (False, TO_WATCH)
     assert found.cause == "rewards_lost"
     young = diagnose(History.of(hours(2, 5)))
     assert (young.level, young.signals) == (FINE, 0)
@@ -120,7 +120,7 @@ def test_a_starved_arm_is_to_be_watched(before):
     for h in late:
         h["explore"]["arms"]["c"][1] = 0.004 * h["explore"]["arms"]["c"][0]
     found = [s for s in diagnose(History.of([*before, *late])).symptoms if s.watch == "coverage"]
-    assert [(s.about, s.level, round(s.number, 4)) for s in found] == [("arm c", WATCH, 0.004)]
+    assert [(s.about, s.level, round(s.number, 4)) for s in found] == [("arm c", TO_WATCH, 0.004)]
     assert (found[0].since - START) // HOUR == DAYS * 24
 
 
