@@ -17,6 +17,7 @@ from croupier.models.health.history import History
 from croupier.models.health.lift import Lift, lift
 from croupier.models.health.season import LEAST_DAYS, View
 from croupier.models.health.symptom import ACT, FINE, LEVELS, TO_WATCH, Signal, Symptom
+from croupier.models.health.takeover import takeover
 from croupier.models.health.watches import clocks, delay, exploration, features, reward, units
 
 MONTH = 720.0  # hours
@@ -27,6 +28,8 @@ CAUSES = (
     "premature_convergence", "reward_delay", "orphan_rewards", "late_rewards", "reward_feed_arm", "rewards_lost",
     "taste_flip", "dying_arm", "feature_drift", "coverage", "reward_rise",
 )  # fmt: skip
+# what a better policy does, too: watched only, where it began with another release or a rollout's step
+MAY_BE_MEANT = ("premature_convergence", "dying_arm", "taste_flip")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +100,13 @@ def _symptoms(view: View, signals: Sequence[Signal], needed: float) -> list[Symp
 
 def _symptom(view: View, signal: Signal, nats: float, since: int, needed: float) -> Symptom:
     told = signal.tell(since)
-    sure = nats >= needed and told.serious and signal.alarming and (view.weekly or not signal.seasonal)
+    began = takeover(view, since)
+    meant = bool(began) and told.cause in MAY_BE_MEANT
+    known = view.weekly or not signal.seasonal
+    sure = nats >= needed and told.serious and signal.alarming and known and not meant
     level = ACT if sure else TO_WATCH
     start = int(view.history.start[view.m * view.P + since])
-    says = told.says + _with_release(view, since)
+    says = told.says + (f"; it began with {began}" if began else "")
     return Symptom(
         watch=signal.watch,
         about=signal.about,
@@ -114,13 +120,6 @@ def _symptom(view: View, signal: Signal, nats: float, since: int, needed: float)
         nats=nats,
         needed=needed,
     )
-
-
-def _with_release(view: View, since: int) -> str:
-    """Says so where another release took over within three hours of the beginning."""
-    names, at = view.history.release, view.m * view.P + since
-    around = [name for name in names[max(at - 3, 0) : at + 2] if name]
-    return f"; it began with release {around[-1]}" if around and around[0] != around[-1] else ""
 
 
 def _first(found: Sequence[Symptom]) -> Symptom | None:

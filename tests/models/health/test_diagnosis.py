@@ -114,6 +114,26 @@ def test_what_began_with_a_release_says_so(before):
     assert diagnose(History.of([*before, *late])).symptoms[0].says.endswith("; it began with release 4")
 
 
+@pytest.mark.parametrize("who", ["release", "role", ""])
+def test_what_a_new_policy_may_mean_is_only_watched(before, who):
+    """Entropy falls because another release, or a candidate with more traffic, decides; or for no such reason."""
+    rng = np.random.default_rng(99)
+    late = [hour(DAYS * 24 + k, rng, entropy=0.4) for k in range(12)]
+    for h in late:
+        every = h["groups"]["release"]["3"]
+        if who == "release":
+            h["groups"]["release"] = {"4": every}
+        if who == "role":
+            h["groups"]["role"] = {"candidate": [x / 2 for x in every], "champion": [x / 2 for x in every]}
+    found = diagnose(History.of([*before, *late]))
+    began = {
+        "release": "; it began with release 4",
+        "role": "; it began with the candidate, from 0% to 50% of the decisions",
+    }
+    assert (found.level, found.cause) == (TO_WATCH if who else ACT, "premature_convergence")
+    assert found.says.endswith(began.get(who, "in the same hours of past weeks"))
+
+
 def test_a_starved_arm_is_to_be_watched(before):
     rng = np.random.default_rng(1)
     late = [hour(DAYS * 24 + k, rng) for k in range(24)]
