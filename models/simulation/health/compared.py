@@ -3,7 +3,7 @@
 20 %        the reward of a day is 20 % off that of the same day a week ago
 entropy     normalised selection entropy of an hour below 0.5
 coverage    an arm that can be selected had less than 1 % of a day's decisions
-|r| 0.1     a feature's correlation with the reward fell below 0.1 within a week
+correlation a feature's correlation with the reward fell below 0.1 within a week
 BanditDB    normalised entropy of a day's traffic below 0.4, 500 decisions or more, and no arm's 95 % interval above
             all others' (its README, "Entropy Alerting"); the traffic of a day stands for that of a campaign
 Evidently   its default tests of a day against the week before (evidently_tests.py): half of the columns, or any
@@ -46,7 +46,7 @@ def coverage(history: History) -> str:
 
 
 def association(history: History) -> str:
-    """The rule of |r| 0.1: a feature had told something a week ago, and does not now."""
+    """The rule of 0.1 for |r|: a feature had told something a week ago, and does not now."""
     for name, feature in history.features.items():
         now, before = (
             _r(feature.reward[part]) for part in (slice(-DAY_HOURS, None), slice(-DAY_HOURS - WEEK_HOURS, -WEEK_HOURS))
@@ -97,7 +97,7 @@ def evidently_column(history: History) -> str:
 
 
 RULES: Mapping[str, Callable[[History], str]] = {
-    "reward 20 %": reward_20, "entropy 0.5": entropy_half, "coverage 1 %": coverage, "|r| 0.1": association,
+    "reward 20 %": reward_20, "entropy 0.5": entropy_half, "coverage 1 %": coverage, "correlation 0.1": association,
     "BanditDB": banditdb, "Evidently": evidently, "Evidently, any column": evidently_column,
 }  # fmt: skip
 

@@ -15,7 +15,7 @@ def markdown(found: Mapping[str, Any]) -> str:
     rules = {OURS: found, **found["rules"]}
     made = found["made"]
     head = (
-        f"{made['seeds']} apps of {made['days']} days and {made['per_day']:,} decisions a day ({made['world']}), "
+        f"{made['seeds']} app{'s' * (made['seeds'] > 1)} of {made['days']} days and {made['per_day']:,} decisions a day ({made['world']}), "
         f"{found['app_months']:.1f} sound app-months judged hour by hour, budget {made['budget']:g} a month.\n\n"
     )
     lines = [f"| | {' | '.join(rules)} |", f"|---|{'---|' * len(rules)}"]
