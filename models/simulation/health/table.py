@@ -14,8 +14,9 @@ def markdown(found: Mapping[str, Any]) -> str:
     """Returns false alarms and faults of every rule: share named, and the median hours until the first alarm."""
     rules = {OURS: found, **found["rules"]}
     made = found["made"]
+    apps = f"{made['seeds']} app{'s' * (made['seeds'] > 1)}"
     head = (
-        f"{made['seeds']} app{'s' * (made['seeds'] > 1)} of {made['days']} days and {made['per_day']:,} decisions a day ({made['world']}), "
+        f"{apps} of {made['days']} days and {made['per_day']:,} decisions a day ({made['world']}), "
         f"{found['app_months']:.1f} sound app-months judged hour by hour, budget {made['budget']:g} a month.\n\n"
     )
     lines = [f"| | {' | '.join(rules)} |", f"|---|{'---|' * len(rules)}"]
