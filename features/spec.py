@@ -229,6 +229,12 @@ class ArmsSpec(_Strict):
     new_until: int = Field(1000, ge=0, description="decisions in which an arm was shown, until it is new no more")
 
 
+class HealthSpec(_Strict):
+    """How often the health page may raise an alarm although nothing is wrong."""
+
+    false_alarms: float = Field(0.5, gt=0, le=100, description="most false alarms a month, all watches together")
+
+
 class Interaction(_Strict):
     """A product feature of two declared ones, e.g. a = "context.age", b = "arm.price"."""
 
@@ -252,6 +258,7 @@ class AppSpec(_Strict):
     refresh: RefreshSpec = Field(RefreshSpec(), description="when the champion is renewed")
     rollout: RolloutSpec = Field(RolloutSpec(), description="how a candidate is exposed")
     arms: ArmsSpec = Field(ArmsSpec(), description="arms that come and go")
+    health: HealthSpec = Field(HealthSpec(), description="how often health may be wrong")
 
     @model_validator(mode="after")
     def _default_within_range(self) -> Self:

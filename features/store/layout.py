@@ -6,6 +6,7 @@ A store holds one app. Of what belongs to an hour there is one partition an hour
     log/rewards/…   log/rejects/…
     interactions/hour=2019-11-24T00/v0001.json, v0001-<digest>.parquet, v0001-<digest>.late.parquet
     quality/hour=2019-11-24T00/v0001.json, quarantine.json     quarantine/hour=2019-11-24T00/rows.parquet
+    health/hour=2019-11-24T00/v0001.json     figures of that version, for `croupier health`
     features/<key>/…   candidates/<key>/<policy>/…   verdicts/<key>.json   releases/000007/…   rollout/…   reports/…
 
 Keys end in no slash, prefixes do. On a host, everything of an app lies below its home, `<CROUPIER_VAR>/<app>/`; whoever
@@ -17,6 +18,7 @@ from pathlib import Path
 # The store: prefixes, whose objects have keys of the same name, and objects that there is one of.
 LOG, INTERACTIONS, FEATURES = "log/", "interactions/", "features/"
 QUALITY, QUARANTINE, AUDIT = "quality/", "quarantine/", "audit/"
+HEALTH_HOURS = "health/"
 VERDICTS, RELEASES, REPORTS = "verdicts/", "releases/", "reports/"
 _CANDIDATES = "candidates/"
 QUALITY_INTERVALS, QUARANTINE_HOURS = "quality/interval=", "quarantine/hour="
@@ -38,6 +40,7 @@ ENCODER_FILE, POLICY_FILE, ARRAYS_FILE = "encoder.json", "policy.json", "arrays.
 EARLIER_COLUMNS = "earlier_columns.json"  # of a policy that reads what an earlier encoder wrote
 MANIFEST, MODEL_PY, CONFIG_PBTXT = "manifest.json", "model.py", "config.pbtxt"
 PAGE, VERDICT_FILE, HEALTH, HEALTH_NUMBERS, DATA_DOCS = "index.html", "verdict.json", "health", "health.json", "docs"
+HEALTH_PAGE, HEALTH_SAID = "health/verdict.html", "health/verdict.json"  # names below REPORTS
 QUARANTINED_ROWS, BROKEN_ROWS = "rows.parquet", "quarantine.parquet"  # of an hour; of an interval that was validated
 
 # A host, below the home of an app.
@@ -106,6 +109,16 @@ def digest_of(rows_key: str) -> str:
 def checked(version_key: str) -> str:
     """The key of what the validation said of a version: interactions/hour=H/v0001.json → quality/hour=H/v0001.json."""
     return f"{QUALITY}hour={hour_of(version_key)}/{version_key.rpartition('/')[2]}"
+
+
+def figures(version_key: str) -> str:
+    """The key of the hourly figures of a version: interactions/hour=H/v0001.json → health/hour=H/v0001.json."""
+    return f"{HEALTH_HOURS}hour={hour_of(version_key)}/{version_key.rpartition('/')[2]}"
+
+
+def host_of(log_key: str) -> str:
+    """The host that the key of an object of the log names."""
+    return log_key.rpartition("/")[2].rsplit("-", 3)[0]
 
 
 def checked_interval(interval: str, digest: str) -> str:
