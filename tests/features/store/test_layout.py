@@ -39,7 +39,6 @@ GIVEN = {
     "audit_day": (layout.audit_day("2026-01-01"), "audit/day=2026-01-01.json"),
     "audit_span": (layout.audit_span("audit/17-36.json"), (17, 36)),
     "features": (layout.features("ab12", "encoder"), "features/ab12/encoder"),
-    "change": (layout.change("ab12", 1790000000000000), "features/ab12/change-1790000000000000.json"),
     "candidate": (layout.candidate("ab12", "lin_ts"), "candidates/ab12/lin_ts"),
     "verdict": (layout.verdict("ab12"), "verdicts/ab12.json"),
     "verdict_name": (layout.verdict_name("verdicts/ab12.json"), "ab12"),
@@ -93,7 +92,7 @@ SPELLED = {
     "ROLLOUT_LOCK": ".rollout.lock", "UNIT_KEY_LOCK": "spool/.unit_key.lock", "UP_LOCK": ".up.lock",
     "DECLARED_APPS": "*/app.toml", "PORTS_LOCK": ".ports.lock", "AIRFLOW": "airflow", "CACHE": "cache",
     "DEMO_SUMMARY": "summary.json", "AIRFLOW_LOG": "standalone.log", "AIRFLOW_PID": "standalone.pid",
-    "MONTH": "month.json", "AIRFLOW_SECRET": "jwt.secret", "AIRFLOW_LOGS": "logs",
+    "AIRFLOW_SECRET": "jwt.secret", "AIRFLOW_LOGS": "logs",
 }  # fmt: skip
 
 
