@@ -89,6 +89,14 @@ def with_floor(pmf: F64, mask: Bool, epsilon: float) -> F64:
     return cast("F64", (1 - epsilon) * pmf + epsilon * (1.0 / k if isinstance(k, float) else mask / k))
 
 
+def with_floor_toward(pmf: F64, wanted: F64, mask: Bool, epsilon: float, share: float) -> F64:
+    """(1 − ε)·pmf + ε·((1 − share)/K + share·wanted): the same exploration, part of it spent where the policy `wanted`
+    would draw, whose worth is asked. Every candidate keeps at least (1 − share)·ε/K, and the propensity stays exact."""
+    if not 0 <= share < 1:
+        raise ValueError(f"share: found {share}, expected one of at least 0 and below 1, so that every arm is drawn")
+    return cast("F64", with_floor(pmf, mask, epsilon) + epsilon * share * (wanted - uniform(mask)))
+
+
 def with_newcomers(pmf: F64, mask: Bool, new: Bool, share: float) -> F64:
     """(1 − ν)·pmf + ν·u, where u is uniform over a row's new candidates; rows without one stay as they are."""
     if not 0 <= share <= 1:

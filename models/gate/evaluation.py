@@ -14,7 +14,9 @@ from croupier.features.batch import F64, I64, Floats, Interactions
 from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.spec import GateSpec
 from croupier.models.exploration import PolicyFailed
-from croupier.models.gate.evidence import as_it_grew, divergence, evidence_of, heaviest, steadied, unsupported
+from croupier.models.gate.bounds.planned import Schedule
+from croupier.models.gate.bounds.steadied import divergence, reach, steadied
+from croupier.models.gate.evidence import as_it_grew, evidence_of, heaviest, unsupported
 from croupier.models.gate.gate import LEAK_LEVEL, judge
 from croupier.models.gate.reports import Evaluation, PolicyReport
 from croupier.models.ope import diagnostics, estimators, leaks, self_tests
@@ -35,7 +37,8 @@ LOGGING = "logging"  # the name under which the log's own policy is reported
 class Asked:
     """What is known beside the log: margins of its guardrails, and how wide their ranges are; the declared range of a
     reward; whether its hours passed their checks, and which did not; the names of the features, context columns first,
-    then those of pairs; and what could not be checked."""
+    then those of pairs; what could not be checked; the plan of looks, where looks are planned; and the share of all
+    decisions that judge (the others teach)."""
 
     margins: Mapping[str, float] = field(default_factory=dict)
     widths: Mapping[str, float] = field(default_factory=dict)
@@ -44,6 +47,8 @@ class Asked:
     quality_says: str = ""
     features: Sequence[str] = ()
     unchecked: Sequence[Unchecked] = ()
+    schedule: Schedule | None = None
+    judged_share: float = 1.0
 
 
 def evaluate(
@@ -122,8 +127,11 @@ class _Court:
             says=self._says(),
             heaviest=heaviest(self.log, pmf, self.champion_pmf) if self.guardrails else inf,
             unchecked=(*self._unchecked(), *of_features(self.leak.unchecked, agreement.unchecked)),
+            reach=reach(self.log, pmf, self.champion_pmf) if self_tests.knows_whole_pmf(self.log) else None,
+            schedule=self.asked.schedule,
+            at=self.log.at,
         )
-        verdict, bounds = judge(evidence, self.gate, alpha=self.alpha), asymptotic_cs(evidence.lift, alpha=self.alpha)
+        verdict, bounds = judge(evidence, self.gate, alpha=self.alpha), evidence.ends(self.alpha).bounds
         details = self._details(seen, spread, pmf)
         return replace(report, lift=evidence.lift.mean, lift_bounds=bounds, verdict=verdict, details=details)
 

@@ -10,10 +10,13 @@ from math import ceil, inf, isfinite, log
 from typing import Any
 
 from croupier.features.spec import GateSpec
+from croupier.models.gate.bounds.betting import Bets
+from croupier.models.gate.bounds.lift_bounds import Ends, Lift, ends
+from croupier.models.gate.bounds.planned import Schedule
 from croupier.models.gate.informative import UNASKED, Informative
 from croupier.models.gate.unseen import Unseen
 from croupier.models.ope.estimators import Moments
-from croupier.models.ope.intervals import asymptotic_cs, clt, rows_until
+from croupier.models.ope.intervals import Bounds, asymptotic_cs, clt, rows_until
 from croupier.models.ope.unchecked import Unchecked
 
 PROMOTE, REJECT, UNDECIDED = "promote", "reject", "not enough evidence"
@@ -22,6 +25,7 @@ LEAK_LEVEL = 5e-3  # of Bernstein's bounds, which hold: of sound logs far fewer 
 AGREEMENT_LEVEL = 1e-3
 SUPPORT_TOLERANCE = 1e-6
 GUARDRAIL = "guardrail:"
+ALIKE = "both policies drawing alike on every row"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +58,8 @@ class Evidence:
     margins: how much a decision each may lose (spec.guardrail_margin where none is said), widths: of their ranges;
     informative: how many draws tell the two apart; unseen: declared rewards that have not come (None where no range is
     known); heaviest: the largest weight of either policy; units: of equal activity; says: what a
-    condition's number is about, by its name; unchecked: what could not be asked."""
+    condition's number is about, by its name; unchecked: what could not be asked. skew, bets: more of the lift
+    (gate/bounds/); schedule: of planned looks; identical: the two policies never differ on these rows."""
 
     lift: Moments
     second: Moments
@@ -75,6 +80,18 @@ class Evidence:
     units: float = inf
     says: Mapping[str, str] = field(default_factory=dict)
     unchecked: tuple[Unchecked, ...] = ()
+    skew: float = 0.0
+    bets: Bets | None = None
+    schedule: Schedule | None = None
+    identical: bool = False
+
+    def ends(self, alpha: float) -> Ends:
+        """The lift's bounds at this error, by the mode that is declared."""
+        if self.identical:  # whatever the rewards are: both policies draw alike
+            return Ends(bounds=Bounds(0.0, 0.0), by=ALIKE, even_if=0.0)
+        shift = 0.0 if self.unseen is None else self.unseen.shift(alpha)
+        known = Lift(moments=self.lift, skew=self.skew, bets=self.bets)
+        return ends(known, alpha=alpha, shift=shift, schedule=self.schedule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,27 +171,26 @@ def _not_checked(c: Condition, why: Unchecked) -> Condition:
 
 def _gain(e: Evidence, spec: GateSpec, alpha: float) -> tuple[Condition, ...]:
     """Whether the candidate is better: surely by DR, not denied by SNIPS, and without harm to a guardrail."""
-    lower = asymptotic_cs(e.lift, alpha=alpha).lower
-    better = Condition(name="lift_lower", value=lower, relation=">", threshold=spec.margin, passed=lower > spec.margin)
+    found = e.ends(alpha)
+    better = replace(_above("lift_lower", found.bounds.lower, spec.margin), reason=f"by {found.by}")
+    known = [better]
+    if e.unseen is not None:
+        worst = _above("lift_lower_with_unseen_rewards", found.even_if, spec.margin)
+        known.append(replace(worst, reason=e.unseen.says))
     second = _at_least("second_estimator_upper", clt(e.second, alpha=spec.alpha).upper, spec.margin)
-    return (better, *_even_if(e, spec, alpha, lower), second, *_guardrails(e, spec, alpha))
+    return (*known, *_planned(e), second, *_guardrails(e, spec, alpha))
 
 
-def _even_if(e: Evidence, spec: GateSpec, alpha: float, lower: float) -> tuple[Condition, ...]:
-    """The lift's lower bound, even if declared rewards that have not come fall on the candidate."""
-    if e.unseen is None:
+def _planned(e: Evidence) -> tuple[Condition, ...]:
+    """Whether this is a look that was planned; nothing is asked where looks are not planned."""
+    if e.schedule is None:
         return ()
-    worst = lower - e.unseen.shift(alpha)
-    return (
-        Condition(
-            name="lift_lower_with_unseen_rewards",
-            value=worst,
-            relation=">",
-            threshold=spec.margin,
-            passed=worst > spec.margin,
-            reason=e.unseen.says,
-        ),
-    )
+    plan, at = e.schedule, e.schedule.next_look
+    if at is None:
+        why = f"the last of {plan.looks} planned looks was at {plan.taken[-1]:,} rows; a new plan needs a new candidate"
+        return (replace(_at_most("planned_look", plan.rows, plan.taken[-1]), reason=why, passed=False),)
+    why = f"look {len(plan.taken) + 1} of a plan of {plan.looks} over {plan.horizon:,} rows"
+    return (replace(_at_least("planned_look", plan.rows, at), reason=why),)
 
 
 def _guardrails(e: Evidence, spec: GateSpec, alpha: float) -> tuple[Condition, ...]:
@@ -219,7 +235,9 @@ def _least(e: Evidence, name: str, moments: Moments, alpha: float) -> float:
 
 
 def _harmed(e: Evidence, spec: GateSpec, alpha: float) -> bool:
-    worse = asymptotic_cs(e.lift, alpha=alpha).upper < spec.margin
+    worse = not e.identical and e.ends(alpha).bounds.upper < spec.margin
+    if e.schedule is not None and not e.schedule.due:
+        return False  # between planned looks nothing is decided
     share = alpha / max(1, len(e.guardrails))
     lost = {name: -e.margins.get(name, spec.guardrail_margin) for name in e.guardrails}
     return worse or any(asymptotic_cs(m, alpha=share).upper < lost[name] for name, m in e.guardrails.items())
@@ -241,6 +259,10 @@ def _rows_needed(e: Evidence, spec: GateSpec, alpha: float) -> int | None:
     for name, moments in e.guardrails.items():
         total = max(total, rows_until(moments, -e.margins.get(name, spec.guardrail_margin), alpha=share))
     return max(1, ceil(total - e.rows)) if isfinite(total) and total < inf else None
+
+
+def _above(name: str, value: float, threshold: float) -> Condition:
+    return Condition(name=name, value=value, relation=">", threshold=threshold, passed=value > threshold)
 
 
 def _at_least(name: str, value: float, threshold: float) -> Condition:

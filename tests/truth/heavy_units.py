@@ -26,7 +26,7 @@ def log(exponent, seed, *, rows=20_000, units=5000):
     greedy = (FLOOR / ARMS, 1 - FLOOR + FLOOR / ARMS)
     sides = [Rounds(target=np.where(arm == own, greedy[1], greedy[0]), **fixed) for own in (1, 0)]
     gap = 1 - FLOOR
-    spread = np.tile([2 * gap**2 * ARMS, 2 * gap**4 * ARMS**3], (rows, 1))
+    spread = np.tile([2 * gap**2 * ARMS, 2 * gap**4 * ARMS**3, 0.0], (rows, 1))
     return *sides, spread, np.unique(unit, return_inverse=True)[1]
 
 
