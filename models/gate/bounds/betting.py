@@ -87,7 +87,7 @@ class Bets:
     def log_wealth(self, mean: float, ends: Sequence[int] = ()) -> F64:
         """Log-wealth of all parts against a mean lift of at most `mean`, after each number of rows in `ends` (all of
         them by default)."""
-        steps = np.log1p(self.stakes[:, None] * (self.thinning * (self.values - mean)))
+        steps = np.log(1.0 + self.stakes[:, None] * (self.thinning * (self.values - mean)))
         total = np.cumsum(steps, axis=1)[:, np.asarray(ends) - 1] if len(ends) else steps.sum(axis=1, keepdims=True)
         parts = total / self.dispersion + np.log(PARTS)[:, None]
         most = parts.max(axis=0)

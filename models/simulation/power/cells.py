@@ -80,11 +80,11 @@ def _counted(population: Population, aware: Population, runs: int, seed: int, *,
         drawn = plain.draw(ROWS, np.random.default_rng([seed, run, 0]))
         other = drawn_toward.draw(ROWS, np.random.default_rng([seed, run, 1]))
         sizes.append(effective_sample_size(drawn.whole().candidate.weight) if run < 20 else np.nan)
-        for alpha, found in hits.items():
-            log = Log(drawn=drawn, rows=ROWS, alpha=ALPHAS[alpha])
+        log, aware_log = Log(drawn=drawn, rows=ROWS), Log(drawn=other, rows=ROWS)
+        for name, found in hits.items():
             for mode, promoted in MODES.items():
-                found[mode] += promoted(log)
-            found[TOWARD] += Log(drawn=other, rows=ROWS, alpha=ALPHAS[alpha]).planned()
+                found[mode] += promoted(log, ALPHAS[name])
+            found[TOWARD] += aware_log.planned(ALPHAS[name])
     return {"ess": float(np.nanmean(sizes)), "promoted": hits, "lift_found": population.lift}
 
 
@@ -97,7 +97,7 @@ def count_traps(*, runs: int, seed: int = 0, progress: Progress = lambda _: None
         for run in range(runs):
             log = Log(drawn=tables.draw(trap.rows, np.random.default_rng([seed, index, run])), rows=trap.rows)
             for mode, promoted in MODES.items():
-                found[mode] += promoted(log)
+                found[mode] += promoted(log, ALPHAS["α .05"])
             progress(1)
         table.append({"cell": f"trap: {trap.name}", "lift": 0.0, "runs": runs, "seed": seed, "rows": trap.rows,
                       "ess": np.inf, "promoted": {"α .05": found}})  # fmt: skip

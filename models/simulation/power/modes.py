@@ -22,6 +22,7 @@ from croupier.models.ope.intervals import boundary
 from croupier.models.simulation.gate_simulation import DrawnLog
 from croupier.models.simulation.power.tables import Drawn
 
+ALPHA = GateSpec().alpha
 LOOKS = 20  # at which conditions and the sequence are asked; bets are asked at every row
 PLANNED_LOOKS = 5
 SIZE = GateSpec().min_ess * (1.0 - 1e-9)
@@ -82,7 +83,6 @@ class Log:
 
     drawn: Drawn
     rows: int
-    alpha: float = 0.05
 
     @cached_property
     def at(self) -> list[int]:
@@ -103,47 +103,45 @@ class Log:
         count = self.rows - BURN_IN
         return np.full(count, -np.inf) if bets is None else bets.log_wealth(0.0, range(1, count + 1))
 
-    def one_look(self) -> bool:
+    def one_look(self, alpha: float = ALPHA) -> bool:
         """The always-valid bound, asked once, at the end."""
-        return self._holds(len(self.at) - 1, self.wealth[-1:])
+        return self._holds(len(self.at) - 1, float(self.wealth[-1]), alpha)
 
-    def every_row(self) -> bool:
+    def every_row(self, alpha: float = ALPHA) -> bool:
         """The always-valid bound, asked after every row."""
-        return any(
-            self._holds(j, self.wealth[max(0, low - BURN_IN) : high - BURN_IN])
-            for j, (low, high) in enumerate(zip([0, *self.at[:-1]], self.at, strict=True))
-        )
+        starts = [max(0, n - BURN_IN) for n in (0, *self.at[:-1])]
+        best = np.maximum.reduceat(self.wealth, starts)
+        return any(self._holds(j, float(wealth), alpha) for j, wealth in enumerate(best))
 
-    def planned(self, looks: int = PLANNED_LOOKS) -> bool:
+    def planned(self, alpha: float = ALPHA, looks: int = PLANNED_LOOKS) -> bool:
         """Planned looks, evenly over all rows."""
         taken: tuple[int, ...] = ()
         for n in (self.rows * k // looks for k in range(1, looks + 1)):
             schedule = Schedule(looks=looks, horizon=self.rows, taken=taken, rows=n)
-            if self._above(n, schedule) and self._judged(n, schedule=schedule).decision == PROMOTE:
+            if self._above(n, schedule, alpha) and self._judged(n, alpha, schedule).decision == PROMOTE:
                 return True
             taken = (*taken, n)
         return False
 
-    def _above(self, n: int, schedule: Schedule) -> bool:
+    def _above(self, n: int, schedule: Schedule, alpha: float) -> bool:
         seen, j = self.looked, self.at.index(n)
-        z, last = schedule.boundary(PLANNED * self.alpha), n >= schedule.horizon
+        z, last = schedule.boundary(PLANNED * alpha), n >= schedule.horizon
         z = skewness.corrected(float(n), float(seen.skew[j]), z, lowered=last)
         return bool(seen.mean[j] > z * seen.error[j] and seen.size[j] >= SIZE)
 
-    def _holds(self, j: int, wealth: F64) -> bool:
-        """Whether the gate promotes at look j, where the bets had these wealths since the look before."""
-        seen, share = self.looked, (1.0 - BET) * self.alpha
+    def _holds(self, j: int, wealth: float, alpha: float) -> bool:
+        """Whether the gate promotes at look j, up to which the bets have had this wealth since the look before."""
+        seen, share = self.looked, (1.0 - BET) * alpha
         width = boundary(seen.n[j], alpha=share) * np.sqrt(seen.n[j])
-        bet = bool(len(wealth) and wealth.max() >= np.log(1.0 / (BET * self.alpha)))
+        bet = wealth >= np.log(1.0 / (BET * alpha))
         if seen.size[j] < SIZE or (not bet and not seen.mean[j] > width * seen.error[j]):
             return False
-        verdict = self._judged(self.at[j], alpha=share)
+        verdict = self._judged(self.at[j], share)
         return verdict.decision == PROMOTE or (bet and not set(verdict.failed) - set(LIFTED))
 
-    def _judged(self, n: int, *, alpha: float | None = None, schedule: Schedule | None = None) -> Verdict:
+    def _judged(self, n: int, alpha: float, schedule: Schedule | None = None) -> Verdict:
         """The gate's own verdict after n rows, without bets."""
-        spec = GateSpec(alpha=self.alpha, looks=PLANNED_LOOKS if schedule else 0, horizon=self.rows if schedule else 0)
-        return judge(self._without_bets.evidence(n, schedule), spec, alpha=alpha)
+        return judge(self._without_bets.evidence(n, schedule), GateSpec(), alpha=alpha)
 
     @cached_property
     def _whole(self) -> DrawnLog:
@@ -154,7 +152,7 @@ class Log:
         return replace(self._whole, reach=None)
 
 
-MODES: dict[str, Callable[[Log], bool]] = {
+MODES: dict[str, Callable[[Log, float], bool]] = {
     "one look": Log.one_look,
     "every row": Log.every_row,
     "planned": Log.planned,
