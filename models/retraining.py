@@ -23,10 +23,12 @@ from croupier.features.store import layout, released
 from croupier.features.store.storage import Conflict
 from croupier.features.utc import SECOND
 from croupier.features.workspace import Workspace, get_folder
+from croupier.models.gate.bounds.planned import Schedule
 from croupier.models.gate.evaluation import Asked, evaluate
 from croupier.models.gate.guardrails import guarded
 from croupier.models.gate.judged_quality import quality
 from croupier.models.gate.reports import Evaluation
+from croupier.models.gate.spending import Look, Spending
 from croupier.models.ope.prequential import Piecewise, Process, Segment
 from croupier.models.policy import Policy, load, make
 
@@ -108,7 +110,7 @@ def judge_window(w: Workspace, features: Features, candidates: Mapping[str, str]
     champion = Piecewise(process.champion, _pieces(w, process.champions, scratch))
     policies = {name: Piecewise(name, _pieces(w, found, scratch)) for name, found in process.candidates.items()}
     evaluations = [
-        _evaluated(w, log, features, {champion.name: champion}, chosen, refresh=refresh)
+        _evaluated(w, log, features, process, (champion, chosen), refresh=refresh)
         for refresh, chosen in _grouped(process.champion, policies, refresh=_refreshable(w, features.end or 0))
     ]
     return _judged(process, evaluations)
@@ -132,17 +134,18 @@ def _evaluated(
     w: Workspace,
     log: Interactions,
     features: Features,
-    champion: Mapping[str, Piecewise],
-    candidates: Mapping[str, Piecewise],
+    process: Process,
+    sides: tuple[Piecewise, Mapping[str, Piecewise]],
     *,
     refresh: bool,
 ) -> Evaluation:
-    """`champion` has one entry; `log` holds the rows that judge."""
-    ((family, serving),) = champion.items()
-    gate = w.spec.gate
+    """`sides`: the champion, and the candidates by name; `log` holds the rows that judge."""
+    serving, candidates = sides
+    family, gate = serving.name, w.spec.gate
     if refresh:  # non-inferiority: the lift may be shown to be above minus a share of what a decision earns
         allowed = w.spec.refresh.margin * abs(float(log.reward.mean()))
-        gate = gate.model_copy(update={"margin": -allowed, "alpha": w.spec.refresh.alpha})
+        gate = gate.model_copy(update={"margin": -allowed, "alpha": w.spec.refresh.alpha, "looks": 0, "horizon": 0})
+    look = Look(candidates=sorted(candidates), start=process.start, last=int(log.at.max()), rows=len(log))
     name = f"{family} (serving)" if family in candidates else family
     return evaluate(
         {name: serving, **candidates},
@@ -153,13 +156,20 @@ def _evaluated(
         seed=w.spec.policies.seed,
         segments=features.segments(int(log.at.min())),
         born=features.born(),
-        **beside(w, features, log),
+        **beside(w, features, log, schedule=Spending(w.store, family, gate).planned(look)),
     )
 
 
-def beside(w: Workspace, features: Features, log: Interactions) -> dict[str, Any]:
+def beside(
+    w: Workspace,
+    features: Features,
+    log: Interactions,
+    *,
+    schedule: Schedule | None = None,
+    judged_share: float = 1.0,
+) -> dict[str, Any]:
     """What `evaluate` is asked beside the log: the guardrails of app.toml on these very rows, whether their hours
-    passed their checks, and what the features are called."""
+    passed their checks, what the features are called, the plan of looks, and which share of decisions judges."""
     watched = guarded(w.spec, features.guardrails(int(log.at.min())))
     passed, says, unknown = quality(w.store, features, log)
     encoder = features.encoder
@@ -172,6 +182,8 @@ def beside(w: Workspace, features: Features, log: Interactions) -> dict[str, Any
         quality_says=says,
         features=names,
         unchecked=(*watched.unchecked, *unknown),
+        schedule=schedule,
+        judged_share=judged_share,
     )
     return {"guardrails": watched.values, "asked": asked}
 

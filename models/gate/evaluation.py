@@ -6,18 +6,20 @@ several policies, releases, stages and fallbacks, each with its own propensity. 
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from math import inf
 from typing import Any
 
 from croupier.features.batch import F64, I64, Floats, Interactions
 from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.spec import GateSpec
+from croupier.features.utc import DAY
 from croupier.models.exploration import PolicyFailed
 from croupier.models.gate.bounds.planned import Schedule
 from croupier.models.gate.bounds.steadied import divergence, reach, steadied
 from croupier.models.gate.evidence import as_it_grew, evidence_of, heaviest, unsupported
-from croupier.models.gate.gate import LEAK_LEVEL, judge
+from croupier.models.gate.gate import LEAK_LEVEL, UNDECIDED, Evidence, judge
+from croupier.models.gate.planning import Known, plan
 from croupier.models.gate.reports import Evaluation, PolicyReport
 from croupier.models.ope import diagnostics, estimators, leaks, self_tests
 from croupier.models.ope.agreement import agreement as agree
@@ -84,7 +86,7 @@ def evaluate(
         reports[name] = court.judged(report, seen, pmfs[name]) if role == CANDIDATE else report
     return Evaluation(
         champion=champion, rows=len(log), floor=floor, alpha=court.alpha, self_test=test, leak=leak.p,
-        suspect=leak.suspect,
+        suspect=leak.suspect, judged_share=court.asked.judged_share, looks=gate.looks,
         reward_model=quality(log, predicted), log=diagnostics.of_log(log, predicted), policies=reports, failed=failed,
     )  # fmt: skip
 
@@ -132,8 +134,20 @@ class _Court:
             at=self.log.at,
         )
         verdict, bounds = judge(evidence, self.gate, alpha=self.alpha), evidence.ends(self.alpha).bounds
-        details = self._details(seen, spread, pmf)
+        known = self._known(evidence)
+        details = self._details(seen, spread, pmf) | {"known": asdict(known)}
+        if verdict.decision == UNDECIDED and not evidence.identical:
+            gap = abs(evidence.lift.mean - self.gate.margin)
+            details["plan"] = plan(known, gap=gap, rows=float(len(self.log)), looks=self.gate.looks)
         return replace(report, lift=evidence.lift.mean, lift_bounds=bounds, verdict=verdict, details=details)
+
+    def _known(self, found: Evidence) -> Known:
+        """What tells how many rows a lift takes (gate/planning.py)."""
+        days = float(self.log.at.max() - self.log.at.min()) / DAY
+        value = float(estimators.unthinned(estimators.dr(self.champion), self.champion.thinning).mean())
+        per_day = len(self.log) / days if days > 0 else 0.0
+        traffic = {"value": value, "per_day": per_day, "judged": self.asked.judged_share}
+        return Known.of(found.lift, found.skew, found.bets, alpha=self.alpha, **traffic)
 
     def _says(self) -> dict[str, str]:
         """What the numbers of some conditions are about."""

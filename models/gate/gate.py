@@ -14,6 +14,7 @@ from croupier.models.gate.bounds.betting import Bets
 from croupier.models.gate.bounds.lift_bounds import Ends, Lift, ends
 from croupier.models.gate.bounds.planned import Schedule
 from croupier.models.gate.informative import UNASKED, Informative
+from croupier.models.gate.planning import ALWAYS, Known, rows_for
 from croupier.models.gate.unseen import Unseen
 from croupier.models.ope.estimators import Moments
 from croupier.models.ope.intervals import Bounds, asymptotic_cs, clt, rows_until
@@ -122,7 +123,8 @@ class Verdict:
 def judge(evidence: Evidence, spec: GateSpec, *, alpha: float | None = None) -> Verdict:
     """`alpha`: this look's and this candidate's part of spec.alpha; the whole of it where there is but one."""
     alpha = spec.alpha if alpha is None else alpha
-    integrity, gain, harm = _integrity(evidence, spec), _gain(evidence, spec, alpha), _harmed(evidence, spec, alpha)
+    found, integrity = evidence.ends(alpha), _integrity(evidence, spec)
+    gain, harm = _gain(evidence, spec, alpha, found), _harmed(evidence, spec, alpha, found.bounds)
     conditions = (*gain, *integrity)
     if all(c.holds for c in conditions):
         decision = PROMOTE
@@ -169,9 +171,8 @@ def _not_checked(c: Condition, why: Unchecked) -> Condition:
     return replace(c, value=None, passed=None, reason=why.reason, blocks=why.blocks)
 
 
-def _gain(e: Evidence, spec: GateSpec, alpha: float) -> tuple[Condition, ...]:
+def _gain(e: Evidence, spec: GateSpec, alpha: float, found: Ends) -> tuple[Condition, ...]:
     """Whether the candidate is better: surely by DR, not denied by SNIPS, and without harm to a guardrail."""
-    found = e.ends(alpha)
     better = replace(_above("lift_lower", found.bounds.lower, spec.margin), reason=f"by {found.by}")
     known = [better]
     if e.unseen is not None:
@@ -234,8 +235,8 @@ def _least(e: Evidence, name: str, moments: Moments, alpha: float) -> float:
     return -e.widths.get(name, 1.0) * e.heaviest * log(1.0 / alpha) / max(e.rows, 1)
 
 
-def _harmed(e: Evidence, spec: GateSpec, alpha: float) -> bool:
-    worse = not e.identical and e.ends(alpha).bounds.upper < spec.margin
+def _harmed(e: Evidence, spec: GateSpec, alpha: float, lift: Bounds) -> bool:
+    worse = not e.identical and lift.upper < spec.margin
     if e.schedule is not None and not e.schedule.due:
         return False  # between planned looks nothing is decided
     share = alpha / max(1, len(e.guardrails))
@@ -247,18 +248,28 @@ def _rows_needed(e: Evidence, spec: GateSpec, alpha: float) -> int | None:
     """The most any condition asks for; ESS grows with rows. None where more rows of this log cannot help."""
     if e.unsupported > SUPPORT_TOLERANCE or e.self_test < SELF_TEST_LEVEL or e.leak < LEAK_LEVEL:
         return None
-    if e.agreement < AGREEMENT_LEVEL:
+    if e.agreement < AGREEMENT_LEVEL or e.identical:
         return None
+    if e.schedule is not None:
+        return None if e.schedule.next_look is None else max(1, e.schedule.next_look - e.rows)
     seen = e.informative
     grow = [(size, spec.min_ess) for size in (e.ess, seen.champion_ess, seen.difference_ess)]
     if min(size for size, _ in grow) <= 0 or not e.quality_passed:
         return None
     grow.append((max(seen.events, 1.0), spec.min_events))  # the first of them may be the next
-    total = max(rows_until(e.lift, spec.margin, alpha=alpha), spec.min_rows, *(e.rows * n / size for size, n in grow))
+    total = max(_seen(e, spec.margin, alpha), spec.min_rows, *(e.rows * n / size for size, n in grow))
     share = alpha / max(1, len(e.guardrails))
     for name, moments in e.guardrails.items():
         total = max(total, rows_until(moments, -e.margins.get(name, spec.guardrail_margin), alpha=share))
     return max(1, ceil(total - e.rows)) if isfinite(total) and total < inf else None
+
+
+def _seen(e: Evidence, margin: float, alpha: float) -> float:
+    """Rows in all at which the estimated lift would be told from the margin, better or worse."""
+    gap = abs(e.lift.mean - margin)
+    if e.bets is None or e.lift.mean <= margin or gap < 1e-12:  # bets see gains alone
+        return rows_until(e.lift, margin, alpha=alpha)
+    return rows_for(ALWAYS, Known.of(e.lift, e.skew, e.bets, alpha=alpha), gap)
 
 
 def _above(name: str, value: float, threshold: float) -> Condition:

@@ -12,7 +12,7 @@ from croupier.models.gate.bounds.planned import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class Look:
     """One look: digests of what is judged, the time (UTC µs) of its first and last row, and how many rows there are."""
 
     candidates: Sequence[str]
@@ -35,21 +35,30 @@ class Spending:
         """The champion's name without its release's number."""
         return self.champion.partition("@")[0]
 
-    def reserve(self, asked: Asked) -> tuple[float, Schedule | None]:
+    def reserve(self, look: Look) -> tuple[float, Schedule | None]:
         """This look's part of the error, which is spent from now on; and, where looks are planned, when they were."""
         ledger = self._changed(
-            lambda old: old.reserve(at=asked.last, candidates=asked.candidates, start=asked.start, rows=asked.rows)
+            lambda old: old.reserve(at=look.last, candidates=look.candidates, start=look.start, rows=look.rows)
         )
-        alpha = ledger.next_alpha(asked.candidates, asked.start)
-        return alpha, schedule(self.gate, ledger.rows_of(asked.candidates, asked.start), asked.rows)
+        alpha = ledger.next_alpha(look.candidates, look.start)
+        return alpha, schedule(self.gate, ledger.rows_of(look.candidates, look.start), look.rows)
 
-    def decided(self, asked: Asked, decisions: dict[str, str]) -> None:
+    def decided(self, look: Look, decisions: dict[str, str]) -> None:
         """Writes down what the look has decided."""
         self._changed(
-            lambda old: old.decided(
-                candidates=asked.candidates, start=asked.start, rows=asked.rows, decisions=decisions
-            )
+            lambda old: old.decided(candidates=look.candidates, start=look.start, rows=look.rows, decisions=decisions)
         )
+
+    def planned(self, look: Look) -> Schedule | None:
+        """Of a family's procedure, whose whole process has the error `[gate] alpha` (models/ope/prequential.py): when
+        its looks were planned, kept by the process's beginning. None in the always-valid mode."""
+        if not self.gate.looks:
+            return None
+        process = replace(self, champion=f"{self.family}-since-{look.start}")
+        ledger = process._changed(
+            lambda old: old.reserve(at=look.last, candidates=look.candidates, start=look.start, rows=look.rows)
+        )
+        return schedule(self.gate, ledger.rows_of(look.candidates, look.start), look.rows)
 
     def _changed(self, change: Callable[[Ledger], Ledger]) -> Ledger:
         key = layout.looks(self.family)

@@ -31,7 +31,7 @@ EFFECTS = (0.04, 0.10, 0.25, 0.60)  # lifts, of what a decision earns, that a pa
 PARTS = (0.1, 0.3, 0.3, 0.3)  # of the wealth
 CAP = 0.95  # of the largest λ that leaves a wealth above zero
 ROOM = 1.25  # times the reach of the first rows: a little more than they had is no surprise
-ACCURACY = 1e-7  # of a bound, of the rewards' width
+ACCURACY = 1e-6  # of a bound, of the rewards' width
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

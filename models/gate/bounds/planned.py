@@ -20,7 +20,7 @@ from scipy.stats import norm
 
 from croupier.features.batch import F64
 
-GRID = 120  # pairs of points: boundaries to 1e-6
+GRID = 160  # pairs of points: boundaries to 1e-6
 FAR = 8.0  # standard deviations beyond which nothing is
 
 
@@ -79,7 +79,7 @@ def boundaries(shares: tuple[float, ...], alpha: float) -> tuple[float, ...]:
         step, due = sqrt(share - before), spent(share, alpha)
         edge = _edge(at, mass, step, due - gone, sqrt(share))
         found.append(edge)
-        at, mass = _survivors(at, mass, step, edge * sqrt(share), sqrt(share))
+        at, mass = _survivors(at, mass, step, edge * sqrt(share), 0.0)
         before, gone = share, due
     return tuple(found)
 
@@ -95,10 +95,11 @@ def _edge(at: F64, mass: F64, step: float, error: float, scale: float) -> float:
     return float(brentq(beyond, -FAR, 2 * FAR, xtol=1e-9))
 
 
-def _survivors(at: F64, mass: F64, step: float, edge: float, scale: float) -> tuple[F64, F64]:
-    """What has not crossed, as masses on a grid (Simpson's rule)."""
-    top = min(edge, FAR * scale)
-    grid = np.linspace(-FAR * scale, top, 2 * GRID + 1)
+def _survivors(at: F64, mass: F64, step: float, edge: float, middle: float) -> tuple[F64, F64]:
+    """What has not crossed, as masses on a grid about `middle` (Simpson's rule); no share of a horizon varies more than
+    the whole."""
+    top = min(edge, middle + FAR)
+    grid = np.linspace(min(middle, top) - FAR, top, 2 * GRID + 1)
     weight = np.ones(len(grid))
     weight[1:-1:2], weight[2:-1:2] = 4.0, 2.0
     weight *= (grid[1] - grid[0]) / 3.0
@@ -106,13 +107,14 @@ def _survivors(at: F64, mass: F64, step: float, edge: float, scale: float) -> tu
     return grid, density * weight / (step * sqrt(2.0 * pi))
 
 
-def crossing(shares: Sequence[float], alpha: float, drift: float) -> float:
-    """The probability that a lift of `drift` standard errors at the horizon crosses at one of these looks."""
+def crossing(shares: Sequence[float], edges: Sequence[float], drift: float) -> float:
+    """The probability that a lift of `drift` standard errors at the horizon lies above one of these `edges`, in
+    standard errors, at its share of the horizon."""
     at, mass, before, crossed = np.zeros(1), np.ones(1), 0.0, 0.0
-    for share, z in zip(shares, boundaries(tuple(shares), alpha), strict=True):
+    for share, z in zip(shares, edges, strict=True):
         step, mean = sqrt(share - before), drift * (share - before)
         edge = min(z, 2 * FAR) * sqrt(share)
         crossed += float(mass @ norm.sf((edge - mean - at) / step))
-        at, mass = _survivors(at + mean, mass, step, edge, sqrt(share))
+        at, mass = _survivors(at + mean, mass, step, edge, drift * share)
         before = share
     return crossed

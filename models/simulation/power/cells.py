@@ -1,8 +1,9 @@
 """The power table of models/GATE.md: every mode of the gate on the same populations, with the nulls that hold it.
 
 Clicks of 1–5 %, logs uniform or of the champion exploring with ε .1 or .02. A population whose candidate has fewer than
-200 effective rows is left out, as the gate leaves it out. *Toward the candidate*: the same ε, half of it drawn from the
-candidate's pmf. Nulls are the same populations with a lift of zero, and the traps of simulation/adversarial.py.
+200 effective rows is left out, as the gate leaves it out. *Toward the candidate*: the same ε, half of it drawn where
+it tells the two apart (`exploration.with_floor_toward`). Nulls are the same populations with a lift of zero, and the
+traps of simulation/adversarial.py.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ from croupier.models.simulation.power.modes import MODES, Log
 from croupier.models.simulation.power.tables import Tables
 
 ROWS = 20_000
-SHARE = 0.5  # of the exploration, drawn from the candidate
+SHARE = 0.5  # of the exploration, drawn where candidate and champion differ
 TOWARD = "planned, toward the candidate"
 ALPHAS = {"α .05": 0.05, "the ledger's second look, α .0076": 0.05 * 6 / np.pi**2 / 4}
 
@@ -29,7 +30,7 @@ Progress = Callable[[int], object]
 
 
 def toward(population: Population, explored: float, share: float = SHARE) -> Population:
-    """The same population, its log exploring with the same ε, a share of it from the candidate's pmf."""
+    """The same population, its log exploring with the same ε, a share of it where the two policies differ."""
     mask = population.batch.mask
     log = with_floor_toward(population.champion, population.candidate, mask, explored, share)
     return replace(population, log=log)
@@ -85,7 +86,9 @@ def _counted(population: Population, aware: Population, runs: int, seed: int, *,
             for mode, promoted in MODES.items():
                 found[mode] += promoted(log, ALPHAS[name])
             found[TOWARD] += aware_log.planned(ALPHAS[name])
-    return {"ess": float(np.nanmean(sizes)), "promoted": hits, "lift_found": population.lift}
+    logs = {"uniform": population, TOWARD: aware}
+    regret = {name: 1.0 - p.value(p.log) / p.value(p.champion) for name, p in logs.items()}
+    return {"ess": float(np.nanmean(sizes)), "promoted": hits, "lift_found": population.lift, "regret": regret}
 
 
 def count_traps(*, runs: int, seed: int = 0, progress: Progress = lambda _: None) -> list[dict[str, Any]]:
@@ -100,5 +103,5 @@ def count_traps(*, runs: int, seed: int = 0, progress: Progress = lambda _: None
                 found[mode] += promoted(log, ALPHAS["α .05"])
             progress(1)
         table.append({"cell": f"trap: {trap.name}", "lift": 0.0, "runs": runs, "seed": seed, "rows": trap.rows,
-                      "ess": np.inf, "promoted": {"α .05": found}})  # fmt: skip
+                      "ess": None, "promoted": {"α .05": found}})  # fmt: skip
     return table

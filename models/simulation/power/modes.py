@@ -17,6 +17,7 @@ from croupier.models.gate.bounds.betting import BURN_IN, Bets
 from croupier.models.gate.bounds.lift_bounds import BET, PLANNED
 from croupier.models.gate.bounds.planned import Schedule
 from croupier.models.gate.gate import PROMOTE, Verdict, judge
+from croupier.models.gate.planning import Known
 from croupier.models.ope.estimators import dr
 from croupier.models.ope.intervals import boundary
 from croupier.models.simulation.gate_simulation import DrawnLog
@@ -102,6 +103,11 @@ class Log:
         bets = Bets.of(*sides, reach=reach, spread=whole.divergence, declared=tables.declared)
         count = self.rows - BURN_IN
         return np.full(count, -np.inf) if bets is None else bets.log_wealth(0.0, range(1, count + 1))
+
+    def known(self, alpha: float = ALPHA) -> Known:
+        """What a plan would be made from after this log."""
+        found = self._whole.evidence(self.rows)
+        return Known.of(found.lift, found.skew, found.bets, alpha=alpha)
 
     def one_look(self, alpha: float = ALPHA) -> bool:
         """The always-valid bound, asked once, at the end."""
