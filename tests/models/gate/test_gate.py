@@ -104,7 +104,7 @@ def test_between_planned_looks_nothing_is_decided_and_the_wait_is_until_the_next
 def test_bets_decide_where_the_sequence_cannot_and_take_their_share_of_alpha():
     """Three rows in four are −.01, the rest +.05, and no value lies below −.01: a bet needs fewer of them."""
     values = np.tile([-0.01, -0.01, -0.01, 0.05], 1000)
-    bets = Bets(values=values, thinning=np.ones(4000), stakes=np.array([1.0, 2.0, 5.0, 10.0]), width=1.0)
+    bets = Bets(values=values, thinning=np.ones(4000), stakes=np.array([1.0, 2.0, 5.0, 10.0]), width=0.05)
     thin = replace(GOOD, lift=Moments(10_000, 0.004, 2500))
     assert judge(thin, SPEC).decision == UNDECIDED
     found = judge(replace(thin, bets=bets), SPEC)
