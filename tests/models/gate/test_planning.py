@@ -24,6 +24,8 @@ def test_rows_and_lifts_are_each_others_inverse():
         assert smallest(mode, KNOWN, rows) == pytest.approx(0.006, rel=5e-3)
     assert rows_for(ONCE, KNOWN, 0.006) < 0.55 * rows_for(ALWAYS, KNOWN, 0.006)
     assert rows_for(ALWAYS, KNOWN, 1e-12) == np.inf
+    still = replace(KNOWN, sd=0.0)
+    assert rows_for(ALWAYS, still, 0.1) == smallest(ONCE, still, 1000) == np.inf, "no click yet foretells nothing"
 
 
 def test_days_count_the_share_of_decisions_that_judges():
