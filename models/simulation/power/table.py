@@ -26,8 +26,9 @@ def judged(table: Iterable[Row]) -> list[Row]:
 
 
 def mean_power(table: Sequence[Row], mode: str, lift: float) -> float:
-    """The mean over cells of a lift; NaN where none was counted."""
-    rates = [r["promoted"]["α .05"][mode] / r["runs"] for r in judged(table) if abs(r["lift"] - lift) < 1e-6]
+    """The mean over cells of a lift; NaN where none was counted in this mode."""
+    rows = [r for r in judged(table) if abs(r["lift"] - lift) < 1e-6 and mode in r["promoted"]["α .05"]]
+    rates = [r["promoted"]["α .05"][mode] / r["runs"] for r in rows]
     return sum(rates) / len(rates) if rates else float("nan")
 
 
