@@ -176,6 +176,10 @@ class RefreshSpec(_Strict):
     stages: Annotated[tuple[float, ...], AfterValidator(rising_shares)] = Field(
         (0.50, 1.0), description="shares of units that a refresh climbs, by the first margins of [rollout]"
     )
+    on_change: bool = Field(
+        True,
+        description="where the users changed after the champion learnt, its refresh is judged by its rollout only",
+    )
     enabled: bool = Field(True, description="false: the champion changes by promotion alone")
 
 

@@ -23,7 +23,7 @@ from croupier.features.spec import PoliciesSpec, SpecError
 from croupier.features.store import layout, released
 from croupier.features.utc import YEAR_2100, from_us
 from croupier.features.workspace import Workspace, get_folder, put_folder
-from croupier.models import adaptive_window, retraining, same_features
+from croupier.models import changes, retraining, same_features
 from croupier.models.gate.evaluation import evaluate
 from croupier.models.gate.gate_page import state, write_report
 from croupier.models.gate.spending import Look, Spending
@@ -103,16 +103,14 @@ def _parts(w: Workspace, features: Features, prefix: str, policy: str) -> dict[s
 
 def _rows(w: Workspace, features: Features, before: int) -> Rows:
     """The rows before `before` (UTC µs) that are learnt from: all, unless the users have changed."""
-    whole = Rows(features, before=before)
-    rows = list(whole) if w.spec.training.adapt else []
-    choice = adaptive_window.choose(concatenate(rows)) if rows else None
-    if choice is None or not choice.since:
-        return whole
+    found = changes.change(w, features, before)
+    if not found.since:
+        return Rows(features, before=before)
     print(
-        f"{w.settings.app}: learns from {from_us(choice.since):%Y-%m-%d %H:%M} UTC on: older rows make the "
-        f"prediction of the latest ones worse, by {choice.better:.1f} standard errors"
+        f"{w.settings.app}: learns from {from_us(found.since):%Y-%m-%d %H:%M} UTC on: older rows make the "
+        f"prediction of the latest ones worse, by {found.better:.1f} standard errors"
     )
-    return Rows(features, since=choice.since, before=before)
+    return Rows(features, since=found.since, before=before)
 
 
 def _untrained(settings: PoliciesSpec, policy: str) -> Policy:
@@ -152,7 +150,16 @@ def _judge_window(w: Workspace, key: str, jobs: list[Job], features: Features, s
         body = judged.evaluation.to_dict() | {"promoted": judged.promoted, "kind": judged.kind}
         verdict = _verdict(w, key, jobs, body)
     retraining.carry_on(w, judged, features, candidates)
-    return verdict | {"kind": judged.kind}
+    return verdict | {"kind": judged.kind, "promoted": judged.promoted} | _renewed(judged, verdict["summary"])
+
+
+def _renewed(judged: retraining.Judged, summary: str) -> dict[str, Any]:
+    """The summary, with why the champion is renewed though no log could judge what renews it; and since when."""
+    if not judged.changed:
+        return {}
+    why = f"the users changed on {from_us(judged.changed):%Y-%m-%d %H:%M} UTC, which the champion has not learnt"
+    said = f"{judged.promoted}: refreshed, its rollout judges: {why}\n{summary}"
+    return {"summary": said, "changed": judged.changed}
 
 
 def _nothing_to_judge(w: Workspace, key: str, candidates: dict[str, str]) -> dict[str, Any]:

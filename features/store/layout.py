@@ -57,6 +57,7 @@ ROLLOUT_LOCK, UNIT_KEY_LOCK, UP_LOCK = ".rollout.lock", "spool/.unit_key.lock", 
 # A host, below CROUPIER_VAR, beside the apps.
 DECLARED_APPS, PORTS_LOCK = "*/app.toml", ".ports.lock"
 AIRFLOW, CACHE, DEMO_SUMMARY = "airflow", "cache", "summary.json"
+MONTH = "month.json"  # below the home of a virtual month: what it has come to
 AIRFLOW_LOG, AIRFLOW_PID, AIRFLOW_SECRET, AIRFLOW_LOGS = "standalone.log", "standalone.pid", "jwt.secret", "logs"
 
 
@@ -145,6 +146,11 @@ def audit_span(key: str) -> tuple[int, int] | None:
 def features(key: str, *parts: str) -> str:
     """The prefix of encoded features without its slash, or with `parts` the key of something in them."""
     return "/".join((f"{FEATURES}{key}", *parts))
+
+
+def change(features_key: str, before: int) -> str:
+    """The key of what the rows of encoded features before a time (UTC µs) say of a change of the users."""
+    return features(features_key, f"change-{before}{JSON}")
 
 
 def candidate(features_key: str, policy: str) -> str:

@@ -19,7 +19,7 @@ from croupier.models.ope.estimators import Moments
 from croupier.models.ope.intervals import Bounds, asymptotic_cs
 
 BET = 0.8
-PLANNED = 0.62
+PLANNED = 0.55
 SEQUENCE, BETS, PLAN = "confidence sequence", "bets", "planned look"
 
 

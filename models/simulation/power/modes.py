@@ -59,7 +59,7 @@ class Looked:
         prior = steadied.PRIOR_ROWS
         variance = (carried * m2 * n / (n - 1) + prior * second * v2) / (carried + prior)
         shrunk = (carried * m3 + skewness.PRIOR_ROWS * third * v3) / (carried + skewness.PRIOR_ROWS)
-        skew = shrunk / np.maximum(variance, 1e-300) ** 1.5
+        skew = shrunk / np.maximum(variance, 1e-150) ** 1.5
         size = _sizes(log, starts)
         return cls(n=n, mean=centre + table[:, 0] / n, error=np.sqrt(variance / n), skew=skew, size=size)
 
