@@ -18,14 +18,16 @@ from typing import Any
 import orjson
 
 from croupier.features.batch import Interactions, concatenate
-from croupier.features.build import Features, meta_of
+from croupier.features.build import Features, encoder_at, meta_of
+from croupier.features.encoding.earlier_columns import extends
+from croupier.features.encoding.encoder import Encoder
 from croupier.features.schema import CHAMPION
 from croupier.features.spec_values import seconds_of
 from croupier.features.store import layout, released
 from croupier.features.store.storage import Conflict
 from croupier.features.utc import SECOND
 from croupier.features.workspace import Workspace, get_folder
-from croupier.models import changes, recent
+from croupier.models import changes, earlier, recent
 from croupier.models.gate.bounds.planned import Schedule
 from croupier.models.gate.evaluation import Asked, any_better, evaluate
 from croupier.models.gate.guardrails import guarded
@@ -70,11 +72,11 @@ def warm_start(w: Workspace, family: str, features: Features) -> tuple[Policy, i
     process = read_process(w)
     if features.end is None or process is None or process.encoder != features.encoder.digest:
         return None
-    earlier = [s for s in process.candidates.get(family, ()) if s.since < features.end]
-    if not earlier:
+    before = [s for s in process.candidates.get(family, ()) if s.since < features.end]
+    if not before:
         return None
     with tempfile.TemporaryDirectory() as scratch:
-        return _loaded(w, earlier[-1].policy, Path(scratch)), earlier[-1].since
+        return _loaded(w, before[-1].policy, Path(scratch), features.encoder), before[-1].since
 
 
 def read_process(w: Workspace) -> Process | None:
@@ -89,8 +91,8 @@ def process_for(w: Workspace, features: Features, candidates: Mapping[str, str])
     assert features.end is not None
     champion, encoder = champion_of(w), features.encoder.digest
     found = read_process(w)
-    if found and found.continues(champion.family, encoder, candidates):
-        return found.judged_from(features.end, w.spec.training.days), False
+    if found and found.continues(champion.family, candidates) and _reads_on(w, found, features):
+        return replace(found, encoder=encoder).judged_from(features.end, w.spec.training.days), False
     since = max(features.split_at, champion.trained_until)
     first = {name: (Segment(since=since, policy=prefix + BEFORE),) for name, prefix in candidates.items()}
     process = Process(
@@ -103,6 +105,18 @@ def process_for(w: Workspace, features: Features, candidates: Mapping[str, str])
     return process, True
 
 
+def _reads_on(w: Workspace, process: Process, features: Features) -> bool:
+    """True if the process's models find their own columns among these features': then it goes on, since each decides as
+    it would have. Other columns make another process."""
+    if process.encoder == features.encoder.digest:
+        return True
+    newest = max((s for found in process.candidates.values() for s in found), key=lambda s: s.since)
+    try:
+        return extends(features.encoder, encoder_at(w, layout.encoder_beside(newest.policy)))
+    except KeyError:  # deleted by retention
+        return False
+
+
 def judge_window(w: Workspace, features: Features, candidates: Mapping[str, str], scratch: Path) -> "Judged":
     """The verdict on each family, from the rows since the process began."""
     process, _ = process_for(w, features, candidates)
@@ -110,8 +124,9 @@ def judge_window(w: Workspace, features: Features, candidates: Mapping[str, str]
     if sum(map(len, rows)) < 2:
         return Judged(process=process, evaluation=None, kind="", promoted="")
     log = concatenate(rows)
-    champion = Piecewise(process.champion, _pieces(w, process.champions, scratch))
-    policies = {name: Piecewise(name, _pieces(w, found, scratch)) for name, found in process.candidates.items()}
+    read = features.encoder
+    champion = Piecewise(process.champion, _pieces(w, process.champions, scratch, read))
+    policies = {name: Piecewise(name, _pieces(w, found, scratch, read)) for name, found in process.candidates.items()}
     asked = recent.stretches(process.start, features.end or 0, w.spec.training.days)
     if w.spec.gate.looks:  # the plan is of all rows, with all of its error
         asked = [recent.Stretch(since=process.start, share=1.0)]
@@ -245,15 +260,17 @@ def _judged(process: Process, evaluations: list[Evaluation], changed: int) -> Ju
     return replace(renewed, evaluation=whole)
 
 
-def _pieces(w: Workspace, segments: tuple[Segment, ...], scratch: Path) -> list[tuple[int, Any]]:
-    return [(s.since, partial(_loaded, w, s.policy, scratch)) for s in segments]
+def _pieces(w: Workspace, segments: tuple[Segment, ...], scratch: Path, now: Encoder) -> list[tuple[int, Any]]:
+    return [(s.since, partial(_loaded, w, s.policy, scratch, now)) for s in segments]
 
 
-def _loaded(w: Workspace, prefix: str, scratch: Path) -> Policy:
+def _loaded(w: Workspace, prefix: str, scratch: Path, now: Encoder) -> Policy:
+    """The policy, reading its own encoder's columns in what `now` writes."""
     if prefix == "uniform":
         return make("uniform")
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        return load(get_folder(w.store, prefix, Path(folder)))
+        policy = load(get_folder(w.store, prefix, Path(folder)))
+    return earlier.reading(policy, now, encoder_at(w, layout.encoder_beside(prefix)))
 
 
 def carry_on(w: Workspace, judged: Judged, features: Features, candidates: Mapping[str, str]) -> None:

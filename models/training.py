@@ -16,14 +16,15 @@ from typing import Any
 import orjson
 
 from croupier.features.batch import Interactions, concatenate
-from croupier.features.build import Features
+from croupier.features.build import Features, encoder_at
+from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions import window
 from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.spec import PoliciesSpec, SpecError
 from croupier.features.store import layout, released
 from croupier.features.utc import YEAR_2100, from_us
 from croupier.features.workspace import Workspace, get_folder, put_folder
-from croupier.models import changes, retraining, same_features
+from croupier.models import changes, earlier, retraining, same_features
 from croupier.models.gate.evaluation import evaluate
 from croupier.models.gate.gate_page import state, write_report
 from croupier.models.gate.spending import Look, Spending
@@ -180,7 +181,7 @@ def _judge_interval(w: Workspace, key: str, jobs: list[Job], features: Features,
     """An interval by hand: what learnt its earlier rows is judged on its later ones."""
     log = concatenate(list(Rows(features, since=features.split_at)))
     candidates = {job["policy"]: load(get_folder(w.store, job["candidate"], scratch / job["policy"])) for job in jobs}
-    name, champion = current_champion(w, scratch / "champion")
+    name, champion = current_champion(w, scratch / "champion", features.encoder)
     spending = Spending(w.store, name, w.spec.gate)
     look = Look(
         candidates=[job["candidate"] for job in jobs], start=int(log.at[0]), last=int(log.at[-1]), rows=len(log)
@@ -220,13 +221,15 @@ def _verdict(w: Workspace, key: str, jobs: list[Job], body: dict[str, Any]) -> d
     }
 
 
-def current_champion(w: Workspace, folder: Path) -> tuple[str, Policy]:
-    """The champion of the current release, or `uniform` before there is one. A name that a candidate may bear too
-    gets the release's number."""
+def current_champion(w: Workspace, folder: Path, now: Encoder) -> tuple[str, Policy]:
+    """The champion of the current release, reading what encoder `now` writes, or `uniform` before there is one. A name
+    that a candidate may bear too gets the release's number."""
     number = released.current(w.store)
     if number is None:
         return "uniform", make("uniform")
     champion = load(get_folder(w.store, layout.release(number, CHAMPION), folder))
+    if champion.name not in earlier.READ_NO_FEATURES:
+        champion = earlier.reading(champion, now, encoder_at(w, layout.release(number, layout.ENCODER)))
     taken = champion.name in w.spec.policies.candidates
     return (f"{champion.name}@{number}" if taken else champion.name), champion
 

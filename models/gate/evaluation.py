@@ -148,7 +148,11 @@ class _Court:
             declared=self.asked.declared,
             says=self._says(),
             heaviest=heaviest(self.log, pmf, self.champion_pmf) if self.guardrails else inf,
-            unchecked=(*self._unchecked(), *of_features(self.leak.unchecked, agreement.unchecked)),
+            unchecked=(
+                *self._unchecked(),
+                *of_features(self.leak.unchecked, agreement.unchecked),
+                *self.leak.stated(self.asked.features),
+            ),
             reach=reach(self.log, pmf, self.champion_pmf) if self_tests.knows_whole_pmf(self.log) else None,
             schedule=self.asked.schedule,
             at=self.log.at,

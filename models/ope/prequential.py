@@ -80,7 +80,8 @@ def _ends_with(whole: Interactions, log: Interactions) -> bool:
 class Process:
     """What is being judged since `start` (UTC µs): the candidates' families against the champion's, by their models.
 
-    champion is the name of the champion's family; encoder the digest of the columns that all models read."""
+    champion is the name of the champion's family; encoder the digest of the newest columns: earlier models read
+    their own in them, since an encoder only grows (features/encoding/earlier_columns.py)."""
 
     champion: str
     encoder: str
@@ -88,9 +89,9 @@ class Process:
     champions: tuple[Segment, ...]
     candidates: Mapping[str, tuple[Segment, ...]]
 
-    def continues(self, champion: str, encoder: str, names: Iterable[str]) -> bool:
-        """True if models of these families, read through this encoder, go on in this process."""
-        return (self.champion, self.encoder, set(self.candidates)) == (champion, encoder, set(names))
+    def continues(self, champion: str, names: Iterable[str]) -> bool:
+        """True if models of these families go on in this process, where they find their columns in the new log."""
+        return (self.champion, set(self.candidates)) == (champion, set(names))
 
     def judged_from(self, end: int, days: float) -> Self:
         """Returns the process, or, if it is older than `days` at `end`, the next one: it begins where the newest models

@@ -58,6 +58,7 @@ def _notes(result: dict[str, Any]) -> list[str]:
         notes.append(f"units of like activity that these rows are worth: {worth:,.1f}")
     if result["without_reward"]:
         notes.append(f"{result['without_reward']:,} rows without a reward count as the declared default")
+    notes += result["alike"]
     if result["left_out"]:
         notes.append(f"left out, since no decision can have known them: {', '.join(result['left_out'])}")
     elif result["leak"]:

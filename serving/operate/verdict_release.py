@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from croupier.features.build import encoder_at
 from croupier.features.clock import now_us
 from croupier.features.encoding import catalogue
 from croupier.features.encoding.encoder import Encoder
@@ -17,7 +18,7 @@ from croupier.features.log.admission import Admission
 from croupier.features.schema import ABORTED, CANDIDATE, CHAMPION, NO_STAGE, Arm
 from croupier.features.store import layout
 from croupier.features.workspace import Workspace, get_folder
-from croupier.models import policy
+from croupier.models import earlier, policy
 from croupier.models.bayesian.informed import informed
 from croupier.models.policy import Policy
 from croupier.serving.catalogue.present_arms import answerable, present
@@ -67,11 +68,12 @@ def _released(w: Workspace, verdict: Mapping[str, Any]) -> publish.Published:
         if promoted:
             candidate = policy.load(get_folder(w.store, verdict["candidates"][promoted], Path(scratch) / "candidate"))
         window, encoder = orjson.loads((features / layout.META).read_bytes()), Encoder.load(features / layout.ENCODER)
+        serving = _reading(w, champion.policy, encoder)
         now = present(w, now_us(), encoder, catalogue.read(features / layout.CATALOGUE))
         known, fresh = encoder.catalogue(now.arms), list(now.new.since)
         return release_policies(
             w,
-            champion=informed(champion.policy, known, fresh),
+            champion=informed(serving, known, fresh),
             candidate=candidate and informed(candidate, known, fresh),
             encoder=encoder,
             arms=now.arms,
@@ -86,6 +88,14 @@ def _released(w: Workspace, verdict: Mapping[str, Any]) -> publish.Published:
                 **_learning(champion, candidate, window.get("end_us")),
             },
         )
+
+
+def _reading(w: Workspace, champion: Policy, encoder: Encoder) -> Policy:
+    """The champion as it reads what the new release's encoder writes: its own columns, where the encoder has grown."""
+    number = bundle_store.current(w.store)
+    if number is None or champion.name in earlier.READ_NO_FEATURES:
+        return champion
+    return earlier.reading(champion, encoder, encoder_at(w, layout.release(number, layout.ENCODER)))
 
 
 def _learning(champion: Carried, candidate: Policy | None, end: int | None) -> dict[str, Any]:

@@ -74,9 +74,7 @@ class MonthPlan:
         return hour in self.down.get(part, ())
 
 
-def run(
-    plan: MonthPlan, var: Path, *, resume: bool = False, progress: Callable[[int], object] = int
-) -> dict[str, Any]:
+def run(plan: MonthPlan, var: Path, *, resume: bool = False, progress: Callable[[int], object] = int) -> dict[str, Any]:
     """The month below `var`; `progress` is told of each hour that is over. Returns what `summary` says.
 
     `resume`: the month that ended below `var` goes on. Raises ValueError where there is none, or it was cut off."""
