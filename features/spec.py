@@ -133,6 +133,19 @@ class GateSpec(_Strict):
     guardrail_margins: dict[str, Annotated[float, Field(gt=0)]] = Field(
         {}, description="the same for one guardrail, in its own unit per decision"
     )
+    looks: int = Field(
+        0, ge=0, le=50, description="planned looks, evenly over `horizon`, and no others; 0: look whenever you like"
+    )
+    horizon: int = Field(0, ge=0, description="with looks: judged rows at the last of them (`croupier gate plan`)")
+
+    @model_validator(mode="after")
+    def _plan_is_whole(self) -> Self:
+        if self.looks and self.horizon < self.looks * self.min_rows:
+            least = f"at least {self.looks * self.min_rows:,}, min_rows for each of {self.looks} looks"
+            raise ValueError(f"gate.horizon: found {self.horizon:,}, expected {least}; `croupier gate plan` tells")
+        if self.horizon and not self.looks:
+            raise ValueError(f"gate.looks: found 0 with horizon = {self.horizon:,}, expected 1 or more, or no horizon")
+        return self
 
 
 class TrainingSpec(_Strict):

@@ -28,10 +28,12 @@ from croupier.features.store.storage import Conflict
 from croupier.features.utc import SECOND
 from croupier.features.workspace import Workspace, get_folder
 from croupier.models import changes, earlier, recent
+from croupier.models.gate.bounds.planned import Schedule
 from croupier.models.gate.evaluation import Asked, any_better, evaluate
 from croupier.models.gate.guardrails import guarded
 from croupier.models.gate.judged_quality import quality
 from croupier.models.gate.reports import Evaluation
+from croupier.models.gate.spending import Look, Spending
 from croupier.models.ope.prequential import Piecewise, Process, Segment
 from croupier.models.policy import Policy, load, make
 
@@ -126,10 +128,13 @@ def judge_window(w: Workspace, features: Features, candidates: Mapping[str, str]
     champion = Piecewise(process.champion, _pieces(w, process.champions, scratch, read))
     policies = {name: Piecewise(name, _pieces(w, found, scratch, read)) for name, found in process.candidates.items()}
     asked = recent.stretches(process.start, features.end or 0, w.spec.training.days)
+    if w.spec.gate.looks:  # the plan is of all rows, with all of its error
+        asked = [recent.Stretch(since=process.start, share=1.0)]
     evaluations = []
     for refresh, chosen in _grouped(process.champion, policies, refresh=_refreshable(w, features.end or 0)):
         known: dict[str, Any] = {"w": w, "champion": champion, "candidates": chosen, "refresh": refresh}
-        evaluate, better = partial(_evaluated, features=features, **known), partial(_any_better, **known)
+        evaluate = partial(_evaluated, features=features, start=process.start, **known)
+        better = partial(_any_better, **known)
         evaluations.append(recent.judged(log, asked, evaluate, better))
     return _judged(process, evaluations, _changed(w, features, process))
 
@@ -148,10 +153,16 @@ def _grouped(
     return [(kind, group) for kind, group in ((False, others), (True, own)) if group]
 
 
-def _evaluated(log: Interactions, share: float, *, w: Workspace, features: Features, **known: Any) -> Evaluation:
-    """What the rows of `log` say at this share of α."""
+def _evaluated(
+    log: Interactions, share: float, *, w: Workspace, features: Features, start: int, **known: Any
+) -> Evaluation:
+    """What the rows of `log` say at this share of α; `start`: of the process, which names its plan of looks."""
     asked, rows = _asked(log, share, w=w, **known), features.segments(int(log.at.min()))
-    return evaluate(log=log, segments=rows, born=features.born(), **asked, **beside(w, features, log))
+    look = Look(candidates=sorted(known["candidates"]), start=start, last=int(log.at.max()), rows=len(log))
+    schedule = Spending(w.store, known["champion"].name, asked["gate"]).planned(look)
+    return evaluate(
+        log=log, segments=rows, born=features.born(), **asked, **beside(w, features, log, schedule=schedule)
+    )
 
 
 def _any_better(log: Interactions, share: float, **known: Any) -> bool:
@@ -171,7 +182,7 @@ def _asked(
     gate = w.spec.gate
     if refresh:  # non-inferiority: the lift may be shown to be above minus a share of what a decision earns
         allowed = w.spec.refresh.margin * abs(float(log.reward.mean()))
-        gate = gate.model_copy(update={"margin": -allowed, "alpha": w.spec.refresh.alpha})
+        gate = gate.model_copy(update={"margin": -allowed, "alpha": w.spec.refresh.alpha, "looks": 0, "horizon": 0})
     name = f"{champion.name} (serving)" if champion.name in candidates else champion.name
     return {
         "policies": {name: champion, **candidates},
@@ -183,9 +194,16 @@ def _asked(
     }
 
 
-def beside(w: Workspace, features: Features, log: Interactions) -> dict[str, Any]:
+def beside(
+    w: Workspace,
+    features: Features,
+    log: Interactions,
+    *,
+    schedule: Schedule | None = None,
+    judged_share: float = 1.0,
+) -> dict[str, Any]:
     """What `evaluate` is asked beside the log: the guardrails of app.toml on these very rows, whether their hours
-    passed their checks, and what the features are called."""
+    passed their checks, what the features are called, the plan of looks, and which share of decisions judges."""
     watched = guarded(w.spec, features.guardrails(int(log.at.min())))
     passed, says, unknown = quality(w.store, features, log)
     encoder = features.encoder
@@ -199,6 +217,8 @@ def beside(w: Workspace, features: Features, log: Interactions) -> dict[str, Any
         features=names,
         unchecked=(*watched.unchecked, *unknown),
         often=features.end is not None,
+        schedule=schedule,
+        judged_share=judged_share,
     )
     return {"guardrails": watched.values, "asked": asked}
 

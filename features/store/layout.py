@@ -194,6 +194,11 @@ def looks(champion: str) -> str:
     return f"looks/{champion}{JSON}"
 
 
+def looks_at_releases(champion: str) -> str:
+    """What the keys of ledgers begin with that were kept for each release of a champion, until November 2026."""
+    return f"looks/{champion}@"
+
+
 def release(number: int, *parts: str) -> str:
     """The prefix of a release without its slash, or with `parts` the key of something in it."""
     return "/".join((f"{RELEASES}{number:06d}", *parts))
