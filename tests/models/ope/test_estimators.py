@@ -96,7 +96,7 @@ def test_no_overlap_gives_zero_not_nan():
 def test_impossible_propensities_are_refused(bad, words):
     r, *_ = rounds(10)
     p = r.propensity.copy()
-    p[3] = bad
+    p[3] = p[7] = bad  # the first one is named
     with pytest.raises(ValueError, match=words):
         Rounds(
             reward=r.reward, propensity=p, target=r.target, predicted=r.predicted, direct=r.direct, thinning=r.thinning
