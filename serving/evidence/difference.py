@@ -52,7 +52,7 @@ def judged(rows: Compared, scores: F64, honest: F64, state: RolloutState, spec: 
             counted = here & (rows.log.at < whole[-1].end)
             return _by_season(both[0], both[1], hours, int(counted.sum()), state=state, spec=spec)
         none = {"log_wealth_harm": 0.0, "log_wealth_safe": 0.0, "seasons": [], "latest": 0.0}
-        numbers = _numbers(bets_of(rows, scores, spec), of_harm, spec, margin) | none | hours.numbers
+        numbers = _numbers(bets_of(rows, scores, spec), of_harm, spec, margin) | none | dict(hours.numbers)
         return Judged(numbers=numbers, decisions=0, safe=False, harms=hours.harms, suspected=hours.suspected)
     numbers = _numbers(bets_of(rows, scores, spec), of_harm, spec, margin)
     harm = numbers["log_wealth_harm"] >= np.log(1 / own.alpha_harm)

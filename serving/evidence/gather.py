@@ -52,7 +52,7 @@ def gather(store: Store, spec: AppSpec, state: RolloutState, release: LoadedRele
     score = scores(rows, spec.reward, earlier(store, state, release))
     honest = late_counted(rows, score, spec.reward) if late else score
     found = difference.judged(rows, score, honest, state, spec, now=now)
-    numbers, harms, problems = _numbers(rows, state) | found.numbers, list(found.harms), problems + late
+    numbers, harms, problems = _numbers(rows, state) | dict(found.numbers), list(found.harms), problems + late
     if state.kept:
         numbers |= hold_out.numbers_of(difference.bets_of(rows, honest, spec), rows, state, spec)
         harms = ["reward"] * bool(numbers["log_wealth_harm"] >= np.log(1 / spec.rollout.alpha_harm))

@@ -58,7 +58,8 @@ def _by_day(
     declared: dict[str, Any] | None, traffic: Sequence[int], *, runs: int, seed: int, before: bool, mean: float | None
 ) -> dict[str, Any]:
     from croupier.serving.simulation.season import table
-    from croupier.serving.simulation.season.run import DAYS, HOURS
+    from croupier.serving.simulation.season.run import DAYS
+    from croupier.serving.simulation.season.world import HOURS
 
     rows = table.ROWS if declared is None else {"declared": _world(declared, mean)}
     with tqdm(total=len(rows) * len(traffic) * DAYS * HOURS, unit="hour", disable=None) as bar:

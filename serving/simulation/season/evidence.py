@@ -34,7 +34,7 @@ class Whole:
         candidate, score = sides(hour.shape)
         xi = seasons.within_hour(candidate, score, hour, share, 1.0)
         n, clicks = hour.sum(axis=(1, 2)), (hour * score).sum(axis=(1, 2))
-        mean, v = clicks / n, share * (1 - share)
+        mean, v = clicks / n, np.full(1, share * (1 - share))
         first = self.before[0, rows] == 0
         known = np.where(first, mean, self.before[1, rows] / np.maximum(self.before[0, rows], 1))
         scale = betting.bet_scale(known, known * (1 - known), 1.0)[:, None, None]

@@ -49,6 +49,8 @@ class DayWorld:
             raise ValueError(
                 f"world: found {self}, expected {HOURS} decisions a day or more, and click rates between 0 and 1"
             )
+        if not (0 <= self.activity <= 1 and all(0 <= share <= 1 for share in self.late.values())):
+            raise ValueError(f"found activity {self.activity}, late {dict(self.late)}, expected shares in [0, 1]")
         if odd := sorted(set(self.late) - {CANDIDATE, CHAMPION}):
             raise ValueError(f"late: found {', '.join(odd)}, expected {CANDIDATE} or {CHAMPION}")
 
