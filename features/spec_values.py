@@ -64,7 +64,7 @@ class Seasons(BaseModel):
         0.25, ge=0, lt=1, description="before a season is over only a loss beyond this share of the reward aborts"
     )
     per: Literal["decision", "unit"] = Field(
-        "decision", description="what counts once: a decision, or a unit in each hour of a season"
+        "unit", description="what counts once: a unit in each hour of a season (its decisions' mean), or a decision"
     )
 
     @property

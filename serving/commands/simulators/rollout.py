@@ -19,6 +19,7 @@ Activity = Annotated[float, typer.Option(help="how much more often the candidate
 Level = Annotated[float, typer.Option(help="how much more, and less, users click at the peak and the low of a day")]
 Novelty = Annotated[str, typer.Option(help="EFFECT:DECISIONS: what the candidate is worth so long, such as 0.4:30000")]
 Before = Annotated[bool, typer.Option("--before", help="by the rule from before there were seasons")]
+RETURNS = (0.0, 0.1, 0.2)  # how much more often units of a candidate that is liked return
 PerDay = Annotated[str, typer.Option(help="decisions a day, separated by commas")]
 
 
@@ -57,14 +58,20 @@ def simulate_rollout(
 def _by_day(
     declared: dict[str, Any] | None, traffic: Sequence[int], *, runs: int, seed: int, before: bool, mean: float | None
 ) -> dict[str, Any]:
-    from croupier.serving.simulation.season import table
+    from croupier.serving.simulation.season import returning, table, units
     from croupier.serving.simulation.season.run import DAYS
     from croupier.serving.simulation.season.world import HOURS
 
     rows = table.ROWS if declared is None else {"declared": _world(declared, mean)}
     with tqdm(total=len(rows) * len(traffic) * DAYS * HOURS, unit="hour", disable=None) as bar:
         found = table.rows(rows, traffic, RolloutSpec(), runs=runs, seed=seed, before=before, progress=bar.update)
-    return {"runs": runs, "seed": seed, "before": before, "rows": found}
+    made: dict[str, Any] = {"runs": runs, "seed": seed, "before": before, "rows": found}
+    if declared is None and not before:
+        made["units"] = units.shown(runs=max(runs // 4, 1), seed=seed)
+        made["returning"] = {
+            f"{more:.0%}": returning.alarms(RolloutSpec(), runs=10 * runs, more=more, seed=seed) for more in RETURNS
+        }
+    return made
 
 
 def _world(declared: dict[str, Any], mean: float | None) -> dict[str, Any]:
