@@ -121,7 +121,7 @@ def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tupl
     w, interval = Workspace.open(app), Interval.parse(start, end)
     rows = read_interactions(w.store, start=interval.start, end=interval.end)
     hours = to_us(interval.start), to_us(interval.end)
-    aside = quarantine.states(w.store, list(partitions(w.store, start=interval.start, end=interval.end)))
+    quarantined = quarantine.states(w.store, list(partitions(w.store, start=interval.start, end=interval.end)))
     with w.report("quality", interval.key) as folder, w.quarantine(interval.key) as broken:
         report = gx.check(
             rows,
@@ -135,15 +135,17 @@ def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tupl
             folder=folder,
             quarantine=broken,
             limit=w.spec.quality.quarantine,
-            aside=aside,
+            quarantined=quarantined,
             pages=w.settings.quality_pages,
         )
     audit_store.save(w.store, *hours, report.audit)
-    _put_aside(w, report.broken, {hour for hour, of in aside.items() if quarantine.STOPPED in of.values()})
+    _store_quarantined(
+        w, report.broken, {hour for hour, of in quarantined.items() if quarantine.STOPPED in of.values()}
+    )
     return report, layout.quality_report(interval.key, report.docs_path.name)
 
 
-def _put_aside(w: Workspace, broken: pl.DataFrame, waiting: Collection[str]) -> None:
+def _store_quarantined(w: Workspace, broken: pl.DataFrame, waiting: Collection[str]) -> None:
     """Notes the rows that broke a row rule, hour by hour, and joins the hours of held ones again, without them.
     `waiting`: hours that were stopped before."""
     now, starts = clock.now(), {int(at) // HOUR * HOUR for at in broken["at"]} if len(broken) else set[int]()

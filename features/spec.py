@@ -56,7 +56,7 @@ class KindSpec(_Strict):
     clip: Clip | None = Field(None, description="the kind's number is cut to [low, high] before it is weighted")
     range: Range | None = Field(
         None,
-        description="of one value; others are refused at the door. Left out: what reward.range allows of an only "
+        description="of one value; others are refused on receipt. Left out: what reward.range allows of an only "
         "kind without clip, else any finite number",
     )
 
@@ -91,7 +91,7 @@ class QualitySpec(_Strict):
         0.01,
         ge=0,
         lt=1,
-        description="largest share of an hour's rows that may break a row rule: they are put aside "
+        description="largest share of an hour's rows that may break a row rule: they are quarantined "
         "and the rest goes on; above, the hour waits for `croupier quarantine release` or `drop`",
     )
 

@@ -2,7 +2,7 @@
 
 An adaptive window in the sense of ADWIN (Bifet & Gavaldà 2007, "Learning from Time-Changing Data with Adaptive
 Windowing"), with the error of a cheap model in place of a mean, since tastes can turn while the mean reward stays. The
-latest rows are put aside; the reward model of the gate (a ridge, models/ope/reward_model.py) learns from ever longer
+latest rows are held out; the reward model of the gate (a ridge, models/ope/reward_model.py) learns from ever longer
 stretches of what came before them; and the whole window is shortened only if some shorter stretch predicts the latest
 rows better by more than CERTAIN standard errors of the paired difference of squared errors. The choice is made anew at
 each training, so that a window that was cut grows again with every day.
@@ -15,8 +15,8 @@ import numpy as np
 from croupier.features.batch import F64, Interactions
 from croupier.models.ope.reward_model import RewardModel
 
-LATEST = (2000, 8000)  # rows put aside: few see a change soon, many still see it when half of the window is new
-LEAST = 500  # fewer rows put aside say too little; no more than a fifth of the log is
+LATEST = (2000, 8000)  # held-out rows: few see a change soon, many still see it when half of the window is new
+LEAST = 500  # fewer held-out rows say too little; no more than a fifth of the log is
 FIT_ROWS = 10_000  # a stretch longer than this is fitted on evenly spaced rows of it
 GROWTH = 1.3  # each stretch is longer than the one before by this factor
 CERTAIN = 4.0  # standard errors; about 30 stretches are tried at each training
@@ -34,14 +34,14 @@ class Choice:
 def choose(log: Interactions) -> Choice:
     """Where training on `log` (rows in the order of time) should begin."""
     sizes = sorted({min(rows, len(log) // 5) for rows in LATEST})
-    return max((_choose(log, aside) for aside in sizes), key=lambda choice: choice.better)
+    return max((_choose(log, held_out) for held_out in sizes), key=lambda choice: choice.better)
 
 
-def _choose(log: Interactions, aside: int) -> Choice:
-    """The choice by the latest `aside` rows."""
-    past, latest = log[: len(log) - aside], log[len(log) - aside :]
+def _choose(log: Interactions, held_out: int) -> Choice:
+    """The choice by the latest `held_out` rows."""
+    past, latest = log[: len(log) - held_out], log[len(log) - held_out :]
     lengths = _lengths(len(past))
-    if aside < LEAST or not lengths or np.ptp(latest.reward) == 0:
+    if held_out < LEAST or not lengths or np.ptp(latest.reward) == 0:
         return Choice(since=0, better=0.0)
     whole = _errors(past, latest)
     found = [_errors(past[len(past) - length :], latest) for length in lengths]

@@ -19,6 +19,7 @@ COMMANDS = {
     "export": "croupier.serving.commands.app:export",
     "report": "croupier.serving.commands.app:report",
     "serve": "croupier.serving.commands.serve:app",
+    "turn": "croupier.serving.commands.turn:app",
     "replay": "croupier.serving.commands.replay:app",
     "keys": "croupier.serving.commands.keys:app",
     "rollout": "croupier.serving.commands.rollout:rollout",

@@ -85,7 +85,7 @@ def act_one(airflow: Airflow) -> dict[str, Any]:
     story.say(f"imported {counts['decisions']:,} decisions and {counts['rewards']} clicks into the event log")
     with triton(w) as server:
         facts = pipeline(airflow, "obd", "2019-11-24T00:00:00Z", "2019-12-01T00:00:00Z")
-        with Client(server.grpc, deadline_ms=2_000, tls=server.doors.tls, token=server.doors.token) as client:
+        with Client(server.grpc, deadline_ms=2_000, tls=server.security.tls, token=server.security.token) as client:
             traffic = Traffic(client)
             requests = _logged_requests(w, OBD_SELECTIONS)
             for request in requests:
@@ -103,7 +103,7 @@ def acts_two_and_three(airflow: Airflow) -> tuple[dict[str, Any], dict[str, Any]
     _declare(w, world.app_toml(window_seconds=WINDOW_SECONDS * SPEED) + REELS, world.arms())
     with (
         triton(w) as server,
-        Client(server.grpc, deadline_ms=5_000, tls=server.doors.tls, token=server.doors.token) as client,
+        Client(server.grpc, deadline_ms=5_000, tls=server.security.tls, token=server.security.token) as client,
     ):
         users = Users(w, world, client, window_seconds=WINDOW_SECONDS)
         facts = act_two(airflow, w, world, users)

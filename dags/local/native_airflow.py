@@ -1,4 +1,4 @@
-"""`airflow standalone` with two doors less: scheduler and triggerer serve their logs to other machines, on every
+"""`airflow standalone` with two ports less: scheduler and triggerer serve their logs to other machines, on every
 address of this one. Here there is no other machine: the API server reads the files.
 
     python -m croupier.dags.local.native_airflow      started by dags/local/standalone.py

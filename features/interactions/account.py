@@ -16,7 +16,7 @@ class Account:
     decisions_in = interactions + quarantined (broke a row rule) + immature (window still open) + decision_duplicates
                    + decisions_malformed + thinned
     rewards_in = on_time + late (after the window; kept) + orphan (no such decision) + duplicate + malformed
-                 + undeclared (its kind) + outside (the kind's range) + untimely; the last four: refused at the door
+                 + undeclared (its kind) + outside (the kind's range) + untimely; the last four: refused on receipt
     A matched reward is counted in the hour of its decision, any other event in the hour of its own time.
     """
 
@@ -53,7 +53,7 @@ class Account:
 
     @property
     def refused(self) -> int:
-        """Rewards that were turned away at the door, for whatever reason."""
+        """Rewards that were refused on receipt, for whatever reason."""
         return self.malformed + self.undeclared + self.outside + self.untimely
 
     @property

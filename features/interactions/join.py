@@ -114,13 +114,13 @@ def _join(
     here = (pl.col("at") // HOUR).is_in([hour_start(hour) // HOUR for hour in hours])
     orphans = _orphans(log, hours, _without(rewards.filter(here), mine))
     numbers = to_number(matched.filter(pl.col("fate") == "on_time"), spec)
-    joined, aside = _interactions(decisions, numbers, spec, window, now), quarantine.states(log.store, hours)
+    joined, quarantined = _interactions(decisions, numbers, spec, window, now), quarantine.states(log.store, hours)
     groups = {"matched": _by_hour(matched, "decided_at"), "orphans": _by_hour(orphans),
               "rejects": _by_hour(_weighed(log.read("rejects", hours, REJECTED)))}  # fmt: skip
     for hour in hours:
         of = {name: frames.get((hour_start(hour) // HOUR,)) for name, frames in groups.items()}
         of["logged"], whole = _slice(logged, hour), _slice(joined, hour)
-        data = quarantine.applied(whole, aside.get(hour, {}), spec.range)
+        data = quarantine.applied(whole, quarantined.get(hour, {}), spec.range)
         yield hour, data, _late(of["matched"]), _account(of, len(data), len(whole) - len(data))
 
 

@@ -1,6 +1,6 @@
 """Forgetting a unit, and letting old partitions go.
 
-Raw unit ids never enter the log: units are keyed hashes at the door (`ids.hash_unit`). `forget` removes every row of a
+Raw unit ids never enter the log: units are keyed hashes on receipt (`ids.hash_unit`). `forget` removes every row of a
 unit and every reward of its decisions, from the spool, the log, what was joined from it and the reports on this
 machine, restates the hours it touched, and deletes the encoded logs that held it (build_features makes them anew). A
 store that keeps old versions of objects (S3 versioning) must be told to expire them.

@@ -1,4 +1,4 @@
-"""Rows that broke a row rule, by hour: put aside, so that the rest of the hour can go on, and never lost.
+"""Rows that broke a row rule, by hour: quarantined, so that the rest of the hour can go on, and never lost.
 
     quarantine/hour=H/rows.parquet     the rows, each with the rules it broke (`rule`) and its `state`
     quality/hour=H/quarantine.json     beside the verdict: what was done, when, by whom and why; newest last
@@ -30,7 +30,7 @@ States = Mapping[str, str]  # event id → state
 
 
 def states(store: Store, hours: Collection[str]) -> dict[str, States]:
-    """Returns, for each of these hours that has rows put aside, the state of each by event id."""
+    """Returns, for each of these hours that has quarantined rows, the state of each by event id."""
     found = by_hour(store.list(layout.QUARANTINE_HOURS))
     frames = {hour: rows(store, hour)[0] for hour in hours if hour in found}
     return {hour: dict(frame.select("event_id", "state").iter_rows()) for hour, frame in frames.items()}
@@ -57,7 +57,7 @@ def stopped_hours(at: pl.Series, broken_at: pl.Series, held: Mapping[str, int], 
 
 
 def rows(store: Store, hour: str) -> tuple[pl.DataFrame, str | None]:
-    """The rows of an hour that were put aside, and the version of their object; empty and None where there are none."""
+    """The quarantined rows of an hour, and the version of their object; empty and None where there are none."""
     raw, version = store.read(layout.quarantined(hour))
     if version is None:
         return pl.DataFrame(schema={"event_id": pl.String, "at": pl.Int64, "rule": pl.String, "state": pl.String}), None

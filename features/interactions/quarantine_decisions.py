@@ -20,7 +20,7 @@ RELEASABLE = frozenset({"reward_in_range", "role_known", "pmf_sums_to_one", "pro
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """An hour with rows put aside. `waits`: its other rows wait too; `last`: what was done last, by whom and why."""
+    """An hour with quarantined rows. `waits`: its other rows wait too; `last`: what was done last, by whom and why."""
 
     hour: str
     rows: dict[str, int]
@@ -35,7 +35,7 @@ class Entry:
 
 
 def entries(store: Store) -> list[Entry]:
-    """Every hour with rows put aside, oldest first."""
+    """Every hour with quarantined rows, oldest first."""
     found = (_entry(store, hour) for hour in by_hour(store.list(layout.QUARANTINE_HOURS)))
     return [entry for entry in found if entry.rows]  # none: a unit was forgotten
 

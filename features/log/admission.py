@@ -1,5 +1,5 @@
 """What an app's declaration lets into its log: kinds of reward, their values, and times; and which decisions of a
-client's own. It is the guard at every door (Triton's `reward` and `record`, `croupier import`, the virtual month).
+client's own. It is the guard at every entry (Triton's `reward` and `record`, `croupier import`, the virtual month).
 
     NotAdmitted(InvalidEvent)      names the field; `reason` is the word under which it is counted
 

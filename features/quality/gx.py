@@ -41,13 +41,13 @@ def check(
     df: pl.DataFrame, *, reward: RewardSpec, start: datetime, end: datetime, folder: Path,
     encoder: Encoder | None = None, account: Account | None = None, arms: Collection[str] | None = None,
     earlier: Audit | None = None, pages: bool = True, quarantine: Path | None = None, limit: float = 0.0,
-    aside: Mapping[str, States] | None = None,
+    quarantined: Mapping[str, States] | None = None,
 ) -> QualityReport:  # fmt: skip
     """Judge interactions (arrow.INTERACTIONS) of [start, end). Writes the pages (`index.html`) into `folder`,
     and rows that broke a rule into `quarantine` (default: `folder`): not every reader of pages may see rows.
     With `encoder`, features are held against its training window; with `arms`, candidates against that catalogue; the
     propensity audit adds to the evidence of `earlier` intervals. `pages=False` leaves out GX's own pages and the one on
-    the log's health. `limit`: the share of an hour's rows that may break row rules; `aside`: by hour, what is in
+    the log's health. `limit`: the share of an hour's rows that may break row rules; `quarantined`: by hour, what is in
     quarantine already: of these, released rows pass, and held ones count in the share."""
     row_rules = rules.row_rules(reward, to_us(start), to_us(end))
     facts = rules.row_facts(df)
@@ -59,8 +59,10 @@ def check(
               "interactions summary": (numbers, [m.rule for m in measures])}  # fmt: skip
     interval = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} {end.tzinfo}"
     folder.mkdir(parents=True, exist_ok=True)
-    judged = _released(df, _judge(frames, (interval, start), folder / layout.DATA_DOCS if pages else None), aside or {})
-    broken = _quarantine(df, judged, quarantine or folder, limit=limit, aside=aside or {})
+    judged = _released(
+        df, _judge(frames, (interval, start), folder / layout.DATA_DOCS if pages else None), quarantined or {}
+    )
+    broken = _quarantine(df, judged, quarantine or folder, limit=limit, quarantined=quarantined or {})
     held = broken.filter(state=HELD)["row"].to_list()
     report = QualityReport(
         rules=len(judged), rows=len(df), critical=tuple(_findings(judged, df, "critical", without=held)),
@@ -73,9 +75,9 @@ def check(
     return report
 
 
-def _released(df: pl.DataFrame, judged: Judged, aside: Mapping[str, States]) -> Judged:
+def _released(df: pl.DataFrame, judged: Judged, quarantined: Mapping[str, States]) -> Judged:
     """What was found, without the rows that a person released."""
-    events = {event for states in aside.values() for event, state in states.items() if state == RELEASED}
+    events = {event for states in quarantined.values() for event, state in states.items() if state == RELEASED}
     passing = set(df.with_row_index().filter(pl.col("event_id").is_in(events))["index"]) if events else set[int]()
     out = []
     for rule, result in judged:
@@ -199,7 +201,7 @@ def _findings(
 
 
 def _quarantine(
-    df: pl.DataFrame, judged: Judged, folder: Path, *, limit: float, aside: Mapping[str, States]
+    df: pl.DataFrame, judged: Judged, folder: Path, *, limit: float, quarantined: Mapping[str, States]
 ) -> pl.DataFrame:
     """Failing rows: their index (`row`), the names of the rules they broke, comma-separated, and their `state`: held
     while they are few in their hour, else stopped. They are written into `folder` too."""
@@ -210,7 +212,7 @@ def _quarantine(
     rows = sorted(broken)
     names = pl.Series("rule", [",".join(broken[row]) for row in rows], dtype=pl.String)
     found = df[rows].with_columns(names, row=pl.Series(rows, dtype=pl.Int64))
-    held = {hour: sum(state == HELD for state in states.values()) for hour, states in aside.items()}
+    held = {hour: sum(state == HELD for state in states.values()) for hour, states in quarantined.items()}
     stopped = stopped_hours(df["at"], found["at"], held, limit)
     state = pl.when((pl.col("at") // HOUR * HOUR).is_in(stopped)).then(pl.lit(STOPPED)).otherwise(pl.lit(HELD))
     path = folder / layout.BROKEN_ROWS

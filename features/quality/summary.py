@@ -60,7 +60,7 @@ def _account(account: Account) -> list[Measure]:
     unbalanced = float(not account.balanced)
     return [
         _at_most("account_balances", unbalanced, 0.0, "events in = events accounted for", "critical"),
-        _at_most("malformed_share", malformed, MALFORMED, "few rewards were refused at the door"),
+        _at_most("malformed_share", malformed, MALFORMED, "few rewards were refused on receipt"),
     ]
 
 

@@ -26,6 +26,7 @@ TRAINING_BEGUN, TRAINING_ENDED = "training/begun.json", "training/ended.json"
 PROCESS = "process.json"  # the models through time that a scheduled loop judges
 CURRENT = "releases/current"
 ROLLOUT = "rollout/state.json"
+ROLLOUT_WATCHED = "rollout/watched.json"  # when the controller last looked
 ARMS_ACCEPTED, ARMS_REFUSED = "arms/accepted.json", "arms/refused.json"
 PARQUET, JSON, LATE = ".parquet", ".json", ".late.parquet"
 
@@ -47,8 +48,10 @@ ROLLOUT_MIRROR, ROLLOUT_DRAFTS, BREAKER, HEADS = "rollout.json", ".rollout-", "b
 REPOSITORY, SERVED, RUNTIME = "triton", "triton/select_arm", "triton-runtime"  # Triton's models; ours by number
 TRITON_LOG, TRITON_PID, TRITON_SECRET, PORTS = "triton.log", "triton.pid", "triton.secret", "ports.json"
 SUPERVISOR_LOG, SUPERVISOR_PID = "supervisor.log", "supervisor.pid"
-PUBLISHING, REPLAYED = "publish", "replay"  # folders of releases: on their way, and fetched to be replayed
+PUBLISHING, REPLAYED, EMBEDDED = "publish", "replay", "embedded"  # folders of releases: on their way, fetched to be
+# replayed, and served by the selector of a product's own process
 LOCK, ARMS_LOCK, CATALOGUE_LOCK, DEPLOY_LOCK = ".lock", ".arms.lock", ".catalogue.lock", ".deploy.lock"
+EMBEDDED_LOCK, HEADS_LOCK = ".embedded.lock", ".posterior.lock"
 ROLLOUT_LOCK, UNIT_KEY_LOCK, UP_LOCK = ".rollout.lock", "spool/.unit_key.lock", ".up.lock"
 
 # A host, below CROUPIER_VAR, beside the apps.
@@ -108,7 +111,7 @@ def checked_interval(interval: str, digest: str) -> str:
 
 
 def quarantine_history(hour: str) -> str:
-    """The key of what was done with the rows of an hour that were put aside."""
+    """The key of what was done with the rows of an hour that were quarantined."""
     return f"{QUALITY}hour={hour}/quarantine{JSON}"
 
 
@@ -237,6 +240,11 @@ def rollout_page(release_number: int) -> str:
 def served(home: Path, number: int) -> Path:
     """The folder of a release that Triton serves here."""
     return home / SERVED / str(number)
+
+
+def embedded(home: Path, number: int) -> Path:
+    """The folder of a release that the selectors of this host's own processes serve."""
+    return home / EMBEDDED / str(number)
 
 
 def head(folder: Path, release_number: int, role: str) -> Path:

@@ -11,10 +11,11 @@ import grpc.aio
 from croupier.features.schema import InvalidEvent
 from croupier.serving.client import messages
 from croupier.serving.client.client import MAX_ROWS, RESERVE_MS, Client
-from croupier.serving.client.messages import Refused, TensorColumns, Unavailable
+from croupier.serving.client.errors import Refused, Unavailable
+from croupier.serving.client.messages import TensorColumns
 from croupier.serving.contract import codec
 from croupier.serving.contract.requests import Request, Selection
-from croupier.serving.contract.rewards import Outcome
+from croupier.serving.contract.rewards import Outcome, raw_reward
 
 
 class AsyncClient:
@@ -63,7 +64,7 @@ class AsyncClient:
         reward = {"event_id": event_id, "kind": kind, "value": value, "reward_id": reward_id, "at": at}
         deadline = time.monotonic() + self._client.deadline_ms / 1000
         try:
-            raws = [messages.raw_reward(reward)]
+            raws = [raw_reward(reward)]
         except InvalidEvent as error:
             raise Refused(str(error)) from None
         try:

@@ -26,11 +26,12 @@ from croupier.serving.client import fallback, messages
 from croupier.serving.client.breaker import Breaker, Throttle
 from croupier.serving.client.connection import Connection
 from croupier.serving.client.delivery import Delivery
-from croupier.serving.client.messages import ClientError, Refused, TensorColumns, Unavailable
+from croupier.serving.client.errors import ClientError, Refused, Unavailable
+from croupier.serving.client.messages import TensorColumns
 from croupier.serving.client.outbox import Outbox
 from croupier.serving.client.secure import Tls
 from croupier.serving.contract.requests import Request, Selection
-from croupier.serving.contract.rewards import REJECTED, Outcome, RawReward, decode
+from croupier.serving.contract.rewards import REJECTED, Outcome, RawReward, decode, encoded_rewards, raw_reward
 
 __all__ = ["Client", "ClientError", "Refused", "Request", "Tls", "Unavailable"]
 
@@ -115,7 +116,7 @@ class Client:
     def reward_batch(self, rewards: Sequence[Mapping[str, Any]]) -> list[Outcome]:
         """Mappings of reward()'s arguments; one outcome each, a rejected one with its `error`."""
         deadline = time.monotonic() + self.deadline_ms / 1000
-        outcomes, rows = messages.encoded_rewards(rewards)
+        outcomes, rows = encoded_rewards(rewards)
         for start in range(0, len(rows), MAX_ROWS):
             places, part = zip(*rows[start : start + MAX_ROWS], strict=True)
             try:
@@ -241,5 +242,5 @@ class Client:
         if model == "record":
             columns = messages.record_columns(rows)
         else:
-            columns = messages.reward_columns([messages.raw_reward(row) for row in rows])
+            columns = messages.reward_columns([raw_reward(row) for row in rows])
         return [outcome.error for outcome in messages.outcomes(self.call(model, columns, timeout_ms=DELIVERY_MS), rows)]

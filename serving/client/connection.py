@@ -9,7 +9,8 @@ import grpc.aio
 from tritonclient.grpc import service_pb2_grpc
 
 from croupier.serving.client import messages, secure
-from croupier.serving.client.messages import TensorColumns, Unavailable
+from croupier.serving.client.errors import Unavailable
+from croupier.serving.client.messages import TensorColumns
 from croupier.serving.client.secure import Tls
 from croupier.serving.contract import codec
 

@@ -1,8 +1,6 @@
 """The client's side of the contract, apart from how and when it calls: requests to columns, replies to answers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from numbers import Integral, Real
 from struct import error as struct_error
 from typing import Any
 
@@ -11,30 +9,15 @@ import orjson
 
 from croupier.features.schema import InvalidEvent
 from croupier.serving.client import fallback
+from croupier.serving.client.errors import Unavailable
 from croupier.serving.contract import codec
-from croupier.serving.contract.requests import CANARY, Raw, Request, Selection, utf8
-from croupier.serving.contract.rewards import REJECTED, Outcome, RawReward
+from croupier.serving.contract.requests import CANARY, Raw, Request, Selection
+from croupier.serving.contract.rewards import Outcome, RawReward
 
 TensorColumns = Mapping[str, tuple[str, Sequence[Any]]]
 SELECT = ("unit_id", "context", "arms", "arm_context", "event_id")
 FAILURES = (grpc.RpcError, ValueError, LookupError, TypeError, struct_error)  # no answer, or a reply that is none
 CANARY_COLUMNS: TensorColumns = {n: ("BYTES", [CANARY.encode() if n == "unit_id" else b""]) for n in SELECT}
-
-
-class ClientError(RuntimeError):
-    """Any failure of a call."""
-
-
-class Refused(ClientError, ValueError):
-    """The server (or the client, before sending) found a field that breaks the contract."""
-
-
-class Unavailable(ClientError):
-    """No usable answer: the server is down, out of reach, slower than the deadline, or talks nonsense."""
-
-    def __init__(self, message: str, *, reason: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 def call(infer: Callable[..., Any], url: str, request: Any, seconds: float) -> dict[str, list[Any]]:
@@ -111,28 +94,6 @@ def fallbacks(
     return answers, records
 
 
-def encoded_rewards(rewards: Sequence[Mapping[str, Any]]) -> tuple[dict[int, Outcome], list[tuple[int, RawReward]]]:
-    """Outcomes of those that the wire cannot carry, and the others, each with its position."""
-    outcomes: dict[int, Outcome] = {}
-    rows: list[tuple[int, RawReward]] = []
-    for i, reward in enumerate(rewards):
-        try:
-            rows.append((i, raw_reward(reward)))
-        except InvalidEvent as error:
-            outcomes[i] = Outcome(REJECTED, str(error))
-    return outcomes, rows
-
-
-def raw_reward(reward: Mapping[str, Any]) -> RawReward:
-    """Raises InvalidEvent naming what the wire cannot carry."""
-    at = reward.get("at") or 0
-    if not isinstance(at, Integral) or not -(2**63) <= int(at) < 2**63:
-        raise InvalidEvent("at", at, "UTC microseconds since 1970, or 0 for now")
-    event_id, kind = utf8("event_id", reward.get("event_id")), utf8("kind", reward.get("kind"))
-    unique = utf8("reward_id", reward.get("reward_id") or "")
-    return RawReward(event_id, kind, _number(reward.get("value")), unique, int(at))
-
-
 def reward_columns(rewards: Sequence[RawReward]) -> TensorColumns:
     """Returns the tensors of rewards for `reward`."""
     columns: dict[str, tuple[str, Sequence[Any]]] = {
@@ -156,10 +117,3 @@ def outcomes(reply: Mapping[str, list[Any]], asked: Sequence[Any]) -> list[Outco
         return [Outcome(*pair) for _, *pair in zip(asked, reply["status"], reply["error"], strict=True)]
     except (KeyError, ValueError) as error:
         raise Unavailable(f"reply: {error}", reason="garbage") from None
-
-
-def _number(value: object) -> float:
-    if isinstance(value, Real) and not isinstance(value, bool):
-        with suppress(OverflowError):
-            return float(value)
-    raise InvalidEvent("value", value, "a finite number")

@@ -1,4 +1,4 @@
-"""What a client shows and asks for at the server's door: TLS, mutual where the server asks for it, and an API token."""
+"""What a client shows and asks of the server: TLS, mutual where the server asks for it, and an API token."""
 
 import ipaddress
 from dataclasses import dataclass

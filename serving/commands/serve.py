@@ -90,7 +90,7 @@ def run(app: App = "", host: Host = LOOPBACK) -> None:
 
 def _reach(asked: TritonServer) -> str:
     """Who can call it, as a person is told."""
-    if asked.doors.secure:
+    if asked.security.secure:
         return "TLS and a token are asked for"
     return "this machine alone can call it, as it has no TLS and API token (serving/README.md)"
 

@@ -1,4 +1,4 @@
-"""What a caller asks and is answered, and the guard at the door: raw bytes in, checked values out, or the field named.
+"""What a caller asks and is answered, and its validation: raw bytes in, checked values out, or the field named.
 
 Everything a caller sends is hostile until it has passed `decode`. Limits are small because a decision must take
 milliseconds: 64 KiB a field, 1,000 arms, 256 bytes of an id, 3,000 brackets a field.

@@ -1,6 +1,6 @@
 """Re-derive a logged decision, step by step: the same bytes, the same encoding, the same head, the same pmf and draw.
 
-Nothing is taken on trust but the log itself: the release is verified against its digests, the posterior is rebuilt
+Nothing is taken as given but the log itself: the release is verified against its digests, the posterior is rebuilt
 from the release and the rewards that had arrived. A step that differs is named, with what was found.
 """
 

@@ -1,4 +1,4 @@
-"""What becomes of a reward at the door: accepted, a duplicate, kept for a decision not seen yet, or rejected by name.
+"""What becomes of a reward on receipt: accepted, a duplicate, kept for a decision not seen yet, or rejected by name.
 
 A malformed reward is never counted as zero: it is kept among the rejects and its sender is told which field is wrong.
 So is one that the app does not declare: of another kind, out of its range, of an absurd time

@@ -76,6 +76,10 @@ class Selector:
         """Answers requests that are bytes off the wire, in their order."""
         return self._answer(raws)
 
+    def arms(self) -> list[str]:
+        """The ids of the arms that can be chosen now."""
+        return self._arms.at(self._clock())
+
     def warm(self) -> None:
         """Warms the policies up before the first user: see Scorer.warm."""
         canary = self._canary(self._clock())

@@ -35,7 +35,7 @@ from croupier.serving.release import bundle, bundle_store
 from croupier.serving.release.bundle import LoadedRelease, Newcomers
 from croupier.serving.release.continuation import SAME_ARMS
 from croupier.serving.triton.binary import TritonUnavailable
-from croupier.serving.triton.doors import Doors
+from croupier.serving.triton.endpoint_security import EndpointSecurity
 
 log = logging.getLogger(__name__)
 MOST_GOLDEN = 16  # requests of the release before that go along
@@ -174,7 +174,7 @@ def _raise_unreachable(w: Workspace, triton: str | None) -> None:
     """A server that does not answer says nothing of the catalogue: no number is spent on it."""
     if triton is None:
         return
-    with Doors.of(w.settings).client(triton) as client:
+    with EndpointSecurity.of(w.settings).client(triton) as client:
         try:
             live = bool(client.is_server_live(client_timeout=5.0))
         except InferenceServerException:

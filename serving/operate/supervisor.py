@@ -21,7 +21,7 @@ from croupier.serving.client.messages import CANARY_COLUMNS
 from croupier.serving.operate.follower import CatalogueFollower
 from croupier.serving.triton import leftovers, repository, server
 from croupier.serving.triton.binary import TritonUnavailable
-from croupier.serving.triton.doors import Doors
+from croupier.serving.triton.endpoint_security import EndpointSecurity
 from croupier.serving.triton.processes import UMASK, private_log, record, recorded, stop_process
 from croupier.serving.triton.server import TritonServer
 
@@ -33,8 +33,8 @@ _background: list[subprocess.Popen[bytes]] = []  # they outlive us, and are not 
 
 def healthy(url: str) -> bool:
     """True if one canary selection is answered, with the TLS and the token that CROUPIER_* say."""
-    doors = Doors.of(Settings())
-    with Client(url, fallback=None, tls=doors.tls, token=doors.token) as client:
+    security = EndpointSecurity.of(Settings())
+    with Client(url, fallback=None, tls=security.tls, token=security.token) as client:
         try:
             return client.call("select_arm", CANARY_COLUMNS, timeout_ms=TIMEOUT_MS)["error"] == [""]
         except Unavailable:

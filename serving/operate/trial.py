@@ -27,7 +27,7 @@ from croupier.serving.release import bundle, entry
 from croupier.serving.release.bundle import Golden, LoadedRelease, ReleaseRefused, flush
 from croupier.serving.triton import admin, repository
 from croupier.serving.triton.binary import TritonUnavailable
-from croupier.serving.triton.doors import Doors
+from croupier.serving.triton.endpoint_security import EndpointSecurity
 
 MODEL = repository.SELECT_ARM
 TRIAL = "select_arm_trial"
@@ -54,17 +54,17 @@ def run(folder: Path, triton_repository: Path, url: str, expected: LoadedRelease
             ) from None
         return compare(folder, url, expected)
     finally:
-        with suppress(InferenceServerException), Doors.of(Settings()).client(url) as client:
+        with suppress(InferenceServerException), EndpointSecurity.of(Settings()).client(url) as client:
             client.unload_model(TRIAL, headers=admin.headers(home), client_timeout=LOAD_SECONDS)
         shutil.rmtree(triton_repository / TRIAL, ignore_errors=True)
 
 
 def compare(folder: Path, url: str, expected: LoadedRelease) -> int:
     """The served pmf of each golden request against the manifest's."""
-    doors = Doors.of(Settings())
-    with doors.client(url) as client:
+    security = EndpointSecurity.of(Settings())
+    with security.client(url) as client:
         for i, golden in enumerate(expected.golden):
-            served = ask(client, TRIAL, f"smoke:{golden.role}", golden, f"smoke-{i}", headers=doors.headers)
+            served = ask(client, TRIAL, f"smoke:{golden.role}", golden, f"smoke-{i}", headers=security.headers)
             pmf, error = served.as_numpy("pmf")[0][: len(golden.arms)], served.as_numpy("error").item().decode()
             if error or np.abs(pmf - golden.pmf).max() > TOLERANCE:
                 found = error or f"pmf {np.round(pmf, 6).tolist()}"
@@ -122,14 +122,14 @@ def remove(version: Path) -> None:
 
 def load_model(url: str, model: str, home: Path) -> None:
     """Explicit load, with the secret of `home` and a deadline: a version without model.py would hang it for good."""
-    with Doors.of(Settings()).client(url) as client:
+    with EndpointSecurity.of(Settings()).client(url) as client:
         client.load_model(model, headers=admin.headers(home), client_timeout=LOAD_SECONDS)
 
 
 def wait_for_release(url: str, number: int, seconds: float = 30.0) -> None:
     """Waits until `select_arm` has this version ready. Raises TimeoutError."""
     deadline = time.monotonic() + seconds
-    with Doors.of(Settings()).client(url) as client:
+    with EndpointSecurity.of(Settings()).client(url) as client:
         while not client.is_model_ready(MODEL, str(number), client_timeout=5.0):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"release {number} is not ready {seconds:.0f} s after Triton loaded it; see its log")

@@ -58,6 +58,7 @@ def tick(store: Store, home: Path, spec: AppSpec, now: int, *, approved: bool = 
     state = _begun(store, spec, now)
     if state is not None and state.running and state.stage != NO_STAGE and hold_out_looks.due(store, state, spec, now):
         _judged(store, home, state, look(store, home, spec, state, now), spec, now=now, approved=approved)
+    rollout_store.note_watched(store, now)
     return rollout_store.sync(store, home)
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import orjson
+
 from croupier.features.store import layout
 from croupier.features.store.locks import alone
 from croupier.features.store.storage import Conflict, Store
@@ -83,6 +85,20 @@ def sync(store: Store, home: Path) -> RolloutState | None:
         state = read_state(store)
         mirror(state, home)
         return state
+
+
+def note_watched(store: Store, now: int) -> None:
+    """Says in the store that the controller has looked, at `now` (UTC µs): hosts that follow by themselves renew their
+    mirror's age with it, so that a controller which died is noticed everywhere."""
+    store.put(layout.ROLLOUT_WATCHED, orjson.dumps({"at": now}))
+
+
+def watched(store: Store) -> int:
+    """When the controller last looked, in UTC µs by its clock; 0 where none has."""
+    try:
+        return int(orjson.loads(store.get(layout.ROLLOUT_WATCHED))["at"])
+    except KeyError:
+        return 0
 
 
 @contextmanager

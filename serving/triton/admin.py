@@ -28,7 +28,7 @@ def arguments(home: Path) -> list[str]:
         f"--http-restricted-api={RESTRICTED}:{given}",
         f"--grpc-restricted-protocol={RESTRICTED}:{given}",
         "--allow-sagemaker=false",
-        "--allow-vertex-ai=false",  # other doors to the same calls
+        "--allow-vertex-ai=false",  # other ways to the same calls
     ]
 
 

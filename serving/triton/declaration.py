@@ -1,4 +1,4 @@
-"""What the doors of a host let in: the app's own app.toml, or, on a host that has none, what the release carries.
+"""What a host accepts: the app's own app.toml, or, on a host that has none, what the release carries.
 
 app.toml comes first, since the hours are joined and judged by it; it is read again when it changes, so that a kind of
 reward that is declared today is taken today. One that cannot be read changes nothing, and is logged.

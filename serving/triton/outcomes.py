@@ -1,7 +1,5 @@
 """What the instances of `reward` and `record` are: rewards and clients' own decisions into this host's log."""
 
-import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,8 +24,6 @@ from croupier.serving.triton.json_logs import log_as_json
 from croupier.serving.triton.metrics_exporter import Exporter
 from croupier.serving.triton.repository import SELECT_ARM
 from croupier.serving.triton.wire import CallColumns, Tensors
-
-log = logging.getLogger(__name__)
 
 
 class TakeRewards:
@@ -116,29 +112,15 @@ def _learner(home: Path, spool: Spool, meter: Meter) -> Callable[[], object] | N
     spec = AppSpec.read(home / layout.APP_TOML) if (home / layout.APP_TOML).exists() else AppSpec()
     if not spec.policies.fast_loop:
         return None
-    from croupier.serving.learning.fast_loop import FastLoop  # the learners' libraries, for apps that learn here
+    from croupier.serving.learning.head_writer import HeadWriter  # the learners' libraries, for apps that learn here
 
-    loops: dict[int, FastLoop] = {}
-    turn = threading.Lock()  # rewards come in one thread, windows close in another
+    def newest() -> Path | None:
+        number = max(repository.versions(home / layout.REPOSITORY, SELECT_ARM), default=0)
+        return layout.served(home, number) if number else None
 
-    def learn() -> None:
-        try:
-            with turn:
-                look()
-        except Exception:  # the reward is on record: what could not be learnt now is learnt by the next call
-            log.exception("the fast loop failed")
+    def told(role: str, step: int) -> None:
+        meter.gauge("croupier_posterior_step", step, role=role)
 
-    def look() -> None:
-        newest = max(repository.versions(home / layout.REPOSITORY, SELECT_ARM), default=0)
-        if newest and newest not in loops:
-            loops.clear()
-            loaded = bundle.load(layout.served(home, newest))
-            loops[newest] = FastLoop(home / layout.HEADS, loaded, spool, spec.reward)
-        for loop in loops.values():
-            loop.learn()
-            loop.close_windows()
-            for role, step in loop.positions():
-                meter.gauge("croupier_posterior_step", step, role=role)
-
+    learn = HeadWriter(home, spool, spec.reward, newest, told)
     learn()
     return learn

@@ -24,7 +24,7 @@ from croupier.features.store import layout
 from croupier.serving.client.secure import loopback
 from croupier.serving.triton import admin, binary, leftovers, repository
 from croupier.serving.triton.binary import TritonUnavailable
-from croupier.serving.triton.doors import Doors
+from croupier.serving.triton.endpoint_security import EndpointSecurity
 from croupier.serving.triton.processes import UMASK, born, private_log, stop_group
 
 LOOPBACK = "127.0.0.1"
@@ -78,8 +78,8 @@ class EndedWhileStarting(TritonUnavailable):
 
 
 class TritonServer:
-    """One tritonserver over `<home>/triton`. `environment` reaches the python stubs (CROUPIER_* settings). Its `doors`
-    are those that CROUPIER_TLS_* and CROUPIER_TOKEN say, unless they are given."""
+    """One tritonserver over `<home>/triton`. `environment` reaches the python stubs (CROUPIER_* settings).
+    `security` is what CROUPIER_TLS_* and CROUPIER_TOKEN say, unless it is given."""
 
     def __init__(
         self,
@@ -89,11 +89,11 @@ class TritonServer:
         ports: Ports | None = None,
         environment: Mapping[str, str] | None = None,
         host: str = LOOPBACK,
-        doors: Doors | None = None,
+        security: EndpointSecurity | None = None,
     ) -> None:
         self.home = home.absolute()
         self.ports = ports or Ports.around(grpc_port)
-        self.host, self.doors = host, Doors.of(Settings()) if doors is None else doors
+        self.host, self.security = host, EndpointSecurity.of(Settings()) if security is None else security
         self.log = self.home / layout.TRITON_LOG
         self.pid_file = self.home / layout.TRITON_PID
         self.shm = f"{leftovers.prefix(self.home)}{os.getpid()}_{self.ports.grpc}_"
@@ -113,7 +113,7 @@ class TritonServer:
         found = binary.find(self.home / layout.RUNTIME)
         binary.refuse_exposure(self.host, found.release)
         if not loopback(self.host):
-            self.doors.refuse_exposure(self.host)
+            self.security.refuse_exposure(self.host)
         models = repository.prepare(self.home / layout.REPOSITORY)
         environment = {
             **os.environ, "OMP_NUM_THREADS": "1", **found.environment, **self.environment,
@@ -174,7 +174,7 @@ class TritonServer:
             f"--backend-config=python,shm-region-prefix-name={self.shm}",
             "--exit-timeout-secs=8",
             *admin.arguments(self.home),
-            *self.doors.arguments(),
+            *self.security.arguments(),
         ]
 
     def _wait_ready(self, models: list[str], seconds: float) -> None:

@@ -21,29 +21,34 @@ class Dags:
         self.env = environment(folder / "airflow", 1) | {"CROUPIER_VAR": str(self.var), "PYTHONWARNINGS": "ignore"}
         airflow = [str(Path(sys.executable).parent / "airflow"), "db", "migrate"]
         subprocess.run(airflow, env=self.env, check=True, capture_output=True, timeout=180)
-
-    def __call__(self, *arguments):
-        out = self.var.parent / "answer.json"
-        out.unlink(missing_ok=True)
-        command = [sys.executable, str(HERE / "dag_runner.py"), *arguments, str(out)]
-        done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=280, check=False)
-        self.said = done.stdout  # what the tasks' logs say
-        assert out.exists(), done.stdout[-4000:] + done.stderr[-2000:]
-        return json.loads(out.read_text())
-
-    def links(self, dag, run, task):
-        """The buttons that the UI shows on a task, by name."""
-        out = self.var.parent / "links.json"
-        command = [sys.executable, str(HERE / "ask_links.py"), dag, run, task, str(out)]
+        command = [sys.executable, str(HERE / "dag_runner.py")]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         env = self.env | {"PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), *sys.path])}
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=280, check=False)
-        assert out.exists(), done.stdout[-4000:] + done.stderr[-2000:]
+        self.runner = subprocess.Popen(command, env=env, text=True, **pipes)
+
+    def __call__(self, verb, *arguments):
+        """What `dag_runner` answers; a DAG's configuration may be given as the JSON text that a user would type."""
+        out, said = self.var.parent / "answer.json", self.var.parent / "said.txt"
+        out.unlink(missing_ok=True)
+        said.write_text("")
+        given = [json.loads(a) if a.startswith("{") else a for a in arguments]
+        self.runner.stdin.write(json.dumps({"arguments": [verb, *given], "out": str(out), "said": str(said)}) + "\n")
+        self.runner.stdin.flush()
+        while (line := self.runner.stdout.readline().strip()) != "done":
+            assert self.runner.poll() is None, line  # libraries print lines of their own while they are imported
+        self.said = said.read_text()  # what the tasks' logs say
+        assert out.exists(), self.said[-6000:]
         return json.loads(out.read_text())
+
+    def close(self):
+        self.runner.communicate(timeout=60)
 
 
 @pytest.fixture(scope="session")
 def dags(tmp_path_factory):
-    return Dags(tmp_path_factory.mktemp("dags"))
+    made = Dags(tmp_path_factory.mktemp("dags"))
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -1,14 +1,23 @@
-"""Run in a process of its own (Airflow reads its settings at import): parse the DAGs, or `dag.test()` one of them.
+"""A server of DAG runs: it imports what all runs need, once, and answers each request in a fork of its own, as
+Airflow's executors do. It is a process of its own, because Airflow reads its settings at import.
 
-python dag_runner.py parse                      → {"errors": {...}, "seconds": {file: s}, "tasks": {dag: [...]}}
-python dag_runner.py test DAG_ID '{"app": …}'   → {"state": …, "tasks": {id: state}, "returned": {id: value}}
+Each line of its input is a request, {"arguments": [...], "out": FILE, "said": FILE}; it prints `done` after each.
+["parse"]                     → {"errors": {...}, "seconds": {file: s}, "tasks": {dag: [...]}}
+["test", DAG_ID, {"app": …}]  → {"state": …, "tasks": {id: state}, "returned": {id: value}}
+["links", DAG, RUN, TASK]     → {"Report": "/croupier/…"}: the buttons that the UI gets for a task
 """
 
+import importlib
 import json
+import os
 import sys
+import traceback
 from pathlib import Path
+from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parents[2]
+SHARED = ("airflow.dag_processing.dagbag", "croupier.models.training", "croupier.models.bayesian.neural_linear")
+SHARED += ("croupier.features.build", "great_expectations")
 
 
 def bag():
@@ -46,6 +55,41 @@ def test(dag_id, conf):
     }
 
 
+def links(dag, run, task):
+    from airflow.api_fastapi.app import create_app, get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from fastapi.testclient import TestClient
+
+    with TestClient(create_app(apps="core"), base_url="http://127.0.0.1") as client:
+        token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="ann", role="admin"))
+        path = f"/api/v2/dags/{dag}/dagRuns/{quote(run)}/taskInstances/{task}/links"
+        return client.get(path, headers={"Authorization": f"Bearer {token}"}).json()["extra_links"]
+
+
+def answer(arguments, out, said):
+    """In the fork: what the request asks for, into `out`; everything printed goes into `said`."""
+    for number, file in ((0, os.open(os.devnull, os.O_RDONLY)), *((n, os.open(said, os.O_WRONLY)) for n in (1, 2))):
+        os.dup2(file, number)
+    verb, *rest = arguments
+    Path(out).write_text(json.dumps({"parse": parse, "test": test, "links": links}[verb](*rest), default=str))
+
+
+def serve():
+    for name in SHARED:
+        importlib.import_module(name)
+    for line in sys.stdin:
+        if not (child := os.fork()):
+            try:
+                answer(**json.loads(line))
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(0)
+        os.waitpid(child, 0)
+        print("done", flush=True)
+
+
 if __name__ == "__main__":
-    answer = parse() if sys.argv[1] == "parse" else test(sys.argv[2], json.loads(sys.argv[3]))
-    Path(sys.argv[-1]).write_text(json.dumps(answer, default=str))
+    serve()

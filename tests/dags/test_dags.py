@@ -70,7 +70,7 @@ def test_a_log_becomes_a_release_and_a_second_run_changes_nothing(dags, var):
             assert re.search(rf"^ *{condition['name']} .* {outcome}", dags.said, re.M), (name, condition)
     assert f"/croupier/twice/gate/{key}/index.html" in dags.said
     assert "twice: release 1 was published, the champion alone" in dags.said
-    assert dags.links("train_and_gate", gate["run"], "judge") == {"Report": f"/croupier/twice/gate/{key}/index.html"}
+    assert dags("links", "train_and_gate", gate["run"], "judge") == {"Report": f"/croupier/twice/gate/{key}/index.html"}
 
     before = digests(w)
     again = dags("test", "build_features", json.dumps({"app": "twice", **INTERVAL}))

@@ -159,7 +159,7 @@ def test_the_doors_are_those_of_the_native_form(tmp_path, monkeypatch):
     """The container runs `croupier serve run`: its Triton gets the same restrictions, with a secret on the volume that
     Airflow's worker, who publishes, shares; TLS and the token are set, as it listens beyond loopback."""
     from croupier.serving.commands.serve import triton
-    from croupier.serving.triton import admin, doors
+    from croupier.serving.triton import admin, endpoint_security
     from croupier.serving.triton.binary import Binary
 
     token = "a-token-of-16-and-more"
@@ -172,11 +172,11 @@ def test_the_doors_are_those_of_the_native_form(tmp_path, monkeypatch):
             monkeypatch.setenv(name, str(here))
     server = triton(host=SERVICES["triton"]["command"][-1])
     server.home = tmp_path
-    server.doors.refuse_exposure("0.0.0.0")
+    server.security.refuse_exposure("0.0.0.0")
     arguments = server._arguments(Binary(path=tmp_path, backends=tmp_path, environment={}), [])
     secret = admin.secret(tmp_path)
     closed = f"model-repository,shared-memory,trace,logging:croupier-admin={secret}"
-    asked = f"{doors.ASKED}:croupier-token={token}"
+    asked = f"{endpoint_security.ASKED}:croupier-token={token}"
     for each in (closed, asked):
         assert {f"--http-restricted-api={each}", f"--grpc-restricted-protocol={each}"} <= set(arguments)
     assert {"--grpc-use-ssl=true", "--http-address=127.0.0.1", "--grpc-address=0.0.0.0"} <= set(arguments)

@@ -1,4 +1,4 @@
-"""Containers by their configuration: who they run as, what they may write, where they come from, which doors they open."""
+"""Containers by their configuration: who they run as, what they may write, where they come from, which ports they open."""
 
 import re
 import subprocess
@@ -9,8 +9,8 @@ from tests.house.test_compose import COMPOSE, ROOT, SERVICES, TEXT
 
 DIGESTS = (ROOT / ".ci" / "digests").read_text()
 DOCKERFILE = (ROOT / "serving" / "triton" / "Dockerfile").read_text()
-# service: port inside → (protocol, who may call it, what it asks for). A port that is not here is a door that is not known.
-DOORS = {
+# service: port inside → (protocol, who may call it, what it asks for). A port that is not here is unknown.
+PORTS = {
     "postgres": {5432: "the compose network: password"},
     "redis": {6379: "the compose network: password"},
     "store": {8333: "the compose network: access key; the others of SeaweedFS: the compose network"},
@@ -32,7 +32,7 @@ def test_every_published_port_is_known_and_on_this_hosts_loopback():
         "triton": {8001, 8002},
     }
     assert all(port.startswith("127.0.0.1:") for s in SERVICES.values() for port in s.get("ports", []))
-    assert all(published(s) <= set(DOORS.get(name, {})) for name, s in SERVICES.items())
+    assert all(published(s) <= set(PORTS.get(name, {})) for name, s in SERVICES.items())
     for name, service in SERVICES.items():
         assert not {"expose", "network_mode", "networks", "pid", "ipc", "privileged", "devices", "cap_add"} & set(
             service
@@ -41,14 +41,14 @@ def test_every_published_port_is_known_and_on_this_hosts_loopback():
 
 
 def test_every_port_named_in_a_command_or_address_is_known():
-    known = {port for doors in DOORS.values() for port in doors}
+    known = {port for ports in PORTS.values() for port in ports}
     named = {int(port) for port in re.findall(r"(?:[a-z0-9}]:|port=)(\d{4,5})\b", TEXT)} - {
         50000,
         1000,
     }  # a user, a group
     assert named - known - {9333} == set(), "9333: SeaweedFS's master, asked by store-init"
     assert {int(p) for line in re.findall(r"^EXPOSE (.*)$", DOCKERFILE, re.M) for p in line.split()} <= set(
-        DOORS["triton"]
+        PORTS["triton"]
     )
 
 

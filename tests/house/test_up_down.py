@@ -109,7 +109,7 @@ def test_up_answers_and_is_left_alone_by_a_second(stack):
     assert health["scheduler"]["status"] == "healthy"
     assert len({_group(p.pid) for p in groups_alive(groups)}) == 2
     triton = json.loads((w.home / "triton.pid").read_text())["ports"]
-    assert listening(groups) == {("127.0.0.1", each) for each in (port, *triton.values())}, "a door that is not known"
+    assert listening(groups) == {("127.0.0.1", each) for each in (port, *triton.values())}, "an unknown port"
     again = run("up", 120)
     assert (again.returncode, again.stderr.startswith(f"croupier: port {port} is busy")) == (1, True)
     assert json.loads((w.home / "triton.pid").read_text())["pid"] in groups, "what runs is left alone"

@@ -71,13 +71,16 @@ def _stand(w: Workspace, world: World, per_day: int, hours: float, url: str) -> 
     from croupier.serving.client.client import Client
     from croupier.serving.simulation.month.crowd import Crowd
     from croupier.serving.simulation.month.visitors import Visitors
-    from croupier.serving.triton.doors import Doors
+    from croupier.serving.triton.endpoint_security import EndpointSecurity
 
     where = url or _server(w)
     began = clock.now_us()
     crowd = Crowd(world=world, start=began // DAY * DAY, per_day=per_day)
-    doors = Doors.of(w.settings)
-    with Client(where, deadline_ms=1000.0, tls=doors.tls, token=doors.token) as client, suppress(KeyboardInterrupt):
+    security = EndpointSecurity.of(w.settings)
+    with (
+        Client(where, deadline_ms=1000.0, tls=security.tls, token=security.token) as client,
+        suppress(KeyboardInterrupt),
+    ):
         _await(client.connection.probe, w.settings.app, where)
         people, told_at = Visitors(crowd, client), clock.now_us()
         while not hours or clock.now_us() < began + hours * HOUR:

@@ -26,7 +26,7 @@ from croupier.features.store.storage import StoreUnavailable
 from croupier.features.utc import DAY, HOUR, SECOND, hour_start, to_us, us_of
 from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels import World
-from croupier.serving.operate import verdict_release
+from croupier.serving.operate import loop, verdict_release
 from croupier.serving.release import bundle_store, rollout_store
 from croupier.serving.simulation.month import turn
 from croupier.serving.simulation.month.crowd import Crowd
@@ -150,10 +150,10 @@ def _tried(plan: MonthPlan, ledger: MonthLedger, hour: int, run: Callable[[], No
 
 def _turns(ledger: MonthLedger, at: int, start: int) -> None:
     """collect_events and build_features are due at the full hour; a training when build_features finds it due."""
-    turn.collect_events(APP)
-    features = turn.build_features(APP)
+    loop.collect_events(APP)
+    features = loop.build_features(APP)
     if features:
-        verdict = turn.train_and_gate(APP, features)
+        verdict = loop.train_and_gate(APP, features)
         row = {"day": 1 + (at - start) // DAY, "hour": (at - start) // HOUR, "summary": verdict["summary"]}
         ledger.verdicts.append(row | {"kind": verdict["kind"], "published": verdict["published"]})
         if verdict["kind"] == PROMOTION:
@@ -161,7 +161,7 @@ def _turns(ledger: MonthLedger, at: int, start: int) -> None:
 
 
 def _look(ledger: MonthLedger, at: int, start: int) -> None:
-    seen = turn.watch_rollout(APP)
+    seen = loop.watch_rollout(APP)
     if seen.get("promoted") is not None:
         ledger.reached_100.append(int(1 + (at - start) // DAY))
 

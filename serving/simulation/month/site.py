@@ -1,4 +1,4 @@
-"""A site in one process: the selector, the reward door and the log, over the release and the rollout of its store.
+"""A site in one process: selector, receipt of rewards and log, over the release and the rollout of its store.
 
 It is the very code that Triton runs, less Triton: what a host does between two looks at the store.
 """

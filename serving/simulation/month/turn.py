@@ -1,51 +1,15 @@
-"""One turn of every DAG, by the functions that its tasks call, at the time that the virtual clock shows.
-
-    collect_events   collect → restate          build_features   collect → join → validate → encode, for what is due
-    train_and_gate   plan → train → judge → publish, when encode found a training due
-    watch_rollout    look                           supervisor       releases a catalogue.json that was changed
-
-dags/*.py are thin: tests/serving/simulation/test_month.py holds that each of these functions is what the DAG of that
-name calls.
-"""
+"""What the virtual month does beside the turns of the loop (operate/loop.py): catalogues, settings, silence."""
 
 import contextlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from croupier.features import build, scheduled, upkeep
 from croupier.features.encoding import catalogue
 from croupier.features.schema import Arm
 from croupier.features.store import layout
 from croupier.features.workspace import Workspace
-from croupier.models import training
-from croupier.serving.operate import catalogue_release, verdict_release, watch
-
-
-def collect_events(app: str) -> dict[str, Any]:
-    """Ships the log and joins again the hours that late events changed."""
-    build.collect(app)
-    return upkeep.restate(app)
-
-
-def build_features(app: str) -> str:
-    """Builds the hours that are due; the key of the features if a training is due, else ""."""
-    build.collect(app)
-    scheduled.validate(app, None, scheduled.join(app, None))
-    return str(scheduled.encode(app, None)["features"])
-
-
-def train_and_gate(app: str, features: str) -> dict[str, Any]:
-    """Trains, judges and publishes; returns the verdict, with what was published under "published"."""
-    jobs = [training.train(**job) for job in training.plan([(app, features)])]
-    (verdict,) = training.judge(jobs)
-    return verdict | {"published": verdict_release.publish_verdict(verdict)}
-
-
-def watch_rollout(app: str) -> dict[str, Any]:
-    """Looks at the rollout once."""
-    return watch.watch(app)
+from croupier.serving.operate import catalogue_release
 
 
 def change_catalogue(app: str, arms: Sequence[Arm], now: int) -> list[str]:

@@ -107,7 +107,7 @@ def test_releases_change_under_load_and_nobody_notices(tmp_path, releases, reque
 
 
 def test_a_tampered_release_is_refused_by_the_server_too_and_the_old_one_serves_on(tmp_path):
-    """Past our own door: bytes changed in Triton's repository itself, after the checks."""
+    """Past our own checks: bytes changed in Triton's repository itself, after the checks."""
     store, home = open_store(str(tmp_path / "store")), tmp_path / "home"
     publish.publish(store, home, build, triton=None)
     with TritonServer(home, ports=Ports.free()) as server:

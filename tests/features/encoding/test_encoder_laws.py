@@ -1,4 +1,4 @@
-"""Laws of the encoder on anything that JSON can carry: what passes the door encodes to finite numbers, the same in any
+"""Laws of the encoder on anything that JSON can carry: what validation accepts encodes to finite numbers, the same in any
 batch and by columns or rows; what does not pass is an InvalidEvent that names a field."""
 
 import numpy as np

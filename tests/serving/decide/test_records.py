@@ -1,4 +1,4 @@
-"""Clients' own decisions at the server's door: what was never a probability is not put on record."""
+"""Clients' own decisions on receipt by the server: what was never a probability is not put on record."""
 
 import shutil
 from dataclasses import replace

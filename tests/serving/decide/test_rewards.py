@@ -1,4 +1,4 @@
-"""Rewards at the server's door: taken as they are declared, refused by name and counted otherwise."""
+"""Rewards on receipt by the server: taken as they are declared, refused by name and counted otherwise."""
 
 import orjson
 import pytest
@@ -40,7 +40,7 @@ def test_equal_values_are_one_reward_however_they_are_written(spool):
 
 
 @pytest.fixture
-def door(spool):
+def receipt(spool):
     return Rewards(spool, declared=lambda: Admission.of(SPEC), clock=lambda: NOW)
 
 
@@ -64,9 +64,9 @@ FIRST, LAST = NOW - 721 * HOUR, NOW + HOUR
     ((b"click", 1.0, FIRST - 1), "absurd_time", f"at: found {FIRST - 1}, expected {FIRST} to {LAST} "),
     ((b"click", 1.0, NOW * 1000), "absurd_time", f"at: found {NOW * 1000}, expected UTC microseconds since 1970"),
 ])  # fmt: skip
-def test_what_is_not_declared_is_refused_by_name_and_counted(spool, door, sent, reason, error):
+def test_what_is_not_declared_is_refused_by_name_and_counted(spool, receipt, sent, reason, error):
     kind, value, at = sent
-    refused, taken = door.take([RawReward(b"e", kind, value, b"", at), RawReward(b"e", b"click", 1.0)])
+    refused, taken = receipt.take([RawReward(b"e", kind, value, b"", at), RawReward(b"e", b"click", 1.0)])
     assert (refused.status, refused.reason, taken.status) == ("rejected", reason, "unknown_event")
     assert refused.error.startswith(error)
     (reject,) = (orjson.loads(body) for _, body in spool.read("rejects"))
@@ -83,8 +83,8 @@ def test_what_is_not_declared_is_refused_by_name_and_counted(spool, door, sent, 
     (b"click", 0.0, 0), (b"click", 1.0, LAST), (b"click", 1.0, FIRST), (b"complaint", 3.0, 0),
     (b"complaint", -1.0, 0), (b"unsubscribe", 1.0, 0), (b"unsubscribe", -1.0, 0),
 ])  # fmt: skip
-def test_what_is_declared_is_taken(spool, door, kind, value, at):
-    (outcome,) = door.take([RawReward(b"e", kind, value, b"", at)])
+def test_what_is_declared_is_taken(spool, receipt, kind, value, at):
+    (outcome,) = receipt.take([RawReward(b"e", kind, value, b"", at)])
     assert (outcome.status, outcome.error) == ("unknown_event", "")
     assert spool.counts()["rejects"] == 0
 

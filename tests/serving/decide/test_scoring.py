@@ -11,28 +11,28 @@ from croupier.serving.decide.deadline import DeadlineRunner, TooSlow
 
 
 def test_results_and_errors_come_back_and_late_ones_are_left():
-    aside, gate = DeadlineRunner(), threading.Event()
-    assert aside.run(lambda: 6 * 7, 5.0) == 42
+    runner, gate = DeadlineRunner(), threading.Event()
+    assert runner.run(lambda: 6 * 7, 5.0) == 42
     with pytest.raises(ZeroDivisionError):
-        aside.run(lambda: 1 / 0, 5.0)
+        runner.run(lambda: 1 / 0, 5.0)
     with pytest.raises(TimeoutError, match="its own"):  # no result in time is another matter
-        aside.run(_its_own_timeout, 5.0)
+        runner.run(_its_own_timeout, 5.0)
     began = time.monotonic()
     with pytest.raises(TooSlow, match=r"no result after 0\.050 s"):
-        aside.run(gate.wait, 0.05)
+        runner.run(gate.wait, 0.05)
     begun = []
     with pytest.raises(TooSlow, match="still at the work before, for 0") as found:
-        aside.run(lambda: begun.append(1), 30.0)
+        runner.run(lambda: begun.append(1), 30.0)
     assert 0.05 <= found.value.busy <= time.monotonic() - began < 2.0
     gate.set()
-    assert _when_free(aside, lambda: "again") == "again"
+    assert _when_free(runner, lambda: "again") == "again"
     assert not begun
 
 
-def _when_free(aside, work):
+def _when_free(runner, work):
     while True:
         with suppress(TooSlow):
-            return aside.run(work, 30.0)
+            return runner.run(work, 30.0)
         time.sleep(0.01)
 
 

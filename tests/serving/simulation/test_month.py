@@ -13,7 +13,8 @@ from croupier.features.encoding import catalogue
 from croupier.features.store.storage import open_store
 from croupier.features.utc import DAY
 from croupier.serving.cli import app
-from croupier.serving.simulation.month import month, null, outages, turn
+from croupier.serving.operate import loop
+from croupier.serving.simulation.month import month, null, outages
 
 DAGS = Path(__file__).resolve().parents[3] / "dags"
 
@@ -34,7 +35,7 @@ def test_a_turn_calls_what_its_dag_calls(dag, left_out):
     """Retention, pages and the raising of an interval by hand are no part of the loop's decisions."""
     rooms = ("build.", "scheduled.", "upkeep.", "training.", "promotion.", "watch.", "pages.")
     of_dag = {c for c in called((DAGS / f"{dag}.py").read_text(), dag) if c.startswith(rooms)}
-    of_turn = {c for c in called(Path(turn.__file__).read_text(), dag) if c.startswith(rooms)}
+    of_turn = {c for c in called(Path(loop.__file__).read_text(), dag) if c.startswith(rooms)}
     assert of_dag - left_out == of_turn
 
 

@@ -1,4 +1,4 @@
-"""The HTTP door as serving/README.md shows it: its examples, run as they stand, against the real Triton."""
+"""The HTTP API as serving/README.md shows it: its examples, run as they stand, against the real Triton."""
 
 import json
 import re

@@ -25,7 +25,7 @@ ASKED = "inference,metadata,model-config,statistics"  # what needs the token; `h
 
 
 @dataclass(frozen=True, kw_only=True)
-class Doors:
+class EndpointSecurity:
     """`cert`, `key`: the server's own; `clients`: who signs those that come in; `root`, `name`: as callers know it."""
 
     cert: Path | None = None
@@ -38,13 +38,13 @@ class Doors:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Raises ValueError naming what is half given, or not there."""
-        doors = cls(
+        security = cls(
             cert=_file("TLS_CERT", settings.tls_cert), key=_file("TLS_KEY", settings.tls_key),
             clients=_file("TLS_CLIENTS", settings.tls_clients), root=_file("TLS_ROOT", settings.tls_root),
             name=settings.tls_name, token=settings.token.get_secret_value(),
         )  # fmt: skip
-        doors._check()
-        return doors
+        security._check()
+        return security
 
     def _check(self) -> None:
         if (self.cert is None) != (self.key is None):
@@ -90,7 +90,7 @@ class Doors:
         return Tls(root=self.root or self.cert, certificate=self.cert, key=self.key, name=self.name)
 
     def client(self, url: str) -> Any:
-        """Triton's own client to a server behind these doors, for administration and trial."""
+        """Triton's own client to a server with this security, for administration and trial."""
         tls = self.tls
         if tls is None:
             return triton_grpc.InferenceServerClient(url)

@@ -1,4 +1,4 @@
-"""The client's door: TLS, mutual TLS and the API token, by certificates made here, against the real Triton."""
+"""What a client must show: TLS, mutual TLS and the API token, by certificates made here, against the real Triton."""
 
 import asyncio
 import json
@@ -13,11 +13,11 @@ from croupier import AsyncClient, Client, Tls
 from croupier.features.settings import Settings
 from croupier.models.baselines import Uniform
 from croupier.serving.cli import app
-from croupier.serving.client.messages import Unavailable
+from croupier.serving.client.errors import Unavailable
 from croupier.serving.operate import deployment, publish, supervisor
 from croupier.serving.triton import binary, certificates
 from croupier.serving.triton.binary import Binary, TritonUnavailable
-from croupier.serving.triton.doors import ASKED, Doors
+from croupier.serving.triton.endpoint_security import ASKED, EndpointSecurity
 from croupier.serving.triton.server import Ports, TritonServer
 from tests.serving import apps
 
@@ -33,9 +33,9 @@ def tls(tmp_path_factory):
     return folder
 
 
-def doors(tls, **more):
+def security(tls, **more):
     ours = tls / "ours"
-    return Doors(cert=ours / "server.crt", key=ours / "server.key", root=ours / "ca.crt", **more)
+    return EndpointSecurity(cert=ours / "server.crt", key=ours / "server.key", root=ours / "ca.crt", **more)
 
 
 def asked(triton, **how):
@@ -51,7 +51,7 @@ def test_without_tls_and_token_nobody_is_served_and_with_both_everybody(tls, tmp
     """Each call in the clear, with a foreign authority, under another name, without a token, with another one."""
     apps.write(tmp_path, Uniform())
     root, foreign = tls / "ours" / "ca.crt", tls / "foreign" / "ca.crt"
-    with TritonServer(tmp_path, ports=Ports.free(), doors=doors(tls, token=TOKEN)) as triton:
+    with TritonServer(tmp_path, ports=Ports.free(), security=security(tls, token=TOKEN)) as triton:
         found = {
             "right": asked(triton, tls=Tls(root=root), token=TOKEN),
             "by name": asked(triton, tls=Tls(root=root, name="triton"), token=TOKEN),
@@ -92,7 +92,9 @@ def http(triton, headers):
 def test_mutual_tls_lets_in_whom_our_authority_signed(tls, tmp_path):
     apps.write(tmp_path, Uniform())
     ours, foreign = tls / "ours", tls / "foreign"
-    with TritonServer(tmp_path, ports=Ports.free(), doors=doors(tls, clients=ours / "ca.crt", token=TOKEN)) as triton:
+    with TritonServer(
+        tmp_path, ports=Ports.free(), security=security(tls, clients=ours / "ca.crt", token=TOKEN)
+    ) as triton:
         mine = Tls(root=ours / "ca.crt", certificate=ours / "shop.crt", key=ours / "shop.key")
         theirs = Tls(root=ours / "ca.crt", certificate=foreign / "shop.crt", key=foreign / "shop.key")
         assert asked(triton, tls=mine, token=TOKEN) == "champion"
@@ -139,12 +141,12 @@ def new_server(tmp_path):
 def test_a_new_server_binds_loopback_only_without_tls_and_token(tmp_path, monkeypatch, given, found):
     monkeypatch.setattr(binary, "find", new_server(tmp_path))
     with pytest.raises(TritonUnavailable, match=rf"host '0\.0\.0\.0': found {found}, expected CROUPIER_TLS_CERT"):
-        TritonServer(tmp_path, ports=Ports.free(), host="0.0.0.0", doors=Doors(**given)).start()
+        TritonServer(tmp_path, ports=Ports.free(), host="0.0.0.0", security=EndpointSecurity(**given)).start()
 
 
 def test_with_both_it_binds_what_it_is_told_but_http_stays(tmp_path, tls, monkeypatch):
     monkeypatch.setattr(binary, "find", new_server(tmp_path))
-    server = TritonServer(tmp_path, ports=Ports.free(), host="0.0.0.0", doors=doors(tls, token=TOKEN))
+    server = TritonServer(tmp_path, ports=Ports.free(), host="0.0.0.0", security=security(tls, token=TOKEN))
     with pytest.raises(FileNotFoundError):  # there is no such program: it was let through to its start
         server.start()
     given = server._arguments(new_server(tmp_path)(None), [])
@@ -171,7 +173,7 @@ def test_half_a_door_is_refused_by_name(tls, monkeypatch, given, said):
     for name, value in given.items():
         monkeypatch.setenv(name, str(tls / "ours" / value) if "TLS" in name else value)
     with pytest.raises(ValueError, match=said):
-        Doors.of(Settings())
+        EndpointSecurity.of(Settings())
 
 
 @pytest.mark.parametrize("url", ["192.0.2.7:8001", "triton:8001", "[2001:db8::1]:8001"])

@@ -1,4 +1,4 @@
-"""Triton's doors: every port that listens, and every call that may change the server, without and with the secret."""
+"""Triton's ports: every port that listens, and every call that may change the server, without and with the secret."""
 
 import base64
 import json
@@ -98,16 +98,16 @@ def http_answer(triton, call, headers):
 def test_the_administration_is_closed_on_every_port_without_the_secret_and_open_with_it(triton):
     secret = admin.secret(triton.home)
     wrong = secret[:-1] + ("0" if secret[-1] != "0" else "1")
-    doors = [("gRPC", call, grpc_answer, admin.GRPC_HEADER) for call in GRPC_CALLS]
-    doors += [("HTTP", call, http_answer, admin.HTTP_HEADER) for call in HTTP_CALLS]
+    entries = [("gRPC", call, grpc_answer, admin.GRPC_HEADER) for call in GRPC_CALLS]
+    entries += [("HTTP", call, http_answer, admin.HTTP_HEADER) for call in HTTP_CALLS]
     shut = [
-        (port, call, ask(triton, call, {}), ask(triton, call, {header: wrong})) for port, call, ask, header in doors
+        (port, call, ask(triton, call, {}), ask(triton, call, {header: wrong})) for port, call, ask, header in entries
     ]
     print("port | call | without the secret | with a wrong one", *(" | ".join(row) for row in shut), sep="\n")
     assert [row for row in shut if row[2:] != ("refused", "refused")] == []
     assert len(shut) == 24
     assert not (triton.home / "evil").exists(), "foreign code ran"
-    opened = [(port, call, ask(triton, call, {header: secret})) for port, call, ask, header in doors]
+    opened = [(port, call, ask(triton, call, {header: secret})) for port, call, ask, header in entries]
     print("port | call | with the secret", *(" | ".join(row) for row in opened), sep="\n")
     assert [row for row in opened if row[2] == "refused"] == []
     assert (triton.home / "evil").read_text() == "was here", "the call that is refused above is one that works"

@@ -9,7 +9,7 @@ from croupier.features.log.spool import Spool
 from croupier.features.worlds.reels import World
 from croupier.models.baselines import Uniform
 from croupier.serving.client.client import Client
-from croupier.serving.client.messages import Refused
+from croupier.serving.client.errors import Refused
 from croupier.serving.triton.server import Ports, TritonServer
 from tests.serving import apps
 from tests.spooled import rewards_of

@@ -1,0 +1,41 @@
+"""`croupier turn`: the loop on a host without Airflow, once, or again and again."""
+
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from croupier.features.workspace import Workspace
+from croupier.serving.commands.telling import App, AsJson, told
+from croupier.serving.operate import verdict_release
+
+app = typer.Typer()
+Every = Annotated[float, typer.Option(min=0.0, help="again after so many seconds, until it is stopped; 0: once")]
+console = Console(soft_wrap=True, highlight=False, markup=False)
+
+
+@app.command("turn")
+def _turn(app: App = "default", every: Every = 0.0, as_json: AsJson = False) -> None:
+    """Collect the log, build the hours that are due, train and judge when a training is due, publish what the gate
+    promotes, and look at the rollout: what the four DAGs do, once. For cron, or beside an embedded selector."""
+    Workspace.known(app)
+    from croupier.serving.operate import loop  # the learners' libraries, once it is known that there is an app
+
+    while True:
+        done = loop.turn(app)
+        if not told(as_json, done):
+            console.print(f"{datetime.now(UTC):%H:%M:%S} {said(app, done)}")
+        if not every:
+            return
+        time.sleep(every)
+
+
+def said(app: str, done: dict[str, Any]) -> str:
+    """What a turn did, in a sentence."""
+    looked = done["rollout"]
+    at = f"stage {looked['stage']}" + (f", release {looked['release']}" if "release" in looked else "")
+    if done["verdict"] is None:
+        return f"{app}: no training was due; {at}"
+    return f"{verdict_release.said(done['verdict']['published'])}; {at}"

@@ -1,0 +1,68 @@
+"""An app that is declared by the program which uses it, and the release that a new app begins with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from croupier.features.encoding import catalogue
+from croupier.features.schema import Arm
+from croupier.features.settings import Settings
+from croupier.features.spec import AppSpec
+from croupier.features.store import layout
+from croupier.features.store.locks import alone
+from croupier.features.workspace import Workspace
+from croupier.serving.release import bundle_store
+
+
+def declare(settings: Settings, toml: str, arms: Mapping[str, Mapping[str, Any]]) -> None:
+    """Writes app.toml and catalogue.json of an app that has none; app.toml last, since it is what makes an app. Where
+    the same was written before, nothing changes: arms come and go by `croupier arm` then. Raises ValueError where
+    app.toml says something else."""
+    home = settings.home
+    home.mkdir(parents=True, exist_ok=True)
+    target, draft = home / layout.APP_TOML, home / layout.APP_TOML_DRAFT
+    with alone(home / layout.EMBEDDED_LOCK):
+        if target.exists():
+            if AppSpec.read(target) != _read(draft, toml):
+                raise ValueError(
+                    f"{target}: found another declaration than this program's, expected the same; edit one"
+                )
+            return
+        _read(draft, toml)
+        catalogue.write(home / layout.CATALOGUE, [Arm(arm_id=name, features=dict(f)) for name, f in arms.items()])
+        draft.write_text(toml)
+        draft.replace(target)
+
+
+def check_known(w: Workspace) -> None:
+    """Raises ValueError where the app is neither declared on this host nor in a store that hosts share; it makes
+    nothing, so that a misspelt name leaves no folder."""
+    if not (w.home / layout.APP_TOML).exists() and not w.settings.store:
+        raise _unknown(w, "")
+
+
+def first_release(w: Workspace) -> int:
+    """The number of the release that serves; a declared app without one begins with all arms alike. Raises ValueError
+    where nothing is declared."""
+    if not (w.home / layout.APP_TOML).exists():
+        raise _unknown(w, f"no release in {w.settings.store}, and ")
+    from croupier.serving.operate import verdict_release  # only where it is needed: it brings what publishing needs
+
+    with alone(w.home / layout.EMBEDDED_LOCK):  # of the processes of this host one makes it
+        return bundle_store.current(w.store) or verdict_release.bootstrap(w).number
+
+
+def _unknown(w: Workspace, also: str) -> ValueError:
+    app = w.settings.app
+    return ValueError(
+        f"{app}: found {also}no {layout.APP_TOML} in {w.home.absolute()}, expected a declared app; "
+        f"`croupier app init --app {app}` writes a commented one, Embedded.declared(…) what a program says"
+    )
+
+
+def _read(draft: Any, toml: str) -> AppSpec:
+    """What the text declares, checked by the way every app.toml is read."""
+    draft.write_text(toml)
+    try:
+        return AppSpec.read(draft)
+    finally:
+        draft.unlink()

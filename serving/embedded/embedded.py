@@ -1,0 +1,117 @@
+"""The selector in the product's own process: the same calls as the client's, and no server.
+
+    shop = Embedded("shop")
+    chosen = shop.select(unit_id="u7", context={"age": 31})
+    shop.reward(event_id=chosen.event_id, kind="click", value=1.0)
+
+Each process follows the store by itself: a new release, and each stage of a rollout, within a second. Decisions and
+rewards are on record before the call returns, in the log that `croupier turn` (or the DAGs) collects. Threads may
+share one; each process of a server that forks (gunicorn, uvicorn) makes a host of its own at its first call.
+"""
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from croupier.features.settings import Settings
+from croupier.features.workspace import Workspace
+from croupier.serving.client.errors import Refused
+from croupier.serving.contract.requests import Request, Selection
+from croupier.serving.contract.rewards import Outcome, encoded_rewards
+from croupier.serving.embedded.declared import declare
+from croupier.serving.embedded.host import Host
+
+__all__ = ["Embedded", "Refused"]
+
+
+class Embedded:
+    """An app of this host, by the name of its folder below `var` (default: CROUPIER_VAR). Raises ValueError where it is
+    not declared, or has no release yet. `follow_seconds`: how often it looks for a new release or stage."""
+
+    def __init__(self, app: str = "default", *, var: Path | str | None = None, follow_seconds: float = 0.4) -> None:
+        self._settings = Settings(app=app) if var is None else Settings(app=app, var=Path(var))
+        self._every, self._forking, self._inherited = follow_seconds, threading.Lock(), list[Host]()
+        self._begin()
+
+    @classmethod
+    def declared(
+        cls, app: str, *, toml: str, arms: Mapping[str, Mapping[str, Any]], var: Path | str | None = None
+    ) -> Self:
+        """Opens an app that may be new: its app.toml and its arms (id → features) are written where it has none.
+        Raises SpecError naming a key that is wrong, ValueError where another declaration is there."""
+        declare(Settings(app=app) if var is None else Settings(app=app, var=Path(var)), toml, arms)
+        return cls(app, var=var)
+
+    def _begin(self) -> None:
+        self._host, self._process = Host(Workspace(self._settings), every=self._every), os.getpid()
+
+    def select(
+        self,
+        *,
+        unit_id: str,
+        context: Mapping[str, Any] | None = None,
+        arms: Sequence[str] | None = None,
+        arm_context: Sequence[Mapping[str, Any]] = (),
+        event_id: str = "",
+    ) -> Selection:
+        """Selects one of `arms` (None: of all that can be chosen now) for this unit. Reward it by the answer's
+        `event_id`. Raises Refused, naming the field."""
+        arms = self.arms() if arms is None else arms
+        asked = Request(unit_id=unit_id, context=context or {}, arms=arms, arm_context=arm_context, event_id=event_id)
+        (selection,) = self.select_batch([asked])
+        if selection.error:
+            raise Refused(selection.error)
+        return selection
+
+    def select_batch(self, requests: Sequence[Request]) -> list[Selection]:
+        """Returns one selection a request, in order; a refused one carries its `error`, the others are served."""
+        host = self._own()
+        with host.turn:
+            return host.selector.select(requests)
+
+    def reward(self, *, event_id: str, kind: str, value: float, reward_id: str = "", at: int = 0) -> Outcome:
+        """What came of a decision; `at` is UTC µs (0: now). Status accepted | duplicate | unknown_event. Raises Refused
+        naming the field."""
+        reward = {"event_id": event_id, "kind": kind, "value": value, "reward_id": reward_id, "at": at}
+        (outcome,) = self.reward_batch([reward])
+        if outcome.error:
+            raise Refused(outcome.error)
+        return outcome
+
+    def reward_batch(self, rewards: Sequence[Mapping[str, Any]]) -> list[Outcome]:
+        """Mappings of reward()'s arguments; one outcome each, a rejected one with its `error`."""
+        outcomes, rows = encoded_rewards(rewards)
+        places, raws = [i for i, _ in rows], [raw for _, raw in rows]
+        outcomes |= dict(zip(places, self._own().rewards.take(raws), strict=True))
+        return [outcomes[i] for i in range(len(rewards))]
+
+    def arms(self) -> list[str]:
+        """The ids of the arms that can be chosen now."""
+        return self._own().selector.arms()
+
+    @property
+    def release(self) -> int:
+        """The number of the release that decides now."""
+        return self._own().selector.release.number
+
+    def close(self) -> None:
+        """Ends its threads and closes the log; what was answered is on record."""
+        if self._process == os.getpid():
+            self._host.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _own(self) -> Host:
+        """This process's host. That of the parent is kept, and not closed: SQLite would give up the parent's locks."""
+        if self._process != os.getpid():
+            with self._forking:
+                if self._process != os.getpid():
+                    self._inherited.append(self._host)
+                    self._begin()
+        return self._host

@@ -1,0 +1,136 @@
+"""Everything that one process holds open to decide by itself: log, selector, rewards, and who keeps them up to date.
+
+A forked child may use none of it (a database's file locks, threads): it makes a host of its own.
+"""
+
+import logging
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from croupier.features.log.admission import Admission
+from croupier.features.spec import AppSpec
+from croupier.features.store import layout
+from croupier.features.store.storage import StoreError
+from croupier.features.workspace import Workspace
+from croupier.serving.decide.candidate_breaker import CandidateBreaker
+from croupier.serving.decide.meter import Meter
+from croupier.serving.decide.rewards import Rewards
+from croupier.serving.decide.selector import Selector
+from croupier.serving.embedded import releases
+from croupier.serving.embedded.declared import check_known, first_release
+from croupier.serving.learning.live_heads import LiveHeads
+from croupier.serving.learning.window_closer import WindowCloser
+from croupier.serving.release import bundle_store, rollout_store
+from croupier.serving.release.bundle import ReleaseRefused
+from croupier.serving.release.rollout_mirror import RolloutReader
+from croupier.serving.release.rollout_state import RolloutState
+from croupier.serving.release.signature import Keys
+from croupier.serving.triton.declaration import Declaration, carried
+
+if TYPE_CHECKING:
+    from croupier.serving.learning.head_writer import HeadWriter
+
+log = logging.getLogger(__name__)
+MIRROR_SECONDS = 0.1  # how long a process goes by what it last read of rollout.json
+
+
+class Host:
+    """Open until `close()`. Raises ValueError where the app is not declared and has no release."""
+
+    def __init__(self, w: Workspace, *, every: float) -> None:
+        self.w, self.meter, self.turn = w, Meter(), threading.RLock()
+        self._keys, self._refused = Keys.of(w.settings), 0
+        self._rollout: tuple[RolloutState | None, int] | None = None
+        self._declaration = Declaration(w.home)
+        check_known(w)
+        number = self._first()
+        self.spool = w.spool()
+        try:
+            self.selector = self._selector(number)
+        except BaseException:
+            self.spool.close()
+            raise
+        learn = self._learner()
+        self.rewards = Rewards(self.spool, declared=self._declared, learn=learn)
+        self._threads = [WindowCloser(self.look, every)] + ([WindowCloser(learn)] if learn else [])
+        self._writer = learn
+
+    def look(self) -> None:
+        """Follows the store: a new release, a new stage. While the store is down, or a release is refused, the one that
+        serves goes on, and the log says so once."""
+        try:
+            number = bundle_store.current(self.w.store)
+            if number not in (None, self.selector.release.number, self._refused):
+                self._take(number)
+            self._follow_rollout()
+        except ReleaseRefused as error:
+            self._refused = number or 0
+            log.error("release %s is not served here: %s", number, error)
+        except (StoreError, OSError, KeyError, ValueError) as error:
+            log.warning("the store was not looked at: %s", error)
+
+    def close(self) -> None:
+        """Ends the threads and closes the log; what was acknowledged is on record."""
+        for thread in self._threads:
+            thread.close()
+        if self._writer is not None:
+            self._writer.close()
+        self.spool.close()
+
+    def _first(self) -> int:
+        """The number of the release to begin with."""
+        try:
+            number = bundle_store.current(self.w.store)
+            self._follow_rollout()
+        except (StoreError, OSError) as error:
+            log.warning("the store is out of reach, what this host has is served: %s", error)
+            number = releases.newest(self.w.home)
+        return first_release(self.w) if number is None else number
+
+    def _take(self, number: int) -> None:
+        """The next call is decided by this release; one under way ends with the release before."""
+        selector = self._selector(number)
+        with self.turn:
+            self.selector = selector
+
+    def _selector(self, number: int) -> Selector:
+        home = self.w.home
+        loaded = releases.loaded(self.w.store, home, number, keys=self._keys)
+        made = Selector(
+            loaded,
+            recorder=self.spool,
+            rollout=RolloutReader(home / layout.ROLLOUT_MIRROR, every=MIRROR_SECONDS),
+            unit_key=self.w.unit_key,
+            breaker=CandidateBreaker(home / layout.BREAKER, patience_ms=self.w.settings.patience_ms),
+            heads=LiveHeads(home / layout.HEADS, loaded),
+            meter=self.meter,
+        )
+        made.warm()
+        return made
+
+    def _follow_rollout(self) -> None:
+        """Mirrors the rollout when it has changed, or the controller has looked again: the mirror of a controller that
+        died grows old, and an old mirror means: champion."""
+        found = rollout_store.read_state(self.w.store), rollout_store.watched(self.w.store)
+        if found != self._rollout:
+            rollout_store.sync(self.w.store, self.w.home)
+            self._rollout = found
+
+    def _declared(self) -> Admission | None:
+        """What app.toml admits, else what the release carries."""
+        return self._declaration() or carried(layout.embedded(self.w.home, self.selector.release.number))
+
+    def _learner(self) -> "HeadWriter | None":
+        """The fast loop, whose libraries only apps load that ask for it."""
+        spec = AppSpec.read(self.w.home / layout.APP_TOML) if (self.w.home / layout.APP_TOML).exists() else AppSpec()
+        if not spec.policies.fast_loop:
+            return None
+        from croupier.serving.learning.head_writer import HeadWriter
+
+        def newest() -> Path:
+            return layout.embedded(self.w.home, self.selector.release.number)
+
+        learn = HeadWriter(self.w.home, self.spool, spec.reward, newest)
+        learn()
+        return learn
