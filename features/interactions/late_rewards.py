@@ -25,5 +25,5 @@ def beside(data: pl.DataFrame, late: pl.DataFrame, spec: RewardSpec) -> pl.DataF
 
 
 def none(data: pl.DataFrame) -> pl.DataFrame:
-    """The same where no reward was late."""
+    """Adds the two columns where no reward was late."""
     return data.with_columns(late=pl.lit(value=False), late_reward=pl.lit(0.0))

@@ -27,7 +27,7 @@ REWARD = ("reward",)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class JudgedReward:
     """See RolloutEvidence; `numbers` for the history."""
 
     numbers: Mapping[str, Any]
@@ -39,7 +39,7 @@ class Judged:
     suspected: tuple[str, ...] = ()
 
 
-def judged(rows: Compared, scores: F64, honest: F64, state: RolloutState, spec: AppSpec, *, now: int) -> Judged:
+def judged(rows: Compared, scores: F64, honest: F64, state: RolloutState, spec: AppSpec, *, now: int) -> JudgedReward:
     """Judges by the scores (n,) of the rows, and harm by `honest` ones: these, or with late rewards counted."""
     length, own = int(spec.rollout.season_seconds * SECOND), spec.rollout
     here = ((rows.frame["stage"] == state.stage) & (rows.frame["at"] >= state.since)).to_numpy()
@@ -53,11 +53,11 @@ def judged(rows: Compared, scores: F64, honest: F64, state: RolloutState, spec: 
             return _by_season(both[0], both[1], hours, int(counted.sum()), state=state, spec=spec)
         none = {"log_wealth_harm": 0.0, "log_wealth_safe": 0.0, "seasons": [], "latest": 0.0}
         numbers = _numbers(bets_of(rows, scores, spec), of_harm, spec, margin) | none | dict(hours.numbers)
-        return Judged(numbers=numbers, decisions=0, safe=False, harms=hours.harms, suspected=hours.suspected)
+        return JudgedReward(numbers=numbers, decisions=0, safe=False, harms=hours.harms, suspected=hours.suspected)
     numbers = _numbers(bets_of(rows, scores, spec), of_harm, spec, margin)
     harm = numbers["log_wealth_harm"] >= np.log(1 / own.alpha_harm)
     safe = bool(numbers["log_wealth_safe"] >= np.log(1 / own.alpha))
-    return Judged(numbers=numbers, decisions=int(here.sum()), safe=safe, harms=REWARD * bool(harm))
+    return JudgedReward(numbers=numbers, decisions=int(here.sum()), safe=safe, harms=REWARD * bool(harm))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +81,12 @@ def _by_hour(bets: betting.Bets, spec: AppSpec) -> _Hours:
 
 def _by_season(
     found: SeasonRows, of_harm: SeasonRows, hours: _Hours, decisions: int, *, state: RolloutState, spec: AppSpec
-) -> Judged:
+) -> JudgedReward:
     margin = stage_margin(state, spec.rollout)
     numbers = _numbers(found.bets, of_harm.bets, spec, margin) | dict(hours.numbers)
     numbers |= {"seasons": found.differences(), "latest": found.latest(margin)}
     harm = numbers["log_wealth_harm"] >= seasons.levels(spec.rollout.alpha_harm)[1]
-    return Judged(
+    return JudgedReward(
         numbers=numbers,
         decisions=decisions,
         safe=bool(numbers["log_wealth_safe"] >= np.log(1 / spec.rollout.alpha)),

@@ -4,14 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from croupier.features.utc import HOUR
+from croupier.features.utc import DAY
 from croupier.serving.evidence import seasons
 from croupier.serving.evidence.seasons import Scored, Season, SeasonRows
 
 UNITS, HEAVY = 12_000, 0.05
 OFTEN, CLICKS = (1.5, 30.0), (0.08, 0.25)  # decisions a day and click rate, of the many and of the few
 SHARE, ALPHA = 0.5, 0.02
-DAY = 24 * HOUR
 WORLDS: dict[str, dict[str, float]] = {
     "no effect": {},
     "the candidate's heavy units come half as often again, nobody clicks more": {"more": 0.5},
