@@ -17,6 +17,7 @@ from airflow.serialization.definitions.operatorlink import XComOperatorLink
 from fastapi import Depends, FastAPI, HTTPException, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from croupier.dags import run_notes
 from croupier.dags.common import PREFIX, XCOM_KEY
 from croupier.features.store import layout
 
@@ -33,12 +34,24 @@ pages = FastAPI(
 
 @pages.get("/")
 def every_app() -> HTMLResponse:
-    """Answers with a list of the apps."""
+    """Answers with a list of the apps, each with the sentence that `monitor` last said of it."""
     from croupier.features.quality.pages import listing_page
     from croupier.features.settings import Settings
 
     names = sorted(path.parent.name for path in Settings().var.absolute().glob(layout.DECLARED_APPS))
-    return HTMLResponse(listing_page.apps(names))
+    return HTMLResponse(listing_page.apps(names, {name: _said(name) for name in names}))
+
+
+def _said(app: str) -> str:
+    """The app's sentence; "" where there is none, or its store cannot be read: the list must not fail by one app."""
+    from croupier.features.store.storage import StoreError
+    from croupier.features.workspace import Workspace
+    from croupier.serving.health.examine import last_sentence
+
+    try:
+        return last_sentence(Workspace.known(app))
+    except (KeyError, ValueError, StoreError):
+        return ""
 
 
 @pages.get("/{app}")
@@ -77,3 +90,4 @@ class Reports(AirflowPlugin):
     fastapi_apps = [{"app": pages, "url_prefix": PREFIX, "name": "croupier reports"}]  # noqa: RUF012 — Airflow's form
     # the API server's own link, since only it may read XComs there: a link class of ours would have to ask a worker
     global_operator_extra_links = [XComOperatorLink(name="Report", xcom_key=XCOM_KEY)]  # noqa: RUF012
+    listeners = [run_notes]  # noqa: RUF012 — which app a run is of

@@ -19,6 +19,7 @@ from croupier.features import clock
 from croupier.features.batch import I64
 from croupier.features.encoding import catalogue, dataset
 from croupier.features.encoding.encoder import Encoder
+from croupier.features.encoding.grown import grown
 from croupier.features.interactions import guardrail_totals, quarantine
 from croupier.features.interactions.account import Account
 from croupier.features.interactions.join import join_interval, read_interactions
@@ -166,9 +167,19 @@ def encode(app: str, start: str, end: str) -> dict[str, Any]:
     if rows.is_empty():
         raise ValueError(f"interactions: found none from {start} to {end}, expected some; has their window passed?")
     split_at = split_time(rows, w.spec.policies.train_share)
-    # policies of several releases read the same columns for as long as app.toml declares the same features
-    encoder = released_encoder(w) or Encoder.fit(w.spec, rows.filter(pl.col("at") < split_at), w.arms())
+    encoder = fitted(w, released_encoder(w), rows, rows.filter(pl.col("at") < split_at))
     return keep(w, rows, encoder, split_at=split_at, name=interval.key, start=start, end=end, partitions=versions)
+
+
+def fitted(w: Workspace, running: Encoder | None, rows: pl.DataFrame, earlier: pl.DataFrame) -> Encoder:
+    """The encoder of these rows: the running one, grown by their new categories, so that policies of several trainings
+    can be judged on one log; fitted on the `earlier` rows where there is none."""
+    if running is None:
+        return Encoder.fit(w.spec, earlier, w.arms())
+    encoder, changes = grown(running, w.spec, rows, w.arms())
+    for change in changes:
+        print(f"{w.settings.app}: {change}")
+    return encoder
 
 
 def keep(
@@ -229,7 +240,7 @@ def released_encoder(w: Workspace) -> Encoder | None:
     try:
         if number is None or released.manifest(w.store, number)["meta"].get("declared") != declared(w.spec):
             return None
-        return _encoder(w, layout.release(number, layout.ENCODER))
+        return encoder_at(w, layout.release(number, layout.ENCODER))
     except KeyError:
         return None
 
@@ -239,12 +250,13 @@ def encoder_of(w: Workspace, key: str) -> Encoder | None:
     try:
         if not key or meta_of(w.store, key).get("declared") != declared(w.spec):
             return None
-        return _encoder(w, layout.features(key, layout.ENCODER))
+        return encoder_at(w, layout.features(key, layout.ENCODER))
     except KeyError:
         return None
 
 
-def _encoder(w: Workspace, prefix: str) -> Encoder:
+def encoder_at(w: Workspace, prefix: str) -> Encoder:
+    """The encoder that is kept under a prefix. Raises KeyError where there is none."""
     with tempfile.TemporaryDirectory() as scratch:
         return Encoder.load(get_folder(w.store, prefix, Path(scratch)))
 

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from croupier.features import build, clock
+from croupier.features.encoding.earlier_columns import extends
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions import hours, judged_hours, window
 from croupier.features.interactions.account import Account
@@ -153,7 +154,7 @@ def encode_window(w: Workspace, seen: window.Window, *, now: datetime) -> dict[s
     """The window's rows, encoded and kept under a key of all they were made from."""
     rows = window.rows_of(w.store, seen, w.spec.training.rows)
     split_at = build.split_time(rows, w.spec.policies.train_share)
-    encoder = running_encoder(w) or Encoder.fit(w.spec, rows.filter(pl.col("at") < split_at), w.arms())
+    encoder = build.fitted(w, running_encoder(w), rows, rows.filter(pl.col("at") < split_at))
     start, end = seen.start.isoformat(), seen.end.isoformat()
     encoded = build.keep(
         w,
@@ -173,7 +174,11 @@ def encode_window(w: Workspace, seen: window.Window, *, now: datetime) -> dict[s
 
 
 def running_encoder(w: Workspace) -> Encoder | None:
-    """The encoder that the models under judgement read: the release's, or that of the last training, while app.toml
-    declares the same features. Policies of several trainings can only be judged on one log if they read the same
-    columns."""
-    return build.released_encoder(w) or build.encoder_of(w, window.last_features(w.store))
+    """The encoder that the models under judgement read, while app.toml declares the same features: that of the last
+    training if it is the release's or has grown out of it, else the release's. Policies of several trainings can only
+    be judged on one log if each finds its own columns in it."""
+    released = build.released_encoder(w)
+    last = build.encoder_of(w, window.last_features(w.store))
+    if released is None or last is None:
+        return released or last
+    return last if extends(last, released) else released

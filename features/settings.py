@@ -11,6 +11,8 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+APP_NAME = r"^[a-z][a-z0-9_]*$"  # also of a folder, and of a part of Triton's names
+
 
 class Settings(BaseSettings):
     """Read once at the edge (CLI, DAG task, Triton's initialize) and passed in."""
@@ -18,7 +20,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CROUPIER_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     var: Path = Field(Path("var"), description="everything of ours that lives at run time")
-    app: str = Field("default", pattern=r"^[a-z][a-z0-9_]*$", description="which bandit, a folder under var")
+    app: str = Field("default", pattern=APP_NAME, description="which bandit, a folder under var")
     store: str = Field("", description="folder or s3://bucket/prefix; empty: var/<app>/store")
     s3_endpoint: str = Field("", description="URL of an S3-compatible store; empty: AWS")
     unit_key: SecretStr = Field(SecretStr(""), description="HMAC key for unit ids; empty: the app's unit.key")
@@ -45,10 +47,15 @@ class Settings(BaseSettings):
         try:
             super().__init__(**given)
         except ValidationError as error:
-            wrong = (f"CROUPIER_{str(e['loc'][0]).upper()}: found {e['input']!r}, {e['msg']}" for e in error.errors())
+            wrong = (f"{_where(str(e['loc'][0]), given)}: found {e['input']!r}, {e['msg']}" for e in error.errors())
             raise ValueError("; ".join(wrong)) from None
 
     @property
     def home(self) -> Path:
         """The app's own folder: spool/, store/, triton/, reports/, app.toml."""
         return self.var.absolute() / self.app
+
+
+def _where(name: str, given: dict[str, Any]) -> str:
+    """Where a setting comes from: what a caller gave does not come from the environment."""
+    return name if name in given else f"CROUPIER_{name.upper()}"

@@ -147,6 +147,10 @@ class TrainingSpec(_Strict):
     )
     min_rows: int = Field(200, ge=2, description="matured rows in the window before the first training")
     catch_up_hours: int = Field(48, gt=0, description="most hours that one run of build_features joins and validates")
+    unknown: float = Field(
+        0.01, ge=0, lt=1, description="share of a feature's values in the window that its encoder does not know, above "
+        "which their categories get columns at the next training",
+    )  # fmt: skip
     adapt: bool = Field(
         True, description="learn only from the last change of the users on, where one is seen; false: the whole window"
     )
@@ -162,6 +166,10 @@ class RefreshSpec(_Strict):
     )
     stages: Annotated[tuple[float, ...], AfterValidator(rising_shares)] = Field(
         (0.50, 1.0), description="shares of units that a refresh climbs, by the first margins of [rollout]"
+    )
+    on_change: bool = Field(
+        True,
+        description="where the users changed after the champion learnt, its refresh is judged by its rollout only",
     )
     enabled: bool = Field(True, description="false: the champion changes by promotion alone")
 
@@ -221,6 +229,12 @@ class ArmsSpec(_Strict):
     new_until: int = Field(1000, ge=0, description="decisions in which an arm was shown, until it is new no more")
 
 
+class HealthSpec(_Strict):
+    """How often the health page may raise an alarm although nothing is wrong."""
+
+    false_alarms: float = Field(0.5, gt=0, le=100, description="most false alarms a month, all watches together")
+
+
 class Interaction(_Strict):
     """A product feature of two declared ones, e.g. a = "context.age", b = "arm.price"."""
 
@@ -244,6 +258,7 @@ class AppSpec(_Strict):
     refresh: RefreshSpec = Field(RefreshSpec(), description="when the champion is renewed")
     rollout: RolloutSpec = Field(RolloutSpec(), description="how a candidate is exposed")
     arms: ArmsSpec = Field(ArmsSpec(), description="arms that come and go")
+    health: HealthSpec = Field(HealthSpec(), description="how often health may be wrong")
 
     @model_validator(mode="after")
     def _default_within_range(self) -> Self:

@@ -163,6 +163,8 @@ def _unknown(settings: Settings) -> ValueError:
     hint = "".join(f"; did you mean {name}?" for name in _near(settings))
     var = f" (in {settings.var.absolute()}; CROUPIER_VAR chooses another)"
     expected = ", ".join(_declared(settings)) or "an app"
+    if settings.app == Settings.model_fields["app"].default and not hint:
+        hint = "; no app was named: say --app NAME, or set CROUPIER_APP"
     return ValueError(f"app: found no folder {settings.home}, expected one of {expected}{var}{hint}")
 
 

@@ -63,7 +63,11 @@ def make(name: str, **parameters: Any) -> Policy:
     return policy_class(name)(**parameters)
 
 
-def load(folder: Path) -> Policy:
-    """The saved policy of any kind. The release's digests must have been verified first (serving/release/bundle.py)."""
+def load(folder: Path, *, whole: bool = True) -> Policy:
+    """The saved policy of any kind. The release's digests must have been verified first (serving/release/bundle.py).
+    Not `whole`: the policy alone, where it reads the columns of an earlier encoder (earlier.py)."""
+    if whole and (folder / layout.EARLIER_COLUMNS).exists():
+        module = importlib.import_module("croupier.models.earlier")
+        return cast("Policy", module.ReadsEarlier.load(folder))
     head = json.loads((folder / layout.POLICY_FILE).read_text())
     return policy_class(head["policy"]).load(folder)

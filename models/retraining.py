@@ -2,6 +2,8 @@
 
 train    every row of the window; for a family new to the process also a model of the earlier rows, which judges it
 judge    challengers: is the family better than the champion's? The champion's own family: is it at least not worse?
+         By all rows of the process, and by the latest ones alone (recent.py). Where the users have changed since the
+         champion learnt (changes.py), its log cannot tell what else would be better, and the rollout judges instead
 after    the new models take over from the window's end on (models/ope/prequential.py says why that is sound)
 """
 
@@ -16,14 +18,17 @@ from typing import Any
 import orjson
 
 from croupier.features.batch import Interactions, concatenate
-from croupier.features.build import Features, meta_of
+from croupier.features.build import Features, encoder_at, meta_of
+from croupier.features.encoding.earlier_columns import extends
+from croupier.features.encoding.encoder import Encoder
 from croupier.features.schema import CHAMPION
 from croupier.features.spec_values import seconds_of
 from croupier.features.store import layout, released
 from croupier.features.store.storage import Conflict
 from croupier.features.utc import SECOND
 from croupier.features.workspace import Workspace, get_folder
-from croupier.models.gate.evaluation import Asked, evaluate
+from croupier.models import changes, earlier, recent
+from croupier.models.gate.evaluation import Asked, any_better, evaluate
 from croupier.models.gate.guardrails import guarded
 from croupier.models.gate.judged_quality import quality
 from croupier.models.gate.reports import Evaluation
@@ -65,11 +70,11 @@ def warm_start(w: Workspace, family: str, features: Features) -> tuple[Policy, i
     process = read_process(w)
     if features.end is None or process is None or process.encoder != features.encoder.digest:
         return None
-    earlier = [s for s in process.candidates.get(family, ()) if s.since < features.end]
-    if not earlier:
+    before = [s for s in process.candidates.get(family, ()) if s.since < features.end]
+    if not before:
         return None
     with tempfile.TemporaryDirectory() as scratch:
-        return _loaded(w, earlier[-1].policy, Path(scratch)), earlier[-1].since
+        return _loaded(w, before[-1].policy, Path(scratch), features.encoder), before[-1].since
 
 
 def read_process(w: Workspace) -> Process | None:
@@ -84,8 +89,8 @@ def process_for(w: Workspace, features: Features, candidates: Mapping[str, str])
     assert features.end is not None
     champion, encoder = champion_of(w), features.encoder.digest
     found = read_process(w)
-    if found and found.continues(champion.family, encoder, candidates):
-        return found.judged_from(features.end, w.spec.training.days), False
+    if found and found.continues(champion.family, candidates) and _reads_on(w, found, features):
+        return replace(found, encoder=encoder).judged_from(features.end, w.spec.training.days), False
     since = max(features.split_at, champion.trained_until)
     first = {name: (Segment(since=since, policy=prefix + BEFORE),) for name, prefix in candidates.items()}
     process = Process(
@@ -98,6 +103,18 @@ def process_for(w: Workspace, features: Features, candidates: Mapping[str, str])
     return process, True
 
 
+def _reads_on(w: Workspace, process: Process, features: Features) -> bool:
+    """True if the process's models find their own columns among these features': then it goes on, since each decides as
+    it would have. Other columns make another process."""
+    if process.encoder == features.encoder.digest:
+        return True
+    newest = max((s for found in process.candidates.values() for s in found), key=lambda s: s.since)
+    try:
+        return extends(features.encoder, encoder_at(w, layout.encoder_beside(newest.policy)))
+    except KeyError:  # deleted by retention
+        return False
+
+
 def judge_window(w: Workspace, features: Features, candidates: Mapping[str, str], scratch: Path) -> "Judged":
     """The verdict on each family, from the rows since the process began."""
     process, _ = process_for(w, features, candidates)
@@ -105,13 +122,16 @@ def judge_window(w: Workspace, features: Features, candidates: Mapping[str, str]
     if sum(map(len, rows)) < 2:
         return Judged(process=process, evaluation=None, kind="", promoted="")
     log = concatenate(rows)
-    champion = Piecewise(process.champion, _pieces(w, process.champions, scratch))
-    policies = {name: Piecewise(name, _pieces(w, found, scratch)) for name, found in process.candidates.items()}
-    evaluations = [
-        _evaluated(w, log, features, {champion.name: champion}, chosen, refresh=refresh)
-        for refresh, chosen in _grouped(process.champion, policies, refresh=_refreshable(w, features.end or 0))
-    ]
-    return _judged(process, evaluations)
+    read = features.encoder
+    champion = Piecewise(process.champion, _pieces(w, process.champions, scratch, read))
+    policies = {name: Piecewise(name, _pieces(w, found, scratch, read)) for name, found in process.candidates.items()}
+    asked = recent.stretches(process.start, features.end or 0, w.spec.training.days)
+    evaluations = []
+    for refresh, chosen in _grouped(process.champion, policies, refresh=_refreshable(w, features.end or 0)):
+        known: dict[str, Any] = {"w": w, "champion": champion, "candidates": chosen, "refresh": refresh}
+        evaluate, better = partial(_evaluated, features=features, **known), partial(_any_better, **known)
+        evaluations.append(recent.judged(log, asked, evaluate, better))
+    return _judged(process, evaluations, _changed(w, features, process))
 
 
 def _refreshable(w: Workspace, end: int) -> bool:
@@ -128,33 +148,39 @@ def _grouped(
     return [(kind, group) for kind, group in ((False, others), (True, own)) if group]
 
 
-def _evaluated(
-    w: Workspace,
+def _evaluated(log: Interactions, share: float, *, w: Workspace, features: Features, **known: Any) -> Evaluation:
+    """What the rows of `log` say at this share of α."""
+    asked, rows = _asked(log, share, w=w, **known), features.segments(int(log.at.min()))
+    return evaluate(log=log, segments=rows, born=features.born(), **asked, **beside(w, features, log))
+
+
+def _any_better(log: Interactions, share: float, **known: Any) -> bool:
+    return any_better(log=log, **_asked(log, share, **known))
+
+
+def _asked(
     log: Interactions,
-    features: Features,
-    champion: Mapping[str, Piecewise],
-    candidates: Mapping[str, Piecewise],
+    share: float,
     *,
+    w: Workspace,
+    champion: Piecewise,
+    candidates: Mapping[str, Piecewise],
     refresh: bool,
-) -> Evaluation:
-    """`champion` has one entry; `log` holds the rows that judge."""
-    ((family, serving),) = champion.items()
+) -> dict[str, Any]:
+    """What the gate is asked: the champion's models beside the candidates', and by which margin and α."""
     gate = w.spec.gate
     if refresh:  # non-inferiority: the lift may be shown to be above minus a share of what a decision earns
         allowed = w.spec.refresh.margin * abs(float(log.reward.mean()))
         gate = gate.model_copy(update={"margin": -allowed, "alpha": w.spec.refresh.alpha})
-    name = f"{family} (serving)" if family in candidates else family
-    return evaluate(
-        {name: serving, **candidates},
-        log,
-        champion=name,
-        floor=w.spec.policies.floor,
-        gate=gate,
-        seed=w.spec.policies.seed,
-        segments=features.segments(int(log.at.min())),
-        born=features.born(),
-        **beside(w, features, log),
-    )
+    name = f"{champion.name} (serving)" if champion.name in candidates else champion.name
+    return {
+        "policies": {name: champion, **candidates},
+        "champion": name,
+        "floor": w.spec.policies.floor,
+        "gate": gate,
+        "seed": w.spec.policies.seed,
+        "alpha": gate.alpha * share,
+    }
 
 
 def beside(w: Workspace, features: Features, log: Interactions) -> dict[str, Any]:
@@ -172,43 +198,59 @@ def beside(w: Workspace, features: Features, log: Interactions) -> dict[str, Any
         quality_says=says,
         features=names,
         unchecked=(*watched.unchecked, *unknown),
+        often=features.end is not None,
     )
     return {"guardrails": watched.values, "asked": asked}
+
+
+def _changed(w: Workspace, features: Features, process: Process) -> int:
+    """When the users changed (UTC µs), if the champion's own family is to be renewed for that; 0 if not."""
+    refresh, found = w.spec.refresh, changes.change(w, features, features.end or 0)
+    own = process.champion in process.candidates and refresh.enabled and refresh.on_change
+    return found.since if own and changes.missed(found, champion_of(w).trained_until, features.end or 0) else 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
     """`kind` is "promotion", "refresh", or "" where nothing is to be published; `evaluation` is None before two rows
-    have come after the first models."""
+    have come after the first models. `changed` (UTC µs): it is a refresh because the users changed then; else 0."""
 
     process: Process
     evaluation: Evaluation | None
     kind: str
     promoted: str
+    changed: int = 0
 
 
-def _judged(process: Process, evaluations: list[Evaluation]) -> Judged:
+def _judged(process: Process, evaluations: list[Evaluation], changed: int) -> Judged:
     """One report of both groups. A better family goes before a refresh of the one that serves."""
+    renewed = Judged(
+        process=process, evaluation=None, kind=released.REFRESH, promoted=process.champion, changed=changed
+    )
     if not evaluations:
-        return Judged(process=process, evaluation=None, kind="", promoted="")
+        return renewed if changed else Judged(process=process, evaluation=None, kind="", promoted="")
     whole = evaluations[0]
     for other in evaluations[1:]:
         whole = replace(whole, policies=other.policies | whole.policies, failed=whole.failed | other.failed)
     promoted = whole.promoted_among(set(process.candidates) - {process.champion})
     refreshed = whole.promoted_among({process.champion})
-    kind = released.PROMOTION if promoted else released.REFRESH if refreshed else ""
-    return Judged(process=process, evaluation=whole, kind=kind, promoted=promoted or refreshed)
+    if promoted or refreshed or not changed:
+        kind = released.PROMOTION if promoted else released.REFRESH if refreshed else ""
+        return Judged(process=process, evaluation=whole, kind=kind, promoted=promoted or refreshed)
+    return replace(renewed, evaluation=whole)
 
 
-def _pieces(w: Workspace, segments: tuple[Segment, ...], scratch: Path) -> list[tuple[int, Any]]:
-    return [(s.since, partial(_loaded, w, s.policy, scratch)) for s in segments]
+def _pieces(w: Workspace, segments: tuple[Segment, ...], scratch: Path, now: Encoder) -> list[tuple[int, Any]]:
+    return [(s.since, partial(_loaded, w, s.policy, scratch, now)) for s in segments]
 
 
-def _loaded(w: Workspace, prefix: str, scratch: Path) -> Policy:
+def _loaded(w: Workspace, prefix: str, scratch: Path, now: Encoder) -> Policy:
+    """The policy, reading its own encoder's columns in what `now` writes."""
     if prefix == "uniform":
         return make("uniform")
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        return load(get_folder(w.store, prefix, Path(folder)))
+        policy = load(get_folder(w.store, prefix, Path(folder)))
+    return earlier.reading(policy, now, encoder_at(w, layout.encoder_beside(prefix)))
 
 
 def carry_on(w: Workspace, judged: Judged, features: Features, candidates: Mapping[str, str]) -> None:

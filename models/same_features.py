@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from croupier.features.build import meta_of
+from croupier.features.build import encoder_at, meta_of
+from croupier.features.encoding.earlier_columns import extends
 from croupier.features.schema import CHAMPION
 from croupier.features.spec import SpecError
-from croupier.features.store import released
+from croupier.features.store import layout, released
 from croupier.features.workspace import Workspace
-
-READ_NO_FEATURES = frozenset({"uniform", "fixed_arm", "beta_bernoulli"})
+from croupier.models.earlier import READ_NO_FEATURES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,9 @@ def refuse_others(w: Workspace, key: str) -> None:
         return  # no such features: the training says so
     if now is None or not now.reads_features or encoder in (None, now.encoder):
         return
+    served = encoder_at(w, layout.release(now.number, layout.ENCODER))
+    if extends(encoder_at(w, layout.features(key, layout.ENCODER)), served):
+        return  # more categories alone: the champion finds its own columns among these
     raise SpecError(
         f"app.toml: found other features than the champion of release {now.number}, {now.champion}, was trained on, "
         f"expected the same: it cannot be judged on these. Take the change back, or {way_out(w)}"

@@ -17,7 +17,8 @@ from typing import Any
 import orjson
 
 from croupier.features.batch import Interactions, concatenate
-from croupier.features.build import Features
+from croupier.features.build import Features, encoder_at
+from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions import window
 from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.spec import PoliciesSpec, SpecError
@@ -25,7 +26,7 @@ from croupier.features.store import layout, released
 from croupier.features.store.storage import Conflict
 from croupier.features.utc import YEAR_2100, from_us
 from croupier.features.workspace import Workspace, get_folder, put_folder
-from croupier.models import adaptive_window, retraining, same_features
+from croupier.models import changes, earlier, retraining, same_features
 from croupier.models.gate.alpha_spending import Ledger
 from croupier.models.gate.evaluation import evaluate
 from croupier.models.gate.gate_page import state, write_report
@@ -106,16 +107,14 @@ def _parts(w: Workspace, features: Features, prefix: str, policy: str) -> dict[s
 
 def _rows(w: Workspace, features: Features, before: int) -> Rows:
     """The rows before `before` (UTC µs) that are learnt from: all, unless the users have changed."""
-    whole = Rows(features, before=before)
-    rows = list(whole) if w.spec.training.adapt else []
-    choice = adaptive_window.choose(concatenate(rows)) if rows else None
-    if choice is None or not choice.since:
-        return whole
+    found = changes.change(w, features, before)
+    if not found.since:
+        return Rows(features, before=before)
     print(
-        f"{w.settings.app}: learns from {from_us(choice.since):%Y-%m-%d %H:%M} UTC on: older rows make the "
-        f"prediction of the latest ones worse, by {choice.better:.1f} standard errors"
+        f"{w.settings.app}: learns from {from_us(found.since):%Y-%m-%d %H:%M} UTC on: older rows make the "
+        f"prediction of the latest ones worse, by {found.better:.1f} standard errors"
     )
-    return Rows(features, since=choice.since, before=before)
+    return Rows(features, since=found.since, before=before)
 
 
 def _untrained(settings: PoliciesSpec, policy: str) -> Policy:
@@ -155,7 +154,16 @@ def _judge_window(w: Workspace, key: str, jobs: list[Job], features: Features, s
         body = judged.evaluation.to_dict() | {"promoted": judged.promoted, "kind": judged.kind}
         verdict = _verdict(w, key, jobs, body)
     retraining.carry_on(w, judged, features, candidates)
-    return verdict | {"kind": judged.kind}
+    return verdict | {"kind": judged.kind, "promoted": judged.promoted} | _renewed(judged, verdict["summary"])
+
+
+def _renewed(judged: retraining.Judged, summary: str) -> dict[str, Any]:
+    """The summary, with why the champion is renewed though no log could judge what renews it; and since when."""
+    if not judged.changed:
+        return {}
+    why = f"the users changed on {from_us(judged.changed):%Y-%m-%d %H:%M} UTC, which the champion has not learnt"
+    said = f"{judged.promoted}: refreshed, its rollout judges: {why}\n{summary}"
+    return {"summary": said, "changed": judged.changed}
 
 
 def _nothing_to_judge(w: Workspace, key: str, candidates: dict[str, str]) -> dict[str, Any]:
@@ -176,7 +184,7 @@ def _judge_interval(w: Workspace, key: str, jobs: list[Job], features: Features,
     """An interval by hand: what learnt its earlier rows is judged on its later ones."""
     log = concatenate(list(Rows(features, since=features.split_at)))
     candidates = {job["policy"]: load(get_folder(w.store, job["candidate"], scratch / job["policy"])) for job in jobs}
-    name, champion = current_champion(w, scratch / "champion")
+    name, champion = current_champion(w, scratch / "champion", features.encoder)
     ledger = _Spending(w, name)
     evaluation = evaluate(
         {name: champion} | candidates,
@@ -245,13 +253,15 @@ class _Spending:
                 return
 
 
-def current_champion(w: Workspace, folder: Path) -> tuple[str, Policy]:
-    """The champion of the current release, or `uniform` before there is one. A name that a candidate may bear too
-    gets the release's number."""
+def current_champion(w: Workspace, folder: Path, now: Encoder) -> tuple[str, Policy]:
+    """The champion of the current release, reading what encoder `now` writes, or `uniform` before there is one. A name
+    that a candidate may bear too gets the release's number."""
     number = released.current(w.store)
     if number is None:
         return "uniform", make("uniform")
     champion = load(get_folder(w.store, layout.release(number, CHAMPION), folder))
+    if champion.name not in earlier.READ_NO_FEATURES:
+        champion = earlier.reading(champion, now, encoder_at(w, layout.release(number, layout.ENCODER)))
     taken = champion.name in w.spec.policies.candidates
     return (f"{champion.name}@{number}" if taken else champion.name), champion
 

@@ -1,6 +1,8 @@
-"""The `croupier` command's first step: it says which extra is missing where only the client was installed."""
+"""The `croupier` command's first step: it says which extra is missing where only a part was installed."""
 
 import sys
+
+EXTRAS = {"airflow": "airflow", "great_expectations": "airflow"}  # what a package comes with; others: with the pipeline
 
 
 def main() -> None:
@@ -10,9 +12,18 @@ def main() -> None:
 
         app()
     except ModuleNotFoundError as error:
-        if str(error.name).partition(".")[0] == "croupier":
+        package = str(error.name).partition(".")[0]
+        if package == "croupier":
             raise
-        sys.exit(
-            f"croupier: found no package {error.name!r}, expected it for this command; install croupier[pipeline] "
-            "(features, models, the command line) or croupier[serving] (a Triton host). The client alone needs neither"
-        )
+        sys.exit(missing(package))
+
+
+def missing(package: str) -> str:
+    """What is said of a package that is not there: which extra has it, and how each installer is asked for it."""
+    extra = EXTRAS.get(package, "pipeline")
+    return (
+        f"croupier: found no package {package!r}, expected it for this command; it comes with croupier[{extra}]. "
+        f"In a checkout: uv tool install --force '.[{extra}]' --constraints constraints.txt, or pip install "
+        f"'.[{extra}]'; of a wheel: uv tool install --force 'croupier[{extra}] @ WHEEL'. Extras: pipeline (features, "
+        "models, this command line), serving (a Triton host), airflow, triton. The client alone needs none"
+    )

@@ -181,14 +181,20 @@ class Encoder:
         pair = np.concatenate([batch.pair, *(m * batch.mask[..., None] for m in made)], axis=-1)
         return Batch(context=batch.context, arm=batch.arm, mask=batch.mask, pair=pair, catalogue=batch.catalogue)
 
-    def _block(self, scope: str) -> Columns:
+    def block(self, scope: str) -> Columns:
+        """The fitted features of a scope: context, arm or arm_context."""
         return {"context": self.context, "arm": self.arm, "arm_context": self.pair}[scope]
 
+    @property
+    def products(self) -> dict[str, list[Product]]:
+        """The products of two features, by the scope that each lives in."""
+        return self._products
+
     def _cut(self, product: Product, factor: int) -> slice:
-        return self._block(product[2 * factor]).span[product[2 * factor + 1]]
+        return self.block(product[2 * factor]).span[product[2 * factor + 1]]
 
     def _product_names(self, home: str) -> tuple[str, ...]:
-        factors = [[self._block(p[2 * i]).names[self._cut(p, i)] for i in (0, 1)] for p in self._products[home]]
+        factors = [[self.block(p[2 * i]).names[self._cut(p, i)] for i in (0, 1)] for p in self._products[home]]
         return tuple(f"{a}*{b}" for left, right in factors for a in left for b in right)
 
 

@@ -11,7 +11,7 @@ import orjson
 
 from croupier.features.schema import InvalidEvent
 
-NO_VALUE = frozenset(("", "na", "n/a", "nan", "null", "none", "-", "?"))
+NO_VALUE = frozenset(("", "na", "n/a", "nan", "null", "none", "-", "?", "k.a.", "k. a.", "s.o.", "n.d.", "#n/a"))
 
 
 def missing(value: Any) -> bool:

@@ -157,6 +157,11 @@ def _price(rng: np.random.Generator, arm: I64) -> F64:
     return np.asarray(arm / 3.0 + rng.normal(0, 1.0, len(arm)))[:, None]
 
 
+def _seconds(rng: np.random.Generator, moved: F64) -> F64:
+    """How long a page was looked at: always filled, skewed, `moved` in its standard deviations."""
+    return np.asarray(rng.gamma(2.0, 0.71, len(moved)) + moved)[:, None]
+
+
 def _late(rng: np.random.Generator, leak: str, arm: I64, reward: F64) -> F64:
     """Returns (n, ·) the columns of LEAKS that stand in the context; `reward` in standard deviations."""
     columns: dict[str, Callable[[], F64]] = {
@@ -167,6 +172,8 @@ def _late(rng: np.random.Generator, leak: str, arm: I64, reward: F64) -> F64:
         "missing where rewarded": lambda: _missing(rng, reward),
         "price of the shown arm": lambda: _price(rng, arm),
         "kind of the shown arm": lambda: np.eye(3)[arm % 3],
+        "seconds, moved by the reward": lambda: _seconds(rng, 0.8 * reward),
+        "seconds, moved by the arm": lambda: _seconds(rng, 0.8 * np.random.default_rng(arm.max()).normal(size=64)[arm]),
     }
     return columns[leak]()
 
@@ -174,4 +181,5 @@ def _late(rng: np.random.Generator, leak: str, arm: I64, reward: F64) -> F64:
 LEAKS = (
     "order value", "order value, 2 % of others", "order value, 30 % of the rewarded", "reward and noise",
     "missing where rewarded", "price of the shown arm", "kind of the shown arm", "pair of the shown arm",
+    "seconds, moved by the reward", "seconds, moved by the arm",
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """`croupier init`, `import`, `export`, `report`: an app from a log of your own, its log in and out, its pages."""
 
+import shlex
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.console import Console
 from croupier.features import clock
 from croupier.features.build import released_encoder
 from croupier.features.encoding import catalogue
+from croupier.features.exchange.arm_ids import alike
 from croupier.features.exchange.coerce import DeclaredFeatures
 from croupier.features.exchange.dsjson import reader
 from croupier.features.exchange.guess import guess_app
@@ -56,12 +58,13 @@ def _init(
     catalogue.write(w.home / layout.CATALOGUE, arms)
     (w.home / layout.IMPORT_COLUMNS).write_bytes(orjson.dumps(source.columns, option=orjson.OPT_INDENT_2))
     draft.replace(target)
-    notes = (*source.notes, *guess.notes)
+    notes = (*source.notes, *alike(arm.arm_id for arm in arms), *guess.notes)
     if told(as_json, {"app": app, "app_toml": target, "arms": len(arms), "notes": notes}):
         return
     for note in notes:
         console.print(f"  {note}", markup=False)
-    console.print(f"wrote {target} and catalogue.json ({len(arms)} arms); then: croupier import {log} --app {app}")
+    then = f"croupier import {shlex.quote(str(log))} --app {app}"
+    console.print(f"wrote {target} and catalogue.json ({len(arms)} arms); then: {then}")
     if "var" not in w.settings.model_fields_set:
         console.print(
             f"apps are looked for in var below the current folder; for every folder: export "
@@ -85,8 +88,11 @@ def _import(log: LogFile, app: App = "default", column: RoleColumn = None, as_js
         spool.close()
     first, last = (f"{from_us(at):%Y-%m-%dT%H:%M}" for at in (done.start, done.end))
     hours = {"app": app, "from": f"{first}Z", "to": f"{last}Z"}
-    if told(as_json, hours | asdict(done) | {"reasons": dict(source.skipped)}):
+    twins = alike(arm.arm_id for arm in source.arms())
+    if told(as_json, hours | asdict(done) | {"reasons": dict(source.skipped), "warnings": twins}):
         return
+    for note in twins:
+        console.print(f"  {note}", style="yellow", markup=False)
     console.print(
         f"{done.decisions:,} new decisions, {done.rewards:,} new rewards, {done.repeated:,} rows repeat "
         f"what the log holds, {done.skipped:,} rows skipped"

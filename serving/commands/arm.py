@@ -27,11 +27,11 @@ from croupier.features.workspace import Workspace
 from croupier.serving.catalogue import edits
 from croupier.serving.catalogue.newcomers import shown
 from croupier.serving.catalogue.present_arms import newcomers_of
+from croupier.serving.commands.telling import App
 from croupier.serving.release import bundle_store
 from croupier.serving.release.bundle import Newcomers
 
 app = typer.Typer(no_args_is_help=True, help="Arms: which there are, and adding, retiring, pausing them.")
-App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help="which bandit: a folder under var")]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ARM]...", help="ids of arms")]
 IdFile = Annotated[Path | None, typer.Option("--file", help="their ids: a JSON list, or a CSV with a column arm_id")]
 ArmFile = Annotated[Path | None, typer.Option("--file", help="arms as in catalogue.json, or a CSV with arm_id")]

@@ -1,6 +1,7 @@
 """`croupier account`, `croupier restatements`, `croupier forget`: look into the log, and take a unit out of it."""
 
 import socket
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -29,9 +30,8 @@ console = Console()
 def _account(app: App = "default", as_json: AsJson = False) -> None:
     """Events in this host's spool, and the account of all joined hours."""
     w = Workspace.known(app)
-    spool = w.spool()
-    here = spool.counts()
-    spool.close()
+    with closing(w.spool()) as spool:
+        here = spool.counts()
     every = {"start": datetime(1970, 1, 1, tzinfo=UTC), "end": datetime(9999, 1, 1, tzinfo=UTC)}
     hours = versions.newest(w.store, **every).values()
     total = sum((Account.from_dict(version.account) for version in hours), Account()).checked()
@@ -75,10 +75,11 @@ def _forget(
     """Every row of a unit, and every reward of its decisions, is deleted; the hours it touched are restated."""
     w = Workspace.known(app)
     unit_id = unit if hashed else hash_unit(w.unit_key, unit)
-    spool = w.spool()
     host = w.settings.host or socket.gethostname()
-    done = forget_unit(w.store, spool, w.spec.reward, unit_id=unit_id, host=host, now=clock.now(), reports=w.with_rows)
-    spool.close()
+    with closing(w.spool()) as spool:
+        done = forget_unit(
+            w.store, spool, w.spec.reward, unit_id=unit_id, host=host, now=clock.now(), reports=w.with_rows
+        )
     if told(as_json, {"app": app, "rows": done.rows, "objects": done.objects, "hours": done.hours}):
         return
     console.print(

@@ -1,5 +1,6 @@
 """`croupier ope LOG`: what a policy would have earned on a log, ours or anyone's."""
 
+import difflib
 import tempfile
 import tomllib
 from collections import Counter
@@ -17,6 +18,7 @@ from tqdm import tqdm
 from croupier.features.batch import F64, Batch, Interactions
 from croupier.features.encoding.dataset import encode_interactions
 from croupier.features.encoding.encoder import Encoder
+from croupier.features.exchange.arm_ids import alike
 from croupier.features.exchange.coerce import DeclaredFeatures
 from croupier.features.exchange.guess import guess_app
 from croupier.features.exchange.importing import declared_records
@@ -76,7 +78,7 @@ def ope(
         judged = _judged(policy, app, frame, spec, arms)
     result = {"log": str(log), "policy": policy or target_pmf, "skipped": dict(read.skipped), "repeats": read.repeats,
               "leak": judged.leak or ", ".join(read.left_out), "left_out": read.left_out,
-              "without_reward": read.without_reward, **judged.facts()}  # fmt: skip
+              "without_reward": read.without_reward, "alike": read.alike, **judged.facts()}  # fmt: skip
     result |= values(judged.totals, alpha, judged.models)
     if not to_stdout(out):
         console.print(shown(result))
@@ -92,6 +94,7 @@ class _Read:
     repeats: int = 0
     left_out: list[str] = field(default_factory=list)
     without_reward: int = 0
+    alike: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +159,9 @@ def _read(log: Path, columns: dict[str, str], read: _Read) -> tuple[pl.DataFrame
         raise ValueError(f"{log}: found no usable row ({counts(read.skipped) or 'it is empty'})")
     frame = pl.DataFrame(found.rows, infer_schema_length=None)
     read.without_reward = int((frame["reward_count"] == 0).sum())
-    return frame, spec, DeclaredFeatures(spec).arms(source.arms())
+    arms = DeclaredFeatures(spec).arms(source.arms())
+    read.alike = alike(arm.arm_id for arm in arms)
+    return frame, spec, arms
 
 
 def _own(home: Path) -> tuple[pl.DataFrame, AppSpec, list[Arm]]:
@@ -188,7 +193,12 @@ def _judged(policy: str, app: str, frame: pl.DataFrame, spec: AppSpec, arms: lis
     if len(here) == 0:
         raise ValueError(f"policy: {policy} was a candidate in none of the {len(interactions):,} rows")
     found = agreement(here, (pmf,), q)
-    unchecked = (*self_tests.propensity_unchecked(here), *tested.unchecked, *found.unchecked)
+    unchecked = (
+        *self_tests.propensity_unchecked(here),
+        *tested.unchecked,
+        *found.unchecked,
+        *tested.stated([f"context.{name}" for name in encoder.context_names]),
+    )
     return _Judged(
         totals=Totals.of(rounds_of(here, pmf, q)),
         leak=leak,
@@ -217,9 +227,13 @@ def _named(policy: str, batch: Batch) -> F64:
     kind, _, arm = policy.partition(":")
     ids = batch.catalogue.ids
     if kind != "arm" or arm not in ids:
+        words = ["uniform", *(f"arm:{one}" for one in ids)]
+        by_case = {word.casefold(): word for word in words}
+        near = difflib.get_close_matches(policy.strip().casefold(), by_case, n=1)
+        hint = "".join(f"; did you mean {by_case[word]}?" for word in near)
         raise ValueError(
             f"policy: found {policy!r}, expected uniform, a release's number, or arm:X with X one of "
-            f"{', '.join(ids[:10])}{', …' if len(ids) > 10 else ''}"
+            f"{', '.join(ids[:10])}{', …' if len(ids) > 10 else ''}{hint}"
         )
     return np.asarray((batch.arm == ids.index(arm)) & batch.mask, np.float64)
 

@@ -54,6 +54,7 @@ def _notes(result: dict[str, Any]) -> list[str]:
         )
     if result["without_reward"]:
         notes.append(f"{result['without_reward']:,} rows without a reward count as the declared default")
+    notes += result["alike"]
     if result["left_out"]:
         notes.append(f"left out, since no decision can have known them: {', '.join(result['left_out'])}")
     elif result["leak"]:

@@ -8,15 +8,17 @@ import typer
 from croupier.features.settings import Settings
 from croupier.features.store import layout
 from croupier.features.workspace import Workspace
-from croupier.serving.commands.telling import AsJson, declared_apps, told
+from croupier.serving.commands.telling import AsJson, declared_apps, named, told
 from croupier.serving.operate import supervisor
-from croupier.serving.triton import chosen_ports, repository, server
+from croupier.serving.triton import binary, chosen_ports, repository, server
 from croupier.serving.triton.server import LOOPBACK, Ports, TritonServer
 
 app = typer.Typer(no_args_is_help=True, help="Triton: up, down, or in the foreground.")
 App = Annotated[
     str,
-    typer.Option(help="which bandit: a folder under var (default: CROUPIER_APP)", autocompletion=declared_apps),
+    typer.Option(
+        help="which bandit: a folder under var (default: CROUPIER_APP)", autocompletion=declared_apps, callback=named
+    ),
 ]
 Host = Annotated[str, typer.Option(help="address to listen on; the wheel's server is for loopback only")]
 
@@ -35,6 +37,7 @@ def up(app: App = "", as_json: AsJson = False) -> None:
     """Start Triton in the background, supervised, and wait until it is ready.
 
     Its ports are chosen at the first time and remembered, so that several apps share a host."""
+    binary.require()
     asked = triton(app, choose=True)
     supervisor.up(asked.home, grpc_port=asked.ports.grpc)
     if not told(as_json, _described(asked)):

@@ -3,6 +3,8 @@
 With `--json` standard output holds that value and nothing else; progress, warnings and errors go to standard error.
 """
 
+import difflib
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,18 +12,31 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from croupier.features.settings import Settings
+from croupier.features.settings import APP_NAME, Settings
 from croupier.features.store import layout
 
 
 def declared_apps(incomplete: str = "") -> list[str]:
     """Names of the apps under CROUPIER_VAR that begin so: what a shell offers after `--app`."""
-    names = (path.parent.name for path in Settings().var.glob(layout.DECLARED_APPS))
+    names = (path.parent.name for path in Settings(app="default").var.glob(layout.DECLARED_APPS))
     return sorted(name for name in names if name.startswith(incomplete))
 
 
+def named(ctx: typer.Context, param: typer.CallbackParam, value: str) -> str:
+    """The app's name, where it can be one. A name that cannot is a wrong call, which says where it was given."""
+    if value and not ctx.resilient_parsing and not re.fullmatch(APP_NAME, value):
+        source = ctx.get_parameter_source(param.name or "app")
+        where = "CROUPIER_APP" if source is not None and source.name == "ENVIRONMENT" else "--app"
+        plain = re.sub(r"[^a-z0-9_]+", "_", value.lower()).strip("_")
+        near = difflib.get_close_matches(plain, declared_apps(), n=1) or [plain] * bool(re.fullmatch(APP_NAME, plain))
+        hint = "".join(f"; did you mean {name}?" for name in near)
+        expected = "a name of small letters, digits and _ that begins with a letter"
+        ctx.fail(f"{where}: found {value!r}, expected {expected}{hint}")
+    return value
+
+
 _WHICH = "which bandit: a folder under var (CROUPIER_VAR)"
-App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help=_WHICH, autocompletion=declared_apps)]
+App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help=_WHICH, autocompletion=declared_apps, callback=named)]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON, and nothing else")]
 Out = Annotated[
     Path | None, typer.Option("--json", dir_okay=False, help="write the result here as JSON; - prints it, and only it")

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from croupier.features.build import encoder_at
 from croupier.features.clock import now_us
 from croupier.features.encoding import catalogue
 from croupier.features.encoding.encoder import Encoder
@@ -17,14 +18,14 @@ from croupier.features.log.admission import Admission
 from croupier.features.schema import ABORTED, CANDIDATE, CHAMPION, NO_STAGE, Arm
 from croupier.features.store import layout
 from croupier.features.workspace import Workspace, get_folder
-from croupier.models import policy
+from croupier.models import earlier, policy
 from croupier.models.bayesian.informed import informed
 from croupier.models.policy import Policy
 from croupier.serving.catalogue.present_arms import answerable, present
 from croupier.serving.learning import carry_over, learning_scope
 from croupier.serving.learning.carry_over import Carried
 from croupier.serving.learning.live_heads import learns
-from croupier.serving.operate import publish
+from croupier.serving.operate import publish, renewal
 from croupier.serving.operate.deployment import triton_address
 from croupier.serving.release import bundle, bundle_store, rollout_store
 from croupier.serving.release.bundle import Newcomers
@@ -39,18 +40,19 @@ def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
     made, current = _made_from(w, key, promoted), bundle_store.current(w.store)
     if made is not None and made > (current or 0):  # whoever published it died before it served
         return _outcome(w, publish.serve(w.store, w.home, made, **_how(w, kind)), promoted)
-    if why := _why_not(w, made, current, promoted):
+    stale = bool(verdict.get("changed")) and renewal.is_stale(w, key)
+    if why := _why_not(w, made, current, promoted, stale=stale):
         return {"app": w.settings.app, "release": made or current, "published": False, **why}
     return _outcome(w, _released(w, verdict), promoted)
 
 
-def _why_not(w: Workspace, made: int | None, current: int | None, promoted: str) -> dict[str, str]:
-    """Why nothing is published; {} if nothing stands in the way."""
+def _why_not(w: Workspace, made: int | None, current: int | None, promoted: str, *, stale: bool) -> dict[str, str]:
+    """Why nothing is published; {} if nothing stands in the way. `stale`: what is rolled out now may be replaced."""
     if made is not None:
         return {"why": f"release {made} was made of this verdict before"}
     if current is not None and not promoted:
         return {"why": "nothing was promoted, so the champion goes on serving"}
-    if current is not None and (waits := _waits(w)):
+    if current is not None and not stale and (waits := _waits(w)):
         return {"why": f"{promoted} was promoted and waits: {waits}", "waits": waits}
     return {}
 
@@ -66,11 +68,12 @@ def _released(w: Workspace, verdict: Mapping[str, Any]) -> publish.Published:
         if promoted:
             candidate = policy.load(get_folder(w.store, verdict["candidates"][promoted], Path(scratch) / "candidate"))
         window, encoder = orjson.loads((features / layout.META).read_bytes()), Encoder.load(features / layout.ENCODER)
+        serving = _reading(w, champion.policy, encoder)
         now = present(w, now_us(), encoder, catalogue.read(features / layout.CATALOGUE))
         known, fresh = encoder.catalogue(now.arms), list(now.new.since)
         return release_policies(
             w,
-            champion=informed(champion.policy, known, fresh),
+            champion=informed(serving, known, fresh),
             candidate=candidate and informed(candidate, known, fresh),
             encoder=encoder,
             arms=now.arms,
@@ -85,6 +88,14 @@ def _released(w: Workspace, verdict: Mapping[str, Any]) -> publish.Published:
                 **_learning(champion, candidate, window.get("end_us")),
             },
         )
+
+
+def _reading(w: Workspace, champion: Policy, encoder: Encoder) -> Policy:
+    """The champion as it reads what the new release's encoder writes: its own columns, where the encoder has grown."""
+    number = bundle_store.current(w.store)
+    if number is None or champion.name in earlier.READ_NO_FEATURES:
+        return champion
+    return earlier.reading(champion, encoder, encoder_at(w, layout.release(number, layout.ENCODER)))
 
 
 def _learning(champion: Carried, candidate: Policy | None, end: int | None) -> dict[str, Any]:

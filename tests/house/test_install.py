@@ -166,5 +166,36 @@ def test_the_command_of_the_base_says_what_to_install(base):
     done = subprocess.run([command, "--help"], capture_output=True, text=True, check=False, env=dict(os.environ))
     assert done.returncode == 1
     assert "found no package 'typer'" in done.stderr
-    assert "croupier[pipeline]" in done.stderr
+    assert "uv tool install --force '.[pipeline]' --constraints constraints.txt" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_package_of_another_extra_is_named_with_it():
+    from croupier.serving.main import missing
+
+    assert "'great_expectations'" in missing("great_expectations")
+    assert "uv tool install --force 'croupier[airflow] @ WHEEL'" in missing("great_expectations")
+    assert "uv tool install --force 'croupier[pipeline] @ WHEEL'" in missing("polars")
+
+
+@pytest.mark.slow
+def test_uv_tool_install_of_the_wheel_puts_the_command_on_the_path(wheel, tmp_path):
+    """As README.md says it; into folders of this test's own."""
+    env = os.environ | {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
+    env |= {"CROUPIER_VAR": str(tmp_path / "var")}
+    uv = [str(Path(sys.executable).with_name("uv")), "tool", "install", f"croupier[pipeline] @ {wheel}"]
+    asked = [*uv, "--constraints", str(ROOT / "constraints.txt"), "--python", sys.executable]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False, env=env, timeout=580)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+    def croupier(*words):
+        command = [str(tmp_path / "bin" / "croupier"), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=tmp_path)
+
+    assert croupier("--version").stdout == f"croupier {PROJECT['project']['version']}\n"
+    (tmp_path / "log.csv").write_text("arm,propensity,reward,device\n" + "a,0.5,1,tv\nb,0.5,0,phone\n" * 30)
+    assert croupier("init", "log.csv", "--app", "shop").returncode == 0
+    assert "60 new decisions" in croupier("import", "log.csv", "--app", "shop").stdout
+    assert croupier("ope", "log.csv", "--policy", "arm:a").returncode == 0
+    no_server = croupier("serve", "up", "--app", "shop")
+    assert (no_server.returncode, "croupier[triton]" in no_server.stderr) == (1, True), no_server.stderr

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from croupier.features.exchange.arm_ids import bare
 from croupier.features.schema import InvalidEvent
 
 OWN = ("Context", "Arm", "Pair")  # namespaces of our own exports: their features keep their names
@@ -83,7 +84,7 @@ def action_of(action: Mapping[str, Any]) -> tuple[str, dict[str, Any], dict[str,
     pair = joined(flat(objects("Pair", action.get("Pair") or {})))
     features = joined(flat({k: v for k, v in action.items() if k != "Pair" and not k.startswith("_")}))
     names = (action.get("_tag"), *(features.get(n) for n in ID_NAMES))
-    arm = next((str(n) for n in names if n is not None and n != ""), "") or "arm-" + _digest(features)
+    arm = next((bare(n) for n in names if n is not None and bare(n)), "") or "arm-" + _digest(features)
     return arm, {k: v for k, v in features.items() if k not in ID_NAMES}, pair
 
 

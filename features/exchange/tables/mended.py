@@ -4,15 +4,18 @@ A row whose reward cannot be read must not be passed over in numbers: which rows
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
 from croupier.features.exchange.cells import unmeasured
 
-WORDS = {"true": "1", "yes": "1", "t": "1", "y": "1", "false": "0", "no": "0", "f": "0", "n": "0"}
+WORDS = {"true": "1", "yes": "1", "t": "1", "y": "1", "false": "0", "no": "0", "f": "0", "n": "0",
+         "ja": "1", "nein": "0", "oui": "1", "non": "0", "sí": "1", "si": "1"}  # fmt: skip
 MOST_UNREAD = 0.02  # of the rewards: rows beyond are not passed over
+_COMMA = re.compile(r"[+-]?\d+(,\d+)?")
+_NO_THOUSANDS = re.compile(r"[+-]?(0,\d+|\d+,(\d{1,2}|\d{4,}))")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 
 
@@ -29,6 +32,7 @@ def mended(frame: pl.DataFrame, columns: Mapping[str, str], path: Path) -> tuple
 def _reward(column: pl.Series, path: Path) -> tuple[pl.Series, str]:
     if column.dtype != pl.String:
         return column, ""
+    column, comma = _points(column)
     cells = column.to_list()
     read = [_plain(cell) for cell in cells]
     strange = [text for text in read if not unmeasured(text) and not _is_number(text)]
@@ -38,9 +42,16 @@ def _reward(column: pl.Series, path: Path) -> tuple[pl.Series, str]:
             f"{len(cells)} rows; expected numbers, or true and false, yes and no; write it as a number"
         )
     words = list(dict.fromkeys(cell for cell, text in zip(cells, read, strict=True) if cell != text))[:4]
-    return pl.Series(column.name, read, pl.String), (
-        f"column {column.name}: {', '.join(map(repr, words))} are read as numbers, yes and true as 1" if words else ""
-    )
+    words_read = f"column {column.name}: {', '.join(map(repr, words))} are read as numbers, yes and true as 1"
+    return pl.Series(column.name, read, pl.String), "; ".join([comma] * bool(comma) + [words_read] * bool(words))
+
+
+def _points(column: pl.Series) -> tuple[pl.Series, str]:
+    """Numbers with a decimal comma inside a file of commas: all cells have one or none, and some are no thousands."""
+    told = [text.strip() for text in column.drop_nulls() if not unmeasured(text)]
+    if not all(map(_COMMA.fullmatch, told)) or not any(map(_NO_THOUSANDS.fullmatch, told)):
+        return column, ""
+    return column.str.replace(",", ".", literal=True), f"column {column.name}: numbers are written with a decimal comma"
 
 
 def _plain(cell: str | None) -> str | None:
@@ -57,37 +68,46 @@ def _propensity(column: pl.Series, path: Path) -> tuple[pl.Series, str]:
     note = ""
     if column.dtype == pl.String:
         told = [text for text in column.drop_nulls() if not unmeasured(text)]
-        if told and all(text.rstrip().endswith("%") and _is_number(text.rstrip().rstrip("%")) for text in told):
-            shares = [None if unmeasured(x) else float(x.rstrip().rstrip("%")) / 100.0 for x in column]
+        if told and all(text.rstrip().endswith("%") and _is_number(_share(text)) for text in told):
+            shares = [None if unmeasured(x) else float(_share(x)) / 100.0 for x in column]
             column, note = pl.Series(column.name, shares, pl.Float64), f"column {column.name}: per cent, read as shares"
+        else:
+            column, note = _points(column)
     numbers = column.cast(pl.Float64, strict=False).drop_nulls()
+    _refuse_zeros(column.name, numbers, path)
     above = int((numbers > 1.0 + 1e-6).sum())
     if above > MOST_UNREAD * max(len(numbers), 1):
         raise ValueError(
             f"{path}: column {column.name}: found propensities up to {max(numbers):g}, expected probabilities "
-            "from 0 to 1; if they are per cent, divide them by 100"
+            "from 0 to 1; if they are per cent, divide them by 100; if they are weights 1/p, write 1 / weight"
         )
     if len(numbers) and bool((numbers == 1.0).all()):
         note = f"column {column.name}: every propensity is 1: nothing was left to chance, so no other arm can be judged"
     return column, note
 
 
+def _share(text: str) -> str:
+    """The number before a per cent sign, with a point."""
+    return text.rstrip().rstrip("%").strip().replace(",", ".")
+
+
+def _refuse_zeros(name: str, numbers: pl.Series, path: Path) -> None:
+    """An arm that was drawn had a probability: without it nothing of the row can be judged."""
+    none = int((numbers <= 0.0).sum())
+    if none > max(1.0, MOST_UNREAD * len(numbers)):
+        raise ValueError(
+            f"{path}: column {name}: found propensities of {min(numbers):g} in {none} of {len(numbers)} rows, expected "
+            "the probability, above 0, with which the shown arm was drawn; is it another arm's, or was it rounded off?"
+        )
+
+
 def _arm(column: pl.Series) -> tuple[pl.Series, str]:
-    """Without blanks around an id; ids that differ in case alone stay different, and are said."""
+    """Without blanks around an id (arm_ids.py)."""
     if column.dtype != pl.String:
         return column, ""
     trimmed = column.str.strip_chars()
-    twins = _same_but_for_case(trimmed.drop_nulls().unique(maintain_order=True))
-    said = ["blanks around ids are dropped"] * bool((trimmed != column).any())
-    said += [f"{' and '.join(twins)} are different arms; if they are one, write them alike"] * bool(twins)
-    return trimmed, f"column {column.name}: {'; '.join(said)}" if said else ""
-
-
-def _same_but_for_case(ids: Iterable[str]) -> list[str]:
-    by_case: dict[str, list[str]] = {}
-    for one in ids:
-        by_case.setdefault(one.casefold(), []).append(one)
-    return next((alike for alike in by_case.values() if len(alike) > 1), [])
+    dropped = bool((trimmed != column).any())
+    return trimmed, f"column {column.name}: blanks around ids are dropped" if dropped else ""
 
 
 def _is_number(text: str | None) -> bool:

@@ -38,12 +38,13 @@ def roles_of(frame: pl.DataFrame, given: Mapping[str, str], path: Path) -> dict[
     found, columns = named_roles(frame.columns, given), frame.columns
     if "context" in found and "context" not in given and not _holds_objects(frame[found["context"]]):
         del found["context"]
-    for role in REQUIRED:
-        if role not in found:
-            raise ValueError(
-                f"{path}: found no column for the {role}, expected one of {', '.join(ROLES[role])}, or "
-                f"say --column {role}=NAME; the columns are {', '.join(columns[:40])}"
-            )
+    if missing := [role for role in REQUIRED if role not in found]:
+        usual = "; ".join(f"{role} by {', '.join(ROLES[role][:5])}" for role in missing)
+        options = " ".join(f"--column {role}=NAME" for role in missing)
+        raise ValueError(
+            f"{path}: found no column for the {' and the '.join(missing)}, expected one by its name ({usual}, …), or "
+            f"say {options}; the columns are {', '.join(columns[:40])}"
+        )
     return found
 
 

@@ -1,7 +1,7 @@
 """The file of a table → a frame: Parquet, Feather, CSV of any separator, JSON rows. Ids stay text, digits or not."""
 
 import csv
-import gzip
+import io
 import re
 from collections.abc import Mapping
 from itertools import islice
@@ -12,6 +12,7 @@ import polars as pl
 from croupier.features.exchange.cells import NO_VALUE
 from croupier.features.exchange.tables.json_rows import read_rows
 from croupier.features.exchange.tables.roles import IDS, named_roles
+from croupier.features.exchange.tables.text_file import decoded, refuse_ragged
 
 FEATHER = (".feather", ".arrow", ".ipc")
 TEXT = (".csv", ".csv.gz", ".tsv")
@@ -30,14 +31,14 @@ def read_table(path: Path, columns: Mapping[str, str]) -> tuple[pl.DataFrame, li
         if name.endswith(FEATHER):
             return pl.read_ipc(path), []
         return _read_csv(path, columns) if name.endswith(TEXT) else read_rows(path)
-    except (pl.exceptions.PolarsError, OSError, EOFError, UnicodeDecodeError) as error:
+    except (pl.exceptions.PolarsError, OSError, csv.Error) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"{path}: found no table in it ({reason}), expected what its ending says") from None
 
 
 def _read_csv(path: Path, columns: Mapping[str, str]) -> tuple[pl.DataFrame, list[str]]:
-    opened = gzip.open if path.name.lower().endswith(".gz") else open
-    with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+    text, notes = decoded(path)
+    with io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", newline="") as file:
         lines = list(islice((line for line in file if line.strip()), _SAMPLE))
     header = lines[0] if lines else ""
     separator = max(_SEPARATORS, key=re.sub(r'"[^"]*"', "", header).count)
@@ -48,22 +49,27 @@ def _read_csv(path: Path, columns: Mapping[str, str]) -> tuple[pl.DataFrame, lis
         raise ValueError(f"{path}: found column {twice[0]} twice, expected one of each name; rename or drop it")
     roles = named_roles(names, columns)
     ids = {roles[role]: pl.String for role in IDS if role in roles}
-    notes = [f"columns are separated by {separator!r}"] * (separator not in (",", "\t"))
+    refuse_ragged(path, text, separator, len(names))
+    notes += [f"columns are separated by {separator!r}"] * (separator not in (",", "\t"))
     notes += ["numbers are written with a decimal comma"] * comma
     frame = pl.read_csv(
-        path,
+        io.BytesIO(text),
         separator=separator,
         decimal_comma=comma,
         schema_overrides=ids,
         infer_schema_length=10_000,
         try_parse_dates=True,
     )
+    before, frame = len(frame), frame.filter(~pl.all_horizontal(pl.all().is_null()))
+    notes += [f"{before - len(frame)} blank lines are passed over"] * (before > len(frame))
     texts = [c for c, kind in frame.schema.items() if kind == pl.String and c not in ids] if comma else []
     return frame.with_columns(_points(frame[c]) for c in texts), notes
 
 
 def _points(column: pl.Series) -> pl.Series:
-    """Numbers with a decimal comma that stayed text, since some cells say NA: with a point. Other text is itself."""
+    """Numbers with a decimal comma that stayed text, since some cells say NA or group their digits by points: with a
+    point. Other text is itself."""
     told = column.drop_nulls().filter(~column.drop_nulls().str.strip_chars().str.to_lowercase().is_in(list(NO_VALUE)))
-    numbers = bool(told.str.contains(r"^\s*[+-]?\d+(,\d+)?\s*$").all())
-    return column.str.replace(",", ".", literal=True) if numbers else column
+    numbers = bool(told.str.contains(r"^\s*[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?\s*$").all())
+    plain = column.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+    return plain if numbers else column

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from croupier.features.arrow import ADDED, DECISIONS, INTERACTIONS
+from croupier.features.exchange.arm_ids import bare
 from croupier.features.exchange.cells import as_list, as_object, features_of, missing, unmeasured
 from croupier.features.exchange.record import Record, checked, reason, said, spread, unrounded
 from croupier.features.exchange.row_names import HEAD, RowNames
@@ -69,7 +70,7 @@ class TableSource:
         if "arms" in self.columns:
             for ids in self.frame[self.columns["arms"]].drop_nulls():
                 with suppress(TypeError, ValueError):  # `records` counts that row
-                    offered |= {str(a).strip() for a in as_list(ids)}
+                    offered |= set(map(bare, as_list(ids)))
         return [Arm(arm_id=arm, features=features_of(features.get(arm, {}))) for arm in sorted(offered)]
 
     def names(self) -> dict[str, list[str]]:
@@ -112,7 +113,7 @@ class TableSource:
             if role not in get:
                 raise InvalidEvent(role, None, "a value")
         arm, p = str(get["arm"]), _number("propensity", get["propensity"])
-        arms = tuple(str(a).strip() for a in as_list(get["arms"])) if "arms" in get else tuple(self.every_arm)
+        arms = tuple(map(bare, as_list(get["arms"]))) if "arms" in get else tuple(self.every_arm)
         event = str(get.get("event_id", name))
         at = self._at(get.get("at"), i, scale)
         context = as_object(get["context"]) if "context" in get else {}

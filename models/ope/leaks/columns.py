@@ -16,10 +16,15 @@ LEAST_SHARE = 0.02  # of the candidates' even share: a fitted probability is not
 
 def suspects_of(context: F64, reward: F64) -> list[int]:
     """The columns that go most with the reward, most suspected first."""
+    return by_reward(context, reward)[:SUSPECTS]
+
+
+def by_reward(context: F64, reward: F64) -> list[int]:
+    """All columns that vary, by how much they go with the reward."""
     spread = context.std(axis=0)
     covariance = np.abs((context - context.mean(axis=0)).T @ (reward - reward.mean()))
     score = np.where(spread > 1e-9, covariance / np.where(spread > 1e-9, spread, 1.0), -1.0)
-    return [int(j) for j in np.argsort(-score)[:SUSPECTS] if score[j] > 0]
+    return [int(j) for j in np.argsort(-score) if score[j] > 0]
 
 
 def standardised(column: Any, reward: F64) -> F64:

@@ -31,11 +31,11 @@ def tells(log: Interactions, blind_reward: F64, likely: F64 | None) -> int:
         return -1
     values, counts = np.unique(reward, return_counts=True)
     unusual = reward != values[counts.argmax()]
-    if _explained(context, reward) >= OUTCOME_R2 and not _cleared(log, suspects[0], blind_reward, likely):
+    if _explained(context, reward) >= OUTCOME_R2 and not cleared(log, suspects[0], blind_reward, likely):
         return suspects[0]
     for j in suspects:
         column = context[:, j]
-        if (_fills(column, unusual) or _ranks(column, unusual)) and not _cleared(log, j, blind_reward, likely):
+        if (_fills(column, unusual) or _ranks(column, unusual)) and not cleared(log, j, blind_reward, likely):
             return j
     return -1
 
@@ -70,7 +70,7 @@ def auc_at_least(column: F64, unusual: Bool) -> float:
     return float(a - 2.0 * np.sqrt(max(variance, 0.0)))
 
 
-def _cleared(log: Interactions, j: int, blind_reward: F64, likely: F64 | None) -> bool:
+def cleared(log: Interactions, j: int, blind_reward: F64, likely: F64 | None) -> bool:
     """Whether the draw shows that column j was not made from the reward."""
     f = standardised(log.batch.context[:, j], log.reward)
     reward = log.reward - log.reward.mean()

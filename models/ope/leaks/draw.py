@@ -1,6 +1,7 @@
 """Features that go with the arm drawn: one that is older than the draw cannot, given the pmf.
 
     balance    a context feature that is higher where some arms were drawn (covariate balance, Rosenbaum & Rubin 1983)
+    others     the same of columns that say little of the reward: what was measured of the arm shown
     learning   the same, arms weighed by what they earn: a column made from the reward goes with the arm as it does
     pairs      a feature of (request, arm) that is otherwise where the arm was drawn
 
@@ -14,10 +15,12 @@ from functools import partial
 import numpy as np
 
 from croupier.features.batch import F64, Interactions
-from croupier.models.ope.leaks.columns import gap, mean_by_arm, standardised
+from croupier.models.ope.leaks.columns import by_reward, gap, mean_by_arm, standardised
 from croupier.models.ope.mean_zero import drawn, inverse
 from croupier.models.ope.self_tests import knows_whole_pmf
 
+OTHERS_SHARE = 0.2  # of the level of context features, for those that are not suspected
+MOST_VALUES = 100_000_000  # rows × candidates × columns that are looked at
 PAIRS_SHARE = 0.25  # of the level, where there are features of pairs and of the context
 
 
@@ -33,12 +36,27 @@ class P:
 def of_context(log: Interactions, suspects: list[int], blind_reward: F64, likely: F64 | None) -> dict[str, list[P]]:
     """Both tests of each suspect. Half of the level is the first's, who says most about the reward."""
     shares = [0.5, *[0.5 / max(1, len(suspects) - 1)] * len(suspects)] if len(suspects) > 1 else [1.0]
+    shares = [share * (1.0 - OTHERS_SHARE) for share in shares]
     found: dict[str, list[P]] = {"balance": [], "learning": []}
     for share, j in zip(shares, suspects, strict=False):
         f = standardised(log.batch.context[:, j], log.reward)
         for name, h in (("balance", mean_by_arm(log, f)), ("learning", blind_reward)):
             p = drawn(log, partial(_goes_with, log, f, h, likely)).p_value(above=True)
             found[name].append(P(p, j, share / 2))
+    return found
+
+
+def others(log: Interactions, suspects: list[int], by_chance: F64 | None) -> list[P]:
+    """Balance of the context columns that are no suspects, as many as there is time for, first those that go most with
+    the reward. `by_chance` (n, K) is p̂ of a log without context; None where the whole pmf is known."""
+    context = log.batch.context.astype(np.float64)
+    left = [j for j in by_reward(context, log.reward) if j not in suspects]
+    left = left[: max(1, MOST_VALUES // log.batch.mask.size)]
+    found = []
+    for j in left:
+        f = standardised(context[:, j], log.reward)
+        p = drawn(log, partial(_goes_with, log, f, mean_by_arm(log, f), by_chance)).p_value(above=True)
+        found.append(P(p, j, OTHERS_SHARE / len(left)))
     return found
 
 

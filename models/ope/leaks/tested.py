@@ -2,20 +2,23 @@
 the arm that was shown) depends on the arm drawn, and then no estimate on this log means anything.
 
     telling    a context that all but says what the reward is, whatever the arm (degree.py)
-    balance, learning, pairs   features that go with the arm drawn (draw.py)
+    balance, others, learning, pairs   features that go with the arm drawn (draw.py)
+    outcome    a number that goes with the reward as one measured later would: stated, not refused (outcome.py)
 
 The drawn arm's propensity is enough for all; those of the draw use the whole pmf where it is known. They hold however
 rare an arm is (models/ope/mean_zero.py); what a log is too small for is not tested, and is said.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from croupier.features.batch import Interactions
 from croupier.models.ope.leaks.columns import blind, drawn_arm, likely_pmf, reward_by_arm, suspects_of
 from croupier.models.ope.leaks.degree import tells
-from croupier.models.ope.leaks.draw import PAIRS_SHARE, P, of_context, pairs
+from croupier.models.ope.leaks.draw import PAIRS_SHARE, P, of_context, others, pairs
+from croupier.models.ope.leaks.outcome import like_an_outcome
 from croupier.models.ope.mean_zero import needed
 from croupier.models.ope.self_tests import knows_whole_pmf
 from croupier.models.ope.unchecked import Unchecked
@@ -23,17 +26,31 @@ from croupier.models.ope.unchecked import Unchecked
 NAME = "features_before_decision"
 LEAST_ROWS, MOST_ROWS = 100, 20_000
 MOST_VALUES = 8_000_000  # rows × candidates that are looked at
-TESTS = ("telling", "balance", "learning", "pairs")
+TESTS = ("telling", "balance", "others", "learning", "pairs")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tested:
     """`p`: p-value that no feature was computed after the draw; `suspect`: the column most suspected, context columns
-    first, then those of pairs, −1 where there is none; `unchecked`: the tests that could not be made."""
+    first, then those of pairs, −1 where there is none; `unchecked`: the tests that could not be made; `outcome`: the
+    column that looks like an outcome, and the share of the reward that it explains beyond all others; (−1, 0): none."""
 
     p: float
     suspect: int
     unchecked: tuple[Unchecked, ...] = ()
+    outcome: tuple[int, float] = (-1, 0.0)
+
+    def stated(self, names: Sequence[str]) -> tuple[Unchecked, ...]:
+        """What a verdict says of a column that looks like an outcome; `names` are those of the columns."""
+        column, share = self.outcome
+        if column < 0:
+            return ()
+        name = names[column] if column < len(names) else f"column {column} of the context"
+        reason = (
+            f"{name} explains {share:.0%} of what arm and other features leave of the reward, as a number measured "
+            "after the decision would; whether it is known before, this log cannot show: make sure, or leave it out"
+        )
+        return (Unchecked(name=f"{NAME}:outcome", reason=reason, blocks=False),)
 
 
 def tested(log: Interactions) -> Tested:
@@ -41,7 +58,8 @@ def tested(log: Interactions) -> Tested:
     log = log[: min(MOST_ROWS, MOST_VALUES // log.batch.mask.shape[1])]
     if why := _nothing_to_test(log):
         return why
-    found: dict[str, list[P]] = {"balance": [], "learning": []}
+    found: dict[str, list[P]] = {"balance": [], "learning": [], "others": []}
+    outcome = (-1, 0.0)
     suspects = suspects_of(log.batch.context.astype(np.float64), log.reward)
     if suspects:
         unknowing = blind(log, suspects)
@@ -50,13 +68,22 @@ def tested(log: Interactions) -> Tested:
         if (told := tells(log, reward, likely)) >= 0:
             return Tested(p=0.0, suspect=told)
         found = of_context(log, suspects, reward, likely)
-    return _of_all(log, found, pairs(log))
+        found["others"] = others(log, suspects, None if likely is None else likely_pmf(_bare(log)))
+        outcome = like_an_outcome(log, suspects, reward, likely)
+    return replace(_of_all(log, found, pairs(log)), outcome=outcome)
+
+
+def _bare(log: Interactions) -> Interactions:
+    """The log without any context."""
+    return blind(log, list(range(log.batch.context.shape[1])))
 
 
 def _of_all(log: Interactions, of_context: dict[str, list[P]], of_pairs: list[P]) -> Tested:
     """The smallest p-value by its share of the level, and what could not be tested."""
     each = of_context | {"pairs": of_pairs}
     reasons = {n: needed(len(log)) for n, all_ in each.items() if all_ and all(one.p is None for one in all_)}
+    if "balance" in reasons:
+        reasons.pop("others", None)  # the same question, of other columns
     if log.batch.context.shape[1] and len(np.unique(drawn_arm(log))) < 2:
         reasons["telling"] = "only one arm was drawn"
     both = bool(of_context["balance"]) and bool(of_pairs)

@@ -118,5 +118,5 @@ def test_columns_of_every_type_are_told_json_or_left_out(tmp_path, monkeypatch):
 
 def test_a_gz_that_ends_early_is_named(tmp_path):
     (tmp_path / "log.csv.gz").write_bytes(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03")
-    with pytest.raises(ValueError, match=r"log\.csv\.gz: found no table"):
+    with pytest.raises(ValueError, match=r"log\.csv\.gz: found a gzip file that cannot be unpacked"):
         open_source(tmp_path / "log.csv.gz", unit_key="k")

@@ -106,7 +106,7 @@ def test_two_bad_rewards_of_an_old_log_keep_no_sound_row_back(shop):
     assert judged_hours.quality_of(w.store, {H: 2}, [H]) == judged_hours.HoursQuality()  # the gate may judge it
 
 
-@pytest.mark.full
+@pytest.mark.slow
 def test_two_bad_rewards_among_26_806_rows_keep_26_804_sound_ones_from_nothing(shop):
     w, events = shop(26_806, 2)
     assert a_build() != ""

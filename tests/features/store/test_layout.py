@@ -61,6 +61,7 @@ GIVEN = {
     "rollout_report": (layout.rollout_report(7, 12), "rollout/000007-012.html"),
     "rollout_page": (layout.rollout_page(7), "rollout/7.html"),
     "served": (layout.served(HOME, 7), Path("/srv/var/reels/triton/select_arm/7")),
+    "change": (layout.change("ab12", 7), "features/ab12/change-7.json"),
     "embedded": (layout.embedded(HOME, 7), Path("/srv/var/reels/embedded/7")),
     "head": (layout.head(HOME / layout.HEADS, 7, "champion"), Path("/srv/var/reels/posterior/000007-champion.head")),
 }  # fmt: skip
@@ -71,7 +72,7 @@ SPELLED = {
     "OWNER": "croupier.json", "EPOCH": "privacy/epoch", "RESTATED": "ledger/restated.json",
     "TRAINING_BEGUN": "training/begun.json", "TRAINING_ENDED": "training/ended.json", "PROCESS": "process.json",
     "CURRENT": "releases/current", "ROLLOUT": "rollout/state.json", "ROLLOUT_WATCHED": "rollout/watched.json",
-    "EMBEDDED": "embedded", "EMBEDDED_LOCK": ".embedded.lock", "HEADS_LOCK": ".posterior.lock",
+    "MONTH": "month.json", "EMBEDDED": "embedded", "EMBEDDED_LOCK": ".embedded.lock", "HEADS_LOCK": ".posterior.lock",
     "ARMS_ACCEPTED": "arms/accepted.json", "ARMS_REFUSED": "arms/refused.json", "PARQUET": ".parquet", "JSON": ".json", "LATE": ".late.parquet",
     "ENCODER": "encoder", "CATALOGUE": "catalogue.json", "GOLDEN": "golden.json", "META": "meta.json",
     "ENCODED": "encoded.parquet", "SEGMENTS": "segments.parquet", "GUARDRAILS": "guardrails.parquet",

@@ -119,8 +119,8 @@ def test_a_feature_made_after_the_draw_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "text", "words"),
-    [("none.csv", "", "found no table in it"), ("head.csv", "item,click,p\n", "found no usable row (it is empty)"),
-     ("zero.csv", "item,click,p\na,1,0\nb,0,0\n", "found no usable row (2 × bad propensity)")],
+    [("none.csv", "", "found an empty file (0 bytes)"), ("head.csv", "item,click,p\n", "found no usable row (it is empty)"),
+     ("zero.csv", "item,click,p\na,1,0\nb,0,0\n", "found propensities of 0 in 2 of 2 rows, expected the probability, above 0")],
 )  # fmt: skip
 def test_files_without_a_usable_row_say_so_in_one_sentence(tmp_path, name, text, words):
     (tmp_path / name).write_text(text)
