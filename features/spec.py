@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from croupier.features.spec_values import Clip, Range, distinct, duration, rising_shares
+from croupier.features.spec_values import Clip, Range, Seasons, distinct, duration, rising_shares
 
 
 class SpecError(ValueError):
@@ -187,7 +187,7 @@ class RefreshSpec(_Strict):
     enabled: bool = Field(True, description="false: the champion changes by promotion alone")
 
 
-class RolloutSpec(_Strict):
+class RolloutSpec(Seasons):
     """How a candidate is exposed: shares of units, and what must be shown to go on (serving/ROLLOUT.md)."""
 
     stages: Annotated[tuple[float, ...], AfterValidator(rising_shares)] = Field(

@@ -1,8 +1,8 @@
 """Kinds of values in app.toml, and what makes them valid."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 def _rising(ends: tuple[float, float]) -> tuple[float, float]:
@@ -42,6 +42,35 @@ def seconds_of(text: str) -> float:
     if not 0 < value < float("inf"):
         raise ValueError('expected a number and one of s, m, h, d, for example "6h"')
     return value
+
+
+NO_SEASON = "none"
+
+
+def season_length(text: str) -> str:
+    """Checks a text that is a duration, or "none". Raises ValueError."""
+    return text if text == NO_SEASON else duration(text)
+
+
+class Seasons(BaseModel):
+    """What a rollout's evidence is counted over: whole seasons, decisions or units."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    season: Annotated[str, AfterValidator(season_length)] = Field(
+        "24h", description="after it hours are alike again: stages are decided on whole ones; none: at any look"
+    )
+    swing: float = Field(
+        0.25, ge=0, lt=1, description="before a season is over only a loss beyond this share of the reward aborts"
+    )
+    per: Literal["decision", "unit"] = Field(
+        "unit", description="what counts once: a unit in each hour of a season (its decisions' mean), or a decision"
+    )
+
+    @property
+    def season_seconds(self) -> float:
+        """The length of a season; 0 where none is declared."""
+        return 0.0 if self.season == NO_SEASON else seconds_of(self.season)
 
 
 Range = Annotated[tuple[float, float], AfterValidator(_rising)]

@@ -53,6 +53,7 @@ min_rows = 6000
 every = "1d"
 [rollout]
 stale_seconds = 86400.0
+season = "none"
 """
 SHARE_TOLERANCE = 0.015  # four standard errors of 5 % of 4,000 units
 

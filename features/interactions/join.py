@@ -18,7 +18,7 @@ from functools import partial
 import polars as pl
 
 from croupier.features.arrow import INTERACTIONS
-from croupier.features.interactions import quarantine, versions
+from croupier.features.interactions import late_rewards, quarantine, versions
 from croupier.features.interactions.account import Account
 from croupier.features.interactions.reward_columns import in_reach_columns, to_number, with_fate
 from croupier.features.interactions.versions import Version, read_interactions
@@ -72,13 +72,18 @@ def _ended(commits: Iterable[Future[Version]]) -> None:
         commit.result()
 
 
-def matured(store: Store, spec: RewardSpec, *, start: datetime, end: datetime, now: datetime) -> pl.DataFrame:
+def matured(
+    store: Store, spec: RewardSpec, *, start: datetime, end: datetime, now: datetime, late: bool = False
+) -> pl.DataFrame:
     """Returns the interactions of the whole hours that [start, end) touches as they stand at `now`, written nowhere:
-    for a look between two joins. With another spec (one guardrail's kind) the same decisions get another number."""
+    for a look between two joins. With another spec (one guardrail's kind) the same decisions get another number. With
+    `late`, late_rewards.py's columns are added."""
     with open_log(store) as log:
         hours = versions.overlapping(log.objects["decisions"], start=start, end=end)
-        frames = [data for chunk in _chunks(log, hours) for _, data, _, _ in _join(log, chunk, spec, now=to_us(now))]
-        return pl.concat(frames) if frames else versions.empty()
+        joined = (each for chunk in _chunks(log, hours) for each in _join(log, chunk, spec, now=to_us(now)))
+        frames = [late_rewards.beside(data, tardy, spec) if late else data for _, data, tardy, _ in joined]
+        empty = versions.empty()
+        return pl.concat(frames or [late_rewards.none(empty) if late else empty])
 
 
 def _chunks(log: ShippedLog, hours: list[str]) -> Iterator[list[str]]:

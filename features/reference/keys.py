@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel
 from pydantic.fields import FieldInfo
 
 from croupier.features.spec import AppSpec
-from croupier.features.spec_values import duration
+from croupier.features.spec_values import duration, season_length
 
 UNITS = {"seconds": "seconds", "ms": "milliseconds", "days": "days", "hours": "hours", "rows": "rows",
          "decisions": "decisions"}  # fmt: skip
@@ -110,6 +110,8 @@ def _kind(annotation: Any, metadata: list[Any] = []) -> str:  # noqa: B006  (it 
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _kind(arguments[0], list(arguments[1:]))
+    if any(isinstance(rule, AfterValidator) and rule.func is season_length for rule in metadata):
+        return 'duration such as "24h", or "none"'
     if any(isinstance(rule, AfterValidator) and rule.func is duration for rule in metadata):
         return 'duration such as "90s", "30m", "6h" or "1d"'
     if origin in (Union, UnionType):

@@ -1,7 +1,7 @@
 """`croupier rollout …`, `croupier release …`: see and move what is exposed."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
@@ -9,14 +9,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
 from croupier.features.clock import now_us
 from croupier.features.schema import CANDIDATE, CHAMPION
-from croupier.features.spec import RolloutSpec
 from croupier.features.utc import from_us, to_the_second
 from croupier.features.workspace import Workspace
-from croupier.serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
+from croupier.serving.commands.telling import App, AsJson, told
 from croupier.serving.evidence import hold_out_looks
 from croupier.serving.operate import deployment, succession
 from croupier.serving.operate.deployment import triton_address
@@ -195,49 +193,6 @@ def prune(
     if told(as_json, {"app": app, "deleted": gone}):
         return
     console.print(f"deleted {len(gone)} releases{': ' + ', '.join(map(str, gone)) if gone else ''}")
-
-
-def simulate_rollout(
-    *,
-    runs: Annotated[int, typer.Option(min=1, help="rollouts per number")] = 2000,
-    world: Annotated[str, typer.Option(help="bernoulli (10 % clicks), or reels (contextual)")] = "bernoulli",
-    effect: Annotated[float | None, typer.Option(help="only this relative effect, e.g. -0.3")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="what follows 100 %: the watch against the hold-out")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="the same seed, the same result")] = 0,
-    out: Out = None,
-) -> None:
-    """How often the controller errs, how fast it is right, and what other rules do on the same world."""
-    from croupier.serving.simulation import compared_rules, hold_out
-    from croupier.serving.simulation import rollout as rollout_simulation
-    from croupier.serving.simulation.worlds import Reels
-
-    worlds: dict[str, Callable[[float], Any]] = {
-        "bernoulli": lambda e: rollout_simulation.Bernoulli(effect=e), "reels": Reels
-    }  # fmt: skip
-    if world not in worlds:
-        raise ValueError(f"--world: found {world!r}, expected one of {', '.join(worlds)}")
-    if watch and effect is not None:
-        raise ValueError("--watch: found --effect beside it; expected one of them: a watch has effects of its own")
-    prepared(out)
-    make, spec = worlds[world], RolloutSpec()
-    found: dict[str, Any]
-    looks = rollout_simulation.LOOKS if effect is not None else sum(rollout_simulation.EFFECTS.values())
-    looks = hold_out.looks_of(spec) if watch else looks
-    with tqdm(total=looks, unit="look", disable=None) as bar:
-        how: dict[str, Any] = {"runs": runs, "seed": seed, "progress": bar.update}
-        if watch:
-            found = hold_out.characteristics(make, spec, **how)
-        elif effect is not None:
-            found = rollout_simulation.simulate(make(effect), spec, **how).to_dict() | {"effect": effect}
-        else:
-            found = rollout_simulation.characteristics(make, spec, **how)
-    found |= {"world": world, "seed": seed}
-    if effect is None and not watch and world == "bernoulli":
-        found["compared"] = compared_rules.characteristics(runs=runs, seed=seed)
-        found["sample_ratio"] = rollout_simulation.sample_ratio_characteristics(runs=runs, seed=seed)
-        found["latency"] = rollout_simulation.latency_characteristics(spec, runs=runs, seed=seed)
-    told(not to_stdout(out), found)
-    written(out, found)
 
 
 def described(w: Workspace, state: RolloutState | None) -> dict[str, Any]:

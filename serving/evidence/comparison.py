@@ -38,9 +38,9 @@ class Compared:
 
 
 def decisions(store: Store, reward: RewardSpec, state: RolloutState, *, now: int) -> pl.DataFrame:
-    """The rollout's matured interactions, in order of time."""
+    """The rollout's matured interactions, in order of time, with what was late (interactions/late_rewards.py)."""
     began, end = state.history[0]["at"], from_us(now) + timedelta(hours=1)
-    frame = matured(store, reward, start=from_us(began), end=end, now=from_us(now))
+    frame = matured(store, reward, start=from_us(began), end=end, now=from_us(now), late=True)
     return frame.filter(pl.col("release").is_in(state.releases) & (pl.col("at") >= began)).sort("at")
 
 
@@ -67,10 +67,11 @@ def places(units: pl.Series, salt: str) -> F64:
 
 
 def unit_counts(rows: Compared) -> dict[str, tuple[int, int, float]]:
-    """Stage → units that came in it: the candidate's, the champion's, and the share they were split by."""
+    """Stage → units that came in it first: the candidate's, the champion's, and the share they were split by. Whether
+    a unit returns may be the candidate's doing, so who came at an earlier stage says nothing of the split here."""
     counted = rows.frame.select("stage", "unit_id").with_columns(assigned=pl.Series(rows.assigned), share=rows.share)
     units = (
-        counted.unique(["stage", "unit_id"])
+        counted.unique("unit_id", keep="first", maintain_order=True)
         .group_by("stage")
         .agg(pl.col("assigned").sum(), pl.len(), pl.col("share").first())
     )

@@ -25,8 +25,20 @@ MODEL_DAYS = 30
 def reward_bets(rows: Compared, reward: RewardSpec, before: Interactions | None) -> betting.Bets:
     """Returns the bets on the doubly robust rewards; `before`: see `earlier`."""
     low, high = reward.range
-    scores = doubly_robust(_within(rows.log, low, high), None if before is None else _within(before, low, high))
-    return betting.bets(rows.assigned, rows.share, scores, rows.log.unit, width=high - low)
+    return betting.bets(rows.assigned, rows.share, scores(rows, reward, before), rows.log.unit, width=high - low)
+
+
+def scores(rows: Compared, reward: RewardSpec, before: Interactions | None) -> F64:
+    """Returns (n,) the doubly robust reward of each decision, of rewards clipped to their declared range."""
+    low, high = reward.range
+    return doubly_robust(_within(rows.log, low, high), None if before is None else _within(before, low, high))
+
+
+def late_counted(rows: Compared, found: F64, reward: RewardSpec) -> F64:
+    """Returns the scores `found` as they would be if what came too late had been on time."""
+    low, high = reward.range
+    late = rows.frame["late_reward"].to_numpy()
+    return np.asarray(found + np.clip(rows.log.reward + late, low, high) - np.clip(rows.log.reward, low, high))
 
 
 def _within(log: Interactions, low: float, high: float) -> Interactions:

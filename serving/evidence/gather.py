@@ -1,10 +1,12 @@
 """What matured decisions say of a candidate, against the champion that served beside it.
 
 who             was assigned to whom (comparison.py); in shadow, nobody to the candidate (shadow.py)
-benefit, harm   bets (betting.py) on the difference of doubly robust rewards (dr_rewards.py)
+benefit, harm   bets (betting.py) on the difference of doubly robust rewards (dr_rewards.py), over whole seasons
+                (difference.py, seasons.py)
 guardrails      the same for fallbacks, latency and other kinds of reward (serving/evidence/guardrails.py)
 hold-out        after 100 % the promoted release is on trial (serving/evidence/hold_out.py)
-integrity       unit counts, the propensities of either role, roles as assigned, freshness (integrity.py)
+integrity       unit counts, the propensities of either role, roles as assigned, freshness (integrity.py), rewards
+                that are late for one role (lateness.py)
 """
 
 from collections.abc import Mapping
@@ -23,15 +25,15 @@ from croupier.features.spec import AppSpec
 from croupier.features.store.storage import Store
 from croupier.features.utc import from_us
 from croupier.serving.decide.scoring import TOO_LATE
-from croupier.serving.evidence import betting, hold_out
+from croupier.serving.evidence import difference, hold_out, lateness
 from croupier.serving.evidence.comparison import Compared, compared, decisions, failed, unit_counts
-from croupier.serving.evidence.dr_rewards import earlier, reward_bets
-from croupier.serving.evidence.guardrails import Guardrail, judged, slowness
-from croupier.serving.evidence.integrity import stale, untrusted
+from croupier.serving.evidence.dr_rewards import earlier, late_counted, scores
+from croupier.serving.evidence.guardrails import Guardrail, judged, slowness, unproven
+from croupier.serving.evidence.integrity import late_by_role, stale, untrusted
 from croupier.serving.evidence.shadow import shadowed
 from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.rollout_state import RolloutState
-from croupier.serving.release.stage_rule import RolloutEvidence, stage_margin
+from croupier.serving.release.stage_rule import RolloutEvidence, is_last
 
 
 def gather(store: Store, spec: AppSpec, state: RolloutState, release: LoadedRelease, *, now: int) -> RolloutEvidence:
@@ -46,20 +48,22 @@ def gather(store: Store, spec: AppSpec, state: RolloutState, release: LoadedRele
         return RolloutEvidence(problems=tuple(problems), numbers={"decisions": 0})
     spec = hold_out.levels(spec) if state.kept else spec
     problems += untrusted(rows, state) + outside("rewards", rows.log.reward, spec.reward.range)
-    numbers, harms = _numbers(rows, state), []
-    bets = reward_bets(rows, spec.reward, earlier(store, state, release))
-    margin = stage_margin(state, spec.rollout)
-    numbers |= _difference(bets, spec, margin)
+    late = late_by_role(rows, state)
+    score = scores(rows, spec.reward, earlier(store, state, release))
+    honest = late_counted(rows, score, spec.reward) if late else score
+    found = difference.judged(rows, score, honest, state, spec, now=now)
+    numbers, harms, problems = _numbers(rows, state) | dict(found.numbers), list(found.harms), problems + late
     if state.kept:
-        numbers |= hold_out.numbers_of(bets, rows, state, spec)
-    if numbers["log_wealth_harm"] >= np.log(1 / spec.rollout.alpha_harm):
-        harms.append("reward")
+        numbers |= hold_out.numbers_of(difference.bets_of(rows, honest, spec), rows, state, spec)
+        harms = ["reward"] * bool(numbers["log_wealth_harm"] >= np.log(1 / spec.rollout.alpha_harm))
     numbers["guardrails"] = _guardrails(store, spec, state, rows, problems, now=now)
     harms += [_named(name, guard) for name, guard in numbers["guardrails"].items() if guard["harm"]]
-    here = (rows.frame["stage"] == state.stage) & (rows.frame["at"] >= state.since)
     return RolloutEvidence(
-        decisions=int(here.sum()),
-        safe=bool(numbers["log_wealth_safe"] >= np.log(1 / spec.rollout.alpha)),
+        decisions=found.decisions,
+        safe=found.safe and not (is_last(state) and unproven(numbers["guardrails"])),
+        seasons=found.seasons,
+        latest=found.latest,
+        suspected=found.suspected,
         harms=tuple(harms),
         problems=tuple(problems),
         numbers=numbers,
@@ -77,18 +81,6 @@ def rows_of(frame: pl.DataFrame, state: RolloutState, release: LoadedRelease) ->
     there are any."""
     rows = compared(frame, state, release)
     return hold_out.turned(rows) if rows is not None and state.kept else rows
-
-
-def _difference(bets: betting.Bets, spec: AppSpec, margin: float) -> dict[str, Any]:
-    return {
-        "difference": float(bets.xi.sum() / bets.v.sum()),
-        "lower": bets.lower(spec.rollout.alpha),
-        "upper": bets.upper(spec.rollout.alpha_harm),
-        "margin": margin,
-        "design_effect": bets.dispersion,
-        "log_wealth_harm": float(bets.log_wealth(0.0, harm=True)[-1]),
-        "log_wealth_safe": float(bets.log_wealth(-margin * np.abs(bets.baseline), harm=False)[-1]),
-    }
 
 
 def outside(what: str, values: F64, declared: tuple[float, float]) -> list[str]:
@@ -120,8 +112,11 @@ def _guardrails(
         problems += outside(kind, found, (low, high))
         value, width = np.clip(found, low, high), high - low  # one absurd value must not hide all others
         name = f"{kind} (reward)" if kind in watched else kind
-        watched[name] = Guardrail(value=-value if harmful == "higher" else value, width=width, cluster=unit)
-    return judged(watched, rows.assigned, rows.share, alpha=spec.rollout.alpha_guardrails)
+        margin = spec.gate.guardrail_margins.get(kind, spec.gate.guardrail_margin * width)
+        better = -value if harmful == "higher" else value
+        watched[name] = Guardrail(value=better, width=width, cluster=unit, margin=margin)
+    levels = {"alpha": spec.rollout.alpha_guardrails, "alpha_safe": spec.rollout.alpha}
+    return judged(watched, rows.assigned, rows.share, **levels)
 
 
 def _named(name: str, guard: Mapping[str, Any]) -> str:
@@ -137,6 +132,9 @@ def _numbers(rows: Compared, state: RolloutState) -> dict[str, Any]:
         "candidate_mean": _mean(reward, a),
         "champion_mean": _mean(reward, ~a),
         "stage": state.stage,
+        "rewards": lateness.counts(
+            (rows.frame["reward_count"] > 0).to_numpy(), rows.frame["late"].to_numpy(), rows.assigned
+        ),
         "units": {stage: list(counts) for stage, counts in unit_counts(rows).items()},
     }
 

@@ -40,7 +40,7 @@ def decisions(store: Store, reward: RewardSpec, state: RolloutState, *, now: int
     """The watch's matured interactions of the units compared, in order of time; read a day at a time."""
     began, frames, share = state.history[0]["at"], [], state.stages[0]
     for start in range(began - began % DAY, now + 1, DAY):
-        day = matured(store, reward, start=from_us(start), end=from_us(start + DAY), now=from_us(now))
+        day = matured(store, reward, start=from_us(start), end=from_us(start + DAY), now=from_us(now), late=True)
         day = day.filter(pl.col("release").is_in(state.releases) & (pl.col("at") >= began))
         frames.append(day.filter(pl.Series(places(day["unit_id"], state.salt) < slice_of(share))) if len(day) else day)
     return pl.concat(frames).sort("at")

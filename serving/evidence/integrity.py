@@ -10,7 +10,7 @@ from croupier.features.quality import audit, rules
 from croupier.features.schema import CANDIDATE, CHAMPION, HOLDOUT, IN_CANDIDATES_PLACE
 from croupier.features.spec import AppSpec
 from croupier.features.utc import SECOND
-from croupier.serving.evidence import sample_ratio
+from croupier.serving.evidence import lateness, sample_ratio
 from croupier.serving.evidence.comparison import Compared, unit_counts
 from croupier.serving.release.rollout_state import RolloutState
 
@@ -55,3 +55,11 @@ def bad_propensities(frame: pl.DataFrame) -> list[str]:
 def _log_e(role: pl.DataFrame) -> float:
     """Returns the log evidence against one role, over its policies and releases."""
     return reduce(add, audit.evidence(role).values()).log_e
+
+
+def late_by_role(rows: Compared, state: RolloutState) -> list[str]:
+    """Returns which side's rewards come late, or not at all, more often than the other's, if either's do."""
+    second = rows.assigned ^ rows.turned
+    names = (HOLDOUT if state.kept else CANDIDATE, CHAMPION)
+    on_time, late = (rows.frame["reward_count"] > 0).to_numpy(), rows.frame["late"].to_numpy()
+    return lateness.uneven(on_time, late, second, rows.log.unit, names=names)

@@ -31,7 +31,7 @@ def newest(home: Path, old: LoadedRelease, role: str) -> Carried:
     policy = old.candidate if role == CANDIDATE else old.champion
     if policy is None:
         raise ValueError(f"release {old.number} has no {role} to promote")
-    entry = old.manifest["meta"].get(learning_scope.META, {}).get(role, {})
+    entry = learning_scope.together(old.manifest["meta"].get(learning_scope.META, {}).get(role, {}))
     heads = home / layout.HEADS
     path, digest = layout.head(heads, old.number, role), old.manifest["digest"]
     if not path.exists() and old.continues:  # no reward has reached this catalogue release

@@ -5,7 +5,10 @@ release, is not in it yet: the fast loop learns it when the policy is released, 
 training and its release. A head that is released again (promoted, kept back) has learnt a part of that already: its
 place in the log of the host where it learnt it goes along in the manifest, and learning goes on from there.
 
-    meta["learning"][role] = {"since": µs, "spool": id, "cursor": row of the rewards, "closing": id}
+    meta["learning"][role] = {"since": µs, "spool": id, "cursor": row of the rewards, "closing": id, "apart": bool}
+
+While a candidate is tried, either role learns from its own decisions alone (`apart`): each is then worth what it would
+be worth without the other, so that what is promoted is what was shown. What was decided before, both learn.
 
 Without an entry, as in releases of older versions and policies from elsewhere: the release's own decisions alone.
 """
@@ -14,11 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from croupier.features.schema import Decision, InvalidEvent
+from croupier.features.schema import CANDIDATE, CHAMPION, Decision, InvalidEvent
 from croupier.serving.learning.learning_steps import START, Position
 from croupier.serving.release.bundle import LoadedRelease
 
 META = "learning"  # entry of a release's meta
+APART = "apart"
 _PLACE = ("spool", "cursor", "closing")
 
 
@@ -26,22 +30,24 @@ _PLACE = ("spool", "cursor", "closing")
 class Scope:
     """The decisions that one head learns: those made at or after `since` (UTC µs), by no later release than its own,
     or, where that is None, those of `releases`: its own, and those that it continues. `place` is where it stands in
-    the log that `spool` names."""
+    the log that `spool` names. What the role `other` decided in `releases` is not learnt."""
 
     releases: frozenset[int]
     since: int | None = None
     spool: str = ""
     place: Position = START
+    other: str = ""
 
     @classmethod
     def of(cls, release: LoadedRelease, role: str) -> Self:
         """Returns the scope that the release's manifest declares."""
         row: Mapping[str, Any] = release.manifest["meta"].get(META, {}).get(role, {})
         releases = frozenset({release.number, *release.continues})
+        other = {CHAMPION: CANDIDATE, CANDIDATE: CHAMPION}[role] if row.get(APART) else ""
         if "since" not in row:
-            return cls(releases)
+            return cls(releases, other=other)
         place = Position(int(row["cursor"]), int(row["closing"])) if "spool" in row else START
-        return cls(releases, int(row["since"]), str(row.get("spool", "")), place)
+        return cls(releases, int(row["since"]), str(row.get("spool", "")), place, other)
 
     @property
     def only(self) -> frozenset[int] | None:
@@ -50,6 +56,8 @@ class Scope:
 
     def holds(self, decision: Decision) -> bool:
         """True if this head learns the decision."""
+        if self.other and decision.role == self.other and decision.release in self.releases:
+            return False
         if self.since is None:
             return decision.release in self.releases
         return decision.at >= self.since and decision.release <= max(self.releases)
@@ -78,4 +86,15 @@ def trained(since: int | None) -> dict[str, Any]:
 
 def moved(entry: Mapping[str, Any], spool: str, place: Position) -> dict[str, Any]:
     """The entry of the same head further on, at `place` in the log that `spool` names."""
-    return {**entry, **dict(zip(_PLACE, (spool, *place), strict=True))} if entry else {}
+    once = together(entry)
+    return {**once, **dict(zip(_PLACE, (spool, *place), strict=True))} if once else {}
+
+
+def together(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry of a head that is released again: whether it learns apart is for its new release to say."""
+    return {name: value for name, value in entry.items() if name != APART}
+
+
+def apart(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The entries of a release with a candidate: either role learns from its own decisions."""
+    return {role: {**entries.get(role, {}), APART: True} for role in (CHAMPION, CANDIDATE)}

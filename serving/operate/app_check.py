@@ -10,7 +10,7 @@ from typing import Any
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions import hours, window
 from croupier.features.schema import NO_STAGE
-from croupier.features.spec import PoliciesSpec, SpecError
+from croupier.features.spec import PoliciesSpec, RolloutSpec, SpecError
 from croupier.features.spec_values import seconds_of
 from croupier.features.store import layout
 from croupier.features.utc import from_us
@@ -18,6 +18,7 @@ from croupier.features.workspace import Workspace
 from croupier.models import same_features
 from croupier.models.policy import make
 from croupier.serving.release import rollout_store
+from croupier.serving.release.stage_rule import least_seconds
 from croupier.serving.triton import server
 
 
@@ -34,6 +35,7 @@ def check(w: Workspace, *, now: datetime) -> AppCheck:
     spec, problems = w.spec, list[str]()
     arms = _arms(w, problems)
     problems += [f"policies.candidates: {why}" for why in _untrainable(spec.policies)]
+    problems += _hurried(spec.rollout)
     features = {scope: len(getattr(spec, scope)) for scope in ("context", "arm", "arm_context")}
     facts = {
         "app": w.settings.app, "app_toml": str(w.home / layout.APP_TOML), "arms": arms, "features": features,
@@ -65,6 +67,15 @@ def _untrainable(policies: PoliciesSpec) -> list[str]:
             found.append(f"{name}: {error}")
     unused = set(policies.parameters) - set(policies.candidates)
     return found + [f"policies.parameters.{name}: found no candidate of that name" for name in sorted(unused)]
+
+
+def _hurried(rollout: RolloutSpec) -> list[str]:
+    """Why no rollout could ever reach everybody in time."""
+    least = least_seconds(rollout)
+    if rollout.max_seconds >= least:
+        return []
+    expected = f"{least:g} at least: a season of {rollout.season} in each stage, two in the last (rollout.season)"
+    return [f"rollout.max_seconds: found {rollout.max_seconds:g}, expected {expected}"]
 
 
 def _server(w: Workspace) -> dict[str, Any] | None:

@@ -139,6 +139,8 @@ def _sequence(axes: Any, bets: Bets, spec: AppSpec, ends: Any) -> None:
     axes.plot(ends, low, color=GAIN, linewidth=1, label=f"at least; above 0 is better ({spec.rollout.alpha:.1%})")
     axes.plot(ends, middle, color=BLUE, label="estimate (doubly robust)")
     axes.axhline(0, color=GREY, linewidth=1)
+    if spec.rollout.season_seconds:
+        axes.set_title("as if hours were alike; stages are decided on whole seasons", fontsize=8)
     reach = 4 * max(np.abs(middle[-1]), np.abs(bets.baseline).mean() / 4)
     axes.set(ylabel="reward per decision,\ncandidate − champion", xlabel="matured decisions", ylim=(-reach, reach))
     axes.legend(loc="best", fontsize=8)

@@ -104,6 +104,8 @@ def _learning(champion: Carried, candidate: Policy | None, end: int | None) -> d
     if learns(candidate):
         entries[CANDIDATE] = learning_scope.trained(end)
     entries = {role: entry for role, entry in entries.items() if entry}
+    if candidate is not None and (learns(champion.policy) or learns(candidate)):
+        entries = learning_scope.apart(entries)
     return {learning_scope.META: entries} if entries else {}
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from croupier.features.batch import F64, I64, Bool
 from croupier.features.spec import RolloutSpec
+from croupier.features.spec_values import NO_SEASON
 from croupier.features.utc import SECOND
 from croupier.serving.evidence import betting, sample_ratio
 from croupier.serving.evidence.guardrails import SLOW_SHARE
@@ -113,10 +114,11 @@ class RolloutOutcome:
 
 
 class Wealth:
-    """The bets of R rollouts, carried from look to look; a candidate worse by `allowed` does no harm."""
+    """The bets of R rollouts, carried from look to look; a candidate worse by `allowed`, or by the share `swing` of the
+    reward, does no harm."""
 
-    def __init__(self, runs: int, spec: RolloutSpec, *, allowed: float = 0.0) -> None:
-        self.spec, self.margins, self.allowed = spec, sorted(set(spec.margins)), allowed
+    def __init__(self, runs: int, spec: RolloutSpec, *, allowed: float = 0.0, swing: float = 0.0) -> None:
+        self.spec, self.margins, self.allowed, self.swing = spec, sorted(set(spec.margins)), allowed, swing
         self.harm = np.zeros((len(betting.HARM_EFFECTS), runs))
         self.gain = np.zeros((len(self.margins), len(betting.GAIN_EFFECTS), runs))
         self.sums = np.zeros((3, runs))  # decisions, scores, squares
@@ -128,9 +130,10 @@ class Wealth:
         mean = total / n
         scale = betting.bet_scale(mean, squares / n - mean**2, 1.0)[:, None]
         s = share[:, None]
+        lost = -self.allowed - self.swing * np.abs(mean[:, None])
         xi, v = (look.candidate - s) * np.clip(look.score - mean[:, None], -1.0, 1.0), s * (1 - s)
         for k, effect in enumerate(betting.HARM_EFFECTS):
-            steps = betting.increments(xi, v, scale, effect, -self.allowed, harm=True)
+            steps = betting.increments(xi, v, scale, effect, lost, harm=True)
             self.harm[k, rows] += (look.count * steps).sum(axis=1)
         for m, margin in enumerate(self.margins):
             delta = -margin * mean[:, None]
@@ -161,7 +164,8 @@ def simulate(
     """Rollouts of one world under the controller, each until it is decided or `looks` have passed. `progress` is told
     how many looks are over."""
     rng = np.random.default_rng([seed, runs])
-    spec = spec.model_copy(update={"max_seconds": float(looks), "min_decisions": LOOK})
+    own = {"max_seconds": float(looks), "min_decisions": LOOK, "season": NO_SEASON}  # time is counted in decisions here
+    spec = spec.model_copy(update=own)
     states = [rollout_state.start(1, now=0, stages=spec.stages) for _ in range(runs)]
     wealth, entered = Wealth(runs, spec), np.zeros(runs, np.int64)
     aborted, reached, exposed = np.zeros(runs, np.int64), np.zeros(runs, np.int64), np.zeros(runs)

@@ -34,6 +34,7 @@ kinds.click = {}
 floor = 0.04
 [rollout]
 min_decisions = 200
+season = "none"
 [arms]
 new_floor = 0.1
 new_until = 150

@@ -33,7 +33,7 @@ def app_spec(**kwargs):
             "context": {"age": {"type": "numeric"}},
             "arm": {"price": {"type": "numeric"}},
             "policies": {"floor": 0.04},
-            "rollout": {"min_decisions": 1000} | kwargs,
+            "rollout": {"min_decisions": 1000, "season": "none"} | kwargs,
         }
     )
 

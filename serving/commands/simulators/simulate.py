@@ -4,9 +4,9 @@ import typer
 
 from croupier.serving.commands.gate import simulate_gate
 from croupier.serving.commands.health import simulate_health
-from croupier.serving.commands.rollout import simulate_rollout
 from croupier.serving.commands.simulators.learning import simulate_learning
 from croupier.serving.commands.simulators.loop import simulate_loop
+from croupier.serving.commands.simulators.rollout import simulate_rollout
 from croupier.serving.commands.simulators.traffic import simulate_clock, simulate_traffic
 
 simulate = typer.Typer(no_args_is_help=True)

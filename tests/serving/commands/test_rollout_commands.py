@@ -175,3 +175,23 @@ def test_simulate_rollout_prints_and_writes(tmp_path):
     assert croupier("simulate", "rollout", "--runs", "0")[0] == 2
     code, said = croupier("simulate", "rollout", "--world", "moon")
     assert (code, "expected one of bernoulli, reels" in said) == (1, True)
+
+
+@pytest.mark.medium
+def test_simulate_rollout_by_days(tmp_path):
+    out = tmp_path / "out.json"
+    options = ["--runs", "20", "--season", "0.3:-0.6", "--late", "champion:0.2", "--per-day", "24000"]
+    code, said = croupier("simulate", "rollout", *options, "--json", str(out))
+    assert code == 0, said
+    cell = json.loads(out.read_text())["rows"]["declared"]["24000"]
+    assert (cell["runs"], cell["reached_100"], cell["late"]["candidate"]) == (20, 0.0, 0.0)
+    assert cell["aborted"] == 1.0, "60 % worse over a day is harm, late rewards or not"
+    for wrong, expected in (
+        (["--late", "nobody:0.1"], "late: found nobody, expected candidate or champion"),
+        (["--season", "much"], "--season: found 'much', expected numbers"),
+        (["--season", "3"], "click rates between 0 and 1"),
+        (["--late", "champion:1.5"], "late {'champion': 1.5}, expected shares in [0, 1]"),
+        (["--days", "--per-day", "5"], "expected 24 decisions a day or more"),
+    ):
+        code, said = croupier("simulate", "rollout", "--runs", "1", *wrong)
+        assert (code, expected in said) == (1, True), said

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from croupier.serving.evidence.betting import HARM_EFFECTS
-from croupier.serving.evidence.guardrails import Guardrail, judged, slowness
+from croupier.serving.evidence.guardrails import Guardrail, judged, slowness, unproven
 
 HALF = np.full(4, 0.5)
 ASSIGNED = np.array([True, True, False, False])
@@ -63,3 +63,21 @@ def test_other_rewards_are_allowed_nothing():
     by_hand = np.log(np.mean([(1 + effect * 1.6 * 0.25) ** 4 for effect in HARM_EFFECTS]))
     assert found["log_wealth_harm"] == pytest.approx(by_hand, abs=1e-12)
     assert found["level"] == pytest.approx(np.log(1 / 0.002))
+
+
+@pytest.mark.parametrize(
+    ("rate", "margin", "within"), [(0.02, 0.01, True), (0.02, 0.0005, False), (0.035, 0.01, False)]
+)
+def test_before_the_last_step_a_guardrail_is_shown_to_be_within_its_margin(rate, margin, within):
+    """Complaints of 2 % of the champion's 10,000 decisions, and of 2 or 3.5 % of the candidate's, evenly in time."""
+    n = 10_000
+    assigned = np.tile([True, False], n)
+    value = np.zeros(2 * n)
+    value[::2][np.arange(n) % round(1 / rate) == 0] = -1.0
+    value[1::2][np.arange(n) % 50 == 25] = -1.0
+    guard = Guardrail(value=value, width=1.0, cluster=np.arange(2 * n, dtype=np.uint64), margin=margin)
+    free = Guardrail(value=value, width=1.0, cluster=np.arange(2 * n, dtype=np.uint64))
+    found = judged({"complaint": guard, "other": free}, assigned, np.full(2 * n, 0.5), alpha=0.002, alpha_safe=0.02)
+    assert found["complaint"]["within"] is within
+    assert unproven(found) == ([] if within else ["complaint"])
+    assert "within" not in found["other"]

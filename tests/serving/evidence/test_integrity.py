@@ -4,9 +4,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from croupier.features.spec import RolloutSpec
 from croupier.models.ope.estimators import Moments
 from croupier.models.ope.intervals import asymptotic_cs
+from croupier.serving.evidence import sample_ratio
+from croupier.serving.evidence.comparison import Compared, unit_counts
 from croupier.serving.evidence.integrity import AUDIT_ALPHA, bad_propensities
+from croupier.serving.simulation.season import returning
 
 ARMS = [f"a{i}" for i in range(15)]
 
@@ -62,3 +66,27 @@ def test_a_propensity_that_is_not_the_pmfs_is_refuted():
     assert bad_propensities(frame) == []
     wrong = pl.when(pl.col("event_id") == "e7").then(0.5).otherwise("propensity")
     assert bad_propensities(frame.with_columns(propensity=wrong)) == ["candidate"]
+
+
+def test_units_count_in_the_stage_in_which_they_came_first():
+    """Whoever saw the candidate returns; of the others half do. The split of newcomers is what it was."""
+    n = 8000
+    place = (np.arange(n) + 0.5) / n
+    first, second = np.arange(n) % 2 == 0, np.arange(n) % 2 == 1  # who comes in which stage anew
+    returns = first & ((place < 0.2) | (np.arange(n) % 4 == 0))
+    unit = np.concatenate([np.flatnonzero(first), np.flatnonzero(second), np.flatnonzero(returns)])
+    share = np.repeat([0.2, 0.5], [first.sum(), second.sum() + returns.sum()])
+    frame = pl.DataFrame({"unit_id": [f"u{i}" for i in unit], "stage": np.where(share == 0.2, "20%", "50%")})
+    rows = Compared(frame=frame, log=None, assigned=place[unit] < share, share=share)
+    counts = unit_counts(rows)
+    assert counts == {"20%": (800, 3200, 0.2), "50%": (2000, 2000, 0.5)}
+    assert not any(sample_ratio.mismatch(*split) for split in counts.values())
+    anew = place[unit[4000:]] < 0.5
+    assert sample_ratio.mismatch(int(anew.sum()), int((~anew).sum()), 0.5), "as they were counted before"
+
+
+def test_a_candidate_that_is_liked_does_not_hold_its_rollout():
+    found = returning.alarms(RolloutSpec(), runs=1000, more=0.2)
+    assert found["newcomers"] <= 0.004
+    assert found["each_stage_anew"] > 0.03
+    assert max(returning.alarms(RolloutSpec(), runs=1000, more=0.0).values()) <= 0.004

@@ -25,7 +25,8 @@ from croupier.serving.learning.fast_loop import FastLoop, rebuilt
 from croupier.serving.learning.head_file import HeadFile
 from croupier.serving.operate import publish, watch
 from croupier.serving.release import bundle as releases
-from croupier.serving.release import rollout_state, rollout_store
+from croupier.serving.release import rollout_mirror, rollout_state, rollout_store
+from croupier.serving.release.rollout_mirror import RolloutReader
 from tests.serving import apps
 
 pytestmark = pytest.mark.medium
@@ -183,6 +184,35 @@ def test_a_refreshed_head_is_the_batch_posterior_over_window_and_later_rewards(h
     whole = rebuilt(host.release, "champion", host.spool, RULE, until_step=live.step).head
     assert np.array_equal(whole.moments.A, live.moments.A)
     assert np.array_equal(whole.moments.b, live.moments.b)
+
+
+def test_while_a_candidate_is_tried_either_role_learns_from_its_own_decisions(host):
+    """Both from what was decided before. What is promoted is the head that was tried, and learns from all again."""
+    first, second = apps.trained("lin_ts"), apps.trained("lin_ts")
+    host.publish(first, None, {"champion": learning_scope.trained(T0)})
+    host.visits(20)
+    entry = learning_scope.trained(T0)
+    host.publish(first, second, learning_scope.apart({"champion": entry, "candidate": entry}))
+    half = rollout_state.start(host.release.number, now=host.now, stages=(0.5, 1.0))
+    rollout_mirror.mirror(half, host.home)
+    host.selector.rollout = RolloutReader(host.home / "rollout.json", every=0.0)
+    host.visits(60)
+    host.settle()
+    rows = host.joined()
+    other = {"champion": "candidate", "candidate": "champion"}
+    own = {role: rows.filter((pl.col("release") == 1) | (pl.col("role") != other[role])) for role in other}
+    assert len(rows) == 80
+    assert all(25 < len(part) < 75 for part in own.values()), "what nobody could answer in time, both learn"
+    assert_is_batch(host.head("champion").moments, first, own["champion"])
+    assert_is_batch(host.head("candidate").moments, second, own["candidate"])
+    with clock.at(host.now):
+        host.serve(watch.finish(host.store, host.home, triton=None))
+    assert_is_batch(host.release.champion.head.moments, second, own["candidate"])
+    assert learning_scope.APART not in host.release.manifest["meta"][learning_scope.META]["champion"]
+    host.visits(10)
+    host.settle()
+    later = host.joined().filter(pl.col("release") == 3)
+    assert_is_batch(host.head().moments, second, pl.concat([own["candidate"], later]))
 
 
 def test_the_kept_back_predecessor_goes_on_learning_and_returns_with_it(host):

@@ -6,9 +6,16 @@ from hypothesis import strategies as st
 
 from croupier.features.spec import RolloutSpec
 from croupier.serving.release import rollout_state
-from croupier.serving.release.stage_rule import AWAITING, RolloutEvidence, is_last, next_stage, stage_margin
+from croupier.serving.release.stage_rule import (
+    AWAITING,
+    RolloutEvidence,
+    is_last,
+    least_seconds,
+    next_stage,
+    stage_margin,
+)
 
-SPEC = RolloutSpec(min_decisions=100, min_seconds=10.0, max_seconds=1000.0)
+SPEC = RolloutSpec(season="none", min_decisions=100, min_seconds=10.0, max_seconds=1000.0)
 SECOND = 1_000_000
 
 
@@ -59,6 +66,37 @@ def test_a_problem_that_lasts_goes_back_to_the_champion_when_time_is_up():
     back = next_stage(held, stale, SPEC, now=1000 * SECOND)
     assert (back.stage, back.share) == ("aborted", 0.0)
     assert back.history[-1]["reason"] == "held too long, 1000 s: stale: no matured decision for 3 h"
+
+
+def test_where_a_season_is_declared_a_stage_lasts_a_whole_one_and_the_last_two():
+    spec = SPEC.model_copy(update={"season": "24h"})
+    whole = [RolloutEvidence(decisions=100, safe=True, seasons=n) for n in range(3)]
+    assert [next_stage(at("20%"), e, spec, now=10 * SECOND).stage for e in whole] == ["20%", "50%", "50%"]
+    assert [next_stage(at("50%"), e, spec, now=10 * SECOND).stage for e in whole] == ["50%", "50%", "100%"]
+    short = at("50%", stages=(0.5, 1.0))  # a refresh: shown to lose less than 30 %
+    assert [next_stage(short, e, spec, now=10 * SECOND).stage for e in whole] == ["50%", "100%", "100%"]
+
+
+def test_the_quickest_rollout_by_hand():
+    day = 86_400.0
+    assert least_seconds(RolloutSpec()) == 4 * day
+    assert least_seconds(RolloutSpec(stages=(0.5, 1.0))) == day, "the margin of a first stage: it need not be better"
+    assert least_seconds(RolloutSpec(season="7d")) == 28 * day
+    assert least_seconds(SPEC) == 30.0
+
+
+def test_the_last_step_needs_the_latest_season_to_agree_and_no_other_does():
+    stale = RolloutEvidence(decisions=100, safe=True, seasons=5, latest=False)
+    assert next_stage(at("20%"), stale, SPEC, now=10 * SECOND).stage == "50%"
+    assert next_stage(at("50%"), stale, SPEC, now=10 * SECOND).stage == "50%"
+
+
+def test_suspected_harm_is_said_and_stops_nothing_that_is_shown():
+    doubt = RolloutEvidence(decisions=100, suspected=("reward",))
+    held = next_stage(at("20%"), doubt, SPEC, now=10 * SECOND)
+    assert (held.stage, held.held) == ("20%", "harm suspected, season not over: reward")
+    shown = RolloutEvidence(decisions=100, safe=True, suspected=("reward",))
+    assert next_stage(held, shown, SPEC, now=11 * SECOND).stage == "50%"
 
 
 def test_each_step_says_why_and_keeps_its_numbers():

@@ -1,0 +1,1 @@
+"""Rollouts on days that have hours: season, activity, novelty, and rewards that come late."""
