@@ -138,6 +138,6 @@ def test_on_files_that_are_none(home, line, kind, ending):
 def test_the_exit_codes_are_those_of_the_readme(home):
     from pathlib import Path
 
-    table = (Path(__file__).parents[2] / "README.md").read_text()
+    table = (Path(__file__).parents[3] / "README.md").read_text()
     assert all(f"\n| {code} | " in table for code in (0, 1, 2, 3, 130))
     assert os.environ["CROUPIER_APP"] == "shop"
