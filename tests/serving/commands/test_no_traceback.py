@@ -1,6 +1,5 @@
 """Whatever is asked of whichever command, on whatever it finds: one sentence and a documented exit code, no traceback."""
 
-import json
 import os
 
 import pytest
@@ -81,33 +80,6 @@ def garbage(path):
 def folder(path):
     path.unlink(missing_ok=True)
     path.mkdir(parents=True)
-
-
-BROKEN = {
-    "app.toml is bytes": lambda h: garbage(h / "app.toml"), "app.toml is a folder": lambda h: folder(h / "app.toml"),
-    "app.toml is gone": lambda h: (h / "app.toml").unlink(), "app.toml is empty": lambda h: (h / "app.toml").write_text(""),
-    "no catalogue": lambda h: (h / "catalogue.json").unlink(), "catalogue is bytes": lambda h: garbage(h / "catalogue.json"),
-    "catalogue is of numbers": lambda h: (h / "catalogue.json").write_text("[1, 2]"),
-    "spool is bytes": lambda h: garbage(h / "spool" / "log.db"), "store is a file": lambda h: garbage(h / "store"),
-    "key is bytes": lambda h: garbage(h / "unit.key"), "columns are bytes": lambda h: garbage(h / "import.json"),
-    "release pointer is bytes": lambda h: garbage(h / "store" / "releases" / "current"),
-    "rollout is bytes": lambda h: garbage(h / "store" / "rollout" / "state.json"),
-    "owner is bytes": lambda h: garbage(h / "store" / "croupier.json"),
-    "pid is bytes": lambda h: garbage(h / "triton.pid"), "ports are bytes": lambda h: garbage(h / "ports.json"),
-    "supervisor's pid is bytes": lambda h: garbage(h / "supervisor.pid"),
-}  # fmt: skip
-
-
-@pytest.mark.medium
-@pytest.mark.parametrize("broken", BROKEN)
-def test_on_an_app_of_which_a_file_is_broken(home, broken):
-    for words in with_app():
-        if words not in LONG and words not in ("init", "app init"):
-            BROKEN[broken](home) if not (home / "was").exists() else None
-            (home / "was").touch()
-            code, out, _ = call(*words.split(), *ARGUMENTS.get(words, []), "--json")
-            if code in (1, 2) and out:
-                json.loads(out)  # `app check` tells its problems as JSON
 
 
 FILES = {
