@@ -6,7 +6,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export GX_ANALYTICS_ENABLED := false
 # our matrices are small: more threads only spin
 export OMP_NUM_THREADS ?= 1
-.PHONY: help setup demo test test-full check test-numpy2 sbom bench bench-learning bench-gpu up down clean
+SAMPLE ?= 40
+SEED ?= 1
+MODULES ?=
+.PHONY: help setup demo test test-full check test-numpy2 mutants sbom bench bench-learning bench-gpu up down clean
 
 help:  ## what the verbs are
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +24,7 @@ test: setup  ## everything, sized for two cores and twenty minutes
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/pytest -m "not slow and not full" -n 2
-	@$(BIN)/pytest -m "slow and not alone and not full" -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest -m "slow and not alone and not full" -n 3 --dist loadfile --no-loadscope-reorder
 	@$(BIN)/pytest -m "slow and alone and not full"
 
 test-full: setup  ## the must-shows at their full size (hours)
@@ -34,6 +37,11 @@ check: setup  ## style, types, import contracts, fast tests: about a minute
 
 test-numpy2: setup  ## the tests that need no Triton of the wheel, on numpy 2 and the newest of everything
 	@.ci/numpy2
+
+mutants: setup  ## do the tests notice? random small errors, one at a time (SAMPLE, SEED, MODULES; tests/faults/README.md)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r locks/mutants.lock
+	@$(BIN)/python -m tests.mutants --planted
+	@$(BIN)/python -m tests.mutants $(MODULES) --sample $(SAMPLE) --seed $(SEED)
 
 sbom: setup  ## parts (CycloneDX), licences and known vulnerabilities of every environment, into var/sbom
 	@$(BIN)/python .ci/sbom

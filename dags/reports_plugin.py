@@ -34,12 +34,24 @@ pages = FastAPI(
 
 @pages.get("/")
 def every_app() -> HTMLResponse:
-    """Answers with a list of the apps."""
+    """Answers with a list of the apps, each with the sentence that `monitor` last said of it."""
     from croupier.features.quality.pages import listing_page
     from croupier.features.settings import Settings
 
     names = sorted(path.parent.name for path in Settings().var.absolute().glob(layout.DECLARED_APPS))
-    return HTMLResponse(listing_page.apps(names))
+    return HTMLResponse(listing_page.apps(names, {name: _said(name) for name in names}))
+
+
+def _said(app: str) -> str:
+    """The app's sentence; "" where there is none, or its store cannot be read: the list must not fail by one app."""
+    from croupier.features.store.storage import StoreError
+    from croupier.features.workspace import Workspace
+    from croupier.serving.health.examine import last_sentence
+
+    try:
+        return last_sentence(Workspace.known(app))
+    except (KeyError, ValueError, StoreError):
+        return ""
 
 
 @pages.get("/{app}")

@@ -133,6 +133,19 @@ class GateSpec(_Strict):
     guardrail_margins: dict[str, Annotated[float, Field(gt=0)]] = Field(
         {}, description="the same for one guardrail, in its own unit per decision"
     )
+    looks: int = Field(
+        0, ge=0, le=50, description="planned looks, evenly over `horizon`, and no others; 0: look whenever you like"
+    )
+    horizon: int = Field(0, ge=0, description="with looks: judged rows at the last of them (`croupier gate plan`)")
+
+    @model_validator(mode="after")
+    def _plan_is_whole(self) -> Self:
+        if self.looks and self.horizon < self.looks * self.min_rows:
+            least = f"at least {self.looks * self.min_rows:,}, min_rows for each of {self.looks} looks"
+            raise ValueError(f"gate.horizon: found {self.horizon:,}, expected {least}; `croupier gate plan` tells")
+        if self.horizon and not self.looks:
+            raise ValueError(f"gate.looks: found 0 with horizon = {self.horizon:,}, expected 1 or more, or no horizon")
+        return self
 
 
 class TrainingSpec(_Strict):
@@ -166,6 +179,10 @@ class RefreshSpec(_Strict):
     )
     stages: Annotated[tuple[float, ...], AfterValidator(rising_shares)] = Field(
         (0.50, 1.0), description="shares of units that a refresh climbs, by the first margins of [rollout]"
+    )
+    on_change: bool = Field(
+        True,
+        description="where the users changed after the champion learnt, its refresh is judged by its rollout only",
     )
     enabled: bool = Field(True, description="false: the champion changes by promotion alone")
 
@@ -225,6 +242,12 @@ class ArmsSpec(_Strict):
     new_until: int = Field(1000, ge=0, description="decisions in which an arm was shown, until it is new no more")
 
 
+class HealthSpec(_Strict):
+    """How often the health page may raise an alarm although nothing is wrong."""
+
+    false_alarms: float = Field(0.5, gt=0, le=100, description="most false alarms a month, all watches together")
+
+
 class Interaction(_Strict):
     """A product feature of two declared ones, e.g. a = "context.age", b = "arm.price"."""
 
@@ -248,6 +271,7 @@ class AppSpec(_Strict):
     refresh: RefreshSpec = Field(RefreshSpec(), description="when the champion is renewed")
     rollout: RolloutSpec = Field(RolloutSpec(), description="how a candidate is exposed")
     arms: ArmsSpec = Field(ArmsSpec(), description="arms that come and go")
+    health: HealthSpec = Field(HealthSpec(), description="how often health may be wrong")
 
     @model_validator(mode="after")
     def _default_within_range(self) -> Self:

@@ -89,6 +89,30 @@ def with_floor(pmf: F64, mask: Bool, epsilon: float) -> F64:
     return cast("F64", (1 - epsilon) * pmf + epsilon * (1.0 / k if isinstance(k, float) else mask / k))
 
 
+def with_floor_toward(pmf: F64, other: F64, mask: Bool, epsilon: float, share: float) -> F64:
+    """The same exploration ε, a `share` of it spent where it tells `other` from `pmf`, the rest uniform.
+
+    Who asks for the difference of two policies' values pays Σ (π₁ − π₀)² / p for each draw, least where p goes with
+    |π₁ − π₀| (Neyman 1934). What the policy itself and the uniform part already draw is filled up to c·|π₁ − π₀|: on a
+    champion's log that is the candidate's arms, on a uniform one both sides'. Every candidate keeps at least
+    (1 − share)·ε/K, and the logged propensity stays exact: it is an entry of what is drawn from."""
+    if not 0 <= share < 1:
+        raise ValueError(f"share: found {share}, expected one of at least 0 and below 1, so that every arm is drawn")
+    base = (1 - epsilon) * pmf + epsilon * (1 - share) * uniform(mask)
+    gap = np.where(mask, np.abs(other - pmf), 0.0)
+    alike = gap.max(axis=-1, keepdims=True) <= 1e-9  # nothing to tell apart: uniformly
+    gap = np.where(alike, mask, gap)
+    wanted = gap > 0
+    level = np.where(wanted, base / np.where(wanted, gap, 1.0), np.inf)
+    order = np.argsort(level, axis=-1)
+    filled, widths, levels = (np.take_along_axis(x, order, axis=-1) for x in (base, gap, level))
+    heights = (epsilon * share + np.cumsum(filled, axis=-1)) / np.cumsum(widths, axis=-1)
+    last = np.maximum((heights > levels).sum(axis=-1, keepdims=True) - 1, 0)
+    height = np.take_along_axis(heights, last, axis=-1)
+    mixed = base + np.maximum(np.where(wanted, height * gap - base, 0.0), 0.0)
+    return cast("F64", np.where(alike, with_floor(pmf, mask, epsilon), mixed / mixed.sum(axis=-1, keepdims=True)))
+
+
 def with_newcomers(pmf: F64, mask: Bool, new: Bool, share: float) -> F64:
     """(1 − ν)·pmf + ν·u, where u is uniform over a row's new candidates; rows without one stay as they are."""
     if not 0 <= share <= 1:

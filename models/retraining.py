@@ -2,6 +2,8 @@
 
 train    every row of the window; for a family new to the process also a model of the earlier rows, which judges it
 judge    challengers: is the family better than the champion's? The champion's own family: is it at least not worse?
+         By all rows of the process, and by the latest ones alone (recent.py). Where the users have changed since the
+         champion learnt (changes.py), its log cannot tell what else would be better, and the rollout judges instead
 after    the new models take over from the window's end on (models/ope/prequential.py says why that is sound)
 """
 
@@ -25,11 +27,13 @@ from croupier.features.store import layout, released
 from croupier.features.store.storage import Conflict
 from croupier.features.utc import SECOND
 from croupier.features.workspace import Workspace, get_folder
-from croupier.models import earlier
-from croupier.models.gate.evaluation import Asked, evaluate
+from croupier.models import changes, earlier, recent
+from croupier.models.gate.bounds.planned import Schedule
+from croupier.models.gate.evaluation import Asked, any_better, evaluate
 from croupier.models.gate.guardrails import guarded
 from croupier.models.gate.judged_quality import quality
 from croupier.models.gate.reports import Evaluation
+from croupier.models.gate.spending import Look, Spending
 from croupier.models.ope.prequential import Piecewise, Process, Segment
 from croupier.models.policy import Policy, load, make
 
@@ -123,11 +127,16 @@ def judge_window(w: Workspace, features: Features, candidates: Mapping[str, str]
     read = features.encoder
     champion = Piecewise(process.champion, _pieces(w, process.champions, scratch, read))
     policies = {name: Piecewise(name, _pieces(w, found, scratch, read)) for name, found in process.candidates.items()}
-    evaluations = [
-        _evaluated(w, log, features, {champion.name: champion}, chosen, refresh=refresh)
-        for refresh, chosen in _grouped(process.champion, policies, refresh=_refreshable(w, features.end or 0))
-    ]
-    return _judged(process, evaluations)
+    asked = recent.stretches(process.start, features.end or 0, w.spec.training.days)
+    if w.spec.gate.looks:  # the plan is of all rows, with all of its error
+        asked = [recent.Stretch(since=process.start, share=1.0)]
+    evaluations = []
+    for refresh, chosen in _grouped(process.champion, policies, refresh=_refreshable(w, features.end or 0)):
+        known: dict[str, Any] = {"w": w, "champion": champion, "candidates": chosen, "refresh": refresh}
+        evaluate = partial(_evaluated, features=features, start=process.start, **known)
+        better = partial(_any_better, **known)
+        evaluations.append(recent.judged(log, asked, evaluate, better))
+    return _judged(process, evaluations, _changed(w, features, process))
 
 
 def _refreshable(w: Workspace, end: int) -> bool:
@@ -145,37 +154,56 @@ def _grouped(
 
 
 def _evaluated(
-    w: Workspace,
-    log: Interactions,
-    features: Features,
-    champion: Mapping[str, Piecewise],
-    candidates: Mapping[str, Piecewise],
-    *,
-    refresh: bool,
+    log: Interactions, share: float, *, w: Workspace, features: Features, start: int, **known: Any
 ) -> Evaluation:
-    """`champion` has one entry; `log` holds the rows that judge."""
-    ((family, serving),) = champion.items()
-    gate = w.spec.gate
-    if refresh:  # non-inferiority: the lift may be shown to be above minus a share of what a decision earns
-        allowed = w.spec.refresh.margin * abs(float(log.reward.mean()))
-        gate = gate.model_copy(update={"margin": -allowed, "alpha": w.spec.refresh.alpha})
-    name = f"{family} (serving)" if family in candidates else family
+    """What the rows of `log` say at this share of α; `start`: of the process, which names its plan of looks."""
+    asked, rows = _asked(log, share, w=w, **known), features.segments(int(log.at.min()))
+    look = Look(candidates=sorted(known["candidates"]), start=start, last=int(log.at.max()), rows=len(log))
+    schedule = Spending(w.store, known["champion"].name, asked["gate"]).planned(look)
     return evaluate(
-        {name: serving, **candidates},
-        log,
-        champion=name,
-        floor=w.spec.policies.floor,
-        gate=gate,
-        seed=w.spec.policies.seed,
-        segments=features.segments(int(log.at.min())),
-        born=features.born(),
-        **beside(w, features, log),
+        log=log, segments=rows, born=features.born(), **asked, **beside(w, features, log, schedule=schedule)
     )
 
 
-def beside(w: Workspace, features: Features, log: Interactions) -> dict[str, Any]:
+def _any_better(log: Interactions, share: float, **known: Any) -> bool:
+    return any_better(log=log, **_asked(log, share, **known))
+
+
+def _asked(
+    log: Interactions,
+    share: float,
+    *,
+    w: Workspace,
+    champion: Piecewise,
+    candidates: Mapping[str, Piecewise],
+    refresh: bool,
+) -> dict[str, Any]:
+    """What the gate is asked: the champion's models beside the candidates', and by which margin and α."""
+    gate = w.spec.gate
+    if refresh:  # non-inferiority: the lift may be shown to be above minus a share of what a decision earns
+        allowed = w.spec.refresh.margin * abs(float(log.reward.mean()))
+        gate = gate.model_copy(update={"margin": -allowed, "alpha": w.spec.refresh.alpha, "looks": 0, "horizon": 0})
+    name = f"{champion.name} (serving)" if champion.name in candidates else champion.name
+    return {
+        "policies": {name: champion, **candidates},
+        "champion": name,
+        "floor": w.spec.policies.floor,
+        "gate": gate,
+        "seed": w.spec.policies.seed,
+        "alpha": gate.alpha * share,
+    }
+
+
+def beside(
+    w: Workspace,
+    features: Features,
+    log: Interactions,
+    *,
+    schedule: Schedule | None = None,
+    judged_share: float = 1.0,
+) -> dict[str, Any]:
     """What `evaluate` is asked beside the log: the guardrails of app.toml on these very rows, whether their hours
-    passed their checks, and what the features are called."""
+    passed their checks, what the features are called, the plan of looks, and which share of decisions judges."""
     watched = guarded(w.spec, features.guardrails(int(log.at.min())))
     passed, says, unknown = quality(w.store, features, log)
     encoder = features.encoder
@@ -188,32 +216,48 @@ def beside(w: Workspace, features: Features, log: Interactions) -> dict[str, Any
         quality_says=says,
         features=names,
         unchecked=(*watched.unchecked, *unknown),
+        often=features.end is not None,
+        schedule=schedule,
+        judged_share=judged_share,
     )
     return {"guardrails": watched.values, "asked": asked}
+
+
+def _changed(w: Workspace, features: Features, process: Process) -> int:
+    """When the users changed (UTC µs), if the champion's own family is to be renewed for that; 0 if not."""
+    refresh, found = w.spec.refresh, changes.change(w, features, features.end or 0)
+    own = process.champion in process.candidates and refresh.enabled and refresh.on_change
+    return found.since if own and changes.missed(found, champion_of(w).trained_until, features.end or 0) else 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
     """`kind` is "promotion", "refresh", or "" where nothing is to be published; `evaluation` is None before two rows
-    have come after the first models."""
+    have come after the first models. `changed` (UTC µs): it is a refresh because the users changed then; else 0."""
 
     process: Process
     evaluation: Evaluation | None
     kind: str
     promoted: str
+    changed: int = 0
 
 
-def _judged(process: Process, evaluations: list[Evaluation]) -> Judged:
+def _judged(process: Process, evaluations: list[Evaluation], changed: int) -> Judged:
     """One report of both groups. A better family goes before a refresh of the one that serves."""
+    renewed = Judged(
+        process=process, evaluation=None, kind=released.REFRESH, promoted=process.champion, changed=changed
+    )
     if not evaluations:
-        return Judged(process=process, evaluation=None, kind="", promoted="")
+        return renewed if changed else Judged(process=process, evaluation=None, kind="", promoted="")
     whole = evaluations[0]
     for other in evaluations[1:]:
         whole = replace(whole, policies=other.policies | whole.policies, failed=whole.failed | other.failed)
     promoted = whole.promoted_among(set(process.candidates) - {process.champion})
     refreshed = whole.promoted_among({process.champion})
-    kind = released.PROMOTION if promoted else released.REFRESH if refreshed else ""
-    return Judged(process=process, evaluation=whole, kind=kind, promoted=promoted or refreshed)
+    if promoted or refreshed or not changed:
+        kind = released.PROMOTION if promoted else released.REFRESH if refreshed else ""
+        return Judged(process=process, evaluation=whole, kind=kind, promoted=promoted or refreshed)
+    return replace(renewed, evaluation=whole)
 
 
 def _pieces(w: Workspace, segments: tuple[Segment, ...], scratch: Path, now: Encoder) -> list[tuple[int, Any]]:

@@ -9,7 +9,6 @@ They take and return plain JSON values, and every output is keyed by what it was
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,14 +22,12 @@ from croupier.features.interactions import window
 from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.spec import PoliciesSpec, SpecError
 from croupier.features.store import layout, released
-from croupier.features.store.storage import Conflict
 from croupier.features.utc import YEAR_2100, from_us
 from croupier.features.workspace import Workspace, get_folder, put_folder
-from croupier.models import adaptive_window, earlier, retraining, same_features
-from croupier.models.gate.alpha_spending import Ledger
+from croupier.models import changes, earlier, retraining, same_features
 from croupier.models.gate.evaluation import evaluate
 from croupier.models.gate.gate_page import state, write_report
-from croupier.models.gate.reports import Evaluation
+from croupier.models.gate.spending import Look, Spending
 from croupier.models.policy import Policy, load, make
 
 Job = dict[str, str]
@@ -107,16 +104,14 @@ def _parts(w: Workspace, features: Features, prefix: str, policy: str) -> dict[s
 
 def _rows(w: Workspace, features: Features, before: int) -> Rows:
     """The rows before `before` (UTC µs) that are learnt from: all, unless the users have changed."""
-    whole = Rows(features, before=before)
-    rows = list(whole) if w.spec.training.adapt else []
-    choice = adaptive_window.choose(concatenate(rows)) if rows else None
-    if choice is None or not choice.since:
-        return whole
+    found = changes.change(w, features, before)
+    if not found.since:
+        return Rows(features, before=before)
     print(
-        f"{w.settings.app}: learns from {from_us(choice.since):%Y-%m-%d %H:%M} UTC on: older rows make the "
-        f"prediction of the latest ones worse, by {choice.better:.1f} standard errors"
+        f"{w.settings.app}: learns from {from_us(found.since):%Y-%m-%d %H:%M} UTC on: older rows make the "
+        f"prediction of the latest ones worse, by {found.better:.1f} standard errors"
     )
-    return Rows(features, since=choice.since, before=before)
+    return Rows(features, since=found.since, before=before)
 
 
 def _untrained(settings: PoliciesSpec, policy: str) -> Policy:
@@ -156,7 +151,16 @@ def _judge_window(w: Workspace, key: str, jobs: list[Job], features: Features, s
         body = judged.evaluation.to_dict() | {"promoted": judged.promoted, "kind": judged.kind}
         verdict = _verdict(w, key, jobs, body)
     retraining.carry_on(w, judged, features, candidates)
-    return verdict | {"kind": judged.kind}
+    return verdict | {"kind": judged.kind, "promoted": judged.promoted} | _renewed(judged, verdict["summary"])
+
+
+def _renewed(judged: retraining.Judged, summary: str) -> dict[str, Any]:
+    """The summary, with why the champion is renewed though no log could judge what renews it; and since when."""
+    if not judged.changed:
+        return {}
+    why = f"the users changed on {from_us(judged.changed):%Y-%m-%d %H:%M} UTC, which the champion has not learnt"
+    said = f"{judged.promoted}: refreshed, its rollout judges: {why}\n{summary}"
+    return {"summary": said, "changed": judged.changed}
 
 
 def _nothing_to_judge(w: Workspace, key: str, candidates: dict[str, str]) -> dict[str, Any]:
@@ -178,7 +182,12 @@ def _judge_interval(w: Workspace, key: str, jobs: list[Job], features: Features,
     log = concatenate(list(Rows(features, since=features.split_at)))
     candidates = {job["policy"]: load(get_folder(w.store, job["candidate"], scratch / job["policy"])) for job in jobs}
     name, champion = current_champion(w, scratch / "champion", features.encoder)
-    ledger = _Spending(w, name)
+    spending = Spending(w.store, name, w.spec.gate)
+    look = Look(
+        candidates=[job["candidate"] for job in jobs], start=int(log.at[0]), last=int(log.at[-1]), rows=len(log)
+    )
+    alpha, schedule = spending.reserve(look)
+    beside = retraining.beside(w, features, log, schedule=schedule, judged_share=len(log) / features.rows)
     evaluation = evaluate(
         {name: champion} | candidates,
         log,
@@ -186,12 +195,12 @@ def _judge_interval(w: Workspace, key: str, jobs: list[Job], features: Features,
         floor=w.spec.policies.floor,
         gate=w.spec.gate,
         seed=w.spec.policies.seed,
-        alpha=ledger.alpha(jobs, log),
+        alpha=alpha,
         segments=features.segments(),
         born=features.born(),
-        **retraining.beside(w, features, log),
+        **beside,
     )
-    ledger.record(jobs, log, evaluation)
+    spending.decided(look, {n: p.verdict.decision for n, p in evaluation.policies.items() if p.verdict})
     return _verdict(w, key, jobs, evaluation.to_dict()) | {"kind": released.PROMOTION if evaluation.promoted else ""}
 
 
@@ -210,40 +219,6 @@ def _verdict(w: Workspace, key: str, jobs: list[Job], body: dict[str, Any]) -> d
         "page": layout.gate_report(key),
         "summary": summary(body),
     }
-
-
-@dataclass(frozen=True)
-class _Spending:
-    """The ledger of looks at this champion's challengers, kept in the store (gate/alpha_spending.py says why)."""
-
-    w: Workspace
-    champion: str
-
-    @property
-    def _key(self) -> str:
-        return layout.looks(self.champion)
-
-    def _ledger(self) -> tuple[Ledger, str | None]:
-        raw, version = self.w.store.read(self._key)
-        new = Ledger(family=self.champion, alpha=self.w.spec.gate.alpha)
-        return (new if version is None else Ledger.from_json(raw.decode())), version
-
-    def alpha(self, jobs: list[Job], log: Interactions) -> float:
-        return self._ledger()[0].next_alpha([j["candidate"] for j in jobs], int(log.at[0]))
-
-    def record(self, jobs: list[Job], log: Interactions, evaluation: Evaluation) -> None:
-        """Keyed by the last row judged, so that a repeated task records the same look."""
-        decisions = {n: p.verdict.decision for n, p in evaluation.policies.items() if p.verdict}
-        names, at = [j["candidate"] for j in jobs], int(log.at[-1])
-        while True:
-            ledger, version = self._ledger()
-            if any((look.at, look.candidates) == (at, tuple(sorted(names))) for look in ledger.looks):
-                return
-            last = max([at, *(look.at for look in ledger.looks)])
-            grown = ledger.record(at=last, candidates=names, start=int(log.at[0]), rows=len(log), decisions=decisions)
-            with suppress(Conflict):  # the same task runs twice, or another looked meanwhile: read again
-                self.w.store.swap(self._key, grown.to_json().encode(), version)
-                return
 
 
 def current_champion(w: Workspace, folder: Path, now: Encoder) -> tuple[str, Policy]:

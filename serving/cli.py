@@ -18,6 +18,7 @@ COMMANDS = {
     "import": "croupier.serving.commands.app:import_",
     "export": "croupier.serving.commands.app:export",
     "report": "croupier.serving.commands.app:report",
+    "health": "croupier.serving.commands.health:health",
     "serve": "croupier.serving.commands.serve:app",
     "turn": "croupier.serving.commands.turn:app",
     "replay": "croupier.serving.commands.replay:app",

@@ -147,14 +147,16 @@ def _mentions(raw: str, secrets: Iterable[str]) -> bool:
 
 
 def _restate(store: Store, spec: RewardSpec, secrets: list[str], now: datetime) -> list[str]:
-    """Joins the unit's hours again, and deletes every older version of their rows: they hold the unit."""
+    """Joins the unit's hours again, and deletes every older version of their rows, and the figures that were made of
+    them: they hold the unit, or what only it had."""
     hours, joined = [], by_hour(store.list(layout.INTERACTIONS))
+    figures = by_hour(store.list(layout.HEALTH_HOURS), layout.JSON)
     with open_log(store) as log:
         for hour, keys in joined.items():
             if any(_holds(store, key, secrets) for key in keys):
                 join_hours(log, [hour], spec, now=now)
                 newest = Version.load(store, versions_of(store, hour)[-1])
-                for key in set(keys) - {newest.data, newest.late}:
+                for key in (set(keys) - {newest.data, newest.late}).union(figures.get(hour, ())):
                     store.delete(key)
                 hours.append(hour)
     return hours

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Self
 
@@ -76,6 +77,21 @@ def read_interactions(store: Store, *, start: datetime, end: datetime) -> pl.Dat
     keys = [version.data for version in newest(store, start=start, end=end).values() if version.rows]
     with fetched(store, keys) as paths:
         return read_rows(paths, empty().schema)
+
+
+def latest_interactions(store: Store, start: datetime, end: datetime, *, where: pl.Expr, rows: int) -> pl.DataFrame:
+    """Returns the last `rows` interactions of [start, end)'s hours that `where` keeps, in order of time; of hours that
+    are older than these nothing is read."""
+    found = list(newest(store, start=start, end=end).values())
+    counts = [version.rows for version in reversed(found)]
+    asked = rows
+    while True:
+        hours = 1 + sum(before < asked for before in accumulate(counts))
+        with fetched(store, [version.data for version in found[-hours:] if version.rows]) as paths:
+            kept = read_rows(paths, empty().schema).filter(where).tail(rows)
+        if len(kept) == rows or hours >= len(found):
+            return kept
+        asked *= 2
 
 
 def empty() -> pl.DataFrame:

@@ -6,6 +6,7 @@ A store holds one app. Of what belongs to an hour there is one partition an hour
     log/rewards/…   log/rejects/…
     interactions/hour=2019-11-24T00/v0001.json, v0001-<digest>.parquet, v0001-<digest>.late.parquet
     quality/hour=2019-11-24T00/v0001.json, quarantine.json     quarantine/hour=2019-11-24T00/rows.parquet
+    health/hour=2019-11-24T00/v0001.json     figures of that version, for `croupier health`
     features/<key>/…   candidates/<key>/<policy>/…   verdicts/<key>.json   releases/000007/…   rollout/…   reports/…
 
 Keys end in no slash, prefixes do. On a host, everything of an app lies below its home, `<CROUPIER_VAR>/<app>/`; whoever
@@ -17,6 +18,7 @@ from pathlib import Path
 # The store: prefixes, whose objects have keys of the same name, and objects that there is one of.
 LOG, INTERACTIONS, FEATURES = "log/", "interactions/", "features/"
 QUALITY, QUARANTINE, AUDIT = "quality/", "quarantine/", "audit/"
+HEALTH_HOURS = "health/"
 VERDICTS, RELEASES, REPORTS = "verdicts/", "releases/", "reports/"
 QUALITY_INTERVALS, QUARANTINE_HOURS = "quality/interval=", "quarantine/hour="
 OWNER = "croupier.json"  # whose the store is
@@ -37,6 +39,7 @@ ENCODER_FILE, POLICY_FILE, ARRAYS_FILE = "encoder.json", "policy.json", "arrays.
 EARLIER_COLUMNS = "earlier_columns.json"  # of a policy that reads what an earlier encoder wrote
 MANIFEST, MODEL_PY, CONFIG_PBTXT = "manifest.json", "model.py", "config.pbtxt"
 PAGE, VERDICT_FILE, HEALTH, HEALTH_NUMBERS, DATA_DOCS = "index.html", "verdict.json", "health", "health.json", "docs"
+HEALTH_PAGE, HEALTH_SAID = "health/verdict.html", "health/verdict.json"  # names below REPORTS
 QUARANTINED_ROWS, BROKEN_ROWS = "rows.parquet", "quarantine.parquet"  # of an hour; of an interval that was validated
 
 # A host, below the home of an app.
@@ -58,6 +61,7 @@ ROLLOUT_LOCK, UNIT_KEY_LOCK, UP_LOCK = ".rollout.lock", "spool/.unit_key.lock", 
 # A host, below CROUPIER_VAR, beside the apps.
 DECLARED_APPS, PORTS_LOCK = "*/app.toml", ".ports.lock"
 AIRFLOW, CACHE, DEMO_SUMMARY = "airflow", "cache", "summary.json"
+MONTH = "month.json"  # below the home of a virtual month: what it has come to
 AIRFLOW_LOG, AIRFLOW_PID, AIRFLOW_SECRET, AIRFLOW_LOGS = "standalone.log", "standalone.pid", "jwt.secret", "logs"
 
 
@@ -106,6 +110,16 @@ def checked(version_key: str) -> str:
     return f"{QUALITY}hour={hour_of(version_key)}/{version_key.rpartition('/')[2]}"
 
 
+def figures(version_key: str) -> str:
+    """The key of the hourly figures of a version: interactions/hour=H/v0001.json → health/hour=H/v0001.json."""
+    return f"{HEALTH_HOURS}hour={hour_of(version_key)}/{version_key.rpartition('/')[2]}"
+
+
+def host_of(log_key: str) -> str:
+    """The host that the key of an object of the log names."""
+    return log_key.rpartition("/")[2].rsplit("-", 3)[0]
+
+
 def checked_interval(interval: str, digest: str) -> str:
     """The key of what was said of an interval that was validated as one; `digest` is of the versions that it read."""
     return f"{QUALITY_INTERVALS}{interval}/{digest}{JSON}"
@@ -148,6 +162,11 @@ def features(key: str, *parts: str) -> str:
     return "/".join((f"{FEATURES}{key}", *parts))
 
 
+def change(features_key: str, before: int) -> str:
+    """The key of what the rows of encoded features before a time (UTC µs) say of a change of the users."""
+    return features(features_key, f"change-{before}{JSON}")
+
+
 def candidate(features_key: str, policy: str) -> str:
     """The prefix, without its slash, of a policy that was trained on features."""
     return f"candidates/{features_key}/{policy}"
@@ -172,6 +191,11 @@ def verdict_name(verdict_key: str) -> str:
 def looks(champion: str) -> str:
     """The key of the ledger of looks at this champion's challengers."""
     return f"looks/{champion}{JSON}"
+
+
+def looks_at_releases(champion: str) -> str:
+    """What the keys of ledgers begin with that were kept for each release of a champion, until November 2026."""
+    return f"looks/{champion}@"
 
 
 def release(number: int, *parts: str) -> str:

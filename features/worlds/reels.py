@@ -111,8 +111,8 @@ class World:
         ]
 
     @cached_property
-    def _users(self) -> dict[str, Any]:
-        """The population: countries, devices, ages, hidden tastes (n, genres)."""
+    def people(self) -> dict[str, Any]:
+        """Returns the population: countries, devices, ages, hidden tastes (n, genres)."""
         rng = np.random.default_rng([self.seed, 2])
         n = self.population
         return {
@@ -121,6 +121,11 @@ class World:
             "age": np.clip(rng.normal(38, 14, n), 13, 85).round(),
             "taste": rng.normal(size=(n, len(GENRES))),
         }
+
+    @property
+    def tastes(self) -> F64:
+        """Returns (population, genres) the hidden tastes, which no log has."""
+        return np.asarray(self.people["taste"])
 
     @cached_property
     def _truth(self) -> dict[str, F64]:
@@ -141,10 +146,10 @@ class World:
         visits = []
         for user in rng.integers(self.population, size=n):
             chosen = rng.permutation(self.n_arms)[: rng.integers(low, high + 1)]
-            affinity = np.tanh(self._users["taste"][user, genre[chosen]] + rng.normal(0, 0.5, len(chosen)))
+            affinity = np.tanh(self.people["taste"][user, genre[chosen]] + rng.normal(0, 0.5, len(chosen)))
             context = {
-                "country": COUNTRIES[self._users["country"][user]], "device": DEVICES[self._users["device"][user]],
-                "age": float(self._users["age"][user]), "hour": float(rng.integers(24)),
+                "country": COUNTRIES[self.people["country"][user]], "device": DEVICES[self.people["device"][user]],
+                "age": float(self.people["age"][user]), "hour": float(rng.integers(24)),
                 "session_depth": float(rng.geometric(0.2)),
             }  # fmt: skip
             visits.append(
@@ -170,11 +175,11 @@ class World:
         index[mask] = [row[arm] for ids in arms for arm in ids]
         affinity[mask] = [pair["affinity"] for pairs in arm_contexts for pair in pairs]
         seen = {k: np.array([c[k] for c in contexts])[:, None] for k in ("country", "device", "age", "hour")}
-        p = 1.0 / (1.0 + np.exp(-(self.base + self.effect * self.sign * self._odds(seen, index, affinity))))
+        p = 1.0 / (1.0 + np.exp(-(self.base + self.effect * self.sign * self.odds(seen, index, affinity))))
         return np.where(mask, p, 0.0)
 
-    def _odds(self, seen: dict[str, Any], index: Any, affinity: F64) -> F64:
-        """Log-odds of a click above `base`; all (B, K)."""
+    def odds(self, seen: dict[str, Any], index: Any, affinity: F64) -> F64:
+        """Returns the log-odds of a click above `base`; all (B, K), or broadcast to it."""
         genre = np.array([GENRES.index(a.features["genre"]) for a in self._catalogue])[index]
         seconds, quality = (np.array([a.features[k] for a in self._catalogue])[index] for k in ("seconds", "quality"))
         country = np.searchsorted(COUNTRIES, seen["country"])

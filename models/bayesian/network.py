@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +17,7 @@ from croupier.features.batch import F32, I64, Batch, Interactions
 from croupier.models.bayesian.checkpoint import Progress
 
 BLOCK = {"cpu": 32, "cuda": 128}  # rows a product is computed at once
+LARGEST_BATCH = 2048  # a mini-batch that grows with the log ends here
 BOUND = 1e4  # inputs beyond ±BOUND are clipped: standardised features never are, outliers stay finite
 
 
@@ -113,15 +114,26 @@ class Network(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How `fit` trains: Adam, its rate falling to a tenth by a cosine, early stopping on the latest rows."""
+    """How `fit` trains: Adam, its rate falling to a tenth by a cosine, early stopping on the latest rows.
+
+    An epoch takes about `epoch_steps` steps at most (0: as many as there are): on more rows the mini-batches are larger
+    than `batch_size`, and the rate with the square root of that, which leaves the noise of a step as it was (Malladi,
+    Lyu, Panigrahi & Arora 2022, "On the SDEs and Scaling Rules for Adaptive Gradient Algorithms")."""
 
     epochs: int
     patience: int
     batch_size: int
+    epoch_steps: int
     learning_rate: float
     weight_decay: float
     holdout: float
     precision: str = "float32"  # or "bfloat16": products in half the width, weights and sums stay float32
+
+    def for_rows(self, rows: int) -> "Training":
+        """This training, with the mini-batches and the rate that so many rows ask for."""
+        asked = min(LARGEST_BATCH, -(-rows // self.epoch_steps)) if self.epoch_steps else 0
+        size = max(self.batch_size, asked)
+        return replace(self, batch_size=size, learning_rate=self.learning_rate * math.sqrt(size / self.batch_size))
 
 
 Examples = Callable[[Interactions], tuple[F32, F32, I64]]  # chunk → inputs (n, d), targets (n,), which output (n,)
@@ -147,6 +159,7 @@ def fit(
     from tqdm import tqdm
 
     cut = rows - int(rows * how.holdout)
+    how = how.for_rows(cut)
     progress = Progress.start(network, learning_rate=how.learning_rate, weight_decay=how.weight_decay)
     if checkpoint is not None and checkpoint.exists():
         progress.read(checkpoint)

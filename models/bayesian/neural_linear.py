@@ -28,9 +28,11 @@ class NeuralLinear(Bayesian):
     """Thompson sampling on a learnt representation; see `Bayesian` for the parameters of the head.
 
     `hidden` are the network's widths. The latest `holdout` share of the log stops training early. `warm_start` goes on
-    from the current weights. `device` ("cpu", "cuda") is where it trains and serves; `precision` "bfloat16" halves the
-    width of its products while training, which pays on a GPU and wide layers. With a folder `checkpoint`, training is
-    kept there after every epoch, and a training that died goes on to the very bytes it would have had.
+    from the current weights. On a long log `batch_size` and `learning_rate` grow so that an epoch takes about
+    `epoch_steps` steps (network.py; 0: they never grow). `device` ("cpu", "cuda") is where it trains and serves;
+    `precision` "bfloat16" halves the width of its products while training, which pays on a GPU and wide layers. With a
+    folder `checkpoint`, training is kept there after every epoch, and a training that died goes on to the very bytes it
+    would have had.
     """
 
     name: ClassVar[str] = "neural_linear"
@@ -38,23 +40,23 @@ class NeuralLinear(Bayesian):
     def __init__(
         self, *, hidden: tuple[int, ...] = (50,), heads: str = "shared", explore: str = "thompson", alpha: float = 1.0,
         draws: int = 256, prior: str = "default", half_life: float = 0.0, window: int = 0, epochs: int = 30,
-        patience: int = 3, batch_size: int = 128, learning_rate: float = 3e-3, weight_decay: float = 0.0,
-        holdout: float = 0.1, warm_start: bool = False, precision: str = "float32", checkpoint: str = "",
-        device: str = "cpu",
+        patience: int = 3, batch_size: int = 128, epoch_steps: int = 200, learning_rate: float = 3e-3,
+        weight_decay: float = 0.0, holdout: float = 0.1, warm_start: bool = False, precision: str = "float32",
+        checkpoint: str = "", device: str = "cpu",
     ) -> None:  # fmt: skip
         if precision not in {"float32", "bfloat16"}:
             raise ValueError(f"precision: found {precision!r}, expected 'float32' or 'bfloat16'")
         if not hidden or min(hidden) < 1 or not 0 <= holdout < 1:
             raise ValueError(f"neural_linear: found hidden={hidden}, holdout={holdout}, expected positive widths and a "
                              "holdout share in [0, 1)")  # fmt: skip
-        if batch_size < 1 or not learning_rate >= 0:
-            raise ValueError(f"neural_linear: found batch_size={batch_size}, learning_rate={learning_rate}, expected "
-                             "at least 1, and a number ≥ 0")  # fmt: skip
+        if batch_size < 1 or not learning_rate >= 0 or epoch_steps < 0:
+            raise ValueError(f"neural_linear: found batch_size={batch_size}, learning_rate={learning_rate}, "
+                             f"epoch_steps={epoch_steps}, expected at least 1, and numbers ≥ 0")  # fmt: skip
         super().__init__(
             heads=heads, explore=explore, alpha=alpha, draws=draws, prior=prior, half_life=half_life, window=window,
             device=device, hidden=list(hidden), epochs=epochs, patience=patience, batch_size=batch_size,
-            learning_rate=learning_rate, weight_decay=weight_decay, holdout=holdout, warm_start=warm_start,
-            precision=precision,
+            epoch_steps=epoch_steps, learning_rate=learning_rate, weight_decay=weight_decay, holdout=holdout,
+            warm_start=warm_start, precision=precision,
         )  # fmt: skip
         self.checkpoint = checkpoint  # says where, not what: no part of what is learnt or saved
         self.network: network.Network | None = None
@@ -70,7 +72,9 @@ class NeuralLinear(Bayesian):
         self.network = self._network(survey.sizes, generator)
         if p["warm_start"] and before.network is not None and before.outputs == self.outputs:
             self.network.load_state_dict(before.network.state_dict())
-        keys = ("epochs", "patience", "batch_size", "learning_rate", "weight_decay", "holdout", "precision")
+        keys = (
+            "epochs", "patience", "batch_size", "epoch_steps", "learning_rate", "weight_decay", "holdout", "precision",
+        )  # fmt: skip
         network.fit(
             self.network,
             log,

@@ -3,11 +3,14 @@
 Looking again at the *same* candidate on the *same*, grown log costs nothing: a confidence sequence holds at every
 row. A retrained candidate, or a log that starts elsewhere, is a new hypothesis: the k-th one gets α · 6 / (π² k²), and
 all of them together no more than α. Without a ledger, a daily retrained null candidate is promoted sooner or later.
+
+The error is taken *before* the evaluation (`reserve`) and the decision is written beside it afterwards (`decided`): of
+two judges that begin at once, the second finds the first one's look, and takes the next part.
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import pi
 from typing import Any, Self
 
@@ -26,7 +29,8 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """All looks of one family (an app's candidates against its champion) since the champion came."""
+    """All looks of one family: an app's candidates against the champion of this name, whatever its release's number. A
+    roll-back, or a release that only lists other arms, does not give the error back."""
 
     family: str
     alpha: float
@@ -39,6 +43,32 @@ class Ledger:
                 return look.alpha
         k = 1 + len({(look.candidates, look.start) for look in self.looks})
         return self.alpha * 6.0 / (pi * k) ** 2
+
+    def reserve(self, *, at: int, candidates: Sequence[str], start: int, rows: int) -> Self:
+        """The ledger with the error of a look under way taken; the same if this very look is in it, so that a task may
+        run again. Looks that end on earlier rows than the last one count from then on, too."""
+        if self._place(candidates, start, rows) is not None:
+            return self
+        last = max([at, *(look.at for look in self.looks)])
+        return self.record(at=last, candidates=candidates, start=start, rows=rows, decisions={})
+
+    def decided(self, *, candidates: Sequence[str], start: int, rows: int, decisions: dict[str, str]) -> Self:
+        """The ledger with what a look that was reserved has decided. Raises KeyError where it was not."""
+        place = self._place(candidates, start, rows)
+        if place is None:
+            raise KeyError(f"look at {', '.join(candidates)}, {rows} rows: found no reservation; reserve it first")
+        looks = (*self.looks[:place], replace(self.looks[place], decisions=decisions), *self.looks[place + 1 :])
+        return replace(self, looks=looks)
+
+    def rows_of(self, candidates: Sequence[str], start: int) -> tuple[int, ...]:
+        """The numbers of rows at which this hypothesis was looked at, in order."""
+        same = (tuple(sorted(candidates)), start)
+        return tuple(sorted({look.rows for look in self.looks if (look.candidates, look.start) == same}))
+
+    def _place(self, candidates: Sequence[str], start: int, rows: int) -> int | None:
+        same = (tuple(sorted(candidates)), start, rows)
+        found = [i for i, look in enumerate(self.looks) if (look.candidates, look.start, look.rows) == same]
+        return found[0] if found else None
 
     def record(self, *, at: int, candidates: Sequence[str], start: int, rows: int, decisions: dict[str, str]) -> Self:
         """The ledger with this look in it. Looks come in order of time."""

@@ -1,14 +1,4 @@
-"""What the gate judges: paired lifts on the same rows, and a variance that unseen draws cannot flatter.
-
-A log holds one draw a row. Where two policies differ on a few rare rows only, those draws may not have come up yet:
-the sample's variance is then far too small, and a normal interval sure of itself. But the pmfs are known for every arm,
-so the spread that weights *will* have is known exactly, D₂ = Σ_a (π₁ − π₀)² / p, and how unevenly it is spread,
-D₄ = Σ_a (π₁ − π₀)⁴ / p³. With a reward model that knew nothing, the lift's variance would be mean(D₂) · Var(r): the
-sample's variance is shrunk towards that, as if it were worth PRIOR_ROWS effective rows. GATE.md has the effect.
-
-Rounds of one unit vary together where the candidate suits some units and not others: every variance is multiplied by
-the design effect, so that a lift holds for units to come, not only for those that came most often.
-"""
+"""What the gate judges: paired lifts on the same rows, with steadied variances (gate/bounds/steadied.py)."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,15 +8,17 @@ from typing import Any
 import numpy as np
 
 from croupier.features.batch import F64, I64, Interactions
+from croupier.models.gate.bounds.betting import Bets
+from croupier.models.gate.bounds.skewness import skewness
+from croupier.models.gate.bounds.steadied import by_unit, steadied
 from croupier.models.gate.gate import Evidence
 from croupier.models.gate.informative import Informative
 from croupier.models.gate.unseen import Unseen
 from croupier.models.ope import estimators
-from croupier.models.ope.estimators import Moments, Rounds, effective_sample_size, effective_units, jackknife_effect
+from croupier.models.ope.estimators import Moments, Rounds, effective_sample_size, effective_units
 from croupier.models.ope.intervals import asymptotic_cs
 from croupier.models.ope.mean_zero import BLOCK, inverse
 
-PRIOR_ROWS = 10.0
 CURVE_POINTS = 30
 
 
@@ -40,15 +32,28 @@ def evidence_of(
     guardrails: Mapping[str, F64],
     unit: I64 | None = None,
     declared: tuple[float, float] | None = None,
+    reach: F64 | None = None,
+    at: I64 | None = None,
     **more: Any,
 ) -> Evidence:
-    """Candidate and champion as they see the same rows; `divergence` (n, 2) of the two, from `divergence()`; `unit`
-    (n,) the rows' units, numbered (None: each row has its own); `declared` the range of a reward, where it is known;
-    `more`: further fields of Evidence, as they are."""
+    """Candidate and champion as they see the same rows; `divergence` (n, 3) of the two; `unit` (n,) the rows' units,
+    numbered (None: each row has its own); `declared` the range of a reward, where it is known; `reach` (n, 2), where
+    the log's whole pmf is known: bets need both; `at` (n,) their times, if they are in no order of time; `more`:
+    further fields of Evidence, as they are."""
     weight = candidate.weight * candidate.thinning
     lift = estimators.unthinned(estimators.dr(candidate) - estimators.dr(champion), candidate.thinning)
+    moments = steadied(lift, divergence, candidate.reward, unit)
+    bets = None
+    if declared is not None and reach is not None:
+        order = slice(None) if at is None or bool(np.all(np.diff(at) >= 0)) else np.argsort(at, kind="stable")
+        whose = None if unit is None else unit[order]
+        shape = {"reach": reach[order], "spread": divergence[order]}
+        bets = Bets.of(candidate[order], champion[order], **shape, declared=declared, unit=whose)
     return Evidence(
-        lift=steadied(lift, divergence, candidate.reward, unit),
+        lift=moments,
+        skew=skewness(lift, divergence, candidate.reward, moments, unit),
+        bets=bets,
+        identical=unsupported == 0.0 and not divergence[:, 0].any(),
         second=_paired(candidate, champion, unit),
         rows=len(candidate),
         units=inf if unit is None else effective_units(unit),
@@ -64,37 +69,6 @@ def evidence_of(
         },
         **more,
     )
-
-
-def divergence(log: Interactions, candidate: F64, champion: F64 | None = None) -> F64:
-    """Returns (n, 2): E[Δw²] and E[Δw⁴] of each row over the arms the log could draw, Δw = (π₁ − π₀) / p; π₀ = 0 for
-    the value of one policy."""
-    possible = log.batch.mask & (log.pmf > 0)
-    p = np.where(possible, log.pmf, 1.0)
-    square = np.where(possible, candidate if champion is None else candidate - champion, 0.0) ** 2 / p
-    return np.column_stack([square.sum(axis=1), (square * square / p).sum(axis=1)])
-
-
-def steadied(values: F64, divergence: F64, reward: F64, unit: I64 | None = None) -> Moments:
-    """Moments of per-round values whose variance is shrunk towards mean(D₂) · Var(reward), and holds for units.
-
-    The sample's own variance counts as many rows as carry it: (Σ c)² / Σ c² with c the squared deviations, or the same
-    of the weights as the pmfs foretell it, n mean(D₂)² / mean(D₄), whichever is less. A handful where a few rounds
-    dominate, or could; thousands where none does."""
-    moments = Moments.of(values)
-    if moments.n < 2:
-        return moments
-    second, fourth = divergence.mean(axis=0)
-    foretold = moments.n * second * second / fourth if fourth > 0 else inf
-    carried = min(effective_sample_size(np.square(values - moments.mean)), foretold)
-    prior = float(second) * float(reward.var())
-    variance = (carried * moments.variance + PRIOR_ROWS * prior) / (carried + PRIOR_ROWS)
-    return by_unit(replace(moments, m2=float(variance) * (moments.n - 1)), values, unit)
-
-
-def by_unit(moments: Moments, values: F64, unit: I64 | None) -> Moments:
-    """Multiplies the variance by the design effect of `values`."""
-    return moments if unit is None else replace(moments, m2=moments.m2 * jackknife_effect(values, unit))
 
 
 def as_it_grew(values: F64, divergence: F64, log: Interactions, *, alpha: float) -> list[dict[str, float]]:

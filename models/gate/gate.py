@@ -10,10 +10,14 @@ from math import ceil, inf, isfinite, log
 from typing import Any
 
 from croupier.features.spec import GateSpec
+from croupier.models.gate.bounds.betting import Bets
+from croupier.models.gate.bounds.lift_bounds import Ends, Lift, ends
+from croupier.models.gate.bounds.planned import Schedule
 from croupier.models.gate.informative import UNASKED, Informative
+from croupier.models.gate.planning import ALWAYS, Known, rows_for
 from croupier.models.gate.unseen import Unseen
 from croupier.models.ope.estimators import Moments
-from croupier.models.ope.intervals import asymptotic_cs, clt, rows_until
+from croupier.models.ope.intervals import Bounds, asymptotic_cs, clt, rows_until
 from croupier.models.ope.unchecked import Unchecked
 
 PROMOTE, REJECT, UNDECIDED = "promote", "reject", "not enough evidence"
@@ -22,6 +26,7 @@ LEAK_LEVEL = 5e-3  # of Bernstein's bounds, which hold: of sound logs far fewer 
 AGREEMENT_LEVEL = 1e-3
 SUPPORT_TOLERANCE = 1e-6
 GUARDRAIL = "guardrail:"
+ALIKE = "both policies drawing alike on every row"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +59,8 @@ class Evidence:
     margins: how much a decision each may lose (spec.guardrail_margin where none is said), widths: of their ranges;
     informative: how many draws tell the two apart; unseen: declared rewards that have not come (None where no range is
     known); heaviest: the largest weight of either policy; units: of equal activity; says: what a
-    condition's number is about, by its name; unchecked: what could not be asked."""
+    condition's number is about, by its name; unchecked: what could not be asked. skew, bets: more of the lift
+    (gate/bounds/); schedule: of planned looks; identical: the two policies never differ on these rows."""
 
     lift: Moments
     second: Moments
@@ -75,6 +81,18 @@ class Evidence:
     units: float = inf
     says: Mapping[str, str] = field(default_factory=dict)
     unchecked: tuple[Unchecked, ...] = ()
+    skew: float = 0.0
+    bets: Bets | None = None
+    schedule: Schedule | None = None
+    identical: bool = False
+
+    def ends(self, alpha: float) -> Ends:
+        """The lift's bounds at this error, by the mode that is declared."""
+        if self.identical:  # whatever the rewards are: both policies draw alike
+            return Ends(bounds=Bounds(0.0, 0.0), by=ALIKE, even_if=0.0)
+        shift = 0.0 if self.unseen is None else self.unseen.shift(alpha)
+        known = Lift(moments=self.lift, skew=self.skew, bets=self.bets)
+        return ends(known, alpha=alpha, shift=shift, schedule=self.schedule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +123,8 @@ class Verdict:
 def judge(evidence: Evidence, spec: GateSpec, *, alpha: float | None = None) -> Verdict:
     """`alpha`: this look's and this candidate's part of spec.alpha; the whole of it where there is but one."""
     alpha = spec.alpha if alpha is None else alpha
-    integrity, gain, harm = _integrity(evidence, spec), _gain(evidence, spec, alpha), _harmed(evidence, spec, alpha)
+    found, integrity = evidence.ends(alpha), _integrity(evidence, spec)
+    gain, harm = _gain(evidence, spec, alpha, found), _harmed(evidence, spec, alpha, found.bounds)
     conditions = (*gain, *integrity)
     if all(c.holds for c in conditions):
         decision = PROMOTE
@@ -152,29 +171,27 @@ def _not_checked(c: Condition, why: Unchecked) -> Condition:
     return replace(c, value=None, passed=None, reason=why.reason, blocks=why.blocks)
 
 
-def _gain(e: Evidence, spec: GateSpec, alpha: float) -> tuple[Condition, ...]:
+def _gain(e: Evidence, spec: GateSpec, alpha: float, found: Ends) -> tuple[Condition, ...]:
     """Whether the candidate is better: surely by DR, not denied by SNIPS, and without harm to a guardrail."""
-    lower = asymptotic_cs(e.lift, alpha=alpha).lower
-    better = Condition(name="lift_lower", value=lower, relation=">", threshold=spec.margin, passed=lower > spec.margin)
+    better = replace(_above("lift_lower", found.bounds.lower, spec.margin), reason=f"by {found.by}")
+    known = [better]
+    if e.unseen is not None:
+        worst = _above("lift_lower_with_unseen_rewards", found.even_if, spec.margin)
+        known.append(replace(worst, reason=e.unseen.says))
     second = _at_least("second_estimator_upper", clt(e.second, alpha=spec.alpha).upper, spec.margin)
-    return (better, *_even_if(e, spec, alpha, lower), second, *_guardrails(e, spec, alpha))
+    return (*known, *_planned(e), second, *_guardrails(e, spec, alpha))
 
 
-def _even_if(e: Evidence, spec: GateSpec, alpha: float, lower: float) -> tuple[Condition, ...]:
-    """The lift's lower bound, even if declared rewards that have not come fall on the candidate."""
-    if e.unseen is None:
+def _planned(e: Evidence) -> tuple[Condition, ...]:
+    """Whether this is a look that was planned; nothing is asked where looks are not planned."""
+    if e.schedule is None:
         return ()
-    worst = lower - e.unseen.shift(alpha)
-    return (
-        Condition(
-            name="lift_lower_with_unseen_rewards",
-            value=worst,
-            relation=">",
-            threshold=spec.margin,
-            passed=worst > spec.margin,
-            reason=e.unseen.says,
-        ),
-    )
+    plan, at = e.schedule, e.schedule.next_look
+    if at is None:
+        why = f"the last of {plan.looks} planned looks was at {plan.taken[-1]:,} rows; a new plan needs a new candidate"
+        return (replace(_at_most("planned_look", plan.rows, plan.taken[-1]), reason=why, passed=False),)
+    why = f"look {len(plan.taken) + 1} of a plan of {plan.looks} over {plan.horizon:,} rows"
+    return (replace(_at_least("planned_look", plan.rows, at), reason=why),)
 
 
 def _guardrails(e: Evidence, spec: GateSpec, alpha: float) -> tuple[Condition, ...]:
@@ -218,8 +235,10 @@ def _least(e: Evidence, name: str, moments: Moments, alpha: float) -> float:
     return -e.widths.get(name, 1.0) * e.heaviest * log(1.0 / alpha) / max(e.rows, 1)
 
 
-def _harmed(e: Evidence, spec: GateSpec, alpha: float) -> bool:
-    worse = asymptotic_cs(e.lift, alpha=alpha).upper < spec.margin
+def _harmed(e: Evidence, spec: GateSpec, alpha: float, lift: Bounds) -> bool:
+    worse = not e.identical and lift.upper < spec.margin
+    if e.schedule is not None and not e.schedule.due:
+        return False  # between planned looks nothing is decided
     share = alpha / max(1, len(e.guardrails))
     lost = {name: -e.margins.get(name, spec.guardrail_margin) for name in e.guardrails}
     return worse or any(asymptotic_cs(m, alpha=share).upper < lost[name] for name, m in e.guardrails.items())
@@ -229,18 +248,32 @@ def _rows_needed(e: Evidence, spec: GateSpec, alpha: float) -> int | None:
     """The most any condition asks for; ESS grows with rows. None where more rows of this log cannot help."""
     if e.unsupported > SUPPORT_TOLERANCE or e.self_test < SELF_TEST_LEVEL or e.leak < LEAK_LEVEL:
         return None
-    if e.agreement < AGREEMENT_LEVEL:
+    if e.agreement < AGREEMENT_LEVEL or e.identical:
         return None
+    if e.schedule is not None:
+        return None if e.schedule.next_look is None else max(1, e.schedule.next_look - e.rows)
     seen = e.informative
     grow = [(size, spec.min_ess) for size in (e.ess, seen.champion_ess, seen.difference_ess)]
     if min(size for size, _ in grow) <= 0 or not e.quality_passed:
         return None
     grow.append((max(seen.events, 1.0), spec.min_events))  # the first of them may be the next
-    total = max(rows_until(e.lift, spec.margin, alpha=alpha), spec.min_rows, *(e.rows * n / size for size, n in grow))
+    total = max(_seen(e, spec.margin, alpha), spec.min_rows, *(e.rows * n / size for size, n in grow))
     share = alpha / max(1, len(e.guardrails))
     for name, moments in e.guardrails.items():
         total = max(total, rows_until(moments, -e.margins.get(name, spec.guardrail_margin), alpha=share))
     return max(1, ceil(total - e.rows)) if isfinite(total) and total < inf else None
+
+
+def _seen(e: Evidence, margin: float, alpha: float) -> float:
+    """Rows in all at which the estimated lift would be told from the margin, better or worse."""
+    gap = abs(e.lift.mean - margin)
+    if e.bets is None or e.lift.mean <= margin or gap < 1e-12:  # bets see gains alone
+        return rows_until(e.lift, margin, alpha=alpha)
+    return rows_for(ALWAYS, Known.of(e.lift, e.skew, e.bets, alpha=alpha), gap)
+
+
+def _above(name: str, value: float, threshold: float) -> Condition:
+    return Condition(name=name, value=value, relation=">", threshold=threshold, passed=value > threshold)
 
 
 def _at_least(name: str, value: float, threshold: float) -> Condition:

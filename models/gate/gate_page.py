@@ -14,7 +14,7 @@ from croupier.features.quality.pages import page
 from croupier.features.quality.time_labels import time_labels
 from croupier.features.schema import CANDIDATE
 from croupier.features.utc import DAY, from_us
-from croupier.models.gate.gate import PROMOTE, REJECT
+from croupier.models.gate.gate import ALIKE, PROMOTE, REJECT
 
 LABELS = {
     "dm": "DM (reward model)", "ips": "IPS", "snips": "SNIPS", "dr": "DR (decides)",
@@ -24,6 +24,7 @@ LABELS = {
 MEANING = {
     "lift_lower": "the lift's lower bound is above the margin",
     "lift_lower_with_unseen_rewards": "and would be, if declared rewards that have hardly come fell on the candidate",
+    "planned_look": "this is one of the looks that were planned",
     "second_estimator_upper": "SNIPS does not contradict: its upper bound reaches the margin",
     "ess": "enough effective rounds",
     "ess_of_champion": "enough effective rounds of the champion's choices too",
@@ -45,6 +46,7 @@ REASON = {
     "ess_of_champion": "too few rounds look like the champion's choices",
     "effective_units": "a few units have most of the rounds",
     "ess_of_difference": "too few rounds tell the two apart", "informative_events": "the gain hangs on a few rewards",
+    "planned_look": "no look is planned at so many rounds",
     "second_estimator_upper": "a second estimator sees no gain",
     "ess": "too few rounds look like its choices", "rows": "too few rounds",
     "max_weight_share": "a single round carries too much",
@@ -85,6 +87,7 @@ def render(body: Mapping[str, Any], *, title: str = "") -> str:
         },
         unchecked=unchecked(candidates),
         curves={name: curve(p["details"].get("curve", [])) for name, p in candidates.items()},
+        plans={name: p["details"].get("plan", []) for name, p in candidates.items()},
         forest=forest(policies),
         lifts=lifts(candidates),
         histogram={n: bars(p["weights"]) for n, p in candidates.items()},
@@ -108,6 +111,11 @@ def headline(name: str, policy: Mapping[str, Any], champion: str, *, value: floa
     gain = f"{name} is estimated to earn {amount(lift)} {'more' if lift >= 0 else 'less'} a decision than {champion}"
     if policy["verdict"] == PROMOTE:
         return f"{gain}, and surely at least {amount(lower)} more. Every condition holds."
+    if alike(policy):
+        return (
+            f"{name} decides exactly as {champion} does on all of these rounds: there is nothing to tell apart, and no "
+            "number of rounds like these will. Was it trained on anything new?"
+        )
     if policy["verdict"] == REJECT:
         return f"{gain}. Harm is shown; it stays out."
     failed = [c["name"] for c in policy["conditions"] if state(c) == "no"]
@@ -120,6 +128,11 @@ def headline(name: str, policy: Mapping[str, Any], champion: str, *, value: floa
         else ("More rounds will not help before that is mended.")
     )
     return f"{gain}. Not enough evidence: {why} ({', '.join(failed)}). {rest}"
+
+
+def alike(policy: Mapping[str, Any]) -> bool:
+    """Whether candidate and champion draw alike on every round: the lift is 0, whatever the rewards are."""
+    return any(c["name"] == "lift_lower" and ALIKE in (c.get("reason") or "") for c in policy["conditions"])
 
 
 def state(condition: Mapping[str, Any]) -> str:
@@ -151,8 +164,9 @@ def _value(body: Mapping[str, Any]) -> float:
 
 
 def _per_day(body: Mapping[str, Any]) -> float:
+    """Judging rounds a day: of an interval by hand the earlier part teaches and does not judge."""
     days = (body["log"]["to"] - body["log"]["from"]) / DAY
-    return float(body["rows"] / days) if days > 0 else 0.0
+    return float(body["rows"] / days) * float(body.get("judged_share", 1.0)) if days > 0 else 0.0
 
 
 def curve(rows: list[Mapping[str, float | None]]) -> dict[str, Any] | None:

@@ -45,7 +45,8 @@ class Evaluation:
     """`policies` holds every judged policy and the log's own; `promoted` the best promoted candidate, or "".
 
     self_test and leak are p-values of the log's own tests, suspect the feature column a leak would be in (−1: none).
-    failed: candidates that gave no pmf, and what they gave; they are judged no further."""
+    failed: candidates that gave no pmf, and what they gave; they are judged no further. judged_share: of all decisions,
+    those that judge; looks: planned ones, 0 in the always-valid mode."""
 
     champion: str
     rows: int
@@ -58,6 +59,8 @@ class Evaluation:
     log: dict[str, Any] = field(default_factory=dict)
     policies: dict[str, PolicyReport] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    judged_share: float = 1.0
+    looks: int = 0
 
     @property
     def promoted(self) -> str:

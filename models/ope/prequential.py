@@ -16,7 +16,7 @@ champion is a sequence of models, too: its refreshes and catalogue releases do n
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -44,11 +44,19 @@ class Piecewise:
 
     name: str
     pieces: Sequence[tuple[int, Callable[[], Policy]]]
+    _known: dict[float, tuple[Interactions, F64]] = field(default_factory=dict, repr=False, compare=False)
 
     def served(self, log: Interactions, floor: float) -> F64:
-        """Returns (n, K) pmf of each row's own model, with the floor mixed in. One model is in memory at a time.
+        """Returns (n, K) pmf of each row's own model, with the floor mixed in. One model is in memory at a time. What
+        is asked of the last rows of a log that was asked for before is not computed again.
 
         Raises ValueError where a row is older than the first model: no model was frozen before it."""
+        whole, pmf = self._known.get(floor, (log[:0], log.pmf[:0]))
+        if not _ends_with(whole, log):
+            whole, pmf = self._known[floor] = log, self._served(log, floor)
+        return pmf[len(whole) - len(log) :]
+
+    def _served(self, log: Interactions, floor: float) -> F64:
         if len(log) and int(log.at.min()) < self.pieces[0][0]:
             found = f"a row at {int(log.at.min())}"
             raise ValueError(f"{self.name}: found {found}, expected none before its first model, {self.pieces[0][0]}")
@@ -59,6 +67,13 @@ class Piecewise:
             if len(rows):
                 out[rows] = as_served(load(), log.batch[rows], floor)
         return out
+
+
+def _ends_with(whole: Interactions, log: Interactions) -> bool:
+    """True if the rows of `log` are the last ones of `whole`."""
+    last = whole[len(whole) - len(log) :] if len(log) <= len(whole) else log[:0]
+    same = (np.array_equal(getattr(last, name), getattr(log, name)) for name in ("at", "unit", "chosen", "pmf"))
+    return len(log) > 0 and all(same) and np.array_equal(last.batch.context, log.batch.context)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from croupier.features.batch import F64, I64, Bool, Interactions
 from croupier.models.ope.unchecked import Unchecked
 
 ROUNDING = 1e-4  # of a logged probability, relatively: six digits, float32, or a percentage with two decimals
+LOOKS_FROM = 1000.0  # rows at which looking often costs least; [gate] min_rows
 ONE_PROBABILITY = "the log has the drawn arm's probability alone"
 
 
@@ -85,10 +86,21 @@ def _independent(values: F64) -> float:
     return 1.0 + (m - 1) * (1.0 - float(np.var(np.linalg.eigvalsh(np.corrcoef(values.T)), ddof=1)) / m)
 
 
-def propensity(log: Interactions) -> float:
-    """p-value that the logged propensities are those of the draws, up to rounding in the fifth digit."""
+def propensity(log: Interactions, *, often: bool = False) -> float:
+    """p-value that the logged propensities are those of the draws, up to rounding in the fifth digit. `often`: of a log
+    that grows and is asked at every look; the p-value then holds at all of them together."""
     values = propensity_values(log)
-    return p_value(values, propensity_spread(log)[: values.shape[1]], tolerance=ROUNDING)
+    p = p_value(values, propensity_spread(log)[: values.shape[1]], tolerance=ROUNDING)
+    return at_all_looks(p, len(log)) if often else p
+
+
+def at_all_looks(p: float, n: int) -> float:
+    """A two-sided normal p-value after n rows as one that holds at every n: 1/E of the Gaussian mixture's e-value
+    E = √(1/(1 + n/m)) exp(z² n / 2(n + m)), m = LOOKS_FROM rows (Robbins 1970, "Statistical methods related to the law
+    of the iterated logarithm"; Howard, Ramdas, McAuliffe & Sekhon 2021, eq. 14)."""
+    share = n / (n + LOOKS_FROM)
+    log_e = 0.5 * np.log1p(-share) + 0.5 * share * float(norm.isf(max(p, 1e-300) / 2)) ** 2
+    return float(min(1.0, np.exp(-log_e)))
 
 
 def propensity_unchecked(log: Interactions) -> tuple[Unchecked, ...]:

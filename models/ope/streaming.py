@@ -14,6 +14,7 @@ import numpy as np
 
 from croupier.features.batch import F64
 from croupier.models.ope.estimators import Moments, Rounds
+from croupier.models.ope.unit_sums import UnitSums, table
 
 LARGEST = 1e280  # sum of squares; beyond it sums over days would be infinite
 
@@ -33,13 +34,10 @@ class Totals:
         """Returns the sums over rounds that every estimate is made from."""
         with np.errstate(over="ignore", invalid="ignore"):
             weight = rounds.weight * rounds.thinning
-            residual = rounds.reward - rounds.predicted
-            table = np.stack(
-                [rounds.thinning * rounds.direct, weight * rounds.reward, weight, weight * residual, rounds.thinning]
-            )
-            mean = table.mean(axis=1)
-            table -= mean[:, None]
-            comoments, squares = table @ table.T, float(weight @ weight)
+            columns = table(rounds)
+            mean = columns.mean(axis=1)
+            columns -= mean[:, None]
+            comoments, squares = columns @ columns.T, float(weight @ weight)
         if not (squares < LARGEST and np.diagonal(comoments).max() < LARGEST):  # NaN is not, either
             least, most = rounds.propensity.min(), np.abs(rounds.reward).max()
             raise ValueError(
@@ -60,8 +58,9 @@ class Totals:
             largest=max(self.largest, other.largest),
         )
 
-    def estimates(self) -> dict[str, Moments]:
-        """dm, ips, snips, dr and sndr as moments, ready for any interval of models/ope/intervals.py."""
+    def estimates(self, units: UnitSums | None = None) -> dict[str, Moments]:
+        """dm, ips, snips, dr and sndr as moments, ready for any interval of models/ope/intervals.py. With the sums by
+        unit of the same rounds their variances hold for units to come."""
         direct, reward, weight, residual, one = self.mean
         zero = weight == 0.0  # the log says nothing of this policy
         w, snips, shift = (inf, 0.0, 0.0) if zero else (weight, reward / weight, residual / weight)
@@ -73,10 +72,12 @@ class Totals:
             "dr": (dr, [1 / one, 0, 0, 1 / one, -dr / one]),
             "sndr": (dm + shift, [1 / one, 0, -shift / w, 1 / w, -dm / one]),
         }
-        return {name: self._moments(float(value), np.array(g)) for name, (value, g) in gradients.items()}
+        return {name: self._moments(float(value), np.array(g), units) for name, (value, g) in gradients.items()}
 
-    def _moments(self, value: float, gradient: F64) -> Moments:
-        return Moments(self.n, value, max(0.0, float(gradient @ self.comoments @ gradient)))
+    def _moments(self, value: float, gradient: F64, units: UnitSums | None) -> Moments:
+        squares = max(0.0, float(gradient @ self.comoments @ gradient))
+        effect = 1.0 if units is None or not squares else units.design_effect(gradient, self.mean, squares)
+        return Moments(self.n, value, squares * effect)
 
     @property
     def ess(self) -> float:

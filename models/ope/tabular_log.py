@@ -38,11 +38,12 @@ class ColumnNames:
     predicted: str = ""
     arm: str = ""
     event: str = ""
+    unit: str = ""
 
     def named(self) -> list[str]:
         """Returns the names of the columns that are there."""
-        names = (self.reward, self.propensity, self.target, self.predicted, self.arm, self.event)
-        return [name for name in names if name]
+        names = (self.reward, self.propensity, self.target, self.predicted, self.arm, self.event, self.unit)
+        return list(dict.fromkeys(name for name in names if name))
 
 
 @dataclass
@@ -75,7 +76,7 @@ class TableLog:
             raise ValueError(
                 f"{path}: found no column {', '.join(missing)}, expected one of: "
                 f"{', '.join(data.schema.names)}; name yours by --reward, --propensity, --target-pmf, "
-                "--predicted, --arm"
+                "--predicted, --arm, --unit"
             )
         if not columns.event and "event_id" in data.schema.names:
             columns = replace(columns, event="event_id")
@@ -87,8 +88,12 @@ class TableLog:
         return cls(path=path, columns=columns, rows=data.count_rows(), lists=bool(lists), models_reward=len(lists) == 2)
 
     def chunks(self, *, rows: int = 200_000) -> Iterator[Rounds]:
-        """Lines of one event count once, and rows in which the policy could choose nothing are left out; `passed` says
-        how many."""
+        """The rounds of `with_units`."""
+        return (rounds for rounds, _ in self.with_units(rows=rows))
+
+    def with_units(self, *, rows: int = 200_000) -> Iterator[tuple[Rounds, NDArray[Any] | None]]:
+        """Rounds, and whose they are, where a column of units is named. Lines of one event count once, and rows in
+        which the policy could choose nothing are left out; `passed` says how many."""
         seen, ids = 0, SeenEvents(self.columns.event)
         self.passed.repeats = self.passed.not_offered = 0
         try:
@@ -99,10 +104,19 @@ class TableLog:
                     self.passed.repeats += int((~new).sum())
                     self.passed.not_offered += int((new & ~offered).sum())
                     if (new & offered).any():
-                        yield rounds[new & offered]
+                        yield rounds[new & offered], self._units(batch, seen, new & offered)
                     seen += batch.num_rows
         except pa.ArrowInvalid as error:
             raise ValueError(f"{self.path}: {error}, near row {seen}; expected one kind of value a column") from None
+
+    def _units(self, batch: pa.RecordBatch, seen: int, rows: Bool) -> NDArray[Any] | None:
+        if not self.columns.unit:
+            return None
+        column = batch.column(self.columns.unit)
+        if column.null_count:
+            row = seen + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+            raise ValueError(f"column {self.columns.unit}: found no unit in row {row}, expected one in every row")
+        return np.asarray(column.cast(pa.string()).to_numpy(zero_copy_only=False), str)[rows]
 
     def _rounds(self, batch: pa.RecordBatch, seen: int) -> tuple[Rounds, Bool]:
         """All rows, and which of them offered the policy anything."""

@@ -15,6 +15,7 @@ from scipy.stats import beta
 
 from croupier.features.batch import F64, I64
 from croupier.features.spec import GateSpec
+from croupier.models.gate.bounds.steadied import extremes, powers
 from croupier.models.gate.gate import PROMOTE, judge
 from croupier.models.gate.informative import UNASKED
 from croupier.models.ope.estimators import Rounds
@@ -122,7 +123,7 @@ def _rare_contexts(share: float) -> Trap:
 def draw(trap: Trap, rng: np.random.Generator) -> DrawnLog:
     """One log, with a reward model that learnt another."""
     kind, chosen, reward = _rows(trap, rng)
-    learnt = _reward_model(trap, *_rows(trap, rng))
+    learnt = reward_model(trap, rng)
     p = trap.log[kind, chosen]
     sides = [
         Rounds(
@@ -135,14 +136,14 @@ def draw(trap: Trap, rng: np.random.Generator) -> DrawnLog:
         )
         for pmf in (trap.candidate, trap.champion)
     ]
-    square = (trap.candidate - trap.champion) ** 2 / trap.log
-    divergence = np.column_stack([square.sum(axis=1), (square * square / trap.log).sum(axis=1)])[kind]
+    pmfs = trap.log, trap.candidate, trap.champion
     tests = np.column_stack([1.0 / (trap.log.shape[1] * p) - 1.0])
     return DrawnLog(
         candidate=sides[0],
         champion=sides[1],
         tests=tests,
-        divergence=divergence,
+        divergence=powers(*pmfs)[kind],
+        reach=extremes(*pmfs)[kind],
         unsupported=0.0,
         declared=trap.declared,
     )
@@ -156,8 +157,9 @@ def _rows(trap: Trap, rng: np.random.Generator) -> tuple[I64, I64, F64]:
     return kind, chosen, base + trap.value * event + trap.noise * rng.uniform(-1, 1, trap.rows)
 
 
-def _reward_model(trap: Trap, kind: I64, chosen: I64, reward: F64) -> F64:
-    """(C, K) means of the cells, shrunk towards the mean of all rows."""
+def reward_model(trap: Trap, rng: np.random.Generator) -> F64:
+    """(C, K) means of the cells of a log drawn for it, shrunk towards the mean of all its rows."""
+    kind, chosen, reward = _rows(trap, rng)
     total, count = np.zeros(trap.events.shape), np.zeros(trap.events.shape)
     np.add.at(total, (kind, chosen), reward)
     np.add.at(count, (kind, chosen), 1.0)

@@ -11,8 +11,11 @@ import numpy as np
 
 from croupier.features.batch import F64
 from croupier.features.spec import GateSpec
+from croupier.models.gate.bounds.planned import Schedule
+from croupier.models.gate.bounds.steadied import extremes, powers
 from croupier.models.gate.evidence import evidence_of
 from croupier.models.gate.gate import PROMOTE, REJECT, UNDECIDED, Evidence, judge
+from croupier.models.gate.spending import schedule
 from croupier.models.ope import estimators
 from croupier.models.ope.estimators import Moments, Rounds
 from croupier.models.ope.intervals import clt
@@ -30,12 +33,13 @@ class DrawnLog:
     candidate: Rounds
     champion: Rounds
     tests: F64  # (n, m), see models/ope/self_tests.py
-    divergence: F64  # (n, 2), see models/gate/evidence.py
+    divergence: F64  # (n, 3), see models/gate/bounds/steadied.py
+    reach: F64 | None  # (n, 2), likewise; None: no bets are made
     unsupported: float
     declared: tuple[float, float] | None = None
 
-    def evidence(self, n: int) -> Evidence:
-        """Returns what the gate is told after the first n rows."""
+    def evidence(self, n: int, schedule: Schedule | None = None) -> Evidence:
+        """Returns what the gate is told after the first n rows; schedule: of planned looks."""
         c = self.candidate[:n]
         test = p_value(self.tests[:n])
         return evidence_of(
@@ -46,6 +50,8 @@ class DrawnLog:
             unsupported=self.unsupported,
             guardrails={},
             declared=self.declared,
+            reach=None if self.reach is None else self.reach[:n],
+            schedule=schedule,
         )
 
 
@@ -53,9 +59,10 @@ Rule = Callable[[DrawnLog, Sequence[int]], tuple[str, int]]  # → (decision, ro
 
 
 def ours(log: DrawnLog, looks: Sequence[int], spec: GateSpec | None = None) -> tuple[str, int]:
-    """The first look with an answer; the sequence's error holds over all of them."""
+    """The first look with an answer; the error holds over all of them."""
+    spec = spec or GateSpec()
     for n in looks:
-        decision = judge(log.evidence(n), spec or GateSpec()).decision
+        decision = judge(log.evidence(n, schedule(spec, looks, n)), spec).decision
         if decision != UNDECIDED:
             return decision, n
     return UNDECIDED, looks[-1]
@@ -108,16 +115,20 @@ def draw_log(population: Population, n: int, rng: np.random.Generator) -> DrawnL
         )
         for pmf in (population.candidate, population.champion)
     ]
-    p, gap = np.where(population.log > 0, population.log, 1.0), population.candidate - population.champion
-    square = np.where(population.log > 0, gap * gap / p, 0.0)
-    divergence = np.column_stack([square.sum(axis=1), (square * square / p).sum(axis=1)])[row]
+    pmfs = population.log, population.candidate, population.champion
     outside = np.where(population.log <= 0, population.candidate, 0.0).sum(axis=1).mean()
     top = population.log.argmax(axis=1)[row]
     count = population.batch.mask.sum(axis=1)[row]
     likely = (chosen == top) - population.log[row, top]
     tests = np.column_stack([1.0 / (count * population.log[row, chosen]) - 1.0, likely])
     return DrawnLog(
-        candidate=sides[0], champion=sides[1], tests=tests, divergence=divergence, unsupported=float(outside)
+        candidate=sides[0],
+        champion=sides[1],
+        tests=tests,
+        divergence=powers(*pmfs)[row],
+        reach=extremes(*pmfs)[row],
+        unsupported=float(outside),
+        declared=(0.0, 1.0),
     )
 
 

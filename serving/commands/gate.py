@@ -10,10 +10,10 @@ from rich.table import Table
 from tqdm import tqdm
 
 from croupier.features.schema import CANDIDATE
-from croupier.features.store import layout
 from croupier.features.workspace import Workspace
 from croupier.models.gate.gate_page import unchecked, write_report
-from croupier.serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
+from croupier.serving.commands.gate_plan import gate_plan, newest
+from croupier.serving.commands.telling import App, AsJson, Out, encoded, prepared, to_stdout, told, written
 
 gate = typer.Typer(no_args_is_help=True, help="Why the gate said what it said.")
 console = Console()
@@ -32,7 +32,7 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Write the page of a gate's evaluation: verdict, conditions, forest plot, weights, calibration, segments."""
-    source = evaluation or _newest(Workspace.known(app).home)
+    source = evaluation or newest(Workspace.known(app).home)
     page = out or source.with_suffix(".html")
     try:
         body = json.loads(source.read_text())
@@ -48,13 +48,7 @@ def report(
         console.print(f"not checked: {u['name']}, because {u['reason']}; {counts}", markup=False)
 
 
-def _newest(home: Path) -> Path:
-    verdicts = home.glob(layout.report(layout.gate_report("*", layout.VERDICT_FILE)))
-    found = sorted(verdicts, key=lambda path: path.stat().st_mtime)
-    if not found:
-        below = home / layout.report("gate")
-        raise ValueError(f"evaluation: found no verdict under {below}; run the DAG train_and_gate first")
-    return found[-1]
+gate.command("plan")(gate_plan)
 
 
 def simulate_gate(
@@ -75,16 +69,27 @@ def simulate_gate(
     adversarial: Annotated[
         Path | None, typer.Option(help="count null logs made to deceive a gate instead, --runs of each, into this JSON")
     ] = None,
+    power: Annotated[
+        Path | None,
+        typer.Option(help="count every mode's power and errors instead, --runs of each null, into this JSON"),
+    ] = None,
+    units: Annotated[
+        str, typer.Option(help="rows of units that come as often as zipf:EXPONENT says, each with tastes of its own")
+    ] = "",
     page: Annotated[Path | None, typer.Option(help="put the table, and its picture, into this Markdown page")] = None,
 ) -> None:
     """False promotions, power and stopping times of the gate, and of three other rules on the same logs."""
-    prepared(out, grid, checks, adversarial, page)
+    prepared(out, grid, checks, adversarial, power, page)
     if grid is not None:
         _grid(grid, data_folder, page, runs, seed)
+    elif power is not None:
+        _power(power, data_folder, page, runs, seed)
     elif checks is not None:
         _checks(checks, page, seed)
     elif adversarial is not None:
         _adversarial(adversarial, page, runs, seed)
+    elif units:
+        _units(units, out, lift=lift, rows=rows, runs=runs, seed=seed)
     else:
         rewards = (0.01, 0.05) if clicks else (0.0, 1.0)
         made = {"lift": lift, "rewards": rewards, "explored": explored, "seed": seed}
@@ -133,6 +138,41 @@ def _adversarial(out: Path, page: Path | None, runs: int, seed: int) -> None:
     print(adversarial.markdown(table))
     if page is not None:
         adversarial.write_page(table, page)
+
+
+def _units(named: str, out: Path | None, *, runs: int, seed: int, **crowd: Any) -> None:
+    from croupier.models.simulation.power import units
+
+    asked = units.Crowd.named(named, **crowd)
+    with tqdm(total=runs, unit="log", disable=None) as bar:
+        found = units.count(asked, runs=runs, seed=seed, progress=bar.update)
+    if not to_stdout(out):
+        low, high = (f"{100 * x:.1f}" for x in found["limits_95"])
+        console.print(
+            f"{named}: {found['units']:,.0f} units seen, worth {found['effective_units']:.1f}; promoted "
+            f"{found['promoted']:.1%} of {runs} logs (95 % limits {low} to {high}), without the condition "
+            f"on effective units {found['promoted_without_condition']:.1%}"
+        )
+    written(out, found)
+
+
+def _power(out: Path, folder: Path | None, page: Path | None, runs: int, seed: int) -> None:
+    """Nulls and traps `runs` logs each, lifts a tenth as many. What the file already holds is not counted again."""
+    from croupier.models.simulation.gate_rates import LOGGED
+    from croupier.models.simulation.power import cells, table
+
+    names = ["digits", *(sorted(p.stem for p in folder.glob("*.npz")) if folder else [])]
+    by_lift = {lift: max(1, runs if lift == 0.0 else runs // 10) for lift in (0.0, 0.14, 0.27)}
+    done = json.loads(out.read_text()) if out.is_file() else []
+    with tqdm(total=len(names) * len(LOGGED) * sum(by_lift.values()), unit="log", disable=None) as bar:
+        found = cells.count(folder, names, runs=by_lift, seed=seed, progress=bar.update, done=done,
+                            save=lambda rows: out.write_text(encoded(rows)))  # fmt: skip
+    if not any(row["cell"].startswith("trap: ") for row in found):
+        found = [*found, *cells.count_traps(runs=runs, seed=seed)]
+    out.write_text(encoded(found))
+    print(table.markdown(json.loads(out.read_text())))
+    if page is not None:
+        table.write_page(json.loads(out.read_text()), page)
 
 
 def _rates(found: dict[str, Any]) -> Table:

@@ -38,6 +38,7 @@ from croupier.models.ope.rounds import as_served, rounds_of
 from croupier.models.ope.streaming import Totals, total
 from croupier.models.ope.tabular_log import ColumnNames, TableLog
 from croupier.models.ope.unchecked import Unchecked
+from croupier.models.ope.unit_sums import UnitSums
 from croupier.models.policy import make
 from croupier.serving.commands.ope_shown import counts, shown, values
 from croupier.serving.commands.telling import App, Out, to_stdout, written
@@ -56,6 +57,9 @@ def ope(
     predicted: Annotated[str, typer.Option(help="column: q̂, a list over arms; with π a list too, DM and DR")] = "",
     arm: Annotated[str, typer.Option(help="column: the logged arm (its index, where lists are given)")] = "",
     event: Annotated[str, typer.Option(help="column: event id; lines of one event count once")] = "",
+    unit: Annotated[
+        str, typer.Option(help="column: whose the row is, with --target-pmf; rows of a unit go together")
+    ] = "",
     alpha: Annotated[float, typer.Option(help="two-sided error of the intervals")] = 0.05,
     out: Out = None,
 ) -> None:
@@ -65,11 +69,13 @@ def ope(
         raise ValueError(f"alpha: found {alpha:g}, expected a probability, such as 0.05")
     if bool(policy) == bool(target_pmf):
         raise ValueError("ope: say whose value is asked for, by --policy or by --target-pmf")
+    if unit and not target_pmf:
+        why = "a table with contexts names its units unit_id"
+        raise ValueError(f"unit: found {unit!r} with --policy, expected it with --target-pmf alone: {why}")
     read = _Read(skipped=Counter())
     if target_pmf:
-        names = ColumnNames(
-            reward=reward, propensity=propensity, target=target_pmf, predicted=predicted, arm=arm, event=event
-        )
+        names = ColumnNames(reward=reward, propensity=propensity, target=target_pmf, predicted=predicted, arm=arm,
+                            event=event, unit=unit)  # fmt: skip
         judged = _streamed(log, names, read)
     else:
         given = {"reward": reward, "propensity": propensity, "arm": arm, "event_id": event}
@@ -79,7 +85,7 @@ def ope(
     result = {"log": str(log), "policy": policy or target_pmf, "skipped": dict(read.skipped), "repeats": read.repeats,
               "leak": judged.leak or ", ".join(read.left_out), "left_out": read.left_out,
               "without_reward": read.without_reward, "alike": read.alike, **judged.facts()}  # fmt: skip
-    result |= values(judged.totals, alpha, judged.models)
+    result |= values(judged.totals, alpha, judged.models, judged.units)
     if not to_stdout(out):
         console.print(shown(result))
     written(out, result)
@@ -109,6 +115,7 @@ class _Judged:
     all_rows: int = 0
     agreement: float | None = None
     unchecked: tuple[Unchecked, ...] = ()
+    units: UnitSums | None = None
 
     def facts(self) -> dict[str, Any]:
         unchecked = [{"name": u.name, "reason": u.reason} for u in self.unchecked]
@@ -120,11 +127,13 @@ class _Judged:
 
 
 def _streamed(log: Path, columns: ColumnNames, read: _Read) -> _Judged:
-    table = TableLog.open(log, columns)
+    table, units = TableLog.open(log, columns), UnitSums()
     with tqdm(total=table.rows, unit="row", unit_scale=True, disable=None) as bar:
 
         def counted() -> Any:
-            for chunk in table.chunks():
+            for chunk, whose in table.with_units():
+                if whose is not None:
+                    units.add(chunk, whose)
                 yield chunk
                 bar.update(len(chunk))
 
@@ -135,9 +144,11 @@ def _streamed(log: Path, columns: ColumnNames, read: _Read) -> _Judged:
     unchecked = [Unchecked(name=name, reason=why, blocks=False) for name in ("propensity_self_test", leaks.NAME)]
     if not table.columns.event:
         unchecked.append(Unchecked(name="repeats", reason="no column of event ids is named (--event)", blocks=False))
-    return _Judged(
-        totals=totals, models=table.models_reward, offered=totals.n / rows, all_rows=rows, unchecked=tuple(unchecked)
-    )
+    if not table.columns.unit:
+        why = "no column of units is named (--unit): rows count as independent of each other"
+        unchecked.append(Unchecked(name="units", reason=why, blocks=False))
+    return _Judged(totals=totals, models=table.models_reward, offered=totals.n / rows, all_rows=rows,
+                   unchecked=tuple(unchecked), units=units if units.parts else None)  # fmt: skip
 
 
 def _read(log: Path, columns: dict[str, str], read: _Read) -> tuple[pl.DataFrame, AppSpec, list[Arm]]:

@@ -10,13 +10,15 @@ from rich.text import Text
 from croupier.models.gate.gate import AGREEMENT_LEVEL
 from croupier.models.ope.intervals import asymptotic_cs
 from croupier.models.ope.streaming import Totals
+from croupier.models.ope.unit_sums import UnitSums
 
 
-def values(found: Totals, alpha: float, models: bool) -> dict[str, Any]:
-    """Returns the estimates as JSON; those that need a reward model only where there is one."""
+def values(found: Totals, alpha: float, models: bool, units: UnitSums | None = None) -> dict[str, Any]:
+    """Returns the estimates as JSON; those that need a reward model only where there is one. `units`: sums by unit."""
     body: dict[str, Any] = {"rows": int(found.n), "ess": found.ess, "max_weight_share": found.largest_share,
-                            "weight_z": found.weight_z, "alpha": alpha, "estimates": {}}  # fmt: skip
-    for name, moments in found.estimates().items():
+                            "weight_z": found.weight_z, "alpha": alpha, "estimates": {},
+                            "effective_units": None if units is None else units.effective()}  # fmt: skip
+    for name, moments in found.estimates(units).items():
         if not models and name in ("dm", "dr", "sndr"):
             continue
         bounds = asymptotic_cs(moments, alpha=alpha / 2)
@@ -52,6 +54,8 @@ def _notes(result: dict[str, Any]) -> list[str]:
             f"{result['policy']} could be chosen in {result['rows']:,} of {result['offered']['of']:,} rows "
             f"({result['offered']['share']:.1%}): this is its value there"
         )
+    if (worth := result.get("effective_units")) is not None:
+        notes.append(f"units of like activity that these rows are worth: {worth:,.1f}")
     if result["without_reward"]:
         notes.append(f"{result['without_reward']:,} rows without a reward count as the declared default")
     notes += result["alike"]

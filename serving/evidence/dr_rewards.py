@@ -8,7 +8,7 @@ import polars as pl
 
 from croupier.features.batch import F64, Interactions
 from croupier.features.encoding.dataset import encode_interactions
-from croupier.features.interactions.versions import read_interactions
+from croupier.features.interactions.versions import latest_interactions
 from croupier.features.spec import RewardSpec
 from croupier.features.store.storage import Store
 from croupier.features.utc import from_us
@@ -55,8 +55,8 @@ def _candidates_mean(q: F64, log: Interactions) -> F64:
 
 def earlier(store: Store, state: RolloutState, release: LoadedRelease) -> Interactions | None:
     """The last joined decisions before the rollout that this release's catalogue knows; None: too few to learn from."""
-    began = from_us(state.history[0]["at"])
-    frame = read_interactions(store, start=began - timedelta(days=MODEL_DAYS), end=began)
+    began = state.history[0]["at"]
     known = pl.col("arms").list.eval(pl.element().is_in(list(release.catalogue.row))).list.all()
-    frame = frame.filter((pl.col("at") < state.history[0]["at"]) & known).tail(MODEL_ROWS)
+    days = from_us(began) - timedelta(days=MODEL_DAYS), from_us(began)
+    frame = latest_interactions(store, *days, where=(pl.col("at") < began) & known, rows=MODEL_ROWS)
     return encode_interactions(frame, release.encoder, release.catalogue) if len(frame) >= 1000 else None

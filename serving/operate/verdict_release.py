@@ -25,7 +25,7 @@ from croupier.serving.catalogue.present_arms import answerable, present
 from croupier.serving.learning import carry_over, learning_scope
 from croupier.serving.learning.carry_over import Carried
 from croupier.serving.learning.live_heads import learns
-from croupier.serving.operate import publish
+from croupier.serving.operate import publish, renewal
 from croupier.serving.operate.deployment import triton_address
 from croupier.serving.release import bundle, bundle_store, rollout_store
 from croupier.serving.release.bundle import Newcomers
@@ -40,18 +40,19 @@ def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
     made, current = _made_from(w, key, promoted), bundle_store.current(w.store)
     if made is not None and made > (current or 0):  # whoever published it died before it served
         return _outcome(w, publish.serve(w.store, w.home, made, **_how(w, kind)), promoted)
-    if why := _why_not(w, made, current, promoted):
+    stale = bool(verdict.get("changed")) and renewal.is_stale(w, key)
+    if why := _why_not(w, made, current, promoted, stale=stale):
         return {"app": w.settings.app, "release": made or current, "published": False, **why}
     return _outcome(w, _released(w, verdict), promoted)
 
 
-def _why_not(w: Workspace, made: int | None, current: int | None, promoted: str) -> dict[str, str]:
-    """Why nothing is published; {} if nothing stands in the way."""
+def _why_not(w: Workspace, made: int | None, current: int | None, promoted: str, *, stale: bool) -> dict[str, str]:
+    """Why nothing is published; {} if nothing stands in the way. `stale`: what is rolled out now may be replaced."""
     if made is not None:
         return {"why": f"release {made} was made of this verdict before"}
     if current is not None and not promoted:
         return {"why": "nothing was promoted, so the champion goes on serving"}
-    if current is not None and (waits := _waits(w)):
+    if current is not None and not stale and (waits := _waits(w)):
         return {"why": f"{promoted} was promoted and waits: {waits}", "waits": waits}
     return {}
 

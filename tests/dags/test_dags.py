@@ -20,6 +20,7 @@ def test_they_parse_fast_and_explain_themselves(dags):
     assert parsed["tasks"]["watch_rollout"] == ["apps", "ask", "look", "request_approval"]
     assert parsed["tasks"]["approve_rollout"] == ["approve", "confirm"]
     assert parsed["tasks"]["collect_events"] == ["apps", "collect", "restate", "retain"]
+    assert parsed["tasks"]["monitor"] == ["alarm", "apps", "examine"]
     assert parsed["tasks"]["build_features"] == ["apps", "collect", "encode", "join", "refuse", "validate"]
     assert parsed["tasks"]["train_and_gate"] == ["approve", "ask", "judge", "plan", "publish", "train"]
     assert max(parsed["seconds"].values()) < 1.0, parsed["seconds"]

@@ -67,3 +67,4 @@ def test_lists_of_pages_say_what_there_is():
     assert listing_page.NONE_YET in listing_page.reports("shop", [])
     assert '<li><a href="a/">a</a></li>' in listing_page.apps(["a"])
     assert "none is declared" in listing_page.apps([])
+    assert '<a href="a/">a is well: 5 &lt; 6</a>' in listing_page.apps(["a", "b"], {"a": "a is well: 5 < 6", "b": ""})

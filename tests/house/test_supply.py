@@ -49,6 +49,10 @@ def test_every_line_of_a_lock_has_a_version_and_a_hash(name):
     assert len(versions(lock(name))) > 15
 
 
+def test_what_plants_errors_is_pinned_by_hash_too():
+    assert set(versions(lock("mutants"))) == {"cosmic-ray", "parso", "stevedore"}
+
+
 @pytest.mark.parametrize(
     "plant", ["evil==1.0\n", "evil>=1.0 \\\n    --hash=sha256:" + "0" * 64 + "\n", "https://a.b/c.whl\n"]
 )

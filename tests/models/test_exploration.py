@@ -136,3 +136,48 @@ def test_a_row_by_itself_has_the_very_bits_it_has_in_a_batch():
     ):
         alone = [rule(scores[i : i + 1], mask[i : i + 1], order[i : i + 1]) for i in range(200)]
         np.testing.assert_array_equal(np.concatenate(alone), rule(scores, mask, order))
+
+
+def test_exploring_toward_is_a_pmf_with_a_floor_and_knows_no_batch_mates():
+    rng = np.random.default_rng(0)
+    mask = rng.random((60, 7)) < 0.7
+    mask[:, 0] = True
+    one, other = (e.with_floor(_pmf(rng, mask), mask, 0.02) for _ in range(2))
+    found = e.with_floor_toward(one, other, mask, 0.1, 0.5)
+    assert found.sum(axis=1) == pytest.approx(np.ones(60), abs=1e-12)
+    assert (found[~mask] == 0.0).all()
+    least = 0.9 * one + 0.05 * mask / mask.sum(axis=1, keepdims=True)
+    assert (found >= least - 1e-12).all(), "the champion's share, and half of ε uniformly"
+    for row in (0, 31):
+        alone = e.with_floor_toward(one[row : row + 1], other[row : row + 1], mask[row : row + 1], 0.1, 0.5)
+        assert (alone == found[row]).all()
+
+
+def test_exploring_toward_draws_the_difference_at_the_least_price():
+    """No other way to spend the same share has a smaller Σ (π₁ − π₀)² / p: 2,000 random ones have not."""
+    rng, mask = np.random.default_rng(1), np.ones((1, 5), bool)
+    one, other = np.array([[0.8, 0.1, 0.06, 0.02, 0.02]]), np.array([[0.1, 0.55, 0.05, 0.28, 0.02]])
+    found = e.with_floor_toward(one, other, mask, 0.3, 0.5)[0]
+    gap = (other - one)[0]
+    base = 0.7 * one[0] + 0.15 / 5
+    price = (gap**2 / found).sum()
+    others = base + 0.15 * rng.dirichlet(np.full(5, 0.6), size=2000)
+    assert price <= (gap**2 / others).sum(axis=1).min() + 1e-12
+    filled = found > base + 1e-9
+    assert filled.tolist() == [False, True, False, True, False]
+    assert np.ptp(found[filled] / np.abs(gap[filled])) < 1e-12, "what is filled up goes with the difference"
+
+
+def test_exploring_toward_the_same_policy_is_uniform_exploration():
+    mask = np.array([[True, True, True, False]])
+    one = np.array([[0.7, 0.2, 0.1, 0.0]])
+    assert (e.with_floor_toward(one, one, mask, 0.2, 0.5) == e.with_floor(one, mask, 0.2)).all()
+    other = np.array([[0.1, 0.2, 0.7, 0.0]])
+    assert e.with_floor_toward(one, other, mask, 0.2, 0.0) == pytest.approx(e.with_floor(one, mask, 0.2))
+    with pytest.raises(ValueError, match="share: found 1"):
+        e.with_floor_toward(one, one, mask, 0.2, 1.0)
+
+
+def _pmf(rng, mask):
+    p = rng.random(mask.shape) ** 3 * mask
+    return p / p.sum(axis=1, keepdims=True)

@@ -80,3 +80,44 @@ def test_features_whose_rows_were_forgotten_are_made_anew(tmp_path, monkeypatch)
     assert again != key
     (verdict,) = training.judge([training.train("shop", again, "lin_ts")])
     assert (verdict["features"], verdict["promoted"]) == (again, "")
+
+
+@pytest.mark.medium
+def test_planned_looks_reach_the_judge_the_ledger_and_the_page(encoded):
+    """The same log is a look that was planned, or lies between two: then nothing is decided, whatever the bound."""
+    w, job = Workspace.open("shop"), training.train("shop", encoded, "lin_ts")
+    kept = (w.home / "app.toml").read_text()
+    found = {}
+    try:
+        for horizon in (100, 100_000):
+            (w.home / "app.toml").write_text(f"[gate]\nmin_rows = 10\nlooks = 2\nhorizon = {horizon}\n")
+            (verdict,) = training.judge([job])
+            page = next(Workspace.open("shop").reports.rglob("*.html")).read_text()
+            (policy,) = [p for p in verdict["evaluation"]["policies"].values() if p["role"] == "candidate"]
+            found[horizon] = {c["name"]: c for c in policy["conditions"]}, page
+            rows = verdict["evaluation"]["rows"]
+    finally:
+        (w.home / "app.toml").write_text(kept)
+    due, page = found[100]
+    assert due["planned_look"]["passed"] is True
+    assert due["planned_look"]["reason"] == "look 1 of a plan of 2 over 100 rows"
+    assert due["lift_lower"]["reason"] == "by planned look"
+    assert "the 2 looks that were planned together" in " ".join(page.split())
+    between, _ = found[100_000]
+    assert between["planned_look"]["passed"] is False
+    assert between["planned_look"]["threshold"] == 50_000
+    ledger = Ledger.from_json(w.store.get("looks/uniform.json").decode())
+    assert [look.rows for look in ledger.looks] == [rows], "one look, reserved once, whatever the plan"
+
+
+def test_days_count_the_judged_part_of_an_interval_alone(encoded):
+    job = training.train("shop", encoded, "lin_ts")
+    (verdict,) = training.judge([job])
+    body = verdict["evaluation"]
+    (policy,) = [p for p in body["policies"].values() if p["role"] == "candidate"]
+    assert body["judged_share"] == pytest.approx(0.4, abs=0.01)
+    assert policy["details"]["known"]["judged"] == body["judged_share"]
+    for mode in policy["details"]["plan"]:
+        if mode["rows"]:
+            per_day = policy["details"]["known"]["per_day"]
+            assert mode["days"] == pytest.approx(mode["rows"] / (0.4 * per_day), rel=0.05)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from croupier.models.gate.evidence import divergence, steadied
+from croupier.models.gate.bounds.steadied import divergence, steadied
 from croupier.models.ope import estimators as op
 from croupier.models.ope.estimators import Moments
 from croupier.models.ope.intervals import asymptotic_cs, clt

@@ -1,10 +1,14 @@
 """Heavy units with tastes of their own promote no null candidate, by the divisor and by the condition each."""
 
+import json
+
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from croupier.models.ope.estimators import design_effect, effective_units, jackknife_effect
-from tests.truth import heavy_units
+from croupier.models.simulation.power.units import Crowd, count
+from croupier.serving.cli import app
 
 
 def test_the_divisor_by_hand():
@@ -21,7 +25,26 @@ def test_the_divisor_by_hand():
 
 @pytest.mark.medium
 def test_a_small_size_of_the_table():
-    few = [heavy_units.promoted(1.8, seed, min_units=1.0) for seed in range(40)]
-    assert sum(few) <= 4, "GATE.md: 5 % of 200; 14.5 % without the divisor"
-    assert not any(heavy_units.promoted(1.8, seed) for seed in range(10))
-    assert not any(heavy_units.promoted(1.2, seed) for seed in range(20))
+    few = count(Crowd.named("zipf:1.8"), runs=25)
+    assert few["promoted_without_condition"] <= 0.12, "GATE.md: 5 % of 200; 14.5 % without the divisor"
+    assert few["promoted"] == 0.0
+    assert 200 < few["units"] < 500
+    assert 2.0 < few["effective_units"] < 5.0
+    assert count(Crowd(exponent=1.2), runs=10)["promoted"] == 0.0
+
+
+@pytest.mark.medium
+def test_rows_that_are_all_of_other_units_lose_no_power():
+    lifted = count(Crowd(exponent=0.0, rows=4000, lift=0.15, apart=True), runs=20)
+    assert lifted["promoted"] >= 0.9
+
+
+def test_a_crowd_that_is_none_is_named():
+    for text in ("zipf", "zipf:-1", "pareto:1", "zipf:1e3"):
+        with pytest.raises(ValueError, match=f"units: found '{text}', expected zipf:EXPONENT"):
+            Crowd.named(text)
+    found = CliRunner().invoke(
+        app, ["simulate", "gate", "--units", "zipf:1.0", "--runs", "1", "--rows", "2000", "--json", "-"]
+    )
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout)["rows"] == 2000

@@ -6,6 +6,7 @@ full size under `-m full`.
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from croupier.features.spec import RolloutSpec
 from croupier.serving.evidence import betting, guardrails, sample_ratio
@@ -46,6 +47,26 @@ def test_thirty_percent_worse_is_caught_by_40_000_decisions(runs):
 def test_sixty_percent_worse_is_caught_by_8_000_decisions(runs):
     outcome = simulate(Bernoulli(effect=-0.60), SPEC, runs=runs, looks=4, seed=3)
     assert outcome.aborted_by(8_000) >= 0.95 - chance(0.95, runs)
+
+
+@pytest.mark.parametrize("runs", RUNS)
+@pytest.mark.parametrize(("first", "caught"), [(0.05, 0.82), (0.07, 0.95), (0.10, 0.99)])
+def test_sixty_percent_worse_is_caught_by_6_000_decisions_from_a_first_stage_of_seven_percent_on(first, caught, runs):
+    spec = RolloutSpec(stages=(first, 0.20, 0.50, 1.0))
+    outcome = simulate(Bernoulli(effect=-0.60), spec, runs=runs, looks=3, seed=3)
+    assert outcome.aborted_by(6_000) >= caught - chance(caught, runs)
+
+
+def test_what_the_frontier_allows_by_6_000_decisions():
+    """The most powerful test there is (Neyman & Pearson 1933) of a click rate of 10 % against 4 %, both known, that looks
+    once, at 6,000 decisions with 5 % of them the candidate's: 95 % only if more than half of all error is spent then."""
+    candidates, power = 300, {}
+    for alpha in (SPEC.alpha_harm, SPEC.alpha_harm / 2):
+        fewest = np.searchsorted(binom.cdf(np.arange(candidates), candidates, 0.10), alpha, side="right") - 1
+        assert binom.cdf(fewest, candidates, 0.10) <= alpha < binom.cdf(fewest + 1, candidates, 0.10)
+        power[alpha] = binom.cdf(fewest, candidates, 0.04)
+    assert power[SPEC.alpha_harm] == pytest.approx(0.981, abs=0.001)
+    assert power[SPEC.alpha_harm / 2] == pytest.approx(0.941, abs=0.001)
 
 
 @pytest.mark.parametrize("runs", [200, pytest.param(4000, marks=pytest.mark.full)])

@@ -15,8 +15,11 @@ def lines(
     bands: Mapping[str, tuple[Values, Values]] | None = None,
     limit: float | None = None,
     zero: bool = True,
+    label: str = "",
+    dots: bool = True,
 ) -> str:
-    """Draws one line a series over equal steps, with optional bands (low, high) and a dashed limit."""
+    """Draws one line a series over equal steps, with optional bands (low, high) and a dashed limit. `label` says to
+    those who do not see it what it shows."""
     bands = bands or {}
     every = [v for values in series.values() for v in values] + [v for b in bands.values() for part in b for v in part]
     shown = [v for v in (*every, limit) if v is not None]
@@ -31,11 +34,12 @@ def lines(
             parts.append(f'<polygon points="{_text(edge)}" fill="{colour}" opacity=".15"/>')
         path = _points(values, n, low, high)
         parts.append(f'<polyline points="{_text(path)}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in path]
+        if dots:
+            parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in path]
     if limit is not None:
         y = _y(limit, low, high)
         parts.append(_rule(y, 'stroke="#b3261e" stroke-dasharray="5 4"'))
-    return _svg(parts, HEIGHT) + legend(list(series))
+    return _svg(parts, HEIGHT, label=label) + legend(list(series))
 
 
 def stack(series: Mapping[str, Sequence[float]], ticks: Sequence[str]) -> str:
@@ -123,6 +127,7 @@ def _text(points: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
-def _svg(parts: Sequence[str], height: float, width: int = WIDTH) -> str:
+def _svg(parts: Sequence[str], height: float, width: int = WIDTH, label: str = "") -> str:
     style = "<style>.t{font:11px system-ui,sans-serif;fill:#5b6876}</style>"
-    return f'<svg viewBox="0 0 {width} {height}" role="img" style="width:100%">{style}{"".join(parts)}</svg>'
+    said = f' aria-label="{escape(label)}"' if label else ""
+    return f'<svg viewBox="0 0 {width} {height}" role="img"{said} style="width:100%">{style}{"".join(parts)}</svg>'

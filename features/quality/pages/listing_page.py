@@ -1,6 +1,6 @@
 """Pages that list pages: an app's reports, newest first, by kind, and all apps of a host."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -31,9 +31,10 @@ def reports(app: str, keys: Sequence[str]) -> str:
     return listing(f"{app}: reports", [group for group in groups if group.links], nothing=NONE_YET)
 
 
-def apps(names: Sequence[str]) -> str:
-    """The page of all apps."""
-    groups = [Group(links=[(f"{name}/", name) for name in names])] if names else []
+def apps(names: Sequence[str], said: Mapping[str, str] | None = None) -> str:
+    """The page of all apps, each by its name, or by the sentence that was `said` of its health."""
+    said = said or {}
+    groups = [Group(links=[(f"{name}/", said.get(name) or name) for name in names])] if names else []
     return listing("croupier: apps", groups, nothing="none is declared")
 
 

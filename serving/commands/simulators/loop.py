@@ -39,6 +39,7 @@ def simulate_loop(
     out: Out = None,
     picture: Annotated[Path | None, typer.Option(dir_okay=False, help="draw value by day here, .svg or .png")] = None,
     keep: Annotated[Path | None, typer.Option(file_okay=False, help="keep the months' apps below this folder")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the months that --keep kept")] = False,
 ) -> None:
     """Thirty days on a virtual clock, from `uniform` and nothing else, by the functions that the DAGs call.
 
@@ -47,8 +48,8 @@ def simulate_loop(
     prepared(out, picture)
     tables = Console(quiet=to_stdout(out))
     if null:
-        _refuse_unused({"--flip": flip, "--churn": churn, "--outage": outage, "--picture": picture, "--keep": keep},
-                       "--null", "null months lack them")  # fmt: skip
+        _refuse_unused({"--flip": flip, "--churn": churn, "--outage": outage, "--picture": picture, "--keep": keep,
+                        "--resume": resume}, "--null", "null months lack them")  # fmt: skip
         found = _null(seeds, better, {
             "days": days, "per_day": per_day or 2000, "seed": first_seed, "jobs": jobs,
             "schemes": SCHEMES if compare else SCHEMES[:1],
@@ -58,7 +59,7 @@ def simulate_loop(
         _refuse_unused({"--compare": compare, "--better": better}, "without --null", "they belong to null months")
         found = _months(seeds, first_seed, jobs, keep, {
             "days": days, "per_day": per_day or 6000, "every": every, "window": window, "flip": flip, "churn": churn,
-            "down": down,
+            "down": down, "resume": resume,
         }, console=tables)  # fmt: skip
     written(out, found)
     if picture is not None and not null:
@@ -77,6 +78,8 @@ def _refuse_unused(given: dict[str, object], beside: str, why: str) -> None:
 def _months(
     seeds: int, first_seed: int, jobs: int, keep: Path | None, asked: dict[str, Any], *, console: Console
 ) -> dict[str, Any]:
+    if keep is None:
+        _refuse_unused({"--resume": asked["resume"]}, "without --keep", "it says where the months are")
     with tempfile.TemporaryDirectory() as scratch:
         below, numbers = keep or Path(scratch), range(first_seed, first_seed + seeds)
         work = [(seed, below / f"seed{seed}", asked) for seed in numbers]
@@ -89,7 +92,7 @@ def _months(
     mean = {key: sum(m[key] for m in found) / len(found) for key in ("trained_share", "lift_share_of_best")}
     by_day = [sum(m["lift_by_day"][day] for m in found) / len(found) for day in range(asked["days"])]
     return {
-        **{key: value for key, value in asked.items() if key != "down"},
+        **{key: value for key, value in asked.items() if key not in {"down", "resume"}},
         **mean,
         "lift_by_day": by_day,
         "releases": [len(m["releases"]) for m in found],
@@ -109,7 +112,7 @@ def _month(work: tuple[int, Path, dict[str, Any]]) -> dict[str, Any]:
         crowd=crowd, days=asked["days"], every=asked["every"], window_days=asked["window"], down=asked["down"]
     )
     with tqdm(total=24 * asked["days"], unit="h", desc=f"seed {seed}", disable=None) as bar:
-        return month.run(plan, var, progress=bar.update)
+        return month.run(plan, var, resume=asked["resume"], progress=bar.update)
 
 
 def _first(days: list[int]) -> int | None:

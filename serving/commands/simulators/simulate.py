@@ -3,6 +3,7 @@
 import typer
 
 from croupier.serving.commands.gate import simulate_gate
+from croupier.serving.commands.health import simulate_health
 from croupier.serving.commands.rollout import simulate_rollout
 from croupier.serving.commands.simulators.learning import simulate_learning
 from croupier.serving.commands.simulators.loop import simulate_loop
@@ -10,6 +11,7 @@ from croupier.serving.commands.simulators.traffic import simulate_clock, simulat
 
 simulate = typer.Typer(no_args_is_help=True)
 simulate.command("gate")(simulate_gate)
+simulate.command("health")(simulate_health)
 simulate.command("learning")(simulate_learning)
 simulate.command("loop")(simulate_loop)
 simulate.command("rollout")(simulate_rollout)

@@ -1,9 +1,12 @@
 """Thirty days of the loop on a virtual clock: a crowd, the DAGs' functions in their own order, and the truth beside it.
 
 From a catalogue, an `app.toml` and `uniform` alone. Each virtual hour: `collect_events`, `build_features` and, if a
-training is due, `train_and_gate` at its start; the crowd all hour; `watch_rollout` at its end (the DAG looks each
-minute). Nothing is handed over that the DAGs would not find in the store by themselves. A part may be
-down for some hours (outages.py).
+training is due, `train_and_gate` at its start; the crowd all hour; `watch_rollout` at its end, and at the end of each
+third hour once everybody has what was promoted (the DAG looks each minute). Nothing is handed over that the DAGs would
+not find in the store by themselves. A part may be down for some hours (outages.py).
+
+What a month has come to is kept at the end of each day beside its app (ledger.py), and a month that ended goes on from
+there: for longer, or, as a copy, into other days.
 """
 
 import shutil
@@ -21,6 +24,7 @@ from croupier.features.log.shipped import open_log
 from croupier.features.reward import window_us
 from croupier.features.settings import Settings
 from croupier.features.store import layout
+from croupier.features.store.partitions import log_objects
 from croupier.features.store.released import PROMOTION
 from croupier.features.store.storage import StoreUnavailable
 from croupier.features.utc import DAY, HOUR, SECOND, hour_start, to_us, us_of
@@ -30,19 +34,21 @@ from croupier.serving.operate import loop, verdict_release
 from croupier.serving.release import bundle_store, rollout_store
 from croupier.serving.simulation.month import turn
 from croupier.serving.simulation.month.crowd import Crowd
+from croupier.serving.simulation.month.ledger import MonthLedger
 from croupier.serving.simulation.month.outages import Outages, store_down
 from croupier.serving.simulation.month.site import Site
 
 APP = "month"
 TICKS = 6  # of the crowd, an hour: decisions of one tick carry one time
 REWARD_SECONDS = 60
+WATCHED_EACH = 3  # hours between two looks at a release that everybody has
 
 SETTINGS = """
 [training]
 days = {days}
 every = "{every}"
 [refresh]
-every = "1d"
+every = "12h"
 [policies]
 candidates = ["neural_linear"]
 floor = 0.02
@@ -51,25 +57,6 @@ min_decisions = 500
 max_seconds = 864000
 latency_p99_ms = 60000.0
 """
-
-
-@dataclass(kw_only=True)
-class MonthLedger:
-    """What happened: sums by day of what uniform, the served policy and the best one were worth; and every verdict."""
-
-    days: dict[int, dict[str, float]] = field(default_factory=dict)
-    verdicts: list[dict[str, Any]] = field(default_factory=list)
-    errors: int = 0
-    failed: int = 0
-    reached_100: list[int] = field(default_factory=list)
-    promoted: list[int] = field(default_factory=list)
-    catalogue: list[str] = field(default_factory=list)  # what became of each change of the arms
-
-    def add(self, day: int, values: dict[str, float]) -> None:
-        """Adds values to a day's sums."""
-        sums = self.days.setdefault(day, dict.fromkeys(values, 0.0))
-        for name, value in values.items():
-            sums[name] += value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,17 +74,22 @@ class MonthPlan:
         return hour in self.down.get(part, ())
 
 
-def run(plan: MonthPlan, var: Path, *, progress: Callable[[int], object] = int) -> dict[str, Any]:
-    """The month below `var`; `progress` is told of each hour that is over. Returns what `summary` says."""
-    shutil.rmtree(var / APP, ignore_errors=True)
+def run(plan: MonthPlan, var: Path, *, resume: bool = False, progress: Callable[[int], object] = int) -> dict[str, Any]:
+    """The month below `var`; `progress` is told of each hour that is over. Returns what `summary` says.
+
+    `resume`: the month that ended below `var` goes on. Raises ValueError where there is none, or it was cut off."""
+    if not resume:
+        shutil.rmtree(var / APP, ignore_errors=True)
     with turn.settings(
         CROUPIER_VAR=str(var.absolute()), CROUPIER_STORE="", CROUPIER_CLOCK="", CROUPIER_QUALITY_PAGES="false"
     ):
-        return _run(plan, Workspace(Settings(var=var.absolute(), app=APP)), progress)
+        w = Workspace(Settings(var=var.absolute(), app=APP))
+        return _run(plan, w, _ended(plan, w) if resume else _begun(plan, w), progress)
 
 
-def _run(plan: MonthPlan, w: Workspace, progress: Callable[[int], object]) -> dict[str, Any]:
-    crowd, ledger = plan.crowd, MonthLedger()
+def _begun(plan: MonthPlan, w: Workspace) -> MonthLedger:
+    """The app as its owner leaves it: app.toml, a catalogue, and release 1, which is uniform."""
+    crowd = plan.crowd
     w.home.mkdir(parents=True)
     text = crowd.world.app_toml(window_seconds=600)
     settings = SETTINGS.format(days=plan.window_days, every=plan.every)
@@ -105,12 +97,31 @@ def _run(plan: MonthPlan, w: Workspace, progress: Callable[[int], object]) -> di
     catalogue.write(w.home / layout.CATALOGUE, crowd.arms(crowd.start))
     with turn.quietly(), clock.at(crowd.start):
         verdict_release.bootstrap(w)
+    return MonthLedger()
+
+
+def _ended(plan: MonthPlan, w: Workspace) -> MonthLedger:
+    """What the month below the workspace came to. Raises ValueError where its log is already further than that."""
+    ledger, later = MonthLedger.read(w.home), log_objects(w.store, "decisions")
+    if later and hour_start(max(later)) >= plan.crowd.start + ledger.hours * HOUR:
+        raise ValueError(
+            f"{w.home}: found decisions of {max(later)}, expected none after {ledger.hours} hours: this month "
+            "was cut off in the midst of a day, and cannot go on; begin it anew, without --resume"
+        )
+    return ledger
+
+
+def _run(plan: MonthPlan, w: Workspace, ledger: MonthLedger, progress: Callable[[int], object]) -> dict[str, Any]:
+    progress(ledger.hours)
     with turn.quietly(), Site(w) as site:
-        for hour in range(24 * plan.days):
+        for hour in range(ledger.hours, 24 * plan.days):
             with store_down(w.home / layout.STORE, down=plan.is_down("store", hour)):
                 _hour(plan, site, ledger, hour)
+            ledger.hours = hour + 1
+            if ledger.hours % 24 == 0:
+                ledger.write(w.home)
             progress(1)
-    with clock.at(crowd.start + plan.days * DAY):
+    with clock.at(plan.crowd.start + plan.days * DAY):
         return summary(w, plan, ledger)
 
 
@@ -161,6 +172,9 @@ def _turns(ledger: MonthLedger, at: int, start: int) -> None:
 
 
 def _look(ledger: MonthLedger, at: int, start: int) -> None:
+    state = rollout_store.read_state(Workspace.open(APP).store)
+    if state is not None and state.watched and (at - start) // HOUR % WATCHED_EACH:
+        return
     seen = loop.watch_rollout(APP)
     if seen.get("promoted") is not None:
         ledger.reached_100.append(int(1 + (at - start) // DAY))

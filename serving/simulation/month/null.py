@@ -4,7 +4,8 @@ A log of a uniform champion, with a daily season and units that return, each wit
 family is retrained and judged by `models.gate.evaluation.evaluate`, the gate's own entry. Three schemes are held
 beside each other on the same logs:
 
-    prequential   the family by its models through time, one confidence sequence (models/ope/prequential.py): croupier's
+    prequential   the family by its models through time (models/ope/prequential.py), by all rows and by the latest ones
+                  (models/recent.py): croupier's
     ledger        each day's models are a new hypothesis, the k-th at α · 6 / (π² k²) (models/gate/alpha_spending.py)
     calendar      each day's model on the next day's rows alone, at α / days
 
@@ -21,10 +22,12 @@ from typing import Any, Self
 import numpy as np
 
 from croupier.features.batch import F64, I64, Batch, Catalogue, Interactions, concatenate
-from croupier.features.spec import GateSpec, RolloutSpec
+from croupier.features.spec import GateSpec, RolloutSpec, TrainingSpec
 from croupier.features.utc import DAY
+from croupier.models import recent
 from croupier.models.gate.alpha_spending import Ledger
-from croupier.models.gate.evaluation import evaluate
+from croupier.models.gate.evaluation import Asked, any_better, evaluate
+from croupier.models.gate.reports import Evaluation
 from croupier.models.ope.prequential import Piecewise
 from croupier.models.policy import Policy, make
 from croupier.serving.simulation.rollout import LOOK, Bernoulli, simulate
@@ -132,7 +135,7 @@ class Month:
     reached: dict[str, int]
 
 
-Asked = tuple[NullTraffic, int, int, tuple[str, ...]]  # traffic, days, seed, schemes
+Work = tuple[NullTraffic, int, int, tuple[str, ...]]  # traffic, days, seed, schemes
 
 
 def month(traffic: NullTraffic, *, days: int, seed: int, schemes: tuple[str, ...] = SCHEMES) -> Month:
@@ -184,8 +187,9 @@ def _judged(
         return False, ledger
     alpha = GateSpec().alpha
     if scheme == "prequential":
-        pieces = [(DAY * (i + 1), _always(model)) for i, model in enumerate(models)]
-        return _promotes(Piecewise("table", pieces), concatenate(log[1:]), alpha), ledger
+        table = Piecewise("table", [(DAY * (i + 1), _always(model)) for i, model in enumerate(models)])
+        asked = recent.stretches(DAY, DAY * len(log), TrainingSpec().days)
+        return _lately(table, concatenate(log[1:]), asked, alpha), ledger
     if scheme == "calendar":
         return _promotes(models[-1], log[-1], alpha / days), ledger
     whole = concatenate(log)
@@ -203,11 +207,24 @@ def _always(model: TablePolicy) -> Callable[[], Policy]:
     return lambda: model
 
 
-def _promotes(policy: Policy | Piecewise, log: Interactions, alpha: float) -> bool:
-    found = evaluate(
-        {"uniform": make("uniform"), "table": policy}, log, champion="uniform", floor=0.02, gate=GateSpec(), alpha=alpha
-    )
-    return found.promoted == "table"
+def _promotes(policy: Policy, log: Interactions, alpha: float) -> bool:
+    return _evaluated(policy, log, alpha).promoted == "table"
+
+
+def _lately(table: Piecewise, log: Interactions, asked: list[recent.Stretch], alpha: float) -> bool:
+    def better(rows: Interactions, share: float) -> bool:
+        return any_better(log=rows, alpha=alpha * share, **_gate(table))
+
+    return recent.judged(log, asked, lambda r, share: _evaluated(table, r, alpha * share), better).promoted == "table"
+
+
+def _gate(policy: Policy | Piecewise) -> dict[str, Any]:
+    policies = {"uniform": make("uniform"), "table": policy}
+    return {"policies": policies, "champion": "uniform", "floor": 0.02, "gate": GateSpec()}
+
+
+def _evaluated(policy: Policy | Piecewise, log: Interactions, alpha: float) -> Evaluation:
+    return evaluate(log=log, alpha=alpha, asked=Asked(often=True), **_gate(policy))
 
 
 def _reached(traffic: NullTraffic, promoted: int, days: int, seed: int) -> int:
@@ -251,7 +268,7 @@ def table(
     }
 
 
-def _all(asked: list[Asked], jobs: int, progress: Callable[[int], object]) -> list[Month]:
+def _all(asked: list[Work], jobs: int, progress: Callable[[int], object]) -> list[Month]:
     found = []
     with ProcessPoolExecutor(max_workers=jobs, mp_context=get_context("spawn")) as pool:
         for one in pool.map(_month, asked) if jobs > 1 else map(_month, asked):
@@ -260,7 +277,7 @@ def _all(asked: list[Asked], jobs: int, progress: Callable[[int], object]) -> li
     return found
 
 
-def _month(asked: Asked) -> Month:
+def _month(asked: Work) -> Month:
     traffic, days, seed, schemes = asked
     return month(traffic, days=days, seed=seed, schemes=schemes)
 

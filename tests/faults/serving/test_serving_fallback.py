@@ -11,7 +11,8 @@ import pytest
 
 from croupier.features.log.spool import Spool
 from croupier.models.baselines import Uniform
-from croupier.serving.client.client import Client
+from croupier.serving.client.client import Client, Request
+from croupier.serving.client.fallback import uniform
 from croupier.serving.triton.server import Ports, TritonServer
 from tests.faults.hiccups import Hiccups
 from tests.faults.processes import stubs
@@ -52,11 +53,28 @@ def repair(triton, proxy, fault):
         proxy.set("pass")
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_every_call_is_answered_recorded_and_delivered(triton, tmp_path, fault):
+def own(request):
+    """A product's own rule: the later in the list, the likelier."""
+    total = len(request.arms) * (len(request.arms) + 1) / 2
+    return [(i + 1) / total for i in range(len(request.arms))]
+
+
+def by_rule(rule, arms):
+    return (
+        uniform(Request(unit_id="u", context={}, arms=arms))
+        if rule is None
+        else rule(Request(unit_id="u", context={}, arms=arms))
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"), [*((fault, None) for fault in FAULTS), ("reset", own), ("stubs killed", own)]
+)
+def test_every_call_is_answered_recorded_and_delivered(triton, tmp_path, fault, rule):
     proxy = Proxy(triton.grpc)
+    chosen_by = {} if rule is None else {"fallback": rule}
     requests = [replace(r, event_id="") for r in apps.sample().requests(64)]
-    answers, late, opened = [], [], []
+    answers, asked, late, opened = [], {}, [], []
 
     def call(client, i):
         began = time.perf_counter()
@@ -64,9 +82,11 @@ def test_every_call_is_answered_recorded_and_delivered(triton, tmp_path, fault):
         chosen = client.select(unit_id=r.unit_id, context=r.context, arms=r.arms, arm_context=r.arm_context)
         late.append((time.perf_counter() - began) * 1e3)
         answers.append(chosen)
+        asked[id(chosen)] = list(r.arms)
         return chosen
 
-    with Hiccups() as machine, Client(proxy.url, deadline_ms=DEADLINE_MS, outbox=tmp_path / "outbox.db") as client:
+    outbox = tmp_path / "outbox.db"
+    with Hiccups() as machine, Client(proxy.url, deadline_ms=DEADLINE_MS, outbox=outbox, **chosen_by) as client:
         for i in range(100):
             call(client, i)
         assert [a.role for a in answers].count("champion") > 80  # a busy machine may miss a deadline or two
@@ -82,7 +102,9 @@ def test_every_call_is_answered_recorded_and_delivered(triton, tmp_path, fault):
         assert opened[0] < 1.0
         fallbacks = [a for a in answers if a.role == "fallback"]
         assert len(fallbacks) > 100
-        assert all(a.propensity == pytest.approx(1 / len(a.pmf)) for a in fallbacks)
+        for a in fallbacks:
+            assert a.pmf == pytest.approx(by_rule(rule, asked[id(a)]))
+            assert a.propensity == a.pmf[asked[id(a)].index(a.arm)]
         queued = client.reward(event_id=fallbacks[0].event_id, kind="click", value=1.0)
         assert queued.status == "queued"
         repair(triton, proxy, fault)
@@ -91,7 +113,7 @@ def test_every_call_is_answered_recorded_and_delivered(triton, tmp_path, fault):
             assert time.monotonic() - repaired < 5.0, "no model decision 5 s after the repair"
             time.sleep(0.02)
         fallbacks = [a for a in answers if a.role == "fallback"]
-        assert client.flush(10.0)
+        assert client.flush(60.0)
         allowed = DEADLINE_MS + GRACE_MS + machine.worst_ms  # idle machines keep nobody waiting
         print({"fault": fault, "slowest_ms": max(late), "breaker_s": opened[0], "machine_ms": machine.worst_ms})
         assert max(late) <= allowed, f"slowest answer {max(late):.1f} ms"
@@ -102,6 +124,7 @@ def test_every_call_is_answered_recorded_and_delivered(triton, tmp_path, fault):
     for a in fallbacks:
         d = stored[a.event_id]
         assert (d.role, d.arm, d.propensity, d.policy, d.release) == ("fallback", a.arm, a.propensity, "client", 0)
+        assert d.pmf == pytest.approx(by_rule(rule, list(d.arms)))
         assert d.fallback_reason in {
             "breaker",
             "overload",

@@ -162,6 +162,39 @@ def test_a_reward_may_come_before_its_decision_and_in_the_hour_before(log, store
     assert rewards_of(store) == {"e": (1.0, 1)}
 
 
+def test_a_reward_of_the_hour_before_counts_where_that_hour_itself_is_not_joined(log, store):
+    log(decision("e", 3601), reward("e", 3599), decision("first", 7200), reward("first", 3600))
+    assert join(store, start=START + timedelta(hours=1), end=START + timedelta(hours=2)).on_time == 1
+    assert rewards_of(store) == {"e": (1.0, 1)}
+    assert (
+        join(store, start=START + timedelta(hours=2), end=START + timedelta(hours=3)).on_time == 1
+    )  # an hour to the µs
+    assert rewards_of(store) == {"e": (1.0, 1), "first": (1.0, 1)}
+
+
+MONTH = 30 * 24 * 3600
+
+
+@pytest.mark.parametrize("decided", [0, 3599])
+def test_a_reward_at_the_very_end_of_the_longest_window_counts(log, store, decided):
+    log(decision("e", decided), reward("e", decided + MONTH), reward("e", decided + MONTH + 1, reward_id="after"))
+    spec = RewardSpec(window_seconds=MONTH)
+    found = join(store, spec, end=START + timedelta(hours=1))
+    assert (found.interactions, found.on_time, found.late) == (1, 1, 0)
+    assert rewards_of(store) == {"e": (1.0, 1)}
+    later = START + timedelta(seconds=decided + MONTH)
+    assert join(store, spec, start=later, end=later + timedelta(seconds=2)).orphan == 1  # the one beyond a month
+
+
+@pytest.mark.parametrize(("decided", "rewarded"), [(0, MONTH), (3600 + 3599, 3599), (3601, 1)])
+def test_a_reward_in_another_hour_than_its_decision_is_no_orphan_there(log, store, decided, rewarded):
+    """Each at the end of what is looked through: a month before, an hour after."""
+    log(decision("e", decided), reward("e", rewarded), reward("nobody", rewarded + 0.5))
+    hour = START + timedelta(seconds=rewarded)
+    found = join(store, RewardSpec(window_seconds=60), start=hour, end=hour + timedelta(seconds=1))
+    assert (found.rewards_in, found.orphan, found.interactions) == (1, 1, 0)
+
+
 @pytest.mark.parametrize(
     ("how", "expected"), [("first", 3.0), ("last", -1.0), ("max", 5.0), ("sum", 7.0)],
 )  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 
 from croupier.features.interactions import hours, window
 from croupier.features.interactions.join import join_hours
-from croupier.features.interactions.versions import newest
+from croupier.features.interactions.versions import latest_interactions, newest, read_interactions
 from croupier.features.log.ship import ship
 from croupier.features.log.shipped import open_log
 from croupier.features.log.spool import Spool
@@ -212,3 +212,19 @@ def test_durations_are_read_with_their_unit():
     for bad in ("6", "h", "-1h", "0h", "6w", "infh", "nanh"):
         with pytest.raises(ValueError, match="one of s, m, h, d"):
             TrainingSpec(every=bad)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 9, 40])
+def test_the_latest_interactions_are_read_backwards_and_no_older_ones(site, rows):
+    """Half of the rows are filtered away, so that more hours are asked for than would hold `rows`."""
+    site.log(0, of_hours=12)
+    at = START + 13 * HOUR
+    with open_log(site.store) as log:
+        join_hours(log, sorted(log.objects["decisions"]), site.spec.reward, now=at)
+    even = pl.col("event_id").str.slice(1).cast(pl.Int64) % 2 == 0
+    whole = read_interactions(site.store, start=START, end=at).filter(even)
+    assert len(whole) == 24
+    for hour in sorted(newest(site.store, start=START, end=at).values(), key=lambda v: v.hour)[: 12 - 4 * rows]:
+        site.store.delete(hour.data)
+    found = latest_interactions(site.store, START, at, where=even, rows=rows)
+    assert found.equals(whole.tail(rows))

@@ -1,5 +1,7 @@
 """Neural-linear learns a non-linear world, its pmf is its draws' votes, and its head can be updated alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from croupier.features.batch import Interactions
 from croupier.models import exploration
 from croupier.models.bayesian import base, thompson
+from croupier.models.bayesian.network import Training
 from croupier.models.bayesian.neural_linear import NeuralLinear
 from croupier.models.simulation.synthetic import LinearWorld
 
@@ -129,8 +132,27 @@ def test_a_column_never_seen_says_nothing():
 
 @pytest.mark.parametrize(("parameters", "named"), [
     ({"batch_size": 0}, "batch_size=0"), ({"learning_rate": -1.0}, "learning_rate=-1.0"),
+    ({"epoch_steps": -1}, "epoch_steps=-1"),
     ({"learning_rate": float("nan")}, "learning_rate=nan"), ({"device": "tpu"}, "device: found 'tpu'"),
 ])  # fmt: skip
 def test_parameters_that_cannot_train_are_refused_before(parameters, named):
     with pytest.raises(ValueError, match=named):
         NeuralLinear(**parameters)
+
+
+@pytest.mark.parametrize(("rows", "steps", "size"), [
+    (10_000, 200, 128), (25_600, 200, 128), (100_000, 200, 500), (10**7, 200, 2048), (10**7, 0, 128),
+])  # fmt: skip
+def test_on_more_rows_mini_batches_grow_and_the_rate_with_their_square_root(rows, steps, size):
+    how = Training(epochs=1, patience=1, batch_size=128, epoch_steps=steps, learning_rate=0.003, weight_decay=0.0,
+                   holdout=0.1)  # fmt: skip
+    grown = how.for_rows(rows)
+    assert grown.batch_size == size
+    assert grown.learning_rate == pytest.approx(0.003 * (size / 128) ** 0.5)
+    assert replace(grown, batch_size=128, learning_rate=0.003) == how
+
+
+def test_a_mini_batch_that_was_asked_for_large_is_left_alone():
+    how = Training(epochs=1, patience=1, batch_size=8192, epoch_steps=200, learning_rate=0.003, weight_decay=0.0,
+                   holdout=0.1)  # fmt: skip
+    assert how.for_rows(10**6) == how

@@ -229,3 +229,14 @@ def test_bad_calls_say_what_to_do():
         evaluate({"uniform": Uniform()}, odd, champion="uniform", floor=0.1, gate=GateSpec())
     with pytest.raises(ValueError, match="expected that of the log's arms"):
         rounds_of(log, np.ones((50, 3)), np.ones((50, 4)))
+
+
+def test_a_candidate_that_is_the_champion_gets_a_sentence_and_no_infinite_bounds(tmp_path):
+    log, _, _ = world(1500, 3)
+    same = Scored(np.random.default_rng(1).normal(size=(D, A)))
+    found = evaluate({"old": same, "new": same}, log, champion="old", floor=0.1, gate=GateSpec())
+    report = found.policies["new"]
+    assert (report.lift, report.lift_bounds.lower, report.lift_bounds.upper) == (0.0, 0.0, 0.0)
+    assert (report.verdict.decision, report.verdict.rows_needed) == ("not enough evidence", None)
+    page = write_report(found.to_dict(), tmp_path / "page.html").read_text()
+    assert "new decides exactly as old does on all of these rounds" in page

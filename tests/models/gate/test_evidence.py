@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from croupier.features.batch import Batch, Catalogue, Interactions
-from croupier.models.gate.evidence import PRIOR_ROWS, divergence, steadied, unsupported
+from croupier.models.gate.bounds.steadied import PRIOR_ROWS, divergence, steadied
+from croupier.models.gate.evidence import unsupported
 from croupier.models.ope.estimators import Moments, design_effect
 from croupier.models.ope.intervals import asymptotic_cs
 

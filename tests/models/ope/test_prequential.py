@@ -59,3 +59,16 @@ def test_a_process_ends_with_its_champion_its_families_or_its_days():
     then = PROCESS.then(29 * day, "uniform", {"lin_ts": "k1"})
     assert then.judged_from(100 + 30 * day, 30).start == 100
     assert then.judged_from(101 + 30 * day, 30).start == 29 * day
+
+
+def test_the_last_rows_of_a_log_that_was_served_are_not_served_again(log):
+    """A model that is loaded once only: the second asking would fail."""
+    loads = iter([make("fixed_arm", arm=log.batch.catalogue.ids[0])])
+    family = Piecewise("fixed_arm", [(0, lambda: next(loads))])
+    whole = family.served(log, 0.1)
+    np.testing.assert_array_equal(family.served(log[200:], 0.1), whole[200:])
+    np.testing.assert_array_equal(family.served(log, 0.1), whole)
+    with pytest.raises(StopIteration):
+        family.served(log[100:200], 0.1)
+    with pytest.raises(StopIteration):
+        family.served(log, 0.2)

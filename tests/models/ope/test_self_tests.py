@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from croupier.features.batch import Batch, Catalogue, Interactions
 from croupier.models.ope import leaks, self_tests
@@ -123,3 +124,18 @@ def test_calibration_pairs_probability_with_frequency(population):
     assert sum(r["pairs"] for r in rows) == 200_000
     for r in rows:
         assert abs(r["pmf"] - r["frequency"]) < 4 * np.sqrt(r["pmf"] / r["pairs"]) + 1e-3
+
+
+def test_a_log_that_is_asked_often_is_refused_as_seldom_as_one_that_is_asked_once():
+    """Looks at every tenth part of 20,000 draws: once in a hundred months may some look refuse a true log."""
+    rng = np.random.default_rng(3)
+    looks = np.arange(400, 20_001, 400)
+    sums = np.cumsum(rng.normal(size=(600, len(looks))) * np.sqrt(400), axis=1)
+    p = 2 * norm.sf(np.abs(sums) / np.sqrt(looks))
+    often = np.array(
+        [[self_tests.at_all_looks(float(one), int(n)) for one, n in zip(row, looks, strict=True)] for row in p]
+    )
+    assert (p < 0.01).any(axis=1).mean() > 0.05, "taken one by one, the looks refuse far too often"
+    assert (often < 0.01).any(axis=1).mean() <= 0.015
+    assert self_tests.at_all_looks(1e-6, 5000) < 0.01, "a wrong log is seen all the same"
+    assert self_tests.at_all_looks(1.0, 5000) == 1.0

@@ -6,6 +6,7 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from croupier.features.ids import hash_unit
 from croupier.features.log.admission import Admission
 from croupier.features.log.spool import Spool
 from croupier.features.schema import InvalidEvent
@@ -140,3 +141,70 @@ def test_a_record_under_the_id_of_another_question_is_refused_by_name(spool, cha
     assert outcome.error == f"event_id: found 'e', expected a new id: this one was answered for another {what}"
     assert records.take([replace(GOOD, arm=b"b")])[0].status == "duplicate"  # the same question, another draw
     assert spool.counts() == {"decisions": 1, "rewards": 0, "rejects": 1, "thinned": 0}
+
+
+@pytest.mark.parametrize(("change", "error"), [
+    ({"event_id": b""}, "event_id: found '', expected the id the client gave this decision"),
+    ({"arm": b"c"}, "arm: found 'c', expected one of arms, with a positive probability"),
+    ({"arm": b"a", "pmf": b"[0, 1]"}, "arm: found 'a', expected one of arms, with a positive probability"),
+    ({"arm": b"b", "pmf": b"[-0.25, 1.25]"}, "pmf: found [-0.25, 1.25], expected 2 probabilities that sum to 1"),
+    ({"pmf": b"[0.25, 0.750002]"}, "pmf: found [0.25, 0.750002], expected 2 probabilities that sum to 1"),
+    ({"pmf": b"[0.25, 0.749998]"}, "pmf: found [0.25, 0.749998], expected 2 probabilities that sum to 1"),
+    ({"pmf": b"[1]"}, "pmf: found [1], expected 2 probabilities that sum to 1"),
+    ({"pmf": b"[0.25, 0.75"}, "pmf: found b'[0.25, 0.75', expected a JSON list of numbers"),
+    ({"at": 0}, "at: found 0, expected UTC microseconds since 1970"),
+    ({"at": -1}, "at: found -1, expected UTC microseconds since 1970"),
+    ({"at": 4_102_444_800_000_000}, "at: found 4102444800000000, expected UTC microseconds since 1970"),
+])  # fmt: skip
+def test_what_is_wrong_with_a_record_is_said_and_kept(spool, change, error):
+    records = Records(spool, unit_key="k", clock=lambda: NOW)
+    refused, taken = records.take([replace(GOOD, **change), replace(GOOD, event_id=b"f")])
+    assert (refused.status, refused.error, taken.status, taken.error) == ("rejected", error, "accepted", "")
+    ((_, body),) = spool.read("rejects")
+    kept = orjson.loads(body)
+    word = f"{refused.reason}: " if refused.reason else ""
+    assert kept == {"kind": "decision", "field": error.partition(":")[0], "raw": change.get("event_id", b"e").decode(),
+                    "reason": word + error, "at": NOW}  # fmt: skip
+
+
+def test_a_record_is_kept_as_it_was_sent(spool):
+    """pmf within a millionth of 1, at the last moment of the century, with a reason of any length."""
+    sent = replace(
+        GOOD, unit_id=b"ann", context=b'{"age": 3}', arm_context=b'[{"x": 1}, {}]', arm=b"b", pmf=b"[0.25, 0.7500005]",
+        at=4_102_444_799_999_999, reason=b"d" * 300,
+    )  # fmt: skip
+    assert [o.status for o in Records(spool, unit_key="k").take([sent, replace(GOOD, event_id=b"f", reason=b"")])] == [
+        "accepted",
+        "accepted",
+    ]
+    found = spool.find(["e", "f"])
+    d = found["e"]
+    assert d.unit_id == hash_unit("k", "ann")
+    assert (d.context, d.arms, d.arm_context) == ({"age": 3}, ("a", "b"), ({"x": 1}, {}))
+    assert (d.pmf, d.arm, d.propensity) == ((0.25, 0.7500005), "b", 0.7500005)
+    assert (d.at, d.policy, d.role, d.release) == (4_102_444_799_999_999, "client", "fallback", 0)
+    assert (d.fallback_reason, found["f"].fallback_reason) == ("d" * 200, "unknown")
+
+
+def test_of_an_id_that_is_too_long_a_part_is_kept(spool):
+    (outcome,) = Records(spool, unit_key="k").take([replace(GOOD, event_id=b"e" * 257)])
+    assert (outcome.status, outcome.error.partition(":")[0]) == ("rejected", "event_id")
+    ((_, body),) = spool.read("rejects")
+    assert orjson.loads(body)["raw"] == "e" * 256
+
+
+def test_a_log_that_fails_takes_no_record_and_says_so(spool):
+    spool.path.unlink()
+    outcomes = Records(spool, unit_key="k").take([GOOD, replace(GOOD, pmf=b"[1]")])
+    assert {o.status for o in outcomes} == {"rejected"}
+    assert all(o.error.startswith("log: ") and o.error.endswith("; send it again") for o in outcomes)
+
+
+@pytest.mark.parametrize(("change", "status"), [
+    ({}, "accepted"), ({"at": GOOD.at + 1}, "duplicate"), ({"pmf": b"[0.75, 0.25]"}, "duplicate"), ({"arm": b"b"}, "duplicate"),
+])  # fmt: skip
+def test_a_record_that_comes_again_is_accepted_again_and_another_draw_is_a_duplicate(spool, change, status):
+    records = Records(spool, unit_key="k")
+    records.take([GOOD])
+    assert records.take([replace(GOOD, **change)])[0].status == status
+    assert spool.find(["e"])["e"].pmf == (0.25, 0.75)

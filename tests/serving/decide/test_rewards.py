@@ -149,3 +149,57 @@ def test_a_host_without_an_app_has_no_declaration(tmp_path):
 def test_the_time_now_is_never_absurd(spool):
     (outcome,) = Rewards(spool).take([RawReward(b"e", b"click", 1.0, b"", now_us())])
     assert outcome.status == "unknown_event"
+
+
+def test_a_reward_is_answered_by_what_became_of_it_and_learnt_from_only_when_new_and_known(spool):
+    made, _ = shop_log()
+    spool.append_decisions(made)
+    learnt = []
+    door = Rewards(spool, learn=lambda: learnt.append(len(rewards_of(spool, [made[0].event_id]))), clock=lambda: NOW)
+    known, other = made[0].event_id.encode(), b"nobody's"
+
+    def told(*rewards):
+        return [outcome.status for outcome in door.take(list(rewards))]
+
+    assert told(RawReward(other, b"click", 1.0)) == ["unknown_event"]
+    assert learnt == []
+    assert told(RawReward(known, b"click", 1.0), RawReward(other, b"click", 0.5)) == ["accepted", "unknown_event"]
+    assert learnt == [1], "once a batch, and on record before"
+    assert told(RawReward(known, b"click", 1.0)) == ["duplicate"]
+    assert told(RawReward(other, b"click", 1.0), RawReward(known, b"click", 1.0)) == ["duplicate", "duplicate"]
+    assert learnt == [1]
+    assert told() == []
+    assert told(RawReward(known, b"click", 1.0, b"an id", NOW - 5)) == ["accepted"]
+    assert learnt == [1, 1]
+    kept = [(r.at, r.kind, r.value, r.reward_id) for _, r in rewards_of(spool, [made[0].event_id])[made[0].event_id]]
+    assert kept == [(NOW, "click", 1.0, ""), (NOW - 5, "click", 1.0, "an id")]
+
+
+def test_a_batch_keeps_its_order_and_what_is_refused_is_kept_short(spool):
+    door = Rewards(spool, clock=lambda: NOW)
+    long = b"e" * 300
+    outcomes = door.take(
+        [RawReward(b"e", b"click", 1.0), RawReward(long, b"click", 2.0, b"r"), RawReward(b"f", b"", 1.0)]
+    )
+    assert [o.status for o in outcomes] == ["unknown_event", "rejected", "rejected"]
+    assert [o.error.partition(":")[0] for o in outcomes] == ["", "event_id", "kind"]
+    first, second = (orjson.loads(body) for _, body in spool.read("rejects"))
+    assert (first["kind"], first["field"], first["raw"], first["at"]) == (
+        "reward",
+        "event_id",
+        "e" * 256 + " click 2.0 r",
+        NOW,
+    )
+    assert second["raw"] == "f  1.0 "
+
+
+def test_a_log_that_fails_takes_no_reward_and_says_so(spool):
+    spool.path.unlink()
+    (outcome,) = Rewards(spool).take([RawReward(b"e", b"click", 1.0)])
+    assert outcome.status == "rejected"
+    assert outcome.error.startswith("log: ")
+    assert outcome.error.endswith("; send it again")
+
+
+def shop_log():
+    return apps.sample().world.log(3)

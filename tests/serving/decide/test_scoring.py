@@ -3,11 +3,17 @@
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from croupier.models.baselines import FixedArm
 from croupier.serving.decide.candidate_breaker import SLOW_BATCHES, CandidateBreaker
 from croupier.serving.decide.deadline import DeadlineRunner, TooSlow
+from croupier.serving.decide.scoring import Scorer
+from croupier.serving.learning.live_heads import LiveHeads
+from tests.serving import apps
 
 
 def test_results_and_errors_come_back_and_late_ones_are_left():
@@ -67,3 +73,80 @@ def test_a_candidate_that_hangs_is_out(tmp_path):
     assert not breaker.open(1, "50%")
     breaker.slow(1, "50%", "late", busy=2.1)
     assert CandidateBreaker(tmp_path / "breaker.json").open(1, "50%")
+
+
+class Broken:
+    """Raises what it is given."""
+
+    name = "fixed_arm"
+
+    def __init__(self, error):
+        self.error = error
+
+    def pmf(self, batch):
+        raise self.error
+
+
+@pytest.fixture
+def scored(tmp_path):
+    """score(role, champion's error, candidate's error, trial) on three requests, with the breaker that counted."""
+
+    def score(role, champion=None, candidate=None, *, trial=False):
+        release = apps.write(
+            tmp_path / f"home{len(list(tmp_path.iterdir()))}", FixedArm(arm="reel-03"), FixedArm(arm="reel-05")
+        )
+        replaced = {}
+        for name, error in (("champion", champion), ("candidate", candidate)):
+            if error is not None:
+                replaced[name] = Broken(error)
+        release = replace(release, **replaced)
+        breaker = CandidateBreaker(None, patience_ms=10_000)
+        batch = release.encoder.encode([{}] * 3, [["reel-03", "reel-05"]] * 3, [()] * 3, release.catalogue)
+        scorer = Scorer(release, LiveHeads(None, release), breaker, trial=trial)
+        return scorer, scorer.score(role, batch, "50%"), breaker
+
+    return score
+
+
+def test_a_role_that_works_serves_itself(scored):
+    for role, expected in (("champion", [0.99, 0.01]), ("candidate", [0.01, 0.99])):
+        _, served, _ = scored(role)
+        assert (served.role, served.policy, served.reason, served.step) == (role, "fixed_arm", "", 0)
+        assert served.pmf.tolist() == pytest.approx(np.array([expected] * 3), abs=1e-12)
+
+
+@pytest.mark.parametrize("trial", [False, True])
+def test_a_candidate_that_fails_costs_its_rows_the_champions_and_the_third_time_its_place(scored, trial):
+    scorer, served, breaker = scored("candidate", candidate=ValueError("no"), trial=trial)
+    assert (served.role, served.policy, served.reason) == ("fallback", "fixed_arm", "candidate: ValueError: no")
+    assert served.pmf[0].tolist() == pytest.approx([0.99, 0.01])
+    assert not breaker.open(1, "50%")
+    batch = scorer._release.encoder.encode([{}], [["reel-03", "reel-05"]], [()], scorer._release.catalogue)
+    for _ in range(2):
+        scorer.score("candidate", batch, "50%")
+    assert breaker.open(1, "50%")
+    assert not breaker.open(1, "20%")
+    assert not breaker.open(2, "50%")
+
+
+def test_a_champion_that_fails_is_uniform_and_no_fault_of_the_candidate(scored):
+    _, served, breaker = scored("champion", champion=SystemExit(3))
+    assert (served.role, served.policy, served.step) == ("fallback", "uniform", 0)
+    assert served.reason == "champion: SystemExit: 3"
+    assert served.pmf[0].tolist() == [0.5, 0.5]
+    assert not breaker.open(1, "50%")
+    _, served, _ = scored("candidate", champion=ValueError("too"), candidate=ValueError("no"))
+    assert (served.role, served.policy, served.reason) == ("fallback", "uniform", "candidate: ValueError: no")
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(("error", "reason"), [
+    (ValueError("x" * 500), "candidate: ValueError: " + "x" * 177), (Mute(), "candidate: Mute: (says nothing)"),
+    (ValueError("\udcff"), "candidate: ValueError: ?"),
+])  # fmt: skip
+def test_a_reason_is_short_text(scored, error, reason):
+    assert scored("candidate", candidate=error)[1].reason == reason

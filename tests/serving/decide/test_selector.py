@@ -188,6 +188,12 @@ def test_the_largest_draw_stays_below_any_sum_of_masses(monkeypatch):
     assert draws.draw([[0.3, total - 0.3, 0.0] for total in sums], "s", ["e"] * len(sums)) == [1] * len(sums)
 
 
+def test_draws_want_an_event_for_each_row():
+    for events in (["e"], ["e", "f", "g"]):
+        with pytest.raises(ValueError, match="zip"):
+            draws.draw([[0.5, 0.5], [1.0, 0.0]], "salt", events)
+
+
 def test_draws_never_hit_an_arm_of_mass_zero():
     pmf = np.array([[0.0, 1.0, 0.0], [0.5, 0.0, 0.5], [0.0, 0.0, 1.0]])
     for event in range(300):
@@ -233,7 +239,7 @@ FAULTS = ["raises", "nan", "sums to two", "negative", "shape", "list", "none", "
 @pytest.mark.usefixtures("unlogged")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_failing_candidate_falls_back_to_the_champion_and_is_cut_off(tmp_path, spool, fault):
-    breaker = CandidateBreaker(tmp_path / "breaker.json")
+    breaker = CandidateBreaker(tmp_path / "breaker.json", patience_ms=20_000)  # a busy machine is not what fails here
     s = selector(tmp_path, spool, FixedArm(arm="reel-03"), Broken(fault), share=1.0, breaker=breaker)
     requests = apps.sample().requests(8)
     expected = apps.offline(s.release, requests)

@@ -61,6 +61,44 @@ def test_a_problem_that_lasts_goes_back_to_the_champion_when_time_is_up():
     assert back.history[-1]["reason"] == "held too long, 1000 s: stale: no matured decision for 3 h"
 
 
+def test_each_step_says_why_and_keeps_its_numbers():
+    seen = RolloutEvidence(decisions=1234, safe=True, numbers={"lower": 0.1})
+    steps = [next_stage(at(s, shadow=True), seen, SPEC, now=10 * SECOND) for s in ("shadow", "5%", "20%", "50%")]
+    assert [step.history[-1]["reason"] for step in steps] == [
+        "scored without failure, 1234 decisions here",
+        "shown to lose less than 30%, 1234 decisions here",
+        "shown to lose less than 15%, 1234 decisions here",
+        "shown to be better, 1234 decisions here",
+    ]
+    harm = next_stage(at("5%"), RolloutEvidence(harms=("reward", "fallback"), numbers={"n": 3}), SPEC, now=7)
+    late = next_stage(at("5%"), RolloutEvidence(numbers={"n": 3}), SPEC, now=1000 * SECOND)
+    two = next_stage(at("5%"), RolloutEvidence(problems=("stale", "audit"), numbers={"n": 3}), SPEC, now=7)
+    assert harm.history[-1]["reason"] == "harm shown: reward, fallback"
+    assert late.history[-1]["reason"] == "inconclusive after 1000 s"
+    assert (two.held, two.history[-1]["reason"]) == ("stale; audit", "held: stale; audit")
+    for new, when in ((harm, 7), (late, 1000 * SECOND), (two, 7)):
+        assert {k: new.history[-1][k] for k in ("at", "by", "evidence")} == {
+            "at": when,
+            "by": "watch",
+            "evidence": {"n": 3},
+        }
+    assert steps[0].history[-1]["evidence"] == {"lower": 0.1}
+
+
+def test_shadow_needs_decisions_and_time_but_nothing_shown():
+    seen = RolloutEvidence(decisions=100)
+    assert next_stage(at("shadow", shadow=True), seen, SPEC, now=10 * SECOND).stage == "5%"
+    few = at("shadow", shadow=True)
+    assert next_stage(few, RolloutEvidence(decisions=99), SPEC, now=10 * SECOND) is few
+    assert next_stage(few, seen, SPEC, now=9 * SECOND) is few
+
+
+def test_without_margins_each_step_has_to_be_shown_better():
+    none = SPEC.model_copy(update={"margins": ()})
+    assert stage_margin(at("5%"), none) == 0.0
+    assert next_stage(at("5%"), SAFE, none, now=10 * SECOND).history[-1]["reason"].startswith("shown to be better")
+
+
 def test_margins_tighten_to_better():
     stages = ("shadow", "5%", "20%", "50%")
     assert [stage_margin(at(s, shadow=True), SPEC) for s in stages] == [0.30, 0.30, 0.15, 0.0]

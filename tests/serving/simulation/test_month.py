@@ -137,6 +137,12 @@ def test_null_months_refuse_what_they_do_not_have():
     assert "found --flip, --churn as well" in answer.output + answer.stderr
 
 
+def test_to_go_on_needs_a_folder_of_months():
+    answer = CliRunner().invoke(app, ["simulate", "loop", "--resume"])
+    assert answer.exit_code != 0
+    assert "without --keep: found --resume" in answer.output + answer.stderr
+
+
 @pytest.mark.slow
 def test_the_command_writes_the_keys_it_promises(tmp_path):
     out = tmp_path / "loop.json"
@@ -150,3 +156,23 @@ def test_the_command_writes_the_keys_it_promises(tmp_path):
     assert found["trained_share"] == 1.0
     assert len(found["lift_by_day"]) == 1
     assert "<svg" in (tmp_path / "loop.svg").read_text()
+
+
+@pytest.mark.slow
+def test_a_month_that_ended_goes_on_as_one_that_was_played_whole_and_one_cut_off_does_not(tmp_path):
+    crowd = month.crowd_of(1, per_day=300)
+    first, whole = (month.MonthPlan(crowd=crowd, days=days, every="10h") for days in (1, 2))
+    month.run(first, tmp_path / "parts")
+    found = month.run(whole, tmp_path / "parts", resume=True)
+    expected = month.run(whole, tmp_path / "whole")
+    for key in ("value_by_day", "lift_by_day", "decisions", "trained_share", "releases", "reached_100_day", "errors"):
+        assert found[key] == expected[key], key
+    assert [(v["hour"], v["kind"]) for v in found["verdicts"]] == [(v["hour"], v["kind"]) for v in expected["verdicts"]]
+
+    home = tmp_path / "parts" / "month"
+    row = json.loads((home / "month.json").read_text())
+    (home / "month.json").write_text(json.dumps(row | {"hours": 24}))
+    with pytest.raises(ValueError, match="cut off in the midst of a day"):
+        month.run(whole, tmp_path / "parts", resume=True)
+    with pytest.raises(ValueError, match="found no month to go on from"):
+        month.run(whole, tmp_path / "nowhere", resume=True)

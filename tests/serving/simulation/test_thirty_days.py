@@ -32,6 +32,7 @@ def test_the_loop_lives_on_its_own_schedule(tmp_path, seed):
 def test_a_flip_of_tastes_is_followed_within_five_days(tmp_path):
     found = thirty_days(tmp_path, flip=15)
     assert found["lift_by_day"][14] < 0.3, "the day of the flip: what was learnt is wrong"
+    assert found["lift_by_day"][19] >= 0.8, "day 20"
     assert np.mean(found["lift_by_day"][20:]) >= 0.8
 
 

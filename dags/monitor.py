@@ -1,0 +1,62 @@
+"""
+### monitor — is each app well, and if not, why
+
+**When** hourly, twenty minutes past; by hand at any time. `croupier health` says the same in a terminal.
+
+| task | does |
+|---|---|
+| `apps` | whom the run is for: one mapped line of tasks each |
+| `examine` | makes the figures of the joined hours, judges the last one, keeps the page (its `Report` button) |
+| `alarm` | red when the verdict is *act*, with the cause and what to do; so notifiers of Airflow tell people |
+
+The landing page `/croupier/` has each app's sentence. How often an alarm is false: models/HEALTH.md.
+**Safe to repeat**: figures are made once for each version of an hour, the page is written anew.
+"""
+
+from typing import Any
+
+from airflow.sdk import dag, task, task_group
+
+from croupier.dags.common import DEFAULTS, app_param, apps, line, link, refusals, schedule
+
+
+@dag(
+    schedule=schedule("20 * * * *", seconds=3600),
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULTS,
+    params={"app": app_param()},
+    doc_md=__doc__,
+    tags=["croupier", "serving"],
+)
+def monitor() -> None:
+    """Each app is examined, and an alarm is a red task."""
+
+    @task
+    def examine(app: str) -> dict[str, Any]:
+        from croupier.features.store import layout
+        from croupier.serving.health import examine as health
+
+        line(app)
+        said = health.keep(app)
+        link(app, layout.HEALTH_PAGE)
+        print(said["sentence"])
+        return {name: said[name] for name in ("app", "level", "sentence")}
+
+    @task(retry_policy=refusals("croupier.serving.health.examine.Unwell"))
+    def alarm(said: dict[str, Any]) -> None:
+        from croupier.features.store import layout
+        from croupier.serving.health import examine as health
+
+        line(said["app"])
+        link(said["app"], layout.HEALTH_PAGE)
+        health.or_raise(said)
+
+    @task_group(prefix_group_id=False)
+    def of_app(app: str) -> None:
+        alarm(examine(app))
+
+    of_app.expand(app=task(apps)())
+
+
+monitor()

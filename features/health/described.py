@@ -1,0 +1,102 @@
+"""What the features of an hour looked like: counts by bin or category, missing values, and how they go with the reward.
+
+At most ROWS rows of an hour are looked at, evenly spread over it: a histogram of 50,000 is as good as one of a million.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+import polars as pl
+
+from croupier.features.encoding.fitted import seconds_of, text_of
+from croupier.features.health import sketch
+from croupier.features.spec import AppSpec, Feature
+from croupier.features.utc import SECOND
+
+ROWS = 50_000
+CATEGORIES = 60  # of one feature that are told apart in an hour; rarer ones are counted as others
+PAIR, CONTEXT = "arm_context", "context"
+
+
+def described(df: pl.DataFrame, spec: AppSpec) -> dict[str, dict[str, Any]]:
+    """Returns the figure of each declared feature of the request and of the pair, by scope and name."""
+    rows = df.gather_every(max(1, -(-len(df) // ROWS))) if len(df) else df
+    at, reward = rows["at"].to_list(), rows["reward"].to_numpy()
+    contexts = [orjson.loads(text) for text in rows["context"]] if spec.context else []
+    out = {}
+    for name, feature in spec.context.items():
+        values = [context.get(name) for context in contexts]
+        out[f"{CONTEXT}.{name}"] = _figure(feature, values, at) | _with_reward(feature, values, reward)
+    if spec.arm_context:
+        out |= _pairs(rows, spec, at, reward)
+    return out
+
+
+def _pairs(rows: pl.DataFrame, spec: AppSpec, at: list[int], reward: Any) -> dict[str, dict[str, Any]]:
+    """Looks at the pairs of all arms that were offered; only the shown arm's goes with the reward."""
+    offered = [orjson.loads(text) for text in rows["arm_context"]]
+    shown = _shown(rows)
+    out = {}
+    for name, feature in spec.arm_context.items():
+        every = [pair.get(name) for pairs in offered for pair in pairs]
+        times = [t for t, pairs in zip(at, offered, strict=True) for _ in pairs]
+        mine = [p[j].get(name) if 0 <= j < len(p) else None for p, j in zip(offered, shown, strict=True)]
+        out[f"{PAIR}.{name}"] = _figure(feature, every, times) | _with_reward(feature, mine, reward)
+    return out
+
+
+def _shown(rows: pl.DataFrame) -> list[int]:
+    pairs = zip(rows["arms"].to_list(), rows["arm"].to_list(), strict=True)
+    return [arms.index(arm) if arm in arms else -1 for arms, arm in pairs]
+
+
+def _figure(feature: Feature, values: Sequence[Any], at: Sequence[int]) -> dict[str, Any]:
+    if feature.type == "categorical":
+        return _of_categories(values)
+    x = sketch.present(_numbers(feature, values, at))
+    missing = len(values) - len(x)
+    return {"type": "numeric", "n": len(values), "missing": missing, "bins": sketch.counted(x), "others": 0}
+
+
+def _of_categories(values: Sequence[Any]) -> dict[str, Any]:
+    counts = Counter(text for text in map(_text, values) if text is not None)
+    kept = dict(counts.most_common(CATEGORIES))
+    missing, others = len(values) - counts.total(), counts.total() - sum(kept.values())
+    return {"type": "categorical", "n": len(values), "missing": missing, "bins": kept, "others": others}
+
+
+def _text(value: Any) -> str | None:
+    return text_of(value) if value is None or isinstance(value, str | bool | int | float) else repr(value)[:80]
+
+
+def _numbers(feature: Feature, values: Sequence[Any], at: Sequence[int]) -> list[Any]:
+    """Numbers as they are; of a time, how many seconds before the decision it was; of an embedding, its length."""
+    if feature.type == "numeric":
+        return list(values)
+    if feature.type == "timestamp":
+        return [None if v is None else t / SECOND - _seconds(v) for v, t in zip(values, at, strict=True)]
+    return [float(np.linalg.norm(v)) if isinstance(v, list) and v else None for v in values]
+
+
+def _seconds(value: Any) -> float:
+    try:
+        return seconds_of(value)
+    except (ValueError, TypeError, OverflowError):
+        return float("nan")
+
+
+def _with_reward(feature: Feature, values: Sequence[Any], reward: Any) -> dict[str, Any]:
+    """Returns {"reward": [n, mean x, Σ(x − x̄)², mean r, Σ(r − r̄)², Σ(x − x̄)(r − r̄)]} of a number; {} of others."""
+    if feature.type != "numeric":
+        return {}
+    x = np.array(list(map(sketch.number, values)), np.float64)
+    ok = np.isfinite(x) & np.isfinite(reward)
+    x, r = x[ok], reward[ok]
+    if not len(x):
+        return {"reward": [0.0] * 6}
+    mx, mr = float(x.mean()), float(r.mean())
+    sums = float(((x - mx) ** 2).sum()), mr, float(((r - mr) ** 2).sum()), float(((x - mx) * (r - mr)).sum())
+    return {"reward": [float(len(x)), mx, *sums]}

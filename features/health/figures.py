@@ -1,0 +1,59 @@
+"""The figures of one hour: everything that the watches of models/health look at, in some 20 kB of JSON.
+
+    n         decisions           groups    [n, Σr, Σr², with a reward] by release, role, arm, segment, arm in segment
+    delay     seconds to the reward: histogram, and moments of the logarithm      hosts     per host, its clock
+    account   what became of events, late and orphan rewards among them             unit      the most active unit
+    explore   entropy, greedy share, floor, arms offered, lift over uniform         features  histograms, missing values
+
+No row, and no id of a unit, is in it. Sums and histograms add over hours; medians of hosts do not.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from croupier.features.health import sketch
+from croupier.features.health.described import described
+from croupier.features.health.exploration import exploration
+from croupier.features.health.groups import groups
+from croupier.features.health.hosts import hosts
+from croupier.features.spec import AppSpec
+from croupier.features.utc import SECOND
+
+FORM = 1  # of the JSON
+SHORTEST = 1e-3  # seconds: a reward that came with its decision, or before it, counts as so fast
+
+
+def figures(
+    df: pl.DataFrame, spec: AppSpec, *, account: Mapping[str, int] | None = None, logged: pl.DataFrame | None = None
+) -> dict[str, Any]:
+    """Returns the figures of interactions (arrow.INTERACTIONS). `account`: of their hour; `logged`: which `host`
+    logged which `event_id`."""
+    df = df.with_columns(pl.col("reward_at").fill_null(0))
+    return {
+        "form": FORM,
+        "n": len(df),
+        "account": dict(account or {}),
+        "groups": groups(df, spec),
+        "explore": exploration(df),
+        "delay": _delay(df),
+        "hosts": hosts(df, logged) if len(df) else {},
+        "unit": _unit(df),
+        "features": described(df, spec),
+    }
+
+
+def _delay(df: pl.DataFrame) -> dict[str, Any]:
+    timed = df.filter((pl.col("reward_count") > 0) & (pl.col("reward_at") > 0))
+    seconds = ((timed["reward_at"] - timed["at"]) / SECOND).to_numpy().astype(np.float64)
+    logs = np.log(np.maximum(seconds, SHORTEST))
+    return {"bins": sketch.counted(seconds), "log": sketch.moments(logs), "before": int((seconds < 0).sum())}
+
+
+def _unit(df: pl.DataFrame) -> dict[str, float]:
+    """Returns the decisions of the most active unit, how many units there were, and Σ n²: effective units are
+    n² / Σ n²."""
+    counts = df["unit_id"].value_counts()["count"].to_numpy().astype(np.float64)
+    return {"top": float(counts.max(initial=0.0)), "units": len(counts), "squares": float((counts**2).sum())}

@@ -1,0 +1,64 @@
+"""Sums of rewards by who decided, what was shown and to whom: [decisions, Σr, Σr², decisions with a reward]."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import polars as pl
+
+from croupier.features.spec import AppSpec
+
+LEVELS = 12  # of a declared segment that are told apart in an hour
+CELL_ARMS = 40  # arms told apart within a segment
+Sums = dict[str, list[float]]
+_SUMS = (
+    pl.len().alias("n"), pl.col("reward").sum(), (pl.col("reward") ** 2).sum().alias("square"),
+    (pl.col("reward_count") > 0).sum().alias("rewarded"),
+)  # fmt: skip
+
+
+def groups(df: pl.DataFrame, spec: AppSpec) -> dict[str, Sums]:
+    """Returns the sums of all rows, and by release, role, arm, segment, and arm within segment."""
+    segments = _segments(df, spec)
+    out = {
+        "all": _by(df.select("reward", "reward_count", every=pl.lit("")), ["every"]),
+        "release": _by(df, ["release"]),
+        "role": _by(df, ["role"]),
+        "arm": _by(df, ["arm"]),
+        "segment": {},
+        "cell": {},
+    }
+    often = df["arm"].value_counts(sort=True).head(CELL_ARMS)["arm"]
+    for name, labels in segments.items():
+        rows = df.select("arm", "reward", "reward_count", pl.lit(labels).alias("segment"))
+        rows = rows.filter(pl.col("segment") != "")
+        out["segment"] |= {f"{name}={key}": sums for key, sums in _by(rows, ["segment"]).items()}
+        cells = _by(rows.filter(pl.col("arm").is_in(often.implode())), ["segment", "arm"])
+        out["cell"] |= {f"{name}={key}": sums for key, sums in cells.items()}
+    return out
+
+
+def _by(df: pl.DataFrame, names: Sequence[str]) -> Sums:
+    """Keys are joined by a bar."""
+    found = df.group_by(names).agg(_SUMS).sort(names)
+    return {"|".join(map(str, row[: len(names)])): [float(v) for v in row[len(names) :]] for row in found.iter_rows()}
+
+
+def _segments(df: pl.DataFrame, spec: AppSpec) -> dict[str, pl.Series]:
+    """Labels of each declared category of the request; "" where there is none, or where it is a rare one."""
+    names = [name for name, feature in spec.context.items() if feature.type == "categorical"]
+    if not names:
+        return {}
+    found: dict[str, list[Any]] = {name: [] for name in names}
+    for text in df["context"]:
+        context = orjson.loads(text)
+        for name in names:
+            value = context.get(name)
+            found[name].append(value if isinstance(value, str) else "" if value is None else str(value))
+    return {name: _frequent(pl.Series(labels, dtype=pl.String)) for name, labels in found.items()}
+
+
+def _frequent(labels: pl.Series) -> pl.Series:
+    often = labels.value_counts(sort=True).head(LEVELS)[labels.name].implode()
+    kept = pl.when(pl.col("label").is_in(often)).then("label").otherwise(pl.lit(""))
+    return pl.DataFrame({"label": labels}).select(kept.alias("segment"))["segment"]

@@ -1,0 +1,58 @@
+"""The hourly figures in the store: health/hour=…/v0001.json, made once for each version of an hour's interactions."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import orjson
+import polars as pl
+
+from croupier.features.health.figures import figures
+from croupier.features.interactions.versions import Version, empty, fetched, newest, overlapping
+from croupier.features.log.shipped import EVENT, read_rows
+from croupier.features.spec import AppSpec
+from croupier.features.store import layout
+from croupier.features.store.partitions import log_objects, versions
+from croupier.features.store.storage import AlreadyExists, Store
+
+
+def keep(store: Store, spec: AppSpec, *, start: datetime, end: datetime) -> list[str]:
+    """Makes the figures of every joined hour of [start, end) whose newest version has none. Returns those hours."""
+    there = set(store.list(layout.HEALTH_HOURS))
+    missing = {h: v for h, v in newest(store, start=start, end=end).items() if layout.figures(v.key) not in there}
+    objects = log_objects(store, "decisions") if missing else {}
+    for hour, version in missing.items():
+        made = of_version(store, spec, version, objects.get(hour, []))
+        with suppress(AlreadyExists):  # another run was quicker: it read the same version
+            store.create(layout.figures(version.key), orjson.dumps(made))
+    return sorted(missing)
+
+
+def of_version(store: Store, spec: AppSpec, version: Version, logged: list[str]) -> dict[str, Any]:
+    """Returns the figures of a version; `logged` are the keys of the hour's objects in the log of decisions."""
+    keys = [version.data] if version.rows else []
+    with fetched(store, keys) as paths:
+        rows = read_rows(paths, empty().schema)
+    made = figures(rows, spec, account=version.account, logged=_hosts(store, logged))
+    return made | {"hour": version.hour, "version": version.version}
+
+
+def _hosts(store: Store, keys: list[str]) -> pl.DataFrame | None:
+    """Returns which host logged which event."""
+    parts = []
+    with fetched(store, keys) as paths:
+        for key, path in zip(keys, paths, strict=True):
+            rows = read_rows([path], EVENT).select("event_id", host=pl.lit(layout.host_of(key)))
+            parts.append(rows)
+    return pl.concat(parts).unique("event_id", keep="first") if parts else None
+
+
+def read(store: Store, *, start: datetime, end: datetime) -> list[Mapping[str, Any]]:
+    """The figures of the hours of [start, end) in order of time, each of its newest version that has some."""
+    found: dict[str, str] = {}
+    for key in sorted(store.list(layout.HEALTH_HOURS)):
+        found[layout.hour_of(key)] = key
+    known = versions(store)
+    hours = [hour for hour in overlapping(found, start=start, end=end) if hour in known]
+    return [orjson.loads(store.get(found[hour])) for hour in hours]

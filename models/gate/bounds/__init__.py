@@ -1,0 +1,1 @@
+"""Lower bounds of a lift: what the gate holds against its margin."""

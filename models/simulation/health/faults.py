@@ -1,0 +1,32 @@
+"""What is planted, and the cause that the first line must then name. `weekend` is sound: it must stay silent."""
+
+from collections.abc import Callable, Mapping
+
+from croupier.features.worlds.reels_hours import HOSTS, Trouble
+
+Planted = tuple[str, Callable[[int, int], Trouble]]  # the cause to name; (seed, first hour) → what is wrong
+
+
+def _arm(seed: int) -> str:
+    return f"reel-{(1, 4, 8, 9)[seed % 4]:02d}"  # arms that are shown often enough for their rewards to be missed
+
+
+FAULTS: Mapping[str, Planted] = {
+    "reward logging broken for one arm": ("reward_feed_arm", lambda seed, _: Trouble(feed_arm=_arm(seed))),
+    "10 % of rewards lost": ("rewards_lost", lambda *_: Trouble(lost=0.1)),
+    "30 % of rewards lost": ("rewards_lost", lambda *_: Trouble(lost=0.3)),
+    "a feature frozen": ("feature_frozen", lambda *_: Trouble(frozen="age")),
+    "a feature scaled by 100": ("feature_scaled", lambda *_: Trouble(scaled=("age", 100.0))),
+    "two features swapped": ("feature_swapped", lambda *_: Trouble(swapped=("age", "session_depth"))),
+    "a category renamed": ("category_renamed", lambda *_: Trouble(renamed=("device", "tv", "television"))),
+    "bot traffic, one unit 30 %": ("bot_traffic", lambda *_: Trouble(bot=0.3)),
+    "rewards delayed tenfold": ("reward_delay", lambda *_: Trouble(slower=10.0)),
+    "premature convergence": ("premature_convergence", lambda *_: Trouble(sharper=8.0)),
+    "a dying arm, half its reward in a day": (
+        "dying_arm", lambda seed, t: Trouble(fading=(_arm(seed), 0.693 / 24), since=t),
+    ),
+    "one segment's taste flips": (
+        "taste_flip", lambda seed, _: Trouble(flipped=("country", ("AT", "BR", "IN", "JP", "US", "ZA")[seed % 6])),
+    ),
+    "one host's clock two minutes ahead": ("clock_skew", lambda seed, _: Trouble(skewed=(HOSTS[seed % 3], 120.0))),
+}  # fmt: skip

@@ -1,0 +1,165 @@
+"""`croupier simulate health`: false alarms of sound months, and how planted faults are found and named.
+
+Every hour of every seed is generated, its figures are made as from a store, and each rule judges it as it would have
+then. An alarm is the hour at which a rule begins to alarm, a day or more after it last did. A fault is *named* if the
+first line of the first alarm after it says its cause; it has a week to be found.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from croupier.features.health.figures import figures
+from croupier.features.spec import AppSpec
+from croupier.features.utc import HOUR, hour_name
+from croupier.features.worlds.reels_hours import ReelsHours, Trouble
+from croupier.models.health.diagnosis import MONTH, diagnose
+from croupier.models.health.history import History
+from croupier.models.health.season import DAY_HOURS, MOST_WEEKS, WEEK_HOURS
+from croupier.models.health.symptom import ACT
+from croupier.models.simulation.health.compared import RULES, names, touched
+from croupier.models.simulation.health.faults import FAULTS
+
+WARM = 2 * WEEK_HOURS + DAY_HOURS  # hours before the first judgement
+MOST = (MOST_WEEKS + 1) * WEEK_HOURS  # hours that a judgement reads
+RULES_HOURS = DAY_HOURS + 1  # that the compared rules have at least: most of them look at a day, so then they saw one
+OURS = "croupier"
+Found = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One seed's app: its sound hours, and the same with a fault from some hour on."""
+
+    app: ReelsHours
+    hours: int
+    false_alarms: float
+
+    @cached_property
+    def spec(self) -> AppSpec:
+        """What the app declares."""
+        import tomllib
+
+        return AppSpec.model_validate(tomllib.loads(self.app.world.app_toml()))
+
+    def figures(self, t: int, trouble: Trouble | None = None) -> Mapping[str, Any]:
+        """Returns the figures of an hour, as the store would hold them."""
+        made = self.app.hour(t, trouble)
+        found = figures(made.interactions, self.spec, account=made.account, logged=made.logged)
+        return found | {"hour": hour_name(self.app.start + t * HOUR)}
+
+    @cached_property
+    def sound(self) -> list[Mapping[str, Any]]:
+        """The hours without any fault."""
+        return [self.figures(t) for t in range(self.hours)]
+
+    def said(self, history: History, *, rules: Sequence[str]) -> dict[str, str]:
+        """What each of `rules` names at the end of a history; "" where it does not alarm."""
+        out = {name: RULES[name](history) for name in rules if name != OURS}
+        if OURS in rules:
+            found = diagnose(history, false_alarms=self.false_alarms)
+            out[OURS] = found.cause if found.level == ACT else ""
+        return out
+
+
+def episodes(said: Sequence[str]) -> list[str]:
+    """What was said where an alarm began: a day or more after the last one."""
+    out, last = [], -DAY_HOURS - 1
+    for t, cause in enumerate(said):
+        if cause:
+            if t - last > DAY_HOURS:
+                out.append(cause)
+            last = t
+    return out
+
+
+def sound_month(run: Run, step: Callable[[int], None]) -> Found:
+    """Counts the alarms of the sound hours, of each rule."""
+    whole = History.of(run.sound)
+    said: dict[str, list[str]] = {name: [] for name in (OURS, *RULES)}
+    for t in range(WARM, run.hours):
+        for name, cause in run.said(whole.span(max(0, t + 1 - MOST), t + 1), rules=(OURS, *RULES)).items():
+            said[name].append(cause)
+        step(1)
+    return {"hours": run.hours - WARM, "alarms": {name: episodes(causes) for name, causes in said.items()}}
+
+
+def planted(run: Run, fault: str, onset: int, horizon: int) -> Found:
+    """Returns, of each rule, {"hours" until its first alarm, "named"}; hours is None where it never came."""
+    cause, make = FAULTS[fault]
+    trouble = make(run.app.seed, onset)
+    out: Found = {}
+    for t, history in _after(run, trouble, onset, horizon):
+        waiting = [name for name in (OURS, *RULES) if name not in out]
+        for name, said in run.said(history, rules=waiting).items():
+            if said and name not in out:
+                right = said == cause if name == OURS else names(said, cause, touched(trouble))
+                out[name] = {"hours": t - onset + 1, "named": right, "said": said}
+        if OURS in out and t - onset + 1 >= RULES_HOURS:
+            break
+    never = {"hours": None, "named": False, "said": ""}
+    return {name: out.get(name, never) for name in (OURS, *RULES)}
+
+
+def _after(run: Run, trouble: Trouble, onset: int, horizon: int) -> Iterator[tuple[int, History]]:
+    """The history at the end of each hour since the onset; hours are made as they are asked for."""
+    first, made = max(0, onset - MOST), list[Mapping[str, Any]]()
+    chunk = 1
+    while len(made) < horizon:
+        done = len(made)
+        made += [run.figures(t, trouble) for t in range(onset + done, onset + min(done + chunk, horizon))]
+        whole = History.of([*run.sound[first:onset], *made])
+        for k in range(done, len(made)):
+            end = onset - first + k + 1
+            yield onset + k, whole.span(max(0, end - MOST), end)
+        chunk = min(2 * chunk, DAY_HOURS)
+
+
+def count(
+    *, seeds: int, days: int, per_day: int, false_alarms: float = 0.5, first: int = 0, churn: bool = False,
+    faults: Sequence[str] = tuple(FAULTS), progress: Callable[[int], None] = lambda _: None,
+) -> Found:  # fmt: skip
+    """Returns `false_alarms_per_app_month`, `faults` and the same of each compared rule under `rules`."""
+    if days * DAY_HOURS <= WARM + DAY_HOURS:
+        raise ValueError(
+            f"--days: found {days}, expected more than {WARM // DAY_HOURS + 1}: two weeks are learnt from first"
+        )
+    months, found = list[Found](), {fault: list[Found]() for fault in faults}
+    for seed in range(first, first + seeds):
+        run = Run(ReelsHours(per_day=per_day, seed=seed, churn=churn), days * DAY_HOURS, false_alarms)
+        months.append(sound_month(run, progress))
+        onset = WARM + int(
+            np.random.default_rng([seed, 13]).integers(DAY_HOURS, max(days * DAY_HOURS - WARM, DAY_HOURS + 1))
+        )
+        for fault in faults:
+            found[fault].append(planted(run, fault, onset, WEEK_HOURS))
+            progress(DAY_HOURS)
+    table = {name: _rates(name, months, found) for name in (OURS, *RULES)}
+    made = {"seeds": seeds, "days": days, "per_day": per_day, "budget": false_alarms, "world": _world(churn)}
+    hours = sum(m["hours"] for m in months)
+    return {**table[OURS], "made": made, "app_months": hours / MONTH, "false": [m["alarms"][OURS] for m in months],
+            "rules": {name: table[name] for name in RULES}}  # fmt: skip
+
+
+def _world(churn: bool) -> str:
+    return "reels, an arm replaced every three days" if churn else "reels, seasons of day and week"
+
+
+def _rates(name: str, months: Sequence[Found], found: Mapping[str, Sequence[Found]]) -> Found:
+    hours, alarms = sum(m["hours"] for m in months), sum(len(m["alarms"][name]) for m in months)
+    faults = {fault: _fault([row[name] for row in rows]) for fault, rows in found.items() if rows}
+    return {"false_alarms_per_app_month": alarms / hours * MONTH, "faults": faults}
+
+
+def _fault(rows: Sequence[Found]) -> Found:
+    times = [row["hours"] for row in rows if row["hours"] is not None]
+    return {
+        "named_rate": sum(row["named"] for row in rows) / len(rows),
+        "detected_rate": len(times) / len(rows),
+        "median_delay_hours": median(times) if times else None,
+        "said": sorted({row["said"] for row in rows if row["said"]}),
+    }

@@ -1,0 +1,73 @@
+"""`croupier health`: is my bandit well today, and if not, what do I do; `simulate health`: how often that errs."""
+
+import webbrowser
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from croupier.features.store import layout
+from croupier.features.workspace import Workspace
+from croupier.serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
+
+health = typer.Typer(help="Is my bandit well today, and if not, what do I do.")
+
+
+@health.command("health")
+def _health(
+    app: App = "default",
+    as_json: AsJson = False,
+    html: Annotated[Path | None, typer.Option("--html", dir_okay=False, help="write the page here")] = None,
+    show: Annotated[bool, typer.Option("--open", help="write the page, and open it in a browser")] = False,
+) -> None:
+    """Is it well? The cause first, and what to do. Exit code 0: fine, 1: something to watch, 2: act."""
+    from croupier.serving.health import told as words
+    from croupier.serving.health.examine import examine
+    from croupier.serving.health.verdict_page import render_page
+
+    w = Workspace.known(app)
+    found = examine(w)
+    page = html or (w.home / layout.report(layout.HEALTH_PAGE) if show else None)
+    prepared(page)
+    if page is not None:
+        page.write_text(render_page(found), encoding="utf-8")
+    if show and page is not None:
+        webbrowser.open(page.absolute().as_uri())
+    here = {"page": page.absolute()} if page is not None else {}
+    if not told(as_json, words.as_json(found) | here):
+        print("\n".join([*words.lines(found), *map(str, here.values())]))
+    raise typer.Exit(words.exit_code(found))
+
+
+def simulate_health(
+    *,
+    seeds: Annotated[int, typer.Option(min=1, help="apps")] = 3,
+    first_seed: Annotated[int, typer.Option(min=0, help="the apps' seeds count from here")] = 0,
+    days: Annotated[int, typer.Option(min=17, help="of each app; the first fifteen are learnt from")] = 38,
+    per_day: Annotated[int, typer.Option(min=100, help="decisions a day, on average")] = 12_000,
+    false_alarms: Annotated[float, typer.Option(min=0.001, help="[health] false_alarms: the budget of a month")] = 0.5,
+    churn: Annotated[bool, typer.Option("--churn", help="every three days an arm goes and another comes")] = False,
+    out: Out = None,
+    page: Annotated[Path | None, typer.Option(help="put the table into this Markdown page")] = None,
+) -> None:
+    """False alarms of sound months, and how soon planted faults are found and named, beside published rules."""
+    from tqdm import tqdm
+
+    from croupier.models.simulation.health import rates, table
+
+    prepared(out, page)
+    with tqdm(unit="h", disable=None) as bar:
+        found: dict[str, Any] = rates.count(
+            seeds=seeds, first=first_seed, days=days, per_day=per_day, false_alarms=false_alarms, churn=churn,
+            progress=partial(_count, bar),
+        )  # fmt: skip
+    if not to_stdout(out):
+        print(table.markdown(found))
+    written(out, found)
+    if page is not None:
+        table.write_page(found, page)
+
+
+def _count(bar: Any, hours: int) -> None:
+    bar.update(hours)

@@ -1,0 +1,81 @@
+"""An app examined: the figures of its hours are made where they are missing, and its last hour is judged."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from croupier.features import clock
+from croupier.features.health import kept
+from croupier.features.reward import window_us
+from croupier.features.store import layout
+from croupier.features.store.partitions import versions
+from croupier.features.utc import HOUR, from_us, hour_start, to_us
+from croupier.features.workspace import Workspace
+from croupier.models.health.diagnosis import Diagnosis, diagnose
+from croupier.models.health.history import History
+from croupier.models.health.season import MOST_WEEKS, WEEK_HOURS
+from croupier.models.health.symptom import ACT
+
+REACH = timedelta(hours=(MOST_WEEKS + 1) * WEEK_HOURS)
+
+
+class Unwell(RuntimeError):
+    """The verdict on an app is *act*: the message is its sentence."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """What was found; `history` is None where no hour is joined yet, `diagnosis` then, too."""
+
+    app: str
+    history: History | None
+    diagnosis: Diagnosis | None
+
+
+def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
+    """Examines an app at `now`. Hours are judged once they are joined, after their reward window. Safe to repeat."""
+    end = now or clock.now()
+    newest = newest_hour(w, end)
+    if newest is None:
+        return Examined(w.settings.app, None, None)
+    last = from_us(hour_start(newest) + HOUR)
+    kept.keep(w.store, w.spec, start=last - REACH, end=last)
+    hours = kept.read(w.store, start=last - REACH, end=last)
+    history = History.of(hours)
+    limits = w.spec.reward.range
+    found = diagnose(history, false_alarms=w.spec.health.false_alarms, limits=limits)
+    return Examined(w.settings.app, history, found)
+
+
+def newest_hour(w: Workspace, end: datetime) -> str | None:
+    """The last hour that is joined and mature before `end`; None where there is none."""
+    mature = to_us(end) - window_us(w.spec.reward)
+    hours = [hour for hour in versions(w.store) if hour_start(hour) + HOUR <= mature]
+    return max(hours, default=None)
+
+
+def keep(app: str) -> dict[str, Any]:
+    """Examines an app and keeps its page and what was said in the store; returns the latter. What the `monitor` DAG
+    does."""
+    from croupier.serving.health import told, verdict_page
+
+    w = Workspace.open(app)
+    found = examine(w)
+    said = told.as_json(found)
+    w.store.put(layout.report(layout.HEALTH_PAGE), verdict_page.render_page(found).encode())
+    w.store.put(layout.report(layout.HEALTH_SAID), orjson.dumps(said))
+    return said
+
+
+def or_raise(said: dict[str, Any]) -> None:
+    """Raises Unwell if what was kept says *act*."""
+    if said["level"] == ACT:
+        raise Unwell(said["sentence"])
+
+
+def last_sentence(w: Workspace) -> str:
+    """What was last kept of an app; "" where nothing was."""
+    raw, known = w.store.read(layout.report(layout.HEALTH_SAID))
+    return str(orjson.loads(raw)["sentence"]) if known is not None else ""

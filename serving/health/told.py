@@ -1,0 +1,77 @@
+"""What was found, in a sentence, in words for a terminal, and as JSON."""
+
+from typing import Any
+
+from croupier.features.utc import HOUR, from_us
+from croupier.models.health.diagnosis import Diagnosis
+from croupier.models.health.lift import Lift
+from croupier.models.health.symptom import ACT, FINE, LEVELS, TO_WATCH, Symptom
+from croupier.serving.health.examine import Examined
+
+MANY = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+NOTHING_YET = "no hour is joined yet: the DAG build_features joins them once their reward window has passed"
+
+
+def sentence(found: Examined) -> str:
+    """The one sentence on an app: "shop is well: +18 % [12, 24] over uniform this week"."""
+    d = found.diagnosis
+    if d is None:
+        return f"{found.app}: {NOTHING_YET}"
+    if not d.needed:
+        return f"{found.app} is {d.says}"
+    earned = f"{lift_text(d.lift)} over uniform this week" if d.lift else "its lift over uniform is not known yet"
+    if d.level == FINE:
+        return f"{found.app} is well: {earned}"
+    if d.level == TO_WATCH:
+        count = len(d.symptoms)
+        many = f"{MANY[count] if count < len(MANY) else count} thing{'s' * (count > 1)}"
+        return f"{found.app} is well: {earned}; {many} to watch: {d.says}"
+    return f"{found.app} needs you: {d.says}; {earned}"
+
+
+def lift_text(lift: Lift) -> str:
+    """'+18 % [12, 24]'."""
+    return f"{100 * lift.value:+.0f} % [{100 * lift.low:.0f}, {100 * lift.high:.0f}]"
+
+
+def lines(found: Examined) -> list[str]:
+    """What a terminal shows: the sentence, the remedy, each symptom, and how often this is wrong."""
+    out, d = [sentence(found)], found.diagnosis
+    if d is None or not d.needed:
+        return out
+    if d.remedy and d.level == ACT:
+        out.append(f"what to do: {d.remedy}")
+    out += [f"{s.level:5}  since {time_text(s.since)}  {s.about}: {s.says}; {s.remedy}" for s in d.symptoms]
+    return [*out, judged(d)]
+
+
+def judged(d: Diagnosis) -> str:
+    """Up to when it was judged, by how much, and what is not known yet."""
+    young = "" if d.weekly else "; weekends are not known yet, so that what depends on the season is only watched"
+    return f"judged up to {time_text(d.at + HOUR)} by {d.signals} watches over {d.known / 24:.0f} days{young}"
+
+
+def time_text(at: int) -> str:
+    """'2026-11-02 14:00 UTC'."""
+    return f"{from_us(at):%Y-%m-%d %H:%M} UTC"
+
+
+def as_json(found: Examined) -> dict[str, Any]:
+    """What was found as JSON: {"app", "level", "sentence", and the diagnosis}."""
+    head = {"app": found.app, "level": level(found), "sentence": sentence(found)}
+    return head | (found.diagnosis.to_dict() if found.diagnosis else {})
+
+
+def level(found: Examined) -> str:
+    """fine | watch | act; fine where nothing is known yet."""
+    return found.diagnosis.level if found.diagnosis else FINE
+
+
+def exit_code(found: Examined) -> int:
+    """0 fine, 1 watch, 2 act."""
+    return LEVELS.index(level(found))
+
+
+def mark(symptom: Symptom) -> tuple[str, str]:
+    """The sign and the style of a symptom's level, on the page."""
+    return ("▲", "bad") if symptom.level == ACT else ("●", "warn")

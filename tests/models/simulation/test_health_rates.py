@@ -1,0 +1,94 @@
+"""`croupier simulate health`: its keys, what counts as an alarm, and the compared rules' own numbers."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import wasserstein_distance
+from typer.testing import CliRunner
+
+from croupier.models.health.history import History
+from croupier.models.simulation.health import compared, evidently_tests, rates, table
+from croupier.serving.cli import app
+from tests.models.health.plain_hours import hour, hours
+
+
+def test_an_alarm_begins_a_day_after_the_last():
+    said = ["", "a", "a", "", "b"] + [""] * 30 + ["c"]
+    assert rates.episodes(said) == ["a", "c"]
+    assert rates.episodes([""] * 5) == []
+
+
+@pytest.fixture(scope="module")
+def before():
+    return hours(9, 3)
+
+
+def later(before, **wrong):
+    rng = np.random.default_rng(4)
+    return History.of([*before, *(hour(9 * 24 + k, rng, **wrong) for k in range(24))])
+
+
+def test_the_rules_see_what_they_say_and_no_more(before):
+    lost, calm = later(before, lost=0.4), later(before)
+    assert (compared.reward_20(lost), compared.reward_20(calm)) == ("rewards_lost", "")
+    assert (compared.entropy_half(later(before, entropy=0.3)), compared.entropy_half(calm)) == (
+        "premature_convergence",
+        "",
+    )
+    assert compared.banditdb(calm) == ""
+    assert evidently_tests.drifting(later(before, age=3.0)) == ["context.age"]
+    assert evidently_tests.drifting(calm) == []
+    assert compared.names("feature context.age", "feature_scaled", ("context.age",))
+    assert not compared.names("feature context.age", "feature_scaled", ("context.depth",))
+
+
+def test_banditdb_is_silent_about_a_winner(before):
+    """Its guard: one arm takes nearly all traffic; it alarms unless that arm's interval is above the others'."""
+    history = later(before)
+    arms = history.sums["arm"]
+    for arm, share in (("a", 0.001), ("b", 0.001), ("c", 0.998)):
+        n = 10_000 * share
+        arms[arm][-24:] = [n, 0.5 * n, 0.5 * n, 0.5 * n]
+    assert compared.banditdb(history) == "premature_convergence"
+    for arm, mean in (("a", 0.1), ("b", 0.1), ("c", 0.5)):
+        arms[arm][-24:, 1] = arms[arm][-24:, 2] = mean * arms[arm][-24:, 0]
+    assert compared.banditdb(history) == ""
+
+
+def test_distances_by_hand():
+    p, q = np.array([10.0, 0.0]), np.array([0.0, 10.0])
+    assert evidently_tests.jensen_shannon(p, q) == pytest.approx(np.sqrt(np.log(2)))
+    x, a, b = np.array([0.0, 1.0, 2.0]), np.array([1.0, 1.0, 2.0]), np.array([2.0, 1.0, 1.0])
+    values = np.array([0, 0, 1, 2.0])
+    found = evidently_tests.wasserstein(x, a, b)
+    assert found == pytest.approx(wasserstein_distance([0, 1, 2, 2], values) / values.std())
+
+
+def test_the_table_has_a_column_a_rule():
+    fault = {"named_rate": 1.0, "detected_rate": 1.0, "median_delay_hours": 2.0}
+    seen = fault | {"named_rate": 0.0}
+    rules = {"r": {"false_alarms_per_app_month": 2.0, "faults": {"x": seen}}}
+    made = {"seeds": 2, "days": 30, "per_day": 1000, "budget": 0.5, "world": "w"}
+    text = table.markdown(
+        {"false_alarms_per_app_month": 0.25, "faults": {"x": fault}, "rules": rules, "made": made, "app_months": 1}
+    )
+    assert "| x | 100%, 2 h | (seen 100%, 2 h) |" in text
+    assert {line.count("|") for line in text.splitlines() if line.startswith("|")} == {4}
+    assert not any("|" in name for name in compared.RULES)
+
+
+@pytest.mark.slow
+def test_a_small_run_has_the_keys(tmp_path):
+    out = tmp_path / "health.json"
+    done = CliRunner().invoke(
+        app, ["simulate", "health", "--seeds", "1", "--days", "17", "--per-day", "8000", "--json", str(out)]
+    )
+    assert done.exit_code == 0, done.output
+    found = json.loads(out.read_text())
+    assert found["false_alarms_per_app_month"] == 0.0
+    sure = ("a feature frozen", "bot traffic, one unit 30 %", "one host's clock two minutes ahead")
+    assert {found["faults"][name]["named_rate"] for name in sure} == {1.0}
+    assert all(found["faults"][name]["median_delay_hours"] <= 3 for name in sure)
+    assert set(found["rules"]) == set(compared.RULES)
+    assert set(found["rules"]["BanditDB"]["faults"]) == set(found["faults"])

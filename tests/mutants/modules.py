@@ -1,0 +1,31 @@
+"""Which module is mutated, and which fast tests have to notice: those of that module, and those of who uses it at once."""
+
+MODULES = {
+    "join": ("features/interactions/join.py", (
+        "tests/features/interactions/test_join.py", "tests/features/interactions/test_one_rule.py",
+        "tests/features/interactions/test_quarantine.py",
+    )),
+    "rewards": ("serving/decide/rewards.py", ("tests/serving/decide/test_rewards.py",)),
+    "records": ("serving/decide/records.py", (
+        "tests/serving/decide/test_records.py", "tests/serving/evidence/test_planted_errors.py",
+    )),
+    "comparison": ("serving/evidence/comparison.py", (
+        "tests/serving/evidence/test_planted_errors.py", "tests/serving/evidence/test_comparison.py",
+    )),
+    "gather": ("serving/evidence/gather.py", (
+        "tests/serving/evidence/test_absurd_rewards.py", "tests/serving/evidence/test_planted_errors.py",
+    )),
+    "controller": ("serving/release/stage_rule.py", (
+        "tests/serving/release/test_stage_rule.py", "tests/serving/release/test_rollout.py",
+    )),
+    "gate": ("models/gate/gate.py", ("tests/models/gate/test_gate.py", "tests/models/gate/test_judged_conditions.py")),
+    "off-policy": ("models/ope/estimators.py", ("tests/models/ope/test_estimators.py",)),
+    "draws": ("serving/decide/draws.py", ("tests/serving/decide/test_selector.py",)),
+    "scoring": ("serving/decide/scoring.py", (
+        "tests/serving/decide/test_scoring.py", "tests/serving/decide/test_selector.py",
+    )),
+}  # fmt: skip
+PRELOADED = (
+    "numpy", "orjson", "polars", "psutil", "pyarrow.parquet", "pydantic", "pydantic_settings", "pytest",
+    "scipy.stats", "tritonclient.grpc", "jinja2",
+)  # fmt: skip

@@ -1,0 +1,91 @@
+"""`croupier health` on a store as builds leave it: the sentence, the exit code, JSON, and the page."""
+
+import json
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from croupier.features import clock
+from croupier.features.store import layout
+from croupier.features.utc import HOUR
+from croupier.features.workspace import Workspace
+from croupier.features.worlds.reels_hours import ReelsHours, Trouble
+from croupier.serving.cli import app as cli
+from croupier.serving.health.examine import Unwell, keep, last_sentence, or_raise
+from tests import reels_store
+
+pytestmark = pytest.mark.medium
+APP = ReelsHours(per_day=700, seed=4)
+SOUND = 24 * 15 + 12
+
+
+def croupier(*words):
+    done = CliRunner().invoke(cli, list(words))
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stdout
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    var = tmp_path_factory.mktemp("var")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CROUPIER_VAR", str(var))
+        w = reels_store.declare(APP)
+        reels_store.joined(w, APP, range(SOUND))
+        yield w
+
+
+def at(hours):
+    return clock.at(APP.start + hours * HOUR + HOUR)  # an hour later: their window has passed
+
+
+def test_a_sound_app_is_well(shop, tmp_path):
+    with at(SOUND):
+        code, said = croupier("health", "--app", "shop", "--html", str(tmp_path / "page.html"))
+    first = said.splitlines()[0]
+    assert re.match(r"shop is well: \+\d+ % \[\d+, \d+\] over uniform this week", first), said
+    assert code == (1 if " to watch" in first else 0)
+    page = (tmp_path / "page.html").read_text()
+    assert "<script" not in page
+    assert not re.search(r"(src|href)=.?https?:", page)
+    assert page.count("<svg") == 4 == len(re.findall(r'aria-label="[^"]*, last [\d.]+', page))
+    assert '<html lang="en">' in page
+    assert len(page) < 500_000
+    assert "judged up to" in said
+
+
+def test_no_hour_yet_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
+    reels_store.declare(APP)
+    code, said = croupier("health", "--app", "shop")
+    assert (code, said.startswith("shop: no hour is joined yet")) == (0, True)
+    code, said = croupier("health", "--app", "shop", "--json")
+    assert json.loads(said)["level"] == "fine"
+
+
+def test_a_fault_is_named_with_what_to_do(shop):
+    """The clock of one host, in the three hours after the sound ones."""
+    reels_store.joined(shop, APP, range(SOUND, SOUND + 3), Trouble(skewed=("host-b", 600.0)))
+    with at(SOUND + 3):
+        code, said = croupier("health", "--app", "shop", "--json")
+        kept = keep("shop")
+    found = json.loads(said)
+    assert (code, found["level"], found["cause"]) == (2, "act", "clock_skew")
+    assert found["sentence"].startswith("shop needs you: the clock of host-b is 600 s ahead")
+    assert found["symptoms"][0]["since"] == APP.start + SOUND * HOUR
+    assert kept["sentence"] == found["sentence"] == last_sentence(shop)
+    with pytest.raises(Unwell, match="the clock of host-b"):
+        or_raise(kept)
+    or_raise(kept | {"level": "watch"})
+    store = Workspace.open("shop").store
+    page = store.get(layout.report(layout.HEALTH_PAGE)).decode()
+    assert "the clock of host-b is 600 s ahead" in page
+    assert "What to do:" in page
+    assert json.loads(store.get(layout.report(layout.HEALTH_SAID)))["level"] == "act"
+
+
+def test_hours_whose_window_is_open_are_not_judged(shop):
+    with clock.at(APP.start + SOUND * HOUR + HOUR // 2):
+        _, said = croupier("health", "--app", "shop", "--json")
+    assert json.loads(said)["at"] == APP.start + (SOUND - 2) * HOUR
