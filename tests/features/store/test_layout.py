@@ -69,7 +69,6 @@ GIVEN = {
     "change": (layout.change("ab12", 7), "features/ab12/change-7.json"),
     "figures": (layout.figures("interactions/hour=2019-11-24T00/v0001.json"), "health/hour=2019-11-24T00/v0001.json"),
     "host_of": (layout.host_of("log/decisions/hour=2019-11-24T00/my-host-ab12-1-9.parquet"), "my-host"),
-    "encoder_beside": (layout.encoder_beside("candidates/ab12/lin_ts"), "features/ab12/encoder"),
     "embedded": (layout.embedded(HOME, 7), Path("/srv/var/reels/embedded/7")),
     "head": (layout.head(HOME / layout.HEADS, 7, "champion"), Path("/srv/var/reels/posterior/000007-champion.head")),
 }  # fmt: skip
@@ -81,7 +80,7 @@ SPELLED = {
     "TRAINING_BEGUN": "training/begun.json", "TRAINING_ENDED": "training/ended.json", "PROCESS": "process.json",
     "CURRENT": "releases/current", "ROLLOUT": "rollout/state.json", "ROLLOUT_WATCHED": "rollout/watched.json",
     "MONTH": "month.json", "EMBEDDED": "embedded", "HEALTH_HOURS": "health/", "_CANDIDATES": "candidates/",
-    "EARLIER_COLUMNS": "earlier_columns.json", "HEALTH_PAGE": "health/verdict.html",
+    "HEALTH_PAGE": "health/verdict.html",
     "HEALTH_SAID": "health/verdict.json", "EMBEDDED_LOCK": ".embedded.lock", "HEADS_LOCK": ".posterior.lock",
     "ARMS_ACCEPTED": "arms/accepted.json", "ARMS_REFUSED": "arms/refused.json", "PARQUET": ".parquet", "JSON": ".json", "LATE": ".late.parquet",
     "ENCODER": "encoder", "CATALOGUE": "catalogue.json", "GOLDEN": "golden.json", "META": "meta.json",
