@@ -79,7 +79,7 @@ SPELLED = {
     "OWNER": "croupier.json", "EPOCH": "privacy/epoch", "RESTATED": "ledger/restated.json",
     "TRAINING_BEGUN": "training/begun.json", "TRAINING_ENDED": "training/ended.json", "PROCESS": "process.json",
     "CURRENT": "releases/current", "ROLLOUT": "rollout/state.json", "ROLLOUT_WATCHED": "rollout/watched.json",
-    "MONTH": "month.json", "EMBEDDED": "embedded", "HEALTH_HOURS": "health/", "_CANDIDATES": "candidates/",
+    "MONTH": "month.json", "EMBEDDED": "embedded", "HEALTH_HOURS": "health/",
     "HEALTH_PAGE": "health/verdict.html",
     "HEALTH_SAID": "health/verdict.json", "EMBEDDED_LOCK": ".embedded.lock", "HEADS_LOCK": ".posterior.lock",
     "ARMS_ACCEPTED": "arms/accepted.json", "ARMS_REFUSED": "arms/refused.json", "PARQUET": ".parquet", "JSON": ".json", "LATE": ".late.parquet",
