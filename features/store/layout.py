@@ -20,7 +20,6 @@ LOG, INTERACTIONS, FEATURES = "log/", "interactions/", "features/"
 QUALITY, QUARANTINE, AUDIT = "quality/", "quarantine/", "audit/"
 HEALTH_HOURS = "health/"
 VERDICTS, RELEASES, REPORTS = "verdicts/", "releases/", "reports/"
-_CANDIDATES = "candidates/"
 QUALITY_INTERVALS, QUARANTINE_HOURS = "quality/interval=", "quarantine/hour="
 OWNER = "croupier.json"  # whose the store is
 EPOCH = "privacy/epoch"  # not below log/: it is no event, and differs in every store
@@ -170,13 +169,13 @@ def change(features_key: str, before: int) -> str:
 
 def candidate(features_key: str, policy: str) -> str:
     """The prefix, without its slash, of a policy that was trained on features."""
-    return f"{_CANDIDATES}{features_key}/{policy}"
+    return f"candidates/{features_key}/{policy}"
 
 
 def encoder_beside(policy_prefix: str) -> str:
     """The prefix of the encoder that a policy of this prefix was trained with, or is released with."""
     folder, owner, _ = f"{policy_prefix}/".split("/", 2)
-    return features(owner, ENCODER) if f"{folder}/" == _CANDIDATES else f"{folder}/{owner}/{ENCODER}"
+    return features(owner, ENCODER) if folder == "candidates" else f"{folder}/{owner}/{ENCODER}"
 
 
 def verdict(key: str) -> str:
