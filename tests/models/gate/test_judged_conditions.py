@@ -106,9 +106,9 @@ def test_a_candidate_that_pays_with_complaints_is_refused():
     arm, bad = shop.arm[judged], shop.complained[judged].astype(float)
     of_c, weight = bad[arm == 2].mean(), (arm == 2) / np.mean(arm == 2)
     lift = -(of_c + weight * (bad - of_c) - bad)  # SNIPS, linearised; the champion is the log's own uniform
-    plain = asymptotic_cs(Moments.of(lift), alpha=0.05).lower
+    plain = asymptotic_cs(Moments.of(lift), alpha=0.04).lower
     assert guard["value"] == pytest.approx(plain, rel=0.05)  # steadied a little towards what the pmf foretells
-    assert guard["reason"] == "to lose less than 0.02 a decision, with error 0.05 of the look's 0.05"
+    assert guard["reason"] == "to lose less than 0.02 a decision, with error 0.04 of the look's 0.04"
     assert "guardrail:complaint" in found["summary"]
 
 
@@ -118,7 +118,7 @@ def test_a_candidate_that_pays_with_complaints_is_refused():
     (HARMFUL, GUARD + "[gate]\nguardrail_margins = {complaint = 0.5}\n", "to lose less than 0.5"),  # its owner allows it
     (NONE, GUARD, "no event of it came in these rows: is it logged?"),
     (HARMLESS, '[rollout]\nguardrails = {complaint = "higher", call = "lower"}\n[gate]\nguardrail_margins = {complaint = 0.07}\n',
-     "with error 0.025 of the look's 0.05"),
+     "with error 0.02 of the look's 0.04"),
 ])  # fmt: skip
 def test_what_harms_no_guardrail_by_more_than_its_margin_is_promoted(complaints, toml, says):
     shop = Shop(complaints, toml)
@@ -126,8 +126,8 @@ def test_what_harms_no_guardrail_by_more_than_its_margin_is_promoted(complaints,
     assert found["promoted"] == "fixed_arm", found["summary"]
     guards = {name: c for name, c in conditions.items() if name.startswith("guardrail:")}
     assert (says in guards["guardrail:complaint"]["reason"]) if says else guards == {}
-    if complaints is NONE:  # three times the propensity, log(1/.05), over the rows
-        assert guards["guardrail:complaint"]["value"] == pytest.approx(-3 * np.log(20) / found["evaluation"]["rows"])
+    if complaints is NONE:  # three times the propensity, log(1/.04), over the rows
+        assert guards["guardrail:complaint"]["value"] == pytest.approx(-3 * np.log(25) / found["evaluation"]["rows"])
 
 
 def test_reward_guardrails_mean_more_is_harm_and_stand_in_one_place():

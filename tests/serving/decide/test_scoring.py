@@ -147,6 +147,6 @@ class Mute(Exception):
 @pytest.mark.parametrize(("error", "reason"), [
     (ValueError("x" * 500), "candidate: ValueError: " + "x" * 177), (Mute(), "candidate: Mute: (says nothing)"),
     (ValueError("\udcff"), "candidate: ValueError: ?"),
-])  # fmt: skip
+], ids=["long", "mute", "surrogate"])  # fmt: skip
 def test_a_reason_is_short_text(scored, error, reason):
     assert scored("candidate", candidate=error)[1].reason == reason
