@@ -11,8 +11,9 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from croupier.features.spec_limits import HealthSpec, QualitySpec, RecordSpec, Strict
 from croupier.features.spec_values import Clip, Range, Seasons, distinct, duration, rising_shares
 
 
@@ -20,11 +21,7 @@ class SpecError(ValueError):
     """app.toml is not usable: the message names the entry, what was found and what was expected."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Feature(_Strict):
+class Feature(Strict):
     """One declared feature. Numbers may be clipped, logged, standardised; strings become a vocabulary with `<unk>`;
     float lists pass through; times become cyclic hour and weekday."""
 
@@ -46,7 +43,7 @@ class Feature(_Strict):
         return self
 
 
-class KindSpec(_Strict):
+class KindSpec(Strict):
     """How rewards of one kind count: several for one event become one (`how`), clipped, times `weight`."""
 
     how: Literal["first", "last", "sum", "max"] = Field(
@@ -61,7 +58,7 @@ class KindSpec(_Strict):
     )
 
 
-class RewardSpec(_Strict):
+class RewardSpec(Strict):
     """`reward = Σ_kinds weight · clip(how(values))`; `default` when none came within the window."""
 
     window_seconds: float = Field(3600.0, gt=0, description="how long after a decision a reward still counts")
@@ -75,28 +72,7 @@ class RewardSpec(_Strict):
     )
 
 
-class RecordSpec(_Strict):
-    """Which decisions of a client's own (its fallbacks) are taken on record."""
-
-    floor: float = Field(0.02, gt=0, le=1, description="ε: the shown arm of K had probability ε/K at least")
-    seconds: float = Field(
-        0.0, ge=0, description="oldest age of a decision that is sent later; 0: the reward window and an hour"
-    )
-
-
-class QualitySpec(_Strict):
-    """When rows that break a rule stop their hour."""
-
-    quarantine: float = Field(
-        0.01,
-        ge=0,
-        lt=1,
-        description="largest share of an hour's rows that may break a row rule: they are quarantined "
-        "and the rest goes on; above, the hour waits for `croupier quarantine release` or `drop`",
-    )
-
-
-class PoliciesSpec(_Strict):
+class PoliciesSpec(Strict):
     """What competes: names of `croupier.models.policy.POLICIES`, each with its parameters."""
 
     candidates: Annotated[tuple[str, ...], AfterValidator(distinct)] = Field(
@@ -111,7 +87,7 @@ class PoliciesSpec(_Strict):
     train_share: float = Field(0.6, gt=0, lt=1, description="earlier share of the log, by time; the rest judges")
 
 
-class GateSpec(_Strict):
+class GateSpec(Strict):
     """Conditions of promotion; every one is reported with its number and threshold."""
 
     alpha: float = Field(0.05, gt=0, lt=1, description="error of the whole sequence of looks, one-sided")
@@ -148,7 +124,7 @@ class GateSpec(_Strict):
         return self
 
 
-class TrainingSpec(_Strict):
+class TrainingSpec(Strict):
     """What is trained on, and when: a rolling window over all matured interactions, at a cadence of its own."""
 
     days: float = Field(30.0, gt=0, le=3650, description="days of matured interactions that a training reads")
@@ -169,7 +145,7 @@ class TrainingSpec(_Strict):
     )
 
 
-class RefreshSpec(_Strict):
+class RefreshSpec(Strict):
     """When the champion's own family, retrained, replaces it: shown to lose less than `margin`."""
 
     margin: float = Field(0.10, gt=0, lt=1, description="share of the mean reward that a refresh may be shown to lose")
@@ -233,7 +209,7 @@ class RolloutSpec(Seasons):
     )
 
 
-class ArmsSpec(_Strict):
+class ArmsSpec(Strict):
     """Arms that are added to a running app: how much traffic they get until something is known of them."""
 
     new_floor: float = Field(
@@ -242,20 +218,14 @@ class ArmsSpec(_Strict):
     new_until: int = Field(1000, ge=0, description="decisions in which an arm was shown, until it is new no more")
 
 
-class HealthSpec(_Strict):
-    """How often the health page may raise an alarm although nothing is wrong."""
-
-    false_alarms: float = Field(0.5, gt=0, le=100, description="most false alarms a month, all watches together")
-
-
-class Interaction(_Strict):
+class Interaction(Strict):
     """A product feature of two declared ones, e.g. a = "context.age", b = "arm.price"."""
 
     a: str = Field(description="a declared feature, as SCOPE.NAME")
     b: str = Field(description="another one")
 
 
-class AppSpec(_Strict):
+class AppSpec(Strict):
     """The whole of app.toml."""
 
     reward: RewardSpec = Field(RewardSpec(), description="what came of a decision, as one number")

@@ -90,7 +90,7 @@ def with_floor(pmf: F64, mask: Bool, epsilon: float) -> F64:
 
 
 def with_floor_toward(pmf: F64, other: F64, mask: Bool, epsilon: float, share: float) -> F64:
-    """The same exploration ε, a `share` of it spent where it tells `other` from `pmf`, the rest uniform.
+    """Spends the ε of `with_floor`, a `share` of it where it tells `other` from `pmf`, the rest uniform.
 
     Who asks for the difference of two policies' values pays Σ (π₁ − π₀)² / p for each draw, least where p goes with
     |π₁ − π₀| (Neyman 1934). What the policy itself and the uniform part already draw is filled up to c·|π₁ − π₀|: on a

@@ -28,12 +28,12 @@ from croupier.features.store.storage import Conflict
 from croupier.features.utc import SECOND
 from croupier.features.workspace import Workspace, get_folder
 from croupier.models import changes, earlier, recent
-from croupier.models.gate.bounds.planned import Schedule
+from croupier.models.gate.bounds.planned import LookSchedule
 from croupier.models.gate.evaluation import Asked, any_better, evaluate
 from croupier.models.gate.guardrails import guarded
 from croupier.models.gate.judged_quality import quality
 from croupier.models.gate.reports import Evaluation
-from croupier.models.gate.spending import Look, Spending
+from croupier.models.gate.spending import Spending, SpentLook
 from croupier.models.ope.prequential import Piecewise, Process, Segment
 from croupier.models.policy import Policy, load, make
 
@@ -158,7 +158,7 @@ def _evaluated(
 ) -> Evaluation:
     """What the rows of `log` say at this share of α; `start`: of the process, which names its plan of looks."""
     asked, rows = _asked(log, share, w=w, **known), features.segments(int(log.at.min()))
-    look = Look(candidates=sorted(known["candidates"]), start=start, last=int(log.at.max()), rows=len(log))
+    look = SpentLook(candidates=sorted(known["candidates"]), start=start, last=int(log.at.max()), rows=len(log))
     schedule = Spending(w.store, known["champion"].name, asked["gate"]).planned(look)
     return evaluate(
         log=log, segments=rows, born=features.born(), **asked, **beside(w, features, log, schedule=schedule)
@@ -199,7 +199,7 @@ def beside(
     features: Features,
     log: Interactions,
     *,
-    schedule: Schedule | None = None,
+    schedule: LookSchedule | None = None,
     judged_share: float = 1.0,
 ) -> dict[str, Any]:
     """What `evaluate` is asked beside the log: the guardrails of app.toml on these very rows, whether their hours

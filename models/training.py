@@ -27,7 +27,7 @@ from croupier.features.workspace import Workspace, get_folder, put_folder
 from croupier.models import changes, earlier, retraining, same_features
 from croupier.models.gate.evaluation import evaluate
 from croupier.models.gate.gate_page import state, write_report
-from croupier.models.gate.spending import Look, Spending
+from croupier.models.gate.spending import Spending, SpentLook
 from croupier.models.policy import Policy, load, make
 
 Job = dict[str, str]
@@ -183,7 +183,7 @@ def _judge_interval(w: Workspace, key: str, jobs: list[Job], features: Features,
     candidates = {job["policy"]: load(get_folder(w.store, job["candidate"], scratch / job["policy"])) for job in jobs}
     name, champion = current_champion(w, scratch / "champion", features.encoder)
     spending = Spending(w.store, name, w.spec.gate)
-    look = Look(
+    look = SpentLook(
         candidates=[job["candidate"] for job in jobs], start=int(log.at[0]), last=int(log.at[-1]), rows=len(log)
     )
     alpha, schedule = spending.reserve(look)

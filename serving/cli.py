@@ -30,8 +30,8 @@ COMMANDS = {
     "quarantine": "croupier.serving.commands.quarantine:app",
     "restatements": "croupier.serving.commands.data:restatements",
     "forget": "croupier.serving.commands.data:forget",
-    "gate": "croupier.serving.commands.gate:gate",
-    "ope": "croupier.serving.commands.ope:app",
+    "gate": "croupier.serving.commands.evaluation.gate:gate",
+    "ope": "croupier.serving.commands.evaluation.ope:app",
     "simulate": "croupier.serving.commands.simulators.simulate:simulate",
 }
 

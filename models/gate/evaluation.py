@@ -15,7 +15,7 @@ from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.spec import GateSpec
 from croupier.features.utc import DAY
 from croupier.models.exploration import PolicyFailed
-from croupier.models.gate.bounds.planned import Schedule
+from croupier.models.gate.bounds.planned import LookSchedule
 from croupier.models.gate.bounds.steadied import divergence, reach, steadied
 from croupier.models.gate.evidence import as_it_grew, evidence_of, heaviest, unsupported
 from croupier.models.gate.gate import LEAK_LEVEL, UNDECIDED, Evidence, judge
@@ -49,7 +49,7 @@ class Asked:
     quality_says: str = ""
     features: Sequence[str] = ()
     unchecked: Sequence[Unchecked] = ()
-    schedule: Schedule | None = None
+    schedule: LookSchedule | None = None
     judged_share: float = 1.0
     often: bool = False
 

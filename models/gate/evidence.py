@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from croupier.features.batch import F64, I64, Interactions
-from croupier.models.gate.bounds.betting import Bets
+from croupier.models.gate.bounds.betting import LiftBets
 from croupier.models.gate.bounds.skewness import skewness
 from croupier.models.gate.bounds.steadied import by_unit, steadied
 from croupier.models.gate.gate import Evidence
@@ -48,7 +48,7 @@ def evidence_of(
         order = slice(None) if at is None or bool(np.all(np.diff(at) >= 0)) else np.argsort(at, kind="stable")
         whose = None if unit is None else unit[order]
         shape = {"reach": reach[order], "spread": divergence[order]}
-        bets = Bets.of(candidate[order], champion[order], **shape, declared=declared, unit=whose)
+        bets = LiftBets.of(candidate[order], champion[order], **shape, declared=declared, unit=whose)
     return Evidence(
         lift=moments,
         skew=skewness(lift, divergence, candidate.reward, moments, unit),

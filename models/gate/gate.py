@@ -10,9 +10,9 @@ from math import ceil, inf, isfinite, log
 from typing import Any
 
 from croupier.features.spec import GateSpec
-from croupier.models.gate.bounds.betting import Bets
+from croupier.models.gate.bounds.betting import LiftBets
 from croupier.models.gate.bounds.lift_bounds import Ends, Lift, ends
-from croupier.models.gate.bounds.planned import Schedule
+from croupier.models.gate.bounds.planned import LookSchedule
 from croupier.models.gate.informative import UNASKED, Informative
 from croupier.models.gate.planning import ALWAYS, Known, rows_for
 from croupier.models.gate.unseen import Unseen
@@ -82,8 +82,8 @@ class Evidence:
     says: Mapping[str, str] = field(default_factory=dict)
     unchecked: tuple[Unchecked, ...] = ()
     skew: float = 0.0
-    bets: Bets | None = None
-    schedule: Schedule | None = None
+    bets: LiftBets | None = None
+    schedule: LookSchedule | None = None
     identical: bool = False
 
     def ends(self, alpha: float) -> Ends:

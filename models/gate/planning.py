@@ -16,7 +16,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from croupier.models.gate.bounds import skewness
-from croupier.models.gate.bounds.betting import PARTS, Bets
+from croupier.models.gate.bounds.betting import PARTS, LiftBets
 from croupier.models.gate.bounds.lift_bounds import BET, PLANNED
 from croupier.models.gate.bounds.planned import boundaries, crossing
 from croupier.models.ope.estimators import Moments
@@ -30,8 +30,8 @@ ALWAYS, ONCE = "always valid", "planned"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """Of one log and one candidate. sd: of a row's lift by DR, units counted; skew: of the same; bet_sd: of the values
-    that are bet on, and stakes: the λs, none where no bets can be made; alpha: this look's and this candidate's error;
+    """What one log says of one candidate. sd: of a row's lift by DR, units counted; skew: of the same; bet_sd: of
+    the values that are bet on, and stakes: the λs, none where no bets can be made; alpha: this look's and this candidate's error;
     value: what a decision of the champion earns; per_day: decisions a day; judged: the share of them that judges."""
 
     sd: float
@@ -44,7 +44,7 @@ class Known:
     judged: float = 1.0
 
     @classmethod
-    def of(cls, moments: Moments, skew: float, bets: Bets | None, *, alpha: float, **traffic: float) -> Self:
+    def of(cls, moments: Moments, skew: float, bets: LiftBets | None, *, alpha: float, **traffic: float) -> Self:
         """From a lift's evidence."""
         spread = inf if bets is None else sqrt(bets.dispersion * float(np.square(bets.values).mean()))
         stakes = () if bets is None else tuple(map(float, bets.stakes))

@@ -8,11 +8,11 @@ from croupier.features.spec import GateSpec
 from croupier.features.store import layout
 from croupier.features.store.storage import Conflict, Store
 from croupier.models.gate.alpha_spending import Ledger
-from croupier.models.gate.bounds.planned import Schedule
+from croupier.models.gate.bounds.planned import LookSchedule
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class SpentLook:
     """One look: digests of what is judged, the time (UTC µs) of its first and last row, and how many rows there are."""
 
     candidates: Sequence[str]
@@ -35,7 +35,7 @@ class Spending:
         """The champion's name without its release's number."""
         return self.champion.partition("@")[0]
 
-    def reserve(self, look: Look) -> tuple[float, Schedule | None]:
+    def reserve(self, look: SpentLook) -> tuple[float, LookSchedule | None]:
         """This look's part of the error, which is spent from now on; and, where looks are planned, when they were."""
         ledger = self._changed(
             lambda old: old.reserve(at=look.last, candidates=look.candidates, start=look.start, rows=look.rows)
@@ -43,15 +43,15 @@ class Spending:
         alpha = ledger.next_alpha(look.candidates, look.start)
         return alpha, schedule(self.gate, ledger.rows_of(look.candidates, look.start), look.rows)
 
-    def decided(self, look: Look, decisions: dict[str, str]) -> None:
+    def decided(self, look: SpentLook, decisions: dict[str, str]) -> None:
         """Writes down what the look has decided."""
         self._changed(
             lambda old: old.decided(candidates=look.candidates, start=look.start, rows=look.rows, decisions=decisions)
         )
 
-    def planned(self, look: Look) -> Schedule | None:
-        """Of a family's procedure, whose whole process has the error `[gate] alpha` (models/ope/prequential.py): when
-        its looks were planned, kept by the process's beginning. None in the always-valid mode."""
+    def planned(self, look: SpentLook) -> LookSchedule | None:
+        """Returns the plan of a family whose whole process has the error `[gate] alpha` (models/ope/prequential.py):
+        when its looks were planned, kept by the process's beginning. None in the always-valid mode."""
         if not self.gate.looks:
             return None
         process = replace(self, champion=f"{self.family}-since-{look.start}")
@@ -80,6 +80,6 @@ class Spending:
         return replace(new, looks=tuple(sorted(looks, key=lambda look: look.at)))
 
 
-def schedule(gate: GateSpec, seen: Sequence[int], rows: int) -> Schedule | None:
+def schedule(gate: GateSpec, seen: Sequence[int], rows: int) -> LookSchedule | None:
     """The plan of `[gate] looks` as it stands at `rows`; None in the always-valid mode."""
-    return Schedule.of(gate.looks, gate.horizon, seen, rows) if gate.looks else None
+    return LookSchedule.of(gate.looks, gate.horizon, seen, rows) if gate.looks else None

@@ -14,7 +14,7 @@ import numpy as np
 
 from croupier.models.health.detector import detect
 from croupier.models.health.history import History
-from croupier.models.health.lift import Lift, lift
+from croupier.models.health.lift import ChampionLift, lift
 from croupier.models.health.season import LEAST_DAYS, View
 from croupier.models.health.symptom import ACT, FINE, LEVELS, TO_WATCH, Signal, Symptom
 from croupier.models.health.takeover import takeover
@@ -43,7 +43,7 @@ class Diagnosis:
     remedy: str
     at: int
     symptoms: tuple[Symptom, ...]
-    lift: Lift | None
+    lift: ChampionLift | None
     signals: int
     needed: float
     known: int

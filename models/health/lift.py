@@ -14,7 +14,7 @@ from croupier.models.health.season import WEEK_HOURS
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lift:
+class ChampionLift:
     """Relative to uniform: its estimate and 95 % interval; `served` and `uniform` are rewards per decision."""
 
     value: float
@@ -25,7 +25,7 @@ class Lift:
     hours: int
 
 
-def lift(history: History) -> Lift | None:
+def lift(history: History) -> ChampionLift | None:
     """Returns the lift of the last week; None where uniform earns nothing or hours are few."""
     u, ur, r = history.lift[-WEEK_HOURS:].T
     n = history.explore[-WEEK_HOURS:, 0]
@@ -40,4 +40,4 @@ def lift(history: History) -> Lift | None:
     if uniform <= 0:
         return None
     low, high = ((gain + z * error) / uniform for z in (-1.96, 1.96))
-    return Lift(value=gain / uniform, low=low, high=high, served=mean, uniform=uniform, hours=hours)
+    return ChampionLift(value=gain / uniform, low=low, high=high, served=mean, uniform=uniform, hours=hours)

@@ -15,7 +15,7 @@ ROWS = "rows"
 
 @dataclass
 class UnitSums:
-    """Of each unit its number of rows, and the sums of the columns that estimates are made from."""
+    """Returns each unit's number of rows, and the sums of the columns that estimates are made from."""
 
     parts: list[pl.DataFrame] = field(default_factory=list)
 

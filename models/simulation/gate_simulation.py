@@ -11,7 +11,7 @@ import numpy as np
 
 from croupier.features.batch import F64
 from croupier.features.spec import GateSpec
-from croupier.models.gate.bounds.planned import Schedule
+from croupier.models.gate.bounds.planned import LookSchedule
 from croupier.models.gate.bounds.steadied import extremes, powers
 from croupier.models.gate.evidence import evidence_of
 from croupier.models.gate.gate import PROMOTE, REJECT, UNDECIDED, Evidence, judge
@@ -38,7 +38,7 @@ class DrawnLog:
     unsupported: float
     declared: tuple[float, float] | None = None
 
-    def evidence(self, n: int, schedule: Schedule | None = None) -> Evidence:
+    def evidence(self, n: int, schedule: LookSchedule | None = None) -> Evidence:
         """Returns what the gate is told after the first n rows; schedule: of planned looks."""
         c = self.candidate[:n]
         test = p_value(self.tests[:n])

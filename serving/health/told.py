@@ -4,7 +4,7 @@ from typing import Any
 
 from croupier.features.utc import HOUR, from_us
 from croupier.models.health.diagnosis import Diagnosis
-from croupier.models.health.lift import Lift
+from croupier.models.health.lift import ChampionLift
 from croupier.models.health.symptom import ACT, FINE, LEVELS, TO_WATCH, Symptom
 from croupier.serving.health.examine import Examined
 
@@ -29,7 +29,7 @@ def sentence(found: Examined) -> str:
     return f"{found.app} needs you: {d.says}; {earned}"
 
 
-def lift_text(lift: Lift) -> str:
+def lift_text(lift: ChampionLift) -> str:
     """'+18 % [12, 24]'."""
     return f"{100 * lift.value:+.0f} % [{100 * lift.low:.0f}, {100 * lift.high:.0f}]"
 

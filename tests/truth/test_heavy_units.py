@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from croupier.models.ope.estimators import design_effect, effective_units, jackknife_effect
-from croupier.models.simulation.power.units import Crowd, count
+from croupier.models.simulation.power.units import ActiveUnits, count
 from croupier.serving.cli import app
 
 
@@ -25,24 +25,24 @@ def test_the_divisor_by_hand():
 
 @pytest.mark.medium
 def test_a_small_size_of_the_table():
-    few = count(Crowd.named("zipf:1.8"), runs=25)
+    few = count(ActiveUnits.named("zipf:1.8"), runs=25)
     assert few["promoted_without_condition"] <= 0.12, "GATE.md: 5 % of 200; 14.5 % without the divisor"
     assert few["promoted"] == 0.0
     assert 200 < few["units"] < 500
     assert 2.0 < few["effective_units"] < 5.0
-    assert count(Crowd(exponent=1.2), runs=10)["promoted"] == 0.0
+    assert count(ActiveUnits(exponent=1.2), runs=10)["promoted"] == 0.0
 
 
 @pytest.mark.medium
 def test_rows_that_are_all_of_other_units_lose_no_power():
-    lifted = count(Crowd(exponent=0.0, rows=4000, lift=0.15, apart=True), runs=20)
+    lifted = count(ActiveUnits(exponent=0.0, rows=4000, lift=0.15, apart=True), runs=20)
     assert lifted["promoted"] >= 0.9
 
 
 def test_a_crowd_that_is_none_is_named():
     for text in ("zipf", "zipf:-1", "pareto:1", "zipf:1e3"):
         with pytest.raises(ValueError, match=f"units: found '{text}', expected zipf:EXPONENT"):
-            Crowd.named(text)
+            ActiveUnits.named(text)
     found = CliRunner().invoke(
         app, ["simulate", "gate", "--units", "zipf:1.0", "--runs", "1", "--rows", "2000", "--json", "-"]
     )

@@ -35,7 +35,7 @@ ACCURACY = 1e-6  # of a bound, of the rewards' width
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Bets:
+class LiftBets:
     """values (n,): X of the rows after the first, in time order; thinning (n,) of the same, 1 on average in the first
     rows; stakes (k,): λ of each part; width of the rewards; dispersion: rows of a unit resemble each other, and
     log-wealth is divided by it (quasi-likelihood, McCullagh & Nelder 1989, §9: exact at 1)."""
@@ -57,7 +57,7 @@ class Bets:
         declared: tuple[float, float],
         unit: I64 | None = None,
     ) -> Self | None:
-        """Bets on rows in time order; `reach` (n, 2) and `spread` (n, 3) are `reach()` and `divergence()` of
+        """LiftBets on rows in time order; `reach` (n, 2) and `spread` (n, 3) are `reach()` and `divergence()` of
         gate/bounds/steadied.py. None where there is nothing to bet on: too few rows, no declared range, a reward
         outside it, policies alike."""
         low, high = declared

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from math import inf
 
 from croupier.models.gate.bounds import skewness
-from croupier.models.gate.bounds.betting import Bets
-from croupier.models.gate.bounds.planned import Schedule
+from croupier.models.gate.bounds.betting import LiftBets
+from croupier.models.gate.bounds.planned import LookSchedule
 from croupier.models.ope.estimators import Moments
 from croupier.models.ope.intervals import Bounds, asymptotic_cs
 
@@ -29,7 +29,7 @@ class Lift:
 
     moments: Moments
     skew: float = 0.0
-    bets: Bets | None = None
+    bets: LiftBets | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Ends:
     even_if: float
 
 
-def ends(lift: Lift, *, alpha: float, shift: float = 0.0, schedule: Schedule | None = None) -> Ends:
+def ends(lift: Lift, *, alpha: float, shift: float = 0.0, schedule: LookSchedule | None = None) -> Ends:
     """`shift`: by how much declared rewards that have hardly come could lower the lift (gate/unseen.py)."""
     if schedule is not None and schedule.due:
         z = schedule.boundary(PLANNED * alpha)

@@ -25,7 +25,7 @@ FAR = 8.0  # standard deviations beyond which nothing is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class LookSchedule:
     """`looks` evenly spaced over `horizon` rows; `taken`: the rows at which this hypothesis was looked at as planned,
     rising; `rows` at which it is judged now."""
 

@@ -59,5 +59,5 @@ def corrected(n: float, skew: float, z: float, *, lowered: bool) -> float:
 
 
 def upper(moments: Moments, skew: float, z: float, *, lowered: bool) -> float:
-    """The same from above."""
+    """Corrects an upper bound as `lower` does a lower one."""
     return -lower(Moments(moments.n, -moments.mean, moments.m2), -skew, z, lowered=lowered)

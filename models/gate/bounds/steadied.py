@@ -29,7 +29,7 @@ def divergence(log: Interactions, candidate: F64, champion: F64 | None = None) -
 
 
 def powers(log: F64, candidate: F64, champion: F64) -> F64:
-    """The same of pmfs alone, (n, K) each; arms that the log could not draw have 0 there."""
+    """Returns what the pmfs alone, (n, K) each, foretell; arms that the log could not draw have 0 there."""
     possible = log > 0
     p = np.where(possible, log, 1.0)
     gap = np.where(possible, candidate - champion, 0.0)
@@ -44,7 +44,7 @@ def reach(log: Interactions, candidate: F64, champion: F64) -> F64:
 
 
 def extremes(log: F64, candidate: F64, champion: F64) -> F64:
-    """The same of pmfs alone, as in `powers`."""
+    """Returns what the pmfs alone foretell, as in `powers`."""
     gap = np.where(log > 0, (candidate - champion) / np.where(log > 0, log, 1.0), 0.0)
     return np.column_stack([np.maximum(gap.max(axis=1), 0.0), np.maximum(-gap.min(axis=1), 0.0)])
 

@@ -30,7 +30,7 @@ Progress = Callable[[int], object]
 
 
 def toward(population: Population, explored: float, share: float = SHARE) -> Population:
-    """The same population, its log exploring with the same ε, a share of it where the two policies differ."""
+    """Returns this population with its log exploring with the same ε, a share of it where the two policies differ."""
     mask = population.batch.mask
     log = with_floor_toward(population.champion, population.candidate, mask, explored, share)
     return replace(population, log=log)

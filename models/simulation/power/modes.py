@@ -13,15 +13,15 @@ import numpy as np
 from croupier.features.batch import F64
 from croupier.features.spec import GateSpec
 from croupier.models.gate.bounds import skewness, steadied
-from croupier.models.gate.bounds.betting import BURN_IN, Bets
+from croupier.models.gate.bounds.betting import BURN_IN, LiftBets
 from croupier.models.gate.bounds.lift_bounds import BET, PLANNED
-from croupier.models.gate.bounds.planned import Schedule
+from croupier.models.gate.bounds.planned import LookSchedule
 from croupier.models.gate.gate import PROMOTE, Verdict, judge
 from croupier.models.gate.planning import Known
 from croupier.models.ope.estimators import dr
 from croupier.models.ope.intervals import boundary
 from croupier.models.simulation.gate_simulation import DrawnLog
-from croupier.models.simulation.power.tables import Drawn
+from croupier.models.simulation.power.tables import DrawnTable
 
 ALPHA = GateSpec().alpha
 LOOKS = 20  # at which conditions and the sequence are asked; bets are asked at every row
@@ -82,7 +82,7 @@ def _central(raw: F64) -> tuple[F64, F64, F64, F64]:
 class Log:
     """One drawn log, to be decided by several modes."""
 
-    drawn: Drawn
+    drawn: DrawnTable
     rows: int
 
     @cached_property
@@ -100,7 +100,7 @@ class Log:
         """Log-wealth of the bets against no lift after every row, from the first that is bet on."""
         whole, tables = self._whole, self.drawn.tables
         reach, sides = tables.reach[self.drawn.context], (whole.candidate, whole.champion)
-        bets = Bets.of(*sides, reach=reach, spread=whole.divergence, declared=tables.declared)
+        bets = LiftBets.of(*sides, reach=reach, spread=whole.divergence, declared=tables.declared)
         count = self.rows - BURN_IN
         return np.full(count, -np.inf) if bets is None else bets.log_wealth(0.0, range(1, count + 1))
 
@@ -123,13 +123,13 @@ class Log:
         """Planned looks, evenly over all rows."""
         taken: tuple[int, ...] = ()
         for n in (self.rows * k // looks for k in range(1, looks + 1)):
-            schedule = Schedule(looks=looks, horizon=self.rows, taken=taken, rows=n)
+            schedule = LookSchedule(looks=looks, horizon=self.rows, taken=taken, rows=n)
             if self._above(n, schedule, alpha) and self._judged(n, alpha, schedule).decision == PROMOTE:
                 return True
             taken = (*taken, n)
         return False
 
-    def _above(self, n: int, schedule: Schedule, alpha: float) -> bool:
+    def _above(self, n: int, schedule: LookSchedule, alpha: float) -> bool:
         seen, j = self.looked, self.at.index(n)
         z, last = schedule.boundary(PLANNED * alpha), n >= schedule.horizon
         z = skewness.corrected(float(n), float(seen.skew[j]), z, lowered=last)
@@ -145,7 +145,7 @@ class Log:
         verdict = self._judged(self.at[j], share)
         return verdict.decision == PROMOTE or (bet and not set(verdict.failed) - set(LIFTED))
 
-    def _judged(self, n: int, alpha: float, schedule: Schedule | None = None) -> Verdict:
+    def _judged(self, n: int, alpha: float, schedule: LookSchedule | None = None) -> Verdict:
         """The gate's own verdict after n rows, without bets."""
         return judge(self._without_bets.evidence(n, schedule), GateSpec(), alpha=alpha)
 

@@ -21,8 +21,8 @@ GUIDES = 4  # a cell, on average: where the search for a draw begins
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tables:
-    """Of N contexts and K arms. log, candidate, champion (N, K) pmfs; events (N, K) probabilities of a reward's event,
-    worth `value` on top of `base` (N, K), with noise; predicted: m reward models q̂ (N, K), each of a log of its own;
+    """Tables of N contexts, K arms. log, candidate, champion (N, K) pmfs; events (N, K) probabilities of a reward's
+    event, worth `value` on top of `base` (N, K), with noise; predicted: m reward models q̂ (N, K), each of a log of its own;
     directs: Σ π q̂ of candidate and champion, (m, N) each; likeliest (N,) arm of the log."""
 
     log: F64
@@ -92,17 +92,17 @@ class Tables:
             cell = cell + short
         return np.asarray(cell)
 
-    def draw(self, n: int, rng: np.random.Generator) -> "Drawn":
+    def draw(self, n: int, rng: np.random.Generator) -> "DrawnTable":
         """One log of n rows, with a reward model drawn among those there are."""
         cell = self.cells(n, rng)
         reward = self.value * (rng.random(n) < self.events.ravel()[cell])
         if self.base is not None:
             reward = reward + self.base.ravel()[cell] + self.noise * rng.uniform(-1.0, 1.0, n)
-        return Drawn(tables=self, cell=cell, reward=reward, model=int(rng.integers(len(self.predicted))))
+        return DrawnTable(tables=self, cell=cell, reward=reward, model=int(rng.integers(len(self.predicted))))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Drawn:
+class DrawnTable:
     """A log: places in the tables and rewards, (n,) each, and which reward model is used."""
 
     tables: Tables

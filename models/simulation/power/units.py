@@ -24,7 +24,7 @@ UNITS = 5000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Crowd:
+class ActiveUnits:
     """Units whose activity falls as rank^−exponent; exponent 0: all alike. `apart`: every row is another unit, which
     the tastes then make independent. lift: what the candidate's arm is worth more, on average over units."""
 
@@ -34,7 +34,7 @@ class Crowd:
     apart: bool = False
 
     @classmethod
-    def named(cls, text: str, **more: Any) -> "Crowd":
+    def named(cls, text: str, **more: Any) -> "ActiveUnits":
         """From `zipf:1.8`. Raises ValueError for anything else."""
         found = re.fullmatch(r"zipf:(\d+(?:\.\d+)?)", text)
         if found is None or float(found[1]) > 10:
@@ -69,7 +69,7 @@ class Crowd:
 
 
 def count(
-    crowd: Crowd, *, runs: int, seed: int = 0, progress: Callable[[int], object] = lambda _: None
+    crowd: ActiveUnits, *, runs: int, seed: int = 0, progress: Callable[[int], object] = lambda _: None
 ) -> dict[str, Any]:
     """Promotions among `runs` logs, with the condition on effective units and without it. JSON-able."""
     specs = {"promoted": GateSpec(), "promoted_without_condition": GateSpec(min_units=1.0)}

@@ -2,7 +2,7 @@
 
 import typer
 
-from croupier.serving.commands.gate import simulate_gate
+from croupier.serving.commands.evaluation.gate import simulate_gate
 from croupier.serving.commands.health import simulate_health
 from croupier.serving.commands.simulators.learning import simulate_learning
 from croupier.serving.commands.simulators.loop import simulate_loop

@@ -9,7 +9,7 @@ from croupier.serving.simulation.rollout import LookRows, Wealth
 from croupier.serving.simulation.season.world import HOURS, Hour, sides
 
 
-class Whole:
+class WholeSeasons:
     """The bets on whole seasons of R rollouts, an hour's counts (R, 24, 4) at a time."""
 
     def __init__(self, runs: int, spec: RolloutSpec) -> None:
@@ -51,7 +51,7 @@ class Whole:
         self.count[rows] = 0.0
 
 
-class Known:
+class KnownRuns:
     """All evidence of R rollouts. `before`: as it was before there were seasons, and late rewards went unseen."""
 
     def __init__(self, runs: int, spec: RolloutSpec, *, before: bool) -> None:
@@ -60,7 +60,7 @@ class Known:
         self.now = Wealth(runs, spec if before else bare)  # every look, as the rewards count
         self.swung = Wealth(runs, bare, swing=spec.swing)
         self.honest = Wealth(runs, bare, swing=0.0 if before else spec.swing)  # late rewards counted
-        self.whole, self.whole_honest = Whole(runs, spec), Whole(runs, bare)
+        self.whole, self.whole_honest = WholeSeasons(runs, spec), WholeSeasons(runs, bare)
         self.late = np.zeros((2, 2, runs))  # rewarded and late, of the candidate's and the champion's
 
     def add(self, hour: Hour, at: int, share: F64, rows: I64) -> None:

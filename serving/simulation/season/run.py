@@ -14,7 +14,7 @@ from croupier.features.utc import HOUR, SECOND
 from croupier.serving.release import rollout_state
 from croupier.serving.release.rollout_state import RolloutState
 from croupier.serving.release.stage_rule import RolloutEvidence, next_stage, stage_margin
-from croupier.serving.simulation.season.evidence import Known
+from croupier.serving.simulation.season.evidence import KnownRuns
 from croupier.serving.simulation.season.world import HOURS, DayWorld
 
 DAYS = 14
@@ -72,7 +72,7 @@ def simulate(
     rng = np.random.default_rng([seed, runs, world.per_day])
     spec = spec.model_copy(update={"season": "none"} if before else {})
     states = [rollout_state.start(1, now=0, stages=spec.stages) for _ in range(runs)]
-    known, clock = Known(runs, spec, before=before), rng.integers(HOURS, size=runs)
+    known, clock = KnownRuns(runs, spec, before=before), rng.integers(HOURS, size=runs)
     entered, aborted, reached, held = (np.zeros(runs, np.int64) for _ in range(4))
     named, exposed = np.full(runs, "", dtype="<U16"), np.zeros(runs)
     at = _Stages(states, spec)
@@ -118,7 +118,7 @@ class _Stages:
 class _Facts:
     """What each rollout knows at this hour."""
 
-    def __init__(self, known: Known, at: _Stages, entered: I64, now: int, per_hour: int) -> None:
+    def __init__(self, known: KnownRuns, at: _Stages, entered: I64, now: int, per_hour: int) -> None:
         self.uneven = known.uneven()
         self.harm, self.suspected = known.harmful(self.uneven), known.suspected()
         self.safe, self.latest = known.safe(at.margin), known.latest(at.margin)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from croupier.features.spec import GateSpec
-from croupier.models.gate.bounds.betting import Bets
+from croupier.models.gate.bounds.betting import LiftBets
 from croupier.models.gate.bounds.lift_bounds import BET
-from croupier.models.gate.bounds.planned import Schedule
+from croupier.models.gate.bounds.planned import LookSchedule
 from croupier.models.gate.gate import PROMOTE, REJECT, UNDECIDED, Evidence, judge
 from croupier.models.ope.estimators import Moments
 from croupier.models.ope.intervals import asymptotic_cs
@@ -89,22 +89,22 @@ def test_rows_needed_is_an_answer_to_wait_for():
 
 def test_between_planned_looks_nothing_is_decided_and_the_wait_is_until_the_next():
     plan = GateSpec(looks=5, horizon=30_000)
-    due = judge(replace(GOOD, schedule=Schedule.of(5, 30_000, (6000,), 12_000)), plan)
+    due = judge(replace(GOOD, schedule=LookSchedule.of(5, 30_000, (6000,), 12_000)), plan)
     assert due.decision == PROMOTE
-    between = judge(replace(GOOD, schedule=Schedule.of(5, 30_000, (6000,), 10_000)), plan)
+    between = judge(replace(GOOD, schedule=LookSchedule.of(5, 30_000, (6000,), 10_000)), plan)
     assert (between.decision, between.failed) == (UNDECIDED, ("planned_look",))
     assert between.rows_needed == 2000
     harm = replace(GOOD, lift=Moments(10_000, -0.05, 2500), second=Moments(10_000, -0.05, 2500))
-    assert judge(replace(harm, schedule=Schedule.of(5, 30_000, (6000,), 12_000)), plan).decision == REJECT
-    assert judge(replace(harm, schedule=Schedule.of(5, 30_000, (6000,), 10_000)), plan).decision == UNDECIDED
-    over = judge(replace(GOOD, schedule=Schedule.of(5, 30_000, (6000, 31_000), 32_000)), plan)
+    assert judge(replace(harm, schedule=LookSchedule.of(5, 30_000, (6000,), 12_000)), plan).decision == REJECT
+    assert judge(replace(harm, schedule=LookSchedule.of(5, 30_000, (6000,), 10_000)), plan).decision == UNDECIDED
+    over = judge(replace(GOOD, schedule=LookSchedule.of(5, 30_000, (6000, 31_000), 32_000)), plan)
     assert (over.decision, over.failed, over.rows_needed) == (UNDECIDED, ("planned_look",), None)
 
 
 def test_bets_decide_where_the_sequence_cannot_and_take_their_share_of_alpha():
     """Three rows in four are −.01, the rest +.05, and no value lies below −.01: a bet needs fewer of them."""
     values = np.tile([-0.01, -0.01, -0.01, 0.05], 1000)
-    bets = Bets(values=values, thinning=np.ones(4000), stakes=np.array([1.0, 2.0, 5.0, 10.0]), width=0.05)
+    bets = LiftBets(values=values, thinning=np.ones(4000), stakes=np.array([1.0, 2.0, 5.0, 10.0]), width=0.05)
     thin = replace(GOOD, lift=Moments(10_000, 0.004, 2500))
     assert judge(thin, SPEC).decision == UNDECIDED
     found = judge(replace(thin, bets=bets), SPEC)

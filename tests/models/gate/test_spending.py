@@ -6,13 +6,13 @@ from croupier.features.spec import GateSpec
 from croupier.features.store import layout
 from croupier.features.store.storage import FolderStore
 from croupier.models.gate.alpha_spending import Ledger
-from croupier.models.gate.spending import Look, Spending
+from croupier.models.gate.spending import Spending, SpentLook
 
 GATE = GateSpec()
 
 
 def look(name, rows=1000, start=7):
-    return Look(candidates=[name], start=start, last=start + rows, rows=rows)
+    return SpentLook(candidates=[name], start=start, last=start + rows, rows=rows)
 
 
 def test_two_judges_at_once_never_take_the_same_part(tmp_path, monkeypatch):

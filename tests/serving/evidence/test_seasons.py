@@ -8,7 +8,7 @@ from croupier.features.utc import HOUR
 from croupier.serving.evidence import betting, seasons
 from croupier.serving.evidence.seasons import Scored, Season, season_rows
 from croupier.serving.release import rollout_state
-from croupier.serving.simulation.season.evidence import Whole
+from croupier.serving.simulation.season.evidence import WholeSeasons
 from croupier.serving.simulation.season.world import SCORE, SIDE, DayWorld
 
 DAY = 24 * HOUR
@@ -65,7 +65,7 @@ def test_counts_and_rows_are_the_same_evidence():
         np.random.default_rng(1),
         RolloutSpec(),
     )
-    whole, parts, share = Whole(1, spec), [], np.array([0.2])
+    whole, parts, share = WholeSeasons(1, spec), [], np.array([0.2])
     for day in range(2):
         counts = [world.hour(np.array([h]), 24 * day + h, share, rng).count[0] for h in range(24)]
         for h, count in enumerate(counts):

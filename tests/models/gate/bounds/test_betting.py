@@ -5,7 +5,7 @@ from math import inf, log
 import numpy as np
 import pytest
 
-from croupier.models.gate.bounds.betting import BURN_IN, CAP, EFFECTS, PARTS, ROOM, Bets
+from croupier.models.gate.bounds.betting import BURN_IN, CAP, EFFECTS, PARTS, ROOM, LiftBets
 from croupier.models.gate.bounds.steadied import extremes, powers, steadied
 from croupier.models.ope.estimators import Rounds
 
@@ -26,7 +26,9 @@ def bets(n, rate, seed, *, explored=0.4, declared=(0.0, 1.0), unit=None, last_lo
     fixed = {"reward": reward, "propensity": logged[rows, arm], "predicted": np.zeros(n), "direct": np.zeros(n)}
     sides = [Rounds(target=pmf[arm], thinning=np.ones(n), **fixed) for pmf in (CANDIDATE, CHAMPION)]
     spread = powers(logged, CANDIDATE, CHAMPION)
-    return Bets.of(*sides, reach=extremes(logged, CANDIDATE, CHAMPION), spread=spread, declared=declared, unit=unit), (
+    return LiftBets.of(
+        *sides, reach=extremes(logged, CANDIDATE, CHAMPION), spread=spread, declared=declared, unit=unit
+    ), (
         sides,
         spread,
     )

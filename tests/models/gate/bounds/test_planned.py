@@ -6,7 +6,7 @@ from scipy.stats import norm
 
 from croupier.features.spec import AppSpec, GateSpec
 from croupier.models.gate.bounds.lift_bounds import PLANNED, Lift, ends
-from croupier.models.gate.bounds.planned import Schedule, boundaries, crossing, spent
+from croupier.models.gate.bounds.planned import LookSchedule, boundaries, crossing, spent
 from croupier.models.ope.estimators import Moments
 
 
@@ -36,27 +36,27 @@ def test_walks_cross_as_often_as_promised():
 
 
 def test_looks_are_due_at_planned_rows_and_past_them_once():
-    plan = Schedule.of(5, 20_000, (), 3999)
+    plan = LookSchedule.of(5, 20_000, (), 3999)
     assert (plan.due, plan.next_look) == (False, 4000)
-    late = Schedule.of(5, 20_000, (3999, 4100, 5000), 7999)
+    late = LookSchedule.of(5, 20_000, (3999, 4100, 5000), 7999)
     assert (late.taken, late.due, late.next_look) == ((4100,), False, 8000), "only the second of these was a look"
-    assert Schedule.of(5, 20_000, (4100,), 8000).due
-    last = Schedule.of(5, 20_000, (4100, 8000, 12_500, 16_000), 21_000)
+    assert LookSchedule.of(5, 20_000, (4100,), 8000).due
+    last = LookSchedule.of(5, 20_000, (4100, 8000, 12_500, 16_000), 21_000)
     assert last.due
     assert last.boundary(0.05) == pytest.approx(boundaries((0.205, 0.4, 0.625, 0.8, 1.0), 0.05)[-1])
-    over = Schedule.of(5, 20_000, (4100, 21_000), 22_000)
+    over = LookSchedule.of(5, 20_000, (4100, 21_000), 22_000)
     assert (over.due, over.next_look) == (False, None)
-    skipped = Schedule.of(5, 20_000, (), 9000)
+    skipped = LookSchedule.of(5, 20_000, (), 9000)
     assert skipped.due
-    assert Schedule.of(5, 20_000, (9000,), 10_000).next_look == 12_000, "a missed look is not made up for"
+    assert LookSchedule.of(5, 20_000, (9000,), 10_000).next_look == 12_000, "a missed look is not made up for"
 
 
 def test_between_looks_nothing_is_better_than_the_sequence_and_at_one_the_plan_decides():
     moments = Moments(8000, 0.01, 8000 * 0.16)
-    due = ends(Lift(moments=moments), alpha=0.05, schedule=Schedule.of(5, 20_000, (4000,), 8000))
+    due = ends(Lift(moments=moments), alpha=0.05, schedule=LookSchedule.of(5, 20_000, (4000,), 8000))
     z = boundaries((0.2, 0.4), PLANNED * 0.05)[-1]
     assert due.bounds.lower == pytest.approx(0.01 - z * moments.standard_error, rel=1e-6)
-    between = ends(Lift(moments=moments), alpha=0.05, schedule=Schedule.of(5, 20_000, (4000,), 7999))
+    between = ends(Lift(moments=moments), alpha=0.05, schedule=LookSchedule.of(5, 20_000, (4000,), 7999))
     assert between.bounds.lower == ends(Lift(moments=moments), alpha=0.05).bounds.lower
 
 

@@ -40,7 +40,7 @@ from croupier.models.ope.tabular_log import ColumnNames, TableLog
 from croupier.models.ope.unchecked import Unchecked
 from croupier.models.ope.unit_sums import UnitSums
 from croupier.models.policy import make
-from croupier.serving.commands.ope_shown import counts, shown, values
+from croupier.serving.commands.evaluation.ope_shown import counts, shown, values
 from croupier.serving.commands.telling import App, Out, to_stdout, written
 
 console = Console()

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from croupier.features.schema import CANDIDATE
 from croupier.features.workspace import Workspace
 from croupier.models.gate.gate_page import unchecked, write_report
-from croupier.serving.commands.gate_plan import gate_plan, newest
+from croupier.serving.commands.evaluation.gate_plan import gate_plan, newest
 from croupier.serving.commands.telling import App, AsJson, Out, encoded, prepared, to_stdout, told, written
 
 gate = typer.Typer(no_args_is_help=True, help="Why the gate said what it said.")
@@ -143,7 +143,7 @@ def _adversarial(out: Path, page: Path | None, runs: int, seed: int) -> None:
 def _units(named: str, out: Path | None, *, runs: int, seed: int, **crowd: Any) -> None:
     from croupier.models.simulation.power import units
 
-    asked = units.Crowd.named(named, **crowd)
+    asked = units.ActiveUnits.named(named, **crowd)
     with tqdm(total=runs, unit="log", disable=None) as bar:
         found = units.count(asked, runs=runs, seed=seed, progress=bar.update)
     if not to_stdout(out):

@@ -1,0 +1,1 @@
+"""Commands that judge: the gate, its plan, and off-policy evaluation of any log."""
