@@ -30,9 +30,10 @@ ALWAYS, ONCE = "always valid", "planned"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What one log says of one candidate. sd: of a row's lift by DR, units counted; skew: of the same; bet_sd: of
-    the values that are bet on, and stakes: the λs, none where no bets can be made; alpha: this look's and this candidate's error;
-    value: what a decision of the champion earns; per_day: decisions a day; judged: the share of them that judges."""
+    """What one log says of one candidate. sd: of a row's lift by DR, units counted; skew: of the same; bet_sd: of the
+    values that are bet on, and stakes: the λs, none where no bets can be made; alpha: this look's and this
+    candidate's error; value: what a decision of the champion earns; per_day: decisions a day; judged: the share of
+    them that judges."""
 
     sd: float
     skew: float

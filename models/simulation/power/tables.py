@@ -22,8 +22,8 @@ GUIDES = 4  # a cell, on average: where the search for a draw begins
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tables:
     """Tables of N contexts, K arms. log, candidate, champion (N, K) pmfs; events (N, K) probabilities of a reward's
-    event, worth `value` on top of `base` (N, K), with noise; predicted: m reward models q̂ (N, K), each of a log of its own;
-    directs: Σ π q̂ of candidate and champion, (m, N) each; likeliest (N,) arm of the log."""
+    event, worth `value` on top of `base` (N, K), with noise; predicted: m reward models q̂ (N, K), each of a log of
+    its own; directs: Σ π q̂ of candidate and champion, (m, N) each; likeliest (N,) arm of the log."""
 
     log: F64
     candidate: F64
