@@ -13,8 +13,18 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from croupier.features.spec_limits import HealthSpec, QualitySpec, RecordSpec, Strict
-from croupier.features.spec_values import Clip, Range, Seasons, distinct, duration, rising_shares
+from croupier.features.spec_values import (
+    Clip,
+    HealthSpec,
+    QualitySpec,
+    Range,
+    RecordSpec,
+    Seasons,
+    Strict,
+    distinct,
+    duration,
+    rising_shares,
+)
 
 
 class SpecError(ValueError):

@@ -1,4 +1,4 @@
-"""Kinds of values in app.toml, and what makes them valid."""
+"""Kinds of values in app.toml and what makes them valid, and the sections that are limits alone."""
 
 from typing import Annotated, Literal
 
@@ -44,6 +44,12 @@ def seconds_of(text: str) -> float:
     return value
 
 
+class Strict(BaseModel):
+    """A section: an unknown key is an error, and numbers are finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
 NO_SEASON = "none"
 
 
@@ -52,10 +58,8 @@ def season_length(text: str) -> str:
     return text if text == NO_SEASON else duration(text)
 
 
-class Seasons(BaseModel):
+class Seasons(Strict):
     """What a rollout's evidence is counted over: whole seasons, decisions or units."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     season: Annotated[str, AfterValidator(season_length)] = Field(
         "24h", description="after it hours are alike again: stages are decided on whole ones; none: at any look"
@@ -76,3 +80,30 @@ class Seasons(BaseModel):
 Range = Annotated[tuple[float, float], AfterValidator(_rising)]
 End = Annotated[float, Field(allow_inf_nan=True)]
 Clip = Annotated[tuple[End, End], AfterValidator(_rising)]  # on one side only: the other end is inf
+
+
+class RecordSpec(Strict):
+    """Which decisions of a client's own (its fallbacks) are taken on record."""
+
+    floor: float = Field(0.02, gt=0, le=1, description="ε: the shown arm of K had probability ε/K at least")
+    seconds: float = Field(
+        0.0, ge=0, description="oldest age of a decision that is sent later; 0: the reward window and an hour"
+    )
+
+
+class QualitySpec(Strict):
+    """When rows that break a rule stop their hour."""
+
+    quarantine: float = Field(
+        0.01,
+        ge=0,
+        lt=1,
+        description="largest share of an hour's rows that may break a row rule: they are quarantined "
+        "and the rest goes on; above, the hour waits for `croupier quarantine release` or `drop`",
+    )
+
+
+class HealthSpec(Strict):
+    """How often the health page may raise an alarm although nothing is wrong."""
+
+    false_alarms: float = Field(0.5, gt=0, le=100, description="most false alarms a month, all watches together")
