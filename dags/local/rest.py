@@ -1,5 +1,6 @@
 """Airflow asked over its REST API: start a run, wait for it, read what it returned."""
 
+import http.client
 import json
 import time
 import urllib.error
@@ -50,7 +51,7 @@ class Rest:
         """True if scheduler and DAG processor say that they are healthy."""
         try:
             health = self.call("GET", "/api/v2/monitor/health")
-        except (OSError, AirflowError):
+        except (OSError, AirflowError, http.client.HTTPException):
             return False
         return all(health[part]["status"] == "healthy" for part in ("scheduler", "dag_processor"))
 

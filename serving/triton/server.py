@@ -8,6 +8,7 @@ alone would leave its python stubs. The pid file lets another process (`make dow
 """
 
 import contextlib
+import http.client
 import json
 import os
 import socket
@@ -217,7 +218,7 @@ def ready(ports: Ports, model: str) -> bool:
     try:
         with urllib.request.urlopen(f"http://{LOOPBACK}:{ports.http}/v2/models/{model}/ready", timeout=1.0) as reply:
             return bool(reply.status == 200)
-    except OSError:
+    except (OSError, http.client.HTTPException):  # where nobody listens yet, TCP may connect the question to itself
         return False
 
 
