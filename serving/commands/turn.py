@@ -7,29 +7,39 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from croupier.features import clock
+from croupier.features.spec_values import seconds_of
+from croupier.features.utc import SECOND, from_us
 from croupier.features.workspace import Workspace
 from croupier.serving.commands.telling import App, AsJson, told
 from croupier.serving.operate import verdict_release
 
 app = typer.Typer()
 Every = Annotated[float, typer.Option(min=0.0, help="again after so many seconds, until it is stopped; 0: once")]
+Last = Annotated[str, typer.Option(help="by hand: not what is due, but so much of the log, such as 2h, up to now")]
 console = Console(soft_wrap=True, highlight=False, markup=False)
 
 
 @app.command("turn")
-def _turn(app: App = "default", every: Every = 0.0, as_json: AsJson = False) -> None:
+def _turn(app: App = "default", every: Every = 0.0, last: Last = "", as_json: AsJson = False) -> None:
     """Collect the log, build the hours that are due, train and judge when a training is due, publish what the gate
     promotes, and look at the rollout: what the four DAGs do, once. For cron, or beside an embedded selector."""
     Workspace.known(app)
     from croupier.serving.operate import loop  # the learners' libraries, once it is known that there is an app
 
     while True:
-        done = loop.turn(app)
+        done = loop.turn(app, _asked(last) if last else None)
         if not told(as_json, done):
             console.print(f"{datetime.now(UTC):%H:%M:%S} {said(app, done)}")
         if not every:
             return
         time.sleep(every)
+
+
+def _asked(last: str) -> tuple[str, str]:
+    """The interval that ends now. Raises ValueError where `last` is no duration."""
+    now = clock.now_us()
+    return from_us(now - int(seconds_of(last) * SECOND)).isoformat(), from_us(now).isoformat()
 
 
 def said(app: str, done: dict[str, Any]) -> str:

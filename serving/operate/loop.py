@@ -15,11 +15,12 @@ from croupier.models import training
 from croupier.serving.operate import verdict_release, watch
 
 
-def turn(app: str) -> dict[str, Any]:
-    """All four, in order. Returns {"collected", "features": key or "", "verdict": None where no training was due,
+def turn(app: str, asked: tuple[str, str] | None = None) -> dict[str, Any]:
+    """All four, in order; `asked`: not what is due, but the hours between two times (ISO 8601).
+    Returns {"collected", "features": key or "", "verdict": None where no training was due,
     "rollout"}. Raises what the first that fails raises; the ones before it are done."""
     collected = collect_events(app)
-    features = build_features(app)
+    features = build_interval(app, asked) if asked else build_features(app)
     verdict = train_and_gate(app, features) if features else None
     return {"collected": collected, "features": features, "verdict": verdict, "rollout": watch_rollout(app)}
 
@@ -35,6 +36,14 @@ def build_features(app: str) -> str:
     build.collect(app)
     scheduled.validate(app, None, scheduled.join(app, None))
     return str(scheduled.encode(app, None)["features"])
+
+
+def build_interval(app: str, asked: tuple[str, str]) -> str:
+    """Builds the hours of an interval whether they are over or not; returns the key of its features. Raises
+    QualityFailed where a critical rule failed."""
+    build.collect(app)
+    scheduled.or_raise(scheduled.validate(app, asked, scheduled.join(app, asked)))
+    return str(scheduled.encode(app, asked)["features"])
 
 
 def train_and_gate(app: str, features: str) -> dict[str, Any]:
