@@ -9,6 +9,7 @@ from croupier.serving.cli import app
 from tests.house.test_telling import ARGUMENTS, LOG, TOML, everything, with_app
 
 LONG = {
+    "simulate health",
     "serve run",
     "serve up",
     "simulate traffic",
