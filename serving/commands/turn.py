@@ -1,5 +1,6 @@
 """`croupier turn`: the loop on a host without Airflow, once, or again and again."""
 
+import sys
 import time
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -7,8 +8,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from croupier.features import clock
+from croupier.features import clock, scheduled
 from croupier.features.spec_values import seconds_of
+from croupier.features.store.storage import StoreError
 from croupier.features.utc import SECOND, from_us
 from croupier.features.workspace import Workspace
 from croupier.serving.commands.telling import App, AsJson, told
@@ -23,14 +25,21 @@ console = Console(soft_wrap=True, highlight=False, markup=False)
 @app.command("turn")
 def _turn(app: App = "default", every: Every = 0.0, last: Last = "", as_json: AsJson = False) -> None:
     """Collect the log, build the hours that are due, train and judge when a training is due, publish what the gate
-    promotes, and look at the rollout: what the four DAGs do, once. For cron, or beside an embedded selector."""
+    promotes, and look at the rollout: what the four DAGs do, once. For cron, or beside an embedded selector. Hours that
+    did not pass their checks are named, with exit code 1; with --every an error is told, and the next turn goes on."""
     Workspace.known(app)
     from croupier.serving.operate import loop  # the learners' libraries, once it is known that there is an app
 
     while True:
-        done = loop.turn(app, _asked(last) if last else None)
-        if not told(as_json, done):
-            console.print(f"{datetime.now(UTC):%H:%M:%S} {said(app, done)}")
+        try:
+            done = loop.turn(app, _asked(last) if last else None)
+            if not told(as_json, done):
+                console.print(f"{datetime.now(UTC):%H:%M:%S} {said(app, done)}")
+            scheduled.raise_refused(done)
+        except (ValueError, RuntimeError, KeyError, OSError, StoreError) as error:
+            if not every:
+                raise
+            print(f"{datetime.now(UTC):%H:%M:%S} {error}", file=sys.stderr)  # the next turn takes up what is due
         if not every:
             return
         time.sleep(every)

@@ -112,6 +112,7 @@ class Embedded:
         if self._process != os.getpid():
             with self._forking:
                 if self._process != os.getpid():
+                    self._host.abandon()
                     self._inherited.append(self._host)
                     self._begin()
         return self._host

@@ -78,6 +78,11 @@ class Host:
             self._writer.close()
         self.spool.close()
 
+    def abandon(self) -> None:
+        """In a forked child: lets go of what would stay locked in the parent's name. All else is left as it is."""
+        if self._writer is not None:
+            self._writer.abandon()
+
     def _first(self) -> int:
         """The number of the release to begin with."""
         try:

@@ -54,6 +54,12 @@ class HeadWriter:
                 self._lock.close()
                 self._lock = None
 
+    def abandon(self) -> None:
+        """In a forked child: gives up the handle of the parent's lock, which would hold it after the parent's end.
+        The lock stays the parent's, since closing one of two handles does not unlock."""
+        if self._lock is not None:
+            self._lock.close()
+
     def _mine(self) -> bool:
         """True if this process is the writer, or becomes it now."""
         if self._lock is not None:

@@ -16,13 +16,15 @@ from croupier.serving.operate import verdict_release, watch
 
 
 def turn(app: str, asked: tuple[str, str] | None = None) -> dict[str, Any]:
-    """All four, in order; `asked`: not what is due, but the hours between two times (ISO 8601).
-    Returns {"collected", "features": key or "", "verdict": None where no training was due,
+    """Takes all four, in order; `asked`: not what is due, but the hours between two times (ISO 8601). Returns
+    {"app", "collected", "features": key or "", "refused": rules by hour, "verdict": None where no training was due,
     "rollout"}. Raises what the first that fails raises; the ones before it are done."""
     collected = collect_events(app)
-    features = build_interval(app, asked) if asked else build_features(app)
+    features, refused = (build_interval(app, asked), {}) if asked else build_features(app)
     verdict = train_and_gate(app, features) if features else None
-    return {"collected": collected, "features": features, "verdict": verdict, "rollout": watch_rollout(app)}
+    looked = watch_rollout(app)
+    known = {"app": app, "collected": collected, "features": features, "refused": refused}
+    return known | {"verdict": verdict, "rollout": looked}
 
 
 def collect_events(app: str) -> dict[str, Any]:
@@ -31,11 +33,12 @@ def collect_events(app: str) -> dict[str, Any]:
     return upkeep.restate(app)
 
 
-def build_features(app: str) -> str:
-    """Builds the hours that are due; the key of the features if a training is due, else ""."""
+def build_features(app: str) -> tuple[str, dict[str, Any]]:
+    """Builds the hours that are due. Returns the key of the features if a training is due, else "", and of each hour
+    that is left out of training the rules that it broke."""
     build.collect(app)
-    scheduled.validate(app, None, scheduled.join(app, None))
-    return str(scheduled.encode(app, None)["features"])
+    validated = scheduled.validate(app, None, scheduled.join(app, None))
+    return str(scheduled.encode(app, None)["features"]), validated["refused"]
 
 
 def build_interval(app: str, asked: tuple[str, str]) -> str:

@@ -1,8 +1,8 @@
 """What the instances of `reward` and `record` are: rewards and clients' own decisions into this host's log."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from croupier.features.batch import Catalogue
 from croupier.features.encoding.encoder import Encoder
@@ -25,6 +25,9 @@ from croupier.serving.triton.metrics_exporter import Exporter
 from croupier.serving.triton.repository import SELECT_ARM
 from croupier.serving.triton.wire import CallColumns, Tensors
 
+if TYPE_CHECKING:
+    from croupier.serving.learning.head_writer import HeadWriter
+
 
 class TakeRewards:
     """The instance of `reward`: the only writer of the posterior."""
@@ -34,7 +37,7 @@ class TakeRewards:
         home = Path(args["model_repository"]).parents[1]
         self.spool = wire.open_spool(home, Settings())
         self.meter = Meter()
-        learn = _learner(home, self.spool, self.meter)
+        learn = self._writer = _learner(home, self.spool, self.meter)
         self.rewards = Rewards(self.spool, declared=Declaration(home), learn=learn)
         self.closer = WindowCloser(learn) if learn is not None else None
         self.exporter = Exporter(pb, self.meter, self.spool)
@@ -51,6 +54,8 @@ class TakeRewards:
         """Ends the learner, pushes the last counts and closes the log."""
         if self.closer is not None:
             self.closer.close()
+        if self._writer is not None:
+            self._writer.close()
         self.exporter.close()
         self.spool.close()
 
@@ -107,7 +112,7 @@ def count(meter: Meter, model: str, name: str, outcomes: Sequence[Outcome]) -> N
             meter.count("croupier_not_admitted_total", model=model, reason=outcome.reason)
 
 
-def _learner(home: Path, spool: Spool, meter: Meter) -> Callable[[], object] | None:
+def _learner(home: Path, spool: Spool, meter: Meter) -> "HeadWriter | None":
     """The fast loop of the newest release, if the app asks for it."""
     spec = AppSpec.read(home / layout.APP_TOML) if (home / layout.APP_TOML).exists() else AppSpec()
     if not spec.policies.fast_loop:

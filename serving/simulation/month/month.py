@@ -162,7 +162,7 @@ def _tried(plan: MonthPlan, ledger: MonthLedger, hour: int, run: Callable[[], No
 def _turns(ledger: MonthLedger, at: int, start: int) -> None:
     """collect_events and build_features are due at the full hour; a training when build_features finds it due."""
     loop.collect_events(APP)
-    features = loop.build_features(APP)
+    features, _ = loop.build_features(APP)
     if features:
         verdict = loop.train_and_gate(APP, features)
         row = {"day": 1 + (at - start) // DAY, "hour": (at - start) // HOUR, "summary": verdict["summary"]}

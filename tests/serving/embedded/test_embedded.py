@@ -183,6 +183,38 @@ def test_a_forked_child_and_its_parent_both_answer_and_nothing_is_lost(tmp_path)
         assert shop.reward(event_id="child-7", kind="click", value=0.0).status == "accepted"
 
 
+ORPHAN = """
+import os, sys, time
+from croupier import Embedded
+
+def step(i):
+    chosen = shop.select(unit_id="u", arms=["reel-01", "reel-02"], event_id=f"e{i}")
+    return shop._own().spool.find([chosen.event_id])[chosen.event_id].posterior_step
+
+shop, (reading, writing), parent = Embedded("shop", var=sys.argv[1]), os.pipe(), os.getpid()
+if os.fork():
+    os.read(reading, 1)
+    os.kill(parent, 9)  # it held the lock of the heads; its child goes on
+first = step(0)
+os.write(writing, b"x")
+while os.getppid() == parent:
+    time.sleep(0.01)
+shop.reward(event_id="e0", kind="click", value=1.0)
+end, i = time.monotonic() + 20, 1
+while step(i) == first and time.monotonic() < end:
+    i += 1
+    time.sleep(0.05)
+print(step(i + 1) - first, flush=True)
+"""
+
+
+@pytest.mark.medium
+def test_a_child_learns_when_the_parent_that_wrote_the_heads_has_died(tmp_path):
+    publish(opened(tmp_path, fast_loop=True), apps.trained("neural_linear"))
+    with subprocess.Popen([sys.executable, "-c", ORPHAN, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.read() == "1\n"
+
+
 KILLED = """
 import sys
 from croupier import Embedded
