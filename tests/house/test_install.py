@@ -173,8 +173,9 @@ def test_the_command_of_the_base_says_what_to_install(base):
 def test_a_package_of_another_extra_is_named_with_it():
     from croupier.serving.main import missing
 
+    assert "uv tool install --force 'croupier[airflow] @ WHEEL'" in missing("airflow")
     assert "'great_expectations'" in missing("great_expectations")
-    assert "uv tool install --force 'croupier[airflow] @ WHEEL'" in missing("great_expectations")
+    assert "uv tool install --force 'croupier[pipeline] @ WHEEL'" in missing("great_expectations")
     assert "uv tool install --force 'croupier[pipeline] @ WHEEL'" in missing("polars")
 
 
