@@ -57,14 +57,16 @@ def test_what_only_one_side_served_is_not_compared(seen):
     assert comparison.compared(frame.with_columns(stage=pl.lit("100%")), state, h.selector.release) is None
 
 
-def test_units_are_counted_once_a_stage(seen):
+def test_units_are_counted_once_at_the_stage_where_they_came_first(seen):
     h, state, frame = seen
     stages = pl.Series("stage", ["5%"] * 80 + ["50%"] * 120)
     rows = comparison.compared(frame.with_columns(stages), state, h.selector.release)
     found = comparison.unit_counts(rows)
     assert list(found) == ["5%", "50%"]
-    for stage, share, part in (("5%", 0.05, frame[:80]), ("50%", 0.5, frame[80:])):
-        units = set(part["unit_id"])
+    earlier = set(frame[:80]["unit_id"])
+    assert earlier & set(frame[80:]["unit_id"]), "some come again"
+    for stage, share, part, before in (("5%", 0.05, frame[:80], set()), ("50%", 0.5, frame[80:], earlier)):
+        units = set(part["unit_id"]) - before
         mine = sum(uniform01(state.salt, unit) < share for unit in units)
         assert found[stage] == (mine, len(units) - mine, share)
         assert len(units) < len(part)

@@ -95,7 +95,10 @@ def test_a_refresh_is_published_with_all_that_either_side_has_learnt(verdict):
     first, second = (windowed(w, verdict, end) for end in (BEGAN, BEGAN + 10**10))
     verdict_release.publish_verdict(first)
     entry = {"since": BEGAN}
-    assert bundle_store.manifest(w.store, 1)["meta"]["learning"] == {"candidate": entry}
+    assert bundle_store.manifest(w.store, 1)["meta"]["learning"] == {
+        "champion": {"apart": True},
+        "candidate": entry | {"apart": True},
+    }
     succession.promote(w.store, w.home, triton=None)
     loaded = bundle.load(w.home / "triton" / "select_arm" / "2")
     spool = w.spool()
@@ -109,8 +112,8 @@ def test_a_refresh_is_published_with_all_that_either_side_has_learnt(verdict):
     assert champion.head.step == loaded.champion.head.step + learnt
     assert champion.head.moments.n == loaded.champion.head.moments.n + learnt
     assert bundle_store.manifest(w.store, 3)["meta"]["learning"] == {
-        "champion": entry | {"spool": spool.id, "cursor": place.cursor, "closing": place.closing},
-        "candidate": {"since": BEGAN + 10**10},
+        "champion": entry | {"spool": spool.id, "cursor": place.cursor, "closing": place.closing, "apart": True},
+        "candidate": {"since": BEGAN + 10**10, "apart": True},
     }
 
 
