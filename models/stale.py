@@ -2,8 +2,9 @@
 
 The log of a champion that hardly explores tells little of what its family would do now: weights are large, and
 more rows of the same log may never show that a refresh loses less than its margin. The refresh is the same family,
-trained on more rows. So one that the log neither shows nor refutes for `[refresh] after` goes to its rollout, which stops
-what does harm. A log that cannot be trusted (leaks, propensities, quality) is no such case, nor is a guardrail that is not kept.
+trained on more rows. So one that the log neither shows nor refutes for `[refresh] after` goes to its rollout, which
+stops what does harm. A log that cannot be trusted (leaks, propensities, quality) is no such case, nor is a guardrail
+that is not kept.
 """
 
 from croupier.models.gate.gate import UNDECIDED
