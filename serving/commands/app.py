@@ -89,7 +89,9 @@ def _import(log: LogFile, app: App = "default", column: RoleColumn = None, as_js
     first, last = (f"{from_us(at):%Y-%m-%dT%H:%M}" for at in (done.start, done.end))
     hours = {"app": app, "from": f"{first}Z", "to": f"{last}Z"}
     twins = alike(arm.arm_id for arm in source.arms())
+    nothing = done.skipped > 0 and done.decisions + done.repeated == 0
     if told(as_json, hours | asdict(done) | {"reasons": dict(source.skipped), "warnings": twins}):
+        _or_refused(log, nothing)
         return
     for note in twins:
         console.print(f"  {note}", style="yellow", markup=False)
@@ -105,9 +107,11 @@ def _import(log: LogFile, app: App = "default", column: RoleColumn = None, as_js
         )
     if done.thinned:
         console.print(f"  the log is full: it did not keep {done.thinned:,} decisions (CROUPIER_SPOOL_MAX_BYTES)")
-    console.print(f"decided from {first} to {last} UTC: run the build_features DAG for those hours")
+    if not nothing:
+        console.print(f"decided from {first} to {last} UTC: run the build_features DAG for those hours")
     for reason, n in source.skipped.items():
         console.print(f"  skipped {n:,}: {reason}", markup=False)
+    _or_refused(log, nothing)
 
 
 @export.command("export")
@@ -163,6 +167,11 @@ def _report(app: App = "default", days: Days = 0, as_json: AsJson = False) -> No
         console.print(f"{kind}: {page.as_uri()}")
     if not pages:
         console.print(f"no report yet under {folder}: the build_features DAG writes them")
+
+
+def _or_refused(log: Path, nothing: bool) -> None:
+    if nothing:
+        raise ValueError(f"{log}: found no row that could be taken, for the reasons above; mend the log or app.toml")
 
 
 def _columns(items: list[str] | None) -> dict[str, str]:
