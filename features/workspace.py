@@ -58,7 +58,7 @@ class Workspace:
 
     @classmethod
     def open(cls, app: str) -> "Workspace":
-        """Opens the workspace of an app, whether it is declared or not. Raises ValueError where a file is in its way."""
+        """Opens the workspace of an app, declared or not. Raises ValueError where a file is in its folder's way."""
         w = cls(Settings(app=app))
         for folder in (w.home.parent, w.home):
             if folder.exists() and not folder.is_dir():

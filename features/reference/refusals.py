@@ -20,7 +20,8 @@ def parsed(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise ValueError(f"{path}: found what is not TOML: lists or tables too deep; {MEND}") from None
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path}: found what is not TOML: {error}, expected `key = value` and [tables]; {MEND}") from None
+        expected = f"expected `key = value` and [tables]; {MEND}"
+        raise ValueError(f"{path}: found what is not TOML: {error}, {expected}") from None
     except ValueError as error:
         if str(error).startswith(str(path)):
             raise
@@ -35,8 +36,8 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise ValueError(
-            f"{path}: found what is not TOML: byte 0x{raw[error.start]:02x} in line {line} is not UTF-8, which TOML is; "
-            "save the file as UTF-8, in an editor or by `iconv -f LATIN1 -t UTF-8`"
+            f"{path}: found what is not TOML: byte 0x{raw[error.start]:02x} in line {line} is not UTF-8, as "
+            "TOML is; save the file as UTF-8, in an editor or by `iconv -f LATIN1 -t UTF-8`"
         ) from None
     except OSError as error:
         raise ValueError(f"{path}: {_unreadable(path, error)}") from None
@@ -81,9 +82,8 @@ def _expected(message: str) -> str:
     message = message.removeprefix("Value error, ")
     for theirs in ("Input should be ", "String should "):
         if message.startswith(theirs):
-            return "expected " + message.removeprefix(theirs).replace("dictionary or instance of ", "table of ").replace(
-                "a valid dictionary", "a table"
-            )
+            message = message.removeprefix(theirs).replace("dictionary or instance of ", "table of ")
+            return "expected " + message.replace("a valid dictionary", "a table")
     return message if message.startswith("expected") else f"but {message}"
 
 
