@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from croupier.features.reference import refusals
+from croupier.features.declared import refusals
 from croupier.features.spec_values import (
     Clip,
     HealthSpec,

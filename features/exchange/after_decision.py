@@ -9,7 +9,6 @@ from math import log
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from croupier.features.exchange.record import Record
 
@@ -83,8 +82,13 @@ def _of_the_draw(values: Sequence[Any], records: Sequence[Record]) -> bool:
     rows = np.isfinite(numbers) & (np.abs(chance - 1.0) > EVEN)
     if min(int((chance[rows] > 1.0).sum()), int((chance[rows] < 1.0).sum())) < FEW or np.ptp(numbers[rows]) == 0:
         return False
-    found = spearmanr(numbers[rows], p[rows])
-    return bool(abs(float(found.statistic)) >= ALIKE)
+    return bool(abs(float(np.corrcoef(_ranks(numbers[rows]), _ranks(p[rows]))[0, 1])) >= ALIKE)
+
+
+def _ranks(numbers: Any) -> Any:
+    """Ranks, equal numbers sharing their mean one."""
+    _, places, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[places]
 
 
 def _of_the_arm(values: Sequence[Any], arms: Sequence[str]) -> bool:
