@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.listeners import hookimpl
 
-DAGS = frozenset({"build_features", "train_and_gate", "collect_events", "watch_rollout", "approve_rollout"})
+DAGS = frozenset({"build_features", "train_and_gate", "collect_events", "watch_rollout", "approve_rollout", "monitor"})
 
 
 def note_of(run: Any) -> str:

@@ -7,12 +7,12 @@
 [gate] [refresh] [rollout]   when to promote, when to renew the champion, how to expose
 """
 
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from croupier.features.declared import refusals
 from croupier.features.spec_values import (
     Clip,
     HealthSpec,
@@ -283,16 +283,8 @@ class AppSpec(Strict):
     def read(cls, path: Path) -> Self:
         """Raises SpecError naming the file, the entry and what was expected."""
         try:
-            return cls.model_validate(_parsed(path))
+            return cls.model_validate(refusals.parsed(path))
         except ValidationError as error:
-            lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}, found {e['input']!r}" for e in error.errors()]
-            raise SpecError(f"{path} is not a valid app:\n" + "\n".join(lines)) from None
-
-
-def _parsed(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise SpecError(f"{path}: no such file; `croupier init LOG` writes one from a sample of a log") from None
-    except (ValueError, RecursionError) as error:  # not UTF-8; a number of 5,000 digits; lists a thousand deep
-        raise SpecError(f"{path}: not TOML: {error}") from None
+            raise SpecError(f"{path} is not a valid app:\n{refusals.sentences(cls, error)}") from None
+        except ValueError as error:
+            raise SpecError(str(error)) from None

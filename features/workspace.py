@@ -58,8 +58,15 @@ class Workspace:
 
     @classmethod
     def open(cls, app: str) -> "Workspace":
-        """Opens the workspace of an app, whether it is declared or not."""
-        return cls(Settings(app=app))
+        """Opens the workspace of an app, declared or not. Raises ValueError where a file is in its folder's way."""
+        w = cls(Settings(app=app))
+        for folder in (w.home.parent, w.home):
+            if folder.exists() and not folder.is_dir():
+                raise ValueError(
+                    f"{folder}: found a file, expected the folder of {'apps' if folder != w.home else f'app {app}'}; "
+                    "move it away, or choose another place with CROUPIER_VAR"
+                )
+        return w
 
     @classmethod
     def known(cls, app: str) -> "Workspace":

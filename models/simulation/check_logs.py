@@ -10,12 +10,13 @@ from croupier.features.batch import F64, I64, Batch, Bool, Catalogue, Interactio
 from croupier.features.utc import SECOND
 
 KINDS: dict[str, tuple[str, ...]] = {
-    "rows": ("1000", "4000"), "arms": ("3", "5", "11", "41"), "offered": ("always", "some of them"),
+    "rows": ("300", "1000", "4000"), "arms": ("3", "5", "11", "41"), "offered": ("always", "some of them"),
     "drawn": ("uniformly", "ε .2", "ε .05", "softmax"),
     "logged": ("whole pmf", "p alone", "p alone, 6 digits", "p alone, float32"),
     "rewards": ("0/1", "clicks of 2 %", "amounts"),
     "features": (
         "numbers", "categories", "missing at random", "heavy tails", "tell a lot", "missing tells", "most never click",
+        "a dozen columns", "the last row's reward",
     ),
 }  # fmt: skip
 BASE = {"0/1": 0.2, "clicks of 2 %": 0.02, "amounts": 0.15}  # of rewards that come
@@ -45,6 +46,8 @@ def draw(rng: np.random.Generator, leak: str = "") -> Drawn:
     arm = (pmf.cumsum(axis=1) < rng.random(n)[:, None]).sum(axis=1)
     worth = np.linspace(1 - SPREAD, 1 + SPREAD, K) * _level(features, kind["features"])[:, None]
     reward = _reward(rng, worth[np.arange(n), arm], kind["rewards"])
+    if kind["features"] == "the last row's reward":
+        features = np.column_stack([features, np.r_[0.0, reward[:-1]] / max(float(reward.std()), 1e-9)])
     pair = np.where(mask, rng.normal(size=(n, K)), 0.0)
     known = context = np.column_stack([np.eye(4)[group], features])
     asked = pair.copy()
@@ -113,8 +116,11 @@ def _pmf(rng: np.random.Generator, mask: Bool, group: I64, how: str) -> F64:
 
 def _features(rng: np.random.Generator, n: int, how: str, base: float) -> F64:
     """Two of them look like leaks, and are none: a value that is missing where rewards are rare, and a flag of the few
-    who click at all, before whom nearly every row is told from the rewarded ones."""
+    who click at all, before whom nearly every row is told from the rewarded ones. (A third, what the row before earned,
+    is known once that row's reward is.)"""
     x = rng.normal(size=(n, 3))
+    if how == "a dozen columns":
+        return np.column_stack([x, rng.gamma(2.0, size=(n, 3)), np.eye(4)[rng.integers(4, size=n)], np.round(x[:, :2])])
     if how == "missing tells":
         gone = rng.random(n) < 0.5
         return np.column_stack([np.where(gone, 0.0, x[:, 0]), gone])

@@ -26,14 +26,11 @@ from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.utc import from_us
 from croupier.features.workspace import Workspace
-from croupier.serving.commands.telling import App, AsJson, told
+from croupier.serving.commands.telling import App, AsJson, RoleColumn, roles, told
 
 init, import_, export, report = typer.Typer(), typer.Typer(), typer.Typer(), typer.Typer()
 LogFile = Annotated[
     Path, typer.Argument(help="a table as .parquet, .feather, .csv, .tsv or JSON rows; or DSJSON as .json")
-]
-RoleColumn = Annotated[
-    list[str] | None, typer.Option("--column", help="ROLE=COLUMN, e.g. arm=item_id; may be repeated")
 ]
 Days = Annotated[int, typer.Option(min=0, max=100_000, help="of the log to look at; 0: all of it")]
 console = Console(soft_wrap=True, highlight=False)
@@ -49,7 +46,7 @@ def _init(
     target = w.home / layout.APP_TOML
     if target.exists() and not force:
         raise ValueError(f"{target} is there already; edit it, or say --force to write it anew")
-    source = open_source(log, unit_key=w.unit_key, columns=_columns(column))
+    source = open_source(log, unit_key=w.unit_key, columns=roles(column))
     guess, arms = guess_app(source), source.arms()
     w.home.mkdir(parents=True, exist_ok=True)
     draft = w.home / layout.APP_TOML_DRAFT  # in place last: it is what makes an app
@@ -75,12 +72,11 @@ def _init(
 @import_.command("import")
 def _import(log: LogFile, app: App = "default", column: RoleColumn = None, as_json: AsJson = False) -> None:
     """Append a log of your own (Parquet, CSV or DSJSON); columns as `init` found them. Twice changes nothing."""
-    w, given = Workspace.meant(app), _columns(column)
+    w, given = Workspace.meant(app), roles(column)
     spec = w.spec  # whoever misspelt the app makes no folder and no key
     known = w.home / layout.IMPORT_COLUMNS
     columns = orjson.loads(known.read_bytes()) if known.exists() else {}
-    columns |= given
-    source = open_source(log, unit_key=w.unit_key, columns=columns)
+    source = open_source(log, unit_key=w.unit_key, columns=columns | given)
     spool = w.spool()
     try:
         done = import_log(spool, source, spec)
@@ -89,7 +85,9 @@ def _import(log: LogFile, app: App = "default", column: RoleColumn = None, as_js
     first, last = (f"{from_us(at):%Y-%m-%dT%H:%M}" for at in (done.start, done.end))
     hours = {"app": app, "from": f"{first}Z", "to": f"{last}Z"}
     twins = alike(arm.arm_id for arm in source.arms())
+    nothing = done.skipped > 0 and done.decisions + done.repeated == 0
     if told(as_json, hours | asdict(done) | {"reasons": dict(source.skipped), "warnings": twins}):
+        _or_refused(log, nothing)
         return
     for note in twins:
         console.print(f"  {note}", style="yellow", markup=False)
@@ -105,9 +103,12 @@ def _import(log: LogFile, app: App = "default", column: RoleColumn = None, as_js
         )
     if done.thinned:
         console.print(f"  the log is full: it did not keep {done.thinned:,} decisions (CROUPIER_SPOOL_MAX_BYTES)")
-    console.print(f"decided from {first} to {last} UTC: run the build_features DAG for those hours")
+    if not nothing:
+        console.print(f"decided from {first} to {last} UTC: run the build_features DAG for those hours")
+        console.print(f"  or, without Airflow: croupier turn --app {app}")
     for reason, n in source.skipped.items():
         console.print(f"  skipped {n:,}: {reason}", markup=False)
+    _or_refused(log, nothing)
 
 
 @export.command("export")
@@ -165,10 +166,9 @@ def _report(app: App = "default", days: Days = 0, as_json: AsJson = False) -> No
         console.print(f"no report yet under {folder}: the build_features DAG writes them")
 
 
-def _columns(items: list[str] | None) -> dict[str, str]:
-    if wrong := [item for item in items or [] if "=" not in item]:
-        raise ValueError(f"--column: found {wrong[0]!r}, expected ROLE=COLUMN, such as arm=item_id")
-    return dict(item.split("=", 1) for item in items or [])
+def _or_refused(log: Path, nothing: bool) -> None:
+    if nothing:
+        raise ValueError(f"{log}: found no row that could be taken, for the reasons above; mend the log or app.toml")
 
 
 def _utc(at: datetime) -> datetime:

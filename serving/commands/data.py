@@ -37,7 +37,8 @@ def _account(app: App = "default", as_json: AsJson = False) -> None:
     total = sum((Account.from_dict(version.account) for version in hours), Account()).checked()
     if told(as_json, {"app": app, "spool": here, "hours": len(hours), "account": total.to_dict()}):
         return
-    console.print(f"this host's spool: {here}")
+    said = ", ".join(f"{n:,} {what}" for what, n in here.items())
+    console.print(f"this host's spool: {said}")
     table = Table("events", "count", title=f"{app}: {len(hours)} hours joined")
     for name, count in total.to_dict().items():
         table.add_row(name, f"{count:,}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from croupier.features.ids import hash_unit
 from croupier.features.log.spool import Spool
@@ -81,7 +81,8 @@ def _of_unit(w: Workspace, spool: Spool, unit: str, most: int, as_json: bool) ->
     if not rows:
         print(f"no decision of this unit in the log of this host ({spool.path})")
         return
-    table = Table("at (UTC)", "event_id", "arm", "probability", "release", "role", "policy")
+    whole = Column("event_id", overflow="fold")  # what is asked next is copied from here
+    table = Table("at (UTC)", whole, "arm", "probability", "release", "role", "policy")
     for row in rows:
         shown = (row["arm"], f"{row['propensity']:.6g}", str(row["release"]), row["role"], row["policy"])
         table.add_row(row["at"][:19].replace("T", " "), row["event_id"], *map(escape, shown))

@@ -37,10 +37,20 @@ def named(ctx: typer.Context, param: typer.CallbackParam, value: str) -> str:
 
 _WHICH = "which bandit: a folder under var (CROUPIER_VAR)"
 App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help=_WHICH, autocompletion=declared_apps, callback=named)]
+RoleColumn = Annotated[
+    list[str] | None, typer.Option("--column", help="ROLE=COLUMN, e.g. arm=item_id; may be repeated")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON, and nothing else")]
 Out = Annotated[
     Path | None, typer.Option("--json", dir_okay=False, help="write the result here as JSON; - prints it, and only it")
 ]
+
+
+def roles(items: list[str] | None) -> dict[str, str]:
+    """Columns by role, as `--column` gives them."""
+    if wrong := [item for item in items or [] if "=" not in item]:
+        raise ValueError(f"--column: found {wrong[0]!r}, expected ROLE=COLUMN, such as arm=item_id")
+    return dict(item.split("=", 1) for item in items or [])
 
 
 def told(as_json: bool, found: Any) -> bool:

@@ -39,10 +39,11 @@ class Diff:
 
 
 def diff(w: Workspace) -> Diff:
-    """Raises SpecError where app.toml is not valid."""
+    """Raises SpecError where app.toml is not valid, whether there is an earlier one or not."""
+    declared = w.spec
     now, trained = same_features.serving(w), window.last_features(w.store)
     since, was = _before(w, now, trained)
-    changes = declaration.changes(was, w.spec) if was else {}
+    changes = declaration.changes(was, declared) if was else {}
     features = _of_features(w, changes, now)
     blocked = _blocked(w, now) if features else ""
     anew = _begins_anew(w, features)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -35,7 +36,7 @@ interval = {"app": "shop", "start": "2026-03-01", "end": "2026-03-02"}
 Path(sys.argv[1]).write_text(json.dumps([
     begun("build_features", hand, interval), begun("train_and_gate", hand, {"app": "books"}),
     begun("train_and_gate", hand, {"app": "books"}, note="mine"), begun("build_features", clock, {}),
-    begun("build_features", hand, {}), begun("somebody_elses", hand, {"app": "x"}),
+    begun("build_features", hand, {}), begun("monitor", hand, {"app": "books"}), begun("somebody_elses", hand, {"app": "x"}),
 ]))
 """
 pytest.importorskip("airflow")
@@ -55,6 +56,13 @@ def test_a_run_says_its_app_and_interval_and_keeps_what_its_starter_said():
         assert note_of(run(**other)) == ""
 
 
+def test_every_dag_of_ours_that_has_an_app_is_noted():
+    from croupier.dags.run_notes import DAGS
+
+    folder = Path(__file__).parents[2] / "dags"
+    assert {path.stem for path in folder.glob("*.py") if "\n@dag(" in path.read_text()} == DAGS
+
+
 @pytest.mark.slow
 def test_airflow_keeps_the_note_in_its_database(dags, tmp_path):
     env = dags.env | {"CROUPIER_APP": "garden", "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -62,5 +70,5 @@ def test_airflow_keeps_the_note_in_its_database(dags, tmp_path):
                           timeout=500, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads((tmp_path / "out.json").read_text()) == [
-        "app: shop, 2026-03-01 to 2026-03-02", "app: books", "mine", None, "app: garden", None
+        "app: shop, 2026-03-01 to 2026-03-02", "app: books", "mine", None, "app: garden", "app: books", None
     ]  # fmt: skip

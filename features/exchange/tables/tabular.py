@@ -171,7 +171,10 @@ class TableSource:
     def _notes(self) -> list[str]:
         out = [*self._read_as, *(f"column {column} is the {role}" for role, column in self.columns.items())]
         if "arms" not in self.columns:
-            out.append(f"no column of candidates: each decision could have been any of the {len(self.every_arm)} arms")
+            out.append(
+                f"no column of candidates: each decision could have been any of the {len(self.every_arm)} arms; "
+                "if a column lists them, say --column arms=NAME"
+            )
             if "pmf" in self.columns:
                 out.append(f"probabilities are taken in the order of the arms' numbers: {', '.join(self.every_arm)}")
         if "pmf" not in self.columns:
@@ -201,7 +204,8 @@ class TableSource:
 
     def _time_notes(self) -> list[str]:
         if "at" not in self.columns:
-            return ["no column of times: rows are dated one second apart from the year 2000, in their order"]
+            said = "no column of times: rows are dated one second apart from the year 2000, in their order"
+            return [f"{said}; if a column says when it was decided, say --column at=NAME"]
         times, out = self.frame[self.columns["at"]], []
         if times.dtype.is_numeric():
             unit = next(word for _, scale, word in _EPOCH_UNITS if scale == self._time_scale())

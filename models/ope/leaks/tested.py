@@ -3,7 +3,9 @@ the arm that was shown) depends on the arm drawn, and then no estimate on this l
 
     telling    a context that all but says what the reward is, whatever the arm (degree.py)
     balance, others, learning, pairs   features that go with the arm drawn (draw.py)
-    outcome    a number that goes with the reward as one measured later would: stated, not refused (outcome.py)
+    (a column that is the drawn arm's probability is refused as it stands: drawn_probability.py)
+    outcome, never   a number that goes with the reward as one measured later would, a value without any
+               reward: stated, not refused (outcome.py)
 
 The drawn arm's propensity is enough for all; those of the draw use the whole pmf where it is known. They hold however
 rare an arm is (models/ope/mean_zero.py); what a log is too small for is not tested, and is said.
@@ -18,7 +20,8 @@ from croupier.features.batch import Interactions
 from croupier.models.ope.leaks.columns import blind, drawn_arm, likely_pmf, reward_by_arm, suspects_of
 from croupier.models.ope.leaks.degree import tells
 from croupier.models.ope.leaks.draw import PAIRS_SHARE, P, of_context, others, pairs
-from croupier.models.ope.leaks.outcome import like_an_outcome
+from croupier.models.ope.leaks.drawn_probability import of_the_draw
+from croupier.models.ope.leaks.outcome import like_an_outcome, never_rewarded
 from croupier.models.ope.mean_zero import needed
 from croupier.models.ope.self_tests import knows_whole_pmf
 from croupier.models.ope.unchecked import Unchecked
@@ -33,24 +36,36 @@ TESTS = ("telling", "balance", "others", "learning", "pairs")
 class Tested:
     """`p`: p-value that no feature was computed after the draw; `suspect`: the column most suspected, context columns
     first, then those of pairs, −1 where there is none; `unchecked`: the tests that could not be made; `outcome`: the
-    column that looks like an outcome, and the share of the reward that it explains beyond all others; (−1, 0): none."""
+    column that looks like an outcome, and the share of the reward that it explains beyond all others; (−1, 0): none;
+    `never`: the column, and the rows, of a value with which no reward came."""
 
     p: float
     suspect: int
     unchecked: tuple[Unchecked, ...] = ()
     outcome: tuple[int, float] = (-1, 0.0)
+    never: tuple[int, int] = (-1, 0)
 
     def stated(self, names: Sequence[str]) -> tuple[Unchecked, ...]:
-        """What a verdict says of a column that looks like an outcome; `names` are those of the columns."""
-        column, share = self.outcome
-        if column < 0:
-            return ()
-        name = names[column] if column < len(names) else f"column {column} of the context"
-        reason = (
-            f"{name} explains {share:.0%} of what arm and other features leave of the reward, as a number measured "
-            "after the decision would; whether it is known before, this log cannot show: make sure, or leave it out"
-        )
-        return (Unchecked(name=f"{NAME}:outcome", reason=reason, blocks=False),)
+        """What a verdict says of columns that look like an outcome; `names` are those of the columns."""
+        (one, share), (other, rows) = self.outcome, self.never
+        said = []
+        if one >= 0:
+            found = f"explains {share:.0%} of what arm and other features leave of the reward"
+            found = f"{found}, as a number measured after the decision would"
+            said.append(_stated("outcome", _named(one, names), found))
+        if other >= 0 and other != one:
+            found = f"has a value with which no reward but the usual one came in {rows:,} rows"
+            said.append(_stated("never", _named(other, names), f"{found}, as one written after the decision would"))
+        return tuple(said)
+
+
+def _named(column: int, names: Sequence[str]) -> str:
+    return names[column] if column < len(names) else f"column {column} of the context"
+
+
+def _stated(test: str, name: str, found: str) -> Unchecked:
+    rest = "whether it is known before, this log cannot show: make sure, or leave it out"
+    return Unchecked(name=f"{NAME}:{test}", reason=f"{name} {found}; {rest}", blocks=False)
 
 
 def tested(log: Interactions) -> Tested:
@@ -58,8 +73,10 @@ def tested(log: Interactions) -> Tested:
     log = log[: min(MOST_ROWS, MOST_VALUES // log.batch.mask.shape[1])]
     if why := _nothing_to_test(log):
         return why
+    if (copy := of_the_draw(log)) >= 0:
+        return Tested(p=0.0, suspect=copy)
     found: dict[str, list[P]] = {"balance": [], "learning": [], "others": []}
-    outcome = (-1, 0.0)
+    outcome, never = (-1, 0.0), (-1, 0)
     suspects = suspects_of(log.batch.context.astype(np.float64), log.reward)
     if suspects:
         unknowing = blind(log, suspects)
@@ -70,7 +87,8 @@ def tested(log: Interactions) -> Tested:
         found = of_context(log, suspects, reward, likely)
         found["others"] = others(log, suspects, None if likely is None else likely_pmf(_bare(log)))
         outcome = like_an_outcome(log, suspects, reward, likely)
-    return replace(_of_all(log, found, pairs(log)), outcome=outcome)
+        never = never_rewarded(log, reward, likely)
+    return replace(_of_all(log, found, pairs(log)), outcome=outcome, never=never)
 
 
 def _bare(log: Interactions) -> Interactions:

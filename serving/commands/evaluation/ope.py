@@ -41,7 +41,7 @@ from croupier.models.ope.unchecked import Unchecked
 from croupier.models.ope.unit_sums import UnitSums
 from croupier.models.policy import make
 from croupier.serving.commands.evaluation.ope_shown import counts, shown, values
-from croupier.serving.commands.telling import App, Out, to_stdout, written
+from croupier.serving.commands.telling import App, Out, RoleColumn, roles, to_stdout, written
 
 console = Console()
 
@@ -61,6 +61,7 @@ def ope(
         str, typer.Option(help="column: whose the row is, with --target-pmf; rows of a unit go together")
     ] = "",
     alpha: Annotated[float, typer.Option(help="two-sided error of the intervals")] = 0.05,
+    column: RoleColumn = None,
     out: Out = None,
 ) -> None:
     """Estimate a policy's value by DM, IPS, SNIPS and DR with anytime-valid intervals. A table that brings π itself is
@@ -79,7 +80,7 @@ def ope(
         judged = _streamed(log, names, read)
     else:
         given = {"reward": reward, "propensity": propensity, "arm": arm, "event_id": event}
-        columns = {k: v for k, v in given.items() if v and v != k}
+        columns = {k: v for k, v in given.items() if v and v != k} | roles(column)
         frame, spec, arms = _read(log, columns, read)
         judged = _judged(policy, app, frame, spec, arms)
     result = {"log": str(log), "policy": policy or target_pmf, "skipped": dict(read.skipped), "repeats": read.repeats,

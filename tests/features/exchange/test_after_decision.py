@@ -59,3 +59,36 @@ def test_what_came_after_the_decision_is_left_out_and_named(guess, column, why, 
 def test_honest_columns_stay(guess, tmp_path):
     (tmp_path / "app.toml").write_text(guess.toml)
     assert {"device", "age", "coupon", "loyal"} <= set(AppSpec.read(tmp_path / "app.toml").context)
+
+
+LATE = {
+    "status": ("comes with a reward alone", lambda rng, p, reward: "bought" if reward else rng.choice(["left", "open"])),
+    "state": ("comes with a reward alone", lambda rng, p, reward: "paid" if reward and rng.random() < 0.7 else "new"),
+    "p_copy": ("goes with the probability", lambda rng, p, reward: p),
+    "p_percent": ("goes with the probability", lambda rng, p, reward: f"{100 * p:.0f} %"),
+    "weight": ("goes with the probability", lambda rng, p, reward: round(1 / p, 1)),
+}
+KNOWN = {
+    "city": lambda rng, p, reward: rng.choice(["Wien", "Graz"]),
+    "buyer": lambda rng, p, reward: "regular" if rng.random() < 0.3 + 0.5 * reward else "new",
+    "score": lambda rng, p, reward: round(float(rng.random()), 2),
+}
+
+
+@pytest.mark.parametrize("name", [*LATE, *KNOWN])
+def test_words_of_the_outcome_and_the_draws_probability_are_left_out(name, tmp_path):
+    rng = np.random.default_rng(5)
+    lines = ["arm,propensity,reward,device," + name]
+    make = LATE[name][1] if name in LATE else KNOWN[name]
+    for _ in range(1500):
+        device = int(rng.integers(3))
+        pmf = 0.1 + 0.7 * np.eye(3)[device]
+        arm = int(rng.choice(3, p=pmf))
+        reward = int(rng.random() < (0.05, 0.1, 0.2)[arm])
+        lines.append(f"{'abc'[arm]},{pmf[arm]:.1f},{reward},d{device},{make(rng, pmf[arm], reward)}")
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join(lines) + "\n")
+    found = guess_app(TableSource(path, unit_key="k", columns={}))
+    (note,) = (n for n in found.notes if n.startswith(f"context.{name}:"))
+    assert found.too_late == ((name,) if name in LATE else ())
+    assert name not in LATE or LATE[name][0] in note, note

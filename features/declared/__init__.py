@@ -1,0 +1,1 @@
+"""What is said of an app.toml that cannot be used (refusals.py); features/spec.py says what one may hold."""
