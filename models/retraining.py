@@ -266,11 +266,11 @@ def _judged(process: Process, evaluations: list[Evaluation], changed: int, *, ol
         whole = replace(whole, policies=other.policies | whole.policies, failed=whole.failed | other.failed)
     promoted = whole.promoted_among(set(process.candidates) - {process.champion})
     refreshed = whole.promoted_among({process.champion})
-    waited = old and stale.undecidable(whole.policies.get(process.champion))
-    if promoted or refreshed or not (changed or waited):
-        kind = released.PROMOTION if promoted else released.REFRESH if refreshed else ""
-        return Judged(process=process, evaluation=whole, kind=kind, promoted=promoted or refreshed)
-    return replace(renewed, evaluation=whole, old=not changed)
+    waited = old and not refreshed and stale.undecidable(whole.policies.get(process.champion))
+    if not promoted and (changed or waited):
+        return replace(renewed, evaluation=whole, old=not changed)
+    kind = released.PROMOTION if promoted else released.REFRESH if refreshed else ""
+    return Judged(process=process, evaluation=whole, kind=kind, promoted=promoted or refreshed)
 
 
 def _pieces(w: Workspace, segments: tuple[Segment, ...], scratch: Path, now: Encoder) -> list[tuple[int, Any]]:

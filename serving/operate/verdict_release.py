@@ -85,6 +85,7 @@ def _released(w: Workspace, verdict: Mapping[str, Any]) -> publish.Published:
                 "verdict": verdict["summary"],
                 "report": verdict["report"],
                 "kind": verdict.get("kind", ""),
+                renewal.CHANGED: verdict.get("changed", 0),
                 **_learning(champion, candidate, window.get("end_us")),
             },
         )

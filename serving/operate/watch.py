@@ -22,7 +22,7 @@ from croupier.features.store.storage import Conflict, Store
 from croupier.features.utc import SECOND
 from croupier.features.workspace import Workspace
 from croupier.serving.evidence import gather, hold_out_looks, shadow
-from croupier.serving.operate import catalogue_release, deployment, publish, succession
+from croupier.serving.operate import catalogue_release, deployment, publish, renewal, succession
 from croupier.serving.operate.deployment import triton_address
 from croupier.serving.release import bundle_store, hold_out, rollout_state, rollout_store, stage_rule
 from croupier.serving.release.rollout_state import RolloutState
@@ -57,6 +57,7 @@ def tick(store: Store, home: Path, spec: AppSpec, now: int, *, approved: bool = 
     release."""
     state = _begun(store, spec, now)
     if state is not None and state.running and state.stage != NO_STAGE and hold_out_looks.due(store, state, spec, now):
+        spec = renewal.hurried(store, spec, state)
         _judged(store, home, state, look(store, home, spec, state, now), spec, now=now, approved=approved)
     rollout_store.note_watched(store, now)
     return rollout_store.sync(store, home)

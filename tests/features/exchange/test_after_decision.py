@@ -62,7 +62,10 @@ def test_honest_columns_stay(guess, tmp_path):
 
 
 LATE = {
-    "status": ("comes with a reward alone", lambda rng, p, reward: "bought" if reward else rng.choice(["left", "open"])),
+    "status": (
+        "comes with a reward alone",
+        lambda rng, p, reward: "bought" if reward else rng.choice(["left", "open"]),
+    ),
     "state": ("comes with a reward alone", lambda rng, p, reward: "paid" if reward and rng.random() < 0.7 else "new"),
     "p_copy": ("goes with the probability", lambda rng, p, reward: p),
     "p_percent": ("goes with the probability", lambda rng, p, reward: f"{100 * p:.0f} %"),

@@ -297,12 +297,17 @@ def test_a_streamed_policy_is_judged_where_it_could_choose(tmp_path):
 def test_columns_of_ones_own_names_are_said_by_role_as_init_and_import_have_it(tmp_path):
     """What the refusal tells to do is there to be done."""
     log = tmp_path / "shop.csv"
-    rows = [f"2026-01-01T00:00:{i % 60:02d}Z;k{i};{'007' if i % 2 else '7'};0,5;{'1' if i % 4 == 1 else ''}" for i in range(400)]
+    rows = [
+        f"2026-01-01T00:00:{i % 60:02d}Z;k{i};{'007' if i % 2 else '7'};0,5;{'1' if i % 4 == 1 else ''}"
+        for i in range(400)
+    ]
     log.write_text("\n".join(["Zeit;Kunde;gezeigt;Wahrscheinlichkeit;gekauft", *rows]) + "\n")
     done = CliRunner().invoke(app, ["ope", str(log), "--policy", "arm:007", "--json", "-"])
     assert done.exit_code == 1
     assert "say --column arm=NAME --column propensity=NAME --column reward=NAME" in done.stderr
-    given = [f"--column={role}" for role in ("arm=gezeigt", "propensity=Wahrscheinlichkeit", "reward=gekauft", "at=Zeit")]
+    given = [
+        f"--column={role}" for role in ("arm=gezeigt", "propensity=Wahrscheinlichkeit", "reward=gekauft", "at=Zeit")
+    ]
     done = CliRunner().invoke(app, ["ope", str(log), "--policy", "arm:007", *given, "--json", "-"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["estimates"]["ips"]["value"] == pytest.approx(0.5)

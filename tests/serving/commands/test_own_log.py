@@ -33,7 +33,9 @@ def test_init_says_by_which_option_a_column_of_times_or_candidates_is_named(log)
     assert code == 0
     assert "if a column says when it was decided, say --column at=NAME" in out
     assert "if a column lists them, say --column arms=NAME" in out
-    code, out, _ = croupier("init bestellungen.csv --app garten --force", **COLUMNS, at="Zeit", arms="Auswahl", unit_id="Kunde")
+    code, out, _ = croupier(
+        "init bestellungen.csv --app garten --force", **COLUMNS, at="Zeit", arms="Auswahl", unit_id="Kunde"
+    )
     assert (code, "--column at=NAME" in out, "--column arms=NAME" in out) == (0, False, False)
 
 
