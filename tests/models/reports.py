@@ -14,6 +14,7 @@ REPORT = PolicyReport(
     max_weight_share=0.1,
     unsupported=0.0,
     lift=0.005,
+    lift_bounds=Bounds(-0.02, 0.03),
 )
 
 
