@@ -141,10 +141,13 @@ def test_a_file_with_another_hash_is_not_installed(tmp_path):
 
 @pytest.mark.slow
 def test_the_list_of_parts_has_every_installed_distribution(tmp_path):
+    """As `make sbom` makes it, but for its check against CycloneDX's schema, which takes twenty times as long."""
     file = tmp_path / "native.cdx.json"
     tool = Path(sys.executable).parent / "cyclonedx-py"
     subprocess.run(
-        [tool, "environment", "--output-format", "JSON", "--output-file", file, sys.executable], check=True, cwd=ROOT
+        [tool, "environment", "--no-validate", "--output-format", "JSON", "--output-file", file, sys.executable],
+        check=True,
+        cwd=ROOT,
     )
     document = json.loads(file.read_text())
     listed = {(canonicalize_name(part["name"]), part["version"]) for part in document["components"]}

@@ -1,5 +1,6 @@
 """A change of the users is looked for once a training, and renews a champion that has not learnt it."""
 
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -67,29 +68,47 @@ def released(w, key: str, tmp_path) -> None:
     )
 
 
+def declare(w, *, on_change: bool) -> None:
+    """Writes app.toml."""
+    text = WORLD.app_toml(window_seconds=60)
+    refresh = f"[refresh]\non_change = {str(on_change).lower()}\n"
+    (w.home / "app.toml").write_text(text[: text.index("[policies]")] + APP + refresh)
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory):
+    """(var, release): a shop whose champion has learnt its users, and whose refresh is on its way, as they change."""
+    folder = tmp_path_factory.mktemp("before")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CROUPIER_VAR", str(folder / "var"))
+        patch.setenv("CROUPIER_QUALITY_PAGES", "false")
+        w = Workspace.open("shop")
+        w.home.mkdir(parents=True)
+        declare(w, on_change=True)
+        catalogue.write(w.home / "catalogue.json", WORLD.arms())
+        w = Workspace.open("shop")
+        log(w, WORLD, 0, 8)
+        key, _ = turn(8)
+        released(w, key, folder)
+        log(w, WORLD, 8, 1)
+        _, calm = turn(9)
+        assert calm["kind"] == ""
+        assert "changed" not in calm["summary"]
+        under_way = verdict_release.publish_verdict(calm | {"kind": "refresh", "promoted": "lin_ts"})
+        assert under_way["published"], "a refresh that the change overtakes in the midst of its rollout"
+        log(w, WORLD.flipped(), 9, 5)
+    return folder / "var", under_way["release"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("on_change", [True, False])
-def test_a_champion_of_other_users_is_renewed_and_the_rollout_judges(on_change, tmp_path, monkeypatch):
+def test_a_champion_of_other_users_is_renewed_and_the_rollout_judges(before, on_change, tmp_path, monkeypatch):
+    var, release = before
+    shutil.copytree(var, tmp_path / "var")
     monkeypatch.setenv("CROUPIER_VAR", str(tmp_path / "var"))
     monkeypatch.setenv("CROUPIER_QUALITY_PAGES", "false")
+    declare(Workspace.open("shop"), on_change=on_change)
     w = Workspace.open("shop")
-    w.home.mkdir(parents=True)
-    text = WORLD.app_toml(window_seconds=60)
-    declared = text[: text.index("[policies]")] + APP + f"[refresh]\non_change = {str(on_change).lower()}\n"
-    (w.home / "app.toml").write_text(declared)
-    catalogue.write(w.home / "catalogue.json", WORLD.arms())
-    w = Workspace.open("shop")
-    log(w, WORLD, 0, 8)
-    key, _ = turn(8)
-    released(w, key, tmp_path)
-    log(w, WORLD, 8, 1)
-    _, calm = turn(9)
-    assert calm["kind"] == ""
-    assert "changed" not in calm["summary"]
-    under_way = verdict_release.publish_verdict(calm | {"kind": "refresh", "promoted": "lin_ts"})
-    assert under_way["published"], "a refresh that the change overtakes in the midst of its rollout"
-
-    log(w, WORLD.flipped(), 9, 5)
     newest, verdict = turn(14)
     found = changes.change(w, Features.fetch(w.store, newest, tmp_path / "newest"), to_us(START) + 14 * HOUR)
     hours = (found.since - to_us(START)) / HOUR
@@ -98,7 +117,7 @@ def test_a_champion_of_other_users_is_renewed_and_the_rollout_judges(on_change, 
     assert verdict["kind"] == ("refresh" if on_change else "")
     assert verdict["promoted"] == ("lin_ts" if on_change else "")
     assert verdict["outcome"]["published"] == on_change, "in the place of the refresh that has not learnt the change"
-    assert rollout_store.read_state(w.store).release == under_way["release"] + on_change
+    assert rollout_store.read_state(w.store).release == release + on_change
     assert ("the users changed on 2026-03-01 " in verdict["summary"]) == on_change
     key = w.store.list(f"features/{newest}/change-")
     assert len(list(key)) == 1, "the training looked for the change, and the verdict read what it found"
