@@ -21,7 +21,9 @@ MODULES = {
     "gate": ("models/gate/gate.py", (
         "tests/models/gate/test_gate.py", "tests/models/gate/test_verdict_values.py", "tests/models/gate/test_unchecked.py",
     )),
-    "off-policy": ("models/ope/estimators.py", ("tests/models/ope/test_estimators.py",)),
+    "off-policy": ("models/ope/estimators.py", (
+        "tests/models/ope/test_estimators.py", "tests/models/ope/test_units_and_thinning.py",
+    )),
     "draws": ("serving/decide/draws.py", ("tests/serving/decide/test_selector.py",)),
     "scoring": ("serving/decide/scoring.py", (
         "tests/serving/decide/test_scoring.py", "tests/serving/decide/test_selector.py",
