@@ -31,7 +31,7 @@ IN_FLIGHT, ROWS, PATIENCE_MS = 16, 64, 120_000
 CALLS, REFUSALS = 400, 20
 
 
-def flood(url, stop):
+def flood(url, stop, begun):
     """Large calls, always IN_FLIGHT of them: the server's queue is never empty."""
     raws = [Raw.of(replace(request, event_id="")) for request in apps.sample().requests(ROWS)]
     columns = messages.select_columns(raws)
@@ -40,6 +40,7 @@ def flood(url, stop):
         with Client(url) as client:
             while not stop.is_set():
                 client.call("select_arm", columns, timeout_ms=PATIENCE_MS)
+                begun.set()
 
     threads = [threading.Thread(target=ask) for _ in range(IN_FLIGHT)]
     for each in threads:
@@ -118,9 +119,9 @@ def overloaded(tmp_path):
     """(home, server, how to end the load)."""
     apps.write(tmp_path, Uniform())
     context = mp.get_context("spawn")
-    stop = context.Event()
+    stop, begun = context.Event(), context.Event()
     with TritonServer(tmp_path, ports=Ports.free()) as triton:
-        load = context.Process(target=flood, args=(triton.grpc, stop))
+        load = context.Process(target=flood, args=(triton.grpc, stop, begun))
         load.start()
 
         def end():
@@ -128,8 +129,7 @@ def overloaded(tmp_path):
             load.join()
 
         try:
-            while np.median(waits(triton.grpc)) < 20:  # until the load has begun
-                assert load.is_alive()
+            assert begun.wait(120), "the load did not begin"
             yield tmp_path, triton, end
         finally:
             end()
