@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.special import log_ndtr, ndtr
 
 from croupier.models.gate.bounds import skewness
 from croupier.models.gate.bounds.betting import PARTS, LiftBets
@@ -61,7 +61,7 @@ def power(mode: str, known: Known, gap: float, rows: float, *, looks: int = LOOK
     if mode == ONCE:
         return _planned(known, gap, rows, looks)
     share = (1.0 - BET) * known.alpha if known.stakes else known.alpha
-    seen = float(norm.cdf((gap / known.sd - boundary(rows, alpha=share)) * sqrt(rows)))
+    seen = float(ndtr((gap / known.sd - boundary(rows, alpha=share)) * sqrt(rows)))
     return max([seen, *(_bet(known, gap, rows, part, stake) for part, stake in zip(PARTS, known.stakes, strict=False))])
 
 
@@ -79,8 +79,8 @@ def _bet(known: Known, gap: float, rows: float, part: float, stake: float) -> fl
     if spread == 0.0:
         return 0.0  # nothing is at stake
     reflected = 2.0 * drift * edge / (stake * known.bet_sd) ** 2
-    tail = exp(min(700.0, reflected + float(norm.logcdf((-edge - drift * rows) / spread))))
-    return min(1.0, float(norm.cdf((drift * rows - edge) / spread)) + tail)
+    tail = exp(min(700.0, reflected + float(log_ndtr((-edge - drift * rows) / spread))))
+    return min(1.0, float(ndtr((drift * rows - edge) / spread)) + tail)
 
 
 def rows_for(mode: str, known: Known, gap: float, *, looks: int = LOOKS) -> float:

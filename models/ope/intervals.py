@@ -13,9 +13,8 @@ from functools import lru_cache
 from math import exp, inf, log, log1p, sqrt
 
 import numpy as np
-from scipy.special import lambertw
+from scipy.special import lambertw, ndtri
 from scipy.stats import f as f_distribution
-from scipy.stats import norm
 
 from croupier.features.batch import F64
 from croupier.models.ope.estimators import Moments
@@ -34,7 +33,7 @@ class Bounds:
 
 def clt(moments: Moments, *, alpha: float) -> Bounds:
     """mean ± z_{1−α} se. Exact for one look and n → ∞; false promotions exceed alpha at a low effective size."""
-    return _around(moments, float(norm.isf(alpha)) / sqrt(max(moments.n, 1.0)))
+    return _around(moments, -float(ndtri(alpha)) / sqrt(max(moments.n, 1.0)))
 
 
 def asymptotic_cs(moments: Moments, *, alpha: float, tuned_at: float = TUNED_AT) -> Bounds:
@@ -139,4 +138,4 @@ def rows_until(moments: Moments, target: float, *, alpha: float, power: float = 
 def _widths(alpha: float, power: float) -> tuple[F64, F64]:
     """Rows 2 … 10¹² in steps of 2 %, and at each the gap, in standard deviations of a value, seen with this power."""
     n = np.geomspace(2.0, 1e12, 1400)
-    return n, np.array([boundary(m, alpha=alpha) for m in n]) + float(norm.ppf(power)) / np.sqrt(n)
+    return n, np.array([boundary(m, alpha=alpha) for m in n]) + float(ndtri(power)) / np.sqrt(n)

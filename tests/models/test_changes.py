@@ -1,9 +1,12 @@
 """A change of the users is looked for once a training, and renews a champion that has not learnt it."""
 
+import shutil
+
 import pytest
 
 from croupier.features.build import Features
 from croupier.features.utc import HOUR, to_us
+from croupier.features.workspace import Workspace
 from croupier.models import changes, retraining
 from croupier.models.adaptive_window import Choice
 from croupier.models.gate.gate import PROMOTE, UNDECIDED
@@ -22,23 +25,35 @@ def test_a_policy_misses_a_change_of_which_it_learnt_less_than_half(since, until
     assert changes.missed(Choice(since=since, better=9.0 * bool(since)), until, end) == stale
 
 
+@pytest.fixture(scope="module")
+def before(tmp_path_factory):
+    """(var, state): a shop whose champion has learnt its users, and whose refresh is on its way, as they change."""
+    folder = tmp_path_factory.mktemp("before")
+    with pytest.MonkeyPatch.context() as patch:
+        w = opened(folder, patch, "on_change = true")
+        log(w, WORLD, 0, 8)
+        key, _ = turn(8)
+        released(w, key, folder)
+        log(w, WORLD, 8, 1)
+        _, calm = turn(9)
+        assert calm["kind"] == ""
+        assert "changed" not in calm["summary"]
+        under_way = verdict_release.publish_verdict(calm | {"kind": "refresh", "promoted": "lin_ts"})
+        assert under_way["published"], "a refresh that the change overtakes in the midst of its rollout"
+        log(w, WORLD.flipped(), 9, 5)
+    return folder / "var", rollout_store.read_state(w.store)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("on_change", [True, False])
-def test_a_champion_of_other_users_is_renewed_and_the_rollout_judges(on_change, tmp_path, monkeypatch):
-    w = opened(tmp_path, monkeypatch, f"on_change = {str(on_change).lower()}")
-    log(w, WORLD, 0, 8)
-    key, _ = turn(8)
-    released(w, key, tmp_path)
-    log(w, WORLD, 8, 1)
-    _, calm = turn(9)
-    assert calm["kind"] == ""
-    assert "changed" not in calm["summary"]
-    under_way = verdict_release.publish_verdict(calm | {"kind": "refresh", "promoted": "lin_ts"})
-    assert under_way["published"], "a refresh that the change overtakes in the midst of its rollout"
-
-    begun = rollout_store.read_state(w.store)
-
-    log(w, WORLD.flipped(), 9, 5)
+def test_a_champion_of_other_users_is_renewed_and_the_rollout_judges(before, on_change, tmp_path, monkeypatch):
+    var, begun = before
+    shutil.copytree(var, tmp_path / "var")
+    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path / "var"))
+    monkeypatch.setenv("CROUPIER_QUALITY_PAGES", "false")
+    declared = Workspace.open("shop").home / "app.toml"
+    declared.write_text(declared.read_text().replace("on_change = true", f"on_change = {str(on_change).lower()}"))
+    w = Workspace.open("shop")
     newest, verdict = turn(14)
     found = changes.change(w, Features.fetch(w.store, newest, tmp_path / "newest"), to_us(START) + 14 * HOUR)
     hours = (found.since - to_us(START)) / HOUR
@@ -50,7 +65,7 @@ def test_a_champion_of_other_users_is_renewed_and_the_rollout_judges(on_change, 
     seasons = [renewal.hurried(w.store, w.spec, state).rollout.season for state in (begun, *states)]
     assert seasons == ["24h", "none" if on_change else "24h"], "a champion of other users is replaced at any hour"
     assert verdict["outcome"]["published"] == on_change, "in the place of the refresh that has not learnt the change"
-    assert rollout_store.read_state(w.store).release == under_way["release"] + on_change
+    assert rollout_store.read_state(w.store).release == begun.release + on_change
     assert ("the users changed on 2026-03-01 " in verdict["summary"]) == on_change
     key = w.store.list(f"features/{newest}/change-")
     assert len(list(key)) == 1, "the training looked for the change, and the verdict read what it found"

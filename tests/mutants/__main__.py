@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.mutants.doors import DOORS
 from tests.mutants.modules import MODULES, PRELOADED
 from tests.mutants.planted import PLANTED
 
@@ -81,14 +82,16 @@ def judge(module: str, n: int, seed: int, only: set[int]) -> tuple[int, int]:
 
 
 def replanted() -> bool:
-    """Plants each error of planted.py, and says which test noticed. True if all were. These tests pass without them, or
+    """Plants each error of planted.py and doors.py, and says which test noticed. True if all were. These tests pass without them, or
     `make test` fails."""
     missed = 0
-    for what, (where, before, after, test) in PLANTED.items():
+    for what, (where, before, after, test) in (PLANTED | DOORS).items():
         path = ROOT / where
         source = path.read_text()
         if source.count(before) != 1:
-            raise SystemExit(f"{what}: found {source.count(before)} places in {where}, expected one; mend planted.py")
+            raise SystemExit(
+                f"{what}: found {source.count(before)} places in {where}, expected one; mend planted.py or doors.py"
+            )
         name = "croupier." + where.removesuffix(".py").replace("/", ".")
         noticed = not passes(name, source.replace(before, after), path, (test,), marks="")
         missed += not noticed
@@ -102,7 +105,7 @@ def main() -> None:
     asked.add_argument("--sample", type=int, default=40)
     asked.add_argument("--seed", type=int, default=1)
     asked.add_argument("--only", default="", help="lines, by comma: of the same sample, only the mutants there")
-    asked.add_argument("--planted", action="store_true", help="the errors of planted.py instead")
+    asked.add_argument("--planted", action="store_true", help="the errors of planted.py and doors.py instead")
     given = asked.parse_args()
     os.chdir(ROOT)
     for foreign in PRELOADED:

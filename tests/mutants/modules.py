@@ -3,7 +3,7 @@
 MODULES = {
     "join": ("features/interactions/join.py", (
         "tests/features/interactions/test_join.py", "tests/features/interactions/test_one_rule.py",
-        "tests/features/interactions/test_quarantine.py",
+        "tests/features/interactions/test_quarantine.py", "tests/features/interactions/test_join_edges.py",
     )),
     "rewards": ("serving/decide/rewards.py", ("tests/serving/decide/test_rewards.py",)),
     "records": ("serving/decide/records.py", (
@@ -18,8 +18,12 @@ MODULES = {
     "controller": ("serving/release/stage_rule.py", (
         "tests/serving/release/test_stage_rule.py", "tests/serving/release/test_rollout.py",
     )),
-    "gate": ("models/gate/gate.py", ("tests/models/gate/test_gate.py", "tests/models/gate/test_judged_conditions.py")),
-    "off-policy": ("models/ope/estimators.py", ("tests/models/ope/test_estimators.py",)),
+    "gate": ("models/gate/gate.py", (
+        "tests/models/gate/test_gate.py", "tests/models/gate/test_verdict_values.py", "tests/models/gate/test_unchecked.py",
+    )),
+    "off-policy": ("models/ope/estimators.py", (
+        "tests/models/ope/test_estimators.py", "tests/models/ope/test_units_and_thinning.py",
+    )),
     "draws": ("serving/decide/draws.py", ("tests/serving/decide/test_selector.py",)),
     "scoring": ("serving/decide/scoring.py", (
         "tests/serving/decide/test_scoring.py", "tests/serving/decide/test_selector.py",

@@ -16,7 +16,7 @@ from typing import Self
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from croupier.features.batch import F64
 
@@ -65,7 +65,7 @@ class LookSchedule:
 
 def spent(share: float, alpha: float) -> float:
     """The error that may be spent until this share of the horizon."""
-    return float(2.0 * norm.sf(norm.isf(alpha / 2.0) / sqrt(share)))
+    return float(2.0 * ndtr(ndtri(alpha / 2.0) / sqrt(share)))
 
 
 @lru_cache(maxsize=512)
@@ -90,7 +90,7 @@ def _edge(at: F64, mass: F64, step: float, error: float, scale: float) -> float:
         return inf
 
     def beyond(z: float) -> float:
-        return float(mass @ norm.sf((z * scale - at) / step)) - error
+        return float(mass @ ndtr((at - z * scale) / step)) - error
 
     return float(brentq(beyond, -FAR, 2 * FAR, xtol=1e-9))
 
@@ -114,7 +114,7 @@ def crossing(shares: Sequence[float], edges: Sequence[float], drift: float) -> f
     for share, z in zip(shares, edges, strict=True):
         step, mean = sqrt(share - before), drift * (share - before)
         edge = min(z, 2 * FAR) * sqrt(share)
-        crossed += float(mass @ norm.sf((edge - mean - at) / step))
+        crossed += float(mass @ ndtr((at + mean - edge) / step))
         at, mass = _survivors(at + mean, mass, step, edge, drift * share)
         before = share
     return crossed

@@ -152,3 +152,24 @@ class Mute(Exception):
 def test_a_reason_is_short_text(scored, error, reason, caplog):
     caplog.set_level(logging.CRITICAL)  # what the log says goes from worker to worker as UTF-8, which has no surrogates
     assert scored("candidate", candidate=error)[1].reason == reason
+
+
+@pytest.mark.parametrize("candidate", [FixedArm(arm="reel-05"), None])
+def test_each_policy_is_warmed_once_and_one_that_fails_there_is_told_and_left(tmp_path, caplog, candidate):
+    warmed = []
+
+    class Counting(FixedArm):
+        def pmf(self, batch):
+            warmed.append(self.arm)
+            if self.arm == "reel-03":
+                raise ValueError("cold")
+            return super().pmf(batch)
+
+    release = apps.write(tmp_path, FixedArm(arm="reel-03"), candidate)
+    release = replace(release, champion=Counting(arm="reel-03"), candidate=candidate and Counting(arm="reel-05"))
+    batch = release.encoder.encode([{}], [["reel-03", "reel-05"]], [()], release.catalogue)
+    scorer = Scorer(release, LiveHeads(None, release), CandidateBreaker(None), trial=False)
+    with caplog.at_level(logging.ERROR):
+        scorer.warm(batch)
+    assert warmed == ["reel-03", "reel-05"][: 1 + (candidate is not None)]
+    assert [record.getMessage() for record in caplog.records] == ["champion failed while warming up"]

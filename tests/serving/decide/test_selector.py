@@ -139,11 +139,15 @@ def test_events_without_an_id_get_one_each(tmp_path, spool):
 
 @pytest.mark.parametrize(
     ("name", "draws_each"),
-    [("uniform", 500), *(pytest.param(name, 5000, marks=pytest.mark.slow) for name in POLICIES)],
+    [
+        ("uniform", 500),
+        *(pytest.param(name, 1500, marks=pytest.mark.slow) for name in POLICIES),
+        *(pytest.param(name, 5000, marks=[pytest.mark.slow, pytest.mark.full]) for name in POLICIES),
+    ],
 )
 @pytest.mark.medium
 def test_propensities_are_true(tmp_path, spool, name, draws_each):
-    """Chosen arms against the logged pmf: χ² over 40 requests × 5,000 draws = 200,000 selections, p > 0.001."""
+    """Chosen arms against the logged pmf: χ² over 40 requests × 1,500 draws = 60,000 selections (`full`: 200,000), p > 0.001."""
     s = selector(tmp_path, spool, apps.trained(name))
     requests = apps.sample().requests(40, seed=4, strange=True)
     statistic, freedom = 0.0, 0

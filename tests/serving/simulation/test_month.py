@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -143,26 +144,32 @@ def test_to_go_on_needs_a_folder_of_months():
     assert "without --keep: found --resume" in answer.output + answer.stderr
 
 
-@pytest.mark.slow
-def test_the_command_writes_the_keys_it_promises(tmp_path):
-    out = tmp_path / "loop.json"
+@pytest.fixture(scope="module")
+def played(tmp_path_factory):
+    """(folder, what was written) of a month of one day, played and kept by the command."""
+    folder = tmp_path_factory.mktemp("played")
+    out = folder / "loop.json"
     answer = CliRunner().invoke(app, ["simulate", "loop", "--days", "1", "--per-day", "300", "--seeds", "1", "--json",
-                                      str(out), "--picture", str(tmp_path / "loop.svg")])  # fmt: skip
+                                      str(out), "--picture", str(folder / "loop.svg"), "--keep", str(folder / "kept"), "--every", "10h"])  # fmt: skip
     assert answer.exit_code == 0, answer.output
-    found = json.loads(out.read_text())
+    return folder, json.loads(out.read_text())
+
+
+@pytest.mark.slow
+def test_the_command_writes_the_keys_it_promises(played):
+    folder, found = played
     assert {"trained_share", "lift_share_of_best", "lift_by_day", "releases", "reached_100_day", "promoted"} <= set(
         found
     )
     assert found["trained_share"] == 1.0
     assert len(found["lift_by_day"]) == 1
-    assert "<svg" in (tmp_path / "loop.svg").read_text()
+    assert "<svg" in (folder / "loop.svg").read_text()
 
 
 @pytest.mark.slow
-def test_a_month_that_ended_goes_on_as_one_that_was_played_whole_and_one_cut_off_does_not(tmp_path):
-    crowd = month.crowd_of(1, per_day=300)
-    first, whole = (month.MonthPlan(crowd=crowd, days=days, every="10h") for days in (1, 2))
-    month.run(first, tmp_path / "parts")
+def test_a_month_that_ended_goes_on_as_one_that_was_played_whole_and_one_cut_off_does_not(played, tmp_path):
+    whole = month.MonthPlan(crowd=month.crowd_of(1, per_day=300), days=2, every="10h")
+    shutil.copytree(played[0] / "kept" / "seed1", tmp_path / "parts")
     found = month.run(whole, tmp_path / "parts", resume=True)
     expected = month.run(whole, tmp_path / "whole")
     for key in ("value_by_day", "lift_by_day", "decisions", "trained_share", "releases", "reached_100_day", "errors"):
