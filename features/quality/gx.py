@@ -24,7 +24,7 @@ from croupier.features.interactions.account import Account
 from croupier.features.interactions.quarantine import HELD, RELEASED, STOPPED, States, stopped_hours
 from croupier.features.quality import audit, drift, rules, summary
 from croupier.features.quality.audit import Audit
-from croupier.features.quality.findings import Finding, QualityFailed, QualityReport
+from croupier.features.quality.findings import Finding, QualityReport
 from croupier.features.quality.pages import health_page, offline_docs, overview_page
 from croupier.features.quality.pages.overview_page import Judged
 from croupier.features.quality.rules import Rule, Severity
@@ -34,7 +34,6 @@ from croupier.features.store import layout
 from croupier.features.utc import HOUR, to_us
 
 EXAMPLES = 3
-__all__ = ["QualityFailed", "QualityReport", "check"]
 
 
 def check(

@@ -16,11 +16,11 @@ import pyarrow as pa
 from croupier.features.batch import F64, I64
 from croupier.features.ids import hash_unit
 from croupier.features.schema import CHAMPION
-from croupier.features.utc import DAY, HOUR, SECOND
+from croupier.features.utc import DAY, HOUR, HOUR_SECONDS, SECOND
 from croupier.features.worlds.reels import COUNTRIES, DEVICES, START, World
 
 HOSTS = ("host-a", "host-b", "host-c")
-WINDOW = 3600.0  # seconds
+WINDOW = HOUR_SECONDS
 FLOOR = 0.05
 BOT = {"country": "AT", "device": "phone", "age": 30.0, "session_depth": 1.0}
 

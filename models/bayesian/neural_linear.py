@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from croupier.features.batch import F32, I64, Batch, Catalogue, Interactions
+from croupier.features.store import layout
 from croupier.models import persistence
 from croupier.models.bayesian import network
 from croupier.models.bayesian.base import Bayesian, Sizes, Survey, chosen_features
@@ -92,7 +93,7 @@ class NeuralLinear(Bayesian):
         if not folder:
             return None
         facts = json.dumps([self.name, self.parameters, self.seed, asdict(survey)], sort_keys=True)
-        return Path(folder) / f"{hashlib.sha256(facts.encode()).hexdigest()[:24]}.safetensors"
+        return Path(folder) / f"{hashlib.sha256(facts.encode()).hexdigest()[:24]}{layout.CHECKPOINT}"
 
     def _network(self, sizes: Sizes, generator: torch.Generator) -> network.Network:
         hidden = tuple(self.parameters["hidden"])

@@ -21,11 +21,12 @@ from croupier.models.gate.evidence import as_it_grew, evidence_of, heaviest, uns
 from croupier.models.gate.gate import LEAK_LEVEL, UNDECIDED, Evidence, judge
 from croupier.models.gate.planning import Known, plan
 from croupier.models.gate.reports import Evaluation, PolicyReport
-from croupier.models.ope import diagnostics, estimators, leaks, self_tests
+from croupier.models.ope import diagnostics, estimators, self_tests
 from croupier.models.ope.agreement import agreement as agree
 from croupier.models.ope.estimators import Rounds
 from croupier.models.ope.intervals import asymptotic_cs
-from croupier.models.ope.leaks import Tested
+from croupier.models.ope.leaks import tested as leaks
+from croupier.models.ope.leaks.tested import Tested
 from croupier.models.ope.prequential import Piecewise
 from croupier.models.ope.reward_model import cross_fit, quality
 from croupier.models.ope.rounds import as_served, of_groups, rounds_of

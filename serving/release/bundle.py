@@ -32,7 +32,6 @@ from croupier.models.exploration import with_floor, with_newcomers
 from croupier.models.policy import Policy
 from croupier.serving.release import entry
 
-SIGNATURE = "manifest.sig"  # beside the manifest, where a release is signed (signature.py)
 FORMAT = 1
 MODEL = Path(__file__).parents[1] / "triton" / "select_arm" / layout.MODEL_PY
 
@@ -221,7 +220,7 @@ def verify(folder: Path) -> dict[str, Any]:
     manifest = read_manifest(folder)
     if folder.name.isdigit() and int(folder.name) != manifest["number"]:
         raise ReleaseRefused(folder, layout.MANIFEST, f"release {manifest['number']}", f"release {int(folder.name)}")
-    present = set(_files(folder)) - {layout.MANIFEST, SIGNATURE}
+    present = set(_files(folder)) - {layout.MANIFEST, layout.SIGNATURE}
     for file in sorted(present - set(manifest["files"])):
         raise ReleaseRefused(folder, file, "an additional file", "only what the manifest lists")
     for file, expected in manifest["files"].items():

@@ -31,8 +31,9 @@ from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.workspace import Workspace
 from croupier.models.gate.gate import SELF_TEST_LEVEL
-from croupier.models.ope import leaks, self_tests
+from croupier.models.ope import self_tests
 from croupier.models.ope.agreement import agreement
+from croupier.models.ope.leaks import tested as leaks
 from croupier.models.ope.reward_model import cross_fit
 from croupier.models.ope.rounds import as_served, rounds_of
 from croupier.models.ope.streaming import Totals, total

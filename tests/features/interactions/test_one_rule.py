@@ -10,7 +10,8 @@ import pytest
 
 from croupier.features import reward as rule
 from croupier.features.interactions import reward_columns
-from croupier.features.interactions.join import join_interval, read_interactions
+from croupier.features.interactions.join import join_interval
+from croupier.features.interactions.versions import read_interactions
 from croupier.features.log import closings
 from croupier.features.log.ship import ship
 from croupier.features.log.spool import Spool

@@ -10,7 +10,8 @@ import pytest
 
 from croupier.features import clock
 from croupier.features.encoding.dataset import encode_interactions
-from croupier.features.interactions.join import join_interval, read_interactions
+from croupier.features.interactions.join import join_interval
+from croupier.features.interactions.versions import read_interactions
 from croupier.features.log.ship import prune, ship
 from croupier.features.log.spool import Spool
 from croupier.features.schema import RETURNED, Reward

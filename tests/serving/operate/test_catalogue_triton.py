@@ -9,7 +9,8 @@ import pytest
 
 from croupier.features.clock import now_us
 from croupier.models.baselines import FixedArm
-from croupier.serving.client.client import Client, Refused
+from croupier.serving.client.client import Client
+from croupier.serving.client.errors import Refused
 from croupier.serving.operate import watch
 from croupier.serving.release import bundle, bundle_store, rollout_store
 from croupier.serving.triton.server import Ports, TritonServer
