@@ -148,9 +148,12 @@ class TrainingSpec(Strict):
     min_rows: int = Field(200, ge=2, description="matured rows in the window before the first training")
     catch_up_hours: int = Field(48, gt=0, description="most hours that one run of build_features joins and validates")
     unknown: float = Field(
-        0.01, ge=0, lt=1, description="share of a feature's values in the window that its encoder does not know, above "
+        0.01,
+        ge=0,
+        lt=1,
+        description="share of a feature's values in the window that its encoder does not know, above "
         "which their categories get columns at the next training",
-    )  # fmt: skip
+    )
     adapt: bool = Field(
         True, description="learn only from the last change of the users on, where one is seen; false: the whole window"
     )

@@ -52,10 +52,12 @@ def _signed(name: str, by: _Pair | None, days: int, hosts: Sequence[str]) -> _Pa
     now = dt.datetime.now(dt.UTC)
     made = x509.CertificateBuilder(
         issuer_name=subject if by is None else by.certificate.subject,
-        subject_name=subject, public_key=key.public_key(),
-        serial_number=x509.random_serial_number(), not_valid_before=now - dt.timedelta(hours=1),
+        subject_name=subject,
+        public_key=key.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=now - dt.timedelta(hours=1),
         not_valid_after=now + dt.timedelta(days=days),
-    )  # fmt: skip
+    )
     limits = x509.BasicConstraints(ca=by is None, path_length=0 if by is None else None)
     made = made.add_extension(limits, critical=True)
     if hosts:

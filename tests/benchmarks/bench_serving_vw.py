@@ -43,9 +43,12 @@ class Workload:
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
         numeric = {"type": "numeric", "transform": "none"}
-        self.spec = AppSpec.model_validate({
-            "context": {f"u{i}": numeric for i in range(D)}, "arm": {f"x{i}": numeric for i in range(D)},
-        })  # fmt: skip
+        self.spec = AppSpec.model_validate(
+            {
+                "context": {f"u{i}": numeric for i in range(D)},
+                "arm": {f"x{i}": numeric for i in range(D)},
+            }
+        )
         self.arms = [
             Arm(arm_id=f"arm-{k:02d}", features={f"x{i}": float(v) for i, v in enumerate(rng.normal(size=D))})
             for k in range(K)

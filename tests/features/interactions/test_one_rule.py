@@ -152,8 +152,19 @@ def test_the_rule_by_hand(rewards, expected):
 
 
 def decided(event, at):
-    return Decision(event_id=event, at=at, unit_id="u", context={}, arms=("a",), pmf=(1.0,), arm="a", propensity=1.0,
-                    policy="p", role="champion", release=1)  # fmt: skip
+    return Decision(
+        event_id=event,
+        at=at,
+        unit_id="u",
+        context={},
+        arms=("a",),
+        pmf=(1.0,),
+        arm="a",
+        propensity=1.0,
+        policy="p",
+        role="champion",
+        release=1,
+    )
 
 
 def learnt(spool, spec):

@@ -90,8 +90,13 @@ SOUND = [nothing, age]
 
 
 def verdict(log):
-    found = evaluate({"uniform": make("uniform"), "c": make("fixed_arm", arm="c")}, log, champion="uniform", floor=0.0,
-                     gate=GateSpec())  # fmt: skip
+    found = evaluate(
+        {"uniform": make("uniform"), "c": make("fixed_arm", arm="c")},
+        log,
+        champion="uniform",
+        floor=0.0,
+        gate=GateSpec(),
+    )
     return found, found.policies["c"].verdict
 
 
