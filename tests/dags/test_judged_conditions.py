@@ -27,19 +27,19 @@ def judged(dags, shop, key):
     return found, {c["name"]: c for c in found["evaluation"]["policies"]["fixed_arm"]["conditions"]}, published
 
 
-def test_a_candidate_that_pays_with_complaints_is_refused(dags, var):
-    outcomes = {}
-    for name, toml in (("complaining", GUARD), ("unguarded", "")):
-        shop = Shop(HARMFUL, toml, name=name)
-        run = built(dags, shop)
-        assert run["state"] == "success", run
-        outcomes[name] = judged(dags, shop, run["returned"]["encode"]["features"])
-    found, conditions, published = outcomes["complaining"]
-    assert (found["promoted"], published["candidate"]) == ("", "")
-    assert [name for name, c in conditions.items() if c["passed"] is False] == ["guardrail:complaint"]
-    found, conditions, published = outcomes["unguarded"]
-    assert (found["promoted"], published["candidate"]) == ("fixed_arm", "fixed_arm"), found["summary"]
-    assert "guardrail:complaint" not in conditions
+@pytest.mark.parametrize(
+    ("toml", "promoted", "failed"),
+    [(GUARD, "", ["guardrail:complaint"]), ("", "fixed_arm", [])],
+    ids=["guarded", "unguarded"],
+)
+def test_a_candidate_that_pays_with_complaints_is_refused(dags, var, toml, promoted, failed):
+    shop = Shop(HARMFUL, toml, name="guarded" if toml else "unguarded")
+    run = built(dags, shop)
+    assert run["state"] == "success", run
+    found, conditions, published = judged(dags, shop, run["returned"]["encode"]["features"])
+    assert (found["promoted"], published["candidate"]) == (promoted, promoted), found["summary"]
+    assert [name for name, c in conditions.items() if c["passed"] is False] == failed
+    assert ("guardrail:complaint" in conditions) is bool(toml)
 
 
 def test_an_hour_whose_newest_version_failed_its_checks_promotes_nobody(dags, var):
