@@ -174,6 +174,11 @@ class RefreshSpec(Strict):
         True,
         description="where the users changed after the champion learnt, its refresh is judged by its rollout only",
     )
+    after: Annotated[str, AfterValidator(duration)] = Field(
+        "2d",
+        description="age of what the champion learnt at which a refresh that the log can neither show nor refute is "
+        "judged by its rollout only: s, m, h or d",
+    )
     enabled: bool = Field(True, description="false: the champion changes by promotion alone")
 
 

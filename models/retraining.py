@@ -27,7 +27,7 @@ from croupier.features.store import layout, released
 from croupier.features.store.storage import Conflict
 from croupier.features.utc import SECOND
 from croupier.features.workspace import Workspace, get_folder
-from croupier.models import changes, earlier, recent
+from croupier.models import changes, earlier, recent, stale
 from croupier.models.gate.bounds.planned import LookSchedule
 from croupier.models.gate.evaluation import Asked, any_better, evaluate
 from croupier.models.gate.guardrails import guarded
@@ -136,12 +136,22 @@ def judge_window(w: Workspace, features: Features, candidates: Mapping[str, str]
         evaluate = partial(_evaluated, features=features, start=process.start, **known)
         better = partial(_any_better, **known)
         evaluations.append(recent.judged(log, asked, evaluate, better))
-    return _judged(process, evaluations, _changed(w, features, process))
+    return _judged(process, evaluations, _changed(w, features, process), old=_old(w, features.end or 0))
 
 
 def _refreshable(w: Workspace, end: int) -> bool:
     """True if the champion may be renewed by models that learnt all rows before `end` (UTC µs): not too often."""
-    return w.spec.refresh.enabled and end - champion_of(w).trained_until >= seconds_of(w.spec.refresh.every) * SECOND
+    return w.spec.refresh.enabled and _age(w, end) >= seconds_of(w.spec.refresh.every) * SECOND
+
+
+def _old(w: Workspace, end: int) -> bool:
+    """True if the champion has waited for a refresh for as long as it may (stale.py)."""
+    return w.spec.refresh.enabled and _age(w, end) >= seconds_of(w.spec.refresh.after) * SECOND
+
+
+def _age(w: Workspace, end: int) -> int:
+    """How long before `end` the training of the champion ended, in µs."""
+    return end - champion_of(w).trained_until
 
 
 def _grouped(
@@ -233,16 +243,18 @@ def _changed(w: Workspace, features: Features, process: Process) -> int:
 @dataclass(frozen=True, kw_only=True)
 class Judged:
     """`kind` is "promotion", "refresh", or "" where nothing is to be published; `evaluation` is None before two rows
-    have come after the first models. `changed` (UTC µs): it is a refresh because the users changed then; else 0."""
+    have come after the first models. `changed` (UTC µs): it is a refresh because the users changed then; else 0.
+    `old`: it is one because the log could not judge it for so long (stale.py)."""
 
     process: Process
     evaluation: Evaluation | None
     kind: str
     promoted: str
     changed: int = 0
+    old: bool = False
 
 
-def _judged(process: Process, evaluations: list[Evaluation], changed: int) -> Judged:
+def _judged(process: Process, evaluations: list[Evaluation], changed: int, *, old: bool) -> Judged:
     """One report of both groups. A better family goes before a refresh of the one that serves."""
     renewed = Judged(
         process=process, evaluation=None, kind=released.REFRESH, promoted=process.champion, changed=changed
@@ -254,10 +266,11 @@ def _judged(process: Process, evaluations: list[Evaluation], changed: int) -> Ju
         whole = replace(whole, policies=other.policies | whole.policies, failed=whole.failed | other.failed)
     promoted = whole.promoted_among(set(process.candidates) - {process.champion})
     refreshed = whole.promoted_among({process.champion})
-    if promoted or refreshed or not changed:
+    waited = old and stale.undecidable(whole.policies.get(process.champion))
+    if promoted or refreshed or not (changed or waited):
         kind = released.PROMOTION if promoted else released.REFRESH if refreshed else ""
         return Judged(process=process, evaluation=whole, kind=kind, promoted=promoted or refreshed)
-    return replace(renewed, evaluation=whole)
+    return replace(renewed, evaluation=whole, old=not changed)
 
 
 def _pieces(w: Workspace, segments: tuple[Segment, ...], scratch: Path, now: Encoder) -> list[tuple[int, Any]]:

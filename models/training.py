@@ -156,11 +156,13 @@ def _judge_window(w: Workspace, key: str, jobs: list[Job], features: Features, s
 
 def _renewed(judged: retraining.Judged, summary: str) -> dict[str, Any]:
     """The summary, with why the champion is renewed though no log could judge what renews it; and since when."""
-    if not judged.changed:
+    if not judged.changed and not judged.old:
         return {}
     why = f"the users changed on {from_us(judged.changed):%Y-%m-%d %H:%M} UTC, which the champion has not learnt"
+    if judged.old:
+        why = "the champion is old, and its log can neither show nor refute that its refresh loses little"
     said = f"{judged.promoted}: refreshed, its rollout judges: {why}\n{summary}"
-    return {"summary": said, "changed": judged.changed}
+    return {"summary": said} | ({"changed": judged.changed} if judged.changed else {})
 
 
 def _nothing_to_judge(w: Workspace, key: str, candidates: dict[str, str]) -> dict[str, Any]:

@@ -1,30 +1,14 @@
 """A change of the users is looked for once a training, and renews a champion that has not learnt it."""
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
-from croupier.features import build, clock, scheduled
 from croupier.features.build import Features
-from croupier.features.encoding import catalogue
 from croupier.features.utc import HOUR, to_us
-from croupier.features.workspace import Workspace, get_folder
-from croupier.features.worlds.reels import World
-from croupier.models import changes, training
+from croupier.models import changes
 from croupier.models.adaptive_window import Choice
-from croupier.models.policy import load
 from croupier.serving.operate import verdict_release
 from croupier.serving.release import rollout_store
-
-WORLD = World(seed=5)
-START = datetime(2026, 3, 1, tzinfo=UTC)
-APP = """
-[training]
-every = "1h"
-min_rows = 100
-[policies]
-candidates = ["lin_ts"]
-"""
+from tests.models.turns import START, WORLD, log, opened, released, turn
 
 
 @pytest.mark.parametrize(("since", "until", "end", "stale"), [
@@ -34,51 +18,10 @@ def test_a_policy_misses_a_change_of_which_it_learnt_less_than_half(since, until
     assert changes.missed(Choice(since=since, better=9.0 * bool(since)), until, end) == stale
 
 
-def log(w, world, hour: int, hours: int) -> None:
-    """1,800 decisions an hour, from `hour` hours after the start on."""
-    at = to_us(START + timedelta(hours=hour))
-    made, rewards = world.log(1800 * hours, seed=hour, start=at, gap=2_000_000)
-    spool = w.spool()
-    spool.append_decisions(made)
-    spool.append_rewards(rewards)
-    spool.close()
-
-
-def turn(hour: int) -> tuple[str, dict]:
-    """What build_features and train_and_gate do at `hour`, and what was published."""
-    with clock.at(to_us(START) + hour * HOUR + HOUR // 2):
-        build.collect("shop")
-        scheduled.validate("shop", None, scheduled.join("shop", None))
-        key = scheduled.encode("shop", None)["features"]
-        (verdict,) = training.judge([training.train(**job) for job in training.plan([("shop", key)])])
-        return key, verdict | {"outcome": verdict_release.publish_verdict(verdict)}
-
-
-def released(w, key: str, tmp_path) -> None:
-    """What was trained on features `key` serves."""
-    found = Features.fetch(w.store, key, tmp_path / "features")
-    verdict_release.release_policies(
-        w,
-        champion=load(get_folder(w.store, f"candidates/{key}/lin_ts", tmp_path / "lin_ts")),
-        candidate=None,
-        encoder=found.encoder,
-        arms=w.arms(),
-        meta={"features": key, "declared": found.meta["declared"]},
-    )
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("on_change", [True, False])
 def test_a_champion_of_other_users_is_renewed_and_the_rollout_judges(on_change, tmp_path, monkeypatch):
-    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path / "var"))
-    monkeypatch.setenv("CROUPIER_QUALITY_PAGES", "false")
-    w = Workspace.open("shop")
-    w.home.mkdir(parents=True)
-    text = WORLD.app_toml(window_seconds=60)
-    declared = text[: text.index("[policies]")] + APP + f"[refresh]\non_change = {str(on_change).lower()}\n"
-    (w.home / "app.toml").write_text(declared)
-    catalogue.write(w.home / "catalogue.json", WORLD.arms())
-    w = Workspace.open("shop")
+    w = opened(tmp_path, monkeypatch, f"on_change = {str(on_change).lower()}")
     log(w, WORLD, 0, 8)
     key, _ = turn(8)
     released(w, key, tmp_path)

@@ -20,7 +20,7 @@ from scipy.stats import norm
 
 from croupier.features.batch import F64
 
-GRID = 160  # pairs of points: boundaries to 1e-6
+GRID = 64  # pairs of points: boundaries and chances to 1e-6
 FAR = 8.0  # standard deviations beyond which nothing is
 
 

@@ -9,7 +9,7 @@ beside each other on the same logs:
     ledger        each day's models are a new hypothesis, the k-th at α · 6 / (π² k²) (models/gate/alpha_spending.py)
     calendar      each day's model on the next day's rows alone, at α / days
 
-What was promoted climbs by the controller's own rules (serving/simulation/rollout.py).
+What was promoted climbs by the controller's own rules, on whole days (serving/simulation/season/).
 """
 
 from collections.abc import Callable, Iterable
@@ -30,9 +30,11 @@ from croupier.models.gate.evaluation import Asked, any_better, evaluate
 from croupier.models.gate.reports import Evaluation
 from croupier.models.ope.prequential import Piecewise
 from croupier.models.policy import Policy, make
-from croupier.serving.simulation.rollout import LOOK, Bernoulli, simulate
+from croupier.serving.simulation.season.run import simulate
+from croupier.serving.simulation.season.world import HOURS, DayWorld
 
 ARMS, KINDS, CLICKS = 5, 5, 0.10
+LEVEL = 0.5  # clicks are so much more likely at the peak of the day, relatively, and so much less at its low
 SCHEMES = ("prequential", "ledger", "calendar")
 LIFT = 0.107  # of the arm that suits: a family that finds it 95 % of the time is then worth +10.0 %
 BETTER_DAYS = 14
@@ -98,7 +100,7 @@ class NullTraffic:
         rate = np.clip(person.lognormal(-0.08, 0.4, self.units), 0.2, 3.0)
         taste = self._tastes(person, often * rate)
         at = np.sort(rng.integers(0, DAY, n))
-        season = 1.0 + 0.5 * np.sin(2 * np.pi * at / DAY)
+        season = 1.0 + LEVEL * np.sin(2 * np.pi * at / DAY)
         kind, chosen = rng.integers(KINDS, size=n), rng.integers(ARMS, size=n)
         worth = np.where(chosen == kind, 1.0 + self.lift, 1.0 - self.lift / (ARMS - 1))
         batch = Batch(
@@ -228,13 +230,14 @@ def _evaluated(policy: Policy | Piecewise, log: Interactions, alpha: float) -> E
 
 
 def _reached(traffic: NullTraffic, promoted: int, days: int, seed: int) -> int:
-    """The day on which the rollout that begins after day `promoted` reaches everybody; 0 if it does not."""
-    looks = (days - promoted) * traffic.per_day // LOOK
-    if not promoted or looks < 1:
+    """The day on which the rollout that begins after day `promoted` reaches everybody; 0 if it does not. Its stages are
+    decided on whole days, of the same traffic."""
+    if not promoted or promoted == days:
         return 0
-    world = Bernoulli(effect=0.95 * traffic.lift - 0.05 * traffic.lift / (ARMS - 1), mean=CLICKS)
-    done = simulate(world, RolloutSpec(), runs=1, looks=looks, seed=seed)
-    return int(promoted + np.ceil(done.reached[0] * LOOK / traffic.per_day)) if done.reached[0] else 0
+    effect = 0.95 * traffic.lift - 0.05 * traffic.lift / (ARMS - 1)
+    world = DayWorld(per_day=traffic.per_day, effect=effect, level=LEVEL, mean=CLICKS)
+    done = simulate(world, RolloutSpec(), runs=1, days=days - promoted, seed=seed)
+    return int(promoted + np.ceil(done.reached[0] / HOURS)) if done.reached[0] else 0
 
 
 def table(

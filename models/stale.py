@@ -1,0 +1,35 @@
+"""A champion that grows old because the log cannot judge its refresh: after a while the rollout judges instead.
+
+The log of a champion that hardly explores tells little of what its family would do now: weights are large, and
+more rows of the same log may never show that a refresh loses less than its margin. The refresh is the same family,
+trained on more rows. So one that the log neither shows nor refutes for `[refresh] after` goes to its rollout, which stops
+what does harm. A log that cannot be trusted (leaks, propensities, quality) is no such case, nor is a guardrail that is not kept.
+"""
+
+from croupier.models.gate.gate import UNDECIDED
+from croupier.models.gate.reports import PolicyReport
+
+TOO_LITTLE = {
+    "lift_lower",
+    "lift_lower_with_unseen_rewards",
+    "ess",
+    "ess_of_champion",
+    "ess_of_difference",
+    "informative_events",
+    "rows",
+}  # the conditions that too little evidence alone leaves open
+
+
+def undecidable(report: PolicyReport | None) -> bool:
+    """True if the candidate is not refuted, is estimated to lose less than it may, and nothing but too little evidence
+    stands in its way."""
+    if report is None or report.verdict is None or report.lift is None:
+        return False
+    verdict = report.verdict
+    margin = next(c.threshold for c in verdict.conditions if c.name == "lift_lower")
+    return verdict.decision == UNDECIDED and report.lift > margin and set(verdict.failed) <= TOO_LITTLE
+
+
+def old(trained_until: int, end: int, after: int) -> bool:
+    """True if what the champion learnt ended at least `after` µs before `end` (both UTC µs)."""
+    return end - trained_until >= after
