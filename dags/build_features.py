@@ -28,6 +28,7 @@ from airflow.sdk import Metadata, dag, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
 from croupier.dags.common import DEFAULTS, FEATURES, apps, interval, interval_params, line, link, refusals, schedule
+from croupier.features.utc import HOUR_SECONDS
 
 REFUSALS = refusals(
     "croupier.features.quality.findings.QualityFailed", "croupier.features.spec.SpecError", "builtins.ValueError"
@@ -35,7 +36,7 @@ REFUSALS = refusals(
 
 
 @dag(
-    schedule=schedule("0 * * * *", seconds=3600),
+    schedule=schedule("0 * * * *", seconds=HOUR_SECONDS),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULTS | {"retry_policy": REFUSALS},

@@ -18,10 +18,11 @@ from typing import Any
 from airflow.sdk import dag, task, task_group
 
 from croupier.dags.common import DEFAULTS, app_param, apps, line, link, refusals, schedule
+from croupier.features.utc import HOUR_SECONDS
 
 
 @dag(
-    schedule=schedule("20 * * * *", seconds=3600),
+    schedule=schedule("20 * * * *", seconds=HOUR_SECONDS),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULTS,

@@ -22,11 +22,12 @@ from croupier.features.encoding.encoder import Encoder
 from croupier.features.encoding.grown import grown
 from croupier.features.interactions import guardrail_totals, quarantine
 from croupier.features.interactions.account import Account
-from croupier.features.interactions.join import join_interval, read_interactions
-from croupier.features.interactions.versions import partitions
+from croupier.features.interactions.join import join_interval
+from croupier.features.interactions.versions import partitions, read_interactions
 from croupier.features.known_arms import known_arms
 from croupier.features.log.ship import ship
 from croupier.features.quality import audit_store, gx
+from croupier.features.quality.findings import QualityReport
 from croupier.features.reference import declaration
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout, released
@@ -116,7 +117,7 @@ def join(app: str, start: str, end: str) -> dict[str, Any]:
     return join_interval(w.store, w.spec.reward, start=interval.start, end=interval.end, now=clock.now()).to_dict()
 
 
-def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tuple[gx.QualityReport, str]:
+def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tuple[QualityReport, str]:
     """Runs Great Expectations on the interval. Returns the report, and the key of its page below `reports/` in the
     store: the caller shows the page first, and then lets `report.or_raise()` speak."""
     w, interval = Workspace.open(app), Interval.parse(start, end)

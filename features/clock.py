@@ -14,13 +14,12 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 
-from croupier.features.utc import us_of
+from croupier.features.utc import SECOND, from_us, to_us, us_of
 
 VARIABLE = "CROUPIER_CLOCK"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _fixed: int | None = None
 
 
@@ -28,7 +27,7 @@ def now_us() -> int:
     """Returns UTC µs since the epoch."""
     if _fixed is not None:
         return _fixed
-    real = time.time_ns() // 1000
+    real = _real_us()
     text = os.environ.get(VARIABLE, "")
     if not text:
         return real
@@ -38,7 +37,7 @@ def now_us() -> int:
 
 def now() -> datetime:
     """Returns the clock's time as a datetime in UTC."""
-    return _EPOCH + timedelta(microseconds=now_us())
+    return from_us(now_us())
 
 
 @contextmanager
@@ -60,9 +59,14 @@ def speed() -> float:
 
 def setting(start: datetime, *, speed: float) -> str:
     """The value of CROUPIER_CLOCK under which it is `start` now, and time runs `speed` times as fast from here."""
-    text = f"{start.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}@{speed:g}@{time.time_ns() // 1_000_000_000}"
+    text = f"{start.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}@{speed:g}@{_real_us() // SECOND}"
     _parsed(text)
     return text
+
+
+def _real_us() -> int:
+    """UTC µs by the host's clock."""
+    return time.time_ns() // 1000
 
 
 @lru_cache(maxsize=4)
@@ -70,7 +74,7 @@ def _parsed(text: str) -> tuple[int, float, int]:
     """(start in UTC µs, speed, real UTC µs at which it was so)."""
     try:
         start, speed, anchor = text.split("@")
-        at = (datetime.fromisoformat(start) - _EPOCH) // timedelta(microseconds=1)
+        at = to_us(datetime.fromisoformat(start))
         parsed = at, float(speed), us_of(float(anchor))
     except (ValueError, TypeError):
         parsed = 0, 0.0, 0

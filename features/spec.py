@@ -25,6 +25,7 @@ from croupier.features.spec_values import (
     duration,
     rising_shares,
 )
+from croupier.features.utc import DAY_SECONDS, HOUR_SECONDS
 
 
 class SpecError(ValueError):
@@ -71,7 +72,7 @@ class KindSpec(Strict):
 class RewardSpec(Strict):
     """`reward = Σ_kinds weight · clip(how(values))`; `default` when none came within the window."""
 
-    window_seconds: float = Field(3600.0, gt=0, description="how long after a decision a reward still counts")
+    window_seconds: float = Field(HOUR_SECONDS, gt=0, description="how long after a decision a reward still counts")
     default: float = Field(0.0, description="the reward of a decision for which none came within the window")
     range: Range = Field((0.0, 1.0), description="the lowest and the highest reward that a decision can have")
     kinds: dict[str, KindSpec] = Field(
@@ -147,9 +148,12 @@ class TrainingSpec(Strict):
     min_rows: int = Field(200, ge=2, description="matured rows in the window before the first training")
     catch_up_hours: int = Field(48, gt=0, description="most hours that one run of build_features joins and validates")
     unknown: float = Field(
-        0.01, ge=0, lt=1, description="share of a feature's values in the window that its encoder does not know, above "
+        0.01,
+        ge=0,
+        lt=1,
+        description="share of a feature's values in the window that its encoder does not know, above "
         "which their categories get columns at the next training",
-    )  # fmt: skip
+    )
     adapt: bool = Field(
         True, description="learn only from the last change of the users on, where one is seen; false: the whole window"
     )
@@ -190,7 +194,7 @@ class RolloutSpec(Seasons):
     shadow: bool = Field(False, description="begin with a stage in which the candidate is scored, never served")
     min_decisions: int = Field(2000, ge=0, description="matured decisions, both roles, before a stage can be left")
     min_seconds: float = Field(0.0, ge=0, description="least time at a stage")
-    max_seconds: float = Field(14 * 86400.0, gt=0, description="inconclusive by then: back to the champion")
+    max_seconds: float = Field(14 * DAY_SECONDS, gt=0, description="inconclusive by then: back to the champion")
     margins: tuple[float, ...] = Field(
         (0.30, 0.15, 0.0),
         description="to leave each stage the candidate must be shown to lose less than this share of the champion's "
@@ -215,7 +219,7 @@ class RolloutSpec(Seasons):
         0.01, gt=0, lt=1, description="error of rolling back a promoted release that is not worse, over its whole watch"
     )
     approval: bool = Field(False, description="a person must confirm the last step (in Airflow; silence rejects)")
-    stale_seconds: float = Field(3 * 3600.0, gt=0, description="no matured decision for so long: hold and alarm")
+    stale_seconds: float = Field(3 * HOUR_SECONDS, gt=0, description="no matured decision for so long: hold and alarm")
     guardrails: dict[str, Literal["lower", "higher"]] = Field(
         {}, description="kinds of reward watched apart, and the direction that is harm"
     )

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from croupier.features.utc import DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS
+
 
 def _rising(ends: tuple[float, float]) -> tuple[float, float]:
     if not ends[0] < ends[1]:
@@ -34,7 +36,7 @@ def duration(text: str) -> str:
 def seconds_of(text: str) -> float:
     """Seconds of a duration such as "90s", "30m", "6h" or "1d". Raises ValueError."""
     number, unit = text[:-1], text[-1:]
-    seconds = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}.get(unit, 0.0)
+    seconds = {"s": 1.0, "m": MINUTE_SECONDS, "h": HOUR_SECONDS, "d": DAY_SECONDS}.get(unit, 0.0)
     try:
         value = float(number) * seconds
     except ValueError:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 SECOND = 1_000_000  # µs, as are the others
 MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
+MINUTE_SECONDS, HOUR_SECONDS, DAY_SECONDS, WEEK_SECONDS = 60.0, 3600.0, 86_400.0, 604_800.0
 YEAR_2100 = 4_102_444_800_000_000  # UTC µs; what is later was no time in microseconds
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -17,8 +18,7 @@ def to_us(time: datetime) -> int:
 
 
 def from_us(at: int) -> datetime:
-    """Returns the datetime of UTC microseconds."""
-    """The time of UTC µs since the epoch, exactly."""
+    """Returns the time of UTC µs since the epoch, exactly."""
     return _EPOCH + timedelta(microseconds=int(at))
 
 
@@ -38,6 +38,5 @@ def hour_name(at: int) -> str:
 
 
 def hour_start(name: str) -> int:
-    """UTC µs at which the hour of this name began."""
-    """Returns the UTC microseconds at which the hour of this name begins."""
+    """Returns the UTC µs at which the hour of this name begins."""
     return to_us(datetime.strptime(name, "%Y-%m-%dT%H").replace(tzinfo=UTC))

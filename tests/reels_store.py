@@ -33,10 +33,19 @@ def joined(w: Workspace, app: ReelsHours, hours, trouble=None) -> None:
 
 def _joined(w: Workspace, log, app: ReelsHours, t: int, trouble) -> None:
     made, name = app.hour(t, trouble), hour_name(app.start + t * HOUR)
-    rows = made.interactions.with_columns(
-        catalogue=pl.lit(""), encoder=pl.lit(""), stage=pl.lit(""), posterior_step=pl.lit(0), took_us=pl.lit(0),
-        fallback_reason=pl.lit(""), pass_probability=pl.lit(1.0),
-    ).select(versions.empty().columns).cast(versions.empty().schema)  # fmt: skip
+    rows = (
+        made.interactions.with_columns(
+            catalogue=pl.lit(""),
+            encoder=pl.lit(""),
+            stage=pl.lit(""),
+            posterior_step=pl.lit(0),
+            took_us=pl.lit(0),
+            fallback_reason=pl.lit(""),
+            pass_probability=pl.lit(1.0),
+        )
+        .select(versions.empty().columns)
+        .cast(versions.empty().schema)
+    )
     for host, part in rows.join(made.logged, on="event_id").partition_by("host", as_dict=True).items():
         raw = io.BytesIO()
         part.drop("host").write_parquet(raw)

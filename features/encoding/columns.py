@@ -18,6 +18,7 @@ from croupier.features.encoding.fitted import LIMIT, Fitted, fit_feature, second
 from croupier.features.encoding.numbers import Numbers
 from croupier.features.encoding.validation import Row, Validation, getter
 from croupier.features.spec import Feature
+from croupier.features.utc import DAY_SECONDS, WEEK_SECONDS
 
 if TYPE_CHECKING:
     import polars as pl  # the serving path never loads it
@@ -120,6 +121,6 @@ class Columns:
 
 def _cycles(seconds: F64) -> F64:
     """Maps (n,) UTC seconds to (n, 4): hour of the day and day of the week on circles; zeros where missing."""
-    day, week = (2 * np.pi * (seconds % p) / p for p in (86400.0, 604800.0))
+    day, week = (2 * np.pi * (seconds % p) / p for p in (DAY_SECONDS, WEEK_SECONDS))
     circles: F64 = np.nan_to_num(np.stack([np.sin(day), np.cos(day), np.sin(week), np.cos(week)], axis=1))
     return circles

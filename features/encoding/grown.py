@@ -72,8 +72,9 @@ def _grown(
     counts = Counter(t for t in (text_of(row.get(fitted.name)) for row in rows) if t is not None)
     known = set(fitted.vocabulary)
     unknown = sum(n for text, n in counts.items() if text not in known) / max(counts.total(), 1)
-    new = sorted((t for t, n in counts.items() if t not in known and n >= declared.min_count),
-                 key=lambda t: (-counts[t], t))  # fmt: skip
+    new = sorted(
+        (t for t, n in counts.items() if t not in known and n >= declared.min_count), key=lambda t: (-counts[t], t)
+    )
     if not new or unknown <= limit:
         return fitted, None
     added = new[: max(0, declared.max_vocabulary - len(fitted.vocabulary))]

@@ -1,6 +1,7 @@
 """One rule for the ids of arms in every log that comes in: blanks around an id are dropped, nothing else is.
 
-`Red` and `red` are two arms, here and at the door; whoever brings a log with both is told, by init, import and ope.
+`Red` and `red` are two arms, here and where requests are validated; whoever brings a log with both is told, by init,
+import and ope.
 """
 
 from collections.abc import Iterable

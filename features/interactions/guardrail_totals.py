@@ -4,7 +4,7 @@ Guardrails are declared in one place, AppSpec.guardrails, and counted in one way
 logged rows, and for the rollout, which compares what is served.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from math import inf
 
 import polars as pl
@@ -12,7 +12,7 @@ import polars as pl
 from croupier.features.interactions.join import matured
 from croupier.features.spec import AppSpec, KindSpec, RewardSpec
 from croupier.features.store.storage import Store
-from croupier.features.utc import DAY, HOUR, from_us
+from croupier.features.utc import DAY, HOUR, from_us, to_us
 
 
 def of_kind(reward: RewardSpec, kind: str) -> RewardSpec:
@@ -38,5 +38,5 @@ def totals(store: Store, spec: AppSpec, rows: pl.DataFrame, *, now: datetime) ->
 
 def _totals(store: Store, alone: RewardSpec, start: datetime, end: datetime, *, now: datetime) -> pl.DataFrame:
     """event_id and total of the matured decisions of [start, end)."""
-    found = matured(store, alone, start=start, end=end + timedelta(microseconds=1), now=now)
+    found = matured(store, alone, start=start, end=from_us(to_us(end) + 1), now=now)
     return found.select("event_id", total="reward").unique("event_id", keep="first", maintain_order=True)

@@ -12,7 +12,7 @@ quarantine (quarantine.py).
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 import polars as pl
@@ -21,18 +21,15 @@ from croupier.features.arrow import INTERACTIONS
 from croupier.features.interactions import late_rewards, quarantine, versions
 from croupier.features.interactions.account import Account
 from croupier.features.interactions.reward_columns import in_reach_columns, to_number, with_fate
-from croupier.features.interactions.versions import Version, read_interactions
+from croupier.features.interactions.versions import Version
 from croupier.features.log.shipped import DECISION, EVENT, REJECTED, REWARD, LogRewritten, ShippedLog, open_log
 from croupier.features.log.spool_quotas import COUNTED
 from croupier.features.log.spool_rows import DUPLICATE, MALFORMED, OUTSIDE, UNDECLARED, UNTIMELY, word_of
 from croupier.features.reward import LOOKBACK_US, window_us
 from croupier.features.spec import RewardSpec
 from croupier.features.store.storage import Store
-from croupier.features.utc import HOUR, hour_start, to_us
+from croupier.features.utc import DAY, HOUR, hour_start, to_us
 
-__all__ = ["Account", "join_interval", "matured", "read_interactions"]
-
-LOOKBACK = timedelta(microseconds=LOOKBACK_US)
 REACH = LOOKBACK_US // HOUR  # hours: where the log is looked through; `in_reach` then decides to the microsecond
 ROWS = 500_000  # decisions joined at a time
 COMMITS = 4  # hours written at once, beside the next chunk's join: most of a commit is waiting for a disk or a network
@@ -53,8 +50,9 @@ def join_interval(store: Store, spec: RewardSpec, *, start: datetime, end: datet
 def join_hours(log: ShippedLog, hours: list[str], spec: RewardSpec, *, now: datetime) -> Account:
     """Joins these hours, in order of time, and writes those that changed. Returns the sum of their accounts. Raises
     LogRewritten where the log is no longer what was read."""
-    if spec.window_seconds > LOOKBACK.total_seconds():
-        raise ValueError(f"reward.window_seconds: found {spec.window_seconds}, expected at most {LOOKBACK.days} days")
+    if window_us(spec) > LOOKBACK_US:
+        days = LOOKBACK_US // DAY
+        raise ValueError(f"reward.window_seconds: found {spec.window_seconds}, expected at most {days} days")
     commit = partial(versions.commit, log, joined_at=to_us(now))
     total, began = Account(), list[Future[Version]]()
     with ThreadPoolExecutor(COMMITS) as pool:

@@ -26,9 +26,9 @@ from croupier.features.spec import AppSpec, TrainingSpec
 from croupier.features.spec_values import seconds_of
 from croupier.features.store import layout
 from croupier.features.store.storage import Store
-from croupier.features.utc import HOUR, SECOND, from_us, hour_start, to_us
+from croupier.features.utc import HOUR, HOUR_SECONDS, SECOND, from_us, hour_start, to_us
 
-AGAIN_SECONDS = 3600.0  # real ones: a training that began and came to no verdict is begun again after so long
+AGAIN_SECONDS = HOUR_SECONDS  # real ones: a training that began and came to no verdict is begun again after so long
 THINNING = "training"  # the salt of the hash by which rows beyond `training.rows` are kept
 
 
@@ -53,7 +53,7 @@ class Window:
 
 def window(store: Store, spec: AppSpec, *, now: datetime) -> Window:
     """The window as it stands at `now`."""
-    mature = now - timedelta(microseconds=window_us(spec.reward))
+    mature = from_us(to_us(now) - window_us(spec.reward))
     start = from_us(to_us(mature - timedelta(days=spec.training.days)) // HOUR * HOUR)
     found = hours.sound(store, start=start, end=mature)
     end = from_us(hour_start(max(found)) + HOUR) if found else mature
@@ -100,7 +100,7 @@ def _since(training: TrainingSpec, rows: int, seconds: float) -> str:
         asked = by_time
     else:
         asked = by_time or by_rows if training.when == "sooner" else by_time and by_rows
-    return f"{rows:,} new rows, {seconds / 3600:.1f} hours after the last training" if asked else ""
+    return f"{rows:,} new rows, {seconds / HOUR_SECONDS:.1f} hours after the last training" if asked else ""
 
 
 def new_rows(seen: Window, ended: Mapping[str, Any]) -> int:

@@ -24,7 +24,7 @@ from croupier.features.interactions.account import Account
 from croupier.features.interactions.quarantine import HELD, RELEASED, STOPPED, States, stopped_hours
 from croupier.features.quality import audit, drift, rules, summary
 from croupier.features.quality.audit import Audit
-from croupier.features.quality.findings import Finding, QualityFailed, QualityReport
+from croupier.features.quality.findings import Finding, QualityReport
 from croupier.features.quality.pages import health_page, offline_docs, overview_page
 from croupier.features.quality.pages.overview_page import Judged
 from croupier.features.quality.rules import Rule, Severity
@@ -34,15 +34,24 @@ from croupier.features.store import layout
 from croupier.features.utc import HOUR, to_us
 
 EXAMPLES = 3
-__all__ = ["QualityFailed", "QualityReport", "check"]
 
 
 def check(
-    df: pl.DataFrame, *, reward: RewardSpec, start: datetime, end: datetime, folder: Path,
-    encoder: Encoder | None = None, account: Account | None = None, arms: Collection[str] | None = None,
-    earlier: Audit | None = None, pages: bool = True, quarantine: Path | None = None, limit: float = 0.0,
+    df: pl.DataFrame,
+    *,
+    reward: RewardSpec,
+    start: datetime,
+    end: datetime,
+    folder: Path,
+    encoder: Encoder | None = None,
+    account: Account | None = None,
+    arms: Collection[str] | None = None,
+    earlier: Audit | None = None,
+    pages: bool = True,
+    quarantine: Path | None = None,
+    limit: float = 0.0,
     quarantined: Mapping[str, States] | None = None,
-) -> QualityReport:  # fmt: skip
+) -> QualityReport:
     """Judge interactions (arrow.INTERACTIONS) of [start, end). Writes the pages (`index.html`) into `folder`,
     and rows that broke a rule into `quarantine` (default: `folder`): not every reader of pages may see rows.
     With `encoder`, features are held against its training window; with `arms`, candidates against that catalogue; the
@@ -55,8 +64,10 @@ def check(
     expected = Expected(account=account, encoder=encoder, arms=arms, audit=_continued(found, earlier or {}))
     measures = summary.measures(df, expected)
     numbers = pl.DataFrame({m.rule.column: [m.value] for m in measures})
-    frames = {"interactions": (facts.with_row_index("row"), row_rules),
-              "interactions summary": (numbers, [m.rule for m in measures])}  # fmt: skip
+    frames = {
+        "interactions": (facts.with_row_index("row"), row_rules),
+        "interactions summary": (numbers, [m.rule for m in measures]),
+    }
     interval = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} {end.tzinfo}"
     folder.mkdir(parents=True, exist_ok=True)
     judged = _released(
@@ -65,10 +76,17 @@ def check(
     broken = _quarantine(df, judged, quarantine or folder, limit=limit, quarantined=quarantined or {})
     held = broken.filter(state=HELD)["row"].to_list()
     report = QualityReport(
-        rules=len(judged), rows=len(df), critical=tuple(_findings(judged, df, "critical", without=held)),
-        warnings=tuple(_findings(judged, df, "warning")), held=tuple(_findings(judged, df, "critical", only=held)),
-        docs_path=folder / layout.PAGE, quarantined=len(broken), audit=found, limit=limit, broken=broken.drop("row"),
-    )  # fmt: skip
+        rules=len(judged),
+        rows=len(df),
+        critical=tuple(_findings(judged, df, "critical", without=held)),
+        warnings=tuple(_findings(judged, df, "warning")),
+        held=tuple(_findings(judged, df, "critical", only=held)),
+        docs_path=folder / layout.PAGE,
+        quarantined=len(broken),
+        audit=found,
+        limit=limit,
+        broken=broken.drop("row"),
+    )
     if pages and len(df):
         health_page.write(drift.health(df, encoder=encoder), folder / layout.HEALTH)
     overview_page.write(report, judged, account, interval)

@@ -38,6 +38,7 @@ META, ENCODED, SEGMENTS, GUARDRAILS = "meta.json", "encoded.parquet", "segments.
 ENCODER_FILE, POLICY_FILE, ARRAYS_FILE = "encoder.json", "policy.json", "arrays.safetensors"
 EARLIER_COLUMNS = "earlier_columns.json"  # of a policy that reads what an earlier encoder wrote
 MANIFEST, MODEL_PY, CONFIG_PBTXT = "manifest.json", "model.py", "config.pbtxt"
+SIGNATURE, CLAIM = "manifest.sig", "claim"  # of a release: where it is signed; that its number is taken
 PAGE, VERDICT_FILE, HEALTH, HEALTH_NUMBERS, DATA_DOCS = "index.html", "verdict.json", "health", "health.json", "docs"
 HEALTH_PAGE, HEALTH_SAID = "health/verdict.html", "health/verdict.json"  # names below REPORTS
 QUARANTINED_ROWS, BROKEN_ROWS = "rows.parquet", "quarantine.parquet"  # of an hour; of an interval that was validated
@@ -57,6 +58,10 @@ PUBLISHING, REPLAYED, EMBEDDED = "publish", "replay", "embedded"  # folders of r
 LOCK, ARMS_LOCK, CATALOGUE_LOCK, DEPLOY_LOCK = ".lock", ".arms.lock", ".catalogue.lock", ".deploy.lock"
 EMBEDDED_LOCK, HEADS_LOCK = ".embedded.lock", ".posterior.lock"
 ROLLOUT_LOCK, UNIT_KEY_LOCK, UP_LOCK = ".rollout.lock", "spool/.unit_key.lock", ".up.lock"
+
+# A host, in a folder that its operator names: keys, certificates, trainings that are to go on after a crash.
+SIGNING_KEY, VERIFY_KEY, AUTHORITY, CERTIFICATE, PRIVATE_KEY = "release.key", "release.pub", "ca.crt", ".crt", ".key"
+CHECKPOINT = ".safetensors"
 
 # A host, below CROUPIER_VAR, beside the apps.
 DECLARED_APPS, PORTS_LOCK = "*/app.toml", ".ports.lock"
@@ -205,7 +210,7 @@ def release(number: int, *parts: str) -> str:
 
 def claim(number: int) -> str:
     """The key that says that a release's number is taken."""
-    return release(number, "claim")
+    return release(number, CLAIM)
 
 
 def refusal(number: int) -> str:
@@ -214,7 +219,7 @@ def refusal(number: int) -> str:
 
 
 def release_numbers(keys: list[str], name: str) -> list[int]:
-    """The numbers, in order, of the releases that have an object `name` ("claim" or MANIFEST) among these keys."""
+    """The numbers, in order, of the releases that have an object `name` (CLAIM or MANIFEST) among these keys."""
     return sorted(int(key.split("/")[1]) for key in keys if key.endswith(f"/{name}"))
 
 

@@ -19,7 +19,7 @@ from croupier.features.arrow import INTERACTIONS
 from croupier.features.batch import F64
 from croupier.features.ids import hash_unit
 from croupier.features.schema import CHAMPION, Arm, Decision, Reward
-from croupier.features.utc import SECOND
+from croupier.features.utc import HOUR_SECONDS, SECOND
 
 GENRES = ("comedy", "sports", "music", "cooking", "news")
 COUNTRIES = ("AT", "BR", "IN", "JP", "US", "ZA")
@@ -91,7 +91,7 @@ class World:
         """Returns the world in which users like what they dislike here."""
         return replace(self, sign=-self.sign)
 
-    def app_toml(self, *, window_seconds: float = 3600.0) -> str:
+    def app_toml(self, *, window_seconds: float = HOUR_SECONDS) -> str:
         """Returns an app.toml for this world."""
         return APP_TOML.format(window_seconds=float(window_seconds))
 

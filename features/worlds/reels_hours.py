@@ -16,11 +16,11 @@ import pyarrow as pa
 from croupier.features.batch import F64, I64
 from croupier.features.ids import hash_unit
 from croupier.features.schema import CHAMPION
-from croupier.features.utc import DAY, HOUR, SECOND
+from croupier.features.utc import DAY, HOUR, HOUR_SECONDS, SECOND
 from croupier.features.worlds.reels import COUNTRIES, DEVICES, START, World
 
 HOSTS = ("host-a", "host-b", "host-c")
-WINDOW = 3600.0  # seconds
+WINDOW = HOUR_SECONDS
 FLOOR = 0.05
 BOT = {"country": "AT", "device": "phone", "age": 30.0, "session_depth": 1.0}
 
@@ -151,9 +151,19 @@ class ReelsHours:
         return names.index(arm) if arm in names else -1
 
     def _kept(
-        self, *, at: int, rng: np.random.Generator, sent: dict[str, Any], mask: Any, pmf: F64, j: I64, clicked: Any,
-        affinity: F64, bots: Any, wrong: Trouble,
-    ) -> HourOfReels:  # fmt: skip
+        self,
+        *,
+        at: int,
+        rng: np.random.Generator,
+        sent: dict[str, Any],
+        mask: Any,
+        pmf: F64,
+        j: I64,
+        clicked: Any,
+        affinity: F64,
+        bots: Any,
+        wrong: Trouble,
+    ) -> HourOfReels:
         n = len(j)
         true_at = at + np.sort(rng.integers(0, HOUR, n))
         host = rng.integers(len(HOSTS), size=n)
@@ -213,8 +223,10 @@ def _draw(pmf: F64, u: F64) -> I64:
 
 def _contexts(sent: dict[str, Any], bots: Any) -> pl.Series:
     feature, old, new = sent["renamed"]
-    text = {"country": np.array(COUNTRIES)[sent["country"]].astype(object),
-            "device": np.array(DEVICES)[sent["device"]].astype(object)}  # fmt: skip
+    text = {
+        "country": np.array(COUNTRIES)[sent["country"]].astype(object),
+        "device": np.array(DEVICES)[sent["device"]].astype(object),
+    }
     if feature:
         text[feature] = np.where(text[feature] == old, new, text[feature])
     columns: dict[str, Any] = {"age": sent["age"], "hour": sent["hour"], "session_depth": sent["session_depth"], **text}

@@ -183,9 +183,14 @@ def fit(
     progress.finish()
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
-    with torch.no_grad():  # a column that was always 0 (`<unk>`) never moved from its random start: it says nothing
-        cast("nn.Linear", network.layers[0]).weight[:, ~network.seen] = 0.0
+    _silence_unseen(network)
     network.eval()
+
+
+def _silence_unseen(network: Network) -> None:
+    """A column that was always 0 (`<unk>`) never moved from its random start: it says nothing."""
+    with torch.no_grad():
+        cast("nn.Linear", network.layers[0]).weight[:, ~network.seen] = 0.0
 
 
 def _epoch(

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from croupier.features.batch import F32, I64, Batch, Catalogue, Interactions
+from croupier.features.store import layout
 from croupier.models import persistence
 from croupier.models.bayesian import network
 from croupier.models.bayesian.base import Bayesian, Sizes, Survey, chosen_features
@@ -38,26 +39,60 @@ class NeuralLinear(Bayesian):
     name: ClassVar[str] = "neural_linear"
 
     def __init__(
-        self, *, hidden: tuple[int, ...] = (50,), heads: str = "shared", explore: str = "thompson", alpha: float = 1.0,
-        draws: int = 256, prior: str = "default", half_life: float = 0.0, window: int = 0, epochs: int = 30,
-        patience: int = 3, batch_size: int = 128, epoch_steps: int = 200, learning_rate: float = 3e-3,
-        weight_decay: float = 0.0, holdout: float = 0.1, warm_start: bool = False, precision: str = "float32",
-        checkpoint: str = "", device: str = "cpu",
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        hidden: tuple[int, ...] = (50,),
+        heads: str = "shared",
+        explore: str = "thompson",
+        alpha: float = 1.0,
+        draws: int = 256,
+        prior: str = "default",
+        half_life: float = 0.0,
+        window: int = 0,
+        epochs: int = 30,
+        patience: int = 3,
+        batch_size: int = 128,
+        epoch_steps: int = 200,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 0.0,
+        holdout: float = 0.1,
+        warm_start: bool = False,
+        precision: str = "float32",
+        checkpoint: str = "",
+        device: str = "cpu",
+    ) -> None:
         if precision not in {"float32", "bfloat16"}:
             raise ValueError(f"precision: found {precision!r}, expected 'float32' or 'bfloat16'")
         if not hidden or min(hidden) < 1 or not 0 <= holdout < 1:
-            raise ValueError(f"neural_linear: found hidden={hidden}, holdout={holdout}, expected positive widths and a "
-                             "holdout share in [0, 1)")  # fmt: skip
+            raise ValueError(
+                f"neural_linear: found hidden={hidden}, holdout={holdout}, expected positive widths and a "
+                "holdout share in [0, 1)"
+            )
         if batch_size < 1 or not learning_rate >= 0 or epoch_steps < 0:
-            raise ValueError(f"neural_linear: found batch_size={batch_size}, learning_rate={learning_rate}, "
-                             f"epoch_steps={epoch_steps}, expected at least 1, and numbers ≥ 0")  # fmt: skip
+            raise ValueError(
+                f"neural_linear: found batch_size={batch_size}, learning_rate={learning_rate}, "
+                f"epoch_steps={epoch_steps}, expected at least 1, and numbers ≥ 0"
+            )
         super().__init__(
-            heads=heads, explore=explore, alpha=alpha, draws=draws, prior=prior, half_life=half_life, window=window,
-            device=device, hidden=list(hidden), epochs=epochs, patience=patience, batch_size=batch_size,
-            epoch_steps=epoch_steps, learning_rate=learning_rate, weight_decay=weight_decay, holdout=holdout,
-            warm_start=warm_start, precision=precision,
-        )  # fmt: skip
+            heads=heads,
+            explore=explore,
+            alpha=alpha,
+            draws=draws,
+            prior=prior,
+            half_life=half_life,
+            window=window,
+            device=device,
+            hidden=list(hidden),
+            epochs=epochs,
+            patience=patience,
+            batch_size=batch_size,
+            epoch_steps=epoch_steps,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            holdout=holdout,
+            warm_start=warm_start,
+            precision=precision,
+        )
         self.checkpoint = checkpoint  # says where, not what: no part of what is learnt or saved
         self.network: network.Network | None = None
         self.outputs: tuple[str, ...] = ()  # arms that have an output of their own while training
@@ -92,7 +127,7 @@ class NeuralLinear(Bayesian):
         if not folder:
             return None
         facts = json.dumps([self.name, self.parameters, self.seed, asdict(survey)], sort_keys=True)
-        return Path(folder) / f"{hashlib.sha256(facts.encode()).hexdigest()[:24]}.safetensors"
+        return Path(folder) / f"{hashlib.sha256(facts.encode()).hexdigest()[:24]}{layout.CHECKPOINT}"
 
     def _network(self, sizes: Sizes, generator: torch.Generator) -> network.Network:
         hidden = tuple(self.parameters["hidden"])

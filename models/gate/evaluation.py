@@ -21,11 +21,12 @@ from croupier.models.gate.evidence import as_it_grew, evidence_of, heaviest, uns
 from croupier.models.gate.gate import LEAK_LEVEL, UNDECIDED, Evidence, judge
 from croupier.models.gate.planning import Known, plan
 from croupier.models.gate.reports import Evaluation, PolicyReport
-from croupier.models.ope import diagnostics, estimators, leaks, self_tests
+from croupier.models.ope import diagnostics, estimators, self_tests
 from croupier.models.ope.agreement import agreement as agree
 from croupier.models.ope.estimators import Rounds
 from croupier.models.ope.intervals import asymptotic_cs
-from croupier.models.ope.leaks import Tested
+from croupier.models.ope.leaks import tested as leaks
+from croupier.models.ope.leaks.tested import Tested
 from croupier.models.ope.prequential import Piecewise
 from croupier.models.ope.reward_model import cross_fit, quality
 from croupier.models.ope.rounds import as_served, of_groups, rounds_of
@@ -55,10 +56,20 @@ class Asked:
 
 
 def evaluate(
-    policies: Mapping[str, Policy | Piecewise], log: Interactions, *, champion: str, floor: float, gate: GateSpec,
-    seed: int = 0, guardrails: Mapping[str, F64] | None = None, asked: Asked | None = None, quality_passed: bool = True,
-    alpha: float | None = None, segments: Mapping[str, Sequence[str]] | None = None, born: I64 | None = None,
-) -> Evaluation:  # fmt: skip
+    policies: Mapping[str, Policy | Piecewise],
+    log: Interactions,
+    *,
+    champion: str,
+    floor: float,
+    gate: GateSpec,
+    seed: int = 0,
+    guardrails: Mapping[str, F64] | None = None,
+    asked: Asked | None = None,
+    quality_passed: bool = True,
+    alpha: float | None = None,
+    segments: Mapping[str, Sequence[str]] | None = None,
+    born: I64 | None = None,
+) -> Evaluation:
     """Judge each of `policies` against `policies[champion]` on `log`, which none of them may have learnt from.
 
     guardrails: per-round values (n,), higher is better. asked: what is known beside the log. alpha: this look's part of
@@ -66,37 +77,66 @@ def evaluate(
     being one of many. segments: a label a row, {"country": (n,), …}, and born: when each arm came (A,), UTC µs: for
     lifts by segment in the report.
     """
-    if champion not in policies:
-        raise ValueError(f"champion: found {champion!r}, expected one of {', '.join(sorted(policies))}")
-    if len(log) < 2:
-        raise ValueError(f"log: found {len(log)} matured rows, expected at least 2; wait for rewards, then try again")
+    _check(policies, champion, log)
     predicted = cross_fit(log, seed=seed)
     pmfs, failed = _served(policies, log, floor, champion)
     rounds = {name: rounds_of(log, pmf, predicted) for name, pmf in (pmfs | {LOGGING: log.pmf}).items()}
     asked = asked or Asked(quality_passed=quality_passed)
     test, leak = self_tests.propensity(log, often=asked.often), leaks.tested(log)
     court = _Court(
-        log=log, predicted=predicted, champion=rounds[champion], champion_pmf=pmfs[champion], gate=gate,
-        alpha=(gate.alpha if alpha is None else alpha) / max(1, len(policies) - 1), self_test=test, leak=leak,
-        guardrails=guardrails or {}, asked=asked, segments=segments or {},
+        log=log,
+        predicted=predicted,
+        champion=rounds[champion],
+        champion_pmf=pmfs[champion],
+        gate=gate,
+        alpha=(gate.alpha if alpha is None else alpha) / max(1, len(policies) - 1),
+        self_test=test,
+        leak=leak,
+        guardrails=guardrails or {},
+        asked=asked,
+        segments=segments or {},
         born=born,
-    )  # fmt: skip
+    )
     reports = {}
     for name, seen in rounds.items():
         role = CHAMPION if name == champion else LOGGING if name == LOGGING else CANDIDATE
         report = _report(role, log, seen, pmfs.get(name, log.pmf), gate.alpha)
         reports[name] = court.judged(report, seen, pmfs[name]) if role == CANDIDATE else report
     return Evaluation(
-        champion=champion, rows=len(log), floor=floor, alpha=court.alpha, self_test=test, leak=leak.p,
-        suspect=leak.suspect, judged_share=court.asked.judged_share, looks=gate.looks,
-        reward_model=quality(log, predicted), log=diagnostics.of_log(log, predicted), policies=reports, failed=failed,
-    )  # fmt: skip
+        champion=champion,
+        rows=len(log),
+        floor=floor,
+        alpha=court.alpha,
+        self_test=test,
+        leak=leak.p,
+        suspect=leak.suspect,
+        judged_share=court.asked.judged_share,
+        looks=gate.looks,
+        reward_model=quality(log, predicted),
+        log=diagnostics.of_log(log, predicted),
+        policies=reports,
+        failed=failed,
+    )
+
+
+def _check(policies: Mapping[str, Policy | Piecewise], champion: str, log: Interactions) -> None:
+    """Raises ValueError where the champion is none of the policies, or there is next to no log."""
+    if champion not in policies:
+        raise ValueError(f"champion: found {champion!r}, expected one of {', '.join(sorted(policies))}")
+    if len(log) < 2:
+        raise ValueError(f"log: found {len(log)} matured rows, expected at least 2; wait for rewards, then try again")
 
 
 def any_better(
-    policies: Mapping[str, Policy | Piecewise], log: Interactions, *, champion: str, floor: float, gate: GateSpec,
-    alpha: float, seed: int = 0,
-) -> bool:  # fmt: skip
+    policies: Mapping[str, Policy | Piecewise],
+    log: Interactions,
+    *,
+    champion: str,
+    floor: float,
+    gate: GateSpec,
+    alpha: float,
+    seed: int = 0,
+) -> bool:
     """False where the confidence sequence at all of `alpha` shows no candidate's lift to exceed the margin: a fourth of
     the time of `evaluate`, for those who ask often. What bets alone would show is left to a whole process's rows."""
     predicted, (pmfs, _) = cross_fit(log, seed=seed), _served(policies, log, floor, champion)

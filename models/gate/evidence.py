@@ -45,10 +45,7 @@ def evidence_of(
     moments = steadied(lift, divergence, candidate.reward, unit)
     bets = None
     if declared is not None and reach is not None:
-        order = slice(None) if at is None or bool(np.all(np.diff(at) >= 0)) else np.argsort(at, kind="stable")
-        whose = None if unit is None else unit[order]
-        shape = {"reach": reach[order], "spread": divergence[order]}
-        bets = LiftBets.of(candidate[order], champion[order], **shape, declared=declared, unit=whose)
+        bets = _bets(candidate, champion, divergence, reach=reach, declared=declared, unit=unit, at=at)
     return Evidence(
         lift=moments,
         skew=skewness(lift, divergence, candidate.reward, moments, unit),
@@ -69,6 +66,23 @@ def evidence_of(
         },
         **more,
     )
+
+
+def _bets(
+    candidate: Rounds,
+    champion: Rounds,
+    spread: F64,
+    *,
+    reach: F64,
+    declared: tuple[float, float],
+    unit: I64 | None,
+    at: I64 | None,
+) -> LiftBets | None:
+    """The bets on the lift, row by row in order of time."""
+    order = slice(None) if at is None or bool(np.all(np.diff(at) >= 0)) else np.argsort(at, kind="stable")
+    whose = None if unit is None else unit[order]
+    shape = {"reach": reach[order], "spread": spread[order]}
+    return LiftBets.of(candidate[order], champion[order], **shape, declared=declared, unit=whose)
 
 
 def as_it_grew(values: F64, divergence: F64, log: Interactions, *, alpha: float) -> list[dict[str, float]]:

@@ -128,15 +128,34 @@ def _first(found: Sequence[Symptom]) -> Symptom | None:
     if not found:
         return None
     grave = [s for s in found if s.level == found[0].level]
-    likely = [s for s in found if s.level == TO_WATCH and s.nats is not None and s.needed is not None
-              and s.cause != "reward_rise" and s.nats > s.needed - log(WATCHED) and found[0].level == ACT]  # fmt: skip
+    likely = [
+        s
+        for s in found
+        if s.level == TO_WATCH
+        and s.nats is not None
+        and s.needed is not None
+        and s.cause != "reward_rise"
+        and s.nats > s.needed - log(WATCHED)
+        and found[0].level == ACT
+    ]
     return min([*grave, *likely], key=lambda s: (CAUSES.index(s.cause), -(s.nats or 0.0)))
 
 
 def _unknown(history: History) -> Diagnosis:
     says = f"too young to be judged: {len(history)} hours are known, {(LEAST_DAYS + 1) * 24} are needed"
-    return Diagnosis(level=FINE, cause="", says=says, remedy="", at=int(history.start[-1]), symptoms=(),
-                     lift=lift(history), signals=0, needed=0.0, known=len(history), weekly=False)  # fmt: skip
+    return Diagnosis(
+        level=FINE,
+        cause="",
+        says=says,
+        remedy="",
+        at=int(history.start[-1]),
+        symptoms=(),
+        lift=lift(history),
+        signals=0,
+        needed=0.0,
+        known=len(history),
+        weekly=False,
+    )
 
 
 def about_levels(diagnosis: Diagnosis, level: str) -> Diagnosis:

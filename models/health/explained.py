@@ -79,8 +79,9 @@ def explain(view: View, what: str, limits: tuple[float, float], stream: tuple[st
 
 def _told(part: Part) -> Told:
     cause, says, remedy = _words(part)
-    return Told(cause=cause, number=part.ratio, threshold=1 - LARGE, says=says, remedy=remedy,
-                serious=part.ratio < 1 - LARGE)  # fmt: skip
+    return Told(
+        cause=cause, number=part.ratio, threshold=1 - LARGE, says=says, remedy=remedy, serious=part.ratio < 1 - LARGE
+    )
 
 
 def _words(part: Part) -> tuple[str, str, str]:

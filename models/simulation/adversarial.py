@@ -5,7 +5,7 @@ Contexts are of a few kinds; each (kind, arm) has one event with its probability
 each is promoted.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,40 +58,45 @@ class Trap:
 
 def traps() -> list[Trap]:
     """The cells that deceived the gate before it asked for informative draws, and their like."""
-    out = []
-    for clicks in (0.01, 0.02, 0.05):
-        champion, candidate = _apart(5)
-        flat = np.full((1, 5), clicks)
-        made: dict[str, Any] = {"kinds": np.ones(1), "events": flat, "champion": champion, "candidate": candidate}
-        out += [
-            Trap(name=f"log of the candidate's like, clicks {clicks:.0%}", log=_explored(candidate, 0.1), **made),
-            Trap(name=f"the same, clicks {clicks:.0%}, one look", log=_explored(candidate, 0.1), rows=5000, looks=1,
-                 **made),
-            Trap(name=f"log of the champion, clicks {clicks:.0%}", log=_explored(champion, 0.1), **made),
-        ]  # fmt: skip
-    out += [_rare_contexts(share) for share in (0.003, 0.01, 0.03)]
     champion, candidate = _apart(5)
-    both: dict[str, Any] = {"kinds": np.ones(1), "champion": champion, "candidate": candidate}
+    both = {"kinds": np.ones(1), "champion": champion, "candidate": candidate}
+    rare = [_rare_contexts(share) for share in (0.003, 0.01, 0.03)]
+    return [*_clicks(both), *rare, *_complaints(both), *_wins_and_losses(both)]
+
+
+def _clicks(both: dict[str, Any]) -> Iterator[Trap]:
+    """Few clicks, alike for every arm, in a log of the candidate's or of the champion's like."""
+    for clicks in (0.01, 0.02, 0.05):
+        made = both | {"events": np.full((1, 5), clicks)}
+        like, own = _explored(both["candidate"], 0.1), _explored(both["champion"], 0.1)
+        yield Trap(name=f"log of the candidate's like, clicks {clicks:.0%}", log=like, **made)
+        yield Trap(name=f"the same, clicks {clicks:.0%}, one look", log=like, rows=5000, looks=1, **made)
+        yield Trap(name=f"log of the champion, clicks {clicks:.0%}", log=own, **made)
+
+
+def _complaints(both: dict[str, Any]) -> Iterator[Trap]:
+    """Rare losses, alike for every arm; and a success that all but always comes."""
     for rate in (0.002, 0.01):
-        out += [
-            Trap(name=f"complaints of −1 at {rate:.1%}, log of the {whose}", events=np.full((1, 5), rate), value=-1.0,
-                 log=_explored(log, 0.1), **both)
-            for whose, log in (("champion", champion), ("candidate", candidate))
-        ]  # fmt: skip
-    out.append(Trap(name="success of 99 %, log of the champion", events=np.full((1, 5), 0.01), value=-1.0, base=1.0,
-                    log=_explored(champion, 0.1), **both))  # fmt: skip
+        for whose in ("champion", "candidate"):
+            name = f"complaints of −1 at {rate:.1%}, log of the {whose}"
+            log = _explored(both[whose], 0.1)
+            yield Trap(name=name, events=np.full((1, 5), rate), value=-1.0, log=log, **both)
+    log, flat = _explored(both["champion"], 0.1), np.full((1, 5), 0.01)
+    yield Trap(name="success of 99 %, log of the champion", events=flat, value=-1.0, base=1.0, log=log, **both)
+
+
+def _wins_and_losses(both: dict[str, Any]) -> Iterator[Trap]:
+    """Events of 50 times a usual reward, in a uniform log: alike for every arm, or of one policy's arm alone."""
     even = np.full((1, 5), 0.2)
     for rate in (0.0005, 0.002):
-        out.append(Trap(name=f"a loss of 50 at {rate:.2%}, uniform log", events=np.full((1, 5), rate), value=-50.0,
-                        base=1.0, log=even, **both))  # fmt: skip
-        out.append(Trap(name=f"a win of 50 at {rate:.2%}, uniform log", events=np.full((1, 5), rate), value=50.0,
-                        log=even, **both))  # fmt: skip
+        flat, name = np.full((1, 5), rate), f"of 50 at {rate:.2%}, uniform log"
+        yield Trap(name=f"a loss {name}", events=flat, value=-50.0, base=1.0, log=even, **both)
+        yield Trap(name=f"a win {name}", events=flat, value=50.0, log=even, **both)
         for whose, arm, value in (("candidate: a loss", 1, -50.0), ("champion: a win", 0, 50.0)):
             alone = np.zeros((1, 5))
             alone[0, arm] = rate  # what the event takes or gives on average, `base` makes up for
-            out.append(Trap(name=f"{whose} of 50 at {rate:.2%}, else a little better", events=alone, value=value,
-                            base=-value * alone, noise=0.05, log=even, **both))  # fmt: skip
-    return out
+            name, base = f"{whose} of 50 at {rate:.2%}, else a little better", -value * alone
+            yield Trap(name=name, events=alone, value=value, base=base, noise=0.05, log=even, **both)
 
 
 def _apart(arms: int) -> tuple[F64, F64]:
@@ -194,8 +199,10 @@ def count(*, runs: int, seed: int = 0, progress: Callable[[int], object] = lambd
 
 def markdown(table: list[dict[str, Any]]) -> str:
     """One line a trap, shares in %."""
-    lines = ["| lift exactly zero | rows, looks | logs | promoted, most by 95 % | without the three conditions |",
-             "|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "| lift exactly zero | rows, looks | logs | promoted, most by 95 % | without the three conditions |",
+        "|---|---|---|---|---|",
+    ]
     for row in table:
         n, hits = row["runs"], round(row["promoted"] * row["runs"])
         most = float(beta.ppf(0.95, hits + 1, n - hits)) if hits < n else 1.0

@@ -42,9 +42,14 @@ def logs(sound: int, leaky: int) -> list[tuple[str, int]]:
 
 
 def count(
-    *, sound: int = SOUND, leaky: int = LEAKY, seed: int = 0, done: Sequence[dict[str, Any]] = (),
-    progress: Callable[[int], object] = lambda _: None, save: Callable[[list[dict[str, Any]]], object] = lambda _: None,
-) -> list[dict[str, Any]]:  # fmt: skip
+    *,
+    sound: int = SOUND,
+    leaky: int = LEAKY,
+    seed: int = 0,
+    done: Sequence[dict[str, Any]] = (),
+    progress: Callable[[int], object] = lambda _: None,
+    save: Callable[[list[dict[str, Any]]], object] = lambda _: None,
+) -> list[dict[str, Any]]:
     """One row a log; those `done` are not counted again. `save` is given the table after every SAVED rows."""
     table = list(done)
     seen = {(row["leak"], row["number"]) for row in table}

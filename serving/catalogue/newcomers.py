@@ -14,7 +14,7 @@ from croupier.features.schema import Arm
 from croupier.features.spec import ArmsSpec
 from croupier.features.store.storage import Store
 from croupier.features.utc import DAY, YEAR_2100, hour_name, hour_start
-from croupier.serving.release.bundle import Newcomers
+from croupier.serving.release.newcomer_share import Newcomers
 
 NEW_DAYS = 30  # an arm that nobody has asked for is new no longer than this
 

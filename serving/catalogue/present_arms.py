@@ -17,7 +17,8 @@ from croupier.features.workspace import Workspace
 from croupier.serving.catalogue import file as catalogue_file
 from croupier.serving.catalogue.newcomers import newcomers
 from croupier.serving.release import bundle_store
-from croupier.serving.release.bundle import LoadedRelease, Newcomers
+from croupier.serving.release.bundle import LoadedRelease
+from croupier.serving.release.newcomer_share import Newcomers
 
 log = logging.getLogger(__name__)
 

@@ -26,14 +26,12 @@ from croupier.serving.client import fallback, messages
 from croupier.serving.client.breaker import Breaker, Throttle
 from croupier.serving.client.connection import Connection
 from croupier.serving.client.delivery import Delivery
-from croupier.serving.client.errors import ClientError, Refused, Unavailable
+from croupier.serving.client.errors import Refused, Unavailable
 from croupier.serving.client.messages import TensorColumns
 from croupier.serving.client.outbox import Outbox
 from croupier.serving.client.secure import Tls
 from croupier.serving.contract.requests import Request, Selection
 from croupier.serving.contract.rewards import REJECTED, Outcome, RawReward, decode, encoded_rewards, raw_reward
-
-__all__ = ["Client", "ClientError", "Refused", "Request", "Tls", "Unavailable"]
 
 MAX_ROWS = 1024  # max_batch_size of the models
 QUEUED = "queued"

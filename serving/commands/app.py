@@ -15,7 +15,7 @@ from croupier.features.build import released_encoder
 from croupier.features.encoding import catalogue
 from croupier.features.exchange.arm_ids import alike
 from croupier.features.exchange.coerce import DeclaredFeatures
-from croupier.features.exchange.dsjson import reader
+from croupier.features.exchange.dsjson import export as dsjson
 from croupier.features.exchange.guess import guess_app
 from croupier.features.exchange.importing import import_log
 from croupier.features.exchange.sources import JSON, open_source
@@ -134,7 +134,7 @@ def _export(
             if target.suffix == ".parquet":
                 rows.write_parquet(file)
             else:
-                file.writelines(reader.export(rows, w.arms()))
+                file.writelines(dsjson.export(rows, w.arms()))
     except OSError as error:
         raise OSError(f"{target}: {error.strerror}; what is in it is not the whole") from error
     if told(as_json, {"app": app, "interactions": len(rows), "file": target.absolute()}):

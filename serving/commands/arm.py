@@ -29,7 +29,7 @@ from croupier.serving.catalogue.newcomers import shown
 from croupier.serving.catalogue.present_arms import newcomers_of
 from croupier.serving.commands.telling import App
 from croupier.serving.release import bundle_store
-from croupier.serving.release.bundle import Newcomers
+from croupier.serving.release.newcomer_share import Newcomers
 
 app = typer.Typer(no_args_is_help=True, help="Arms: which there are, and adding, retiring, pausing them.")
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ARM]...", help="ids of arms")]

@@ -59,9 +59,14 @@ def simulate_health(
     prepared(out, page)
     with tqdm(unit="h", disable=None) as bar:
         found: dict[str, Any] = rates.count(
-            seeds=seeds, first=first_seed, days=days, per_day=per_day, false_alarms=false_alarms, churn=churn,
+            seeds=seeds,
+            first=first_seed,
+            days=days,
+            per_day=per_day,
+            false_alarms=false_alarms,
+            churn=churn,
             progress=partial(_count, bar),
-        )  # fmt: skip
+        )
     if not to_stdout(out):
         print(table.markdown(found))
     written(out, found)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from croupier.features.store import layout
 from croupier.serving.commands.telling import AsJson, told
 
 app = typer.Typer(no_args_is_help=True, help="Keys that sign releases, and certificates for TLS.")
@@ -18,7 +19,7 @@ def make(
     """A pair of Ed25519 keys: who publishes signs with the one, every host verifies with the other."""
     from croupier.serving.release import signature
 
-    signing, verify = folder / "release.key", folder / "release.pub"
+    signing, verify = folder / layout.SIGNING_KEY, folder / layout.VERIFY_KEY
     name = signature.make(signing, verify)
     if not told(as_json, {"key": name, "signing": signing, "verify": verify}):
         print(

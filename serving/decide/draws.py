@@ -5,9 +5,6 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 from croupier.features.ids import uniforms
-from croupier.models.exploration import PolicyFailed, guard
-
-__all__ = ["PolicyFailed", "draw", "guard"]  # the gate has the same guard
 
 
 def draw(pmf: Iterable[Iterable[float]], salt: str, event_ids: Sequence[str]) -> list[int]:

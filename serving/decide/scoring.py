@@ -11,7 +11,6 @@ from functools import partial
 from croupier.features.batch import F64, Batch
 from croupier.features.schema import CANDIDATE, CHAMPION, FALLBACK
 from croupier.models import exploration
-from croupier.serving.decide import draws
 from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.deadline import DeadlineRunner, TooSlow
 from croupier.serving.learning.live_heads import LiveHeads
@@ -46,7 +45,7 @@ class Scorer:
         """The role's own pmf; when the candidate fails the champion's, when that fails uniform."""
         count: Callable[[int, str, str], None] = self._breaker.failed
         try:
-            pmf = draws.guard(self._pmf(role, batch), batch.mask)
+            pmf = exploration.guard(self._pmf(role, batch), batch.mask)
             return Served(self._release.explored(pmf, batch), role, self._names[role], self._heads.step(role))
         except TooSlow as error:
             reason = f"{TOO_LATE}: {error}"

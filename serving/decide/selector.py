@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from croupier.features.batch import Batch
 from croupier.features.clock import now_us
 from croupier.features.ids import hash_unit, uuid7s
 from croupier.features.log.refusals import noted
@@ -122,13 +123,7 @@ class Selector:
         requests = [each.request for each in asked]
         view = self.rollout.view(self.release.number, self._continues) if self.rollout else RolloutView()
         units = [hash_unit(self._unit_key, r.unit_id) for r in requests]
-        made_ids = iter(uuid7s(len(requests)))
-        events = [r.event_id or next(made_ids) for r in requests]
-        with self.meter.stage("encode"):
-            batch = self.release.encoder.encode(
-                [r.context for r in requests], [r.arms for r in requests], [r.arm_context for r in requests],
-                self.release.catalogue,
-            )  # fmt: skip
+        events, batch = _event_ids(requests), self._encoded(requests)
         decisions: list[Decision | None] = [None] * len(requests)
         for role, rows in self._split(requests, units, view).items():
             began = time.perf_counter_ns()
@@ -141,19 +136,39 @@ class Selector:
             for row, position, pmf in zip(places, drawn, pmfs, strict=True):
                 request = requests[row]
                 decisions[row] = Decision(
-                    event_id=events[row], at=now, unit_id=units[row], context=request.context,
-                    arms=request.arms, pmf=tuple(pmf[: len(request.arms)]), arm=request.arms[position],
-                    propensity=pmf[position], policy=served.policy, role=view.named(served.role), stage=view.stage,
-                    arm_context=request.arm_context, posterior_step=served.step,
-                    fallback_reason=served.reason, took_us=took, **self._stamp,
-                )  # fmt: skip
+                    event_id=events[row],
+                    at=now,
+                    unit_id=units[row],
+                    context=request.context,
+                    arms=request.arms,
+                    pmf=tuple(pmf[: len(request.arms)]),
+                    arm=request.arms[position],
+                    propensity=pmf[position],
+                    policy=served.policy,
+                    role=view.named(served.role),
+                    stage=view.stage,
+                    arm_context=request.arm_context,
+                    posterior_step=served.step,
+                    fallback_reason=served.reason,
+                    took_us=took,
+                    **self._stamp,
+                )
         made = [d for d in decisions if d is not None]
         with self.meter.stage("record"):
             stored = self._record(requests, made)
+        self._count_dropped(asked)
+        return self._answers(asked, made, stored, now)
+
+    def _encoded(self, requests: Sequence[Request]) -> Batch:
+        with self.meter.stage("encode"):
+            pairs = [r.arm_context for r in requests]
+            contexts, arms = [r.context for r in requests], [r.arms for r in requests]
+            return self.release.encoder.encode(contexts, arms, pairs, self.release.catalogue)
+
+    def _count_dropped(self, asked: Sequence[OfferedRequest]) -> None:
         for each in asked:
             for why in each.dropped.values():
                 self.meter.count("croupier_dropped_arms_total", reason=why)
-        return self._answers(asked, made, stored, now)
 
     def _record(self, requests: Sequence[Request], made: list[Decision]) -> list[Decision]:
         """Puts decisions on record, durable when it returns; a repeated event has its first decision in its place."""
@@ -221,3 +236,9 @@ def _selection(d: Decision, asked: OfferedRequest) -> Selection:
     mass = dict(zip(d.arms, d.pmf, strict=True))
     pmf, dropped = tuple(mass.get(arm, 0.0) for arm in asked.arms), tuple(a for a in asked.arms if a not in mass)
     return Selection(d.event_id, d.arm, d.propensity, pmf, d.release, d.role, dropped=dropped)
+
+
+def _event_ids(requests: Sequence[Request]) -> list[str]:
+    """The event ids of requests; one that has none is given one."""
+    made = iter(uuid7s(len(requests)))
+    return [r.event_id or next(made) for r in requests]

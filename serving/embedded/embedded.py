@@ -23,8 +23,6 @@ from croupier.serving.contract.rewards import Outcome, encoded_rewards
 from croupier.serving.embedded.declared import declare
 from croupier.serving.embedded.host import Host
 
-__all__ = ["Embedded", "Refused"]
-
 
 class Embedded:
     """An app of this host, by the name of its folder below `var` (default: CROUPIER_VAR). Raises ValueError where it is

@@ -10,7 +10,7 @@ from croupier.features.encoding.dataset import encode_interactions
 from croupier.features.schema import CANDIDATE, SHADOW
 from croupier.features.spec import RewardSpec
 from croupier.features.store.storage import Store
-from croupier.serving.decide import draws
+from croupier.models import exploration
 from croupier.serving.evidence.comparison import decisions
 from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.rollout_state import RolloutState
@@ -39,7 +39,7 @@ def shadowed(frame: pl.DataFrame, release: LoadedRelease, problems: list[str]) -
 def _shadow_pmf(frame: pl.DataFrame, release: LoadedRelease) -> tuple[Interactions, F64]:
     """What the candidate would have done (n, K) in these decisions of the champion. Raises whatever its policy does."""
     log = encode_interactions(frame, release.encoder, release.catalogue)
-    return log, draws.guard(release.pmf(CANDIDATE, log.batch), log.batch.mask)
+    return log, exploration.guard(release.pmf(CANDIDATE, log.batch), log.batch.mask)
 
 
 def shadow_log(

@@ -32,8 +32,9 @@ from croupier.serving.catalogue.present_arms import answerable, newcomers_of
 from croupier.serving.operate import deployment, publish
 from croupier.serving.operate.deployment import triton_address
 from croupier.serving.release import bundle, bundle_store
-from croupier.serving.release.bundle import LoadedRelease, Newcomers
+from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.continuation import SAME_ARMS
+from croupier.serving.release.newcomer_share import Newcomers
 from croupier.serving.triton.binary import TritonUnavailable
 from croupier.serving.triton.endpoint_security import EndpointSecurity
 

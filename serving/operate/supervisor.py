@@ -16,7 +16,8 @@ from types import FrameType
 from croupier.features.settings import Settings
 from croupier.features.store import layout
 from croupier.features.store.locks import alone
-from croupier.serving.client.client import Client, Unavailable
+from croupier.serving.client.client import Client
+from croupier.serving.client.errors import Unavailable
 from croupier.serving.client.messages import CANARY_COLUMNS
 from croupier.serving.operate.follower import CatalogueFollower
 from croupier.serving.triton import leftovers, repository, server

@@ -75,9 +75,14 @@ def compare(folder: Path, url: str, expected: LoadedRelease) -> int:
 
 
 def ask(
-    client: triton_grpc.InferenceServerClient, model: str, unit: str, golden: Golden, event_id: str, *,
+    client: triton_grpc.InferenceServerClient,
+    model: str,
+    unit: str,
+    golden: Golden,
+    event_id: str,
+    *,
     headers: Mapping[str, str] | None = None,
-) -> triton_grpc.InferResult:  # fmt: skip
+) -> triton_grpc.InferResult:
     """Asks for one selection by the wire contract of `select_arm`."""
     values = {
         "unit_id": unit, "context": orjson.dumps(golden.context), "arms": orjson.dumps(golden.arms),

@@ -28,7 +28,7 @@ from croupier.serving.learning.live_heads import learns
 from croupier.serving.operate import publish, renewal
 from croupier.serving.operate.deployment import triton_address
 from croupier.serving.release import bundle, bundle_store, rollout_store
-from croupier.serving.release.bundle import Newcomers
+from croupier.serving.release.newcomer_share import Newcomers
 from croupier.serving.triton.declaration import ADMITS
 
 

@@ -14,12 +14,11 @@ import secrets
 import shutil
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 
 from croupier.features.batch import F64, Batch, Bool, Catalogue
@@ -28,11 +27,11 @@ from croupier.features.encoding.encoder import Encoder
 from croupier.features.schema import CANDIDATE, CHAMPION, IN_CANDIDATES_PLACE, SCHEMA_VERSION, Arm
 from croupier.features.store import layout
 from croupier.models import policy as policies
-from croupier.models.exploration import with_floor, with_newcomers
+from croupier.models.exploration import with_floor
 from croupier.models.policy import Policy
 from croupier.serving.release import entry
+from croupier.serving.release.newcomer_share import Newcomers
 
-SIGNATURE = "manifest.sig"  # beside the manifest, where a release is signed (signature.py)
 FORMAT = 1
 MODEL = Path(__file__).parents[1] / "triton" / "select_arm" / layout.MODEL_PY
 
@@ -54,22 +53,6 @@ class Golden:
     arm_context: tuple[dict[str, Any], ...]
     role: str
     pmf: tuple[float, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Newcomers:
-    """Arms of which little is known yet, since when (UTC µs), and the `share` of traffic that they are given."""
-
-    share: float = 0.0
-    since: Mapping[str, int] = field(default_factory=dict)
-
-    def rows(self, catalogue: Catalogue) -> Bool:
-        """Returns (A,): which rows of the catalogue are new."""
-        return np.array([arm in self.since for arm in catalogue.ids], dtype=np.bool_)
-
-    def mixed(self, pmf: F64, batch: Batch, rows: Bool) -> F64:
-        """Returns a served pmf (B, K) with the new arms' share mixed in; the very same array where nothing is new."""
-        return with_newcomers(pmf, batch.mask, rows[batch.arm], self.share) if self.share and self.since else pmf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,10 +99,19 @@ class LoadedRelease:
 
 
 def write_release(
-    folder: Path, *, number: int, champion: Policy, candidate: Policy | None, encoder: Encoder, arms: Sequence[Arm],
-    floor: float, meta: Mapping[str, Any], salt: str = "", golden: Sequence[Mapping[str, Any]] = (),
+    folder: Path,
+    *,
+    number: int,
+    champion: Policy,
+    candidate: Policy | None,
+    encoder: Encoder,
+    arms: Sequence[Arm],
+    floor: float,
+    meta: Mapping[str, Any],
+    salt: str = "",
+    golden: Sequence[Mapping[str, Any]] = (),
     newcomers: Newcomers | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Write the whole folder or nothing, and return its manifest. `folder` must not exist.
 
     `golden` are requests (context, arms, arm_context) whose pmf is computed here; `meta` is kept in the manifest:
@@ -221,7 +213,7 @@ def verify(folder: Path) -> dict[str, Any]:
     manifest = read_manifest(folder)
     if folder.name.isdigit() and int(folder.name) != manifest["number"]:
         raise ReleaseRefused(folder, layout.MANIFEST, f"release {manifest['number']}", f"release {int(folder.name)}")
-    present = set(_files(folder)) - {layout.MANIFEST, SIGNATURE}
+    present = set(_files(folder)) - {layout.MANIFEST, layout.SIGNATURE}
     for file in sorted(present - set(manifest["files"])):
         raise ReleaseRefused(folder, file, "an additional file", "only what the manifest lists")
     for file, expected in manifest["files"].items():
@@ -242,11 +234,17 @@ def load(folder: Path) -> LoadedRelease:
     golden = (Golden(**row) for row in orjson.loads((folder / layout.GOLDEN).read_bytes()))
     has_candidate = CANDIDATE in manifest["policies"]
     return LoadedRelease(
-        number=manifest["number"], champion=policies.load(folder / CHAMPION),
+        number=manifest["number"],
+        champion=policies.load(folder / CHAMPION),
         candidate=policies.load(folder / CANDIDATE) if has_candidate else None,
-        encoder=encoder, catalogue=encoder.catalogue(arms), arms=arms, floor=manifest["floor"], salt=manifest["salt"],
-        golden=tuple(golden), manifest=manifest,
-    )  # fmt: skip
+        encoder=encoder,
+        catalogue=encoder.catalogue(arms),
+        arms=arms,
+        floor=manifest["floor"],
+        salt=manifest["salt"],
+        golden=tuple(golden),
+        manifest=manifest,
+    )
 
 
 def features_of(folder: Path) -> tuple[Encoder, tuple[Arm, ...]]:

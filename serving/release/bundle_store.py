@@ -29,7 +29,7 @@ CURRENT, REFUSED, PAST = "current", "refused", "past"  # what became of a releas
 
 def claim(store: Store) -> int:
     """The next number, ours alone: of two publishers one gets it, the other the one after."""
-    number = max(layout.release_numbers(store.list(layout.RELEASES), "claim"), default=0) + 1
+    number = max(layout.release_numbers(store.list(layout.RELEASES), layout.CLAIM), default=0) + 1
     while True:
         try:
             store.create(layout.claim(number), orjson.dumps({"at": now_us(), "host": socket.gethostname()}))
@@ -48,7 +48,7 @@ def upload(store: Store, folder: Path, *, app: str = "", keys: Keys | None = Non
     signed = signature.sign(folder, app=app, keys=keys)
     signature.check(folder, app=app, keys=keys)  # what no host would serve is not published
     if signed:
-        store.put(layout.release(number, bundle.SIGNATURE), (folder / bundle.SIGNATURE).read_bytes())
+        store.put(layout.release(number, layout.SIGNATURE), (folder / layout.SIGNATURE).read_bytes())
     for file in manifest["files"]:
         store.put(layout.release(number, file), (folder / file).read_bytes())
     store.create(layout.release(number, layout.MANIFEST), (folder / layout.MANIFEST).read_bytes())
@@ -65,7 +65,7 @@ def download(store: Store, number: int, folder: Path, *, app: str = "", keys: Ke
     folder.mkdir(parents=True)
     (folder / layout.MANIFEST).write_bytes(raw)
     with suppress(KeyError):  # it was not signed
-        (folder / bundle.SIGNATURE).write_bytes(store.get(layout.release(number, bundle.SIGNATURE)))
+        (folder / layout.SIGNATURE).write_bytes(store.get(layout.release(number, layout.SIGNATURE)))
     signature.check(folder, app=app, keys=keys or Keys.of(Settings()))
     for file in bundle.read_manifest(folder)["files"]:
         path = folder / file

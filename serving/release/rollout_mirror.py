@@ -10,6 +10,7 @@ from pathlib import Path
 
 from croupier.features.schema import CANDIDATE, HOLDOUT, NO_STAGE, SHADOW
 from croupier.features.store import layout
+from croupier.features.utc import HOUR_SECONDS
 from croupier.serving.release.rollout_state import RolloutState, in_candidate
 
 
@@ -56,7 +57,7 @@ class RolloutReader:
     """The mirror as a selector sees it: looked at no more than once in `every` seconds. A file that is missing,
     unreadable, older than `max_age` seconds, or about another release means: champion (share 0)."""
 
-    def __init__(self, path: Path, max_age: float = 3600.0, every: float = 0.5) -> None:
+    def __init__(self, path: Path, max_age: float = HOUR_SECONDS, every: float = 0.5) -> None:
         self._path, self._max_age, self._every = path, max_age, every
         self._looked = -float("inf")
         self._state: RolloutState | None = None

@@ -21,7 +21,7 @@ import orjson
 
 from croupier.features.settings import Settings
 from croupier.features.store import layout
-from croupier.serving.release.bundle import SIGNATURE, ReleaseRefused
+from croupier.serving.release.bundle import ReleaseRefused
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -80,7 +80,7 @@ def sign(folder: Path, *, app: str, keys: Keys) -> bool:
         "key": fingerprint(key.public_key()),
         "signature": base64.b64encode(key.sign(_message(app, raw))).decode(),
     }
-    (folder / SIGNATURE).write_bytes(orjson.dumps(signed))
+    (folder / layout.SIGNATURE).write_bytes(orjson.dumps(signed))
     return True
 
 
@@ -91,17 +91,17 @@ def check(folder: Path, *, app: str, keys: Keys) -> None:
     trusted = {fingerprint(key): key for key in _loaded("CROUPIER_VERIFY_KEY", keys.verify, _public)}
     expected = f"one by a key of {keys.verify} ({', '.join(sorted(trusted))}) for the app {app!r}"
     try:
-        signed = orjson.loads((folder / SIGNATURE).read_bytes())
+        signed = orjson.loads((folder / layout.SIGNATURE).read_bytes())
         by, of, signature = str(signed["key"]), str(signed["app"]), base64.b64decode(signed["signature"], validate=True)
     except FileNotFoundError:
-        raise ReleaseRefused(folder, SIGNATURE, "no signature", expected) from None
+        raise ReleaseRefused(folder, layout.SIGNATURE, "no signature", expected) from None
     except (ValueError, KeyError, TypeError):
-        raise ReleaseRefused(folder, SIGNATURE, "a file that is no signature", expected) from None
+        raise ReleaseRefused(folder, layout.SIGNATURE, "a file that is no signature", expected) from None
     if by not in trusted or of != app:
-        raise ReleaseRefused(folder, SIGNATURE, f"one by the key {by[:40]!r} for the app {of[:40]!r}", expected)
+        raise ReleaseRefused(folder, layout.SIGNATURE, f"one by the key {by[:40]!r} for the app {of[:40]!r}", expected)
     if not _genuine(trusted[by], signature, _message(app, (folder / layout.MANIFEST).read_bytes())):
         found = f"a signature that the key {by} did not make of this manifest"
-        raise ReleaseRefused(folder, SIGNATURE, found, expected)
+        raise ReleaseRefused(folder, layout.SIGNATURE, found, expected)
 
 
 def fingerprint(key: "Ed25519PublicKey") -> str:

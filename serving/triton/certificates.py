@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from croupier.features.store import layout
 from croupier.serving.release.signature import write_new
 
 DAYS = 397  # what browsers and gateways accept at most
@@ -31,10 +32,10 @@ def make(folder: Path, hosts: Sequence[str], clients: Sequence[str], days: int =
     authority = _signed("croupier authority", None, days, ())
     pairs = {"server": _signed(hosts[0], authority, days, hosts)}
     pairs |= {name: _signed(name, authority, days, ()) for name in clients}
-    files = {folder / "ca.crt": (_pem(authority.certificate), 0o644)}
+    files = {folder / layout.AUTHORITY: (_pem(authority.certificate), 0o644)}
     for name, pair in pairs.items():
-        files[folder / f"{name}.crt"] = (_pem(pair.certificate), 0o644)
-        files[folder / f"{name}.key"] = (_private(pair.key), 0o600)
+        files[folder / f"{name}{layout.CERTIFICATE}"] = (_pem(pair.certificate), 0o644)
+        files[folder / f"{name}{layout.PRIVATE_KEY}"] = (_private(pair.key), 0o600)
     for path, (content, mode) in files.items():
         write_new(path, content, mode)
     return list(files)
@@ -51,10 +52,12 @@ def _signed(name: str, by: _Pair | None, days: int, hosts: Sequence[str]) -> _Pa
     now = dt.datetime.now(dt.UTC)
     made = x509.CertificateBuilder(
         issuer_name=subject if by is None else by.certificate.subject,
-        subject_name=subject, public_key=key.public_key(),
-        serial_number=x509.random_serial_number(), not_valid_before=now - dt.timedelta(hours=1),
+        subject_name=subject,
+        public_key=key.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=now - dt.timedelta(hours=1),
         not_valid_after=now + dt.timedelta(days=days),
-    )  # fmt: skip
+    )
     limits = x509.BasicConstraints(ca=by is None, path_length=0 if by is None else None)
     made = made.add_extension(limits, critical=True)
     if hosts:

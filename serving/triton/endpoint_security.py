@@ -39,10 +39,13 @@ class EndpointSecurity:
     def of(cls, settings: Settings) -> Self:
         """Raises ValueError naming what is half given, or not there."""
         security = cls(
-            cert=_file("TLS_CERT", settings.tls_cert), key=_file("TLS_KEY", settings.tls_key),
-            clients=_file("TLS_CLIENTS", settings.tls_clients), root=_file("TLS_ROOT", settings.tls_root),
-            name=settings.tls_name, token=settings.token.get_secret_value(),
-        )  # fmt: skip
+            cert=_file("TLS_CERT", settings.tls_cert),
+            key=_file("TLS_KEY", settings.tls_key),
+            clients=_file("TLS_CLIENTS", settings.tls_clients),
+            root=_file("TLS_ROOT", settings.tls_root),
+            name=settings.tls_name,
+            token=settings.token.get_secret_value(),
+        )
         security._check()
         return security
 

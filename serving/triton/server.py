@@ -121,9 +121,15 @@ class TritonServer:
         }  # fmt: skip
         with private_log(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [str(found.path), *self._arguments(found, models)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=environment, cwd=self.home, start_new_session=True, umask=UMASK,
-            )  # fmt: skip
+                [str(found.path), *self._arguments(found, models)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                cwd=self.home,
+                start_new_session=True,
+                umask=UMASK,
+            )
         pid = self.process.pid
         record = {"pid": pid, "born": born(pid), "ports": asdict(self.ports), "shm": self.shm}
         self.pid_file.write_text(json.dumps(record))

@@ -69,8 +69,17 @@ def join_rows(folder: Path, rounds: int = 3) -> list[dict[str, Any]]:
         other.append(seconds(lambda: bare_join(folder / "log2m")))
         ours.append(seconds(lambda: join(folder / "log2m")))
     ratio = median(a / b for a, b in zip(ours, other, strict=True))
-    found = [row("join + account", "2M decisions left-joined with 0.4M rewards → 24 hours, beside Polars' own join → one file", ours,
-                 other, unit="s", target="≤ 1.5", met=ratio <= 1.5)]  # fmt: skip
+    found = [
+        row(
+            "join + account",
+            "2M decisions left-joined with 0.4M rewards → 24 hours, beside Polars' own join → one file",
+            ours,
+            other,
+            unit="s",
+            target="≤ 1.5",
+            met=ratio <= 1.5,
+        )
+    ]
     n = int(os.environ.get("BENCH_JOIN_ROWS", "2000000"))
     if n > 2_000_000:
         write_log(folder / "large", n)

@@ -24,7 +24,7 @@ from croupier.features.encoding.encoder import Encoder
 from croupier.features.ids import uuid7
 from croupier.features.schema import Arm, Decision
 from croupier.features.spec import AppSpec
-from croupier.models import policy
+from croupier.models import exploration, policy
 from croupier.models.vw import train
 from croupier.serving.contract.requests import Raw, Request
 from croupier.serving.decide import draws
@@ -43,9 +43,12 @@ class Workload:
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
         numeric = {"type": "numeric", "transform": "none"}
-        self.spec = AppSpec.model_validate({
-            "context": {f"u{i}": numeric for i in range(D)}, "arm": {f"x{i}": numeric for i in range(D)},
-        })  # fmt: skip
+        self.spec = AppSpec.model_validate(
+            {
+                "context": {f"u{i}": numeric for i in range(D)},
+                "arm": {f"x{i}": numeric for i in range(D)},
+            }
+        )
         self.arms = [
             Arm(arm_id=f"arm-{k:02d}", features={f"x{i}": float(v) for i, v in enumerate(rng.normal(size=D))})
             for k in range(K)
@@ -124,7 +127,7 @@ def selector(w: Workload, folder: Path, name: str, **parameters: Any) -> Selecto
 
 def drawn(s: Selector, batch: Batch) -> tuple[Any, Any]:
     """Encoded requests to their arms and propensities, floor, guard and draw by event id included."""
-    pmf = draws.guard(s.release.pmf("champion", batch), batch.mask)
+    pmf = exploration.guard(s.release.pmf("champion", batch), batch.mask)
     chosen = draws.draw(pmf.tolist(), s.release.salt, EVENTS[: len(batch)])
     return chosen, pmf[np.arange(len(batch)), chosen]
 

@@ -55,8 +55,10 @@ def serve(w: Workspace) -> None:
     ]
     answers = [answer for i in range(0, 600, 10) for answer in selector.select(requests[i : i + 10])]
     assert {a.error for a in answers} == {""}
-    bad = [Request(unit_id=EMAILS[0], context={"no such feature": 1}, arms=visits[0].arms),
-           Request(unit_id=EMAILS[1] * 1000, context=visits[0].context, arms=visits[0].arms)]  # fmt: skip
+    bad = [
+        Request(unit_id=EMAILS[0], context={"no such feature": 1}, arms=visits[0].arms),
+        Request(unit_id=EMAILS[1] * 1000, context=visits[0].context, arms=visits[0].arms),
+    ]
     assert selector.select(bad)[0].error
     decided = spool.find([a.event_id for a in answers])
     spool.append_rewards(

@@ -58,9 +58,11 @@ def test_a_wrong_propensity():
     told = replace(h, answers=with_row(h.answers, event, propensity=0.26))
     assert kinds(told) == {("wrong answer", event)}
     everywhere = replace(
-        h, log=with_row(h.log, event, propensity=0.5), joined=with_row(h.joined, event, propensity=0.5),
+        h,
+        log=with_row(h.log, event, propensity=0.5),
+        joined=with_row(h.joined, event, propensity=0.5),
         answers=with_row(h.answers, event, propensity=0.5),
-    )  # fmt: skip
+    )
     assert kinds(everywhere) == {("wrong draw", event)}  # max(pmf), consistently
 
 
@@ -69,9 +71,11 @@ def test_an_arm_that_was_not_drawn():
     event = next(row.event_id for row in h.log if row.role == "champion" and row.arm == "m")
     moved = {"arm": "r"}  # of the same propensity
     h = replace(
-        h, log=with_row(h.log, event, **moved), joined=with_row(h.joined, event, **moved),
+        h,
+        log=with_row(h.log, event, **moved),
+        joined=with_row(h.joined, event, **moved),
         answers=with_row(h.answers, event, **moved),
-    )  # fmt: skip
+    )
     assert kinds(h) == {("wrong draw", event)}
 
 
@@ -99,15 +103,18 @@ def test_a_wrong_release():
     assert kinds(replace(h, joined=with_row(h.joined, "e2", release=2))) == {("wrong answer", "e2")}
     wrong = {"release": 3}
     never = replace(
-        h, log=with_row(h.log, "e58", **wrong), joined=with_row(h.joined, "e58", **wrong),
+        h,
+        log=with_row(h.log, "e58", **wrong),
+        joined=with_row(h.joined, "e58", **wrong),
         answers=with_row(h.answers, "e58", **wrong),
-    )  # fmt: skip
+    )
     assert kinds(never) == {("wrong release", "e58")}
     row = next(row for row in h.log if row.release == 2 and row.role == "champion")
     exposed = replace(
-        h, log=with_row(h.log, row.event_id, role="candidate"),
+        h,
+        log=with_row(h.log, row.event_id, role="candidate"),
         answers=with_row(h.answers, row.event_id, role="candidate"),
-    )  # fmt: skip
+    )
     assert kinds(exposed) == {("wrong release", row.event_id)}  # more units than the journal says
     assert {kind for kind, _ in kinds(replace(h, phases=[]))} == {"wrong release"}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from croupier.features.exchange.dsjson import reader
+from croupier.features.exchange.dsjson import export
 from croupier.features.worlds.reels import World
 
 WORLD = World(seed=6)
@@ -16,5 +16,5 @@ def ours():
 @pytest.fixture
 def exported(ours, tmp_path):
     path = tmp_path / "log.dsjson"
-    path.write_bytes(b"".join(reader.export(ours, WORLD.arms())))
+    path.write_bytes(b"".join(export.export(ours, WORLD.arms())))
     return path

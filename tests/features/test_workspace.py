@@ -19,9 +19,13 @@ def test_zones(start, end):
     assert (found, found.key) == (HOUR, "20260101T0000-20260101T0100")
 
 
-@pytest.mark.parametrize(("start", "end"), [
-    ("2026-01-01T00:00", "2026-01-01T01:00"), ("2026-01-01T02:00Z", "2026-01-01T01:00Z"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2026-01-01T00:00", "2026-01-01T01:00"),
+        ("2026-01-01T02:00Z", "2026-01-01T01:00Z"),
+    ],
+)
 def test_refusals(start, end):
     with pytest.raises(ValueError, match="two times with zone, the first earlier"):
         Interval.parse(start, end)

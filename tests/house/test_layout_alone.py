@@ -15,10 +15,18 @@ from croupier.features.store import layout
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("features", "models", "serving", "dags")
 LAYOUT = Path("features/store/layout.py")
-ENDINGS = {layout.PARQUET, layout.JSON, ".html"}  # of files of any kind
+ENDINGS = {
+    layout.PARQUET,
+    layout.JSON,
+    layout.CERTIFICATE,
+    layout.PRIVATE_KEY,
+    layout.CHECKPOINT,
+    ".html",
+}  # of files of any kind
 NAMES = {value for name, value in vars(layout).items() if name.isupper() and value not in ENDINGS}
 WORDS = {name for name in NAMES if re.fullmatch(r"[a-z-]+", name)}
 OTHERS = ("candidates", "looks", "rollout", "gate", "ledger", "privacy", "training", "arms", "spool", "triton")
+FILE = re.compile(r"[\w-]+\.(json|sig|db|pid|key|pub|crt|lock|parquet|secret|head|safetensors)|\.(crt|key|safetensors)")
 BEGINS = re.compile(rf"({'|'.join({n.split('/')[0] for n in NAMES if n.endswith('/')} | set(OTHERS))})/\S*|hour=\S*")
 
 
@@ -30,7 +38,12 @@ def spelled(source):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
             text = node.value
             name = text.rpartition("/")[2]
-            if text in NAMES - WORDS or (name in NAMES - WORDS and " " not in text) or BEGINS.fullmatch(text):
+            if (
+                text in NAMES - WORDS
+                or (name in NAMES - WORDS and " " not in text)
+                or BEGINS.fullmatch(text)
+                or FILE.fullmatch(text)
+            ):
                 yield node.lineno, text
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
             words = [
@@ -66,6 +79,9 @@ def test_no_other_file_spells_a_key_or_a_path():
         'key = f"looks/{champion}.json"',
         'key = f"hour={hour}"',
         'files = var.rglob("triton.pid")',
+        'SIGNATURE = "manifest.sig"',
+        'path = home / "new.db"',
+        'path = home / f"{name}.key"',
     ],
 )
 def test_a_planted_key_is_found(planted):

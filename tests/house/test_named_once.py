@@ -21,6 +21,7 @@ HOME = {
     **dict.fromkeys(("CHAMPION", "CANDIDATE", "HOLDOUT", "FALLBACK", "ROLES", "IN_CANDIDATES_PLACE"), SCHEMA),
     **dict.fromkeys(("NO_STAGE", "SHADOW", "ABORTED", "WATCH", "RETURNED", "MAX_ARMS"), SCHEMA),
     **dict.fromkeys(("SECOND", "MINUTE", "HOUR", "DAY"), UTC),
+    **dict.fromkeys(("MINUTE_SECONDS", "HOUR_SECONDS", "DAY_SECONDS", "WEEK_SECONDS"), UTC),
     **dict.fromkeys(("PROMOTE", "REJECT", "UNDECIDED"), GATE),
     **dict.fromkeys(("PROMOTION", "REFRESH", "SUCCESSION"), RELEASED),
 }
@@ -36,6 +37,7 @@ ON_THE_WIRE = {
 COMPARED = {"champion", "candidate", "holdout", "fallback", "shadow", "aborted", "returned", "promote", "reject",
             "not enough evidence", "promotion", "succession", "predecessor"}  # fmt: skip
 MICROSECONDS = {1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000}
+IN_SECONDS = {3600, 86_400, 604_800}  # of an hour, a day and a week
 
 
 def spelled(source):
@@ -55,6 +57,10 @@ def spelled(source):
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div | ast.FloorDiv):
             factors = [side.value for side in (node.left, node.right) if isinstance(side, ast.Constant)]
             yield from ((node.lineno, factor) for factor in factors if factor in MICROSECONDS)
+        if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and node.value in IN_SECONDS:
+            yield node.lineno, node.value
+        if isinstance(node, ast.keyword) and node.arg == "microseconds":
+            yield node.value.lineno, "timedelta(microseconds=…)"
 
 
 def modules():
@@ -98,7 +104,8 @@ def test_values_in_files_and_on_the_wire_are_what_they_were(module):
 
 @pytest.mark.parametrize(
     "planted",
-    ["DAY = 24 * 60", 'x = role == "candidate"', "seconds = at / 1_000_000", "us = round(seconds * 1e6)", "MAX_ARMS = 7",
+    ["DAY = 24 * 60", 'x = role == "candidate"', "seconds = at / 1_000_000", "us = round(seconds * 1e6)", "MAX_ARMS = 7", "hours = seconds / 3600",
+     "at = EPOCH + timedelta(microseconds=us)", "limit = 14 * 86400.0",
      'x = verdict in {"promote", other}'],
 )  # fmt: skip
 def test_a_planted_one_is_found(planted):

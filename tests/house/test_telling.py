@@ -207,8 +207,13 @@ def complete(shell, line):
     words = line.split(" ")
     asked = {"_CROUPIER_COMPLETE": f"complete_{shell}", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1),
              "_TYPER_COMPLETE_ARGS": line}  # fmt: skip
-    done = subprocess.run([str(Path(sys.executable).parent / "croupier")], env=os.environ | asked, capture_output=True,
-                          text=True, check=False)  # fmt: skip
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "croupier")],
+        env=os.environ | asked,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return done.stdout
 
 

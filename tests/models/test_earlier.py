@@ -33,10 +33,15 @@ def log_of(encoder):
     rng = np.random.default_rng(1)
     chosen, n = rng.integers(3, size=len(pick)), len(pick)
     return Interactions(
-        batch=batch[pick], chosen=chosen, reward=(rng.random(n) < 0.2 + 0.3 * chosen).astype(float),
-        propensity=np.full(n, 1 / 3), pmf=np.full((n, 3), 1 / 3), at=np.arange(n), unit=np.arange(n, dtype=np.uint64),
+        batch=batch[pick],
+        chosen=chosen,
+        reward=(rng.random(n) < 0.2 + 0.3 * chosen).astype(float),
+        propensity=np.full(n, 1 / 3),
+        pmf=np.full((n, 3), 1 / 3),
+        at=np.arange(n),
+        unit=np.arange(n, dtype=np.uint64),
         weight=np.ones(n),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.medium

@@ -53,10 +53,22 @@ def log(w, hours_ago, cities, seed):
     spool, decisions, rewards = w.spool(), [], []
     for i in range(HOUR):
         city, arm = str(rng.choice(cities)), str(rng.choice(["a", "b"]))
-        decisions.append(Decision(
-            event_id=f"e{seed}-{i}", at=start + i * 2_000_000, unit_id=f"{seed:08x}{i:08x}{0:016x}", context={"city": city},
-            arms=("a", "b"), arm=arm, propensity=0.5, pmf=(0.5, 0.5), policy="uniform", role=CHAMPION, release=0, stage="",
-        ))  # fmt: skip
+        decisions.append(
+            Decision(
+                event_id=f"e{seed}-{i}",
+                at=start + i * 2_000_000,
+                unit_id=f"{seed:08x}{i:08x}{0:016x}",
+                context={"city": city},
+                arms=("a", "b"),
+                arm=arm,
+                propensity=0.5,
+                pmf=(0.5, 0.5),
+                policy="uniform",
+                role=CHAMPION,
+                release=0,
+                stage="",
+            )
+        )
         if rng.random() < (0.7 if LIKES[city] == arm else 0.2):
             rewards.append(Reward(event_id=f"e{seed}-{i}", at=start + i * 2_000_000, kind="click", value=1.0))
     spool.append_decisions(decisions)

@@ -17,7 +17,6 @@ from typing import Any
 import orjson
 
 from croupier.features.exchange.cells import missing
-from croupier.features.exchange.dsjson.export import export
 from croupier.features.exchange.dsjson.line import action_of, either, flat, joined, label, number, objects, unusable
 from croupier.features.exchange.record import Record, checked, reason, spread
 from croupier.features.exchange.row_names import HEAD, RowNames
@@ -25,8 +24,6 @@ from croupier.features.exchange.times import invented, micros
 from croupier.features.ids import hash_unit
 from croupier.features.quality.audit import PROPENSITY_ONLY
 from croupier.features.schema import CHAMPION, Arm, Decision, InvalidEvent, Reward
-
-__all__ = ["DsjsonSource", "export"]
 
 _HASHED = re.compile("[0-9a-f]{32}")
 _BOM = b"\xef\xbb\xbf"

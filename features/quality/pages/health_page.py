@@ -28,8 +28,16 @@ def _page(h: Health) -> str:
     ticks = time_labels([b["at"] for b in h.bins])
     first, last = (f"{from_us(h.bins[i]['at']):%d %b %H:%M}" for i in (0, -1))
     drift = charts.heat(h.drift, ticks, high=0.5) if h.drift else ""
-    return render(__package__, "health_page.html.j2", title="Health of the log", h=h, first=first, last=last,
-                  boxes=_boxes(h, ticks), drift=drift)  # fmt: skip
+    return render(
+        __package__,
+        "health_page.html.j2",
+        title="Health of the log",
+        h=h,
+        first=first,
+        last=last,
+        boxes=_boxes(h, ticks),
+        drift=drift,
+    )
 
 
 def _boxes(h: Health, ticks: list[str]) -> list[tuple[str, str, str]]:

@@ -40,8 +40,9 @@ def apps(names: Sequence[str], said: Mapping[str, str] | None = None) -> str:
 
 def listing(heading: str, groups: Sequence[Group], *, nothing: str, up: str = "") -> str:
     """A page of links; `up` is the address of the page above it."""
-    return render(__package__, "listing_page.html.j2", title=heading, heading=heading, groups=groups, nothing=nothing,
-                  up=up)  # fmt: skip
+    return render(
+        __package__, "listing_page.html.j2", title=heading, heading=heading, groups=groups, nothing=nothing, up=up
+    )
 
 
 def _kind(kind: str, paths: Sequence[str]) -> Group:

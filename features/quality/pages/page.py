@@ -16,8 +16,11 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 def render(package: str, name: str, *, filters: Mapping[str, Callable[..., str]] | None = None, **values: Any) -> str:
     """Fills the template `name` that lies in `package`: values are escaped, and one that is missing is an error."""
     environment = Environment(
-        loader=ChoiceLoader([PackageLoader(package, ""), PackageLoader(__package__, "")]), autoescape=True,
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=ChoiceLoader([PackageLoader(package, ""), PackageLoader(__package__, "")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters |= dict(filters or {})
     return environment.get_template(name).render(**values)

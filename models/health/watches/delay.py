@@ -51,9 +51,10 @@ def _aside(view: View, event: str, usual: float, since: int) -> Told:
     share = float(found[:, EVENTS.index(event)].sum() / max(found[:, EVENTS.index("rewards_in")].sum(), 1.0))
     what = "come after their window" if event == "late" else "belong to no decision that is known"
     remedy = (
-        "raise [reward] window_seconds, or send rewards sooner" if event == "late" else
-        "look whether the app sends back the event_id that select() answered, and whether every host ships its log"
-    )  # fmt: skip
+        "raise [reward] window_seconds, or send rewards sooner"
+        if event == "late"
+        else "look whether the app sends back the event_id that select() answered, and whether every host ships its log"
+    )
     return Told(
         cause=f"{event}_rewards",
         number=share,

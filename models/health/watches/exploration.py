@@ -35,8 +35,14 @@ def _tell(view: View, due: F64, since: int) -> Told:
     before = float(due[since:].mean())
     says = f"selections have converged: normalised entropy {now:.2f}, {before:.2f} in the same hours of past weeks"
     remedy = "was that meant? Else `croupier rollout rollback`, and raise [policies] floor"
-    return Told(cause="premature_convergence", number=now, threshold=before - FALL, says=says, remedy=remedy,
-                serious=before - now > FALL)  # fmt: skip
+    return Told(
+        cause="premature_convergence",
+        number=now,
+        threshold=before - FALL,
+        says=says,
+        remedy=remedy,
+        serious=before - now > FALL,
+    )
 
 
 def starved(view: View) -> list[Symptom]:
@@ -55,5 +61,14 @@ def _starved(view: View, arm: str, offered: F64, share: float) -> Symptom:
     since = int(view.history.start[min(first, len(offered) - 1)])
     says = f"arm {arm} is selected in {share:.2%} of the decisions that offer it: nothing more is learnt of it"
     remedy = f"raise [policies] floor, or `croupier arm retire {arm}`"
-    return Symptom(watch="coverage", about=f"arm {arm}", level=TO_WATCH, cause="coverage", number=share,
-                   threshold=COVERAGE, since=since, says=says, remedy=remedy)  # fmt: skip
+    return Symptom(
+        watch="coverage",
+        about=f"arm {arm}",
+        level=TO_WATCH,
+        cause="coverage",
+        number=share,
+        threshold=COVERAGE,
+        since=since,
+        says=says,
+        remedy=remedy,
+    )

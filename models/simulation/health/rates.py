@@ -120,9 +120,16 @@ def _after(run: Run, trouble: Trouble, onset: int, horizon: int) -> Iterator[tup
 
 
 def count(
-    *, seeds: int, days: int, per_day: int, false_alarms: float = 0.5, first: int = 0, churn: bool = False,
-    faults: Sequence[str] = tuple(FAULTS), progress: Callable[[int], None] = lambda _: None,
-) -> Found:  # fmt: skip
+    *,
+    seeds: int,
+    days: int,
+    per_day: int,
+    false_alarms: float = 0.5,
+    first: int = 0,
+    churn: bool = False,
+    faults: Sequence[str] = tuple(FAULTS),
+    progress: Callable[[int], None] = lambda _: None,
+) -> Found:
     """Returns `false_alarms_per_app_month`, `faults` and the same of each compared rule under `rules`."""
     if days * DAY_HOURS <= WARM + DAY_HOURS:
         raise ValueError(

@@ -53,8 +53,10 @@ def markdown(table: Sequence[Row]) -> str:
         )
     counted = {kind: _logs(table, kind) for kind in ("powers", "nulls", "traps")}
     cells = len({r["cell"] for r in judged(table) if r["lift"]})
-    lines.append(f"\n{cells} cells; logs a cell: power {counted['powers']}, nulls {counted['nulls']}, traps "
-                 f"{counted['traps']}. " + _regret(table))  # fmt: skip
+    lines.append(
+        f"\n{cells} cells; logs a cell: power {counted['powers']}, nulls {counted['nulls']}, traps "
+        f"{counted['traps']}. " + _regret(table)
+    )
     return "\n".join(lines) + "\n"
 
 

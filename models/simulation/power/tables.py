@@ -133,5 +133,12 @@ class DrawnTable:
         top = t.likeliest[row]
         often = (self.cell % t.log.shape[1] == top) - t.log[row, top]
         tests = np.column_stack([1.0 / (t.log.shape[1] * p) - 1.0, often])
-        return DrawnLog(candidate=candidate, champion=champion, tests=tests, divergence=t.spread[row],
-                        reach=t.reach[row], unsupported=0.0, declared=t.declared)  # fmt: skip
+        return DrawnLog(
+            candidate=candidate,
+            champion=champion,
+            tests=tests,
+            divergence=t.spread[row],
+            reach=t.reach[row],
+            unsupported=0.0,
+            declared=t.declared,
+        )

@@ -74,7 +74,7 @@ def simulate_gate(
         typer.Option(help="count every mode's power and errors instead, --runs of each null, into this JSON"),
     ] = None,
     units: Annotated[
-        str, typer.Option(help="rows of units that come as often as zipf:EXPONENT says, each with tastes of its own")
+        str, typer.Option(help="rows of units as frequent as zipf:EXPONENT says, each with own tastes")
     ] = "",
     page: Annotated[Path | None, typer.Option(help="put the table, and its picture, into this Markdown page")] = None,
 ) -> None:
@@ -91,12 +91,16 @@ def simulate_gate(
     elif units:
         _units(units, out, lift=lift, rows=rows, runs=runs, seed=seed)
     else:
-        rewards = (0.01, 0.05) if clicks else (0.0, 1.0)
-        made = {"lift": lift, "rewards": rewards, "explored": explored, "seed": seed}
-        found = _simulated(data, drift, made, runs=runs, rows=rows, looks=looks, seed=seed)
-        if not to_stdout(out):
-            console.print(_rates(found))
-        written(out, found)
+        made = {"lift": lift, "rewards": (0.01, 0.05) if clicks else (0.0, 1.0), "explored": explored, "seed": seed}
+        _one(data, drift, made, out, runs=runs, rows=rows, looks=looks, seed=seed)
+
+
+def _one(data: Path | None, drift: bool, made: dict[str, Any], out: Path | None, **how: int) -> None:
+    """Counts on logs of one population, and shows or writes what was found."""
+    found = _simulated(data, drift, made, **how)
+    if not to_stdout(out):
+        console.print(_rates(found))
+    written(out, found)
 
 
 def _simulated(data: Path | None, drift: bool, made: dict[str, Any], *, runs: int, **how: int) -> dict[str, Any]:
@@ -165,8 +169,15 @@ def _power(out: Path, folder: Path | None, page: Path | None, runs: int, seed: i
     by_lift = {lift: max(1, runs if lift == 0.0 else runs // 10) for lift in (0.0, 0.14, 0.27)}
     done = json.loads(out.read_text()) if out.is_file() else []
     with tqdm(total=len(names) * len(LOGGED) * sum(by_lift.values()), unit="log", disable=None) as bar:
-        found = cells.count(folder, names, runs=by_lift, seed=seed, progress=bar.update, done=done,
-                            save=lambda rows: out.write_text(encoded(rows)))  # fmt: skip
+        found = cells.count(
+            folder,
+            names,
+            runs=by_lift,
+            seed=seed,
+            progress=bar.update,
+            done=done,
+            save=lambda rows: out.write_text(encoded(rows)),
+        )
     if not any(row["cell"].startswith("trap: ") for row in found):
         found = [*found, *cells.count_traps(runs=runs, seed=seed)]
     out.write_text(encoded(found))

@@ -42,7 +42,7 @@ def newest(home: Path) -> Path:
     verdicts = home.glob(layout.report(layout.gate_report("*", layout.VERDICT_FILE)))
     found = sorted(verdicts, key=lambda path: path.stat().st_mtime)
     if not found:
-        below = home / layout.report("gate")
+        below = (home / layout.report(layout.gate_report("*"))).parents[1]
         raise ValueError(f"evaluation: found no verdict under {below}; run the DAG train_and_gate first")
     return found[-1]
 

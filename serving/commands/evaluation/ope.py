@@ -31,8 +31,9 @@ from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.workspace import Workspace
 from croupier.models.gate.gate import SELF_TEST_LEVEL
-from croupier.models.ope import leaks, self_tests
+from croupier.models.ope import self_tests
 from croupier.models.ope.agreement import agreement
+from croupier.models.ope.leaks import tested as leaks
 from croupier.models.ope.reward_model import cross_fit
 from croupier.models.ope.rounds import as_served, rounds_of
 from croupier.models.ope.streaming import Totals, total
@@ -66,17 +67,18 @@ def ope(
 ) -> None:
     """Estimate a policy's value by DM, IPS, SNIPS and DR with anytime-valid intervals. A table that brings π itself is
     streamed; otherwise contexts are encoded and a reward model is cross-fitted."""
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha: found {alpha:g}, expected a probability, such as 0.05")
-    if bool(policy) == bool(target_pmf):
-        raise ValueError("ope: say whose value is asked for, by --policy or by --target-pmf")
-    if unit and not target_pmf:
-        why = "a table with contexts names its units unit_id"
-        raise ValueError(f"unit: found {unit!r} with --policy, expected it with --target-pmf alone: {why}")
+    _check(policy, target_pmf, unit, alpha)
     read = _Read(skipped=Counter())
     if target_pmf:
-        names = ColumnNames(reward=reward, propensity=propensity, target=target_pmf, predicted=predicted, arm=arm,
-                            event=event, unit=unit)  # fmt: skip
+        names = ColumnNames(
+            reward=reward,
+            propensity=propensity,
+            target=target_pmf,
+            predicted=predicted,
+            arm=arm,
+            event=event,
+            unit=unit,
+        )
         judged = _streamed(log, names, read)
     else:
         given = {"reward": reward, "propensity": propensity, "arm": arm, "event_id": event}
@@ -90,6 +92,17 @@ def ope(
     if not to_stdout(out):
         console.print(shown(result))
     written(out, result)
+
+
+def _check(policy: str, target_pmf: str, unit: str, alpha: float) -> None:
+    """Raises ValueError where the options contradict each other, or alpha is no probability."""
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha: found {alpha:g}, expected a probability, such as 0.05")
+    if bool(policy) == bool(target_pmf):
+        raise ValueError("ope: say whose value is asked for, by --policy or by --target-pmf")
+    if unit and not target_pmf:
+        why = "a table with contexts names its units unit_id"
+        raise ValueError(f"unit: found {unit!r} with --policy, expected it with --target-pmf alone: {why}")
 
 
 @dataclass
@@ -148,8 +161,14 @@ def _streamed(log: Path, columns: ColumnNames, read: _Read) -> _Judged:
     if not table.columns.unit:
         why = "no column of units is named (--unit): rows count as independent of each other"
         unchecked.append(Unchecked(name="units", reason=why, blocks=False))
-    return _Judged(totals=totals, models=table.models_reward, offered=totals.n / rows, all_rows=rows,
-                   unchecked=tuple(unchecked), units=units if units.parts else None)  # fmt: skip
+    return _Judged(
+        totals=totals,
+        models=table.models_reward,
+        offered=totals.n / rows,
+        all_rows=rows,
+        unchecked=tuple(unchecked),
+        units=units if units.parts else None,
+    )
 
 
 def _read(log: Path, columns: dict[str, str], read: _Read) -> tuple[pl.DataFrame, AppSpec, list[Arm]]:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -33,12 +33,7 @@ def simulate_learning(
 
     if min(rounds, seeds) < 1:
         raise ValueError(f"found {rounds} rounds and {seeds} seeds, expected 1 or more of each")
-    try:
-        chosen = json.loads(parameters)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"--parameters: found {parameters!r}, expected JSON ({error})") from error
-    if not isinstance(chosen, dict):
-        raise ValueError(f"--parameters: found {parameters!r}, expected a JSON object")
+    chosen = _object(parameters)
     prepared(out, picture)
     name, problem = problem_of(data, reward=reward, wheel=wheel, rounds=rounds)
     title = f"{name}: {rounds:,} rounds, {seeds} seeds"
@@ -46,11 +41,7 @@ def simulate_learning(
     for each in policy.split(","):
         result = run(each, problem, seeds=seeds, parameters=chosen, first_seed=first_seed)
         found.append({"data": name, "reward": reward, **result})
-        shown = [
-            f"{result[key]:.4g} ± {result[key + '_se'] or float('nan'):.2g}"
-            for key in ("percent_of_uniform_regret", "progressive_loss")
-        ]
-        table.add_row(each, *shown)
+        table.add_row(each, *(_shown(result, key) for key in ("percent_of_uniform_regret", "progressive_loss")))
     if not to_stdout(out):
         console.print(table)
     if picture is not None:
@@ -59,3 +50,19 @@ def simulate_learning(
         lines = {each["policy"]: each["regret_curve"] for each in found}
         draw({title: lines}, rounds, picture, label="regret, mean over seeds")
     written(out, found[0] if len(found) == 1 else found)
+
+
+def _object(parameters: str) -> dict[str, Any]:
+    """What --parameters says. Raises ValueError where that is no JSON object."""
+    try:
+        chosen = json.loads(parameters)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"--parameters: found {parameters!r}, expected JSON ({error})") from error
+    if not isinstance(chosen, dict):
+        raise ValueError(f"--parameters: found {parameters!r}, expected a JSON object")
+    return chosen
+
+
+def _shown(result: dict[str, Any], key: str) -> str:
+    """A mean over seeds with its standard error."""
+    return f"{result[key]:.4g} ± {result[key + '_se'] or float('nan'):.2g}"

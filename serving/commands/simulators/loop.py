@@ -1,6 +1,7 @@
 """`croupier simulate loop`: a virtual month of the whole loop, or how often its scheme of retraining errs."""
 
 import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -47,28 +48,30 @@ def simulate_loop(
     they are due. Printed are the shares of the best policy's lift over uniform that were served."""
     prepared(out, picture)
     tables = Console(quiet=to_stdout(out))
+    of_months = {"--flip": flip, "--churn": churn, "--outage": outage, "--picture": picture, "--keep": keep}
     if null:
-        _refuse_unused({"--flip": flip, "--churn": churn, "--outage": outage, "--picture": picture, "--keep": keep,
-                        "--resume": resume}, "--null", "null months lack them")  # fmt: skip
-        found = _null(seeds, better, {
-            "days": days, "per_day": per_day or 2000, "seed": first_seed, "jobs": jobs,
-            "schemes": SCHEMES if compare else SCHEMES[:1],
-        }, console=tables)  # fmt: skip
-    else:
-        down = outages.parsed(outage or ())
-        _refuse_unused({"--compare": compare, "--better": better}, "without --null", "they belong to null months")
-        found = _months(seeds, first_seed, jobs, keep, {
-            "days": days, "per_day": per_day or 6000, "every": every, "window": window, "flip": flip, "churn": churn,
-            "down": down, "resume": resume,
-        }, console=tables)  # fmt: skip
+        _refuse_unused(of_months | {"--resume": resume}, "--null", "null months lack them")
+        told = {"days": days, "per_day": per_day or 2000, "seed": first_seed, "jobs": jobs}
+        schemes = SCHEMES if compare else SCHEMES[:1]
+        written(out, _null(seeds, better, told | {"schemes": schemes}, console=tables))
+        return
+    _refuse_unused({"--compare": compare, "--better": better}, "without --null", "they belong to null months")
+    down = outages.parsed(outage or ())
+    asked = {"days": days, "per_day": per_day or 6000, "every": every, "window": window, "flip": flip, "churn": churn,
+             "down": down, "resume": resume}  # fmt: skip
+    found = _months(seeds, first_seed, jobs, keep, asked, console=tables)
     written(out, found)
-    if picture is not None and not null:
-        from croupier.serving.simulation.month.picture import draw
-
-        draw(found["months"], picture)
+    if picture is not None:
+        _draw(found["months"], picture)
 
 
-def _refuse_unused(given: dict[str, object], beside: str, why: str) -> None:
+def _draw(months: list[dict[str, Any]], picture: Path) -> None:
+    from croupier.serving.simulation.month.picture import draw
+
+    draw(months, picture)
+
+
+def _refuse_unused(given: Mapping[str, object], beside: str, why: str) -> None:
     """Raises ValueError naming the options that this form of the command does not have."""
     named = [option for option, value in given.items() if value]
     if named:

@@ -101,8 +101,9 @@ def _by_decisions(world: str, effect: float | None, *, watch: bool, runs: int, s
     from croupier.serving.simulation.worlds import Reels
 
     worlds: dict[str, Callable[[float], Any]] = {
-        "bernoulli": lambda e: rollout_simulation.Bernoulli(effect=e), "reels": Reels
-    }  # fmt: skip
+        "bernoulli": lambda e: rollout_simulation.Bernoulli(effect=e),
+        "reels": Reels,
+    }
     if world not in worlds:
         raise ValueError(f"--world: found {world!r}, expected one of {', '.join(worlds)}")
     if watch and effect is not None:

@@ -8,7 +8,8 @@ import orjson
 
 from croupier.features import clock
 from croupier.features.ids import hash_unit
-from croupier.features.interactions.join import join_interval, read_interactions
+from croupier.features.interactions.join import join_interval
+from croupier.features.interactions.versions import read_interactions
 from croupier.features.log.shipped import DECISION, REJECTED, REWARD, open_log
 from croupier.features.log.spool_rows import DUPLICATE
 from croupier.features.store import layout

@@ -25,9 +25,13 @@ def logged(i):
     release = 1 if i < EVENTS // 2 else 2
     mine = release == 2 and uniform01(ROLLOUT, unit) < 0.2
     return Logged(
-        **row, arm=arm, propensity=PMF[ARMS.index(arm)], release=release, role="candidate" if mine else "champion",
+        **row,
+        arm=arm,
+        propensity=PMF[ARMS.index(arm)],
+        release=release,
+        role="candidate" if mine else "champion",
         stage="20%" if release == 2 else "none",
-    )  # fmt: skip
+    )
 
 
 def clean():

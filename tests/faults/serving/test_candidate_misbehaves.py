@@ -92,5 +92,5 @@ def test_nobody_notices(tmp_path, fault, seconds, monkeypatch):
     kind = {"raises": "RuntimeError", "NaN": "PolicyFailed", "200 ms more": "TooSlow"}[fault]
     assert {d.fallback_reason.split(": ")[1] for d in late} == {kind}
     assert {d.policy for d in late} == {"vw_cb_adf"}
-    assert {a.role for a, _ in faulty[-len(faulty) // 4 :]} == {"champion"}, "the fuse has blown"
+    assert {a.role for a, _ in faulty[-len(faulty) // 4 :]} == {"champion"}, "the breaker is open"
     assert after <= 2 * calm + machine.worst_ms / 1e3

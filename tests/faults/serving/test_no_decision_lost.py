@@ -11,10 +11,11 @@ import pytest
 
 from croupier.features.log.spool import Spool
 from croupier.models.baselines import Uniform
-from croupier.serving.client.client import Client, Unavailable
+from croupier.serving.client.client import Client
+from croupier.serving.client.errors import Unavailable
 from croupier.serving.triton.server import Ports, TritonServer
 from tests.faults.durability import Found, judge
-from tests.faults.serving.test_serving_fallback import stubs
+from tests.faults.processes import stubs
 from tests.serving import apps
 
 CLIENTS, RATE = 4, 500  # decisions/s of all clients together

@@ -11,8 +11,9 @@ import pytest
 
 from croupier.features.log.spool import Spool
 from croupier.models.baselines import Uniform
-from croupier.serving.client.client import Client, Request
+from croupier.serving.client.client import Client
 from croupier.serving.client.fallback import uniform
+from croupier.serving.contract.requests import Request
 from croupier.serving.triton.server import Ports, TritonServer
 from tests.faults.hiccups import Hiccups
 from tests.faults.processes import stubs

@@ -29,8 +29,9 @@ ARMS = [Arm(arm_id=a, features={}) for a in ("a", "b", "c")]
 ROWS = [
     {"n": float(i), "l": i * 10.0, "r": -float(i), "c": "xyzw"[i % 4], "e": [0.0, 1.0], "t": i * 3600} for i in range(9)
 ]
-TRAINING = pl.DataFrame({"context": [orjson.dumps(r).decode() for r in ROWS],
-                         "arm_context": ['[{"x": 1}, {"x": 3}, {}]'] * 9})  # fmt: skip
+TRAINING = pl.DataFrame(
+    {"context": [orjson.dumps(r).decode() for r in ROWS], "arm_context": ['[{"x": 1}, {"x": 3}, {}]'] * 9}
+)
 ENCODER = Encoder.fit(SPEC, TRAINING, ARMS)
 CATALOGUE = ENCODER.catalogue(ARMS)
 

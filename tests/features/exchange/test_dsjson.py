@@ -4,7 +4,7 @@ import orjson
 import polars as pl
 import pytest
 
-from croupier.features.exchange.dsjson import reader
+from croupier.features.exchange.dsjson import export
 from croupier.features.exchange.dsjson.reader import DsjsonSource
 from croupier.features.exchange.sources import open_source
 from croupier.features.schema import Decision
@@ -106,4 +106,4 @@ def test_unusable_lines_are_counted_by_reason(tmp_path):
 def test_names_vw_would_swallow_are_refused(ours):
     hidden = ours[:1].with_columns(context=pl.lit('{"_age": 1}'))
     with pytest.raises(ValueError, match="underscore"):
-        list(reader.export(hidden, WORLD.arms()))
+        list(export.export(hidden, WORLD.arms()))

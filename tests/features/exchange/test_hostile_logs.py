@@ -108,8 +108,9 @@ def test_columns_of_every_type_are_told_json_or_left_out(tmp_path, monkeypatch):
     ]
     monkeypatch.setenv("CROUPIER_VAR", str(tmp_path / "var"))
     w = Workspace.open("shop")
-    spec = AppSpec.model_validate({"context": {name: {"type": "numeric"} for name in ("price", "big")},
-                                   "reward": {"kinds": {"reward": {}}}})  # fmt: skip
+    spec = AppSpec.model_validate(
+        {"context": {name: {"type": "numeric"} for name in ("price", "big")}, "reward": {"kinds": {"reward": {}}}}
+    )
     spool = w.spool()
     assert import_log(spool, source, spec).decisions == 2
     spool.close()

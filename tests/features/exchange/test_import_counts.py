@@ -9,8 +9,9 @@ from croupier.features.log.spool import Spool
 from croupier.features.spec import AppSpec
 from tests.spooled import rewards_of
 
-SPEC = AppSpec.model_validate({"context": {"age": {"type": "numeric"}, "tags.red": {"type": "numeric"}},
-                               "reward": {"kinds": {"reward": {}}}})  # fmt: skip
+SPEC = AppSpec.model_validate(
+    {"context": {"age": {"type": "numeric"}, "tags.red": {"type": "numeric"}}, "reward": {"kinds": {"reward": {}}}}
+)
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import gzip
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 from croupier.features.exchange.sources import open_source
 from croupier.serving.cli import app
-from tests.features.exchange.test_written_by_people import CliRunner
 
 HEAD = "arm,propensity,reward,city\n"
 ROWS = "".join(f"{'ab'[k % 2]},0.5,{k % 3 % 2},{'Köln' if k % 2 else 'Évry €'}\n" for k in range(30))

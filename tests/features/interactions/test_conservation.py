@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from croupier.features.interactions.account import Account
-from croupier.features.interactions.join import join_interval, read_interactions
+from croupier.features.interactions.join import join_interval
 from croupier.features.interactions.restate import restate
-from croupier.features.interactions.versions import newest
+from croupier.features.interactions.versions import newest, read_interactions
 from croupier.features.log.ship import ship
 from croupier.features.log.spool import Spool
 from croupier.features.schema import Decision, Reward

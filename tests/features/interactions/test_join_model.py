@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from croupier.features.interactions.join import join_interval, read_interactions
+from croupier.features.interactions.join import join_interval
+from croupier.features.interactions.versions import read_interactions
 from croupier.features.log.ship import ship
 from croupier.features.log.spool import Spool
 from croupier.features.schema import Decision, Reward

@@ -9,8 +9,8 @@ import pytest
 
 from croupier.features.arrow import ADDED
 from croupier.features.exchange.tables.tabular import TableSource
-from croupier.features.interactions.join import join_interval, read_interactions
-from croupier.features.interactions.versions import newest
+from croupier.features.interactions.join import join_interval
+from croupier.features.interactions.versions import newest, read_interactions
 from croupier.features.log.ship import ShipError, prune, ship, to_parquet
 from croupier.features.log.spool import Spool
 from croupier.features.schema import Decision, Reward

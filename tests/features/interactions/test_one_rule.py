@@ -10,7 +10,8 @@ import pytest
 
 from croupier.features import reward as rule
 from croupier.features.interactions import reward_columns
-from croupier.features.interactions.join import join_interval, read_interactions
+from croupier.features.interactions.join import join_interval
+from croupier.features.interactions.versions import read_interactions
 from croupier.features.log import closings
 from croupier.features.log.ship import ship
 from croupier.features.log.spool import Spool
@@ -151,8 +152,19 @@ def test_the_rule_by_hand(rewards, expected):
 
 
 def decided(event, at):
-    return Decision(event_id=event, at=at, unit_id="u", context={}, arms=("a",), pmf=(1.0,), arm="a", propensity=1.0,
-                    policy="p", role="champion", release=1)  # fmt: skip
+    return Decision(
+        event_id=event,
+        at=at,
+        unit_id="u",
+        context={},
+        arms=("a",),
+        pmf=(1.0,),
+        arm="a",
+        propensity=1.0,
+        policy="p",
+        role="champion",
+        release=1,
+    )
 
 
 def learnt(spool, spec):

@@ -14,9 +14,10 @@ import pytest
 from croupier.features import upkeep
 from croupier.features.ids import hash_unit
 from croupier.features.interactions import versions
-from croupier.features.interactions.join import join_interval, read_interactions
+from croupier.features.interactions.join import join_interval
 from croupier.features.interactions.privacy import expire, forget, retain
 from croupier.features.interactions.restate import restatements
+from croupier.features.interactions.versions import read_interactions
 from croupier.features.log.ship import prune, ship
 from croupier.features.log.spool import Spool
 from croupier.features.schema import Decision, Reward

@@ -7,9 +7,9 @@ import orjson
 import polars as pl
 import pytest
 
-from croupier.features.interactions.join import join_interval, read_interactions
+from croupier.features.interactions.join import join_interval
 from croupier.features.interactions.restate import restate, restatements
-from croupier.features.interactions.versions import newest, partitions
+from croupier.features.interactions.versions import newest, partitions, read_interactions
 from croupier.features.log.ship import ship
 from croupier.features.log.spool import Spool
 from croupier.features.schema import Decision, Reward

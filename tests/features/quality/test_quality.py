@@ -10,6 +10,7 @@ import pytest
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions.account import Account
 from croupier.features.quality import audit, drift, gx
+from croupier.features.quality.findings import QualityFailed
 from croupier.features.quality.pages import offline_docs as docs
 from croupier.features.spec import AppSpec
 from croupier.features.worlds.reels import START, World
@@ -108,7 +109,7 @@ def test_each_rule_fails_alone(good, tmp_path, rule):
 
 def test_the_error_names_rule_count_and_three_events(good, tmp_path):
     df = good[0].with_columns(reward=pl.when(pl.col("at") < START + 5_000_000).then(2.0).otherwise("reward"))
-    with pytest.raises(gx.QualityFailed, match=r"reward_in_range \(.*\): 5 rows, such as") as caught:
+    with pytest.raises(QualityFailed, match=r"reward_in_range \(.*\): 5 rows, such as") as caught:
         check(df, good, tmp_path).or_raise()
     assert [e in str(caught.value) for e in df["event_id"][:4]] == [True, True, True, False]
     assert "Quarantined 5 of 400" in str(caught.value)

@@ -9,9 +9,10 @@ from uuid import uuid4
 import boto3
 import pytest
 
-from croupier.features.interactions.join import join_interval, read_interactions
+from croupier.features.interactions.join import join_interval
 from croupier.features.interactions.privacy import forget
 from croupier.features.interactions.restate import restate
+from croupier.features.interactions.versions import read_interactions
 from croupier.features.log.ship import prune, ship
 from croupier.features.log.spool import Spool
 from croupier.features.schema import Decision, Reward

@@ -12,8 +12,13 @@ from croupier.models.bayesian import network
 from croupier.models.simulation.synthetic import LinearWorld
 from tests.benchmarks import gpu
 
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="no CUDA device here: the GPU half was not run"))]  # fmt: skip
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here: the GPU half was not run"),
+    ),
+]
 WORLD = LinearWorld.make(4)
 
 

@@ -144,8 +144,9 @@ def test_parameters_that_cannot_train_are_refused_before(parameters, named):
     (10_000, 200, 128), (25_600, 200, 128), (100_000, 200, 500), (10**7, 200, 2048), (10**7, 0, 128),
 ])  # fmt: skip
 def test_on_more_rows_mini_batches_grow_and_the_rate_with_their_square_root(rows, steps, size):
-    how = Training(epochs=1, patience=1, batch_size=128, epoch_steps=steps, learning_rate=0.003, weight_decay=0.0,
-                   holdout=0.1)  # fmt: skip
+    how = Training(
+        epochs=1, patience=1, batch_size=128, epoch_steps=steps, learning_rate=0.003, weight_decay=0.0, holdout=0.1
+    )
     grown = how.for_rows(rows)
     assert grown.batch_size == size
     assert grown.learning_rate == pytest.approx(0.003 * (size / 128) ** 0.5)
@@ -153,6 +154,7 @@ def test_on_more_rows_mini_batches_grow_and_the_rate_with_their_square_root(rows
 
 
 def test_a_mini_batch_that_was_asked_for_large_is_left_alone():
-    how = Training(epochs=1, patience=1, batch_size=8192, epoch_steps=200, learning_rate=0.003, weight_decay=0.0,
-                   holdout=0.1)  # fmt: skip
+    how = Training(
+        epochs=1, patience=1, batch_size=8192, epoch_steps=200, learning_rate=0.003, weight_decay=0.0, holdout=0.1
+    )
     assert how.for_rows(10**6) == how

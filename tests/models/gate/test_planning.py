@@ -48,8 +48,13 @@ def world(lift):
 
 @pytest.mark.medium
 @pytest.mark.parametrize("mode", [ALWAYS, ONCE])
-@pytest.mark.parametrize("runs", [pytest.param(60, id="60 logs"), pytest.param(1000, id="1,000 logs", marks=[
-    pytest.mark.full, pytest.mark.timeout(1800)])])  # fmt: skip
+@pytest.mark.parametrize(
+    "runs",
+    [
+        pytest.param(60, id="60 logs"),
+        pytest.param(1000, id="1,000 logs", marks=[pytest.mark.full, pytest.mark.timeout(1800)]),
+    ],
+)
 def test_power_at_the_planned_rows_is_what_was_said(mode, runs):
     """Within 5 points of .8 (and three standard errors of so many logs)."""
     tables = Tables.of_trap(world(0.03), np.random.default_rng(0))

@@ -10,7 +10,7 @@ from croupier.features.spec import GateSpec
 from croupier.models.gate.evaluation import Asked, evaluate
 from croupier.models.gate.gate import judge
 from croupier.models.gate.gate_page import render
-from croupier.models.ope import leaks
+from croupier.models.ope.leaks import tested as leaks
 from croupier.models.ope.unchecked import Unchecked
 from croupier.models.policy import make
 from croupier.models.training import summary

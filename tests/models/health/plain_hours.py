@@ -11,8 +11,27 @@ ARMS, DEVICES, HOSTS = ("a", "b", "c"), ("phone", "tv"), ("h1", "h2")
 RATE = {"a": 0.10, "b": 0.14, "c": 0.18}
 
 
-def hour(t, rng, *, n=900, lost=0.0, arm_rates=(), device_rates=(), age=1.0, frozen=False, swapped=False, renamed=False,
-         top=4, slower=1.0, entropy=0.8, skew=0.0, late=0.0, weekend_rate=1.3, day=0.2, range_=(0.0, 1.0)):  # fmt: skip
+def hour(
+    t,
+    rng,
+    *,
+    n=900,
+    lost=0.0,
+    arm_rates=(),
+    device_rates=(),
+    age=1.0,
+    frozen=False,
+    swapped=False,
+    renamed=False,
+    top=4,
+    slower=1.0,
+    entropy=0.8,
+    skew=0.0,
+    late=0.0,
+    weekend_rate=1.3,
+    day=0.2,
+    range_=(0.0, 1.0),
+):
     """One hour's figures. Rewards are 0 or 1, then moved to `range_`."""
     weekend = (t // 24 + 3) % 7 >= 5
     level = (weekend_rate if weekend else 1.0) * (1 + day * np.sin(t / 24 * 2 * np.pi))

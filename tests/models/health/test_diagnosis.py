@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from croupier.features.utc import from_us
+from croupier.features.utc import HOUR, from_us
 from croupier.models.health.diagnosis import CAUSES, diagnose
 from croupier.models.health.history import History
 from croupier.models.health.season import View
 from croupier.models.health.symptom import ACT, FINE, TO_WATCH
 from croupier.models.health.watches.features import kinds_of_hours
-from tests.models.health.plain_hours import HOUR, START, hour, hours
+from tests.models.health.plain_hours import START, hour, hours
 
 DAYS = 22
 NAMED = [

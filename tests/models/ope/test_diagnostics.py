@@ -5,12 +5,13 @@ import pytest
 
 from croupier.features.batch import Batch, Catalogue, Interactions
 from croupier.features.spec import GateSpec
+from croupier.features.utc import DAY
 from croupier.models.baselines import Uniform
 from croupier.models.exploration import with_floor
 from croupier.models.gate.evaluation import evaluate
 from croupier.models.gate.gate_page import curve
 from croupier.models.ope import diagnostics
-from croupier.models.ope.diagnostics import DAY, arm_groups, by_age
+from croupier.models.ope.diagnostics import arm_groups, by_age
 
 N, K = 3000, 6
 BORN = np.array([0, 0, 50 * DAY, 50 * DAY, 99 * DAY, 99 * DAY])

@@ -114,8 +114,10 @@ def test_cressie_read_is_the_optimum_it_stands_for():
         for worst, sign, ends in ((0.0, 1.0, lows), (1.0, -1.0, highs)):
             weight, value = np.append(w, fake), np.append(w * r, fake * worst)
             n, even = len(weight), np.full(len(weight), 1 / len(weight))
-            feasible = [{"type": "eq", "fun": lambda q: q.sum() - 1},
-                        {"type": "eq", "fun": lambda q, weight=weight: q @ weight - 1}]  # fmt: skip
+            feasible = [
+                {"type": "eq", "fun": lambda q: q.sum() - 1},
+                {"type": "eq", "fun": lambda q, weight=weight: q @ weight - 1},
+            ]
 
             def cost(q, n=n):
                 return float(np.square(n * q - 1).sum())

@@ -9,8 +9,9 @@ from croupier.features.batch import Batch, Catalogue, Interactions
 from croupier.features.spec import GateSpec
 from croupier.models.gate.evaluation import evaluate
 from croupier.models.gate.gate import AGREEMENT_LEVEL, LEAK_LEVEL
-from croupier.models.ope import leaks, self_tests
+from croupier.models.ope import self_tests
 from croupier.models.ope.agreement import agreement
+from croupier.models.ope.leaks import tested as leaks
 from croupier.models.ope.reward_model import cross_fit
 from croupier.models.policy import make
 
@@ -89,8 +90,13 @@ SOUND = [nothing, age]
 
 
 def verdict(log):
-    found = evaluate({"uniform": make("uniform"), "c": make("fixed_arm", arm="c")}, log, champion="uniform", floor=0.0,
-                     gate=GateSpec())  # fmt: skip
+    found = evaluate(
+        {"uniform": make("uniform"), "c": make("fixed_arm", arm="c")},
+        log,
+        champion="uniform",
+        floor=0.0,
+        gate=GateSpec(),
+    )
     return found, found.policies["c"].verdict
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from croupier.models.gate.gate import LEAK_LEVEL
-from croupier.models.ope import leaks
+from croupier.models.ope.leaks import tested as leaks
 from croupier.models.ope.leaks.degree import TELLING_AUC, auc_at_least
 from tests.models.ope.test_leaks import RATES, filled, log_of, verdict
 

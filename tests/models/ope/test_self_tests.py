@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import norm
 
 from croupier.features.batch import Batch, Catalogue, Interactions
-from croupier.models.ope import leaks, self_tests
+from croupier.models.ope import self_tests
+from croupier.models.ope.leaks import tested as leaks
 from croupier.models.simulation.populations import from_classes, interactions, load
 
 

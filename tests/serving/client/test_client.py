@@ -11,8 +11,10 @@ import pytest
 from croupier.features.log.spool import Spool
 from croupier.models.baselines import Uniform
 from croupier.serving.client.aio import AsyncClient
-from croupier.serving.client.client import Client, Refused, Request, Unavailable
+from croupier.serving.client.client import Client
+from croupier.serving.client.errors import Refused, Unavailable
 from croupier.serving.client.outbox import Outbox
+from croupier.serving.contract.requests import Request
 from croupier.serving.triton.server import Ports, TritonServer
 from tests.serving import apps
 

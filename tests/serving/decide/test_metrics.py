@@ -19,15 +19,22 @@ def used(text):
     """(names that a module spells, [(name, labels)] that it counts or sets by literal name)."""
     tree = ast.parse(text)
     names = {
-        node.value for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch("croupier_[a-z_]*[a-z]", node.value)
-    }  # fmt: skip
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and re.fullmatch("croupier_[a-z_]*[a-z]", node.value)
+    }
     calls = [
         (node.args[0].value, {word.arg for word in node.keywords})
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("count", "gauge")
-        and node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value in names
-    ]  # fmt: skip
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("count", "gauge")
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+        and node.args[0].value in names
+    ]
     return names, calls
 
 

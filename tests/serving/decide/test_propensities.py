@@ -41,7 +41,7 @@ def serve(folder, spool, n):
         s = Selector(served, recorder=spool, rollout=RolloutReader(folder / f"{stage}" / "rollout.json"), unit_key="k")
         s.breaker.failed = s.breaker.slow = lambda *_, **__: (
             None
-        )  # every failure falls back; the fuse is tested elsewhere
+        )  # every failure falls back; the breaker is tested elsewhere
         done = 0
         while done < n // len(STAGES):
             some = [

@@ -170,9 +170,15 @@ def test_what_is_wrong_with_a_record_is_said_and_kept(spool, change, error):
 def test_a_record_is_kept_as_it_was_sent(spool):
     """pmf within a millionth of 1, at the last moment of the century, with a reason of any length."""
     sent = replace(
-        GOOD, unit_id=b"ann", context=b'{"age": 3}', arm_context=b'[{"x": 1}, {}]', arm=b"b", pmf=b"[0.25, 0.7500005]",
-        at=4_102_444_799_999_999, reason=b"d" * 300,
-    )  # fmt: skip
+        GOOD,
+        unit_id=b"ann",
+        context=b'{"age": 3}',
+        arm_context=b'[{"x": 1}, {}]',
+        arm=b"b",
+        pmf=b"[0.25, 0.7500005]",
+        at=4_102_444_799_999_999,
+        reason=b"d" * 300,
+    )
     assert [o.status for o in Records(spool, unit_key="k").take([sent, replace(GOOD, event_id=b"f", reason=b"")])] == [
         "accepted",
         "accepted",

@@ -18,10 +18,12 @@ from tests import shop
 from tests.serving import apps
 from tests.spooled import rewards_of
 
-SPEC = AppSpec.model_validate({
-    "reward": {"kinds": {"click": {}}, "guardrails": ["unsubscribe"]},
-    "rollout": {"guardrails": {"complaint": "higher"}, "guardrail_ranges": {"complaint": [0, 3]}},
-})  # fmt: skip
+SPEC = AppSpec.model_validate(
+    {
+        "reward": {"kinds": {"click": {}}, "guardrails": ["unsubscribe"]},
+        "rollout": {"guardrails": {"complaint": "higher"}, "guardrail_ranges": {"complaint": [0, 3]}},
+    }
+)
 NOW = 1_800_000_000_000_000
 
 
@@ -155,11 +157,13 @@ def test_a_reward_is_answered_by_what_became_of_it_and_learnt_from_only_when_new
     made, _ = shop_log()
     spool.append_decisions(made)
     learnt = []
-    door = Rewards(spool, learn=lambda: learnt.append(len(rewards_of(spool, [made[0].event_id]))), clock=lambda: NOW)
+    received = Rewards(
+        spool, learn=lambda: learnt.append(len(rewards_of(spool, [made[0].event_id]))), clock=lambda: NOW
+    )
     known, other = made[0].event_id.encode(), b"nobody's"
 
     def told(*rewards):
-        return [outcome.status for outcome in door.take(list(rewards))]
+        return [outcome.status for outcome in received.take(list(rewards))]
 
     assert told(RawReward(other, b"click", 1.0)) == ["unknown_event"]
     assert learnt == []
@@ -176,9 +180,9 @@ def test_a_reward_is_answered_by_what_became_of_it_and_learnt_from_only_when_new
 
 
 def test_a_batch_keeps_its_order_and_what_is_refused_is_kept_short(spool):
-    door = Rewards(spool, clock=lambda: NOW)
+    received = Rewards(spool, clock=lambda: NOW)
     long = b"e" * 300
-    outcomes = door.take(
+    outcomes = received.take(
         [RawReward(b"e", b"click", 1.0), RawReward(long, b"click", 2.0, b"r"), RawReward(b"f", b"", 1.0)]
     )
     assert [o.status for o in outcomes] == ["unknown_event", "rejected", "rejected"]

@@ -10,14 +10,15 @@ import pytest
 
 from croupier.features import clock
 from croupier.features.encoding.dataset import encode_interactions
-from croupier.features.interactions.join import join_interval, read_interactions
+from croupier.features.interactions.join import join_interval
+from croupier.features.interactions.versions import read_interactions
 from croupier.features.log.ship import prune, ship
 from croupier.features.log.spool import Spool
 from croupier.features.schema import RETURNED, Reward
 from croupier.features.spec import RewardSpec, RolloutSpec
 from croupier.features.store import layout
 from croupier.features.store.storage import open_store
-from croupier.features.utc import to_us
+from croupier.features.utc import SECOND, to_us
 from croupier.models import policy
 from croupier.serving.decide.selector import Selector
 from croupier.serving.learning import learning_scope
@@ -30,7 +31,6 @@ from croupier.serving.release.rollout_mirror import RolloutReader
 from tests.serving import apps
 
 pytestmark = pytest.mark.medium
-SECOND = 1_000_000
 START = datetime(2026, 3, 28, 22, tzinfo=UTC)
 T0 = to_us(START)
 END = T0 + 1000 * SECOND  # of the training window

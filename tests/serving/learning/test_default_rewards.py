@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from croupier.features.clock import now_us
-from croupier.features.interactions.join import join_interval, read_interactions
+from croupier.features.interactions.join import join_interval
+from croupier.features.interactions.versions import read_interactions
 from croupier.features.log.ship import ship
 from croupier.features.log.spool import Spool
 from croupier.features.schema import Reward

@@ -9,9 +9,10 @@ import pytest
 
 from croupier.features.clock import now_us
 from croupier.models.baselines import FixedArm
-from croupier.serving.client.client import Client, Refused
+from croupier.serving.client.client import Client
+from croupier.serving.client.errors import Refused
 from croupier.serving.operate import watch
-from croupier.serving.release import bundle, bundle_store, rollout_store
+from croupier.serving.release import bundle_store, newcomer_share, rollout_store
 from croupier.serving.triton.server import Ports, TritonServer
 from tests.serving.arm_shop import ARMS, NEW, Shop
 
@@ -90,7 +91,7 @@ def test_within_a_minute_the_new_arm_is_answered_and_the_retired_one_dropped_and
 def test_a_catalogue_release_that_does_not_verify_is_taken_back_and_the_old_one_answers(shop, triton, monkeypatch):
     """Planted: what is computed offline has no share for the new arm, so Triton's golden decisions differ from it."""
     with monkeypatch.context() as planted:
-        planted.setattr(bundle.Newcomers, "mixed", lambda self, pmf, batch, rows: pmf)
+        planted.setattr(newcomer_share.Newcomers, "mixed", lambda self, pmf, batch, rows: pmf)
         shop.write([*ARMS, NEW])
         said = watch.watch("shop")["catalogue"]
     assert said.startswith("not released: ReleaseRefused: ")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from croupier.features.interactions.join import read_interactions
+from croupier.features.interactions.versions import read_interactions
 from croupier.features.store.storage import open_store
 from croupier.serving.client.client import Client
 from croupier.serving.operate import deployment, publish

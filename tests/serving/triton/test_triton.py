@@ -12,7 +12,8 @@ from tritonclient.grpc import service_pb2
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.log.spool import Spool
 from croupier.models.baselines import Uniform
-from croupier.serving.client.client import Client, Refused, Unavailable
+from croupier.serving.client.client import Client
+from croupier.serving.client.errors import Refused, Unavailable
 from croupier.serving.contract import codec
 from croupier.serving.contract.requests import MAX_FIELD_BYTES, Request
 from croupier.serving.operate import trial
