@@ -62,8 +62,8 @@ def _of_the_reward(values: Sequence[Any], filled: Any, rewards: Any) -> str:
 
 def _tells(values: Sequence[Any], filled: Any, came: Any) -> str:
     """A word that comes with rewards alone, more often than chance has it; "" if there is none."""
-    words = np.array([str(value) if isinstance(value, str | bool) and there else "" for value, there in
-                      zip(values, filled, strict=True)])  # fmt: skip
+    told = zip(values, filled, strict=True)
+    words = np.array([str(value) if isinstance(value, str | bool) and there else "" for value, there in told])
     share = float(came.mean())
     if not 0 < share < 0.9:
         return ""

@@ -77,9 +77,16 @@ def test_a_champion_of_other_users_is_renewed_and_the_rollout_judges(before, on_
 def test_a_refresh_that_the_old_log_would_promote_still_says_that_the_users_changed(decision, changed, kind):
     """It said nothing of it, so that the refresh under way, which had learnt the old users, went on for a day."""
     found = Evaluation(
-        champion="lin_ts (serving)", rows=900, floor=0.02, alpha=0.04, self_test=0.5, leak=0.5, suspect=-1,
-        reward_model={}, policies={"lin_ts": report("lift_lower", decision=decision, lift=-0.02)},
-    )  # fmt: skip
+        champion="lin_ts (serving)",
+        rows=900,
+        floor=0.02,
+        alpha=0.04,
+        self_test=0.5,
+        leak=0.5,
+        suspect=-1,
+        reward_model={},
+        policies={"lin_ts": report("lift_lower", decision=decision, lift=-0.02)},
+    )
     judged = retraining._judged(
         Process(champion="lin_ts", encoder="", start=0, champions=(), candidates={"lin_ts": ()}),
         [found],

@@ -193,7 +193,7 @@ def _judged(
         asked = recent.stretches(DAY, DAY * len(log), TrainingSpec().days)
         return _lately(table, concatenate(log[1:]), asked, alpha), ledger
     if scheme == "calendar":
-        return _promotes(models[-1], log[-1], alpha / days), ledger
+        return _evaluated(models[-1], log[-1], alpha / days).promoted == "table", ledger
     whole = concatenate(log)
     split = round(0.6 * len(whole))
     name = [f"model-{len(models)}"]
@@ -202,15 +202,11 @@ def _judged(
     earlier, later = whole[rows < split], whole[rows >= split]
     model = models[-1] if known else _learnt([earlier], seed, len(models))
     kept = ledger.record(at=int(later.at[-1]), candidates=name, start=int(later.at[0]), rows=len(later), decisions={})
-    return _promotes(model, later, share), kept
+    return _evaluated(model, later, share).promoted == "table", kept
 
 
 def _always(model: TablePolicy) -> Callable[[], Policy]:
     return lambda: model
-
-
-def _promotes(policy: Policy, log: Interactions, alpha: float) -> bool:
-    return _evaluated(policy, log, alpha).promoted == "table"
 
 
 def _lately(table: Piecewise, log: Interactions, asked: list[recent.Stretch], alpha: float) -> bool:

@@ -7,10 +7,9 @@ from croupier.features.interactions import join as joining
 from croupier.features.log.ship import ship
 from croupier.features.log.spool import Spool
 from croupier.features.store.storage import FolderStore, StoreUnavailable
-from tests.features.interactions.test_join import END, NOW, START, WINDOW, decision, join, log, reward, store
+from tests.features.interactions.joined import END, NOW, START, WINDOW, decision, join, reward
 
 HOUR_SECONDS = 3600
-__all__ = ["log", "store"]  # fixtures
 
 
 @pytest.mark.parametrize(("hours", "repeated"), [(0, 1), (1, 1), (2, 1), (3, 0), (5, 0)])

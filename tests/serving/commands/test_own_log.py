@@ -15,7 +15,11 @@ def log(tmp_path, monkeypatch):
     monkeypatch.setenv("CROUPIER_VAR", str(tmp_path / "var"))
     monkeypatch.delenv("CROUPIER_APP", raising=False)
     monkeypatch.chdir(tmp_path)
-    rows = [f'2026-01-01 00:{i // 60:02d}:{i % 60:02d};k{i % 50};{"007" if i % 2 else "7"};"[""007"", ""7""]";0,5;{"1" if i % 4 == 1 else ""}' for i in range(400)]  # fmt: skip
+    both = '"[""007"", ""7""]"'
+    rows = [
+        f"2026-01-01 00:{i // 60:02d}:{i % 60:02d};k{i % 50};{'007' if i % 2 else '7'};{both};0,5;{'1' * (i % 4 == 1)}"
+        for i in range(400)
+    ]
     path = tmp_path / "bestellungen.csv"
     path.write_text("\n".join(["Zeit;Kunde;gezeigt;Auswahl;Wahrscheinlichkeit;gekauft", *rows]) + "\n")
     return path
