@@ -9,7 +9,7 @@ import pytest
 from croupier.features.spec import GateSpec
 from croupier.models.gate.evaluation import Asked, evaluate
 from croupier.models.gate.gate import LEAK_LEVEL
-from croupier.models.ope import leaks
+from croupier.models.ope.leaks import tested as leaks
 from croupier.models.policy import make
 from tests.models.ope.test_leaks import ARMS, log_of
 

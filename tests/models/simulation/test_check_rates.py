@@ -26,9 +26,9 @@ def test_the_middle_arm_earns_what_a_uniform_choice_does():
 @pytest.mark.medium
 def test_counts_and_tables(tmp_path):
     saved = []
-    first = check_rates.count(sound=6, leaky=0, seed=5, save=saved.append)
+    first = check_rates.count(sound=6, leaky=0, seed=9, save=saved.append)
     assert saved[-1] == first
-    table = check_rates.count(sound=6, leaky=1, seed=5, done=first)
+    table = check_rates.count(sound=6, leaky=1, seed=9, done=first)
     assert [row["leak"] for row in table] == [""] * 6 + list(LEAKS)
     assert not any(map(check_rates.refused, table[:6]))
     assert table[:6] == first, "what was counted is not counted again"
