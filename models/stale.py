@@ -29,8 +29,3 @@ def undecidable(report: PolicyReport | None) -> bool:
     verdict = report.verdict
     margin = next(c.threshold for c in verdict.conditions if c.name == "lift_lower")
     return verdict.decision == UNDECIDED and report.lift > margin and set(verdict.failed) <= TOO_LITTLE
-
-
-def old(trained_until: int, end: int, after: int) -> bool:
-    """True if what the champion learnt ended at least `after` µs before `end` (both UTC µs)."""
-    return end - trained_until >= after

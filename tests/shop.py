@@ -1,5 +1,9 @@
 """An app `shop` of the reels world with its log in the spool, for tests of what tasks and commands make of it."""
 
+from pathlib import Path
+
+import pytest
+
 from croupier.features.encoding import catalogue
 from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels import World
@@ -17,3 +21,12 @@ def write(decisions: int, seed: int) -> Workspace:
     spool.append_rewards(rewards)
     spool.close()
     return w
+
+
+def of_commands(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Commands run in `folder` from now on, and are about a `shop` below it. Returns the shop's own folder, not made."""
+    monkeypatch.setenv("CROUPIER_VAR", str(folder / "var"))
+    monkeypatch.setenv("CROUPIER_APP", "shop")
+    monkeypatch.delenv("CROUPIER_TRITON", raising=False)
+    monkeypatch.chdir(folder)
+    return folder / "var" / "shop"

@@ -20,6 +20,7 @@ from croupier.models.baselines import FixedArm, Uniform
 from croupier.serving.cli import COMMANDS, app
 from croupier.serving.operate import publish
 from croupier.serving.release import bundle
+from tests import shop
 
 ARMS = [Arm(arm_id=name, features={}) for name in ("a", "b")]
 TOML = '[context.device]\ntype = "categorical"\n[reward.kinds.reward]\n'
@@ -50,11 +51,7 @@ def test_every_command_has_json():
 @pytest.fixture
 def bare(tmp_path, monkeypatch):
     """An app `shop` that is declared, and a file beside it."""
-    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path / "var"))
-    monkeypatch.setenv("CROUPIER_APP", "shop")
-    monkeypatch.delenv("CROUPIER_TRITON", raising=False)
-    monkeypatch.chdir(tmp_path)
-    home = tmp_path / "var" / "shop"
+    home = shop.of_commands(tmp_path, monkeypatch)
     home.mkdir(parents=True)
     (home / "app.toml").write_text(TOML)
     catalogue.write(home / "catalogue.json", ARMS)

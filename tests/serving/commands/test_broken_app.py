@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from croupier.serving.cli import app
+from tests import shop
 from tests.house.test_telling import ARGUMENTS, LOG, TOML, with_app
 from tests.serving.commands.test_no_traceback import LONG, call, folder, garbage
 
@@ -52,10 +53,7 @@ PATHS = {
 
 @pytest.fixture
 def var(tmp_path, monkeypatch):
-    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path / "var"))
-    monkeypatch.setenv("CROUPIER_APP", "shop")
-    monkeypatch.delenv("CROUPIER_TRITON", raising=False)
-    monkeypatch.chdir(tmp_path)
+    shop.of_commands(tmp_path, monkeypatch)
     return anew(tmp_path)
 
 

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from croupier.serving.cli import app
+from tests import shop
 from tests.house.test_telling import ARGUMENTS, LOG, TOML, everything, with_app
 
 LONG = {
@@ -34,11 +35,7 @@ def call(*words):
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path / "var"))
-    monkeypatch.setenv("CROUPIER_APP", "shop")
-    monkeypatch.delenv("CROUPIER_TRITON", raising=False)
-    monkeypatch.chdir(tmp_path)
-    home = tmp_path / "var" / "shop"
+    home = shop.of_commands(tmp_path, monkeypatch)
     home.mkdir(parents=True)
     (home / "app.toml").write_text(TOML)
     (home / "catalogue.json").write_text('[{"arm_id": "a"}, {"arm_id": "b"}]')
