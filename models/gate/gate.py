@@ -11,7 +11,7 @@ from typing import Any
 
 from croupier.features.spec import GateSpec
 from croupier.models.gate.bounds.betting import LiftBets
-from croupier.models.gate.bounds.lift_bounds import Ends, Lift, ends
+from croupier.models.gate.bounds.lift_bounds import BET, Ends, Lift, ends
 from croupier.models.gate.bounds.planned import LookSchedule
 from croupier.models.gate.informative import UNASKED, Informative
 from croupier.models.gate.planning import ALWAYS, Known, rows_for
@@ -269,7 +269,9 @@ def _seen(e: Evidence, margin: float, alpha: float) -> float:
     gap = abs(e.lift.mean - margin)
     if e.bets is None or e.lift.mean <= margin or gap < 1e-12:  # bets see gains alone
         return rows_until(e.lift, margin, alpha=alpha)
-    return rows_for(ALWAYS, Known.of(e.lift, e.skew, e.bets, alpha=alpha), gap)
+    told = rows_for(ALWAYS, Known.of(e.lift, e.skew, e.bets, alpha=alpha), gap)
+    # a bet that should have told by now went worse than its estimates: the mean by DR does not depend on that
+    return told if told > e.rows else rows_until(e.lift, margin, alpha=(1.0 - BET) * alpha)
 
 
 def _above(name: str, value: float, threshold: float) -> Condition:

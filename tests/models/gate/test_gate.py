@@ -114,3 +114,15 @@ def test_bets_decide_where_the_sequence_cannot_and_take_their_share_of_alpha():
     assert lower.reason == "by bets"
     strong = next(c for c in judge(replace(GOOD, bets=bets), SPEC).conditions if c.name == "lift_lower")
     assert strong.value == pytest.approx(asymptotic_cs(GOOD.lift, alpha=(1 - BET) * SPEC.alpha).lower)
+
+
+def test_bets_that_should_have_told_by_now_are_not_said_to_tell_with_the_next_row():
+    """Their values gained nothing, though the mean by DR did: the wait is that of the mean, at its share of alpha."""
+    values = np.tile([0.03, -0.03], 5000)
+    bets = LiftBets(values=values, thinning=np.ones(10_000), stakes=np.array([5.0]), width=0.1)
+    overdue = replace(GOOD, lift=Moments(10_000, 0.006, 2500), bets=bets)
+    found = judge(overdue, SPEC)
+    alone = judge(replace(overdue, bets=None), SPEC, alpha=(1 - BET) * SPEC.alpha)
+    assert found.decision == UNDECIDED
+    assert found.rows_needed == alone.rows_needed
+    assert alone.rows_needed > 100_000
