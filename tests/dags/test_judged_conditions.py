@@ -29,8 +29,11 @@ def judged(dags, shop, key):
 
 @pytest.mark.parametrize(
     ("toml", "promoted", "failed"),
-    [(GUARD, "", ["guardrail:complaint"]), ("", "fixed_arm", [])],
-    ids=["guarded", "unguarded"],
+    [
+        pytest.param(GUARD, "", ["guardrail:complaint"], id="guarded"),
+        # its twin, which is promoted, runs by functions in tests/models/gate/test_judged_conditions.py as well
+        pytest.param("", "fixed_arm", [], id="unguarded", marks=pytest.mark.full),
+    ],
 )
 def test_a_candidate_that_pays_with_complaints_is_refused(dags, var, toml, promoted, failed):
     shop = Shop(HARMFUL, toml, name="guarded" if toml else "unguarded")

@@ -67,22 +67,6 @@ def test_arms_come_and_go_and_tastes_reverse_on_their_day():
 
 
 @pytest.mark.slow
-def test_arms_that_come_and_go_reach_the_app_without_an_error(tmp_path):
-    """Day two's arms are released at midnight, while Airflow is down, and are answered at once."""
-    plan = month.MonthPlan(
-        crowd=month.crowd_of(1, per_day=500, churn=True), days=2, every="10h", down={"airflow": frozenset({23, 24, 25})}
-    )
-    found = month.run(plan, tmp_path)
-    assert (found["errors"], found["trained_share"]) == (0, 1.0)
-    assert len(found["catalogue"]) == 1
-    number = int(found["catalogue"][0].removeprefix("release "))
-    arms = catalogue.loads(open_store(str(tmp_path / "month" / "store")).get(f"releases/{number:06d}/catalogue.json"))
-    ids = [arm.arm_id for arm in plan.crowd.arms(plan.crowd.start + DAY)]
-    assert [a.arm_id for a in arms if not a.valid_to] == ids
-    assert [(a.arm_id, a.valid_to) for a in arms if a.valid_to] == [("reel-00", plan.crowd.start + DAY)]
-
-
-@pytest.mark.slow
 def test_a_day_of_the_loop_trains_on_every_mature_row_and_an_outage_loses_none(tmp_path):
     """From uniform and nothing else; Airflow is down from 6 to 12 o'clock, the store for two hours, the server for one."""
     down = outages.parsed(["6-12", "store=14-16", "triton=17-18"])
@@ -144,15 +128,27 @@ def test_to_go_on_needs_a_folder_of_months():
     assert "without --keep: found --resume" in answer.output + answer.stderr
 
 
+DOWN = {"airflow": frozenset({23, 24, 25})}
+TWO_DAYS = month.MonthPlan(crowd=month.crowd_of(1, per_day=300, churn=True), days=2, every="10h", down=DOWN)
+
+
 @pytest.fixture(scope="module")
 def played(tmp_path_factory):
-    """(folder, what was written) of a month of one day, played and kept by the command."""
+    """(folder, what was written) of a month of one day, played and kept by the command: the first of TWO_DAYS."""
     folder = tmp_path_factory.mktemp("played")
     out = folder / "loop.json"
     answer = CliRunner().invoke(app, ["simulate", "loop", "--days", "1", "--per-day", "300", "--seeds", "1", "--json",
-                                      str(out), "--picture", str(folder / "loop.svg"), "--keep", str(folder / "kept"), "--every", "10h"])  # fmt: skip
+                                      str(out), "--picture", str(folder / "loop.svg"), "--keep", str(folder / "kept"),
+                                      "--every", "10h", "--churn", "--outage", "23-26"])  # fmt: skip
     assert answer.exit_code == 0, answer.output
     return folder, json.loads(out.read_text())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """(folder, what it came to) of TWO_DAYS, played at once."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, month.run(TWO_DAYS, folder)
 
 
 @pytest.mark.slow
@@ -167,11 +163,22 @@ def test_the_command_writes_the_keys_it_promises(played):
 
 
 @pytest.mark.slow
-def test_a_month_that_ended_goes_on_as_one_that_was_played_whole_and_one_cut_off_does_not(played, tmp_path):
-    whole = month.MonthPlan(crowd=month.crowd_of(1, per_day=300), days=2, every="10h")
+def test_arms_that_come_and_go_reach_the_app_without_an_error(whole):
+    """Day two's arms are released at midnight, while Airflow is down, and are answered at once."""
+    folder, found = whole
+    assert (found["errors"], found["trained_share"]) == (0, 1.0)
+    assert len(found["catalogue"]) == 1
+    number = int(found["catalogue"][0].removeprefix("release "))
+    arms = catalogue.loads(open_store(str(folder / "month" / "store")).get(f"releases/{number:06d}/catalogue.json"))
+    second_day = TWO_DAYS.crowd.start + DAY
+    assert [a.arm_id for a in arms if not a.valid_to] == [arm.arm_id for arm in TWO_DAYS.crowd.arms(second_day)]
+    assert [(a.arm_id, a.valid_to) for a in arms if a.valid_to] == [("reel-00", second_day)]
+
+
+@pytest.mark.slow
+def test_a_month_that_ended_goes_on_as_one_that_was_played_whole_and_one_cut_off_does_not(played, whole, tmp_path):
     shutil.copytree(played[0] / "kept" / "seed1", tmp_path / "parts")
-    found = month.run(whole, tmp_path / "parts", resume=True)
-    expected = month.run(whole, tmp_path / "whole")
+    found, expected = month.run(TWO_DAYS, tmp_path / "parts", resume=True), whole[1]
     for key in ("value_by_day", "lift_by_day", "decisions", "trained_share", "releases", "reached_100_day", "errors"):
         assert found[key] == expected[key], key
     assert [(v["hour"], v["kind"]) for v in found["verdicts"]] == [(v["hour"], v["kind"]) for v in expected["verdicts"]]
@@ -180,6 +187,6 @@ def test_a_month_that_ended_goes_on_as_one_that_was_played_whole_and_one_cut_off
     row = json.loads((home / "month.json").read_text())
     (home / "month.json").write_text(json.dumps(row | {"hours": 24}))
     with pytest.raises(ValueError, match="cut off in the midst of a day"):
-        month.run(whole, tmp_path / "parts", resume=True)
+        month.run(TWO_DAYS, tmp_path / "parts", resume=True)
     with pytest.raises(ValueError, match="found no month to go on from"):
-        month.run(whole, tmp_path / "nowhere", resume=True)
+        month.run(TWO_DAYS, tmp_path / "nowhere", resume=True)
