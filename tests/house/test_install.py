@@ -174,6 +174,7 @@ def test_a_package_of_another_extra_is_named_with_it():
     from croupier.serving.main import missing
 
     assert "uv tool install --force 'croupier[airflow] @ WHEEL'" in missing("airflow")
+    assert "uv tool install --force 'croupier[gateway] @ WHEEL'" in missing("starlette")
     assert "'great_expectations'" in missing("great_expectations")
     assert "uv tool install --force 'croupier[pipeline] @ WHEEL'" in missing("great_expectations")
     assert "uv tool install --force 'croupier[pipeline] @ WHEEL'" in missing("polars")

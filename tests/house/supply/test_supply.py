@@ -16,8 +16,8 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = {
-    "native": ("pipeline", "serving", "airflow", "triton", "dev"),
-    "numpy2": ("pipeline", "serving", "airflow", "dev"),
+    "native": ("pipeline", "serving", "gateway", "airflow", "triton", "dev"),
+    "numpy2": ("pipeline", "serving", "gateway", "airflow", "dev"),
     "airflow": ("airflow", "pipeline"),
     "triton": ("serving",),
 }
