@@ -20,6 +20,7 @@ COMMANDS = {
     "report": "croupier.serving.commands.app:report",
     "health": "croupier.serving.commands.health:health",
     "serve": "croupier.serving.commands.serve:app",
+    "gateway": "croupier.serving.commands.gateway:app",
     "turn": "croupier.serving.commands.turn:app",
     "replay": "croupier.serving.commands.replay:app",
     "keys": "croupier.serving.commands.keys:app",

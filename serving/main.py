@@ -2,7 +2,8 @@
 
 import sys
 
-EXTRAS = {"airflow": "airflow"} | dict.fromkeys(("httptools", "starlette", "uvicorn"), "gateway")  # what a package comes with; others: with the pipeline
+# what a package comes with; others: with the pipeline
+EXTRAS = {"airflow": "airflow"} | dict.fromkeys(("httptools", "starlette", "uvicorn"), "gateway")
 
 
 def main() -> None:
@@ -25,5 +26,5 @@ def missing(package: str) -> str:
         f"croupier: found no package {package!r}, expected it for this command; it comes with croupier[{extra}]. "
         f"In a checkout: uv tool install --force '.[{extra}]' --constraints constraints.txt, or pip install "
         f"'.[{extra}]'; of a wheel: uv tool install --force 'croupier[{extra}] @ WHEEL'. Extras: pipeline (features, "
-        "models, this command line), serving (a Triton host), gateway (HTTP), airflow, triton. The client alone needs none"
+        "models, this command line), serving (a Triton host), gateway (HTTP), airflow, triton. The client needs none"
     )

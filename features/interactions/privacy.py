@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from croupier.features.interactions.join import join_hours
 from croupier.features.interactions.versions import Version
+from croupier.features.log import deferred
 from croupier.features.log.ship import prune, ship, to_parquet
 from croupier.features.log.shipped import open_log, rewritten
 from croupier.features.log.spool import Spool
@@ -134,8 +135,9 @@ def _events(store: Store, key: str, unit_id: str) -> list[str]:
 
 def _forget_spooled(spool: Spool, secrets: list[str]) -> int:
     doomed = [(kind, [i for i, row in _rows(spool, kind) if _is_about(row, secrets)]) for kind in KINDS]
+    waiting = deferred.forget(spool, secrets[0], secrets[1:])  # before the purge, which overwrites what was deleted
     spool.purge(doomed)
-    return sum(len(rows) for _, rows in doomed)
+    return waiting + sum(len(rows) for _, rows in doomed)
 
 
 def _is_about(row: dict[str, str], secrets: list[str]) -> bool:

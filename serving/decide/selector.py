@@ -6,6 +6,7 @@ No Triton in it. A batch may mix any requests: a bad row gets its own error, a f
 fallback, and nobody's answer depends on batch mates. A decision is answered only once it is on record.
 """
 
+import copy
 import logging
 import time
 from collections import defaultdict
@@ -76,6 +77,12 @@ class Selector:
     def select_raw(self, raws: Sequence[Raw]) -> list[Selection]:
         """Answers requests that are bytes off the wire, in their order."""
         return self._answer(raws)
+
+    def recording_in(self, recorder: Recorder) -> "Selector":
+        """This selector with another log: the same release, heads, breaker and draws."""
+        other = copy.copy(self)
+        other.recorder = recorder
+        return other
 
     def arms(self) -> list[str]:
         """The ids of the arms that can be chosen now."""

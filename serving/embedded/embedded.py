@@ -20,6 +20,7 @@ from croupier.features.workspace import Workspace
 from croupier.serving.client.errors import Refused
 from croupier.serving.contract.requests import Request, Selection
 from croupier.serving.contract.rewards import Outcome, encoded_rewards
+from croupier.serving.decide.records import Recorder
 from croupier.serving.embedded.declared import declare
 from croupier.serving.embedded.host import Host
 
@@ -63,11 +64,13 @@ class Embedded:
             raise Refused(selection.error)
         return selection
 
-    def select_batch(self, requests: Sequence[Request]) -> list[Selection]:
-        """Returns one selection a request, in order; a refused one carries its `error`, the others are served."""
+    def select_batch(self, requests: Sequence[Request], *, recorder: Recorder | None = None) -> list[Selection]:
+        """Returns one selection a request, in order; a refused one carries its `error`, the others are served.
+        `recorder` keeps the decisions in the place of the log (features/log/deferred.py)."""
         host = self._own()
         with host.turn:
-            return host.selector.select(requests)
+            selector = host.selector if recorder is None else host.selector.recording_in(recorder)
+            return selector.select(requests)
 
     def reward(self, *, event_id: str, kind: str, value: float, reward_id: str = "", at: int = 0) -> Outcome:
         """What came of a decision; `at` is UTC µs (0: now). Status accepted | duplicate | unknown_event. Raises Refused
@@ -93,6 +96,11 @@ class Embedded:
     def release(self) -> int:
         """The number of the release that decides now."""
         return self._own().selector.release.number
+
+    @property
+    def host(self) -> Host:
+        """What this process holds open, for those who serve others with it (serving/gateway)."""
+        return self._own()
 
     def close(self) -> None:
         """Ends its threads and closes the log; what was answered is on record."""

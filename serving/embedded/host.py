@@ -52,7 +52,7 @@ class Host:
             self.spool.close()
             raise
         learn = self._learner()
-        self.rewards = Rewards(self.spool, declared=self._declared, learn=learn)
+        self.rewards = Rewards(self.spool, declared=self.declared, learn=learn)
         self._threads = [WindowCloser(self.look, every)] + ([WindowCloser(learn)] if learn else [])
         self._writer = learn
 
@@ -122,7 +122,7 @@ class Host:
             rollout_store.sync(self.w.store, self.w.home)
             self._rollout = found
 
-    def _declared(self) -> Admission | None:
+    def declared(self) -> Admission | None:
         """What app.toml admits, else what the release carries."""
         return self._declaration() or carried(layout.embedded(self.w.home, self.selector.release.number))
 

@@ -25,7 +25,7 @@ from tests import shop
 ARMS = [Arm(arm_id=name, features={}) for name in ("a", "b")]
 TOML = '[context.device]\ntype = "categorical"\n[reward.kinds.reward]\n'
 LOG = "user,device,arm,propensity,reward\n" + "u1,phone,a,0.5,1\nu2,tablet,b,0.5,0\n" * 30
-SPEAKS_ONLY_TO_A_LOG = {"serve run"}
+SPEAKS_ONLY_TO_A_LOG = {"serve run", "gateway"}
 
 
 def leaves(command, path=()):

@@ -1,0 +1,90 @@
+"""Decisions that were made and not shown yet: they wait, in the spool's own file, and are no events until activated.
+
+    made, deferred ─▶ waits, on disk ─▶ activate: a decision of the log, with the time and the pmf that it was made with
+                                     ─▶ too old: forgotten, and counted
+
+An app that ranks ahead of time (Personalizer's deferActivation) may never show what it asked for. Such a decision has
+no reward, and training on it would count "nobody saw it" as "nobody liked it".
+"""
+
+from collections.abc import Collection, Sequence
+
+from croupier.features.log.spool import Spool
+from croupier.features.log.spool_rows import decision, decision_row
+from croupier.features.schema import Decision
+
+EXPIRED = "deferred_expired"  # the fact that counts those that nobody activated in time
+
+
+class Deferring:
+    """Stands in the place of the log where decisions are deferred; `since`: those made before it (UTC µs) have expired.
+
+    Durable when a call returns. Raises SpoolUnavailable."""
+
+    def __init__(self, spool: Spool, *, since: int) -> None:
+        self._spool, self._since = spool, since
+
+    def append_decisions(self, decisions: Sequence[Decision]) -> list[Decision]:
+        """Keeps decisions until they are activated. One whose event is in the log, or waits already, is returned as it
+        was first."""
+        expire(self._spool, self._since)
+        stored = self._spool.find([d.event_id for d in decisions])
+        with self._spool.transaction() as db:
+            for each in decisions:
+                if each.event_id not in stored:
+                    row = decision_row(each)
+                    added = db.execute("INSERT OR IGNORE INTO deferred (event_id, at, body) VALUES (?, ?, ?)", row)
+                    query = "SELECT body FROM deferred WHERE event_id = ?"
+                    stored[each.event_id] = (
+                        each if added.rowcount else decision(db.execute(query, [each.event_id]).fetchone()[0])
+                    )
+        return [stored[d.event_id] for d in decisions]
+
+    def append_rejects(self, rejects: Sequence[tuple[str, str, bytes, str, int]]) -> None:
+        """Puts refused events on record, in the log itself."""
+        self._spool.append_rejects(rejects)
+
+
+def activate(spool: Spool, event_id: str, *, since: int) -> bool:
+    """Puts a decision that waits into the log, as it was made. True if it is there when the call returns, False where
+    no decision of this event is known, or it was made before `since` (UTC µs) and has expired.
+
+    A crash on the way leaves it in both places, which is mended by the next call, and harmless: the log has each event
+    once."""
+    with spool.reading() as db:
+        row = db.execute("SELECT body FROM deferred WHERE event_id = ? AND at >= ?", [event_id, since]).fetchone()
+    if row is None:
+        return bool(spool.find([event_id]))
+    spool.append_decisions([decision(row[0])])
+    with spool.transaction() as db:
+        db.execute("DELETE FROM deferred WHERE event_id = ?", [event_id])
+    return True
+
+
+def expire(spool: Spool, since: int) -> int:
+    """Forgets those made before `since` (UTC µs), and counts them. Returns how many they were."""
+    with spool.reading() as db:
+        if not db.execute("SELECT 1 FROM deferred WHERE at < ? LIMIT 1", [since]).fetchone():
+            return 0
+    with spool.transaction() as db:
+        gone = db.execute("DELETE FROM deferred WHERE at < ?", [since]).rowcount
+        db.execute("INSERT OR IGNORE INTO facts VALUES (?, 0)", [EXPIRED])
+        db.execute("UPDATE facts SET value = value + ? WHERE name = ?", [gone, EXPIRED])
+    return gone
+
+
+def waiting(spool: Spool) -> int:
+    """How many wait for their activation."""
+    with spool.reading() as db:
+        return int(db.execute("SELECT count(*) FROM deferred").fetchone()[0])
+
+
+def forget(spool: Spool, unit_id: str, event_ids: Collection[str]) -> int:
+    """Deletes what waits of a unit (its hash), or of these events. Returns how many they were."""
+    with spool.reading() as db:
+        bodies = db.execute("SELECT event_id, body FROM deferred").fetchall()
+    doomed = [[event] for event, body in bodies if event in event_ids or decision(body).unit_id == unit_id]
+    if doomed:
+        with spool.transaction() as db:
+            db.executemany("DELETE FROM deferred WHERE event_id = ?", doomed)
+    return len(doomed)

@@ -1,0 +1,113 @@
+"""The gateway as one ASGI application: who may call, which paths there are, and what becomes of a failure."""
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from croupier.serving.gateway import openapi, personalizer, rest
+from croupier.serving.gateway.calls import route
+from croupier.serving.gateway.desk import Desk
+from croupier.serving.gateway.keys import KeyFile
+from croupier.serving.gateway.options import Options, loopback
+from croupier.serving.gateway.problems import CallProblem
+
+log = logging.getLogger(__name__)
+KEY, BEARER = "ocp-apim-subscription-key", "Bearer "
+
+
+def served() -> Starlette:
+    """What uvicorn calls in each worker."""
+    return application(Options.handed_over())
+
+
+def application(options: Options) -> Starlette:
+    """The app opens its desk when the server starts. Raises ValueError where the keys cannot be used."""
+    keys = KeyFile(Path(options.keys)) if options.keys else None
+
+    @contextlib.asynccontextmanager
+    async def opened(app: Starlette) -> AsyncIterator[None]:
+        app.state.desk = desk = Desk(options)
+        try:
+            yield
+        finally:
+            desk.close()
+
+    return Starlette(
+        routes=[*personalizer.ROUTES, *rest.ROUTES, route("/openapi.json", _openapi, "GET")],
+        middleware=[Middleware(Guard, keys=keys)],
+        exception_handlers={CallProblem: _problem, HTTPException: _http, Exception: _ours},
+        lifespan=opened,
+    )
+
+
+class Guard:
+    """Lets a call in that shows a key; without keys, one that this machine's own programs make."""
+
+    def __init__(self, app: ASGIApp, *, keys: KeyFile | None) -> None:
+        self._app, self._keys = app, keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                scope["app"].state.desk.answers[message["status"]] += 1
+            await send(message)
+
+        refused = self._refusal(Request(scope))
+        if refused is not None:
+            return await refused.response(scope["path"])(scope, receive, counted)
+        return await self._app(scope, receive, counted)
+
+    def _refusal(self, request: Request) -> CallProblem | None:
+        if self._keys is None:
+            host = request.url.hostname or ""
+            if loopback(host):
+                return None
+            # a page of another site whose name was made to point here (DNS rebinding) calls by that name
+            return CallProblem(403, f"Host: found {host[:80]!r}, expected this machine's own address, or keys (--keys)")
+        bearer = request.headers.get("authorization", "")
+        given = request.headers.get(KEY, bearer.removeprefix(BEARER) if bearer.startswith(BEARER) else "")
+        if self._keys.known(given):
+            return None
+        found = "another key than this gateway's" if given else "no key"
+        return CallProblem(401, f"Ocp-Apim-Subscription-Key: found {found}, expected one of its keys in this header")
+
+
+async def _openapi(_: Request) -> Response:
+    return JSONResponse(openapi.document())
+
+
+def _problem(request: Request, error: Any) -> Response:
+    found: Response = error.response(request.scope["path"])
+    return found
+
+
+def _http(request: Request, error: Any) -> Response:
+    """Unknown paths and methods, in the shape of their callers."""
+    found, headers = f"{request.method} {request.scope['path'][:200]}", error.headers or {}
+    expected = f"{headers['Allow']} there" if "Allow" in headers else "a path of /openapi.json"
+    response = CallProblem(error.status_code, f"path: found {found!r}, expected {expected}").response(
+        request.scope["path"]
+    )
+    response.headers.update(headers)
+    return response
+
+
+def _ours(request: Request, error: Exception) -> Response:
+    """What should not happen; Starlette raises it again behind the answer, so that the log has its traceback."""
+    log.error("%s %s: %s", request.method, request.scope["path"], type(error).__name__)
+    return CallProblem(500, "found an error of the gateway's own, expected none; its log says more").response(
+        request.scope["path"]
+    )

@@ -1,0 +1,51 @@
+"""The body of a call: bounded in size and in time, JSON, and an object."""
+
+import asyncio
+from typing import Any
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+
+from croupier.serving.gateway.problems import CallProblem
+
+MAX_BYTES = 1 << 20
+SECONDS = 10.0  # for all of it to arrive
+JSON = "application/json"
+
+
+async def read(request: Request) -> bytes:
+    """All bytes. Raises CallProblem: 413 where they are too many, 408 where they do not come."""
+    declared = request.headers.get("content-length", "0")
+    if not declared.isascii() or not declared.isdigit() or int(declared) > MAX_BYTES:
+        raise _too_large(declared)
+    whole = bytearray()
+    try:
+        async with asyncio.timeout(SECONDS):
+            async for part in request.stream():
+                whole += part
+                if len(whole) > MAX_BYTES:
+                    raise _too_large(f"more than {MAX_BYTES}")
+    except TimeoutError:
+        raise CallProblem(408, f"body: found {len(whole)} bytes after {SECONDS:g} s, expected all of it") from None
+    except ClientDisconnect:
+        raise CallProblem(400, "body: found a closed connection, expected all of it") from None
+    return bytes(whole)
+
+
+async def read_object(request: Request) -> dict[str, Any]:
+    """The JSON object that a call brings. Raises CallProblem."""
+    raw = await read(request)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != JSON:  # a page of another site can send other types to a loopback port without being asked
+        raise CallProblem(415, f"Content-Type: found {kind[:80]!r}, expected {JSON}")
+    try:
+        found = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise CallProblem(400, f"body: found no JSON ({error}), expected an object (NaN is no JSON)") from None
+    if not isinstance(found, dict):
+        raise CallProblem(400, f"body: found a JSON {type(found).__name__}, expected an object")
+    return found
+
+
+def _too_large(found: str) -> CallProblem:
+    return CallProblem(413, f"body: found {found[:40]} bytes, expected at most {MAX_BYTES}: send a batch in parts")

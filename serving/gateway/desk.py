@@ -1,0 +1,146 @@
+"""What one worker of the gateway decides with: the embedded selector, and the decisions that wait for activation."""
+
+import os
+from collections import Counter
+from typing import Any
+
+from croupier.features import clock
+from croupier.features.log import deferred
+from croupier.features.log.spool_file import SpoolUnavailable
+from croupier.features.schema import InvalidEvent
+from croupier.features.spec import AppSpec
+from croupier.features.store import layout
+from croupier.features.utc import HOUR, SECOND
+from croupier.features.workspace import Workspace
+from croupier.serving.contract.requests import CANARY, Request, Selection, identifier, utf8
+from croupier.serving.contract.rewards import REJECTED
+from croupier.serving.embedded.embedded import Embedded
+from croupier.serving.gateway import rank
+from croupier.serving.gateway.features import FeatureRule, KnownNames
+from croupier.serving.gateway.options import IGNORE, Options
+from croupier.serving.gateway.problems import CallProblem
+
+
+class Desk:
+    """Open until `close()`. Its calls block, so they run in threads. Raises ValueError where the app is not declared,
+    or nobody can say which kind Personalizer's rewards are."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.embedded = Embedded(options.app)
+        self.rule = FeatureRule(ignore=options.unknown == IGNORE)
+        self.answers: Counter[int] = Counter()  # by status
+        self._known = KnownNames.of(self.embedded.host.selector.release)
+        try:
+            self.reward_kind = kind_of_rewards(self.embedded.host.w, options.reward_kind)
+        except BaseException:
+            self.embedded.close()
+            raise
+
+    def close(self) -> None:
+        """What was answered is on record."""
+        self.embedded.close()
+
+    def rank(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Decides, as Personalizer's rank. Raises CallProblem."""
+        try:
+            asked = rank.read(body, self.known(), self.rule, app=self.options.app)
+        except InvalidEvent as error:
+            raise CallProblem(400, str(error), field=error.field) from None
+        chosen = self._deferred(asked.request) if asked.deferred else self._decided(asked.request, named=asked.named)
+        if chosen.error:
+            raise CallProblem.of(asked.renamed(chosen.error))
+        return asked.answer(chosen)
+
+    def activate(self, event_id: str) -> None:
+        """The event was shown: it is a decision from now on. Raises CallProblem where there is none of this id."""
+        try:
+            identifier("eventId", utf8("eventId", event_id))
+        except InvalidEvent as error:
+            raise CallProblem.of(str(error)) from None
+        if not self._activated(event_id):
+            seconds = (self._now() - self.since()) / SECOND
+            expected = f"an event that was ranked on this host, and activated within {seconds:g} s"
+            raise CallProblem.of(str(InvalidEvent("eventId", event_id, expected)))
+
+    def reward(self, event_id: str, body: dict[str, Any], reward_id: str) -> None:
+        """Personalizer's reward, of the app's kind. An event that waits for its activation is activated. Raises
+        CallProblem."""
+        if body.keys() != {"value"}:
+            raise CallProblem(400, f"value: found the fields {sorted(body)!r:.80}, expected value alone", field="value")
+        reward = {"event_id": event_id, "kind": self.reward_kind, "value": body["value"], "reward_id": reward_id}
+        self._activated(event_id)
+        (outcome,) = self.embedded.reward_batch([reward])
+        if outcome.status == REJECTED:
+            raise CallProblem.of(outcome.error)
+
+    def known(self) -> KnownNames:
+        """What the release that decides now knows."""
+        release = self.embedded.host.selector.release
+        if release.number != self._known.release:
+            self._known = KnownNames.of(release)
+        return self._known
+
+    def since(self) -> int:
+        """UTC µs: what was deferred before has expired. It is the age at which a client's own decision is refused."""
+        admission = self.embedded.host.declared()
+        return self._now() - (admission.record_us if admission else 2 * HOUR)
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Whether it decides (the canary, never on record), and what there is to watch; counts are this worker's."""
+        canary = Request(unit_id=CANARY, context={}, arms=["any"])
+        (selection,) = self.embedded.select_batch([canary])
+        spool = self.embedded.host.spool
+        found = {
+            "app": self.options.app,
+            "well": not selection.error,
+            "release": self.embedded.release,
+            "arms": len(self.embedded.arms()),
+            "unshipped": spool.unshipped(),
+            "deferred": {"waiting": deferred.waiting(spool), "expired": int(str(spool.noted(deferred.EXPIRED) or 0))},
+            "worker": {
+                "pid": os.getpid(),
+                "answers": {str(status): n for status, n in sorted(self.answers.items())},
+                "ignored_features": dict(self.rule.ignored.most_common(100)),
+            },
+        }
+        return not selection.error, found
+
+    def _decided(self, request: Request, *, named: bool) -> Selection:
+        """An event that was deferred before, and is asked for again without, is shown now."""
+        if named:
+            self._activated(request.event_id)
+        (chosen,) = self.embedded.select_batch([request])
+        return chosen
+
+    def _deferred(self, request: Request) -> Selection:
+        spool, since = self.embedded.host.spool, self.since()
+        deferred.expire(spool, since)
+        if deferred.waiting(spool) >= self.options.deferred:
+            said = f"deferActivation: found {self.options.deferred} decisions that wait, expected fewer: activate them"
+            raise CallProblem(429, said, field="deferActivation")
+        (chosen,) = self.embedded.select_batch([request], recorder=deferred.Deferring(spool, since=since))
+        return chosen
+
+    def _activated(self, event_id: str) -> bool:
+        try:
+            return deferred.activate(self.embedded.host.spool, event_id, since=self.since())
+        except SpoolUnavailable as error:
+            raise CallProblem.of(f"log: {error}") from None
+
+    @staticmethod
+    def _now() -> int:
+        return clock.now_us()
+
+
+def kind_of_rewards(w: Workspace, asked: str) -> str:
+    """The kind that Personalizer's rewards are of: the one asked for, else the app's only kind. Raises ValueError."""
+    spec = AppSpec.read(w.home / layout.APP_TOML)
+    declared = [*spec.reward.kinds, *spec.guardrails]
+    if asked and asked not in declared:
+        raise ValueError(f"--reward-kind: found {asked!r}, expected a kind of app.toml: {', '.join(declared)}")
+    kinds = list(spec.reward.kinds)
+    if not asked and len(kinds) != 1:
+        expected = "expected to be told which of them Personalizer's rewards are"
+        raise ValueError(f"--reward-kind: found {len(kinds)} kinds in app.toml ({', '.join(kinds)}), {expected}")
+    return asked or kinds[0]

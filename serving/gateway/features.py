@@ -1,0 +1,109 @@
+"""Features as Personalizer's callers send them, and what of them a decision takes.
+
+| sent                          | is                                                                     |
+|-------------------------------|------------------------------------------------------------------------|
+| `contextFeatures`             | the context: [context.NAME] of app.toml                                |
+| of an action, [arm_context.NAME] of app.toml | passed on, as a feature of this pair                    |
+| of an action, in the catalogue | the catalogue's value counts; another one is refused, or ignored and counted |
+| of either, declared nowhere   | refused by name, or ignored and counted                                |
+
+Lists of objects become one; nested objects are flattened by dots; null and [] are no feature.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from croupier.features.schema import Arm, InvalidEvent
+from croupier.serving.release.bundle import LoadedRelease
+
+MAX_DEPTH = 16
+MAX_NAMES = 1000  # of ignored features that are counted apart: names are the caller's
+NOBODY = "(other names)"
+
+
+def flat(parts: object, where: str) -> dict[str, Any]:
+    """Raises InvalidEvent for what is no list of objects, is too deep, or gives one name two values."""
+    if parts is None:
+        return {}
+    if not isinstance(parts, list):
+        raise InvalidEvent(where, parts, "a list of objects of features")
+    found: dict[str, Any] = {}
+    for i, part in enumerate(parts):
+        if not isinstance(part, dict):
+            raise InvalidEvent(f"{where}[{i}]", part, "an object of features")
+        _flatten(part, "", found, where, MAX_DEPTH)
+    return found
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str, found: dict[str, Any], where: str, levels: int) -> None:
+    if not levels:
+        raise InvalidEvent(f"{where}.{prefix[:80]}", "another object in it", f"at most {MAX_DEPTH} of them, nested")
+    for key, value in tree.items():
+        name = f"{prefix}.{key}" if prefix else key
+        if isinstance(value, dict):
+            _flatten(value, name, found, where, levels - 1)
+        elif value is not None and value != []:
+            if name in found and found[name] != value:
+                raise InvalidEvent(f"{where}.{name[:80]}", value, "one value of this name: another stands before it")
+            found[name] = value
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownNames:
+    """What a release knows: its arms, and the names of features that may be sent."""
+
+    release: int
+    arms: Mapping[str, Arm]
+    context: frozenset[str]
+    pairs: frozenset[str]
+
+    @classmethod
+    def of(cls, release: LoadedRelease) -> Self:
+        """What may be sent is what its encoder was made for."""
+        context, pairs = (release.encoder.block(scope).features for scope in ("context", "arm_context"))
+        return cls(
+            release=release.number,
+            arms={arm.arm_id: arm for arm in release.arms},
+            context=frozenset(f.name for f in context),
+            pairs=frozenset(f.name for f in pairs),
+        )
+
+
+@dataclass
+class FeatureRule:
+    """Takes what is known. `ignore`: what is not is left out and counted in `ignored`, by name; else it is refused."""
+
+    ignore: bool
+    ignored: Counter[str] = field(default_factory=Counter)
+
+    def context(self, found: dict[str, Any], known: KnownNames) -> dict[str, Any]:
+        """The context of a request; where nothing is ignored, the encoder refuses names that are not declared."""
+        return self._only(found, known.context, "contextFeatures") if self.ignore else found
+
+    def pair(self, found: dict[str, Any], arm: Arm, known: KnownNames, where: str) -> dict[str, Any]:
+        """The features of an action that belong to the pair of request and arm. Raises InvalidEvent."""
+        taken = {name: found[name] for name in found if name in known.pairs}
+        for name, value in found.items():
+            if name in taken or (name in arm.features and arm.features[name] == value):
+                continue
+            if not self.ignore:
+                raise InvalidEvent(f"{where}.{name[:80]}", value, _expected(name, arm, known))
+            self._count(f"actions.{name}")
+        return taken
+
+    def _only(self, found: dict[str, Any], names: frozenset[str], where: str) -> dict[str, Any]:
+        for name in found.keys() - names:
+            self._count(f"{where}.{name}")
+        return {name: value for name, value in found.items() if name in names}
+
+    def _count(self, name: str) -> None:
+        self.ignored[name[:120] if len(self.ignored) < MAX_NAMES or name[:120] in self.ignored else NOBODY] += 1
+
+
+def _expected(name: str, arm: Arm, known: KnownNames) -> str:
+    if name in arm.features:
+        return f"{arm.features[name]!r:.80} as the catalogue has it for {arm.arm_id}; change it in catalogue.json"
+    declared = ", ".join(sorted(known.pairs))[:200] or "none"
+    return f"[arm_context] of app.toml ({declared}) or a feature of the arm; or --unknown-features ignore"

@@ -1,0 +1,46 @@
+"""How a call to the gateway fails, in the two shapes that its callers read.
+
+    CallProblem(RuntimeError)   a status, a sentence (found …, expected …, what to do), and the field where there is one
+
+Personalizer's clients read {"error": {"code", "message", "target", "details"}}; ours read RFC 9457's problem+json.
+"""
+
+from http import HTTPStatus
+from typing import Any, Self
+
+from starlette.responses import JSONResponse, Response
+
+PERSONALIZER = "/personalizer/"
+_CODES = {401: "Unauthorized", 404: "ResourceNotFound"}
+
+
+class CallProblem(RuntimeError):
+    """An answer that is no success."""
+
+    def __init__(self, status: int, detail: str, *, field: str = "") -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.field = status, detail, field
+
+    @classmethod
+    def of(cls, said: str) -> Self:
+        """The problem behind a refusal "field: found …, expected …". Where the log failed it is ours, and 503."""
+        head, found, _ = said.partition(": found ")
+        if said.startswith("log: "):
+            return cls(503, said)
+        return cls(400, said, field=head if found else "")
+
+    def response(self, path: str) -> Response:
+        """The answer, in the shape that callers of this path read."""
+        if path.startswith(PERSONALIZER):
+            return JSONResponse({"error": self._error()}, self.status)
+        return JSONResponse(self.body(), self.status, media_type="application/problem+json")
+
+    def body(self) -> dict[str, Any]:
+        """RFC 9457, with the field as an extension."""
+        title = HTTPStatus(self.status).phrase
+        whole = {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail}
+        return whole | ({"field": self.field} if self.field else {})
+
+    def _error(self) -> dict[str, Any]:
+        code = "InternalServerError" if self.status >= 500 else _CODES.get(self.status, "BadRequest")
+        return {"code": code, "message": self.detail, "target": self.field or None, "details": []}

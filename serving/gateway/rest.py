@@ -1,0 +1,146 @@
+"""A REST interface of our own: select and reward, one or many a call, the health and the releases of an app."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute
+
+from croupier.serving.contract.requests import Request as Question
+from croupier.serving.contract.requests import Selection
+from croupier.serving.contract.rewards import REJECTED, Outcome
+from croupier.serving.gateway.body import read_object
+from croupier.serving.gateway.calls import call, desk_of, route
+from croupier.serving.gateway.desk import Desk
+from croupier.serving.gateway.problems import CallProblem
+from croupier.serving.release import bundle_store
+
+ROOT = "/v1/apps/{app}"
+MOST = 1024  # rows of a batch
+ASKED = frozenset(("unit_id", "context", "arms", "arm_context", "event_id"))
+REWARDED = frozenset(("event_id", "kind", "value", "reward_id", "at"))
+
+
+async def _select(request: Request) -> Response:
+    desk, body = _desk(request), await read_object(request)
+    if "requests" not in body:
+        (one,) = await call(_selections, desk, [body])
+        return _answer(one)
+    found = await call(_selections, desk, _rows(body, "requests"))
+    return JSONResponse({"selections": [_told(each) for each in found]})
+
+
+async def _rewards(request: Request) -> Response:
+    desk, body = _desk(request), await read_object(request)
+    if "rewards" not in body:
+        (one,) = await call(_outcomes, desk, [body])
+        return _answer(one)
+    found = await call(_outcomes, desk, _rows(body, "rewards"))
+    return JSONResponse({"outcomes": [_told(each) for each in found]})
+
+
+async def _health(request: Request) -> Response:
+    well, found = await call(_desk(request).health)
+    return JSONResponse(found, 200 if well else 503)
+
+
+async def _releases(request: Request) -> Response:
+    rows = await call(bundle_store.listed, _desk(request).embedded.host.w.store)
+    told = [{name: row[name] for name in ("number", "status", "policies", "digest")} for row in rows]
+    return JSONResponse({"releases": told})
+
+
+ROUTES: list[BaseRoute] = [
+    route(f"{ROOT}/select", _select, "POST"),
+    route(f"{ROOT}/rewards", _rewards, "POST"),
+    route(f"{ROOT}/health", _health, "GET"),
+    route(f"{ROOT}/releases", _releases, "GET"),
+]
+
+
+def _desk(request: Request) -> Desk:
+    """Raises CallProblem where the path names another app."""
+    desk, app = desk_of(request), request.path_params["app"]
+    if app != desk.options.app:
+        raise CallProblem(404, f"app: found {app[:80]!r}, expected {desk.options.app}: it is served here", field="app")
+    return desk
+
+
+def _rows(body: dict[str, Any], name: str) -> list[Any]:
+    rows = body[name]
+    if len(body) != 1 or not isinstance(rows, list) or not 0 < len(rows) <= MOST:
+        found = f"{len(rows)} of them" if isinstance(rows, list) else type(rows).__name__
+        beside = "" if len(body) == 1 else f", beside {sorted(body.keys() - {name})!r:.80}"
+        raise CallProblem(400, f"{name}: found {found}{beside}, expected 1 to {MOST} objects, alone", field=name)
+    return rows
+
+
+def _answer(found: dict[str, Any] | CallProblem) -> Response:
+    if isinstance(found, CallProblem):
+        raise found
+    return JSONResponse(found)
+
+
+def _told(found: dict[str, Any] | CallProblem) -> dict[str, Any]:
+    """A row of a batch: what was refused stands among what was not."""
+    return {"error": found.body()} if isinstance(found, CallProblem) else found
+
+
+def _shape(row: Any, names: frozenset[str]) -> CallProblem | None:
+    """What is wrong with a row before it is a question."""
+    if not isinstance(row, dict):
+        return CallProblem(400, f"found a JSON {type(row).__name__}, expected an object")
+    if unknown := row.keys() - names:
+        name = min(unknown)[:80]
+        return CallProblem(
+            400, f"{name}: found an unknown field, expected some of {', '.join(sorted(names))}", field=name
+        )
+    return None
+
+
+def _selections(desk: Desk, rows: Sequence[Any]) -> list[dict[str, Any] | CallProblem]:
+    answers: list[dict[str, Any] | CallProblem | None] = [_shape(row, ASKED) for row in rows]
+    every = desk.embedded.arms()
+    asked = [(i, _question(row, every)) for i, row in enumerate(rows) if answers[i] is None]
+    chosen = desk.embedded.select_batch([question for _, question in asked]) if asked else []
+    for (i, question), selection in zip(asked, chosen, strict=True):
+        answers[i] = CallProblem.of(selection.error) if selection.error else _selection(question, selection)
+    return [a for a in answers if a is not None]
+
+
+def _question(row: dict[str, Any], every: list[str]) -> Question:
+    """Arms that are left out, or null, are all that can be chosen now. What is of a wrong type the selector refuses."""
+    arms = row.get("arms")
+    return Question(
+        unit_id=row.get("unit_id", ""),
+        context={} if row.get("context") is None else row["context"],
+        arms=every if arms is None else arms,
+        arm_context=row.get("arm_context") or (),
+        event_id="" if row.get("event_id") is None else row["event_id"],
+    )
+
+
+def _selection(question: Question, selection: Selection) -> dict[str, Any]:
+    return {
+        "event_id": selection.event_id,
+        "arm": selection.arm,
+        "propensity": selection.propensity,
+        "arms": list(question.arms),
+        "pmf": list(selection.pmf),
+        "release": selection.release,
+        "role": selection.role,
+        "dropped": list(selection.dropped),
+    }
+
+
+def _outcomes(desk: Desk, rows: Sequence[Any]) -> list[dict[str, Any] | CallProblem]:
+    answers: list[dict[str, Any] | CallProblem | None] = [_shape(row, REWARDED) for row in rows]
+    places = [i for i, answer in enumerate(answers) if answer is None]
+    for i, outcome in zip(places, desk.embedded.reward_batch([rows[i] for i in places]), strict=True):
+        answers[i] = _outcome(outcome)
+    return [a for a in answers if a is not None]
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any] | CallProblem:
+    return CallProblem.of(outcome.error) if outcome.status == REJECTED else {"status": outcome.status}

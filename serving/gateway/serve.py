@@ -1,0 +1,84 @@
+"""Starts the gateway: what cannot work is said in one sentence before anything listens."""
+
+import logging
+import socket
+import ssl
+from typing import Any
+
+import uvicorn
+
+from croupier.features.workspace import Workspace
+from croupier.serving.gateway.app import application
+from croupier.serving.gateway.desk import Desk
+from croupier.serving.gateway.options import Options, loopback
+from croupier.serving.triton.endpoint_security import EndpointSecurity
+
+FACTORY = f"{application.__module__}:served"
+STOP_SECONDS = 10
+
+
+def serve(options: Options) -> None:
+    """Serves until it is stopped (SIGTERM, SIGINT). Raises ValueError where the app, the keys, the certificates or the
+    address cannot be used."""
+    w = Workspace.known(options.app)
+    secured = _tls(EndpointSecurity.of(w.settings))
+    application(options)  # reads the keys
+    desk = Desk(options)
+    desk.close()
+    _free(options.host, options.port)
+    print(said(options, desk, tls=bool(secured)), flush=True)
+    logging.basicConfig(level=logging.WARNING)
+    options.hand_over()
+    uvicorn.run(
+        FACTORY,
+        factory=True,
+        host=options.host,
+        port=options.port,
+        workers=options.workers,
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_level="info",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        **secured,
+    )
+
+
+def said(options: Options, desk: Desk, *, tls: bool) -> str:
+    """Where it listens and who can call it, as a person is told."""
+    scheme = "https" if tls else "http"
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    if not options.keys:
+        reach = "without --keys only this machine can call it"
+    elif tls or loopback(options.host):
+        reach = "a key is asked for"
+    else:
+        reach = "a key is asked for, and travels in the clear: put TLS in front, or set CROUPIER_TLS_CERT and _KEY"
+    return (
+        f"gateway of {options.app} at {scheme}://{host}:{options.port}, {options.workers} process(es): {reach}; "
+        f"Personalizer's rewards are of kind {desk.reward_kind}; Ctrl-C stops it"
+    )
+
+
+def _tls(security: EndpointSecurity) -> dict[str, Any]:
+    """What uvicorn must be told to speak TLS, as CROUPIER_TLS_* say; nothing where they say nothing."""
+    if security.cert is None:
+        return {}
+    found: dict[str, Any] = {"ssl_certfile": str(security.cert), "ssl_keyfile": str(security.key)}
+    if security.clients is not None:
+        found |= {"ssl_ca_certs": str(security.clients), "ssl_cert_reqs": ssl.CERT_REQUIRED}
+    return found
+
+
+def _free(host: str, port: int) -> None:
+    """Raises ValueError where somebody listens there, or the address is not this machine's."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ValueError(f"--listen: found {host}:{port} not to be had ({error}), expected a free port") from None

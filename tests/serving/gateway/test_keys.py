@@ -1,0 +1,74 @@
+"""The keys of the gateway: two at a time, changed while it runs, and no way in without one."""
+
+import pytest
+
+from croupier.serving.gateway.keys import KeyFile
+from tests.serving.gateway.door import KEYS, Gateway, declared, key_file
+
+NEW = "third-key-of-the-tests"
+
+
+def test_both_keys_are_good_and_no_other(tmp_path):
+    keys = KeyFile(key_file(tmp_path, *KEYS))
+    assert all(map(keys.known, KEYS))
+    assert not any(map(keys.known, ("", NEW, KEYS[0][:-1], f"{KEYS[0]} ", "# of the tests", "é")))
+
+
+def test_a_key_is_changed_while_the_other_is_good(tmp_path):
+    keys = KeyFile(key_file(tmp_path, *KEYS))
+    key_file(tmp_path, KEYS[1], NEW)
+    assert [keys.known(k) for k in (*KEYS, NEW)] == [False, True, True]
+
+
+@pytest.mark.parametrize(("lines", "mode", "said"), [
+    ((), 0o600, "found 0 keys"), ((*KEYS, NEW), 0o600, "found 3 keys"), (("short",), 0o600, "found a key of 5 characters"),
+    (("with a space in it",), 0o600, "without a space"), (("é" * 20,), 0o600, "ASCII"), (("x" * 257,), 0o600, "257"),
+    (KEYS, 0o640, "found mode 0640, expected 0600"),
+])  # fmt: skip
+def test_a_file_that_cannot_be_used_is_refused_at_the_start_and_changes_nothing_later(
+    tmp_path, caplog, lines, mode, said
+):
+    (tmp_path / "first").mkdir()
+    bad = key_file(tmp_path / "first", *lines)
+    bad.chmod(mode)
+    with pytest.raises(ValueError, match=said):
+        KeyFile(bad)
+    keys = KeyFile(path := key_file(tmp_path, *KEYS))
+    bad.replace(path)
+    assert keys.known(KEYS[0])
+    assert said in caplog.text
+    key_file(tmp_path, NEW)
+    assert [keys.known(k) for k in (KEYS[0], NEW)] == [False, True], "and a sound one counts again"
+
+
+def test_a_file_that_is_gone_opens_nothing(tmp_path):
+    keys = KeyFile(path := key_file(tmp_path, *KEYS))
+    path.unlink()
+    assert [keys.known(k) for k in (KEYS[0], "", NEW)] == [True, False, False]
+    with pytest.raises(ValueError, match="found no file of keys"):
+        KeyFile(path)
+
+
+@pytest.mark.medium
+def test_every_path_asks_for_a_key_and_follows_the_file(tmp_path):
+    keys = key_file(tmp_path, *KEYS)
+    with Gateway(declared(tmp_path), "--keys", str(keys)) as gateway:
+        paths = (
+            "/openapi.json",
+            "/personalizer/v1.0/status",
+            "/v1/apps/shop/health",
+            "/v1/apps/shop/releases",
+            "/nowhere",
+        )
+        for path in paths:
+            assert [gateway.call("GET", path, key=key)[0] for key in ("", NEW)] == [401, 401], path
+            assert gateway.call("GET", path, key=KEYS[1])[0] == (404 if path == "/nowhere" else 200)
+        bearer = {"Authorization": f"Bearer {KEYS[0]}"}
+        assert gateway.call("GET", "/openapi.json", headers=bearer)[0] == 200
+        key_file(tmp_path, KEYS[1], NEW)
+        assert [gateway.call("GET", "/openapi.json", key=key)[0] for key in (*KEYS, NEW)] == [401, 200, 200]
+        key_file(tmp_path)
+        assert [gateway.call("GET", "/openapi.json", key=key)[0] for key in (KEYS[0], KEYS[1], "")] == [401, 200, 401]
+        assert "the keys that were read last stay good" in gateway.said
+        assert "a key is asked for" in gateway.said
+        assert not any(key in gateway.said for key in (*KEYS, NEW))

@@ -1,0 +1,98 @@
+"""The gateway as processes: several workers, kill -9, and a start that cannot work."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.serving.gateway.door import SECONDS, Gateway, decisions, declared, joined
+
+
+@pytest.mark.medium
+def test_kill_9_loses_nothing_that_was_answered(tmp_path):
+    answered, paid, waiting = {}, set(), {}
+    with Gateway(declared(tmp_path)) as gateway:
+
+        def ask():
+            for i in range(10_000):
+                try:
+                    answered[f"e{i}"] = gateway.rank(eventId=f"e{i}")[1]
+                    assert gateway.event(f"e{i}", "reward", {"value": 0.5})[0] == 204
+                    paid.add(f"e{i}")
+                    waiting[f"d{i}"] = gateway.rank(eventId=f"d{i}", deferActivation=True)[1]
+                except OSError:
+                    return
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        while len(waiting) < 40 and asking.is_alive():
+            time.sleep(0.01)
+        gateway.stop(signal.SIGKILL)
+        asking.join()
+    stored = decisions(tmp_path, answered)
+    assert {e: a["rewardActionId"] for e, a in answered.items()} == {e: stored[e].arm for e in answered}
+    with Gateway(tmp_path) as again:
+        for event_id in waiting:
+            assert again.event(event_id, "activate")[0] == 204, "it waited on disk"
+    rows, _ = joined(tmp_path)
+    for event_id, answer in (answered | waiting).items():
+        assert rows[event_id]["propensity"] == answer["ranking"][0]["probability"]
+    assert all(rows[e]["reward"] == 0.5 for e in paid)
+    assert len(paid) >= 40
+
+
+@pytest.mark.medium
+def test_several_workers_are_one_gateway(tmp_path):
+    with Gateway(declared(tmp_path), "--workers", "2") as gateway:
+        pids, end = set(), time.monotonic() + SECONDS
+        while len(pids) < 2 and time.monotonic() < end:
+            pids.add(gateway.call("GET", "/v1/apps/shop/health")[1]["worker"]["pid"])
+        assert len(pids) == 2
+
+        def ask(i):
+            first, again = gateway.rank(eventId=f"e{i}", deferActivation=True), gateway.rank(eventId=f"e{i}")
+            assert first == again, "whichever worker was asked"
+            return gateway.event(f"e{i}", "reward", {"value": 1})[0]
+
+        with ThreadPoolExecutor(4) as pool:
+            assert set(pool.map(ask, range(40))) == {204}
+    assert decisions(tmp_path, [f"e{i}" for i in range(40)]).keys() == {f"e{i}" for i in range(40)}
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+@pytest.mark.medium
+def test_what_cannot_work_is_one_sentence(tmp_path):
+    declared(tmp_path)
+    (tmp_path / "keys").write_text("short\n")
+    (tmp_path / "keys").chmod(0o600)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        busy = f"127.0.0.1:{taken.getsockname()[1]}"
+        for options, said in (
+            (["--app", "shpo"], "did you mean shop?"),
+            (["--app", "shop", "--listen", busy], f"--listen: found {busy} not to be had"),
+            (["--app", "shop", "--listen", "0.0.0.0:9"], "found 0.0.0.0 without --keys"),
+            (["--app", "shop", "--keys", str(tmp_path / "keys")], "found a key of 5 characters"),
+            (["--app", "shop", "--reward-kind", "clikc"], "found 'clikc', expected a kind of app.toml: click"),
+        ):
+            done = subprocess.run(
+                [str(Path(sys.executable).with_name("croupier")), "gateway", *options],
+                env=os.environ | {"CROUPIER_VAR": str(tmp_path)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert (done.returncode, done.stdout) == (1, "")
+            assert done.stderr.startswith("croupier: ")
+            assert said in done.stderr
+            assert len(done.stderr.splitlines()) == 1
