@@ -126,6 +126,7 @@ def test_the_wheel_holds_one_import_name_and_every_module(wheel):
         "*.pbtxt",
         "*.html.j2",
         "*.css",
+        "*.openapi.json",
     )
     assert names == {f"croupier/{p.relative_to(ROOT)}" for p in sources}
 
