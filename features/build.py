@@ -81,25 +81,22 @@ class Features:
 
     def segments(self, since: int | None = None) -> dict[str, list[str]]:
         """Labels of the judging rows: those from `since` on (UTC µs; `split_at` unless given)."""
-        first = self.split_at if since is None else since
-        later = pl.read_parquet(self.folder / layout.SEGMENTS).filter(pl.col("at") >= first)
-        return {name: later[name].to_list() for name in later.columns if name != "at"}
+        later = self._beside(layout.SEGMENTS, since)
+        return {} if later is None else {name: later[name].to_list() for name in later.columns if name != "at"}
 
     def guardrails(self, since: int | None = None) -> pl.DataFrame | None:
         """Returns the totals of each guardrail of the same rows; None where these features were encoded without."""
-        path = self.folder / layout.GUARDRAILS
-        first = self.split_at if since is None else since
-        return pl.read_parquet(path).filter(pl.col("at") >= first) if path.exists() else None
+        return self._beside(layout.GUARDRAILS, since)
 
     def late(self, since: int | None = None) -> F64 | None:
         """Returns (n,) what the rewards that came after the window would have come to, of the same rows; None where
         these features were encoded without."""
-        path = self.folder / layout.TOO_LATE
-        if not path.exists():
-            return None
-        first = self.split_at if since is None else since
-        found = pl.read_parquet(path).filter(pl.col("at") >= first)["late_reward"]
-        return np.asarray(found.to_numpy(), np.float64)
+        found = self._beside(layout.TOO_LATE, since)
+        return None if found is None else np.asarray(found["late_reward"].to_numpy(), np.float64)
+
+    def _beside(self, name: str, since: int | None) -> pl.DataFrame | None:
+        path, first = self.folder / name, self.split_at if since is None else since
+        return pl.read_parquet(path).filter(pl.col("at") >= first) if path.exists() else None
 
     def born(self) -> I64:
         """Returns (A,) when each arm of the catalogue came, UTC µs; 0 where nobody said."""
