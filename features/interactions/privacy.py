@@ -110,6 +110,7 @@ def retain(store: Store, spool: Spool, *, days: int, host: str, now: datetime) -
     """Deletes what retention says at both ends: the spool's rows (at most a week, and only what the store holds), the
     store's hours."""
     before = to_us(now - timedelta(days=min(days, 7)))
+    deferred.expire(spool, before)  # long after whoever deferred them has given them up
     rows = prune(spool, store, host=host, before=before)
     return {"spool_rows": rows, "objects": len(expire(store, days=days, now=now))}
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from croupier.serving.gateway.options import Options, loopback
 from croupier.serving.gateway.problems import CallProblem
 
 log = logging.getLogger(__name__)
+_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9.-]+)(?::\d+)?")  # name, or address, and port
 KEY, BEARER = "ocp-apim-subscription-key", "Bearer "
 
 
@@ -72,8 +74,9 @@ class Guard:
 
     def _refusal(self, request: Request) -> CallProblem | None:
         if self._keys is None:
-            host = request.url.hostname or ""
-            if loopback(host):
+            host = request.headers.get("host", "")
+            name = _HOST.fullmatch(host)
+            if name and loopback(name[1].strip("[]").lower()):
                 return None
             # a page of another site whose name was made to point here (DNS rebinding) calls by that name
             return CallProblem(403, f"Host: found {host[:80]!r}, expected this machine's own address, or keys (--keys)")

@@ -1,5 +1,6 @@
 """What one worker of the gateway decides with: the embedded selector, and the decisions that wait for activation."""
 
+import logging
 import os
 from collections import Counter
 from typing import Any
@@ -12,13 +13,17 @@ from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.utc import HOUR, SECOND
 from croupier.features.workspace import Workspace
+from croupier.serving.contract import rewards
 from croupier.serving.contract.requests import CANARY, Request, Selection, identifier, utf8
-from croupier.serving.contract.rewards import REJECTED
 from croupier.serving.embedded.embedded import Embedded
 from croupier.serving.gateway import rank
 from croupier.serving.gateway.features import FeatureRule, KnownNames
 from croupier.serving.gateway.options import IGNORE, Options
 from croupier.serving.gateway.problems import CallProblem
+from croupier.serving.learning.window_closer import WindowCloser
+
+log = logging.getLogger(__name__)
+EXPIRE_SECONDS = 60.0
 
 
 class Desk:
@@ -27,19 +32,24 @@ class Desk:
 
     def __init__(self, options: Options) -> None:
         self.options = options
+        self.reward_kind = kind_of_rewards(Workspace.known(options.app), options.reward_kind)
         self.embedded = Embedded(options.app)
         self.rule = FeatureRule(ignore=options.unknown == IGNORE)
         self.answers: Counter[int] = Counter()  # by status
+        self._expiry = WindowCloser(self.expire, EXPIRE_SECONDS)
         self._known = KnownNames.of(self.embedded.host.selector.release)
-        try:
-            self.reward_kind = kind_of_rewards(self.embedded.host.w, options.reward_kind)
-        except BaseException:
-            self.embedded.close()
-            raise
 
     def close(self) -> None:
         """What was answered is on record."""
+        self._expiry.close()
         self.embedded.close()
+
+    def expire(self) -> None:
+        """Forgets what was deferred and never activated; it is called once a minute, so it tells and raises nothing."""
+        try:
+            deferred.expire(self.embedded.host.spool, self.since())
+        except (SpoolUnavailable, OSError) as error:
+            log.warning("deferred decisions did not expire: %s", error)
 
     def rank(self, body: dict[str, Any]) -> dict[str, Any]:
         """Decides, as Personalizer's rank. Raises CallProblem."""
@@ -69,9 +79,10 @@ class Desk:
         if body.keys() != {"value"}:
             raise CallProblem(400, f"value: found the fields {sorted(body)!r:.80}, expected value alone", field="value")
         reward = {"event_id": event_id, "kind": self.reward_kind, "value": body["value"], "reward_id": reward_id}
-        self._activated(event_id)
+        if self._taken(reward):
+            self._activated(event_id)
         (outcome,) = self.embedded.reward_batch([reward])
-        if outcome.status == REJECTED:
+        if outcome.status == rewards.REJECTED:
             raise CallProblem.of(outcome.error)
 
     def known(self) -> KnownNames:
@@ -100,8 +111,8 @@ class Desk:
             "deferred": {"waiting": deferred.waiting(spool), "expired": int(str(spool.noted(deferred.EXPIRED) or 0))},
             "worker": {
                 "pid": os.getpid(),
-                "answers": {str(status): n for status, n in sorted(self.answers.items())},
-                "ignored_features": dict(self.rule.ignored.most_common(100)),
+                "answers": {str(status): n for status, n in sorted(self.answers.copy().items())},
+                "ignored_features": dict(self.rule.counted().most_common(100)),
             },
         }
         return not selection.error, found
@@ -122,6 +133,15 @@ class Desk:
         (chosen,) = self.embedded.select_batch([request], recorder=deferred.Deferring(spool, since=since))
         return chosen
 
+    def _taken(self, reward: dict[str, Any]) -> bool:
+        """Whether a reward will be taken: one that is refused shows nothing."""
+        admission = self.embedded.host.declared()
+        try:
+            found = rewards.decode(rewards.raw_reward(reward), self._now())
+            return admission is None or bool(admission.reward(found))
+        except InvalidEvent:
+            return False
+
     def _activated(self, event_id: str) -> bool:
         try:
             return deferred.activate(self.embedded.host.spool, event_id, since=self.since())
@@ -135,7 +155,12 @@ class Desk:
 
 def kind_of_rewards(w: Workspace, asked: str) -> str:
     """The kind that Personalizer's rewards are of: the one asked for, else the app's only kind. Raises ValueError."""
-    spec = AppSpec.read(w.home / layout.APP_TOML)
+    toml = w.home / layout.APP_TOML
+    if not toml.exists():  # a host that only shares the store; what comes is checked by what the release carries
+        if not asked:
+            raise ValueError(f"--reward-kind: found no {toml}, expected to be told the kind of Personalizer's rewards")
+        return asked
+    spec = AppSpec.read(toml)
     declared = [*spec.reward.kinds, *spec.guardrails]
     if asked and asked not in declared:
         raise ValueError(f"--reward-kind: found {asked!r}, expected a kind of app.toml: {', '.join(declared)}")

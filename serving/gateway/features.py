@@ -10,6 +10,7 @@
 Lists of objects become one; nested objects are flattened by dots; null and [] are no feature.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -77,6 +78,7 @@ class FeatureRule:
 
     ignore: bool
     ignored: Counter[str] = field(default_factory=Counter)
+    _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def context(self, found: dict[str, Any], known: KnownNames) -> dict[str, Any]:
         """The context of a request; where nothing is ignored, the encoder refuses names that are not declared."""
@@ -98,7 +100,16 @@ class FeatureRule:
             self._count(f"{where}.{name}")
         return {name: value for name, value in found.items() if name in names}
 
+    def counted(self) -> Counter[str]:
+        """What was left out so far, by name."""
+        with self._turn:
+            return self.ignored.copy()
+
     def _count(self, name: str) -> None:
+        with self._turn:
+            self._add(name)
+
+    def _add(self, name: str) -> None:
         self.ignored[name[:120] if len(self.ignored) < MAX_NAMES or name[:120] in self.ignored else NOBODY] += 1
 
 

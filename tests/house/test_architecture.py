@@ -29,6 +29,7 @@ PLANTS = {
     "Only models/vw/train.py knows Vowpal Wabbit": ("models/vw/policy.py", "import vowpalwabbit"),
     "Only models knows torch": ("serving/decide/selector.py", "import torch"),
     "Only serving knows Triton's client": ("dags/common.py", "import tritonclient"),
+    "Only serving/gateway knows starlette and uvicorn": ("serving/embedded/host.py", "import starlette"),
     "Only dags knows Airflow": ("models/gate/gate.py", "import airflow"),
 }  # fmt: skip
 

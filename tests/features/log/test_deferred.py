@@ -1,10 +1,15 @@
 """Decisions that wait for their activation: on disk, once, as they were made, and not for ever."""
 
+from datetime import timedelta
+
 import pytest
 
+from croupier.features.interactions.privacy import forget, retain
 from croupier.features.log import deferred
 from croupier.features.log.spool import Spool
-from tests.features.interactions.joined import decision
+from croupier.features.store.storage import open_store
+from croupier.features.utc import from_us
+from tests.features.interactions.joined import WINDOW, decision
 
 BASE = decision("e").at
 
@@ -57,6 +62,26 @@ def test_a_crash_between_log_and_waiting_list_counts_nothing_twice(tmp_path):
     spool.append_decisions([decision("e")])  # as a process did that died before it struck the event off the list
     assert deferred.activate(spool, "e", since=0)
     assert (spool.counts()["decisions"], deferred.waiting(spool)) == (1, 0)
+    spool.close()
+
+
+def test_retention_forgets_what_waited_too_long(tmp_path):
+    spool, store = spooled(tmp_path, decision("old"), decision("new", 5 * 86_400)), open_store(str(tmp_path / "store"))
+    retain(store, spool, days=3, host="h", now=from_us(BASE) + timedelta(days=7))
+    assert [deferred.activate(spool, name, since=0) for name in ("old", "new")] == [False, True]
+    assert spool.noted(deferred.EXPIRED) == 1
+    spool.close()
+
+
+def test_a_unit_is_forgotten_where_it_waits_and_no_other(tmp_path):
+    spool, store = (
+        spooled(tmp_path, decision("e"), decision("f", unit_id="v" * 32)),
+        open_store(str(tmp_path / "store")),
+    )
+    done = forget(store, spool, WINDOW, unit_id="u" * 32, host="h", now=from_us(BASE))
+    assert (done.rows, deferred.waiting(spool)) == (1, 1)
+    there = b"".join(path.read_bytes() for path in tmp_path.glob("log.db*"))
+    assert (b"u" * 32 in there, b"v" * 32 in there) == (False, True), "in no byte of the file"
     spool.close()
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -86,7 +87,8 @@ class Gateway:
 
     def __init__(self, var, *options, app="shop", **environment):
         self.port = free_port()
-        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.root = environment.get("CROUPIER_TLS_ROOT")  # it speaks TLS
+        self.endpoint = f"{'https' if self.root else 'http'}://127.0.0.1:{self.port}"
         self.log = Path(var) / "gateway.log"
         command = [str(Path(sys.executable).with_name("croupier")), "gateway", "--app", app]
         env = os.environ | {"CROUPIER_VAR": str(var), "CROUPIER_DURABILITY": "NORMAL"} | environment
@@ -119,12 +121,17 @@ class Gateway:
         sent = raw if raw is not None else json.dumps(body).encode() if body is not None else None
         given = {"Content-Type": "application/json"} if sent is not None else {}
         given |= {"Ocp-Apim-Subscription-Key": key} if key else {}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
-        with contextlib.closing(connection):
+        with contextlib.closing(self._connection()) as connection:
             connection.request(method, path, sent, given | (headers or {}))
             reply = connection.getresponse()
             text = reply.read()
         return reply.status, json.loads(text) if text else None
+
+    def _connection(self):
+        if self.root:
+            trusting = ssl.create_default_context(cafile=self.root)
+            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=SECONDS, context=trusting)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
 
     def rank(self, **body):
         return self.call("POST", "/personalizer/v1.0/rank", {"actions": actions(*ARMS)} | body)

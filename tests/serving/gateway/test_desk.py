@@ -6,9 +6,12 @@ import pytest
 
 from croupier import Embedded
 from croupier.features import clock
+from croupier.features.log import deferred
+from croupier.features.settings import Settings
 from croupier.features.utc import HOUR, SECOND
+from croupier.features.workspace import Workspace
 from croupier.models.baselines import FixedArm
-from croupier.serving.gateway.desk import Desk
+from croupier.serving.gateway.desk import Desk, kind_of_rewards
 from croupier.serving.gateway.options import Options, address
 from croupier.serving.gateway.problems import CallProblem
 from tests.serving import apps
@@ -161,6 +164,39 @@ def test_a_reward_or_the_same_rank_without_deferral_activates(desk):
     assert desk.health()[1]["deferred"] == {"waiting": 0, "expired": 0}
 
 
+def test_a_reward_that_is_refused_activates_nothing(desk):
+    desk.rank(body(eventId="e", deferActivation=True))
+    for value in (7.0, "x", None):
+        with pytest.raises(CallProblem, match="value: found"):
+            desk.reward("e", {"value": value}, "")
+    with pytest.raises(CallProblem, match="reward_id: found"):
+        desk.reward("e", {"value": 0.5}, "x" * 300)
+    assert logged(desk, "e") == {}
+    assert desk.embedded.host.spool.counts()["rewards"] == 0
+
+
+def test_what_expires_is_forgotten_although_nobody_defers_any_more(desk):
+    with clock.at(10**15):
+        desk.rank(body(eventId="e", deferActivation=True))
+    desk.expire()
+    assert deferred.waiting(desk.embedded.host.spool) == 0
+
+
+def test_a_log_that_fails_is_said_and_nothing_is_decided(desk):
+    spool = desk.embedded.host.spool
+    desk.rank(body(eventId="e"))
+    spool.path.rename(spool.path.with_suffix(".moved"))
+    spool.path.touch()
+    calls = ((desk.rank, body()), (desk.rank, body(eventId="f")), (desk.rank, body(deferActivation=True)))
+    calls += ((desk.reward, "e", {"value": 1}, ""),)
+    for work, *arguments in calls:
+        with pytest.raises(CallProblem, match="log: ") as found:
+            work(*arguments)
+        assert found.value.status == 503
+    desk.expire()  # tells, and raises nothing
+    assert spool.find(["f"]) == {}
+
+
 def test_deferred_decisions_are_bounded_by_number_and_by_age(desk):
     with clock.at(10**15):
         for i in range(3):
@@ -202,6 +238,13 @@ def test_one_kind_is_what_a_reward_is_of(tmp_path, monkeypatch, kinds, asked, ex
         desk = Desk(Options(app="shop", reward_kind=asked))
         assert desk.reward_kind == expected
         desk.close()
+
+
+def test_a_host_that_only_shares_the_store_must_be_told(tmp_path):
+    w = Workspace(Settings(app="shop", var=tmp_path))
+    with pytest.raises(ValueError, match=r"found no .*app\.toml, expected to be told"):
+        kind_of_rewards(w, "")
+    assert kind_of_rewards(w, "click") == "click"
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1", ":80", "h:0", "h:65536", "h:x", "h:٣"])

@@ -95,6 +95,15 @@ def test_a_page_of_another_site_cannot_call(gateway):
     assert gateway.call("POST", RANK, raw=body, headers={"Host": f"localhost:{gateway.port}"})[0] == 201
 
 
+@pytest.mark.medium
+@pytest.mark.parametrize(("host", "status"), [
+    ("[::1", 403), ("[::1]:7]", 403), ("a b", 403), ("@", 403), ("127.0.0.1@evil.example", 403), ("", 403), ("127.0.0.1.evil.example", 403),
+    ("localhost", 200), ("[::1]:80", 200), ("LOCALHOST:1", 200), ("127.0.0.1:x", 403), ("[::1]", 200), ("::1", 403),
+])  # fmt: skip
+def test_whoever_calls_by_another_name_is_refused(gateway, host, status):
+    assert gateway.call("GET", "/personalizer/v1.0/status", headers={"Host": host})[0] == status
+
+
 LEAVES = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from([*ARMS, "hour"])
 )

@@ -1,8 +1,12 @@
 """The keys of the gateway: two at a time, changed while it runs, and no way in without one."""
 
+import contextlib
+import http.client
+
 import pytest
 
 from croupier.serving.gateway.keys import KeyFile
+from croupier.serving.triton import certificates
 from tests.serving.gateway.door import KEYS, Gateway, declared, key_file
 
 NEW = "third-key-of-the-tests"
@@ -72,3 +76,18 @@ def test_every_path_asks_for_a_key_and_follows_the_file(tmp_path):
         assert "the keys that were read last stay good" in gateway.said
         assert "a key is asked for" in gateway.said
         assert not any(key in gateway.said for key in (*KEYS, NEW))
+
+
+@pytest.mark.medium
+def test_with_a_certificate_it_speaks_tls_alone(tmp_path):
+    certificates.make(tmp_path / "tls", ["127.0.0.1"], [])
+    files = {"CROUPIER_TLS_CERT": "server.crt", "CROUPIER_TLS_KEY": "server.key", "CROUPIER_TLS_ROOT": "ca.crt"}
+    files = {name: str(tmp_path / "tls" / file) for name, file in files.items()}
+    with Gateway(declared(tmp_path), "--keys", str(key_file(tmp_path, *KEYS)), **files) as gateway:
+        status = [gateway.call("GET", "/personalizer/v1.0/status", key=key)[0] for key in (KEYS[0], "")]
+        assert (gateway.endpoint[:8], status) == ("https://", [200, 401])
+        plain = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=60)
+        with contextlib.closing(plain):
+            plain.request("GET", "/personalizer/v1.0/status")
+            with pytest.raises((http.client.HTTPException, OSError)):
+                plain.getresponse()
