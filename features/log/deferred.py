@@ -16,13 +16,23 @@ from croupier.features.schema import Decision
 EXPIRED = "deferred_expired"  # the fact that counts those that nobody activated in time
 
 
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS deferred (event_id TEXT PRIMARY KEY, at INTEGER, body BLOB)",
+    "CREATE INDEX IF NOT EXISTS deferred_at ON deferred (at)",
+)
+
+
 class Deferring:
     """Stands in the place of the log where decisions are deferred; `since`: those made before it (UTC µs) have expired.
 
-    Durable when a call returns. Raises SpoolUnavailable."""
+    Durable when a call returns. Raises SpoolUnavailable. Only logs of apps that defer have room for it."""
 
     def __init__(self, spool: Spool, *, since: int) -> None:
         self._spool, self._since = spool, since
+        if not _deferring(spool):
+            with spool.transaction() as db:
+                for table in _TABLES:
+                    db.execute(table)
 
     def append_decisions(self, decisions: Sequence[Decision]) -> list[Decision]:
         """Keeps decisions until they are activated. One whose event is in the log, or waits already, is returned as it
@@ -51,8 +61,10 @@ def activate(spool: Spool, event_id: str, *, since: int) -> bool:
 
     A crash on the way leaves it in both places, which is mended by the next call, and harmless: the log has each event
     once."""
-    with spool.reading() as db:
-        row = db.execute("SELECT body FROM deferred WHERE event_id = ? AND at >= ?", [event_id, since]).fetchone()
+    row = None
+    if _deferring(spool):
+        with spool.reading() as db:
+            row = db.execute("SELECT body FROM deferred WHERE event_id = ? AND at >= ?", [event_id, since]).fetchone()
     if row is None:
         return bool(spool.find([event_id]))
     spool.append_decisions([decision(row[0])])
@@ -63,6 +75,8 @@ def activate(spool: Spool, event_id: str, *, since: int) -> bool:
 
 def expire(spool: Spool, since: int) -> int:
     """Forgets those made before `since` (UTC µs), and counts them. Returns how many they were."""
+    if not _deferring(spool):
+        return 0
     with spool.reading() as db:
         if not db.execute("SELECT 1 FROM deferred WHERE at < ? LIMIT 1", [since]).fetchone():
             return 0
@@ -75,12 +89,16 @@ def expire(spool: Spool, since: int) -> int:
 
 def waiting(spool: Spool) -> int:
     """How many wait for their activation."""
+    if not _deferring(spool):
+        return 0
     with spool.reading() as db:
         return int(db.execute("SELECT count(*) FROM deferred").fetchone()[0])
 
 
 def forget(spool: Spool, unit_id: str, event_ids: Collection[str]) -> int:
     """Deletes what waits of a unit (its hash), or of these events. Returns how many they were."""
+    if not _deferring(spool):
+        return 0
     with spool.reading() as db:
         bodies = db.execute("SELECT event_id, body FROM deferred").fetchall()
     doomed = [[event] for event, body in bodies if event in event_ids or decision(body).unit_id == unit_id]
@@ -88,3 +106,9 @@ def forget(spool: Spool, unit_id: str, event_ids: Collection[str]) -> int:
         with spool.transaction() as db:
             db.executemany("DELETE FROM deferred WHERE event_id = ?", doomed)
     return len(doomed)
+
+
+def _deferring(spool: Spool) -> bool:
+    """Whether any decision was ever deferred in this log."""
+    with spool.reading() as db:
+        return bool(db.execute("SELECT 1 FROM sqlite_master WHERE name = 'deferred'").fetchone())

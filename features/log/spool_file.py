@@ -27,8 +27,6 @@ CREATE TABLE IF NOT EXISTS closings (id INTEGER PRIMARY KEY AUTOINCREMENT, rewar
     before INTEGER);
 CREATE TABLE IF NOT EXISTS shipments (kind TEXT, first INTEGER, last INTEGER, done INTEGER, PRIMARY KEY (kind, first));
 CREATE TABLE IF NOT EXISTS thinned (id INTEGER PRIMARY KEY AUTOINCREMENT, place INTEGER UNIQUE);
-CREATE TABLE IF NOT EXISTS deferred (event_id TEXT PRIMARY KEY, at INTEGER, body BLOB);
-CREATE INDEX IF NOT EXISTS deferred_at ON deferred (at);
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value);
 INSERT OR IGNORE INTO facts VALUES ('spool_id', lower(hex(randomblob(4)))), ('thinned', 0);
 """

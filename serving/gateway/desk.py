@@ -126,11 +126,16 @@ class Desk:
 
     def _deferred(self, request: Request) -> Selection:
         spool, since = self.embedded.host.spool, self.since()
-        deferred.expire(spool, since)
-        if deferred.waiting(spool) >= self.options.deferred:
-            said = f"deferActivation: found {self.options.deferred} decisions that wait, expected fewer: activate them"
-            raise CallProblem(429, said, field="deferActivation")
-        (chosen,) = self.embedded.select_batch([request], recorder=deferred.Deferring(spool, since=since))
+        try:
+            deferred.expire(spool, since)
+            if deferred.waiting(spool) >= self.options.deferred:
+                said = (
+                    f"deferActivation: found {self.options.deferred} decisions that wait, expected fewer: activate them"
+                )
+                raise CallProblem(429, said, field="deferActivation")
+            (chosen,) = self.embedded.select_batch([request], recorder=deferred.Deferring(spool, since=since))
+        except SpoolUnavailable as error:
+            raise CallProblem.of(f"log: {error}") from None
         return chosen
 
     def _taken(self, reward: dict[str, Any]) -> bool:

@@ -44,6 +44,17 @@ def test_a_repeat_is_answered_as_first_wherever_it_is(tmp_path):
     spool.close()
 
 
+def test_a_log_in_which_nothing_was_deferred_is_as_it_was(tmp_path):
+    spool = Spool(tmp_path / "log.db")
+    size = spool.size()
+    assert (deferred.waiting(spool), deferred.expire(spool, 2**60), deferred.forget(spool, "u", ["e"])) == (0, 0, 0)
+    assert not deferred.activate(spool, "e", since=0)
+    spool.append_decisions([decision("e")])
+    assert deferred.activate(spool, "e", since=0)
+    assert (spool.size(), spool.noted(deferred.EXPIRED)) == (size, None)
+    spool.close()
+
+
 def test_what_nobody_activated_in_time_expires_and_is_counted(tmp_path):
     spool = spooled(tmp_path, decision("old", 0), decision("edge", 10), decision("new", 20))
     edge = BASE + 10_000_000

@@ -68,6 +68,8 @@ def test_answers_are_the_embedded_selectors_own(tmp_path, monkeypatch):
         assert answer["rewardActionId"] == own.arm
         assert {r["id"]: r["probability"] for r in answer["ranking"]} == dict(zip(request.arms, own.pmf, strict=True))
         assert answer["ranking"][0] == {"id": own.arm, "probability": own.propensity}
+        rest = [each["probability"] for each in answer["ranking"][1:]]
+        assert rest == sorted(rest, reverse=True)
         (found,) = logged(desk, request.event_id).values()
         assert (found.arm, found.propensity, found.pmf, found.role) == (own.arm, own.propensity, own.pmf, own.role)
         assert found.arm_context == request.arm_context
