@@ -1,5 +1,6 @@
 """Whatever is sent: a refusal that names what is wrong, never a failure of the gateway's own."""
 
+import asyncio
 import json
 import socket
 import urllib.parse
@@ -7,8 +8,9 @@ import urllib.parse
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.requests import Request
 
-from croupier.serving.gateway.body import MAX_BYTES
+from croupier.serving.gateway import body
 from croupier.serving.gateway.desk import Desk
 from croupier.serving.gateway.options import Options
 from croupier.serving.gateway.problems import CallProblem
@@ -45,7 +47,7 @@ def test_bodies_that_are_no_question_are_refused(gateway):
 
 @pytest.mark.medium
 def test_a_huge_body_is_refused_whether_it_says_its_length_or_not(gateway):
-    big = b'{"x": "' + b"a" * MAX_BYTES + b'"}'
+    big = b'{"x": "' + b"a" * body.MAX_BYTES + b'"}'
     assert gateway.call("POST", SELECT, raw=big)[0] == 413
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=60) as wire:
         head = "POST /v1/apps/shop/select HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -58,6 +60,21 @@ def test_a_huge_body_is_refused_whether_it_says_its_length_or_not(gateway):
             pass  # it hung up, having answered
         assert wire.recv(100).startswith(b"HTTP/1.1 413 ")
     assert well(gateway)
+
+
+def test_a_body_that_does_not_come_is_waited_for_so_long(monkeypatch):
+    monkeypatch.setattr(body, "SECONDS", 0.05)
+
+    async def silent():
+        await asyncio.Event().wait()
+
+    async def hung_up():
+        return {"type": "http.disconnect"}
+
+    for receive, status in ((silent, 408), (hung_up, 400)):
+        with pytest.raises(CallProblem) as found:
+            asyncio.run(body.read(Request({"type": "http", "headers": []}, receive)))
+        assert found.value.status == status
 
 
 @pytest.mark.medium
@@ -88,11 +105,11 @@ def test_an_event_may_have_any_printable_name(gateway):
 @pytest.mark.medium
 def test_a_page_of_another_site_cannot_call(gateway):
     """What a browser sends without asking is no JSON; a name that was made to point here is not this machine's."""
-    body = json.dumps({"actions": actions(*ARMS)}).encode()
+    sent = json.dumps({"actions": actions(*ARMS)}).encode()
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""):
-        assert gateway.call("POST", RANK, raw=body, headers={"Content-Type": kind})[0] == 415
-    assert gateway.call("POST", RANK, raw=body, headers={"Host": "evil.example"})[0] == 403
-    assert gateway.call("POST", RANK, raw=body, headers={"Host": f"localhost:{gateway.port}"})[0] == 201
+        assert gateway.call("POST", RANK, raw=sent, headers={"Content-Type": kind})[0] == 415
+    assert gateway.call("POST", RANK, raw=sent, headers={"Host": "evil.example"})[0] == 403
+    assert gateway.call("POST", RANK, raw=sent, headers={"Host": f"localhost:{gateway.port}"})[0] == 201
 
 
 @pytest.mark.medium
@@ -127,8 +144,8 @@ def test_no_question_makes_it_fail(tmp_path, monkeypatch):
 
     @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(RANKS, JSON)
-    def ask(body, value):
-        for work, arguments in ((desk.rank, (body,)), (desk.reward, ("e", {"value": value}, ""))):
+    def ask(asked, value):
+        for work, arguments in ((desk.rank, (asked,)), (desk.reward, ("e", {"value": value}, ""))):
             try:
                 answered.append(work(*arguments))
             except CallProblem as problem:
