@@ -48,7 +48,7 @@ class House:
         self.guards, self.patience_ms = guards or {}, patience_ms
         self.release(candidate)
 
-    def release(self, candidate, champion=None):
+    def release(self, candidate, champion=None, meta=None):
         def build(folder, number):
             bundle.write_release(
                 folder,
@@ -56,7 +56,7 @@ class House:
                 champion=champion or Uniform(),
                 candidate=candidate,
                 arms=ARMS,
-                meta={},
+                meta=meta or {},
                 encoder=Encoder.empty(self.spec, ARMS),
                 floor=0.04,
                 salt=f"release-{number}",  # the same draws in every run
