@@ -15,6 +15,7 @@ from croupier.serving.triton.endpoint_security import EndpointSecurity
 
 FACTORY = f"{application.__module__}:served"
 STOP_SECONDS = 10
+START_SECONDS = 60  # a worker that answers its parent no sooner is hung; on a busy machine its imports take long
 
 
 def serve(options: Options) -> None:
@@ -43,6 +44,7 @@ def serve(options: Options) -> None:
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_worker_healthcheck=START_SECONDS,
         **secured,
     )
 

@@ -1,5 +1,7 @@
 """The gateway as processes: several workers, kill -9, and a start that cannot work."""
 
+import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -48,12 +50,19 @@ def test_kill_9_loses_nothing_that_was_answered(tmp_path):
     assert len(paid) >= 40
 
 
+def workers(gateway, n, *, but=0):
+    """The process ids of workers that answer, once there are `n` of them beside `but`."""
+    found, end = set(), time.monotonic() + SECONDS
+    while len(found) < n and time.monotonic() < end:
+        with contextlib.suppress(OSError, http.client.HTTPException):  # it was with the one that died
+            found |= {gateway.call("GET", "/v1/apps/shop/health")[1]["worker"]["pid"]} - {but}
+    return found
+
+
 @pytest.mark.medium
 def test_several_workers_are_one_gateway(tmp_path):
     with Gateway(declared(tmp_path), "--workers", "2") as gateway:
-        pids, end = set(), time.monotonic() + SECONDS
-        while len(pids) < 2 and time.monotonic() < end:
-            pids.add(gateway.call("GET", "/v1/apps/shop/health")[1]["worker"]["pid"])
+        pids = workers(gateway, 2)
         assert len(pids) == 2
 
         def ask(i):
@@ -63,6 +72,9 @@ def test_several_workers_are_one_gateway(tmp_path):
 
         with ThreadPoolExecutor(4) as pool:
             assert set(pool.map(ask, range(40))) == {204}
+        os.kill(min(pids), signal.SIGKILL)
+        pids |= workers(gateway, 2, but=min(pids))
+        assert len(pids) == 3, "one that dies is replaced, and the other answers"
     assert decisions(tmp_path, [f"e{i}" for i in range(40)]).keys() == {f"e{i}" for i in range(40)}
     for pid in pids:
         with pytest.raises(ProcessLookupError):
