@@ -2,7 +2,7 @@
 
 import sys
 
-EXTRAS = {"airflow": "airflow"}  # what a package comes with; others: with the pipeline
+EXTRAS = {"airflow": "airflow", "prometheus_client": "serving"}  # what a package comes with; others: with the pipeline
 
 
 def main() -> None:

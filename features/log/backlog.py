@@ -1,0 +1,80 @@
+"""How a host's log stands: what the shipper has not taken yet, and whether rewards still come.
+
+A decision whose reward window has passed without a reward is ordinary; very many in a row are a broken feed. How many
+of them ought to have had one is told by the decisions before: of the last REMEMBERED rewards the share of decisions,
+from the oldest that they reward on, that had any. Late rewards of old decisions make that share lower, never higher.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+
+from croupier.features.log.spool import Spool
+
+REMEMBERED = 1000  # rewards by which the usual share is known
+FEWEST = 20  # rewarded decisions without which no share is known
+MOST = 200_000  # decisions that are counted without a reward; more say nothing more
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backlog:
+    """`unshipped` rows of all kinds; `oldest_unshipped`, `newest_shipped`, `newest`: times of decisions (UTC µs), None
+    where there is none. `expected_rewards`: rewarded decisions that should have come since the last reward; None where
+    that is not known."""
+
+    bytes: int
+    unshipped: int
+    oldest_unshipped: int | None
+    newest_shipped: int | None
+    newest: int | None
+    expected_rewards: float | None
+
+
+def backlog(spool: Spool, *, window_us: int, now: int) -> Backlog:
+    """Reads it from the spool, which is not changed. `window_us`: the app's reward window."""
+    size, unshipped = spool.size(), spool.unshipped()
+    with spool.reading() as db:
+        first = _first_unshipped(db)
+        return Backlog(
+            bytes=size,
+            unshipped=unshipped,
+            oldest_unshipped=_at(db, "id >= ? ORDER BY id", first),
+            newest_shipped=_at(db, "id < ? ORDER BY id DESC", first),
+            newest=_at(db, "id > ? ORDER BY id DESC", 0),
+            expected_rewards=_expected(db, now - window_us),
+        )
+
+
+def _first_unshipped(db: sqlite3.Connection) -> int:
+    """The first row of decisions that is not in the store: of a shipment that has not ended, or of none yet."""
+    unfinished = db.execute("SELECT min(first) FROM shipments WHERE kind = 'decisions' AND done = 0").fetchone()[0]
+    if unfinished is not None:
+        return int(unfinished)
+    row = db.execute("SELECT value FROM facts WHERE name = 'shipped_decisions'").fetchone()
+    return int(row[0]) + 1 if row else 1
+
+
+def _at(db: sqlite3.Connection, where: str, row: int) -> int | None:
+    found = db.execute(f"SELECT at FROM decisions WHERE {where} LIMIT 1", [row]).fetchone()
+    return int(found[0]) if found else None
+
+
+def _expected(db: sqlite3.Connection, matured: int) -> float | None:
+    """The decisions since the last reward whose window closed before `matured`, times the share that is usual."""
+    last = db.execute("SELECT seen FROM rewards ORDER BY id DESC LIMIT 1").fetchone()
+    if last is None or last[0] is None:  # none yet; or a row of an older version
+        return None
+    share = _usual_share(db, int(last[0]))
+    silent = "SELECT count(*) FROM (SELECT 1 FROM decisions WHERE id > ? AND at <= ? LIMIT ?)"
+    count = int(db.execute(silent, [int(last[0]), matured, MOST]).fetchone()[0])
+    return None if share is None else share * count
+
+
+def _usual_share(db: sqlite3.Connection, until: int) -> float | None:
+    """The share of decisions with a reward, as the last rewards have it, of decisions up to row `until`."""
+    query = """SELECT count(*), min(id) FROM decisions WHERE event_id IN
+               (SELECT event_id FROM (SELECT event_id FROM rewards ORDER BY id DESC LIMIT ?))"""
+    rewarded, first = db.execute(query, [REMEMBERED]).fetchone()
+    if rewarded < FEWEST:
+        return None
+    among = db.execute("SELECT count(*) FROM decisions WHERE id BETWEEN ? AND ?", [first, until]).fetchone()[0]
+    return min(1.0, int(rewarded) / max(int(among), 1))
