@@ -14,8 +14,8 @@ from croupier.serving.monitoring.reading import AppReader
 exporter = typer.Typer()
 
 
-def _all_named(ctx: typer.Context, param: typer.CallbackParam, values: list[str]) -> list[str]:
-    return [named(ctx, param, value) for value in values]
+def _all_named(ctx: typer.Context, param: typer.CallbackParam, values: list[str] | None) -> list[str]:
+    return [named(ctx, param, value) for value in values or ()]
 
 
 Apps = Annotated[

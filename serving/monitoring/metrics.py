@@ -22,6 +22,7 @@ EXPORTED = {
     "croupier_health_watch": _gauge("what a watch found, silenced or not: 0 fine, 1 watch, 2 act", "watch"),
     "croupier_health_silenced": _gauge("1 while the watch is silenced", "watch"),
     "croupier_health_age_seconds": _gauge("time since the end of the last hour that health judged"),
+    "croupier_health_lag_seconds": _gauge("how far health is behind the joined and mature hours; 0: it has judged all"),
     "croupier_lift_over_uniform": _gauge(
         "what was served this week over uniform selection, relative; bound: estimate, low, high (95 %)", "bound"
     ),

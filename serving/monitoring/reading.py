@@ -1,7 +1,7 @@
 """The figures of one app, read part by part: a part that fails is named and counted, and keeps no other part back.
 
-health, release, rollout, log, disk     anew at every scrape: a few small objects and indexed queries
-joined                                  once in a minute: it lists the hours of the store
+    health, release, rollout, log, disk     anew at every scrape: a few small objects and indexed queries
+    joined, judged                          once in a minute: they list the hours of the store
 """
 
 import logging
@@ -18,7 +18,7 @@ from croupier.serving.monitoring.sample import Read, Sample
 
 logger = logging.getLogger(__name__)
 PATIENCE_SECONDS = 5.0  # of a scrape, for one app: Prometheus itself waits for ten
-JOINED_SECONDS = 60.0
+LISTED_SECONDS = 60.0
 LATE = "late"  # what is counted as the part where an app did not answer in time
 
 
@@ -32,7 +32,8 @@ class Part:
 
 PARTS = {
     "health": Part(verdicts.health), "release": Part(releases.release), "rollout": Part(releases.rollout),
-    "log": Part(events.log), "joined": Part(events.joined, JOINED_SECONDS), "disk": Part(events.disk),
+    "log": Part(events.log), "joined": Part(events.joined, LISTED_SECONDS),
+    "judged": Part(verdicts.judged, LISTED_SECONDS), "disk": Part(events.disk),
 }  # fmt: skip
 
 

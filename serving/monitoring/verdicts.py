@@ -6,10 +6,12 @@ from typing import Any
 import orjson
 
 from croupier.features.store import layout
-from croupier.features.utc import HOUR
+from croupier.features.store.partitions import versions
+from croupier.features.utc import HOUR, from_us, hour_start
 from croupier.features.workspace import Workspace
 from croupier.models.health.symptom import FINE, LEVELS, WATCHES
 from croupier.serving.health import silences
+from croupier.serving.health.examine import newest_hour
 from croupier.serving.monitoring.sample import Sample, age
 
 
@@ -19,10 +21,24 @@ def health(w: Workspace, now: int) -> Iterator[Sample]:
     hushed = silences.in_force(w.store, now)
     for watch in WATCHES:
         yield Sample("croupier_health_silenced", float(watch in hushed), {"watch": watch})
-    raw, known = w.store.read(layout.report(layout.HEALTH_SAID))
-    said = orjson.loads(raw) if known is not None else {}
+    said = _said(w)
     if "symptoms" in said:  # else no hour was joined yet
         yield from _found(said, set(hushed), now)
+
+
+def judged(w: Workspace, now: int) -> Iterator[Sample]:
+    """How far the `monitor` DAG is behind; nothing where no hour is joined and mature."""
+    newest = newest_hour(w, from_us(now))
+    if newest is None:
+        return
+    said = _said(w)
+    until = said["at"] + HOUR if "at" in said else hour_start(min(versions(w.store)))
+    yield Sample("croupier_health_lag_seconds", age(hour_start(newest) + HOUR, until))
+
+
+def _said(w: Workspace) -> dict[str, Any]:
+    raw, known = w.store.read(layout.report(layout.HEALTH_SAID))
+    return dict(orjson.loads(raw)) if known is not None else {}
 
 
 def _found(said: dict[str, Any], hushed: set[str], now: int) -> Iterator[Sample]:
