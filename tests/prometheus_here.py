@@ -41,6 +41,9 @@ def until(true, seconds=60.0):
     raise AssertionError(f"not within {seconds} s")
 
 
+EVERY = 2  # seconds between scrapes, and between evaluations of the rules
+
+
 class Webhook:
     """What Alertmanager tells people: (name, status) of each alert in each message, in order."""
 
@@ -61,12 +64,13 @@ class Webhook:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}/"
 
-    def heard(self, name, status):
-        return next((alert for n, s, alert in list(self.told) if (n, s) == (name, status)), None)
+    def heard(self, name, status, after=0):
+        """The first alert of this name and status among those that were told after so many others."""
+        return next((alert for n, s, alert in self.told[after:] if (n, s) == (name, status)), None)
 
 
 class Watching:
-    """A Prometheus that scrapes `target`, once a second, and an Alertmanager that tells a webhook."""
+    """A Prometheus that scrapes one exporter, and an Alertmanager that tells a webhook."""
 
     def __init__(self, url, webhook):
         self.url, self.webhook = url, webhook
@@ -77,10 +81,9 @@ class Watching:
         found = json.loads(asked(f"{self.url}/api/v1/query?{query}"))["data"]["result"]
         return sorted((float(at), float(value)) for series in found for at, value in series["values"])
 
-    def fired(self, name):
-        """When an alarm was first firing, as Prometheus has it."""
-        times = self.samples(f'ALERTS{{alertname="{name}", alertstate="firing"}}')
-        return times[0][0] if times else None
+    def firing(self, name):
+        """When an alarm was firing, as Prometheus has it: [times of evaluations]."""
+        return [at for at, _ in self.samples(f'ALERTS{{alertname="{name}", alertstate="firing"}}')]
 
 
 def _started(command, folder, ready):
@@ -106,14 +109,15 @@ def _started(command, folder, ready):
 
 @contextmanager
 def watching(folder, target, ports):
-    """The example files with intervals of a second, this target, and a webhook of ours. `ports`: of Prometheus, of
+    """The example files with short intervals, this target, and a webhook of ours. `ports`: of Prometheus, of
     Alertmanager."""
     webhook, processes = Webhook(), []
     prometheus, manager = (f"127.0.0.1:{port}" for port in ports)
     told = (GIVEN / "alertmanager.example.yml").read_text().replace("http://127.0.0.1:5001/", webhook.url)
     told = re.sub(r"group_wait: \w+", "group_wait: 0s", re.sub(r"group_interval: \w+", "group_interval: 1s", told))
     (folder / "alertmanager.yml").write_text(told)
-    scraped = (GIVEN / "prometheus.example.yml").read_text().replace("15s", "1s").replace("127.0.0.1:9109", target)
+    scraped = (GIVEN / "prometheus.example.yml").read_text().partition("  - job_name: triton")[0]
+    scraped = scraped.replace("15s", f"{EVERY}s").replace("127.0.0.1:9109", target)
     (folder / "prometheus.yml").write_text(scraped.replace("127.0.0.1:9093", manager))
     shutil.copy(GIVEN / "rules.yml", folder)
     try:

@@ -1,7 +1,7 @@
 """`croupier exporter`: what Triton's own /metrics does not know, for Prometheus."""
 
 import logging
-import threading
+import time
 from typing import Annotated
 
 import typer
@@ -47,6 +47,7 @@ def _exporter(
     host, port = server.server_address[:2]
     print(f"metrics of {', '.join(names)} at http://{host!s}:{port}/metrics", flush=True)
     try:
-        threading.Event().wait()
+        while True:
+            time.sleep(60.0)  # the server's threads do the work
     finally:
         server.shutdown()
