@@ -3,6 +3,7 @@
 A decision whose reward window has passed without a reward is ordinary; very many in a row are a broken feed. How many
 of them ought to have had one is told by the decisions before: of the last REMEMBERED rewards the share of decisions,
 from the oldest that they reward on, that had any. Late rewards of old decisions make that share lower, never higher.
+Rows are counted by their numbers, which have no gaps but where a unit was forgotten: nothing here grows with the log.
 """
 
 import sqlite3
@@ -12,7 +13,6 @@ from croupier.features.log.spool import Spool
 
 REMEMBERED = 1000  # rewards by which the usual share is known
 FEWEST = 20  # rewarded decisions without which no share is known
-MOST = 200_000  # decisions that are counted without a reward; more say nothing more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +64,7 @@ def _expected(db: sqlite3.Connection, matured: int) -> float | None:
     if last is None or last[0] is None:  # none yet; or a row of an older version
         return None
     share = _usual_share(db, int(last[0]))
-    silent = "SELECT count(*) FROM (SELECT 1 FROM decisions WHERE id > ? AND at <= ? LIMIT ?)"
-    count = int(db.execute(silent, [int(last[0]), matured, MOST]).fetchone()[0])
-    return None if share is None else share * count
+    return None if share is None else share * (_last_until(db, int(last[0]), matured) - int(last[0]))
 
 
 def _usual_share(db: sqlite3.Connection, until: int) -> float | None:
@@ -74,7 +72,15 @@ def _usual_share(db: sqlite3.Connection, until: int) -> float | None:
     query = """SELECT count(*), min(id) FROM decisions WHERE event_id IN
                (SELECT event_id FROM (SELECT event_id FROM rewards ORDER BY id DESC LIMIT ?))"""
     rewarded, first = db.execute(query, [REMEMBERED]).fetchone()
-    if rewarded < FEWEST:
-        return None
-    among = db.execute("SELECT count(*) FROM decisions WHERE id BETWEEN ? AND ?", [first, until]).fetchone()[0]
-    return min(1.0, int(rewarded) / max(int(among), 1))
+    return None if rewarded < FEWEST else min(1.0, int(rewarded) / max(until - int(first) + 1, 1))
+
+
+def _last_until(db: sqlite3.Connection, low: int, at: int) -> int:
+    """The last row of decisions that was made until `at`; `low` where none behind it was. Rows are in order of time, so
+    that some forty looks find it in a log of any size."""
+    high = int(db.execute("SELECT coalesce(max(id), 0) FROM decisions").fetchone()[0])
+    while low < high:
+        middle = (low + high + 1) // 2
+        found = db.execute("SELECT at FROM decisions WHERE id >= ? ORDER BY id LIMIT 1", [middle]).fetchone()
+        low, high = (middle, high) if int(found[0]) <= at else (low, middle - 1)
+    return low

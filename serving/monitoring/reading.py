@@ -1,7 +1,6 @@
 """The figures of one app, read part by part: a part that fails is named and counted, and keeps no other part back.
-
-    health, release, rollout, log, disk     anew at every scrape: a few small objects and indexed queries
-    joined, judged                          once in a minute: they list the hours of the store
+Parts are read anew at every scrape (some small objects, some indexed queries), but for those that list the hours of the
+store, which are read once in a minute.
 """
 
 import logging
