@@ -22,7 +22,7 @@ LATE = "late"  # what is counted as the part where an app did not answer in time
 
 
 @dataclass(frozen=True)
-class Part:
+class ReadPart:
     """`read` gives samples; they are read anew once they are older than `seconds`."""
 
     read: Read
@@ -30,9 +30,9 @@ class Part:
 
 
 PARTS = {
-    "health": Part(verdicts.health), "release": Part(releases.release), "rollout": Part(releases.rollout),
-    "log": Part(events.log), "joined": Part(events.joined, LISTED_SECONDS),
-    "judged": Part(verdicts.judged, LISTED_SECONDS), "disk": Part(events.disk),
+    "health": ReadPart(verdicts.health), "release": ReadPart(releases.release), "rollout": ReadPart(releases.rollout),
+    "log": ReadPart(events.log), "joined": ReadPart(events.joined, LISTED_SECONDS),
+    "judged": ReadPart(verdicts.judged, LISTED_SECONDS), "disk": ReadPart(events.disk),
 }  # fmt: skip
 
 
@@ -89,7 +89,7 @@ class AppReader:
             self._failed("app", error)
         return Figures(samples=tuple(samples), well=self.failures.total() == before, seconds=self.timer() - began)
 
-    def _part(self, name: str, part: Part, w: Workspace) -> tuple[Sample, ...]:
+    def _part(self, name: str, part: ReadPart, w: Workspace) -> tuple[Sample, ...]:
         at, kept = self._kept.get(name, (-float("inf"), ()))
         if self.timer() - at < part.seconds:
             return kept

@@ -126,6 +126,8 @@ def test_the_wheel_holds_one_import_name_and_every_module(wheel):
         "*.pbtxt",
         "*.html.j2",
         "*.css",
+        "serving/monitoring/*.yml",
+        "serving/monitoring/*.json",
     )
     assert names == {f"croupier/{p.relative_to(ROOT)}" for p in sources}
 

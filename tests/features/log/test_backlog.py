@@ -16,9 +16,19 @@ WINDOW = 10 * SECOND
 def decision(i):
     """The i-th decision, one a second."""
     return Decision(
-        event_id=f"e{i}", at=START + i * SECOND, unit_id="u", context={}, arms=("a", "b"), pmf=(0.5, 0.5), arm="a",
-        propensity=0.5, release=1, role="champion", policy="uniform", arm_context=(),
-    )  # fmt: skip
+        event_id=f"e{i}",
+        at=START + i * SECOND,
+        unit_id="u",
+        context={},
+        arms=("a", "b"),
+        pmf=(0.5, 0.5),
+        arm="a",
+        propensity=0.5,
+        release=1,
+        role="champion",
+        policy="uniform",
+        arm_context=(),
+    )
 
 
 def reward(i):

@@ -28,17 +28,35 @@ def silence(watch="reward", since=NOON, hours=4.0, **more):
 
 def symptom(watch, level, cause, nats=30.0):
     return Symptom(
-        watch=watch, about="all", level=level, cause=cause, number=0.5, threshold=0.05, since=NOON - HOUR,
-        says=f"{cause} is said", remedy=f"mend {cause}", nats=nats, needed=20.0,
-    )  # fmt: skip
+        watch=watch,
+        about="all",
+        level=level,
+        cause=cause,
+        number=0.5,
+        threshold=0.05,
+        since=NOON - HOUR,
+        says=f"{cause} is said",
+        remedy=f"mend {cause}",
+        nats=nats,
+        needed=20.0,
+    )
 
 
 LOST = symptom("reward", "act", "rewards_lost")
 LATE = symptom("delay", "watch", "reward_delay", nats=None)
 SICK = Diagnosis(
-    level="act", cause="rewards_lost", says=LOST.says, remedy=LOST.remedy, at=NOON, symptoms=(LOST, LATE), lift=None,
-    signals=9, needed=20.0, known=500, weekly=True,
-)  # fmt: skip
+    level="act",
+    cause="rewards_lost",
+    says=LOST.says,
+    remedy=LOST.remedy,
+    at=NOON,
+    symptoms=(LOST, LATE),
+    lift=None,
+    signals=9,
+    needed=20.0,
+    known=500,
+    weekly=True,
+)
 
 
 @pytest.fixture

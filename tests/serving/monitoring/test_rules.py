@@ -120,7 +120,8 @@ def test_the_rules_pass_their_unit_tests(tmp_path):
     ("min by (app) (croupier_log_expected_rewards)", "max by (app) (croupier_log_expected_rewards)"),
     ("croupier_breaker_open == 1", "croupier_breaker_open == 2"),
     ("unless on (app, watch) croupier_health_silenced == 1", "unless on (app) croupier_health_silenced == 1"),
-    ("croupier_rollout_look_age_seconds > 600 and on (app) croupier_rollout_running == 1", "croupier_rollout_look_age_seconds > 600"),
+    ("> 600 and on (app) croupier_rollout_running == 1", "> 600"),
+    ("max by (app) (croupier_rollout_held)", "croupier_rollout_held"),
     ("croupier:fallbacks:ratio5m > 0.01", "croupier:fallbacks:ratio5m > 0.1"),
 ])  # fmt: skip
 def test_a_planted_error_in_a_rule_fails_a_unit_test(tmp_path, now, planted):
