@@ -16,14 +16,14 @@ import orjson
 import polars as pl
 
 from croupier.features import clock
-from croupier.features.batch import I64
+from croupier.features.batch import F64, I64
 from croupier.features.encoding import catalogue, dataset
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.encoding.grown import grown
-from croupier.features.interactions import guardrail_totals, quarantine
+from croupier.features.interactions import guardrail_totals, late_rewards, quarantine
 from croupier.features.interactions.account import Account
 from croupier.features.interactions.join import join_interval
-from croupier.features.interactions.versions import partitions, read_interactions
+from croupier.features.interactions.versions import newest, partitions, read_interactions
 from croupier.features.known_arms import known_arms
 from croupier.features.log.ship import ship
 from croupier.features.quality import audit_store, gx
@@ -81,14 +81,21 @@ class Features:
 
     def segments(self, since: int | None = None) -> dict[str, list[str]]:
         """Labels of the judging rows: those from `since` on (UTC µs; `split_at` unless given)."""
-        first = self.split_at if since is None else since
-        later = pl.read_parquet(self.folder / layout.SEGMENTS).filter(pl.col("at") >= first)
-        return {name: later[name].to_list() for name in later.columns if name != "at"}
+        later = self._beside(layout.SEGMENTS, since)
+        return {} if later is None else {name: later[name].to_list() for name in later.columns if name != "at"}
 
     def guardrails(self, since: int | None = None) -> pl.DataFrame | None:
         """Returns the totals of each guardrail of the same rows; None where these features were encoded without."""
-        path = self.folder / layout.GUARDRAILS
-        first = self.split_at if since is None else since
+        return self._beside(layout.GUARDRAILS, since)
+
+    def late(self, since: int | None = None) -> F64 | None:
+        """Returns (n,) what the rewards that came after the window would have come to, of the same rows; None where
+        these features were encoded without."""
+        found = self._beside(layout.TOO_LATE, since)
+        return None if found is None else np.asarray(found["late_reward"].to_numpy(), np.float64)
+
+    def _beside(self, name: str, since: int | None) -> pl.DataFrame | None:
+        path, first = self.folder / name, self.split_at if since is None else since
         return pl.read_parquet(path).filter(pl.col("at") >= first) if path.exists() else None
 
     def born(self) -> I64:
@@ -163,13 +170,15 @@ def _store_quarantined(w: Workspace, broken: pl.DataFrame, waiting: Collection[s
 def encode(app: str, start: str, end: str) -> dict[str, Any]:
     """Encode the interval's interactions and keep them in the store, under a key of all they were made from."""
     w, interval = Workspace.open(app), Interval.parse(start, end)
-    versions = partitions(w.store, start=interval.start, end=interval.end)  # `croupier restatements` asks for them
+    hours = newest(w.store, start=interval.start, end=interval.end)
     rows = read_interactions(w.store, start=interval.start, end=interval.end).sort("at", "event_id")
     if rows.is_empty():
         raise ValueError(f"interactions: found none from {start} to {end}, expected some; has their window passed?")
     split_at = split_time(rows, w.spec.policies.train_share)
     encoder = fitted(w, released_encoder(w), rows, rows.filter(pl.col("at") < split_at))
-    return keep(w, rows, encoder, split_at=split_at, name=interval.key, start=start, end=end, partitions=versions)
+    late = late_rewards.of_versions(w.store, w.spec.reward, rows, hours.values())
+    read = {hour: version.version for hour, version in hours.items()}  # `croupier restatements` asks for them
+    return keep(w, rows, late, encoder, split_at=split_at, name=interval.key, start=start, end=end, partitions=read)
 
 
 def fitted(w: Workspace, running: Encoder | None, rows: pl.DataFrame, earlier: pl.DataFrame) -> Encoder:
@@ -184,14 +193,24 @@ def fitted(w: Workspace, running: Encoder | None, rows: pl.DataFrame, earlier: p
 
 
 def keep(
-    w: Workspace, rows: pl.DataFrame, encoder: Encoder, *, split_at: int, name: str, start: str, end: str, **facts: Any
+    w: Workspace,
+    rows: pl.DataFrame,
+    late: pl.DataFrame,
+    encoder: Encoder,
+    *,
+    split_at: int,
+    name: str,
+    start: str,
+    end: str,
+    **facts: Any,
 ) -> dict[str, Any]:
-    """Encode `rows` (by time and event id) and keep them under a key of all they were made from; returns what
-    meta.json says of them, less `facts`."""
+    """Encode `rows` (by time and event id) and keep them, and what came too `late` for them, under a key of all they
+    were made from; returns what meta.json says of them, less `facts`."""
     arms = known_arms(w)
     guarded = guardrail_totals.totals(w.store, w.spec, rows, now=clock.now()) if w.spec.guardrails else None
     watched = [] if guarded is None else [v for kind in w.spec.guardrails for v in (kind, *guarded[kind])]
-    made_from = (*rows["event_id"], *rows["reward"], *watched)
+    tardy = [v for row in late.with_row_index().filter(pl.col("late_reward") != 0.0).iter_rows() for v in row]
+    made_from = (*rows["event_id"], *rows["reward"], *watched, *tardy)
     key = _key(name, encoder.digest, catalogue.digest(arms), str(split_at), *made_from)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -205,6 +224,7 @@ def keep(
         (folder / layout.META).write_bytes(orjson.dumps(meta | kept))
         (folder / layout.GOLDEN).write_bytes(orjson.dumps(_golden(rows)))
         segments(w.spec, rows).write_parquet(folder / layout.SEGMENTS)
+        late.write_parquet(folder / layout.TOO_LATE)
         if guarded is not None:
             guarded.write_parquet(folder / layout.GUARDRAILS)
         put_folder(w.store, layout.features(key), folder)

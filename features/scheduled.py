@@ -17,7 +17,7 @@ import polars as pl
 from croupier.features import build, clock
 from croupier.features.encoding.earlier_columns import extends
 from croupier.features.encoding.encoder import Encoder
-from croupier.features.interactions import hours, judged_hours, window
+from croupier.features.interactions import hours, judged_hours, late_rewards, window
 from croupier.features.interactions.account import Account
 from croupier.features.interactions.join import join_hours
 from croupier.features.interactions.quarantine import HELD
@@ -159,6 +159,7 @@ def encode_window(w: Workspace, seen: window.Window, *, now: datetime) -> dict[s
     encoded = build.keep(
         w,
         rows,
+        late_rewards.of_versions(w.store, w.spec.reward, rows, seen.hours.values()),
         encoder,
         split_at=split_at,
         name=f"window-{start}-{end}",

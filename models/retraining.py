@@ -224,6 +224,7 @@ def beside(
         declared=w.spec.reward.range,
         quality_passed=passed,
         quality_says=says,
+        late=features.late(int(log.at.min())),
         features=names,
         unchecked=(*watched.unchecked, *unknown),
         often=features.end is not None,

@@ -13,6 +13,7 @@ from croupier.models.gate.reports import PolicyReport
 TOO_LITTLE = {
     "lift_lower",
     "lift_lower_with_unseen_rewards",
+    "lift_lower_with_late_rewards",
     "ess",
     "ess_of_champion",
     "ess_of_difference",

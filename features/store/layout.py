@@ -36,6 +36,7 @@ PARQUET, JSON, LATE = ".parquet", ".json", ".late.parquet"
 # Folders that are objects of the store and, as copies, folders of a host: features, a policy, a release, a report.
 ENCODER, CATALOGUE, GOLDEN = "encoder", "catalogue.json", "golden.json"
 META, ENCODED, SEGMENTS, GUARDRAILS = "meta.json", "encoded.parquet", "segments.parquet", "guardrails.parquet"
+TOO_LATE = "late.parquet"  # what rewards past the window would have come to, beside the encoded rows
 ENCODER_FILE, POLICY_FILE, ARRAYS_FILE = "encoder.json", "policy.json", "arrays.safetensors"
 EARLIER_COLUMNS = "earlier_columns.json"  # of a policy that reads what an earlier encoder wrote
 MANIFEST, MODEL_PY, CONFIG_PBTXT = "manifest.json", "model.py", "config.pbtxt"

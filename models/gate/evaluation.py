@@ -19,6 +19,7 @@ from croupier.models.gate.bounds.planned import LookSchedule
 from croupier.models.gate.bounds.steadied import divergence, reach, steadied
 from croupier.models.gate.evidence import as_it_grew, evidence_of, heaviest, unsupported
 from croupier.models.gate.gate import LEAK_LEVEL, UNDECIDED, Evidence, judge
+from croupier.models.gate.lateness import Lateness
 from croupier.models.gate.planning import Known, plan
 from croupier.models.gate.reports import Evaluation, PolicyReport
 from croupier.models.ope import diagnostics, estimators, self_tests
@@ -39,7 +40,8 @@ LOGGING = "logging"  # the name under which the log's own policy is reported
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """What is known beside the log: margins of its guardrails, and how wide their ranges are; the declared range of a
-    reward; whether its hours passed their checks, and which did not; the names of the features, context columns first,
+    reward; whether its hours passed their checks, and which did not; what rewards that
+    came too late would have come to (n,); the names of the features, context columns first,
     then those of pairs; what could not be checked; the plan of looks, where looks are planned; the share of all
     decisions that judge (the others teach); and whether this log is asked often, growing from look to look."""
 
@@ -48,6 +50,7 @@ class Asked:
     declared: tuple[float, float] | None = None
     quality_passed: bool = True
     quality_says: str = ""
+    late: F64 | None = None
     features: Sequence[str] = ()
     unchecked: Sequence[Unchecked] = ()
     schedule: LookSchedule | None = None
@@ -182,6 +185,7 @@ class _Court:
             unsupported=report.unsupported,
             guardrails=self.guardrails,
             quality_passed=self.asked.quality_passed,
+            lateness=self._lateness(seen),
             unit=self.log.unit_number,
             margins=self.asked.margins,
             widths=self.asked.widths,
@@ -212,6 +216,10 @@ class _Court:
         per_day = len(self.log) / days if days > 0 else 0.0
         traffic = {"value": value, "per_day": per_day, "judged": self.asked.judged_share}
         return Known.of(found.lift, found.skew, found.bets, alpha=self.alpha, **traffic)
+
+    def _lateness(self, seen: Rounds) -> Lateness | None:
+        late = self.asked.late
+        return None if late is None else Lateness.of(seen, self.champion, self.log, late, self.asked.declared)
 
     def _says(self) -> dict[str, str]:
         """What the numbers of some conditions are about."""

@@ -14,6 +14,7 @@ from croupier.models.gate.bounds.betting import LiftBets
 from croupier.models.gate.bounds.lift_bounds import BET, Ends, Lift, ends
 from croupier.models.gate.bounds.planned import LookSchedule
 from croupier.models.gate.informative import UNASKED, Informative
+from croupier.models.gate.lateness import Lateness
 from croupier.models.gate.planning import ALWAYS, Known, rows_for
 from croupier.models.gate.unseen import Unseen
 from croupier.models.ope.estimators import Moments
@@ -58,9 +59,10 @@ class Evidence:
     mass the candidate puts where the log could not; guardrails: moments of (candidate − champion), higher is better;
     margins: how much a decision each may lose (spec.guardrail_margin where none is said), widths: of their ranges;
     informative: how many draws tell the two apart; unseen: declared rewards that have not come (None where no range is
-    known); heaviest: the largest weight of either policy; units: of equal activity; says: what a
-    condition's number is about, by its name; unchecked: what could not be asked. skew, bets: more of the lift
-    (gate/bounds/); schedule: of planned looks; identical: the two policies never differ on these rows."""
+    known); lateness: what rewards that came too late would change (None where none did); heaviest: the largest weight
+    of either policy; units: of equal activity; says: what a condition's number is about, by its name; unchecked: what
+    could not be asked. skew, bets: more of the lift (gate/bounds/); schedule: of planned looks; identical: the two
+    policies never differ on these rows."""
 
     lift: Moments
     second: Moments
@@ -78,6 +80,7 @@ class Evidence:
     heaviest: float = inf
     informative: Informative = UNASKED
     unseen: Unseen | None = None
+    lateness: Lateness | None = None
     units: float = inf
     says: Mapping[str, str] = field(default_factory=dict)
     unchecked: tuple[Unchecked, ...] = ()
@@ -178,6 +181,9 @@ def _gain(e: Evidence, spec: GateSpec, alpha: float, found: Ends) -> tuple[Condi
     if e.unseen is not None:
         worst = _above("lift_lower_with_unseen_rewards", found.even_if, spec.margin)
         known.append(replace(worst, reason=e.unseen.says))
+    if e.lateness is not None:
+        on_time = _above("lift_lower_with_late_rewards", found.bounds.lower + min(e.lateness.shift, 0.0), spec.margin)
+        known.append(replace(on_time, reason=e.lateness.says))
     second = _at_least("second_estimator_upper", clt(e.second, alpha=spec.alpha).upper, spec.margin)
     return (*known, *_planned(e), second, *_guardrails(e, spec, alpha))
 
@@ -236,7 +242,8 @@ def _least(e: Evidence, name: str, moments: Moments, alpha: float) -> float:
 
 
 def _harmed(e: Evidence, spec: GateSpec, alpha: float, lift: Bounds) -> bool:
-    worse = not e.identical and lift.upper < spec.margin
+    missed = 0.0 if e.lateness is None else max(e.lateness.shift, 0.0)  # of a candidate whose rewards come late
+    worse = not e.identical and lift.upper + missed < spec.margin
     if e.schedule is not None and not e.schedule.due:
         return False  # between planned looks nothing is decided
     share = alpha / max(1, len(e.guardrails))

@@ -24,6 +24,7 @@ LABELS = {
 MEANING = {
     "lift_lower": "the lift's lower bound is above the margin",
     "lift_lower_with_unseen_rewards": "and would be, if declared rewards that have hardly come fell on the candidate",
+    "lift_lower_with_late_rewards": "and would be, if the rewards that came after their window had been on time",
     "planned_look": "this is one of the looks that were planned",
     "second_estimator_upper": "SNIPS does not contradict: its upper bound reaches the margin",
     "ess": "enough effective rounds",
@@ -43,6 +44,7 @@ MEANING = {
 REASON = {
     "lift_lower": "the gain is not yet sure",
     "lift_lower_with_unseen_rewards": "a rare reward that has hardly come yet could undo the gain",
+    "lift_lower_with_late_rewards": "rewards that came too late could explain the gain: lengthen the reward window",
     "ess_of_champion": "too few rounds look like the champion's choices",
     "effective_units": "a few units have most of the rounds",
     "ess_of_difference": "too few rounds tell the two apart", "informative_events": "the gain hangs on a few rewards",

@@ -15,7 +15,7 @@ from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.utc import from_us, to_the_second
 from croupier.features.workspace import Workspace
 from croupier.serving.commands.telling import App, AsJson, told
-from croupier.serving.evidence import hold_out_looks
+from croupier.serving.evidence import foretold, hold_out_looks
 from croupier.serving.operate import deployment, succession
 from croupier.serving.operate.deployment import triton_address
 from croupier.serving.release import bundle_store, rollout_state
@@ -100,6 +100,21 @@ def history(app: App = "default", as_json: AsJson = False) -> None:
         row = (to_the_second(entry["at"]), entry["stage"], f"{entry['share']:.0%}", entry["by"], entry["reason"])
         table.add_row(*row, _known(entry) if entry["evidence"] else "")
     console.print(table)
+
+
+@rollout.command()
+def past(app: App = "default", as_json: AsJson = False) -> None:
+    """What the gate foretold of each candidate so far, beside what its rollout found."""
+    rows = foretold.past(Workspace.known(app).store)
+    if told(as_json, foretold.told(rows)):
+        return
+    table = Table("release", "kind", "ended at", "the gate's lift", "its bounds", "the rollout's", "its bounds")
+    for row in rows:
+        gate = f"[{row.lift_lower:+.4f}, {'…' if row.lift_upper is None else f'{row.lift_upper:+.4f}'}]"
+        found = f"{row.difference:+.4f}", f"[{row.lower:+.4f}, {row.upper:+.4f}]"
+        table.add_row(str(row.release), row.kind, row.stage, f"{row.lift:+.4f}", gate, *found)
+    console.print(table)
+    console.print(foretold.sentence(rows) or "no candidate has been compared in a rollout yet", soft_wrap=True)
 
 
 @rollout.command()

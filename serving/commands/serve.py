@@ -37,8 +37,8 @@ def up(app: App = "", as_json: AsJson = False) -> None:
     """Start Triton in the background, supervised, and wait until it is ready.
 
     Its ports are chosen at the first time and remembered, so that several apps share a host."""
+    asked = triton(app, choose=True)  # first: a wrong name or address is wrong with or without a server here
     binary.require()
-    asked = triton(app, choose=True)
     supervisor.up(asked.home, grpc_port=asked.ports.grpc)
     if not told(as_json, _described(asked)):
         print(

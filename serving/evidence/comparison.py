@@ -5,7 +5,6 @@ the candidate's.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 import numpy as np
 import polars as pl
@@ -39,8 +38,8 @@ class Compared:
 
 def decisions(store: Store, reward: RewardSpec, state: RolloutState, *, now: int) -> pl.DataFrame:
     """The rollout's matured interactions, in order of time, with what was late (interactions/late_rewards.py)."""
-    began, end = state.history[0]["at"], from_us(now) + timedelta(hours=1)
-    frame = matured(store, reward, start=from_us(began), end=end, now=from_us(now), late=True)
+    began, until = state.history[0]["at"], from_us(now)
+    frame = matured(store, reward, start=from_us(began), end=until, now=until, late=True)
     return frame.filter(pl.col("release").is_in(state.releases) & (pl.col("at") >= began)).sort("at")
 
 

@@ -10,7 +10,6 @@ integrity       unit counts, the propensities of either role, roles as assigned,
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -105,8 +104,8 @@ def _guardrails(
     }
     for kind, harmful in spec.guardrails.items():
         alone = of_kind(spec.reward, kind)
-        start, end = from_us(state.history[0]["at"]), from_us(now) + timedelta(hours=1)
-        other = matured(store, alone, start=start, end=end, now=from_us(now)).select("event_id", value="reward")
+        start, until = from_us(state.history[0]["at"]), from_us(now)
+        other = matured(store, alone, start=start, end=until, now=until).select("event_id", value="reward")
         found = rows.frame.join(other, on="event_id", how="left")["value"].fill_null(0.0).to_numpy()
         low, high = spec.rollout.guardrail_ranges.get(kind, (0.0, 1.0))
         problems += outside(kind, found, (low, high))

@@ -22,7 +22,7 @@ from croupier.features.store import layout
 from croupier.features.store.storage import Store
 from croupier.features.utc import to_the_second
 from croupier.features.workspace import Workspace
-from croupier.serving.evidence import comparison, dr_rewards, gather, hold_out_looks
+from croupier.serving.evidence import comparison, dr_rewards, foretold, gather, hold_out_looks
 from croupier.serving.evidence.betting import Bets
 from croupier.serving.evidence.comparison import Compared
 from croupier.serving.operate import deployment
@@ -47,7 +47,7 @@ def write(store: Store, home: Path, spec: AppSpec, *, now: int, release: int | N
     bets = dr_rewards.reward_bets(rows, spec.reward, before) if rows is not None else None
     target = home / layout.report(layout.rollout_page(state.release))
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(render(state, rows, bets, spec, found, now=now))
+    target.write_text(render(state, rows, bets, spec, found, now=now, past=foretold.sentence(foretold.past(store))))
     return target
 
 
@@ -77,7 +77,14 @@ def past(store: Store, release: int) -> RolloutState:
 
 
 def render(
-    state: RolloutState, rows: Compared | None, bets: Bets | None, spec: AppSpec, found: Mapping[str, Any], *, now: int
+    state: RolloutState,
+    rows: Compared | None,
+    bets: Bets | None,
+    spec: AppSpec,
+    found: Mapping[str, Any],
+    *,
+    now: int,
+    past: str = "",
 ) -> str:
     return page.render(
         __package__,
@@ -92,6 +99,7 @@ def render(
         units={} if rows is None else comparison.unit_counts(rows),
         guardrails=found.get("guardrails", {}),
         picture=_picture(state, rows, bets, spec, now),
+        past=past,
     )
 
 

@@ -11,6 +11,7 @@ from croupier.features.batch import Interactions, concatenate
 from croupier.features.encoding import catalogue
 from croupier.features.encoding.dataset import encode_interactions
 from croupier.features.encoding.encoder import Encoder
+from croupier.features.interactions import late_rewards
 from croupier.features.spec import AppSpec
 from croupier.features.workspace import Workspace, get_folder
 from croupier.features.worlds.reels import World
@@ -71,7 +72,9 @@ def test_a_training_learns_from_the_change_on_if_the_app_lets_it(adapt: bool, tm
     rows = pl.concat(frames).with_columns(pl.int_range(0, 10_000).cast(pl.Int64).alias("at") * 1_000_000)
     encoder = Encoder.fit(w.spec, rows, world.arms())
     end = 10_000_000_000
-    key = build.keep(w, rows, encoder, split_at=6_000_000_000, name="x", start="", end="", end_us=end)["features"]
+    late = late_rewards.none(rows).select("at", "late_reward")
+    span = {"split_at": 6_000_000_000, "start": "", "end": "", "end_us": end}
+    key = build.keep(w, rows, late, encoder, name="x", **span)["features"]
     training.train("shop", key, "lin_ts")
     trained = policy.load(get_folder(w.store, f"candidates/{key}/lin_ts", tmp_path / "trained"))
 

@@ -11,10 +11,11 @@ import signal
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from tests.mutants.doors import DOORS
-from tests.mutants.modules import MODULES, PRELOADED
+from tests.mutants.modules import MEDIUM, MODULES, PRELOADED
 from tests.mutants.planted import PLANTED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +42,7 @@ class Planted(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self.source, self.path, "exec"), module.__dict__)
 
 
-def passes(name: str, source: str, path: Path, tests: tuple[str, ...], *, marks: str = FAST) -> bool:
+def passing(name: str, source: str, path: Path, tests: tuple[str, ...], marks: str = FAST) -> bool:
     """True if the tests pass with `source` in the module's place, in a process of its own."""
     child = os.fork()
     if child == 0:
@@ -70,6 +71,7 @@ def judge(module: str, n: int, seed: int, only: set[int]) -> tuple[int, int]:
     where, tests = MODULES[module]
     path, began = ROOT / where, time.monotonic()
     source, name = path.read_text(), "croupier." + where.removesuffix(".py").replace("/", ".")
+    passes = partial(passing, marks="not slow and not full" if module in MEDIUM else FAST)
     if not passes(name, source, path, tests):
         raise SystemExit(f"{module}: its tests fail as it is\n{SAID.read_text()}")
     mutants = [m for m in sample(source, n, seed) if not only or m[0][0][0] in only]
@@ -93,7 +95,7 @@ def replanted() -> bool:
                 f"{what}: found {source.count(before)} places in {where}, expected one; mend planted.py or doors.py"
             )
         name = "croupier." + where.removesuffix(".py").replace("/", ".")
-        noticed = not passes(name, source.replace(before, after), path, (test,), marks="")
+        noticed = not passing(name, source.replace(before, after), path, (test,), marks="")
         missed += not noticed
         print(f"{'noticed' if noticed else 'MISSED'}: {what}: {test}", flush=True)
     return missed == 0

@@ -10,10 +10,12 @@ MODULES = {
         "tests/serving/decide/test_records.py", "tests/serving/evidence/test_planted_errors.py",
     )),
     "comparison": ("serving/evidence/comparison.py", (
-        "tests/serving/evidence/test_planted_errors.py", "tests/serving/evidence/test_comparison.py",
+        "tests/serving/evidence/test_comparison.py", "tests/serving/evidence/test_planted_errors.py",
+        "tests/serving/operate/test_watch.py",
     )),
     "gather": ("serving/evidence/gather.py", (
-        "tests/serving/evidence/test_absurd_rewards.py", "tests/serving/evidence/test_planted_errors.py",
+        "tests/serving/evidence/test_planted_errors.py", "tests/serving/evidence/test_gathered_guardrails.py",
+        "tests/serving/operate/test_watch.py", "tests/serving/evidence/test_hold_out_watch.py",
     )),
     "controller": ("serving/release/stage_rule.py", (
         "tests/serving/release/test_stage_rule.py", "tests/serving/release/test_rollout.py",
@@ -29,6 +31,7 @@ MODULES = {
         "tests/serving/decide/test_scoring.py", "tests/serving/decide/test_selector.py",
     )),
 }  # fmt: skip
+MEDIUM = {"comparison", "gather"}  # whose tests take a second or more each: they run a whole host
 PRELOADED = (
     "numpy", "orjson", "polars", "psutil", "pyarrow.parquet", "pydantic", "pydantic_settings", "pytest",
     "scipy.stats", "tritonclient.grpc", "jinja2",

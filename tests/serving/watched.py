@@ -39,15 +39,16 @@ def app_spec(**kwargs):
 
 
 class House:
-    """One host in one process: a release in service, its users, and the watch."""
+    """One host in one process: a release in service, its users, and the watch. It waits for a candidate for as long as
+    `patience_ms`: a minute, so that no test depends on the machine's load, but where slowness is what is tested."""
 
-    def __init__(self, path, candidate, seed=0, guards=None, **kwargs):
+    def __init__(self, path, candidate, seed=0, guards=None, patience_ms=60_000.0, **kwargs):
         self.spec, self.home, self.store = app_spec(**kwargs), path / "home", open_store(str(path / "store"))
         self.spool, self.now, self.rng = Spool(path / "log.db"), START, np.random.default_rng(seed)
-        self.guards = guards or {}
+        self.guards, self.patience_ms = guards or {}, patience_ms
         self.release(candidate)
 
-    def release(self, candidate, champion=None):
+    def release(self, candidate, champion=None, meta=None):
         def build(folder, number):
             bundle.write_release(
                 folder,
@@ -55,7 +56,7 @@ class House:
                 champion=champion or Uniform(),
                 candidate=candidate,
                 arms=ARMS,
-                meta={},
+                meta=meta or {},
                 encoder=Encoder.empty(self.spec, ARMS),
                 floor=0.04,
                 salt=f"release-{number}",  # the same draws in every run
@@ -80,7 +81,7 @@ class House:
             recorder=self.spool,
             unit_key="key",
             rollout=RolloutReader(self.home / "rollout.json", every=0.0),
-            breaker=CandidateBreaker(self.home / "breaker.json"),
+            breaker=CandidateBreaker(self.home / "breaker.json", patience_ms=self.patience_ms),
             clock=lambda: self.now,
         )
 

@@ -52,6 +52,8 @@ every = "12h"
 [policies]
 candidates = ["neural_linear"]
 floor = 0.02
+[policies.parameters.neural_linear]
+hidden = [64, 64]
 [rollout]
 min_decisions = 500
 max_seconds = 864000

@@ -7,7 +7,7 @@ import numpy as np
 from croupier.features import build, scheduled
 from croupier.features.encoding import catalogue
 from croupier.features.schema import Arm, Decision, Reward
-from croupier.features.utc import to_us
+from croupier.features.utc import SECOND, to_us
 from croupier.features.workspace import Workspace
 from croupier.models import training
 
@@ -32,7 +32,8 @@ GUARD = '[rollout]\nguardrails = {complaint = "higher"}\n'
 class Shop:
     """A shop whose arm c earns most, with `complaints` by arm; its decisions lie in one hour, some hours back."""
 
-    def __init__(self, complaints, toml="", *, amount=1.0, name="shop"):
+    def __init__(self, complaints, toml="", *, amount=1.0, name="shop", clicks=CLICKS, late=NONE):
+        """`late`: the share of each arm's clicks that come after the window."""
         self.name, self.w = name, Workspace.open(name)
         self.w.home.mkdir(parents=True)
         (self.w.home / "app.toml").write_text(APP + toml)
@@ -58,11 +59,16 @@ class Shop:
             for i, k in enumerate(self.arm)
         ]
         self.complained = rng.random(N) < complaints[self.arm]
-        clicked = rng.random(N) < CLICKS[self.arm]
+        clicked = rng.random(N) < clicks[self.arm]
+        self.late = clicked & (rng.random(N) < late[self.arm])
         made = [("click", 1.0, i) for i in np.flatnonzero(clicked)] + [
             ("complaint", amount, i) for i in np.flatnonzero(self.complained)
         ]
-        rewards = [Reward(event_id=f"e{i}", at=int(at[i]) + 1000, kind=kind, value=v) for kind, v, i in made]
+        later = np.where(self.late, 90 * SECOND, 1000)  # the window is a minute
+        rewards = [
+            Reward(event_id=f"e{i}", at=int(at[i] + later[i] if kind == "click" else at[i] + 1000), kind=kind, value=v)
+            for kind, v, i in made
+        ]
         self.log(self.decisions, rewards)
 
     def log(self, decisions, rewards=()):

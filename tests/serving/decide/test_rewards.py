@@ -183,7 +183,7 @@ def test_a_batch_keeps_its_order_and_what_is_refused_is_kept_short(spool):
     received = Rewards(spool, clock=lambda: NOW)
     long = b"e" * 300
     outcomes = received.take(
-        [RawReward(b"e", b"click", 1.0), RawReward(long, b"click", 2.0, b"r"), RawReward(b"f", b"", 1.0)]
+        [RawReward(b"e", b"click", 1.0), RawReward(long, b"k" * 300, 2.0, b"r" * 300), RawReward(b"f", b"", 1.0)]
     )
     assert [o.status for o in outcomes] == ["unknown_event", "rejected", "rejected"]
     assert [o.error.partition(":")[0] for o in outcomes] == ["", "event_id", "kind"]
@@ -191,7 +191,7 @@ def test_a_batch_keeps_its_order_and_what_is_refused_is_kept_short(spool):
     assert (first["kind"], first["field"], first["raw"], first["at"]) == (
         "reward",
         "event_id",
-        "e" * 256 + " click 2.0 r",
+        "e" * 256 + " " + "k" * 256 + " 2.0 " + "r" * 256,
         NOW,
     )
     assert second["raw"] == "f  1.0 "

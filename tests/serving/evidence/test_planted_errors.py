@@ -72,6 +72,7 @@ def test_a_guardrail_knows_which_way_is_harm(house, harmful, candidates, champio
     guard, sign = found.numbers["guardrails"]["like"], -1.0 if harmful == "higher" else 1.0
     assert guard["harm"] is harm
     assert ("like" in found.harms) is harm
+    assert found.problems == (), "a decision without an event is a 0, within the range"
     assert guard["candidate"] * sign == pytest.approx(candidates, abs=0.06)
     assert guard["champion"] * sign == pytest.approx(champions, abs=0.06)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from croupier.models.baselines import FixedArm
+from croupier.serving.decide.candidate_breaker import PATIENCE_MS
 from croupier.serving.evidence import gather
 
 
@@ -56,7 +57,7 @@ class Drags(FixedArm):
 @pytest.mark.medium
 def test_what_was_not_waited_for_is_latency_and_no_fallback(house):
     """Its users have the champion's arm in time; the watch sees why."""
-    h = house(FixedArm(arm="a2"), stages=(0.5, 1.0), min_decisions=10**6)
+    h = house(FixedArm(arm="a2"), stages=(0.5, 1.0), min_decisions=10**6, patience_ms=PATIENCE_MS)
     h.serve_with(1, candidate=Drags(arm="a2"))
     answers = h.visits(500)
     h.visits(500)
@@ -164,7 +165,7 @@ class Slow(FixedArm):
 @pytest.mark.medium
 def test_a_candidate_that_breaks_is_aborted_at_the_next_look_and_nobody_sees_an_error(house, candidate, reason):
     """`visits` itself refuses any answer with an error."""
-    h = house(FixedArm(arm="a2"), stages=(0.5, 1.0))
+    h = house(FixedArm(arm="a2"), stages=(0.5, 1.0), patience_ms=PATIENCE_MS)
     h.serve_with(1, candidate=candidate(arm="a2"))
     began = time.monotonic()
     while not (h.home / "breaker.json").exists() and time.monotonic() - began < 30:

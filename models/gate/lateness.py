@@ -1,0 +1,53 @@
+"""What the lift would be if the rewards that came after their window had been on time.
+
+Such a reward does not count. Where the rewards of one arm travel more slowly than those of another (a longer film, a
+parcel), that arm looks worse than it is, and so does whoever draws it. The rewards that are known to have come late
+say by how much: their part of the lift is estimated by inverse propensities,
+
+    shift = mean of (w₁ − w₀) (what the round would have earned − what it earned)
+
+and a promotion has to stand with it, too. What comes later than the newest join is not known yet.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from croupier.features.batch import F64, Bool, Interactions
+from croupier.models.ope import estimators
+from croupier.models.ope.estimators import Rounds
+
+LEAST = 100  # decisions of an arm from which on its share is named
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lateness:
+    """`shift`: what late rewards would add to the lift, reward per decision; `says`: whose they are."""
+
+    shift: float
+    says: str
+
+    @classmethod
+    def of(
+        cls, candidate: Rounds, champion: Rounds, log: Interactions, late: F64, declared: tuple[float, float] | None
+    ) -> Self | None:
+        """From `late` (n,), what the late rewards of each round would have come to; None where there are none. A
+        reward is cut to the `declared` range, late or not."""
+        if not late.any():
+            return None
+        low, high = declared or (-np.inf, np.inf)
+        more: F64 = np.clip(log.reward + late, low, high) - np.clip(log.reward, low, high)
+        part = estimators.unthinned((candidate.weight - champion.weight) * more, candidate.thinning)
+        return cls(shift=float(part.mean()), says=_says(log, late != 0.0))
+
+
+def _says(log: Interactions, late: Bool) -> str:
+    """Which arm's rewards are late most often, and how often those of the others are."""
+    shown, ids = log.shown[0], log.batch.catalogue.ids
+    drawn = np.bincount(shown, minlength=len(ids))
+    share = np.where(drawn >= LEAST, np.bincount(shown, weights=late, minlength=len(ids)) / np.maximum(drawn, 1), 0.0)
+    worst = int(share.argmax())
+    others = late[shown != worst]
+    rest = f", {others.mean():.1%} of those for other arms" if len(others) else ""
+    return f"late rewards counted: {share[worst]:.1%} of the decisions for arm {ids[worst]} had one{rest}"
