@@ -7,9 +7,13 @@ Rows are counted by their numbers, which have no gaps but where a unit was forgo
 """
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from croupier.features.log.spool import Spool
+from croupier.features.log.spool_file import SpoolUnavailable, bytes_in_use
+from croupier.features.log.spool_rows import KINDS
 
 REMEMBERED = 1000  # rewards by which the usual share is known
 FEWEST = 20  # rewarded decisions without which no share is known
@@ -29,19 +33,40 @@ class Backlog:
     expected_rewards: float | None
 
 
-def backlog(spool: Spool, *, window_us: int, now: int) -> Backlog:
-    """Reads it from the spool, which is not changed. `window_us`: the app's reward window."""
-    size, unshipped = spool.size(), spool.unshipped()
-    with spool.reading() as db:
+def backlog(path: Path, *, window_us: int, now: int) -> Backlog:
+    """Reads it from the spool at `path`, at one moment, without keeping a writer waiting. `window_us`: the app's reward
+    window. Raises SpoolUnavailable."""
+    with _reading(path) as db:
         first = _first_unshipped(db)
         return Backlog(
-            bytes=size,
-            unshipped=unshipped,
+            bytes=bytes_in_use(db),
+            unshipped=unshipped(db),
             oldest_unshipped=_at(db, "id >= ? ORDER BY id", first),
             newest_shipped=_at(db, "id < ? ORDER BY id DESC", first),
             newest=_at(db, "id > ? ORDER BY id DESC", 0),
             expected_rewards=_expected(db, now - window_us),
         )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    db = None
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5)
+        db.execute("BEGIN")
+        yield db
+    except sqlite3.Error as error:
+        raise SpoolUnavailable(f"{path}: {error}; expected a log that this version has opened before") from error
+    finally:
+        if db is not None:
+            db.close()
+
+
+def unshipped(db: sqlite3.Connection) -> int:
+    """Rows behind the shipper: the last row of each kind less the last one that a shipment took."""
+    shipped = dict(db.execute("SELECT name, value FROM facts WHERE name LIKE 'shipped_%'").fetchall())
+    last = dict(db.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
+    return int(sum(last.get(kind, 0) - int(shipped.get(f"shipped_{kind}", 0)) for kind in KINDS))
 
 
 def _first_unshipped(db: sqlite3.Connection) -> int:

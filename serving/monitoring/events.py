@@ -19,16 +19,11 @@ def log(w: Workspace, now: int) -> Iterator[Sample]:
     """This host's log; nothing where the host has none, which is not made by looking."""
     if not (w.home / layout.SPOOL_LOG).exists():
         return
-    spool = w.spool()
-    try:
-        found = backlog(spool, window_us=window_us(w.spec.reward), now=now)
-        limit = spool.max_bytes
-    finally:
-        spool.close()
+    found = backlog(w.home / layout.SPOOL_LOG, window_us=window_us(w.spec.reward), now=now)
     host = {"host": w.settings.host}
     waiting = 0.0 if found.oldest_unshipped is None else age(now, found.oldest_unshipped)
     yield Sample("croupier_log_bytes", float(found.bytes), host)
-    yield Sample("croupier_log_fill_ratio", found.bytes / limit, host)
+    yield Sample("croupier_log_fill_ratio", found.bytes / w.settings.spool_max_bytes, host)
     yield Sample("croupier_log_unshipped_rows", float(found.unshipped), host)
     yield Sample("croupier_log_unshipped_age_seconds", waiting, host)
     if found.newest_shipped is not None:

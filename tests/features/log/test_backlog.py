@@ -5,6 +5,7 @@ import pytest
 from croupier.features.log.backlog import FEWEST, backlog
 from croupier.features.log.ship import ship
 from croupier.features.log.spool import Spool
+from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.schema import Decision, Reward
 from croupier.features.store.storage import StoreUnavailable, open_store
 from croupier.features.utc import SECOND
@@ -43,7 +44,7 @@ def spool(tmp_path):
 
 
 def seen(spool, second):
-    return backlog(spool, window_us=WINDOW, now=START + second * SECOND)
+    return backlog(spool.path, window_us=WINDOW, now=START + second * SECOND)
 
 
 def test_an_empty_log_waits_for_nothing(spool):
@@ -135,3 +136,22 @@ def test_imported_logs_have_their_rewards_behind_all_decisions(spool):
     assert seen(spool, 999).expected_rewards == 0
     spool.append_decisions([decision(i) for i in range(100, 140)])
     assert seen(spool, 999).expected_rewards == pytest.approx(40 * 25 / 100)
+
+
+def test_looking_writes_nothing_and_waits_for_no_writer(spool):
+    every_fourth(spool, range(100))
+    before = spool.db.execute("PRAGMA data_version").fetchone()
+    with spool.transaction() as db:
+        db.execute("DELETE FROM rewards")
+        found = seen(spool, 100)  # beside an open transaction, whose work it does not see
+        db.execute("ROLLBACK")
+        db.execute("BEGIN")
+    assert (found.unshipped, found.bytes) == (125, spool.size())
+    assert found.unshipped == spool.unshipped()
+    assert spool.db.execute("PRAGMA data_version").fetchone() == before
+
+
+def test_what_is_no_log_is_named(tmp_path):
+    (tmp_path / "log.db").write_bytes(b"words" * 100)
+    with pytest.raises(SpoolUnavailable, match=r"log.db: file is not a database"):
+        backlog(tmp_path / "log.db", window_us=WINDOW, now=START)
