@@ -7,8 +7,9 @@
 |---|---|
 | `apps` | whom the run is for: one mapped line of tasks each |
 | `examine` | makes the figures of the joined hours, judges the last one, keeps the page (its `Report` button) |
-| `alarm` | red when the verdict is *act*, with the cause and what to do; so notifiers of Airflow tell people |
+| `alarm` | red when the verdict is *act*, with the cause and what to do; so notifiers of Airflow tell people. |
 
+What `croupier health silence` silenced does not count.
 The landing page `/croupier/` has each app's sentence. How often an alarm is false: models/HEALTH.md.
 **Safe to repeat**: figures are made once for each version of an hour, the page is written anew.
 """

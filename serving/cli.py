@@ -19,6 +19,7 @@ COMMANDS = {
     "export": "croupier.serving.commands.app:export",
     "report": "croupier.serving.commands.app:report",
     "health": "croupier.serving.commands.health:health",
+    "exporter": "croupier.serving.commands.exporter:exporter",
     "serve": "croupier.serving.commands.serve:app",
     "gateway": "croupier.serving.commands.gateway:app",
     "turn": "croupier.serving.commands.turn:app",

@@ -3,7 +3,9 @@
 import sys
 
 # what a package comes with; others: with the pipeline
-EXTRAS = {"airflow": "airflow"} | dict.fromkeys(("httptools", "starlette", "uvicorn"), "gateway")
+EXTRAS = {"airflow": "airflow", "prometheus_client": "serving"} | dict.fromkeys(
+    ("httptools", "starlette", "uvicorn"), "gateway"
+)
 
 
 def main() -> None:

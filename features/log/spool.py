@@ -17,7 +17,7 @@ from typing import Literal
 import orjson
 
 from croupier.features.ids import uniform01
-from croupier.features.log import spool_quotas
+from croupier.features.log import backlog, spool_quotas
 from croupier.features.log.spool_file import SpoolFile, SpoolUnavailable
 from croupier.features.log.spool_rows import (
     DUPLICATE,
@@ -135,9 +135,7 @@ class Spool(SpoolFile):
     def unshipped(self) -> int:
         """Rows behind the shipper: the last row of each kind less the last one that a shipment took."""
         with self.reading() as db:
-            shipped = dict(db.execute("SELECT name, value FROM facts WHERE name LIKE 'shipped_%'").fetchall())
-            last = dict(db.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
-        return int(sum(last.get(kind, 0) - int(shipped.get(f"shipped_{kind}", 0)) for kind in KINDS))
+            return backlog.unshipped(db)
 
     def purge(self, deletions: Sequence[tuple[Kind, Sequence[int]]]) -> None:
         """Deletes rows for good: their bytes are overwritten in the file and gone from the write-ahead log."""

@@ -43,6 +43,14 @@ def _private(path: str | Path, flags: int) -> int:
     return os.open(path, flags, 0o640)
 
 
+def bytes_in_use(db: sqlite3.Connection) -> int:
+    """Returns the bytes in use; pages that deletions freed are not counted, they are used again."""
+    pages, free, each = (
+        int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * each
+
+
 class SpoolFile:
     """Open it in as many processes as needed; within a process, threads take turns."""
 
@@ -73,7 +81,6 @@ class SpoolFile:
             if "seen" not in {column[1] for column in self.db.execute("PRAGMA table_info(rewards)")}:  # an older spool
                 self.db.execute("ALTER TABLE rewards ADD COLUMN seen INTEGER")
             self._file = self.path.stat().st_ino
-            self.page_size: int = self.db.execute("PRAGMA page_size").fetchone()[0]
             self.id: str = self.db.execute("SELECT value FROM facts WHERE name = 'spool_id'").fetchone()[0]
 
     @contextmanager
@@ -117,13 +124,12 @@ class SpoolFile:
         return row[0] if row else None
 
     def size(self) -> int:
-        """Returns the bytes in use; pages that deletions freed are not counted, they are used again."""
+        """Returns the bytes in use."""
         with self.reading():
             return self._size()
 
     def _size(self) -> int:
-        pages = self.db.execute("PRAGMA page_count").fetchone()[0]
-        return int((pages - self.db.execute("PRAGMA freelist_count").fetchone()[0]) * self.page_size)
+        return bytes_in_use(self.db)
 
     def close(self) -> None:
         """Closes the file; the spool cannot be used afterwards."""

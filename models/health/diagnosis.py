@@ -5,7 +5,7 @@
 in the 720 hours of a month. What only asks to be watched has WATCHED times that rate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from math import log
 from typing import Any
@@ -65,21 +65,31 @@ def diagnose(history: History, *, false_alarms: float = 0.5, limits: tuple[float
     needed = log(MONTH * max(len(signals), 1) / false_alarms)
     found = [*_symptoms(view, signals, needed), *exploration.starved(view)]
     found.sort(key=lambda s: (-LEVELS.index(s.level), CAUSES.index(s.cause), -(s.nats or 0.0)))
-    level = found[0].level if found else FINE
-    first = _first(found)
     return Diagnosis(
-        level=level,
-        cause=first.cause if first else "",
-        says=first.says if first else "nothing is out of the ordinary",
-        remedy=first.remedy if first else "",
+        **_verdict(found),
         at=int(history.start[-1]),
-        symptoms=tuple(found),
         lift=lift(history),
         signals=len(signals),
         needed=needed,
         known=len(history),
         weekly=view.weekly,
     )
+
+
+def without(diagnosis: Diagnosis, watches: Collection[str]) -> Diagnosis:
+    """Returns the diagnosis as it would be if these watches had said nothing."""
+    heard = [s for s in diagnosis.symptoms if s.watch not in watches]
+    return diagnosis if len(heard) == len(diagnosis.symptoms) else replace(diagnosis, **_verdict(heard))
+
+
+def _verdict(found: Sequence[Symptom]) -> dict[str, Any]:
+    """What symptoms, the gravest first, come to."""
+    first = _first(found)
+    return {
+        "level": found[0].level if found else FINE, "cause": first.cause if first else "",
+        "says": first.says if first else "nothing is out of the ordinary", "remedy": first.remedy if first else "",
+        "symptoms": tuple(found),
+    }  # fmt: skip
 
 
 def every_signal(view: View, limits: tuple[float, float]) -> list[Signal]:

@@ -7,6 +7,7 @@ from typing import Any
 from croupier.features.batch import F64
 
 FINE, TO_WATCH, ACT = LEVELS = "fine", "watch", "act"
+WATCHES = ("reward", "feature", "unit", "delay", "exploration", "coverage", "clock")  # as models/HEALTH.md has them
 
 
 @dataclass(frozen=True, kw_only=True)

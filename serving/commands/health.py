@@ -9,19 +9,25 @@ import typer
 
 from croupier.features.store import layout
 from croupier.features.workspace import Workspace
+from croupier.serving.commands.silence import silence
 from croupier.serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
 
-health = typer.Typer(help="Is my bandit well today, and if not, what do I do.")
+health = typer.Typer()
+health.command("silence")(silence)
 
 
-@health.command("health")
+@health.callback(invoke_without_command=True)
 def _health(
+    ctx: typer.Context,
     app: App = "default",
     as_json: AsJson = False,
     html: Annotated[Path | None, typer.Option("--html", dir_okay=False, help="write the page here")] = None,
     show: Annotated[bool, typer.Option("--open", help="write the page, and open it in a browser")] = False,
 ) -> None:
-    """Is it well? The cause first, and what to do. Exit code 0: fine, 1: something to watch, 2: act."""
+    """Is my bandit well today, and if not, what do I do: the cause first. Exit code 0: fine, 1: something to watch, 2:
+    act."""
+    if ctx.invoked_subcommand is not None:
+        return
     from croupier.serving.health import told as words
     from croupier.serving.health.examine import examine
     from croupier.serving.health.verdict_page import render_page

@@ -21,8 +21,9 @@ from croupier.serving.release.rollout_state import RolloutState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foretold:
-    """Of one release: `lift`, with its lower and upper bound, is the gate's, reward per decision over the champion; the
-    `difference`, with its own, is what the rollout had found at its last change. `stage`: where it ended, or is."""
+    """What is known of one release from both. `lift`, with its lower and upper bound, is the gate's, reward per
+    decision over the champion; `difference`, with its own, is what the rollout had found at its last change. `stage` is
+    where the rollout ended, or is."""
 
     release: int
     kind: str

@@ -1,6 +1,7 @@
 """An app examined: the figures of its hours are made where they are missing, and its last hour is judged."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,10 +14,12 @@ from croupier.features.store import layout
 from croupier.features.store.partitions import versions
 from croupier.features.utc import HOUR, from_us, hour_start, to_us
 from croupier.features.workspace import Workspace
-from croupier.models.health.diagnosis import Diagnosis, diagnose
+from croupier.models.health.diagnosis import Diagnosis, diagnose, without
 from croupier.models.health.history import History
 from croupier.models.health.season import MOST_WEEKS, WEEK_HOURS
-from croupier.models.health.symptom import ACT
+from croupier.models.health.symptom import ACT, Symptom
+from croupier.serving.health import silences
+from croupier.serving.health.silences import Silence
 
 REACH = timedelta(hours=(MOST_WEEKS + 1) * WEEK_HOURS)
 
@@ -27,26 +30,30 @@ class Unwell(RuntimeError):
 
 @dataclass(frozen=True, eq=False)
 class Examined:
-    """What was found; `history` is None where no hour is joined yet, `diagnosis` then, too."""
+    """What was found; `history` is None where no hour is joined yet, `diagnosis` then, too. What silenced watches found
+    is not in the diagnosis, but in `silenced`; `silences` are those in force, by watch."""
 
     app: str
     history: History | None
     diagnosis: Diagnosis | None
+    silenced: tuple[Symptom, ...] = ()
+    silences: Mapping[str, Silence] = field(default_factory=dict)
 
 
 def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
     """Examines an app at `now`. Hours are judged once they are joined, after their reward window. Safe to repeat."""
     end = now or clock.now()
-    newest = newest_hour(w, end)
+    newest, hushed = newest_hour(w, end), silences.in_force(w.store, to_us(end))
     if newest is None:
-        return Examined(w.settings.app, None, None)
+        return Examined(w.settings.app, None, None, silences=hushed)
     last = from_us(hour_start(newest) + HOUR)
     kept.keep(w.store, w.spec, start=last - REACH, end=last)
     hours = kept.read(w.store, start=last - REACH, end=last)
     history = History.of(hours)
     limits = w.spec.reward.range
     found = diagnose(history, false_alarms=w.spec.health.false_alarms, limits=limits)
-    return Examined(w.settings.app, history, found)
+    silenced = tuple(s for s in found.symptoms if s.watch in hushed)
+    return Examined(w.settings.app, history, without(found, hushed), silenced, hushed)
 
 
 def newest_hour(w: Workspace, end: datetime) -> str | None:

@@ -7,13 +7,20 @@ from croupier.models.health.diagnosis import Diagnosis
 from croupier.models.health.lift import ChampionLift
 from croupier.models.health.symptom import ACT, FINE, LEVELS, TO_WATCH, Symptom
 from croupier.serving.health.examine import Examined
+from croupier.serving.health.silences import Silence
 
 MANY = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NOTHING_YET = "no hour is joined yet: the DAG build_features joins them once their reward window has passed"
 
 
 def sentence(found: Examined) -> str:
-    """The one sentence on an app: "shop is well: +18 % [12, 24] over uniform this week"."""
+    """The one sentence on an app: "shop is well: +18 % [12, 24] over uniform this week", and which watches that have
+    found something are silenced."""
+    hushed = ", ".join(sorted({s.watch for s in found.silenced}))
+    return _heard(found) + (f"; silenced: {hushed}" if hushed else "")
+
+
+def _heard(found: Examined) -> str:
     d = found.diagnosis
     if d is None:
         return f"{found.app}: {NOTHING_YET}"
@@ -38,11 +45,26 @@ def lines(found: Examined) -> list[str]:
     """What a terminal shows: the sentence, the remedy, each symptom, and how often this is wrong."""
     out, d = [sentence(found)], found.diagnosis
     if d is None or not d.needed:
-        return out
+        return [*out, *silenced(found)]
     if d.remedy and d.level == ACT:
         out.append(f"what to do: {d.remedy}")
     out += [f"{s.level:5}  since {time_text(s.since)}  {s.about}: {s.says}; {s.remedy}" for s in d.symptoms]
-    return [*out, judged(d)]
+    return [*out, *silenced(found), judged(d)]
+
+
+def silenced(found: Examined) -> list[str]:
+    """A line for each silence in force, with what its watch has found, if anything."""
+    out = []
+    for watch, silence in found.silences.items():
+        heard = "; ".join(f"{s.level} since {time_text(s.since)}: {s.says}" for s in found.silenced if s.watch == watch)
+        out.append(f"{silence_text(silence)}: {heard or 'it has found nothing'}")
+    return out
+
+
+def silence_text(silence: Silence) -> str:
+    """'reward is silenced until 2026-11-02 14:00 UTC by ann (the feed is being moved)'."""
+    why = f" ({silence.why})" if silence.why else ""
+    return f"{silence.watch} is silenced until {time_text(silence.until)} by {silence.by}{why}"
 
 
 def judged(d: Diagnosis) -> str:
@@ -57,8 +79,13 @@ def time_text(at: int) -> str:
 
 
 def as_json(found: Examined) -> dict[str, Any]:
-    """What was found as JSON: {"app", "level", "sentence", and the diagnosis}."""
-    head = {"app": found.app, "level": level(found), "sentence": sentence(found)}
+    """What was found as JSON: {"app", "level", "sentence", "silences", "silenced": symptoms that do not count, and the
+    diagnosis}."""
+    head = {
+        "app": found.app, "level": level(found), "sentence": sentence(found),
+        "silences": [silence.to_dict() for silence in found.silences.values()],
+        "silenced": [s.to_dict() for s in found.silenced],
+    }  # fmt: skip
     return head | (found.diagnosis.to_dict() if found.diagnosis else {})
 
 

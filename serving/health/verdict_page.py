@@ -34,6 +34,7 @@ def render_page(found: Examined) -> str:
         sentence=told.sentence(found),
         remedy=d.remedy if d and level == ACT else "",
         symptoms=[(s, *told.mark(s)) for s in d.symptoms] if d else [],
+        silenced=told.silenced(found),
         judged=told.judged(d) if d and d.needed else "",
         time=told.time_text,
         numbers=_numbers(found.history) if found.history else [],

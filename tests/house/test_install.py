@@ -127,6 +127,8 @@ def test_the_wheel_holds_one_import_name_and_every_module(wheel):
         "*.html.j2",
         "*.css",
         "*.openapi.json",
+        "serving/monitoring/*.yml",
+        "serving/monitoring/*.json",
     )
     assert names == {f"croupier/{p.relative_to(ROOT)}" for p in sources}
 

@@ -21,7 +21,6 @@ def tracked(*patterns):
 
 def test_only_rooms_and_the_usual_files_lie_at_the_top():
     found = {p.relative_to(ROOT).parts[0] for p in tracked()}
-    found -= {"CHANGELOG.d"}  # lines of branches, until they are folded into CHANGELOG.md
     assert {name for name in found if not name.startswith(".")} == TOP
 
 

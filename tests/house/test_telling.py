@@ -25,12 +25,14 @@ from tests import shop
 ARMS = [Arm(arm_id=name, features={}) for name in ("a", "b")]
 TOML = '[context.device]\ntype = "categorical"\n[reward.kinds.reward]\n'
 LOG = "user,device,arm,propensity,reward\n" + "u1,phone,a,0.5,1\nu2,tablet,b,0.5,0\n" * 30
-SPEAKS_ONLY_TO_A_LOG = {"serve run", "gateway"}
+SPEAKS_ONLY_TO_A_LOG = {"serve run", "gateway", "exporter"}
 
 
 def leaves(command, path=()):
     """(words, command) of everything that can be called."""
     if isinstance(command, click.Group) or hasattr(command, "commands"):
+        if command.invoke_without_command:  # `health`, which has verbs besides
+            yield " ".join(path), command
         for name, each in command.commands.items():
             yield from leaves(each, (*path, name))
     else:
@@ -163,7 +165,7 @@ def with_app():
 
 ARGUMENTS = {"rollout rollback": ["1"], "release verify": ["1"], "init": ["log.csv"], "import": ["log.csv"], "forget": ["u1"],
              "export": ["x.parquet"], "replay": ["e"], "ope": ["log.csv", "--policy", "1"], "rollout abort": ["--yes"],
-             "arm add": ["a"], "arm retire": ["a"], "arm pause": ["a"], "arm resume": ["a"],
+             "health silence": ["--list"], "arm add": ["a"], "arm retire": ["a"], "arm pause": ["a"], "arm resume": ["a"],
              "quarantine release": ["--hour", "2026-01-01T00", "--reason", "r"],
              "quarantine drop": ["--hour", "2026-01-01T00", "--reason", "r"]}  # fmt: skip
 MAY_MAKE_AN_APP = {"init", "app init"}

@@ -12,6 +12,7 @@ from croupier.features.utc import HOUR
 from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels_hours import ReelsHours, Trouble
 from croupier.serving.cli import app as cli
+from croupier.serving.health import silences
 from croupier.serving.health.examine import Unwell, keep, last_sentence, or_raise
 from tests import reels_store
 
@@ -89,3 +90,27 @@ def test_hours_whose_window_is_open_are_not_judged(shop):
     with clock.at(APP.start + SOUND * HOUR + HOUR // 2):
         _, said = croupier("health", "--app", "shop", "--json")
     assert json.loads(said)["at"] == APP.start + (SOUND - 2) * HOUR
+
+
+def test_a_silenced_watch_is_shown_and_counts_neither_here_nor_in_the_monitor(shop):
+    """After the fault above: what the DAG `monitor` keeps, and whether its alarm is raised."""
+    with at(SOUND + 3):
+        now = clock.now_us()
+        silences.begin(shop.store, silences.Silence(watch="clock", since=now, until=now + HOUR, by="ann", why="chrony"))
+        code, said = croupier("health", "--app", "shop")
+        kept = keep("shop")
+    assert code < 2
+    assert "silenced: clock" in said.splitlines()[0]
+    assert re.search(
+        r"clock is silenced until .* UTC by ann \(chrony\): act since .*: the clock of host-b is 600 s", said
+    )
+    assert kept["level"] != "act"
+    assert [s["cause"] for s in kept["silenced"]] == ["clock_skew"]
+    or_raise(kept)
+    page = shop.store.get(layout.report(layout.HEALTH_PAGE)).decode()
+    assert "clock is silenced until" in page
+    with clock.at(now + HOUR):
+        code, _ = croupier("health", "--app", "shop")
+        assert code == 2, "it has ended by itself"
+        with pytest.raises(Unwell, match="the clock of host-b"):
+            or_raise(keep("shop"))

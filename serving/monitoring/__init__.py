@@ -1,0 +1,1 @@
+"""The loop as metrics: an exporter for Prometheus, rules of alarms, and a dashboard."""
