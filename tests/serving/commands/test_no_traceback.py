@@ -9,10 +9,12 @@ from croupier.serving.cli import app
 from tests import shop
 from tests.house.test_telling import ARGUMENTS, LOG, TOML, everything, with_app
 
-LONG = {
+LONG = {  # commands that go on for long, or until they are stopped
     "simulate health",
     "serve run",
     "serve up",
+    "gateway",
+    "exporter",
     "simulate traffic",
     "simulate loop",
     "simulate gate",
