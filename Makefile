@@ -6,6 +6,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export GX_ANALYTICS_ENABLED := false
 # our matrices are small: more threads only spin
 export OMP_NUM_THREADS ?= 1
+# where it is set, each of some hundred processes compiles our modules and the tests anew
+unexport PYTHONDONTWRITEBYTECODE
 SAMPLE ?= 40
 SEED ?= 1
 MODULES ?=

@@ -12,9 +12,25 @@ os.environ["COLUMNS"] = "160"
 # (tests/house/test_install.py)
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 FULL_SECONDS = 3 * 3600
+NAMED = ("slow", "alone", "full")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """A run of the slow tests does not import the files that have none: that took a third of a minute a process."""
+    parts = [part.strip() for part in config.getoption("markexpr").split(" and ")]
+    words = [word for word in parts if word in NAMED]
+    if words and collection_path.name.startswith("test_") and collection_path.suffix == ".py":
+        text = collection_path.read_text()
+        return True if any(f"mark.{word}" not in text for word in words) else None
+    return None
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
+        # else a run of the slow tests alone would pass over it
+        unsaid = [
+            word for word in NAMED if item.get_closest_marker(word) and f"mark.{word}" not in item.path.read_text()
+        ]
+        assert not unsaid, f"{item.nodeid} is marked {unsaid[0]}, which its file does not say"
         if item.get_closest_marker("full") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(FULL_SECONDS))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -39,7 +40,7 @@ Path(sys.argv[1]).write_text(json.dumps([
     begun("build_features", hand, {}), begun("monitor", hand, {"app": "books"}), begun("somebody_elses", hand, {"app": "x"}),
 ]))
 """
-pytest.importorskip("airflow")
+pytestmark = pytest.mark.skipif(find_spec("airflow") is None, reason="Airflow is not installed")
 
 
 def test_a_run_says_its_app_and_interval_and_keeps_what_its_starter_said():
