@@ -66,11 +66,13 @@ class TableLog:
     lists: bool
     models_reward: bool
     passed: Passed = field(default_factory=Passed)
+    table: pa.Table | None = None
 
     @classmethod
-    def open(cls, path: Path, columns: ColumnNames) -> "TableLog":
-        """Raises ValueError naming the column that is missing and those there are."""
-        data = _dataset(path)
+    def open(cls, path: Path, columns: ColumnNames, table: pa.Table | None = None) -> "TableLog":
+        """The file, or a `table` in memory, which errors then call `path`. Raises ValueError naming the column that is
+        missing and those there are."""
+        data = _dataset(path, table)
         missing = [name for name in columns.named() if name not in data.schema.names]
         if missing:
             raise ValueError(
@@ -85,7 +87,14 @@ class TableLog:
         lists = [name for name, kind in kinds.items() if _holds_lists(kind) or _is_text(kind)]
         if lists and not columns.arm:
             raise ValueError(f"{path}: column {lists[0]} holds a list over arms; name the logged arm's index by --arm")
-        return cls(path=path, columns=columns, rows=data.count_rows(), lists=bool(lists), models_reward=len(lists) == 2)
+        return cls(
+            path=path,
+            columns=columns,
+            rows=data.count_rows(),
+            lists=bool(lists),
+            models_reward=len(lists) == 2,
+            table=table,
+        )
 
     def chunks(self, *, rows: int = 200_000) -> Iterator[Rounds]:
         """The rounds of `with_units`."""
@@ -97,7 +106,7 @@ class TableLog:
         seen, ids = 0, SeenEvents(self.columns.event)
         self.passed.repeats = self.passed.not_offered = 0
         try:
-            for batch in _dataset(self.path).to_batches(columns=self.columns.named(), batch_size=rows):
+            for batch in _dataset(self.path, self.table).to_batches(columns=self.columns.named(), batch_size=rows):
                 if batch.num_rows:
                     rounds, offered = self._rounds(batch, seen)
                     new = ids.new(batch, seen) if self.columns.event else np.ones(batch.num_rows, bool)
@@ -145,7 +154,9 @@ class TableLog:
         ), offered
 
 
-def _dataset(path: Path) -> ds.Dataset:
+def _dataset(path: Path, table: pa.Table | None = None) -> ds.Dataset:
+    if table is not None:
+        return ds.dataset(table)
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     if path.suffix not in FORMATS:

@@ -6,27 +6,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 from rich.console import Console
 
 from croupier.features import clock
 from croupier.features.build import released_encoder
-from croupier.features.encoding import catalogue
-from croupier.features.exchange.arm_ids import alike
-from croupier.features.exchange.coerce import DeclaredFeatures
 from croupier.features.exchange.dsjson import export as dsjson
-from croupier.features.exchange.guess import guess_app
-from croupier.features.exchange.importing import import_log
-from croupier.features.exchange.sources import JSON, open_source
+from croupier.features.exchange.sources import JSON
 from croupier.features.interactions.versions import read_interactions
 from croupier.features.quality import drift
 from croupier.features.quality.pages import health_page
-from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.utc import from_us
 from croupier.features.workspace import Workspace
 from croupier.serving.commands.telling import App, AsJson, RoleColumn, roles, told
+from croupier.serving.frames import own_log
 
 init, import_, export, report = typer.Typer(), typer.Typer(), typer.Typer(), typer.Typer()
 LogFile = Annotated[
@@ -43,25 +37,13 @@ def _init(
 ) -> None:
     """Write app.toml and catalogue.json from a sample of your own log, and say what was guessed."""
     w = Workspace.open(app)
-    target = w.home / layout.APP_TOML
-    if target.exists() and not force:
-        raise ValueError(f"{target} is there already; edit it, or say --force to write it anew")
-    source = open_source(log, unit_key=w.unit_key, columns=roles(column))
-    guess, arms = guess_app(source), source.arms()
-    w.home.mkdir(parents=True, exist_ok=True)
-    draft = w.home / layout.APP_TOML_DRAFT  # in place last: it is what makes an app
-    draft.write_text(guess.toml)
-    arms = DeclaredFeatures(AppSpec.read(draft)).arms(arms)
-    catalogue.write(w.home / layout.CATALOGUE, arms)
-    (w.home / layout.IMPORT_COLUMNS).write_bytes(orjson.dumps(source.columns, option=orjson.OPT_INDENT_2))
-    draft.replace(target)
-    notes = (*source.notes, *alike(arm.arm_id for arm in arms), *guess.notes)
-    if told(as_json, {"app": app, "app_toml": target, "arms": len(arms), "notes": notes}):
+    found = own_log.declare(w, log, roles(column), anew=force)
+    if told(as_json, {"app": app, **asdict(found)}):
         return
-    for note in notes:
+    for note in found.notes:
         console.print(f"  {note}", markup=False)
     then = f"croupier import {shlex.quote(str(log))} --app {app}"
-    console.print(f"wrote {target} and catalogue.json ({len(arms)} arms); then: {then}")
+    console.print(f"wrote {found.app_toml} and catalogue.json ({found.arms} arms); then: {then}")
     if "var" not in w.settings.model_fields_set:
         console.print(
             f"apps are looked for in var below the current folder; for every folder: export "
@@ -72,24 +54,14 @@ def _init(
 @import_.command("import")
 def _import(log: LogFile, app: App = "default", column: RoleColumn = None, as_json: AsJson = False) -> None:
     """Append a log of your own (Parquet, CSV or DSJSON); columns as `init` found them. Twice changes nothing."""
-    w, given = Workspace.meant(app), roles(column)
-    spec = w.spec  # whoever misspelt the app makes no folder and no key
-    known = w.home / layout.IMPORT_COLUMNS
-    columns = orjson.loads(known.read_bytes()) if known.exists() else {}
-    source = open_source(log, unit_key=w.unit_key, columns=columns | given)
-    spool = w.spool()
-    try:
-        done = import_log(spool, source, spec)
-    finally:
-        spool.close()
+    found = own_log.append(Workspace.meant(app), log, roles(column))
+    done = found.done
     first, last = (f"{from_us(at):%Y-%m-%dT%H:%M}" for at in (done.start, done.end))
     hours = {"app": app, "from": f"{first}Z", "to": f"{last}Z"}
-    twins = alike(arm.arm_id for arm in source.arms())
-    nothing = done.skipped > 0 and done.decisions + done.repeated == 0
-    if told(as_json, hours | asdict(done) | {"reasons": dict(source.skipped), "warnings": twins}):
-        _or_refused(log, nothing)
+    if told(as_json, hours | asdict(done) | {"reasons": found.reasons, "warnings": found.warnings}):
+        _or_refused(log, found.nothing)
         return
-    for note in twins:
+    for note in found.warnings:
         console.print(f"  {note}", style="yellow", markup=False)
     console.print(
         f"{done.decisions:,} new decisions, {done.rewards:,} new rewards, {done.repeated:,} rows repeat "
@@ -103,12 +75,12 @@ def _import(log: LogFile, app: App = "default", column: RoleColumn = None, as_js
         )
     if done.thinned:
         console.print(f"  the log is full: it did not keep {done.thinned:,} decisions (CROUPIER_SPOOL_MAX_BYTES)")
-    if not nothing:
+    if not found.nothing:
         console.print(f"decided from {first} to {last} UTC: run the build_features DAG for those hours")
         console.print(f"  or, without Airflow: croupier turn --app {app}")
-    for reason, n in source.skipped.items():
+    for reason, n in found.reasons.items():
         console.print(f"  skipped {n:,}: {reason}", markup=False)
-    _or_refused(log, nothing)
+    _or_refused(log, found.nothing)
 
 
 @export.command("export")

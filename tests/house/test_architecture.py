@@ -40,7 +40,8 @@ def lint(folder, planted=()):
     package = folder / "croupier"
     for room in ROOMS:
         shutil.copytree(ROOT / room, package / room, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "__init__.py", package)
+    for name in ("__init__.py", "frames.py"):
+        shutil.copy(ROOT / name, package)
     shutil.copy(ROOT / "pyproject.toml", folder)
     for file, line in planted:
         with (package / file).open("a") as module:

@@ -118,6 +118,7 @@ def test_the_wheel_holds_one_import_name_and_every_module(wheel):
     assert {n.partition("/")[0] for n in names} == {"croupier"}
     sources = tracked(
         "__init__.py",
+        "frames.py",
         "features/*.py",
         "models/*.py",
         "serving/*.py",

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TOP = {
     "CHANGELOG.md", "LICENSE", "Makefile", "README.md", "constraints.txt", "docker-compose.yml", "pyproject.toml",
-    "__init__.py", "dags", "features", "locks", "models", "serving", "tests",
+    "__init__.py", "frames.py", "dags", "features", "locks", "models", "serving", "tests",
 }  # fmt: skip
 
 

@@ -34,12 +34,15 @@ _NO_JSON = (pl.Binary, pl.Duration, pl.Object)
 
 
 class TableSource:
-    """Raises ValueError where a required role has no column, naming those there are."""
+    """The table in a file, or `table` itself, which errors then call `path`. Raises ValueError where a required
+    role has no column, naming those there are."""
 
-    def __init__(self, path: Path, *, unit_key: str, columns: Mapping[str, str]) -> None:
+    def __init__(
+        self, path: Path, *, unit_key: str, columns: Mapping[str, str], table: pl.DataFrame | None = None
+    ) -> None:
         self.path, self.unit_key = path, unit_key
         self.skipped: Counter[str] = Counter()
-        self.frame, self._read_as = read_table(path, columns)
+        self.frame, self._read_as = read_table(path, columns) if table is None else (table, [])
         self.columns = roles_of(self.frame, columns, path)
         self.frame, mends = mended(self.frame, self.columns, path)
         self._read_as = [*self._read_as, *mends]

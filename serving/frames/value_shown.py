@@ -32,48 +32,53 @@ def values(found: Totals, alpha: float, models: bool, units: UnitSums | None = N
 
 def shown(result: dict[str, Any]) -> Table:
     """Returns the table of one policy's estimates."""
-    heaviest = f"heaviest {result['max_weight_share']:.2%}"
-    title = Text(f"{result['policy']}: {result['rows']:,} rows, {result['ess']:,.0f} effective, {heaviest}")
-    table = Table("estimator", "value", "standard error", f"{1 - result['alpha']:.0%} interval, anytime", title=title)
+    heading = Text(title(result))
+    table = Table("estimator", "value", "standard error", f"{1 - result['alpha']:.0%} interval, anytime", title=heading)
     for name, row in result["estimates"].items():
         error = "–" if row["standard_error"] is None else f"{row['standard_error']:.2g}"
         low, high = ("–" if row[k] is None else f"{row[k]:.6g}" for k in ("lower", "upper"))
         table.add_row(name, f"{row['value']:.6g}", error, f"{low} to {high}")
-    notes = _notes(result)
-    table.caption = Text("\n".join(notes)) if notes else None
+    said = notes(result)
+    table.caption = Text("\n".join(said)) if said else None
     return table
 
 
-def _notes(result: dict[str, Any]) -> list[str]:
+def title(result: dict[str, Any]) -> str:
+    """Whose value it is, and on how many rows."""
+    heaviest = f"heaviest {result['max_weight_share']:.2%}"
+    return f"{result['policy']}: {result['rows']:,} rows, {result['ess']:,.0f} effective, {heaviest}"
+
+
+def notes(result: dict[str, Any]) -> list[str]:
     """Sentences below the table: what the values hold for, and what was not checked."""
-    notes = [f"skipped: {counts(result['skipped'])}"] if result["skipped"] else []
+    out = [f"skipped: {counts(result['skipped'])}"] if result["skipped"] else []
     if result["repeats"]:
-        notes.append(f"{result['repeats']:,} rows repeat an event: each event counts once")
+        out.append(f"{result['repeats']:,} rows repeat an event: each event counts once")
     if result["offered"]["share"] < 1:
-        notes.append(
+        out.append(
             f"{result['policy']} could be chosen in {result['rows']:,} of {result['offered']['of']:,} rows "
             f"({result['offered']['share']:.1%}): this is its value there"
         )
     if (worth := result.get("effective_units")) is not None:
-        notes.append(f"units of like activity that these rows are worth: {worth:,.1f}")
+        out.append(f"units of like activity that these rows are worth: {worth:,.1f}")
     if result["without_reward"]:
-        notes.append(f"{result['without_reward']:,} rows without a reward count as the declared default")
-    notes += result["alike"]
+        out.append(f"{result['without_reward']:,} rows without a reward count as the declared default")
+    out += result["alike"]
     if result["left_out"]:
-        notes.append(f"left out, since no decision can have known them: {', '.join(result['left_out'])}")
+        out.append(f"left out, since no decision can have known them: {', '.join(result['left_out'])}")
     elif result["leak"]:
-        notes.append(f"{result['leak']} seems to know which arm was drawn: without it DM and DR would differ")
+        out.append(f"{result['leak']} seems to know which arm was drawn: without it DM and DR would differ")
     if "dr" not in result["estimates"]:
-        notes.append("DM and DR need π and q̂ of every arm: lists, by --target-pmf and --predicted, with --arm")
+        out.append("DM and DR need π and q̂ of every arm: lists, by --target-pmf and --predicted, with --arm")
     if result["agreement"] is not None and result["agreement"] < AGREEMENT_LEVEL:
-        notes.append(
+        out.append(
             f"DR and IPS exclude each other, or weights do not average 1 (p = {result['agreement']:.1g}): is "
             "a feature made after the decision?"
         )
-    notes += [f"not checked: {u['name']}, because {u['reason']}" for u in result["unchecked"]]
+    out += [f"not checked: {u['name']}, because {u['reason']}" for u in result["unchecked"]]
     if abs(result["weight_z"]) > 3:
-        notes.append(f"weights average {result['weight_z']:+.1f} standard errors off 1: are the propensities true?")
-    return notes
+        out.append(f"weights average {result['weight_z']:+.1f} standard errors off 1: are the propensities true?")
+    return out
 
 
 def counts(skipped: dict[str, int]) -> str:

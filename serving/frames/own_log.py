@@ -1,0 +1,74 @@
+"""A log of one's own becomes an app: its app.toml and catalogue from a sample, then its rows in the app's log."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import polars as pl
+
+from croupier.features.encoding import catalogue
+from croupier.features.exchange.arm_ids import alike
+from croupier.features.exchange.coerce import DeclaredFeatures
+from croupier.features.exchange.guess import guess_app
+from croupier.features.exchange.importing import Imported, import_log
+from croupier.features.spec import AppSpec
+from croupier.features.store import layout
+from croupier.features.workspace import Workspace
+from croupier.serving.frames.log_read import source_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeclaredApp:
+    """`notes`: what was guessed, in sentences for the owner to correct."""
+
+    app_toml: Path
+    arms: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Appended:
+    """`reasons`: rows that were skipped, by reason; `warnings`: sentences about ids that nearly agree."""
+
+    done: Imported
+    reasons: dict[str, int]
+    warnings: list[str]
+
+    @property
+    def nothing(self) -> bool:
+        """True if rows were skipped and none could be taken."""
+        return self.done.skipped > 0 and self.done.decisions + self.done.repeated == 0
+
+
+def declare(w: Workspace, log: Path | pl.DataFrame, columns: dict[str, str], *, anew: bool = False) -> DeclaredApp:
+    """Writes app.toml and catalogue.json as the log suggests. Raises ValueError where they are there already, unless
+    `anew`, or where no row of the log can be used."""
+    target = w.home / layout.APP_TOML
+    if target.exists() and not anew:
+        raise ValueError(f"{target} is there already; edit it, or say --force to write it anew")
+    source = source_of(log, unit_key=w.unit_key, columns=columns)
+    guess, arms = guess_app(source), source.arms()
+    w.home.mkdir(parents=True, exist_ok=True)
+    draft = w.home / layout.APP_TOML_DRAFT  # in place last: it is what makes an app
+    draft.write_text(guess.toml)
+    arms = DeclaredFeatures(AppSpec.read(draft)).arms(arms)
+    catalogue.write(w.home / layout.CATALOGUE, arms)
+    (w.home / layout.IMPORT_COLUMNS).write_bytes(orjson.dumps(source.columns, option=orjson.OPT_INDENT_2))
+    draft.replace(target)
+    notes = (*source.notes, *alike(arm.arm_id for arm in arms), *guess.notes)
+    return DeclaredApp(app_toml=target, arms=len(arms), notes=notes)
+
+
+def append(w: Workspace, log: Path | pl.DataFrame, columns: dict[str, str]) -> Appended:
+    """Appends the log's rows to the app's own log; rows that are there already change nothing. `columns` stand before
+    those that `declare` found."""
+    spec = w.spec  # whoever misspelt the app makes no folder and no key
+    known = w.home / layout.IMPORT_COLUMNS
+    found = orjson.loads(known.read_bytes()) if known.exists() else {}
+    source = source_of(log, unit_key=w.unit_key, columns=found | columns)
+    spool = w.spool()
+    try:
+        done = import_log(spool, source, spec)
+    finally:
+        spool.close()
+    return Appended(done=done, reasons=dict(source.skipped), warnings=alike(arm.arm_id for arm in source.arms()))
