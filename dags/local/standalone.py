@@ -132,7 +132,7 @@ class Airflow(Rest):
 
 def main(verb: str) -> None:
     """Does `up` or `down` for this host."""
-    from croupier.serving.commands.serve import triton
+    from croupier.serving.commands.servers.serve import triton
     from croupier.serving.operate import supervisor
 
     var = Settings().var.absolute()

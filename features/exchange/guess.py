@@ -1,7 +1,7 @@
 """A first `app.toml` from a sample of a log, and what was guessed, so that its owner can correct it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
 import orjson
@@ -9,8 +9,20 @@ import orjson
 from croupier.features.exchange.after_decision import known_too_late
 from croupier.features.exchange.guess_feature import IDENTIFIER, guess_feature
 from croupier.features.exchange.record import Record, Source
+from croupier.features.utc import HOUR_SECONDS
 
 SAMPLE = 5000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What is known of an app already, and not guessed: keys of app.toml, `vw` the parameters of vw_cb_adf."""
+
+    window_seconds: float = HOUR_SECONDS
+    default: float = 0.0
+    how: str = "first"
+    floor: float = 0.02
+    vw: Mapping[str, str | float | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +35,9 @@ class Guess:
     too_late: tuple[str, ...] = ()
 
 
-def guess_app(source: Source) -> Guess:
-    """Guesses an app.toml from the first SAMPLE records and all arms. Raises ValueError when no record can be used."""
+def guess_app(source: Source, given: Given | None = None) -> Guess:
+    """Guesses an app.toml from the first SAMPLE records and all arms; what is `given` stays. Raises ValueError when no
+    record can be used."""
     records = list(islice(source.records(), SAMPLE))
     if not records:
         why = ", ".join(f"{n} × {reason}" for reason, n in source.skipped.items())
@@ -34,7 +47,8 @@ def guess_app(source: Source) -> Guess:
         "arm": [a.features | {"arm_id": a.arm_id} for a in source.arms()],
         "arm_context": [row for r in records for row in r.decision.arm_context],
     }  # fmt: skip
-    text, notes = _reward(records, source.reward_kind)
+    given = given or Given()
+    text, notes = _reward(records, source.reward_kind, given)
     too_late, known = [], source.names()
     for scope, rows in scopes.items():
         for name in dict.fromkeys([*(name for row in rows for name in row), *known[scope]]):
@@ -49,20 +63,30 @@ def guess_app(source: Source) -> Guess:
             notes.append(f"{scope}.{name}: {note}")
             for declared, lines in found.items():
                 text += [f"[{scope}.{_key(declared)}]", *lines, ""]
-    text += ["[policies]", 'candidates = ["vw_cb_adf", "neural_linear"]', "floor = 0.02", ""]
+    text += ["[policies]", 'candidates = ["vw_cb_adf", "neural_linear"]', f"floor = {given.floor!r}", ""]
+    if given.vw:
+        text += ["[policies.parameters.vw_cb_adf]"]
+        text += [*(f"{name} = {orjson.dumps(value).decode()}" for name, value in given.vw.items()), ""]
     return Guess(toml="\n".join(text), notes=tuple(notes), too_late=tuple(too_late))
 
 
-def _reward(records: Sequence[Record], kind: str) -> tuple[list[str], list[str]]:
+def _reward(records: Sequence[Record], kind: str, given: Given) -> tuple[list[str], list[str]]:
     values = [reward.value for r in records for reward in r.rewards]
-    low, high = min([0.0, *values]), max([1.0, *values])
+    low, high = min([0.0, given.default, *values]), max([1.0, given.default, *values])
     none = sum(not r.rewards for r in records)
     note = (
         f"reward: kind {kind!r}, range {low:g} to {high:g} in {len(records)} rows; none came in {none}, which "
-        "counts as reward.default, 0; others are refused: widen reward.range where they are right"
+        f"counts as reward.default, {given.default:g}; others are refused: widen reward.range where they are right"
     )
-    text = ["# Written by `croupier init`: read it, correct it, it is yours.", "[reward]", "window_seconds = 3600.0"]
-    text += ["default = 0.0", f"range = [{low!r}, {high!r}]", f"[reward.kinds.{_key(kind)}]", 'how = "first"', ""]
+    text = ["# Written by `croupier init`: read it, correct it, it is yours.", "[reward]"]
+    text += [
+        f"window_seconds = {given.window_seconds!r}",
+        f"default = {given.default!r}",
+        f"range = [{low!r}, {high!r}]",
+        f"[reward.kinds.{_key(kind)}]",
+        f'how = "{given.how}"',
+        "",
+    ]
     return text, [note]
 
 

@@ -9,7 +9,7 @@ import polars as pl
 from croupier.features.encoding import catalogue
 from croupier.features.exchange.arm_ids import alike
 from croupier.features.exchange.coerce import DeclaredFeatures
-from croupier.features.exchange.guess import guess_app
+from croupier.features.exchange.guess import Given, guess_app
 from croupier.features.exchange.importing import Imported, import_log
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout
@@ -40,14 +40,16 @@ class Appended:
         return self.done.skipped > 0 and self.done.decisions + self.done.repeated == 0
 
 
-def declare(w: Workspace, log: Path | pl.DataFrame, columns: dict[str, str], *, anew: bool = False) -> DeclaredApp:
-    """Writes app.toml and catalogue.json as the log suggests. Raises ValueError where they are there already, unless
-    `anew`, or where no row of the log can be used."""
+def declare(
+    w: Workspace, log: Path | pl.DataFrame, columns: dict[str, str], *, anew: bool = False, given: Given | None = None
+) -> DeclaredApp:
+    """Writes app.toml and catalogue.json as the log suggests; what is `given` is not guessed. Raises ValueError
+    where they are there already, unless `anew`, or where no row of the log can be used."""
     target = w.home / layout.APP_TOML
     if target.exists() and not anew:
         raise ValueError(f"{target} is there already; edit it, or say --force to write it anew")
     source = source_of(log, unit_key=w.unit_key, columns=columns)
-    guess, arms = guess_app(source), source.arms()
+    guess, arms = guess_app(source, given), source.arms()
     w.home.mkdir(parents=True, exist_ok=True)
     draft = w.home / layout.APP_TOML_DRAFT  # in place last: it is what makes an app
     draft.write_text(guess.toml)

@@ -158,7 +158,7 @@ def test_who_shares_a_volume_may_write_it():
 def test_the_doors_are_those_of_the_native_form(tmp_path, monkeypatch):
     """The container runs `croupier serve run`: its Triton gets the same restrictions, with a secret on the volume that
     Airflow's worker, who publishes, shares; TLS and the token are set, as it listens beyond loopback."""
-    from croupier.serving.commands.serve import triton
+    from croupier.serving.commands.servers.serve import triton
     from croupier.serving.triton import admin, endpoint_security
     from croupier.serving.triton.binary import Binary
 

@@ -163,12 +163,13 @@ def with_app():
     return [words for words, command in everything() if any("--app" in p.opts for p in command.params)]
 
 
-ARGUMENTS = {"rollout rollback": ["1"], "release verify": ["1"], "init": ["log.csv"], "import": ["log.csv"], "forget": ["u1"],
+ARGUMENTS = {
+    "migrate personalizer": ["--export", "saved"],"rollout rollback": ["1"], "release verify": ["1"], "init": ["log.csv"], "import": ["log.csv"], "forget": ["u1"],
              "export": ["x.parquet"], "replay": ["e"], "ope": ["log.csv", "--policy", "1"], "rollout abort": ["--yes"],
              "health silence": ["--list"], "arm add": ["a"], "arm retire": ["a"], "arm pause": ["a"], "arm resume": ["a"],
              "quarantine release": ["--hour", "2026-01-01T00", "--reason", "r"],
              "quarantine drop": ["--hour", "2026-01-01T00", "--reason", "r"]}  # fmt: skip
-MAY_MAKE_AN_APP = {"init", "app init"}
+MAY_MAKE_AN_APP = {"migrate personalizer", "init", "app init"}
 
 
 @pytest.mark.parametrize("words", with_app())

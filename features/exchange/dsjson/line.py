@@ -16,6 +16,10 @@ from croupier.features.exchange.arm_ids import bare
 from croupier.features.schema import InvalidEvent
 
 OWN = ("Context", "Arm", "Pair")  # namespaces of our own exports: their features keep their names
+SERVICE = (
+    "FromUrl",
+    "j",
+)  # Personalizer's own, around what its callers sent: theirs are joined by dots, as at its door
 ID_NAMES = ("arm_id", "id", "Id", "ID")
 NO_MULTI = "no c._multi (an observation, or another problem type)"
 _ELEMENT = re.compile(r"(.+)\[(\d+)\]")
@@ -82,23 +86,29 @@ def objects(name: str, tree: object) -> dict[str, Any]:
 def action_of(action: Mapping[str, Any]) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """(arm id, features, features that can only be the pair's)."""
     pair = joined(flat(objects("Pair", action.get("Pair") or {})))
-    features = joined(flat({k: v for k, v in action.items() if k != "Pair" and not k.startswith("_")}))
-    names = (action.get("_tag"), *(features.get(n) for n in ID_NAMES))
+    own = action.get("i") if "j" in action else None  # {"constant": 1, "id": …} of Personalizer
+    marks = own if isinstance(own, dict) and own.keys() <= {"constant", "id"} else {}
+    shown = {k: v for k, v in action.items() if k != "Pair" and not k.startswith("_") and not (k == "i" and marks)}
+    features = joined(flat(shown))
+    names = (action.get("_tag"), marks.get("id"), *(features.get(n) for n in ID_NAMES))
     arm = next((bare(n) for n in names if n is not None and bare(n)), "") or "arm-" + _digest(features)
     return arm, {k: v for k, v in features.items() if k not in ID_NAMES}, pair
 
 
-def flat(tree: Mapping[str, Any], prefix: str = "", *, empty: bool = False) -> dict[str, Any]:
-    """Nested namespaces → NAMESPACE_name; our own namespaces fall away; with `empty`, what holds no value has a name,
-    too. Raises InvalidEvent on what is no feature."""
+def flat(tree: Mapping[str, Any], prefix: str = "", *, empty: bool = False, joint: str = "_") -> dict[str, Any]:
+    """Nested namespaces → NAMESPACE_name; our own namespaces and Personalizer's fall away; with `empty`, what holds no
+    value has a name, too. Raises InvalidEvent on what is no feature."""
     out: dict[str, Any] = {}
     for key, value in tree.items():
-        name = f"{prefix}_{key}" if prefix else key
-        if isinstance(value, dict):
-            out |= flat(value, "" if not prefix and key in OWN else name, empty=empty)
+        name = f"{prefix}{joint}{key}" if prefix else key
+        if not prefix and joint == "_" and key in SERVICE and isinstance(value, list | dict):
+            for part in value if isinstance(value, list) else [value]:
+                out |= flat(objects(key, part), empty=empty, joint=".") if part is not None else {}
+        elif isinstance(value, dict):
+            out |= flat(value, "" if not prefix and key in OWN else name, empty=empty, joint=joint)
         elif isinstance(value, list) and any(isinstance(part, dict) for part in value):
             for part in value:
-                out |= flat(objects(name, part), name, empty=empty) if part is not None else {}
+                out |= flat(objects(name, part), name, empty=empty, joint=joint) if part is not None else {}
         elif empty or (value is not None and not (isinstance(value, list) and all(part is None for part in value))):
             out[name] = value
     return out

@@ -16,7 +16,7 @@ from tests.serving.commands.test_no_traceback import LONG, call, folder, garbage
 GIVEN = ARGUMENTS | {"ope": ["log.csv", "--policy", "1"], "serve down": [], "account": []}
 READ_IT = {"import", "health", "turn", "rollout status", "rollout watch", "rollout report", "arm add", "arm retire", "arm list",
            "app diff", "forget"}  # fmt: skip
-MAKE_IT = {"init", "app init"}
+MAKE_IT = {"init", "app init", "migrate personalizer"}
 ASKED = [words for words in with_app() if words not in LONG]
 
 TOMLS = {
