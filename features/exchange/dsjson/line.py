@@ -26,7 +26,7 @@ _ELEMENT = re.compile(r"(.+)\[(\d+)\]")
 
 
 def unusable(line: object) -> str:
-    """Why a line is no decision of one slot, or ""."""
+    """Why a line is no decision, or ""."""
     if not isinstance(line, dict) or not isinstance(line.get("c"), dict):
         return NO_MULTI
     context = line["c"]
@@ -35,9 +35,7 @@ def unusable(line: object) -> str:
     multi = context.get("_multi")
     actions = multi if isinstance(multi, list) else []
     if any(isinstance(action, dict) and "_slot_id" in action for action in actions):
-        return "slates (_slot_id): croupier decides one slot, not several at once"
-    if "_slots" in context or "_outcomes" in line:
-        return "multi-slot or CCB (_slots, _outcomes): croupier decides one slot, not several at once"
+        return "slates (_slot_id): one reward for several slots at once, which croupier does not decide"
     if not actions or not all(isinstance(action, dict) for action in actions):
         return NO_MULTI
     if _is_igl(line):

@@ -18,6 +18,7 @@ import orjson
 
 from croupier.features.exchange.cells import missing
 from croupier.features.exchange.dsjson.line import action_of, either, flat, joined, label, number, objects, unusable
+from croupier.features.exchange.dsjson.slots import has_slots, slots
 from croupier.features.exchange.record import Record, checked, reason, spread
 from croupier.features.exchange.row_names import HEAD, RowNames
 from croupier.features.exchange.times import invented, micros
@@ -85,8 +86,9 @@ class DsjsonSource:
                 self.skipped[reason(error)] += 1
 
     def _lines(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(the name its content gives it, line)."""
+        """(the name its content gives it, line); a line of several slots is several."""
         self.skipped.clear()
+        self._slates = 0
         with self.path.open("rb") as file:
             names = RowNames(text.removeprefix(_BOM).strip() for text in islice(file, HEAD))
         with self.path.open("rb") as file:
@@ -94,7 +96,17 @@ class DsjsonSource:
                 body = text.removeprefix(_BOM) if n == 0 else text
                 name = names.name(body.strip())
                 if body.strip() and (line := self._usable(body)) is not None:
-                    yield name, line
+                    yield from self._slots(line, name) if has_slots(line) else [(name, line)]
+
+    def _slots(self, line: Mapping[str, Any], name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The decisions of a line of several slots; none of a line in which they do not fit."""
+        try:
+            found = [(event, slot) for event, slot in slots(line, name) if not slot.get("_skipLearn")]
+        except UNUSABLE as error:
+            self.skipped[reason(error)] += 1
+            return
+        self._slates += bool(found)
+        yield from found
 
     def _usable(self, text: bytes) -> dict[str, Any] | None:
         """The decision in a line; None where there is none, which is counted."""
@@ -169,6 +181,16 @@ class DsjsonSource:
             names = ", ".join(sorted(self._varying))
             out.append(f"these vary for the same arm, so they belong to the pair (arm_context): {names}")
         n = self._seen["lines"]
+        if self._slates:
+            how = "a decision over the actions that were left, with its conditional probability"
+            out.append(f"{self._slates} lines have several slots: each is {how}; the slots of a line are of one unit")
+        if self._varying:
+            names = ", ".join(sorted(self._varying))
+            out.append(f"these vary for the same arm, so they belong to the pair (arm_context): {names}")
+        n = self._seen["lines"]
+        if self._slates:
+            how = "a decision over the actions that were left, with its conditional probability"
+            out.append(f"{self._slates} lines have several slots: each is {how}; the slots of a line are of one unit")
         for what, words in _NOTES.items():
             if self._seen[what]:
                 out.append(f"{self._seen[what]} of {n} lines {words}")

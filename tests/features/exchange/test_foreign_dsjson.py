@@ -120,10 +120,8 @@ TWO = [{"_tag": "a"}, {"_tag": "b"}]
 @pytest.mark.parametrize(("fields", "reason"), [
     ({"o": [{"EventId": "e", "v": {"click": 1}, "_definitely_bad": False}], "_original_label_cost": -0.5},
      "interaction-grounded learning (_definitely_bad): its costs are no observed rewards"),
-    ({"c": {"_multi": TWO, "_slots": [{"s": 1}, {"s": 2}]}, "_outcomes": [{"_label_cost": 0}]},
-     "multi-slot or CCB (_slots, _outcomes): croupier decides one slot, not several at once"),
     ({"c": {"_multi": [{"_slot_id": 0}, {"_slot_id": 1}], "_slots": [{}, {}]}},
-     "slates (_slot_id): croupier decides one slot, not several at once"),
+     "slates (_slot_id): one reward for several slots at once, which croupier does not decide"),
     ({"_label_ca": {"action": 1.5, "cost": 0, "pdf_value": 0.1}},
      "continuous actions (_label_ca), which croupier does not decide"),
     ({"c": {"_multi": [{"_tag": "a"}, {"_tag": "shoe"}, {"_tag": "shoe"}]}}, "candidate shoe is listed twice"),
@@ -132,8 +130,3 @@ def test_what_is_no_decision_of_one_slot_is_named(tmp_path, fields, reason):
     source = source_of(tmp_path, line(**fields), line(EventId="sound"))
     assert [r.decision.event_id for r in source.records()] == ["sound"]
     assert source.skipped == {reason: 1}
-
-
-def test_a_log_of_slots_alone_says_so(tmp_path):
-    with pytest.raises(ValueError, match=r"1 × multi-slot or CCB"):
-        source_of(tmp_path, line(c={"_multi": TWO, "_slots": [{}]}))
