@@ -16,7 +16,7 @@ from croupier.features.workspace import Workspace
 from croupier.serving.contract import rewards
 from croupier.serving.contract.requests import CANARY, Request, Selection, identifier, utf8
 from croupier.serving.embedded.embedded import Embedded
-from croupier.serving.gateway import rank
+from croupier.serving.gateway import configuration, rank
 from croupier.serving.gateway.features import FeatureRule, KnownNames
 from croupier.serving.gateway.options import IGNORE, Options
 from croupier.serving.gateway.problems import CallProblem
@@ -84,6 +84,22 @@ class Desk:
         (outcome,) = self.embedded.reward_batch([reward])
         if outcome.status == rewards.REJECTED:
             raise CallProblem.of(outcome.error)
+
+    def service(self) -> dict[str, Any]:
+        """Personalizer's service configuration. Raises CallProblem, 404, where this host has no app.toml to say it."""
+        toml = self.embedded.host.w.home / layout.APP_TOML
+        if not toml.exists():
+            raise CallProblem(404, f"configuration: found no {toml} on this host, expected the app's declaration")
+        return configuration.service(AppSpec.read(toml), self.reward_kind)
+
+    def policy(self) -> dict[str, Any]:
+        """Personalizer's learning policy: that of the champion."""
+        release = self.embedded.host.selector.release
+        return configuration.policy(release.champion, release.number)
+
+    def logs(self) -> dict[str, Any]:
+        """From when to when decisions are in the store."""
+        return configuration.logs(self.embedded.host.w.store)
 
     def known(self) -> KnownNames:
         """What the release that decides now knows."""

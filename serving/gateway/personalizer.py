@@ -1,15 +1,29 @@
-"""Azure Personalizer's interface, version 1.0: rank, reward, activate, status. What is not there yet says README.md."""
+"""Azure Personalizer's interface: rank, reward, activate, status, and what can be read of the configuration.
+
+What is not there yet says README.md."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
 from croupier.serving.gateway.body import read, read_object
-from croupier.serving.gateway.calls import call, desk_of, route
-from croupier.serving.gateway.problems import PERSONALIZER
+from croupier.serving.gateway.calls import Endpoint, call, desk_of, route
+from croupier.serving.gateway.problems import PERSONALIZER, CallProblem
 
-ROOT = f"{PERSONALIZER}v1.0"
+VERSIONS = ("v1.0", "v1.1-preview.1", "v1.1-preview.2", "v1.1-preview.3")  # alike in what is there
+ROOT = f"{PERSONALIZER}{{version}}"
 ONCE = "x-ms-client-request-id"  # tells a reward that is sent again from a second one of the same value
+
+
+def _of_version(endpoint: Endpoint) -> Endpoint:
+    """The endpoint under each version of the interface. Raises CallProblem, 404, under another."""
+
+    async def called(request: Request) -> Response:
+        if (version := request.path_params["version"]) not in VERSIONS:
+            raise CallProblem(404, f"version: found {version[:40]!r}, expected one of {', '.join(VERSIONS)}")
+        return await endpoint(request)
+
+    return called
 
 
 async def _rank(request: Request) -> Response:
@@ -33,9 +47,28 @@ async def _status(request: Request) -> Response:
     return JSONResponse({"isAlive": alive}, 200 if alive else 503)
 
 
+async def _service(request: Request) -> Response:
+    return JSONResponse(await call(desk_of(request).service))
+
+
+async def _policy(request: Request) -> Response:
+    return JSONResponse(await call(desk_of(request).policy))
+
+
+async def _logs(request: Request) -> Response:
+    return JSONResponse(await call(desk_of(request).logs))
+
+
 ROUTES: list[BaseRoute] = [
-    route(f"{ROOT}/rank", _rank, "POST"),
-    route(f"{ROOT}/events/{{event_id:path}}/reward", _reward, "POST"),
-    route(f"{ROOT}/events/{{event_id:path}}/activate", _activate, "POST"),
-    route(f"{ROOT}/status", _status, "GET"),
+    route(f"{ROOT}/{path}", _of_version(endpoint), method)
+    for path, endpoint, method in (
+        ("rank", _rank, "POST"),
+        ("events/{event_id:path}/reward", _reward, "POST"),
+        ("events/{event_id:path}/activate", _activate, "POST"),
+        ("status", _status, "GET"),
+        ("configurations/service", _service, "GET"),
+        ("configurations/policy", _policy, "GET"),
+        ("logs/properties", _logs, "GET"),
+        ("logs/interactions/properties", _logs, "GET"),
+    )
 ]
