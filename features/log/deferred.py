@@ -73,6 +73,16 @@ def activate(spool: Spool, event_id: str, *, since: int) -> bool:
     return True
 
 
+def below(spool: Spool, event_id: str, *, since: int) -> list[str]:
+    """The events EVENT_ID/… that wait: the slots of one page. `since` as of `activate`."""
+    if not _deferring(spool):
+        return []
+    ends = [f"{event_id}/", f"{event_id}0", since]  # 0 comes after / in every encoding of text
+    with spool.reading() as db:
+        query = "SELECT event_id FROM deferred WHERE event_id > ? AND event_id < ? AND at >= ? ORDER BY event_id"
+        return [row[0] for row in db.execute(query, ends)]
+
+
 def expire(spool: Spool, since: int) -> int:
     """Forgets those made before `since` (UTC µs), and counts them. Returns how many they were."""
     if not _deferring(spool):

@@ -16,7 +16,7 @@ from croupier.features.workspace import Workspace
 from croupier.serving.contract import rewards
 from croupier.serving.contract.requests import CANARY, Request, Selection, identifier, utf8
 from croupier.serving.embedded.embedded import Embedded
-from croupier.serving.gateway import configuration, rank
+from croupier.serving.gateway import configuration, multislot, rank
 from croupier.serving.gateway.features import FeatureRule, KnownNames
 from croupier.serving.gateway.options import IGNORE, Options
 from croupier.serving.gateway.problems import CallProblem
@@ -84,6 +84,45 @@ class Desk:
         (outcome,) = self.embedded.reward_batch([reward])
         if outcome.status == rewards.REJECTED:
             raise CallProblem.of(outcome.error)
+
+    def multislot(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Decides for several slots, as Personalizer's multi-slot rank: all of them, or none. Raises CallProblem."""
+        known, shown = self.known(), list[str]()
+        try:
+            page = multislot.read(body, known, self.rule, app=self.options.app)
+            for place in range(len(page.slots)):
+                asked = page.slot(place, shown, known, self.rule, app=self.options.app)
+                chosen = self._deferred(asked.request)  # events once the last slot is decided
+                if chosen.error:
+                    raise CallProblem.of(asked.renamed(chosen.error))
+                shown.append(chosen.arm)
+        except InvalidEvent as error:
+            raise CallProblem(400, str(error), field=error.field) from None
+        names = [slot["id"] for slot in page.slots]
+        for name in names if not page.deferred else ():
+            self._activated(multislot.slot_event(page.event_id, name))
+        pairs = zip(names, shown, strict=True)
+        return {"slots": [{"id": name, "rewardActionId": arm} for name, arm in pairs], "eventId": page.event_id}
+
+    def activate_slots(self, event_id: str) -> None:
+        """The page was shown: its slots are decisions from now on. Raises CallProblem where none of it waits."""
+        waiting = deferred.below(self.embedded.host.spool, event_id, since=self.since())
+        if not waiting:
+            expected = "a page that was ranked with deferActivation on this host, and is activated once"
+            raise CallProblem.of(str(InvalidEvent("eventId", event_id, expected)))
+        for event in waiting:
+            self._activated(event)
+
+    def reward_slots(self, event_id: str, body: dict[str, Any], reward_id: str) -> None:
+        """Rewards of slots, of the app's kind: all of them are good, or none is taken. Raises CallProblem."""
+        try:
+            given = multislot.rewards(body, event_id)
+        except InvalidEvent as error:
+            raise CallProblem(400, str(error), field=error.field) from None
+        as_reward = {"kind": self.reward_kind, "reward_id": reward_id}
+        good = [self._taken(as_reward | {"event_id": event, "value": value}) for event, value in given]
+        for event, value in given if all(good) else [given[good.index(False)]]:
+            self.reward(event, {"value": value}, reward_id)
 
     def service(self) -> dict[str, Any]:
         """Personalizer's service configuration. Raises CallProblem, 404, where this host has no app.toml to say it."""

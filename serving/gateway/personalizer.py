@@ -47,6 +47,22 @@ async def _status(request: Request) -> Response:
     return JSONResponse({"isAlive": alive}, 200 if alive else 503)
 
 
+async def _pages(request: Request) -> Response:
+    return JSONResponse(await call(desk_of(request).multislot, await read_object(request)), 201)
+
+
+async def _reward_slots(request: Request) -> Response:
+    body, once = await read_object(request), request.headers.get(ONCE, "")
+    await call(desk_of(request).reward_slots, request.path_params["event_id"], body, once)
+    return Response(status_code=204)
+
+
+async def _activate_slots(request: Request) -> Response:
+    await read(request)
+    await call(desk_of(request).activate_slots, request.path_params["event_id"])
+    return Response(status_code=204)
+
+
 async def _service(request: Request) -> Response:
     return JSONResponse(await call(desk_of(request).service))
 
@@ -65,6 +81,9 @@ ROUTES: list[BaseRoute] = [
         ("rank", _rank, "POST"),
         ("events/{event_id:path}/reward", _reward, "POST"),
         ("events/{event_id:path}/activate", _activate, "POST"),
+        ("multislot/rank", _pages, "POST"),
+        ("multislot/events/{event_id:path}/reward", _reward_slots, "POST"),
+        ("multislot/events/{event_id:path}/activate", _activate_slots, "POST"),
         ("status", _status, "GET"),
         ("configurations/service", _service, "GET"),
         ("configurations/policy", _policy, "GET"),

@@ -45,9 +45,9 @@ class Rank:
         return field + found + rest
 
 
-def read(body: Mapping[str, Any], known: KnownNames, rule: FeatureRule, *, app: str) -> Rank:
+def read(body: Mapping[str, Any], known: KnownNames, rule: FeatureRule, *, app: str, unit: str = "") -> Rank:
     """Raises InvalidEvent naming the field. A rank names no unit: each event is one of its own, as in logs of
-    Personalizer that are imported, so the share of a rollout is one of events."""
+    Personalizer that are imported, so the share of a rollout is one of events. `unit`: that of a page of several."""
     if unknown := body.keys() - FIELDS:
         name = min(unknown)
         raise InvalidEvent(name[:80], body[name], f"a field of a rank: {', '.join(sorted(FIELDS))}")
@@ -67,7 +67,11 @@ def read(body: Mapping[str, Any], known: KnownNames, rule: FeatureRule, *, app: 
     context = rule.context(flat(body.get("contextFeatures"), "contextFeatures"), known)
     return Rank(
         request=Request(
-            unit_id=event_id, context=context, arms=arms, arm_context=pairs if any(pairs) else (), event_id=event_id
+            unit_id=unit or event_id,
+            context=context,
+            arms=arms,
+            arm_context=pairs if any(pairs) else (),
+            event_id=event_id,
         ),
         actions=tuple(action["id"] for action in actions),
         places=tuple(places),

@@ -1,0 +1,99 @@
+"""Personalizer's multi-slot rank: slot after slot, each a decision over the actions that are left.
+
+    eventId, slots a, b ─▶ event eventId/a over all actions ─▶ event eventId/b over the others ─▶ one answer
+
+Each slot's propensity is exact given the slots before it, so their product is that of the whole page. The events of a
+page are of one unit: what is shown together is no independent evidence. As in logs of several slots that are imported
+(features/exchange/dsjson/slots.py), a slot's features are context, Slot_NAME, and Slot_place is its place in the order.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from croupier.features.schema import InvalidEvent
+from croupier.serving.gateway import rank
+from croupier.serving.gateway.features import FeatureRule, KnownNames, flat
+from croupier.serving.gateway.rank import Rank
+
+FIELDS = frozenset(("contextFeatures", "actions", "slots", "eventId", "deferActivation"))
+SLOT_FIELDS = frozenset(("id", "features", "excludedActions", "baselineAction"))  # the last is apprentice mode's
+MAX_SLOTS = 100
+SLOT, PLACE = "Slot_", "Slot_place"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One question for several slots, checked but for what earlier slots leave to later ones."""
+
+    body: Mapping[str, Any]
+    slots: Sequence[Mapping[str, Any]]
+    event_id: str
+    deferred: bool
+
+    def slot(self, place: int, shown: Collection[str], known: KnownNames, rule: FeatureRule, *, app: str) -> Rank:
+        """The question for one slot, where earlier ones `shown` these actions. Raises InvalidEvent."""
+        slot = self.slots[place]
+        own = {SLOT + name: value for name, value in flat(slot.get("features"), f"slots[{place}].features").items()}
+        own |= {PLACE: place} if PLACE in known.context else {}
+        left = [action for action in self.body["actions"] if action["id"] not in shown]
+        excluded = slot.get("excludedActions") or []
+        if left and all(action["id"] in excluded for action in left):
+            expected = f"at least one action that is not excluded and not in a slot before: of {', '.join(shown)[:80]}"
+            raise InvalidEvent(f"slots[{place}].excludedActions", excluded, expected)
+        body = {
+            "contextFeatures": [*(self.body.get("contextFeatures") or ()), own],
+            "actions": left,
+            "excludedActions": excluded,
+            "eventId": slot_event(self.event_id, slot["id"]),
+        }
+        return rank.read(body, known, rule, app=app, unit=self.event_id)
+
+
+def slot_event(event_id: str, slot_id: str) -> str:
+    """The event of one slot."""
+    return f"{event_id}/{slot_id}"
+
+
+def read(body: Mapping[str, Any], known: KnownNames, rule: FeatureRule, *, app: str) -> Page:
+    """Raises InvalidEvent naming the field."""
+    if unknown := body.keys() - FIELDS:
+        raise InvalidEvent(min(unknown)[:80], body[min(unknown)], f"a field of a rank: {', '.join(sorted(FIELDS))}")
+    whole = rank.read({k: v for k, v in body.items() if k != "slots"}, known, rule, app=app)
+    slots = _slots(body.get("slots"), len(whole.actions))
+    event_id = whole.request.event_id
+    for place, slot in enumerate(slots):
+        if len(slot_event(event_id, slot["id"]).encode()) > rank.MAX_EVENT_ID:
+            expected = f"with the eventId at most {rank.MAX_EVENT_ID - 1} bytes"
+            raise InvalidEvent(f"slots[{place}].id", slot["id"], expected)
+    return Page(body=body, slots=slots, event_id=event_id, deferred=whole.deferred)
+
+
+def _slots(given: object, actions: int) -> list[dict[str, Any]]:
+    """Objects with distinct ids, no more than there are actions."""
+    if not isinstance(given, list) or not 0 < len(given) <= min(actions, MAX_SLOTS):
+        found = f"{len(given)} of them" if isinstance(given, list) else given
+        raise InvalidEvent("slots", found, f'1 to {MAX_SLOTS} objects {{"id", …}}, no more than the {actions} actions')
+    seen: set[str] = set()
+    for place, slot in enumerate(given):
+        if not isinstance(slot, dict) or not slot.keys() <= SLOT_FIELDS:
+            raise InvalidEvent(f"slots[{place}]", slot, f"an object of {', '.join(sorted(SLOT_FIELDS))}")
+        name = slot.get("id")
+        if not isinstance(name, str) or not name or name in seen:
+            raise InvalidEvent(f"slots[{place}].id", name, "a string, each slot once")
+        excluded = slot.get("excludedActions")
+        if excluded is not None and not (isinstance(excluded, list) and {str}.issuperset(map(type, excluded))):
+            raise InvalidEvent(f"slots[{place}].excludedActions", excluded, "a list of ids of actions")
+        seen.add(name)
+    return given
+
+
+def rewards(body: Mapping[str, Any], event_id: str) -> list[tuple[str, Any]]:
+    """(event of the slot, value) of {"reward": [{"slotId", "value"}, …]}. Raises InvalidEvent."""
+    given = body.get("reward")
+    if body.keys() != {"reward"} or not isinstance(given, list) or not 0 < len(given) <= MAX_SLOTS:
+        raise InvalidEvent("reward", given, f'1 to {MAX_SLOTS} objects {{"slotId", "value"}}, and nothing beside them')
+    for i, one in enumerate(given):
+        if not isinstance(one, dict) or one.keys() != {"slotId", "value"} or not isinstance(one["slotId"], str):
+            raise InvalidEvent(f"reward[{i}]", one, 'an object {"slotId", "value"}')
+    return [(slot_event(event_id, one["slotId"]), one["value"]) for one in given]

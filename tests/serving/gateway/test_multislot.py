@@ -1,0 +1,144 @@
+"""Personalizer's multi-slot calls: slot after slot, each a decision over what is left, with its own exact propensity."""
+
+import contextlib
+
+import numpy as np
+import pytest
+
+from croupier.features.log import deferred
+from croupier.serving.gateway.desk import Desk
+from croupier.serving.gateway.options import Options
+from croupier.serving.gateway.problems import CallProblem
+from tests.serving.gateway.door import ARMS, TOML, actions, declared, joined
+
+SLOTS = TOML + '[context.Slot_place]\ntype = "numeric"\n[context.Slot_size]\ntype = "categorical"\n'
+TWO = [{"id": "top", "features": [{"size": "big"}]}, {"id": "side", "features": None}]
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROUPIER_VAR", str(declared(tmp_path, toml=SLOTS)))
+    with contextlib.closing(Desk(Options(app="shop"))) as found:
+        yield found
+
+
+def page(desk, event_id="p", slots=TWO, **more):
+    return desk.multislot({"actions": actions(*ARMS), "slots": slots, "eventId": event_id} | more)
+
+
+def logged(desk, *events):
+    return desk.embedded.host.spool.find(events)
+
+
+def refusal(desk, **changes):
+    with pytest.raises(CallProblem) as found:
+        page(desk, **changes)
+    assert found.value.status == 400
+    return found.value
+
+
+@pytest.mark.medium
+def test_each_slot_is_a_decision_over_what_the_slots_before_left(desk):
+    answer = page(desk, contextFeatures=[{"device": {"type": "phone"}}])
+    top, side = (slot["rewardActionId"] for slot in answer["slots"])
+    assert ([slot["id"] for slot in answer["slots"]], answer["eventId"]) == (["top", "side"], "p")
+    assert len({top, side}) == 2
+    found = logged(desk, "p/top", "p/side")
+    assert (found["p/top"].arm, found["p/side"].arm) == (top, side)
+    assert set(found["p/top"].arms) == set(ARMS)
+    assert set(found["p/side"].arms) == set(ARMS) - {top}
+    assert (found["p/top"].propensity, found["p/side"].propensity) == (pytest.approx(1 / 3), 0.5)
+    assert found["p/top"].context == {"device.type": "phone", "Slot_size": "big", "Slot_place": 0}
+    assert found["p/side"].context == {"device.type": "phone", "Slot_place": 1}
+    assert found["p/top"].unit_id == found["p/side"].unit_id, "a page is one unit"
+
+
+@pytest.mark.medium
+def test_the_same_question_has_the_same_answer_and_another_is_refused(desk):
+    assert page(desk) == page(desk)
+    assert page(desk, deferActivation=True) == page(desk)
+    assert "eventId" in str(refusal(desk, contextFeatures=[{"hour": 5}]))
+
+
+@pytest.mark.medium
+def test_pages_are_drawn_by_the_product_of_their_propensities(desk):
+    """600 pages of uniform: each of six orders as often as the others (χ² with 5 degrees of freedom, p = 1e-4)."""
+    seen = {}
+    for i in range(600):
+        order = tuple(slot["rewardActionId"] for slot in page(desk, event_id=f"page{i}")["slots"])
+        seen[order] = seen.get(order, 0) + 1
+    assert len(seen) == 6
+    assert sum((n - 100) ** 2 / 100 for n in seen.values()) < 25.7
+    assert np.sum(list(seen.values())) == 600
+
+
+@pytest.mark.medium
+def test_a_deferred_page_is_no_event_until_it_is_activated(desk):
+    page(desk, deferActivation=True)
+    assert logged(desk, "p/top", "p/side") == {}
+    assert deferred.waiting(desk.embedded.host.spool) == 2
+    desk.activate_slots("p")
+    assert sorted(logged(desk, "p/top", "p/side")) == ["p/side", "p/top"]
+    assert deferred.waiting(desk.embedded.host.spool) == 0
+    with pytest.raises(CallProblem, match="a page that was ranked with deferActivation"):
+        desk.activate_slots("p")
+    page(desk, event_id="p0", deferActivation=True)
+    with pytest.raises(CallProblem, match="activated once"):
+        desk.activate_slots("p")
+
+
+@pytest.mark.medium
+def test_a_page_that_cannot_be_filled_leaves_no_event(desk):
+    """The second slot excludes what the first did not show."""
+    for i in range(8):
+        first = page(desk, event_id=f"try{i}")["slots"][0]["rewardActionId"]
+        other = [arm for arm in ARMS if arm != first]
+        slots = [TWO[0], {"id": "side", "excludedActions": other}]
+        event = f"try{i}b"
+        with contextlib.suppress(CallProblem):
+            page(desk, event_id=event, slots=slots)
+            continue
+        assert logged(desk, f"{event}/top", f"{event}/side") == {}
+        break
+    else:
+        pytest.fail("the slot before never took the only action that was left")
+    assert "slots[1].excludedActions" in str(
+        refusal(desk, event_id="all", slots=[TWO[0], {"id": "s", "excludedActions": list(ARMS)}])
+    )
+    assert logged(desk, "all/top") == {}
+
+
+@pytest.mark.medium
+def test_rewards_of_slots_are_taken_whole_or_not_at_all(desk, tmp_path):
+    page(desk)
+    with pytest.raises(CallProblem, match="value: found 7"):
+        desk.reward_slots("p", {"reward": [{"slotId": "top", "value": 1}, {"slotId": "side", "value": 7}]}, "")
+    desk.reward_slots("p", {"reward": [{"slotId": "side", "value": 0.5}]}, "")
+    found, _ = joined(tmp_path)
+    assert {event: row["reward"] for event, row in found.items()} == {"p/top": 0.0, "p/side": 0.5}
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"slots": []}, "slots"), ({"slots": None}, "slots"), ({"slots": [{"id": str(i)} for i in range(4)]}, "slots"),
+        ({"slots": [{"id": "a"}, {"id": "a"}]}, "slots[1].id"), ({"slots": [{"id": 7}]}, "slots[0].id"),
+        ({"slots": [{"id": "a", "colour": 1}]}, "slots[0]"), ({"slots": ["a"]}, "slots[0]"),
+        ({"slots": [{"id": "a", "excludedActions": "red"}]}, "slots[0].excludedActions"),
+        ({"slots": [{"id": "a", "features": {"size": "big"}}]}, "slots[0].features"),
+        ({"slots": [{"id": "a" * 300}]}, "slots[0].id"), ({"excludedActions": []}, "excludedActions"),
+        ({"slots": [{"id": "a", "features": [{"weight": 3}]}]}, "contextFeatures.Slot_weight"),
+        ({"actions": [{"id": "pink"}]}, "actions[0].id"),
+    ],
+)  # fmt: skip
+def test_what_is_no_question_is_refused_by_name(desk, changes, field):
+    assert refusal(desk, **changes).field == field
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("body", [{}, {"reward": []}, {"reward": [{"slotId": "a"}]}, {"reward": [{"slotId": 1, "value": 1}]}, {"value": 1},
+                                  {"reward": [{"slotId": "a", "value": 1, "x": 1}]}, {"reward": ["a"]}])  # fmt: skip
+def test_a_reward_that_is_none_is_refused(desk, body):
+    with pytest.raises(CallProblem, match="reward"):
+        desk.reward_slots("p", body, "")
