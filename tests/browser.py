@@ -1,9 +1,11 @@
-"""A real browser, where there is one: how wide a page is on a phone, and what does not fit."""
+"""A real browser, where there is one: how wide a page is on a phone, what does not fit, what axe-core finds in it."""
 
 import json
 import re
 import shutil
 import subprocess
+from functools import cache
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -22,15 +24,53 @@ f.onload = () => {{
 }};</script>"""
 
 
+NPM = shutil.which("npm")
+SCAN = """<script>window.addEventListener("load", () => axe.run(document, {resultTypes: ["violations"]}).then(found => {
+  const hit = v => v.nodes.slice(0, 4).map(n => n.html.slice(0, 160) + " | " + (n.any[0] || n.all[0] || {}).message);
+  window.parent.document.body.textContent = "FAULTS" + JSON.stringify({rules: found.passes.length,
+    dark: matchMedia("(prefers-color-scheme: dark)").matches, width: innerWidth,
+    faults: found.violations.map(v => [v.impact, v.id, hit(v)])}) + "END";
+}));</script>"""
+
+
 def shown(page: Path, width: int = 390) -> dict:
     """{"width": pixels the page needs in a window of `width`, "wide": what sticks out, "picture": the right edge of the
     pictures that are not scrolled}."""
+    return asked(page, ASK.format(src=page.name, width=width), "WIDTH")
+
+
+@cache
+def axe() -> Path | None:
+    """axe-core's one file, where npm has it for everybody."""
+    if NPM is None:
+        return None
+    root = subprocess.run([NPM, "root", "--global"], capture_output=True, text=True, check=False, timeout=60).stdout
+    found = Path(root.strip()) / "axe-core" / "axe.min.js"
+    return found if found.exists() else None
+
+
+def scanned(page: Path, width: int, *, dark: bool) -> dict:
+    """{"rules": how many axe-core found kept, "dark", "width": as the page sees them, "faults": (impact, rule, where)}
+    of a page in a window of `width` pixels, in dark or light colours."""
+    whole = page.read_text(encoding="utf-8")
+    copy = page.with_name(f".scan-{page.stem}.html")
+    copy.write_text(whole.replace("</body>", f"<script>{axe().read_text()}</script>{SCAN}</body>"), encoding="utf-8")
+    frame = f'<!doctype html><iframe src="{copy.name}" style="width:{width}px;height:900px;border:0"></iframe>'
+    try:
+        return asked(page, frame, "FAULTS", f"--blink-settings=preferredColorScheme={0 if dark else 1}")
+    finally:
+        copy.unlink()
+
+
+def asked(page: Path, frame: str, mark: str, *flags: str) -> dict:
+    """What a page in a `frame` beside it leaves as JSON between `mark` and END."""
     ask = page.parent / f".ask-{page.stem}.html"
-    ask.write_text(ASK.format(src=page.name, width=width), encoding="utf-8")
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files",
-               f"--user-data-dir={page.parent}/.chromium", "--virtual-time-budget=4000", "--dump-dom", ask.as_uri()]  # fmt: skip
+    ask.write_text(frame, encoding="utf-8")
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", *flags,
+               "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
+               f"--user-data-dir={page.parent}/.chromium", "--virtual-time-budget=8000", "--dump-dom", ask.as_uri()]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     ask.unlink()
-    found = re.search(r"WIDTH(.*)END", done.stdout, re.S)
+    found = re.search(rf"{mark}(.*)END", done.stdout, re.S)
     assert found, done.stdout[-500:] + done.stderr[-500:]
-    return json.loads(found[1].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
+    return json.loads(unescape(found[1]))

@@ -37,9 +37,9 @@ def tell(summary: Mapping[str, Any]) -> None:
 def _health(found: Mapping[str, Any]) -> None:
     """The landing page's words, the last of the demo: each app in a sentence, and where the page lies."""
     heading("Is it well")
+    _console.print(f"{found['summary']}; {found['page']}", markup=False)
     for app in found["apps"]:
         _console.print(app["sentence"], markup=False)
-    _console.print(f"{found['summary']}; {found['page']}", markup=False)
 
 
 def _act(name: str, act: Mapping[str, Any]) -> None:

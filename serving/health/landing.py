@@ -53,8 +53,8 @@ def kept(names: Sequence[str]) -> list[Overview]:
 
 
 def examined(names: Sequence[str]) -> list[Overview]:
-    """Examines each app now, keeps its page and what was said in its store as `monitor` does, and returns the overviews,
-    the gravest first."""
+    """Examines each app now, and keeps its page and what was said in its store, as `monitor` does. Returns the
+    overviews, the gravest first."""
     return _sorted([_or_why(_examined, name) for name in names])
 
 

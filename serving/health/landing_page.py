@@ -13,7 +13,8 @@ from croupier.serving.health.landing import UNKNOWN, Overview
 
 KINDS = {"health": "Health", "gate": "Gate", "rollout": "Rollout", "quality": "Data quality"}
 MARKS = {
-    ACT: ("▲ needs you", "bad"), UNKNOWN: ("? not known", "open"), TO_WATCH: ("● watch", "warn"), FINE: ("✔ well", "good"),
+    ACT: ("▲ needs you", "bad"), UNKNOWN: ("? not known", "open"),
+    TO_WATCH: ("● watch", "warn"), FINE: ("✔ well", "good"),
 }  # fmt: skip
 SHOWN = (".html", ".css", ".json", ".png", ".svg", ".jpg")  # no rows
 

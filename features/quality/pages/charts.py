@@ -8,40 +8,28 @@ Series differ by their dashes, too, not by colour alone; labels of an axis are a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
-from itertools import pairwise
+from math import isfinite
 
-SERIES = 8  # that have a colour of their own; the rest shares the last one
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 460, 200, 58, 14, 26
-Values = Sequence[float | None]
+from croupier.features.quality.pages.plane import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    SERIES,
+    WIDTH,
+    Plane,
+    Values,
+    dot,
+    ends_of,
+    frame,
+    numbered,
+    rule,
+    some,
+    svg,
+)
+
 Band = tuple[Values, Values]  # lower and upper ends
 Points = tuple[Sequence[float], Values]  # xs, ys
-
-
-@dataclass(frozen=True)
-class Plane:
-    """The box of a chart: numbers from (x0, y0) to (x1, y1) have a place in it."""
-
-    x0: float
-    x1: float
-    y0: float
-    y1: float
-    bottom: int = BOTTOM
-
-    def x(self, value: float) -> float:
-        """The place from the left."""
-        share = (value - self.x0) / (self.x1 - self.x0) if self.x1 > self.x0 else 0.5
-        return LEFT + (WIDTH - 8 - LEFT) * share
-
-    def y(self, value: float) -> float:
-        """The place from the top, inside the box."""
-        share = (value - self.y0) / (self.y1 - self.y0)
-        return TOP + (HEIGHT - TOP - self.bottom) * (1 - min(max(share, 0.0), 1.0))
-
-    def text(self, xs: Sequence[float], ys: Values) -> str:
-        """The places of points, as SVG's `points`."""
-        return " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in zip(xs, ys, strict=True) if y is not None)
 
 
 def lines(
@@ -57,12 +45,14 @@ def lines(
     """Draws one line a series over equal steps, with optional bands and a dashed limit; `zero`: the axis starts so."""
     bands, xs = bands or {}, [float(k) for k in range(len(ticks))]
     every = [v for values in series.values() for v in values] + [v for b in bands.values() for part in b for v in part]
-    low, high = _reach([*every, limit, *([0.0] if zero else [])])
+    low, high = ends_of([*every, limit, *([0.0] if zero else [])])
     plane = Plane(0.0, max(len(ticks) - 1.0, 0.0), low, high)
-    parts = [_frame(plane, [(float(j), ticks[j]) for j in _some(len(ticks))])]
+    parts = [frame(plane, [(float(j), ticks[j]) for j in some(ticks)])]
     for i, (name, values) in enumerate(series.items()):
         parts += _series(plane, i, (xs, values), bands.get(name), dots=dots)
-    return _svg([*parts, _rule(plane, limit, "limit")], label, height=HEIGHT) + legend(list(series))
+    if all(v is None for values in series.values() for v in values):
+        parts.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT / 2}" text-anchor="middle">no value yet</text>')
+    return svg([*parts, rule(plane, limit, "limit")], label, height=HEIGHT) + legend(list(series))
 
 
 def paths(
@@ -79,40 +69,41 @@ def paths(
     bands = bands or {}
     every = [v for _, ys in series.values() for v in ys] + [v for b in bands.values() for part in b for v in part]
     across = [v for xs, _ in series.values() for v in xs] or [0.0, 1.0]
-    low, high = reach or _reach([*every, 0.0])
+    low, high = reach or ends_of([*every, 0.0])
     plane = Plane(min(across), max(across), low, high, BOTTOM + 18)
-    parts = [_frame(plane, _numbered(plane.x0, plane.x1), x)]
+    parts = [frame(plane, numbered(plane.x0, plane.x1), x)]
     for i, (name, points) in enumerate(series.items()):
         parts += _series(plane, i, points, bands.get(name), dots=False)
     for at, value, words in marks:
         late = plane.x(at) > LEFT + 0.75 * (WIDTH - LEFT)
         place = f'x="{plane.x(at) + (-6 if late else 6):.1f}" y="{max(plane.y(value) - 6, 11):.1f}"'
-        parts.append(_dot(0, plane.x(at), plane.y(value)))
+        parts.append(dot(0, plane.x(at), plane.y(value)))
         parts.append(f'<text {place} text-anchor="{"end" if late else "start"}">{escape(words)}</text>')
-    return _svg([*parts, _rule(plane, 0.0 if low < 0.0 < high else None, "zero")], label) + legend(list(series))
+    return svg([*parts, rule(plane, 0.0 if low < 0.0 < high else None, "zero")], label) + legend(list(series))
 
 
 def scatter(points: Sequence[tuple[float, float]], *, label: str, x: str) -> str:
     """Draws points (x, y) that should lie on the dashed diagonal; the axis below is named `x`."""
-    low, high = _reach([v for point in points for v in point] + [0.0])
+    low, high = ends_of([v for point in points for v in point] + [0.0])
     plane = Plane(low, high, low, high, BOTTOM + 18)
     ends = plane.text((low, high), (low, high))
-    dots = [_dot(0, plane.x(a), plane.y(b), 4) for a, b in points]
-    frame = _frame(plane, _numbered(low, high), x)
-    return _svg([frame, f'<polyline points="{ends}" class="zero" fill="none"/>', *dots], label)
+    dots = [dot(0, plane.x(a), plane.y(b), 4) for a, b in points]
+    return svg(
+        [frame(plane, numbered(low, high), x), f'<polyline points="{ends}" class="zero" fill="none"/>', *dots], label
+    )
 
 
 def bars(values: Sequence[tuple[str, float]], *, label: str, x: str) -> str:
     """Draws one bar for each (name, value) from 0 up; the axis below is named `x`."""
     n = max(len(values), 1)
-    plane = Plane(-0.5, n - 0.5, *_reach([0.0, *(v for _, v in values)]), BOTTOM + 18)
-    shown = _some(len(values))
-    parts = [_frame(plane, [(float(j), values[j][0]) for j in shown], x, middle=True)]
+    plane = Plane(-0.5, n - 0.5, *ends_of([0.0, *(v for _, v in values)]), BOTTOM + 18)
+    shown = some([name for name, _ in values])
+    parts = [frame(plane, [(float(j), values[j][0]) for j in shown], x)]
     wide = 0.86 * (plane.x(1.0) - plane.x(0.0))
     for j, (_, value) in enumerate(values):
         box = f'x="{plane.x(j) - wide / 2:.1f}" y="{plane.y(value):.1f}" width="{wide:.1f}"'
         parts.append(f'<rect {box} height="{plane.y(0.0) - plane.y(value):.1f}" class="dot k0"/>')
-    return _svg(parts, label)
+    return svg(parts, label)
 
 
 def stack(series: Mapping[str, Sequence[float]], ticks: Sequence[str], *, label: str) -> str:
@@ -124,8 +115,8 @@ def stack(series: Mapping[str, Sequence[float]], ticks: Sequence[str], *, label:
         edge = plane.text([*xs, *xs[::-1]], [*base, *top[::-1]])
         parts.append(f'<polygon points="{edge}" class="layer k{min(i, SERIES)}"/>')
         base = top
-    frame = _frame(plane, [(float(j), ticks[j]) for j in _some(len(ticks))])
-    return _svg([*parts, frame], label, height=HEIGHT) + legend(list(series), areas=True)
+    parts.append(frame(plane, [(float(j), ticks[j]) for j in some(ticks)]))
+    return svg(parts, label, height=HEIGHT) + legend(list(series), areas=True)
 
 
 def heat(rows: Mapping[str, Values], ticks: Sequence[str], *, high: float, label: str) -> str:
@@ -141,12 +132,12 @@ def heat(rows: Mapping[str, Values], ticks: Sequence[str], *, high: float, label
             box = f'x="{left + j * step:.1f}" y="{y}" width="{max(step - 1, 0.5):.1f}" height="{cell - 2}"'
             parts.append(f"<rect {box} {look}>{tip}</rect>")
     bottom = len(rows) * cell
-    for j in _some(n):
+    for j in some(ticks, width - left):
         anchor, x = ("end", width) if j and j == n - 1 else ("start", left + j * step)
         parts.append(f'<text x="{x:.1f}" y="{bottom + 15}" text-anchor="{anchor}">{escape(ticks[j])}</text>')
-    drawn = _svg(parts, label, height=bottom + 22, width=width)
-    frame = f'<div class="scroll" role="region" aria-label="{escape(label)}" tabindex="0">'
-    return f'{frame}<div style="min-width:900px">{drawn}</div></div>'
+    drawn = svg(parts, label, height=bottom + 22, width=width)
+    region = f'<div class="scroll" role="region" aria-label="{escape(label)}" tabindex="0">'
+    return f'{region}<div style="min-width:900px">{drawn}</div></div>'
 
 
 def legend(names: Sequence[str], *, areas: bool = False) -> str:
@@ -158,15 +149,6 @@ def legend(names: Sequence[str], *, areas: bool = False) -> str:
         piece = f'<rect width="22" height="10" class="layer {look}"/>' if areas else line
         items.append(f'<li><svg viewBox="0 0 22 10" aria-hidden="true">{piece}</svg>{escape(name)}</li>')
     return f'<ul class="legend">{"".join(items)}</ul>' if len(names) > 1 else ""
-
-
-def numbers(values: Sequence[float]) -> list[str]:
-    """Returns the numbers with as few digits, two at least, as tell neighbours apart."""
-    for digits in range(2, 16):
-        texts = [f"{v:,.0f}" if abs(v) >= 1000 and digits < 4 else f"{v:.{digits}g}" for v in values]
-        if all(a != b for a, b in pairwise(texts)):
-            break
-    return texts
 
 
 def spoken(values: Values) -> str:
@@ -188,7 +170,7 @@ def _series(
     for part in _whole(xs, ys):
         parts.append(f'<polyline points="{plane.text(*part)}" class="line {look}"/>')
         if dots or len(part[0]) == 1:
-            parts += [_dot(i, plane.x(x), plane.y(y)) for x, y in zip(*part, strict=True)]
+            parts += [dot(i, plane.x(x), plane.y(y)) for x, y in zip(*part, strict=True)]
     return parts
 
 
@@ -196,59 +178,13 @@ def _whole(xs: Sequence[float], ys: Values) -> list[tuple[list[float], list[floa
     """The stretches without a hole: a line must not lead over where there is nothing."""
     found: list[tuple[list[float], list[float]]] = [([], [])]
     for x, y in zip(xs, ys, strict=True):
-        if y is None and found[-1][0]:
-            found.append(([], []))
-        elif y is not None:
+        if y is not None and isfinite(y):
             found[-1][0].append(x)
             found[-1][1].append(y)
+        elif found[-1][0]:
+            found.append(([], []))
     return [part for part in found if part[0]]
-
-
-def _reach(values: Values) -> tuple[float, float]:
-    shown = [v for v in values if v is not None] or [0.0]
-    low, high = min(shown), max(shown)
-    return low, high if high > low else low + 1.0
-
-
-def _frame(plane: Plane, ticks: Sequence[tuple[float, str]], named: str = "", *, middle: bool = False) -> str:
-    levels = [plane.y0 + share * (plane.y1 - plane.y0) for share in (0.0, 0.5, 1.0)]
-    parts = []
-    for value, text in zip(levels, numbers(levels), strict=True):
-        place = f'x="{LEFT - 6}" y="{plane.y(value) + 4:.1f}"'
-        parts.append(_rule(plane, value, "rule") + f'<text {place} text-anchor="end">{text}</text>')
-    for k, (at, text) in enumerate(ticks):
-        anchor = "middle" if middle or 0 < k < len(ticks) - 1 else "end" if k else "start"
-        place = f'x="{plane.x(at):.1f}" y="{HEIGHT - plane.bottom + 19}"'
-        parts.append(f'<text {place} text-anchor="{anchor}">{escape(text)}</text>')
-    if named:
-        parts.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 4}" text-anchor="middle">{escape(named)}</text>')
-    return "".join(parts)
-
-
-def _numbered(low: float, high: float) -> list[tuple[float, str]]:
-    places = [low + share * (high - low) for share in (0.0, 0.5, 1.0)] if high > low else [low]
-    return list(zip(places, numbers(places), strict=True))
-
-
-def _rule(plane: Plane, value: float | None, look: str) -> str:
-    if value is None:
-        return ""
-    return f'<line x1="{LEFT}" x2="{WIDTH}" y1="{plane.y(value):.1f}" y2="{plane.y(value):.1f}" class="{look}"/>'
-
-
-def _dot(i: int, x: float, y: float, radius: float = 2.5) -> str:
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" class="dot k{min(i, SERIES)}"/>'
-
-
-def _some(n: int) -> list[int]:
-    """Positions of at most four labels."""
-    return sorted({round(k * (n - 1) / 3) for k in range(4)}) if n > 4 else list(range(n))
 
 
 def _share(value: float, high: float) -> float:
     return min(max(value / high, 0.0), 1.0)
-
-
-def _svg(parts: Sequence[str], label: str, *, height: float = HEIGHT, width: int = WIDTH) -> str:
-    said = f'viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}"'
-    return f'<svg class="chart" {said}>{"".join(parts)}</svg>'
