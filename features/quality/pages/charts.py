@@ -74,11 +74,13 @@ def paths(
     parts = [frame(plane, numbered(plane.x0, plane.x1), x)]
     for i, (name, points) in enumerate(series.items()):
         parts += _series(plane, i, points, bands.get(name), dots=False)
+    before = low
     for at, value, words in marks:
         late = plane.x(at) > LEFT + 0.75 * (WIDTH - LEFT)
-        place = f'x="{plane.x(at) + (-6 if late else 6):.1f}" y="{max(plane.y(value) - 6, 11):.1f}"'
+        place = f'x="{plane.x(at) + (-6 if late else 6):.1f}" y="{max(plane.y(max(value, before)) - 6, 11):.1f}"'
         parts.append(dot(0, plane.x(at), plane.y(value)))
         parts.append(f'<text {place} text-anchor="{"end" if late else "start"}">{escape(words)}</text>')
+        before = value  # words beside a fall stand above the line that leads to it
     return svg([*parts, rule(plane, 0.0 if low < 0.0 < high else None, "zero")], label) + legend(list(series))
 
 

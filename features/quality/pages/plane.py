@@ -60,7 +60,7 @@ def ends_of(values: Values) -> tuple[float, float]:
     high = high if high > low else low + 1.0
     inside = levels(low, high)
     step = inside[1] - inside[0] if len(inside) > 1 else high - low
-    return floor(low / step + 1e-9) * step, ceil(high / step - 1e-9) * step
+    return min(low, floor(low / step + 1e-9) * step), max(high, ceil(high / step - 1e-9) * step)
 
 
 def frame(plane: Plane, ticks: Sequence[tuple[float, str]], named: str = "") -> str:
