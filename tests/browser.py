@@ -7,6 +7,7 @@ import subprocess
 from functools import cache
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,10 +28,14 @@ f.onload = () => {{
 NPM = shutil.which("npm")
 SCAN = """<script>window.addEventListener("load", () => axe.run(document, {resultTypes: ["violations"]}).then(found => {
   const hit = v => v.nodes.slice(0, 4).map(n => n.html.slice(0, 160) + " | " + (n.any[0] || n.all[0] || {}).message);
-  window.parent.document.body.textContent = "FAULTS" + JSON.stringify({rules: found.passes.length,
-    dark: matchMedia("(prefers-color-scheme: dark)").matches, width: innerWidth,
-    faults: found.violations.map(v => [v.impact, v.id, hit(v)])}) + "END";
+  window.parent.tell({page: document.documentElement.dataset.page, rules: found.passes.map(v => v.id), width: innerWidth,
+    dark: matchMedia("(prefers-color-scheme: dark)").matches, needs: document.documentElement.scrollWidth,
+    asked: performance.getEntriesByType("resource").map(e => e.name),
+    faults: found.violations.map(v => [v.impact, v.id, hit(v)])});
 }));</script>"""
+FRAMES = """<!doctype html><script>const found = [], many = {many};
+function tell(one) {{ found.push(one);
+  if (found.length == many) document.documentElement.textContent = "FAULTS" + JSON.stringify(found) + "END"; }}</script><body>{frames}"""
 
 
 def shown(page: Path, width: int = 390) -> dict:
@@ -49,26 +54,28 @@ def axe() -> Path | None:
     return found if found.exists() else None
 
 
-def scanned(page: Path, width: int, *, dark: bool) -> dict:
-    """{"rules": how many axe-core found kept, "dark", "width": as the page sees them, "faults": (impact, rule, where)}
-    of a page in a window of `width` pixels, in dark or light colours."""
-    whole = page.read_text(encoding="utf-8")
-    copy = page.with_name(f".scan-{page.stem}.html")
-    copy.write_text(whole.replace("</body>", f"<script>{axe().read_text()}</script>{SCAN}</body>"), encoding="utf-8")
-    frame = f'<!doctype html><iframe src="{copy.name}" style="width:{width}px;height:900px;border:0"></iframe>'
-    try:
-        return asked(page, frame, "FAULTS", f"--blink-settings=preferredColorScheme={0 if dark else 1}")
-    finally:
-        copy.unlink()
+def scanned(pages: dict[str, str], folder: Path, *, dark: bool, widths: tuple[int, ...] = (390, 1440)) -> list[dict]:
+    """What axe-core says of each page, by name, in a window of each width: [{"page", "width", "needs": pixels, "dark",
+    "asked": what it fetched, "rules": those that it keeps, "faults": (impact, rule, where)}]."""
+    frames = []
+    for name, text in pages.items():
+        scan = text.replace("<html", f'<html data-page="{name}"', 1)
+        scan = scan.replace("</body>", f"<script>{axe().read_text()}</script>{SCAN}</body>")
+        (folder / f".scan-{name}.html").write_text(scan, encoding="utf-8")
+        size = "height:900px;border:0"
+        frames += [f'<iframe src=".scan-{name}.html" style="width:{width}px;{size}"></iframe>' for width in widths]
+    frame = FRAMES.format(many=len(frames), frames="".join(frames))
+    colours = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
+    return asked(folder / "all.html", frame, "FAULTS", colours)
 
 
-def asked(page: Path, frame: str, mark: str, *flags: str) -> dict:
+def asked(page: Path, frame: str, mark: str, *flags: str) -> Any:
     """What a page in a `frame` beside it leaves as JSON between `mark` and END."""
     ask = page.parent / f".ask-{page.stem}.html"
     ask.write_text(frame, encoding="utf-8")
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", *flags,
                "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
-               f"--user-data-dir={page.parent}/.chromium", "--virtual-time-budget=8000", "--dump-dom", ask.as_uri()]  # fmt: skip
+               f"--user-data-dir={page.parent}/.chromium", "--virtual-time-budget=20000", "--dump-dom", ask.as_uri()]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     ask.unlink()
     found = re.search(rf"{mark}(.*)END", done.stdout, re.S)
