@@ -73,11 +73,18 @@ def asked(page: Path, frame: str, mark: str, *flags: str) -> Any:
     """What a page in a `frame` beside it leaves as JSON between `mark` and END."""
     ask = page.parent / f".ask-{page.stem}.html"
     ask.write_text(frame, encoding="utf-8")
+    text = dom(ask, *flags)
+    ask.unlink()
+    found = re.search(rf"{mark}(.*)END", text, re.S)
+    assert found, text[-1000:]
+    return json.loads(unescape(found[1]))
+
+
+def dom(page: Path, *flags: str) -> str:
+    """The page as it is once its scripts have run."""
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", *flags,
                "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
-               f"--user-data-dir={page.parent}/.chromium", "--virtual-time-budget=20000", "--dump-dom", ask.as_uri()]  # fmt: skip
+               f"--user-data-dir={page.parent}/.chromium", "--virtual-time-budget=20000", "--dump-dom", page.as_uri()]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    ask.unlink()
-    found = re.search(rf"{mark}(.*)END", done.stdout, re.S)
-    assert found, done.stdout[-500:] + done.stderr[-500:]
-    return json.loads(unescape(found[1]))
+    assert done.returncode == 0, done.stderr[-1000:]
+    return done.stdout

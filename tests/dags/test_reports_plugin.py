@@ -60,11 +60,14 @@ def test_pages_are_for_whom_airflow_let_in_and_nothing_else_is_shown(dags, tmp_p
     assert found["forged"] == 403
     assert found["cookie"] == 200
     inside = found["inside"]
-    assert re.findall(r'href="([^"]*)"', inside["alpha/"][1]) == ["../", "gate/a1/index.html", "quality/index.html"]
+    assert re.findall(r'href="([^"]*)"', inside["alpha/"][1]) == [
+        "../", "health/verdict.html", "gate/a1/index.html", "quality/index.html",
+    ]  # fmt: skip
     assert inside["alpha"] == inside["alpha/"]
     landing = inside[""][1]
     assert re.findall(r'href="([^"]*)"', landing) == [
-        "alpha/health/verdict.html", "alpha/gate/a1/index.html", "alpha/quality/index.html", "alpha/", "beta/quality/index.html", "beta/",
+        "alpha/health/verdict.html", "alpha/gate/a1/index.html", "alpha/quality/index.html", "alpha/",
+        "beta/gate/a1/index.html", "beta/quality/index.html", "beta/",
     ]  # fmt: skip
     assert "beta: not examined yet" in landing
     assert "broken: its health could not be computed" in landing

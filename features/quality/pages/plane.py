@@ -65,7 +65,7 @@ def ends_of(values: Values) -> tuple[float, float]:
 
 def frame(plane: Plane, ticks: Sequence[tuple[float, str]], named: str = "") -> str:
     """The rules and labels of both axes; the one below is `named`."""
-    parts, shown = list[str](), levels(plane.y0, plane.y1)
+    parts, shown = [rule(plane, plane.y0, "rule")], levels(plane.y0, plane.y1)
     for value, text in zip(shown, numbers(shown), strict=True):
         place = f'x="{LEFT - 6}" y="{plane.y(value) + 4:.1f}"'
         parts.append(rule(plane, value, "rule") + f'<text {place} text-anchor="end">{text}</text>')
