@@ -25,10 +25,13 @@ def test_the_script_asks_nobody_and_the_page_says_the_same_without_it():
 
 @needs_browser
 @pytest.mark.medium
-@pytest.mark.parametrize(("zone", "expected"), [
-    ("Asia/Tokyo", r'<time datetime="2026-11-02T14:00:00Z">2026-11-02 14:00 UTC \(Mon,? 11:00 PM GMT\+9\)</time>'),
-    ("UTC", r'<time datetime="2026-11-02T14:00:00Z">2026-11-02 14:00 UTC</time>'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("zone", "expected"),
+    [
+        ("Asia/Tokyo", r'<time datetime="2026-11-02T14:00:00Z">2026-11-02 14:00 UTC \(Mon,? 11:00 PM GMT\+9\)</time>'),
+        ("UTC", r'<time datetime="2026-11-02T14:00:00Z">2026-11-02 14:00 UTC</time>'),
+    ],
+)
 def test_a_browser_adds_the_readers_time_and_runs_no_other_script(tmp_path, monkeypatch, zone, expected):
     monkeypatch.setenv("TZ", zone)
     policy = f'<meta http-equiv="Content-Security-Policy" content="{page.policy()}">'

@@ -13,7 +13,7 @@ from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels_hours import ReelsHours, Trouble
 from croupier.serving.cli import app as cli
 from croupier.serving.health import silences
-from croupier.serving.health.examine import Unwell, keep, last_sentence, or_raise
+from croupier.serving.health.examine import Unwell, keep, last_said, or_raise
 from tests import reels_store
 from tests.page_words import unscripted
 
@@ -76,7 +76,7 @@ def test_a_fault_is_named_with_what_to_do(shop):
     assert (code, found["level"], found["cause"]) == (2, "act", "clock_skew")
     assert found["sentence"].startswith("shop needs you: the clock of host-b is 600 s ahead")
     assert found["symptoms"][0]["since"] == APP.start + SOUND * HOUR
-    assert kept["sentence"] == found["sentence"] == last_sentence(shop)
+    assert kept["sentence"] == found["sentence"] == last_said(shop)["sentence"]
     with pytest.raises(Unwell, match="the clock of host-b"):
         or_raise(kept)
     or_raise(kept | {"level": "watch"})
