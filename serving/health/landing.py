@@ -59,7 +59,7 @@ def examined(names: Sequence[str]) -> list[Overview]:
 
 
 def summary(found: Sequence[Overview]) -> str:
-    """'3 apps: 1 needs you, 1 not known, 1 well with something to watch, 0 well'."""
+    """'3 apps: 1 needs you; 1 not known; 1 well'."""
     words = {ACT: "needs you", UNKNOWN: "not known", TO_WATCH: "well, with something to watch", FINE: "well"}
     counts = {level: sum(o.level == level for o in found) for level in GRAVEST_FIRST}
     parts = "; ".join(f"{count} {words[level]}" for level, count in counts.items() if count)

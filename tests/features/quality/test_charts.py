@@ -73,7 +73,7 @@ def test_bars_and_points_have_the_size_and_the_place_of_their_numbers():
 def test_series_differ_by_more_than_colour_and_names_are_escaped():
     style = files(plane.__package__).joinpath("page.css").read_text()
     dashes = re.findall(r"\.line\.k[1-7]\{stroke-dasharray:([^}]*)\}", style)
-    assert len(dashes) == len(set(dashes)) == charts.SERIES - 1
+    assert len(dashes) == len(set(dashes)) == plane.SERIES - 1
     drawn = charts.lines({"<b>": [1.0], "c": [2.0]}, ["x"], label='says "so" <b>')
     assert "<b>" not in drawn
     assert drawn.count("&lt;b&gt;") == 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from croupier.features.batch import Batch, Catalogue, Interactions
-from croupier.features.quality.pages import charts
+from croupier.features.quality.pages import plane
 from croupier.features.spec import GateSpec
 from croupier.features.utc import DAY
 from croupier.models.baselines import Uniform
@@ -102,8 +102,8 @@ def test_a_curve_stays_in_its_box_and_bears_unbounded_ends():
     (band,) = re.findall(r'<polygon points="([^"]+)"', drawn)
     places = np.array([list(map(float, p.split(","))) for p in band.split()])
     assert len(places) == 2 * len(rows)
-    assert (places.min(axis=0) >= (charts.LEFT, charts.TOP)).all()
-    assert (places.max(axis=0) <= (charts.WIDTH, charts.HEIGHT)).all()
+    assert (places.min(axis=0) >= (plane.LEFT, plane.TOP)).all()
+    assert (places.max(axis=0) <= (plane.WIDTH, plane.HEIGHT)).all()
     assert "Lift of mine as rounds came in; after 90 rounds 0.1, from -0.01111 to 0.5556" in drawn
     assert curve("mine", rows[:1]) == ""
 

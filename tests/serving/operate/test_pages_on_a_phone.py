@@ -8,7 +8,7 @@ import pytest
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions.account import Account
 from croupier.features.quality import gx
-from croupier.features.quality.pages import charts, listing_page
+from croupier.features.quality.pages import listing_page, plane
 from croupier.features.quality.time_labels import since_start, time_labels
 from croupier.features.spec import AppSpec
 from croupier.features.utc import from_us
@@ -125,4 +125,4 @@ def test_the_chart_keeps_the_label_of_its_last_stage(state):
     assert words == state.stage
     width = 7.5 * len(words)
     left, right = (float(x) - width, float(x)) if anchor == "end" else (float(x), float(x) + width)
-    assert charts.LEFT - 10 < left < right < charts.WIDTH
+    assert plane.LEFT - 10 < left < right < plane.WIDTH
