@@ -26,6 +26,10 @@ def test_an_axis_holds_all_values_and_has_round_numbers_that_differ(low, high, e
     assert plane.numbers(plane.levels(*ends)) == expected
 
 
+def test_a_number_alone_is_not_rounded_away():
+    assert [plane.numbers([v]) for v in (0.25, 134.0, 0.0)] == [["0.25"], ["134"], ["0"]]
+
+
 @pytest.mark.parametrize("ticks", [
     [f"{k:02d}:00" for k in range(24)], [f"{d:02d} Sep {h:02d}:00" for d in range(1, 15) for h in range(24)], ["14:00"],
 ])  # fmt: skip
