@@ -1,8 +1,8 @@
 """Reports in the Airflow UI: a `Report` button on the tasks that wrote one, and the pages it opens.
 
 The pages come from the app's store (`reports/…`), so any worker may write and any API server show them. Read-only,
-for users whom Airflow has let in; nothing but pages can be asked for: no rows, no other app's. /croupier/ lists the
-apps, /croupier/APP/ the pages of one.
+for users whom Airflow has let in; nothing but pages can be asked for: no rows, no other app's. /croupier/ is the
+landing page: every app in a sentence. /croupier/APP/ lists the pages of one.
 Registered in pyproject.toml as an Airflow plugin.
 """
 
@@ -34,24 +34,22 @@ pages = FastAPI(
 
 @pages.get("/")
 def every_app() -> HTMLResponse:
-    """Answers with a list of the apps, each with the sentence that `monitor` last said of it."""
-    from croupier.features.quality.pages import listing_page
-    from croupier.features.settings import Settings
+    """Answers with the landing page: each app with what `monitor` last said of it, or why that is nothing."""
+    from croupier.features.clock import now_us
+    from croupier.serving.health import landing, landing_page
 
-    names = sorted(path.parent.name for path in Settings().var.absolute().glob(layout.DECLARED_APPS))
-    return HTMLResponse(listing_page.apps(names, {name: _said(name) for name in names}))
+    return _html(landing_page.render_page(landing.kept(landing.apps()), now=now_us()))
 
 
-def _said(app: str) -> str:
-    """The app's sentence; "" where there is none, or its store cannot be read: the list must not fail by one app."""
-    from croupier.features.store.storage import StoreError
-    from croupier.features.workspace import Workspace
-    from croupier.serving.health.examine import last_sentence
+def _html(page: str) -> HTMLResponse:
+    return HTMLResponse(page, headers=_headers())
 
-    try:
-        return last_sentence(Workspace.known(app))
-    except (KeyError, ValueError, StoreError):
-        return ""
+
+def _headers() -> dict[str, str]:
+    """A page may use its own styles and pictures, and the script that adds the reader's own time; nothing else."""
+    from croupier.features.quality.pages.page import policy
+
+    return {"Content-Security-Policy": policy()}
 
 
 @pages.get("/{app}")
@@ -68,7 +66,7 @@ def page(app: str, path: str) -> Response:
 
     if not path and re.fullmatch(NAME, app):
         try:
-            return HTMLResponse(listing_page.reports(app, Workspace.known(app).store.list(layout.REPORTS)))
+            return _html(listing_page.reports(app, Workspace.known(app).store.list(layout.REPORTS)))
         except ValueError:
             raise HTTPException(404, f"no app {app!r}") from None
     shown = PurePosixPath(path).suffix.lower() in SHOWN
@@ -79,8 +77,7 @@ def page(app: str, path: str) -> Response:
     except (KeyError, ValueError):  # no such page, no such app, or another app's store
         raise HTTPException(404, f"no report {path!r} of app {app!r}: run its task again") from None
     kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
-    policy = "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:"
-    return Response(body, media_type=kind, headers={"Content-Security-Policy": policy})
+    return Response(body, media_type=kind, headers=_headers())
 
 
 class Reports(AirflowPlugin):

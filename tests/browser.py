@@ -1,10 +1,13 @@
-"""A real browser, where there is one: how wide a page is on a phone, and what does not fit."""
+"""A real browser, where there is one: how wide a page is on a phone, what does not fit, what axe-core finds in it."""
 
 import json
 import re
 import shutil
 import subprocess
+from functools import cache
+from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,15 +25,66 @@ f.onload = () => {{
 }};</script>"""
 
 
+NPM = shutil.which("npm")
+SCAN = """<script>window.addEventListener("load", () => axe.run(document, {resultTypes: ["violations"]}).then(found => {
+  const hit = v => v.nodes.slice(0, 4).map(n => n.html.slice(0, 160) + " | " + (n.any[0] || n.all[0] || {}).message);
+  window.parent.tell({page: document.documentElement.dataset.page, rules: found.passes.map(v => v.id), width: innerWidth,
+    dark: matchMedia("(prefers-color-scheme: dark)").matches, needs: document.documentElement.scrollWidth,
+    asked: performance.getEntriesByType("resource").map(e => e.name),
+    faults: found.violations.map(v => [v.impact, v.id, hit(v)])});
+}));</script>"""
+FRAMES = """<!doctype html><script>const found = [], many = {many};
+function tell(one) {{ found.push(one);
+  if (found.length == many) document.documentElement.textContent = "FAULTS" + JSON.stringify(found) + "END"; }}</script><body>{frames}"""
+
+
 def shown(page: Path, width: int = 390) -> dict:
     """{"width": pixels the page needs in a window of `width`, "wide": what sticks out, "picture": the right edge of the
     pictures that are not scrolled}."""
+    return asked(page, ASK.format(src=page.name, width=width), "WIDTH")
+
+
+@cache
+def axe() -> Path | None:
+    """axe-core's one file, where npm has it for everybody."""
+    if NPM is None:
+        return None
+    root = subprocess.run([NPM, "root", "--global"], capture_output=True, text=True, check=False, timeout=60).stdout
+    found = Path(root.strip()) / "axe-core" / "axe.min.js"
+    return found if found.exists() else None
+
+
+def scanned(pages: dict[str, str], folder: Path, *, dark: bool, widths: tuple[int, ...] = (390, 1440)) -> list[dict]:
+    """What axe-core says of each page, by name, in a window of each width: [{"page", "width", "needs": pixels, "dark",
+    "asked": what it fetched, "rules": those that it keeps, "faults": (impact, rule, where)}]."""
+    frames = []
+    for name, text in pages.items():
+        scan = text.replace("<html", f'<html data-page="{name}"', 1)
+        scan = scan.replace("</body>", f"<script>{axe().read_text()}</script>{SCAN}</body>")
+        (folder / f".scan-{name}.html").write_text(scan, encoding="utf-8")
+        size = "height:900px;border:0"
+        frames += [f'<iframe src=".scan-{name}.html" style="width:{width}px;{size}"></iframe>' for width in widths]
+    frame = FRAMES.format(many=len(frames), frames="".join(frames))
+    colours = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
+    return asked(folder / "all.html", frame, "FAULTS", colours)
+
+
+def asked(page: Path, frame: str, mark: str, *flags: str) -> Any:
+    """What a page in a `frame` beside it leaves as JSON between `mark` and END."""
     ask = page.parent / f".ask-{page.stem}.html"
-    ask.write_text(ASK.format(src=page.name, width=width), encoding="utf-8")
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files",
-               f"--user-data-dir={page.parent}/.chromium", "--virtual-time-budget=4000", "--dump-dom", ask.as_uri()]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    ask.write_text(frame, encoding="utf-8")
+    text = dom(ask, *flags)
     ask.unlink()
-    found = re.search(r"WIDTH(.*)END", done.stdout, re.S)
-    assert found, done.stdout[-500:] + done.stderr[-500:]
-    return json.loads(found[1].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
+    found = re.search(rf"{mark}(.*)END", text, re.S)
+    assert found, text[-1000:]
+    return json.loads(unescape(found[1]))
+
+
+def dom(page: Path, *flags: str) -> str:
+    """The page as it is once its scripts have run."""
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", *flags,
+               "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
+               f"--user-data-dir={page.parent}/.chromium", "--virtual-time-budget=20000", "--dump-dom", page.as_uri()]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-1000:]
+    return done.stdout

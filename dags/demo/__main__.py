@@ -39,6 +39,7 @@ from croupier.features.workspace import Workspace
 from croupier.features.worlds import obd, reels
 from croupier.serving.client.client import Client
 from croupier.serving.contract.requests import Request
+from croupier.serving.health import landing, landing_page
 from croupier.serving.operate import verdict_release
 from croupier.serving.triton.server import Ports, TritonServer, stop_recorded
 
@@ -68,9 +69,17 @@ def main(var: Path) -> dict[str, Any]:
     with airflow:
         acts = {"obd": act_one(airflow)}
         acts["reels"], acts["harmful"] = acts_two_and_three(airflow)
-    summary = {"acts": acts, "airflow": airflow.url, "seconds": round(time.monotonic() - began, 1)}
+    health = landed(var)
+    summary = {"acts": acts, "airflow": airflow.url, "health": health, "seconds": round(time.monotonic() - began, 1)}
     (var / layout.DEMO_SUMMARY).write_text(json.dumps(summary, indent=1))
     return summary
+
+
+def landed(var: Path) -> dict[str, Any]:
+    """Examines the apps of the demo and writes the landing page below `var`. Returns what it says, and where it is."""
+    found, page = landing.examined(landing.apps()), var / layout.OVERVIEW
+    landing_page.write(found, page, now=clock.now_us())
+    return landing.as_json(found) | {"page": str(page)}
 
 
 def act_one(airflow: Airflow) -> dict[str, Any]:

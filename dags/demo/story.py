@@ -31,6 +31,15 @@ def tell(summary: Mapping[str, Any]) -> None:
     _rollouts(summary["acts"])
     _console.print(f"{summary['seconds']:.0f} s; figures in var/demo/summary.json; Airflow was at {summary['airflow']}")
     _console.print("[bold]make up VAR=var/demo APP=reels[/bold]; [bold]make down VAR=var/demo[/bold] when done.")
+    _health(summary["health"])
+
+
+def _health(found: Mapping[str, Any]) -> None:
+    """The landing page's words, the last of the demo: each app in a sentence, and where the page lies."""
+    heading("Is it well")
+    _console.print(f"{found['summary']}; {found['page']}", markup=False)
+    for app in found["apps"]:
+        _console.print(app["sentence"], markup=False)
 
 
 def _act(name: str, act: Mapping[str, Any]) -> None:

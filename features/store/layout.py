@@ -68,6 +68,7 @@ CHECKPOINT = ".safetensors"
 # A host, below CROUPIER_VAR, beside the apps.
 DECLARED_APPS, PORTS_LOCK = "*/app.toml", ".ports.lock"
 AIRFLOW, CACHE, DEMO_SUMMARY = "airflow", "cache", "summary.json"
+OVERVIEW = "overview/index.html"  # every app in a sentence; copies of the pages that it links lie beside it
 MONTH = "month.json"  # below the home of a virtual month: what it has come to
 AIRFLOW_LOG, AIRFLOW_PID, AIRFLOW_SECRET, AIRFLOW_LOGS = "standalone.log", "standalone.pid", "jwt.secret", "logs"
 

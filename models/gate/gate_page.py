@@ -1,4 +1,4 @@
-"""The page of a gate's verdict: one HTML file, no script, no outside request, readable at any width.
+"""The page of a gate's verdict: one HTML file, no outside request, readable at any width.
 
 A product manager reads the first screen: what was decided, by how much, and what is missing. A statistician reads on:
 every estimator with its interval, the weights, the calibration of propensities and rewards, lifts by day, by segment
@@ -10,10 +10,10 @@ from math import log2
 from pathlib import Path
 from typing import Any
 
-from croupier.features.quality.pages import page
+from croupier.features.quality.pages import charts, page
 from croupier.features.quality.time_labels import time_labels
 from croupier.features.schema import CANDIDATE
-from croupier.features.utc import DAY, from_us
+from croupier.features.utc import DAY
 from croupier.models.gate.gate import ALIKE, PROMOTE, REJECT
 
 LABELS = {
@@ -77,7 +77,7 @@ def render(body: Mapping[str, Any], *, title: str = "") -> str:
     return page.render(
         __package__,
         "gate_page.html.j2",
-        filters={"number": number, "day": day, "state": state},
+        filters={"number": number, "state": state},
         title=title or "The gate's verdict",
         body=body,
         candidates=candidates,
@@ -88,13 +88,13 @@ def render(body: Mapping[str, Any], *, title: str = "") -> str:
             for name, p in candidates.items()
         },
         unchecked=unchecked(candidates),
-        curves={name: curve(p["details"].get("curve", [])) for name, p in candidates.items()},
+        curves={name: curve(name, p["details"].get("curve", [])) for name, p in candidates.items()},
         plans={name: p["details"].get("plan", []) for name, p in candidates.items()},
         forest=forest(policies),
         lifts=lifts(candidates),
-        histogram={n: bars(p["weights"]) for n, p in candidates.items()},
-        propensities=points(body["log"]["propensities"], "pmf", "frequency"),
-        rewards=points(body["log"]["rewards"], "predicted", "reward"),
+        histogram={n: histogram(n, p["weights"]) for n, p in candidates.items()},
+        propensities=calibration(body["log"]["propensities"], "pmf", "frequency", "logged probability"),
+        rewards=calibration(body["log"]["rewards"], "predicted", "reward", "predicted reward"),
         time={n: intervals(p["details"]["time"]["blocks"]) for n, p in candidates.items()},
         segments={
             n: {s: intervals(rows) for s, rows in p["details"]["segments"].items() if rows}
@@ -171,28 +171,26 @@ def _per_day(body: Mapping[str, Any]) -> float:
     return float(body["rows"] / days) * float(body.get("judged_share", 1.0)) if days > 0 else 0.0
 
 
-def curve(rows: list[Mapping[str, float | None]]) -> dict[str, Any] | None:
-    """The lift and its bounds as rows came in, in a box of 100 × 40; its height is what the last two thirds need."""
+def curve(name: str, rows: list[Mapping[str, float | None]]) -> str:
+    """Draws the lift and its bounds as rows came in; its height is what the last two thirds need. "" before there are
+    two points."""
     if len(rows) < 2:
-        return None
+        return ""
     late = [v for r in rows[len(rows) // 3 :] for v in (r["value"], r["lower"], r["upper"]) if v is not None]
     low, high = _scale([*late, 0.0])
+    last = rows[-1]
+    return charts.paths(
+        {"lift": ([r["rows"] or 0.0 for r in rows], [r["value"] for r in rows])},
+        bands={"lift": ([_or(r["lower"], low) for r in rows], [_or(r["upper"], high) for r in rows])},
+        reach=(low, high),
+        x="rounds; the dashed line is no lift",
+        label=f"Lift of {name} as rounds came in; after {number(last['rows'])} rounds {number(last['value'])}, "
+        f"from {number(last['lower'])} to {number(last['upper'])}",
+    )
 
-    def at(n: float, v: float | None, unbounded: float) -> str:
-        y = min(max(unbounded if v is None else v, low), high)
-        return f"{100 * n / most:.2f},{40 - 40 * (y - low) / (high - low):.2f}"
 
-    most = rows[-1]["rows"] or 1.0
-    points = [(r["rows"] or 0.0, r) for r in rows]
-    band = [at(n, r["upper"], high) for n, r in points] + [at(n, r["lower"], low) for n, r in reversed(points)]
-    return {
-        "band": " ".join(band),
-        "line": " ".join(at(n, r["value"], 0.0) for n, r in points),
-        "rows": most,
-        "zero": 40 - 40 * (0.0 - low) / (high - low),
-        "low": low,
-        "high": high,
-    }
+def _or(value: float | None, unbounded: float) -> float:
+    return unbounded if value is None else value
 
 
 def forest(policies: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -224,28 +222,20 @@ def intervals(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def bars(weights: list[Mapping[str, float]]) -> list[dict[str, Any]]:
-    """The histogram of weights without its empty ends, heights in % of the largest."""
+def histogram(name: str, weights: list[Mapping[str, float]]) -> str:
+    """Draws the histogram of weights without its empty ends."""
     used = [i for i, w in enumerate(weights) if w["rounds"] > 0]
-    shown = weights[used[0] : used[-1] + 1] if used else []
-    most = max((w["rounds"] for w in shown), default=1.0)
-    return [
-        {
-            "label": _power(w["to"]),
-            "rounds": int(w["rounds"]),
-            "share": w["share"],
-            "height": max(1.0, 100 * w["rounds"] / most) if w["rounds"] else 0.0,
-        }
-        for w in shown
-    ]
+    shown = [(_power(w["to"]), float(w["rounds"])) for w in (weights[used[0] : used[-1] + 1] if used else [])]
+    most = max(shown, key=lambda bar: bar[1], default=("–", 0.0))
+    label = f"Rounds of {name} by weight; most, {most[1]:,.0f}, have one up to {most[0]}"
+    return charts.bars(shown, label=label, x="weight π/p, up to")
 
 
-def points(rows: list[Mapping[str, float]], x: str, y: str) -> dict[str, Any]:
-    """A calibration plot of 100 × 100 units: truth is the diagonal."""
-    top = max([r[x] for r in rows] + [r[y] for r in rows] + [1e-9]) * 1.05
-    low = min([0.0] + [r[x] for r in rows])
-    place = [(100 * (r[x] - low) / (top - low), 100 - 100 * (r[y] - low) / (top - low)) for r in rows]
-    return {"points": place, "top": top, "low": low}
+def calibration(rows: list[Mapping[str, float]], x: str, y: str, named: str) -> str:
+    """Draws what was found (`y`) by what was expected (`x`): truth is the diagonal."""
+    furthest = max((abs(r[y] - r[x]) for r in rows), default=0.0)
+    label = f"{y} by {named}, {len(rows)} groups; the furthest from the diagonal is {number(furthest)} away"
+    return charts.scatter([(r[x], r[y]) for r in rows], label=label, x=named)
 
 
 def number(value: float | None) -> str:
@@ -253,11 +243,6 @@ def number(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def day(micros: int) -> str:
-    """Returns a time (UTC µs) as day and minute."""
-    return from_us(micros).strftime("%d %b %H:%M")
 
 
 def _scale(values: list[float]) -> tuple[float, float]:

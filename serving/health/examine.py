@@ -64,13 +64,13 @@ def newest_hour(w: Workspace, end: datetime) -> str | None:
 
 
 def keep(app: str) -> dict[str, Any]:
-    """Examines an app and keeps its page and what was said in the store; returns the latter. What the `monitor` DAG
-    does."""
+    """Examines an app and keeps its page and what was said, with the time ("examined", UTC µs), in the store; returns
+    the latter. What the `monitor` DAG does."""
     from croupier.serving.health import told, verdict_page
 
     w = Workspace.open(app)
     found = examine(w)
-    said = told.as_json(found)
+    said = told.as_json(found) | {"examined": clock.now_us()}
     w.store.put(layout.report(layout.HEALTH_PAGE), verdict_page.render_page(found).encode())
     w.store.put(layout.report(layout.HEALTH_SAID), orjson.dumps(said))
     return said
@@ -82,7 +82,12 @@ def or_raise(said: dict[str, Any]) -> None:
         raise Unwell(said["sentence"])
 
 
-def last_sentence(w: Workspace) -> str:
-    """What was last kept of an app; "" where nothing was."""
+def last_said(w: Workspace) -> dict[str, Any] | None:
+    """What was last kept of an app; None where nothing was. Raises ValueError where it is no JSON object."""
     raw, known = w.store.read(layout.report(layout.HEALTH_SAID))
-    return str(orjson.loads(raw)["sentence"]) if known is not None else ""
+    if known is None:
+        return None
+    found = orjson.loads(raw)
+    if not isinstance(found, dict) or not {"sentence", "level"} <= set(found):
+        raise ValueError(f"{layout.HEALTH_SAID}: found {found!r:.80}, expected what `monitor` keeps; let it run again")
+    return found

@@ -79,14 +79,19 @@ def time_text(at: int) -> str:
 
 
 def as_json(found: Examined) -> dict[str, Any]:
-    """What was found as JSON: {"app", "level", "sentence", "silences", "silenced": symptoms that do not count, and the
-    diagnosis}."""
+    """What was found as JSON: {"app", "level", "known": false where it is too early to judge, "sentence", "silences",
+    "silenced": symptoms that do not count, and the diagnosis}."""
     head = {
-        "app": found.app, "level": level(found), "sentence": sentence(found),
+        "app": found.app, "level": level(found), "known": known(found), "sentence": sentence(found),
         "silences": [silence.to_dict() for silence in found.silences.values()],
         "silenced": [s.to_dict() for s in found.silenced],
     }  # fmt: skip
     return head | (found.diagnosis.to_dict() if found.diagnosis else {})
+
+
+def known(found: Examined) -> bool:
+    """True if the app was judged: it has enough joined hours."""
+    return found.diagnosis is not None and found.diagnosis.needed > 0
 
 
 def level(found: Examined) -> str:

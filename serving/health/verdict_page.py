@@ -1,5 +1,5 @@
-"""The health page of an app: the cause first, what to do, every symptom, and the hours that say so. No script, no
-outside request; it reads the same in a mail, from a disk and in Airflow."""
+"""The health page of an app: the cause first, what to do, every symptom, and the hours that say so. No outside request;
+it reads the same in a mail, from a disk and in Airflow."""
 
 from typing import Any
 
@@ -19,24 +19,25 @@ from croupier.serving.health.examine import Examined
 SHOWN = 2 * WEEK_HOURS  # hours of the charts
 WORDS = {FINE: "well", TO_WATCH: "well, with something to watch", ACT: "needs you"}
 STYLES = {FINE: "good", TO_WATCH: "warn", ACT: "bad"}
+UNKNOWN = ("not known yet", "open")  # never "well" by default
 
 
 def render_page(found: Examined) -> str:
     """Returns the page as HTML."""
-    d, level = found.diagnosis, told.level(found)
+    d, level, known = found.diagnosis, told.level(found), told.known(found)
+    word, style = (WORDS[level], STYLES[level]) if known else UNKNOWN
     return render(
         __package__,
         "verdict_page.html.j2",
-        title=f"{found.app}: {WORDS[level]}",
+        title=f"{found.app}: {word}",
         app=found.app,
-        word=WORDS[level],
-        style=STYLES[level],
+        word=word,
+        style=style,
         sentence=told.sentence(found),
         remedy=d.remedy if d and level == ACT else "",
         symptoms=[(s, *told.mark(s)) for s in d.symptoms] if d else [],
         silenced=told.silenced(found),
-        judged=told.judged(d) if d and d.needed else "",
-        time=told.time_text,
+        judged=told.judged(d) if d and known else "",
         numbers=_numbers(found.history) if found.history else [],
         boxes=_boxes(found.history) if found.history else [],
     )
@@ -99,9 +100,5 @@ def _boxes(history: History) -> list[tuple[str, str, str]]:
 
 def _line(title: str, values: F64, ticks: list[str], zero: bool) -> str:
     known = [None if np.isnan(v) else float(v) for v in values]
-    present = [v for v in known if v is not None]
-    label = f"{title}: no hour has one"
-    if present:
-        span = f"from {min(present):.3g} to {max(present):.3g}, last {present[-1]:.3g}"
-        label = f"{title}, {ticks[0]} to {ticks[-1]}: {span}"
+    label = f"{title}, {ticks[0]} to {ticks[-1]} UTC: {charts.spoken(known)}"
     return charts.lines({title: known}, ticks, zero=zero, label=label, dots=False)

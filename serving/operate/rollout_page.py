@@ -3,24 +3,20 @@
 One HTML file without outside requests, rewritten at each look that changed something (reports/rollout/<release>.html).
 """
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 
 from croupier.features.batch import F64
 from croupier.features.clock import now_us
-from croupier.features.quality.pages import page
+from croupier.features.quality.pages import charts, page
 from croupier.features.quality.time_labels import since_start
-from croupier.features.schema import ABORTED, CANDIDATE, CHAMPION
+from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.store.storage import Store
-from croupier.features.utc import to_the_second
 from croupier.features.workspace import Workspace
 from croupier.serving.evidence import comparison, dr_rewards, foretold, gather, hold_out_looks
 from croupier.serving.evidence.betting import Bets
@@ -31,7 +27,7 @@ from croupier.serving.release import hold_out, rollout_store
 from croupier.serving.release.rollout_state import RolloutState
 
 POINTS = 24
-GREY, BLUE, HARM, GAIN = "#4c566a", "#2a78b5", "#b5342a", "#2e7d4f"
+Box = tuple[str, str, str]  # title, what it says, chart
 
 
 def write(store: Store, home: Path, spec: AppSpec, *, now: int, release: int | None = None) -> Path:
@@ -89,8 +85,8 @@ def render(
     return page.render(
         __package__,
         "rollout_page.html.j2",
+        title=f"Rollout of release {state.release}",
         s=state,
-        time=to_the_second,
         known=gather.summary,
         summary=gather.summary(found),
         found=found,
@@ -98,67 +94,76 @@ def render(
         until=hold_out.until(state, spec.rollout),
         units={} if rows is None else comparison.unit_counts(rows),
         guardrails=found.get("guardrails", {}),
-        picture=_picture(state, rows, bets, spec, now),
+        boxes=_boxes(state, rows, bets, spec, now),
         past=past,
     )
 
 
-def _picture(state: RolloutState, rows: Compared | None, bets: Bets | None, spec: AppSpec, now: int) -> str:
-    known = bets is not None and rows is not None
-    figure = Figure(figsize=(6.5, 8 if known else 2.6), layout="constrained")
-    FigureCanvasSVG(figure)
-    shares, *others = figure.subplots(3 if known else 1, 1, squeeze=False)[:, 0]
-    _shares(shares, state, now)
+def _boxes(state: RolloutState, rows: Compared | None, bets: Bets | None, spec: AppSpec, now: int) -> list[Box]:
+    found = [_shares(state, now)]
     if bets is not None and rows is not None:
-        difference, rewards = others
         ends = np.unique(np.linspace(min(200, len(rows)), len(rows), POINTS).astype(int))
-        _sequence(difference, bets, spec, ends)
-        _rewards(rewards, rows, ends)
-    out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None})
-    return out.getvalue()[out.getvalue().index("<svg") :]
+        found += [_sequence(bets, spec, ends), _rewards(rows, ends)]
+    return found
 
 
-def _shares(axes: Any, state: RolloutState, now: int) -> None:
+def _shares(state: RolloutState, now: int) -> Box:
+    """The share of units over time, as steps; what stood at each of them is written beside it."""
     began = state.history[0]["at"]
     unit, size = since_start(now - began)
     times = [(e["at"] - began) / size for e in state.history] + [(now - began) / size]
     shares = [100 * e["share"] for e in state.history]
-    axes.step(times, [*shares, shares[-1]], where="post", color=BLUE)
-    late = times[0] + 0.75 * (times[-1] - times[0])
-    for time, entry in zip(times, state.history, strict=False):
-        held = entry["reason"].startswith("held")
-        colour = HARM if entry["stage"] == ABORTED or held else BLUE
-        at = (time, 100 * entry["share"])
-        axes.plot(*at, "o", color=colour)
-        side = {"xytext": (-4, 5), "ha": "right"} if time > late else {"xytext": (4, 5)}
-        axes.annotate("held" if held else entry["stage"], at, textcoords="offset points", fontsize=8, **side)
-    axes.margins(x=0.09)  # room for the first and the last label
-    axes.set(ylabel="units with the candidate, %", xlabel=f"{unit} since publication", ylim=(-4, 112))
+    xs, ys = [times[0]], [shares[0]]
+    for k, time in enumerate(times[1:], 1):
+        xs += [time, time]
+        ys += [shares[k - 1], shares[min(k, len(shares) - 1)]]
+    names = ["held" if e["reason"].startswith("held") else e["stage"] for e in state.history]
+    return (
+        "Units with the candidate",
+        "in per cent",
+        charts.paths(
+            {"share": (xs, ys)},
+            x=f"{unit} since publication",
+            reach=(0.0, 100.0),
+            marks=list(zip(times, shares, names, strict=False)),
+            label=f"Share of units with the candidate: {' → '.join(names)}",
+        ),
+    )
 
 
-def _sequence(axes: Any, bets: Bets, spec: AppSpec, ends: Any) -> None:
+def _sequence(bets: Bets, spec: AppSpec, ends: Any) -> Box:
     parts = [bets.head(int(n)) for n in ends]
-    low = np.array([part.lower(spec.rollout.alpha) for part in parts])
-    high = np.array([part.upper(spec.rollout.alpha_harm) for part in parts])
-    middle = [part.xi.sum() / part.v.sum() for part in parts]
-    axes.fill_between(ends, low, high, color=BLUE, alpha=0.12)
-    axes.plot(ends, high, color=HARM, linewidth=1, label=f"at most; below 0 is harm ({spec.rollout.alpha_harm:.1%})")
-    axes.plot(ends, low, color=GAIN, linewidth=1, label=f"at least; above 0 is better ({spec.rollout.alpha:.1%})")
-    axes.plot(ends, middle, color=BLUE, label="estimate (doubly robust)")
-    axes.axhline(0, color=GREY, linewidth=1)
-    if spec.rollout.season_seconds:
-        axes.set_title("as if hours were alike; stages are decided on whole seasons", fontsize=8)
-    reach = 4 * max(np.abs(middle[-1]), np.abs(bets.baseline).mean() / 4)
-    axes.set(ylabel="reward per decision,\ncandidate − champion", xlabel="matured decisions", ylim=(-reach, reach))
-    axes.legend(loc="best", fontsize=8)
+    low = [float(part.lower(spec.rollout.alpha)) for part in parts]
+    high = [float(part.upper(spec.rollout.alpha_harm)) for part in parts]
+    middle = [float(part.xi.sum() / part.v.sum()) for part in parts]
+    reach = 4 * max(abs(middle[-1]), float(np.abs(bets.baseline).mean()) / 4)
+    season = " As if hours were alike; stages are decided on whole seasons." if spec.rollout.season_seconds else ""
+    xs = [float(n) for n in ends]
+    drawn = charts.paths(
+        {"estimate (doubly robust)": (xs, middle)},
+        bands={"estimate (doubly robust)": (low, high)},
+        x="matured decisions; the dashed line is no difference",
+        reach=(-reach, reach),
+        label=f"Reward per decision, candidate less champion, after {int(ends[-1]):,} decisions: "
+        f"{middle[-1]:.4g}, at least {low[-1]:.4g}, at most {high[-1]:.4g}",
+    )
+    ends_at = f"band: at least ({spec.rollout.alpha:.1%}), above 0 is better; at most ({spec.rollout.alpha_harm:.1%})"
+    return "Reward per decision, candidate less champion", f"{ends_at}, below 0 is harm.{season}", drawn
 
 
-def _rewards(axes: Any, rows: Compared, ends: Any) -> None:
-    for name, who, colour in ((CANDIDATE, rows.assigned, BLUE), (CHAMPION, ~rows.assigned, GREY)):
-        axes.plot(ends, _running(rows.log.reward, who)[ends - 1], color=colour, label=name)
-    axes.set(ylabel="mean reward so far", xlabel="matured decisions")
-    axes.legend(loc="best", fontsize=8)
+def _rewards(rows: Compared, ends: Any) -> Box:
+    xs = [float(n) for n in ends]
+    means = {
+        name: _running(rows.log.reward, who)[ends - 1].tolist()
+        for name, who in ((CANDIDATE, rows.assigned), (CHAMPION, ~rows.assigned))
+    }
+    last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in means.items())
+    drawn = charts.paths(
+        {name: (xs, values) for name, values in means.items()},
+        x="matured decisions",
+        label=f"Mean reward so far: {last}",
+    )
+    return "Mean reward so far", "of each policy", drawn
 
 
 def _running(reward: F64, who: Any) -> F64:

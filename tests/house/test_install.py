@@ -127,6 +127,7 @@ def test_the_wheel_holds_one_import_name_and_every_module(wheel):
         "*.pbtxt",
         "*.html.j2",
         "*.css",
+        "features/quality/pages/*.js",
         "*.openapi.json",
         "serving/monitoring/*.yml",
         "serving/monitoring/*.json",

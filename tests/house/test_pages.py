@@ -10,6 +10,7 @@ from jinja2 import UndefinedError
 
 from croupier.features.quality.pages import listing_page
 from croupier.features.quality.pages.page import render
+from tests.page_words import unscripted
 
 ROOT = Path(__file__).resolve().parents[2]
 HTML = re.compile(r"<!doctype|<html|<body|<h[1-3][ >]|<table|<ul>|<p>", re.I)
@@ -48,7 +49,7 @@ def test_a_page_in_a_module_is_seen():
 
 def test_values_are_escaped_and_a_missing_one_is_an_error():
     bad = 'reports/gate/<script>alert("x")</script>.html'
-    page = listing_page.reports("shop<b>", [bad])
+    page = unscripted(listing_page.reports("shop<b>", [bad]))
     assert "<script" not in page
     assert "shop&lt;b&gt;: reports</h1>" in page
     assert 'href="gate/%3Cscript%3Ealert%28%22x%22%29%3C/script%3E.html"' in page
@@ -60,11 +61,17 @@ def test_values_are_escaped_and_a_missing_one_is_an_error():
 def test_lists_of_pages_say_what_there_is():
     old = [f"reports/quality/{i:04d}/index.html" for i in range(listing_page.MOST + 7)]
     page = listing_page.reports("shop", [*old, "reports/rollout/000003-002.html", "reports/quality/1/docs/index.html"])
-    assert re.findall(r"<h2>(.*?)</h2>", page) == ["Data quality, by interval", "Rollouts, by release and step"]
+    assert re.findall(r"<h2>(.*?)</h2>", page) == ["Rollouts, by release and step", "Data quality, by interval"]
     assert page.count("<li>") == listing_page.MOST + 1
     assert "and 7 older ones" in page
     assert page.index("quality/0206/index.html") < page.index("quality/0205/index.html")
     assert listing_page.NONE_YET in listing_page.reports("shop", [])
-    assert '<li><a href="a/">a</a></li>' in listing_page.apps(["a"])
-    assert "none is declared" in listing_page.apps([])
-    assert '<a href="a/">a is well: 5 &lt; 6</a>' in listing_page.apps(["a", "b"], {"a": "a is well: 5 < 6", "b": ""})
+    assert '<a href="../">All apps</a>' in page
+
+
+def test_the_newest_page_of_each_kind_is_the_last_of_its_name():
+    keys = ["quality/0001/index.html", "quality/0002/index.html", "quality/0002/health/index.html", "gate/a/index.html",
+            "quality/0002/docs/validations/x.html", "health/verdict.json", "gate/b/index.html"]  # fmt: skip
+    assert listing_page.newest([f"reports/{key}" for key in keys]) == {
+        "health": "", "gate": "gate/b/index.html", "rollout": "", "quality": "quality/0002/index.html",
+    }  # fmt: skip

@@ -12,7 +12,6 @@ from croupier.features.quality.pages import charts
 from croupier.features.quality.pages.page import render
 from croupier.features.quality.time_labels import time_labels
 from croupier.features.store import layout
-from croupier.features.utc import from_us
 
 
 def write(found: Health, folder: Path) -> Path:
@@ -26,38 +25,39 @@ def write(found: Health, folder: Path) -> Path:
 
 def _page(h: Health) -> str:
     ticks = time_labels([b["at"] for b in h.bins])
-    first, last = (f"{from_us(h.bins[i]['at']):%d %b %H:%M}" for i in (0, -1))
-    drift = charts.heat(h.drift, ticks, high=0.5) if h.drift else ""
-    return render(
-        __package__,
-        "health_page.html.j2",
-        title="Health of the log",
-        h=h,
-        first=first,
-        last=last,
-        boxes=_boxes(h, ticks),
-        drift=drift,
-    )
+    said = f"Share of values of each feature that moved, {_between(ticks)}"
+    drift = charts.heat(h.drift, ticks, high=0.5, label=said) if h.drift else ""
+    boxes = _boxes(h, ticks)
+    return render(__package__, "health_page.html.j2", title="Health of the log", h=h, boxes=boxes, drift=drift)
 
 
 def _boxes(h: Health, ticks: list[str]) -> list[tuple[str, str, str]]:
     """Returns (title, what it says, chart) of each."""
 
-    def of(name: str) -> list[float | None]:
-        return [b[name] for b in h.bins]
+    def line(title: str, says: str, name: str, limit: float | None = None) -> tuple[str, str, str]:
+        values = [b[name] for b in h.bins]
+        label = f"{title}, {_between(ticks)}: {charts.spoken(values)}"
+        return title, says, charts.lines({title.lower(): values}, ticks, limit=limit, label=label)
 
     means, low, high = (
         {k: [v[0] + z * v[1] if v else None for v in values] for k, values in h.reward.items()}
         for z in (0.0, -1.96, 1.96)
     )
     bands = {k: (low[k], high[k]) for k in means}
+    last = "; ".join(f"{name} {charts.spoken(values)}" for name, values in means.items())
+    shares = ", ".join(f"{name} {values[-1]:.0%}" for name, values in h.arms.items())
     alarm = log(1 / audit.ALPHA)
     return [
-        ("Reward per decision", "mean and 95 % interval, by policy", charts.lines(means, ticks, bands=bands)),
-        ("Decisions", "a step of time", charts.lines({"decisions": of("decisions")}, ticks)),
-        ("Effective arms", "exp(entropy): 1 is greedy", charts.lines({"arms": of("effective_arms")}, ticks)),
-        ("Least propensity", "how rare the rarest shown arm was", charts.lines({"p": of("least_propensity")}, ticks)),
-        ("Which arms are shown", "share of decisions", charts.stack(h.arms, ticks)),
-        ("Propensity audit", f"nats of evidence against the logged pmf; alarm at {alarm:.1f}",
-         charts.lines({"evidence": of("log_e")}, ticks, limit=alarm)),
+        ("Reward per decision", "mean and 95 % interval, by policy",
+         charts.lines(means, ticks, bands=bands, label=f"Reward per decision, {_between(ticks)}: {last}")),
+        line("Decisions", "a step of time", "decisions"),
+        line("Effective arms", "exp(entropy): 1 is greedy", "effective_arms"),
+        line("Least propensity", "how rare the rarest shown arm was", "least_propensity"),
+        ("Which arms are shown", "share of decisions",
+         charts.stack(h.arms, ticks, label=f"Shares of the arms shown, {_between(ticks)}; last: {shares}")),
+        line("Propensity audit", f"nats of evidence against the logged pmf; alarm at {alarm:.1f}", "log_e", alarm),
     ]  # fmt: skip
+
+
+def _between(ticks: list[str]) -> str:
+    return f"{ticks[0]} to {ticks[-1]} UTC"

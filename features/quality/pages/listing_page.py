@@ -1,14 +1,14 @@
-"""Pages that list pages: an app's reports, newest first, by kind, and all apps of a host."""
+"""Pages that list pages: an app's reports, newest first, by kind. `newest` is what the landing page links of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from croupier.features.quality.pages.page import render
 from croupier.features.store import layout
 
-KINDS = {"quality": "Data quality, by interval", "gate": "The gate's verdicts, by key of the features",
-         "rollout": "Rollouts, by release and step", "health": "Health of the log"}  # fmt: skip
+KINDS = {"health": "Is it well", "gate": "The gate's verdicts, by key of the features",
+         "rollout": "Rollouts, by release and step", "quality": "Data quality, by interval"}  # fmt: skip
 MOST = 200  # of a kind; older ones are counted
 NONE_YET = "No page yet: the DAGs build_features, train_and_gate and watch_rollout write them."
 Link = tuple[str, str]  # address, text
@@ -25,23 +25,34 @@ class Group:
 
 def reports(app: str, keys: Sequence[str]) -> str:
     """The page of what an app's tasks and commands kept under `reports/`: a relative link to each page among `keys`."""
-    found = [layout.report_name(key) for key in keys if key.endswith(".html") and f"/{layout.DATA_DOCS}/" not in key]
+    found = _pages(keys)
     kinds = dict.fromkeys([*KINDS, *sorted({path.split("/")[0] for path in found})])
     groups = [_kind(kind, [p for p in found if p.split("/")[0] == kind]) for kind in kinds]
-    return listing(f"{app}: reports", [group for group in groups if group.links], nothing=NONE_YET)
+    kept = [group for group in groups if group.links]
+    return listing(f"{app}: reports", kept, nothing=NONE_YET, up="../", above="All apps")
 
 
-def apps(names: Sequence[str], said: Mapping[str, str] | None = None) -> str:
-    """The page of all apps, each by its name, or by the sentence that was `said` of its health."""
-    said = said or {}
-    groups = [Group(links=[(f"{name}/", said.get(name) or name) for name in names])] if names else []
-    return listing("croupier: apps", groups, nothing="none is declared")
+def newest(keys: Sequence[str]) -> dict[str, str]:
+    """Returns the name below `reports/` of the newest page of each of the KINDS; "" where there is none yet."""
+    found = [path for path in _pages(keys) if len(path.split("/")) < 4]  # not the charts beside a check of the data
+    return {kind: max((p for p in found if p.split("/")[0] == kind), default="") for kind in KINDS}
 
 
-def listing(heading: str, groups: Sequence[Group], *, nothing: str, up: str = "") -> str:
-    """A page of links; `up` is the address of the page above it."""
+def _pages(keys: Sequence[str]) -> list[str]:
+    return [layout.report_name(key) for key in keys if key.endswith(".html") and f"/{layout.DATA_DOCS}/" not in key]
+
+
+def listing(heading: str, groups: Sequence[Group], *, nothing: str, up: str = "", above: str = "Overview") -> str:
+    """A page of links; `up` is the address of the page above it, which is named `above`."""
     return render(
-        __package__, "listing_page.html.j2", title=heading, heading=heading, groups=groups, nothing=nothing, up=up
+        __package__,
+        "listing_page.html.j2",
+        title=heading,
+        heading=heading,
+        groups=groups,
+        nothing=nothing,
+        up=up,
+        above=above,
     )
 
 

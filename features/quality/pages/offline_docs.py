@@ -15,12 +15,14 @@ _DROP = [
     re.compile(r"@media \(prefers-color-scheme: dark\) \{.*?\n\}(?=\s*</style>)", re.S),
     re.compile(r"<footer\b.*?</footer>", re.S | re.I),
 ]
+_DARK = re.compile(r"@media\(prefers-color-scheme:dark\)\{.*?\}\}", re.S)  # their colours are meant for white paper
 _BEACON = re.compile(r"<img\b[^>]*https?://[^>]*>", re.S | re.I)
 
 
 def offline(folder: Path) -> None:
     """Rewrites every page below `folder` in place. Raises ValueError if a page would still ask another host."""
-    style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
+    ours = "".join(files(__package__).joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "docs.css"))
+    style = _DARK.sub("", ours)
     for page in folder.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         for pattern in _DROP:

@@ -11,6 +11,7 @@ from croupier.features.quality.rules import Rule
 from croupier.features.store import layout
 
 Judged = Sequence[tuple[Rule, Mapping[str, Any]]]  # each rule with {success, rows, observed}
+MARKS = {"bad": "✘ failed", "warn": "▲ warning", "good": "✔ passed"}
 
 
 def write(report: QualityReport, judged: Judged, account: Account | None, interval: str) -> None:
@@ -39,7 +40,11 @@ def _rules(report: QualityReport, judged: Judged) -> list[dict[str, str]]:
     for rule, result in worst_first:
         critical = rule.severity == "critical" and rule.name not in held
         style = ("bad" if critical else "warn") if rule.name in found else "good"
-        mark = "▲ quarantined" if rule.name in held else {"bad": "✘ failed", "warn": "▲ warning", "good": "✔"}[style]
+        mark = (
+            "▲ quarantined"
+            if rule.name in held
+            else {"bad": "✘ failed", "warn": "▲ warning", "good": "✔ passed"}[style]
+        )
         seen = _rows_hit(found.get(rule.name)) or _number(result["observed"], rule)
         rows.append({"style": style, "mark": mark, "name": rule.name, "says": rule.says, "found": seen})
     return rows

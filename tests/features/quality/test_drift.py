@@ -13,6 +13,7 @@ from croupier.features.quality import drift
 from croupier.features.quality.pages import health_page, offline_docs
 from croupier.features.spec import AppSpec
 from croupier.features.worlds.reels import World
+from tests.page_words import unscripted
 
 WORLD = World(seed=8, candidates=(4, 4))
 
@@ -72,8 +73,9 @@ def test_the_page_is_whole_and_offline(log, tmp_path):
     page = health_page.write(drift.health(df, encoder=encoder), tmp_path / "health")
     text = page.read_text()
     assert offline_docs.outside(text) == []
-    assert "<script" not in text
-    assert text.count("<svg") == 7
+    assert "<script" not in unscripted(text)
+    labels = re.findall(r'<svg class="chart"[^>]* role="img" aria-label="([^"]+)"', text)
+    assert len(labels) == len(set(labels)) == 7, "every chart says what it shows, each something else"
     assert len(re.findall(r"context\.device, ", text)) == 24
     assert orjson.loads((tmp_path / "health" / "health.json").read_bytes())["rows"] == 1000
 

@@ -102,7 +102,7 @@ SPELLED = {
     "ARMS_LOCK": ".arms.lock", "CATALOGUE_LOCK": ".catalogue.lock", "DEPLOY_LOCK": ".deploy.lock",
     "ROLLOUT_LOCK": ".rollout.lock", "UNIT_KEY_LOCK": "spool/.unit_key.lock", "UP_LOCK": ".up.lock",
     "DECLARED_APPS": "*/app.toml", "PORTS_LOCK": ".ports.lock", "AIRFLOW": "airflow", "CACHE": "cache",
-    "DEMO_SUMMARY": "summary.json", "AIRFLOW_LOG": "standalone.log", "AIRFLOW_PID": "standalone.pid",
+    "DEMO_SUMMARY": "summary.json", "OVERVIEW": "overview/index.html", "AIRFLOW_LOG": "standalone.log", "AIRFLOW_PID": "standalone.pid",
     "AIRFLOW_SECRET": "jwt.secret", "AIRFLOW_LOGS": "logs",
 }  # fmt: skip
 

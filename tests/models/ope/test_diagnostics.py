@@ -1,9 +1,12 @@
 """What explains a verdict sums to it: parts by the arms' age, the lift as it grew, groups of like arms."""
 
+import re
+
 import numpy as np
 import pytest
 
 from croupier.features.batch import Batch, Catalogue, Interactions
+from croupier.features.quality.pages import plane
 from croupier.features.spec import GateSpec
 from croupier.features.utc import DAY
 from croupier.models.baselines import Uniform
@@ -95,11 +98,14 @@ def test_a_curve_stays_in_its_box_and_bears_unbounded_ends():
         {"rows": 10.0 * k, "value": 0.1, "lower": None if k < 3 else 0.1 - 1 / k, "upper": 5.0 / k}
         for k in range(1, 10)
     ]
-    drawn = curve(rows)
-    places = np.array([list(map(float, p.split(","))) for p in drawn["band"].split()])
-    assert (places.min(axis=0) >= 0).all()
-    assert (places.max(axis=0) <= (100, 40)).all()
-    assert curve(rows[:1]) is None
+    drawn = curve("mine", rows)
+    (band,) = re.findall(r'<polygon points="([^"]+)"', drawn)
+    places = np.array([list(map(float, p.split(","))) for p in band.split()])
+    assert len(places) == 2 * len(rows)
+    assert (places.min(axis=0) >= (plane.LEFT, plane.TOP)).all()
+    assert (places.max(axis=0) <= (plane.WIDTH, plane.HEIGHT)).all()
+    assert "Lift of mine as rounds came in; after 90 rounds 0.1, from -0.01111 to 0.5556" in drawn
+    assert curve("mine", rows[:1]) == ""
 
 
 def test_like_arms_are_one_group_and_mere_names_are_none():

@@ -13,6 +13,7 @@ from croupier.serving.operate import rollout_page, verdict_release
 from croupier.serving.release import bundle_store, hold_out, rollout_state, rollout_store
 from croupier.serving.release.rollout_state import RolloutState
 from croupier.serving.release.stage_rule import RolloutEvidence
+from tests.page_words import words
 from tests.serving.evidence.promotions import KEPT, finish, logged
 from tests.serving.watched import SECOND
 
@@ -103,7 +104,7 @@ def test_an_equal_release_is_not_rolled_back_and_people_are_told(promoted):
     assert f"{seen['difference'] / worth:+.1%} [{seen['lower'] / worth:+.1%}, {seen['upper'] / worth:+.1%}]" in said
     assert "neither better nor worse is shown" in said
     page = rollout_page.write(h.store, h.home, h.spec, now=h.now).read_text()
-    assert f"until {ends:%Y-%m-%d %H:%M:%S} UTC" in page
+    assert f"until {ends:%Y-%m-%d %H:%M:%S} UTC" in words(page)
     assert "of what the hold-out earns" in page
     promoted_units, kept_units, share = seen["units"]["watch 10%"]
     assert share == pytest.approx(0.9)
