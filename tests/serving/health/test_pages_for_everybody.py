@@ -1,7 +1,7 @@
 """The five kinds of page, of real parts, in a real browser: axe-core finds no serious or critical fault in light and dark,
 on a phone and on a desktop; nothing sticks out, nothing is fetched, each is at most 500 kB.
 
-    apt-get install chromium && npm install --global axe-core      without them these tests are skipped
+    apt-get install chromium && npm install --global axe-core@4.14.1      without them these tests are skipped
 """
 
 from dataclasses import replace
@@ -31,7 +31,7 @@ from tests.serving.watched import House
 pytestmark = [
     pytest.mark.slow,
     needs_browser,
-    pytest.mark.skipif(axe() is None, reason="no axe-core here: `npm install --global axe-core`"),
+    pytest.mark.skipif(axe() is None, reason="no axe-core here: `npm install --global axe-core@4.14.1`"),
 ]
 APP = ReelsHours(per_day=700, seed=4)
 HOURS, N = 24 * 6, 400
