@@ -11,6 +11,7 @@ from croupier.features.exchange.arm_ids import alike
 from croupier.features.exchange.coerce import DeclaredFeatures
 from croupier.features.exchange.guess import Given, guess_app
 from croupier.features.exchange.importing import Imported, import_log
+from croupier.features.exchange.tables.propensities import DERIVED
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.workspace import Workspace
@@ -55,7 +56,8 @@ def declare(
     draft.write_text(guess.toml)
     arms = DeclaredFeatures(AppSpec.read(draft)).arms(arms)
     catalogue.write(w.home / layout.CATALOGUE, arms)
-    (w.home / layout.IMPORT_COLUMNS).write_bytes(orjson.dumps(source.columns, option=orjson.OPT_INDENT_2))
+    there = {role: column for role, column in source.columns.items() if column != DERIVED}
+    (w.home / layout.IMPORT_COLUMNS).write_bytes(orjson.dumps(there, option=orjson.OPT_INDENT_2))
     draft.replace(target)
     notes = (*source.notes, *alike(arm.arm_id for arm in arms), *guess.notes)
     return DeclaredApp(app_toml=target, arms=len(arms), notes=notes)

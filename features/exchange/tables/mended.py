@@ -4,7 +4,8 @@ A row whose reward cannot be read must not be passed over in numbers: which rows
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -22,8 +23,11 @@ _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 def mended(frame: pl.DataFrame, columns: Mapping[str, str], path: Path) -> tuple[pl.DataFrame, list[str]]:
     """The frame, and what was taken for what. Raises ValueError on a reward or a propensity that is something else."""
     notes = []
-    reward, propensity, arm = (frame[columns[role]] for role in ("reward", "propensity", "arm"))
-    for column, note in (_reward(reward, path), _propensity(propensity, path), _arm(arm)):
+    mends: dict[str, Callable[[pl.Series], tuple[pl.Series, str]]] = {
+        "reward": partial(_reward, path=path), "propensity": partial(_propensity, path=path), "arm": _arm,
+    }  # fmt: skip
+    for role in (role for role in mends if role in columns):
+        column, note = mends[role](frame[columns[role]])
         frame = frame.with_columns(column)
         notes += [note] if note else []
     return frame, notes

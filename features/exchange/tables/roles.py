@@ -6,17 +6,19 @@ from pathlib import Path
 import polars as pl
 
 ROLES: dict[str, tuple[str, ...]] = {
-    "arm": ("arm", "arm_id", "action", "chosen_arm", "chosen", "item_id", "item", "variant", "treatment"),
+    "arm": ("arm", "arm_id", "action", "chosen_arm", "chosen", "item_id", "item", "variant", "treatment",
+            "variation_id"),
     "propensity": ("propensity", "propensity_score", "pscore", "action_prob", "probability", "prob", "p"),
     "reward": ("reward", "click", "clicked", "clicks", "conversion", "converted", "outcome", "y", "label"),
     "at": ("at", "timestamp", "time", "datetime", "created_at", "ts", "date"),
     "unit_id": ("unit_id", "unit", "user_id", "user", "visitor_id", "session_id", "customer_id"),
     "event_id": ("event_id", "request_id", "decision_id", "id"),
     "arms": ("arms", "candidates", "actions", "action_set"),
-    "pmf": ("pmf", "probs", "probabilities", "action_probs"),
+    "pmf": ("pmf", "probs", "probabilities", "action_probs", "variation_weights"),
     "arm_context": ("arm_context",), "context": ("context", "x"),
 }  # fmt: skip
 REQUIRED = ("arm", "propensity", "reward")
+ASSIGNMENT = ("experiment_id", "leaf_id", "bandit_version")  # GrowthBook's, beside its variation_weights: no features
 IDS = ("arm", "unit_id", "event_id")  # names, however much they look like numbers: 007 is not 7
 
 
@@ -38,7 +40,8 @@ def roles_of(frame: pl.DataFrame, given: Mapping[str, str], path: Path) -> dict[
     found, columns = named_roles(frame.columns, given), frame.columns
     if "context" in found and "context" not in given and not _holds_objects(frame[found["context"]]):
         del found["context"]
-    if missing := [role for role in REQUIRED if role not in found]:
+    derived = ("propensity",) if "pmf" in found else ()  # the pmf's own entry: propensities.py
+    if missing := [role for role in REQUIRED if role not in found and role not in derived]:
         usual = "; ".join(f"{role} by {', '.join(ROLES[role][:5])}" for role in missing)
         options = " ".join(f"--column {role}=NAME" for role in missing)
         raise ValueError(

@@ -19,7 +19,8 @@ from croupier.features.exchange.record import Record, checked, reason, said, spr
 from croupier.features.exchange.row_names import HEAD, RowNames
 from croupier.features.exchange.tables.candidates import every_arm
 from croupier.features.exchange.tables.mended import mended
-from croupier.features.exchange.tables.roles import roles_of
+from croupier.features.exchange.tables.propensities import DERIVED, with_propensity
+from croupier.features.exchange.tables.roles import ASSIGNMENT, roles_of
 from croupier.features.exchange.tables.table_file import read_table
 from croupier.features.exchange.times import invented, micros, zoned
 from croupier.features.ids import hash_unit
@@ -48,6 +49,8 @@ class TableSource:
         self._read_as = [*self._read_as, *mends]
         self.reward_kind = self.columns["reward"]
         used = set(self.columns.values())
+        if self.columns.get("pmf") == "variation_weights":
+            used |= set(ASSIGNMENT)
         if set(DECISIONS.names) - set(ADDED) <= set(self.frame.columns):  # a log of our own: who decided is no feature
             used |= set(INTERACTIONS.names)
         free = [c for c in self.frame.columns if c and c not in used]
@@ -56,6 +59,8 @@ class TableSource:
         self.features = [c for c in free if c not in (*self.arm_columns, *self.left_out)]
         chosen = map(str, self.frame[self.columns["arm"]].drop_nulls().unique())
         self.every_arm = every_arm(chosen, None if "arms" in self.columns else self._column("pmf"))
+        if "propensity" not in self.columns:
+            self.frame, self.columns = with_propensity(self.frame, self.columns, self.every_arm)
         self.notes = self._notes()
 
     def arms(self) -> list[Arm]:
@@ -172,7 +177,7 @@ class TableSource:
         return next(scale for least, scale, _ in _EPOCH_UNITS if largest >= least)
 
     def _notes(self) -> list[str]:
-        out = [*self._read_as, *(f"column {column} is the {role}" for role, column in self.columns.items())]
+        out = [*self._read_as, *(self._role_note(role) for role in self.columns)]
         if "arms" not in self.columns:
             out.append(
                 f"no column of candidates: each decision could have been any of the {len(self.every_arm)} arms; "
@@ -198,6 +203,11 @@ class TableSource:
             out.append(f"columns {', '.join(own)} are left out: a log of ours says with them who decided, and when")
         out += ["a column without a name is left out: give it one"] * ("" in self.frame.columns)
         return out + [f"column {column} is left out: {self.frame[column].dtype}" for column in self.left_out]
+
+    def _role_note(self, role: str) -> str:
+        if (column := self.columns[role]) == DERIVED:
+            return f"column {self.columns['pmf']} has all probabilities: the propensity is the chosen arm's"
+        return f"column {column} is the {role}"
 
     def _reward_note(self) -> list[str]:
         column = self.columns["reward"]
