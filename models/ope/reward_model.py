@@ -61,14 +61,20 @@ class RewardModel:
 
     def predict(self, batch: Batch) -> F64:
         """q̂ (B, K); 0 where masked. Rows go in blocks, so that B × A never stands in memory whole."""
-        step = max(64, 2_000_000 // max(len(self.arm), batch.arm.shape[1]))
+        wide = len(self.arm) if batch.catalogue.published is None else batch.arm.shape[1] * len(self.cross)
+        step = max(64, 2_000_000 // max(wide, batch.arm.shape[1]))
         blocks = [self._predict(batch[start : start + step]) for start in range(0, len(batch), step)]
         return np.concatenate(blocks) if blocks else np.zeros(batch.arm.shape)
 
     def _predict(self, batch: Batch) -> F64:
         x = batch.context.astype(np.float64)
-        catalogue = self.bias + (x @ self.context)[:, None] + self.arm + (x @ self.project) @ self.cross
-        score = np.take_along_axis(catalogue, batch.arm, axis=1) + batch.pair @ self.pair
+        if batch.catalogue.published is not None:  # inline arms may be many more than a block's candidates
+            crossed = np.einsum("bkc,bc->bk", self.cross.T[batch.arm], x @ self.project)
+            score = self.bias + (x @ self.context)[:, None] + self.arm[batch.arm] + crossed
+        else:
+            catalogue = self.bias + (x @ self.context)[:, None] + self.arm + (x @ self.project) @ self.cross
+            score = np.take_along_axis(catalogue, batch.arm, axis=1)
+        score = score + batch.pair @ self.pair
         return np.where(batch.mask, np.clip(score, *self.limits), 0.0)
 
 
@@ -131,9 +137,10 @@ def _columns(part: Interactions, arms: F64, bases: F64, project: F64) -> F64:
 
 
 def _arm_columns(batch: Batch) -> F64:
-    """Returns (A, ·) what is known of an arm: its features, and which arm it is where the catalogue is small."""
-    features = batch.catalogue.features.astype(np.float64)
-    return np.hstack([features, np.eye(len(features))]) if len(features) <= 128 else features
+    """Returns (A, ·) what is known of an arm: its features, and which arm it is where the catalogue is small (of inline
+    arms nobody knows that)."""
+    features, size = batch.catalogue.features.astype(np.float64), batch.catalogue.size
+    return np.hstack([features, np.eye(len(features), size)]) if size <= 128 else features
 
 
 def _arm_bases(arms: F64) -> F64:
