@@ -95,8 +95,8 @@ class Batch:
 
     @property
     def order(self) -> I64:
-        """(B, K): by what ties are broken. Published arms come in the catalogue's order, behind them inline arms in that
-        of their ids, whoever else is in the batch."""
+        """(B, K): by what ties are broken. Published arms come in the catalogue's order, behind them inline arms in
+        that of their ids, whoever else is in the batch."""
         return self.arm if self.catalogue.published is None else self.catalogue.rank[self.arm]
 
 

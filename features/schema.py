@@ -15,6 +15,7 @@ from typing import Any, Self
 import orjson
 
 SCHEMA_VERSION = 1
+FROM_CATALOGUE, FROM_REQUEST, FROM_BOTH = "catalogue", "request", "both"  # where an app's arms come from
 MAX_ARMS = 1000  # candidates of one decision
 ROLES = CHAMPION, CANDIDATE, HOLDOUT, FALLBACK = "champion", "candidate", "holdout", "fallback"
 IN_CANDIDATES_PLACE = (CANDIDATE, HOLDOUT)  # both are answered by the policy in the candidate's place of a release
@@ -92,6 +93,12 @@ class Decision:
     pass_probability: float = 1.0
     took_us: int = 0
     arm_features: tuple[dict[str, Any] | None, ...] = ()
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """The candidates that the request did not bring along: those of the catalogue."""
+        given = self.arm_features
+        return tuple(a for a, own in zip(self.arms, given, strict=True) if own is None) if given else self.arms
 
     def to_row(self) -> dict[str, Any]:
         """Columns of `DECISIONS`: the open-ended fields travel as canonical JSON."""

@@ -10,7 +10,6 @@ from croupier.features.batch import F64, Batch, Interactions
 from croupier.models import exploration, persistence
 from croupier.models.policy import InlineArms
 
-
 MOST_DRAWN = 10_000  # arms whose draws are kept
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from croupier.features.batch import I64, Batch, Bool, Catalogue, Interactions
-from croupier.features.encoding import inline
+from croupier.features.encoding import inline, inline_log
 from croupier.features.encoding.encoder import Encoder, placed
 from croupier.features.ids import hash64
 from croupier.features.schema import InvalidEvent
@@ -25,7 +25,7 @@ def encode_interactions(df: pl.DataFrame, encoder: Encoder, catalogue: Catalogue
     typed = isinstance(df["context"].dtype, pl.Struct)
     contexts = df["context"].struct.unnest() if typed else [orjson.loads(text) for text in df["context"]]
     pairs = [orjson.loads(text) if len(text) > 2 else () for text in df["arm_context"]]
-    if inline.COLUMN in df.columns and bool((df[inline.COLUMN].str.len_bytes() > 2).any()):
+    if inline_log.brings(df):
         catalogue, (mask, rows, chosen) = _with_inline(df, encoder, catalogue)
     else:
         mask, rows, chosen = _candidates(df, catalogue)

@@ -95,7 +95,7 @@ def _republish(
 
 def again(old: LoadedRelease, made: Heir, folder: Path, number: int, *, role: str, by: str) -> dict[str, Any]:
     """Writes release `number`, made of the `role` of the old one: its encoder, its golden requests, today's arms."""
-    now = made.now or Present(arms=old.arms, new=old.newcomers)
+    now = made.now or Present(arms=old.arms, new=old.newcomers, source=old.arm_source)
     golden = answerable([asdict(g) for g in old.golden if g.role == role], now.arms)
     known, fresh = old.encoder.catalogue(now.arms), list(now.new.since)
     own = {hold_out.META, learning_scope.META}
@@ -123,6 +123,7 @@ def again(old: LoadedRelease, made: Heir, folder: Path, number: int, *, role: st
         meta=meta,
         golden=golden,
         newcomers=now.new,
+        source=now.source,
     )
 
 
