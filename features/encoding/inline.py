@@ -5,7 +5,7 @@ arm by arm: `arm_features[i]` is empty, or has one entry per candidate of reques
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,34 +34,38 @@ def extended(
 ) -> tuple[Catalogue, list[int]]:
     """Returns the catalogue with the inline arms of these requests, and the row of each candidate, one request after
     the other. Raises InvalidEvent on an arm that neither has."""
-    return _extended(encoder, _items(arms, given), catalogue, once=False)
+    found = [(arm, own) for arm, own in _items(arms, given) if own is not None]
+    numbers = count(len(catalogue.ids))
+    rows = [_published(arm, catalogue) if own is None else next(numbers) for arm, own in _items(arms, given)]
+    return _with(encoder, catalogue, found), rows
 
 
 def extended_by_log(encoder: "Encoder", df: "pl.DataFrame", catalogue: Catalogue) -> tuple[Catalogue, list[int]]:
     """The same for rows of the log, each arm of equal features once: news is shown to many."""
-    return _extended(encoder, _items(df["arms"].to_list(), given_in(df)), catalogue, once=True)
+    rows, found, seen = list[int](), list[tuple[str, Row]](), dict[tuple[str, bytes], int]()
+    for arm, own in _items(df["arms"].to_list(), given_in(df)):
+        if own is None:
+            rows.append(_published(arm, catalogue))
+            continue
+        place = seen.setdefault(_key(arm, own), len(catalogue.ids) + len(found))
+        if place == len(catalogue.ids) + len(found):
+            found.append((arm, own))
+        rows.append(place)
+    return _with(encoder, catalogue, found), rows
 
 
 def _items(arms: Sequence[Sequence[str]], given: Sequence[Given]) -> Iterator[tuple[str, Row | None]]:
     return chain.from_iterable(zip(a, g or repeat(None, len(a)), strict=True) for a, g in zip(arms, given, strict=True))
 
 
-def _extended(
-    encoder: "Encoder", items: Iterator[tuple[str, Row | None]], catalogue: Catalogue, *, once: bool
-) -> tuple[Catalogue, list[int]]:
-    rows, brought, seen = list[int](), list[tuple[str, Row]](), dict[tuple[str, bytes], int]()
-    for arm, features in items:
-        if features is None:
-            rows.append(_published(arm, catalogue))
-            continue
-        place = next_place = len(catalogue.ids) + len(brought)
-        if once:
-            place = seen.setdefault((arm, orjson.dumps(features, option=orjson.OPT_SORT_KEYS)), next_place)
-        if place == next_place:
-            brought.append((arm, features))
-        rows.append(place)
-    features_ = encoder.arm_matrix([row_of(arm, features) for arm, features in brought])
-    return catalogue.with_inline([arm for arm, _ in brought], features_), rows
+def _with(encoder: "Encoder", catalogue: Catalogue, found: Sequence[tuple[str, Row]]) -> Catalogue:
+    named = "arm_id" in encoder.arm.span
+    features = encoder.arm_matrix([row_of(arm, own) if named else own for arm, own in found])
+    return catalogue.with_inline([arm for arm, _ in found], features)
+
+
+def _key(arm: str, features: Row) -> tuple[str, bytes]:
+    return arm, orjson.dumps(features, option=orjson.OPT_SORT_KEYS)
 
 
 def _published(arm: str, catalogue: Catalogue) -> int:
@@ -86,7 +90,7 @@ def brought(df: "pl.DataFrame") -> list[Row]:
     some = df.filter(df[COLUMN].str.len_bytes() > 2)
     for arm, features in _items(some["arms"].to_list(), given_in(some)):
         if features is not None:
-            found.setdefault((arm, orjson.dumps(features, option=orjson.OPT_SORT_KEYS)), row_of(arm, features))
+            found.setdefault(_key(arm, features), row_of(arm, features))
     return list(found.values())
 
 

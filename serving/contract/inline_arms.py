@@ -1,6 +1,7 @@
 """Arms that a request brings along: {"id": …, "features": {…}} among the ids of those in the catalogue."""
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from croupier.features.schema import FROM_CATALOGUE, FROM_REQUEST, InvalidEvent
@@ -9,10 +10,13 @@ MAX_ID_CHARACTERS = 256
 SHAPE = 'an arm id, or {"id", "features"}'
 AskedArm = str | Mapping[str, Any]
 Features = dict[str, Any] | None
+_ID, _FEATURES, _OBJECTS = itemgetter("id"), itemgetter("features"), frozenset({dict})
 
 
 def apart(arms: Sequence[Any]) -> tuple[list[str], tuple[Features, ...]]:
     """Ids, and what each arm's features are, None for an id alone. Raises InvalidEvent naming the entry."""
+    if plain := _plain(arms):
+        return plain
     names, given = list[str](), list[Features]()
     for i, arm in enumerate(arms):
         if isinstance(arm, dict):
@@ -24,6 +28,25 @@ def apart(arms: Sequence[Any]) -> tuple[list[str], tuple[Features, ...]]:
         else:
             raise InvalidEvent("arms", arm, f"{SHAPE}; ids are non-empty strings")
     return names, tuple(given)
+
+
+def _plain(arms: Sequence[Any]) -> tuple[list[str], tuple[Features, ...]] | None:
+    """The same where all of them are inline arms and right, at the cost of a few looks; else None."""
+    try:
+        names, given = list(map(_ID, arms)), tuple(map(_FEATURES, arms))
+    except (KeyError, TypeError):
+        return None
+    right = (
+        _OBJECTS.issuperset(map(type, arms))
+        and {2}.issuperset(map(len, arms))
+        and {str}.issuperset(map(type, names))
+        and _OBJECTS.issuperset(map(type, given))
+        and min(map(len, names)) > 0
+        and max(map(len, names)) <= MAX_ID_CHARACTERS
+        and "".join(names).isprintable()
+        and not any("arm_id" in own for own in given)
+    )
+    return (names, given) if right else None
 
 
 def _id(i: int, arm: dict[str, Any]) -> str:

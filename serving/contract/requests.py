@@ -97,7 +97,7 @@ def dump(field: str, value: object) -> bytes:
         raw = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)  # first: it bounds the depth
     except orjson.JSONEncodeError as error:
         raise InvalidEvent(field, value, f"what JSON can carry ({error})") from None
-    if not _finite(value):
+    if b"null" in raw and not _finite(value):  # as which orjson writes NaN, and a text may hold it
         raise InvalidEvent(field, value, "finite numbers (leave a missing feature out, or send null)")
     return raw
 
