@@ -41,7 +41,8 @@ def extended(
 
 
 def extended_by_log(encoder: "Encoder", df: "pl.DataFrame", catalogue: Catalogue) -> tuple[Catalogue, list[int]]:
-    """The same for rows of the log, each arm of equal features once: news is shown to many."""
+    """Returns the catalogue with the inline arms of rows of the log, each with equal features once (news is shown to
+    many), and the row of each candidate. Raises InvalidEvent on an arm that neither has."""
     rows, found, seen = list[int](), list[tuple[str, Row]](), dict[tuple[str, bytes], int]()
     for arm, own in _items(df["arms"].to_list(), given_in(df)):
         if own is None:

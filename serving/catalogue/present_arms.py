@@ -58,7 +58,7 @@ def as_now(store: Store, old: LoadedRelease) -> Present:
     their features: its own arms, those that are retired or paused by now marked so."""
     number = bundle_store.current(store)
     if number is None or number == old.number:
-        return Present(arms=old.arms, new=old.newcomers, source=old.arm_source)
+        return Present(arms=old.arms, new=old.newcomers, source=arm_source.of(old.manifest))
     arms, source = bundle_store.arms(store, number), arm_source.of(bundle_store.manifest(store, number))
     try:
         old.encoder.catalogue(arms)

@@ -31,7 +31,7 @@ def apart(arms: Sequence[Any]) -> tuple[list[str], tuple[Features, ...]]:
 
 
 def _plain(arms: Sequence[Any]) -> tuple[list[str], tuple[Features, ...]] | None:
-    """The same where all of them are inline arms and right, at the cost of a few looks; else None."""
+    """Returns what `apart` does, at the cost of a few looks, where all of them are inline arms and right; else None."""
     try:
         names, given = list(map(_ID, arms)), tuple(map(_FEATURES, arms))
     except (KeyError, TypeError):

@@ -12,6 +12,7 @@ from croupier.features.schema import FROM_BOTH, FROM_CATALOGUE, FROM_REQUEST, In
 from croupier.serving.contract import inline_arms
 from croupier.serving.contract.inline_arms import AskedArm
 from croupier.serving.contract.requests import Request
+from croupier.serving.release import arm_source
 from croupier.serving.release.bundle import LoadedRelease
 
 
@@ -29,7 +30,7 @@ class Offered:
 
     def __init__(self, release: LoadedRelease, *, every: bool) -> None:
         self._number, self._encoder, self._catalogue = release.number, release.encoder, release.catalogue
-        self._source = FROM_BOTH if every else release.arm_source
+        self._source = FROM_BOTH if every else arm_source.of(release.manifest)
         self._arms = {arm.arm_id: arm for arm in release.arms}
         bounded = {a.arm_id for a in release.arms if not every and (a.valid_from or a.valid_to or a.paused)}
         self._always, self._bounded = frozenset(self._arms.keys() - bounded), frozenset(bounded)

@@ -163,7 +163,6 @@ class Selector:
         made = [d for d in decisions if d is not None]
         with self.meter.stage("record"):
             stored = self._record(requests, made)
-        self._count_dropped(asked)
         return self._answers(asked, made, stored, now)
 
     def _encoded(self, requests: Sequence[Request]) -> Batch:
@@ -213,6 +212,7 @@ class Selector:
     ) -> list[Selection]:
         """Makes answers of decisions and of what stands on record for them: an earlier answer, when the event is a
         repeat of the same request; the id of another request is refused, and counted."""
+        self._count_dropped(asked)
         rows = list(zip(asked, made, stored, strict=True))
         reused = [
             None if d is mine else reuse(d, mine, may_be=self._arms.may_be(d.arms, each)) for each, mine, d in rows

@@ -24,14 +24,7 @@ import orjson
 from croupier.features.batch import F64, Batch, Bool, Catalogue
 from croupier.features.encoding import catalogue
 from croupier.features.encoding.encoder import Encoder
-from croupier.features.schema import (
-    CANDIDATE,
-    CHAMPION,
-    FROM_CATALOGUE,
-    IN_CANDIDATES_PLACE,
-    SCHEMA_VERSION,
-    Arm,
-)
+from croupier.features.schema import CANDIDATE, CHAMPION, FROM_CATALOGUE, IN_CANDIDATES_PLACE, SCHEMA_VERSION, Arm
 from croupier.features.store import layout
 from croupier.models import policy as policies
 from croupier.models.exploration import with_floor
@@ -87,11 +80,6 @@ class LoadedRelease:
     def newcomers(self) -> Newcomers:
         """What the release gives to new arms."""
         return Newcomers(**self.manifest.get("newcomers", {}))
-
-    @property
-    def arm_source(self) -> str:
-        """Where the arms of requests come from: catalogue, request or both."""
-        return arm_source.of(self.manifest)
 
     @cached_property
     def _new_rows(self) -> tuple[Newcomers, Bool]:

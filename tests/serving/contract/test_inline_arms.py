@@ -54,7 +54,7 @@ def test_a_thousand_inline_arms_have_room_for_their_commas():
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_json_cannot_carry_is_refused_in_them_too(value):
-    with pytest.raises(InvalidEvent, match="arms: found .* expected finite numbers"):
+    with pytest.raises(InvalidEvent, match=r"arms: found .* expected finite numbers"):
         Raw.of(asked([{"id": "x", "features": {"price": value}}]))
     assert Raw.of(asked([{"id": "x", "features": {"name": "null"}}]))
 

@@ -59,7 +59,7 @@ def test_the_gate_promotes_who_learns_from_features(app, tmp_path):
     w, _, done = app
     release = released(w, 2, tmp_path)
     assert release.candidate.name == "lin_ts", done
-    assert release.arm_source == "both"
+    assert release.manifest["arm_source"] == "both"
     asked = [r for batch in range(900, 910) for r in news.requests(batch)]  # articles that nobody has seen
     worth = np.array([news.truth(r) for r in asked])
     learnt, uniform = (
