@@ -64,7 +64,7 @@ def _candidates(df: pl.DataFrame, catalogue: Catalogue) -> tuple[Bool, I64, I64]
 
 
 def _with_inline(df: pl.DataFrame, encoder: Encoder, catalogue: Catalogue) -> tuple[Catalogue, tuple[Bool, I64, I64]]:
-    """Returns the catalogue with the inline arms of these rows behind its own; mask, rows and positions as _candidates."""
+    """Returns the catalogue with the inline arms of these rows behind its own, and what `_candidates` does."""
     catalogue, found = inline.extended_by_log(encoder, df, catalogue)
     rows, mask = placed(found, df["arms"].list.len().to_list())
     places = [arms.index(arm) if arm in arms else -1 for arms, arm in df.select("arms", "arm").iter_rows()]
