@@ -3,6 +3,9 @@
 A catalogue's arms are indexed once, so a batch carries row numbers (B, K) instead of copying features (B, K, d_a):
 policies precompute the arm's share of their work once per catalogue (models/vw/form.py), and per-arm
 policies know which arm is which. Ragged candidate lists are padded to the longest; `mask` is False on padding.
+
+Arms that requests bring along (inline arms) are rows behind those of the published catalogue, in an extended one that
+serves for these requests alone.
 """
 
 from collections.abc import Sequence
@@ -22,16 +25,44 @@ Bool = NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Catalogue:
-    """Encoded arms: `ids` (A,) and `features` (A, d_a). `digest` is that of the raw catalogue it came from."""
+    """Encoded arms: `ids` (A,) and `features` (A, d_a). `digest` is that of the raw catalogue it came from. An extended
+    one has the catalogue that was `published`, which its first rows are; None where it is that itself."""
 
     ids: tuple[str, ...]
     features: F32
     digest: str
+    published: "Catalogue | None" = None
 
     @cached_property
     def row(self) -> dict[str, int]:
-        """The row of each arm id in `features`."""
-        return {arm: i for i, arm in enumerate(self.ids)}
+        """The row of each published arm's id in `features`; inline arms have none, since several may share an id."""
+        return {arm: i for i, arm in enumerate(self.ids[: self.size])}
+
+    @cached_property
+    def size(self) -> int:
+        """The number of published arms: rows from there on are inline arms."""
+        return len((self.published or self).ids)
+
+    @cached_property
+    def rank(self) -> I64:
+        """(A,): the row of each published arm; of an inline arm `size` and the place of its id among the others'."""
+        ids = self.ids[self.size :]
+        place = {arm: self.size + i for i, arm in enumerate(sorted(set(ids)))}
+        return np.array([*range(self.size), *map(place.__getitem__, ids)], np.int64)
+
+    @property
+    def inline_features(self) -> F32:
+        """(A − size, d_a): the features of the inline arms."""
+        return self.features[self.size :]
+
+    def with_inline(self, ids: Sequence[str], features: F32) -> "Catalogue":
+        """Returns this catalogue with inline arms, `features` (n, d_a), behind its rows."""
+        return Catalogue(
+            ids=(*self.ids, *ids),
+            features=np.concatenate([self.features, features]),
+            digest=self.digest,
+            published=self.published or self,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,6 +92,12 @@ class Batch:
     def arm_features(self) -> F32:
         """(B, K, d_a): a copy, for learners that want it whole."""
         return self.catalogue.features[self.arm]
+
+    @property
+    def order(self) -> I64:
+        """(B, K): by what ties are broken. Published arms come in the catalogue's order, behind them inline arms in
+        that of their ids, whoever else is in the batch."""
+        return self.arm if self.catalogue.published is None else self.catalogue.rank[self.arm]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,6 +148,7 @@ def concatenate(chunks: Sequence[Interactions]) -> Interactions:
     if not chunks:
         raise ValueError("interactions: found no rows, expected at least one; is the interval right, has it matured?")
     K = max(c.batch.mask.shape[1] for c in chunks)
+    catalogue, arms = _one_catalogue([c.batch for c in chunks])
 
     def joined(arrays: Sequence[NDArray[Any]]) -> Any:
         wide = [np.pad(a, [(0, 0), (0, K - a.shape[1]), *[(0, 0)] * (a.ndim - 2)]) for a in arrays]
@@ -118,13 +156,28 @@ def concatenate(chunks: Sequence[Interactions]) -> Interactions:
 
     batch = Batch(
         context=np.concatenate([c.batch.context for c in chunks]),
-        arm=joined([c.batch.arm for c in chunks]),
+        arm=joined(arms),
         mask=joined([c.batch.mask for c in chunks]),
         pair=joined([c.batch.pair for c in chunks]),
-        catalogue=chunks[0].batch.catalogue,
+        catalogue=catalogue,
     )
     flat = {n: np.concatenate([getattr(c, n) for c in chunks]) for n in _FLAT}
     return Interactions(batch=batch, pmf=joined([c.pmf for c in chunks]), **flat)
+
+
+def _one_catalogue(batches: Sequence[Batch]) -> tuple[Catalogue, list[I64]]:
+    """The catalogue of all batches, the inline arms of each behind those of the batches before it, and the rows (B, K)
+    of each batch in it."""
+    first, size = batches[0].catalogue, batches[0].catalogue.size
+    if all(b.catalogue.published is None for b in batches):
+        return first, [b.arm for b in batches]
+    each = list({id(b.catalogue): b.catalogue for b in batches if b.catalogue.published is not None}.values())
+    ends = np.cumsum([0, *(len(c.ids) - size for c in each)])
+    shift = {id(c): int(end) for c, end in zip(each, ends, strict=False)}
+    whole = (first.published or first).with_inline(
+        [arm for c in each for arm in c.ids[size:]], np.concatenate([c.inline_features for c in each])
+    )
+    return whole, [np.where(b.arm < size, b.arm, b.arm + shift.get(id(b.catalogue), 0)) for b in batches]
 
 
 _FLAT = ("chosen", "reward", "propensity", "at", "unit", "weight")

@@ -29,6 +29,7 @@ from croupier.features.log.ship import ship
 from croupier.features.quality import audit_store, gx
 from croupier.features.quality.findings import QualityReport
 from croupier.features.reference import declaration
+from croupier.features.schema import OPEN_ENDED
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout, released
 from croupier.features.store.storage import Store
@@ -293,8 +294,5 @@ def _key(*parts: object) -> str:
 
 def _golden(rows: pl.DataFrame, n: int = 16) -> list[dict[str, Any]]:
     """Requests of the log, for the smoke test of a release made from it."""
-    some = rows.select("context", "arms", "arm_context").gather_every(max(len(rows) // n, 1))[:n]
-    return [
-        {"context": orjson.loads(r["context"]), "arms": r["arms"], "arm_context": orjson.loads(r["arm_context"])}
-        for r in some.to_dicts()
-    ]
+    some = rows.select("arms", *OPEN_ENDED).gather_every(max(len(rows) // n, 1))[:n]
+    return [{"arms": r["arms"]} | {name: orjson.loads(r[name]) for name in OPEN_ENDED} for r in some.to_dicts()]

@@ -15,9 +15,11 @@ from typing import Any, Self
 import orjson
 
 SCHEMA_VERSION = 1
+FROM_CATALOGUE, FROM_REQUEST, FROM_BOTH = "catalogue", "request", "both"  # where an app's arms come from
 MAX_ARMS = 1000  # candidates of one decision
 ROLES = CHAMPION, CANDIDATE, HOLDOUT, FALLBACK = "champion", "candidate", "holdout", "fallback"
 IN_CANDIDATES_PLACE = (CANDIDATE, HOLDOUT)  # both are answered by the policy in the candidate's place of a release
+OPEN_ENDED = ("context", "arm_context", "arm_features")  # fields of a decision that its columns have as JSON text
 NO_STAGE, SHADOW, ABORTED = "none", "shadow", "aborted"  # stages beside "5%", "20%", …
 WATCH, RETURNED = "watch", "returned"  # of a promoted release: watched ("watch 1%"), or shown to be worse
 
@@ -67,7 +69,8 @@ class Decision:
     their order; `propensity` is `pmf` at `arm`; `catalogue` and `encoder` are digests; `posterior_step` counts the
     rewards the head had learnt from; `pass_probability` < 1 when the log was thinned at its cap, so that estimates
     can divide by it. `took_us` is how long scoring took, failed attempts included (0: not measured). `release` 0 means:
-    decided elsewhere, imported.
+    decided elsewhere, imported. `arm_features` are those of arms that the request brought along: empty, or one entry
+    per arm, None for an arm of the catalogue.
     """
 
     event_id: str
@@ -89,12 +92,19 @@ class Decision:
     fallback_reason: str = ""
     pass_probability: float = 1.0
     took_us: int = 0
+    arm_features: tuple[dict[str, Any] | None, ...] = ()
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """The candidates that the request did not bring along: those of the catalogue."""
+        given = self.arm_features
+        return tuple(a for a, own in zip(self.arms, given, strict=True) if own is None) if given else self.arms
 
     def to_row(self) -> dict[str, Any]:
-        """Columns of `DECISIONS`: the two open-ended fields travel as canonical JSON."""
+        """Columns of `DECISIONS`: the open-ended fields travel as canonical JSON."""
         row = {f.name: getattr(self, f.name) for f in fields(self)}
-        row["context"] = orjson.dumps(self.context, option=orjson.OPT_SORT_KEYS).decode()
-        row["arm_context"] = orjson.dumps(list(self.arm_context), option=orjson.OPT_SORT_KEYS).decode()
+        for name in OPEN_ENDED:
+            row[name] = orjson.dumps(row[name], option=orjson.OPT_SORT_KEYS).decode()
         return row
 
     @classmethod
@@ -103,6 +113,7 @@ class Decision:
         known = {f.name: row[f.name] for f in fields(cls) if f.name in row}
         known["context"] = orjson.loads(row["context"])
         known["arm_context"] = tuple(orjson.loads(row["arm_context"]))
+        known["arm_features"] = tuple(orjson.loads(row.get("arm_features", "[]")))
         return cls(**(known | {"arms": tuple(row["arms"]), "pmf": tuple(row["pmf"])}))
 
 

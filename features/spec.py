@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from croupier.features.declared import refusals
 from croupier.features.spec_values import (
+    ArmsSpec,
     Clip,
     HealthSpec,
     QualitySpec,
@@ -228,15 +229,6 @@ class RolloutSpec(Seasons):
     )
 
 
-class ArmsSpec(Strict):
-    """Arms that are added to a running app: how much traffic they get until something is known of them."""
-
-    new_floor: float = Field(
-        0.05, ge=0, lt=1, description="share of the decisions that list new arms, split evenly among those arms"
-    )
-    new_until: int = Field(1000, ge=0, description="decisions in which an arm was shown, until it is new no more")
-
-
 class Interaction(Strict):
     """A product feature of two declared ones, e.g. a = "context.age", b = "arm.price"."""
 
@@ -251,7 +243,9 @@ class AppSpec(Strict):
     record: RecordSpec = Field(RecordSpec(), description="which decisions of a client's own are taken")
     quality: QualitySpec = Field(QualitySpec(), description="how many broken rows an hour may have")
     context: dict[str, Feature] = Field({}, description="features of the request, one table each")
-    arm: dict[str, Feature] = Field({}, description="features of an arm, which the catalogue holds, one table each")
+    arm: dict[str, Feature] = Field(
+        {}, description="features of an arm, which the catalogue or a request holds, one table each"
+    )
     arm_context: dict[str, Feature] = Field({}, description="features of this request and this arm, one table each")
     interactions: tuple[Interaction, ...] = Field((), description="products of two features, one [[interactions]] each")
     policies: PoliciesSpec = Field(PoliciesSpec(), description="what competes")

@@ -109,3 +109,17 @@ class HealthSpec(Strict):
     """How often the health page may raise an alarm although nothing is wrong."""
 
     false_alarms: float = Field(0.5, gt=0, le=100, description="most false alarms a month, all watches together")
+
+
+class ArmsSpec(Strict):
+    """Where arms come from, and how much traffic one that is added gets until something is known of it."""
+
+    source: Literal["catalogue", "request", "both"] = Field(
+        "catalogue",
+        description="where the arms of a request come from: catalogue.json, the request itself, with their features, "
+        "or both; served from the next release on",
+    )
+    new_floor: float = Field(
+        0.05, ge=0, lt=1, description="share of the decisions that list new arms, split evenly among those arms"
+    )
+    new_until: int = Field(1000, ge=0, description="decisions in which an arm was shown, until it is new no more")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from croupier.features.encoding import catalogue
 from croupier.features.log.spool import Spool
-from croupier.features.schema import Arm
+from croupier.features.schema import FROM_REQUEST, Arm
 from croupier.features.settings import Settings
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout, owner, storage, unit_key
@@ -121,8 +121,11 @@ class Workspace:
         )
 
     def arms(self) -> list[Arm]:
-        """The catalogue as its owner last wrote it."""
-        return catalogue.read(self.home / layout.CATALOGUE)
+        """The catalogue as its owner last wrote it; none where arms come with requests and there is no file."""
+        path = self.home / layout.CATALOGUE
+        if not path.exists() and (self.home / layout.APP_TOML).exists() and self.spec.arms.source == FROM_REQUEST:
+            return []
+        return catalogue.read(path)
 
     @property
     def reports(self) -> Path:

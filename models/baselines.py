@@ -8,12 +8,16 @@ import numpy as np
 
 from croupier.features.batch import F64, Batch, Interactions
 from croupier.models import exploration, persistence
+from croupier.models.policy import InlineArms
+
+MOST_DRAWN = 10_000  # arms whose draws are kept
 
 
 class Uniform:
     """1/K for every candidate: what to log with before anything is known."""
 
     name = "uniform"
+    inline_arms: InlineArms = "explored"
 
     def pmf(self, batch: Batch) -> F64:
         """Returns 1/K on each candidate, (B, K)."""
@@ -38,6 +42,7 @@ class FixedArm:
     """Always `arm` where it is a candidate, else uniform. A control, and a way to pin a choice by hand."""
 
     name = "fixed_arm"
+    inline_arms: InlineArms = "refused"  # whom would it fix, where arms come with each request?
 
     def __init__(self, *, arm: str) -> None:
         self.arm = arm
@@ -70,6 +75,7 @@ class BetaBernoulli:
     """
 
     name = "beta_bernoulli"
+    inline_arms: InlineArms = "explored"
 
     def __init__(self, *, alpha: float = 1.0, beta: float = 1.0, draws: int = 256) -> None:
         if not (alpha > 0 and beta > 0 and draws > 0):
@@ -81,6 +87,8 @@ class BetaBernoulli:
 
     def pmf(self, batch: Batch) -> F64:
         """Returns each candidate's share of the posterior draws that it wins, (B, K)."""
+        if len(self._drawn) > MOST_DRAWN:  # ids of inline arms are without number
+            self._drawn.clear()
         used = np.unique(batch.arm[batch.mask])
         drawn = np.zeros((len(batch.catalogue.ids), self.draws))
         for row in used:

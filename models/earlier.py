@@ -7,6 +7,7 @@ is the policy's own. It is kept as the policy is, with one file more, so that it
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self, cast
+from weakref import WeakKeyDictionary
 
 import orjson
 
@@ -18,7 +19,9 @@ from croupier.models.policy import Policy
 from croupier.models.policy import load as load_policy
 
 READ_NO_FEATURES = frozenset({"uniform", "fixed_arm", "beta_bernoulli"})
-_AS_THEY_ARE = frozenset({"parameters", "sizes", "heads", "head", "standardise", "reward_mean", "reward_sd", "seed"})
+_AS_THEY_ARE = frozenset(
+    {"parameters", "inline_arms", "sizes", "heads", "head", "standardise", "reward_mean", "reward_sd", "seed"}
+)
 _WITH = frozenset({"with_head", "with_heads"})  # return another policy
 _ALSO = frozenset({"features", "update"})  # read columns
 
@@ -29,7 +32,7 @@ class ReadsEarlier:
     def __init__(self, policy: Policy, columns: EarlierColumns) -> None:
         self.policy, self.columns = policy, columns
         self.name = policy.name
-        self._seen: tuple[Catalogue, Catalogue] | None = None
+        self._seen: WeakKeyDictionary[Catalogue, Catalogue] = WeakKeyDictionary()
 
     def pmf(self, batch: Batch) -> F64:
         """Returns the policy's pmf on the earlier columns, (B, K)."""
@@ -70,10 +73,14 @@ class ReadsEarlier:
         return type(self)(policy, self.columns)
 
     def _earlier(self, batch: Batch) -> Batch:
-        seen = self._seen
-        if seen is None or seen[0] is not batch.catalogue:
-            self._seen = seen = (batch.catalogue, self.columns.catalogue(batch.catalogue))
-        return self.columns.batch(batch, seen[1])
+        return self.columns.batch(batch, self._catalogue(batch.catalogue))
+
+    def _catalogue(self, catalogue: Catalogue) -> Catalogue:
+        seen = self._seen.get(catalogue)
+        if seen is None:
+            published = None if catalogue.published is None else self._catalogue(catalogue.published)
+            self._seen[catalogue] = seen = self.columns.catalogue(catalogue, published)
+        return seen
 
 
 def read_columns(folder: Path) -> EarlierColumns:

@@ -9,7 +9,7 @@ import importlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol, Self, cast
+from typing import Any, Literal, Protocol, Self, cast
 
 from croupier.features.batch import F64, Batch, Interactions
 from croupier.features.store import layout
@@ -27,10 +27,21 @@ POLICIES = {
 }
 
 
+InlineArms = Literal["scored", "explored", "refused"]
+
+
 class Policy(Protocol):
-    """Frozen after construction: `learn` returns a new policy and mutates nothing."""
+    """Frozen after construction: `learn` returns a new policy and mutates nothing.
+
+    `inline_arms` declares what it does with arms that requests bring along: "scored" from their features, "explored" as
+    an arm that nobody has seen, or "refused": then no release of an app that has such arms can be made of it."""
 
     name: str  # its key in POLICIES
+
+    @property
+    def inline_arms(self) -> InlineArms:
+        """What it does with arms that requests bring along."""
+        ...
 
     def pmf(self, batch: Batch) -> F64:
         """Returns (B, K): rows sum to 1, zero where masked, independent of batch mates, deterministic."""

@@ -1,6 +1,6 @@
 """Interactions of the log as arrays: whole, or as encoded Parquet that training streams chunk by chunk."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from croupier.features.batch import I64, Batch, Bool, Catalogue, Interactions
-from croupier.features.encoding.encoder import Encoder
+from croupier.features.encoding import inline, inline_log
+from croupier.features.encoding.encoder import Encoder, placed
 from croupier.features.ids import hash64
 from croupier.features.schema import InvalidEvent
 
@@ -24,7 +25,10 @@ def encode_interactions(df: pl.DataFrame, encoder: Encoder, catalogue: Catalogue
     typed = isinstance(df["context"].dtype, pl.Struct)
     contexts = df["context"].struct.unnest() if typed else [orjson.loads(text) for text in df["context"]]
     pairs = [orjson.loads(text) if len(text) > 2 else () for text in df["arm_context"]]
-    mask, rows, chosen = _candidates(df, catalogue)
+    if inline_log.brings(df):
+        catalogue, (mask, rows, chosen) = _with_inline(df, encoder, catalogue)
+    else:
+        mask, rows, chosen = _candidates(df, catalogue)
     pmf = np.zeros(mask.shape)
     pmf[mask] = df["pmf"].explode(keep_nulls=False, empty_as_null=False).to_numpy()
     return Interactions(
@@ -57,6 +61,17 @@ def _candidates(df: pl.DataFrame, catalogue: Catalogue) -> tuple[Bool, I64, I64]
         i = int(np.argmin(hit.any(axis=1)))
         raise InvalidEvent("arm", df["arm"][i], f"one of the decision's candidates {df['arms'][i].to_list()}")
     return mask, rows, hit.argmax(axis=1)
+
+
+def _with_inline(df: pl.DataFrame, encoder: Encoder, catalogue: Catalogue) -> tuple[Catalogue, tuple[Bool, I64, I64]]:
+    """Returns the catalogue with the inline arms of these rows behind its own, and what `_candidates` does."""
+    catalogue, found = inline.extended_by_log(encoder, df, catalogue)
+    rows, mask = placed(found, df["arms"].list.len().to_list())
+    places = [arms.index(arm) if arm in arms else -1 for arms, arm in df.select("arms", "arm").iter_rows()]
+    if -1 in places:
+        i = places.index(-1)
+        raise InvalidEvent("arm", df["arm"][i], f"one of the decision's candidates {df['arms'][i].to_list()}")
+    return catalogue, (mask, rows, np.array(places, np.int64))
 
 
 def _unit(unit_id: str) -> int:
@@ -97,9 +112,16 @@ class EncodedLog:
         pair = np.zeros((*mask.shape, self.widths["pair"]), np.float32)
         pair[mask] = flat["pair"].reshape(-1, self.widths["pair"]) if self.widths["pair"] else 0.0
         context = flat["context"].reshape(len(lengths), self.widths["context"])
-        batch = Batch(context=context, arm=arm, mask=mask, pair=pair, catalogue=self.catalogue)
+        batch = Batch(context=context, arm=arm, mask=mask, pair=pair, catalogue=self._catalogue(flat))
         rest = {k: flat[k] for k in ("chosen", "reward", "propensity", "at", "unit", "weight")}
         return Interactions(batch=batch, pmf=pmf, **rest)
+
+    def _catalogue(self, flat: Mapping[str, Any]) -> Catalogue:
+        """The catalogue, extended by the inline arms of a row group."""
+        ids = flat.get("inline_arm", ())
+        if not len(ids):
+            return self.catalogue
+        return self.catalogue.with_inline(ids.tolist(), flat["inline"].reshape(len(ids), self.widths["arm"]))
 
 
 def read(path: Path, catalogue: Catalogue) -> EncodedLog:
@@ -136,15 +158,18 @@ def encode_chunks(
 
 def _table(log: Interactions, encoder: Encoder) -> pa.Table:
     batch, mask = log.batch, log.batch.mask
-    lengths = mask.sum(axis=1)
+    lengths, ids, width = mask.sum(axis=1), np.array(batch.catalogue.ids, np.object_), batch.catalogue.features.shape[1]
+    arm, brought, met = inline.of_chunk(batch.arm, mask, batch.catalogue.size)
     columns: dict[str, Any] = {
         "context": _lists(batch.context.reshape(-1), np.full(len(log), batch.context.shape[1])),
-        "arm": _lists(batch.arm[mask], lengths), "pmf": _lists(log.pmf[mask], lengths),
+        "arm": _lists(arm, lengths), "pmf": _lists(log.pmf[mask], lengths),
         "pair": _lists(batch.pair[mask].reshape(-1), lengths * batch.pair.shape[2]),
+        "inline_arm": _lists(pa.array(ids[brought], pa.string()), met),
+        "inline": _lists(batch.catalogue.features[brought].reshape(-1), met * width),
     }  # fmt: skip
     for name in ("chosen", "reward", "propensity", "at", "unit", "weight"):
         columns[name] = pa.array(getattr(log, name))
-    widths = {"context": batch.context.shape[1], "pair": batch.pair.shape[2]}
+    widths = {"context": batch.context.shape[1], "pair": batch.pair.shape[2], "arm": width}
     head = {"croupier.encoder": encoder.digest, "croupier.catalogue": batch.catalogue.digest,
             "croupier.widths": orjson.dumps(widths)}  # fmt: skip
     return pa.table(columns).replace_schema_metadata(head)
@@ -152,7 +177,8 @@ def _table(log: Interactions, encoder: Encoder) -> pa.Table:
 
 def _lists(values: Any, lengths: Any) -> pa.ListArray:
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.ascontiguousarray(values)))
+    flat = values if isinstance(values, pa.Array) else pa.array(np.ascontiguousarray(values))
+    return pa.ListArray.from_arrays(pa.array(offsets), flat)
 
 
 def _flat(column: pa.ChunkedArray) -> Any:

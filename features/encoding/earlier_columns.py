@@ -53,9 +53,12 @@ class EarlierColumns:
         context, pair = summed(batch.context, self.context), summed(batch.pair, self.pair)
         return replace(batch, context=context, pair=pair, catalogue=catalogue)
 
-    def catalogue(self, catalogue: Catalogue) -> Catalogue:
-        """Returns the arms as the earlier encoder writes them."""
-        return replace(catalogue, features=summed(catalogue.features, self.arm))
+    def catalogue(self, catalogue: Catalogue, published: Catalogue | None = None) -> Catalogue:
+        """Returns the arms as the earlier encoder writes them; `published`: what this made of the published ones that
+        are in an extended catalogue, if it is known."""
+        if published is None and catalogue.published is not None:
+            published = self.catalogue(catalogue.published)
+        return replace(catalogue, features=summed(catalogue.features, self.arm), published=published)
 
     def interactions(self, log: Interactions) -> Interactions:
         """Returns a log as the earlier encoder writes it."""

@@ -1,12 +1,13 @@
 """The encoder: declared features → arrays, fitted once, the very same offline and in Triton. numpy only.
 
-A request carries three scopes: `context` of the request, `arm` of the catalogue, `arm_context` of the pair of both.
+A request carries three scopes: `context` of the request, `arm` of the catalogue (or of the request, for arms that it
+brings along: inline.py), `arm_context` of the pair of both.
 Each becomes its own block (d_u, d_a, d_p); a product of two features lands in the widest scope it needs. What it must
 be told apart from is caught by one digest over the whole fitted state, which decisions and releases carry.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from itertools import chain
@@ -18,6 +19,7 @@ import orjson
 
 from croupier.features.batch import F32, I64, Batch, Bool, Catalogue
 from croupier.features.encoding import catalogue as raw_catalogue
+from croupier.features.encoding import inline
 from croupier.features.encoding.columns import Columns
 from croupier.features.encoding.fitted import Fitted
 from croupier.features.encoding.validation import Row
@@ -46,20 +48,21 @@ class Encoder:
 
     @classmethod
     def fit(cls, spec: AppSpec, interactions: "pl.DataFrame", arms: Sequence[Arm]) -> Self:
-        """Fits the encoder on the training window's interactions (arrow.INTERACTIONS) and the catalogue's arms."""
+        """Fits the encoder on the training window's interactions (arrow.INTERACTIONS), and on the arms of the catalogue
+        and of these interactions."""
         contexts = [orjson.loads(text) for text in interactions["context"]]
         pairs = list(chain.from_iterable(orjson.loads(text) for text in interactions["arm_context"]))
-        return cls._fit(spec, contexts, arms, pairs)
+        return cls._fit(spec, contexts, [*map(_features, arms), *inline.brought(interactions)], pairs)
 
     @classmethod
     def empty(cls, spec: AppSpec, arms: Sequence[Arm]) -> Self:
         """Returns the encoder before the first log: numbers as they are, every category of a request `<unk>`; arms are
         known."""
-        return cls._fit(spec, [], arms, [])
+        return cls._fit(spec, [], list(map(_features, arms)), [])
 
     @classmethod
-    def _fit(cls, spec: AppSpec, contexts: Sequence[Row], arms: Sequence[Arm], pairs: Sequence[Row]) -> Self:
-        rows = {"context": contexts, "arm": [_features(a) for a in arms], "arm_context": pairs}
+    def _fit(cls, spec: AppSpec, contexts: Sequence[Row], arms: Sequence[Row], pairs: Sequence[Row]) -> Self:
+        rows = {"context": contexts, "arm": arms, "arm_context": pairs}
         blocks = [Columns.fit(scope, getattr(spec, scope), rows[scope]) for scope in SCOPES]
         return cls(blocks, [_product(spec, p.a, p.b) for p in spec.interactions])
 
@@ -69,10 +72,17 @@ class Encoder:
         arms: Sequence[Sequence[str]],
         arm_contexts: Sequence[Sequence[Row]],
         catalogue: Catalogue,
+        arm_features: Sequence[Sequence[Row | None]] = (),
     ) -> Batch:
         """B requests → Batch. `contexts`: one object each, or typed columns. `arm_contexts[i]` is empty or one row per
-        candidate. Raises InvalidEvent on an arm that the catalogue does not have."""
-        return self.batch(contexts, *_candidates(arms, catalogue), arm_contexts, catalogue)
+        candidate, `arm_features[i]` too, with None for an arm of the catalogue. Raises InvalidEvent on an arm that
+        neither the catalogue nor the request has."""
+        if any(arm_features):
+            catalogue, found = inline.extended(self, arms, arm_features, catalogue)
+            rows, mask = placed(found, list(map(len, arms)))
+        else:
+            rows, mask = _candidates(arms, catalogue)
+        return self.batch(contexts, rows, mask, arm_contexts, catalogue)
 
     def batch(
         self,
@@ -96,10 +106,21 @@ class Encoder:
         rows = [_features(arm) for arm in arms]
         for row in rows:
             self.arm.validation.check_values(row, f"catalogue.{row['arm_id']}")
-        features = self._extended(self.arm.matrix(rows), "arm")
-        return Catalogue(ids=tuple(a.arm_id for a in arms), features=features, digest=raw_catalogue.digest(arms))
+        ids = tuple(a.arm_id for a in arms)
+        return Catalogue(ids=ids, features=self.arm_matrix(rows), digest=raw_catalogue.digest(arms))
 
-    def validate(self, context: Any, arms: Any, arm_context: Any, catalogue: Catalogue | None = None) -> None:
+    def arm_matrix(self, rows: Sequence[Row]) -> F32:
+        """Returns (n, d_a): rows of arms' features, with their `arm_id`, as a catalogue has them."""
+        return self._extended(self.arm.matrix(rows), "arm")
+
+    def validate(
+        self,
+        context: Any,
+        arms: Any,
+        arm_context: Any,
+        catalogue: Catalogue | None = None,
+        arm_features: Sequence[Row | None] = (),
+    ) -> None:
         """Validates one request. A feature may be missing; an undeclared name is an error, since a misspelt feature
         that is silently ignored costs more than a refused request. Raises InvalidEvent naming the field."""
         if not isinstance(arms, list | tuple) or not 0 < len(arms) <= MAX_ARMS:
@@ -107,12 +128,17 @@ class Encoder:
             raise InvalidEvent("arms", found, f"a list of 1 to {MAX_ARMS} arm ids")
         if not {str}.issuperset(map(type, arms)) or len(set(arms)) != len(arms):
             raise InvalidEvent("arms", arms, "distinct strings")
-        if catalogue is not None and not catalogue.row.keys() >= set(arms):
-            unknown = next(a for a in arms if a not in catalogue.row)
+        listed = (
+            {a for a, given in zip(arms, arm_features, strict=True) if given is None} if arm_features else set(arms)
+        )
+        if catalogue is not None and not catalogue.row.keys() >= listed:
+            unknown = next(a for a in arms if a in listed and a not in catalogue.row)
             raise InvalidEvent("arms", unknown, "an arm_id of the published catalogue")
         if arm_context and (not isinstance(arm_context, list | tuple) or len(arm_context) != len(arms)):
             raise InvalidEvent("arm_context", arm_context, f"no list, or one object per arm ({len(arms)})")
         self.validate_features(context, arm_context)
+        if arm_features:
+            inline.check(self, arm_features, None, arms)
 
     def validate_features(self, context: Any, arm_context: Any) -> None:
         """The features alone, of a request whose arms are known to be right."""
@@ -201,7 +227,7 @@ class Encoder:
 def _features(arm: Arm) -> Row:
     """An arm's own features, declared or not (a catalogue may carry titles and links); `arm_id` may be declared as a
     feature, so that a learner can tell arms apart by name."""
-    return arm.features | {"arm_id": arm.arm_id}
+    return inline.row_of(arm.arm_id, arm.features)
 
 
 def _product(spec: AppSpec, a: str, b: str) -> Product:
@@ -226,12 +252,16 @@ def _times(a: F32, b: F32) -> F32:
 
 def _candidates(arms: Sequence[Sequence[str]], catalogue: Catalogue) -> tuple[I64, Bool]:
     """Ragged lists of arm ids → catalogue rows (B, K), 0 on padding, and the mask."""
-    lengths = list(map(len, arms))
-    B, K, n = len(arms), max(lengths, default=0), sum(lengths)
     try:
-        found = np.fromiter(map(catalogue.row.__getitem__, chain.from_iterable(arms)), np.int64, n)
+        return placed(map(catalogue.row.__getitem__, chain.from_iterable(arms)), list(map(len, arms)))
     except KeyError as error:
         raise InvalidEvent("arms", error.args[0], "an arm_id of the catalogue (retired arms stay in it)") from None
+
+
+def placed(flat: Iterable[int], lengths: Sequence[int]) -> tuple[I64, Bool]:
+    """Rows of candidates, one request after the other → rows (B, K), 0 on padding, and the mask."""
+    B, K, n = len(lengths), max(lengths, default=0), sum(lengths)
+    found = np.fromiter(flat, np.int64, n)
     if n == B * K:
         full = np.empty((B, K), np.bool_)
         full.fill(True)  # a fifth of the price of np.ones

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from croupier.features.encoding import inline
 from croupier.features.encoding.columns import Columns
 from croupier.features.encoding.encoder import SCOPES, Encoder
 from croupier.features.encoding.fitted import Fitted, text_of
@@ -59,7 +60,7 @@ def grown(
 
 def _rows(scope: str, interactions: "pl.DataFrame", arms: Sequence[Arm]) -> list[Row]:
     if scope == "arm":
-        return [arm.features | {"arm_id": arm.arm_id} for arm in arms]
+        return [*(inline.row_of(arm.arm_id, arm.features) for arm in arms), *inline.brought(interactions)]
     texts: Iterable[Any] = (orjson.loads(text) for text in interactions[scope])
     return list(chain.from_iterable(texts)) if scope == "arm_context" else list(texts)
 

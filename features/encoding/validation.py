@@ -35,11 +35,14 @@ class Validation:
         if not (self._simple and self._plain(row)):
             self.check_values(row, where)
 
-    def check_all(self, rows: Sequence[object], where: str) -> None:
-        """Checks each row as `check` does, at the cost of a few when nothing is wrong or missing."""
+    def check_all(
+        self, rows: Sequence[object], where: str, places: Sequence[int] | None = None, inside: str = ""
+    ) -> None:
+        """Checks each row as `check` does, at the cost of a few when nothing is wrong or missing. A row is named
+        `where[place]inside`, by its own place unless `places` are given."""
         if not (rows and self._simple and self._all_plain(rows)):
-            for i, row in enumerate(rows):
-                self.check(row, f"{where}[{i}]")
+            for i, row in zip(places or range(len(rows)), rows, strict=True):
+                self.check(row, f"{where}[{i}]{inside}")
 
     def check_values(self, row: Row, where: str) -> None:
         """The declared features only; others are not looked at."""

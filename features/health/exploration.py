@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from croupier.features.batch import F64, I64
+from croupier.features.encoding.inline_log import keyed
 
 
 def exploration(df: pl.DataFrame) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def _entropy(flat: F64, starts: I64) -> F64:
 
 
 def _arms(rows: pl.DataFrame, flat: F64) -> dict[str, list[float]]:
-    """Returns arm → [rows that offered it, Σ of its probability in them]."""
-    offered = pl.DataFrame({"arm": rows["arms"].explode(empty_as_null=False, keep_nulls=False), "p": flat})
+    """Returns arm → [rows that offered it, Σ of its probability in them]; inline arms count as one, offer by offer."""
+    offered = pl.DataFrame({"arm": keyed(rows).explode(empty_as_null=False, keep_nulls=False), "p": flat})
     sums = offered.group_by("arm").agg(pl.len(), pl.col("p").sum()).sort("arm")
     return {str(arm): [int(n), float(p)] for arm, n, p in sums.iter_rows()}

@@ -20,6 +20,7 @@ from croupier.features.clock import now_us
 from croupier.features.log import closings, spool_quotas
 from croupier.features.log.spool import Spool
 from croupier.features.log.spool_rows import KINDS, Kind, Reject, reject_row
+from croupier.features.schema import OPEN_ENDED
 from croupier.features.store import layout
 from croupier.features.store.storage import AlreadyExists, Store, StoreError
 from croupier.features.utc import HOUR, hour_name
@@ -28,7 +29,6 @@ ROWS = 50_000  # of one shipment: bounds memory, about 100 MB
 REJECTS = pa.schema([("kind", pa.string()), ("field", pa.string()), ("raw", pa.string()), ("reason", pa.string()),
                      ("at", pa.int64())])  # fmt: skip
 SCHEMAS: dict[Kind, pa.Schema] = {"decisions": DECISIONS, "rewards": REWARDS, "rejects": REJECTS}
-_JSON_COLUMNS = ("context", "arm_context")
 
 
 class ShipError(StoreError):
@@ -151,9 +151,10 @@ def shipment_objects(spool: Spool, kind: Kind, first: int, last: int, *, host: s
 
 def to_table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     """Makes an Arrow table of rows, with JSON as text and columns that older rows lack filled."""
-    for name in set(_JSON_COLUMNS) & set(schema.names):
+    for name in set(OPEN_ENDED) & set(schema.names):
         for row in rows:
-            row[name] = orjson.dumps(row[name], option=orjson.OPT_SORT_KEYS).decode()
+            if name in row:
+                row[name] = orjson.dumps(row[name], option=orjson.OPT_SORT_KEYS).decode()
     for name in set(ADDED) & set(schema.names):
         for row in rows:
             row.setdefault(name, ADDED[name])

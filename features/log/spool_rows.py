@@ -43,8 +43,8 @@ def decision_row(d: Decision) -> tuple[str, int, bytes]:
 def decision(body: bytes) -> Decision:
     """A decision from the spool's JSON."""
     row: dict[str, Any] = orjson.loads(body)
-    for name in ("arms", "pmf", "arm_context"):
-        row[name] = tuple(row[name])
+    for name in ("arms", "pmf", "arm_context", "arm_features"):
+        row[name] = tuple(row.get(name, ()))
     return Decision(**row)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from croupier.features.batch import F64, Bool
+from croupier.features.encoding import inline_log
 
 ALPHA = 1e-4  # false alarms of one group, over its whole life
 PROPENSITY_ONLY = "propensity only"  # Decision.stage of imported rows whose pmf is known at the chosen arm only
@@ -142,10 +143,20 @@ def _shape_ratios(p: F64, mask: Bool, chosen: Any) -> F64:
     return np.stack(out, axis=1)
 
 
+def _offers(df: pl.DataFrame) -> pl.DataFrame:
+    """Returns a row an offer: arms, pmf, and `hit` 1.0 where it was drawn. Inline arms of one decision are one offer of
+    all their probability, since they may never come again."""
+    drawn = (pl.col("arm") == pl.col("arms")).cast(pl.Float64)
+    if not inline_log.brings(df):
+        return df.select("arm", "arms", "pmf").explode("arms", "pmf").with_columns(hit=drawn)
+    rows = df.select("arm", "arms", "pmf", inline_log.keyed(df).alias("key")).with_row_index("row")
+    offers = rows.explode("arms", "pmf", "key").group_by("row", "key", maintain_order=True)
+    return offers.agg(pl.col("pmf").sum(), drawn.max().alias("hit")).rename({"key": "arms"})
+
+
 def _arm_ratios(df: pl.DataFrame) -> dict[str, tuple[float, ...]]:
     """For each arm a and factor c: q(a) ∝ c·p(a), else ∝ p: Σ log(c^[A=a] / (1 + (c − 1) p(a)))."""
-    long = df.select("arm", "arms", "pmf").explode("arms", "pmf")
-    hit = (pl.col("arm") == pl.col("arms")).cast(pl.Float64)
+    hit, long = pl.col("hit"), _offers(df)
     # in the order of the rows: sums of partial sums differ in the last bit from run to run
     sums = long.group_by("arms", maintain_order=True).agg(
         (hit * log(c) - ((c - 1) * pl.col("pmf")).log1p()).sum().alias(f"{c:g}") for c in FACTORS

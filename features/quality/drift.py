@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 import polars as pl
 
-from croupier.features.encoding import profile
+from croupier.features.encoding import inline_log, profile
 from croupier.features.encoding.columns import Columns
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.quality import audit, rules, summary
@@ -64,7 +64,7 @@ def health(df: pl.DataFrame, *, encoder: Encoder | None = None, bins: int = BINS
 def _bins(parts: Sequence[pl.DataFrame], edges: Sequence[int]) -> list[dict[str, Any]]:
     out, seen, evidence = [], set[str](), audit.Audit()
     for part, at in zip(parts, edges, strict=False):
-        offered = set(part["arms"].explode(keep_nulls=False, empty_as_null=False).unique().to_list())
+        offered = set(inline_log.keyed(part).explode(keep_nulls=False, empty_as_null=False).unique().to_list())
         sound = part.filter(rules.sound(rules.row_facts(part)))
         evidence = audit.total([evidence, audit.evidence(sound)])
         worst = max((e.log_e for e in evidence.values()), default=None)

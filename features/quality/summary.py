@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 import polars as pl
 
-from croupier.features.encoding import profile
+from croupier.features.encoding import inline, inline_log, profile
 from croupier.features.encoding.columns import Columns
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.encoding.fitted import Fitted, text_of
@@ -49,7 +49,7 @@ def measures(df: pl.DataFrame, expected: Expected) -> list[Measure]:
     if expected.account:
         out += _account(expected.account)
     if len(df) and expected.encoder:
-        out += list(_features(df, expected.encoder))
+        out += list(_features(df, expected.encoder, [] if expected.arms else inline.brought(df)))
     if len(df) and expected.arms:
         out += _arms(df, expected.arms)
     return out + list(_shares(df)) + list(_audits(expected.audit or {}))
@@ -64,10 +64,11 @@ def _account(account: Account) -> list[Measure]:
     ]
 
 
-def _features(df: pl.DataFrame, encoder: Encoder) -> Iterator[Measure]:
+def _features(df: pl.DataFrame, encoder: Encoder, arms: Sequence[Any]) -> Iterator[Measure]:
+    """`arms`: those that requests brought along, where there are no others: the encoder was fitted on both together."""
     contexts = [orjson.loads(text) for text in df["context"]]
     pairs = [row for text in df["arm_context"] for row in orjson.loads(text)]
-    for columns, rows in ((encoder.context, contexts), (encoder.pair, pairs)):
+    for columns, rows in ((encoder.context, contexts), (encoder.pair, pairs), (encoder.arm, arms)):
         if rows:
             for f in columns.features:
                 if f.profile.n:
@@ -107,7 +108,9 @@ def describe(f: Fitted, values: Sequence[Any]) -> profile.Profile:
 
 
 def _arms(df: pl.DataFrame, known: Collection[str]) -> list[Measure]:
-    offered = df["arms"].explode().drop_nulls()
+    """Arms of the catalogue alone: those that a request brings along are new by their nature."""
+    offered = inline_log.keyed(df).explode().drop_nulls()
+    offered = offered.filter(offered != inline_log.INLINE)
     new = float((~offered.is_in(list(known))).mean() or 0.0)  # type: ignore[arg-type]
     gone = len(set(known) - set(offered.unique().to_list())) / len(known)
     return [

@@ -19,6 +19,7 @@ from croupier.models import exploration, persistence
 from croupier.models.bayesian.heads import ArmHeads, Head, SharedHead
 from croupier.models.bayesian.network import one_thread
 from croupier.models.bayesian.posterior import Phi, Posterior, Prior
+from croupier.models.policy import InlineArms
 
 PRIORS = {  # (a0, b0, precision), tuned on the data sets of Riquelme, Tucker & Snoek 2018
     "default": (6.0, 6.0, 0.25),
@@ -72,6 +73,11 @@ class Bayesian(ABC):
         self.sizes: Sizes | None = None  # None: untrained
         self.heads: Head = self._empty_heads(1)
         self.reward_mean, self.reward_sd = 0.0, 1.0
+
+    @property
+    def inline_arms(self) -> InlineArms:
+        """A shared head scores any arm by its features; a head per arm knows nothing of one that nobody has seen."""
+        return "explored" if self.parameters["heads"] == "per_arm" else "scored"
 
     @abstractmethod
     def _phi(self, batch: Batch) -> Tensor:

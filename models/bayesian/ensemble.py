@@ -17,7 +17,7 @@ from croupier.features.batch import F64, Batch, Interactions
 from croupier.models import persistence
 from croupier.models.bayesian import thompson
 from croupier.models.bayesian.neural_linear import NeuralLinear
-from croupier.models.policy import Policy, make
+from croupier.models.policy import InlineArms, Policy, make
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,11 @@ class Bootstrap:
         chosen = {"preset": "greedy"} if base == "vw_cb_adf" and parameters is None else parameters or {}
         self.parameters: dict[str, Any] = {"base": base, "members": members, "parameters": chosen}
         self.members: list[Policy] = [make(base, **chosen)] * members
+
+    @property
+    def inline_arms(self) -> InlineArms:
+        """What the members do."""
+        return self.members[0].inline_arms
 
     def pmf(self, batch: Batch) -> F64:
         """Returns each candidate's share of the members that it wins, (B, K)."""

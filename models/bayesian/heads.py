@@ -136,13 +136,23 @@ class ArmHeads:
             known[arm] = known.get(arm, self.of(arm)).update(phi[mine], reward[mine], weights)
         return replace(self, arms=known, step=self.step + len(reward))
 
+    def _known(self, batch: Batch) -> tuple[list[str], I64]:
+        """The arms with a posterior of their own among the candidates, "" for all others together, and which of these
+        each candidate (n,) is."""
+        rows, item = np.unique(batch.arm[batch.mask], return_inverse=True)
+        which: dict[str, int] = {}
+        ids = (batch.catalogue.ids[row] for row in rows)
+        group = [which.setdefault(arm if arm in self.arms else "", len(which)) for arm in ids]
+        return list(which), np.array(group, np.int64)[item]
+
     def _each(self, batch: Batch, phi: Tensor, device: str) -> tuple[F64, F64, F64]:
         """Mean, √(φᵀ(A + λI)⁻¹φ) and noise sd of every candidate, (B, K) each."""
         mean, width, noise = (np.zeros(batch.mask.shape) for _ in range(3))
-        items, row = phi.double(), batch.arm[batch.mask]
-        flat = [np.zeros(len(row)) for _ in range(3)]
-        for r in np.unique(row):
-            head, mine = self.of(batch.catalogue.ids[r]), row == r
+        items = phi.double()
+        which, place = self._known(batch)
+        flat = [np.zeros(len(place)) for _ in range(3)]
+        for i, arm in enumerate(which):
+            head, mine = self.of(arm), place == i
             flat[0][mine], flat[1][mine] = _moments(head, items[torch.from_numpy(mine).to(device)], device)
             a, b = head.noise
             flat[2][mine] = np.sqrt(b / max(a - 1, 0.5))

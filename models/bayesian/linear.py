@@ -42,23 +42,36 @@ class BilinearForm:
 
     def scores(self, batch: Batch) -> Tensor:
         """(B, K, S), −inf where masked."""
-        device, d_a, arms = str(self.T.device), batch.catalogue.features.shape[1], len(batch.catalogue.ids)
+        device, d_a = str(self.T.device), batch.catalogue.features.shape[1]
         u, (B, K), S = tensor(batch.context, device), batch.mask.shape, self.T.shape[2]
         base = torch.cat([u.new_ones(B, 1), u], dim=1) if self._cross else u.new_ones(B, 1)
         x, T = tensor(batch.pair, device), self.T[:, d_a:]
-        if arms > SMALL:
+        if batch.catalogue.size > SMALL:
             x, T = torch.cat([tensor(batch.arm_features, device), x], dim=2), self.T
             scores = x.new_zeros(B, K, S)
         else:
-            whole = product(base, self._share(batch.catalogue, d_a, device)).view(B * arms, S)
-            place = batch.arm + arms * np.arange(B)[:, None]
-            scores = whole.index_select(0, torch.from_numpy(place.ravel()).to(device)).view(B, K, S)
-        wide = T.shape[1]  # by name: with no feature of arm and pair there is nothing that -1 could be told from
-        by_request = product(base, T.reshape(len(T), wide * S)).view(B, wide, S)
-        for j in range(by_request.shape[1]):
-            scores.addcmul_(x[:, :, j, None], by_request[:, j, None])
+            scores = self._by_catalogue(batch, base, d_a)
+        _add(scores, x, base, T)
         if not batch.mask.all():
             scores.masked_fill_(torch.from_numpy(~batch.mask).to(device)[:, :, None], -torch.inf)
+        return scores
+
+    def _by_catalogue(self, batch: Batch, base: Tensor, d_a: int) -> Tensor:
+        """(B, K, S): what arms add. Published ones stand in one product of every request and the whole catalogue, whose
+        bits inline arms beside them do not change; these take a step for each feature."""
+        catalogue, device, size = batch.catalogue, str(self.T.device), batch.catalogue.size
+        (B, K), S = batch.mask.shape, self.T.shape[2]
+        inline = batch.arm >= size
+        if size:
+            whole = product(base, self._share(catalogue.published or catalogue, d_a, device)).view(B * size, S)
+            place = np.where(inline, 0, batch.arm) + size * np.arange(B)[:, None]
+            scores = whole.index_select(0, torch.from_numpy(place.ravel()).to(device)).view(B, K, S)
+        else:
+            scores = base.new_zeros(B, K, S)
+        if catalogue.published is not None:
+            scores.masked_fill_(torch.from_numpy(inline).to(device)[:, :, None], 0.0)
+            x = tensor(batch.arm_features * inline[:, :, None], device)
+            _add(scores, x, base, self.T[:, :d_a])
         return scores
 
     def _share(self, catalogue: Catalogue, d_a: int, device: str) -> Tensor:
@@ -67,6 +80,14 @@ class BilinearForm:
             share = tensor(catalogue.features, device) @ self.T[:, :d_a]
             self._shares[catalogue] = share.reshape(len(self.T), len(catalogue.ids) * self.T.shape[2])
         return self._shares[catalogue]
+
+
+def _add(scores: Tensor, x: Tensor, base: Tensor, T: Tensor) -> None:
+    """Adds base T x to scores (B, K, S), a feature of x (B, K, d) at a time: each score by itself, in one order."""
+    B, wide, S = len(scores), T.shape[1], T.shape[2]
+    by_request = product(base, T.reshape(len(T), wide * S)).view(B, wide, S)
+    for j in range(wide):
+        scores.addcmul_(x[:, :, j, None], by_request[:, j, None])
 
 
 class Linear(Bayesian):
@@ -118,7 +139,7 @@ class Linear(Bayesian):
         return thompson.votes(self._forms[head].scores(batch))
 
     def _wide(self, batch: Batch) -> int:
-        return max(super()._wide(batch), sum(self.sizes or ()), min(len(batch.catalogue.ids), SMALL))
+        return max(super()._wide(batch), sum(self.sizes or ()), min(batch.catalogue.size, SMALL))
 
     def _rows(self, u: F32, arms: I64, pair: F32, catalogue: Catalogue) -> F32:
         """φ (n, d) of n items (request, row of the catalogue). Features are clipped to ±BOUND."""

@@ -155,10 +155,19 @@ class NeuralLinear(Bayesian):
 
     def _phi(self, batch: Batch) -> Tensor:
         net = self._trained()
-        if batch.catalogue not in self._arm_shares:
-            arms = network.tensor(batch.catalogue.features, self.device)
-            self._arm_shares[batch.catalogue] = net.arm_share(arms)
-        return net.phi(batch, self._arm_shares[batch.catalogue], self.device)
+        return net.phi(batch, self._arm_share(batch.catalogue, net), self.device)
+
+    def _arm_share(self, catalogue: Catalogue, net: network.Network) -> Tensor:
+        """(A, width); inline arms are computed behind what is kept of the published ones."""
+        share = self._arm_shares.get(catalogue)
+        if share is None:
+            published = catalogue.published
+            features = catalogue.features if published is None else catalogue.inline_features
+            share = net.arm_share(network.tensor(features, self.device))
+            if published is not None:
+                share = torch.cat([self._arm_share(published, net), share])
+            self._arm_shares[catalogue] = share
+        return share
 
     @torch.no_grad()
     def _phi_chosen(self, chunk: Interactions) -> Phi:

@@ -120,8 +120,10 @@ def by_age(log: Interactions, gap: F64, predicted: Floats, born: I64) -> list[di
     """What arms of each age add to the lift: DR's terms of those arms alone, so that the parts sum to the whole.
 
     gap (n, K) candidate's pmf less the champion's; born (A,) when each arm of the catalogue came, UTC µs, 0 long ago.
-    Empty where all arms are of one age."""
-    rows, since = np.arange(len(log)), born[log.batch.arm]
+    Inline arms came with the request. Empty where all arms are of one age."""
+    rows, inline = np.arange(len(log)), log.batch.arm >= log.batch.catalogue.size
+    since = np.append(born, 0)[np.where(inline, len(born), log.batch.arm)]
+    since = np.where(inline, log.at[:, None], since)
     age = np.where(since > 0, (log.at[:, None] - since) / DAY, np.inf)
     place = np.where(log.batch.mask, np.searchsorted(list(AGES.values()), age, side="left"), -1)
     place = np.minimum(place, len(AGES) - 1)
@@ -138,14 +140,17 @@ def by_age(log: Interactions, gap: F64, predicted: Floats, born: I64) -> list[di
 
 def by_arm(log: Interactions, candidate: F64, champion: F64) -> list[dict[str, Any]]:
     """The arms whose share of decisions would change most: share logged, by champion, by candidate, and clicks seen."""
-    size, arm, mask = len(log.batch.catalogue.ids), log.batch.arm, log.batch.mask
+    ids, place = np.unique(np.array(log.batch.catalogue.ids, np.object_), return_inverse=True)
+    if log.batch.catalogue.published is None:
+        ids, place = np.array(log.batch.catalogue.ids, np.object_), np.arange(len(log.batch.catalogue.ids))
+    size, arm, mask = len(ids), place[log.batch.arm], log.batch.mask
     shares = [np.bincount(arm[mask], pmf[mask], minlength=size) / len(log) for pmf in (log.pmf, champion, candidate)]
     drawn = arm[np.arange(len(log)), log.chosen]
     shown, reward = np.bincount(drawn, minlength=size), np.bincount(drawn, log.reward, minlength=size)
     order = np.argsort(-np.abs(shares[2] - shares[1]), kind="stable")[:ARMS]
     return [
         {
-            "arm": log.batch.catalogue.ids[j],
+            "arm": ids[j],
             "logged": float(shares[0][j]),
             "champion": float(shares[1][j]),
             "candidate": float(shares[2][j]),

@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from croupier.features.batch import F32, F64, I64, Batch, Floats, Interactions
+from croupier.features.batch import F32, F64, I64, Batch, Catalogue, Floats, Interactions
 
 FIT_ROWS = 50_000  # q̂ only lowers variance: more rows than these cost time and memory, and change little
 BLOCK = 4096
@@ -37,11 +37,12 @@ class RewardModel:
     project: F64
     cross: F64
     limits: tuple[float, float]
+    of_arms: "ArmTerms"
 
     @classmethod
     def fit(cls, log: Interactions) -> Self:
         """Fits the model on a log."""
-        arms, n = _arm_columns(log.batch), len(log)
+        arms, n = _arm_columns(log.batch.catalogue), len(log)
         bases = _arm_bases(arms)
         count = max(1, min(CROSS_COLUMNS, n // 20) // max(bases.shape[1], 1))
         project = _directions(log.batch.context[:: max(1, n // 10_000)].astype(np.float64), count)
@@ -49,27 +50,56 @@ class RewardModel:
         bias, weight = _ridge((_columns(part, arms, bases, project), part.reward, part.weight) for part in blocks)
         sizes = [log.batch.context.shape[1], arms.shape[1], log.batch.pair.shape[2]]
         w_x, w_a, w_p, w_c = np.split(weight, np.cumsum(sizes))
+        crossed = w_c.reshape(project.shape[1], bases.shape[1])
+        terms = ArmTerms(alone=w_a, middle=arms.mean(axis=0), directions=_directions(arms, 16), crossed=crossed)
+        arm, cross = terms.of(log.batch.catalogue)
+        size = log.batch.catalogue.size
         return cls(
             bias=bias,
             context=w_x,
-            arm=arms @ w_a,
+            arm=arm[:size],
             pair=w_p,
             project=project,
-            cross=w_c.reshape(project.shape[1], bases.shape[1]) @ bases.T,
+            cross=cross[:, :size],
             limits=_limits(log.reward),
+            of_arms=terms,
         )
 
     def predict(self, batch: Batch) -> F64:
         """q̂ (B, K); 0 where masked. Rows go in blocks, so that B × A never stands in memory whole."""
-        step = max(64, 2_000_000 // max(len(self.arm), batch.arm.shape[1]))
-        blocks = [self._predict(batch[start : start + step]) for start in range(0, len(batch), step)]
+        inline = None if batch.catalogue.published is None else self.of_arms.of(batch.catalogue)
+        wide = len(self.arm) if inline is None else batch.arm.shape[1] * len(self.cross)
+        step = max(64, 2_000_000 // max(wide, batch.arm.shape[1]))
+        blocks = [self._predict(batch[start : start + step], inline) for start in range(0, len(batch), step)]
         return np.concatenate(blocks) if blocks else np.zeros(batch.arm.shape)
 
-    def _predict(self, batch: Batch) -> F64:
+    def _predict(self, batch: Batch, inline: tuple[F64, F64] | None) -> F64:
+        """`inline`: each arm's terms, where there may be many more arms than a block's candidates."""
         x = batch.context.astype(np.float64)
-        catalogue = self.bias + (x @ self.context)[:, None] + self.arm + (x @ self.project) @ self.cross
-        score = np.take_along_axis(catalogue, batch.arm, axis=1) + batch.pair @ self.pair
+        if inline is None:
+            catalogue = self.bias + (x @ self.context)[:, None] + self.arm + (x @ self.project) @ self.cross
+            score = np.take_along_axis(catalogue, batch.arm, axis=1)
+        else:
+            crossed = np.einsum("bkc,bc->bk", inline[1].T[batch.arm], x @ self.project)
+            score = self.bias + (x @ self.context)[:, None] + inline[0][batch.arm] + crossed
+        score = score + batch.pair @ self.pair
         return np.where(batch.mask, np.clip(score, *self.limits), 0.0)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ArmTerms:
+    """What an arm's columns (d,) add, by which arms are scored that were in no log: alone (d,), and crossed (c, e) with
+    the context by their place among `directions` (d, e) from the `middle` (d,)."""
+
+    alone: F64
+    middle: F64
+    directions: F64
+    crossed: F64
+
+    def of(self, catalogue: Catalogue) -> tuple[F64, F64]:
+        """Returns an arm's share (A,), and its product with the context's projection (c, A)."""
+        arms = _arm_columns(catalogue)
+        return arms @ self.alone, self.crossed @ ((arms - self.middle) @ self.directions).T
 
 
 def _limits(reward: F64) -> tuple[float, float]:
@@ -130,10 +160,11 @@ def _columns(part: Interactions, arms: F64, bases: F64, project: F64) -> F64:
     return np.hstack([x, arms[row], part.batch.pair[rows, part.chosen], products.reshape(len(part), -1)])
 
 
-def _arm_columns(batch: Batch) -> F64:
-    """Returns (A, ·) what is known of an arm: its features, and which arm it is where the catalogue is small."""
-    features = batch.catalogue.features.astype(np.float64)
-    return np.hstack([features, np.eye(len(features))]) if len(features) <= 128 else features
+def _arm_columns(catalogue: Catalogue) -> F64:
+    """Returns (A, ·) what is known of an arm: its features, and which arm it is where the catalogue is small (of inline
+    arms nobody knows that)."""
+    features, size = catalogue.features.astype(np.float64), catalogue.size
+    return np.hstack([features, np.eye(len(features), size)]) if size <= 128 else features
 
 
 def _arm_bases(arms: F64) -> F64:

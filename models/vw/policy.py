@@ -15,6 +15,7 @@ import numpy as np
 
 from croupier.features.batch import F32, F64, Batch, Catalogue, Interactions
 from croupier.models import exploration, persistence
+from croupier.models.policy import InlineArms
 from croupier.models.vw import regcb
 from croupier.models.vw.form import BOUND, Bilinear
 
@@ -54,6 +55,7 @@ class BilinearPolicy:
     """
 
     name = "vw_cb_adf"
+    inline_arms: InlineArms = "scored"
 
     def __init__(
         self,
@@ -148,13 +150,15 @@ class BilinearPolicy:
     def _shares_of(self, catalogue: Catalogue, form: Bilinear) -> _Shares:
         shares = self._shares.get(catalogue)
         if shares is None:
-            a, d_a = _clipped(catalogue.features), catalogue.features.shape[1]
-            cost = form.bias[:, None] + np.einsum("ai,mi->ma", a, form.w_x[:, :d_a])
-            by_context = np.einsum("ai,mui->mau", a, form.W[:, :, :d_a].copy()) + form.w_u[:, None]
-            self._shares[catalogue] = shares = _Shares(
-                arm=np.concatenate([cost[:, :, None], by_context], axis=2),
-                pair=np.concatenate([form.w_x[:, d_a:, None], form.W[:, :, d_a:].swapaxes(1, 2)], axis=2),
-            )
+            d_a, published = catalogue.features.shape[1], catalogue.published
+            if published is None:
+                arm = _arm_share(catalogue.features, form)
+                pair = np.concatenate([form.w_x[:, d_a:, None], form.W[:, :, d_a:].swapaxes(1, 2)], axis=2)
+            else:
+                known = self._shares_of(published, form)
+                arm = np.concatenate([known.arm, _arm_share(catalogue.inline_features, form)], axis=1)
+                pair = known.pair
+            self._shares[catalogue] = shares = _Shares(arm=arm, pair=pair)
         return shares
 
     @staticmethod
@@ -175,7 +179,7 @@ class BilinearPolicy:
             return self._regcb(batch, costs[0], self.trained, self.trained.rates)
         if self.explore == "squarecb":  # gamma = gamma_scale · t^0.5, t examples learnt (cb_explore_adf_squarecb.cc)
             gamma = self.gamma_scale * float(self.trained.steps) ** 0.5
-            explored = exploration.squarecb(-costs[0], mask, gamma, order=batch.arm)
+            explored = exploration.squarecb(-costs[0], mask, gamma, order=batch.order)
         else:  # members vote (cb_explore_adf_bag.cc); one member alone is VW's greedy
             explored = exploration.greedy(-costs, mask, tie=exploration.VW_TIE).mean(axis=0)
         return exploration.enforce_minimum(explored, mask, self.epsilon)
@@ -187,7 +191,7 @@ class BilinearPolicy:
         allowed = regcb.allowance(batch.mask, mellowness=self.mellowness, steps=form.steps)
         low = regcb.lowest(cost, allowed, rates, u, x)
         if self.explore == "regcb":
-            return exploration.greedy(-low, batch.mask, order=batch.arm)
+            return exploration.greedy(-low, batch.mask, order=batch.order)
         return exploration.eliminate(-regcb.highest(cost, allowed, rates, u, x), -low, batch.mask)
 
     def learn(self, log: Iterable[Interactions], *, seed: int = 0) -> Self:  # noqa: ARG002 — VW's order is the log's
@@ -260,6 +264,14 @@ class BilinearPolicy:
                 )
             policy.trained = Bilinear(**arrays, steps=facts["steps"], model=model, rates=rates)
         return policy
+
+
+def _arm_share(features: F32, form: Bilinear) -> F64:
+    """Returns (m, A, 1 + d_u): what each arm (A, d_a) contributes to a member's cost, alone and by context."""
+    a, d_a = _clipped(features), features.shape[1]
+    cost = form.bias[:, None] + np.einsum("ai,mi->ma", a, form.w_x[:, :d_a])
+    by_context = np.einsum("ai,mui->mau", a, form.W[:, :, :d_a].copy()) + form.w_u[:, None]
+    return np.concatenate([cost[:, :, None], by_context], axis=2)
 
 
 def _clipped(features: F32) -> F64:

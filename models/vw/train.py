@@ -81,9 +81,12 @@ def write(file: TextIO, chunk: Interactions, *, low: float, high: float) -> None
     p = (chunk.propensity / chunk.weight).tolist()
     before = ((np.arange(batch.mask.shape[1]) < chunk.chosen[:, None]) & batch.mask).sum(axis=1)
     after = (batch.mask.sum(axis=1) - before - 1).tolist()
-    arms = tokens("a", batch.catalogue.features)
-    arm, pair = batch.arm[rows, chunk.chosen].tolist(), tokens("p", batch.pair[rows, chunk.chosen])
-    columns = zip(tokens("c", batch.context), before.tolist(), cost, p, arm, pair, after, strict=True)
+    arm, features = batch.arm[rows, chunk.chosen], batch.catalogue.features
+    if batch.catalogue.published is not None:  # inline arms: of many, those that were shown
+        shown, arm = np.unique(arm, return_inverse=True)
+        features = features[shown]
+    arms, pair = tokens("a", features), tokens("p", batch.pair[rows, chunk.chosen])
+    columns = zip(tokens("c", batch.context), before.tolist(), cost, p, arm.tolist(), pair, after, strict=True)
     file.writelines(
         f"shared |U {u}\n{OTHER * i}0:{c:.9g}:{w:.9g} |A {arms[a]} {q}\n{OTHER * j}\n"
         for u, i, c, w, a, q, j in columns

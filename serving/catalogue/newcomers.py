@@ -11,7 +11,7 @@ import polars as pl
 from croupier.features.known_arms import retired
 from croupier.features.log.shipped import open_log
 from croupier.features.schema import Arm
-from croupier.features.spec import ArmsSpec
+from croupier.features.spec_values import ArmsSpec
 from croupier.features.store.storage import Store
 from croupier.features.utc import DAY, YEAR_2100, hour_name, hour_start
 from croupier.serving.release.newcomer_share import Newcomers

@@ -4,19 +4,19 @@ So an arm that was retired meanwhile does not come back with a promotion, and on
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from croupier.features.encoding import catalogue
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.known_arms import kept_days, merged
-from croupier.features.schema import Arm
+from croupier.features.schema import FROM_CATALOGUE, Arm
 from croupier.features.store.storage import Store
 from croupier.features.workspace import Workspace
 from croupier.serving.catalogue import file as catalogue_file
 from croupier.serving.catalogue.newcomers import newcomers
-from croupier.serving.release import bundle_store
+from croupier.serving.release import arm_source, bundle_store
 from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.newcomer_share import Newcomers
 
@@ -25,10 +25,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Present:
-    """The arms of the next release, and which of them are new."""
+    """The arms of the next release, which of them are new, and where the arms of requests come from."""
 
     arms: Sequence[Arm]
     new: Newcomers = field(default_factory=Newcomers)
+    source: str = FROM_CATALOGUE
 
 
 def present(w: Workspace, now: int, encoder: Encoder, encoded: Sequence[Arm]) -> Present:
@@ -46,9 +47,10 @@ def present(w: Workspace, now: int, encoder: Encoder, encoded: Sequence[Arm]) ->
         log.warning("the catalogue of the release before stands: %s", error)
         arms = list(old)
     if number is None:
-        return Present(arms=arms)
+        return Present(arms=arms, source=w.spec.arms.source)
     before = newcomers_of(w.store, number)
-    return Present(arms=arms, new=newcomers(w.store, w.spec.arms, before, old, arms, now=now))
+    new = newcomers(w.store, w.spec.arms, before, old, arms, now=now)
+    return Present(arms=arms, new=new, source=w.spec.arms.source)
 
 
 def as_now(store: Store, old: LoadedRelease) -> Present:
@@ -56,15 +58,15 @@ def as_now(store: Store, old: LoadedRelease) -> Present:
     their features: its own arms, those that are retired or paused by now marked so."""
     number = bundle_store.current(store)
     if number is None or number == old.number:
-        return Present(arms=old.arms, new=old.newcomers)
-    arms = bundle_store.arms(store, number)
+        return Present(arms=old.arms, new=old.newcomers, source=arm_source.of(old.manifest))
+    arms, source = bundle_store.arms(store, number), arm_source.of(bundle_store.manifest(store, number))
     try:
         old.encoder.catalogue(arms)
     except ValueError as error:
         log.warning("release %s has its own arms again: %s", old.number, error)
         now = {arm.arm_id: arm for arm in arms}
-        return Present(arms=[_timed(arm, now.get(arm.arm_id, arm)) for arm in old.arms])
-    return Present(arms=arms, new=newcomers_of(store, number))
+        return Present(arms=[_timed(arm, now.get(arm.arm_id, arm)) for arm in old.arms], source=source)
+    return Present(arms=arms, new=newcomers_of(store, number), source=source)
 
 
 def _timed(arm: Arm, now: Arm) -> Arm:
@@ -77,6 +79,12 @@ def newcomers_of(store: Store, number: int) -> Newcomers:
 
 
 def answerable(golden: Sequence[dict[str, Any]], arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Returns the golden requests whose arms are all there."""
+    """Returns the golden requests whose arms are all there, less those that they bring along: these are not."""
     known = {arm.arm_id for arm in arms}
-    return [request for request in golden if known >= set(request["arms"])]
+    return [request for request in golden if all((a in known) is listed for a, listed in _each(request))]
+
+
+def _each(request: Mapping[str, Any]) -> list[tuple[str, bool]]:
+    """The arms of a request, and whether each is one of the catalogue."""
+    given = request.get("arm_features") or [None] * len(request["arms"])
+    return [(arm, own is None) for arm, own in zip(request["arms"], given, strict=True)]

@@ -14,6 +14,7 @@ from croupier.serving.client.client import MAX_ROWS, RESERVE_MS, Client
 from croupier.serving.client.errors import Refused, Unavailable
 from croupier.serving.client.messages import TensorColumns
 from croupier.serving.contract import codec
+from croupier.serving.contract.inline_arms import AskedArm
 from croupier.serving.contract.requests import Request, Selection
 from croupier.serving.contract.rewards import Outcome, raw_reward
 
@@ -31,7 +32,7 @@ class AsyncClient:
         *,
         unit_id: str,
         context: Mapping[str, Any],
-        arms: Sequence[str],
+        arms: Sequence[AskedArm],
         arm_context: Sequence[Mapping[str, Any]] = (),
         event_id: str = "",
     ) -> Selection:

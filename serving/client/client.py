@@ -30,6 +30,7 @@ from croupier.serving.client.errors import Refused, Unavailable
 from croupier.serving.client.messages import TensorColumns
 from croupier.serving.client.outbox import Outbox
 from croupier.serving.client.secure import Tls
+from croupier.serving.contract.inline_arms import AskedArm
 from croupier.serving.contract.requests import Request, Selection
 from croupier.serving.contract.rewards import REJECTED, Outcome, RawReward, decode, encoded_rewards, raw_reward
 
@@ -77,12 +78,12 @@ class Client:
         *,
         unit_id: str,
         context: Mapping[str, Any],
-        arms: Sequence[str],
+        arms: Sequence[AskedArm],
         arm_context: Sequence[Mapping[str, Any]] = (),
         event_id: str = "",
     ) -> Selection:
-        """Selects one of `arms` for this unit. Reward it by the answer's `event_id`. Raises Refused, naming the
-        field."""
+        """Selects one of `arms` for this unit: ids of the catalogue, or {"id", "features"} of arms that this request
+        brings along. Reward it by the answer's `event_id`. Raises Refused, naming the field."""
         request = Request(unit_id=unit_id, context=context, arms=arms, arm_context=arm_context, event_id=event_id)
         (selection,) = self.select_batch([request])
         if selection.error:

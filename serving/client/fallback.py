@@ -22,14 +22,14 @@ def decide(request: Request, reason: str, rule: Rule = uniform) -> tuple[Selecti
     """The selection, and its record for the `record` model. The event gets a new id: under the old one the server may
     yet log a decision that nobody was shown. Raises InvalidEvent when the request itself is wrong."""
     raw = Raw.of(request)
-    decode(raw)
+    arms = decode(raw).arms
     pmf = [float(p) for p in rule(request)]
     if len(pmf) != len(request.arms) or min(pmf) < 0 or not abs(sum(pmf) - 1) <= 1e-9:  # NaN is not
         raise InvalidEvent("fallback", pmf, "a rule that gives one probability per arm, summing to 1")
     event_id = uuid7()
     reason = f"{reason}; asked as {request.event_id}" if request.event_id else reason
     arm = random.choices(range(len(pmf)), pmf)[0]
-    chosen = Selection(event_id, request.arms[arm], pmf[arm], tuple(pmf), 0, FALLBACK)
+    chosen = Selection(event_id, arms[arm], pmf[arm], tuple(pmf), 0, FALLBACK)
     record = {
         "unit_id": request.unit_id, "context": raw.context.decode(), "arms": raw.arms.decode(),
         "arm_context": raw.arm_context.decode(), "event_id": event_id, "arm": chosen.arm, "pmf": pmf,

@@ -11,6 +11,7 @@ from croupier.features.schema import InvalidEvent
 from croupier.serving.client import fallback
 from croupier.serving.client.errors import Unavailable
 from croupier.serving.contract import codec
+from croupier.serving.contract.inline_arms import ids
 from croupier.serving.contract.requests import CANARY, Raw, Request, Selection
 from croupier.serving.contract.rewards import Outcome, RawReward
 
@@ -69,7 +70,7 @@ def selections(
         raise Unavailable(f"reply: {problem}", reason="garbage") from None
     answers = {}
     for (i, _), event_id, arm, propensity, pmf, release, role, error, left in rows:
-        arms = requests[i].arms
+        arms = ids(requests[i].arms)
         if not error and (arm not in arms or not 0 < propensity <= 1):
             raise Unavailable(f"reply: arm {arm!r} with propensity {propensity}", reason="garbage")
         cut = (pmf if isinstance(pmf, tuple) else (pmf,))[: len(arms)]

@@ -14,6 +14,8 @@ from typing import Any
 import orjson
 
 from croupier.features.schema import MAX_ARMS, InvalidEvent
+from croupier.serving.contract import inline_arms
+from croupier.serving.contract.inline_arms import mixed
 
 MAX_FIELD_BYTES = 64 * 1024
 MAX_ID_BYTES = 256
@@ -23,14 +25,17 @@ CANARY = "croupier:canary"  # a unit whose request is the release's own: answere
 
 @dataclass(slots=True, kw_only=True)  # not frozen, nor is Selection: one of each is made a row (see Decision)
 class Request:
-    """Show `unit_id` one of `arms`, given `context`. `arm_context`, when given, has one object per arm, in their
-    order. `event_id` makes a call repeatable: the same id gets the same answer; empty: one is made."""
+    """Show `unit_id` one of `arms`, given `context`. An arm is an id of the catalogue, or {"id", "features"} where the
+    request brings it along. `arm_context`, when given, has one object per arm, in their order. `event_id` makes a call
+    repeatable: the same id gets the same answer; empty: one is made. Once it is decoded, `arms` are ids alone, and
+    `arm_features` says which had features, None for an arm of the catalogue; empty where all are."""
 
     unit_id: str
     context: Mapping[str, Any]
-    arms: Sequence[str]
+    arms: Sequence[Any]  # AskedArm
     arm_context: Sequence[Mapping[str, Any]] = ()
     event_id: str = ""
+    arm_features: Sequence[Mapping[str, Any] | None] = ()
 
 
 @dataclass(slots=True)
@@ -65,14 +70,14 @@ class Raw:
         if not isinstance(request.context, Mapping):
             raise InvalidEvent("context", request.context, "a mapping of declared features")
         if isinstance(request.arms, str | Mapping) or not hasattr(request.arms, "__getitem__"):
-            raise InvalidEvent("arms", request.arms, "a list of arm ids, not one string")
+            raise InvalidEvent("arms", request.arms, "a list of arms, not one of them")
         pairs = () if request.arm_context is None else request.arm_context
         if not isinstance(pairs, Sequence) or not all(isinstance(one, Mapping) for one in pairs):
             raise InvalidEvent("arm_context", pairs, "a list of mappings, one per arm")
         return cls(
             utf8("unit_id", request.unit_id),
             dump("context", dict(request.context)),
-            dump("arms", list(request.arms)),
+            dump("arms", mixed(request.arms, request.arm_features) if request.arm_features else list(request.arms)),
             dump("arm_context", [dict(one) for one in pairs]) if pairs else b"",
             utf8("event_id", request.event_id),
         )
@@ -92,7 +97,7 @@ def dump(field: str, value: object) -> bytes:
         raw = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)  # first: it bounds the depth
     except orjson.JSONEncodeError as error:
         raise InvalidEvent(field, value, f"what JSON can carry ({error})") from None
-    if not _finite(value):
+    if b"null" in raw and not _finite(value):  # as which orjson writes NaN, and a text may hold it
         raise InvalidEvent(field, value, "finite numbers (leave a missing feature out, or send null)")
     return raw
 
@@ -119,16 +124,16 @@ def decode(raw: Raw) -> Request:
 
 
 def checked(*, unit_id: str, context: Any, arms: Any, arm_context: Any = (), event_id: str = "") -> Request:
-    """A request whose shape is right: an object, a list of distinct non-empty strings, and as many objects as arms."""
+    """A request whose shape is right: an object, a list of distinct arms, and as many objects as arms."""
     if not isinstance(context, dict):
         raise InvalidEvent("context", context, "a JSON object of declared features")
     if not isinstance(arms, list | tuple) or not arms:
         raise InvalidEvent("arms", arms, "a non-empty JSON list of arm ids")
     if len(arms) > MAX_ARMS:
         raise InvalidEvent("arms", f"{len(arms)} arms", f"at most {MAX_ARMS}: narrow the candidates first")
+    given: tuple[dict[str, Any] | None, ...] = ()
     if not {str}.issuperset(map(type, arms)) or "" in arms:
-        odd = next(a for a in arms if not (isinstance(a, str) and a))
-        raise InvalidEvent("arms", odd, "arm ids: non-empty strings")
+        arms, given = inline_arms.apart(arms)
     if len(set(arms)) != len(arms):
         raise InvalidEvent("arms", next(arm for arm, n in Counter(arms).items() if n > 1), "each arm once")
     if isinstance(arm_context, list | tuple) and arm_context and len(arm_context) != len(arms):
@@ -136,7 +141,9 @@ def checked(*, unit_id: str, context: Any, arms: Any, arm_context: Any = (), eve
     if not isinstance(arm_context, list | tuple) or not {dict}.issuperset(map(type, arm_context)):
         raise InvalidEvent("arm_context", arm_context, "a JSON list of objects, one per arm")
     pairs = tuple(arm_context)
-    return Request(unit_id=unit_id, context=context, arms=tuple(arms), arm_context=pairs, event_id=event_id)
+    return Request(
+        unit_id=unit_id, context=context, arms=tuple(arms), arm_context=pairs, event_id=event_id, arm_features=given
+    )
 
 
 def scope_of(field: str) -> str:
@@ -160,7 +167,8 @@ def identifier(field: str, raw: bytes) -> str:
 def _few_parts(field: str, raw: bytes) -> None:
     if raw.count(b"{") + raw.count(b"[") > MAX_PARTS:
         raise InvalidEvent(field, raw[:40], f"at most {MAX_PARTS} brackets: flat JSON")
-    if field != "arm_context" and raw.count(b",") > MAX_PARTS:
+    many = field == "arm_context" or (field == "arms" and b"{" in raw)
+    if not many and raw.count(b",") > MAX_PARTS:
         raise InvalidEvent(field, raw[:40], f"at most {MAX_PARTS} commas ({MAX_ARMS} arms)")
 
 

@@ -1,4 +1,4 @@
-"""Which of the arms that a request lists can be chosen now.
+"""Which of the arms that a request lists can be chosen now. Those that it brings along can.
 
 retired, paused, not yet valid ─▶ left out of the candidates, counted, said in the answer
 unknown to the release, or none left ─▶ the request is refused by name
@@ -7,9 +7,12 @@ unknown to the release, or none left ─▶ the request is refused by name
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from croupier.features.encoding import catalogue
-from croupier.features.schema import InvalidEvent
+from croupier.features.encoding import catalogue, inline
+from croupier.features.schema import FROM_BOTH, FROM_CATALOGUE, FROM_REQUEST, InvalidEvent
+from croupier.serving.contract import inline_arms
+from croupier.serving.contract.inline_arms import AskedArm
 from croupier.serving.contract.requests import Request
+from croupier.serving.release import arm_source
 from croupier.serving.release.bundle import LoadedRelease
 
 
@@ -26,21 +29,27 @@ class Offered:
     """The arms of one release; `every`: those that cannot be chosen now, too."""
 
     def __init__(self, release: LoadedRelease, *, every: bool) -> None:
-        self._number, self._encoder = release.number, release.encoder
+        self._number, self._encoder, self._catalogue = release.number, release.encoder, release.catalogue
+        self._source = FROM_BOTH if every else arm_source.of(release.manifest)
         self._arms = {arm.arm_id: arm for arm in release.arms}
         bounded = {a.arm_id for a in release.arms if not every and (a.valid_from or a.valid_to or a.paused)}
         self._always, self._bounded = frozenset(self._arms.keys() - bounded), frozenset(bounded)
 
     def checked(self, request: Request, now: int) -> OfferedRequest:
-        """Raises InvalidEvent naming an unknown arm, a wrong feature, or an arm that cannot be chosen where no other
-        can be."""
+        """Raises InvalidEvent naming an unknown arm, a wrong feature, an arm that comes from where none of the app
+        does, or one that cannot be chosen where no other can be."""
         self._encoder.validate_features(request.context, request.arm_context)
-        if self._always.issuperset(request.arms):
+        listed, given = request.arms, request.arm_features
+        if given or self._source != FROM_CATALOGUE:
+            inline_arms.check_source(self._source, request.arms, given)
+            inline.check(self._encoder, given, self._catalogue, request.arms)
+            listed = [arm for arm, own in zip(request.arms, given, strict=True) if own is None] if given else listed
+        if self._always.issuperset(listed):
             return OfferedRequest(request, request.arms)
-        for arm in request.arms:
+        for arm in listed:
             if arm not in self._arms:
                 raise InvalidEvent("arms", arm, f"an arm of release {self._number}")
-        dropped = {a: why for a in request.arms if (why := self._why_not(a, now))}
+        dropped = {a: why for a in listed if (why := self._why_not(a, now))}
         if len(dropped) == len(request.arms):
             arm, why = next(iter(dropped.items()))
             raise InvalidEvent("arms", arm, f"at least one arm that can be chosen now (this one: {why})")
@@ -49,6 +58,11 @@ class Offered:
             if dropped
             else OfferedRequest(request, request.arms)
         )
+
+    def some(self, now: int) -> list[AskedArm]:
+        """Arms for a health check to ask for at `now`; empty where none can be chosen."""
+        found: list[AskedArm] = [*self.at(now)[:10]] if self._source != FROM_REQUEST else []
+        return found if found or self._source == FROM_CATALOGUE else [{"id": "any", "features": {}}]
 
     def at(self, now: int) -> list[str]:
         """The arms that can be chosen at `now`."""
@@ -75,4 +89,5 @@ def _without(request: Request, dropped: dict[str, str]) -> Request:
         arms=tuple(request.arms[i] for i in kept),
         arm_context=tuple(request.arm_context[i] for i in kept) if request.arm_context else (),
         event_id=request.event_id,
+        arm_features=tuple(request.arm_features[i] for i in kept) if request.arm_features else (),
     )

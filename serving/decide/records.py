@@ -16,7 +16,7 @@ from croupier.features.log.admission import Admission
 from croupier.features.log.refusals import NotAdmitted, noted
 from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.log.spool_rows import REUSED, UNTIMELY
-from croupier.features.schema import FALLBACK, Decision, InvalidEvent
+from croupier.features.schema import FALLBACK, OPEN_ENDED, Decision, InvalidEvent
 from croupier.features.utc import YEAR_2100
 from croupier.serving.contract.requests import Raw, Request, decode, dump
 from croupier.serving.contract.rewards import ACCEPTED, DUPLICATE, REJECTED, Outcome
@@ -107,7 +107,8 @@ def decision(raw: RawRecord, request: Request, unit_key: str) -> Decision:
         raise InvalidEvent("arm", arm, "one of arms, with a positive probability")
     if not 0 < raw.at < YEAR_2100:
         raise NotAdmitted("at", raw.at, "UTC microseconds since 1970", reason=UNTIMELY)
-    dump("context", {"context": request.context, "arm_context": request.arm_context})  # not too deep for the log's JSON
+    open_ended = {name: getattr(request, name) for name in OPEN_ENDED}
+    dump("context", open_ended)  # not too deep for the log's JSON
     return Decision(
         event_id=request.event_id,
         at=raw.at,
@@ -121,6 +122,7 @@ def decision(raw: RawRecord, request: Request, unit_key: str) -> Decision:
         role=FALLBACK,
         release=0,
         arm_context=tuple(map(dict, request.arm_context)),
+        arm_features=tuple(None if own is None else dict(own) for own in request.arm_features),
         fallback_reason=raw.reason.decode(errors="replace")[:200] or "unknown",
     )
 
@@ -141,7 +143,7 @@ def reuse(stored: Decision, sent: Decision, *, may_be: bool = False) -> NotAdmit
     """The refusal of an event id that stands for another question already: another unit, context, or other arms. None
     where both asked the same, for the first answer then holds. `may_be`: the arms on record can be those of the same
     question at a time when others could be chosen (serving/decide/offered.py)."""
-    arms = () if may_be and stored.arms != sent.arms else ("arms", "arm_context")
+    arms = () if may_be and stored.arms != sent.arms else ("arms", "arm_context", "arm_features")
     for what in ("unit_id", "context", *arms):
         if getattr(stored, what) != getattr(sent, what):
             expected = f"a new id: this one was answered for another {what.removesuffix('_id')}"

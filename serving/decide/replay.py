@@ -61,10 +61,13 @@ def replay(
         if has != logged:
             return found
     try:
-        release.encoder.validate(decision.context, decision.arms, decision.arm_context, release.catalogue)
+        release.encoder.validate(
+            decision.context, decision.arms, decision.arm_context, release.catalogue, decision.arm_features
+        )
     except InvalidEvent as error:
         return [*found, ReplayStep("request", False, str(error))]
-    batch = release.encoder.encode([decision.context], [decision.arms], [decision.arm_context], release.catalogue)
+    asked = [decision.context], [decision.arms], [decision.arm_context], release.catalogue, [decision.arm_features]
+    batch = release.encoder.encode(*asked)
     try:
         policy, text = _policy(decision, release, spool, spec)
     except ValueError as error:

@@ -94,8 +94,7 @@ class Selector:
         if canary.arms == b"[]":
             return  # no arm is valid now: nothing can be asked
         request = decode(canary)
-        encoded = self.release.encoder.encode([request.context], [request.arms], [()], self.release.catalogue)
-        self._scorer.warm(encoded)
+        self._scorer.warm(self._encoded([request]))
 
     def _answer(self, raws: Sequence[Raw | InvalidEvent]) -> list[Selection]:
         now = self._clock()
@@ -158,19 +157,19 @@ class Selector:
                     posterior_step=served.step,
                     fallback_reason=served.reason,
                     took_us=took,
+                    arm_features=request.arm_features,
                     **self._stamp,
                 )
         made = [d for d in decisions if d is not None]
         with self.meter.stage("record"):
             stored = self._record(requests, made)
-        self._count_dropped(asked)
         return self._answers(asked, made, stored, now)
 
     def _encoded(self, requests: Sequence[Request]) -> Batch:
         with self.meter.stage("encode"):
             pairs = [r.arm_context for r in requests]
-            contexts, arms = [r.context for r in requests], [r.arms for r in requests]
-            return self.release.encoder.encode(contexts, arms, pairs, self.release.catalogue)
+            contexts, arms, given = zip(*[(r.context, r.arms, r.arm_features) for r in requests], strict=True)
+            return self.release.encoder.encode(contexts, arms, pairs, self.release.catalogue, given)
 
     def _count_dropped(self, asked: Sequence[OfferedRequest]) -> None:
         for each in asked:
@@ -195,7 +194,7 @@ class Selector:
 
     def _canary(self, now: int) -> Raw:
         """What a health check asks: some of the arms that are valid now, no features."""
-        return Raw.of(Request(unit_id=CANARY, context={}, arms=self._arms.at(now)[:10]))
+        return Raw.of(Request(unit_id=CANARY, context={}, arms=self._arms.some(now)))
 
     def _split(self, requests: Sequence[Request], units: Sequence[str], view: RolloutView) -> dict[str, Rows]:
         """Rows by role: sticky by unit, champion unless everything says candidate."""
@@ -213,6 +212,7 @@ class Selector:
     ) -> list[Selection]:
         """Makes answers of decisions and of what stands on record for them: an earlier answer, when the event is a
         repeat of the same request; the id of another request is refused, and counted."""
+        self._count_dropped(asked)
         rows = list(zip(asked, made, stored, strict=True))
         reused = [
             None if d is mine else reuse(d, mine, may_be=self._arms.may_be(d.arms, each)) for each, mine, d in rows

@@ -18,6 +18,7 @@ from typing import Any, Self
 from croupier.features.settings import Settings
 from croupier.features.workspace import Workspace
 from croupier.serving.client.errors import Refused
+from croupier.serving.contract.inline_arms import AskedArm
 from croupier.serving.contract.requests import Request, Selection
 from croupier.serving.contract.rewards import Outcome, encoded_rewards
 from croupier.serving.decide.records import Recorder
@@ -51,12 +52,13 @@ class Embedded:
         *,
         unit_id: str,
         context: Mapping[str, Any] | None = None,
-        arms: Sequence[str] | None = None,
+        arms: Sequence[AskedArm] | None = None,
         arm_context: Sequence[Mapping[str, Any]] = (),
         event_id: str = "",
     ) -> Selection:
-        """Selects one of `arms` (None: of all that can be chosen now) for this unit. Reward it by the answer's
-        `event_id`. Raises Refused, naming the field."""
+        """Selects one of `arms` (None: of all that can be chosen now) for this unit: ids of the catalogue, or
+        {"id", "features"} of arms that this request brings along. Reward it by the answer's `event_id`. Raises Refused,
+        naming the field."""
         arms = self.arms() if arms is None else arms
         asked = Request(unit_id=unit_id, context=context or {}, arms=arms, arm_context=arm_context, event_id=event_id)
         (selection,) = self.select_batch([asked])

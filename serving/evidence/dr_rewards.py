@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from croupier.features.batch import F64, Interactions
+from croupier.features.encoding import inline_log
 from croupier.features.encoding.dataset import encode_interactions
 from croupier.features.interactions.versions import latest_interactions
 from croupier.features.spec import RewardSpec
@@ -68,7 +69,9 @@ def _candidates_mean(q: F64, log: Interactions) -> F64:
 def earlier(store: Store, state: RolloutState, release: LoadedRelease) -> Interactions | None:
     """The last joined decisions before the rollout that this release's catalogue knows; None: too few to learn from."""
     began = state.history[0]["at"]
-    known = pl.col("arms").list.eval(pl.element().is_in(list(release.catalogue.row))).list.all()
+    rows = release.catalogue.row
+    known = pl.col("arms").list.eval(pl.element().is_in(list(rows))).list.all() | inline_log.HAS
     days = from_us(began) - timedelta(days=MODEL_DAYS), from_us(began)
     frame = latest_interactions(store, *days, where=(pl.col("at") < began) & known, rows=MODEL_ROWS)
+    frame = frame.filter(pl.Series([rows.keys() >= set(arms) for arms in inline_log.listed(frame)], dtype=pl.Boolean))
     return encode_interactions(frame, release.encoder, release.catalogue) if len(frame) >= 1000 else None

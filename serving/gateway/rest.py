@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
+from croupier.serving.contract.inline_arms import ids
 from croupier.serving.contract.requests import Request as Question
 from croupier.serving.contract.requests import Selection
 from croupier.serving.contract.rewards import REJECTED, Outcome
@@ -126,7 +127,7 @@ def _selection(question: Question, selection: Selection) -> dict[str, Any]:
         "event_id": selection.event_id,
         "arm": selection.arm,
         "propensity": selection.propensity,
-        "arms": list(question.arms),
+        "arms": list(ids(question.arms)),
         "pmf": list(selection.pmf),
         "release": selection.release,
         "role": selection.role,

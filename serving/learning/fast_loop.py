@@ -71,7 +71,8 @@ class Fold:
         rows = []
         for step in chunk:
             d = step.decision
-            batch = self._release.encoder.encode([d.context], [d.arms], [d.arm_context], self._release.catalogue)
+            asked = [d.context], [d.arms], [d.arm_context], self._release.catalogue, [d.arm_features]
+            batch = self._release.encoder.encode(*asked)
             rows.append(self.policy.features(batch, np.array([d.arms.index(d.arm)]))[0])
         return np.array(rows)
 

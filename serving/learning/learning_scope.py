@@ -71,9 +71,11 @@ def known(decision: Decision, release: LoadedRelease) -> bool:
     """True if the release can encode it: its catalogue may have forgotten an arm, and another release may have had
     arms or features that this one has not."""
     if decision.release in {release.number, *release.continues}:
-        return bool(release.catalogue.row.keys() >= set(decision.arms))
+        return bool(release.catalogue.row.keys() >= set(decision.listed))
     try:
-        release.encoder.validate(decision.context, decision.arms, decision.arm_context, release.catalogue)
+        release.encoder.validate(
+            decision.context, decision.arms, decision.arm_context, release.catalogue, decision.arm_features
+        )
     except InvalidEvent:
         return False
     return True

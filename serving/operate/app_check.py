@@ -9,7 +9,7 @@ from typing import Any
 
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions import hours, window
-from croupier.features.schema import NO_STAGE
+from croupier.features.schema import FROM_CATALOGUE, NO_STAGE
 from croupier.features.spec import PoliciesSpec, RolloutSpec, SpecError
 from croupier.features.spec_values import seconds_of
 from croupier.features.store import layout
@@ -53,7 +53,7 @@ def _arms(w: Workspace, problems: list[str]) -> int:
     except (OSError, ValueError, KeyError) as error:
         problems.append(f"catalogue.json, or app.toml with it: {error}")
         return 0
-    if not arms:
+    if not arms and w.spec.arms.source == FROM_CATALOGUE:
         problems.append("catalogue.json: found no arm, expected one at least")
     return len(arms)
 

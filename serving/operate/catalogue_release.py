@@ -19,7 +19,7 @@ from tritonclient.utils import InferenceServerException
 
 from croupier.features.encoding import catalogue
 from croupier.features.known_arms import kept_days, merged, retired
-from croupier.features.schema import CHAMPION, Arm
+from croupier.features.schema import CHAMPION, FROM_CATALOGUE, FROM_REQUEST, Arm
 from croupier.features.store import layout
 from croupier.features.store.locks import alone
 from croupier.features.store.released import CATALOGUE
@@ -66,7 +66,8 @@ def release_catalogue(w: Workspace, now: int, *, by: str = "watch", again: bool 
         file = w.arms()
         digest = catalogue.digest(file)
         catalogue_file.check(w, digest)
-        catalogue.require_selectable(file, now)
+        if w.spec.arms.source == FROM_CATALOGUE:
+            catalogue.require_selectable(file, now)
         change = _change(w, number, file, now, by)
         if change.said:
             _raise_refused(w, change, again=again)
@@ -86,6 +87,7 @@ class _Change:
     new: Newcomers
     said: str
     by: str
+    source: str
 
     def meta(self, old: LoadedRelease) -> dict[str, Any]:
         return dict(old.manifest["meta"]) | {
@@ -105,7 +107,8 @@ def _change(w: Workspace, number: int, file: Sequence[Arm], now: int, by: str) -
     arms = merged(file, old, now, days=kept_days(w.spec))
     new = newcomers(w.store, w.spec.arms, before, old, arms, now=now)
     said = described(old, arms, before, new, now)
-    return _Change(number=number, file=catalogue.digest(file), arms=arms, new=new, said=said, by=by)
+    source = w.spec.arms.source
+    return _Change(number=number, file=catalogue.digest(file), arms=arms, new=new, said=said, by=by, source=source)
 
 
 def described(old: Sequence[Arm], arms: Sequence[Arm], before: Newcomers, new: Newcomers, now: int) -> str:
@@ -158,16 +161,17 @@ def _written(folder: Path, number: int, old: LoadedRelease, change: _Change) -> 
         arms=change.arms,
         floor=old.floor,
         meta=change.meta(old),
-        golden=golden(old, change.arms),
+        golden=golden(old, change.arms, change.source),
         newcomers=change.new,
+        source=change.source,
     )
 
 
-def golden(old: LoadedRelease, arms: Sequence[Arm]) -> list[dict[str, Any]]:
+def golden(old: LoadedRelease, arms: Sequence[Arm], source: str = FROM_CATALOGUE) -> list[dict[str, Any]]:
     """The requests of the release before that the new catalogue can answer, and one for the arms that came."""
     kept, before = [asdict(g) for g in old.golden if g.role == CHAMPION], {arm.arm_id for arm in old.arms}
     fresh = sorted(arms, key=lambda arm: arm.arm_id in before)[:10]
-    one = [{"context": {}, "arms": [arm.arm_id for arm in fresh]}] if fresh else []
+    one = [{"context": {}, "arms": [arm.arm_id for arm in fresh]}] if fresh and source != FROM_REQUEST else []
     return [*answerable(kept, arms)[:MOST_GOLDEN], *one]
 
 

@@ -23,6 +23,7 @@ from tritonclient.utils import InferenceServerException
 
 from croupier.features.settings import Settings
 from croupier.features.store import layout
+from croupier.serving.contract.inline_arms import mixed
 from croupier.serving.release import bundle, entry
 from croupier.serving.release.bundle import Golden, LoadedRelease, ReleaseRefused, flush
 from croupier.serving.triton import admin, repository
@@ -85,7 +86,8 @@ def ask(
 ) -> triton_grpc.InferResult:
     """Asks for one selection by the wire contract of `select_arm`."""
     values = {
-        "unit_id": unit, "context": orjson.dumps(golden.context), "arms": orjson.dumps(golden.arms),
+        "unit_id": unit, "context": orjson.dumps(golden.context),
+        "arms": orjson.dumps(mixed(golden.arms, golden.arm_features)),
         "arm_context": orjson.dumps(golden.arm_context) if golden.arm_context else b"", "event_id": event_id,
     }  # fmt: skip
     inputs = []

@@ -79,6 +79,7 @@ def _released(w: Workspace, verdict: Mapping[str, Any]) -> publish.Published:
             arms=now.arms,
             golden=answerable(orjson.loads((features / layout.GOLDEN).read_bytes()), now.arms),
             newcomers=now.new,
+            source=now.source,
             meta={
                 "features": key,
                 "declared": window["declared"],
@@ -142,8 +143,9 @@ def release_policies(
     meta: Mapping[str, Any],
     golden: Sequence[Mapping[str, Any]] = (),
     newcomers: Newcomers | None = None,
+    source: str | None = None,
 ) -> publish.Published:
-    """Writes a release of these policies and publishes it."""
+    """Writes a release of these policies and publishes it. `source` None: as app.toml says."""
 
     def build(folder: Path, number: int) -> object:
         return bundle.write_release(
@@ -157,6 +159,7 @@ def release_policies(
             meta=dict(meta) | {ADMITS: Admission.of(w.spec).to_dict()},
             golden=golden,
             newcomers=newcomers,
+            source=source or w.spec.arms.source,
         )
 
     return publish.publish(w.store, w.home, build, **_how(w, str(meta.get("kind", ""))))

@@ -24,12 +24,12 @@ import orjson
 from croupier.features.batch import F64, Batch, Bool, Catalogue
 from croupier.features.encoding import catalogue
 from croupier.features.encoding.encoder import Encoder
-from croupier.features.schema import CANDIDATE, CHAMPION, IN_CANDIDATES_PLACE, SCHEMA_VERSION, Arm
+from croupier.features.schema import CANDIDATE, CHAMPION, FROM_CATALOGUE, IN_CANDIDATES_PLACE, SCHEMA_VERSION, Arm
 from croupier.features.store import layout
 from croupier.models import policy as policies
 from croupier.models.exploration import with_floor
 from croupier.models.policy import Policy
-from croupier.serving.release import entry
+from croupier.serving.release import arm_source, entry
 from croupier.serving.release.newcomer_share import Newcomers
 
 FORMAT = 1
@@ -53,6 +53,7 @@ class Golden:
     arm_context: tuple[dict[str, Any], ...]
     role: str
     pmf: tuple[float, ...]
+    arm_features: tuple[dict[str, Any] | None, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,12 +112,14 @@ def write_release(
     salt: str = "",
     golden: Sequence[Mapping[str, Any]] = (),
     newcomers: Newcomers | None = None,
+    source: str = FROM_CATALOGUE,
 ) -> dict[str, Any]:
     """Write the whole folder or nothing, and return its manifest. `folder` must not exist.
 
-    `golden` are requests (context, arms, arm_context) whose pmf is computed here; `meta` is kept in the manifest:
-    training window, seeds, code revision, the gate's verdict. `salt` keys the draws (default: a random one, which is
-    nobody's to know who may name an event: else event ids with a wished arm could be computed beforehand).
+    `golden` are requests (context, arms, arm_context, arm_features) whose pmf is computed here; `meta` is kept in the
+    manifest: training window, seeds, code revision, the gate's verdict. `source` says where the arms of requests come
+    from; a policy that cannot serve these is refused (ValueError). `salt` keys the draws (default: a random one, which
+    is nobody's to know who may name an event: else event ids with a wished arm could be computed beforehand).
     """
     if folder.exists():
         raise FileExistsError(f"{folder}: a release is written once; take the next number")
@@ -124,6 +127,7 @@ def write_release(
     draft = folder.parent / f".tmp-{folder.name}-{uuid.uuid4().hex[:8]}"
     draft.mkdir()
     roles = {CHAMPION: champion} | ({CANDIDATE: candidate} if candidate is not None else {})
+    arm_source.refuse_unfit(source, roles)
     body = _Body(encoder=encoder, arms=arms, floor=floor, roles=roles, newcomers=newcomers or Newcomers())
     try:
         for role, policy in roles.items():
@@ -135,6 +139,7 @@ def write_release(
         (draft / layout.GOLDEN).write_bytes(_dump([asdict(g) for role in roles for g in body.golden(role, golden)]))
         shutil.copyfile(MODEL, draft / layout.MODEL_PY)
         head = {"number": number, "salt": salt or secrets.token_hex(32), "meta": dict(meta)} | body.names()
+        head |= arm_source.entry(source)
         manifest = _sealed(head | {"files": {f: fingerprint((draft / f).read_bytes()) for f in sorted(_files(draft))}})
         (draft / layout.MANIFEST).write_bytes(_dump(manifest))
         flush(draft)
@@ -167,14 +172,14 @@ class _Body:
         if not requests:
             return []
         contexts, arms = [r["context"] for r in requests], [tuple(r["arms"]) for r in requests]
-        pairs = [tuple(r.get("arm_context", ())) for r in requests]
+        pairs, given = ([tuple(r.get(name, ())) for r in requests] for name in ("arm_context", "arm_features"))
         known = self.encoder.catalogue(self.arms)
-        batch = self.encoder.encode(contexts, arms, pairs, known)
+        batch = self.encoder.encode(contexts, arms, pairs, known, given)
         pmf = with_floor(self.roles[role].pmf(batch), batch.mask, self.floor)
         pmf = self.newcomers.mixed(pmf, batch, self.newcomers.rows(known))
         return [
-            Golden(context=c, arms=a, arm_context=p, role=role, pmf=tuple(row[: len(a)].tolist()))
-            for c, a, p, row in zip(contexts, arms, pairs, pmf, strict=True)
+            Golden(context=c, arms=a, arm_context=p, role=role, pmf=tuple(row[: len(a)].tolist()), arm_features=f)
+            for c, a, p, f, row in zip(contexts, arms, pairs, given, pmf, strict=True)
         ]
 
 

@@ -22,4 +22,8 @@ class Newcomers:
 
     def mixed(self, pmf: F64, batch: Batch, rows: Bool) -> F64:
         """Returns a served pmf (B, K) with the new arms' share mixed in; the very same array where nothing is new."""
-        return with_newcomers(pmf, batch.mask, rows[batch.arm], self.share) if self.share and self.since else pmf
+        if not (self.share and self.since):
+            return pmf
+        if batch.catalogue.published is not None:  # an arm that the request brought is none of the catalogue's new ones
+            rows = np.append(rows, np.zeros(len(batch.catalogue.ids) - len(rows), np.bool_))
+        return with_newcomers(pmf, batch.mask, rows[batch.arm], self.share)

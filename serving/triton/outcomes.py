@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any
 from croupier.features.batch import Catalogue
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.log.spool import Spool
+from croupier.features.schema import FROM_CATALOGUE
 from croupier.features.settings import Settings
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.store.unit_key import unit_key
+from croupier.serving.contract.inline_arms import check_source
 from croupier.serving.contract.requests import Request, scope_of
 from croupier.serving.contract.rewards import Outcome, RawReward
 from croupier.serving.decide.meter import Meter
 from croupier.serving.decide.records import RawRecord, Records
 from croupier.serving.decide.rewards import Rewards
 from croupier.serving.learning.window_closer import WindowCloser
-from croupier.serving.release import bundle
+from croupier.serving.release import arm_source, bundle
 from croupier.serving.triton import repository, wire
 from croupier.serving.triton.declaration import Declaration
 from croupier.serving.triton.json_logs import log_as_json
@@ -92,14 +94,20 @@ class CatalogueGuard:
         self._model, self._number = model, 0
         self._encoder: Encoder | None = None
         self._catalogue: Catalogue | None = None
+        self._source = FROM_CATALOGUE
 
     def __call__(self, request: Request) -> None:
         newest = max(repository.versions(self._model.parent, self._model.name), default=0)
         if newest and newest != self._number:  # one that Triton could not load is taken out again
-            self._encoder, arms = bundle.features_of(self._model / str(newest))
+            folder = self._model / str(newest)
+            self._encoder, arms = bundle.features_of(folder)
             self._number, self._catalogue = newest, self._encoder.catalogue(arms)
+            self._source = arm_source.of(bundle.read_manifest(folder))
         if self._encoder is not None:
-            self._encoder.validate(request.context, request.arms, request.arm_context, self._catalogue)
+            check_source(self._source, request.arms, request.arm_features)
+            self._encoder.validate(
+                request.context, request.arms, request.arm_context, self._catalogue, request.arm_features
+            )
 
 
 def count(meter: Meter, model: str, name: str, outcomes: Sequence[Outcome]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from croupier.features.arrow import DECISIONS, INTERACTIONS, REWARDS
 from croupier.features.log.ship import to_table
-from croupier.features.schema import Decision, InvalidEvent, Reward
+from croupier.features.schema import OPEN_ENDED, Decision, InvalidEvent, Reward
 
 FULL = Decision(
     event_id="e",
@@ -29,6 +29,7 @@ FULL = Decision(
     fallback_reason="",
     pass_probability=0.25,
     took_us=812,
+    arm_features=(None, {"colour": "red"}),
 )
 
 
@@ -41,9 +42,16 @@ def test_a_decision_survives_the_row():
 
 def test_a_decision_survives_arrow_and_polars():
     row = FULL.to_row()
-    table = to_table([row | {"context": FULL.context, "arm_context": list(FULL.arm_context)}], DECISIONS)
+    open_ended = {name: getattr(FULL, name) for name in OPEN_ENDED}
+    table = to_table([row | open_ended], DECISIONS)
     (back,) = pl.from_arrow(table).to_dicts()
     assert Decision.from_row(back) == FULL
+
+
+def test_rows_of_before_there_were_inline_arms_have_none():
+    row = FULL.to_row()
+    del row["arm_features"]
+    assert Decision.from_row(row).arm_features == ()
 
 
 def test_unknown_columns_are_left_alone():

@@ -34,9 +34,15 @@ def standardised(column: Any, reward: F64) -> F64:
     return np.asarray(f if f @ (reward - reward.mean()) >= 0 else -f)
 
 
+def candidates(log: Interactions) -> tuple[I64, int]:
+    """(n, K) catalogue row of each candidate, and how many rows there are; all inline arms count as one."""
+    catalogue = log.batch.catalogue
+    return np.minimum(log.batch.arm, catalogue.size), catalogue.size + (catalogue.published is not None)
+
+
 def drawn_arm(log: Interactions) -> I64:
-    """(n,) catalogue row of the arm drawn."""
-    return np.asarray(log.batch.arm[np.arange(len(log)), log.chosen])
+    """(n,) catalogue row of the arm drawn, one for all inline arms."""
+    return np.asarray(candidates(log)[0][np.arange(len(log)), log.chosen])
 
 
 def blind(log: Interactions, columns: list[int]) -> Interactions:
@@ -58,12 +64,12 @@ def reward_by_arm(log: Interactions) -> F64:
 
 def mean_by_arm(log: Interactions, f: F64) -> F64:
     """(n, K) the mean of f where each candidate was drawn, shrunk to that of all; each half from the other."""
-    arm, half, size = drawn_arm(log), np.arange(len(log)) % 2, len(log.batch.catalogue.ids)
+    arm, half, (rows, size) = drawn_arm(log), np.arange(len(log)) % 2, candidates(log)
     out = np.zeros(log.pmf.shape)
     for k in (0, 1):
         count = np.bincount(arm[half != k], minlength=size)
         total = np.bincount(arm[half != k], f[half != k], minlength=size)
-        out[half == k] = (total / (count + PRIOR_ROWS))[log.batch.arm[half == k]]
+        out[half == k] = (total / (count + PRIOR_ROWS))[rows[half == k]]
     return out
 
 
@@ -71,7 +77,7 @@ def likely_pmf(log: Interactions) -> F64:
     """p̂ (n, K), how likely each candidate was, of a log that is blind to the suspects: a ridge regression of the draw
     on the context, each half from the other. It need not be right: it only keeps p̂/p near 1 where p is known of the
     drawn arm alone (stabilised weights, Robins, Hernán & Brumback 2000)."""
-    half, mask, size = np.arange(len(log)) % 2, log.batch.mask, len(log.batch.catalogue.ids)
+    half, mask, (rows, size) = np.arange(len(log)) % 2, log.batch.mask, candidates(log)
     context = log.batch.context.astype(np.float64)
     x = (context - context.mean(axis=0)) / np.maximum(context.std(axis=0), 1e-9)
     x, drawn, least = np.column_stack([np.ones(len(x)), x]), drawn_arm(log), LEAST_SHARE / mask.sum(axis=1)
@@ -79,7 +85,7 @@ def likely_pmf(log: Interactions) -> F64:
     for k in (0, 1):
         seen = x[half != k]
         weight = np.linalg.solve(seen.T @ seen + np.eye(x.shape[1]), seen.T @ np.eye(size)[drawn[half != k]])
-        share = np.take_along_axis(x[half == k] @ weight, log.batch.arm[half == k], axis=1)
+        share = np.take_along_axis(x[half == k] @ weight, rows[half == k], axis=1)
         out[half == k] = np.where(mask[half == k], np.maximum(share, least[half == k, None]), 0.0)
     return np.asarray(out / out.sum(axis=1, keepdims=True))
 

@@ -29,7 +29,7 @@ from croupier.models.gate.alpha_spending import Ledger
 from croupier.models.gate.evaluation import Asked, any_better, evaluate
 from croupier.models.gate.reports import Evaluation
 from croupier.models.ope.prequential import Piecewise
-from croupier.models.policy import Policy, make
+from croupier.models.policy import InlineArms, Policy, make
 from croupier.serving.simulation.season.run import simulate
 from croupier.serving.simulation.season.world import HOURS, DayWorld
 
@@ -46,6 +46,7 @@ class TablePolicy:
 
     weights: F64
     name: str = "table"
+    inline_arms: InlineArms = "refused"
 
     def pmf(self, batch: Batch) -> F64:
         """(B, ARMS), in the order of each row's candidates."""

@@ -1,0 +1,121 @@
+"""Inline arms, which requests bring along with their own features: rows behind those of the published catalogue.
+
+Their features are declared as those of the catalogue are, [arm.NAME], and become the same columns. Given to an encoder
+arm by arm: `arm_features[i]` is empty, or has one entry per candidate of request i, None for an arm of the catalogue.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, count, repeat
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+
+from croupier.features.batch import I64, Bool, Catalogue
+from croupier.features.encoding.validation import Row
+from croupier.features.schema import InvalidEvent
+
+if TYPE_CHECKING:
+    import polars as pl  # the serving path never loads it
+
+    from croupier.features.encoding.encoder import Encoder
+
+Given = Sequence[Row | None]  # of one request
+COLUMN = "arm_features"
+
+
+def row_of(arm: str, features: Row) -> Row:
+    """An arm's own features; `arm_id` may be declared as one, so that a learner can tell arms apart by name."""
+    return {**features, "arm_id": arm}
+
+
+def extended(
+    encoder: "Encoder", arms: Sequence[Sequence[str]], given: Sequence[Given], catalogue: Catalogue
+) -> tuple[Catalogue, list[int]]:
+    """Returns the catalogue with the inline arms of these requests, and the row of each candidate, one request after
+    the other. Raises InvalidEvent on an arm that neither has."""
+    found = [(arm, own) for arm, own in _items(arms, given) if own is not None]
+    numbers = count(len(catalogue.ids))
+    rows = [_published(arm, catalogue) if own is None else next(numbers) for arm, own in _items(arms, given)]
+    return _with(encoder, catalogue, found), rows
+
+
+def extended_by_log(encoder: "Encoder", df: "pl.DataFrame", catalogue: Catalogue) -> tuple[Catalogue, list[int]]:
+    """Returns the catalogue with the inline arms of rows of the log, each with equal features once (news is shown to
+    many), and the row of each candidate. Raises InvalidEvent on an arm that neither has."""
+    rows, found, seen = list[int](), list[tuple[str, Row]](), dict[tuple[str, bytes], int]()
+    for arm, own in _items(df["arms"].to_list(), given_in(df)):
+        if own is None:
+            rows.append(_published(arm, catalogue))
+            continue
+        place = seen.setdefault(_key(arm, own), len(catalogue.ids) + len(found))
+        if place == len(catalogue.ids) + len(found):
+            found.append((arm, own))
+        rows.append(place)
+    return _with(encoder, catalogue, found), rows
+
+
+def _items(arms: Sequence[Sequence[str]], given: Sequence[Given]) -> Iterator[tuple[str, Row | None]]:
+    return chain.from_iterable(zip(a, g or repeat(None, len(a)), strict=True) for a, g in zip(arms, given, strict=True))
+
+
+def _with(encoder: "Encoder", catalogue: Catalogue, found: Sequence[tuple[str, Row]]) -> Catalogue:
+    named = "arm_id" in encoder.arm.span
+    features = encoder.arm_matrix([row_of(arm, own) if named else own for arm, own in found])
+    return catalogue.with_inline([arm for arm, _ in found], features)
+
+
+def _key(arm: str, features: Row) -> tuple[str, bytes]:
+    return arm, orjson.dumps(features, option=orjson.OPT_SORT_KEYS)
+
+
+def _published(arm: str, catalogue: Catalogue) -> int:
+    if arm not in catalogue.row:
+        raise InvalidEvent("arms", arm, "an arm_id of the catalogue (retired arms stay in it), or an arm with features")
+    return catalogue.row[arm]
+
+
+def given_in(df: "pl.DataFrame") -> list[Given]:
+    """What each row of the log says of its inline arms; a log of before there were any says nothing."""
+    if COLUMN not in df.columns:
+        return [()] * len(df)
+    return [orjson.loads(text) if len(text) > 2 else () for text in df[COLUMN]]
+
+
+def brought(df: "pl.DataFrame") -> list[Row]:
+    """The inline arms of a log, each id of equal features once, in the order in which they came: what an encoder is
+    fitted on beside the catalogue."""
+    if COLUMN not in df.columns:
+        return []
+    found = dict[tuple[str, bytes], Row]()
+    some = df.filter(df[COLUMN].str.len_bytes() > 2)
+    for arm, features in _items(some["arms"].to_list(), given_in(some)):
+        if features is not None:
+            found.setdefault(_key(arm, features), row_of(arm, features))
+    return list(found.values())
+
+
+def check(encoder: "Encoder", given: Given, catalogue: Catalogue | None, arms: Sequence[str]) -> None:
+    """Validates the inline arms of one request. An undeclared name is an error, as elsewhere in a request; so is the id
+    of an arm of the catalogue, whose features are known. Raises InvalidEvent naming the field."""
+    places = [i for i, features in enumerate(given) if features is not None]
+    encoder.arm.validation.check_all([given[i] for i in places], "arms", places, ".features")
+    for i in places:
+        if catalogue is not None and arms[i] in catalogue.row:
+            expected = "an id that is not in the catalogue: send the id alone, or name the arm otherwise"
+            raise InvalidEvent(f"arms[{i}].id", arms[i], expected)
+
+
+def of_chunk(arm: I64, mask: Bool, size: int) -> tuple[I64, I64, I64]:
+    """How a chunk keeps its inline arms. arm (B, K) rows → the rows of the candidates (n,), inline arms numbered from
+    `size` in the order in which they are met; the old row of each (m,); how many each request is the first to have
+    (B,)."""
+    flat, request = arm[mask], np.nonzero(mask)[0]
+    own = np.flatnonzero(flat >= size)
+    rows, first, inverse = np.unique(flat[own], return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    number = np.empty(len(rows), np.int64)
+    number[order] = np.arange(len(rows))
+    flat[own] = size + number[inverse]
+    met: Any = np.bincount(request[own[first]], minlength=len(arm))
+    return flat, rows[order], met
