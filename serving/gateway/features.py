@@ -5,6 +5,7 @@
 | `contextFeatures`             | the context: [context.NAME] of app.toml                                |
 | of an action, [arm_context.NAME] of app.toml | passed on, as a feature of this pair                    |
 | of an action, in the catalogue | the catalogue's value counts; another one is refused, or ignored and counted |
+| of an action that is in no catalogue, [arm.NAME] of app.toml | brought along, where [arms] source allows it |
 | of either, declared nowhere   | refused by name, or ignored and counted                                |
 
 Lists of objects become one; nested objects are flattened by dots; null and [] are no feature.
@@ -16,7 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from croupier.features.schema import Arm, InvalidEvent
+from croupier.features.schema import FROM_BOTH, FROM_REQUEST, Arm, InvalidEvent
+from croupier.serving.release import arm_source
 from croupier.serving.release.bundle import LoadedRelease
 
 MAX_DEPTH = 16
@@ -53,23 +55,32 @@ def _flatten(tree: Mapping[str, Any], prefix: str, found: dict[str, Any], where:
 
 @dataclass(frozen=True, kw_only=True)
 class KnownNames:
-    """What a release knows: its arms, and the names of features that may be sent."""
+    """What a release knows: its arms, where arms may come from, and the names of features that may be sent."""
 
     release: int
     arms: Mapping[str, Arm]
     context: frozenset[str]
     pairs: frozenset[str]
+    own: frozenset[str]
+    source: str
 
     @classmethod
     def of(cls, release: LoadedRelease) -> Self:
         """What may be sent is what its encoder was made for."""
-        context, pairs = (release.encoder.block(scope).features for scope in ("context", "arm_context"))
+        scopes = ("context", "arm_context", "arm")
+        context, pairs, own = (frozenset(f.name for f in release.encoder.block(scope).features) for scope in scopes)
         return cls(
             release=release.number,
             arms={arm.arm_id: arm for arm in release.arms},
-            context=frozenset(f.name for f in context),
-            pairs=frozenset(f.name for f in pairs),
+            context=context,
+            pairs=pairs,
+            own=own - {"arm_id"},
+            source=arm_source.of(release.manifest),
         )
+
+    def brings(self, arm: str) -> bool:
+        """Whether a request that lists this arm has to bring its features along."""
+        return self.source == FROM_REQUEST or (self.source == FROM_BOTH and arm not in self.arms)
 
 
 @dataclass
@@ -94,6 +105,19 @@ class FeatureRule:
                 raise InvalidEvent(f"{where}.{name[:80]}", value, _expected(name, arm, known))
             self._count(f"actions.{name}")
         return taken
+
+    def brought(self, found: dict[str, Any], known: KnownNames, where: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """(features of the pair, features of the arm) of an action that is in no catalogue. Raises InvalidEvent."""
+        pair, own = ({n: v for n, v in found.items() if n in names} for names in (known.pairs, known.own))
+        for name, value in found.items():
+            if name in pair or name in own:
+                continue
+            if not self.ignore:
+                declared = ", ".join(sorted(known.own | known.pairs))[:200] or "none"
+                expected = f"[arm] or [arm_context] of app.toml ({declared}); or --unknown-features ignore"
+                raise InvalidEvent(f"{where}.{name[:80]}", value, expected)
+            self._count(f"actions.{name}")
+        return pair, own
 
     def _only(self, found: dict[str, Any], names: frozenset[str], where: str) -> dict[str, Any]:
         for name in found.keys() - names:

@@ -6,6 +6,7 @@ from typing import Any
 
 from croupier.features.ids import uuid7
 from croupier.features.schema import MAX_ARMS, Arm, InvalidEvent
+from croupier.serving.contract.inline_arms import AskedArm, ids
 from croupier.serving.contract.requests import CANARY, Request, Selection
 from croupier.serving.gateway.features import FeatureRule, KnownNames, flat
 
@@ -27,7 +28,7 @@ class Rank:
     def answer(self, chosen: Selection) -> dict[str, Any]:
         """Every action with its probability: the chosen first, the others by falling probability, those that could not
         be chosen last, with 0. Only the first is a decision, and its probability is the propensity on record."""
-        mass = dict(zip(self.request.arms, chosen.pmf, strict=True))
+        mass = dict(zip(ids(self.request.arms), chosen.pmf, strict=True))
         order = sorted(self.actions, key=lambda a: (a != chosen.arm, a not in mass, -mass.get(a, 0.0)))
         ranking = [{"id": a, "probability": mass.get(a, 0.0)} for a in order]
         return {"ranking": ranking, "eventId": chosen.event_id, "rewardActionId": chosen.arm}
@@ -35,9 +36,10 @@ class Rank:
     def renamed(self, said: str) -> str:
         """A refusal by our names of fields, by Personalizer's."""
         field, found, rest = said.partition(": found ")
-        if field.startswith("arm_context["):
-            place, _, name = field.removeprefix("arm_context[").partition("]")
-            field = f"actions[{self.places[int(place)]}].features{name}"
+        if field.startswith(("arm_context[", "arms[")):
+            place, _, name = field.partition("[")[2].partition("]")
+            where = ".features" if field.startswith("arm_context[") else ""
+            field = f"actions[{self.places[int(place)]}]{where}{name}"
         elif field == "context" or field.startswith("context."):
             field = "contextFeatures" + field.removeprefix("context")
         else:
@@ -53,13 +55,11 @@ def read(body: Mapping[str, Any], known: KnownNames, rule: FeatureRule, *, app: 
         raise InvalidEvent(name[:80], body[name], f"a field of a rank: {', '.join(sorted(FIELDS))}")
     named, event_id = _event_id(body.get("eventId"))
     actions, excluded = _actions(body.get("actions")), _excluded(body.get("excludedActions"))
-    arms, pairs, places = [], [], []
+    arms, pairs, places = list[AskedArm](), list[dict[str, Any]](), list[int]()
     for i, action in enumerate(actions):
-        arm = _arm(action["id"], i, known, app)
-        given = flat(action.get("features"), f"actions[{i}].features")
-        pair = rule.pair(given, arm, known, f"actions[{i}].features")
-        if arm.arm_id not in excluded:
-            arms.append(arm.arm_id)
+        asked, pair = _asked(action, i, known, rule, app)
+        if action["id"] not in excluded:
+            arms.append(asked)
             pairs.append(pair)
             places.append(i)
     if not arms:
@@ -78,6 +78,18 @@ def read(body: Mapping[str, Any], known: KnownNames, rule: FeatureRule, *, app: 
         deferred=_flag(body.get("deferActivation")),
         named=named,
     )
+
+
+def _asked(
+    action: Mapping[str, Any], place: int, known: KnownNames, rule: FeatureRule, app: str
+) -> tuple[AskedArm, dict[str, Any]]:
+    """(the arm as our request lists it, its features with this request)."""
+    where = f"actions[{place}].features"
+    given = flat(action.get("features"), where)
+    if known.brings(action["id"]):
+        pair, own = rule.brought(given, known, where)
+        return {"id": action["id"], "features": own}, pair
+    return action["id"], rule.pair(given, _arm(action["id"], place, known, app), known, where)
 
 
 def _event_id(given: object) -> tuple[bool, str]:
@@ -111,8 +123,8 @@ def _arm(name: str, place: int, known: KnownNames, app: str) -> Arm:
         raise InvalidEvent(
             f"actions[{place}].id",
             name,
-            f"an arm of release {known.release}: `croupier arm add ID --app {app}` adds it to the catalogue; "
-            "actions that are in no catalogue come with a later version",
+            f"an arm of release {known.release}: `croupier arm add ID --app {app}` adds it to the catalogue, and with "
+            "[arms] source in app.toml requests may bring arms along",
         )
     return found
 

@@ -1,5 +1,6 @@
 """Arms that requests bring along, from the first question to a candidate that the gate promotes, and back by replay."""
 
+import shutil
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -7,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from croupier import Client
 from croupier.features.encoding.dataset import EncodedLog, encode_interactions
 from croupier.features.encoding.dataset import write as write_encoded
 from croupier.features.interactions.versions import read_interactions
@@ -21,6 +23,7 @@ from croupier.serving.embedded.embedded import Embedded
 from croupier.serving.operate import loop
 from croupier.serving.operate.verdict_release import release_policies
 from croupier.serving.release import bundle, bundle_store
+from croupier.serving.triton.server import Ports, TritonServer
 from tests.serving.embedded import news
 
 pytestmark = pytest.mark.slow
@@ -119,6 +122,24 @@ def test_served_is_offline_and_replay_derives_it_from_the_log_alone(app, tmp_pat
             assert {"pmf", "draw", "propensity"} <= {s.step for s in steps}
         again = door.select_batch(asked)
         assert again == chosen
+
+
+def test_triton_answers_alike(app, tmp_path):
+    """Another host with a copy of the app, which has never seen these events."""
+    w, _, _ = app
+    shutil.copytree(w.settings.var, tmp_path / "copy")
+    home, asked = tmp_path / "copy" / "news", news.requests(600)
+    with TritonServer(home, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=60_000) as client:
+        by_triton = client.select_batch(asked)
+        assert client.reward(event_id=by_triton[0].event_id, kind="click", value=1.0).status == "accepted"
+        with pytest.raises(Refused, match=r"arms\[0\].features.toppic: found 'sport'"):
+            client.select(unit_id="u", context={}, arms=[{"id": "x", "features": {"toppic": "sport"}}])
+    with Embedded("news", var=w.settings.var) as door:
+        by_itself = door.select_batch(asked)
+    assert [a.error for a in by_triton] == [""] * len(asked)
+    assert [(a.arm, a.role, a.release) for a in by_itself] == [(a.arm, a.role, a.release) for a in by_triton]
+    for own, other in zip(by_itself, by_triton, strict=True):
+        np.testing.assert_allclose(own.pmf, other.pmf, rtol=0, atol=1e-6)
 
 
 WRONG = {
