@@ -9,6 +9,7 @@ import orjson
 from croupier.features.exchange.after_decision import known_too_late
 from croupier.features.exchange.guess_feature import IDENTIFIER, guess_feature
 from croupier.features.exchange.record import Record, Source
+from croupier.features.schema import FROM_CATALOGUE
 from croupier.features.utc import HOUR_SECONDS
 
 SAMPLE = 5000
@@ -22,6 +23,7 @@ class Given:
     default: float = 0.0
     how: str = "first"
     floor: float = 0.02
+    source: str = FROM_CATALOGUE
     vw: Mapping[str, str | float | int] = field(default_factory=dict)
 
 
@@ -63,6 +65,7 @@ def guess_app(source: Source, given: Given | None = None) -> Guess:
             notes.append(f"{scope}.{name}: {note}")
             for declared, lines in found.items():
                 text += [f"[{scope}.{_key(declared)}]", *lines, ""]
+    text += ["[arms]", f'source = "{given.source}"', ""] if given.source != FROM_CATALOGUE else []
     text += ["[policies]", 'candidates = ["vw_cb_adf", "neural_linear"]', f"floor = {given.floor!r}", ""]
     if given.vw:
         text += ["[policies.parameters.vw_cb_adf]"]

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from croupier.features.exchange.personalizer import arguments, service
 from croupier.features.exchange.personalizer.folder import Saved, lines, look
+from croupier.features.schema import FROM_BOTH
 from croupier.features.utc import from_us
 from croupier.features.workspace import Workspace
 from croupier.serving.commands.telling import App, AsJson, told
@@ -34,12 +35,12 @@ def _personalizer(*, export: Export, app: App = "default", force: bool = False, 
     saved = look(export)
     given, said = service.given(saved.service)
     vw, more = arguments.parameters(saved.policy)
-    said += [*more, *_missing(saved)]
+    said += [*more, *_missing(saved), 'actions → [arms] source = "both": one that is in no catalogue is brought along']
     with tempfile.TemporaryDirectory() as scratch:
         log = Path(scratch) / "log.dsjson"
         with log.open("wb") as file:
             file.writelines(lines(saved.logs))
-        declared = own_log.declare(w, log, {}, anew=force, given=replace(given, vw=vw))
+        declared = own_log.declare(w, log, {}, anew=force, given=replace(given, vw=vw, source=FROM_BOTH))
         appended = own_log.append(w, log, {})
     release = verdict_release.bootstrap(w).number
     done = appended.done

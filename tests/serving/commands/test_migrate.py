@@ -83,7 +83,10 @@ def test_a_folder_becomes_an_app_that_decides(saved):
     assert arms == KINDS, "the features that its callers send, under their own names"
     with Embedded("cafe") as croupier:
         chosen = croupier.select(unit_id="u", context=flat(sent(3), "contextFeatures"), arms=list(KINDS))
+        new = {"id": "flat white", "features": {"type": "hot", "roast": "light"}}
+        brought = croupier.select(unit_id="u", context={}, arms=["cold brew", new])
     assert (chosen.arm in KINDS, chosen.propensity, chosen.release) == (True, 0.5, 1)
+    assert (brought.arm in ("cold brew", "flat white"), brought.propensity) == (True, 0.5)
 
 
 @pytest.mark.medium

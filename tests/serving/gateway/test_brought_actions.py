@@ -7,7 +7,7 @@ import pytest
 from croupier.serving.gateway.desk import Desk
 from croupier.serving.gateway.options import Options
 from croupier.serving.gateway.problems import CallProblem
-from tests.serving.gateway.door import ARMS, TOML, actions, declared, joined
+from tests.serving.gateway.door import ARMS, TOML, Gateway, actions, decisions, declared, joined
 
 NEWS = [
     {"id": "story-1", "features": [{"colour": "red"}, {"affinity": 0.5}]},
@@ -104,3 +104,21 @@ def test_where_only_the_catalogue_is_asked_they_are_refused_as_before(tmp_path, 
     with desk_of(tmp_path, monkeypatch, "catalogue") as desk:
         said = refusal(desk, {"actions": NEWS})
         assert (said.field, "[arms] source" in str(said)) == ("actions[0].id", True)
+
+
+@pytest.mark.medium
+def test_over_http_by_both_doors(tmp_path):
+    """Personalizer's rank and our select, at a real gateway."""
+    var = declared(tmp_path, toml=TOML + '[arms]\nsource = "both"\n')
+    with Gateway(var) as gateway:
+        status, ranked = gateway.rank(actions=NEWS, eventId="theirs")
+        assert (status, {one["id"] for one in ranked["ranking"]}) == (201, {action["id"] for action in NEWS})
+        asked = {"unit_id": "u", "event_id": "ours", "arms": ["red", {"id": "story-1", "features": {"colour": "red"}}]}
+        status, chosen = gateway.call("POST", "/v1/apps/shop/select", asked)
+        assert (status, chosen["arms"], chosen["pmf"]) == (200, ["red", "story-1"], [0.5, 0.5])
+        wrong = asked | {"event_id": "", "arms": [{"id": "x", "features": {"shape": 1}}]}
+        status, said = gateway.call("POST", "/v1/apps/shop/select", wrong)
+        assert (status, said["field"]) == (400, "arms[0].features.shape")
+    logged = decisions(var, ["theirs", "ours"])
+    assert logged["ours"].arm_features == (None, {"colour": "red"})
+    assert logged["theirs"].arms == tuple(action["id"] for action in NEWS)
