@@ -24,6 +24,7 @@ from croupier.features.utc import HOUR, from_us, hour_name, to_us
 from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels import World
 from croupier.serving.cli import app
+from tests.page_words import words
 
 START = to_us(datetime(2026, 11, 1, tzinfo=UTC))
 H = hour_name(START)
@@ -98,9 +99,9 @@ def test_two_bad_rewards_of_an_old_log_keep_no_sound_row_back(shop):
     assert (account(w).decisions_in, account(w).interactions, account(w).quarantined) == (1000, 998, 2)
     verdict = hours.verdict(w.store, H)
     assert (verdict["passed"], verdict["rows"], verdict["quarantined"], verdict["failed"]) == (True, 998, 2, [])
-    page = w.store.get(f"reports/{verdict['page']}").decode()
-    assert re.search(r"▲ quarantined</span></td><td>reward_in_range</td>[^▲]*2 rows: " + events[0], page)
-    assert "Passed" in page
+    page = words(w.store.get(f"reports/{verdict['page']}").decode())
+    assert re.search(r"▲ quarantined\s*reward_in_range[^▲]*2 rows: " + events[0], page)
+    assert "Data quality: passed" in page
     assert re.search(r"2 rows\s+quarantined", page)
     assert hours.due(w.store, w.spec, now=clock.now()) == []
     assert judged_hours.quality_of(w.store, {H: 2}, [H]) == judged_hours.HoursQuality()  # the gate may judge it
@@ -125,8 +126,8 @@ def test_too_many_stop_their_hour_until_they_are_dropped_on_the_record(shop):
     assert (entry.hour, entry.rows, entry.rules, entry.waits) == (H, {"stopped": 5}, {"reward_in_range": 5}, True)
     assert entry.examples == tuple(events[:3])
     assert account(w).quarantined == 0  # nothing was taken out
-    page = w.store.get(f"reports/{hours.verdict(w.store, H)['page']}").decode()
-    assert "Stopped" in page
+    page = words(w.store.get(f"reports/{hours.verdict(w.store, H)['page']}").decode())
+    assert "Data quality: stopped" in page
     assert "[quality] quarantine allows 1.00% of an hour" in page
     assert a_build() == ""  # it waits, and no other build complains
     code, out = croupier("quarantine", "drop", "--hour", H, "--reason", "a broken sensor", "--by", "ann", "--json")
