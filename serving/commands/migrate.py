@@ -32,6 +32,7 @@ def _migrate() -> None:
 def _personalizer(*, export: Export, app: App = "default", force: bool = False, as_json: AsJson = False) -> None:
     """Write app.toml, catalogue and a uniform release; append the log; say of each setting if it is kept."""
     w = Workspace.open(app)
+    own_log.refuse_declared(w, anew=force)
     saved = look(export)
     given, said = service.given(saved.service)
     vw, more = arguments.parameters(saved.policy)

@@ -41,14 +41,20 @@ class Appended:
         return self.done.skipped > 0 and self.done.decisions + self.done.repeated == 0
 
 
+def refuse_declared(w: Workspace, *, anew: bool) -> Path:
+    """Where app.toml belongs. Raises ValueError where it is there already, unless `anew`."""
+    target = w.home / layout.APP_TOML
+    if target.exists() and not anew:
+        raise ValueError(f"{target} is there already; edit it, or say --force to write it anew")
+    return target
+
+
 def declare(
     w: Workspace, log: Path | pl.DataFrame, columns: dict[str, str], *, anew: bool = False, given: Given | None = None
 ) -> DeclaredApp:
     """Writes app.toml and catalogue.json as the log suggests; what is `given` is not guessed. Raises ValueError
     where they are there already, unless `anew`, or where no row of the log can be used."""
-    target = w.home / layout.APP_TOML
-    if target.exists() and not anew:
-        raise ValueError(f"{target} is there already; edit it, or say --force to write it anew")
+    target = refuse_declared(w, anew=anew)
     source = source_of(log, unit_key=w.unit_key, columns=columns)
     guess, arms = guess_app(source, given), source.arms()
     w.home.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ import pytest
 
 from croupier.features.batch import concatenate
 from croupier.models import policy
-from tests.contracts.test_policies import LOG, NAMES, TRAINED, WORLD, make
+from tests.contracts.test_policies import LOG, NAMES, WORLD, make, trained
 
 EXACT = {"vw_cb_adf"}  # of others a vote may turn: sums are taken in another order
 
@@ -34,7 +34,7 @@ def name(request):
 
 @pytest.fixture(params=["untrained", "trained"])
 def learner(request, name):
-    return TRAINED[name] if request.param == "trained" else make(name)
+    return trained(name) if request.param == "trained" else make(name)
 
 
 def test_it_is_declared_and_stays_so(learner, tmp_path):
@@ -55,7 +55,7 @@ def test_pmf_is_a_distribution_over_all_candidates(learner, batch):
 
 
 def test_a_scored_arm_gets_what_one_of_the_catalogue_with_its_features_gets(name, batch):
-    learner = TRAINED[name]
+    learner = trained(name)
     if learner.inline_arms != "scored" or "hybrid" in name or name == "vw_regcb":
         pytest.skip("an arm of the catalogue is more to it than its features, or many arms tie")
     found, expected = learner.pmf(brought(batch, [1, 3, 4])), learner.pmf(batch)
@@ -67,7 +67,7 @@ def test_a_scored_arm_gets_what_one_of_the_catalogue_with_its_features_gets(name
 
 
 def test_an_explored_arm_gets_what_one_gets_that_nobody_has_seen(name, batch):
-    learner = TRAINED[name]
+    learner = trained(name)
     if learner.inline_arms != "explored" or name == "beta_bernoulli":  # its draws go by the arm's name
         pytest.skip("not explored")
     catalogue = batch.catalogue
@@ -108,7 +108,7 @@ def test_what_is_learnt_of_them_is_learnt_from_their_features(name, batch):
     log = [replace(chunk, batch=brought(chunk.batch, range(99))) for chunk in LOG]
     if make(name).inline_arms != "scored" or "hybrid" in name:
         pytest.skip("not scored")
-    found, expected = make(name).learn(log, seed=3).pmf(batch), TRAINED[name].pmf(batch)
+    found, expected = make(name).learn(log, seed=3).pmf(batch), trained(name).pmf(batch)
     assert np.abs(found - expected).mean() < 1e-3
 
 

@@ -80,7 +80,8 @@ def test_a_body_that_does_not_come_is_waited_for_so_long(monkeypatch):
 @pytest.mark.medium
 @pytest.mark.parametrize(("method", "path", "status"), [
     ("GET", "/", 404), ("GET", RANK, 405), ("PUT", SELECT, 405), ("DELETE", "/v1/apps/shop/releases", 405),
-    ("POST", "/personalizer/v1.0/multislot/rank", 404), ("GET", "/personalizer/v1.1-preview.3/status", 404),
+    ("POST", "/personalizer/v1.0/evaluations", 404), ("GET", "/personalizer/v1.2-preview.1/status", 404),
+    ("GET", "/personalizer/v1.0/multislot/rank", 405), ("PUT", "/personalizer/v1.0/configurations/service", 405),
     ("GET", "/v1/apps/../../etc/passwd", 404), ("GET", "/v1/apps/%00/health", 404), ("POST", "/personalizer/v1.0/events//activate", 400),
     ("POST", "/personalizer/v1.0/events/%ff%fe/activate", 400), ("POST", "/personalizer/v1.0/events/a%0ab/activate", 404),
     ("POST", "/personalizer/v1.0/events/" + "x" * 300 + "/activate", 400), ("OPTIONS", RANK, 405), ("PATCH", "/openapi.json", 405),

@@ -68,8 +68,8 @@ def test_what_was_not_waited_for_is_latency_and_no_fallback(house):
     assert {d.fallback_reason[:18] for d in h.spool.find([a.event_id for a in late]).values()} == {"candidate: TooSlow"}
     assert all(a.pmf == (0.25,) * 4 for a in late)
     assert found["fallback"]["candidate"] == 0.0
-    assert found["latency"]["candidate"] < -0.2
-    assert found["latency"]["champion"] == 0.0
+    # a busy machine keeps some of the champion's calls waiting, too
+    assert found["latency"]["candidate"] < -0.2 < found["latency"]["champion"] <= 0.0
 
 
 @pytest.mark.medium
