@@ -184,13 +184,6 @@ class DsjsonSource:
         if self._slates:
             how = "a decision over the actions that were left, with its conditional probability"
             out.append(f"{self._slates} lines have several slots: each is {how}; the slots of a line are of one unit")
-        if self._varying:
-            names = ", ".join(sorted(self._varying))
-            out.append(f"these vary for the same arm, so they belong to the pair (arm_context): {names}")
-        n = self._seen["lines"]
-        if self._slates:
-            how = "a decision over the actions that were left, with its conditional probability"
-            out.append(f"{self._slates} lines have several slots: each is {how}; the slots of a line are of one unit")
         for what, words in _NOTES.items():
             if self._seen[what]:
                 out.append(f"{self._seen[what]} of {n} lines {words}")

@@ -57,7 +57,8 @@ def test_each_slot_is_a_decision_over_what_was_left(tmp_path):
         {"GUser_id": "mk", "GUser_hobby": "kids", "Slot_place": 2},
     ]
     assert len({d.unit_id for d in decisions}) == 1, "what is shown together is no independent evidence"
-    assert any("1 lines have several slots" in note for note in source.notes)
+    assert sum("1 lines have several slots" in note for note in source.notes) == 1
+    assert len(set(source.notes)) == len(source.notes)
 
 
 def test_lines_of_one_and_of_several_slots_stand_beside_each_other(tmp_path):
