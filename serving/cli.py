@@ -8,35 +8,82 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined]  # of the click that typer brings
+from typer.core import CompletionItem, TyperCommand, TyperGroup  # type: ignore[attr-defined]  # of the click that typer brings
 
 from croupier.features.store.storage import StoreError
 
+# by name: where it is, and the first sentence of its own help, so that `croupier --help` imports none of them
 COMMANDS = {
-    "app": "croupier.serving.commands.declared:group",
-    "init": "croupier.serving.commands.app:init",
-    "import": "croupier.serving.commands.app:import_",
-    "migrate": "croupier.serving.commands.migrate:app",
-    "export": "croupier.serving.commands.app:export",
-    "report": "croupier.serving.commands.app:report",
-    "health": "croupier.serving.commands.health:health",
-    "exporter": "croupier.serving.commands.servers.exporter:exporter",
-    "serve": "croupier.serving.commands.servers.serve:app",
-    "gateway": "croupier.serving.commands.servers.gateway:app",
-    "turn": "croupier.serving.commands.turn:app",
-    "replay": "croupier.serving.commands.replay:app",
-    "keys": "croupier.serving.commands.keys:app",
-    "rollout": "croupier.serving.commands.rollout:rollout",
-    "release": "croupier.serving.commands.rollout:release",
-    "arm": "croupier.serving.commands.arm:app",
-    "account": "croupier.serving.commands.data:account",
-    "quarantine": "croupier.serving.commands.quarantine:app",
-    "restatements": "croupier.serving.commands.data:restatements",
-    "forget": "croupier.serving.commands.data:forget",
-    "gate": "croupier.serving.commands.evaluation.gate:gate",
-    "ope": "croupier.serving.commands.evaluation.ope:app",
-    "simulate": "croupier.serving.commands.simulators.simulate:simulate",
+    "app": (
+        "croupier.serving.commands.declared:group",
+        "app.toml: begin one, check it, see what a change of it will do.",
+    ),
+    "init": (
+        "croupier.serving.commands.app:init",
+        "Write app.toml and catalogue.json from a sample of your own log, and say what was guessed.",
+    ),
+    "import": (
+        "croupier.serving.commands.app:import_",
+        "Append a log of your own (Parquet, CSV or DSJSON); columns as `init` found them.",
+    ),
+    "migrate": ("croupier.serving.commands.migrate:app", "Move an app here from a service that is no more."),
+    "export": (
+        "croupier.serving.commands.app:export",
+        "Write joined interactions, all by default: Parquet, or DSJSON, which `vw --dsjson` trains on unchanged.",
+    ),
+    "report": (
+        "croupier.serving.commands.app:report",
+        "Write the health page of the log, and print the addresses of the newest pages of each kind.",
+    ),
+    "health": (
+        "croupier.serving.commands.health:health",
+        "Is my bandit well today, and if not, what do I do: the cause first.",
+    ),
+    "exporter": (
+        "croupier.serving.commands.servers.exporter:exporter",
+        "Export health, lift, ages, ship lag, rollout, quality and disk of apps as metrics, until it is stopped.",
+    ),
+    "serve": ("croupier.serving.commands.servers.serve:app", "Triton: up, down, or in the foreground."),
+    "gateway": (
+        "croupier.serving.commands.servers.gateway:app",
+        "Serve an app over HTTP until stopped: Azure Personalizer's calls, and a REST interface (/openapi.json).",
+    ),
+    "turn": (
+        "croupier.serving.commands.turn:app",
+        "Collect the log, build the hours that are due, train and judge when a training is due.",
+    ),
+    "replay": ("croupier.serving.commands.replay:app", "Re-derive one logged decision and print every step."),
+    "keys": ("croupier.serving.commands.keys:app", "Keys that sign releases, and certificates for TLS."),
+    "rollout": ("croupier.serving.commands.rollout:rollout", "Where the candidate stands, and moving it by hand."),
+    "release": ("croupier.serving.commands.rollout:release", "The releases there are, and whether they are whole."),
+    "arm": ("croupier.serving.commands.arm:app", "Arms: which there are, and adding, retiring, pausing them."),
+    "account": (
+        "croupier.serving.commands.data:account",
+        "Events in this host's spool, and the account of all joined hours.",
+    ),
+    "quarantine": (
+        "croupier.serving.commands.quarantine:app",
+        "Rows that broke a rule of the data: see, let in, leave out.",
+    ),
+    "restatements": (
+        "croupier.serving.commands.data:restatements",
+        "Every hour that has more than one version, what the new one changed, and who had used the one before.",
+    ),
+    "forget": (
+        "croupier.serving.commands.data:forget",
+        "Every row of a unit, and every reward of its decisions, is deleted; the hours it touched are restated.",
+    ),
+    "gate": ("croupier.serving.commands.evaluation.gate:gate", "Why the gate said what it said."),
+    "ope": (
+        "croupier.serving.commands.evaluation.ope:app",
+        "Estimate a policy's value by DM, IPS, SNIPS and DR with anytime-valid intervals.",
+    ),
+    "simulate": (
+        "croupier.serving.commands.simulators.simulate:simulate",
+        "On worlds of known truth: how well policies learn, how often the gate and the rollout are wrong.",
+    ),
 }
+LISTED = "croupier: commands are being listed"
 
 
 class _Lazy(TyperGroup):
@@ -45,13 +92,21 @@ class _Lazy(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 — its signature
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        where, says = COMMANDS[cmd_name]
+        if ctx is not None and ctx.meta.get(LISTED):
+            return TyperCommand(cmd_name, help=says)
+        module, _, attribute = where.partition(":")
         command = typer.main.get_command(getattr(importlib.import_module(module), attribute))
         command.name = cmd_name  # a group made elsewhere does not know what it is called here
         return command
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The first page: the commands by name and sentence, of which none is imported."""
+        ctx.meta[LISTED] = True
+        super().format_help(ctx, formatter)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """A misspelt name is answered with the nearest ones."""

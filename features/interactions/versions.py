@@ -96,9 +96,7 @@ def latest_interactions(store: Store, start: datetime, end: datetime, *, where: 
 
 def empty() -> pl.DataFrame:
     """Returns interactions without any row."""
-    frame = pl.from_arrow(INTERACTIONS.empty_table())
-    assert isinstance(frame, pl.DataFrame)
-    return frame
+    return pl.DataFrame(schema=pl.Schema(INTERACTIONS))
 
 
 def commit(

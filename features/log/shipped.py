@@ -25,7 +25,7 @@ EVENT = pl.Schema({"event_id": pl.String, "at": pl.Int64})
 REWARD = pl.Schema({"event_id": pl.String, "at": pl.Int64, "kind": pl.String, "value": pl.Float64,
                     "reward_id": pl.String})  # fmt: skip
 REJECTED = pl.Schema({"kind": pl.String, "field": pl.String, "raw": pl.String, "reason": pl.String, "at": pl.Int64})
-DECISION = pl.DataFrame(DECISIONS.empty_table()).schema
+DECISION = pl.Schema(DECISIONS)  # not of an empty table, for which pyarrow imports pandas
 
 
 class LogRewritten(StoreError):

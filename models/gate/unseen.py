@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from croupier.features.batch import F64
 from croupier.models.ope.estimators import Rounds
@@ -50,7 +50,7 @@ class Unseen:
 
     def shift(self, alpha: float) -> float:
         """By how much they could lower the lift, in reward per decision, with error LEVEL · alpha."""
-        rows = float(chi2.isf(LEVEL * alpha, 2 * FEW)) / 2.0
+        rows = float(chdtri(2 * FEW, LEVEL * alpha)) / 2.0
         return self.low * _first(self.gains, rows) + self.high * _first(self.losses, rows)
 
     @property

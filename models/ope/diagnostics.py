@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from croupier.features.batch import F64, I64, Catalogue, Floats, Interactions
 from croupier.features.utc import DAY
@@ -102,7 +102,7 @@ def over_time(lift: F64, at: I64, *, blocks: int = BLOCKS) -> dict[str, Any]:
         return {"blocks": rows, "p_value": 1.0}
     mean, precision = np.array([m.mean for m in moments]), 1.0 / error**2
     q = float(precision @ (mean - (precision @ mean) / precision.sum()) ** 2)
-    return {"blocks": rows, "p_value": float(chi2.sf(q, len(moments) - 1))}
+    return {"blocks": rows, "p_value": float(chdtrc(len(moments) - 1, q))}
 
 
 def by_segment(lift: F64, segments: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, Any]]]:

@@ -13,8 +13,7 @@ from functools import lru_cache
 from math import exp, inf, log, log1p, sqrt
 
 import numpy as np
-from scipy.special import lambertw, ndtri
-from scipy.stats import f as f_distribution
+from scipy.special import lambertw, ndtri, stdtrit
 
 from croupier.features.batch import F64
 from croupier.models.ope.estimators import Moments
@@ -119,7 +118,7 @@ def _likely_end(weight: F64, reward: F64, *, unseen: tuple[float, float], alpha:
     gap = w - w.mean()
     slope = float(gap @ value) / max(float(gap @ gap), NO_SPREAD)
     rest = value - value.mean() - slope * gap
-    width = sqrt(float(f_distribution.isf(2 * alpha, 1, len(weight)))) * float(rest.std()) / sqrt(len(w))
+    width = float(-stdtrit(len(weight), alpha)) * float(rest.std()) / sqrt(len(w))
     return float(value.mean()) + slope * (1.0 - float(w.mean())) + sign * width
 
 

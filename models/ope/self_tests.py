@@ -6,7 +6,7 @@ estimators make of them.
 """
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from croupier.features.batch import F64, I64, Bool, Interactions
 from croupier.models.ope.unchecked import Unchecked
@@ -73,7 +73,7 @@ def p_value(values: F64, expected: F64 | float = 0.0, *, tolerance: float = 0.0)
     spread = np.where(found > 1e-9, found, expected)
     excess = np.maximum(np.abs(mean) - tolerance, 0.0)
     z = excess / np.maximum(spread / np.sqrt(len(values)), 1e-12)
-    p = np.where(spread > 1e-9, 2 * norm.sf(z), (excess < 1e-6).astype(float))
+    p = np.where(spread > 1e-9, 2 * ndtr(-z), (excess < 1e-6).astype(float))
     return float(min(1.0, _independent(values[:, found > 1e-9]) * p.min()))
 
 
@@ -99,7 +99,7 @@ def at_all_looks(p: float, n: int) -> float:
     E = √(1/(1 + n/m)) exp(z² n / 2(n + m)), m = LOOKS_FROM rows (Robbins 1970, "Statistical methods related to the law
     of the iterated logarithm"; Howard, Ramdas, McAuliffe & Sekhon 2021, eq. 14)."""
     share = n / (n + LOOKS_FROM)
-    log_e = 0.5 * np.log1p(-share) + 0.5 * share * float(norm.isf(max(p, 1e-300) / 2)) ** 2
+    log_e = 0.5 * np.log1p(-share) + 0.5 * share * float(ndtri(max(p, 1e-300) / 2)) ** 2
     return float(min(1.0, np.exp(-log_e)))
 
 

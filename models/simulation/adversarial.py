@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from croupier.features.batch import F64, I64
 from croupier.features.spec import GateSpec
@@ -205,7 +205,7 @@ def markdown(table: list[dict[str, Any]]) -> str:
     ]
     for row in table:
         n, hits = row["runs"], round(row["promoted"] * row["runs"])
-        most = float(beta.ppf(0.95, hits + 1, n - hits)) if hits < n else 1.0
+        most = float(betaincinv(hits + 1, n - hits, 0.95)) if hits < n else 1.0
         shown = f"{row['promoted']:.1%}, {most:.1%} | {row['promoted_without']:.1%}"
         lines.append(f"| {row['trap']} | {row['rows']:,}, {row['looks']} | {n:,} | {shown} |")
     return "\n".join(lines) + "\n"

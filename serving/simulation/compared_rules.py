@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from croupier.features.batch import F64, I64, Bool
 from croupier.models.ope.intervals import boundary
@@ -56,7 +56,7 @@ def peeking(data: Canary) -> Bool:
     """Returns (R, looks): a z test at p < 0.05, read at each look as if it were the only one."""
     n1, p1, n0, p0 = data.means()
     spread = np.sqrt(p1 * (1 - p1) / n1 + p0 * (1 - p0) / n0)
-    return np.asarray((p1 - p0) / np.maximum(spread, 1e-12) < norm.ppf(0.025))
+    return np.asarray((p1 - p0) / np.maximum(spread, 1e-12) < ndtri(0.025))
 
 
 def growthbook(data: Canary) -> Bool:
@@ -82,7 +82,7 @@ def kayenta(data: Canary) -> Bool:
     u = (h1 * (below + 0.5 * h0)).sum(axis=2)
     ties = ((h1 + h0) ** 3 - (h1 + h0)).sum(axis=2)
     variance = m * m / 12 * (2 * m + 1 - ties / (2 * m * (2 * m - 1)))
-    return np.asarray(np.abs(u - m * m / 2) / np.sqrt(np.maximum(variance, 1e-12)) > norm.ppf(0.99))
+    return np.asarray(np.abs(u - m * m / 2) / np.sqrt(np.maximum(variance, 1e-12)) > ndtri(0.99))
 
 
 RULES: dict[str, Callable[[Canary], Bool]] = {"kayenta": kayenta, "peeking": peeking, "growthbook": growthbook}

@@ -1,5 +1,6 @@
-"""A server of DAG runs: it imports what all runs need, once, and answers each request in a fork of its own, as
-Airflow's executors do. It is a process of its own, because Airflow reads its settings at import.
+"""A server of DAG runs: it imports what all runs need, parses the DAGs and builds the API that tasks speak to, once, and
+answers each request in a fork of its own, as Airflow's executors do. It is a process of its own, because Airflow reads
+its settings at import.
 
 Each line of its input is a request, {"arguments": [...], "out": FILE, "said": FILE}; it prints `done` after each.
 ["parse"]                     → {"errors": {...}, "seconds": {file: s}, "tasks": {dag: [...]}}
@@ -7,6 +8,7 @@ Each line of its input is a request, {"arguments": [...], "out": FILE, "said": F
 ["links", DAG, RUN, TASK]     → {"Report": "/croupier/…"}: the buttons that the UI gets for a task
 """
 
+import asyncio
 import importlib
 import json
 import os
@@ -74,9 +76,23 @@ def answer(arguments, out, said):
     Path(out).write_text(json.dumps({"parse": parse, "test": test, "links": links}[verb](*rest), default=str))
 
 
+async def built():
+    """The API in which every task's run is told of is built at its first request, which takes seconds of CPU: a request
+    for no page of it, which touches no database, here, instead of one in each fork."""
+    from airflow.sdk.execution_time.supervisor import in_process_api_server
+    from httpx import ASGITransport, AsyncClient
+
+    async with AsyncClient(
+        transport=ASGITransport(app=in_process_api_server().app), base_url="http://in-process"
+    ) as client:
+        assert (await client.get("/no-such-page")).status_code == 404
+
+
 def serve():
     for name in SHARED:
         importlib.import_module(name)
+    bag()
+    asyncio.run(built())
     for line in sys.stdin:
         if not (child := os.fork()):
             try:

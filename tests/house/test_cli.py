@@ -1,5 +1,6 @@
 """The `croupier` command: every group loads, is imported only when it is called, and errors are sentences."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from croupier.dags.local import standalone
@@ -24,10 +26,20 @@ def test_every_command_explains_itself(name):
     assert "Usage" in result.output
 
 
-def test_help_lists_them_all():
-    result = RUNNER.invoke(app, ["--help"])
-    assert result.exit_code == 0
-    assert all(name in result.output for name in COMMANDS)
+def test_help_lists_them_all_and_imports_none():
+    told = run("--help", COLUMNS="200", PYTHONPROFILEIMPORTTIME="1")
+    assert told.returncode == 0
+    assert all(f" {name} " in told.stdout and says in told.stdout for name, (_, says) in COMMANDS.items())
+    assert "typer.main" in told.stderr, "what is imported is told"
+    assert "croupier.serving.commands" not in told.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_of_each_what_it_says_of_itself(name):
+    where, says = COMMANDS[name]
+    module, _, attribute = where.partition(":")
+    own = typer.main.get_command(getattr(importlib.import_module(module), attribute)).help
+    assert " ".join(own.split()).startswith(says.rstrip(".")), own
 
 
 def run(*arguments, **environment):

@@ -6,7 +6,7 @@ as the reward does, β times as strongly, β its slope on the reward. A flag of 
 """
 
 import numpy as np
-from scipy.stats import rankdata
+import polars as pl
 
 from croupier.features.batch import F64, Bool, Interactions
 from croupier.models.ope.leaks.columns import drawn_arm, gap, standardised, suspects_of
@@ -63,7 +63,7 @@ def auc_at_least(column: F64, unusual: Bool) -> float:
     n, m = int(unusual.sum()), int((~unusual).sum())
     if min(n, m) < FEW:
         return 0.5
-    a = (rankdata(column)[unusual].sum() - n * (n + 1) / 2) / (n * m)
+    a = (pl.Series(column).rank().to_numpy()[unusual].sum() - n * (n + 1) / 2) / (n * m)
     a = (max(a, 1.0 - a) * min(n, m) + 0.5) / (min(n, m) + 1.0)
     one, two = a / (2.0 - a), 2.0 * a * a / (1.0 + a)
     variance = (a * (1.0 - a) + (n - 1) * (one - a * a) + (m - 1) * (two - a * a)) / (n * m)

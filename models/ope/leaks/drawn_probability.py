@@ -6,7 +6,7 @@ does.
 """
 
 import numpy as np
-from scipy.stats import rankdata
+import polars as pl
 
 from croupier.features.batch import Interactions
 
@@ -21,8 +21,8 @@ def of_the_draw(log: Interactions) -> int:
     uneven = np.abs(chance - 1.0) > EVEN
     if min(int((chance[uneven] > 1.0).sum()), int((chance[uneven] < 1.0).sum())) < FEW:
         return -1
-    p = rankdata(log.propensity[uneven])
+    p = pl.Series(log.propensity[uneven]).rank().to_numpy()
     for j, column in enumerate(log.batch.context[uneven].astype(np.float64).T):
-        if column.std() > 1e-9 and abs(float(np.corrcoef(rankdata(column), p)[0, 1])) >= SAME:
+        if column.std() > 1e-9 and abs(float(np.corrcoef(pl.Series(column).rank().to_numpy(), p)[0, 1])) >= SAME:
             return j
     return -1

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from croupier.features.spec import GateSpec
 from croupier.models.simulation import marked
@@ -16,8 +16,8 @@ Row = dict[str, Any]
 
 def limits(hits: int, runs: int, error: float = 0.05) -> tuple[float, float]:
     """Exact limits of a rate, each wrong with probability `error` (Clopper & Pearson 1934)."""
-    low = float(beta.ppf(error, hits, runs - hits + 1)) if hits else 0.0
-    return low, float(beta.ppf(1.0 - error, hits + 1, runs - hits)) if hits < runs else 1.0
+    low = float(betaincinv(hits, runs - hits + 1, error)) if hits else 0.0
+    return low, float(betaincinv(hits + 1, runs - hits, 1.0 - error)) if hits < runs else 1.0
 
 
 def judged(table: Iterable[Row]) -> list[Row]:
