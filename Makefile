@@ -26,7 +26,7 @@ test: setup  ## everything, sized for two cores and twenty minutes
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/pytest -m "not slow and not full" -n 2
-	@$(BIN)/pytest -m "slow and not alone and not full" -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest -m "slow and not alone and not full" -n 3 --dist loadgroup --no-loadscope-reorder
 	@$(BIN)/pytest -m "slow and alone and not full"
 
 test-full: setup  ## the must-shows at their full size (hours)

@@ -84,7 +84,7 @@ class Airflow(Rest):
         """The file that names the process."""
         return self.home / layout.AIRFLOW_PID
 
-    def start(self, *, timeout_seconds: float = 240.0, say: Callable[[str], None] = print) -> "Airflow":
+    def start(self, *, timeout_seconds: float = 600.0, say: Callable[[str], None] = print) -> "Airflow":
         """Starts Airflow and waits until it is healthy. Raises AirflowError."""
         require_free(self.port, "Airflow")
         log = private_log(self.home / layout.AIRFLOW_LOG, "ab")

@@ -33,7 +33,7 @@ from croupier.serving.triton.endpoint_security import EndpointSecurity
 MODEL = repository.SELECT_ARM
 TRIAL = "select_arm_trial"
 TOLERANCE = 1e-5
-LOAD_SECONDS = 60.0
+LOAD_SECONDS = 180.0
 
 
 def run(folder: Path, triton_repository: Path, url: str, expected: LoadedRelease) -> int:

@@ -43,7 +43,7 @@ def test_an_undeclared_kind_and_a_value_out_of_range_are_refused_by_both_doors_a
     apps.write(tmp_path, Uniform())
     (tmp_path / "app.toml").write_text(World(seed=3).app_toml())
     with TritonServer(tmp_path, ports=Ports.free()) as triton:
-        client = Client(f"127.0.0.1:{triton.ports.grpc}")
+        client = Client(triton.grpc, deadline_ms=20_000)
         event = client.select(unit_id="u7", context={}, arms=["reel-01", "reel-02"]).event_id
         for kind, value, says in BAD:
             answers = by_grpc(client, event, kind, value), by_http(triton.ports.http, event, kind, value)
