@@ -4,7 +4,7 @@ Their features are declared as those of the catalogue are, [arm.NAME], and becom
 arm by arm: `arm_features[i]` is empty, or has one entry per candidate of request i, None for an arm of the catalogue.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, count, repeat
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,11 @@ import numpy as np
 import orjson
 
 from croupier.features.batch import I64, Bool, Catalogue
+from croupier.features.encoding.as_sent import flattened, with_numbers
+from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.encoding.validation import Row
-from croupier.features.schema import InvalidEvent
+from croupier.features.schema import Arm, InvalidEvent
+from croupier.features.spec import AppSpec
 
 if TYPE_CHECKING:
     import polars as pl  # the serving path never loads it
@@ -27,6 +30,18 @@ COLUMN = "arm_features"
 def row_of(arm: str, features: Row) -> Row:
     """An arm's own features; `arm_id` may be declared as one, so that a learner can tell arms apart by name."""
     return {**features, "arm_id": arm}
+
+
+def row_of_arm(arm: Arm, strings: Collection[str]) -> Row:
+    """The features of an arm of a catalogue, flat, declared or not (it may carry titles and links); those named in
+    `strings` are numbers that may be written as text. Raises InvalidEvent."""
+    return row_of(arm.arm_id, with_numbers(flattened(arm.features, f"catalogue.{arm.arm_id}"), strings))
+
+
+def rows_of_arms(spec: AppSpec, arms: Sequence[Arm]) -> list[Row]:
+    """The same of all arms of a catalogue, as app.toml declares them."""
+    strings = [name for name, feature in spec.arm.items() if feature.strings]
+    return [row_of_arm(arm, strings) for arm in arms]
 
 
 def extended(
@@ -96,12 +111,33 @@ def brought(df: "pl.DataFrame") -> list[Row]:
 
 
 def check(encoder: "Encoder", given: Given, catalogue: Catalogue | None, arms: Sequence[str]) -> None:
-    """Validates the inline arms of one request. An undeclared name is an error, as elsewhere in a request; so is the id
-    of an arm of the catalogue, whose features are known. Raises InvalidEvent naming the field."""
+    """Validates the inline arms of one logged request. An undeclared name is an error; so is the id of an arm of the
+    catalogue, whose features are known. Raises InvalidEvent naming the field."""
     places = [i for i, features in enumerate(given) if features is not None]
     encoder.arm.validation.check_all([given[i] for i in places], "arms", places, ".features")
-    for i in places:
-        if catalogue is not None and arms[i] in catalogue.row:
+    refuse_listed(given, catalogue, arms)
+
+
+def taken(encoder: "Encoder", given: Given, undeclared: Undeclared) -> Given:
+    """Returns the features of the inline arms of one request as they are declared, None for the others. Raises
+    InvalidEvent naming the field."""
+    validation = encoder.arm.validation
+    if None not in given:
+        return validation.taken_all(given, "arms", undeclared, inside=".features")
+    places = [i for i, features in enumerate(given) if features is not None]
+    rows = [given[i] for i in places]
+    found = dict(
+        zip(places, validation.taken_all(rows, "arms", undeclared, places=places, inside=".features"), strict=True)
+    )
+    return [found.get(i) for i in range(len(given))]
+
+
+def refuse_listed(given: Given, catalogue: Catalogue | None, arms: Sequence[str]) -> None:
+    """Raises InvalidEvent where a request brings an arm of the catalogue along."""
+    if catalogue is None or catalogue.row.keys().isdisjoint(arms):
+        return
+    for i, features in enumerate(given):
+        if features is not None and arms[i] in catalogue.row:
             expected = "an id that is not in the catalogue: send the id alone, or name the arm otherwise"
             raise InvalidEvent(f"arms[{i}].id", arms[i], expected)
 

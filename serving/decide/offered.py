@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from croupier.features.encoding import catalogue, inline
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.schema import FROM_BOTH, FROM_CATALOGUE, FROM_REQUEST, InvalidEvent
 from croupier.serving.contract import inline_arms
 from croupier.serving.contract.inline_arms import AskedArm
@@ -35,15 +37,17 @@ class Offered:
         bounded = {a.arm_id for a in release.arms if not every and (a.valid_from or a.valid_to or a.paused)}
         self._always, self._bounded = frozenset(self._arms.keys() - bounded), frozenset(bounded)
 
-    def checked(self, request: Request, now: int) -> OfferedRequest:
-        """Raises InvalidEvent naming an unknown arm, a wrong feature, an arm that comes from where none of the app
-        does, or one that cannot be chosen where no other can be."""
-        self._encoder.validate_features(request.context, request.arm_context)
+    def checked(self, request: Request, now: int, undeclared: Undeclared) -> OfferedRequest:
+        """The request with its features as they are declared. Raises InvalidEvent naming an unknown arm, a wrong
+        feature, an arm that comes from where none of the app does, or one that cannot be chosen where no other can
+        be."""
         listed, given = request.arms, request.arm_features
         if given or self._source != FROM_CATALOGUE:
             inline_arms.check_source(self._source, request.arms, given)
-            inline.check(self._encoder, given, self._catalogue, request.arms)
-            listed = [arm for arm, own in zip(request.arms, given, strict=True) if own is None] if given else listed
+        request = as_declared(self._encoder, request, undeclared)
+        if given:
+            inline.refuse_listed(given, self._catalogue, request.arms)
+            listed = [arm for arm, own in zip(request.arms, given, strict=True) if own is None]
         if self._always.issuperset(listed):
             return OfferedRequest(request, request.arms)
         for arm in listed:
@@ -79,6 +83,23 @@ class Offered:
 
     def _why_not(self, arm: str, now: int) -> str:
         return "" if arm in self._always else catalogue.why_not(self._arms[arm], now)
+
+
+def as_declared(encoder: Encoder, request: Request, undeclared: Undeclared) -> Request:
+    """The request with its features as the encoder knows them, flat and of their types. Raises InvalidEvent naming the
+    field."""
+    asked = request.context, request.arm_context, request.arm_features
+    context, pairs, given = encoder.taken(*asked, undeclared)
+    if context is asked[0] and pairs is asked[1] and given is asked[2]:
+        return request
+    return Request(
+        unit_id=request.unit_id,
+        context=context,
+        arms=request.arms,
+        arm_context=tuple(pairs),
+        event_id=request.event_id,
+        arm_features=tuple(given),
+    )
 
 
 def _without(request: Request, dropped: dict[str, str]) -> Request:
