@@ -63,7 +63,7 @@ def _left_out(hours: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     total = Counter[str]()
     for hour in hours:
         total.update(hour.get("left_out", {}))
-    return dict(total.most_common())
+    return dict(sorted(total.items(), key=lambda each: (-each[1], each[0])))
 
 
 def newest_hour(w: Workspace, end: datetime) -> str | None:
