@@ -48,11 +48,28 @@ def extended(
     encoder: "Encoder", arms: Sequence[Sequence[str]], given: Sequence[Given], catalogue: Catalogue
 ) -> tuple[Catalogue, list[int]]:
     """Returns the catalogue with the inline arms of these requests, and the row of each candidate, one request after
-    the other. Raises InvalidEvent on an arm that neither has."""
-    found = [(arm, own) for arm, own in _items(arms, given) if own is not None]
-    numbers = count(len(catalogue.ids))
-    rows = [_published(arm, catalogue) if own is None else next(numbers) for arm, own in _items(arms, given)]
-    return _with(encoder, catalogue, found), rows
+    the other. Requests that share their lists (the very same objects) share their rows. Raises InvalidEvent on an arm
+    that neither has."""
+    rows, names, own = list[int](), list[str](), list[Row]()
+    placed: dict[tuple[int, int], list[int]] = {}
+    for ids, each in zip(arms, given, strict=True):
+        mine = placed.get((id(ids), id(each)))
+        if mine is None:
+            mine = placed[id(ids), id(each)] = _placed(ids, each, catalogue, len(catalogue.ids) + len(names))
+            brought = [place for place, features in enumerate(each) if features is not None]
+            names += [ids[place] for place in brought]
+            own += [each[place] for place in brought]  # type: ignore[misc]
+        rows += mine
+    return _with(encoder, catalogue, names, own), rows
+
+
+def _placed(ids: Sequence[str], given: Given, catalogue: Catalogue, start: int) -> list[int]:
+    """The rows of one request's candidates, its inline arms numbered from `start`."""
+    if given and None not in given:
+        return [*range(start, start + len(ids))]
+    numbers = count(start)
+    pairs = zip(ids, given or repeat(None, len(ids)), strict=True)
+    return [_published(arm, catalogue) if own is None else next(numbers) for arm, own in pairs]
 
 
 def extended_by_log(encoder: "Encoder", df: "pl.DataFrame", catalogue: Catalogue) -> tuple[Catalogue, list[int]]:
@@ -67,17 +84,17 @@ def extended_by_log(encoder: "Encoder", df: "pl.DataFrame", catalogue: Catalogue
         if place == len(catalogue.ids) + len(found):
             found.append((arm, own))
         rows.append(place)
-    return _with(encoder, catalogue, found), rows
+    return _with(encoder, catalogue, [arm for arm, _ in found], [own for _, own in found]), rows
 
 
 def _items(arms: Sequence[Sequence[str]], given: Sequence[Given]) -> Iterator[tuple[str, Row | None]]:
     return chain.from_iterable(zip(a, g or repeat(None, len(a)), strict=True) for a, g in zip(arms, given, strict=True))
 
 
-def _with(encoder: "Encoder", catalogue: Catalogue, found: Sequence[tuple[str, Row]]) -> Catalogue:
-    named = "arm_id" in encoder.arm.span
-    features = encoder.arm_matrix([row_of(arm, own) if named else own for arm, own in found])
-    return catalogue.with_inline([arm for arm, _ in found], features)
+def _with(encoder: "Encoder", catalogue: Catalogue, names: Sequence[str], rows: Sequence[Row]) -> Catalogue:
+    if "arm_id" in encoder.arm.span:
+        rows = list(map(row_of, names, rows))
+    return catalogue.with_inline(names, encoder.arm_matrix(rows))
 
 
 def _key(arm: str, features: Row) -> tuple[str, bytes]:

@@ -50,10 +50,14 @@ class Validation:
     ) -> Sequence[Row]:
         """Returns each row as `taken` does, at the cost of a few when nothing is wrong or missing. A row is named
         `where[place]inside`, by its own place unless `places` are given."""
-        if not rows or (self._simple and self._all_plain(rows)):
+        if self.are_plain(rows):
             return rows
         numbered = zip(places or range(len(rows)), rows, strict=True)
         return [self.taken(row, f"{where}[{i}]{inside}", undeclared) for i, row in numbered]
+
+    def are_plain(self, rows: Sequence[Any]) -> bool:
+        """True if `taken_all` would return these very rows."""
+        return not rows or (self._simple and self._all_plain(rows))
 
     def check(self, row: object, where: str) -> None:
         """Checks the values of one row that is flat already, as a log has it."""

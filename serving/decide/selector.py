@@ -28,7 +28,7 @@ from croupier.serving.contract.requests import CANARY, Raw, Request, Selection, 
 from croupier.serving.decide import draws
 from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.meter import Meter
-from croupier.serving.decide.offered import Offered, OfferedRequest
+from croupier.serving.decide.offered import DecodedRequest, Offered, OfferedRequest
 from croupier.serving.decide.records import Recorder, reuse
 from croupier.serving.decide.rewards import undeclared
 from croupier.serving.decide.scoring import Scorer
@@ -109,11 +109,13 @@ class Selector:
         rejects: list[tuple[str, str, bytes, str, int]] = []
         unknown = Undeclared(self._ignores)
         with self.meter.stage("decode"):
-            for i, raw in enumerate(raws):
+            decoded = list(map(self._decoded, raws))
+            plain = self._arms.are_plain([each for each in decoded if isinstance(each, DecodedRequest)])
+            for i, (raw, each) in enumerate(zip(raws, decoded, strict=True)):
                 try:
-                    if isinstance(raw, InvalidEvent):
-                        raise raw
-                    good.append((i, self._arms.checked(decode(raw), now, unknown)))
+                    if isinstance(each, InvalidEvent):
+                        raise each
+                    good.append((i, self._arms.checked(each, now, unknown, plain=plain)))
                 except InvalidEvent as error:
                     answers[i] = self._refusal(str(error))
                     rejects.append(("decision", error.field, _raw_field(raw, error.field), str(error), now))
@@ -128,6 +130,12 @@ class Selector:
         for (i, _), selection in zip(good, chosen, strict=True):
             answers[i] = selection
         return [a for a in answers if a is not None]
+
+    def _decoded(self, raw: Raw | InvalidEvent) -> DecodedRequest | InvalidEvent:
+        try:
+            return raw if isinstance(raw, InvalidEvent) else self._arms.decoded(raw)
+        except InvalidEvent as error:
+            return error
 
     def _decide(self, asked: list[OfferedRequest], now: int, left_out: Mapping[str, int]) -> list[Selection]:
         if not asked:
