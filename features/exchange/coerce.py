@@ -46,7 +46,10 @@ class DeclaredFeatures:
         in the log it would stop every training that comes upon it."""
         pairs = tuple(self._row(row, "arm_context") for row in decision.arm_context)
         return replace(
-            decision, context=self._row(decision.context, "context"), arm_context=pairs if any(pairs) else ()
+            decision,
+            context=self._row(decision.context, "context"),
+            arm_context=pairs if any(pairs) else (),
+            arm_features=tuple(None if own is None else self._row(own, "arm") for own in decision.arm_features),
         )
 
     def arms(self, arms: Sequence[Arm]) -> list[Arm]:

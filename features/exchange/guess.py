@@ -12,7 +12,7 @@ from croupier.features.encoding.as_sent import flattened
 from croupier.features.exchange.after_decision import known_too_late
 from croupier.features.exchange.guess_feature import IDENTIFIER, guess_feature
 from croupier.features.exchange.record import Record, Source
-from croupier.features.schema import FROM_CATALOGUE, InvalidEvent
+from croupier.features.schema import FROM_BOTH, FROM_CATALOGUE, InvalidEvent
 from croupier.features.utc import HOUR_SECONDS
 
 SAMPLE = 5000
@@ -48,12 +48,13 @@ def guess_app(source: Source, given: Given | None = None) -> Guess:
         why = ", ".join(f"{n} × {reason}" for reason, n in source.skipped.items())
         raise ValueError(f"this log: found no usable row ({why or 'it is empty'})")
     records = [replace(r, decision=replace(r.decision, context=_flat(r.decision.context))) for r in records]
+    brought = [_flat(own) for r in records for own in r.decision.arm_features if own is not None]
     scopes = {
         "context": [r.decision.context for r in records],
-        "arm": [_flat(a.features) | {"arm_id": a.arm_id} for a in source.arms()],
+        "arm": [*(_flat(a.features) | {"arm_id": a.arm_id} for a in source.arms()), *brought],
         "arm_context": [_flat(row) for r in records for row in r.decision.arm_context],
     }  # fmt: skip
-    given = given or Given()
+    given = given or Given(source=FROM_BOTH if brought else FROM_CATALOGUE)
     text, notes = _reward(records, source.reward_kind, given)
     too_late, known = [], source.names()
     for scope, rows in scopes.items():
