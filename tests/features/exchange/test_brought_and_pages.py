@@ -138,7 +138,9 @@ def test_vw_trains_its_ccb_on_the_pages(tmp_path):
     slots = [each for i in range(60) for each in page(i)]
     path = tmp_path / "log.dsjson"
     path.write_bytes(b"".join(export.export(frame([d for d, _ in slots], [r for _, r in slots]), ARMS)))
-    vw = vowpalwabbit.Workspace(f"--dsjson --ccb_explore_adf --all_slots_loss --epsilon 0.1 -q :: --quiet --data {path}")
+    vw = vowpalwabbit.Workspace(
+        f"--dsjson --ccb_explore_adf --all_slots_loss --epsilon 0.1 -q :: --quiet --data {path}"
+    )
     assert vw.get_weighted_examples() == 60
     assert vw.get_sum_loss() < 0
     vw.finish()
