@@ -39,7 +39,7 @@ def row_of_arm(arm: Arm, strings: Collection[str]) -> Row:
 
 
 def rows_of_arms(spec: AppSpec, arms: Sequence[Arm]) -> list[Row]:
-    """The same of all arms of a catalogue, as app.toml declares them."""
+    """Returns the features of all arms of a catalogue, read as app.toml declares them. Raises InvalidEvent."""
     strings = [name for name, feature in spec.arm.items() if feature.strings]
     return [row_of_arm(arm, strings) for arm in arms]
 

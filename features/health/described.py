@@ -73,7 +73,7 @@ def _of_categories(values: Sequence[Any]) -> dict[str, Any]:
 
 
 def _of_words(values: Sequence[Any]) -> dict[str, Any]:
-    """Of lists of words: each word counts; `n` are the words, and the lists without any, which are missing."""
+    """Counts the words of lists; `n` are all words, and the lists without any, which are missing."""
     lists = [v for v in values if isinstance(v, list)]
     counts, missing = counts_of("tags", lists), len(values) - sum(map(bool, lists))
     kept = dict(counts.most_common(CATEGORIES))

@@ -174,10 +174,13 @@ def test_it_is_kept_and_older_states_are_what_they_were(encoder, tmp_path):
     assert {f["name"] for scope in ("context", "arm") for f in state[scope] if "strings" in f} == {"age", "price"}
 
 
-@pytest.mark.parametrize(("feature", "said"), [
-    ('type = "text"', "free text is read by the text encoder of a later version"),
-    ('type = "tags"\nstrings = true', "expected strings = true of numbers alone, not of tags"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("feature", "said"),
+    [
+        ('type = "text"', "free text is read by the text encoder of a later version"),
+        ('type = "tags"\nstrings = true', "expected strings = true of numbers alone, not of tags"),
+    ],
+)
 def test_free_text_is_declared_and_refused_for_now(tmp_path, feature, said):
     (tmp_path / "app.toml").write_text(f"[context.review]\n{feature}\n")
     with pytest.raises(SpecError, match=said):

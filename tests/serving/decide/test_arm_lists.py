@@ -48,9 +48,17 @@ def selector(tmp_path, name):
     learnt, app = policy.make(name), apps.sample()
     learnt = learnt.learn([app.log], seed=1) if name != "uniform" else learnt
     bundle.write_release(
-        tmp_path / "1", number=1, champion=learnt, candidate=None, encoder=app.encoder, arms=app.arms, floor=0.02,
-        meta={}, salt="s", source="both",
-    )  # fmt: skip
+        tmp_path / "1",
+        number=1,
+        champion=learnt,
+        candidate=None,
+        encoder=app.encoder,
+        arms=app.arms,
+        floor=0.02,
+        meta={},
+        salt="s",
+        source="both",
+    )
     return Selector(bundle.load(tmp_path / "1"), recorder=Kept(), rollout=None, unit_key="k")
 
 
