@@ -1,7 +1,8 @@
 """What a bandit is: one `app.toml`, declared by its owner and checked whole before anything runs.
 
 [reward]   window, default, range, and how each kind of reward counts
-[record] [quality]   what is taken of a client's own decisions, and how many bad rows an hour may have
+[requests] [record]   what is taken of requests, and of a client's own decisions
+[quality]   how many bad rows an hour may have
 [context.NAME] [arm.NAME] [arm_context.NAME]   one feature each
 [policies] [training]   what competes, and on what and how often it is trained
 [gate] [refresh] [rollout]   when to promote, when to renew the champion, how to expose
@@ -13,6 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from croupier.features.declared import refusals
+from croupier.features.declared.feature import Feature
 from croupier.features.spec_values import (
     ArmsSpec,
     Clip,
@@ -20,6 +22,7 @@ from croupier.features.spec_values import (
     QualitySpec,
     Range,
     RecordSpec,
+    RequestsSpec,
     Seasons,
     Strict,
     distinct,
@@ -31,28 +34,6 @@ from croupier.features.utc import DAY_SECONDS, HOUR_SECONDS
 
 class SpecError(ValueError):
     """app.toml is not usable: the message names the entry, what was found and what was expected."""
-
-
-class Feature(Strict):
-    """One declared feature. Numbers may be clipped, logged, standardised; strings become a vocabulary with `<unk>`;
-    float lists pass through; times become cyclic hour and weekday."""
-
-    type: Literal["numeric", "categorical", "embedding", "timestamp"] = Field(
-        description="a number, a string, a list of floats of one length, or a time (ISO 8601, or seconds since 1970)"
-    )
-    transform: Literal["standardise", "log", "none"] = Field(
-        "standardise", description="of numbers: to mean 0 and variance 1, the logarithm first, or as they are"
-    )
-    clip: Clip | None = Field(None, description="numbers are cut to [low, high] first; inf leaves a side open")
-    max_vocabulary: int = Field(256, gt=0, description="most strings that are told apart; rarer ones become `<unk>`")
-    min_count: int = Field(1, gt=0, description="rows of the fit that must have a string for it to be told apart")
-    length: int = Field(0, ge=0, description="of an embedding: how many floats are in it")
-
-    @model_validator(mode="after")
-    def _embedding_has_length(self) -> Self:
-        if self.type == "embedding" and self.length == 0:
-            raise ValueError("an embedding needs `length`, the number of floats in it")
-        return self
 
 
 class KindSpec(Strict):
@@ -240,6 +221,7 @@ class AppSpec(Strict):
     """The whole of app.toml."""
 
     reward: RewardSpec = Field(RewardSpec(), description="what came of a decision, as one number")
+    requests: RequestsSpec = Field(RequestsSpec(), description="what is taken of what callers send")
     record: RecordSpec = Field(RecordSpec(), description="which decisions of a client's own are taken")
     quality: QualitySpec = Field(QualitySpec(), description="how many broken rows an hour may have")
     context: dict[str, Feature] = Field({}, description="features of the request, one table each")

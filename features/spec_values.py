@@ -84,6 +84,19 @@ End = Annotated[float, Field(allow_inf_nan=True)]
 Clip = Annotated[tuple[End, End], AfterValidator(_rising)]  # on one side only: the other end is inf
 
 
+REFUSE, IGNORE = "refuse", "ignore_and_count"  # undeclared features
+
+
+class RequestsSpec(Strict):
+    """What is taken of what callers send."""
+
+    unknown_features: Literal["refuse", "ignore_and_count"] = Field(
+        "refuse",
+        description="a request with a feature that is not declared is refused by name, or answered without it: such "
+        "values are counted by name, and `croupier health` says so; holds at once",
+    )
+
+
 class RecordSpec(Strict):
     """Which decisions of a client's own (its fallbacks) are taken on record."""
 

@@ -2,28 +2,31 @@
 
 Missing (absent or null) numbers become the training mean, with an indicator column `NAME=<missing>` where the fit saw
 some missing; categories outside the vocabulary light `NAME=<unk>`, missing ones `NAME=<missing>` under the same rule.
-A string is only ever looked up, never parsed or written into a learner's format, so any string is safe.
+A list of words (tags) lights the column of each of its words, and counts those that are outside the vocabulary in
+`NAME=<unk>`. A string is only ever looked up, never parsed or written into a learner's format, so any string is safe.
 """
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain, cycle
-from operator import getitem
+from operator import getitem, itemgetter
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from croupier.features.batch import F32, F64
-from croupier.features.encoding.fitted import LIMIT, Fitted, fit_feature, seconds_of, text_of
+from croupier.features.declared.feature import Feature
+from croupier.features.encoding.fitted import LIMIT, Fitted, fit_feature, seconds_of
 from croupier.features.encoding.numbers import Numbers
 from croupier.features.encoding.validation import Row, Validation, getter
-from croupier.features.spec import Feature
+from croupier.features.encoding.vocabulary import text_of
 from croupier.features.utc import DAY_SECONDS, WEEK_SECONDS
 
 if TYPE_CHECKING:
     import polars as pl  # the serving path never loads it
 
-_ORDER = ("numeric", "categorical", "embedding", "timestamp")
+MANY = 64  # rows from which it is cheaper to go column by column
+_ORDER = ("numeric", "categorical", "embedding", "timestamp", "tags")
 
 
 class _Vocabulary(dict[str | None, int]):
@@ -49,7 +52,7 @@ class Columns:
         self._category_names = [f.name for f in self._of["categorical"]]
         self._get_numbers, self._get_texts = getter(self._numeric_names), getter(self._category_names)
         self._numbers = Numbers(self._of["numeric"], self.span) if self._numeric_names else None
-        self.validation = Validation(self.features)
+        self.validation = Validation(self.features, scope)
 
     @classmethod
     def fit(cls, scope: str, declared: Mapping[str, Feature], rows: Sequence[Row]) -> Self:
@@ -60,10 +63,17 @@ class Columns:
         """Returns (n, d) float32, finite. Wrong types raise ValueError or TypeError; `validation` names the field."""
         n, m = len(rows), len(self._numeric_names)
         try:  # without a Python loop over values, if none is missing
-            numbers = np.fromiter(self._get_numbers(rows), np.float64, n * m).reshape(n, m)
+            numbers = self._present_numbers(rows)
         except (KeyError, TypeError):
             numbers = np.array([list(map(r.get, self._numeric_names)) for r in rows], np.float64).reshape(n, m)
         return self.assemble(numbers, self._codes(rows) if self._category_names else None, rows)
+
+    def _present_numbers(self, rows: Sequence[Row]) -> F64:
+        """(n, m), where none is absent; of many rows column by column, which makes no tuple of each."""
+        n, m = len(rows), len(self._numeric_names)
+        if n < MANY:
+            return np.fromiter(self._get_numbers(rows), np.float64, n * m).reshape(n, m)
+        return np.array([list(map(itemgetter(name), rows)) for name in self._numeric_names], np.float64).reshape(m, n).T
 
     def _codes(self, rows: Sequence[Row]) -> Any:
         """Category columns (n, c), -1 = none lit."""
@@ -88,7 +98,9 @@ class Columns:
                 codes[:, j] = frame[name].replace_strict(values, [table[v] for v in values.to_list()]).to_numpy()
             else:
                 codes[:, j] = table[None]
-        rest = [f.name for kind in ("embedding", "timestamp") for f in self._of[kind] if f.name in frame.columns]
+        rest = [
+            f.name for kind in ("embedding", "timestamp", "tags") for f in self._of[kind] if f.name in frame.columns
+        ]
         return self.assemble(numbers, codes, frame.select(rest).to_dicts() if rest else [{}] * len(frame))
 
     def assemble(self, numbers: F64, codes: Any, rows: Sequence[Row]) -> F32:
@@ -105,18 +117,31 @@ class Columns:
             out[:, self.span[f.name]] = np.clip(vectors.reshape(n, f.length), -LIMIT, LIMIT)
         for f in self._of["timestamp"]:
             out[:, self.span[f.name]] = _cycles(np.array([seconds_of(r.get(f.name)) for r in rows], np.float64))
+        for f, table in zip(self._of["tags"], self._words, strict=True):
+            _light(out, table, [r.get(f.name) for r in rows])
         return out
 
     @cached_property
     def _tables(self) -> list[_Vocabulary]:
-        tables = []
-        for f in self._of["categorical"]:
-            first = self.span[f.name].start
-            table = _Vocabulary({text: first + i for i, text in enumerate(f.vocabulary)})
-            table.unknown = first + len(f.vocabulary)
-            table[None] = table.unknown + 1 if f.missing else -1
-            tables.append(table)
-        return tables
+        return [self._table(f) for f in self._of["categorical"]]
+
+    @cached_property
+    def _words(self) -> list[_Vocabulary]:
+        return [self._table(f) for f in self._of["tags"]]
+
+    def _table(self, f: Fitted) -> _Vocabulary:
+        first = self.span[f.name].start
+        table = _Vocabulary({text: first + i for i, text in enumerate(f.vocabulary)})
+        table.unknown = first + len(f.vocabulary)
+        table[None] = table.unknown + 1 if f.missing else -1
+        return table
+
+
+def _light(out: F32, table: _Vocabulary, lists: Sequence[Sequence[str] | None]) -> None:
+    """Adds 1 to the column of each word of a list, once however often it stands there; of an empty list as of none."""
+    width = out.shape[1]
+    lit = ((i * width, table[word]) for i, words in enumerate(lists) for word in (set(words) if words else (None,)))
+    np.add.at(out.reshape(-1), [start + column for start, column in lit if column >= 0], 1.0)
 
 
 def _cycles(seconds: F64) -> F64:

@@ -1,9 +1,10 @@
 """What an earlier encoder would have written, from the columns of one that has grown out of it (grown.py).
 
 A grown encoder knows more categories and is otherwise the same. So each column of the earlier one is a column of the
-grown one, or the sum of some: its `<unk>` is the grown one's `<unk>` and all categories that came since. At most one
-of these is lit in a row, so the sum is exact, and a policy that was trained on the earlier columns gives the same pmf,
-bit for bit, from either. Which columns these are follows from both fitted states, and both digests travel with it.
+grown one, or the sum of some: its `<unk>` is the grown one's `<unk>` and all categories that came since. These count
+what is unknown: one in a row at most, or so many words of a list. So the sum is exact, and a policy that was trained on
+the earlier columns gives the same pmf, bit for bit, from either. Which columns these are follows from both fitted
+states, and both digests travel with it.
 """
 
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from croupier.features.encoding.columns import Columns
 from croupier.features.encoding.encoder import SCOPES, Encoder
 from croupier.features.encoding.fitted import Fitted
 from croupier.features.encoding.profile import Profile
+from croupier.features.encoding.vocabulary import WITH_WORDS
 
 Groups = list[list[int]]  # for each earlier column, the columns that it is the sum of
 
@@ -108,7 +110,7 @@ def _of_feature(block: Columns, before: Fitted) -> Iterator[list[int]]:
     if bare[0] != bare[1] or not set(before.vocabulary) <= set(now.vocabulary) or before.missing > now.missing:
         where = f"{block.scope}.{before.name}"
         raise ValueError(f"{where}: found other columns than before, expected more categories at most")
-    if before.type != "categorical":
+    if before.type not in WITH_WORDS:
         yield from ([k] for k in range(len(before.columns)))
         return
     place, known = {text: k for k, text in enumerate(now.vocabulary)}, set(before.vocabulary)

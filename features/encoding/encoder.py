@@ -8,7 +8,6 @@ be told apart from is caught by one digest over the whole fitted state, which de
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -22,6 +21,7 @@ from croupier.features.encoding import catalogue as raw_catalogue
 from croupier.features.encoding import inline
 from croupier.features.encoding.columns import Columns
 from croupier.features.encoding.fitted import Fitted
+from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.encoding.validation import Row
 from croupier.features.schema import MAX_ARMS, Arm, InvalidEvent
 from croupier.features.spec import AppSpec, SpecError
@@ -52,13 +52,13 @@ class Encoder:
         and of these interactions."""
         contexts = [orjson.loads(text) for text in interactions["context"]]
         pairs = list(chain.from_iterable(orjson.loads(text) for text in interactions["arm_context"]))
-        return cls._fit(spec, contexts, [*map(_features, arms), *inline.brought(interactions)], pairs)
+        return cls._fit(spec, contexts, [*inline.rows_of_arms(spec, arms), *inline.brought(interactions)], pairs)
 
     @classmethod
     def empty(cls, spec: AppSpec, arms: Sequence[Arm]) -> Self:
         """Returns the encoder before the first log: numbers as they are, every category of a request `<unk>`; arms are
         known."""
-        return cls._fit(spec, [], list(map(_features, arms)), [])
+        return cls._fit(spec, [], inline.rows_of_arms(spec, arms), [])
 
     @classmethod
     def _fit(cls, spec: AppSpec, contexts: Sequence[Row], arms: Sequence[Row], pairs: Sequence[Row]) -> Self:
@@ -103,7 +103,8 @@ class Encoder:
 
     def catalogue(self, arms: Sequence[Arm]) -> Catalogue:
         """Arms → (A, d_a), with the digest of the raw catalogue. Raises InvalidEvent naming arm and feature."""
-        rows = [_features(arm) for arm in arms]
+        strings = [f.name for f in self.arm.features if f.strings]
+        rows = [inline.row_of_arm(arm, strings) for arm in arms]
         for row in rows:
             self.arm.validation.check_values(row, f"catalogue.{row['arm_id']}")
         ids = tuple(a.arm_id for a in arms)
@@ -121,8 +122,8 @@ class Encoder:
         catalogue: Catalogue | None = None,
         arm_features: Sequence[Row | None] = (),
     ) -> None:
-        """Validates one request. A feature may be missing; an undeclared name is an error, since a misspelt feature
-        that is silently ignored costs more than a refused request. Raises InvalidEvent naming the field."""
+        """Validates one request as a log has it. A feature may be missing; an undeclared name is an error. Raises
+        InvalidEvent naming the field."""
         if not isinstance(arms, list | tuple) or not 0 < len(arms) <= MAX_ARMS:
             found = f"{len(arms)} arms" if isinstance(arms, list | tuple) else arms
             raise InvalidEvent("arms", found, f"a list of 1 to {MAX_ARMS} arm ids")
@@ -136,14 +137,19 @@ class Encoder:
             raise InvalidEvent("arms", unknown, "an arm_id of the published catalogue")
         if arm_context and (not isinstance(arm_context, list | tuple) or len(arm_context) != len(arms)):
             raise InvalidEvent("arm_context", arm_context, f"no list, or one object per arm ({len(arms)})")
-        self.validate_features(context, arm_context)
+        self.context.validation.check(context, "context")
+        self.pair.validation.check_all(arm_context or (), "arm_context")
         if arm_features:
             inline.check(self, arm_features, None, arms)
 
-    def validate_features(self, context: Any, arm_context: Any) -> None:
-        """The features alone, of a request whose arms are known to be right."""
-        self.context.validation.check(context, "context")
-        self.pair.validation.check_all(arm_context or (), "arm_context")
+    def taken(
+        self, context: Any, arm_context: Any, arm_features: Sequence[Row | None], undeclared: Undeclared
+    ) -> tuple[Row, Sequence[Row], Sequence[Row | None]]:
+        """Returns the features of one request, whose arms are known to be right, as they are declared: what is nested
+        is flat, what is null or empty is left out. Raises InvalidEvent naming the field."""
+        own = self.context.validation.taken(context, "context", undeclared)
+        pairs = self.pair.validation.taken_all(arm_context or (), "arm_context", undeclared)
+        return own, pairs, inline.taken(self, arm_features, undeclared) if arm_features else ()
 
     @cached_property
     def digest(self) -> str:
@@ -171,7 +177,7 @@ class Encoder:
     @cached_property
     def _state(self) -> dict[str, Any]:
         blocks = zip(SCOPES, (self.context, self.arm, self.pair), strict=True)
-        fitted = {scope: [asdict(f) for f in block.features] for scope, block in blocks}
+        fitted = {scope: [f.to_json() for f in block.features] for scope, block in blocks}
         products = list(chain.from_iterable(self._products.values()))
         return {"version": ENCODER_VERSION, **fitted, "products": products}
 
@@ -222,12 +228,6 @@ class Encoder:
     def _product_names(self, home: str) -> tuple[str, ...]:
         factors = [[self.block(p[2 * i]).names[self._cut(p, i)] for i in (0, 1)] for p in self._products[home]]
         return tuple(f"{a}*{b}" for left, right in factors for a in left for b in right)
-
-
-def _features(arm: Arm) -> Row:
-    """An arm's own features, declared or not (a catalogue may carry titles and links); `arm_id` may be declared as a
-    feature, so that a learner can tell arms apart by name."""
-    return inline.row_of(arm.arm_id, arm.features)
 
 
 def _product(spec: AppSpec, a: str, b: str) -> Product:

@@ -1,33 +1,23 @@
 """One declared feature as the fit left it: its state, its column names, what it accepts, how numbers are shaped."""
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from math import isfinite, isnan
+from math import isfinite
 from typing import Any, Self, cast
 
 import numpy as np
 
 from croupier.features.batch import F64
+from croupier.features.declared.feature import Feature
 from croupier.features.encoding.profile import Profile
-from croupier.features.spec import Feature
+from croupier.features.encoding.vocabulary import WITH_WORDS, commonest, counts_of, profile_of, text_of
 
-MAX_TEXT = 1024  # characters of one category
+MAX_TEXT = 1024  # characters of one category, and of one word of tags
+MAX_WORDS = 256  # of one list of tags
 LIMIT = 1e18  # a finite float64 beyond this would be inf in float32, or after one product
 UNKNOWN, MISSING = "<unk>", "<missing>"
 _CYCLES = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
-
-
-def text_of(value: object) -> str | None:
-    """A category as text: strings as they are, whole numbers without a fraction, None and NaN as missing."""
-    if isinstance(value, str) or value is None:
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return None if isnan(value) else str(int(value)) if value.is_integer() else repr(value)
-    return str(value)
 
 
 def seconds_of(value: object) -> float:
@@ -54,6 +44,12 @@ class Fitted:
     vocabulary: tuple[str, ...] = ()
     length: int = 0
     profile: Profile = field(default_factory=Profile)
+    strings: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain JSON; `strings` stands there only where it is true, so that digests of before it was stay."""
+        state = asdict(self)
+        return state if self.strings else {name: value for name, value in state.items() if name != "strings"}
 
     @classmethod
     def from_json(cls, state: dict[str, Any]) -> Self:
@@ -71,7 +67,7 @@ class Fitted:
         """Names of its columns, in order."""
         if self.type == "numeric":
             return [self.name] + [f"{self.name}={MISSING}"] * self.missing
-        if self.type == "categorical":
+        if self.type in WITH_WORDS:
             return [f"{self.name}={v}" for v in (*self.vocabulary, UNKNOWN)] + [f"{self.name}={MISSING}"] * self.missing
         if self.type == "embedding":
             return [f"{self.name}[{i}]" for i in range(self.length)]
@@ -81,8 +77,9 @@ class Fitted:
     def expected(self) -> str:
         """What a value of this feature must be, in words for an error."""
         return {
-            "numeric": "a finite number (or null)",
+            "numeric": "a finite number (or null)" + ', or a text that writes one, such as "31.5"' * self.strings,
             "categorical": f"a string of at most {MAX_TEXT} characters",
+            "tags": f"a list of at most {MAX_WORDS} strings, each of at most {MAX_TEXT} characters",
             "embedding": f"a list of {self.length} finite numbers",
             "timestamp": "ISO 8601, or seconds since 1970",
         }[self.type]
@@ -93,6 +90,8 @@ class Fitted:
             return True
         if self.type == "categorical":
             return isinstance(value, str | bool | int | float) and len(text_of(value) or "") <= MAX_TEXT
+        if self.type == "tags":
+            return isinstance(value, list | tuple) and len(value) <= MAX_WORDS and all(map(_is_word, value))
         if self.type == "embedding":
             return isinstance(value, list | tuple) and len(value) == self.length and all(map(_is_number, value))
         if self.type == "timestamp" and isinstance(value, str):
@@ -113,6 +112,7 @@ def fit_feature(name: str, feature: Feature, values: Sequence[Any]) -> Fitted:
             log=feature.transform == "log",
             clip=ends,
             profile=Profile.of_numbers(present, len(values)),
+            strings=feature.strings,
         )
         x = present.clip(*base.clip)
         x = log_of(x) if base.log else x
@@ -120,12 +120,10 @@ def fit_feature(name: str, feature: Feature, values: Sequence[Any]) -> Fitted:
         if feature.transform == "none":
             return replace(base, fill=mean)
         return replace(base, mean=mean, scale=deviation if deviation > 1e-12 else 1.0)
-    if feature.type == "categorical":
-        counts = Counter(t for t in map(text_of, values) if t is not None)
-        ranked = sorted((t for t in counts if counts[t] >= feature.min_count), key=lambda t: (-counts[t], t))
-        vocabulary = tuple(ranked[: feature.max_vocabulary])
-        profile = Profile.of_categories(counts, vocabulary, len(values))
-        return Fitted(name=name, type="categorical", vocabulary=vocabulary, profile=profile)
+    if feature.type in WITH_WORDS:
+        vocabulary = commonest(counts_of(feature.type, values), feature)
+        profile = profile_of(feature.type, values, vocabulary)
+        return Fitted(name=name, type=feature.type, vocabulary=vocabulary, profile=profile)
     profile = Profile(n=len(values), missing=values.count(None) / max(len(values), 1))
     return Fitted(name=name, type=feature.type, length=feature.length, profile=profile)
 
@@ -133,6 +131,10 @@ def fit_feature(name: str, feature: Feature, values: Sequence[Any]) -> Fitted:
 def log_of(x: F64) -> F64:
     """Returns sign(x)·log(1 + |x|)."""
     return cast("F64", np.sign(x) * np.log1p(np.abs(x)))
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_TEXT
 
 
 def _is_number(value: object) -> bool:

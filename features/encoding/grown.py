@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from croupier.features.declared.feature import Feature
 from croupier.features.encoding import inline
 from croupier.features.encoding.columns import Columns
 from croupier.features.encoding.encoder import SCOPES, Encoder
-from croupier.features.encoding.fitted import Fitted, text_of
-from croupier.features.encoding.profile import Profile
+from croupier.features.encoding.fitted import Fitted
 from croupier.features.encoding.validation import Row
+from croupier.features.encoding.vocabulary import WITH_WORDS, commonest, counts_of, profile_of
 from croupier.features.schema import Arm
-from croupier.features.spec import AppSpec, Feature
+from croupier.features.spec import AppSpec
 
 if TYPE_CHECKING:
     import polars as pl
@@ -49,7 +50,7 @@ def grown(
     blocks, found = [], list[Growth]()
     for scope in SCOPES:
         block, wanted = encoder.block(scope), getattr(spec, scope)
-        rows = _rows(scope, interactions, arms) if any(f.type == "categorical" for f in block.features) else []
+        rows = _rows(scope, spec, interactions, arms) if any(f.type in WITH_WORDS for f in block.features) else []
         each = [_grown(f, wanted[f.name], scope, rows, spec.training.unknown) for f in block.features]
         blocks.append(Columns(scope, [feature for feature, _ in each]))
         found += [growth for _, growth in each if growth]
@@ -58,9 +59,9 @@ def grown(
     return Encoder(blocks, list(chain.from_iterable(encoder.products.values()))), found
 
 
-def _rows(scope: str, interactions: "pl.DataFrame", arms: Sequence[Arm]) -> list[Row]:
+def _rows(scope: str, spec: AppSpec, interactions: "pl.DataFrame", arms: Sequence[Arm]) -> list[Row]:
     if scope == "arm":
-        return [*(inline.row_of(arm.arm_id, arm.features) for arm in arms), *inline.brought(interactions)]
+        return [*inline.rows_of_arms(spec, arms), *inline.brought(interactions)]
     texts: Iterable[Any] = (orjson.loads(text) for text in interactions[scope])
     return list(chain.from_iterable(texts)) if scope == "arm_context" else list(texts)
 
@@ -68,22 +69,20 @@ def _rows(scope: str, interactions: "pl.DataFrame", arms: Sequence[Arm]) -> list
 def _grown(
     fitted: Fitted, declared: Feature, scope: str, rows: Sequence[Row], limit: float
 ) -> tuple[Fitted, Growth | None]:
-    if fitted.type != "categorical":
+    if fitted.type not in WITH_WORDS:
         return fitted, None
-    counts = Counter(t for t in (text_of(row.get(fitted.name)) for row in rows) if t is not None)
-    known = set(fitted.vocabulary)
+    values, known = [row.get(fitted.name) for row in rows], set(fitted.vocabulary)
+    counts = counts_of(fitted.type, values)
     unknown = sum(n for text, n in counts.items() if text not in known) / max(counts.total(), 1)
-    new = sorted(
-        (t for t, n in counts.items() if t not in known and n >= declared.min_count), key=lambda t: (-counts[t], t)
-    )
+    new = Counter({t: n for t, n in counts.items() if t not in known and n >= declared.min_count})
     if not new or unknown <= limit:
         return fitted, None
-    added = new[: max(0, declared.max_vocabulary - len(fitted.vocabulary))]
+    added = commonest(new, declared, besides=len(fitted.vocabulary))
     growth = Growth(feature=f"{scope}.{fitted.name}", added=len(added), unknown=unknown, full=len(added) < len(new))
     if not added:
         return fitted, growth
     vocabulary = (*fitted.vocabulary, *added)
-    profile = Profile.of_categories(counts, vocabulary, len(rows))
+    profile = profile_of(fitted.type, values, vocabulary)
     if fitted.missing and not profile.missing:
         profile = replace(profile, missing=fitted.profile.missing)  # its column stays
     return replace(fitted, vocabulary=vocabulary, profile=profile), growth

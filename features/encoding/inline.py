@@ -4,7 +4,7 @@ Their features are declared as those of the catalogue are, [arm.NAME], and becom
 arm by arm: `arm_features[i]` is empty, or has one entry per candidate of request i, None for an arm of the catalogue.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, count, repeat
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,11 @@ import numpy as np
 import orjson
 
 from croupier.features.batch import I64, Bool, Catalogue
+from croupier.features.encoding.as_sent import flattened, with_numbers
+from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.encoding.validation import Row
-from croupier.features.schema import InvalidEvent
+from croupier.features.schema import Arm, InvalidEvent
+from croupier.features.spec import AppSpec
 
 if TYPE_CHECKING:
     import polars as pl  # the serving path never loads it
@@ -29,15 +32,44 @@ def row_of(arm: str, features: Row) -> Row:
     return {**features, "arm_id": arm}
 
 
+def row_of_arm(arm: Arm, strings: Collection[str]) -> Row:
+    """The features of an arm of a catalogue, flat, declared or not (it may carry titles and links); those named in
+    `strings` are numbers that may be written as text. Raises InvalidEvent."""
+    return row_of(arm.arm_id, with_numbers(flattened(arm.features, f"catalogue.{arm.arm_id}"), strings))
+
+
+def rows_of_arms(spec: AppSpec, arms: Sequence[Arm]) -> list[Row]:
+    """Returns the features of all arms of a catalogue, read as app.toml declares them. Raises InvalidEvent."""
+    strings = [name for name, feature in spec.arm.items() if feature.strings]
+    return [row_of_arm(arm, strings) for arm in arms]
+
+
 def extended(
     encoder: "Encoder", arms: Sequence[Sequence[str]], given: Sequence[Given], catalogue: Catalogue
 ) -> tuple[Catalogue, list[int]]:
     """Returns the catalogue with the inline arms of these requests, and the row of each candidate, one request after
-    the other. Raises InvalidEvent on an arm that neither has."""
-    found = [(arm, own) for arm, own in _items(arms, given) if own is not None]
-    numbers = count(len(catalogue.ids))
-    rows = [_published(arm, catalogue) if own is None else next(numbers) for arm, own in _items(arms, given)]
-    return _with(encoder, catalogue, found), rows
+    the other. Requests that share their lists (the very same objects) share their rows. Raises InvalidEvent on an arm
+    that neither has."""
+    rows, names, own = list[int](), list[str](), list[Row]()
+    placed: dict[tuple[int, int], list[int]] = {}
+    for ids, each in zip(arms, given, strict=True):
+        mine = placed.get((id(ids), id(each)))
+        if mine is None:
+            mine = placed[id(ids), id(each)] = _placed(ids, each, catalogue, len(catalogue.ids) + len(names))
+            brought = [place for place, features in enumerate(each) if features is not None]
+            names += [ids[place] for place in brought]
+            own += [each[place] for place in brought]  # type: ignore[misc]
+        rows += mine
+    return _with(encoder, catalogue, names, own), rows
+
+
+def _placed(ids: Sequence[str], given: Given, catalogue: Catalogue, start: int) -> list[int]:
+    """The rows of one request's candidates, its inline arms numbered from `start`."""
+    if given and None not in given:
+        return [*range(start, start + len(ids))]
+    numbers = count(start)
+    pairs = zip(ids, given or repeat(None, len(ids)), strict=True)
+    return [_published(arm, catalogue) if own is None else next(numbers) for arm, own in pairs]
 
 
 def extended_by_log(encoder: "Encoder", df: "pl.DataFrame", catalogue: Catalogue) -> tuple[Catalogue, list[int]]:
@@ -52,17 +84,17 @@ def extended_by_log(encoder: "Encoder", df: "pl.DataFrame", catalogue: Catalogue
         if place == len(catalogue.ids) + len(found):
             found.append((arm, own))
         rows.append(place)
-    return _with(encoder, catalogue, found), rows
+    return _with(encoder, catalogue, [arm for arm, _ in found], [own for _, own in found]), rows
 
 
 def _items(arms: Sequence[Sequence[str]], given: Sequence[Given]) -> Iterator[tuple[str, Row | None]]:
     return chain.from_iterable(zip(a, g or repeat(None, len(a)), strict=True) for a, g in zip(arms, given, strict=True))
 
 
-def _with(encoder: "Encoder", catalogue: Catalogue, found: Sequence[tuple[str, Row]]) -> Catalogue:
-    named = "arm_id" in encoder.arm.span
-    features = encoder.arm_matrix([row_of(arm, own) if named else own for arm, own in found])
-    return catalogue.with_inline([arm for arm, _ in found], features)
+def _with(encoder: "Encoder", catalogue: Catalogue, names: Sequence[str], rows: Sequence[Row]) -> Catalogue:
+    if "arm_id" in encoder.arm.span:
+        rows = list(map(row_of, names, rows))
+    return catalogue.with_inline(names, encoder.arm_matrix(rows))
 
 
 def _key(arm: str, features: Row) -> tuple[str, bytes]:
@@ -96,12 +128,33 @@ def brought(df: "pl.DataFrame") -> list[Row]:
 
 
 def check(encoder: "Encoder", given: Given, catalogue: Catalogue | None, arms: Sequence[str]) -> None:
-    """Validates the inline arms of one request. An undeclared name is an error, as elsewhere in a request; so is the id
-    of an arm of the catalogue, whose features are known. Raises InvalidEvent naming the field."""
+    """Validates the inline arms of one logged request. An undeclared name is an error; so is the id of an arm of the
+    catalogue, whose features are known. Raises InvalidEvent naming the field."""
     places = [i for i, features in enumerate(given) if features is not None]
     encoder.arm.validation.check_all([given[i] for i in places], "arms", places, ".features")
-    for i in places:
-        if catalogue is not None and arms[i] in catalogue.row:
+    refuse_listed(given, catalogue, arms)
+
+
+def taken(encoder: "Encoder", given: Given, undeclared: Undeclared) -> Given:
+    """Returns the features of the inline arms of one request as they are declared, None for the others. Raises
+    InvalidEvent naming the field."""
+    validation = encoder.arm.validation
+    if None not in given:
+        return validation.taken_all(given, "arms", undeclared, inside=".features")
+    places = [i for i, features in enumerate(given) if features is not None]
+    rows = [given[i] for i in places]
+    found = dict(
+        zip(places, validation.taken_all(rows, "arms", undeclared, places=places, inside=".features"), strict=True)
+    )
+    return [found.get(i) for i in range(len(given))]
+
+
+def refuse_listed(given: Given, catalogue: Catalogue | None, arms: Sequence[str]) -> None:
+    """Raises InvalidEvent where a request brings an arm of the catalogue along."""
+    if catalogue is None or catalogue.row.keys().isdisjoint(arms):
+        return
+    for i, features in enumerate(given):
+        if features is not None and arms[i] in catalogue.row:
             expected = "an id that is not in the catalogue: send the id alone, or name the arm otherwise"
             raise InvalidEvent(f"arms[{i}].id", arms[i], expected)
 

@@ -15,7 +15,7 @@ Shares = tuple[float, ...]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """`missing`: share of values. `shares`: of the others, in each bin. Bins are the gaps between `cuts` (numbers) or
-    the vocabulary and the rest (categories; `cuts` empty). `low`, `high`: extremes of numbers."""
+    the vocabulary and the rest (categories, and words of lists; `cuts` empty). `low`, `high`: extremes of numbers."""
 
     n: int = 0
     missing: float = 0.0
@@ -39,6 +39,11 @@ class Profile:
     def of_categories(cls, counts: Counter[str], vocabulary: Sequence[str], n: int) -> Self:
         """Makes the profile of n values from the counts of those present, with a share for each word and the rest."""
         present = counts.total()
+        return cls(n=n, missing=1 - present / n if n else 0.0, shares=counted(counts, vocabulary))
+
+    @classmethod
+    def of_words(cls, counts: Counter[str], vocabulary: Sequence[str], n: int, present: int) -> Self:
+        """Makes the profile of n lists of words, of which `present` have any: shares are of all words in them."""
         return cls(n=n, missing=1 - present / n if n else 0.0, shares=counted(counts, vocabulary))
 
     @classmethod

@@ -1,22 +1,20 @@
-"""Values of a foreign log as `app.toml` declares them: numbers written as text, and lists of words.
+"""Values of a foreign log as `app.toml` declares them: nested objects, numbers written as text, and lists of words.
 
-A list of words (tags) is declared word by word, `tags.red` as a number: 1 where the list `tags` holds it, else 0.
+A list of words is declared as tags; or word by word, `tags.red` as a number: 1 where the list `tags` holds it, else 0.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import inf, isfinite
 from typing import Any
 
+from croupier.features.encoding.as_sent import flattened, number_in
 from croupier.features.encoding.fitted import Fitted
 from croupier.features.exchange.cells import unmeasured
 from croupier.features.schema import Arm, Decision, InvalidEvent
 from croupier.features.spec import AppSpec
 
 SCOPES = ("context", "arm", "arm_context")
-
-_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)?(\.\d+)?([eE][+-]?\d+)?")  # 007 is a name, not a number
 
 _GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 _CURRENCIES = "€$£¥ \u00a0"
@@ -30,8 +28,7 @@ def number_of(value: object) -> float | None:
     text = value.strip().strip(_CURRENCIES).replace("\N{MINUS SIGN}", "-") if isinstance(value, str) else ""
     if _GROUPED.fullmatch(text):
         text = text.replace(",", "")
-    number = float(text) if any(map(str.isdigit, text)) and _NUMBER.fullmatch(text) else inf
-    return number if isfinite(number) else None
+    return number_in(text)
 
 
 class DeclaredFeatures:
@@ -49,16 +46,19 @@ class DeclaredFeatures:
         in the log it would stop every training that comes upon it."""
         pairs = tuple(self._row(row, "arm_context") for row in decision.arm_context)
         return replace(
-            decision, context=self._row(decision.context, "context"), arm_context=pairs if any(pairs) else ()
+            decision,
+            context=self._row(decision.context, "context"),
+            arm_context=pairs if any(pairs) else (),
+            arm_features=tuple(None if own is None else self._row(own, "arm") for own in decision.arm_features),
         )
 
     def arms(self, arms: Sequence[Arm]) -> list[Arm]:
         """Returns a catalogue's arms with declared features as declared; what is not declared (titles, links) is
         kept."""
-        return [replace(arm, features=arm.features | self._row(arm.features, "arm")) for arm in arms]
+        return [replace(arm, features=flattened(arm.features, "arm") | self._row(arm.features, "arm")) for arm in arms]
 
     def _row(self, row: Mapping[str, Any], scope: str) -> dict[str, Any]:
-        out = {}
+        out, row = {}, flattened(row, scope)
         for name, feature in self._declared[scope].items():
             value = _as(row[name], feature.type) if name in row else _holds(row, name)
             if not feature.accepts(value):

@@ -1,15 +1,18 @@
 """A first `app.toml` from a sample of a log, and what was guessed, so that its owner can correct it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import Any
 
 import orjson
 
+from croupier.features.encoding.as_sent import flattened
 from croupier.features.exchange.after_decision import known_too_late
 from croupier.features.exchange.guess_feature import IDENTIFIER, guess_feature
 from croupier.features.exchange.record import Record, Source
-from croupier.features.schema import FROM_CATALOGUE
+from croupier.features.schema import FROM_BOTH, FROM_CATALOGUE, InvalidEvent
 from croupier.features.utc import HOUR_SECONDS
 
 SAMPLE = 5000
@@ -44,16 +47,18 @@ def guess_app(source: Source, given: Given | None = None) -> Guess:
     if not records:
         why = ", ".join(f"{n} × {reason}" for reason, n in source.skipped.items())
         raise ValueError(f"this log: found no usable row ({why or 'it is empty'})")
+    records = [replace(r, decision=replace(r.decision, context=_flat(r.decision.context))) for r in records]
+    brought = [_flat(own) for r in records for own in r.decision.arm_features if own is not None]
     scopes = {
         "context": [r.decision.context for r in records],
-        "arm": [a.features | {"arm_id": a.arm_id} for a in source.arms()],
-        "arm_context": [row for r in records for row in r.decision.arm_context],
+        "arm": [*(_flat(a.features) | {"arm_id": a.arm_id} for a in source.arms()), *brought],
+        "arm_context": [_flat(row) for r in records for row in r.decision.arm_context],
     }  # fmt: skip
-    given = given or Given()
+    given = given or Given(source=FROM_BOTH if brought else FROM_CATALOGUE)
     text, notes = _reward(records, source.reward_kind, given)
     too_late, known = [], source.names()
     for scope, rows in scopes.items():
-        for name in dict.fromkeys([*(name for row in rows for name in row), *known[scope]]):
+        for name in _names(rows, known[scope]):
             if scope == "context" and (late := known_too_late(name, records)):
                 notes.append(f"{scope}.{name}: {late}")
                 too_late.append(name)
@@ -71,6 +76,20 @@ def guess_app(source: Source, given: Given | None = None) -> Guess:
         text += ["[policies.parameters.vw_cb_adf]"]
         text += [*(f"{name} = {orjson.dumps(value).decode()}" for name, value in given.vw.items()), ""]
     return Guess(toml="\n".join(text), notes=tuple(notes), too_late=tuple(too_late))
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What is nested by its dotted names; of a row that is too deep, which no decision takes, nothing."""
+    with suppress(InvalidEvent):
+        return flattened(row, "")
+    return {}
+
+
+def _names(rows: Sequence[Mapping[str, Any]], known: Sequence[str]) -> list[str]:
+    """Those of the sample, and what else the source knows but for objects, whose features are named already."""
+    found = dict.fromkeys(name for row in rows for name in row)
+    objects = {name[:i] for name in found for i, c in enumerate(name) if c == "."}
+    return list(dict.fromkeys([*found, *(name for name in known if name not in objects)]))
 
 
 def _reward(records: Sequence[Record], kind: str, given: Given) -> tuple[list[str], list[str]]:

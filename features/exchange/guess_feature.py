@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from croupier.features.encoding.fitted import MAX_TEXT, seconds_of, text_of
+from croupier.features.encoding.fitted import MAX_TEXT, MAX_WORDS, seconds_of
+from croupier.features.encoding.vocabulary import text_of
 from croupier.features.exchange.cells import unmeasured
 from croupier.features.exchange.coerce import number_of
 
 FEW = 10  # distinct whole numbers up to which they are taken for categories
 DISTINCT = 0.5  # distinct values a row from which text is taken for an identifier
 IDENTIFIER = "look like an identifier"
-TAGS = 32  # commonest words of lists of words that become a feature each
+WORDY = 4.0  # words a text, on average, from which texts are taken for prose
 _ID_NAME = re.compile(r"(.*[_. -])?(id|uid|uuid|guid|key|nr|no|number|hash)|.*[a-z](Id|ID|Key|Nr|No)", re.ASCII)
 
 Guessed = tuple[dict[str, list[str]], str]  # feature → its TOML lines (none: left out), and why
@@ -45,23 +46,41 @@ def _numbers(name: str, numbers: Sequence[float], *, texts: int) -> Guessed:
         return {}, f"left out: it counts the rows, from {numbers[0]:g} to {numbers[-1]:g}"
     if _ID_NAME.fullmatch(name) and len(numbers) >= 20 and len(set(numbers)) > DISTINCT * len(numbers):
         return {}, f"left out: {len(set(numbers))} different numbers in {len(numbers)} rows {IDENTIFIER}"
-    return {name: lines}, f"{note}; {texts} of {len(numbers)} were written as text" if texts else note
+    if not texts:
+        return {name: lines}, note
+    note += f"; {texts} of {len(numbers)} were written as text"
+    if lines[0] != 'type = "numeric"':
+        return {name: lines}, note
+    return {name: [*lines, "strings = true"]}, f"{note}, and may be sent so"
 
 
 def _texts(name: str, texts: Sequence[str]) -> Guessed:
     if all(map(_time, texts)):
         return {name: ['type = "timestamp"']}, "times: hour of the day and day of the week"
     distinct = len(set(texts))
+    if len(texts) >= 20 and distinct > DISTINCT * len(texts) and _words(texts) >= WORDY:
+        return {}, (
+            f"left out: free text, {_words(texts):.0f} words on average, which the text encoder of a later version "
+            "reads; until then send tags, or an embedding of your own"
+        )
     if len(texts) >= 20 and distinct > DISTINCT * len(texts):
         return {}, f"left out: {distinct} different texts in {len(texts)} rows {IDENTIFIER}"
     if max(map(len, texts)) > MAX_TEXT:
         return {}, f"left out: texts of up to {max(map(len, texts))} characters, a category has at most {MAX_TEXT}"
-    size = max(256, 1 << distinct.bit_length())
-    return {name: ['type = "categorical"', f"max_vocabulary = {size}"]}, f"{distinct} categories"
+    return {name: ['type = "categorical"', _room(distinct)]}, f"{distinct} categories"
+
+
+def _words(texts: Sequence[str]) -> float:
+    return sum(len(text.split()) for text in texts) / len(texts)
+
+
+def _room(distinct: int) -> str:
+    """A vocabulary's size, with room for what the sample did not have."""
+    return f"max_vocabulary = {max(256, 1 << distinct.bit_length())}"
 
 
 def _lists(name: str, seen: Sequence[Any]) -> Guessed:
-    """Numbers of one length are an embedding; words are tags, one feature each."""
+    """Numbers of one length are an embedding; words are tags."""
     lists = [v for v in seen if isinstance(v, list | tuple)]
     if len(lists) < len(seen):
         return {}, f"left out: {len(lists)} lists among {len(seen)} values, the others are none"
@@ -80,16 +99,16 @@ def _lists(name: str, seen: Sequence[Any]) -> Guessed:
 
 def _tags(name: str, lists: Sequence[Sequence[str]]) -> Guessed:
     counts = Counter(word for words in lists for word in set(words))
-    kept = [word for word, n in counts.most_common(TAGS) if n < len(lists) or len(lists) == 1]
-    if not kept:
+    longest, widest = max(map(len, lists)), max(map(len, counts))
+    if longest > MAX_WORDS or widest > MAX_TEXT:
+        return {}, (
+            f"left out: lists of up to {longest} words of up to {widest} characters; tags have at most {MAX_WORDS} of "
+            f"{MAX_TEXT}"
+        )
+    if len(lists) > 1 and all(n == len(lists) for n in counts.values()):
         return {}, f"left out: lists of words, always {', '.join(counts)}"
-    note = (
-        f"lists of words (tags): each of the {len(kept)} commonest of {len(counts)} words is a feature, 1 where "
-        f"the list holds it, else 0, such as {name}.{kept[0]}; send those in requests"
-    )
-    if "." in name:
-        return {}, "left out: lists of words under a name with a dot"
-    return {f"{name}.{word}": ['type = "numeric"', 'transform = "none"'] for word in kept}, note
+    note = f"lists of words (tags): a column for each of {len(counts)} words, 1 where the list holds it"
+    return {name: ['type = "tags"', _room(len(counts))]}, note
 
 
 def _numeric(x: Any) -> tuple[list[str], str]:

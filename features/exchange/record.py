@@ -72,6 +72,8 @@ def checked(decision: Decision) -> Decision:
     if not 0 < decision.propensity <= 1:
         raise InvalidEvent("propensity", decision.propensity, "a probability above 0")
     _check_candidates(decision)
+    if len(decision.arm_features) not in (0, len(decision.arms)):
+        raise InvalidEvent("arm_features", f"{len(decision.arm_features)} entries", "none, or one for each candidate")
     if len(decision.pmf) != len(decision.arms) or abs(sum(decision.pmf) - 1) > 1e-6 or min(decision.pmf) < 0:
         raise InvalidEvent("pmf", decision.pmf, "one probability for each candidate, summing to 1")
     if abs(decision.pmf[decision.arms.index(decision.arm)] - decision.propensity) > 1e-6:

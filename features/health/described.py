@@ -11,9 +11,11 @@ import numpy as np
 import orjson
 import polars as pl
 
-from croupier.features.encoding.fitted import seconds_of, text_of
+from croupier.features.declared.feature import Feature
+from croupier.features.encoding.fitted import seconds_of
+from croupier.features.encoding.vocabulary import counts_of, text_of
 from croupier.features.health import sketch
-from croupier.features.spec import AppSpec, Feature
+from croupier.features.spec import AppSpec
 from croupier.features.utc import SECOND
 
 ROWS = 50_000
@@ -56,6 +58,8 @@ def _shown(rows: pl.DataFrame) -> list[int]:
 def _figure(feature: Feature, values: Sequence[Any], at: Sequence[int]) -> dict[str, Any]:
     if feature.type == "categorical":
         return _of_categories(values)
+    if feature.type == "tags":
+        return _of_words(values)
     x = sketch.present(_numbers(feature, values, at))
     missing = len(values) - len(x)
     return {"type": "numeric", "n": len(values), "missing": missing, "bins": sketch.counted(x), "others": 0}
@@ -66,6 +70,15 @@ def _of_categories(values: Sequence[Any]) -> dict[str, Any]:
     kept = dict(counts.most_common(CATEGORIES))
     missing, others = len(values) - counts.total(), counts.total() - sum(kept.values())
     return {"type": "categorical", "n": len(values), "missing": missing, "bins": kept, "others": others}
+
+
+def _of_words(values: Sequence[Any]) -> dict[str, Any]:
+    """Counts the words of lists; `n` are all words, and the lists without any, which are missing."""
+    lists = [v for v in values if isinstance(v, list)]
+    counts, missing = counts_of("tags", lists), len(values) - sum(map(bool, lists))
+    kept = dict(counts.most_common(CATEGORIES))
+    n, others = counts.total() + missing, counts.total() - sum(kept.values())
+    return {"type": "categorical", "n": n, "missing": missing, "bins": kept, "others": others}
 
 
 def _text(value: Any) -> str | None:

@@ -1,5 +1,6 @@
 """The hourly figures in the store: health/hour=…/v0001.json, made once for each version of an hour's interactions."""
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -10,7 +11,8 @@ import polars as pl
 
 from croupier.features.health.figures import figures
 from croupier.features.interactions.versions import Version, empty, fetched, newest, overlapping
-from croupier.features.log.shipped import EVENT, read_rows
+from croupier.features.log.shipped import EVENT, REJECTED, read_rows
+from croupier.features.log.spool_rows import LEFT_OUT
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.store.partitions import log_objects, versions
@@ -21,9 +23,10 @@ def keep(store: Store, spec: AppSpec, *, start: datetime, end: datetime) -> list
     """Makes the figures of every joined hour of [start, end) whose newest version has none. Returns those hours."""
     there = set(store.list(layout.HEALTH_HOURS))
     missing = {h: v for h, v in newest(store, start=start, end=end).items() if layout.figures(v.key) not in there}
-    objects = log_objects(store, "decisions") if missing else {}
+    decisions, rejects = (log_objects(store, kind) if missing else {} for kind in ("decisions", "rejects"))
     for hour, version in missing.items():
-        made = of_version(store, spec, version, objects.get(hour, []))
+        made = of_version(store, spec, version, decisions.get(hour, []))
+        made |= _left_out(store, rejects.get(hour, []))
         with suppress(AlreadyExists):  # another run was quicker: it read the same version
             store.create(layout.figures(version.key), orjson.dumps(made))
     return sorted(missing)
@@ -36,6 +39,17 @@ def of_version(store: Store, spec: AppSpec, version: Version, logged: list[str])
         rows = read_rows(paths, empty().schema)
     made = figures(rows, spec, account=version.account, logged=_hosts(store, logged))
     return made | {"hour": version.hour, "version": version.version}
+
+
+def _left_out(store: Store, keys: list[str]) -> dict[str, dict[str, int]]:
+    """{"left_out": how many values of each undeclared feature requests were answered without}; {} where there were
+    none."""
+    with fetched(store, keys) as paths:
+        rows = read_rows(paths, REJECTED).filter(kind=LEFT_OUT)
+    found = Counter[str]()
+    for name, n in rows.select("field", "raw").iter_rows():
+        found[name] += int(n)
+    return {"left_out": dict(found)} if found else {}
 
 
 def _hosts(store: Store, keys: list[str]) -> pl.DataFrame | None:

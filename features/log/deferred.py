@@ -7,8 +7,9 @@ An app that ranks ahead of time (Personalizer's deferActivation) may never show 
 no reward, and training on it would count "nobody saw it" as "nobody liked it".
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from croupier.features.log import left_out
 from croupier.features.log.spool import Spool
 from croupier.features.log.spool_rows import decision, decision_row
 from croupier.features.schema import Decision
@@ -34,12 +35,15 @@ class Deferring:
                 for table in _TABLES:
                     db.execute(table)
 
-    def append_decisions(self, decisions: Sequence[Decision]) -> list[Decision]:
+    def append_decisions(
+        self, decisions: Sequence[Decision], undeclared: Mapping[str, int] | None = None
+    ) -> list[Decision]:
         """Keeps decisions until they are activated. One whose event is in the log, or waits already, is returned as it
         was first."""
         expire(self._spool, self._since)
         stored = self._spool.find([d.event_id for d in decisions])
         with self._spool.transaction() as db:
+            left_out.count(db, undeclared or {})
             for each in decisions:
                 if each.event_id not in stored:
                     row = decision_row(each)

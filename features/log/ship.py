@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from croupier.features.arrow import ADDED, DECISIONS, REWARDS
 from croupier.features.clock import now_us
-from croupier.features.log import closings, spool_quotas
+from croupier.features.log import closings, left_out, spool_quotas
 from croupier.features.log.spool import Spool
 from croupier.features.log.spool_rows import KINDS, Kind, Reject, reject_row
 from croupier.features.schema import OPEN_ENDED
@@ -99,15 +99,16 @@ def prune(spool: Spool, store: Store, *, host: str, before: int | None = None) -
 
 def _report_thinned(spool: Spool) -> None:
     """What the log did not keep since the last call, so that the account can name it: decisions that the cap thinned
-    out, as one reject, and rejects that were only counted, as one of each sort."""
+    out, as one reject, rejects that were only counted, as one of each sort, and features that were left out."""
     with spool.transaction() as db:
-        for many in spool_quotas.unreported(db):
+        last = db.execute("SELECT at FROM decisions ORDER BY id DESC").fetchone()
+        at = last[0] if last else 0
+        for many in [*spool_quotas.unreported(db), *left_out.unreported(db, at or now_us())]:
             db.execute("INSERT INTO rejects (at, body) VALUES (?, ?)", reject_row(many))
         facts = dict(db.execute("SELECT name, value FROM facts").fetchall())
         count = facts["thinned"] - facts.get("thinned_reported", 0)
         if count:
-            at = db.execute("SELECT at FROM decisions ORDER BY id DESC").fetchone()
-            note = Reject("thinned", "", str(count).encode(), "the log was at its cap", at[0] if at else 0)
+            note = Reject("thinned", "", str(count).encode(), "the log was at its cap", at)
             db.execute("INSERT INTO rejects (at, body) VALUES (?, ?)", reject_row(note))
             db.execute("INSERT OR REPLACE INTO facts VALUES ('thinned_reported', ?)", [facts["thinned"]])
 

@@ -9,7 +9,7 @@ unbiased), what is not kept is counted, once however often it is sent: decided =
 have room of their own (spool_quotas.py): no flood of them thins decisions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -17,7 +17,7 @@ from typing import Literal
 import orjson
 
 from croupier.features.ids import uniform01
-from croupier.features.log import backlog, spool_quotas
+from croupier.features.log import backlog, left_out, spool_quotas
 from croupier.features.log.spool_file import SpoolFile, SpoolUnavailable
 from croupier.features.log.spool_rows import (
     DUPLICATE,
@@ -48,11 +48,15 @@ class Spool(SpoolFile):
         self._unmeasured = 0  # bytes this process may append before it looks at the size again
         super().__init__(path, durability=durability)
 
-    def append_decisions(self, decisions: Sequence[Decision]) -> list[Decision]:
-        """Appends decisions, durable on return. A repeated event_id gives the decision stored first, in its place."""
+    def append_decisions(
+        self, decisions: Sequence[Decision], undeclared: Mapping[str, int] | None = None
+    ) -> list[Decision]:
+        """Appends decisions, durable on return. A repeated event_id gives the decision stored first, in its place.
+        `undeclared`: how many values their requests brought of features that nothing declares (left_out.py)."""
         refuse_impossible_times(d.at for d in decisions)
         rows = list(map(decision_row, decisions))  # before the transaction: other writers wait for its end
         with self.transaction() as db:
+            left_out.count(db, undeclared or {})
             p = self._room(sum(len(body) for *_, body in rows))
             if p < 1 or self._thinning:
                 rows = list(map(decision_row, self._thin(decisions, p)))

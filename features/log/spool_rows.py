@@ -14,6 +14,7 @@ Kind = Literal["decisions", "rewards", "rejects"]
 KINDS: tuple[Kind, ...] = ("decisions", "rewards", "rejects")
 UNDECLARED, OUTSIDE, NOT_FINITE, UNTIMELY = "undeclared_kind", "out_of_range", "not_finite", "absurd_time"
 IMPROBABLE, REUSED, DUPLICATE = "improbable", "event_id_reused", "duplicate"
+LEFT_OUT = "left_out"  # kind of the reject that counts values of an undeclared feature
 MALFORMED = "malformed"  # whatever has no word of its own
 WORDS = frozenset({UNDECLARED, OUTSIDE, NOT_FINITE, UNTIMELY, IMPROBABLE, REUSED, DUPLICATE})
 RAW_LIMIT = 64 << 10  # bytes of a malformed event that are kept
@@ -22,7 +23,8 @@ RAW_LIMIT = 64 << 10  # bytes of a malformed event that are kept
 @dataclass(frozen=True, slots=True)
 class Reject:
     """What did not become an event. `kind`: decision | reward, or, with a number of them as `raw`, thinned | counted
-    (the field is then the kind). `reason` 'duplicate': a repeated reward; one of WORDS and a colon: not as declared."""
+    (the field is then the kind) | left_out (then the feature). `reason` 'duplicate': a repeated reward; one of WORDS
+    and a colon: not as declared."""
 
     kind: str
     field: str

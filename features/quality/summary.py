@@ -1,7 +1,6 @@
 """Numbers about an interval as a whole, each with its rule: the account, features against the encoder's training
 window, arms against the catalogue, the candidate's share against the stage, and the propensity audit."""
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from math import log, log1p, sqrt
@@ -14,7 +13,8 @@ import polars as pl
 from croupier.features.encoding import inline, inline_log, profile
 from croupier.features.encoding.columns import Columns
 from croupier.features.encoding.encoder import Encoder
-from croupier.features.encoding.fitted import Fitted, text_of
+from croupier.features.encoding.fitted import Fitted
+from croupier.features.encoding.vocabulary import WITH_WORDS, profile_of
 from croupier.features.interactions.account import Account
 from croupier.features.quality.audit import ALPHA, Audit
 from croupier.features.quality.rules import Rule, Severity
@@ -84,7 +84,7 @@ def _feature(columns: Columns, f: Fitted, values: Sequence[Any]) -> Iterator[Mea
     yield _at_most(f"missing_share {name}", now.missing, limit, f"missing about as often as in training ({name})")
     if not trained.shares or not now.shares:
         return
-    if f.type == "categorical":
+    if f.type in WITH_WORDS:
         says = f"few categories unknown to the encoder ({name})"
         yield _at_most(f"unknown_share {name}", now.shares[-1], trained.shares[-1] + slack, says)
     else:
@@ -99,9 +99,8 @@ def _feature(columns: Columns, f: Fitted, values: Sequence[Any]) -> Iterator[Mea
 
 def describe(f: Fitted, values: Sequence[Any]) -> profile.Profile:
     """Values in the bins of the feature's training profile; no shares where it has none."""
-    if f.type == "categorical":
-        counts = Counter(text for text in map(text_of, values) if text is not None)
-        return profile.Profile.of_categories(counts, f.vocabulary, len(values))
+    if f.type in WITH_WORDS:
+        return profile_of(f.type, values, f.vocabulary)
     present = [v for v in values if v is not None]
     shares = profile.binned(np.array(present, np.float64), f.profile.cuts) if f.type == "numeric" and present else ()
     return profile.Profile(n=len(values), missing=1 - len(present) / len(values), shares=shares)

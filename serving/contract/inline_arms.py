@@ -41,10 +41,10 @@ def _plain(arms: Sequence[Any]) -> tuple[list[str], tuple[Features, ...]] | None
         and {2}.issuperset(map(len, arms))
         and {str}.issuperset(map(type, names))
         and _OBJECTS.issuperset(map(type, given))
-        and min(map(len, names)) > 0
+        and all(names)
         and max(map(len, names)) <= MAX_ID_CHARACTERS
         and "".join(names).isprintable()
-        and not any("arm_id" in own for own in given)
+        and "arm_id" not in set().union(*given)
     )
     return (names, given) if right else None
 

@@ -20,6 +20,7 @@ from croupier.serving.contract.inline_arms import mixed
 MAX_FIELD_BYTES = 64 * 1024
 MAX_ID_BYTES = 256
 MAX_PARTS = 3 * MAX_ARMS  # counted before parsing: to make 20,000 lists takes longer than to decide
+Listed = tuple[Sequence[str], Sequence[Mapping[str, Any] | None]]  # ids, and features, None for an arm of the catalogue
 CANARY = "croupier:canary"  # a unit whose request is the release's own: answered in full, never recorded
 
 
@@ -112,21 +113,25 @@ def _finite(value: object) -> bool:
     return not hasattr(value, "tolist") or _finite(value.tolist())  # a numpy array
 
 
-def decode(raw: Raw) -> Request:
-    """Raises InvalidEvent naming the field. Feature names and types are the encoder's to check, arms the selector's."""
-    return checked(
-        unit_id=identifier("unit_id", raw.unit_id),
-        context=_json("context", raw.context),
-        arms=_json("arms", raw.arms),
-        arm_context=_json("arm_context", raw.arm_context) if raw.arm_context else (),
+def decode(raw: Raw, listed: Listed | None = None) -> Request:
+    """Raises InvalidEvent naming the field. Feature names and types are the encoder's to check, arms the selector's.
+    `listed` is what the bytes of its arms were read as before."""
+    unit_id, context = identifier("unit_id", raw.unit_id), _json("context", raw.context)
+    if not isinstance(context, dict):
+        raise InvalidEvent("context", context, "a JSON object of declared features")
+    arms, given = listed or arms_of(_json("arms", raw.arms))
+    return Request(
+        unit_id=unit_id,
+        context=context,
+        arms=arms,
+        arm_context=_pairs(_json("arm_context", raw.arm_context), len(arms)) if raw.arm_context else (),
         event_id=identifier("event_id", raw.event_id) if raw.event_id else "",
+        arm_features=given,
     )
 
 
-def checked(*, unit_id: str, context: Any, arms: Any, arm_context: Any = (), event_id: str = "") -> Request:
-    """A request whose shape is right: an object, a list of distinct arms, and as many objects as arms."""
-    if not isinstance(context, dict):
-        raise InvalidEvent("context", context, "a JSON object of declared features")
+def arms_of(arms: Any) -> Listed:
+    """The ids of a list of distinct arms, and the features of those that are brought along."""
     if not isinstance(arms, list | tuple) or not arms:
         raise InvalidEvent("arms", arms, "a non-empty JSON list of arm ids")
     if len(arms) > MAX_ARMS:
@@ -136,14 +141,15 @@ def checked(*, unit_id: str, context: Any, arms: Any, arm_context: Any = (), eve
         arms, given = inline_arms.apart(arms)
     if len(set(arms)) != len(arms):
         raise InvalidEvent("arms", next(arm for arm, n in Counter(arms).items() if n > 1), "each arm once")
-    if isinstance(arm_context, list | tuple) and arm_context and len(arm_context) != len(arms):
-        raise InvalidEvent("arm_context", f"{len(arm_context)} objects", f"one per arm: {len(arms)}")
-    if not isinstance(arm_context, list | tuple) or not {dict}.issuperset(map(type, arm_context)):
+    return tuple(arms), given
+
+
+def _pairs(arm_context: Any, arms: int) -> tuple[dict[str, Any], ...]:
+    if isinstance(arm_context, list) and arm_context and len(arm_context) != arms:
+        raise InvalidEvent("arm_context", f"{len(arm_context)} objects", f"one per arm: {arms}")
+    if not isinstance(arm_context, list) or not {dict}.issuperset(map(type, arm_context)):
         raise InvalidEvent("arm_context", arm_context, "a JSON list of objects, one per arm")
-    pairs = tuple(arm_context)
-    return Request(
-        unit_id=unit_id, context=context, arms=tuple(arms), arm_context=pairs, event_id=event_id, arm_features=given
-    )
+    return tuple(arm_context)
 
 
 def scope_of(field: str) -> str:

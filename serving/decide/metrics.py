@@ -45,6 +45,9 @@ METRICS = {
     "croupier_dropped_arms_total": Metric(
         "counter", ("reason",), "arms of requests that could not be chosen, by reason: retired, paused, not yet"
     ),
+    "croupier_left_out_features_total": Metric(
+        "counter", ("scope",), "values of features that app.toml does not declare, left out of requests"
+    ),
     "croupier_rewards_total": Metric("counter", ("fate",), "rewards by fate"),
     "croupier_records_total": Metric("counter", ("fate",), "clients' own decisions by fate"),
     "croupier_stage_within_total": Metric(

@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from croupier.features.encoding import catalogue, inline
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.schema import FROM_BOTH, FROM_CATALOGUE, FROM_REQUEST, InvalidEvent
 from croupier.serving.contract import inline_arms
 from croupier.serving.contract.inline_arms import AskedArm
-from croupier.serving.contract.requests import Request
+from croupier.serving.contract.requests import Raw, Request, decode
+from croupier.serving.decide.arm_lists import ArmLists
 from croupier.serving.release import arm_source
 from croupier.serving.release.bundle import LoadedRelease
 
@@ -25,6 +28,15 @@ class OfferedRequest:
     dropped: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class DecodedRequest:
+    """A request, the bytes it came as, and whether its list of arms was `known`: read and checked before."""
+
+    raw: Raw
+    request: Request
+    known: bool
+
+
 class Offered:
     """The arms of one release; `every`: those that cannot be chosen now, too."""
 
@@ -33,17 +45,42 @@ class Offered:
         self._source = FROM_BOTH if every else arm_source.of(release.manifest)
         self._arms = {arm.arm_id: arm for arm in release.arms}
         bounded = {a.arm_id for a in release.arms if not every and (a.valid_from or a.valid_to or a.paused)}
+        self._lists = ArmLists()
         self._always, self._bounded = frozenset(self._arms.keys() - bounded), frozenset(bounded)
 
-    def checked(self, request: Request, now: int) -> OfferedRequest:
-        """Raises InvalidEvent naming an unknown arm, a wrong feature, an arm that comes from where none of the app
-        does, or one that cannot be chosen where no other can be."""
-        self._encoder.validate_features(request.context, request.arm_context)
-        listed, given = request.arms, request.arm_features
-        if given or self._source != FROM_CATALOGUE:
-            inline_arms.check_source(self._source, request.arms, given)
-            inline.check(self._encoder, given, self._catalogue, request.arms)
-            listed = [arm for arm, own in zip(request.arms, given, strict=True) if own is None] if given else listed
+    def decoded(self, raw: Raw) -> DecodedRequest:
+        """A request off the wire. Raises InvalidEvent naming a field whose shape is wrong."""
+        known = self._lists.get(raw.arms)
+        return DecodedRequest(raw, decode(raw, known), known is not None)
+
+    def are_plain(self, batch: Sequence[DecodedRequest]) -> bool:
+        """True if the features of all arms that these requests bring along are well as they are: one look at all of
+        them costs half of one at each request's."""
+        return self._encoder.arm.validation.are_plain(
+            [own for each in batch if not each.known for own in each.request.arm_features if own is not None]
+        )
+
+    def checked(self, decoded: DecodedRequest, now: int, undeclared: Undeclared, *, plain: bool) -> OfferedRequest:
+        """The request with its features as they are declared. `plain`: those of its arms are well. Raises InvalidEvent
+        naming a feature that is wrong, an unknown arm, an arm that comes from where none of the app does, or one that
+        cannot be chosen where no other can be."""
+        request = decoded.request
+        if decoded.known:
+            return self._offered(as_declared(self._encoder, request, undeclared, arms=False), now)
+        if request.arm_features or self._source != FROM_CATALOGUE:
+            inline_arms.check_source(self._source, request.arms, request.arm_features)
+        before = undeclared.counts.total()
+        request = as_declared(self._encoder, request, undeclared, arms=not plain)
+        if request.arm_features:
+            inline.refuse_listed(request.arm_features, self._catalogue, request.arms)
+            if undeclared.counts.total() == before:  # else what is left out of them is counted each time
+                self._lists.keep(decoded.raw.arms, (request.arms, request.arm_features))
+        return self._offered(request, now)
+
+    def _offered(self, request: Request, now: int) -> OfferedRequest:
+        listed = request.arms
+        if given := request.arm_features:
+            listed = [arm for arm, own in zip(listed, given, strict=True) if own is None] if None in given else ()
         if self._always.issuperset(listed):
             return OfferedRequest(request, request.arms)
         for arm in listed:
@@ -79,6 +116,24 @@ class Offered:
 
     def _why_not(self, arm: str, now: int) -> str:
         return "" if arm in self._always else catalogue.why_not(self._arms[arm], now)
+
+
+def as_declared(encoder: Encoder, request: Request, undeclared: Undeclared, *, arms: bool = True) -> Request:
+    """The request with its features as the encoder knows them, flat and of their types; without `arms` those of its
+    arms are so already. Raises InvalidEvent naming the field."""
+    asked = request.context, request.arm_context, request.arm_features
+    context, pairs, given = encoder.taken(*asked[:2], asked[2] if arms else (), undeclared)
+    given = given if arms else asked[2]
+    if context is asked[0] and pairs is asked[1] and given is asked[2]:
+        return request
+    return Request(
+        unit_id=request.unit_id,
+        context=context,
+        arms=request.arms,
+        arm_context=tuple(pairs),
+        event_id=request.event_id,
+        arm_features=tuple(given),
+    )
 
 
 def _without(request: Request, dropped: dict[str, str]) -> Request:

@@ -4,13 +4,14 @@ They pass the same guard as a request, and their pmf is checked: an invented pro
 shown arm's propensity has a floor, and the decision's age a bound (`[record]` in app.toml, features/log/admission.py).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
 
 from croupier.features.clock import now_us
+from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.ids import hash_unit
 from croupier.features.log.admission import Admission
 from croupier.features.log.refusals import NotAdmitted, noted
@@ -26,8 +27,11 @@ from croupier.serving.decide.rewards import refused, undeclared
 class Recorder(Protocol):
     """What writing decisions needs of croupier.features.log.spool.Spool."""
 
-    def append_decisions(self, decisions: Sequence[Decision]) -> list[Decision]:
-        """Puts decisions on record; returns each as it stands there, a repeated one as it was first."""
+    def append_decisions(
+        self, decisions: Sequence[Decision], undeclared: Mapping[str, int] | None = None
+    ) -> list[Decision]:
+        """Puts decisions on record; returns each as it stands there, a repeated one as it was first. `undeclared`: how
+        many values were left out of their requests, by feature."""
 
     def append_rejects(self, rejects: Sequence[tuple[str, str, bytes, str, int]]) -> None:
         """Puts refused events on record, with their reasons."""
@@ -56,27 +60,30 @@ class Records:
         log: Recorder,
         *,
         unit_key: str,
-        guard: Callable[[Request], object] | None = None,
+        guard: Callable[[Request, Undeclared], Request] | None = None,
         declared: Callable[[], Admission | None] = undeclared,
         clock: Callable[[], int] = now_us,
     ) -> None:
-        """`guard(request)` raises InvalidEvent for features and arms that the present release does not know;
-        `declared()` gives what the app lets in."""
+        """`guard(request, undeclared)` gives the request with its features as they are declared, and raises
+        InvalidEvent for features and arms that the present release does not know; `declared()` gives what the app lets
+        in."""
         self._log, self._unit_key, self._guard = log, unit_key, guard
         self._declared, self._clock = declared, clock
 
     def take(self, raws: Sequence[RawRecord]) -> list[Outcome]:
         """accepted | duplicate | rejected, one each, in order."""
         now, admission = self._clock(), self._declared()
+        unknown = Undeclared(lambda: admission is not None and admission.ignore_unknown)
         checked: list[InvalidEvent | Decision] = []
         for raw in raws:
             try:
-                checked.append(self._decision(raw, admission, now))
+                checked.append(self._decision(raw, admission, now, unknown))
             except InvalidEvent as error:
                 checked.append(error)
         good = [d for d in checked if isinstance(d, Decision)]
+        more = [unknown.counts] if unknown.counts else []
         try:
-            stored = iter(self._log.append_decisions(good) if good else [])
+            stored = iter(self._log.append_decisions(good, *more) if good else [])
             found = [_fate(next(stored), d) if isinstance(d, Decision) else d for d in checked]
             rejects = [
                 ("decision", e.field, raw.event_id[:256], noted(e), now)
@@ -89,10 +96,10 @@ class Records:
             return [Outcome(REJECTED, f"log: {error}; send it again")] * len(raws)
         return [refused(fate) if isinstance(fate, InvalidEvent) else Outcome(fate) for fate in found]
 
-    def _decision(self, raw: RawRecord, admission: Admission | None, now: int) -> Decision:
+    def _decision(self, raw: RawRecord, admission: Admission | None, now: int, unknown: Undeclared) -> Decision:
         request = decode(Raw(raw.unit_id, raw.context, raw.arms, raw.arm_context, raw.event_id))
         if self._guard is not None:
-            self._guard(request)
+            request = self._guard(request, unknown)
         found = decision(raw, request, self._unit_key)
         return admission.record(found, now) if admission else found
 

@@ -10,7 +10,7 @@ import copy
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from croupier.features.batch import Batch
 from croupier.features.clock import now_us
+from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.ids import hash_unit, uuid7s
+from croupier.features.log.admission import Admission
 from croupier.features.log.refusals import noted
 from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.schema import CANDIDATE, CHAMPION, Decision, InvalidEvent
@@ -26,8 +28,9 @@ from croupier.serving.contract.requests import CANARY, Raw, Request, Selection, 
 from croupier.serving.decide import draws
 from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.meter import Meter
-from croupier.serving.decide.offered import Offered, OfferedRequest
+from croupier.serving.decide.offered import DecodedRequest, Offered, OfferedRequest
 from croupier.serving.decide.records import Recorder, reuse
+from croupier.serving.decide.rewards import undeclared
 from croupier.serving.decide.scoring import Scorer
 from croupier.serving.learning.live_heads import LiveHeads
 from croupier.serving.release.bundle import LoadedRelease
@@ -53,11 +56,13 @@ class Selector:
         heads: LiveHeads | None = None,
         meter: Meter | None = None,
         clock: Callable[[], int] = now_us,
+        declared: Callable[[], Admission | None] = undeclared,
     ) -> None:
+        """`declared()` gives what the app lets in: whether features that it does not declare are refused."""
         self.release, self.recorder, self.rollout = release, recorder, rollout
         self.breaker = breaker or CandidateBreaker(None)
         self.heads, self.meter = heads or LiveHeads(None, release), meter or Meter()
-        self._unit_key, self._clock = unit_key, clock
+        self._unit_key, self._clock, self._declared = unit_key, clock, declared
         self._arms = Offered(release, every=recorder is None)  # in a trial every arm: golden requests may be old
         self._continues = release.continues
         self._scorer = Scorer(release, self.heads, self.breaker, trial=recorder is None)
@@ -102,12 +107,15 @@ class Selector:
         answers: list[Selection | None] = [None] * len(raws)
         good: list[tuple[int, OfferedRequest]] = []
         rejects: list[tuple[str, str, bytes, str, int]] = []
+        unknown = Undeclared(self._ignores)
         with self.meter.stage("decode"):
-            for i, raw in enumerate(raws):
+            decoded = list(map(self._decoded, raws))
+            plain = self._arms.are_plain([each for each in decoded if isinstance(each, DecodedRequest)])
+            for i, (raw, each) in enumerate(zip(raws, decoded, strict=True)):
                 try:
-                    if isinstance(raw, InvalidEvent):
-                        raise raw
-                    good.append((i, self._arms.checked(decode(raw), now)))
+                    if isinstance(each, InvalidEvent):
+                        raise each
+                    good.append((i, self._arms.checked(each, now, unknown, plain=plain)))
                 except InvalidEvent as error:
                     answers[i] = self._refusal(str(error))
                     rejects.append(("decision", error.field, _raw_field(raw, error.field), str(error), now))
@@ -115,7 +123,7 @@ class Selector:
         try:
             if rejects and self.recorder is not None:
                 self.recorder.append_rejects(rejects)
-            chosen = self._decide([asked for _, asked in good], now)
+            chosen = self._decide([asked for _, asked in good], now, unknown.counts)
         except SpoolUnavailable as error:
             log.exception("the decision log failed")
             chosen = [self._refusal(f"log: {error}")] * len(good)
@@ -123,7 +131,13 @@ class Selector:
             answers[i] = selection
         return [a for a in answers if a is not None]
 
-    def _decide(self, asked: list[OfferedRequest], now: int) -> list[Selection]:
+    def _decoded(self, raw: Raw | InvalidEvent) -> DecodedRequest | InvalidEvent:
+        try:
+            return raw if isinstance(raw, InvalidEvent) else self._arms.decoded(raw)
+        except InvalidEvent as error:
+            return error
+
+    def _decide(self, asked: list[OfferedRequest], now: int, left_out: Mapping[str, int]) -> list[Selection]:
         if not asked:
             return []
         requests = [each.request for each in asked]
@@ -162,7 +176,7 @@ class Selector:
                 )
         made = [d for d in decisions if d is not None]
         with self.meter.stage("record"):
-            stored = self._record(requests, made)
+            stored = self._record(requests, made, left_out)
         return self._answers(asked, made, stored, now)
 
     def _encoded(self, requests: Sequence[Request]) -> Batch:
@@ -176,12 +190,18 @@ class Selector:
             for why in each.dropped.values():
                 self.meter.count("croupier_dropped_arms_total", reason=why)
 
-    def _record(self, requests: Sequence[Request], made: list[Decision]) -> list[Decision]:
+    def _ignores(self) -> bool:
+        found = self._declared()
+        return found is not None and found.ignore_unknown
+
+    def _record(self, requests: Sequence[Request], made: list[Decision], left_out: Mapping[str, int]) -> list[Decision]:
         """Puts decisions on record, durable when it returns; a repeated event has its first decision in its place."""
+        for name, n in left_out.items():
+            self.meter.count("croupier_left_out_features_total", n, scope=scope_of(name))
         if self.recorder is None:
             return made
         real = [d for r, d in zip(requests, made, strict=True) if r.unit_id != CANARY]
-        stored = iter(self.recorder.append_decisions(real) if real else [])
+        stored = iter(self.recorder.append_decisions(real, *([left_out] if left_out else [])) if real else [])
         made_by: dict[tuple[int, str, str, str], int] = defaultdict(int)
         for d in real:
             made_by[d.release, d.role, d.policy, d.fallback_reason] += 1

@@ -110,6 +110,7 @@ class Host:
             breaker=CandidateBreaker(home / layout.BREAKER, patience_ms=self.w.settings.patience_ms),
             heads=LiveHeads(home / layout.HEADS, loaded),
             meter=self.meter,
+            declared=self.declared,
         )
         made.warm()
         return made

@@ -34,7 +34,7 @@ class Desk:
         self.options = options
         self.reward_kind = kind_of_rewards(Workspace.known(options.app), options.reward_kind)
         self.embedded = Embedded(options.app)
-        self.rule = FeatureRule(ignore=options.unknown == IGNORE)
+        self.rule = FeatureRule(options.unknown == IGNORE, self._app_ignores)
         self.answers: Counter[int] = Counter()  # by status
         self._expiry = WindowCloser(self.expire, EXPIRE_SECONDS)
         self._known = KnownNames.of(self.embedded.host.selector.release)
@@ -139,6 +139,10 @@ class Desk:
     def logs(self) -> dict[str, Any]:
         """From when to when decisions are in the store."""
         return configuration.logs(self.embedded.host.w.store)
+
+    def _app_ignores(self) -> bool:
+        declared = self.embedded.host.declared()
+        return declared is not None and declared.ignore_unknown
 
     def known(self) -> KnownNames:
         """What the release that decides now knows."""

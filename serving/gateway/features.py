@@ -13,10 +13,12 @@ Lists of objects become one; nested objects are flattened by dots; null and [] a
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from croupier.features.encoding.as_sent import flattened
+from croupier.features.encoding.undeclared import refuse
 from croupier.features.schema import FROM_BOTH, FROM_REQUEST, Arm, InvalidEvent
 from croupier.serving.release import arm_source
 from croupier.serving.release.bundle import LoadedRelease
@@ -71,7 +73,7 @@ class KnownNames:
         context, pairs, own = (frozenset(f.name for f in release.encoder.block(scope).features) for scope in scopes)
         return cls(
             release=release.number,
-            arms={arm.arm_id: arm for arm in release.arms},
+            arms={arm.arm_id: replace(arm, features=flattened(arm.features, arm.arm_id)) for arm in release.arms},
             context=context,
             pairs=pairs,
             own=own - {"arm_id"},
@@ -85,9 +87,11 @@ class KnownNames:
 
 @dataclass
 class FeatureRule:
-    """Takes what is known. `ignore`: what is not is left out and counted in `ignored`, by name; else it is refused."""
+    """Takes what is known. `ignore`: what is not is left out and counted in `ignored`, by name; else it is refused,
+    unless `passes()`, for then the app leaves it out and counts it in its log ([requests] of app.toml)."""
 
     ignore: bool
+    passes: Callable[[], bool] = refuse
     ignored: Counter[str] = field(default_factory=Counter)
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
@@ -101,9 +105,12 @@ class FeatureRule:
         for name, value in found.items():
             if name in taken or (name in arm.features and arm.features[name] == value):
                 continue
-            if not self.ignore:
+            if self.ignore:
+                self._count(f"actions.{name}")
+            elif self.passes():
+                taken[name] = value
+            else:
                 raise InvalidEvent(f"{where}.{name[:80]}", value, _expected(name, arm, known))
-            self._count(f"actions.{name}")
         return taken
 
     def brought(self, found: dict[str, Any], known: KnownNames, where: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -112,11 +119,14 @@ class FeatureRule:
         for name, value in found.items():
             if name in pair or name in own:
                 continue
-            if not self.ignore:
+            if self.ignore:
+                self._count(f"actions.{name}")
+            elif self.passes():
+                own[name] = value
+            else:
                 declared = ", ".join(sorted(known.own | known.pairs))[:200] or "none"
                 expected = f"[arm] or [arm_context] of app.toml ({declared}); or --unknown-features ignore"
                 raise InvalidEvent(f"{where}.{name[:80]}", value, expected)
-            self._count(f"actions.{name}")
         return pair, own
 
     def _only(self, found: dict[str, Any], names: frozenset[str], where: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """An app examined: the figures of its hours are made where they are missing, and its last hour is judged."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from croupier.features.utc import HOUR, from_us, hour_start, to_us
 from croupier.features.workspace import Workspace
 from croupier.models.health.diagnosis import Diagnosis, diagnose, without
 from croupier.models.health.history import History
-from croupier.models.health.season import MOST_WEEKS, WEEK_HOURS
+from croupier.models.health.season import DAY_HOURS, MOST_WEEKS, WEEK_HOURS
 from croupier.models.health.symptom import ACT, Symptom
 from croupier.serving.health import silences
 from croupier.serving.health.silences import Silence
@@ -31,13 +32,15 @@ class Unwell(RuntimeError):
 @dataclass(frozen=True, eq=False)
 class Examined:
     """What was found; `history` is None where no hour is joined yet, `diagnosis` then, too. What silenced watches found
-    is not in the diagnosis, but in `silenced`; `silences` are those in force, by watch."""
+    is not in the diagnosis, but in `silenced`; `silences` are those in force, by watch. `left_out`: how many values of
+    each undeclared feature requests were answered without, in the last day."""
 
     app: str
     history: History | None
     diagnosis: Diagnosis | None
     silenced: tuple[Symptom, ...] = ()
     silences: Mapping[str, Silence] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
@@ -53,7 +56,14 @@ def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
     limits = w.spec.reward.range
     found = diagnose(history, false_alarms=w.spec.health.false_alarms, limits=limits)
     silenced = tuple(s for s in found.symptoms if s.watch in hushed)
-    return Examined(w.settings.app, history, without(found, hushed), silenced, hushed)
+    return Examined(w.settings.app, history, without(found, hushed), silenced, hushed, _left_out(hours[-DAY_HOURS:]))
+
+
+def _left_out(hours: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    total = Counter[str]()
+    for hour in hours:
+        total.update(hour.get("left_out", {}))
+    return dict(sorted(total.items(), key=lambda each: (-each[1], each[0])))
 
 
 def newest_hour(w: Workspace, end: datetime) -> str | None:

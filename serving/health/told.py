@@ -45,11 +45,21 @@ def lines(found: Examined) -> list[str]:
     """What a terminal shows: the sentence, the remedy, each symptom, and how often this is wrong."""
     out, d = [sentence(found)], found.diagnosis
     if d is None or not d.needed:
-        return [*out, *silenced(found)]
+        return [*out, *left_out(found), *silenced(found)]
     if d.remedy and d.level == ACT:
         out.append(f"what to do: {d.remedy}")
     out += [f"{s.level:5}  since {time_text(s.since)}  {s.about}: {s.says}; {s.remedy}" for s in d.symptoms]
-    return [*out, *silenced(found), judged(d)]
+    return [*out, *left_out(found), *silenced(found), judged(d)]
+
+
+def left_out(found: Examined) -> list[str]:
+    """A line on the features that requests bring and nothing declares, the most frequent first."""
+    if not found.left_out:
+        return []
+    named = ", ".join(f"{name} ({n:,})" for name, n in [*found.left_out.items()][:10])
+    more = f", and {len(found.left_out) - 10} more" if len(found.left_out) > 10 else ""
+    remedy = "declare them in app.toml, or let the client send them no more"
+    return [f"left out of the last day's requests, since app.toml does not declare them: {named}{more}; {remedy}"]
 
 
 def silenced(found: Examined) -> list[str]:
@@ -85,6 +95,7 @@ def as_json(found: Examined) -> dict[str, Any]:
         "app": found.app, "level": level(found), "known": known(found), "sentence": sentence(found),
         "silences": [silence.to_dict() for silence in found.silences.values()],
         "silenced": [s.to_dict() for s in found.silenced],
+        "left_out": dict(found.left_out),
     }  # fmt: skip
     return head | (found.diagnosis.to_dict() if found.diagnosis else {})
 

@@ -157,6 +157,7 @@ def _reward(w: Workspace, changes: Changes) -> Iterator[str]:
 
 def _rest(changes: Changes) -> Iterator[str]:
     for prefix, effect in (
+        ("requests.", "holds at once, wherever this app.toml is read; elsewhere from the next release on"),
         ("policies.parameters", "the next training uses them; the family's judging goes on"),
         ("policies.floor", "served from the next release on; the current one keeps its own"),
         ("arms.source", "served from the next release on; the current one keeps its own"),

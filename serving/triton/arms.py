@@ -15,6 +15,7 @@ from croupier.serving.decide.selector import Selector
 from croupier.serving.learning.live_heads import LiveHeads
 from croupier.serving.release import bundle, signature
 from croupier.serving.release.rollout_mirror import RolloutReader
+from croupier.serving.triton.declaration import Declaration
 from croupier.serving.triton.json_logs import log_as_json
 from croupier.serving.triton.metrics_exporter import Exporter
 from croupier.serving.triton.wire import (
@@ -48,6 +49,7 @@ class SelectArm:
             breaker=CandidateBreaker(None if trial else home / layout.BREAKER, patience_ms=settings.patience_ms),
             heads=LiveHeads(None if trial else home / layout.HEADS, loaded),
             meter=meter,
+            declared=Declaration(home),
         )
         self.selector.warm()
         self.exporter = Exporter(None if trial else pb, meter)

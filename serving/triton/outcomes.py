@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from croupier.features.batch import Catalogue
+from croupier.features.encoding import inline
 from croupier.features.encoding.encoder import Encoder
+from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.log.spool import Spool
 from croupier.features.schema import FROM_CATALOGUE
 from croupier.features.settings import Settings
@@ -16,6 +18,7 @@ from croupier.serving.contract.inline_arms import check_source
 from croupier.serving.contract.requests import Request, scope_of
 from croupier.serving.contract.rewards import Outcome, RawReward
 from croupier.serving.decide.meter import Meter
+from croupier.serving.decide.offered import as_declared
 from croupier.serving.decide.records import RawRecord, Records
 from croupier.serving.decide.rewards import Rewards
 from croupier.serving.learning.window_closer import WindowCloser
@@ -96,18 +99,23 @@ class CatalogueGuard:
         self._catalogue: Catalogue | None = None
         self._source = FROM_CATALOGUE
 
-    def __call__(self, request: Request) -> None:
+    def __call__(self, request: Request, undeclared: Undeclared) -> Request:
+        """The request with its features as they are declared. Raises InvalidEvent naming the field."""
         newest = max(repository.versions(self._model.parent, self._model.name), default=0)
         if newest and newest != self._number:  # one that Triton could not load is taken out again
             folder = self._model / str(newest)
             self._encoder, arms = bundle.features_of(folder)
             self._number, self._catalogue = newest, self._encoder.catalogue(arms)
             self._source = arm_source.of(bundle.read_manifest(folder))
-        if self._encoder is not None:
-            check_source(self._source, request.arms, request.arm_features)
-            self._encoder.validate(
-                request.context, request.arms, request.arm_context, self._catalogue, request.arm_features
-            )
+        if self._encoder is None:
+            return request
+        check_source(self._source, request.arms, request.arm_features)
+        request = as_declared(self._encoder, request, undeclared)
+        self._encoder.validate(
+            request.context, request.arms, request.arm_context, self._catalogue, request.arm_features
+        )
+        inline.refuse_listed(request.arm_features, self._catalogue, request.arms)
+        return request
 
 
 def count(meter: Meter, model: str, name: str, outcomes: Sequence[Outcome]) -> None:

@@ -12,10 +12,11 @@ import orjson
 import polars as pl
 import pyarrow.parquet as pq
 
+from croupier.features.declared.feature import Feature
 from croupier.features.encoding import dataset
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.schema import Arm
-from croupier.features.spec import AppSpec, Feature
+from croupier.features.spec import AppSpec
 
 ROUNDS, ROWS, ARMS = 5, 40_000, 20
 

@@ -9,7 +9,7 @@ on the machine count less.
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,9 @@ def pyvw(w: Workload, flags: str) -> tuple[Any, list[Any], list[str]]:
 class Memory:
     """A log that forgets: the disk is measured elsewhere."""
 
-    def append_decisions(self, decisions: Sequence[Decision]) -> list[Decision]:
+    def append_decisions(
+        self, decisions: Sequence[Decision], undeclared: Mapping[str, int] | None = None
+    ) -> list[Decision]:
         return list(decisions)
 
     def append_rejects(self, rejects: Sequence[Any]) -> None:

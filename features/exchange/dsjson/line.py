@@ -22,7 +22,7 @@ SERVICE = (
 )  # Personalizer's own, around what its callers sent: theirs are joined by dots, as at its door
 ID_NAMES = ("arm_id", "id", "Id", "ID")
 NO_MULTI = "no c._multi (an observation, or another problem type)"
-_ELEMENT = re.compile(r"(.+)\[(\d+)\]")
+_ELEMENT, _WORD = re.compile(r"(.+)\[(\d+)\]"), re.compile(r"(.+?)\[=(.*)\]", re.DOTALL)
 
 
 def unusable(line: object) -> str:
@@ -113,16 +113,19 @@ def flat(tree: Mapping[str, Any], prefix: str = "", *, empty: bool = False, join
 
 
 def joined(flat: dict[str, Any]) -> dict[str, Any]:
-    """Joins the entries `v[0]`, `v[1]`, … to the list `v`."""
+    """Joins the entries `v[0]`, `v[1]`, … to the list `v`, and `v[=red]`, `v[=new]`, … to a list of these words."""
     lists: dict[str, dict[int, Any]] = {}
     out: dict[str, Any] = {}
+    words: dict[str, Any] = {}
     for name, value in flat.items():
         match = _ELEMENT.fullmatch(name)
         if match:
             lists.setdefault(match[1], {})[int(match[2])] = value
+        elif (word := _WORD.fullmatch(name)) and value is True:
+            words.setdefault(word[1], []).append(word[2])
         else:
             out[name] = value
-    return out | {name: [values[i] for i in sorted(values)] for name, values in lists.items()}
+    return out | words | {name: [values[i] for i in sorted(values)] for name, values in lists.items()}
 
 
 def _digest(features: Mapping[str, Any]) -> str:

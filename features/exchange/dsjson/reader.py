@@ -49,13 +49,13 @@ class DsjsonSource:
         self._arms: dict[str, dict[str, Any]] = {}
         self._varying: set[str] = set()
         self._seen: Counter[str] = Counter()
-        self._names: dict[str, dict[str, None]] = {"context": {}, "arm_context": {}}
+        self._names: dict[str, dict[str, None]] = {"context": {}, "arm_context": {}, "arm": {}}
         for _, line in self._lines():
             try:
                 self._learn(line)
             except UNUSABLE as error:
                 self.skipped[reason(error)] += 1
-        if not self._arms:
+        if not self._arms and not self._names["arm"]:
             reasons = ", ".join(f"{n} × {r}" for r, n in self.skipped.items())
             raise ValueError(f"{path}: found no DSJSON decision with c._multi ({reasons or 'empty'})")
         self.notes = self._notes()
@@ -69,7 +69,7 @@ class DsjsonSource:
 
     def names(self) -> dict[str, list[str]]:
         """The names of features, as the first pass found them."""
-        of_arms = dict.fromkeys(name for features in self._arms.values() for name in features)
+        of_arms = dict.fromkeys(name for features in self._arms.values() for name in features) | self._names["arm"]
         pairs = [*self._names["arm_context"], *sorted(self._varying)]
         return {
             "context": list(self._names["context"]),
@@ -125,8 +125,12 @@ class DsjsonSource:
         facts = {"untimed": not line.get("Timestamp"), "unnamed": missing(line.get("EventId")), "apprentice": imitates,
                  "unrewarded": not cost}  # fmt: skip
         self._seen.update(["lines", *(name for name, holds in facts.items() if holds)])
+        brought = _brought(line)
         for arm, features, pair in [*map(action_of, line["c"]["_multi"])]:  # of a broken line none
             self._names["arm_context"] |= dict.fromkeys(pair)
+            if arm in brought:
+                self._names["arm"] |= dict.fromkeys(features)
+                continue
             known = self._arms.setdefault(arm, features)
             if known is not features and known != features:
                 self._varying |= {k for k in known.keys() | features.keys() if known.get(k) != features.get(k)}
@@ -142,7 +146,7 @@ class DsjsonSource:
         pmf, a, ps = spread(arms, arms[chosen], p), either(line, "a"), either(line, "p")
         if len(ps) == len(a) == len(arms):
             pmf, stage = tuple(q for _, q in sorted(zip(a, ps, strict=True))), ""
-        own = objects("Croupier", line.get("Croupier", {}))
+        own, brought = objects("Croupier", line.get("Croupier", {})), _brought(line)
         event = str(name if missing(line.get("EventId")) else line["EventId"])
         at = micros(line["Timestamp"]) if line.get("Timestamp") else invented(i)
         decision = checked(
@@ -161,8 +165,10 @@ class DsjsonSource:
                 stage=own.get("stage", stage),
                 pass_probability=1.0 - line.get("pdrop", 0.0),
                 arm_context=tuple(
-                    {k: v for k, v in (f | pair).items() if k in self._varying or k in pair} for _, f, pair in actions
+                    {k: v for k, v in (f | pair).items() if (k in self._varying and a not in brought) or k in pair}
+                    for a, f, pair in actions
                 ),
+                arm_features=tuple(f if a in brought else None for a, f, _ in actions) if brought else (),
             )
         )
         decision = decision if any(decision.arm_context) else Decision(**_without_pairs(decision))
@@ -188,6 +194,12 @@ class DsjsonSource:
             if self._seen[what]:
                 out.append(f"{self._seen[what]} of {n} lines {words}")
         return out + [f"skipped {n} lines: {why}" for why, n in self.skipped.items()]
+
+
+def _brought(line: Mapping[str, Any]) -> frozenset[str]:
+    """The arms of a line that its request brought along, in exports of ours."""
+    found = objects("Croupier", line.get("Croupier", {})).get("brought", [])
+    return frozenset(map(str, found)) if isinstance(found, list) else frozenset()
 
 
 def _context(line: Mapping[str, Any], *, empty: bool = False) -> dict[str, Any]:

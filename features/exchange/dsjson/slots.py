@@ -33,6 +33,7 @@ def slots(line: Mapping[str, Any], name: str) -> Iterator[tuple[str, dict[str, A
     if declared and len(declared) != len(outcomes):
         raise InvalidEvent("_outcomes", f"{len(outcomes)} of them", f"one for each of {len(declared)} slots")
     whole = str(name if missing(line.get("EventId")) else line["EventId"])
+    own = {"unit_id": whole} | objects("Croupier", line.get("Croupier", {}))
     shared = {k: v for k, v in context.items() if k not in ("_slots", "_multi")}
     for place, outcome in enumerate(outcomes):
         found, slot = objects("_outcomes", outcome), objects("_slots", declared[place] if declared else {})
@@ -42,7 +43,7 @@ def slots(line: Mapping[str, Any], name: str) -> Iterator[tuple[str, dict[str, A
         single = {k: v for k, v in line.items() if k not in ("c", "_outcomes", "a", "p", "_a", "_p")}
         yield event, single | found | {
             "EventId": event, "_labelIndex": 0, "_label_probability": found["_p"][0], "_p": found["_p"],
-            "_a": [i + 1 for i in range(len(left))], "Croupier": {"unit_id": whole},
+            "_a": [i + 1 for i in range(len(left))], "Croupier": own,
             "c": shared | {SLOT: features | {PLACE: place}, "_multi": [actions[i] for i in left]},
         }  # fmt: skip
 

@@ -15,7 +15,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "event_id": ("event_id", "request_id", "decision_id", "id"),
     "arms": ("arms", "candidates", "actions", "action_set"),
     "pmf": ("pmf", "probs", "probabilities", "action_probs", "variation_weights"),
-    "arm_context": ("arm_context",), "context": ("context", "x"),
+    "arm_context": ("arm_context",), "arm_features": ("arm_features",), "context": ("context", "x"),
 }  # fmt: skip
 REQUIRED = ("arm", "propensity", "reward")
 ASSIGNMENT = ("experiment_id", "leaf_id", "bandit_version")  # GrowthBook's, beside its variation_weights: no features

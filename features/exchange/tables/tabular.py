@@ -74,11 +74,12 @@ class TableSource:
                     f"column arm.{name}: found {known[name]!r} and {row[name]!r} for arm {arm}, expected "
                     "one value an arm; what varies belongs to the context"
                 )
-        offered = set(self.every_arm)
+        brought = self._brought()
+        offered = set(self.every_arm) - brought
         if "arms" in self.columns:
             for ids in self.frame[self.columns["arms"]].drop_nulls():
                 with suppress(TypeError, ValueError):  # `records` counts that row
-                    offered |= set(map(bare, as_list(ids)))
+                    offered |= set(map(bare, as_list(ids))) - brought
         return [Arm(arm_id=arm, features=features_of(features.get(arm, {}))) for arm in sorted(offered)]
 
     def names(self) -> dict[str, list[str]]:
@@ -91,6 +92,15 @@ class TableSource:
             "arm": [name[4:] for name in self.arm_columns],
             "arm_context": list(dict.fromkeys(found["arm_context"])),
         }
+
+    def _brought(self) -> set[str]:
+        """The arms that requests brought along."""
+        found, given = set[str](), self._column("arm_features")
+        if given is not None and "arms" in self.columns:
+            for ids, each in zip(self.frame[self.columns["arms"]], given, strict=True):
+                with suppress(TypeError, ValueError):
+                    found |= {bare(a) for a, own in zip(as_list(ids), as_list(each), strict=False) if own is not None}
+        return found
 
     def _objects(self, role: str, read: Callable[[Any], Any]) -> Iterator[Any]:
         """What the cells of a role hold; of a cell that cannot be read nothing: `records` counts it."""
@@ -126,6 +136,7 @@ class TableSource:
         at = self._at(get.get("at"), i, scale)
         context = as_object(get["context"]) if "context" in get else {}
         pairs = [features_of(as_object(r)) for r in as_list(get["arm_context"])] if "arm_context" in get else []
+        given = [None if r is None else features_of(as_object(r)) for r in as_list(get.get("arm_features", "[]"))]
         pmf = unrounded([float(q) for q in as_list(get["pmf"])]) if "pmf" in get else spread(arms, arm, p)
         p = said(pmf, arms, arm, p)
         decision = checked(
@@ -143,6 +154,7 @@ class TableSource:
                 release=0,
                 stage="" if "pmf" in get else PROPENSITY_ONLY,
                 arm_context=tuple(pairs),
+                arm_features=tuple(given) if any(own is not None for own in given) else (),
             )
         )
         if "reward" not in get:

@@ -8,9 +8,10 @@ import orjson
 import polars as pl
 import pytest
 
+from croupier.features.declared.feature import Feature
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.schema import Arm, InvalidEvent
-from croupier.features.spec import AppSpec, Feature, Interaction, SpecError
+from croupier.features.spec import AppSpec, Interaction, SpecError
 
 SPEC = AppSpec(
     context={

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from croupier.features.declared.feature import Feature
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.schema import Arm, InvalidEvent
-from croupier.features.spec import AppSpec, Feature, Interaction
+from croupier.features.spec import AppSpec, Interaction
 
 SPEC = AppSpec(
     context={

@@ -23,9 +23,11 @@ def spec_lines(found):
     ([[1, 2], [3.5, 4], [], None], {"x": "embedding"}, "an embedding"),
     ([[1, 2], [3]] * 5, {}, "left out: lists of 1 to 2 numbers"),
     ([[[1], [2]]] * 5, {}, "lists of neither numbers nor words"),
-    ([["red"], ["blue", "red"], ["blue"]], {"x.blue": "numeric", "x.red": "numeric"}, "lists of words (tags)"),
+    ([["red"], ["blue", "red"], ["blue"]], {"x": "tags"}, "lists of words (tags)"),
     (["x" * 2000, "y"] * 5, {}, "texts of up to 2000 characters"), (["1e999", "2"] * 5, {"x": "categorical"}, "2 cat"),
-    ([["red"]] * 5, {}, "left out: lists of words, always red"), ([["y", "x"], ["y"]], {"x.x": "numeric"}, "x.x; send"),
+    ([["red"]] * 5, {}, "left out: lists of words, always red"), ([["y", "x"], ["y"]], {"x": "tags"}, "2 words"),
+    ([["w"] * 300, ["v"]], {}, "up to 300 words"), ([True, False, None] * 5, {"x": "categorical"}, "2 categories"),
+    ([f"the {i} th of many long tales" for i in range(40)], {}, "free text, 7 words on average"),
     ([[1], "a"], {}, "left out: 1 lists among 2 values"), ([{"a": 1}, "b"], {}, "left out: nested values"),
     ([[], [], None], {}, "left out: no value in the sample"), ([None], {}, "left out: no value in the sample"),
     ([f"name {i % 896}" for i in range(900)], {}, "look like an identifier"),
@@ -51,6 +53,7 @@ def test_every_guess_is_read_back(tmp_path):
             "reward": [1.0, None] * (n // 2),
             "tags": [["ä b", 'q"'], ["x.y"]] * (n // 2),
             "rag": [[1.0], [1.0, 2.0]] * (n // 2),
+            "device": [{"os": "ä", "size": {"px": 3.5}}, {"os": "b", "size": {"px": 4.25}}] * (n // 2),
             "age": ["1", "2.5"] * (n // 2),
             "vec": [[1.0, 2.0], None] * (n // 2),
             "none": pl.Series([None] * n, dtype=pl.String),
@@ -59,12 +62,13 @@ def test_every_guess_is_read_back(tmp_path):
     guess = guess_app(open_source(tmp_path / "log.parquet", unit_key="k"))
     spec = AppSpec.model_validate(tomllib.loads(guess.toml))
     assert {k: f.type for k, f in spec.context.items()} == {
-        "tags.ä b": "numeric",
-        'tags.q"': "numeric",
-        "tags.x.y": "numeric",
+        "tags": "tags",
+        "device.os": "categorical",
+        "device.size.px": "numeric",
         "age": "numeric",
         "vec": "embedding",
     }
+    assert [name for name, f in spec.context.items() if f.strings] == ["age"]
 
 
 def test_init_says_which_column_is_the_unit(tmp_path):

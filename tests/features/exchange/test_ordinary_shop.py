@@ -105,7 +105,7 @@ def test_from_init_to_the_encoder(tmp_path, monkeypatch, happened):
     assert {a.arm_id for a in arms} == set(ARTICLES)
     encoder = Encoder.fit(w.spec, found, arms)
     encoder.validate(
-        {"age": 30, "city": "東京", "tags.sale": 1.0}, ["007", "茶"], [{"price": 1.5}, {}], encoder.catalogue(arms)
+        {"age": 30, "city": "東京", "tags": ["sale"]}, ["007", "茶"], [{"price": 1.5}, {}], encoder.catalogue(arms)
     )
     ages = [row["age"] for row in happened if row["age"] is not None]
     age = next(f for f in encoder.context.features if f.name == "age")
@@ -118,7 +118,7 @@ def check(found, happened, key):
         assert (got["arm"], got["arms"], got["unit_id"]) == (row["arm"], row["candidates"], hash_unit(key, row["user"]))
         assert (got["propensity"], got["at"]) == (row["p"], int(row["zeit"].timestamp()) * 1_000_000)
         assert (got["reward"], got["reward_count"]) == (float(row["clicked"] or 0), int(row["clicked"] is not None))
-        tags = {f"tags.{t}": float(t in row["tags"]) for t in TAGS} if row["tags"] else {}
+        tags = {"tags": row["tags"]} if row["tags"] else {}
         told = {"age": row["age"], "city": row["city"], "basket": row["basket"]}
         assert orjson.loads(got["context"]) == {k: v for k, v in told.items() if v is not None} | tags
         assert orjson.loads(got["arm_context"]) == row["arm_context"]

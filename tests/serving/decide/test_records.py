@@ -6,6 +6,7 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.ids import hash_unit
 from croupier.features.log.admission import Admission
 from croupier.features.log.spool import Spool
@@ -61,12 +62,12 @@ def test_a_release_that_was_taken_out_again_guards_no_longer(tmp_path):
     request = Request(unit_id="u", context={}, arms=("reel-01",))
     apps.write(tmp_path, Uniform(), number=1)
     guard = CatalogueGuard(tmp_path / "triton" / "select_arm")
-    guard(request)
+    guard(request, Undeclared())
     apps.write(tmp_path, Uniform(), number=2, arms=apps.sample().arms[5:])
     with pytest.raises(InvalidEvent, match=r"^arms"):
-        guard(request)
+        guard(request, Undeclared())
     shutil.rmtree(tmp_path / "triton" / "select_arm" / "2")  # Triton could not load it
-    guard(request)
+    guard(request, Undeclared())
 
 
 def test_what_a_stranger_wrote_is_no_label(spool):
@@ -78,7 +79,7 @@ def test_what_a_stranger_wrote_is_no_label(spool):
     assert labels == {"context"}
 
 
-def _unknown_feature(_request):
+def _unknown_feature(_request, _undeclared):
     raise InvalidEvent('context.x"} 1', 5, "a declared feature")
 
 
