@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from croupier.serving.gateway import openapi, personalizer, rest
-from croupier.serving.gateway.calls import route
+from croupier.serving.gateway.calls import desk_of, route
 from croupier.serving.gateway.desk import Desk
 from croupier.serving.gateway.keys import KeyFile
 from croupier.serving.gateway.options import Options, loopback
@@ -88,8 +88,8 @@ class Guard:
         return CallProblem(401, f"Ocp-Apim-Subscription-Key: found {found}, expected one of its keys in this header")
 
 
-async def _openapi(_: Request) -> Response:
-    return JSONResponse(openapi.document())
+async def _openapi(request: Request) -> Response:
+    return JSONResponse(openapi.document(desk_of(request).options.app))
 
 
 def _problem(request: Request, error: Any) -> Response:
