@@ -30,9 +30,7 @@ def missing() -> str:
         for name in ("package.json", "package-lock.json", "client.js"):
             shutil.copy(LOCKED / name, scratch)
         try:
-            done = subprocess.run(
-                [npm, *CI], cwd=scratch, capture_output=True, text=True, timeout=SECONDS, check=False
-            )
+            done = subprocess.run([npm, *CI], cwd=scratch, capture_output=True, text=True, timeout=SECONDS, check=False)
         except subprocess.TimeoutExpired:
             return f"npm did not install its lock in {SECONDS} s"
         if done.returncode:

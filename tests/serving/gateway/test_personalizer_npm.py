@@ -38,7 +38,11 @@ def test_every_event_is_in_the_joined_log_once_with_its_propensity_and_reward(tm
     work = ledger.questions(n)
     with Gateway(declared(tmp_path), "--keys", str(key_file(tmp_path, *KEYS))) as gateway:
         events = [
-            {"request": body, "activate": fate == "activated", "pays": {} if reward is None else dict.fromkeys(ARMS, reward)}
+            {
+                "request": body,
+                "activate": fate == "activated",
+                "pays": {} if reward is None else dict.fromkeys(ARMS, reward),
+            }
             for body, fate, reward in work
         ]
         answers = npm_client.asked(gateway, KEYS[1], events)
