@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from croupier.serving.gateway import openapi, personalizer, rest
-from croupier.serving.gateway.calls import desk_of, route
+from croupier.serving.gateway.calls import Gathered, desk_of, route
 from croupier.serving.gateway.desk import Desk
 from croupier.serving.gateway.keys import KeyFile
 from croupier.serving.gateway.options import Options, loopback
@@ -38,6 +38,7 @@ def application(options: Options) -> Starlette:
     @contextlib.asynccontextmanager
     async def opened(app: Starlette) -> AsyncIterator[None]:
         app.state.desk = desk = Desk(options)
+        app.state.ranks = Gathered(desk.ranks)
         try:
             yield
         finally:

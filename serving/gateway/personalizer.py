@@ -27,7 +27,7 @@ def _of_version(endpoint: Endpoint) -> Endpoint:
 
 
 async def _rank(request: Request) -> Response:
-    return JSONResponse(await call(desk_of(request).rank, await read_object(request)), 201)
+    return JSONResponse(await request.app.state.ranks(await read_object(request)), 201)
 
 
 async def _reward(request: Request) -> Response:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import tempfile
@@ -36,7 +35,7 @@ def missing() -> str:
         if done.returncode:
             return f"npm cannot install its lock here: {done.stderr.strip()[-300:]}"
         Path(scratch).rename(installed())
-        os.mkdir(scratch)  # for TemporaryDirectory to remove
+        Path(scratch).mkdir()  # for TemporaryDirectory to remove
     return ""
 
 

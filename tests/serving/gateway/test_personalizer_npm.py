@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.serving.gateway import ledger, npm_client
-from tests.serving.gateway.door import ARMS, KEYS, Gateway, actions, declared, decisions, key_file
+from tests.serving.gateway.door import ARMS, KEYS, Gateway, actions, decisions, declared, key_file
 
 TOML = """
 [reward]
