@@ -4,9 +4,9 @@ others are decided are decided together, with one write to disk."""
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Generic, ParamSpec, TypeVar, cast
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -35,7 +35,7 @@ def desk_of(request: Request) -> Desk:
 async def call(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Runs it in a thread. Raises CallProblem, 503 where the log or the store fails."""
     try:
-        return await run_in_threadpool(work, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(None, partial(work, *args, **kwargs))
     except SpoolUnavailable as error:
         raise CallProblem.of(f"log: {error}") from None
     except (StoreError, OSError) as error:
@@ -43,8 +43,9 @@ async def call(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 
 class Gathered(Generic[Item, T]):
-    """`work` takes what waits, at most so many at once, and gives a result or a problem for each, in their order. Nobody
-    waits for company: the first call begins at once, those that come meanwhile are the next batch. Of one event loop."""
+    """`work` takes what waits, at most so many at once, and gives a result or a problem for each, in their order.
+    Nobody waits for company: the first call begins at once, those that come meanwhile are the next batch. All calls
+    come from one event loop."""
 
     def __init__(self, work: Callable[[Sequence[Item]], Sequence[T | CallProblem]], most: int = 64) -> None:
         self._work, self._most = work, most
@@ -65,7 +66,7 @@ class Gathered(Generic[Item, T]):
             results: Sequence[T | Exception]
             try:
                 results = await call(self._work, [item for item, _ in taken])
-            except Exception as error:  # of all of them alike
+            except Exception as error:  # noqa: BLE001 - it is the callers', of all of them alike
                 results = [error] * len(taken)
             for (_, found), result in zip(taken, results, strict=True):
                 if found.done():
