@@ -1,9 +1,11 @@
 """The gateway as one ASGI application: who may call, which paths there are, and what becomes of a failure."""
 
+import asyncio
 import contextlib
 import logging
 import re
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from croupier.serving.gateway.options import Options, loopback
 from croupier.serving.gateway.problems import CallProblem, Json
 
 log = logging.getLogger(__name__)
+THREADS = 40  # calls that block at once: some that wait for a slow store must not keep ranks waiting
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9.-]+)(?::\d+)?")  # name, or address, and port
 KEY, BEARER = b"ocp-apim-subscription-key", b"Bearer "
 
@@ -37,6 +40,7 @@ def application(options: Options) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def opened(app: Starlette) -> AsyncIterator[None]:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         app.state.desk = desk = Desk(options)
         app.state.ranks = Gathered(desk.ranks)
         try:
