@@ -18,7 +18,7 @@ SECONDS, MAX_BYTES = 30.0, 256 << 20  # of one answer
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class TheirAnswers:
     """`service` and `policy`: as their GET answers; `said`: a sentence on everything else that was asked for."""
 
     service: dict[str, Any]
@@ -26,12 +26,12 @@ class Told:
     said: tuple[str, ...]
 
 
-def ask(endpoint: str, key: str, *, root: Path | None = None) -> Told:
+def ask(endpoint: str, key: str, *, root: Path | None = None) -> TheirAnswers:
     """Asks a Personalizer at URL `endpoint`, which may be a gateway of ours; `root` (PEM) signed its certificate, where
     that is no public one. Raises ValueError where it does not answer, the key is wrong, or settings cannot be read."""
     get = _Getter(endpoint, key, root)
     service, policy = _object(get, "/configurations/service"), _object(get, "/configurations/policy")
-    return Told(service=service, policy=policy, said=(_logs(get), _model(get)))
+    return TheirAnswers(service=service, policy=policy, said=(_logs(get), _model(get)))
 
 
 def key_in(file: Path) -> str:
