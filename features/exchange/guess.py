@@ -70,12 +70,27 @@ def guess_app(source: Source, given: Given | None = None) -> Guess:
             notes.append(f"{scope}.{name}: {note}")
             for declared, lines in found.items():
                 text += [f"[{scope}.{_key(declared)}]", *lines, ""]
-    text += ["[arms]", f'source = "{given.source}"', ""] if given.source != FROM_CATALOGUE else []
+    text += _policies(given)
+    return Guess(toml="\n".join(text), notes=tuple(notes), too_late=tuple(too_late))
+
+
+def without_log(kind: str, given: Given) -> Guess:
+    """The app.toml of an app whose settings are known and whose log is not: it declares no feature, and says so."""
+    text, _ = _reward([], kind, given)
+    note = (
+        "features: none is known without a log: declare [context], [arm] and [arm_context] in app.toml before it "
+        "serves; what is not declared is refused, or left out for good"
+    )
+    return Guess(toml="\n".join([*text, *_policies(given)]), notes=(note,))
+
+
+def _policies(given: Given) -> list[str]:
+    text = ["[arms]", f'source = "{given.source}"', ""] if given.source != FROM_CATALOGUE else []
     text += ["[policies]", 'candidates = ["vw_cb_adf", "neural_linear"]', f"floor = {given.floor!r}", ""]
     if given.vw:
         text += ["[policies.parameters.vw_cb_adf]"]
         text += [*(f"{name} = {orjson.dumps(value).decode()}" for name, value in given.vw.items()), ""]
-    return Guess(toml="\n".join(text), notes=tuple(notes), too_late=tuple(too_late))
+    return text
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,6 +77,17 @@ def activate(spool: Spool, event_id: str, *, since: int) -> bool:
     return True
 
 
+def show(spool: Spool, event_ids: Sequence[str], *, since: int) -> None:
+    """Activates those of these events that wait; `since` as of `activate`."""
+    if not event_ids or not _deferring(spool):
+        return
+    with spool.reading() as db:
+        query = f"SELECT event_id FROM deferred WHERE event_id IN ({','.join('?' * len(event_ids))})"
+        found = db.execute(query, list(event_ids)).fetchall()
+    for (event_id,) in found:
+        activate(spool, event_id, since=since)
+
+
 def below(spool: Spool, event_id: str, *, since: int) -> list[str]:
     """The events EVENT_ID/… that wait: the slots of one page. `since` as of `activate`."""
     if not _deferring(spool):

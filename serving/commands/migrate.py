@@ -1,4 +1,4 @@
-"""`croupier migrate personalizer`: an app from what its owner saved of Azure Personalizer."""
+"""`croupier migrate personalizer`: an app from what its owner saved of Azure Personalizer, or from one that runs."""
 
 import shlex
 import tempfile
@@ -9,18 +9,24 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from croupier.features.exchange.personalizer import arguments, service
+from croupier.features.exchange.guess import Given
+from croupier.features.exchange.personalizer import arguments, running, service
 from croupier.features.exchange.personalizer.folder import Saved, lines, look
 from croupier.features.schema import FROM_BOTH
 from croupier.features.utc import from_us
 from croupier.features.workspace import Workspace
 from croupier.serving.commands.telling import App, AsJson, told
 from croupier.serving.frames import own_log
+from croupier.serving.frames.own_log import Appended, DeclaredApp
 from croupier.serving.operate import verdict_release
 
 app = typer.Typer(no_args_is_help=True)
 console = Console(soft_wrap=True, highlight=False)
-Export = Annotated[Path, typer.Option(help="folder: settings and learning policy as JSON, logs as JSON, a model")]
+Export = Annotated[Path | None, typer.Option(help="folder: settings, learning policy and logs as JSON, a model")]
+Endpoint = Annotated[str, typer.Option(metavar="URL", help="a Personalizer that runs: its settings, without its log")]
+Key = Annotated[Path | None, typer.Option(help="a file with the key of --endpoint")]
+KIND = "reward"  # of Personalizer's rewards
+ARMS = 'actions → [arms] source = "both": one that is in no catalogue is brought along'
 
 
 @app.callback()
@@ -29,36 +35,78 @@ def _migrate() -> None:
 
 
 @app.command("personalizer")
-def _personalizer(*, export: Export, app: App = "default", force: bool = False, as_json: AsJson = False) -> None:
-    """Write app.toml, catalogue and a uniform release; append the log; say of each setting if it is kept."""
+def _personalizer(
+    *,
+    export: Export = None,
+    endpoint: Endpoint = "",
+    key: Key = None,
+    app: App = "default",
+    force: bool = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write app.toml, catalogue and a uniform release; append the log; say of each setting if it is kept. Settings come
+    from --endpoint where it is given, features and the log from --export."""
     w = Workspace.open(app)
     own_log.refuse_declared(w, anew=force)
-    saved = look(export)
-    given, said = service.given(saved.service)
-    vw, more = arguments.parameters(saved.policy)
-    said += [*more, *_missing(saved), 'actions → [arms] source = "both": one that is in no catalogue is brought along']
+    saved, said = _saved(w, export, endpoint, key)
+    given, more = service.given(saved.service)
+    vw, arguments_said = arguments.parameters(saved.policy)
+    said = [*more, *arguments_said, *_missing(saved), *said, ARMS]
+    declared, appended = _written(w, saved, replace(given, vw=vw, source=FROM_BOTH), force=force)
+    release = verdict_release.bootstrap(w).number
+    done = asdict(appended.done) if appended else {}
+    reasons = appended.reasons if appended else {}
+    found = {"app": app, "app_toml": declared.app_toml, "arms": declared.arms, "settings": said, "release": release}
+    if told(as_json, found | {"notes": declared.notes, "log": done, "reasons": reasons}):
+        return
+    for line in (*said, *declared.notes, *(appended.warnings if appended else ())):
+        console.print(f"  {line}", markup=False)
+    for reason, n in reasons.items():
+        console.print(f"  skipped {n:,}: {reason}", markup=False)
+    console.print(_wrote(declared, release, appended))
+    name = shlex.quote(app)
+    console.print(f"then: croupier app check --app {name}; croupier turn --app {name}; croupier gateway --app {name}")
+
+
+def _saved(w: Workspace, export: Path | None, endpoint: str, key: Path | None) -> tuple[Saved, list[str]]:
+    """What there is of it, and sentences on what cannot be had. Raises ValueError."""
+    if not endpoint:
+        if export is None:
+            raise ValueError("found neither --export nor --endpoint, expected one of them, or both")
+        return look(export), []
+    if key is None:
+        raise ValueError("--endpoint: found no --key, expected the file that holds its key")
+    found = running.ask(endpoint, running.key_in(key), root=w.settings.tls_root)
+    if export is None:
+        return Saved(service=found.service, policy=found.policy, logs=(), others=()), list(found.said)
+    saved, said = look(export), list(found.said)
+    for name, mine, theirs in (("service", saved.service, found.service), ("policy", saved.policy, found.policy)):
+        if mine and theirs and mine != theirs:
+            said.append(f"{name} configuration of {export}: not kept: that of --endpoint is newer")
+    newer = replace(saved, service=found.service or saved.service, policy=found.policy or saved.policy)
+    return newer, [line for line in said if not line.startswith("logs: not kept")]
+
+
+def _written(w: Workspace, saved: Saved, given: Given, *, force: bool) -> tuple[DeclaredApp, Appended | None]:
+    """The app, and what came of its log, where there is one."""
+    if not saved.logs:
+        return own_log.declare_without_log(w, KIND, given, anew=force), None
     with tempfile.TemporaryDirectory() as scratch:
         log = Path(scratch) / "log.dsjson"
         with log.open("wb") as file:
             file.writelines(lines(saved.logs))
-        declared = own_log.declare(w, log, {}, anew=force, given=replace(given, vw=vw, source=FROM_BOTH))
-        appended = own_log.append(w, log, {})
-    release = verdict_release.bootstrap(w).number
+        return own_log.declare(w, log, {}, anew=force, given=given), own_log.append(w, log, {})
+
+
+def _wrote(declared: DeclaredApp, release: int, appended: Appended | None) -> str:
+    wrote = f"wrote {declared.app_toml} and catalogue.json ({declared.arms} arms); release {release} draws uniformly; "
+    if appended is None:
+        return wrote + "there is no log yet"
     done = appended.done
-    found = {"app": app, "app_toml": declared.app_toml, "arms": declared.arms, "settings": said, "release": release}
-    if told(as_json, found | {"notes": declared.notes, "log": asdict(done), "reasons": appended.reasons}):
-        return
-    for line in (*said, *declared.notes, *appended.warnings):
-        console.print(f"  {line}", markup=False)
-    for reason, n in appended.reasons.items():
-        console.print(f"  skipped {n:,}: {reason}", markup=False)
     first, last = (f"{from_us(at):%Y-%m-%dT%H:%M}" for at in (done.start, done.end))
-    console.print(
-        f"wrote {declared.app_toml} and catalogue.json ({declared.arms} arms); release {release} draws uniformly; "
-        f"{done.decisions:,} decisions and {done.rewards:,} rewards from {first} to {last} UTC are in its log"
+    return (
+        wrote + f"{done.decisions:,} decisions and {done.rewards:,} rewards from {first} to {last} UTC are in its log"
     )
-    name = shlex.quote(app)
-    console.print(f"then: croupier app check --app {name}; croupier turn --app {name}; croupier gateway --app {name}")
 
 
 def _missing(saved: Saved) -> list[str]:

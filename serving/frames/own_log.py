@@ -9,7 +9,7 @@ import polars as pl
 from croupier.features.encoding import catalogue
 from croupier.features.exchange.arm_ids import alike
 from croupier.features.exchange.coerce import DeclaredFeatures
-from croupier.features.exchange.guess import Given, guess_app
+from croupier.features.exchange.guess import Given, guess_app, without_log
 from croupier.features.exchange.importing import Imported, import_log
 from croupier.features.exchange.tables.propensities import DERIVED
 from croupier.features.spec import AppSpec
@@ -67,6 +67,19 @@ def declare(
     draft.replace(target)
     notes = (*source.notes, *alike(arm.arm_id for arm in arms), *guess.notes)
     return DeclaredApp(app_toml=target, arms=len(arms), notes=notes)
+
+
+def declare_without_log(w: Workspace, kind: str, given: Given, *, anew: bool = False) -> DeclaredApp:
+    """Writes the app.toml of what is `given`, without features, and an empty catalogue. Raises ValueError where they
+    are there already, unless `anew`."""
+    target, guess = refuse_declared(w, anew=anew), without_log(kind, given)
+    w.home.mkdir(parents=True, exist_ok=True)
+    draft = w.home / layout.APP_TOML_DRAFT
+    draft.write_text(guess.toml)
+    AppSpec.read(draft)
+    catalogue.write(w.home / layout.CATALOGUE, [])
+    draft.replace(target)
+    return DeclaredApp(app_toml=target, arms=0, notes=guess.notes)
 
 
 def append(w: Workspace, log: Path | pl.DataFrame, columns: dict[str, str]) -> Appended:

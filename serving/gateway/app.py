@@ -1,9 +1,11 @@
 """The gateway as one ASGI application: who may call, which paths there are, and what becomes of a failure."""
 
+import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +13,20 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from croupier.serving.gateway import openapi, personalizer, rest
-from croupier.serving.gateway.calls import route
+from croupier.serving.gateway.calls import Gathered, desk_of, route
 from croupier.serving.gateway.desk import Desk
 from croupier.serving.gateway.keys import KeyFile
 from croupier.serving.gateway.options import Options, loopback
-from croupier.serving.gateway.problems import CallProblem
+from croupier.serving.gateway.problems import CallProblem, Json
 
 log = logging.getLogger(__name__)
+THREADS = 40  # calls that block at once: some that wait for a slow store must not keep ranks waiting
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9.-]+)(?::\d+)?")  # name, or address, and port
-KEY, BEARER = "ocp-apim-subscription-key", "Bearer "
+KEY, BEARER = b"ocp-apim-subscription-key", b"Bearer "
 
 
 def served() -> Starlette:
@@ -37,7 +40,9 @@ def application(options: Options) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def opened(app: Starlette) -> AsyncIterator[None]:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         app.state.desk = desk = Desk(options)
+        app.state.ranks = Gathered(desk.ranks)
         try:
             yield
         finally:
@@ -67,29 +72,30 @@ class Guard:
                 scope["app"].state.desk.answers[message["status"]] += 1
             await send(message)
 
-        refused = self._refusal(Request(scope))
+        refused = self._refusal(dict(scope["headers"]))
         if refused is not None:
             return await refused.response(scope["path"])(scope, receive, counted)
         return await self._app(scope, receive, counted)
 
-    def _refusal(self, request: Request) -> CallProblem | None:
+    def _refusal(self, headers: Mapping[bytes, bytes]) -> CallProblem | None:
+        """`headers` as ASGI has them: lower case; of one that is sent twice the last."""
         if self._keys is None:
-            host = request.headers.get("host", "")
+            host = headers.get(b"host", b"").decode("latin-1")
             name = _HOST.fullmatch(host)
             if name and loopback(name[1].strip("[]").lower()):
                 return None
             # a page of another site whose name was made to point here (DNS rebinding) calls by that name
             return CallProblem(403, f"Host: found {host[:80]!r}, expected this machine's own address, or keys (--keys)")
-        bearer = request.headers.get("authorization", "")
-        given = request.headers.get(KEY, bearer.removeprefix(BEARER) if bearer.startswith(BEARER) else "")
-        if self._keys.known(given):
+        bearer = headers.get(b"authorization", b"")
+        given = headers.get(KEY, bearer.removeprefix(BEARER) if bearer.startswith(BEARER) else b"")
+        if self._keys.known(given.decode("latin-1")):
             return None
         found = "another key than this gateway's" if given else "no key"
         return CallProblem(401, f"Ocp-Apim-Subscription-Key: found {found}, expected one of its keys in this header")
 
 
-async def _openapi(_: Request) -> Response:
-    return JSONResponse(openapi.document())
+async def _openapi(request: Request) -> Response:
+    return Json(openapi.document(desk_of(request).options.app))
 
 
 def _problem(request: Request, error: Any) -> Response:

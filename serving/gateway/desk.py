@@ -3,6 +3,7 @@
 import logging
 import os
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from croupier.features import clock
@@ -20,6 +21,7 @@ from croupier.serving.gateway import configuration, multislot, rank
 from croupier.serving.gateway.features import FeatureRule, KnownNames
 from croupier.serving.gateway.options import IGNORE, Options
 from croupier.serving.gateway.problems import CallProblem
+from croupier.serving.gateway.rank import Rank
 from croupier.serving.learning.window_closer import WindowCloser
 
 log = logging.getLogger(__name__)
@@ -53,14 +55,22 @@ class Desk:
 
     def rank(self, body: dict[str, Any]) -> dict[str, Any]:
         """Decides, as Personalizer's rank. Raises CallProblem."""
-        try:
-            asked = rank.read(body, self.known(), self.rule, app=self.options.app)
-        except InvalidEvent as error:
-            raise CallProblem(400, str(error), field=error.field) from None
-        chosen = self._deferred(asked.request) if asked.deferred else self._decided(asked.request, named=asked.named)
-        if chosen.error:
-            raise CallProblem.of(asked.renamed(chosen.error))
-        return asked.answer(chosen)
+        (found,) = self.ranks([body])
+        if isinstance(found, CallProblem):
+            raise found
+        return found
+
+    def ranks(self, bodies: Sequence[dict[str, Any]]) -> list[dict[str, Any] | CallProblem]:
+        """Decides several ranks together: the answer to each, or what is wrong with it, in their order."""
+        known = self.known()
+        asked = [self._asked(body, known) for body in bodies]
+        good = [each for each in asked if isinstance(each, Rank)]
+        waiting = iter(self._deferred([each.request for each in good if each.deferred]))
+        shown = iter(self._decided([each for each in good if not each.deferred]))
+        return [
+            each if isinstance(each, CallProblem) else _answer(each, next(waiting if each.deferred else shown))
+            for each in asked
+        ]
 
     def activate(self, event_id: str) -> None:
         """The event was shown: it is a decision from now on. Raises CallProblem where there is none of this id."""
@@ -92,10 +102,10 @@ class Desk:
             page = multislot.read(body, known, self.rule, app=self.options.app)
             for place in range(len(page.slots)):
                 asked = page.slot(place, shown, known, self.rule, app=self.options.app)
-                chosen = self._deferred(asked.request)  # events once the last slot is decided
-                if chosen.error:
-                    raise CallProblem.of(asked.renamed(chosen.error))
-                shown.append(chosen.arm)
+                (chosen,) = self._deferred([asked.request])  # events once the last slot is decided
+                if isinstance(found := _answer(asked, chosen), CallProblem):
+                    raise found
+                shown.append(found["rewardActionId"])
         except InvalidEvent as error:
             raise CallProblem(400, str(error), field=error.field) from None
         names = [slot["id"] for slot in page.slots]
@@ -176,26 +186,32 @@ class Desk:
         }
         return not selection.error, found
 
-    def _decided(self, request: Request, *, named: bool) -> Selection:
-        """An event that was deferred before, and is asked for again without, is shown now."""
-        if named:
-            self._activated(request.event_id)
-        (chosen,) = self.embedded.select_batch([request])
-        return chosen
+    def _asked(self, body: dict[str, Any], known: KnownNames) -> Rank | CallProblem:
+        try:
+            return rank.read(body, known, self.rule, app=self.options.app)
+        except InvalidEvent as error:
+            return CallProblem(400, str(error), field=error.field)
 
-    def _deferred(self, request: Request) -> Selection:
-        spool, since = self.embedded.host.spool, self.since()
+    def _decided(self, asked: Sequence[Rank]) -> list[Selection]:
+        """An event that was deferred before, and is asked for again without, is shown now. Raises SpoolUnavailable."""
+        named = [each.request.event_id for each in asked if each.named]
+        deferred.show(self.embedded.host.spool, named, since=self.since())
+        return self.embedded.select_batch([each.request for each in asked]) if asked else []
+
+    def _deferred(self, requests: Sequence[Request]) -> list[Selection | CallProblem]:
+        """As many as there is room for; the others are told so. Raises CallProblem where the log fails."""
+        if not requests:
+            return []
+        spool, since, most = self.embedded.host.spool, self.since(), self.options.deferred
         try:
             deferred.expire(spool, since)
-            if deferred.waiting(spool) >= self.options.deferred:
-                said = (
-                    f"deferActivation: found {self.options.deferred} decisions that wait, expected fewer: activate them"
-                )
-                raise CallProblem(429, said, field="deferActivation")
-            (chosen,) = self.embedded.select_batch([request], recorder=deferred.Deferring(spool, since=since))
+            room = max(0, most - deferred.waiting(spool))
+            keeping = deferred.Deferring(spool, since=since)
+            chosen = self.embedded.select_batch(requests[:room], recorder=keeping) if room else []
         except SpoolUnavailable as error:
             raise CallProblem.of(f"log: {error}") from None
-        return chosen
+        said = f"deferActivation: found {most} decisions that wait, expected fewer: activate them"
+        return [*chosen, *(CallProblem(429, said, field="deferActivation") for _ in requests[room:])]
 
     def _taken(self, reward: dict[str, Any]) -> bool:
         """Whether a reward will be taken: one that is refused shows nothing."""
@@ -215,6 +231,12 @@ class Desk:
     @staticmethod
     def _now() -> int:
         return clock.now_us()
+
+
+def _answer(asked: Rank, chosen: Selection | CallProblem) -> dict[str, Any] | CallProblem:
+    if isinstance(chosen, CallProblem):
+        return chosen
+    return CallProblem.of(asked.renamed(chosen.error)) if chosen.error else asked.answer(chosen)
 
 
 def kind_of_rewards(w: Workspace, asked: str) -> str:

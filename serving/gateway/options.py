@@ -3,6 +3,7 @@
 import ipaddress
 import os
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
 
@@ -58,6 +59,7 @@ def address(text: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
+@lru_cache(maxsize=64)
 def loopback(host: str) -> bool:
     """Whether only this machine reaches an address."""
     try:

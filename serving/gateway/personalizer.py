@@ -3,12 +3,12 @@
 What is not there yet says README.md."""
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from croupier.serving.gateway.body import read, read_object
 from croupier.serving.gateway.calls import Endpoint, call, desk_of, route
-from croupier.serving.gateway.problems import PERSONALIZER, CallProblem
+from croupier.serving.gateway.problems import PERSONALIZER, CallProblem, Json
 
 VERSIONS = ("v1.0", "v1.1-preview.1", "v1.1-preview.2", "v1.1-preview.3")  # alike in what is there
 ROOT = f"{PERSONALIZER}{{version}}"
@@ -27,7 +27,7 @@ def _of_version(endpoint: Endpoint) -> Endpoint:
 
 
 async def _rank(request: Request) -> Response:
-    return JSONResponse(await call(desk_of(request).rank, await read_object(request)), 201)
+    return Json(await request.app.state.ranks(await read_object(request)), 201)
 
 
 async def _reward(request: Request) -> Response:
@@ -44,11 +44,11 @@ async def _activate(request: Request) -> Response:
 
 async def _status(request: Request) -> Response:
     alive, _ = await call(desk_of(request).health)
-    return JSONResponse({"isAlive": alive}, 200 if alive else 503)
+    return Json({"isAlive": alive}, 200 if alive else 503)
 
 
 async def _pages(request: Request) -> Response:
-    return JSONResponse(await call(desk_of(request).multislot, await read_object(request)), 201)
+    return Json(await call(desk_of(request).multislot, await read_object(request)), 201)
 
 
 async def _reward_slots(request: Request) -> Response:
@@ -64,15 +64,15 @@ async def _activate_slots(request: Request) -> Response:
 
 
 async def _service(request: Request) -> Response:
-    return JSONResponse(await call(desk_of(request).service))
+    return Json(await call(desk_of(request).service))
 
 
 async def _policy(request: Request) -> Response:
-    return JSONResponse(await call(desk_of(request).policy))
+    return Json(await call(desk_of(request).policy))
 
 
 async def _logs(request: Request) -> Response:
-    return JSONResponse(await call(desk_of(request).logs))
+    return Json(await call(desk_of(request).logs))
 
 
 ROUTES: list[BaseRoute] = [

@@ -8,10 +8,21 @@ Personalizer's clients read {"error": {"code", "message", "target", "details"}};
 from http import HTTPStatus
 from typing import Any, Self
 
-from starlette.responses import JSONResponse, Response
+import orjson
+from starlette.responses import Response
 
 PERSONALIZER = "/personalizer/"
 _CODES = {401: "Unauthorized", 404: "ResourceNotFound"}
+
+
+class Json(Response):
+    """A JSON answer; orjson writes it several times as fast as Python's own writer."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """UTF-8."""
+        return orjson.dumps(content)
 
 
 class CallProblem(RuntimeError):
@@ -32,8 +43,8 @@ class CallProblem(RuntimeError):
     def response(self, path: str) -> Response:
         """The answer, in the shape that callers of this path read."""
         if path.startswith(PERSONALIZER):
-            return JSONResponse({"error": self._error()}, self.status)
-        return JSONResponse(self.body(), self.status, media_type="application/problem+json")
+            return Json({"error": self._error()}, self.status)
+        return Json(self.body(), self.status, media_type="application/problem+json")
 
     def body(self) -> dict[str, Any]:
         """RFC 9457, with the field as an extension."""

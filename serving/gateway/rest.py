@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from croupier.serving.contract.inline_arms import ids
@@ -14,7 +14,7 @@ from croupier.serving.contract.rewards import REJECTED, Outcome
 from croupier.serving.gateway.body import read_object
 from croupier.serving.gateway.calls import call, desk_of, route
 from croupier.serving.gateway.desk import Desk
-from croupier.serving.gateway.problems import CallProblem
+from croupier.serving.gateway.problems import CallProblem, Json
 from croupier.serving.release import bundle_store
 
 ROOT = "/v1/apps/{app}"
@@ -29,7 +29,7 @@ async def _select(request: Request) -> Response:
         (one,) = await call(_selections, desk, [body])
         return _answer(one)
     found = await call(_selections, desk, _rows(body, "requests"))
-    return JSONResponse({"selections": [_told(each) for each in found]})
+    return Json({"selections": [_told(each) for each in found]})
 
 
 async def _rewards(request: Request) -> Response:
@@ -38,18 +38,18 @@ async def _rewards(request: Request) -> Response:
         (one,) = await call(_outcomes, desk, [body])
         return _answer(one)
     found = await call(_outcomes, desk, _rows(body, "rewards"))
-    return JSONResponse({"outcomes": [_told(each) for each in found]})
+    return Json({"outcomes": [_told(each) for each in found]})
 
 
 async def _health(request: Request) -> Response:
     well, found = await call(_desk(request).health)
-    return JSONResponse(found, 200 if well else 503)
+    return Json(found, 200 if well else 503)
 
 
 async def _releases(request: Request) -> Response:
     rows = await call(bundle_store.listed, _desk(request).embedded.host.w.store)
     told = [{name: row[name] for name in ("number", "status", "policies", "digest")} for row in rows]
-    return JSONResponse({"releases": told})
+    return Json({"releases": told})
 
 
 ROUTES: list[BaseRoute] = [
@@ -80,7 +80,7 @@ def _rows(body: dict[str, Any], name: str) -> list[Any]:
 def _answer(found: dict[str, Any] | CallProblem) -> Response:
     if isinstance(found, CallProblem):
         raise found
-    return JSONResponse(found)
+    return Json(found)
 
 
 def _told(found: dict[str, Any] | CallProblem) -> dict[str, Any]:

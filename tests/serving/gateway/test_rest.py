@@ -11,7 +11,7 @@ from croupier.serving.gateway.app import application
 from croupier.serving.gateway.options import Options
 from tests.serving.gateway.door import ARMS, actions, decisions
 
-DOCUMENT = openapi.document()
+DOCUMENT = openapi.document("shop")
 ROOT, THEIRS = "/v1/apps/shop", "/personalizer/v1.0"
 CALLS = [  # (method, path as documented, path as called, body, statuses that it must show)
     ("post", "/personalizer/{version}/rank", f"{THEIRS}/rank", {"actions": actions(*ARMS), "eventId": "doc", "deferActivation": True}, 201),
