@@ -175,6 +175,11 @@ def change(features_key: str, before: int) -> str:
     return features(features_key, f"change-{before}{JSON}")
 
 
+def linear_fit(features_key: str) -> str:
+    """The key of what a training's rows say of linear models (models/health/linear)."""
+    return features(features_key, f"linear{JSON}")
+
+
 def candidate(features_key: str, policy: str) -> str:
     """The prefix, without its slash, of a policy that was trained on features."""
     return f"candidates/{features_key}/{policy}"

@@ -14,10 +14,14 @@ from croupier.features.store import layout
 from croupier.features.store.partitions import versions
 from croupier.features.utc import HOUR, from_us, hour_start, to_us
 from croupier.features.workspace import Workspace
-from croupier.models.health.diagnosis import Diagnosis, diagnose, without
+from croupier.models.health.diagnosis import Diagnosis, also, diagnose, without
 from croupier.models.health.history import History
+from croupier.models.health.linear.failure import LinearFit
+from croupier.models.health.linear.kept import of_last_training
 from croupier.models.health.season import MOST_WEEKS, WEEK_HOURS
 from croupier.models.health.symptom import ACT, Symptom
+from croupier.models.health.watches import model
+from croupier.models.retraining import champion_of
 from croupier.serving.health import silences
 from croupier.serving.health.silences import Silence
 
@@ -31,13 +35,15 @@ class Unwell(RuntimeError):
 @dataclass(frozen=True, eq=False)
 class Examined:
     """What was found; `history` is None where no hour is joined yet, `diagnosis` then, too. What silenced watches found
-    is not in the diagnosis, but in `silenced`; `silences` are those in force, by watch."""
+    is not in the diagnosis, but in `silenced`; `silences` are those in force, by watch. `linear` is what the last
+    training's rows say of linear models; None where that does not concern the champion, or nothing is known."""
 
     app: str
     history: History | None
     diagnosis: Diagnosis | None
     silenced: tuple[Symptom, ...] = ()
     silences: Mapping[str, Silence] = field(default_factory=dict)
+    linear: LinearFit | None = None
 
 
 def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
@@ -51,9 +57,19 @@ def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
     hours = kept.read(w.store, start=last - REACH, end=last)
     history = History.of(hours)
     limits = w.spec.reward.range
-    found = diagnose(history, false_alarms=w.spec.health.false_alarms, limits=limits)
+    linear = _linear(w)
+    found = also(
+        diagnose(history, false_alarms=w.spec.health.false_alarms, limits=limits),
+        model.symptoms(linear, w.spec.policies.candidates),
+    )
     silenced = tuple(s for s in found.symptoms if s.watch in hushed)
-    return Examined(w.settings.app, history, without(found, hushed), silenced, hushed)
+    return Examined(w.settings.app, history, without(found, hushed), silenced, hushed, linear)
+
+
+def _linear(w: Workspace) -> LinearFit | None:
+    """What a nonlinear policy would earn, where that is a question."""
+    champion = champion_of(w).family
+    return of_last_training(w) if model.asked(champion, w.spec.policies.candidates) else None
 
 
 def newest_hour(w: Workspace, end: datetime) -> str | None:

@@ -5,7 +5,9 @@ from typing import Any
 from croupier.features.utc import HOUR, from_us
 from croupier.models.health.diagnosis import Diagnosis
 from croupier.models.health.lift import ChampionLift
+from croupier.models.health.linear.failure import LinearFit
 from croupier.models.health.symptom import ACT, FINE, LEVELS, TO_WATCH, Symptom
+from croupier.models.health.watches.model import gain_text
 from croupier.serving.health.examine import Examined
 from croupier.serving.health.silences import Silence
 
@@ -44,12 +46,12 @@ def lift_text(lift: ChampionLift) -> str:
 def lines(found: Examined) -> list[str]:
     """What a terminal shows: the sentence, the remedy, each symptom, and how often this is wrong."""
     out, d = [sentence(found)], found.diagnosis
-    if d is None or not d.needed:
+    if d is None:
         return [*out, *silenced(found)]
     if d.remedy and d.level == ACT:
         out.append(f"what to do: {d.remedy}")
     out += [f"{s.level:5}  since {time_text(s.since)}  {s.about}: {s.says}; {s.remedy}" for s in d.symptoms]
-    return [*out, *silenced(found), judged(d)]
+    return [*out, *silenced(found), *([judged(d)] if d.needed else [])]
 
 
 def silenced(found: Examined) -> list[str]:
@@ -59,6 +61,15 @@ def silenced(found: Examined) -> list[str]:
         heard = "; ".join(f"{s.level} since {time_text(s.since)}: {s.says}" for s in found.silenced if s.watch == watch)
         out.append(f"{silence_text(silence)}: {heard or 'it has found nothing'}")
     return out
+
+
+def linear_text(fit: LinearFit) -> str:
+    """'Not enough: …', or 'Enough, as far as 5,000 decisions tell: …', with the losses' difference and the gain."""
+    word = "Not enough" if fit.failed else f"Enough, as far as {fit.rows:,} decisions tell"
+    return (
+        f"{word}: a nonlinear model's held-out loss is {fit.lower:.0%} lower, {fit.better:+.1f} standard errors, and "
+        f"its greedy policy would earn {gain_text(fit)} more"
+    )
 
 
 def silence_text(silence: Silence) -> str:
@@ -80,11 +91,13 @@ def time_text(at: int) -> str:
 
 def as_json(found: Examined) -> dict[str, Any]:
     """What was found as JSON: {"app", "level", "known": false where it is too early to judge, "sentence", "silences",
-    "silenced": symptoms that do not count, and the diagnosis}."""
+    "silenced": symptoms that do not count, "linear": what the last training says of linear models, or null, and the
+    diagnosis}."""
     head = {
         "app": found.app, "level": level(found), "known": known(found), "sentence": sentence(found),
         "silences": [silence.to_dict() for silence in found.silences.values()],
         "silenced": [s.to_dict() for s in found.silenced],
+        "linear": found.linear.to_dict() if found.linear else None,
     }  # fmt: skip
     return head | (found.diagnosis.to_dict() if found.diagnosis else {})
 

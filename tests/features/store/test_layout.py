@@ -67,6 +67,7 @@ GIVEN = {
     "rollout_page": (layout.rollout_page(7), "rollout/7.html"),
     "served": (layout.served(HOME, 7), Path("/srv/var/reels/triton/select_arm/7")),
     "change": (layout.change("ab12", 7), "features/ab12/change-7.json"),
+    "linear_fit": (layout.linear_fit("ab12"), "features/ab12/linear.json"),
     "figures": (layout.figures("interactions/hour=2019-11-24T00/v0001.json"), "health/hour=2019-11-24T00/v0001.json"),
     "host_of": (layout.host_of("log/decisions/hour=2019-11-24T00/my-host-ab12-1-9.parquet"), "my-host"),
     "embedded": (layout.embedded(HOME, 7), Path("/srv/var/reels/embedded/7")),
