@@ -6,7 +6,8 @@ A store holds one app. Of what belongs to an hour there is one partition an hour
     log/rewards/…   log/rejects/…
     interactions/hour=2019-11-24T00/v0001.json, v0001-<digest>.parquet, v0001-<digest>.late.parquet
     quality/hour=2019-11-24T00/v0001.json, quarantine.json     quarantine/hour=2019-11-24T00/rows.parquet
-    health/hour=2019-11-24T00/v0001.json     figures of that version, for `croupier health`; silences/health.json
+    health/hour=2019-11-24T00/v0001.json     figures of that version, for `croupier health`
+    silences/health.json   changes/health.json
     features/<key>/…   candidates/<key>/<policy>/…   verdicts/<key>.json   releases/000007/…   rollout/…   reports/…
 
 Keys end in no slash, prefixes do. On a host, everything of an app lies below its home, `<CROUPIER_VAR>/<app>/`; whoever
@@ -19,6 +20,7 @@ from pathlib import Path
 LOG, INTERACTIONS, FEATURES = "log/", "interactions/", "features/"
 QUALITY, QUARANTINE, AUDIT = "quality/", "quarantine/", "audit/"
 HEALTH_HOURS = "health/"
+CHANGES = "changes/health.json"  # of the users, as health saw them, and what trainings make of each
 SILENCES = "silences/health.json"  # whose alarms do not count for a time
 VERDICTS, RELEASES, REPORTS = "verdicts/", "releases/", "reports/"
 QUALITY_INTERVALS, QUARANTINE_HOURS = "quality/interval=", "quarantine/hour="

@@ -1,7 +1,7 @@
 """An app examined: the figures of its hours are made where they are missing, and its last hour is judged."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,10 +14,12 @@ from croupier.features.store import layout
 from croupier.features.store.partitions import versions
 from croupier.features.utc import HOUR, from_us, hour_start, to_us
 from croupier.features.workspace import Workspace
+from croupier.models.health import noted
 from croupier.models.health.diagnosis import Diagnosis, also, diagnose, without
 from croupier.models.health.history import History
 from croupier.models.health.linear.failure import LinearFit
 from croupier.models.health.linear.kept import of_last_training
+from croupier.models.health.noted import NotedChange
 from croupier.models.health.season import MOST_WEEKS, WEEK_HOURS
 from croupier.models.health.symptom import ACT, Symptom
 from croupier.models.health.watches import model
@@ -36,7 +38,8 @@ class Unwell(RuntimeError):
 class Examined:
     """What was found; `history` is None where no hour is joined yet, `diagnosis` then, too. What silenced watches found
     is not in the diagnosis, but in `silenced`; `silences` are those in force, by watch. `linear` is what the last
-    training's rows say of linear models; None where that does not concern the champion, or nothing is known."""
+    training's rows say of linear models; None where that does not concern the champion, or nothing is known;
+    `changes` are those that trainings count with."""
 
     app: str
     history: History | None
@@ -44,6 +47,7 @@ class Examined:
     silenced: tuple[Symptom, ...] = ()
     silences: Mapping[str, Silence] = field(default_factory=dict)
     linear: LinearFit | None = None
+    changes: tuple[NotedChange, ...] = ()
 
 
 def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
@@ -63,7 +67,9 @@ def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
         model.symptoms(linear, w.spec.policies.candidates),
     )
     silenced = tuple(s for s in found.symptoms if s.watch in hushed)
-    return Examined(w.settings.app, history, without(found, hushed), silenced, hushed, linear)
+    return Examined(
+        w.settings.app, history, without(found, hushed), silenced, hushed, linear, tuple(noted.every(w.store))
+    )
 
 
 def _linear(w: Workspace) -> LinearFit | None:
@@ -81,11 +87,15 @@ def newest_hour(w: Workspace, end: datetime) -> str | None:
 
 def keep(app: str) -> dict[str, Any]:
     """Examines an app and keeps its page and what was said, with the time ("examined", UTC µs), in the store; returns
-    the latter. What the `monitor` DAG does."""
+    the latter. What the `monitor` DAG does. A change of the users is noted, where the app asks for more than an alarm:
+    its next training reads that."""
     from croupier.serving.health import told, verdict_page
 
     w = Workspace.open(app)
     found = examine(w)
+    if found.diagnosis is not None:
+        noted.note(w.store, w.spec.health, found.diagnosis.symptoms, now=clock.now_us())
+    found = replace(found, changes=tuple(noted.every(w.store)))
     said = told.as_json(found) | {"examined": clock.now_us()}
     w.store.put(layout.report(layout.HEALTH_PAGE), verdict_page.render_page(found).encode())
     w.store.put(layout.report(layout.HEALTH_SAID), orjson.dumps(said))

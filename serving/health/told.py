@@ -6,6 +6,7 @@ from croupier.features.utc import HOUR, from_us
 from croupier.models.health.diagnosis import Diagnosis
 from croupier.models.health.lift import ChampionLift
 from croupier.models.health.linear.failure import LinearFit
+from croupier.models.health.noted import RESET, NotedChange
 from croupier.models.health.symptom import ACT, FINE, LEVELS, TO_WATCH, Symptom
 from croupier.models.health.watches.model import gain_text
 from croupier.serving.health.examine import Examined
@@ -51,6 +52,7 @@ def lines(found: Examined) -> list[str]:
     if d.remedy and d.level == ACT:
         out.append(f"what to do: {d.remedy}")
     out += [f"{s.level:5}  since {time_text(s.since)}  {s.about}: {s.says}; {s.remedy}" for s in d.symptoms]
+    out += [change_text(change) for change in found.changes[-1:]]
     return [*out, *silenced(found), *([judged(d)] if d.needed else [])]
 
 
@@ -72,6 +74,13 @@ def linear_text(fit: LinearFit) -> str:
     )
 
 
+def change_text(change: NotedChange) -> str:
+    """'trainings leave out rows before 2026-11-02 14:00 UTC ([health] on_change = "reset_head"): …'."""
+    what = "leave out rows" if change.action == RESET else f"count {change.weight:g} times the rows"
+    began = f'trainings {what} before {time_text(change.since)} ([health] on_change = "{change.action}")'
+    return f"{began}: {change.says}"
+
+
 def silence_text(silence: Silence) -> str:
     """'reward is silenced until 2026-11-02 14:00 UTC by ann (the feed is being moved)'."""
     why = f" ({silence.why})" if silence.why else ""
@@ -91,12 +100,13 @@ def time_text(at: int) -> str:
 
 def as_json(found: Examined) -> dict[str, Any]:
     """What was found as JSON: {"app", "level", "known": false where it is too early to judge, "sentence", "silences",
-    "silenced": symptoms that do not count, "linear": what the last training says of linear models, or null, and the
-    diagnosis}."""
+    "silenced": symptoms that do not count, "linear": what the last training says of linear models, or null,
+    "changes" that trainings count with, and the diagnosis}."""
     head = {
         "app": found.app, "level": level(found), "known": known(found), "sentence": sentence(found),
         "silences": [silence.to_dict() for silence in found.silences.values()],
         "silenced": [s.to_dict() for s in found.silenced],
+        "changes": [change.to_dict() for change in found.changes],
         "linear": found.linear.to_dict() if found.linear else None,
     }  # fmt: skip
     return head | (found.diagnosis.to_dict() if found.diagnosis else {})

@@ -38,6 +38,7 @@ def render_page(found: Examined) -> str:
         symptoms=[(s, *told.mark(s)) for s in d.symptoms] if d else [],
         silenced=told.silenced(found),
         judged=told.judged(d) if d and known else "",
+        changes=[told.change_text(change) for change in found.changes],
         linear=found.linear,
         linear_says=told.linear_text(found.linear) if found.linear else "",
         numbers=_numbers(found.history) if found.history else [],

@@ -12,6 +12,7 @@ from tests.house.test_telling import ARGUMENTS, LOG, TOML, everything, with_app
 LONG = {  # commands that go on for long, or until they are stopped
     "simulate health",
     "simulate linear",
+    "simulate changes",
     "serve run",
     "serve up",
     "gateway",
