@@ -24,8 +24,8 @@ MONTH = 720.0  # hours
 WATCHED = 20.0
 # what explains others comes first: a wrong clock shifts delays, a bot moves features and rewards, …
 CAUSES = (
-    "clock_skew", "bot_traffic", "feature_swapped", "category_renamed", "feature_frozen", "feature_scaled",
-    "premature_convergence", "reward_delay", "orphan_rewards", "late_rewards", "reward_feed_arm", "rewards_lost",
+    "harmful_candidate", "clock_skew", "bot_traffic", "feature_swapped", "category_renamed", "feature_frozen",
+    "feature_scaled", "premature_convergence", "reward_delay", "orphan_rewards", "late_rewards", "reward_feed_arm", "rewards_lost",
     "taste_flip", "dying_arm", "feature_drift", "coverage", "linear_failure", "reward_rise",
 )  # fmt: skip
 # what a better policy does, too: watched only, where it began with another release or a rollout's step
@@ -82,9 +82,10 @@ def without(diagnosis: Diagnosis, watches: Collection[str]) -> Diagnosis:
 
 
 def also(diagnosis: Diagnosis, symptoms: Sequence[Symptom]) -> Diagnosis:
-    """Returns the diagnosis with symptoms that hourly figures do not show. One that is too young to judge stays so."""
+    """Returns the diagnosis with symptoms that hourly figures do not show. One that is too young to judge stays so,
+    unless one of them is to be acted on."""
     found = _sorted([*diagnosis.symptoms, *symptoms])
-    if not symptoms or not diagnosis.needed:
+    if not symptoms or (not diagnosis.needed and found[0].level != ACT):
         return replace(diagnosis, symptoms=tuple(found))
     return replace(diagnosis, **_verdict(found))
 

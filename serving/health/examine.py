@@ -22,9 +22,10 @@ from croupier.models.health.linear.kept import of_last_training
 from croupier.models.health.noted import NotedChange
 from croupier.models.health.season import MOST_WEEKS, WEEK_HOURS
 from croupier.models.health.symptom import ACT, Symptom
-from croupier.models.health.watches import model
+from croupier.models.health.watches import model, rollout
 from croupier.models.retraining import champion_of
 from croupier.serving.health import silences
+from croupier.serving.health.harm import of_rollout
 from croupier.serving.health.silences import Silence
 
 REACH = timedelta(hours=(MOST_WEEKS + 1) * WEEK_HOURS)
@@ -61,15 +62,15 @@ def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
     hours = kept.read(w.store, start=last - REACH, end=last)
     history = History.of(hours)
     limits = w.spec.reward.range
-    linear = _linear(w)
-    found = also(
-        diagnose(history, false_alarms=w.spec.health.false_alarms, limits=limits),
-        model.symptoms(linear, w.spec.policies.candidates),
-    )
-    silenced = tuple(s for s in found.symptoms if s.watch in hushed)
-    return Examined(
-        w.settings.app, history, without(found, hushed), silenced, hushed, linear, tuple(noted.every(w.store))
-    )
+    said = diagnose(history, false_alarms=w.spec.health.false_alarms, limits=limits)
+    linear, changes = _linear(w), tuple(noted.every(w.store))
+    beside = [
+        *rollout.symptoms(of_rollout(w.store), history, now=to_us(end)),
+        *model.symptoms(linear, w.spec.policies.candidates),
+    ]
+    silenced = tuple(s for s in (*said.symptoms, *beside) if s.watch in hushed)
+    found = also(without(said, hushed), [s for s in beside if s.watch not in hushed])
+    return Examined(w.settings.app, history, found, silenced, hushed, linear, changes)
 
 
 def _linear(w: Workspace) -> LinearFit | None:

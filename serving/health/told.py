@@ -27,7 +27,7 @@ def _heard(found: Examined) -> str:
     d = found.diagnosis
     if d is None:
         return f"{found.app}: {NOTHING_YET}"
-    if not d.needed:
+    if not d.needed and d.level != ACT:
         return f"{found.app} is {d.says}"
     earned = f"{lift_text(d.lift)} over uniform this week" if d.lift else "its lift over uniform is not known yet"
     if d.level == FINE:

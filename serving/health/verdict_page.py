@@ -25,7 +25,7 @@ UNKNOWN = ("not known yet", "open")  # never "well" by default
 def render_page(found: Examined) -> str:
     """Returns the page as HTML."""
     d, level, known = found.diagnosis, told.level(found), told.known(found)
-    word, style = (WORDS[level], STYLES[level]) if known else UNKNOWN
+    word, style = (WORDS[level], STYLES[level]) if known or level == ACT else UNKNOWN
     return render(
         __package__,
         "verdict_page.html.j2",

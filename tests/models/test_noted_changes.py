@@ -24,7 +24,8 @@ END = T0 + ROWS * SECOND
 class Encoded:
     """Features of one chunk."""
 
-    meta = {"features": "k1"}
+    def __init__(self):
+        self.meta = {"features": "k1"}
 
     def chunks(self):
         return [LOG]

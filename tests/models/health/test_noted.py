@@ -53,5 +53,5 @@ def test_one_change_is_noted_once_and_earlier_ones_are_kept(store):
 
 def test_a_broken_object_is_named(store):
     store.put(layout.CHANGES, b"[{}]")
-    with pytest.raises(ValueError, match="changes/health.json: found"):
+    with pytest.raises(ValueError, match=r"changes/health.json: found"):
         noted.every(store)
