@@ -25,8 +25,8 @@ WATCHED = 20.0
 # what explains others comes first: a wrong clock shifts delays, a bot moves features and rewards, …
 CAUSES = (
     "harmful_candidate", "clock_skew", "bot_traffic", "feature_swapped", "category_renamed", "feature_frozen",
-    "feature_scaled", "premature_convergence", "reward_delay", "orphan_rewards", "late_rewards", "reward_feed_arm", "rewards_lost",
-    "taste_flip", "dying_arm", "feature_drift", "coverage", "linear_failure", "reward_rise",
+    "feature_scaled", "premature_convergence", "reward_delay", "orphan_rewards", "late_rewards", "reward_feed_arm",
+    "rewards_lost", "taste_flip", "dying_arm", "feature_drift", "coverage", "linear_failure", "reward_rise",
 )  # fmt: skip
 # what a better policy does, too: watched only, where it began with another release or a rollout's step
 MAY_BE_MEANT = ("premature_convergence", "dying_arm", "taste_flip")
