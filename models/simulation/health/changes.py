@@ -73,7 +73,7 @@ class Shop:
 
 
 @dataclass(kw_only=True, eq=False)
-class Run:
+class ChangedShop:
     """A shop under one strategy, hour by hour; `seen` are its rows' segment, arm, reward, propensity, and hour."""
 
     shop: Shop
@@ -85,7 +85,7 @@ class Run:
     releases: int = 0
     pmf: F64 = field(default_factory=lambda: np.full((len(SHARES), ARMS), 1 / ARMS))
 
-    def play(self) -> "Run":
+    def play(self) -> "ChangedShop":
         """Plays all hours."""
         asked = self.strategy if self.strategy in {noted.DISCOUNT, noted.RESET} else noted.ALARM
         spec = HealthSpec.model_validate({"on_change": asked})
@@ -155,9 +155,15 @@ def _log(segment: I64, arm: I64, reward: F64, propensity: F64, *, hour: I64, wei
     catalogue = Catalogue(ids=ids, features=np.eye(ARMS, dtype=np.float32), digest="simulated")
     pmf = np.full((len(arm), ARMS), 1 / ARMS)  # no learner of a head reads it
     return Interactions(
-        batch=_batch(segment, catalogue), chosen=arm, reward=reward, propensity=propensity, pmf=pmf,
-        at=START + hour * HOUR, unit=np.arange(len(arm), dtype=np.uint64), weight=weight,
-    )  # fmt: skip
+        batch=_batch(segment, catalogue),
+        chosen=arm,
+        reward=reward,
+        propensity=propensity,
+        pmf=pmf,
+        at=START + hour * HOUR,
+        unit=np.arange(len(arm), dtype=np.uint64),
+        weight=weight,
+    )
 
 
 def _pmf(policy: Policy, catalogue: Catalogue) -> F64:
@@ -170,18 +176,21 @@ def count(*, seeds: int, first: int, step: Callable[[int], None]) -> dict[str, A
     """Returns {"located": share of runs whose change was noted within NEAR of the horizon, "noted": share where one was
     noted after it, "false": before it; medians in hours; "before": strategy → mean share of the best policy's value
     in the week before the flip, "after": in the last hours of all}."""
-    runs: dict[str, list[Run]] = {name: [] for name in STRATEGIES}
+    runs: dict[str, list[ChangedShop]] = {name: [] for name in STRATEGIES}
     for seed in range(first, first + seeds):
         for name in STRATEGIES:
-            runs[name].append(Run(shop=Shop.of(seed), strategy=name).play())
+            runs[name].append(ChangedShop(shop=Shop.of(seed), strategy=name).play())
             step(1)
     return _summed(runs) | {"seeds": seeds, "first_seed": first, "horizon_hours": HOURS}
 
 
-def _summed(runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
+def _summed(runs: Mapping[str, Sequence[ChangedShop]]) -> dict[str, Any]:
     every = runs[noted.DISCOUNT]
-    times = [((r.noted.since - START) // HOUR - r.shop.flip, (r.noted.noted - START) // HOUR - r.shop.flip)
-             for r in every if r.noted]  # fmt: skip
+    times = [
+        ((r.noted.since - START) // HOUR - r.shop.flip, (r.noted.noted - START) // HOUR - r.shop.flip)
+        for r in every
+        if r.noted
+    ]
     after_it = [(off, delay) for off, delay in times if delay > 0]
     return {
         "noted": len(after_it) / len(every),
@@ -196,7 +205,7 @@ def _summed(runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
     }
 
 
-def _mean(runs: Sequence[Run], part: Callable[[Run], slice]) -> float:
+def _mean(runs: Sequence[ChangedShop], part: Callable[[ChangedShop], slice]) -> float:
     return float(np.mean([np.mean(run.value[part(run)]) for run in runs]))
 
 

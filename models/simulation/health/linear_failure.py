@@ -98,9 +98,15 @@ def _block(
         pmf[np.arange(n), model.predict(batch).argmax(axis=1)] += 1 - EXPLORES
     arm = np.minimum((pmf.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1), K - 1)
     return Interactions(
-        batch=batch, chosen=arm, reward=problem.draw(t, arm, rng), propensity=pmf[np.arange(n), arm], pmf=pmf, at=t,
-        unit=t.astype(np.uint64), weight=np.ones(n),
-    )  # fmt: skip
+        batch=batch,
+        chosen=arm,
+        reward=problem.draw(t, arm, rng),
+        propensity=pmf[np.arange(n), arm],
+        pmf=pmf,
+        at=t,
+        unit=t.astype(np.uint64),
+        weight=np.ones(n),
+    )
 
 
 def count(found: Mapping[str, tuple[bool, Make]], *, seeds: int, first: int, step: Callable[[int], None]) -> Any:

@@ -13,9 +13,18 @@ from croupier.models.health.symptom import Symptom
 
 T0 = 1_790_000_000_000_000
 FLIP = Symptom(
-    watch="reward", about="reward, segment device=tv", level="act", cause="taste_flip", number=0.5, threshold=0.95,
-    since=T0, says="device tv does not like any more what it liked", remedy="retrain", nats=30.0, needed=12.0,
-)  # fmt: skip
+    watch="reward",
+    about="reward, segment device=tv",
+    level="act",
+    cause="taste_flip",
+    number=0.5,
+    threshold=0.95,
+    since=T0,
+    says="device tv does not like any more what it liked",
+    remedy="retrain",
+    nats=30.0,
+    needed=12.0,
+)
 RESET, DISCOUNT = HealthSpec(on_change="reset_head"), HealthSpec(on_change="discount", discount=0.2)
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from croupier.features.utc import HOUR
 from croupier.models.simulation.health import changes
-from croupier.models.simulation.health.changes import HOUR, HOURS, NEAR, START, Run, Shop
+from croupier.models.simulation.health.changes import HOURS, NEAR, START, ChangedShop, Shop
 
 
 def test_a_flip_turns_one_segments_likings_upside_down():
@@ -19,7 +20,7 @@ def test_a_flip_turns_one_segments_likings_upside_down():
 
 @pytest.mark.medium
 def test_it_is_located_and_only_who_forgets_recovers():
-    never, reset = (Run(shop=Shop.of(1), strategy=name).play() for name in ("never", "reset_head"))
+    never, reset = (ChangedShop(shop=Shop.of(1), strategy=name).play() for name in ("never", "reset_head"))
     located = (reset.noted.since - START) // HOUR
     assert abs(located - reset.shop.flip) <= NEAR * HOURS
     assert reset.noted.noted > START + reset.shop.flip * HOUR
