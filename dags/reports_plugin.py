@@ -73,10 +73,13 @@ def page(app: str, path: str) -> Response:
     if not re.fullmatch(NAME, app) or ".." in path.split("/") or not shown:
         raise HTTPException(404, "no such report")
     try:
-        body = Workspace.known(app).store.get(layout.report(path))
+        store = Workspace.known(app).store
+        body = store.get(layout.report(path))
     except (KeyError, ValueError):  # no such page, no such app, or another app's store
         raise HTTPException(404, f"no report {path!r} of app {app!r}: run its task again") from None
     kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+    if kind == "text/html":
+        body = listing_page.linked(body, path, listing_page.newest(store.list(layout.REPORTS)), above="../")
     return Response(body, media_type=kind, headers=_headers())
 
 

@@ -236,7 +236,7 @@ class AppSpec(Strict):
     refresh: RefreshSpec = Field(RefreshSpec(), description="when the champion is renewed")
     rollout: RolloutSpec = Field(RolloutSpec(), description="how a candidate is exposed")
     arms: ArmsSpec = Field(ArmsSpec(), description="arms that come and go")
-    health: HealthSpec = Field(HealthSpec(), description="how often health may be wrong")
+    health: HealthSpec = Field(HealthSpec(), description="how often health may be wrong, and what follows a change")
 
     @model_validator(mode="after")
     def _default_within_range(self) -> Self:

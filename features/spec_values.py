@@ -119,9 +119,17 @@ class QualitySpec(Strict):
 
 
 class HealthSpec(Strict):
-    """How often the health page may raise an alarm although nothing is wrong."""
+    """How often the health page may raise an alarm although nothing is wrong, and what a change of the users does."""
 
     false_alarms: float = Field(0.5, gt=0, le=100, description="most false alarms a month, all watches together")
+    on_change: Literal["alarm", "discount", "reset_head"] = Field(
+        "alarm",
+        description="what follows where a segment's taste turned or an arm fades, surely: an alarm alone; or, beside "
+        "it, trainings that count older rows at `discount`, or leave them out",
+    )
+    discount: float = Field(
+        0.1, gt=0, lt=1, description='with on_change = "discount": what a row from before the change counts'
+    )
 
 
 class ArmsSpec(Strict):

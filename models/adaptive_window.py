@@ -27,10 +27,13 @@ CLOSE = 2.0  # standard errors (the one-standard-error rule of Breiman, Friedman
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """`since` is UTC µs: rows from then on are learnt from (0: all). `better` is by how many standard errors the chosen
-    stretch predicts the latest rows better than the whole window does; 0 where all rows are kept."""
+    stretch predicts the latest rows better than the whole window does; 0 where all rows are kept. Rows before `changed`
+    (UTC µs; 0: none), where health saw the users change, count `weight` times what they do else."""
 
     since: int
     better: float
+    changed: int = 0
+    weight: float = 1.0
 
 
 def choose(log: Interactions) -> Choice:

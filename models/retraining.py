@@ -238,7 +238,8 @@ def _changed(w: Workspace, features: Features, process: Process) -> int:
     """When the users changed (UTC µs), if the champion's own family is to be renewed for that; 0 if not."""
     refresh, found = w.spec.refresh, changes.change(w, features, features.end or 0)
     own = process.champion in process.candidates and refresh.enabled and refresh.on_change
-    return found.since if own and changes.missed(found, champion_of(w).trained_until, features.end or 0) else 0
+    since = max(found.since, found.changed)
+    return since if own and changes.missed(found, champion_of(w).trained_until, features.end or 0) else 0
 
 
 @dataclass(frozen=True, kw_only=True)

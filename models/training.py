@@ -9,10 +9,11 @@ They take and return plain JSON values, and every output is keyed by what it was
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 
 from croupier.features.batch import Interactions, concatenate
@@ -35,17 +36,25 @@ Job = dict[str, str]
 
 @dataclass(frozen=True)
 class Rows:
-    """A re-iterable part of encoded features: the rows of [since, before), UTC µs; all unless given."""
+    """A re-iterable part of encoded features: the rows of [since, before), UTC µs; all unless given. Those before
+    `changed` (UTC µs) count `weight` times what they do else."""
 
     features: Features
     since: int = 0
     before: int = YEAR_2100
+    changed: int = 0
+    weight: float = 1.0
 
     def __iter__(self) -> Iterator[Interactions]:
         for chunk in self.features.chunks():
             rows = (chunk.at >= self.since) & (chunk.at < self.before)
             if rows.any():
-                yield chunk[rows]
+                yield self._counted(chunk[rows])
+
+    def _counted(self, chunk: Interactions) -> Interactions:
+        if not self.changed:
+            return chunk
+        return replace(chunk, weight=np.where(chunk.at < self.changed, self.weight, 1.0) * chunk.weight)
 
 
 def plan(pairs: Iterable[tuple[str, str]]) -> list[Job]:
@@ -105,6 +114,13 @@ def _parts(w: Workspace, features: Features, prefix: str, policy: str) -> dict[s
 def _rows(w: Workspace, features: Features, before: int) -> Rows:
     """The rows before `before` (UTC µs) that are learnt from: all, unless the users have changed."""
     found = changes.change(w, features, before)
+    if found.changed:
+        what = "are left out" if found.since >= found.changed else f"count {found.weight:g} times"
+        print(
+            f"{w.settings.app}: health saw the users change on {from_us(found.changed):%Y-%m-%d %H:%M} UTC: older rows "
+            f"{what}"
+        )
+        return Rows(features, since=found.since, before=before, changed=found.changed, weight=found.weight)
     if not found.since:
         return Rows(features, before=before)
     print(

@@ -6,7 +6,8 @@ A store holds one app. Of what belongs to an hour there is one partition an hour
     log/rewards/…   log/rejects/…
     interactions/hour=2019-11-24T00/v0001.json, v0001-<digest>.parquet, v0001-<digest>.late.parquet
     quality/hour=2019-11-24T00/v0001.json, quarantine.json     quarantine/hour=2019-11-24T00/rows.parquet
-    health/hour=2019-11-24T00/v0001.json     figures of that version, for `croupier health`; silences/health.json
+    health/hour=2019-11-24T00/v0001.json     figures of that version, for `croupier health`
+    silences/health.json   changes/health.json
     features/<key>/…   candidates/<key>/<policy>/…   verdicts/<key>.json   releases/000007/…   rollout/…   reports/…
 
 Keys end in no slash, prefixes do. On a host, everything of an app lies below its home, `<CROUPIER_VAR>/<app>/`; whoever
@@ -19,6 +20,7 @@ from pathlib import Path
 LOG, INTERACTIONS, FEATURES = "log/", "interactions/", "features/"
 QUALITY, QUARANTINE, AUDIT = "quality/", "quarantine/", "audit/"
 HEALTH_HOURS = "health/"
+CHANGES = "changes/health.json"  # of the users, as health saw them, and what trainings make of each
 SILENCES = "silences/health.json"  # whose alarms do not count for a time
 VERDICTS, RELEASES, REPORTS = "verdicts/", "releases/", "reports/"
 QUALITY_INTERVALS, QUARANTINE_HOURS = "quality/interval=", "quarantine/hour="
@@ -173,6 +175,11 @@ def features(key: str, *parts: str) -> str:
 def change(features_key: str, before: int) -> str:
     """The key of what the rows of encoded features before a time (UTC µs) say of a change of the users."""
     return features(features_key, f"change-{before}{JSON}")
+
+
+def linear_fit(features_key: str) -> str:
+    """The key of what a training's rows say of linear models (models/health/linear)."""
+    return features(features_key, f"linear{JSON}")
 
 
 def candidate(features_key: str, policy: str) -> str:

@@ -24,9 +24,9 @@ MONTH = 720.0  # hours
 WATCHED = 20.0
 # what explains others comes first: a wrong clock shifts delays, a bot moves features and rewards, …
 CAUSES = (
-    "clock_skew", "bot_traffic", "feature_swapped", "category_renamed", "feature_frozen", "feature_scaled",
-    "premature_convergence", "reward_delay", "orphan_rewards", "late_rewards", "reward_feed_arm", "rewards_lost",
-    "taste_flip", "dying_arm", "feature_drift", "coverage", "reward_rise",
+    "harmful_candidate", "clock_skew", "bot_traffic", "feature_swapped", "category_renamed", "feature_frozen",
+    "feature_scaled", "premature_convergence", "reward_delay", "orphan_rewards", "late_rewards", "reward_feed_arm",
+    "rewards_lost", "taste_flip", "dying_arm", "feature_drift", "coverage", "linear_failure", "reward_rise",
 )  # fmt: skip
 # what a better policy does, too: watched only, where it began with another release or a rollout's step
 MAY_BE_MEANT = ("premature_convergence", "dying_arm", "taste_flip")
@@ -64,9 +64,8 @@ def diagnose(history: History, *, false_alarms: float = 0.5, limits: tuple[float
     signals = every_signal(view, limits)
     needed = log(MONTH * max(len(signals), 1) / false_alarms)
     found = [*_symptoms(view, signals, needed), *exploration.starved(view)]
-    found.sort(key=lambda s: (-LEVELS.index(s.level), CAUSES.index(s.cause), -(s.nats or 0.0)))
     return Diagnosis(
-        **_verdict(found),
+        **_verdict(_sorted(found)),
         at=int(history.start[-1]),
         lift=lift(history),
         signals=len(signals),
@@ -80,6 +79,20 @@ def without(diagnosis: Diagnosis, watches: Collection[str]) -> Diagnosis:
     """Returns the diagnosis as it would be if these watches had said nothing."""
     heard = [s for s in diagnosis.symptoms if s.watch not in watches]
     return diagnosis if len(heard) == len(diagnosis.symptoms) else replace(diagnosis, **_verdict(heard))
+
+
+def also(diagnosis: Diagnosis, symptoms: Sequence[Symptom]) -> Diagnosis:
+    """Returns the diagnosis with symptoms that hourly figures do not show. One that is too young to judge stays so,
+    unless one of them is to be acted on."""
+    found = _sorted([*diagnosis.symptoms, *symptoms])
+    if not symptoms or (not diagnosis.needed and found[0].level != ACT):
+        return replace(diagnosis, symptoms=tuple(found))
+    return replace(diagnosis, **_verdict(found))
+
+
+def _sorted(found: Sequence[Symptom]) -> list[Symptom]:
+    """The gravest first, of equal ones the cause first."""
+    return sorted(found, key=lambda s: (-LEVELS.index(s.level), CAUSES.index(s.cause), -(s.nats or 0.0)))
 
 
 def _verdict(found: Sequence[Symptom]) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from typing import Any
 from croupier.features.batch import F64
 
 FINE, TO_WATCH, ACT = LEVELS = "fine", "watch", "act"
-WATCHES = ("reward", "feature", "unit", "delay", "exploration", "coverage", "clock")  # as models/HEALTH.md has them
+WATCHES = (  # as models/HEALTH.md has them
+    "reward", "feature", "unit", "delay", "exploration", "coverage", "clock", "model", "rollout",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,16 +42,16 @@ class RewardModel:
     @classmethod
     def fit(cls, log: Interactions) -> Self:
         """Fits the model on a log."""
-        arms, n = _arm_columns(log.batch.catalogue), len(log)
-        bases = _arm_bases(arms)
+        arms, n = arm_columns(log.batch.catalogue), len(log)
+        bases = arm_bases(arms)
         count = max(1, min(CROSS_COLUMNS, n // 20) // max(bases.shape[1], 1))
-        project = _directions(log.batch.context[:: max(1, n // 10_000)].astype(np.float64), count)
+        project = directions(log.batch.context[:: max(1, n // 10_000)].astype(np.float64), count)
         blocks = (log[start : start + BLOCK] for start in range(0, n, BLOCK))
         bias, weight = _ridge((_columns(part, arms, bases, project), part.reward, part.weight) for part in blocks)
         sizes = [log.batch.context.shape[1], arms.shape[1], log.batch.pair.shape[2]]
         w_x, w_a, w_p, w_c = np.split(weight, np.cumsum(sizes))
         crossed = w_c.reshape(project.shape[1], bases.shape[1])
-        terms = ArmTerms(alone=w_a, middle=arms.mean(axis=0), directions=_directions(arms, 16), crossed=crossed)
+        terms = ArmTerms(alone=w_a, middle=arms.mean(axis=0), directions=directions(arms, 16), crossed=crossed)
         arm, cross = terms.of(log.batch.catalogue)
         size = log.batch.catalogue.size
         return cls(
@@ -98,7 +98,7 @@ class ArmTerms:
 
     def of(self, catalogue: Catalogue) -> tuple[F64, F64]:
         """Returns an arm's share (A,), and its product with the context's projection (c, A)."""
-        arms = _arm_columns(catalogue)
+        arms = arm_columns(catalogue)
         return arms @ self.alone, self.crossed @ ((arms - self.middle) @ self.directions).T
 
 
@@ -160,19 +160,19 @@ def _columns(part: Interactions, arms: F64, bases: F64, project: F64) -> F64:
     return np.hstack([x, arms[row], part.batch.pair[rows, part.chosen], products.reshape(len(part), -1)])
 
 
-def _arm_columns(catalogue: Catalogue) -> F64:
+def arm_columns(catalogue: Catalogue) -> F64:
     """Returns (A, ·) what is known of an arm: its features, and which arm it is where the catalogue is small (of inline
     arms nobody knows that)."""
     features, size = catalogue.features.astype(np.float64), catalogue.size
     return np.hstack([features, np.eye(len(features), size)]) if size <= 128 else features
 
 
-def _arm_bases(arms: F64) -> F64:
+def arm_bases(arms: F64) -> F64:
     """Returns (A, ≤ 16) the arms' own directions, orthogonal: what the context is crossed with."""
-    return np.asarray((arms - arms.mean(axis=0)) @ _directions(arms, 16))
+    return np.asarray((arms - arms.mean(axis=0)) @ directions(arms, 16))
 
 
-def _directions(columns: F64, count: int) -> F64:
+def directions(columns: F64, count: int) -> F64:
     """Returns (d, ≤ count) principal directions of standardised columns, scaled to unit variance of the projection."""
     centred = columns - columns.mean(axis=0)
     spread = centred.std(axis=0)
@@ -183,8 +183,13 @@ def _directions(columns: F64, count: int) -> F64:
 
 
 def _ridge(blocks: Iterable[tuple[F64, F64, F64]]) -> tuple[float, F64]:
-    """Returns (bias, weights) on the raw columns, from blocks of (columns (n, D), reward (n,), weight (n,)). The
-    penalty is that of least generalised cross-validation, n RSS / (n − df)² (Golub, Heath & Wahba 1979)."""
+    """Returns (bias, weights) on the raw columns, from blocks of (columns (n, D), reward (n,), weight (n,))."""
+    return solved(*moments(blocks))
+
+
+def moments(blocks: Iterable[tuple[F64, F64, F64]]) -> tuple[float, F64, F64]:
+    """Returns the sum of weights, the means (D + 1,) of the columns and the reward, which is the last, and their
+    centred second moments (D + 1, D + 1). Blocks add by Chan's rule (Chan, Golub & LeVeque 1979, eq. 2.1)."""
     n, mean, moment = 0.0, np.zeros(0), np.zeros((0, 0))
     for columns, reward, weight in blocks:
         table = np.column_stack([columns, reward])
@@ -196,6 +201,12 @@ def _ridge(blocks: Iterable[tuple[F64, F64, F64]]) -> tuple[float, F64]:
         moment = moment + own + np.outer(delta, delta) * (n * total / (n + total)) if n else own
         mean = mean + delta * (total / (n + total)) if n else middle
         n += total
+    return n, mean, moment
+
+
+def solved(n: float, mean: F64, moment: F64) -> tuple[float, F64]:
+    """Returns (bias, weights) of the ridge regression of these moments. The penalty is that of least generalised
+    cross-validation, n RSS / (n − df)² (Golub, Heath & Wahba 1979)."""
     spread = np.sqrt(np.diagonal(moment)[:-1] / n)
     scale = np.where(spread > 1e-9, spread, np.inf)
     value, vector = np.linalg.eigh(moment[:-1, :-1] / np.outer(scale, scale))

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,11 +15,18 @@ from croupier.features.store import layout
 from croupier.features.store.partitions import versions
 from croupier.features.utc import HOUR, from_us, hour_start, to_us
 from croupier.features.workspace import Workspace
-from croupier.models.health.diagnosis import Diagnosis, diagnose, without
+from croupier.models.health import noted
+from croupier.models.health.diagnosis import Diagnosis, also, diagnose, without
 from croupier.models.health.history import History
+from croupier.models.health.linear.failure import LinearFit
+from croupier.models.health.linear.kept import of_last_training
+from croupier.models.health.noted import NotedChange
 from croupier.models.health.season import DAY_HOURS, MOST_WEEKS, WEEK_HOURS
 from croupier.models.health.symptom import ACT, Symptom
+from croupier.models.health.watches import model, rollout
+from croupier.models.retraining import champion_of
 from croupier.serving.health import silences
+from croupier.serving.health.harm import of_rollout
 from croupier.serving.health.silences import Silence
 
 REACH = timedelta(hours=(MOST_WEEKS + 1) * WEEK_HOURS)
@@ -32,14 +39,18 @@ class Unwell(RuntimeError):
 @dataclass(frozen=True, eq=False)
 class Examined:
     """What was found; `history` is None where no hour is joined yet, `diagnosis` then, too. What silenced watches found
-    is not in the diagnosis, but in `silenced`; `silences` are those in force, by watch. `left_out`: how many values of
-    each undeclared feature requests were answered without, in the last day."""
+    is not in the diagnosis, but in `silenced`; `silences` are those in force, by watch. `linear` is what the last
+    training's rows say of linear models; None where that does not concern the champion, or nothing is known;
+    `changes` are those that trainings count with. `left_out`: how many values of each undeclared feature requests were
+    answered without, in the last day."""
 
     app: str
     history: History | None
     diagnosis: Diagnosis | None
     silenced: tuple[Symptom, ...] = ()
     silences: Mapping[str, Silence] = field(default_factory=dict)
+    linear: LinearFit | None = None
+    changes: tuple[NotedChange, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -54,9 +65,22 @@ def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
     hours = kept.read(w.store, start=last - REACH, end=last)
     history = History.of(hours)
     limits = w.spec.reward.range
-    found = diagnose(history, false_alarms=w.spec.health.false_alarms, limits=limits)
-    silenced = tuple(s for s in found.symptoms if s.watch in hushed)
-    return Examined(w.settings.app, history, without(found, hushed), silenced, hushed, _left_out(hours[-DAY_HOURS:]))
+    said = diagnose(history, false_alarms=w.spec.health.false_alarms, limits=limits)
+    linear, changes = _linear(w), tuple(noted.every(w.store))
+    beside = [
+        *rollout.symptoms(of_rollout(w.store), history, now=to_us(end)),
+        *model.symptoms(linear, w.spec.policies.candidates),
+    ]
+    silenced = tuple(s for s in (*said.symptoms, *beside) if s.watch in hushed)
+    found = also(without(said, hushed), [s for s in beside if s.watch not in hushed])
+    left = _left_out(hours[-DAY_HOURS:])
+    return Examined(w.settings.app, history, found, silenced, hushed, linear, changes, left)
+
+
+def _linear(w: Workspace) -> LinearFit | None:
+    """What a nonlinear policy would earn, where that is a question."""
+    champion = champion_of(w).family
+    return of_last_training(w) if model.asked(champion, w.spec.policies.candidates) else None
 
 
 def _left_out(hours: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -75,11 +99,15 @@ def newest_hour(w: Workspace, end: datetime) -> str | None:
 
 def keep(app: str) -> dict[str, Any]:
     """Examines an app and keeps its page and what was said, with the time ("examined", UTC µs), in the store; returns
-    the latter. What the `monitor` DAG does."""
+    the latter. What the `monitor` DAG does. A change of the users is noted, where the app asks for more than an alarm:
+    its next training reads that."""
     from croupier.serving.health import told, verdict_page
 
     w = Workspace.open(app)
     found = examine(w)
+    if found.diagnosis is not None:
+        noted.note(w.store, w.spec.health, found.diagnosis.symptoms, now=clock.now_us())
+    found = replace(found, changes=tuple(noted.every(w.store)))
     said = told.as_json(found) | {"examined": clock.now_us()}
     w.store.put(layout.report(layout.HEALTH_PAGE), verdict_page.render_page(found).encode())
     w.store.put(layout.report(layout.HEALTH_SAID), orjson.dumps(said))

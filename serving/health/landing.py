@@ -110,7 +110,9 @@ def _kept(w: Workspace) -> Overview:
 
 def _of(w: Workspace, said: Mapping[str, Any]) -> Overview:
     app, sentence = w.settings.app, str(said["sentence"])
-    level = str(said["level"]) if said.get("known", said.get("needed", 0) > 0) else UNKNOWN
+    level = str(said["level"])
+    if level != ACT and not said.get("known", said.get("needed", 0) > 0):
+        level = UNKNOWN
     at = int(said["at"]) + HOUR if "at" in said else None
     old = _old(w, at, said.get("examined", at)) if level != UNKNOWN else ""
     if old:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from croupier.features.quality.pages import listing_page
 from croupier.features.quality.pages.page import render
 from croupier.features.store import layout
 from croupier.features.workspace import Workspace
@@ -11,7 +12,6 @@ from croupier.models.health.symptom import ACT, FINE, TO_WATCH
 from croupier.serving.health import landing
 from croupier.serving.health.landing import UNKNOWN, Overview
 
-KINDS = {"health": "Health", "gate": "Gate", "rollout": "Rollout", "quality": "Data quality"}
 MARKS = {
     ACT: ("▲ needs you", "bad"), UNKNOWN: ("? not known", "open"),
     TO_WATCH: ("● watch", "warn"), FINE: ("✔ well", "good"),
@@ -43,7 +43,8 @@ def write(found: Sequence[Overview], page: Path, *, now: int) -> None:
 
 def _links(o: Overview, lists: bool) -> list[tuple[str, str]]:
     """Returns (address, text); the address is "" where there is no such page yet."""
-    kinds = [(f"{o.app}/{quote(o.pages[kind])}" if o.pages[kind] else "", text) for kind, text in KINDS.items()]
+    newest = [(o.pages[kind], text) for kind, text in listing_page.SHORT.items()]
+    kinds = [(f"{o.app}/{quote(name)}" if name else "", text) for name, text in newest]
     return [*kinds, (f"{o.app}/", "All pages")] if lists and any(o.pages.values()) else kinds
 
 
@@ -53,7 +54,10 @@ def _copy(w: Workspace, pages: Mapping[str, str], folder: Path) -> None:
             target = folder / layout.report_name(key)
             if key.endswith(SHOWN):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(w.store.get(key))
+                body = w.store.get(key)
+                if key.endswith(".html"):
+                    body = listing_page.linked(body, layout.report_name(key), pages, above=f"../{layout.PAGE}")
+                target.write_bytes(body)
 
 
 def _whole(name: str) -> str:

@@ -5,7 +5,10 @@ from typing import Any
 from croupier.features.utc import HOUR, from_us
 from croupier.models.health.diagnosis import Diagnosis
 from croupier.models.health.lift import ChampionLift
+from croupier.models.health.linear.failure import LinearFit
+from croupier.models.health.noted import RESET, NotedChange
 from croupier.models.health.symptom import ACT, FINE, LEVELS, TO_WATCH, Symptom
+from croupier.models.health.watches.model import gain_text
 from croupier.serving.health.examine import Examined
 from croupier.serving.health.silences import Silence
 
@@ -24,7 +27,7 @@ def _heard(found: Examined) -> str:
     d = found.diagnosis
     if d is None:
         return f"{found.app}: {NOTHING_YET}"
-    if not d.needed:
+    if not d.needed and d.level != ACT:
         return f"{found.app} is {d.says}"
     earned = f"{lift_text(d.lift)} over uniform this week" if d.lift else "its lift over uniform is not known yet"
     if d.level == FINE:
@@ -44,12 +47,13 @@ def lift_text(lift: ChampionLift) -> str:
 def lines(found: Examined) -> list[str]:
     """What a terminal shows: the sentence, the remedy, each symptom, and how often this is wrong."""
     out, d = [sentence(found)], found.diagnosis
-    if d is None or not d.needed:
+    if d is None:
         return [*out, *left_out(found), *silenced(found)]
     if d.remedy and d.level == ACT:
         out.append(f"what to do: {d.remedy}")
     out += [f"{s.level:5}  since {time_text(s.since)}  {s.about}: {s.says}; {s.remedy}" for s in d.symptoms]
-    return [*out, *left_out(found), *silenced(found), judged(d)]
+    out += [change_text(change) for change in found.changes[-1:]]
+    return [*out, *left_out(found), *silenced(found), *([judged(d)] if d.needed else [])]
 
 
 def left_out(found: Examined) -> list[str]:
@@ -71,6 +75,22 @@ def silenced(found: Examined) -> list[str]:
     return out
 
 
+def linear_text(fit: LinearFit) -> str:
+    """'Not enough: …', or 'Enough, as far as 5,000 decisions tell: …', with the losses' difference and the gain."""
+    word = "Not enough" if fit.failed else f"Enough, as far as {fit.rows:,} decisions tell"
+    return (
+        f"{word}: a nonlinear model's held-out loss is {fit.lower:.0%} lower, {fit.better:+.1f} standard errors, and "
+        f"its greedy policy would earn {gain_text(fit)} more"
+    )
+
+
+def change_text(change: NotedChange) -> str:
+    """'trainings leave out rows before 2026-11-02 14:00 UTC ([health] on_change = "reset_head"): …'."""
+    what = "leave out rows" if change.action == RESET else f"count {change.weight:g} times the rows"
+    began = f'trainings {what} before {time_text(change.since)} ([health] on_change = "{change.action}")'
+    return f"{began}: {change.says}"
+
+
 def silence_text(silence: Silence) -> str:
     """'reward is silenced until 2026-11-02 14:00 UTC by ann (the feed is being moved)'."""
     why = f" ({silence.why})" if silence.why else ""
@@ -90,12 +110,15 @@ def time_text(at: int) -> str:
 
 def as_json(found: Examined) -> dict[str, Any]:
     """What was found as JSON: {"app", "level", "known": false where it is too early to judge, "sentence", "silences",
-    "silenced": symptoms that do not count, and the diagnosis}."""
+    "silenced": symptoms that do not count, "left_out": values of undeclared features by name, "linear": what the last training says of linear models, or null,
+    "changes" that trainings count with, and the diagnosis}."""
     head = {
         "app": found.app, "level": level(found), "known": known(found), "sentence": sentence(found),
         "silences": [silence.to_dict() for silence in found.silences.values()],
         "silenced": [s.to_dict() for s in found.silenced],
         "left_out": dict(found.left_out),
+        "changes": [change.to_dict() for change in found.changes],
+        "linear": found.linear.to_dict() if found.linear else None,
     }  # fmt: skip
     return head | (found.diagnosis.to_dict() if found.diagnosis else {})
 

@@ -25,7 +25,7 @@ UNKNOWN = ("not known yet", "open")  # never "well" by default
 def render_page(found: Examined) -> str:
     """Returns the page as HTML."""
     d, level, known = found.diagnosis, told.level(found), told.known(found)
-    word, style = (WORDS[level], STYLES[level]) if known else UNKNOWN
+    word, style = (WORDS[level], STYLES[level]) if known or level == ACT else UNKNOWN
     return render(
         __package__,
         "verdict_page.html.j2",
@@ -38,6 +38,9 @@ def render_page(found: Examined) -> str:
         symptoms=[(s, *told.mark(s)) for s in d.symptoms] if d else [],
         silenced=told.silenced(found),
         judged=told.judged(d) if d and known else "",
+        changes=[told.change_text(change) for change in found.changes],
+        linear=found.linear,
+        linear_says=told.linear_text(found.linear) if found.linear else "",
         numbers=_numbers(found.history) if found.history else [],
         boxes=_boxes(found.history) if found.history else [],
     )

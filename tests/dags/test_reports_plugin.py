@@ -26,7 +26,7 @@ for name in ("alpha", "beta"):
     w.store.put("reports/gate/a1/index.html", b"a verdict")
     w.store.put("reports/quality/index.html", f"page of {name}".encode())
     w.store.put("reports/quality/quarantine.parquet", b"rows")
-Workspace.open("alpha").store.put("reports/health/verdict.html", b"the health of alpha")
+Workspace.open("alpha").store.put("reports/health/verdict.html", b"<!-- pages -->the health of alpha")
 old = {"level": "fine", "sentence": "alpha is well", "known": True, "at": 1_700_000_000_000_000, "examined": 1_700_000_000_000_000}
 Workspace.open("alpha").store.put("reports/health/verdict.json", json.dumps(old).encode())
 Path("broken").mkdir()
@@ -75,6 +75,9 @@ def test_pages_are_for_whom_airflow_let_in_and_nothing_else_is_shown(dags, tmp_p
     assert '<span class="badge good">' not in landing
     assert found["policy"].count("script-src 'sha256-") == 1
     shown = {path: text for path, (status, text) in inside.items() if status == 200 and path.endswith(".html")}
+    links = re.findall(r'href="([^"]*)"', shown["alpha/health/verdict.html"])
+    assert links == ["../../", "../gate/a1/index.html", "../quality/index.html"]
+    shown["alpha/health/verdict.html"] = shown["alpha/health/verdict.html"].rpartition("</nav>")[2].strip()
     assert shown == {
         "alpha/quality/index.html": "page of alpha",
         "beta/quality/index.html": "page of beta",

@@ -1,6 +1,7 @@
-"""Pages that list pages: an app's reports, newest first, by kind. `newest` is what the landing page links of them."""
+"""Pages that list pages: an app's reports, newest first, by kind. `newest` is what the landing page links of them, and
+`linked` puts the same links into each page as it is shown: a page that lies in the store would know only older ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -9,6 +10,8 @@ from croupier.features.store import layout
 
 KINDS = {"health": "Is it well", "gate": "The gate's verdicts, by key of the features",
          "rollout": "Rollouts, by release and step", "quality": "Data quality, by interval"}  # fmt: skip
+SHORT = {"health": "Health", "gate": "Gate", "rollout": "Rollout", "quality": "Data quality"}
+MARK = "<!-- pages -->"  # in page.html.j2: where links to an app's other pages go
 MOST = 200  # of a kind; older ones are counted
 NONE_YET = "No page yet: the DAGs build_features, train_and_gate and watch_rollout write them."
 Link = tuple[str, str]  # address, text
@@ -36,6 +39,16 @@ def newest(keys: Sequence[str]) -> dict[str, str]:
     """Returns the name below `reports/` of the newest page of each of the KINDS; "" where there is none yet."""
     found = [path for path in _pages(keys) if len(path.split("/")) < 4]  # not the charts beside a check of the data
     return {kind: max((p for p in found if p.split("/")[0] == kind), default="") for kind in KINDS}
+
+
+def linked(body: bytes, name: str, pages: Mapping[str, str], *, above: str) -> bytes:
+    """Returns the page `name` (below `reports/`) with links to the app's newest `pages` (by kind, see `newest`), and
+    to `above`, the address of the list of all apps as seen from the folder of the app's pages. A page that has no
+    place for links stays as it is."""
+    up = "../" * name.count("/")
+    links = [(up + quote(pages[kind]), text, pages[kind] == name) for kind, text in SHORT.items() if pages[kind]]
+    nav = render(__package__, "links.html.j2", links=links, above=up + above)
+    return body.replace(MARK.encode(), nav.encode(), 1)
 
 
 def _pages(keys: Sequence[str]) -> list[str]:

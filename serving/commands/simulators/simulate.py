@@ -4,6 +4,7 @@ import typer
 
 from croupier.serving.commands.evaluation.gate import simulate_gate
 from croupier.serving.commands.health import simulate_health
+from croupier.serving.commands.simulators.health import simulate_changes, simulate_linear
 from croupier.serving.commands.simulators.learning import simulate_learning
 from croupier.serving.commands.simulators.loop import simulate_loop
 from croupier.serving.commands.simulators.rollout import simulate_rollout
@@ -13,6 +14,8 @@ simulate = typer.Typer(no_args_is_help=True)
 simulate.command("gate")(simulate_gate)
 simulate.command("health")(simulate_health)
 simulate.command("learning")(simulate_learning)
+simulate.command("changes")(simulate_changes)
+simulate.command("linear")(simulate_linear)
 simulate.command("loop")(simulate_loop)
 simulate.command("rollout")(simulate_rollout)
 simulate.command("traffic")(simulate_traffic)

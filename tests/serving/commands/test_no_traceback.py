@@ -11,6 +11,8 @@ from tests.house.test_telling import ARGUMENTS, LOG, TOML, everything, with_app
 
 LONG = {  # commands that go on for long, or until they are stopped
     "simulate health",
+    "simulate linear",
+    "simulate changes",
     "serve run",
     "serve up",
     "gateway",

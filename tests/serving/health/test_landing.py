@@ -179,6 +179,18 @@ def test_open_shows_the_landing_page(var, monkeypatch):
     assert "fresh: no hour is joined yet" in (var / "overview" / "index.html").read_text()
 
 
+def test_copies_beside_the_landing_page_link_each_other(var, tmp_path):
+    w = said("shop")
+    page = b"<main>\n<!-- pages -->\n</main>"
+    for name in ("health/verdict.html", "gate/ab/index.html", "quality/x/index.html", "quality/x/health/index.html"):
+        w.store.put(layout.report(name), page)
+    landing_page.write(landing.kept(["shop"]), tmp_path / "index.html", now=START)
+    for path in (tmp_path / "shop").rglob("*.html"):
+        hrefs = re.findall(r'href="([^"]*)"', path.read_text())
+        assert len(hrefs) >= 3
+        assert all((path.parent / href).resolve().exists() for href in hrefs), (path, hrefs)
+
+
 def test_the_demo_ends_with_each_apps_sentence(var, capsys):
     declared("reels")
     broken("obd")

@@ -1,0 +1,69 @@
+"""`croupier simulate linear` and `simulate changes`: what health says of a linear champion, and what it does when the
+users change."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from croupier.serving.commands.telling import Out, prepared, to_stdout, written
+
+Page = Annotated[Path | None, typer.Option(help="put the table into this Markdown page")]
+
+
+def count(bar: Any, runs: int) -> None:
+    """Moves a bar of progress on."""
+    bar.update(runs)
+
+
+def simulate_linear(
+    *,
+    data: Annotated[
+        Path | None,
+        typer.Option(envvar="CROUPIER_DATA", help="folder of magic.npz, statlog_shuttle.npz, mushroom.npz (X and y)"),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="runs of each problem")] = 20,
+    first_seed: Annotated[int, typer.Option(min=0, help="the runs' seeds count from here")] = 0,
+    out: Out = None,
+    page: Page = None,
+) -> None:
+    """Logs of a linear policy, on problems that are linear and that are not: how often health says "try
+    neural_linear" after 1,000, 2,000 and 5,000 decisions."""
+    from tqdm import tqdm
+
+    from croupier.models.simulation import marked
+    from croupier.models.simulation.health import linear_failure
+
+    prepared(out, page)
+    found = linear_failure.problems(data)
+    with tqdm(total=len(found) * seeds, unit="run", disable=None) as bar:
+        counted = linear_failure.count(found, seeds=seeds, first=first_seed, step=lambda runs: count(bar, runs))
+    if not to_stdout(out):
+        print(linear_failure.markdown(counted))
+    written(out, counted)
+    if page is not None:
+        marked.put(page, linear_failure.MARK, linear_failure.markdown(counted))
+
+
+def simulate_changes(
+    *,
+    seeds: Annotated[int, typer.Option(min=1, help="apps, each under four strategies")] = 20,
+    first_seed: Annotated[int, typer.Option(min=0, help="the apps' seeds count from here")] = 0,
+    out: Out = None,
+    page: Page = None,
+) -> None:
+    """One segment's taste flips while a policy learns: is the hour located, and does the value recover with [health]
+    on_change, beside trainings that never, and that always, discount older rows."""
+    from tqdm import tqdm
+
+    from croupier.models.simulation import marked
+    from croupier.models.simulation.health import changes
+
+    prepared(out, page)
+    with tqdm(total=seeds * len(changes.STRATEGIES), unit="run", disable=None) as bar:
+        found = changes.count(seeds=seeds, first=first_seed, step=lambda runs: count(bar, runs))
+    if not to_stdout(out):
+        print(changes.markdown(found))
+    written(out, found)
+    if page is not None:
+        marked.put(page, changes.MARK, changes.markdown(found))

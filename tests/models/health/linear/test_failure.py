@@ -1,0 +1,98 @@
+"""A linear model's failure: found and named where the reward is bent or crossed, not where it is linear."""
+
+import numpy as np
+import pytest
+
+from croupier.models.health.linear import failure, nested, unexplained
+from croupier.models.health.linear.failure import LinearFit, examine
+from croupier.models.simulation.health.linear_failure import logistic, played
+
+NAMES = ["age", "depth", "c", "d", "e", "f"]
+
+
+def bent(X, w):
+    return 4.0 * (np.abs(X[:, :1]) - 0.8) * np.sign(w[:1])
+
+
+def crossed(X, w):
+    return 4.0 * (X[:, :1] * X[:, 1:2]) * np.sign(w[:1])
+
+
+def straight(X, w):
+    return 0.5 * X @ w
+
+
+def log(score, seed, rows=2000):
+    problem = logistic(np.random.default_rng(seed), score)
+    return problem, played(problem, rows, seed)
+
+
+@pytest.mark.parametrize(("score", "names"), [(bent, {"age"}), (crossed, {"age", "depth"})])
+def test_what_is_missed_is_found_and_named(score, names):
+    _, rows = log(score, 3)
+    fit = examine(rows, NAMES)
+    assert fit.failed
+    assert fit.better > failure.CERTAIN
+    most = max((*fit.features, *fit.pairs), key=lambda m: m.share)
+    assert set(most.name.split(" × ")) == names
+    assert 0.05 < most.share < 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_linear_rewards_are_left_in_peace(seed):
+    fit = examine(log(straight, seed)[1], NAMES)
+    assert not fit.failed
+    assert fit.lower < 0.03
+    assert (fit.features, fit.pairs) == ((), ())
+
+
+def test_the_gain_is_the_worlds(monkeypatch):
+    """The interval holds the true difference of the two greedy policies, of which the world knows every mean."""
+    seen = []
+    monkeypatch.setattr(failure, "_gain", lambda rows, *q, of=failure._gain: seen.append(q) or of(rows, *q))
+    for seed in range(4):
+        problem, rows = log(crossed, seed)
+        fit, i = examine(rows), np.arange(len(rows))
+        linear, best = (problem.means[i, q.argmax(axis=1)].mean() for q in seen[-1])
+        assert fit.low - 0.02 < best - linear < fit.high + 0.02
+        assert best - linear == pytest.approx(fit.gain, abs=4 * (fit.high - fit.low) / 3.92)
+
+
+def test_the_linear_model_is_the_ridge_on_its_columns_alone():
+    """Normal equations by hand, at the penalty that the fit chose: the first columns' own."""
+    _, rows = log(crossed, 1, 600)
+    model = nested.Nested.fit(rows, np.random.default_rng(0))
+    x = model.inputs.columns(rows.batch.context, *rows.shown)[:, : model.inputs.linear]
+    (_, weight), _ = model.weights
+    assert not weight[model.inputs.linear :].any()
+    z, y = x - x.mean(axis=0), rows.reward - rows.reward.mean()
+    scale = np.where(z.std(axis=0) > 1e-9, z.std(axis=0), np.inf)
+    z = z / scale
+    penalties = np.logspace(0, 6, 7)
+    fits = [np.linalg.solve(z.T @ z + p * np.eye(z.shape[1]), z.T @ y) / scale for p in penalties]
+    assert min(np.abs(f - weight[: model.inputs.linear]).max() for f in fits) < 1e-9
+
+
+def test_rows_of_one_unit_count_once():
+    """Each row four times, as the same unit's: the standard error is that of the rows once."""
+    _, rows = log(bent, 5, 1000)
+    four = rows[np.repeat(np.arange(len(rows)), 4)]
+    x = np.random.default_rng(0).normal(size=len(rows))
+    assert failure._error(four, np.repeat(x, 4)) == pytest.approx(failure._error(rows, x))
+    assert failure._error(rows, x) == pytest.approx(x.std() / np.sqrt(len(x)), rel=1e-9)
+
+
+def test_categories_are_one_feature_and_few_or_like_rows_say_nothing():
+    _, rows = log(straight, 1, 600)
+    values = unexplained._features(rows, ["n", "d=a", "d=b", "d=<unk>", "m", "m=<missing>"])
+    assert list(values) == ["n", "d", "m"]
+    assert examine(rows[:400]) is None
+    same = rows[:]
+    same.reward[:] = 0.0
+    assert examine(same) is None
+
+
+def test_a_fit_is_kept_as_json():
+    fit = examine(log(bent, 3)[1], NAMES)
+    assert LinearFit.from_dict(fit.to_dict()) == fit
+    assert fit.to_dict()["failed"] is True
