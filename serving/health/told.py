@@ -110,8 +110,8 @@ def time_text(at: int) -> str:
 
 def as_json(found: Examined) -> dict[str, Any]:
     """What was found as JSON: {"app", "level", "known": false where it is too early to judge, "sentence", "silences",
-    "silenced": symptoms that do not count, "left_out": values of undeclared features by name, "linear": what the last training says of linear models, or null,
-    "changes" that trainings count with, and the diagnosis}."""
+    "silenced": symptoms that do not count, "left_out": how many values of which undeclared features, "linear": what the
+    last training says of linear models, or null, "changes" that trainings count with, and the diagnosis}."""
     head = {
         "app": found.app, "level": level(found), "known": known(found), "sentence": sentence(found),
         "silences": [silence.to_dict() for silence in found.silences.values()],
