@@ -9,7 +9,7 @@ import importlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self, cast
+from typing import Any, Literal, Protocol, Self, cast, runtime_checkable
 
 from croupier.features.batch import F64, Batch, Interactions
 from croupier.features.store import layout
@@ -59,6 +59,15 @@ class Policy(Protocol):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads from `folder` what `save` wrote. Raises ValueError where it is not whole."""
+
+
+@runtime_checkable
+class Primable(Protocol):
+    """A policy whose training can begin with what other rows have taught it of features, but not of rewards."""
+
+    def primed(self, earlier: Iterable[Interactions], *, seed: int = 0) -> Policy:
+        """Returns the policy whose `learn` begins there."""
+        ...
 
 
 def policy_class(name: str) -> type[Policy]:

@@ -29,7 +29,7 @@ from croupier.models import changes, earlier, retraining, same_features
 from croupier.models.gate.evaluation import evaluate
 from croupier.models.gate.gate_page import state, write_report
 from croupier.models.gate.spending import Spending, SpentLook
-from croupier.models.policy import Policy, load, make
+from croupier.models.policy import Policy, Primable, load, make
 
 Job = dict[str, str]
 
@@ -44,6 +44,7 @@ class Rows:
     before: int = YEAR_2100
     changed: int = 0
     weight: float = 1.0
+    changes: bool = False  # whether the rows before `since` are of users as they are no more
 
     def __iter__(self) -> Iterator[Interactions]:
         for chunk in self.features.chunks():
@@ -84,7 +85,7 @@ def train(app: str, features: str, policy: str) -> Job:
     with tempfile.TemporaryDirectory() as scratch:
         found = Features.fetch(w.store, features, Path(scratch) / "features")
         for place, (start, rows) in _parts(w, found, prefix, policy).items():
-            learned = start.learn(rows, seed=w.spec.policies.seed)
+            learned = _primed(start, rows, seed=w.spec.policies.seed).learn(rows, seed=w.spec.policies.seed)
             folder = Path(scratch) / place.replace("/", "-")
             folder.mkdir()
             learned.save(folder)
@@ -120,14 +121,24 @@ def _rows(w: Workspace, features: Features, before: int) -> Rows:
             f"{w.settings.app}: health saw the users change on {from_us(found.changed):%Y-%m-%d %H:%M} UTC: older rows "
             f"{what}"
         )
-        return Rows(features, since=found.since, before=before, changed=found.changed, weight=found.weight)
+        rows = Rows(features, since=found.since, before=before, changes=found.since > 0)
+        return replace(rows, changed=found.changed, weight=found.weight)
     if not found.since:
         return Rows(features, before=before)
     print(
         f"{w.settings.app}: learns from {from_us(found.since):%Y-%m-%d %H:%M} UTC on: older rows make the "
         f"prediction of the latest ones worse, by {found.better:.1f} standard errors"
     )
-    return Rows(features, since=found.since, before=before)
+    return Rows(features, since=found.since, before=before, changes=True)
+
+
+def _primed(start: Policy, rows: Rows, *, seed: int) -> Policy:
+    """Where the users have changed, a network begins with what the rows before that have made of it: a day of new rows
+    then does what two do else (models/README.md)."""
+    earlier = Rows(rows.features, before=rows.since)
+    if not rows.changes or not isinstance(start, Primable) or next(iter(earlier), None) is None:
+        return start
+    return start.primed(earlier, seed=seed)
 
 
 def _untrained(settings: PoliciesSpec, policy: str) -> Policy:

@@ -95,17 +95,27 @@ class NeuralLinear(Bayesian):
         )
         self.checkpoint = checkpoint  # says where, not what: no part of what is learnt or saved
         self.network: network.Network | None = None
+        self.begins = False  # whether what `learn` makes begins with this one's weights, as `primed` asks
         self.outputs: tuple[str, ...] = ()  # arms that have an output of their own while training
         self._arm_shares: WeakKeyDictionary[Catalogue, Tensor] = WeakKeyDictionary()
 
     def _inputs(self, sizes: Sizes) -> Sizes:
         return sizes if self.parameters["heads"] == "shared" else (sizes[0], 0, sizes[2])
 
+    def primed(self, earlier: Iterable[Interactions], *, seed: int = 0) -> Self:
+        """Returns this policy with its network trained on `earlier` rows, those from before a change of the users: the
+        training of what `learn` returns begins there, and its head holds the rows that it is given, and no others.
+        Tastes turn; what tells one user, and one arm, from another is learnt already."""
+        start = self.learn(earlier, seed=seed)
+        start.begins, start.checkpoint = True, self.checkpoint
+        return start
+
     def _fit(self, log: Iterable[Interactions], survey: Survey, before: Self) -> int:
         p, generator = self.parameters, torch.Generator().manual_seed(self.seed)
         self.outputs = survey.arms if p["heads"] == "per_arm" else ()
         self.network = self._network(survey.sizes, generator)
-        if p["warm_start"] and before.network is not None and before.outputs == self.outputs:
+        begun = (p["warm_start"] or before.begins) and before.outputs == self.outputs
+        if begun and before.network is not None and before.network.sizes == self.network.sizes:
             self.network.load_state_dict(before.network.state_dict())
         keys = (
             "epochs", "patience", "batch_size", "epoch_steps", "learning_rate", "weight_decay", "holdout", "precision",
@@ -118,15 +128,18 @@ class NeuralLinear(Bayesian):
             device=self.device,
             how=network.Training(**{key: p[key] for key in keys}),
             seed=(self.seed, survey.rows),
-            checkpoint=self._checkpoint(before.checkpoint, survey),
+            checkpoint=self._checkpoint(before.checkpoint, survey, self.network),
         )
         return int(p["hidden"][-1]) + 1
 
-    def _checkpoint(self, folder: str, survey: Survey) -> Path | None:
-        """Named after all that the training depends on, so that no other training goes on from it."""
+    def _checkpoint(self, folder: str, survey: Survey, begins: network.Network) -> Path | None:
+        """Named after all that the training depends on, where it begins included, so that no other training goes on
+        from it."""
         if not folder:
             return None
-        facts = json.dumps([self.name, self.parameters, self.seed, asdict(survey)], sort_keys=True)
+        weights = b"".join(value.cpu().numpy().tobytes() for value in begins.state_dict().values())
+        where = hashlib.sha256(weights).hexdigest()
+        facts = json.dumps([self.name, self.parameters, self.seed, asdict(survey), where], sort_keys=True)
         return Path(folder) / f"{hashlib.sha256(facts.encode()).hexdigest()[:24]}{layout.CHECKPOINT}"
 
     def _network(self, sizes: Sizes, generator: torch.Generator) -> network.Network:
