@@ -144,13 +144,13 @@ def test_what_is_refused_is_refused_within_a_millisecond(tmp_path):
         ("arms", b"[" + b"{}," * 2990 + b"{}]"),
     ]:
         raw = Raw(**{f: getattr(good, f) for f in FIELDS} | {field: value})
-        times = []
-        for _ in range(40):
+        best, tries = 1.0, 0
+        while best >= 1e-3 and tries < 1000:  # beside others, each try may be slow for a while
             began = time.process_time()
             (answer,) = s.select_raw([raw])
-            times.append(time.process_time() - began)
+            best, tries = min(best, time.process_time() - began), tries + 1
             assert answer.error.startswith(field), answer.error
-        assert min(times) < 1e-3, (field, value[:10], min(times))
+        assert best < 1e-3, (field, value[:10], best)
 
 
 @pytest.mark.slow
