@@ -133,8 +133,8 @@ def _rows(w: Workspace, features: Features, before: int) -> Rows:
 
 
 def _primed(start: Policy, rows: Rows, *, seed: int) -> Policy:
-    """Where the users have changed, a network begins with what the rows before that have made of it: a day of new rows
-    then does what two do else (models/README.md)."""
+    """Where the users have changed, a network begins with what the rows before that have made of it: after two days of
+    new rows it is then where it else is after three (models/README.md)."""
     earlier = Rows(rows.features, before=rows.since)
     if not rows.changes or not isinstance(start, Primable) or next(iter(earlier), None) is None:
         return start
