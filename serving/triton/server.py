@@ -10,6 +10,7 @@ alone would leave its python stubs. The pid file lets another process (`make dow
 import contextlib
 import http.client
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -28,8 +29,11 @@ from croupier.serving.triton.binary import TritonUnavailable
 from croupier.serving.triton.endpoint_security import EndpointSecurity
 from croupier.serving.triton.processes import UMASK, born, private_log, stop_group
 
+_LOGGER = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 READY_SECONDS = 90.0
+# what Triton 24.10 dies of where the machine is so busy that a stub takes no memory in time
+SLOW_STUBS, STARTS = "boost::interprocess::lock_exception", 3
 DRAIN_SECONDS = 10.0
 
 
@@ -107,7 +111,18 @@ class TritonServer:
         return f"{LOOPBACK}:{self.ports.grpc}"
 
     def start(self, *, ready_seconds: float = READY_SECONDS) -> Self:
-        """Returns when the server and every model it was told to load are ready. Raises TritonUnavailable."""
+        """Returns when the server and every model it was told to load are ready. Raises TritonUnavailable. A start that
+        Triton itself gave up, since its stubs were slow (SLOW_STUBS), is tried again."""
+        for _ in range(STARTS - 1):
+            try:
+                return self._start(ready_seconds)
+            except EndedWhileStarting as error:
+                if SLOW_STUBS not in str(error):
+                    raise
+                _LOGGER.warning("tritonserver ended while starting (%s): started again", SLOW_STUBS)
+        return self._start(ready_seconds)
+
+    def _start(self, ready_seconds: float) -> Self:
         stop_recorded(self.home)
         self.ports.refuse_busy()
         self.home.mkdir(parents=True, exist_ok=True)
