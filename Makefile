@@ -22,7 +22,7 @@ setup:  ## .venv with pinned dependencies (quick the second time)
 demo: setup  ## the whole loop on real and on simulated users: Airflow, GX, VW, PyTorch, gate, Triton (≤ 10 min)
 	@$(BIN)/python -m croupier.dags.demo
 
-test: setup  ## everything, sized for two cores and twenty minutes
+test: setup  ## everything, sized for two cores: some 25 minutes
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/pytest -m "not slow and not full" -n 2
