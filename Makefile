@@ -22,7 +22,7 @@ setup:  ## .venv with pinned dependencies (quick the second time)
 demo: setup  ## the whole loop on real and on simulated users: Airflow, GX, VW, PyTorch, gate, Triton (≤ 10 min)
 	@$(BIN)/python -m croupier.dags.demo
 
-test: setup  ## everything, sized for two cores: some 25 minutes
+test: setup  ## everything, sized for two cores: about half an hour
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/pytest -m "not slow and not full" -n 2
@@ -32,7 +32,7 @@ test: setup  ## everything, sized for two cores: some 25 minutes
 test-full: setup  ## the must-shows at their full size (hours)
 	@$(BIN)/pytest
 
-check: setup  ## style, types, import contracts, fast tests: about a minute
+check: setup  ## style, types, import contracts, fast tests: some three minutes
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/pytest -m "not medium and not slow and not full" -n 2 --ignore tests/truth --ignore tests/faults

@@ -26,17 +26,18 @@ def flattened(row: Row, where: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if _FLAT.issuperset(map(type, row.values())):
         return dict(row)
-    _flatten(row, "", found, where, MAX_DEPTH)
+    flatten(row, found, where)
     return found
 
 
-def _flatten(tree: Row, prefix: str, found: dict[str, Any], where: str, levels: int) -> None:
+def flatten(tree: Row, found: dict[str, Any], where: str, *, prefix: str = "", levels: int = MAX_DEPTH) -> None:
+    """Adds the features of one more row to those that were found. Raises InvalidEvent as `flattened`."""
     if not levels:
         raise InvalidEvent(f"{where}.{prefix[:80]}", "another object in it", f"at most {MAX_DEPTH} of them, nested")
     for key, value in tree.items():
         name = f"{prefix}.{key}" if prefix else key
         if isinstance(value, Mapping):
-            _flatten(value, name, found, where, levels - 1)
+            flatten(value, found, where, prefix=name, levels=levels - 1)
         elif value is not None and not (isinstance(value, list | tuple) and not value):
             if name in found and found[name] != value:
                 raise InvalidEvent(f"{where}.{name[:80]}", value, "one value of this name: another stands before it")

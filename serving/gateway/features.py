@@ -17,13 +17,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from croupier.features.encoding.as_sent import flattened
+from croupier.features.encoding.as_sent import flatten, flattened
 from croupier.features.encoding.undeclared import refuse
 from croupier.features.schema import FROM_BOTH, FROM_REQUEST, Arm, InvalidEvent
 from croupier.serving.release import arm_source
 from croupier.serving.release.bundle import LoadedRelease
 
-MAX_DEPTH = 16
 MAX_NAMES = 1000  # of ignored features that are counted apart: names are the caller's
 NOBODY = "(other names)"
 
@@ -38,21 +37,8 @@ def flat(parts: object, where: str) -> dict[str, Any]:
     for i, part in enumerate(parts):
         if not isinstance(part, dict):
             raise InvalidEvent(f"{where}[{i}]", part, "an object of features")
-        _flatten(part, "", found, where, MAX_DEPTH)
+        flatten(part, found, where)
     return found
-
-
-def _flatten(tree: Mapping[str, Any], prefix: str, found: dict[str, Any], where: str, levels: int) -> None:
-    if not levels:
-        raise InvalidEvent(f"{where}.{prefix[:80]}", "another object in it", f"at most {MAX_DEPTH} of them, nested")
-    for key, value in tree.items():
-        name = f"{prefix}.{key}" if prefix else key
-        if isinstance(value, dict):
-            _flatten(value, name, found, where, levels - 1)
-        elif value is not None and value != []:
-            if name in found and found[name] != value:
-                raise InvalidEvent(f"{where}.{name[:80]}", value, "one value of this name: another stands before it")
-            found[name] = value
 
 
 @dataclass(frozen=True, kw_only=True)

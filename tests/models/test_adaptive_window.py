@@ -58,14 +58,19 @@ def test_equal_rewards_and_short_logs_say_nothing() -> None:
     assert adaptive_window.choose(log[:0]).since == 0
 
 
+SMALL = {"hidden": [8], "epochs": 2}  # the bytes tell, not the value
+
+
 @pytest.mark.medium
-@pytest.mark.parametrize("adapt", [True, False])
-def test_a_training_learns_from_the_change_on_if_the_app_lets_it(adapt: bool, tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize(("adapt", "name"), [(True, "lin_ts"), (False, "lin_ts"), (True, "neural_linear")])
+def test_a_training_learns_from_the_change_on_if_the_app_lets_it(adapt, name, tmp_path, monkeypatch) -> None:
+    """A network begins with what the rows before the change made of it; its head, as others', holds those since."""
     monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
     world, w = World(seed=1), Workspace.open("shop")
     w.home.mkdir()
     toml = world.app_toml()
-    part = f'[training]\nadapt = {str(adapt).lower()}\n[policies]\ncandidates = ["lin_ts"]\n'
+    part = f'[training]\nadapt = {str(adapt).lower()}\n[policies]\ncandidates = ["{name}"]\n'
+    part += "[policies.parameters.neural_linear]\nhidden = [8]\nepochs = 2\n"
     (w.home / "app.toml").write_text(toml[: toml.index("[policies]")] + part)
     catalogue.write(w.home / "catalogue.json", world.arms())
     w = Workspace.open("shop")
@@ -76,13 +81,15 @@ def test_a_training_learns_from_the_change_on_if_the_app_lets_it(adapt: bool, tm
     late = late_rewards.none(rows).select("at", "late_reward")
     span = {"split_at": 6_000_000_000, "start": "", "end": "", "end_us": end}
     key = build.keep(w, rows, late, encoder, name="x", **span)["features"]
-    training.train("shop", key, "lin_ts")
-    trained = policy.load(get_folder(w.store, f"candidates/{key}/lin_ts", tmp_path / "trained"))
+    training.train("shop", key, name)
+    trained = policy.load(get_folder(w.store, f"candidates/{key}/{name}", tmp_path / "trained"))
 
     whole = encode_interactions(rows, encoder, encoder.catalogue(world.arms()))
     since = adaptive_window.choose(whole).since
     assert since >= 5_000_000_000
     learnt = whole[whole.at >= since] if adapt else whole
-    expected = policy.make("lin_ts").learn([learnt], seed=w.spec.policies.seed)
+    untrained, seed = policy.make(name, **(SMALL if name == "neural_linear" else {})), w.spec.policies.seed
+    start = untrained.primed([whole[whole.at < since]], seed=seed) if name == "neural_linear" else untrained
+    expected = start.learn([learnt], seed=seed)
     np.testing.assert_allclose(trained.pmf(whole.batch[:200]), expected.pmf(whole.batch[:200]), atol=0.02)
     np.testing.assert_allclose(trained.head.moments.b, expected.head.moments.b, rtol=1e-6, atol=1e-9)
