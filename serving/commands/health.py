@@ -90,6 +90,7 @@ def simulate_health(
     per_day: Annotated[int, typer.Option(min=100, help="decisions a day, on average")] = 12_000,
     false_alarms: Annotated[float, typer.Option(min=0.001, help="[health] false_alarms: the budget of a month")] = 0.5,
     churn: Annotated[bool, typer.Option("--churn", help="every three days an arm goes and another comes")] = False,
+    fault: Annotated[list[str] | None, typer.Option(help="plant this fault; may be repeated; all unless given")] = None,
     out: Out = None,
     page: Annotated[Path | None, typer.Option(help="put the table into this Markdown page")] = None,
 ) -> None:
@@ -107,6 +108,7 @@ def simulate_health(
             per_day=per_day,
             false_alarms=false_alarms,
             churn=churn,
+            faults=fault,
             progress=partial(_count, bar),
         )
     if not to_stdout(out):

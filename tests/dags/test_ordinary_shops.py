@@ -107,14 +107,8 @@ def test_an_ordinary_log_goes_from_init_to_a_rollout(dags, var, tmp_path):
     assert (state.release, state.stage, state.share) == (published["release"], "5%", 0.05)
 
 
-@pytest.mark.parametrize(
-    ("name", "leak"),
-    [
-        ("order", order_value),
-        pytest.param("price", price_shown, marks=pytest.mark.full),
-        pytest.param("rating", rating, marks=pytest.mark.full),
-    ],
-)
+@pytest.mark.full  # the same by the functions that the DAGs call: tests/serving/operate/test_shops_by_functions.py
+@pytest.mark.parametrize(("name", "leak"), [("order", order_value), ("price", price_shown), ("rating", rating)])
 def test_the_same_log_with_a_column_that_came_too_late_is_refused_by_name(dags, var, tmp_path, name, leak):
     w, _, verdict, published = judged(dags, tmp_path, name, leak)
     assert verdict["promoted"] == ""

@@ -10,7 +10,7 @@ from croupier.models.simulation.gate_simulation import RULES, banditdb, draw_log
 from croupier.models.simulation.populations import Population, drifting, from_classes, from_reels, load, mix
 
 SIZES = [
-    pytest.param(60, id="60 logs", marks=pytest.mark.slow),
+    pytest.param(30, id="30 logs", marks=pytest.mark.slow),
     pytest.param(500, id="500 logs", marks=[pytest.mark.full, pytest.mark.timeout(1800)]),
 ]
 

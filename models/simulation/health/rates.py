@@ -127,10 +127,12 @@ def count(
     false_alarms: float = 0.5,
     first: int = 0,
     churn: bool = False,
-    faults: Sequence[str] = tuple(FAULTS),
+    faults: Sequence[str] | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Found:
-    """Returns `false_alarms_per_app_month`, `faults` and the same of each compared rule under `rules`."""
+    """Returns `false_alarms_per_app_month`, `faults` (all of FAULTS unless some are named) and the same of each
+    compared rule under `rules`. Raises ValueError for too few days, and for a fault that is not known."""
+    faults = _known(faults)
     if days * DAY_HOURS <= WARM + DAY_HOURS:
         raise ValueError(
             f"--days: found {days}, expected more than {WARM // DAY_HOURS + 1}: two weeks are learnt from first"
@@ -150,6 +152,13 @@ def count(
     hours = sum(m["hours"] for m in months)
     return {**table[OURS], "made": made, "app_months": hours / MONTH, "false": [m["alarms"][OURS] for m in months],
             "rules": {name: table[name] for name in RULES}}  # fmt: skip
+
+
+def _known(faults: Sequence[str] | None) -> Sequence[str]:
+    unknown = [fault for fault in faults or () if fault not in FAULTS]
+    if unknown:
+        raise ValueError(f"--fault: found {unknown[0]!r}, expected one of {', '.join(map(repr, FAULTS))}")
+    return faults or tuple(FAULTS)
 
 
 def _world(churn: bool) -> str:

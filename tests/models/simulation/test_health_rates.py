@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from croupier.models.health.history import History
 from croupier.models.simulation.health import compared, evidently_tests, rates, table
+from croupier.models.simulation.health.faults import FAULTS
 from croupier.serving.cli import app
 from tests.models.health.plain_hours import hour, hours
 
@@ -78,17 +79,25 @@ def test_the_table_has_a_column_a_rule():
     assert not any("|" in name for name in compared.RULES)
 
 
+SURE = ("a feature frozen", "bot traffic, one unit 30 %", "one host's clock two minutes ahead")
+
+
 @pytest.mark.slow
-def test_a_small_run_has_the_keys(tmp_path):
+@pytest.mark.parametrize("planted", [SURE, pytest.param((), marks=pytest.mark.full)], ids=["three", "all"])
+def test_a_small_run_has_the_keys(tmp_path, planted):
     out = tmp_path / "health.json"
-    done = CliRunner().invoke(
-        app, ["simulate", "health", "--seeds", "1", "--days", "17", "--per-day", "8000", "--json", str(out)]
-    )
+    words = ["simulate", "health", "--seeds", "1", "--days", "17", "--per-day", "8000", "--json", str(out)]
+    done = CliRunner().invoke(app, words + [word for fault in planted for word in ("--fault", fault)])
     assert done.exit_code == 0, done.output
     found = json.loads(out.read_text())
     assert found["false_alarms_per_app_month"] == 0.0
-    sure = ("a feature frozen", "bot traffic, one unit 30 %", "one host's clock two minutes ahead")
-    assert {found["faults"][name]["named_rate"] for name in sure} == {1.0}
-    assert all(found["faults"][name]["median_delay_hours"] <= 3 for name in sure)
+    assert set(found["faults"]) == set(planted or FAULTS)
+    assert {found["faults"][name]["named_rate"] for name in SURE} == {1.0}
+    assert all(found["faults"][name]["median_delay_hours"] <= 3 for name in SURE)
     assert set(found["rules"]) == set(compared.RULES)
     assert set(found["rules"]["BanditDB"]["faults"]) == set(found["faults"])
+
+
+def test_an_unknown_fault_is_named_with_those_that_are_known():
+    with pytest.raises(ValueError, match="found 'gremlins', expected one of .*'a feature frozen'"):
+        rates.count(seeds=1, days=17, per_day=100, faults=["gremlins"])
