@@ -28,8 +28,9 @@ CAUSES = (
     "feature_scaled", "premature_convergence", "reward_delay", "orphan_rewards", "late_rewards", "reward_feed_arm",
     "rewards_lost", "taste_flip", "dying_arm", "feature_drift", "coverage", "linear_failure", "reward_rise",
 )  # fmt: skip
-# what a better policy does, too: watched only, where it began with another release or a rollout's step
-MAY_BE_MEANT = ("premature_convergence", "dying_arm", "taste_flip")
+# what a better policy does, too: watched only, where it began with another release or a rollout's step. An arm may be
+# shown to others than before; that a whole segment gets less is no release's purpose
+MAY_BE_MEANT = ("premature_convergence", "dying_arm")
 
 
 @dataclass(frozen=True, kw_only=True)

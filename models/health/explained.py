@@ -1,7 +1,8 @@
 """Which part of the traffic explains a fall of the reward best: everything, one arm, or one segment.
 
 For a part with E expected and O observed rewards since the change, a ratio ρ = O/E within it gains O log ρ − E(ρ − 1)
-nats over "nothing changed" (Poisson likelihood); the part that gains most explains the fall.
+nats over "nothing changed" (Poisson likelihood); the part that gains most explains the fall. Where that is an arm, its
+fall may be that of a segment whose tastes turned: arms within segments tell (turned.py).
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from croupier.features.batch import F64
 from croupier.models.health.residuals import Whole, due_sums
 from croupier.models.health.season import View
 from croupier.models.health.symptom import Told
+from croupier.models.health.turned import Turned, gain, turned
 
 GONE = 0.08  # ratio below which rewards do not fade, they are not logged any more
 MEAN, SHARE = "reward", "share of decisions with a reward"
@@ -27,6 +29,7 @@ class Part:
     key: str
     found: float
     due: float
+    behind: float = 0.0  # rewards that `due` is drawn from
 
     @property
     def ratio(self) -> float:
@@ -49,13 +52,16 @@ def in_range(sums: F64, limits: tuple[float, float]) -> F64:
     return np.stack([n, (s - low * n) / width, (square - 2 * low * s + low * low * n) / width**2], axis=1)
 
 
+def _watched(sums: F64, what: str, limits: tuple[float, float]) -> F64:
+    """Returns (T, 3) of the reward within [0, 1], or of whether there was one."""
+    return in_range(sums, limits) if what == MEAN else sums[:, [0, 3, 3]]
+
+
 def measured(view: View, what: str, limits: tuple[float, float]) -> dict[tuple[str, str], F64]:
-    """Returns (group, key) → (T, 3) of what is watched: the reward within [0, 1], or whether there was one."""
-    out = {}
-    for group in GROUPS:
-        for key, sums in view.history.sums[group].items():
-            out[group, key] = in_range(sums, limits) if what == MEAN else sums[:, [0, 3, 3]]
-    return out
+    """Returns (group, key) → (T, 3) of what is watched."""
+    return {
+        (group, key): _watched(sums, what, limits) for group in GROUPS for key, sums in view.history.sums[group].items()
+    }
 
 
 def parts(view: View, what: str, limits: tuple[float, float], since: int) -> list[Part]:
@@ -64,8 +70,8 @@ def parts(view: View, what: str, limits: tuple[float, float], since: int) -> lis
     whole, out = Whole(view, streams["all", ""]), []
     for (group, key), sums in streams.items():
         if view.base(sums)[..., 1].sum() > 0:
-            due = float(due_sums(view, sums, whole)[since:].sum())
-            out.append(Part(group, key, float(view.recent(sums)[since:, 1].sum()), due))
+            due, behind = float(due_sums(view, sums, whole)[since:].sum()), float(view.base(sums)[..., 1].sum())
+            out.append(Part(group, key, float(view.recent(sums)[since:, 1].sum()), due, behind))
     return out
 
 
@@ -74,17 +80,27 @@ def explain(view: View, what: str, limits: tuple[float, float], stream: tuple[st
     found = parts(view, what, limits, since)
     best = max(found, key=lambda part: part.gain)
     mine = next((p for p in found if (p.group, p.key) == stream), best)
-    return _told(best if best.gain > 0 else mine)
+    part = best if best.gain > 0 else mine
+    segment = _turned(view, what, limits, since) if part.group == "arm" and part.ratio >= GONE else None
+    if segment is not None and segment.gain > gain(part.found, part.due, part.behind):
+        return _told(Part("segment", segment.segment, segment.found, segment.due), segment)
+    return _told(part)
 
 
-def _told(part: Part) -> Told:
-    cause, says, remedy = _words(part)
-    return Told(
-        cause=cause, number=part.ratio, threshold=1 - LARGE, says=says, remedy=remedy, serious=part.ratio < 1 - LARGE
-    )
+def _turned(view: View, what: str, limits: tuple[float, float], since: int) -> Turned | None:
+    columns = {key: _watched(sums, what, limits) for key, sums in view.history.by_cell().items()}
+    whole = Whole(view, _watched(view.history.sums["all"][""], what, limits))
+    return turned(view, columns, whole, since)
 
 
-def _words(part: Part) -> tuple[str, str, str]:
+def _told(part: Part, segment: Turned | None = None) -> Told:
+    """`segment`: the part is one whose arms changed, for better and worse, so that its sum says too little."""
+    cause, says, remedy = _words(part, segment.arms if segment else "")
+    serious = part.ratio < 1 - LARGE or segment is not None
+    return Told(cause=cause, number=part.ratio, threshold=1 - LARGE, says=says, remedy=remedy, serious=serious)
+
+
+def _words(part: Part, arms: str) -> tuple[str, str, str]:
     fall = f"{part.found:,.0f} instead of the {part.due:,.0f} of the same hours in past weeks ({part.ratio - 1:+.0%})"
     if part.group == "arm" and part.ratio < GONE:
         return (
@@ -101,7 +117,7 @@ def _words(part: Part) -> tuple[str, str, str]:
     if part.group == "segment":
         return (
             "taste_flip",
-            f"{part.key.replace('=', ' ')} does not like any more what it liked: {fall}",
+            f"{part.key.replace('=', ' ')} does not like any more what it liked: {fall}{arms and '; arms ' + arms}",
             ("retrain on rows after the change ([training] adapt), and let it explore: raise [policies] floor"),
         )
     return (

@@ -31,7 +31,8 @@ class FeatureHours:
 class History:
     """T hours in a row; an hour of which nothing is known has zeros. `start` (T,) is in UTC µs. `sums`: group → key →
     (T, 4), `offered`: arm → (T, 2), `hosts`: host → (T, 4): n, rewarded, median delay and lag (NaN: none), `delay`
-    (T, 3): moments of log seconds, `unit` (T, 3), `lift` (T, 3), `account` (T, EVENTS), `explore` (T, EXPLORE)."""
+    (T, 3): moments of log seconds, `unit` (T, 3), `lift` (T, 3), `account` (T, EVENTS), `explore` (T, EXPLORE).
+    `cells`: each hour's sums by arm within segment, which are seldom read, hence no arrays."""
 
     start: I64
     sums: dict[str, Series]
@@ -44,6 +45,7 @@ class History:
     floor: F64
     account: F64
     explore: F64
+    cells: tuple[Mapping[str, Sequence[float]], ...]
 
     def __len__(self) -> int:
         return len(self.start)
@@ -64,9 +66,14 @@ class History:
         best = counts.argmax(axis=0)
         return [names[k] if counts[k, t] else "" for t, k in enumerate(best)]
 
+    def by_cell(self) -> Series:
+        """Returns "segment|arm" → (T, 4) sums."""
+        return _table(len(self), 4, list(enumerate(self.cells)))
+
     def span(self, first: int, last: int) -> Self:
         """Returns the hours first ≤ t < last, as views."""
-        return replace(self, **{f.name: _cut(getattr(self, f.name), slice(first, last)) for f in fields(self)})
+        cut = {f.name: _cut(getattr(self, f.name), slice(first, last)) for f in fields(self) if f.name != "cells"}
+        return replace(self, **cut, cells=self.cells[first:last])
 
     @classmethod
     def of(cls, hours: Sequence[Mapping[str, Any]]) -> Self:
@@ -76,6 +83,7 @@ class History:
         starts = [hour_start(h["hour"]) for h in hours]
         T = (max(starts) - min(starts)) // HOUR + 1
         rows = [((at - min(starts)) // HOUR, h) for at, h in zip(starts, hours, strict=True)]
+        cells = {t: h["groups"].get("cell", {}) for t, h in rows}
         return cls(
             start=min(starts) + np.arange(T, dtype=np.int64) * HOUR,
             sums={g: _table(T, 4, [(t, h["groups"].get(g, {})) for t, h in rows]) for g in GROUPS},
@@ -88,6 +96,7 @@ class History:
             floor=_rows(T, 1, [(t, [h["explore"]["floor"] or np.nan]) for t, h in rows])[:, 0],
             account=_rows(T, len(EVENTS), [(t, [h["account"].get(e, 0) for e in EVENTS]) for t, h in rows]),
             explore=_rows(T, len(EXPLORE), [(t, [h["explore"][e] for e in EXPLORE]) for t, h in rows]),
+            cells=tuple(cells.get(t, {}) for t in range(T)),
         )
 
 

@@ -119,12 +119,13 @@ class ChangedShop:
         every, entropy = sums(reward >= 0), -(p * np.log(p)).sum() / np.log(ARMS)
         segments = {f"segment={k}": sums(segment == k) for k in range(len(SHARES))}
         arms = {f"a{k}": sums(arm == k) for k in range(ARMS)}
+        cell = {f"segment={k}|a{a}": sums((segment == k) & (arm == a)) for k in range(len(SHARES)) for a in range(ARMS)}
         groups = {"all": {"": every}, "release": {str(self.releases): every}, "role": {"champion": every}, "arm": arms}
         offered = {f"a{k}": [n, float(p[:, k].sum())] for k in range(ARMS)}
         explore = {"n": n, "entropy": float(entropy), "greedy": 0, "floor": None, "inverse": n, "lift": [0.0] * 3}
         return {
             "hour": hour_name(START + t * HOUR), "account": {}, "hosts": {}, "features": {},
-            "groups": groups | {"segment": segments}, "explore": explore | {"arms": offered},
+            "groups": groups | {"segment": segments, "cell": cell}, "explore": explore | {"arms": offered},
             "delay": {"log": sketch.moments(np.zeros(0))}, "unit": {"top": 3.0, "units": n, "squares": n},
         }  # fmt: skip
 
@@ -173,9 +174,10 @@ def _pmf(policy: Policy, catalogue: Catalogue) -> F64:
 
 
 def count(*, seeds: int, first: int, step: Callable[[int], None]) -> dict[str, Any]:
-    """Returns {"located": share of runs whose change was noted within NEAR of the horizon, "noted": share where one was
-    noted after it, "false": before it; medians in hours; "before": strategy → mean share of the best policy's value
-    in the week before the flip, "after": in the last hours of all}."""
+    """Returns {"located": share of runs whose change was noted within NEAR of the horizon, "named": where it was noted
+    as a turn of that very segment, "noted": where one was noted after it, "false": before it; medians in hours;
+    "before": strategy → mean share of the best policy's value in the week before the flip, "after": in the last
+    hours of all}."""
     runs: dict[str, list[ChangedShop]] = {name: [] for name in STRATEGIES}
     for seed in range(first, first + seeds):
         for name in STRATEGIES:
@@ -196,6 +198,7 @@ def _summed(runs: Mapping[str, Sequence[ChangedShop]]) -> dict[str, Any]:
         "noted": len(after_it) / len(every),
         "false": (len(times) - len(after_it)) / len(every),
         "located": sum(abs(off) <= NEAR * HOURS for off, _ in after_it) / len(every),
+        "named": sum(_named(r) for r in every) / len(every),
         "median_error_hours": median(abs(off) for off, _ in after_it) if after_it else None,
         "median_delay_hours": median(delay for _, delay in after_it) if after_it else None,
         "before": {
@@ -203,6 +206,12 @@ def _summed(runs: Mapping[str, Sequence[ChangedShop]]) -> dict[str, Any]:
         },
         "after": {name: _mean(of, lambda _: slice(HOURS - LAST, HOURS)) for name, of in runs.items()},
     }
+
+
+def _named(run: ChangedShop) -> bool:
+    """True if what was noted is the change that there was."""
+    found = run.noted
+    return found is not None and found.cause == "taste_flip" and f"segment {run.shop.segment} " in found.says
 
 
 def _mean(runs: Sequence[ChangedShop], part: Callable[[ChangedShop], slice]) -> float:
@@ -217,8 +226,8 @@ def markdown(found: Mapping[str, Any]) -> str:
     )
     head = (
         f"{runs} run{'s' * (runs > 1)} of {days} days: noted in {found['noted']:.0%} after {delay} (median), located "
-        f"within ±{NEAR:.0%} of the horizon in {found['located']:.0%} of all runs (median error {error}), noted "
-        f"before there was a change in {found['false']:.0%}.\n"
+        f"within ±{NEAR:.0%} of the horizon in {found['located']:.0%} of all runs (median error {error}), the segment "
+        f"named in {found['named']:.0%}, noted before there was a change in {found['false']:.0%}.\n"
     )
     lines = [
         "| share of the best policy's value | the week before the flip | the last three days |",

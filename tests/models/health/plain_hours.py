@@ -19,6 +19,7 @@ def hour(
     lost=0.0,
     arm_rates=(),
     device_rates=(),
+    cell_rates=(),
     age=1.0,
     frozen=False,
     swapped=False,
@@ -40,6 +41,7 @@ def hour(
     p = np.array([RATE[a] for a in ARMS])[arm] * level * (1 - lost)
     p = p * np.array([dict(arm_rates).get(a, 1.0) for a in ARMS])[arm]
     p = p * np.array([dict(device_rates).get(d, 1.0) for d in DEVICES])[device]
+    p = p * np.array([[dict(cell_rates).get((d, a), 1.0) for a in ARMS] for d in DEVICES])[device, arm]
     won = rng.random(n) < p
     low, high = range_
     r = low + (high - low) * won
@@ -59,7 +61,9 @@ def hour(
         "groups": {
             "all": {"": sums(arm >= 0)}, "release": {"3": sums(arm >= 0)}, "role": {"champion": sums(arm >= 0)},
             "arm": {a: sums(arm == k) for k, a in enumerate(ARMS)},
-            "segment": {f"device={names[k]}": sums(device == k) for k in range(2)}, "cell": {},
+            "segment": {f"device={names[k]}": sums(device == k) for k in range(2)},
+            "cell": {f"device={names[k]}|{a}": sums((device == k) & (arm == j)) for k in range(2)
+                     for j, a in enumerate(ARMS)},
         },
         "explore": {"n": n, "entropy": n * (entropy + rng.normal(0, 0.005)), "greedy": n // 2, "floor": 0.1,
                     "inverse": float(n), "lift": [0.0, 0.02 * n, float(r.sum())], "odd": 0,

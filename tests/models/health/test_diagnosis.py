@@ -1,5 +1,7 @@
 """Each planted fault is named in the first line; sound data, weekends included, are silent."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -112,6 +114,31 @@ def test_what_began_with_a_release_says_so(before):
     for h in late:
         h["groups"]["release"] = {"4": h["groups"]["release"]["3"]}
     assert diagnose(History.of([*before, *late])).symptoms[0].says.endswith("; it began with release 4")
+
+
+TURNED = {"cell_rates": [(("phone", "c"), 0.4), (("phone", "a"), 1.8)]}
+
+
+def test_a_segment_whose_tastes_turned_is_named_with_its_arms_whichever_release_began_then(before):
+    """On phones one arm wins less and another more; their sum, and each arm's, changes less."""
+    rng = np.random.default_rng(99)
+    late = [hour(DAYS * 24 + k, rng, **TURNED) for k in range(30)]
+    for h in late:
+        h["groups"]["release"] = {"4": h["groups"]["release"]["3"]}
+    found = diagnose(History.of([*before, *late]))
+    assert (found.level, found.cause) == (ACT, "taste_flip")
+    assert re.match(r"device phone does not like any more what it liked: .*; arms c -6\d%, a \+[78]\d%", found.says)
+    assert found.says.endswith("; it began with release 4")
+
+
+def test_an_arm_that_fades_in_every_segment_is_no_turn_of_one(before):
+    rng = np.random.default_rng(99)
+    late = [hour(DAYS * 24 + k, rng, arm_rates=[("c", 0.4)]) for k in range(30)]
+    found = diagnose(History.of([*before, *late]))
+    assert (found.level, found.cause) == (ACT, "dying_arm")
+    for h in late:
+        h["groups"]["release"] = {"4": h["groups"]["release"]["3"]}
+    assert diagnose(History.of([*before, *late])).level == TO_WATCH, "another release may show it to others"
 
 
 @pytest.mark.parametrize("who", ["release", "role", ""])

@@ -25,10 +25,11 @@ def test_it_is_located_and_only_who_forgets_recovers():
     assert abs(located - reset.shop.flip) <= NEAR * HOURS
     assert reset.noted.noted > START + reset.shop.flip * HOUR
     found = changes._summed({name: [reset] for name in ("always", "discount", "reset_head")} | {"never": [never]})
-    assert (found["located"], found["noted"], found["false"]) == (1.0, 1.0, 0.0)
+    assert (found["located"], found["named"], found["noted"], found["false"]) == (1.0, 1.0, 1.0, 0.0)
     assert found["before"]["never"] == found["before"]["reset_head"]
     assert found["after"]["reset_head"] > found["before"]["reset_head"] - 0.04
     assert found["after"]["never"] < found["after"]["reset_head"] - 0.15
     text = changes.markdown(found | {"seeds": 1, "horizon_hours": HOURS})
     assert "located within ±5% of the horizon in 100%" in text
+    assert "the segment named in 100%" in text
     assert {line.count("|") for line in text.splitlines() if line.startswith("|")} == {4}

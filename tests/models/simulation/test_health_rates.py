@@ -99,5 +99,5 @@ def test_a_small_run_has_the_keys(tmp_path, planted):
 
 
 def test_an_unknown_fault_is_named_with_those_that_are_known():
-    with pytest.raises(ValueError, match="found 'gremlins', expected one of .*'a feature frozen'"):
+    with pytest.raises(ValueError, match=r"found 'gremlins', expected one of .*'a feature frozen'"):
         rates.count(seeds=1, days=17, per_day=100, faults=["gremlins"])
