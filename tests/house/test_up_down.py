@@ -19,10 +19,12 @@ from croupier.dags.local.rest import AirflowError, Rest
 from croupier.dags.local.standalone import free_port, require_free
 from croupier.features import clock
 from croupier.features.interactions import hours, window
+from croupier.features.store import layout
 from croupier.features.utc import DAY
 from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels import World
 from croupier.serving.client.client import Client
+from croupier.serving.health.examine import last_said
 from croupier.serving.release import bundle_store, rollout_store
 from croupier.serving.simulation.month import visitors
 from croupier.serving.simulation.month.crowd import Crowd
@@ -30,7 +32,7 @@ from croupier.serving.simulation.month.crowd import Crowd
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]  # a busy machine takes its time
 ROOT = Path(__file__).resolve().parents[2]
 SPEED = 120.0  # an hour of the loop's clock is half a minute
-DAGS = ("collect_events", "build_features", "train_and_gate", "watch_rollout")
+DAGS = ("collect_events", "build_features", "train_and_gate", "watch_rollout", "monitor")
 
 
 def groups_alive(groups):
@@ -118,7 +120,7 @@ def test_up_answers_and_is_left_alone_by_a_second(stack):
 
 def test_the_loop_turns_on_its_own_schedule(stack):
     """A crowd asks; nobody starts a run. Hours are built when they are mature, a training falls due, its verdict is
-    published, and the rollout is looked at. That needs five hours of the loop's clock, three minutes of an idle machine;
+    published, the rollout is looked at, and the app's health, too. That needs five hours of the loop's clock, three minutes of an idle machine;
     a busy one, on which Airflow falls behind that clock, is given ten times as long."""
     w, port, _ = stack
     airflow = Rest(w.settings.var / "airflow", port)
@@ -129,7 +131,7 @@ def test_the_loop_turns_on_its_own_schedule(stack):
         deadline = time.monotonic() + 1800
         while (
             time.monotonic() < deadline
-            and not (state := rollout_store.read_state(w.store)).share
+            and not ((state := rollout_store.read_state(w.store)).share and last_said(w))
             and not people.refused
         ):
             people.come()
@@ -148,5 +150,9 @@ def test_the_loop_turns_on_its_own_schedule(stack):
     judged = verdict["evaluation"]["rows"]
     assert 0 <= judged - 0.4 * rows < 300, "the later 40 %, and who came in the same second as the first of them"
     kinds = {dag: airflow.kinds(dag, runs[dag]) for dag in DAGS}
-    assert kinds["build_features"] == kinds["watch_rollout"] == kinds["collect_events"] == {"scheduled"}
+    assert {dag for dag in DAGS if kinds[dag] == {"scheduled"}} == set(DAGS) - {"train_and_gate"}
     assert kinds["train_and_gate"] == {"asset_triggered"}
+    said = last_said(w)
+    assert (said["app"], said["level"]) == ("reels", "fine"), said["sentence"]
+    assert 0 < said["known"] <= len(built), "hours that were joined by then"
+    assert b"reels" in w.store.get(layout.report(layout.HEALTH_PAGE))
