@@ -12,6 +12,8 @@ from croupier.features.quality.pages import listing_page
 from croupier.features.quality.pages.page import render
 from tests.page_words import unscripted
 
+pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
+
 ROOT = Path(__file__).resolve().parents[2]
 HTML = re.compile(r"<!doctype|<html|<body|<h[1-3][ >]|<table|<ul>|<p>", re.I)
 

@@ -14,6 +14,8 @@ from croupier.models import training
 from croupier.models.gate.alpha_spending import Ledger
 from tests import shop
 
+pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
+
 START, END = "2026-09-21T00:00+00:00", "2026-09-22T00:00+00:00"
 
 
@@ -82,7 +84,6 @@ def test_features_whose_rows_were_forgotten_are_made_anew(tmp_path, monkeypatch)
     assert (verdict["features"], verdict["promoted"]) == (again, "")
 
 
-@pytest.mark.medium
 def test_planned_looks_reach_the_judge_the_ledger_and_the_page(encoded):
     """The same log is a look that was planned, or lies between two: then nothing is decided, whatever the bound."""
     w, job = Workspace.open("shop"), training.train("shop", encoded, "lin_ts")

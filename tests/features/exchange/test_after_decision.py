@@ -10,6 +10,8 @@ from croupier.features.exchange.guess import guess_app
 from croupier.features.exchange.tables.tabular import TableSource
 from croupier.features.spec import AppSpec
 
+pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
+
 PRICES = {"a": 9.9, "b": 19.9, "c": 29.9}
 
 

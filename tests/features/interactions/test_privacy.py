@@ -26,6 +26,8 @@ from croupier.features.store.storage import FolderStore
 from croupier.features.utc import HOUR, to_us
 from croupier.features.workspace import Workspace
 
+pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
+
 START = datetime(2019, 11, 24, 10, tzinfo=UTC)
 SPAN = {"start": START, "end": START + timedelta(hours=4)}
 NOW = START + timedelta(days=2)

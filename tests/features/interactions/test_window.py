@@ -19,6 +19,8 @@ from croupier.features.store import layout
 from croupier.features.store.storage import open_store
 from croupier.features.utc import from_us, hour_name, hour_start, to_us
 
+pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
+
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 

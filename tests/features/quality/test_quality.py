@@ -16,6 +16,8 @@ from croupier.features.spec import AppSpec
 from croupier.features.worlds.reels import START, World
 from tests.page_words import ZONE
 
+pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
+
 WORLD = World(seed=5)
 N = 400
 IDS = [arm.arm_id for arm in WORLD.arms()]
@@ -87,7 +89,6 @@ FAULTS = {
 }
 
 
-@pytest.mark.medium
 def test_a_sound_log_passes(good, tmp_path):
     report = check(good[0], good, tmp_path).or_raise()
     assert (report.passed, report.critical, report.warnings, report.quarantined) == (True, (), (), 0)
@@ -96,7 +97,6 @@ def test_a_sound_log_passes(good, tmp_path):
 
 
 @pytest.mark.parametrize("rule", FAULTS)
-@pytest.mark.medium
 def test_each_rule_fails_alone(good, tmp_path, rule):
     df = FAULTS[rule](good[0])
     report = check(df, good, tmp_path)
@@ -176,7 +176,6 @@ def test_features_that_drift_warn(good, tmp_path, rule):
     assert [f.rule for f in report.warnings] == [rule]
 
 
-@pytest.mark.medium
 def test_a_second_sample_of_the_same_world_does_not_warn(good, tmp_path):
     for seed in (1, 2):
         assert check(WORLD.interactions(N, seed=seed), good, tmp_path).or_raise().warnings == ()
@@ -192,7 +191,6 @@ def test_arm_set_churn_warns(good, tmp_path, known, rule):
     assert report.passed
 
 
-@pytest.mark.medium
 def test_candidate_share_is_held_against_the_stage(good, tmp_path):
     staged = good[0].with_columns(stage=pl.lit("20%"), release=pl.lit(3, pl.Int64))
     units = staged["unit_id"].unique(maintain_order=True)
@@ -207,7 +205,6 @@ def test_candidate_share_is_held_against_the_stage(good, tmp_path):
         assert [f.rule for f in check(df, good, tmp_path).warnings] == rules
 
 
-@pytest.mark.medium
 def test_draws_that_are_not_from_the_logged_pmf_stop_it(good, tmp_path):
     """The first candidate shown too often, logged as uniform: found over several intervals, each looked at."""
     first = pl.int_range(pl.len()) % 4 == 0
@@ -221,7 +218,6 @@ def test_draws_that_are_not_from_the_logged_pmf_stop_it(good, tmp_path):
     assert failed[-1] == ["propensity_audit release 0, champion, uniform"]
 
 
-@pytest.mark.medium
 def test_pages_change_nothing_of_what_is_found(good, tmp_path):
     broken = FAULTS["role_known"](good[0])
     with_pages, without = (check(broken, good, tmp_path / str(pages), pages=pages) for pages in (True, False))
@@ -231,7 +227,6 @@ def test_pages_change_nothing_of_what_is_found(good, tmp_path):
     assert with_pages.broken.equals(without.broken)
 
 
-@pytest.mark.medium
 def test_pages_are_offline_and_hold_the_rules(good, tmp_path):
     report = check(FAULTS["role_known"](good[0]), good, tmp_path, pages=True)
     pages = list(tmp_path.rglob("*.html"))

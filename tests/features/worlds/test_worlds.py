@@ -17,6 +17,8 @@ from croupier.features.spec import AppSpec
 from croupier.features.worlds import obd
 from croupier.features.worlds.reels import World, uniform_pmf
 
+pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
+
 CACHE = Path(__file__).parents[3] / "var" / "cache"
 
 
@@ -106,7 +108,6 @@ def test_thompson_sampling_propensities(spool):
     assert sum(d.pmf) == pytest.approx(1, abs=1e-12)
 
 
-@pytest.mark.medium
 def test_no_index_no_data_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(RuntimeError, match="could not download the Open Bandit Dataset"):
@@ -114,7 +115,6 @@ def test_no_index_no_data_one_sentence(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("behaviour", "campaign"), [("random", "women"), ("bts", "men")])
-@pytest.mark.medium
 def test_a_real_systems_propensities_pass_the_audit_and_wrong_ones_do_not(behaviour, campaign):
     """10,000 rounds that were served in production: the audit is silent on their true propensities."""
     decisions = []

@@ -18,6 +18,8 @@ from croupier.models.ope import self_tests
 from croupier.models.ope.reward_model import cross_fit, fold_of, quality
 from croupier.models.ope.rounds import as_served, rounds_of
 
+pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
+
 A, D = 6, 4
 
 
@@ -154,7 +156,6 @@ def test_report_is_json():
     assert good["lift"]["lower"] < good["lift"]["value"] < good["lift"]["upper"]
 
 
-@pytest.mark.medium
 def test_rare_clicks_are_undecided_not_a_crash():
     log, _, weight = world(10_000, 5, base=0.004, scale=0.0, catalogue=80, k=80)
     assert 20 < log.reward.sum() < 60

@@ -13,6 +13,8 @@ from croupier.models.health.symptom import ACT, FINE, TO_WATCH
 from croupier.models.health.watches.features import kinds_of_hours
 from tests.models.health.plain_hours import START, hour, hours
 
+pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
+
 DAYS = 22
 NAMED = [
     ("reward_feed_arm", {"arm_rates": [("b", 0.0)]}, 12), ("dying_arm", {"arm_rates": [("b", 0.5)]}, 36),

@@ -15,6 +15,8 @@ from croupier.models.ope.leaks import tested as leaks
 from croupier.models.ope.reward_model import cross_fit
 from croupier.models.policy import make
 
+pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
+
 ARMS, RATES = 3, np.array([0.05, 0.10, 0.20])  # uniform earns .117
 CATALOGUE = Catalogue(ids=("a", "b", "c"), features=np.eye(ARMS, dtype=np.float32), digest="shop")
 
@@ -147,7 +149,6 @@ def test_a_uniform_log_is_not_refused_for_the_last_digit_of_its_propensities(arm
     assert self_tests.propensity(log) > 0.01
 
 
-@pytest.mark.medium
 def test_the_tests_of_agreement_and_balance_hold_their_level():
     """300 sound logs of 1,000 rows, of both kinds: at the gate's thresholds next to none is refused for its features."""
     refused = 0

@@ -7,6 +7,8 @@ import pytest
 from croupier.models.ope.streaming import total
 from croupier.models.ope.tabular_log import ColumnNames, TableLog
 
+pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
+
 
 @pytest.mark.parametrize("rows", [1, 7, 64, 1000])
 def test_repeats_are_found_across_chunks(tmp_path, rows):

@@ -11,6 +11,8 @@ from croupier.models.ope import self_tests
 from croupier.models.ope.leaks import tested as leaks
 from croupier.models.simulation.populations import from_classes, interactions, load
 
+pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
+
 
 @pytest.fixture(scope="module")
 def population():
@@ -22,7 +24,6 @@ def log_of(population, seed, n=4000):
     return interactions(population, n, np.random.default_rng(seed))
 
 
-@pytest.mark.medium
 def test_p_values_of_true_logs_are_spread_evenly(population):
     p = [self_tests.propensity(log_of(population, seed, 2000)) for seed in range(60)]
     assert np.mean(np.array(p) < 0.05) <= 0.12
@@ -102,7 +103,6 @@ def test_a_log_with_one_propensity_a_row_is_tested_by_it_alone(population):
     assert self_tests.knows_whole_pmf(replace(log, pmf=even, propensity=np.full(4000, 0.1)))
 
 
-@pytest.mark.medium
 def test_a_leak_is_found_and_named(population):
     log = log_of(population, 2)
     assert leaks.tested(log).p > 0.01

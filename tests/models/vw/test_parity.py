@@ -11,6 +11,8 @@ from croupier.models.simulation.synthetic import LinearWorld
 from croupier.models.vw import train
 from croupier.models.vw.policy import PRESETS, BilinearPolicy
 
+pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
+
 SCHEMAS = {  # name: sizes of the world, and whether features become one-hot
     "numeric": ({"arms": 8, "candidates": 5, "d_u": 3, "d_a": 2, "d_p": 1}, False),
     "categorical": ({"arms": 30, "candidates": 10, "d_u": 12, "d_a": 30, "d_p": 0}, True),

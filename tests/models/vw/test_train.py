@@ -11,6 +11,8 @@ from croupier.models.simulation.synthetic import LinearWorld
 from croupier.models.vw import train
 from croupier.models.vw.policy import PRESETS, BilinearPolicy
 
+pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
+
 WORLD = LinearWorld.make(1, arms=9, candidates=5, d_u=4, d_a=5, d_p=2)
 LOG = WORLD.log(2000, 3)
 
@@ -155,7 +157,6 @@ def whole_text(log):
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("passes", [1, 3])
-@pytest.mark.medium
 def test_only_the_chosen_arms_line_matters(preset, passes, tmp_path):
     """What we write leaves the others' features out: not one of VW's 2¹⁸ weights differs."""
     (tmp_path / "whole.txt").write_text(whole_text(LOG))

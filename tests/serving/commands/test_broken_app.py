@@ -13,6 +13,8 @@ from tests import shop
 from tests.house.test_telling import ARGUMENTS, LOG, TOML, with_app
 from tests.serving.commands.test_no_traceback import LONG, call, folder, garbage
 
+pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
+
 GIVEN = ARGUMENTS | {"ope": ["log.csv", "--policy", "1"], "serve down": [], "account": []}
 READ_IT = {"import", "health", "turn", "rollout status", "rollout watch", "rollout report", "arm add", "arm retire", "arm list",
            "app diff", "forget"}  # fmt: skip
@@ -110,7 +112,6 @@ def test_what_is_wrong_with_app_toml_is_said_in_a_sentence(var, kind):
     assert held_against(var, kind, *spoiling(kind), asked) == set(asked)
 
 
-@pytest.mark.medium
 @pytest.mark.parametrize("kind", ["a misspelt key", "latin-1", "missing", "a folder"])
 def test_whoever_reads_app_toml_names_it_and_others_answer_as_ever(var, kind):
     refused = held_against(var, kind, *spoiling(kind))
@@ -173,7 +174,6 @@ OTHERS = {
 }  # fmt: skip
 
 
-@pytest.mark.medium
 @pytest.mark.parametrize("broken", OTHERS)
 def test_on_an_app_of_which_another_file_is_broken(var, broken):
     name, spoil = OTHERS[broken]

@@ -9,6 +9,8 @@ from croupier.serving.cli import app
 from tests import shop
 from tests.house.test_telling import ARGUMENTS, LOG, TOML, everything, with_app
 
+pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
+
 LONG = {  # commands that go on for long, or until they are stopped
     "simulate health",
     "simulate linear",

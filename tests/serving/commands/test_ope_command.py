@@ -14,6 +14,8 @@ from croupier.features.worlds.reels import World
 from croupier.serving.cli import app
 from croupier.serving.operate import verdict_release
 
+pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
+
 
 @pytest.fixture
 def log(tmp_path):
@@ -31,7 +33,6 @@ def run(*arguments):
     return CliRunner().invoke(app, ["ope", *map(str, arguments)])
 
 
-@pytest.mark.medium
 def test_one_arm_on_a_csv(log, tmp_path):
     path, frame = log
     done = run(
@@ -98,7 +99,6 @@ def test_a_column_of_numbers_named_x_is_a_feature(log, tmp_path):
     assert json.loads((tmp_path / "o").read_text())["rows"] == 600
 
 
-@pytest.mark.medium
 def test_a_feature_made_after_the_draw_is_named(tmp_path):
     """The arm's number beside the arm's name: DM and DR would learn from it what no policy can know."""
     rng, n = np.random.default_rng(1), 3000

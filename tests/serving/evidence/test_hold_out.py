@@ -24,6 +24,8 @@ from croupier.serving.release.rollout_state import RolloutRefused, in_candidate
 from tests.serving.evidence.promotions import KEPT, finish, logged
 from tests.serving.watched import SECOND
 
+pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
+
 
 @pytest.mark.parametrize(("what", "arm"), [("predecessor", "a1"), ("uniform", None)])
 def test_a_share_of_units_is_kept_back_and_logged_to_the_last_digit(promoted, what, arm):
@@ -50,7 +52,6 @@ def test_a_share_of_units_is_kept_back_and_logged_to_the_last_digit(promoted, wh
     assert [step.step for step in wrong if not step.holds] == ["pmf"]
 
 
-@pytest.mark.medium
 def test_where_uniform_is_kept_back_the_predecessor_returns(promoted):
     h = promoted(FixedArm(arm="a0"), FixedArm(arm="a2"), holdout_policy="uniform")
     state = h.until_decided()
@@ -117,7 +118,6 @@ def test_the_next_promotion_keeps_back_the_one_before_it(promoted):
     assert rollout_store.read_state(h.store).salt == "holdout-4", "other units than before"
 
 
-@pytest.mark.medium
 def test_decisions_of_the_hold_out_are_trained_on_like_others(promoted, tmp_path):
     h = promoted(FixedArm(arm="a2"), FixedArm(arm="a1"))
     h.visits(3000)

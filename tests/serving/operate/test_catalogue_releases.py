@@ -15,6 +15,8 @@ from croupier.serving.release import bundle_store, rollout_store
 from croupier.serving.release.rollout_mirror import RolloutReader
 from tests.serving.arm_shop import ARMS, MINUTE, NEW, START, Shop
 
+pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
+
 IDS = [arm.arm_id for arm in ARMS]
 FLOOR, SHARE = 0.04, 0.1
 
@@ -32,7 +34,6 @@ def shop(tmp_path, monkeypatch):
         each.spool.close()
 
 
-@pytest.mark.medium
 def test_a_new_arm_is_released_over_a_running_rollout_which_goes_on_where_it_stands(shop):
     s = shop(candidate=FixedArm(arm="a1"))
     before = rollout_store.read_state(s.w.store)
@@ -60,7 +61,6 @@ def test_a_new_arm_is_released_over_a_running_rollout_which_goes_on_where_it_sta
     assert [g.arms for g in new.golden if g.role == "champion"] == [["a0", "a1", "a2"], ["n0", *IDS]]
 
 
-@pytest.mark.medium
 def test_evidence_of_the_rollout_is_gathered_over_its_catalogue_releases(shop):
     s = shop(candidate=FixedArm(arm="a1"))
     s.ask(100, IDS)
@@ -123,7 +123,6 @@ def test_without_a_triton_that_answers_no_number_is_spent(shop, monkeypatch, nob
     assert s.look() == "release 2"
 
 
-@pytest.mark.medium
 def test_a_new_arm_gets_its_share_exactly_until_it_was_shown_often_enough(shop):
     s = shop(champion=FixedArm(arm="a2"))
     s.write([*ARMS, NEW, replace(NEW, arm_id="n1")])
@@ -153,7 +152,6 @@ def test_a_new_arm_gets_its_share_exactly_until_it_was_shown_often_enough(shop):
     assert {d.release for d in s.decisions()} == {2, 3}
 
 
-@pytest.mark.medium
 def test_the_share_ends_for_each_arm_by_itself(shop):
     s = shop()
     s.write([*ARMS, NEW, replace(NEW, arm_id="n1")])
@@ -218,7 +216,6 @@ def test_a_promotion_keeps_new_arms_new_and_retired_ones_retired(shop):
     assert s.look() == ""
 
 
-@pytest.mark.medium
 def test_a_rollback_serves_an_old_policy_over_todays_arms(shop):
     s = shop(champion=FixedArm(arm="a2"))
     s.write([*ARMS[:3], NEW])
@@ -242,7 +239,6 @@ def test_the_reader_of_a_stage_trusts_either_number_between_release_and_state(sh
     assert reader.view(7).share == 0.0
 
 
-@pytest.mark.medium
 def test_the_file_that_was_changed_last_counts_whichever_host_has_it(shop, tmp_path, monkeypatch):
     s = shop()
     monkeypatch.setenv("CROUPIER_STORE", str(s.w.home / "store"))

@@ -20,6 +20,8 @@ from croupier.serving.triton.binary import TritonUnavailable
 from croupier.serving.triton.server import Ports
 from tests import shop
 
+pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
+
 START, END = "2026-09-21T00:00+00:00", "2026-09-22T00:00+00:00"
 
 
@@ -88,7 +90,6 @@ def test_a_release_whose_publisher_died_before_it_served_is_served(verdict):
     assert bundle.load(w.home / "triton" / "select_arm" / "1").candidate.name == "lin_ts"
 
 
-@pytest.mark.medium
 def test_a_refresh_is_published_with_all_that_either_side_has_learnt(verdict):
     """The champion keeps what it learnt since its own release, and the refresh learns from its window's end on."""
     w = Workspace.open("shop")

@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 from croupier.models.simulation.power.table import limits, markdown, mean_power, worst_null
 from croupier.serving.cli import app
 
+pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
+
 
 def row(cell, lift, hits, runs=100, ess=900.0):
     return {"cell": cell, "lift": lift, "runs": runs, "ess": ess, "promoted": {"α .05": {"planned": hits}}}
