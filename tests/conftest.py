@@ -28,6 +28,9 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_collection_modifyitems(items):
+    # the DAGs first, then other files with slow tests, so that no process is left with a long one at the end
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (DAGS not in item.path.parents, item.path not in long))
     for item in items:
         # files stay whole, and the DAGs' tests in one process: each process that runs some imports Airflow anew
         item.add_marker(pytest.mark.xdist_group("dags" if DAGS in item.path.parents else item.path.name))
