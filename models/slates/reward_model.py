@@ -39,7 +39,8 @@ def _predicted(place: I64, reward: F64, group: I64, pmfs: list[F64], held: Bool)
     for slot in reversed(range(k)):
         seen, y = cell[~held, slot], (reward[:, slot] + below)[~held]
         count = np.bincount(seen, minlength=groups * K).reshape(groups, K).astype(np.float64)
-        q = _shrunk(np.bincount(seen, y, minlength=groups * K).reshape(groups, K), count)
+        total = np.bincount(seen, y, minlength=groups * K).reshape(groups, K).astype(np.float64)
+        q = _shrunk(total, count)
         predicted[:, slot] = q.reshape(-1)[cell[:, slot]]
         direct[:, slot] = below = np.einsum("nk,nk->n", pmfs[slot], q[group])
     return predicted[held], direct[held]
