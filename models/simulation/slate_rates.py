@@ -70,8 +70,11 @@ def _of_world(seed: int) -> Iterator[dict[str, Any]]:
     world = CascadeWorld.of(seed)
     champion = Enumerated(policy=world.policy(KNOWN), k=SLOTS)
     value = world.value(champion)
-    candidates = {"equal": world.worth(value), "half equal": world.worth(value, beside=champion.policy),
-                  BETTER: world.worth((1.0 + LIFT) * value)}  # fmt: skip
+    candidates = {
+        "equal": world.worth(value),
+        "half equal": world.worth(value, beside=champion.policy),
+        BETTER: world.worth((1.0 + LIFT) * value),
+    }
     even = PlackettLuce(log_weights=np.zeros(champion.policy.mask.shape), mask=champion.policy.mask)
     logs: dict[str, SlatePolicy] = {"champion": Mixed.floor(champion.policy, FLOOR), "uniform": even}
     for number, logged in enumerate(LOGGED):
@@ -81,8 +84,14 @@ def _of_world(seed: int) -> Iterator[dict[str, Any]]:
             drawn = drawn_log(world, log, candidate, champion, rng)
             for judged, estimator in JUDGED.items():
                 decision, rows = _decided(drawn, estimator)
-                yield {"seed": seed, "logged": logged, "candidate": name, "estimator": judged, "decision": decision,
-                       "rows": rows}  # fmt: skip
+                yield {
+                    "seed": seed,
+                    "logged": logged,
+                    "worth": name,
+                    "estimator": judged,
+                    "decision": decision,
+                    "rows": rows,
+                }
 
 
 def drawn_log(
@@ -124,8 +133,11 @@ def rates(table: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def _promoted(table: Sequence[dict[str, Any]], estimator: str, names: Sequence[str], logged: str = "") -> float:
-    asked = [r["decision"] == PROMOTE for r in table
-             if r["estimator"] == estimator and r["candidate"] in names and logged in ("", r["logged"])]  # fmt: skip
+    asked = [
+        r["decision"] == PROMOTE
+        for r in table
+        if r["estimator"] == estimator and r["worth"] in names and logged in ("", r["logged"])
+    ]
     return float(np.mean(asked))
 
 

@@ -122,8 +122,9 @@ class Client:
             places = slots_of(k, slots)
         except InvalidEvent as error:
             raise Refused(str(error)) from None
-        asked = SlateRequest(unit_id=unit_id, context=context, arms=arms, slots=places, arm_context=arm_context,
-                             event_id=event_id)  # fmt: skip
+        asked = SlateRequest(
+            unit_id=unit_id, context=context, arms=arms, slots=places, arm_context=arm_context, event_id=event_id
+        )
         (slate,) = decided(self.select_batch, named([asked]))
         if slate.error:
             raise Refused(slate.error)

@@ -97,8 +97,14 @@ class Embedded:
         except InvalidEvent as error:
             raise Refused(str(error)) from None
         offered = self.arms() if arms is None else arms
-        asked = SlateRequest(unit_id=unit_id, context=context or {}, arms=offered, slots=places,
-                             arm_context=arm_context, event_id=event_id)  # fmt: skip
+        asked = SlateRequest(
+            unit_id=unit_id,
+            context=context or {},
+            arms=offered,
+            slots=places,
+            arm_context=arm_context,
+            event_id=event_id,
+        )
         (slate,) = self.select_slates([asked])
         if slate.error:
             raise Refused(slate.error)

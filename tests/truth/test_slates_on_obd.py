@@ -36,8 +36,14 @@ def by_position(wheel, campaign):
         rows = uniform.filter(uniform["position"] == place + 1)
         item, p, click = (rows[c].to_numpy() for c in ("item_id", "propensity_score", "click"))
         zero = np.zeros(len(p))
-        rounds = Rounds(reward=click.astype(float), propensity=p, target=target[item, place], predicted=zero, direct=zero,
-                        thinning=zero + 1.0)  # fmt: skip
+        rounds = Rounds(
+            reward=click.astype(float),
+            propensity=p,
+            target=target[item, place],
+            predicted=zero,
+            direct=zero,
+            thinning=zero + 1.0,
+        )
         clicks = own.filter(own["position"] == place + 1)["click"].to_numpy().astype(float)
         ess = op.effective_sample_size(rounds.weight)
         found.append((Moments.of(rounds.reward), Moments.of(clicks), Moments.of(op.ips(rounds)), ess))

@@ -60,10 +60,13 @@ def test_the_command_writes_its_three_keys(tmp_path):
 
 def test_rates_count_promotions_of_nulls_and_of_better_ones_apart():
     def row(candidate, estimator, decision):
-        return {"candidate": candidate, "estimator": estimator, "decision": decision, "logged": "uniform", "seed": 0}
+        return {"worth": candidate, "estimator": estimator, "decision": decision, "logged": "uniform", "seed": 0}
 
-    table = [row(c, e, "promote" if (c, e) in {("equal", "independent_ips"), ("better", "cascade_dr")} else "reject")
-             for c in (*slate_rates.NULLS, slate_rates.BETTER) for e in slate_rates.JUDGED]  # fmt: skip
+    table = [
+        row(c, e, "promote" if (c, e) in {("equal", "independent_ips"), ("better", "cascade_dr")} else "reject")
+        for c in (*slate_rates.NULLS, slate_rates.BETTER)
+        for e in slate_rates.JUDGED
+    ]
     assert slate_rates.rates(table) == {"false_promotion": 0.0, "power": 1.0, "power_independent_ips": 0.0}
-    wrong = [r | {"decision": "promote"} if r["candidate"] == "half equal" else r for r in table]
+    wrong = [r | {"decision": "promote"} if r["worth"] == "half equal" else r for r in table]
     assert slate_rates.rates(wrong)["false_promotion"] == 0.5

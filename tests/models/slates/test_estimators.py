@@ -42,8 +42,17 @@ def test_a_good_reward_model_takes_the_noise_out_of_cascade_dr():
     """With the true expected rewards from each slot on, cascade-DR varies only by what follows arms above."""
     slates = every_slate_once(additive())
     far = Moments.of(of_slates.rips(slates)).variance
-    rest = np.array([[additive()[:, slot:].sum(axis=1)[(SLATES[:, slot] == a)] @ PI[SLATES[:, slot] == a]
-                      / PI[SLATES[:, slot] == a].sum() for a in range(5)] for slot in range(3)])  # fmt: skip
+    rest = np.array(
+        [
+            [
+                additive()[:, slot:].sum(axis=1)[(SLATES[:, slot] == a)]
+                @ PI[SLATES[:, slot] == a]
+                / PI[SLATES[:, slot] == a].sum()
+                for a in range(5)
+            ]
+            for slot in range(3)
+        ]
+    )
     assert Moments.of(of_slates.cascade_dr(every_slate_once(additive(), guess=rest))).variance < far / 4
 
 

@@ -22,7 +22,9 @@ def test_nobody_there_the_fallback_answers_every_slot_with_its_conditional_prope
         assert slate.propensity == pytest.approx(1 / 6)
         model, _, rows = client.outbox.next()
         assert (model, [r["event_id"] for r in rows]) == ("record", [s.event_id for s in slate.slots])
-        assert [json.loads(r["arms"]) for r in rows] == [[a for a in "abc" if a not in slate.arms[:n]] for n in range(3)]
+        assert [json.loads(r["arms"]) for r in rows] == [
+            [a for a in "abc" if a not in slate.arms[:n]] for n in range(3)
+        ]
         with pytest.raises(Refused, match=r"^context: found \[\]"):
             client.select_slate(unit_id="u", context=[], arms=ARMS, k=2)
         with pytest.raises(Refused, match=r"^k: found 0"):
@@ -34,8 +36,12 @@ def test_each_slot_is_asked_over_what_is_left_with_its_own_features():
 
     def ask(requests):
         asked.append(requests)
-        return [Selection(r.event_id, r.arms[-1] if isinstance(r.arms[-1], str) else r.arms[-1]["id"], 0.5, (), 1, "champion")
-                for r in requests]  # fmt: skip
+        return [
+            Selection(
+                r.event_id, r.arms[-1] if isinstance(r.arms[-1], str) else r.arms[-1]["id"], 0.5, (), 1, "champion"
+            )
+            for r in requests
+        ]
 
     pair = [{"x": 0}, {"x": 1}, {"x": 2}]
     request = SlateRequest(unit_id="u", context={"c": 1}, arms=ARMS, slots=[{"s": 7}, {}], arm_context=pair)
