@@ -143,9 +143,10 @@ def pi_cv(slates: SlateRounds) -> F64:
 
 
 def pi_cvs(slates: SlateRounds) -> F64:
-    """Pseudoinverse with a control variate a slot, G r − Σ_l β_l (Y_l − 1), Y_l = π(a_l at l) / p(a_l at l) and β of
-    least variance; each E[Y_l] = 1. Vlassis et al. 2021: a variate a slot."""
-    return _controlled(slates, slates.target_at / slates.logged_at)
+    """Pseudoinverse with a control variate a slot beside G's: G r − β₀ (G − 1) − Σ_l β_l (Y_l − 1), with Y_l = π(a_l at
+    l) / p(a_l at l) and β of least variance; each E[Y_l] = 1. Vlassis et al. 2021, where G is 1 − k + Σ Y_l: slots that
+    depend on each other are why G stands beside them here."""
+    return _controlled(slates, np.column_stack([slates.pseudo, slates.target_at / slates.logged_at]))
 
 
 SlateEstimator = Callable[[SlateRounds], F64]

@@ -6,10 +6,10 @@ So a slot's propensity is exact given the slots above it, their product is the s
 rewarded by its own event, learnt from and replayed like any decision. The slots of a slate are of one unit: what is
 shown together is no independent evidence."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 from croupier.features.ids import uuid7s
 from croupier.features.schema import InvalidEvent
@@ -18,6 +18,7 @@ from croupier.serving.contract.requests import Request, Selection
 
 MAX_SLOTS = 100
 Ask = Callable[[Sequence[Request]], Sequence[Selection]]
+Steps = Generator[list[Request], Sequence[Selection] | None, "list[Slate]"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,15 +77,28 @@ def named(asked: Sequence[SlateRequest]) -> list[SlateRequest]:
 
 
 def decided(ask: Ask, asked: Sequence[SlateRequest]) -> list[Slate]:
-    """Answers slates that are `named`, all of them slot after slot, by `ask`, which answers decisions in their order.
-    A slate with a slot that is refused has that slot's `error`."""
+    """Answers slates that are `named`, by `ask`, which answers decisions in their order. A slate with a slot that is
+    refused has that slot's `error`."""
+    steps, answers = slot_after_slot(asked), None
+    try:
+        while True:
+            answers = ask(steps.send(answers))
+    except StopIteration as done:
+        return cast("list[Slate]", done.value)
+
+
+def slot_after_slot(asked: Sequence[SlateRequest]) -> Steps:
+    """Yields the decisions of all slates' first slots, then of their second ones, …; takes their answers, and returns
+    the slates."""
     ids = [each.event_id for each in asked]
     found: list[list[Selection]] = [[] for _ in asked]
     errors = [_error(each) for each in asked]
     for place in range(max((len(each.slots) for each in asked), default=0)):
         rows = [i for i, each in enumerate(asked) if not errors[i] and place < len(each.slots)]
-        requests = [_slot(asked[i], ids[i], [slot.arm for slot in found[i]]) for i in rows]
-        for i, selection in zip(rows, ask(requests) if rows else (), strict=True):
+        if not rows:
+            break
+        answers = yield [_slot(asked[i], ids[i], [slot.arm for slot in found[i]]) for i in rows]
+        for i, selection in zip(rows, answers or (), strict=True):
             errors[i] = selection.error
             found[i].append(selection)
     return [

@@ -1,9 +1,11 @@
 """The client's slates: slot after slot, each answered, by the fallback where nobody else does."""
 
+import asyncio
 import json
 
 import pytest
 
+from croupier.serving.client.aio import AsyncClient
 from croupier.serving.client.client import Client
 from croupier.serving.client.errors import Refused
 from croupier.serving.contract.requests import Selection
@@ -29,6 +31,20 @@ def test_nobody_there_the_fallback_answers_every_slot_with_its_conditional_prope
             client.select_slate(unit_id="u", context=[], arms=ARMS, k=2)
         with pytest.raises(Refused, match=r"^k: found 0"):
             client.select_slate(unit_id="u", context={}, arms=ARMS)
+
+
+def test_the_asyncio_client_does_the_same(nobody):
+    async def ask():
+        client = AsyncClient(nobody)
+        slate = await client.select_slate(unit_id="u", context={}, arms=["a", "b", "c"], k=2)
+        with pytest.raises(Refused, match=r"^arms: found '1 of them'"):
+            await client.select_slate(unit_id="u", context={}, arms=["a"], k=2)
+        await client.close()
+        return slate
+
+    slate = asyncio.run(ask())
+    assert len(set(slate.arms)) == 2
+    assert slate.propensity == pytest.approx(1 / 6)
 
 
 def test_each_slot_is_asked_over_what_is_left_with_its_own_features():
