@@ -136,3 +136,38 @@ def test_a_slate_that_could_not_have_been_has_propensity_zero():
     assert (found[0, 1:] == 0).all()
     assert (found[1] == 0).all()
     assert (found[2] > 0).all()
+
+
+@pytest.mark.parametrize(("weight", "temperature"), [(1.1, 1.0), (-0.1, 1.0), (0.5, 0.0), (0.5, float("nan"))])
+def test_a_weight_or_a_temperature_that_is_none_is_refused(weight, temperature):
+    with pytest.raises(ValueError, match="expected a weight of 0 to 1 and a temperature above 0"):
+        Diversified(scores=SCORES, likeness=LIKENESS, mask=MASK, weight=weight, temperature=temperature)
+    if temperature != 1.0:
+        with pytest.raises(ValueError, match="expected a number above 0"):
+            PlackettLuce.of_scores(SCORES, MASK, temperature=temperature)
+
+
+@pytest.mark.parametrize("shares", [(1.0,), (1.1, -0.1), (0.5, 0.4)])
+def test_shares_of_a_mixture_that_are_none_are_refused(shares):
+    with pytest.raises(ValueError, match=r"found 2 policies with shares \[.*, expected as many shares as policies"):
+        Mixed(policies=(POLICIES["pmf"], POLICIES["top_votes"]), shares=shares)
+
+
+def test_scores_that_are_not_finite_are_refused_at_candidates_alone():
+    with pytest.raises(ValueError, match="found NaN or infinity at a candidate"):
+        PlackettLuce.of_scores(np.where(MASK, np.nan, 0.0), MASK)
+    masked = PlackettLuce.of_scores(np.where(MASK, SCORES, np.nan), MASK, temperature=0.7)
+    assert conditionals(masked, 2) == pytest.approx(conditionals(POLICIES["plackett_luce"], 2), abs=1e-15)
+
+
+def test_more_slots_than_candidates_are_refused_by_all():
+    for ask in (
+        lambda: gumbel_top_k(POLICIES["pmf"], 5, RNG),
+        lambda: TopVotes.of_scores(DRAWS, MASK, 5),
+        lambda: of_plackett_luce(POLICIES["pmf"], 5),
+        lambda: slate_policy.propensities(POLICIES["pmf"], np.zeros((B, 5), int)),
+    ):
+        with pytest.raises(ValueError, match="found 5 slots and a row of 4 candidates, expected k ≤ candidates"):
+            ask()
+    with pytest.raises(ValueError, match=r"found shape \(2, 3\), expected \(B, k\) with B = 3"):
+        slate_policy.draw(POLICIES["pmf"], np.zeros((2, 3)))
