@@ -13,7 +13,7 @@ Each is unbiased under its line; a log that the policy's slates could not be in 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from typing import Any, Self
 
 import numpy as np
@@ -28,37 +28,56 @@ class SlateRounds:
     """n logged slates of k slots as one policy sees them, all (n, k) but pseudo and thinning, (n,).
 
     reward r of each slot (a reward of the whole slate stands in any one of them, and only sips and pi may be asked);
-    logged and target: conditional propensity of the slot given those above it, of the log and of the policy;
-    logged_at, target_at: probability of the slot's arm in that slot, whatever stands above; predicted: Q̂ of the slot's
-    arm, the expected rewards from this slot on; direct: Σ_a π(a | above) Q̂(a); pseudo: pseudoinverse weight of the
-    slate (models/slates/pseudoinverse.py); thinning 1 / pass_probability (ones for a log that kept every slate)."""
+    logged and target: conditional propensity of the slot given those above it, of the log and of the policy; predicted:
+    Q̂ of the slot's arm, the expected rewards from this slot on; direct: Σ_a π(a | above) Q̂(a); thinning 1 /
+    pass_probability (ones for a log that kept every slate). None where they are not known: logged_at, target_at,
+    probability of the slot's arm in that slot, whatever stands above; pseudo: pseudoinverse weight of the slate
+    (models/slates/pseudoinverse.py)."""
 
     reward: F64
     logged: F64
     target: F64
-    logged_at: F64
-    target_at: F64
     predicted: F64
     direct: F64
-    pseudo: F64
     thinning: F64
+    logged_at: F64 | None = None
+    target_at: F64 | None = None
+    pseudo: F64 | None = None
 
     def __post_init__(self) -> None:
-        shapes = {f.name: np.shape(getattr(self, f.name)) for f in fields(self)}
+        shapes = {f.name: np.shape(getattr(self, f.name)) for f in self._known}
         (n, k) = self.reward.shape if self.reward.ndim == 2 else (0, 0)
         one = {name: (n,) if name in ("pseudo", "thinning") else (n, k) for name in shapes}
         if shapes != one or min(n, k) < 1:
             raise ValueError(f"slates: found shapes {shapes}, expected (n, k), and (n,) for pseudo and thinning")
         for name, p in (("logged", self.logged), ("logged_at", self.logged_at)):
-            if not (np.all(p > 0) and np.all(p <= 1 + 1e-9)):
+            if p is not None and not (np.all(p > 0) and np.all(p <= 1 + 1e-9)):
                 row, slot = np.argwhere(~((p > 0) & (p <= 1 + 1e-9)))[0]
                 raise ValueError(f"{name}: found {p[row, slot]} in slot {slot} of slate {row}, expected 0 < p ≤ 1")
+
+    @property
+    def _known(self) -> list[Field[Any]]:
+        return [f for f in fields(self) if getattr(self, f.name) is not None]
 
     def __len__(self) -> int:
         return len(self.reward)
 
     def __getitem__(self, rows: slice | NDArray[Any]) -> Self:
-        return type(self)(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+        return type(self)(**{f.name: getattr(self, f.name)[rows] for f in self._known})
+
+    @property
+    def at(self) -> F64:
+        """(n, k): π / p of each slot's arm in that slot. Raises ValueError where the marginals are not known."""
+        if self.target_at is None or self.logged_at is None:
+            raise ValueError("slates: found no marginals (logged_at, target_at), expected both for this estimator")
+        return np.asarray(self.target_at / self.logged_at)
+
+    @property
+    def gain(self) -> F64:
+        """(n,): G, the pseudoinverse weights. Raises ValueError where they are not known."""
+        if self.pseudo is None:
+            raise ValueError("slates: found no pseudoinverse weights (pseudo), expected them for this estimator")
+        return self.pseudo
 
     @property
     def total(self) -> F64:
@@ -108,12 +127,12 @@ def snrips(slates: SlateRounds) -> F64:
 def iips(slates: SlateRounds) -> F64:
     """Independent (item-position) IPS, Σ_l π(a_l at l) / p(a_l at l) r_l. Li et al. 2018, "Offline evaluation of
     ranking policies with click models"."""
-    return np.asarray((slates.target_at / slates.logged_at * slates.reward).sum(axis=1))
+    return np.asarray((slates.at * slates.reward).sum(axis=1))
 
 
 def sniips(slates: SlateRounds) -> F64:
     """Independent IPS with each slot's weights self-normalised, linearised."""
-    return _by_slot(slates, slates.target_at / slates.logged_at)
+    return _by_slot(slates, slates.at)
 
 
 def cascade_dr(slates: SlateRounds) -> F64:
@@ -128,25 +147,25 @@ def cascade_dr(slates: SlateRounds) -> F64:
 def pi(slates: SlateRounds) -> F64:
     """Pseudoinverse, G Σ_l r_l with G = q_πᵀ Γ† 1_s. Swaminathan et al. 2017, §3. It needs the slate's reward alone,
     and is unbiased where that is a sum over (slot, arm) in expectation."""
-    return slates.pseudo * slates.total
+    return slates.gain * slates.total
 
 
 def wpi(slates: SlateRounds) -> F64:
     """Self-normalised pseudoinverse, Σ G r / Σ G, linearised: "wPI" of Swaminathan et al. 2017, §4."""
-    return ratio(slates.pseudo * slates.total, slates.pseudo, slates.thinning)
+    return ratio(slates.gain * slates.total, slates.gain, slates.thinning)
 
 
 def pi_cv(slates: SlateRounds) -> F64:
     """Pseudoinverse with a control variate, G r − β (G − 1), β of least variance; E[G] = 1. Vlassis et al. 2021: one
     variate."""
-    return _controlled(slates, slates.pseudo[:, None])
+    return _controlled(slates, slates.gain[:, None])
 
 
 def pi_cvs(slates: SlateRounds) -> F64:
     """Pseudoinverse with a control variate a slot beside G's: G r − β₀ (G − 1) − Σ_l β_l (Y_l − 1), with Y_l = π(a_l at
     l) / p(a_l at l) and β of least variance; each E[Y_l] = 1. Vlassis et al. 2021, where G is 1 − k + Σ Y_l: slots that
     depend on each other are why G stands beside them here."""
-    return _controlled(slates, np.column_stack([slates.pseudo, slates.target_at / slates.logged_at]))
+    return _controlled(slates, np.column_stack([slates.gain, slates.at]))
 
 
 SlateEstimator = Callable[[SlateRounds], F64]
@@ -165,7 +184,7 @@ def _by_slot(slates: SlateRounds, weight: F64) -> F64:
 def _controlled(slates: SlateRounds, variates: F64) -> F64:
     """G r − Σ β (Y − 1) for variates Y (n, m) of mean 1; β is the least-squares slope of G r on Y. That it was
     estimated costs O(1/n) of bias, and nothing of the spread to first order."""
-    value, omega = slates.pseudo * slates.total, slates.thinning / slates.thinning.sum()
+    value, omega = slates.gain * slates.total, slates.thinning / slates.thinning.sum()
     apart = variates - omega @ variates
     scaled = apart * np.sqrt(omega)[:, None]
     beta = np.linalg.lstsq(scaled, (value - omega @ value) * np.sqrt(omega), rcond=None)[0]
