@@ -5,6 +5,7 @@ of slate estimators item-wise IPS alone can be asked. A slate's value is then th
 samples. `python -m tests.truth.test_slates_on_obd` prints the table of models/slates/README.md."""
 
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +28,11 @@ def archive():
         pytest.skip(f"needs the Open Bandit Dataset: {error}")
 
 
+@cache
 def by_position(wheel, campaign):
     """For each position 1 to 3: moments of the clicks of either log there, and of IPS of BTS on the uniform log."""
     uniform, own = (logged(wheel, behaviour, campaign) for behaviour in ("random", "bts"))
-    target = bts(wheel, campaign, 200_000)
+    target = bts(wheel, campaign, 50_000)
     found = []
     for place in range(3):
         rows = uniform.filter(uniform["position"] == place + 1)
