@@ -36,10 +36,10 @@ MODULES = {
     "slate-weights": ("models/slates/pseudoinverse.py", (
         "tests/models/slates/test_pseudoinverse.py", "tests/models/slates/test_estimators.py",
     )),
-    "slate-q": ("models/slates/reward_model.py", ("tests/models/slates/test_pseudoinverse.py",)),
-    "slate-requests": ("serving/contract/slates.py", (
-        "tests/serving/client/test_slates.py", "tests/serving/embedded/test_slates.py",
+    "slate-q": ("models/slates/reward_model.py", (
+        "tests/models/slates/test_reward_model.py", "tests/models/slates/test_pseudoinverse.py",
     )),
+    "slate-requests": ("serving/contract/slates.py", ("tests/serving/client/test_slates.py",)),
     "draws": ("serving/decide/draws.py", ("tests/serving/decide/test_selector.py",)),
     "scoring": ("serving/decide/scoring.py", (
         "tests/serving/decide/test_scoring.py", "tests/serving/decide/test_selector.py",

@@ -30,9 +30,13 @@ def test_the_first_slots_marginal_is_the_policys_pmf(app, name):
     assert second.sum(axis=1) == pytest.approx(1.0, abs=1e-12)
 
 
-@pytest.mark.parametrize(("parameters", "says"), [
-    ({}, "an untrained one"), ({"explore": "ucb"}, "an untrained one"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({}, "an untrained one"),
+        ({"explore": "ucb"}, "an untrained one"),
+    ],
+)
 def test_who_cannot_elect_is_refused(parameters, says):
     with pytest.raises(ValueError, match=f"lin_ts: found {says}, expected a trained policy with a shared head"):
         elected(make("lin_ts", **parameters), batch(), 2)
