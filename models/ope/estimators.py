@@ -80,7 +80,7 @@ def clipped_ips(rounds: Rounds, *, cap: float = 100.0) -> F64:
 
 def snips(rounds: Rounds) -> F64:
     """Self-normalised IPS, Σ w r / Σ w, linearised. Swaminathan & Joachims 2015, eq. 8."""
-    return _ratio(rounds.weight * rounds.reward, rounds.weight, rounds.thinning)
+    return ratio(rounds.weight * rounds.reward, rounds.weight, rounds.thinning)
 
 
 def mips(rounds: Rounds, *, group_target: F64, group_propensity: F64) -> F64:
@@ -97,7 +97,7 @@ def dr(rounds: Rounds) -> F64:
 def sndr(rounds: Rounds) -> F64:
     """DR with self-normalised weights: mean DM + Σ w (r − q̂) / Σ w, linearised."""
     residual = rounds.weight * (rounds.reward - rounds.predicted)
-    return rounds.direct + _ratio(residual, rounds.weight, rounds.thinning)
+    return rounds.direct + ratio(residual, rounds.weight, rounds.thinning)
 
 
 def switch_dr(rounds: Rounds, *, threshold: float = 100.0) -> F64:
@@ -116,7 +116,7 @@ Estimator = Callable[[Rounds], F64]
 ESTIMATORS: dict[str, Estimator] = {"dm": dm, "ips": ips, "snips": snips, "dr": dr}
 
 
-def _ratio(top: F64, bottom: F64, thinning: F64) -> F64:
+def ratio(top: F64, bottom: F64, thinning: F64) -> F64:
     """Values with mean Σ top / Σ bottom and the delta method's spread: v + (top − v bottom) / mean(bottom).
 
     All weights zero means the log says nothing of this policy: 0, as IPS would."""

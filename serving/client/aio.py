@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import grpc
 import grpc.aio
@@ -17,6 +17,7 @@ from croupier.serving.contract import codec
 from croupier.serving.contract.inline_arms import AskedArm
 from croupier.serving.contract.requests import Request, Selection
 from croupier.serving.contract.rewards import Outcome, raw_reward
+from croupier.serving.contract.slates import Slate, SlateRequest, named, slot_after_slot, slots_of
 
 
 class AsyncClient:
@@ -55,6 +56,35 @@ class AsyncClient:
             except Unavailable as error:
                 answers |= self._client.fall_back([i for i, _ in part], requests, error)
         return self._client.settled(answers, requests)
+
+    async def select_slate(
+        self,
+        *,
+        unit_id: str,
+        context: Mapping[str, Any],
+        arms: Sequence[AskedArm],
+        k: int = 0,
+        slots: Sequence[Mapping[str, Any]] = (),
+        arm_context: Sequence[Mapping[str, Any]] = (),
+        event_id: str = "",
+    ) -> Slate:
+        """See Client.select_slate."""
+        try:
+            places = slots_of(k, slots)
+        except InvalidEvent as error:
+            raise Refused(str(error)) from None
+        asked = SlateRequest(
+            unit_id=unit_id, context=context, arms=arms, slots=places, arm_context=arm_context, event_id=event_id
+        )
+        steps, answers = slot_after_slot(named([asked])), None
+        try:
+            while True:
+                answers = await self.select_batch(steps.send(answers))
+        except StopIteration as done:
+            (slate,) = done.value
+        if slate.error:
+            raise Refused(slate.error)
+        return cast("Slate", slate)
 
     def refusals(self) -> list[tuple[str, str]]:
         """See Client.refusals."""

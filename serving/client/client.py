@@ -33,6 +33,7 @@ from croupier.serving.client.secure import Tls
 from croupier.serving.contract.inline_arms import AskedArm
 from croupier.serving.contract.requests import Request, Selection
 from croupier.serving.contract.rewards import REJECTED, Outcome, RawReward, decode, encoded_rewards, raw_reward
+from croupier.serving.contract.slates import Slate, SlateRequest, decided, named, slots_of
 
 MAX_ROWS = 1024  # max_batch_size of the models
 QUEUED = "queued"
@@ -102,6 +103,32 @@ class Client:
             except Unavailable as error:
                 answers |= self.fall_back([i for i, _ in part], requests, error)
         return self.settled(answers, requests)
+
+    def select_slate(
+        self,
+        *,
+        unit_id: str,
+        context: Mapping[str, Any],
+        arms: Sequence[AskedArm],
+        k: int = 0,
+        slots: Sequence[Mapping[str, Any]] = (),
+        arm_context: Sequence[Mapping[str, Any]] = (),
+        event_id: str = "",
+    ) -> Slate:
+        """Selects `k` of `arms`, in order, or one for each of `slots`, which are the features that each adds to the
+        context. Each slot is a call with a deadline of its own, and a decision, to be rewarded by its own event_id.
+        Raises Refused, naming the field; slots above the refused one then are on record."""
+        try:
+            places = slots_of(k, slots)
+        except InvalidEvent as error:
+            raise Refused(str(error)) from None
+        asked = SlateRequest(
+            unit_id=unit_id, context=context, arms=arms, slots=places, arm_context=arm_context, event_id=event_id
+        )
+        (slate,) = decided(self.select_batch, named([asked]))
+        if slate.error:
+            raise Refused(slate.error)
+        return slate
 
     def reward(self, *, event_id: str, kind: str, value: float, reward_id: str = "", at: int = 0) -> Outcome:
         """What came of a decision; `at` is UTC µs (0: now). Status accepted | duplicate | unknown_event | queued (to be

@@ -12,18 +12,22 @@ share one; each process of a server that forks (gunicorn, uvicorn) makes a host 
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+from croupier.features.schema import InvalidEvent
 from croupier.features.settings import Settings
 from croupier.features.workspace import Workspace
 from croupier.serving.client.errors import Refused
 from croupier.serving.contract.inline_arms import AskedArm
 from croupier.serving.contract.requests import Request, Selection
 from croupier.serving.contract.rewards import Outcome, encoded_rewards
+from croupier.serving.contract.slates import Slate, SlateRequest, decided, named, slots_of
 from croupier.serving.decide.records import Recorder
 from croupier.serving.embedded.declared import declare
 from croupier.serving.embedded.host import Host
+from croupier.serving.embedded.page import PageLog
 
 
 class Embedded:
@@ -73,6 +77,48 @@ class Embedded:
         with host.turn:
             selector = host.selector if recorder is None else host.selector.recording_in(recorder)
             return selector.select(requests)
+
+    def select_slate(
+        self,
+        *,
+        unit_id: str,
+        context: Mapping[str, Any] | None = None,
+        arms: Sequence[AskedArm] | None = None,
+        k: int = 0,
+        slots: Sequence[Mapping[str, Any]] = (),
+        arm_context: Sequence[Mapping[str, Any]] = (),
+        event_id: str = "",
+    ) -> Slate:
+        """Selects `k` of `arms`, in order, or one for each of `slots`, which are the features that each adds to the
+        context. Each slot is a decision, to be rewarded by its own event_id. All slots are on record, or none. Raises
+        Refused, naming the field."""
+        try:
+            places = slots_of(k, slots)
+        except InvalidEvent as error:
+            raise Refused(str(error)) from None
+        offered = self.arms() if arms is None else arms
+        asked = SlateRequest(
+            unit_id=unit_id,
+            context=context or {},
+            arms=offered,
+            slots=places,
+            arm_context=arm_context,
+            event_id=event_id,
+        )
+        (slate,) = self.select_slates([asked])
+        if slate.error:
+            raise Refused(slate.error)
+        return slate
+
+    def select_slates(self, asked: Sequence[SlateRequest]) -> list[Slate]:
+        """Returns one slate a request, in order; a refused one carries its `error`, the others are served."""
+        host, known = self._own(), named(asked)
+        while True:
+            page = PageLog(host.spool)
+            with host.turn:  # one release decides all slots
+                found = decided(partial(self.select_batch, recorder=page), known)
+                if page.commit([slate.slate_id for slate in found if slate.error]):
+                    return found
 
     def reward(self, *, event_id: str, kind: str, value: float, reward_id: str = "", at: int = 0) -> Outcome:
         """What came of a decision; `at` is UTC µs (0: now). Status accepted | duplicate | unknown_event. Raises Refused

@@ -26,6 +26,20 @@ MODULES = {
     "off-policy": ("models/ope/estimators.py", (
         "tests/models/ope/test_estimators.py", "tests/models/ope/test_units_and_thinning.py",
     )),
+    "slate-policies": ("models/slates/policies.py", (
+        "tests/models/slates/test_policies.py", "tests/models/slates/test_asked_again.py",
+    )),
+    "slate-estimators": ("models/slates/estimators.py", (
+        "tests/models/slates/test_estimators.py", "tests/models/slates/test_evidence.py",
+    )),
+    "slate-draws": ("models/slates/policy.py", ("tests/models/slates/test_policies.py",)),
+    "slate-weights": ("models/slates/pseudoinverse.py", (
+        "tests/models/slates/test_pseudoinverse.py", "tests/models/slates/test_estimators.py",
+    )),
+    "slate-q": ("models/slates/reward_model.py", (
+        "tests/models/slates/test_reward_model.py", "tests/models/slates/test_pseudoinverse.py",
+    )),
+    "slate-requests": ("serving/contract/slates.py", ("tests/serving/client/test_slates.py",)),
     "draws": ("serving/decide/draws.py", ("tests/serving/decide/test_selector.py",)),
     "scoring": ("serving/decide/scoring.py", (
         "tests/serving/decide/test_scoring.py", "tests/serving/decide/test_selector.py",

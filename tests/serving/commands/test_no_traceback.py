@@ -24,6 +24,7 @@ LONG = {  # commands that go on for long, or until they are stopped
     "simulate gate",
     "simulate rollout",
     "simulate learning",
+    "simulate slates",
 }
 COMMANDS = [words for words, _ in everything()]
 

@@ -1,0 +1,142 @@
+"""A slate is asked for slot after slot: each is a decision of its own, over the arms that no slot above it shows.
+
+    SlateRequest ─▶ event ID/0 over all arms ─▶ event ID/1 over the others ─▶ … ─▶ Slate
+
+So a slot's propensity is exact given the slots above it, their product is the slate's, and each slot is recorded,
+rewarded by its own event, learnt from and replayed like any decision. The slots of a slate are of one unit: what is
+shown together is no independent evidence."""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, cast
+
+from croupier.features.ids import uuid7s
+from croupier.features.schema import InvalidEvent
+from croupier.serving.contract.inline_arms import AskedArm
+from croupier.serving.contract.requests import Request, Selection
+
+MAX_SLOTS = 100
+Ask = Callable[[Sequence[Request]], Sequence[Selection]]
+Steps = Generator[list[Request], Sequence[Selection] | None, "list[Slate]"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlateRequest:
+    """Show `unit_id` as many of `arms` as there are `slots`, in order. A slot is the features that it adds to the
+    context, such as {"place": 0}; {} where none is declared. The rest is as in Request; `event_id` names the slate."""
+
+    unit_id: str
+    context: Mapping[str, Any]
+    arms: Sequence[AskedArm]
+    slots: Sequence[Mapping[str, Any]]
+    arm_context: Sequence[Mapping[str, Any]] = ()
+    event_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slate:
+    """The answer: show `arms` in this order. Each of `slots` has its event_id, to be rewarded by, and its propensity
+    given the slots above it. With `error` set nothing is to be shown."""
+
+    slate_id: str
+    slots: tuple[Selection, ...]
+    error: str = ""
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms, first slot first."""
+        return tuple(slot.arm for slot in self.slots)
+
+    @property
+    def propensity(self) -> float:
+        """The joint propensity: that of this whole slate."""
+        return prod(slot.propensity for slot in self.slots)
+
+
+def slots_of(k: int, slots: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """The slots that `k`, or `slots`, asks for. Raises InvalidEvent where neither or both do, or not like that."""
+    if bool(k) == bool(slots):
+        raise InvalidEvent("k", k, "a number of slots, or `slots` in its place")
+    if not isinstance(k, int) or not 0 <= k <= MAX_SLOTS or len(slots) > MAX_SLOTS:
+        raise InvalidEvent("k" if k else "slots", k or f"{len(slots)} of them", f"1 to {MAX_SLOTS} slots")
+    if not all(isinstance(slot, Mapping) for slot in slots):
+        raise InvalidEvent("slots", list(slots), "a list of mappings, one a slot")
+    return slots or [{}] * k
+
+
+def slot_event(slate_id: str, place: int) -> str:
+    """The event of one slot, by which it is rewarded."""
+    return f"{slate_id}/{place}"
+
+
+def named(asked: Sequence[SlateRequest]) -> list[SlateRequest]:
+    """The requests, each with an event id; one is made where there is none."""
+    made = iter(uuid7s(len(asked)))
+    return [each if each.event_id else replace(each, event_id=next(made)) for each in asked]
+
+
+def decided(ask: Ask, asked: Sequence[SlateRequest]) -> list[Slate]:
+    """Answers slates that are `named`, by `ask`, which answers decisions in their order. A slate with a slot that is
+    refused has that slot's `error`."""
+    steps, answers = slot_after_slot(asked), None
+    try:
+        while True:
+            answers = ask(steps.send(answers))
+    except StopIteration as done:
+        return cast("list[Slate]", done.value)
+
+
+def slot_after_slot(asked: Sequence[SlateRequest]) -> Steps:
+    """Yields the decisions of all slates' first slots, then of their second ones, …; takes their answers, and returns
+    the slates."""
+    ids = [each.event_id for each in asked]
+    found: list[list[Selection]] = [[] for _ in asked]
+    errors = [_error(each) for each in asked]
+    for place in range(max((len(each.slots) for each in asked), default=0)):
+        rows = [i for i, each in enumerate(asked) if not errors[i] and place < len(each.slots)]
+        if not rows:
+            break
+        answers = yield [_slot(asked[i], ids[i], [slot.arm for slot in found[i]]) for i in rows]
+        for i, selection in zip(rows, answers or (), strict=True):
+            errors[i] = selection.error
+            found[i].append(selection)
+    return [
+        Slate(slate_id=ids[i], slots=() if errors[i] else tuple(found[i]), error=errors[i]) for i in range(len(asked))
+    ]
+
+
+def _error(asked: SlateRequest) -> str:
+    """Why this slate cannot be asked for; "" where it can. What else is wrong with it its slots' requests say."""
+    try:
+        _check(asked)
+    except InvalidEvent as error:
+        return str(error)
+    return ""
+
+
+def _check(asked: SlateRequest) -> None:
+    if not isinstance(asked.context, Mapping):
+        raise InvalidEvent("context", asked.context, "a mapping of declared features")
+    if isinstance(asked.arms, str | Mapping) or not hasattr(asked.arms, "__getitem__"):
+        raise InvalidEvent("arms", asked.arms, "a list of arms, not one of them")
+    if len(asked.arms) < len(asked.slots):
+        raise InvalidEvent("arms", f"{len(asked.arms)} of them", f"at least one a slot: {len(asked.slots)}")
+    if asked.arm_context and len(asked.arm_context) != len(asked.arms):
+        raise InvalidEvent("arm_context", f"{len(asked.arm_context)} objects", f"one per arm: {len(asked.arms)}")
+    for place, slot in enumerate(asked.slots):
+        if both := slot.keys() & asked.context.keys():
+            name = min(both)
+            raise InvalidEvent(f"slots[{place}].{name}", slot[name], "a feature that `context` does not have, too")
+
+
+def _slot(asked: SlateRequest, slate_id: str, shown: Sequence[str]) -> Request:
+    """The decision of the next slot: over the arms that are not `shown`."""
+    kept = [i for i, arm in enumerate(asked.arms) if (arm.get("id") if isinstance(arm, Mapping) else arm) not in shown]
+    return Request(
+        unit_id=asked.unit_id,
+        context={**asked.context, **asked.slots[len(shown)]},
+        arms=[asked.arms[i] for i in kept],
+        arm_context=[asked.arm_context[i] for i in kept] if asked.arm_context else (),
+        event_id=slot_event(slate_id, len(shown)),
+    )
