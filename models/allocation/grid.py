@@ -34,7 +34,7 @@ class Grid:
     @classmethod
     def of(cls, cost: NDArray[Any] | Sequence[Sequence[float]], total: float, *, finest: int = FINEST) -> Self:
         """The grid of costs (n, m) under a total, of at most `finest` cells. Raises InvalidEvent, naming `items`,
-        `cost` or `total`, where a cost is negative or not finite, or the total is below the sum of the cheapest options."""
+        `cost` or `total`: a cost is negative or not finite, or the total is below the sum of the cheapest options."""
         rows = _checked(np.asarray(cost, np.float64), total)
         written = {float(value): Fraction(repr(float(value))) for value in np.unique(rows)}
         limit = Fraction(repr(float(total)))
