@@ -18,7 +18,7 @@ from croupier.features.batch import F64, I64, Bool
 from croupier.models.allocation.coverage import Coverage
 from croupier.models.allocation.grid import Grid, gains_checked
 
-CROSSINGS = 30  # at most: what is found by then is feasible, and its gap valid, at any number
+CROSSINGS = 12  # at most: ten find the least L of 64 items; what is found is feasible, and its gap valid, at any number
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

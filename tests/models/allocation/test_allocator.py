@@ -39,7 +39,10 @@ def test_what_is_drawn_has_the_probability_that_is_said(lin):
     assert set(seen) <= set(every)
     likely = joint * 20_000 > 5
     counts = np.array([seen[each] for each in every])
-    observed, expected = np.append(counts[likely], counts[~likely].sum()), np.append(joint[likely], joint[~likely].sum())
+    observed, expected = (
+        np.append(counts[likely], counts[~likely].sum()),
+        np.append(joint[likely], joint[~likely].sum()),
+    )
     kept = expected > 0
     assert kept.sum() > 8
     assert chisquare(observed[kept], expected[kept] * 20_000).pvalue > 1e-3
@@ -85,7 +88,7 @@ def test_another_posterior_or_event_draws_otherwise(lin):
 def test_it_learns_which_items_deserve_their_tokens(lin):
     """The first feature of an item says what its tokens are worth."""
     request = one(np.random.default_rng(4), items=8, total=130.0)
-    spent = (lin.votes([request])[0].marginals() @ TOKENS)
+    spent = lin.votes([request])[0].marginals() @ TOKENS
     order = np.argsort(request.items[:, 0])
     assert spent[order[-2:]].mean() > spent[order[:2]].mean() + 100
 
@@ -102,7 +105,11 @@ def test_objectives_weigh(lin):
 
     def marginals(**weights):
         request = asked(total=300.0, region=region, covers=covers)
-        return Allocator(policy=lin.policy, floor=0.0, crossed=True, weights=Weights(**weights)).votes([request])[0].marginals()
+        return (
+            Allocator(policy=lin.policy, floor=0.0, crossed=True, weights=Weights(**weights))
+            .votes([request])[0]
+            .marginals()
+        )
 
     assert (marginals(spare=1e6)[:, 0] == 1).all()  # nothing is worth its tokens
     covered = marginals(coverage=1e6)[:, 2:].sum(axis=1)
@@ -126,7 +133,13 @@ def test_what_cannot_be_allocated_is_refused_by_name(lin):
     with pytest.raises(InvalidEvent, match="total: found 240.0, expected at least 256"):
         lin.allocate(asked(total=60.0), salt="s", event_id="e")
     with pytest.raises(InvalidEvent, match=r"cost: found \(3,\), expected costs \(4,\) of the options, or \(4, 4\)"):
-        Asked(context=np.zeros(3, np.float32), items=np.zeros((4, 2), np.float32), options=OPTIONS, cost=TOKENS[:3], total=1)
+        Asked(
+            context=np.zeros(3, np.float32),
+            items=np.zeros((4, 2), np.float32),
+            options=OPTIONS,
+            cost=TOKENS[:3],
+            total=1,
+        )
     with pytest.raises(InvalidEvent, match="region: found 2, expected a number from 0 for each of the 4 items"):
         asked(region=np.zeros(2, int))
     with pytest.raises(InvalidEvent, match="covers: found 1, expected one for each of the 4 options"):

@@ -55,7 +55,9 @@ def test_item_rewards_are_interactions_with_the_marginal_as_propensity():
     requests = [one(rng, items=2), one(rng, items=3)]
     marginals = [rng.dirichlet(np.ones(4), size=n) for n in (2, 3)]
     chosen = [np.array([1, 0]), np.array([3, 2, 0])]
-    found = of_items(requests, chosen, marginals, [np.array([0.5, 1.0]), np.zeros(3)], crossed=False, at=np.array([7, 9]))
+    found = of_items(
+        requests, chosen, marginals, [np.array([0.5, 1.0]), np.zeros(3)], crossed=False, at=np.array([7, 9])
+    )
     assert found.chosen.tolist() == [1, 0, 3, 2, 0]
     assert found.propensity.tolist() == [marginals[0][0, 1], marginals[0][1, 0], *marginals[1][[0, 1, 2], [3, 2, 0]]]
     assert (found.reward.tolist(), found.at.tolist()) == ([0.5, 1.0, 0, 0, 0], [7, 7, 9, 9, 9])
