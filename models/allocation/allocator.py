@@ -86,7 +86,8 @@ class Allocator:
 
     `crossed` gives it the products of option and item features (linear heads need them; a network learns its own).
     `floor`: the probability of a random feasible allocation. `solver` "auto": exact for small instances, else the
-    Lagrangian. Raises ValueError where the policy has a head per arm, or the floor is not in [0, 1]."""
+    Lagrangian. Raises ValueError where the policy has heads of its arms or is no Thompson sampling, the floor is not in
+    [0, 1], or the solver is unknown."""
 
     policy: Bayesian
     weights: Weights = field(default_factory=Weights)
@@ -95,10 +96,11 @@ class Allocator:
     solver: Solver = "auto"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.policy.heads, SharedHead):
+        found = {key: self.policy.parameters[key] for key in ("heads", "explore")}
+        if found != {"heads": "shared", "explore": "thompson"}:
             raise ValueError(
-                f"{self.policy.name}: found heads={self.policy.parameters['heads']!r}, expected a shared head, so that "
-                "items nobody has seen are scored by their features"
+                f"{self.policy.name}: found {found}, expected a shared head, so that items nobody has seen are scored "
+                "by their features, and 'thompson', whose draws are solved"
             )
         if self.solver not in SOLVERS:
             raise ValueError(f"solver: found {self.solver!r}, expected one of {', '.join(SOLVERS)}")

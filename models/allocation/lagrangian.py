@@ -86,7 +86,7 @@ def _exchanges(gain: F64, grid: Grid, chosen: I64, coverage: Coverage) -> tuple[
 
 @dataclass(eq=False)
 class _Lines:
-    """Of each draw one allocation's line, height + slope·λ: its gain, and the cells that it leaves."""
+    """A line for each draw, height + slope·λ: the gain of one allocation, and the cells that are left."""
 
     chosen: I64
     height: F64

@@ -9,10 +9,10 @@ from croupier.models.allocation.coverage import Coverage
 DECIMALS = (0, 0, 1, 3, 12)
 
 
-def request(rng, *, most=6):
-    """Costs (n, m), a total, gains (S, n, m) and a coverage. Totals are often the least that there may be; costs are
+def request(rng, *, most=6, draws=3):
+    """Costs (n, m), a total, gains (draws, n, m) and a coverage. Totals are often the least that there may be; costs are
     often zero, equal, or no whole numbers."""
-    n, m, S = (int(rng.integers(1, high + 1)) for high in (most, 4, 3))
+    n, m, S = (*(int(rng.integers(1, high + 1)) for high in (most, 4)), draws)
     cost = np.round(rng.random((n, m)) * 8, DECIMALS[rng.integers(len(DECIMALS))])
     kind = rng.integers(5)
     if kind == 0:

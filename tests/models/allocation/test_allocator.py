@@ -53,9 +53,9 @@ def test_what_is_drawn_has_the_probability_that_is_said(lin):
         assert chisquare(shown[row > 0], row[row > 0] * 20_000).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("policy", [LinTS, NeuralLinear])
-def test_it_is_answered_again_bit_for_bit_alone_in_company_and_after_save_and_load(policy, tmp_path):
-    allocator = Allocator(policy=learnt(policy), crossed=True)
+@pytest.mark.parametrize(("policy", "training"), [(LinTS, {}), (NeuralLinear, {"epochs": 2})])
+def test_it_is_answered_again_bit_for_bit_alone_in_company_and_after_save_and_load(policy, training, tmp_path):
+    allocator = Allocator(policy=learnt(policy, **training), crossed=True)
     allocator.policy.save(tmp_path)
     again = Allocator(policy=policy.load(tmp_path), crossed=True)
     requests = [asked(seed) for seed in range(3)]
@@ -130,7 +130,7 @@ def test_clip_sized_features_are_allocated_by_a_network():
 
 
 def test_what_cannot_be_allocated_is_refused_by_name(lin):
-    with pytest.raises(InvalidEvent, match="total: found 240.0, expected at least 256"):
+    with pytest.raises(InvalidEvent, match=r"total: found 240\.0, expected at least 256"):
         lin.allocate(asked(total=60.0), salt="s", event_id="e")
     with pytest.raises(InvalidEvent, match=r"cost: found \(3,\), expected costs \(4,\) of the options, or \(4, 4\)"):
         Asked(
@@ -144,9 +144,10 @@ def test_what_cannot_be_allocated_is_refused_by_name(lin):
         asked(region=np.zeros(2, int))
     with pytest.raises(InvalidEvent, match="covers: found 1, expected one for each of the 4 options"):
         asked(covers=np.ones(1, bool))
-    with pytest.raises(ValueError, match="lin_ts: found heads='per_arm', expected a shared head"):
-        Allocator(policy=LinTS(heads="per_arm"))
-    with pytest.raises(ValueError, match="floor: found 1.5"):
+    for given in ({"heads": "per_arm"}, {"heads": "hybrid"}, {"explore": "ucb"}):
+        with pytest.raises(ValueError, match=r"lin_ts: found \{.*\}, expected a shared head, .* and 'thompson'"):
+            Allocator(policy=LinTS(**given))
+    with pytest.raises(ValueError, match=r"floor: found 1\.5"):
         Allocator(policy=lin.policy, floor=1.5)
     with pytest.raises(ValueError, match="solver: found 'magic', expected one of exact, auto"):
         Allocator(policy=lin.policy, solver="magic")

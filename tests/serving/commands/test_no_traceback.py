@@ -10,6 +10,7 @@ from tests import shop
 from tests.house.test_telling import ARGUMENTS, LOG, TOML, everything, with_app
 
 LONG = {  # commands that go on for long, or until they are stopped
+    "simulate allocate",
     "simulate health",
     "simulate linear",
     "simulate changes",
