@@ -20,7 +20,7 @@ Codes = NDArray[np.int16]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Table:
+class KnapsackTable:
     """`value` (S, cells + 1): the most that can be gained within so many cells, for each draw, and how it is
     reached."""
 
@@ -31,7 +31,7 @@ class Table:
     _covered: list[Bool | None]  # behind each item, (S, cells + 1) where a region ends: whether it is covered
 
     @classmethod
-    def of(cls, gain: F64, grid: Grid, coverage: Coverage | None = None) -> "Table":
+    def of(cls, gain: F64, grid: Grid, coverage: Coverage | None = None) -> "KnapsackTable":
         """The table of gains (S, n, m). Its work goes with S · n · m · cells."""
         S, n, m = gains_checked(gain, grid).shape
         coverage = coverage or Coverage.none(n, m)
@@ -62,7 +62,7 @@ class Table:
 
 def exact(gain: F64, grid: Grid, coverage: Coverage | None = None) -> I64:
     """(S, n): an option for each item that gains the most within the grid, for each draw of gains (S, n, m)."""
-    table = Table.of(gain, grid, coverage)
+    table = KnapsackTable.of(gain, grid, coverage)
     return table.read(np.full(len(gain), grid.cells))
 
 

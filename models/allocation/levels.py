@@ -11,7 +11,7 @@ import numpy as np
 
 from croupier.features.batch import F64, I64
 from croupier.features.schema import InvalidEvent
-from croupier.models.allocation.exact import Table
+from croupier.models.allocation.exact import KnapsackTable
 from croupier.models.allocation.grid import Grid, gains_checked
 
 
@@ -30,7 +30,7 @@ def two_levels(gain: F64, grid: Grid, region: I64, budgets: Sequence[Sequence[in
     _check(budgets, region, grid.cells)
     most = [min(max(each), grid.cells) for each in budgets]
     tables = [
-        Table.of(gain[:, region == r], Grid(steps=grid.steps[region == r], cells=cells, exact=grid.exact))
+        KnapsackTable.of(gain[:, region == r], Grid(steps=grid.steps[region == r], cells=cells, exact=grid.exact))
         for r, cells in enumerate(most)
     ]
     outer = _outer(budgets, grid.cells)
@@ -38,7 +38,7 @@ def two_levels(gain: F64, grid: Grid, region: I64, budgets: Sequence[Sequence[in
     for r, (table, each) in enumerate(zip(tables, budgets, strict=True)):
         within = [w for w in each if w <= grid.cells]
         gains[:, r, : len(within)] = table.value[:, within]
-    taken = Table.of(gains, outer).read(np.full(len(gain), outer.cells))
+    taken = KnapsackTable.of(gains, outer).read(np.full(len(gain), outer.cells))
     for r, (table, each) in enumerate(zip(tables, budgets, strict=True)):
         chosen[:, region == r] = table.read(np.array([w for w in each if w <= grid.cells], np.int64)[taken[:, r]])
     return chosen

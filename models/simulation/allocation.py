@@ -79,9 +79,15 @@ def learner(*, seed: int, draws: int = 16, floor: float = 0.02) -> Allocator:
     empty = joined(Player(world, Allocator(policy=LinTS())).asked(questions, EQUAL), crossed=True)[:0]
     none = np.zeros(0)
     nothing = Interactions(
-        batch=empty, chosen=none.astype(np.int64), reward=none, propensity=none, pmf=np.zeros((0, len(TOKENS))),
-        at=none.astype(np.int64), unit=none.astype(np.uint64), weight=none,
-    )  # fmt: skip
+        batch=empty,
+        chosen=none.astype(np.int64),
+        reward=none,
+        propensity=none,
+        pmf=np.zeros((0, len(TOKENS))),
+        at=none.astype(np.int64),
+        unit=none.astype(np.uint64),
+        weight=none,
+    )
     policy = LinTS(draws=draws, prior="multi_valued").learn([nothing], seed=seed)
     return Allocator(policy=policy, floor=floor, crossed=True, solver="lagrangian")
 

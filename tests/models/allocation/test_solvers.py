@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from croupier.models.allocation.coverage import Coverage
-from croupier.models.allocation.exact import Table, exact
+from croupier.models.allocation.exact import KnapsackTable, exact
 from croupier.models.allocation.grid import Grid
 from croupier.models.allocation.lagrangian import greedy, lagrangian
 from tests.models.allocation.random_requests import request, within
@@ -67,7 +67,7 @@ def test_exact_agrees_with_a_kept_solver_at_full_size(n):
     cost, total = np.tile([64.0, 128.0, 256.0, 400.0], (n, 1)), 150.0 * n
     gain = np.cumsum(rng.random((4, n, 4)) * [1, 0.7, 0.5, 0.2], axis=2) + 0.05 * rng.normal(size=(4, n, 4))
     grid = Grid.of(cost, total)
-    table, solved = Table.of(gain, grid), lagrangian(gain, grid)
+    table, solved = KnapsackTable.of(gain, grid), lagrangian(gain, grid)
     known = np.array([by_milp(cost, total, one) for one in gain])
     assert table.value[:, -1] == pytest.approx(known, abs=1e-7)
     assert (known <= solved.value + solved.gap + 1e-7).all()

@@ -30,7 +30,7 @@ def test_the_clairvoyant_is_above_the_same_everywhere_and_within_the_total():
 @pytest.fixture
 def few(monkeypatch):
     """Compared on few questions: most of a short run's time goes there."""
-    monkeypatch.setattr(allocation, "COMPARED", 20)
+    monkeypatch.setattr(allocation, "COMPARED", 40)
 
 
 @pytest.mark.medium
