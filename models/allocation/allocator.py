@@ -21,8 +21,8 @@ from croupier.models.allocation.coverage import Coverage
 from croupier.models.allocation.exact import exact
 from croupier.models.allocation.grid import Grid
 from croupier.models.allocation.lagrangian import greedy, lagrangian
-from croupier.models.allocation.request import Asked, Weights, joined
-from croupier.models.allocation.uniform import Uniform
+from croupier.models.allocation.request import AllocationRequest, Weights, joined
+from croupier.models.allocation.uniform import RandomAllocation
 from croupier.models.bayesian.base import Bayesian
 from croupier.models.bayesian.heads import SharedHead
 from croupier.models.bayesian.network import product
@@ -53,7 +53,7 @@ class Votes:
 
     elected: I64
     gap: float
-    random: Uniform
+    random: RandomAllocation
     floor: float
 
     def draw(self, salt: str, event_id: str) -> I64:
@@ -107,12 +107,12 @@ class Allocator:
         if not 0 <= self.floor <= 1:
             raise ValueError(f"floor: found {self.floor}, expected a share between 0 and 1")
 
-    def allocate(self, asked: Asked, *, salt: str, event_id: str) -> Allocation:
+    def allocate(self, asked: AllocationRequest, *, salt: str, event_id: str) -> Allocation:
         """The allocation of this event, a function of (policy, request, salt, event id) alone. Raises InvalidEvent."""
         (votes,) = self.votes([asked])
         return self.allocation(asked, votes, votes.draw(salt, event_id))
 
-    def allocation(self, asked: Asked, votes: Votes, chosen: I64) -> Allocation:
+    def allocation(self, asked: AllocationRequest, votes: Votes, chosen: I64) -> Allocation:
         """What `chosen` (n,) is among what the votes might have given this request."""
         return Allocation(
             chosen=chosen,
@@ -123,7 +123,7 @@ class Allocator:
             step=self.policy.heads.step,
         )
 
-    def votes(self, requests: Sequence[Asked]) -> list[Votes]:
+    def votes(self, requests: Sequence[AllocationRequest]) -> list[Votes]:
         """What the draws elect for each of some requests that share items' number, options, costs, regions and total:
         the same, bit for bit, as for each by itself. Raises InvalidEvent where nothing can be allocated."""
         first, B = requests[0], len(requests)
@@ -133,12 +133,12 @@ class Allocator:
         S = gains.shape[1]
         exactly = self.solver == "exact" or (self.solver == "auto" and S * grid.work(coverage.states) <= EXACT_WORK)
         elected, gap = SOLVERS["exact" if exactly else self.solver](gains.reshape(B * S, n, m), grid, coverage)
-        random, gaps = Uniform.of(grid.coarser(FLOOR_CELLS)), gap.reshape(B, S).mean(axis=1).tolist()
+        random, gaps = RandomAllocation.of(grid.coarser(FLOOR_CELLS)), gap.reshape(B, S).mean(axis=1).tolist()
         each = zip(elected.reshape(B, S, n), gaps, strict=True)
         return [Votes(elected=chosen, gap=mean, random=random, floor=self.floor) for chosen, mean in each]
 
     @torch.inference_mode()
-    def scores(self, requests: Sequence[Asked]) -> F64:
+    def scores(self, requests: Sequence[AllocationRequest]) -> F64:
         """(S, N, m): what each draw of the posterior expects of each option of all N items of the requests, in units of
         the reward, up to a constant that all allocations share."""
         policy, batch = self.policy, joined(requests, crossed=self.crossed)

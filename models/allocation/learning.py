@@ -13,14 +13,14 @@ from typing import TypeVar
 import numpy as np
 
 from croupier.features.batch import F64, I64, Interactions
-from croupier.models.allocation.request import Asked, joined
+from croupier.models.allocation.request import AllocationRequest, joined
 from croupier.models.bayesian.base import Bayesian
 
 P = TypeVar("P", bound=Bayesian)
 
 
 def of_items(
-    requests: Sequence[Asked],
+    requests: Sequence[AllocationRequest],
     chosen: Sequence[I64],
     marginals: Sequence[F64],
     rewards: Sequence[F64],
@@ -43,7 +43,9 @@ def of_items(
     )
 
 
-def of_requests(policy: P, requests: Sequence[Asked], chosen: Sequence[I64], rewards: F64, *, crossed: bool) -> P:
+def of_requests(
+    policy: P, requests: Sequence[AllocationRequest], chosen: Sequence[I64], rewards: F64, *, crossed: bool
+) -> P:
     """The policy after whole-request rewards (R,): its shared head learns one row of summed φ for each request."""
     phi = policy.features(joined(requests, crossed=crossed), np.concatenate(chosen))
     starts = np.cumsum([0, *(len(each) for each in chosen[:-1])])

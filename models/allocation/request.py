@@ -27,7 +27,7 @@ class Weights:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Asked:
+class AllocationRequest:
     """One request: context (d_u,), items (n, d_a), options (m, d_o), cost (n, m) or (m,), total; `region` (n,) of each
     item, from 0, and `covers` (m,), the options that cover a region (none: coverage weighs nothing)."""
 
@@ -91,7 +91,7 @@ class Asked:
         )
 
 
-def joined(requests: Sequence[Asked], *, crossed: bool) -> Batch:
+def joined(requests: Sequence[AllocationRequest], *, crossed: bool) -> Batch:
     """One batch of the items of several requests that have as many options, in their order. Raises ValueError."""
     if len({len(asked.options) for asked in requests}) != 1:
         found = sorted({len(asked.options) for asked in requests})

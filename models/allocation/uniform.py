@@ -16,12 +16,12 @@ from croupier.models.allocation.grid import Grid
 MOST = 290.0  # decimal digits of N up to which 1/N, and its product with a share, are ordinary numbers
 
 
-class Uniform:
+class RandomAllocation:
     """Counts once; its work goes with n · m · cells. Raises ValueError where 1/N would be no ordinary number. `of`
     keeps the latest grids' counts: requests of one shape, with the same costs and total, share theirs."""
 
     @classmethod
-    def of(cls, grid: Grid) -> "Uniform":
+    def of(cls, grid: Grid) -> "RandomAllocation":
         """The random allocation of a grid."""
         return _counted(grid.steps.tobytes(), len(grid.steps), grid.cells, grid.exact)
 
@@ -89,5 +89,5 @@ class Uniform:
 
 
 @lru_cache(maxsize=64)
-def _counted(steps: bytes, items: int, cells: int, exact: bool) -> Uniform:
-    return Uniform(Grid(steps=np.frombuffer(steps, np.int64).reshape(items, -1), cells=cells, exact=exact))
+def _counted(steps: bytes, items: int, cells: int, exact: bool) -> RandomAllocation:
+    return RandomAllocation(Grid(steps=np.frombuffer(steps, np.int64).reshape(items, -1), cells=cells, exact=exact))

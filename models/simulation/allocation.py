@@ -18,7 +18,7 @@ from croupier.models.allocation.allocator import Allocator
 from croupier.models.allocation.exact import exact
 from croupier.models.allocation.grid import Grid
 from croupier.models.allocation.learning import of_requests
-from croupier.models.allocation.request import Asked, joined
+from croupier.models.allocation.request import AllocationRequest, joined
 from croupier.models.bayesian.linear import LinTS
 from croupier.models.bayesian.network import one_thread
 
@@ -40,12 +40,14 @@ class Player:
     over_budget: int = 0
     requests: int = 0
 
-    def asked(self, questions: Questions, per_patch: float) -> list[Asked]:
+    def asked(self, questions: Questions, per_patch: float) -> list[AllocationRequest]:
         """The questions as requests, under a total of so many tokens a patch."""
         world, total = self.world, per_patch * self.world.patches
         pairs = zip(questions.question, questions.patch, strict=True)
         return [
-            Asked(context=q, items=patch, options=world.options, cost=COST, total=total, region=world.region)
+            AllocationRequest(
+                context=q, items=patch, options=world.options, cost=COST, total=total, region=world.region
+            )
             for q, patch in pairs
         ]
 
@@ -60,7 +62,7 @@ class Player:
         policy = of_requests(self.allocator.policy, requests, chosen, right, crossed=self.allocator.crossed)
         self.allocator = replace(self.allocator, policy=policy)
 
-    def _count(self, chosen: Sequence[I64], requests: Sequence[Asked]) -> None:
+    def _count(self, chosen: Sequence[I64], requests: Sequence[AllocationRequest]) -> None:
         """Counts the requests, and those whose options cost more than their total."""
         self.requests += len(requests)
         self.over_budget += sum(float(COST[c].sum()) > r.total for c, r in zip(chosen, requests, strict=True))

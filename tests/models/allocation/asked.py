@@ -3,7 +3,7 @@
 import numpy as np
 
 from croupier.features.batch import Interactions
-from croupier.models.allocation.request import Asked, joined
+from croupier.models.allocation.request import AllocationRequest, joined
 
 TOKENS = np.array([64.0, 128.0, 256.0, 400.0])
 OPTIONS = np.eye(4, dtype=np.float32)[:, 1:]
@@ -11,10 +11,14 @@ OPTIONS = np.eye(4, dtype=np.float32)[:, 1:]
 
 def one(rng, *, items=4, d_u=3, d_a=2, total=150.0, **more):
     """A request with random features, `total` a patch."""
-    return Asked(
-        context=rng.normal(size=d_u).astype(np.float32), items=rng.normal(size=(items, d_a)).astype(np.float32),
-        options=OPTIONS, cost=TOKENS, total=total * items, **more,
-    )  # fmt: skip
+    return AllocationRequest(
+        context=rng.normal(size=d_u).astype(np.float32),
+        items=rng.normal(size=(items, d_a)).astype(np.float32),
+        options=OPTIONS,
+        cost=TOKENS,
+        total=total * items,
+        **more,
+    )
 
 
 def log(rng, requests, *, crossed):
@@ -24,7 +28,12 @@ def log(rng, requests, *, crossed):
     chosen = rng.integers(m, size=n)
     liked = batch.catalogue.features[batch.arm[:, 0], 0]
     return Interactions(
-        batch=batch, chosen=chosen, reward=liked * TOKENS[chosen] / 400 + 0.1 * rng.normal(size=n),
-        propensity=np.full(n, 1 / m), pmf=np.full((n, m), 1 / m), at=np.arange(n), unit=np.arange(n, dtype=np.uint64),
+        batch=batch,
+        chosen=chosen,
+        reward=liked * TOKENS[chosen] / 400 + 0.1 * rng.normal(size=n),
+        propensity=np.full(n, 1 / m),
+        pmf=np.full((n, m), 1 / m),
+        at=np.arange(n),
+        unit=np.arange(n, dtype=np.uint64),
         weight=np.ones(n),
-    )  # fmt: skip
+    )

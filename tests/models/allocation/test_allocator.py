@@ -8,7 +8,7 @@ from scipy.stats import chisquare
 
 from croupier.features.schema import InvalidEvent
 from croupier.models.allocation.allocator import Allocator
-from croupier.models.allocation.request import Asked, Weights
+from croupier.models.allocation.request import AllocationRequest, Weights
 from croupier.models.bayesian.linear import LinTS
 from croupier.models.bayesian.neural_linear import NeuralLinear
 from tests.models.allocation.asked import OPTIONS, TOKENS, log, one
@@ -133,7 +133,7 @@ def test_what_cannot_be_allocated_is_refused_by_name(lin):
     with pytest.raises(InvalidEvent, match=r"total: found 240\.0, expected at least 256"):
         lin.allocate(asked(total=60.0), salt="s", event_id="e")
     with pytest.raises(InvalidEvent, match=r"cost: found \(3,\), expected costs \(4,\) of the options, or \(4, 4\)"):
-        Asked(
+        AllocationRequest(
             context=np.zeros(3, np.float32),
             items=np.zeros((4, 2), np.float32),
             options=OPTIONS,
