@@ -4,6 +4,7 @@ import typer
 
 from croupier.serving.commands.evaluation.gate import simulate_gate
 from croupier.serving.commands.health import simulate_health
+from croupier.serving.commands.simulators.allocate import simulate_allocate
 from croupier.serving.commands.simulators.health import simulate_changes, simulate_linear
 from croupier.serving.commands.simulators.learning import simulate_learning
 from croupier.serving.commands.simulators.loop import simulate_loop
@@ -12,6 +13,7 @@ from croupier.serving.commands.simulators.slates import simulate_slates
 from croupier.serving.commands.simulators.traffic import simulate_clock, simulate_traffic
 
 simulate = typer.Typer(no_args_is_help=True)
+simulate.command("allocate")(simulate_allocate)
 simulate.command("gate")(simulate_gate)
 simulate.command("health")(simulate_health)
 simulate.command("learning")(simulate_learning)

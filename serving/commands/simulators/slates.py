@@ -20,7 +20,8 @@ def simulate_slates(
     IPS on the same logs."""
     from tqdm import tqdm
 
-    from croupier.models.simulation import marked, slate_rates
+    from croupier.models.simulation import marked
+    from croupier.models.simulation.slates import slate_rates
 
     prepared(out, page)
     with tqdm(total=seeds, unit="world", disable=None) as bar:

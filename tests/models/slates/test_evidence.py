@@ -8,8 +8,8 @@ import pytest
 from croupier.features.spec import GateSpec
 from croupier.models.gate.gate import PROMOTE, REJECT, UNDECIDED, judge
 from croupier.models.ope.self_tests import p_value
-from croupier.models.simulation.slate_rates import FLOOR, KNOWN, drawn_log
-from croupier.models.simulation.slate_world import ARMS, SLOTS, CascadeWorld
+from croupier.models.simulation.slates.slate_rates import FLOOR, KNOWN, drawn_log
+from croupier.models.simulation.slates.slate_world import ARMS, SLOTS, CascadeWorld
 from croupier.models.slates.enumerated import Enumerated
 from croupier.models.slates.estimators import cascade_dr, wpi
 from croupier.models.slates.evidence import propensity_values, slate_evidence

@@ -12,6 +12,7 @@ from tests.house.test_telling import ARGUMENTS, LOG, TOML, everything, with_app
 pytestmark = pytest.mark.medium  # a second each, or many of them: not in `make check`
 
 LONG = {  # commands that go on for long, or until they are stopped
+    "simulate allocate",
     "simulate health",
     "simulate linear",
     "simulate changes",

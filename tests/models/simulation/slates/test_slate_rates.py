@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from croupier.models.simulation import slate_rates
-from croupier.models.simulation.slate_world import ARMS, PATIENCE, SLOTS, CascadeWorld
+from croupier.models.simulation.slates import slate_rates
+from croupier.models.simulation.slates.slate_world import ARMS, PATIENCE, SLOTS, CascadeWorld
 from croupier.models.slates.enumerated import Enumerated
 from croupier.models.slates.enumeration import every_slate
 from croupier.models.slates.policies import PlackettLuce

@@ -17,7 +17,7 @@ from croupier.features.batch import F64
 from croupier.features.spec import GateSpec
 from croupier.models.gate.gate import PROMOTE, UNDECIDED, judge
 from croupier.models.ope.self_tests import p_value
-from croupier.models.simulation.slate_world import ARMS, SLOTS, CascadeWorld
+from croupier.models.simulation.slates.slate_world import ARMS, SLOTS, CascadeWorld
 from croupier.models.slates.enumerated import Enumerated, pseudo, rounds
 from croupier.models.slates.enumeration import foretold, unsupported
 from croupier.models.slates.estimators import SlateEstimator, SlateRounds, cascade_dr, iips, sips

@@ -1,0 +1,166 @@
+"""From a policy's posterior to an allocation, with its exact probability.
+
+    S draws of the shared head ─▶ scores (S, items, options) ─▶ each solved ─▶ votes ─▶ floor ─▶ one, by the event's id
+
+Combinatorial Thompson sampling (Wang & Chen 2018, "Thompson sampling for combinatorial semi-bandits"), but from S draws
+that (seed, posterior step) fix, so that the share of draws that elect an allocation *is* its probability. With the
+floor ε a random feasible allocation, uniform over all of them, is taken in their place: joint (1 − ε)·votes/S + ε/N.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+
+from croupier.features.batch import F64, I64
+from croupier.features.ids import uniform01
+from croupier.models.allocation.coverage import Coverage
+from croupier.models.allocation.exact import exact
+from croupier.models.allocation.grid import Grid
+from croupier.models.allocation.lagrangian import greedy, lagrangian
+from croupier.models.allocation.request import AllocationRequest, Weights, joined
+from croupier.models.allocation.uniform import RandomAllocation
+from croupier.models.bayesian.base import Bayesian
+from croupier.models.bayesian.heads import SharedHead
+from croupier.models.bayesian.network import product
+
+Solver = Literal["auto", "exact", "lagrangian", "greedy"]
+EXACT_WORK = 1 << 19  # additions of the dynamic program up to which "auto" takes it: some milliseconds
+FLOOR_CELLS = 256  # of the grid that the floor's random allocations are counted on
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Allocation:
+    """`chosen` (n,): an option for each item, at `cost` in all; `propensity`: the probability of exactly this
+    allocation; `marginals` (n, m): that of each option of each item, rows summing to 1; `gap`: the mean over draws of
+    how far the solver may be from the optimum, in units of the reward (0: exact; NaN: greedy proves nothing);
+    `step`: rewards the posterior had learnt from."""
+
+    chosen: I64
+    cost: float
+    propensity: float
+    marginals: F64
+    gap: float
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Votes:
+    """What S draws elect, `elected` (S, n), and the floor's random allocation."""
+
+    elected: I64
+    gap: float
+    random: RandomAllocation
+    floor: float
+
+    def draw(self, salt: str, event_id: str) -> I64:
+        """(n,): the allocation of this event: the same again whenever it is asked."""
+        u = uniform01(salt, event_id)
+        if u < self.floor:
+            items = range(self.elected.shape[1])
+            return self.random.draw(np.array([uniform01(salt, f"{event_id}/{i}") for i in items]))
+        draw = int((u - self.floor) / (1 - self.floor) * len(self.elected))
+        chosen: I64 = self.elected[min(draw, len(self.elected) - 1)]
+        return chosen
+
+    def propensity(self, chosen: I64) -> float:
+        """The probability of exactly this allocation (n,)."""
+        share = float((self.elected == chosen).all(axis=1).mean())
+        random = self.random.probability if self.random.grid.holds(chosen) else 0.0
+        return (1 - self.floor) * share + self.floor * random
+
+    def marginals(self) -> F64:
+        """(n, m): the probability of each option of each item."""
+        options = np.arange(self.random.grid.steps.shape[1])
+        shares = (self.elected[:, :, None] == options).mean(axis=0)
+        mixed: F64 = (1 - self.floor) * shares + self.floor * self.random.marginals if self.floor else shares
+        return mixed
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Allocator:
+    """Allocates by a policy with one Bayesian head that all items share, from as many draws as its parameter `draws`.
+
+    `crossed` gives it the products of option and item features (linear heads need them; a network learns its own).
+    `floor`: the probability of a random feasible allocation. `solver` "auto": exact for small instances, else the
+    Lagrangian. Raises ValueError where the policy has heads of its arms or is no Thompson sampling, the floor is not in
+    [0, 1], or the solver is unknown."""
+
+    policy: Bayesian
+    weights: Weights = field(default_factory=Weights)
+    floor: float = 0.02
+    crossed: bool = False
+    solver: Solver = "auto"
+
+    def __post_init__(self) -> None:
+        found = {key: self.policy.parameters[key] for key in ("heads", "explore")}
+        if found != {"heads": "shared", "explore": "thompson"}:
+            raise ValueError(
+                f"{self.policy.name}: found {found}, expected a shared head, so that items nobody has seen are scored "
+                "by their features, and 'thompson', whose draws are solved"
+            )
+        if self.solver not in SOLVERS:
+            raise ValueError(f"solver: found {self.solver!r}, expected one of {', '.join(SOLVERS)}")
+        if not 0 <= self.floor <= 1:
+            raise ValueError(f"floor: found {self.floor}, expected a share between 0 and 1")
+
+    def allocate(self, asked: AllocationRequest, *, salt: str, event_id: str) -> Allocation:
+        """The allocation of this event, a function of (policy, request, salt, event id) alone. Raises InvalidEvent."""
+        (votes,) = self.votes([asked])
+        return self.allocation(asked, votes, votes.draw(salt, event_id))
+
+    def allocation(self, asked: AllocationRequest, votes: Votes, chosen: I64) -> Allocation:
+        """What `chosen` (n,) is among what the votes might have given this request."""
+        return Allocation(
+            chosen=chosen,
+            cost=math.fsum(asked.costs()[np.arange(len(chosen)), chosen].tolist()),
+            propensity=votes.propensity(chosen),
+            marginals=votes.marginals(),
+            gap=votes.gap,
+            step=self.policy.heads.step,
+        )
+
+    def votes(self, requests: Sequence[AllocationRequest]) -> list[Votes]:
+        """What the draws elect for each of some requests that share items' number, options, costs, regions and total:
+        the same, bit for bit, as for each by itself. Raises InvalidEvent where nothing can be allocated."""
+        first, B = requests[0], len(requests)
+        grid, coverage, (n, m) = first.grid(), first.coverage(self.weights), first.shape
+        scores = self.scores(requests)
+        gains = first.gains(scores.reshape(-1, B, n, m).swapaxes(0, 1), self.weights)
+        S = gains.shape[1]
+        exactly = self.solver == "exact" or (self.solver == "auto" and S * grid.work(coverage.states) <= EXACT_WORK)
+        elected, gap = SOLVERS["exact" if exactly else self.solver](gains.reshape(B * S, n, m), grid, coverage)
+        random, gaps = RandomAllocation.of(grid.coarser(FLOOR_CELLS)), gap.reshape(B, S).mean(axis=1).tolist()
+        each = zip(elected.reshape(B, S, n), gaps, strict=True)
+        return [Votes(elected=chosen, gap=mean, random=random, floor=self.floor) for chosen, mean in each]
+
+    @torch.inference_mode()
+    def scores(self, requests: Sequence[AllocationRequest]) -> F64:
+        """(S, N, m): what each draw of the posterior expects of each option of all N items of the requests, in units of
+        the reward, up to a constant that all allocations share."""
+        policy, batch = self.policy, joined(requests, crossed=self.crossed)
+        p, head, (n, m) = policy.parameters, policy.heads, batch.mask.shape
+        assert isinstance(head, SharedHead)  # seen at the door
+        weights = head.drawn(seed=policy.seed, draws=p["draws"], device=policy.device)
+        each = [torch.from_numpy(policy.features(batch, np.full(n, j))).float() for j in range(m)]
+        scores = product(torch.cat(each).to(weights.device), weights).double().cpu().numpy()
+        return np.ascontiguousarray(scores.reshape(m, n, -1).transpose(2, 1, 0)) * policy.reward_sd
+
+
+def _exact(gains: F64, grid: Grid, coverage: Coverage) -> tuple[I64, F64]:
+    return exact(gains, grid, coverage), np.zeros(len(gains))
+
+
+def _lagrangian(gains: F64, grid: Grid, coverage: Coverage) -> tuple[I64, F64]:
+    solved = lagrangian(gains, grid, coverage)
+    return solved.chosen, solved.gap
+
+
+def _greedy(gains: F64, grid: Grid, coverage: Coverage) -> tuple[I64, F64]:
+    return greedy(gains, grid, coverage), np.full(len(gains), np.nan)
+
+
+SOLVERS = {"exact": _exact, "auto": _lagrangian, "lagrangian": _lagrangian, "greedy": _greedy}

@@ -1,0 +1,1 @@
+"""The gate on slates, in a cascade world of known truth: how often it errs."""
