@@ -79,8 +79,8 @@ class Selector:
                 raws.append(error)
         return self._answer(raws)
 
-    def select_raw(self, raws: Sequence[Raw]) -> list[Selection]:
-        """Answers requests that are bytes off the wire, in their order."""
+    def select_raw(self, raws: Sequence[Raw | InvalidEvent]) -> list[Selection]:
+        """Answers requests that are bytes off the wire, or what is wrong with one that cannot be, in their order."""
         return self._answer(raws)
 
     def recording_in(self, recorder: Recorder) -> "Selector":

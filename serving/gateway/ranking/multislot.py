@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from croupier.features.schema import InvalidEvent
-from croupier.serving.gateway import rank
-from croupier.serving.gateway.features import FeatureRule, KnownNames, flat
-from croupier.serving.gateway.rank import Rank
+from croupier.serving.gateway.ranking import rank
+from croupier.serving.gateway.ranking.features import FeatureRule, KnownNames, flat
+from croupier.serving.gateway.ranking.rank import Rank
 
 FIELDS = frozenset(("contextFeatures", "actions", "slots", "eventId", "deferActivation"))
 SLOT_FIELDS = frozenset(("id", "features", "excludedActions", "baselineAction"))  # the last is apprentice mode's
@@ -60,8 +60,8 @@ def read(body: Mapping[str, Any], known: KnownNames, rule: FeatureRule, *, app: 
     if unknown := body.keys() - FIELDS:
         raise InvalidEvent(min(unknown)[:80], body[min(unknown)], f"a field of a rank: {', '.join(sorted(FIELDS))}")
     whole = rank.read({k: v for k, v in body.items() if k != "slots"}, known, rule, app=app)
-    slots = _slots(body.get("slots"), len(whole.actions))
-    event_id = whole.request.event_id
+    slots = _slots(body.get("slots"), len(whole.actions.names))
+    event_id = whole.event_id
     for place, slot in enumerate(slots):
         if len(slot_event(event_id, slot["id"]).encode()) > rank.MAX_EVENT_ID:
             expected = f"with the eventId at most {rank.MAX_EVENT_ID - 1} bytes"

@@ -9,7 +9,8 @@ from croupier.features.log import deferred
 from croupier.serving.gateway.desk import Desk
 from croupier.serving.gateway.options import Options
 from croupier.serving.gateway.problems import CallProblem
-from tests.serving.gateway.door import ARMS, TOML, actions, declared, joined
+from croupier.serving.gateway.ranking import multislot
+from tests.serving.gateway.door import ARMS, TOML, actions, declared, joined, reward
 
 SLOTS = TOML + '[context.Slot_place]\ntype = "numeric"\n[context.Slot_size]\ntype = "categorical"\n'
 TWO = [{"id": "top", "features": [{"size": "big"}]}, {"id": "side", "features": None}]
@@ -112,8 +113,13 @@ def test_a_page_that_cannot_be_filled_leaves_no_event(desk):
 def test_rewards_of_slots_are_taken_whole_or_not_at_all(desk, tmp_path):
     page(desk)
     with pytest.raises(CallProblem, match="value: found 7"):
-        desk.reward_slots("p", {"reward": [{"slotId": "top", "value": 1}, {"slotId": "side", "value": 7}]}, "")
-    desk.reward_slots("p", {"reward": [{"slotId": "side", "value": 0.5}]}, "")
+        reward(
+            desk,
+            "p",
+            {"reward": [{"slotId": "top", "value": 1}, {"slotId": "side", "value": 7}]},
+            read=multislot.rewards,
+        )
+    reward(desk, "p", {"reward": [{"slotId": "side", "value": 0.5}]}, read=multislot.rewards)
     found, _ = joined(tmp_path)
     assert {event: row["reward"] for event, row in found.items()} == {"p/top": 0.0, "p/side": 0.5}
 
@@ -141,4 +147,4 @@ def test_what_is_no_question_is_refused_by_name(desk, changes, field):
                                   {"reward": [{"slotId": "a", "value": 1, "x": 1}]}, {"reward": ["a"]}])  # fmt: skip
 def test_a_reward_that_is_none_is_refused(desk, body):
     with pytest.raises(CallProblem, match="reward"):
-        desk.reward_slots("p", body, "")
+        reward(desk, "p", body, read=multislot.rewards)
