@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from croupier.features import clock
+from croupier.features.ids import uuid7s
 from croupier.features.log import deferred
 from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.schema import InvalidEvent
@@ -65,7 +66,7 @@ class Desk:
     def ranks(self, bodies: Sequence[dict[str, Any]]) -> list[dict[str, Any] | CallProblem]:
         """Decides several ranks together: the answer to each, or what is wrong with it, in their order."""
         known = self.known()
-        asked = [self._asked(body, known) for body in bodies]
+        asked = [self._asked(body, known, fresh) for body, fresh in zip(bodies, uuid7s(len(bodies)), strict=True)]
         good = [each for each in asked if isinstance(each, Rank)]
         waiting = iter(self._deferred([each.raw for each in good if each.deferred]))
         shown = iter(self._decided([each for each in good if not each.deferred]))
@@ -165,9 +166,9 @@ class Desk:
         }
         return not selection.error, found
 
-    def _asked(self, body: dict[str, Any], known: KnownNames) -> Rank | CallProblem:
+    def _asked(self, body: dict[str, Any], known: KnownNames, fresh: str) -> Rank | CallProblem:
         try:
-            return rank.read(body, known, self.rule, app=self.options.app)
+            return rank.read(body, known, self.rule, app=self.options.app, fresh=fresh)
         except InvalidEvent as error:
             return CallProblem(400, str(error), field=error.field)
 

@@ -53,13 +53,16 @@ class Rank:
         return field + found + rest
 
 
-def read(body: Mapping[str, Any], known: KnownNames, rule: FeatureRule, *, app: str, unit: str = "") -> Rank:
+def read(
+    body: Mapping[str, Any], known: KnownNames, rule: FeatureRule, *, app: str, fresh: str = "", unit: str = ""
+) -> Rank:
     """Raises InvalidEvent naming the field. A rank names no unit: each event is one of its own, as in logs of
-    Personalizer that are imported, so the share of a rollout is one of events. `unit`: that of a page of several."""
+    Personalizer that are imported, so the share of a rollout is one of events. `fresh`: the id of an event that has
+    none, else one is made. `unit`: that of a page of several."""
     if unknown := body.keys() - FIELDS:
         name = min(unknown)
         raise InvalidEvent(name[:80], body[name], f"a field of a rank: {', '.join(sorted(FIELDS))}")
-    named, event_id = _event_id(body.get("eventId"))
+    named, event_id = _event_id(body.get("eventId"), fresh)
     listed = actions.read(body.get("actions"), body.get("excludedActions"), known, rule, app=app)
     context = rule.context(flat(body.get("contextFeatures"), "contextFeatures"), known)
     return Rank(
@@ -83,10 +86,10 @@ def _raw(unit: str, context: Mapping[str, Any], listed: Actions, event_id: str) 
     return Raw(sent[0], sent[1], arms, pairs, sent[2])
 
 
-def _event_id(given: object) -> tuple[bool, str]:
+def _event_id(given: object, fresh: str) -> tuple[bool, str]:
     """(whether the caller named the event, its id)."""
     if given is None or given == "":
-        return False, uuid7()
+        return False, fresh or uuid7()
     if not isinstance(given, str) or len(given) > MAX_EVENT_ID or given == CANARY:
         raise InvalidEvent("eventId", given, f"a string of at most {MAX_EVENT_ID} characters, none of ours")
     return True, given
