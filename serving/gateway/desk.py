@@ -16,6 +16,7 @@ from croupier.features.store import layout
 from croupier.features.utc import HOUR, SECOND
 from croupier.features.workspace import Workspace
 from croupier.serving.contract.requests import CANARY, Raw, Request, Selection, identifier, utf8
+from croupier.serving.decide.metrics import AGREED, APPRENTICED
 from croupier.serving.embedded.embedded import Embedded
 from croupier.serving.gateway import configuration
 from croupier.serving.gateway.options import IGNORE, Options
@@ -92,7 +93,7 @@ class Desk:
         try:
             page = multislot.read(body, known, self.rule, app=self.options.app)
             for place in range(len(page.slots)):
-                asked = page.slot(place, shown, known, self.rule, app=self.options.app)
+                asked = page.slot(place, shown, known, self.rule, app=self.options.app, apprentice=self._apprentice())
                 (chosen,) = self._deferred([asked.raw])  # events once the last slot is decided
                 if isinstance(found := _answer(asked, chosen), CallProblem):
                     raise found
@@ -134,6 +135,10 @@ class Desk:
         declared = self.embedded.host.declared()
         return declared is not None and declared.ignore_unknown
 
+    def _apprentice(self) -> bool:
+        declared = self.embedded.host.declared()
+        return declared is not None and declared.apprentice
+
     def known(self) -> KnownNames:
         """What the release that decides now knows."""
         release = self.embedded.host.selector.release
@@ -162,9 +167,16 @@ class Desk:
                 "pid": os.getpid(),
                 "answers": {str(status): n for status, n in sorted(self.answers.copy().items())},
                 "ignored_features": dict(self.rule.counted().most_common(100)),
+                "apprentice": self._agreed(),
             },
         }
         return not selection.error, found
+
+    def _agreed(self) -> dict[str, float]:
+        """How many decisions were made in apprentice mode, and in which share the policy would have chosen alike."""
+        meter = self.embedded.host.meter
+        made = meter.counted(APPRENTICED)
+        return {"decisions": made, "agreed": meter.counted(AGREED) / made if made else 0.0}
 
     def _asked(self, body: dict[str, Any], known: KnownNames, fresh: str) -> Rank | CallProblem:
         try:

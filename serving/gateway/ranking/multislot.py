@@ -31,12 +31,17 @@ class Page:
     event_id: str
     deferred: bool
 
-    def slot(self, place: int, shown: Collection[str], known: KnownNames, rule: FeatureRule, *, app: str) -> Rank:
-        """The question for one slot, where earlier ones `shown` these actions. Raises InvalidEvent."""
+    def slot(
+        self, place: int, shown: Collection[str], known: KnownNames, rule: FeatureRule, *, app: str, apprentice: bool
+    ) -> Rank:
+        """The question for one slot, where earlier ones `shown` these actions. Its first action is the app's own choice
+        in apprentice mode: the slot's `baselineAction`, where it is left. Raises InvalidEvent."""
         slot = self.slots[place]
         own = {SLOT + name: value for name, value in flat(slot.get("features"), f"slots[{place}].features").items()}
         own |= {PLACE: place} if PLACE in known.context else {}
         left = [action for action in self.body["actions"] if action["id"] not in shown]
+        if apprentice and (own_choice := slot.get("baselineAction")):
+            left.sort(key=lambda action: action["id"] != own_choice)
         excluded = slot.get("excludedActions") or []
         if left and all(action["id"] in excluded for action in left):
             expected = f"at least one action that is not excluded and not in a slot before: of {', '.join(shown)[:80]}"
@@ -84,6 +89,9 @@ def _slots(given: object, actions: int) -> list[dict[str, Any]]:
         excluded = slot.get("excludedActions")
         if excluded is not None and not (isinstance(excluded, list) and {str}.issuperset(map(type, excluded))):
             raise InvalidEvent(f"slots[{place}].excludedActions", excluded, "a list of ids of actions")
+        baseline = slot.get("baselineAction")
+        if baseline is not None and not isinstance(baseline, str):
+            raise InvalidEvent(f"slots[{place}].baselineAction", baseline, "the id of an action")
         seen.add(name)
     return given
 
