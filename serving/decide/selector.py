@@ -28,7 +28,6 @@ from croupier.serving.contract.requests import CANARY, Raw, Request, Selection, 
 from croupier.serving.decide import draws
 from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.meter import Meter
-from croupier.serving.decide.metrics import AGREED, APPRENTICED
 from croupier.serving.decide.offered import DecodedRequest, Offered, OfferedRequest
 from croupier.serving.decide.records import Recorder, reuse
 from croupier.serving.decide.rewards import undeclared
@@ -197,8 +196,8 @@ class Selector:
         if declared is None or not declared.apprentice or self.recorder is None:
             return served
         real = np.array([request.unit_id != CANARY for request in requests])
-        self.meter.count(APPRENTICED, int(real.sum()))
-        self.meter.count(AGREED, float(served.pmf[real, 0].sum()))
+        self.meter.count("croupier_apprentice_decisions_total", int(real.sum()))
+        self.meter.count("croupier_apprentice_agreed_total", float(served.pmf[real, 0].sum()))
         return served.apprenticed()
 
     def _ignores(self) -> bool:

@@ -16,7 +16,6 @@ from croupier.features.store import layout
 from croupier.features.utc import HOUR, SECOND
 from croupier.features.workspace import Workspace
 from croupier.serving.contract.requests import CANARY, Raw, Request, Selection, identifier, utf8
-from croupier.serving.decide.metrics import AGREED, APPRENTICED
 from croupier.serving.embedded.embedded import Embedded
 from croupier.serving.gateway import configuration
 from croupier.serving.gateway.options import IGNORE, Options
@@ -96,7 +95,7 @@ class Desk:
                 asked = page.slot(place, shown, known, self.rule, app=self.options.app, apprentice=self._apprentice())
                 (chosen,) = self._deferred([asked.raw])  # events once the last slot is decided
                 if isinstance(found := _answer(asked, chosen), CallProblem):
-                    raise found
+                    raise found.renamed(page.names(place))
                 shown.append(found["rewardActionId"])
         except InvalidEvent as error:
             raise CallProblem(400, str(error), field=error.field) from None
@@ -175,8 +174,9 @@ class Desk:
     def _agreed(self) -> dict[str, float]:
         """How many decisions were made in apprentice mode, and in which share the policy would have chosen alike."""
         meter = self.embedded.host.meter
-        made = meter.counted(APPRENTICED)
-        return {"decisions": made, "agreed": meter.counted(AGREED) / made if made else 0.0}
+        made = meter.counted("croupier_apprentice_decisions_total")
+        agreed = meter.counted("croupier_apprentice_agreed_total")
+        return {"decisions": made, "agreed": agreed / made if made else 0.0}
 
     def _asked(self, body: dict[str, Any], known: KnownNames, fresh: str) -> Rank | CallProblem:
         try:

@@ -15,6 +15,7 @@ from croupier.features.schema import InvalidEvent
 from croupier.serving.gateway.ranking import rank
 from croupier.serving.gateway.ranking.features import FeatureRule, KnownNames, flat
 from croupier.serving.gateway.ranking.rank import Rank
+from croupier.serving.gateway.ranking.rewards import Given
 
 FIELDS = frozenset(("contextFeatures", "actions", "slots", "eventId", "deferActivation"))
 SLOT_FIELDS = frozenset(("id", "features", "excludedActions", "baselineAction"))  # the last is apprentice mode's
@@ -54,6 +55,14 @@ class Page:
         }
         return rank.read(body, known, rule, app=app, unit=self.event_id)
 
+    def names(self, place: int) -> dict[str, str]:
+        """Our names of a slot's features → its caller's."""
+        where = f"slots[{place}].features"
+        return {
+            f"contextFeatures.{SLOT}{name}": f"{where}.{name}"
+            for name in flat(self.slots[place].get("features"), where)
+        }
+
 
 def slot_event(event_id: str, slot_id: str) -> str:
     """The event of one slot."""
@@ -67,6 +76,8 @@ def read(body: Mapping[str, Any], known: KnownNames, rule: FeatureRule, *, app: 
     whole = rank.read({k: v for k, v in body.items() if k != "slots"}, known, rule, app=app)
     slots = _slots(body.get("slots"), len(whole.actions.names))
     event_id = whole.event_id
+    if len(event_id.encode()) > rank.MAX_EVENT_ID - 2:
+        raise InvalidEvent("eventId", event_id, f"at most {rank.MAX_EVENT_ID - 2} bytes: each slot's event adds its id")
     for place, slot in enumerate(slots):
         if len(slot_event(event_id, slot["id"]).encode()) > rank.MAX_EVENT_ID:
             expected = f"with the eventId at most {rank.MAX_EVENT_ID - 1} bytes"
@@ -84,8 +95,8 @@ def _slots(given: object, actions: int) -> list[dict[str, Any]]:
         if not isinstance(slot, dict) or not slot.keys() <= SLOT_FIELDS:
             raise InvalidEvent(f"slots[{place}]", slot, f"an object of {', '.join(sorted(SLOT_FIELDS))}")
         name = slot.get("id")
-        if not isinstance(name, str) or not name or name in seen:
-            raise InvalidEvent(f"slots[{place}].id", name, "a string, each slot once")
+        if not isinstance(name, str) or not name or not name.isprintable() or name in seen:
+            raise InvalidEvent(f"slots[{place}].id", name, "printable characters, each slot once")
         excluded = slot.get("excludedActions")
         if excluded is not None and not (isinstance(excluded, list) and {str}.issuperset(map(type, excluded))):
             raise InvalidEvent(f"slots[{place}].excludedActions", excluded, "a list of ids of actions")
@@ -96,12 +107,17 @@ def _slots(given: object, actions: int) -> list[dict[str, Any]]:
     return given
 
 
-def rewards(body: Mapping[str, Any], event_id: str) -> list[tuple[str, Any]]:
-    """(event of the slot, value) of {"reward": [{"slotId", "value"}, …]}. Raises InvalidEvent."""
+def rewards(body: Mapping[str, Any], event_id: str) -> list[Given]:
+    """What is given to each slot by {"reward": [{"slotId", "value"}, …]}. Raises InvalidEvent."""
     given = body.get("reward")
-    if body.keys() != {"reward"} or not isinstance(given, list) or not 0 < len(given) <= MAX_SLOTS:
-        raise InvalidEvent("reward", given, f'1 to {MAX_SLOTS} objects {{"slotId", "value"}}, and nothing beside them')
+    if unknown := body.keys() - {"reward"}:
+        raise InvalidEvent(min(unknown)[:80], body[min(unknown)], "reward alone")
+    if not isinstance(given, list) or not 0 < len(given) <= MAX_SLOTS:
+        raise InvalidEvent("reward", given, f'1 to {MAX_SLOTS} objects {{"slotId", "value"}}')
     for i, one in enumerate(given):
         if not isinstance(one, dict) or one.keys() != {"slotId", "value"} or not isinstance(one["slotId"], str):
             raise InvalidEvent(f"reward[{i}]", one, 'an object {"slotId", "value"}')
-    return [(slot_event(event_id, one["slotId"]), one["value"]) for one in given]
+    return [
+        Given(slot_event(event_id, one["slotId"]), one["value"], f"reward[{i}].slotId", f"reward[{i}].value")
+        for i, one in enumerate(given)
+    ]

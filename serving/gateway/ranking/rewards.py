@@ -6,7 +6,7 @@ several slots all are good, or none is taken.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from croupier.features import clock
 from croupier.features.log import deferred
@@ -15,7 +15,16 @@ from croupier.serving.contract import rewards
 from croupier.serving.embedded.embedded import Embedded
 from croupier.serving.gateway.problems import CallProblem
 
-Values = list[tuple[str, Any]]  # events, and what each is worth
+ONCE = "x-ms-client-request-id"  # tells a reward that is sent again from a second one of the same value
+
+
+class Given(NamedTuple):
+    """What one event is given, and how its caller calls the event's id and the value."""
+
+    event_id: str
+    value: Any
+    named: str = "eventId"
+    valued: str = "value"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,14 +35,14 @@ class RewardCall:
     event_id: str
     body: Mapping[str, Any]
     reward_id: str
-    read: Callable[[Mapping[str, Any], str], Values]
+    read: Callable[[Mapping[str, Any], str], list[Given]]
 
 
-def of_event(body: Mapping[str, Any], event_id: str) -> Values:
+def of_event(body: Mapping[str, Any], event_id: str) -> list[Given]:
     """Of {"value"}. Raises InvalidEvent."""
     if body.keys() != {"value"}:
         raise InvalidEvent("value", sorted(body)[:10], "an object of value alone")
-    return [(event_id, body["value"])]
+    return [Given(event_id, body["value"])]
 
 
 class RewardDesk:
@@ -45,26 +54,33 @@ class RewardDesk:
     def take(self, calls: Sequence[RewardCall]) -> list[CallProblem | None]:
         """What is wrong with each call, or None, in their order. Raises SpoolUnavailable."""
         found: list[CallProblem | None] = [None] * len(calls)
-        rows: list[tuple[int, dict[str, Any]]] = []
+        rows: list[tuple[int, Given, dict[str, Any]]] = []
         shown: list[str] = []
         for i, call in enumerate(calls):
             try:
-                mine = [self._reward(call, event, value) for event, value in call.read(call.body, call.event_id)]
+                given = call.read(call.body, call.event_id)
             except InvalidEvent as error:
                 found[i] = CallProblem(400, str(error), field=error.field)
                 continue
-            wrong = [each for each in mine if not self._good(each)]
-            shown += [] if wrong else [each["event_id"] for each in mine]
-            rows += [(i, each) for each in (wrong[:1] or mine)]  # the log keeps what was refused, too
+            mine = [(i, each, self._reward(call, each)) for each in given]
+            wrong = [row for row in mine if not self._good(row[2])]
+            shown += [] if wrong else [each.event_id for each in given]
+            rows += wrong[:1] or mine  # the log keeps what was refused, too
         deferred.show(self._embedded.host.spool, shown, since=self._since())
-        outcomes = self._embedded.reward_batch([row for _, row in rows])
-        for (i, _), outcome in zip(rows, outcomes, strict=True):
+        outcomes = self._embedded.reward_batch([reward for _, _, reward in rows])
+        for (i, one, _), outcome in zip(rows, outcomes, strict=True):
             if outcome.status == rewards.REJECTED:
-                found[i] = CallProblem.of(outcome.error)
+                names = {"event_id": one.named, "value": one.valued, "reward_id": ONCE}
+                found[i] = CallProblem.of(outcome.error).renamed(names)
         return found
 
-    def _reward(self, call: RewardCall, event_id: str, value: object) -> dict[str, Any]:
-        return {"event_id": event_id, "kind": self._kind, "value": value, "reward_id": call.reward_id}
+    def _reward(self, call: RewardCall, given: Given) -> dict[str, Any]:
+        return {
+            "event_id": given.event_id,
+            "kind": self._kind,
+            "value": given.value,
+            "reward_id": call.reward_id,
+        }
 
     def _good(self, reward: dict[str, Any]) -> bool:
         """Whether it will be taken."""

@@ -171,7 +171,7 @@ def test_a_reward_that_is_refused_activates_nothing(desk):
     for value in (7.0, "x", None):
         with pytest.raises(CallProblem, match="value: found"):
             reward(desk, "e", {"value": value}, "")
-    with pytest.raises(CallProblem, match="reward_id: found"):
+    with pytest.raises(CallProblem, match="x-ms-client-request-id: found"):
         reward(desk, "e", {"value": 0.5}, "x" * 300)
     assert logged(desk, "e") == {}
     assert desk.embedded.host.spool.counts()["rewards"] == 0

@@ -133,8 +133,10 @@ def test_rewards_of_slots_are_taken_whole_or_not_at_all(desk, tmp_path):
         ({"slots": [{"id": "a", "colour": 1}]}, "slots[0]"), ({"slots": ["a"]}, "slots[0]"),
         ({"slots": [{"id": "a", "excludedActions": "red"}]}, "slots[0].excludedActions"),
         ({"slots": [{"id": "a", "features": {"size": "big"}}]}, "slots[0].features"),
+        ({"slots": [{"id": "a", "baselineAction": 7}]}, "slots[0].baselineAction"), ({"slots": [{"id": "a\n"}]}, "slots[0].id"),
+        ({"contextFeatures": [{"Slot_weight": 3}]}, "contextFeatures.Slot_weight"),
         ({"slots": [{"id": "a" * 300}]}, "slots[0].id"), ({"excludedActions": []}, "excludedActions"),
-        ({"slots": [{"id": "a", "features": [{"weight": 3}]}]}, "contextFeatures.Slot_weight"),
+        ({"slots": [{"id": "a", "features": [{"weight": 3}]}]}, "slots[0].features.weight"),
         ({"actions": [{"id": "pink"}]}, "actions[0].id"),
     ],
 )  # fmt: skip

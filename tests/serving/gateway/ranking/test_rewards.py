@@ -40,7 +40,7 @@ def test_each_has_its_own_fate_and_all_one_write(desk, monkeypatch):
         call("unheard-of", {"value": 1}),
     ])  # fmt: skip
     assert [each and (each.status, each.field) for each in found] == [
-        None, None, None, None, (400, "value"), (400, "value"), None, (400, "value"), None,
+        None, None, None, None, (400, "value"), (400, "value"), None, (400, "reward[1].value"), None,
     ]  # fmt: skip
     assert writes == [7], "four of events, two of slots and one of an event not known yet"
     assert spool.counts()["rewards"] == 6, "one of them came twice"
@@ -52,7 +52,7 @@ def test_a_reward_that_is_refused_activates_nothing_of_its_page(desk):
     page = {"actions": actions(*ARMS), "slots": [{"id": "a"}, {"id": "b"}], "eventId": "p", "deferActivation": True}
     desk.multislot(page)
     (refused,) = desk.rewards.take([call("p", slots(a=1, b=7), read=multislot.rewards)])
-    assert (refused.status, refused.field) == (400, "value")
+    assert (refused.status, refused.field) == (400, "reward[1].value")
     assert desk.embedded.host.spool.find(["p/a", "p/b"]) == {}
     assert desk.rewards.take([call("p", slots(a=1, b=0), read=multislot.rewards)]) == [None]
     assert desk.embedded.host.spool.find(["p/a", "p/b"]).keys() == {"p/a", "p/b"}
