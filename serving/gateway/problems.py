@@ -42,7 +42,7 @@ class CallProblem(RuntimeError):
         return cls(400, said, field=head if found else "")
 
     def renamed(self, names: Mapping[str, str]) -> Self:
-        """The same, by its caller's name for the field that it is about."""
+        """Returns this problem under the name that its caller has for the field; `names`: ours → theirs."""
         if self.field not in names or not self.detail.startswith(self.field):
             return self
         mine = names[self.field]

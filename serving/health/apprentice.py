@@ -31,7 +31,7 @@ class Agreement:
 
 
 def agreement(w: Workspace, *, end: datetime) -> Agreement | None:
-    """Of the day before `end`; None where nothing was decided in apprentice mode that the release knows."""
+    """Scores the day before `end` anew; None where nothing was decided in apprentice mode that the release knows."""
     number = bundle_store.current(w.store)
     frame = read_interactions(w.store, start=end - timedelta(days=1), end=end).filter(pl.col("role") == APPRENTICE)
     if number is None or frame.is_empty():

@@ -75,7 +75,7 @@ def read(
 
 
 def _raw(unit: str, context: Mapping[str, Any], listed: Actions, event_id: str) -> Raw | InvalidEvent:
-    """The same as `Raw.of`, whose arms are encoded once for all who send the same list."""
+    """Returns the request as JSON, its arms encoded once for all who send one list, or what JSON cannot carry."""
     arms, pairs = listed.arms, listed.pairs
     try:
         sent = utf8("unit_id", unit), dump("context", context), utf8("event_id", event_id)

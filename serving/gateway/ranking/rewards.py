@@ -39,7 +39,7 @@ class RewardCall:
 
 
 def of_event(body: Mapping[str, Any], event_id: str) -> list[Given]:
-    """Of {"value"}. Raises InvalidEvent."""
+    """Reads {"value"}, which is given to the event itself. Raises InvalidEvent."""
     if body.keys() != {"value"}:
         raise InvalidEvent("value", sorted(body)[:10], "an object of value alone")
     return [Given(event_id, body["value"])]
