@@ -17,7 +17,7 @@ from croupier.serving.gateway.calls import Endpoint, call, desk_of, route
 from croupier.serving.gateway.desk import Desk
 from croupier.serving.gateway.problems import PERSONALIZER, CallProblem, Json
 from croupier.serving.gateway.ranking import multislot
-from croupier.serving.gateway.ranking.rewards import ONCE, Given, RewardCall, of_event
+from croupier.serving.gateway.ranking.rewards import ONCE, GivenReward, RewardCall, of_event
 
 VERSIONS = ("v1.0", "v1.1-preview.1", "v1.1-preview.2", "v1.1-preview.3")  # alike in what is there
 ROOT = f"{PERSONALIZER}{{version}}"
@@ -53,7 +53,7 @@ class _Rank:
         await send({"type": "http.response.body", "body": raw})
 
 
-def _rewarded(read: Callable[[Mapping[str, Any], str], list[Given]]) -> Endpoint:
+def _rewarded(read: Callable[[Mapping[str, Any], str], list[GivenReward]]) -> Endpoint:
     """The endpoint of rewards whose bodies `read` takes apart."""
 
     async def called(request: Request) -> Response:

@@ -20,7 +20,7 @@ MOST = 5_000  # decisions that are scored anew: the share is then right to a per
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
+class AppAgreement:
     """`share`: the mean probability with which `policy`, the one on trial, else the champion of the present release,
     shows what the app chose, over so many `decisions`; `chance`: that of a policy to which all arms are alike."""
 
@@ -30,7 +30,7 @@ class Agreement:
     decisions: int
 
 
-def agreement(w: Workspace, *, end: datetime) -> Agreement | None:
+def agreement(w: Workspace, *, end: datetime) -> AppAgreement | None:
     """Scores the day before `end` anew; None where nothing was decided in apprentice mode that the release knows."""
     number = bundle_store.current(w.store)
     frame = read_interactions(w.store, start=end - timedelta(days=1), end=end).filter(pl.col("role") == APPRENTICE)
@@ -40,7 +40,7 @@ def agreement(w: Workspace, *, end: datetime) -> Agreement | None:
         return _scored(deployment.fetched(w.store, w.home, number, folder), frame.sort("at").tail(MOST))
 
 
-def _scored(release: LoadedRelease, frame: pl.DataFrame) -> Agreement | None:
+def _scored(release: LoadedRelease, frame: pl.DataFrame) -> AppAgreement | None:
     rows = release.catalogue.row
     known = [rows.keys() >= set(arms) for arms in inline_log.listed(frame)]
     frame = frame.filter(pl.Series(known, dtype=pl.Boolean))
@@ -49,7 +49,7 @@ def _scored(release: LoadedRelease, frame: pl.DataFrame) -> Agreement | None:
     log = encode_interactions(frame, release.encoder, release.catalogue)
     role = CANDIDATE if release.candidate else CHAMPION
     pmf = exploration.guard(release.pmf(role, log.batch), log.batch.mask)
-    return Agreement(
+    return AppAgreement(
         policy=(release.candidate or release.champion).name,
         share=float(pmf[np.arange(len(log)), log.chosen].mean()),
         chance=float((1.0 / log.batch.mask.sum(axis=1)).mean()),

@@ -27,7 +27,7 @@ from croupier.models.health.symptom import ACT, Symptom
 from croupier.models.health.watches import model, rollout
 from croupier.models.retraining import champion_of
 from croupier.serving.health import silences
-from croupier.serving.health.apprentice import Agreement, agreement
+from croupier.serving.health.apprentice import AppAgreement, agreement
 from croupier.serving.health.harm import of_rollout
 from croupier.serving.health.silences import Silence
 
@@ -54,7 +54,7 @@ class Examined:
     linear: LinearFit | None = None
     changes: tuple[NotedChange, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
-    agreement: Agreement | None = None
+    agreement: AppAgreement | None = None
 
 
 def examine(w: Workspace, *, now: datetime | None = None) -> Examined:

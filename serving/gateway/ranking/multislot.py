@@ -15,7 +15,7 @@ from croupier.features.schema import InvalidEvent
 from croupier.serving.gateway.ranking import rank
 from croupier.serving.gateway.ranking.features import FeatureRule, KnownNames, flat
 from croupier.serving.gateway.ranking.rank import Rank
-from croupier.serving.gateway.ranking.rewards import Given
+from croupier.serving.gateway.ranking.rewards import GivenReward
 
 FIELDS = frozenset(("contextFeatures", "actions", "slots", "eventId", "deferActivation"))
 SLOT_FIELDS = frozenset(("id", "features", "excludedActions", "baselineAction"))  # the last is apprentice mode's
@@ -107,7 +107,7 @@ def _slots(given: object, actions: int) -> list[dict[str, Any]]:
     return given
 
 
-def rewards(body: Mapping[str, Any], event_id: str) -> list[Given]:
+def rewards(body: Mapping[str, Any], event_id: str) -> list[GivenReward]:
     """What is given to each slot by {"reward": [{"slotId", "value"}, …]}. Raises InvalidEvent."""
     given = body.get("reward")
     if unknown := body.keys() - {"reward"}:
@@ -118,6 +118,6 @@ def rewards(body: Mapping[str, Any], event_id: str) -> list[Given]:
         if not isinstance(one, dict) or one.keys() != {"slotId", "value"} or not isinstance(one["slotId"], str):
             raise InvalidEvent(f"reward[{i}]", one, 'an object {"slotId", "value"}')
     return [
-        Given(slot_event(event_id, one["slotId"]), one["value"], f"reward[{i}].slotId", f"reward[{i}].value")
+        GivenReward(slot_event(event_id, one["slotId"]), one["value"], f"reward[{i}].slotId", f"reward[{i}].value")
         for i, one in enumerate(given)
     ]

@@ -18,7 +18,7 @@ from croupier.serving.gateway.problems import CallProblem
 ONCE = "x-ms-client-request-id"  # tells a reward that is sent again from a second one of the same value
 
 
-class Given(NamedTuple):
+class GivenReward(NamedTuple):
     """What one event is given, and how its caller calls the event's id and the value."""
 
     event_id: str
@@ -35,14 +35,14 @@ class RewardCall:
     event_id: str
     body: Mapping[str, Any]
     reward_id: str
-    read: Callable[[Mapping[str, Any], str], list[Given]]
+    read: Callable[[Mapping[str, Any], str], list[GivenReward]]
 
 
-def of_event(body: Mapping[str, Any], event_id: str) -> list[Given]:
+def of_event(body: Mapping[str, Any], event_id: str) -> list[GivenReward]:
     """Reads {"value"}, which is given to the event itself. Raises InvalidEvent."""
     if body.keys() != {"value"}:
         raise InvalidEvent("value", sorted(body)[:10], "an object of value alone")
-    return [Given(event_id, body["value"])]
+    return [GivenReward(event_id, body["value"])]
 
 
 class RewardDesk:
@@ -54,7 +54,7 @@ class RewardDesk:
     def take(self, calls: Sequence[RewardCall]) -> list[CallProblem | None]:
         """What is wrong with each call, or None, in their order. Raises SpoolUnavailable."""
         found: list[CallProblem | None] = [None] * len(calls)
-        rows: list[tuple[int, Given, dict[str, Any]]] = []
+        rows: list[tuple[int, GivenReward, dict[str, Any]]] = []
         shown: list[str] = []
         for i, call in enumerate(calls):
             try:
@@ -74,7 +74,7 @@ class RewardDesk:
                 found[i] = CallProblem.of(outcome.error).renamed(names)
         return found
 
-    def _reward(self, call: RewardCall, given: Given) -> dict[str, Any]:
+    def _reward(self, call: RewardCall, given: GivenReward) -> dict[str, Any]:
         return {
             "event_id": given.event_id,
             "kind": self._kind,

@@ -1,12 +1,12 @@
 """What health tells of requests: features left out of them, and how often the policy agrees with an apprenticed app."""
 
 from croupier.serving.health import told, verdict_page
-from croupier.serving.health.apprentice import Agreement
+from croupier.serving.health.apprentice import AppAgreement
 from croupier.serving.health.examine import Examined
 from tests.page_words import unscripted
 
 ODD = {"context.<b>devise</b>": 1234, "arm.price": 7}
-AGREED = Agreement(policy="vw_cb_adf", share=0.8312, chance=1 / 3, decisions=4321)
+AGREED = AppAgreement(policy="vw_cb_adf", share=0.8312, chance=1 / 3, decisions=4321)
 
 
 def test_features_left_out_are_on_the_page_with_their_counts_most_frequent_first():
