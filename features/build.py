@@ -20,7 +20,7 @@ from croupier.features.batch import F64, I64
 from croupier.features.encoding import catalogue, dataset
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.encoding.grown import grown
-from croupier.features.interactions import guardrail_totals, late_rewards, quarantine
+from croupier.features.interactions import guardrail_totals, imitation, late_rewards, quarantine
 from croupier.features.interactions.account import Account
 from croupier.features.interactions.join import join_interval
 from croupier.features.interactions.versions import newest, partitions, read_interactions
@@ -175,6 +175,7 @@ def encode(app: str, start: str, end: str) -> dict[str, Any]:
     rows = read_interactions(w.store, start=interval.start, end=interval.end).sort("at", "event_id")
     if rows.is_empty():
         raise ValueError(f"interactions: found none from {start} to {end}, expected some; has their window passed?")
+    rows = imitation.learnt(rows, w.spec)
     split_at = split_time(rows, w.spec.policies.train_share)
     encoder = fitted(w, released_encoder(w), rows, rows.filter(pl.col("at") < split_at))
     late = late_rewards.of_versions(w.store, w.spec.reward, rows, hours.values())
@@ -208,8 +209,9 @@ def keep(
     """Encode `rows` (by time and event id) and keep them, and what came too `late` for them, under a key of all they
     were made from; returns what meta.json says of them, less `facts`."""
     arms = known_arms(w)
-    guarded = guardrail_totals.totals(w.store, w.spec, rows, now=clock.now()) if w.spec.guardrails else None
-    watched = [] if guarded is None else [v for kind in w.spec.guardrails for v in (kind, *guarded[kind])]
+    kinds = () if imitation.is_imitated(rows) else tuple(w.spec.guardrails)  # these came of other arms than the rows'
+    guarded = guardrail_totals.totals(w.store, w.spec, rows, now=clock.now()) if kinds else None
+    watched = [] if guarded is None else [v for kind in kinds for v in (kind, *guarded[kind])]
     tardy = [v for row in late.with_row_index().filter(pl.col("late_reward") != 0.0).iter_rows() for v in row]
     made_from = (*rows["event_id"], *rows["reward"], *watched, *tardy)
     key = _key(name, encoder.digest, catalogue.digest(arms), str(split_at), *made_from)

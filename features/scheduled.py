@@ -17,7 +17,7 @@ import polars as pl
 from croupier.features import build, clock
 from croupier.features.encoding.earlier_columns import extends
 from croupier.features.encoding.encoder import Encoder
-from croupier.features.interactions import hours, judged_hours, late_rewards, window
+from croupier.features.interactions import hours, imitation, judged_hours, late_rewards, window
 from croupier.features.interactions.account import Account
 from croupier.features.interactions.join import join_hours
 from croupier.features.interactions.quarantine import HELD
@@ -152,7 +152,7 @@ def encode_due(app: str) -> dict[str, Any]:
 
 def encode_window(w: Workspace, seen: window.Window, *, now: datetime) -> dict[str, Any]:
     """The window's rows, encoded and kept under a key of all they were made from."""
-    rows = window.rows_of(w.store, seen, w.spec.training.rows)
+    rows = imitation.learnt(window.rows_of(w.store, seen, w.spec.training.rows), w.spec)
     split_at = build.split_time(rows, w.spec.policies.train_share)
     encoder = build.fitted(w, running_encoder(w), rows, rows.filter(pl.col("at") < split_at))
     start, end = seen.start.isoformat(), seen.end.isoformat()

@@ -17,7 +17,13 @@ import orjson
 SCHEMA_VERSION = 1
 FROM_CATALOGUE, FROM_REQUEST, FROM_BOTH = "catalogue", "request", "both"  # where an app's arms come from
 MAX_ARMS = 1000  # candidates of one decision
-ROLES = CHAMPION, CANDIDATE, HOLDOUT, FALLBACK = "champion", "candidate", "holdout", "fallback"
+ROLES = CHAMPION, CANDIDATE, HOLDOUT, FALLBACK, APPRENTICE = (
+    "champion",
+    "candidate",
+    "holdout",
+    "fallback",
+    "apprentice",
+)
 IN_CANDIDATES_PLACE = (CANDIDATE, HOLDOUT)  # both are answered by the policy in the candidate's place of a release
 OPEN_ENDED = ("context", "arm_context", "arm_features")  # fields of a decision that its columns have as JSON text
 NO_STAGE, SHADOW, ABORTED = "none", "shadow", "aborted"  # stages beside "5%", "20%", …

@@ -85,6 +85,7 @@ Clip = Annotated[tuple[End, End], AfterValidator(_rising)]  # on one side only: 
 
 
 REFUSE, IGNORE = "refuse", "ignore_and_count"  # undeclared features
+ONLINE, APPRENTICED = "online", "apprentice"  # who chooses: the policy, or the app itself
 
 
 class RequestsSpec(Strict):
@@ -94,6 +95,11 @@ class RequestsSpec(Strict):
         "refuse",
         description="a request with a feature that is not declared is refused by name, or answered without it: such "
         "values are counted by name, and `croupier health` says so; holds at once",
+    )
+    learning_mode: Literal["online", "apprentice"] = Field(
+        "online",
+        description="apprentice: each request is answered with the first arm that it lists, which the app would have "
+        "chosen by itself; policies learn to choose it, and how often they would have is counted; holds at once",
     )
 
 

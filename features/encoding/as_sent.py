@@ -23,11 +23,16 @@ _FLAT = frozenset({str, float, int, bool})
 def flattened(row: Row, where: str) -> dict[str, Any]:
     """Returns the features of a row by their dotted names. Raises InvalidEvent for what is too deep, and for a name
     that is given two values."""
-    found: dict[str, Any] = {}
-    if _FLAT.issuperset(map(type, row.values())):
+    if is_flat(row):
         return dict(row)
+    found: dict[str, Any] = {}
     flatten(row, found, where)
     return found
+
+
+def is_flat(row: Row) -> bool:
+    """True if each feature is a number, a text or a boolean, so that nothing has to be flattened or left out."""
+    return _FLAT.issuperset(map(type, row.values()))
 
 
 def flatten(tree: Row, found: dict[str, Any], where: str, *, prefix: str = "", levels: int = MAX_DEPTH) -> None:

@@ -29,6 +29,11 @@ class Meter:
         with self._turn:
             self._counts[name, tuple(labels.items())] += value
 
+    def counted(self, name: str) -> float:
+        """What a counter without labels has come to since the counts were last handed over."""
+        with self._turn:
+            return self._counts.get((name, ()), 0.0)
+
     def gauge(self, name: str, value: float, **labels: str) -> None:
         """Replaces a gauge of metrics.py."""
         with self._turn:

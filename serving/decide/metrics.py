@@ -48,6 +48,12 @@ METRICS = {
     "croupier_left_out_features_total": Metric(
         "counter", ("scope",), "values of features that app.toml does not declare, left out of requests"
     ),
+    "croupier_apprentice_agreed_total": Metric(
+        "counter", (), "apprentice decisions that the policy would have made alike: the sum of its probabilities"
+    ),
+    "croupier_apprentice_decisions_total": Metric(
+        "counter", (), "apprentice decisions: answered with the first arm of their request"
+    ),
     "croupier_rewards_total": Metric("counter", ("fate",), "rewards by fate"),
     "croupier_records_total": Metric("counter", ("fate",), "clients' own decisions by fate"),
     "croupier_stage_within_total": Metric(

@@ -13,7 +13,7 @@ from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.schema import FROM_BOTH, FROM_CATALOGUE, FROM_REQUEST, InvalidEvent
 from croupier.serving.contract import inline_arms
 from croupier.serving.contract.inline_arms import AskedArm
-from croupier.serving.contract.requests import Raw, Request, decode
+from croupier.serving.contract.requests import Listed, Raw, Request, decode
 from croupier.serving.decide.arm_lists import ArmLists
 from croupier.serving.release import arm_source
 from croupier.serving.release.bundle import LoadedRelease
@@ -45,7 +45,7 @@ class Offered:
         self._source = FROM_BOTH if every else arm_source.of(release.manifest)
         self._arms = {arm.arm_id: arm for arm in release.arms}
         bounded = {a.arm_id for a in release.arms if not every and (a.valid_from or a.valid_to or a.paused)}
-        self._lists = ArmLists()
+        self._lists = ArmLists[Listed]()
         self._always, self._bounded = frozenset(self._arms.keys() - bounded), frozenset(bounded)
 
     def decoded(self, raw: Raw) -> DecodedRequest:

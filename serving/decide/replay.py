@@ -16,7 +16,15 @@ import numpy as np
 from croupier.features.batch import F64, Batch
 from croupier.features.ids import uniform01
 from croupier.features.log.spool import Spool
-from croupier.features.schema import CANDIDATE, CHAMPION, FALLBACK, IN_CANDIDATES_PLACE, Decision, InvalidEvent
+from croupier.features.schema import (
+    APPRENTICE,
+    CANDIDATE,
+    CHAMPION,
+    FALLBACK,
+    IN_CANDIDATES_PLACE,
+    Decision,
+    InvalidEvent,
+)
 from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
 from croupier.models import exploration
@@ -74,6 +82,8 @@ def replay(
         return [*found, ReplayStep("posterior", False, str(error))]
     found.append(ReplayStep("posterior", True, text))
     pmf = _pmf(policy, batch, release)
+    if decision.role == APPRENTICE:  # the first of its arms, whatever the policy would have done
+        pmf = np.eye(1, len(decision.arms))[0]
     worst = float(np.abs(pmf - decision.pmf).max()) if len(pmf) == len(decision.pmf) else float("inf")
     found.append(ReplayStep("pmf", worst <= TOLERANCE, f"largest difference {worst:.3g}"))
     if worst > TOLERANCE:

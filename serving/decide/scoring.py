@@ -5,11 +5,13 @@ candidate fails ─▶ the champion's pmf, and the breaker counts     champion f
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
+
 from croupier.features.batch import F64, Batch
-from croupier.features.schema import CANDIDATE, CHAMPION, FALLBACK
+from croupier.features.schema import APPRENTICE, CANDIDATE, CHAMPION, FALLBACK
 from croupier.models import exploration
 from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.deadline import DeadlineRunner, TooSlow
@@ -30,6 +32,12 @@ class Served:
     policy: str
     step: int
     reason: str = ""
+
+    def apprenticed(self) -> "Served":
+        """What is shown where an app is served in apprentice mode: the first arm of each request, for certain."""
+        shown = np.zeros_like(self.pmf)
+        shown[:, 0] = 1.0
+        return replace(self, pmf=shown, role=APPRENTICE)
 
 
 class Scorer:

@@ -31,7 +31,7 @@ from croupier.serving.decide.meter import Meter
 from croupier.serving.decide.offered import DecodedRequest, Offered, OfferedRequest
 from croupier.serving.decide.records import Recorder, reuse
 from croupier.serving.decide.rewards import undeclared
-from croupier.serving.decide.scoring import Scorer
+from croupier.serving.decide.scoring import Scorer, Served
 from croupier.serving.learning.live_heads import LiveHeads
 from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.rollout_mirror import RolloutReader, RolloutView
@@ -79,8 +79,8 @@ class Selector:
                 raws.append(error)
         return self._answer(raws)
 
-    def select_raw(self, raws: Sequence[Raw]) -> list[Selection]:
-        """Answers requests that are bytes off the wire, in their order."""
+    def select_raw(self, raws: Sequence[Raw | InvalidEvent]) -> list[Selection]:
+        """Answers requests that are bytes off the wire, or what is wrong with one that cannot be, in their order."""
         return self._answer(raws)
 
     def recording_in(self, recorder: Recorder) -> "Selector":
@@ -149,7 +149,7 @@ class Selector:
             began = time.perf_counter_ns()
             with self.meter.stage(f"score {role}"):
                 mine = batch if len(rows) == len(requests) else batch[rows]
-                served = self._scorer.score(role, mine, view.stage)
+                served = self._shown(self._scorer.score(role, mine, view.stage), [requests[i] for i in rows])
             took = (time.perf_counter_ns() - began) // 1000 + 1
             pmfs, places = served.pmf.tolist(), rows.tolist()
             drawn = draws.draw(pmfs, self.release.salt, [events[i] for i in places])
@@ -189,6 +189,16 @@ class Selector:
         for each in asked:
             for why in each.dropped.values():
                 self.meter.count("croupier_dropped_arms_total", reason=why)
+
+    def _shown(self, served: Served, requests: Sequence[Request]) -> Served:
+        """What a policy made, or, in apprentice mode, the app's own choice: the policy's is counted beside it."""
+        declared = self._declared()
+        if declared is None or not declared.apprentice or self.recorder is None:
+            return served
+        real = np.array([request.unit_id != CANARY for request in requests])
+        self.meter.count("croupier_apprentice_decisions_total", int(real.sum()))
+        self.meter.count("croupier_apprentice_agreed_total", float(served.pmf[real, 0].sum()))
+        return served.apprenticed()
 
     def _ignores(self) -> bool:
         found = self._declared()

@@ -21,7 +21,7 @@ from croupier.features.settings import Settings
 from croupier.features.workspace import Workspace
 from croupier.serving.client.errors import Refused
 from croupier.serving.contract.inline_arms import AskedArm
-from croupier.serving.contract.requests import Request, Selection
+from croupier.serving.contract.requests import Raw, Request, Selection
 from croupier.serving.contract.rewards import Outcome, encoded_rewards
 from croupier.serving.contract.slates import Slate, SlateRequest, decided, named, slots_of
 from croupier.serving.decide.records import Recorder
@@ -70,13 +70,19 @@ class Embedded:
             raise Refused(selection.error)
         return selection
 
-    def select_batch(self, requests: Sequence[Request], *, recorder: Recorder | None = None) -> list[Selection]:
-        """Returns one selection a request, in order; a refused one carries its `error`, the others are served.
+    def select_batch(self, requests: Sequence[Request]) -> list[Selection]:
+        """Returns one selection a request, in order; a refused one carries its `error`, the others are served."""
+        host = self._own()
+        with host.turn:
+            return host.selector.select(requests)
+
+    def select_raw(self, raws: Sequence[Raw | InvalidEvent], *, recorder: Recorder | None = None) -> list[Selection]:
+        """As `select_batch`, of requests that are JSON already, for those who serve others with it (serving/gateway).
         `recorder` keeps the decisions in the place of the log (features/log/deferred.py)."""
         host = self._own()
         with host.turn:
             selector = host.selector if recorder is None else host.selector.recording_in(recorder)
-            return selector.select(requests)
+            return selector.select_raw(raws)
 
     def select_slate(
         self,

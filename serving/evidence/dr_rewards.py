@@ -10,6 +10,7 @@ from croupier.features.batch import F64, Interactions
 from croupier.features.encoding import inline_log
 from croupier.features.encoding.dataset import encode_interactions
 from croupier.features.interactions.versions import latest_interactions
+from croupier.features.schema import APPRENTICE
 from croupier.features.spec import RewardSpec
 from croupier.features.store.storage import Store
 from croupier.features.utc import from_us
@@ -72,6 +73,7 @@ def earlier(store: Store, state: RolloutState, release: LoadedRelease) -> Intera
     rows = release.catalogue.row
     known = pl.col("arms").list.eval(pl.element().is_in(list(rows))).list.all() | inline_log.HAS
     days = from_us(began) - timedelta(days=MODEL_DAYS), from_us(began)
-    frame = latest_interactions(store, *days, where=(pl.col("at") < began) & known, rows=MODEL_ROWS)
+    ours = (pl.col("at") < began) & (pl.col("role") != APPRENTICE)
+    frame = latest_interactions(store, *days, where=ours & known, rows=MODEL_ROWS)
     frame = frame.filter(pl.Series([rows.keys() >= set(arms) for arms in inline_log.listed(frame)], dtype=pl.Boolean))
     return encode_interactions(frame, release.encoder, release.catalogue) if len(frame) >= 1000 else None

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from croupier.features.batch import F64, Bool
 from croupier.features.interactions.guardrail_totals import of_kind
 from croupier.features.interactions.join import matured
-from croupier.features.schema import CANDIDATE, CHAMPION, SHADOW
+from croupier.features.schema import APPRENTICE, CANDIDATE, CHAMPION, SHADOW
 from croupier.features.spec import AppSpec
 from croupier.features.store.storage import Store
 from croupier.features.utc import from_us
@@ -41,7 +41,7 @@ def gather(store: Store, spec: AppSpec, state: RolloutState, release: LoadedRele
     frame = decisions_of(store, spec, state, now=now)
     problems = stale(frame, spec, state, now)
     if state.stage == SHADOW:
-        return shadowed(frame.filter(pl.col("stage") == SHADOW), release, problems)
+        return shadowed(by_policies(frame).filter(pl.col("stage") == SHADOW), release, problems)
     rows = rows_of(frame, state, release)
     if rows is None:
         return RolloutEvidence(problems=tuple(problems), numbers={"decisions": 0})
@@ -78,8 +78,13 @@ def decisions_of(store: Store, spec: AppSpec, state: RolloutState, *, now: int) 
 def rows_of(frame: pl.DataFrame, state: RolloutState, release: LoadedRelease) -> Compared | None:
     """Returns the decisions in which both sides served, on trial the candidate, or the promoted release; None before
     there are any."""
-    rows = compared(frame, state, release)
+    rows = compared(by_policies(frame), state, release)
     return hold_out.turned(rows) if rows is not None and state.kept else rows
+
+
+def by_policies(frame: pl.DataFrame) -> pl.DataFrame:
+    """Without what the app chose by itself (apprentice mode): it says nothing of either side."""
+    return frame.filter(pl.col("role") != APPRENTICE)
 
 
 def outside(what: str, values: F64, declared: tuple[float, float]) -> list[str]:

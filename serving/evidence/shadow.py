@@ -7,7 +7,7 @@ import polars as pl
 
 from croupier.features.batch import F64, Interactions
 from croupier.features.encoding.dataset import encode_interactions
-from croupier.features.schema import CANDIDATE, SHADOW
+from croupier.features.schema import APPRENTICE, CANDIDATE, SHADOW
 from croupier.features.spec import RewardSpec
 from croupier.features.store.storage import Store
 from croupier.models import exploration
@@ -46,7 +46,9 @@ def shadow_log(
     store: Store, reward: RewardSpec, state: RolloutState, release: LoadedRelease, *, now: int
 ) -> pl.DataFrame:
     """The matured decisions of the shadow stage: the champion's, its pmf, the reward, and beside it `candidate_pmf`."""
-    frame = decisions(store, reward, state, now=now).filter(pl.col("stage") == SHADOW)
+    frame = decisions(store, reward, state, now=now).filter(
+        (pl.col("stage") == SHADOW) & (pl.col("role") != APPRENTICE)
+    )
     pmf = _shadow_pmf(frame, release)[1].tolist() if len(frame) else []
     own = [row[:k] for row, k in zip(pmf, frame["arms"].list.len(), strict=True)]
     beside = pl.Series("candidate_pmf", own, dtype=pl.List(pl.Float64))

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,9 @@ def application(options: Options) -> Starlette:
     async def opened(app: Starlette) -> AsyncIterator[None]:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         app.state.desk = desk = Desk(options)
-        app.state.ranks = Gathered(desk.ranks)
+        app.state.ranks, app.state.rewards = Gathered(desk.ranks), Gathered(desk.rewards.take)
+        app.state.selects = Gathered(partial(rest.selections, desk))
+        app.state.outcomes = Gathered(partial(rest.outcomes, desk))
         try:
             yield
         finally:

@@ -6,7 +6,7 @@ It is read alone: app.toml says how an app is, and a change of it is judged by `
 from typing import Any
 
 from croupier.features.spec import AppSpec
-from croupier.features.spec_values import seconds_of
+from croupier.features.spec_values import APPRENTICED, seconds_of
 from croupier.features.store.partitions import log_objects
 from croupier.features.store.storage import Store
 from croupier.features.utc import DAY_SECONDS, HOUR, from_us, hour_start
@@ -25,7 +25,7 @@ def service(spec: AppSpec, kind: str) -> dict[str, Any]:
         "explorationPercentage": spec.policies.floor,
         "modelExportFrequency": duration(seconds_of(spec.training.every)),
         "logRetentionDays": -1,  # for ever: nothing is deleted by itself
-        "learningMode": "Online",
+        "learningMode": "Apprentice" if spec.requests.learning_mode == APPRENTICED else "Online",
         "isAutoOptimizationEnabled": len(spec.policies.candidates) > 1,
     }
 

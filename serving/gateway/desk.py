@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from croupier.features import clock
+from croupier.features.ids import uuid7s
 from croupier.features.log import deferred
 from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.schema import InvalidEvent
@@ -14,14 +15,15 @@ from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.utc import HOUR, SECOND
 from croupier.features.workspace import Workspace
-from croupier.serving.contract import rewards
-from croupier.serving.contract.requests import CANARY, Request, Selection, identifier, utf8
+from croupier.serving.contract.requests import CANARY, Raw, Request, Selection, identifier, utf8
 from croupier.serving.embedded.embedded import Embedded
-from croupier.serving.gateway import configuration, multislot, rank
-from croupier.serving.gateway.features import FeatureRule, KnownNames
+from croupier.serving.gateway import configuration
 from croupier.serving.gateway.options import IGNORE, Options
 from croupier.serving.gateway.problems import CallProblem
-from croupier.serving.gateway.rank import Rank
+from croupier.serving.gateway.ranking import multislot, rank
+from croupier.serving.gateway.ranking.features import FeatureRule, KnownNames
+from croupier.serving.gateway.ranking.rank import Rank
+from croupier.serving.gateway.ranking.rewards import RewardDesk
 from croupier.serving.learning.window_closer import WindowCloser
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,7 @@ class Desk:
         self.rule = FeatureRule(options.unknown == IGNORE, self._app_ignores)
         self.answers: Counter[int] = Counter()  # by status
         self._expiry = WindowCloser(self.expire, EXPIRE_SECONDS)
+        self.rewards = RewardDesk(self.embedded, self.reward_kind, self.since)
         self._known = KnownNames.of(self.embedded.host.selector.release)
 
     def close(self) -> None:
@@ -63,9 +66,9 @@ class Desk:
     def ranks(self, bodies: Sequence[dict[str, Any]]) -> list[dict[str, Any] | CallProblem]:
         """Decides several ranks together: the answer to each, or what is wrong with it, in their order."""
         known = self.known()
-        asked = [self._asked(body, known) for body in bodies]
+        asked = [self._asked(body, known, fresh) for body, fresh in zip(bodies, uuid7s(len(bodies)), strict=True)]
         good = [each for each in asked if isinstance(each, Rank)]
-        waiting = iter(self._deferred([each.request for each in good if each.deferred]))
+        waiting = iter(self._deferred([each.raw for each in good if each.deferred]))
         shown = iter(self._decided([each for each in good if not each.deferred]))
         return [
             each if isinstance(each, CallProblem) else _answer(each, next(waiting if each.deferred else shown))
@@ -83,28 +86,16 @@ class Desk:
             expected = f"an event that was ranked on this host, and activated within {seconds:g} s"
             raise CallProblem.of(str(InvalidEvent("eventId", event_id, expected)))
 
-    def reward(self, event_id: str, body: dict[str, Any], reward_id: str) -> None:
-        """Personalizer's reward, of the app's kind. An event that waits for its activation is activated. Raises
-        CallProblem."""
-        if body.keys() != {"value"}:
-            raise CallProblem(400, f"value: found the fields {sorted(body)!r:.80}, expected value alone", field="value")
-        reward = {"event_id": event_id, "kind": self.reward_kind, "value": body["value"], "reward_id": reward_id}
-        if self._taken(reward):
-            self._activated(event_id)
-        (outcome,) = self.embedded.reward_batch([reward])
-        if outcome.status == rewards.REJECTED:
-            raise CallProblem.of(outcome.error)
-
     def multislot(self, body: dict[str, Any]) -> dict[str, Any]:
         """Decides for several slots, as Personalizer's multi-slot rank: all of them, or none. Raises CallProblem."""
         known, shown = self.known(), list[str]()
         try:
             page = multislot.read(body, known, self.rule, app=self.options.app)
             for place in range(len(page.slots)):
-                asked = page.slot(place, shown, known, self.rule, app=self.options.app)
-                (chosen,) = self._deferred([asked.request])  # events once the last slot is decided
+                asked = page.slot(place, shown, known, self.rule, app=self.options.app, apprentice=self._apprentice())
+                (chosen,) = self._deferred([asked.raw])  # events once the last slot is decided
                 if isinstance(found := _answer(asked, chosen), CallProblem):
-                    raise found
+                    raise found.renamed(page.names(place))
                 shown.append(found["rewardActionId"])
         except InvalidEvent as error:
             raise CallProblem(400, str(error), field=error.field) from None
@@ -122,17 +113,6 @@ class Desk:
             raise CallProblem.of(str(InvalidEvent("eventId", event_id, expected)))
         for event in waiting:
             self._activated(event)
-
-    def reward_slots(self, event_id: str, body: dict[str, Any], reward_id: str) -> None:
-        """Rewards of slots, of the app's kind: all of them are good, or none is taken. Raises CallProblem."""
-        try:
-            given = multislot.rewards(body, event_id)
-        except InvalidEvent as error:
-            raise CallProblem(400, str(error), field=error.field) from None
-        as_reward = {"kind": self.reward_kind, "reward_id": reward_id}
-        good = [self._taken(as_reward | {"event_id": event, "value": value}) for event, value in given]
-        for event, value in given if all(good) else [given[good.index(False)]]:
-            self.reward(event, {"value": value}, reward_id)
 
     def service(self) -> dict[str, Any]:
         """Personalizer's service configuration. Raises CallProblem, 404, where this host has no app.toml to say it."""
@@ -153,6 +133,10 @@ class Desk:
     def _app_ignores(self) -> bool:
         declared = self.embedded.host.declared()
         return declared is not None and declared.ignore_unknown
+
+    def _apprentice(self) -> bool:
+        declared = self.embedded.host.declared()
+        return declared is not None and declared.apprentice
 
     def known(self) -> KnownNames:
         """What the release that decides now knows."""
@@ -182,23 +166,31 @@ class Desk:
                 "pid": os.getpid(),
                 "answers": {str(status): n for status, n in sorted(self.answers.copy().items())},
                 "ignored_features": dict(self.rule.counted().most_common(100)),
+                "apprentice": self._agreed(),
             },
         }
         return not selection.error, found
 
-    def _asked(self, body: dict[str, Any], known: KnownNames) -> Rank | CallProblem:
+    def _agreed(self) -> dict[str, float]:
+        """How many decisions were made in apprentice mode, and in which share the policy would have chosen alike."""
+        meter = self.embedded.host.meter
+        made = meter.counted("croupier_apprentice_decisions_total")
+        agreed = meter.counted("croupier_apprentice_agreed_total")
+        return {"decisions": made, "agreed": agreed / made if made else 0.0}
+
+    def _asked(self, body: dict[str, Any], known: KnownNames, fresh: str) -> Rank | CallProblem:
         try:
-            return rank.read(body, known, self.rule, app=self.options.app)
+            return rank.read(body, known, self.rule, app=self.options.app, fresh=fresh)
         except InvalidEvent as error:
             return CallProblem(400, str(error), field=error.field)
 
     def _decided(self, asked: Sequence[Rank]) -> list[Selection]:
         """An event that was deferred before, and is asked for again without, is shown now. Raises SpoolUnavailable."""
-        named = [each.request.event_id for each in asked if each.named]
+        named = [each.event_id for each in asked if each.named]
         deferred.show(self.embedded.host.spool, named, since=self.since())
-        return self.embedded.select_batch([each.request for each in asked]) if asked else []
+        return self.embedded.select_raw([each.raw for each in asked]) if asked else []
 
-    def _deferred(self, requests: Sequence[Request]) -> list[Selection | CallProblem]:
+    def _deferred(self, requests: Sequence[Raw | InvalidEvent]) -> list[Selection | CallProblem]:
         """As many as there is room for; the others are told so. Raises CallProblem where the log fails."""
         if not requests:
             return []
@@ -207,20 +199,11 @@ class Desk:
             deferred.expire(spool, since)
             room = max(0, most - deferred.waiting(spool))
             keeping = deferred.Deferring(spool, since=since)
-            chosen = self.embedded.select_batch(requests[:room], recorder=keeping) if room else []
+            chosen = self.embedded.select_raw(requests[:room], recorder=keeping) if room else []
         except SpoolUnavailable as error:
             raise CallProblem.of(f"log: {error}") from None
         said = f"deferActivation: found {most} decisions that wait, expected fewer: activate them"
         return [*chosen, *(CallProblem(429, said, field="deferActivation") for _ in requests[room:])]
-
-    def _taken(self, reward: dict[str, Any]) -> bool:
-        """Whether a reward will be taken: one that is refused shows nothing."""
-        admission = self.embedded.host.declared()
-        try:
-            found = rewards.decode(rewards.raw_reward(reward), self._now())
-            return admission is None or bool(admission.reward(found))
-        except InvalidEvent:
-            return False
 
     def _activated(self, event_id: str) -> bool:
         try:

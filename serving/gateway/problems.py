@@ -5,6 +5,7 @@
 Personalizer's clients read {"error": {"code", "message", "target", "details"}}; ours read RFC 9457's problem+json.
 """
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -39,6 +40,13 @@ class CallProblem(RuntimeError):
         if said.startswith("log: "):
             return cls(503, said)
         return cls(400, said, field=head if found else "")
+
+    def renamed(self, names: Mapping[str, str]) -> Self:
+        """Returns this problem under the name that its caller has for the field; `names`: ours → theirs."""
+        if self.field not in names or not self.detail.startswith(self.field):
+            return self
+        mine = names[self.field]
+        return type(self)(self.status, mine + self.detail.removeprefix(self.field), field=mine)
 
     def response(self, path: str) -> Response:
         """The answer, in the shape that callers of this path read."""

@@ -24,20 +24,18 @@ REWARDED = frozenset(("event_id", "kind", "value", "reward_id", "at"))
 
 
 async def _select(request: Request) -> Response:
-    desk, body = _desk(request), await read_object(request)
+    desk, body = _desk(request), await read_object(request.scope, request.receive)
     if "requests" not in body:
-        (one,) = await call(_selections, desk, [body])
-        return _answer(one)
-    found = await call(_selections, desk, _rows(body, "requests"))
+        return Json(await request.app.state.selects(body))
+    found = await call(selections, desk, _rows(body, "requests"))
     return Json({"selections": [_told(each) for each in found]})
 
 
 async def _rewards(request: Request) -> Response:
-    desk, body = _desk(request), await read_object(request)
+    desk, body = _desk(request), await read_object(request.scope, request.receive)
     if "rewards" not in body:
-        (one,) = await call(_outcomes, desk, [body])
-        return _answer(one)
-    found = await call(_outcomes, desk, _rows(body, "rewards"))
+        return Json(await request.app.state.outcomes(body))
+    found = await call(outcomes, desk, _rows(body, "rewards"))
     return Json({"outcomes": [_told(each) for each in found]})
 
 
@@ -77,12 +75,6 @@ def _rows(body: dict[str, Any], name: str) -> list[Any]:
     return rows
 
 
-def _answer(found: dict[str, Any] | CallProblem) -> Response:
-    if isinstance(found, CallProblem):
-        raise found
-    return Json(found)
-
-
 def _told(found: dict[str, Any] | CallProblem) -> dict[str, Any]:
     """A row of a batch: what was refused stands among what was not."""
     return {"error": found.body()} if isinstance(found, CallProblem) else found
@@ -100,7 +92,8 @@ def _shape(row: Any, names: frozenset[str]) -> CallProblem | None:
     return None
 
 
-def _selections(desk: Desk, rows: Sequence[Any]) -> list[dict[str, Any] | CallProblem]:
+def selections(desk: Desk, rows: Sequence[Any]) -> list[dict[str, Any] | CallProblem]:
+    """Decides rows as they came: the answer to each, or what is wrong with it, in their order."""
     answers: list[dict[str, Any] | CallProblem | None] = [_shape(row, ASKED) for row in rows]
     every = desk.embedded.arms()
     asked = [(i, _question(row, every)) for i, row in enumerate(rows) if answers[i] is None]
@@ -135,7 +128,8 @@ def _selection(question: Question, selection: Selection) -> dict[str, Any]:
     }
 
 
-def _outcomes(desk: Desk, rows: Sequence[Any]) -> list[dict[str, Any] | CallProblem]:
+def outcomes(desk: Desk, rows: Sequence[Any]) -> list[dict[str, Any] | CallProblem]:
+    """Takes rewards as they came: what became of each, or what is wrong with it, in their order."""
     answers: list[dict[str, Any] | CallProblem | None] = [_shape(row, REWARDED) for row in rows]
     places = [i for i, answer in enumerate(answers) if answer is None]
     for i, outcome in zip(places, desk.embedded.reward_batch([rows[i] for i in places]), strict=True):

@@ -11,6 +11,7 @@ import orjson
 from croupier.features import clock
 from croupier.features.health import kept
 from croupier.features.reward import window_us
+from croupier.features.spec_values import APPRENTICED
 from croupier.features.store import layout
 from croupier.features.store.partitions import versions
 from croupier.features.utc import HOUR, from_us, hour_start, to_us
@@ -26,6 +27,7 @@ from croupier.models.health.symptom import ACT, Symptom
 from croupier.models.health.watches import model, rollout
 from croupier.models.retraining import champion_of
 from croupier.serving.health import silences
+from croupier.serving.health.apprentice import AppAgreement, agreement
 from croupier.serving.health.harm import of_rollout
 from croupier.serving.health.silences import Silence
 
@@ -42,7 +44,7 @@ class Examined:
     is not in the diagnosis, but in `silenced`; `silences` are those in force, by watch. `linear` is what the last
     training's rows say of linear models; None where that does not concern the champion, or nothing is known;
     `changes` are those that trainings count with. `left_out`: how many values of each undeclared feature requests were
-    answered without, in the last day."""
+    answered without, in the last day. `agreement`: with the app's own choice, in apprentice mode."""
 
     app: str
     history: History | None
@@ -52,6 +54,7 @@ class Examined:
     linear: LinearFit | None = None
     changes: tuple[NotedChange, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
+    agreement: AppAgreement | None = None
 
 
 def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
@@ -74,7 +77,8 @@ def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
     silenced = tuple(s for s in (*said.symptoms, *beside) if s.watch in hushed)
     found = also(without(said, hushed), [s for s in beside if s.watch not in hushed])
     left = _left_out(hours[-DAY_HOURS:])
-    return Examined(w.settings.app, history, found, silenced, hushed, linear, changes, left)
+    agreed = agreement(w, end=last) if w.spec.requests.learning_mode == APPRENTICED else None
+    return Examined(w.settings.app, history, found, silenced, hushed, linear, changes, left, agreed)
 
 
 def _linear(w: Workspace) -> LinearFit | None:

@@ -1,5 +1,6 @@
 """What was found, in a sentence, in words for a terminal, and as JSON."""
 
+from dataclasses import asdict
 from typing import Any
 
 from croupier.features.utc import HOUR, from_us
@@ -48,12 +49,24 @@ def lines(found: Examined) -> list[str]:
     """What a terminal shows: the sentence, the remedy, each symptom, and how often this is wrong."""
     out, d = [sentence(found)], found.diagnosis
     if d is None:
-        return [*out, *left_out(found), *silenced(found)]
+        return [*out, *agreement(found), *left_out(found), *silenced(found)]
     if d.remedy and d.level == ACT:
         out.append(f"what to do: {d.remedy}")
     out += [f"{s.level:5}  since {time_text(s.since)}  {s.about}: {s.says}; {s.remedy}" for s in d.symptoms]
     out += [change_text(change) for change in found.changes[-1:]]
-    return [*out, *left_out(found), *silenced(found), *([judged(d)] if d.needed else [])]
+    return [*out, *agreement(found), *left_out(found), *silenced(found), *([judged(d)] if d.needed else [])]
+
+
+def agreement(found: Examined) -> list[str]:
+    """A line on how often the policy would have chosen as the app does, where the app is served in apprentice mode."""
+    a = found.agreement
+    if a is None:
+        return []
+    said = (
+        f"apprentice mode: {a.policy} would have chosen as the app did in {100 * a.share:.1f} % of {a.decisions:,} "
+        f"decisions of the last day (by chance {100 * a.chance:.1f} %)"
+    )
+    return [said + '; nobody sees what it chooses until [requests] learning_mode = "online"']
 
 
 def left_out(found: Examined) -> list[str]:
@@ -110,13 +123,15 @@ def time_text(at: int) -> str:
 
 def as_json(found: Examined) -> dict[str, Any]:
     """What was found as JSON: {"app", "level", "known": false where it is too early to judge, "sentence", "silences",
-    "silenced": symptoms that do not count, "left_out": how many values of which undeclared features, "linear": what the
-    last training says of linear models, or null, "changes" that trainings count with, and the diagnosis}."""
+    "silenced": symptoms that do not count, "left_out": how many values of which undeclared features, "agreement" with
+    the app's own choice in apprentice mode, or null, "linear": what the last training says of linear models, or null,
+    "changes" that trainings count with, and the diagnosis}."""
     head = {
         "app": found.app, "level": level(found), "known": known(found), "sentence": sentence(found),
         "silences": [silence.to_dict() for silence in found.silences.values()],
         "silenced": [s.to_dict() for s in found.silenced],
         "left_out": dict(found.left_out),
+        "agreement": asdict(found.agreement) if found.agreement else None,
         "changes": [change.to_dict() for change in found.changes],
         "linear": found.linear.to_dict() if found.linear else None,
     }  # fmt: skip

@@ -37,6 +37,8 @@ def render_page(found: Examined) -> str:
         remedy=d.remedy if d and level == ACT else "",
         symptoms=[(s, *told.mark(s)) for s in d.symptoms] if d else [],
         silenced=told.silenced(found),
+        agreement=told.agreement(found),
+        left_out=found.left_out.items(),
         judged=told.judged(d) if d and known else "",
         changes=[told.change_text(change) for change in found.changes],
         linear=found.linear,

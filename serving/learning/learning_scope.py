@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from croupier.features.schema import CANDIDATE, CHAMPION, Decision, InvalidEvent
+from croupier.features.schema import APPRENTICE, CANDIDATE, CHAMPION, Decision, InvalidEvent
 from croupier.serving.learning.learning_steps import START, Position
 from croupier.serving.release.bundle import LoadedRelease
 
@@ -55,7 +55,10 @@ class Scope:
         return self.releases if self.since is None else None
 
     def holds(self, decision: Decision) -> bool:
-        """True if this head learns the decision."""
+        """True if this head learns the decision: not one that the app made by itself, whose reward is of another kind
+        than what policies learn in apprentice mode (features/interactions/imitation.py)."""
+        if decision.role == APPRENTICE:
+            return False
         if self.other and decision.role == self.other and decision.release in self.releases:
             return False
         if self.since is None:

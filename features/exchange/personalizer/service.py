@@ -25,7 +25,8 @@ NOT_KEPT = {
 }  # fmt: skip
 MODES = {
     "online": "learningMode Online → the loop as it is",
-    "apprentice": "learningMode Apprentice: not kept: release 1 draws uniformly; such lines of the log are told apart",
+    "apprentice": 'learningMode Apprentice: not kept: [requests] learning_mode = "apprentice" in app.toml goes on so; '
+    "such lines of the log are told apart",
     "loggingonly": "learningMode LoggingOnly: not kept: release 1 draws uniformly, and the loop learns when it is run",
 }
 

@@ -12,7 +12,7 @@ from croupier.features.encoding import catalogue
 from croupier.features.workspace import Workspace
 from croupier.serving.cli import app
 from croupier.serving.embedded.embedded import Embedded
-from croupier.serving.gateway.features import flat
+from croupier.serving.gateway.ranking.features import flat
 
 KINDS = {"cappuccino": {"type": "hot", "roast": "dark"}, "cold brew": {"type": "cold", "roast": "light"}}
 SERVICE = {"rewardWaitTime": "PT20M", "defaultReward": 0.0, "rewardAggregation": "earliest", "explorationPercentage": 0.3,

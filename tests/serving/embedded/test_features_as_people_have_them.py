@@ -168,7 +168,7 @@ def test_every_door_gives_the_same_answer(app, tmp_path):
     assert (found.arm, found.pmf) == (kept_row.arm, kept_row.pmf)
     triton.close()
     desk = Desk(Options(app="news"))
-    (answer,) = rest._selections(desk, [ASKED | {"event_id": "rest"}])
+    (answer,) = rest.selections(desk, [ASKED | {"event_id": "rest"}])
     np.testing.assert_allclose(answer["pmf"], own.pmf, rtol=0, atol=1e-6)
     theirs = {"contextFeatures": [ASKED["context"]], "eventId": "theirs", "actions": [
         {"id": "home", "features": [HOME["home"], {"seen": {"before": True}}]},

@@ -19,6 +19,7 @@ from croupier.features.interactions.versions import read_interactions
 from croupier.features.log.ship import ship
 from croupier.features.settings import Settings
 from croupier.features.workspace import Workspace
+from croupier.serving.gateway.ranking.rewards import RewardCall, of_event
 
 KEYS = "first-key-of-the-tests", "second-key-of-the-tests"
 TOML = """
@@ -59,6 +60,13 @@ def joined(var):
     found = {row["event_id"]: row for row in rows}
     assert len(found) == len(rows), "each event once"
     return found, account
+
+
+def reward(desk, event_id, body, once="", *, read=of_event):
+    """Personalizer's reward, without a server. Raises CallProblem."""
+    (problem,) = desk.rewards.take([RewardCall(event_id=event_id, body=body, reward_id=once, read=read)])
+    if problem is not None:
+        raise problem
 
 
 def decisions(var, event_ids):

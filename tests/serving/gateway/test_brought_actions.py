@@ -7,7 +7,7 @@ import pytest
 from croupier.serving.gateway.desk import Desk
 from croupier.serving.gateway.options import Options
 from croupier.serving.gateway.problems import CallProblem
-from tests.serving.gateway.door import ARMS, TOML, Gateway, actions, decisions, declared, joined
+from tests.serving.gateway.door import ARMS, TOML, Gateway, actions, decisions, declared, joined, reward
 
 NEWS = [
     {"id": "story-1", "features": [{"colour": "red"}, {"affinity": 0.5}]},
@@ -47,7 +47,7 @@ def test_they_are_ranked_recorded_and_rewarded(tmp_path, monkeypatch, source):
         assert logged.arms == ("story-1", "story-2", "story-4")
         assert logged.arm_features == ({"colour": "red"}, {"colour": "mauve"}, {})
         assert logged.arm_context == ({"affinity": 0.5}, {}, {})
-        desk.reward("e", {"value": 1}, "")
+        reward(desk, "e", {"value": 1}, "")
         assert desk.health()[0]
         assert desk.rank({"actions": NEWS, "eventId": "e", "excludedActions": ["story-3"]}) == answer
     found, _ = joined(tmp_path)

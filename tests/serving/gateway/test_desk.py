@@ -16,7 +16,7 @@ from croupier.serving.gateway.options import Options, address
 from croupier.serving.gateway.problems import CallProblem
 from tests.serving import apps
 from tests.serving.embedded.shop import opened, publish
-from tests.serving.gateway.door import ARMS, TOML, actions, declared
+from tests.serving.gateway.door import ARMS, TOML, actions, declared, reward
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_a_deferred_decision_keeps_its_time_and_its_propensity(desk):
 def test_a_reward_or_the_same_rank_without_deferral_activates(desk):
     for event_id in ("paid", "shown"):
         desk.rank(body(eventId=event_id, deferActivation=True))
-    desk.reward("paid", {"value": 0.5}, "")
+    reward(desk, "paid", {"value": 0.5}, "")
     desk.rank(body(eventId="shown"))
     assert logged(desk, "paid", "shown").keys() == {"paid", "shown"}
     assert desk.health()[1]["deferred"] == {"waiting": 0, "expired": 0}
@@ -170,9 +170,9 @@ def test_a_reward_that_is_refused_activates_nothing(desk):
     desk.rank(body(eventId="e", deferActivation=True))
     for value in (7.0, "x", None):
         with pytest.raises(CallProblem, match="value: found"):
-            desk.reward("e", {"value": value}, "")
-    with pytest.raises(CallProblem, match="reward_id: found"):
-        desk.reward("e", {"value": 0.5}, "x" * 300)
+            reward(desk, "e", {"value": value}, "")
+    with pytest.raises(CallProblem, match="x-ms-client-request-id: found"):
+        reward(desk, "e", {"value": 0.5}, "x" * 300)
     assert logged(desk, "e") == {}
     assert desk.embedded.host.spool.counts()["rewards"] == 0
 
@@ -190,7 +190,7 @@ def test_a_log_that_fails_is_said_and_nothing_is_decided(desk):
     spool.path.rename(spool.path.with_suffix(".moved"))
     spool.path.touch()
     calls = ((desk.rank, body()), (desk.rank, body(eventId="f")), (desk.rank, body(deferActivation=True)))
-    calls += ((desk.reward, "e", {"value": 1}, ""),)
+    calls += ((reward, desk, "e", {"value": 1}),)
     for work, *arguments in calls:
         with pytest.raises(CallProblem, match="log: ") as found:
             work(*arguments)
@@ -219,11 +219,11 @@ def test_deferred_decisions_are_bounded_by_number_and_by_age(desk):
 def test_a_reward_that_is_no_number_of_its_kind_is_refused(desk, value):
     desk.rank(body(eventId="e"))
     with pytest.raises(CallProblem, match="value: found"):
-        desk.reward("e", {"value": value}, "")
-    desk.reward("e", {"value": 0.5}, "")
-    desk.reward("e", {"value": 0.5}, "")
+        reward(desk, "e", {"value": value}, "")
+    reward(desk, "e", {"value": 0.5}, "")
+    reward(desk, "e", {"value": 0.5}, "")
     assert desk.embedded.host.spool.counts()["rewards"] == 1, "one reward, sent twice"
-    desk.reward("e", {"value": 0.5}, "another-call")
+    reward(desk, "e", {"value": 0.5}, "another-call")
     assert desk.embedded.host.spool.counts()["rewards"] == 2
 
 

@@ -8,13 +8,12 @@ import urllib.parse
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from starlette.requests import Request
 
 from croupier.serving.gateway import body
 from croupier.serving.gateway.desk import Desk
 from croupier.serving.gateway.options import Options
 from croupier.serving.gateway.problems import CallProblem
-from tests.serving.gateway.door import ARMS, actions, declared
+from tests.serving.gateway.door import ARMS, actions, declared, reward
 
 RANK, SELECT, REWARDS = "/personalizer/v1.0/rank", "/v1/apps/shop/select", "/v1/apps/shop/rewards"
 REWARD = "/personalizer/v1.0/events/e/reward"
@@ -73,7 +72,7 @@ def test_a_body_that_does_not_come_is_waited_for_so_long(monkeypatch):
 
     for receive, status in ((silent, 408), (hung_up, 400)):
         with pytest.raises(CallProblem) as found:
-            asyncio.run(body.read(Request({"type": "http", "headers": []}, receive)))
+            asyncio.run(body.read({"type": "http", "headers": []}, receive))
         assert found.value.status == status
 
 
@@ -146,7 +145,7 @@ def test_no_question_makes_it_fail(tmp_path, monkeypatch):
     @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(RANKS, JSON)
     def ask(asked, value):
-        for work, arguments in ((desk.rank, (asked,)), (desk.reward, ("e", {"value": value}, ""))):
+        for work, arguments in ((desk.rank, (asked,)), (reward, (desk, "e", {"value": value}))):
             try:
                 answered.append(work(*arguments))
             except CallProblem as problem:

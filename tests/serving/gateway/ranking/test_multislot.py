@@ -9,7 +9,8 @@ from croupier.features.log import deferred
 from croupier.serving.gateway.desk import Desk
 from croupier.serving.gateway.options import Options
 from croupier.serving.gateway.problems import CallProblem
-from tests.serving.gateway.door import ARMS, TOML, actions, declared, joined
+from croupier.serving.gateway.ranking import multislot
+from tests.serving.gateway.door import ARMS, TOML, actions, declared, joined, reward
 
 SLOTS = TOML + '[context.Slot_place]\ntype = "numeric"\n[context.Slot_size]\ntype = "categorical"\n'
 TWO = [{"id": "top", "features": [{"size": "big"}]}, {"id": "side", "features": None}]
@@ -112,8 +113,13 @@ def test_a_page_that_cannot_be_filled_leaves_no_event(desk):
 def test_rewards_of_slots_are_taken_whole_or_not_at_all(desk, tmp_path):
     page(desk)
     with pytest.raises(CallProblem, match="value: found 7"):
-        desk.reward_slots("p", {"reward": [{"slotId": "top", "value": 1}, {"slotId": "side", "value": 7}]}, "")
-    desk.reward_slots("p", {"reward": [{"slotId": "side", "value": 0.5}]}, "")
+        reward(
+            desk,
+            "p",
+            {"reward": [{"slotId": "top", "value": 1}, {"slotId": "side", "value": 7}]},
+            read=multislot.rewards,
+        )
+    reward(desk, "p", {"reward": [{"slotId": "side", "value": 0.5}]}, read=multislot.rewards)
     found, _ = joined(tmp_path)
     assert {event: row["reward"] for event, row in found.items()} == {"p/top": 0.0, "p/side": 0.5}
 
@@ -127,8 +133,10 @@ def test_rewards_of_slots_are_taken_whole_or_not_at_all(desk, tmp_path):
         ({"slots": [{"id": "a", "colour": 1}]}, "slots[0]"), ({"slots": ["a"]}, "slots[0]"),
         ({"slots": [{"id": "a", "excludedActions": "red"}]}, "slots[0].excludedActions"),
         ({"slots": [{"id": "a", "features": {"size": "big"}}]}, "slots[0].features"),
+        ({"slots": [{"id": "a", "baselineAction": 7}]}, "slots[0].baselineAction"), ({"slots": [{"id": "a\n"}]}, "slots[0].id"),
+        ({"contextFeatures": [{"Slot_weight": 3}]}, "contextFeatures.Slot_weight"),
         ({"slots": [{"id": "a" * 300}]}, "slots[0].id"), ({"excludedActions": []}, "excludedActions"),
-        ({"slots": [{"id": "a", "features": [{"weight": 3}]}]}, "contextFeatures.Slot_weight"),
+        ({"slots": [{"id": "a", "features": [{"weight": 3}]}]}, "slots[0].features.weight"),
         ({"actions": [{"id": "pink"}]}, "actions[0].id"),
     ],
 )  # fmt: skip
@@ -141,4 +149,4 @@ def test_what_is_no_question_is_refused_by_name(desk, changes, field):
                                   {"reward": [{"slotId": "a", "value": 1, "x": 1}]}, {"reward": ["a"]}])  # fmt: skip
 def test_a_reward_that_is_none_is_refused(desk, body):
     with pytest.raises(CallProblem, match="reward"):
-        desk.reward_slots("p", body, "")
+        reward(desk, "p", body, read=multislot.rewards)

@@ -15,13 +15,17 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from croupier.features.encoding.as_sent import flatten, flattened
+from croupier.features.encoding.as_sent import flatten, flattened, is_flat
 from croupier.features.encoding.undeclared import refuse
 from croupier.features.schema import FROM_BOTH, FROM_REQUEST, Arm, InvalidEvent
+from croupier.serving.decide.arm_lists import ArmLists
 from croupier.serving.release import arm_source
 from croupier.serving.release.bundle import LoadedRelease
+
+if TYPE_CHECKING:
+    from croupier.serving.gateway.ranking.actions import Actions
 
 MAX_NAMES = 1000  # of ignored features that are counted apart: names are the caller's
 NOBODY = "(other names)"
@@ -33,6 +37,8 @@ def flat(parts: object, where: str) -> dict[str, Any]:
         return {}
     if not isinstance(parts, list):
         raise InvalidEvent(where, parts, "a list of objects of features")
+    if len(parts) == 1 and isinstance(parts[0], dict) and is_flat(parts[0]):
+        return dict(parts[0])
     found: dict[str, Any] = {}
     for i, part in enumerate(parts):
         if not isinstance(part, dict):
@@ -51,6 +57,7 @@ class KnownNames:
     pairs: frozenset[str]
     own: frozenset[str]
     source: str
+    lists: "ArmLists[Actions]" = field(default_factory=ArmLists, compare=False)  # what was read of actions lately
 
     @classmethod
     def of(cls, release: LoadedRelease) -> Self:
@@ -74,11 +81,13 @@ class KnownNames:
 @dataclass
 class FeatureRule:
     """Takes what is known. `ignore`: what is not is left out and counted in `ignored`, by name; else it is refused,
-    unless `passes()`, for then the app leaves it out and counts it in its log ([requests] of app.toml)."""
+    unless `passes()`, for then the app leaves it out and counts it in its log ([requests] of app.toml). `met` grows
+    with each feature of an action that is not known, and taken or left out."""
 
     ignore: bool
     passes: Callable[[], bool] = refuse
     ignored: Counter[str] = field(default_factory=Counter)
+    met: int = 0
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def context(self, found: dict[str, Any], known: KnownNames) -> dict[str, Any]:
@@ -87,6 +96,8 @@ class FeatureRule:
 
     def pair(self, found: dict[str, Any], arm: Arm, known: KnownNames, where: str) -> dict[str, Any]:
         """The features of an action that belong to the pair of request and arm. Raises InvalidEvent."""
+        if known.pairs.isdisjoint(found) and found.items() <= arm.features.items():
+            return {}  # as most callers send them: the catalogue's own
         taken = {name: found[name] for name in found if name in known.pairs}
         for name, value in found.items():
             if name in taken or (name in arm.features and arm.features[name] == value):
@@ -94,6 +105,7 @@ class FeatureRule:
             if self.ignore:
                 self._count(f"actions.{name}")
             elif self.passes():
+                self.met += 1
                 taken[name] = value
             else:
                 raise InvalidEvent(f"{where}.{name[:80]}", value, _expected(name, arm, known))
@@ -108,6 +120,7 @@ class FeatureRule:
             if self.ignore:
                 self._count(f"actions.{name}")
             elif self.passes():
+                self.met += 1
                 own[name] = value
             else:
                 declared = ", ".join(sorted(known.own | known.pairs))[:200] or "none"
@@ -127,6 +140,7 @@ class FeatureRule:
 
     def _count(self, name: str) -> None:
         with self._turn:
+            self.met += 1
             self._add(name)
 
     def _add(self, name: str) -> None:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from croupier.features.schema import InvalidEvent
-from croupier.serving.gateway import rank
-from croupier.serving.gateway.features import FeatureRule, KnownNames, flat
-from croupier.serving.gateway.rank import Rank
+from croupier.serving.gateway.ranking import rank
+from croupier.serving.gateway.ranking.features import FeatureRule, KnownNames, flat
+from croupier.serving.gateway.ranking.rank import Rank
+from croupier.serving.gateway.ranking.rewards import GivenReward
 
 FIELDS = frozenset(("contextFeatures", "actions", "slots", "eventId", "deferActivation"))
 SLOT_FIELDS = frozenset(("id", "features", "excludedActions", "baselineAction"))  # the last is apprentice mode's
@@ -31,12 +32,17 @@ class Page:
     event_id: str
     deferred: bool
 
-    def slot(self, place: int, shown: Collection[str], known: KnownNames, rule: FeatureRule, *, app: str) -> Rank:
-        """The question for one slot, where earlier ones `shown` these actions. Raises InvalidEvent."""
+    def slot(
+        self, place: int, shown: Collection[str], known: KnownNames, rule: FeatureRule, *, app: str, apprentice: bool
+    ) -> Rank:
+        """The question for one slot, where earlier ones `shown` these actions. Its first action is the app's own choice
+        in apprentice mode: the slot's `baselineAction`, where it is left. Raises InvalidEvent."""
         slot = self.slots[place]
         own = {SLOT + name: value for name, value in flat(slot.get("features"), f"slots[{place}].features").items()}
         own |= {PLACE: place} if PLACE in known.context else {}
         left = [action for action in self.body["actions"] if action["id"] not in shown]
+        if apprentice and (own_choice := slot.get("baselineAction")):
+            left.sort(key=lambda action: action["id"] != own_choice)
         excluded = slot.get("excludedActions") or []
         if left and all(action["id"] in excluded for action in left):
             expected = f"at least one action that is not excluded and not in a slot before: of {', '.join(shown)[:80]}"
@@ -49,6 +55,14 @@ class Page:
         }
         return rank.read(body, known, rule, app=app, unit=self.event_id)
 
+    def names(self, place: int) -> dict[str, str]:
+        """Our names of a slot's features → its caller's."""
+        where = f"slots[{place}].features"
+        return {
+            f"contextFeatures.{SLOT}{name}": f"{where}.{name}"
+            for name in flat(self.slots[place].get("features"), where)
+        }
+
 
 def slot_event(event_id: str, slot_id: str) -> str:
     """The event of one slot."""
@@ -60,8 +74,10 @@ def read(body: Mapping[str, Any], known: KnownNames, rule: FeatureRule, *, app: 
     if unknown := body.keys() - FIELDS:
         raise InvalidEvent(min(unknown)[:80], body[min(unknown)], f"a field of a rank: {', '.join(sorted(FIELDS))}")
     whole = rank.read({k: v for k, v in body.items() if k != "slots"}, known, rule, app=app)
-    slots = _slots(body.get("slots"), len(whole.actions))
-    event_id = whole.request.event_id
+    slots = _slots(body.get("slots"), len(whole.actions.names))
+    event_id = whole.event_id
+    if len(event_id.encode()) > rank.MAX_EVENT_ID - 2:
+        raise InvalidEvent("eventId", event_id, f"at most {rank.MAX_EVENT_ID - 2} bytes: each slot's event adds its id")
     for place, slot in enumerate(slots):
         if len(slot_event(event_id, slot["id"]).encode()) > rank.MAX_EVENT_ID:
             expected = f"with the eventId at most {rank.MAX_EVENT_ID - 1} bytes"
@@ -79,21 +95,29 @@ def _slots(given: object, actions: int) -> list[dict[str, Any]]:
         if not isinstance(slot, dict) or not slot.keys() <= SLOT_FIELDS:
             raise InvalidEvent(f"slots[{place}]", slot, f"an object of {', '.join(sorted(SLOT_FIELDS))}")
         name = slot.get("id")
-        if not isinstance(name, str) or not name or name in seen:
-            raise InvalidEvent(f"slots[{place}].id", name, "a string, each slot once")
+        if not isinstance(name, str) or not name or not name.isprintable() or name in seen:
+            raise InvalidEvent(f"slots[{place}].id", name, "printable characters, each slot once")
         excluded = slot.get("excludedActions")
         if excluded is not None and not (isinstance(excluded, list) and {str}.issuperset(map(type, excluded))):
             raise InvalidEvent(f"slots[{place}].excludedActions", excluded, "a list of ids of actions")
+        baseline = slot.get("baselineAction")
+        if baseline is not None and not isinstance(baseline, str):
+            raise InvalidEvent(f"slots[{place}].baselineAction", baseline, "the id of an action")
         seen.add(name)
     return given
 
 
-def rewards(body: Mapping[str, Any], event_id: str) -> list[tuple[str, Any]]:
-    """(event of the slot, value) of {"reward": [{"slotId", "value"}, …]}. Raises InvalidEvent."""
+def rewards(body: Mapping[str, Any], event_id: str) -> list[GivenReward]:
+    """What is given to each slot by {"reward": [{"slotId", "value"}, …]}. Raises InvalidEvent."""
     given = body.get("reward")
-    if body.keys() != {"reward"} or not isinstance(given, list) or not 0 < len(given) <= MAX_SLOTS:
-        raise InvalidEvent("reward", given, f'1 to {MAX_SLOTS} objects {{"slotId", "value"}}, and nothing beside them')
+    if unknown := body.keys() - {"reward"}:
+        raise InvalidEvent(min(unknown)[:80], body[min(unknown)], "reward alone")
+    if not isinstance(given, list) or not 0 < len(given) <= MAX_SLOTS:
+        raise InvalidEvent("reward", given, f'1 to {MAX_SLOTS} objects {{"slotId", "value"}}')
     for i, one in enumerate(given):
         if not isinstance(one, dict) or one.keys() != {"slotId", "value"} or not isinstance(one["slotId"], str):
             raise InvalidEvent(f"reward[{i}]", one, 'an object {"slotId", "value"}')
-    return [(slot_event(event_id, one["slotId"]), one["value"]) for one in given]
+    return [
+        GivenReward(slot_event(event_id, one["slotId"]), one["value"], f"reward[{i}].slotId", f"reward[{i}].value")
+        for i, one in enumerate(given)
+    ]
