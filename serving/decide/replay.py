@@ -81,9 +81,7 @@ def replay(
     except ValueError as error:
         return [*found, ReplayStep("posterior", False, str(error))]
     found.append(ReplayStep("posterior", True, text))
-    pmf = _pmf(policy, batch, release)
-    if decision.role == APPRENTICE:  # the first of its arms, whatever the policy would have done
-        pmf = np.eye(1, len(decision.arms))[0]
+    pmf = _pmf(decision, policy, batch, release)
     worst = float(np.abs(pmf - decision.pmf).max()) if len(pmf) == len(decision.pmf) else float("inf")
     found.append(ReplayStep("pmf", worst <= TOLERANCE, f"largest difference {worst:.3g}"))
     if worst > TOLERANCE:
@@ -103,7 +101,9 @@ def _policy(decision: Decision, release: LoadedRelease, spool: Spool, spec: Rewa
     return policy, f"{role} {policy.name} at step {decision.posterior_step}"
 
 
-def _pmf(policy: Policy | None, batch: Batch, release: LoadedRelease) -> F64:
+def _pmf(decision: Decision, policy: Policy | None, batch: Batch, release: LoadedRelease) -> F64:
+    if decision.role == APPRENTICE:  # the first of its arms, whatever the policy would have done
+        return np.asarray(np.eye(1, len(decision.arms))[0])
     if policy is None:
         return np.asarray(exploration.uniform(batch.mask)[0])
     return np.asarray(release.explored(policy.pmf(batch), batch)[0])

@@ -12,7 +12,6 @@ share one; each process of a server that forks (gunicorn, uvicorn) makes a host 
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -122,7 +121,7 @@ class Embedded:
         while True:
             page = PageLog(host.spool)
             with host.turn:  # one release decides all slots
-                found = decided(partial(self.select_batch, recorder=page), known)
+                found = decided(host.selector.recording_in(page).select, known)
                 if page.commit([slate.slate_id for slate in found if slate.error]):
                     return found
 
