@@ -7,6 +7,7 @@ from croupier.serving.commands.health import simulate_health
 from croupier.serving.commands.simulators.health import simulate_changes, simulate_linear
 from croupier.serving.commands.simulators.learning import simulate_learning
 from croupier.serving.commands.simulators.loop import simulate_loop
+from croupier.serving.commands.simulators.pacing import simulate_pacing
 from croupier.serving.commands.simulators.rollout import simulate_rollout
 from croupier.serving.commands.simulators.traffic import simulate_clock, simulate_traffic
 
@@ -17,6 +18,7 @@ simulate.command("learning")(simulate_learning)
 simulate.command("changes")(simulate_changes)
 simulate.command("linear")(simulate_linear)
 simulate.command("loop")(simulate_loop)
+simulate.command("pacing")(simulate_pacing)
 simulate.command("rollout")(simulate_rollout)
 simulate.command("traffic")(simulate_traffic)
 simulate.command("clock")(simulate_clock)

@@ -51,7 +51,7 @@ def test_nobody_finds_a_nearer_one(by, within):
     found = [optimum(q[row], b, row, by) for row in range(len(q))]
     nearest, theirs = distance(p, q, by), np.array([each.fun for each in found])
     np.testing.assert_allclose(nearest, theirs, rtol=0, atol=within)  # theirs break their sum of 1 by 1e-8 under KL
-    np.testing.assert_allclose(p, [each.x for each in found], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(p, [each.x for each in found], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("by", ["euclidean", "kl"])

@@ -21,6 +21,7 @@ LONG = {  # commands that go on for long, or until they are stopped
     "simulate loop",
     "simulate gate",
     "simulate rollout",
+    "simulate pacing",
     "simulate learning",
 }
 COMMANDS = [words for words, _ in everything()]
