@@ -213,4 +213,4 @@ def markdown(found: dict[str, Any]) -> str:
     lines += ["", "| constraint | shadow price (sales a unit) | lift without it |", "|---|---|---|"]
     for name, said in SAID.items():
         lines.append(f"| {said} | {found['shadow_price'][name]:.4f} | {found['lift_without'][name]:+.1%} |")
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"

@@ -28,7 +28,7 @@ def simulate_pacing(
     with tqdm(total=seeds, unit="shop", disable=None) as bar:
         found = pacing.count(seeds=seeds, first=first_seed, days=days, step=lambda shops: count(bar, shops))
     if not to_stdout(out):
-        print(pacing.markdown(found))
+        print(pacing.markdown(found), end="")
     written(out, found)
     if page is not None:
         marked.put(page, pacing.MARK, pacing.markdown(found))
