@@ -8,6 +8,7 @@ from croupier.serving.commands.simulators.allocate import simulate_allocate
 from croupier.serving.commands.simulators.health import simulate_changes, simulate_linear
 from croupier.serving.commands.simulators.learning import simulate_learning
 from croupier.serving.commands.simulators.loop import simulate_loop
+from croupier.serving.commands.simulators.pacing import simulate_pacing
 from croupier.serving.commands.simulators.rollout import simulate_rollout
 from croupier.serving.commands.simulators.slates import simulate_slates
 from croupier.serving.commands.simulators.traffic import simulate_clock, simulate_traffic
@@ -20,6 +21,7 @@ simulate.command("learning")(simulate_learning)
 simulate.command("changes")(simulate_changes)
 simulate.command("linear")(simulate_linear)
 simulate.command("loop")(simulate_loop)
+simulate.command("pacing")(simulate_pacing)
 simulate.command("rollout")(simulate_rollout)
 simulate.command("slates")(simulate_slates)
 simulate.command("traffic")(simulate_traffic)

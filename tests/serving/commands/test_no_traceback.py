@@ -24,6 +24,7 @@ LONG = {  # commands that go on for long, or until they are stopped
     "simulate loop",
     "simulate gate",
     "simulate rollout",
+    "simulate pacing",
     "simulate learning",
     "simulate slates",
 }
