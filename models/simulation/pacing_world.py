@@ -3,7 +3,7 @@
 An arm is an offer: one is free, five cost 1 to 4 of the day's budget each time they are shown. Who asks has four
 features and an attribute: one in three is of group 1, whose taste is a little other. The chance of a sale is logistic
 in these. A policy has scores that it learnt from a uniform day, not the truth. Requests follow the hour of the day,
-with noise; on the busy days they double, from ten in the morning of the first, and on the quiet days they fall to .6 of it.
+with noise; on the busy days they double, from ten in the morning of the first, and on the quiet days they fall to .6.
 """
 
 from dataclasses import dataclass

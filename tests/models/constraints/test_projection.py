@@ -36,9 +36,15 @@ def optimum(q, b, row, by):
     sets = np.array([b.group == g for g in range(len(b.names))], dtype=float)
     rows = [LinearConstraint(sets, b.group_low[row], b.group_high[row]), LinearConstraint(np.ones(len(q)), 1.0, 1.0)]
     gradient = (lambda p: 2 * (p - q)) if by == "euclidean" else (lambda p: np.log(np.maximum(p, 1e-300) / q) + 1)
-    return minimize(lambda p: distance(p, q, by), np.clip(q, b.low[row], b.high[row]), jac=gradient, method="SLSQP",
-                     bounds=list(zip(b.low[row], b.high[row], strict=True)), constraints=rows,
-                     options={"ftol": 1e-15, "maxiter": 500})  # fmt: skip
+    return minimize(
+        lambda p: distance(p, q, by),
+        np.clip(q, b.low[row], b.high[row]),
+        jac=gradient,
+        method="SLSQP",
+        bounds=list(zip(b.low[row], b.high[row], strict=True)),
+        constraints=rows,
+        options={"ftol": 1e-15, "maxiter": 500},
+    )
 
 
 @pytest.mark.medium
@@ -148,9 +154,15 @@ def test_arms_of_no_probability_get_their_floor_by_kl_and_no_more():
 REFUSED = [
     (Limits(arms={"a": (0.6, 1.0), "d": (0.5, 1.0)}), "request 0: found floors that sum to 1.1, expected at most 1"),
     (Limits(arms=dict.fromkeys(IDS, (0.0, 0.1))), "request 0: found caps that sum to 0.8, expected at least 1"),
-    (Limits(never=frozenset("abc"), category=CATEGORY, shares={"x": (0.1, 1.0)}), "request 0: category x can have at most 0 "),
-    (Limits(arms={"a": (0.3, 1.0)}, category=CATEGORY, shares={"x": (0.0, 0.2)}), "request 0: category x has at least 0.3 "),
-]  # fmt: skip
+    (
+        Limits(never=frozenset("abc"), category=CATEGORY, shares={"x": (0.1, 1.0)}),
+        "request 0: category x can have at most 0 ",
+    ),
+    (
+        Limits(arms={"a": (0.3, 1.0)}, category=CATEGORY, shares={"x": (0.0, 0.2)}),
+        "request 0: category x has at least 0.3 ",
+    ),
+]
 
 
 @pytest.mark.parametrize(("limits", "says"), REFUSED)
