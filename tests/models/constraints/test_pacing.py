@@ -11,8 +11,10 @@ CONTROLLER = Controller(step=0.05, most=2.0, largest_move=0.05)
 
 def day(now, requests, spent):
     """The first hours of a day; None for one that has not matured."""
-    filled = [np.array([np.nan if x is None else x for x in hours] + [np.nan] * (HOURS - len(hours)))
-              for hours in (requests, spent)]  # fmt: skip
+    filled = [
+        np.array([np.nan if x is None else x for x in hours] + [np.nan] * (HOURS - len(hours)))
+        for hours in (requests, spent)
+    ]
     return DaySoFar(requests=filled[0], spent=filled[1], now=now)
 
 
