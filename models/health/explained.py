@@ -82,7 +82,8 @@ def explain(view: View, what: str, limits: tuple[float, float], stream: tuple[st
     mine = next((p for p in found if (p.group, p.key) == stream), best)
     part = best if best.gain > 0 else mine
     segment = _turned(view, what, limits, since) if part.group == "arm" and part.ratio >= GONE else None
-    if segment is not None and segment.gain > gain(part.found, part.due, part.behind):
+    fallen = [gain(p.found, p.due, p.behind) for p in found if p.ratio < 1]  # everything among them
+    if segment is not None and segment.gain > max(fallen, default=0.0):
         return _told(Part("segment", segment.segment, segment.found, segment.due), segment)
     return _told(part)
 
