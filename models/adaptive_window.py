@@ -5,9 +5,9 @@ Windowing"), with the error of a cheap model in place of a mean, since tastes ca
 latest rows are held out; the reward model of the gate (a ridge, models/ope/reward_model.py) learns from ever longer
 stretches of what came before them; and the whole window is shortened only if some shorter stretch predicts the latest
 rows better by more than CERTAIN standard errors of the paired difference of squared errors, and then to the longest
-stretch that the best one does not better by as much: rows are dear, and what was shown under an earlier release, which
-a straight model reads with another error, is no change of the users. The choice is made anew at each training, so that
-a window that was cut grows again with every day.
+stretch that the best one does not better by as much, nor by more than a third of what it betters the whole by. Rows are
+dear, and what was shown under an earlier release, which a straight model reads with another error, is no change of the
+users. The choice is made anew at each training, so that a window that was cut grows again with every day.
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ LEAST = 500  # fewer held-out rows say too little; no more than a fifth of the l
 FIT_ROWS = 10_000  # a stretch longer than this is fitted on evenly spaced rows of it
 GROWTH = 1.2  # each stretch is longer than the one before by this factor
 CERTAIN = 4.0  # standard errors; about 40 stretches are tried at each training
+CLOSE = 1 / 3  # of what the best stretch betters the whole by, where that is hardly certain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +52,11 @@ def _choose(log: Interactions, held_out: int) -> Choice:
     whole = _errors(past, latest)
     found = [_errors(past[len(past) - length :], latest) for length in lengths]
     best = found[int(np.argmin([errors.mean() for errors in found]))]
-    longest = max(i for i, errors in enumerate(found) if _standard_errors(errors - best) <= CERTAIN)
     better = float(_standard_errors(whole - best))
     if better <= CERTAIN:
         return Choice(since=0, better=0.0)
+    close = min(CERTAIN, better * CLOSE)
+    longest = max(i for i, errors in enumerate(found) if _standard_errors(errors - best) <= close)
     return Choice(since=int(past.at[len(past) - lengths[longest]]), better=better)
 
 

@@ -2,6 +2,7 @@
 one test prints would else depend on which test came first. Full sizes have hours, where they do not say otherwise."""
 
 import gc
+import logging
 import os
 import sys
 from pathlib import Path
@@ -32,8 +33,6 @@ def pytest_collection_modifyitems(items):
     long = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (DAGS not in item.path.parents, item.path not in long))
     for item in items:
-        # files stay whole, and the DAGs' tests in one process: each process that runs some imports Airflow anew
-        item.add_marker(pytest.mark.xdist_group("dags" if DAGS in item.path.parents else item.path.name))
         # else a run of the slow tests alone would pass over it
         unsaid = [
             word for word in NAMED if item.get_closest_marker(word) and f"mark.{word}" not in item.path.read_text()
@@ -41,6 +40,16 @@ def pytest_collection_modifyitems(items):
         assert not unsaid, f"{item.nodeid} is marked {unsaid[0]}, which its file does not say"
         if item.get_closest_marker("full") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(FULL_SECONDS))
+
+
+@pytest.fixture(autouse=True)
+def no_log_into_a_closed_stream():
+    """A command that is run in this process, and logs to the stream that it was given, does so no more afterwards."""
+    before = logging.root.handlers[:]
+    yield
+    for handler in logging.root.handlers[:]:
+        if type(handler) is logging.StreamHandler and handler not in before:
+            logging.root.removeHandler(handler)
 
 
 def pytest_collection_finish():
