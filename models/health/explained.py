@@ -97,7 +97,7 @@ def _turned(view: View, what: str, limits: tuple[float, float], since: int) -> T
 def _told(part: Part, segment: Turned | None = None) -> Told:
     """`segment`: the part is one whose arms changed, for better and worse, so that its sum says too little."""
     cause, says, remedy = _words(part, segment.arms if segment else "")
-    serious = part.ratio < 1 - LARGE or segment is not None
+    serious = part.ratio < 1 - LARGE or (segment is not None and segment.moved > LARGE)
     return Told(cause=cause, number=part.ratio, threshold=1 - LARGE, says=says, remedy=remedy, serious=serious)
 
 

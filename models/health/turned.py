@@ -6,7 +6,7 @@ fades in one arm of every segment. Each ratio of its own costs half the logarith
 (Schwarz 1978), and E itself is an estimate: with B rewards behind it, a gain counts B/(B + E).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,10 +21,12 @@ NAMED = 3  # arms in words
 
 @dataclass(frozen=True)
 class Turned:
-    """A segment whose arms changed: nats of evidence, what it got and should have got, and the arms in words."""
+    """A segment whose arms changed: nats of evidence, what it got and should have got, which share of that its arms won
+    or lost, and the arms in words."""
 
     segment: str
     gain: float
+    moved: float
     found: float
     due: float
     arms: str
@@ -43,7 +45,8 @@ def turned(view: View, columns: Mapping[str, F64], whole: Whole, since: int) -> 
     "segment|arm" → (T, 3): n, Σr, Σr²."""
     by_segment: dict[str, list[tuple[str, float, float, float]]] = {}
     for key, sums in columns.items():
-        segment, _, arm = key.rpartition("|")
+        segment = _segment(key, view.history.sums["segment"])
+        arm = key.removeprefix(f"{segment}|")
         behind, due = float(view.base(sums)[..., 1].sum()), float(due_sums(view, sums, whole)[since:].sum())
         found = float(view.recent(sums)[since:, 1].sum())
         by_segment.setdefault(segment, []).append((arm, found, due, gain(found, due, behind)))
@@ -51,13 +54,20 @@ def turned(view: View, columns: Mapping[str, F64], whole: Whole, since: int) -> 
     return max((m for m in made if m.gain > 0), key=lambda m: m.gain, default=None)
 
 
+def _segment(key: str, segments: Collection[str]) -> str:
+    """Returns the segment of "segment|arm", since both may have a bar of their own."""
+    return max((known for known in segments if key.startswith(f"{known}|")), key=len, default=key.rpartition("|")[0])
+
+
 def _turned(segment: str, arms: list[tuple[str, float, float, float]]) -> Turned:
     changed = sorted((arm for arm in arms if arm[3] > 0), key=lambda arm: -arm[3])
-    said = ", ".join(f"{name} {found / due - 1:+.0%}" for name, found, due, _ in changed[:NAMED])
+    due = sum(arm[2] for arm in arms)
+    said = ", ".join(f"{name} {found / expected - 1:+.0%}" for name, found, expected, _ in changed[:NAMED])
     return Turned(
         segment=segment,
         gain=sum(arm[3] for arm in changed),
+        moved=sum(abs(arm[1] - arm[2]) for arm in changed) / max(due, 1e-12),
         found=sum(arm[1] for arm in arms),
-        due=sum(arm[2] for arm in arms),
+        due=due,
         arms=said,
     )

@@ -10,6 +10,7 @@ from croupier.models.health.diagnosis import CAUSES, diagnose
 from croupier.models.health.history import History
 from croupier.models.health.season import View
 from croupier.models.health.symptom import ACT, FINE, TO_WATCH
+from croupier.models.health.turned import _segment
 from croupier.models.health.watches.features import kinds_of_hours
 from tests.models.health.plain_hours import START, hour, hours
 
@@ -131,6 +132,22 @@ def test_a_segment_whose_tastes_turned_is_named_with_its_arms_whichever_release_
     assert (found.level, found.cause) == (ACT, "taste_flip")
     assert re.match(r"device phone does not like any more what it liked: .*; arms c -6\d%, a \+[78]\d%", found.says)
     assert found.says.endswith("; it began with release 4")
+
+
+def test_a_small_turn_is_only_watched_however_sure(before):
+    """Thirty times the traffic: what is 4 % of the segment's rewards is beyond doubt, and nobody's emergency."""
+    rng = np.random.default_rng(7)
+    small = {"cell_rates": [(("phone", "c"), 0.94), (("phone", "a"), 1.06)]}
+    crowd = [hour(k, rng, n=30_000, day=0.0, weekend_rate=1.0) for k in range(16 * 24)]
+    late = [hour(16 * 24 + k, rng, n=30_000, day=0.0, weekend_rate=1.0, **small) for k in range(30)]
+    found = [s for s in diagnose(History.of([*crowd, *late])).symptoms if s.cause == "taste_flip"]
+    assert found
+    assert {s.level for s in found} == {TO_WATCH}
+
+
+def test_bars_in_names_of_segments_and_arms():
+    known = ["a=x", "a=x|y"]
+    assert [_segment(key, known) for key in ("a=x|arm", "a=x|y|arm", "a=x|z|arm")] == ["a=x", "a=x|y", "a=x"]
 
 
 def test_an_arm_that_fades_in_every_segment_is_no_turn_of_one(before):

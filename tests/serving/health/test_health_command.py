@@ -38,6 +38,13 @@ def shop(tmp_path_factory):
         yield w
 
 
+@pytest.fixture(scope="module")
+def skewed(shop):
+    """The clock of one host, in the three hours after the sound ones."""
+    reels_store.joined(shop, APP, range(SOUND, SOUND + 3), Trouble(skewed=("host-b", 600.0)))
+    return shop
+
+
 def at(hours):
     return clock.at(APP.start + hours * HOUR + HOUR)  # an hour later: their window has passed
 
@@ -66,9 +73,7 @@ def test_no_hour_yet_is_said(tmp_path, monkeypatch):
     assert json.loads(said)["level"] == "fine"
 
 
-def test_a_fault_is_named_with_what_to_do(shop):
-    """The clock of one host, in the three hours after the sound ones."""
-    reels_store.joined(shop, APP, range(SOUND, SOUND + 3), Trouble(skewed=("host-b", 600.0)))
+def test_a_fault_is_named_with_what_to_do(skewed):
     with at(SOUND + 3):
         code, said = croupier("health", "--app", "shop", "--json")
         kept = keep("shop")
@@ -76,7 +81,7 @@ def test_a_fault_is_named_with_what_to_do(shop):
     assert (code, found["level"], found["cause"]) == (2, "act", "clock_skew")
     assert found["sentence"].startswith("shop needs you: the clock of host-b is 600 s ahead")
     assert found["symptoms"][0]["since"] == APP.start + SOUND * HOUR
-    assert kept["sentence"] == found["sentence"] == last_said(shop)["sentence"]
+    assert kept["sentence"] == found["sentence"] == last_said(skewed)["sentence"]
     with pytest.raises(Unwell, match="the clock of host-b"):
         or_raise(kept)
     or_raise(kept | {"level": "watch"})
@@ -93,11 +98,13 @@ def test_hours_whose_window_is_open_are_not_judged(shop):
     assert json.loads(said)["at"] == APP.start + (SOUND - 2) * HOUR
 
 
-def test_a_silenced_watch_is_shown_and_counts_neither_here_nor_in_the_monitor(shop):
-    """After the fault above: what the DAG `monitor` keeps, and whether its alarm is raised."""
+def test_a_silenced_watch_is_shown_and_counts_neither_here_nor_in_the_monitor(skewed):
+    """What the DAG `monitor` keeps, and whether its alarm is raised."""
     with at(SOUND + 3):
         now = clock.now_us()
-        silences.begin(shop.store, silences.Silence(watch="clock", since=now, until=now + HOUR, by="ann", why="chrony"))
+        silences.begin(
+            skewed.store, silences.Silence(watch="clock", since=now, until=now + HOUR, by="ann", why="chrony")
+        )
         code, said = croupier("health", "--app", "shop")
         kept = keep("shop")
     assert code < 2
@@ -108,7 +115,7 @@ def test_a_silenced_watch_is_shown_and_counts_neither_here_nor_in_the_monitor(sh
     assert kept["level"] != "act"
     assert [s["cause"] for s in kept["silenced"]] == ["clock_skew"]
     or_raise(kept)
-    page = shop.store.get(layout.report(layout.HEALTH_PAGE)).decode()
+    page = skewed.store.get(layout.report(layout.HEALTH_PAGE)).decode()
     assert "clock is silenced until" in page
     with clock.at(now + HOUR):
         code, _ = croupier("health", "--app", "shop")
