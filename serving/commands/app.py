@@ -12,6 +12,7 @@ from rich.console import Console
 from croupier.features import clock
 from croupier.features.build import released_encoder
 from croupier.features.exchange.dsjson import export as dsjson
+from croupier.features.exchange.record import explained
 from croupier.features.exchange.sources import JSON
 from croupier.features.interactions.versions import read_interactions
 from croupier.features.quality import drift
@@ -80,7 +81,7 @@ def _import(log: LogFile, app: App = "default", column: RoleColumn = None, as_js
         console.print(f"decided from {first} to {last} UTC: run the build_features DAG for those hours")
         console.print(f"  or, without Airflow: {turn.over(app, done.start)}")
     for reason, n in found.reasons.items():
-        console.print(f"  skipped {n:,}: {reason}", markup=False)
+        console.print(f"  skipped {n:,}: {explained(reason)}", markup=False)
     _or_refused(log, found.nothing)
 
 

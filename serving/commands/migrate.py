@@ -12,6 +12,7 @@ from rich.console import Console
 from croupier.features.exchange.guess import Given
 from croupier.features.exchange.personalizer import arguments, running, service
 from croupier.features.exchange.personalizer.folder import Saved, lines, look
+from croupier.features.exchange.record import explained
 from croupier.features.schema import FROM_BOTH
 from croupier.features.utc import from_us
 from croupier.features.workspace import Workspace
@@ -63,7 +64,7 @@ def _personalizer(
     for line in (*said, *declared.notes, *(appended.warnings if appended else ())):
         console.print(f"  {line}", markup=False)
     for reason, n in reasons.items():
-        console.print(f"  skipped {n:,}: {reason}", markup=False)
+        console.print(f"  skipped {n:,}: {explained(reason)}", markup=False)
     console.print(_wrote(declared, release, appended))
     name = shlex.quote(app)
     train = f"{turn.over(app, appended.done.start)}; " if appended else ""
