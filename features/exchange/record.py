@@ -63,6 +63,7 @@ _EXPECTED = {
     "bad arm": "one of the row's candidates, each of which stands once",
     "bad reward": "a number; none where no reward came",
     "bad time": "ISO 8601, or seconds since 1970",
+    "bad Timestamp": "ISO 8601, such as 2026-03-01T10:00:00Z",
     "bad at": "a time before the year 2100",
     "not JSON": "an object a line, in UTF-8",
 }
