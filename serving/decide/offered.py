@@ -85,7 +85,8 @@ class Offered:
             return OfferedRequest(request, request.arms)
         for arm in listed:
             if arm not in self._arms:
-                raise InvalidEvent("arms", arm, f"an arm of release {self._number}")
+                brought = ', or {"id", "features"} of one that is brought along' if self._source == FROM_BOTH else ""
+                raise InvalidEvent("arms", arm, f"an arm of release {self._number}{brought}")
         dropped = {a: why for a in listed if (why := self._why_not(a, now))}
         if len(dropped) == len(request.arms):
             arm, why = next(iter(dropped.items()))
