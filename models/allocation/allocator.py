@@ -13,23 +13,20 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-import torch
 
-from croupier.features.batch import F64, I64
+from croupier.features.batch import F64, I64, Batch
+from croupier.features.budgets.grid import Grid
+from croupier.features.budgets.uniform import FLOOR_CELLS, RandomAllocation
 from croupier.features.ids import uniform01
 from croupier.models.allocation.coverage import Coverage
 from croupier.models.allocation.exact import exact
-from croupier.models.allocation.grid import Grid
 from croupier.models.allocation.lagrangian import greedy, lagrangian
-from croupier.models.allocation.request import AllocationRequest, Weights, joined
-from croupier.models.allocation.uniform import RandomAllocation
+from croupier.models.allocation.request import AllocationRequest, Budget, Weights, joined
 from croupier.models.bayesian.base import Bayesian
-from croupier.models.bayesian.heads import SharedHead
-from croupier.models.bayesian.network import product
+from croupier.models.bayesian.scores import drawn_scores
 
 Solver = Literal["auto", "exact", "lagrangian", "greedy"]
 EXACT_WORK = 1 << 19  # additions of the dynamic program up to which "auto" takes it: some milliseconds
-FLOOR_CELLS = 256  # of the grid that the floor's random allocations are counted on
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,7 +109,7 @@ class Allocator:
         (votes,) = self.votes([asked])
         return self.allocation(asked, votes, votes.draw(salt, event_id))
 
-    def allocation(self, asked: AllocationRequest, votes: Votes, chosen: I64) -> Allocation:
+    def allocation(self, asked: Budget, votes: Votes, chosen: I64) -> Allocation:
         """What `chosen` (n,) is among what the votes might have given this request."""
         return Allocation(
             chosen=chosen,
@@ -126,28 +123,31 @@ class Allocator:
     def votes(self, requests: Sequence[AllocationRequest]) -> list[Votes]:
         """What the draws elect for each of some requests that share items' number, options, costs, regions and total:
         the same, bit for bit, as for each by itself. Raises InvalidEvent where nothing can be allocated."""
-        first, B = requests[0], len(requests)
-        grid, coverage, (n, m) = first.grid(), first.coverage(self.weights), first.shape
-        scores = self.scores(requests)
-        gains = first.gains(scores.reshape(-1, B, n, m).swapaxes(0, 1), self.weights)
-        S = gains.shape[1]
+        return self.elected(requests[0], joined(requests, crossed=self.crossed))
+
+    def elected(self, budget: Budget, batch: Batch) -> list[Votes]:
+        """What the draws elect for each request of a batch (B · n, m), whose rows are items and whose candidates are
+        options: B requests, n items each, under one budget. Raises InvalidEvent where nothing can be allocated."""
+        grid, coverage, (n, m) = budget.grid(), budget.coverage(self.weights), budget.shape
+        scores = self.scores(batch)
+        B, S = scores.shape[1] // n, len(scores)
+        gains = budget.gains(scores.reshape(S, B, n, m).swapaxes(0, 1), self.weights)
         exactly = self.solver == "exact" or (self.solver == "auto" and S * grid.work(coverage.states) <= EXACT_WORK)
         elected, gap = SOLVERS["exact" if exactly else self.solver](gains.reshape(B * S, n, m), grid, coverage)
         random, gaps = RandomAllocation.of(grid.coarser(FLOOR_CELLS)), gap.reshape(B, S).mean(axis=1).tolist()
         each = zip(elected.reshape(B, S, n), gaps, strict=True)
         return [Votes(elected=chosen, gap=mean, random=random, floor=self.floor) for chosen, mean in each]
 
-    @torch.inference_mode()
-    def scores(self, requests: Sequence[AllocationRequest]) -> F64:
-        """(S, N, m): what each draw of the posterior expects of each option of all N items of the requests, in units of
-        the reward, up to a constant that all allocations share."""
-        policy, batch = self.policy, joined(requests, crossed=self.crossed)
-        p, head, (n, m) = policy.parameters, policy.heads, batch.mask.shape
-        assert isinstance(head, SharedHead)  # seen at the door
-        weights = head.drawn(seed=policy.seed, draws=p["draws"], device=policy.device)
-        each = [torch.from_numpy(policy.features(batch, np.full(n, j))).float() for j in range(m)]
-        scores = product(torch.cat(each).to(weights.device), weights).double().cpu().numpy()
-        return np.ascontiguousarray(scores.reshape(m, n, -1).transpose(2, 1, 0)) * policy.reward_sd
+    def scores(self, batch: Batch) -> F64:
+        """(S, N, m): what each draw of the posterior expects of each option of all N items, in units of the reward, up
+        to a constant that all allocations share."""
+        return drawn_scores(self.policy, batch) * self.policy.reward_sd
+
+
+def at_random(budget: Budget) -> Votes:
+    """A random feasible allocation for certain. Raises InvalidEvent where nothing can be allocated."""
+    random = RandomAllocation.of(budget.grid().coarser(FLOOR_CELLS))
+    return Votes(elected=np.zeros((1, budget.shape[0]), np.int64), gap=math.nan, random=random, floor=1.0)
 
 
 def _exact(gains: F64, grid: Grid, coverage: Coverage) -> tuple[I64, F64]:
