@@ -28,8 +28,8 @@ class Weights:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Budget:
-    """What limits the allocations of one request: cost (n, m), or (m,) of options alone, and the total; `region` (n,) of
-    each item, from 0, and `covers` (m,), the options that cover a region (none: coverage weighs nothing)."""
+    """What limits the allocations of one request: cost (n, m), or (m,) of options alone, and the total; `region` (n,)
+    of each item, from 0, and `covers` (m,), the options that cover a region (none: coverage weighs nothing)."""
 
     cost: F64
     total: float

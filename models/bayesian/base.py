@@ -19,6 +19,7 @@ from croupier.models import exploration, persistence
 from croupier.models.bayesian.heads import ArmHeads, Head, SharedHead
 from croupier.models.bayesian.network import one_thread
 from croupier.models.bayesian.posterior import Phi, Posterior, Prior
+from croupier.models.bayesian.whole_requests import by_request
 from croupier.models.policy import InlineArms
 
 PRIORS = {  # (a0, b0, precision), tuned on the data sets of Riquelme, Tucker & Snoek 2018
@@ -174,7 +175,10 @@ class Bayesian(ABC):
         keep = 0.5 ** (n / half_life) if half_life else 1.0
         if half_life:
             weight = weight * 0.5 ** (np.arange(n - 1, -1, -1) / half_life)
-        return heads.update(self._phi_chosen(chunk), arms, self.standardise(chunk.reward), weight, keep=keep)
+        phi, reward = self._phi_chosen(chunk), self.standardise(chunk.reward)
+        if isinstance(heads, SharedHead):
+            phi, reward, weight = by_request(chunk, phi, reward, weight)
+        return heads.update(phi, arms, reward, weight, keep=keep)
 
     def learn(self, log: Iterable[Interactions], *, seed: int = 0) -> Self:
         """Returns a policy that was trained on the log."""
