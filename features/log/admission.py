@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Self
 
+from croupier.features.budgets.allocated_item import item_of
 from croupier.features.log.refusals import NotAdmitted
 from croupier.features.log.spool_rows import IMPROBABLE, OUTSIDE, UNDECLARED, UNTIMELY
 from croupier.features.reward import CLOCK_SKEW_US
@@ -91,9 +92,11 @@ class Admission:
         return reward
 
     def record(self, decision: Decision, now: int) -> Decision:
-        """Returns the decision. Raises NotAdmitted where the shown arm's propensity is below ε/K, for its weight in
-        every estimate would be enormous, or where the decision is older than `record_us`, or of the future."""
-        least = self.record_floor / len(decision.arms)
+        """Returns the decision. Raises NotAdmitted where the shown arm's propensity is below ε/K, or ε/(K · items) of
+        an item of a request to allocate, for its weight in every estimate would be enormous, or where the decision is
+        older than `record_us`, or of the future."""
+        items = item_of(decision.allocation).items if decision.allocation else 1  # under a total some options are rare
+        least = self.record_floor / (len(decision.arms) * items)
         if decision.propensity < least:
             expected = f"at least {least:g} (ε/K, [record] floor in app.toml) for the arm that was shown"
             raise NotAdmitted("pmf", decision.propensity, expected, reason=IMPROBABLE)
