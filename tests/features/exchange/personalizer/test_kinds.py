@@ -40,12 +40,17 @@ def test_a_file_is_what_it_holds(tmp_path, text, kind):
         ("a.json", EVENT.encode("latin-1"), "nothing of it was taken: found no JSON in UTF-8 ("),
         ("a.json", TORN.encode(), "nothing of it was taken: found no JSON in UTF-8 ("),
         ("a.json", EVENT.encode("utf-16"), "nothing of it was taken: found UTF-16 or other bytes: save it as UTF-8"),
-        ("a.json", gzip.compress(EVENT.encode()), "nothing of it was taken: found a gzip file, expected JSON: unpack"),
+        (
+            "a.json",
+            gzip.compress(EVENT.encode(), mtime=0),
+            "nothing of it was taken: found a gzip file, expected JSON: unpack",
+        ),
         ("a.json", b'{"result": 1}', "not kept: found other JSON, expected settings (rewardWaitTime), "),
         ("notes.txt", EVENT.encode(), "not kept: its name has none of the endings .json, .jsonl"),
         ("current.vw", b"\x06\x00\x00\x009.11\x00", "not kept: a model of VW is no release"),
         ("model", b"\x07\x00\x00\x009.11.0\x00rest", "not kept: a model of VW is no release"),
     ],
+    ids=["empty", "latin-1", "torn", "utf-16", "gzip", "other", "name", "vw", "model"],
 )
 def test_of_what_is_not_taken_the_reason_is_said(tmp_path, name, raw, why):
     (tmp_path / name).write_bytes(raw)
