@@ -8,7 +8,7 @@
 | `apps` | whom the run is for: one mapped line of tasks each | |
 | `collect` | ships this host's spool to the store, exactly once | retried; the spool keeps what was not shipped |
 | `restate` | joins again just the hours that late rewards or closed windows change, as new versions | retried |
-| `retain` | rows older than `CROUPIER_RETENTION_DAYS` leave spool (once shipped, verified) and store | retried |
+| `retain` | merges small objects of closed hours; old rows leave spool (once shipped, verified) and store | retried |
 
 `croupier restatements` lists what changed, and which verdicts used the old version. **Safe to repeat**: each task does
 only what is still to be done, and two runs at once do it once.

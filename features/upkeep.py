@@ -6,10 +6,12 @@ from croupier.features import clock
 from croupier.features.interactions import privacy
 from croupier.features.interactions.restate import restate as restate_hours
 from croupier.features.log import room
+from croupier.features.log.index.merge import merge
 from croupier.features.log.ship import ship
 from croupier.features.log.spool import Spool
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout
+from croupier.features.utc import to_us
 from croupier.features.workspace import Workspace
 
 
@@ -38,7 +40,8 @@ def retain(app: str) -> dict[str, int]:
     spool, host = w.spool(), w.settings.host
     try:
         privacy.finish(w.store, spool, w.spec.reward, host=host, now=now, reports=w.with_rows)
+        merged = merge(w.store, now=to_us(now))
         days, window = w.settings.retention_days, room.retry_window(w.spec)
-        return privacy.retain(w.store, spool, days=days, now=now, window=window)
+        return privacy.retain(w.store, spool, days=days, now=now, window=window) | {"merged": merged["made"]}
     finally:
         spool.close()

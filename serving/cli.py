@@ -54,7 +54,7 @@ COMMANDS = {
     ),
     "ship": (
         "croupier.serving.commands.servers.ship:ship",
-        "Ship this host's log to the store, once or until stopped, and let what is safe there leave the host.",
+        "Ship this host's log to the store, each event once, and delete here what is safe there.",
     ),
     "replay": ("croupier.serving.commands.replay:app", "Re-derive one logged decision and print every step."),
     "keys": ("croupier.serving.commands.keys:app", "Keys that sign releases, and certificates for TLS."),

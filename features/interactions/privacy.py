@@ -29,8 +29,7 @@ from croupier.features.log.spool_rows import KINDS, Kind
 from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
 from croupier.features.store.locks import alone
-from croupier.features.store.log_layout import FOREIGN, TARDY
-from croupier.features.store.partitions import HOURLY, by_hour, keys_between, versions_of
+from croupier.features.store.partitions import HOURLY, LOGGED, by_hour, keys_between, versions_of
 from croupier.features.store.storage import Conflict, Store
 from croupier.features.utc import DAY, hour_start, to_us
 
@@ -69,15 +68,18 @@ def _forget(
     ship(spool, store, host=host)  # so that spool and store hold the same rows of it
     unfinished = spool.noted("forgetting") is not None
     spool.note("forgetting", unit_id)  # until the end, spool and store may differ: prune waits
-    logged = [key for key in store.list(layout.log_of("decisions")) if key.endswith(layout.PARQUET)]
-    others = [layout.log_of(kind) for kind in ("rewards", "rejects", FOREIGN, TARDY)]
+    keys = {kind: [k for k in store.list(layout.log_of(kind)) if k.endswith(layout.PARQUET)] for kind in LOGGED}
+    logged = keys.pop("decisions")
     events = _spooled(spool, unit_id) | {event for key in logged for event in _events(store, key, unit_id)}
     secrets = [unit_id, *events]
-    objects = sum(_rewrite(store, key, secrets) for prefix in others for key in store.list(prefix))
+    objects = sum(_rewrite(store, key, secrets) for others in keys.values() for key in others)
     rows = _forget_spooled(spool, secrets)
     objects += sum(_rewrite(store, key, secrets) for key in logged)
     if objects or rows or unfinished:
         rewritten(store)
+        known = {*logged, *(key for others in keys.values() for key in others)}
+        later = {key for kind in LOGGED for key in store.list(layout.log_of(kind))} - known
+        objects += sum(_rewrite(store, key, secrets) for key in later)  # merged meanwhile
     hours = _restate(store, spec, secrets, now)
     done = (layout.LOG, layout.INTERACTIONS, layout.FEATURES)
     elsewhere = [key for key in store.list("") if key.endswith(layout.PARQUET) and not key.startswith(done)]

@@ -42,7 +42,8 @@ def restate(store: Store, spec: RewardSpec, *, now: datetime) -> list[str]:
     with open_log(store) as log:
         new = _unseen_by(store, ledger) if ledger.unindexed is None else receipts.objects(store, seen)
         touched = {layout.hour_of(key) for keys in new.values() for key in keys}
-        touched |= _rewarded(log, new["rewards"]) | _awaited(log, new["decisions"])
+        touched |= _rewarded(log, log.holding("rewards", new["rewards"]))
+        touched |= _awaited(log, log.holding("decisions", new["decisions"]))
         # windows that were open at the last call may have closed since
         open_since = ledger.now - window_us(spec) - HOUR
         recent = versions_between(store, open_since, to_us(now))

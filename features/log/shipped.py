@@ -30,7 +30,8 @@ DECISION = pl.Schema(DECISIONS)  # not of an empty table, for which pyarrow impo
 
 
 class LogRewritten(StoreError):
-    """A unit was forgotten since the log was read: what came of it may hold the unit, and was not kept. Read again."""
+    """A unit was forgotten since the log was read: what came of it may hold the unit, and was not kept. Or objects were
+    merged since it was listed. Read again."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,19 @@ class ShippedLog:
             self.hours(kind, hour_start(hour), hour_start(hour))
         return self._objects.get((kind, hour), [])
 
+    def holding(self, kind: str, keys: Iterable[str]) -> list[str]:
+        """Returns the objects that hold what these once held: themselves, or, where one of an hour is gone since it was
+        merged, all of its hour; none where retention has deleted them."""
+        hours: dict[str, list[str]] = {}
+        for key in keys:
+            hours.setdefault(layout.hour_of(key), []).append(key)
+        self.look_up(kind, sorted(hours))
+        found = []
+        for hour, asked in sorted(hours.items()):
+            there = self.keys(kind, hour)
+            found += sorted(asked) if set(asked) <= set(there) else there
+        return found
+
     def look_up(self, kind: str, hours: Sequence[str]) -> None:
         """Lists these hours, which are in order, with one call for each run of neighbours."""
         for run in neighbours(hours):
@@ -75,13 +89,18 @@ class ShippedLog:
 
     def read_objects(self, keys: list[str], schema: pl.Schema) -> pl.DataFrame:
         """Reads these objects of the store into one frame."""
-        paths = self.store.fetch(keys, self.folder)
-        return read_rows(paths, schema)
+        try:
+            return read_rows(self.store.fetch(keys, self.folder), schema)
+        except (KeyError, FileNotFoundError) as error:
+            raise LogRewritten(f"{error}: an object of the log is gone, since it was listed; read again") from error
 
     def rows(self, kind: str, hour: str) -> int:
         """How many, without reading them."""
-        paths = self.store.fetch(self.keys(kind, hour), self.folder)
-        return sum(pq.read_metadata(path).num_rows for path in paths)
+        try:
+            paths = self.store.fetch(self.keys(kind, hour), self.folder)
+            return sum(pq.read_metadata(path).num_rows for path in paths)
+        except (KeyError, FileNotFoundError) as error:
+            raise LogRewritten(f"{error}: an object of the log is gone, since it was listed; read again") from error
 
 
 def neighbours(hours: Sequence[str]) -> Iterator[list[str]]:

@@ -1,6 +1,7 @@
 """The keys of the shipped log, below layout.LOG: objects by hour, spool and rows, what lies beside them, receipts."""
 
 import re
+from typing import NamedTuple
 
 from croupier.features.store import layout
 
@@ -23,9 +24,23 @@ def log_object(kind: str, hour: str, *, spool: str, first: int, last: int) -> st
     return f"{log_hour(kind, hour)}{log_rows(spool, first, last)}"
 
 
+class Rows(NamedTuple):
+    """The rows `first` to `last` of the spool with this id."""
+
+    spool: str
+    first: int
+    last: int
+
+
+def rows_of(log_key: str) -> Rows | None:
+    """The rows that an object of the log holds; None where its key is not made of the spool's id and them alone."""
+    found = re.fullmatch(r"([0-9a-f]{8,})-(\d{12})-(\d{12})\.parquet", log_key.rpartition("/")[2])
+    return Rows(found[1], int(found[2]), int(found[3])) if found else None
+
+
 def is_indexed(log_key: str) -> bool:
     """Whether an object of the log has its event ids in the index: those keyed by the spool's id alone have."""
-    return re.fullmatch(r"[0-9a-f]{8,}-\d{12}-\d{12}\.parquet", log_key.rpartition("/")[2]) is not None
+    return rows_of(log_key) is not None
 
 
 def host_of(log_key: str) -> str:

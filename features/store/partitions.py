@@ -6,7 +6,7 @@ Whoever asks for some hours lists those, whatever else is kept. Times are UTC µ
 from collections import defaultdict
 from collections.abc import Iterable
 
-from croupier.features.store import layout
+from croupier.features.store import layout, log_layout
 from croupier.features.store.log_layout import FOREIGN, TARDY
 from croupier.features.store.storage import Store
 from croupier.features.utc import HOUR, YEAR_2100, hour_name
@@ -35,10 +35,32 @@ def keys_between(store: Store, prefix: str, first: int, last: int) -> list[str]:
     return store.between(*layout.hours_below(prefix, hour_name(first), hour_name(last)))
 
 
+def whole(keys: Iterable[str]) -> list[str]:
+    """The objects of an hour of the log without those whose rows another one holds, too, since they were merged
+    (log/index/merge.py); sorted. Rows of a spool never overlap but so."""
+    widest: dict[str, log_layout.Rows] = {}
+    kept = []
+    for key, rows in sorted(((key, log_layout.rows_of(key)) for key in keys), key=_by_rows):
+        known = widest.get(rows.spool) if rows else None
+        if rows and known and known.first <= rows.first and rows.last <= known.last:
+            continue
+        if rows:
+            widest[rows.spool] = rows
+        kept.append(key)
+    return sorted(kept)
+
+
+def _by_rows(each: tuple[str, log_layout.Rows | None]) -> tuple[str, int, int]:
+    """Of one spool the earlier first, and of two that begin at one row the longer."""
+    key, rows = each
+    return (rows.spool, rows.first, -rows.last) if rows else (key, 0, 0)
+
+
 def log_between(store: Store, kind: str, first: int, last: int) -> dict[str, list[str]]:
     """Returns hour → Parquet objects of the log in the hours from `first` to `last`; kind is decisions | rewards |
     rejects."""
-    return by_hour(keys_between(store, layout.log_of(kind), first, last))
+    found = by_hour(keys_between(store, layout.log_of(kind), first, last))
+    return {hour: whole(keys) for hour, keys in found.items()}
 
 
 def versions_between(store: Store, first: int, last: int) -> dict[str, list[str]]:
@@ -48,7 +70,7 @@ def versions_between(store: Store, first: int, last: int) -> dict[str, list[str]
 
 def log_objects(store: Store, kind: str) -> dict[str, list[str]]:
     """Returns hour → Parquet objects of the whole log; kind is decisions | rewards | rejects."""
-    return by_hour(store.list(layout.log_of(kind)))
+    return {hour: whole(keys) for hour, keys in by_hour(store.list(layout.log_of(kind))).items()}
 
 
 def versions(store: Store) -> dict[str, list[str]]:

@@ -168,7 +168,7 @@ def decision_columns(ids: list[str], at: Any, rng: np.random.Generator) -> list[
     arms = pa.ListArray.from_arrays(offsets, pa.array(np.char.add("arm", rng.integers(0, 100, n * K).astype(str))))
     pmf = pa.ListArray.from_arrays(offsets, pa.array(np.full(n * K, 1 / K)))
     same: list[Any] = [
-        [value] * n for value in ("arm1", 1 / K, "uniform", "champion", 1, "", "[]", "c", "e", 0, "", 1.0, 0)
+        [value] * n for value in ("arm1", 1 / K, "uniform", "champion", 1, "", "[]", "c", "e", 0, "", 1.0, 0, "[]")
     ]
     return [ids, at, [f"{i:032x}" for i in rng.integers(0, 10**6, n)], context, arms, pmf, *same]
 

@@ -19,6 +19,7 @@ import croupier.features.log.ship
 from croupier.features.interactions.join import join_interval
 from croupier.features.interactions.privacy import expire, forget
 from croupier.features.interactions.restate import restate
+from croupier.features.log.index.merge import merge
 from croupier.features.log.ship import prune, ship
 from croupier.features.log.spool import Spool
 from croupier.features.schema import Decision, Reward
@@ -112,6 +113,8 @@ def steps(spool: Spool, store: FolderStore, seed: int) -> Iterator[Callable[[], 
         yield lambda: ship(spool, store, host="h")
         yield lambda n=now: join_interval(store, SPEC, now=n, **SPAN)
         yield lambda n=now: restate(store, SPEC, now=n)
+    for _ in range(2):  # the second deletes what the first one merged
+        yield lambda: merge(store, now=to_us(START) + 8 * HOUR)
     yield lambda: prune(spool, store, before=to_us(START) + 2 * HOUR)
     yield lambda: forget(store, spool, SPEC, unit_id=UNITS[0], host="h", now=now)
     yield lambda: prune(spool, store, before=to_us(SPAN["end"]))  # verifies every row that is left

@@ -27,9 +27,9 @@ console = Console(soft_wrap=True, highlight=False, markup=False)
 
 @ship.command("ship")
 def _ship(app: App = "default", every: Every = 0.0, as_json: AsJson = False) -> None:
-    """Ship this host's log to the store, each event exactly once, and delete from the log what is verified there and
-    past its retry window (features/README.md). One beside each server, as a sidecar: croupier ship --every 60. With
-    --every an error is told, and the next turn goes on: nothing is lost while the store is down."""
+    """Ship this host's log to the store, each event once, and delete here what is safe there. Rows leave when they are
+    verified in the store, and past the retry window (features/README.md). Beside each server: croupier ship --every 60.
+    With --every an error is told, and the next turn goes on: nothing is lost while the store is down."""
     w = Workspace.known(app)
     with closing(w.spool()) as spool:
         if every:

@@ -56,6 +56,17 @@ def test_put_get_list_delete(store):
     assert store.list("") == ["a/c/d", "ab"]
 
 
+@pytest.mark.medium
+def test_what_lies_between_two_names_is_listed_and_nothing_else(store):
+    for name in ("hour=01/a", "hour=02/a", "hour=02/b/c", "hour=03/a", "hour=04/a", "other"):
+        store.put(f"log/{name}", b"")
+    store.put("logs/hour=02/a", b"")
+    assert store.between("log/hour=", "02", "03~") == ["log/hour=02/a", "log/hour=02/b/c", "log/hour=03/a"]
+    assert store.between("log/hour=", "05", "99~") == []
+    assert store.between("nothing/hour=", "01", "02~") == []
+    assert store.between("log/hour=", "", "01~") == ["log/hour=01/a"]
+
+
 def test_create_writes_once(store):
     store.create("k", b"first")
     with pytest.raises(AlreadyExists):
