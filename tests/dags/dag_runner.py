@@ -88,10 +88,21 @@ async def built():
         assert (await client.get("/no-such-page")).status_code == 404
 
 
+def warmed():
+    """What Airflow's tables and PyTorch's optimiser make at their first use, which takes seconds of CPU each. Neither
+    polars nor the database may be used here: their threads and connections are not there in a fork."""
+    import torch
+    from sqlalchemy.orm import configure_mappers
+
+    configure_mappers()
+    torch.optim.Adam([torch.zeros(1)], fused=True)
+
+
 def serve():
     for name in SHARED:
         importlib.import_module(name)
     bag()
+    warmed()
     asyncio.run(built())
     for line in sys.stdin:
         if not (child := os.fork()):

@@ -14,11 +14,12 @@ from croupier.models.baselines import Uniform
 from croupier.serving.client.client import Client
 from croupier.serving.client.fallback import uniform
 from croupier.serving.contract.requests import Request
-from croupier.serving.triton.server import Ports, TritonServer
+from croupier.serving.triton.server import Ports
 from tests.faults.hiccups import Hiccups
 from tests.faults.processes import stubs
 from tests.faults.proxy import Proxy
 from tests.serving import apps
+from tests.serving.ended_at_once import EndedAtOnce
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 DEADLINE_MS = 50.0
@@ -30,7 +31,7 @@ FAULTS = ("stubs killed", "server stopped", "black_hole", "reset", "delay", "gar
 def triton(tmp_path_factory):
     home = tmp_path_factory.mktemp("app")
     apps.write(home, Uniform())
-    with TritonServer(home, ports=Ports.free()) as server:
+    with EndedAtOnce(home, ports=Ports.free()) as server:
         yield server
 
 
