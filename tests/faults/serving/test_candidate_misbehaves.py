@@ -62,7 +62,7 @@ def calls(url, requests, seconds):
 @pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["raises", "NaN", "200 ms more"])
-@pytest.mark.parametrize("seconds", [8, pytest.param(60, marks=pytest.mark.full)])
+@pytest.mark.parametrize("seconds", [6, pytest.param(60, marks=pytest.mark.full)])
 def test_nobody_notices(tmp_path, fault, seconds, monkeypatch):
     model = tmp_path / "model.py"
     model.write_text(bundle.MODEL.read_text() + PLANTED)

@@ -76,12 +76,12 @@ def test_releases_change_under_load_and_nobody_notices(tmp_path, releases, reque
     with EndedAtOnce(home, ports=Ports.free()) as server:
         clients = [Load(server.grpc, f"c{i}") for i in range(2)]
         [c.start() for c in clients]
-        time.sleep(3)
+        time.sleep(2)
         steady = [len(c.answers) for c in clients]
         with Hiccups() as machine:
             for _ in range(releases):
                 publish.publish(store, home, build, triton=server.grpc)
-        while sum(len(c.answers) for c in clients) < requests:
+        while sum(len(c.answers) for c in clients) < requests or {c.answers[-1][1] for c in clients} != {releases + 1}:
             time.sleep(0.1)
         [c.stopping.set() for c in clients]
         [c.join() for c in clients]

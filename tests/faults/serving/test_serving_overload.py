@@ -75,11 +75,15 @@ def memory(group):
 
 @pytest.mark.alone
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [6, pytest.param(30, marks=pytest.mark.full)])
+@pytest.mark.parametrize("seconds", [4, pytest.param(30, marks=pytest.mark.full)])
 def test_five_times_the_clients_that_reach_the_peak(tmp_path, seconds):
     apps.write(tmp_path, Uniform())
     with EndedAtOnce(tmp_path, ports=Ports.free()) as triton:
-        run(triton.grpc, processes=1, threads=8, seconds=3)
+        with Client(
+            triton.grpc, deadline_ms=10_000
+        ) as client:  # what is made at the first calls is no part of the peak
+            for _ in range(200):
+                client.select(unit_id="u", context={}, arms=["reel-01", "reel-02"])
         peak, _ = run(triton.grpc, processes=1, threads=8, seconds=seconds)
         # The same overload on a fast machine and a slow one: five times the callers, who ask five times the peak in all.
         deadline = max(DEADLINE_MS, 4 * float(np.median([ms for role, ms, _ in peak if role == "champion"])))
