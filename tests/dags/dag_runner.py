@@ -89,13 +89,11 @@ async def built():
 
 
 def warmed():
-    """What Airflow's tables and PyTorch's optimiser make at their first use, which takes seconds of CPU each. Neither
-    polars nor the database may be used here: their threads and connections are not there in a fork."""
-    import torch
+    """What SQLAlchemy makes of Airflow's tables at their first use takes a second and a half of CPU: here, instead of in
+    each fork. Neither polars nor the database may be used here: their threads and connections are not there in a fork."""
     from sqlalchemy.orm import configure_mappers
 
     configure_mappers()
-    torch.optim.Adam([torch.zeros(1)], fused=True)
 
 
 def serve():
