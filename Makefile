@@ -22,10 +22,10 @@ setup:  ## .venv with pinned dependencies (quick the second time)
 demo: setup  ## the whole loop on real and on simulated users: Airflow, GX, VW, PyTorch, gate, Triton (≤ 10 min)
 	@$(BIN)/python -m croupier.dags.demo
 
-test: setup  ## everything, sized for two cores: about half an hour
+test: setup  ## everything, sized for two cores: about twenty minutes
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -m "not alone and not full" -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest -m "not alone and not full" -n 4 --dist loadfile --no-loadscope-reorder
 	@$(BIN)/pytest -m "slow and alone and not full"
 
 test-full: setup  ## the must-shows at their full size (hours)

@@ -4,7 +4,9 @@ one test prints would else depend on which test came first. Full sizes have hour
 import gc
 import logging
 import os
+import re
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,20 @@ os.environ["COLUMNS"] = "160"
 # processes that tests start find `tests.…` by its name; it stands last, and no room is imported by its bare name
 # (tests/house/test_install.py)
 sys.path.append(str(Path(__file__).resolve().parents[1]))
+MEMORY, SPARE_BYTES = Path("/dev/shm"), 8 * 2**30
 FULL_SECONDS = 3 * 3600
 NAMED = ("slow", "alone", "full")
 DAGS = Path(__file__).resolve().parent / "dags"
+
+
+def pytest_configure():
+    """Folders of tests lie in memory, where there is plenty of it and nobody chose another place: a suite waits for
+    some hundred thousand fsyncs. What must be synced, and when, is seen by tests/synced.py, on any file system."""
+    disk = os.statvfs(MEMORY) if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) else None
+    if disk and not disk.f_flag & os.ST_NOEXEC and not {"TMPDIR", "PYTEST_DEBUG_TEMPROOT"} & set(os.environ):
+        available = 1024 * int(re.search(r"MemAvailable: *(\d+)", Path("/proc/meminfo").read_text())[1])
+        if min(disk.f_bavail * disk.f_frsize, available) > SPARE_BYTES:
+            os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -26,6 +39,18 @@ def pytest_ignore_collect(collection_path, config):
         text = collection_path.read_text()
         return True if any(f"mark.{word}" not in text for word in words) else None
     return None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Of several processes one runs all DAGs: Airflow and its database cost each that has any of them twenty seconds."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class DagsTogether(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return "tests/dags" if nodeid.startswith("tests/dags/") else super()._split_scope(nodeid)
+
+    return DagsTogether(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_collection_modifyitems(items):

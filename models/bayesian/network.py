@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from croupier.features.batch import F32, I64, Batch, Interactions
-from croupier.models.bayesian.checkpoint import Progress
+from croupier.models.bayesian.checkpoint import FusedAdam, Progress
 
 BLOCK = {"cpu": 32, "cuda": 128}  # rows a product is computed at once
 LARGEST_BATCH = 2048  # a mini-batch that grows with the log ends here
@@ -199,7 +199,7 @@ def _epoch(
     examples: Examples,
     *,
     how: Training,
-    optimiser: torch.optim.Adam,
+    optimiser: FusedAdam,
     device: str,
     seed: tuple[int, ...],
 ) -> None:
@@ -207,18 +207,16 @@ def _epoch(
     rng = np.random.default_rng(seed)
     generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
     network.train()
-    (group,) = optimiser.param_groups
-    (weights,) = group["params"]
-    group["lr"] = how.learning_rate * (0.55 + 0.45 * math.cos(math.pi * seed[-1] / how.epochs))
+    optimiser.learning_rate = how.learning_rate * (0.55 + 0.45 * math.cos(math.pi * seed[-1] / how.epochs))
     narrow = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=how.precision == "bfloat16")
     for x, y, w, output in _batches(log, examples, how.batch_size, device, rng):
         if seed[-1] == 0:  # the first epoch sees every row
             network.seen.logical_or_((x != 0).any(dim=0))
-        weights.grad.zero_()
+        optimiser.gradient.zero_()
         with narrow:
             loss = _loss(network, x, y, w, output, generator=generator).mean()
         torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_([weights], 5.0)
+        nn.utils.clip_grad_norm_([optimiser.weights], 5.0)
         optimiser.step()
 
 

@@ -88,10 +88,19 @@ async def built():
         assert (await client.get("/no-such-page")).status_code == 404
 
 
+def warmed():
+    """What SQLAlchemy makes of Airflow's tables at their first use takes a second and a half of CPU: here, instead of in
+    each fork. Neither polars nor the database may be used here: their threads and connections are not there in a fork."""
+    from sqlalchemy.orm import configure_mappers
+
+    configure_mappers()
+
+
 def serve():
     for name in SHARED:
         importlib.import_module(name)
     bag()
+    warmed()
     asyncio.run(built())
     for line in sys.stdin:
         if not (child := os.fork()):

@@ -17,7 +17,8 @@ from croupier.serving.cli import app
 from croupier.serving.client.client import Client
 from croupier.serving.operate import publish
 from croupier.serving.release import bundle, rollout_store
-from croupier.serving.triton.server import Ports, TritonServer
+from croupier.serving.triton.server import Ports
+from tests.serving.ended_at_once import EndedAtOnce
 from tests.serving.watched import ARMS
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
@@ -80,7 +81,7 @@ def of_candidate(home):
 def test_five_seconds_after_an_abort_nobody_sees_the_candidate(home):
     w = Workspace.open("shop")
     publish.publish(w.store, home, build, triton=None, stages=w.spec.rollout.stages)
-    with TritonServer(home, ports=Ports.free()) as triton:
+    with EndedAtOnce(home, ports=Ports.free()) as triton:
         callers = [Asking(triton.grpc, f"c{i}") for i in range(3)]
         [caller.start() for caller in callers]
         try:

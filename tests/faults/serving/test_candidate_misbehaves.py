@@ -11,9 +11,10 @@ from croupier.features.log.spool import Spool
 from croupier.models.baselines import FixedArm
 from croupier.serving.client.client import Client
 from croupier.serving.release import bundle
-from croupier.serving.triton.server import Ports, TritonServer
+from croupier.serving.triton.server import Ports
 from tests.faults.hiccups import Hiccups
 from tests.serving import apps
+from tests.serving.ended_at_once import EndedAtOnce
 
 # what misbehaves is told by a file, so that one server is measured before and after
 PLANTED = """
@@ -61,7 +62,7 @@ def calls(url, requests, seconds):
 @pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["raises", "NaN", "200 ms more"])
-@pytest.mark.parametrize("seconds", [8, pytest.param(60, marks=pytest.mark.full)])
+@pytest.mark.parametrize("seconds", [6, pytest.param(60, marks=pytest.mark.full)])
 def test_nobody_notices(tmp_path, fault, seconds, monkeypatch):
     model = tmp_path / "model.py"
     model.write_text(bundle.MODEL.read_text() + PLANTED)
@@ -70,7 +71,7 @@ def test_nobody_notices(tmp_path, fault, seconds, monkeypatch):
     (tmp_path / "fault").write_text("")
     requests = [r for r in apps.sample().requests(3000) if "reel-03" in r.arms]
     requests = [type(r)(unit_id=r.unit_id, context=r.context, arms=r.arms, arm_context=r.arm_context) for r in requests]
-    with TritonServer(tmp_path, ports=Ports.free()) as server, Hiccups() as machine:
+    with EndedAtOnce(tmp_path, ports=Ports.free()) as server, Hiccups() as machine:
         calls(server.grpc, requests, 1)
         steady = calls(server.grpc, requests, seconds / 2)
         (tmp_path / "fault").write_text(fault)

@@ -17,8 +17,9 @@ from croupier.models.baselines import FixedArm
 from croupier.serving.operate import publish, trial
 from croupier.serving.release import bundle
 from croupier.serving.release.bundle import Golden
-from croupier.serving.triton.server import Ports, TritonServer
+from croupier.serving.triton.server import Ports
 from tests.faults.hiccups import Hiccups
+from tests.serving.ended_at_once import EndedAtOnce
 
 SPEC = AppSpec.model_validate({"context": {"age": {"type": "numeric"}}, "arm": {"price": {"type": "numeric"}}})
 ARMS = [Arm(arm_id=f"a{i}", features={"price": float(i)}) for i in range(7)]
@@ -72,15 +73,15 @@ def p99(answers):
 def test_releases_change_under_load_and_nobody_notices(tmp_path, releases, requests):
     store, home = open_store(str(tmp_path / "store")), tmp_path / "home"
     publish.publish(store, home, build, triton=None)
-    with TritonServer(home, ports=Ports.free()) as server:
+    with EndedAtOnce(home, ports=Ports.free()) as server:
         clients = [Load(server.grpc, f"c{i}") for i in range(2)]
         [c.start() for c in clients]
-        time.sleep(3)
+        time.sleep(2)
         steady = [len(c.answers) for c in clients]
         with Hiccups() as machine:
             for _ in range(releases):
                 publish.publish(store, home, build, triton=server.grpc)
-        while sum(len(c.answers) for c in clients) < requests:
+        while sum(len(c.answers) for c in clients) < requests or {c.answers[-1][1] for c in clients} != {releases + 1}:
             time.sleep(0.1)
         [c.stopping.set() for c in clients]
         [c.join() for c in clients]
@@ -110,7 +111,7 @@ def test_a_tampered_release_is_refused_by_the_server_too_and_the_old_one_serves_
     """Past our own checks: bytes changed in Triton's repository itself, after the checks."""
     store, home = open_store(str(tmp_path / "store")), tmp_path / "home"
     publish.publish(store, home, build, triton=None)
-    with TritonServer(home, ports=Ports.free()) as server:
+    with EndedAtOnce(home, ports=Ports.free()) as server:
         publish.publish(store, home, build, triton=None)
         policy = home / "triton" / "select_arm" / "2" / "champion" / "policy.json"
         policy.write_bytes(policy.read_bytes().replace(b"a2", b"a3"))

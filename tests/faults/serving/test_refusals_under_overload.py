@@ -21,9 +21,10 @@ from croupier.serving.client import messages
 from croupier.serving.client.client import Client
 from croupier.serving.contract.requests import Raw
 from croupier.serving.contract.rewards import RawReward
-from croupier.serving.triton.server import Ports, TritonServer
+from croupier.serving.triton.server import Ports
 from tests.faults.processes import stubs
 from tests.serving import apps
+from tests.serving.ended_at_once import EndedAtOnce
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 LIMIT_MS = 10.0  # of processor
@@ -120,7 +121,7 @@ def overloaded(tmp_path):
     apps.write(tmp_path, Uniform())
     context = mp.get_context("spawn")
     stop, begun = context.Event(), context.Event()
-    with TritonServer(tmp_path, ports=Ports.free()) as triton:
+    with EndedAtOnce(tmp_path, ports=Ports.free()) as triton:
         load = context.Process(target=flood, args=(triton.grpc, stop, begun))
         load.start()
 

@@ -14,24 +14,35 @@ from croupier.models.baselines import Uniform
 from croupier.serving.client.client import Client
 from croupier.serving.client.fallback import uniform
 from croupier.serving.contract.requests import Request
-from croupier.serving.triton.server import Ports, TritonServer
+from croupier.serving.triton.server import Ports
 from tests.faults.hiccups import Hiccups
 from tests.faults.processes import stubs
 from tests.faults.proxy import Proxy
 from tests.serving import apps
+from tests.serving.ended_at_once import EndedAtOnce
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 DEADLINE_MS = 50.0
 GRACE_MS = 10.0
+INSTANCES = 2  # of select_arm
 FAULTS = ("stubs killed", "server stopped", "black_hole", "reset", "delay", "garbage")
 
 
 @pytest.fixture(scope="module")
-def triton(tmp_path_factory):
+def server(tmp_path_factory):
     home = tmp_path_factory.mktemp("app")
     apps.write(home, Uniform())
-    with TritonServer(home, ports=Ports.free()) as server:
-        yield server
+    with EndedAtOnce(home, ports=Ports.free()) as made:
+        yield made
+
+
+@pytest.fixture
+def triton(server):
+    """Whole, whatever the test before has killed of it."""
+    if len(stubs(server.process.pid, "select_arm")) < INSTANCES:
+        server.stop()
+        server.start()
+    return server
 
 
 def break_it(triton, proxy, fault):
@@ -161,5 +172,3 @@ def test_one_dead_stub_is_not_an_outage(triton):
     for w in workers:
         w.join()
     assert roles.count("champion") / len(roles) > 0.75
-    triton.stop()
-    triton.start()

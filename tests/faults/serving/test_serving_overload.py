@@ -12,9 +12,10 @@ import pytest
 
 from croupier.models.baselines import Uniform
 from croupier.serving.client.client import Client
-from croupier.serving.triton.server import Ports, TritonServer
+from croupier.serving.triton.server import Ports
 from tests.faults.hiccups import Hiccups
 from tests.serving import apps
+from tests.serving.ended_at_once import EndedAtOnce
 
 DEADLINE_MS = 100.0
 CALLERS = 40
@@ -106,7 +107,7 @@ def overloaded(triton, seconds):
 @pytest.mark.parametrize("seconds", [6, pytest.param(30, marks=pytest.mark.full)])
 def test_five_times_the_clients_that_reach_the_peak(tmp_path, seconds):
     apps.write(tmp_path, Uniform())
-    with TritonServer(tmp_path, ports=Ports.free()) as triton:
+    with EndedAtOnce(tmp_path, ports=Ports.free()) as triton:
         run(triton.grpc, processes=1, threads=8, seconds=3)
         for _ in range(5):  # a busy neighbour spoils one look; a server that works for nobody spoils all of them
             found = overloaded(triton, seconds)

@@ -1,9 +1,13 @@
 """A training that died goes on from its checkpoint, to the very bytes of one that never did."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 
+from croupier.models.bayesian.checkpoint import FusedAdam
 from croupier.models.bayesian.ensemble import MCDropout
 from croupier.models.bayesian.neural_linear import NeuralLinear
 from croupier.models.simulation.synthetic import LinearWorld
@@ -110,3 +114,36 @@ def test_a_checkpoint_that_is_cut_is_named(tmp_path, left):
     path.unlink()
     fresh = saved(NeuralLinear(epochs=3).learn(Log(), seed=3), tmp_path / "fresh")
     assert saved(keeping.learn(Log(), seed=3), tmp_path / "anew") == fresh
+
+
+@pytest.mark.medium  # theirs imports the compiler
+def test_a_step_has_the_bits_of_pytorchs_own_optimiser():
+    rng = torch.Generator().manual_seed(5)
+    ours, theirs = (torch.nn.Parameter(torch.arange(1000.0) / 1000) for _ in range(2))
+    mine = FusedAdam.start(ours, learning_rate=3e-3, weight_decay=1e-4)
+    with pytest.raises(ValueError, match="weights: found no gradient"):
+        mine.step()
+    reference = torch.optim.Adam([theirs], lr=3e-3, weight_decay=1e-4, fused=True)
+    for step in range(20):
+        ours.grad = torch.randn(1000, generator=rng)
+        theirs.grad = ours.grad.clone()
+        mine.learning_rate = reference.param_groups[0]["lr"] = 3e-3 / (1 + step)
+        mine.step()
+        reference.step()
+        assert torch.equal(ours, theirs)
+    assert (ours - torch.arange(1000.0) / 1000).abs().max() > 3e-3
+    assert {key: t.shape for key, t in mine.memory.items()} == {k: t.shape for k, t in reference.state[theirs].items()}
+
+
+@pytest.mark.medium
+def test_a_training_does_not_import_pytorchs_compiler():
+    """That took as long as the training of a small network."""
+    code = """
+import sys
+from croupier.models.bayesian.neural_linear import NeuralLinear
+from croupier.models.simulation.synthetic import LinearWorld
+NeuralLinear(epochs=1).learn([LinearWorld.make(4).log(100, 1)], seed=3)
+print("torch" in sys.modules, "torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True False\n"

@@ -15,8 +15,9 @@ from croupier.serving.client.client import Client
 from croupier.serving.client.errors import Refused, Unavailable
 from croupier.serving.client.outbox import Outbox
 from croupier.serving.contract.requests import Request
-from croupier.serving.triton.server import Ports, TritonServer
+from croupier.serving.triton.server import Ports
 from tests.serving import apps
+from tests.serving.ended_at_once import EndedAtOnce
 
 ARMS = ["reel-01", "reel-02", "reel-03"]
 
@@ -179,7 +180,7 @@ def test_asyncio_and_sync_against_a_server(tmp_path):
             outcome = await client.reward(event_id=chosen[0].event_id, kind="click", value=1.0)
             return chosen, batch, outcome
 
-    with TritonServer(tmp_path, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=20_000) as client:
+    with EndedAtOnce(tmp_path, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=20_000) as client:
         chosen, batch, outcome = asyncio.run(main(triton.grpc))
         assert list(chosen) == batch == client.select_batch(requests)
     assert outcome.status == "accepted"

@@ -12,8 +12,9 @@ from tritonclient.grpc import service_pb2
 
 from croupier import serving
 from croupier.models.baselines import Uniform
-from croupier.serving.triton.server import Ports, TritonServer
+from croupier.serving.triton.server import Ports
 from tests.serving import apps
+from tests.serving.ended_at_once import EndedAtOnce
 
 PROTO = Path(serving.__file__).parent / "contract" / "croupier.proto"
 TYPES = {"string": 9, "int64": 3, "bytes": 12}
@@ -60,7 +61,7 @@ def test_a_bare_client_gets_an_arm(tmp_path):
     for name, value in values.items():
         request.inputs.add(name=name, datatype="BYTES", shape=[1, 1])
         request.raw_input_contents.append(struct.pack("<I", len(value)) + value)
-    with TritonServer(tmp_path, ports=Ports.free()) as triton, grpc.insecure_channel(triton.grpc) as channel:
+    with EndedAtOnce(tmp_path, ports=Ports.free()) as triton, grpc.insecure_channel(triton.grpc) as channel:
         call = channel.unary_unary(
             "/inference.GRPCInferenceService/ModelInfer", request_class.SerializeToString, response_class.FromString
         )

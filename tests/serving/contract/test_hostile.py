@@ -17,8 +17,9 @@ from croupier.models.baselines import Uniform
 from croupier.serving.client.client import Client
 from croupier.serving.contract.requests import MAX_FIELD_BYTES, Raw
 from croupier.serving.decide.selector import Selector
-from croupier.serving.triton.server import Ports, TritonServer
+from croupier.serving.triton.server import Ports
 from tests.serving import apps
+from tests.serving.ended_at_once import EndedAtOnce
 
 FIELDS = ("unit_id", "context", "arms", "arm_context", "event_id")
 NUMBERS = [
@@ -159,7 +160,7 @@ def test_through_triton(tmp_path, n):
     apps.write(tmp_path, apps.trained("vw_cb_adf"))
     rng, refused = random.Random(n), 0
     good = [Raw.of(r) for r in apps.sample().requests(64)]
-    with TritonServer(tmp_path, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=30_000) as client:
+    with EndedAtOnce(tmp_path, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=30_000) as client:
         pid = triton.process.pid
         for _ in range(0, n, 20):
             raws = [hostile(rng, Raw(g.unit_id, g.context, g.arms, g.arm_context)) for g in rng.choices(good, k=20)]

@@ -5,9 +5,10 @@ import pytest
 
 from croupier import Client, Embedded
 from croupier.features.store import layout
-from croupier.serving.triton.server import Ports, TritonServer
+from croupier.serving.triton.server import Ports
 from tests.serving import apps
 from tests.serving.embedded.shop import opened, publish
+from tests.serving.ended_at_once import EndedAtOnce
 
 
 @pytest.mark.slow
@@ -22,7 +23,7 @@ def test_both_answer_alike(tmp_path, name, monkeypatch):
     (embedding.home / layout.UNIT_KEY).write_text(served.unit_key)
     (embedding.home / layout.UNIT_KEY).chmod(0o600)
     monkeypatch.setenv("CROUPIER_STORE", str(store))
-    with TritonServer(served.home, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=30_000) as client:
+    with EndedAtOnce(served.home, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=30_000) as client:
         by_triton = client.select_batch(requests)
     with Embedded("shop", var=tmp_path / "own-host") as shop:
         by_itself = shop.select_batch(requests)

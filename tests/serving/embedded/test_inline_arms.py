@@ -23,8 +23,9 @@ from croupier.serving.embedded.embedded import Embedded
 from croupier.serving.operate import loop
 from croupier.serving.operate.verdict_release import release_policies
 from croupier.serving.release import bundle, bundle_store
-from croupier.serving.triton.server import Ports, TritonServer
+from croupier.serving.triton.server import Ports
 from tests.serving.embedded import news
+from tests.serving.ended_at_once import EndedAtOnce
 
 pytestmark = pytest.mark.slow
 BATCHES = 32
@@ -130,7 +131,7 @@ def test_triton_answers_alike(app, tmp_path, monkeypatch):
     w, _, _ = app
     shutil.copytree(w.settings.var, tmp_path / "copy")
     home, asked = tmp_path / "copy" / "news", news.requests(600)
-    with TritonServer(home, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=60_000) as client:
+    with EndedAtOnce(home, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=60_000) as client:
         by_triton = client.select_batch(asked)
         assert client.reward(event_id=by_triton[0].event_id, kind="click", value=1.0).status == "accepted"
         with pytest.raises(Refused, match=r"arms\[0\].features.toppic: found 'sport'"):

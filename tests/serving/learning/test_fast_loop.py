@@ -23,8 +23,9 @@ from croupier.serving.learning import fast_loop
 from croupier.serving.learning.fast_loop import FastLoop, rebuilt
 from croupier.serving.learning.head_file import HeadFile, State
 from croupier.serving.learning.live_heads import LiveHeads
-from croupier.serving.triton.server import Ports, TritonServer
+from croupier.serving.triton.server import Ports
 from tests.serving import apps
+from tests.serving.ended_at_once import EndedAtOnce
 from tests.spooled import rewards_of
 
 SPEC = RewardSpec(
@@ -225,7 +226,7 @@ def test_through_triton_a_reward_is_visible_at_the_next_batch(tmp_path):
     release = apps.write(tmp_path, apps.trained("neural_linear"))
     base, (request,), delays = release.champion.head.step, apps.sample().requests(1), []
     spool = Spool(tmp_path / "spool" / "log.db")
-    with TritonServer(tmp_path, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=10_000) as client:
+    with EndedAtOnce(tmp_path, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=10_000) as client:
         ask = {
             "unit_id": request.unit_id,
             "context": request.context,

@@ -13,8 +13,9 @@ from croupier.serving.client.client import Client
 from croupier.serving.client.errors import Refused
 from croupier.serving.operate import watch
 from croupier.serving.release import bundle_store, newcomer_share, rollout_store
-from croupier.serving.triton.server import Ports, TritonServer
+from croupier.serving.triton.server import Ports
 from tests.serving.arm_shop import ARMS, NEW, Shop
+from tests.serving.ended_at_once import EndedAtOnce
 
 pytestmark = pytest.mark.slow
 IDS = [arm.arm_id for arm in ARMS]
@@ -29,7 +30,7 @@ def shop(tmp_path, monkeypatch):
 
 @pytest.fixture
 def triton(shop):
-    with TritonServer(shop.w.home, ports=Ports.free()) as server:
+    with EndedAtOnce(shop.w.home, ports=Ports.free()) as server:
         yield server
 
 

@@ -17,7 +17,8 @@ from croupier.serving.client.client import Client
 from croupier.serving.operate import deployment, publish
 from croupier.serving.release import bundle, rollout_store
 from croupier.serving.release.bundle import MODEL, ReleaseRefused
-from croupier.serving.triton.server import Ports, TritonServer
+from croupier.serving.triton.server import Ports
+from tests.serving.ended_at_once import EndedAtOnce
 
 OLDER = Path(__file__).resolve().parents[2] / "older"
 EXPECTED = json.loads((OLDER / "expected.json").read_text())
@@ -64,7 +65,7 @@ def test_a_foreign_entry_point_is_refused_as_ever(store, tmp_path):
 def test_its_release_is_served(store, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
-    with TritonServer(home, ports=Ports.free()) as triton:
+    with EndedAtOnce(home, ports=Ports.free()) as triton:
         publish.serve(store, home, 2, triton=triton.grpc)
         with Client(triton.grpc, deadline_ms=10_000) as client:
             chosen = client.select(unit_id="u1", context={"age": 30.0}, arms=list(ARMS))
@@ -78,6 +79,6 @@ def test_a_version_that_was_installed_before_the_upgrade_is_served(store, tmp_pa
     deployment.deploy(store, home, 2, triton=None)
     model = home / "triton" / "select_arm" / "2" / "model.py"
     shutil.copy(OLDER / "store" / "releases" / "000002" / "model.py", model)
-    with TritonServer(home, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=10_000) as client:
+    with EndedAtOnce(home, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=10_000) as client:
         chosen = client.select(unit_id="u1", context={"age": 30.0}, arms=list(ARMS))
     assert chosen.release == 2

@@ -209,10 +209,10 @@ def test_prune_keeps_the_newest_the_current_and_where_it_came_from(store, home):
 
 @pytest.mark.slow
 def test_a_real_triton_serves_the_good_release_and_never_the_bad_one(store, home):
-    from croupier.serving.triton.server import Ports, TritonServer
+    from tests.serving.ended_at_once import EndedAtOnce
 
     publish.publish(store, home, build(candidate=FixedArm(arm="a1")), triton=None)
-    with TritonServer(home, ports=Ports.free()) as server:
+    with EndedAtOnce(home, ports=Ports.free()) as server:
         good = publish.publish(store, home, build(candidate=FixedArm(arm="a2")), triton=server.grpc)
         assert served(server.grpc) == (good.number, pytest.approx([1 / 3] * 3))
 

@@ -103,11 +103,18 @@ def test_units_of_a_null_month_have_tastes_and_no_arm_is_better():
 def test_null_months_promote_nothing_and_a_better_family_serves_all(tmp_path):
     """A small size of `croupier simulate loop --null`; full sizes are in GATE.md."""
     found = null.table(months=2, days=6, per_day=500, better=2, better_per_day=30_000, seed=5)
-    assert found == null.table(months=2, days=6, per_day=500, better=2, better_per_day=30_000, seed=5, jobs=2)
     assert found["promoted"] == 0.0
     row = found["schemes"]["prequential"]
     assert (row["better_promoted"], row["better_serves_by_day_14"]) == (1.0, 1.0)
     assert row["better_promoted_median_day"] <= found["schemes"]["ledger"]["better_promoted_median_day"]
+
+
+@pytest.mark.medium
+def test_null_months_are_the_same_for_every_number_of_processes():
+    asked = {"months": 1, "days": 3, "per_day": 300, "better": 1, "seed": 5, "schemes": ("prequential",)}
+    found = null.table(**asked)
+    assert found["schemes"]["prequential"]["better_promoted"] == 1.0
+    assert found == null.table(**asked, jobs=2)
 
 
 def test_the_command_names_what_it_cannot_use(tmp_path):

@@ -19,6 +19,7 @@ from croupier.serving.triton import admin, binary
 from croupier.serving.triton.binary import Binary, TritonUnavailable
 from croupier.serving.triton.server import Ports, TritonServer
 from tests.serving import apps
+from tests.serving.ended_at_once import EndedAtOnce
 
 EVIL = b"import os\nopen(os.environ['CROUPIER_EVIL'], 'w').write('was here')\nclass TritonPythonModel:\n    def execute(self, r): return []\n"
 CONFIG = json.dumps({
@@ -31,7 +32,7 @@ CONFIG = json.dumps({
 def triton(tmp_path_factory):
     home = tmp_path_factory.mktemp("app")
     apps.write(home, Uniform())
-    with TritonServer(home, ports=Ports.free(), environment={"CROUPIER_EVIL": str(home / "evil")}) as server:
+    with EndedAtOnce(home, ports=Ports.free(), environment={"CROUPIER_EVIL": str(home / "evil")}) as server:
         yield server
 
 

@@ -20,6 +20,7 @@ from croupier.serving.triton.binary import Binary, TritonUnavailable
 from croupier.serving.triton.endpoint_security import ASKED, EndpointSecurity
 from croupier.serving.triton.server import Ports, TritonServer
 from tests.serving import apps
+from tests.serving.ended_at_once import EndedAtOnce
 
 TOKEN = "0123456789abcdef-token"
 ASK = {"unit_id": "u", "context": {}, "arms": ["reel-01", "reel-02"]}
@@ -51,7 +52,7 @@ def test_without_tls_and_token_nobody_is_served_and_with_both_everybody(tls, tmp
     """Each call in the clear, with a foreign authority, under another name, without a token, with another one."""
     apps.write(tmp_path, Uniform())
     root, foreign = tls / "ours" / "ca.crt", tls / "foreign" / "ca.crt"
-    with TritonServer(tmp_path, ports=Ports.free(), security=security(tls, token=TOKEN)) as triton:
+    with EndedAtOnce(tmp_path, ports=Ports.free(), security=security(tls, token=TOKEN)) as triton:
         found = {
             "right": asked(triton, tls=Tls(root=root), token=TOKEN),
             "by name": asked(triton, tls=Tls(root=root, name="triton"), token=TOKEN),
@@ -92,7 +93,7 @@ def http(triton, headers):
 def test_mutual_tls_lets_in_whom_our_authority_signed(tls, tmp_path):
     apps.write(tmp_path, Uniform())
     ours, foreign = tls / "ours", tls / "foreign"
-    with TritonServer(
+    with EndedAtOnce(
         tmp_path, ports=Ports.free(), security=security(tls, clients=ours / "ca.crt", token=TOKEN)
     ) as triton:
         mine = Tls(root=ours / "ca.crt", certificate=ours / "shop.crt", key=ours / "shop.key")
@@ -121,7 +122,7 @@ def test_publish_trial_and_supervisor_come_in_by_the_settings(tls, tmp_path, mon
     home, ports = tmp_path / "shop", Ports.free()
     store = open_store(str(tmp_path / "store"))
     monkeypatch.setattr(Ports, "around", classmethod(lambda cls, grpc: ports))
-    with TritonServer(home, grpc_port=ports.grpc) as triton:
+    with EndedAtOnce(home, grpc_port=ports.grpc) as triton:
         done = publish.publish(store, home, build(Uniform()), triton=triton.grpc)
         assert (done.number, done.served) == (1, True)
         assert supervisor.healthy(triton.grpc)

@@ -17,7 +17,8 @@ from croupier.serving.client.client import Client
 from croupier.serving.operate import deployment, publish, watch
 from croupier.serving.release import bundle, bundle_store, rollout_store
 from croupier.serving.release.rollout_state import in_candidate
-from croupier.serving.triton.server import Ports, TritonServer
+from croupier.serving.triton.server import Ports
+from tests.serving.ended_at_once import EndedAtOnce
 
 pytestmark = pytest.mark.slow
 TOML = """
@@ -58,7 +59,7 @@ def test_promoted_watched_and_rolled_back_through_a_real_server(tmp_path):
         )
 
     publish.publish(store, home, build, triton=None, stages=spec.rollout.stages)
-    with TritonServer(home, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=20_000) as client:
+    with EndedAtOnce(home, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=20_000) as client:
         assert watch.finish(store, home, triton=triton.grpc, spec=spec.rollout) == 2
         state = rollout_store.read_state(store)
         assert (state.stage, state.kept) == ("watch 20%", "predecessor")

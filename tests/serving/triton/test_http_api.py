@@ -12,8 +12,9 @@ import pytest
 from croupier import serving
 from croupier.features.log.spool import Spool
 from croupier.models.baselines import Uniform
-from croupier.serving.triton.server import Ports, TritonServer
+from croupier.serving.triton.server import Ports
 from tests.serving import apps
+from tests.serving.ended_at_once import EndedAtOnce
 
 ROOM = Path(serving.__file__).parent
 README = (ROOM / "README.md").read_text(encoding="utf-8")
@@ -30,7 +31,7 @@ def test_the_examples_of_the_readme_work(tmp_path):
     (code,) = re.findall(r"```python\n(# http:.*?)```", README, re.S)
     (curl,) = re.findall(r"```\n\$ (curl .*?)```", README, re.S)
     apps.write(tmp_path, Uniform())
-    with TritonServer(tmp_path, ports=Ports.free()) as triton:
+    with EndedAtOnce(tmp_path, ports=Ports.free()) as triton:
         there: dict = {}
         exec(code.replace(":8000/", f":{triton.ports.http}/"), there)
         chosen = there["chosen"]

@@ -11,8 +11,9 @@ from croupier.models.baselines import FixedArm, Uniform
 from croupier.serving.client.client import Client
 from croupier.serving.client.messages import CANARY_COLUMNS
 from croupier.serving.decide.metrics import METRICS
-from croupier.serving.triton.server import Ports, TritonServer
+from croupier.serving.triton.server import Ports
 from tests.serving import apps
+from tests.serving.ended_at_once import EndedAtOnce
 
 
 def scrape(triton):
@@ -29,7 +30,7 @@ def scrape(triton):
 def test_triton_counts_what_it_was_asked(tmp_path):
     apps.write(tmp_path, apps.trained("neural_linear"), FixedArm(arm="reel-04"), share=0.5)
     requests = apps.sample().requests(40)
-    with TritonServer(tmp_path, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=10_000) as client:
+    with EndedAtOnce(tmp_path, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=10_000) as client:
         answers = [
             client.select(unit_id=r.unit_id, context=r.context, arms=r.arms, arm_context=r.arm_context)
             for r in requests

@@ -10,8 +10,9 @@ from croupier.features.worlds.reels import World
 from croupier.models.baselines import Uniform
 from croupier.serving.client.client import Client
 from croupier.serving.client.errors import Refused
-from croupier.serving.triton.server import Ports, TritonServer
+from croupier.serving.triton.server import Ports
 from tests.serving import apps
+from tests.serving.ended_at_once import EndedAtOnce
 from tests.spooled import rewards_of
 
 BAD = [
@@ -42,7 +43,7 @@ def by_grpc(client, event, kind, value):
 def test_an_undeclared_kind_and_a_value_out_of_range_are_refused_by_both_doors_and_counted(tmp_path):
     apps.write(tmp_path, Uniform())
     (tmp_path / "app.toml").write_text(World(seed=3).app_toml())
-    with TritonServer(tmp_path, ports=Ports.free()) as triton:
+    with EndedAtOnce(tmp_path, ports=Ports.free()) as triton:
         client = Client(triton.grpc, deadline_ms=20_000)
         event = client.select(unit_id="u7", context={}, arms=["reel-01", "reel-02"]).event_id
         for kind, value, says in BAD:

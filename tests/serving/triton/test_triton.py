@@ -17,8 +17,9 @@ from croupier.serving.client.errors import Refused, Unavailable
 from croupier.serving.contract import codec
 from croupier.serving.contract.requests import MAX_FIELD_BYTES, Request
 from croupier.serving.operate import trial
-from croupier.serving.triton.server import Ports, TritonServer
+from croupier.serving.triton.server import Ports
 from tests.serving import apps
+from tests.serving.ended_at_once import EndedAtOnce
 
 pytestmark = pytest.mark.slow
 POLICIES = ("uniform", "vw_cb_adf", "neural_linear")
@@ -30,7 +31,7 @@ SELECT = ("unit_id", "context", "arms", "arm_context", "event_id")
 def triton(tmp_path_factory):
     home = tmp_path_factory.mktemp("app")
     apps.write(home, Uniform())
-    with TritonServer(home, ports=Ports.free()) as server:
+    with EndedAtOnce(home, ports=Ports.free()) as server:
         yield server
 
 
