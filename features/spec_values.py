@@ -162,7 +162,7 @@ class AllocationSpec(Strict):
     costs: dict[str, NotNegative] = Field(
         {}, description="what an option, which is an arm, costs: one entry each; a request may say it instead"
     )
-    total: NotNegative | None = Field(None, description="the total of requests that bring none of their own")
+    total: float = Field(0.0, ge=0, description="the total of requests that bring none of their own; 0: each must")
     relevance: float = Field(1.0, ge=0, description="weight of the expected reward of all items")
     coverage: float = Field(0.0, ge=0, description="what it is worth, in units of the reward, to cover all regions")
     spare: float = Field(0.0, ge=0, description="what it is worth, in units of the reward, to spend nothing")

@@ -27,6 +27,7 @@ import orjson
 from croupier.dags.demo import story
 from croupier.dags.demo.acts import Traffic, offline_error, on_schedule, pipeline, true_values
 from croupier.dags.demo.live import APPS, ROUND_VISITS, SETTLE_SECONDS, Users, candidate_units, force_harmful, watched
+from croupier.dags.demo.several import act_four
 from croupier.dags.local.rest import AirflowError
 from croupier.dags.local.standalone import Airflow, free_port
 from croupier.features import clock
@@ -60,7 +61,7 @@ SHARE_TOLERANCE = 0.015  # four standard errors of 5 % of 4,000 units
 
 
 def main(var: Path) -> dict[str, Any]:
-    """Plays the three acts over `var`. Returns the summary, which it also writes."""
+    """Plays the four acts over `var`. Returns the summary, which it also writes."""
     began = time.monotonic()
     os.environ["CROUPIER_VAR"] = str(var)
     os.environ[clock.VARIABLE] = clock.setting(datetime.now(UTC), speed=SPEED)  # for Airflow and Triton, too
@@ -69,6 +70,7 @@ def main(var: Path) -> dict[str, Any]:
     with airflow:
         acts = {"obd": act_one(airflow)}
         acts["reels"], acts["harmful"] = acts_two_and_three(airflow)
+        acts["several"] = act_four("reels")
     health = landed(var)
     summary = {"acts": acts, "airflow": airflow.url, "health": health, "seconds": round(time.monotonic() - began, 1)}
     (var / layout.DEMO_SUMMARY).write_text(json.dumps(summary, indent=1))

@@ -81,12 +81,16 @@ class Patches:
             question=question.astype(np.float32), patch=patch.astype(np.float32), type=which, kind=kind.astype(np.int64)
         )
 
+    def needed(self, asked: Questions) -> F64:
+        """(B, n): how much of what a question needs each patch shows, h(q, k)."""
+        needed: F64 = NEEDS[asked.type[:, None], asked.kind]
+        return needed
+
     def worth(self, asked: Questions) -> F64:
         """(B, n, 4): what each number of tokens of each patch adds to the probability of a right answer."""
         tokens = np.array(TOKENS, np.float64)
         seen = 1 - np.exp(-tokens / TAU[asked.type][:, None])  # (B, 4)
-        needed = NEEDS[asked.type[:, None], asked.kind]  # (B, n)
-        spread: F64 = SKILL * needed[:, :, None] * seen[:, None, :] * 4 / self.patches
+        spread: F64 = SKILL * self.needed(asked)[:, :, None] * seen[:, None, :] * 4 / self.patches
         return spread - self.dilution * tokens / (TOKENS[-1] * self.patches)
 
     def accuracy(self, asked: Questions, marginals: F64) -> F64:

@@ -23,7 +23,7 @@ def as_served(policy: Policy, batch: Batch, floor: float, *, rows: int = 4096) -
 
 
 def _allocated(policy: Policy, batch: Batch, floor: float) -> F64:
-    """Of items of requests to allocate the marginals, each request solved again under its budget."""
+    """Returns (n, K): the marginals of items of requests to allocate, each request solved again under its budget."""
     single = np.flatnonzero(batch.allocation == "")
     found = marginals(policy, batch, floor=floor)
     if len(single):

@@ -92,7 +92,7 @@ def renamed(error: InvalidEvent, scope: str, field: str) -> InvalidEvent:
 
 def _budget(asked: AskedAllocation, declared: AllocationSpec, known: OfferedRequest) -> Budget:
     """Costs (n, m) of the options that can be chosen now, the total, and regions numbered from 0 in their order."""
-    total = declared.total if asked.total is None else asked.total
+    total = declared.total or None if asked.total is None else asked.total
     if total is None:
         raise InvalidEvent("total", None, "a number, or [allocation] total in app.toml")
     kept = [j for j, option in enumerate(known.arms) if option in set(known.request.arms)]

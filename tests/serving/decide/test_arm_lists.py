@@ -78,9 +78,9 @@ def test_what_was_read_before_is_answered_alike(tmp_path):
     s = selector(tmp_path, "lin_ts")
     asked = raws("shared")
     first = [s.select_raw([raw])[0] for raw in asked[:1]] + s.select_raw(asked[1:])
-    assert len(s._arms._lists._kept) == 1
+    assert len(s.offered._lists._kept) == 1
     again = s.select_raw(asked)
-    s._arms._lists = ArmLists()
+    s.offered._lists = ArmLists()
     alone = [s.select_raw([raw])[0] for raw in asked]
     assert [a.error for a in first] == [""] * B
     assert [(a.arm, a.pmf) for a in first] == [(a.arm, a.pmf) for a in again] == [(a.arm, a.pmf) for a in alone]
