@@ -6,6 +6,8 @@ import pytest
 
 from croupier import Embedded
 from croupier.features.encoding import catalogue
+from croupier.features.log.admission import Admission
+from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.store import layout
 from croupier.serving.contract.slates import SlateRequest, decided
 from croupier.serving.decide.candidate_breaker import CandidateBreaker
@@ -144,3 +146,36 @@ def test_a_paused_arm_is_said_in_every_slot_that_lists_it(tmp_path):
             shop.select_slate(unit_id="u", context={}, arms=listed, k=3)
         assert shop.host.spool.counts()["decisions"] == 2
         assert shop.host.spool.counts()["rejects"] == 1
+
+
+def test_a_log_that_cannot_be_written_refuses_the_slate_as_it_does_a_decision(tmp_path):
+    class Down(Memory):
+        def append_decisions(self, decisions, undeclared=None):
+            raise SpoolUnavailable("the disk is full")
+
+    selector = SlateSelector(apps.write(tmp_path, apps.trained("uniform")), recorder=Down(), rollout=None, unit_key="k")
+    arms = [arm.arm_id for arm in apps.sample().arms]
+    asked = [SlateRequest(unit_id="u", context={}, arms=arms, k=2, event_id=name) for name in ("a", "b")]
+    found = selector.select_slates(asked, Down())
+    assert [(s.slate_id, s.slots, s.error) for s in found] == [(name, (), "log: the disk is full") for name in "ab"]
+
+
+def test_what_is_not_declared_is_counted_once_for_all_slots(tmp_path):
+    class Counts(Memory):
+        def append_decisions(self, decisions, undeclared=None):
+            self.undeclared = dict(undeclared or {})
+            return super().append_decisions(decisions)
+
+    memory = Counts()
+    selector = SlateSelector(
+        apps.write(tmp_path, apps.trained("uniform")),
+        recorder=memory,
+        rollout=None,
+        unit_key="k",
+        declared=lambda: Admission(record_floor=0.0, record_us=0, ignore_unknown=True),
+    )
+    arms = [arm.arm_id for arm in apps.sample().arms]
+    asked = SlateRequest(unit_id="u", context={"no_such": 1}, arms=arms, k=3)
+    (slate,) = selector.select_slates([asked], memory)
+    assert len(slate.slots) == 3
+    assert memory.undeclared == {"context.no_such": 1}
