@@ -129,10 +129,10 @@ class MCDropout(NeuralLinear):
 
     @torch.inference_mode()
     def _pmf(self, batch: Batch) -> F64:
-        return thompson.pmf(batch, self._phi(batch), self._drawn())
+        return thompson.pmf(batch, self.phi(batch), self._drawn())
 
     def _scored(self, batch: Batch) -> Among:
-        return thompson.among(thompson.scores(batch, self._phi(batch), self._drawn()))
+        return thompson.among(thompson.scores(batch, self.phi(batch), self._drawn()))
 
     def _drawn(self) -> torch.Tensor:
         """(d, draws): the output's weights under each mask."""

@@ -62,7 +62,7 @@ class SlateSelector(Selector):
     def _at_once(self, asked: Sequence[SlateRequest], slots: Sequence[int]) -> list[Slate | None]:
         """Slates, each of a number of slots that ask for the same; None for one that another process decided
         meanwhile."""
-        now, unknown = self._clock(), Undeclared(self._ignores)
+        now, unknown = self.clock(), Undeclared(self._ignores)
         made = iter(uuid7s(len(asked)))
         names = [each.event_id or next(made) for each in asked]
         checked, rejects = self._checked(list(map(_first_slot, asked)), now, unknown)
@@ -93,8 +93,8 @@ class SlateSelector(Selector):
         if not slates:
             return
         requests, view = [slate.request for slate in slates], self._view()
-        units, batch = [hash_unit(self._unit_key, r.unit_id) for r in requests], self._encoded(requests)
-        for role, rows in self._split(requests, units, view).items():
+        units, batch = [hash_unit(self.unit_key, r.unit_id) for r in requests], self.encoded(requests)
+        for role, rows in self.split(requests, units, view).items():
             places = rows.tolist()
             mine = [slates[i] for i in places], [units[i] for i in places]
             self._fill_role(role, (*mine, batch if len(rows) == len(slates) else batch[rows]), view, now)
@@ -129,7 +129,7 @@ class SlateSelector(Selector):
         self._count_dropped([slate.offered for slate in slates])
         made = [decision for slate in slates for decision in slate.made]
         with self.meter.stage("record"):
-            stored = self._record([slate.request for slate in slates for _ in slate.made], made, unknown.counts)
+            stored = self.record([slate.request for slate in slates for _ in slate.made], made, unknown.counts)
         same = iter([(d.arm, d.propensity) == (m.arm, m.propensity) for d, m in zip(stored, made, strict=True)])
         return [all([next(same) for _ in each.made]) for each in slates]  # noqa: C419 - each takes all of its own
 
