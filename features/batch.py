@@ -105,6 +105,48 @@ class Batch:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Left:
+    """What is left of some requests' candidates, in their order: `rows` (n,) of a batch, `place` (n, k) in K of what is
+    left (0 where masked), `mask` (n, k). k is the longest list that is left."""
+
+    rows: I64
+    place: I64
+    mask: Bool
+    whole: bool = False  # nothing is left out
+
+    @classmethod
+    def all(cls, mask: Bool) -> Self:
+        """Leaves everything of a batch, mask (B, K)."""
+        place = np.tile(np.arange(mask.shape[1]), (len(mask), 1))
+        return cls(rows=np.arange(len(mask)), place=place, mask=mask, whole=True)
+
+    @classmethod
+    def of(cls, mask: Bool, rows: I64, shown: I64) -> Self:
+        """Leaves out what is shown: mask (B, K) of the batch, rows (n,), shown (n, j) places."""
+        keep = mask[rows]
+        keep[np.arange(len(rows))[:, None], shown] = False
+        number = np.count_nonzero(keep, axis=1)
+        place = np.argsort(~keep, axis=1, kind="stable")[:, : number.max(initial=0)]
+        found = np.arange(place.shape[1]) < number[:, None]
+        return cls(rows=rows, place=np.where(found, place, 0), mask=found)
+
+    def take(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Returns (…, n, k) of an array (…, B, K)."""
+        (*before, B, K), flat = x.shape, self.rows[:, None] * x.shape[-1] + self.place
+        return x.reshape(*before, B * K).take(flat, axis=-1)
+
+    def batch(self, whole: Batch) -> Batch:
+        """Returns the requests as a batch of n, over what is left."""
+        return Batch(
+            context=whole.context[self.rows],
+            arm=np.where(self.mask, self.take(whole.arm), 0),
+            mask=self.mask,
+            pair=np.where(self.mask[:, :, None], whole.pair[self.rows[:, None], self.place], 0.0),
+            catalogue=whole.catalogue,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Interactions:
     """B logged decisions with rewards: `chosen` (B,) position in K, `reward` (B,), `propensity` (B,) of the chosen
     arm, `pmf` (B, K) as logged, `at` (B,) UTC µs, `unit` (B,) a 64-bit hash for splits by unit, `weight` (B,) =

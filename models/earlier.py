@@ -15,7 +15,7 @@ from croupier.features.batch import F64, Batch, Catalogue, Interactions
 from croupier.features.encoding.earlier_columns import EarlierColumns
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.store import layout
-from croupier.models.policy import Policy
+from croupier.models.policy import Among, Policy, among
 from croupier.models.policy import load as load_policy
 
 READ_NO_FEATURES = frozenset({"uniform", "fixed_arm", "beta_bernoulli"})
@@ -38,6 +38,10 @@ class ReadsEarlier:
     def pmf(self, batch: Batch) -> F64:
         """Returns the policy's pmf on the earlier columns, (B, K)."""
         return self.policy.pmf(self._earlier(batch))
+
+    def scored(self, batch: Batch) -> Among:
+        """See models/policy.py: the policy's, on the earlier columns."""
+        return among(self.policy, self._earlier(batch))
 
     def learn(self, log: Iterable[Interactions], *, seed: int = 0) -> Self:
         """Returns the policy as it learns the log's earlier columns."""

@@ -7,11 +7,11 @@ safetensors, the rest to `policy.json`, which names the class through this regis
 
 import importlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, cast, runtime_checkable
 
-from croupier.features.batch import F64, Batch, Interactions
+from croupier.features.batch import F64, Batch, Interactions, Left
 from croupier.features.store import layout
 
 POLICIES = {
@@ -68,6 +68,26 @@ class Primable(Protocol):
     def primed(self, earlier: Iterable[Interactions], *, seed: int = 0) -> Policy:
         """Returns the policy whose `learn` begins there."""
         ...
+
+
+Among = Callable[[Left], F64]  # the pmf (n, k) over what is left of some requests
+
+
+@runtime_checkable
+class ScoredOnce(Protocol):
+    """A policy that scores each arm by itself, so that what is left of a batch needs no scores of its own."""
+
+    def scored(self, batch: Batch) -> Among | None:
+        """Returns what gives, of one scoring of the batch, the pmf over any part of each request's candidates: to the
+        bit that of `pmf` for the part alone. None where this batch is not to be scored so."""
+        ...
+
+
+def among(policy: Policy, batch: Batch) -> Among:
+    """Returns what gives the policy's pmf over what is left of a batch: of one scoring where it scores each arm by
+    itself, else by asking it again."""
+    found = policy.scored(batch) if isinstance(policy, ScoredOnce) else None
+    return (lambda left: policy.pmf(left.batch(batch))) if found is None else found
 
 
 def policy_class(name: str) -> type[Policy]:

@@ -5,8 +5,7 @@ all rows of the log, on rewards standardised to mean 0 and sd 1.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -14,13 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from croupier.features.batch import F32, F64, I64, Batch, Interactions
+from croupier.features.batch import F64, I64, Batch, Interactions
 from croupier.models import exploration, persistence
+from croupier.models.bayesian import scored_once
 from croupier.models.bayesian.heads import ArmHeads, Head, SharedHead
 from croupier.models.bayesian.network import one_thread
 from croupier.models.bayesian.posterior import Phi, Posterior, Prior
+from croupier.models.bayesian.survey import Latest, Sizes, Survey
 from croupier.models.bayesian.whole_requests import by_request
-from croupier.models.policy import InlineArms
+from croupier.models.policy import Among, InlineArms
 
 PRIORS = {  # (a0, b0, precision), tuned on the data sets of Riquelme, Tucker & Snoek 2018
     "default": (6.0, 6.0, 0.25),
@@ -28,7 +29,6 @@ PRIORS = {  # (a0, b0, precision), tuned on the data sets of Riquelme, Tucker & 
     "multi_valued": (12.0, 30.0, 23.0),
 }
 ITEMS = 1 << 24  # numbers held at once: rows are scored in slices so that rows · K · draws stays below
-Sizes = tuple[int, int, int]  # lengths of context, arm and pair features
 
 
 class Bayesian(ABC):
@@ -89,7 +89,7 @@ class Bayesian(ABC):
         """φ (B, d) of what was shown, in bulk."""
 
     @abstractmethod
-    def _fit(self, log: Iterable[Interactions], survey: "Survey", before: Self) -> int:
+    def _fit(self, log: Iterable[Interactions], survey: Survey, before: Self) -> int:
         """Learn φ, and return its length."""
 
     def _empty_heads(self, d: int) -> Head:
@@ -103,11 +103,26 @@ class Bayesian(ABC):
         if self.sizes is None:
             return exploration.uniform(batch.mask)
         self.check(batch)
-        rows = max(1, ITEMS // max(1, self._wide(batch) * self.parameters["draws"]))
+        rows = self._at_once(batch)
         if 0 < len(batch) <= rows:
             return self._pmf(batch)
         parts = [self._pmf(batch[slice(i, i + rows)]) for i in range(0, len(batch), rows)]
         return np.concatenate(parts) if parts else np.zeros(batch.mask.shape)
+
+    def _at_once(self, batch: Batch) -> int:
+        """Requests that are scored at once."""
+        draws: int = self.parameters["draws"]
+        return max(1, ITEMS // max(1, self._wide(batch) * draws))
+
+    def scored(self, batch: Batch) -> Among | None:
+        """See models/policy.py."""
+        if self.sizes is None:
+            return scored_once.uniform
+        self.check(batch)
+        return scored_once.kept(self._scored, batch) if len(batch) <= self._at_once(batch) else None
+
+    def _scored(self, batch: Batch) -> Among:
+        return scored_once.by_heads(self.heads, self.parameters, batch, self.phi(batch), self.seed)
 
     def _wide(self, batch: Batch) -> int:
         """Numbers that a request holds at once, per draw."""
@@ -245,56 +260,3 @@ class Bayesian(ABC):
 def available(device: str) -> bool:
     """True if torch can compute on this device here."""
     return device == "cpu" or (device.startswith("cuda") and torch.cuda.is_available())
-
-
-@dataclass(frozen=True, kw_only=True)
-class Survey:
-    """One pass over a log: sizes, rows, mean and sd of the reward (Chan's merge), and the arms chosen."""
-
-    sizes: Sizes
-    rows: int
-    mean: float
-    sd: float
-    arms: tuple[str, ...]
-
-    @classmethod
-    def of(cls, log: Iterable[Interactions]) -> Self:
-        """Reads a log once, chunk by chunk."""
-        sizes, n, mean, m2 = None, 0, 0.0, 0.0
-        arms: set[str] = set()
-        for chunk in log:
-            batch, k = chunk.batch, len(chunk)
-            sizes = (batch.context.shape[1], batch.catalogue.features.shape[1], batch.pair.shape[2])
-            rows, pair = chunk.shown
-            if not all(np.isfinite(x).all() for x in (chunk.reward, batch.context, batch.catalogue.features, pair)):
-                raise ValueError("interactions: found NaN or infinity in rewards or features, expected finite numbers")
-            arms |= {batch.catalogue.ids[r] for r in np.flatnonzero(np.bincount(rows))}
-            if k:
-                delta, total = float(chunk.reward.mean()) - mean, n + k
-                mean, m2 = mean + delta * k / total, m2 + float(chunk.reward.var()) * k + delta**2 * n * k / total
-                n = total
-        if sizes is None:
-            raise ValueError("log: found no chunk, expected at least one (it may have no rows, but names the sizes)")
-        sd = (m2 / n) ** 0.5 if n else 0.0
-        return cls(sizes=sizes, rows=n, mean=mean, sd=sd if sd > 1e-9 else 1.0, arms=tuple(sorted(arms)))
-
-
-@dataclass(frozen=True)
-class Latest:
-    """A re-iterable log without its first `skip` rows: a replay window."""
-
-    log: Iterable[Interactions]
-    skip: int
-
-    def __iter__(self) -> Iterator[Interactions]:
-        seen = 0
-        for chunk in self.log:
-            part = chunk[slice(min(max(self.skip - seen, 0), len(chunk)), None)]
-            seen += len(chunk)
-            yield part
-
-
-def chosen_features(chunk: Interactions) -> F32:
-    """Returns (n, d_u + d_a + d_p): what the chosen arm looked like."""
-    rows, pair = chunk.shown
-    return np.concatenate([chunk.batch.context, chunk.batch.catalogue.features[rows], pair], axis=1, dtype=np.float32)

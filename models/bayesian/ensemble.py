@@ -13,11 +13,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 
-from croupier.features.batch import F64, Batch, Interactions
+from croupier.features.batch import F64, Batch, Interactions, Left
 from croupier.models import persistence
 from croupier.models.bayesian import thompson
 from croupier.models.bayesian.neural_linear import NeuralLinear
-from croupier.models.policy import InlineArms, Policy, make
+from croupier.models.policy import Among, InlineArms, Policy, among, make
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,18 @@ class Bootstrap:
         for member in self.members[1:]:
             total = total + member.pmf(batch)
         return total / len(self.members)
+
+    def scored(self, batch: Batch) -> Among:
+        """See models/policy.py: the members', each scored once."""
+        members = [among(member, batch) for member in self.members]
+
+        def found(left: Left) -> F64:
+            total = members[0](left)
+            for member in members[1:]:
+                total = total + member(left)
+            return total / len(members)
+
+        return found
 
     def learn(self, log: Iterable[Interactions], *, seed: int = 0) -> Self:
         """Trains every member on its own resample of the log."""
@@ -117,10 +129,16 @@ class MCDropout(NeuralLinear):
 
     @torch.inference_mode()
     def _pmf(self, batch: Batch) -> F64:
+        return thompson.pmf(batch, self.phi(batch), self._drawn())
+
+    def _scored(self, batch: Batch) -> Among:
+        return thompson.among(thompson.scores(batch, self.phi(batch), self._drawn()))
+
+    def _drawn(self) -> torch.Tensor:
+        """(d, draws): the output's weights under each mask."""
         out, keep = self._trained().out, 1 - self.parameters["dropout"]
         rng = np.random.default_rng([self.seed, 17])
         masks = rng.random((out.in_features, self.parameters["draws"])) < keep
         weights = out.weight[0].cpu().numpy()[:, None] * masks / keep
         weights = np.concatenate([weights, np.zeros((1, masks.shape[1]))])  # the output's constant moves no choice
-        drawn = torch.from_numpy(weights.astype(np.float32)).to(self.device)
-        return thompson.pmf(batch, self.phi(batch), drawn)
+        return torch.from_numpy(weights.astype(np.float32)).to(self.device)

@@ -42,6 +42,9 @@ class Head(Protocol):
     def ucb(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
         """Returns all mass on the highest upper confidence bound, (B, K)."""
 
+    def bounds(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
+        """Returns each candidate's upper confidence bound, (B, K)."""
+
     def arrays(self) -> Arrays:
         """Returns what `restore` needs, as arrays by name."""
 
@@ -86,10 +89,14 @@ class SharedHead:
 
     def ucb(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
         """Returns all mass on the highest φᵀm + α·√(φᵀ(A + λI)⁻¹φ), (B, K)."""
+        return exploration.greedy(self.bounds(batch, phi, alpha=alpha, device=device), batch.mask)
+
+    def bounds(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
+        """Returns φᵀm + α·√(φᵀ(A + λI)⁻¹φ) of every candidate, (B, K)."""
         mean, width = _moments(self.posterior, phi.double(), device)
-        scores = np.zeros(batch.mask.shape)
-        scores[batch.mask] = mean + alpha * width
-        return exploration.greedy(scores, batch.mask)
+        found = np.zeros(batch.mask.shape)
+        found[batch.mask] = mean + alpha * width
+        return found
 
     def arrays(self) -> Arrays:
         """Returns the posterior's arrays."""
@@ -162,13 +169,21 @@ class ArmHeads:
 
     def thompson(self, batch: Batch, phi: Tensor, *, seed: int, draws: int, device: str) -> F64:  # noqa: ARG002
         """Exact for independent N(φᵀm, E[σ²]·φᵀ(A + λI)⁻¹φ): no draws, no votes."""
+        return exploration.best_of_normals(*self.normals(batch, phi, device=device), batch.mask)
+
+    def normals(self, batch: Batch, phi: Tensor, *, device: str) -> tuple[F64, F64]:
+        """Mean and standard deviation of what each candidate is worth, (B, K) each."""
         mean, width, noise = self._each(batch, phi, device)
-        return exploration.best_of_normals(mean, width * noise, batch.mask)
+        return mean, width * noise
 
     def ucb(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
         """Returns all mass on the highest upper confidence bound, each arm by its own posterior, (B, K)."""
+        return exploration.greedy(self.bounds(batch, phi, alpha=alpha, device=device), batch.mask)
+
+    def bounds(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
+        """Returns the upper confidence bound of every candidate, by its own posterior, (B, K)."""
         mean, width, _ = self._each(batch, phi, device)
-        return exploration.greedy(mean + alpha * width, batch.mask)
+        return mean + alpha * width
 
     def arm_ids(self) -> list[str]:
         """Returns the arms seen, sorted."""

@@ -17,10 +17,12 @@ from torch import Tensor
 from croupier.features.batch import F32, F64, I64, Batch, Catalogue, Interactions
 from croupier.models import persistence
 from croupier.models.bayesian import thompson
-from croupier.models.bayesian.base import Bayesian, Survey
+from croupier.models.bayesian.base import Bayesian
 from croupier.models.bayesian.heads import SharedHead
 from croupier.models.bayesian.network import BOUND, product, tensor
 from croupier.models.bayesian.posterior import Phi
+from croupier.models.bayesian.survey import Survey
+from croupier.models.policy import Among
 
 SMALL = 128  # arms of a catalogue up to which every request is scored against all of it, in one product
 
@@ -129,14 +131,23 @@ class Linear(Bayesian):
     @torch.inference_mode()
     def _pmf(self, batch: Batch) -> F64:
         """Thompson sampling with a shared head never writes φ out."""
+        form = self._form()
+        return super()._pmf(batch) if form is None else thompson.votes(form.scores(batch))
+
+    def _scored(self, batch: Batch) -> Among:
+        form = self._form()
+        return super()._scored(batch) if form is None else thompson.among(form.scores(batch))
+
+    def _form(self) -> BilinearForm | None:
+        """The draws of a shared head as forms; None where this policy has none, or does not draw."""
         p, head = self.parameters, self.heads
         if not isinstance(head, SharedHead) or (p["heads"], p["explore"]) != ("shared", "thompson"):
-            return super()._pmf(batch)
+            return None
         if head not in self._forms:
             d_u, d_a, d_p = self.sizes or (0, 0, 0)
             drawn = head.drawn(seed=self.seed, draws=p["draws"], device=self.device)
             self._forms[head] = BilinearForm(drawn, d_u, d_a + d_p, cross=p["cross"] == "outer")
-        return thompson.votes(self._forms[head].scores(batch))
+        return self._forms[head]
 
     def _wide(self, batch: Batch) -> int:
         return max(super()._wide(batch), sum(self.sizes or ()), min(batch.catalogue.size, SMALL))

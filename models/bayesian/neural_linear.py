@@ -21,8 +21,9 @@ from croupier.features.batch import F32, I64, Batch, Catalogue, Interactions
 from croupier.features.store import layout
 from croupier.models import persistence
 from croupier.models.bayesian import network
-from croupier.models.bayesian.base import Bayesian, Sizes, Survey, chosen_features
+from croupier.models.bayesian.base import Bayesian
 from croupier.models.bayesian.posterior import Phi
+from croupier.models.bayesian.survey import Sizes, Survey
 
 
 class NeuralLinear(Bayesian):
@@ -200,3 +201,9 @@ class NeuralLinear(Bayesian):
         weights = {key.removeprefix("network."): a for key, a in arrays.items() if key.startswith("network.")}
         self.network.load_state_dict({key: torch.from_numpy(a) for key, a in weights.items()})
         return int(self.parameters["hidden"][-1]) + 1
+
+
+def chosen_features(chunk: Interactions) -> F32:
+    """Returns (n, d_u + d_a + d_p): what the chosen arm looked like."""
+    rows, pair = chunk.shown
+    return np.concatenate([chunk.batch.context, chunk.batch.catalogue.features[rows], pair], axis=1, dtype=np.float32)

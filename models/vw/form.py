@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from croupier.features.batch import F64
+from croupier.features.batch import F64, Batch
 from croupier.models.vw import regcb
 
 BOUND = 1e6  # features beyond ±BOUND are clipped, in training and in service: VW's float32 squares overflow
@@ -21,3 +21,12 @@ class Bilinear:
     steps: int
     model: bytes
     rates: regcb.Rates | None = None
+
+    def check(self, batch: Batch) -> None:
+        """Raises ValueError for a batch of other columns than those that were learnt."""
+        d_u, d_x = batch.context.shape[1], batch.catalogue.features.shape[1] + batch.pair.shape[2]
+        if (d_u, d_x) != self.W.shape[1:]:
+            raise ValueError(
+                f"batch: found {d_u} context and {d_x} arm + pair features, expected {self.W.shape[1:]} "
+                "as in training; serve with the encoder of the release"
+            )

@@ -15,7 +15,7 @@ import numpy as np
 
 from croupier.features.batch import F32, F64, Batch, Catalogue, Interactions
 from croupier.models import exploration, persistence
-from croupier.models.policy import InlineArms
+from croupier.models.policy import Among, InlineArms
 from croupier.models.vw import regcb
 from croupier.models.vw.form import BOUND, Bilinear
 
@@ -140,7 +140,7 @@ class BilinearPolicy:
         if self.trained is None:
             return np.zeros((1, *batch.mask.shape))
         form = self.trained
-        self._check_sizes(batch, form)
+        form.check(batch)
         shares, u = self._shares_of(batch.catalogue, form), _with_one(batch.context)
         cost: F64 = np.einsum("mbku,bu->mbk", shares.arm.take(batch.arm, axis=1), u)
         if batch.pair.shape[2]:
@@ -161,18 +161,18 @@ class BilinearPolicy:
             self._shares[catalogue] = shares = _Shares(arm=arm, pair=pair)
         return shares
 
-    @staticmethod
-    def _check_sizes(batch: Batch, form: Bilinear) -> None:
-        d_u, d_x = batch.context.shape[1], batch.catalogue.features.shape[1] + batch.pair.shape[2]
-        if (d_u, d_x) != form.W.shape[1:]:
-            raise ValueError(
-                f"batch: found {d_u} context and {d_x} arm + pair features, expected {form.W.shape[1:]} "
-                "as in training; serve with the encoder of the release"
-            )
-
     def pmf(self, batch: Batch) -> F64:
         """Returns the probability of each candidate, (B, K)."""
-        costs, mask = self._costs(batch), batch.mask
+        return self._explored(self._costs(batch), batch)
+
+    def scored(self, batch: Batch) -> Among:
+        """See models/policy.py: costs do not depend on the other candidates, exploration does."""
+        costs = self._costs(batch)
+        return lambda left: self._explored(left.take(costs), left.batch(batch))
+
+    def _explored(self, costs: F64, batch: Batch) -> F64:
+        """The pmf (B, K) of members' costs (m, B, K)."""
+        mask = batch.mask
         if self.trained is None:  # nothing is known, every arm ties
             return exploration.greedy(-costs[0], mask)
         if self.trained.rates is not None:

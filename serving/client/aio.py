@@ -18,7 +18,7 @@ from croupier.serving.contract.allocations import Allocated, AllocateRequest
 from croupier.serving.contract.inline_arms import AskedArm
 from croupier.serving.contract.requests import Request, Selection
 from croupier.serving.contract.rewards import Outcome, raw_reward
-from croupier.serving.contract.slates import Slate, SlateRequest, named, slot_after_slot, slots_of
+from croupier.serving.contract.slates import Slate, SlateRequest, named, slot_after_slot
 
 
 class AsyncClient:
@@ -70,12 +70,8 @@ class AsyncClient:
         event_id: str = "",
     ) -> Slate:
         """See Client.select_slate."""
-        try:
-            places = slots_of(k, slots)
-        except InvalidEvent as error:
-            raise Refused(str(error)) from None
         asked = SlateRequest(
-            unit_id=unit_id, context=context, arms=arms, slots=places, arm_context=arm_context, event_id=event_id
+            unit_id=unit_id, context=context, arms=arms, slots=slots, arm_context=arm_context, event_id=event_id, k=k
         )
         steps, answers = slot_after_slot(named([asked])), None
         try:

@@ -33,7 +33,7 @@ from croupier.serving.contract.allocations import Allocated, AllocateRequest, Ra
 from croupier.serving.contract.inline_arms import AskedArm
 from croupier.serving.contract.requests import Request, Selection
 from croupier.serving.contract.rewards import REJECTED, Outcome, RawReward, decode, encoded_rewards, raw_reward
-from croupier.serving.contract.slates import Slate, SlateRequest, decided, named, slots_of
+from croupier.serving.contract.slates import Slate, SlateRequest, decided, named
 
 MAX_ROWS = 1024  # max_batch_size of the models
 QUEUED = "queued"
@@ -116,12 +116,8 @@ class Client:
         """Selects `k` of `arms`, in order, or one for each of `slots`, which are the features that each adds to the
         context. Each slot is a call with a deadline of its own, and a decision, to be rewarded by its own event_id.
         Raises Refused, naming the field; slots above the refused one then are on record."""
-        try:
-            places = slots_of(k, slots)
-        except InvalidEvent as error:
-            raise Refused(str(error)) from None
         asked = SlateRequest(
-            unit_id=unit_id, context=context, arms=arms, slots=places, arm_context=arm_context, event_id=event_id
+            unit_id=unit_id, context=context, arms=arms, slots=slots, arm_context=arm_context, event_id=event_id, k=k
         )
         (slate,) = decided(self.select_batch, named([asked]))
         if slate.error:

@@ -23,15 +23,22 @@ Steps = Generator[list[Request], Sequence[Selection] | None, "list[Slate]"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlateRequest:
-    """Show `unit_id` as many of `arms` as there are `slots`, in order. A slot is the features that it adds to the
-    context, such as {"place": 0}; {} where none is declared. The rest is as in Request; `event_id` names the slate."""
+    """Show `unit_id` `k` of `arms`, in order, or as many as there are `slots`: a slot is the features that it adds to
+    the context, such as {"place": 0}. The rest is as in Request; `event_id` names the slate."""
 
     unit_id: str
     context: Mapping[str, Any]
     arms: Sequence[AskedArm]
-    slots: Sequence[Mapping[str, Any]]
+    slots: Sequence[Mapping[str, Any]] = ()
     arm_context: Sequence[Mapping[str, Any]] = ()
     event_id: str = ""
+    k: int = 0
+
+    @property
+    def places(self) -> Sequence[Mapping[str, Any]]:
+        """What each slot adds to the context; nothing where `k` asks for them. Raises InvalidEvent where neither `k`
+        nor `slots` asks for any, or both do, or not like that."""
+        return slots_of(self.k, self.slots)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,23 +97,24 @@ def decided(ask: Ask, asked: Sequence[SlateRequest]) -> list[Slate]:
 def slot_after_slot(asked: Sequence[SlateRequest]) -> Steps:
     """Yields the decisions of all slates' first slots, then of their second ones, …; takes their answers, and returns
     the slates."""
-    ids = [each.event_id for each in asked]
     found: list[list[Selection]] = [[] for _ in asked]
-    errors = [_error(each) for each in asked]
-    for place in range(max((len(each.slots) for each in asked), default=0)):
-        rows = [i for i, each in enumerate(asked) if not errors[i] and place < len(each.slots)]
+    errors = [error_of(each) for each in asked]
+    slots = [() if error else each.places for error, each in zip(errors, asked, strict=True)]
+    for place in range(max(map(len, slots), default=0)):
+        rows = [i for i, error in enumerate(errors) if not error and place < len(slots[i])]
         if not rows:
             break
-        answers = yield [_slot(asked[i], ids[i], [slot.arm for slot in found[i]]) for i in rows]
+        answers = yield [slot_request(asked[i], slots[i][place], [slot.arm for slot in found[i]]) for i in rows]
         for i, selection in zip(rows, answers or (), strict=True):
             errors[i] = selection.error
             found[i].append(selection)
     return [
-        Slate(slate_id=ids[i], slots=() if errors[i] else tuple(found[i]), error=errors[i]) for i in range(len(asked))
+        Slate(slate_id=each.event_id, slots=() if error else tuple(chosen), error=error)
+        for each, chosen, error in zip(asked, found, errors, strict=True)
     ]
 
 
-def _error(asked: SlateRequest) -> str:
+def error_of(asked: SlateRequest) -> str:
     """Why this slate cannot be asked for; "" where it can. What else is wrong with it its slots' requests say."""
     try:
         _check(asked)
@@ -116,27 +124,29 @@ def _error(asked: SlateRequest) -> str:
 
 
 def _check(asked: SlateRequest) -> None:
+    slots = asked.places
     if not isinstance(asked.context, Mapping):
         raise InvalidEvent("context", asked.context, "a mapping of declared features")
     if isinstance(asked.arms, str | Mapping) or not hasattr(asked.arms, "__getitem__"):
         raise InvalidEvent("arms", asked.arms, "a list of arms, not one of them")
-    if len(asked.arms) < len(asked.slots):
-        raise InvalidEvent("arms", f"{len(asked.arms)} of them", f"at least one a slot: {len(asked.slots)}")
+    if len(asked.arms) < len(slots):
+        raise InvalidEvent("arms", f"{len(asked.arms)} of them", f"at least one a slot: {len(slots)}")
     if asked.arm_context and len(asked.arm_context) != len(asked.arms):
         raise InvalidEvent("arm_context", f"{len(asked.arm_context)} objects", f"one per arm: {len(asked.arms)}")
-    for place, slot in enumerate(asked.slots):
+    for place, slot in enumerate(slots):
         if both := slot.keys() & asked.context.keys():
             name = min(both)
             raise InvalidEvent(f"slots[{place}].{name}", slot[name], "a feature that `context` does not have, too")
 
 
-def _slot(asked: SlateRequest, slate_id: str, shown: Sequence[str]) -> Request:
-    """The decision of the next slot: over the arms that are not `shown`."""
+def slot_request(asked: SlateRequest, adds: Mapping[str, Any], shown: Sequence[str]) -> Request:
+    """The decision of the next slot of a slate that is named: over the arms that are not `shown`, with the features
+    that the slot adds."""
     kept = [i for i, arm in enumerate(asked.arms) if (arm.get("id") if isinstance(arm, Mapping) else arm) not in shown]
     return Request(
         unit_id=asked.unit_id,
-        context={**asked.context, **asked.slots[len(shown)]},
+        context={**asked.context, **adds},
         arms=[asked.arms[i] for i in kept],
         arm_context=[asked.arm_context[i] for i in kept] if asked.arm_context else (),
-        event_id=slot_event(slate_id, len(shown)),
+        event_id=slot_event(asked.event_id, len(shown)),
     )

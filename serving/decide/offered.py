@@ -7,13 +7,17 @@ unknown to the release, or none left ─▶ the request is refused by name
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
+from croupier.features.batch import Batch
 from croupier.features.encoding import catalogue, inline
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.encoding.undeclared import Undeclared
-from croupier.features.schema import FROM_BOTH, FROM_CATALOGUE, FROM_REQUEST, InvalidEvent
+from croupier.features.schema import FROM_BOTH, FROM_CATALOGUE, FROM_REQUEST, Decision, InvalidEvent
 from croupier.serving.contract import inline_arms
 from croupier.serving.contract.inline_arms import AskedArm
-from croupier.serving.contract.requests import Listed, Raw, Request, decode
+from croupier.serving.contract.requests import Listed, Raw, Request, Selection, decode
 from croupier.serving.decide.arm_lists import ArmLists
 from croupier.serving.release import arm_source
 from croupier.serving.release.bundle import LoadedRelease
@@ -26,6 +30,32 @@ class OfferedRequest:
     request: Request
     arms: Sequence[str]
     dropped: dict[str, str] = field(default_factory=dict)
+
+    def answer(self, d: Decision) -> Selection:
+        """The answer on record, over the arms that were asked for; those that were not among its candidates are
+        said."""
+        if d.arms == self.arms:
+            return Selection(d.event_id, d.arm, d.propensity, tuple(d.pmf), d.release, d.role)
+        mass = dict(zip(d.arms, d.pmf, strict=True))
+        pmf, dropped = tuple(mass.get(arm, 0.0) for arm in self.arms), tuple(a for a in self.arms if a not in mass)
+        return Selection(d.event_id, d.arm, d.propensity, pmf, d.release, d.role, dropped=dropped)
+
+
+@dataclass(slots=True)
+class DecidedTogether:
+    """Requests that are decided together, and what is known of each: its event's id, its hashed unit, its row of the
+    batch."""
+
+    requests: Sequence[Request]
+    events: Sequence[str]
+    units: Sequence[str]
+    batch: Batch
+
+    def of(self, rows: NDArray[np.intp]) -> "DecidedTogether":
+        """Some of them."""
+        place = rows.tolist()
+        units, events = [self.units[i] for i in place], [self.events[i] for i in place]
+        return DecidedTogether([self.requests[i] for i in place], events, units, self.batch[rows])
 
 
 @dataclass(slots=True)

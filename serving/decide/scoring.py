@@ -13,6 +13,7 @@ import numpy as np
 from croupier.features.batch import F64, Batch
 from croupier.features.schema import APPRENTICE, CANDIDATE, CHAMPION, FALLBACK
 from croupier.models import exploration
+from croupier.models.policy import Policy
 from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.deadline import DeadlineRunner, TooSlow
 from croupier.serving.learning.live_heads import LiveHeads
@@ -21,6 +22,14 @@ from croupier.serving.release.bundle import LoadedRelease
 log = logging.getLogger(__name__)
 WARM_SECONDS = 30.0
 TOO_LATE = f"{CANDIDATE}: {TooSlow.__name__}"  # how `reason` begins where the candidate was not waited for
+
+
+Ask = Callable[[Policy, Batch], F64]  # a policy's pmf (B, K) over the batch
+
+
+def pmf_of(policy: Policy, batch: Batch) -> F64:
+    """What a policy makes of a batch of its own."""
+    return policy.pmf(batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +58,11 @@ class Scorer:
         self._names = {CHAMPION: release.champion.name, CANDIDATE: getattr(release.candidate, "name", "")}
         self._runner = DeadlineRunner()
 
-    def score(self, role: str, batch: Batch, stage: str) -> Served:
-        """The role's own pmf; when the candidate fails the champion's, when that fails uniform."""
+    def score(self, role: str, batch: Batch, stage: str, ask: Ask = pmf_of) -> Served:
+        """The role's own pmf, as `ask` gives it; when the candidate fails the champion's, when that fails uniform."""
         count: Callable[[int, str, str], None] = self._breaker.failed
         try:
-            pmf = exploration.guard(self._pmf(role, batch), batch.mask)
+            pmf = exploration.guard(self._pmf(role, batch, ask), batch.mask)
             return Served(self._release.explored(pmf, batch), role, self._names[role], self._heads.step(role))
         except TooSlow as error:
             reason = f"{TOO_LATE}: {error}"
@@ -65,15 +74,15 @@ class Scorer:
         if role == CHAMPION:
             return Served(exploration.uniform(batch.mask), FALLBACK, "uniform", 0, reason)
         count(self._release.number, stage, reason)
-        champion = self.score(CHAMPION, batch, stage)
+        champion = self.score(CHAMPION, batch, stage, ask)
         return Served(champion.pmf, FALLBACK, champion.policy, champion.step, reason)
 
-    def _pmf(self, role: str, batch: Batch) -> F64:
+    def _pmf(self, role: str, batch: Batch, ask: Ask) -> F64:
         """The candidate is waited for only so long: users of the champion are in the same batch."""
         policy = self._heads.policy(role)
         if role == CHAMPION or self._trial:
-            return policy.pmf(batch)
-        pmf = self._runner.run(partial(policy.pmf, batch), self._breaker.patience(len(batch)))
+            return ask(policy, batch)
+        pmf = self._runner.run(partial(ask, policy, batch), self._breaker.patience(len(batch)))
         self._breaker.in_time()
         return pmf
 

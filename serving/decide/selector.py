@@ -28,10 +28,10 @@ from croupier.serving.contract.requests import CANARY, Raw, Request, Selection, 
 from croupier.serving.decide import draws
 from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.meter import Meter
-from croupier.serving.decide.offered import DecodedRequest, Offered, OfferedRequest
+from croupier.serving.decide.offered import DecidedTogether, DecodedRequest, Offered, OfferedRequest
 from croupier.serving.decide.records import Recorder, reuse
 from croupier.serving.decide.rewards import undeclared
-from croupier.serving.decide.scoring import Scorer, Served
+from croupier.serving.decide.scoring import Ask, Scorer, Served, pmf_of
 from croupier.serving.learning.live_heads import LiveHeads
 from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.rollout_mirror import RolloutReader, RolloutView
@@ -102,34 +102,39 @@ class Selector:
         self._scorer.warm(self.encoded([request]))
 
     def _answer(self, raws: Sequence[Raw | InvalidEvent]) -> list[Selection]:
-        now = self.clock()
+        now, unknown = self.clock(), Undeclared(self._ignores)
         raws = [self._canary(now) if isinstance(raw, Raw) and raw.unit_id == _CANARY else raw for raw in raws]
-        answers: list[Selection | None] = [None] * len(raws)
-        good: list[tuple[int, OfferedRequest]] = []
-        rejects: list[tuple[str, str, bytes, str, int]] = []
-        unknown = Undeclared(self._ignores)
-        with self.meter.stage("decode"):
-            decoded = list(map(self._decoded, raws))
-            plain = self.offered.are_plain([each for each in decoded if isinstance(each, DecodedRequest)])
-            for i, (raw, each) in enumerate(zip(raws, decoded, strict=True)):
-                try:
-                    if isinstance(each, InvalidEvent):
-                        raise each
-                    good.append((i, self.offered.checked(each, now, unknown, plain=plain)))
-                except InvalidEvent as error:
-                    answers[i] = self._refusal(str(error))
-                    rejects.append(("decision", error.field, _raw_field(raw, error.field), str(error), now))
-                    self.meter.count("croupier_rejects_total", model="select_arm", field=scope_of(error.field))
+        checked, rejects = self._checked(raws, now, unknown)
+        good = [each for each in checked if isinstance(each, OfferedRequest)]
         try:
             if rejects and self.recorder is not None:
                 self.recorder.append_rejects(rejects)
-            chosen = self._decide([asked for _, asked in good], now, unknown.counts)
+            chosen = iter(self._decide(good, now, unknown.counts))
         except SpoolUnavailable as error:
             log.exception("the decision log failed")
-            chosen = [self._refusal(f"log: {error}")] * len(good)
-        for (i, _), selection in zip(good, chosen, strict=True):
-            answers[i] = selection
-        return [a for a in answers if a is not None]
+            chosen = iter([self._refusal(f"log: {error}")] * len(good))
+        return [next(chosen) if isinstance(each, OfferedRequest) else self._refusal(str(each)) for each in checked]
+
+    def _checked(
+        self, raws: Sequence[Raw | InvalidEvent], now: int, unknown: Undeclared
+    ) -> tuple[list[OfferedRequest | InvalidEvent], list[tuple[str, str, bytes, str, int]]]:
+        """Requests with the arms that can be chosen, or what is wrong with them, and what the log is to keep of these;
+        `unknown` counts what is left out of them."""
+        found: list[OfferedRequest | InvalidEvent] = []
+        rejects = []
+        with self.meter.stage("decode"):
+            decoded = list(map(self._decoded, raws))
+            plain = self.offered.are_plain([each for each in decoded if isinstance(each, DecodedRequest)])
+            for raw, each in zip(raws, decoded, strict=True):
+                try:
+                    if isinstance(each, InvalidEvent):
+                        raise each
+                    found.append(self.offered.checked(each, now, unknown, plain=plain))
+                except InvalidEvent as error:
+                    found.append(error)
+                    rejects.append(("decision", error.field, _raw_field(raw, error.field), str(error), now))
+                    self.meter.count("croupier_rejects_total", model="select_arm", field=scope_of(error.field))
+        return found, rejects
 
     def _decoded(self, raw: Raw | InvalidEvent) -> DecodedRequest | InvalidEvent:
         try:
@@ -141,43 +146,56 @@ class Selector:
         if not asked:
             return []
         requests = [each.request for each in asked]
-        view = self.rollout.view(self.release.number, self.continues) if self.rollout else RolloutView()
+        view = self._view()
         units = [hash_unit(self.unit_key, r.unit_id) for r in requests]
         events, batch = _event_ids(requests), self.encoded(requests)
         decisions: list[Decision | None] = [None] * len(requests)
+        whole = DecidedTogether(requests, events, units, batch)
         for role, rows in self.split(requests, units, view).items():
-            began = time.perf_counter_ns()
-            with self.meter.stage(f"score {role}"):
-                mine = batch if len(rows) == len(requests) else batch[rows]
-                served = self._shown(self._scorer.score(role, mine, view.stage), [requests[i] for i in rows])
-            took = (time.perf_counter_ns() - began) // 1000 + 1
-            pmfs, places = served.pmf.tolist(), rows.tolist()
-            drawn = draws.draw(pmfs, self.release.salt, [events[i] for i in places])
-            for row, position, pmf in zip(places, drawn, pmfs, strict=True):
-                request = requests[row]
-                decisions[row] = Decision(
-                    event_id=events[row],
-                    at=now,
-                    unit_id=units[row],
-                    context=request.context,
-                    arms=request.arms,
-                    pmf=tuple(pmf[: len(request.arms)]),
-                    arm=request.arms[position],
-                    propensity=pmf[position],
-                    policy=served.policy,
-                    role=view.named(served.role),
-                    stage=view.stage,
-                    arm_context=request.arm_context,
-                    posterior_step=served.step,
-                    fallback_reason=served.reason,
-                    took_us=took,
-                    arm_features=request.arm_features,
-                    **self.stamp,
-                )
+            part = whole if len(rows) == len(requests) else whole.of(rows)
+            for row, decision in zip(rows.tolist(), self._drawn(role, part, view, now), strict=True):
+                decisions[row] = decision
         made = [d for d in decisions if d is not None]
         with self.meter.stage("record"):
             stored = self.record(requests, made, left_out)
         return self._answers(asked, made, stored, now)
+
+    def _view(self) -> RolloutView:
+        """The rollout as it is now."""
+        return self.rollout.view(self.release.number, self.continues) if self.rollout else RolloutView()
+
+    def _drawn(
+        self, role: str, part: DecidedTogether, view: RolloutView, now: int, *, ask: Ask = pmf_of
+    ) -> list[Decision]:
+        """Decides requests of one role; `ask(policy, batch)` gives a policy's pmf."""
+        began, decisions = time.perf_counter_ns(), []
+        with self.meter.stage(f"score {role}"):
+            served = self._shown(self._scorer.score(role, part.batch, view.stage, ask), part.requests)
+        took, pmfs = (time.perf_counter_ns() - began) // 1000 + 1, served.pmf.tolist()
+        drawn, name = draws.draw_rows(served.pmf, self.release.salt, part.events), view.named(served.role)
+        request: Any  # decoded: its fields are of the types that the log has
+        for request, event, unit, place, pmf in zip(part.requests, part.events, part.units, drawn, pmfs, strict=True):
+            decision = Decision(
+                event_id=event,
+                at=now,
+                unit_id=unit,
+                context=request.context,
+                arms=request.arms,
+                pmf=tuple(pmf[: len(request.arms)]),
+                arm=request.arms[place],
+                propensity=pmf[place],
+                policy=served.policy,
+                role=name,
+                stage=view.stage,
+                arm_context=request.arm_context,
+                posterior_step=served.step,
+                fallback_reason=served.reason,
+                took_us=took,
+                arm_features=request.arm_features,
+                **self.stamp,
+            )
+            decisions.append(decision)
+        return decisions
 
     def encoded(self, requests: Sequence[Request]) -> Batch:
         """The requests as arrays, their candidates as rows of the catalogue."""
@@ -253,9 +271,7 @@ class Selector:
         if found and self.recorder is not None:
             self.recorder.append_rejects(found)
             self.meter.count("croupier_rejects_total", len(found), model="select_arm", field="event_id")
-        return [
-            self._refusal(str(e)) if e else _selection(d, each) for e, (each, _, d) in zip(reused, rows, strict=True)
-        ]
+        return [self._refusal(str(e)) if e else each.answer(d) for e, (each, _, d) in zip(reused, rows, strict=True)]
 
     def _refusal(self, error: str) -> Selection:
         return Selection("", "", 0.0, (), self.release.number, "", error)
@@ -265,15 +281,6 @@ def _raw_field(raw: Raw | InvalidEvent, field: str) -> bytes:
     """The bytes behind "arm_context[2].price": those of `arm_context`."""
     name = scope_of(field)
     return bytes(getattr(raw, name)) if isinstance(raw, Raw) and name in Raw.__slots__ else b""
-
-
-def _selection(d: Decision, asked: OfferedRequest) -> Selection:
-    """The answer on record, over the arms that were asked for; those that were not among its candidates are said."""
-    if d.arms == asked.arms:
-        return Selection(d.event_id, d.arm, d.propensity, tuple(d.pmf), d.release, d.role)
-    mass = dict(zip(d.arms, d.pmf, strict=True))
-    pmf, dropped = tuple(mass.get(arm, 0.0) for arm in asked.arms), tuple(a for a in asked.arms if a not in mass)
-    return Selection(d.event_id, d.arm, d.propensity, pmf, d.release, d.role, dropped=dropped)
 
 
 def _event_ids(requests: Sequence[Request]) -> list[str]:

@@ -23,11 +23,10 @@ from croupier.serving.contract.allocations import Allocated, AllocateRequest, ra
 from croupier.serving.contract.inline_arms import AskedArm
 from croupier.serving.contract.requests import Raw, Request, Selection
 from croupier.serving.contract.rewards import Outcome, encoded_rewards
-from croupier.serving.contract.slates import Slate, SlateRequest, decided, named, slots_of
+from croupier.serving.contract.slates import Slate, SlateRequest
 from croupier.serving.decide.records import Recorder
 from croupier.serving.embedded.declared import declare
 from croupier.serving.embedded.host import Host
-from croupier.serving.embedded.page import PageLog
 
 
 class Embedded:
@@ -98,18 +97,14 @@ class Embedded:
         """Selects `k` of `arms`, in order, or one for each of `slots`, which are the features that each adds to the
         context. Each slot is a decision, to be rewarded by its own event_id. All slots are on record, or none. Raises
         Refused, naming the field."""
-        try:
-            places = slots_of(k, slots)
-        except InvalidEvent as error:
-            raise Refused(str(error)) from None
-        offered = self.arms() if arms is None else arms
         asked = SlateRequest(
             unit_id=unit_id,
             context=context or {},
-            arms=offered,
-            slots=places,
+            arms=self.arms() if arms is None else arms,
+            slots=slots,
             arm_context=arm_context,
             event_id=event_id,
+            k=k,
         )
         (slate,) = self.select_slates([asked])
         if slate.error:
@@ -118,13 +113,9 @@ class Embedded:
 
     def select_slates(self, asked: Sequence[SlateRequest]) -> list[Slate]:
         """Returns one slate a request, in order; a refused one carries its `error`, the others are served."""
-        host, known = self._own(), named(asked)
-        while True:
-            page = PageLog(host.spool)
-            with host.turn:  # one release decides all slots
-                found = decided(host.selector.recording_in(page).select, known)
-                if page.commit([slate.slate_id for slate in found if slate.error]):
-                    return found
+        host = self._own()
+        with host.turn:  # one release decides all slots
+            return host.selector.select_slates(asked, host.spool)
 
     def allocate(
         self,

@@ -17,7 +17,6 @@ from croupier.serving.allocation.desk import AllocationDesk
 from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.meter import Meter
 from croupier.serving.decide.rewards import Rewards
-from croupier.serving.decide.selector import Selector
 from croupier.serving.embedded import releases
 from croupier.serving.embedded.declared import check_known, first_release
 from croupier.serving.learning.live_heads import LiveHeads
@@ -27,6 +26,7 @@ from croupier.serving.release.bundle import ReleaseRefused
 from croupier.serving.release.rollout_mirror import RolloutReader
 from croupier.serving.release.rollout_state import RolloutState
 from croupier.serving.release.signature import Keys
+from croupier.serving.slates.selector import SlateSelector
 from croupier.serving.triton.declaration import Declaration, carried
 
 if TYPE_CHECKING:
@@ -108,10 +108,10 @@ class Host:
         with self.turn:
             self.selector = selector
 
-    def _selector(self, number: int) -> Selector:
+    def _selector(self, number: int) -> SlateSelector:
         home = self.w.home
         loaded = releases.loaded(self.w.store, home, number, keys=self._keys)
-        made = Selector(
+        made = SlateSelector(
             loaded,
             recorder=self.spool,
             rollout=RolloutReader(home / layout.ROLLOUT_MIRROR, every=MIRROR_SECONDS),

@@ -19,9 +19,8 @@ import vowpalwabbit
 
 from croupier.features.batch import Interactions
 from croupier.features.encoding import dataset
-from croupier.models.bayesian.base import chosen_features
 from croupier.models.bayesian.linear import LinTS
-from croupier.models.bayesian.neural_linear import NeuralLinear
+from croupier.models.bayesian.neural_linear import NeuralLinear, chosen_features
 from croupier.models.simulation.synthetic import LinearWorld
 from croupier.models.vw import train
 from croupier.models.vw.policy import BilinearPolicy

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from croupier.features.log import deferred
 from croupier.features.log.spool import Spool
 from croupier.features.schema import Decision
-from croupier.serving.embedded.page import PageLog
+from croupier.serving.slates.page import PageLog
 
 
 class DeferrablePage(PageLog):

@@ -139,6 +139,8 @@ def test_the_largest_draw_stays_below_any_sum_of_masses(monkeypatch):
     assert all(largest * total < total for total in sums)
     monkeypatch.setattr(draws, "uniforms", lambda _salt, events: [largest] * len(events))
     assert draws.draw([[0.3, total - 0.3, 0.0] for total in sums], "s", ["e"] * len(sums)) == [1] * len(sums)
+    rows = np.array([[0.3, total - 0.3, 0.0] for total in sums] * draws.MANY)
+    assert draws.draw_rows(rows, "s", ["e"] * len(rows)) == [1] * len(rows)
 
 
 def test_draws_want_an_event_for_each_row():
@@ -217,3 +219,16 @@ def test_an_arm_outside_its_time_is_dropped_and_the_request_refused_only_where_n
     assert alone.error.startswith(f"arms: found '{arms[0].arm_id}', expected at least one arm that can be chosen now")
     trial = Selector(replace(release, arms=arms), recorder=None, rollout=None, unit_key="k", clock=lambda: 2000)
     assert trial.select([request])[0].error == ""  # else no release whose golden decisions are old could come back
+
+
+def test_many_rows_are_drawn_as_one_after_another():
+    rng = np.random.default_rng(8)
+    for K in (1, 2, 9, 40):
+        pmf = rng.dirichlet(np.full(K, 0.3), 500)
+        pmf[rng.random(pmf.shape) < 0.2] = 0.0  # masses that cannot be drawn, also at the end, as padding is
+        pmf = pmf[pmf.sum(axis=1) > 0]
+        events = [f"event-{i}" for i in range(len(pmf))]
+        one_by_one = draws.draw(pmf.tolist(), "salt", events)
+        assert draws.draw_rows(pmf, "salt", events) == one_by_one
+        assert draws.draw_rows(pmf[:3], "salt", events[:3]) == one_by_one[:3]
+        assert (pmf[np.arange(len(pmf)), one_by_one] > 0).all()

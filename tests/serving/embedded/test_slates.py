@@ -7,8 +7,9 @@ import pytest
 from croupier import Embedded, Refused
 from croupier.features.spec import AppSpec
 from croupier.serving.contract.slates import SlateRequest
+from croupier.serving.decide import draws
 from croupier.serving.decide.replay import replay
-from croupier.serving.embedded.page import PageLog
+from croupier.serving.slates.page import PageLog
 from tests.serving import apps
 from tests.serving.embedded.shop import asked, opened, publish
 
@@ -88,7 +89,7 @@ def test_a_refused_slate_does_not_hold_up_its_batch(shop):
 
 
 def test_an_event_that_another_process_decided_meanwhile_is_answered_as_it_is_on_record(shop, monkeypatch):
-    asked_for = {"unit_id": "u", "context": {}, "k": 2, "event_id": "page"}
+    asked_for = {"unit_id": "u", "context": {}, "slots": [{"place": 0}, {"place": 1}], "event_id": "page"}
     first = shop.select_slate(**asked_for)
     seen, find = [], shop.host.spool.find
     blind = lambda events: find(events) if seen else {}  # noqa: E731 - the first pass does not see the other's
@@ -105,10 +106,29 @@ def test_an_event_that_another_process_decided_meanwhile_is_answered_as_it_is_on
                 self._held = {k: replace(d, propensity=0.9) for k, d in self._held.items()}
             return held
 
-    monkeypatch.setattr("croupier.serving.embedded.embedded.PageLog", Late)
+    monkeypatch.setattr("croupier.serving.slates.selector.PageLog", Late)
     monkeypatch.setattr(shop.host.spool, "find", blind)
     assert shop.select_slate(**asked_for) == first
     assert seen == [False, True]
+
+
+def test_so_is_one_whose_slots_were_decided_at_once(shop, monkeypatch):
+    asked_for = {"unit_id": "u", "context": {}, "k": 2, "event_id": "page"}
+    first = shop.select_slate(**asked_for)
+    looked, find, draw = [], shop.host.spool.find, draws.draw_rows
+
+    def blind(events):  # the first look does not see what the other process decided
+        looked.append(events)
+        return find(events) if len(looked) > 1 else {}
+
+    def otherwise(pmf, salt, events):  # as if this process had drawn otherwise
+        return [(place + 1) % pmf.shape[1] for place in draw(pmf, salt, events)]
+
+    monkeypatch.setattr(shop.host.spool, "find", blind)
+    monkeypatch.setattr(draws, "draw_rows", otherwise)
+    assert shop.select_slate(**asked_for) == first
+    assert looked[0] == ["page/0", "page/1"]
+    assert on_record(shop, "page/0", "page/1")["page/1"].arm == first.arms[1]
 
 
 @pytest.mark.medium

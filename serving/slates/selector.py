@@ -1,0 +1,143 @@
+"""A selector that decides slates, too: read, encoded and scored once for all slots, and put on record in one write.
+
+    SlateRequest ─▶ decode ─▶ encode ─▶ scores ─┬▶ pmf over all arms ───▶ draw(ID/0) ─┐
+                                                ├▶ pmf over the others ─▶ draw(ID/1) ─┼▶ record ─▶ Slate
+                                                └▶ …                                  ┘
+
+Arms, pmfs and propensities are those that the slots have as decisions one after another (contract/slates.py), to the
+bit: what is left of the scores is the scores of what is left (models/policy.py). A slate whose slots have features
+differs in its context from slot to slot, and is asked for slot after slot; so is one whose event is on record already.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from croupier.features.batch import Batch, Left
+from croupier.features.encoding.undeclared import Undeclared
+from croupier.features.ids import hash_unit, uuid7s
+from croupier.features.log.spool import Spool
+from croupier.features.log.spool_file import SpoolUnavailable
+from croupier.features.schema import InvalidEvent
+from croupier.serving.contract.requests import Raw, Request
+from croupier.serving.contract.slates import Slate, SlateRequest, decided, named, slot_event
+from croupier.serving.decide.offered import DecidedTogether
+from croupier.serving.decide.selector import Selector
+from croupier.serving.release.rollout_mirror import RolloutView
+from croupier.serving.slates.page import PageLog
+from croupier.serving.slates.plain import plain
+from croupier.serving.slates.scores import Scores
+from croupier.serving.slates.under_way import UnderWay
+
+log = logging.getLogger(__name__)
+
+
+class SlateSelector(Selector):
+    """As `Selector`; its log is a spool of its own host."""
+
+    def select_slates(self, asked: Sequence[SlateRequest], spool: Spool) -> list[Slate]:
+        """Returns one slate a request, in order; never raises for what a caller sent. All slots of a slate are on
+        record in `spool`, or none."""
+        try:
+            slots = plain(asked, spool)
+            rows = [i for i, k in enumerate(slots) if k]
+            found = dict(zip(rows, self._at_once([asked[i] for i in rows], [slots[i] for i in rows]), strict=True))
+            rest = [i for i in range(len(asked)) if found.get(i) is None]
+            found |= dict(zip(rest, self._slot_after_slot([asked[i] for i in rest], spool), strict=True))
+        except SpoolUnavailable as error:
+            log.exception("the decision log failed")
+            return [Slate(slate_id=each.event_id, slots=(), error=f"log: {error}") for each in asked]
+        return [slate for i in range(len(asked)) if (slate := found[i]) is not None]
+
+    def _slot_after_slot(self, asked: Sequence[SlateRequest], spool: Spool) -> list[Slate]:
+        known = named(asked) if asked else []
+        while known:
+            page = PageLog(spool)
+            found = decided(self.recording_in(page).select, known)
+            if page.commit([slate.slate_id for slate in found if slate.error]):
+                return found
+        return []
+
+    def _at_once(self, asked: Sequence[SlateRequest], slots: Sequence[int]) -> list[Slate | None]:
+        """Slates, each of a number of slots that ask for the same; None for one that another process decided
+        meanwhile."""
+        now, unknown = self.clock(), Undeclared(self._ignores)
+        made = iter(uuid7s(len(asked)))
+        names = [each.event_id or next(made) for each in asked]
+        checked, rejects = self._checked(list(map(_first_slot, asked)), now, unknown)
+        slates: list[UnderWay | InvalidEvent] = []
+        for name, k, offered in zip(names, slots, checked, strict=True):
+            if isinstance(offered, InvalidEvent):
+                slates.append(offered)
+            elif len(offered.request.arms) >= k:
+                slates.append(UnderWay(name, k, offered))
+            else:
+                found = f"{len(offered.request.arms)} that can be chosen now"
+                slates.append(error := InvalidEvent("arms", found, f"at least one a slot: {k}"))
+                rejects.append(("decision", error.field, b"", str(error), now))
+        if rejects and self.recorder is not None:
+            self.recorder.append_rejects(rejects)
+        opened = [slate for slate in slates if isinstance(slate, UnderWay)]
+        self._fill(opened, now)
+        kept = iter(self._kept(opened, unknown))
+        return [
+            (slate.answer() if next(kept) else None)
+            if isinstance(slate, UnderWay)
+            else Slate(slate_id=name, slots=(), error=str(slate))
+            for name, slate in zip(names, slates, strict=True)
+        ]
+
+    def _fill(self, slates: Sequence[UnderWay], now: int) -> None:
+        """Decides every slot of every slate."""
+        if not slates:
+            return
+        requests, view = [slate.request for slate in slates], self._view()
+        units, batch = [hash_unit(self.unit_key, r.unit_id) for r in requests], self.encoded(requests)
+        for role, rows in self.split(requests, units, view).items():
+            places = rows.tolist()
+            mine = [slates[i] for i in places], [units[i] for i in places]
+            self._fill_role(role, (*mine, batch if len(rows) == len(slates) else batch[rows]), view, now)
+
+    def _fill_role(
+        self, role: str, mine: tuple[Sequence[UnderWay], Sequence[str], Batch], view: RolloutView, now: int
+    ) -> None:
+        """Decides the slots of slates of one role, their hashed units and columns: all first slots, all second ones,
+        …"""
+        slates, units, batch = mine
+        scores, left = Scores(batch), Left.all(batch.mask)
+        for slot in range(max(slate.k for slate in slates)):
+            rows = [i for i, slate in enumerate(slates) if slot < slate.k]
+            going = [slates[i] for i in rows]
+            if slot:
+                shown = np.array([slate.shown for slate in going], np.int64)
+                left = Left.of(batch.mask, np.array(rows), shown)
+            part = DecidedTogether(
+                [slate.request for slate in going],
+                [slot_event(slate.slate_id, slot) for slate in going],
+                [units[i] for i in rows],
+                left.batch(batch) if slot else batch,
+            )
+            made = self._drawn(role, part, view, now, ask=scores.over(left))
+            for slate, decision, places in zip(going, made, left.place.tolist(), strict=True):
+                slate.take(decision, places)
+
+    def _kept(self, slates: Sequence[UnderWay], unknown: Undeclared) -> list[bool]:
+        """Puts all slots on record in one write. False for a slate that is on record otherwise by now."""
+        if not slates:
+            return []
+        self._count_dropped([slate.offered for slate in slates])
+        made = [decision for slate in slates for decision in slate.made]
+        with self.meter.stage("record"):
+            stored = self.record([slate.request for slate in slates for _ in slate.made], made, unknown.counts)
+        same = iter([(d.arm, d.propensity) == (m.arm, m.propensity) for d, m in zip(stored, made, strict=True)])
+        return [all([next(same) for _ in each.made]) for each in slates]  # noqa: C419 - each takes all of its own
+
+
+def _first_slot(asked: SlateRequest) -> Raw | InvalidEvent:
+    """The decision of the first slot, as it would come over the wire; its slate has the name."""
+    first = Request(unit_id=asked.unit_id, context=asked.context, arms=asked.arms, arm_context=asked.arm_context)
+    try:
+        return Raw.of(first)
+    except InvalidEvent as error:
+        return error
