@@ -9,7 +9,7 @@ serves for these requests alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -68,13 +68,15 @@ class Catalogue:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
     """B requests with up to K candidates: context (B, d_u), arm (B, K) rows of the catalogue (0 where masked),
-    mask (B, K), pair (B, K, d_p) features of (request, arm); d_p may be 0."""
+    mask (B, K), pair (B, K, d_p) features of (request, arm); d_p may be 0. Of a log, left_out (B, K):
+    candidates of then that the rules of now would leave out; None where none is declared."""
 
     context: F32
     arm: I64
     mask: Bool
     pair: F32
     catalogue: Catalogue
+    left_out: Bool | None = None
 
     def __len__(self) -> int:
         return len(self.context)
@@ -86,7 +88,18 @@ class Batch:
             mask=self.mask[rows],
             pair=self.pair[rows],
             catalogue=self.catalogue,
+            left_out=None if self.left_out is None else self.left_out[rows],
         )
+
+    @property
+    def out(self) -> Bool:
+        """(B, K) `left_out`, where nothing is declared all False."""
+        return np.zeros(self.mask.shape, np.bool_) if self.left_out is None else self.left_out
+
+    @property
+    def by_rules(self) -> Self:
+        """The batch with the candidates that the rules of now leave it."""
+        return self if self.left_out is None else replace(self, mask=self.mask & ~self.left_out, left_out=None)
 
     @property
     def arm_features(self) -> F32:
@@ -160,6 +173,7 @@ def concatenate(chunks: Sequence[Interactions]) -> Interactions:
         mask=joined([c.batch.mask for c in chunks]),
         pair=joined([c.batch.pair for c in chunks]),
         catalogue=catalogue,
+        left_out=joined([c.batch.out for c in chunks]) if any(c.batch.left_out is not None for c in chunks) else None,
     )
     flat = {n: np.concatenate([getattr(c, n) for c in chunks]) for n in _FLAT}
     return Interactions(batch=batch, pmf=joined([c.pmf for c in chunks]), **flat)

@@ -5,6 +5,7 @@
 [quality]   how many bad rows an hour may have
 [context.NAME] [arm.NAME] [arm_context.NAME]   one feature each
 [policies] [training]   what competes, and on what and how often it is trained
+[[rules]] [[constraints]]   what may not be chosen, and how often what must be
 [gate] [refresh] [rollout]   when to promote, when to renew the champion, how to expose
 """
 
@@ -13,8 +14,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from croupier.features.declared import refusals
+from croupier.features.declared import agreement, refusals
+from croupier.features.declared.constraint import ConstraintSpec
 from croupier.features.declared.feature import Feature
+from croupier.features.declared.rule import RuleSpec
+from croupier.features.schema import FROM_CATALOGUE
 from croupier.features.spec_values import (
     ArmsSpec,
     Clip,
@@ -237,6 +241,10 @@ class AppSpec(Strict):
     rollout: RolloutSpec = Field(RolloutSpec(), description="how a candidate is exposed")
     arms: ArmsSpec = Field(ArmsSpec(), description="arms that come and go")
     health: HealthSpec = Field(HealthSpec(), description="how often health may be wrong, and what follows a change")
+    rules: tuple[RuleSpec, ...] = Field((), description="arms that some requests are never given, one [[rules]] each")
+    constraints: tuple[ConstraintSpec, ...] = Field(
+        (), description="how often arms may, or must, be chosen, one [[constraints]] each"
+    )
 
     @model_validator(mode="after")
     def _default_within_range(self) -> Self:
@@ -251,6 +259,16 @@ class AppSpec(Strict):
         if odd := sorted(self.rollout.guardrail_ranges.keys() - self.guardrails.keys()):
             expected = f"declared guardrails: {', '.join(self.guardrails) or 'none is'}"
             raise ValueError(f"rollout.guardrail_ranges: found {', '.join(odd)}, expected {expected}")
+        return self
+
+    @model_validator(mode="after")
+    def _constraints_agree(self) -> Self:
+        agreement.check(self.rules, self.constraints, self.context, self.arm)
+        if self.arms.source != FROM_CATALOGUE and any(one.arm for one in self.constraints):
+            found = f"categories with arms.source = {self.arms.source!r}"
+            raise ValueError(
+                f"constraints: found {found}, expected limits of ids: categories are read off the catalogue"
+            )
         return self
 
     @property

@@ -3,6 +3,7 @@
 import numpy as np
 
 from croupier.features.batch import F64, I64, Batch, Floats, Interactions
+from croupier.models.constraints.held import DecisionLimits
 from croupier.models.exploration import guard, with_floor
 from croupier.models.ope.estimators import Rounds
 from croupier.models.policy import Policy
@@ -10,11 +11,18 @@ from croupier.models.policy import Policy
 BLOCK = 8192
 
 
-def as_served(policy: Policy, batch: Batch, floor: float, *, rows: int = 4096) -> F64:
-    """Returns (n, K): the policy's pmf with the floor mixed in, as the selector draws from it. Raises PolicyFailed
-    where it is none: the mass it has too much would be judged as reward."""
-    blocks = (batch[start : start + rows] for start in range(0, len(batch), rows))
-    return np.concatenate([with_floor(guard(policy.pmf(block), block.mask), block.mask, floor) for block in blocks])
+def as_served(
+    policy: Policy, batch: Batch, floor: float, limits: DecisionLimits | None = None, *, rows: int = 4096
+) -> F64:
+    """Returns (n, K): the policy's pmf with the floor mixed in, within the limits, over the candidates that the rules
+    of now leave (Batch.left_out), as the selector draws from it. Raises PolicyFailed where it is none: the mass it has
+    too much would be judged as reward."""
+    keeping, found = limits or DecisionLimits(), []
+    for start in range(0, len(batch), rows):
+        block = batch[start : start + rows].by_rules
+        pmf = with_floor(guard(policy.pmf(block), block.mask), block.mask, floor)
+        found.append(keeping.held(pmf, block, floor))
+    return np.concatenate(found)
 
 
 def rounds_of(log: Interactions, pmf: F64, predicted: Floats) -> Rounds:

@@ -1,7 +1,7 @@
 """Which of the arms that a request lists can be chosen now. Those that it brings along can.
 
-retired, paused, not yet valid ─▶ left out of the candidates, counted, said in the answer
-unknown to the release, or none left ─▶ the request is refused by name
+retired, paused, not yet valid, left out by a rule ─▶ no candidates; counted, said in the answer
+unknown to the release, none left, or limits that no pmf keeps ─▶ the request is refused by name
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,11 @@ from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.schema import FROM_BOTH, FROM_CATALOGUE, FROM_REQUEST, InvalidEvent
 from croupier.serving.contract import inline_arms
 from croupier.serving.contract.inline_arms import AskedArm
-from croupier.serving.contract.requests import Listed, Raw, Request, decode
+from croupier.serving.contract.requests import CANARY, Listed, Raw, Request, decode
 from croupier.serving.decide.arm_lists import ArmLists
 from croupier.serving.release import arm_source
 from croupier.serving.release.bundle import LoadedRelease
+from croupier.serving.release.safeguards import Safeguards
 
 
 @dataclass(slots=True)
@@ -45,8 +46,10 @@ class Offered:
         self._source = FROM_BOTH if every else arm_source.of(release.manifest)
         self._arms = {arm.arm_id: arm for arm in release.arms}
         bounded = {a.arm_id for a in release.arms if not every and (a.valid_from or a.valid_to or a.paused)}
+        safeguards = Safeguards() if every else Safeguards.of(release.manifest)
+        self._rules, self._limits = safeguards.ruled_out(release.arms), safeguards.limits(release.arms)
         self._lists = ArmLists[Listed]()
-        self._always, self._bounded = frozenset(self._arms.keys() - bounded), frozenset(bounded)
+        self._always, self._bounded = frozenset(self._arms.keys() - bounded), frozenset(bounded) | self._rules.concerned
 
     def decoded(self, raw: Raw) -> DecodedRequest:
         """A request off the wire. Raises InvalidEvent naming a field whose shape is wrong."""
@@ -78,6 +81,21 @@ class Offered:
         return self._offered(request, now)
 
     def _offered(self, request: Request, now: int) -> OfferedRequest:
+        """The request with the arms that can be chosen now, by this request, within the limits."""
+        found = self._there(request, now)
+        if request.unit_id == CANARY or not (self._rules or self._limits):
+            return found
+        if self._rules and (ruled := self._rules.why(request.context, found.request.arms, found.request.arm_features)):
+            found = _less(found, ruled)
+        try:
+            self._limits.refuse_infeasible(tuple(found.request.arms))
+        except ValueError as error:
+            raise InvalidEvent(
+                "arms", list(found.request.arms), f"arms that the limits leave a choice of: {error}"
+            ) from None
+        return found
+
+    def _there(self, request: Request, now: int) -> OfferedRequest:
         listed = request.arms
         if given := request.arm_features:
             listed = [arm for arm, own in zip(listed, given, strict=True) if own is None] if None in given else ()
@@ -87,14 +105,8 @@ class Offered:
             if arm not in self._arms:
                 raise InvalidEvent("arms", arm, f"an arm of release {self._number}")
         dropped = {a: why for a in listed if (why := self._why_not(a, now))}
-        if len(dropped) == len(request.arms):
-            arm, why = next(iter(dropped.items()))
-            raise InvalidEvent("arms", arm, f"at least one arm that can be chosen now (this one: {why})")
-        return (
-            OfferedRequest(_without(request, dropped), request.arms, dropped)
-            if dropped
-            else OfferedRequest(request, request.arms)
-        )
+        found = OfferedRequest(request, request.arms)
+        return _less(found, dropped) if dropped else found
 
     def some(self, now: int) -> list[AskedArm]:
         """Arms for a health check to ask for at `now`; empty where none can be chosen."""
@@ -134,6 +146,14 @@ def as_declared(encoder: Encoder, request: Request, undeclared: Undeclared, *, a
         event_id=request.event_id,
         arm_features=tuple(given),
     )
+
+
+def _less(found: OfferedRequest, dropped: dict[str, str]) -> OfferedRequest:
+    """Without these arms, too. Raises InvalidEvent where none is left."""
+    if len(dropped) == len(found.request.arms):
+        arm, why = next(iter(dropped.items()))
+        raise InvalidEvent("arms", arm, f"at least one arm that can be chosen now (this one: {why})")
+    return OfferedRequest(_without(found.request, dropped), found.arms, found.dropped | dropped)
 
 
 def _without(request: Request, dropped: dict[str, str]) -> Request:

@@ -27,12 +27,12 @@ from croupier.features.schema import (
 )
 from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
-from croupier.models import exploration
 from croupier.models.policy import Policy
 from croupier.serving.decide import draws
 from croupier.serving.learning import fast_loop
 from croupier.serving.release import bundle as releases
 from croupier.serving.release.bundle import LoadedRelease, ReleaseRefused
+from croupier.serving.release.safeguards import Safeguards
 
 TOLERANCE = 1e-9
 
@@ -68,12 +68,9 @@ def replay(
         found.append(ReplayStep(name, has == logged, f"logged {logged}, the release has {has}"))
         if has != logged:
             return found
-    try:
-        release.encoder.validate(
-            decision.context, decision.arms, decision.arm_context, release.catalogue, decision.arm_features
-        )
-    except InvalidEvent as error:
-        return [*found, ReplayStep("request", False, str(error))]
+    found += _request(decision, release)
+    if not found[-1].holds:
+        return found
     asked = [decision.context], [decision.arms], [decision.arm_context], release.catalogue, [decision.arm_features]
     batch = release.encoder.encode(*asked)
     try:
@@ -92,6 +89,23 @@ def replay(
     return [*found, *_outcome(decision, tuple(pmf))] if arm == decision.arm else found
 
 
+def _request(decision: Decision, release: LoadedRelease) -> list[ReplayStep]:
+    """The step that fails if the release does not know what was asked, or its rules leave a candidate out; where it has
+    rules, the step that says that they do not."""
+    try:
+        release.encoder.validate(
+            decision.context, decision.arms, decision.arm_context, release.catalogue, decision.arm_features
+        )
+    except InvalidEvent as error:
+        return [ReplayStep("request", False, str(error))]
+    rules = Safeguards.of(release.manifest).ruled_out(release.arms)
+    if not rules:
+        return []
+    against = rules.why(decision.context, decision.arms, decision.arm_features)
+    said = "; ".join(f"{arm} is left out by {why}" for arm, why in against.items())
+    return [ReplayStep("rules", not against, said or "they leave all of its candidates in")]
+
+
 def _policy(decision: Decision, release: LoadedRelease, spool: Spool, spec: RewardSpec) -> tuple[Policy | None, str]:
     """The policy whose pmf was served; None for the uniform fallback of a failed champion."""
     if decision.role == FALLBACK and decision.policy == "uniform":
@@ -105,7 +119,7 @@ def _pmf(decision: Decision, policy: Policy | None, batch: Batch, release: Loade
     if decision.role == APPRENTICE:  # the first of its arms, whatever the policy would have done
         return np.asarray(np.eye(1, len(decision.arms))[0])
     if policy is None:
-        return np.asarray(exploration.uniform(batch.mask)[0])
+        return np.asarray(release.uniform(batch)[0])
     return np.asarray(release.explored(policy.pmf(batch), batch)[0])
 
 
