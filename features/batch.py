@@ -69,7 +69,8 @@ class Catalogue:
 class Batch:
     """B requests with up to K candidates: context (B, d_u), arm (B, K) rows of the catalogue (0 where masked),
     mask (B, K), pair (B, K, d_p) features of (request, arm); d_p may be 0. Of a log, left_out (B, K):
-    candidates of then that the rules of now would leave out; None where none is declared."""
+    candidates of then that the rules of now would leave out; None where none is declared. price (B, K): what comes off
+    each candidate's score before a policy explores, in units of reward; None: nothing does."""
 
     context: F32
     arm: I64
@@ -77,6 +78,7 @@ class Batch:
     pair: F32
     catalogue: Catalogue
     left_out: Bool | None = None
+    price: F64 | None = None
 
     def __len__(self) -> int:
         return len(self.context)
@@ -89,7 +91,12 @@ class Batch:
             pair=self.pair[rows],
             catalogue=self.catalogue,
             left_out=None if self.left_out is None else self.left_out[rows],
+            price=None if self.price is None else self.price[rows],
         )
+
+    def priced(self, scores: Floats) -> Floats:
+        """The scores (B, K) of the candidates, less their prices."""
+        return scores if self.price is None else scores - self.price
 
     @property
     def out(self) -> Bool:

@@ -264,10 +264,10 @@ class AppSpec(Strict):
     @model_validator(mode="after")
     def _constraints_agree(self) -> Self:
         agreement.check(self.rules, self.constraints, self.context, self.arm)
-        if self.arms.source != FROM_CATALOGUE and any(one.arm for one in self.constraints):
-            found = f"categories with arms.source = {self.arms.source!r}"
+        if self.arms.source != FROM_CATALOGUE and any(one.arm or one.cost for one in self.constraints):
+            found = f"categories or costs with arms.source = {self.arms.source!r}"
             raise ValueError(
-                f"constraints: found {found}, expected limits of ids: categories are read off the catalogue"
+                f"constraints: found {found}, expected those of ids: the others are read off the catalogue"
             )
         return self
 

@@ -23,8 +23,13 @@ def check(rules: Sequence[RuleSpec], constraints: Sequence[ConstraintSpec], cont
         _declared(f"rules {rule.name!r}: arm", rule.arm, "arm", arm)
     for one in constraints:
         _declared(f"constraints {one.name!r}: arm", one.arm, "arm", arm)
-    _apart([one for one in constraints if one.arm])
-    _once(constraints)
+        if one.cost and (one.cost not in arm or arm[one.cost].type != "numeric"):
+            numbers = ", ".join(sorted(name for name, each in arm.items() if each.type == "numeric")) or "none is"
+            raise ValueError(f"constraints {one.name!r}: found cost {one.cost!r}, expected a numeric [arm]: {numbers}")
+    limits = [one for one in constraints if one.kind == "limit"]
+    _apart([one for one in limits if one.arm])
+    _once(limits)
+    _reachable([one for one in constraints if one.kind == "exposure"])
 
 
 def _declared(where: str, conditions: Mapping[str, Condition], scope: str, features: Features) -> None:
@@ -53,6 +58,13 @@ def _values(condition: Condition, one: ConstraintSpec) -> Iterable[object]:
     if not isinstance(condition, tuple):
         raise ValueError(f"constraints {one.name!r}: found an interval, expected a list of values of a category")
     return condition
+
+
+def _reachable(exposures: Sequence[ConstraintSpec]) -> None:
+    """Groups may overlap, so their floors may sum to more than 1 only where an arm is in several."""
+    ids = Counter(arm for one in exposures for arm in one.arms)
+    if max(ids.values(), default=1) == 1 and (total := sum(one.floor for one in exposures if one.arms)) > 1 + 1e-9:
+        raise ValueError(f"constraints: found exposure floors that sum to {total:g}, expected at most 1")
 
 
 def _once(constraints: Sequence[ConstraintSpec]) -> None:

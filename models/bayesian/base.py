@@ -6,7 +6,7 @@ all rows of the log, on rewards standardised to mean 0 and sd 1.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -102,6 +102,7 @@ class Bayesian(ABC):
         if self.sizes is None:
             return exploration.uniform(batch.mask)
         self._check(batch)
+        batch = batch if batch.price is None else replace(batch, price=batch.price / self.reward_sd)
         rows = max(1, ITEMS // max(1, self._wide(batch) * self.parameters["draws"]))
         if 0 < len(batch) <= rows:
             return self._pmf(batch)

@@ -89,7 +89,7 @@ class SharedHead:
         mean, width = _moments(self.posterior, phi.double(), device)
         scores = np.zeros(batch.mask.shape)
         scores[batch.mask] = mean + alpha * width
-        return exploration.greedy(scores, batch.mask)
+        return exploration.greedy(batch.priced(scores), batch.mask)
 
     def arrays(self) -> Arrays:
         """Returns the posterior's arrays."""
@@ -163,12 +163,12 @@ class ArmHeads:
     def thompson(self, batch: Batch, phi: Tensor, *, seed: int, draws: int, device: str) -> F64:  # noqa: ARG002
         """Exact for independent N(φᵀm, E[σ²]·φᵀ(A + λI)⁻¹φ): no draws, no votes."""
         mean, width, noise = self._each(batch, phi, device)
-        return exploration.best_of_normals(mean, width * noise, batch.mask)
+        return exploration.best_of_normals(np.asarray(batch.priced(mean), np.float64), width * noise, batch.mask)
 
     def ucb(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
         """Returns all mass on the highest upper confidence bound, each arm by its own posterior, (B, K)."""
         mean, width, _ = self._each(batch, phi, device)
-        return exploration.greedy(mean + alpha * width, batch.mask)
+        return exploration.greedy(batch.priced(mean + alpha * width), batch.mask)
 
     def arm_ids(self) -> list[str]:
         """Returns the arms seen, sorted."""

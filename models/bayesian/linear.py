@@ -136,7 +136,8 @@ class Linear(Bayesian):
             d_u, d_a, d_p = self.sizes or (0, 0, 0)
             drawn = head.drawn(seed=self.seed, draws=p["draws"], device=self.device)
             self._forms[head] = BilinearForm(drawn, d_u, d_a + d_p, cross=p["cross"] == "outer")
-        return thompson.votes(self._forms[head].scores(batch))
+        scores = self._forms[head].scores(batch)
+        return thompson.votes(scores if batch.price is None else scores - thompson.prices(batch, scores)[:, :, None])
 
     def _wide(self, batch: Batch) -> int:
         return max(super()._wide(batch), sum(self.sizes or ()), min(batch.catalogue.size, SMALL))

@@ -27,11 +27,18 @@ def pmf(batch: Batch, phi: Tensor, weights: Tensor) -> F64:
     """Returns (B, K) share of votes, from φ (n, d) of the candidates in the order of the mask, and the draws (d, S)."""
     (B, K), S, mask = batch.mask.shape, weights.shape[1], batch.mask
     scores = product(phi, weights)
+    if batch.price is not None:
+        scores = scores - prices(batch, scores)[torch.tensor(mask, device=scores.device)][:, None]
     if mask.all():
         return votes(scores.view(B, K, S))
     s = scores.new_full((B, K, S), -torch.inf)
     s[torch.tensor(mask, device=scores.device)] = scores
     return votes(s)
+
+
+def prices(batch: Batch, like: Tensor) -> Tensor:
+    """(B, K) the batch's prices, as numbers of the scores `like`."""
+    return torch.from_numpy(np.asarray(batch.price)).to(device=like.device, dtype=like.dtype)
 
 
 def votes(scores: Tensor) -> F64:

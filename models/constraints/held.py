@@ -20,7 +20,9 @@ from croupier.features.known_arms import known_arms
 from croupier.features.schema import Arm
 from croupier.features.spec import AppSpec
 from croupier.features.workspace import Workspace
+from croupier.models.constraints import kept_multipliers
 from croupier.models.constraints.limits import LimitBounds, Range, feasible, require_feasible
+from croupier.models.constraints.long_run import PriceList, usages
 from croupier.models.constraints.projection import project
 from croupier.models.exploration import uniform
 
@@ -31,11 +33,13 @@ ANY: Range = (0.0, 1.0)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DecisionLimits:
     """`arms`: (floor, cap) of an arm by its id; `shares`: of a category by its constraint's name; `category`: the
-    constraint's name of each arm that is in one. A category has no floor in a request that lists none of its arms."""
+    constraint's name of each arm that is in one. A category has no floor in a request that lists none of its arms.
+    `prices`: of long-run constraints, with which a log is judged; a server has those of now beside its release."""
 
     arms: Mapping[str, Range] = field(default_factory=dict)
     shares: Mapping[str, Range] = field(default_factory=dict)
     category: Mapping[str, str] = field(default_factory=dict)
+    prices: PriceList | None = None
 
     @classmethod
     def of(cls, declared: Sequence[ConstraintSpec], arms: Mapping[str, Mapping[str, Any]]) -> Self:
@@ -145,5 +149,11 @@ def _nearest(pmf: F64, mask: Bool, bounds: LimitBounds, floor: float) -> F64:
 
 
 def limits_of(w: Workspace) -> DecisionLimits | None:
-    """The limits of each decision that an app declares, over the arms it knows; None where it has none."""
-    return DecisionLimits.declared(w.spec, known_arms(w)) if w.spec.constraints else None
+    """What a policy of an app is judged with: the limits of each decision that it declares, over the arms it knows, and
+    the prices of its long-run constraints as they are now; None where it has no constraint."""
+    if not w.spec.constraints:
+        return None
+    arms = known_arms(w)
+    rows = {arm.arm_id: own for arm, own in zip(arms, rows_of_arms(w.spec, arms), strict=True)}
+    prices = PriceList.of(usages(w.spec.constraints, rows), kept_multipliers.now(w.store).multipliers, day="")
+    return replace(DecisionLimits.of(w.spec.constraints, rows), prices=prices)

@@ -14,12 +14,13 @@ BLOCK = 8192
 def as_served(
     policy: Policy, batch: Batch, floor: float, limits: DecisionLimits | None = None, *, rows: int = 4096
 ) -> F64:
-    """Returns (n, K): the policy's pmf with the floor mixed in, within the limits, over the candidates that the rules
-    of now leave (Batch.left_out), as the selector draws from it. Raises PolicyFailed where it is none: the mass it has
-    too much would be judged as reward."""
-    keeping, found = limits or DecisionLimits(), []
+    """Returns (n, K): what the selector draws from: the policy's pmf of scores less prices, with the floor mixed in,
+    within the limits, over the candidates that the rules of now leave (Batch.left_out). Raises PolicyFailed where it is
+    none: the mass it has too much would be judged as reward."""
+    keeping, found = DecisionLimits() if limits is None else limits, []
     for start in range(0, len(batch), rows):
         block = batch[start : start + rows].by_rules
+        block = block if keeping.prices is None else keeping.prices.on(block)
         pmf = with_floor(guard(policy.pmf(block), block.mask), block.mask, floor)
         found.append(keeping.held(pmf, block, floor))
     return np.concatenate(found)

@@ -14,6 +14,8 @@ from croupier.features.encoding.inline import given_in
 from croupier.features.interactions.versions import read_interactions
 from croupier.features.known_arms import known_arms
 from croupier.features.workspace import Workspace
+from croupier.models.constraints import kept_multipliers
+from croupier.serving.constraints import controller
 from croupier.serving.release import bundle_store
 from croupier.serving.release.safeguards import Safeguards
 
@@ -22,10 +24,11 @@ WITHIN = 1e-9  # of a probability that was logged
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """One rule or constraint: its `target` in words, and how many `decisions` it was about. Of a limit `so_far` is the
-    mean probability that its arms had, `least` and `most` that of one decision; None of a rule, and where there was no
-    decision. `broken`: decisions that did not keep it although their release has it. `live`: the current release has
-    it. `price`: the shadow price, in units of reward for a unit of what is limited; None where there is none."""
+    """One rule or constraint: its `target` in words, and how many `decisions` it was about. Of a limit and an exposure
+    `so_far` is the mean probability that its arms had, of a spend what today has cost; None of a rule, and where there
+    was no decision. `least`, `most`: that of one decision, of a limit. `broken`: decisions that did not keep it,
+    although their release has it. `live`: the current release has it. `price`: the shadow price, in units of reward for
+    a unit of what is limited; None where there is none."""
 
     name: str
     kind: str
@@ -42,7 +45,7 @@ class Standing:
 def standing(w: Workspace, *, end: datetime, days: float) -> list[Standing]:
     """Each rule and constraint of app.toml, over the joined decisions of the `days` before `end`."""
     rows = read_interactions(w.store, start=end - timedelta(days=days), end=end)
-    return [*_rules(w, rows), *_limits(w, rows)]
+    return [*_rules(w, rows), *_limits(w, rows), *_long_run(w, rows, end)]
 
 
 def current(w: Workspace) -> Safeguards:
@@ -97,7 +100,7 @@ def _limits(w: Workspace, rows: pl.DataFrame) -> list[Standing]:
     flat, now = Safeguards.declared(w.spec), current(w)
     features = {arm.arm_id: flat.flat(arm.features) for arm in known_arms(w)}
     found = []
-    for one in w.spec.constraints:
+    for one in (each for each in w.spec.constraints if each.kind == "limit"):
         mine = set(one.arms) or {arm for arm, own in features.items() if one.concerns(own)}
         masses, having = _masses(rows, mine, each=bool(one.arms)), _having(w, rows, one)
         broken = [
@@ -117,6 +120,36 @@ def _limits(w: Workspace, rows: pl.DataFrame) -> list[Standing]:
                 least=low,
                 most=high,
                 broken=sum(broken),
+            )
+        )
+    return found
+
+
+def _long_run(w: Workspace, rows: pl.DataFrame, end: datetime) -> list[Standing]:
+    """One for each price: a constraint with a floor and a cap has two. A spend is of the day of `end`, UTC."""
+    now, flat = current(w), Safeguards.declared(w.spec)
+    prices, of = kept_multipliers.now(w.store).multipliers.prices, {one.name: one for one in w.spec.constraints}
+    found = []
+    for name, usage in flat.usages(known_arms(w)).items():
+        one = of[usage.constraint]
+        so_far: float | None
+        if usage.budget:
+            so_far, target = controller.spent_today(w.store, usage, end), f"≤ {usage.budget:g} a day"
+        else:
+            so_far = abs(controller.used(usage, rows)) / len(rows) if len(rows) else None
+            target = f"{'≥' if usage.limit < 0 else '≤'} {abs(usage.limit):g} of all decisions"
+        found.append(
+            Standing(
+                name=name,
+                kind=one.kind,
+                target=target,
+                live=one in now.constraints,
+                decisions=len(rows),
+                so_far=so_far,
+                least=None,
+                most=None,
+                broken=0,
+                price=prices.get(name, 0.0),
             )
         )
     return found

@@ -52,6 +52,8 @@ def _of_rule(rule: RuleSpec, rows: Mapping[str, Mapping[str, object]]) -> list[s
 
 
 def _of_constraint(one: ConstraintSpec, rows: Mapping[str, Mapping[str, object]]) -> list[str]:
+    if one.kind == "spend":
+        return [arm for arm, row in rows.items() if row.get(one.cost)]
     return [arm for arm, row in rows.items() if (arm in one.arms if one.arms else one.concerns(row))]
 
 
@@ -71,10 +73,18 @@ def _condition(condition: Condition) -> str:
 
 
 def _limited(one: ConstraintSpec, arms: list[str]) -> str:
+    if one.kind == "spend":
+        return f"at most {one.budget:g} a day (UTC) of {one.cost}, which {_named(arms)} cost when they are shown"
+    if one.kind == "exposure":
+        return f"{_named(arms)} together {_share(one)} of all decisions, in the mean, by a price that turns move"
     of = f"each of {_named(arms)}" if one.arms else f"{_named(arms)} together"
+    return f"in each decision that lists them, {of} with probability {_share(one)}"
+
+
+def _share(one: ConstraintSpec) -> str:
     parts = [f"at least {one.floor:g}"] if one.floor else []
     parts += [f"at most {one.cap:g}"] if one.cap < 1 else []
-    return f"in each decision that lists them, {of} with probability {' and '.join(parts)}"
+    return " and ".join(parts)
 
 
 def _named(arms: list[str]) -> str:

@@ -27,8 +27,11 @@ from croupier.features.schema import (
 )
 from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
+from croupier.models.constraints.kept_multipliers import FREE
+from croupier.models.constraints.multipliers import Multipliers
 from croupier.models.policy import Policy
 from croupier.serving.decide import draws
+from croupier.serving.decide.price_reader import Pricing
 from croupier.serving.learning import fast_loop
 from croupier.serving.release import bundle as releases
 from croupier.serving.release.bundle import LoadedRelease, ReleaseRefused
@@ -47,10 +50,15 @@ class ReplayStep:
 
 
 def replay(
-    decision: Decision, *, load: Callable[[int], LoadedRelease], spool: Spool, spec: RewardSpec
+    decision: Decision,
+    *,
+    load: Callable[[int], LoadedRelease],
+    spool: Spool,
+    spec: RewardSpec,
+    prices: Callable[[int], Multipliers] = lambda _: FREE,
 ) -> list[ReplayStep]:
     """Every step up to and with the first that differs. `load(number)` gives a verified release, or raises
-    ReleaseRefused or KeyError."""
+    ReleaseRefused or KeyError; `prices(version)` the multipliers of long-run constraints, or raises KeyError."""
     if decision.release == 0:
         return [
             ReplayStep("release", True, "decided elsewhere (imported, or a client's fallback): nothing to derive"),
@@ -61,18 +69,19 @@ def replay(
     except (ReleaseRefused, KeyError) as error:
         return [ReplayStep("release", False, str(error))]
     found = [ReplayStep("release", True, f"{release.number}, {len(release.manifest['files'])} files verified")]
-    for name, has, logged in (
-        ("encoder", release.encoder.digest, decision.encoder),
-        ("catalogue", release.catalogue.digest, decision.catalogue),
-    ):
-        found.append(ReplayStep(name, has == logged, f"logged {logged}, the release has {has}"))
-        if has != logged:
-            return found
+    found += _digests(decision, release)
+    if not found[-1].holds:
+        return found
     found += _request(decision, release)
     if not found[-1].holds:
         return found
-    asked = [decision.context], [decision.arms], [decision.arm_context], release.catalogue, [decision.arm_features]
-    batch = release.encoder.encode(*asked)
+    try:
+        batch, steps = _batch(decision, release, prices)
+    except (KeyError, ValueError) as error:
+        return [*found, ReplayStep("multipliers", False, f"version {decision.multipliers}: {error}")]
+    found += steps
+    if not found[-1].holds:
+        return found
     try:
         policy, text = _policy(decision, release, spool, spec)
     except ValueError as error:
@@ -87,6 +96,20 @@ def replay(
     arm = decision.arms[draws.draw([decision.pmf], release.salt, [decision.event_id])[0]]
     found.append(ReplayStep("draw", arm == decision.arm, f"u = {u:.6f} gives {arm}, logged {decision.arm}"))
     return [*found, *_outcome(decision, tuple(pmf))] if arm == decision.arm else found
+
+
+def _digests(decision: Decision, release: LoadedRelease) -> list[ReplayStep]:
+    """Whether encoder and catalogue are those that were logged, up to the first that is not."""
+    pairs = {
+        "encoder": (release.encoder.digest, decision.encoder),
+        "catalogue": (release.catalogue.digest, decision.catalogue),
+    }
+    found = []
+    for name, (has, logged) in pairs.items():
+        found.append(ReplayStep(name, has == logged, f"logged {logged}, the release has {has}"))
+        if has != logged:
+            break
+    return found
 
 
 def _request(decision: Decision, release: LoadedRelease) -> list[ReplayStep]:
@@ -104,6 +127,22 @@ def _request(decision: Decision, release: LoadedRelease) -> list[ReplayStep]:
     against = rules.why(decision.context, decision.arms, decision.arm_features)
     said = "; ".join(f"{arm} is left out by {why}" for arm, why in against.items())
     return [ReplayStep("rules", not against, said or "they leave all of its candidates in")]
+
+
+def _batch(
+    decision: Decision, release: LoadedRelease, prices: Callable[[int], Multipliers]
+) -> tuple[Batch, list[ReplayStep]]:
+    """What was scored, and the step that says by which multipliers, where there were any. Raises KeyError where nobody
+    has them."""
+    asked = [decision.context], [decision.arms], [decision.arm_context], release.catalogue, [decision.arm_features]
+    batch = release.encoder.encode(*asked)
+    if not decision.multipliers:
+        return batch, []
+    paid = prices(decision.multipliers)
+    usages = Safeguards.of(release.manifest).usages(release.arms)
+    holds = paid.version == decision.multipliers
+    step = ReplayStep("multipliers", holds, f"version {paid.version}, logged {decision.multipliers}")
+    return Pricing(usages).on(batch, paid, decision.at), [step]
 
 
 def _policy(decision: Decision, release: LoadedRelease, spool: Spool, spec: RewardSpec) -> tuple[Policy | None, str]:

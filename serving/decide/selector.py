@@ -29,12 +29,14 @@ from croupier.serving.decide import draws
 from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.meter import Meter
 from croupier.serving.decide.offered import DecodedRequest, Offered, OfferedRequest
+from croupier.serving.decide.price_reader import PriceReader, Pricing
 from croupier.serving.decide.records import Recorder, reuse
 from croupier.serving.decide.rewards import undeclared
 from croupier.serving.decide.scoring import Scorer, Served
 from croupier.serving.learning.live_heads import LiveHeads
 from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.rollout_mirror import RolloutReader, RolloutView
+from croupier.serving.release.safeguards import Safeguards
 
 log = logging.getLogger(__name__)
 Rows = NDArray[np.intp]
@@ -52,19 +54,22 @@ class Selector:
         recorder: Recorder | None,
         rollout: RolloutReader | None,
         unit_key: str,
+        prices: PriceReader | None = None,
         breaker: CandidateBreaker | None = None,
         heads: LiveHeads | None = None,
         meter: Meter | None = None,
         clock: Callable[[], int] = now_us,
         declared: Callable[[], Admission | None] = undeclared,
     ) -> None:
-        """`declared()` gives what the app lets in: whether features that it does not declare are refused."""
+        """`declared()` gives what the app lets in: whether features that it does not declare are refused; `prices` what
+        long-run constraints cost now."""
         self.release, self.recorder, self.rollout = release, recorder, rollout
         self.breaker = breaker or CandidateBreaker(None)
         self.heads, self.meter = heads or LiveHeads(None, release), meter or Meter()
         self._unit_key, self._clock, self._declared = unit_key, clock, declared
         self._arms = Offered(release, every=recorder is None)  # in a trial every arm: golden requests may be old
         self._continues = release.continues
+        self._pricing, self._prices = Pricing(Safeguards.of(release.manifest).usages(release.arms)), prices
         self._scorer = Scorer(release, self.heads, self.breaker, trial=recorder is None)
         digests = {"catalogue": release.catalogue.digest, "encoder": release.encoder.digest}
         self._stamp: dict[str, Any] = {"release": release.number, **digests}
@@ -143,7 +148,7 @@ class Selector:
         requests = [each.request for each in asked]
         view = self.rollout.view(self.release.number, self._continues) if self.rollout else RolloutView()
         units = [hash_unit(self._unit_key, r.unit_id) for r in requests]
-        events, batch = _event_ids(requests), self._encoded(requests)
+        events, (stamp, batch) = _event_ids(requests), self._priced(requests, now)
         decisions: list[Decision | None] = [None] * len(requests)
         for role, rows in self._split(requests, units, view).items():
             began = time.perf_counter_ns()
@@ -172,12 +177,19 @@ class Selector:
                     fallback_reason=served.reason,
                     took_us=took,
                     arm_features=request.arm_features,
-                    **self._stamp,
+                    **stamp,
                 )
         made = [d for d in decisions if d is not None]
         with self.meter.stage("record"):
             stored = self._record(requests, made, left_out)
         return self._answers(asked, made, stored, now)
+
+    def _priced(self, requests: Sequence[Request], now: int) -> tuple[dict[str, Any], Batch]:
+        """What each decision is stamped with, and the batch less the prices of long-run constraints."""
+        if self._prices is None or not self._pricing:
+            return self._stamp, self._encoded(requests)
+        paid = self._prices.now()
+        return self._stamp | {"multipliers": paid.version}, self._pricing.on(self._encoded(requests), paid, now)
 
     def _encoded(self, requests: Sequence[Request]) -> Batch:
         with self.meter.stage("encode"):

@@ -15,6 +15,7 @@ from croupier.features.store.storage import StoreError
 from croupier.features.workspace import Workspace
 from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.meter import Meter
+from croupier.serving.decide.price_reader import PriceReader, mirror
 from croupier.serving.decide.rewards import Rewards
 from croupier.serving.decide.selector import Selector
 from croupier.serving.embedded import releases
@@ -64,6 +65,7 @@ class Host:
             if number not in (None, self.selector.release.number, self._refused):
                 self._take(number)
             self._follow_rollout()
+            mirror(self.w.store, self.w.home)
         except ReleaseRefused as error:
             self._refused = number or 0
             log.error("release %s is not served here: %s", number, error)
@@ -111,6 +113,7 @@ class Host:
             heads=LiveHeads(home / layout.HEADS, loaded),
             meter=self.meter,
             declared=self.declared,
+            prices=PriceReader(home / layout.MULTIPLIERS_MIRROR, every=MIRROR_SECONDS),
         )
         made.warm()
         return made

@@ -15,6 +15,7 @@ from croupier.features.encoding.as_sent import flattened, with_numbers
 from croupier.features.schema import Arm
 from croupier.features.spec import AppSpec
 from croupier.models.constraints.held import DecisionLimits
+from croupier.models.constraints.long_run import Usage, usages
 
 ENTRY = "safeguards"
 Row = Mapping[str, Any]
@@ -58,6 +59,12 @@ class Safeguards:
         if not self.constraints:
             return DecisionLimits()
         return DecisionLimits.of(self.constraints, {arm.arm_id: self.flat(arm.features) for arm in arms})
+
+    def usages(self, arms: Sequence[Arm]) -> dict[str, Usage]:
+        """What a catalogue's `arms` use of the long-run constraints, by name."""
+        return (
+            usages(self.constraints, {arm.arm_id: self.flat(arm.features) for arm in arms}) if self.constraints else {}
+        )
 
     def flat(self, features: Row) -> Row:
         """An arm's features as conditions read them."""

@@ -33,6 +33,13 @@ name = "reel-02"
 arms = ["reel-02"]
 cap = 0.3
 """
+EXPOSURE = """
+[[constraints]]
+name = "sports seen"
+kind = "exposure"
+arm.genre = ["sports"]
+floor = 0.25
+"""
 GENRE = {arm.arm_id: arm.features["genre"] for arm in apps.sample().arms}
 
 

@@ -105,7 +105,12 @@ def test_logged_candidates_are_marked_and_a_row_without_any_left_is_not():
     ('[[constraints]]\nname = "a"\narm = { category = ["n"] }\nfloor = 0.1\n[[constraints]]\nname = "b"\narm = { maker = ["m"] }\ncap = 0.3', r"found categories by category and maker, expected one feature"),
     ('[[constraints]]\nname = "a"\narm = { category = ["n"] }\nfloor = 0.1\n[[constraints]]\nname = "b"\narm = { category = ["m", "n"] }\ncap = 0.3', r"found 'n' in two categories"),
     ('[[constraints]]\nname = "a"\narm = { price = { below = 3 } }\nfloor = 0.1', r"found an interval, expected a list of values"),
-    ('[arms]\nsource = "request"\n[[constraints]]\nname = "a"\narm = { category = ["n"] }\nfloor = 0.1', r"found categories with arms.source = 'request'"),
+    ('[arms]\nsource = "request"\n[[constraints]]\nname = "a"\narm = { category = ["n"] }\nfloor = 0.1', r"found categories or costs with arms.source = 'request'"),
+    ('[[constraints]]\nname = "a"\nkind = "spend"\nbudget = 5', r"constraint a: expected a budget above 0, and cost"),
+    ('[[constraints]]\nname = "a"\nkind = "spend"\nbudget = 5\ncost = "category"', r"found cost 'category', expected a numeric \[arm\]: price"),
+    ('[[constraints]]\nname = "a"\nkind = "spend"\nbudget = 5\ncost = "price"\ncap = 0.5', r"found arms, floor or cap, expected budget and cost alone"),
+    ('[[constraints]]\nname = "a"\nkind = "exposure"\narms = ["x"]\nfloor = 0.5\nbudget = 3', r"found budget or cost, which are of kind"),
+    ('[[constraints]]\nname = "a"\nkind = "exposure"\narms = ["x"]\nfloor = 0.6\n[[constraints]]\nname = "b"\nkind = "exposure"\narms = ["y"]\nfloor = 0.6', r"found exposure floors that sum to 1.2"),
 ])  # fmt: skip
 def test_nonsense_is_refused_by_name(tmp_path, text, says):
     with pytest.raises(SpecError, match=says):

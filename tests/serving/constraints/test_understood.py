@@ -13,8 +13,13 @@ type = "numeric"
 type = "categorical"
 [arm.category]
 type = "categorical"
+[arm.cost]
+type = "numeric"
 """
-ARMS = [Arm(arm_id=name, features={"category": kind}) for name, kind in (("beer", "alcohol"), ("tea", "drink"))]
+ARMS = [
+    Arm(arm_id="beer", features={"category": "alcohol", "cost": 2.0}),
+    Arm(arm_id="tea", features={"category": "drink", "cost": 0.0}),
+]
 
 
 def spec(text):
@@ -26,11 +31,15 @@ def test_they_are_said_in_words():
         '[[rules]]\nname = "minors"\nwhen.age = { below = 18 }\nwhen.region = ["DE", "AT"]\narm.category = ["alcohol"]\n'
         '[[rules]]\nname = "never"\narms = ["tea"]\n'
         '[[constraints]]\nname = "drinks"\narm.category = ["drink"]\nfloor = 0.1\ncap = 0.5\n'
+        '[[constraints]]\nname = "seen"\nkind = "exposure"\narms = ["tea"]\nfloor = 0.2\n'
+        '[[constraints]]\nname = "money"\nkind = "spend"\ncost = "cost"\nbudget = 50\n'
     )
     assert understood.sentences(found, ARMS) == [
         "rule minors: where age is below 18 and region is DE or AT (where that is not sent: too), 1 arm (beer) left out",
         "rule never: in every request, 1 arm (tea) left out",
         "constraint drinks: in each decision that lists them, 1 arm (tea) together with probability at least 0.1 and at most 0.5",
+        "constraint seen: 1 arm (tea) together at least 0.2 of all decisions, in the mean, by a price that turns move",
+        "constraint money: at most 50 a day (UTC) of cost, which 1 arm (beer) cost when they are shown",
     ]
     assert understood.problems(found, ARMS) == []
 

@@ -21,7 +21,8 @@ def decisions_of(shop, n, seed=0):
 
 
 @pytest.mark.slow
-def test_no_rule_and_no_limit_is_ever_broken_in_5000_decisions(tmp_path):
+def test_no_rule_and_no_limit_is_ever_broken_in_5000_decisions(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROUPIER_PATIENCE_MS", "60000")  # of a busy machine
     w = declared(tmp_path)
     publish(w, apps.trained("neural_linear"), apps.trained("lin_ts"))
     with Embedded("shop", var=tmp_path) as shop:
