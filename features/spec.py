@@ -4,6 +4,7 @@
 [requests] [record]   what is taken of requests, and of a client's own decisions
 [quality]   how many bad rows an hour may have
 [context.NAME] [arm.NAME] [arm_context.NAME]   one feature each
+[allocation]   an option for each of several items, with the sum of their costs within a total
 [policies] [training]   what competes, and on what and how often it is trained
 [[rules]] [[constraints]]   what may not be chosen, and how often what must be
 [gate] [refresh] [rollout]   when to promote, when to renew the champion, how to expose
@@ -18,8 +19,9 @@ from croupier.features.declared import agreement, refusals
 from croupier.features.declared.constraint import ConstraintSpec
 from croupier.features.declared.feature import Feature
 from croupier.features.declared.rule import RuleSpec
-from croupier.features.schema import FROM_CATALOGUE
 from croupier.features.spec_values import (
+    OF_REQUESTS,
+    AllocationSpec,
     ArmsSpec,
     Clip,
     HealthSpec,
@@ -34,6 +36,9 @@ from croupier.features.spec_values import (
     rising_shares,
 )
 from croupier.features.utc import DAY_SECONDS, HOUR_SECONDS
+
+ALLOCATING = ("uniform", "lin_ts", "neural_linear")  # policies that allocate (models/allocation)
+_ALLOCATING = f"{', '.join(ALLOCATING[:-1])} and {ALLOCATING[-1]}"
 
 
 class SpecError(ValueError):
@@ -240,6 +245,7 @@ class AppSpec(Strict):
     refresh: RefreshSpec = Field(RefreshSpec(), description="when the champion is renewed")
     rollout: RolloutSpec = Field(RolloutSpec(), description="how a candidate is exposed")
     arms: ArmsSpec = Field(ArmsSpec(), description="arms that come and go")
+    allocation: AllocationSpec = Field(AllocationSpec(), description="an option for each of several items, in a budget")
     health: HealthSpec = Field(HealthSpec(), description="how often health may be wrong, and what follows a change")
     rules: tuple[RuleSpec, ...] = Field((), description="arms that some requests are never given, one [[rules]] each")
     constraints: tuple[ConstraintSpec, ...] = Field(
@@ -264,11 +270,17 @@ class AppSpec(Strict):
     @model_validator(mode="after")
     def _constraints_agree(self) -> Self:
         agreement.check(self.rules, self.constraints, self.context, self.arm)
-        if self.arms.source != FROM_CATALOGUE and any(one.arm or one.cost for one in self.constraints):
-            found = f"categories or costs with arms.source = {self.arms.source!r}"
-            raise ValueError(
-                f"constraints: found {found}, expected those of ids: the others are read off the catalogue"
-            )
+        agreement.check_served(self.rules, self.constraints, self.arms.source, allocates=self.allocation.declared)
+        return self
+
+    @model_validator(mode="after")
+    def _policies_allocate(self) -> Self:
+        if self.allocation.declared and (odd := sorted(set(self.policies.candidates) - set(ALLOCATING))):
+            expected = f"policies whose posterior can be drawn from, since [allocation] is declared: {_ALLOCATING}"
+            raise ValueError(f"policies.candidates: found {', '.join(odd)}, expected {expected}")
+        if self.policies.fast_loop and self.allocation.rewards == OF_REQUESTS:
+            expected = "false: a reward of a whole request is learnt by trainings, from all of its items"
+            raise ValueError(f"policies.fast_loop: found true with allocation.rewards = 'request', expected {expected}")
         return self
 
     @property

@@ -7,6 +7,7 @@ from croupier.features.declared.condition import Condition, misfit
 from croupier.features.declared.constraint import ConstraintSpec
 from croupier.features.declared.feature import Feature
 from croupier.features.declared.rule import RuleSpec
+from croupier.features.schema import FROM_CATALOGUE
 
 Features = Mapping[str, Feature]
 
@@ -30,6 +31,21 @@ def check(rules: Sequence[RuleSpec], constraints: Sequence[ConstraintSpec], cont
     _apart([one for one in limits if one.arm])
     _once(limits)
     _reachable([one for one in constraints if one.kind == "exposure"])
+
+
+def check_served(
+    rules: Sequence[RuleSpec], constraints: Sequence[ConstraintSpec], source: str, *, allocates: bool
+) -> None:
+    """Raises ValueError where they would not hold: of arms that come from elsewhere than a catalogue (`source`), and of
+    requests to allocate."""
+    if source != FROM_CATALOGUE and any(one.arm or one.cost for one in constraints):
+        found = f"categories or costs with arms.source = {source!r}"
+        raise ValueError(f"constraints: found {found}, expected those of ids: the others are read off the catalogue")
+    if allocates and (rules or constraints):
+        raise ValueError(
+            "allocation: found it declared beside [[rules]] or [[constraints]], which do not hold for requests to "
+            "allocate; expected one of them, or an app for each"
+        )
 
 
 def _declared(where: str, conditions: Mapping[str, Condition], scope: str, features: Features) -> None:

@@ -11,11 +11,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from croupier.features.batch import I64, Batch, Bool, Catalogue, Interactions
+from croupier.features.batch import I64, Batch, Bool, Catalogue, Interactions, Texts
 from croupier.features.declared.ruled_out import RuledOut
 from croupier.features.encoding import inline, inline_log
 from croupier.features.encoding.encoder import Encoder, placed
 from croupier.features.ids import hash64
+from croupier.features.interactions.whole_requests import allocate, requests_of
 from croupier.features.schema import Arm, InvalidEvent
 
 CHUNK_ROWS = 20_000
@@ -40,7 +41,7 @@ def encode_interactions(
     if rules:
         batch = replace(batch, left_out=_ruled_out(df, contexts, rules, mask.shape[1]))
     return Interactions(
-        batch=batch,
+        batch=replace(batch, allocation=_allocation(df)),
         chosen=chosen,
         pmf=pmf,
         reward=df["reward"].to_numpy().astype(np.float64),
@@ -56,6 +57,10 @@ def _ruled_out(df: pl.DataFrame, contexts: Any, rules: RuledOut, width: int) -> 
     rows = contexts.to_dicts() if isinstance(contexts, pl.DataFrame) else contexts
     given = inline.given_in(df) if inline_log.brings(df) else [()] * len(df)
     return rules.places(rows, df["arms"].to_list(), given, width)
+
+
+def _allocation(df: pl.DataFrame) -> Texts | None:
+    return df["allocation"].to_numpy().astype(np.object_) if allocate(df) else None
 
 
 def _candidates(df: pl.DataFrame, catalogue: Catalogue) -> tuple[Bool, I64, I64]:
@@ -132,6 +137,8 @@ class EncodedLog:
             out = np.zeros(mask.shape, np.bool_)
             out[mask] = flat["left_out"]
         batch = Batch(context=context, arm=arm, mask=mask, pair=pair, catalogue=self._catalogue(flat), left_out=out)
+        if "allocation" in flat:
+            batch = replace(batch, allocation=flat["allocation"])
         rest = {k: flat[k] for k in ("chosen", "reward", "propensity", "at", "unit", "weight")}
         return Interactions(batch=batch, pmf=pmf, **rest)
 
@@ -180,9 +187,23 @@ def encode_chunks(
     rows: int = CHUNK_ROWS,
     rules: RuledOut | None = None,
 ) -> Iterator[Interactions]:
-    """The frame in slices of `rows`, each encoded when asked for."""
-    for start in range(0, len(df), rows):
-        yield encode_interactions(df[start : start + rows], encoder, catalogue, rules)
+    """The frame in slices of `rows`, each encoded when asked for; a request to allocate is never cut in two."""
+    requests = requests_of(df) if allocate(df) else None
+    start = 0
+    while start < len(df):
+        end = min(start + rows, len(df))
+        while requests is not None and end < len(df) and requests[end - 1] == requests[end]:
+            end += 1
+        part = encode_interactions(df[start:end], encoder, catalogue, rules)
+        yield part if requests is None else _with_column(part)
+        start = end
+
+
+def _with_column(part: Interactions) -> Interactions:
+    """A chunk of a log in which others have requests to allocate: Parquet's row groups are alike."""
+    if part.batch.allocation is not None:
+        return part
+    return replace(part, batch=replace(part.batch, allocation=np.full(len(part), "", np.object_)))
 
 
 def _table(log: Interactions, encoder: Encoder) -> pa.Table:
@@ -200,6 +221,8 @@ def _table(log: Interactions, encoder: Encoder) -> pa.Table:
         columns["left_out"] = _lists(batch.left_out[mask], lengths)
     for name in ("chosen", "reward", "propensity", "at", "unit", "weight"):
         columns[name] = pa.array(getattr(log, name))
+    if batch.allocation is not None:
+        columns["allocation"] = pa.array(batch.allocation, pa.string())
     widths = {"context": batch.context.shape[1], "pair": batch.pair.shape[2], "arm": width}
     head = {"croupier.encoder": encoder.digest, "croupier.catalogue": batch.catalogue.digest,
             "croupier.widths": orjson.dumps(widths)}  # fmt: skip

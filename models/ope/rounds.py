@@ -1,8 +1,11 @@
 """A log as a policy sees it: what it would have drawn, as served, on every logged round."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from croupier.features.batch import F64, I64, Batch, Floats, Interactions
+from croupier.models.allocation.from_log import marginals
 from croupier.models.constraints.held import DecisionLimits
 from croupier.models.exploration import guard, with_floor
 from croupier.models.ope.estimators import Rounds
@@ -17,6 +20,8 @@ def as_served(
     """Returns (n, K): what the selector draws from: the policy's pmf of scores less prices, with the floor mixed in,
     within the limits, over the candidates that the rules of now leave (Batch.left_out). Raises PolicyFailed where it is
     none: the mass it has too much would be judged as reward."""
+    if batch.allocation is not None:
+        return _allocated(policy, batch, floor)
     keeping, found = DecisionLimits() if limits is None else limits, []
     for start in range(0, len(batch), rows):
         block = batch[start : start + rows].by_rules
@@ -24,6 +29,15 @@ def as_served(
         pmf = with_floor(guard(policy.pmf(block), block.mask), block.mask, floor)
         found.append(keeping.held(pmf, block, floor))
     return np.concatenate(found)
+
+
+def _allocated(policy: Policy, batch: Batch, floor: float) -> F64:
+    """Of items of requests to allocate the marginals, each request solved again under its budget."""
+    single = np.flatnonzero(batch.allocation == "")
+    found = marginals(policy, batch, floor=floor)
+    if len(single):
+        found[single] = as_served(policy, replace(batch[single], allocation=None), floor)
+    return guard(found, batch.mask)
 
 
 def rounds_of(log: Interactions, pmf: F64, predicted: Floats) -> Rounds:

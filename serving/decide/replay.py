@@ -64,16 +64,8 @@ def replay(
             ReplayStep("release", True, "decided elsewhere (imported, or a client's fallback): nothing to derive"),
             *_outcome(decision, decision.pmf),
         ]
-    try:
-        release = load(decision.release)
-    except (ReleaseRefused, KeyError) as error:
-        return [ReplayStep("release", False, str(error))]
-    found = [ReplayStep("release", True, f"{release.number}, {len(release.manifest['files'])} files verified")]
-    found += _digests(decision, release)
-    if not found[-1].holds:
-        return found
-    found += _request(decision, release)
-    if not found[-1].holds:
+    found, release = release_of(decision, load)
+    if release is None:
         return found
     try:
         batch, steps = _batch(decision, release, prices)
@@ -83,7 +75,7 @@ def replay(
     if not found[-1].holds:
         return found
     try:
-        policy, text = _policy(decision, release, spool, spec)
+        policy, text = policy_of(decision, release, spool, spec)
     except ValueError as error:
         return [*found, ReplayStep("posterior", False, str(error))]
     found.append(ReplayStep("posterior", True, text))
@@ -98,29 +90,34 @@ def replay(
     return [*found, *_outcome(decision, tuple(pmf))] if arm == decision.arm else found
 
 
-def _digests(decision: Decision, release: LoadedRelease) -> list[ReplayStep]:
-    """Whether encoder and catalogue are those that were logged, up to the first that is not."""
-    pairs = {
-        "encoder": (release.encoder.digest, decision.encoder),
-        "catalogue": (release.catalogue.digest, decision.catalogue),
-    }
-    found = []
-    for name, (has, logged) in pairs.items():
+def release_of(
+    decision: Decision, load: Callable[[int], LoadedRelease]
+) -> tuple[list[ReplayStep], LoadedRelease | None]:
+    """The steps up to the request, and the release that decided; None where one of them differs."""
+    try:
+        release = load(decision.release)
+    except (ReleaseRefused, KeyError) as error:
+        return [ReplayStep("release", False, str(error))], None
+    found = [ReplayStep("release", True, f"{release.number}, {len(release.manifest['files'])} files verified")]
+    for name, has, logged in (
+        ("encoder", release.encoder.digest, decision.encoder),
+        ("catalogue", release.catalogue.digest, decision.catalogue),
+    ):
         found.append(ReplayStep(name, has == logged, f"logged {logged}, the release has {has}"))
         if has != logged:
-            break
-    return found
-
-
-def _request(decision: Decision, release: LoadedRelease) -> list[ReplayStep]:
-    """The step that fails if the release does not know what was asked, or its rules leave a candidate out; where it has
-    rules, the step that says that they do not."""
+            return found, None
     try:
         release.encoder.validate(
             decision.context, decision.arms, decision.arm_context, release.catalogue, decision.arm_features
         )
     except InvalidEvent as error:
-        return [ReplayStep("request", False, str(error))]
+        return [*found, ReplayStep("request", False, str(error))], None
+    found += _rules(decision, release)
+    return found, release if found[-1].holds else None
+
+
+def _rules(decision: Decision, release: LoadedRelease) -> list[ReplayStep]:
+    """Where the release has rules, the step that says whether they leave all candidates in."""
     rules = Safeguards.of(release.manifest).ruled_out(release.arms)
     if not rules:
         return []
@@ -145,7 +142,7 @@ def _batch(
     return Pricing(usages).on(batch, paid, decision.at), [step]
 
 
-def _policy(decision: Decision, release: LoadedRelease, spool: Spool, spec: RewardSpec) -> tuple[Policy | None, str]:
+def policy_of(decision: Decision, release: LoadedRelease, spool: Spool, spec: RewardSpec) -> tuple[Policy | None, str]:
     """The policy whose pmf was served; None for the uniform fallback of a failed champion."""
     if decision.role == FALLBACK and decision.policy == "uniform":
         return None, f"uniform: {decision.fallback_reason}"

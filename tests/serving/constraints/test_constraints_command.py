@@ -77,7 +77,7 @@ def test_a_decision_that_broke_a_rule_is_counted(tmp_path, monkeypatch):
     assert "safeguards" in bundle_store.manifest(w.store, number)
     requests = apps.sample().requests(100)
     with Embedded("shop", var=tmp_path) as shop:
-        careless = shop.host.selector._arms
+        careless = shop.host.selector.offered
         careless._rules.rules, careless._limits = (), type(careless._limits)()
         shop.select_batch(requests)
     joined(w)
