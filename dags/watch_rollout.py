@@ -14,6 +14,7 @@ Harm shown: aborted at once. Counts off, propensities wrong, data missing or sta
 Inconclusive at the time limit: back to the champion. No data never promotes. At 100 % the candidate becomes the next
 release's champion, and stays watched against a hold-out (`[rollout] holdout`, 1 % of units, for `watch_days`): shown
 to be worse, its predecessor is released again.
+Prices of long-run `[[constraints]]` are moved by the hours that were joined since the last look.
 A `catalogue.json` that was changed (`croupier arm …`) is released over the same policies; the rollout goes on.
 **Safe to repeat**, and to run twice at once: a look is judged for the very state it was gathered under.
 By hand: `croupier rollout abort`, `advance`, `rollback N`.

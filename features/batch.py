@@ -9,7 +9,7 @@ serves for these requests alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -70,7 +70,9 @@ class Catalogue:
 class Batch:
     """B requests with up to K candidates: context (B, d_u), arm (B, K) rows of the catalogue (0 where masked),
     mask (B, K), pair (B, K, d_p) features of (request, arm); d_p may be 0. `allocation` (B,): where rows are items of
-    requests to allocate, what each says of its request as JSON ("": of none); None where no row is."""
+    requests to allocate, what each says of its request as JSON ("": of none); None where no row is. Of a log, left_out
+    (B, K): candidates of then that the rules of now would leave out; None where none is declared. price (B, K): what
+    comes off each candidate's score before a policy explores, in units of reward; None: nothing does."""
 
     context: F32
     arm: I64
@@ -78,6 +80,8 @@ class Batch:
     pair: F32
     catalogue: Catalogue
     allocation: Texts | None = None
+    left_out: Bool | None = None
+    price: F64 | None = None
 
     def __len__(self) -> int:
         return len(self.context)
@@ -90,7 +94,23 @@ class Batch:
             pair=self.pair[rows],
             catalogue=self.catalogue,
             allocation=None if self.allocation is None else self.allocation[rows],
+            left_out=None if self.left_out is None else self.left_out[rows],
+            price=None if self.price is None else self.price[rows],
         )
+
+    def priced(self, scores: Floats) -> Floats:
+        """The scores (B, K) of the candidates, less their prices."""
+        return scores if self.price is None else scores - self.price
+
+    @property
+    def out(self) -> Bool:
+        """(B, K) `left_out`, where nothing is declared all False."""
+        return np.zeros(self.mask.shape, np.bool_) if self.left_out is None else self.left_out
+
+    @property
+    def by_rules(self) -> Self:
+        """The batch with the candidates that the rules of now leave it."""
+        return self if self.left_out is None else replace(self, mask=self.mask & ~self.left_out, left_out=None)
 
     @property
     def arm_features(self) -> F32:
@@ -143,6 +163,7 @@ class Left:
             mask=self.mask,
             pair=np.where(self.mask[:, :, None], whole.pair[self.rows[:, None], self.place], 0.0),
             catalogue=whole.catalogue,
+            price=None if whole.price is None else np.where(self.mask, self.take(whole.price), 0.0),
         )
 
 
@@ -207,6 +228,7 @@ def concatenate(chunks: Sequence[Interactions]) -> Interactions:
         pair=joined([c.batch.pair for c in chunks]),
         catalogue=catalogue,
         allocation=_one_column([c.batch for c in chunks]),
+        left_out=joined([c.batch.out for c in chunks]) if any(c.batch.left_out is not None for c in chunks) else None,
     )
     flat = {n: np.concatenate([getattr(c, n) for c in chunks]) for n in _FLAT}
     return Interactions(batch=batch, pmf=joined([c.pmf for c in chunks]), **flat)

@@ -17,7 +17,7 @@ import polars as pl
 
 from croupier.features import clock
 from croupier.features.batch import F64, I64
-from croupier.features.encoding import catalogue, dataset
+from croupier.features.encoding import catalogue, dataset, inline
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.encoding.grown import grown
 from croupier.features.interactions import guardrail_totals, imitation, late_rewards, quarantine
@@ -213,14 +213,14 @@ def keep(
     guarded = guardrail_totals.totals(w.store, w.spec, rows, now=clock.now()) if kinds else None
     watched = [] if guarded is None else [v for kind in kinds for v in (kind, *guarded[kind])]
     tardy = [v for row in late.with_row_index().filter(pl.col("late_reward") != 0.0).iter_rows() for v in row]
-    made_from = (*rows["event_id"], *rows["reward"], *watched, *tardy)
+    made_from = (*rows["event_id"], *rows["reward"], *watched, *tardy, *(r.model_dump_json() for r in w.spec.rules))
     key = _key(name, encoder.digest, catalogue.digest(arms), str(split_at), *made_from)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / layout.ENCODER).mkdir()
         encoder.save(folder / layout.ENCODER)
         catalogue.write(folder / layout.CATALOGUE, arms)
-        dataset.write(folder / layout.ENCODED, dataset.encode_chunks(rows, encoder, encoder.catalogue(arms)), encoder)
+        dataset.write_log(folder / layout.ENCODED, rows, encoder, arms, inline.ruled_out(w.spec, arms))
         meta = {"app": w.settings.app, "features": key, "start": start, "end": end, "rows": len(rows),
                 "split_at": split_at, "declared": declared(w.spec)}  # fmt: skip
         kept = {"encoder": encoder.digest, "spec": declaration.kept(w.spec)} | facts

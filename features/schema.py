@@ -78,6 +78,7 @@ class Decision:
     decided elsewhere, imported. `arm_features` are those of arms that the request brought along: empty, or one entry
     per arm, None for an arm of the catalogue. `allocation` is empty, or, where the decision is one item of a request to
     allocate, what it says of the request as JSON (budgets/allocated_item.py): `pmf` are then the item's marginals.
+    `multipliers`: the version of the prices of long-run constraints that came off the scores; 0: none did.
     """
 
     event_id: str
@@ -101,6 +102,7 @@ class Decision:
     took_us: int = 0
     arm_features: tuple[dict[str, Any] | None, ...] = ()
     allocation: str = ""
+    multipliers: int = 0
 
     @property
     def listed(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@
 [context.NAME] [arm.NAME] [arm_context.NAME]   one feature each
 [allocation]   an option for each of several items, with the sum of their costs within a total
 [policies] [training]   what competes, and on what and how often it is trained
+[[rules]] [[constraints]]   what may not be chosen, and how often what must be
 [gate] [refresh] [rollout]   when to promote, when to renew the champion, how to expose
 """
 
@@ -14,8 +15,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from croupier.features.declared import refusals
+from croupier.features.declared import agreement, refusals
+from croupier.features.declared.constraint import ConstraintSpec
 from croupier.features.declared.feature import Feature
+from croupier.features.declared.rule import RuleSpec
 from croupier.features.spec_values import (
     OF_REQUESTS,
     AllocationSpec,
@@ -244,6 +247,10 @@ class AppSpec(Strict):
     arms: ArmsSpec = Field(ArmsSpec(), description="arms that come and go")
     allocation: AllocationSpec = Field(AllocationSpec(), description="an option for each of several items, in a budget")
     health: HealthSpec = Field(HealthSpec(), description="how often health may be wrong, and what follows a change")
+    rules: tuple[RuleSpec, ...] = Field((), description="arms that some requests are never given, one [[rules]] each")
+    constraints: tuple[ConstraintSpec, ...] = Field(
+        (), description="how often arms may, or must, be chosen, one [[constraints]] each"
+    )
 
     @model_validator(mode="after")
     def _default_within_range(self) -> Self:
@@ -258,6 +265,12 @@ class AppSpec(Strict):
         if odd := sorted(self.rollout.guardrail_ranges.keys() - self.guardrails.keys()):
             expected = f"declared guardrails: {', '.join(self.guardrails) or 'none is'}"
             raise ValueError(f"rollout.guardrail_ranges: found {', '.join(odd)}, expected {expected}")
+        return self
+
+    @model_validator(mode="after")
+    def _constraints_agree(self) -> Self:
+        agreement.check(self.rules, self.constraints, self.context, self.arm)
+        agreement.check_served(self.rules, self.constraints, self.arms.source, allocates=self.allocation.declared)
         return self
 
     @model_validator(mode="after")

@@ -93,7 +93,8 @@ class BetaBernoulli:
         drawn = np.zeros((len(batch.catalogue.ids), self.draws))
         for row in used:
             drawn[row] = self._draws_of(batch.catalogue.ids[row])
-        return exploration.votes(np.moveaxis(drawn[batch.arm], 2, 0), batch.mask)
+        scores = np.moveaxis(drawn[batch.arm], 2, 0)
+        return exploration.votes(scores if batch.price is None else scores - batch.price, batch.mask)
 
     def _draws_of(self, arm: str) -> F64:
         if arm not in self._drawn:

@@ -85,8 +85,8 @@ class ScoredOnce(Protocol):
 
 def among(policy: Policy, batch: Batch) -> Among:
     """Returns what gives the policy's pmf over what is left of a batch: of one scoring where it scores each arm by
-    itself, else by asking it again."""
-    found = policy.scored(batch) if isinstance(policy, ScoredOnce) else None
+    itself, else, and where arms have prices, by asking it again."""
+    found = policy.scored(batch) if isinstance(policy, ScoredOnce) and batch.price is None else None
     return (lambda left: policy.pmf(left.batch(batch))) if found is None else found
 
 

@@ -28,6 +28,7 @@ from croupier.features.store.storage import Conflict
 from croupier.features.utc import SECOND
 from croupier.features.workspace import Workspace, get_folder
 from croupier.models import changes, earlier, recent, stale
+from croupier.models.constraints.held import limits_of
 from croupier.models.gate.bounds.planned import LookSchedule
 from croupier.models.gate.evaluation import Asked, any_better, evaluate
 from croupier.models.gate.guardrails import guarded
@@ -134,8 +135,7 @@ def judge_window(w: Workspace, features: Features, candidates: Mapping[str, str]
     for refresh, chosen in _grouped(process.champion, policies, refresh=_refreshable(w, features.end or 0)):
         known: dict[str, Any] = {"w": w, "champion": champion, "candidates": chosen, "refresh": refresh}
         evaluate = partial(_evaluated, features=features, start=process.start, **known)
-        better = partial(_any_better, **known)
-        evaluations.append(recent.judged(log, asked, evaluate, better))
+        evaluations.append(recent.judged(log, asked, evaluate, partial(_any_better, **known)))
     return _judged(process, evaluations, _changed(w, features, process), old=_old(w, features.end or 0))
 
 
@@ -201,6 +201,7 @@ def _asked(
         "gate": gate,
         "seed": w.spec.policies.seed,
         "alpha": gate.alpha * share,
+        "limits": limits_of(w),
     }
 
 

@@ -26,6 +26,7 @@ from croupier.features.store import layout, released
 from croupier.features.utc import YEAR_2100, from_us
 from croupier.features.workspace import Workspace, get_folder, put_folder
 from croupier.models import changes, earlier, retraining, same_features
+from croupier.models.constraints.held import limits_of
 from croupier.models.gate.evaluation import evaluate
 from croupier.models.gate.gate_page import state, write_report
 from croupier.models.gate.spending import Spending, SpentLook
@@ -225,6 +226,7 @@ def _judge_interval(w: Workspace, key: str, jobs: list[Job], features: Features,
         gate=w.spec.gate,
         seed=w.spec.policies.seed,
         alpha=alpha,
+        limits=limits_of(w),
         segments=features.segments(),
         born=features.born(),
         **beside,

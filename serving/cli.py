@@ -61,6 +61,10 @@ COMMANDS = {
     "rollout": ("croupier.serving.commands.rollout:rollout", "Where the candidate stands, and moving it by hand."),
     "release": ("croupier.serving.commands.rollout:release", "The releases there are, and whether they are whole."),
     "arm": ("croupier.serving.commands.arm:app", "Arms: which there are, and adding, retiring, pausing them."),
+    "constraints": (
+        "croupier.serving.commands.constraints:group",
+        "How rules and constraints stand: target, what was logged so far, price.",
+    ),
     "account": (
         "croupier.serving.commands.data:account",
         "Events in this host's spool, and the account of all joined hours.",

@@ -106,7 +106,7 @@ def _below(kind: Any, step: object) -> Any:
     if (table := _model(kind)) is not None:
         field = table.model_fields.get(str(step))
         return field.annotation if field else None
-    inner = get_args(kind)
+    inner = [each for each in get_args(kind) if each is not ...]
     return inner[-1] if get_origin(kind) in (dict, list, tuple) and inner else None
 
 

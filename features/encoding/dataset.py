@@ -1,6 +1,6 @@
 """Interactions of the log as arrays: whole, or as encoded Parquet that training streams chunk by chunk."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from croupier.features.batch import I64, Batch, Bool, Catalogue, Interactions, Texts
+from croupier.features.declared.ruled_out import RuledOut
 from croupier.features.encoding import inline, inline_log
 from croupier.features.encoding.encoder import Encoder, placed
 from croupier.features.ids import hash64
 from croupier.features.interactions.whole_requests import allocate, requests_of
-from croupier.features.schema import InvalidEvent
+from croupier.features.schema import Arm, InvalidEvent
 
 CHUNK_ROWS = 20_000
 
 
-def encode_interactions(df: pl.DataFrame, encoder: Encoder, catalogue: Catalogue) -> Interactions:
+def encode_interactions(
+    df: pl.DataFrame, encoder: Encoder, catalogue: Catalogue, rules: RuledOut | None = None
+) -> Interactions:
     """Rows of arrow.INTERACTIONS → arrays, in the order given; `context` may be a struct instead of JSON text.
-    Raises InvalidEvent on a chosen arm that was no candidate, or an arm the catalogue does not have."""
+    `rules`: those of now, whose marks the batch then has. Raises InvalidEvent on a chosen arm that was no candidate, or
+    an arm the catalogue does not have."""
     typed = isinstance(df["context"].dtype, pl.Struct)
     contexts = df["context"].struct.unnest() if typed else [orjson.loads(text) for text in df["context"]]
     pairs = [orjson.loads(text) if len(text) > 2 else () for text in df["arm_context"]]
@@ -34,6 +38,8 @@ def encode_interactions(df: pl.DataFrame, encoder: Encoder, catalogue: Catalogue
     pmf = np.zeros(mask.shape)
     pmf[mask] = df["pmf"].explode(keep_nulls=False, empty_as_null=False).to_numpy()
     batch = encoder.batch(contexts, rows, mask, pairs, catalogue)
+    if rules:
+        batch = replace(batch, left_out=_ruled_out(df, contexts, rules, mask.shape[1]))
     return Interactions(
         batch=replace(batch, allocation=_allocation(df)),
         chosen=chosen,
@@ -44,6 +50,13 @@ def encode_interactions(df: pl.DataFrame, encoder: Encoder, catalogue: Catalogue
         unit=np.array([_unit(u) for u in df["unit_id"]], np.uint64),
         weight=1.0 / df["pass_probability"].to_numpy(),
     )
+
+
+def _ruled_out(df: pl.DataFrame, contexts: Any, rules: RuledOut, width: int) -> Bool:
+    """(B, K): the candidates that the rules of now would leave out."""
+    rows = contexts.to_dicts() if isinstance(contexts, pl.DataFrame) else contexts
+    given = inline.given_in(df) if inline_log.brings(df) else [()] * len(df)
+    return rules.places(rows, df["arms"].to_list(), given, width)
 
 
 def _allocation(df: pl.DataFrame) -> Texts | None:
@@ -119,7 +132,11 @@ class EncodedLog:
         pair = np.zeros((*mask.shape, self.widths["pair"]), np.float32)
         pair[mask] = flat["pair"].reshape(-1, self.widths["pair"]) if self.widths["pair"] else 0.0
         context = flat["context"].reshape(len(lengths), self.widths["context"])
-        batch = Batch(context=context, arm=arm, mask=mask, pair=pair, catalogue=self._catalogue(flat))
+        out = None
+        if "left_out" in flat:
+            out = np.zeros(mask.shape, np.bool_)
+            out[mask] = flat["left_out"]
+        batch = Batch(context=context, arm=arm, mask=mask, pair=pair, catalogue=self._catalogue(flat), left_out=out)
         if "allocation" in flat:
             batch = replace(batch, allocation=flat["allocation"])
         rest = {k: flat[k] for k in ("chosen", "reward", "propensity", "at", "unit", "weight")}
@@ -157,8 +174,18 @@ def write(path: Path, chunks: Iterable[Interactions], encoder: Encoder) -> int:
     return rows
 
 
+def write_log(path: Path, df: pl.DataFrame, encoder: Encoder, arms: Sequence[Arm], rules: RuledOut | None) -> int:
+    """Writes the rows of a log over a catalogue's `arms`, with the marks of the `rules`; see `write`."""
+    return write(path, encode_chunks(df, encoder, encoder.catalogue(arms), rules=rules), encoder)
+
+
 def encode_chunks(
-    df: pl.DataFrame, encoder: Encoder, catalogue: Catalogue, *, rows: int = CHUNK_ROWS
+    df: pl.DataFrame,
+    encoder: Encoder,
+    catalogue: Catalogue,
+    *,
+    rows: int = CHUNK_ROWS,
+    rules: RuledOut | None = None,
 ) -> Iterator[Interactions]:
     """The frame in slices of `rows`, each encoded when asked for; a request to allocate is never cut in two."""
     requests = requests_of(df) if allocate(df) else None
@@ -167,7 +194,7 @@ def encode_chunks(
         end = min(start + rows, len(df))
         while requests is not None and end < len(df) and requests[end - 1] == requests[end]:
             end += 1
-        part = encode_interactions(df[start:end], encoder, catalogue)
+        part = encode_interactions(df[start:end], encoder, catalogue, rules)
         yield part if requests is None else _with_column(part)
         start = end
 
@@ -190,6 +217,8 @@ def _table(log: Interactions, encoder: Encoder) -> pa.Table:
         "inline_arm": _lists(pa.array(ids[brought], pa.string()), met),
         "inline": _lists(batch.catalogue.features[brought].reshape(-1), met * width),
     }  # fmt: skip
+    if batch.left_out is not None:
+        columns["left_out"] = _lists(batch.left_out[mask], lengths)
     for name in ("chosen", "reward", "propensity", "at", "unit", "weight"):
         columns[name] = pa.array(getattr(log, name))
     if batch.allocation is not None:

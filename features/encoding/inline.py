@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 
 from croupier.features.batch import I64, Bool, Catalogue
+from croupier.features.declared.ruled_out import RuledOut
 from croupier.features.encoding.as_sent import flattened, with_numbers
 from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.encoding.validation import Row
@@ -42,6 +43,13 @@ def rows_of_arms(spec: AppSpec, arms: Sequence[Arm]) -> list[Row]:
     """Returns the features of all arms of a catalogue, read as app.toml declares them. Raises InvalidEvent."""
     strings = [name for name, feature in spec.arm.items() if feature.strings]
     return [row_of_arm(arm, strings) for arm in arms]
+
+
+def ruled_out(spec: AppSpec, arms: Sequence[Arm]) -> RuledOut | None:
+    """The rules that app.toml declares, over these arms of a catalogue; None where it has none."""
+    if not spec.rules:
+        return None
+    return RuledOut(spec.rules, {a.arm_id: own for a, own in zip(arms, rows_of_arms(spec, arms), strict=True)})
 
 
 def extended(

@@ -107,6 +107,8 @@ def _bounds(metadata: list[Any]) -> Iterator[str]:
 
 def _kind(annotation: Any, metadata: list[Any] = []) -> str:  # noqa: B006  (it is only read)
     """The type in words."""
+    if isclass(annotation) and issubclass(annotation, BaseModel):
+        return f"{{ {', '.join(annotation.model_fields)} }}"
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _kind(arguments[0], list(arguments[1:]))
@@ -119,7 +121,9 @@ def _kind(annotation: Any, metadata: list[Any] = []) -> str:  # noqa: B006  (it 
     if origin is Literal:
         return " or ".join(f'"{each}"' for each in arguments)
     if origin is tuple:
-        return f"list of {_kind(arguments[0])}s" if arguments[-1] is ... else "[low, high]"
+        several = get_origin(arguments[0]) in (Union, UnionType)  # of numbers, texts and booleans
+        each = "value" if several else _kind(arguments[0])
+        return f"list of {each}s" if arguments[-1] is ... else "[low, high]"
     if origin is dict:
         return "tables by name" if get_origin(arguments[1]) is dict else f"table of {_kind(arguments[1])} by name"
     return {bool: "true or false", int: "whole number", float: "number", str: "text"}.get(annotation, "any value")

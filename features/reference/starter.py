@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from textwrap import wrap
+from typing import Any
 
 from croupier.features.reference import toml
 from croupier.features.reference.keys import Form, Key, Table, tables
@@ -12,10 +13,12 @@ HEAD = """# {app}: what this bandit is. Written by `croupier app init`; it is yo
 # `croupier app check` says whether it is valid and what it means; features/APP_TOML.md is the reference.
 """
 EXAMPLE = (0.0, 100.0)  # of a clip, which has no default
-EXAMPLES: dict[str, tuple[str, dict[str, str]]] = {
+EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "context": ("device", {"type": "categorical"}), "arm": ("price", {"type": "numeric"}),
     "arm_context": ("affinity", {"type": "numeric"}), "reward.kinds": ("click", {}),
     "interactions": ("", {"a": "context.device", "b": "arm.price"}),
+    "rules": ("", {"name": "not on phones", "when": {"device": ["phone"]}, "arms": ["video"]}),
+    "constraints": ("", {"name": "the new one", "arms": ["video"], "floor": 0.05}),
 }  # fmt: skip
 
 

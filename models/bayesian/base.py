@@ -6,6 +6,7 @@ all rows of the log, on rewards standardised to mean 0 and sd 1.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -103,6 +104,7 @@ class Bayesian(ABC):
         if self.sizes is None:
             return exploration.uniform(batch.mask)
         self.check(batch)
+        batch = batch if batch.price is None else replace(batch, price=batch.price / self.reward_sd)
         rows = self._at_once(batch)
         if 0 < len(batch) <= rows:
             return self._pmf(batch)
@@ -142,8 +144,6 @@ class Bayesian(ABC):
                 f"batch: found (context, arm, pair) sizes {found}, expected {self.sizes} as in training; "
                 "serve with the encoder of the release"
             )
-
-    # The fast loop: φ of what was shown, the scale of rewards, and the policy with a newer posterior.
 
     @torch.no_grad()
     def features(self, batch: Batch, chosen: I64) -> F64:

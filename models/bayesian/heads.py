@@ -89,7 +89,7 @@ class SharedHead:
 
     def ucb(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
         """Returns all mass on the highest φᵀm + α·√(φᵀ(A + λI)⁻¹φ), (B, K)."""
-        return exploration.greedy(self.bounds(batch, phi, alpha=alpha, device=device), batch.mask)
+        return exploration.greedy(batch.priced(self.bounds(batch, phi, alpha=alpha, device=device)), batch.mask)
 
     def bounds(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
         """Returns φᵀm + α·√(φᵀ(A + λI)⁻¹φ) of every candidate, (B, K)."""
@@ -169,7 +169,8 @@ class ArmHeads:
 
     def thompson(self, batch: Batch, phi: Tensor, *, seed: int, draws: int, device: str) -> F64:  # noqa: ARG002
         """Exact for independent N(φᵀm, E[σ²]·φᵀ(A + λI)⁻¹φ): no draws, no votes."""
-        return exploration.best_of_normals(*self.normals(batch, phi, device=device), batch.mask)
+        mean, sd = self.normals(batch, phi, device=device)
+        return exploration.best_of_normals(np.asarray(batch.priced(mean), np.float64), sd, batch.mask)
 
     def normals(self, batch: Batch, phi: Tensor, *, device: str) -> tuple[F64, F64]:
         """Mean and standard deviation of what each candidate is worth, (B, K) each."""
@@ -178,7 +179,7 @@ class ArmHeads:
 
     def ucb(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
         """Returns all mass on the highest upper confidence bound, each arm by its own posterior, (B, K)."""
-        return exploration.greedy(self.bounds(batch, phi, alpha=alpha, device=device), batch.mask)
+        return exploration.greedy(batch.priced(self.bounds(batch, phi, alpha=alpha, device=device)), batch.mask)
 
     def bounds(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
         """Returns the upper confidence bound of every candidate, by its own posterior, (B, K)."""

@@ -132,7 +132,10 @@ class Linear(Bayesian):
     def _pmf(self, batch: Batch) -> F64:
         """Thompson sampling with a shared head never writes φ out."""
         form = self._form()
-        return super()._pmf(batch) if form is None else thompson.votes(form.scores(batch))
+        if form is None:
+            return super()._pmf(batch)
+        scores = form.scores(batch)
+        return thompson.votes(scores if batch.price is None else scores - thompson.prices(batch, scores)[:, :, None])
 
     def _scored(self, batch: Batch) -> Among:
         form = self._form()

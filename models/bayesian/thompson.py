@@ -33,11 +33,18 @@ def scores(batch: Batch, phi: Tensor, weights: Tensor) -> Tensor:
     """Returns (B, K, S): what each draw makes of each candidate, −inf where masked."""
     (B, K), S, mask = batch.mask.shape, weights.shape[1], batch.mask
     flat = product(phi, weights)
+    if batch.price is not None:
+        flat = flat - prices(batch, flat)[torch.tensor(mask, device=flat.device)][:, None]
     if mask.all():
         return flat.view(B, K, S)
     found = flat.new_full((B, K, S), -torch.inf)
     found[torch.tensor(mask, device=flat.device)] = flat
     return found
+
+
+def prices(batch: Batch, like: Tensor) -> Tensor:
+    """(B, K) the batch's prices, as numbers of the scores `like`."""
+    return torch.from_numpy(np.asarray(batch.price)).to(device=like.device, dtype=like.dtype)
 
 
 def among(scored: Tensor) -> Among:

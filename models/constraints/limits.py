@@ -20,8 +20,8 @@ _NONE: Mapping[str, Range] = MappingProxyType({})
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LimitBounds:
-    """Limits of requests as arrays: `low`, `high` (n, K) of arms; `group` (K,) each arm's category, counted from 0;
-    `group_low`, `group_high` (n, G) of categories, whose names are `names`."""
+    """Limits of requests as arrays: `low`, `high` (n, K) of arms; `group` each arm's category, counted from 0, (K,), or
+    (n, K) where requests list other arms; `group_low`, `group_high` (n, G) of categories, whose names are `names`."""
 
     low: F64
     high: F64
@@ -75,11 +75,27 @@ class Limits:
         return bounds
 
 
+def reach(bounds: LimitBounds) -> tuple[F64, F64]:
+    """(n, G) each: the least and the most that each category can have by the limits of its arms."""
+    inside = bounds.group[..., None] == np.arange(len(bounds.names))  # (K, G) or (n, K, G)
+    if bounds.group.ndim == 1:
+        return bounds.low @ inside, bounds.high @ inside
+    return np.einsum("nk,nkg->ng", bounds.low, inside), np.einsum("nk,nkg->ng", bounds.high, inside)
+
+
+def feasible(bounds: LimitBounds) -> Bool:
+    """(n,) True where a request has a pmf within its bounds."""
+    least, most = reach(bounds)
+    categories = (most >= bounds.group_low - SLACK) & (least <= bounds.group_high + SLACK)
+    floors = np.maximum(least, bounds.group_low).sum(axis=1)
+    caps = np.minimum(most, bounds.group_high).sum(axis=1)
+    return np.asarray(categories.all(axis=1) & (floors <= 1 + SLACK) & (caps >= 1 - SLACK))
+
+
 def require_feasible(bounds: LimitBounds) -> None:
     """Returns where each request has a pmf within its bounds. Raises ValueError naming the first limit that cannot be
     met: categories by their arms' limits, then all of them by their sum."""
-    inside = bounds.group[:, None] == np.arange(len(bounds.names))  # (K, G)
-    least, most = bounds.low @ inside, bounds.high @ inside  # (n, G) that the arms' own limits allow
+    least, most = reach(bounds)
     for row, g in np.argwhere(most < bounds.group_low - SLACK)[:1]:
         raise ValueError(
             f"request {row}: category {bounds.names[g]} can have at most {most[row, g]:.6g} by the limits of its "

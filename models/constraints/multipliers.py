@@ -16,19 +16,22 @@ import numpy as np
 
 from croupier.features.batch import F64
 
-FIELDS = ("version", "prices", "made_from")
+FIELDS = ("version", "prices", "made_from", "stopped", "day")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Multipliers:
     """`prices` of constraints by name, in units of reward for a unit of usage; `made_from` is the (first, last) matured
-    hour that they were moved by, by name ("2026-11-29T07"), empty before any. Version 0 is the first.
+    hour that they were moved by, by name ("2026-11-29T07"), empty before any. Version 0 is the first. `stopped` are the
+    spends whose budget of the UTC `day` ("2026-11-29") is gone: their arms are not shown for the rest of it.
 
     Raises ValueError for a version below 0 and for a price that is negative or no number."""
 
     version: int
     prices: Mapping[str, float]
     made_from: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
+    day: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.version, bool) or not isinstance(self.version, int) or self.version < 0:
@@ -76,4 +79,7 @@ class Multipliers:
             raise ValueError(f"multipliers: found {text[:60]!r}, expected an object with {', '.join(FIELDS)}")
         if not isinstance(found["made_from"], list):
             raise ValueError(f"made_from: found {found['made_from']!r}, expected a list of hours")
-        return cls(version=found["version"], prices=found["prices"], made_from=tuple(found["made_from"]))
+        if not isinstance(found["stopped"], list) or not isinstance(found["day"], str):
+            raise ValueError(f"stopped: found {found['stopped']!r} of {found['day']!r}, expected a list and a day")
+        lists = {name: tuple(found[name]) for name in ("made_from", "stopped")}
+        return cls(version=found["version"], prices=found["prices"], day=found["day"], **lists)

@@ -40,11 +40,12 @@ def project(pmf: F64, bounds: LimitBounds, *, by: Nearness = "kl") -> F64:
     slope, start = (pmf, np.zeros_like(pmf)) if by == "kl" else (np.ones_like(pmf), pmf)
     low, high = bounds.low.copy(), bounds.high.copy()
     for g, name in enumerate(bounds.names):
-        inside = bounds.group == g
+        inside = bounds.group == g  # (K,), or (n, K): elsewhere a line that lies at 0
         if inside.any():
-            part = slope[:, inside], start[:, inside], bounds.low[:, inside], bounds.high[:, inside]
-            low[:, inside] = _held(part, bounds.group_low[:, g], f"the floor of category {name}")
-            high[:, inside] = _at(part, bounds.group_high[:, g])
+            own, edges = (np.where(inside, x, 0.0) for x in (slope, start)), (bounds.low, bounds.high)
+            part = cast("Lines", (*own, *(np.where(inside, edge, 0.0) for edge in edges)))
+            low = np.where(inside, _held(part, bounds.group_low[:, g], f"the floor of category {name}"), low)
+            high = np.where(inside, _at(part, bounds.group_high[:, g]), high)
     return _held((slope, start, low, high), np.ones(len(pmf)), "a sum of 1")
 
 

@@ -1,7 +1,7 @@
 """Judge policies on a log: one pass, every estimator, paired lifts over the champion, and the gate's verdict.
 
-Policies are judged as served: the exploration floor is mixed in, as the selector will. The log's rows may come from
-several policies, releases, stages and fallbacks, each with its own propensity. JSON-able throughout.
+Policies are judged as served, with the exploration floor, the rules and the limits of the selector. The log's rows may
+come from several policies, releases, stages and fallbacks, each with its own propensity. JSON-able throughout.
 """
 
 import logging
@@ -14,6 +14,7 @@ from croupier.features.batch import F64, I64, Floats, Interactions
 from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.spec import GateSpec
 from croupier.features.utc import DAY
+from croupier.models.constraints.held import DecisionLimits
 from croupier.models.exploration import PolicyFailed
 from croupier.models.gate.bounds.planned import LookSchedule
 from croupier.models.gate.bounds.steadied import divergence, reach, steadied
@@ -34,6 +35,7 @@ from croupier.models.ope.rounds import as_served, of_groups, rounds_of
 from croupier.models.ope.unchecked import Unchecked, of_features
 from croupier.models.policy import Policy
 
+Limiting = DecisionLimits | None
 LOGGING = "logging"  # the name under which the log's own policy is reported
 
 
@@ -72,17 +74,18 @@ def evaluate(
     alpha: float | None = None,
     segments: Mapping[str, Sequence[str]] | None = None,
     born: I64 | None = None,
+    limits: Limiting = None,
 ) -> Evaluation:
     """Judge each of `policies` against `policies[champion]` on `log`, which none of them may have learnt from.
 
     guardrails: per-round values (n,), higher is better. asked: what is known beside the log. alpha: this look's part of
     the error, gate.alpha unless given; it is shared evenly by the candidates, so the best of many is not promoted for
     being one of many. segments: a label a row, {"country": (n,), …}, and born: when each arm came (A,), UTC µs: for
-    lifts by segment in the report.
+    lifts by segment in the report. limits: what each decision's pmf keeps, as served.
     """
     _check(policies, champion, log)
     predicted = cross_fit(log, seed=seed)
-    pmfs, failed = _served(policies, log, floor, champion)
+    pmfs, failed = _served(policies, log, floor, champion, limits)
     rounds = {name: rounds_of(log, pmf, predicted) for name, pmf in (pmfs | {LOGGING: log.pmf}).items()}
     asked = asked or Asked(quality_passed=quality_passed)
     test, leak = self_tests.propensity(log, often=asked.often), leaks.tested(log)
@@ -139,10 +142,11 @@ def any_better(
     gate: GateSpec,
     alpha: float,
     seed: int = 0,
+    limits: Limiting = None,
 ) -> bool:
     """False where the confidence sequence at all of `alpha` shows no candidate's lift to exceed the margin: a fourth of
     the time of `evaluate`, for those who ask often. What bets alone would show is left to a whole process's rows."""
-    predicted, (pmfs, _) = cross_fit(log, seed=seed), _served(policies, log, floor, champion)
+    predicted, (pmfs, _) = cross_fit(log, seed=seed), _served(policies, log, floor, champion, limits)
     rounds = {name: rounds_of(log, pmf, predicted) for name, pmf in pmfs.items()}
     base, share = rounds.pop(champion), alpha / max(1, len(policies) - 1)
     for name, seen in rounds.items():
@@ -252,16 +256,16 @@ class _Court:
 
 
 def _served(
-    policies: Mapping[str, Policy | Piecewise], log: Interactions, floor: float, champion: str
+    policies: Mapping[str, Policy | Piecewise], log: Interactions, floor: float, champion: str, limits: Limiting
 ) -> tuple[dict[str, F64], dict[str, str]]:
     """The pmfs, and why a candidate has none: one that fails, or raises, keeps no other from its verdict."""
     pmfs, failed = {}, {}
     for name, policy in policies.items():
         try:
             if isinstance(policy, Piecewise):
-                pmfs[name] = policy.served(log, floor)
+                pmfs[name] = policy.served(log, floor, limits)
             else:
-                pmfs[name] = as_served(policy, log.batch, floor)
+                pmfs[name] = as_served(policy, log.batch, floor, limits)
         except Exception as error:
             why = str(error) if isinstance(error, PolicyFailed) else f"{type(error).__name__}: {error}"
             if name == champion:

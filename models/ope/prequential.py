@@ -24,6 +24,7 @@ import orjson
 
 from croupier.features.batch import F64, Interactions
 from croupier.features.utc import DAY
+from croupier.models.constraints.held import DecisionLimits
 from croupier.models.ope.rounds import as_served
 from croupier.models.policy import Policy
 
@@ -46,17 +47,17 @@ class Piecewise:
     pieces: Sequence[tuple[int, Callable[[], Policy]]]
     _known: dict[float, tuple[Interactions, F64]] = field(default_factory=dict, repr=False, compare=False)
 
-    def served(self, log: Interactions, floor: float) -> F64:
-        """Returns (n, K) pmf of each row's own model, with the floor mixed in. One model is in memory at a time. What
-        is asked of the last rows of a log that was asked for before is not computed again.
+    def served(self, log: Interactions, floor: float, limits: DecisionLimits | None = None) -> F64:
+        """Returns (n, K) pmf of each row's own model, as served: with floor, rules and limits. One model is in memory
+        at a time. What is asked of the last rows of a log that was asked for before is not computed again.
 
         Raises ValueError where a row is older than the first model: no model was frozen before it."""
         whole, pmf = self._known.get(floor, (log[:0], log.pmf[:0]))
         if not _ends_with(whole, log):
-            whole, pmf = self._known[floor] = log, self._served(log, floor)
+            whole, pmf = self._known[floor] = log, self._served(log, floor, limits)
         return pmf[len(whole) - len(log) :]
 
-    def _served(self, log: Interactions, floor: float) -> F64:
+    def _served(self, log: Interactions, floor: float, limits: DecisionLimits | None) -> F64:
         if len(log) and int(log.at.min()) < self.pieces[0][0]:
             found = f"a row at {int(log.at.min())}"
             raise ValueError(f"{self.name}: found {found}, expected none before its first model, {self.pieces[0][0]}")
@@ -65,7 +66,7 @@ class Piecewise:
         for (since, load), end in zip(self.pieces, ends, strict=True):
             rows = np.flatnonzero((log.at >= since) & (log.at < end))
             if len(rows):
-                out[rows] = as_served(load(), log.batch[rows], floor)
+                out[rows] = as_served(load(), log.batch[rows], floor, limits)
         return out
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from croupier.features.batch import F64, I64, Batch, Floats, Interactions
 from croupier.models.allocation.from_log import marginals
+from croupier.models.constraints.held import DecisionLimits
 from croupier.models.exploration import guard, with_floor
 from croupier.models.ope.estimators import Rounds
 from croupier.models.policy import Policy
@@ -13,13 +14,21 @@ from croupier.models.policy import Policy
 BLOCK = 8192
 
 
-def as_served(policy: Policy, batch: Batch, floor: float, *, rows: int = 4096) -> F64:
-    """Returns (n, K): the policy's pmf with the floor mixed in, as the selector draws from it. Raises PolicyFailed
-    where it is none: the mass it has too much would be judged as reward."""
+def as_served(
+    policy: Policy, batch: Batch, floor: float, limits: DecisionLimits | None = None, *, rows: int = 4096
+) -> F64:
+    """Returns (n, K): what the selector draws from: the policy's pmf of scores less prices, with the floor mixed in,
+    within the limits, over the candidates that the rules of now leave (Batch.left_out). Raises PolicyFailed where it is
+    none: the mass it has too much would be judged as reward."""
     if batch.allocation is not None:
         return _allocated(policy, batch, floor)
-    blocks = (batch[start : start + rows] for start in range(0, len(batch), rows))
-    return np.concatenate([with_floor(guard(policy.pmf(block), block.mask), block.mask, floor) for block in blocks])
+    keeping, found = DecisionLimits() if limits is None else limits, []
+    for start in range(0, len(batch), rows):
+        block = batch[start : start + rows].by_rules
+        block = block if keeping.prices is None else keeping.prices.on(block)
+        pmf = with_floor(guard(policy.pmf(block), block.mask), block.mask, floor)
+        found.append(keeping.held(pmf, block, floor))
+    return np.concatenate(found)
 
 
 def _allocated(policy: Policy, batch: Batch, floor: float) -> F64:

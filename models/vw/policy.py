@@ -173,10 +173,11 @@ class BilinearPolicy:
     def _explored(self, costs: F64, batch: Batch) -> F64:
         """The pmf (B, K) of members' costs (m, B, K)."""
         mask = batch.mask
+        if self.trained is not None and self.trained.rates is not None:
+            return self._regcb(batch, costs[0], self.trained, self.trained.rates)
+        costs = costs if batch.price is None else costs + batch.price
         if self.trained is None:  # nothing is known, every arm ties
             return exploration.greedy(-costs[0], mask)
-        if self.trained.rates is not None:
-            return self._regcb(batch, costs[0], self.trained, self.trained.rates)
         if self.explore == "squarecb":  # gamma = gamma_scale · t^0.5, t examples learnt (cb_explore_adf_squarecb.cc)
             gamma = self.gamma_scale * float(self.trained.steps) ** 0.5
             explored = exploration.squarecb(-costs[0], mask, gamma, order=batch.order)
@@ -191,8 +192,9 @@ class BilinearPolicy:
         allowed = regcb.allowance(batch.mask, mellowness=self.mellowness, steps=form.steps)
         low = regcb.lowest(cost, allowed, rates, u, x)
         if self.explore == "regcb":
-            return exploration.greedy(-low, batch.mask, order=batch.order)
-        return exploration.eliminate(-regcb.highest(cost, allowed, rates, u, x), -low, batch.mask)
+            return exploration.greedy(batch.priced(-low), batch.mask, order=batch.order)
+        high = regcb.highest(cost, allowed, rates, u, x)
+        return exploration.eliminate(batch.priced(-high), batch.priced(-low), batch.mask)
 
     def learn(self, log: Iterable[Interactions], *, seed: int = 0) -> Self:  # noqa: ARG002 — VW's order is the log's
         """Returns a policy that Vowpal Wabbit trained on the log, in the log's order."""

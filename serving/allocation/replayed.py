@@ -13,18 +13,23 @@ from croupier.features.schema import Decision
 from croupier.features.spec import RewardSpec
 from croupier.models.allocation.from_log import budget_of, votes_of, weights_of
 from croupier.models.allocation.votes import Votes, at_random
+from croupier.models.constraints.kept_multipliers import FREE
+from croupier.models.constraints.multipliers import Multipliers
 from croupier.serving.contract.allocations import item_events
 from croupier.serving.decide import replay as of_decisions
 from croupier.serving.decide.replay import TOLERANCE, ReplayStep
 from croupier.serving.release.bundle import LoadedRelease
 
 Load = Callable[[int], LoadedRelease]
+Prices = Callable[[int], Multipliers]
 
 
-def replay(decision: Decision, *, load: Load, spool: Spool, spec: RewardSpec) -> list[ReplayStep]:
-    """Every step up to and with the first that differs, of a decision of any kind."""
+def replay(
+    decision: Decision, *, load: Load, spool: Spool, spec: RewardSpec, prices: Prices = lambda _: FREE
+) -> list[ReplayStep]:
+    """Every step up to and with the first that differs, of a decision of any kind. `prices`: see decide/replay.py."""
     if not decision.allocation or decision.release == 0:
-        return of_decisions.replay(decision, load=load, spool=spool, spec=spec)
+        return of_decisions.replay(decision, load=load, spool=spool, spec=spec, prices=prices)
     item = item_of(decision.allocation)
     logged = spool.find(item_events(item.request, item.items))
     here = [logged[event] for event in item_events(item.request, item.items) if event in logged]

@@ -19,17 +19,20 @@ from croupier.serving.catalogue.newcomers import newcomers
 from croupier.serving.release import arm_source, bundle_store
 from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.newcomer_share import Newcomers
+from croupier.serving.release.safeguards import Safeguards
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Present:
-    """The arms of the next release, which of them are new, and where the arms of requests come from."""
+    """The arms of the next release, which of them are new, where the arms of requests come from, and the rules and
+    limits that hold for them."""
 
     arms: Sequence[Arm]
     new: Newcomers = field(default_factory=Newcomers)
     source: str = FROM_CATALOGUE
+    safeguards: Safeguards = field(default_factory=Safeguards)
 
 
 def present(w: Workspace, now: int, encoder: Encoder, encoded: Sequence[Arm]) -> Present:
@@ -58,15 +61,27 @@ def as_now(store: Store, old: LoadedRelease) -> Present:
     their features: its own arms, those that are retired or paused by now marked so."""
     number = bundle_store.current(store)
     if number is None or number == old.number:
-        return Present(arms=old.arms, new=old.newcomers, source=arm_source.of(old.manifest))
-    arms, source = bundle_store.arms(store, number), arm_source.of(bundle_store.manifest(store, number))
+        return as_was(old)
+    arms, manifest = bundle_store.arms(store, number), bundle_store.manifest(store, number)
+    source, safeguards = arm_source.of(manifest), Safeguards.of(manifest)
     try:
         old.encoder.catalogue(arms)
     except ValueError as error:
         log.warning("release %s has its own arms again: %s", old.number, error)
         now = {arm.arm_id: arm for arm in arms}
-        return Present(arms=[_timed(arm, now.get(arm.arm_id, arm)) for arm in old.arms], source=source)
-    return Present(arms=arms, new=newcomers_of(store, number), source=source)
+        timed = [_timed(arm, now.get(arm.arm_id, arm)) for arm in old.arms]
+        return Present(arms=timed, source=source, safeguards=safeguards)
+    return Present(arms=arms, new=newcomers_of(store, number), source=source, safeguards=safeguards)
+
+
+def as_was(old: LoadedRelease) -> Present:
+    """Returns the arms, rules and limits of a release, for one that follows it with the same."""
+    return Present(
+        arms=old.arms,
+        new=old.newcomers,
+        source=arm_source.of(old.manifest),
+        safeguards=Safeguards.of(old.manifest),
+    )
 
 
 def _timed(arm: Arm, now: Arm) -> Arm:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -49,6 +50,7 @@ def run(
 
 
 def _of_event(w: Workspace, spool: Spool, event_id: str, as_json: bool) -> None:
+    from croupier.models.constraints import kept_multipliers
     from croupier.serving.allocation import replayed  # torch is among what they need
     from croupier.serving.decide import replay
     from croupier.serving.release import bundle_store
@@ -58,7 +60,8 @@ def _of_event(w: Workspace, spool: Spool, event_id: str, as_json: bool) -> None:
         raise KeyError(f"event {event_id}: not in the log of this host ({spool.path})")
     load = replay.loader(w.home, lambda n, folder: bundle_store.download(w.store, n, folder, app=w.home.name))
     spec = w.spec.reward if (w.home / layout.APP_TOML).exists() else RewardSpec()
-    findings = replayed.replay(decision, load=load, spool=spool, spec=spec)
+    prices = partial(kept_multipliers.of_version, w.store)
+    findings = replayed.replay(decision, load=load, spool=spool, spec=spec, prices=prices)
     same = all(finding.holds for finding in findings)
     if not told(as_json, _described(decision) | {"same": same, "steps": [asdict(f) for f in findings]}):
         _print(decision, findings)

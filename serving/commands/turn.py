@@ -62,6 +62,7 @@ def said(app: str, done: dict[str, Any]) -> str:
     """What a turn did, in a sentence."""
     looked = done["rollout"]
     at = f"stage {looked['stage']}" + (f", release {looked['release']}" if "release" in looked else "")
+    at += f"; {looked['prices']}" if "prices" in looked else ""
     if done["verdict"] is None:
         return f"{app}: no training was due; {at}"
     return f"{verdict_release.said(done['verdict']['published'])}; {at}"

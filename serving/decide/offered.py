@@ -1,11 +1,12 @@
 """Which of the arms that a request lists can be chosen now. Those that it brings along can.
 
-retired, paused, not yet valid ─▶ left out of the candidates, counted, said in the answer
-unknown to the release, or none left ─▶ the request is refused by name
+retired, paused, not yet valid, left out by a rule ─▶ no candidates; counted, said in the answer
+unknown to the release, none left, or limits that no pmf keeps ─▶ the request is refused by name
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,11 @@ from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.schema import FROM_BOTH, FROM_CATALOGUE, FROM_REQUEST, Decision, InvalidEvent
 from croupier.serving.contract import inline_arms
 from croupier.serving.contract.inline_arms import AskedArm
-from croupier.serving.contract.requests import Listed, Raw, Request, Selection, decode
+from croupier.serving.contract.requests import CANARY, Listed, Raw, Request, Selection, decode
 from croupier.serving.decide.arm_lists import ArmLists
 from croupier.serving.release import arm_source
 from croupier.serving.release.bundle import LoadedRelease
+from croupier.serving.release.safeguards import Safeguards
 
 
 @dataclass(slots=True)
@@ -44,18 +46,19 @@ class OfferedRequest:
 @dataclass(slots=True)
 class DecidedTogether:
     """Requests that are decided together, and what is known of each: its event's id, its hashed unit, its row of the
-    batch."""
+    batch. `stamp` is what its decision says beside what the release says."""
 
     requests: Sequence[Request]
     events: Sequence[str]
     units: Sequence[str]
     batch: Batch
+    stamp: dict[str, Any] = field(default_factory=dict)
 
     def of(self, rows: NDArray[np.intp]) -> "DecidedTogether":
         """Some of them."""
         place = rows.tolist()
         units, events = [self.units[i] for i in place], [self.events[i] for i in place]
-        return DecidedTogether([self.requests[i] for i in place], events, units, self.batch[rows])
+        return DecidedTogether([self.requests[i] for i in place], events, units, self.batch[rows], self.stamp)
 
 
 @dataclass(slots=True)
@@ -75,8 +78,11 @@ class Offered:
         self._source = FROM_BOTH if every else arm_source.of(release.manifest)
         self._arms = {arm.arm_id: arm for arm in release.arms}
         bounded = {a.arm_id for a in release.arms if not every and (a.valid_from or a.valid_to or a.paused)}
+        safeguards = Safeguards() if every else Safeguards.of(release.manifest)
+        self._rules, self._limits = safeguards.ruled_out(release.arms), safeguards.limits(release.arms)
+        self.guarded = bool(self._rules or self._limits)  # each decision has rules or limits to keep
         self._lists = ArmLists[Listed]()
-        self._always, self._bounded = frozenset(self._arms.keys() - bounded), frozenset(bounded)
+        self._always, self._bounded = frozenset(self._arms.keys() - bounded), frozenset(bounded) | self._rules.concerned
 
     def decoded(self, raw: Raw) -> DecodedRequest:
         """A request off the wire. Raises InvalidEvent naming a field whose shape is wrong."""
@@ -108,6 +114,21 @@ class Offered:
         return self._offered(request, now)
 
     def _offered(self, request: Request, now: int) -> OfferedRequest:
+        """The request with the arms that can be chosen now, by this request, within the limits."""
+        found = self._there(request, now)
+        if request.unit_id == CANARY or not self.guarded:
+            return found
+        if self._rules and (ruled := self._rules.why(request.context, found.request.arms, found.request.arm_features)):
+            found = _less(found, ruled)
+        try:
+            self._limits.refuse_infeasible(tuple(found.request.arms))
+        except ValueError as error:
+            raise InvalidEvent(
+                "arms", list(found.request.arms), f"arms that the limits leave a choice of: {error}"
+            ) from None
+        return found
+
+    def _there(self, request: Request, now: int) -> OfferedRequest:
         listed = request.arms
         if given := request.arm_features:
             listed = [arm for arm, own in zip(listed, given, strict=True) if own is None] if None in given else ()
@@ -118,14 +139,8 @@ class Offered:
                 brought = ', or {"id", "features"} of one that is brought along' if self._source == FROM_BOTH else ""
                 raise InvalidEvent("arms", arm, f"an arm of release {self._number}{brought}")
         dropped = {a: why for a in listed if (why := self._why_not(a, now))}
-        if len(dropped) == len(request.arms):
-            arm, why = next(iter(dropped.items()))
-            raise InvalidEvent("arms", arm, f"at least one arm that can be chosen now (this one: {why})")
-        return (
-            OfferedRequest(_without(request, dropped), request.arms, dropped)
-            if dropped
-            else OfferedRequest(request, request.arms)
-        )
+        found = OfferedRequest(request, request.arms)
+        return _less(found, dropped) if dropped else found
 
     def some(self, now: int) -> list[AskedArm]:
         """Arms for a health check to ask for at `now`; empty where none can be chosen."""
@@ -165,6 +180,14 @@ def as_declared(encoder: Encoder, request: Request, undeclared: Undeclared, *, a
         event_id=request.event_id,
         arm_features=tuple(given),
     )
+
+
+def _less(found: OfferedRequest, dropped: dict[str, str]) -> OfferedRequest:
+    """Without these arms, too. Raises InvalidEvent where none is left."""
+    if len(dropped) == len(found.request.arms):
+        arm, why = next(iter(dropped.items()))
+        raise InvalidEvent("arms", arm, f"at least one arm that can be chosen now (this one: {why})")
+    return OfferedRequest(_without(found.request, dropped), found.arms, found.dropped | dropped)
 
 
 def _without(request: Request, dropped: dict[str, str]) -> Request:

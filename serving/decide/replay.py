@@ -27,12 +27,15 @@ from croupier.features.schema import (
 )
 from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
-from croupier.models import exploration
+from croupier.models.constraints.kept_multipliers import FREE
+from croupier.models.constraints.multipliers import Multipliers
 from croupier.models.policy import Policy
 from croupier.serving.decide import draws
+from croupier.serving.decide.price_reader import Pricing
 from croupier.serving.learning import fast_loop
 from croupier.serving.release import bundle as releases
 from croupier.serving.release.bundle import LoadedRelease, ReleaseRefused
+from croupier.serving.release.safeguards import Safeguards
 
 TOLERANCE = 1e-9
 
@@ -47,10 +50,15 @@ class ReplayStep:
 
 
 def replay(
-    decision: Decision, *, load: Callable[[int], LoadedRelease], spool: Spool, spec: RewardSpec
+    decision: Decision,
+    *,
+    load: Callable[[int], LoadedRelease],
+    spool: Spool,
+    spec: RewardSpec,
+    prices: Callable[[int], Multipliers] = lambda _: FREE,
 ) -> list[ReplayStep]:
     """Every step up to and with the first that differs. `load(number)` gives a verified release, or raises
-    ReleaseRefused or KeyError."""
+    ReleaseRefused or KeyError; `prices(version)` the multipliers of long-run constraints, or raises KeyError."""
     if decision.release == 0:
         return [
             ReplayStep("release", True, "decided elsewhere (imported, or a client's fallback): nothing to derive"),
@@ -59,8 +67,13 @@ def replay(
     found, release = release_of(decision, load)
     if release is None:
         return found
-    asked = [decision.context], [decision.arms], [decision.arm_context], release.catalogue, [decision.arm_features]
-    batch = release.encoder.encode(*asked)
+    try:
+        batch, steps = _batch(decision, release, prices)
+    except (KeyError, ValueError) as error:
+        return [*found, ReplayStep("multipliers", False, f"version {decision.multipliers}: {error}")]
+    found += steps
+    if not found[-1].holds:
+        return found
     try:
         policy, text = policy_of(decision, release, spool, spec)
     except ValueError as error:
@@ -99,7 +112,34 @@ def release_of(
         )
     except InvalidEvent as error:
         return [*found, ReplayStep("request", False, str(error))], None
-    return found, release
+    found += _rules(decision, release)
+    return found, release if found[-1].holds else None
+
+
+def _rules(decision: Decision, release: LoadedRelease) -> list[ReplayStep]:
+    """Where the release has rules, the step that says whether they leave all candidates in."""
+    rules = Safeguards.of(release.manifest).ruled_out(release.arms)
+    if not rules:
+        return []
+    against = rules.why(decision.context, decision.arms, decision.arm_features)
+    said = "; ".join(f"{arm} is left out by {why}" for arm, why in against.items())
+    return [ReplayStep("rules", not against, said or "they leave all of its candidates in")]
+
+
+def _batch(
+    decision: Decision, release: LoadedRelease, prices: Callable[[int], Multipliers]
+) -> tuple[Batch, list[ReplayStep]]:
+    """What was scored, and the step that says by which multipliers, where there were any. Raises KeyError where nobody
+    has them."""
+    asked = [decision.context], [decision.arms], [decision.arm_context], release.catalogue, [decision.arm_features]
+    batch = release.encoder.encode(*asked)
+    if not decision.multipliers:
+        return batch, []
+    paid = prices(decision.multipliers)
+    usages = Safeguards.of(release.manifest).usages(release.arms)
+    holds = paid.version == decision.multipliers
+    step = ReplayStep("multipliers", holds, f"version {paid.version}, logged {decision.multipliers}")
+    return Pricing(usages).on(batch, paid, decision.at), [step]
 
 
 def policy_of(decision: Decision, release: LoadedRelease, spool: Spool, spec: RewardSpec) -> tuple[Policy | None, str]:
@@ -115,7 +155,7 @@ def _pmf(decision: Decision, policy: Policy | None, batch: Batch, release: Loade
     if decision.role == APPRENTICE:  # the first of its arms, whatever the policy would have done
         return np.asarray(np.eye(1, len(decision.arms))[0])
     if policy is None:
-        return np.asarray(exploration.uniform(batch.mask)[0])
+        return np.asarray(release.uniform(batch)[0])
     return np.asarray(release.explored(policy.pmf(batch), batch)[0])
 
 

@@ -72,7 +72,7 @@ class Scorer:
             reason = f"{role}: {told(error)}"[:200]
             log.exception("%s failed", role)
         if role == CHAMPION:
-            return Served(exploration.uniform(batch.mask), FALLBACK, "uniform", 0, reason)
+            return Served(self._release.uniform(batch), FALLBACK, "uniform", 0, reason)
         count(self._release.number, stage, reason)
         champion = self.score(CHAMPION, batch, stage, ask)
         return Served(champion.pmf, FALLBACK, champion.policy, champion.step, reason)

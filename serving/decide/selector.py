@@ -29,12 +29,14 @@ from croupier.serving.decide import draws
 from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.meter import Meter
 from croupier.serving.decide.offered import DecidedTogether, DecodedRequest, Offered, OfferedRequest
+from croupier.serving.decide.price_reader import PriceReader, Pricing
 from croupier.serving.decide.records import Recorder, reuse
 from croupier.serving.decide.rewards import undeclared
 from croupier.serving.decide.scoring import Ask, Scorer, Served, pmf_of
 from croupier.serving.learning.live_heads import LiveHeads
 from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.rollout_mirror import RolloutReader, RolloutView
+from croupier.serving.release.safeguards import Safeguards
 
 log = logging.getLogger(__name__)
 Rows = NDArray[np.intp]
@@ -52,19 +54,22 @@ class Selector:
         recorder: Recorder | None,
         rollout: RolloutReader | None,
         unit_key: str,
+        prices: PriceReader | None = None,
         breaker: CandidateBreaker | None = None,
         heads: LiveHeads | None = None,
         meter: Meter | None = None,
         clock: Callable[[], int] = now_us,
         declared: Callable[[], Admission | None] = undeclared,
     ) -> None:
-        """`declared()` gives what the app lets in: whether features that it does not declare are refused."""
+        """`declared()` gives what the app lets in: whether features that it does not declare are refused; `prices` what
+        long-run constraints cost now."""
         self.release, self.recorder, self.rollout = release, recorder, rollout
         self.breaker = breaker or CandidateBreaker(None)
         self.heads, self.meter = heads or LiveHeads(None, release), meter or Meter()
         self.unit_key, self.clock, self.declared = unit_key, clock, declared
         self.offered = Offered(release, every=recorder is None)  # in a trial every arm: golden requests may be old
         self.continues = release.continues
+        self._pricing, self._prices = Pricing(Safeguards.of(release.manifest).usages(release.arms)), prices
         self._scorer = Scorer(release, self.heads, self.breaker, trial=recorder is None)
         digests = {"catalogue": release.catalogue.digest, "encoder": release.encoder.digest}
         self.stamp: dict[str, Any] = {"release": release.number, **digests}
@@ -149,8 +154,9 @@ class Selector:
         view = self._view()
         units = [hash_unit(self.unit_key, r.unit_id) for r in requests]
         events, batch = _event_ids(requests), self.encoded(requests)
+        stamp, batch = self._pricing.paid(batch, self._prices, now)
         decisions: list[Decision | None] = [None] * len(requests)
-        whole = DecidedTogether(requests, events, units, batch)
+        whole = DecidedTogether(requests, events, units, batch, stamp)
         for role, rows in self.split(requests, units, view).items():
             part = whole if len(rows) == len(requests) else whole.of(rows)
             for row, decision in zip(rows.tolist(), self._drawn(role, part, view, now), strict=True):
@@ -173,6 +179,7 @@ class Selector:
             served = self._shown(self._scorer.score(role, part.batch, view.stage, ask), part.requests)
         took, pmfs = (time.perf_counter_ns() - began) // 1000 + 1, served.pmf.tolist()
         drawn, name = draws.draw_rows(served.pmf, self.release.salt, part.events), view.named(served.role)
+        stamp = self.stamp | part.stamp
         request: Any  # decoded: its fields are of the types that the log has
         for request, event, unit, place, pmf in zip(part.requests, part.events, part.units, drawn, pmfs, strict=True):
             decision = Decision(
@@ -192,7 +199,7 @@ class Selector:
                 fallback_reason=served.reason,
                 took_us=took,
                 arm_features=request.arm_features,
-                **self.stamp,
+                **stamp,
             )
             decisions.append(decision)
         return decisions

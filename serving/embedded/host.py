@@ -16,6 +16,7 @@ from croupier.features.workspace import Workspace
 from croupier.serving.allocation.desk import AllocationDesk
 from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.meter import Meter
+from croupier.serving.decide.price_reader import PriceReader, mirror
 from croupier.serving.decide.rewards import Rewards
 from croupier.serving.embedded import releases
 from croupier.serving.embedded.declared import check_known, first_release
@@ -73,6 +74,7 @@ class Host:
             if number not in (None, self.selector.release.number, self._refused):
                 self._take(number)
             self._follow_rollout()
+            mirror(self.w.store, self.w.home)
         except ReleaseRefused as error:
             self._refused = number or 0
             log.error("release %s is not served here: %s", number, error)
@@ -120,6 +122,7 @@ class Host:
             heads=LiveHeads(home / layout.HEADS, loaded),
             meter=self.meter,
             declared=self.declared,
+            prices=PriceReader(home / layout.MULTIPLIERS_MIRROR, every=MIRROR_SECONDS),
         )
         made.warm()
         return made

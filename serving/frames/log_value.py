@@ -164,7 +164,11 @@ def _by_release(w: Workspace, number: int, frame: pl.DataFrame) -> tuple[Encoder
         bundle_store.download(w.store, number, Path(scratch) / f"{number}", app=w.home.name)
         release = load(Path(scratch) / f"{number}")
         interactions = encode_interactions(frame, release.encoder, release.catalogue)
-        return release.encoder, interactions, as_served(release.champion, interactions.batch, release.floor)
+        return (
+            release.encoder,
+            interactions,
+            as_served(release.champion, interactions.batch, release.floor, release.limits),
+        )
 
 
 def _named(policy: str, batch: Batch) -> F64:

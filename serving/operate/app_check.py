@@ -17,6 +17,7 @@ from croupier.features.utc import from_us
 from croupier.features.workspace import Workspace
 from croupier.models import same_features
 from croupier.models.policy import make
+from croupier.serving.constraints import understood
 from croupier.serving.release import rollout_store
 from croupier.serving.release.stage_rule import least_seconds
 from croupier.serving.triton import server
@@ -40,7 +41,7 @@ def check(w: Workspace, *, now: datetime) -> AppCheck:
     facts = {
         "app": w.settings.app, "app_toml": str(w.home / layout.APP_TOML), "arms": arms, "features": features,
         "candidates": list(spec.policies.candidates), "server": _server(w), "release": _release(w),
-        "next": _next(w, now),
+        "next": _next(w, now), "constraints": _constraints(w, problems),
     }  # fmt: skip
     return AppCheck(facts=facts, problems=tuple(problems))
 
@@ -56,6 +57,18 @@ def _arms(w: Workspace, problems: list[str]) -> int:
     if not arms and w.spec.arms.source == FROM_CATALOGUE:
         problems.append("catalogue.json: found no arm, expected one at least")
     return len(arms)
+
+
+def _constraints(w: Workspace, problems: list[str]) -> list[str]:
+    """What is understood of rules and constraints, a sentence each; arms that do not fit were told before."""
+    if not w.spec.rules and not w.spec.constraints:
+        return []
+    try:
+        arms = w.arms()
+        problems += understood.problems(w.spec, arms)
+        return understood.sentences(w.spec, arms)
+    except (OSError, ValueError):
+        return []
 
 
 def _untrainable(policies: PoliciesSpec) -> list[str]:
@@ -138,6 +151,7 @@ def sentences(found: AppCheck) -> list[str]:
         else f"release: {release['number']}, champion {release['champion']}, candidate on {release['share']:.0%} of units "  # noqa: E501
         f"({release['stage']})",
         f"candidates: {', '.join(f['candidates'])}",
+        *f["constraints"],
         f"the next build_features joins and validates {more['hours']} hours",
         f"the training window has {more['window_rows']:,} rows of {more['window_hours']} sound hours",
         f"a training is due: {training}",

@@ -35,6 +35,7 @@ from croupier.serving.release import bundle, bundle_store
 from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.continuation import SAME_ARMS
 from croupier.serving.release.newcomer_share import Newcomers
+from croupier.serving.release.safeguards import Safeguards
 from croupier.serving.triton.binary import TritonUnavailable
 from croupier.serving.triton.endpoint_security import EndpointSecurity
 
@@ -53,10 +54,13 @@ def look(w: Workspace, now: int) -> str:
     return "" if number is None else f"release {number}"
 
 
-def release_catalogue(w: Workspace, now: int, *, by: str = "watch", again: bool = False) -> int | None:
+def release_catalogue(
+    w: Workspace, now: int, *, by: str = "watch", again: bool = False, declared: bool = False
+) -> int | None:
     """Release catalogue.json over the current release's policies. Returns the new number, None when nothing has changed
     or no release is there. Raises InvalidEvent naming the entry, ReleaseRefused, OldFile, TritonUnavailable or
-    Superseded. `again`: also what was refused for this release before."""
+    Superseded. `again`: also what was refused for this release before. `declared`: with the rules and limits
+    that app.toml says now, else with those of the current release."""
     if not (w.home / layout.CATALOGUE).exists():
         return None
     with alone(w.home / layout.CATALOGUE_LOCK):
@@ -68,7 +72,7 @@ def release_catalogue(w: Workspace, now: int, *, by: str = "watch", again: bool 
         catalogue_file.check(w, digest)
         if w.spec.arms.source == FROM_CATALOGUE:
             catalogue.require_selectable(file, now)
-        change = _change(w, number, file, now, by)
+        change = _change(w, number, file, now, by, declared=declared)
         if change.said:
             _raise_refused(w, change, again=again)
             _raise_unreachable(w, triton_address(w))
@@ -88,6 +92,7 @@ class _Change:
     said: str
     by: str
     source: str
+    safeguards: Safeguards
 
     def meta(self, old: LoadedRelease) -> dict[str, Any]:
         return dict(old.manifest["meta"]) | {
@@ -102,13 +107,23 @@ class _Change:
         }
 
 
-def _change(w: Workspace, number: int, file: Sequence[Arm], now: int, by: str) -> _Change:
+def _change(w: Workspace, number: int, file: Sequence[Arm], now: int, by: str, *, declared: bool) -> _Change:
     old, before = bundle_store.arms(w.store, number), newcomers_of(w.store, number)
     arms = merged(file, old, now, days=kept_days(w.spec))
     new = newcomers(w.store, w.spec.arms, before, old, arms, now=now)
-    said = described(old, arms, before, new, now)
-    source = w.spec.arms.source
-    return _Change(number=number, file=catalogue.digest(file), arms=arms, new=new, said=said, by=by, source=source)
+    held = Safeguards.of(bundle_store.manifest(w.store, number))
+    safeguards = Safeguards.declared(w.spec) if declared else held
+    ruled = "rules and limits of app.toml" if safeguards != held else ""
+    return _Change(
+        number=number,
+        file=catalogue.digest(file),
+        arms=arms,
+        new=new,
+        said=", ".join(filter(None, (described(old, arms, before, new, now), ruled))),
+        by=by,
+        source=w.spec.arms.source,
+        safeguards=safeguards,
+    )
 
 
 def described(old: Sequence[Arm], arms: Sequence[Arm], before: Newcomers, new: Newcomers, now: int) -> str:
@@ -164,6 +179,7 @@ def _written(folder: Path, number: int, old: LoadedRelease, change: _Change) -> 
         golden=golden(old, change.arms, change.source),
         newcomers=change.new,
         source=change.source,
+        safeguards=change.safeguards,
     )
 
 

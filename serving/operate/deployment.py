@@ -15,6 +15,7 @@ from croupier.features.store import layout
 from croupier.features.store.locks import alone
 from croupier.features.store.storage import Store
 from croupier.features.workspace import Workspace
+from croupier.serving.decide import price_reader
 from croupier.serving.operate import trial
 from croupier.serving.release import bundle, bundle_store, rollout_store
 from croupier.serving.release.bundle import LoadedRelease
@@ -60,6 +61,7 @@ def follow(store: Store, home: Path, *, triton: str | None) -> int | None:
     if news is not None:
         deploy(store, home, news, triton=triton)
     rollout_store.sync(store, home)
+    price_reader.mirror(store, home)
     return news
 
 

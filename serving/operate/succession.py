@@ -14,11 +14,11 @@ from croupier.features.store.released import SUCCESSION
 from croupier.features.store.storage import Store
 from croupier.models.bayesian.informed import informed
 from croupier.models.policy import make
-from croupier.serving.catalogue.present_arms import Present, answerable, as_now
+from croupier.serving.catalogue.present_arms import Present, answerable, as_now, as_was
 from croupier.serving.learning import carry_over, learning_scope
 from croupier.serving.learning.carry_over import Carried
 from croupier.serving.operate import deployment, publish
-from croupier.serving.release import arm_source, bundle, bundle_store, hold_out
+from croupier.serving.release import bundle, bundle_store, hold_out
 from croupier.serving.release.bundle import LoadedRelease
 
 
@@ -95,7 +95,7 @@ def _republish(
 
 def again(old: LoadedRelease, made: Heir, folder: Path, number: int, *, role: str, by: str) -> dict[str, Any]:
     """Writes release `number`, made of the `role` of the old one: its encoder, its golden requests, today's arms."""
-    now = made.now or Present(arms=old.arms, new=old.newcomers, source=arm_source.of(old.manifest))
+    now = made.now or as_was(old)
     golden = answerable([asdict(g) for g in old.golden if g.role == role], now.arms)
     known, fresh = old.encoder.catalogue(now.arms), list(now.new.since)
     own = {hold_out.META, learning_scope.META}
@@ -124,6 +124,7 @@ def again(old: LoadedRelease, made: Heir, folder: Path, number: int, *, role: st
         golden=golden,
         newcomers=now.new,
         source=now.source,
+        safeguards=now.safeguards,
     )
 
 

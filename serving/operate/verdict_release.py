@@ -29,6 +29,7 @@ from croupier.serving.operate import publish, renewal
 from croupier.serving.operate.deployment import triton_address
 from croupier.serving.release import bundle, bundle_store, rollout_store
 from croupier.serving.release.newcomer_share import Newcomers
+from croupier.serving.release.safeguards import Safeguards
 from croupier.serving.triton.declaration import ADMITS
 
 
@@ -160,6 +161,7 @@ def release_policies(
             golden=golden,
             newcomers=newcomers,
             source=source or w.spec.arms.source,
+            safeguards=Safeguards.declared(w.spec),
         )
 
     return publish.publish(w.store, w.home, build, **_how(w, str(meta.get("kind", ""))))

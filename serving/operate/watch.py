@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from croupier.features.clock import now_us, speed
+from croupier.features.clock import now, now_us, speed
 from croupier.features.log import ship
 from croupier.features.schema import NO_STAGE, RETURNED, SHADOW
 from croupier.features.spec import AppSpec, RolloutSpec
@@ -21,6 +21,8 @@ from croupier.features.store import layout
 from croupier.features.store.storage import Conflict, Store
 from croupier.features.utc import SECOND
 from croupier.features.workspace import Workspace
+from croupier.serving.constraints import controller
+from croupier.serving.decide import price_reader
 from croupier.serving.evidence import gather, hold_out_looks, shadow
 from croupier.serving.operate import catalogue_release, deployment, publish, renewal, succession
 from croupier.serving.operate.deployment import triton_address
@@ -40,6 +42,7 @@ def watch(app: str, *, approved: bool = False) -> dict[str, Any]:
         ship.ship(spool, w.store, host=w.settings.host)
     finally:
         spool.close()
+    prices = controller.look(w, now=now())
     state = tick(w.store, w.home, w.spec, now_us(), approved=approved)
     if state is None:
         return {"app": app, "stage": "no release yet"}
@@ -49,7 +52,7 @@ def watch(app: str, *, approved: bool = False) -> dict[str, Any]:
     seen = {"app": app, "release": state.release, "rollout": state.releases[0], "stage": state.stage,
             "share": state.share, "held": state.held, "reason": state.history[-1]["reason"], "promoted": promoted,
             "catalogue": arms}  # fmt: skip
-    return seen | ({"returned": returned} if state.kept else {})
+    return seen | ({"returned": returned} if state.kept else {}) | ({"prices": prices} if prices else {})
 
 
 def tick(store: Store, home: Path, spec: AppSpec, now: int, *, approved: bool = False) -> RolloutState | None:
@@ -60,6 +63,7 @@ def tick(store: Store, home: Path, spec: AppSpec, now: int, *, approved: bool = 
         spec = renewal.hurried(store, spec, state)
         _judged(store, home, state, look(store, home, spec, state, now), spec, now=now, approved=approved)
     rollout_store.note_watched(store, now)
+    price_reader.mirror(store, home)
     return rollout_store.sync(store, home)
 
 

@@ -9,7 +9,6 @@ ReleaseRefused(ValueError)     the folder is not, to the byte, what its manifest
 """
 
 import hashlib
-import os
 import secrets
 import shutil
 import uuid
@@ -26,11 +25,14 @@ from croupier.features.encoding import catalogue
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.schema import CANDIDATE, CHAMPION, FROM_CATALOGUE, IN_CANDIDATES_PLACE, SCHEMA_VERSION, Arm
 from croupier.features.store import layout
+from croupier.features.store.durable import flush, sync
 from croupier.models import policy as policies
-from croupier.models.exploration import with_floor
+from croupier.models.constraints.held import DecisionLimits
+from croupier.models.exploration import uniform, with_floor
 from croupier.models.policy import Policy
 from croupier.serving.release import arm_source, entry
 from croupier.serving.release.newcomer_share import Newcomers
+from croupier.serving.release.safeguards import Safeguards
 
 FORMAT = 1
 MODEL = Path(__file__).parents[1] / "triton" / "select_arm" / layout.MODEL_PY
@@ -85,10 +87,20 @@ class LoadedRelease:
     def _new_rows(self) -> tuple[Newcomers, Bool]:
         return self.newcomers, self.newcomers.rows(self.catalogue)
 
+    @cached_property
+    def limits(self) -> DecisionLimits:
+        """The limits of each decision, of the release's arms."""
+        return Safeguards.of(self.manifest).limits(self.arms)
+
     def explored(self, pmf: F64, batch: Batch) -> F64:
-        """Returns (B, K): what is served of a policy's pmf, with the floor and the share of new arms mixed in."""
+        """Returns (B, K): what is served of a policy's pmf: floor and share of new arms mixed in, within the limits."""
         new, rows = self._new_rows
-        return new.mixed(with_floor(pmf, batch.mask, self.floor), batch, rows)
+        mixed = new.mixed(with_floor(pmf, batch.mask, self.floor), batch, rows)
+        return self.limits.held(mixed, batch, self.floor)
+
+    def uniform(self, batch: Batch) -> F64:
+        """Returns (B, K): what is served where no policy can: all candidates alike, within the limits."""
+        return self.limits.held(uniform(batch.mask), batch, self.floor)
 
     def pmf(self, role: str, batch: Batch) -> F64:
         """Returns (B, K): what the policy in `role` serves, the floor mixed in. A hold-out stands in the candidate's
@@ -113,6 +125,7 @@ def write_release(
     golden: Sequence[Mapping[str, Any]] = (),
     newcomers: Newcomers | None = None,
     source: str = FROM_CATALOGUE,
+    safeguards: Safeguards | None = None,
 ) -> dict[str, Any]:
     """Write the whole folder or nothing, and return its manifest. `folder` must not exist.
 
@@ -120,6 +133,7 @@ def write_release(
     manifest: training window, seeds, code revision, the gate's verdict. `source` says where the arms of requests come
     from; a policy that cannot serve these is refused (ValueError). `salt` keys the draws (default: a random one, which
     is nobody's to know who may name an event: else event ids with a wished arm could be computed beforehand).
+    `safeguards`: which rules and limits hold.
     """
     if folder.exists():
         raise FileExistsError(f"{folder}: a release is written once; take the next number")
@@ -128,7 +142,8 @@ def write_release(
     draft.mkdir()
     roles = {CHAMPION: champion} | ({CANDIDATE: candidate} if candidate is not None else {})
     arm_source.refuse_unfit(source, roles)
-    body = _Body(encoder=encoder, arms=arms, floor=floor, roles=roles, newcomers=newcomers or Newcomers())
+    new, kept = newcomers or Newcomers(), safeguards or Safeguards()
+    body = _Body(encoder=encoder, arms=arms, floor=floor, roles=roles, newcomers=new, safeguards=kept)
     try:
         for role, policy in roles.items():
             (draft / role).mkdir()
@@ -144,7 +159,7 @@ def write_release(
         (draft / layout.MANIFEST).write_bytes(_dump(manifest))
         flush(draft)
         draft.rename(folder)
-        _sync(folder.parent)
+        sync(folder.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return manifest
@@ -159,10 +174,11 @@ class _Body:
     floor: float
     roles: Mapping[str, Policy]
     newcomers: Newcomers
+    safeguards: Safeguards
 
     def names(self) -> dict[str, Any]:
         new = {"newcomers": asdict(self.newcomers)} if self.newcomers.since else {}
-        return new | {
+        return new | self.safeguards.entry() | {
             "format": FORMAT, "schema": SCHEMA_VERSION, "floor": self.floor,
             "policies": {role: policy.name for role, policy in self.roles.items()},
             "encoder": self.encoder.digest, "catalogue": self.encoder.catalogue(self.arms).digest,
@@ -174,9 +190,9 @@ class _Body:
         contexts, arms = [r["context"] for r in requests], [tuple(r["arms"]) for r in requests]
         pairs, given = ([tuple(r.get(name, ())) for r in requests] for name in ("arm_context", "arm_features"))
         known = self.encoder.catalogue(self.arms)
-        batch = self.encoder.encode(contexts, arms, pairs, known, given)
+        batch, new = self.encoder.encode(contexts, arms, pairs, known, given), self.newcomers
         pmf = with_floor(self.roles[role].pmf(batch), batch.mask, self.floor)
-        pmf = self.newcomers.mixed(pmf, batch, self.newcomers.rows(known))
+        pmf = self.safeguards.limits(self.arms).held(new.mixed(pmf, batch, new.rows(known)), batch, self.floor)
         return [
             Golden(context=c, arms=a, arm_context=p, role=role, pmf=tuple(row[: len(a)].tolist()), arm_features=f)
             for c, a, p, f, row in zip(contexts, arms, pairs, given, pmf, strict=True)
@@ -266,20 +282,6 @@ def _read_features(folder: Path) -> tuple[Encoder, tuple[Arm, ...]]:
 def fingerprint(data: bytes) -> dict[str, Any]:
     """Returns digest and size, by which a file is known again."""
     return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
-
-
-def flush(folder: Path) -> None:
-    """fsync every file and folder below, so that a rename after it never reveals an empty file."""
-    for path in [*folder.rglob("*"), folder]:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _files(folder: Path) -> Iterable[str]:

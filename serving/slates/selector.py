@@ -6,7 +6,8 @@
 
 Arms, pmfs and propensities are those that the slots have as decisions one after another (contract/slates.py), to the
 bit: what is left of the scores is the scores of what is left (models/policy.py). A slate whose slots have features
-differs in its context from slot to slot, and is asked for slot after slot; so is one whose event is on record already.
+differs in its context from slot to slot, and is asked for slot after slot; so is one whose event is on record already,
+and every one of a release with rules or constraints, which are each decision's.
 """
 
 import logging
@@ -40,7 +41,7 @@ class SlateSelector(Selector):
         """Returns one slate a request, in order; never raises for what a caller sent. All slots of a slate are on
         record in `spool`, or none."""
         try:
-            slots = plain(asked, spool)
+            slots = [0] * len(asked) if self._pricing or self.offered.guarded else plain(asked, spool)
             rows = [i for i, k in enumerate(slots) if k]
             found = dict(zip(rows, self._at_once([asked[i] for i in rows], [slots[i] for i in rows]), strict=True))
             rest = [i for i in range(len(asked)) if found.get(i) is None]

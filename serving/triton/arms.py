@@ -13,6 +13,7 @@ from croupier.serving.contract.allocations import RawAllocate
 from croupier.serving.contract.requests import Raw
 from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.meter import Meter
+from croupier.serving.decide.price_reader import PriceReader
 from croupier.serving.decide.selector import Selector
 from croupier.serving.learning.live_heads import LiveHeads
 from croupier.serving.release import bundle, signature
@@ -54,6 +55,7 @@ class SelectArm:
             heads=LiveHeads(None if trial else home / layout.HEADS, loaded),
             meter=meter,
             declared=Declaration(home),
+            prices=None if trial else PriceReader(home / layout.MULTIPLIERS_MIRROR),
         )
         self.selector.warm()
         self.allocations = AllocationDesk(self.selector)

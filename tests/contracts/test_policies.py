@@ -200,3 +200,23 @@ def test_draws_follow_the_pmf(learner, batch):
         if (p > 0).sum() > 1:
             expected = p[p > 0] / p.sum() * 200_000
             assert stats.chisquare(counts[p > 0], expected).pvalue > 0.001
+
+
+def test_a_price_comes_off_the_scores_before_the_policy_explores(name):
+    """Of 0, or of all arms alike, it changes nothing; of one arm beyond any reward, that arm is left to exploration."""
+    if name in ("uniform", "fixed_arm"):
+        pytest.skip("it has no scores")
+    batch = WORLD.log(64, 9).batch
+    free = trained(name).pmf(batch)
+    for alike in (0.0, 0.25):
+        priced = trained(name).pmf(replace(batch, price=np.full(batch.mask.shape, alike)))
+        np.testing.assert_allclose(priced, free, atol=0.05 if alike else 0)
+    best = free.argmax(axis=1)
+    price = np.zeros(batch.mask.shape)
+    price[np.arange(len(batch)), best] = 100.0
+    priced = trained(name).pmf(replace(batch, price=price))
+    exploration.guard(priced, batch.mask)
+    several = batch.mask.sum(axis=1) > 1
+    dear = priced[np.arange(len(batch)), best]
+    assert (dear[several] < free[np.arange(len(batch)), best][several]).all()
+    assert dear[several].max() <= 0.05

@@ -45,13 +45,13 @@ def test_usage_that_is_not_whole_is_refused(usage, says):
     ("{", "multipliers: found '{', expected JSON"),
     ("[]", "multipliers: found '[]'"),
     ('{"version": 1, "prices": {}}', "multipliers: found"),
-    ('{"version": 1.5, "prices": {}, "made_from": []}', "version: found 1.5"),
-    ('{"version": -1, "prices": {}, "made_from": []}', "version: found -1"),
-    ('{"version": 1, "prices": {"a": -0.5}, "made_from": []}', "price of a: found -0.5"),
-    ('{"version": 1, "prices": {"a": NaN}, "made_from": []}', "price of a: found nan"),
-    ('{"version": 1, "prices": {"a": null}, "made_from": []}', "price of a: found None"),
-    ('{"version": 1, "prices": {}, "made_from": ["x"]}', "made_from: found ('x',)"),
-    ('{"version": 1, "prices": {}, "made_from": 7}', "made_from: found 7"),
+    ('{"version": 1.5, "prices": {}, "made_from": [], "stopped": [], "day": ""}', "version: found 1.5"),
+    ('{"version": -1, "prices": {}, "made_from": [], "stopped": [], "day": ""}', "version: found -1"),
+    ('{"version": 1, "prices": {"a": -0.5}, "made_from": [], "stopped": [], "day": ""}', "price of a: found -0.5"),
+    ('{"version": 1, "prices": {"a": NaN}, "made_from": [], "stopped": [], "day": ""}', "price of a: found nan"),
+    ('{"version": 1, "prices": {"a": null}, "made_from": [], "stopped": [], "day": ""}', "price of a: found None"),
+    ('{"version": 1, "prices": {}, "made_from": ["x"], "stopped": [], "day": ""}', "made_from: found ('x',)"),
+    ('{"version": 1, "prices": {}, "made_from": 7, "stopped": [], "day": ""}', "made_from: found 7"),
 ])  # fmt: skip
 def test_what_is_malformed_is_refused_by_name(text, says):
     with pytest.raises(ValueError) as refused:

@@ -1,0 +1,60 @@
+"""Constraints of app.toml: how often arms and categories may, or must, be chosen."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from croupier.features.declared.condition import Condition, all_hold
+from croupier.features.spec_values import Strict
+
+
+class ConstraintSpec(Strict):
+    """How often arms may, or must, be chosen. `limit`: in every decision that lists them, exactly, by the nearest pmf
+    that keeps it; each of `arms` by itself, or all arms of a category (`arm`) together. `exposure`: in the mean of all
+    decisions, these arms together, by a price that `croupier turn` moves. `spend`: what is shown costs, at most
+    `budget` a day (UTC), by a price and a stop."""
+
+    name: str = Field(min_length=1, max_length=80, description="what it is called, in errors and reports")
+    kind: Literal["limit", "exposure", "spend"] = Field(
+        "limit",
+        description="limit: of each decision's probabilities; exposure: of all decisions' mean; spend: of a day",
+    )
+    arms: tuple[str, ...] = Field(
+        (), description="ids of arms: each has the floor and the cap of a limit; of an exposure they have it together"
+    )
+    arm: dict[str, Condition] = Field(
+        {}, description='a feature of arms and its values, for example { category = ["news"] }: these arms together'
+    )
+    floor: float = Field(0.0, ge=0, le=1, description="the least probability; served from the next release on")
+    cap: float = Field(1.0, ge=0, le=1, description="the largest probability")
+    budget: float = Field(0.0, ge=0, description="of a spend: the most of a day, in the unit of the cost")
+    cost: str = Field("", description="of a spend: the numeric feature of arms that says what showing one costs")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if why := self._of_spend() if self.kind == "spend" else self._of_shares():
+            raise ValueError(f"constraint {self.name}: {why}")
+        return self
+
+    def _of_shares(self) -> str:
+        if self.budget or self.cost:
+            return 'found budget or cost, which are of kind = "spend"'
+        if bool(self.arms) == bool(self.arm):
+            return "expected either arms (ids) or arm (a feature), not both"
+        if len(self.arm) > 1:
+            return f"found {len(self.arm)} features in arm, expected one"
+        if not self.floor <= self.cap:
+            return f"found floor {self.floor:g} and cap {self.cap:g}, expected floor ≤ cap"
+        return "found neither a floor nor a cap, expected one at least" if (self.floor, self.cap) == (0.0, 1.0) else ""
+
+    def _of_spend(self) -> str:
+        if self.arms or self.arm or (self.floor, self.cap) != (0.0, 1.0):
+            return "found arms, floor or cap, expected budget and cost alone: every arm that costs something is meant"
+        if not self.budget or not self.cost:
+            return "expected a budget above 0, and cost: the feature of arms that says what showing one costs"
+        return ""
+
+    def concerns(self, features: Mapping[str, Any]) -> bool:
+        """True if an arm with these features, flat, is of the category."""
+        return bool(self.arm) and all_hold((each, features.get(name)) for name, each in self.arm.items()) is True

@@ -1,0 +1,93 @@
+"""Long-run constraints of app.toml as usage of arms with a limit in the mean, and what their prices take off a score.
+
+exposure    floor: −1 of each arm of the group, at most −floor in the mean of all decisions      "NAME floor"
+            cap:   +1 of each arm of the group, at most cap                                        "NAME cap"
+spend       the arm's cost each time that it is shown, at most the budget of a UTC day              "NAME"
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from croupier.features.batch import F64, Batch, Bool, Catalogue
+from croupier.features.declared.constraint import ConstraintSpec
+from croupier.models.constraints.multipliers import Multipliers
+
+Rows = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What arms use of one constraint, by their ids (others: 0), and the `limit` of the mean over decisions; of a spend
+    that of a day's sum, its `budget`."""
+
+    constraint: str
+    of: Mapping[str, float]
+    limit: float
+    budget: float = 0.0
+
+
+def usages(declared: Sequence[ConstraintSpec], arms: Rows) -> dict[str, Usage]:
+    """By name, for a catalogue's `arms`: id → features, flat. An arm without the feature that is its cost costs
+    nothing."""
+    found = {}
+    for one in declared:
+        if one.kind == "spend":
+            costs = {arm: float(cost) for arm, own in arms.items() if _is_number(cost := own.get(one.cost)) and cost}
+            found[one.name] = Usage(constraint=one.name, of=costs, limit=0.0, budget=one.budget)
+        if one.kind == "exposure":
+            group = [*one.arms] or [arm for arm, own in arms.items() if one.concerns(own)]
+            if one.floor:
+                of = dict.fromkeys(group, -1.0)
+                found[f"{one.name} floor"] = Usage(constraint=one.name, of=of, limit=-one.floor)
+            if one.cap < 1:
+                found[f"{one.name} cap"] = Usage(constraint=one.name, of=dict.fromkeys(group, 1.0), limit=one.cap)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PriceList:
+    """What comes off the score of arms, in units of reward, and the arms that a hard stop leaves out."""
+
+    by_arm: Mapping[str, float]
+    stopped: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, declared: Mapping[str, Usage], multipliers: Multipliers, day: str) -> "PriceList":
+        """By the prices of these constraints; those of constraints that are not declared count nothing. `day`: the UTC
+        day of the decision ("2026-11-29"), on which a stop of that day holds."""
+        prices: dict[str, float] = {}
+        for name in sorted(declared):  # an order, so that every host rounds alike
+            price = multipliers.prices.get(name, 0.0)
+            for arm, used in declared[name].of.items() if price else ():
+                prices[arm] = prices.get(arm, 0.0) + price * used
+        ended = (
+            [declared[name] for name in multipliers.stopped if name in declared]
+            if day and day == multipliers.day
+            else []
+        )
+        return cls(by_arm=prices, stopped=frozenset(arm for each in ended for arm, used in each.of.items() if used > 0))
+
+    def on(self, batch: Batch) -> Batch:
+        """The batch with these prices, and without the arms that are stopped where another is left."""
+        if self.stopped:
+            out = batch.mask & _rows(batch.catalogue, dict.fromkeys(self.stopped, 1.0))[batch.arm].astype(bool)
+            batch = replace(batch, mask=_where_left(batch.mask, out))
+        if not any(self.by_arm.values()):
+            return batch
+        return replace(batch, price=_rows(batch.catalogue, self.by_arm)[batch.arm])
+
+
+def _rows(catalogue: Catalogue, by_arm: Mapping[str, float]) -> F64:
+    return np.array([by_arm.get(arm, 0.0) for arm in catalogue.ids])
+
+
+def _where_left(mask: Bool, out: Bool) -> Bool:
+    rest = mask & ~out
+    return np.asarray(np.where(rest.any(axis=1, keepdims=True), rest, mask))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,186 @@
+"""How rules and limits stand: what the logged decisions of the last days say of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import orjson
+import polars as pl
+
+from croupier.features.declared.constraint import ConstraintSpec
+from croupier.features.declared.rule import RuleSpec
+from croupier.features.encoding.inline import given_in
+from croupier.features.interactions.versions import read_interactions
+from croupier.features.known_arms import known_arms
+from croupier.features.workspace import Workspace
+from croupier.models.constraints import kept_multipliers
+from croupier.serving.constraints import controller
+from croupier.serving.release import bundle_store
+from croupier.serving.release.safeguards import Safeguards
+
+WITHIN = 1e-9  # of a probability that was logged
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """One rule or constraint: its `target` in words, and how many `decisions` it was about. Of a limit and an exposure
+    `so_far` is the mean probability that its arms had, of a spend what today has cost; None of a rule, and where there
+    was no decision. `least`, `most`: that of one decision, of a limit. `broken`: decisions that did not keep it,
+    although their release has it. `live`: the current release has it. `price`: the shadow price, in units of reward for
+    a unit of what is limited; None where there is none."""
+
+    name: str
+    kind: str
+    target: str
+    live: bool
+    decisions: int
+    so_far: float | None
+    least: float | None
+    most: float | None
+    broken: int
+    price: float | None = None
+
+
+def standing(w: Workspace, *, end: datetime, days: float) -> list[Standing]:
+    """Each rule and constraint of app.toml, over the joined decisions of the `days` before `end`."""
+    rows = read_interactions(w.store, start=end - timedelta(days=days), end=end)
+    return [*_rules(w, rows), *_limits(w, rows), *_long_run(w, rows, end)]
+
+
+def current(w: Workspace) -> Safeguards:
+    """The rules and limits of the current release; none before there is one."""
+    number = bundle_store.current(w.store)
+    return Safeguards() if number is None else Safeguards.of(bundle_store.manifest(w.store, number))
+
+
+def _having(w: Workspace, rows: pl.DataFrame, one: RuleSpec | ConstraintSpec) -> set[int]:
+    """The releases among those that decided these rows whose manifest has the rule or the constraint as it is now."""
+    found = set()
+    for number in map(int, rows["release"].unique()):
+        try:
+            held = Safeguards.of(bundle_store.manifest(w.store, number))
+        except KeyError:  # pruned, or imported: nothing is known of it
+            continue
+        found |= {number} if one in (*held.rules, *held.constraints) else set()
+    return found
+
+
+def _rules(w: Workspace, rows: pl.DataFrame) -> list[Standing]:
+    if not w.spec.rules:
+        return []
+    contexts, given = [orjson.loads(text) for text in rows["context"]], given_in(rows)
+    arms, releases, now = rows["arms"].to_list(), rows["release"].to_list(), current(w)
+    found = []
+    for rule in w.spec.rules:
+        ruled = Safeguards(rules=(rule,), strings=Safeguards.declared(w.spec).strings).ruled_out(known_arms(w))
+        about = [rule.forbids(context) for context in contexts]
+        out = [bool(ruled.why(*each)) for each in zip(contexts, arms, given, strict=True)]
+        having = _having(w, rows, rule)
+        broken = sum(o and release in having for o, release in zip(out, releases, strict=True))
+        found.append(
+            Standing(
+                name=rule.name,
+                kind="rule",
+                target="never chosen where it holds",
+                live=rule in now.rules,
+                decisions=sum(about),
+                so_far=None,
+                least=None,
+                most=None,
+                broken=broken,
+            )
+        )
+    return found
+
+
+def _limits(w: Workspace, rows: pl.DataFrame) -> list[Standing]:
+    if not w.spec.constraints:
+        return []
+    flat, now = Safeguards.declared(w.spec), current(w)
+    features = {arm.arm_id: flat.flat(arm.features) for arm in known_arms(w)}
+    found = []
+    for one in (each for each in w.spec.constraints if each.kind == "limit"):
+        mine = set(one.arms) or {arm for arm, own in features.items() if one.concerns(own)}
+        masses, having = _masses(rows, mine, each=bool(one.arms)), _having(w, rows, one)
+        broken = [
+            release in having and not all(one.floor - WITHIN <= p <= one.cap + WITHIN for p in found)
+            for found, release in zip(masses, rows["release"], strict=True)
+        ]
+        some = [p for each in masses for p in each]
+        low, mean, high = (float(f(some)) for f in (np.min, np.mean, np.max)) if some else (None, None, None)
+        found.append(
+            Standing(
+                name=one.name,
+                kind=one.kind,
+                target=_target(one),
+                live=one in now.constraints,
+                decisions=sum(map(bool, masses)),
+                so_far=mean,
+                least=low,
+                most=high,
+                broken=sum(broken),
+            )
+        )
+    return found
+
+
+def _long_run(w: Workspace, rows: pl.DataFrame, end: datetime) -> list[Standing]:
+    """One for each price: a constraint with a floor and a cap has two. A spend is of the day of `end`, UTC."""
+    now, flat = current(w), Safeguards.declared(w.spec)
+    prices, of = kept_multipliers.now(w.store).multipliers.prices, {one.name: one for one in w.spec.constraints}
+    found = []
+    for name, usage in flat.usages(known_arms(w)).items():
+        one = of[usage.constraint]
+        so_far: float | None
+        if usage.budget:
+            so_far, target = controller.spent_today(w.store, usage, end), f"≤ {usage.budget:g} a day"
+        else:
+            so_far = abs(controller.used(usage, rows)) / len(rows) if len(rows) else None
+            target = f"{'≥' if usage.limit < 0 else '≤'} {abs(usage.limit):g} of all decisions"
+        found.append(
+            Standing(
+                name=name,
+                kind=one.kind,
+                target=target,
+                live=one in now.constraints,
+                decisions=len(rows),
+                so_far=so_far,
+                least=None,
+                most=None,
+                broken=0,
+                price=prices.get(name, 0.0),
+            )
+        )
+    return found
+
+
+def _masses(rows: pl.DataFrame, mine: set[str], *, each: bool) -> list[list[float]]:
+    """The probabilities that are limited, of each decision: those of its arms that are `mine`, or their sum; empty
+    where it lists none of them."""
+    masses = []
+    for arms, pmf in rows.select("arms", "pmf").iter_rows():
+        found = [p for arm, p in zip(arms, pmf, strict=True) if arm in mine]
+        masses.append(found if each or not found else [sum(found)])
+    return masses
+
+
+def _target(one: ConstraintSpec) -> str:
+    parts = [f"≥ {one.floor:g}"] if one.floor else []
+    parts += [f"≤ {one.cap:g}"] if one.cap < 1 else []
+    return f"{' and '.join(parts)} in each decision"
+
+
+def lines(found: Sequence[Standing]) -> list[tuple[str, ...]]:
+    """Rows of a table for people."""
+    return [
+        (
+            s.name, s.kind, s.target, "yes" if s.live else "not yet", f"{s.decisions:,}", _number(s.so_far),
+            "" if s.least is None else f"{_number(s.least)} to {_number(s.most)}", str(s.broken), _number(s.price),
+        )
+        for s in found
+    ]  # fmt: skip
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

@@ -1,0 +1,95 @@
+"""What app.toml's rules and constraints mean for the arms that there are: in sentences, and what is wrong with them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from croupier.features.declared.condition import Between, Condition
+from croupier.features.declared.constraint import ConstraintSpec
+from croupier.features.declared.rule import RuleSpec
+from croupier.features.encoding.inline import rows_of_arms
+from croupier.features.schema import FROM_CATALOGUE, Arm
+from croupier.features.spec import AppSpec
+from croupier.models.constraints.held import DecisionLimits
+
+MOST_NAMED = 5  # arms of one sentence
+
+
+def sentences(spec: AppSpec, arms: Sequence[Arm]) -> list[str]:
+    """One sentence a rule and a constraint, for people."""
+    rows = dict(zip([arm.arm_id for arm in arms], rows_of_arms(spec, arms), strict=True))
+    ruled = [f"rule {rule.name}: {_when(rule)}, {_named(_of_rule(rule, rows))} left out" for rule in spec.rules]
+    return ruled + [f"constraint {one.name}: {_limited(one, _of_constraint(one, rows))}" for one in spec.constraints]
+
+
+def problems(spec: AppSpec, arms: Sequence[Arm]) -> list[str]:
+    """What is wrong with them for these arms, a sentence each."""
+    rows = dict(zip([arm.arm_id for arm in arms], rows_of_arms(spec, arms), strict=True))
+    found = list(_unknown(spec, rows)) if spec.arms.source == FROM_CATALOGUE else []
+    always = {arm for rule in spec.rules if not rule.when for arm in _of_rule(rule, rows)}
+    if rows and always >= set(rows):
+        found.append("rules: found that rules without `when` leave out every arm, expected one at least to choose")
+    try:
+        if rest := tuple(arm for arm in rows if arm not in always):
+            DecisionLimits.declared(spec, arms).refuse_infeasible(rest)
+    except ValueError as error:
+        found.append(f"constraints: a request for all arms would be refused: {error}")
+    return found
+
+
+def _unknown(spec: AppSpec, rows: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
+    """Rules and constraints about arms that the catalogue does not have."""
+    named: list[tuple[str, RuleSpec | ConstraintSpec]] = [("rules", rule) for rule in spec.rules]
+    named += [("constraints", one) for one in spec.constraints]
+    for what, one in named:
+        if missing := [arm for arm in one.arms if arm not in rows]:
+            yield f"{what} {one.name!r}: found {_list(missing)}, expected ids of arms in catalogue.json"
+        of = _of_rule(one, rows) if isinstance(one, RuleSpec) else _of_constraint(one, rows)
+        if not one.arms and not of:
+            yield f"{what} {one.name!r}: found no arm in catalogue.json that it is about, expected one at least"
+
+
+def _of_rule(rule: RuleSpec, rows: Mapping[str, Mapping[str, object]]) -> list[str]:
+    return [arm for arm, row in rows.items() if rule.concerns(arm, row)]
+
+
+def _of_constraint(one: ConstraintSpec, rows: Mapping[str, Mapping[str, object]]) -> list[str]:
+    if one.kind == "spend":
+        return [arm for arm, row in rows.items() if row.get(one.cost)]
+    return [arm for arm, row in rows.items() if (arm in one.arms if one.arms else one.concerns(row))]
+
+
+def _when(rule: RuleSpec) -> str:
+    if not rule.when:
+        return "in every request"
+    asked = " and ".join(f"{name} is {_condition(each)}" for name, each in rule.when.items())
+    missing = "too" if rule.missing == "exclude" else "not"
+    return f"where {asked} (where that is not sent: {missing})"
+
+
+def _condition(condition: Condition) -> str:
+    if isinstance(condition, Between):
+        ends = (("at least", condition.at_least), ("below", condition.below))
+        return " and ".join(f"{word} {end:g}" for word, end in ends if end is not None)
+    return " or ".join(map(str, condition))
+
+
+def _limited(one: ConstraintSpec, arms: list[str]) -> str:
+    if one.kind == "spend":
+        return f"at most {one.budget:g} a day (UTC) of {one.cost}, which {_named(arms)} cost when they are shown"
+    if one.kind == "exposure":
+        return f"{_named(arms)} together {_share(one)} of all decisions, in the mean, by a price that turns move"
+    of = f"each of {_named(arms)}" if one.arms else f"{_named(arms)} together"
+    return f"in each decision that lists them, {of} with probability {_share(one)}"
+
+
+def _share(one: ConstraintSpec) -> str:
+    parts = [f"at least {one.floor:g}"] if one.floor else []
+    parts += [f"at most {one.cap:g}"] if one.cap < 1 else []
+    return " and ".join(parts)
+
+
+def _named(arms: list[str]) -> str:
+    return f"{len(arms)} arm{'' if len(arms) == 1 else 's'} ({_list(arms)})" if arms else "no arm of the catalogue"
+
+
+def _list(arms: list[str]) -> str:
+    return ", ".join(arms[:MOST_NAMED]) + (", …" if len(arms) > MOST_NAMED else "")

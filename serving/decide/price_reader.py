@@ -1,0 +1,80 @@
+"""The prices of long-run constraints as a host's selector sees them: a mirror of the store's multipliers."""
+
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from croupier.features.batch import Batch
+from croupier.features.store import layout
+from croupier.features.store.storage import Store
+from croupier.features.utc import from_us
+from croupier.models.constraints import kept_multipliers
+from croupier.models.constraints.long_run import PriceList, Usage
+from croupier.models.constraints.multipliers import Multipliers
+
+
+def mirror(store: Store, home: Path) -> None:
+    """Brings this host's <home>/multipliers.json to those in force, by rename; writes nothing where there are none, or
+    nothing has changed."""
+    text = kept_multipliers.now(store).multipliers.to_json()
+    target = home / layout.MULTIPLIERS_MIRROR
+    if text == kept_multipliers.FREE.to_json() or (target.exists() and target.read_text() == text):
+        return
+    draft = target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        with draft.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+class PriceReader:
+    """The mirror, looked at no more than once in `every` seconds. While it cannot be read, what was read last holds;
+    before anything was, nothing has a price."""
+
+    def __init__(self, path: Path, every: float = 0.5) -> None:
+        self._path, self._every, self._looked = path, every, -float("inf")
+        self._found = kept_multipliers.FREE
+
+    def now(self) -> Multipliers:
+        """The multipliers that hold now."""
+        at = time.monotonic()
+        if at - self._looked >= self._every:
+            self._looked = at
+            with suppress(OSError, ValueError):
+                self._found = Multipliers.from_json(self._path.read_text())
+        return self._found
+
+
+class Pricing:
+    """What a release's long-run constraints take off scores, by multipliers of any version."""
+
+    def __init__(self, declared: Mapping[str, Usage]) -> None:
+        self._declared = declared
+        self._known: tuple[tuple[int, str], PriceList] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._declared)
+
+    def paid(self, batch: Batch, reader: PriceReader | None, at: int) -> tuple[dict[str, Any], Batch]:
+        """What decisions are stamped with beside their release, and the batch as it is scored at `at`."""
+        if reader is None or not self._declared:
+            return {}, batch
+        now = reader.now()
+        return {"multipliers": now.version}, self.on(batch, now, at)
+
+    def on(self, batch: Batch, multipliers: Multipliers, at: int) -> Batch:
+        """The batch as it is scored at `at` (UTC µs): less its arms' prices, without arms that are stopped."""
+        if not self._declared or not multipliers.version:
+            return batch
+        key = multipliers.version, f"{from_us(at):%Y-%m-%d}"
+        if self._known is None or self._known[0] != key:
+            self._known = key, PriceList.of(self._declared, multipliers, key[1])
+        return self._known[1].on(batch)

@@ -1,0 +1,75 @@
+"""What a release may not do, and how often it must: the rules and limits that app.toml declared when it was made.
+
+They stand in the release's manifest, as the floor does, so that every host serves the same pmf, and a replay of a
+decision knows what held. A release of an app that declares none has no such entry.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from croupier.features.declared.constraint import ConstraintSpec
+from croupier.features.declared.rule import RuleSpec
+from croupier.features.declared.ruled_out import RuledOut
+from croupier.features.encoding.as_sent import flattened, with_numbers
+from croupier.features.schema import Arm
+from croupier.features.spec import AppSpec
+from croupier.models.constraints.held import DecisionLimits
+from croupier.models.constraints.long_run import Usage, usages
+
+ENTRY = "safeguards"
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Safeguards:
+    """`rules` and `constraints` as declared; `strings`: the arm features that may be numbers written as text."""
+
+    rules: tuple[RuleSpec, ...] = ()
+    constraints: tuple[ConstraintSpec, ...] = ()
+    strings: tuple[str, ...] = ()
+
+    @classmethod
+    def declared(cls, spec: AppSpec) -> Self:
+        """What app.toml says."""
+        strings = tuple(name for name, feature in spec.arm.items() if feature.strings)
+        return cls(rules=spec.rules, constraints=spec.constraints, strings=strings)
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> Self:
+        """What a manifest says; releases of before, and of apps without any, have none."""
+        body = manifest.get(ENTRY, {})
+        return cls(
+            rules=tuple(map(RuleSpec.model_validate, body.get("rules", ()))),
+            constraints=tuple(map(ConstraintSpec.model_validate, body.get("constraints", ()))),
+            strings=tuple(body.get("strings", ())),
+        )
+
+    def entry(self) -> dict[str, Any]:
+        """The manifest's entry."""
+        if not self.rules and not self.constraints:
+            return {}
+        rules, constraints = (
+            [each.model_dump(mode="json") for each in some] for some in (self.rules, self.constraints)
+        )
+        return {ENTRY: {"rules": rules, "constraints": constraints, "strings": list(self.strings)}}
+
+    def limits(self, arms: Sequence[Arm]) -> DecisionLimits:
+        """The limits of each decision, of a catalogue's `arms`."""
+        if not self.constraints:
+            return DecisionLimits()
+        return DecisionLimits.of(self.constraints, {arm.arm_id: self.flat(arm.features) for arm in arms})
+
+    def usages(self, arms: Sequence[Arm]) -> dict[str, Usage]:
+        """What a catalogue's `arms` use of the long-run constraints, by name."""
+        return (
+            usages(self.constraints, {arm.arm_id: self.flat(arm.features) for arm in arms}) if self.constraints else {}
+        )
+
+    def flat(self, features: Row) -> Row:
+        """An arm's features as conditions read them."""
+        return with_numbers(flattened(features, "arm"), self.strings)
+
+    def ruled_out(self, arms: Sequence[Arm]) -> RuledOut:
+        """The rules, over a catalogue's `arms`."""
+        return RuledOut(self.rules, {arm.arm_id: self.flat(arm.features) for arm in arms} if self.rules else {})
