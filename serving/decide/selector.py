@@ -278,5 +278,5 @@ def _selection(d: Decision, asked: OfferedRequest) -> Selection:
 
 def _event_ids(requests: Sequence[Request]) -> list[str]:
     """The event ids of requests; one that has none is given one."""
-    made = iter(uuid7s(len(requests)))
+    made = iter(uuid7s(n) if (n := sum(not r.event_id for r in requests)) else ())
     return [r.event_id or next(made) for r in requests]
