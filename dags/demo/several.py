@@ -55,7 +55,7 @@ def act_four(page_of: str) -> dict[str, Any]:
 
 
 def _patches() -> dict[str, Any]:
-    """Questions about images: 128 tokens a patch on average, first at random, then as a policy learnt to spend them."""
+    """Questions about images: 128 tokens a patch on average, at random until the gate is convinced."""
     world, rng, w = Patches(seed=4), np.random.default_rng(4), Workspace.open("patches")
     toml = PATCHES + "".join(f'"{n}" = {n}\n' for n in TOKENS)
     arms = {str(n): {"tokens": str(n)} for n in TOKENS}
@@ -71,7 +71,8 @@ def _patches() -> dict[str, Any]:
         release = app.host.selector.release
     told = _judged(world, release, world.ask(JUDGED, rng))
     story.say(f"{QUESTIONS} questions of {world.patches} patches, {over} over their total; gate: {verdict['summary']}")
-    said = f"{told['fixed']:.1%} alike everywhere, {told['learnt']:.1%} as learnt"
+    how = "as the candidate allocates" if release.candidate else "at random, as is served until the gate is convinced"
+    said = f"{told['fixed']:.1%} alike everywhere, {told['served']:.1%} {how}"
     story.say(f"right answers at {TOTAL} tokens a patch: {said}")
     return told | {"over_budget": over, "verdict": verdict["summary"], "app": w.settings.app}
 
@@ -98,7 +99,8 @@ def _useful(world: Patches, asked: Questions, i: int, found: Allocated, rng: np.
 
 
 def _judged(world: Patches, release: LoadedRelease, asked: Questions) -> dict[str, float]:
-    """The true share of right answers: as the candidate allocates, its exploration included, and alike everywhere."""
+    """The true share of right answers: as the release allocates, by its candidate if it has one, exploration included; and
+    alike everywhere."""
     policy = release.candidate or release.champion
     n, options = world.patches, [str(tokens) for tokens in TOKENS]
     budget = Budget(cost=np.tile(np.array(TOKENS, np.float64), (n, 1)), total=float(TOTAL * n))
@@ -109,4 +111,4 @@ def _judged(world: Patches, release: LoadedRelease, asked: Questions) -> dict[st
         (votes,) = votes_of(policy, budget, batch, floor=release.floor, weights=Weights())
         marginals.append(votes.marginals())
     right = world.accuracy(asked, np.stack(marginals))
-    return {"learnt": float(right.mean()), "fixed": float(world.fixed(asked, TOTAL).mean())}
+    return {"served": float(right.mean()), "fixed": float(world.fixed(asked, TOTAL).mean())}
