@@ -51,7 +51,7 @@ def whole(keys: Iterable[str]) -> list[str]:
 
 
 def _by_rows(each: tuple[str, log_layout.RowRange | None]) -> tuple[str, int, int]:
-    """Returns the order of objects: of one spool the earlier comes first, and of two that begin at one row the longer."""
+    """Returns the order of objects: of one spool the earlier first, and of two that begin at one row the longer."""
     key, rows = each
     return (rows.spool, rows.first, -rows.last) if rows else (key, 0, 0)
 
