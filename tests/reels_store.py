@@ -41,6 +41,7 @@ def _joined(w: Workspace, log, app: ReelsHours, t: int, trouble) -> None:
             posterior_step=pl.lit(0),
             took_us=pl.lit(0),
             arm_features=pl.lit("[]"),
+            allocation=pl.lit(""),
             fallback_reason=pl.lit(""),
             pass_probability=pl.lit(1.0),
         )

@@ -24,7 +24,7 @@ def log_object(kind: str, hour: str, *, spool: str, first: int, last: int) -> st
     return f"{log_hour(kind, hour)}{log_rows(spool, first, last)}"
 
 
-class Rows(NamedTuple):
+class RowRange(NamedTuple):
     """The rows `first` to `last` of the spool with this id."""
 
     spool: str
@@ -32,10 +32,10 @@ class Rows(NamedTuple):
     last: int
 
 
-def rows_of(log_key: str) -> Rows | None:
+def rows_of(log_key: str) -> RowRange | None:
     """The rows that an object of the log holds; None where its key is not made of the spool's id and them alone."""
     found = re.fullmatch(r"([0-9a-f]{8,})-(\d{12})-(\d{12})\.parquet", log_key.rpartition("/")[2])
-    return Rows(found[1], int(found[2]), int(found[3])) if found else None
+    return RowRange(found[1], int(found[2]), int(found[3])) if found else None
 
 
 def is_indexed(log_key: str) -> bool:

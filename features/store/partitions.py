@@ -38,7 +38,7 @@ def keys_between(store: Store, prefix: str, first: int, last: int) -> list[str]:
 def whole(keys: Iterable[str]) -> list[str]:
     """The objects of an hour of the log without those whose rows another one holds, too, since they were merged
     (log/index/merge.py); sorted. Rows of a spool never overlap but so."""
-    widest: dict[str, log_layout.Rows] = {}
+    widest: dict[str, log_layout.RowRange] = {}
     kept = []
     for key, rows in sorted(((key, log_layout.rows_of(key)) for key in keys), key=_by_rows):
         known = widest.get(rows.spool) if rows else None
@@ -50,8 +50,8 @@ def whole(keys: Iterable[str]) -> list[str]:
     return sorted(kept)
 
 
-def _by_rows(each: tuple[str, log_layout.Rows | None]) -> tuple[str, int, int]:
-    """Of one spool the earlier first, and of two that begin at one row the longer."""
+def _by_rows(each: tuple[str, log_layout.RowRange | None]) -> tuple[str, int, int]:
+    """Returns the order of objects: of one spool the earlier first, and of two that begin at one row the longer."""
     key, rows = each
     return (rows.spool, rows.first, -rows.last) if rows else (key, 0, 0)
 

@@ -46,14 +46,14 @@ def merge(store: Store, *, now: int) -> dict[str, int]:
     return {"made": made, "deleted": deleted}
 
 
-def _runs(keys: Iterable[str]) -> Iterator[list[tuple[str, log_layout.Rows]]]:
+def _runs(keys: Iterable[str]) -> Iterator[list[tuple[str, log_layout.RowRange]]]:
     """Yields the objects of one spool that belong into one, in order of their rows."""
-    spools = defaultdict[str, list[tuple[str, log_layout.Rows]]](list)
+    spools = defaultdict[str, list[tuple[str, log_layout.RowRange]]](list)
     for key in keys:
         if rows := log_layout.rows_of(key):
             spools[rows.spool].append((key, rows))
     for found in spools.values():
-        run: list[tuple[str, log_layout.Rows]] = []
+        run: list[tuple[str, log_layout.RowRange]] = []
         for key, rows in sorted(found, key=lambda each: each[1].first):
             if run and rows.last - run[0][1].first >= MOST_ROWS:
                 yield run
@@ -62,7 +62,7 @@ def _runs(keys: Iterable[str]) -> Iterator[list[tuple[str, log_layout.Rows]]]:
         yield run
 
 
-def _merged(store: Store, run: Sequence[tuple[str, log_layout.Rows]]) -> bool:
+def _merged(store: Store, run: Sequence[tuple[str, log_layout.RowRange]]) -> bool:
     """Writes the one object of a run. False where there is too little to merge, or a unit was forgotten meanwhile."""
     if len(run) < FEWEST:
         return False

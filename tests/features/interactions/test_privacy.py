@@ -188,7 +188,7 @@ def test_a_forget_that_died_is_ended_by_collect_events(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             forget(w.store, spool, SPEC, unit_id=ALICE, host=w.settings.host, now=NOW)
     spool.close()
-    assert upkeep.retain("shop") == {"spool_rows": 0, "objects": 0}
+    assert upkeep.retain("shop") == {"spool_rows": 0, "objects": 0, "merged": 0}
     assert hits(tmp_path, ALICE) == []
     assert len(hits(tmp_path, BOB)) >= 2  # spool and log
 
