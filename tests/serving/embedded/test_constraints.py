@@ -111,3 +111,26 @@ def test_a_rule_goes_live_at_once_where_it_is_asked_for_and_no_sooner(tmp_path):
         requests, _, found = decisions_of(shop, 64)
     assert [b for d in found.values() for b in broken(d)] == []
     assert any(left_out(r) for r in requests)
+
+
+@pytest.mark.medium
+def test_slots_of_a_slate_keep_rules_and_limits_as_decisions_do(tmp_path):
+    w = declared(tmp_path)
+    publish(w, apps.trained("neural_linear"))
+    with Embedded("shop", var=tmp_path) as shop:
+        shown = 0
+        for request in apps.sample().requests(120, seed=5, strange=True):
+            try:
+                slate = shop.select_slate(unit_id=request.unit_id, context=request.context, arms=request.arms, k=2)
+            except Refused:
+                continue  # nothing that rules and limits leave can fill both slots
+            out, shown = left_out(request), shown + 1
+            arms = [slot.arm for slot in slate.slots]
+            assert len(set(arms)) == 2
+            assert not out & set(arms)
+            found = shop.host.spool.find([slot.event_id for slot in slate.slots])
+            assert [b for d in found.values() for b in broken(d)] == []
+            assert {d.event_id: d.propensity for d in found.values()} == {
+                slot.event_id: slot.propensity for slot in slate.slots
+            }
+    assert shown > 40
