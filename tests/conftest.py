@@ -23,7 +23,7 @@ DAGS = Path(__file__).resolve().parent / "dags"
 
 def pytest_configure():
     """Folders of tests lie in memory, where there is plenty of it and nobody chose another place: a suite waits for
-    some hundred thousand fsyncs. What must be synced, and when, is seen by tests/synced.py, on any file system."""
+    many thousand fsyncs. What must be synced, and when, is seen by tests/synced.py, on any file system."""
     disk = os.statvfs(MEMORY) if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) else None
     if disk and not disk.f_flag & os.ST_NOEXEC and not {"TMPDIR", "PYTEST_DEBUG_TEMPROOT"} & set(os.environ):
         available = 1024 * int(re.search(r"MemAvailable: *(\d+)", Path("/proc/meminfo").read_text())[1])
