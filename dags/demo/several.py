@@ -99,7 +99,7 @@ def _useful(world: Patches, asked: Questions, i: int, found: Allocated, rng: np.
 
 
 def _judged(world: Patches, release: LoadedRelease, asked: Questions) -> dict[str, float]:
-    """The true share of right answers: as the release allocates, by its candidate if it has one, exploration included; and
+    """The true share of right answers: as the release allocates, by its candidate if it has one, with exploration; and
     alike everywhere."""
     policy = release.candidate or release.champion
     n, options = world.patches, [str(tokens) for tokens in TOKENS]
