@@ -12,11 +12,12 @@ _DECISION_FIELDS: Sequence[tuple[str, pa.DataType]] = (
     ("propensity", pa.float64()), ("policy", pa.string()), ("role", pa.string()), ("release", pa.int64()),
     ("stage", pa.string()), ("arm_context", pa.string()), ("catalogue", pa.string()), ("encoder", pa.string()),
     ("posterior_step", pa.int64()), ("fallback_reason", pa.string()), ("pass_probability", pa.float64()),
-    ("took_us", pa.int64()), ("arm_features", pa.string()),
+    ("took_us", pa.int64()), ("arm_features", pa.string()), ("allocation", pa.string()),
 )  # fmt: skip
 ADDED: Mapping[str, int | str] = {
     "took_us": 0,
     "arm_features": "[]",
+    "allocation": "",
 }  # columns that older logs lack, and what they mean there: no new version
 _VERSION = {b"croupier.schema": str(SCHEMA_VERSION).encode()}
 DECISIONS = pa.schema(_DECISION_FIELDS, metadata=_VERSION)

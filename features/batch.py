@@ -21,6 +21,7 @@ F64 = NDArray[np.float64]
 Floats = F32 | F64
 I64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
+Texts = NDArray[np.object_]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,13 +69,15 @@ class Catalogue:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
     """B requests with up to K candidates: context (B, d_u), arm (B, K) rows of the catalogue (0 where masked),
-    mask (B, K), pair (B, K, d_p) features of (request, arm); d_p may be 0."""
+    mask (B, K), pair (B, K, d_p) features of (request, arm); d_p may be 0. `allocation` (B,): where rows are items of
+    requests to allocate, what each says of its request as JSON ("": of none); None where no row is."""
 
     context: F32
     arm: I64
     mask: Bool
     pair: F32
     catalogue: Catalogue
+    allocation: Texts | None = None
 
     def __len__(self) -> int:
         return len(self.context)
@@ -86,6 +89,7 @@ class Batch:
             mask=self.mask[rows],
             pair=self.pair[rows],
             catalogue=self.catalogue,
+            allocation=None if self.allocation is None else self.allocation[rows],
         )
 
     @property
@@ -160,9 +164,18 @@ def concatenate(chunks: Sequence[Interactions]) -> Interactions:
         mask=joined([c.batch.mask for c in chunks]),
         pair=joined([c.batch.pair for c in chunks]),
         catalogue=catalogue,
+        allocation=_one_column([c.batch for c in chunks]),
     )
     flat = {n: np.concatenate([getattr(c, n) for c in chunks]) for n in _FLAT}
     return Interactions(batch=batch, pmf=joined([c.pmf for c in chunks]), **flat)
+
+
+def _one_column(batches: Sequence[Batch]) -> Texts | None:
+    """What the rows of all batches say of their requests to allocate."""
+    if all(b.allocation is None for b in batches):
+        return None
+    none = [np.full(len(b), "", np.object_) if b.allocation is None else b.allocation for b in batches]
+    return np.concatenate(none)
 
 
 def _one_catalogue(batches: Sequence[Batch]) -> tuple[Catalogue, list[I64]]:

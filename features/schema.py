@@ -76,7 +76,8 @@ class Decision:
     rewards the head had learnt from; `pass_probability` < 1 when the log was thinned at its cap, so that estimates
     can divide by it. `took_us` is how long scoring took, failed attempts included (0: not measured). `release` 0 means:
     decided elsewhere, imported. `arm_features` are those of arms that the request brought along: empty, or one entry
-    per arm, None for an arm of the catalogue.
+    per arm, None for an arm of the catalogue. `allocation` is empty, or, where the decision is one item of a request to
+    allocate, what it says of the request as JSON (budgets/allocated_item.py): `pmf` are then the item's marginals.
     """
 
     event_id: str
@@ -99,6 +100,7 @@ class Decision:
     pass_probability: float = 1.0
     took_us: int = 0
     arm_features: tuple[dict[str, Any] | None, ...] = ()
+    allocation: str = ""
 
     @property
     def listed(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@
 [requests] [record]   what is taken of requests, and of a client's own decisions
 [quality]   how many bad rows an hour may have
 [context.NAME] [arm.NAME] [arm_context.NAME]   one feature each
+[allocation]   an option for each of several items, with the sum of their costs within a total
 [policies] [training]   what competes, and on what and how often it is trained
 [gate] [refresh] [rollout]   when to promote, when to renew the champion, how to expose
 """
@@ -16,6 +17,8 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from croupier.features.declared import refusals
 from croupier.features.declared.feature import Feature
 from croupier.features.spec_values import (
+    OF_REQUESTS,
+    AllocationSpec,
     ArmsSpec,
     Clip,
     HealthSpec,
@@ -30,6 +33,9 @@ from croupier.features.spec_values import (
     rising_shares,
 )
 from croupier.features.utc import DAY_SECONDS, HOUR_SECONDS
+
+ALLOCATING = ("uniform", "lin_ts", "neural_linear")  # policies that allocate (models/allocation)
+_ALLOCATING = f"{', '.join(ALLOCATING[:-1])} and {ALLOCATING[-1]}"
 
 
 class SpecError(ValueError):
@@ -236,6 +242,7 @@ class AppSpec(Strict):
     refresh: RefreshSpec = Field(RefreshSpec(), description="when the champion is renewed")
     rollout: RolloutSpec = Field(RolloutSpec(), description="how a candidate is exposed")
     arms: ArmsSpec = Field(ArmsSpec(), description="arms that come and go")
+    allocation: AllocationSpec = Field(AllocationSpec(), description="an option for each of several items, in a budget")
     health: HealthSpec = Field(HealthSpec(), description="how often health may be wrong, and what follows a change")
 
     @model_validator(mode="after")
@@ -251,6 +258,16 @@ class AppSpec(Strict):
         if odd := sorted(self.rollout.guardrail_ranges.keys() - self.guardrails.keys()):
             expected = f"declared guardrails: {', '.join(self.guardrails) or 'none is'}"
             raise ValueError(f"rollout.guardrail_ranges: found {', '.join(odd)}, expected {expected}")
+        return self
+
+    @model_validator(mode="after")
+    def _policies_allocate(self) -> Self:
+        if self.allocation.declared and (odd := sorted(set(self.policies.candidates) - set(ALLOCATING))):
+            expected = f"policies whose posterior can be drawn from, since [allocation] is declared: {_ALLOCATING}"
+            raise ValueError(f"policies.candidates: found {', '.join(odd)}, expected {expected}")
+        if self.policies.fast_loop and self.allocation.rewards == OF_REQUESTS:
+            expected = "false: a reward of a whole request is learnt by trainings, from all of its items"
+            raise ValueError(f"policies.fast_loop: found true with allocation.rewards = 'request', expected {expected}")
         return self
 
     @property

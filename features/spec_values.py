@@ -150,3 +150,33 @@ class ArmsSpec(Strict):
         0.05, ge=0, lt=1, description="share of the decisions that list new arms, split evenly among those arms"
     )
     new_until: int = Field(1000, ge=0, description="decisions in which an arm was shown, until it is new no more")
+
+
+OF_ITEMS, OF_REQUESTS = "items", "request"  # what a reward of an allocated request is of
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class AllocationSpec(Strict):
+    """Requests to allocate: an option for each of several items, with the sum of their costs within a total."""
+
+    costs: dict[str, NotNegative] = Field(
+        {}, description="what an option, which is an arm, costs: one entry each; a request may say it instead"
+    )
+    total: NotNegative | None = Field(None, description="the total of requests that bring none of their own")
+    relevance: float = Field(1.0, ge=0, description="weight of the expected reward of all items")
+    coverage: float = Field(0.0, ge=0, description="what it is worth, in units of the reward, to cover all regions")
+    spare: float = Field(0.0, ge=0, description="what it is worth, in units of the reward, to spend nothing")
+    covers: tuple[str, ...] = Field((), description="options that cover the region of their item")
+    rewards: Literal["items", "request"] = Field(
+        "items", description="what is rewarded: items, each by its event, or whole requests, by theirs"
+    )
+
+    @property
+    def declared(self) -> bool:
+        """True where app.toml says anything of allocations."""
+        return self != AllocationSpec()
+
+    @property
+    def weights(self) -> tuple[float, float, float]:
+        """Weights of the objective: relevance, coverage, spare."""
+        return self.relevance, self.coverage, self.spare

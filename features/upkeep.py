@@ -5,7 +5,23 @@ from typing import Any
 from croupier.features import clock
 from croupier.features.interactions import privacy
 from croupier.features.interactions.restate import restate as restate_hours
+from croupier.features.log import room
+from croupier.features.log.ship import ship
+from croupier.features.log.spool import Spool
+from croupier.features.spec import AppSpec
+from croupier.features.store import layout
 from croupier.features.workspace import Workspace
+
+
+def carry(w: Workspace, spool: Spool) -> dict[str, int]:
+    """Ships this host's log, and lets what is safe in the store leave it: the shipper beside a server, again and again.
+    Returns the rows shipped by kind, and those that left as "pruned". A broken app.toml keeps nothing from being
+    shipped; it is raised afterwards."""
+    report = ship(spool, w.store, host=w.settings.host)
+    declared = (w.home / layout.APP_TOML).exists()  # a host may only share the store
+    window = room.retry_window(w.spec if declared else AppSpec())
+    pruned = room.make_room(spool, w.store, window=window, now=clock.now_us())
+    return {"decisions": report.decisions, "rewards": report.rewards, "rejects": report.rejects, "pruned": pruned}
 
 
 def restate(app: str) -> dict[str, Any]:
@@ -22,6 +38,7 @@ def retain(app: str) -> dict[str, int]:
     spool, host = w.spool(), w.settings.host
     try:
         privacy.finish(w.store, spool, w.spec.reward, host=host, now=now, reports=w.with_rows)
-        return privacy.retain(w.store, spool, days=w.settings.retention_days, host=host, now=now)
+        days, window = w.settings.retention_days, room.retry_window(w.spec)
+        return privacy.retain(w.store, spool, days=days, now=now, window=window)
     finally:
         spool.close()

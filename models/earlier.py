@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 import orjson
 
-from croupier.features.batch import F64, I64, Batch, Catalogue, Interactions
+from croupier.features.batch import F64, Batch, Catalogue, Interactions
 from croupier.features.encoding.earlier_columns import EarlierColumns
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.store import layout
@@ -20,10 +20,11 @@ from croupier.models.policy import load as load_policy
 
 READ_NO_FEATURES = frozenset({"uniform", "fixed_arm", "beta_bernoulli"})
 _AS_THEY_ARE = frozenset(
-    {"parameters", "inline_arms", "sizes", "heads", "head", "standardise", "reward_mean", "reward_sd", "seed"}
+    {"parameters", "inline_arms", "sizes", "heads", "head", "standardise", "reward_mean", "reward_sd", "seed", "device"}
 )
+_OF_BATCHES = frozenset({"features", "phi", "check"})
 _WITH = frozenset({"with_head", "with_heads"})  # return another policy
-_ALSO = frozenset({"features", "update"})  # read columns
+_ALSO = frozenset({"features", "update", "phi", "check"})  # read columns
 
 
 class ReadsEarlier:
@@ -60,11 +61,10 @@ class ReadsEarlier:
             other = getattr(self.policy, name)
             return lambda head: self._with(other(head))
         if name in _ALSO and hasattr(self.policy, name):
-            return self._features if name == "features" else self._update
+            if name in _OF_BATCHES:
+                return lambda batch, *more: getattr(self.policy, name)(self._earlier(batch), *more)
+            return self._update
         raise AttributeError(f"{type(self).__name__} of {self.__dict__.get('name')}: {name}")
-
-    def _features(self, batch: Batch, chosen: I64) -> F64:
-        return cast("F64", cast("Any", self.policy).features(self._earlier(batch), chosen))
 
     def _update(self, log: Iterable[Interactions]) -> Self:
         return self._with(cast("Any", self.policy).update(map(self.columns.interactions, log)))

@@ -52,6 +52,10 @@ COMMANDS = {
         "croupier.serving.commands.turn:app",
         "Collect the log, build the hours that are due, train and judge when a training is due.",
     ),
+    "ship": (
+        "croupier.serving.commands.servers.ship:ship",
+        "Ship this host's log to the store, once or until stopped, and let what is safe there leave the host.",
+    ),
     "replay": ("croupier.serving.commands.replay:app", "Re-derive one logged decision and print every step."),
     "keys": ("croupier.serving.commands.keys:app", "Keys that sign releases, and certificates for TLS."),
     "rollout": ("croupier.serving.commands.rollout:rollout", "Where the candidate stands, and moving it by hand."),

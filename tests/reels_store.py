@@ -9,7 +9,7 @@ from croupier.features.encoding import catalogue
 from croupier.features.interactions import versions
 from croupier.features.interactions.account import Account
 from croupier.features.log.shipped import open_log
-from croupier.features.store import layout
+from croupier.features.store import log_layout
 from croupier.features.utc import HOUR, hour_name
 from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels_hours import ReelsHours
@@ -50,5 +50,6 @@ def _joined(w: Workspace, log, app: ReelsHours, t: int, trouble) -> None:
     for host, part in rows.join(made.logged, on="event_id").partition_by("host", as_dict=True).items():
         raw = io.BytesIO()
         part.drop("host").write_parquet(raw)
-        w.store.put(layout.log_object("decisions", name, host=host[0], spool="s1", first=t, last=t), raw.getvalue())
+        key = f"{log_layout.log_hour('decisions', name)}{host[0]}-{log_layout.log_rows('s1', t, t)}"  # as older logs are keyed
+        w.store.put(key, raw.getvalue())
     versions.commit(log, name, rows, rows.head(0).select("event_id"), Account.from_dict(made.account), joined_at=0)

@@ -1,6 +1,7 @@
 """Interactions of the log as arrays: whole, or as encoded Parquet that training streams chunk by chunk."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from croupier.features.batch import I64, Batch, Bool, Catalogue, Interactions
+from croupier.features.batch import I64, Batch, Bool, Catalogue, Interactions, Texts
 from croupier.features.encoding import inline, inline_log
 from croupier.features.encoding.encoder import Encoder, placed
 from croupier.features.ids import hash64
+from croupier.features.interactions.whole_requests import allocate, requests_of
 from croupier.features.schema import InvalidEvent
 
 CHUNK_ROWS = 20_000
@@ -31,8 +33,9 @@ def encode_interactions(df: pl.DataFrame, encoder: Encoder, catalogue: Catalogue
         mask, rows, chosen = _candidates(df, catalogue)
     pmf = np.zeros(mask.shape)
     pmf[mask] = df["pmf"].explode(keep_nulls=False, empty_as_null=False).to_numpy()
+    batch = encoder.batch(contexts, rows, mask, pairs, catalogue)
     return Interactions(
-        batch=encoder.batch(contexts, rows, mask, pairs, catalogue),
+        batch=replace(batch, allocation=_allocation(df)),
         chosen=chosen,
         pmf=pmf,
         reward=df["reward"].to_numpy().astype(np.float64),
@@ -41,6 +44,10 @@ def encode_interactions(df: pl.DataFrame, encoder: Encoder, catalogue: Catalogue
         unit=np.array([_unit(u) for u in df["unit_id"]], np.uint64),
         weight=1.0 / df["pass_probability"].to_numpy(),
     )
+
+
+def _allocation(df: pl.DataFrame) -> Texts | None:
+    return df["allocation"].to_numpy().astype(np.object_) if allocate(df) else None
 
 
 def _candidates(df: pl.DataFrame, catalogue: Catalogue) -> tuple[Bool, I64, I64]:
@@ -113,6 +120,8 @@ class EncodedLog:
         pair[mask] = flat["pair"].reshape(-1, self.widths["pair"]) if self.widths["pair"] else 0.0
         context = flat["context"].reshape(len(lengths), self.widths["context"])
         batch = Batch(context=context, arm=arm, mask=mask, pair=pair, catalogue=self._catalogue(flat))
+        if "allocation" in flat:
+            batch = replace(batch, allocation=flat["allocation"])
         rest = {k: flat[k] for k in ("chosen", "reward", "propensity", "at", "unit", "weight")}
         return Interactions(batch=batch, pmf=pmf, **rest)
 
@@ -151,9 +160,23 @@ def write(path: Path, chunks: Iterable[Interactions], encoder: Encoder) -> int:
 def encode_chunks(
     df: pl.DataFrame, encoder: Encoder, catalogue: Catalogue, *, rows: int = CHUNK_ROWS
 ) -> Iterator[Interactions]:
-    """The frame in slices of `rows`, each encoded when asked for."""
-    for start in range(0, len(df), rows):
-        yield encode_interactions(df[start : start + rows], encoder, catalogue)
+    """The frame in slices of `rows`, each encoded when asked for; a request to allocate is never cut in two."""
+    requests = requests_of(df) if allocate(df) else None
+    start = 0
+    while start < len(df):
+        end = min(start + rows, len(df))
+        while requests is not None and end < len(df) and requests[end - 1] == requests[end]:
+            end += 1
+        part = encode_interactions(df[start:end], encoder, catalogue)
+        yield part if requests is None else _with_column(part)
+        start = end
+
+
+def _with_column(part: Interactions) -> Interactions:
+    """A chunk of a log in which others have requests to allocate: Parquet's row groups are alike."""
+    if part.batch.allocation is not None:
+        return part
+    return replace(part, batch=replace(part.batch, allocation=np.full(len(part), "", np.object_)))
 
 
 def _table(log: Interactions, encoder: Encoder) -> pa.Table:
@@ -169,6 +192,8 @@ def _table(log: Interactions, encoder: Encoder) -> pa.Table:
     }  # fmt: skip
     for name in ("chosen", "reward", "propensity", "at", "unit", "weight"):
         columns[name] = pa.array(getattr(log, name))
+    if batch.allocation is not None:
+        columns["allocation"] = pa.array(batch.allocation, pa.string())
     widths = {"context": batch.context.shape[1], "pair": batch.pair.shape[2], "arm": width}
     head = {"croupier.encoder": encoder.digest, "croupier.catalogue": batch.catalogue.digest,
             "croupier.widths": orjson.dumps(widths)}  # fmt: skip

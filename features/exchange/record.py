@@ -57,6 +57,23 @@ def reason(error: Exception) -> str:
     return f"no {error.args[0]}" if isinstance(error, KeyError) else f"bad {getattr(error, 'field', 'value')}"
 
 
+_EXPECTED = {
+    "bad pmf": "one probability for each candidate, summing to 1 to six digits (rounded ones: write more digits)",
+    "bad propensity": "a probability above 0, the chosen arm's own where a row has all of them",
+    "bad arm": "one of the row's candidates, each of which stands once",
+    "bad reward": "a number; none where no reward came",
+    "bad time": "ISO 8601, or seconds since 1970",
+    "bad Timestamp": "ISO 8601, such as 2026-03-01T10:00:00Z",
+    "bad at": "a time before the year 2100",
+    "not JSON": "an object a line, in UTF-8",
+}
+
+
+def explained(why: str) -> str:
+    """The reason under which rows were skipped, with what they should have had, where that is known."""
+    return f"{why}: expected {_EXPECTED[why]}" if why in _EXPECTED else why
+
+
 def checked(decision: Decision) -> Decision:
     """Returns the record. Raises InvalidEvent where its parts do not fit: an estimate would be wrong without a word, or
     the row could never be shipped, nor anything after it."""

@@ -10,20 +10,24 @@ import orjson
 import polars as pl
 
 from croupier.features.health.figures import figures
-from croupier.features.interactions.versions import Version, empty, fetched, newest, overlapping
-from croupier.features.log.shipped import EVENT, REJECTED, read_rows
+from croupier.features.interactions.versions import Version, empty, fetched, newest
+from croupier.features.log.shipped import EVENT, REJECTED, host_of, read_rows
 from croupier.features.log.spool_rows import LEFT_OUT
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout
-from croupier.features.store.partitions import log_objects, versions
+from croupier.features.store.partitions import keys_between, log_between, versions_between
 from croupier.features.store.storage import AlreadyExists, Store
+from croupier.features.utc import HOUR, hour_start, to_us
 
 
 def keep(store: Store, spec: AppSpec, *, start: datetime, end: datetime) -> list[str]:
     """Makes the figures of every joined hour of [start, end) whose newest version has none. Returns those hours."""
-    there = set(store.list(layout.HEALTH_HOURS))
+    first, last = to_us(start) // HOUR * HOUR, to_us(end) - 1
+    there = set(keys_between(store, layout.HEALTH_HOURS, first, last))
     missing = {h: v for h, v in newest(store, start=start, end=end).items() if layout.figures(v.key) not in there}
-    decisions, rejects = (log_objects(store, kind) if missing else {} for kind in ("decisions", "rejects"))
+    if missing:
+        first, last = hour_start(min(missing)), hour_start(max(missing))
+        decisions, rejects = (log_between(store, kind, first, last) for kind in ("decisions", "rejects"))
     for hour, version in missing.items():
         made = of_version(store, spec, version, decisions.get(hour, []))
         made |= _left_out(store, rejects.get(hour, []))
@@ -57,16 +61,14 @@ def _hosts(store: Store, keys: list[str]) -> pl.DataFrame | None:
     parts = []
     with fetched(store, keys) as paths:
         for key, path in zip(keys, paths, strict=True):
-            rows = read_rows([path], EVENT).select("event_id", host=pl.lit(layout.host_of(key)))
+            rows = read_rows([path], EVENT).select("event_id", host=pl.lit(host_of(key, path)))
             parts.append(rows)
     return pl.concat(parts).unique("event_id", keep="first") if parts else None
 
 
 def read(store: Store, *, start: datetime, end: datetime) -> list[Mapping[str, Any]]:
     """The figures of the hours of [start, end) in order of time, each of its newest version that has some."""
-    found: dict[str, str] = {}
-    for key in sorted(store.list(layout.HEALTH_HOURS)):
-        found[layout.hour_of(key)] = key
-    known = versions(store)
-    hours = [hour for hour in overlapping(found, start=start, end=end) if hour in known]
-    return [orjson.loads(store.get(found[hour])) for hour in hours]
+    first, last = to_us(start) // HOUR * HOUR, to_us(end) - 1
+    found = {layout.hour_of(key): key for key in keys_between(store, layout.HEALTH_HOURS, first, last)}
+    known = versions_between(store, first, last)
+    return [orjson.loads(store.get(key)) for hour, key in found.items() if hour in known]

@@ -16,11 +16,12 @@ from datetime import datetime, timedelta
 
 import orjson
 
-from croupier.features.interactions.versions import Version
+from croupier.features.interactions.versions import Version, newest
+from croupier.features.log.spool_rows import KINDS
 from croupier.features.reward import window_us
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout
-from croupier.features.store.partitions import log_objects, versions, versions_of
+from croupier.features.store.partitions import keys_between, log_between, versions_between, versions_of
 from croupier.features.store.storage import Store
 from croupier.features.utc import HOUR, hour_start, to_us
 
@@ -44,10 +45,10 @@ def due(store: Store, spec: AppSpec, *, now: datetime) -> list[str]:
     on. Hours older than the training window are left to a run by hand."""
     mature = to_us(now) - window_us(spec.reward)
     oldest = to_us(now - timedelta(days=spec.training.days)) // HOUR * HOUR
-    logged = {hour for kind in ("decisions", "rewards", "rejects") for hour in log_objects(store, kind)}
-    closed = [hour for hour in sorted(logged) if oldest <= hour_start(hour) <= mature - HOUR]
-    known = versions(store)
-    judged = set(store.list(layout.QUALITY))
+    logged = {hour for kind in KINDS for hour in log_between(store, kind, oldest, mature - HOUR)}
+    closed = sorted(hour for hour in logged if hour_start(hour) <= mature - HOUR)
+    known = versions_between(store, oldest, mature)
+    judged = set(keys_between(store, layout.QUALITY, oldest, mature))
     waiting = [hour for hour in closed if _due(store, known.get(hour, []), judged)]
     return waiting[: spec.training.catch_up_hours]
 
@@ -89,15 +90,13 @@ def sound(store: Store, *, start: datetime, end: datetime) -> dict[str, Version]
 
 def refused(store: Store, *, start: datetime, end: datetime) -> list[str]:
     """The hours of [start, end) whose newest version failed its validation; in order of time."""
-    judged = set(store.list(layout.QUALITY))
+    judged = set(keys_between(store, layout.QUALITY, to_us(start), to_us(end)))
     newest = _newest(store, start, end)
     return [hour for hour, v in newest.items() if layout.checked(v.key) in judged and not _passed(store, v)]
 
 
 def _newest(store: Store, start: datetime, end: datetime) -> Mapping[str, Version]:
-    first, last = to_us(start) // HOUR * HOUR, to_us(end)
-    found = versions(store)
-    return {h: Version.load(store, keys[-1]) for h, keys in found.items() if first <= hour_start(h) < last}
+    return newest(store, start=start, end=end)
 
 
 def _passed(store: Store, version: Version) -> bool:

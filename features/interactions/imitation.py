@@ -10,6 +10,7 @@ and the gate judges agreement, with propensities that are exact.
 import polars as pl
 
 from croupier.features.ids import uniforms
+from croupier.features.interactions.whole_requests import whole
 from croupier.features.schema import APPRENTICE
 from croupier.features.spec import AppSpec
 
@@ -18,7 +19,9 @@ SALT = "imitation"  # of the hash that draws the arms
 
 def learnt(rows: pl.DataFrame, spec: AppSpec) -> pl.DataFrame:
     """Returns the interactions (arrow.INTERACTIONS) that a training learns: those that policies decided, once there are
-    as many as a first training wants ([training] min_rows); before that the app's own, as rows to imitate."""
+    as many as a first training wants ([training] min_rows); before that the app's own, as rows to imitate. Requests to
+    allocate are learnt whole."""
+    rows = whole(rows)
     own = rows["role"] == APPRENTICE
     if not own.any():
         return rows

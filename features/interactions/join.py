@@ -22,15 +22,15 @@ from croupier.features.interactions import late_rewards, quarantine, versions
 from croupier.features.interactions.account import Account
 from croupier.features.interactions.reward_columns import in_reach_columns, to_number, with_fate
 from croupier.features.interactions.versions import Version
+from croupier.features.log.index.lookup import decided, rewards_about
 from croupier.features.log.shipped import DECISION, EVENT, REJECTED, REWARD, LogRewritten, ShippedLog, open_log
 from croupier.features.log.spool_quotas import COUNTED
-from croupier.features.log.spool_rows import DUPLICATE, MALFORMED, OUTSIDE, UNDECLARED, UNTIMELY, word_of
+from croupier.features.log.spool_rows import DUPLICATE, KINDS, MALFORMED, OUTSIDE, UNDECLARED, UNTIMELY, word_of
 from croupier.features.reward import LOOKBACK_US, window_us
 from croupier.features.spec import RewardSpec
 from croupier.features.store.storage import Store
 from croupier.features.utc import DAY, HOUR, hour_start, to_us
 
-REACH = LOOKBACK_US // HOUR  # hours: where the log is looked through; `in_reach` then decides to the microsecond
 ROWS = 500_000  # decisions joined at a time
 COMMITS = 4  # hours written at once, beside the next chunk's join: most of a commit is waiting for a disk or a network
 REFUSED = {DUPLICATE: "duplicate", UNDECLARED: "undeclared", OUTSIDE: "outside", UNTIMELY: "untimely"}
@@ -43,7 +43,8 @@ def join_interval(store: Store, spec: RewardSpec, *, start: datetime, end: datet
     Raises StoreUnavailable (call again) and Unbalanced."""
     while True:
         with suppress(LogRewritten), open_log(store) as log:
-            hours = versions.overlapping(set().union(*log.objects.values()), start=start, end=end)
+            first, last = to_us(start) // HOUR * HOUR, to_us(end) - 1
+            hours = sorted(set().union(*(log.hours(kind, first, last) for kind in KINDS)))
             return join_hours(log, hours, spec, now=now)
 
 
@@ -54,6 +55,8 @@ def join_hours(log: ShippedLog, hours: list[str], spec: RewardSpec, *, now: date
         days = LOOKBACK_US // DAY
         raise ValueError(f"reward.window_seconds: found {spec.window_seconds}, expected at most {days} days")
     commit = partial(versions.commit, log, joined_at=to_us(now))
+    for kind in ("decisions", "rejects"):
+        log.look_up(kind, hours)
     total, began = Account(), list[Future[Version]]()
     with ThreadPoolExecutor(COMMITS) as pool:
         for chunk in _chunks(log, hours):
@@ -77,7 +80,7 @@ def matured(
     for a look between two joins. With another spec (one guardrail's kind) the same decisions get another number. With
     `late`, late_rewards.py's columns are added."""
     with open_log(store) as log:
-        hours = versions.overlapping(log.objects["decisions"], start=start, end=end)
+        hours = log.hours("decisions", to_us(start) // HOUR * HOUR, to_us(end) - 1)
         joined = (each for chunk in _chunks(log, hours) for each in _join(log, chunk, spec, now=to_us(now)))
         frames = [late_rewards.beside(data, tardy, spec) if late else data for _, data, tardy, _ in joined]
         empty = versions.empty()
@@ -85,11 +88,13 @@ def matured(
 
 
 def _chunks(log: ShippedLog, hours: list[str]) -> Iterator[list[str]]:
+    """Neighbouring hours, as many as fit into memory: what is read for hours far apart is not read for those between,
+    and a repeated event is looked for before each."""
     chunk: list[str] = []
     rows = 0
     for hour in hours:
         size = log.rows("decisions", hour)
-        if chunk and rows + size > ROWS:
+        if chunk and (rows + size > ROWS or hour_start(hour) - hour_start(chunk[-1]) > HOUR):
             yield chunk
             chunk, rows = [], 0
         chunk.append(hour)
@@ -105,8 +110,7 @@ def _join(
     window = window_us(spec)
     logged = _decisions(log, hours)
     decisions = logged if _all(logged, ~pl.col("repeated")) else logged.filter(~pl.col("repeated"))
-    near = log.hours("rewards", hour_start(hours[0]) - HOUR, hour_start(hours[-1]) + REACH * HOUR)
-    rewards = log.read("rewards", near, REWARD).with_row_index()
+    rewards = rewards_about(log, hours, decisions).with_row_index()
     mine = _of(rewards, decisions)
     matched = with_fate(mine, window)
     here = (pl.col("at") // HOUR).is_in([hour_start(hour) // HOUR for hour in hours])
@@ -159,10 +163,10 @@ def _without(rewards: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
 
 def _orphans(log: ShippedLog, hours: list[str], lost: pl.DataFrame) -> pl.DataFrame:
     """Rewards that came in these hours, belong to no decision of theirs, nor to one of any other hour in reach."""
-    first, last = hour_start(hours[0]) - HOUR, hour_start(hours[-1])
-    for hour in reversed(log.hours("decisions", first - REACH * HOUR, last + HOUR)):
-        if len(lost) and hour not in hours:
-            lost = _without(lost, _of(lost, log.read("decisions", [hour], EVENT)))
+    for found in decided(log, lost, but=hours):
+        lost = _without(lost, lost.join(found, on="event_id").filter(in_reach_columns()))
+        if lost.is_empty():
+            break
     return lost
 
 

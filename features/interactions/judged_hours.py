@@ -14,7 +14,9 @@ import orjson
 
 from croupier.features.interactions.hours import Checked
 from croupier.features.store import layout
+from croupier.features.store.partitions import keys_between
 from croupier.features.store.storage import Store
+from croupier.features.utc import hour_start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,9 @@ def quality_of(store: Store, versions: Mapping[str, int], hours: Sequence[str]) 
 def _said(store: Store, hours: set[str]) -> dict[str, dict[int, Checked]]:
     """hour → version → what was said of it; of two verdicts of one version the one that failed."""
     found: dict[str, dict[int, Checked]] = {}
-    for key in store.list(layout.QUALITY):
+    starts = [hour_start(hour) for hour in hours] or [0]
+    keys = keys_between(store, layout.QUALITY, min(starts), max(starts)) if hours else []
+    for key in [*keys, *store.list(layout.QUALITY_INTERVALS)]:
         name, number = layout.hour_of(key), layout.checked_version(key)
         if name and (name not in hours or number is None):  # beside it: the quarantine's history
             continue

@@ -21,16 +21,18 @@ import pyarrow.parquet as pq
 from croupier.features.interactions.join import join_hours
 from croupier.features.interactions.versions import Version
 from croupier.features.log import deferred
-from croupier.features.log.ship import prune, ship, to_parquet
+from croupier.features.log.room import RETRY, make_room
+from croupier.features.log.ship import KEPT, ship, to_parquet
 from croupier.features.log.shipped import open_log, rewritten
 from croupier.features.log.spool import Spool
 from croupier.features.log.spool_rows import KINDS, Kind
 from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
 from croupier.features.store.locks import alone
-from croupier.features.store.partitions import by_hour, versions_of
+from croupier.features.store.log_layout import FOREIGN, TARDY
+from croupier.features.store.partitions import HOURLY, by_hour, keys_between, versions_of
 from croupier.features.store.storage import Conflict, Store
-from croupier.features.utc import hour_start, to_us
+from croupier.features.utc import DAY, hour_start, to_us
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def _forget(
     unfinished = spool.noted("forgetting") is not None
     spool.note("forgetting", unit_id)  # until the end, spool and store may differ: prune waits
     logged = [key for key in store.list(layout.log_of("decisions")) if key.endswith(layout.PARQUET)]
-    others = (layout.log_of("rewards"), layout.log_of("rejects"))
+    others = [layout.log_of(kind) for kind in ("rewards", "rejects", FOREIGN, TARDY)]
     events = _spooled(spool, unit_id) | {event for key in logged for event in _events(store, key, unit_id)}
     secrets = [unit_id, *events]
     objects = sum(_rewrite(store, key, secrets) for prefix in others for key in store.list(prefix))
@@ -100,18 +102,19 @@ def finish(
 def expire(store: Store, *, days: int, now: datetime) -> list[str]:
     """Deletes every object of an hour that began more than `days` ago; returns their keys."""
     oldest = to_us(now - timedelta(days=days))
-    old = [key for key in store.list("") if layout.hour_of(key) and hour_start(layout.hour_of(key)) < oldest]
+    due = (key for prefix in HOURLY for key in keys_between(store, prefix, 0, oldest))
+    old = [key for key in due if hour_start(layout.hour_of(key)) < oldest]
     for key in old:
         store.delete(key)
     return old
 
 
-def retain(store: Store, spool: Spool, *, days: int, host: str, now: datetime) -> dict[str, int]:
-    """Deletes what retention says at both ends: the spool's rows (at most a week, and only what the store holds), the
-    store's hours."""
-    before = to_us(now - timedelta(days=min(days, 7)))
-    deferred.expire(spool, before)  # long after whoever deferred them has given them up
-    rows = prune(spool, store, host=host, before=before)
+def retain(store: Store, spool: Spool, *, days: int, now: datetime, window: int = RETRY) -> dict[str, int]:
+    """Deletes what retention says at both ends: the spool's rows (log/room.py: at most a week old, and only what the
+    store holds; `window`: its retry window), the store's hours."""
+    kept = min(days * DAY, KEPT)
+    deferred.expire(spool, to_us(now) - kept)  # long after whoever deferred them has given them up
+    rows = make_room(spool, store, window=window, now=to_us(now), kept=kept)
     return {"spool_rows": rows, "objects": len(expire(store, days=days, now=now))}
 
 

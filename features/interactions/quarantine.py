@@ -20,7 +20,7 @@ import orjson
 import polars as pl
 
 from croupier.features.store import layout
-from croupier.features.store.partitions import by_hour
+from croupier.features.store.partitions import by_hour, keys_between
 from croupier.features.store.storage import Conflict, Store
 from croupier.features.utc import HOUR, hour_start
 
@@ -31,7 +31,9 @@ States = Mapping[str, str]  # event id → state
 
 def states(store: Store, hours: Collection[str]) -> dict[str, States]:
     """Returns, for each of these hours that has quarantined rows, the state of each by event id."""
-    found = by_hour(store.list(layout.QUARANTINE_HOURS))
+    if not hours:
+        return {}
+    found = by_hour(keys_between(store, layout.QUARANTINE, hour_start(min(hours)), hour_start(max(hours))))
     frames = {hour: rows(store, hour)[0] for hour in hours if hour in found}
     return {hour: dict(frame.select("event_id", "state").iter_rows()) for hour, frame in frames.items()}
 

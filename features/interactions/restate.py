@@ -1,7 +1,7 @@
 """What changed after it was joined: joining those hours again, and naming who had used the older version.
 
-`restate` looks at what reached the log since its last call (a small ledger in the store says what it has seen), finds
-the hours that this changes, also through rewards of decisions long ago, and joins just these again.
+`restate` looks at what reached the log since its last call (log/index/receipts.py; what it has acted on it deletes),
+finds the hours that this changes, also through rewards of decisions long ago, and joins just these again.
 
 A verdict (`verdicts/<key>.json`) names the features it was judged on; their `meta.json` names the version of every hour
 they were made from, under `partitions`. So `restatements` can say which verdicts an hour's new version leaves behind.
@@ -11,21 +11,23 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import orjson
-import polars as pl
 
-from croupier.features.interactions.join import REACH, join_hours
+from croupier.features.interactions.join import join_hours
 from croupier.features.interactions.reward_columns import in_reach_columns
 from croupier.features.interactions.versions import Version
-from croupier.features.log.shipped import EVENT, ShippedLog, open_log
+from croupier.features.log.index import receipts
+from croupier.features.log.index.ledger import LogLedger
+from croupier.features.log.index.lookup import decided, rewards_about
+from croupier.features.log.shipped import EVENT, ShippedLog, neighbours, open_log
+from croupier.features.log.spool_rows import KINDS
 from croupier.features.reward import window_us
 from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
-from croupier.features.store.partitions import versions, versions_of
+from croupier.features.store.partitions import log_objects, versions, versions_between, versions_of
 from croupier.features.store.storage import Conflict, Store
-from croupier.features.utc import HOUR, hour_start, to_us
+from croupier.features.utc import HOUR, hour_name, hour_start, to_us
 
 ROWS_CHANGED = {"rows_added", "rows_removed", "rewards_changed"}  # the rest of `changed` is the account alone
 
@@ -35,23 +37,34 @@ def restate(store: Store, spec: RewardSpec, *, now: datetime) -> list[str]:
 
     Safe to repeat and to run twice at once; raises LogRewritten (call again). An hour that was never joined is left to
     the run of its own interval."""
-    raw, version = store.read(layout.RESTATED)
-    ledger: dict[str, Any] = orjson.loads(raw) if version else {"seen": [], "now": 0}
+    ledger = LogLedger.read(store)
+    seen = receipts.unseen(store)
     with open_log(store) as log:
-        keys = [key for hours in log.objects.values() for found in hours.values() for key in found]
-        new = sorted(set(keys) - set(ledger["seen"]))
-        joined = versions(store)
-        touched = {layout.hour_of(key) for key in new}
-        touched |= _rewarded(log, [key for key in new if key.startswith(layout.log_of("rewards"))])
-        touched |= _awaited(log, [key for key in new if key.startswith(layout.log_of("decisions"))])
+        new = _unseen_by(store, ledger) if ledger.unindexed is None else receipts.objects(store, seen)
+        touched = {layout.hour_of(key) for keys in new.values() for key in keys}
+        touched |= _rewarded(log, new["rewards"]) | _awaited(log, new["decisions"])
         # windows that were open at the last call may have closed since
-        open_since = ledger["now"] - window_us(spec) - HOUR
-        touched |= {hour for hour in joined if hour_start(hour) >= open_since and _immature(store, joined[hour][-1])}
-        hours = sorted(touched & set(joined))
-        join_hours(log, hours, spec, now=now)
+        open_since = ledger.now - window_us(spec) - HOUR
+        recent = versions_between(store, open_since, to_us(now))
+        touched |= {hour for hour in recent if hour_start(hour) >= open_since and _immature(store, recent[hour][-1])}
+        joined = {hour: keys for hour in sorted(touched) if (keys := recent.get(hour) or versions_of(store, hour))}
+        join_hours(log, list(joined), spec, now=now)
     with suppress(Conflict):  # another call was quicker; what it has not seen, the next one will
-        store.swap(layout.RESTATED, orjson.dumps({"seen": sorted(keys), "now": to_us(now)}), version)
-    return [hour for hour in hours if versions_of(store, hour) != joined[hour]]
+        ledger.write(store, now=to_us(now), new=new)
+        for key in seen:
+            store.delete(key)
+    return [hour for hour in joined if versions_of(store, hour) != joined[hour]]
+
+
+def _unseen_by(store: Store, ledger: LogLedger) -> dict[str, list[str]]:
+    """The objects of a log that are not in a ledger of before November 2026, which named each that was seen, or that
+    nobody has looked at yet: this once the whole log is listed."""
+    known = set(ledger.seen)
+    every = ((kind, keys) for kind in KINDS for keys in log_objects(store, kind).values())
+    found: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    for kind, keys in every:
+        found[kind] += [key for key in keys if key not in known]
+    return found
 
 
 def _rewarded(log: ShippedLog, keys: list[str]) -> set[str]:
@@ -60,13 +73,10 @@ def _rewarded(log: ShippedLog, keys: list[str]) -> set[str]:
     if left.is_empty():
         return set()
     found = set()
-    first, last = _span(left["at"])
-    for hour in reversed(log.hours("decisions", first - (REACH + 1) * HOUR, last + HOUR)):
-        decided = log.read("decisions", [hour], EVENT).select("event_id", decided_at="at")
-        mine = left.join(decided, on="event_id").filter(in_reach_columns())
-        if len(mine):
-            found.add(hour)
-            left = left.join(mine, on="index", how="anti")
+    for some in decided(log, left):
+        mine = left.join(some, on="event_id").filter(in_reach_columns())
+        found |= {hour_name(at) for at in (mine["decided_at"] // HOUR * HOUR).unique()}
+        left = left.join(mine, on="index", how="anti")
         if left.is_empty():
             break
     return found
@@ -74,20 +84,13 @@ def _rewarded(log: ShippedLog, keys: list[str]) -> set[str]:
 
 def _awaited(log: ShippedLog, keys: list[str]) -> set[str]:
     """The hours in which rewards of these decision objects were counted as orphans, before the decisions arrived."""
-    decided = log.read_objects(keys, EVENT).select("event_id", decided_at="at")
-    if decided.is_empty():
-        return set()
-    first, last = _span(decided["decided_at"])
-    hours = log.hours("rewards", first - 2 * HOUR, last + REACH * HOUR)
-    rewards = {hour: log.read("rewards", [hour], EVENT) for hour in hours}
-    return {hour for hour, came in rewards.items() if len(came.join(decided, on="event_id").filter(in_reach_columns()))}
-
-
-def _span(times: pl.Series) -> tuple[int, int]:
-    low, high = times.min(), times.max()
-    assert isinstance(low, int)
-    assert isinstance(high, int)
-    return low, high
+    made = log.read_objects(keys, EVENT)
+    found = set()
+    for hours in neighbours(sorted({layout.hour_of(key) for key in keys})):
+        came = rewards_about(log, hours, made).join(made.select("event_id", decided_at="at"), on="event_id")
+        times = came.filter(in_reach_columns())["at"]
+        found |= {hour_name(at) for at in (times // HOUR * HOUR).unique()}
+    return found
 
 
 def _immature(store: Store, key: str) -> bool:

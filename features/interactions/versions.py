@@ -24,7 +24,7 @@ from croupier.features.arrow import INTERACTIONS
 from croupier.features.interactions.account import Account
 from croupier.features.log.shipped import LogRewritten, ShippedLog, read_rows
 from croupier.features.store import layout
-from croupier.features.store.partitions import versions, versions_of
+from croupier.features.store.partitions import versions_between, versions_of
 from croupier.features.store.storage import AlreadyExists, Store
 from croupier.features.utc import HOUR, hour_start, to_us
 
@@ -55,8 +55,8 @@ class Version:
 
 def newest(store: Store, *, start: datetime, end: datetime) -> dict[str, Version]:
     """The newest version of each hour that overlaps [start, end)."""
-    found = versions(store)
-    return {hour: Version.load(store, found[hour][-1]) for hour in overlapping(found, start=start, end=end)}
+    found = versions_between(store, to_us(start) // HOUR * HOUR, to_us(end) - 1)
+    return {hour: Version.load(store, keys[-1]) for hour, keys in found.items()}
 
 
 def partitions(store: Store, *, start: datetime, end: datetime) -> dict[str, int]:

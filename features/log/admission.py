@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Self
 
+from croupier.features.budgets.allocated_item import item_of
 from croupier.features.log.refusals import NotAdmitted
 from croupier.features.log.spool_rows import IMPROBABLE, OUTSIDE, UNDECLARED, UNTIMELY
 from croupier.features.reward import CLOCK_SKEW_US
 from croupier.features.schema import Decision, Reward
 from croupier.features.spec import AppSpec, KindSpec, RewardSpec
-from croupier.features.spec_values import APPRENTICED, IGNORE
+from croupier.features.spec_values import APPRENTICED, IGNORE, AllocationSpec
 from croupier.features.utc import SECOND, us_of
 
 Ends = tuple[float, float]
@@ -30,13 +31,15 @@ _SAID = ("ignore_unknown", "apprentice")  # what a release carries only where it
 class Admission:
     """`kinds`: every declared kind, and the range of one value of it (None: any finite number). `record_floor`: ε of
     `[record]`; `record_us`: the greatest age of a client's own decision. `ignore_unknown`: features that are not
-    declared are left out and counted, not refused. `apprentice`: requests are answered with the first of their arms."""
+    declared are left out and counted, not refused. `apprentice`: requests are answered with the first of their arms.
+    `allocation`: what is declared of requests to allocate."""
 
     kinds: Mapping[str, Ends | None] = field(default_factory=dict)
     record_floor: float
     record_us: int
     ignore_unknown: bool = False
     apprentice: bool = False
+    allocation: AllocationSpec = field(default_factory=AllocationSpec)
 
     @classmethod
     def of(cls, spec: AppSpec) -> Self:
@@ -51,12 +54,15 @@ class Admission:
             record_us=us_of(seconds),
             ignore_unknown=spec.requests.unknown_features == IGNORE,
             apprentice=spec.requests.learning_mode == APPRENTICED,
+            allocation=spec.allocation,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON, as a release's manifest carries it to hosts without an app.toml."""
         kinds = {name: list(ends) if ends else None for name, ends in self.kinds.items()}
-        more = {name: True for name in _SAID if getattr(self, name)}
+        more: dict[str, Any] = {name: True for name in _SAID if getattr(self, name)}
+        if self.allocation.declared:
+            more["allocation"] = self.allocation.model_dump(mode="json", exclude_defaults=True)
         return {"kinds": kinds, "record_floor": self.record_floor, "record_us": self.record_us, **more}
 
     @classmethod
@@ -64,7 +70,9 @@ class Admission:
         """Restores what `to_dict` made of it, from a release's manifest."""
         kinds = {name: (float(ends[0]), float(ends[1])) if ends else None for name, ends in row["kinds"].items()}
         more = {name: bool(row.get(name)) for name in _SAID}
-        return cls(kinds=kinds, record_floor=row["record_floor"], record_us=row["record_us"], **more)
+        allocation = AllocationSpec(**row.get("allocation", {}))
+        limits = {"record_floor": row["record_floor"], "record_us": row["record_us"]}
+        return cls(kinds=kinds, allocation=allocation, **limits, **more)
 
     def reward(self, reward: Reward) -> Reward:
         """Returns the reward. Raises NotAdmitted for a kind that is not declared, or a value outside its kind's
@@ -84,9 +92,11 @@ class Admission:
         return reward
 
     def record(self, decision: Decision, now: int) -> Decision:
-        """Returns the decision. Raises NotAdmitted where the shown arm's propensity is below ε/K, for its weight in
-        every estimate would be enormous, or where the decision is older than `record_us`, or of the future."""
-        least = self.record_floor / len(decision.arms)
+        """Returns the decision. Raises NotAdmitted where the shown arm's propensity is below ε/K, or ε/(K · items) of
+        an item of a request to allocate, for its weight in every estimate would be enormous, or where the decision is
+        older than `record_us`, or of the future."""
+        items = item_of(decision.allocation).items if decision.allocation else 1  # under a total some options are rare
+        least = self.record_floor / (len(decision.arms) * items)
         if decision.propensity < least:
             expected = f"at least {least:g} (ε/K, [record] floor in app.toml) for the arm that was shown"
             raise NotAdmitted("pmf", decision.propensity, expected, reason=IMPROBABLE)

@@ -65,27 +65,31 @@ def activate(spool: Spool, event_id: str, *, since: int) -> bool:
 
     A crash on the way leaves it in both places, which is mended by the next call, and harmless: the log has each event
     once."""
-    row = None
-    if _deferring(spool):
-        with spool.reading() as db:
-            row = db.execute("SELECT body FROM deferred WHERE event_id = ? AND at >= ?", [event_id, since]).fetchone()
-    if row is None:
-        return bool(spool.find([event_id]))
-    spool.append_decisions([decision(row[0])])
-    with spool.transaction() as db:
-        db.execute("DELETE FROM deferred WHERE event_id = ?", [event_id])
-    return True
+    return bool(show(spool, [event_id], since=since)) or bool(spool.find([event_id]))
 
 
-def show(spool: Spool, event_ids: Sequence[str], *, since: int) -> None:
-    """Activates those of these events that wait; `since` as of `activate`."""
+def show(spool: Spool, event_ids: Sequence[str], *, since: int) -> list[str]:
+    """Activates those of these events that wait, all in one write; `since` as of `activate`. Returns their ids."""
+    waiting = find(spool, event_ids, since=since)
+    if waiting:
+        spool.append_decisions(list(waiting.values()))
+        drop(spool, list(waiting))
+    return list(waiting)
+
+
+def find(spool: Spool, event_ids: Sequence[str], *, since: int) -> dict[str, Decision]:
+    """The decisions of these events that wait; `since` as of `activate`."""
     if not event_ids or not _deferring(spool):
-        return
+        return {}
     with spool.reading() as db:
-        query = f"SELECT event_id FROM deferred WHERE event_id IN ({','.join('?' * len(event_ids))})"
-        found = db.execute(query, list(event_ids)).fetchall()
-    for (event_id,) in found:
-        activate(spool, event_id, since=since)
+        query = f"SELECT event_id, body FROM deferred WHERE event_id IN ({','.join('?' * len(event_ids))}) AND at >= ?"
+        return {event_id: decision(body) for event_id, body in db.execute(query, [*event_ids, since])}
+
+
+def drop(spool: Spool, event_ids: Sequence[str]) -> None:
+    """Lets go of decisions that wait, since they are in the log."""
+    with spool.transaction() as db:
+        db.executemany("DELETE FROM deferred WHERE event_id = ?", [(event_id,) for event_id in event_ids])
 
 
 def below(spool: Spool, event_id: str, *, since: int) -> list[str]:

@@ -3,6 +3,9 @@
 A shipment is a range of spool rows, written down in the spool before anything leaves. Rows never change, so the objects
 of a shipment are a pure function of it: whoever dies half-way is followed by someone who makes the very same objects,
 and create-once writes make the second copy a no-op. Two shippers at once finish the same shipment.
+
+Objects are keyed by the spool's own id, made once with its file: a host that is renamed, or a volume that moves to
+another host, goes on; two hosts of one name have two ids. The host's name stands in the objects, for people.
 """
 
 import io
@@ -18,13 +21,16 @@ import pyarrow.parquet as pq
 from croupier.features.arrow import ADDED, DECISIONS, REWARDS
 from croupier.features.clock import now_us
 from croupier.features.log import closings, left_out, spool_quotas
+from croupier.features.log.index import event_hours, receipts
+from croupier.features.log.shipped import HOST
 from croupier.features.log.spool import Spool
 from croupier.features.log.spool_rows import KINDS, Kind, Reject, reject_row
 from croupier.features.schema import OPEN_ENDED
-from croupier.features.store import layout
+from croupier.features.store import layout, log_layout
 from croupier.features.store.storage import AlreadyExists, Store, StoreError
 from croupier.features.utc import HOUR, hour_name
 
+RECEIPTED = "receipted"  # the fact that all shipments of a spool have receipts
 ROWS = 50_000  # of one shipment: bounds memory, about 100 MB
 REJECTS = pa.schema([("kind", pa.string()), ("field", pa.string()), ("raw", pa.string()), ("reason", pa.string()),
                      ("at", pa.int64())])  # fmt: skip
@@ -32,7 +38,8 @@ SCHEMAS: dict[Kind, pa.Schema] = {"decisions": DECISIONS, "rewards": REWARDS, "r
 
 
 class ShipError(StoreError):
-    """An object of this name holds other rows: two spools ship under one name, or the store was tampered with."""
+    """An object of this name holds other rows: a spool's file was copied and both copies ship, or the store was
+    tampered with."""
 
 
 @dataclass
@@ -50,26 +57,44 @@ class ShipReport:
 
 
 def ship(spool: Spool, store: Store, *, host: str) -> ShipReport:
-    """Ships everything that is in the spool now to the store. Raises StoreUnavailable: call again, nothing is lost or
-    doubled."""
+    """Ships everything that is in the spool now to the store. `host` is noted in the objects, and is in no key. Raises
+    StoreUnavailable: call again, nothing is lost or doubled."""
     report = ShipReport()
+    _give_receipts(spool, store)
     _report_thinned(spool)
     for kind in KINDS:
         end = last_row(spool, kind)
         while shipment := _next_shipment(spool, kind, end):
-            for key, table in shipment_objects(spool, kind, *shipment, host=host):
-                _create_once(store, key, table)
-                report.objects.append(key)
+            first, last, begun = shipment
+            keys = list[str]()
+            for name, table in shipment_objects(spool, kind, first, last):
+                _index(store, kind, name, table)
+                keys.append(_written(store, name) if begun else name)
+                _create_once(store, keys[-1], _named(table, host))
                 setattr(report, kind, getattr(report, kind) + table.num_rows)
+            receipts.write(store, kind, spool=spool.id, first=first, last=last, objects=keys)
+            report.objects += keys
             with spool.transaction() as db:
-                db.execute("UPDATE shipments SET done = 1 WHERE kind = ? AND first = ?", [kind, shipment[0]])
+                db.execute("UPDATE shipments SET done = 1 WHERE kind = ? AND first = ?", [kind, first])
     return report
+
+
+def _give_receipts(spool: Spool, store: Store) -> None:
+    """Writes, once, the receipts of what an older croupier shipped from this spool, which gave none."""
+    if spool.noted(RECEIPTED):
+        return
+    with spool.transaction() as db:
+        ended = db.execute("SELECT kind, first, last FROM shipments WHERE done = 1").fetchall()
+    for kind, first, last in ended:
+        keys = [_written(store, key) for key, _ in shipment_objects(spool, kind, first, last)]
+        receipts.write(store, kind, spool=spool.id, first=first, last=last, objects=keys)
+    spool.note(RECEIPTED, 1)
 
 
 KEPT = 7 * 24 * HOUR  # µs: what was shipped stays in the spool so long, for it answers repeated event ids
 
 
-def prune(spool: Spool, store: Store, *, host: str, before: int | None = None) -> int:
+def prune(spool: Spool, store: Store, *, before: int | None = None) -> int:
     """Deletes shipped rows older than `before` (UTC µs of the event; default 7 days ago), once verified in the store,
     and the closings that ended windows of deleted decisions alone.
 
@@ -85,7 +110,7 @@ def prune(spool: Spool, store: Store, *, host: str, before: int | None = None) -
         with spool.transaction() as db:
             old = db.execute(query.format(kind), [kind, cutoff]).fetchall()
         for _, first, last in old:
-            for key, table in shipment_objects(spool, kind, first, last, host=host):
+            for key, table in shipment_objects(spool, kind, first, last):
                 _verify(store, key, table)
             with spool.transaction() as db:
                 gone = db.execute(f"DELETE FROM {kind} WHERE id BETWEEN ? AND ?", [first, last]).rowcount
@@ -119,13 +144,14 @@ def last_row(spool: Spool, kind: Kind) -> int:
         return int(db.execute(f"SELECT coalesce(max(id), 0) FROM {kind}").fetchone()[0])
 
 
-def _next_shipment(spool: Spool, kind: Kind, end: int) -> tuple[int, int] | None:
-    """The oldest unfinished shipment, or a new one of the rows up to `end` that no shipment holds yet."""
+def _next_shipment(spool: Spool, kind: Kind, end: int) -> tuple[int, int, bool] | None:
+    """The first and last row of the oldest unfinished shipment, or of a new one of the rows up to `end` that no
+    shipment holds yet; and whether it was begun before."""
     with spool.transaction() as db:
         query = "SELECT first, last FROM shipments WHERE kind = ? AND done = 0 ORDER BY first"
         unfinished = db.execute(query, [kind]).fetchone()
         if unfinished is not None:
-            return int(unfinished[0]), int(unfinished[1])
+            return int(unfinished[0]), int(unfinished[1]), True
         name = f"shipped_{kind}"
         row = db.execute("SELECT value FROM facts WHERE name = ?", [name]).fetchone()
         rows = db.execute(
@@ -136,17 +162,17 @@ def _next_shipment(spool: Spool, kind: Kind, end: int) -> tuple[int, int] | None
         first, last = int(rows[0][0]), int(rows[-1][0])
         db.execute("INSERT INTO shipments VALUES (?, ?, ?, 0)", [kind, first, last])
         db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", [name, last])
-        return first, last
+        return first, last, False
 
 
-def shipment_objects(spool: Spool, kind: Kind, first: int, last: int, *, host: str) -> Iterator[tuple[str, pa.Table]]:
+def shipment_objects(spool: Spool, kind: Kind, first: int, last: int) -> Iterator[tuple[str, pa.Table]]:
     """Yields (key, rows) of each hour in a shipment, in order of arrival."""
     bodies = [body for _, body in spool.read(kind, first - 1, last - first + 1, last=last)]
     hours: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in orjson.loads(b"[" + b",".join(bodies) + b"]"):
         hours[hour_name(row["at"])].append(row)
     for hour, rows in sorted(hours.items()):
-        key = layout.log_object(kind, hour, host=host, spool=spool.id, first=first, last=last)
+        key = log_layout.log_object(kind, hour, spool=spool.id, first=first, last=last)
         yield key, to_table(rows, SCHEMAS[kind])
 
 
@@ -162,11 +188,33 @@ def to_table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays([pa.array([row[f.name] for row in rows], f.type) for f in schema], schema=schema)
 
 
+def _index(store: Store, kind: Kind, key: str, table: pa.Table) -> None:
+    """Keeps, before the rows, what their event ids do not tell: whoever finds the rows finds this."""
+    name = key.rpartition("/")[2]
+    if kind == "decisions" and (rows := event_hours.foreign(table)) is not None:
+        _create_once(store, f"{log_layout.log_hour(log_layout.FOREIGN, layout.hour_of(key))}{name}", rows)
+    if kind == "rewards":
+        for day, rows in event_hours.tardy(table).items():
+            _create_once(store, log_layout.tardy(hour_name(day), layout.hour_of(key), name), rows)
+
+
+def _named(table: pa.Table, host: str) -> pa.Table:
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), HOST: host.encode()})
+
+
 def to_parquet(table: pa.Table) -> bytes:
     """Returns the bytes of a Parquet file of the table."""
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd")
     return sink.getvalue()
+
+
+def _written(store: Store, key: str) -> str:
+    """The key under which these rows are in the store already: their own, or the one that an older croupier gave them,
+    with the name of the host before the spool's id. Their own key where they are not there."""
+    folder, _, name = key.rpartition("/")
+    found = (other for other in store.list(f"{folder}/") if other.endswith(f"-{name}"))
+    return next(found, key)
 
 
 def _create_once(store: Store, key: str, table: pa.Table) -> None:
@@ -179,14 +227,23 @@ def _create_once(store: Store, key: str, table: pa.Table) -> None:
 def _verify(store: Store, key: str, table: pa.Table) -> None:
     """Rows, not bytes: another version of the Parquet writer may have written the first copy."""
     try:
-        stored = _completed(pq.read_table(io.BytesIO(store.get(key))), table.schema)
+        stored = _completed(pq.read_table(io.BytesIO(_stored(store, key))), table.schema)
     except KeyError:
         raise ShipError(f"{key}: shipped, but not in the store {store.url}; restore it before pruning") from None
     if not stored.equals(table):
         raise ShipError(
             f"{key}: found {stored.num_rows} other rows in {store.url} than the {table.num_rows} of this spool; "
-            "two spools must not share a host name and a spool id (a copied spool file?)"
+            "two spools must not share a spool id: where a spool's file was copied to a second host, delete the copy "
+            "there, and that host makes a new one"
         )
+
+
+def _stored(store: Store, key: str) -> bytes:
+    """Raises KeyError."""
+    try:
+        return store.get(key)
+    except KeyError:
+        return store.get(_written(store, key))
 
 
 def _completed(stored: pa.Table, schema: pa.Schema) -> pa.Table:

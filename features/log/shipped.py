@@ -6,25 +6,26 @@ before and has not yet written what came of it.
 
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
 import pyarrow.parquet as pq
 
 from croupier.features.arrow import ADDED, DECISIONS
-from croupier.features.log.spool_rows import KINDS
-from croupier.features.store import layout
-from croupier.features.store.partitions import log_objects
+from croupier.features.store import layout, log_layout
+from croupier.features.store.partitions import log_between
 from croupier.features.store.storage import Store, StoreError
-from croupier.features.utc import hour_start
+from croupier.features.utc import HOUR, YEAR_2100, hour_start
 
 EVENT = pl.Schema({"event_id": pl.String, "at": pl.Int64})
 REWARD = pl.Schema({"event_id": pl.String, "at": pl.Int64, "kind": pl.String, "value": pl.Float64,
                     "reward_id": pl.String})  # fmt: skip
 REJECTED = pl.Schema({"kind": pl.String, "field": pl.String, "raw": pl.String, "reason": pl.String, "at": pl.Int64})
+HOST = b"croupier.host"  # in the metadata of an object: the name of the host that shipped it
 DECISION = pl.Schema(DECISIONS)  # not of an empty table, for which pyarrow imports pandas
 
 
@@ -34,24 +35,43 @@ class LogRewritten(StoreError):
 
 @dataclass(frozen=True)
 class ShippedLog:
-    """Objects by kind and hour; fetched when they are read. `epoch`: see `rewritten`."""
+    """Its objects are listed when an hour is first asked for, and fetched when they are read: both for the hours that
+    are asked for alone. `epoch`: see `rewritten`."""
 
     store: Store
     folder: Path
-    objects: dict[str, dict[str, list[str]]]
     epoch: str | None
+    _listed: list[tuple[str, int, int]] = field(default_factory=list)
+    _objects: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
     def is_as_read(self) -> bool:
         """True if nothing was rewritten (a unit forgotten) since the log was opened."""
         return self.store.read(layout.EPOCH)[1] == self.epoch
 
-    def hours(self, kind: str, first: int, last: int) -> list[str]:
-        """Returns the hours of a kind whose start (UTC µs) lies in [first, last]."""
-        return [hour for hour in self.objects[kind] if first <= hour_start(hour) <= last]
+    def hours(self, kind: str, first: int = 0, last: int = YEAR_2100) -> list[str]:
+        """Returns the hours of a kind that have objects and whose start (UTC µs) lies in [first, last], in order."""
+        low, high = -(-first // HOUR) * HOUR, last // HOUR * HOUR
+        if not any(of == kind and a <= low and high <= b for of, a, b in self._listed):
+            for hour, keys in log_between(self.store, kind, low, high).items():
+                self._objects.setdefault((kind, hour), keys)  # an hour stays as it was first seen
+            self._listed.append((kind, low, high))
+        known = sorted(hour for of, hour in self._objects if of == kind)
+        return [hour for hour in known if low <= hour_start(hour) <= high]
+
+    def keys(self, kind: str, hour: str) -> list[str]:
+        """Returns the keys of an hour's objects of a kind."""
+        if (kind, hour) not in self._objects:
+            self.hours(kind, hour_start(hour), hour_start(hour))
+        return self._objects.get((kind, hour), [])
+
+    def look_up(self, kind: str, hours: Sequence[str]) -> None:
+        """Lists these hours, which are in order, with one call for each run of neighbours."""
+        for run in neighbours(hours):
+            self.hours(kind, hour_start(run[0]), hour_start(run[-1]))
 
     def read(self, kind: str, hours: Iterable[str], schema: pl.Schema) -> pl.DataFrame:
         """The columns of `schema`, in order of hour, host and arrival."""
-        return self.read_objects([key for hour in hours for key in self.objects[kind].get(hour, ())], schema)
+        return self.read_objects([key for hour in hours for key in self.keys(kind, hour)], schema)
 
     def read_objects(self, keys: list[str], schema: pl.Schema) -> pl.DataFrame:
         """Reads these objects of the store into one frame."""
@@ -60,8 +80,23 @@ class ShippedLog:
 
     def rows(self, kind: str, hour: str) -> int:
         """How many, without reading them."""
-        paths = self.store.fetch(self.objects[kind].get(hour, []), self.folder)
+        paths = self.store.fetch(self.keys(kind, hour), self.folder)
         return sum(pq.read_metadata(path).num_rows for path in paths)
+
+
+def neighbours(hours: Sequence[str]) -> Iterator[list[str]]:
+    """Yields the runs of hours, which are in order, that follow one another without a gap."""
+    starts = [hour_start(hour) for hour in hours]
+    begins = [i for i, at in enumerate(starts) if i == 0 or at - starts[i - 1] > HOUR]
+    for i, j in pairwise([*begins, len(starts)]):
+        yield list(hours[i:j])
+
+
+def host_of(key: str, path: Path) -> str:
+    """The name of the host that shipped the object `key`, of which `path` is a copy: it stands in the object, and in
+    the key of older ones."""
+    name = (pq.read_schema(path).metadata or {}).get(HOST)
+    return name.decode() if name is not None else log_layout.host_of(key)
 
 
 def read_rows(paths: list[Path], schema: pl.Schema) -> pl.DataFrame:
@@ -77,10 +112,10 @@ def read_rows(paths: list[Path], schema: pl.Schema) -> pl.DataFrame:
 
 @contextmanager
 def open_log(store: Store) -> Iterator[ShippedLog]:
-    """The log as it is now; objects shipped later are not in it."""
+    """The log as it is: of an hour that was looked at, objects shipped later are not in it."""
     with tempfile.TemporaryDirectory(prefix="croupier-") as folder:
         epoch = store.read(layout.EPOCH)[1]
-        yield ShippedLog(store, Path(folder), {kind: log_objects(store, kind) for kind in KINDS}, epoch)
+        yield ShippedLog(store, Path(folder), epoch)
 
 
 def rewritten(store: Store) -> None:

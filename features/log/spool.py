@@ -11,6 +11,7 @@ have room of their own (spool_quotas.py): no flood of them thins decisions.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +36,7 @@ THIN_FROM = 0.8  # share of max_bytes from which decisions are thinned
 MIN_PASS = 1 / 1024
 PLACES = 2**53  # of the hash by which decisions are thinned
 REMEMBERED = 100_000  # decisions that were thinned last, so that they are counted once
+AT_ONCE = 64  # decisions of one statement: each number of them is one that SQLite keeps prepared
 LAST_ROW = "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'decisions'), 0)"  # of decisions
 
 
@@ -55,6 +57,8 @@ class Spool(SpoolFile):
         `undeclared`: how many values their requests brought of features that nothing declares (left_out.py)."""
         refuse_impossible_times(d.at for d in decisions)
         rows = list(map(decision_row, decisions))  # before the transaction: other writers wait for its end
+        if not undeclared and self._appended_at_once(rows):
+            return list(decisions)
         with self.transaction() as db:
             left_out.count(db, undeclared or {})
             p = self._room(sum(len(body) for *_, body in rows))
@@ -65,6 +69,18 @@ class Spool(SpoolFile):
                 return list(decisions)
             stored = self._find([d.event_id for d in decisions])
         return [stored.get(d.event_id, d) for d in decisions]
+
+    def _appended_at_once(self, rows: Sequence[tuple[str, int, bytes]]) -> bool:
+        """True if all rows are new and there is room, so that one statement, a transaction by itself, was enough. Each
+        statement more is a moment for which other threads take the interpreter. False: the others of them are added."""
+        if not 0 < len(rows) <= AT_ONCE:
+            return False
+        with self._writer():
+            if self._room(sum(len(body) for *_, body in rows)) < 1 or self._thinning:
+                return False
+            values = ",".join(["(?, ?, ?)"] * len(rows))
+            insert = f"INSERT OR IGNORE INTO decisions (event_id, at, body) VALUES {values}"
+            return self.db.execute(insert, list(chain.from_iterable(rows))).rowcount == len(rows)
 
     def _thin(self, decisions: Sequence[Decision], p: float) -> list[Decision]:
         """Returns the decisions that stay, marked with p; the others are counted. What is on record already is neither,

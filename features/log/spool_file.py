@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS closings (id INTEGER PRIMARY KEY AUTOINCREMENT, rewar
 CREATE TABLE IF NOT EXISTS shipments (kind TEXT, first INTEGER, last INTEGER, done INTEGER, PRIMARY KEY (kind, first));
 CREATE TABLE IF NOT EXISTS thinned (id INTEGER PRIMARY KEY AUTOINCREMENT, place INTEGER UNIQUE);
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value);
-INSERT OR IGNORE INTO facts VALUES ('spool_id', lower(hex(randomblob(4)))), ('thinned', 0);
+INSERT OR IGNORE INTO facts VALUES ('spool_id', lower(hex(randomblob(16)))), ('thinned', 0);
 """
     + spool_quotas.SCRIPT
 )

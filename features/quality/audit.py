@@ -19,7 +19,9 @@ import numpy as np
 import polars as pl
 
 from croupier.features.batch import F64, Bool
+from croupier.features.budgets.allocated_item import one_of_each
 from croupier.features.encoding import inline_log
+from croupier.features.interactions.whole_requests import allocate
 
 ALPHA = 1e-4  # false alarms of one group, over its whole life
 PROPENSITY_ONLY = "propensity only"  # Decision.stage of imported rows whose pmf is known at the chosen arm only
@@ -83,8 +85,10 @@ Audit = dict[str, AuditEvidence]  # "release 3, champion, vw_cb_adf" → evidenc
 
 def evidence(df: pl.DataFrame) -> Audit:
     """Returns the evidence of interactions or decisions whose rows are sound (pmf sums to 1, propensity is the pmf at
-    the arm)."""
+    the arm). Items of one request to allocate are drawn together: one of each is asked."""
     out: Audit = {}
+    if allocate(df):
+        df = df.filter(pl.Series(one_of_each(df["allocation"].to_numpy().astype(object), len(df))))
     for key, rows in df.partition_by(*GROUP, as_dict=True, maintain_order=True).items():
         known = pl.col("stage") != PROPENSITY_ONLY
         release, role, policy = key

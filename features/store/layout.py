@@ -2,8 +2,8 @@
 
 A store holds one app. Of what belongs to an hour there is one partition an hour of UTC, by the time of the event:
 
-    log/decisions/hour=2019-11-24T00/<host>-<spool>-<first>-<last>.parquet    rows first..last of a host's spool
-    log/rewards/…   log/rejects/…
+    log/decisions/hour=2019-11-24T00/<spool>-<first>-<last>.parquet    rows first..last of the spool with that id
+    log/rewards/…   log/rejects/…   log/foreign/…   log/tardy/…     the last two: log/index/event_hours.py
     interactions/hour=2019-11-24T00/v0001.json, v0001-<digest>.parquet, v0001-<digest>.late.parquet
     quality/hour=2019-11-24T00/v0001.json, quarantine.json     quarantine/hour=2019-11-24T00/rows.parquet
     health/hour=2019-11-24T00/v0001.json     figures of that version, for `croupier health`
@@ -26,7 +26,8 @@ VERDICTS, RELEASES, REPORTS = "verdicts/", "releases/", "reports/"
 QUALITY_INTERVALS, QUARANTINE_HOURS = "quality/interval=", "quarantine/hour="
 OWNER = "croupier.json"  # whose the store is
 EPOCH = "privacy/epoch"  # not below log/: it is no event, and differs in every store
-RESTATED = "ledger/restated.json"  # what `restate` has seen of the log
+RESTATED = "ledger/restated.json"  # when `restate` was here last
+SHIPPED = "ledger/shipped/"  # what was shipped since: one receipt a shipment, until `restate` has seen it
 TRAINING_BEGUN, TRAINING_ENDED = "training/begun.json", "training/ended.json"
 PROCESS = "process.json"  # the models through time that a scheduled loop judges
 CURRENT = "releases/current"
@@ -80,6 +81,16 @@ def hour_of(key: str) -> str:
     return key.partition("hour=")[2].partition("/")[0]
 
 
+def hour_below(prefix: str, hour: str) -> str:
+    """The prefix of an hour's objects below a prefix that is partitioned by the hour."""
+    return f"{prefix}hour={hour}/"
+
+
+def hours_below(prefix: str, first: str, last: str) -> tuple[str, str, str]:
+    """What `Store.between` is asked for the objects of the hours `first` to `last`, both included."""
+    return f"{prefix}hour=", first, f"{last}~"
+
+
 def beside(key: str, name: str) -> str:
     """The key of the object `name` in the same folder as `key`."""
     return f"{key.rpartition('/')[0]}/{name}"
@@ -88,11 +99,6 @@ def beside(key: str, name: str) -> str:
 def log_of(kind: str) -> str:
     """The prefix of the shipped log's objects of a kind: decisions, rewards or rejects."""
     return f"{LOG}{kind}/"
-
-
-def log_object(kind: str, hour: str, *, host: str, spool: str, first: int, last: int) -> str:
-    """The key of the rows `first` to `last` of a host's spool that belong to an hour."""
-    return f"{log_of(kind)}hour={hour}/{host}-{spool}-{first:012d}-{last:012d}{PARQUET}"
 
 
 def interactions_of(hour: str) -> str:
@@ -123,11 +129,6 @@ def checked(version_key: str) -> str:
 def figures(version_key: str) -> str:
     """The key of the hourly figures of a version: interactions/hour=H/v0001.json → health/hour=H/v0001.json."""
     return f"{HEALTH_HOURS}hour={hour_of(version_key)}/{version_key.rpartition('/')[2]}"
-
-
-def host_of(log_key: str) -> str:
-    """The host that the key of an object of the log names."""
-    return log_key.rpartition("/")[2].rsplit("-", 3)[0]
 
 
 def checked_interval(interval: str, digest: str) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from croupier.features.store import layout
+from croupier.features.store.folders import files_below, make_folder, sync_folder
 from croupier.features.store.locks import alone
 
 
@@ -61,6 +62,10 @@ class Store(Protocol):
 
     def fetch(self, keys: Sequence[str], folder: Path) -> list[Path]:
         """Brings the data of `keys` to this host; returns their paths. Those who read them do not write."""
+
+    def between(self, prefix: str, first: str, last: str) -> list[str]:
+        """Returns the keys behind `prefix + first` and before `prefix + last`, in the order of text, sorted, without
+        listing those outside. The names of what lies between in a folder decide, and what is below a name is whole."""
 
     def list(self, prefix: str) -> list[str]:
         """Returns the keys that begin with `prefix`, sorted."""
@@ -126,17 +131,17 @@ class FolderStore:
         """Paths of these objects on this machine, to be read only."""
         return [self.root / _checked(key) for key in keys]
 
+    def between(self, prefix: str, first: str, last: str) -> list[str]:
+        """Reads the names of one folder, and of the folders in it only those between."""
+        base = prefix.rpartition("/")[0]
+        with _disk_errors():
+            return files_below(self.root, base, lambda key: prefix + first <= key < prefix + last)
+
     def list(self, prefix: str) -> list[str]:
         """Returns the keys below `prefix`, sorted; hidden files are none."""
-        base = self.root / prefix.rpartition("/")[0]
+        base = prefix.rpartition("/")[0]
         with _disk_errors():
-            found = []
-            for folder, folders, files in os.walk(base, onerror=_unless_missing):
-                folders[:] = [name for name in folders if not name.startswith(".")]
-                start = Path(folder).relative_to(self.root).as_posix()
-                stem = "" if start == "." else start + "/"
-                found += [stem + name for name in files if not name.startswith(".")]
-        return sorted(key for key in found if key.startswith(prefix))
+            return [key for key in files_below(self.root, base) if key.startswith(prefix)]
 
     def delete(self, key: str) -> None:
         """A key that is not there is no error."""
@@ -146,7 +151,7 @@ class FolderStore:
     def _write(self, key: str, data: bytes, publish: Callable[[str, Path], None]) -> None:
         target = self.root / _checked(key)
         with _disk_errors():
-            _make_folder(target.parent)
+            make_folder(target.parent)
             handle, temporary = tempfile.mkstemp(prefix=".tmp-", dir=target.parent)
             try:
                 with os.fdopen(handle, "wb") as file:
@@ -154,15 +159,10 @@ class FolderStore:
                     file.flush()
                     os.fsync(file.fileno())
                 publish(temporary, target)
-                _sync_folder(target.parent)
+                sync_folder(target.parent)
             finally:
                 with suppress(FileNotFoundError):
                     os.unlink(temporary)  # noqa: PTH108 - after a rename it is gone already
-
-
-def _unless_missing(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):
-        raise error  # a folder that cannot be read is an outage, not an empty folder
 
 
 def _link(temporary: str, target: Path) -> None:
@@ -170,23 +170,6 @@ def _link(temporary: str, target: Path) -> None:
         os.link(temporary, target)
     except FileExistsError:
         raise AlreadyExists(target.name) from None
-
-
-def _make_folder(folder: Path) -> None:
-    """Makes a folder with what is above it; each new name is synced too, else power loss takes the folder with all that
-    is in it."""
-    if not folder.exists():
-        _make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)  # the name, too, must survive power loss
-    finally:
-        os.close(handle)
 
 
 @contextmanager
@@ -267,6 +250,18 @@ class S3Store:
 
         with ThreadPoolExecutor(16) as pool:
             return list(pool.map(copy, keys))
+
+    def between(self, prefix: str, first: str, last: str) -> list[str]:
+        """Begins behind the first, and stops at the page that holds the last."""
+        low, high, found = self.prefix + prefix + first, self.prefix + prefix + last, []
+        where = {"Bucket": self.bucket, "Prefix": self.prefix + prefix, "StartAfter": low}
+        with _s3_errors(prefix):
+            for page in self._s3.get_paginator("list_objects_v2").paginate(**where):
+                keys = [item["Key"] for item in page.get("Contents", [])]
+                found += [key[len(self.prefix) :] for key in keys if key < high]
+                if keys and keys[-1] >= high:
+                    break
+        return sorted(found)
 
     def list(self, prefix: str) -> list[str]:
         """Returns the keys that begin with `prefix`, sorted."""

@@ -13,23 +13,20 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-import torch
 
-from croupier.features.batch import F64, I64
-from croupier.features.ids import uniform01
+from croupier.features.batch import F64, I64, Batch
+from croupier.features.budgets.grid import Grid
+from croupier.features.budgets.uniform import FLOOR_CELLS, RandomAllocation
 from croupier.models.allocation.coverage import Coverage
 from croupier.models.allocation.exact import exact
-from croupier.models.allocation.grid import Grid
 from croupier.models.allocation.lagrangian import greedy, lagrangian
-from croupier.models.allocation.request import AllocationRequest, Weights, joined
-from croupier.models.allocation.uniform import RandomAllocation
+from croupier.models.allocation.request import AllocationRequest, Budget, Weights, joined
+from croupier.models.allocation.votes import Votes
 from croupier.models.bayesian.base import Bayesian
-from croupier.models.bayesian.heads import SharedHead
-from croupier.models.bayesian.network import product
+from croupier.models.bayesian.scores import drawn_scores
 
 Solver = Literal["auto", "exact", "lagrangian", "greedy"]
 EXACT_WORK = 1 << 19  # additions of the dynamic program up to which "auto" takes it: some milliseconds
-FLOOR_CELLS = 256  # of the grid that the floor's random allocations are counted on
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,39 +42,6 @@ class Allocation:
     marginals: F64
     gap: float
     step: int
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Votes:
-    """What S draws elect, `elected` (S, n), and the floor's random allocation."""
-
-    elected: I64
-    gap: float
-    random: RandomAllocation
-    floor: float
-
-    def draw(self, salt: str, event_id: str) -> I64:
-        """(n,): the allocation of this event: the same again whenever it is asked."""
-        u = uniform01(salt, event_id)
-        if u < self.floor:
-            items = range(self.elected.shape[1])
-            return self.random.draw(np.array([uniform01(salt, f"{event_id}/{i}") for i in items]))
-        draw = int((u - self.floor) / (1 - self.floor) * len(self.elected))
-        chosen: I64 = self.elected[min(draw, len(self.elected) - 1)]
-        return chosen
-
-    def propensity(self, chosen: I64) -> float:
-        """The probability of exactly this allocation (n,)."""
-        share = float((self.elected == chosen).all(axis=1).mean())
-        random = self.random.probability if self.random.grid.holds(chosen) else 0.0
-        return (1 - self.floor) * share + self.floor * random
-
-    def marginals(self) -> F64:
-        """(n, m): the probability of each option of each item."""
-        options = np.arange(self.random.grid.steps.shape[1])
-        shares = (self.elected[:, :, None] == options).mean(axis=0)
-        mixed: F64 = (1 - self.floor) * shares + self.floor * self.random.marginals if self.floor else shares
-        return mixed
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,7 +76,7 @@ class Allocator:
         (votes,) = self.votes([asked])
         return self.allocation(asked, votes, votes.draw(salt, event_id))
 
-    def allocation(self, asked: AllocationRequest, votes: Votes, chosen: I64) -> Allocation:
+    def allocation(self, asked: Budget, votes: Votes, chosen: I64) -> Allocation:
         """What `chosen` (n,) is among what the votes might have given this request."""
         return Allocation(
             chosen=chosen,
@@ -126,28 +90,25 @@ class Allocator:
     def votes(self, requests: Sequence[AllocationRequest]) -> list[Votes]:
         """What the draws elect for each of some requests that share items' number, options, costs, regions and total:
         the same, bit for bit, as for each by itself. Raises InvalidEvent where nothing can be allocated."""
-        first, B = requests[0], len(requests)
-        grid, coverage, (n, m) = first.grid(), first.coverage(self.weights), first.shape
-        scores = self.scores(requests)
-        gains = first.gains(scores.reshape(-1, B, n, m).swapaxes(0, 1), self.weights)
-        S = gains.shape[1]
+        return self.elected(requests[0], joined(requests, crossed=self.crossed))
+
+    def elected(self, budget: Budget, batch: Batch) -> list[Votes]:
+        """What the draws elect for each request of a batch (B · n, m), whose rows are items and whose candidates are
+        options: B requests, n items each, under one budget. Raises InvalidEvent where nothing can be allocated."""
+        grid, coverage, (n, m) = budget.grid(), budget.coverage(self.weights), budget.shape
+        scores = self.scores(batch)
+        B, S = scores.shape[1] // n, len(scores)
+        gains = budget.gains(scores.reshape(S, B, n, m).swapaxes(0, 1), self.weights)
         exactly = self.solver == "exact" or (self.solver == "auto" and S * grid.work(coverage.states) <= EXACT_WORK)
         elected, gap = SOLVERS["exact" if exactly else self.solver](gains.reshape(B * S, n, m), grid, coverage)
         random, gaps = RandomAllocation.of(grid.coarser(FLOOR_CELLS)), gap.reshape(B, S).mean(axis=1).tolist()
         each = zip(elected.reshape(B, S, n), gaps, strict=True)
         return [Votes(elected=chosen, gap=mean, random=random, floor=self.floor) for chosen, mean in each]
 
-    @torch.inference_mode()
-    def scores(self, requests: Sequence[AllocationRequest]) -> F64:
-        """(S, N, m): what each draw of the posterior expects of each option of all N items of the requests, in units of
-        the reward, up to a constant that all allocations share."""
-        policy, batch = self.policy, joined(requests, crossed=self.crossed)
-        p, head, (n, m) = policy.parameters, policy.heads, batch.mask.shape
-        assert isinstance(head, SharedHead)  # seen at the door
-        weights = head.drawn(seed=policy.seed, draws=p["draws"], device=policy.device)
-        each = [torch.from_numpy(policy.features(batch, np.full(n, j))).float() for j in range(m)]
-        scores = product(torch.cat(each).to(weights.device), weights).double().cpu().numpy()
-        return np.ascontiguousarray(scores.reshape(m, n, -1).transpose(2, 1, 0)) * policy.reward_sd
+    def scores(self, batch: Batch) -> F64:
+        """(S, N, m): what each draw of the posterior expects of each option of all N items, in units of the reward, up
+        to a constant that all allocations share."""
+        return drawn_scores(self.policy, batch) * self.policy.reward_sd
 
 
 def _exact(gains: F64, grid: Grid, coverage: Coverage) -> tuple[I64, F64]:

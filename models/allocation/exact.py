@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from croupier.features.batch import F64, I64, Bool
+from croupier.features.budgets.grid import Grid, gains_checked
 from croupier.models.allocation.coverage import Coverage
-from croupier.models.allocation.grid import Grid, gains_checked
 
 Codes = NDArray[np.int16]
 

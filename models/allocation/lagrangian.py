@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from croupier.features.batch import F64, I64, Bool
+from croupier.features.budgets.grid import Grid, gains_checked
 from croupier.models.allocation.coverage import Coverage
-from croupier.models.allocation.grid import Grid, gains_checked
 
 CROSSINGS = 12  # at most: ten find the least L of 64 items; what is found is feasible, and its gap valid, at any number
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from croupier.features.batch import F64, I64
+from croupier.features.budgets.grid import Grid, gains_checked
 from croupier.features.schema import InvalidEvent
 from croupier.models.allocation.exact import KnapsackTable
-from croupier.models.allocation.grid import Grid, gains_checked
 
 
 def every_budget(grid: Grid, region: I64) -> list[list[int]]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from croupier.features.batch import F32, F64, I64, Batch, Bool, Catalogue
+from croupier.features.budgets.grid import Grid
 from croupier.features.schema import InvalidEvent
 from croupier.models.allocation.coverage import Coverage
-from croupier.models.allocation.grid import Grid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,20 +27,17 @@ class Weights:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class AllocationRequest:
-    """One request: context (d_u,), items (n, d_a), options (m, d_o), cost (n, m) or (m,), total; `region` (n,) of each
-    item, from 0, and `covers` (m,), the options that cover a region (none: coverage weighs nothing)."""
+class Budget:
+    """What limits the allocations of one request: cost (n, m), or (m,) of options alone, and the total; `region` (n,)
+    of each item, from 0, and `covers` (m,), the options that cover a region (none: coverage weighs nothing)."""
 
-    context: F32
-    items: F32
-    options: F32
     cost: F64
     total: float
     region: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
     covers: Bool = field(default_factory=lambda: np.zeros(0, bool))
 
     def __post_init__(self) -> None:
-        n, m = len(self.items), len(self.options)
+        n, m = self.shape
         if self.cost.shape not in {(m,), (n, m)}:
             raise InvalidEvent("cost", self.cost.shape, f"costs ({m},) of the options, or ({n}, {m}) of items too")
         if len(self.region) not in {0, n} or self.region.min(initial=0) < 0:
@@ -51,7 +48,8 @@ class AllocationRequest:
     @property
     def shape(self) -> tuple[int, int]:
         """Items and options."""
-        return len(self.items), len(self.options)
+        n, m = self.cost.shape
+        return n, m
 
     def costs(self) -> F64:
         """(n, m): what each option costs for each item."""
@@ -73,6 +71,20 @@ class AllocationRequest:
         """(S, n, m): what is added up of an allocation's worth, from scores (S, n, m) in units of the reward."""
         share = self.costs() / self.total if self.total else np.zeros(self.shape)
         return weights.relevance * scores - weights.spare * share
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AllocationRequest(Budget):
+    """One request with its features: context (d_u,), items (n, d_a), options (m, d_o)."""
+
+    context: F32
+    items: F32
+    options: F32
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Items and options."""
+        return len(self.items), len(self.options)
 
     def batch(self, *, crossed: bool) -> Batch:
         """The items as requests (n) with the options as candidates (m): context and pair features say which, the arm is

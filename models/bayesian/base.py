@@ -1,6 +1,6 @@
 """What every policy with a Bayesian linear head shares: φ → pmf, the fast loop, forgetting, and being kept.
 
-A subclass says what φ is (`_phi`, `_phi_chosen`) and how it is learnt (`_fit`). The posterior is always rebuilt from
+A subclass says what φ is (`phi`, `_phi_chosen`) and how it is learnt (`_fit`). The posterior is always rebuilt from
 all rows of the log, on rewards standardised to mean 0 and sd 1.
 """
 
@@ -19,6 +19,7 @@ from croupier.models import exploration, persistence
 from croupier.models.bayesian.heads import ArmHeads, Head, SharedHead
 from croupier.models.bayesian.network import one_thread
 from croupier.models.bayesian.posterior import Phi, Posterior, Prior
+from croupier.models.bayesian.whole_requests import by_request
 from croupier.models.policy import InlineArms
 
 PRIORS = {  # (a0, b0, precision), tuned on the data sets of Riquelme, Tucker & Snoek 2018
@@ -80,7 +81,7 @@ class Bayesian(ABC):
         return "explored" if self.parameters["heads"] == "per_arm" else "scored"
 
     @abstractmethod
-    def _phi(self, batch: Batch) -> Tensor:
+    def phi(self, batch: Batch) -> Tensor:
         """φ (n, d) of every candidate, in the order of the mask."""
 
     @abstractmethod
@@ -101,7 +102,7 @@ class Bayesian(ABC):
         """Returns the probability of each candidate, (B, K)."""
         if self.sizes is None:
             return exploration.uniform(batch.mask)
-        self._check(batch)
+        self.check(batch)
         rows = max(1, ITEMS // max(1, self._wide(batch) * self.parameters["draws"]))
         if 0 < len(batch) <= rows:
             return self._pmf(batch)
@@ -114,12 +115,12 @@ class Bayesian(ABC):
 
     @torch.inference_mode()
     def _pmf(self, batch: Batch) -> F64:
-        p, phi = self.parameters, self._phi(batch)
+        p, phi = self.parameters, self.phi(batch)
         if p["explore"] == "ucb":
             return self.heads.ucb(batch, phi, alpha=p["alpha"], device=self.device)
         return self.heads.thompson(batch, phi, seed=self.seed, draws=p["draws"], device=self.device)
 
-    def _check(self, batch: Batch) -> None:
+    def check(self, batch: Batch) -> None:
         found = (batch.context.shape[1], batch.catalogue.features.shape[1], batch.pair.shape[2])
         if found != self.sizes:
             raise ValueError(
@@ -132,11 +133,11 @@ class Bayesian(ABC):
     @torch.no_grad()
     def features(self, batch: Batch, chosen: I64) -> F64:
         """φ (B, d) of the chosen candidates (B,), the constant last."""
-        self._check(batch)
+        self.check(batch)
         one = np.zeros_like(batch.mask)
         one[np.arange(len(batch)), chosen] = True
         shown = type(batch)(context=batch.context, arm=batch.arm, mask=one, pair=batch.pair, catalogue=batch.catalogue)
-        return self._phi(shown).double().cpu().numpy()
+        return self.phi(shown).double().cpu().numpy()
 
     def standardise(self, reward: F64) -> F64:
         """The scale on which the head learns."""
@@ -174,7 +175,10 @@ class Bayesian(ABC):
         keep = 0.5 ** (n / half_life) if half_life else 1.0
         if half_life:
             weight = weight * 0.5 ** (np.arange(n - 1, -1, -1) / half_life)
-        return heads.update(self._phi_chosen(chunk), arms, self.standardise(chunk.reward), weight, keep=keep)
+        phi, reward = self._phi_chosen(chunk), self.standardise(chunk.reward)
+        if isinstance(heads, SharedHead):
+            phi, reward, weight = by_request(chunk, phi, reward, weight)
+        return heads.update(phi, arms, reward, weight, keep=keep)
 
     def learn(self, log: Iterable[Interactions], *, seed: int = 0) -> Self:
         """Returns a policy that was trained on the log."""

@@ -123,4 +123,4 @@ class MCDropout(NeuralLinear):
         weights = out.weight[0].cpu().numpy()[:, None] * masks / keep
         weights = np.concatenate([weights, np.zeros((1, masks.shape[1]))])  # the output's constant moves no choice
         drawn = torch.from_numpy(weights.astype(np.float32)).to(self.device)
-        return thompson.pmf(batch, self._phi(batch), drawn)
+        return thompson.pmf(batch, self.phi(batch), drawn)

@@ -167,7 +167,7 @@ class Linear(Bayesian):
         place = {arm: i for i, arm in enumerate(self.known)}
         return np.array([place.get(arm, len(place)) for arm in catalogue.ids], dtype=np.int64)
 
-    def _phi(self, batch: Batch) -> Tensor:
+    def phi(self, batch: Batch) -> Tensor:
         row, position = np.nonzero(batch.mask)
         phi = self._rows(batch.context[row], batch.arm[row, position], batch.pair[row, position], batch.catalogue)
         return torch.from_numpy(phi).to(self.device)

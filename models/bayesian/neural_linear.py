@@ -166,7 +166,7 @@ class NeuralLinear(Bayesian):
             raise ValueError("neural_linear: found an untrained policy, expected learn() or load() first")
         return self.network
 
-    def _phi(self, batch: Batch) -> Tensor:
+    def phi(self, batch: Batch) -> Tensor:
         net = self._trained()
         return net.phi(batch, self._arm_share(batch.catalogue, net), self.device)
 

@@ -197,7 +197,7 @@ class _Court:
                 *of_features(self.leak.unchecked, agreement.unchecked),
                 *self.leak.stated(self.asked.features),
             ),
-            reach=reach(self.log, pmf, self.champion_pmf) if self_tests.knows_whole_pmf(self.log) else None,
+            reach=reach(self.log, pmf, self.champion_pmf) if self_tests.drawn_row_by_row(self.log) else None,
             schedule=self.asked.schedule,
             at=self.log.at,
         )

@@ -1,8 +1,11 @@
 """A log as a policy sees it: what it would have drawn, as served, on every logged round."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from croupier.features.batch import F64, I64, Batch, Floats, Interactions
+from croupier.models.allocation.from_log import marginals
 from croupier.models.exploration import guard, with_floor
 from croupier.models.ope.estimators import Rounds
 from croupier.models.policy import Policy
@@ -13,8 +16,19 @@ BLOCK = 8192
 def as_served(policy: Policy, batch: Batch, floor: float, *, rows: int = 4096) -> F64:
     """Returns (n, K): the policy's pmf with the floor mixed in, as the selector draws from it. Raises PolicyFailed
     where it is none: the mass it has too much would be judged as reward."""
+    if batch.allocation is not None:
+        return _allocated(policy, batch, floor)
     blocks = (batch[start : start + rows] for start in range(0, len(batch), rows))
     return np.concatenate([with_floor(guard(policy.pmf(block), block.mask), block.mask, floor) for block in blocks])
+
+
+def _allocated(policy: Policy, batch: Batch, floor: float) -> F64:
+    """Of items of requests to allocate the marginals, each request solved again under its budget."""
+    single = np.flatnonzero(batch.allocation == "")
+    found = marginals(policy, batch, floor=floor)
+    if len(single):
+        found[single] = as_served(policy, replace(batch[single], allocation=None), floor)
+    return guard(found, batch.mask)
 
 
 def rounds_of(log: Interactions, pmf: F64, predicted: Floats) -> Rounds:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from croupier.features.batch import F64, I64, Bool, Interactions
+from croupier.features.budgets.allocated_item import one_of_each
 from croupier.models.ope.unchecked import Unchecked
 
 ROUNDING = 1e-4  # of a logged probability, relatively: six digits, float32, or a percentage with two decimals
@@ -63,6 +64,16 @@ def knows_whole_pmf(log: Interactions) -> bool:
     return bool(not even.all() or uniform.all())
 
 
+def drawn_alone(log: Interactions) -> Interactions:
+    """The log with one item of each request to allocate: what was drawn together is no independent evidence."""
+    return log if log.batch.allocation is None else log[one_of_each(log.batch.allocation, len(log))]
+
+
+def drawn_row_by_row(log: Interactions) -> bool:
+    """True where each row was drawn by itself, from a pmf that is known: only then can bets be made row by row."""
+    return log.batch.allocation is None and knows_whole_pmf(log)
+
+
 def p_value(values: F64, expected: F64 | float = 0.0, *, tolerance: float = 0.0) -> float:
     """Smallest two-sided p of the columns' means (n, m) being zero, times how many independent tests they amount to.
     A column without spread (a rare arm that never came up yet) is held against the `expected` standard deviation, and
@@ -89,6 +100,7 @@ def _independent(values: F64) -> float:
 def propensity(log: Interactions, *, often: bool = False) -> float:
     """p-value that the logged propensities are those of the draws, up to rounding in the fifth digit. `often`: of a log
     that grows and is asked at every look; the p-value then holds at all of them together."""
+    log = drawn_alone(log)
     values = propensity_values(log)
     p = p_value(values, propensity_spread(log)[: values.shape[1]], tolerance=ROUNDING)
     return at_all_looks(p, len(log)) if often else p

@@ -9,11 +9,12 @@ import grpc
 import grpc.aio
 
 from croupier.features.schema import InvalidEvent
-from croupier.serving.client import messages
+from croupier.serving.client import allocations, messages
 from croupier.serving.client.client import MAX_ROWS, RESERVE_MS, Client
 from croupier.serving.client.errors import Refused, Unavailable
 from croupier.serving.client.messages import TensorColumns
 from croupier.serving.contract import codec
+from croupier.serving.contract.allocations import Allocated, AllocateRequest
 from croupier.serving.contract.inline_arms import AskedArm
 from croupier.serving.contract.requests import Request, Selection
 from croupier.serving.contract.rewards import Outcome, raw_reward
@@ -85,6 +86,26 @@ class AsyncClient:
         if slate.error:
             raise Refused(slate.error)
         return cast("Slate", slate)
+
+    async def allocate(
+        self,
+        *,
+        unit_id: str,
+        items: Sequence[Mapping[str, Any]],
+        total: float | None = None,
+        context: Mapping[str, Any] | None = None,
+        options: Sequence[AskedArm] | None = None,
+        event_id: str = "",
+    ) -> Allocated:
+        """See Client.allocate."""
+        request = AllocateRequest(
+            unit_id=unit_id, items=items, total=total, context=context, options=options, event_id=event_id
+        )
+        raw, deadline = allocations.encoded(request), time.monotonic() + self._client.deadline_ms / 1000
+        try:
+            return allocations.answer(await self._ask("select_arm", allocations.columns(raw), deadline), raw)
+        except Unavailable as error:
+            return self._client.allocate_alone(raw, error)
 
     def refusals(self) -> list[tuple[str, str]]:
         """See Client.refusals."""

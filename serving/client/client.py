@@ -4,9 +4,8 @@
     chosen = client.select(unit_id="u7", context={"age": "20-30"}, arms=["a", "b", "c"])
     client.reward(event_id=chosen.event_id, kind="click", value=1.0)
 
-When no answer comes within the deadline the client draws from its fallback rule, with its true propensity, and puts
-that decision on record once the server is back; so it does with rewards. After a few failures in a row it stops asking
-until a probe is answered, and an overloaded server it asks for little more than it can answer.
+Without an answer in time it draws from its fallback rule, with its true propensity, and puts that decision on record
+once the server is back; so it does with rewards. After some failures it stops asking until a probe is answered.
 
     ClientError
     ├── Refused(…, ValueError)   the request breaks the contract: the message names the field
@@ -22,7 +21,7 @@ from typing import Any, Self
 
 from croupier.features.clock import now_us
 from croupier.features.schema import InvalidEvent
-from croupier.serving.client import fallback, messages
+from croupier.serving.client import allocations, fallback, messages
 from croupier.serving.client.breaker import Breaker, Throttle
 from croupier.serving.client.connection import Connection
 from croupier.serving.client.delivery import Delivery
@@ -30,6 +29,7 @@ from croupier.serving.client.errors import Refused, Unavailable
 from croupier.serving.client.messages import TensorColumns
 from croupier.serving.client.outbox import Outbox
 from croupier.serving.client.secure import Tls
+from croupier.serving.contract.allocations import Allocated, AllocateRequest, RawAllocate
 from croupier.serving.contract.inline_arms import AskedArm
 from croupier.serving.contract.requests import Request, Selection
 from croupier.serving.contract.rewards import REJECTED, Outcome, RawReward, decode, encoded_rewards, raw_reward
@@ -43,11 +43,9 @@ RESERVE_MS = 3.0  # of the deadline, for the fallback itself
 
 class Client:
     """One connection, reused; threads may share it. `deadline_ms` is per call, batch or not, fallback included.
-
     `fallback` gives one probability per arm (default: uniform); None: raise Unavailable instead. `outbox` is a file
     that keeps what could not be delivered over a restart (default: in memory). `tls` and `token`: for a server that
-    asks for them (secure.py); a token goes to another machine with TLS alone, else ValueError.
-    """
+    asks for them (secure.py); a token goes to another machine with TLS alone, else ValueError."""
 
     def __init__(
         self,
@@ -129,6 +127,27 @@ class Client:
         if slate.error:
             raise Refused(slate.error)
         return slate
+
+    def allocate(
+        self,
+        *,
+        unit_id: str,
+        items: Sequence[Mapping[str, Any]],
+        total: float | None = None,
+        context: Mapping[str, Any] | None = None,
+        options: Sequence[AskedArm] | None = None,
+        event_id: str = "",
+    ) -> Allocated:
+        """Gives each item an option, at a sum of costs within the total: see AllocateRequest. Raises Refused, naming a
+        field; Unavailable where nobody answers and the request brings no costs or no total."""
+        request = AllocateRequest(
+            unit_id=unit_id, items=items, total=total, context=context, options=options, event_id=event_id
+        )
+        deadline, raw = time.monotonic() + self.deadline_ms / 1000, allocations.encoded(request)
+        try:
+            return allocations.answer(self._ask("select_arm", allocations.columns(raw), deadline), raw)
+        except Unavailable as error:
+            return self.allocate_alone(raw, error)
 
     def reward(self, *, event_id: str, kind: str, value: float, reward_id: str = "", at: int = 0) -> Outcome:
         """What came of a decision; `at` is UTC µs (0: now). Status accepted | duplicate | unknown_event | queued (to be
@@ -232,6 +251,15 @@ class Client:
         self.outbox.put("record", records)
         self._delivery.wake()
         return answers
+
+    def allocate_alone(self, raw: RawAllocate, error: Unavailable) -> Allocated:
+        """A feasible allocation of the client's own; its records wait in the outbox. Re-raises without a rule."""
+        if self._rule is None:
+            raise error
+        found, records = allocations.alone(raw, error)
+        self.outbox.put("record", records)
+        self._delivery.wake()
+        return found
 
     def settled(self, answers: dict[int, Selection], requests: Sequence[Request]) -> list[Selection]:
         """In order; what the server decided but could not put on record is decided here instead."""

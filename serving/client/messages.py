@@ -109,6 +109,8 @@ def record_columns(records: Sequence[Mapping[str, Any]]) -> TensorColumns:
     columns: dict[str, tuple[str, Sequence[Any]]] = {n: ("BYTES", [str(r[n]).encode() for r in records]) for n in texts}
     columns["pmf"] = ("BYTES", [str(r["pmf"]).encode() for r in records])
     columns["at"] = ("INT64", [int(r["at"]) for r in records])
+    if any(r.get("allocation") for r in records):  # a server that is asked to allocate knows it
+        columns["allocation"] = ("BYTES", [str(r.get("allocation", "")).encode() for r in records])
     return columns
 
 

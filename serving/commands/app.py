@@ -12,6 +12,7 @@ from rich.console import Console
 from croupier.features import clock
 from croupier.features.build import released_encoder
 from croupier.features.exchange.dsjson import export as dsjson
+from croupier.features.exchange.record import explained
 from croupier.features.exchange.sources import JSON
 from croupier.features.interactions.versions import read_interactions
 from croupier.features.quality import drift
@@ -19,6 +20,7 @@ from croupier.features.quality.pages import health_page
 from croupier.features.store import layout
 from croupier.features.utc import from_us
 from croupier.features.workspace import Workspace
+from croupier.serving.commands import turn
 from croupier.serving.commands.telling import App, AsJson, RoleColumn, roles, told
 from croupier.serving.frames import own_log
 
@@ -42,7 +44,7 @@ def _init(
         return
     for note in found.notes:
         console.print(f"  {note}", markup=False)
-    then = f"croupier import {shlex.quote(str(log))} --app {app}"
+    then = f"croupier import {shlex.quote(str(log))} --app {shlex.quote(app)}"
     console.print(f"wrote {found.app_toml} and catalogue.json ({found.arms} arms); then: {then}")
     if "var" not in w.settings.model_fields_set:
         console.print(
@@ -77,9 +79,9 @@ def _import(log: LogFile, app: App = "default", column: RoleColumn = None, as_js
         console.print(f"  the log is full: it did not keep {done.thinned:,} decisions (CROUPIER_SPOOL_MAX_BYTES)")
     if not found.nothing:
         console.print(f"decided from {first} to {last} UTC: run the build_features DAG for those hours")
-        console.print(f"  or, without Airflow: croupier turn --app {app}")
+        console.print(f"  or, without Airflow: {turn.over(app, done.start)}")
     for reason, n in found.reasons.items():
-        console.print(f"  skipped {n:,}: {reason}", markup=False)
+        console.print(f"  skipped {n:,}: {explained(reason)}", markup=False)
     _or_refused(log, found.nothing)
 
 
@@ -100,7 +102,9 @@ def _export(
     w = Workspace.known(app)
     rows = read_interactions(w.store, start=_utc(start), end=_utc(end)).sort("at", "event_id")
     if rows.is_empty():
-        raise ValueError(f"{app}: found no joined interactions then; run the build_features DAG for those hours first")
+        raise ValueError(
+            f"{app}: found no joined interactions then; `croupier turn` (in Airflow: build_features) joins them first"
+        )
     try:
         with target.open("wb") as file:
             if target.suffix == ".parquet":
@@ -135,7 +139,7 @@ def _report(app: App = "default", days: Days = 0, as_json: AsJson = False) -> No
     for kind, page in pages.items():
         console.print(f"{kind}: {page.as_uri()}")
     if not pages:
-        console.print(f"no report yet under {folder}: the build_features DAG writes them")
+        console.print(f"no report yet under {folder}: `croupier turn` (in Airflow: build_features) writes them")
 
 
 def _or_refused(log: Path, nothing: bool) -> None:

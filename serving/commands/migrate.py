@@ -12,9 +12,11 @@ from rich.console import Console
 from croupier.features.exchange.guess import Given
 from croupier.features.exchange.personalizer import arguments, running, service
 from croupier.features.exchange.personalizer.folder import Saved, lines, look
+from croupier.features.exchange.record import explained
 from croupier.features.schema import FROM_BOTH
 from croupier.features.utc import from_us
 from croupier.features.workspace import Workspace
+from croupier.serving.commands import turn
 from croupier.serving.commands.telling import App, AsJson, told
 from croupier.serving.frames import own_log
 from croupier.serving.frames.own_log import Appended, DeclaredApp
@@ -62,10 +64,11 @@ def _personalizer(
     for line in (*said, *declared.notes, *(appended.warnings if appended else ())):
         console.print(f"  {line}", markup=False)
     for reason, n in reasons.items():
-        console.print(f"  skipped {n:,}: {reason}", markup=False)
+        console.print(f"  skipped {n:,}: {explained(reason)}", markup=False)
     console.print(_wrote(declared, release, appended))
     name = shlex.quote(app)
-    console.print(f"then: croupier app check --app {name}; croupier turn --app {name}; croupier gateway --app {name}")
+    train = f"{turn.over(app, appended.done.start)}; " if appended else ""
+    console.print(f"then: croupier app check --app {name}; {train}croupier gateway --app {name}")
 
 
 def _saved(w: Workspace, export: Path | None, endpoint: str, key: Path | None) -> tuple[Saved, list[str]]:
@@ -78,7 +81,7 @@ def _saved(w: Workspace, export: Path | None, endpoint: str, key: Path | None) -
         raise ValueError("--endpoint: found no --key, expected the file that holds its key")
     found = running.ask(endpoint, running.key_in(key), root=w.settings.tls_root)
     if export is None:
-        return Saved(service=found.service, policy=found.policy, logs=(), others=()), list(found.said)
+        return Saved(service=found.service, policy=found.policy, logs=(), others={}), list(found.said)
     saved, said = look(export), list(found.said)
     for name, mine, theirs in (("service", saved.service, found.service), ("policy", saved.policy, found.policy)):
         if mine and theirs and mine != theirs:
@@ -115,5 +118,4 @@ def _missing(saved: Saved) -> list[str]:
         [] if saved.service else ["no service configuration (rewardWaitTime …): [reward] is croupier's own, correct it"]
     )
     said += [] if saved.policy else ["no learning policy (arguments): vw_cb_adf explores as it does by itself"]
-    why = "not kept: a model of VW is no release of croupier's: the first is trained from the log"
-    return said + [f"{path.name}: {why}" for path in saved.others]
+    return said + [f"{path.name}: {why}" for path, why in saved.others.items()]

@@ -54,7 +54,9 @@ def _decided(decide: Callable[..., int], word: str, asked: tuple[str, str, str, 
     who = by or f"{getpass.getuser()}@{socket.gethostname()}"
     rows = decide(Workspace.known(app).store, hour, by=who, reason=reason, now=now_us())
     if not told(as_json, {"hour": hour, "action": word, "rows": rows, "by": who, "reason": reason}):
-        console.print(f"{hour}: {rows:,} rows {word} by {who}; the next build_features takes up this hour anew")
+        console.print(
+            f"{hour}: {rows:,} rows {word} by {who}; the next `croupier turn` (or build_features) takes it up anew"
+        )
 
 
 def _last(entry: decisions.Entry) -> str:

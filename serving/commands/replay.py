@@ -49,7 +49,8 @@ def run(
 
 
 def _of_event(w: Workspace, spool: Spool, event_id: str, as_json: bool) -> None:
-    from croupier.serving.decide import replay  # torch is among what they need
+    from croupier.serving.allocation import replayed  # torch is among what they need
+    from croupier.serving.decide import replay
     from croupier.serving.release import bundle_store
 
     decision = spool.find([event_id]).get(event_id)
@@ -57,7 +58,7 @@ def _of_event(w: Workspace, spool: Spool, event_id: str, as_json: bool) -> None:
         raise KeyError(f"event {event_id}: not in the log of this host ({spool.path})")
     load = replay.loader(w.home, lambda n, folder: bundle_store.download(w.store, n, folder, app=w.home.name))
     spec = w.spec.reward if (w.home / layout.APP_TOML).exists() else RewardSpec()
-    findings = replay.replay(decision, load=load, spool=spool, spec=spec)
+    findings = replayed.replay(decision, load=load, spool=spool, spec=spec)
     same = all(finding.holds for finding in findings)
     if not told(as_json, _described(decision) | {"same": same, "steps": [asdict(f) for f in findings]}):
         _print(decision, findings)

@@ -1,5 +1,6 @@
 """`croupier turn`: the loop on a host without Airflow, once, or again and again."""
 
+import shlex
 import sys
 import time
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from rich.console import Console
 from croupier.features import clock, scheduled
 from croupier.features.spec_values import seconds_of
 from croupier.features.store.storage import StoreError
-from croupier.features.utc import SECOND, from_us
+from croupier.features.utc import DAY, SECOND, from_us
 from croupier.features.workspace import Workspace
 from croupier.serving.commands.telling import App, AsJson, told
 from croupier.serving.operate import verdict_release
@@ -49,6 +50,12 @@ def _asked(last: str) -> tuple[str, str]:
     """The interval that ends now. Raises ValueError where `last` is no duration."""
     now = clock.now_us()
     return from_us(now - int(seconds_of(last) * SECOND)).isoformat(), from_us(now).isoformat()
+
+
+def over(app: str, start: int) -> str:
+    """The command that takes up the log from `start` (UTC µs) on: without --last only hours of late are due."""
+    days = max(1, -(-(clock.now_us() - start) // DAY))
+    return f"croupier turn --app {shlex.quote(app)} --last {days}d"
 
 
 def said(app: str, done: dict[str, Any]) -> str:

@@ -18,9 +18,11 @@ from croupier.features.log.refusals import NotAdmitted, noted
 from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.log.spool_rows import REUSED, UNTIMELY
 from croupier.features.schema import FALLBACK, OPEN_ENDED, Decision, InvalidEvent
+from croupier.features.spec_values import AllocationSpec
 from croupier.features.utc import YEAR_2100
 from croupier.serving.contract.requests import Raw, Request, decode, dump
 from croupier.serving.contract.rewards import ACCEPTED, DUPLICATE, REJECTED, Outcome
+from croupier.serving.decide import allocation_records
 from croupier.serving.decide.rewards import refused, undeclared
 
 
@@ -50,6 +52,7 @@ class RawRecord:
     pmf: bytes
     at: int
     reason: bytes
+    allocation: bytes = b""
 
 
 class Records:
@@ -101,6 +104,9 @@ class Records:
         if self._guard is not None:
             request = self._guard(request, unknown)
         found = decision(raw, request, self._unit_key)
+        if raw.allocation:
+            declared = admission.allocation if admission else AllocationSpec()
+            found.allocation = allocation_records.checked(raw.allocation, found, declared).to_json()
         return admission.record(found, now) if admission else found
 
 

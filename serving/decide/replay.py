@@ -56,28 +56,13 @@ def replay(
             ReplayStep("release", True, "decided elsewhere (imported, or a client's fallback): nothing to derive"),
             *_outcome(decision, decision.pmf),
         ]
-    try:
-        release = load(decision.release)
-    except (ReleaseRefused, KeyError) as error:
-        return [ReplayStep("release", False, str(error))]
-    found = [ReplayStep("release", True, f"{release.number}, {len(release.manifest['files'])} files verified")]
-    for name, has, logged in (
-        ("encoder", release.encoder.digest, decision.encoder),
-        ("catalogue", release.catalogue.digest, decision.catalogue),
-    ):
-        found.append(ReplayStep(name, has == logged, f"logged {logged}, the release has {has}"))
-        if has != logged:
-            return found
-    try:
-        release.encoder.validate(
-            decision.context, decision.arms, decision.arm_context, release.catalogue, decision.arm_features
-        )
-    except InvalidEvent as error:
-        return [*found, ReplayStep("request", False, str(error))]
+    found, release = release_of(decision, load)
+    if release is None:
+        return found
     asked = [decision.context], [decision.arms], [decision.arm_context], release.catalogue, [decision.arm_features]
     batch = release.encoder.encode(*asked)
     try:
-        policy, text = _policy(decision, release, spool, spec)
+        policy, text = policy_of(decision, release, spool, spec)
     except ValueError as error:
         return [*found, ReplayStep("posterior", False, str(error))]
     found.append(ReplayStep("posterior", True, text))
@@ -92,7 +77,32 @@ def replay(
     return [*found, *_outcome(decision, tuple(pmf))] if arm == decision.arm else found
 
 
-def _policy(decision: Decision, release: LoadedRelease, spool: Spool, spec: RewardSpec) -> tuple[Policy | None, str]:
+def release_of(
+    decision: Decision, load: Callable[[int], LoadedRelease]
+) -> tuple[list[ReplayStep], LoadedRelease | None]:
+    """The steps up to the request, and the release that decided; None where one of them differs."""
+    try:
+        release = load(decision.release)
+    except (ReleaseRefused, KeyError) as error:
+        return [ReplayStep("release", False, str(error))], None
+    found = [ReplayStep("release", True, f"{release.number}, {len(release.manifest['files'])} files verified")]
+    for name, has, logged in (
+        ("encoder", release.encoder.digest, decision.encoder),
+        ("catalogue", release.catalogue.digest, decision.catalogue),
+    ):
+        found.append(ReplayStep(name, has == logged, f"logged {logged}, the release has {has}"))
+        if has != logged:
+            return found, None
+    try:
+        release.encoder.validate(
+            decision.context, decision.arms, decision.arm_context, release.catalogue, decision.arm_features
+        )
+    except InvalidEvent as error:
+        return [*found, ReplayStep("request", False, str(error))], None
+    return found, release
+
+
+def policy_of(decision: Decision, release: LoadedRelease, spool: Spool, spec: RewardSpec) -> tuple[Policy | None, str]:
     """The policy whose pmf was served; None for the uniform fallback of a failed champion."""
     if decision.role == FALLBACK and decision.policy == "uniform":
         return None, f"uniform: {decision.fallback_reason}"

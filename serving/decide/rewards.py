@@ -5,7 +5,7 @@ So is one that the app does not declare: of another kind, out of its range, of a
 (features/log/admission.py).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from croupier.features.clock import now_us
@@ -14,6 +14,7 @@ from croupier.features.log.refusals import noted
 from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.schema import Decision, InvalidEvent, Reward
 from croupier.serving.contract.rewards import ACCEPTED, DUPLICATE, REJECTED, UNKNOWN_EVENT, Outcome, RawReward, decode
+from croupier.serving.decide import request_rewards
 
 
 def refused(error: InvalidEvent) -> Outcome:
@@ -69,24 +70,34 @@ class Rewards:
         try:
             if rejects:
                 self._log.append_rejects(rejects)
-            kept = self._keep([reward for _, reward in good])
+            kept = self._keep([reward for _, reward in good], admission, now)
         except SpoolUnavailable as error:
             kept = [Outcome(REJECTED, f"log: {error}; send it again")] * len(good)
         for (i, _), outcome in zip(good, kept, strict=True):
             outcomes[i] = outcome
         return [o for o in outcomes if o is not None]
 
-    def _keep(self, rewards: list[Reward]) -> list[Outcome]:
+    def _keep(self, rewards: list[Reward], admission: Admission | None, now: int) -> list[Outcome]:
         if not rewards:
             return []
-        new = self._log.append_rewards(rewards)
-        decisions = self._log.find([r.event_id for r in rewards])
-        if any(new) and decisions and self._learn is not None:
+        spread = request_rewards.spread(rewards, admission.allocation if admission else None, self._log)
+        errors = [(r, e) for r, e in zip(rewards, spread, strict=True) if isinstance(e, InvalidEvent)]
+        if errors:
+            self._log.append_rejects([("reward", e.field, r.event_id.encode(), noted(e), now) for r, e in errors])
+        each = [r for part in spread if not isinstance(part, InvalidEvent) for r in part]
+        new = iter(self._log.append_rewards(each)) if each else iter(())
+        decisions = self._log.find([r.event_id for r in each])
+        found = [part if isinstance(part, InvalidEvent) else (part, [next(new) for _ in part]) for part in spread]
+        if decisions and self._learn is not None and any(any(f[1]) for f in found if isinstance(f, tuple)):
             self._learn()
-        return [
-            Outcome(DUPLICATE if not n else ACCEPTED if r.event_id in decisions else UNKNOWN_EVENT)
-            for r, n in zip(rewards, new, strict=True)
-        ]
+        return [_fate(each, decisions) for each in found]
+
+
+def _fate(found: InvalidEvent | tuple[list[Reward], list[bool]], decisions: Mapping[str, Decision]) -> Outcome:
+    if isinstance(found, InvalidEvent):
+        return refused(found)
+    rewards, new = found
+    return Outcome(DUPLICATE if not any(new) else ACCEPTED if rewards[0].event_id in decisions else UNKNOWN_EVENT)
 
 
 def _shown(raw: RawReward) -> bytes:

@@ -60,7 +60,7 @@ class Scorer:
             count = partial(self._breaker.slow, busy=error.busy)
             log.warning("%s", reason)
         except (Exception, SystemExit) as error:  # whatever a policy does, users get an arm
-            reason = f"{role}: {_told(error)}"[:200]
+            reason = f"{role}: {told(error)}"[:200]
             log.exception("%s failed", role)
         if role == CHAMPION:
             return Served(exploration.uniform(batch.mask), FALLBACK, "uniform", 0, reason)
@@ -87,7 +87,7 @@ class Scorer:
                 log.exception("%s failed while warming up", role)
 
 
-def _told(error: BaseException) -> str:
+def told(error: BaseException) -> str:
     """Its type and text, as the log can hold them: the text may be no UTF-8, and asking for it may raise."""
     try:
         text = str(error).encode(errors="replace").decode()

@@ -62,12 +62,12 @@ class Selector:
         self.release, self.recorder, self.rollout = release, recorder, rollout
         self.breaker = breaker or CandidateBreaker(None)
         self.heads, self.meter = heads or LiveHeads(None, release), meter or Meter()
-        self._unit_key, self._clock, self._declared = unit_key, clock, declared
-        self._arms = Offered(release, every=recorder is None)  # in a trial every arm: golden requests may be old
-        self._continues = release.continues
+        self.unit_key, self.clock, self.declared = unit_key, clock, declared
+        self.offered = Offered(release, every=recorder is None)  # in a trial every arm: golden requests may be old
+        self.continues = release.continues
         self._scorer = Scorer(release, self.heads, self.breaker, trial=recorder is None)
         digests = {"catalogue": release.catalogue.digest, "encoder": release.encoder.digest}
-        self._stamp: dict[str, Any] = {"release": release.number, **digests}
+        self.stamp: dict[str, Any] = {"release": release.number, **digests}
 
     def select(self, requests: Sequence[Request]) -> list[Selection]:
         """Returns one answer a request, in their order; never raises for what a caller sent."""
@@ -91,18 +91,18 @@ class Selector:
 
     def arms(self) -> list[str]:
         """The ids of the arms that can be chosen now."""
-        return self._arms.at(self._clock())
+        return self.offered.at(self.clock())
 
     def warm(self) -> None:
         """Warms the policies up before the first user: see Scorer.warm."""
-        canary = self._canary(self._clock())
+        canary = self._canary(self.clock())
         if canary.arms == b"[]":
             return  # no arm is valid now: nothing can be asked
         request = decode(canary)
-        self._scorer.warm(self._encoded([request]))
+        self._scorer.warm(self.encoded([request]))
 
     def _answer(self, raws: Sequence[Raw | InvalidEvent]) -> list[Selection]:
-        now = self._clock()
+        now = self.clock()
         raws = [self._canary(now) if isinstance(raw, Raw) and raw.unit_id == _CANARY else raw for raw in raws]
         answers: list[Selection | None] = [None] * len(raws)
         good: list[tuple[int, OfferedRequest]] = []
@@ -110,12 +110,12 @@ class Selector:
         unknown = Undeclared(self._ignores)
         with self.meter.stage("decode"):
             decoded = list(map(self._decoded, raws))
-            plain = self._arms.are_plain([each for each in decoded if isinstance(each, DecodedRequest)])
+            plain = self.offered.are_plain([each for each in decoded if isinstance(each, DecodedRequest)])
             for i, (raw, each) in enumerate(zip(raws, decoded, strict=True)):
                 try:
                     if isinstance(each, InvalidEvent):
                         raise each
-                    good.append((i, self._arms.checked(each, now, unknown, plain=plain)))
+                    good.append((i, self.offered.checked(each, now, unknown, plain=plain)))
                 except InvalidEvent as error:
                     answers[i] = self._refusal(str(error))
                     rejects.append(("decision", error.field, _raw_field(raw, error.field), str(error), now))
@@ -133,7 +133,7 @@ class Selector:
 
     def _decoded(self, raw: Raw | InvalidEvent) -> DecodedRequest | InvalidEvent:
         try:
-            return raw if isinstance(raw, InvalidEvent) else self._arms.decoded(raw)
+            return raw if isinstance(raw, InvalidEvent) else self.offered.decoded(raw)
         except InvalidEvent as error:
             return error
 
@@ -141,11 +141,11 @@ class Selector:
         if not asked:
             return []
         requests = [each.request for each in asked]
-        view = self.rollout.view(self.release.number, self._continues) if self.rollout else RolloutView()
-        units = [hash_unit(self._unit_key, r.unit_id) for r in requests]
-        events, batch = _event_ids(requests), self._encoded(requests)
+        view = self.rollout.view(self.release.number, self.continues) if self.rollout else RolloutView()
+        units = [hash_unit(self.unit_key, r.unit_id) for r in requests]
+        events, batch = _event_ids(requests), self.encoded(requests)
         decisions: list[Decision | None] = [None] * len(requests)
-        for role, rows in self._split(requests, units, view).items():
+        for role, rows in self.split(requests, units, view).items():
             began = time.perf_counter_ns()
             with self.meter.stage(f"score {role}"):
                 mine = batch if len(rows) == len(requests) else batch[rows]
@@ -172,14 +172,15 @@ class Selector:
                     fallback_reason=served.reason,
                     took_us=took,
                     arm_features=request.arm_features,
-                    **self._stamp,
+                    **self.stamp,
                 )
         made = [d for d in decisions if d is not None]
         with self.meter.stage("record"):
-            stored = self._record(requests, made, left_out)
+            stored = self.record(requests, made, left_out)
         return self._answers(asked, made, stored, now)
 
-    def _encoded(self, requests: Sequence[Request]) -> Batch:
+    def encoded(self, requests: Sequence[Request]) -> Batch:
+        """The requests as arrays, their candidates as rows of the catalogue."""
         with self.meter.stage("encode"):
             pairs = [r.arm_context for r in requests]
             contexts, arms, given = zip(*[(r.context, r.arms, r.arm_features) for r in requests], strict=True)
@@ -192,7 +193,7 @@ class Selector:
 
     def _shown(self, served: Served, requests: Sequence[Request]) -> Served:
         """What a policy made, or, in apprentice mode, the app's own choice: the policy's is counted beside it."""
-        declared = self._declared()
+        declared = self.declared()
         if declared is None or not declared.apprentice or self.recorder is None:
             return served
         real = np.array([request.unit_id != CANARY for request in requests])
@@ -201,10 +202,10 @@ class Selector:
         return served.apprenticed()
 
     def _ignores(self) -> bool:
-        found = self._declared()
+        found = self.declared()
         return found is not None and found.ignore_unknown
 
-    def _record(self, requests: Sequence[Request], made: list[Decision], left_out: Mapping[str, int]) -> list[Decision]:
+    def record(self, requests: Sequence[Request], made: list[Decision], left_out: Mapping[str, int]) -> list[Decision]:
         """Puts decisions on record, durable when it returns; a repeated event has its first decision in its place."""
         for name, n in left_out.items():
             self.meter.count("croupier_left_out_features_total", n, scope=scope_of(name))
@@ -224,9 +225,9 @@ class Selector:
 
     def _canary(self, now: int) -> Raw:
         """What a health check asks: some of the arms that are valid now, no features."""
-        return Raw.of(Request(unit_id=CANARY, context={}, arms=self._arms.some(now)))
+        return Raw.of(Request(unit_id=CANARY, context={}, arms=self.offered.some(now)))
 
-    def _split(self, requests: Sequence[Request], units: Sequence[str], view: RolloutView) -> dict[str, Rows]:
+    def split(self, requests: Sequence[Request], units: Sequence[str], view: RolloutView) -> dict[str, Rows]:
         """Rows by role: sticky by unit, champion unless everything says candidate."""
         if self.release.candidate is None or self.breaker.open(self.release.number, view.stage):
             return {CHAMPION: np.arange(len(units))}
@@ -245,7 +246,7 @@ class Selector:
         self._count_dropped(asked)
         rows = list(zip(asked, made, stored, strict=True))
         reused = [
-            None if d is mine else reuse(d, mine, may_be=self._arms.may_be(d.arms, each)) for each, mine, d in rows
+            None if d is mine else reuse(d, mine, may_be=self.offered.may_be(d.arms, each)) for each, mine, d in rows
         ]
         pairs = zip(reused, made, strict=True)
         found = [("decision", e.field, d.event_id.encode(), noted(e), now) for e, d in pairs if e]
@@ -277,5 +278,5 @@ def _selection(d: Decision, asked: OfferedRequest) -> Selection:
 
 def _event_ids(requests: Sequence[Request]) -> list[str]:
     """The event ids of requests; one that has none is given one."""
-    made = iter(uuid7s(len(requests)))
+    made = iter(uuid7s(n) if (n := sum(not r.event_id for r in requests)) else ())
     return [r.event_id or next(made) for r in requests]

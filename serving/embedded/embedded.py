@@ -19,6 +19,7 @@ from croupier.features.schema import InvalidEvent
 from croupier.features.settings import Settings
 from croupier.features.workspace import Workspace
 from croupier.serving.client.errors import Refused
+from croupier.serving.contract.allocations import Allocated, AllocateRequest, raw_or_error
 from croupier.serving.contract.inline_arms import AskedArm
 from croupier.serving.contract.requests import Raw, Request, Selection
 from croupier.serving.contract.rewards import Outcome, encoded_rewards
@@ -124,6 +125,32 @@ class Embedded:
                 found = decided(host.selector.recording_in(page).select, known)
                 if page.commit([slate.slate_id for slate in found if slate.error]):
                     return found
+
+    def allocate(
+        self,
+        *,
+        unit_id: str,
+        items: Sequence[Mapping[str, Any]],
+        total: float | None = None,
+        context: Mapping[str, Any] | None = None,
+        options: Sequence[AskedArm] | None = None,
+        event_id: str = "",
+    ) -> Allocated:
+        """Gives each item an option, with the sum of their costs within the total: see AllocateRequest for what items
+        and options are. All items are on record, or none. Raises Refused, naming the field."""
+        asked = AllocateRequest(
+            unit_id=unit_id, items=items, total=total, context=context, options=options, event_id=event_id
+        )
+        (found,) = self.allocate_batch([asked])
+        if found.error:
+            raise Refused(found.error)
+        return found
+
+    def allocate_batch(self, requests: Sequence[AllocateRequest]) -> list[Allocated]:
+        """Returns one allocation a request, in order; a refused one carries its `error`, the others are served."""
+        host, raws = self._own(), list(map(raw_or_error, requests))
+        with host.turn:
+            return host.allocations().allocate(raws)
 
     def reward(self, *, event_id: str, kind: str, value: float, reward_id: str = "", at: int = 0) -> Outcome:
         """What came of a decision; `at` is UTC µs (0: now). Status accepted | duplicate | unknown_event. Raises Refused

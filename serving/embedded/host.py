@@ -13,6 +13,7 @@ from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.store.storage import StoreError
 from croupier.features.workspace import Workspace
+from croupier.serving.allocation.desk import AllocationDesk
 from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.meter import Meter
 from croupier.serving.decide.rewards import Rewards
@@ -55,6 +56,14 @@ class Host:
         self.rewards = Rewards(self.spool, declared=self.declared, learn=learn)
         self._threads = [WindowCloser(self.look, every)] + ([WindowCloser(learn)] if learn else [])
         self._writer = learn
+        self._desk: AllocationDesk | None = None
+
+    def allocations(self) -> AllocationDesk:
+        """What allocates by the release that decides now."""
+        desk = self._desk
+        if desk is None or desk.selector is not self.selector:
+            desk = self._desk = AllocationDesk(self.selector)
+        return desk
 
     def look(self) -> None:
         """Follows the store: a new release, a new stage. While the store is down, or a release is refused, the one that

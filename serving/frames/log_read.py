@@ -80,5 +80,7 @@ def _own(home: Path) -> tuple[pl.DataFrame, AppSpec, list[Arm]]:
     start, end = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
     rows = read_interactions(w.store, start=start, end=end)
     if rows.is_empty():
-        raise ValueError(f"{home}: found no joined interactions; run the build_features DAG first, or give a file")
+        raise ValueError(
+            f"{home}: found no joined interactions; run `croupier turn` (or build_features), or give a file"
+        )
     return rows.sort("at", "event_id"), w.spec, w.arms()

@@ -12,10 +12,9 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from croupier.serving.gateway import openapi, personalizer, rest
 from croupier.serving.gateway.calls import Gathered, desk_of, route
@@ -30,12 +29,12 @@ _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9.-]+)(?::\d+)?")  # name, or 
 KEY, BEARER = b"ocp-apim-subscription-key", b"Bearer "
 
 
-def served() -> Starlette:
+def served() -> "Front":
     """What uvicorn calls in each worker."""
     return application(Options.handed_over())
 
 
-def application(options: Options) -> Starlette:
+def application(options: Options) -> "Front":
     """The app opens its desk when the server starts. Raises ValueError where the keys cannot be used."""
     keys = KeyFile(Path(options.keys)) if options.keys else None
 
@@ -43,42 +42,63 @@ def application(options: Options) -> Starlette:
     async def opened(app: Starlette) -> AsyncIterator[None]:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         app.state.desk = desk = Desk(options)
-        app.state.ranks, app.state.rewards = Gathered(desk.ranks), Gathered(desk.rewards.take)
-        app.state.selects = Gathered(partial(rest.selections, desk))
-        app.state.outcomes = Gathered(partial(rest.outcomes, desk))
+        gathered: dict[str, Gathered[Any, Any]] = {
+            "ranks": Gathered(desk.ranks),
+            "rewards": Gathered(desk.rewards.take),
+            "selects": Gathered(partial(rest.selections, desk)),
+            "outcomes": Gathered(partial(rest.outcomes, desk)),
+        }
+        for name, each in gathered.items():
+            setattr(app.state, name, each)
         try:
             yield
         finally:
+            for each in gathered.values():
+                each.close()
             desk.close()
 
-    return Starlette(
-        routes=[*personalizer.ROUTES, *rest.ROUTES, route("/openapi.json", _openapi, "GET")],
-        middleware=[Middleware(Guard, keys=keys)],
-        exception_handlers={CallProblem: _problem, HTTPException: _http, Exception: _ours},
-        lifespan=opened,
+    return Front(
+        Starlette(
+            routes=[*personalizer.ROUTES, *rest.ROUTES, route("/openapi.json", _openapi, "GET")],
+            exception_handlers={CallProblem: _problem, HTTPException: _http, Exception: _ours},
+            lifespan=opened,
+        ),
+        keys=keys,
     )
 
 
-class Guard:
-    """Lets a call in that shows a key; without keys, one that this machine's own programs make."""
+class Front:
+    """Lets a call in that shows a key; without keys, one that this machine's own programs make. A rank, which is what
+    most calls are, goes straight to its endpoint, every other call through `app`."""
 
-    def __init__(self, app: ASGIApp, *, keys: KeyFile | None) -> None:
-        self._app, self._keys = app, keys
+    def __init__(self, app: Starlette, *, keys: KeyFile | None) -> None:
+        self.app, self._keys = app, keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] != "http":
-            return await self._app(scope, receive, send)
+            return await self.app(scope, receive, send)
+        answers = self.app.state.desk.answers
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                scope["app"].state.desk.answers[message["status"]] += 1
+                answers[message["status"]] += 1
             await send(message)
 
         refused = self._refusal(dict(scope["headers"]))
         if refused is not None:
             return await refused.response(scope["path"])(scope, receive, counted)
-        return await self._app(scope, receive, counted)
+        named = personalizer.RANKS.get(scope["path"])
+        if named is None or scope["method"] != "POST":
+            return await self.app(scope, receive, counted)
+        scope["app"], scope["path_params"] = self.app, named
+        try:
+            return await personalizer.RANK(scope, receive, counted)
+        except CallProblem as problem:
+            return await problem.response(scope["path"])(scope, receive, counted)
+        except Exception as error:
+            await _failed(scope, error)(scope, receive, counted)
+            raise
 
     def _refusal(self, headers: Mapping[bytes, bytes]) -> CallProblem | None:
         """`headers` as ASGI has them: lower case; of one that is sent twice the last."""
@@ -119,7 +139,10 @@ def _http(request: Request, error: Any) -> Response:
 
 def _ours(request: Request, error: Exception) -> Response:
     """What should not happen; Starlette raises it again behind the answer, so that the log has its traceback."""
-    log.error("%s %s: %s", request.method, request.scope["path"], type(error).__name__)
-    return CallProblem(500, "found an error of the gateway's own, expected none; its log says more").response(
-        request.scope["path"]
-    )
+    return _failed(request.scope, error)
+
+
+def _failed(scope: Scope, error: Exception) -> Response:
+    log.error("%s %s: %s", scope["method"], scope["path"], type(error).__name__)
+    said = "found an error of the gateway's own, expected none; its log says more"
+    return CallProblem(500, said).response(scope["path"])

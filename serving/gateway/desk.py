@@ -22,6 +22,8 @@ from croupier.serving.gateway.options import IGNORE, Options
 from croupier.serving.gateway.problems import CallProblem
 from croupier.serving.gateway.ranking import multislot, rank
 from croupier.serving.gateway.ranking.features import FeatureRule, KnownNames
+from croupier.serving.gateway.ranking.multislot import Page
+from croupier.serving.gateway.ranking.pages import DeferrablePage
 from croupier.serving.gateway.ranking.rank import Rank
 from croupier.serving.gateway.ranking.rewards import RewardDesk
 from croupier.serving.learning.window_closer import WindowCloser
@@ -87,32 +89,49 @@ class Desk:
             raise CallProblem.of(str(InvalidEvent("eventId", event_id, expected)))
 
     def multislot(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Decides for several slots, as Personalizer's multi-slot rank: all of them, or none. Raises CallProblem."""
-        known, shown = self.known(), list[str]()
+        """Decides for several slots, as Personalizer's multi-slot rank: all of them, or none, in one write to disk.
+        Raises CallProblem."""
         try:
-            page = multislot.read(body, known, self.rule, app=self.options.app)
-            for place in range(len(page.slots)):
-                asked = page.slot(place, shown, known, self.rule, app=self.options.app, apprentice=self._apprentice())
-                (chosen,) = self._deferred([asked.raw])  # events once the last slot is decided
-                if isinstance(found := _answer(asked, chosen), CallProblem):
-                    raise found.renamed(page.names(place))
-                shown.append(found["rewardActionId"])
+            page = multislot.read(body, self.known(), self.rule, app=self.options.app)
+            if page.deferred:
+                self._room(len(page.slots))
+            while True:
+                log = DeferrablePage(self.embedded.host.spool, since=self.since(), waits=page.deferred)
+                with self.embedded.host.turn:  # one release decides all slots
+                    shown = self._slots(page, log)
+                if log.commit():
+                    break
         except InvalidEvent as error:
             raise CallProblem(400, str(error), field=error.field) from None
-        names = [slot["id"] for slot in page.slots]
-        for name in names if not page.deferred else ():
-            self._activated(multislot.slot_event(page.event_id, name))
-        pairs = zip(names, shown, strict=True)
-        return {"slots": [{"id": name, "rewardActionId": arm} for name, arm in pairs], "eventId": page.event_id}
+        except SpoolUnavailable as error:
+            raise CallProblem.of(f"log: {error}") from None
+        pairs = zip(page.slots, shown, strict=True)
+        return {
+            "slots": [{"id": slot["id"], "rewardActionId": arm} for slot, arm in pairs],
+            "eventId": page.event_id,
+        }
+
+    def _slots(self, page: Page, log: DeferrablePage) -> list[str]:
+        """The action of each slot. Raises CallProblem, InvalidEvent."""
+        known, shown = self.known(), list[str]()
+        for place in range(len(page.slots)):
+            asked = page.slot(place, shown, known, self.rule, app=self.options.app, apprentice=self._apprentice())
+            (chosen,) = self.embedded.select_raw([asked.raw], recorder=log)
+            if isinstance(found := _answer(asked, chosen), CallProblem):
+                raise found.renamed(page.names(place))
+            shown.append(found["rewardActionId"])
+        return shown
 
     def activate_slots(self, event_id: str) -> None:
         """The page was shown: its slots are decisions from now on. Raises CallProblem where none of it waits."""
-        waiting = deferred.below(self.embedded.host.spool, event_id, since=self.since())
-        if not waiting:
+        spool, since = self.embedded.host.spool, self.since()
+        try:
+            shown = deferred.show(spool, deferred.below(spool, event_id, since=since), since=since)
+        except SpoolUnavailable as error:
+            raise CallProblem.of(f"log: {error}") from None
+        if not shown:
             expected = "a page that was ranked with deferActivation on this host, and is activated once"
             raise CallProblem.of(str(InvalidEvent("eventId", event_id, expected)))
-        for event in waiting:
-            self._activated(event)
 
     def service(self) -> dict[str, Any]:
         """Personalizer's service configuration. Raises CallProblem, 404, where this host has no app.toml to say it."""
@@ -194,16 +213,29 @@ class Desk:
         """As many as there is room for; the others are told so. Raises CallProblem where the log fails."""
         if not requests:
             return []
-        spool, since, most = self.embedded.host.spool, self.since(), self.options.deferred
+        spool, since = self.embedded.host.spool, self.since()
         try:
-            deferred.expire(spool, since)
-            room = max(0, most - deferred.waiting(spool))
+            room = self._left()
             keeping = deferred.Deferring(spool, since=since)
             chosen = self.embedded.select_raw(requests[:room], recorder=keeping) if room else []
         except SpoolUnavailable as error:
             raise CallProblem.of(f"log: {error}") from None
-        said = f"deferActivation: found {most} decisions that wait, expected fewer: activate them"
-        return [*chosen, *(CallProblem(429, said, field="deferActivation") for _ in requests[room:])]
+        return [*chosen, *(self._full() for _ in requests[room:])]
+
+    def _left(self) -> int:
+        """For how many more decisions that wait there is room. Raises SpoolUnavailable."""
+        spool = self.embedded.host.spool
+        deferred.expire(spool, self.since())
+        return max(0, self.options.deferred - deferred.waiting(spool))
+
+    def _room(self, slots: int) -> None:
+        """Raises CallProblem, 429, where so many more cannot wait."""
+        if self._left() < slots:
+            raise self._full()
+
+    def _full(self) -> CallProblem:
+        said = f"found {self.options.deferred} decisions that wait, expected fewer: activate them"
+        return CallProblem(429, f"deferActivation: {said}", field="deferActivation")
 
     def _activated(self, event_id: str) -> bool:
         try:

@@ -1,12 +1,14 @@
 """A REST interface of our own: select and reward, one or many a call, the health and the releases of an app."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from croupier.serving.contract.allocations import AllocateRequest
 from croupier.serving.contract.inline_arms import ids
 from croupier.serving.contract.requests import Request as Question
 from croupier.serving.contract.requests import Selection
@@ -20,6 +22,7 @@ from croupier.serving.release import bundle_store
 ROOT = "/v1/apps/{app}"
 MOST = 1024  # rows of a batch
 ASKED = frozenset(("unit_id", "context", "arms", "arm_context", "event_id"))
+ALLOCATED = frozenset(("unit_id", "context", "items", "options", "total", "event_id"))
 REWARDED = frozenset(("event_id", "kind", "value", "reward_id", "at"))
 
 
@@ -29,6 +32,13 @@ async def _select(request: Request) -> Response:
         return Json(await request.app.state.selects(body))
     found = await call(selections, desk, _rows(body, "requests"))
     return Json({"selections": [_told(each) for each in found]})
+
+
+async def _allocate(request: Request) -> Response:
+    desk, body = _desk(request), await read_object(request.scope, request.receive)
+    if problem := _shape(body, ALLOCATED):
+        raise problem
+    return Json(await call(allocated, desk, body))
 
 
 async def _rewards(request: Request) -> Response:
@@ -52,6 +62,7 @@ async def _releases(request: Request) -> Response:
 
 ROUTES: list[BaseRoute] = [
     route(f"{ROOT}/select", _select, "POST"),
+    route(f"{ROOT}/allocate", _allocate, "POST"),
     route(f"{ROOT}/rewards", _rewards, "POST"),
     route(f"{ROOT}/health", _health, "GET"),
     route(f"{ROOT}/releases", _releases, "GET"),
@@ -126,6 +137,22 @@ def _selection(question: Question, selection: Selection) -> dict[str, Any]:
         "role": selection.role,
         "dropped": list(selection.dropped),
     }
+
+
+def allocated(desk: Desk, body: dict[str, Any]) -> dict[str, Any]:
+    """Decides one request to allocate. Raises CallProblem."""
+    asked = AllocateRequest(
+        unit_id="" if body.get("unit_id") is None else body["unit_id"],
+        items=body.get("items") or (),
+        total=body.get("total"),
+        context=body.get("context"),
+        options=body.get("options"),
+        event_id="" if body.get("event_id") is None else body["event_id"],
+    )
+    (found,) = desk.embedded.allocate_batch([asked])
+    if found.error:
+        raise CallProblem.of(found.error)
+    return {name: value for name, value in asdict(found).items() if name != "error"}
 
 
 def outcomes(desk: Desk, rows: Sequence[Any]) -> list[dict[str, Any] | CallProblem]:

@@ -10,6 +10,7 @@ import uvicorn
 from croupier.features.workspace import Workspace
 from croupier.serving.gateway.app import application
 from croupier.serving.gateway.desk import Desk
+from croupier.serving.gateway.http.protocol import GatewayProtocol
 from croupier.serving.gateway.options import Options, loopback
 from croupier.serving.triton.endpoint_security import EndpointSecurity
 
@@ -36,7 +37,7 @@ def serve(options: Options) -> None:
         host=options.host,
         port=options.port,
         workers=options.workers,
-        http="httptools",
+        http=GatewayProtocol,
         ws="none",
         lifespan="on",
         log_level="info",

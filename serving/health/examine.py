@@ -13,8 +13,8 @@ from croupier.features.health import kept
 from croupier.features.reward import window_us
 from croupier.features.spec_values import APPRENTICED
 from croupier.features.store import layout
-from croupier.features.store.partitions import versions
-from croupier.features.utc import HOUR, from_us, hour_start, to_us
+from croupier.features.store.partitions import versions_between
+from croupier.features.utc import DAY, HOUR, from_us, hour_start, to_us
 from croupier.features.workspace import Workspace
 from croupier.models.health import noted
 from croupier.models.health.diagnosis import Diagnosis, also, diagnose, without
@@ -96,9 +96,11 @@ def _left_out(hours: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 def newest_hour(w: Workspace, end: datetime) -> str | None:
     """The last hour that is joined and mature before `end`; None where there is none."""
-    mature = to_us(end) - window_us(w.spec.reward)
-    hours = [hour for hour in versions(w.store) if hour_start(hour) + HOUR <= mature]
-    return max(hours, default=None)
+    last = to_us(end) - window_us(w.spec.reward) - HOUR
+    for days in (2, 60, last // DAY):  # nearly always the first; hours are listed from the last one back
+        if hours := [h for h in versions_between(w.store, last - days * DAY, last) if hour_start(h) <= last]:
+            return max(hours)
+    return None
 
 
 def keep(app: str) -> dict[str, Any]:

@@ -127,9 +127,8 @@ def _old(w: Workspace, at: int | None, examined_at: int | None) -> str:
         since = told.time_text(examined_at) if examined_at is not None else "an unknown time"
         return f"not examined since {since}, is the DAG monitor paused?"
     if now - at - window_us(w.spec.reward) > DAY:
-        return (
-            f"no hour is joined since {told.time_text(at)}, is the DAG build_features paused, or is there no traffic?"
-        )
+        why = "is `croupier turn` (or the DAG build_features) stopped, or is there no traffic?"
+        return f"no hour is joined since {told.time_text(at)}, {why}"
     return ""
 
 

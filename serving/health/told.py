@@ -14,7 +14,9 @@ from croupier.serving.health.examine import Examined
 from croupier.serving.health.silences import Silence
 
 MANY = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-NOTHING_YET = "no hour is joined yet: the DAG build_features joins them once their reward window has passed"
+NOTHING_YET = (
+    "no hour is joined yet: `croupier turn` (in Airflow: build_features) joins each once its rewards are complete"
+)
 
 
 def sentence(found: Examined) -> str:

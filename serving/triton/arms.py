@@ -8,6 +8,8 @@ from typing import Any
 from croupier.features.settings import Settings
 from croupier.features.store import layout
 from croupier.features.store.unit_key import unit_key
+from croupier.serving.allocation.desk import AllocationDesk
+from croupier.serving.contract.allocations import RawAllocate
 from croupier.serving.contract.requests import Raw
 from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.meter import Meter
@@ -19,9 +21,11 @@ from croupier.serving.triton.declaration import Declaration
 from croupier.serving.triton.json_logs import log_as_json
 from croupier.serving.triton.metrics_exporter import Exporter
 from croupier.serving.triton.wire import (
+    ALLOCATE_INPUTS,
     SELECT_INPUTS,
     CallColumns,
     Tensors,
+    allocation_tensors,
     open_spool,
     rows,
     selection_tensors,
@@ -52,14 +56,24 @@ class SelectArm:
             declared=Declaration(home),
         )
         self.selector.warm()
+        self.allocations = AllocationDesk(self.selector)
         self.exporter = Exporter(None if trial else pb, meter)
 
     def answer(self, calls: Sequence[CallColumns]) -> list[Tensors]:
-        """All calls of one Triton batch as one batch of the selector: one encoding, one product, one transaction."""
+        """All calls of one Triton batch as one batch of the selector: one encoding, one product, one transaction. Those
+        to allocate are answered one by one."""
+        plain = [call for call in calls if call.get("allocate") is None]
+        selected = iter(self._selected(plain) if plain else ())
+        return [next(selected) if call.get("allocate") is None else self._allocated(call) for call in calls]
+
+    def _selected(self, calls: Sequence[CallColumns]) -> list[Tensors]:
         sizes = [size_of(call) for call in calls]
-        raws = [Raw(*row) for call in calls for row in rows(call, SELECT_INPUTS)]
+        raws = [Raw(*row) for call in calls for row in rows(call, SELECT_INPUTS[:-1])]
         answers = iter(self.selector.select_raw(raws))
         return [selection_tensors(list(islice(answers, size))) for size in sizes]
+
+    def _allocated(self, call: CallColumns) -> Tensors:
+        return allocation_tensors(self.allocations.allocate([RawAllocate(*row) for row in rows(call, ALLOCATE_INPUTS)]))
 
     def close(self) -> None:
         """Pushes the last counts and closes the log."""

@@ -2,8 +2,9 @@
 
 select_arm   unit_id, context, arms, arm_context?, event_id?
              → arm, propensity, pmf, event_id, release, role, error, dropped
+             unit_id, event_id?, allocate → propensity, event_id, release, role, error, allocated
 reward       event_id, kind, value, reward_id?, at? → status, error
-record       unit_id, context, arms, arm_context, event_id, arm, pmf, at, reason → status, error
+record       unit_id, context, arms, arm_context, event_id, arm, pmf, at, reason, allocation? → status, error
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,12 +20,14 @@ from croupier.features.log.spool import Spool
 from croupier.features.settings import Settings
 from croupier.features.store import layout
 from croupier.features.store.unit_key import unit_key
+from croupier.serving.contract.allocations import Allocated
 from croupier.serving.contract.requests import Selection
 from croupier.serving.contract.rewards import Outcome
 
-SELECT_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id")
+SELECT_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id", "allocate")
+ALLOCATE_INPUTS = ("unit_id", "allocate", "event_id")
 REWARD_INPUTS = ("event_id", "kind", "value", "reward_id", "at")
-RECORD_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id", "arm", "pmf", "at", "reason")
+RECORD_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id", "arm", "pmf", "at", "reason", "allocation")
 CallColumns = Mapping[str, NDArray[Any] | None]  # (B, 1) each; None: an optional input that was not sent
 Tensors = dict[str, NDArray[Any]]
 
@@ -43,6 +46,12 @@ def selection_tensors(selections: Sequence[Selection]) -> Tensors:
         "error": text([s.error for s in selections]),
         "dropped": text([orjson.dumps(s.dropped).decode() if s.dropped else "" for s in selections]),
     }
+
+
+def allocation_tensors(found: Sequence[Allocated]) -> Tensors:
+    """Returns (B, 1) each: an allocation has its answer in `allocated`, as JSON, and no arm."""
+    rows = [Selection(a.event_id, "", a.propensity, (), a.release, a.role, a.error) for a in found]
+    return selection_tensors(rows) | {"allocated": text([a.to_json().decode() for a in found])}
 
 
 def outcome_tensors(outcomes: Sequence[Outcome], sizes: Sequence[int]) -> list[Tensors]:

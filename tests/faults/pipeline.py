@@ -112,9 +112,9 @@ def steps(spool: Spool, store: FolderStore, seed: int) -> Iterator[Callable[[], 
         yield lambda: ship(spool, store, host="h")
         yield lambda n=now: join_interval(store, SPEC, now=n, **SPAN)
         yield lambda n=now: restate(store, SPEC, now=n)
-    yield lambda: prune(spool, store, host="h", before=to_us(START) + 2 * HOUR)
+    yield lambda: prune(spool, store, before=to_us(START) + 2 * HOUR)
     yield lambda: forget(store, spool, SPEC, unit_id=UNITS[0], host="h", now=now)
-    yield lambda: prune(spool, store, host="h", before=to_us(SPAN["end"]))  # verifies every row that is left
+    yield lambda: prune(spool, store, before=to_us(SPAN["end"]))  # verifies every row that is left
     yield lambda: expire(store, days=1, now=START + timedelta(days=1, hours=1))
 
 

@@ -10,11 +10,11 @@ PLANTED = {
         f"{DURABLE}::test_a_file_is_synced_before_it_has_its_name_and_the_name_before_the_answer",
     ),
     "a store's folder is not synced": (
-        "features/store/storage.py", "                _sync_folder(target.parent)\n", "",
+        "features/store/storage.py", "                sync_folder(target.parent)\n", "",
         f"{DURABLE}::test_a_second_write_beside_it_syncs_file_and_folder_again",
     ),
     "a new folder of a store is not synced": (
-        "features/store/storage.py", "        _sync_folder(folder.parent)\n", "",
+        "features/store/folders.py", "        sync_folder(folder.parent)\n", "",
         f"{DURABLE}::test_a_file_is_synced_before_it_has_its_name_and_the_name_before_the_answer",
     ),
     "a release's files are not synced": (

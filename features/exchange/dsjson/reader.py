@@ -148,7 +148,7 @@ class DsjsonSource:
             pmf, stage = tuple(q for _, q in sorted(zip(a, ps, strict=True))), ""
         own, brought = objects("Croupier", line.get("Croupier", {})), _brought(line)
         event = str(name if missing(line.get("EventId")) else line["EventId"])
-        at = micros(line["Timestamp"]) if line.get("Timestamp") else invented(i)
+        at = _time(line["Timestamp"]) if line.get("Timestamp") else invented(i)
         decision = checked(
             Decision(
                 event_id=event,
@@ -208,3 +208,11 @@ def _context(line: Mapping[str, Any], *, empty: bool = False) -> dict[str, Any]:
 
 def _without_pairs(decision: Decision) -> dict[str, Any]:
     return {name: getattr(decision, name) for name in Decision.__slots__} | {"arm_context": ()}
+
+
+def _time(said: Any) -> int:
+    """UTC µs. Raises InvalidEvent for what is no time."""
+    try:
+        return micros(said)
+    except (TypeError, ValueError, OverflowError, AttributeError):
+        raise InvalidEvent("Timestamp", said, "ISO 8601") from None

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from croupier.features.exchange.guess import Given
+from croupier.features.spec_values import APPRENTICED
 from croupier.features.utc import DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS
 
 UNITS = (DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS, 1.0)
@@ -25,8 +26,8 @@ NOT_KEPT = {
 }  # fmt: skip
 MODES = {
     "online": "learningMode Online → the loop as it is",
-    "apprentice": 'learningMode Apprentice: not kept: [requests] learning_mode = "apprentice" in app.toml goes on so; '
-    "such lines of the log are told apart",
+    "apprentice": 'learningMode Apprentice → [requests] learning_mode = "apprentice": the first action of each rank is '
+    "the answer until you change it to online",
     "loggingonly": "learningMode LoggingOnly: not kept: release 1 draws uniformly, and the loop learns when it is run",
 }
 
@@ -50,6 +51,7 @@ def given(service: Mapping[str, Any]) -> tuple[Given, list[str]]:
             said.append("explorationPercentage 0: without exploration the log can judge no other policy; raise floor")
     if (mode := rest.pop("learningMode", None)) is not None:
         said.append(MODES.get(str(mode).lower(), f"learningMode {mode}: not known, not kept"))
+        values |= {"learning_mode": APPRENTICED} if str(mode).lower() == APPRENTICED else {}
     said += [f"{name}: not kept: {NOT_KEPT.get(name, 'croupier has no such setting')}" for name in rest]
     return Given(**values), said
 

@@ -13,7 +13,8 @@ _SAMPLE = 1000  # pmfs that tell how many arms there are
 
 def every_arm(arms: Iterable[str], pmf: pl.Series | None) -> list[str]:
     """Makes every arm a candidate. `arms` are the chosen ones, `pmf` the column of all probabilities, if there is one.
-    Numbered arms stand in the order of their numbers. Raises ValueError where it cannot be known which probability is
+    Numbered arms stand in the order of their numbers; where all of 0 … k − 1 were chosen and a pmf has k entries, those
+    are the arms, and a row with another is none. Raises ValueError where it cannot be known which probability is
     which arm's."""
     chosen = sorted(set(arms))
     numbers = {int(arm): arm for arm in chosen if arm.isdecimal() and arm.isascii()}
@@ -29,6 +30,8 @@ def every_arm(arms: Iterable[str], pmf: pl.Series | None) -> list[str]:
     ordered, k = sorted(numbers), _length(pmf)
     if len(ordered) != k and ordered and ordered[-1] < k:  # arms 0 … k − 1, some of them never chosen
         return [numbers.get(n, str(n)) for n in range(k)]
+    if 0 < k < len(ordered) and ordered[:k] == list(range(k)):  # and others, whose rows are counted when they are read
+        return [numbers[n] for n in range(k)]
     if k and len(ordered) != k:
         raise ValueError(
             f"found {k} probabilities a row but {len(ordered)} arms ({', '.join(map(str, ordered[:5]))}, "

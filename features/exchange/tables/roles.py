@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+WEIGHTS = ("variation_weights", "leaf_weights")  # GrowthBook's
 ROLES: dict[str, tuple[str, ...]] = {
     "arm": ("arm", "arm_id", "action", "chosen_arm", "chosen", "item_id", "item", "variant", "treatment",
             "variation_id"),
@@ -14,11 +15,11 @@ ROLES: dict[str, tuple[str, ...]] = {
     "unit_id": ("unit_id", "unit", "user_id", "user", "visitor_id", "session_id", "customer_id"),
     "event_id": ("event_id", "request_id", "decision_id", "id"),
     "arms": ("arms", "candidates", "actions", "action_set"),
-    "pmf": ("pmf", "probs", "probabilities", "action_probs", "variation_weights"),
+    "pmf": ("pmf", "probs", "probabilities", "action_probs", *WEIGHTS),
     "arm_context": ("arm_context",), "arm_features": ("arm_features",), "context": ("context", "x"),
 }  # fmt: skip
 REQUIRED = ("arm", "propensity", "reward")
-ASSIGNMENT = ("experiment_id", "leaf_id", "bandit_version")  # GrowthBook's, beside its variation_weights: no features
+ASSIGNMENT = ("experiment_id", "leaf_id", "bandit_version")  # GrowthBook's, beside its weights: no features
 IDS = ("arm", "unit_id", "event_id")  # names, however much they look like numbers: 007 is not 7
 
 
@@ -44,6 +45,7 @@ def roles_of(frame: pl.DataFrame, given: Mapping[str, str], path: Path) -> dict[
     if missing := [role for role in REQUIRED if role not in found and role not in derived]:
         usual = "; ".join(f"{role} by {', '.join(ROLES[role][:5])}" for role in missing)
         options = " ".join(f"--column {role}=NAME" for role in missing)
+        options += " (or --column pmf=NAME, of all arms' probabilities)" if "propensity" in missing else ""
         raise ValueError(
             f"{path}: found no column for the {' and the '.join(missing)}, expected one by its name ({usual}, …), or "
             f"say {options}; the columns are {', '.join(columns[:40])}"

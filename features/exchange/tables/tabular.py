@@ -4,6 +4,7 @@ Roles are found by name, or given: `columns={"arm": "item_id", …}`. Columns na
 (the same for every row of that arm); `context` may be one column of JSON objects; every other column is context.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -20,7 +21,7 @@ from croupier.features.exchange.row_names import HEAD, RowNames
 from croupier.features.exchange.tables.candidates import every_arm
 from croupier.features.exchange.tables.mended import mended
 from croupier.features.exchange.tables.propensities import DERIVED, with_propensity
-from croupier.features.exchange.tables.roles import ASSIGNMENT, roles_of
+from croupier.features.exchange.tables.roles import ASSIGNMENT, WEIGHTS, roles_of
 from croupier.features.exchange.tables.table_file import read_table
 from croupier.features.exchange.times import invented, micros, zoned
 from croupier.features.ids import hash_unit
@@ -31,6 +32,7 @@ _EPOCH_UNITS = (  # smallest present-day value, µs in one, name
     (1e17, 1e-3, "nanoseconds"), (1e14, 1.0, "microseconds"), (1e11, 1e3, "milliseconds"), (0, 1e6, "seconds"),
 )  # fmt: skip
 _ROWS = 10_000
+INDEX = re.compile(r"__index_level_\d+__")  # as pandas names its index in Arrow and Parquet, where it has no name
 _NO_JSON = (pl.Binary, pl.Duration, pl.Object)
 
 
@@ -49,11 +51,11 @@ class TableSource:
         self._read_as = [*self._read_as, *mends]
         self.reward_kind = self.columns["reward"]
         used = set(self.columns.values())
-        if self.columns.get("pmf") == "variation_weights":
+        if self.columns.get("pmf") in WEIGHTS:
             used |= set(ASSIGNMENT)
         if set(DECISIONS.names) - set(ADDED) <= set(self.frame.columns):  # a log of our own: who decided is no feature
             used |= set(INTERACTIONS.names)
-        free = [c for c in self.frame.columns if c and c not in used]
+        free = [c for c in self.frame.columns if c and c not in used and not INDEX.fullmatch(c)]
         self.left_out = [c for c in free if self.frame[c].dtype in _NO_JSON]
         self.arm_columns = [c for c in free if c.startswith("arm.") and c not in self.left_out]
         self.features = [c for c in free if c not in (*self.arm_columns, *self.left_out)]
@@ -127,11 +129,14 @@ class TableSource:
 
     def _record(self, i: int, row: Mapping[str, Any], name: str, scale: float) -> Record:
         get = {role: row[column] for role, column in self.columns.items() if not _empty(role, row[column])}
+        arm = str(get.get("arm", ""))
+        arms = tuple(map(bare, as_list(get["arms"]))) if "arms" in get else tuple(self.every_arm)
+        if "arm" in get and bare(get["arm"]) not in arms:
+            raise InvalidEvent("arm", arm, "one of the candidates")
         for role in ("arm", "propensity"):
             if role not in get:
                 raise InvalidEvent(role, None, "a value")
-        arm, p = str(get["arm"]), _number("propensity", get["propensity"])
-        arms = tuple(map(bare, as_list(get["arms"]))) if "arms" in get else tuple(self.every_arm)
+        p = _number("propensity", get["propensity"])
         event = str(get.get("event_id", name))
         at = self._at(get.get("at"), i, scale)
         context = as_object(get["context"]) if "context" in get else {}
@@ -214,6 +219,7 @@ class TableSource:
         if own and not set(own) & {*self.features, *self.arm_columns}:
             out.append(f"columns {', '.join(own)} are left out: a log of ours says with them who decided, and when")
         out += ["a column without a name is left out: give it one"] * ("" in self.frame.columns)
+        out += [f"column {c} is left out: it is pandas' index" for c in self.frame.columns if INDEX.fullmatch(c)]
         return out + [f"column {column} is left out: {self.frame[column].dtype}" for column in self.left_out]
 
     def _role_note(self, role: str) -> str:

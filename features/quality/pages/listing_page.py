@@ -13,7 +13,7 @@ KINDS = {"health": "Is it well", "gate": "The gate's verdicts, by key of the fea
 SHORT = {"health": "Health", "gate": "Gate", "rollout": "Rollout", "quality": "Data quality"}
 MARK = "<!-- pages -->"  # in page.html.j2: where links to an app's other pages go
 MOST = 200  # of a kind; older ones are counted
-NONE_YET = "No page yet: the DAGs build_features, train_and_gate and watch_rollout write them."
+NONE_YET = "No page yet: `croupier turn`, or in Airflow build_features, train_and_gate and watch_rollout, writes them."
 Link = tuple[str, str]  # address, text
 
 

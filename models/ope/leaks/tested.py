@@ -23,7 +23,7 @@ from croupier.models.ope.leaks.draw import PAIRS_SHARE, P, of_context, others, p
 from croupier.models.ope.leaks.drawn_probability import of_the_draw
 from croupier.models.ope.leaks.outcome import like_an_outcome, never_rewarded
 from croupier.models.ope.mean_zero import needed
-from croupier.models.ope.self_tests import knows_whole_pmf
+from croupier.models.ope.self_tests import drawn_alone, knows_whole_pmf
 from croupier.models.ope.unchecked import Unchecked
 
 NAME = "features_before_decision"
@@ -70,6 +70,7 @@ def _stated(test: str, name: str, found: str) -> Unchecked:
 
 def tested(log: Interactions) -> Tested:
     """All four tests on at most MOST_ROWS rows. Small p: leave the suspect out, or log it before deciding."""
+    log = drawn_alone(log)
     log = log[: min(MOST_ROWS, MOST_VALUES // log.batch.mask.shape[1])]
     if why := _nothing_to_test(log):
         return why

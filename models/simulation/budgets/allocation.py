@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from croupier.features.batch import I64, Interactions
+from croupier.features.budgets.grid import Grid
 from croupier.features.worlds.patches import TOKENS, Patches, Questions
 from croupier.models.allocation.allocator import Allocator
 from croupier.models.allocation.exact import exact
-from croupier.models.allocation.grid import Grid
 from croupier.models.allocation.learning import of_requests
 from croupier.models.allocation.request import AllocationRequest, joined
 from croupier.models.bayesian.linear import LinTS

@@ -43,7 +43,7 @@ def newest(home: Path) -> Path:
     found = sorted(verdicts, key=lambda path: path.stat().st_mtime)
     if not found:
         below = (home / layout.report(layout.gate_report("*"))).parents[1]
-        raise ValueError(f"evaluation: found no verdict under {below}; run the DAG train_and_gate first")
+        raise ValueError(f"evaluation: found no verdict under {below}; `croupier turn` (or train_and_gate) makes one")
     return found[-1]
 
 

@@ -250,7 +250,7 @@ def trained_share(w: Workspace) -> float:
     mature = ended["at"] - window_us(w.spec.reward) - HOUR
     first = ended["at"] - us_of(w.spec.training.days * DAY / SECOND + w.spec.reward.window_seconds)
     with open_log(w.store) as log:
-        hours = [h for h in log.objects["decisions"] if first // HOUR * HOUR <= hour_start(h) <= mature]
+        hours = log.hours("decisions", first // HOUR * HOUR, mature)
         there = sum(log.rows("decisions", h) for h in hours)
     return sum(ended["hours"].get(h, 0) for h in hours) / there if there else 0.0
 

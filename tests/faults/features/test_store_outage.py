@@ -155,7 +155,7 @@ def live_through(outage, spool, seconds):
     ship(shipping, outage.store, host="h")
     shipping.close()
     with open_log(outage.store) as log:
-        logged = log.read("decisions", list(log.objects["decisions"]), EVENT)["event_id"].to_list()
+        logged = log.read("decisions", log.hours("decisions"), EVENT)["event_id"].to_list()
     return producer.acknowledged, logged, failed
 
 

@@ -35,7 +35,7 @@ def history(w: Workspace, folder) -> History:
     (told, _), key = lines(folder), w.unit_key
     with open_log(w.store) as log:
         decisions, rewards, rejects = (
-            log.read(kind, list(log.objects[kind]), schema).to_dicts()
+            log.read(kind, log.hours(kind), schema).to_dicts()
             for kind, schema in (("decisions", DECISION), ("rewards", REWARD), ("rejects", REJECTED))
         )
     return History(

@@ -34,7 +34,7 @@ def prune_once() -> None:
     w = Workspace.known(APP)
     spool = w.spool()
     try:
-        prune(spool, w.store, host=w.settings.host, before=clock.now_us() - KEPT_SECONDS * SECOND)
+        prune(spool, w.store, before=clock.now_us() - KEPT_SECONDS * SECOND)
     finally:
         spool.close()
 

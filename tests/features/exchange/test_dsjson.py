@@ -89,6 +89,7 @@ def test_unusable_lines_are_counted_by_reason(tmp_path):
         personalizer(0), b"{oops\n", {"EventId": "e0", "RewardValue": 1}, personalizer(2, extra={"_skipLearn": True}),
         personalizer(3, extra={"_label_probability": 0.0}), personalizer(4, extra={"p": [0.8, 0.8, 0.1]}),
         personalizer(5, extra={"_label_cost": float("inf")} ), b"\n",
+        *(personalizer(i, extra={"Timestamp": said}) for i, said in enumerate(("yesterday", [1], {"a": 1}), 6)),
     ]  # fmt: skip
     lines[6] = orjson.dumps(lines[6]).replace(b'"_label_cost":null', b'"_label_cost":"x"') + b"\n"
     source = DsjsonSource(write_lines(tmp_path / "x.json", lines), unit_key="k")
@@ -100,6 +101,7 @@ def test_unusable_lines_are_counted_by_reason(tmp_path):
         "bad propensity": 1,
         "bad pmf": 1,
         "bad _label_cost": 1,
+        "bad Timestamp": 3,
     }
 
 

@@ -1,5 +1,6 @@
 """Tables of others in: roles found or named, what is missing said, and a first app.toml guessed."""
 
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -151,3 +152,13 @@ def test_nothing_usable_is_said(tmp_path):
     (tmp_path / "log.xlsx").touch()
     with pytest.raises(ValueError, match="unknown kind"):
         open_source(tmp_path / "log.xlsx", unit_key="k")
+
+
+def test_the_index_of_a_pandas_frame_is_no_feature(tmp_path):
+    frame = pd.DataFrame({"arm": ["a", "b"], "propensity": 0.5, "reward": 1.0, "age": [30, 40]}, index=[7, 3])
+    frame.to_parquet(tmp_path / "log.parquet")
+    assert "__index_level_0__" in pl.read_parquet_schema(tmp_path / "log.parquet")
+    source = open_source(tmp_path / "log.parquet", unit_key="k")
+    assert [r.decision.context for r in source.records()] == [{"age": 30}, {"age": 40}]
+    assert "column __index_level_0__ is left out: it is pandas' index" in source.notes
+    assert source.names()["context"] == ["age"]

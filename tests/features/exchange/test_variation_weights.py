@@ -48,6 +48,36 @@ def test_a_row_whose_weights_cannot_be_is_counted(tmp_path):
     assert source.skipped["bad propensity"] == 3
 
 
+def test_a_variation_that_has_no_weight_is_a_row_that_is_counted_and_the_others_are_read(tmp_path):
+    stray = 'u9,2026-03-01 10:00:11,hero,7,l1,3,"[0.6, 0.3, 0.1]",AT,1'
+    source = open_source(table(tmp_path, [*ROWS, stray]), unit_key="k")
+    assert [r.decision.arm for r in source.records()] == ["0", "2", "1"]
+    assert [arm.arm_id for arm in source.arms()] == ["0", "1", "2"]
+    assert source.skipped == {"bad arm": 1}
+
+
+def test_the_weights_of_a_leaf_are_known_by_their_name(tmp_path):
+    source = open_source(table(tmp_path, ROWS, head=HEAD.replace("variation_weights", "leaf_weights")), unit_key="k")
+    assert [r.decision.pmf for r in source.records()] == [(0.6, 0.3, 0.1), (0.2, 0.2, 0.6), (0.6, 0.3, 0.1)]
+    assert source.features == ["country"]
+    with pytest.raises(
+        ValueError, match=r"--column propensity=NAME \(or --column pmf=NAME, of all arms' probabilities\)"
+    ):
+        open_source(table(tmp_path, ROWS, head=HEAD.replace("variation_weights", "shares")), unit_key="k")
+
+
+def test_import_says_what_a_skipped_row_should_have_had(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path / "var"))
+    rounded = 'u8,2026-03-01 10:00:14,hero,1,l1,3,"[0.33, 0.33, 0.33]",AT,1'
+    path = str(table(tmp_path, [*ROWS, rounded]))
+    assert CliRunner().invoke(app, ["init", path, "--app", "gb"]).exit_code == 0
+    done = CliRunner().invoke(app, ["import", path, "--app", "gb"])
+    expected = (
+        "expected one probability for each candidate, summing to 1 to six digits (rounded ones: write more digits)"
+    )
+    assert f"skipped 1: bad pmf: {expected}" in done.output
+
+
 def test_with_a_column_of_candidates_the_order_is_theirs(tmp_path):
     rows = [
         'b,"[""a"", ""b""]","[0.25, 0.75]",1',
@@ -56,7 +86,7 @@ def test_with_a_column_of_candidates_the_order_is_theirs(tmp_path):
     ]
     source = open_source(table(tmp_path, rows, head="arm,arms,pmf,reward\n"), unit_key="k")
     assert [r.decision.propensity for r in source.records()] == [0.75, 0.1]
-    assert source.skipped == {"bad propensity": 1}
+    assert source.skipped == {"bad arm": 1}
 
 
 def test_neither_is_still_named(tmp_path):

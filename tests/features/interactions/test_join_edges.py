@@ -7,6 +7,7 @@ from croupier.features.interactions import join as joining
 from croupier.features.log.ship import ship
 from croupier.features.log.spool import Spool
 from croupier.features.store.storage import FolderStore, StoreUnavailable
+from croupier.features.utc import HOUR, hour_name
 from tests.features.interactions.joined import END, NOW, START, WINDOW, decision, join, reward
 
 HOUR_SECONDS = 3600
@@ -55,12 +56,15 @@ class Sizes:
 @pytest.mark.parametrize(
     ("sizes", "expected"),
     [
-        ({"a": 5, "b": 5, "c": 5}, [["a", "b"], ["c"]]),
-        ({"a": 5, "b": 6, "c": 4}, [["a"], ["b", "c"]]),
-        ({"a": 99, "b": 1}, [["a"], ["b"]]),  # an hour is never cut
-        ({"a": 0, "b": 10, "c": 0, "d": 1}, [["a", "b", "c"], ["d"]]),
+        ({0: 5, 1: 5, 2: 5}, [[0, 1], [2]]),
+        ({0: 5, 1: 6, 2: 4}, [[0], [1, 2]]),
+        ({0: 99, 1: 1}, [[0], [1]]),  # an hour is never cut
+        ({0: 0, 1: 10, 2: 0, 3: 1}, [[0, 1, 2], [3]]),
+        ({0: 1, 2: 1, 3: 1, 30: 1}, [[0], [2, 3], [30]]),  # what lies between is not read
     ],
 )
 def test_so_many_decisions_are_joined_at_a_time(monkeypatch, sizes, expected):
     monkeypatch.setattr(joining, "ROWS", 10)
-    assert list(joining._chunks(Sizes(**sizes), list(sizes))) == expected
+    named = {hour_name(hour * HOUR): size for hour, size in sizes.items()}
+    found = list(joining._chunks(Sizes(**named), list(named)))
+    assert found == [[hour_name(hour * HOUR) for hour in chunk] for chunk in expected]

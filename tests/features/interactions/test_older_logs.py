@@ -97,9 +97,9 @@ def test_old_objects_are_verified_before_the_spool_lets_go(house):
     wrong = table.set_column(table.schema.get_field_index("arm"), "arm", pa.array(["r", "l", "l"]))
     store.put(key, to_parquet(wrong))
     with pytest.raises(ShipError, match="3 other rows"):
-        prune(spool, store, host="h", before=START + DAY)
+        prune(spool, store, before=START + DAY)
     store.put(key, whole)
-    assert prune(spool, store, host="h", before=START + DAY) == 3
+    assert prune(spool, store, before=START + DAY) == 3
 
 
 def test_an_old_export_is_still_known_as_a_log_of_our_own(house, tmp_path):

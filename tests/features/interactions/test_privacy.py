@@ -143,7 +143,7 @@ def test_forgetting_again_changes_nothing_and_the_log_lives_on(app):
     assert {key: store.get(key) for key in store.list("")} == state
     spool.append_decisions([decision(22)])
     assert ship(spool, store, host="h").decisions == 1
-    assert prune(spool, store, host="h", before=to_us(NOW)) == 13 + 1 + 13 + 1  # verified against the rewritten objects
+    assert prune(spool, store, before=to_us(NOW)) == 13 + 1 + 13 + 1  # verified against the rewritten objects
     assert spool.counts()["decisions"] == 21
 
 
@@ -205,7 +205,7 @@ def test_three_units_forgotten_at_once_are_all_forgotten(app):
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(one, spools, units))
-    assert prune(spool, store, host="h", before=to_us(NOW)) == 1  # the reject: the spool and the store agree
+    assert prune(spool, store, before=to_us(NOW)) == 1  # the reject: the spool and the store agree
     spool.close()
     assert hits(folder, *units) == []
 
@@ -239,15 +239,15 @@ def test_retention_deletes_whole_hours_that_are_older(app):
     gone = expire(store, days=400, now=now)
     assert {key.partition("hour=")[2][:13] for key in gone} == {"2019-11-24T10", "2019-11-24T11"}
     assert read_interactions(store, **SPAN)["at"].min() == to_us(START) + 2 * HOUR
-    assert retain(store, spool, days=400, host="h", now=START + timedelta(hours=1)) == {"spool_rows": 0, "objects": 0}
+    assert retain(store, spool, days=400, now=START + timedelta(hours=1)) == {"spool_rows": 0, "objects": 0}
 
 
 def test_retention_empties_the_spool_first(app):
     spool, store, _ = app
-    done = retain(store, spool, days=400, host="h", now=START + timedelta(days=401))
+    done = retain(store, spool, days=400, now=START + timedelta(days=401))
     assert done["spool_rows"] == 20 + 20 + 2
     assert store.list("log/") == store.list("interactions/") == []
-    assert retain(store, spool, days=400, host="h", now=START + timedelta(days=401)) == {"spool_rows": 0, "objects": 0}
+    assert retain(store, spool, days=400, now=START + timedelta(days=401)) == {"spool_rows": 0, "objects": 0}
 
 
 @pytest.mark.parametrize("listed", ["log/decisions/", "log/rewards/", "interactions/"])

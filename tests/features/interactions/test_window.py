@@ -222,7 +222,7 @@ def test_the_latest_interactions_are_read_backwards_and_no_older_ones(site, rows
     site.log(0, of_hours=12)
     at = START + 13 * HOUR
     with open_log(site.store) as log:
-        join_hours(log, sorted(log.objects["decisions"]), site.spec.reward, now=at)
+        join_hours(log, log.hours("decisions"), site.spec.reward, now=at)
     even = pl.col("event_id").str.slice(1).cast(pl.Int64) % 2 == 0
     whole = read_interactions(site.store, start=START, end=at).filter(even)
     assert len(whole) == 24

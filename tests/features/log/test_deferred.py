@@ -78,7 +78,7 @@ def test_a_crash_between_log_and_waiting_list_counts_nothing_twice(tmp_path):
 
 def test_retention_forgets_what_waited_too_long(tmp_path):
     spool, store = spooled(tmp_path, decision("old"), decision("new", 5 * 86_400)), open_store(str(tmp_path / "store"))
-    retain(store, spool, days=3, host="h", now=from_us(BASE) + timedelta(days=7))
+    retain(store, spool, days=3, now=from_us(BASE) + timedelta(days=7))
     assert [deferred.activate(spool, name, since=0) for name in ("old", "new")] == [False, True]
     assert spool.noted(deferred.EXPIRED) == 1
     spool.close()

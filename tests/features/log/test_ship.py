@@ -40,18 +40,6 @@ def decisions(n: int, *, step: int = HOUR // 10, name: str = "e") -> list[Decisi
     ]
 
 
-@pytest.fixture
-def spool(tmp_path):
-    spool = Spool(tmp_path / "log.sqlite")
-    yield spool
-    spool.close()
-
-
-@pytest.fixture
-def store(tmp_path):
-    return FolderStore(str(tmp_path / "store"))
-
-
 def shipped(store, kind: str = "decisions") -> list[dict]:
     keys = store.list(f"log/{kind}/")
     return [row for key in keys for row in pl.read_parquet(BytesIO(store.get(key))).iter_rows(named=True)]
@@ -149,7 +137,7 @@ def test_prune_deletes_only_what_is_old_and_verified(spool, store):
     ship(spool, store, host="h")
     spool.append_decisions(young)
     ship(spool, store, host="h")
-    assert prune(spool, store, host="h", before=START + 2 * HOUR) == 5
+    assert prune(spool, store, before=START + 2 * HOUR) == 5
     assert [i for i, _ in spool.read("decisions")] == [6, 7, 8, 9, 10]
     assert spool.counts()["decisions"] == 10
     assert ship(spool, store, host="h").objects == []
@@ -157,13 +145,13 @@ def test_prune_deletes_only_what_is_old_and_verified(spool, store):
 
     store.delete(store.list("log/decisions/")[-1])
     with pytest.raises(ShipError, match="not in the store"):
-        prune(spool, store, host="h", before=START + 100 * HOUR)
+        prune(spool, store, before=START + 100 * HOUR)
     assert len(spool.read("decisions")) == 5
 
 
 def test_unshipped_rows_are_never_pruned(spool, store):
     spool.append_decisions(decisions(5))
-    assert prune(spool, store, host="h", before=START + 100 * HOUR) == 0
+    assert prune(spool, store, before=START + 100 * HOUR) == 0
     assert len(spool.read("decisions")) == 5
 
 
@@ -185,9 +173,9 @@ def test_closings_go_with_the_decisions_they_closed_and_readers_conclude_the_sam
     ids = [row[0] for row in spool.db.execute("SELECT id FROM closings ORDER BY id")]
     assert len(ids) == 23
     before = concluded(spool)
-    prune(spool, store, host="h", before=START + 23 * HOUR)  # one shipment: it stays, as a whole
+    prune(spool, store, before=START + 23 * HOUR)  # one shipment: it stays, as a whole
     assert concluded(spool) == before
-    prune(spool, store, host="h", before=START + 24 * HOUR)
+    prune(spool, store, before=START + 24 * HOUR)
     assert [row[0] for row in spool.db.execute("SELECT id FROM closings")] == ids[-1:], "the newest says how far it is"
     assert closings.closing(spool, ids[0]) == closings.Closing()
 
@@ -201,14 +189,14 @@ def test_closings_that_still_cover_a_decision_stay(spool, store):
             closings.close_windows(spool, d.at)
         ship(spool, store, host="h")
     closed = concluded(spool)
-    assert prune(spool, store, host="h", before=START + 5 * HOUR) == 4
+    assert prune(spool, store, before=START + 5 * HOUR) == 4
     left = concluded(spool)
     assert set(left) < set(closed)
     assert sorted(event for found in left.values() for event in found) == sorted(
         event for found in closed.values() for event in found if not event.startswith("p0")
     )
     assert all(left[number] == closed[number] for number in left), "each by the same closing as before"
-    assert prune(spool, store, host="h", before=START + 100 * HOUR) == 8
+    assert prune(spool, store, before=START + 100 * HOUR) == 8
     assert list(concluded(spool).values()) == [[]]
     assert not closings.close_windows(spool, START), "it never goes back"
 

@@ -53,6 +53,20 @@ def test_what_is_appended_is_found_again_unchanged(spool):
     assert spool.read("decisions", 1, 1, last=2) == spool.read("decisions")[1:2]
 
 
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 200])
+def test_any_number_of_decisions_is_on_record_whether_some_are_repeats_or_none(spool, n):
+    events = [make(f"e{i}", arm="ab"[i % 2]) for i in range(n)]
+    assert spool.append_decisions(events) == events
+    fresh, other = make("new"), make("e0", arm="b")
+    assert spool.append_decisions([fresh, *[make(f"e{i}", release=9) for i in range(n)], fresh]) == [
+        fresh,
+        *events,
+        fresh,
+    ]
+    assert spool.append_decisions([other]) == events[:1]
+    assert [decision(body) for _, body in spool.read("decisions")] == [*events, fresh]
+
+
 def test_a_repeated_event_id_gets_the_first_answer(spool):
     first = make("e", arm="a")
     spool.append_decisions([first])

@@ -14,7 +14,7 @@ from tests.features.log.test_spool import make as decision
 def shipped(spool, store):
     ship(spool, store, host="h")
     with open_log(store) as log:
-        rows = log.read("rejects", log.objects["rejects"], REJECTED).filter(kind=LEFT_OUT)
+        rows = log.read("rejects", log.hours("rejects"), REJECTED).filter(kind=LEFT_OUT)
     found = Counter()
     for name, n in rows.select("field", "raw").iter_rows():
         found[name] += int(n)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from croupier.features.store import layout, released
+from croupier.features.store import layout, log_layout, released
 from croupier.features.store.storage import open_store
 
 H = "2026-09-21T14"
@@ -17,9 +17,23 @@ GIVEN = {
     "beside": (layout.beside("features/ab12/encoded.parquet", layout.SEGMENTS), "features/ab12/segments.parquet"),
     "log_of": (layout.log_of("rewards"), "log/rewards/"),
     "log_object": (
-        layout.log_object("decisions", H, host="h", spool="f689c6e5", first=41, last=80),
-        "log/decisions/hour=2026-09-21T14/h-f689c6e5-000000000041-000000000080.parquet",
+        log_layout.log_object("decisions", H, spool="f689c6e5", first=41, last=80),
+        "log/decisions/hour=2026-09-21T14/f689c6e5-000000000041-000000000080.parquet",
     ),
+    "hour_below": (layout.hour_below("quality/", H), "quality/hour=2026-09-21T14/"),
+    "hours_below": (
+        layout.hours_below("interactions/", "2026-09-20T00", H),
+        ("interactions/hour=", "2026-09-20T00", "2026-09-21T14~"),
+    ),
+    "is_indexed": (
+        [log_layout.is_indexed(f"log/decisions/hour={H}/{host}f689c6e5-000000000041-000000000080.parquet") for host in ("", "h-")],
+        [True, False],
+    ),
+    "receipt": (log_layout.receipt("rewards", "f6", 1, 40), "ledger/shipped/rewards-f6-000000000001-000000000040.json"),
+    "receipt_kind": (log_layout.receipt_kind("ledger/shipped/rewards-f6-000000000001-000000000040.json"), "rewards"),
+    "tardy": (log_layout.tardy("2026-09-20T00", H, "f6-1-2.parquet"), "log/tardy/hour=2026-09-20T00/2026-09-21T14-f6-1-2.parquet"),
+    "log_hour": (log_layout.log_hour("rewards", H), "log/rewards/hour=2026-09-21T14/"),
+    "log_rows": (log_layout.log_rows("f689c6e5", 1, 40), "f689c6e5-000000000001-000000000040.parquet"),
     "interactions_of": (layout.interactions_of(H), "interactions/hour=2026-09-21T14/"),
     "version": (layout.version(H, 2), "interactions/hour=2026-09-21T14/v0002.json"),
     "version_rows": (
@@ -69,11 +83,12 @@ GIVEN = {
     "change": (layout.change("ab12", 7), "features/ab12/change-7.json"),
     "linear_fit": (layout.linear_fit("ab12"), "features/ab12/linear.json"),
     "figures": (layout.figures("interactions/hour=2019-11-24T00/v0001.json"), "health/hour=2019-11-24T00/v0001.json"),
-    "host_of": (layout.host_of("log/decisions/hour=2019-11-24T00/my-host-ab12-1-9.parquet"), "my-host"),
+    "host_of": (log_layout.host_of("log/decisions/hour=2019-11-24T00/my-host-ab12-1-9.parquet"), "my-host"),
     "embedded": (layout.embedded(HOME, 7), Path("/srv/var/reels/embedded/7")),
     "head": (layout.head(HOME / layout.HEADS, 7, "champion"), Path("/srv/var/reels/posterior/000007-champion.head")),
 }  # fmt: skip
 SPELLED = {
+    "SHIPPED": "ledger/shipped/",
     "LOG": "log/", "INTERACTIONS": "interactions/", "FEATURES": "features/", "QUALITY": "quality/",
     "QUARANTINE": "quarantine/", "AUDIT": "audit/", "VERDICTS": "verdicts/", "RELEASES": "releases/",
     "REPORTS": "reports/", "QUALITY_INTERVALS": "quality/interval=", "QUARANTINE_HOURS": "quarantine/hour=",
@@ -109,7 +124,7 @@ SPELLED = {
 
 
 def test_every_function_is_held_against_its_literal():
-    functions = {name for name, _ in inspect.getmembers(layout, inspect.isfunction)}
+    functions = {name for part in (layout, log_layout) for name, _ in inspect.getmembers(part, inspect.isfunction)}
     assert functions == set(GIVEN)
 
 
@@ -134,7 +149,7 @@ def keys_of(found):
     yield from (layout.CURRENT, layout.ROLLOUT, layout.rollout_history(1))
     for kind, spans in {"decisions": ((1, 40), (41, 80)), "rewards": ((1, 9), (10, 17))}.items():
         for first, last in spans:
-            yield layout.log_object(kind, H, host="h", spool="f689c6e5", first=first, last=last)
+            yield f"{log_layout.log_hour(kind, H)}h-{log_layout.log_rows('f689c6e5', first, last)}"  # its host's name before it
     for number, digest in ((1, "cc0f0abf7b15e523"), (2, "7561f8c4b55cb004")):
         yield layout.version(H, number)
         yield layout.version_rows(H, number, digest, layout.PARQUET)

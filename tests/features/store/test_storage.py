@@ -176,7 +176,7 @@ def test_the_log_lives_in_either_store(store, tmp_path):
     assert read_interactions(store, **span)["reward"].to_list() == [0.0, 1.0]
     forget(store, spool, spec, unit_id="u0", host="h", now=start + timedelta(days=1))
     assert read_interactions(store, **span)["event_id"].to_list() == ["e1"]
-    assert prune(spool, store, host="h", before=to_us(span["end"])) == 2
+    assert prune(spool, store, before=to_us(span["end"])) == 2
     spool.close()
 
 

@@ -4,12 +4,14 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import chisquare
 
 from croupier.features.schema import InvalidEvent
 from croupier.models.allocation.allocator import Allocator
-from croupier.models.allocation.request import AllocationRequest, Weights
+from croupier.models.allocation.request import AllocationRequest, Weights, joined
 from croupier.models.bayesian.linear import LinTS
+from croupier.models.bayesian.network import product
 from croupier.models.bayesian.neural_linear import NeuralLinear
 from tests.models.allocation.asked import OPTIONS, TOKENS, log, one
 
@@ -80,9 +82,9 @@ def test_another_posterior_or_event_draws_otherwise(lin):
     drawn = {lin.allocate(request, salt="s", event_id=f"e{i}").chosen.tobytes() for i in range(20)}
     assert len(drawn) > 5
     moved = lin.policy.with_head(lin.policy.head.update(np.ones((1, len(lin.policy.head.mean))), np.ones(1)))
-    other = Allocator(policy=moved, floor=0.2, crossed=True)
+    other, batch = Allocator(policy=moved, floor=0.2, crossed=True), joined([request], crossed=True)
     assert other.allocate(request, salt="s", event_id="e1").step == lin.policy.head.step + 1
-    assert not np.array_equal(other.scores([request]), lin.scores([request]))
+    assert not np.array_equal(other.scores(batch), lin.scores(batch))
 
 
 def test_it_learns_which_items_deserve_their_tokens(lin):
@@ -153,3 +155,13 @@ def test_what_cannot_be_allocated_is_refused_by_name(lin):
         Allocator(policy=lin.policy, solver="magic")
     with pytest.raises(ValueError, match=r"encoder of the release"):
         lin.allocate(asked(d_u=2), salt="s", event_id="e")
+
+
+def test_scores_are_those_of_each_option_by_itself(lin):
+    """φ of all candidates at once gives each the bits that it has alone."""
+    batch = joined([asked(seed) for seed in range(3)], crossed=True)
+    weights = lin.policy.heads.drawn(seed=lin.policy.seed, draws=24, device="cpu")
+    found = lin.scores(batch)
+    for j in range(4):
+        phi = torch.from_numpy(lin.policy.features(batch, np.full(12, j))).float()
+        assert np.array_equal(found[:, :, j], product(phi, weights).double().numpy().T * lin.policy.reward_sd)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from croupier.features.budgets.grid import Grid
 from croupier.features.schema import InvalidEvent
 from croupier.models.allocation.coverage import Coverage
 from croupier.models.allocation.exact import exact
-from croupier.models.allocation.grid import Grid
 from croupier.models.allocation.levels import every_budget, two_levels
 
 

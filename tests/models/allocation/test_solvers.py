@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
 
+from croupier.features.budgets.grid import Grid
 from croupier.models.allocation.coverage import Coverage
 from croupier.models.allocation.exact import KnapsackTable, exact
-from croupier.models.allocation.grid import Grid
 from croupier.models.allocation.lagrangian import greedy, lagrangian
 from tests.models.allocation.random_requests import request, within
 

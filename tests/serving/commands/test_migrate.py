@@ -91,6 +91,20 @@ def test_a_folder_becomes_an_app_that_decides(saved):
 
 @pytest.mark.medium
 @pytest.mark.usefixtures("var")
+def test_who_was_an_apprentice_stays_one(saved):
+    (saved / "service.json").write_text(json.dumps(SERVICE | {"learningMode": "Apprentice"}))
+    done = run("--export", saved, "--app", "cafe")
+    assert done.exit_code == 0, done.output
+    assert 'learningMode Apprentice → [requests] learning_mode = "apprentice"' in done.output
+    assert Workspace.known("cafe").spec.requests.learning_mode == "apprentice"
+    with Embedded("cafe") as croupier:
+        for arms in (list(KINDS), list(KINDS)[::-1]):
+            chosen = croupier.select(unit_id="u", context={}, arms=arms)
+            assert (chosen.arm, chosen.propensity, chosen.role) == (arms[0], 1.0, "apprentice")
+
+
+@pytest.mark.medium
+@pytest.mark.usefixtures("var")
 def test_for_people_each_setting_has_its_line(saved):
     done = run("--export", saved, "--app", "cafe")
     assert done.exit_code == 0, done.output

@@ -1,6 +1,7 @@
 """What a newcomer with a log of own column names is told, and can do with it."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from typer.testing import CliRunner
@@ -48,7 +49,9 @@ def test_import_says_what_to_run_without_airflow_and_a_list_of_decisions_shows_i
     code, out, _ = croupier("import bestellungen.csv --app garten")
     assert (code, "400 new decisions, 100 new rewards" in out) == (0, True)
     assert "decided from 2026-01-01T00:00 to 2026-01-01T00:06 UTC" in out
-    assert out.endswith("or, without Airflow: croupier turn --app garten")
+    days = int(out.rpartition("or, without Airflow: croupier turn --app garten --last ")[2].removesuffix("d"))
+    old = datetime.now(UTC) - datetime(2026, 1, 1, tzinfo=UTC)
+    assert timedelta(0) <= timedelta(days=days) - old < timedelta(days=1, minutes=5), "all of it, and no day more"
     assert "this host's spool: 400 decisions, 100 rewards, 0 rejects" in croupier("account --app garten")[1]
     (one,) = json.loads(croupier("replay --unit k7 --most 1 --app garten --json")[1])
     done = CliRunner().invoke(app, ["replay", "--unit", "k7", "--most", "1", "--app", "garten"])

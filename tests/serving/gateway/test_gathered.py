@@ -30,7 +30,9 @@ def test_what_comes_meanwhile_is_the_next_batch_and_each_gets_its_own():
         rest[1].cancel()  # a caller that hangs up
         begun.set()
         again = await asyncio.gather(first, *rest, return_exceptions=True)
-        return [*again, await gathered(9)]
+        last = await gathered(9)
+        gathered.close()
+        return [*again, last]
 
     found = asyncio.run(ask())
     assert batches == [[0], [1, 2, 3, 4], [5, 6, 7], [9]]
@@ -50,11 +52,32 @@ def test_what_fails_fails_for_all_of_its_batch_and_for_nobody_else():
     async def ask():
         gathered = Gathered(work)
         both = await asyncio.gather(gathered(1), gathered(2), return_exceptions=True)
-        return both, await gathered(3)
+        after = await gathered(3)
+        gathered.close()
+        return both, after
 
     both, after = asyncio.run(ask())
     assert [(each.status, str(each)) for each in both] == [(503, "store: no room")] * 2
     assert after == 3
+
+
+def test_what_came_before_the_end_is_done_and_handed_over():
+    done, begun = [], threading.Event()
+
+    def work(items):
+        begun.wait(10)
+        done.extend(items)
+        return items
+
+    async def ask():
+        gathered = Gathered(work, most=2)
+        asked = [asyncio.create_task(gathered(i)) for i in range(5)]
+        await asyncio.sleep(0.05)
+        begun.set()
+        await asyncio.to_thread(gathered.close)
+        return await asyncio.gather(*asked)
+
+    assert asyncio.run(ask()) == done == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.medium

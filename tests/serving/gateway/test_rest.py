@@ -39,6 +39,10 @@ CALLS = [  # (method, path as documented, path as called, body, statuses that it
     ("post", "/v1/apps/{app}/select", f"{ROOT}/select", {"requests": [{"unit_id": "u"}, {"unit_id": 7}]}, 200),
     ("post", "/v1/apps/{app}/select", f"{ROOT}/select", {"unit_id": "u", "arms": ["pink"]}, 400),
     ("post", "/v1/apps/{app}/select", "/v1/apps/other/select", {"unit_id": "u"}, 404),
+    ("post", "/v1/apps/{app}/allocate", f"{ROOT}/allocate",
+     {"unit_id": "u", "items": [{"id": "one"}, {}], "options": [{"id": "red", "cost": 0.5}, {"id": "blue", "cost": 2}], "total": 3}, 200),
+    ("post", "/v1/apps/{app}/allocate", f"{ROOT}/allocate", {"unit_id": "u", "items": [{}], "options": ["red"], "total": 3}, 400),
+    ("post", "/v1/apps/{app}/allocate", f"{ROOT}/allocate", {"unit_id": "u", "items": [{}], "budget": 3}, 400),
     ("post", "/v1/apps/{app}/rewards", f"{ROOT}/rewards", {"event_id": "doc", "kind": "click", "value": 0.5}, 200),
     ("post", "/v1/apps/{app}/rewards", f"{ROOT}/rewards", {"rewards": [{"event_id": "x", "kind": "click", "value": 1}, {}]}, 200),
     ("post", "/v1/apps/{app}/rewards", f"{ROOT}/rewards", {"event_id": "doc", "kind": "clikc", "value": 0.5}, 400),
@@ -60,7 +64,7 @@ def test_the_document_is_openapi():
 def test_every_route_is_documented_and_nothing_else():
     there = {
         (re.sub(r":path", "", each.path), method.lower())
-        for each in application(Options(app="shop")).routes
+        for each in application(Options(app="shop")).app.routes
         for method in each.methods - {"HEAD"}
     }
     assert there == {

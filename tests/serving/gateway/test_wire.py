@@ -72,6 +72,19 @@ def test_calls_in_one_packet_are_answered_in_their_order(gateway):
 
 
 @pytest.mark.medium
+def test_head_and_body_of_an_answer_come_together(gateway):
+    raw = posted(RANK, {"actions": actions(*ARMS)})
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=60) as wire:
+        for _ in range(20):
+            wire.sendall(raw)
+            came = wire.recv(65536)
+            head, _, body = came.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 201 ")
+            assert b"content-length: %d" % len(body) in head
+            assert body.startswith(b'{"ranking"')
+
+
+@pytest.mark.medium
 def test_of_a_key_that_is_given_twice_the_last_counts_as_in_every_json_of_ours(gateway):
     body = b'{"eventId": "first", "eventId": "twice", "actions": [{"id": "blue", "id": "red"}]}'
     status, found = gateway.call("POST", RANK, raw=body)

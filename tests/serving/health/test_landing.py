@@ -73,7 +73,7 @@ def test_each_app_has_its_sentence_and_the_gravest_is_first(var):
 @pytest.mark.parametrize(("changes", "later", "why"), [
     ({"known": False, "sentence": "shop is too young to be judged"}, 0, "shop is too young to be judged"),
     ({}, 3 * HOUR, "shop: not examined since 2026-09-21 15:00 UTC, is the DAG monitor paused? It then said: shop is well"),
-    ({"examined": START + 2 * DAY}, 2 * DAY, "shop: no hour is joined since 2026-09-21 15:00 UTC, is the DAG build_features"),
+    ({"examined": START + 2 * DAY}, 2 * DAY, "shop: no hour is joined since 2026-09-21 15:00 UTC, is `croupier turn` (or the DAG build_features)"),
     ({"sentence": None, "level": None, "at": "x"}, 0, "shop: its health could not be computed: "),
 ])  # fmt: skip
 def test_what_is_not_known_is_never_well(var, changes, later, why):
@@ -199,7 +199,7 @@ def test_the_demo_ends_with_each_apps_sentence(var, capsys):
     shown = " ".join(capsys.readouterr().out.split())
     assert "obd: its health could not be computed: " in shown
     assert shown.endswith(
-        "reels: no hour is joined yet: the DAG build_features joins them once their reward window has passed"
+        "reels: no hour is joined yet: `croupier turn` (in Airflow: build_features) joins each once its rewards are complete"
     )
     assert [a["app"] for a in found["apps"]] == ["obd", "reels"]
     assert (var / "overview" / "index.html").exists()

@@ -291,7 +291,7 @@ def test_a_head_goes_on_after_its_log_was_pruned(host):
     host.now += 8 * 86_400 * SECOND
     host.visits(1)
     ship(host.spool, host.store, host="h")
-    assert prune(host.spool, host.store, host="h", before=host.now - SECOND) >= 20
+    assert prune(host.spool, host.store, before=host.now - SECOND) >= 20
     assert host.spool.db.execute("SELECT count(*) FROM closings").fetchone() == (1,)
     host.learner()
     host.visits(9)

@@ -89,6 +89,46 @@ def test_a_deferred_page_is_no_event_until_it_is_activated(desk):
 
 
 @pytest.mark.medium
+def test_a_page_is_one_write_to_disk_however_many_slots_it_has(desk, monkeypatch):
+    """Each write is a wait for the disk; the first deferral makes the tables, too."""
+    page(desk, event_id="first", deferActivation=True)
+    spool, writes = desk.embedded.host.spool, []
+    writer = spool._writer
+    monkeypatch.setattr(spool, "_writer", lambda: writes.append(1) or writer())
+    three = [*TWO, {"id": "foot"}]
+    for event_id, asked in (("now", {}), ("later", {"deferActivation": True})):
+        page(desk, event_id=event_id, slots=three, **asked)
+        assert len(writes) == 1
+        page(desk, event_id=event_id, slots=three, **asked)
+        assert len(writes) == 1, "what stands already is not written again"
+        writes.clear()
+    desk.activate_slots("later")
+    assert len(writes) == 2, "into the log, and out of what waits"
+    assert sorted(logged(desk, "later/top", "later/side", "later/foot")) == ["later/foot", "later/side", "later/top"]
+
+
+@pytest.mark.medium
+def test_a_page_that_waits_is_shown_by_the_same_rank_without_deferral_and_not_by_another(desk):
+    first = page(desk, deferActivation=True)
+    assert "eventId" in str(refusal(desk, contextFeatures=[{"hour": 5}]))
+    assert (logged(desk, "p/top", "p/side"), deferred.waiting(desk.embedded.host.spool)) == ({}, 2)
+    assert page(desk) == first
+    assert sorted(logged(desk, "p/top", "p/side")) == ["p/side", "p/top"]
+    assert deferred.waiting(desk.embedded.host.spool) == 0
+
+
+@pytest.mark.medium
+def test_a_page_waits_only_where_there_is_room_for_all_of_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROUPIER_VAR", str(declared(tmp_path, toml=SLOTS)))
+    with contextlib.closing(Desk(Options(app="shop", deferred=3))) as found:
+        page(found, event_id="a", deferActivation=True)
+        with pytest.raises(CallProblem, match="deferActivation: found 3 decisions that wait") as full:
+            page(found, event_id="b", deferActivation=True)
+        assert (full.value.status, deferred.waiting(found.embedded.host.spool)) == (429, 2)
+        assert page(found, event_id="c")["eventId"] == "c", "what is shown at once waits for nobody"
+
+
+@pytest.mark.medium
 def test_a_page_that_cannot_be_filled_leaves_no_event(desk):
     """The second slot excludes what the first did not show."""
     for i in range(60):

@@ -8,8 +8,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from croupier.features.budgets.grid import Grid, gains_checked
 from croupier.features.schema import InvalidEvent
-from croupier.models.allocation.grid import Grid, gains_checked
 
 
 def everything(n, m):

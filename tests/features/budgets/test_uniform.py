@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from croupier.models.allocation.grid import Grid
-from croupier.models.allocation.uniform import RandomAllocation
+from croupier.features.budgets.grid import Grid
+from croupier.features.budgets.uniform import RandomAllocation
 from tests.models.allocation.random_requests import request
 
 
@@ -46,5 +46,21 @@ def test_the_ends_of_the_unit_interval_draw_something_feasible():
 def test_counts_of_one_grid_are_kept_and_more_than_can_be_named_are_refused():
     grid = Grid.of([[0.0, 1.0]] * 5, 3.0)
     assert RandomAllocation.of(grid) is RandomAllocation.of(Grid.of([[7.0, 8.0]] * 5, 38.0))
-    with pytest.raises(ValueError, match=r"found 1000 with 10\^301 allocations, expected 10\^290 at most"):
+    with pytest.raises(
+        ValueError, match=r"items: found 1000, expected fewer: they have 10\^301 allocations, of which 10\^290"
+    ):
         RandomAllocation(Grid.of([[0.0, 1.0]] * 1000, 1000.0))
+
+
+def test_requests_of_one_shape_share_their_counts_whatever_their_totals_are():
+    """16 patches of four options at two hundred totals: the same probability and marginals as with tables of their own."""
+    costs = np.tile([64.0, 128.0, 256.0, 400.0], (16, 1))
+    found = [RandomAllocation.of(Grid.of(costs, total).coarser(256)) for total in range(1500, 6400, 25)]
+    assert len({id(each.counts) for each in found}) == 2  # cells of 16 tokens, and of 32
+    for each in found[::17]:
+        alone = RandomAllocation(each.grid)
+        assert each.counts is not alone.counts
+        assert each.log_count == pytest.approx(alone.log_count, rel=1e-12)
+        assert each.marginals == pytest.approx(alone.marginals, abs=1e-12)
+        u = np.random.default_rng(1).random(16)
+        assert each.draw(u).tolist() == alone.draw(u).tolist()

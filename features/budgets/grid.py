@@ -60,10 +60,11 @@ class Grid:
         return cls(steps=np.array(steps, np.int64), cells=cells, exact=exact)
 
     def coarser(self, cells: int) -> Self:
-        """This grid with at most so many cells; every allocation within it is within this one."""
+        """This grid with at most so many cells; every allocation within it is within this one. A new cell is 2, 4, 8, …
+        old ones, so that requests of one shape have the same steps at most of their totals."""
         if self.cells <= cells:
             return self
-        unit = -(-self.cells // cells)
+        unit = 1 << (self.cells // (cells + 1)).bit_length()
         fewer = self.cells // unit
         steps = np.where(self.steps > self.cells, fewer + 1, np.minimum(-(-self.steps // unit), fewer + 1))
         return type(self)(steps=steps, cells=fewer, exact=False)

@@ -1,0 +1,42 @@
+"""Folders of a disk: their files as keys, and names that survive power loss."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def files_below(root: Path, base: str, wanted: Callable[[str], bool] = lambda _: True) -> list[str]:
+    """Returns the files below `root/base` as keys relative to `root`, sorted; none where the folder is missing. Of what
+    stands in the folder itself only names that are `wanted`, as keys, are looked into. Names that begin with a dot are
+    passed over."""
+    found = list[str]()
+    for folder, folders, files in os.walk(root / base, onerror=_unless_missing):
+        start = Path(folder).relative_to(root).as_posix()
+        stem, top = "" if start == "." else start + "/", start == (base or ".")
+        for names in (folders, files):
+            names[:] = [n for n in names if not n.startswith(".") and (not top or wanted(stem + n))]
+        found += [stem + name for name in files]
+    return sorted(found)
+
+
+def _unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error  # a folder that cannot be read is an outage, not an empty folder
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder with what is above it; each new name is synced too, else power loss takes the folder with all that
+    is in it."""
+    if not folder.exists():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Syncs the names in a folder: they, too, must survive power loss."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

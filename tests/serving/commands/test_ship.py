@@ -1,0 +1,108 @@
+"""`croupier ship`: once, and beside a server until SIGTERM, as a process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from croupier.features.schema import Reward
+from croupier.features.workspace import Workspace
+from croupier.serving.cli import app
+from tests import shop
+
+pytestmark = pytest.mark.medium
+TOML = "[reward.kinds.click]\n"
+
+
+@pytest.fixture
+def w(tmp_path, monkeypatch):
+    home = shop.of_commands(tmp_path, monkeypatch)
+    home.mkdir(parents=True)
+    (home / "app.toml").write_text(TOML)
+    return Workspace.open("shop")
+
+
+def reward(i: int) -> Reward:
+    return Reward(event_id=f"e{i}", at=1_772_323_200_000_000 + i, kind="click", value=1.0)
+
+
+def append(w, *events) -> None:
+    spool = w.spool()
+    spool.append_rewards(list(events))
+    spool.close()
+
+
+def logged(w) -> int:
+    return len(w.store.list("log/rewards/"))
+
+
+def test_once(w):
+    append(w, reward(1), reward(2))
+    done = CliRunner().invoke(app, ["ship", "--app", "shop", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found == {"app": "shop", "decisions": 0, "rewards": 2, "rejects": 0, "pruned": 2}, (
+        "both are older than a week"
+    )
+    again = CliRunner().invoke(app, ["ship", "--app", "shop"])
+    assert again.stdout.endswith("shop: 0 decisions, 0 rewards, 0 rejects shipped; 0 rows left this host\n")
+
+
+def test_a_broken_app_toml_keeps_nothing_from_being_shipped(w):
+    append(w, reward(1))
+    (w.home / "app.toml").write_text("zzz = 1\n")
+    done = CliRunner().invoke(app, ["ship", "--app", "shop"])
+    assert (done.exit_code, "zzz: found 1" in done.stderr) == (1, True)
+    assert logged(w) == 1
+
+
+@pytest.fixture
+def shipper(w):
+    """Looks every minute: what is shipped within the test is so at its start, or on SIGTERM."""
+    command = [sys.executable, "-m", "croupier.serving.cli", "ship", "--app", "shop", "--every", "60"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def until(true, process) -> None:
+    while not true():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_on_a_signal_it_ships_once_more_and_ends_well(w, shipper, number):
+    append(w, reward(1))
+    until(lambda: logged(w) == 1, shipper)
+    shipper.stdout.readline()  # the first turn is over
+    append(w, reward(2))
+    shipper.send_signal(number)
+    out, err = shipper.communicate()
+    assert (shipper.returncode, err) == (0, "")
+    assert out.count("1 rewards") == 1
+    assert logged(w) == 2
+
+
+def test_while_the_store_is_down_it_says_so_and_goes_on(w, shipper):
+    append(w, reward(1))
+    until(lambda: logged(w) == 1, shipper)
+    shipper.stdout.readline()
+    append(w, reward(2))
+    away = w.home / "away"
+    (w.home / "store" / "log").rename(away)
+    (w.home / "store" / "log").write_text("a file where a folder should be")
+    shipper.send_signal(signal.SIGTERM)
+    _, err = shipper.communicate()
+    assert shipper.returncode == 1, "the last turn could not ship: whoever stops the host must know"
+    assert "croupier: " in err
+    (w.home / "store" / "log").unlink()
+    away.rename(w.home / "store" / "log")
+    assert CliRunner().invoke(app, ["ship", "--app", "shop"]).exit_code == 0
+    assert logged(w) == 2, "nothing is lost"
