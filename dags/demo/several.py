@@ -20,7 +20,7 @@ from croupier.serving.release.bundle import LoadedRelease
 QUESTIONS, JUDGED, TOTAL = 400, 100, 128  # questions that are logged, and asked afterwards; tokens a patch
 PATCHES = """
 [reward]
-window_seconds = 60.0             # of the demo's clock
+window_seconds = 300.0            # of the demo's clock, which runs sixty times as fast
 [reward.kinds.used]
 [context.question]
 type = "embedding"
@@ -61,11 +61,13 @@ def _patches() -> dict[str, Any]:
     arms = {str(n): {"tokens": str(n)} for n in TOKENS}
     with Embedded.declared("patches", toml=toml, arms=arms) as app:
         asked, began = world.ask(QUESTIONS, rng), clock.now_us()
-        found = [_allocated(app, world, asked, i) for i in range(QUESTIONS)]
-        over = sum(each.cost > TOTAL * world.patches for each in found)
-        useful = [_useful(world, asked, i, each, rng) for i, each in enumerate(found)]
-        app.reward_batch([{"event_id": e, "kind": "used", "value": 1.0} for events in useful for e in events])
-        time.sleep(2)
+        over = 0
+        for i in range(QUESTIONS):
+            found = _allocated(app, world, asked, i)
+            over += found.cost > TOTAL * world.patches
+            useful = _useful(world, asked, i, found, rng)
+            app.reward_batch([{"event_id": event, "kind": "used", "value": 1.0} for event in useful])
+        time.sleep(6)  # the last window closes
         verdict = loop.turn("patches", (_hour(began), _hour(clock.now_us() + HOUR)))["verdict"]
         app.host.look()
         release = app.host.selector.release

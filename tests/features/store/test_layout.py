@@ -99,6 +99,8 @@ SPELLED = {
     "OWNER": "croupier.json", "EPOCH": "privacy/epoch", "RESTATED": "ledger/restated.json",
     "TRAINING_BEGUN": "training/begun.json", "TRAINING_ENDED": "training/ended.json", "PROCESS": "process.json",
     "CURRENT": "releases/current", "ROLLOUT": "rollout/state.json", "ROLLOUT_WATCHED": "rollout/watched.json",
+    "MULTIPLIERS": "constraints/multipliers.json", "MULTIPLIERS_KEPT": "constraints/multipliers/",
+    "MULTIPLIERS_MIRROR": "multipliers.json",
     "MONTH": "month.json", "EMBEDDED": "embedded", "HEALTH_HOURS": "health/",
     "HEALTH_PAGE": "health/verdict.html",
     "HEALTH_SAID": "health/verdict.json", "EMBEDDED_LOCK": ".embedded.lock", "HEADS_LOCK": ".posterior.lock",

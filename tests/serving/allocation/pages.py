@@ -25,6 +25,9 @@ type = "categorical"
 type = "categorical"
 [arm.tokens]
 type = "numeric"
+[[interactions]]
+a = "context.question"
+b = "context.shows"
 [policies]
 candidates = ["lin_ts"]
 floor = 0.1
@@ -74,8 +77,8 @@ def worth(d):
 def learnt(app, *, requests=120, seed=1, draws=24, whole=False):
     """A policy that has learnt what the app's random allocations earned, and the encoder of its columns."""
     rng = random.Random(seed)
-    for _ in range(requests):
-        app.allocate(**asked(rng))
+    for i in range(requests):  # named: what is drawn is the same in every run
+        app.allocate(**asked(rng), event_id=f"lesson-{seed}-{i}")
     rows = decisions(app)
     rewards = [worth(d) for d in rows]
     if whole:
