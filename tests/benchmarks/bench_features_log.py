@@ -23,7 +23,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from croupier.features.arrow import DECISIONS, REWARDS
+from croupier.features.arrow import ADDED, DECISIONS, REWARDS
 from croupier.features.ids import uuid7
 from croupier.features.interactions.join import join_interval
 from croupier.features.log.spool import Spool
@@ -167,9 +167,8 @@ def decision_columns(ids: list[str], at: Any, rng: np.random.Generator) -> list[
     context = [f'{{"age":{a},"country":"c{c}"}}' for a, c in zip(*rng.integers(0, 60, (2, n)), strict=True)]
     arms = pa.ListArray.from_arrays(offsets, pa.array(np.char.add("arm", rng.integers(0, 100, n * K).astype(str))))
     pmf = pa.ListArray.from_arrays(offsets, pa.array(np.full(n * K, 1 / K)))
-    same: list[Any] = [
-        [value] * n for value in ("arm1", 1 / K, "uniform", "champion", 1, "", "[]", "c", "e", 0, "", 1.0, 0, "[]")
-    ]
+    constants = ["arm1", 1 / K, "uniform", "champion", 1, "", "[]", "c", "e", 0, "", 1.0, *ADDED.values()]
+    same: list[Any] = [[value] * n for value in constants]
     return [ids, at, [f"{i:032x}" for i in rng.integers(0, 10**6, n)], context, arms, pmf, *same]
 
 
