@@ -50,14 +50,9 @@ def move(w: Workspace, *, now: datetime) -> Moved | None:
     kept = kept_multipliers.now(w.store)
     joined = sorted(newest(w.store, start=now - PAST, end=now))
     fresh = [hour for hour in joined if hour not in kept.hours] if kept.multipliers.version else joined[-1:]
-    rows = read_interactions(w.store, start=now - PAST, end=now).select(LOOKED)
-    hours = {hour: rows.filter(pl.col("at") // HOUR * HOUR == hour_start(hour)) for hour in joined}
     prices = {name: kept.multipliers.prices.get(name, 0.0) for name in usages}
-    low, high = w.spec.reward.range
-    for hour in fresh:
-        for name, usage in usages.items():
-            excess = _day_excess(usage, hours, hour, now) if usage.budget else _mean_excess(usage, hours, hour)
-            prices[name] = _controller(usage, high - low).move(prices[name], excess)
+    if fresh:  # else eight days of rows would be read at each look
+        prices = _after(w, prices, usages, fresh, joined=joined, now=now)
     day = f"{now:%Y-%m-%d}"
     stopped = tuple(name for name, u in usages.items() if u.budget and spent_today(w.store, u, now) >= u.budget)
     new = Multipliers(
@@ -71,6 +66,26 @@ def move(w: Workspace, *, now: datetime) -> Moved | None:
         return Moved(multipliers=kept.multipliers, hours=())
     seen = sorted({*joined, *fresh})
     return Moved(multipliers=new, hours=fresh) if kept_multipliers.keep(w.store, kept, new, seen) else None
+
+
+def _after(
+    w: Workspace,
+    prices: Mapping[str, float],
+    usages: Mapping[str, Usage],
+    fresh: Sequence[str],
+    *,
+    joined: Sequence[str],
+    now: datetime,
+) -> dict[str, float]:
+    """The prices after these hours."""
+    rows = read_interactions(w.store, start=now - PAST, end=now).select(LOOKED)
+    hours = {hour: rows.filter(pl.col("at") // HOUR * HOUR == hour_start(hour)) for hour in joined}
+    found, (low, high) = dict(prices), w.spec.reward.range
+    for hour in fresh:
+        for name, usage in usages.items():
+            excess = _day_excess(usage, hours, hour, now) if usage.budget else _mean_excess(usage, hours, hour)
+            found[name] = _controller(usage, high - low).move(found[name], excess)
+    return found
 
 
 def declared(store: Store) -> dict[str, Usage]:
