@@ -5,6 +5,7 @@ import io
 
 import polars as pl
 
+from croupier.features.arrow import ADDED
 from croupier.features.encoding import catalogue
 from croupier.features.interactions import versions
 from croupier.features.interactions.account import Account
@@ -39,11 +40,9 @@ def _joined(w: Workspace, log, app: ReelsHours, t: int, trouble) -> None:
             encoder=pl.lit(""),
             stage=pl.lit(""),
             posterior_step=pl.lit(0),
-            took_us=pl.lit(0),
-            arm_features=pl.lit("[]"),
-            allocation=pl.lit(""),
             fallback_reason=pl.lit(""),
             pass_probability=pl.lit(1.0),
+            **{name: pl.lit(value) for name, value in ADDED.items()},
         )
         .select(versions.empty().columns)
         .cast(versions.empty().schema)

@@ -36,7 +36,8 @@ def made_at(*ids: str) -> list[int | None]:
 
 def test_the_time_in_an_id_is_read_as_it_was_written():
     at = 1_772_323_200_123
-    event = uuid7(at)
+    event = f"{at:012x}70008000000000000001"  # by hand: those of a process are never earlier than the last one
+    event = "-".join([event[:8], event[8:12], event[12:16], event[16:20], event[20:]])
     assert made_at(event, event.upper(), f"{event}/2") == [at * 1000] * 3
     assert int.from_bytes(UUID(event).bytes[:6]) == at
 
