@@ -40,9 +40,9 @@ class Unwell(RuntimeError):
 
 @dataclass(frozen=True, eq=False)
 class Examined:
-    """What was found; `history` is None where no hour is joined yet, `diagnosis` then, too. What silenced watches found
-    is not in the diagnosis, but in `silenced`; `silences` are those in force, by watch. `linear` is what the last
-    training's rows say of linear models; None where that does not concern the champion, or nothing is known;
+    """What was found; `history` is None where no hour that has ended is joined, `diagnosis` then, too. What silenced
+    watches found is not in the diagnosis, but in `silenced`; `silences` are those in force, by watch. `linear` is what
+    the last training's rows say of linear models; None where that does not concern the champion, or nothing is known;
     `changes` are those that trainings count with. `left_out`: how many values of each undeclared feature requests were
     answered without, in the last day. `agreement`: with the app's own choice, in apprentice mode."""
 

@@ -15,7 +15,8 @@ from croupier.serving.health.silences import Silence
 
 MANY = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NOTHING_YET = (
-    "no hour is joined yet: `croupier turn` (in Airflow: build_features) joins each once its rewards are complete"
+    "no hour that has ended is joined yet: `croupier turn` (in Airflow: build_features) joins each once its rewards "
+    "are complete"
 )
 
 

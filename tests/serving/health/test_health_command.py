@@ -68,7 +68,7 @@ def test_no_hour_yet_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
     reels_store.declare(APP)
     code, said = croupier("health", "--app", "shop")
-    assert (code, said.startswith("shop: no hour is joined yet")) == (0, True)
+    assert (code, said.startswith("shop: no hour that has ended is joined yet")) == (0, True)
     code, said = croupier("health", "--app", "shop", "--json")
     assert json.loads(said)["level"] == "fine"
 

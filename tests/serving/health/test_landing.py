@@ -156,7 +156,7 @@ def test_without_an_app_the_terminal_has_the_overview(var, tmp_path):
     done = croupier()
     assert done.exit_code == 0
     assert done.stdout.splitlines()[0] == "1 app: 1 not known"
-    assert done.stdout.splitlines()[1].startswith("unknown  fresh: no hour is joined yet")
+    assert done.stdout.splitlines()[1].startswith("unknown  fresh: no hour that has ended is joined yet")
     broken("torn")
     done = croupier("--json", "--html", str(tmp_path / "all" / "page.html"))
     found = json.loads(done.stdout)
@@ -176,7 +176,7 @@ def test_open_shows_the_landing_page(var, monkeypatch):
     monkeypatch.setattr("webbrowser.open", opened.append)
     assert croupier("--open").exit_code == 0
     assert opened == [(var / "overview" / "index.html").as_uri()]
-    assert "fresh: no hour is joined yet" in (var / "overview" / "index.html").read_text()
+    assert "fresh: no hour that has ended is joined yet" in (var / "overview" / "index.html").read_text()
 
 
 def test_copies_beside_the_landing_page_link_each_other(var, tmp_path):
@@ -199,7 +199,7 @@ def test_the_demo_ends_with_each_apps_sentence(var, capsys):
     shown = " ".join(capsys.readouterr().out.split())
     assert "obd: its health could not be computed: " in shown
     assert shown.endswith(
-        "reels: no hour is joined yet: `croupier turn` (in Airflow: build_features) joins each once its rewards are complete"
+        "reels: no hour that has ended is joined yet: `croupier turn` (in Airflow: build_features) joins each once its rewards are complete"
     )
     assert [a["app"] for a in found["apps"]] == ["obd", "reels"]
     assert (var / "overview" / "index.html").exists()
