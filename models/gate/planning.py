@@ -1,10 +1,10 @@
 """What it takes to see a lift: the rows, and the days at this traffic, of each mode; the least lift that is seen.
 
-All of it is foretold from one log: the spread of a row's lift by DR, and of the values that are bet on. Between looks a
-sum S of such values walks like Brownian motion. Bets of stakes λ and shares p have wealth
+All of it is foretold from one log: the spread of a row's lift by DR, and of the values that are bet on. Between looks
+a sum S of such values walks like Brownian motion. Bets of stakes λ and shares p have wealth
 Σ p exp(λS + n(−λ²σ²/2 + λ³μ₃/3 − λ⁴μ₄/4)) after n rows, of log(1 + λx) to the fourth order, with μ₃ by the lift's
-skewness γ, and μ₄ = (1 + γ²)σ⁴, as rare events have it. What S this takes at each of STEPS is a boundary, and the walk's
-chance to cross one is summed.
+skewness γ, and μ₄ = (1 + γ²)σ⁴, as rare events have it. What S this takes at each of STEPS is a boundary, and the
+walk's chance to cross one is summed.
 tests/models/gate/test_planning.py holds the rows that are named against logs of known truth.
 """
 
