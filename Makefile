@@ -31,7 +31,7 @@ test: setup  ## everything, sized for two cores: about twenty minutes
 test-full: setup  ## the must-shows at their full size (hours)
 	@$(BIN)/pytest
 
-check: setup  ## style, types, import contracts, fast tests: some three minutes
+check: setup  ## style, types, import contracts, fast tests: about a minute
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/pytest -m "not medium and not slow and not full" -n 2 --ignore tests/truth --ignore tests/faults
