@@ -1,10 +1,8 @@
 """What it takes to see a lift: the rows, and the days at this traffic, of each mode; the least lift that is seen.
 
-All of it is foretold from one log: the spread of a row's lift by DR, and of the values that are bet on. Between looks
-a sum S of such values walks like Brownian motion. Bets of stakes λ and shares p have wealth
-Σ p exp(λS + n(−λ²σ²/2 + λ³μ₃/3 − λ⁴μ₄/4)) after n rows, of log(1 + λx) to the fourth order, with μ₃ by the lift's
-skewness γ, and μ₄ = (1 + γ²)σ⁴, as rare events have it. What S this takes at each of STEPS is a boundary, and the
-walk's chance to cross one is summed.
+All of it is foretold from one log: the spread of a row's lift by DR, and of the values that are bet on. Between looks a
+mean walks like Brownian motion, so that a bet of λ, whose log-wealth has drift ν = λμ − λ²σ²/2 and spread λσ a row, has
+reached b by row n with probability Φ((νn − b)/λσ√n) + exp(2νb/λ²σ²) Φ((−b − νn)/λσ√n) (inverse Gaussian; Wald 1947).
 tests/models/gate/test_planning.py holds the rows that are named against logs of known truth.
 """
 
@@ -15,9 +13,8 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import logsumexp, ndtr
+from scipy.special import log_ndtr, ndtr
 
-from croupier.features.batch import F64
 from croupier.models.gate.bounds import skewness
 from croupier.models.gate.bounds.betting import PARTS, LiftBets
 from croupier.models.gate.bounds.lift_bounds import BET, PLANNED
@@ -28,7 +25,6 @@ from croupier.models.ope.intervals import boundary
 POWER = 0.8
 LOOKS = 5  # of the planned mode, where app.toml does not plan
 MOST = 1e10  # rows beyond which nobody waits
-STEPS = 24  # of the rows, at which bets are looked at: more change a power by a point
 ALWAYS, ONCE = "always valid", "planned"
 
 
@@ -66,7 +62,7 @@ def power(mode: str, known: Known, gap: float, rows: float, *, looks: int = LOOK
         return _planned(known, gap, rows, looks)
     share = (1.0 - BET) * known.alpha if known.stakes else known.alpha
     seen = float(ndtr((gap / known.sd - boundary(rows, alpha=share)) * sqrt(rows)))
-    return max(seen, _bets(known, gap, rows)) if known.stakes else seen
+    return max([seen, *(_bet(known, gap, rows, part, stake) for part, stake in zip(PARTS, known.stakes, strict=False))])
 
 
 def _planned(known: Known, gap: float, rows: float, looks: int) -> float:
@@ -77,29 +73,14 @@ def _planned(known: Known, gap: float, rows: float, looks: int) -> float:
     return crossing(shares, (*early[:-1], last), gap * sqrt(rows) / known.sd)
 
 
-def _bets(known: Known, gap: float, rows: float) -> float:
-    """The probability that the bets together have reached their wealth by then."""
-    variance, stakes = known.bet_sd**2, np.array(known.stakes)
-    if not 0.0 < variance < inf or not (stakes > 0.0).all():
+def _bet(known: Known, gap: float, rows: float, part: float, stake: float) -> float:
+    edge = log(1.0 / (BET * known.alpha * part))
+    drift, spread = stake * gap - (stake * known.bet_sd) ** 2 / 2.0, stake * known.bet_sd * sqrt(rows)
+    if spread == 0.0:
         return 0.0  # nothing is at stake
-    third, fourth = known.skew * known.bet_sd**3, (1.0 + known.skew**2) * variance**2
-    growth = -(stakes**2) * variance / 2.0 + stakes**3 * third / 3.0 - stakes**4 * fourth / 4.0
-    parts, edge = np.log(PARTS[: len(stakes)]), log(1.0 / (BET * known.alpha))
-    shares = tuple(k / STEPS for k in range(1, STEPS + 1))
-    edges = [_sum_that_takes(edge, parts + rows * t * growth, stakes) / sqrt(rows * t * variance) for t in shares]
-    return crossing(shares, edges, gap * sqrt(rows / variance))
-
-
-def _sum_that_takes(edge: float, logs: F64, stakes: F64) -> float:
-    """The S at which log Σ exp(logs + stakes·S) is `edge`; each stake is positive."""
-    alone = (edge - logs) / stakes  # what each bet would take by itself: the least of these is enough
-    return float(
-        brentq(
-            lambda s: float(logsumexp(logs + stakes * s)) - edge,
-            alone.min() - log(len(stakes)) / stakes.min() - 1.0,
-            alone.min() + 1.0,
-        )
-    )
+    reflected = 2.0 * drift * edge / (stake * known.bet_sd) ** 2
+    tail = exp(min(700.0, reflected + float(log_ndtr((-edge - drift * rows) / spread))))
+    return min(1.0, float(ndtr((drift * rows - edge) / spread)) + tail)
 
 
 def rows_for(mode: str, known: Known, gap: float, *, looks: int = LOOKS) -> float:
