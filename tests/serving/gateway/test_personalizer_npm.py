@@ -14,7 +14,7 @@ from tests.serving.gateway.door import ARMS, KEYS, Gateway, actions, decisions, 
 
 TOML = """
 [reward]
-window_seconds = 2.0
+window_seconds = 5.0
 range = [0, 1]
 [reward.kinds.click]
 [context."device.type"]
@@ -63,7 +63,7 @@ def test_the_next_release_is_trained_on_its_events_gated_and_served(tmp_path):
     """Shown at 5 % of events, and by what the users like: probabilities of the candidate differ from uniform's thirds."""
     with Gateway(declared(tmp_path, toml=TOML)) as gateway:
         npm_client.asked(gateway, KEYS[0], [liked(i) for i in range(2700)], lanes=8)
-        time.sleep(3)  # the reward window, and a second
+        time.sleep(6)  # the reward window, and a second
         command = [str(Path(sys.executable).with_name("croupier")), "turn", "--app", "shop", "--last", "1h"]
         env = os.environ | {"CROUPIER_VAR": str(tmp_path)}
         said = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
