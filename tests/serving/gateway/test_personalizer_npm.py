@@ -73,11 +73,14 @@ def test_the_next_release_is_trained_on_its_events_gated_and_served(tmp_path):
     rows = decisions(tmp_path, answers)
     judged = [row for row in rows.values() if row.role == "candidate"]
     assert {row.release for row in rows.values()} == {2}
+    for row in rows.values():  # nobody has the answer of another who asked at the same time
+        told = {each["id"]: each["probability"] for each in answers[row.event_id]["ranking"]}
+        assert told == pytest.approx(dict(zip(row.arms, row.pmf, strict=True)))
     assert 3 <= len(judged) <= 40
     for row in judged:
         answer, liking = answers[row.event_id], LIKES[row.context["device.type"]]
         assert answer["rewardActionId"] == row.arm
-        assert max(answer["ranking"], key=lambda each: each["probability"])["id"] == liking
+        assert max(answer["ranking"], key=lambda each: each["probability"])["id"] == liking, row
 
 
 def until(true):
