@@ -20,11 +20,11 @@ from croupier.features.interactions.versions import newest, read_interactions
 from croupier.features.log.ship import ship
 from croupier.features.log.shipped import open_log
 from croupier.features.log.spool import Spool
-from croupier.features.schema import Decision, Reward
+from croupier.features.schema import Reward
 from croupier.features.spec import AppSpec
 from croupier.features.store.storage import FolderStore, S3Store
 from croupier.features.utc import HOUR, hour_name, to_us
-from tests.minted import minted
+from tests.minted import decision, minted
 from tests.moto_server import moto_server
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -87,29 +87,13 @@ class CountedS3(S3Store):
         )
 
 
-def decision(at: int) -> Decision:
-    return Decision(
-        event_id=minted(at),
-        at=at,
-        unit_id="u" * 32,
-        context={},
-        arms=("l", "r"),
-        pmf=(0.5, 0.5),
-        arm="l",
-        propensity=0.5,
-        policy="p",
-        role="champion",
-        release=1,
-    )
-
-
 def kept_days(store, folder: Path, days: int) -> Spool:
     """A store of so many days: the last hour is real, joined and looked at; every earlier one has as many objects."""
     begin, hour, template = to_us(LAST), hour_name(to_us(LAST)), hour_name(to_us(LAST) - 9 * HOUR)
     for host in range(HOSTS):
         with closing(Spool(folder / f"{host}.db")) as spool:
             for at in (begin, begin - 9 * HOUR):
-                made = [decision(at + i) for i in range(5)]
+                made = [decision(minted(at + i), at + i) for i in range(5)]
                 spool.append_decisions(made)
                 spool.append_rewards([Reward(event_id=made[0].event_id, at=at + 9, kind="click", value=1.0)])
             ship(spool, store, host="h")

@@ -22,7 +22,7 @@ from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
 from croupier.features.store.storage import FolderStore
 from croupier.features.utc import DAY, HOUR, MINUTE, hour_name, to_us
-from tests.minted import minted
+from tests.minted import decision, minted
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 T0 = to_us(START)
@@ -36,8 +36,7 @@ def made_at(*ids: str) -> list[int | None]:
 
 def test_the_time_in_an_id_is_read_as_it_was_written():
     at = 1_772_323_200_123
-    event = f"{at:012x}70008000000000000001"  # by hand: those of a process are never earlier than the last one
-    event = "-".join([event[:8], event[8:12], event[12:16], event[16:20], event[20:]])
+    event = minted(at * 1000)
     assert made_at(event, event.upper(), f"{event}/2") == [at * 1000] * 3
     assert int.from_bytes(UUID(event).bytes[:6]) == at
 
@@ -57,22 +56,6 @@ def test_other_ids_say_no_time():
         "zzzzzzzz-zzzz-7zzz-8zzz-zzzzzzzzzzzz",
     ]
     assert made_at(*others) == [None] * len(others)
-
-
-def decision(event: str, at: int) -> Decision:
-    return Decision(
-        event_id=event,
-        at=at,
-        unit_id="u" * 32,
-        context={},
-        arms=("l", "r"),
-        pmf=(0.5, 0.5),
-        arm="l",
-        propensity=0.5,
-        policy="p",
-        role="champion",
-        release=1,
-    )
 
 
 def an_id(rng: random.Random, at: int) -> str:
