@@ -127,9 +127,10 @@ def test_what_is_well_is_read(tmp_path):
     assert RuleSpec.model_validate_json(spec.rules[0].model_dump_json()) == spec.rules[0]
 
 
-@pytest.mark.parametrize("more", [
-    '[[rules]]\nname = "no beer"\narms = ["beer"]\n', '[[constraints]]\nname = "less"\narms = ["beer"]\ncap = 0.5\n',
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "more",
+    ['[[rules]]\nname = "no beer"\narms = ["beer"]\n', '[[constraints]]\nname = "less"\narms = ["beer"]\ncap = 0.5\n'],
+)
 def test_they_are_refused_beside_allocations_which_would_not_keep_them(tmp_path, more):
     allocates = '[policies]\ncandidates = ["lin_ts"]\n[allocation]\ntotal = 5\n[allocation.costs]\nbeer = 1\ntea = 2\n'
     assert read(tmp_path, allocates).allocation.declared
