@@ -27,6 +27,13 @@ def distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def printable(name: str) -> str:
+    """Checks a name that stands in answers, metrics and reports. Raises ValueError."""
+    if not name.isprintable() or name != name.strip():
+        raise ValueError("expected a name of one line, without control characters, or spaces around it")
+    return name
+
+
 def duration(text: str) -> str:
     """Checks a text that is one. Raises ValueError."""
     seconds_of(text)
@@ -80,6 +87,7 @@ class Seasons(Strict):
 
 
 Range = Annotated[tuple[float, float], AfterValidator(_rising)]
+Name = Annotated[str, AfterValidator(printable)]
 End = Annotated[float, Field(allow_inf_nan=True)]
 Clip = Annotated[tuple[End, End], AfterValidator(_rising)]  # on one side only: the other end is inf
 

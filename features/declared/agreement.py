@@ -19,6 +19,9 @@ def check(rules: Sequence[RuleSpec], constraints: Sequence[ConstraintSpec], cont
         twice = [name for name, n in Counter(each.name for each in named).items() if n > 1]
         if twice:
             raise ValueError(f"{what}: found two of the name {twice[0]!r}, expected names of their own")
+    prices = Counter(name for one in constraints for name in one.priced)
+    if twice := [name for name, n in prices.items() if n > 1]:
+        raise ValueError(f"constraints: found two prices of the name {twice[0]!r}, expected names that tell them apart")
     for rule in rules:
         _declared(f"rules {rule.name!r}: when", rule.when, "context", context)
         _declared(f"rules {rule.name!r}: arm", rule.arm, "arm", arm)

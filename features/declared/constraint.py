@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from croupier.features.declared.condition import Condition, all_hold
-from croupier.features.spec_values import Strict
+from croupier.features.spec_values import Name, Strict
 
 
 class ConstraintSpec(Strict):
@@ -15,7 +15,7 @@ class ConstraintSpec(Strict):
     decisions, these arms together, by a price that `croupier turn` moves. `spend`: what is shown costs, at most
     `budget` a day (UTC), by a price and a stop."""
 
-    name: str = Field(min_length=1, max_length=80, description="what it is called, in errors and reports")
+    name: Name = Field(min_length=1, max_length=80, description="what it is called, in errors and reports")
     kind: Literal["limit", "exposure", "spend"] = Field(
         "limit",
         description="limit: of each decision's probabilities; exposure: of all decisions' mean; spend: of a day",
@@ -54,6 +54,12 @@ class ConstraintSpec(Strict):
         if not self.budget or not self.cost:
             return "expected a budget above 0, and cost: the feature of arms that says what showing one costs"
         return ""
+
+    @property
+    def priced(self) -> tuple[str, ...]:
+        """The names of what a price is kept of: of an exposure one a side, of a spend its own, of a limit none."""
+        sides = (("floor", self.floor > 0), ("cap", self.cap < 1)) if self.kind == "exposure" else ()
+        return (self.name,) if self.kind == "spend" else tuple(f"{self.name} {side}" for side, there in sides if there)
 
     def concerns(self, features: Mapping[str, Any]) -> bool:
         """True if an arm with these features, flat, is of the category."""

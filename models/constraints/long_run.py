@@ -16,6 +16,7 @@ from croupier.features.declared.constraint import ConstraintSpec
 from croupier.models.constraints.multipliers import Multipliers
 
 Rows = Mapping[str, Mapping[str, Any]]
+MOST_COST = 1e12  # of an arm: sums of a day's larger ones would not be exact, or no number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,18 @@ def usages(declared: Sequence[ConstraintSpec], arms: Rows) -> dict[str, Usage]:
             if one.cap < 1:
                 found[f"{one.name} cap"] = Usage(constraint=one.name, of=dict.fromkeys(group, 1.0), limit=one.cap)
     return found
+
+
+def refuse_costs(declared: Sequence[ConstraintSpec], arms: Rows) -> None:
+    """Raises ValueError naming the first of a catalogue's `arms` whose cost cannot be added up to a day's spend."""
+    for one in (each for each in declared if each.kind == "spend"):
+        for arm, own in arms.items():
+            cost = own.get(one.cost)
+            if _is_number(cost) and not 0 <= cost <= MOST_COST:
+                raise ValueError(
+                    f"arm {arm}: found {one.cost} = {cost:g}, which constraint {one.name} counts as a cost, expected a "
+                    f"number of at least 0 and at most {MOST_COST:g}; mend catalogue.json"
+                )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,6 +1,6 @@
 """How rules and limits stand: what the logged decisions of the last days say of each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,6 +16,7 @@ from croupier.features.known_arms import known_arms
 from croupier.features.workspace import Workspace
 from croupier.models.constraints import kept_multipliers
 from croupier.serving.constraints import controller
+from croupier.serving.constraints.spent import spent_on
 from croupier.serving.release import bundle_store
 from croupier.serving.release.safeguards import Safeguards
 
@@ -129,14 +130,15 @@ def _long_run(w: Workspace, rows: pl.DataFrame, end: datetime) -> list[Standing]
     """One for each price: a constraint with a floor and a cap has two. A spend is of the day of `end`, UTC."""
     now, flat = current(w), Safeguards.declared(w.spec)
     prices, of = kept_multipliers.now(w.store).multipliers.prices, {one.name: one for one in w.spec.constraints}
-    found = []
-    for name, usage in flat.usages(known_arms(w)).items():
+    usages, found = flat.usages(known_arms(w)), []
+    spent = spent_on(w.store, {name: usage for name, usage in usages.items() if usage.budget}, end)
+    for name, usage in usages.items():
         one = of[usage.constraint]
         so_far: float | None
         if usage.budget:
-            so_far, target = controller.spent_today(w.store, usage, end), f"≤ {usage.budget:g} a day"
+            so_far, target = spent[name], f"≤ {usage.budget:g} a day"
         else:
-            so_far = abs(controller.used(usage, rows)) / len(rows) if len(rows) else None
+            so_far = abs(controller.used(usage, rows)) / controller.decided(rows) if len(rows) else None
             target = f"{'≥' if usage.limit < 0 else '≤'} {abs(usage.limit):g} of all decisions"
         found.append(
             Standing(
@@ -171,16 +173,22 @@ def _target(one: ConstraintSpec) -> str:
     return f"{' and '.join(parts)} in each decision"
 
 
-def lines(found: Sequence[Standing]) -> list[tuple[str, ...]]:
-    """Rows of a table for people."""
-    return [
-        (
-            s.name, s.kind, s.target, "yes" if s.live else "not yet", f"{s.decisions:,}", _number(s.so_far),
-            "" if s.least is None else f"{_number(s.least)} to {_number(s.most)}", str(s.broken), _number(s.price),
-        )
-        for s in found
-    ]  # fmt: skip
+def lines(found: Sequence[Standing]) -> list[str]:
+    """A line for each, for people."""
+    return [f"{s.kind} {s.name}: {'; '.join(_said(s))}" for s in found]
+
+
+def _said(s: Standing) -> Iterator[str]:
+    yield s.target + ("" if s.live else " (not yet live)")
+    if s.so_far is not None:
+        one = "" if s.least is None else f", of one decision {_number(s.least)} to {_number(s.most)}"
+        yield f"so far {_number(s.so_far)}{one}"
+    yield f"{s.decisions:,} decisions"
+    if s.price is None:
+        yield f"{s.broken:,} broke it" if s.broken else "none broke it"
+    else:
+        yield f"price {_number(s.price)}"
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+    return "" if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"

@@ -9,6 +9,8 @@ from croupier.features.encoding.inline import rows_of_arms
 from croupier.features.schema import FROM_CATALOGUE, Arm
 from croupier.features.spec import AppSpec
 from croupier.models.constraints.held import DecisionLimits
+from croupier.models.constraints.long_run import refuse_costs
+from croupier.serving.constraints.together import contradiction
 
 MOST_NAMED = 5  # arms of one sentence
 
@@ -27,12 +29,32 @@ def problems(spec: AppSpec, arms: Sequence[Arm]) -> list[str]:
     always = {arm for rule in spec.rules if not rule.when for arm in _of_rule(rule, rows)}
     if rows and always >= set(rows):
         found.append("rules: found that rules without `when` leave out every arm, expected one at least to choose")
-    try:
-        if rest := tuple(arm for arm in rows if arm not in always):
-            DecisionLimits.declared(spec, arms).refuse_infeasible(rest)
-    except ValueError as error:
-        found.append(f"constraints: a request for all arms would be refused: {error}")
+    for one in spec.constraints:
+        if (mine := set(_of_constraint(one, rows))) and one.floor and mine <= always:
+            found.append(f"constraints {one.name!r}: found that rules without `when` leave out all of its arms")
+    rest = {arm: row for arm, row in rows.items() if arm not in always}
+    found += _impossible(spec, arms, rest) if rest else []
     return found
+
+
+def _impossible(spec: AppSpec, arms: Sequence[Arm], rest: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
+    """What no policy can keep, where requests list all arms that the rules leave."""
+    try:
+        refuse_costs(spec.constraints, rest)
+    except ValueError as error:
+        yield f"constraints: {error}"
+    try:
+        DecisionLimits.declared(spec, arms).refuse_infeasible(tuple(rest))
+    except ValueError as error:
+        yield f"constraints: a request for all arms would be refused: {error}"
+        return
+    known = [(_of_constraint(one, rest), one) for one in spec.constraints if one.kind != "spend"]
+    shares = {one.name: (mine, one) for mine, one in known if mine}
+    if names := contradiction(shares, list(rest)):
+        yield (
+            f"constraints: found that no share of decisions keeps {' and '.join(map(repr, names))} together; "
+            "lower a floor, or raise a cap"
+        )
 
 
 def _unknown(spec: AppSpec, rows: Mapping[str, Mapping[str, object]]) -> Iterator[str]:

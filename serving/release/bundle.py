@@ -139,11 +139,11 @@ def write_release(
         raise FileExistsError(f"{folder}: a release is written once; take the next number")
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.parent / f".tmp-{folder.name}-{uuid.uuid4().hex[:8]}"
-    draft.mkdir()
     roles = {CHAMPION: champion} | ({CANDIDATE: candidate} if candidate is not None else {})
     arm_source.refuse_unfit(source, roles)
-    new, kept = newcomers or Newcomers(), safeguards or Safeguards()
+    new, kept = newcomers or Newcomers(), (safeguards or Safeguards()).fitting(arms)
     body = _Body(encoder=encoder, arms=arms, floor=floor, roles=roles, newcomers=new, safeguards=kept)
+    draft.mkdir()
     try:
         for role, policy in roles.items():
             (draft / role).mkdir()

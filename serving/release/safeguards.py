@@ -15,7 +15,7 @@ from croupier.features.encoding.as_sent import flattened, with_numbers
 from croupier.features.schema import Arm
 from croupier.features.spec import AppSpec
 from croupier.models.constraints.held import DecisionLimits
-from croupier.models.constraints.long_run import Usage, usages
+from croupier.models.constraints.long_run import Usage, refuse_costs, usages
 
 ENTRY = "safeguards"
 Row = Mapping[str, Any]
@@ -65,6 +65,12 @@ class Safeguards:
         return (
             usages(self.constraints, {arm.arm_id: self.flat(arm.features) for arm in arms}) if self.constraints else {}
         )
+
+    def fitting(self, arms: Sequence[Arm]) -> Self:
+        """Returns itself. Raises ValueError naming an arm of the catalogue whose cost is none."""
+        if self.constraints:
+            refuse_costs(self.constraints, {arm.arm_id: self.flat(arm.features) for arm in arms})
+        return self
 
     def flat(self, features: Row) -> Row:
         """An arm's features as conditions read them."""
