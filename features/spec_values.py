@@ -160,6 +160,19 @@ class ArmsSpec(Strict):
     new_until: int = Field(1000, ge=0, description="decisions in which an arm was shown, until it is new no more")
 
 
+class SafetySpec(Strict):
+    """Which candidates are not worth a try, since they are surely worse than another one."""
+
+    never_dominated: bool = Field(
+        False,
+        description="a candidate whose upper bound lies below another's lower bound, for this context, is not drawn; "
+        "served from the next release on, or at once by `croupier constraints release`",
+    )
+    confidence: float = Field(
+        0.95, gt=0, lt=1, description="probability that the bounds of all candidates of a request hold at once"
+    )
+
+
 OF_ITEMS, OF_REQUESTS = "items", "request"  # what a reward of an allocated request is of
 NotNegative = Annotated[float, Field(ge=0)]
 

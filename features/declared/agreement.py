@@ -30,6 +30,8 @@ def check(rules: Sequence[RuleSpec], constraints: Sequence[ConstraintSpec], cont
     for one in constraints:
         _declared(f"constraints {one.name!r}: when", one.when, "context", context)
         _declared(f"constraints {one.name!r}: arm", one.arm, "arm", arm)
+        if one.across:
+            _declared(f"constraints {one.name!r}: across", {one.across: one.groups}, "context", context)
         if one.cost and (one.cost not in arm or arm[one.cost].type != "numeric"):
             numbers = ", ".join(sorted(name for name, each in arm.items() if each.type == "numeric")) or "none is"
             raise ValueError(f"constraints {one.name!r}: found cost {one.cost!r}, expected a numeric [arm]: {numbers}")

@@ -13,7 +13,6 @@ import orjson
 
 from croupier.features.batch import I64, Bool, Catalogue
 from croupier.features.declared.ruled_out import RuledOut
-from croupier.features.declared.segment import Segment
 from croupier.features.encoding.as_sent import flattened, with_numbers
 from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.encoding.validation import Row
@@ -48,7 +47,7 @@ def rows_of_arms(spec: AppSpec, arms: Sequence[Arm]) -> list[Row]:
 
 def ruled_out(spec: AppSpec, arms: Sequence[Arm]) -> RuledOut | None:
     """The rules and segments that app.toml declares, over these arms of a catalogue; None where it has none."""
-    segments = list(dict.fromkeys(s for one in spec.constraints if (s := Segment.of(one.when)) is not None))
+    segments = list(dict.fromkeys(segment for one in spec.constraints for segment in one.segments))
     if not spec.rules and not segments:
         return None
     known = {a.arm_id: own for a, own in zip(arms, rows_of_arms(spec, arms), strict=True)}

@@ -6,7 +6,7 @@ as it had that much before; z keeps the limits, so a pmf with these minimums and
 the limits stays as it is, to the bit.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Self
@@ -21,12 +21,15 @@ from croupier.features.known_arms import known_arms
 from croupier.features.schema import Arm
 from croupier.features.segmented import SegmentedRows
 from croupier.features.spec import AppSpec
+from croupier.features.spec_values import SafetySpec
 from croupier.features.workspace import Workspace
 from croupier.models.constraints import kept_multipliers
 from croupier.models.constraints.limits import LimitBounds, Range, feasible, require_feasible
 from croupier.models.constraints.long_run import PriceList, usages
+from croupier.models.constraints.never_dominated import undominated
 from croupier.models.constraints.projection import project
 from croupier.models.exploration import uniform
+from croupier.models.policy import Policy
 
 WITHIN = 1e-12  # of a sum, by which a pmf may miss a limit and yet keep it
 ANY: Range = (0.0, 1.0)
@@ -47,17 +50,21 @@ class SegmentLimits:
 class DecisionLimits:
     """`arms`: (floor, cap) of an arm by its id; `shares`: of a category by the name of the first constraint of it;
     `category`: that name of each arm that is in one. A category has no floor in a request that lists none of its arms.
-    `segments`: what holds in some requests alone. `prices`: of long-run constraints, with which a log is judged; a
+    `segments`: what holds in some requests alone. `confidence`: of the bounds by which a candidate that is surely worse
+    than another one is left out; 0: none is. `prices`: of long-run constraints, with which a log is judged; a
     server has those of now beside its release."""
 
     arms: Mapping[str, Range] = field(default_factory=dict)
     shares: Mapping[str, Range] = field(default_factory=dict)
     category: Mapping[str, str] = field(default_factory=dict)
     segments: tuple[SegmentLimits, ...] = ()
+    confidence: float = 0.0
     prices: PriceList | None = None
 
     @classmethod
-    def of(cls, declared: Sequence[ConstraintSpec], arms: Mapping[str, Mapping[str, Any]]) -> Self:
+    def of(
+        cls, declared: Sequence[ConstraintSpec], arms: Mapping[str, Mapping[str, Any]], safety: SafetySpec | None = None
+    ) -> Self:
         """The limits that are declared, of a catalogue's `arms`: id → features, flat."""
         each = [one for one in declared if one.kind == "limit"]
         names: dict[tuple[object, ...], str] = {}
@@ -72,13 +79,15 @@ class DecisionLimits:
             category={
                 arm: names[one.category] for one in each for arm, features in arms.items() if one.concerns(features)
             },
+            confidence=safety.confidence if safety and safety.never_dominated else 0.0,
             segments=tuple(_of_segment(s, [one for one in declared if _segment(one) == s], names) for s in apart),
         )
 
     @classmethod
     def declared(cls, spec: AppSpec, arms: Sequence[Arm]) -> Self:
         """The limits that app.toml declares, of a catalogue's `arms`."""
-        return cls.of(spec.constraints, {a.arm_id: own for a, own in zip(arms, rows_of_arms(spec, arms), strict=True)})
+        rows = {a.arm_id: own for a, own in zip(arms, rows_of_arms(spec, arms), strict=True)}
+        return cls.of(spec.constraints, rows, spec.safety)
 
     def __bool__(self) -> bool:
         return bool(self.arms or self.shares or self.segments)
@@ -113,6 +122,22 @@ class DecisionLimits:
                 mine = np.where(batch.of_segment(held.segment), held.exploration, floor)[:, None]
                 found = np.maximum(found, mine)
         return found
+
+    def safe(self, policy: Policy, batch: Batch) -> Batch:
+        """The batch without the candidates that the policy knows to be worse than another one. Those that have a floor
+        stay, and all of a request whose caps the others could not keep. A policy without bounds knows of none."""
+        within: Callable[[Batch, float], tuple[F64, F64]] | None = getattr(policy, "within", None)
+        if not self.confidence or within is None or not len(batch):
+            return batch
+        mask = undominated(*within(batch, self.confidence), batch.mask)
+        if self:
+            rows = self._known(batch.catalogue)
+            bounds = self._bounds(batch, rows)
+            floor = (bounds.low > 0) | (np.take_along_axis(bounds.group_low, bounds.group, axis=1) > 0)
+            mask |= batch.mask & floor
+            fits = feasible(self._bounds(replace(batch, mask=mask), rows))
+            mask = np.where(fits[:, None], mask, batch.mask)
+        return batch if np.array_equal(mask, batch.mask) else replace(batch, mask=mask)
 
     def held(self, pmf: F64, batch: Batch, floor: float) -> F64:
         """(B, K): the pmfs that are served of `pmf`, exploration of `floor` (ε) included. Rows whose limits no pmf
@@ -245,9 +270,9 @@ def _nearest(pmf: F64, mask: Bool, bounds: LimitBounds, floor: F64) -> F64:
 def limits_of(w: Workspace) -> DecisionLimits | None:
     """What a policy of an app is judged with: the limits of each decision that it declares, over the arms it knows, and
     the prices of its long-run constraints as they are now; None where it has no constraint."""
-    if not w.spec.constraints:
+    if not w.spec.constraints and not w.spec.safety.never_dominated:
         return None
     arms = known_arms(w)
     rows = {arm.arm_id: own for arm, own in zip(arms, rows_of_arms(w.spec, arms), strict=True)}
     prices = PriceList.of(usages(w.spec.constraints, rows), kept_multipliers.now(w.store).multipliers, day="")
-    return replace(DecisionLimits.of(w.spec.constraints, rows), prices=prices)
+    return replace(DecisionLimits.of(w.spec.constraints, rows, w.spec.safety), prices=prices)

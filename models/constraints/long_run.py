@@ -2,6 +2,8 @@
 
 exposure    floor: −1 of each arm of the group, at most −floor in the mean of all decisions      "NAME floor"
             cap:   +1 of each arm of the group, at most cap                                        "NAME cap"
+parity      more: +1 of each arm, in the group's decisions, at most tolerance/2 above the mean of all groups
+            less: −1 of each arm, at most tolerance/2 below it                      "NAME GROUP more", "NAME GROUP less"
 spend       the arm's cost each time that it is shown, at most the budget of a UTC day              "NAME"
 """
 
@@ -23,13 +25,15 @@ MOST_COST = 1e12  # of an arm: sums of a day's larger ones would not be exact, o
 @dataclass(frozen=True, kw_only=True)
 class Usage:
     """What arms use of one constraint, by their ids (others: 0), and the `limit` of the mean over decisions, all or
-    those of a `segment`; of a spend that of a day's sum, its `budget`."""
+    those of a `segment`; where there is a segment `around`, above the mean usage there. Of a spend that of a day's sum,
+    its `budget`."""
 
     constraint: str
     of: Mapping[str, float]
     limit: float
     budget: float = 0.0
     segment: Segment | None = None
+    around: Segment | None = None
 
 
 def usages(declared: Sequence[ConstraintSpec], arms: Rows) -> dict[str, Usage]:
@@ -40,13 +44,30 @@ def usages(declared: Sequence[ConstraintSpec], arms: Rows) -> dict[str, Usage]:
         if one.kind == "spend":
             costs = {arm: float(cost) for arm, own in arms.items() if _is_number(cost := own.get(one.cost)) and cost}
             found[one.name] = Usage(constraint=one.name, of=costs, limit=0.0, budget=one.budget)
+        group = [*one.arms] or [arm for arm, own in arms.items() if one.concerns(own)]
+        if one.kind == "parity":
+            found |= _of_groups(one, group)
         if one.kind == "exposure":
-            group = [*one.arms] or [arm for arm, own in arms.items() if one.concerns(own)]
             sides = {f"{one.name} floor": (-1.0, one.floor), f"{one.name} cap": (1.0, one.cap)}
             for name in one.priced:
                 sign, share = sides[name]
                 of = dict.fromkeys(group, sign)
                 found[name] = Usage(constraint=one.name, of=of, limit=sign * share, segment=Segment.of(one.when))
+    return found
+
+
+def _of_groups(one: ConstraintSpec, arms: Sequence[str]) -> dict[str, Usage]:
+    """Of a parity: what each group may have more, and less, than all of them."""
+    every, found = Segment({one.across: one.groups}), {}
+    for group in one.groups:
+        for side, sign in (("more", 1.0), ("less", -1.0)):
+            found[f"{one.name} {group} {side}"] = Usage(
+                constraint=one.name,
+                of=dict.fromkeys(arms, sign),
+                limit=one.tolerance / 2,
+                segment=Segment({one.across: (group,)}),
+                around=every,
+            )
     return found
 
 

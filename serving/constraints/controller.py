@@ -159,8 +159,10 @@ def _controller(usage: Usage, reward: float) -> Controller:
 
 def _mean_excess(usage: Usage, rows: pl.DataFrame, counts: Mapping[str, float], share: float = 1.0) -> float:
     """Usage above the limit, in decisions of a mean hour; of a segment, in those of its `share` of such an hour."""
-    mine = of_segment(usage.segment, rows)
-    return (used(usage, mine) - usage.limit * decided(mine)) / max(share * float(np.mean([*counts.values()])), 1.0)
+    mine, limit = of_segment(usage.segment, rows), usage.limit
+    if usage.around is not None and len(every := of_segment(usage.around, rows)):
+        limit += used(usage, every) / decided(every)
+    return (used(usage, mine) - limit * decided(mine)) / max(share * float(np.mean([*counts.values()])), 1.0)
 
 
 def _day_excess(

@@ -48,7 +48,14 @@ class Standing:
 def standing(w: Workspace, *, end: datetime, days: float) -> list[Standing]:
     """Each rule and constraint of app.toml, over the joined decisions of the `days` before `end`."""
     rows = read_interactions(w.store, start=end - timedelta(days=days), end=end)
-    return [*_rules(w, rows), *_limits(w, rows), *_long_run(w, rows, end)]
+    now = current(w)
+    return [
+        *_rules(w, rows),
+        *_limits(w, rows),
+        *_safety(w, rows),
+        *_long_run(w, rows, end),
+        *(each for one in w.spec.constraints if one.kind == "parity" for each in _parity(w, one, now, rows)),
+    ]
 
 
 def current(w: Workspace) -> Safeguards:
@@ -131,6 +138,37 @@ def _limits(w: Workspace, rows: pl.DataFrame) -> list[Standing]:
     return found
 
 
+def _safety(w: Workspace, rows: pl.DataFrame) -> list[Standing]:
+    """Of never-dominated: the mean share of candidates that was left out of a decision whose release has it."""
+    if not w.spec.safety.never_dominated:
+        return []
+    mine = rows.filter(
+        pl.col("release").is_in([number for number in rows["release"].unique() if _safe(w, int(number))])
+    )
+    out = [sum(p == 0 for p in pmf) / len(pmf) for pmf in mine["pmf"].to_list()]
+    low, mean, high = (float(f(out)) for f in (np.min, np.mean, np.max)) if out else (None, None, None)
+    return [
+        Standing(
+            name="never_dominated",
+            kind="safety",
+            target="no candidate that is surely worse than another; left out of the candidates",
+            live=current(w).safety == w.spec.safety,
+            decisions=len(out),
+            so_far=mean,
+            least=low,
+            most=high,
+            broken=0,
+        )
+    ]
+
+
+def _safe(w: Workspace, number: int) -> bool:
+    try:
+        return Safeguards.of(bundle_store.manifest(w.store, number)).safety.never_dominated
+    except KeyError:
+        return False
+
+
 def _long_run(w: Workspace, rows: pl.DataFrame, end: datetime) -> list[Standing]:
     """One for each price: a constraint with a floor and a cap has two. A spend is of the day of `end`, UTC."""
     now, flat = current(w), Safeguards.declared(w.spec)
@@ -139,6 +177,8 @@ def _long_run(w: Workspace, rows: pl.DataFrame, end: datetime) -> list[Standing]
     spent = spent_on(w.store, {name: usage for name, usage in usages.items() if usage.budget}, end)
     for name, usage in usages.items():
         one = of[usage.constraint]
+        if one.kind == "parity":
+            continue
         so_far: float | None
         if usage.budget:
             so_far, target, about = spent[name], f"≤ {usage.budget:g} a day", rows
@@ -159,6 +199,31 @@ def _long_run(w: Workspace, rows: pl.DataFrame, end: datetime) -> list[Standing]
                 most=None,
                 broken=0,
                 price=prices.get(name, 0.0),
+            )
+        )
+    return found
+
+
+def _parity(w: Workspace, one: ConstraintSpec, now: Safeguards, rows: pl.DataFrame) -> list[Standing]:
+    """One for each group: its arms' share beside that of all groups; the price is what comes off their score there."""
+    usages, found = Safeguards.declared(w.spec).usages(known_arms(w)), []
+    prices = kept_multipliers.now(w.store).multipliers.prices
+    every = controller.of_segment(usages[one.priced[0]].around, rows)
+    mean = controller.used(usages[one.priced[0]], every) / controller.decided(every) if len(every) else 0.0
+    for more, less in zip(one.priced[::2], one.priced[1::2], strict=True):
+        about = controller.of_segment(usages[more].segment, rows)
+        found.append(
+            Standing(
+                name=more.removesuffix(" more"),
+                kind=one.kind,
+                target=f"within {one.tolerance / 2:g} of {mean:.4g}, the share in all groups",
+                live=one in now.constraints,
+                decisions=len(about),
+                so_far=controller.used(usages[more], about) / controller.decided(about) if len(about) else None,
+                least=None,
+                most=None,
+                broken=0,
+                price=prices.get(more, 0.0) - prices.get(less, 0.0),
             )
         )
     return found

@@ -19,7 +19,10 @@ def sentences(spec: AppSpec, arms: Sequence[Arm]) -> list[str]:
     """One sentence a rule and a constraint, for people."""
     rows = dict(zip([arm.arm_id for arm in arms], rows_of_arms(spec, arms), strict=True))
     ruled = [f"rule {rule.name}: {_when(rule)}, {_named(_of_rule(rule, rows))} left out" for rule in spec.rules]
-    return ruled + [f"constraint {one.name}: {_limited(one, _of_constraint(one, rows))}" for one in spec.constraints]
+    ruled += [f"constraint {one.name}: {_limited(one, _of_constraint(one, rows))}" for one in spec.constraints]
+    safe = f"with {spec.safety.confidence:g} confidence in all bounds of a request"
+    said = f"safety: no candidate is drawn that is worth less than another one, {safe}; those with a floor are"
+    return [*ruled, said] if spec.safety.never_dominated else ruled
 
 
 def problems(spec: AppSpec, arms: Sequence[Arm]) -> list[str]:
@@ -108,6 +111,9 @@ def _condition(condition: Condition) -> str:
 def _limited(one: ConstraintSpec, arms: list[str]) -> str:
     if one.when:
         return f"where {asked(one.when)}: {_limited(one.model_copy(update={'when': {}}), arms)}"
+    if one.kind == "parity":
+        groups = f"requests of {one.across} {' and '.join(one.groups)}"
+        return f"{_named(arms)} together, in shares at most {one.tolerance:g} apart between {groups}, in the mean"
     if one.kind == "exploration":
         return f"in each decision, each of its K candidates with probability at least {one.floor:g}/K"
     if one.kind == "spend":

@@ -156,7 +156,7 @@ def _pmf(decision: Decision, policy: Policy | None, batch: Batch, release: Loade
         return np.asarray(np.eye(1, len(decision.arms))[0])
     if policy is None:
         return np.asarray(release.uniform(batch)[0])
-    return np.asarray(release.explored(policy.pmf(batch), batch)[0])
+    return np.asarray(release.served(policy, batch)[0])
 
 
 def _outcome(decision: Decision, pmf: tuple[float, ...]) -> list[ReplayStep]:

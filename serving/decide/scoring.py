@@ -62,8 +62,9 @@ class Scorer:
         """The role's own pmf, as `ask` gives it; when the candidate fails the champion's, when that fails uniform."""
         count: Callable[[int, str, str], None] = self._breaker.failed
         try:
-            pmf = exploration.guard(self._pmf(role, batch, ask), batch.mask)
-            return Served(self._release.explored(pmf, batch), role, self._names[role], self._heads.step(role))
+            left, pmf = self._pmf(role, batch, ask)
+            served = self._release.explored(exploration.guard(pmf, left.mask), left)
+            return Served(served, role, self._names[role], self._heads.step(role))
         except TooSlow as error:
             reason = f"{TOO_LATE}: {error}"
             count = partial(self._breaker.slow, busy=error.busy)
@@ -77,14 +78,19 @@ class Scorer:
         champion = self.score(CHAMPION, batch, stage, ask)
         return Served(champion.pmf, FALLBACK, champion.policy, champion.step, reason)
 
-    def _pmf(self, role: str, batch: Batch, ask: Ask) -> F64:
-        """The candidate is waited for only so long: users of the champion are in the same batch."""
-        policy = self._heads.policy(role)
+    def _pmf(self, role: str, batch: Batch, ask: Ask) -> tuple[Batch, F64]:
+        """What is left of the candidates, and the pmf over them. The candidate is waited for only so long: users of the
+        champion are in the same batch."""
+        work = partial(self._over_what_is_left, self._heads.policy(role), batch, ask)
         if role == CHAMPION or self._trial:
-            return ask(policy, batch)
-        pmf = self._runner.run(partial(ask, policy, batch), self._breaker.patience(len(batch)))
+            return work()
+        found = self._runner.run(work, self._breaker.patience(len(batch)))
         self._breaker.in_time()
-        return pmf
+        return found
+
+    def _over_what_is_left(self, policy: Policy, batch: Batch, ask: Ask) -> tuple[Batch, F64]:
+        left = self._release.limits.safe(policy, batch)
+        return left, ask(policy, left)
 
     def warm(self, batch: Batch) -> None:
         """Each policy makes what it keeps from batch to batch (shares of the catalogue, draws), so that no user waits

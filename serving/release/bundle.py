@@ -31,6 +31,7 @@ from croupier.models.constraints.held import DecisionLimits
 from croupier.models.exploration import uniform, with_floor
 from croupier.models.policy import Policy
 from croupier.serving.release import arm_source, entry
+from croupier.serving.release.golden import Golden, golden_of
 from croupier.serving.release.newcomer_share import Newcomers
 from croupier.serving.release.safeguards import Safeguards
 
@@ -44,18 +45,6 @@ class ReleaseRefused(ValueError):
     def __init__(self, folder: Path, file: str, found: object, expected: object) -> None:
         super().__init__(f"release {folder}: {file}: found {found}, expected {expected}; not used, publish it anew")
         self.file = file
-
-
-@dataclass(frozen=True, kw_only=True)
-class Golden:
-    """One request and the pmf that `role`'s policy, floor included, gives it."""
-
-    context: dict[str, Any]
-    arms: tuple[str, ...]
-    arm_context: tuple[dict[str, Any], ...]
-    role: str
-    pmf: tuple[float, ...]
-    arm_features: tuple[dict[str, Any] | None, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +97,12 @@ class LoadedRelease:
         policy = self.candidate if role in IN_CANDIDATES_PLACE else self.champion
         if policy is None:
             raise ValueError(f"release {self.number} has no candidate")
-        return self.explored(policy.pmf(batch), batch)
+        return self.served(policy, batch)
+
+    def served(self, policy: Policy, batch: Batch) -> F64:
+        """Returns (B, K): what is served of a policy over the requests of a batch."""
+        left = self.limits.safe(policy, batch)
+        return self.explored(policy.pmf(left), left)
 
 
 def write_release(
@@ -184,19 +178,15 @@ class _Body:
         }  # fmt: skip
 
     def golden(self, role: str, requests: Sequence[Mapping[str, Any]]) -> list[Golden]:
-        if not requests:
-            return []
-        contexts, arms = [r["context"] for r in requests], [tuple(r["arms"]) for r in requests]
-        pairs, given = ([tuple(r.get(name, ())) for r in requests] for name in ("arm_context", "arm_features"))
-        known = self.encoder.catalogue(self.arms)
-        batch, new, floor = self.encoder.encode(contexts, arms, pairs, known, given), self.newcomers, self.floor
-        limits = self.safeguards.limits(self.arms)
-        pmf = with_floor(self.roles[role].pmf(batch), batch.mask, limits.explored(batch, floor))
-        pmf = limits.held(new.mixed(pmf, batch, new.rows(known)), batch, floor)
-        return [
-            Golden(context=c, arms=a, arm_context=p, role=role, pmf=tuple(row[: len(a)].tolist()), arm_features=f)
-            for c, a, p, f, row in zip(contexts, arms, pairs, given, pmf, strict=True)
-        ]
+        catalogue, new = self.encoder.catalogue(self.arms), self.newcomers
+        limits, rows = self.safeguards.limits(self.arms), new.rows(catalogue)
+
+        def served(batch: Batch) -> F64:
+            left = limits.safe(self.roles[role], batch)
+            pmf = with_floor(self.roles[role].pmf(left), left.mask, limits.explored(left, self.floor))
+            return limits.held(new.mixed(pmf, left, rows), left, self.floor)
+
+        return golden_of(role, requests, self.encoder, catalogue, served)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
