@@ -81,9 +81,10 @@ def uniform(mask: Bool) -> F64:
     return cast("F64", mask / counts(mask))
 
 
-def with_floor(pmf: F64, mask: Bool, epsilon: float) -> F64:
-    """(1 − ε)·pmf + ε/K: every candidate keeps at least ε/K, and the logged propensity stays exact."""
-    if not 0 <= epsilon <= 1:
+def with_floor(pmf: F64, mask: Bool, epsilon: float | F64) -> F64:
+    """(1 − ε)·pmf + ε/K: every candidate keeps at least ε/K, and the logged propensity stays exact. ε is one number, or
+    (B, 1), a request's own."""
+    if not (0 <= epsilon <= 1 if isinstance(epsilon, float | int) else ((epsilon >= 0) & (epsilon <= 1)).all()):
         raise ValueError(f"floor: found {epsilon}, expected a share between 0 and 1")
     k = counts(mask)
     return cast("F64", (1 - epsilon) * pmf + epsilon * (1.0 / k if isinstance(k, float) else mask / k))

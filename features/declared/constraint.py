@@ -13,12 +13,20 @@ class ConstraintSpec(Strict):
     """How often arms may, or must, be chosen. `limit`: in every decision that lists them, exactly, by the nearest pmf
     that keeps it; each of `arms` by itself, or all arms of a category (`arm`) together. `exposure`: in the mean of all
     decisions, these arms together, by a price that `croupier turn` moves. `spend`: what is shown costs, at most
-    `budget` a day (UTC), by a price and a stop."""
+    `budget` a day (UTC), by a price and a stop. `exploration`: in every decision of a segment, each candidate by
+    `floor`/K at least. `when` says of which requests a limit, an exposure or an exploration is: a segment of them."""
 
     name: Name = Field(min_length=1, max_length=80, description="what it is called, in errors and reports")
-    kind: Literal["limit", "exposure", "spend"] = Field(
+    kind: Literal["limit", "exposure", "spend", "exploration"] = Field(
         "limit",
-        description="limit: of each decision's probabilities; exposure: of all decisions' mean; spend: of a day",
+        description="limit: of each decision's probabilities; exposure: of all decisions' mean; spend: of a day; "
+        "exploration: of each decision of a segment, in the place of a lower policies.floor",
+    )
+    when: dict[str, Condition] = Field(
+        {},
+        exclude_if=lambda given: not given,  # older versions did not know it: what they released stays
+        description='a segment of requests, as in [[rules]], for example { region = ["DE"] }: it is of these alone; '
+        "a request without the feature is of no segment",
     )
     arms: tuple[str, ...] = Field(
         (), description="ids of arms: each has the floor and the cap of a limit; of an exposure they have it together"
@@ -33,7 +41,8 @@ class ConstraintSpec(Strict):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        if why := self._of_spend() if self.kind == "spend" else self._of_shares():
+        asked = {"spend": self._of_spend, "exploration": self._of_exploration}.get(self.kind, self._of_shares)
+        if why := asked():
             raise ValueError(f"constraint {self.name}: {why}")
         return self
 
@@ -48,12 +57,26 @@ class ConstraintSpec(Strict):
             return f"found floor {self.floor:g} and cap {self.cap:g}, expected floor ≤ cap"
         return "found neither a floor nor a cap, expected one at least" if (self.floor, self.cap) == (0.0, 1.0) else ""
 
+    def _of_exploration(self) -> str:
+        if self.arms or self.arm or self.cap != 1.0 or self.budget or self.cost:
+            return "found arms, a cap, budget or cost, expected when and floor alone: every candidate is meant"
+        if not self.when or not self.floor:
+            return "expected a floor above 0, and when: a segment of requests (of all requests it is policies.floor)"
+        return ""
+
     def _of_spend(self) -> str:
+        if self.when:
+            return "found when, expected a budget of all requests: which segments pay is not told apart"
         if self.arms or self.arm or (self.floor, self.cap) != (0.0, 1.0):
             return "found arms, floor or cap, expected budget and cost alone: every arm that costs something is meant"
         if not self.budget or not self.cost:
             return "expected a budget above 0, and cost: the feature of arms that says what showing one costs"
         return ""
+
+    @property
+    def category(self) -> tuple[object, ...]:
+        """The values of `arm` by which its category is known, in one order; none where it is an interval or of ids."""
+        return tuple(sorted((v for each in self.arm.values() if isinstance(each, tuple) for v in each), key=repr))
 
     @property
     def priced(self) -> tuple[str, ...]:

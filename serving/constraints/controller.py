@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
+import orjson
 import polars as pl
 
 from croupier.features.batch import F64
+from croupier.features.declared.segment import Segment
 from croupier.features.interactions.versions import Version, fetched, newest
-from croupier.features.log.shipped import read_rows
+from croupier.features.log.shipped import DECISION, read_rows
 from croupier.features.store.storage import Store, StoreError
 from croupier.features.utc import HOUR, day_start, hour_start, to_us
 from croupier.features.workspace import Workspace
@@ -31,16 +33,9 @@ from croupier.serving.release.safeguards import Safeguards
 log = logging.getLogger(__name__)
 PAST = timedelta(days=8)  # of joined hours: what a usual day looks like
 SHARE = 0.02  # of the reward's range: the largest move of a price in an hour, for a unit of usage
+MOST_ASKED = 20_000  # rows whose segment is looked at to say which share of decisions it has
 MOST = 1.0  # of the reward's range: the highest price of a unit of usage
-LOOKED = pl.Schema(
-    {
-        "at": pl.Int64,
-        "arm": pl.String,
-        "arms": pl.List(pl.String),
-        "pmf": pl.List(pl.Float64),
-        "pass_probability": pl.Float64,
-    }
-)
+LOOKED = pl.Schema({name: DECISION[name] for name in ("at", "context", "arm", "arms", "pmf", "pass_probability")})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,17 +87,28 @@ def _after(
     joined: Mapping[str, Version],
     now: datetime,
 ) -> dict[str, float]:
-    """The prices after these hours. Rows are read of these, and of today; of the days before, how many there were."""
-    today = [hour for hour in joined if hour_start(hour) >= day_start(to_us(now))]
+    """The prices after these hours. Rows are read of these, of today and of yesterday; of the days before, how
+    many there were."""
+    today = [hour for hour in joined if hour_start(hour) >= day_start(to_us(now)) - 24 * HOUR]
     hours = _read(w.store, [joined[hour] for hour in sorted({*fresh, *today})])
     counts = {hour: float(version.rows) for hour, version in joined.items()}
+    known = pl.concat([*hours.values()])
+    shares = {name: _share(usage, known) for name, usage in usages.items()}
     found, (low, high) = dict(prices), w.spec.reward.range
     for hour in fresh:
         for name, usage in usages.items():
             day = _day_excess(usage, hours, counts, hour, now) if usage.budget else None
-            excess = day if usage.budget else _mean_excess(usage, hours[hour], counts)
+            excess = day if usage.budget else _mean_excess(usage, hours[hour], counts, shares[name])
             found[name] = _controller(usage, high - low).move(found[name], excess)
     return found
+
+
+def _share(usage: Usage, rows: pl.DataFrame) -> float:
+    """The share of decisions that are of a constraint's segment, from at most MOST_ASKED of these rows."""
+    if usage.segment is None or not len(rows):
+        return 1.0
+    some = rows.gather_every(1 + len(rows) // MOST_ASKED)
+    return max(len(of_segment(usage.segment, some)), 1) / len(some)
 
 
 def _read(store: Store, versions: Sequence[Version]) -> dict[str, pl.DataFrame]:
@@ -133,6 +139,13 @@ def used(usage: Usage, rows: pl.DataFrame) -> float:
     )
 
 
+def of_segment(segment: Segment | None, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows whose request is of a segment; all where there is none."""
+    if segment is None or not len(rows):
+        return rows
+    return rows.filter(pl.Series([segment.has(orjson.loads(text)) for text in rows["context"]], dtype=pl.Boolean))
+
+
 def decided(rows: pl.DataFrame) -> float:
     """How many decisions these rows stand for."""
     return float((1.0 / rows["pass_probability"]).sum())
@@ -144,9 +157,10 @@ def _controller(usage: Usage, reward: float) -> Controller:
     return Controller(step=SHARE * unit, most=MOST * unit, largest_move=SHARE * unit)
 
 
-def _mean_excess(usage: Usage, rows: pl.DataFrame, counts: Mapping[str, float]) -> float:
-    """Usage above the limit, in decisions of a mean hour."""
-    return (used(usage, rows) - usage.limit * decided(rows)) / max(float(np.mean([*counts.values()])), 1.0)
+def _mean_excess(usage: Usage, rows: pl.DataFrame, counts: Mapping[str, float], share: float = 1.0) -> float:
+    """Usage above the limit, in decisions of a mean hour; of a segment, in those of its `share` of such an hour."""
+    mine = of_segment(usage.segment, rows)
+    return (used(usage, mine) - usage.limit * decided(mine)) / max(share * float(np.mean([*counts.values()])), 1.0)
 
 
 def _day_excess(

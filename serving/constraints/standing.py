@@ -10,6 +10,7 @@ import polars as pl
 
 from croupier.features.declared.constraint import ConstraintSpec
 from croupier.features.declared.rule import RuleSpec
+from croupier.features.declared.segment import Segment
 from croupier.features.encoding.inline import given_in
 from croupier.features.interactions.versions import read_interactions
 from croupier.features.known_arms import known_arms
@@ -17,6 +18,7 @@ from croupier.features.workspace import Workspace
 from croupier.models.constraints import kept_multipliers
 from croupier.serving.constraints import controller
 from croupier.serving.constraints.spent import spent_on
+from croupier.serving.constraints.understood import asked
 from croupier.serving.release import bundle_store
 from croupier.serving.release.safeguards import Safeguards
 
@@ -101,12 +103,15 @@ def _limits(w: Workspace, rows: pl.DataFrame) -> list[Standing]:
     flat, now = Safeguards.declared(w.spec), current(w)
     features = {arm.arm_id: flat.flat(arm.features) for arm in known_arms(w)}
     found = []
-    for one in (each for each in w.spec.constraints if each.kind == "limit"):
+    alone = not any(each.kind == "limit" for each in w.spec.constraints)  # an exploration gives way to limits
+    for one in (each for each in w.spec.constraints if each.kind in ("limit", "exploration")):
         mine = set(one.arms) or {arm for arm, own in features.items() if one.concerns(own)}
-        masses, having = _masses(rows, mine, each=bool(one.arms)), _having(w, rows, one)
+        about = controller.of_segment(Segment.of(one.when), rows)
+        masses = _least(about) if one.kind == "exploration" else _masses(about, mine, each=bool(one.arms))
+        having = _having(w, about, one) if alone or one.kind == "limit" else set()
         broken = [
             release in having and not all(one.floor - WITHIN <= p <= one.cap + WITHIN for p in found)
-            for found, release in zip(masses, rows["release"], strict=True)
+            for found, release in zip(masses, about["release"], strict=True)
         ]
         some = [p for each in masses for p in each]
         low, mean, high = (float(f(some)) for f in (np.min, np.mean, np.max)) if some else (None, None, None)
@@ -136,17 +141,19 @@ def _long_run(w: Workspace, rows: pl.DataFrame, end: datetime) -> list[Standing]
         one = of[usage.constraint]
         so_far: float | None
         if usage.budget:
-            so_far, target = spent[name], f"≤ {usage.budget:g} a day"
+            so_far, target, about = spent[name], f"≤ {usage.budget:g} a day", rows
         else:
-            so_far = abs(controller.used(usage, rows)) / controller.decided(rows) if len(rows) else None
-            target = f"{'≥' if usage.limit < 0 else '≤'} {abs(usage.limit):g} of all decisions"
+            about = controller.of_segment(usage.segment, rows)
+            so_far = abs(controller.used(usage, about)) / controller.decided(about) if len(about) else None
+            whose = "all decisions" if usage.segment is None else f"decisions where {asked(one.when)}"
+            target = f"{'≥' if usage.limit < 0 else '≤'} {abs(usage.limit):g} of {whose}"
         found.append(
             Standing(
                 name=name,
                 kind=one.kind,
                 target=target,
                 live=one in now.constraints,
-                decisions=len(rows),
+                decisions=len(about),
                 so_far=so_far,
                 least=None,
                 most=None,
@@ -167,10 +174,17 @@ def _masses(rows: pl.DataFrame, mine: set[str], *, each: bool) -> list[list[floa
     return masses
 
 
+def _least(rows: pl.DataFrame) -> list[list[float]]:
+    """The least probability of each decision's K candidates, times K."""
+    return [[min(pmf) * len(pmf)] for pmf in rows["pmf"].to_list()]
+
+
 def _target(one: ConstraintSpec) -> str:
     parts = [f"≥ {one.floor:g}"] if one.floor else []
     parts += [f"≤ {one.cap:g}"] if one.cap < 1 else []
-    return f"{' and '.join(parts)} in each decision"
+    if one.kind == "exploration":
+        parts = [f"each candidate ≥ {one.floor:g}/K"]
+    return f"{' and '.join(parts)} in each decision{f' where {asked(one.when)}' if one.when else ''}"
 
 
 def lines(found: Sequence[Standing]) -> list[str]:

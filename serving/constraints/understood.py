@@ -44,17 +44,22 @@ def _impossible(spec: AppSpec, arms: Sequence[Arm], rest: Mapping[str, Mapping[s
     except ValueError as error:
         yield f"constraints: {error}"
     try:
-        DecisionLimits.declared(spec, arms).refuse_infeasible(tuple(rest))
+        DecisionLimits.declared(spec, arms).refuse_all_infeasible(tuple(rest))
     except ValueError as error:
         yield f"constraints: a request for all arms would be refused: {error}"
         return
-    known = [(_of_constraint(one, rest), one) for one in spec.constraints if one.kind != "spend"]
+    known = [(_of_constraint(one, rest), one) for one in spec.constraints if _of_all(one)]
     shares = {one.name: (mine, one) for mine, one in known if mine}
     if names := contradiction(shares, list(rest)):
         yield (
             f"constraints: found that no share of decisions keeps {' and '.join(map(repr, names))} together; "
             "lower a floor, or raise a cap"
         )
+
+
+def _of_all(one: ConstraintSpec) -> bool:
+    """True if its shares are of all requests, so that others may contradict it."""
+    return one.kind in ("limit", "exposure") and not one.when
 
 
 def _unknown(spec: AppSpec, rows: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
@@ -74,17 +79,23 @@ def _of_rule(rule: RuleSpec, rows: Mapping[str, Mapping[str, object]]) -> list[s
 
 
 def _of_constraint(one: ConstraintSpec, rows: Mapping[str, Mapping[str, object]]) -> list[str]:
+    if one.kind == "exploration":
+        return list(rows)
     if one.kind == "spend":
         return [arm for arm, row in rows.items() if row.get(one.cost)]
     return [arm for arm, row in rows.items() if (arm in one.arms if one.arms else one.concerns(row))]
 
 
+def asked(when: Mapping[str, Condition]) -> str:
+    """Conditions in words."""
+    return " and ".join(f"{name} is {_condition(each)}" for name, each in when.items())
+
+
 def _when(rule: RuleSpec) -> str:
     if not rule.when:
         return "in every request"
-    asked = " and ".join(f"{name} is {_condition(each)}" for name, each in rule.when.items())
     missing = "too" if rule.missing == "exclude" else "not"
-    return f"where {asked} (where that is not sent: {missing})"
+    return f"where {asked(rule.when)} (where that is not sent: {missing})"
 
 
 def _condition(condition: Condition) -> str:
@@ -95,6 +106,10 @@ def _condition(condition: Condition) -> str:
 
 
 def _limited(one: ConstraintSpec, arms: list[str]) -> str:
+    if one.when:
+        return f"where {asked(one.when)}: {_limited(one.model_copy(update={'when': {}}), arms)}"
+    if one.kind == "exploration":
+        return f"in each decision, each of its K candidates with probability at least {one.floor:g}/K"
     if one.kind == "spend":
         return f"at most {one.budget:g} a day (UTC) of {one.cost}, which {_named(arms)} cost when they are shown"
     if one.kind == "exposure":

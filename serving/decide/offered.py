@@ -121,7 +121,7 @@ class Offered:
         if self._rules and (ruled := self._rules.why(request.context, found.request.arms, found.request.arm_features)):
             found = _less(found, ruled)
         try:
-            self._limits.refuse_infeasible(tuple(found.request.arms))
+            self._limits.refuse_infeasible(tuple(found.request.arms), request.context)
         except ValueError as error:
             raise InvalidEvent(
                 "arms", list(found.request.arms), f"arms that the limits leave a choice of: {error}"

@@ -95,7 +95,7 @@ class LoadedRelease:
     def explored(self, pmf: F64, batch: Batch) -> F64:
         """Returns (B, K): what is served of a policy's pmf: floor and share of new arms mixed in, within the limits."""
         new, rows = self._new_rows
-        mixed = new.mixed(with_floor(pmf, batch.mask, self.floor), batch, rows)
+        mixed = new.mixed(with_floor(pmf, batch.mask, self.limits.explored(batch, self.floor)), batch, rows)
         return self.limits.held(mixed, batch, self.floor)
 
     def uniform(self, batch: Batch) -> F64:
@@ -132,8 +132,7 @@ def write_release(
     `golden` are requests (context, arms, arm_context, arm_features) whose pmf is computed here; `meta` is kept in the
     manifest: training window, seeds, code revision, the gate's verdict. `source` says where the arms of requests come
     from; a policy that cannot serve these is refused (ValueError). `salt` keys the draws (default: a random one, which
-    is nobody's to know who may name an event: else event ids with a wished arm could be computed beforehand).
-    `safeguards`: which rules and limits hold.
+    is nobody's to know who may name an event: else ids of a wished arm could be computed). `safeguards` hold.
     """
     if folder.exists():
         raise FileExistsError(f"{folder}: a release is written once; take the next number")
@@ -190,9 +189,10 @@ class _Body:
         contexts, arms = [r["context"] for r in requests], [tuple(r["arms"]) for r in requests]
         pairs, given = ([tuple(r.get(name, ())) for r in requests] for name in ("arm_context", "arm_features"))
         known = self.encoder.catalogue(self.arms)
-        batch, new = self.encoder.encode(contexts, arms, pairs, known, given), self.newcomers
-        pmf = with_floor(self.roles[role].pmf(batch), batch.mask, self.floor)
-        pmf = self.safeguards.limits(self.arms).held(new.mixed(pmf, batch, new.rows(known)), batch, self.floor)
+        batch, new, floor = self.encoder.encode(contexts, arms, pairs, known, given), self.newcomers, self.floor
+        limits = self.safeguards.limits(self.arms)
+        pmf = with_floor(self.roles[role].pmf(batch), batch.mask, limits.explored(batch, floor))
+        pmf = limits.held(new.mixed(pmf, batch, new.rows(known)), batch, floor)
         return [
             Golden(context=c, arms=a, arm_context=p, role=role, pmf=tuple(row[: len(a)].tolist()), arm_features=f)
             for c, a, p, f, row in zip(contexts, arms, pairs, given, pmf, strict=True)
