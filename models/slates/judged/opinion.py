@@ -55,8 +55,7 @@ class SecondOpinion:
         number = np.array([every[tuple(each)] for each in place[kept].tolist()])
         joint = _joint(slates, chosen[kept], n, ask)
         at = {name: marginals(each, n, k) for name, each in joint.items()}
-        known = {"chosen": chosen[kept], "number": number, "joint": joint, "marginals": at}
-        return cls(slates=slates, champion=champion, **known)
+        return cls(slates=slates, champion=champion, chosen=chosen[kept], number=number, joint=joint, marginals=at)
 
     def __len__(self) -> int:
         return len(self.chosen)
