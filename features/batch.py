@@ -181,7 +181,8 @@ class Left:
 class Interactions:
     """B logged decisions with rewards: `chosen` (B,) position in K, `reward` (B,), `propensity` (B,) of the chosen
     arm, `pmf` (B, K) as logged, `at` (B,) UTC µs, `unit` (B,) a 64-bit hash for splits by unit, `weight` (B,) =
-    1 / pass_probability."""
+    1 / pass_probability. `slate` (B, 3), where the log has slates: the slate's number, the slot's place, the slate's
+    slots (features/slates/logged.py); None where it has none."""
 
     batch: Batch
     chosen: I64
@@ -191,6 +192,7 @@ class Interactions:
     at: I64
     unit: NDArray[np.uint64]
     weight: F64
+    slate: I64 | None = None
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -217,6 +219,7 @@ class Interactions:
             at=self.at[rows],
             unit=self.unit[rows],
             weight=self.weight[rows],
+            slate=None if self.slate is None else self.slate[rows],
         )
 
 
@@ -242,7 +245,13 @@ def concatenate(chunks: Sequence[Interactions]) -> Interactions:
         segmented=joined_rows([c.batch.segmented for c in chunks]),
     )
     flat = {n: np.concatenate([getattr(c, n) for c in chunks]) for n in _FLAT}
-    return Interactions(batch=batch, pmf=joined([c.pmf for c in chunks]), **flat)
+    slate = None if all(c.slate is None for c in chunks) else np.concatenate(list(map(_slots_of, chunks)))
+    return Interactions(batch=batch, pmf=joined([c.pmf for c in chunks]), slate=slate, **flat)
+
+
+def _slots_of(log: Interactions) -> I64:
+    """(n, 3): the slots of a log; zeros, decisions by themselves, where it has no slates."""
+    return np.zeros((len(log), 3), np.int64) if log.slate is None else log.slate
 
 
 def _one_column(batches: Sequence[Batch]) -> Texts | None:

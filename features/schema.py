@@ -79,6 +79,7 @@ class Decision:
     per arm, None for an arm of the catalogue. `allocation` is empty, or, where the decision is one item of a request to
     allocate, what it says of the request as JSON (budgets/allocated_item.py): `pmf` are then the item's marginals.
     `multipliers`: the version of the prices of long-run constraints that came off the scores; 0: none did.
+    `shared_posterior`: the name of what other hosts had learnt and the head had beside its own steps; empty: nothing.
     """
 
     event_id: str
@@ -103,6 +104,7 @@ class Decision:
     arm_features: tuple[dict[str, Any] | None, ...] = ()
     allocation: str = ""
     multipliers: int = 0
+    shared_posterior: str = ""
 
     @property
     def listed(self) -> tuple[str, ...]:

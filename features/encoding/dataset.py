@@ -19,6 +19,7 @@ from croupier.features.ids import hash64
 from croupier.features.interactions.whole_requests import allocate, requests_of
 from croupier.features.schema import Arm, InvalidEvent
 from croupier.features.segmented import SegmentedRows
+from croupier.features.slates.logged import COLUMNS, slots_in, with_slots
 
 CHUNK_ROWS = 20_000
 SEGMENT = "segment "  # how the column of a declared segment begins
@@ -53,6 +54,7 @@ def encode_interactions(
         at=df["at"].to_numpy().astype(np.int64),
         unit=np.array([_unit(u) for u in df["unit_id"]], np.uint64),
         weight=1.0 / df["pass_probability"].to_numpy(),
+        slate=slots_in(df),
     )
 
 
@@ -155,7 +157,8 @@ class EncodedLog:
         if "allocation" in flat:
             batch = replace(batch, allocation=flat["allocation"])
         rest = {k: flat[k] for k in ("chosen", "reward", "propensity", "at", "unit", "weight")}
-        return Interactions(batch=batch, pmf=pmf, **rest)
+        slate = np.column_stack([flat[name] for name in COLUMNS]) if COLUMNS[0] in flat else None
+        return Interactions(batch=batch, pmf=pmf, slate=slate, **rest)
 
     def _catalogue(self, flat: Mapping[str, Any]) -> Catalogue:
         """The catalogue, extended by the inline arms of a row group."""
@@ -204,7 +207,7 @@ def encode_chunks(
 ) -> Iterator[Interactions]:
     """The frame in slices of `rows`, each encoded when asked for; a request to allocate is never cut in two."""
     requests = requests_of(df) if allocate(df) else None
-    start = 0
+    start, df = 0, with_slots(df)
     while start < len(df):
         end = min(start + rows, len(df))
         while requests is not None and end < len(df) and requests[end - 1] == requests[end]:
@@ -240,6 +243,8 @@ def _table(log: Interactions, encoder: Encoder) -> pa.Table:
         columns[name] = pa.array(getattr(log, name))
     if batch.allocation is not None:
         columns["allocation"] = pa.array(batch.allocation, pa.string())
+    if log.slate is not None:
+        columns |= {name: pa.array(log.slate[:, i]) for i, name in enumerate(COLUMNS)}
     widths = {"context": batch.context.shape[1], "pair": batch.pair.shape[2], "arm": width}
     head = {"croupier.encoder": encoder.digest, "croupier.catalogue": batch.catalogue.digest,
             "croupier.widths": orjson.dumps(widths)}  # fmt: skip

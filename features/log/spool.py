@@ -144,10 +144,12 @@ class Spool(SpoolFile):
             return db.execute(query, (after, last, limit)).fetchall()
 
     def counts(self) -> dict[str, int]:
-        """Events ever received: decisions, rewards, rejects (repeats among them), and decisions thinned at the cap."""
+        """Events ever received: decisions, rewards, rejects (repeats among them), and decisions thinned at the cap.
+        What another host received and passed on (passed_on.py) is counted there."""
         with self.reading() as db:
             facts = dict(db.execute("SELECT name, value FROM facts").fetchall())
             here = {kind: db.execute(f"SELECT count(*) FROM {kind}").fetchone()[0] for kind in KINDS}
+            here["rewards"] -= db.execute("SELECT count(*) FROM rewards WHERE passed_on = 1").fetchone()[0]
         counts = {kind: here[kind] + facts.get(f"pruned_{kind}", 0) for kind in KINDS}
         counts["rejects"] += spool_quotas.counted(facts)
         return counts | {"thinned": facts["thinned"]}

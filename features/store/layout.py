@@ -295,6 +295,6 @@ def embedded(home: Path, number: int) -> Path:
     return home / EMBEDDED / str(number)
 
 
-def head(folder: Path, release_number: int, role: str) -> Path:
-    """The file of one role's head, in the folder HEADS of a host."""
-    return folder / f"{release_number:06d}-{role}.head"
+def head(folder: Path, release_number: int, role: str, *, others: bool = False) -> Path:
+    """The file of one role's head, or of what the other hosts have learnt of it, in the folder HEADS of a host."""
+    return folder / f"{release_number:06d}-{role}.{'others' if others else 'head'}"

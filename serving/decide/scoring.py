@@ -34,13 +34,15 @@ def pmf_of(policy: Policy, batch: Batch) -> F64:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What one role made of its rows: `pmf` (B, K), floor included, and why it is not the role's own, if so."""
+    """What one role made of its rows: `pmf` (B, K), floor included, and why it is not the role's own, if so. `step` and
+    `shared` name the posterior as the log does."""
 
     pmf: F64
     role: str
     policy: str
     step: int
     reason: str = ""
+    shared: str = ""
 
     def apprenticed(self) -> "Served":
         """What is shown where an app is served in apprentice mode: the first arm of each request, for certain."""
@@ -64,7 +66,8 @@ class Scorer:
         try:
             left, pmf = self._pmf(role, batch, ask)
             served = self._release.explored(exploration.guard(pmf, left.mask), left)
-            return Served(served, role, self._names[role], self._heads.step(role))
+            step, shared = self._heads.step(role), self._heads.shared(role)
+            return Served(served, role, self._names[role], step, shared=shared)
         except TooSlow as error:
             reason = f"{TOO_LATE}: {error}"
             count = partial(self._breaker.slow, busy=error.busy)
@@ -76,7 +79,7 @@ class Scorer:
             return Served(self._release.uniform(batch), FALLBACK, "uniform", 0, reason)
         count(self._release.number, stage, reason)
         champion = self.score(CHAMPION, batch, stage, ask)
-        return Served(champion.pmf, FALLBACK, champion.policy, champion.step, reason)
+        return Served(champion.pmf, FALLBACK, champion.policy, champion.step, reason, champion.shared)
 
     def _pmf(self, role: str, batch: Batch, ask: Ask) -> tuple[Batch, F64]:
         """What is left of the candidates, and the pmf over them. The candidate is waited for only so long: users of the
