@@ -7,7 +7,7 @@ written to the spool or the store goes through `to_row` / `from_row` here, so a 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
 from typing import Any, Self
@@ -101,7 +101,7 @@ class Decision:
     fallback_reason: str = ""
     pass_probability: float = 1.0
     took_us: int = 0
-    arm_features: tuple[dict[str, Any] | None, ...] = ()
+    arm_features: Sequence[Mapping[str, Any] | None] = ()
     allocation: str = ""
     multipliers: int = 0
     shared_posterior: str = ""
@@ -116,7 +116,7 @@ class Decision:
         """Columns of `DECISIONS`: the open-ended fields travel as canonical JSON."""
         row = {f.name: getattr(self, f.name) for f in fields(self)}
         for name in OPEN_ENDED:
-            row[name] = orjson.dumps(row[name], option=orjson.OPT_SORT_KEYS).decode()
+            row[name] = orjson.dumps(row[name], default=list, option=orjson.OPT_SORT_KEYS).decode()
         return row
 
     @classmethod
