@@ -7,7 +7,7 @@ some slates, evenly chosen: each is asked about by all prefixes, 65 of 3 slots a
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import perm
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -55,7 +55,7 @@ class SecondOpinion:
         number = np.array([every[tuple(each)] for each in place[kept].tolist()])
         joint = _joint(slates, chosen[kept], n, ask)
         at = {name: marginals(each, n, k) for name, each in joint.items()}
-        known = {"chosen": chosen[kept], "number": number, "joint": joint, "marginals": at}
+        known: dict[str, Any] = {"chosen": chosen[kept], "number": number, "joint": joint, "marginals": at}
         return cls(slates=slates, champion=champion, **known)
 
     def __len__(self) -> int:
