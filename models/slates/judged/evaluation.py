@@ -42,21 +42,33 @@ SHOWN: dict[str, SlateEstimator] = {
 
 def rounds_in(log: Interactions) -> int:
     """How many rounds of this log are judged: its slates, or its decisions where it has none."""
-    return len(log) if log.slate is None else len(LoggedSlates.of(log.slate, log.weight))
+    found = _slates_in(log)
+    return len(log) if found is None else len(found)
 
 
 def evaluate(policies: Policies, log: Interactions, **asked: Any) -> Evaluation:
     """As gate/evaluation.py's, which judges a log without slates, and says what may be asked."""
-    if log.slate is None:
+    if _slates_in(log) is None:
         return by_decision.evaluate(policies, log, **asked)
     return _by_slate(policies, log, **asked)
 
 
 def any_better(policies: Policies, log: Interactions, **asked: Any) -> bool:
     """As gate/evaluation.py's: False where no lift is shown to exceed the margin, for those who ask often."""
-    if log.slate is None:
+    if _slates_in(log) is None:
         return by_decision.any_better(policies, log, **asked)
     return _any_slate_better(policies, log, **asked)
+
+
+def _slates_in(log: Interactions) -> LoggedSlates | None:
+    """The whole slates of a log; None where there are fewer than two, and nothing to judge by."""
+    if log.slate is None:
+        return None
+    try:
+        found = LoggedSlates.of(log.slate, log.weight)
+    except ValueError:
+        return None
+    return found if len(found) > 1 else None
 
 
 def _by_slate(

@@ -156,6 +156,22 @@ def test_decisions_by_themselves_are_slates_of_one_and_half_slates_are_counted(l
     assert found.rows == rounds_in(whole) == CONTEXTS * 336 - 1
 
 
+def test_slates_of_one_unit_are_no_independent_evidence(log):
+    """Six units, each with a taste of its own: what they say of the lift is what six slates would."""
+    found = asked(replace(log, unit=log.batch.context.argmax(axis=1).astype(np.uint64))).policies["new"]
+    (units,) = (c for c in found.verdict.conditions if c.name == "effective_units")
+    assert (units.value, units.passed) == (pytest.approx(6.0), False)
+    assert found.details["design_effect"] > 3.0
+    assert asked(log).policies["new"].details["design_effect"] == pytest.approx(1.0, abs=0.01)
+
+
+def test_rows_without_two_whole_slates_are_judged_as_decisions(log):
+    torn = log[log.slate[:, 1] > 0][: 2 * 336]  # no slate has its first slot
+    assert rounds_in(torn) == len(torn)
+    assert (asked(torn).slates, asked(torn).rows) == ({}, len(torn))
+    assert not any_better(POLICIES, torn, champion="old", floor=FLOOR, gate=GateSpec(), alpha=0.05)
+
+
 def test_any_better_says_what_the_verdict_does(log):
     best = {"old": SlotScores(OLD), "best": SlotScores(3.0 * np.log(WORLD.attraction))}
     for champion, other, better in (("old", "best", True), ("best", "old", False)):
