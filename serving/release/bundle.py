@@ -136,7 +136,7 @@ def write_release(
     arm_source.refuse_unfit(source, roles)
     new, kept = newcomers or Newcomers(), (safeguards or Safeguards()).fitting(arms)
     body = _Body(encoder=encoder, arms=arms, floor=floor, roles=roles, newcomers=new, safeguards=kept)
-    draft.mkdir()
+    draft.mkdir(mode=0o750)  # the salt of the draws is in its manifest
     try:
         for role, policy in roles.items():
             (draft / role).mkdir()
@@ -218,9 +218,8 @@ def check_seal(folder: Path, raw: bytes, manifest: object) -> None:
 def verify(folder: Path) -> dict[str, Any]:
     """Check every byte of the folder and return its manifest. Nothing but the manifest is parsed.
 
-    Missing, changed, truncated and additional files raise ReleaseRefused; only `__pycache__`, which Triton's stub
-    may add beside model.py, is passed over. A folder named by a number must hold that release.
-    """
+    Missing, changed, truncated and additional files and links raise ReleaseRefused, but for `__pycache__`, which Triton
+    may add. A folder named by a number must hold that release."""
     manifest = read_manifest(folder)
     if folder.name.isdigit() and int(folder.name) != manifest["number"]:
         raise ReleaseRefused(folder, layout.MANIFEST, f"release {manifest['number']}", f"release {int(folder.name)}")
@@ -243,11 +242,10 @@ def load(folder: Path) -> LoadedRelease:
     manifest = verify(folder)
     encoder, arms = _read_features(folder)
     golden = (Golden(**row) for row in orjson.loads((folder / layout.GOLDEN).read_bytes()))
-    has_candidate = CANDIDATE in manifest["policies"]
     return LoadedRelease(
         number=manifest["number"],
         champion=policies.load(folder / CHAMPION),
-        candidate=policies.load(folder / CANDIDATE) if has_candidate else None,
+        candidate=policies.load(folder / CANDIDATE) if CANDIDATE in manifest["policies"] else None,
         encoder=encoder,
         catalogue=encoder.catalogue(arms),
         arms=arms,
@@ -277,6 +275,8 @@ def fingerprint(data: bytes) -> dict[str, Any]:
 def _files(folder: Path) -> Iterable[str]:
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            raise ReleaseRefused(folder, name, "a link, whose target may change", "the file itself")
         if not path.is_dir() and not name.startswith("__pycache__/"):
             yield name
 
