@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from croupier.features.declared import agreement, refusals
 from croupier.features.declared.constraint import ConstraintSpec
 from croupier.features.declared.feature import Feature
+from croupier.features.declared.policies import PoliciesSpec
 from croupier.features.declared.rule import RuleSpec
 from croupier.features.spec_values import (
     OF_REQUESTS,
@@ -31,7 +32,6 @@ from croupier.features.spec_values import (
     RequestsSpec,
     Seasons,
     Strict,
-    distinct,
     duration,
     rising_shares,
 )
@@ -72,21 +72,6 @@ class RewardSpec(Strict):
     guardrails: tuple[str, ...] = Field(
         (), description="kinds watched apart, of which more is harm; [rollout] guardrails says it for either direction"
     )
-
-
-class PoliciesSpec(Strict):
-    """What competes: names of `croupier.models.policy.POLICIES`, each with its parameters."""
-
-    candidates: Annotated[tuple[str, ...], AfterValidator(distinct)] = Field(
-        ("vw_cb_adf", "neural_linear"), description="policies that each training trains and the gate judges"
-    )
-    parameters: dict[str, dict[str, object]] = Field(
-        {}, description="of a candidate, one table each: [policies.parameters.NAME]"
-    )
-    floor: float = Field(0.02, ge=0, le=1, description="ε: every arm keeps at least ε/K")
-    fast_loop: bool = Field(False, description="learn from rewards at once, and defaults as windows close")
-    seed: int = Field(0, ge=0, description="of every random number in training and judging")
-    train_share: float = Field(0.6, gt=0, lt=1, description="earlier share of the log, by time; the rest judges")
 
 
 class GateSpec(Strict):
@@ -278,6 +263,11 @@ class AppSpec(Strict):
         if self.allocation.declared and (odd := sorted(set(self.policies.candidates) - set(ALLOCATING))):
             expected = f"policies whose posterior can be drawn from, since [allocation] is declared: {_ALLOCATING}"
             raise ValueError(f"policies.candidates: found {', '.join(odd)}, expected {expected}")
+        if self.allocation.declared and self.policies.toward_candidate:
+            expected = "0 beside [allocation]: whole allocations are explored uniformly"
+            raise ValueError(
+                f"policies.toward_candidate: found {self.policies.toward_candidate:g}, expected {expected}"
+            )
         if self.policies.fast_loop and self.allocation.rewards == OF_REQUESTS:
             expected = "false: a reward of a whole request is learnt by trainings, from all of its items"
             raise ValueError(f"policies.fast_loop: found true with allocation.rewards = 'request', expected {expected}")
