@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from croupier.features.batch import F64, I64, Bool
 
 Scores = NDArray[np.floating[Any]]
+ALIKE = 1e-6  # of two pmfs, below which a difference is rounding and nothing to be explored
 VW_TIE = 1e-4  # VW's are_same_rel (vw_math.h), by which its greedy calls scores tied
 
 
@@ -82,15 +83,16 @@ def uniform(mask: Bool) -> F64:
     return cast("F64", mask / counts(mask))
 
 
-def with_floor(pmf: F64, mask: Bool, epsilon: float) -> F64:
-    """(1 − ε)·pmf + ε/K: every candidate keeps at least ε/K, and the logged propensity stays exact."""
-    if not 0 <= epsilon <= 1:
+def with_floor(pmf: F64, mask: Bool, epsilon: float | F64) -> F64:
+    """(1 − ε)·pmf + ε/K: every candidate keeps at least ε/K, and the logged propensity stays exact. ε is one number, or
+    (B, 1), a request's own."""
+    if not (0 <= epsilon <= 1 if isinstance(epsilon, float | int) else ((epsilon >= 0) & (epsilon <= 1)).all()):
         raise ValueError(f"floor: found {epsilon}, expected a share between 0 and 1")
     k = counts(mask)
     return cast("F64", (1 - epsilon) * pmf + epsilon * (1.0 / k if isinstance(k, float) else mask / k))
 
 
-def with_floor_toward(pmf: F64, other: F64, mask: Bool, epsilon: float, share: float) -> F64:
+def with_floor_toward(pmf: F64, other: F64, mask: Bool, epsilon: float | F64, share: float) -> F64:
     """Spends the ε of `with_floor`, a `share` of it where it tells `other` from `pmf`, the rest uniform.
 
     Who asks for the difference of two policies' values pays Σ (π₁ − π₀)² / p for each draw, least where p goes with
@@ -101,7 +103,7 @@ def with_floor_toward(pmf: F64, other: F64, mask: Bool, epsilon: float, share: f
         raise ValueError(f"share: found {share}, expected one of at least 0 and below 1, so that every arm is drawn")
     base = (1 - epsilon) * pmf + epsilon * (1 - share) * uniform(mask)
     gap = np.where(mask, np.abs(other - pmf), 0.0)
-    alike = gap.max(axis=-1, keepdims=True) <= 1e-9  # nothing to tell apart: uniformly
+    alike = gap.max(axis=-1, keepdims=True) <= ALIKE  # nothing to tell apart: uniformly
     gap = np.where(alike, mask, gap)
     wanted = gap > 0
     level = np.where(wanted, base / np.where(wanted, gap, 1.0), np.inf)

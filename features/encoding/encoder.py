@@ -8,6 +8,7 @@ be told apart from is caught by one digest over the whole fitted state, which de
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -24,6 +25,7 @@ from croupier.features.encoding.fitted import Fitted
 from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.encoding.validation import Row
 from croupier.features.schema import MAX_ARMS, Arm, InvalidEvent
+from croupier.features.segmented import SegmentedRows
 from croupier.features.spec import AppSpec, SpecError
 from croupier.features.store import layout
 
@@ -99,7 +101,9 @@ class Encoder:
             context = self.context.matrix(contexts)
         context = self._extended(context, "context")
         pair = self._pairs(arm_contexts, mask)
-        return self._with_products(Batch(context=context, arm=rows, mask=mask, pair=pair, catalogue=catalogue))
+        known = SegmentedRows(contexts)
+        batch = Batch(context=context, arm=rows, mask=mask, pair=pair, catalogue=catalogue, segmented=known)
+        return self._with_products(batch)
 
     def catalogue(self, arms: Sequence[Arm]) -> Catalogue:
         """Arms → (A, d_a), with the digest of the raw catalogue. Raises InvalidEvent naming arm and feature."""
@@ -215,7 +219,7 @@ class Encoder:
         }  # fmt: skip
         made = [_times(block[p[0]][..., self._cut(p, 0)], block[p[2]][..., self._cut(p, 1)]) for p in products]
         pair = np.concatenate([batch.pair, *(m * batch.mask[..., None] for m in made)], axis=-1)
-        return Batch(context=batch.context, arm=batch.arm, mask=batch.mask, pair=pair, catalogue=batch.catalogue)
+        return replace(batch, pair=pair)
 
     def block(self, scope: str) -> Columns:
         """The fitted features of a scope: context, arm or arm_context."""

@@ -47,10 +47,12 @@ def rows_of_arms(spec: AppSpec, arms: Sequence[Arm]) -> list[Row]:
 
 
 def ruled_out(spec: AppSpec, arms: Sequence[Arm]) -> RuledOut | None:
-    """The rules that app.toml declares, over these arms of a catalogue; None where it has none."""
-    if not spec.rules:
+    """The rules and segments that app.toml declares, over these arms of a catalogue; None where it has none."""
+    segments = list(dict.fromkeys(segment for one in spec.constraints for segment in one.segments))
+    if not spec.rules and not segments:
         return None
-    return RuledOut(spec.rules, {a.arm_id: own for a, own in zip(arms, rows_of_arms(spec, arms), strict=True)})
+    known = {a.arm_id: own for a, own in zip(arms, rows_of_arms(spec, arms), strict=True)}
+    return RuledOut(spec.rules, known, segments)
 
 
 def extended(

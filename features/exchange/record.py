@@ -7,7 +7,7 @@ from typing import Protocol
 
 from croupier.features.exchange.rounded import Rounding
 from croupier.features.log.refusals import NotAdmitted
-from croupier.features.schema import ROLES, Arm, Decision, InvalidEvent, Reward
+from croupier.features.schema import LEAST_PROPENSITY, ROLES, Arm, Decision, InvalidEvent, Reward
 from croupier.features.utc import YEAR_2100
 
 _TEXTS = ("event_id", "unit_id", "policy", "stage")
@@ -61,9 +61,11 @@ def reason(error: Exception) -> str:
 
 _EXPECTED = {
     "bad pmf": "one probability for each candidate, summing to 1 but for the rounding of the digits that are written",
-    "bad propensity": "a probability above 0, the chosen arm's own where a row has all of them",
+    "bad propensity": f"a probability of at least {LEAST_PROPENSITY:g}, the chosen arm's own where all are given",
+    "bad arms": 'a list of candidates as JSON, such as ["a", "b"]',
     "bad arm": "one of the row's candidates, each of which stands once",
     "bad reward": "a number; none where no reward came",
+    "bad value": "a finite number; none where no reward came",
     "bad time": "ISO 8601, or seconds since 1970",
     "bad Timestamp": "ISO 8601, such as 2026-03-01T10:00:00Z",
     "bad at": "a time before the year 2100",
@@ -86,10 +88,9 @@ def checked(decision: Decision) -> Decision:
         raise InvalidEvent("role", decision.role, f"one of {', '.join(ROLES)}")
     if not 0 <= decision.at < YEAR_2100:
         raise InvalidEvent("at", decision.at, "UTC microseconds since 1970, before the year 2100")
-    if not 0 < decision.pass_probability <= 1:
-        raise InvalidEvent("pass_probability", decision.pass_probability, "a probability above 0")
-    if not 0 < decision.propensity <= 1:
-        raise InvalidEvent("propensity", decision.propensity, "a probability above 0")
+    for name in ("pass_probability", "propensity"):
+        if not LEAST_PROPENSITY <= getattr(decision, name) <= 1:
+            raise InvalidEvent(name, getattr(decision, name), f"a probability of at least {LEAST_PROPENSITY:g}")
     _check_candidates(decision)
     if len(decision.arm_features) not in (0, len(decision.arms)):
         raise InvalidEvent("arm_features", f"{len(decision.arm_features)} entries", "none, or one for each candidate")

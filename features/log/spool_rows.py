@@ -78,4 +78,4 @@ def token(reward: Reward) -> str:
 
     Not its time: a caller that retries without an id is stamped anew. Equal rewards that are meant to repeat need ids.
     """
-    return f"i{reward.reward_id}" if reward.reward_id else f"c{reward.kind}={float(reward.value)!r}"
+    return f"i{reward.reward_id}" if reward.reward_id else f"c{reward.kind}={float(reward.value) + 0.0!r}"  # −0 is 0

@@ -86,7 +86,8 @@ class Offered:
         bounded = {a.arm_id for a in release.arms if not every and (a.valid_from or a.valid_to or a.paused)}
         safeguards = Safeguards() if every else Safeguards.of(release.manifest)
         self._rules, self._limits = safeguards.ruled_out(release.arms), safeguards.limits(release.arms)
-        self.guarded = bool(self._rules or self._limits)  # each decision has rules or limits to keep
+        # each decision has rules or limits to keep, or arms to leave out
+        self.guarded = bool(self._rules or self._limits or self._limits.confidence)
         self._lists = ArmLists[Listed]()
         self._always, self._bounded = frozenset(self._arms.keys() - bounded), frozenset(bounded) | self._rules.concerned
 
@@ -127,7 +128,7 @@ class Offered:
         if self._rules and (ruled := self._rules.why(request.context, found.request.arms, found.request.arm_features)):
             found = _less(found, ruled)
         try:
-            self._limits.refuse_infeasible(tuple(found.request.arms))
+            self._limits.refuse_infeasible(tuple(found.request.arms), request.context)
         except ValueError as error:
             raise InvalidEvent(
                 "arms", list(found.request.arms), f"arms that the limits leave a choice of: {error}"

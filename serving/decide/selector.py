@@ -195,6 +195,7 @@ class Selector:
                 stage=view.stage,
                 arm_context=request.arm_context,
                 posterior_step=served.step,
+                shared_posterior=served.shared,
                 fallback_reason=served.reason,
                 took_us=took,
                 arm_features=request.arm_features,

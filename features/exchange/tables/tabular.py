@@ -143,9 +143,16 @@ class TableSource:
         event = str(get.get("event_id", name))
         at = self._at(get.get("at"), i, scale)
         context = as_object(get["context"]) if "context" in get else {}
-        pairs = [features_of(as_object(r)) for r in as_list(get["arm_context"])] if "arm_context" in get else []
-        given = [None if r is None else features_of(as_object(r)) for r in as_list(get.get("arm_features", "[]"))]
-        pmf = tuple(float(q) for q in as_list(get["pmf"])) if "pmf" in get else spread(arms, arm, p)
+        pairs = (
+            [features_of(as_object(r)) for r in as_list(get["arm_context"], "arm_context")]
+            if "arm_context" in get
+            else []
+        )
+        given = [
+            None if r is None else features_of(as_object(r))
+            for r in as_list(get.get("arm_features", "[]"), "arm_features")
+        ]
+        pmf = tuple(float(q) for q in as_list(get["pmf"], "pmf")) if "pmf" in get else spread(arms, arm, p)
         pmf, p = self.rounding.whole(pmf, arms, arm, p)
         decision = checked(
             Decision(
