@@ -133,7 +133,7 @@ def decode(raw: Raw, listed: Listed | None = None) -> Request:
 def arms_of(arms: Any) -> Listed:
     """The ids of a list of distinct arms, and the features of those that are brought along."""
     if not isinstance(arms, list | tuple) or not arms:
-        raise InvalidEvent("arms", arms, "a non-empty JSON list of arm ids")
+        raise InvalidEvent("arms", arms, f"a non-empty JSON list, each {inline_arms.SHAPE}")
     if len(arms) > MAX_ARMS:
         raise InvalidEvent("arms", f"{len(arms)} arms", f"at most {MAX_ARMS}: narrow the candidates first")
     given: tuple[dict[str, Any] | None, ...] = ()

@@ -152,14 +152,19 @@ def _pmf(raw: bytes, arms: int) -> tuple[float, ...]:
     return tuple(map(float, pmf))
 
 
+_OF_REQUEST = {"unit_id": "another unit", "context": "another context"}
+_OF_ARMS = {"arms": "other arms", "arm_context": "another arm_context", "arm_features": "other features of its arms"}
+_ANOTHER = _OF_REQUEST | _OF_ARMS
+
+
 def reuse(stored: Decision, sent: Decision, *, may_be: bool = False) -> NotAdmitted | None:
     """The refusal of an event id that stands for another question already: another unit, context, or other arms. None
     where both asked the same, for the first answer then holds. `may_be`: the arms on record can be those of the same
     question at a time when others could be chosen (serving/decide/offered.py)."""
-    arms = () if may_be and stored.arms != sent.arms else ("arms", "arm_context", "arm_features")
-    for what in ("unit_id", "context", *arms):
+    arms = () if may_be and stored.arms != sent.arms else tuple(_OF_ARMS)
+    for what in (*_OF_REQUEST, *arms):
         if getattr(stored, what) != getattr(sent, what):
-            expected = f"a new id: this one was answered for another {what.removesuffix('_id')}"
+            expected = f"a new id: this one was answered for {_ANOTHER[what]}"
             return NotAdmitted("event_id", sent.event_id, expected, reason=REUSED)
     return None
 

@@ -73,7 +73,8 @@ def _desk(request: Request) -> Desk:
     """Raises CallProblem where the path names another app."""
     desk, app = desk_of(request), request.path_params["app"]
     if app != desk.options.app:
-        raise CallProblem(404, f"app: found {app[:80]!r}, expected {desk.options.app}: it is served here", field="app")
+        expected = f"{desk.options.app}, which is served here"
+        raise CallProblem(404, f"app: found {app[:80]!r}, expected {expected}", field="app")
     return desk
 
 

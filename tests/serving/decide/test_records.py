@@ -131,15 +131,15 @@ def test_an_owner_may_take_older_records(spool):
 
 
 @pytest.mark.parametrize(("change", "what"), [
-    ({"unit_id": b"v"}, "unit"), ({"context": b'{"age": 3}'}, "context"), ({"arms": b'["b", "a"]'}, "arms"),
-    ({"arm_context": b'[{"x": 1}, {}]'}, "arm_context"),
+    ({"unit_id": b"v"}, "another unit"), ({"context": b'{"age": 3}'}, "another context"),
+    ({"arms": b'["b", "a"]'}, "other arms"), ({"arm_context": b'[{"x": 1}, {}]'}, "another arm_context"),
 ])  # fmt: skip
 def test_a_record_under_the_id_of_another_question_is_refused_by_name(spool, change, what):
     records = Records(spool, unit_key="k")
     assert [records.take([GOOD])[0].status for _ in range(2)] == ["accepted", "accepted"]  # sent twice: once on record
     (outcome,) = records.take([replace(GOOD, **change)])
     assert (outcome.status, outcome.reason) == ("rejected", "event_id_reused")
-    assert outcome.error == f"event_id: found 'e', expected a new id: this one was answered for another {what}"
+    assert outcome.error == f"event_id: found 'e', expected a new id: this one was answered for {what}"
     assert records.take([replace(GOOD, arm=b"b")])[0].status == "duplicate"  # the same question, another draw
     assert spool.counts() == {"decisions": 1, "rewards": 0, "rejects": 1, "thinned": 0}
 

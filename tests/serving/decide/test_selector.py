@@ -55,8 +55,16 @@ def test_the_same_event_gets_the_same_answer_in_any_batch_and_order(tmp_path, sp
     fresh.close()
 
 
-@pytest.mark.parametrize("change", ["unit_id", "context", "arms", "arm_context"])
-def test_an_event_id_of_another_question_is_refused_by_name_and_counted(tmp_path, spool, change):
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ("unit_id", "another unit"),
+        ("context", "another context"),
+        ("arms", "other arms"),
+        ("arm_context", "another arm_context"),
+    ],
+)
+def test_an_event_id_of_another_question_is_refused_by_name_and_counted(tmp_path, spool, change, what):
     s = selector(tmp_path, spool, Uniform())
     asked, other = apps.sample().requests(2)
     (first,) = s.select([asked])
@@ -67,8 +75,7 @@ def test_an_event_id_of_another_question_is_refused_by_name_and_counted(tmp_path
         "arm_context": asked.arm_context[::-1],
     }[change]
     (answer,) = s.select([replace(asked, **{change: changed})])
-    what = change.removesuffix("_id")
-    assert answer.error == f"event_id: found 'event-0-0', expected a new id: this one was answered for another {what}"
+    assert answer.error == f"event_id: found 'event-0-0', expected a new id: this one was answered for {what}"
     assert (answer.arm, answer.pmf) == ("", ())
     (reject,) = (orjson.loads(body) for _, body in spool.read("rejects"))
     assert (reject["kind"], reject["field"], reject["raw"]) == ("decision", "event_id", "event-0-0")
