@@ -31,6 +31,7 @@ SHIPPED = "ledger/shipped/"  # what was shipped since: one receipt a shipment, u
 TRAINING_BEGUN, TRAINING_ENDED = "training/begun.json", "training/ended.json"
 PROCESS = "process.json"  # the models through time that a scheduled loop judges
 CURRENT, MULTIPLIERS, MULTIPLIERS_KEPT = "releases/current", "constraints/multipliers.json", "constraints/multipliers/"
+SPENT = "constraints/spent.json"
 ROLLOUT = "rollout/state.json"
 ROLLOUT_WATCHED = "rollout/watched.json"  # when the controller last looked
 ARMS_ACCEPTED, ARMS_REFUSED = "arms/accepted.json", "arms/refused.json"
