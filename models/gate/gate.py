@@ -194,6 +194,7 @@ def _gain(e: Evidence, spec: GateSpec, alpha: float, found: Ends) -> tuple[Condi
         on_time = _above("lift_lower_with_late_rewards", found.bounds.lower + min(e.lateness.shift, 0.0), spec.margin)
         known.append(replace(on_time, reason=e.lateness.says))
     second = _at_least("second_estimator_upper", clt(e.second, alpha=spec.alpha).upper, spec.margin)
+    second = replace(second, reason=e.says.get(second.name, ""))
     return (*known, *_planned(e), second, *_guardrails(e, spec, alpha))
 
 

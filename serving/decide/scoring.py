@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.exploration.toward import ENTRY as TOWARD
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 WARM_SECONDS = 30.0
 TOO_LATE = f"{CANDIDATE}: {TooSlow.__name__}"  # how `reason` begins where the candidate was not waited for
 LEFT_OUT = f"{TOWARD}: left out: its breaker is open until the next release"
@@ -37,13 +39,15 @@ def pmf_of(policy: Policy, batch: Batch) -> F64:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What one role made of its rows: `pmf` (B, K), floor included, and why it is not the role's own, if so."""
+    """What one role made of its rows: `pmf` (B, K), floor included, and why it is not the role's own, if so. `step` and
+    `shared` name the posterior as the log does."""
 
     pmf: F64
     role: str
     policy: str
     step: int
     reason: str = ""
+    shared: str = ""
 
     def apprenticed(self) -> "Served":
         """What is shown where an app is served in apprentice mode: the first arm of each request, for certain."""
@@ -65,10 +69,12 @@ class Scorer:
         """The role's own pmf, as `ask` gives it; when the candidate fails the champion's, when that fails uniform. The
         `reason` of a champion's says why nothing was explored toward the candidate that its release has for that."""
         try:
-            pmf = exploration.guard(self._pmf(role, batch, ask), batch.mask)
-            other, reason = self._toward(role, batch, stage, ask)
-            served = self._release.exploration.served(pmf, batch, other)
-            return Served(served, role, self._names[role], self._heads.step(role), reason)
+            left, pmf = self._pmf(role, batch, ask)
+            pmf = exploration.guard(pmf, left.mask)
+            other, reason = self._toward(role, left, stage, ask)
+            served = self._release.exploration.served(pmf, left, other)
+            step, shared = self._heads.step(role), self._heads.shared(role)
+            return Served(served, role, self._names[role], step, reason, shared)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a policy does, users get an arm
             failure = error
         if role == CHAMPION:
@@ -76,7 +82,7 @@ class Scorer:
             return Served(self._release.exploration.uniform(batch), FALLBACK, "uniform", 0, _reason(role, failure))
         reason = self._counted(role, failure, stage)
         champion = self.score(CHAMPION, batch, stage, ask)
-        return Served(champion.pmf, FALLBACK, champion.policy, champion.step, reason)
+        return Served(champion.pmf, FALLBACK, champion.policy, champion.step, reason, champion.shared)
 
     def _toward(self, role: str, batch: Batch, stage: str, ask: Ask) -> tuple[F64 | None, str]:
         """The pmf that the champion explores toward; or None, and why there is none ("": its release has no such
@@ -87,7 +93,8 @@ class Scorer:
         if self._breaker.open(self._release.number, stage):
             return None, LEFT_OUT
         try:
-            return exploration.guard(self._in_time(toward.policy, batch, ask), batch.mask), ""
+            pmf = self._in_time(partial(ask, toward.policy, batch), len(batch))
+            return exploration.guard(pmf, batch.mask), ""
         except (Exception, SystemExit) as error:  # noqa: BLE001 - told where it is counted
             return None, self._counted(TOWARD, error, stage)
 
@@ -102,17 +109,22 @@ class Scorer:
             self._breaker.failed(self._release.number, stage, reason)
         return reason
 
-    def _pmf(self, role: str, batch: Batch, ask: Ask) -> F64:
-        policy = self._heads.policy(role)
-        return ask(policy, batch) if role == CHAMPION else self._in_time(policy, batch, ask)
+    def _pmf(self, role: str, batch: Batch, ask: Ask) -> tuple[Batch, F64]:
+        """What is left of the candidates, and the pmf over them."""
+        work = partial(self._over_what_is_left, self._heads.policy(role), batch, ask)
+        return work() if role == CHAMPION else self._in_time(work, len(batch))
 
-    def _in_time(self, candidate: Policy, batch: Batch, ask: Ask) -> F64:
+    def _in_time(self, work: Callable[[], T], rows: int) -> T:
         """A candidate is waited for only so long: users of the champion are in the same batch."""
         if self._trial:
-            return ask(candidate, batch)
-        pmf = self._runner.run(partial(ask, candidate, batch), self._breaker.patience(len(batch)))
+            return work()
+        found = self._runner.run(work, self._breaker.patience(rows))
         self._breaker.in_time()
-        return pmf
+        return found
+
+    def _over_what_is_left(self, policy: Policy, batch: Batch, ask: Ask) -> tuple[Batch, F64]:
+        left = self._release.limits.safe(policy, batch)
+        return left, ask(policy, left)
 
     def warm(self, batch: Batch) -> None:
         """Each policy makes what it keeps from batch to batch (shares of the catalogue, draws), so that no user waits

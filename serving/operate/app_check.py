@@ -62,7 +62,7 @@ def _arms(w: Workspace, problems: list[str]) -> int:
 
 def _constraints(w: Workspace, problems: list[str]) -> list[str]:
     """What is understood of rules and constraints, a sentence each; arms that do not fit were told before."""
-    if not w.spec.rules and not w.spec.constraints:
+    if not w.spec.rules and not w.spec.constraints and not w.spec.safety.never_dominated:
         return []
     try:
         arms = w.arms()

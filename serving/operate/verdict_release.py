@@ -26,6 +26,7 @@ from croupier.models import earlier, policy
 from croupier.models.bayesian.informed import informed
 from croupier.models.policy import Policy
 from croupier.serving.catalogue.present_arms import Present, answerable, present
+from croupier.serving.fleet import half_life
 from croupier.serving.learning import carry_over, learning_scope
 from croupier.serving.learning.carry_over import Carried
 from croupier.serving.learning.live_heads import learns
@@ -234,7 +235,10 @@ def release_policies(
     source: str | None = None,
     toward: Toward | None = None,
 ) -> publish.Published:
-    """Writes a release of these policies and publishes it. `source` None: as app.toml says."""
+    """Writes a release of these policies and publishes it. `source` None: as app.toml says. Raises ValueError where
+    hosts share what they learn, and a policy forgets."""
+    if w.spec.policies.fast_loop:
+        half_life.refuse(w.settings, (champion, candidate))
 
     def build(folder: Path, number: int) -> object:
         return bundle.write_release(

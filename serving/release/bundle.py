@@ -31,10 +31,11 @@ from croupier.models import policy as policies
 from croupier.models.constraints.held import DecisionLimits
 from croupier.models.policy import Policy
 from croupier.serving.release import arm_source, entry
-from croupier.serving.release.exploration.body import Golden, ReleaseBody
+from croupier.serving.release.exploration.body import ReleaseBody
 from croupier.serving.release.exploration.mixed import Exploration
 from croupier.serving.release.exploration.toward import ENTRY as TOWARD
 from croupier.serving.release.exploration.toward import Toward
+from croupier.serving.release.golden import Golden
 from croupier.serving.release.newcomer_share import Newcomers
 from croupier.serving.release.safeguards import Safeguards
 
@@ -117,8 +118,8 @@ def write_release(
     `golden` are requests (context, arms, arm_context, arm_features) whose pmf is computed here; `meta` is kept in the
     manifest: training window, seeds, code revision, the gate's verdict. `source` says where the arms of requests come
     from; a policy that cannot serve these is refused (ValueError). `salt` keys the draws (default: a random one, which
-    is nobody's to know who may name an event: else event ids with a wished arm could be computed beforehand).
-    `safeguards`: which rules and limits hold. `toward`: whom a champion without a candidate explores toward.
+    is nobody's to know who may name an event: else ids of a wished arm could be computed). `safeguards` hold.
+    `toward`: whom a champion without a candidate explores toward.
     """
     if folder.exists():
         raise FileExistsError(f"{folder}: a release is written once; take the next number")
@@ -126,11 +127,11 @@ def write_release(
         raise ValueError("toward: found it beside a candidate, expected one or the other: a rollout explores uniformly")
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.parent / f".tmp-{folder.name}-{uuid.uuid4().hex[:8]}"
-    draft.mkdir()
     roles = {CHAMPION: champion} | ({CANDIDATE: candidate} if candidate is not None else {})
     arm_source.refuse_unfit(source, roles | ({TOWARD: toward.policy} if toward is not None else {}))
-    new, kept = newcomers or Newcomers(), safeguards or Safeguards()
+    new, kept = newcomers or Newcomers(), (safeguards or Safeguards()).fitting(arms)
     body = ReleaseBody(encoder, arms, floor, roles, new, kept, toward)
+    draft.mkdir(mode=0o750)  # the salt of the draws is in its manifest
     try:
         for role, policy in roles.items():
             (draft / role).mkdir()
@@ -187,9 +188,8 @@ def check_seal(folder: Path, raw: bytes, manifest: object) -> None:
 def verify(folder: Path) -> dict[str, Any]:
     """Check every byte of the folder and return its manifest. Nothing but the manifest is parsed.
 
-    Missing, changed, truncated and additional files raise ReleaseRefused; only `__pycache__`, which Triton's stub
-    may add beside model.py, is passed over. A folder named by a number must hold that release.
-    """
+    Missing, changed, truncated and additional files and links raise ReleaseRefused, but for `__pycache__`, which Triton
+    may add. A folder named by a number must hold that release."""
     manifest = read_manifest(folder)
     if folder.name.isdigit() and int(folder.name) != manifest["number"]:
         raise ReleaseRefused(folder, layout.MANIFEST, f"release {manifest['number']}", f"release {int(folder.name)}")
@@ -212,11 +212,10 @@ def load(folder: Path) -> LoadedRelease:
     manifest = verify(folder)
     encoder, arms = _read_features(folder)
     golden = (Golden(**row) for row in orjson.loads((folder / layout.GOLDEN).read_bytes()))
-    has_candidate = CANDIDATE in manifest["policies"]
     return LoadedRelease(
         number=manifest["number"],
         champion=policies.load(folder / CHAMPION),
-        candidate=policies.load(folder / CANDIDATE) if has_candidate else None,
+        candidate=policies.load(folder / CANDIDATE) if CANDIDATE in manifest["policies"] else None,
         encoder=encoder,
         catalogue=encoder.catalogue(arms),
         arms=arms,
@@ -247,6 +246,8 @@ def fingerprint(data: bytes) -> dict[str, Any]:
 def _files(folder: Path) -> Iterable[str]:
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            raise ReleaseRefused(folder, name, "a link, whose target may change", "the file itself")
         if not path.is_dir() and not name.startswith("__pycache__/"):
             yield name
 

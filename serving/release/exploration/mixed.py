@@ -30,16 +30,23 @@ class Exploration:
     def served(self, pmf: F64, batch: Batch, other: F64 | None = None) -> F64:
         """Returns (B, K): what is drawn from. `pmf` is a policy's, `other` that of the candidate that is explored
         toward, guarded both; without `other` all of ε is spread uniformly."""
+        epsilon = self.limits.explored(batch, self.floor)
         if other is None or self.toward is None:
-            explored = with_floor(pmf, batch.mask, self.floor)
+            explored = with_floor(pmf, batch.mask, epsilon)
         else:
-            explored = with_floor_toward(pmf, other, batch.mask, self.floor, self.toward.share)
+            explored = with_floor_toward(pmf, other, batch.mask, epsilon, self.toward.share)
         return self.limits.held(self.newcomers.mixed(explored, batch, self.rows), batch, self.floor)
 
     def pmf(self, policy: Policy, batch: Batch) -> F64:
         """Returns (B, K): what is drawn from where this policy decides and nothing fails."""
-        other = None if self.toward is None else guard(self.toward.policy.pmf(batch), batch.mask)
-        return self.served(policy.pmf(batch), batch, other)
+        left = self.limits.safe(policy, batch)
+        other = None if self.toward is None else guard(self.toward.policy.pmf(left), left.mask)
+        return self.served(policy.pmf(left), left, other)
+
+    def alone(self, policy: Policy, batch: Batch) -> F64:
+        """Returns (B, K): the same where nothing was explored toward."""
+        left = self.limits.safe(policy, batch)
+        return self.served(policy.pmf(left), left)
 
     def uniform(self, batch: Batch) -> F64:
         """Returns (B, K): what is drawn from where no policy can decide: all candidates alike, within the limits."""

@@ -16,7 +16,7 @@ from croupier.models.baselines import FixedArm, Uniform
 from croupier.serving.operate import deployment, publish, succession, trial
 from croupier.serving.release import bundle, bundle_store, rollout_mirror, rollout_state, rollout_store
 from croupier.serving.release.bundle import ReleaseRefused
-from croupier.serving.release.exploration.body import Golden
+from croupier.serving.release.golden import Golden
 from croupier.serving.triton import repository
 from croupier.serving.triton.binary import TritonUnavailable
 from croupier.serving.triton.server import Ports
