@@ -46,23 +46,35 @@ def by_hand(release, request, other=True):
     return with_floor_toward(own, release.toward.policy.pmf(batch), batch.mask, FLOOR, release.toward.share)[0]
 
 
+def price(release, request, pmf):
+    """Σ (π₁ − π₀)² / p, with both as a rollout would serve them: the rows that telling them apart takes go with it."""
+    parts = [request.context], [request.arms], [request.arm_context]
+    batch = release.encoder.encode(*parts, release.catalogue)
+    one, other = (with_floor(p.pmf(batch), batch.mask, FLOOR)[0] for p in (release.champion, release.toward.policy))
+    return float(np.square(other - one) @ (1.0 / pmf))
+
+
 @pytest.mark.medium
 def test_what_is_logged_is_what_was_drawn_from_and_replay_derives_it(tmp_path, spool):
     made = apps.write(tmp_path, apps.trained("lin_ts"), toward=toward(apps.trained("vw_cb_adf")), floor=FLOOR)
     requests = apps.sample().requests(60, strange=True)
     answers = selector(made, spool).select(requests)
     found = spool.find([a.event_id for a in answers])
-    moved = 0
+    moved, prices = 0, []
     for request, answer in zip(requests, answers, strict=True):
         expected, decision = by_hand(made, request), found[answer.event_id]
         np.testing.assert_allclose(decision.pmf, expected, atol=1e-12)
         assert decision.propensity == dict(zip(decision.arms, decision.pmf, strict=True))[decision.arm]
         assert min(decision.pmf) >= FLOOR / 2 / len(decision.arms) - 1e-12
         assert (decision.role, decision.policy, decision.fallback_reason) == ("champion", "lin_ts", "")
-        moved += float(np.abs(expected - by_hand(made, request, other=False)).sum()) > 0.01
+        plain = by_hand(made, request, other=False)
+        moved += float(np.abs(expected - plain).sum()) > 0.01
+        prices.append([price(made, request, pmf) for pmf in (np.array(decision.pmf), plain)])
         steps = replay(decision, load=lambda _: made, spool=spool, spec=RewardSpec())
         assert all(s.holds for s in steps), steps
     assert moved > 40, "most decisions explore otherwise than uniformly"
+    spent, before = np.mean(prices, axis=0)
+    assert spent < 0.9 * before, "the served log tells the two apart in fewer rows"
     uniform = replace(made, toward=None)
     steps = replay(found[answers[0].event_id], load=lambda _: uniform, spool=spool, spec=RewardSpec())
     assert [s.step for s in steps if not s.holds] == ["pmf"]
