@@ -10,7 +10,7 @@ import polars as pl
 
 from croupier.features.declared.constraint import ConstraintSpec
 from croupier.features.declared.rule import RuleSpec
-from croupier.features.declared.segment import Segment
+from croupier.features.declared.segment import RequestSegment
 from croupier.features.encoding.inline import given_in
 from croupier.features.interactions.versions import read_interactions
 from croupier.features.known_arms import known_arms
@@ -113,7 +113,7 @@ def _limits(w: Workspace, rows: pl.DataFrame) -> list[Standing]:
     alone = not any(each.kind == "limit" for each in w.spec.constraints)  # an exploration gives way to limits
     for one in (each for each in w.spec.constraints if each.kind in ("limit", "exploration")):
         mine = set(one.arms) or {arm for arm, own in features.items() if one.concerns(own)}
-        about = controller.of_segment(Segment.of(one.when), rows)
+        about = controller.of_segment(RequestSegment.of(one.when), rows)
         masses = _least(about) if one.kind == "exploration" else _masses(about, mine, each=bool(one.arms))
         having = _having(w, about, one) if alone or one.kind == "limit" else set()
         broken = [
