@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from croupier.features.declared import agreement, fitting, refusals
 from croupier.features.declared.constraint import ConstraintSpec
 from croupier.features.declared.feature import Feature
+from croupier.features.declared.policies import PoliciesSpec
 from croupier.features.declared.rule import RuleSpec
 from croupier.features.spec_values import (
     AllocationSpec,
@@ -31,7 +32,6 @@ from croupier.features.spec_values import (
     SafetySpec,
     Seasons,
     Strict,
-    distinct,
     duration,
     rising_shares,
 )
@@ -69,21 +69,6 @@ class RewardSpec(Strict):
     guardrails: tuple[str, ...] = Field(
         (), description="kinds watched apart, of which more is harm; [rollout] guardrails says it for either direction"
     )
-
-
-class PoliciesSpec(Strict):
-    """What competes: names of `croupier.models.policy.POLICIES`, each with its parameters."""
-
-    candidates: Annotated[tuple[str, ...], AfterValidator(distinct)] = Field(
-        ("vw_cb_adf", "neural_linear"), description="policies that each training trains and the gate judges"
-    )
-    parameters: dict[str, dict[str, object]] = Field(
-        {}, description="of a candidate, one table each: [policies.parameters.NAME]"
-    )
-    floor: float = Field(0.02, ge=0, le=1, description="ε: every arm keeps at least ε/K")
-    fast_loop: bool = Field(False, description="learn from rewards at once, and defaults as windows close")
-    seed: int = Field(0, ge=0, description="of every random number in training and judging")
-    train_share: float = Field(0.6, gt=0, lt=1, description="earlier share of the log, by time; the rest judges")
 
 
 class GateSpec(Strict):
@@ -273,7 +258,7 @@ class AppSpec(Strict):
 
     @model_validator(mode="after")
     def _policies_fit(self) -> Self:
-        fitting.check(self.policies.candidates, self.allocation, self.safety, fast_loop=self.policies.fast_loop)
+        fitting.check(self.policies, self.allocation, self.safety)
         return self
 
     @property

@@ -63,7 +63,7 @@ def champion_of(w: Workspace) -> Champion:
     if head["policy"] != "uniform":
         with suppress(KeyError):  # features may have been deleted by retention: then it is old
             found = meta_of(w.store, meta.get("features", ""))
-            until = int(found.get("end_us", found["split_at"]))
+            until = stale.believed(int(found.get("end_us", found["split_at"])))
     return Champion(family=head["policy"], policy=layout.release(number, CHAMPION), trained_until=until)
 
 
@@ -92,7 +92,7 @@ def process_for(w: Workspace, features: Features, candidates: Mapping[str, str])
     assert features.end is not None
     champion, encoder = champion_of(w), features.encoder.digest
     found = read_process(w)
-    if found and found.continues(champion.family, candidates) and _reads_on(w, found, features):
+    if found and found.continues(champion.family, candidates, features.end) and _reads_on(w, found, features):
         return replace(found, encoder=encoder).judged_from(features.end, w.spec.training.days), False
     since = max(features.split_at, champion.trained_until)
     first = {name: (Segment(since=since, policy=prefix + BEFORE),) for name, prefix in candidates.items()}

@@ -18,10 +18,11 @@ import orjson
 
 from croupier.features.batch import Interactions, concatenate
 from croupier.features.build import Features, encoder_at
+from croupier.features.declared.policies import PoliciesSpec
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions import window
 from croupier.features.schema import CANDIDATE, CHAMPION
-from croupier.features.spec import PoliciesSpec, SpecError
+from croupier.features.spec import SpecError
 from croupier.features.store import layout, released
 from croupier.features.utc import YEAR_2100, from_us
 from croupier.features.workspace import Workspace, get_folder, put_folder

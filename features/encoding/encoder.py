@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 import orjson
 
-from croupier.features.batch import F32, I64, Batch, Bool, Catalogue
+from croupier.features.batch import F32, F64, I64, Batch, Bool, Catalogue
 from croupier.features.encoding import catalogue as raw_catalogue
 from croupier.features.encoding import inline
 from croupier.features.encoding.columns import Columns
@@ -117,6 +117,10 @@ class Encoder:
     def arm_matrix(self, rows: Sequence[Row]) -> F32:
         """Returns (n, d_a): rows of arms' features, with their `arm_id`, as a catalogue has them."""
         return self._extended(self.arm.matrix(rows), "arm")
+
+    def arm_matrix_of(self, n: int, numbers: F64, texts: Iterable[str]) -> F32:
+        """Returns (n, d_a) as `arm_matrix`, of the values of n rows (Columns.matrix_of)."""
+        return self._extended(self.arm.matrix_of(n, numbers, texts), "arm")
 
     def validate(
         self,
@@ -262,10 +266,10 @@ def _candidates(arms: Sequence[Sequence[str]], catalogue: Catalogue) -> tuple[I6
         raise InvalidEvent("arms", error.args[0], "an arm_id of the catalogue (retired arms stay in it)") from None
 
 
-def placed(flat: Iterable[int], lengths: Sequence[int]) -> tuple[I64, Bool]:
+def placed(flat: Iterable[int] | I64, lengths: Sequence[int]) -> tuple[I64, Bool]:
     """Rows of candidates, one request after the other → rows (B, K), 0 on padding, and the mask."""
     B, K, n = len(lengths), max(lengths, default=0), sum(lengths)
-    found = np.fromiter(flat, np.int64, n)
+    found = flat if isinstance(flat, np.ndarray) else np.fromiter(flat, np.int64, n)
     if n == B * K:
         full = np.empty((B, K), np.bool_)
         full.fill(True)  # a fifth of the price of np.ones

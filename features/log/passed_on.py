@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 
 from croupier.features.log import spool_quotas
-from croupier.features.log.spool import LAST_ROW, Spool
+from croupier.features.log.spool import LAST_ROW, PASSED_ON, Spool
+from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.log.spool_rows import token
 from croupier.features.schema import Reward
 
@@ -19,14 +20,18 @@ AT_ONCE = 500  # event ids of one statement
 
 def take(spool: Spool, rewards: Sequence[Reward], notes: dict[str, Any]) -> int:
     """Puts on record the rewards that are not yet, and keeps `notes` as facts of the spool, together; durable on
-    return. Returns how many rewards were new: one that was sent here too is there already."""
+    return. Returns how many rewards were new: one that was sent here too is there already. Raises SpoolUnavailable,
+    and then nothing is kept: once rewards fill their share of the log, as for those that are sent here."""
     rows = [(r.event_id, token(r), r.at, orjson.dumps(r)) for r in rewards]
     with spool.transaction() as db:
         insert = f"""INSERT OR IGNORE INTO rewards (event_id, token, at, body, seen, passed_on)
                      VALUES (?, ?, ?, ?, {LAST_ROW}, 1)"""
+        if rows:
+            db.execute(f"CREATE INDEX IF NOT EXISTS {PASSED_ON} ON rewards (id) WHERE passed_on = 1")
         new = [row for row in rows if db.execute(insert, row).rowcount == 1]
-        if new:
-            spool_quotas.add(db, sum(spool_quotas.reward_size(e, t, body) for e, t, _, body in new))
+        size = sum(spool_quotas.reward_size(e, t, body) for e, t, _, body in new)
+        if size and spool_quotas.add(db, size) > spool_quotas.REWARDS_SHARE * spool.max_bytes:
+            raise SpoolUnavailable(f"{spool.path}: rewards fill their share of CROUPIER_SPOOL_MAX_BYTES")
         db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", notes.items())
     return len(new)
 

@@ -15,6 +15,7 @@ from typing import Literal
 
 from croupier.features.log import spool_quotas
 from croupier.features.store import layout
+from croupier.features.store.folders import make_private
 
 _TABLES = (
     """
@@ -59,7 +60,7 @@ class SpoolFile:
         self._turn = threading.Lock()
         self._file = 0  # its inode: a file that was deleted goes on taking rows that nobody can read
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(path.parent)
             gate = path.with_name(path.name + layout.LOCK)
             self._gate = os.fdopen(_private(gate, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
             os.close(_private(path, os.O_RDWR | os.O_CREAT))
@@ -81,7 +82,6 @@ class SpoolFile:
             columns = {column[1] for column in self.db.execute("PRAGMA table_info(rewards)")}
             for name in {"seen", "passed_on"} - columns:  # an older spool
                 self.db.execute(f"ALTER TABLE rewards ADD COLUMN {name} INTEGER")
-            self.db.execute("CREATE INDEX IF NOT EXISTS rewards_passed_on ON rewards (id) WHERE passed_on = 1")
             self._file = self.path.stat().st_ino
             self.id: str = self.db.execute("SELECT value FROM facts WHERE name = 'spool_id'").fetchone()[0]
 

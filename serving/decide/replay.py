@@ -164,8 +164,10 @@ def _pmf(decision: Decision, policy: Policy | None, batch: Batch, release: Loade
     if decision.role == APPRENTICE:  # the first of its arms, whatever the policy would have done
         return np.asarray(np.eye(1, len(decision.arms))[0])
     if policy is None:
-        return np.asarray(release.uniform(batch)[0])
-    return np.asarray(release.served(policy, batch)[0])
+        return np.asarray(release.exploration.uniform(batch)[0])
+    if decision.role == CHAMPION and not decision.fallback_reason:
+        return np.asarray(release.exploration.pmf(policy, batch)[0])
+    return np.asarray(release.exploration.alone(policy, batch)[0])
 
 
 def _outcome(decision: Decision, pmf: tuple[float, ...]) -> list[ReplayStep]:

@@ -6,6 +6,7 @@ So is one that the app does not declare: of another kind, out of its range, of a
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from croupier.features.clock import now_us
@@ -76,6 +77,14 @@ class Rewards:
         for (i, _), outcome in zip(good, kept, strict=True):
             outcomes[i] = outcome
         return [o for o in outcomes if o is not None]
+
+    def keep_refused(self, refusals: Sequence[Outcome]) -> None:
+        """Keeps rewards that no wire carries (a truth value, a text, a number beyond floats) among the rejects, so that
+        they are counted; their senders know already. Where the log is out of reach they are not."""
+        now = self._clock()
+        rejects = [("reward", o.error.partition(":")[0], b"", o.error, now) for o in refusals]
+        with suppress(SpoolUnavailable):
+            self._log.append_rejects(rejects)
 
     def _keep(self, rewards: list[Reward], admission: Admission | None, now: int) -> list[Outcome]:
         if not rewards:

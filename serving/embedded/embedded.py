@@ -158,6 +158,8 @@ class Embedded:
         """Mappings of reward()'s arguments; one outcome each, a rejected one with its `error`."""
         outcomes, rows = encoded_rewards(rewards)
         places, raws = [i for i, _ in rows], [raw for _, raw in rows]
+        if outcomes:
+            self._own().rewards.keep_refused(list(outcomes.values()))
         outcomes |= dict(zip(places, self._own().rewards.take(raws), strict=True))
         return [outcomes[i] for i in range(len(rewards))]
 

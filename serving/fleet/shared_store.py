@@ -35,14 +35,16 @@ class SharedStore:
         """Connects at the first call. Raises ValueError where the URL is none, or the client is not installed."""
         try:
             import redis
+            from redis.backoff import NoBackoff
+            from redis.retry import Retry
         except ImportError:
             raise ValueError(
                 "CROUPIER_REDIS is set, and the package redis is not installed: pip install 'croupier[fleet]'"
             ) from None
         self._failure: type[Exception] = redis.exceptions.RedisError
         try:
-            timeouts = {"socket_timeout": SECONDS, "socket_connect_timeout": SECONDS}
-            self._redis: Any = redis.Redis.from_url(url, protocol=2, **timeouts)  # 3 has other types of answers
+            how = {"socket_timeout": SECONDS, "socket_connect_timeout": SECONDS, "retry": Retry(NoBackoff(), 0)}
+            self._redis: Any = redis.Redis.from_url(url, protocol=2, **how)  # 3 has other types of answers
         except ValueError as error:
             raise ValueError(f"CROUPIER_REDIS: {error}; expected redis://HOST:6379/0, or rediss:// for TLS") from None
         self._name = f"croupier:{app}"

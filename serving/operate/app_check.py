@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from croupier.features.declared.policies import PoliciesSpec
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions import hours, window
 from croupier.features.schema import FROM_CATALOGUE, NO_STAGE
-from croupier.features.spec import PoliciesSpec, RolloutSpec, SpecError
+from croupier.features.spec import RolloutSpec, SpecError
 from croupier.features.spec_values import seconds_of
 from croupier.features.store import layout
 from croupier.features.utc import from_us

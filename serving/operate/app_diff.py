@@ -160,6 +160,7 @@ def _rest(changes: Changes) -> Iterator[str]:
         ("requests.", "holds at once, wherever this app.toml is read; elsewhere from the next release on"),
         ("policies.parameters", "the next training uses them; the family's judging goes on"),
         ("policies.floor", "served from the next release on; the current one keeps its own"),
+        ("policies.toward_candidate", "holds from the next verdict on; the current release keeps its own"),
         ("arms.source", "served from the next release on; the current one keeps its own"),
         ("rules", "served from the next release on, or at once by `croupier constraints release`"),
         ("constraints", "served from the next release on, or at once by `croupier constraints release`"),

@@ -47,9 +47,8 @@ def receipt(spool):
 
 
 KINDS = "one of click, complaint, unsubscribe; "
-CLICK = (
-    "expected 0 to 1 for a click; if such values are right, declare their range in app.toml: [reward.kinds.click] range"
-)
+RIGHT = "; if such values are right, declare their range in app.toml: "
+CLICK = f"expected 0 to 1 for a click{RIGHT}[reward.kinds.click] range"
 FIRST, LAST = NOW - 721 * HOUR, NOW + HOUR
 
 
@@ -58,7 +57,7 @@ FIRST, LAST = NOW - 721 * HOUR, NOW + HOUR
     ((b"sale", 1.0, 0), "undeclared_kind", f"kind: found 'sale', expected {KINDS}declare it in app.toml: [reward.kinds.NAME]"),
     ((b"click", 7.0, 0), "out_of_range", f"value: found 7.0, {CLICK}"),
     ((b"click", -0.5, 0), "out_of_range", f"value: found -0.5, {CLICK}"),
-    ((b"complaint", 1e6, 0), "out_of_range", "value: found 1000000.0, expected -3 to 3 for a complaint"),
+    ((b"complaint", 1e6, 0), "out_of_range", f"value: found 1000000.0, expected -3 to 3 for a complaint{RIGHT}[rollout] guardrail_ranges, complaint = [low, high]"),
     ((b"unsubscribe", 1.5, 0), "out_of_range", "value: found 1.5, expected -1 to 1 for a unsubscribe"),
     ((b"click", float("nan"), 0), "not_finite", "value: found nan, expected a finite number"),
     ((b"unsubscribe", float("-inf"), 0), "not_finite", "value: found -inf, expected a finite number"),
