@@ -100,7 +100,7 @@ def _reachable(exposures: Sequence[ConstraintSpec]) -> None:
 
 
 def _compatible(limits: Sequence[ConstraintSpec]) -> None:
-    """Of one arm or category several limits may hold at once, of a segment and of all requests."""
+    """Checks limits that may hold at once for one arm or category: of a segment, and of all requests."""
     for first, second in combinations(limits, 2):
         same = (first.arm and first.category == second.category) or set(first.arms) & set(second.arms)
         low, high = max(first.floor, second.floor), min(first.cap, second.cap)

@@ -16,10 +16,10 @@ import numpy as np
 from croupier.features.batch import F64, I64, Batch, Bool, Catalogue
 from croupier.features.declared.constraint import ConstraintSpec
 from croupier.features.declared.segment import RequestSegment
+from croupier.features.declared.segmented import SegmentedRows
 from croupier.features.encoding.inline import rows_of_arms
 from croupier.features.known_arms import known_arms
 from croupier.features.schema import Arm
-from croupier.features.segmented import SegmentedRows
 from croupier.features.spec import AppSpec
 from croupier.features.spec_values import SafetySpec
 from croupier.features.workspace import Workspace
@@ -108,7 +108,7 @@ class DecisionLimits:
             raise ValueError(why)
 
     def refuse_all_infeasible(self, ids: tuple[str, ...]) -> None:
-        """The same, of requests of no segment and of those of each by itself."""
+        """Raises ValueError where arms of these ids have no pmf, in requests of no segment or of one by itself."""
         for alone in (None, *self.segments):
             if why := _infeasible(self, ids, tuple(held is alone for held in self.segments)):
                 of = f"in segment {alone.segment.key}: " if alone else ""

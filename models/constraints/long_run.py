@@ -57,7 +57,7 @@ def usages(declared: Sequence[ConstraintSpec], arms: Rows) -> dict[str, Usage]:
 
 
 def _of_groups(one: ConstraintSpec, arms: Sequence[str]) -> dict[str, Usage]:
-    """Of a parity: what each group may have more, and less, than all of them."""
+    """What each group of a parity may have more, and less, than all of them."""
     every, found = RequestSegment({one.across: one.groups}), {}
     for group in one.groups:
         for side, sign in (("more", 1.0), ("less", -1.0)):

@@ -139,7 +139,7 @@ def _limits(w: Workspace, rows: pl.DataFrame) -> list[Standing]:
 
 
 def _safety(w: Workspace, rows: pl.DataFrame) -> list[Standing]:
-    """Of never-dominated: the mean share of candidates that was left out of a decision whose release has it."""
+    """How `never_dominated` stands: the mean share of candidates that decisions of releases with it left out."""
     if not w.spec.safety.never_dominated:
         return []
     mine = rows.filter(

@@ -8,7 +8,7 @@ import pytest
 from croupier.features.batch import Left
 from croupier.features.declared.constraint import ConstraintSpec
 from croupier.features.declared.segment import RequestSegment
-from croupier.features.segmented import SegmentedRows, joined_rows
+from croupier.features.declared.segmented import SegmentedRows, joined_rows
 from croupier.models.constraints.held import DecisionLimits
 from croupier.models.constraints.long_run import PriceList, usages
 from croupier.models.constraints.multipliers import Multipliers
