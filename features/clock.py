@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
+from math import inf
 
-from croupier.features.utc import SECOND, from_us, to_us, us_of
+from croupier.features.utc import HOUR, SECOND, from_us, to_us, us_of
 
 VARIABLE = "CROUPIER_CLOCK"
 _fixed: int | None = None
@@ -38,6 +39,13 @@ def now_us() -> int:
 def now() -> datetime:
     """Returns the clock's time as a datetime in UTC."""
     return from_us(now_us())
+
+
+def elapsed(at: int, *, now: int) -> float:
+    """Returns the µs from `at` to `now`, both UTC µs: 0 where `at` is ahead by no more than clocks of hosts differ, and
+    infinite where it is further ahead. A clock that was wrong wrote that, and nobody knows when it was: who waited for
+    it would wait until then."""
+    return max(now - at, 0) if at - now <= HOUR else inf
 
 
 @contextmanager

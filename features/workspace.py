@@ -14,6 +14,7 @@ from croupier.features.schema import FROM_REQUEST, Arm
 from croupier.features.settings import Settings
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout, owner, storage, unit_key
+from croupier.features.store.folders import make_private
 from croupier.features.store.locks import alone
 
 
@@ -145,6 +146,7 @@ class Workspace:
     def quarantine(self, *parts: str) -> Iterator[Path]:
         """The folder for rows that broke a rule, not among the reports, which are shown. What is in it at the end goes
         to the store."""
+        make_private(self.home / layout.QUARANTINE_HERE)
         with self._kept(layout.QUARANTINE_HERE, *parts) as folder:
             yield folder
 

@@ -7,6 +7,9 @@ stops what does harm. A log that cannot be trusted (leaks, propensities, quality
 that is not kept.
 """
 
+from math import isinf
+
+from croupier.features.clock import elapsed, now_us
 from croupier.models.gate.gate import UNDECIDED
 from croupier.models.gate.reports import PolicyReport
 
@@ -20,6 +23,12 @@ TOO_LITTLE = {
     "informative_events",
     "rows",
 }  # the conditions that too little evidence alone leaves open
+
+
+def believed(ended: int) -> int:
+    """When a champion's training ended, UTC µs; 0, long ago, where that is yet to come: a clock was ahead, so nobody
+    knows when it was, and no row would be judged until then."""
+    return 0 if isinf(elapsed(ended, now=now_us())) else ended
 
 
 def undecidable(report: PolicyReport | None) -> bool:

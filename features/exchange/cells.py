@@ -26,11 +26,15 @@ def unmeasured(value: Any) -> bool:
     return missing(value) or (isinstance(value, str) and value.strip().lower() in NO_VALUE)
 
 
-def as_list(value: Any) -> list[Any]:
-    """A list column's value, or the text of one, as JSON or as Python prints it. Raises InvalidEvent or ValueError."""
-    parsed = _parsed(value) if isinstance(value, str) else list(value)
+def as_list(value: Any, role: str = "arms") -> list[Any]:
+    """A list column's value, or the text of one, as JSON or as Python prints it. Raises InvalidEvent naming its role
+    where it is neither, TypeError where it is another value."""
+    try:
+        parsed = _parsed(value) if isinstance(value, str) else list(value)
+    except ValueError:
+        parsed = None
     if not isinstance(parsed, list):
-        raise InvalidEvent("arms", value, "a list")
+        raise InvalidEvent(role, value, "a list")
     return parsed
 
 
@@ -76,5 +80,5 @@ def _parsed(text: str) -> Any:
             raise
     try:
         return ast.literal_eval(text.strip())  # as pandas' to_csv writes a column of lists: ['a', 'b']
-    except SyntaxError as error:
+    except (SyntaxError, RecursionError, MemoryError) as error:  # the latter two: nested deeper than Python reads
         raise ValueError(f"found {text[:80]!r}, expected a list such as [1, 2]") from error

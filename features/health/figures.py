@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from croupier.features.declared.within import within_column
 from croupier.features.health import sketch
 from croupier.features.health.described import described
 from croupier.features.health.exploration import exploration
@@ -31,7 +32,7 @@ def figures(
 ) -> dict[str, Any]:
     """Returns the figures of interactions (arrow.INTERACTIONS). `account`: of their hour; `logged`: which `host`
     logged which `event_id`."""
-    df = df.with_columns(pl.col("reward_at").fill_null(0))
+    df = df.with_columns(pl.col("reward_at").fill_null(0), within_column("reward", spec.reward.range))
     return {
         "form": FORM,
         "n": len(df),

@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 import polars as pl
 
+from croupier.features.declared.within import within_column
 from croupier.features.store import layout
 from croupier.features.store.partitions import by_hour, keys_between
 from croupier.features.store.storage import Conflict, Store
@@ -42,7 +43,7 @@ def applied(data: pl.DataFrame, state: States, ends: tuple[float, float]) -> pl.
     """An hour's interactions without those that are out; the reward of released ones is clipped to `ends`."""
     out = [event for event, of in state.items() if of in OUT]
     again = [event for event, of in state.items() if of == RELEASED]
-    within = pl.when(pl.col("event_id").is_in(again)).then(pl.col("reward").clip(*ends)).otherwise("reward")
+    within = pl.when(pl.col("event_id").is_in(again)).then(within_column("reward", ends)).otherwise("reward")
     return data.filter(~pl.col("event_id").is_in(out)).with_columns(reward=within) if state else data
 
 

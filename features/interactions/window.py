@@ -11,6 +11,7 @@ event id, and weighted by what they stand for, exactly as the log itself thins a
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import isinf
 from typing import Any
 
 import orjson
@@ -20,7 +21,7 @@ from croupier.features import clock
 from croupier.features.ids import uniforms
 from croupier.features.interactions import hours
 from croupier.features.interactions.versions import Version, empty, fetched
-from croupier.features.interactions.whole_requests import requests_of
+from croupier.features.interactions.whole_requests import together
 from croupier.features.log.shipped import read_rows
 from croupier.features.reward import window_us
 from croupier.features.spec import AppSpec, TrainingSpec
@@ -69,13 +70,13 @@ def rows_of(store: Store, seen: Window, most: int) -> pl.DataFrame:
 
 
 def _rows(store: Store, version: Version, keep: float) -> pl.DataFrame:
-    """An hour's rows; each is kept iff the hash of its event, or of its request to allocate, is below `keep`, so that a
-    smaller share is a subset of a larger."""
+    """An hour's rows; each is kept iff the hash of its event, or of its slate or request to allocate, is below `keep`:
+    a smaller share is a subset of a larger."""
     with fetched(store, [version.data]) as paths:
         rows = read_rows(paths, empty().schema)
     if keep >= 1.0:
         return rows
-    kept = pl.Series(uniforms(THINNING, requests_of(rows)), dtype=pl.Float64) < keep
+    kept = pl.Series(uniforms(THINNING, together(rows)), dtype=pl.Float64) < keep
     return rows.filter(kept).with_columns(pl.col("pass_probability") * keep)
 
 
@@ -85,11 +86,11 @@ def due(store: Store, spec: AppSpec, seen: Window, *, now: datetime) -> str:
     if seen.rows < max(spec.training.min_rows, 2):
         return ""
     running = begun and begun["features"] != ended.get("features")
-    if running and to_us(now) - begun["at"] < AGAIN_SECONDS * SECOND * clock.speed():
+    if running and clock.elapsed(begun["at"], now=to_us(now)) < AGAIN_SECONDS * SECOND * clock.speed():
         return ""
     if not ended:
         return "the first training"
-    return _since(spec.training, new_rows(seen, ended), (to_us(now) - ended["at"]) / SECOND)
+    return _since(spec.training, new_rows(seen, ended), clock.elapsed(ended["at"], now=to_us(now)) / SECOND)
 
 
 def _since(training: TrainingSpec, rows: int, seconds: float) -> str:
@@ -102,7 +103,10 @@ def _since(training: TrainingSpec, rows: int, seconds: float) -> str:
         asked = by_time
     else:
         asked = by_time or by_rows if training.when == "sooner" else by_time and by_rows
-    return f"{rows:,} new rows, {seconds / HOUR_SECONDS:.1f} hours after the last training" if asked else ""
+    if not asked:
+        return ""
+    since = "an unknown time (a clock was ahead)" if isinf(seconds) else f"{seconds / HOUR_SECONDS:.1f} hours"
+    return f"{rows:,} new rows, {since} after the last training"
 
 
 def new_rows(seen: Window, ended: Mapping[str, Any]) -> int:
@@ -117,8 +121,11 @@ def begin(store: Store, key: str, *, now: datetime) -> None:
 
 
 def end(store: Store, key: str, meta: Mapping[str, Any]) -> None:
-    """Notes that the training with these features has come to a verdict. An older one never replaces a newer."""
-    if "began" in meta and _read(store, layout.TRAINING_ENDED).get("end", 0) <= meta["end_us"]:
+    """Notes that the training with these features has come to a verdict. An older one never replaces a newer, but one
+    that a clock which was ahead dated."""
+    last = _read(store, layout.TRAINING_ENDED)
+    ahead = isinf(clock.elapsed(last.get("at", 0), now=clock.now_us()))
+    if "began" in meta and (ahead or last.get("end", 0) <= meta["end_us"]):
         body = {"features": key, "at": meta["began"], "end": meta["end_us"], "hours": meta["hours"]}
         store.put(layout.TRAINING_ENDED, orjson.dumps(body))
 

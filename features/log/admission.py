@@ -32,7 +32,8 @@ class Admission:
     """`kinds`: every declared kind, and the range of one value of it (None: any finite number). `record_floor`: ε of
     `[record]`; `record_us`: the greatest age of a client's own decision. `ignore_unknown`: features that are not
     declared are left out and counted, not refused. `apprentice`: requests are answered with the first of their arms.
-    `allocation`: what is declared of requests to allocate."""
+    `allocation`: what is declared of requests to allocate. `guarded`: guardrails that no reward is made of, where
+    app.toml is at hand."""
 
     kinds: Mapping[str, Ends | None] = field(default_factory=dict)
     record_floor: float
@@ -40,6 +41,7 @@ class Admission:
     ignore_unknown: bool = False
     apprentice: bool = False
     allocation: AllocationSpec = field(default_factory=AllocationSpec)
+    guarded: frozenset[str] = field(default=frozenset(), compare=False)
 
     @classmethod
     def of(cls, spec: AppSpec) -> Self:
@@ -55,6 +57,7 @@ class Admission:
             ignore_unknown=spec.requests.unknown_features == IGNORE,
             apprentice=spec.requests.learning_mode == APPRENTICED,
             allocation=spec.allocation,
+            guarded=frozenset(spec.guardrails.keys() - spec.reward.kinds.keys()),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,7 +72,7 @@ class Admission:
     def from_dict(cls, row: Mapping[str, Any]) -> Self:
         """Restores what `to_dict` made of it, from a release's manifest."""
         kinds = {name: (float(ends[0]), float(ends[1])) if ends else None for name, ends in row["kinds"].items()}
-        more = {name: bool(row.get(name)) for name in _SAID}
+        more: dict[str, Any] = {name: bool(row.get(name)) for name in _SAID}
         allocation = AllocationSpec(**row.get("allocation", {}))
         limits = {"record_floor": row["record_floor"], "record_us": row["record_us"]}
         return cls(kinds=kinds, allocation=allocation, **limits, **more)
@@ -84,9 +87,12 @@ class Admission:
             raise NotAdmitted("kind", reward.kind, expected, reason=UNDECLARED)
         ends = self.kinds[reward.kind]
         if ends is not None and not ends[0] <= reward.value <= ends[1]:
+            where = f"[reward.kinds.{reward.kind}] range"
+            if reward.kind in self.guarded:  # a declared kind would add to the reward
+                where = f"[rollout] guardrail_ranges, {reward.kind} = [low, high]"
             expected = (
                 f"{ends[0]:g} to {ends[1]:g} for a {reward.kind}; if such values are right, declare their "
-                f"range in app.toml: [reward.kinds.{reward.kind}] range"
+                f"range in app.toml: {where}"
             )
             raise NotAdmitted("value", reward.value, expected, reason=OUTSIDE)
         return reward

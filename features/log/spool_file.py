@@ -15,13 +15,14 @@ from typing import Literal
 
 from croupier.features.log import spool_quotas
 from croupier.features.store import layout
+from croupier.features.store.folders import make_private
 
 _TABLES = (
     """
 CREATE TABLE IF NOT EXISTS decisions (id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT UNIQUE, at INTEGER,
     body BLOB);
 CREATE TABLE IF NOT EXISTS rewards (id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT, token TEXT, at INTEGER,
-    body BLOB, seen INTEGER, UNIQUE (event_id, token));
+    body BLOB, seen INTEGER, passed_on INTEGER, UNIQUE (event_id, token));
 CREATE TABLE IF NOT EXISTS rejects (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER, body BLOB);
 CREATE TABLE IF NOT EXISTS closings (id INTEGER PRIMARY KEY AUTOINCREMENT, rewards INTEGER, decisions INTEGER,
     before INTEGER);
@@ -59,7 +60,7 @@ class SpoolFile:
         self._turn = threading.Lock()
         self._file = 0  # its inode: a file that was deleted goes on taking rows that nobody can read
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(path.parent)
             gate = path.with_name(path.name + layout.LOCK)
             self._gate = os.fdopen(_private(gate, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
             os.close(_private(path, os.O_RDWR | os.O_CREAT))
@@ -78,8 +79,9 @@ class SpoolFile:
             self.db.execute(f"PRAGMA synchronous={'NORMAL' if durability == 'NORMAL' else 'FULL'}")
             self.db.execute("PRAGMA secure_delete=ON")  # what is forgotten is overwritten
             self.db.executescript(_TABLES)
-            if "seen" not in {column[1] for column in self.db.execute("PRAGMA table_info(rewards)")}:  # an older spool
-                self.db.execute("ALTER TABLE rewards ADD COLUMN seen INTEGER")
+            columns = {column[1] for column in self.db.execute("PRAGMA table_info(rewards)")}
+            for name in {"seen", "passed_on"} - columns:  # an older spool
+                self.db.execute(f"ALTER TABLE rewards ADD COLUMN {name} INTEGER")
             self._file = self.path.stat().st_ino
             self.id: str = self.db.execute("SELECT value FROM facts WHERE name = 'spool_id'").fetchone()[0]
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import orjson
 
+from croupier.features.declared.plain_rows import PlainRows
 from croupier.features.schema import Decision, InvalidEvent, Reward
 from croupier.features.utc import YEAR_2100
 
@@ -39,7 +40,10 @@ _values = attrgetter(*_FIELDS)
 
 def decision_row(d: Decision) -> tuple[str, int, bytes]:
     """(event_id, at, JSON body); orjson takes a dict in half the time of a dataclass with slots."""
-    return d.event_id, d.at, orjson.dumps(dict(zip(_FIELDS, _values(d), strict=True)))
+    row = dict(zip(_FIELDS, _values(d), strict=True))
+    if type(d.arm_features) is PlainRows:
+        row["arm_features"] = d.arm_features.json  # written already
+    return d.event_id, d.at, orjson.dumps(row)
 
 
 def decision(body: bytes) -> Decision:
@@ -74,4 +78,4 @@ def token(reward: Reward) -> str:
 
     Not its time: a caller that retries without an id is stamped anew. Equal rewards that are meant to repeat need ids.
     """
-    return f"i{reward.reward_id}" if reward.reward_id else f"c{reward.kind}={float(reward.value)!r}"
+    return f"i{reward.reward_id}" if reward.reward_id else f"c{reward.kind}={float(reward.value) + 0.0!r}"  # −0 is 0

@@ -7,11 +7,12 @@ name of a GX expectation, `limits` its arguments.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Literal
 
 import polars as pl
 
-from croupier.features.schema import ROLES
+from croupier.features.schema import LEAST_PROPENSITY, ROLES
 from croupier.features.spec import RewardSpec
 
 Severity = Literal["critical", "warning"]
@@ -43,8 +44,8 @@ def row_rules(reward: RewardSpec, start: int, end: int) -> list[Rule]:
              limits={"max_value": 0}),
         Rule(name="arm_is_candidate", column="position", says="the chosen arm is among the candidates",
              expectation="ExpectColumnValuesToNotBeNull"),
-        Rule(name="propensity_in_range", column="propensity", says="0 < propensity ≤ 1",
-             limits={"min_value": 0.0, "max_value": 1.0, "strict_min": True}),
+        Rule(name="propensity_in_range", column="propensity", says=f"{LEAST_PROPENSITY:g} ≤ propensity ≤ 1",
+             limits={"min_value": LEAST_PROPENSITY, "max_value": 1.0}),
         Rule(name="propensity_is_pmf_at_arm", column="propensity_error", says="propensity = pmf at the chosen arm",
              limits={"max_value": TOLERANCE}),
         Rule(name="inside_partition", column="at", says="decided inside the partition",
@@ -53,30 +54,36 @@ def row_rules(reward: RewardSpec, start: int, end: int) -> list[Rule]:
              limits={"min_value": low, "max_value": high}),
         Rule(name="role_known", column="role", says="role is " + ", ".join(ROLES),
              expectation="ExpectColumnValuesToBeInSet", limits={"value_set": list(ROLES)}),
-        Rule(name="pass_probability_in_range", column="pass_probability", says="0 < pass probability ≤ 1",
-             limits={"min_value": 0.0, "max_value": 1.0, "strict_min": True}),
+        Rule(name="pass_probability_in_range", column="pass_probability",
+             says=f"{LEAST_PROPENSITY:g} ≤ pass probability ≤ 1",
+             limits={"min_value": LEAST_PROPENSITY, "max_value": 1.0}),
     ]  # fmt: skip
 
 
 def row_facts(df: pl.DataFrame) -> pl.DataFrame:
     """Returns one row an interaction: numbers that the row rules look at. Null where a fact has no meaning, so that one
-    fault fails one rule."""
+    fault fails one rule; ∞ where there should be a number and is none, for a judge passes over what is null or NaN."""
+    frame = df.with_columns(position=_position(df), pmf=pl.col("pmf").fill_null([]).list.eval(_number(pl.element())))
     fits = pl.col("arms").list.len() == pl.col("pmf").list.len()
-    frame = df.with_columns(position=_position(df))
     at_arm = pl.col("pmf").list.get(pl.col("position"), null_on_oob=True)
     return frame.select(
         "event_id",
         "at",
         "position",
-        "propensity",
-        "reward",
-        "role",
-        "pass_probability",
+        _number(pl.col("propensity")),
+        _number(pl.col("reward")),
+        pl.col("role").fill_null(""),
+        _number(pl.col("pass_probability")),
         pmf_sum_error=pl.when(fits).then((pl.col("pmf").list.sum() - 1.0).abs()),
         pmf_min=pl.col("pmf").list.min(),
         pmf_length_error=(pl.col("arms").list.len().cast(pl.Int64) - pl.col("pmf").list.len().cast(pl.Int64)).abs(),
-        propensity_error=pl.when(fits).then((pl.col("propensity") - at_arm).abs()),
+        propensity_error=pl.when(fits).then((_number(pl.col("propensity")) - at_arm).abs().fill_nan(0.0)),
     )
+
+
+def _number(value: pl.Expr) -> pl.Expr:
+    """The value, or ∞, which is within no limits, where it is null or NaN."""
+    return value.fill_null(inf).fill_nan(inf)
 
 
 def _position(df: pl.DataFrame) -> pl.Series:

@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+PRIVATE = 0o750  # of a folder: its owner may do all, its group look into it, and nobody else anything
+
 
 def files_below(root: Path, base: str, wanted: Callable[[str], bool] = lambda _: True) -> list[str]:
     """Returns the files below `root/base` as keys relative to `root`, sorted; none where the folder is missing. Of what
@@ -31,6 +33,11 @@ def make_folder(folder: Path) -> None:
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
         sync_folder(folder.parent)
+
+
+def make_private(folder: Path) -> None:
+    """Makes a folder where it is missing, PRIVATE whatever the umask, and what is above it."""
+    folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,9 +1,14 @@
-"""Secrets that lie in a file of their own, made at first use: random, 256 bits, readable by their owner alone."""
+"""Secrets that lie in a file of their own, made at first use: random, 256 bits, readable by their owner alone, and kept
+out of version control with all else that croupier keeps beside them: logs, and salts of the draws.
+"""
 
 import os
 import secrets
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+
+DECLARED_ALONE = ("*", "!.gitignore", "!app.toml", "!catalogue.json")  # of an app's folder: what people write
 
 
 def read_or_make(path: Path) -> str:
@@ -26,8 +31,17 @@ def read(path: Path) -> str:
     return text
 
 
+def keep_out(folder: Path, patterns: Sequence[str]) -> None:
+    """Tells git what not to take up of a folder, unless somebody has told it already."""
+    with suppress(FileExistsError):
+        handle = os.open(folder / ".gitignore", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        with os.fdopen(handle, "w") as file:
+            file.write("\n".join(("# keys, logs and salts are not for version control", *patterns, "")))
+
+
 def _make(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    keep_out(path.parent, DECLARED_ALONE)
     draft = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from croupier.features.store import layout
-from croupier.features.store.folders import files_below, make_folder, sync_folder
+from croupier.features.store.folders import files_below, make_folder, make_private, sync_folder
 from croupier.features.store.locks import alone
 
 
@@ -97,7 +97,7 @@ class FolderStore:
         self.root = Path(url).absolute()
         self.url = str(self.root)
         with _disk_errors():
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_private(self.root)
 
     def get(self, key: str) -> bytes:
         """Returns the file's bytes. Raises KeyError."""

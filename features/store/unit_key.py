@@ -14,6 +14,7 @@ from pathlib import Path
 
 from croupier.features.settings import Settings
 from croupier.features.store import key_file, layout
+from croupier.features.store.folders import make_private
 from croupier.features.store.locks import alone
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ FORMERLY = "development-only"  # what earlier versions used unless told otherwis
 def unit_key(settings: Settings, home: Path) -> str:
     """The key of the app whose folder is `home`. Raises ValueError when it is not the one its log is written with."""
     marker = home / layout.UNIT_KEY_USED
-    marker.parent.mkdir(parents=True, exist_ok=True)
+    make_private(marker.parent)
     with alone(home / layout.UNIT_KEY_LOCK):  # of two at once the second finds what the first has made
         return _settled(settings, home, marker)
 

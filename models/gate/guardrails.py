@@ -47,7 +47,7 @@ def guarded(spec: AppSpec, totals: pl.DataFrame | None) -> Guarded:
 
 def _outside(found: F64, low: float, high: float) -> str:
     """Why these totals cannot be held against the declared range; "" if they can."""
-    bad = (found < low) | (found > high)
+    bad = ~((found >= low) & (found <= high))  # what is no number is not within either
     if not bad.any():
         return ""
     example = f"{int(bad.sum()):,} of {len(found):,} decisions, such as {found[bad][0]:g}"

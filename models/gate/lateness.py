@@ -15,6 +15,7 @@ from typing import Self
 import numpy as np
 
 from croupier.features.batch import F64, Bool, Interactions
+from croupier.features.declared.within import within
 from croupier.models.ope import estimators
 from croupier.models.ope.estimators import Rounds
 
@@ -36,8 +37,8 @@ class Lateness:
         reward is cut to the `declared` range, late or not."""
         if not late.any():
             return None
-        low, high = declared or (-np.inf, np.inf)
-        more: F64 = np.clip(log.reward + late, low, high) - np.clip(log.reward, low, high)
+        ends = declared or (-np.inf, np.inf)
+        more: F64 = within(log.reward + late, ends) - within(log.reward, ends)
         part = estimators.unthinned((candidate.weight - champion.weight) * more, candidate.thinning)
         return cls(shift=float(part.mean()), says=_says(log, late != 0.0))
 

@@ -90,9 +90,10 @@ class Process:
     champions: tuple[Segment, ...]
     candidates: Mapping[str, tuple[Segment, ...]]
 
-    def continues(self, champion: str, names: Iterable[str]) -> bool:
-        """True if models of these families go on in this process, where they find their columns in the new log."""
-        return (self.champion, set(self.candidates)) == (champion, set(names))
+    def continues(self, champion: str, names: Iterable[str], end: int) -> bool:
+        """True if models of these families go on in this process, where they find their columns in the new log, which
+        ends at `end` (UTC µs). One that begins after it, since a clock was ahead, would judge no row."""
+        return self.start <= end and (self.champion, set(self.candidates)) == (champion, set(names))
 
     def judged_from(self, end: int, days: float) -> Self:
         """Returns the process, or, if it is older than `days` at `end`, the next one: it begins where the newest models

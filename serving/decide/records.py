@@ -130,7 +130,7 @@ def decision(raw: RawRecord, request: Request, unit_key: str) -> Decision:
         arms=tuple(request.arms),
         pmf=pmf,
         arm=arm,
-        propensity=pmf[request.arms.index(arm)],
+        propensity=min(1.0, pmf[request.arms.index(arm)]),  # a sum of 1 to six digits may be of a hair more
         policy="client",
         role=FALLBACK,
         release=0,

@@ -6,6 +6,7 @@ So is one that the app does not declare: of another kind, out of its range, of a
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from croupier.features.clock import now_us
@@ -13,7 +14,7 @@ from croupier.features.log.admission import Admission
 from croupier.features.log.refusals import noted
 from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.schema import Decision, InvalidEvent, Reward
-from croupier.serving.contract.rewards import ACCEPTED, DUPLICATE, REJECTED, UNKNOWN_EVENT, Outcome, RawReward, decode
+from croupier.serving.contract.rewards import ACCEPTED, DUPLICATE, ELSEWHERE, REJECTED, Outcome, RawReward, decode
 from croupier.serving.decide import request_rewards
 
 
@@ -77,6 +78,14 @@ class Rewards:
             outcomes[i] = outcome
         return [o for o in outcomes if o is not None]
 
+    def keep_refused(self, refusals: Sequence[Outcome]) -> None:
+        """Keeps rewards that no wire carries (a truth value, a text, a number beyond floats) among the rejects, so that
+        they are counted; their senders know already. Where the log is out of reach they are not."""
+        now = self._clock()
+        rejects = [("reward", o.error.partition(":")[0], b"", o.error, now) for o in refusals]
+        with suppress(SpoolUnavailable):
+            self._log.append_rejects(rejects)
+
     def _keep(self, rewards: list[Reward], admission: Admission | None, now: int) -> list[Outcome]:
         if not rewards:
             return []
@@ -97,7 +106,7 @@ def _fate(found: InvalidEvent | tuple[list[Reward], list[bool]], decisions: Mapp
     if isinstance(found, InvalidEvent):
         return refused(found)
     rewards, new = found
-    return Outcome(DUPLICATE if not any(new) else ACCEPTED if rewards[0].event_id in decisions else UNKNOWN_EVENT)
+    return Outcome(DUPLICATE if not any(new) else ACCEPTED if rewards[0].event_id in decisions else ELSEWHERE)
 
 
 def _shown(raw: RawReward) -> bytes:

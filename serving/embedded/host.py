@@ -31,6 +31,7 @@ from croupier.serving.slates.selector import SlateSelector
 from croupier.serving.triton.declaration import Declaration, carried
 
 if TYPE_CHECKING:
+    from croupier.serving.fleet.member import FleetMember
     from croupier.serving.learning.head_writer import HeadWriter
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,12 @@ class Host:
             raise
         learn = self._learner()
         self.rewards = Rewards(self.spool, declared=self.declared, learn=learn)
-        self._threads = [WindowCloser(self.look, every)] + ([WindowCloser(learn)] if learn else [])
+        self._threads = [WindowCloser(self.look, every)]
+        self._fleet = self._member(learn) if learn else None
+        if learn:
+            self._threads.append(WindowCloser(learn))
+        if self._fleet:
+            self._threads.append(WindowCloser(self._fleet.look))
         self._writer = learn
         self._desk: AllocationDesk | None = None
 
@@ -85,6 +91,8 @@ class Host:
         """Ends the threads and closes the log; what was acknowledged is on record."""
         for thread in self._threads:
             thread.close()
+        if self._fleet is not None:
+            self._fleet.close()
         if self._writer is not None:
             self._writer.close()
         self.spool.close()
@@ -138,6 +146,13 @@ class Host:
     def declared(self) -> Admission | None:
         """What app.toml admits, else what the release carries."""
         return self._declaration() or carried(layout.embedded(self.w.home, self.selector.release.number))
+
+    def _member(self, learn: "HeadWriter") -> "FleetMember | None":
+        """This host as a member of a fleet, where CROUPIER_REDIS says so."""
+        from croupier.serving.fleet.member import member
+
+        spec = self.w.spec.reward
+        return member(self.w.settings, self.w.home, self.spool, learn, spec=spec, meter=self.meter)
 
     def _learner(self) -> "HeadWriter | None":
         """The fast loop, whose libraries only apps load that ask for it."""

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from croupier.features.batch import F64, Interactions
+from croupier.features.declared.within import within
 from croupier.features.encoding import inline_log
 from croupier.features.encoding.dataset import encode_interactions
 from croupier.features.interactions.versions import latest_interactions
@@ -32,20 +33,18 @@ def reward_bets(rows: Compared, reward: RewardSpec, before: Interactions | None)
 
 def scores(rows: Compared, reward: RewardSpec, before: Interactions | None) -> F64:
     """Returns (n,) the doubly robust reward of each decision, of rewards clipped to their declared range."""
-    low, high = reward.range
-    return doubly_robust(_within(rows.log, low, high), None if before is None else _within(before, low, high))
+    return doubly_robust(_cut(rows.log, reward), None if before is None else _cut(before, reward))
 
 
 def late_counted(rows: Compared, found: F64, reward: RewardSpec) -> F64:
     """Returns the scores `found` as they would be if what came too late had been on time."""
-    low, high = reward.range
     late = rows.frame["late_reward"].to_numpy()
-    return np.asarray(found + np.clip(rows.log.reward + late, low, high) - np.clip(rows.log.reward, low, high))
+    return np.asarray(found + within(rows.log.reward + late, reward.range) - within(rows.log.reward, reward.range))
 
 
-def _within(log: Interactions, low: float, high: float) -> Interactions:
+def _cut(log: Interactions, reward: RewardSpec) -> Interactions:
     """The log with its rewards clipped to the declared range: one of 10⁶ must not outweigh all clicks."""
-    return replace(log, reward=np.clip(log.reward, low, high))
+    return replace(log, reward=within(log.reward, reward.range))
 
 
 def doubly_robust(log: Interactions, earlier: Interactions | None) -> F64:

@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from croupier.features.batch import F64, Bool
+from croupier.features.declared.within import within
 from croupier.features.interactions.guardrail_totals import of_kind
 from croupier.features.interactions.join import matured
 from croupier.features.schema import APPRENTICE, CANDIDATE, CHAMPION, SHADOW
@@ -114,7 +115,7 @@ def _guardrails(
         found = rows.frame.join(other, on="event_id", how="left")["value"].fill_null(0.0).to_numpy()
         low, high = spec.rollout.guardrail_ranges.get(kind, (0.0, 1.0))
         problems += outside(kind, found, (low, high))
-        value, width = np.clip(found, low, high), high - low  # one absurd value must not hide all others
+        value, width = within(found, (low, high)), high - low  # one absurd value must not hide all others
         name = f"{kind} (reward)" if kind in watched else kind
         margin = spec.gate.guardrail_margins.get(kind, spec.gate.guardrail_margin * width)
         better = -value if harmful == "higher" else value

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from croupier.features.clock import elapsed
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.store.storage import Store
@@ -27,7 +28,7 @@ def due(store: Store, state: RolloutState, spec: AppSpec, now: int) -> bool:
         return True
     last, began = int(latest(store, state.releases[0]).get("at", 0)), state.history[0]["at"]
     over = now >= until(state, spec.rollout) or spec.rollout.holdout == 0
-    return over or now - last >= GROWN * (last - began)
+    return over or elapsed(last, now=now) >= GROWN * max(last - began, 0)
 
 
 def keep(store: Store, state: RolloutState, found: RolloutEvidence, now: int) -> None:

@@ -1,15 +1,16 @@
 """What makes the evidence of a rollout not to be trusted: silence, lost logs, roles or propensities that are not so."""
 
 from functools import reduce
-from math import log
+from math import isinf, log
 from operator import add
 
 import polars as pl
 
+from croupier.features.clock import elapsed
 from croupier.features.quality import audit, rules
 from croupier.features.schema import CANDIDATE, CHAMPION, HOLDOUT, IN_CANDIDATES_PLACE
 from croupier.features.spec import AppSpec
-from croupier.features.utc import SECOND
+from croupier.features.utc import SECOND, from_us
 from croupier.serving.evidence import lateness, sample_ratio
 from croupier.serving.evidence.comparison import Compared, unit_counts
 from croupier.serving.release.rollout_state import RolloutState
@@ -20,7 +21,10 @@ AUDIT_ALPHA = 0.001  # of all looks, per role
 def stale(frame: pl.DataFrame, spec: AppSpec, state: RolloutState, now: int) -> list[str]:
     """Returns why the evidence is too old to move on, if it is."""
     newest = int(frame["at"][-1]) if len(frame) else state.since
-    silent = (now - max(newest, state.since)) / SECOND - spec.reward.window_seconds
+    silent = elapsed(max(newest, state.since), now=now) / SECOND - spec.reward.window_seconds
+    if isinf(silent):
+        began = f"{from_us(state.since):%Y-%m-%d %H:%M} UTC"
+        return [f"the stage began at {began}, which is yet to come: a clock was ahead"]
     if silent <= spec.rollout.stale_seconds:
         return []
     return [f"no matured decision for {silent:.0f} s (limit {spec.rollout.stale_seconds:.0f} s)"]

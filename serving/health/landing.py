@@ -123,7 +123,7 @@ def _of(w: Workspace, said: Mapping[str, Any]) -> Overview:
 def _old(w: Workspace, at: int | None, examined_at: int | None) -> str:
     """Why a verdict is not believed any more; "" where it is."""
     now = clock.now_us()
-    if at is None or examined_at is None or now - examined_at > STALE:
+    if at is None or examined_at is None or clock.elapsed(examined_at, now=now) > STALE:
         since = told.time_text(examined_at) if examined_at is not None else "an unknown time"
         return f"not examined since {since}, is the DAG monitor paused?"
     if now - at - window_us(w.spec.reward) > DAY:

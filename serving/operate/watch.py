@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from croupier.features.clock import now, now_us, speed
+from croupier.features.clock import elapsed, now, now_us, speed
 from croupier.features.log import ship
 from croupier.features.schema import NO_STAGE, RETURNED, SHADOW
 from croupier.features.spec import AppSpec, RolloutSpec
@@ -142,7 +142,7 @@ def finish(
 def _leased(store: Store, key: str, now: int) -> bool:
     """True if we got the lease, new or run out, at `now` (UTC µs)."""
     raw, version = store.read(key)
-    if version is not None and now - int(raw) < LEASE_SECONDS * SECOND * speed():
+    if version is not None and elapsed(int(raw), now=now) < LEASE_SECONDS * SECOND * speed():
         return False
     try:
         store.swap(key, str(now).encode(), version)

@@ -19,6 +19,7 @@ from croupier.features.encoding import catalogue
 from croupier.features.schema import Arm
 from croupier.features.settings import Settings
 from croupier.features.store import layout, released
+from croupier.features.store.folders import PRIVATE
 from croupier.features.store.storage import AlreadyExists, Conflict, Store
 from croupier.serving.release import bundle, hold_out, provenance, rollout_store, signature
 from croupier.serving.release.bundle import ReleaseRefused
@@ -62,7 +63,7 @@ def download(store: Store, number: int, folder: Path, *, app: str = "", keys: Ke
         raw = store.get(layout.release(number, layout.MANIFEST))
     except KeyError:
         raise KeyError(f"no release {number} in {store.url}; `croupier release list` shows those there are") from None
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, mode=PRIVATE)  # the salt of the draws is in the manifest
     (folder / layout.MANIFEST).write_bytes(raw)
     with suppress(KeyError):  # it was not signed
         (folder / layout.SIGNATURE).write_bytes(store.get(layout.release(number, layout.SIGNATURE)))
@@ -95,6 +96,7 @@ def listed(store: Store) -> list[dict[str, Any]]:
                 "number": number,
                 "status": status,
                 "policies": manifest["policies"],
+                "toward": manifest.get("toward", {}).get("policy", ""),
                 "digest": manifest["digest"],
                 "meta": manifest["meta"],
             }

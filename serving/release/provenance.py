@@ -2,7 +2,8 @@
 still be somebody else's.
 
 Whoever may write into the store could put a whole foreign release there, model.py included, which a host would run. So
-the current release must have the digest that the pointer names, and model.py must be one that this package wrote.
+the current release must have the digest that the pointer names, model.py must be one that this package wrote, and all
+else must be data: Triton's stub adds the folder to its import path, where a module beside model.py would be found.
 """
 
 import hashlib
@@ -15,12 +16,17 @@ from croupier.features.store.storage import Store
 from croupier.serving.release.bundle import MODEL, ReleaseRefused
 from croupier.serving.release.entry import FORMER_MODELS
 
+DATA = (layout.JSON, layout.CHECKPOINT)  # how the names of all files but model.py end
+
 
 def check(store: Store, folder: Path, manifest: Mapping[str, Any]) -> None:
     """Raises ReleaseRefused unless a verified folder is what this package published under its number."""
     found = manifest["files"].get(layout.MODEL_PY, {}).get("sha256", "no model.py")
     if found not in FORMER_MODELS | {hashlib.sha256(MODEL.read_bytes()).hexdigest()}:
         raise ReleaseRefused(folder, layout.MODEL_PY, f"foreign code (SHA-256 {found})", "the model.py of this package")
+    for file in manifest["files"]:
+        if file != layout.MODEL_PY and not file.endswith(DATA):
+            raise ReleaseRefused(folder, file, "a file that may be code", f"data alone: {', '.join(DATA)}")
     expected = pointed(store, manifest["number"])
     if expected not in ("", manifest["digest"]):
         raise ReleaseRefused(

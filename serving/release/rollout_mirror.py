@@ -55,7 +55,7 @@ class RolloutView:
 
 class RolloutReader:
     """The mirror as a selector sees it: looked at no more than once in `every` seconds. A file that is missing,
-    unreadable, older than `max_age` seconds, or about another release means: champion (share 0)."""
+    unreadable, older (or younger) than `max_age` seconds, or about another release means: champion (share 0)."""
 
     def __init__(self, path: Path, max_age: float = HOUR_SECONDS, every: float = 0.5) -> None:
         self._path, self._max_age, self._every = path, max_age, every
@@ -74,7 +74,7 @@ class RolloutReader:
 
     def _look(self) -> RolloutState | None:
         try:
-            if time.time() - self._path.stat().st_mtime > self._max_age:
+            if abs(time.time() - self._path.stat().st_mtime) > self._max_age:  # ahead: nobody knows when it was
                 return None
             return RolloutState.from_json(self._path.read_bytes())
         except (OSError, ValueError):

@@ -21,12 +21,14 @@ import orjson
 
 from croupier.features.settings import Settings
 from croupier.features.store import layout
+from croupier.features.store.key_file import keep_out
 from croupier.serving.release.bundle import ReleaseRefused
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 PURPOSE = b"croupier release manifest, version 1\n"  # so that nothing else signed with the key can stand for a release
+PRIVATE = 0o600  # mode of a private key
 PEM = re.compile(rb"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", re.S)
 
 
@@ -52,14 +54,17 @@ def make(signing: Path, verify: Path) -> str:
     public = key.public_key().public_bytes(form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo)
     if verify.exists():
         raise FileExistsError(f"{verify}: found a file, expected none: a key is never written over")
-    write_new(signing, private, 0o600)
+    write_new(signing, private, PRIVATE)
     write_new(verify, public, 0o644)
     return fingerprint(key.public_key())
 
 
 def write_new(path: Path, content: bytes, mode: int) -> None:
-    """A file that was not there, with its mode from the beginning. Raises FileExistsError."""
+    """A file that was not there, with its mode from the beginning; git is told of private ones. Raises
+    FileExistsError."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if mode == PRIVATE:
+        keep_out(path.parent, [f"*{layout.PRIVATE_KEY}"])
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError:

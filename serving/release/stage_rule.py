@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from croupier.features.clock import elapsed
 from croupier.features.schema import NO_STAGE, SHADOW
 from croupier.features.spec import RolloutSpec
 from croupier.features.spec_values import NO_SEASON
@@ -66,7 +67,7 @@ def _judge(
     now = facts["now"]
     if evidence.harms:
         return rollout_state.abort(state, f"harm shown: {', '.join(evidence.harms)}", **facts)
-    expired = (now - state.history[0]["at"]) / SECOND >= spec.max_seconds
+    expired = elapsed(state.history[0]["at"], now=now) / SECOND >= spec.max_seconds
     if evidence.problems and expired:
         why = f"held too long, {spec.max_seconds:.0f} s: {'; '.join(evidence.problems)}"
         return rollout_state.abort(state, why, **facts)

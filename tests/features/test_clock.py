@@ -3,11 +3,12 @@
 import os
 import time
 from datetime import UTC, datetime, timedelta
+from math import inf
 
 import pytest
 
 from croupier.features import clock
-from croupier.features.utc import to_us
+from croupier.features.utc import HOUR, to_us
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -24,6 +25,12 @@ def test_a_simulation_sets_it_and_gives_it_back():
             assert clock.now_us() == 7
         assert clock.now_us() == 5
     assert clock.now_us() > to_us(START)
+
+
+def test_a_time_that_is_yet_to_come_is_long_ago_beyond_what_clocks_differ():
+    assert clock.elapsed(5, now=12) == 7
+    assert clock.elapsed(12 + HOUR, now=12) == clock.elapsed(12, now=12) == 0
+    assert clock.elapsed(13 + HOUR, now=12) == inf
 
 
 def test_a_setting_makes_every_process_agree_on_a_faster_one(monkeypatch):

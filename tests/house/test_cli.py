@@ -160,6 +160,7 @@ def test_an_init_that_failed_half_way_made_no_app(tmp_path, monkeypatch):
     done = RUNNER.invoke(app, ["init", str(tmp_path / "log.csv")])
     assert (done.exit_code, (tmp_path / "default" / "app.toml").exists()) == (0, True), done.output
     assert {p.name for p in (tmp_path / "default").iterdir()} == {
+        ".gitignore",
         "app.toml",
         "catalogue.json",
         "import.json",

@@ -2,6 +2,8 @@
 
 import pytest
 
+from croupier.features import clock
+from croupier.features.utc import HOUR
 from croupier.models import stale
 from croupier.models.gate.gate import REJECT
 from tests.models.reports import REPORT, report
@@ -22,6 +24,12 @@ from tests.models.turns import WORLD, log, opened, released, turn
 ])  # fmt: skip
 def test_only_too_little_evidence_hands_a_refresh_to_its_rollout(found, expected):
     assert stale.undecidable(found) == expected
+
+
+def test_a_champion_trained_by_a_clock_that_was_ahead_is_an_old_one():
+    """Its process would begin in a year, and judge no row until then."""
+    with clock.at(7):
+        assert [stale.believed(at) for at in (3, 7 + HOUR, 8 + HOUR)] == [3, 7 + HOUR, 0]
 
 
 @pytest.mark.slow

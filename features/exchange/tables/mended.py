@@ -77,7 +77,7 @@ def _propensity(column: pl.Series, path: Path) -> tuple[pl.Series, str]:
             column, note = pl.Series(column.name, shares, pl.Float64), f"column {column.name}: per cent, read as shares"
         else:
             column, note = _points(column)
-    numbers = column.cast(pl.Float64, strict=False).drop_nulls()
+    numbers = column.cast(pl.Float64, strict=False).fill_nan(None).drop_nulls()
     _refuse_zeros(column.name, numbers, path)
     above = int((numbers > 1.0 + 1e-6).sum())
     if above > MOST_UNREAD * max(len(numbers), 1):

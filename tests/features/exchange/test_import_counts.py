@@ -4,8 +4,10 @@ import orjson
 import pytest
 
 from croupier.features.exchange.importing import import_log
+from croupier.features.exchange.record import explained
 from croupier.features.exchange.sources import open_source
 from croupier.features.log.spool import Spool
+from croupier.features.schema import Reward
 from croupier.features.spec import AppSpec
 from tests.spooled import rewards_of
 
@@ -154,3 +156,20 @@ def test_a_reward_of_a_kind_that_the_app_does_not_declare_is_skipped_by_name(tmp
     done = import_log(log, source, AppSpec.model_validate({"reward": {"kinds": {"rewrad": {}}}}))
     assert (done.decisions, done.rewards, done.skipped) == (1, 0, 1)
     assert source.skipped == {"undeclared kind: kind expected to be one of rewrad; did you mean rewrad?": 1}
+
+
+def test_values_that_no_estimate_can_use_are_counted_by_name_and_stop_no_other_row(tmp_path, log):
+    """The weight of a propensity of 5e-324 is infinite; Python gives up on a list that is nested as deep as this."""
+    sound = 'x,0.5,1,"[""x"", ""y""]"\n'
+    text = "arm,p,reward,arms\n" + sound * 30 + 'x,5e-324,1,"[""x"", ""y""]"\nx,nan,1,"[""x"", ""y""]"\n'
+    text += f'x,0.5,1,[{"-" * 5000}1]\nx,0.5,1,x;y\nx,0.5,1e400,"[""x"", ""y""]"\n'
+    source = open_source(write(tmp_path / "log.csv", text), unit_key="k")
+    done = import_log(log, source, SPEC)
+    assert (done.decisions, done.rewards, done.skipped) == (30, 30, 5)
+    assert source.skipped == {"bad propensity": 2, "bad arms": 2, "bad value": 1}
+    assert all("expected" in explained(why) for why in source.skipped)
+
+
+def test_minus_nothing_is_nothing(log):
+    zeros = [Reward(event_id="e", at=1, kind="reward", value=value) for value in (0.0, -0.0, 0)]
+    assert log.append_rewards(zeros) == [True, False, False]

@@ -123,6 +123,15 @@ def test_hostile_values_are_counted_not_raised():
     assert orjson.loads(orjson.dumps(found))["n"] == 4
 
 
+def test_rewards_are_cut_to_what_is_declared():
+    """An hour that was not validated, or stopped, has its rewards as they were logged; one must not outweigh the week."""
+    bad = [row(f"e{i}", "a", [0.5, 0.5], value) for i, value in enumerate((1e300, -5.0, math.inf, math.nan, 0.25))]
+    found = figures(frame(bad), SPEC)
+    assert found["groups"]["all"] == {"": [5.0, 2.25, 2.0625, 5.0]}
+    assert found["explore"]["lift"] == [0.0, 0.0, 2.25]
+    assert found["features"]["context.age"]["reward"][3] == pytest.approx(2.25 / 5)
+
+
 def test_an_empty_hour_has_figures():
     found = figures(frame(ROWS).head(0), SPEC)
     assert (found["n"], found["explore"]["n"], found["groups"]["all"]) == (0, 0, {})

@@ -6,6 +6,7 @@ import orjson
 import polars as pl
 import pytest
 
+from croupier.features import clock
 from croupier.features.interactions import hours, window
 from croupier.features.interactions.join import join_hours
 from croupier.features.interactions.versions import latest_interactions, newest, read_interactions
@@ -207,6 +208,32 @@ def test_a_training_that_died_is_begun_again_and_one_that_ended_is_not(site):
     assert window.new_rows(grown, orjson.loads(site.store.get(layout.TRAINING_ENDED))) == 4
     assert window.due(site.store, site.spec, grown, now=now + 5 * HOUR) == ""
     assert window.due(site.store, site.spec, grown, now=now + 6 * HOUR).startswith("4 new rows, 6.0 hours")
+
+
+def test_a_training_of_a_clock_that_was_ahead_keeps_none_back(site):
+    """A host's clock was ten days ahead while a training began, and ended; it was set right. Nobody waits ten days."""
+    site.log(0, of_hours=2)
+    now, ahead = START + 3 * HOUR, START + 243 * HOUR
+    site.build(now)
+    seen = window.window(site.store, site.spec, now=now)
+    hours_of = {h: v.rows for h, v in seen.hours.items()}
+    with clock.at(to_us(ahead)):
+        window.begin(site.store, "k1", now=ahead)
+    assert window.due(site.store, site.spec, seen, now=now) == "the first training"
+    with clock.at(to_us(ahead)):
+        window.end(site.store, "k1", {"began": to_us(ahead), "end_us": to_us(ahead), "hours": hours_of})
+    site.log(2)
+    later = START + 4 * HOUR
+    site.build(later)
+    seen = window.window(site.store, site.spec, now=later)
+    why = "4 new rows, an unknown time (a clock was ahead) after the last training"
+    assert window.due(site.store, site.spec, seen, now=later) == why
+    window.begin(site.store, "k2", now=later)
+    with clock.at(to_us(later)):
+        meta = {"began": to_us(later), "end_us": to_us(seen.end), "hours": {h: v.rows for h, v in seen.hours.items()}}
+        window.end(site.store, "k2", meta)
+    assert window.last_features(site.store) == "k2"
+    assert window.due(site.store, site.spec, seen, now=later) == ""
 
 
 def test_durations_are_read_with_their_unit():

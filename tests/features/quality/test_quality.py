@@ -74,6 +74,21 @@ def unchosen_grows(df):
     return pmf_of(df, 7, lambda pmf: [p + 2e-6 if k == (at + 1) % len(pmf) else p for k, p in enumerate(pmf)])
 
 
+def row_of(column, value):
+    """Makes a fault: row 7 has this value."""
+    return lambda df: row(df, 7, **{column: value})
+
+
+def unchosen_is(value):
+    """Makes a fault: an arm that row 7 did not show has this probability."""
+
+    def fault(df):
+        other = (df["arms"][7].to_list().index(df["arm"][7]) + 1) % len(df["arms"][7])
+        return pmf_of(df, 7, lambda pmf: [value if k == other else p for k, p in enumerate(pmf)])
+
+    return fault
+
+
 FAULTS = {
     "event_id_unique": lambda df: row(df, 7, event_id=df["event_id"][9]),
     "pmf_sums_to_one": unchosen_grows,
@@ -106,6 +121,28 @@ def test_each_rule_fails_alone(good, tmp_path, rule):
     assert quarantine["rule"].to_list() == [rule] * len(quarantine)
     assert report.quarantined == len(quarantine) == (2 if rule == "event_id_unique" else 1)
     assert drift.health(df, encoder=good[2]).rows == N  # and what is wrong does not break the page about it
+
+
+NONE = float("nan")
+NOTHING = {
+    "reward_in_range": [row_of("reward", NONE), row_of("reward", None)],
+    "propensity_in_range": [row_of("propensity", NONE), row_of("propensity", None), row_of("propensity", 5e-324)],
+    "pass_probability_in_range": [row_of("pass_probability", NONE), row_of("pass_probability", None)],
+    "role_known": [row_of("role", None)],
+    "pmf_fits_arms": [row_of("pmf", None)],
+    "pmf_sums_to_one": [unchosen_is(NONE), unchosen_is(None)],
+}
+
+
+@pytest.mark.parametrize(("rule", "fault"), [(rule, fault) for rule, faults in NOTHING.items() for fault in faults])
+def test_what_should_be_a_number_and_is_none_breaks_its_rule(good, tmp_path, rule, fault):
+    """∞ − ∞ of two rewards is NaN, which Great Expectations passes over: one such row stopped every training."""
+    df = fault(good[0])
+    report = check(df, good, tmp_path)
+    assert rule in [f.rule for f in report.critical]
+    assert {len(f.examples) for f in report.critical} == {1}
+    assert pl.read_parquet(tmp_path / "quarantine.parquet")["event_id"].to_list() == [df["event_id"][7]]
+    assert drift.health(df, encoder=good[2]).rows == N
 
 
 def test_the_error_names_rule_count_and_three_events(good, tmp_path):

@@ -1,13 +1,14 @@
 """The unit key: no default, one per app, and another one is noticed by the log and by the store."""
 
 import logging
+import subprocess
 
 import pytest
 
 from croupier.features.ids import hash_unit
 from croupier.features.log.spool import Spool
 from croupier.features.settings import Settings
-from croupier.features.store import unit_key
+from croupier.features.store import key_file, unit_key
 from croupier.features.workspace import Workspace
 
 
@@ -32,6 +33,21 @@ def test_it_is_made_at_first_use_for_its_owner_alone_and_differs_between_apps(w)
     other = app("other").unit_key
     assert len({w.unit_key, other, "development-only", ""}) == 4
     assert hash_unit(w.unit_key, "ann") != hash_unit(other, "ann")
+
+
+def test_git_takes_up_what_people_declared_and_neither_keys_nor_logs(w):
+    """Whoever keeps `var` in a repository adds all of it; a .gitignore of their own is left as it is."""
+    (w.home / "catalogue.json").write_text("[]")
+    w.spool().close()
+    key_file.read_or_make(w.home / "triton.secret")
+    own = app("own")
+    (own.home / ".gitignore").write_text("nothing\n")
+    own.spool().close()
+    subprocess.run(["git", "init", "--quiet", w.home], check=True)
+    run = ["git", "-C", w.home, "status", "--porcelain", "--untracked-files=all"]
+    found = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
+    assert found == ["??", ".gitignore", "??", "app.toml", "??", "catalogue.json"]
+    assert (own.home / ".gitignore").read_text() == "nothing\n"
 
 
 def test_another_key_is_refused_by_the_log(w, monkeypatch):

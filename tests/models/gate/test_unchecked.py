@@ -1,15 +1,18 @@
 """A check that could not be made is a line of the verdict, with its reason, and never counts as passed."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
-from croupier.features.spec import GateSpec
+from croupier.features.spec import AppSpec, GateSpec
 from croupier.models.gate.evaluation import Asked, evaluate
 from croupier.models.gate.gate import judge
 from croupier.models.gate.gate_page import render
+from croupier.models.gate.guardrails import guarded
 from croupier.models.ope.leaks import tested as leaks
 from croupier.models.ope.unchecked import Unchecked
 from croupier.models.policy import make
@@ -108,3 +111,11 @@ def test_an_unchecked_condition_is_open_and_counts_as_not_passed_only_if_it_bloc
     assert found.decision == ("not enough evidence" if blocks else "promote")
     assert found.failed == (("data_quality",) if blocks else ())
     assert found.rows_needed == (None if blocks else 0)
+
+
+@pytest.mark.parametrize("total", [math.nan, math.inf, 1.5, -0.5])
+def test_totals_that_are_no_number_or_outside_block_by_name(total):
+    spec = AppSpec.model_validate({"rollout": {"guardrails": {"complaint": "higher"}}})
+    found = guarded(spec, pl.DataFrame({"complaint": [0.0, total, 1.0]}))
+    assert (dict(found.values), [u.blocks for u in found.unchecked]) == ({}, [True])
+    assert f"1 of 3 decisions, such as {total:g}" in found.unchecked[0].reason

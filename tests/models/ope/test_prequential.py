@@ -52,9 +52,10 @@ def test_new_models_take_over_from_the_windows_end_on_and_a_repeat_changes_nothi
 
 
 def test_a_process_ends_with_its_champion_its_families_or_its_days():
-    assert PROCESS.continues("uniform", ["lin_ts"])
+    assert PROCESS.continues("uniform", ["lin_ts"], PROCESS.start)
+    assert not PROCESS.continues("uniform", ["lin_ts"], PROCESS.start - 1), "it would judge no row"
     for other in (("lin_ts", ["lin_ts"]), ("uniform", ["lin_ts", "vw_cb_adf"])):
-        assert not PROCESS.continues(*other)
+        assert not PROCESS.continues(*other, PROCESS.start)
     day = 86_400_000_000
     then = PROCESS.then(29 * day, "uniform", {"lin_ts": "k1"})
     assert then.judged_from(100 + 30 * day, 30).start == 100

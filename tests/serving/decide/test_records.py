@@ -193,6 +193,13 @@ def test_a_record_is_kept_as_it_was_sent(spool):
     assert (d.fallback_reason, found["f"].fallback_reason) == ("d" * 200, "unknown")
 
 
+def test_a_propensity_is_never_above_one(spool):
+    """A client's rule may sum to 1 within six digits: a hair more would break a rule of the log, and be held back."""
+    sent = replace(GOOD, arm=b"b", pmf=b"[0.0, 1.0000005]")
+    assert [o.status for o in Records(spool, unit_key="k").take([sent])] == ["accepted"]
+    assert spool.find([sent.event_id.decode()])[sent.event_id.decode()].propensity == 1.0
+
+
 def test_of_an_id_that_is_too_long_a_part_is_kept(spool):
     (outcome,) = Records(spool, unit_key="k").take([replace(GOOD, event_id=b"e" * 257)])
     assert (outcome.status, outcome.error.partition(":")[0]) == ("rejected", "event_id")

@@ -7,6 +7,7 @@ import sys
 import time
 
 import numpy as np
+import orjson
 import pytest
 
 from croupier import Embedded, Refused
@@ -56,9 +57,28 @@ def test_a_new_app_is_declared_asked_and_rewarded(tmp_path):
         assert again.release == 1, "no second first release"
 
 
+def test_others_on_the_host_can_neither_read_nor_write_what_it_keeps(tmp_path):
+    """Whatever the umask: the log, the store, keys, and each copy of a release, whose manifest has the draws' salt."""
+    before = os.umask(0)
+    try:
+        with Embedded.declared("shop", toml=TOML, arms={"red": {}, "blue": {}}, var=tmp_path) as shop:
+            shop.select(unit_id="u", event_id="e1")
+            with shop.host.w.quarantine("H") as folder:
+                (folder / "rows.parquet").write_bytes(b"rows")
+    finally:
+        os.umask(before)
+    home = tmp_path / "shop"
+    kept = {"spool", "store", "quarantine", "unit.key", "embedded/1", "triton/select_arm/1"}
+    assert {name: f"{(home / name).stat().st_mode & 0o027:03o}" for name in kept} == dict.fromkeys(kept, "000")
+    salted = [p for p in home.rglob("manifest.json") if b'"salt"' in p.read_bytes()]
+    assert len(salted) == 3
+    for path in salted:
+        assert any(not each.stat().st_mode & 0o007 for each in path.parents if home in each.parents), path
+
+
 @pytest.mark.parametrize(("wrong", "says"), [
     ({"kind": "clikc"}, "clikc"), ({"value": 7.0}, "7.0"), ({"value": float("nan")}, "finite"), ({"at": 0.5}, "at"),
-    ({"event_id": 7}, "event_id"),
+    ({"event_id": 7}, "event_id"), ({"value": True}, "True"), ({"value": "1"}, "'1'"), ({"value": 10**400}, "1000"),
 ])  # fmt: skip
 def test_a_wrong_reward_is_refused_by_name_and_a_sound_one_beside_it_taken(tmp_path, wrong, says):
     sound = {"event_id": "e1", "kind": "click", "value": 1.0}
@@ -68,6 +88,8 @@ def test_a_wrong_reward_is_refused_by_name_and_a_sound_one_beside_it_taken(tmp_p
             shop.reward(**sound | wrong)
         statuses = [o.status for o in shop.reward_batch([sound | wrong, sound])]
         assert statuses == ["rejected", "accepted"]
+        kept = [orjson.loads(body) for _, body in shop.host.spool.read("rejects")]
+        assert [(r["kind"], r["field"], says in r["reason"]) for r in kept] == [("reward", *wrong, True)] * 2
 
 
 @pytest.mark.parametrize(("given", "says"), [

@@ -13,7 +13,7 @@ from croupier.models.policy import make
 from croupier.models.simulation.synthetic import LinearWorld
 from croupier.serving.evidence import gather
 from croupier.serving.evidence.comparison import Compared
-from croupier.serving.evidence.dr_rewards import reward_bets
+from croupier.serving.evidence.dr_rewards import late_counted, reward_bets
 from croupier.serving.evidence.gather import outside
 from tests.serving.watched import START, House
 
@@ -31,7 +31,7 @@ def compared(*, absurd=0.0, to_candidate=True, n=20_000):
     return Compared(frame=pl.DataFrame(), log=replace(log, reward=reward), assigned=assigned, share=np.full(n, 0.5))
 
 
-@pytest.mark.parametrize("absurd", [100.0, 1e6, 1e300])
+@pytest.mark.parametrize("absurd", [100.0, 1e6, 1e300, np.inf, np.nan])
 def test_a_candidate_with_half_the_clicks_is_caught_as_fast_beside_one_absurd_click(absurd):
     plain = reward_bets(compared(), RewardSpec(), None).log_wealth(0.0, harm=True)
     found = reward_bets(compared(absurd=absurd), RewardSpec(), None).log_wealth(0.0, harm=True)
@@ -45,6 +45,13 @@ def test_what_lies_outside_is_named_with_its_count():
     (why,) = outside("complaint", np.array([0.0, 1e6, -1.0]), (0.0, 1.0))
     assert why == "complaint outside the declared range [0.0, 1.0]: 2 of 3 decisions, such as 1e+06"
     assert outside("x", np.array([np.nan]), (0.0, 1.0)) != []
+
+
+def test_what_is_late_and_no_number_adds_no_more_than_the_range_holds():
+    rows = compared(n=3)
+    late = np.array([np.nan, np.inf, 0.25])  # ∞ − ∞, and 1e308 twice
+    rows = replace(rows, log=replace(rows.log, reward=np.zeros(3)), frame=pl.DataFrame({"late_reward": late}))
+    assert late_counted(rows, np.zeros(3), RewardSpec()).tolist() == [0.0, 1.0, 0.25]
 
 
 @pytest.mark.parametrize("name", ["lin_ts", "lin_ucb", "uniform", "beta_bernoulli", "vw_cb_adf"])

@@ -172,3 +172,5 @@ def test_looks_grow_rarer_as_a_watch_grows_longer(promoted):
     assert looks < 320, "of 672 half hours"
     assert passed > 13.8 * DAY
     assert hold_out_looks.due(h.store, state, h.spec, state.since + 14 * DAY)
+    hold_out_looks.keep(h.store, state, RolloutEvidence(), state.since + 400 * DAY)  # by a clock that was ahead
+    assert hold_out_looks.due(h.store, state, h.spec, state.since + DAY)

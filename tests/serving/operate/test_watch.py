@@ -54,6 +54,16 @@ def test_hosts_that_promote_at_once_make_one_release_and_a_dead_promoter_is_foll
 
 
 @pytest.mark.medium
+def test_a_lease_of_a_clock_that_was_ahead_has_run_out(house):
+    """Whoever held it died; a second host waits five minutes of its own clock, and not until that time comes."""
+    h, now = house(FixedArm(arm="a2")), 10**15
+    h.store.put("lease", str(now + 400 * 86_400 * 10**6).encode())
+    assert watch._leased(h.store, "lease", now)
+    assert not watch._leased(h.store, "lease", now + 299 * 10**6)
+    assert not watch._leased(h.store, "lease", now - 10 * 10**6), "hosts' clocks differ"
+    assert watch._leased(h.store, "lease", now + 300 * 10**6)
+
+
 def test_a_bad_candidate_is_aborted_and_serves_nobody_afterwards(house):
     h = house(FixedArm(arm="a0"))
     state = h.until_decided()

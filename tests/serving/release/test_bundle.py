@@ -142,6 +142,20 @@ def test_swapped_missing_and_additional_files_are_refused(copy):
     assert refused(copy) is None
 
 
+@pytest.mark.parametrize("file", ["golden.json", "champion/policy.json", "numpy", "champion"])
+def test_links_are_refused_whatever_they_lead_to(copy, tmp_path, file):
+    """To the very bytes, to a folder of modules, or to the folder itself: what they lead to is somebody else's."""
+    target = tmp_path / "elsewhere"
+    if (copy / file).exists():
+        (copy / file).rename(target)
+    else:
+        target.mkdir()
+    (copy / file).symlink_to(target)
+    with pytest.raises(ReleaseRefused) as refused:
+        bundle.verify(copy)
+    assert refused.value.file == file
+
+
 def test_a_stale_a_foreign_and_a_rewritten_manifest_are_refused(copy, tmp_path):
     write(tmp_path / "other" / "7", 7, champion=FixedArm(arm="a2"))
     own = (copy / "manifest.json").read_bytes()

@@ -1,5 +1,6 @@
 """A foreign release that agrees with itself is refused on every host, before a byte of it is run."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -53,12 +54,12 @@ def put(store, folder):
             store.put(f"releases/{number:06d}/{path.relative_to(folder).as_posix()}", path.read_bytes())
 
 
-def with_model(folder, code):
-    """A folder whose manifest is right for another model.py: it passes verify()."""
-    (folder / "model.py").write_bytes(code)
+def with_model(folder, code, file="model.py"):
+    """A folder whose manifest is right for another model.py, or a further file: it passes verify()."""
+    (folder / file).write_bytes(code)
     manifest = bundle.read_manifest(folder)
     body = {k: v for k, v in manifest.items() if k != "digest"}
-    body["files"]["model.py"] = bundle.fingerprint(code)
+    body["files"][file] = bundle.fingerprint(code)
     (folder / "manifest.json").write_bytes(bundle._dump(bundle._sealed(body)))
     return bundle.verify(folder)
 
@@ -80,6 +81,20 @@ def test_foreign_code_is_refused_whatever_the_pointer_says(store, tmp_path, hone
     if not honest_pointer:
         store.put(layout.CURRENT, orjson.dumps({"number": 2, "digest": manifest["digest"]}))
     with pytest.raises(ReleaseRefused, match=r"model\.py: found foreign code"):
+        deployment.deploy(store, tmp_path / "host", 2, triton=None)
+    assert repository.versions(tmp_path / "host" / "triton", "select_arm") == []
+
+
+@pytest.mark.parametrize(
+    "file", ["opt_einsum.py", "champion/evil.so", "encoder/model.pyc", "usercustomize", "a.json.pth"]
+)
+def test_a_file_that_may_be_code_is_refused_beside_the_packages_own_model(store, tmp_path, file):
+    """Triton's stub adds the folder to its import path: what torch or numpy try to import would be found there."""
+    build(Uniform())(tmp_path / "2", 2)
+    manifest = with_model(tmp_path / "2", b"raise SystemExit('foreign code')\n", file)
+    put(store, tmp_path / "2")
+    store.put(layout.CURRENT, orjson.dumps({"number": 2, "digest": manifest["digest"]}))
+    with pytest.raises(ReleaseRefused, match=rf"{re.escape(file)}: found a file that may be code, expected data alone"):
         deployment.deploy(store, tmp_path / "host", 2, triton=None)
     assert repository.versions(tmp_path / "host" / "triton", "select_arm") == []
 

@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -167,6 +168,8 @@ def test_reader_treats_stale_and_broken_files_as_no_share(tmp_path):
     path = tmp_path / "rollout.json"
     rollout_mirror.mirror(at_first(), tmp_path)
     os.utime(path, (1, 1))
+    assert RolloutReader(path, max_age=60, every=0.0).view(7).share == 0.0
+    os.utime(path, times=(time.time() + 3600,) * 2)  # a clock was ahead: whoever wrote it may have died since
     assert RolloutReader(path, max_age=60, every=0.0).view(7).share == 0.0
     whole = at_first().to_json()
     no_number = whole.replace(b'"share": 0.05,\n "since"', b'"share": NaN,\n "since"')

@@ -199,6 +199,7 @@ def test_the_command_makes_a_pair_once(tmp_path):
     made = json.loads(done.stdout)
     assert len(made["key"]) == 16
     assert (tmp_path / "k" / "release.key").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "k" / ".gitignore").read_text().splitlines()[1:] == ["*.key"], "git leaves the private key alone"
     before = (tmp_path / "k" / "release.key").read_bytes()
     again = CliRunner().invoke(app, ["keys", "make", str(tmp_path / "k")])
     assert (again.exit_code, "never written over" in again.stderr) == (1, True)

@@ -1,10 +1,14 @@
 """The rule by itself: what each kind of evidence does, and what no sequence of evidence can do."""
 
+from dataclasses import replace
+
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from croupier.features.spec import RolloutSpec
+from croupier.features.spec import AppSpec, RolloutSpec
+from croupier.serving.evidence.integrity import stale
 from croupier.serving.release import rollout_state
 from croupier.serving.release.stage_rule import (
     AWAITING,
@@ -50,6 +54,18 @@ def test_harm_goes_before_everything_and_problems_before_progress():
     assert next_stage(held, SAFE, SPEC, now=12 * SECOND).stage == "100%", "what held it is over"
     free = next_stage(held, RolloutEvidence(), SPEC, now=12 * SECOND)
     assert (free.held, free.history[-1]["reason"]) == ("", "over: sample ratio")
+
+
+def test_a_rollout_of_a_clock_that_was_ahead_is_taken_back():
+    """By the clock as it is now it begins in a year: until then nothing could be shown of it, and it would be served."""
+    year = 365 * 86400 * SECOND
+    state = replace(at("5%"), since=year, history=({**at("5%").history[0], "at": year},))
+    held = RolloutEvidence(problems=tuple(stale(pl.DataFrame({"at": []}), AppSpec(), state, 0)))
+    assert held.problems == ("the stage began at 1971-01-01 00:00 UTC, which is yet to come: a clock was ahead",)
+    assert next_stage(state, held, SPEC, now=0).stage == "aborted"
+    soon = replace(state, since=3600 * SECOND, history=({**state.history[0], "at": 3600 * SECOND},))
+    assert stale(pl.DataFrame({"at": []}), AppSpec(), soon, 0) == [], "hosts' clocks differ"
+    assert next_stage(soon, RolloutEvidence(), SPEC, now=0) is soon
 
 
 def test_time_up_goes_back_and_is_counted_from_the_beginning():

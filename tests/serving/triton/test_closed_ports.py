@@ -152,7 +152,7 @@ def test_the_secret_is_the_owners_alone_and_stays(tmp_path):
     assert (tmp_path / "triton.secret").stat().st_mode & 0o777 == 0o600
     assert len(secret) == 64
     assert admin.secret(tmp_path) == secret != admin.secret(tmp_path / "other")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["other", "triton.secret"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".gitignore", "other", "triton.secret"]
     (tmp_path / "triton.secret").chmod(0o644)
     with pytest.raises(ValueError, match=r"found mode 0644, expected 0600"):
         admin.secret(tmp_path)
