@@ -4,7 +4,8 @@ The log is one week of one policy in one campaign. Each day to come is one of th
 weekdays or its weekend days; of each hour's rows as many are drawn, with replacement, as that hour had (Poisson, times
 what `per_day` asks for). So hours have the log's own course of the day and of the week, and days differ as its days do.
 
-What the dataset lacks stays lacking: each row is a unit of its own, no host is named, and a click comes after a second.
+What the dataset lacks stays lacking: each row is a unit of its own, no host is named, a click comes after a second, and
+of BTS only the shown item's propensity is known, so that its rows have no pmf.
 `Trouble` may break requests and rewards (lost, frozen, scaled, swapped, renamed, bot).
 """
 
@@ -19,6 +20,7 @@ import orjson
 import polars as pl
 
 from croupier.features.batch import I64
+from croupier.features.quality.audit import PROPENSITY_ONLY
 from croupier.features.schema import Decision, Reward
 from croupier.features.utc import DAY, HOUR, SECOND
 from croupier.features.worlds.hours import Trouble, WorldHour
@@ -70,11 +72,16 @@ class ObdHours:
         """Returns the log: what an interaction has of each decision, and whether it was clicked."""
         log = _Rows()
         import_log(log, self.wheel, behaviour=self.behaviour, campaign=self.campaign)
-        names = ("at", "arms", "pmf", "arm", "propensity", "policy", "role", "release")
+        names = ("at", "arms", "arm", "propensity", "policy", "role", "release")
         found = pl.DataFrame({name: [getattr(d, name) for d in log.decisions] for name in names})
         texts = {name: [orjson.dumps(getattr(d, name)).decode() for d in log.decisions] for name in _TEXTS}
         clicked = [d.event_id in log.clicked for d in log.decisions]
-        return found.with_columns(**{k: pl.Series(v) for k, v in texts.items()}, clicked=pl.Series(clicked))
+        pmf = [[] if d.stage == PROPENSITY_ONLY else d.pmf for d in log.decisions]
+        return found.with_columns(
+            pmf=pl.Series(pmf, dtype=pl.List(pl.Float64)),
+            **{k: pl.Series(v) for k, v in texts.items()},
+            clicked=pl.Series(clicked),
+        )
 
     @cached_property
     def blocks(self) -> dict[tuple[int, int], I64]:

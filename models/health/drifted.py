@@ -13,6 +13,7 @@ from croupier.models.health.symptom import Told
 
 DRIFT = "feature_drift"
 LATER = 3  # hours by which the estimate of the beginning may be early
+SOME = 20  # values that are not zero, without which a scale is not named
 ENOUGH = 50  # values, without which a later beginning names nothing
 PSI = 0.1  # population-stability index, less what chance adds, beyond which a drift is acted on
 ALIKE, APART = 0.3, 0.4  # total variation of two histograms that are, and are not, the same
@@ -33,8 +34,18 @@ class Shares:
     def psi(self) -> float:
         """Σ (p − q) log(p/q) over the bins, less (B − 1)(1/n + 1/N), which equal distributions have on average."""
         p, q = (x + 1e-4 for x in (self.now, self.before))
-        chance = (np.count_nonzero(self.before) - 1) * (1 / max(self.n, 1) + 1 / max(self.N, 1))
+        chance = (np.count_nonzero(self.before) - 1) * self.noise
         return float(((p - q) * np.log(p / q)).sum() - chance)
+
+    @property
+    def noise(self) -> float:
+        """1/n + 1/N: the index of equal distributions over it is χ², of B − 1 degrees of freedom."""
+        return 1 / max(self.n, 1) + 1 / max(self.N, 1)
+
+    @property
+    def certain(self) -> float:
+        """The index less three standard deviations of what chance gives."""
+        return self.psi - 3 * float(np.sqrt(2 * max(np.count_nonzero(self.before) - 1, 1))) * self.noise
 
 
 def shares(view: View, feature: FeatureHours, since: int) -> Shares:
@@ -68,7 +79,7 @@ def _drifted(view: View, name: str, since: int) -> Told:
     missing = view.recent(feature.rest)[since:]
     if cause == DRIFT and missing[:, 1].sum() > 0.2 * max(missing[:, 0].sum(), 1):
         says, psi = f"{name} is missing in {missing[:, 1].sum() / missing[:, 0].sum():.0%} of its values", np.inf
-    serious = cause != DRIFT or psi > PSI
+    serious = cause != DRIFT or min(psi, mine.certain) > PSI or not np.isfinite(psi)
     return Told(cause=cause, number=min(psi, 99.0), threshold=PSI, says=says, remedy=remedy, serious=serious)
 
 
@@ -133,7 +144,9 @@ def _scaled(mine: Shares) -> float | None:
     """By what all numbers were multiplied; None where no factor makes the histograms alike. Zeros stay what they are,
     hence say nothing of it."""
     before, now = (_not_zero(mine.keys, x) for x in (mine.before, mine.now))
-    if 0.5 * sum(abs(before.get(k, 0.0) - now.get(k, 0.0)) for k in before.keys() | now.keys()) < APART:
+    values = mine.n * sum(share for key, share in zip(mine.keys, mine.now.tolist(), strict=True) if int(key))
+    apart = 0.5 * sum(abs(before.get(k, 0.0) - now.get(k, 0.0)) for k in before.keys() | now.keys())
+    if values < SOME or apart < APART:
         return None
     best = min(range(-FARTHEST, FARTHEST + 1), key=lambda d: _moved(before, now, d))
     return float(RATIO**best) if abs(best) >= 3 and _moved(before, now, best) < ALIKE else None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from croupier.models.health.diagnosis import diagnose
-from croupier.models.health.drifted import drifted
+from croupier.models.health.drifted import Shares, _scaled, drifted
 from croupier.models.health.explained import MEAN, explain
 from croupier.models.health.history import History
 from croupier.models.health.season import View
@@ -81,3 +81,17 @@ def test_groups_of_equal_share_by_hand():
     assert _equal_shares(np.array([900.0, 50.0, 25.0, 25.0])).tolist() == [9, 2, 5, 7]
     assert _equal_shares(np.ones(20)).tolist() == [k // 2 for k in range(20)]
     assert _equal_shares(np.zeros(3)).tolist() == [0, 0, 0]
+
+
+def test_a_handful_of_values_names_no_scale_and_no_drift():
+    """Ten values that are not zero say nothing of a unit, thirty do; an index of 1 of six values may well be chance."""
+    now, before = np.array([0.99, 0.0, 0.01]), np.array([0.99, 0.01, 0.0])
+    few, enough = (Shares(("0", "300", "325"), now, before, n, 1e6) for n in (1000.0, 3000.0))
+    assert _scaled(few) is None
+    assert _scaled(enough) == pytest.approx(1.2**25)
+    now, before = np.array([0.8, 0.2]), np.array([0.35, 0.65])
+    index = (0.45 * np.log(0.8 / 0.35)) + (-0.45 * np.log(0.2 / 0.65))
+    thin, thick = (Shares(("0", "300"), now, before, n, 1e6) for n in (6.0, 600.0))
+    assert thin.psi == pytest.approx(index - 1 / 6, abs=2e-3)
+    assert thin.certain == pytest.approx(thin.psi - 3 * np.sqrt(2) / 6, abs=2e-3)
+    assert thin.certain < 0.1 < thick.certain
