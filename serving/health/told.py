@@ -9,7 +9,7 @@ from croupier.models.health.lift import ChampionLift
 from croupier.models.health.linear.failure import LinearFit
 from croupier.models.health.noted import RESET, NotedChange
 from croupier.models.health.symptom import ACT, FINE, LEVELS, TO_WATCH, Symptom
-from croupier.models.health.watches.model import gain_text
+from croupier.models.health.watches.model import gain_text, growth_text
 from croupier.serving.health.examine import Examined
 from croupier.serving.health.silences import Silence
 
@@ -92,11 +92,13 @@ def silenced(found: Examined) -> list[str]:
 
 
 def linear_text(fit: LinearFit) -> str:
-    """'Not enough: …', or 'Enough, as far as 5,000 decisions tell: …', with the losses' difference and the gain."""
+    """'Not enough: …', or 'Enough, as far as 5,000 decisions tell: …', with the losses' difference, the gain, and what
+    more rows would bring."""
+    growth = growth_text(fit)
     word = "Not enough" if fit.failed else f"Enough, as far as {fit.rows:,} decisions tell"
     return (
         f"{word}: a nonlinear model's held-out loss is {fit.lower:.0%} lower, {fit.better:+.1f} standard errors, and "
-        f"its greedy policy would earn {gain_text(fit)} more"
+        f"its greedy policy would earn {gain_text(fit)} more{growth and '; '}{growth}"
     )
 
 

@@ -10,7 +10,8 @@ from croupier.features import clock
 from croupier.features.store import layout
 from croupier.features.utc import HOUR
 from croupier.features.workspace import Workspace
-from croupier.features.worlds.reels_hours import ReelsHours, Trouble
+from croupier.features.worlds.hours import Trouble
+from croupier.features.worlds.reels_hours import ReelsHours
 from croupier.serving.cli import app as cli
 from croupier.serving.health import silences
 from croupier.serving.health.examine import Unwell, keep, last_said, or_raise
