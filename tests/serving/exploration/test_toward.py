@@ -124,10 +124,16 @@ def test_a_candidate_that_is_too_slow_is_not_waited_for(tmp_path, spool):
 def test_slots_of_a_slate_explore_as_decisions_one_after_another_to_the_bit(tmp_path):
     made = apps.write(tmp_path, apps.trained("lin_ts"), toward=toward(apps.trained("vw_cb_adf")), floor=FLOOR)
     asked = [
-        SlateRequest(unit_id=r.unit_id, context=r.context, arms=list(r.arms), arm_context=list(r.arm_context),
-                     k=1 + i % 3, event_id=f"page-{i}")
+        SlateRequest(
+            unit_id=r.unit_id,
+            context=r.context,
+            arms=list(r.arms),
+            arm_context=list(r.arm_context),
+            k=1 + i % 3,
+            event_id=f"page-{i}",
+        )
         for i, r in enumerate(apps.sample().requests(30))
-    ]  # fmt: skip
+    ]
     memory, one_by_one = Memory(), Memory()
     breaker = CandidateBreaker(None, patience_ms=60_000)
     slates = SlateSelector(made, recorder=memory, rollout=None, unit_key="key", breaker=breaker)
@@ -158,9 +164,13 @@ def test_a_release_carries_it_in_its_golden_decisions_and_digests(tmp_path):
         bundle.write_release(tmp_path / "8", number=8, candidate=Uniform(), toward=toward(Uniform()), **common)
     with pytest.raises(ValueError, match="toward: found fixed_arm, which refuses arms that are in no catalogue"):
         bundle.write_release(
-            tmp_path / "9", number=9, candidate=None, toward=toward(FixedArm(arm="a")), source="both",
+            tmp_path / "9",
+            number=9,
+            candidate=None,
+            toward=toward(FixedArm(arm="a")),
+            source="both",
             **(common | {"champion": Uniform(), "arms": [Arm(arm_id="reel-03", features=app.arms[3].features)]}),
-        )  # fmt: skip
+        )
 
 
 def test_allocations_and_it_exclude_each_other():
