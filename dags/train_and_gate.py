@@ -16,8 +16,8 @@
 
 **Verdicts**: *promote*, *reject* or *not enough evidence* for a challenger; the champion's own family, retrained, is
 a *refresh* if it is shown to lose no more than `[refresh] margin`. They stand in `judge`'s log and in its report with
-every condition (found, needed; passed, NOT PASSED or NOT CHECKED). *Not enough evidence* and *reject* are successes of
-the gate, not failures of the run: the champion goes on serving.
+every condition (found, needed; passed, NOT PASSED or NOT CHECKED). *Not enough evidence* and *reject* are no failures:
+the champion serves on; with `[policies] toward_candidate` it is released anew to explore toward who lacks evidence.
 **Colours**: `publish` is green when a release serves or nothing was promoted (its log says which), skipped when what
 was promoted waits for a running rollout, red when it could not be published: a refused release leaves the old one.
 `plan` is red when app.toml declares other features than the champion reads; `judge` when no candidate could be judged.

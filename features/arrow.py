@@ -13,13 +13,14 @@ _DECISION_FIELDS: Sequence[tuple[str, pa.DataType]] = (
     ("stage", pa.string()), ("arm_context", pa.string()), ("catalogue", pa.string()), ("encoder", pa.string()),
     ("posterior_step", pa.int64()), ("fallback_reason", pa.string()), ("pass_probability", pa.float64()),
     ("took_us", pa.int64()), ("arm_features", pa.string()), ("allocation", pa.string()),
-    ("multipliers", pa.int64()),
+    ("multipliers", pa.int64()), ("shared_posterior", pa.string()),
 )  # fmt: skip
 ADDED: Mapping[str, int | str] = {
     "took_us": 0,
     "arm_features": "[]",
     "allocation": "",
     "multipliers": 0,
+    "shared_posterior": "",
 }  # columns that older logs lack, and what they mean there: no new version
 _VERSION = {b"croupier.schema": str(SCHEMA_VERSION).encode()}
 DECISIONS = pa.schema(_DECISION_FIELDS, metadata=_VERSION)

@@ -16,6 +16,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from croupier.features.segmented import AnySegment, SegmentedRows, joined_rows
+
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 Floats = F32 | F64
@@ -72,7 +74,8 @@ class Batch:
     mask (B, K), pair (B, K, d_p) features of (request, arm); d_p may be 0. `allocation` (B,): where rows are items of
     requests to allocate, what each says of its request as JSON ("": of none); None where no row is. Of a log, left_out
     (B, K): candidates of then that the rules of now would leave out; None where none is declared. price (B, K): what
-    comes off each candidate's score before a policy explores, in units of reward; None: nothing does."""
+    comes off each candidate's score before a policy explores, in units of reward; None: nothing does. `segmented` knows
+    which requests are of which declared segments; None where nobody does."""
 
     context: F32
     arm: I64
@@ -82,6 +85,7 @@ class Batch:
     allocation: Texts | None = None
     left_out: Bool | None = None
     price: F64 | None = None
+    segmented: SegmentedRows | None = None
 
     def __len__(self) -> int:
         return len(self.context)
@@ -96,7 +100,12 @@ class Batch:
             allocation=None if self.allocation is None else self.allocation[rows],
             left_out=None if self.left_out is None else self.left_out[rows],
             price=None if self.price is None else self.price[rows],
+            segmented=None if self.segmented is None else self.segmented[rows],
         )
+
+    def of_segment(self, segment: AnySegment) -> Bool:
+        """(B,) True where a request is of the segment. Raises ValueError where nobody can say."""
+        return (self.segmented or SegmentedRows()).of(segment)
 
     def priced(self, scores: Floats) -> Floats:
         """The scores (B, K) of the candidates, less their prices."""
@@ -164,6 +173,7 @@ class Left:
             pair=np.where(self.mask[:, :, None], whole.pair[self.rows[:, None], self.place], 0.0),
             catalogue=whole.catalogue,
             price=None if whole.price is None else np.where(self.mask, self.take(whole.price), 0.0),
+            segmented=None if whole.segmented is None else whole.segmented[self.rows],
         )
 
 
@@ -171,7 +181,8 @@ class Left:
 class Interactions:
     """B logged decisions with rewards: `chosen` (B,) position in K, `reward` (B,), `propensity` (B,) of the chosen
     arm, `pmf` (B, K) as logged, `at` (B,) UTC µs, `unit` (B,) a 64-bit hash for splits by unit, `weight` (B,) =
-    1 / pass_probability."""
+    1 / pass_probability. `slate` (B, 3), where the log has slates: the slate's number, the slot's place, the slate's
+    slots (features/slates/logged.py); None where it has none."""
 
     batch: Batch
     chosen: I64
@@ -181,6 +192,7 @@ class Interactions:
     at: I64
     unit: NDArray[np.uint64]
     weight: F64
+    slate: I64 | None = None
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -207,6 +219,7 @@ class Interactions:
             at=self.at[rows],
             unit=self.unit[rows],
             weight=self.weight[rows],
+            slate=None if self.slate is None else self.slate[rows],
         )
 
 
@@ -229,9 +242,16 @@ def concatenate(chunks: Sequence[Interactions]) -> Interactions:
         catalogue=catalogue,
         allocation=_one_column([c.batch for c in chunks]),
         left_out=joined([c.batch.out for c in chunks]) if any(c.batch.left_out is not None for c in chunks) else None,
+        segmented=joined_rows([c.batch.segmented for c in chunks]),
     )
     flat = {n: np.concatenate([getattr(c, n) for c in chunks]) for n in _FLAT}
-    return Interactions(batch=batch, pmf=joined([c.pmf for c in chunks]), **flat)
+    slate = None if all(c.slate is None for c in chunks) else np.concatenate(list(map(_slots_of, chunks)))
+    return Interactions(batch=batch, pmf=joined([c.pmf for c in chunks]), slate=slate, **flat)
+
+
+def _slots_of(log: Interactions) -> I64:
+    """(n, 3): the slots of a log; zeros, decisions by themselves, where it has no slates."""
+    return np.zeros((len(log), 3), np.int64) if log.slate is None else log.slate
 
 
 def _one_column(batches: Sequence[Batch]) -> Texts | None:

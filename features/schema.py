@@ -7,7 +7,7 @@ written to the spool or the store goes through `to_row` / `from_row` here, so a 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
 from typing import Any, Self
@@ -82,6 +82,7 @@ class Decision:
     per arm, None for an arm of the catalogue. `allocation` is empty, or, where the decision is one item of a request to
     allocate, what it says of the request as JSON (budgets/allocated_item.py): `pmf` are then the item's marginals.
     `multipliers`: the version of the prices of long-run constraints that came off the scores; 0: none did.
+    `shared_posterior`: the name of what other hosts had learnt and the head had beside its own steps; empty: nothing.
     """
 
     event_id: str
@@ -103,9 +104,10 @@ class Decision:
     fallback_reason: str = ""
     pass_probability: float = 1.0
     took_us: int = 0
-    arm_features: tuple[dict[str, Any] | None, ...] = ()
+    arm_features: Sequence[Mapping[str, Any] | None] = ()
     allocation: str = ""
     multipliers: int = 0
+    shared_posterior: str = ""
 
     @property
     def listed(self) -> tuple[str, ...]:
@@ -117,7 +119,7 @@ class Decision:
         """Columns of `DECISIONS`: the open-ended fields travel as canonical JSON."""
         row = {f.name: getattr(self, f.name) for f in fields(self)}
         for name in OPEN_ENDED:
-            row[name] = orjson.dumps(row[name], option=orjson.OPT_SORT_KEYS).decode()
+            row[name] = orjson.dumps(row[name], default=list, option=orjson.OPT_SORT_KEYS).decode()
         return row
 
     @classmethod

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     tls_name: str = Field("", description="what the server's certificate is made out to, if not the host of its URL")
     signing_key: Path | None = Field(None, description="PEM, Ed25519, private: releases that are published are signed")
     verify_key: Path | None = Field(None, description="PEM, Ed25519, public: what none of these signed is not served")
+    redis: SecretStr = Field(
+        SecretStr(""), description="redis:// or rediss:// URL of what serving hosts share; empty: each learns by itself"
+    )
     deadline_ms: float = Field(50.0, gt=0, description="client: milliseconds after which the fallback answers")
     patience_ms: float = Field(30.0, gt=0, description="server: how long a candidate's batch of one is waited for")
 

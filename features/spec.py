@@ -6,7 +6,7 @@
 [context.NAME] [arm.NAME] [arm_context.NAME]   one feature each
 [allocation]   an option for each of several items, with the sum of their costs within a total
 [policies] [training]   what competes, and on what and how often it is trained
-[[rules]] [[constraints]]   what may not be chosen, and how often what must be
+[[rules]] [[constraints]] [safety]   what may not be chosen, and how often what must be
 [gate] [refresh] [rollout]   when to promote, when to renew the champion, how to expose
 """
 
@@ -15,12 +15,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from croupier.features.declared import agreement, refusals
+from croupier.features.declared import agreement, fitting, refusals
 from croupier.features.declared.constraint import ConstraintSpec
 from croupier.features.declared.feature import Feature
+from croupier.features.declared.policies import PoliciesSpec
 from croupier.features.declared.rule import RuleSpec
 from croupier.features.spec_values import (
-    OF_REQUESTS,
     AllocationSpec,
     ArmsSpec,
     Clip,
@@ -29,16 +29,13 @@ from croupier.features.spec_values import (
     Range,
     RecordSpec,
     RequestsSpec,
+    SafetySpec,
     Seasons,
     Strict,
-    distinct,
     duration,
     rising_shares,
 )
 from croupier.features.utc import DAY_SECONDS, HOUR_SECONDS
-
-ALLOCATING = ("uniform", "lin_ts", "neural_linear")  # policies that allocate (models/allocation)
-_ALLOCATING = f"{', '.join(ALLOCATING[:-1])} and {ALLOCATING[-1]}"
 
 
 class SpecError(ValueError):
@@ -72,21 +69,6 @@ class RewardSpec(Strict):
     guardrails: tuple[str, ...] = Field(
         (), description="kinds watched apart, of which more is harm; [rollout] guardrails says it for either direction"
     )
-
-
-class PoliciesSpec(Strict):
-    """What competes: names of `croupier.models.policy.POLICIES`, each with its parameters."""
-
-    candidates: Annotated[tuple[str, ...], AfterValidator(distinct)] = Field(
-        ("vw_cb_adf", "neural_linear"), description="policies that each training trains and the gate judges"
-    )
-    parameters: dict[str, dict[str, object]] = Field(
-        {}, description="of a candidate, one table each: [policies.parameters.NAME]"
-    )
-    floor: float = Field(0.02, ge=0, le=1, description="ε: every arm keeps at least ε/K")
-    fast_loop: bool = Field(False, description="learn from rewards at once, and defaults as windows close")
-    seed: int = Field(0, ge=0, description="of every random number in training and judging")
-    train_share: float = Field(0.6, gt=0, lt=1, description="earlier share of the log, by time; the rest judges")
 
 
 class GateSpec(Strict):
@@ -251,6 +233,7 @@ class AppSpec(Strict):
     constraints: tuple[ConstraintSpec, ...] = Field(
         (), description="how often arms may, or must, be chosen, one [[constraints]] each"
     )
+    safety: SafetySpec = Field(SafetySpec(), description="arms that are surely worse than another one")
 
     @model_validator(mode="after")
     def _default_within_range(self) -> Self:
@@ -274,13 +257,8 @@ class AppSpec(Strict):
         return self
 
     @model_validator(mode="after")
-    def _policies_allocate(self) -> Self:
-        if self.allocation.declared and (odd := sorted(set(self.policies.candidates) - set(ALLOCATING))):
-            expected = f"policies whose posterior can be drawn from, since [allocation] is declared: {_ALLOCATING}"
-            raise ValueError(f"policies.candidates: found {', '.join(odd)}, expected {expected}")
-        if self.policies.fast_loop and self.allocation.rewards == OF_REQUESTS:
-            expected = "false: a reward of a whole request is learnt by trainings, from all of its items"
-            raise ValueError(f"policies.fast_loop: found true with allocation.rewards = 'request', expected {expected}")
+    def _policies_fit(self) -> Self:
+        fitting.check(self.policies, self.allocation, self.safety)
         return self
 
     @property

@@ -27,6 +27,13 @@ def distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def printable(name: str) -> str:
+    """Checks a name that stands in answers, metrics and reports. Raises ValueError."""
+    if not name.isprintable() or name != name.strip():
+        raise ValueError("expected a name of one line, without control characters, or spaces around it")
+    return name
+
+
 def duration(text: str) -> str:
     """Checks a text that is one. Raises ValueError."""
     seconds_of(text)
@@ -80,6 +87,7 @@ class Seasons(Strict):
 
 
 Range = Annotated[tuple[float, float], AfterValidator(_rising)]
+Name = Annotated[str, AfterValidator(printable)]
 End = Annotated[float, Field(allow_inf_nan=True)]
 Clip = Annotated[tuple[End, End], AfterValidator(_rising)]  # on one side only: the other end is inf
 
@@ -150,6 +158,19 @@ class ArmsSpec(Strict):
         0.05, ge=0, lt=1, description="share of the decisions that list new arms, split evenly among those arms"
     )
     new_until: int = Field(1000, ge=0, description="decisions in which an arm was shown, until it is new no more")
+
+
+class SafetySpec(Strict):
+    """Which candidates are not worth a try, since they are surely worse than another one."""
+
+    never_dominated: bool = Field(
+        False,
+        description="a candidate whose upper bound lies below another's lower bound, for this context, is not drawn; "
+        "served from the next release on, or at once by `croupier constraints release`",
+    )
+    confidence: float = Field(
+        0.95, gt=0, lt=1, description="probability that the bounds of all candidates of a request hold at once"
+    )
 
 
 OF_ITEMS, OF_REQUESTS = "items", "request"  # what a reward of an allocated request is of

@@ -22,6 +22,11 @@ def from_us(at: int) -> datetime:
     return _EPOCH + timedelta(microseconds=int(at))
 
 
+def day_start(at: int) -> int:
+    """Returns the UTC µs at which the UTC day of `at` (UTC µs) begins."""
+    return at // DAY * DAY
+
+
 def us_of(seconds: float) -> int:
     """Seconds as whole µs."""
     return round(seconds * SECOND)

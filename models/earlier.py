@@ -22,9 +22,9 @@ READ_NO_FEATURES = frozenset({"uniform", "fixed_arm", "beta_bernoulli"})
 _AS_THEY_ARE = frozenset(
     {"parameters", "inline_arms", "sizes", "heads", "head", "standardise", "reward_mean", "reward_sd", "seed", "device"}
 )
-_OF_BATCHES = frozenset({"features", "phi", "check"})
+_OF_BATCHES = frozenset({"features", "phi", "check", "within"})
 _WITH = frozenset({"with_head", "with_heads"})  # return another policy
-_ALSO = frozenset({"features", "update", "phi", "check"})  # read columns
+_ALSO = frozenset({"features", "update", "phi", "check", "within"})  # read columns
 
 
 class ReadsEarlier:

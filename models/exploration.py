@@ -7,6 +7,7 @@ They are written for speed. tests/models/plain_formulas.py has each as its paper
 is what they are tested against.
 """
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from croupier.features.batch import F64, I64, Bool
 
 Scores = NDArray[np.floating[Any]]
+ALIKE = 1e-6  # of two pmfs, below which a difference is rounding and nothing to be explored
 VW_TIE = 1e-4  # VW's are_same_rel (vw_math.h), by which its greedy calls scores tied
 
 
@@ -81,15 +83,16 @@ def uniform(mask: Bool) -> F64:
     return cast("F64", mask / counts(mask))
 
 
-def with_floor(pmf: F64, mask: Bool, epsilon: float) -> F64:
-    """(1 − ε)·pmf + ε/K: every candidate keeps at least ε/K, and the logged propensity stays exact."""
-    if not 0 <= epsilon <= 1:
+def with_floor(pmf: F64, mask: Bool, epsilon: float | F64) -> F64:
+    """(1 − ε)·pmf + ε/K: every candidate keeps at least ε/K, and the logged propensity stays exact. ε is one number, or
+    (B, 1), a request's own."""
+    if not (0 <= epsilon <= 1 if isinstance(epsilon, float | int) else ((epsilon >= 0) & (epsilon <= 1)).all()):
         raise ValueError(f"floor: found {epsilon}, expected a share between 0 and 1")
     k = counts(mask)
     return cast("F64", (1 - epsilon) * pmf + epsilon * (1.0 / k if isinstance(k, float) else mask / k))
 
 
-def with_floor_toward(pmf: F64, other: F64, mask: Bool, epsilon: float, share: float) -> F64:
+def with_floor_toward(pmf: F64, other: F64, mask: Bool, epsilon: float | F64, share: float) -> F64:
     """Spends the ε of `with_floor`, a `share` of it where it tells `other` from `pmf`, the rest uniform.
 
     Who asks for the difference of two policies' values pays Σ (π₁ − π₀)² / p for each draw, least where p goes with
@@ -100,7 +103,7 @@ def with_floor_toward(pmf: F64, other: F64, mask: Bool, epsilon: float, share: f
         raise ValueError(f"share: found {share}, expected one of at least 0 and below 1, so that every arm is drawn")
     base = (1 - epsilon) * pmf + epsilon * (1 - share) * uniform(mask)
     gap = np.where(mask, np.abs(other - pmf), 0.0)
-    alike = gap.max(axis=-1, keepdims=True) <= 1e-9  # nothing to tell apart: uniformly
+    alike = gap.max(axis=-1, keepdims=True) <= ALIKE  # nothing to tell apart: uniformly
     gap = np.where(alike, mask, gap)
     wanted = gap > 0
     level = np.where(wanted, base / np.where(wanted, gap, 1.0), np.inf)
@@ -139,13 +142,14 @@ def _first(tied: Bool, order: I64) -> Bool:
     return cast("Bool", tied & (placed == placed.min(axis=-1, keepdims=True)))
 
 
-def squarecb(scores: Scores, mask: Bool, gamma: float, *, order: I64 | None = None) -> F64:
+def squarecb(scores: Scores, mask: Bool, gamma: float, *, order: Callable[[], I64] | None = None) -> F64:
     """p_a = 1 / (K + γ·(best − score_a)), the rest on the best (Foster & Rakhlin 2020, eq. 3; VW's squarecb.cc).
 
     VW passes γ = gamma_scale · t^gamma_exponent. Where several tie for the best, one of them takes the rest and each
-    other has 1/K by the formula: the one of lowest `order` (B, K), so that pmfs depend on the arms and not on their
-    places in a request (VW takes the first in the request). Without `order` the ties share alike, which at a large γ
-    learns slower: arms never tried tie exactly, and nothing then tells them apart (pendigits: loss .53 for .40).
+    other has 1/K by the formula: the one of lowest `order()` (B, K), so that pmfs depend on the arms and not on their
+    places in a request (VW takes the first in the request); it is called where some tie. Without `order` the ties share
+    alike, which at a large γ learns slower: arms never tried tie exactly, and nothing then tells them apart (pendigits:
+    loss .53 for .40).
     """
     if not gamma >= 0:
         raise ValueError(f"gamma: found {gamma}, expected a number ≥ 0")
@@ -156,7 +160,7 @@ def squarecb(scores: Scores, mask: Bool, gamma: float, *, order: I64 | None = No
     best = masked == top
     tied = np.count_nonzero(best) > best.size // best.shape[-1]
     if tied and order is not None:
-        best = _first(best, order)
+        best = _first(best, order())
     gap = top - masked if full else np.where(mask, top - masked, 0.0)
     p = 1.0 / (k + gamma * gap)
     np.putmask(p, best if full else best | ~mask, 0.0)

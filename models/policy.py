@@ -70,6 +70,15 @@ class Primable(Protocol):
         ...
 
 
+class Bounded(Protocol):
+    """A policy that bounds what each candidate is worth."""
+
+    def within(self, batch: Batch, confidence: float) -> tuple[F64, F64]:
+        """Returns lower and upper bounds (B, K), which hold for all candidates of a request at once with probability
+        `confidence` by the policy's posterior; infinite where nothing was learnt. Their unit is the policy's own."""
+        ...
+
+
 Among = Callable[[Left], F64]  # the pmf (n, k) over what is left of some requests
 
 

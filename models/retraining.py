@@ -30,13 +30,14 @@ from croupier.features.workspace import Workspace, get_folder
 from croupier.models import changes, earlier, recent, stale
 from croupier.models.constraints.held import limits_of
 from croupier.models.gate.bounds.planned import LookSchedule
-from croupier.models.gate.evaluation import Asked, any_better, evaluate
+from croupier.models.gate.evaluation import Asked
 from croupier.models.gate.guardrails import guarded
 from croupier.models.gate.judged_quality import quality
 from croupier.models.gate.reports import Evaluation
 from croupier.models.gate.spending import Spending, SpentLook
 from croupier.models.ope.prequential import Piecewise, Process, Segment
 from croupier.models.policy import Policy, load, make
+from croupier.models.slates.judged.evaluation import any_better, evaluate, rounds_in
 
 BEFORE = "-before"  # ends the name of a model of the earlier rows alone
 
@@ -56,7 +57,6 @@ def champion_of(w: Workspace) -> Champion:
     number = released.current(w.store)
     if number is None:
         return Champion(family="uniform", policy="uniform", trained_until=0)
-    prefix = layout.release(number, CHAMPION)
     head = orjson.loads(w.store.get(layout.release(number, CHAMPION, layout.POLICY_FILE)))
     meta = released.manifest(w.store, number)["meta"]
     until = 0
@@ -64,7 +64,7 @@ def champion_of(w: Workspace) -> Champion:
         with suppress(KeyError):  # features may have been deleted by retention: then it is old
             found = meta_of(w.store, meta.get("features", ""))
             until = stale.believed(int(found.get("end_us", found["split_at"])))
-    return Champion(family=head["policy"], policy=prefix, trained_until=until)
+    return Champion(family=head["policy"], policy=layout.release(number, CHAMPION), trained_until=until)
 
 
 def warm_start(w: Workspace, family: str, features: Features) -> tuple[Policy, int] | None:
@@ -168,7 +168,7 @@ def _evaluated(
 ) -> Evaluation:
     """What the rows of `log` say at this share of α; `start`: of the process, which names its plan of looks."""
     asked, rows = _asked(log, share, w=w, **known), features.segments(int(log.at.min()))
-    look = SpentLook(candidates=sorted(known["candidates"]), start=start, last=int(log.at.max()), rows=len(log))
+    look = SpentLook(candidates=sorted(known["candidates"]), start=start, last=int(log.at.max()), rows=rounds_in(log))
     schedule = Spending(w.store, known["champion"].name, asked["gate"]).planned(look)
     return evaluate(
         log=log, segments=rows, born=features.born(), **asked, **beside(w, features, log, schedule=schedule)

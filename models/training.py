@@ -18,19 +18,20 @@ import orjson
 
 from croupier.features.batch import Interactions, concatenate
 from croupier.features.build import Features, encoder_at
+from croupier.features.declared.policies import PoliciesSpec
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions import window
 from croupier.features.schema import CANDIDATE, CHAMPION
-from croupier.features.spec import PoliciesSpec, SpecError
+from croupier.features.spec import SpecError
 from croupier.features.store import layout, released
 from croupier.features.utc import YEAR_2100, from_us
 from croupier.features.workspace import Workspace, get_folder, put_folder
 from croupier.models import changes, earlier, retraining, same_features
 from croupier.models.constraints.held import limits_of
-from croupier.models.gate.evaluation import evaluate
 from croupier.models.gate.gate_page import state, write_report
 from croupier.models.gate.spending import Spending, SpentLook
 from croupier.models.policy import Policy, Primable, load, make
+from croupier.models.slates.judged.evaluation import evaluate, rounds_in
 
 Job = dict[str, str]
 
@@ -214,7 +215,7 @@ def _judge_interval(w: Workspace, key: str, jobs: list[Job], features: Features,
     name, champion = current_champion(w, scratch / "champion", features.encoder)
     spending = Spending(w.store, name, w.spec.gate)
     look = SpentLook(
-        candidates=[job["candidate"] for job in jobs], start=int(log.at[0]), last=int(log.at[-1]), rows=len(log)
+        candidates=[job["candidate"] for job in jobs], start=int(log.at[0]), last=int(log.at[-1]), rows=rounds_in(log)
     )
     alpha, schedule = spending.reserve(look)
     beside = retraining.beside(w, features, log, schedule=schedule, judged_share=len(log) / features.rows)
@@ -267,10 +268,11 @@ def current_champion(w: Workspace, folder: Path, now: Encoder) -> tuple[str, Pol
 
 def summary(evaluation: Mapping[str, Any]) -> str:
     """Returns one line a candidate, for a person who is asked to approve."""
+    each = " a slate" if evaluation.get("slates") else ""
     lines = [f"{name}: not judged, {why}" for name, why in evaluation["failed"].items()]
     for name, policy in evaluation["policies"].items():
         if policy["role"] == CANDIDATE:
-            lift = policy["lift"]
+            lift, lower = policy["lift"], policy["lift"]["lower"]
             failed = [c["name"] for c in policy["conditions"] if state(c) == "no"]
             why = f"; not met: {', '.join(failed)}" if failed else ""
             open_ = [c["name"] for c in policy["conditions"] if state(c) == "open"]
@@ -278,7 +280,7 @@ def summary(evaluation: Mapping[str, Any]) -> str:
             if policy["rows_needed"]:
                 why += f"; about {policy['rows_needed']:,} more rows would tell"
             lines.append(
-                f"{name}: {policy['verdict']} (lift {lift['value']:+.4f}, lower bound {_number(lift['lower'])}{why})"
+                f"{name}: {policy['verdict']} (lift {lift['value']:+.4f}{each}, lower bound {_number(lower)}{why})"
             )
     return "\n".join(lines)
 

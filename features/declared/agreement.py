@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 
 from croupier.features.declared.condition import Condition, misfit
 from croupier.features.declared.constraint import ConstraintSpec
 from croupier.features.declared.feature import Feature
 from croupier.features.declared.rule import RuleSpec
+from croupier.features.declared.segment import Segment
 from croupier.features.schema import FROM_CATALOGUE
 
 Features = Mapping[str, Feature]
@@ -19,17 +21,25 @@ def check(rules: Sequence[RuleSpec], constraints: Sequence[ConstraintSpec], cont
         twice = [name for name, n in Counter(each.name for each in named).items() if n > 1]
         if twice:
             raise ValueError(f"{what}: found two of the name {twice[0]!r}, expected names of their own")
+    prices = Counter(name for one in constraints for name in one.priced)
+    if twice := [name for name, n in prices.items() if n > 1]:
+        raise ValueError(f"constraints: found two prices of the name {twice[0]!r}, expected names that tell them apart")
     for rule in rules:
         _declared(f"rules {rule.name!r}: when", rule.when, "context", context)
         _declared(f"rules {rule.name!r}: arm", rule.arm, "arm", arm)
     for one in constraints:
+        _declared(f"constraints {one.name!r}: when", one.when, "context", context)
         _declared(f"constraints {one.name!r}: arm", one.arm, "arm", arm)
+        if one.across:
+            _declared(f"constraints {one.name!r}: across", {one.across: one.groups}, "context", context)
         if one.cost and (one.cost not in arm or arm[one.cost].type != "numeric"):
             numbers = ", ".join(sorted(name for name, each in arm.items() if each.type == "numeric")) or "none is"
             raise ValueError(f"constraints {one.name!r}: found cost {one.cost!r}, expected a numeric [arm]: {numbers}")
     limits = [one for one in constraints if one.kind == "limit"]
     _apart([one for one in limits if one.arm])
-    _once(limits)
+    for segment in dict.fromkeys(Segment.of(one.when) for one in limits):
+        _once([one for one in limits if Segment.of(one.when) in (None, segment)])
+    _compatible(limits)
     _reachable([one for one in constraints if one.kind == "exposure"])
 
 
@@ -65,9 +75,13 @@ def _apart(categories: Sequence[ConstraintSpec]) -> None:
             f"constraints: found categories by {' and '.join(names)}, expected one feature for all of them: arms may "
             "be of one category only"
         )
-    values = Counter(value for one in categories for condition in one.arm.values() for value in _values(condition, one))
-    if twice := [value for value, n in values.items() if n > 1]:
+    sets = {frozenset(_values(condition, one)) for one in categories for condition in one.arm.values()}
+    if twice := [value for value, n in Counter(value for each in sets for value in each).items() if n > 1]:
         raise ValueError(f"constraints: found {twice[0]!r} in two categories, expected each value in one")
+    same = Counter((one.category, Segment.of(one.when)) for one in categories)
+    if again := [category for (category, _), n in same.items() if n > 1]:
+        named = ", ".join(map(str, again[0]))
+        raise ValueError(f"constraints: found {named!r} in two categories of the same requests, expected one")
 
 
 def _values(condition: Condition, one: ConstraintSpec) -> Iterable[object]:
@@ -78,18 +92,35 @@ def _values(condition: Condition, one: ConstraintSpec) -> Iterable[object]:
 
 def _reachable(exposures: Sequence[ConstraintSpec]) -> None:
     """Groups may overlap, so their floors may sum to more than 1 only where an arm is in several."""
-    ids = Counter(arm for one in exposures for arm in one.arms)
-    if max(ids.values(), default=1) == 1 and (total := sum(one.floor for one in exposures if one.arms)) > 1 + 1e-9:
-        raise ValueError(f"constraints: found exposure floors that sum to {total:g}, expected at most 1")
+    for segment in dict.fromkeys(Segment.of(one.when) for one in exposures):
+        mine = [one for one in exposures if one.arms and Segment.of(one.when) == segment]
+        ids = Counter(arm for one in mine for arm in one.arms)
+        if max(ids.values(), default=1) == 1 and (total := sum(one.floor for one in mine)) > 1 + 1e-9:
+            raise ValueError(f"constraints: found exposure floors that sum to {total:g}, expected at most 1")
+
+
+def _compatible(limits: Sequence[ConstraintSpec]) -> None:
+    """Of one arm or category several limits may hold at once, of a segment and of all requests."""
+    for first, second in combinations(limits, 2):
+        same = (first.arm and first.category == second.category) or set(first.arms) & set(second.arms)
+        low, high = max(first.floor, second.floor), min(first.cap, second.cap)
+        if same and low > high:
+            raise ValueError(
+                f"constraints: found a floor of {low:g} and a cap of {high:g} in {first.name!r} and {second.name!r}, "
+                "which may hold for the same request, expected floor ≤ cap"
+            )
 
 
 def _once(constraints: Sequence[ConstraintSpec]) -> None:
-    """An arm has one floor and one cap, and floors leave room for all."""
-    ids = Counter(arm for one in constraints for arm in one.arms)
-    if twice := [arm for arm, n in ids.items() if n > 1]:
+    """For the same requests an arm has one floor and one cap, and floors leave room for all: those of a segment's
+    constraints, and of the constraints of all requests."""
+    ids = Counter((arm, Segment.of(one.when)) for one in constraints for arm in one.arms)
+    if twice := [arm for (arm, _), n in ids.items() if n > 1]:
         raise ValueError(f"constraints: found two for the arm {twice[0]!r}, expected one with its floor and cap")
-    floors = sum(one.floor * max(len(one.arms), 1) for one in constraints if one.arms)
-    together = sum(one.floor for one in constraints if one.arm)
-    for what, total in (("arms", floors), ("categories", together)):
+    arms, shares = dict[str, float](), dict[tuple[object, ...], float]()
+    for one in constraints:
+        arms |= {arm: max(one.floor, arms.get(arm, 0.0)) for arm in one.arms}
+        shares |= {one.category: max(one.floor, shares.get(one.category, 0.0))} if one.arm else {}
+    for what, total in (("arms", sum(arms.values())), ("categories", sum(shares.values()))):
         if total > 1 + 1e-9:
             raise ValueError(f"constraints: found floors of {what} that sum to {total:g}, expected at most 1")

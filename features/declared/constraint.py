@@ -6,19 +6,31 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from croupier.features.declared.condition import Condition, all_hold
-from croupier.features.spec_values import Strict
+from croupier.features.declared.segment import Segment
+from croupier.features.spec_values import Name, Strict
 
 
 class ConstraintSpec(Strict):
     """How often arms may, or must, be chosen. `limit`: in every decision that lists them, exactly, by the nearest pmf
     that keeps it; each of `arms` by itself, or all arms of a category (`arm`) together. `exposure`: in the mean of all
     decisions, these arms together, by a price that `croupier turn` moves. `spend`: what is shown costs, at most
-    `budget` a day (UTC), by a price and a stop."""
+    `budget` a day (UTC), by a price and a stop. `exploration`: in every decision of a segment, each candidate by
+    `floor`/K at least. `parity`: these arms together, in the mean of the decisions of each of `groups`, in shares that
+    differ by `tolerance` at most, by prices. `when` says of which requests a limit, an exposure or an exploration is: a
+    segment of them."""
 
-    name: str = Field(min_length=1, max_length=80, description="what it is called, in errors and reports")
-    kind: Literal["limit", "exposure", "spend"] = Field(
+    name: Name = Field(min_length=1, max_length=80, description="what it is called, in errors and reports")
+    kind: Literal["limit", "exposure", "spend", "exploration", "parity"] = Field(
         "limit",
-        description="limit: of each decision's probabilities; exposure: of all decisions' mean; spend: of a day",
+        description="limit: of each decision's probabilities; exposure: of all decisions' mean; spend: of a day; "
+        "exploration: of each decision of a segment, in the place of a lower policies.floor; parity: of all decisions' "
+        "mean, in groups of requests alike",
+    )
+    when: dict[str, Condition] = Field(
+        {},
+        exclude_if=lambda given: not given,  # older versions did not know it: what they released stays
+        description='a segment of requests, as in [[rules]], for example { region = ["DE"] }: it is of these alone; '
+        "a request without the feature is of no segment",
     )
     arms: tuple[str, ...] = Field(
         (), description="ids of arms: each has the floor and the cap of a limit; of an exposure they have it together"
@@ -31,9 +43,28 @@ class ConstraintSpec(Strict):
     budget: float = Field(0.0, ge=0, description="of a spend: the most of a day, in the unit of the cost")
     cost: str = Field("", description="of a spend: the numeric feature of arms that says what showing one costs")
 
+    across: str = Field(
+        "",
+        exclude_if=lambda given: not given,
+        description="of a parity: the categorical feature of the request by which groups are told apart",
+    )
+    groups: tuple[str, ...] = Field(
+        (), exclude_if=lambda given: not given, description="of a parity: the values of that feature that are compared"
+    )
+    tolerance: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        exclude_if=lambda given: not given,
+        description="of a parity: by how much the shares of two groups may differ, in the mean",
+    )
+
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        if why := self._of_spend() if self.kind == "spend" else self._of_shares():
+        asked = {"spend": self._of_spend, "exploration": self._of_exploration, "parity": self._of_parity}
+        if self.kind != "parity" and (self.across or self.groups or self.tolerance):
+            raise ValueError(f'constraint {self.name}: found across, groups or tolerance, which are of kind = "parity"')
+        if why := asked.get(self.kind, self._of_shares)():
             raise ValueError(f"constraint {self.name}: {why}")
         return self
 
@@ -48,12 +79,50 @@ class ConstraintSpec(Strict):
             return f"found floor {self.floor:g} and cap {self.cap:g}, expected floor ≤ cap"
         return "found neither a floor nor a cap, expected one at least" if (self.floor, self.cap) == (0.0, 1.0) else ""
 
+    def _of_parity(self) -> str:
+        if self.when or (self.floor, self.cap, self.budget, self.cost) != (0.0, 1.0, 0.0, ""):
+            return "found when, floor, cap, budget or cost, expected across, groups and tolerance beside its arms"
+        if bool(self.arms) == bool(self.arm) or len(self.arm) > 1:
+            return "expected either arms (ids) or arm (one feature), not both"
+        if not self.across or len(set(self.groups)) < 2 or len(set(self.groups)) < len(self.groups):
+            return "expected across, a feature of the request, and groups: two of its values at least, each once"
+        return "" if self.tolerance else "expected a tolerance above 0, for example 0.02"
+
+    def _of_exploration(self) -> str:
+        if self.arms or self.arm or self.cap != 1.0 or self.budget or self.cost:
+            return "found arms, a cap, budget or cost, expected when and floor alone: every candidate is meant"
+        if not self.when or not self.floor:
+            return "expected a floor above 0, and when: a segment of requests (of all requests it is policies.floor)"
+        return ""
+
     def _of_spend(self) -> str:
+        if self.when:
+            return "found when, expected a budget of all requests: which segments pay is not told apart"
         if self.arms or self.arm or (self.floor, self.cap) != (0.0, 1.0):
             return "found arms, floor or cap, expected budget and cost alone: every arm that costs something is meant"
         if not self.budget or not self.cost:
             return "expected a budget above 0, and cost: the feature of arms that says what showing one costs"
         return ""
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The segments of requests that it tells apart."""
+        groups = tuple(Segment({self.across: (group,)}) for group in self.groups)
+        return (Segment(self.when), *groups) if self.when else groups
+
+    @property
+    def category(self) -> tuple[object, ...]:
+        """The values of `arm` by which its category is known, in one order; none where it is an interval or of ids."""
+        return tuple(sorted((v for each in self.arm.values() if isinstance(each, tuple) for v in each), key=repr))
+
+    @property
+    def priced(self) -> tuple[str, ...]:
+        """The names of what a price is kept of: of an exposure one a side, of a parity one a group and side, of a spend
+        its own, of a limit none."""
+        if self.kind == "parity":
+            return tuple(f"{self.name} {group} {side}" for group in self.groups for side in ("more", "less"))
+        sides = (("floor", self.floor > 0), ("cap", self.cap < 1)) if self.kind == "exposure" else ()
+        return (self.name,) if self.kind == "spend" else tuple(f"{self.name} {side}" for side, there in sides if there)
 
     def concerns(self, features: Mapping[str, Any]) -> bool:
         """True if an arm with these features, flat, is of the category."""

@@ -6,14 +6,14 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from croupier.features.declared.condition import Condition, all_hold
-from croupier.features.spec_values import Strict
+from croupier.features.spec_values import Name, Strict
 
 
 class RuleSpec(Strict):
     """Arms that no request of a kind is ever given: they are left out before anything is scored. All conditions of
     `when` must hold, and all of `arm`; a rule without `when` holds for every request."""
 
-    name: str = Field(min_length=1, max_length=80, description="what the rule is called, in answers and metrics")
+    name: Name = Field(min_length=1, max_length=80, description="what the rule is called, in answers and metrics")
     when: dict[str, Condition] = Field(
         {},
         description='of the request: feature → values, for example { region = ["DE", "AT"] }, or an interval of '

@@ -7,16 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from croupier.features.declared.rule import RuleSpec
+from croupier.features.declared.segment import Segment
 
 Row = Mapping[str, Any]
 
 
 class RuledOut:
     """Some rules, and a catalogue: id → features, flat. What rules are about is looked up for arms of the catalogue,
-    and asked of those that a request brings along."""
+    and asked of those that a request brings along. `segments`: those of requests that are declared beside the rules,
+    which a log is to know, too."""
 
-    def __init__(self, rules: Sequence[RuleSpec], catalogue: Mapping[str, Row]) -> None:
-        self.rules = tuple(rules)
+    def __init__(
+        self, rules: Sequence[RuleSpec], catalogue: Mapping[str, Row], segments: Sequence[Segment] = ()
+    ) -> None:
+        self.rules, self.segments = tuple(rules), tuple(segments)
         self._of = {rule.name: {a for a, own in catalogue.items() if rule.concerns(a, own)} for rule in rules}
 
     def __bool__(self) -> bool:

@@ -6,7 +6,7 @@ A list of words (tags) lights the column of each of its words, and counts those 
 `NAME=<unk>`. A string is only ever looked up, never parsed or written into a learner's format, so any string is safe.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, cycle
 from operator import getitem, itemgetter
@@ -68,12 +68,21 @@ class Columns:
             numbers = np.array([list(map(r.get, self._numeric_names)) for r in rows], np.float64).reshape(n, m)
         return self.assemble(numbers, self._codes(rows) if self._category_names else None, rows)
 
+    def matrix_of(self, n: int, numbers: F64, texts: Iterable[str]) -> F32:
+        """Returns the matrix (n, d) of n rows by their values, one row after the other (PlainRows)."""
+        m, c = len(self._numeric_names), len(self._category_names)
+        codes = np.fromiter(map(getitem, cycle(self._tables), texts), np.int64, n * c).reshape(n, c) if c else None
+        return self.assemble(numbers.reshape(n, m), codes, [{}] * n)
+
     def _present_numbers(self, rows: Sequence[Row]) -> F64:
         """(n, m), where none is absent; of many rows column by column, which makes no tuple of each."""
         n, m = len(rows), len(self._numeric_names)
         if n < MANY:
             return np.fromiter(self._get_numbers(rows), np.float64, n * m).reshape(n, m)
-        return np.array([list(map(itemgetter(name), rows)) for name in self._numeric_names], np.float64).reshape(m, n).T
+        found = np.empty((m, n))
+        for j, name in enumerate(self._numeric_names):
+            found[j] = np.fromiter(map(itemgetter(name), rows), np.float64, n)
+        return found.T
 
     def _codes(self, rows: Sequence[Row]) -> Any:
         """Category columns (n, c), -1 = none lit."""

@@ -18,16 +18,19 @@ from croupier.features.encoding.encoder import Encoder, placed
 from croupier.features.ids import hash64
 from croupier.features.interactions.whole_requests import allocate, requests_of
 from croupier.features.schema import Arm, InvalidEvent
+from croupier.features.segmented import SegmentedRows
+from croupier.features.slates.logged import COLUMNS, slots_in, with_slots
 
 CHUNK_ROWS = 20_000
+SEGMENT = "segment "  # how the column of a declared segment begins
 
 
 def encode_interactions(
     df: pl.DataFrame, encoder: Encoder, catalogue: Catalogue, rules: RuledOut | None = None
 ) -> Interactions:
     """Rows of arrow.INTERACTIONS → arrays, in the order given; `context` may be a struct instead of JSON text.
-    `rules`: those of now, whose marks the batch then has. Raises InvalidEvent on a chosen arm that was no candidate, or
-    an arm the catalogue does not have."""
+    `rules`: those of now, and the segments, whose marks the batch then has. Raises InvalidEvent on a chosen arm that
+    was no candidate, or an arm the catalogue does not have."""
     typed = isinstance(df["context"].dtype, pl.Struct)
     contexts = df["context"].struct.unnest() if typed else [orjson.loads(text) for text in df["context"]]
     pairs = [orjson.loads(text) if len(text) > 2 else () for text in df["arm_context"]]
@@ -40,6 +43,8 @@ def encode_interactions(
     batch = encoder.batch(contexts, rows, mask, pairs, catalogue)
     if rules:
         batch = replace(batch, left_out=_ruled_out(df, contexts, rules, mask.shape[1]))
+    if rules is not None and batch.segmented is not None:
+        batch = replace(batch, segmented=batch.segmented.marked(rules.segments))
     return Interactions(
         batch=replace(batch, allocation=_allocation(df)),
         chosen=chosen,
@@ -49,6 +54,7 @@ def encode_interactions(
         at=df["at"].to_numpy().astype(np.int64),
         unit=np.array([_unit(u) for u in df["unit_id"]], np.uint64),
         weight=1.0 / df["pass_probability"].to_numpy(),
+        slate=slots_in(df),
     )
 
 
@@ -136,11 +142,23 @@ class EncodedLog:
         if "left_out" in flat:
             out = np.zeros(mask.shape, np.bool_)
             out[mask] = flat["left_out"]
-        batch = Batch(context=context, arm=arm, mask=mask, pair=pair, catalogue=self._catalogue(flat), left_out=out)
+        known = SegmentedRows(
+            marks={name.removeprefix(SEGMENT): flat[name] for name in flat if name.startswith(SEGMENT)}
+        )
+        batch = Batch(
+            context=context,
+            arm=arm,
+            mask=mask,
+            pair=pair,
+            catalogue=self._catalogue(flat),
+            left_out=out,
+            segmented=known,
+        )
         if "allocation" in flat:
             batch = replace(batch, allocation=flat["allocation"])
         rest = {k: flat[k] for k in ("chosen", "reward", "propensity", "at", "unit", "weight")}
-        return Interactions(batch=batch, pmf=pmf, **rest)
+        slate = np.column_stack([flat[name] for name in COLUMNS]) if COLUMNS[0] in flat else None
+        return Interactions(batch=batch, pmf=pmf, slate=slate, **rest)
 
     def _catalogue(self, flat: Mapping[str, Any]) -> Catalogue:
         """The catalogue, extended by the inline arms of a row group."""
@@ -189,7 +207,7 @@ def encode_chunks(
 ) -> Iterator[Interactions]:
     """The frame in slices of `rows`, each encoded when asked for; a request to allocate is never cut in two."""
     requests = requests_of(df) if allocate(df) else None
-    start = 0
+    start, df = 0, with_slots(df)
     while start < len(df):
         end = min(start + rows, len(df))
         while requests is not None and end < len(df) and requests[end - 1] == requests[end]:
@@ -219,10 +237,14 @@ def _table(log: Interactions, encoder: Encoder) -> pa.Table:
     }  # fmt: skip
     if batch.left_out is not None:
         columns["left_out"] = _lists(batch.left_out[mask], lengths)
+    for key, held in (batch.segmented.marks if batch.segmented else {}).items():
+        columns[f"{SEGMENT}{key}"] = pa.array(held)
     for name in ("chosen", "reward", "propensity", "at", "unit", "weight"):
         columns[name] = pa.array(getattr(log, name))
     if batch.allocation is not None:
         columns["allocation"] = pa.array(batch.allocation, pa.string())
+    if log.slate is not None:
+        columns |= {name: pa.array(log.slate[:, i]) for i, name in enumerate(COLUMNS)}
     widths = {"context": batch.context.shape[1], "pair": batch.pair.shape[2], "arm": width}
     head = {"croupier.encoder": encoder.digest, "croupier.catalogue": batch.catalogue.digest,
             "croupier.widths": orjson.dumps(widths)}  # fmt: skip

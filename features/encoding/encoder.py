@@ -8,6 +8,7 @@ be told apart from is caught by one digest over the whole fitted state, which de
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 import orjson
 
-from croupier.features.batch import F32, I64, Batch, Bool, Catalogue
+from croupier.features.batch import F32, F64, I64, Batch, Bool, Catalogue
 from croupier.features.encoding import catalogue as raw_catalogue
 from croupier.features.encoding import inline
 from croupier.features.encoding.columns import Columns
@@ -24,6 +25,7 @@ from croupier.features.encoding.fitted import Fitted
 from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.encoding.validation import Row
 from croupier.features.schema import MAX_ARMS, Arm, InvalidEvent
+from croupier.features.segmented import SegmentedRows
 from croupier.features.spec import AppSpec, SpecError
 from croupier.features.store import layout
 
@@ -99,7 +101,9 @@ class Encoder:
             context = self.context.matrix(contexts)
         context = self._extended(context, "context")
         pair = self._pairs(arm_contexts, mask)
-        return self._with_products(Batch(context=context, arm=rows, mask=mask, pair=pair, catalogue=catalogue))
+        known = SegmentedRows(contexts)
+        batch = Batch(context=context, arm=rows, mask=mask, pair=pair, catalogue=catalogue, segmented=known)
+        return self._with_products(batch)
 
     def catalogue(self, arms: Sequence[Arm]) -> Catalogue:
         """Arms → (A, d_a), with the digest of the raw catalogue. Raises InvalidEvent naming arm and feature."""
@@ -113,6 +117,10 @@ class Encoder:
     def arm_matrix(self, rows: Sequence[Row]) -> F32:
         """Returns (n, d_a): rows of arms' features, with their `arm_id`, as a catalogue has them."""
         return self._extended(self.arm.matrix(rows), "arm")
+
+    def arm_matrix_of(self, n: int, numbers: F64, texts: Iterable[str]) -> F32:
+        """Returns (n, d_a) as `arm_matrix`, of the values of n rows (Columns.matrix_of)."""
+        return self._extended(self.arm.matrix_of(n, numbers, texts), "arm")
 
     def validate(
         self,
@@ -211,7 +219,7 @@ class Encoder:
         }  # fmt: skip
         made = [_times(block[p[0]][..., self._cut(p, 0)], block[p[2]][..., self._cut(p, 1)]) for p in products]
         pair = np.concatenate([batch.pair, *(m * batch.mask[..., None] for m in made)], axis=-1)
-        return Batch(context=batch.context, arm=batch.arm, mask=batch.mask, pair=pair, catalogue=batch.catalogue)
+        return replace(batch, pair=pair)
 
     def block(self, scope: str) -> Columns:
         """The fitted features of a scope: context, arm or arm_context."""
@@ -258,10 +266,10 @@ def _candidates(arms: Sequence[Sequence[str]], catalogue: Catalogue) -> tuple[I6
         raise InvalidEvent("arms", error.args[0], "an arm_id of the catalogue (retired arms stay in it)") from None
 
 
-def placed(flat: Iterable[int], lengths: Sequence[int]) -> tuple[I64, Bool]:
+def placed(flat: Iterable[int] | I64, lengths: Sequence[int]) -> tuple[I64, Bool]:
     """Rows of candidates, one request after the other → rows (B, K), 0 on padding, and the mask."""
     B, K, n = len(lengths), max(lengths, default=0), sum(lengths)
-    found = np.fromiter(flat, np.int64, n)
+    found = flat if isinstance(flat, np.ndarray) else np.fromiter(flat, np.int64, n)
     if n == B * K:
         full = np.empty((B, K), np.bool_)
         full.fill(True)  # a fifth of the price of np.ones

@@ -5,13 +5,14 @@ arm by arm: `arm_features[i]` is empty, or has one entry per candidate of reques
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from itertools import chain, count, repeat
-from typing import TYPE_CHECKING, Any
+from itertools import accumulate, chain, count, repeat
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import orjson
 
 from croupier.features.batch import I64, Bool, Catalogue
+from croupier.features.declared.plain_rows import PlainRows
 from croupier.features.declared.ruled_out import RuledOut
 from croupier.features.encoding.as_sent import flattened, with_numbers
 from croupier.features.encoding.undeclared import Undeclared
@@ -46,18 +47,41 @@ def rows_of_arms(spec: AppSpec, arms: Sequence[Arm]) -> list[Row]:
 
 
 def ruled_out(spec: AppSpec, arms: Sequence[Arm]) -> RuledOut | None:
-    """The rules that app.toml declares, over these arms of a catalogue; None where it has none."""
-    if not spec.rules:
+    """The rules and segments that app.toml declares, over these arms of a catalogue; None where it has none."""
+    segments = list(dict.fromkeys(segment for one in spec.constraints for segment in one.segments))
+    if not spec.rules and not segments:
         return None
-    return RuledOut(spec.rules, {a.arm_id: own for a, own in zip(arms, rows_of_arms(spec, arms), strict=True)})
+    known = {a.arm_id: own for a, own in zip(arms, rows_of_arms(spec, arms), strict=True)}
+    return RuledOut(spec.rules, known, segments)
 
 
 def extended(
     encoder: "Encoder", arms: Sequence[Sequence[str]], given: Sequence[Given], catalogue: Catalogue
-) -> tuple[Catalogue, list[int]]:
+) -> tuple[Catalogue, Sequence[int] | I64]:
     """Returns the catalogue with the inline arms of these requests, and the row of each candidate, one request after
     the other. Requests that share their lists (the very same objects) share their rows. Raises InvalidEvent on an arm
     that neither has."""
+    if not {PlainRows}.issuperset(map(type, given)):
+        return _extended(encoder, arms, given, catalogue)
+    lists = {
+        (id(ids), id(each)): (ids, each) for ids, each in zip(arms, cast("Sequence[PlainRows]", given), strict=True)
+    }
+    names, size = list(chain.from_iterable(ids for ids, _ in lists.values())), len(catalogue.ids)
+    numbers = np.frombuffer(b"".join([each.values[0] for _, each in lists.values()]), np.float64)
+    texts = chain.from_iterable(each.values[1] for _, each in lists.values())
+    whole = catalogue.with_inline(names, encoder.arm_matrix_of(len(names), numbers, texts))
+    if len(lists) == len(given):
+        return whole, np.arange(size, size + len(names))
+    starts = dict(zip(lists, accumulate((len(ids) for ids, _ in lists.values()), initial=size), strict=False))
+    return whole, [
+        starts[id(ids), id(each)] + i for ids, each in zip(arms, given, strict=True) for i in range(len(ids))
+    ]
+
+
+def _extended(
+    encoder: "Encoder", arms: Sequence[Sequence[str]], given: Sequence[Given], catalogue: Catalogue
+) -> tuple[Catalogue, list[int]]:
+    """As `extended`, from the features themselves."""
     rows, names, own = list[int](), list[str](), list[Row]()
     placed: dict[tuple[int, int], list[int]] = {}
     for ids, each in zip(arms, given, strict=True):

@@ -1,11 +1,13 @@
 """What a request may bring: the features of one scope, checked before anything is made of them."""
 
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from math import isfinite
 from operator import itemgetter
 from typing import Any
 
+from croupier.features.declared.plain_rows import PlainRows, Values
 from croupier.features.encoding.as_sent import flattened, with_numbers
 from croupier.features.encoding.fitted import MAX_TEXT, Fitted
 from croupier.features.encoding.undeclared import Undeclared, refusal
@@ -57,7 +59,29 @@ class Validation:
 
     def are_plain(self, rows: Sequence[Any]) -> bool:
         """True if `taken_all` would return these very rows."""
-        return not rows or (self._simple and self._all_plain(rows))
+        return not rows or self._plain_values(rows) is not None
+
+    def plain(self, rows: Sequence[Any]) -> PlainRows | None:
+        """The rows, if `taken_all` would return these very rows; else None."""
+        values = self._plain_values(rows)
+        return None if values is None else PlainRows(rows, values)
+
+    def _plain_values(self, rows: Sequence[Any]) -> Values | None:
+        """Returns the numbers and the texts of rows, one row after the other, where every row is complete and nothing
+        in it is wrong; None where `taken_all` has to look at each."""
+        if not self._simple:
+            return None
+        try:
+            numbers, texts = list(self._get_numbers(rows)), list(self._get_texts(rows))
+            plain = (
+                sum(map(dict.__len__, rows)) == len(rows) * len(self._known)  # each has all of them: so it has no other
+                and _NUMBERS.issuperset(map(type, numbers))
+                and isfinite(sum(numbers))
+                and max(map(str.__len__, texts), default=0) <= MAX_TEXT
+            )
+        except (KeyError, TypeError, OverflowError):
+            return None
+        return (array("d", numbers), texts) if plain else None
 
     def check(self, row: object, where: str) -> None:
         """Checks the values of one row that is flat already, as a log has it."""
@@ -73,7 +97,7 @@ class Validation:
     ) -> None:
         """Checks each row as `check` does, at the cost of a few when nothing is wrong or missing. A row is named
         `where[place]inside`, by its own place unless `places` are given."""
-        if not (rows and self._simple and self._all_plain(rows)):
+        if not (rows and self._plain_values(rows)):
             for i, row in zip(places or range(len(rows)), rows, strict=True):
                 self.check(row, f"{where}[{i}]{inside}")
 
@@ -97,21 +121,6 @@ class Validation:
                 and sum(map(len, texts)) <= MAX_TEXT  # type: ignore[arg-type]
             )
         except OverflowError:
-            return False
-
-    def _all_plain(self, rows: Sequence[Any]) -> bool:
-        """Every row complete, of declared names, finite numbers and short strings."""
-        try:
-            numbers, texts = list(self._get_numbers(rows)), list(self._get_texts(rows))
-            return (
-                _OBJECTS.issuperset(map(type, rows))
-                and self._known.issuperset(chain.from_iterable(rows))
-                and _NUMBERS.issuperset(map(type, numbers))
-                and _TEXTS.issuperset(map(type, texts))
-                and isfinite(sum(numbers))
-                and max(map(len, texts), default=0) <= MAX_TEXT
-            )
-        except (KeyError, TypeError, OverflowError):
             return False
 
 

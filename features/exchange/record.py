@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from croupier.features.exchange.rounded import Rounding
 from croupier.features.log.refusals import NotAdmitted
 from croupier.features.schema import LEAST_PROPENSITY, ROLES, Arm, Decision, InvalidEvent, Reward
 from croupier.features.utc import YEAR_2100
@@ -22,10 +23,11 @@ class Record:
 
 class Source(Protocol):
     """A log elsewhere. `arms` and `records` may be called more than once; `skipped` counts the last pass's rows that
-    could not be used, by reason."""
+    could not be used, by reason, `rounding` those whose probabilities were rounded."""
 
     notes: list[str]
     skipped: Counter[str]
+    rounding: Rounding
     reward_kind: str
     columns: dict[str, str]
 
@@ -58,7 +60,7 @@ def reason(error: Exception) -> str:
 
 
 _EXPECTED = {
-    "bad pmf": "one probability for each candidate, summing to 1 to six digits (rounded ones: write more digits)",
+    "bad pmf": "one probability for each candidate, summing to 1 but for the rounding of the digits that are written",
     "bad propensity": f"a probability of at least {LEAST_PROPENSITY:g}, the chosen arm's own where all are given",
     "bad arms": 'a list of candidates as JSON, such as ["a", "b"]',
     "bad arm": "one of the row's candidates, each of which stands once",
@@ -92,7 +94,7 @@ def checked(decision: Decision) -> Decision:
     _check_candidates(decision)
     if len(decision.arm_features) not in (0, len(decision.arms)):
         raise InvalidEvent("arm_features", f"{len(decision.arm_features)} entries", "none, or one for each candidate")
-    if len(decision.pmf) != len(decision.arms) or abs(sum(decision.pmf) - 1) > 1e-6 or min(decision.pmf) < 0:
+    if len(decision.pmf) != len(decision.arms) or not abs(sum(decision.pmf) - 1) <= 1e-6 or min(decision.pmf) < 0:
         raise InvalidEvent("pmf", decision.pmf, "one probability for each candidate, summing to 1")
     if abs(decision.pmf[decision.arms.index(decision.arm)] - decision.propensity) > 1e-6:
         raise InvalidEvent("propensity", decision.propensity, "the pmf at the chosen arm")
@@ -104,18 +106,6 @@ def _check_candidates(decision: Decision) -> None:
         raise Repeated("arms", Counter(decision.arms).most_common(1)[0][0], "distinct candidates")
     if decision.arm not in decision.arms:
         raise InvalidEvent("arm", decision.arm, "one of the candidates")
-
-
-def unrounded(pmf: Sequence[float]) -> tuple[float, ...]:
-    """A pmf that sums to 1 again where each entry was rounded to six digits, or to float32; any other as it is."""
-    total = sum(pmf)
-    return tuple(p / total for p in pmf) if 1e-7 < abs(total - 1.0) <= 1e-6 * len(pmf) else tuple(pmf)
-
-
-def said(pmf: Sequence[float], arms: Sequence[str], arm: str, propensity: float) -> float:
-    """The propensity that a row states, or the pmf's own entry where the two differ by rounding alone."""
-    own = pmf[arms.index(arm)] if arm in arms and len(pmf) == len(arms) else propensity
-    return own if abs(own - propensity) <= 2e-6 * len(pmf) else propensity
 
 
 def spread(arms: Sequence[str], arm: str, propensity: float) -> tuple[float, ...]:

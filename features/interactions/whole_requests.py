@@ -16,10 +16,16 @@ def allocate(rows: pl.DataFrame) -> bool:
 
 
 def requests_of(rows: pl.DataFrame) -> list[str]:
-    """What each row is kept or left out by: its request to allocate, or its own event."""
+    """The request to allocate that each row is an item of, or its own event."""
     if "allocation" not in rows.columns:
         return rows["event_id"].to_list()
     return [request_of(event, text) for event, text in rows.select("event_id", "allocation").iter_rows()]
+
+
+def together(rows: pl.DataFrame) -> list[str]:
+    """What each row is kept or left out by: what its event is named within, a slate or a request to allocate, or the
+    event itself."""
+    return [event.rpartition("/")[0] or event for event in rows["event_id"].to_list()]
 
 
 def whole(rows: pl.DataFrame) -> pl.DataFrame:

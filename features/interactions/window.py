@@ -21,7 +21,7 @@ from croupier.features import clock
 from croupier.features.ids import uniforms
 from croupier.features.interactions import hours
 from croupier.features.interactions.versions import Version, empty, fetched
-from croupier.features.interactions.whole_requests import requests_of
+from croupier.features.interactions.whole_requests import together
 from croupier.features.log.shipped import read_rows
 from croupier.features.reward import window_us
 from croupier.features.spec import AppSpec, TrainingSpec
@@ -70,13 +70,13 @@ def rows_of(store: Store, seen: Window, most: int) -> pl.DataFrame:
 
 
 def _rows(store: Store, version: Version, keep: float) -> pl.DataFrame:
-    """An hour's rows; each is kept iff the hash of its event, or of its request to allocate, is below `keep`, so that a
-    smaller share is a subset of a larger."""
+    """An hour's rows; each is kept iff the hash of its event, or of its slate or request to allocate, is below `keep`:
+    a smaller share is a subset of a larger."""
     with fetched(store, [version.data]) as paths:
         rows = read_rows(paths, empty().schema)
     if keep >= 1.0:
         return rows
-    kept = pl.Series(uniforms(THINNING, requests_of(rows)), dtype=pl.Float64) < keep
+    kept = pl.Series(uniforms(THINNING, together(rows)), dtype=pl.Float64) < keep
     return rows.filter(kept).with_columns(pl.col("pass_probability") * keep)
 
 

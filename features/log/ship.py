@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from croupier.features.arrow import ADDED, DECISIONS, REWARDS
 from croupier.features.clock import now_us
-from croupier.features.log import closings, left_out, spool_quotas
+from croupier.features.log import closings, left_out, passed_on, spool_quotas
 from croupier.features.log.index import event_hours, receipts
 from croupier.features.log.shipped import HOST
 from croupier.features.log.spool import Spool
@@ -113,8 +113,9 @@ def prune(spool: Spool, store: Store, *, before: int | None = None) -> int:
         for _, first, last in old:
             for key, table in shipment_objects(spool, kind, first, last):
                 _verify(store, key, table)
+            others = len(passed_on.rows(spool, first, last)) if kind == "rewards" else 0
             with spool.transaction() as db:
-                gone = db.execute(f"DELETE FROM {kind} WHERE id BETWEEN ? AND ?", [first, last]).rowcount
+                gone = db.execute(f"DELETE FROM {kind} WHERE id BETWEEN ? AND ?", [first, last]).rowcount - others
                 db.execute("DELETE FROM shipments WHERE kind = ? AND first = ?", [kind, first])
                 db.execute("INSERT OR IGNORE INTO facts VALUES (?, 0)", [f"pruned_{kind}"])
                 db.execute("UPDATE facts SET value = value + ? WHERE name = ?", [gone, f"pruned_{kind}"])
@@ -168,7 +169,8 @@ def _next_shipment(spool: Spool, kind: Kind, end: int) -> tuple[int, int, bool] 
 
 def shipment_objects(spool: Spool, kind: Kind, first: int, last: int) -> Iterator[tuple[str, pa.Table]]:
     """Yields (key, rows) of each hour in a shipment, in order of arrival."""
-    bodies = [body for _, body in spool.read(kind, first - 1, last - first + 1, last=last)]
+    others = passed_on.rows(spool, first, last) if kind == "rewards" else ()  # shipped by the host that received them
+    bodies = [body for row, body in spool.read(kind, first - 1, last - first + 1, last=last) if row not in others]
     hours: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in orjson.loads(b"[" + b",".join(bodies) + b"]"):
         hours[hour_name(row["at"])].append(row)

@@ -9,6 +9,7 @@ unbiased), what is not kept is counted, once however often it is sent: decided =
 have room of their own (spool_quotas.py): no flood of them thins decisions.
 """
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -144,10 +145,12 @@ class Spool(SpoolFile):
             return db.execute(query, (after, last, limit)).fetchall()
 
     def counts(self) -> dict[str, int]:
-        """Events ever received: decisions, rewards, rejects (repeats among them), and decisions thinned at the cap."""
+        """Events ever received: decisions, rewards, rejects (repeats among them), and decisions thinned at the cap.
+        What another host received and passed on (passed_on.py) is counted there."""
         with self.reading() as db:
             facts = dict(db.execute("SELECT name, value FROM facts").fetchall())
             here = {kind: db.execute(f"SELECT count(*) FROM {kind}").fetchone()[0] for kind in KINDS}
+            here["rewards"] -= _passed_on(db)
         counts = {kind: here[kind] + facts.get(f"pruned_{kind}", 0) for kind in KINDS}
         counts["rejects"] += spool_quotas.counted(facts)
         return counts | {"thinned": facts["thinned"]}
@@ -161,9 +164,13 @@ class Spool(SpoolFile):
         """Deletes rows for good: their bytes are overwritten in the file and gone from the write-ahead log."""
         with self.transaction() as db:
             for kind, rows in deletions:
+                before = _passed_on(db)
                 db.executemany(f"DELETE FROM {kind} WHERE id = ?", [(row,) for row in rows])
                 db.execute("INSERT OR IGNORE INTO facts VALUES (?, 0)", [f"pruned_{kind}"])
-                db.execute("UPDATE facts SET value = value + ? WHERE name = ?", [len(rows), f"pruned_{kind}"])
+                db.execute(
+                    "UPDATE facts SET value = value + ? WHERE name = ?",
+                    [len(rows) - (before - _passed_on(db)), f"pruned_{kind}"],
+                )
         self.overwrite_deleted()
 
     def _room(self, size: int) -> float:
@@ -191,3 +198,8 @@ class Spool(SpoolFile):
             query = f"SELECT event_id, body FROM decisions WHERE event_id IN ({marks})"
             found += self.db.execute(query, some).fetchall()
         return {event_id: decision(body) for event_id, body in found}
+
+
+def _passed_on(db: sqlite3.Connection) -> int:
+    """How many of the rewards here another host received."""
+    return int(db.execute("SELECT count(*) FROM rewards WHERE passed_on = 1").fetchone()[0])

@@ -22,7 +22,7 @@ _TABLES = (
 CREATE TABLE IF NOT EXISTS decisions (id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT UNIQUE, at INTEGER,
     body BLOB);
 CREATE TABLE IF NOT EXISTS rewards (id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT, token TEXT, at INTEGER,
-    body BLOB, seen INTEGER, UNIQUE (event_id, token));
+    body BLOB, seen INTEGER, passed_on INTEGER, UNIQUE (event_id, token));
 CREATE TABLE IF NOT EXISTS rejects (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER, body BLOB);
 CREATE TABLE IF NOT EXISTS closings (id INTEGER PRIMARY KEY AUTOINCREMENT, rewards INTEGER, decisions INTEGER,
     before INTEGER);
@@ -79,8 +79,10 @@ class SpoolFile:
             self.db.execute(f"PRAGMA synchronous={'NORMAL' if durability == 'NORMAL' else 'FULL'}")
             self.db.execute("PRAGMA secure_delete=ON")  # what is forgotten is overwritten
             self.db.executescript(_TABLES)
-            if "seen" not in {column[1] for column in self.db.execute("PRAGMA table_info(rewards)")}:  # an older spool
-                self.db.execute("ALTER TABLE rewards ADD COLUMN seen INTEGER")
+            columns = {column[1] for column in self.db.execute("PRAGMA table_info(rewards)")}
+            for name in {"seen", "passed_on"} - columns:  # an older spool
+                self.db.execute(f"ALTER TABLE rewards ADD COLUMN {name} INTEGER")
+            self.db.execute("CREATE INDEX IF NOT EXISTS rewards_passed_on ON rewards (id) WHERE passed_on = 1")
             self._file = self.path.stat().st_ino
             self.id: str = self.db.execute("SELECT value FROM facts WHERE name = 'spool_id'").fetchone()[0]
 

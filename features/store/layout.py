@@ -31,6 +31,7 @@ SHIPPED = "ledger/shipped/"  # what was shipped since: one receipt a shipment, u
 TRAINING_BEGUN, TRAINING_ENDED = "training/begun.json", "training/ended.json"
 PROCESS = "process.json"  # the models through time that a scheduled loop judges
 CURRENT, MULTIPLIERS, MULTIPLIERS_KEPT = "releases/current", "constraints/multipliers.json", "constraints/multipliers/"
+SPENT = "constraints/spent.json"
 ROLLOUT = "rollout/state.json"
 ROLLOUT_WATCHED = "rollout/watched.json"  # when the controller last looked
 ARMS_ACCEPTED, ARMS_REFUSED = "arms/accepted.json", "arms/refused.json"
@@ -294,6 +295,6 @@ def embedded(home: Path, number: int) -> Path:
     return home / EMBEDDED / str(number)
 
 
-def head(folder: Path, release_number: int, role: str) -> Path:
-    """The file of one role's head, in the folder HEADS of a host."""
-    return folder / f"{release_number:06d}-{role}.head"
+def head(folder: Path, release_number: int, role: str, *, others: bool = False) -> Path:
+    """The file of one role's head, or of what the other hosts have learnt of it, in the folder HEADS of a host."""
+    return folder / f"{release_number:06d}-{role}.{'others' if others else 'head'}"

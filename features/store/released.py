@@ -13,8 +13,9 @@ from croupier.features.store import layout
 from croupier.features.store.storage import Store
 
 # Why a release was made, as `kind` of its manifest's `meta` and of a verdict: a better family, the champion's own
-# family retrained, a candidate that everybody has, other arms.
+# family retrained, a candidate that everybody has, other arms, another candidate that is explored toward.
 PROMOTION, REFRESH, SUCCESSION, CATALOGUE = "promotion", "refresh", "succession", "catalogue"
+EXPLORATION = "exploration"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from croupier.features.batch import F64, I64, Batch
 from croupier.features.budgets.allocated_item import AllocatedItem, rows_of_requests
-from croupier.features.spec import ALLOCATING
+from croupier.features.declared.fitting import ALLOCATING
 from croupier.models.allocation.request import Budget, Weights
 from croupier.models.allocation.votes import Votes, at_random
 from croupier.models.policy import Policy

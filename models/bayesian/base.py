@@ -16,7 +16,7 @@ from torch import Tensor
 
 from croupier.features.batch import F64, I64, Batch, Interactions
 from croupier.models import exploration, persistence
-from croupier.models.bayesian import scored_once
+from croupier.models.bayesian import bounded, scored_once
 from croupier.models.bayesian.heads import ArmHeads, Head, SharedHead
 from croupier.models.bayesian.network import one_thread
 from croupier.models.bayesian.posterior import Phi, Posterior, Prior
@@ -157,6 +157,10 @@ class Bayesian(ABC):
     def standardise(self, reward: F64) -> F64:
         """The scale on which the head learns."""
         return (reward - self.reward_mean) / self.reward_sd
+
+    def within(self, batch: Batch, confidence: float) -> tuple[F64, F64]:
+        """See models/policy.py."""
+        return bounded.unbounded(batch) if self.sizes is None else bounded.within(self, batch, confidence)
 
     @property
     def head(self) -> Posterior:

@@ -2,31 +2,38 @@
 
 exposure    floor: −1 of each arm of the group, at most −floor in the mean of all decisions      "NAME floor"
             cap:   +1 of each arm of the group, at most cap                                        "NAME cap"
+parity      more: +1 of each arm, in the group's decisions, at most tolerance/2 above the mean of all groups
+            less: −1 of each arm, at most tolerance/2 below it                      "NAME GROUP more", "NAME GROUP less"
 spend       the arm's cost each time that it is shown, at most the budget of a UTC day              "NAME"
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from croupier.features.batch import F64, Batch, Bool, Catalogue
 from croupier.features.declared.constraint import ConstraintSpec
+from croupier.features.declared.segment import Segment
 from croupier.models.constraints.multipliers import Multipliers
 
 Rows = Mapping[str, Mapping[str, Any]]
+MOST_COST = 1e12  # of an arm: sums of a day's larger ones would not be exact, or no number
 
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What arms use of one constraint, by their ids (others: 0), and the `limit` of the mean over decisions; of a spend
-    that of a day's sum, its `budget`."""
+    """What arms use of one constraint, by their ids (others: 0), and the `limit` of the mean over decisions, all or
+    those of a `segment`; where there is a segment `around`, above the mean usage there. Of a spend that of a day's sum,
+    its `budget`."""
 
     constraint: str
     of: Mapping[str, float]
     limit: float
     budget: float = 0.0
+    segment: Segment | None = None
+    around: Segment | None = None
 
 
 def usages(declared: Sequence[ConstraintSpec], arms: Rows) -> dict[str, Usage]:
@@ -37,47 +44,84 @@ def usages(declared: Sequence[ConstraintSpec], arms: Rows) -> dict[str, Usage]:
         if one.kind == "spend":
             costs = {arm: float(cost) for arm, own in arms.items() if _is_number(cost := own.get(one.cost)) and cost}
             found[one.name] = Usage(constraint=one.name, of=costs, limit=0.0, budget=one.budget)
+        group = [*one.arms] or [arm for arm, own in arms.items() if one.concerns(own)]
+        if one.kind == "parity":
+            found |= _of_groups(one, group)
         if one.kind == "exposure":
-            group = [*one.arms] or [arm for arm, own in arms.items() if one.concerns(own)]
-            if one.floor:
-                of = dict.fromkeys(group, -1.0)
-                found[f"{one.name} floor"] = Usage(constraint=one.name, of=of, limit=-one.floor)
-            if one.cap < 1:
-                found[f"{one.name} cap"] = Usage(constraint=one.name, of=dict.fromkeys(group, 1.0), limit=one.cap)
+            sides = {f"{one.name} floor": (-1.0, one.floor), f"{one.name} cap": (1.0, one.cap)}
+            for name in one.priced:
+                sign, share = sides[name]
+                of = dict.fromkeys(group, sign)
+                found[name] = Usage(constraint=one.name, of=of, limit=sign * share, segment=Segment.of(one.when))
     return found
+
+
+def _of_groups(one: ConstraintSpec, arms: Sequence[str]) -> dict[str, Usage]:
+    """Of a parity: what each group may have more, and less, than all of them."""
+    every, found = Segment({one.across: one.groups}), {}
+    for group in one.groups:
+        for side, sign in (("more", 1.0), ("less", -1.0)):
+            found[f"{one.name} {group} {side}"] = Usage(
+                constraint=one.name,
+                of=dict.fromkeys(arms, sign),
+                limit=one.tolerance / 2,
+                segment=Segment({one.across: (group,)}),
+                around=every,
+            )
+    return found
+
+
+def refuse_costs(declared: Sequence[ConstraintSpec], arms: Rows) -> None:
+    """Raises ValueError naming the first of a catalogue's `arms` whose cost cannot be added up to a day's spend."""
+    for one in (each for each in declared if each.kind == "spend"):
+        for arm, own in arms.items():
+            cost = own.get(one.cost)
+            if isinstance(cost, int | float) and not 0 <= cost <= MOST_COST:
+                raise ValueError(
+                    f"arm {arm}: found {one.cost} = {cost:g}, which constraint {one.name} counts as a cost, expected a "
+                    f"number of at least 0 and at most {MOST_COST:g}; mend catalogue.json"
+                )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PriceList:
-    """What comes off the score of arms, in units of reward, and the arms that a hard stop leaves out."""
+    """What comes off the score of arms, in units of reward: in every request, or in those of a segment; and the arms
+    that a hard stop leaves out."""
 
     by_arm: Mapping[str, float]
+    by_segment: Mapping[Segment, Mapping[str, float]] = field(default_factory=dict)
     stopped: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, declared: Mapping[str, Usage], multipliers: Multipliers, day: str) -> "PriceList":
         """By the prices of these constraints; those of constraints that are not declared count nothing. `day`: the UTC
         day of the decision ("2026-11-29"), on which a stop of that day holds."""
-        prices: dict[str, float] = {}
+        found: dict[Segment | None, dict[str, float]] = {}
         for name in sorted(declared):  # an order, so that every host rounds alike
-            price = multipliers.prices.get(name, 0.0)
-            for arm, used in declared[name].of.items() if price else ():
+            price, usage = multipliers.prices.get(name, 0.0), declared[name]
+            prices = found.setdefault(usage.segment, {}) if price else {}
+            for arm, used in usage.of.items() if price else ():
                 prices[arm] = prices.get(arm, 0.0) + price * used
         ended = (
             [declared[name] for name in multipliers.stopped if name in declared]
             if day and day == multipliers.day
             else []
         )
-        return cls(by_arm=prices, stopped=frozenset(arm for each in ended for arm, used in each.of.items() if used > 0))
+        stopped = frozenset(arm for each in ended for arm, used in each.of.items() if used > 0)
+        apart = {segment: prices for segment, prices in found.items() if segment is not None}
+        return cls(by_arm=found.get(None, {}), by_segment=apart, stopped=stopped)
 
     def on(self, batch: Batch) -> Batch:
         """The batch with these prices, and without the arms that are stopped where another is left."""
         if self.stopped:
             out = batch.mask & _rows(batch.catalogue, dict.fromkeys(self.stopped, 1.0))[batch.arm].astype(bool)
             batch = replace(batch, mask=_where_left(batch.mask, out))
-        if not any(self.by_arm.values()):
+        if not any(self.by_arm.values()) and not self.by_segment:
             return batch
-        return replace(batch, price=_rows(batch.catalogue, self.by_arm)[batch.arm])
+        price = _rows(batch.catalogue, self.by_arm)[batch.arm]
+        for segment, prices in self.by_segment.items():
+            price = price + batch.of_segment(segment)[:, None] * _rows(batch.catalogue, prices)[batch.arm]
+        return replace(batch, price=price)
 
 
 def _rows(catalogue: Catalogue, by_arm: Mapping[str, float]) -> F64:

@@ -83,13 +83,13 @@ def evaluate(
     being one of many. segments: a label a row, {"country": (n,), …}, and born: when each arm came (A,), UTC µs: for
     lifts by segment in the report. limits: what each decision's pmf keeps, as served.
     """
-    _check(policies, champion, log)
+    check(policies, champion, log)
     predicted = cross_fit(log, seed=seed)
-    pmfs, failed = _served(policies, log, floor, champion, limits)
+    pmfs, failed = served(policies, log, floor, champion, limits)
     rounds = {name: rounds_of(log, pmf, predicted) for name, pmf in (pmfs | {LOGGING: log.pmf}).items()}
     asked = asked or Asked(quality_passed=quality_passed)
     test, leak = self_tests.propensity(log, often=asked.often), leaks.tested(log)
-    court = _Court(
+    court = Court(
         log=log,
         predicted=predicted,
         champion=rounds[champion],
@@ -125,7 +125,7 @@ def evaluate(
     )
 
 
-def _check(policies: Mapping[str, Policy | Piecewise], champion: str, log: Interactions) -> None:
+def check(policies: Mapping[str, Policy | Piecewise], champion: str, log: Interactions) -> None:
     """Raises ValueError where the champion is none of the policies, or there is next to no log."""
     if champion not in policies:
         raise ValueError(f"champion: found {champion!r}, expected one of {', '.join(sorted(policies))}")
@@ -146,7 +146,7 @@ def any_better(
 ) -> bool:
     """False where the confidence sequence at all of `alpha` shows no candidate's lift to exceed the margin: a fourth of
     the time of `evaluate`, for those who ask often. What bets alone would show is left to a whole process's rows."""
-    predicted, (pmfs, _) = cross_fit(log, seed=seed), _served(policies, log, floor, champion, limits)
+    predicted, (pmfs, _) = cross_fit(log, seed=seed), served(policies, log, floor, champion, limits)
     rounds = {name: rounds_of(log, pmf, predicted) for name, pmf in pmfs.items()}
     base, share = rounds.pop(champion), alpha / max(1, len(policies) - 1)
     for name, seen in rounds.items():
@@ -159,7 +159,7 @@ def any_better(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Court:
+class Court:
     """What every candidate of one evaluation is held against."""
 
     log: Interactions
@@ -255,7 +255,7 @@ class _Court:
         }
 
 
-def _served(
+def served(
     policies: Mapping[str, Policy | Piecewise], log: Interactions, floor: float, champion: str, limits: Limiting
 ) -> tuple[dict[str, F64], dict[str, str]]:
     """The pmfs, and why a candidate has none: one that fails, or raises, keeps no other from its verdict."""

@@ -4,8 +4,9 @@ Promote iff every condition holds. Reject where harm is shown on a log that can 
 evidence*, with an estimate of how many more rows an answer needs. Inconclusive never promotes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, partial
 from math import ceil, inf, isfinite, log
 from typing import Any
 
@@ -98,14 +99,19 @@ class Evidence:
         return ends(known, alpha=alpha, shift=shift, schedule=self.schedule)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """`rows_needed`: further rows until an answer is likely (power .8 at the estimates); None when none will do."""
+    """`wait` foretells `rows_needed`, once somebody reads it: a simulation that judges a million times does not."""
 
     decision: str
     conditions: tuple[Condition, ...]
-    rows_needed: int | None
     alpha: float
+    wait: Callable[[], int | None] = field(repr=False, compare=False)
+
+    @cached_property
+    def rows_needed(self) -> int | None:
+        """Further rows until an answer is likely (power .8 at the estimates); None when none will do."""
+        return self.wait()
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -120,7 +126,10 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict as JSON."""
-        return asdict(self)
+        conditions = [asdict(c) for c in self.conditions]
+        return {
+            "decision": self.decision, "conditions": conditions, "rows_needed": self.rows_needed, "alpha": self.alpha
+        }  # fmt: skip
 
 
 def judge(evidence: Evidence, spec: GateSpec, *, alpha: float | None = None) -> Verdict:
@@ -136,8 +145,8 @@ def judge(evidence: Evidence, spec: GateSpec, *, alpha: float | None = None) -> 
     else:
         decision = UNDECIDED
     blocked = any(c.passed is None and not c.holds for c in conditions)
-    needed = None if blocked else _rows_needed(evidence, spec, alpha) if decision == UNDECIDED else 0
-    return Verdict(decision=decision, conditions=conditions, rows_needed=needed, alpha=alpha)
+    wait = partial(_rows_needed, evidence, spec, alpha, undecided=decision == UNDECIDED, blocked=blocked)
+    return Verdict(decision=decision, conditions=conditions, alpha=alpha, wait=wait)
 
 
 def _integrity(e: Evidence, spec: GateSpec) -> tuple[Condition, ...]:
@@ -185,6 +194,7 @@ def _gain(e: Evidence, spec: GateSpec, alpha: float, found: Ends) -> tuple[Condi
         on_time = _above("lift_lower_with_late_rewards", found.bounds.lower + min(e.lateness.shift, 0.0), spec.margin)
         known.append(replace(on_time, reason=e.lateness.says))
     second = _at_least("second_estimator_upper", clt(e.second, alpha=spec.alpha).upper, spec.margin)
+    second = replace(second, reason=e.says.get(second.name, ""))
     return (*known, *_planned(e), second, *_guardrails(e, spec, alpha))
 
 
@@ -210,16 +220,7 @@ def _guardrails(e: Evidence, spec: GateSpec, alpha: float) -> tuple[Condition, .
         lower = _least(e, name, moments, share)
         says = f"to lose less than {margin:.3g} a decision, with error {share:.2g} of the look's {alpha:.2g}"
         says += "; no event of it came in these rows: is it logged?" * (moments.m2 == 0.0)
-        made.append(
-            Condition(
-                name=f"{GUARDRAIL}{name}",
-                value=lower,
-                relation=">",
-                threshold=-margin,
-                passed=lower > -margin,
-                reason=says,
-            )
-        )
+        made.append(replace(_above(f"{GUARDRAIL}{name}", lower, -margin), reason=says))
     unchecked = [u for u in e.unchecked if u.name.startswith(GUARDRAIL)]
     return (
         *made,
@@ -251,8 +252,10 @@ def _harmed(e: Evidence, spec: GateSpec, alpha: float, lift: Bounds) -> bool:
     return worse or any(asymptotic_cs(m, alpha=share).upper < lost[name] for name, m in e.guardrails.items())
 
 
-def _rows_needed(e: Evidence, spec: GateSpec, alpha: float) -> int | None:
+def _rows_needed(e: Evidence, spec: GateSpec, alpha: float, *, undecided: bool, blocked: bool) -> int | None:
     """The most any condition asks for; ESS grows with rows. None where more rows of this log cannot help."""
+    if blocked or not undecided:
+        return None if blocked else 0
     if e.unsupported > SUPPORT_TOLERANCE or e.self_test < SELF_TEST_LEVEL or e.leak < LEAK_LEVEL:
         return None
     if e.agreement < AGREEMENT_LEVEL or e.identical:
@@ -272,13 +275,15 @@ def _rows_needed(e: Evidence, spec: GateSpec, alpha: float) -> int | None:
 
 
 def _seen(e: Evidence, margin: float, alpha: float) -> float:
-    """Rows in all at which the estimated lift would be told from the margin, better or worse."""
+    """Rows in all at which the estimated lift would be told from the margin, better or worse: those of `gate plan`."""
     gap = abs(e.lift.mean - margin)
-    if e.bets is None or e.lift.mean <= margin or gap < 1e-12:  # bets see gains alone
+    if e.lift.mean <= margin or gap < 1e-12:  # bets see gains alone
         return rows_until(e.lift, margin, alpha=alpha)
     told = rows_for(ALWAYS, Known.of(e.lift, e.skew, e.bets, alpha=alpha), gap)
-    # a bet that should have told by now went worse than its estimates: the mean by DR does not depend on that
-    return told if told > e.rows else rows_until(e.lift, margin, alpha=(1.0 - BET) * alpha)
+    if e.bets is None or told > e.rows:
+        return told
+    # bets that should have told by now went worse than their estimates: the mean by DR does not depend on that
+    return rows_for(ALWAYS, Known.of(e.lift, e.skew, None, alpha=(1.0 - BET) * alpha), gap)
 
 
 def _above(name: str, value: float, threshold: float) -> Condition:

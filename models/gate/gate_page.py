@@ -21,12 +21,16 @@ LABELS = {
     "clipped_ips": "IPS, clipped", "sndr": "SNDR", "switch_dr": "Switch-DR", "dr_os": "DRos, shrunk",
     "mips": "MIPS, like arms as one",
 }  # fmt: skip
+SLATE_LABELS = {
+    "dr": "cascade-DR (decides)", "rips": "reward-interaction IPS", "snrips": "the same, self-normalised",
+    "sips": "standard IPS", "snsips": "the same, self-normalised",
+}  # fmt: skip
 MEANING = {
     "lift_lower": "the lift's lower bound is above the margin",
     "lift_lower_with_unseen_rewards": "and would be, if declared rewards that have hardly come fell on the candidate",
     "lift_lower_with_late_rewards": "and would be, if the rewards that came after their window had been on time",
     "planned_look": "this is one of the looks that were planned",
-    "second_estimator_upper": "SNIPS does not contradict: its upper bound reaches the margin",
+    "second_estimator_upper": "a second estimator, SNIPS, does not contradict: its upper bound reaches the margin",
     "ess": "enough effective rounds",
     "ess_of_champion": "enough effective rounds of the champion's choices too",
     "ess_of_difference": "enough effective rounds in which the two differ",
@@ -80,17 +84,17 @@ def render(body: Mapping[str, Any], *, title: str = "") -> str:
         filters={"number": number, "state": state},
         title=title or "The gate's verdict",
         body=body,
+        slates=body.get("slates"),
         candidates=candidates,
-        labels=LABELS,
         meaning=MEANING,
         headline={
-            name: headline(name, p, body["champion"], value=_value(body), per_day=_per_day(body))
+            name: headline(name, p, body["champion"], value=_value(body), per_day=_per_day(body), each=_each(body))
             for name, p in candidates.items()
         },
         unchecked=unchecked(candidates),
         curves={name: curve(name, p["details"].get("curve", [])) for name, p in candidates.items()},
         plans={name: p["details"].get("plan", []) for name, p in candidates.items()},
-        forest=forest(policies),
+        forest=forest(policies, SLATE_LABELS if body.get("slates") else LABELS),
         lifts=lifts(candidates),
         histogram={n: histogram(n, p["weights"]) for n, p in candidates.items()},
         propensities=calibration(body["log"]["propensities"], "pmf", "frequency", "logged probability"),
@@ -103,14 +107,23 @@ def render(body: Mapping[str, Any], *, title: str = "") -> str:
     )
 
 
-def headline(name: str, policy: Mapping[str, Any], champion: str, *, value: float = 0.0, per_day: float = 0.0) -> str:
-    """A sentence or two for a person who must decide. value: the champion's; per_day: rounds, at the log's traffic."""
+def headline(
+    name: str,
+    policy: Mapping[str, Any],
+    champion: str,
+    *,
+    value: float = 0.0,
+    per_day: float = 0.0,
+    each: str = "a decision",
+) -> str:
+    """A sentence or two for a person who must decide. value: the champion's; per_day: rounds, at the log's traffic;
+    each: what a round is."""
 
     def amount(x: float) -> str:
         return number(abs(x)) + (f" ({abs(x) / value:.1%})" if value > 0 else "")
 
     lift, lower = policy["lift"]["value"], policy["lift"]["lower"]
-    gain = f"{name} is estimated to earn {amount(lift)} {'more' if lift >= 0 else 'less'} a decision than {champion}"
+    gain = f"{name} is estimated to earn {amount(lift)} {'more' if lift >= 0 else 'less'} {each} than {champion}"
     if policy["verdict"] == PROMOTE:
         return f"{gain}, and surely at least {amount(lower)} more. Every condition holds."
     if alike(policy):
@@ -165,6 +178,10 @@ def _value(body: Mapping[str, Any]) -> float:
     return float(body["policies"].get(body["champion"], {}).get("dr") or 0.0)
 
 
+def _each(body: Mapping[str, Any]) -> str:
+    return "a slate" if body.get("slates") else "a decision"
+
+
 def _per_day(body: Mapping[str, Any]) -> float:
     """Judging rounds a day: of an interval by hand the earlier part teaches and does not judge."""
     days = (body["log"]["to"] - body["log"]["from"]) / DAY
@@ -193,12 +210,12 @@ def _or(value: float | None, unbounded: float) -> float:
     return unbounded if value is None else value
 
 
-def forest(policies: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def forest(policies: Mapping[str, Any], labels: Mapping[str, str] = LABELS) -> dict[str, list[dict[str, Any]]]:
     """Every policy by every estimator, on one scale: places in % of the width."""
     values = [v for p in policies.values() for e in p["intervals"].values() for v in e.values() if v is not None]
     scale = _scale(values)
     return {
-        name: [_bar(LABELS[e], row, scale, e == "dr") for e, row in p["intervals"].items()]
+        name: [_bar(labels[e], row, scale, e == "dr") for e, row in p["intervals"].items()]
         for name, p in policies.items()
     }
 

@@ -1,8 +1,15 @@
 """What it takes to see a lift: the rows, and the days at this traffic, of each mode; the least lift that is seen.
 
-All of it is foretold from one log: the spread of a row's lift by DR, and of the values that are bet on. Between looks a
-mean walks like Brownian motion, so that a bet of λ, whose log-wealth has drift ν = λμ − λ²σ²/2 and spread λσ a row, has
-reached b by row n with probability Φ((νn − b)/λσ√n) + exp(2νb/λ²σ²) Φ((−b − νn)/λσ√n) (inverse Gaussian; Wald 1947).
+All of it is foretold from one log: the spread of a row's lift by DR, and the spread σ and skewness γ of the values X
+that are bet on. Less the lift μ these are taken for x₁, x₀ = σ (γ ± √(γ² + 4))/2: the law of two values that has this
+spread and skewness, as rare events have it. After n rows whose X − μ sum to S the log-wealth of a bet of λ is then
+
+    S (l₁ − l₀)/(x₁ − x₀) + n (x₁l₀ − x₀l₁)/(x₁ − x₀) + nλμ,   l = log(1 + λx)
+
+and S walks like Brownian motion. The S with which all bets together have won 1/α is a boundary, asked at STEPS numbers
+of rows; the chance that the walk crosses it is integrated as for planned looks (Armitage, McPherson & Rowe 1969). Asked
+at every row a walk crosses sooner, as if the boundary were lower by BETWEEN, and its last step goes a third of x₁
+beyond it (Siegmund 1985, §10.2).
 tests/models/gate/test_planning.py holds the rows that are named against logs of known truth.
 """
 
@@ -13,10 +20,11 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import log_ndtr, ndtr
+from scipy.special import ndtr
 
+from croupier.features.batch import F64
 from croupier.models.gate.bounds import skewness
-from croupier.models.gate.bounds.betting import PARTS, LiftBets
+from croupier.models.gate.bounds.betting import BURN_IN, CAP, PARTS, LiftBets
 from croupier.models.gate.bounds.lift_bounds import BET, PLANNED
 from croupier.models.gate.bounds.planned import boundaries, crossing
 from croupier.models.ope.estimators import Moments
@@ -25,6 +33,10 @@ from croupier.models.ope.intervals import boundary
 POWER = 0.8
 LOOKS = 5  # of the planned mode, where app.toml does not plan
 MOST = 1e10  # rows beyond which nobody waits
+STEPS = 16  # of the rows, at which bets are asked
+COARSE = 32  # pairs of points of each step: a chance to 1e-3
+BETWEEN = 0.5826  # standard deviations of a step, −ζ(½)/√2π, that a walk reaches farther between two of them
+NEWTON = 60  # steps at most to a boundary: five or six are usual
 ALWAYS, ONCE = "always valid", "planned"
 
 
@@ -62,7 +74,7 @@ def power(mode: str, known: Known, gap: float, rows: float, *, looks: int = LOOK
         return _planned(known, gap, rows, looks)
     share = (1.0 - BET) * known.alpha if known.stakes else known.alpha
     seen = float(ndtr((gap / known.sd - boundary(rows, alpha=share)) * sqrt(rows)))
-    return max([seen, *(_bet(known, gap, rows, part, stake) for part, stake in zip(PARTS, known.stakes, strict=False))])
+    return max(seen, _bets(known, gap, rows)) if known.stakes else seen
 
 
 def _planned(known: Known, gap: float, rows: float, looks: int) -> float:
@@ -73,14 +85,36 @@ def _planned(known: Known, gap: float, rows: float, looks: int) -> float:
     return crossing(shares, (*early[:-1], last), gap * sqrt(rows) / known.sd)
 
 
-def _bet(known: Known, gap: float, rows: float, part: float, stake: float) -> float:
-    edge = log(1.0 / (BET * known.alpha * part))
-    drift, spread = stake * gap - (stake * known.bet_sd) ** 2 / 2.0, stake * known.bet_sd * sqrt(rows)
-    if spread == 0.0:
+def _bets(known: Known, gap: float, rows: float) -> float:
+    """The probability that all bets together have reached their wealth by then."""
+    sd, stakes, bet_on = known.bet_sd, np.array(known.stakes), rows - BURN_IN
+    if not 0.0 < sd < inf or not (stakes > 0.0).all() or bet_on <= 0:
         return 0.0  # nothing is at stake
-    reflected = 2.0 * drift * edge / (stake * known.bet_sd) ** 2
-    tail = exp(min(700.0, reflected + float(log_ndtr((-edge - drift * rows) / spread))))
-    return min(1.0, float(ndtr((drift * rows - edge) / spread)) + tail)
+    high, low = (sd * (known.skew + sign * sqrt(known.skew**2 + 4.0)) / 2.0 for sign in (1.0, -1.0))
+    won, lost = (np.log(np.maximum(1.0 + stakes * x, 1.0 - CAP)) for x in (high, low))
+    slopes, growth = (won - lost) / (high - low), (high * lost - low * won) / (high - low)
+    n = bet_on * np.arange(1, STEPS + 1) / STEPS
+    logs = np.log(PARTS[: len(stakes)]) + n[:, None] * (growth + stakes * gap)
+    sums = _sums_that_take(log(1.0 / (BET * known.alpha)), logs, slopes)
+    edges = (sums + high / 3.0) / (sd * np.sqrt(n)) - BETWEEN / np.sqrt(np.arange(1, STEPS + 1))
+    return crossing(n / bet_on, edges, 0.0, grid=COARSE)
+
+
+def _sums_that_take(edge: float, logs: F64, stakes: F64) -> F64:
+    """Returns (m,) the S at which log Σ exp(logs + stakes · S) is `edge`, of logs (m, k) and positive stakes (k,).
+
+    The sum is convex and rises: Newton's steps from above fall to it, from where any one bet alone is enough."""
+    s = ((edge - logs) / stakes).min(axis=1)
+    for _ in range(NEWTON):
+        parts = logs + stakes * s[:, None]
+        most = parts.max(axis=1, keepdims=True)
+        weight = np.exp(parts - most)
+        total = weight.sum(axis=1)
+        step = (most[:, 0] + np.log(total) - edge) * total / (weight @ stakes)
+        s = s - step
+        if np.abs(step * stakes.min()).max() < 1e-9:
+            break
+    return np.asarray(s)
 
 
 def rows_for(mode: str, known: Known, gap: float, *, looks: int = LOOKS) -> float:

@@ -46,7 +46,8 @@ class Evaluation:
 
     self_test and leak are p-values of the log's own tests, suspect the feature column a leak would be in (−1: none).
     failed: candidates that gave no pmf, and what they gave; they are judged no further. judged_share: of all decisions,
-    those that judge; looks: planned ones, 0 in the always-valid mode."""
+    those that judge; looks: planned ones, 0 in the always-valid mode. slates: where a round is a slate, the most
+    `slots` of one, the `decisions` in all, and those `left_out` since others of theirs are missing; else empty."""
 
     champion: str
     rows: int
@@ -61,6 +62,7 @@ class Evaluation:
     failed: dict[str, str] = field(default_factory=dict)
     judged_share: float = 1.0
     looks: int = 0
+    slates: dict[str, int] = field(default_factory=dict)
 
     @property
     def promoted(self) -> str:

@@ -16,12 +16,22 @@ def table(verdict: Mapping[str, Any]) -> str:
     if body is None:
         return f"{verdict['app']}: {verdict['summary']}"
     said = f"promoted: {body['promoted']}" if body["promoted"] else f"nothing is promoted: {body['champion']} stays"
-    lines = [f"{verdict['app']}: {said}; {body['rows']:,} rows judged, reward per decision, error {body['alpha']:.3g}"]
+    lines = [f"{verdict['app']}: {said}; {_judged_rows(body)}, error {body['alpha']:.3g}"]
     for name, policy in body["policies"].items():
         if policy["role"] == CANDIDATE:
             lines += ["", *_candidate(name, policy)]
     lines += [f"\n{name}: NOT JUDGED: {why}" for name, why in body["failed"].items()]
     return "\n".join(lines)
+
+
+def _judged_rows(body: Mapping[str, Any]) -> str:
+    """What was judged, and what a reward is counted by."""
+    slates = body.get("slates")
+    if not slates:
+        return f"{body['rows']:,} rows judged, reward per decision"
+    out = f", {slates['left_out']:,} decisions left out" if slates["left_out"] else ""
+    said = f"judged by slate: {body['rows']:,} slates of up to {slates['slots']} slots{out}"
+    return f"{said}, reward per slate by cascade-DR"
 
 
 def show(verdicts: Sequence[Mapping[str, Any]]) -> None:

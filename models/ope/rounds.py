@@ -26,7 +26,8 @@ def as_served(
     for start in range(0, len(batch), rows):
         block = batch[start : start + rows].by_rules
         block = block if keeping.prices is None else keeping.prices.on(block)
-        pmf = with_floor(guard(policy.pmf(block), block.mask), block.mask, floor)
+        block = keeping.safe(policy, block)
+        pmf = with_floor(guard(policy.pmf(block), block.mask), block.mask, keeping.explored(block, floor))
         found.append(keeping.held(pmf, block, floor))
     return np.concatenate(found)
 

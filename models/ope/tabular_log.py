@@ -21,6 +21,7 @@ import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
 from croupier.features.batch import F64, I64, Bool
+from croupier.features.exchange import rounded
 from croupier.models.ope.estimators import Rounds
 from croupier.models.ope.seen_events import SeenEvents
 
@@ -49,10 +50,16 @@ class ColumnNames:
 @dataclass
 class Passed:
     """What the last pass left out: rows that repeat an event, and rows whose π is zero for every candidate: there the
-    policy could choose nothing."""
+    policy could choose nothing. `rounded`: rows whose π was divided by its sum, of which rounding explains that it was
+    not 1."""
 
     repeats: int = 0
     not_offered: int = 0
+    rounded: int = 0
+
+    def clear(self) -> None:
+        """Begins a pass."""
+        self.repeats = self.not_offered = self.rounded = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +111,7 @@ class TableLog:
         """Rounds, and whose they are, where a column of units is named. Lines of one event count once, and rows in
         which the policy could choose nothing are left out; `passed` says how many."""
         seen, ids = 0, SeenEvents(self.columns.event)
-        self.passed.repeats = self.passed.not_offered = 0
+        self.passed.clear()
         try:
             for batch in _dataset(self.path, self.table).to_batches(columns=self.columns.named(), batch_size=rows):
                 if batch.num_rows:
@@ -139,7 +146,7 @@ class TableLog:
             "0 < p ≤ 1; a log without true ones cannot be evaluated off-policy",
         )
         chosen = _index(batch, c.arm, seen) if c.arm and self.lists else np.zeros(n, np.int64)
-        target = _probabilities(_table(batch, c.target, chosen, seen), c.target, seen) if c.target else p[:, None]
+        target = self._target(_table(batch, c.target, chosen, seen), seen) if c.target else p[:, None]
         predicted = _table(batch, c.predicted, chosen, seen) if c.predicted else np.zeros((n, 1))
         if self.models_reward and target.shape != predicted.shape:
             raise ValueError(
@@ -152,6 +159,28 @@ class TableLog:
         return Rounds(
             reward=reward, propensity=p, target=_at(target, chosen), predicted=q, direct=direct, thinning=np.ones(n)
         ), offered
+
+    def _target(self, table: F64, seen: int) -> F64:
+        """Returns the table, in which every row is a pmf, but for the rounding of its digits, or zero for every
+        candidate, where the policy could choose nothing; or a probability where only the logged arm's is given."""
+        name = self.columns.target
+        _refuse(((table < 0) | (table > 1 + 1e-9)).any(axis=1), table, seen, name, "probabilities, from 0 to 1")
+        if table.shape[1] == 1:
+            return table
+        total = table.sum(axis=1)
+        off = np.flatnonzero((np.abs(total - 1) > SUM_TOLERANCE * table.shape[1]) & (total > 0))
+        wrong = np.zeros(len(table), np.bool_)
+        wrong[off] = [not rounded.explains(table[i].tolist()) for i in off]
+        _refuse(wrong, total, seen, f"sum of {name}", "1, or 0 where the policy could choose nothing")
+        self.passed.rounded += len(off)
+        return _divided(table, off) if len(off) else table
+
+
+def _divided(table: F64, rows: I64) -> F64:
+    """The table with these rows divided by their sums."""
+    whole = table.copy()
+    whole[rows] /= table[rows].sum(axis=1, keepdims=True)
+    return whole
 
 
 def _dataset(path: Path, table: pa.Table | None = None) -> ds.Dataset:
@@ -220,17 +249,6 @@ def _parsed(column: pa.Array, name: str, seen: int) -> pa.Array:
         except (ValueError, TypeError):
             raise ValueError(f"{name}: found {text!r} in row {row}, expected a list such as [0.2, 0.8]") from None
     return pa.array(lists, pa.list_(pa.float64()))
-
-
-def _probabilities(table: F64, name: str, seen: int) -> F64:
-    """Returns the table if every row is a pmf, or zero for every candidate, where the policy could choose nothing; or a
-    probability where only the logged arm's is given."""
-    _refuse(((table < 0) | (table > 1 + 1e-9)).any(axis=1), table, seen, name, "probabilities, from 0 to 1")
-    if table.shape[1] > 1:
-        total = table.sum(axis=1)
-        bad = (np.abs(total - 1) > SUM_TOLERANCE * table.shape[1]) & (total > 0)
-        _refuse(bad, total, seen, f"sum of {name}", "1, or 0 where the policy could choose nothing")
-    return table
 
 
 def _index(batch: pa.RecordBatch, name: str, seen: int) -> I64:

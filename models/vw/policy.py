@@ -180,7 +180,7 @@ class BilinearPolicy:
             return exploration.greedy(-costs[0], mask)
         if self.explore == "squarecb":  # gamma = gamma_scale · t^0.5, t examples learnt (cb_explore_adf_squarecb.cc)
             gamma = self.gamma_scale * float(self.trained.steps) ** 0.5
-            explored = exploration.squarecb(-costs[0], mask, gamma, order=batch.order)
+            explored = exploration.squarecb(-costs[0], mask, gamma, order=lambda: batch.order)
         else:  # members vote (cb_explore_adf_bag.cc); one member alone is VW's greedy
             explored = exploration.greedy(-costs, mask, tie=exploration.VW_TIE).mean(axis=0)
         return exploration.enforce_minimum(explored, mask, self.epsilon)

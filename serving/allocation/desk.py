@@ -161,6 +161,7 @@ class _Made:
                 role=self._view.named(elected.role),
                 stage=self._view.stage,
                 posterior_step=elected.step,
+                shared_posterior=elected.shared,
                 fallback_reason=elected.reason,
                 took_us=took,
                 arm_features=tuple(None if own is None else dict(own) for own in request.arm_features),

@@ -31,6 +31,7 @@ class Elected:
     policy: str
     step: int
     reason: str = ""
+    shared: str = ""
 
 
 class Elections:
@@ -48,7 +49,8 @@ class Elections:
             policy = self._heads.policy(role)
             work = partial(votes_of, policy, budget, batch, floor=self._release.floor, weights=weights)
             (votes,) = self._run(role, work, len(batch))
-            return Elected(votes=votes, role=role, policy=policy.name, step=self._heads.step(role))
+            step, shared = self._heads.step(role), self._heads.shared(role)
+            return Elected(votes=votes, role=role, policy=policy.name, step=step, shared=shared)
         except TooSlow as error:
             reason = f"{TOO_LATE}: {error}"
             count = partial(self._breaker.slow, busy=error.busy)

@@ -63,7 +63,7 @@ def _offered(
     )
     raw = Raw(b"", b"", dump("options", mixed(options, asked.features)))
     try:
-        return offered.checked(DecodedRequest(raw, request, False), now, unknown, plain=False)
+        return offered.checked(DecodedRequest(raw, request, known=False), now, unknown)
     except InvalidEvent as error:
         raise renamed(error, "arms", "options") from None
 

@@ -18,6 +18,7 @@ from croupier.models.constraints.multipliers import Multipliers
 from croupier.serving.contract.allocations import item_events
 from croupier.serving.decide import replay as of_decisions
 from croupier.serving.decide.replay import TOLERANCE, ReplayStep
+from croupier.serving.fleet.rederived import Logs, nobodys
 from croupier.serving.release.bundle import LoadedRelease
 
 Load = Callable[[int], LoadedRelease]
@@ -25,11 +26,18 @@ Prices = Callable[[int], Multipliers]
 
 
 def replay(
-    decision: Decision, *, load: Load, spool: Spool, spec: RewardSpec, prices: Prices = lambda _: FREE
+    decision: Decision,
+    *,
+    load: Load,
+    spool: Spool,
+    spec: RewardSpec,
+    prices: Prices = lambda _: FREE,
+    logs: Logs = nobodys,
 ) -> list[ReplayStep]:
-    """Every step up to and with the first that differs, of a decision of any kind. `prices`: see decide/replay.py."""
+    """Every step up to and with the first that differs, of a decision of any kind. `prices`, `logs`: see
+    decide/replay.py."""
     if not decision.allocation or decision.release == 0:
-        return of_decisions.replay(decision, load=load, spool=spool, spec=spec, prices=prices)
+        return of_decisions.replay(decision, load=load, spool=spool, spec=spec, prices=prices, logs=logs)
     item = item_of(decision.allocation)
     logged = spool.find(item_events(item.request, item.items))
     here = [logged[event] for event in item_events(item.request, item.items) if event in logged]
@@ -39,12 +47,14 @@ def replay(
         found, release = of_decisions.release_of(each, load)
         if release is None:
             return [*steps, *found]
-    return [*steps, *found, *_derived(here, release, spool, spec)] if steps[0].holds and release else steps
+    return [*steps, *found, *_derived(here, release, spool, spec, logs)] if steps[0].holds and release else steps
 
 
-def _derived(here: Sequence[Decision], release: LoadedRelease, spool: Spool, spec: RewardSpec) -> list[ReplayStep]:
+def _derived(
+    here: Sequence[Decision], release: LoadedRelease, spool: Spool, spec: RewardSpec, logs: Logs
+) -> list[ReplayStep]:
     try:
-        votes, text = _votes(here, release, spool, spec)
+        votes, text = _votes(here, release, spool, spec, logs)
     except ValueError as error:
         return [ReplayStep("posterior", False, str(error))]
     steps = [ReplayStep("posterior", True, text)]
@@ -61,9 +71,11 @@ def _derived(here: Sequence[Decision], release: LoadedRelease, spool: Spool, spe
     return steps
 
 
-def _votes(here: Sequence[Decision], release: LoadedRelease, spool: Spool, spec: RewardSpec) -> tuple[Votes, str]:
+def _votes(
+    here: Sequence[Decision], release: LoadedRelease, spool: Spool, spec: RewardSpec, logs: Logs
+) -> tuple[Votes, str]:
     """What was elected. Raises ValueError where it cannot be said."""
-    policy, text = of_decisions.policy_of(here[0], release, spool, spec)
+    policy, text = of_decisions.policy_of(here[0], release, spool, spec, logs)
     items = [item_of(d.allocation) for d in here]
     budget, weights = budget_of(items), weights_of(items[0])
     if policy is None:

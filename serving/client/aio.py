@@ -68,10 +68,18 @@ class AsyncClient:
         slots: Sequence[Mapping[str, Any]] = (),
         arm_context: Sequence[Mapping[str, Any]] = (),
         event_id: str = "",
+        minimums: Sequence[Mapping[str, Any]] = (),
     ) -> Slate:
         """See Client.select_slate."""
         asked = SlateRequest(
-            unit_id=unit_id, context=context, arms=arms, slots=slots, arm_context=arm_context, event_id=event_id, k=k
+            unit_id=unit_id,
+            context=context,
+            arms=arms,
+            slots=slots,
+            arm_context=arm_context,
+            event_id=event_id,
+            k=k,
+            minimums=minimums,
         )
         steps, answers = slot_after_slot(named([asked])), None
         try:

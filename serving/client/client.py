@@ -16,6 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -112,14 +113,15 @@ class Client:
         slots: Sequence[Mapping[str, Any]] = (),
         arm_context: Sequence[Mapping[str, Any]] = (),
         event_id: str = "",
+        minimums: Sequence[Mapping[str, Any]] = (),
     ) -> Slate:
         """Selects `k` of `arms`, in order, or one for each of `slots`, which are the features that each adds to the
-        context. Each slot is a call with a deadline of its own, and a decision, to be rewarded by its own event_id.
-        Raises Refused, naming the field; slots above the refused one then are on record."""
+        context; `minimums`: see SlateRequest. Each slot is a call with a deadline of its own, and a decision, to be
+        rewarded by its own event_id. Raises Refused, naming the field; slots above the refused one are on record."""
         asked = SlateRequest(
             unit_id=unit_id, context=context, arms=arms, slots=slots, arm_context=arm_context, event_id=event_id, k=k
         )
-        (slate,) = decided(self.select_batch, named([asked]))
+        (slate,) = decided(self.select_batch, named([replace(asked, minimums=minimums)]))
         if slate.error:
             raise Refused(slate.error)
         return slate
@@ -146,8 +148,9 @@ class Client:
             return self.allocate_alone(raw, error)
 
     def reward(self, *, event_id: str, kind: str, value: float, reward_id: str = "", at: int = 0) -> Outcome:
-        """What came of a decision; `at` is UTC µs (0: now). Status accepted | duplicate | unknown_event | queued (to be
-        delivered later). Raises Refused naming the field."""
+        """What came of a decision; `at` is UTC µs (0: now). Status accepted | elsewhere (on record;
+        its decision is another host's) | duplicate | queued (to be delivered later). Raises Refused naming the
+        field."""
         reward = {"event_id": event_id, "kind": kind, "value": value, "reward_id": reward_id, "at": at}
         (outcome,) = self.reward_batch([reward])
         if outcome.error:

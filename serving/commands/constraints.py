@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from croupier.features import clock
 from croupier.features.workspace import Workspace
@@ -30,11 +29,8 @@ def _constraints(ctx: typer.Context, app: App = "default", days: Days = 7.0, as_
         if not found:
             console.print("app.toml declares neither [[rules]] nor [[constraints]]: features/APP_TOML.md has them")
         else:
-            heads = ("name", "kind", "target", "live", "decisions", "so far", "of one decision", "broken", "price")
-            table = Table(*heads)
-            for row in standing.lines(found):
-                table.add_row(*row)
-            console.print(table)
+            for line in standing.lines(found):
+                console.print(line)
         if any(not each.live for each in found):
             console.print("not yet live: the next release has it, or now: croupier constraints release")
     if any(each.broken for each in found):

@@ -1,8 +1,10 @@
 """`croupier replay EVENT_ID`: how a logged decision came about, derived anew; `--unit U` finds a unit's decisions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,14 +28,27 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Re-derive a logged decision: release, encoder, posterior, pmf, draw.")
 EventId = Annotated[str, typer.Argument(help="the event_id that select() answered")]
 Unit = Annotated[str, typer.Option(help="list the decisions of this unit instead: its id as the application sends it")]
+Others = Annotated[
+    list[Path],
+    typer.Option("--log", help="the log of another host of the fleet, its spool/log.db or a copy; once for each host"),
+]
 Most = Annotated[int, typer.Option(min=1, help="with --unit: the newest so many")]
 
 
 @app.command(name="replay")
 def run(
-    event_id: EventId = "", app: App = "default", unit: Unit = "", most: Most = 20, as_json: AsJson = False
+    event_id: EventId = "",
+    app: App = "default",
+    unit: Unit = "",
+    most: Most = 20,
+    *,
+    log: Others = [],  # noqa: B006 - typer reads it, nobody writes it
+    as_json: AsJson = False,
 ) -> None:
     """Re-derive one logged decision and print every step. Exit code 1 when a step differs.
+
+    Where hosts share what they learn (CROUPIER_REDIS), ask on the host that decided, and name the logs of the others by
+    --log.
 
     With --unit: the unit's decisions in this host's log, newest last, so that one can be chosen."""
     if bool(event_id) == bool(unit):
@@ -44,12 +59,27 @@ def run(
         if unit:
             _of_unit(w, spool, unit, most, as_json)
         else:
-            _of_event(w, spool, event_id, as_json)
+            with logs_at(log) as logs:
+                _of_event(w, spool, event_id, as_json, logs)
     finally:
         spool.close()
 
 
-def _of_event(w: Workspace, spool: Spool, event_id: str, as_json: bool) -> None:
+@contextmanager
+def logs_at(paths: Sequence[Path]) -> Iterator[Callable[[str], Spool | None]]:
+    """The logs of other hosts, by the ids of their spools. Raises ValueError where a file is not there."""
+    for path in paths:
+        if not path.is_file():
+            raise ValueError(f"--log {path}: found no file, expected another host's spool/log.db or a copy of it")
+    spools = [Spool(path) for path in paths]
+    try:
+        yield {each.id: each for each in spools}.get
+    finally:
+        for each in spools:
+            each.close()
+
+
+def _of_event(w: Workspace, spool: Spool, event_id: str, as_json: bool, logs: Callable[[str], Spool | None]) -> None:
     from croupier.models.constraints import kept_multipliers
     from croupier.serving.allocation import replayed  # torch is among what they need
     from croupier.serving.decide import replay
@@ -61,7 +91,7 @@ def _of_event(w: Workspace, spool: Spool, event_id: str, as_json: bool) -> None:
     load = replay.loader(w.home, lambda n, folder: bundle_store.download(w.store, n, folder, app=w.home.name))
     spec = w.spec.reward if (w.home / layout.APP_TOML).exists() else RewardSpec()
     prices = partial(kept_multipliers.of_version, w.store)
-    findings = replayed.replay(decision, load=load, spool=spool, spec=spec, prices=prices)
+    findings = replayed.replay(decision, load=load, spool=spool, spec=spec, prices=prices, logs=logs)
     same = all(finding.holds for finding in findings)
     if not told(as_json, _described(decision) | {"same": same, "steps": [asdict(f) for f in findings]}):
         _print(decision, findings)

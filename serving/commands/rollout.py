@@ -157,10 +157,9 @@ def list_releases(app: App = "default", as_json: AsJson = False) -> None:
         return
     table = Table("release", "status", "champion", "candidate or hold-out", "digest")
     for row in rows:
-        policies = row["policies"]
-        table.add_row(
-            str(row["number"]), row["status"], policies[CHAMPION], policies.get(CANDIDATE, ""), row["digest"][:12]
-        )
+        policies, toward = row["policies"], f"explores toward {row['toward']}" if row["toward"] else ""
+        beside = policies.get(CANDIDATE, toward)
+        table.add_row(str(row["number"]), row["status"], policies[CHAMPION], beside, row["digest"][:12])
     console.print(table)
 
 

@@ -12,26 +12,30 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
+import orjson
 import polars as pl
 
 from croupier.features.batch import F64
-from croupier.features.interactions.versions import newest, read_interactions
-from croupier.features.log.shipped import open_log
+from croupier.features.declared.segment import Segment
+from croupier.features.interactions.versions import Version, fetched, newest
+from croupier.features.log.shipped import DECISION, read_rows
 from croupier.features.store.storage import Store, StoreError
-from croupier.features.utc import HOUR, hour_start, to_us
+from croupier.features.utc import HOUR, day_start, hour_start, to_us
 from croupier.features.workspace import Workspace
 from croupier.models.constraints import kept_multipliers
 from croupier.models.constraints.long_run import Usage
 from croupier.models.constraints.multipliers import Multipliers
 from croupier.models.constraints.pacing import HOURS, Controller, DayPlan, DaySoFar, day_excess
+from croupier.serving.constraints.spent import spent_on
 from croupier.serving.release import bundle_store
 from croupier.serving.release.safeguards import Safeguards
 
 log = logging.getLogger(__name__)
 PAST = timedelta(days=8)  # of joined hours: what a usual day looks like
 SHARE = 0.02  # of the reward's range: the largest move of a price in an hour, for a unit of usage
+MOST_ASKED = 20_000  # rows whose segment is looked at to say which share of decisions it has
 MOST = 1.0  # of the reward's range: the highest price of a unit of usage
-LOOKED = ("event_id", "at", "arm", "arms", "pmf")
+LOOKED = pl.Schema({name: DECISION[name] for name in ("at", "context", "arm", "arms", "pmf", "pass_probability")})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,13 +52,14 @@ def move(w: Workspace, *, now: datetime) -> Moved | None:
     if not usages:
         return None
     kept = kept_multipliers.now(w.store)
-    joined = sorted(newest(w.store, start=now - PAST, end=now))
-    fresh = [hour for hour in joined if hour not in kept.hours] if kept.multipliers.version else joined[-1:]
+    joined = ended(newest(w.store, start=now - PAST, end=now), now)
+    fresh = [hour for hour in joined if hour not in kept.hours] if kept.multipliers.version else [*joined][-1:]
     prices = {name: kept.multipliers.prices.get(name, 0.0) for name in usages}
-    if fresh:  # else eight days of rows would be read at each look
+    if fresh:
         prices = _after(w, prices, usages, fresh, joined=joined, now=now)
-    day = f"{now:%Y-%m-%d}"
-    stopped = tuple(name for name, u in usages.items() if u.budget and spent_today(w.store, u, now) >= u.budget)
+    day, spends = f"{now:%Y-%m-%d}", {name: usage for name, usage in usages.items() if usage.budget}
+    spent = spent_on(w.store, spends, now, keep=True) if spends else {}
+    stopped = tuple(name for name, usage in spends.items() if spent[name] >= usage.budget)
     new = Multipliers(
         version=kept.multipliers.version + 1,
         prices=prices,
@@ -68,24 +73,50 @@ def move(w: Workspace, *, now: datetime) -> Moved | None:
     return Moved(multipliers=new, hours=fresh) if kept_multipliers.keep(w.store, kept, new, seen) else None
 
 
+def ended(found: Mapping[str, Version], now: datetime) -> dict[str, Version]:
+    """The hours that are over: one that was joined while it lasted would move a price by a part of itself, once."""
+    return {hour: version for hour, version in sorted(found.items()) if hour_start(hour) + HOUR <= to_us(now)}
+
+
 def _after(
     w: Workspace,
     prices: Mapping[str, float],
     usages: Mapping[str, Usage],
     fresh: Sequence[str],
     *,
-    joined: Sequence[str],
+    joined: Mapping[str, Version],
     now: datetime,
 ) -> dict[str, float]:
-    """The prices after these hours."""
-    rows = read_interactions(w.store, start=now - PAST, end=now).select(LOOKED)
-    hours = {hour: rows.filter(pl.col("at") // HOUR * HOUR == hour_start(hour)) for hour in joined}
+    """The prices after these hours. Rows are read of these, of today and of yesterday; of the days before, how
+    many there were."""
+    today = [hour for hour in joined if hour_start(hour) >= day_start(to_us(now)) - 24 * HOUR]
+    hours = _read(w.store, [joined[hour] for hour in sorted({*fresh, *today})])
+    counts = {hour: float(version.rows) for hour, version in joined.items()}
+    known = pl.concat([*hours.values()])
+    shares = {name: _share(usage, known) for name, usage in usages.items()}
     found, (low, high) = dict(prices), w.spec.reward.range
     for hour in fresh:
         for name, usage in usages.items():
-            excess = _day_excess(usage, hours, hour, now) if usage.budget else _mean_excess(usage, hours, hour)
+            day = _day_excess(usage, hours, counts, hour, now) if usage.budget else None
+            excess = day if usage.budget else _mean_excess(usage, hours[hour], counts, shares[name])
             found[name] = _controller(usage, high - low).move(found[name], excess)
     return found
+
+
+def _share(usage: Usage, rows: pl.DataFrame) -> float:
+    """The share of decisions that are of a constraint's segment, from at most MOST_ASKED of these rows."""
+    if usage.segment is None or not len(rows):
+        return 1.0
+    some = rows.gather_every(1 + len(rows) // MOST_ASKED)
+    return max(len(of_segment(usage.segment, some)), 1) / len(some)
+
+
+def _read(store: Store, versions: Sequence[Version]) -> dict[str, pl.DataFrame]:
+    """The rows of some hours."""
+    with fetched(store, [version.data for version in versions if version.rows]) as paths:
+        rows = read_rows(paths, LOOKED)
+    at = pl.col("at") // HOUR * HOUR
+    return {version.hour: rows.filter(at == hour_start(version.hour)) for version in versions}
 
 
 def declared(store: Store) -> dict[str, Usage]:
@@ -96,22 +127,28 @@ def declared(store: Store) -> dict[str, Usage]:
     return Safeguards.of(bundle_store.manifest(store, number)).usages(bundle_store.arms(store, number))
 
 
-def spent_today(store: Store, usage: Usage, now: datetime) -> float:
-    """What the decisions of the UTC day so far cost that are shipped, joined or not."""
-    midnight = to_us(now.replace(hour=0, minute=0, second=0, microsecond=0))
-    with open_log(store) as shipped:
-        hours = shipped.hours("decisions", midnight, to_us(now))
-        frame = shipped.read("decisions", hours, pl.Schema({"event_id": pl.String, "arm": pl.String}))
-    return sum(usage.of.get(arm, 0.0) for arm in frame.unique("event_id")["arm"])
-
-
 def used(usage: Usage, rows: pl.DataFrame) -> float:
     """What decisions used in all: a spend by what was shown, a share by the probability of showing it, which has the
-    same mean and varies less."""
+    same mean and varies less. Rows of a log that was thinned at its cap stand for those that were not kept."""
+    weight = (1.0 / rows["pass_probability"]).to_list()
     if usage.budget:
-        return float(sum(usage.of.get(arm, 0.0) for arm in rows["arm"]))
-    pairs = rows.select("arms", "pmf").iter_rows()
-    return float(sum(usage.of.get(arm, 0.0) * p for arms, pmf in pairs for arm, p in zip(arms, pmf, strict=True)))
+        return float(sum(usage.of.get(arm, 0.0) * n for arm, n in zip(rows["arm"], weight, strict=True)))
+    pairs = zip(rows["arms"].to_list(), rows["pmf"].to_list(), weight, strict=True)
+    return float(
+        sum(n * usage.of.get(arm, 0.0) * p for arms, pmf, n in pairs for arm, p in zip(arms, pmf, strict=True))
+    )
+
+
+def of_segment(segment: Segment | None, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows whose request is of a segment; all where there is none."""
+    if segment is None or not len(rows):
+        return rows
+    return rows.filter(pl.Series([segment.has(orjson.loads(text)) for text in rows["context"]], dtype=pl.Boolean))
+
+
+def decided(rows: pl.DataFrame) -> float:
+    """How many decisions these rows stand for."""
+    return float((1.0 / rows["pass_probability"]).sum())
 
 
 def _controller(usage: Usage, reward: float) -> Controller:
@@ -120,39 +157,40 @@ def _controller(usage: Usage, reward: float) -> Controller:
     return Controller(step=SHARE * unit, most=MOST * unit, largest_move=SHARE * unit)
 
 
-def _mean_excess(usage: Usage, hours: Mapping[str, pl.DataFrame], hour: str) -> float:
-    """Usage above the limit, in decisions of a mean hour."""
-    rows = hours[hour]
-    mean = float(np.mean([len(each) for each in hours.values()]))
-    return (used(usage, rows) - usage.limit * len(rows)) / max(mean, 1.0)
+def _mean_excess(usage: Usage, rows: pl.DataFrame, counts: Mapping[str, float], share: float = 1.0) -> float:
+    """Usage above the limit, in decisions of a mean hour; of a segment, in those of its `share` of such an hour."""
+    mine, limit = of_segment(usage.segment, rows), usage.limit
+    if usage.around is not None and len(every := of_segment(usage.around, rows)):
+        limit += used(usage, every) / decided(every)
+    return (used(usage, mine) - limit * decided(mine)) / max(share * float(np.mean([*counts.values()])), 1.0)
 
 
-def _day_excess(usage: Usage, hours: Mapping[str, pl.DataFrame], hour: str, now: datetime) -> float | None:
+def _day_excess(
+    usage: Usage, hours: Mapping[str, pl.DataFrame], counts: Mapping[str, float], hour: str, now: datetime
+) -> float | None:
     """That of a day's budget; None for an hour of another day, whose budget is over."""
-    midnight = to_us(now.replace(hour=0, minute=0, second=0, microsecond=0))
-    today = {
-        (hour_start(name) - midnight) // HOUR: rows for name, rows in hours.items() if hour_start(name) >= midnight
-    }
-    place = (hour_start(hour) - midnight) // HOUR
+    begin = day_start(to_us(now))
+    today = {(hour_start(name) - begin) // HOUR: rows for name, rows in hours.items() if hour_start(name) >= begin}
+    place = (hour_start(hour) - begin) // HOUR
     begun = {at: rows for at, rows in today.items() if at < now.hour}
     if place not in begun:
         return None
     requests, spent = np.full(HOURS, np.nan), np.full(HOURS, np.nan)
     for at, rows in begun.items():
-        requests[at], spent[at] = len(rows), used(usage, rows)
-    plan = DayPlan(budget=usage.budget, requests=_usual(hours, midnight))
+        requests[at], spent[at] = decided(rows), used(usage, rows)
+    plan = DayPlan(budget=usage.budget, requests=_usual(counts, begin))
     return day_excess(plan, DaySoFar(requests=requests, spent=spent, now=now.hour), place)
 
 
-def _usual(hours: Mapping[str, pl.DataFrame], midnight: int) -> F64:
-    """(24,) requests of a usual day's hours: the median of the days before; where no day has an hour, the mean of all
-    hours that there are."""
+def _usual(counts: Mapping[str, float], begin: int) -> F64:
+    """(24,) requests of a usual day's hours: the median of the days before `begin` (UTC µs); where no day has an hour,
+    the mean of all hours that there are."""
     table = np.full((PAST.days, HOURS), np.nan)
-    for name, rows in hours.items():
-        day, at = divmod(hour_start(name) - (midnight - PAST.days * 24 * HOUR), 24 * HOUR)
+    for name, rows in counts.items():
+        day, at = divmod(hour_start(name) - (begin - PAST.days * 24 * HOUR), 24 * HOUR)
         if 0 <= day < PAST.days:
-            table[day, at // HOUR] = len(rows)
-    mean = np.mean([len(rows) for rows in hours.values()]) if hours else 1.0
+            table[day, at // HOUR] = rows
+    mean = np.mean([*counts.values()]) if counts else 1.0
     known = np.isfinite(table).any(axis=0)
     usual = np.full(HOURS, float(mean))
     usual[known] = np.nanmedian(table[:, known], axis=0)

@@ -1,6 +1,6 @@
 """How rules and limits stand: what the logged decisions of the last days say of each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,12 +10,15 @@ import polars as pl
 
 from croupier.features.declared.constraint import ConstraintSpec
 from croupier.features.declared.rule import RuleSpec
+from croupier.features.declared.segment import Segment
 from croupier.features.encoding.inline import given_in
 from croupier.features.interactions.versions import read_interactions
 from croupier.features.known_arms import known_arms
 from croupier.features.workspace import Workspace
 from croupier.models.constraints import kept_multipliers
 from croupier.serving.constraints import controller
+from croupier.serving.constraints.spent import spent_on
+from croupier.serving.constraints.understood import asked
 from croupier.serving.release import bundle_store
 from croupier.serving.release.safeguards import Safeguards
 
@@ -45,7 +48,14 @@ class Standing:
 def standing(w: Workspace, *, end: datetime, days: float) -> list[Standing]:
     """Each rule and constraint of app.toml, over the joined decisions of the `days` before `end`."""
     rows = read_interactions(w.store, start=end - timedelta(days=days), end=end)
-    return [*_rules(w, rows), *_limits(w, rows), *_long_run(w, rows, end)]
+    now = current(w)
+    return [
+        *_rules(w, rows),
+        *_limits(w, rows),
+        *_safety(w, rows),
+        *_long_run(w, rows, end),
+        *(each for one in w.spec.constraints if one.kind == "parity" for each in _parity(w, one, now, rows)),
+    ]
 
 
 def current(w: Workspace) -> Safeguards:
@@ -100,12 +110,15 @@ def _limits(w: Workspace, rows: pl.DataFrame) -> list[Standing]:
     flat, now = Safeguards.declared(w.spec), current(w)
     features = {arm.arm_id: flat.flat(arm.features) for arm in known_arms(w)}
     found = []
-    for one in (each for each in w.spec.constraints if each.kind == "limit"):
+    alone = not any(each.kind == "limit" for each in w.spec.constraints)  # an exploration gives way to limits
+    for one in (each for each in w.spec.constraints if each.kind in ("limit", "exploration")):
         mine = set(one.arms) or {arm for arm, own in features.items() if one.concerns(own)}
-        masses, having = _masses(rows, mine, each=bool(one.arms)), _having(w, rows, one)
+        about = controller.of_segment(Segment.of(one.when), rows)
+        masses = _least(about) if one.kind == "exploration" else _masses(about, mine, each=bool(one.arms))
+        having = _having(w, about, one) if alone or one.kind == "limit" else set()
         broken = [
             release in having and not all(one.floor - WITHIN <= p <= one.cap + WITHIN for p in found)
-            for found, release in zip(masses, rows["release"], strict=True)
+            for found, release in zip(masses, about["release"], strict=True)
         ]
         some = [p for each in masses for p in each]
         low, mean, high = (float(f(some)) for f in (np.min, np.mean, np.max)) if some else (None, None, None)
@@ -125,31 +138,92 @@ def _limits(w: Workspace, rows: pl.DataFrame) -> list[Standing]:
     return found
 
 
+def _safety(w: Workspace, rows: pl.DataFrame) -> list[Standing]:
+    """Of never-dominated: the mean share of candidates that was left out of a decision whose release has it."""
+    if not w.spec.safety.never_dominated:
+        return []
+    mine = rows.filter(
+        pl.col("release").is_in([number for number in rows["release"].unique() if _safe(w, int(number))])
+    )
+    out = [sum(p == 0 for p in pmf) / len(pmf) for pmf in mine["pmf"].to_list()]
+    low, mean, high = (float(f(out)) for f in (np.min, np.mean, np.max)) if out else (None, None, None)
+    return [
+        Standing(
+            name="never_dominated",
+            kind="safety",
+            target="no candidate that is surely worse than another; left out of the candidates",
+            live=current(w).safety == w.spec.safety,
+            decisions=len(out),
+            so_far=mean,
+            least=low,
+            most=high,
+            broken=0,
+        )
+    ]
+
+
+def _safe(w: Workspace, number: int) -> bool:
+    try:
+        return Safeguards.of(bundle_store.manifest(w.store, number)).safety.never_dominated
+    except KeyError:
+        return False
+
+
 def _long_run(w: Workspace, rows: pl.DataFrame, end: datetime) -> list[Standing]:
     """One for each price: a constraint with a floor and a cap has two. A spend is of the day of `end`, UTC."""
     now, flat = current(w), Safeguards.declared(w.spec)
     prices, of = kept_multipliers.now(w.store).multipliers.prices, {one.name: one for one in w.spec.constraints}
-    found = []
-    for name, usage in flat.usages(known_arms(w)).items():
+    usages, found = flat.usages(known_arms(w)), []
+    spent = spent_on(w.store, {name: usage for name, usage in usages.items() if usage.budget}, end)
+    for name, usage in usages.items():
         one = of[usage.constraint]
+        if one.kind == "parity":
+            continue
         so_far: float | None
         if usage.budget:
-            so_far, target = controller.spent_today(w.store, usage, end), f"≤ {usage.budget:g} a day"
+            so_far, target, about = spent[name], f"≤ {usage.budget:g} a day", rows
         else:
-            so_far = abs(controller.used(usage, rows)) / len(rows) if len(rows) else None
-            target = f"{'≥' if usage.limit < 0 else '≤'} {abs(usage.limit):g} of all decisions"
+            about = controller.of_segment(usage.segment, rows)
+            so_far = abs(controller.used(usage, about)) / controller.decided(about) if len(about) else None
+            whose = "all decisions" if usage.segment is None else f"decisions where {asked(one.when)}"
+            target = f"{'≥' if usage.limit < 0 else '≤'} {abs(usage.limit):g} of {whose}"
         found.append(
             Standing(
                 name=name,
                 kind=one.kind,
                 target=target,
                 live=one in now.constraints,
-                decisions=len(rows),
+                decisions=len(about),
                 so_far=so_far,
                 least=None,
                 most=None,
                 broken=0,
                 price=prices.get(name, 0.0),
+            )
+        )
+    return found
+
+
+def _parity(w: Workspace, one: ConstraintSpec, now: Safeguards, rows: pl.DataFrame) -> list[Standing]:
+    """One for each group: its arms' share beside that of all groups; the price is what comes off their score there."""
+    usages, found = Safeguards.declared(w.spec).usages(known_arms(w)), []
+    prices = kept_multipliers.now(w.store).multipliers.prices
+    every = controller.of_segment(usages[one.priced[0]].around, rows)
+    mean = controller.used(usages[one.priced[0]], every) / controller.decided(every) if len(every) else 0.0
+    for more, less in zip(one.priced[::2], one.priced[1::2], strict=True):
+        about = controller.of_segment(usages[more].segment, rows)
+        found.append(
+            Standing(
+                name=more.removesuffix(" more"),
+                kind=one.kind,
+                target=f"within {one.tolerance / 2:g} of {mean:.4g}, the share in all groups",
+                live=one in now.constraints,
+                decisions=len(about),
+                so_far=controller.used(usages[more], about) / controller.decided(about) if len(about) else None,
+                least=None,
+                most=None,
+                broken=0,
+                price=prices.get(more, 0.0) - prices.get(less, 0.0),
             )
         )
     return found
@@ -165,22 +239,35 @@ def _masses(rows: pl.DataFrame, mine: set[str], *, each: bool) -> list[list[floa
     return masses
 
 
+def _least(rows: pl.DataFrame) -> list[list[float]]:
+    """The least probability of each decision's K candidates, times K."""
+    return [[min(pmf) * len(pmf)] for pmf in rows["pmf"].to_list()]
+
+
 def _target(one: ConstraintSpec) -> str:
     parts = [f"≥ {one.floor:g}"] if one.floor else []
     parts += [f"≤ {one.cap:g}"] if one.cap < 1 else []
-    return f"{' and '.join(parts)} in each decision"
+    if one.kind == "exploration":
+        parts = [f"each candidate ≥ {one.floor:g}/K"]
+    return f"{' and '.join(parts)} in each decision{f' where {asked(one.when)}' if one.when else ''}"
 
 
-def lines(found: Sequence[Standing]) -> list[tuple[str, ...]]:
-    """Rows of a table for people."""
-    return [
-        (
-            s.name, s.kind, s.target, "yes" if s.live else "not yet", f"{s.decisions:,}", _number(s.so_far),
-            "" if s.least is None else f"{_number(s.least)} to {_number(s.most)}", str(s.broken), _number(s.price),
-        )
-        for s in found
-    ]  # fmt: skip
+def lines(found: Sequence[Standing]) -> list[str]:
+    """A line for each, for people."""
+    return [f"{s.kind} {s.name}: {'; '.join(_said(s))}" for s in found]
+
+
+def _said(s: Standing) -> Iterator[str]:
+    yield s.target + ("" if s.live else " (not yet live)")
+    if s.so_far is not None:
+        one = "" if s.least is None else f", of one decision {_number(s.least)} to {_number(s.most)}"
+        yield f"so far {_number(s.so_far)}{one}"
+    yield f"{s.decisions:,} decisions"
+    if s.price is None:
+        yield f"{s.broken:,} broke it" if s.broken else "none broke it"
+    else:
+        yield f"price {_number(s.price)}"
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+    return "" if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"

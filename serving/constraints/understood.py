@@ -9,6 +9,8 @@ from croupier.features.encoding.inline import rows_of_arms
 from croupier.features.schema import FROM_CATALOGUE, Arm
 from croupier.features.spec import AppSpec
 from croupier.models.constraints.held import DecisionLimits
+from croupier.models.constraints.long_run import refuse_costs
+from croupier.serving.constraints.together import contradiction
 
 MOST_NAMED = 5  # arms of one sentence
 
@@ -17,7 +19,10 @@ def sentences(spec: AppSpec, arms: Sequence[Arm]) -> list[str]:
     """One sentence a rule and a constraint, for people."""
     rows = dict(zip([arm.arm_id for arm in arms], rows_of_arms(spec, arms), strict=True))
     ruled = [f"rule {rule.name}: {_when(rule)}, {_named(_of_rule(rule, rows))} left out" for rule in spec.rules]
-    return ruled + [f"constraint {one.name}: {_limited(one, _of_constraint(one, rows))}" for one in spec.constraints]
+    ruled += [f"constraint {one.name}: {_limited(one, _of_constraint(one, rows))}" for one in spec.constraints]
+    safe = f"with {spec.safety.confidence:g} confidence in all bounds of a request"
+    said = f"safety: no candidate is drawn that is worth less than another one, {safe}; those with a floor are"
+    return [*ruled, said] if spec.safety.never_dominated else ruled
 
 
 def problems(spec: AppSpec, arms: Sequence[Arm]) -> list[str]:
@@ -27,12 +32,37 @@ def problems(spec: AppSpec, arms: Sequence[Arm]) -> list[str]:
     always = {arm for rule in spec.rules if not rule.when for arm in _of_rule(rule, rows)}
     if rows and always >= set(rows):
         found.append("rules: found that rules without `when` leave out every arm, expected one at least to choose")
-    try:
-        if rest := tuple(arm for arm in rows if arm not in always):
-            DecisionLimits.declared(spec, arms).refuse_infeasible(rest)
-    except ValueError as error:
-        found.append(f"constraints: a request for all arms would be refused: {error}")
+    for one in spec.constraints:
+        if (mine := set(_of_constraint(one, rows))) and one.floor and mine <= always:
+            found.append(f"constraints {one.name!r}: found that rules without `when` leave out all of its arms")
+    rest = {arm: row for arm, row in rows.items() if arm not in always}
+    found += _impossible(spec, arms, rest) if rest else []
     return found
+
+
+def _impossible(spec: AppSpec, arms: Sequence[Arm], rest: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
+    """What no policy can keep, where requests list all arms that the rules leave."""
+    try:
+        refuse_costs(spec.constraints, rest)
+    except ValueError as error:
+        yield f"constraints: {error}"
+    try:
+        DecisionLimits.declared(spec, arms).refuse_all_infeasible(tuple(rest))
+    except ValueError as error:
+        yield f"constraints: a request for all arms would be refused: {error}"
+        return
+    known = [(_of_constraint(one, rest), one) for one in spec.constraints if _of_all(one)]
+    shares = {one.name: (mine, one) for mine, one in known if mine}
+    if names := contradiction(shares, list(rest)):
+        yield (
+            f"constraints: found that no share of decisions keeps {' and '.join(map(repr, names))} together; "
+            "lower a floor, or raise a cap"
+        )
+
+
+def _of_all(one: ConstraintSpec) -> bool:
+    """True if its shares are of all requests, so that others may contradict it."""
+    return one.kind in ("limit", "exposure") and not one.when
 
 
 def _unknown(spec: AppSpec, rows: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
@@ -52,17 +82,23 @@ def _of_rule(rule: RuleSpec, rows: Mapping[str, Mapping[str, object]]) -> list[s
 
 
 def _of_constraint(one: ConstraintSpec, rows: Mapping[str, Mapping[str, object]]) -> list[str]:
+    if one.kind == "exploration":
+        return list(rows)
     if one.kind == "spend":
         return [arm for arm, row in rows.items() if row.get(one.cost)]
     return [arm for arm, row in rows.items() if (arm in one.arms if one.arms else one.concerns(row))]
 
 
+def asked(when: Mapping[str, Condition]) -> str:
+    """Conditions in words."""
+    return " and ".join(f"{name} is {_condition(each)}" for name, each in when.items())
+
+
 def _when(rule: RuleSpec) -> str:
     if not rule.when:
         return "in every request"
-    asked = " and ".join(f"{name} is {_condition(each)}" for name, each in rule.when.items())
     missing = "too" if rule.missing == "exclude" else "not"
-    return f"where {asked} (where that is not sent: {missing})"
+    return f"where {asked(rule.when)} (where that is not sent: {missing})"
 
 
 def _condition(condition: Condition) -> str:
@@ -73,6 +109,13 @@ def _condition(condition: Condition) -> str:
 
 
 def _limited(one: ConstraintSpec, arms: list[str]) -> str:
+    if one.when:
+        return f"where {asked(one.when)}: {_limited(one.model_copy(update={'when': {}}), arms)}"
+    if one.kind == "parity":
+        groups = f"requests of {one.across} {' and '.join(one.groups)}"
+        return f"{_named(arms)} together, in shares at most {one.tolerance:g} apart between {groups}, in the mean"
+    if one.kind == "exploration":
+        return f"in each decision, each of its K candidates with probability at least {one.floor:g}/K"
     if one.kind == "spend":
         return f"at most {one.budget:g} a day (UTC) of {one.cost}, which {_named(arms)} cost when they are shown"
     if one.kind == "exposure":

@@ -13,7 +13,7 @@ from croupier.features.schema import InvalidEvent, Reward
 from croupier.features.utc import YEAR_2100
 from croupier.serving.contract.requests import identifier, utf8
 
-ACCEPTED, DUPLICATE, UNKNOWN_EVENT, REJECTED = "accepted", "duplicate", "unknown_event", "rejected"
+ACCEPTED, DUPLICATE, ELSEWHERE, REJECTED = "accepted", "duplicate", "elsewhere", "rejected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,10 @@ class RawReward:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """accepted | duplicate | unknown_event (kept: it counts once its decision arrives) | rejected, with `error`.
+    """accepted | elsewhere | duplicate | rejected, with `error`.
+
+    `elsewhere`: on record, and the decision is not in this host's log; the reward counts by the decision of another
+    host, or by one that arrives later. It is no error of the caller's: any host may be told.
 
     `reason`: the word under which a refusal is counted, where it has one; it stays with the server."""
 

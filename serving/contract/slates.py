@@ -14,6 +14,7 @@ from typing import Any, cast
 from croupier.features.ids import uuid7s
 from croupier.features.schema import InvalidEvent
 from croupier.serving.contract.inline_arms import AskedArm
+from croupier.serving.contract.minimums import minimums_of, offers
 from croupier.serving.contract.requests import Request, Selection
 
 MAX_SLOTS = 100
@@ -24,7 +25,8 @@ Steps = Generator[list[Request], Sequence[Selection] | None, "list[Slate]"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlateRequest:
     """Show `unit_id` `k` of `arms`, in order, or as many as there are `slots`: a slot is the features that it adds to
-    the context, such as {"place": 0}. The rest is as in Request; `event_id` names the slate."""
+    the context, such as {"place": 0}. `minimums`, [{"arms": [ids], "slots": number}, …]: at least so many slots show
+    one of these arms (minimums.py). The rest is as in Request; `event_id` names the slate."""
 
     unit_id: str
     context: Mapping[str, Any]
@@ -33,6 +35,7 @@ class SlateRequest:
     arm_context: Sequence[Mapping[str, Any]] = ()
     event_id: str = ""
     k: int = 0
+    minimums: Sequence[Mapping[str, Any]] = ()
 
     @property
     def places(self) -> Sequence[Mapping[str, Any]]:
@@ -133,16 +136,25 @@ def _check(asked: SlateRequest) -> None:
         raise InvalidEvent("arms", f"{len(asked.arms)} of them", f"at least one a slot: {len(slots)}")
     if asked.arm_context and len(asked.arm_context) != len(asked.arms):
         raise InvalidEvent("arm_context", f"{len(asked.arm_context)} objects", f"one per arm: {len(asked.arms)}")
+    minimums_of(asked.minimums, names(asked.arms), len(slots))
     for place, slot in enumerate(slots):
         if both := slot.keys() & asked.context.keys():
             name = min(both)
             raise InvalidEvent(f"slots[{place}].{name}", slot[name], "a feature that `context` does not have, too")
 
 
+def names(arms: Sequence[AskedArm]) -> list[Any]:
+    """The ids of arms as they are asked for."""
+    return [arm.get("id") if isinstance(arm, Mapping) else arm for arm in arms]
+
+
 def slot_request(asked: SlateRequest, adds: Mapping[str, Any], shown: Sequence[str]) -> Request:
     """The decision of the next slot of a slate that is named: over the arms that are not `shown`, with the features
     that the slot adds."""
-    kept = [i for i, arm in enumerate(asked.arms) if (arm.get("id") if isinstance(arm, Mapping) else arm) not in shown]
+    slots = asked.places if asked.minimums else ()
+    some = offers(minimums_of(asked.minimums, names(asked.arms), len(slots)), shown, len(slots)) if slots else None
+    left = [i for i, name in enumerate(names(asked.arms)) if name not in shown]
+    kept = left if some is None else [i for i in left if names(asked.arms)[i] in some]
     return Request(
         unit_id=asked.unit_id,
         context={**asked.context, **adds},

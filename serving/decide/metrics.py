@@ -63,6 +63,13 @@ METRICS = {
     "croupier_stage_batches_total": Metric("counter", ("stage",), "batches that went through a stage of the selector"),
     UNKNOWN: Metric("counter", ("name",), "increments of names that no table of metrics has: a defect of the program"),
     "croupier_posterior_step": Metric("gauge", ("role",), "rewards the head has learnt from"),
+    "croupier_fleet_staleness_seconds": Metric(
+        "gauge", (), "time since this host last gave to and took from what the hosts share (CROUPIER_REDIS)"
+    ),
+    "croupier_fleet_other_hosts": Metric("gauge", ("role",), "other hosts whose learning is in this host's head"),
+    "croupier_fleet_rewards_total": Metric(
+        "counter", ("way",), "rewards of other hosts' decisions by way: passed on, taken in, malformed"
+    ),
     "croupier_spool_bytes": Metric("gauge", (), "size of the host's event log"),
     "croupier_spool_unshipped_rows": Metric("gauge", (), "events of the host's log that are not in the store yet"),
 }

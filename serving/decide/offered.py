@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from croupier.features.batch import Batch
+from croupier.features.declared.plain_rows import PlainRows
 from croupier.features.encoding import catalogue, inline
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.encoding.undeclared import Undeclared
@@ -63,11 +64,16 @@ class DecidedTogether:
 
 @dataclass(slots=True)
 class DecodedRequest:
-    """A request, the bytes it came as, and whether its list of arms was `known`: read and checked before."""
+    """A request, the bytes it came as, and whether its list of arms is `known`: read and checked before."""
 
     raw: Raw
     request: Request
     known: bool
+
+    @property
+    def plain(self) -> bool:
+        """True if nothing about the features of its arms is to be looked at."""
+        return self.known or type(self.request.arm_features) is PlainRows
 
 
 class Offered:
@@ -80,36 +86,37 @@ class Offered:
         bounded = {a.arm_id for a in release.arms if not every and (a.valid_from or a.valid_to or a.paused)}
         safeguards = Safeguards() if every else Safeguards.of(release.manifest)
         self._rules, self._limits = safeguards.ruled_out(release.arms), safeguards.limits(release.arms)
-        self.guarded = bool(self._rules or self._limits)  # each decision has rules or limits to keep
+        # each decision has rules or limits to keep, or arms to leave out
+        self.guarded = bool(self._rules or self._limits or self._limits.confidence)
         self._lists = ArmLists[Listed]()
         self._always, self._bounded = frozenset(self._arms.keys() - bounded), frozenset(bounded) | self._rules.concerned
 
     def decoded(self, raw: Raw) -> DecodedRequest:
         """A request off the wire. Raises InvalidEvent naming a field whose shape is wrong."""
-        known = self._lists.get(raw.arms)
-        return DecodedRequest(raw, decode(raw, known), known is not None)
+        if (known := self._lists.get(raw.arms)) is not None:
+            return DecodedRequest(raw, decode(raw, known), known=True)
+        request = decode(raw)
+        if request.arm_features:  # looked at now, since they lie in the processor's cache
+            plain = self._encoder.arm.validation.plain(request.arm_features)
+            request.arm_features = request.arm_features if plain is None else plain
+        return DecodedRequest(raw, request, known=False)
 
-    def are_plain(self, batch: Sequence[DecodedRequest]) -> bool:
-        """True if the features of all arms that these requests bring along are well as they are: one look at all of
-        them costs half of one at each request's."""
-        return self._encoder.arm.validation.are_plain(
-            [own for each in batch if not each.known for own in each.request.arm_features if own is not None]
-        )
-
-    def checked(self, decoded: DecodedRequest, now: int, undeclared: Undeclared, *, plain: bool) -> OfferedRequest:
-        """The request with its features as they are declared. `plain`: those of its arms are well. Raises InvalidEvent
-        naming a feature that is wrong, an unknown arm, an arm that comes from where none of the app does, or one that
-        cannot be chosen where no other can be."""
+    def checked(self, decoded: DecodedRequest, now: int, undeclared: Undeclared) -> OfferedRequest:
+        """The request with its features as they are declared. Raises InvalidEvent naming a feature that is wrong, an
+        unknown arm, an arm that comes from where none of the app does, or one that cannot be chosen where no other can
+        be."""
         request = decoded.request
         if decoded.known:
             return self._offered(as_declared(self._encoder, request, undeclared, arms=False), now)
         if request.arm_features or self._source != FROM_CATALOGUE:
             inline_arms.check_source(self._source, request.arms, request.arm_features)
-        before = undeclared.counts.total()
-        request = as_declared(self._encoder, request, undeclared, arms=not plain)
+        before = 0 if decoded.plain else undeclared.counts.total()
+        request = as_declared(self._encoder, request, undeclared, arms=not decoded.plain)
         if request.arm_features:
             inline.refuse_listed(request.arm_features, self._catalogue, request.arms)
-            if undeclared.counts.total() == before:  # else what is left out of them is counted each time
+            if (
+                decoded.plain or undeclared.counts.total() == before
+            ):  # else what is left out of them is counted each time
                 self._lists.keep(decoded.raw.arms, (request.arms, request.arm_features))
         return self._offered(request, now)
 
@@ -121,7 +128,7 @@ class Offered:
         if self._rules and (ruled := self._rules.why(request.context, found.request.arms, found.request.arm_features)):
             found = _less(found, ruled)
         try:
-            self._limits.refuse_infeasible(tuple(found.request.arms))
+            self._limits.refuse_infeasible(tuple(found.request.arms), request.context)
         except ValueError as error:
             raise InvalidEvent(
                 "arms", list(found.request.arms), f"arms that the limits leave a choice of: {error}"
@@ -178,7 +185,7 @@ def as_declared(encoder: Encoder, request: Request, undeclared: Undeclared, *, a
         arms=request.arms,
         arm_context=tuple(pairs),
         event_id=request.event_id,
-        arm_features=tuple(given),
+        arm_features=given if type(given) is PlainRows else tuple(given),
     )
 
 

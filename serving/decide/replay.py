@@ -32,6 +32,7 @@ from croupier.models.constraints.multipliers import Multipliers
 from croupier.models.policy import Policy
 from croupier.serving.decide import draws
 from croupier.serving.decide.price_reader import Pricing
+from croupier.serving.fleet.rederived import Logs, Rederivation, nobodys
 from croupier.serving.learning import fast_loop
 from croupier.serving.release import bundle as releases
 from croupier.serving.release.bundle import LoadedRelease, ReleaseRefused
@@ -56,9 +57,11 @@ def replay(
     spool: Spool,
     spec: RewardSpec,
     prices: Callable[[int], Multipliers] = lambda _: FREE,
+    logs: Logs = nobodys,
 ) -> list[ReplayStep]:
     """Every step up to and with the first that differs. `load(number)` gives a verified release, or raises
-    ReleaseRefused or KeyError; `prices(version)` the multipliers of long-run constraints, or raises KeyError."""
+    ReleaseRefused or KeyError; `prices(version)` the multipliers of long-run constraints, or raises KeyError;
+    `logs(spool id)` the log of another host of the fleet, or None."""
     if decision.release == 0:
         return [
             ReplayStep("release", True, "decided elsewhere (imported, or a client's fallback): nothing to derive"),
@@ -75,7 +78,7 @@ def replay(
     if not found[-1].holds:
         return found
     try:
-        policy, text = policy_of(decision, release, spool, spec)
+        policy, text = policy_of(decision, release, spool, spec, logs)
     except ValueError as error:
         return [*found, ReplayStep("posterior", False, str(error))]
     found.append(ReplayStep("posterior", True, text))
@@ -142,21 +145,29 @@ def _batch(
     return Pricing(usages).on(batch, paid, decision.at), [step]
 
 
-def policy_of(decision: Decision, release: LoadedRelease, spool: Spool, spec: RewardSpec) -> tuple[Policy | None, str]:
+def policy_of(
+    decision: Decision, release: LoadedRelease, spool: Spool, spec: RewardSpec, logs: Logs = nobodys
+) -> tuple[Policy | None, str]:
     """The policy whose pmf was served; None for the uniform fallback of a failed champion."""
     if decision.role == FALLBACK and decision.policy == "uniform":
         return None, f"uniform: {decision.fallback_reason}"
     role = CANDIDATE if decision.role in IN_CANDIDATES_PLACE else CHAMPION
     policy = fast_loop.rebuilt(release, role, spool, spec, until_step=decision.posterior_step)
-    return policy, f"{role} {policy.name} at step {decision.posterior_step}"
+    text = f"{role} {policy.name} at step {decision.posterior_step}"
+    if not (name := decision.shared_posterior):
+        return policy, text
+    others = Rederivation(release=release, role=role, spool=spool, logs=logs, spec=spec)
+    return others.with_others(policy, name), f"{text}, with what other hosts had learnt ({name})"
 
 
 def _pmf(decision: Decision, policy: Policy | None, batch: Batch, release: LoadedRelease) -> F64:
     if decision.role == APPRENTICE:  # the first of its arms, whatever the policy would have done
         return np.asarray(np.eye(1, len(decision.arms))[0])
     if policy is None:
-        return np.asarray(release.uniform(batch)[0])
-    return np.asarray(release.explored(policy.pmf(batch), batch)[0])
+        return np.asarray(release.exploration.uniform(batch)[0])
+    if decision.role == CHAMPION and not decision.fallback_reason:
+        return np.asarray(release.exploration.pmf(policy, batch)[0])
+    return np.asarray(release.exploration.alone(policy, batch)[0])
 
 
 def _outcome(decision: Decision, pmf: tuple[float, ...]) -> list[ReplayStep]:

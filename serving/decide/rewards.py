@@ -14,7 +14,7 @@ from croupier.features.log.admission import Admission
 from croupier.features.log.refusals import noted
 from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.schema import Decision, InvalidEvent, Reward
-from croupier.serving.contract.rewards import ACCEPTED, DUPLICATE, REJECTED, UNKNOWN_EVENT, Outcome, RawReward, decode
+from croupier.serving.contract.rewards import ACCEPTED, DUPLICATE, ELSEWHERE, REJECTED, Outcome, RawReward, decode
 from croupier.serving.decide import request_rewards
 
 
@@ -106,7 +106,7 @@ def _fate(found: InvalidEvent | tuple[list[Reward], list[bool]], decisions: Mapp
     if isinstance(found, InvalidEvent):
         return refused(found)
     rewards, new = found
-    return Outcome(DUPLICATE if not any(new) else ACCEPTED if rewards[0].event_id in decisions else UNKNOWN_EVENT)
+    return Outcome(DUPLICATE if not any(new) else ACCEPTED if rewards[0].event_id in decisions else ELSEWHERE)
 
 
 def _shown(raw: RawReward) -> bytes:

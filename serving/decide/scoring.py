@@ -1,12 +1,14 @@
 """A role's pmf for its rows, whatever its policy does: raise, give what is no pmf, hang.
 
 candidate fails ─▶ the champion's pmf, and the breaker counts     champion fails ─▶ uniform
+who is explored toward fails ─▶ the champion's pmf with all of ε spread uniformly, and the breaker counts
 """
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,10 +20,13 @@ from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.deadline import DeadlineRunner, TooSlow
 from croupier.serving.learning.live_heads import LiveHeads
 from croupier.serving.release.bundle import LoadedRelease
+from croupier.serving.release.exploration.toward import ENTRY as TOWARD
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 WARM_SECONDS = 30.0
 TOO_LATE = f"{CANDIDATE}: {TooSlow.__name__}"  # how `reason` begins where the candidate was not waited for
+LEFT_OUT = f"{TOWARD}: left out: its breaker is open until the next release"
 
 
 Ask = Callable[[Policy, Batch], F64]  # a policy's pmf (B, K) over the batch
@@ -34,13 +39,15 @@ def pmf_of(policy: Policy, batch: Batch) -> F64:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What one role made of its rows: `pmf` (B, K), floor included, and why it is not the role's own, if so."""
+    """What one role made of its rows: `pmf` (B, K), floor included, and why it is not the role's own, if so. `step` and
+    `shared` name the posterior as the log does."""
 
     pmf: F64
     role: str
     policy: str
     step: int
     reason: str = ""
+    shared: str = ""
 
     def apprenticed(self) -> "Served":
         """What is shown where an app is served in apprentice mode: the first arm of each request, for certain."""
@@ -59,41 +66,85 @@ class Scorer:
         self._runner = DeadlineRunner()
 
     def score(self, role: str, batch: Batch, stage: str, ask: Ask = pmf_of) -> Served:
-        """The role's own pmf, as `ask` gives it; when the candidate fails the champion's, when that fails uniform."""
-        count: Callable[[int, str, str], None] = self._breaker.failed
+        """The role's own pmf, as `ask` gives it; when the candidate fails the champion's, when that fails uniform. The
+        `reason` of a champion's says why nothing was explored toward the candidate that its release has for that."""
         try:
-            pmf = exploration.guard(self._pmf(role, batch, ask), batch.mask)
-            return Served(self._release.explored(pmf, batch), role, self._names[role], self._heads.step(role))
-        except TooSlow as error:
-            reason = f"{TOO_LATE}: {error}"
-            count = partial(self._breaker.slow, busy=error.busy)
-            log.warning("%s", reason)
-        except (Exception, SystemExit) as error:  # whatever a policy does, users get an arm
-            reason = f"{role}: {told(error)}"[:200]
-            log.exception("%s failed", role)
+            left, pmf = self._pmf(role, batch, ask)
+            pmf = exploration.guard(pmf, left.mask)
+            other, reason = self._toward(role, left, stage, ask)
+            served = self._release.exploration.served(pmf, left, other)
+            step, shared = self._heads.step(role), self._heads.shared(role)
+            return Served(served, role, self._names[role], step, reason, shared)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a policy does, users get an arm
+            failure = error
         if role == CHAMPION:
-            return Served(self._release.uniform(batch), FALLBACK, "uniform", 0, reason)
-        count(self._release.number, stage, reason)
+            log.error("%s failed", role, exc_info=failure)
+            return Served(self._release.exploration.uniform(batch), FALLBACK, "uniform", 0, _reason(role, failure))
+        reason = self._counted(role, failure, stage)
         champion = self.score(CHAMPION, batch, stage, ask)
-        return Served(champion.pmf, FALLBACK, champion.policy, champion.step, reason)
+        return Served(champion.pmf, FALLBACK, champion.policy, champion.step, reason, champion.shared)
 
-    def _pmf(self, role: str, batch: Batch, ask: Ask) -> F64:
-        """The candidate is waited for only so long: users of the champion are in the same batch."""
-        policy = self._heads.policy(role)
-        if role == CHAMPION or self._trial:
-            return ask(policy, batch)
-        pmf = self._runner.run(partial(ask, policy, batch), self._breaker.patience(len(batch)))
+    def _toward(self, role: str, batch: Batch, stage: str, ask: Ask) -> tuple[F64 | None, str]:
+        """The pmf that the champion explores toward; or None, and why there is none ("": its release has no such
+        candidate)."""
+        toward = self._release.toward
+        if toward is None or role != CHAMPION:
+            return None, ""
+        if self._breaker.open(self._release.number, stage):
+            return None, LEFT_OUT
+        try:
+            pmf = self._in_time(partial(ask, toward.policy, batch), len(batch))
+            return exploration.guard(pmf, batch.mask), ""
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - told where it is counted
+            return None, self._counted(TOWARD, error, stage)
+
+    def _counted(self, name: str, error: BaseException, stage: str) -> str:
+        """Counts a candidate's failure, and returns it as the log has it."""
+        reason = _reason(name, error)
+        if isinstance(error, TooSlow):
+            log.warning("%s", reason)
+            self._breaker.slow(self._release.number, stage, reason, busy=error.busy)
+        else:
+            log.error("%s failed", name, exc_info=error)
+            self._breaker.failed(self._release.number, stage, reason)
+        return reason
+
+    def _pmf(self, role: str, batch: Batch, ask: Ask) -> tuple[Batch, F64]:
+        """What is left of the candidates, and the pmf over them."""
+        work = partial(self._over_what_is_left, self._heads.policy(role), batch, ask)
+        return work() if role == CHAMPION else self._in_time(work, len(batch))
+
+    def _in_time(self, work: Callable[[], T], rows: int) -> T:
+        """A candidate is waited for only so long: users of the champion are in the same batch."""
+        if self._trial:
+            return work()
+        found = self._runner.run(work, self._breaker.patience(rows))
         self._breaker.in_time()
-        return pmf
+        return found
+
+    def _over_what_is_left(self, policy: Policy, batch: Batch, ask: Ask) -> tuple[Batch, F64]:
+        left = self._release.limits.safe(policy, batch)
+        return left, ask(policy, left)
 
     def warm(self, batch: Batch) -> None:
         """Each policy makes what it keeps from batch to batch (shares of the catalogue, draws), so that no user waits
         for it. What fails here will fail in its first batch, and is told then."""
-        for role in (CHAMPION, CANDIDATE) if self._release.candidate else (CHAMPION,):
+        policies = {CHAMPION: self._heads.policy(CHAMPION)}
+        if self._release.candidate is not None:
+            policies[CANDIDATE] = self._heads.policy(CANDIDATE)
+        if self._release.toward is not None:
+            policies[TOWARD] = self._release.toward.policy
+        for name, policy in policies.items():
             try:
-                self._runner.run(partial(self._heads.policy(role).pmf, batch), WARM_SECONDS)
+                self._runner.run(partial(policy.pmf, batch), WARM_SECONDS)
             except Exception:
-                log.exception("%s failed while warming up", role)
+                log.exception("%s failed while warming up", name)
+
+
+def _reason(name: str, error: BaseException) -> str:
+    """Why something is not the policy's own; one that was not waited for is not cut short."""
+    reason = f"{name}: {told(error)}"
+    return reason if isinstance(error, TooSlow) else reason[:200]
 
 
 def told(error: BaseException) -> str:

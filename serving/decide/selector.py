@@ -129,12 +129,11 @@ class Selector:
         rejects = []
         with self.meter.stage("decode"):
             decoded = list(map(self._decoded, raws))
-            plain = self.offered.are_plain([each for each in decoded if isinstance(each, DecodedRequest)])
             for raw, each in zip(raws, decoded, strict=True):
                 try:
                     if isinstance(each, InvalidEvent):
                         raise each
-                    found.append(self.offered.checked(each, now, unknown, plain=plain))
+                    found.append(self.offered.checked(each, now, unknown))
                 except InvalidEvent as error:
                     found.append(error)
                     rejects.append(("decision", error.field, _raw_field(raw, error.field), str(error), now))
@@ -196,6 +195,7 @@ class Selector:
                 stage=view.stage,
                 arm_context=request.arm_context,
                 posterior_step=served.step,
+                shared_posterior=served.shared,
                 fallback_reason=served.reason,
                 took_us=took,
                 arm_features=request.arm_features,

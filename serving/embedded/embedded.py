@@ -93,10 +93,11 @@ class Embedded:
         slots: Sequence[Mapping[str, Any]] = (),
         arm_context: Sequence[Mapping[str, Any]] = (),
         event_id: str = "",
+        minimums: Sequence[Mapping[str, Any]] = (),
     ) -> Slate:
         """Selects `k` of `arms`, in order, or one for each of `slots`, which are the features that each adds to the
-        context. Each slot is a decision, to be rewarded by its own event_id. All slots are on record, or none. Raises
-        Refused, naming the field."""
+        context; `minimums`, [{"arms", "slots"}, …], holds so many slots to some arms. Each slot is a decision, to be
+        rewarded by its own event_id. All slots are on record, or none. Raises Refused, naming the field."""
         asked = SlateRequest(
             unit_id=unit_id,
             context=context or {},
@@ -105,6 +106,7 @@ class Embedded:
             arm_context=arm_context,
             event_id=event_id,
             k=k,
+            minimums=minimums,
         )
         (slate,) = self.select_slates([asked])
         if slate.error:
@@ -144,8 +146,8 @@ class Embedded:
             return host.allocations().allocate(raws)
 
     def reward(self, *, event_id: str, kind: str, value: float, reward_id: str = "", at: int = 0) -> Outcome:
-        """What came of a decision; `at` is UTC µs (0: now). Status accepted | duplicate | unknown_event. Raises Refused
-        naming the field."""
+        """What came of a decision; `at` is UTC µs (0: now). Status accepted | elsewhere (on record;
+        its decision is another host's) | duplicate. Raises Refused naming the field."""
         reward = {"event_id": event_id, "kind": kind, "value": value, "reward_id": reward_id, "at": at}
         (outcome,) = self.reward_batch([reward])
         if outcome.error:

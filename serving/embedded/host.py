@@ -5,6 +5,7 @@ A forked child may use none of it (a database's file locks, threads): it makes a
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,9 @@ class Host:
             raise
         learn = self._learner()
         self.rewards = Rewards(self.spool, declared=self.declared, learn=learn)
-        self._threads = [WindowCloser(self.look, every)] + ([WindowCloser(learn)] if learn else [])
+        self._threads = [WindowCloser(self.look, every)]
+        if learn:
+            self._threads += [WindowCloser(turn) for turn in self._learning(learn)]
         self._writer = learn
         self._desk: AllocationDesk | None = None
 
@@ -138,6 +141,14 @@ class Host:
     def declared(self) -> Admission | None:
         """What app.toml admits, else what the release carries."""
         return self._declaration() or carried(layout.embedded(self.w.home, self.selector.release.number))
+
+    def _learning(self, learn: "HeadWriter") -> list[Callable[[], None]]:
+        """What is done again and again where the fast loop learns."""
+        from croupier.serving.fleet.member import member
+
+        spec = self.w.spec.reward
+        found = member(self.w.settings, self.w.home, self.spool, learn, spec=spec, meter=self.meter)
+        return [learn] if found is None else [learn, found.look]
 
     def _learner(self) -> "HeadWriter | None":
         """The fast loop, whose libraries only apps load that ask for it."""

@@ -30,14 +30,15 @@ TABLE = Path("the table")  # what errors call a frame, which has no path
 
 @dataclass
 class Read:
-    """What became of the lines of a log: those skipped by reason, those that repeat an event, the columns left out, and
-    the decisions that no reward came for."""
+    """What became of the lines of a log: those skipped by reason, those that repeat an event, the columns left out,
+    the decisions that no reward came for, and what was made of rounded probabilities."""
 
     skipped: Counter[str]
     repeats: int = 0
     left_out: list[str] = field(default_factory=list)
     without_reward: int = 0
     alike: list[str] = field(default_factory=list)
+    rounded: list[str] = field(default_factory=list)
 
 
 def read_log(log: Path | pl.DataFrame, columns: dict[str, str], read: Read) -> tuple[pl.DataFrame, AppSpec, list[Arm]]:
@@ -53,6 +54,7 @@ def read_log(log: Path | pl.DataFrame, columns: dict[str, str], read: Read) -> t
     read.left_out += guess.too_late
     found = events(tqdm(declared_records(source, spec), unit="row", unit_scale=True, disable=None), spec.reward)
     read.skipped.update(source.skipped)
+    read.rounded = source.rounding.said()
     read.skipped.update({"event id of another decision": found.conflicting} if found.conflicting else {})
     read.repeats = found.repeated
     if not found.rows:

@@ -80,7 +80,8 @@ def _facts(asked: str, read: Read, judged: Valued, alpha: float) -> dict[str, An
         raise ValueError(f"alpha: found {alpha:g}, expected a probability, such as 0.05")
     leak = judged.leak or ", ".join(read.left_out)
     return {"policy": asked, "skipped": dict(read.skipped), "repeats": read.repeats, "leak": leak,
-            "left_out": read.left_out, "without_reward": read.without_reward, "alike": read.alike, **judged.facts(),
+            "left_out": read.left_out, "without_reward": read.without_reward, "alike": read.alike,
+            "rounded": read.rounded, **judged.facts(),
             **values(judged.totals, alpha, judged.models, judged.units)}  # fmt: skip
 
 
@@ -104,6 +105,9 @@ def _streamed(log: Path | pl.DataFrame, columns: ColumnNames, read: Read) -> Val
 
         totals = total(counted())
     read.repeats = table.passed.repeats
+    if table.passed.rounded:
+        what = f"rows whose {columns.target} does not sum to 1, as rounding explains: {table.passed.rounded:,}"
+        read.rounded = [f"{what}; each was divided by its sum"]
     rows = int(totals.n) + table.passed.not_offered
     why = "a table that brings π is streamed: its other columns are not read"
     unchecked = [Unchecked(name=name, reason=why, blocks=False) for name in ("propensity_self_test", leaks.NAME)]

@@ -29,7 +29,8 @@ class DeclaredApp:
 
 @dataclass(frozen=True, kw_only=True)
 class Appended:
-    """`reasons`: rows that were skipped, by reason; `warnings`: sentences about ids that nearly agree."""
+    """`reasons`: rows that were skipped, by reason; `warnings`: sentences about ids that nearly agree, and
+    probabilities that were rounded."""
 
     done: Imported
     reasons: dict[str, int]
@@ -94,4 +95,5 @@ def append(w: Workspace, log: Path | pl.DataFrame, columns: dict[str, str]) -> A
         done = import_log(spool, source, spec)
     finally:
         spool.close()
-    return Appended(done=done, reasons=dict(source.skipped), warnings=alike(arm.arm_id for arm in source.arms()))
+    warnings = [*alike(arm.arm_id for arm in source.arms()), *source.rounding.said()]
+    return Appended(done=done, reasons=dict(source.skipped), warnings=warnings)

@@ -63,7 +63,7 @@ def notes(result: dict[str, Any]) -> list[str]:
         out.append(f"units of like activity that these rows are worth: {worth:,.1f}")
     if result["without_reward"]:
         out.append(f"{result['without_reward']:,} rows without a reward count as the declared default")
-    out += result["alike"]
+    out += [*result["alike"], *result["rounded"]]
     if result["left_out"]:
         out.append(f"left out, since no decision can have known them: {', '.join(result['left_out'])}")
     elif result["leak"]:

@@ -13,7 +13,7 @@ Where only clicks are sent, an event whose reward window closes without a reward
 
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -38,6 +38,19 @@ from croupier.serving.learning.live_heads import learns
 from croupier.serving.release.bundle import LoadedRelease
 
 
+@dataclass(frozen=True, kw_only=True)
+class LearntHead:
+    """One head that learns: where its fold began, `base`, the head as released, and where it stands. `half_life` in
+    rows; 0: it never forgets."""
+
+    role: str
+    release: int
+    digest: str
+    base: Posterior
+    state: State
+    half_life: float = 0.0
+
+
 class Fold:
     """One policy's head, and how a step changes it. `spool` is the id of the log that it learns from."""
 
@@ -47,6 +60,17 @@ class Fold:
         self.state = State(head.moments, head.step, place.cursor, place.closing)
         half_life = policy.parameters["half_life"]
         self._keep = 0.5 ** (1.0 / half_life) if half_life else 1.0
+
+    def learnt(self, role: str) -> LearntHead:
+        """The head as it stands."""
+        return LearntHead(
+            role=role,
+            release=self._release.number,
+            digest=self._release.manifest["digest"],
+            base=self.policy.head,
+            state=self.state,
+            half_life=self.policy.parameters["half_life"],
+        )
 
     def new(self, chunk: Sequence[Step]) -> list[Step]:
         """The steps that are this head's to learn, and after its place in the log."""
@@ -141,6 +165,10 @@ class FastLoop:
     def positions(self) -> list[tuple[str, int]]:
         """Returns (role, step) of each head that learns."""
         return [(role, fold.state.step) for role, (fold, _) in zip(self._roles, self._folds, strict=True)]
+
+    def heads(self) -> list[LearntHead]:
+        """The heads that learn, as they stand; in any thread."""
+        return [fold.learnt(role) for role, (fold, _) in zip(self._roles, self._folds, strict=True)]
 
 
 def _position(state: State) -> Position:

@@ -27,12 +27,18 @@ TRIES = 50
 @dataclass(frozen=True, eq=False)
 class State:
     """A head after learning: `step` as the log names it, `cursor` the last row of the rewards' log it has seen, and
-    `closing` the last closing of windows (features/log/closings.py; 0 in files of older versions)."""
+    `closing` the last closing of windows (features/log/closings.py; 0 in files of older versions). Of what other hosts
+    have learnt (serving/fleet): the sum of their moments and steps, and `cursor` names it."""
 
     moments: RidgeMoments
     step: int
     cursor: int
     closing: int = 0
+
+
+def name_of(state: State) -> str:
+    """The name of what other hosts have learnt, where it is such a state: `cursor` is then the name as a number."""
+    return f"{state.cursor:015x}"
 
 
 class HeadFile:

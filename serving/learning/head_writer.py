@@ -14,7 +14,7 @@ from typing import IO
 from croupier.features.log.spool import Spool
 from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
-from croupier.serving.learning.fast_loop import FastLoop
+from croupier.serving.learning.fast_loop import FastLoop, LearntHead
 from croupier.serving.release import bundle
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,11 @@ class HeadWriter:
                     self._learn()
         except Exception:
             log.exception("the fast loop failed")
+
+    def heads(self) -> list[LearntHead] | None:
+        """The heads that this process writes, as they stand; None where another process is the writer."""
+        loop = self._loop
+        return None if self._lock is None or loop is None else loop[1].heads()
 
     def close(self) -> None:
         """Lets another process write. Only the process that made it may call this."""

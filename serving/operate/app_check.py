@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from croupier.features.declared.policies import PoliciesSpec
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions import hours, window
 from croupier.features.schema import FROM_CATALOGUE, NO_STAGE
-from croupier.features.spec import PoliciesSpec, RolloutSpec, SpecError
+from croupier.features.spec import RolloutSpec, SpecError
 from croupier.features.spec_values import seconds_of
 from croupier.features.store import layout
 from croupier.features.utc import from_us
@@ -61,7 +62,7 @@ def _arms(w: Workspace, problems: list[str]) -> int:
 
 def _constraints(w: Workspace, problems: list[str]) -> list[str]:
     """What is understood of rules and constraints, a sentence each; arms that do not fit were told before."""
-    if not w.spec.rules and not w.spec.constraints:
+    if not w.spec.rules and not w.spec.constraints and not w.spec.safety.never_dominated:
         return []
     try:
         arms = w.arms()

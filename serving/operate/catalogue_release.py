@@ -10,7 +10,7 @@ DAG does each minute, and the supervisor of `croupier serve` oftener (follower.p
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +167,7 @@ def _released(w: Workspace, change: _Change) -> int:
 def _written(folder: Path, number: int, old: LoadedRelease, change: _Change) -> dict[str, Any]:
     known, fresh = old.encoder.catalogue(change.arms), list(change.new.since)
     candidate = None if old.candidate is None else informed(old.candidate, known, fresh)
+    toward = None if old.toward is None else replace(old.toward, policy=informed(old.toward.policy, known, fresh))
     return bundle.write_release(
         folder,
         number=number,
@@ -180,6 +181,7 @@ def _written(folder: Path, number: int, old: LoadedRelease, change: _Change) -> 
         newcomers=change.new,
         source=change.source,
         safeguards=change.safeguards,
+        toward=toward,
     )
 
 

@@ -26,7 +26,8 @@ from croupier.features.store import layout
 from croupier.features.store.durable import flush
 from croupier.serving.contract.inline_arms import mixed
 from croupier.serving.release import bundle, entry
-from croupier.serving.release.bundle import Golden, LoadedRelease, ReleaseRefused
+from croupier.serving.release.bundle import LoadedRelease, ReleaseRefused
+from croupier.serving.release.golden import Golden
 from croupier.serving.triton import admin, repository
 from croupier.serving.triton.binary import TritonUnavailable
 from croupier.serving.triton.endpoint_security import EndpointSecurity

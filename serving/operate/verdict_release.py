@@ -1,33 +1,41 @@
 """From a verdict to a release: the champion that serves, and beside it the candidate that the gate promoted.
 
 Keyed by the verdict: publishing the same verdict again finds its release and changes nothing, or ends what was begun.
+Where nothing was promoted, [policies] toward_candidate releases the champion with an undecided candidate beside it,
+toward which it explores.
 """
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
-from croupier.features.build import encoder_at
+from croupier.features.build import encoder_at, meta_of
 from croupier.features.clock import now_us
 from croupier.features.encoding import catalogue
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.log.admission import Admission
 from croupier.features.schema import ABORTED, CANDIDATE, CHAMPION, NO_STAGE, Arm
 from croupier.features.store import layout
+from croupier.features.store.released import EXPLORATION
 from croupier.features.workspace import Workspace, get_folder
 from croupier.models import earlier, policy
 from croupier.models.bayesian.informed import informed
 from croupier.models.policy import Policy
-from croupier.serving.catalogue.present_arms import answerable, present
+from croupier.serving.catalogue.present_arms import Present, answerable, present
+from croupier.serving.fleet import half_life
 from croupier.serving.learning import carry_over, learning_scope
 from croupier.serving.learning.carry_over import Carried
 from croupier.serving.learning.live_heads import learns
 from croupier.serving.operate import publish, renewal
 from croupier.serving.operate.deployment import triton_address
 from croupier.serving.release import bundle, bundle_store, rollout_store
+from croupier.serving.release.exploration import choice
+from croupier.serving.release.exploration.toward import ENTRY as TOWARD
+from croupier.serving.release.exploration.toward import Toward
 from croupier.serving.release.newcomer_share import Newcomers
 from croupier.serving.release.safeguards import Safeguards
 from croupier.serving.triton.declaration import ADMITS
@@ -43,7 +51,8 @@ def publish_verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
         return _outcome(w, publish.serve(w.store, w.home, made, **_how(w, kind)), promoted)
     stale = bool(verdict.get("changed")) and renewal.is_stale(w, key)
     if why := _why_not(w, made, current, promoted, stale=stale):
-        return {"app": w.settings.app, "release": made or current, "published": False, **why}
+        asked = {} if promoted or current is None else _explored(w, verdict, current)
+        return {"app": w.settings.app, "release": made or current, "published": False, **why} | asked
     return _outcome(w, _released(w, verdict), promoted)
 
 
@@ -58,37 +67,114 @@ def _why_not(w: Workspace, made: int | None, current: int | None, promoted: str,
     return {}
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Today:
+    """What a release that is made of some features now is made of, whoever stands beside its champion."""
+
+    champion: Carried
+    serving: Policy
+    window: Mapping[str, Any]
+    encoder: Encoder
+    now: Present
+    golden: Sequence[Mapping[str, Any]]
+
+    @classmethod
+    def of(cls, w: Workspace, key: str, scratch: Path) -> Self:
+        """The champion as it has learnt until now, read by the encoder of features `key`; today's arms."""
+        features = get_folder(w.store, layout.features(key), scratch / "features")
+        champion = carry_over.champion_now(w.store, w.home, scratch / "champion")
+        champion = champion or Carried(policy=policy.make("uniform"))
+        encoder = Encoder.load(features / layout.ENCODER)
+        now = present(w, now_us(), encoder, catalogue.read(features / layout.CATALOGUE))
+        return cls(
+            champion=champion,
+            serving=_reading(w, champion.policy, encoder),
+            window=orjson.loads((features / layout.META).read_bytes()),
+            encoder=encoder,
+            now=now,
+            golden=answerable(orjson.loads((features / layout.GOLDEN).read_bytes()), now.arms),
+        )
+
+    def knowing(self, found: Policy) -> Policy:
+        """A policy with what it can know of new arms."""
+        return informed(found, self.encoder.catalogue(self.now.arms), list(self.now.new.since))
+
+    def released(self, w: Workspace, **more: Any) -> publish.Published:
+        """Publishes them as a release."""
+        return release_policies(
+            w,
+            champion=self.knowing(self.serving),
+            encoder=self.encoder,
+            arms=self.now.arms,
+            golden=self.golden,
+            newcomers=self.now.new,
+            source=self.now.source,
+            **more,
+        )
+
+
 def _released(w: Workspace, verdict: Mapping[str, Any]) -> publish.Published:
     """The release of this verdict: the champion as it has learnt until now, the promoted candidate, today's arms."""
     key, promoted = verdict["features"], verdict["promoted"]
     with tempfile.TemporaryDirectory() as scratch:
-        features = get_folder(w.store, layout.features(key), Path(scratch) / "features")
-        champion = carry_over.champion_now(w.store, w.home, Path(scratch) / "champion")
-        champion = champion or Carried(policy=policy.make("uniform"))
+        today = _Today.of(w, key, Path(scratch))
         candidate = None
         if promoted:
             candidate = policy.load(get_folder(w.store, verdict["candidates"][promoted], Path(scratch) / "candidate"))
-        window, encoder = orjson.loads((features / layout.META).read_bytes()), Encoder.load(features / layout.ENCODER)
-        serving = _reading(w, champion.policy, encoder)
-        now = present(w, now_us(), encoder, catalogue.read(features / layout.CATALOGUE))
-        known, fresh = encoder.catalogue(now.arms), list(now.new.since)
-        return release_policies(
+        return today.released(
             w,
-            champion=informed(serving, known, fresh),
-            candidate=candidate and informed(candidate, known, fresh),
-            encoder=encoder,
-            arms=now.arms,
-            golden=answerable(orjson.loads((features / layout.GOLDEN).read_bytes()), now.arms),
-            newcomers=now.new,
-            source=now.source,
+            candidate=candidate and today.knowing(candidate),
             meta={
                 "features": key,
-                "declared": window["declared"],
+                "declared": today.window["declared"],
                 "verdict": verdict["summary"],
                 "report": verdict["report"],
                 "kind": verdict.get("kind", ""),
                 renewal.CHANGED: verdict.get("changed", 0),
-                **_learning(champion, candidate, window.get("end_us")),
+                **_learning(today.champion, candidate, today.window.get("end_us")),
+            },
+        )
+
+
+def _explored(w: Workspace, verdict: Mapping[str, Any], current: int) -> dict[str, Any]:
+    """Where nothing was promoted: a release of the same champion, which explores toward the candidate that evidence is
+    wanted of, or no longer toward one. {} where the current release does so already."""
+    state, body = rollout_store.read_state(w.store), verdict.get("evaluation")
+    if body is None or (state is not None and state.stage not in {NO_STAGE, ABORTED}):
+        return {}
+    share, key = w.spec.policies.toward_candidate, verdict["features"]
+    name, manifest = choice.wanted(body) if share else "", bundle_store.manifest(w.store, current)
+    end = int(meta_of(w.store, key).get("end_us", 0))
+    if choice.explores_already(manifest.get(TOWARD), name=name, share=share, features=key, end=end):
+        return {}
+    try:
+        done = _exploring(w, verdict, name, manifest)
+    except ValueError as error:  # ReleaseRefused is one: the release that serves goes on
+        return {"why": f"nothing was promoted; a release that explores toward {name} was refused: {error}"}
+    return _outcome(w, done, "") | {TOWARD: name}
+
+
+def _exploring(w: Workspace, verdict: Mapping[str, Any], name: str, manifest: Mapping[str, Any]) -> publish.Published:
+    key, old = verdict["features"], manifest["meta"]
+    with tempfile.TemporaryDirectory() as scratch:
+        today, toward = _Today.of(w, key, Path(scratch)), None
+        if name:
+            asked = policy.load(get_folder(w.store, verdict["candidates"][name], Path(scratch) / TOWARD))
+            share, until = w.spec.policies.toward_candidate, int(today.window.get("end_us", 0))
+            toward = Toward(policy=today.knowing(asked), share=share, features=key, until=until)
+        kept = {entry: old[entry] for entry in ("features", renewal.CHANGED) if entry in old}  # of the champion
+        return today.released(
+            w,
+            candidate=None,
+            toward=toward,
+            meta=kept
+            | {
+                "declared": today.window["declared"],
+                "verdict": f"explores toward {name}: {verdict['summary']}" if name else "explores uniformly again",
+                "report": verdict["report"],
+                "kind": EXPLORATION,
+                "from_release": manifest["number"],
+                **_learning(today.champion, None, None),
             },
         )
 
@@ -118,6 +204,8 @@ def said(outcome: Mapping[str, Any]) -> str:
     if not outcome["published"]:
         return f"{app}: nothing was published: {outcome['why']}; release {number} is current"
     exposed = f", with {outcome['candidate']} as its candidate" if outcome["candidate"] else ", the champion alone"
+    if TOWARD in outcome:
+        exposed += f", exploring toward {outcome[TOWARD]}" if outcome[TOWARD] else ", exploring uniformly again"
     return f"{app}: release {number} was published{exposed}"
 
 
@@ -145,8 +233,12 @@ def release_policies(
     golden: Sequence[Mapping[str, Any]] = (),
     newcomers: Newcomers | None = None,
     source: str | None = None,
+    toward: Toward | None = None,
 ) -> publish.Published:
-    """Writes a release of these policies and publishes it. `source` None: as app.toml says."""
+    """Writes a release of these policies and publishes it. `source` None: as app.toml says. Raises ValueError where
+    hosts share what they learn, and a policy forgets."""
+    if w.spec.policies.fast_loop:
+        half_life.refuse(w.settings, (champion, candidate))
 
     def build(folder: Path, number: int) -> object:
         return bundle.write_release(
@@ -162,6 +254,7 @@ def release_policies(
             newcomers=newcomers,
             source=source or w.spec.arms.source,
             safeguards=Safeguards.declared(w.spec),
+            toward=toward,
         )
 
     return publish.publish(w.store, w.home, build, **_how(w, str(meta.get("kind", ""))))

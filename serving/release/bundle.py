@@ -2,6 +2,7 @@
 
 manifest.json    SHA-256 and size of every other file, versions, digests, floor, salt, training window, verdict
 champion/  candidate/  encoder/  catalogue.json    what decides        (candidate/ may be absent)
+toward/          only without a candidate: an undecided one, toward which the champion explores (exploration/toward.py)
 golden.json      requests and the pmf this code computed for them, for the smoke test of a server
 model.py         the Triton entry point, so that the folder is also one version of `select_arm`
 
@@ -20,7 +21,7 @@ from typing import Any
 
 import orjson
 
-from croupier.features.batch import F64, Batch, Bool, Catalogue
+from croupier.features.batch import F64, Batch, Catalogue
 from croupier.features.encoding import catalogue
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.schema import CANDIDATE, CHAMPION, FROM_CATALOGUE, IN_CANDIDATES_PLACE, SCHEMA_VERSION, Arm
@@ -28,9 +29,13 @@ from croupier.features.store import layout
 from croupier.features.store.durable import flush, sync
 from croupier.models import policy as policies
 from croupier.models.constraints.held import DecisionLimits
-from croupier.models.exploration import uniform, with_floor
 from croupier.models.policy import Policy
 from croupier.serving.release import arm_source, entry
+from croupier.serving.release.exploration.body import ReleaseBody
+from croupier.serving.release.exploration.mixed import Exploration
+from croupier.serving.release.exploration.toward import ENTRY as TOWARD
+from croupier.serving.release.exploration.toward import Toward
+from croupier.serving.release.golden import Golden
 from croupier.serving.release.newcomer_share import Newcomers
 from croupier.serving.release.safeguards import Safeguards
 
@@ -47,18 +52,6 @@ class ReleaseRefused(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Golden:
-    """One request and the pmf that `role`'s policy, floor included, gives it."""
-
-    context: dict[str, Any]
-    arms: tuple[str, ...]
-    arm_context: tuple[dict[str, Any], ...]
-    role: str
-    pmf: tuple[float, ...]
-    arm_features: tuple[dict[str, Any] | None, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
 class LoadedRelease:
     """A verified release in memory. `catalogue` is `arms` as the encoder sees them."""
 
@@ -72,6 +65,7 @@ class LoadedRelease:
     salt: str
     golden: tuple[Golden, ...]
     manifest: dict[str, Any]
+    toward: Toward | None = None
 
     @property
     def continues(self) -> tuple[int, ...]:
@@ -84,31 +78,22 @@ class LoadedRelease:
         return Newcomers(**self.manifest.get("newcomers", {}))
 
     @cached_property
-    def _new_rows(self) -> tuple[Newcomers, Bool]:
-        return self.newcomers, self.newcomers.rows(self.catalogue)
-
-    @cached_property
     def limits(self) -> DecisionLimits:
         """The limits of each decision, of the release's arms."""
         return Safeguards.of(self.manifest).limits(self.arms)
 
-    def explored(self, pmf: F64, batch: Batch) -> F64:
-        """Returns (B, K): what is served of a policy's pmf: floor and share of new arms mixed in, within the limits."""
-        new, rows = self._new_rows
-        mixed = new.mixed(with_floor(pmf, batch.mask, self.floor), batch, rows)
-        return self.limits.held(mixed, batch, self.floor)
-
-    def uniform(self, batch: Batch) -> F64:
-        """Returns (B, K): what is served where no policy can: all candidates alike, within the limits."""
-        return self.limits.held(uniform(batch.mask), batch, self.floor)
+    @cached_property
+    def exploration(self) -> Exploration:
+        """What the release makes of a policy's pmf."""
+        return Exploration.of(self.floor, self.newcomers, self.catalogue, self.limits, self.toward)
 
     def pmf(self, role: str, batch: Batch) -> F64:
-        """Returns (B, K): what the policy in `role` serves, the floor mixed in. A hold-out stands in the candidate's
-        place."""
+        """Returns (B, K): what the policy in `role` serves, its exploration mixed in. A hold-out stands in the
+        candidate's place."""
         policy = self.candidate if role in IN_CANDIDATES_PLACE else self.champion
         if policy is None:
             raise ValueError(f"release {self.number} has no candidate")
-        return self.explored(policy.pmf(batch), batch)
+        return self.exploration.pmf(policy, batch)
 
 
 def write_release(
@@ -126,34 +111,43 @@ def write_release(
     newcomers: Newcomers | None = None,
     source: str = FROM_CATALOGUE,
     safeguards: Safeguards | None = None,
+    toward: Toward | None = None,
 ) -> dict[str, Any]:
     """Write the whole folder or nothing, and return its manifest. `folder` must not exist.
 
     `golden` are requests (context, arms, arm_context, arm_features) whose pmf is computed here; `meta` is kept in the
     manifest: training window, seeds, code revision, the gate's verdict. `source` says where the arms of requests come
     from; a policy that cannot serve these is refused (ValueError). `salt` keys the draws (default: a random one, which
-    is nobody's to know who may name an event: else event ids with a wished arm could be computed beforehand).
-    `safeguards`: which rules and limits hold.
+    is nobody's to know who may name an event: else ids of a wished arm could be computed). `safeguards` hold.
+    `toward`: whom a champion without a candidate explores toward.
     """
     if folder.exists():
         raise FileExistsError(f"{folder}: a release is written once; take the next number")
+    if toward is not None and candidate is not None:
+        raise ValueError("toward: found it beside a candidate, expected one or the other: a rollout explores uniformly")
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.parent / f".tmp-{folder.name}-{uuid.uuid4().hex[:8]}"
-    draft.mkdir(mode=0o750)  # the salt of the draws is in its manifest
     roles = {CHAMPION: champion} | ({CANDIDATE: candidate} if candidate is not None else {})
-    arm_source.refuse_unfit(source, roles)
-    new, kept = newcomers or Newcomers(), safeguards or Safeguards()
-    body = _Body(encoder=encoder, arms=arms, floor=floor, roles=roles, newcomers=new, safeguards=kept)
+    arm_source.refuse_unfit(source, roles | ({TOWARD: toward.policy} if toward is not None else {}))
+    new, kept = newcomers or Newcomers(), (safeguards or Safeguards()).fitting(arms)
+    body = ReleaseBody(encoder, arms, floor, roles, new, kept, toward)
+    draft.mkdir(mode=0o750)  # the salt of the draws is in its manifest
     try:
         for role, policy in roles.items():
             (draft / role).mkdir()
             policy.save(draft / role)
+        if toward is not None:
+            toward.save(draft)
         (draft / layout.ENCODER).mkdir()
         encoder.save(draft / layout.ENCODER)
         catalogue.write(draft / layout.CATALOGUE, arms)
         (draft / layout.GOLDEN).write_bytes(_dump([asdict(g) for role in roles for g in body.golden(role, golden)]))
         shutil.copyfile(MODEL, draft / layout.MODEL_PY)
-        head = {"number": number, "salt": salt or secrets.token_hex(32), "meta": dict(meta)} | body.names()
+        head = (
+            {"number": number, "salt": salt or secrets.token_hex(32), "meta": dict(meta)}
+            | {"format": FORMAT}
+            | body.names()
+        )
         head |= arm_source.entry(source)
         manifest = _sealed(head | {"files": {f: fingerprint((draft / f).read_bytes()) for f in sorted(_files(draft))}})
         (draft / layout.MANIFEST).write_bytes(_dump(manifest))
@@ -163,40 +157,6 @@ def write_release(
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return manifest
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Body:
-    """What decides, before it is written."""
-
-    encoder: Encoder
-    arms: Sequence[Arm]
-    floor: float
-    roles: Mapping[str, Policy]
-    newcomers: Newcomers
-    safeguards: Safeguards
-
-    def names(self) -> dict[str, Any]:
-        new = {"newcomers": asdict(self.newcomers)} if self.newcomers.since else {}
-        return new | self.safeguards.entry() | {
-            "format": FORMAT, "schema": SCHEMA_VERSION, "floor": self.floor,
-            "policies": {role: policy.name for role, policy in self.roles.items()},
-            "encoder": self.encoder.digest, "catalogue": self.encoder.catalogue(self.arms).digest,
-        }  # fmt: skip
-
-    def golden(self, role: str, requests: Sequence[Mapping[str, Any]]) -> list[Golden]:
-        if not requests:
-            return []
-        contexts, arms = [r["context"] for r in requests], [tuple(r["arms"]) for r in requests]
-        pairs, given = ([tuple(r.get(name, ())) for r in requests] for name in ("arm_context", "arm_features"))
-        known = self.encoder.catalogue(self.arms)
-        batch, new = self.encoder.encode(contexts, arms, pairs, known, given), self.newcomers
-        pmf = with_floor(self.roles[role].pmf(batch), batch.mask, self.floor)
-        pmf = self.safeguards.limits(self.arms).held(new.mixed(pmf, batch, new.rows(known)), batch, self.floor)
-        return [
-            Golden(context=c, arms=a, arm_context=p, role=role, pmf=tuple(row[: len(a)].tolist()), arm_features=f)
-            for c, a, p, f, row in zip(contexts, arms, pairs, given, pmf, strict=True)
-        ]
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -263,6 +223,7 @@ def load(folder: Path) -> LoadedRelease:
         salt=manifest["salt"],
         golden=tuple(golden),
         manifest=manifest,
+        toward=Toward.load(folder, manifest),
     )
 
 

@@ -96,6 +96,7 @@ def listed(store: Store) -> list[dict[str, Any]]:
                 "number": number,
                 "status": status,
                 "policies": manifest["policies"],
+                "toward": manifest.get("toward", {}).get("policy", ""),
                 "digest": manifest["digest"],
                 "meta": manifest["meta"],
             }

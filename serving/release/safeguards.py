@@ -5,7 +5,7 @@ decision knows what held. A release of an app that declares none has no such ent
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from croupier.features.declared.constraint import ConstraintSpec
@@ -14,8 +14,9 @@ from croupier.features.declared.ruled_out import RuledOut
 from croupier.features.encoding.as_sent import flattened, with_numbers
 from croupier.features.schema import Arm
 from croupier.features.spec import AppSpec
+from croupier.features.spec_values import SafetySpec
 from croupier.models.constraints.held import DecisionLimits
-from croupier.models.constraints.long_run import Usage, usages
+from croupier.models.constraints.long_run import Usage, refuse_costs, usages
 
 ENTRY = "safeguards"
 Row = Mapping[str, Any]
@@ -23,17 +24,19 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Safeguards:
-    """`rules` and `constraints` as declared; `strings`: the arm features that may be numbers written as text."""
+    """`rules`, `constraints` and `safety` as declared; `strings`: the arm features that may be numbers written as
+    text."""
 
     rules: tuple[RuleSpec, ...] = ()
     constraints: tuple[ConstraintSpec, ...] = ()
     strings: tuple[str, ...] = ()
+    safety: SafetySpec = field(default_factory=SafetySpec)
 
     @classmethod
     def declared(cls, spec: AppSpec) -> Self:
         """What app.toml says."""
         strings = tuple(name for name, feature in spec.arm.items() if feature.strings)
-        return cls(rules=spec.rules, constraints=spec.constraints, strings=strings)
+        return cls(rules=spec.rules, constraints=spec.constraints, strings=strings, safety=spec.safety)
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> Self:
@@ -43,28 +46,37 @@ class Safeguards:
             rules=tuple(map(RuleSpec.model_validate, body.get("rules", ()))),
             constraints=tuple(map(ConstraintSpec.model_validate, body.get("constraints", ()))),
             strings=tuple(body.get("strings", ())),
+            safety=SafetySpec.model_validate(body.get("safety", {})),
         )
 
     def entry(self) -> dict[str, Any]:
         """The manifest's entry."""
-        if not self.rules and not self.constraints:
+        safe = {"safety": self.safety.model_dump(mode="json")} if self.safety.never_dominated else {}
+        if not self.rules and not self.constraints and not safe:
             return {}
         rules, constraints = (
             [each.model_dump(mode="json") for each in some] for some in (self.rules, self.constraints)
         )
-        return {ENTRY: {"rules": rules, "constraints": constraints, "strings": list(self.strings)}}
+        return {ENTRY: {"rules": rules, "constraints": constraints, "strings": list(self.strings)} | safe}
 
     def limits(self, arms: Sequence[Arm]) -> DecisionLimits:
         """The limits of each decision, of a catalogue's `arms`."""
-        if not self.constraints:
+        if not self.constraints and not self.safety.never_dominated:
             return DecisionLimits()
-        return DecisionLimits.of(self.constraints, {arm.arm_id: self.flat(arm.features) for arm in arms})
+        flat = {arm.arm_id: self.flat(arm.features) for arm in arms} if self.constraints else {}
+        return DecisionLimits.of(self.constraints, flat, self.safety)
 
     def usages(self, arms: Sequence[Arm]) -> dict[str, Usage]:
         """What a catalogue's `arms` use of the long-run constraints, by name."""
         return (
             usages(self.constraints, {arm.arm_id: self.flat(arm.features) for arm in arms}) if self.constraints else {}
         )
+
+    def fitting(self, arms: Sequence[Arm]) -> Self:
+        """Returns itself. Raises ValueError naming an arm of the catalogue whose cost is none."""
+        if self.constraints:
+            refuse_costs(self.constraints, {arm.arm_id: self.flat(arm.features) for arm in arms})
+        return self
 
     def flat(self, features: Row) -> Row:
         """An arm's features as conditions read them."""

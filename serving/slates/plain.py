@@ -23,8 +23,10 @@ def plain(asked: Sequence[SlateRequest], spool: Spool) -> list[int]:
 
 
 def _slots(asked: SlateRequest) -> int:
-    """The number of slots that ask for the same; 0 where one has features of its own, or where something is wrong that
-    has to be said (contract/slates.py says it)."""
+    """The number of slots that ask for the same; 0 where one has features of its own, where minimums may narrow what
+    one is offered, or where something is wrong that has to be said (contract/slates.py says it)."""
+    if asked.minimums:
+        return 0
     k = len(asked.slots) if asked.slots and not asked.k and not any(asked.slots) else asked.k
     if type(k) is not int or (asked.slots and k != len(asked.slots)) or asked.unit_id == CANARY:
         return 0

@@ -6,7 +6,7 @@
 
 Arms, pmfs and propensities are those that the slots have as decisions one after another (contract/slates.py), to the
 bit: what is left of the scores is the scores of what is left (models/policy.py). A slate whose slots have features
-differs in its context from slot to slot, and is asked for slot after slot; so is one whose event is on record already,
+differs in its context from slot to slot, and is asked for slot after slot; so is one with minimums, or on record,
 and every one of a release with rules or constraints, which are each decision's.
 """
 

@@ -31,6 +31,7 @@ from croupier.serving.triton.repository import SELECT_ARM
 from croupier.serving.triton.wire import CallColumns, Tensors
 
 if TYPE_CHECKING:
+    from croupier.serving.fleet.member import FleetMember
     from croupier.serving.learning.head_writer import HeadWriter
 
 
@@ -44,7 +45,10 @@ class TakeRewards:
         self.meter = Meter()
         learn = self._writer = _learner(home, self.spool, self.meter)
         self.rewards = Rewards(self.spool, declared=Declaration(home), learn=learn)
-        self.closer = WindowCloser(learn) if learn is not None else None
+        fleet = _member(home, self.spool, learn, self.meter) if learn is not None else None
+        self.closers = [WindowCloser(learn)] if learn is not None else []
+        if fleet is not None:
+            self.closers.append(WindowCloser(fleet.look))
         self.exporter = Exporter(pb, self.meter, self.spool)
 
     def answer(self, calls: Sequence[CallColumns]) -> list[Tensors]:
@@ -57,8 +61,8 @@ class TakeRewards:
 
     def close(self) -> None:
         """Ends the learner, pushes the last counts and closes the log."""
-        if self.closer is not None:
-            self.closer.close()
+        for closer in self.closers:
+            closer.close()
         if self._writer is not None:
             self._writer.close()
         self.exporter.close()
@@ -126,6 +130,14 @@ def count(meter: Meter, model: str, name: str, outcomes: Sequence[Outcome]) -> N
             meter.count("croupier_rejects_total", model=model, field=scope_of(outcome.error))
         if outcome.reason:
             meter.count("croupier_not_admitted_total", model=model, reason=outcome.reason)
+
+
+def _member(home: Path, spool: Spool, learn: "HeadWriter", meter: Meter) -> "FleetMember | None":
+    """This host as a member of a fleet, where CROUPIER_REDIS says so."""
+    from croupier.serving.fleet.member import member
+
+    spec = AppSpec.read(home / layout.APP_TOML).reward
+    return member(Settings(), home, spool, learn, spec=spec, meter=meter)
 
 
 def _learner(home: Path, spool: Spool, meter: Meter) -> "HeadWriter | None":

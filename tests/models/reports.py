@@ -24,5 +24,5 @@ def report(*failed: str, lift: float = 0.005, decision: str = UNDECIDED) -> Poli
         Condition(name=name, value=-0.02, relation=">", threshold=-0.01, passed=name not in failed)
         for name in {"lift_lower", "ess", "leak_self_test", "guardrail:complaint", *failed}
     ]
-    verdict = Verdict(decision=decision, conditions=tuple(conditions), rows_needed=None, alpha=0.05)
+    verdict = Verdict(decision=decision, conditions=tuple(conditions), alpha=0.05, wait=lambda: None)
     return replace(REPORT, lift=lift, verdict=verdict)

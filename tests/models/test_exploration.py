@@ -23,7 +23,7 @@ def test_ties_share():
     np.testing.assert_allclose(e.greedy(near, ALL), [[1.0, 0, 0]], atol=1e-15)
     np.testing.assert_allclose(e.squarecb(scores, ALL, 7.0), [[0.45, 0.45, 0.1]], atol=1e-15)
     placed = e.squarecb(
-        scores, ALL, 7.0, order=np.array([[5, 2, 0]])
+        scores, ALL, 7.0, order=lambda: np.array([[5, 2, 0]])
     )  # 1/3 and the rest, to the lower place of the two
     np.testing.assert_allclose(placed, [[1 / 3, 17 / 30, 0.1]], atol=1e-15)
     np.testing.assert_allclose(e.squarecb(np.zeros((1, 3)), ALL, 7.0), np.full((1, 3), 1 / 3), atol=1e-15)
@@ -128,9 +128,9 @@ def test_a_row_by_itself_has_the_very_bits_it_has_in_a_batch():
     scores, order = rng.normal(size=(200, 7)).round(1), np.tile(rng.permutation(7), (200, 1))  # rounded: many ties
     mask = np.ones((200, 7), dtype=bool)
     for rule in (
-        lambda s, m, o: e.squarecb(s, m, 30.0, order=o),
+        lambda s, m, o: e.squarecb(s, m, 30.0, order=lambda: o),
         lambda s, m, o: e.squarecb(s, m, 30.0),
-        lambda s, m, o: e.enforce_minimum(e.squarecb(s, m, 1e4, order=o), m, 0.05),
+        lambda s, m, o: e.enforce_minimum(e.squarecb(s, m, 1e4, order=lambda: o), m, 0.05),
         lambda s, m, o: e.with_floor(e.greedy(s, m), m, 0.02),
         lambda s, m, o: e.enforce_minimum(e.greedy(s, m), m, 0.3),
     ):

@@ -43,7 +43,7 @@ def test_squarecb(case, gamma, ordered):
     scores, mask, order, _ = case
     given = (scores, order) if ordered else (scores,)
     expected = each(lambda s, o=None: plain.squarecb(s, gamma, o), mask, *given)
-    same(e.squarecb(scores, mask, gamma, order=order if ordered else None), mask, expected)
+    same(e.squarecb(scores, mask, gamma, order=(lambda: order) if ordered else None), mask, expected)
 
 
 @pytest.mark.parametrize("tie", [0.0, 1e-4, 0.3])

@@ -19,6 +19,7 @@ from croupier.models.policy import Policy
 from croupier.serving.contract.requests import Request
 from croupier.serving.release import bundle, rollout_mirror, rollout_state
 from croupier.serving.release.bundle import LoadedRelease
+from croupier.serving.release.exploration.toward import Toward
 from croupier.serving.triton.repository import SELECT_ARM
 
 FLOOR = 0.02
@@ -86,6 +87,7 @@ def write(
     encoder: Encoder | None = None,
     arms: Sequence[Arm] = (),
     meta: Mapping[str, Any] | None = None,
+    toward: Toward | None = None,
 ) -> LoadedRelease:
     """A release in <home>/triton/select_arm/<number>, and a rollout file that gives the candidate `share` of units."""
     app = sample()
@@ -101,6 +103,7 @@ def write(
         meta=meta or {},
         golden=(),
         salt=f"release-{number}",  # the same draws in every run
+        toward=toward,
     )
     state = rollout_state.RolloutState(
         release=number, stage=f"{share:.0%}", share=share, salt=f"rollout-{number}", since=0

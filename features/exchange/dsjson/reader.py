@@ -20,6 +20,7 @@ from croupier.features.exchange.cells import missing
 from croupier.features.exchange.dsjson.line import action_of, either, flat, joined, label, number, objects, unusable
 from croupier.features.exchange.dsjson.slots import has_slots, slots
 from croupier.features.exchange.record import Record, checked, reason, spread
+from croupier.features.exchange.rounded import Rounding
 from croupier.features.exchange.row_names import HEAD, RowNames
 from croupier.features.exchange.times import invented, micros
 from croupier.features.ids import hash_unit
@@ -46,6 +47,7 @@ class DsjsonSource:
     def __init__(self, path: Path, *, unit_key: str) -> None:
         self.path, self.unit_key, self.reward_kind = path, unit_key, "reward"
         self.skipped: Counter[str] = Counter()
+        self.rounding = Rounding()
         self._arms: dict[str, dict[str, Any]] = {}
         self._varying: set[str] = set()
         self._seen: Counter[str] = Counter()
@@ -88,6 +90,7 @@ class DsjsonSource:
     def _lines(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """(the name its content gives it, line); a line of several slots is several."""
         self.skipped.clear()
+        self.rounding.clear()
         self._slates = 0
         with self.path.open("rb") as file:
             names = RowNames(text.removeprefix(_BOM).strip() for text in islice(file, HEAD))
@@ -146,6 +149,7 @@ class DsjsonSource:
         pmf, a, ps = spread(arms, arms[chosen], p), either(line, "a"), either(line, "p")
         if len(ps) == len(a) == len(arms):
             pmf, stage = tuple(q for _, q in sorted(zip(a, ps, strict=True))), ""
+            pmf, p = self.rounding.whole(pmf, arms, arms[chosen], p)
         own, brought = objects("Croupier", line.get("Croupier", {})), _brought(line)
         event = str(name if missing(line.get("EventId")) else line["EventId"])
         at = _time(line["Timestamp"]) if line.get("Timestamp") else invented(i)

@@ -16,7 +16,8 @@ import polars as pl
 from croupier.features.arrow import ADDED, DECISIONS, INTERACTIONS
 from croupier.features.exchange.arm_ids import bare
 from croupier.features.exchange.cells import as_list, as_object, features_of, missing, unmeasured
-from croupier.features.exchange.record import Record, checked, reason, said, spread, unrounded
+from croupier.features.exchange.record import Record, checked, reason, spread
+from croupier.features.exchange.rounded import Rounding
 from croupier.features.exchange.row_names import HEAD, RowNames
 from croupier.features.exchange.tables.candidates import every_arm
 from croupier.features.exchange.tables.mended import mended
@@ -45,6 +46,7 @@ class TableSource:
     ) -> None:
         self.path, self.unit_key = path, unit_key
         self.skipped: Counter[str] = Counter()
+        self.rounding = Rounding()
         self.frame, self._read_as = read_table(path, columns) if table is None else (table, [])
         self.columns = roles_of(self.frame, columns, path)
         self.frame, mends = mended(self.frame, self.columns, path)
@@ -114,6 +116,7 @@ class TableSource:
     def records(self) -> Iterator[Record]:
         """Yields a record for each row that can be used; the others are counted in `skipped` by reason."""
         self.skipped.clear()
+        self.rounding.clear()
         scale, names = self._time_scale(), RowNames(map(_bytes, self.frame.head(HEAD).iter_rows()))
         ids = self._column("event_id")
         unnamed = ids is None or any(map(missing, ids))
@@ -142,8 +145,8 @@ class TableSource:
         context = as_object(get["context"]) if "context" in get else {}
         pairs = [features_of(as_object(r)) for r in as_list(get.get("arm_context", "[]"), "arm_context")]
         given = [_own(r) for r in as_list(get.get("arm_features", "[]"), "arm_features")]
-        pmf = unrounded([float(q) for q in as_list(get["pmf"], "pmf")]) if "pmf" in get else spread(arms, arm, p)
-        p = said(pmf, arms, arm, p)
+        pmf = tuple(float(q) for q in as_list(get["pmf"], "pmf")) if "pmf" in get else spread(arms, arm, p)
+        pmf, p = self.rounding.whole(pmf, arms, arm, p)
         decision = checked(
             Decision(
                 event_id=event,

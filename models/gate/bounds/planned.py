@@ -8,7 +8,7 @@ McPherson & Rowe 1969). A look that comes late, at more rows than were planned f
 horizon there is one more look, the last.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil, floor, inf, pi, sqrt
@@ -95,11 +95,11 @@ def _edge(at: F64, mass: F64, step: float, error: float, scale: float) -> float:
     return float(brentq(beyond, -FAR, 2 * FAR, xtol=1e-9))
 
 
-def _survivors(at: F64, mass: F64, step: float, edge: float, middle: float) -> tuple[F64, F64]:
+def _survivors(at: F64, mass: F64, step: float, edge: float, middle: float, *, points: int = GRID) -> tuple[F64, F64]:
     """What has not crossed, as masses on a grid about `middle` (Simpson's rule); no share of a horizon varies more than
     the whole."""
     top = min(edge, middle + FAR)
-    grid = np.linspace(min(middle, top) - FAR, top, 2 * GRID + 1)
+    grid = np.linspace(min(middle, top) - FAR, top, 2 * points + 1)
     weight = np.ones(len(grid))
     weight[1:-1:2], weight[2:-1:2] = 4.0, 2.0
     weight *= (grid[1] - grid[0]) / 3.0
@@ -107,14 +107,14 @@ def _survivors(at: F64, mass: F64, step: float, edge: float, middle: float) -> t
     return grid, density * weight / (step * sqrt(2.0 * pi))
 
 
-def crossing(shares: Sequence[float], edges: Sequence[float], drift: float) -> float:
+def crossing(shares: Iterable[float], edges: Iterable[float], drift: float, *, grid: int = GRID) -> float:
     """The probability that a lift of `drift` standard errors at the horizon lies above one of these `edges`, in
-    standard errors, at its share of the horizon."""
+    standard errors, at its share of the horizon; `grid`: pairs of points to integrate on."""
     at, mass, before, crossed = np.zeros(1), np.ones(1), 0.0, 0.0
     for share, z in zip(shares, edges, strict=True):
         step, mean = sqrt(share - before), drift * (share - before)
         edge = min(z, 2 * FAR) * sqrt(share)
         crossed += float(mass @ ndtr((at + mean - edge) / step))
-        at, mass = _survivors(at + mean, mass, step, edge, drift * share)
+        at, mass = _survivors(at + mean, mass, step, edge, drift * share, points=grid)
         before = share
     return crossed

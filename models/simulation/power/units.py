@@ -26,12 +26,14 @@ UNITS = 5000
 @dataclass(frozen=True, kw_only=True)
 class ActiveUnits:
     """Units whose activity falls as rank^−exponent; exponent 0: all alike. `apart`: every row is another unit, which
-    the tastes then make independent. lift: what the candidate's arm is worth more, on average over units."""
+    the tastes then make independent. lift: what the candidate's arm is worth more, on average over units.
+    known: whether the gate is told whose rows they are."""
 
     exponent: float
     rows: int = 20_000
     lift: float = 0.0
     apart: bool = False
+    known: bool = True
 
     @classmethod
     def named(cls, text: str, **more: Any) -> "ActiveUnits":
@@ -63,7 +65,7 @@ class ActiveUnits:
             self_test=1.0,
             unsupported=0.0,
             guardrails={},
-            unit=number,
+            unit=number if self.known else None,
         )
         return found, number
 

@@ -16,7 +16,7 @@ from croupier.features.store.storage import open_store
 from croupier.models.baselines import FixedArm
 from croupier.serving.operate import publish, trial
 from croupier.serving.release import bundle
-from croupier.serving.release.bundle import Golden
+from croupier.serving.release.golden import Golden
 from croupier.serving.triton.server import Ports
 from tests.faults.hiccups import Hiccups
 from tests.serving.ended_at_once import EndedAtOnce

@@ -28,7 +28,7 @@ def assert_same(a, b):
     for name in ("context", "arm", "mask", "pair"):
         assert np.array_equal(getattr(a.batch, name), getattr(b.batch, name)), name
         assert getattr(a.batch, name).dtype == getattr(b.batch, name).dtype, name
-    for name in (f.name for f in fields(a) if f.name != "batch"):
+    for name in (f.name for f in fields(a) if f.name != "batch" and getattr(a, f.name) is not None):
         assert np.array_equal(getattr(a, name), getattr(b, name)), name
         assert getattr(a, name).dtype == getattr(b, name).dtype, name
 

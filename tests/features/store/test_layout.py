@@ -193,3 +193,8 @@ def test_a_pointer_is_written_as_it_always_was():
     written = released.Pointer(number=7, digest="ab").to_json()
     assert written == b'{"number":7,"digest":"ab"}'
     assert released.Pointer.from_json(written) == released.Pointer(number=7, digest="ab")
+
+
+def test_what_other_hosts_learnt_lies_beside_a_head():
+    path = layout.head(HOME / layout.HEADS, 7, "champion", others=True)
+    assert path == Path("/srv/var/reels/posterior/000007-champion.others")

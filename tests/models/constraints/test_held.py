@@ -105,11 +105,11 @@ def test_alone_as_among_batch_mates():
 ])  # fmt: skip
 def test_what_no_pmf_keeps_is_named(ids, says):
     with pytest.raises(ValueError, match=says):
-        LIMITS.refuse_infeasible(ids)
+        LIMITS.refuse_infeasible(ids, {})
 
 
 def test_a_category_that_a_request_does_not_list_has_no_floor_there():
-    LIMITS.refuse_infeasible(("a1", "a2"))
+    LIMITS.refuse_infeasible(("a1", "a2"), {})
     batch = Batch(
         context=np.zeros((1, 1), np.float32), arm=np.array([[1, 2]]), mask=np.ones((1, 2), bool),
         pair=np.zeros((1, 2, 0), np.float32), catalogue=CATALOGUE,

@@ -7,13 +7,28 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from croupier.features.spec import GateSpec
 from croupier.features.store import layout
-from croupier.models.gate.planning import ALWAYS, ONCE, POWER, Known, plan, power, rows_for, smallest
+from croupier.models.gate.bounds.betting import BURN_IN
+from croupier.models.gate.bounds.lift_bounds import BET
+from croupier.models.gate.gate import UNDECIDED, judge
+from croupier.models.gate.planning import (
+    ALWAYS,
+    ONCE,
+    POWER,
+    Known,
+    _sums_that_take,
+    plan,
+    power,
+    rows_for,
+    smallest,
+)
 from croupier.models.simulation.adversarial import Trap
 from croupier.models.simulation.power.modes import Log
 from croupier.models.simulation.power.tables import Tables
 from croupier.serving.cli import app
 
+WHOLE = [pytest.mark.full, pytest.mark.timeout(1800)]
 KNOWN = Known(sd=0.4, skew=0.0, alpha=0.05, value=0.03, per_day=10_000, judged=0.4)
 
 
@@ -36,38 +51,81 @@ def test_days_count_the_share_of_decisions_that_judges():
     assert (always["looks"], planned["looks"]) == (None, 5)
 
 
-def world(lift):
-    """Clicks of 10 %; the candidate's arm earns `lift` more. The log is of the champion, exploring with ε .4."""
+def world(lift, rate=0.1, explored=0.4):
+    """Five arms that earn `rate`; the candidate's `lift` more. The log is of the champion, exploring with this ε."""
     champion, candidate = np.full((1, 5), 0.004), np.full((1, 5), 0.004)
     champion[0, 0], candidate[0, 1] = 0.984, 0.984
-    events = np.full((1, 5), 0.1)
+    events = np.full((1, 5), rate)
     events[0, 1] += lift / 0.98
-    log = 0.6 * champion + 0.08
+    log = (1.0 - explored) * champion + explored / 5
     return Trap(name="", kinds=np.ones(1), events=events, log=log, champion=champion, candidate=candidate)
 
 
 @pytest.mark.medium
 @pytest.mark.parametrize("mode", [ALWAYS, ONCE])
 @pytest.mark.parametrize(
-    "runs",
+    ("runs", "asked", "within"),
     [
-        pytest.param(60, id="60 logs"),
-        pytest.param(1000, id="1,000 logs", marks=[pytest.mark.full, pytest.mark.timeout(1800)]),
+        pytest.param(60, (0.03,), 0.05 + 2 * (0.16 / 60) ** 0.5, id="60 logs"),
+        pytest.param(1000, (0.03,), 0.05, id="clicks of 10 %, ε .4", marks=WHOLE),
+        pytest.param(1000, (0.012, 0.04, 1.0), 0.05, id="clicks of 4 %, uniform", marks=WHOLE),
+        pytest.param(1000, (0.08, 0.3, 0.1), 0.06, id="30 %, ε .1", marks=WHOLE),
     ],
 )
-def test_power_at_the_planned_rows_is_what_was_said(mode, runs):
-    """Within 5 points of .8 (and three standard errors of so many logs)."""
-    tables = Tables.of_trap(world(0.03), np.random.default_rng(0))
+def test_power_at_the_planned_rows_is_what_was_said(mode, runs, asked, within):
+    """Near .8 of these logs of known truth are promoted."""
+    lift = asked[0]
+    tables = Tables.of_trap(world(*asked), np.random.default_rng(0))
     log = Log(drawn=tables.draw(40_000, np.random.default_rng(1)), rows=40_000)
     known = log.known()
-    rows = round(rows_for(mode, known, 0.03) / 20) * 20
+    rows = round(rows_for(mode, known, lift) / 20) * 20
     assert 2000 < rows < 40_000
     seen = 0
     for run in range(runs):
         one = Log(drawn=tables.draw(rows, np.random.default_rng([2, run])), rows=rows)
         seen += one.planned() if mode == ONCE else one.every_row()
-    assert seen / runs == pytest.approx(POWER, abs=0.05 + 3 * (0.16 / runs) ** 0.5)
-    assert rows_for(mode, replace(known, alpha=0.01), 0.03) > rows
+    assert seen / runs == pytest.approx(POWER, abs=within)
+    assert rows_for(mode, replace(known, alpha=0.01), lift) > rows
+
+
+def test_the_boundary_of_bets_is_the_sum_with_which_they_have_won():
+    """Log Σ p exp(g + λS) = log 1/α, at each number of rows by itself."""
+    logs, stakes = np.log([[0.1, 0.9], [0.5, 0.5]]) - [[0.0], [3.0]], np.array([0.004, 0.06])
+    found = _sums_that_take(np.log(20.0), logs, stakes)
+    assert np.log(np.exp(logs + stakes * found[:, None]).sum(axis=1)) == pytest.approx(np.log(20.0), abs=1e-9)
+    one = _sums_that_take(np.log(20.0), np.zeros((1, 1)), np.array([0.06]))
+    assert one == pytest.approx(np.log(20.0) / 0.06)
+
+
+def test_more_bets_more_rows_and_less_spread_see_more():
+    known = replace(KNOWN, bet_sd=0.4, stakes=(0.02, 0.05, 0.12, 0.3))
+    assert power(ALWAYS, known, 0.006, 30_000) > power(ALWAYS, KNOWN, 0.006, 30_000) + 0.05
+    assert power(ALWAYS, known, 0.006, 30_000) > power(ALWAYS, known, 0.006, 15_000)
+    by_skew = [power(ALWAYS, replace(known, skew=skew), 0.006, 30_000) for skew in (-4.0, 0.0, 4.0)]
+    assert by_skew == sorted(by_skew), "values that are bounded closely below are what a bet sees best"
+    assert by_skew[2] > by_skew[0] + 0.02
+    assert power(ALWAYS, replace(known, stakes=(0.0,) * 4), 0.006, BURN_IN) == pytest.approx(
+        power(ALWAYS, replace(KNOWN, alpha=(1 - BET) * 0.05), 0.006, BURN_IN)
+    ), "before any row is bet on, and with nothing at stake, the sequence alone sees"
+
+
+def test_the_verdict_and_the_plan_name_the_same_number(verdict):
+    """By bets, and by the sequence alone where no range is declared: one estimated lift, one number of rows."""
+    tables = Tables.of_trap(world(0.03), np.random.default_rng(0))
+    whole = Log(drawn=tables.draw(4000, np.random.default_rng(5)), rows=4000).drawn.whole().evidence(4000)
+    for evidence in (whole, replace(whole, bets=None)):
+        found = judge(evidence, GateSpec())
+        gap = evidence.lift.mean
+        assert (found.decision, gap > 0) == (UNDECIDED, True)
+        known = Known.of(evidence.lift, evidence.skew, evidence.bets, alpha=0.05, value=0.1, per_day=1000.0)
+        (always, _) = plan(known, gap=gap, rows=4000.0)
+        assert found.rows_needed + 4000 == np.ceil(always["rows"]) > 5000
+        body = json.loads(verdict.read_text())
+        body["policies"]["new"]["details"]["known"] = asdict(known)
+        verdict.write_text(json.dumps(body))
+        asked = ["gate", "plan", "--app", "shop", "--lift", str(gap / 0.1), "--json"]
+        (said, _) = json.loads(CliRunner().invoke(app, asked).stdout)["candidates"]["new"]
+        assert said["rows"] == pytest.approx(always["rows"])
 
 
 @pytest.fixture

@@ -86,6 +86,19 @@ def test_what_cannot_be_used_is_named(columns, tmp_path, change, names, words):
         total(TableLog.open(tmp_path / "log.parquet", wanted).chunks())
 
 
+def test_a_target_of_two_digits_is_divided_by_its_sum_and_counted(columns, tmp_path):
+    table, pi, _, a = columns
+    written = np.round(pi, 2)
+    pq.write_table(pa.table(table | {"pi": list(written)}), tmp_path / "log.parquet")
+    log = TableLog.open(tmp_path / "log.parquet", ColumnNames(reward="r", propensity="p", target="pi", arm="a"))
+    off = np.abs(written.sum(axis=1) - 1) > 1e-6 * K
+    whole = written / np.where(off, written.sum(axis=1), 1.0)[:, None]
+    ips = (whole[np.arange(N), a] / table["p"] * table["r"]).mean()
+    for _ in range(2):  # each pass counts anew
+        assert total(log.chunks(rows=700)).estimates()["ips"].mean == pytest.approx(ips, rel=1e-12)
+        assert log.passed.rounded == off.sum() > N / 10
+
+
 def test_rows_are_counted_from_the_start_of_the_file(columns, tmp_path):
     p = np.where(np.arange(N) == 2500, 0.0, 0.5)
     pq.write_table(pa.table(columns[0] | {"p": p}), tmp_path / "log.parquet")

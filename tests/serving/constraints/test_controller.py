@@ -138,13 +138,13 @@ def test_a_spend_stops_at_its_budget_and_begins_anew_at_midnight(home):
 def test_a_dearer_day_moves_the_price_up_and_never_beyond_its_bound():
     usage = Usage(constraint="ads", of={"cheap": 1.0, "dear": 3.0}, limit=0.0, budget=300.0)
     rows = {
-        "2026-03-01T00": pl.DataFrame({"arm": ["free"] * 10}),
-        "2026-03-01T01": pl.DataFrame({"arm": ["dear"] * 20}),
+        "2026-03-01T00": pl.DataFrame({"arm": ["free"] * 10, "pass_probability": [1.0] * 10}),
+        "2026-03-01T01": pl.DataFrame({"arm": ["dear"] * 20, "pass_probability": [1.0] * 20}),
     }
-    now = from_us(BEGIN + 3 * HOUR)
-    calm, busy = (controller._day_excess(usage, rows, hour, now) for hour in rows)
+    counts, now = {hour: float(len(each)) for hour, each in rows.items()}, from_us(BEGIN + 3 * HOUR)
+    calm, busy = (controller._day_excess(usage, rows, counts, hour, now) for hour in rows)
     assert calm < 0 < busy
-    assert controller._day_excess(usage, rows, "2026-02-28T23", now) is None
+    assert controller._day_excess(usage, rows, counts, "2026-02-28T23", now) is None
     mover = controller._controller(usage, 1.0)
     assert mover.move(0.1, busy) == pytest.approx(0.1 + 0.02 / 3)  # as far as one hour may: by a fiftieth of 1/3
     assert mover.move(0.333, busy) == pytest.approx(1 / 3)

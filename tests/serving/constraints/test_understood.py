@@ -2,6 +2,9 @@
 
 import tomllib
 
+import pytest
+
+from croupier import Embedded
 from croupier.features.schema import Arm
 from croupier.features.spec import AppSpec
 from croupier.serving.constraints import understood
@@ -41,7 +44,10 @@ def test_they_are_said_in_words():
         "constraint seen: 1 arm (tea) together at least 0.2 of all decisions, in the mean, by a price that turns move",
         "constraint money: at most 50 a day (UTC) of cost, which 1 arm (beer) cost when they are shown",
     ]
-    assert understood.problems(found, ARMS) == []
+    assert understood.problems(found, ARMS) == [
+        "constraints 'drinks': found that rules without `when` leave out all of its arms",
+        "constraints 'seen': found that rules without `when` leave out all of its arms",
+    ]
 
 
 def test_what_does_not_fit_the_arms_is_a_problem():
@@ -62,3 +68,51 @@ def test_limits_that_no_request_for_all_arms_keeps_are_a_problem():
     assert said.startswith(
         "constraints: a request for all arms would be refused: found caps that sum to 0.8, expected at least 1"
     )
+
+
+def exposure(name, category, text):
+    return f'[[constraints]]\nname = "{name}"\nkind = "exposure"\narm.category = ["{category}"]\n{text}\n'
+
+
+@pytest.mark.parametrize(("text", "names"), [
+    (exposure("a", "alcohol", "floor = 0.7") + exposure("b", "drink", "floor = 0.4"), "'a' and 'b'"),
+    (exposure("a", "alcohol", "floor = 0.7") + '[[constraints]]\nname = "b"\narm.category = ["alcohol"]\ncap = 0.2\n', "'a' and 'b'"),
+    (exposure("a", "alcohol", "cap = 0.5") + exposure("b", "drink", "cap = 0.4"), "'a' and 'b'"),
+    (exposure("c", "alcohol", "cap = 0.9") + exposure("a", "alcohol", "floor = 0.8") + exposure("b", "drink", "floor = 0.3"), "'a' and 'b'"),
+])  # fmt: skip
+def test_constraints_that_no_shares_keep_together_are_named(text, names):
+    (said,) = understood.problems(spec(text), ARMS)
+    assert said.startswith(f"constraints: found that no share of decisions keeps {names} together")
+
+
+def test_constraints_that_just_fit_are_no_problem():
+    text = exposure("a", "alcohol", "floor = 0.7") + exposure("b", "drink", "floor = 0.3\ncap = 0.3")
+    assert understood.problems(spec(text), ARMS) == []
+
+
+def test_a_floor_of_arms_that_are_always_ruled_out_is_a_problem():
+    text = (
+        '[[rules]]\nname = "r"\narms = ["beer"]\n[[constraints]]\nname = "c"\narm.category = ["alcohol"]\nfloor = 0.1\n'
+    )
+    assert understood.problems(spec(text), ARMS) == [
+        "constraints 'c': found that rules without `when` leave out all of its arms"
+    ]
+
+
+@pytest.mark.parametrize("cost", [-1.0, 1e300])
+def test_a_cost_that_cannot_be_added_up_is_a_problem_and_no_release(cost, tmp_path):
+    text = '[[constraints]]\nname = "ads"\nkind = "spend"\nbudget = 10\ncost = "cost"\n'
+    arms = [*ARMS, Arm(arm_id="odd", features={"category": "drink", "cost": cost})]
+    (said,) = understood.problems(spec(text), arms)
+    assert said.startswith(f"constraints: arm odd: found cost = {cost:g}, which constraint ads counts as a cost")
+    given = {arm.arm_id: arm.features for arm in arms}
+    with pytest.raises(ValueError, match=r"arm odd: found cost = .*expected a number of at least 0 and at most 1e\+12"):
+        Embedded.declared("shop", toml=FEATURES + text, arms=given, var=tmp_path)
+
+
+def test_names_are_of_one_line_and_prices_have_names_of_their_own():
+    with pytest.raises(ValueError, match="expected a name of one line"):
+        spec('[[constraints]]\nname = "a\\u001b[31m"\narms = ["tea"]\nfloor = 0.1\n')
+    text = exposure("a", "drink", "floor = 0.1")
+    with pytest.raises(ValueError, match="found two prices of the name 'a floor'"):
+        spec(text + '[[constraints]]\nname = "a floor"\nkind = "spend"\nbudget = 10\ncost = "cost"\n')

@@ -20,11 +20,11 @@ def opened(var: Path, *, fast_loop: bool = False, store: str = "") -> Workspace:
     return w
 
 
-def publish(w: Workspace, champion, candidate=None) -> int:
+def publish(w: Workspace, champion, candidate=None, **more) -> int:
     """Publishes a release of these policies, to begin at its first stage; returns its number."""
-    app = apps.sample()
+    app, meta = apps.sample(), {"verdict": "test"}
     return verdict_release.release_policies(
-        w, champion=champion, candidate=candidate, encoder=app.encoder, arms=app.arms, meta={"verdict": "test"}
+        w, champion=champion, candidate=candidate, encoder=app.encoder, arms=app.arms, meta=meta, **more
     ).number
 
 

@@ -52,8 +52,10 @@ def test_every_event_is_in_the_joined_log_once_with_its_propensity_and_reward(tm
 
 
 def liked(i):
+    """An event that pays eight times of ten for the arm that its device likes, and never for another: VW's training is
+    then sure (of 60 the least gap between both scores was .53 ± .12; with six of ten against two, 2 of 25 went wrong)."""
     device = ("phone", "desktop")[i % 2]
-    pays = {arm: 1.0 for arm in ARMS if i % 10 < (6 if arm == LIKES[device] else 1)}
+    pays = {LIKES[device]: 1.0} if i % 10 < 8 else {}
     request = {"contextFeatures": [{"device": {"type": device}}], "actions": actions(*ARMS), "eventId": f"e{i}"}
     return {"request": request, "activate": False, "pays": pays}
 

@@ -16,6 +16,7 @@ from croupier.models.baselines import FixedArm, Uniform
 from croupier.serving.operate import deployment, publish, succession, trial
 from croupier.serving.release import bundle, bundle_store, rollout_mirror, rollout_state, rollout_store
 from croupier.serving.release.bundle import ReleaseRefused
+from croupier.serving.release.golden import Golden
 from croupier.serving.triton import repository
 from croupier.serving.triton.binary import TritonUnavailable
 from croupier.serving.triton.server import Ports
@@ -238,7 +239,7 @@ def test_a_real_triton_serves_the_good_release_and_never_the_bad_one(store, home
 def served(url):
     import tritonclient.grpc as triton_grpc
 
-    golden = bundle.Golden(context={"age": 1.0}, arms=("a0", "a1", "a2"), arm_context=(), role="", pmf=())
+    golden = Golden(context={"age": 1.0}, arms=("a0", "a1", "a2"), arm_context=(), role="", pmf=())
     with triton_grpc.InferenceServerClient(url) as client:
         answer = trial.ask(client, "select_arm", "ann", golden, "")
     return int(answer.as_numpy("release").item()), answer.as_numpy("pmf")[0].tolist()

@@ -42,8 +42,10 @@ def test_the_examples_of_the_readme_work(tmp_path):
             call(
                 "select_arm", unit_id=("BYTES", "u7"), context=("BYTES", '{"colour": 1}'), arms=("BYTES", '["reel-01"]')
             )
-        with pytest.raises(ValueError, match=r"unknown_event|event_id"):
-            call("reward", event_id=("BYTES", "no such"), kind=("BYTES", "click"), value=("FP64", 1.0))
+        asked = {"kind": ("BYTES", "click"), "value": ("FP64", 1.0)}
+        assert call("reward", event_id=("BYTES", "another host's"), **asked)["status"] == "elsewhere"
+        with pytest.raises(ValueError, match="event_id"):
+            call("reward", event_id=("BYTES", ""), **asked)
         if shutil.which("curl"):
             asked = shlex.split(curl.replace("127.0.0.1:8000/", f"127.0.0.1:{triton.ports.http}/"))
             done = subprocess.run(asked, capture_output=True, text=True, check=True)

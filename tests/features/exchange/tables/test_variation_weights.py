@@ -66,16 +66,39 @@ def test_the_weights_of_a_leaf_are_known_by_their_name(tmp_path):
         open_source(table(tmp_path, ROWS, head=HEAD.replace("variation_weights", "shares")), unit_key="k")
 
 
-def test_import_says_what_a_skipped_row_should_have_had(tmp_path, monkeypatch):
+def test_import_says_what_a_skipped_row_should_have_had_and_which_were_rounded(tmp_path, monkeypatch):
     monkeypatch.setenv("CROUPIER_VAR", str(tmp_path / "var"))
     rounded = 'u8,2026-03-01 10:00:14,hero,1,l1,3,"[0.33, 0.33, 0.33]",AT,1'
-    path = str(table(tmp_path, [*ROWS, rounded]))
+    wrong = 'u9,2026-03-01 10:00:15,hero,1,l1,3,"[0.6, 0.3, 0.05]",AT,1'
+    path = str(table(tmp_path, [*ROWS, rounded, wrong]))
     assert CliRunner().invoke(app, ["init", path, "--app", "gb"]).exit_code == 0
     done = CliRunner().invoke(app, ["import", path, "--app", "gb"])
-    expected = (
-        "expected one probability for each candidate, summing to 1 to six digits (rounded ones: write more digits)"
-    )
+    expected = "expected one probability for each candidate, summing to 1 but for the rounding of the digits"
     assert f"skipped 1: bad pmf: {expected}" in done.output
+    assert "4 new decisions" in done.output
+    assert (
+        "rows whose probabilities do not sum to 1, as rounding explains: 1; each was divided by their sum"
+        in done.output
+    )
+    assert "off by up to 1.5% of itself" in done.output
+
+
+@pytest.mark.parametrize(
+    ("weights", "entry"), [((0.33,) * 3, 1 / 3), ((0.17,) * 6, 1 / 6), ((0.67, 0.34), 0.34 / 1.01)]
+)
+def test_weights_of_two_digits_are_made_whole(tmp_path, weights, entry):
+    """As GrowthBook's exports have them: the log's own propensity is what was drawn from, to within the rounding."""
+    shown = len(weights) - 1
+    source = open_source(
+        table(tmp_path, [f'u{i},2026-03-01 10:00:0{i},hero,{i},l1,3,"{list(weights)}",AT,1' for i in range(shown + 1)]),
+        unit_key="k",
+    )
+    decision = [record.decision for record in source.records()][shown]
+    assert decision.propensity == decision.pmf[shown] == pytest.approx(entry, abs=1e-12)
+    assert sum(decision.pmf) == pytest.approx(1.0, abs=1e-12)
+    assert not source.skipped
+    assert source.rounding.sums == shown + 1
+    assert len(list(source.records())) == source.rounding.sums == shown + 1, "each pass counts anew"
 
 
 def test_with_a_column_of_candidates_the_order_is_theirs(tmp_path):

@@ -1,0 +1,33 @@
+"""Whether the policies of app.toml can do what it declares: read before anything runs."""
+
+from collections.abc import Sequence
+
+from croupier.features.declared.policies import PoliciesSpec
+from croupier.features.spec_values import OF_REQUESTS, AllocationSpec, SafetySpec
+
+ALLOCATING = ("uniform", "lin_ts", "neural_linear")  # policies that allocate (models/allocation)
+BOUNDED = ("lin_ts", "lin_ucb", "neural_linear")  # policies that bound an arm's worth (models/bayesian)
+
+
+def check(policies: PoliciesSpec, allocation: AllocationSpec, safety: SafetySpec) -> None:
+    """Raises ValueError naming the entry, the candidates that cannot do it, and those that can."""
+    candidates = policies.candidates
+    if safety.never_dominated:
+        if odd := sorted(set(candidates) - set(BOUNDED)):
+            expected = f"policies that bound what an arm is worth: {_listed(BOUNDED)}"
+            raise ValueError(f"safety.never_dominated: found candidates {', '.join(odd)}, expected {expected}")
+        if allocation.declared:
+            raise ValueError("safety.never_dominated: found it beside [allocation], expected one of them")
+    if allocation.declared and (odd := sorted(set(candidates) - set(ALLOCATING))):
+        expected = f"policies whose posterior can be drawn from, since [allocation] is declared: {_listed(ALLOCATING)}"
+        raise ValueError(f"policies.candidates: found {', '.join(odd)}, expected {expected}")
+    if allocation.declared and policies.toward_candidate:
+        expected = "0 beside [allocation]: whole allocations are explored uniformly"
+        raise ValueError(f"policies.toward_candidate: found {policies.toward_candidate:g}, expected {expected}")
+    if policies.fast_loop and allocation.rewards == OF_REQUESTS:
+        expected = "false: a reward of a whole request is learnt by trainings, from all of its items"
+        raise ValueError(f"policies.fast_loop: found true with allocation.rewards = 'request', expected {expected}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"

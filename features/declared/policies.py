@@ -1,0 +1,29 @@
+"""What competes for the traffic of an app, and how much of it explores: [policies] of app.toml."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from croupier.features.spec_values import Strict, distinct
+
+
+class PoliciesSpec(Strict):
+    """What competes: names of `croupier.models.policy.POLICIES`, each with its parameters."""
+
+    candidates: Annotated[tuple[str, ...], AfterValidator(distinct)] = Field(
+        ("vw_cb_adf", "neural_linear"), description="policies that each training trains and the gate judges"
+    )
+    parameters: dict[str, dict[str, object]] = Field(
+        {}, description="of a candidate, one table each: [policies.parameters.NAME]"
+    )
+    floor: float = Field(0.02, ge=0, le=1, description="ε: every arm keeps at least ε/K")
+    toward_candidate: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of ε that explores where an undecided candidate draws otherwise; every arm keeps the rest's "
+        "ε/K. 0: all of it uniformly",
+    )
+    fast_loop: bool = Field(False, description="learn from rewards at once, and defaults as windows close")
+    seed: int = Field(0, ge=0, description="of every random number in training and judging")
+    train_share: float = Field(0.6, gt=0, lt=1, description="earlier share of the log, by time; the rest judges")

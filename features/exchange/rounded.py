@@ -1,0 +1,80 @@
+"""Probabilities as people write them, with few digits, made whole: a pmf that sums to 1, and the propensity in it.
+
+    [0.33, 0.33, 0.33]                  →  a third each: three roundings to two digits can lose .01
+    [0.5, 0.3, 0.1]                     →  as it is, for the check to refuse: no rounding loses .1
+    [0.3333, 0.3333, 0.3334], p = 0.33  →  p = 0.3333, which has more digits
+
+A rounding to d digits is off by at most 0.5·10^-d, and the sum of n of them by n times that. One digit counts as two,
+since people write 0.50 as 0.5.
+"""
+
+from collections.abc import Sequence
+
+LEAST_DIGITS, MOST_DIGITS = 2, 6  # a number of more digits than six has all that it ever had
+FLOAT32 = 6e-8  # a number of few digits that was kept as float32 is off by this share of it
+UNSEEN = 1e-6  # an entry's error that six digits and float32 bring with them, of which nothing is said
+EXACT = 1e-7  # a sum this near to 1 is 1
+SLACK = 1e-9  # of sums and differences of floats
+
+
+class Rounding:
+    """Makes the probabilities of one pass over a log whole, and counts the rows in which they were not."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Begins a pass."""
+        self.sums = self.propensities = 0
+        self.worst = 0.0  # by which share of itself a shown arm's probability may be off
+
+    def whole(
+        self, pmf: Sequence[float], arms: Sequence[str], arm: str, propensity: float
+    ) -> tuple[tuple[float, ...], float]:
+        """Returns the pmf, summing to 1, and the shown arm's entry, where rounding explains that they did not or that
+        the two differed. What it does not explain stays as it is, for `record.checked` to refuse."""
+        total, unseen, step, own_step = sum(pmf), UNSEEN * len(pmf), half_step(pmf), half_step([propensity])
+        if arm not in arms or len(pmf) != len(arms):
+            return tuple(pmf), propensity
+        place = arms.index(arm)
+        off, gap = abs(total - 1.0), abs(pmf[place] - propensity)
+        if not (off <= max(len(pmf) * step, unseen) + SLACK and gap <= max(step + own_step, 2 * unseen) + SLACK):
+            return tuple(pmf), propensity
+        if off <= EXACT and gap <= 2 * unseen:
+            return tuple(pmf), pmf[place]
+        entry = propensity if own_step < step and gap > 2 * unseen else pmf[place] / total
+        self.sums += off > unseen
+        self.propensities += gap > 2 * unseen
+        if max(off, gap / 2) > unseen and entry > 0:
+            self.worst = max(self.worst, min(step, own_step) / entry)
+        return _with_entry(pmf, place, entry), entry
+
+    def said(self) -> list[str]:
+        """Sentences for the account of an import; none where nothing was rounded."""
+        why = ", as rounding explains"
+        sums = f"rows whose probabilities do not sum to 1{why}: {self.sums:,}; each was divided by their sum"
+        entries = "rows whose propensity differs from the shown arm's entry among all probabilities"
+        entries += f"{why}: {self.propensities:,}; the one of more digits was taken"
+        worst = f"a propensity of theirs is off by up to {self.worst:.1%} of itself: write more digits, if you can"
+        said = [sums] * bool(self.sums) + [entries] * bool(self.propensities)
+        return [*said, worst] if said else []
+
+
+def explains(pmf: Sequence[float]) -> bool:
+    """True if the sum differs from 1 by no more than the rounding of the entries can come to."""
+    return abs(sum(pmf) - 1.0) <= len(pmf) * half_step(pmf) + SLACK
+
+
+def half_step(numbers: Sequence[float]) -> float:
+    """The most by which each was rounded: 0.5·10^-d, d the digits behind the point that all of them have at most."""
+    for digits in range(LEAST_DIGITS, MOST_DIGITS):
+        if all(abs(round(x, digits) - x) <= FLOAT32 * abs(x) for x in numbers):
+            return float(0.5 * 10.0**-digits)
+    return float(0.5 * 10.0**-MOST_DIGITS)
+
+
+def _with_entry(pmf: Sequence[float], place: int, entry: float) -> tuple[float, ...]:
+    """The pmf with this entry, the others in their proportions."""
+    rest = sum(pmf) - pmf[place]
+    by = (1.0 - entry) / rest if rest > 0 else 0.0
+    return tuple(entry if i == place else q * by for i, q in enumerate(pmf))

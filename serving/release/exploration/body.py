@@ -1,0 +1,44 @@
+"""What decides in a release, before it is written: what its manifest says of it, and what it answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from croupier.features.encoding.encoder import Encoder
+from croupier.features.schema import SCHEMA_VERSION, Arm
+from croupier.models.policy import Policy
+from croupier.serving.release.exploration.mixed import Exploration
+from croupier.serving.release.exploration.toward import ENTRY, Toward
+from croupier.serving.release.golden import Golden, golden_of
+from croupier.serving.release.newcomer_share import Newcomers
+from croupier.serving.release.safeguards import Safeguards
+
+
+@dataclass(frozen=True)
+class ReleaseBody:
+    """The policies by role, and what is made of their pmfs."""
+
+    encoder: Encoder
+    arms: Sequence[Arm]
+    floor: float
+    roles: Mapping[str, Policy]
+    newcomers: Newcomers
+    safeguards: Safeguards
+    toward: Toward | None
+
+    def names(self) -> dict[str, Any]:
+        """Entries of the manifest."""
+        more = {"newcomers": asdict(self.newcomers)} if self.newcomers.since else {}
+        more |= {} if self.toward is None else {ENTRY: self.toward.entry()}
+        return more | self.safeguards.entry() | {
+            "schema": SCHEMA_VERSION, "floor": self.floor,
+            "policies": {role: policy.name for role, policy in self.roles.items()},
+            "encoder": self.encoder.digest, "catalogue": self.encoder.catalogue(self.arms).digest,
+        }  # fmt: skip
+
+    def golden(self, role: str, requests: Sequence[Mapping[str, Any]]) -> list[Golden]:
+        """These requests, with the pmf that the policy in `role` gives each."""
+        known, limits = self.encoder.catalogue(self.arms), self.safeguards.limits(self.arms)
+        explored = Exploration.of(self.floor, self.newcomers, known, limits, self.toward)
+        return golden_of(role, requests, self.encoder, known, partial(explored.pmf, self.roles[role]))

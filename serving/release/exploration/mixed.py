@@ -1,0 +1,53 @@
+"""What is served of a policy's pmf: the floor and the share of new arms mixed in, within the limits."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from croupier.features.batch import F64, Batch, Bool, Catalogue
+from croupier.models.constraints.held import DecisionLimits
+from croupier.models.exploration import guard, uniform, with_floor, with_floor_toward
+from croupier.models.policy import Policy
+from croupier.serving.release.exploration.toward import Toward
+from croupier.serving.release.newcomer_share import Newcomers
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Exploration:
+    """floor: ε; toward: the candidate on which a share of ε is spent, if any; newcomers, and which `rows` (A,) of the
+    catalogue they are; limits of each decision."""
+
+    floor: float
+    newcomers: Newcomers
+    rows: Bool
+    limits: DecisionLimits
+    toward: Toward | None
+
+    @classmethod
+    def of(cls, floor: float, new: Newcomers, known: Catalogue, limits: DecisionLimits, toward: Toward | None) -> Self:
+        """Over the arms of a catalogue."""
+        return cls(floor=floor, newcomers=new, rows=new.rows(known), limits=limits, toward=toward)
+
+    def served(self, pmf: F64, batch: Batch, other: F64 | None = None) -> F64:
+        """Returns (B, K): what is drawn from. `pmf` is a policy's, `other` that of the candidate that is explored
+        toward, guarded both; without `other` all of ε is spread uniformly."""
+        epsilon = self.limits.explored(batch, self.floor)
+        if other is None or self.toward is None:
+            explored = with_floor(pmf, batch.mask, epsilon)
+        else:
+            explored = with_floor_toward(pmf, other, batch.mask, epsilon, self.toward.share)
+        return self.limits.held(self.newcomers.mixed(explored, batch, self.rows), batch, self.floor)
+
+    def pmf(self, policy: Policy, batch: Batch) -> F64:
+        """Returns (B, K): what is drawn from where this policy decides and nothing fails."""
+        left = self.limits.safe(policy, batch)
+        other = None if self.toward is None else guard(self.toward.policy.pmf(left), left.mask)
+        return self.served(policy.pmf(left), left, other)
+
+    def alone(self, policy: Policy, batch: Batch) -> F64:
+        """Returns (B, K): the same where nothing was explored toward."""
+        left = self.limits.safe(policy, batch)
+        return self.served(policy.pmf(left), left)
+
+    def uniform(self, batch: Batch) -> F64:
+        """Returns (B, K): what is drawn from where no policy can decide: all candidates alike, within the limits."""
+        return self.limits.held(uniform(batch.mask), batch, self.floor)

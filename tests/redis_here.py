@@ -1,0 +1,46 @@
+"""Debian's redis-server, where it is installed: run for real, in memory, on a port of its own."""
+
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+
+SERVER = shutil.which("redis-server") or shutil.which("valkey-server")
+needs_redis = pytest.mark.skipif(
+    not SERVER, reason="no redis-server on the path: `apt-get install redis-server`, and stop the service it starts"
+)
+
+
+def free_port():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+class RedisHere:
+    """A server that keeps nothing on disk: stopped, it has lost all that it held."""
+
+    def __init__(self):
+        self.port, self._process = free_port(), None
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.start()
+
+    def start(self):
+        command = [SERVER, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError("redis-server did not listen within 30 s")
+
+    def stop(self):
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
