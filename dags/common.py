@@ -1,6 +1,8 @@
 """What the DAGs share: their parameters with bounds, whom a run is for, and which interval."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -20,9 +22,11 @@ from airflow.sdk.exceptions import AirflowSkipException
 from croupier.features import clock
 from croupier.features.settings import Settings
 from croupier.features.store import layout
+from croupier.models.each_app import EachApp
 
 FEATURES = Asset("croupier://features", group="croupier")
 PREFIX, XCOM_KEY = "/croupier", "croupier_report"  # of the Report button, see reports_plugin.py
+FAILED = "croupier_failed"  # for which apps a task failed that went on with others
 LINE = "croupier_line"  # of a mapped task: whom its line is for
 DEFAULTS = {
     "owner": "croupier", "retries": 2, "retry_delay": timedelta(seconds=10),
@@ -61,6 +65,50 @@ def or_skipped(outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if outcomes and all("waits" in outcome for outcome in outcomes):
         raise AirflowSkipException("; ".join(outcome["why"] for outcome in outcomes))
     return outcomes
+
+
+def or_nothing(found: list[dict[str, Any]], why: str) -> list[dict[str, Any]]:
+    """What was found; the task is skipped, with the reason, where nothing was."""
+    if not found:
+        raise AirflowSkipException(why)
+    return found
+
+
+def woken() -> list[tuple[str, tuple[str, str]]]:
+    """(app, (app, features)) of what the run is for: the features that were named by hand, else of each app the newest
+    that woke it."""
+    context = get_current_context()
+    params, events = context["params"], (context.get("triggering_asset_events") or {}).values()
+    given = [(params["app"], params["features"])] if params["features"] else []
+    pairs = dict(given or [(e.extra["app"], e.extra["features"]) for found in events for e in found])
+    return [(app, (app, features)) for app, features in sorted(pairs.items())]
+
+
+def shown(verdicts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The verdict on one app, linked and said in the task's log. Raises ValueError where nothing could be judged."""
+    from croupier.models.gate import verdict_text
+
+    (verdict,) = verdicts
+    if verdict["page"]:
+        link(verdict["app"], verdict["page"])
+    verdict_text.show(verdicts)
+    return verdict
+
+
+@contextmanager
+def each_app() -> Iterator[EachApp]:
+    """What the running task does for each app; for which it failed is kept for `failed_of`."""
+    ti = get_current_context()["ti"]
+    each = EachApp(again=ti.try_number <= ti.max_tries)
+    try:
+        yield each
+    finally:
+        ti.xcom_push(key=FAILED, value=each.said())
+
+
+def failed_of(*tasks: str) -> list[dict[str, str]]:
+    """For which apps these tasks of the run failed, and why."""
+    return [get_current_context()["ti"].xcom_pull(task_ids=task, key=FAILED) or {} for task in tasks]
 
 
 def app_param() -> Param:

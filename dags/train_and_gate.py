@@ -12,12 +12,12 @@
 | `judge` | each family by its models through time, on rows that none of them had learnt: cross-fitted DR beside SNIPS |
 | `approve` | only with `approval`: waits for a person, **rejects** when nobody answers in time |
 | `publish` | a release, verified, loaded into Triton, smoke-tested; a promoted candidate starts at stage one |
+| `refuse` | **fails** for all apps without a verdict, and says why: `plan` and `judge` go on with the others |
 
 **Verdicts**: *promote*, *reject* or *not enough evidence* for a challenger; the champion's own family, retrained, is
 a *refresh* if it is shown to lose no more than `[refresh] margin`. They stand in `judge`'s log and in its report with
-every condition (found, needed; passed, NOT PASSED or NOT CHECKED). *Not enough evidence* and *reject* are successes of
-the gate, not failures of the run: the champion goes on serving; with `[policies] toward_candidate` it is released anew
-to explore toward the candidate that lacks evidence.
+every condition (found, needed; passed, NOT PASSED or NOT CHECKED). *Not enough evidence* and *reject* are no failures:
+the champion serves on; with `[policies] toward_candidate` it is released anew to explore toward who lacks evidence.
 **Colours**: `publish` is green when a release serves or nothing was promoted (its log says which), skipped when what
 was promoted waits for a running rollout, red when it could not be published: a refused release leaves the old one.
 `plan` is red when app.toml declares other features than the champion reads; `judge` when no candidate could be judged.
@@ -30,7 +30,9 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, dag, get_current_context, task
 
-from croupier.dags.common import DEFAULTS, FEATURES, app_param, line, link, or_skipped, refusals
+from croupier.dags import common
+from croupier.dags.common import DEFAULTS, FEATURES, app_param, line, refusals
+from croupier.models.each_app import or_raise, trained_whole
 
 REFUSALS = refusals(
     "croupier.serving.release.bundle.ReleaseRefused", "croupier.features.spec.SpecError", "builtins.ValueError"
@@ -55,15 +57,9 @@ def train_and_gate() -> None:
     def plan() -> list[dict[str, str]]:
         from croupier.models import training
 
-        context = get_current_context()
-        params = context["params"]
-        given = [(params["app"], params["features"])] if params["features"] else []
-        woken = [
-            (event.extra["app"], event.extra["features"])
-            for events in (context.get("triggering_asset_events") or {}).values()
-            for event in events
-        ]
-        return training.plan(given or woken)
+        with common.each_app() as each:
+            jobs = each.done(lambda pair: training.plan([pair]), common.woken())
+        return [job for of_app in jobs for job in of_app] or training.plan([])
 
     @task(execution_timeout=timedelta(hours=4))
     def train(app: str, features: str, policy: str) -> dict[str, str]:
@@ -72,17 +68,13 @@ def train_and_gate() -> None:
         line(app, policy)
         return training.train(app, features, policy)
 
-    @task
-    def judge(trained: Any) -> list[dict[str, Any]]:
+    @task(trigger_rule="all_done")
+    def judge(planned: Any, trained: Any) -> list[dict[str, Any]]:
         from croupier.models import training
-        from croupier.models.gate import verdict_text
 
-        verdicts = training.judge(list(trained))
-        for verdict in verdicts:
-            if verdict["page"]:
-                link(verdict["app"], verdict["page"])
-        verdict_text.show(verdicts)
-        return verdicts
+        with common.each_app() as each:
+            verdicts = each.done(lambda jobs: common.shown(training.judge(jobs)), trained_whole(planned, trained))
+        return common.or_nothing(verdicts, "no app has all of its policies trained")
 
     @task.branch
     def ask() -> str:
@@ -100,12 +92,19 @@ def train_and_gate() -> None:
     def publish(verdicts: list[dict[str, Any]]) -> list[dict[str, Any]]:
         from croupier.serving.operate import verdict_release
 
-        return or_skipped([verdict_release.publish_verdict(v) for v in verdicts])
+        with common.each_app() as each:
+            outcomes = each.done(verdict_release.publish_verdict, ((v["app"], v) for v in verdicts))
+        each.or_raise()
+        return common.or_skipped(outcomes)
 
-    verdicts = judge(train.expand_kwargs(plan()))
-    published = publish(verdicts)
-    verdicts >> ask() >> [approve, published]
+    @task(trigger_rule="all_done", retries=0)
+    def refuse(planned: Any, verdicts: Any) -> None:
+        or_raise(planned, verdicts, common.failed_of("plan", "judge"))
+
+    verdicts = judge(planned := plan(), train.expand_kwargs(planned))
+    verdicts >> ask() >> [approve, published := publish(verdicts)]
     approve >> published
+    refuse(planned, verdicts)
 
 
 train_and_gate()

@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from croupier.features.segmented import AnySegment, SegmentedRows, joined_rows
+from croupier.features.declared.segmented import AnySegment, SegmentedRows, joined_rows
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]

@@ -1,6 +1,7 @@
 """Debian's redis-server, where it is installed: run for real, in memory, on a port of its own."""
 
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -38,6 +39,13 @@ class RedisHere:
             except OSError:
                 time.sleep(0.05)
         raise AssertionError("redis-server did not listen within 30 s")
+
+    def hang(self):
+        """It keeps its connections, and answers nobody until `go_on`."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self):
         if self._process is not None:

@@ -8,7 +8,7 @@ from croupier.features.declared.condition import Condition, misfit
 from croupier.features.declared.constraint import ConstraintSpec
 from croupier.features.declared.feature import Feature
 from croupier.features.declared.rule import RuleSpec
-from croupier.features.declared.segment import Segment
+from croupier.features.declared.segment import RequestSegment
 from croupier.features.schema import FROM_CATALOGUE
 
 Features = Mapping[str, Feature]
@@ -37,8 +37,8 @@ def check(rules: Sequence[RuleSpec], constraints: Sequence[ConstraintSpec], cont
             raise ValueError(f"constraints {one.name!r}: found cost {one.cost!r}, expected a numeric [arm]: {numbers}")
     limits = [one for one in constraints if one.kind == "limit"]
     _apart([one for one in limits if one.arm])
-    for segment in dict.fromkeys(Segment.of(one.when) for one in limits):
-        _once([one for one in limits if Segment.of(one.when) in (None, segment)])
+    for segment in dict.fromkeys(RequestSegment.of(one.when) for one in limits):
+        _once([one for one in limits if RequestSegment.of(one.when) in (None, segment)])
     _compatible(limits)
     _reachable([one for one in constraints if one.kind == "exposure"])
 
@@ -78,7 +78,7 @@ def _apart(categories: Sequence[ConstraintSpec]) -> None:
     sets = {frozenset(_values(condition, one)) for one in categories for condition in one.arm.values()}
     if twice := [value for value, n in Counter(value for each in sets for value in each).items() if n > 1]:
         raise ValueError(f"constraints: found {twice[0]!r} in two categories, expected each value in one")
-    same = Counter((one.category, Segment.of(one.when)) for one in categories)
+    same = Counter((one.category, RequestSegment.of(one.when)) for one in categories)
     if again := [category for (category, _), n in same.items() if n > 1]:
         named = ", ".join(map(str, again[0]))
         raise ValueError(f"constraints: found {named!r} in two categories of the same requests, expected one")
@@ -92,15 +92,15 @@ def _values(condition: Condition, one: ConstraintSpec) -> Iterable[object]:
 
 def _reachable(exposures: Sequence[ConstraintSpec]) -> None:
     """Groups may overlap, so their floors may sum to more than 1 only where an arm is in several."""
-    for segment in dict.fromkeys(Segment.of(one.when) for one in exposures):
-        mine = [one for one in exposures if one.arms and Segment.of(one.when) == segment]
+    for segment in dict.fromkeys(RequestSegment.of(one.when) for one in exposures):
+        mine = [one for one in exposures if one.arms and RequestSegment.of(one.when) == segment]
         ids = Counter(arm for one in mine for arm in one.arms)
         if max(ids.values(), default=1) == 1 and (total := sum(one.floor for one in mine)) > 1 + 1e-9:
             raise ValueError(f"constraints: found exposure floors that sum to {total:g}, expected at most 1")
 
 
 def _compatible(limits: Sequence[ConstraintSpec]) -> None:
-    """Of one arm or category several limits may hold at once, of a segment and of all requests."""
+    """Checks limits that may hold at once for one arm or category: of a segment, and of all requests."""
     for first, second in combinations(limits, 2):
         same = (first.arm and first.category == second.category) or set(first.arms) & set(second.arms)
         low, high = max(first.floor, second.floor), min(first.cap, second.cap)
@@ -114,7 +114,7 @@ def _compatible(limits: Sequence[ConstraintSpec]) -> None:
 def _once(constraints: Sequence[ConstraintSpec]) -> None:
     """For the same requests an arm has one floor and one cap, and floors leave room for all: those of a segment's
     constraints, and of the constraints of all requests."""
-    ids = Counter((arm, Segment.of(one.when)) for one in constraints for arm in one.arms)
+    ids = Counter((arm, RequestSegment.of(one.when)) for one in constraints for arm in one.arms)
     if twice := [arm for (arm, _), n in ids.items() if n > 1]:
         raise ValueError(f"constraints: found two for the arm {twice[0]!r}, expected one with its floor and cap")
     arms, shares = dict[str, float](), dict[tuple[object, ...], float]()

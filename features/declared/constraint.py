@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from croupier.features.declared.condition import Condition, all_hold
-from croupier.features.declared.segment import Segment
+from croupier.features.declared.segment import RequestSegment
 from croupier.features.spec_values import Name, Strict
 
 
@@ -105,10 +105,10 @@ class ConstraintSpec(Strict):
         return ""
 
     @property
-    def segments(self) -> tuple[Segment, ...]:
+    def segments(self) -> tuple[RequestSegment, ...]:
         """The segments of requests that it tells apart."""
-        groups = tuple(Segment({self.across: (group,)}) for group in self.groups)
-        return (Segment(self.when), *groups) if self.when else groups
+        groups = tuple(RequestSegment({self.across: (group,)}) for group in self.groups)
+        return (RequestSegment(self.when), *groups) if self.when else groups
 
     @property
     def category(self) -> tuple[object, ...]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from croupier.features.declared.rule import RuleSpec
-from croupier.features.declared.segment import Segment
+from croupier.features.declared.segment import RequestSegment
 
 Row = Mapping[str, Any]
 
@@ -18,7 +18,7 @@ class RuledOut:
     which a log is to know, too."""
 
     def __init__(
-        self, rules: Sequence[RuleSpec], catalogue: Mapping[str, Row], segments: Sequence[Segment] = ()
+        self, rules: Sequence[RuleSpec], catalogue: Mapping[str, Row], segments: Sequence[RequestSegment] = ()
     ) -> None:
         self.rules, self.segments = tuple(rules), tuple(segments)
         self._of = {rule.name: {a for a, own in catalogue.items() if rule.concerns(a, own)} for rule in rules}

@@ -12,7 +12,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Segment:
+class RequestSegment:
     """Requests that meet all conditions of `when`: feature → condition. One that lacks a feature of it is of none."""
 
     when: Mapping[str, Condition]
@@ -29,7 +29,7 @@ class Segment:
         return json.dumps(plain, sort_keys=True)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Segment) and self.key == other.key
+        return isinstance(other, RequestSegment) and self.key == other.key
 
     def __hash__(self) -> int:
         return hash(self.key)

@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 
 from croupier.features.batch import I64, Batch, Bool, Catalogue, Interactions, Texts
 from croupier.features.declared.ruled_out import RuledOut
+from croupier.features.declared.segmented import SegmentedRows
 from croupier.features.encoding import inline, inline_log
 from croupier.features.encoding.encoder import Encoder, placed
 from croupier.features.ids import hash64
 from croupier.features.interactions.whole_requests import allocate, requests_of
 from croupier.features.schema import Arm, InvalidEvent
-from croupier.features.segmented import SegmentedRows
 from croupier.features.slates.logged import COLUMNS, slots_in, with_slots
 
 CHUNK_ROWS = 20_000

@@ -18,6 +18,7 @@ import numpy as np
 import orjson
 
 from croupier.features.batch import F32, F64, I64, Batch, Bool, Catalogue
+from croupier.features.declared.segmented import SegmentedRows
 from croupier.features.encoding import catalogue as raw_catalogue
 from croupier.features.encoding import inline
 from croupier.features.encoding.columns import Columns
@@ -25,7 +26,6 @@ from croupier.features.encoding.fitted import Fitted
 from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.encoding.validation import Row
 from croupier.features.schema import MAX_ARMS, Arm, InvalidEvent
-from croupier.features.segmented import SegmentedRows
 from croupier.features.spec import AppSpec, SpecError
 from croupier.features.store import layout
 

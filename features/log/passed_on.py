@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from croupier.features.log import spool_quotas
-from croupier.features.log.spool import LAST_ROW, Spool
+from croupier.features.log.spool import LAST_ROW, PASSED_ON, Spool
 from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.log.spool_rows import token
 from croupier.features.schema import Reward
@@ -26,6 +26,8 @@ def take(spool: Spool, rewards: Sequence[Reward], notes: dict[str, Any]) -> int:
     with spool.transaction() as db:
         insert = f"""INSERT OR IGNORE INTO rewards (event_id, token, at, body, seen, passed_on)
                      VALUES (?, ?, ?, ?, {LAST_ROW}, 1)"""
+        if rows:
+            db.execute(f"CREATE INDEX IF NOT EXISTS {PASSED_ON} ON rewards (id) WHERE passed_on = 1")
         new = [row for row in rows if db.execute(insert, row).rowcount == 1]
         size = sum(spool_quotas.reward_size(e, t, body) for e, t, _, body in new)
         if size and spool_quotas.add(db, size) > spool_quotas.REWARDS_SHARE * spool.max_bytes:

@@ -38,6 +38,7 @@ MIN_PASS = 1 / 1024
 PLACES = 2**53  # of the hash by which decisions are thinned
 REMEMBERED = 100_000  # decisions that were thinned last, so that they are counted once
 AT_ONCE = 64  # decisions of one statement: each number of them is one that SQLite keeps prepared
+PASSED_ON = "rewards_passed_on"  # the index that only spools have which were passed rewards
 LAST_ROW = "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'decisions'), 0)"  # of decisions
 
 
@@ -201,5 +202,7 @@ class Spool(SpoolFile):
 
 
 def _passed_on(db: sqlite3.Connection) -> int:
-    """How many of the rewards here another host received."""
+    """How many of the rewards here another host received (passed_on.py)."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [PASSED_ON]).fetchone():
+        return 0
     return int(db.execute("SELECT count(*) FROM rewards WHERE passed_on = 1").fetchone()[0])

@@ -82,7 +82,6 @@ class SpoolFile:
             columns = {column[1] for column in self.db.execute("PRAGMA table_info(rewards)")}
             for name in {"seen", "passed_on"} - columns:  # an older spool
                 self.db.execute(f"ALTER TABLE rewards ADD COLUMN {name} INTEGER")
-            self.db.execute("CREATE INDEX IF NOT EXISTS rewards_passed_on ON rewards (id) WHERE passed_on = 1")
             self._file = self.path.stat().st_ino
             self.id: str = self.db.execute("SELECT value FROM facts WHERE name = 'spool_id'").fetchone()[0]
 

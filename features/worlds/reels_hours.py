@@ -17,40 +17,13 @@ from croupier.features.batch import F64, I64
 from croupier.features.ids import hash_unit
 from croupier.features.schema import CHAMPION
 from croupier.features.utc import DAY, HOUR, HOUR_SECONDS, SECOND
+from croupier.features.worlds.hours import Trouble, WorldHour
 from croupier.features.worlds.reels import COUNTRIES, DEVICES, START, World
 
 HOSTS = ("host-a", "host-b", "host-c")
 WINDOW = HOUR_SECONDS
 FLOOR = 0.05
 BOT = {"country": "AT", "device": "phone", "age": 30.0, "session_depth": 1.0}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trouble:
-    """What is wrong. Nothing by default. `fading`: (arm, per hour since `since`); `flipped`: (feature, value)."""
-
-    feed_arm: str = ""
-    lost: float = 0.0
-    frozen: str = ""
-    scaled: tuple[str, float] = ("", 1.0)
-    swapped: tuple[str, str] = ("", "")
-    renamed: tuple[str, str, str] = ("", "", "")
-    bot: float = 0.0
-    slower: float = 1.0
-    sharper: float = 1.0
-    fading: tuple[str, float] = ("", 0.0)
-    flipped: tuple[str, str] = ("", "")
-    skewed: tuple[str, float] = ("", 0.0)
-    since: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class HourOfReels:
-    """What an hour left in the store: interactions, which host logged which event, and the account of its events."""
-
-    interactions: pl.DataFrame
-    logged: pl.DataFrame
-    account: dict[str, int]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,13 +36,17 @@ class ReelsHours:
     churn: bool = False
     start: int = START // (7 * DAY) * (7 * DAY)
 
+    def app_toml(self) -> str:
+        """Returns what the app declares."""
+        return self.world.app_toml()
+
     @cached_property
     def activity(self) -> F64:
         """Returns (population,) each user's share of the visits: gamma, so that a tenth makes a third of them."""
         weight = np.random.default_rng([self.seed, 11]).gamma(0.7, size=self.world.population)
         return np.asarray(weight / weight.sum())
 
-    def hour(self, t: int, trouble: Trouble | None = None) -> HourOfReels:
+    def hour(self, t: int, trouble: Trouble | None = None) -> WorldHour:
         """The t-th hour; the same (seed, t) and trouble, the same hour."""
         wrong = trouble or Trouble()
         rng = np.random.default_rng([self.seed, 12, t])
@@ -163,7 +140,7 @@ class ReelsHours:
         affinity: F64,
         bots: Any,
         wrong: Trouble,
-    ) -> HourOfReels:
+    ) -> WorldHour:
         n = len(j)
         true_at = at + np.sort(rng.integers(0, HOUR, n))
         host = rng.integers(len(HOSTS), size=n)
@@ -187,7 +164,7 @@ class ReelsHours:
         logged = pl.DataFrame({"event_id": ids, "host": np.array(HOSTS)[host]})
         counts = {"decisions_in": n, "interactions": n, "rewards_in": int(clicked.sum()), "late": int(late.sum()),
                   "on_time": int(on_time.sum()), "orphan": 0}  # fmt: skip
-        return HourOfReels(interactions=frame, logged=logged, account=counts)
+        return WorldHour(interactions=frame, logged=logged, account=counts)
 
     @cached_property
     def _names(self) -> Any:

@@ -15,11 +15,11 @@ import numpy as np
 
 from croupier.features.batch import F64, I64, Batch, Bool, Catalogue
 from croupier.features.declared.constraint import ConstraintSpec
-from croupier.features.declared.segment import Segment
+from croupier.features.declared.segment import RequestSegment
+from croupier.features.declared.segmented import SegmentedRows
 from croupier.features.encoding.inline import rows_of_arms
 from croupier.features.known_arms import known_arms
 from croupier.features.schema import Arm
-from croupier.features.segmented import SegmentedRows
 from croupier.features.spec import AppSpec
 from croupier.features.spec_values import SafetySpec
 from croupier.features.workspace import Workspace
@@ -40,7 +40,7 @@ class SegmentLimits:
     """What holds in the requests of a segment beside what holds in all: (floor, cap) of arms by their ids, and of
     categories by their names; `exploration`, the ε of each of its decisions."""
 
-    segment: Segment
+    segment: RequestSegment
     arms: Mapping[str, Range] = field(default_factory=dict)
     shares: Mapping[str, Range] = field(default_factory=dict)
     exploration: float = 0.0
@@ -108,7 +108,7 @@ class DecisionLimits:
             raise ValueError(why)
 
     def refuse_all_infeasible(self, ids: tuple[str, ...]) -> None:
-        """The same, of requests of no segment and of those of each by itself."""
+        """Raises ValueError where arms of these ids have no pmf, in requests of no segment or of one by itself."""
         for alone in (None, *self.segments):
             if why := _infeasible(self, ids, tuple(held is alone for held in self.segments)):
                 of = f"in segment {alone.segment.key}: " if alone else ""
@@ -208,9 +208,9 @@ def _infeasible(limits: DecisionLimits, ids: tuple[str, ...], held: tuple[bool, 
     return ""
 
 
-def _segment(one: ConstraintSpec) -> Segment | None:
+def _segment(one: ConstraintSpec) -> RequestSegment | None:
     """The segment whose decisions a constraint limits, each by itself."""
-    return Segment.of(one.when) if one.kind in ("limit", "exploration") else None
+    return RequestSegment.of(one.when) if one.kind in ("limit", "exploration") else None
 
 
 def _of_arms(limits: Sequence[ConstraintSpec]) -> dict[str, Range]:
@@ -222,7 +222,7 @@ def _of_categories(limits: Sequence[ConstraintSpec], names: Mapping[tuple[object
 
 
 def _of_segment(
-    segment: Segment, mine: Sequence[ConstraintSpec], names: Mapping[tuple[object, ...], str]
+    segment: RequestSegment, mine: Sequence[ConstraintSpec], names: Mapping[tuple[object, ...], str]
 ) -> SegmentLimits:
     limits = [one for one in mine if one.kind == "limit"]
     return SegmentLimits(

@@ -15,7 +15,7 @@ import numpy as np
 
 from croupier.features.batch import F64, Batch, Bool, Catalogue
 from croupier.features.declared.constraint import ConstraintSpec
-from croupier.features.declared.segment import Segment
+from croupier.features.declared.segment import RequestSegment
 from croupier.models.constraints.multipliers import Multipliers
 
 Rows = Mapping[str, Mapping[str, Any]]
@@ -32,8 +32,8 @@ class Usage:
     of: Mapping[str, float]
     limit: float
     budget: float = 0.0
-    segment: Segment | None = None
-    around: Segment | None = None
+    segment: RequestSegment | None = None
+    around: RequestSegment | None = None
 
 
 def usages(declared: Sequence[ConstraintSpec], arms: Rows) -> dict[str, Usage]:
@@ -52,20 +52,20 @@ def usages(declared: Sequence[ConstraintSpec], arms: Rows) -> dict[str, Usage]:
             for name in one.priced:
                 sign, share = sides[name]
                 of = dict.fromkeys(group, sign)
-                found[name] = Usage(constraint=one.name, of=of, limit=sign * share, segment=Segment.of(one.when))
+                found[name] = Usage(constraint=one.name, of=of, limit=sign * share, segment=RequestSegment.of(one.when))
     return found
 
 
 def _of_groups(one: ConstraintSpec, arms: Sequence[str]) -> dict[str, Usage]:
-    """Of a parity: what each group may have more, and less, than all of them."""
-    every, found = Segment({one.across: one.groups}), {}
+    """What each group of a parity may have more, and less, than all of them."""
+    every, found = RequestSegment({one.across: one.groups}), {}
     for group in one.groups:
         for side, sign in (("more", 1.0), ("less", -1.0)):
             found[f"{one.name} {group} {side}"] = Usage(
                 constraint=one.name,
                 of=dict.fromkeys(arms, sign),
                 limit=one.tolerance / 2,
-                segment=Segment({one.across: (group,)}),
+                segment=RequestSegment({one.across: (group,)}),
                 around=every,
             )
     return found
@@ -89,14 +89,14 @@ class PriceList:
     that a hard stop leaves out."""
 
     by_arm: Mapping[str, float]
-    by_segment: Mapping[Segment, Mapping[str, float]] = field(default_factory=dict)
+    by_segment: Mapping[RequestSegment, Mapping[str, float]] = field(default_factory=dict)
     stopped: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, declared: Mapping[str, Usage], multipliers: Multipliers, day: str) -> "PriceList":
         """By the prices of these constraints; those of constraints that are not declared count nothing. `day`: the UTC
         day of the decision ("2026-11-29"), on which a stop of that day holds."""
-        found: dict[Segment | None, dict[str, float]] = {}
+        found: dict[RequestSegment | None, dict[str, float]] = {}
         for name in sorted(declared):  # an order, so that every host rounds alike
             price, usage = multipliers.prices.get(name, 0.0), declared[name]
             prices = found.setdefault(usage.segment, {}) if price else {}

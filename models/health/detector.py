@@ -26,7 +26,11 @@ class Detected:
 
 def detect(z: F64, c: F64) -> Detected:
     """Looks for a rise in each row of z (S, R); `c` (S, R) bounds a single decision's part of z. For a fall give −z."""
-    steps = increments(np.clip(z, -CLIPPED, CLIPPED), c)
+    return detected(increments(np.clip(z, -CLIPPED, CLIPPED), c))
+
+
+def detected(steps: F64) -> Detected:
+    """Sums log e_t (grid, S, R): of S streams, for as many alternatives as the GRID has."""
     log_m = np.full(steps.shape[:2], -np.inf)
     for t in range(steps.shape[2]):
         log_m = np.logaddexp(log_m, 0.0) + steps[:, :, t]

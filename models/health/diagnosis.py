@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from croupier.models.health.detector import detect
+from croupier.models.health.detector import CLIPPED, detected, increments
 from croupier.models.health.history import History
 from croupier.models.health.lift import ChampionLift, lift
 from croupier.models.health.season import LEAST_DAYS, View
@@ -117,7 +117,11 @@ def every_signal(view: View, limits: tuple[float, float]) -> list[Signal]:
 def _symptoms(view: View, signals: Sequence[Signal], needed: float) -> list[Symptom]:
     if not signals:
         return []
-    found = detect(np.stack([s.z for s in signals]), np.stack([s.c for s in signals]))
+    steps = increments(np.clip(np.stack([s.z for s in signals]), -CLIPPED, CLIPPED), np.stack([s.c for s in signals]))
+    for k, s in enumerate(signals):
+        if s.steps is not None:
+            steps[:, k] = s.steps
+    found = detected(steps)
     told = zip(signals, found.log_m.tolist(), found.since, strict=True)
     return [_symptom(view, s, nats, since, needed) for s, nats, since in told if nats >= needed - log(WATCHED)]
 

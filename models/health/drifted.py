@@ -11,6 +11,10 @@ from croupier.models.health.history import FeatureHours
 from croupier.models.health.season import DAY_HOURS, View
 from croupier.models.health.symptom import Told
 
+DRIFT = "feature_drift"
+LATER = 3  # hours by which the estimate of the beginning may be early
+SOME = 20  # values that are not zero, without which a scale is not named
+ENOUGH = 50  # values, without which a later beginning names nothing
 PSI = 0.1  # population-stability index, less what chance adds, beyond which a drift is acted on
 ALIKE, APART = 0.3, 0.4  # total variation of two histograms that are, and are not, the same
 FARTHEST = 60  # steps of the sketch a scale is looked for: a factor of 56,000
@@ -30,8 +34,18 @@ class Shares:
     def psi(self) -> float:
         """Σ (p − q) log(p/q) over the bins, less (B − 1)(1/n + 1/N), which equal distributions have on average."""
         p, q = (x + 1e-4 for x in (self.now, self.before))
-        chance = (np.count_nonzero(self.before) - 1) * (1 / max(self.n, 1) + 1 / max(self.N, 1))
+        chance = (np.count_nonzero(self.before) - 1) * self.noise
         return float(((p - q) * np.log(p / q)).sum() - chance)
+
+    @property
+    def noise(self) -> float:
+        """1/n + 1/N: the index of equal distributions over it is χ², of B − 1 degrees of freedom."""
+        return 1 / max(self.n, 1) + 1 / max(self.N, 1)
+
+    @property
+    def certain(self) -> float:
+        """The index less three standard deviations of what chance gives."""
+        return self.psi - 3 * float(np.sqrt(2 * max(np.count_nonzero(self.before) - 1, 1))) * self.noise
 
 
 def shares(view: View, feature: FeatureHours, since: int) -> Shares:
@@ -45,16 +59,27 @@ def shares(view: View, feature: FeatureHours, since: int) -> Shares:
 
 
 def drifted(view: View, name: str, since: int) -> Told:
-    """Names what became of the feature, with its population-stability index."""
+    """Names what became of the feature, with its population-stability index. The beginning is an estimate, and a sound
+    hour among the broken ones hides what they have in common: where nothing is named, later beginnings are tried."""
+    first = _drifted(view, name, since)
+    if first.cause != DRIFT:
+        return first
+    later = sorted({*range(since + 1, min(since + LATER, view.R - 1) + 1), view.R - 1} - {since})
+    values = view.history.features[name].counts[view.m * view.P :].sum(axis=1)
+    told = (_drifted(view, name, start) for start in later if start > since and values[start:].sum() >= ENOUGH)
+    return next((t for t in told if t.cause != DRIFT), first)
+
+
+def _drifted(view: View, name: str, since: int) -> Told:
     found = {other: shares(view, f, since) for other, f in view.history.features.items()}
     mine, feature = found[name], view.history.features[name]
     psi = mine.psi
     cause, says = _named(name, feature, found)
     remedy = _REMEDIES[cause]
     missing = view.recent(feature.rest)[since:]
-    if cause == "feature_drift" and missing[:, 1].sum() > 0.2 * max(missing[:, 0].sum(), 1):
+    if cause == DRIFT and missing[:, 1].sum() > 0.2 * max(missing[:, 0].sum(), 1):
         says, psi = f"{name} is missing in {missing[:, 1].sum() / missing[:, 0].sum():.0%} of its values", np.inf
-    serious = cause != "feature_drift" or psi > PSI
+    serious = cause != DRIFT or min(psi, mine.certain) > PSI or not np.isfinite(psi)
     return Told(cause=cause, number=min(psi, 99.0), threshold=PSI, says=says, remedy=remedy, serious=serious)
 
 
@@ -68,7 +93,7 @@ def _named(name: str, feature: FeatureHours, found: dict[str, Shares]) -> tuple[
         return "feature_frozen", f"{name} is frozen: nearly all values are {_value(feature, mine)}"
     if feature.type == "numeric" and (ratio := _scaled(mine)):
         return "feature_scaled", f"{name} is ×{ratio:,.3g} of what it was"
-    return "feature_drift", f"{name} drifts (population-stability index {mine.psi:.2f})"
+    return DRIFT, f"{name} drifts (population-stability index {mine.psi:.2f})"
 
 
 def _value(feature: FeatureHours, mine: Shares) -> str:
@@ -116,18 +141,27 @@ def _renamed(mine: Shares) -> tuple[str, str] | None:
 
 
 def _scaled(mine: Shares) -> float | None:
-    """By what all numbers were multiplied; None where no factor makes the histograms alike."""
-    if distance(mine.now, mine.before) < APART or not mine.n or not mine.N:
+    """By what all numbers were multiplied; None where no factor makes the histograms alike. Zeros stay what they are,
+    hence say nothing of it."""
+    before, now = (_not_zero(mine.keys, x) for x in (mine.before, mine.now))
+    values = mine.n * sum(share for key, share in zip(mine.keys, mine.now.tolist(), strict=True) if int(key))
+    apart = 0.5 * sum(abs(before.get(k, 0.0) - now.get(k, 0.0)) for k in before.keys() | now.keys())
+    if values < SOME or apart < APART:
         return None
-    pairs = (zip(mine.keys, x.tolist(), strict=True) for x in (mine.before, mine.now))
-    before, now = ({int(k): float(v) for k, v in pair if v} for pair in pairs)
     best = min(range(-FARTHEST, FARTHEST + 1), key=lambda d: _moved(before, now, d))
     return float(RATIO**best) if abs(best) >= 3 and _moved(before, now, best) < ALIKE else None
 
 
+def _not_zero(keys: tuple[str, ...], shares: F64) -> dict[int, float]:
+    """Returns bin → its share of the numbers that are not zero."""
+    found = {int(k): float(v) for k, v in zip(keys, shares.tolist(), strict=True) if v and int(k)}
+    total = sum(found.values())
+    return {k: v / total for k, v in found.items()}
+
+
 def _moved(before: dict[int, float], now: dict[int, float], d: int) -> float:
     """Total variation once every number of the baseline is multiplied by RATIO^d."""
-    moved = {0 if k == 0 else k + d * (1 if k > 0 else -1): v for k, v in before.items()}
+    moved = {k + d * (1 if k > 0 else -1): v for k, v in before.items()}
     return 0.5 * sum(abs(moved.get(k, 0.0) - now.get(k, 0.0)) for k in moved.keys() | now.keys())
 
 
@@ -137,5 +171,5 @@ _REMEDIES = {
     "category_renamed": "send the old name again, or declare the new one and retrain: the encoder knows it as <unk>",
     "feature_frozen": "look at its source: a cache that is not refreshed, a default that stands in for the value",
     "feature_scaled": "look at its unit in the client (seconds or milliseconds, cents or euros), and send the old one",
-    "feature_drift": "retrain on recent rows if users changed; correct the source if they did not",
+    DRIFT: "retrain on recent rows if users changed; correct the source if they did not",
 }

@@ -1,8 +1,9 @@
 """Which part of the traffic explains a fall of the reward best: everything, one arm, or one segment.
 
 For a part with E expected and O observed rewards since the change, a ratio ρ = O/E within it gains O log ρ − E(ρ − 1)
-nats over "nothing changed" (Poisson likelihood); the part that gains most explains the fall. Where that is an arm, its
-fall may be that of a segment whose tastes turned: arms within segments tell (turned.py).
+nats over "nothing changed" (Poisson likelihood); the part that gains most explains the fall. Chance makes one of P
+parts fall more than everything does, so a part must gain log P nats more than everything: a prior of 1/P each. Where
+the part is an arm, its fall may be that of a segment whose tastes turned: arms within segments tell (turned.py).
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from croupier.models.health.turned import Turned, gain, turned
 GONE = 0.08  # ratio below which rewards do not fade, they are not logged any more
 MEAN, SHARE = "reward", "share of decisions with a reward"
 GROUPS = ("all", "arm", "segment")
+SHARPER = 3.0  # nats
 LARGE = 0.05  # of the reward: a smaller fall is watched, however sure
 
 
@@ -77,8 +79,10 @@ def parts(view: View, what: str, limits: tuple[float, float], since: int) -> lis
 
 def explain(view: View, what: str, limits: tuple[float, float], stream: tuple[str, str], since: int) -> Told:
     """What a fall in one stream means."""
+    since = sharpened(view, what, limits, stream, since)
     found = parts(view, what, limits, since)
-    best = max(found, key=lambda part: part.gain)
+    price = float(np.log(max(len(found) - 1, 1)))
+    best = max(found, key=lambda part: part.gain - (price if part.group != "all" else 0.0))
     mine = next((p for p in found if (p.group, p.key) == stream), best)
     part = best if best.gain > 0 else mine
     segment = _turned(view, what, limits, since) if part.group == "arm" and part.ratio >= GONE else None
@@ -86,6 +90,18 @@ def explain(view: View, what: str, limits: tuple[float, float], stream: tuple[st
     if segment is not None and segment.gain > max(fallen, default=0.0):
         return _told(Part("segment", segment.segment, segment.found, segment.due), segment)
     return _told(part)
+
+
+def sharpened(view: View, what: str, limits: tuple[float, float], stream: tuple[str, str], since: int) -> int:
+    """Returns the hour from which on one ratio explains most of the stream's fall, if that explains a good deal more
+    than the ratio since the `since`-th recent hour, which the detector's few alternatives gave. One sound hour among
+    those of a feed that broke makes it look like one that fades."""
+    streams = measured(view, what, limits)
+    whole = Whole(view, streams["all", ""])
+    due, found = due_sums(view, streams[stream], whole), view.recent(streams[stream])[:, 1]
+    gains = np.array([Part(*stream, float(found[t:].sum()), float(due[t:].sum())).gain for t in range(view.R)])
+    best = int(gains.argmax())
+    return best if gains[best] > gains[since] + SHARPER else since
 
 
 def _turned(view: View, what: str, limits: tuple[float, float], since: int) -> Turned | None:

@@ -17,8 +17,8 @@ class Whole:
         self.left_out = [overall(without(n, k), without(s, k)) for k in range(view.m)]
 
 
-def of_sums(view: View, sums: F64, whole: Whole) -> tuple[F64, F64, F64]:
-    """Returns (z, c, expected sum), each (R,), of the rewards in `sums` (T, ≥3: n, Σr, Σr²), given the course of
+def of_sums(view: View, sums: F64, whole: Whole) -> tuple[F64, F64, float]:
+    """Returns z (R,), c (R,) and the dispersion of the rewards in `sums` (T, ≥3: n, Σr, Σr²), given the course of
     everything. Rewards are within [0, 1]. z rises with the reward."""
     base, now = view.base(sums), view.recent(sums)
     means = expected(base[..., 0], base[..., 1], whole.means)
@@ -26,7 +26,7 @@ def of_sums(view: View, sums: F64, whole: Whole) -> tuple[F64, F64, F64]:
     due, var = now[:, 0] * means[: view.R], now[:, 0] * variance[: view.R] * spread * (1 + 1 / view.m)
     scale = np.sqrt(np.maximum(var, 1e-12))
     z = np.where(now[:, 0] > 0, (now[:, 1] - due) / scale, 0.0)
-    return z, np.minimum(spread / scale, 50.0), due
+    return z, np.minimum(spread / scale, 50.0), spread
 
 
 def due_sums(view: View, sums: F64, whole: Whole) -> F64:
@@ -53,16 +53,25 @@ def _spread(view: View, base: F64, whole: Whole) -> float:
     return dispersion(np.stack(found))
 
 
-def of_level(view: View, y: F64, *, least: float = 1e-6) -> tuple[F64, F64, F64]:
-    """Returns (z, c, expected level), each (R,), of a level y (T,), NaN where an hour has none. `least`: the smallest
-    standard deviation that is believed."""
-    base, now = view.base(y), view.recent(y)
-    left = np.stack([base[k] - _level(without(base, k)) for k in range(view.m)])
+def of_level(view: View, y: F64, behind: F64, *, least: float = 1e-6) -> tuple[F64, F64, F64]:
+    """Returns (z, c, expected level), each (R,), of a level y (T,), NaN where an hour has none. `behind` (T,): how many
+    values an hour's level is the mean of; `least`: the smallest standard deviation that is believed."""
+    wide = _thinness(view, behind)
+    base, now, own = view.base(y), view.recent(y), view.base(wide)
+    left = np.stack([base[k] - _level(without(base, k)) for k in range(view.m)]) / own
     deviation = max(least, float(np.sqrt(np.nanmean(left**2))) if np.isfinite(left).any() else least)
-    wide = dispersion(np.nan_to_num(left / deviation))
+    spread = dispersion(np.nan_to_num(left / deviation))
     means = _level(base)[: view.R]
-    z = np.nan_to_num((now - means) / (deviation * np.sqrt(wide)))
+    z = np.nan_to_num((now - means) / (view.recent(wide) * deviation * np.sqrt(spread)))
     return z, np.full(view.R, HEAVY), means
+
+
+def _thinness(view: View, behind: F64) -> F64:
+    """Returns (T,) by how much an hour's level is wider than usual, at least 1: a mean of a quarter of the usual number
+    of values is twice as wide, so that a night is not taken for a change."""
+    known = view.base(behind)[view.base(behind) > 0]
+    usual = float(np.median(known)) if len(known) else 1.0
+    return np.asarray(np.sqrt(np.maximum(usual / np.maximum(behind, 1.0), 1.0)))
 
 
 def _level(base: F64) -> F64:

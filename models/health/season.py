@@ -1,8 +1,9 @@
 """What an hour is held against: the same hours of the weeks before, and how far those were from each other.
 
 Recent hours (at most a week) are compared with m whole weeks before them, so every hour of the week is compared with
-itself and no hour of the baseline is in the recent ones. Until two weeks and a day are known, days take the place of
-weeks, and nobody knows yet whether weekends differ (`weekly` is false).
+itself and no hour of the baseline is in the recent ones. A week joins the baseline once a whole recent one has followed
+it: sooner, what went wrong two days ago would become what is normal, and its evidence would be lost. Until two weeks
+and a day are known, days take the place of weeks, and nobody knows yet whether weekends differ (`weekly` is false).
 """
 
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class View:
         """Returns None where too few hours are known to say what is normal."""
         T = len(history)
         if T >= LEAST_WEEKS * WEEK_HOURS + DAY_HOURS:
-            m = min(MOST_WEEKS, (T - DAY_HOURS) // WEEK_HOURS)
+            m = min(MOST_WEEKS, max(LEAST_WEEKS, (T - WEEK_HOURS) // WEEK_HOURS))
             R = min(WEEK_HOURS, T - m * WEEK_HOURS)
             P = WEEK_HOURS
         elif T >= (LEAST_DAYS + 1) * DAY_HOURS:

@@ -27,13 +27,15 @@ class Told:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Signal:
     """A stream over the recent hours: `z` (R,) residuals of variance 1 of which a rise is bad, `c` (R,) see
-    detector.py; `tell(since)` puts it into words. `alarming`: false for what is only ever watched."""
+    detector.py; or its own evidence `steps` (grid, R), log e_t, in their place; `tell(since)` puts it into words.
+    `alarming`: false for what is only ever watched."""
 
     watch: str
     about: str
     z: F64
     c: F64
     tell: Callable[[int], Told]
+    steps: F64 | None = None
     alarming: bool = True
     seasonal: bool = True
 

@@ -1,8 +1,7 @@
-"""`croupier health`: is my bandit well today, and if not, what do I do; `simulate health`: how often that errs."""
+"""`croupier health`: is my bandit well today, and if not, what do I do."""
 
 import sys
 import webbrowser
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ from croupier.features.settings import Settings
 from croupier.features.store import layout
 from croupier.features.workspace import Workspace
 from croupier.serving.commands.silence import silence
-from croupier.serving.commands.telling import App, AsJson, Out, prepared, to_stdout, told, written
+from croupier.serving.commands.telling import App, AsJson, prepared, told
 
 health = typer.Typer()
 health.command("silence")(silence)
@@ -80,43 +79,3 @@ def _say(as_json: bool, found: dict[str, Any], lines: list[str], page: Path | No
     here = {"page": page.absolute()} if page is not None else {}
     if not told(as_json, found | here):
         print("\n".join([*lines, *map(str, here.values())]))
-
-
-def simulate_health(
-    *,
-    seeds: Annotated[int, typer.Option(min=1, help="apps")] = 3,
-    first_seed: Annotated[int, typer.Option(min=0, help="the apps' seeds count from here")] = 0,
-    days: Annotated[int, typer.Option(min=17, help="of each app; the first fifteen are learnt from")] = 38,
-    per_day: Annotated[int, typer.Option(min=100, help="decisions a day, on average")] = 12_000,
-    false_alarms: Annotated[float, typer.Option(min=0.001, help="[health] false_alarms: the budget of a month")] = 0.5,
-    churn: Annotated[bool, typer.Option("--churn", help="every three days an arm goes and another comes")] = False,
-    fault: Annotated[list[str] | None, typer.Option(help="plant this fault; may be repeated; all unless given")] = None,
-    out: Out = None,
-    page: Annotated[Path | None, typer.Option(help="put the table into this Markdown page")] = None,
-) -> None:
-    """False alarms of sound months, and how soon planted faults are found and named, beside published rules."""
-    from tqdm import tqdm
-
-    from croupier.models.simulation.health import rates, table
-
-    prepared(out, page)
-    with tqdm(unit="h", disable=None) as bar:
-        found: dict[str, Any] = rates.count(
-            seeds=seeds,
-            first=first_seed,
-            days=days,
-            per_day=per_day,
-            false_alarms=false_alarms,
-            churn=churn,
-            faults=fault,
-            progress=partial(_count, bar),
-        )
-    if not to_stdout(out):
-        print(table.markdown(found))
-    written(out, found)
-    if page is not None:
-        table.write_page(found, page)
-
-
-def _count(bar: Any, hours: int) -> None:
-    bar.update(hours)

@@ -1,6 +1,6 @@
 """`croupier replay EVENT_ID`: how a logged decision came about, derived anew; `--unit U` finds a unit's decisions."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -47,8 +47,8 @@ def run(
 ) -> None:
     """Re-derive one logged decision and print every step. Exit code 1 when a step differs.
 
-    Where hosts share what they learn (CROUPIER_REDIS), ask on the host that decided, and name the logs of the others by
-    --log.
+    Where hosts share what they learn (CROUPIER_REDIS), name the logs of the other hosts by --log; any of them may have
+    decided.
 
     With --unit: the unit's decisions in this host's log, newest last, so that one can be chosen."""
     if bool(event_id) == bool(unit):
@@ -59,35 +59,38 @@ def run(
         if unit:
             _of_unit(w, spool, unit, most, as_json)
         else:
-            with logs_at(log) as logs:
-                _of_event(w, spool, event_id, as_json, logs)
+            with _named(log) as others:
+                _of_event(w, [spool, *others], event_id, as_json)
     finally:
         spool.close()
 
 
 @contextmanager
-def logs_at(paths: Sequence[Path]) -> Iterator[Callable[[str], Spool | None]]:
-    """The logs of other hosts, by the ids of their spools. Raises ValueError where a file is not there."""
+def _named(paths: Sequence[Path]) -> Iterator[list[Spool]]:
+    """The logs of other hosts. Raises ValueError where a file is not there."""
     for path in paths:
         if not path.is_file():
             raise ValueError(f"--log {path}: found no file, expected another host's spool/log.db or a copy of it")
     spools = [Spool(path) for path in paths]
     try:
-        yield {each.id: each for each in spools}.get
+        yield spools
     finally:
         for each in spools:
             each.close()
 
 
-def _of_event(w: Workspace, spool: Spool, event_id: str, as_json: bool, logs: Callable[[str], Spool | None]) -> None:
+def _of_event(w: Workspace, spools: Sequence[Spool], event_id: str, as_json: bool) -> None:
     from croupier.models.constraints import kept_multipliers
     from croupier.serving.allocation import replayed  # torch is among what they need
     from croupier.serving.decide import replay
     from croupier.serving.release import bundle_store
 
-    decision = spool.find([event_id]).get(event_id)
-    if decision is None:
-        raise KeyError(f"event {event_id}: not in the log of this host ({spool.path})")
+    holders = [(each, found[event_id]) for each in spools if (found := each.find([event_id]))]
+    if not holders:
+        others = " nor in those of --log" if len(spools) > 1 else ""
+        raise KeyError(f"event {event_id}: not in the log of this host ({spools[0].path}){others}")
+    spool, decision = min(holders, key=lambda held: held[1].at)  # asked for at two hosts, the earlier counts
+    logs = {each.id: each for each in spools}.get
     load = replay.loader(w.home, lambda n, folder: bundle_store.download(w.store, n, folder, app=w.home.name))
     spec = w.spec.reward if (w.home / layout.APP_TOML).exists() else RewardSpec()
     prices = partial(kept_multipliers.of_version, w.store)

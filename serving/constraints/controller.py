@@ -16,7 +16,7 @@ import orjson
 import polars as pl
 
 from croupier.features.batch import F64
-from croupier.features.declared.segment import Segment
+from croupier.features.declared.segment import RequestSegment
 from croupier.features.interactions.versions import Version, fetched, newest
 from croupier.features.log.shipped import DECISION, read_rows
 from croupier.features.store.storage import Store, StoreError
@@ -139,7 +139,7 @@ def used(usage: Usage, rows: pl.DataFrame) -> float:
     )
 
 
-def of_segment(segment: Segment | None, rows: pl.DataFrame) -> pl.DataFrame:
+def of_segment(segment: RequestSegment | None, rows: pl.DataFrame) -> pl.DataFrame:
     """The rows whose request is of a segment; all where there is none."""
     if segment is None or not len(rows):
         return rows

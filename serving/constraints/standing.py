@@ -10,7 +10,7 @@ import polars as pl
 
 from croupier.features.declared.constraint import ConstraintSpec
 from croupier.features.declared.rule import RuleSpec
-from croupier.features.declared.segment import Segment
+from croupier.features.declared.segment import RequestSegment
 from croupier.features.encoding.inline import given_in
 from croupier.features.interactions.versions import read_interactions
 from croupier.features.known_arms import known_arms
@@ -113,7 +113,7 @@ def _limits(w: Workspace, rows: pl.DataFrame) -> list[Standing]:
     alone = not any(each.kind == "limit" for each in w.spec.constraints)  # an exploration gives way to limits
     for one in (each for each in w.spec.constraints if each.kind in ("limit", "exploration")):
         mine = set(one.arms) or {arm for arm, own in features.items() if one.concerns(own)}
-        about = controller.of_segment(Segment.of(one.when), rows)
+        about = controller.of_segment(RequestSegment.of(one.when), rows)
         masses = _least(about) if one.kind == "exploration" else _masses(about, mine, each=bool(one.arms))
         having = _having(w, about, one) if alone or one.kind == "limit" else set()
         broken = [
@@ -139,7 +139,7 @@ def _limits(w: Workspace, rows: pl.DataFrame) -> list[Standing]:
 
 
 def _safety(w: Workspace, rows: pl.DataFrame) -> list[Standing]:
-    """Of never-dominated: the mean share of candidates that was left out of a decision whose release has it."""
+    """How `never_dominated` stands: the mean share of candidates that decisions of releases with it left out."""
     if not w.spec.safety.never_dominated:
         return []
     mine = rows.filter(

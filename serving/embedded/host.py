@@ -5,7 +5,6 @@ A forked child may use none of it (a database's file locks, threads): it makes a
 
 import logging
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +31,7 @@ from croupier.serving.slates.selector import SlateSelector
 from croupier.serving.triton.declaration import Declaration, carried
 
 if TYPE_CHECKING:
+    from croupier.serving.fleet.member import FleetMember
     from croupier.serving.learning.head_writer import HeadWriter
 
 log = logging.getLogger(__name__)
@@ -57,8 +57,11 @@ class Host:
         learn = self._learner()
         self.rewards = Rewards(self.spool, declared=self.declared, learn=learn)
         self._threads = [WindowCloser(self.look, every)]
+        self._fleet = self._member(learn) if learn else None
         if learn:
-            self._threads += [WindowCloser(turn) for turn in self._learning(learn)]
+            self._threads.append(WindowCloser(learn))
+        if self._fleet:
+            self._threads.append(WindowCloser(self._fleet.look))
         self._writer = learn
         self._desk: AllocationDesk | None = None
 
@@ -88,6 +91,8 @@ class Host:
         """Ends the threads and closes the log; what was acknowledged is on record."""
         for thread in self._threads:
             thread.close()
+        if self._fleet is not None:
+            self._fleet.close()
         if self._writer is not None:
             self._writer.close()
         self.spool.close()
@@ -142,13 +147,12 @@ class Host:
         """What app.toml admits, else what the release carries."""
         return self._declaration() or carried(layout.embedded(self.w.home, self.selector.release.number))
 
-    def _learning(self, learn: "HeadWriter") -> list[Callable[[], None]]:
-        """What is done again and again where the fast loop learns."""
+    def _member(self, learn: "HeadWriter") -> "FleetMember | None":
+        """This host as a member of a fleet, where CROUPIER_REDIS says so."""
         from croupier.serving.fleet.member import member
 
         spec = self.w.spec.reward
-        found = member(self.w.settings, self.w.home, self.spool, learn, spec=spec, meter=self.meter)
-        return [learn] if found is None else [learn, found.look]
+        return member(self.w.settings, self.w.home, self.spool, learn, spec=spec, meter=self.meter)
 
     def _learner(self) -> "HeadWriter | None":
         """The fast loop, whose libraries only apps load that ask for it."""

@@ -47,7 +47,7 @@ class FleetMember:
         meter: Counts,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._writer, self._meter, self._clock = writer, meter, clock
+        self._store, self._writer, self._meter, self._clock = store, writer, meter, clock
         self._post = RewardPost(store, spool, spec, learn=writer, counted=self._counted)
         self._heads = HeadExchange(store, spool, home / layout.HEADS)
         self._well = self._exchanged = clock()
@@ -70,6 +70,10 @@ class FleetMember:
         except Exception as error:  # noqa: BLE001 - the host serves and learns whatever goes wrong here
             self._say(f"the fleet's turn failed: {type(error).__name__}: {error}", trace=True)
         self._meter.gauge("croupier_fleet_staleness_seconds", self._clock() - self._well)
+
+    def close(self) -> None:
+        """Ends the connections; `look()` is not called any more."""
+        self._store.close()
 
     def _exchange(self) -> None:
         shared = []

@@ -9,7 +9,7 @@ from croupier.models.health.lift import ChampionLift
 from croupier.models.health.linear.failure import LinearFit
 from croupier.models.health.noted import RESET, NotedChange
 from croupier.models.health.symptom import ACT, FINE, LEVELS, TO_WATCH, Symptom
-from croupier.models.health.watches.model import gain_text
+from croupier.models.health.watches.model import gain_text, growth_text
 from croupier.serving.health.examine import Examined
 from croupier.serving.health.silences import Silence
 
@@ -45,7 +45,8 @@ def _heard(found: Examined) -> str:
 
 def lift_text(lift: ChampionLift) -> str:
     """'+18 % [12, 24]'."""
-    return f"{100 * lift.value:+.0f} % [{100 * lift.low:.0f}, {100 * lift.high:.0f}]"
+    value, low, high = (round(100 * x) for x in (lift.value, lift.low, lift.high))
+    return f"{value:+d} % [{low}, {high}]"
 
 
 def lines(found: Examined) -> list[str]:
@@ -55,9 +56,23 @@ def lines(found: Examined) -> list[str]:
         return [*out, *agreement(found), *left_out(found), *silenced(found)]
     if d.remedy and d.level == ACT:
         out.append(f"what to do: {d.remedy}")
-    out += [f"{s.level:5}  since {time_text(s.since)}  {s.about}: {s.says}; {s.remedy}" for s in d.symptoms]
+    out += [_line(each) for each in alike(d)]
     out += [change_text(change) for change in found.changes[-1:]]
     return [*out, *agreement(found), *left_out(found), *silenced(found), *([judged(d)] if d.needed else [])]
+
+
+def alike(d: Diagnosis) -> list[list[Symptom]]:
+    """The symptoms, those that say the same together: one arm's lost rewards show in everything's, too."""
+    found: dict[tuple[str, str], list[Symptom]] = {}
+    for s in d.symptoms:
+        found.setdefault((s.says, s.remedy), []).append(s)
+    return list(found.values())
+
+
+def _line(symptoms: list[Symptom]) -> str:
+    s, *others = symptoms
+    about = s.about + (f" (and {'; '.join(o.about for o in others)})" if others else "")
+    return f"{s.level:5}  since {time_text(s.since)}  {about}: {s.says}; {s.remedy}"
 
 
 def agreement(found: Examined) -> list[str]:
@@ -92,11 +107,13 @@ def silenced(found: Examined) -> list[str]:
 
 
 def linear_text(fit: LinearFit) -> str:
-    """'Not enough: …', or 'Enough, as far as 5,000 decisions tell: …', with the losses' difference and the gain."""
+    """'Not enough: …', or 'Enough, as far as 5,000 decisions tell: …', with the losses' difference, the gain, and what
+    more rows would bring."""
+    growth = growth_text(fit)
     word = "Not enough" if fit.failed else f"Enough, as far as {fit.rows:,} decisions tell"
     return (
         f"{word}: a nonlinear model's held-out loss is {fit.lower:.0%} lower, {fit.better:+.1f} standard errors, and "
-        f"its greedy policy would earn {gain_text(fit)} more"
+        f"its greedy policy would earn {gain_text(fit)} more{growth and '; '}{growth}"
     )
 
 

@@ -45,10 +45,10 @@ class TakeRewards:
         self.meter = Meter()
         learn = self._writer = _learner(home, self.spool, self.meter)
         self.rewards = Rewards(self.spool, declared=Declaration(home), learn=learn)
-        fleet = _member(home, self.spool, learn, self.meter) if learn is not None else None
+        self.fleet = _member(home, self.spool, learn, self.meter) if learn is not None else None
         self.closers = [WindowCloser(learn)] if learn is not None else []
-        if fleet is not None:
-            self.closers.append(WindowCloser(fleet.look))
+        if self.fleet is not None:
+            self.closers.append(WindowCloser(self.fleet.look))
         self.exporter = Exporter(pb, self.meter, self.spool)
 
     def answer(self, calls: Sequence[CallColumns]) -> list[Tensors]:
@@ -63,6 +63,8 @@ class TakeRewards:
         """Ends the learner, pushes the last counts and closes the log."""
         for closer in self.closers:
             closer.close()
+        if self.fleet is not None:
+            self.fleet.close()
         if self._writer is not None:
             self._writer.close()
         self.exporter.close()

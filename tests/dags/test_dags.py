@@ -22,7 +22,7 @@ def test_they_parse_fast_and_explain_themselves(dags):
     assert parsed["tasks"]["collect_events"] == ["apps", "collect", "restate", "retain"]
     assert parsed["tasks"]["monitor"] == ["alarm", "apps", "examine"]
     assert parsed["tasks"]["build_features"] == ["apps", "collect", "encode", "join", "refuse", "validate"]
-    assert parsed["tasks"]["train_and_gate"] == ["approve", "ask", "judge", "plan", "publish", "train"]
+    assert parsed["tasks"]["train_and_gate"] == ["approve", "ask", "judge", "plan", "publish", "refuse", "train"]
     assert max(parsed["seconds"].values()) < 1.0, parsed["seconds"]
     for name, text in parsed["docs"].items():
         assert "**Safe to repeat**" in text, f"{name} does not tell its operator whether it may be repeated"
@@ -84,6 +84,21 @@ def test_a_log_becomes_a_release_and_a_second_run_changes_nothing(dags, var):
         "why": "release 1 was made of this verdict before",
     }
     assert digests(w) == before
+
+
+def test_a_training_that_fails_is_red_and_its_app_is_not_judged_by_the_others(dags, var):
+    """Of several apps the others are judged and published (tests/models/test_each_app.py)."""
+    w, *_ = small_app(var, "fails", seed=2)
+    built = dags("test", "build_features", json.dumps({"app": "fails", **INTERVAL}))
+    toml = w.home / "app.toml"
+    toml.write_text(toml.read_text() + "[policies.parameters.vw_cb_adf]\nnonsense = 1\n")
+    key = built["returned"]["encode"]["features"]
+    gate = dags("test", "train_and_gate", json.dumps({"app": "fails", "features": key}))
+    assert sorted(state for name, state in gate["tasks"].items() if name.startswith("train[")) == ["failed", "success"]
+    states = {name: gate["tasks"][name] for name in ("plan", "judge", "publish", "refuse")}
+    assert states == {"plan": "success", "judge": "skipped", "publish": "skipped", "refuse": "failed"}
+    assert gate["state"] == "failed"
+    assert w.store.list("releases/") == []
 
 
 def test_a_broken_log_stops_the_run_and_names_the_rule(dags, var):

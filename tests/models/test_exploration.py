@@ -151,6 +151,11 @@ def test_exploring_toward_is_a_pmf_with_a_floor_and_knows_no_batch_mates():
     for row in (0, 31):
         alone = e.with_floor_toward(one[row : row + 1], other[row : row + 1], mask[row : row + 1], 0.1, 0.5)
         assert (alone == found[row]).all()
+    each = np.linspace(0.05, 0.4, 60)[:, None]
+    own = e.with_floor_toward(one, other, mask, each, 0.5)
+    for row in (0, 31, 59):
+        alone = e.with_floor_toward(one[[row]], other[[row]], mask[[row]], float(each[row, 0]), 0.5)
+        assert own[row] == pytest.approx(alone[0], abs=1e-15), "a request's own ε"
 
 
 def test_exploring_toward_draws_the_difference_at_the_least_price():

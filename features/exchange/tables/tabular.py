@@ -143,15 +143,8 @@ class TableSource:
         event = str(get.get("event_id", name))
         at = self._at(get.get("at"), i, scale)
         context = as_object(get["context"]) if "context" in get else {}
-        pairs = (
-            [features_of(as_object(r)) for r in as_list(get["arm_context"], "arm_context")]
-            if "arm_context" in get
-            else []
-        )
-        given = [
-            None if r is None else features_of(as_object(r))
-            for r in as_list(get.get("arm_features", "[]"), "arm_features")
-        ]
+        pairs = [features_of(as_object(r)) for r in as_list(get.get("arm_context", "[]"), "arm_context")]
+        given = [_own(r) for r in as_list(get.get("arm_features", "[]"), "arm_features")]
         pmf = tuple(float(q) for q in as_list(get["pmf"], "pmf")) if "pmf" in get else spread(arms, arm, p)
         pmf, p = self.rounding.whole(pmf, arms, arm, p)
         decision = checked(
@@ -279,3 +272,8 @@ def _empty(role: str, value: Any) -> bool:
 def _bytes(row: Iterable[Any]) -> bytes:
     """A row's content; a number is the same whether its column was read as whole numbers or not."""
     return repr([float(v) if isinstance(v, int) and abs(v) < 2**53 else v for v in row]).encode()
+
+
+def _own(features: Any) -> dict[str, Any] | None:
+    """What a row says of one candidate; None of an arm of the catalogue."""
+    return None if features is None else features_of(as_object(features))

@@ -4,6 +4,7 @@ With u the inputs (context and pair, standardised) and v the arms' own direction
 arm, u ⊗ (1, v); the nonlinear one has max(0, W u + b) ⊗ (1, v) beside, for a fixed random (W, b): a network of one
 hidden layer whose output alone is trained (Rahimi & Recht 2008, "Weighted Sums of Random Kitchen Sinks"). Both are
 ridge regressions by the same rule on the same rows, so that a better loss of the second is owed to the bends alone.
+The linear one is also fitted on every other row: what twice the rows are worth to it.
 """
 
 from dataclasses import dataclass
@@ -70,36 +71,55 @@ class Inputs:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Nested:
-    """Both models, fitted: `weights` are (bias, (D,)) of the linear and of the nonlinear one."""
+    """The models, fitted: `weights` are (bias, (D,)) of the linear one, of the nonlinear one, and of the linear one of
+    half the rows."""
 
     inputs: Inputs
-    weights: tuple[tuple[float, F64], tuple[float, F64]]
+    weights: tuple[tuple[float, F64], tuple[float, F64], tuple[float, F64]]
     limits: tuple[float, float]
 
     @classmethod
     def fit(cls, log: Interactions, rng: np.random.Generator) -> Self:
-        """Fits both on the shown arms of a log."""
+        """Fits them on the shown arms of a log."""
         inputs = Inputs.of(log, rng)
-        blocks = (log[start : start + BLOCK] for start in range(0, len(log), BLOCK))
-        n, mean, moment = moments(
-            (inputs.columns(part.batch.context, *part.shown), part.reward, part.weight) for part in blocks
-        )
-        kept = [*range(inputs.linear), len(mean) - 1]
-        bias, weight = solved(n, mean[kept], moment[np.ix_(kept, kept)])
-        few = (bias, np.concatenate([weight, np.zeros(len(mean) - 1 - inputs.linear)]))
+        half, other = (_moments(inputs, log[k::2]) for k in (0, 1))
+        n, mean, moment = both = _added(half, other)
         low, high = float(log.reward.min()), float(log.reward.max())
-        return cls(inputs=inputs, weights=(few, solved(n, mean, moment)), limits=(2 * low - high, 2 * high - low))
+        weights = _linear(inputs, both), solved(n, mean, moment), _linear(inputs, half)
+        return cls(inputs=inputs, weights=weights, limits=(2 * low - high, 2 * high - low))
 
-    def predict(self, log: Interactions) -> tuple[F64, F64]:
-        """Returns what the linear and the nonlinear model expect, each (n, K), of every candidate; −∞ where masked."""
-        out = np.full((2, *log.batch.mask.shape), -np.inf)
+    def predict(self, log: Interactions) -> F64:
+        """Returns what each of the models expects, (3, n, K), of every candidate; −∞ where masked."""
+        out = np.full((len(self.weights), *log.batch.mask.shape), -np.inf)
         where = np.argwhere(log.batch.mask)
         for start in range(0, len(where), BLOCK):
             i, j = where[start : start + BLOCK].T
             made = self.inputs.columns(log.batch.context[i], log.batch.arm[i, j], log.batch.pair[i, j])
             for k, (bias, weight) in enumerate(self.weights):
                 out[k, i, j] = np.clip(bias + made @ weight, *self.limits)
-        return out[0], out[1]
+        return out
+
+
+Sums = tuple[float, F64, F64]  # n, means and centred second moments, as `moments` gives them
+
+
+def _moments(inputs: Inputs, log: Interactions) -> Sums:
+    blocks = (log[start : start + BLOCK] for start in range(0, len(log), BLOCK))
+    return moments((inputs.columns(part.batch.context, *part.shown), part.reward, part.weight) for part in blocks)
+
+
+def _added(a: Sums, b: Sums) -> Sums:
+    """Chan, Golub & LeVeque 1979, eq. 2.1."""
+    n, delta = a[0] + b[0], b[1] - a[1]
+    return n, a[1] + delta * (b[0] / n), a[2] + b[2] + np.outer(delta, delta) * (a[0] * b[0] / n)
+
+
+def _linear(inputs: Inputs, sums: Sums) -> tuple[float, F64]:
+    """Returns (bias, (D,)) of the linear columns alone; the others weigh nothing."""
+    n, mean, moment = sums
+    kept = [*range(inputs.linear), len(mean) - 1]
+    bias, weight = solved(n, mean[kept], moment[np.ix_(kept, kept)])
+    return bias, np.concatenate([weight, np.zeros(len(mean) - 1 - inputs.linear)])
 
 
 def _joined(context: F32, pair: F32) -> F64:

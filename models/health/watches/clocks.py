@@ -10,7 +10,7 @@ from croupier.models.health.season import View
 from croupier.models.health.symptom import Signal, Told
 
 SECONDS = 2.0  # that a clock may differ by without being acted on
-DELAY, LAG = 2, 3  # columns of a host
+REWARDED, DELAY, LAG = 1, 2, 3  # columns of a host
 
 
 def signals(view: View) -> list[Signal]:
@@ -19,7 +19,7 @@ def signals(view: View) -> list[Signal]:
     for host, rows in view.history.hosts.items():
         offset = _offset(view, host, rows)
         if np.isfinite(view.base(offset)).sum() >= view.P // 2:
-            z, c, due = of_level(view, offset, least=0.2)
+            z, c, due = of_level(view, offset, rows[:, REWARDED], least=0.2)
             for sign in (1, -1):
                 tell = partial(_tell, view, host or "the host", offset, due)
                 out.append(Signal(watch="clock", about=f"host {host}".strip(), z=sign * z, c=c, tell=tell))

@@ -19,12 +19,13 @@ def signals(view: View) -> list[Signal]:
     log, n = view.history.delay[:, 1], view.history.delay[:, 0]
     out = []
     if (n > 0).sum() >= view.P:
-        z, c, due = of_level(view, np.where(n >= 3, log, np.nan), least=0.05)
+        z, c, due = of_level(view, np.where(n >= 3, log, np.nan), n, least=0.05)
         out.append(Signal(watch="delay", about="rewards", z=z, c=c, tell=partial(_slower, view, due)))
+    rewards = view.history.account[:, EVENTS.index("rewards_in")]
     for event in ("late", "orphan"):
         share = _share(view.history.account, event)
         if np.isfinite(share).sum() >= view.P:
-            z, c, due = of_level(view, share, least=0.005)
+            z, c, due = of_level(view, share, rewards, least=0.005)
             tell = partial(_aside, view, event, float(np.nanmean(due)))
             out.append(Signal(watch="delay", about=f"{event} rewards", z=z, c=c, tell=tell))
     return out

@@ -20,7 +20,8 @@ def signals(view: View) -> list[Signal]:
     y = entropy(view.history.explore)
     if np.isfinite(y).sum() < view.P:
         return []
-    z, c, due = of_level(view, y, least=0.005)
+    asked = view.history.explore[:, EXPLORE.index("n")]
+    z, c, due = of_level(view, y, asked, least=0.005)
     return [Signal(watch="exploration", about="entropy", z=-z, c=c, tell=partial(_tell, view, due))]
 
 

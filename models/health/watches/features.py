@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from croupier.features.batch import F64
+from croupier.features.batch import F64, I64
 from croupier.features.utc import HOUR
 from croupier.models.health.drifted import drifted
 from croupier.models.health.history import FeatureHours
@@ -36,7 +36,7 @@ def grouped(view: View, feature: FeatureHours) -> F64:
     """Returns (T, bins): at most BINS groups of bins of equal share in the baseline; new, missing and rare ones."""
     base = view.base(feature.counts).sum(axis=(0, 1))
     if feature.type == "numeric":
-        group = np.minimum((np.cumsum(base) - base / 2) / max(base.sum(), 1) * BINS, BINS - 1).astype(int)
+        group = _equal_shares(base)
         new = np.zeros(len(base), bool)
     else:
         group = np.minimum(np.argsort(np.argsort(-base, kind="stable"), kind="stable"), BINS - 1)
@@ -47,6 +47,18 @@ def grouped(view: View, feature: FeatureHours) -> F64:
     out[:, BINS] = feature.counts[:, new].sum(axis=1)
     out[:, BINS + 1 :] = feature.rest[:, 1:]
     return out
+
+
+def _equal_shares(base: F64) -> I64:
+    """Returns (B,) the group of each bin of a number. A bin that is worth a group by itself, such as the zeros of a
+    number that is mostly zero, is one; the others are shared out among the groups that are left, in their order."""
+    alone = np.flatnonzero(base > base.sum() / BINS)
+    rest = np.where(np.isin(np.arange(len(base)), alone), 0.0, base)
+    left = max(BINS - len(alone), 1)
+    place = (np.cumsum(rest) - rest / 2) / max(rest.sum(), 1.0)
+    group = np.minimum(place * left, left - 1).astype(np.int64)
+    group[alone] = np.minimum(left + np.arange(len(alone)), BINS - 1)
+    return np.asarray(group)
 
 
 def kinds_of_hours(view: View) -> list[int]:

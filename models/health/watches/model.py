@@ -41,12 +41,23 @@ def gain_text(fit: LinearFit) -> str:
     return f"{fit.gain:+.3g} [{fit.low:.3g}, {fit.high:.3g}] a decision{share}"
 
 
+def growth_text(fit: LinearFit) -> str:
+    """'twice the rows earn a linear policy +0.004 [-0.01, 0.018] a decision more: its value hardly grows'; "" of a fit
+    that an older version kept."""
+    if fit.growth is None:
+        return ""
+    worth = f"{fit.growth:+.3g} [{fit.growth_low:.3g}, {fit.growth_high:.3g}] a decision"
+    grows = "its value still grows" if (fit.growth_low or 0.0) > 0 else "whether its value still grows is not known"
+    return f"twice the rows earn a linear policy {worth} more: {'its value hardly grows' if fit.flat else grows}"
+
+
 def _says(fit: LinearFit) -> str:
     names = [m.name for m in (*fit.features, *fit.pairs)]
     what = f"how the reward depends on {', '.join(names)}" if names else "something of its features"
     return (
         f"a linear policy misses {what}: try {ADVISED}, expected gain {gain_text(fit)}; the held-out loss of a "
         f"nonlinear model is {fit.lower:.0%} lower over {fit.rows:,} decisions"
+        + (f"; {growth_text(fit)}" if fit.flat else "")
     )
 
 

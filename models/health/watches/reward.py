@@ -2,7 +2,7 @@
 
 A fall is named by who explains it best (models/health/explained.py): one arm's rewards gone at once, one arm fading,
 one segment turned over, or rewards lost everywhere. Where rewards are not 0 or 1, the share of decisions that got any
-is watched beside their mean.
+is watched beside their mean. Where an hour has few rewards, counts.py takes the place of the residuals.
 """
 
 from functools import partial
@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from croupier.features.batch import F64
+from croupier.models.health import counts
 from croupier.models.health.explained import MEAN, SHARE, explain, measured
 from croupier.models.health.residuals import Whole, due_sums, of_sums
 from croupier.models.health.season import View
@@ -38,10 +39,11 @@ def _both(
     view: View, what: str, limits: tuple[float, float], *, stream: tuple[str, str], sums: F64, whole: Whole
 ) -> list[Signal]:
     """A fall, which alarms, and a rise, which is watched: good news wakes nobody, but double counting looks so."""
-    z, c, _ = of_sums(view, sums, whole)
+    z, c, spread = of_sums(view, sums, whole)
+    steps = counts.fallen(view, sums, spread) if counts.is_counted(sums) and counts.few(view, sums) else None
     about = f"{what}, {' '.join(stream).strip()}"
     explained = partial(explain, view, what, limits, stream)
-    fall = Signal(watch="reward", about=about, z=-z, c=c, tell=explained)
+    fall = Signal(watch="reward", about=about, z=-z, c=c, steps=steps, tell=explained)
     rise = Signal(watch="reward", about=about, z=z, c=c, tell=partial(_rise, view, about, sums, whole), alarming=False)
     return [fall, rise]
 

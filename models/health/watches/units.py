@@ -15,7 +15,7 @@ def signals(view: View) -> list[Signal]:
     """Returns the signal of the most active unit's share of an hour."""
     n = view.history.n
     share = np.where(n > 0, view.history.unit[:, 0] / np.maximum(n, 1.0), np.nan)
-    z, c, due = of_level(view, np.log(np.maximum(share, 1e-9)), least=0.1)
+    z, c, due = of_level(view, np.log(np.maximum(share, 1e-9)), n, least=0.1)
     usual = float(np.exp(due).mean())
     return [Signal(watch="unit", about="most active unit", z=z, c=c, tell=partial(_tell, view, usual))]
 

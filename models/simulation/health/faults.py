@@ -1,8 +1,10 @@
-"""What is planted, and the cause that the first line must then name. `weekend` is sound: it must stay silent."""
+"""What is planted in each world, and the cause that the first line must then name. A weekend is sound: no alarm."""
 
 from collections.abc import Callable, Mapping
 
-from croupier.features.worlds.reels_hours import HOSTS, Trouble
+from croupier.features.worlds.hours import Trouble
+from croupier.features.worlds.reels_hours import HOSTS
+from croupier.models.simulation.health.worlds import OBD
 
 Planted = tuple[str, Callable[[int, int], Trouble]]  # the cause to name; (seed, first hour) → what is wrong
 
@@ -30,3 +32,20 @@ FAULTS: Mapping[str, Planted] = {
     ),
     "one host's clock two minutes ahead": ("clock_skew", lambda seed, _: Trouble(skewed=(HOSTS[seed % 3], 120.0))),
 }  # fmt: skip
+
+# of the real log: what its columns can suffer. It has no hosts, and its clicks have no delays
+FAULTS_OF_OBD: Mapping[str, Planted] = {
+    "no reward is logged any more": ("rewards_lost", lambda *_: Trouble(lost=1.0)),
+    "a feature frozen": ("feature_frozen", lambda *_: Trouble(frozen="position")),
+    "a feature scaled by 100": ("feature_scaled", lambda *_: Trouble(scaled=("affinity", 100.0))),
+    "two features swapped": (
+        "feature_swapped", lambda *_: Trouble(swapped=("user_feature_1", "user_feature_2")),
+    ),
+    "a category renamed": ("category_renamed", lambda *_: Trouble(renamed=("position", "2", "two"))),
+    "bot traffic, one unit 30 %": ("bot_traffic", lambda *_: Trouble(bot=0.3)),
+}  # fmt: skip
+
+
+def of(world: str) -> Mapping[str, Planted]:
+    """Returns the faults of a world."""
+    return FAULTS_OF_OBD if world == OBD else FAULTS

@@ -111,7 +111,9 @@ def _block(
 
 def count(found: Mapping[str, tuple[bool, Make]], *, seeds: int, first: int, step: Callable[[int], None]) -> Any:
     """Returns {"problems": name → {"fails", "runs", "claimed": look → share of runs that claim it then or before,
-    "lower", "gain": medians at the last look, "named": the feature or pair named first, most often}}."""
+    "flat": look → share of runs whose value stops growing with the rows then or before, "flat_first": share in which it
+    does before they claim it, "lower", "gain": medians at the last look, "named": the feature or pair named first, most
+    often}}."""
     out = {}
     for name, (fails, make) in found.items():
         runs = []
@@ -124,31 +126,43 @@ def count(found: Mapping[str, tuple[bool, Make]], *, seeds: int, first: int, ste
 
 
 def _summed(runs: Sequence[Sequence[LinearFit | None]]) -> dict[str, Any]:
-    claimed = {
-        str(look): float(np.mean([any(fit is not None and fit.failed for fit in run[: k + 1]) for run in runs]))
-        for k, look in enumerate(LOOKS)
-    }
+    claimed = [_first([fit is not None and fit.failed for fit in run]) for run in runs]
+    flat = [_first([fit is not None and fit.flat for fit in run]) for run in runs]
     last = [run[-1] for run in runs if run[-1] is not None]
     names = [[*fit.features, *fit.pairs] for fit in last]
     named = [max(found, key=lambda m: m.share).name for found in names if found]
     return {
-        "claimed": claimed,
+        "claimed": _by_look(claimed),
+        "flat": _by_look(flat),
+        "flat_first": float(np.mean([f < c for f, c in zip(flat, claimed, strict=True)])),
         "lower": median(fit.lower for fit in last) if last else None,
         "gain": median(fit.gain for fit in last) if last else None,
         "named": max(sorted(set(named)), key=named.count) if named else "",
     }
 
 
+def _first(said: Sequence[bool]) -> int:
+    """Returns the first look that says so; their number where none does."""
+    return next((k for k, true in enumerate(said) if true), len(LOOKS))
+
+
+def _by_look(first: Sequence[int]) -> dict[str, float]:
+    return {str(look): float(np.mean([f <= k for f in first])) for k, look in enumerate(LOOKS)}
+
+
 def markdown(found: Mapping[str, Any]) -> str:
     """Returns the counts as a table."""
     looks = [f"{look:,} rows" for look in found["looks"]]
+    head = f"{found['seeds']} run{'s' * (found['seeds'] > 1)} a problem; claimed: then, or at an earlier look."
+    what = "Flat: twice the rows earn the linear policy surely less than 5 % more, at a look; and before it is claimed."
     lines = [
-        f"{found['seeds']} run{'s' * (found['seeds'] > 1)} a problem; claimed: then, or at an earlier look.\n",
-        f"| | a linear champion | {' | '.join(looks)} | loss lower by | expected gain |",
-        f"|---|---|{'---|' * (len(looks) + 2)}",
+        f"{head} {what}\n",
+        f"| | a linear champion | {' | '.join(looks)} | loss lower by | expected gain | flat | flat before |",
+        f"|---|---|{'---|' * (len(looks) + 4)}",
     ]
     for name, row in found["problems"].items():
         shares = " | ".join(f"{share:.0%}" for share in row["claimed"].values())
         numbers = f"{row['lower']:.0%} | {row['gain']:+.3f}" if row["lower"] is not None else "– | –"
-        lines.append(f"| {name} | {'fails' if row['fails'] else 'is right'} | {shares} | {numbers} |")
+        flat = f"{max(row['flat'].values()):.0%} | {row['flat_first']:.0%}"
+        lines.append(f"| {name} | {'fails' if row['fails'] else 'is right'} | {shares} | {numbers} | {flat} |")
     return "\n".join(lines) + "\n"

@@ -1,13 +1,14 @@
 """`croupier simulate health`: false alarms of sound months, and how planted faults are found and named.
 
-Every hour of every seed is generated, its figures are made as from a store, and each rule judges it as it would have
-then. An alarm is the hour at which a rule begins to alarm, a day or more after it last did. A fault is *named* if the
-first line of the first alarm after it says its cause; it has a week to be found.
+Every hour of a seed's app (worlds.py) is generated, its figures are made as from a store, and each rule judges it as
+it would have then. An alarm is the hour at which a rule begins to alarm, a day or more after it last did. A fault is
+*named* if the first line of the first alarm after it says its cause; it has a week to be found.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -16,13 +17,15 @@ import numpy as np
 from croupier.features.health.figures import figures
 from croupier.features.spec import AppSpec
 from croupier.features.utc import HOUR, hour_name
-from croupier.features.worlds.reels_hours import ReelsHours, Trouble
+from croupier.features.worlds.hours import HourlyWorld, Trouble
 from croupier.models.health.diagnosis import MONTH, diagnose
 from croupier.models.health.history import History
 from croupier.models.health.season import DAY_HOURS, MOST_WEEKS, WEEK_HOURS
 from croupier.models.health.symptom import ACT
 from croupier.models.simulation.health.compared import RULES, names, touched
-from croupier.models.simulation.health.faults import FAULTS
+from croupier.models.simulation.health.faults import FAULTS, Planted
+from croupier.models.simulation.health.faults import of as faults_of
+from croupier.models.simulation.health.worlds import PER_DAY, REELS, SAID, made
 
 WARM = 2 * WEEK_HOURS + DAY_HOURS  # hours before the first judgement
 MOST = (MOST_WEEKS + 1) * WEEK_HOURS  # hours that a judgement reads
@@ -35,16 +38,17 @@ Found = dict[str, Any]
 class Run:
     """One seed's app: its sound hours, and the same with a fault from some hour on."""
 
-    app: ReelsHours
+    app: HourlyWorld
     hours: int
     false_alarms: float
+    faults: Mapping[str, Planted] = field(default_factory=lambda: FAULTS)
 
     @cached_property
     def spec(self) -> AppSpec:
         """What the app declares."""
         import tomllib
 
-        return AppSpec.model_validate(tomllib.loads(self.app.world.app_toml()))
+        return AppSpec.model_validate(tomllib.loads(self.app.app_toml()))
 
     def figures(self, t: int, trouble: Trouble | None = None) -> Mapping[str, Any]:
         """Returns the figures of an hour, as the store would hold them."""
@@ -90,7 +94,7 @@ def sound_month(run: Run, step: Callable[[int], None]) -> Found:
 
 def planted(run: Run, fault: str, onset: int, horizon: int) -> Found:
     """Returns, of each rule, {"hours" until its first alarm, "named"}; hours is None where it never came."""
-    cause, make = FAULTS[fault]
+    cause, make = run.faults[fault]
     trouble = make(run.app.seed, onset)
     out: Found = {}
     for t, history in _after(run, trouble, onset, horizon):
@@ -107,13 +111,13 @@ def planted(run: Run, fault: str, onset: int, horizon: int) -> Found:
 
 def _after(run: Run, trouble: Trouble, onset: int, horizon: int) -> Iterator[tuple[int, History]]:
     """The history at the end of each hour since the onset; hours are made as they are asked for."""
-    first, made = max(0, onset - MOST), list[Mapping[str, Any]]()
+    first, since = max(0, onset - MOST), list[Mapping[str, Any]]()
     chunk = 1
-    while len(made) < horizon:
-        done = len(made)
-        made += [run.figures(t, trouble) for t in range(onset + done, onset + min(done + chunk, horizon))]
-        whole = History.of([*run.sound[first:onset], *made])
-        for k in range(done, len(made)):
+    while len(since) < horizon:
+        done = len(since)
+        since += [run.figures(t, trouble) for t in range(onset + done, onset + min(done + chunk, horizon))]
+        whole = History.of([*run.sound[first:onset], *since])
+        for k in range(done, len(since)):
             end = onset - first + k + 1
             yield onset + k, whole.span(max(0, end - MOST), end)
         chunk = min(2 * chunk, DAY_HOURS)
@@ -123,46 +127,48 @@ def count(
     *,
     seeds: int,
     days: int,
-    per_day: int,
+    per_day: int | None = None,
     false_alarms: float = 0.5,
     first: int = 0,
-    churn: bool = False,
+    world: str = REELS,
+    wheel: Path | None = None,
     faults: Sequence[str] | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Found:
-    """Returns `false_alarms_per_app_month`, `faults` (all of FAULTS unless some are named) and the same of each
-    compared rule under `rules`. Raises ValueError for too few days, and for a fault that is not known."""
-    faults = _known(faults)
+    """Returns `false_alarms_per_app_month`, `faults` (all of the world's unless some are named) and the same of each
+    compared rule under `rules`. Raises ValueError for too few days, and for a world or fault that is not known."""
     if days * DAY_HOURS <= WARM + DAY_HOURS:
         raise ValueError(
             f"--days: found {days}, expected more than {WARM // DAY_HOURS + 1}: two weeks are learnt from first"
         )
+    apps = [made(world, seed=seed, per_day=per_day, wheel=wheel) for seed in range(first, first + seeds)]
+    faults = _known(world, faults)
     months, found = list[Found](), {fault: list[Found]() for fault in faults}
-    for seed in range(first, first + seeds):
-        run = Run(ReelsHours(per_day=per_day, seed=seed, churn=churn), days * DAY_HOURS, false_alarms)
+    for app in apps:
+        run = Run(app, days * DAY_HOURS, false_alarms, faults_of(world))
         months.append(sound_month(run, progress))
-        onset = WARM + int(
-            np.random.default_rng([seed, 13]).integers(DAY_HOURS, max(days * DAY_HOURS - WARM, DAY_HOURS + 1))
-        )
         for fault in faults:
-            found[fault].append(planted(run, fault, onset, WEEK_HOURS))
+            found[fault].append(planted(run, fault, onset_of(app.seed, days), WEEK_HOURS))
             progress(DAY_HOURS)
     table = {name: _rates(name, months, found) for name in (OURS, *RULES)}
-    made = {"seeds": seeds, "days": days, "per_day": per_day, "budget": false_alarms, "world": _world(churn)}
+    asked = {"seeds": seeds, "days": days, "per_day": per_day or PER_DAY[world], "budget": false_alarms}
     hours = sum(m["hours"] for m in months)
-    return {**table[OURS], "made": made, "app_months": hours / MONTH, "false": [m["alarms"][OURS] for m in months],
-            "rules": {name: table[name] for name in RULES}}  # fmt: skip
+    return {**table[OURS], "made": asked | {"world": SAID[world], "name": world}, "app_months": hours / MONTH,
+            "false": [m["alarms"][OURS] for m in months], "rules": {name: table[name] for name in RULES}}  # fmt: skip
 
 
-def _known(faults: Sequence[str] | None) -> Sequence[str]:
-    unknown = [fault for fault in faults or () if fault not in FAULTS]
+def onset_of(seed: int, days: int) -> int:
+    """Returns the hour from which on a seed's faults are planted, a day or more after its first judgement."""
+    last = max(days * DAY_HOURS - WARM, DAY_HOURS + 1)
+    return WARM + int(np.random.default_rng([seed, 13]).integers(DAY_HOURS, last))
+
+
+def _known(world: str, faults: Sequence[str] | None) -> Sequence[str]:
+    known = faults_of(world)
+    unknown = [fault for fault in faults or () if fault not in known]
     if unknown:
-        raise ValueError(f"--fault: found {unknown[0]!r}, expected one of {', '.join(map(repr, FAULTS))}")
-    return faults or tuple(FAULTS)
-
-
-def _world(churn: bool) -> str:
-    return "reels, an arm replaced every three days" if churn else "reels, seasons of day and week"
+        raise ValueError(f"--fault: found {unknown[0]!r}, expected one of {', '.join(map(repr, known))}")
+    return faults or tuple(known)
 
 
 def _rates(name: str, months: Sequence[Found], found: Mapping[str, Sequence[Found]]) -> Found:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from croupier.models.simulation import marked
+from croupier.models.simulation.health.worlds import REELS
 
-MARK = "health"
+MARK = "health"  # of the reels world; of another one: health-obd, …
 OURS = "croupier"
 
 
@@ -39,5 +40,6 @@ def _cell(fault: Mapping[str, Any]) -> str:
 
 
 def write_page(found: Mapping[str, Any], page: Path) -> None:
-    """Puts the table between the page's marks. Raises ValueError where it lacks them."""
-    marked.put(page, MARK, markdown(found))
+    """Puts the table between the page's marks of its world. Raises ValueError where it lacks them."""
+    name = found["made"]["name"]
+    marked.put(page, MARK if name == REELS else f"{MARK}-{name}", markdown(found))

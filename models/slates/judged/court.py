@@ -22,7 +22,7 @@ from croupier.models.ope.unchecked import of_features
 from croupier.models.slates.estimators import SlateRounds, cascade_dr, snrips
 from croupier.models.slates.evidence import slate_evidence
 from croupier.models.slates.judged.opinion import SecondOpinion
-from croupier.models.slates.judged.seen import SlateLog
+from croupier.models.slates.judged.seen import JudgedSlates
 from croupier.models.slates.judged.self_tests import goes_down
 
 
@@ -30,7 +30,7 @@ from croupier.models.slates.judged.self_tests import goes_down
 class SlateCourt(Court):
     """As `Court`, which has the rows; `base`: the slates as the champion sees them."""
 
-    slates: SlateLog
+    slates: JudgedSlates
     base: SlateRounds
     opinion: SecondOpinion | None
 
@@ -79,9 +79,9 @@ class SlateCourt(Court):
         """With the pseudoinverse as second opinion, where it can be had."""
         lift = None if self.opinion is None else self.opinion.lift(name)
         if lift is None or self.opinion is None:
-            return replace(found, says={**found.says, SECOND: INTERACTIONS})
+            return replace(found, says={**found.says, OPINION: INTERACTIONS})
         said = f"by the self-normalised pseudoinverse, on {len(self.opinion):,} slates that the champion logged"
-        return replace(found, second=lift, says={**found.says, SECOND: said})
+        return replace(found, second=lift, says={**found.says, OPINION: said})
 
     @property
     def _unit(self) -> I64:
@@ -97,7 +97,7 @@ class SlateCourt(Court):
         return found
 
     def _unseen(self, seen: SlateRounds) -> Unseen | None:
-        """Of the declared range of a slot's reward, whose weight is that down to its slot."""
+        """Returns what slots' rewards that hardly came could do; the weight of a reward is that down to its slot."""
         if self.asked.declared is None:
             return None
         there, per = self.slates.slates.there, len(self.log) / len(seen)
@@ -142,7 +142,7 @@ class SlateCourt(Court):
         }
 
 
-SECOND = "second_estimator_upper"
+OPINION = "second_estimator_upper"
 INTERACTIONS = "by reward-interaction IPS, self-normalised: what the log would draw elsewhere is not known, or too much"
 BELOW = "standard and reward-interaction IPS differ: do rewards of a slot depend on those below? Reward the last one"
 

@@ -31,7 +31,7 @@ from croupier.models.slates.estimators import SlateEstimator, SlateRounds, casca
 from croupier.models.slates.from_log import LoggedSlates
 from croupier.models.slates.judged.court import SlateCourt
 from croupier.models.slates.judged.opinion import Ask, SecondOpinion
-from croupier.models.slates.judged.seen import SlateLog
+from croupier.models.slates.judged.seen import JudgedSlates
 from croupier.models.slates.judged.self_tests import propensity
 
 Policies = Mapping[str, Policy | Piecewise]
@@ -89,7 +89,7 @@ def _by_slate(
     by_decision.check(policies, champion, whole)
     known = _of_slates(whole, guardrails or {}, asked or Asked(), segments or {})
     log, told = known["log"], known["asked"]
-    slates = SlateLog.of(log, seed=seed)
+    slates = JudgedSlates.of(log, seed=seed)
     pmfs, failed = by_decision.served(policies, log, floor, champion, limits)
     test, leak = propensity(log, slates.slates, often=told.often), leaks.tested(log)
     seen = {name: slates.seen(pmf) for name, pmf in (pmfs | {LOGGING: log.pmf}).items()}
@@ -163,7 +163,7 @@ def _any_slate_better(
     limits: Limiting = None,
 ) -> bool:
     log = _of_slates(whole, {}, Asked(), {})["log"]
-    slates, (pmfs, _) = SlateLog.of(log, seed=seed), by_decision.served(policies, log, floor, champion, limits)
+    slates, (pmfs, _) = JudgedSlates.of(log, seed=seed), by_decision.served(policies, log, floor, champion, limits)
     base, share = slates.seen(pmfs[champion]), alpha / max(1, len(policies) - 1)
     margin = _a_slate(gate, len(log) / len(slates.slates)).margin
     for pmf in (pmf for name, pmf in pmfs.items() if name != champion):
@@ -195,7 +195,7 @@ def _a_slate(gate: GateSpec, slots: float) -> GateSpec:
     return gate.model_copy(update={"margin": slots * gate.margin, "guardrail_margin": slots * gate.guardrail_margin})
 
 
-def _report(role: str, slates: SlateLog, seen: SlateRounds, pmf: F64, alpha: float) -> PolicyReport:
+def _report(role: str, slates: JudgedSlates, seen: SlateRounds, pmf: F64, alpha: float) -> PolicyReport:
     values = {name: unthinned(f(seen), seen.thinning) for name, f in SHOWN.items()}
     whole: Rounds = seen.whole
     moments = steadied(values["dr"], slates.foretold(pmf), seen.total, slates.rounds.unit_number)

@@ -16,7 +16,7 @@ from croupier.models.gate.bounds.steadied import by_unit
 from croupier.models.ope.estimators import Moments, ratio, unthinned
 from croupier.models.slates import pseudoinverse
 from croupier.models.slates.enumeration import every_slate, marginals
-from croupier.models.slates.judged.seen import SlateLog
+from croupier.models.slates.judged.seen import JudgedSlates
 
 ALIKE = 1e-6  # between a logged pmf and the champion's: float32 and the log's digits
 ASKED = 60_000  # rows that a policy is asked about
@@ -31,7 +31,7 @@ class SecondOpinion:
     """S slates that the champion logged: `chosen` (S,) among the log's, `number` (S,) among all N slates of n arms;
     `joint` (S, N) and `marginals` (S, k, n) of each policy."""
 
-    slates: SlateLog
+    slates: JudgedSlates
     champion: str
     chosen: I64
     number: I64
@@ -39,7 +39,7 @@ class SecondOpinion:
     marginals: Mapping[str, F64]
 
     @classmethod
-    def of(cls, slates: SlateLog, champion: str, pmf: F64, ask: Ask) -> Self | None:
+    def of(cls, slates: JudgedSlates, champion: str, pmf: F64, ask: Ask) -> Self | None:
         """From the champion's `pmf` (n, K) on the log; None where it did not log enough slates of one size."""
         chosen, n = _eligible(slates, pmf)
         k = slates.slates.k
@@ -80,7 +80,7 @@ class SecondOpinion:
         return by_unit(Moments.of(lift), lift, rounds.unit_number)
 
 
-def _eligible(slates: SlateLog, pmf: F64) -> tuple[I64, int]:
+def _eligible(slates: JudgedSlates, pmf: F64) -> tuple[I64, int]:
     """Slates with all slots, that the champion draws as logged, of the commonest number of arms; and that number."""
     log, known = slates.log, slates.slates
     if log.batch.left_out is not None or log.batch.price is not None:
@@ -93,7 +93,7 @@ def _eligible(slates: SlateLog, pmf: F64) -> tuple[I64, int]:
     return np.flatnonzero(same & fewer & (first == n)), n
 
 
-def _places(slates: SlateLog, slate: int) -> list[int]:
+def _places(slates: JudgedSlates, slate: int) -> list[int]:
     """The places of a slate's arms among its first slot's candidates; −1s where a slot has other candidates than are
     left of those."""
     batch, rows = slates.log.batch, slates.slates.rows[slate]
@@ -108,7 +108,7 @@ def _places(slates: SlateLog, slate: int) -> list[int]:
     return found
 
 
-def _joint(slates: SlateLog, chosen: I64, n: int, ask: Ask) -> dict[str, F64]:
+def _joint(slates: JudgedSlates, chosen: I64, n: int, ask: Ask) -> dict[str, F64]:
     """The joint propensity (S, N) of every slate by each policy."""
     k, S = slates.slates.k, len(chosen)
     every = every_slate(n, k)
@@ -123,7 +123,7 @@ def _joint(slates: SlateLog, chosen: I64, n: int, ask: Ask) -> dict[str, F64]:
     return found
 
 
-def _asked(slates: SlateLog, chosen: I64, slot: int, above: I64) -> tuple[Interactions, I64]:
+def _asked(slates: JudgedSlates, chosen: I64, slot: int, above: I64) -> tuple[Interactions, I64]:
     """Each chosen slate's slot, with each of the prefixes (P, slot) above it: S · P rows, and the columns (S · P, n) of
     its first slot's candidates."""
     log, known = slates.log, slates.slates

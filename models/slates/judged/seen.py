@@ -17,7 +17,7 @@ LEAST = 30  # slates with a slot before its Q̂ is fitted; any Q̂ leaves cascad
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SlateLog:
+class JudgedSlates:
     """`log`: n rows, all of them slots of `slates`; `predicted` (n, K): Q̂, what is earned from a slot on."""
 
     log: Interactions

@@ -1,6 +1,7 @@
-"""`croupier simulate linear` and `simulate changes`: what health says of a linear champion, and what it does when the
-users change."""
+"""`croupier simulate health`, `simulate linear` and `simulate changes`: how often health errs, what it says of a linear
+champion, and what it does when the users change."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,54 @@ Page = Annotated[Path | None, typer.Option(help="put the table into this Markdow
 def count(bar: Any, runs: int) -> None:
     """Moves a bar of progress on."""
     bar.update(runs)
+
+
+def simulate_health(
+    *,
+    world: Annotated[
+        str,
+        typer.Option(help="reels, news (every three days an arm goes and another comes) or obd (Open Bandit Dataset)"),
+    ] = "reels",
+    seeds: Annotated[int, typer.Option(min=1, help="apps")] = 3,
+    first_seed: Annotated[int, typer.Option(min=0, help="the apps' seeds count from here")] = 0,
+    days: Annotated[int, typer.Option(min=17, help="of each app; the first fifteen are learnt from")] = 38,
+    per_day: Annotated[
+        int | None, typer.Option(min=100, help="decisions a day, on average; 12,000, and 1,429 of obd")
+    ] = None,
+    false_alarms: Annotated[float, typer.Option(min=0.001, help="[health] false_alarms: the budget of a month")] = 0.5,
+    fault: Annotated[list[str] | None, typer.Option(help="plant this fault; may be repeated; all unless given")] = None,
+    out: Out = None,
+    page: Page = None,
+) -> None:
+    """False alarms of sound months, and how soon planted faults are found and named, beside published rules. The world
+    `obd` downloads its log by pip once, into var/cache."""
+    from tqdm import tqdm
+
+    from croupier.features.settings import Settings
+    from croupier.features.store import layout
+    from croupier.features.worlds import obd
+    from croupier.models.simulation.health import rates, table
+    from croupier.models.simulation.health.worlds import OBD
+
+    prepared(out, page)
+    wheel = obd.fetch(Settings().var / layout.CACHE) if world == OBD else None
+    with tqdm(unit="h", disable=None) as bar:
+        found: dict[str, Any] = rates.count(
+            seeds=seeds,
+            first=first_seed,
+            days=days,
+            per_day=per_day,
+            false_alarms=false_alarms,
+            world=world,
+            wheel=wheel,
+            faults=fault,
+            progress=partial(count, bar),
+        )
+    if not to_stdout(out):
+        print(table.markdown(found))
+    written(out, found)
+    if page is not None:
+        table.write_page(found, page)
 
 
 def simulate_linear(

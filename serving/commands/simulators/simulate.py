@@ -3,9 +3,8 @@
 import typer
 
 from croupier.serving.commands.evaluation.gate import simulate_gate
-from croupier.serving.commands.health import simulate_health
 from croupier.serving.commands.simulators.allocate import simulate_allocate
-from croupier.serving.commands.simulators.health import simulate_changes, simulate_linear
+from croupier.serving.commands.simulators.health import simulate_changes, simulate_health, simulate_linear
 from croupier.serving.commands.simulators.learning import simulate_learning
 from croupier.serving.commands.simulators.loop import simulate_loop
 from croupier.serving.commands.simulators.pacing import simulate_pacing

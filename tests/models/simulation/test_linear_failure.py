@@ -51,7 +51,10 @@ def test_the_command_writes_its_table_and_keys(tmp_path, monkeypatch):
     text = page.read_text()
     assert "old" not in text
     assert "| linear (made) | is right | 0% | 0% |" in text
-    assert {line.count("|") for line in text.splitlines() if line.startswith("|")} == {7}
+    assert {line.count("|") for line in text.splitlines() if line.startswith("|")} == {9}
+    for row in found["problems"].values():
+        assert set(row["flat"]) == {"600", "1200"}
+        assert 0 <= row["flat_first"] <= row["flat"]["1200"]
 
 
 def test_a_folder_without_any_of_them_is_refused(tmp_path):

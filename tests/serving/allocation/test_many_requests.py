@@ -45,7 +45,7 @@ def asked(rng, words):
     )
 
 
-def count(requests, seed, *, claimed=None):
+def count(requests, seed, *, claimed=None, told=lambda found: None):
     """What became of so many requests: `over` their total by the answer, or by the log; `refused` by name; `tight`:
     with a total that leaves one allocation; at most by what share of it they cost. `claimed`: what costs are said to be
     in the place of those that are sent."""
@@ -54,7 +54,9 @@ def count(requests, seed, *, claimed=None):
     with tempfile.TemporaryDirectory() as var, pages.opened(var) as app:
         policy, encoder = pages.learnt(app)
         pages.published(app, policy, encoder)
-        for _ in range(requests):
+        for n in range(requests):
+            if n and n % 5000 == 0:
+                told(dict(found) | {"cpu_seconds": round(time.process_time() - cpu, 1)})
             sent, cost, total = asked(rng, words)
             if claimed is not None:
                 sent["items"] = [
@@ -107,4 +109,5 @@ def test_nothing_costs_more_than_its_total_on_the_served_path(monkeypatch):
 
 if __name__ == "__main__":
     os.environ.setdefault("CROUPIER_DURABILITY", "NORMAL")
-    print(json.dumps(count(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0), indent=2))
+    line = [*map(int, sys.argv[1:]), 0]
+    print(json.dumps(count(line[0], line[1], told=lambda found: print(json.dumps(found), flush=True))))

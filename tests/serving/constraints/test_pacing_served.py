@@ -158,7 +158,7 @@ def figures(shop, arms, pmfs, days, *, after=4):
     reward, _ = of_fixed(shop.scores[rows], shop.means[rows], group, best)
     return {
         "days": days,
-        "decisions": rows.stop - rows.start,
+        "decisions": int(rows.stop - rows.start),
         "spend_error": float(abs(spent[after:] - pacing.BUDGET).mean() / pacing.BUDGET),
         "largest_spend_error": float(abs(spent[after:] - pacing.BUDGET).max() / pacing.BUDGET),
         "floor_share": float(share[1].mean()),

@@ -46,23 +46,35 @@ def by_hand(release, request, other=True):
     return with_floor_toward(own, release.toward.policy.pmf(batch), batch.mask, FLOOR, release.toward.share)[0]
 
 
+def price(release, request, pmf):
+    """Σ (π₁ − π₀)² / p, with both as a rollout would serve them: the rows that telling them apart takes go with it."""
+    parts = [request.context], [request.arms], [request.arm_context]
+    batch = release.encoder.encode(*parts, release.catalogue)
+    one, other = (with_floor(p.pmf(batch), batch.mask, FLOOR)[0] for p in (release.champion, release.toward.policy))
+    return float(np.square(other - one) @ (1.0 / pmf))
+
+
 @pytest.mark.medium
 def test_what_is_logged_is_what_was_drawn_from_and_replay_derives_it(tmp_path, spool):
     made = apps.write(tmp_path, apps.trained("lin_ts"), toward=toward(apps.trained("vw_cb_adf")), floor=FLOOR)
     requests = apps.sample().requests(60, strange=True)
     answers = selector(made, spool).select(requests)
     found = spool.find([a.event_id for a in answers])
-    moved = 0
+    moved, prices = 0, []
     for request, answer in zip(requests, answers, strict=True):
         expected, decision = by_hand(made, request), found[answer.event_id]
         np.testing.assert_allclose(decision.pmf, expected, atol=1e-12)
         assert decision.propensity == dict(zip(decision.arms, decision.pmf, strict=True))[decision.arm]
         assert min(decision.pmf) >= FLOOR / 2 / len(decision.arms) - 1e-12
         assert (decision.role, decision.policy, decision.fallback_reason) == ("champion", "lin_ts", "")
-        moved += float(np.abs(expected - by_hand(made, request, other=False)).sum()) > 0.01
+        plain = by_hand(made, request, other=False)
+        moved += float(np.abs(expected - plain).sum()) > 0.01
+        prices.append([price(made, request, pmf) for pmf in (np.array(decision.pmf), plain)])
         steps = replay(decision, load=lambda _: made, spool=spool, spec=RewardSpec())
         assert all(s.holds for s in steps), steps
     assert moved > 40, "most decisions explore otherwise than uniformly"
+    spent, before = np.mean(prices, axis=0)
+    assert spent < 0.9 * before, "the served log tells the two apart in fewer rows"
     uniform = replace(made, toward=None)
     steps = replay(found[answers[0].event_id], load=lambda _: uniform, spool=spool, spec=RewardSpec())
     assert [s.step for s in steps if not s.holds] == ["pmf"]
@@ -112,10 +124,16 @@ def test_a_candidate_that_is_too_slow_is_not_waited_for(tmp_path, spool):
 def test_slots_of_a_slate_explore_as_decisions_one_after_another_to_the_bit(tmp_path):
     made = apps.write(tmp_path, apps.trained("lin_ts"), toward=toward(apps.trained("vw_cb_adf")), floor=FLOOR)
     asked = [
-        SlateRequest(unit_id=r.unit_id, context=r.context, arms=list(r.arms), arm_context=list(r.arm_context),
-                     k=1 + i % 3, event_id=f"page-{i}")
+        SlateRequest(
+            unit_id=r.unit_id,
+            context=r.context,
+            arms=list(r.arms),
+            arm_context=list(r.arm_context),
+            k=1 + i % 3,
+            event_id=f"page-{i}",
+        )
         for i, r in enumerate(apps.sample().requests(30))
-    ]  # fmt: skip
+    ]
     memory, one_by_one = Memory(), Memory()
     breaker = CandidateBreaker(None, patience_ms=60_000)
     slates = SlateSelector(made, recorder=memory, rollout=None, unit_key="key", breaker=breaker)
@@ -146,9 +164,13 @@ def test_a_release_carries_it_in_its_golden_decisions_and_digests(tmp_path):
         bundle.write_release(tmp_path / "8", number=8, candidate=Uniform(), toward=toward(Uniform()), **common)
     with pytest.raises(ValueError, match="toward: found fixed_arm, which refuses arms that are in no catalogue"):
         bundle.write_release(
-            tmp_path / "9", number=9, candidate=None, toward=toward(FixedArm(arm="a")), source="both",
+            tmp_path / "9",
+            number=9,
+            candidate=None,
+            toward=toward(FixedArm(arm="a")),
+            source="both",
             **(common | {"champion": Uniform(), "arms": [Arm(arm_id="reel-03", features=app.arms[3].features)]}),
-        )  # fmt: skip
+        )
 
 
 def test_allocations_and_it_exclude_each_other():

@@ -72,6 +72,7 @@ def cost(folder: Path, url: str) -> dict[str, Any]:
     times.append(time.process_time())
     assert not passed_on.rows(spool, 0, 2**60)
     spool.close()
+    store.close()
     passing, looking = np.diff(times) * 1e6 / PASSED
     return {"what": "CPU µs a reward", "passed on": passing, "looked at": looking}
 

@@ -1,15 +1,18 @@
 """Rewards at any host reach the head of every host: three selectors in one process, a real Redis, one store."""
 
+import json
 import random
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from typer.testing import CliRunner
 
 from croupier.features.log.ship import prune, ship
 from croupier.features.log.shipped import REWARD, open_log
 from croupier.features.log.spool import Spool
+from croupier.serving.commands.replay import app
 from croupier.serving.contract.rewards import RawReward
 from croupier.serving.decide.replay import replay
 from croupier.serving.embedded.host import Host
@@ -47,7 +50,17 @@ def sent(hosts, rng, n, seed):
     return decided, fates
 
 
-def test_every_host_decides_with_what_all_have_learnt_and_each_decision_is_derived_again(fleet, tmp_path):
+def replayed(monkeypatch, w, event, logs):
+    """What `croupier replay` says on the host `w`, with these other hosts' logs."""
+    s = w.settings
+    for name, value in {"VAR": s.var, "STORE": s.store, "UNIT_KEY": s.unit_key.get_secret_value()}.items():
+        monkeypatch.setenv(f"CROUPIER_{name}", str(value))
+    named = [part for path in logs for part in ("--log", str(path))]
+    done = CliRunner().invoke(app, [event, "--app", "shop", "--json", *named])
+    return done.exit_code, json.loads(done.stdout)
+
+
+def test_every_host_decides_with_what_all_have_learnt_and_each_decision_is_derived_again(fleet, tmp_path, monkeypatch):
     spaces, hosts = fleet
     rng, release = random.Random(5), release_of(spaces[0])
     _, fates = sent(hosts, rng, 60, seed=1)
@@ -77,6 +90,12 @@ def test_every_host_decides_with_what_all_have_learnt_and_each_decision_is_deriv
     assert {s.step for steps in alone for s in steps if not s.holds} == {"pmf"}, "its own steps alone do not give it"
     at, event = later[0]
     logged = hosts[at].spool.find([event])[event]
+    paths = [host.spool.path for host in hosts]
+    for i, w in enumerate(spaces):  # on any host: whose decision it is is found
+        code, said = replayed(monkeypatch, w, event, [path for j, path in enumerate(paths) if j != i])
+        assert (code, said["same"], said["arm"]) == (0, True, logged.arm)
+    code, said = replayed(monkeypatch, spaces[at], event, [])
+    assert (code, said["same"], said["steps"][-1]["step"]) == (1, False, "posterior")
     (missing,) = [s for s in replay(logged, spool=hosts[at].spool, **asked) if not s.holds]
     assert (missing.step, "--log" in missing.detail) == ("posterior", True)
     wrong = replace(logged, shared_posterior="0" * 15)
@@ -149,6 +168,22 @@ def test_a_store_that_lost_everything_is_given_it_again_and_a_host_without_it_se
     assert expected.state.step - expected.base.step == 60
     until(lambda: all(apart(moments(w, release), expected.state.moments) < 1e-9 for w in spaces))
     until(lambda: all(_staleness(host) < 0.5 for host in hosts))
+
+
+def test_a_store_that_hangs_keeps_no_call_waiting_and_is_followed_again(fleet, tmp_path, redis):
+    spaces, hosts = fleet
+    rng, release = random.Random(13), release_of(spaces[0])
+    sent(hosts, rng, 10, seed=7)
+    redis.hang()
+    sent(hosts, rng, 20, seed=8)
+    until(lambda: all(_staleness(host) > 3 for host in hosts))
+    hosts.append(Host(spaces[2], every=0.5))  # a second process of a host begins and ends all the same
+    sent(hosts[3:], rng, 5, seed=9)
+    hosts.pop().close()
+    redis.go_on()
+    expected = one_host(tmp_path, spaces, release)
+    assert expected.state.step - expected.base.step == 35
+    until(lambda: all(apart(moments(w, release), expected.state.moments) < 1e-9 for w in spaces))
 
 
 def _staleness(host):

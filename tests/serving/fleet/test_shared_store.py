@@ -68,7 +68,9 @@ def test_the_stream_and_the_heads_of_a_real_redis(redis):
     found = store.after(FIRST, 2)
     assert [raw for _, raw in found] == [b"one", b"two"]
     assert store.after(found[-1][0], 10) == [(last, b"three")]
-    assert SharedStore(redis.url, "another").after(FIRST, 10) == [], "apps do not meet"
+    another = SharedStore(redis.url, "another")
+    assert another.after(FIRST, 10) == [], "apps do not meet"
+    another.close()
     assert not store.lost(last)
     assert store.lost("99999999999999-0"), "newer than all there is: an older copy was restored"
     assert not store.lost("1-0"), "older than all there is: cut off, as the stream is long"
@@ -84,3 +86,4 @@ def test_the_stream_and_the_heads_of_a_real_redis(redis):
     redis.start()
     assert store.life() != life
     assert store.versions("1:ab:champion") == {}
+    store.close()

@@ -2,7 +2,9 @@
 
 import json
 import re
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -10,11 +12,16 @@ from croupier.features import clock
 from croupier.features.store import layout
 from croupier.features.utc import HOUR
 from croupier.features.workspace import Workspace
-from croupier.features.worlds.reels_hours import ReelsHours, Trouble
+from croupier.features.worlds.hours import Trouble
+from croupier.features.worlds.reels_hours import ReelsHours
+from croupier.models.health.diagnosis import diagnose
+from croupier.models.health.history import History
+from croupier.models.health.lift import ChampionLift
 from croupier.serving.cli import app as cli
-from croupier.serving.health import silences
-from croupier.serving.health.examine import Unwell, keep, last_said, or_raise
+from croupier.serving.health import silences, told
+from croupier.serving.health.examine import Examined, Unwell, keep, last_said, or_raise
 from tests import reels_store
+from tests.models.health.plain_hours import hour, hours
 from tests.page_words import unscripted
 
 pytestmark = pytest.mark.medium
@@ -122,3 +129,25 @@ def test_a_silenced_watch_is_shown_and_counts_neither_here_nor_in_the_monitor(sk
         assert code == 2, "it has ended by itself"
         with pytest.raises(Unwell, match="the clock of host-b"):
             or_raise(keep("shop"))
+
+
+def test_no_lift_has_a_negative_zero():
+    found = ChampionLift(value=0.0002, low=-0.003, high=0.004, served=0.1, uniform=0.1, hours=24)
+    assert told.lift_text(found) == "+0 % [0, 0]"
+    assert told.lift_text(replace(found, value=-0.012, low=-0.02)) == "-1 % [-2, 0]"
+
+
+def test_what_several_watches_say_alike_is_one_line():
+    """Rewards of one arm are gone: the watches of everything and of segments tell it, too."""
+    rng = np.random.default_rng(3)
+    late = [hour(22 * 24 + k, rng, arm_rates=[("b", 0.0)]) for k in range(24)]
+    d = diagnose(History.of([*hours(22, 7), *late]))
+    grouped = told.alike(d)
+    assert sum(map(len, grouped)) == len(d.symptoms) > len(grouped)
+    assert all(len({(s.says, s.remedy) for s in each}) == 1 for each in grouped)
+    said = "\n".join(told.lines(Examined("shop", None, d)))
+    broken = [each for each in grouped if each[0].cause == "reward_feed_arm"]
+    assert said.count("rewards of arm b are not logged any more") == 1 + len(broken), "the sentence, and a line each"
+    assert grouped[0][0] is d.symptoms[0]
+    first, second, *_ = next(each for each in grouped if len(each) > 1)
+    assert f"  {first.about} (and {second.about}" in said

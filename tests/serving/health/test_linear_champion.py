@@ -140,6 +140,8 @@ def test_json_and_page_say_the_same_and_it_is_examined_once(shop, monkeypatch):
     assert "Is a linear model enough" in text
     assert "try neural_linear" in text
     assert "left unexplained by" in text
+    worth = f"{found['linear']['growth']:+.3g} [{found['linear']['growth_low']:.3g}, "
+    assert f"twice the rows earn a linear policy {worth}" in text
 
 
 def test_silenced_or_of_no_concern_it_is_not_told(shop):

@@ -16,8 +16,9 @@ from croupier.features.quality import gx
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.utc import HOUR, from_us
+from croupier.features.worlds.hours import Trouble
 from croupier.features.worlds.reels import START, World
-from croupier.features.worlds.reels_hours import ReelsHours, Trouble
+from croupier.features.worlds.reels_hours import ReelsHours
 from croupier.models.baselines import FixedArm
 from croupier.models.gate import gate_page
 from croupier.serving.health import landing, landing_page, verdict_page

@@ -61,8 +61,10 @@ def logged(name, var, *, taste, clicks, pages, k=SLOTS):
         for first in range(0, pages, AT_ONCE):
             with clock.at(to_us(START) + first * SECOND):
                 device = rng.integers(2, size=AT_ONCE)
-                asked = [SlateRequest(unit_id=f"reader-{first + i}", context={"device": DEVICES[d]}, arms=ARMS, k=k)
-                         for i, d in enumerate(device)]  # fmt: skip
+                asked = [
+                    SlateRequest(unit_id=f"reader-{first + i}", context={"device": DEVICES[d]}, arms=ARMS, k=k)
+                    for i, d in enumerate(device)
+                ]
                 given = []
                 for d, page in zip(device, app.select_slates(asked), strict=True):
                     hit = clicks(taste[d][[ARMS.index(arm) for arm in page.arms]], rng)

@@ -39,8 +39,9 @@ def test_slates_have_the_law_of_a_uniform_policy_held_to_a_minimum(shop):
     )
     by_slot = conditionals(law, 3)[0]
     slates = {tuple(ARMS[i] for i in row): by_slot[n] for n, row in enumerate(every_slate(5, 3))}
-    drawn = shop.select_slates([SlateRequest(unit_id=f"u{i}", context={}, arms=ARMS, k=3, minimums=[NEWS])
-                                for i in range(2000)])  # fmt: skip
+    drawn = shop.select_slates(
+        [SlateRequest(unit_id=f"u{i}", context={}, arms=ARMS, k=3, minimums=[NEWS]) for i in range(2000)]
+    )
     assert all({"news-1", "news-2"} & set(slate.arms) for slate in drawn)
     for slate in drawn[:200]:
         assert [s.propensity for s in slate.slots] == pytest.approx(slates[slate.arms], abs=1e-12)

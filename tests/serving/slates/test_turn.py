@@ -50,7 +50,7 @@ def test_a_policy_whose_pages_earn_more_is_promoted_and_its_rollout_begins(turne
     body, candidate = found["evaluation"], found["evaluation"]["policies"]["lin_ts"]
     assert (found["promoted"], candidate["verdict"]) == ("lin_ts", PROMOTE)
     assert body["slates"] == {"slots": 3, "decisions": 3 * body["rows"], "left_out": 0}
-    assert body["rows"] == pytest.approx(PAGES * 0.4, abs=3)
+    assert body["rows"] == pytest.approx(PAGES * 0.4, abs=50)  # pages come fifty at a time
     uniform = np.mean([1 - np.prod(1 - np.delete(taste, out)) for taste in pages.TASTES for out in range(4)])
     assert body["policies"]["uniform"]["dr"] == pytest.approx(uniform, abs=0.05)
     assert candidate["lift"]["lower"] > 0.0

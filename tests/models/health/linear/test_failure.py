@@ -5,6 +5,7 @@ import pytest
 
 from croupier.models.health.linear import failure, nested, unexplained
 from croupier.models.health.linear.failure import LinearFit, examine
+from croupier.models.health.watches.model import growth_text
 from croupier.models.simulation.health import linear_failure
 from croupier.models.simulation.health.linear_failure import logistic, played
 
@@ -48,31 +49,57 @@ def test_linear_rewards_are_left_in_peace(seed):
     assert (fit.features, fit.pairs) == ((), ())
 
 
-def test_the_gain_is_the_worlds(monkeypatch):
-    """The interval holds the true difference of the two greedy policies, of which the world knows every mean."""
+def test_gain_and_growth_are_the_worlds(monkeypatch):
+    """The intervals hold the true differences of the greedy policies, of which the world knows every mean."""
     seen = []
-    monkeypatch.setattr(failure, "_gain", lambda rows, *q, of=failure._gain: seen.append(q) or of(rows, *q))
+    monkeypatch.setattr(failure, "_difference", lambda *q, of=failure._difference, **by: seen.append(q) or of(*q, **by))
     for seed in range(4):
         problem, rows = log(crossed, seed)
         fit, i = examine(rows), np.arange(len(rows))
-        linear, best = (problem.means[i, q.argmax(axis=1)].mean() for q in seen[-1])
-        assert fit.low - 0.02 < best - linear < fit.high + 0.02
-        assert best - linear == pytest.approx(fit.gain, abs=4 * (fit.high - fit.low) / 3.92)
+        told = (fit.gain, fit.low, fit.high), (fit.growth, fit.growth_low, fit.growth_high)
+        for (mean, low, high), (_, *models) in zip(told, seen[-2:], strict=True):
+            one, other = (problem.means[i, q.argmax(axis=1)].mean() for q in models)
+            assert low - 0.02 < one - other < high + 0.02
+            assert one - other == pytest.approx(mean, abs=4 * (high - low) / 3.92)
 
 
-def test_the_linear_model_is_the_ridge_on_its_columns_alone():
-    """Normal equations by hand, at the penalty that the fit chose: the first columns' own."""
-    _, rows = log(crossed, 1, 600)
-    model = nested.Nested.fit(rows, np.random.default_rng(0))
-    x = model.inputs.columns(rows.batch.context, *rows.shown)[:, : model.inputs.linear]
-    (_, weight), _ = model.weights
-    assert not weight[model.inputs.linear :].any()
-    z, y = x - x.mean(axis=0), rows.reward - rows.reward.mean()
+def by_hand(x, y):
+    """Ridges by their normal equations, one a penalty."""
+    z, y = x - x.mean(axis=0), y - y.mean()
     scale = np.where(z.std(axis=0) > 1e-9, z.std(axis=0), np.inf)
     z = z / scale
-    penalties = np.logspace(0, 6, 7)
-    fits = [np.linalg.solve(z.T @ z + p * np.eye(z.shape[1]), z.T @ y) / scale for p in penalties]
-    assert min(np.abs(f - weight[: model.inputs.linear]).max() for f in fits) < 1e-9
+    return [np.linalg.solve(z.T @ z + p * np.eye(z.shape[1]), z.T @ y) / scale for p in np.logspace(0, 6, 7)]
+
+
+def test_the_linear_models_are_ridges_on_their_columns_and_rows_alone():
+    """Normal equations by hand, at the penalty that the fit chose: of all rows, and of every other one."""
+    _, rows = log(crossed, 1, 600)
+    model = nested.Nested.fit(rows, np.random.default_rng(0))
+    count = model.inputs.linear
+    x = model.inputs.columns(rows.batch.context, *rows.shown)[:, :count]
+    for (_, weight), part in ((model.weights[0], slice(None)), (model.weights[2], slice(None, None, 2))):
+        assert not weight[count:].any()
+        assert min(np.abs(f - weight[:count]).max() for f in by_hand(x[part], rows.reward[part])) < 1e-9
+    assert model.weights[1][1][count:].any()
+
+
+def test_a_value_that_grows_no_more_is_told_and_one_that_does_is_not(monkeypatch):
+    """Rewards that nothing explains: twice the rows are worth nothing. Many arms and few rows: they are worth a lot."""
+    monkeypatch.setattr(linear_failure, "EXPLORES", 0.5)
+    _, plenty = log(lambda X, w: 2.0 * X @ w, 2, 5000)
+    assert examine(plenty).flat
+    _, few = log(lambda X, w: 2.0 * X @ w, 2, 600)
+    fit = examine(few)
+    assert not fit.flat
+    assert fit.growth_high > fit.growth > fit.growth_low
+
+
+def test_a_fit_that_an_older_version_kept_is_read():
+    known = examine(log(bent, 3)[1], NAMES).to_dict()
+    older = {k: v for k, v in known.items() if k != "flat" and not k.startswith("growth")}
+    found = LinearFit.from_dict(older)
+    assert (found.growth, found.flat, growth_text(found)) == (None, False, "")
+    assert (found.gain, found.failed) == (known["gain"], known["failed"])
 
 
 def test_rows_of_one_unit_count_once():

@@ -55,8 +55,11 @@ def test_rates_count_each_way_of_judging_apart():
     def row(name, by, decision):
         return {"worth": name, "by": by, "decision": decision, "logged": "uniform", "seed": 0}
 
-    table = [row(name, by, "promote" if (name, by) in {("better", "slate"), ("equal", "decision")} else "reject")
-             for name in ("equal", "better") for by in entry_rates.BY]  # fmt: skip
+    table = [
+        row(name, by, "promote" if (name, by) in {("better", "slate"), ("equal", "decision")} else "reject")
+        for name in ("equal", "better")
+        for by in entry_rates.BY
+    ]
     assert entry_rates.entry_rates(table) == {
         "false_promotion_by_entry": 0.0, "power_by_entry": 1.0, "false_promotion_by_decision": 1.0, "power_by_decision": 0.0,
     }  # fmt: skip

@@ -15,7 +15,7 @@ from croupier.models.simulation.slates.entry_rates import FLOOR, SlotScores
 from croupier.models.simulation.slates.slate_world import ARMS, CONTEXTS, SLOTS, CascadeWorld
 from croupier.models.slates.enumerated import Enumerated
 from croupier.models.slates.judged.evaluation import any_better, evaluate, rounds_in
-from croupier.models.slates.judged.seen import SlateLog
+from croupier.models.slates.judged.seen import JudgedSlates
 from croupier.models.slates.judged.self_tests import goes_down, propensity, slot_values
 
 WORLD = CascadeWorld.of(4)
@@ -83,14 +83,14 @@ def test_rewards_that_depend_on_slots_below_are_found_and_standard_ips_alone_is_
     assert asked(every_slate(last)).policies["new"].estimates["rips"] == pytest.approx(value(NEW, last), abs=1e-12)
     twenty = np.tile(np.arange(len(GROUP)), 20)
     for given, least, most in ((reward, 0.0, 1e-6), (last, 0.9, 1.0), (WORLD.clicks, 0.5, 1.0)):
-        slates = SlateLog.of(every_slate(given), seed=0)
+        slates = JudgedSlates.of(every_slate(given), seed=0)
         pmfs, _ = by_decision.served(POLICIES, slates.log, FLOOR, "old", None)
         seen = [slates.seen(pmfs[name])[twenty] for name in ("new", "old")]
         assert least <= goes_down(*seen, often=False) <= most
 
 
 def test_what_the_pmfs_foretell_of_the_last_slot_is_that_of_whole_slates_on_average(log):
-    slates, even = SlateLog.of(log, seed=0), table(np.zeros((CONTEXTS, ARMS)))
+    slates, even = JudgedSlates.of(log, seed=0), table(np.zeros((CONTEXTS, ARMS)))
     pmfs, _ = by_decision.served(POLICIES, log, FLOOR, "old", None)
     found = slates.foretold(pmfs["new"], pmfs["old"])
     whole = powers(even.joint, table(NEW).joint, table(OLD).joint)
@@ -116,7 +116,7 @@ def test_each_column_of_the_self_test_has_mean_zero_over_all_slates():
     known = table(OLD)
     every = entry_rates.rows_of(known, GROUP, NUMBER, WORLD.clicks[GROUP, NUMBER])
     p = known.joint[GROUP, NUMBER] / CONTEXTS
-    values, spread = slot_values(every, SlateLog.of(every, seed=0).slates)
+    values, spread = slot_values(every, JudgedSlates.of(every, seed=0).slates)
     assert values.shape == (len(GROUP), 2 * SLOTS + 1)
     assert p @ values == pytest.approx(0.0, abs=1e-12)
     assert values[:, -1] == pytest.approx(1.0 / (336 * known.joint[GROUP, NUMBER]) - 1.0, rel=1e-9)
@@ -130,7 +130,7 @@ def test_a_log_that_drew_otherwise_than_it_says_is_found():
     p = {}
     for name, drawn in (("sound", says), ("lying", liar)):
         log = entry_rates.rows_of(says, *WORLD.draw(drawn, 4000, rng))
-        p[name] = propensity(log, SlateLog.of(log, seed=0).slates, often=True)
+        p[name] = propensity(log, JudgedSlates.of(log, seed=0).slates, often=True)
     assert p["sound"] > 0.05
     assert p["lying"] < 1e-6
 

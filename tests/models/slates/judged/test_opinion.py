@@ -14,7 +14,7 @@ from croupier.models.simulation.slates.slate_world import ARMS, CONTEXTS, Cascad
 from croupier.models.slates import pseudoinverse
 from croupier.models.slates.judged.evaluation import evaluate
 from croupier.models.slates.judged.opinion import SecondOpinion
-from croupier.models.slates.judged.seen import SlateLog
+from croupier.models.slates.judged.seen import JudgedSlates
 
 WORLD = CascadeWorld.of(4)
 OLD, NEW = (np.random.default_rng(i).normal(size=(CONTEXTS, ARMS)) for i in (1, 2))
@@ -31,7 +31,7 @@ def drawn():
 
 
 def opinion(log, policies=POLICIES):
-    slates = SlateLog.of(log, seed=0)
+    slates = JudgedSlates.of(log, seed=0)
     pmfs, _ = by_decision.served(policies, slates.log, FLOOR, "old", None)
 
     def ask(rows):
@@ -58,8 +58,11 @@ def test_joint_propensities_and_weights_are_those_of_every_slate(drawn):
 
 def test_the_verdict_has_it_and_says_so(drawn):
     *_, log = drawn
-    (second,) = (c for c in evaluate(POLICIES, log, **KNOWN).policies["new"].verdict.conditions
-                 if c.name == "second_estimator_upper")  # fmt: skip
+    (second,) = (
+        c
+        for c in evaluate(POLICIES, log, **KNOWN).policies["new"].verdict.conditions
+        if c.name == "second_estimator_upper"
+    )
     lift = opinion(log).lift("new")
     assert second.value == pytest.approx(lift.mean + 1.6449 * lift.standard_error, abs=1e-4)
     assert "pseudoinverse, on 300 slates" in second.reason
@@ -69,8 +72,11 @@ def test_a_log_that_the_champion_did_not_make_has_no_pseudoinverse(drawn):
     *_, log = drawn
     turned = {"old": SlotScores(NEW), "new": SlotScores(OLD)}
     assert opinion(log, turned) is None
-    (second,) = (c for c in evaluate(turned, log, **KNOWN).policies["new"].verdict.conditions
-                 if c.name == "second_estimator_upper")  # fmt: skip
+    (second,) = (
+        c
+        for c in evaluate(turned, log, **KNOWN).policies["new"].verdict.conditions
+        if c.name == "second_estimator_upper"
+    )
     assert "reward-interaction IPS" in second.reason
 
 
