@@ -16,14 +16,28 @@ from croupier.serving.operate import deployment
 from croupier.serving.release import bundle
 from croupier.serving.triton.server import Ports, TritonServer
 from tests.serving import apps
-from tests.serving.constrained import DECLARED, EXPOSURE, broken, declared, left_out
+from tests.serving.constrained import DECLARED, EXPOSURE, GENRE, broken, declared, left_out
 from tests.serving.embedded.shop import publish
+
+SEGMENTS = """
+[[constraints]]
+name = "sports in Austria"
+when.country = ["AT"]
+arm.genre = ["sports"]
+floor = 0.3
+
+[[constraints]]
+name = "tablets explore"
+kind = "exploration"
+when.device = ["tablet"]
+floor = 0.4
+"""
 
 
 @pytest.mark.slow
 def test_triton_keeps_them_and_answers_as_embedded_does(tmp_path, monkeypatch):
     store = tmp_path / "store"
-    text = DECLARED + EXPOSURE
+    text = DECLARED + EXPOSURE + SEGMENTS
     served = declared(tmp_path / "triton-host", text, store=str(store))
     number = publish(served, apps.trained("neural_linear"), apps.trained("lin_ts"))
     own = declared(tmp_path / "own-host", text, store=str(store))
@@ -53,6 +67,10 @@ def test_triton_keeps_them_and_answers_as_embedded_does(tmp_path, monkeypatch):
     assert [b for d in found.values() for b in broken(d)] == []
     assert any(left_out(r) for r in requests)
     assert {d.multipliers for d in found.values()} == {1}
+    austria = [d for d in found.values() if d.context.get("country") == "AT"]
+    sports = [sum(p for arm, p in zip(d.arms, d.pmf, strict=True) if GENRE[arm] == "sports") for d in austria]
+    listed = [any(GENRE[arm] == "sports" for arm in d.arms) for d in austria]
+    assert min(p for p, there in zip(sports, listed, strict=True) if there) >= 0.3 - 1e-6
     release = bundle.load(layout.served(served.home, number))
     for decision in list(found.values())[:50]:
         steps = replay(decision, load=lambda _: release, spool=spool, spec=RewardSpec(), prices=lambda _: prices)
