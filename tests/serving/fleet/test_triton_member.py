@@ -46,10 +46,10 @@ def test_rewards_at_the_wrong_one_of_triton_and_embedded_reach_the_heads_of_both
             last = client.select(**asked(requests[-1])).event_id
             logged = spool.find([last])[last]
             assert (logged.posterior_step - expected.base.step, len(logged.shared_posterior)) == (EACH, 15)
-            until(lambda: fleet_metrics(triton).get('rewards_total{way="taken in"}') == EACH)
+            told = {'rewards_total{way="taken in"}': EACH, 'rewards_total{way="passed on"}': EACH}
+            told |= {'other_hosts{role="champion"}': 1}  # a page is a second or two behind what has been learnt
+            until(lambda: told.items() <= fleet_metrics(triton).items())
             page = fleet_metrics(triton)
-            assert page['rewards_total{way="passed on"}'] == EACH
-            assert page['other_hosts{role="champion"}'] == 1
             assert 0 <= page["staleness_seconds"] < 60
             redis.stop()
             until(lambda: fleet_metrics(triton)["staleness_seconds"] > 3)
