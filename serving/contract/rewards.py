@@ -13,7 +13,8 @@ from croupier.features.schema import InvalidEvent, Reward
 from croupier.features.utc import YEAR_2100
 from croupier.serving.contract.requests import identifier, utf8
 
-ACCEPTED, DUPLICATE, ELSEWHERE, REJECTED = "accepted", "duplicate", "elsewhere", "rejected"
+ACCEPTED, DUPLICATE, REJECTED = "accepted", "duplicate", "rejected"
+ELSEWHERE, UNKNOWN_EVENT = "elsewhere", "unknown_event"  # its decision is not in this host's log
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,10 @@ class RawReward:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """accepted | elsewhere | duplicate | rejected, with `error`.
+    """accepted | unknown_event | elsewhere | duplicate | rejected, with `error`.
 
-    `elsewhere`: on record, and the decision is not in this host's log; the reward counts by the decision of another
-    host, or by one that arrives later. It is no error of the caller's: any host may be told.
+    `unknown_event`: on record, and the decision is not in this host's log: the reward counts once it arrives.
+    `elsewhere`: the same of a host that knows of others (CROUPIER_REDIS), one of which made the decision.
 
     `reason`: the word under which a refusal is counted, where it has one; it stays with the server."""
 

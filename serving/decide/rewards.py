@@ -14,7 +14,16 @@ from croupier.features.log.admission import Admission
 from croupier.features.log.refusals import noted
 from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.schema import Decision, InvalidEvent, Reward
-from croupier.serving.contract.rewards import ACCEPTED, DUPLICATE, ELSEWHERE, REJECTED, Outcome, RawReward, decode
+from croupier.serving.contract.rewards import (
+    ACCEPTED,
+    DUPLICATE,
+    ELSEWHERE,
+    REJECTED,
+    UNKNOWN_EVENT,
+    Outcome,
+    RawReward,
+    decode,
+)
 from croupier.serving.decide import request_rewards
 
 
@@ -42,7 +51,7 @@ def undeclared() -> None:
 
 class Rewards:
     """Takes rewards in. `learn()` is called when some are new, before they are answered; `declared()` gives what the
-    app lets in."""
+    app lets in. `of_fleet`: other hosts decide for the same app, and a reward of theirs is passed on to them."""
 
     def __init__(
         self,
@@ -51,7 +60,9 @@ class Rewards:
         declared: Callable[[], Admission | None] = undeclared,
         learn: Callable[[], object] | None = None,
         clock: Callable[[], int] = now_us,
+        of_fleet: bool = False,
     ) -> None:
+        self._strange = ELSEWHERE if of_fleet else UNKNOWN_EVENT
         self._log, self._declared, self._learn, self._clock = log, declared, learn, clock
 
     def take(self, raws: Sequence[RawReward]) -> list[Outcome]:
@@ -99,14 +110,16 @@ class Rewards:
         found = [part if isinstance(part, InvalidEvent) else (part, [next(new) for _ in part]) for part in spread]
         if decisions and self._learn is not None and any(any(f[1]) for f in found if isinstance(f, tuple)):
             self._learn()
-        return [_fate(each, decisions) for each in found]
+        return [_fate(each, decisions, self._strange) for each in found]
 
 
-def _fate(found: InvalidEvent | tuple[list[Reward], list[bool]], decisions: Mapping[str, Decision]) -> Outcome:
+def _fate(
+    found: InvalidEvent | tuple[list[Reward], list[bool]], decisions: Mapping[str, Decision], strange: str
+) -> Outcome:
     if isinstance(found, InvalidEvent):
         return refused(found)
     rewards, new = found
-    return Outcome(DUPLICATE if not any(new) else ACCEPTED if rewards[0].event_id in decisions else ELSEWHERE)
+    return Outcome(DUPLICATE if not any(new) else ACCEPTED if rewards[0].event_id in decisions else strange)
 
 
 def _shown(raw: RawReward) -> bytes:

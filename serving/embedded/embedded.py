@@ -146,8 +146,8 @@ class Embedded:
             return host.allocations().allocate(raws)
 
     def reward(self, *, event_id: str, kind: str, value: float, reward_id: str = "", at: int = 0) -> Outcome:
-        """What came of a decision; `at` is UTC µs (0: now). Status accepted | elsewhere (on record;
-        its decision is another host's) | duplicate. Raises Refused naming the field."""
+        """What came of a decision; `at` is UTC µs (0: now). Status accepted | duplicate | unknown_event or
+        elsewhere (on record; its decision is not in this host's log). Raises Refused naming the field."""
         reward = {"event_id": event_id, "kind": kind, "value": value, "reward_id": reward_id, "at": at}
         (outcome,) = self.reward_batch([reward])
         if outcome.error:

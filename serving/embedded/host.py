@@ -55,7 +55,8 @@ class Host:
             self.spool.close()
             raise
         learn = self._learner()
-        self.rewards = Rewards(self.spool, declared=self.declared, learn=learn)
+        of_fleet = bool(w.settings.redis.get_secret_value())
+        self.rewards = Rewards(self.spool, declared=self.declared, learn=learn, of_fleet=of_fleet)
         self._threads = [WindowCloser(self.look, every)]
         self._fleet = self._member(learn) if learn else None
         if learn:

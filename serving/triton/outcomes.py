@@ -41,10 +41,11 @@ class TakeRewards:
     def __init__(self, args: Mapping[str, str], pb: Any = None) -> None:
         log_as_json()
         home = Path(args["model_repository"]).parents[1]
-        self.spool = wire.open_spool(home, Settings())
-        self.meter = Meter()
+        settings = Settings()
+        self.spool = wire.open_spool(home, settings)
+        self.meter, of_fleet = Meter(), bool(settings.redis.get_secret_value())
         learn = self._writer = _learner(home, self.spool, self.meter)
-        self.rewards = Rewards(self.spool, declared=Declaration(home), learn=learn)
+        self.rewards = Rewards(self.spool, declared=Declaration(home), learn=learn, of_fleet=of_fleet)
         self.fleet = _member(home, self.spool, learn, self.meter) if learn is not None else None
         self.closers = [WindowCloser(learn)] if learn is not None else []
         if self.fleet is not None:

@@ -23,7 +23,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Post:
-    """A reward that was acknowledged: accepted, duplicate, elsewhere, or queued and then delivered."""
+    """A reward that was acknowledged: accepted, duplicate, unknown_event, or queued and then delivered."""
 
     event_id: str
     reward_id: str

@@ -177,7 +177,7 @@ def test_a_reward_is_of_an_item_or_of_the_whole_request_as_declared(tmp_path, re
             app.reward(event_id=events[other], kind="right", value=0.5)
         kept = [json.loads(body)["event_id"] for _, body in app.host.spool.read("rewards")]
         assert kept == (list(found.events) if rewards == "request" else [found.events[1]])
-        assert app.reward(event_id=uuid7(), kind="right", value=0.5).status == "elsewhere"
+        assert app.reward(event_id=uuid7(), kind="right", value=0.5).status == "unknown_event"
 
 
 def test_whole_requests_are_learnt_as_sums_of_their_items(tmp_path):

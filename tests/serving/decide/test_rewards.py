@@ -37,7 +37,7 @@ def spool(tmp_path):
 def test_equal_values_are_one_reward_however_they_are_written(spool):
     values = [0.0, -0.0, 5e-324, 1e308, -1e308, 1.0, 1]
     outcomes = Rewards(spool).take([RawReward(b"e", b"click", v) for v in values])
-    assert [o.status for o in outcomes] == ["elsewhere", "duplicate", *["elsewhere"] * 4, "duplicate"]
+    assert [o.status for o in outcomes] == ["unknown_event", "duplicate", *["unknown_event"] * 4, "duplicate"]
     assert [r.value for _, r in rewards_of(spool, ["e"])["e"]] == [0.0, 5e-324, 1e308, -1e308, 1.0]
 
 
@@ -68,7 +68,7 @@ FIRST, LAST = NOW - 721 * HOUR, NOW + HOUR
 def test_what_is_not_declared_is_refused_by_name_and_counted(spool, receipt, sent, reason, error):
     kind, value, at = sent
     refused, taken = receipt.take([RawReward(b"e", kind, value, b"", at), RawReward(b"e", b"click", 1.0)])
-    assert (refused.status, refused.reason, taken.status) == ("rejected", reason, "elsewhere")
+    assert (refused.status, refused.reason, taken.status) == ("rejected", reason, "unknown_event")
     assert refused.error.startswith(error)
     (reject,) = (orjson.loads(body) for _, body in spool.read("rejects"))
     assert (reject["kind"], reject["reason"]) == ("reward", f"{reason}: {refused.error}")
@@ -86,7 +86,7 @@ def test_what_is_not_declared_is_refused_by_name_and_counted(spool, receipt, sen
 ])  # fmt: skip
 def test_what_is_declared_is_taken(spool, receipt, kind, value, at):
     (outcome,) = receipt.take([RawReward(b"e", kind, value, b"", at)])
-    assert (outcome.status, outcome.error) == ("elsewhere", "")
+    assert (outcome.status, outcome.error) == ("unknown_event", "")
     assert spool.counts()["rejects"] == 0
 
 
@@ -106,7 +106,7 @@ def test_the_range_of_one_value_is_not_the_range_of_what_they_come_to(spool, rew
     admission = Admission.of(AppSpec.model_validate({"reward": reward}))
     assert Admission.from_dict(orjson.loads(orjson.dumps(admission.to_dict()))) == admission
     (outcome,) = Rewards(spool, declared=lambda: admission).take([RawReward(b"e", b"watch", value)])
-    assert outcome.status == ("elsewhere" if taken else "rejected")
+    assert outcome.status == ("unknown_event" if taken else "rejected")
 
 
 @pytest.mark.medium
@@ -117,16 +117,16 @@ def test_the_server_takes_what_app_toml_declares_now_or_else_what_the_release_ca
         (outcome,) = service.rewards.take([RawReward(b"e", kind, 0.5)])
         return outcome.status
 
-    assert sent(b"anything") == "elsewhere"  # nobody has declared anything
+    assert sent(b"anything") == "unknown_event"  # nobody has declared anything
     apps.write(tmp_path, apps.trained("uniform"), number=1)  # a release of before it carried this
-    assert sent(b"whatever") == "elsewhere"
+    assert sent(b"whatever") == "unknown_event"
     apps.write(tmp_path, apps.trained("uniform"), number=2, meta={"admits": Admission.of(SPEC).to_dict()})
-    assert [sent(kind) for kind in (b"click", b"clikc")] == ["elsewhere", "rejected"]
+    assert [sent(kind) for kind in (b"click", b"clikc")] == ["unknown_event", "rejected"]
     toml = tmp_path / "app.toml"
     toml.write_text("[reward.kinds.clikc]")
-    assert [sent(kind) for kind in (b"click", b"clikc")] == ["rejected", "elsewhere"]
+    assert [sent(kind) for kind in (b"click", b"clikc")] == ["rejected", "unknown_event"]
     toml.write_text("[reward.kinds.clikc]\n[reward.kinds.sale]")
-    assert sent(b"sale") == "elsewhere"
+    assert sent(b"sale") == "unknown_event"
     toml.write_text("[reward")
     assert [sent(kind) for kind in (b"click", b"sale")] == ["rejected", "duplicate"]
     service.close()
@@ -149,7 +149,7 @@ def test_a_host_without_an_app_has_no_declaration(tmp_path):
 
 def test_the_time_now_is_never_absurd(spool):
     (outcome,) = Rewards(spool).take([RawReward(b"e", b"click", 1.0, b"", now_us())])
-    assert outcome.status == "elsewhere"
+    assert outcome.status == "unknown_event"
 
 
 def test_a_reward_is_answered_by_what_became_of_it_and_learnt_from_only_when_new_and_known(spool):
@@ -164,9 +164,9 @@ def test_a_reward_is_answered_by_what_became_of_it_and_learnt_from_only_when_new
     def told(*rewards):
         return [outcome.status for outcome in received.take(list(rewards))]
 
-    assert told(RawReward(other, b"click", 1.0)) == ["elsewhere"]
+    assert told(RawReward(other, b"click", 1.0)) == ["unknown_event"]
     assert learnt == []
-    assert told(RawReward(known, b"click", 1.0), RawReward(other, b"click", 0.5)) == ["accepted", "elsewhere"]
+    assert told(RawReward(known, b"click", 1.0), RawReward(other, b"click", 0.5)) == ["accepted", "unknown_event"]
     assert learnt == [1], "once a batch, and on record before"
     assert told(RawReward(known, b"click", 1.0)) == ["duplicate"]
     assert told(RawReward(other, b"click", 1.0), RawReward(known, b"click", 1.0)) == ["duplicate", "duplicate"]
@@ -184,7 +184,7 @@ def test_a_batch_keeps_its_order_and_what_is_refused_is_kept_short(spool):
     outcomes = received.take(
         [RawReward(b"e", b"click", 1.0), RawReward(long, b"k" * 300, 2.0, b"r" * 300), RawReward(b"f", b"", 1.0)]
     )
-    assert [o.status for o in outcomes] == ["elsewhere", "rejected", "rejected"]
+    assert [o.status for o in outcomes] == ["unknown_event", "rejected", "rejected"]
     assert [o.error.partition(":")[0] for o in outcomes] == ["", "event_id", "kind"]
     first, second = (orjson.loads(body) for _, body in spool.read("rejects"))
     assert (first["kind"], first["field"], first["raw"], first["at"]) == (

@@ -112,7 +112,7 @@ def test_one_and_many_are_the_same_decisions_on_record(gateway):
     rows = [reward, {**reward, "value": 9}, {**reward, "event_id": "later"}, {**reward, "at": "x"}, None]
     _, found = gateway.call("POST", f"{ROOT}/rewards", {"rewards": rows})
     duplicate, outside, later, untimed, nothing = found["outcomes"]
-    assert (duplicate, later) == ({"status": "duplicate"}, {"status": "elsewhere"})
+    assert (duplicate, later) == ({"status": "duplicate"}, {"status": "unknown_event"})
     assert [each["error"].get("field") for each in (outside, untimed, nothing)] == ["value", "at", None]
 
 

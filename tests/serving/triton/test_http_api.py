@@ -43,7 +43,7 @@ def test_the_examples_of_the_readme_work(tmp_path):
                 "select_arm", unit_id=("BYTES", "u7"), context=("BYTES", '{"colour": 1}'), arms=("BYTES", '["reel-01"]')
             )
         asked = {"kind": ("BYTES", "click"), "value": ("FP64", 1.0)}
-        assert call("reward", event_id=("BYTES", "another host's"), **asked)["status"] == "elsewhere"
+        assert call("reward", event_id=("BYTES", "another host's"), **asked)["status"] == "unknown_event"
         with pytest.raises(ValueError, match="event_id"):
             call("reward", event_id=("BYTES", ""), **asked)
         if shutil.which("curl"):

@@ -195,7 +195,7 @@ def test_rewards_meet_their_fate_by_name(client, spool):
         {"event_id": chosen.event_id, "kind": "click", "value": 1.0, "at": -5},
     ]
     outcomes = client.reward_batch(sent)
-    assert [o.status for o in outcomes] == ["accepted", "duplicate", "elsewhere", *["rejected"] * 5]
+    assert [o.status for o in outcomes] == ["accepted", "duplicate", "unknown_event", *["rejected"] * 5]
     assert [o.error.partition(":")[0] for o in outcomes[3:]] == ["value", "value", "event_id", "kind", "at"]
     after = spool.counts()
     assert after["rewards"] - before["rewards"] == 2  # none of the malformed ones, not even as zero
