@@ -16,7 +16,6 @@ from pathlib import Path
 import orjson
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from croupier.features.interactions.join import join_hours
 from croupier.features.interactions.versions import Version
@@ -29,6 +28,7 @@ from croupier.features.log.spool_rows import KINDS, Kind
 from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
 from croupier.features.store.locks import alone
+from croupier.features.store.parquet import table_of
 from croupier.features.store.partitions import HOURLY, LOGGED, by_hour, keys_between, versions_of
 from croupier.features.store.storage import Conflict, Store
 from croupier.features.utc import DAY, hour_start, to_us
@@ -205,7 +205,7 @@ def _rewrite_file(path: Path, secrets: list[str]) -> bool:
 
 def _without(parquet: bytes, secrets: list[str]) -> bytes | None:
     """Returns the Parquet without the rows about these; None without any. `unit` is the hash's first 64 bits."""
-    table: pa.Table = pq.read_table(io.BytesIO(parquet))
+    table: pa.Table = table_of(parquet)
     unit_id, events = secrets[0], secrets[1:]
     tests = {
         "unit_id": pl.col("unit_id") == unit_id,

@@ -28,6 +28,7 @@ from croupier.features.log.spool import Spool
 from croupier.features.log.spool_rows import KINDS, Kind, Reject, reject_row
 from croupier.features.schema import OPEN_ENDED
 from croupier.features.store import layout, log_layout
+from croupier.features.store.parquet import table_of
 from croupier.features.store.storage import AlreadyExists, Store, StoreError
 from croupier.features.utc import HOUR, hour_name
 
@@ -230,7 +231,7 @@ def _create_once(store: Store, key: str, table: pa.Table) -> None:
 def _verify(store: Store, key: str, table: pa.Table) -> None:
     """Rows, not bytes: another version of the Parquet writer may have written the first copy."""
     try:
-        stored = _completed(pq.read_table(io.BytesIO(_stored(store, key))), table.schema)
+        stored = _completed(table_of(_stored(store, key)), table.schema)
     except KeyError:
         if _is_merged(store, key, table):
             return
@@ -257,7 +258,7 @@ def _is_merged(store: Store, key: str, table: pa.Table) -> bool:
     for other in store.list(folder):
         rows = log_layout.rows_of(other)
         if mine and rows and rows.spool == mine.spool and rows.first <= mine.first and mine.last <= rows.last:
-            held = _completed(pq.read_table(io.BytesIO(store.get(other))), table.schema).select(table.column_names)
+            held = _completed(table_of(store.get(other)), table.schema).select(table.column_names)
             if "event_id" in table.column_names:  # else they are few
                 held = held.filter(pc.is_in(held["event_id"], value_set=table["event_id"].combine_chunks()))
             return Counter(map(orjson.dumps, table.to_pylist())) <= Counter(map(orjson.dumps, held.to_pylist()))

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from croupier.features.store import layout, log_layout
 from croupier.features.store.log_layout import FOREIGN
+from croupier.features.store.parquet import table_of
 from croupier.features.store.partitions import keys_between, whole
 from croupier.features.store.storage import AlreadyExists, Store
 from croupier.features.utc import HOUR
@@ -67,7 +68,7 @@ def _merged(store: Store, run: Sequence[tuple[str, log_layout.RowRange]]) -> boo
     if len(run) < FEWEST:
         return False
     epoch = store.read(layout.EPOCH)[1]
-    tables = [pq.read_table(io.BytesIO(store.get(key))) for key, _ in run]
+    tables = [table_of(store.get(key)) for key, _ in run]
     metadata = tables[-1].schema.metadata  # the name of the host as it was last
     table = pa.concat_tables(tables, promote_options="default").replace_schema_metadata(metadata)
     sink = io.BytesIO()
