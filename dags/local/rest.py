@@ -14,6 +14,7 @@ from urllib.parse import quote
 from croupier.features.store import layout
 
 DONE = {"success", "failed"}
+TRIES, BUSY = 10, "Database error"  # what Airflow answers where its database stays locked
 
 
 class AirflowError(RuntimeError):
@@ -29,8 +30,9 @@ class Rest:
         self._token = ""
 
     def call(self, method: str, path: str, body: object = None) -> Any:
-        """Makes one REST call; the token is fetched anew when it has expired."""
-        for attempt in (1, 2):
+        """Makes one REST call; the token is fetched anew when it has expired. What may be asked twice is so again while
+        another process holds Airflow's SQLite file."""
+        for attempt in range(1, TRIES + 1):
             request = urllib.request.Request(  # noqa: S310  (always our own http://127.0.0.1)
                 self.url + path,
                 method=method,
@@ -41,10 +43,13 @@ class Rest:
                 with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310
                     return json.loads(reply.read() or b"null")
             except urllib.error.HTTPError as error:
+                said = error.read().decode()[:500]
                 if error.code == 401 and attempt == 1 and path != "/auth/token":
                     self._token = self.call("GET", "/auth/token")["access_token"]
-                    continue
-                raise AirflowError(f"{method} {path}: {error.code} {error.read().decode()[:500]}") from None
+                elif error.code == 500 and BUSY in said and method in ("GET", "PATCH") and attempt < TRIES:
+                    time.sleep(1.0)
+                else:
+                    raise AirflowError(f"{method} {path}: {error.code} {said}") from None
         raise AssertionError("unreachable")
 
     def healthy(self) -> bool:
