@@ -36,7 +36,7 @@ min_ess = 50
 ARMS = [f"arm-{i}" for i in range(4)]
 DEVICES = ("phone", "desktop")
 ALIKE = np.array([[0.9, 0.9, 0.1, 0.1], [0.9, 0.9, 0.1, 0.1]])
-TASTES = np.array([[0.7, 0.3, 0.05, 0.05], [0.05, 0.05, 0.3, 0.7]])  # by device: a click on an arm that is seen
+TASTES = np.array([[0.9, 0.05, 0.05, 0.05], [0.05, 0.05, 0.05, 0.9]])  # by device: a click on an arm that is seen
 SLOTS, AT_ONCE = 3, 50
 
 
@@ -62,8 +62,10 @@ def logged(name, var, *, taste, clicks, pages, k=SLOTS):
             with clock.at(to_us(START) + first * SECOND):
                 device = rng.integers(2, size=AT_ONCE)
                 asked = [
-                    SlateRequest(unit_id=f"reader-{first + i}", context={"device": DEVICES[d]}, arms=ARMS, k=k)
-                    for i, d in enumerate(device)
+                    SlateRequest(
+                        unit_id=f"reader-{n}", context={"device": DEVICES[d]}, arms=ARMS, k=k, event_id=f"page-{n}"
+                    )
+                    for n, d in enumerate(device, start=first)  # named: drawn alike in every run
                 ]
                 given = []
                 for d, page in zip(device, app.select_slates(asked), strict=True):
