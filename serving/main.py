@@ -1,6 +1,9 @@
 """The `croupier` command's first step: it says which extra is missing where only a part was installed."""
 
+import os
+import signal
 import sys
+from types import FrameType
 
 # what a package comes with; others: with the pipeline
 EXTRAS = {"airflow": "airflow", "prometheus_client": "serving"} | dict.fromkeys(
@@ -10,6 +13,8 @@ EXTRAS = {"airflow": "airflow", "prometheus_client": "serving"} | dict.fromkeys(
 
 def main() -> None:
     """Run the command line; a package that was not installed is named, with what to install."""
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, _end)
     try:
         from croupier.serving.cli import app
 
@@ -19,6 +24,12 @@ def main() -> None:
         if package == "croupier":
             raise
         sys.exit(missing(package))
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """As the first process of a container, ends it on SIGTERM: the kernel drops the signals that this process does not
+    ask for. Commands that have more to do on SIGTERM (`ship`, `serve run`, `gateway`) say so themselves."""
+    sys.exit(128 + number)
 
 
 def missing(package: str) -> str:

@@ -1,6 +1,5 @@
 """`croupier rollout …`, `croupier release …`: see and move what is exposed."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
@@ -14,6 +13,7 @@ from croupier.features.clock import now_us
 from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.utc import from_us, to_the_second
 from croupier.features.workspace import Workspace
+from croupier.serving.commands.servers.follow import follow
 from croupier.serving.commands.telling import App, AsJson, told
 from croupier.serving.evidence import foretold, hold_out_looks
 from croupier.serving.operate import deployment, succession
@@ -172,28 +172,7 @@ def verify(number: int, app: App = "default", as_json: AsJson = False) -> None:
         console.print(f"release {number}: {len(manifest['files'])} files as their manifest says ({manifest['digest']})")
 
 
-@release.command()
-def follow(
-    app: App = "default",
-    every: Annotated[float, typer.Option(help="seconds; 0: once")] = 0.0,
-    as_json: AsJson = False,
-) -> None:
-    """On a host that does not publish: fetch, try and serve the current release, and mirror the stage. A catalogue.json
-    that was changed on this host is released."""
-    from croupier.serving.operate import catalogue_release
-
-    w, before = Workspace.known(app), ""
-    while True:
-        said = catalogue_release.look(w, now_us())
-        if said and said != before and not as_json:
-            console.print(f"catalogue: {said}")
-        before = said
-        number = deployment.follow(w.store, w.home, triton=triton_address(w))
-        if not told(as_json, {"app": app, "deployed": number, "catalogue": said}) and number is not None:
-            console.print(f"release {number} deployed")
-        if not every:
-            return
-        time.sleep(every)
+release.command()(follow)
 
 
 @release.command()

@@ -22,10 +22,10 @@ from croupier.serving.embedded import releases
 from croupier.serving.embedded.declared import check_known, first_release
 from croupier.serving.learning.live_heads import LiveHeads
 from croupier.serving.learning.window_closer import WindowCloser
-from croupier.serving.release import bundle_store, rollout_store
+from croupier.serving.release import bundle_store
 from croupier.serving.release.bundle import ReleaseRefused
 from croupier.serving.release.rollout_mirror import RolloutReader
-from croupier.serving.release.rollout_state import RolloutState
+from croupier.serving.release.rollout_store import MirrorFollower
 from croupier.serving.release.signature import Keys
 from croupier.serving.slates.selector import SlateSelector
 from croupier.serving.triton.declaration import Declaration, carried
@@ -44,8 +44,7 @@ class Host:
     def __init__(self, w: Workspace, *, every: float) -> None:
         self.w, self.meter, self.turn = w, Meter(), threading.RLock()
         self._keys, self._refused = Keys.of(w.settings), 0
-        self._rollout: tuple[RolloutState | None, int] | None = None
-        self._declaration = Declaration(w.home)
+        self._mirror, self._declaration = MirrorFollower(w.home), Declaration(w.home)
         check_known(w)
         number = self._first()
         self.spool = w.spool()
@@ -80,7 +79,7 @@ class Host:
             number = bundle_store.current(self.w.store)
             if number not in (None, self.selector.release.number, self._refused):
                 self._take(number)
-            self._follow_rollout()
+            self._mirror.look(self.w.store)
             mirror(self.w.store, self.w.home)
         except ReleaseRefused as error:
             self._refused = number or 0
@@ -107,7 +106,7 @@ class Host:
         """The number of the release to begin with."""
         try:
             number = bundle_store.current(self.w.store)
-            self._follow_rollout()
+            self._mirror.look(self.w.store)
         except (StoreError, OSError) as error:
             log.warning("the store is out of reach, what this host has is served: %s", error)
             number = releases.newest(self.w.home)
@@ -135,14 +134,6 @@ class Host:
         )
         made.warm()
         return made
-
-    def _follow_rollout(self) -> None:
-        """Mirrors the rollout when it has changed, or the controller has looked again: the mirror of a controller that
-        died grows old, and an old mirror means: champion."""
-        found = rollout_store.read_state(self.w.store), rollout_store.watched(self.w.store)
-        if found != self._rollout:
-            rollout_store.sync(self.w.store, self.w.home)
-            self._rollout = found
 
     def declared(self) -> Admission | None:
         """What app.toml admits, else what the release carries."""

@@ -53,16 +53,20 @@ def _deploy(store: Store, home: Path, number: int, *, triton: str | None) -> dic
     return manifest
 
 
+def news(store: Store, home: Path) -> int | None:
+    """The number of the current release where it is not in Triton's repository here, else None."""
+    number = bundle_store.current(store)
+    return None if number is None or number in repository.versions(home / layout.REPOSITORY, trial.MODEL) else number
+
+
 def follow(store: Store, home: Path, *, triton: str | None) -> int | None:
     """Bring another host to the current release and stage. Returns the number it deployed, None if it had it."""
-    number = bundle_store.current(store)
-    installed = repository.versions(home / layout.REPOSITORY, trial.MODEL)
-    news = number if number is not None and number not in installed else None
-    if news is not None:
-        deploy(store, home, news, triton=triton)
+    number = news(store, home)
+    if number is not None:
+        deploy(store, home, number, triton=triton)
     rollout_store.sync(store, home)
     price_reader.mirror(store, home)
-    return news
+    return number
 
 
 def install(folder: Path, home: Path) -> Path:

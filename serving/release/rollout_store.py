@@ -87,6 +87,22 @@ def sync(store: Store, home: Path) -> RolloutState | None:
         return state
 
 
+class MirrorFollower:
+    """Keeps the mirror of a host that does not publish. It is written when the rollout has changed, or the controller
+    has looked again: the mirror of a controller that died grows old, and an old mirror means: champion."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._seen: tuple[RolloutState | None, int] | None = None
+
+    def look(self, store: Store) -> None:
+        """Raises StoreError where the store cannot be asked; the mirror is then left as it is."""
+        found = read_state(store), watched(store)
+        if found != self._seen:
+            sync(store, self._home)
+            self._seen = found
+
+
 def note_watched(store: Store, now: int) -> None:
     """Says in the store that the controller has looked, at `now` (UTC µs): hosts that follow by themselves renew their
     mirror's age with it, so that a controller which died is noticed everywhere."""
