@@ -149,6 +149,18 @@ def rollback(
         console.print(f"release {done.number} serves the champion of release {to} ({done.seconds:.1f} s)")
 
 
+@release.command()
+def begin(app: App = "default", as_json: AsJson = False) -> None:
+    """Publish the first release of a declared app, in which all arms are alike. Where there is one, nothing changes."""
+    from croupier.serving.embedded.declared import first_release
+
+    w = Workspace.known(app)
+    before = bundle_store.current(w.store)
+    number = first_release(w) if before is None else before
+    if not told(as_json, {"app": app, "release": number, "made": before is None}):
+        console.print(f"release {number} " + ("is the first: all arms alike" if before is None else "serves already"))
+
+
 @release.command("list")
 def list_releases(app: App = "default", as_json: AsJson = False) -> None:
     """Every release in the store, oldest first."""

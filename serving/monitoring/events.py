@@ -7,6 +7,7 @@ from datetime import timedelta
 from croupier.features.interactions import hours
 from croupier.features.log.backlog import backlog
 from croupier.features.reward import window_us
+from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.utc import HOUR, from_us, hour_start
 from croupier.features.workspace import Workspace
@@ -16,10 +17,13 @@ WEEK = timedelta(days=7)
 
 
 def log(w: Workspace, now: int) -> Iterator[Sample]:
-    """This host's log; nothing where the host has none, which is not made by looking."""
+    """This host's log; nothing where the host has none, which is not made by looking. A host that only shares the store
+    has no app.toml: for how long its rewards may come is then the default, and whether they come is told elsewhere."""
     if not (w.home / layout.SPOOL_LOG).exists():
         return
-    found = backlog(w.home / layout.SPOOL_LOG, window_us=window_us(w.spec.reward), now=now)
+    declared = (w.home / layout.APP_TOML).exists() or not w.settings.store
+    window = window_us(w.spec.reward if declared else AppSpec().reward)
+    found = backlog(w.home / layout.SPOOL_LOG, window_us=window, now=now)
     host = {"host": w.settings.host}
     waiting = 0.0 if found.oldest_unshipped is None else age(now, found.oldest_unshipped)
     yield Sample("croupier_log_bytes", float(found.bytes), host)
@@ -30,12 +34,14 @@ def log(w: Workspace, now: int) -> Iterator[Sample]:
         yield Sample("croupier_log_shipped_age_seconds", age(now, found.newest_shipped), host)
     if found.newest is not None:
         yield Sample("croupier_log_newest_age_seconds", age(now, found.newest), host)
-    if found.expected_rewards is not None:
+    if found.expected_rewards is not None and declared:
         yield Sample("croupier_log_expected_rewards", found.expected_rewards, host)
 
 
 def joined(w: Workspace, now: int) -> Iterator[Sample]:
-    """What `build_features` has not done, and what did not pass."""
+    """What `build_features` has not done, and what did not pass; nothing where the app is not declared on this host."""
+    if w.settings.store and not (w.home / layout.APP_TOML).exists():
+        return
     due = hours.due(w.store, w.spec, now=from_us(now))
     mature = hour_start(due[0]) + HOUR + window_us(w.spec.reward) if due else now
     yield Sample("croupier_hours_due", float(len(due)))

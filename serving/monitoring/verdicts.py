@@ -27,7 +27,10 @@ def health(w: Workspace, now: int) -> Iterator[Sample]:
 
 
 def judged(w: Workspace, now: int) -> Iterator[Sample]:
-    """How far the `monitor` DAG is behind; nothing where no hour is joined and mature."""
+    """How far the `monitor` DAG is behind; nothing where no hour is joined and mature, or the app is not declared on
+    this host."""
+    if w.settings.store and not (w.home / layout.APP_TOML).exists():
+        return
     newest = newest_hour(w, from_us(now))
     if newest is None:
         return

@@ -68,6 +68,8 @@ def test_every_part_is_there():
         "airflow-triggerer",
         "airflow-worker",
         "triton",
+        "shipper",
+        "follower",
     }
     commands = {name: service.get("command") for name, service in SERVICES.items()}
     assert commands["airflow-apiserver"] == ["airflow", "api-server"]
@@ -144,6 +146,43 @@ def test_triton_runs_the_command_that_runs_natively():
     shown = CliRunner().invoke(app, [*arguments, "--help"], env={"COLUMNS": "100"})
     assert shown.exit_code == 0, shown.output
     assert "--host" in shown.output
+
+
+def test_the_sidecars_of_the_server_are_it_but_for_their_command():
+    """The same image, settings and volumes; the server is stopped first, so that the shipper has its last rows to ship."""
+    triton = SERVICES["triton"]
+    commands = {
+        "shipper": ["croupier", "ship", "--every", "60"],
+        "follower": ["croupier", "release", "follow", "--every", "1"],
+    }
+    for name, command in commands.items():
+        service = SERVICES[name]
+        assert service["command"] == command
+        same = ("image", "environment", "volumes", "user", "build", "restart", "tmpfs")
+        assert {key: service[key] for key in same} == {key: triton[key] for key in same}, name
+    assert triton["depends_on"]["shipper"] == {"condition": "service_started"}, "who depends is stopped before"
+    assert "triton" not in SERVICES["shipper"]["depends_on"]
+
+
+def test_what_hosts_share_is_the_redis_of_compose_with_its_password():
+    text = interpolated(TEXT, dict.fromkeys(required(), "value"))
+    urls = {
+        n: s["environment"]["CROUPIER_REDIS"]
+        for n, s in yaml.safe_load(text)["services"].items()
+        if "CROUPIER_REDIS" in s.get("environment", {})
+    }
+    assert {"triton", "shipper", "follower", "airflow-worker"} <= set(urls), (
+        "who publishes refuses what a fleet cannot learn"
+    )
+    assert set(urls.values()) == {"redis://:value@redis:6379/1"}
+    broker = COMPOSE["x-airflow"]["environment"]["AIRFLOW__CELERY__BROKER_URL"]
+    assert broker.endswith("@redis:6379/0"), "Celery's database is another one"
+    assert SERVICES["redis"]["command"][1] == "--requirepass"
+    assert SERVICES["triton"]["depends_on"]["redis"] == {"condition": "service_healthy"}
+    assert SERVICES["redis"]["healthcheck"]["test"] == ["CMD", "redis-cli", "ping"]
+    assert "REDISCLI_AUTH" in SERVICES["redis"]["environment"], (
+        "without the password a ping is answered NOAUTH, exit code 0"
+    )
 
 
 def test_who_shares_a_volume_may_write_it():

@@ -66,7 +66,7 @@ def test_no_container_may_gain_privileges_or_write_its_root(name):
 
 def test_what_is_written_lies_on_a_volume_or_in_memory():
     """Each folder that a service is told to write to."""
-    written = {"triton": ["/croupier/var", "/tmp"], "postgres": ["/var/lib/postgresql/data", "/tmp", "/var/run/postgresql"],
+    written = {"triton": ["/croupier/var", "/tmp"], "shipper": ["/croupier/var", "/tmp"], "follower": ["/croupier/var", "/tmp"], "postgres": ["/var/lib/postgresql/data", "/tmp", "/var/run/postgresql"],
                "redis": ["/data"], "store": ["/data", "/tmp"]}  # fmt: skip
     written |= {
         name: ["/croupier/var", "/opt/airflow/logs", "/opt/airflow/run", "/tmp"]

