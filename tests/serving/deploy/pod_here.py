@@ -66,8 +66,8 @@ class Pod:
         """(exit code, what was said) of a container that ends, or of other words in its place."""
         container = self.container(name)
         words = [self.here(word) for word in words or container["command"]]
-        options = {"capture_output": True, "text": True, "timeout": seconds, "check": False, "cwd": "/"}
-        done = subprocess.run(words, env=self.environment(container), **options)
+        options = {"capture_output": True, "text": True, "timeout": seconds, "cwd": "/"}
+        done = subprocess.run(words, check=False, env=self.environment(container), **options)
         return done.returncode, done.stdout + done.stderr
 
     def end(self, name, seconds=60.0):
