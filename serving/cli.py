@@ -86,6 +86,10 @@ COMMANDS = {
         "croupier.serving.commands.evaluation.ope:app",
         "Estimate a policy's value by DM, IPS, SNIPS and DR with anytime-valid intervals.",
     ),
+    "capacity": (
+        "croupier.serving.commands.capacity:app",
+        "Measure what a decision costs on this machine, and say what so many a second need.",
+    ),
     "simulate": (
         "croupier.serving.commands.simulators.simulate:simulate",
         "On worlds of known truth: how well policies learn, how often the gate and the rollout are wrong.",

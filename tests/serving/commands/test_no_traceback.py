@@ -20,6 +20,7 @@ LONG = {  # commands that go on for long, or until they are stopped
     "serve up",
     "gateway",
     "exporter",
+    "capacity",
     "simulate traffic",
     "simulate loop",
     "simulate gate",
