@@ -1,70 +1,99 @@
 """The propensity audit's evidence in the store: one small object an interval, and one sum a day.
 
     audit/1767225600000000-1767229200000000.json    of the interval, {group: Evidence}
-    audit/day=2026-01-01.json                       of the day's intervals, {"spans", "audit"}
+    audit/day=2026-01-01.json                       of the day's intervals, {"spans", "entry", "audit"}, or {"stale"}
 
-An hour's validation asks for all evidence of other hours. The sums of days keep what it reads from growing with every
-hour that the app has lived: a day's sum is made when it is first asked for, and thrown away when one of its intervals
-is judged again.
+An hour's validation asks for all evidence of other hours. The sums of days keep what it lists and reads from growing
+with every hour that the app has lived: a day's intervals are listed when its sum was made stale, as whoever judges an
+interval of it does, before and after. A sum says from when on its intervals count (`entry`: where an earlier one, made
+by hand, reaches into the day), and is made anew where that has changed.
 """
 
-from collections.abc import Iterable
-from itertools import groupby
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import orjson
 
 from croupier.features.quality.audit import Audit, AuditEvidence, total
 from croupier.features.store import layout
-from croupier.features.store.storage import Store
-from croupier.features.utc import DAY, hour_name
+from croupier.features.store.storage import Conflict, Store
+from croupier.features.utc import DAY, hour_name, hour_start
 
 Span = tuple[int, int]  # [start, end) in UTC µs
 
 
 def save(store: Store, start: int, end: int, audit: Audit) -> None:
     """Keeps the evidence of the interval [start, end), UTC µs; a repeated or restated interval replaces its own."""
+    _by_days(store)
+    _make_stale(store, start, end)
     store.put(layout.audit(start, end), _packed(audit))
-    store.delete(_day_key(start))
+    _make_stale(store, start, end)  # a sum that was made in between has not seen it
 
 
 def elsewhere(store: Store, start: int, end: int) -> Audit:
     """All evidence kept of intervals that overlap neither [start, end) nor each other."""
-    kept = _apart((a, b) for a, b in _spans(store) if b <= start or a >= end)
-    days = [list(spans) for _, spans in groupby(kept, key=lambda span: span[0] // DAY)]
-    return total(_of_day(store, spans, whole=not _touches(spans[0][0], start, end)) for spans in days)
+    _by_days(store)
+    found, free = [], 0
+    for key in store.list(layout.AUDIT_DAYS):
+        of_day, free = _of_day(store, key, (start, end), free)
+        found.append(of_day)
+    return total(found)
 
 
-def _spans(store: Store) -> list[Span]:
-    return sorted(span for key in store.list(layout.AUDIT) if (span := layout.audit_span(key)) is not None)
+def _of_day(store: Store, key: str, asked: Span, free: int) -> tuple[Audit, int]:
+    """The sum over a day's spans that overlap neither `asked` nor what ends at `free`, and when the last of them ends.
+    It is kept, where `asked` takes nothing from it, for the next to ask."""
+    at = hour_start(f"{layout.audit_day_of(key)}T00")
+    raw, version = store.read(key)
+    sums, entry = orjson.loads(raw), max(free, at)
+    spans = [(int(a), int(b)) for a, b in sums["spans"]] if "entry" in sums else []
+    if sums.get("entry") == entry and not _overlap(spans, asked):
+        return _loaded(sums["audit"]), max((free, *(b for _, b in spans)))
+    listed = _listed(store, at)
+    spans = list(_apart((span for span in listed if not _overlap([span], asked)), entry))
+    found = total(_loaded(orjson.loads(store.get(layout.audit(*span)))) for span in spans)
+    if not _overlap(listed, asked):
+        body = {"spans": spans, "entry": entry, "audit": {group: each.to_dict() for group, each in found.items()}}
+        with suppress(Conflict):  # somebody judged an interval of the day meanwhile, or made the same sum
+            store.swap(key, orjson.dumps(body), version)
+    return found, max((free, *(b for _, b in spans)))
 
 
-def _apart(spans: Iterable[Span]) -> Iterable[Span]:
-    """The spans, in order, less those that begin before an earlier one has ended."""
-    free = 0
+def _listed(store: Store, at: int) -> list[Span]:
+    """The intervals kept that begin in the day of `at`; no other day's are listed."""
+    first, last = layout.audit_from(at), layout.audit_from(at + DAY)
+    found = (layout.audit_span(key) for key in store.between(layout.AUDIT, first, last))
+    return sorted(span for span in found if span is not None)
+
+
+def _overlap(spans: Iterable[Span], asked: Span) -> bool:
+    return any(start < asked[1] and asked[0] < end for start, end in spans)
+
+
+def _apart(spans: Iterable[Span], free: int) -> Iterator[Span]:
+    """The spans, in order, less those that begin before `free`, or before an earlier one has ended."""
     for start, end in spans:
         if start >= free:
             yield start, end
             free = end
 
 
-def _touches(at: int, start: int, end: int) -> bool:
-    """Whether the day of `at` has a part in [start, end): its sum would change with the interval that is judged."""
-    first = at // DAY * DAY
-    return first < end and start < first + DAY
+def _make_stale(store: Store, start: int, end: int) -> None:
+    """Every day that [start, end) has a part in. Each mark is another, so that a sum under way finds it changed."""
+    for at in range(start // DAY * DAY, end, DAY):
+        store.put(_day_key(at), orjson.dumps({"stale": uuid.uuid4().hex}))
 
 
-def _of_day(store: Store, spans: list[Span], *, whole: bool) -> Audit:
-    """The sum over a day's spans; kept, where the day is `whole`, for the next to ask."""
-    names = [layout.audit(*span) for span in spans]
-    if whole:
-        raw, known = store.read(_day_key(spans[0][0]))
-        if known is not None and (sums := orjson.loads(raw))["spans"] == names:
-            return _loaded(sums["audit"])
-    found = total(_loaded(orjson.loads(store.get(name))) for name in names)
-    if whole:
-        body = {"spans": names, "audit": {group: evidence.to_dict() for group, evidence in found.items()}}
-        store.put(_day_key(spans[0][0]), orjson.dumps(body))
-    return found
+def _by_days(store: Store) -> None:
+    """A store in which days had sums where they were asked for alone, until November 2026, gets one for each day."""
+    if store.read(layout.AUDIT_BY_DAYS)[1] is not None:
+        return
+    for key in store.list(layout.AUDIT):
+        span = layout.audit_span(key)
+        if span is not None:
+            _make_stale(store, *span)
+    store.put(layout.AUDIT_BY_DAYS, b"{}")
 
 
 def _packed(audit: Audit) -> bytes:

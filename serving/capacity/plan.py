@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from croupier.features.log.room import FULL_FROM
 from croupier.features.utc import DAY_SECONDS
 from croupier.serving.capacity.constants import Constants
 
@@ -18,7 +19,8 @@ class Assumed:
     cores: int = 8  # of a serving host
     busy: float = 0.5  # the share of its cores that decisions may take
     kept_days: int = 400  # CROUPIER_RETENTION_DAYS
-    spool_days: float = 7.0  # the retry window: for so long rows stay on their host
+    spool_hours: float = 1.0  # rows stay on their host for so long at least (features/log/room.py)
+    spare_gb: float = 10.0  # of a volume: releases, and what the log's file has free
     ship_seconds: float = 60.0
     core_hour: float = 0.04
     store_gb_month: float = 0.023
@@ -30,9 +32,9 @@ class Assumed:
 def plan(c: Constants, a: Assumed, rate: float) -> dict[str, Any]:
     """What `rate` decisions a second need. Raises ValueError where the rate is not positive.
 
-    `hosts` decide one request at a time, `hosts_64` batches of 64. `loop_cores`: of the hourly loop, for collecting,
-    joining, validating and encoding; it is one process, so more than one core's worth cannot be kept up with
-    (`loop_keeps_up`). `train_rows_a_day`: what a core trains on in a day."""
+    `hosts` decide one request at a time, `hosts_64` batches of 64. `spool_max_gb_a_host` is what CROUPIER_SPOOL_MAX_BYTES
+    must be. `loop_cores`: of the hourly loop, for collecting, joining, validating and encoding; it is one process, so
+    more than one core's worth cannot be kept up with (`loop_keeps_up`). `train_rows_a_day`: what a core trains on."""
     if not rate > 0:
         raise ValueError(f"rate: found {rate:g}, expected decisions a second above 0")
     day = rate * DAY_SECONDS
@@ -42,7 +44,8 @@ def plan(c: Constants, a: Assumed, rate: float) -> dict[str, Any]:
     )
     loop = rate * c.build_us / 1e6
     stored = day * (c.log_bytes + c.built_bytes) * a.kept_days / 1e9
-    volume = day * a.spool_days * c.spool_bytes / 1e9 / hosts
+    spool_max = rate / hosts * (a.spool_hours * 3600 + a.ship_seconds) * c.spool_bytes / FULL_FROM / 1e9
+    volume = 2 * spool_max + a.spare_gb  # rewards may take as much again
     reads = hosts * (HOUR_LOOKS * c.follow_reads + 3600 / a.ship_seconds * c.ship_reads) * 24
     writes = hosts * 3600 / a.ship_seconds * c.ship_writes * 24
     cost = {
@@ -55,6 +58,7 @@ def plan(c: Constants, a: Assumed, rate: float) -> dict[str, Any]:
     return {
         "rate": rate, "hosts": hosts, "hosts_64": hosts_64, "loop_cores": loop, "loop_keeps_up": loop <= 1.0,
         "train_rows_a_day": DAY_SECONDS * 1e6 / c.train_us, "store_gb_a_day": day * (c.log_bytes + c.built_bytes) / 1e9,
-        "store_gb": stored, "volume_gb_a_host": volume, "reads_a_day": reads, "writes_a_day": writes,
+        "store_gb": stored, "spool_max_gb_a_host": spool_max, "volume_gb_a_host": volume,
+        "reads_a_day": reads, "writes_a_day": writes,
         "month": {name: round(value, 2) for name, value in cost.items()}, "month_total": round(sum(cost.values()), 2),
     }  # fmt: skip

@@ -15,7 +15,7 @@ MEASURED = Constants(
     decisions=10, asked=10, decide_us=900.0, decide_64_us=150.0, ship_us=100.0, build_us=50.0, train_us=200.0, spool_bytes=1000.0,
     log_bytes=80.0, built_bytes=120.0, follow_reads=5, ship_reads=1, ship_writes=5,
 )  # fmt: skip
-ASSUMED = Assumed(cores=8, busy=0.5, kept_days=100, spool_days=7.0, ship_seconds=60.0, core_hour=0.1, store_gb_month=0.02,
+ASSUMED = Assumed(cores=8, busy=0.5, kept_days=100, spool_hours=1.0, spare_gb=10.0, ship_seconds=60.0, core_hour=0.1, store_gb_month=0.02,
                   volume_gb_month=0.1, thousand_reads=0.001, thousand_writes=0.01)  # fmt: skip
 
 
@@ -26,14 +26,15 @@ def test_ten_thousand_a_second_by_hand():
     assert (found["loop_cores"], found["loop_keeps_up"]) == (pytest.approx(0.5), True)
     assert found["store_gb_a_day"] == pytest.approx(864e6 * 200 / 1e9)
     assert found["store_gb"] == pytest.approx(17_280)
-    assert found["volume_gb_a_host"] == pytest.approx(864e6 * 7 * 1000 / 1e9 / 3)
+    assert found["spool_max_gb_a_host"] == pytest.approx(24.4)  # an hour and a minute of 3,333/s at 1 kB are half of it
+    assert found["volume_gb_a_host"] == pytest.approx(58.8)
     assert found["reads_a_day"] == 3 * 24 * (3600 * 5 + 60 * 1)
     assert found["writes_a_day"] == 3 * 24 * 60 * 5
     assert found["train_rows_a_day"] == pytest.approx(86_400e6 / 200)
     month = found["month"]
     assert month == {
         "hosts": pytest.approx(3 * 8 * 0.1 * 720), "loop": pytest.approx(72.0), "store": pytest.approx(345.6),
-        "volumes": pytest.approx(604.8), "requests": pytest.approx(round(30 * (1300.32 * 0.001 + 21.6 * 0.01), 2)),
+        "volumes": pytest.approx(17.64), "requests": pytest.approx(round(30 * (1300.32 * 0.001 + 21.6 * 0.01), 2)),
     }  # fmt: skip
     assert found["month_total"] == pytest.approx(sum(month.values()), abs=0.02)
 
