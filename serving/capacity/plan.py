@@ -32,7 +32,7 @@ class Assumed:
 def plan(c: Constants, a: Assumed, rate: float) -> dict[str, Any]:
     """What `rate` decisions a second need. Raises ValueError where the rate is not positive.
 
-    `hosts` decide one request at a time, `hosts_64` batches of 64. `spool_max_gb_a_host` is for CROUPIER_SPOOL_MAX_BYTES.
+    `hosts` decide one request at a time, `hosts_64` batches of 64. `spool_max_gb_a_host`: CROUPIER_SPOOL_MAX_BYTES.
     `loop_cores`: of the hourly loop, for collecting, joining, validating and encoding; it is one process, so more than
     one core's worth cannot be kept up with (`loop_keeps_up`). `train_rows_a_day`: what a core trains on."""
     if not rate > 0:
