@@ -1,7 +1,7 @@
 """The propensity audit's evidence in the store: one small object an interval, and one sum a day.
 
     audit/1767225600000000-1767229200000000.json    of the interval, {group: Evidence}
-    audit/day=2026-01-01.json                       of the day's intervals, {"spans", "entry", "audit"}, or {"stale"}
+    audit/day=2026-01-01.json                       of the day's: {"at", "spans", "entry", "audit"}, or {"at", "stale"}
 
 An hour's validation asks for all evidence of other hours. The sums of days keep what it lists and reads from growing
 with every hour that the app has lived: a day's intervals are listed when its sum was made stale, as whoever judges an
@@ -18,7 +18,7 @@ import orjson
 from croupier.features.quality.audit import Audit, AuditEvidence, total
 from croupier.features.store import layout
 from croupier.features.store.storage import Conflict, Store
-from croupier.features.utc import DAY, hour_name, hour_start
+from croupier.features.utc import DAY, hour_name
 
 Span = tuple[int, int]  # [start, end) in UTC µs
 
@@ -44,9 +44,9 @@ def elsewhere(store: Store, start: int, end: int) -> Audit:
 def _of_day(store: Store, key: str, asked: Span, free: int) -> tuple[Audit, int]:
     """The sum over a day's spans that overlap neither `asked` nor what ends at `free`, and when the last of them ends.
     It is kept, where `asked` takes nothing from it, for the next to ask."""
-    at = hour_start(f"{layout.audit_day_of(key)}T00")
     raw, version = store.read(key)
-    sums, entry = orjson.loads(raw), max(free, at)
+    sums = orjson.loads(raw)
+    at, entry = sums["at"], max(free, sums["at"])
     spans = [(int(a), int(b)) for a, b in sums["spans"]] if "entry" in sums else []
     if sums.get("entry") == entry and not _overlap(spans, asked):
         return _loaded(sums["audit"]), max((free, *(b for _, b in spans)))
@@ -54,7 +54,12 @@ def _of_day(store: Store, key: str, asked: Span, free: int) -> tuple[Audit, int]
     spans = list(_apart((span for span in listed if not _overlap([span], asked)), entry))
     found = total(_loaded(orjson.loads(store.get(layout.audit(*span)))) for span in spans)
     if not _overlap(listed, asked):
-        body = {"spans": spans, "entry": entry, "audit": {group: each.to_dict() for group, each in found.items()}}
+        body = {
+            "at": at,
+            "spans": spans,
+            "entry": entry,
+            "audit": {group: each.to_dict() for group, each in found.items()},
+        }
         with suppress(Conflict):  # somebody judged an interval of the day meanwhile, or made the same sum
             store.swap(key, orjson.dumps(body), version)
     return found, max((free, *(b for _, b in spans)))
@@ -62,7 +67,7 @@ def _of_day(store: Store, key: str, asked: Span, free: int) -> tuple[Audit, int]
 
 def _listed(store: Store, at: int) -> list[Span]:
     """The intervals kept that begin in the day of `at`; no other day's are listed."""
-    first, last = layout.audit_from(at), layout.audit_from(at + DAY)
+    first, last = (layout.audit(day, 0).removeprefix(layout.AUDIT) for day in (at, at + DAY))  # times have 16 digits
     found = (layout.audit_span(key) for key in store.between(layout.AUDIT, first, last))
     return sorted(span for span in found if span is not None)
 
@@ -82,7 +87,7 @@ def _apart(spans: Iterable[Span], free: int) -> Iterator[Span]:
 def _make_stale(store: Store, start: int, end: int) -> None:
     """Every day that [start, end) has a part in. Each mark is another, so that a sum under way finds it changed."""
     for at in range(start // DAY * DAY, end, DAY):
-        store.put(_day_key(at), orjson.dumps({"stale": uuid.uuid4().hex}))
+        store.put(_day_key(at), orjson.dumps({"at": at, "stale": uuid.uuid4().hex}))
 
 
 def _by_days(store: Store) -> None:

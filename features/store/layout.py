@@ -18,9 +18,8 @@ from pathlib import Path
 
 # The store: prefixes, whose objects have keys of the same name, and objects that there is one of.
 LOG, INTERACTIONS, FEATURES = "log/", "interactions/", "features/"
-QUALITY, QUARANTINE, AUDIT = "quality/", "quarantine/", "audit/"
-AUDIT_DAYS, AUDIT_BY_DAYS = "audit/day=", "audited/by-days.json"  # sums of days; that each day has one
-HEALTH_HOURS = "health/"
+QUALITY, QUARANTINE, AUDIT, AUDIT_DAYS = "quality/", "quarantine/", "audit/", "audit/day="  # the last: sums of days
+HEALTH_HOURS, AUDIT_BY_DAYS = "health/", "audited/by-days.json"  # the last: that each day audited has a sum
 CHANGES = "changes/health.json"  # of the users, as health saw them, and what trainings make of each
 SILENCES = "silences/health.json"  # whose alarms do not count for a time
 VERDICTS, RELEASES, REPORTS = "verdicts/", "releases/", "reports/"
@@ -162,17 +161,6 @@ def audit(start: int, end: int) -> str:
 def audit_day(day: str) -> str:
     """The key of the sum over a day's intervals; `day` is 2026-01-01."""
     return f"{AUDIT_DAYS}{day}{JSON}"
-
-
-def audit_day_of(key: str) -> str:
-    """The day, such as 2026-01-01, of the key of a day's sum."""
-    return key.removeprefix(AUDIT_DAYS).removesuffix(JSON)
-
-
-def audit_from(at: int) -> str:
-    """What the keys of audits begin with, below AUDIT, from a time on (UTC µs): those of earlier intervals sort before
-    it. Times have 16 digits from 2001 to 2286."""
-    return f"{at:016d}-"
 
 
 def audit_span(key: str) -> tuple[int, int] | None:

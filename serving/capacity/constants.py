@@ -22,7 +22,7 @@ from croupier.features.encoding import catalogue
 from croupier.features.log.ship import ship
 from croupier.features.schema import CANDIDATE
 from croupier.features.store import layout
-from croupier.features.utc import HOUR, from_us
+from croupier.features.utc import HOUR, HOUR_SECONDS, SECOND, from_us
 from croupier.features.workspace import Workspace
 from croupier.features.worlds.reels import START, World
 from croupier.models import training
@@ -76,11 +76,11 @@ def measured(decisions: int, asked: int) -> Constants:
         catalogue.write(w.home / layout.CATALOGUE, world.arms())
         first = _hour(w, world, 0, decisions // 5)  # libraries are loaded in it
         few, many = _hour(w, world, 1, decisions // 5), _hour(w, world, 2, decisions)
-        return Constants(
-            decisions=decisions, asked=asked, **_grown(few, many), **_stored(w, first.n + few.n + many.n),
-            ship_us=many.ship / many.n, spool_bytes=(many.spool - few.spool) / many.n, ship_reads=many.reads,
-            ship_writes=many.writes, **_asked(w, world, asked),
-        )  # fmt: skip
+        stored = _stored(w, first.n + few.n + many.n)
+        shipped = {"ship_us": many.ship / many.n, "ship_reads": many.reads, "ship_writes": many.writes}
+        kept = {"spool_bytes": (many.spool - few.spool) / many.n}
+        found = _grown(few, many) | stored | shipped | kept | _asked(w, world, asked)
+        return Constants(decisions=decisions, asked=asked, **found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +143,7 @@ def _asked(w: Workspace, world: World, n: int) -> dict[str, Any]:
     succession.promote(w.store, w.home, triton=None)
     visits = world.users(n + BATCH, np.random.default_rng(0))
     requests = [Request(unit_id=v.unit_id, context=v.context, arms=v.arms, arm_context=v.arm_context) for v in visits]
-    with Embedded(APP, follow_seconds=3600.0) as app:
+    with Embedded(APP, follow_seconds=HOUR_SECONDS) as app:
         app.select_batch(requests[:BATCH])
         _, one = _cpu(lambda: [app.select_batch([each]) for each in requests[BATCH:]])
         again = [replace(each, unit_id=f"{each.unit_id}-again") for each in requests[BATCH:]]
@@ -160,7 +160,7 @@ def _cpu(work: Callable[[], T]) -> tuple[T, float]:
     """(what it returned, the CPU time of this process and of its children, µs)"""
     before = _used()
     found = work()
-    return found, 1e6 * (_used() - before)
+    return found, SECOND * (_used() - before)
 
 
 def _used() -> float:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from croupier.features.log.room import FULL_FROM
-from croupier.features.utc import DAY_SECONDS
+from croupier.features.utc import DAY, DAY_SECONDS, HOUR_SECONDS, SECOND
 from croupier.serving.capacity.constants import Constants
 
-MONTH_DAYS, HOUR_LOOKS = 30, 3600
+MONTH_DAYS = 30
 LEAST_HOSTS = 2  # one may be away
 
 
@@ -39,15 +39,16 @@ def plan(c: Constants, a: Assumed, rate: float) -> dict[str, Any]:
         raise ValueError(f"rate: found {rate:g}, expected decisions a second above 0")
     day = rate * DAY_SECONDS
     hosts, hosts_64 = (
-        max(LEAST_HOSTS, math.ceil(rate * (each + c.ship_us) / 1e6 / (a.cores * a.busy)))
+        max(LEAST_HOSTS, math.ceil(rate * (each + c.ship_us) / SECOND / (a.cores * a.busy)))
         for each in (c.decide_us, c.decide_64_us)
     )
-    loop = rate * c.build_us / 1e6
+    loop = rate * c.build_us / SECOND
     stored = day * (c.log_bytes + c.built_bytes) * a.kept_days / 1e9
-    spool_max = rate / hosts * (a.spool_hours * 3600 + a.ship_seconds) * c.spool_bytes / FULL_FROM / 1e9
+    spool_max = rate / hosts * (a.spool_hours * HOUR_SECONDS + a.ship_seconds) * c.spool_bytes / FULL_FROM / 1e9
     volume = 2 * spool_max + a.spare_gb  # rewards may take as much again
-    reads = hosts * (HOUR_LOOKS * c.follow_reads + 3600 / a.ship_seconds * c.ship_reads) * 24
-    writes = hosts * 3600 / a.ship_seconds * c.ship_writes * 24
+    shipments = hosts * DAY_SECONDS / a.ship_seconds
+    reads = hosts * DAY_SECONDS * c.follow_reads + shipments * c.ship_reads
+    writes = shipments * c.ship_writes
     cost = {
         "hosts": hosts * a.cores * a.core_hour * 24 * MONTH_DAYS,
         "loop": math.ceil(loop) * a.core_hour * 24 * MONTH_DAYS,
@@ -57,7 +58,7 @@ def plan(c: Constants, a: Assumed, rate: float) -> dict[str, Any]:
     }
     return {
         "rate": rate, "hosts": hosts, "hosts_64": hosts_64, "loop_cores": loop, "loop_keeps_up": loop <= 1.0,
-        "train_rows_a_day": DAY_SECONDS * 1e6 / c.train_us, "store_gb_a_day": day * (c.log_bytes + c.built_bytes) / 1e9,
+        "train_rows_a_day": DAY / c.train_us, "store_gb_a_day": day * (c.log_bytes + c.built_bytes) / 1e9,
         "store_gb": stored, "spool_max_gb_a_host": spool_max, "volume_gb_a_host": volume,
         "reads_a_day": reads, "writes_a_day": writes,
         "month": {name: round(value, 2) for name, value in cost.items()}, "month_total": round(sum(cost.values()), 2),

@@ -28,9 +28,9 @@ def _capacity(
     kept_days: Kept = 400,
     as_json: AsJson = False,
 ) -> None:
-    """Measure what a decision costs on this machine, in CPU time and bytes, and say what so many a second need: hosts,
-    storage, requests, money (1,000, 10,000 and 100,000, or --rate). An app of its own is made in a temporary folder,
-    and deleted. What is assumed beside what is measured: --json, under "assumed"."""
+    """Measure what a decision costs on this machine, and say what so many a second need. In CPU time and bytes; hosts,
+    storage, requests, money for 1,000, 10,000 and 100,000 a second, or --rate. An app of its own is made in a temporary
+    folder, and deleted. What is assumed beside what is measured: --json, under "assumed"."""
     from croupier.serving.capacity.constants import measured  # the learners' libraries, once it is known what is asked
     from croupier.serving.capacity.plan import Assumed, plan
 

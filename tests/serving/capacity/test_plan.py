@@ -11,12 +11,16 @@ from croupier.serving.capacity.counted import CountedStore
 from croupier.serving.capacity.plan import Assumed, plan
 from croupier.serving.cli import app
 
-MEASURED = Constants(
-    decisions=10, asked=10, decide_us=900.0, decide_64_us=150.0, ship_us=100.0, build_us=50.0, train_us=200.0, spool_bytes=1000.0,
-    log_bytes=80.0, built_bytes=120.0, follow_reads=5, ship_reads=1, ship_writes=5,
-)  # fmt: skip
-ASSUMED = Assumed(cores=8, busy=0.5, kept_days=100, spool_hours=1.0, spare_gb=10.0, ship_seconds=60.0, core_hour=0.1, store_gb_month=0.02,
-                  volume_gb_month=0.1, thousand_reads=0.001, thousand_writes=0.01)  # fmt: skip
+COST = {
+    "decide_us": 900.0, "decide_64_us": 150.0, "ship_us": 100.0, "build_us": 50.0, "train_us": 200.0, "spool_bytes": 1000.0,
+    "log_bytes": 80.0, "built_bytes": 120.0, "follow_reads": 5, "ship_reads": 1, "ship_writes": 5,
+}  # fmt: skip
+MEASURED = Constants(decisions=10, asked=10, **COST)
+SAID = {
+    "cores": 8, "busy": 0.5, "kept_days": 100, "spool_hours": 1.0, "spare_gb": 10.0, "ship_seconds": 60.0, "core_hour": 0.1,
+    "store_gb_month": 0.02, "volume_gb_month": 0.1, "thousand_reads": 0.001, "thousand_writes": 0.01,
+}  # fmt: skip
+ASSUMED = Assumed(**SAID)
 
 
 def test_ten_thousand_a_second_by_hand():

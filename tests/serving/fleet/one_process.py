@@ -14,6 +14,9 @@ def main():
             if what == "select":
                 chosen = shop.select(**asked)
                 print(json.dumps([chosen.event_id, chosen.arm, chosen.propensity]), flush=True)
+            elif what == "decide":
+                chosen = shop.select(**asked)
+                print(json.dumps([chosen.event_id, chosen.arm, chosen.propensity, chosen.role]), flush=True)
             else:
                 print(json.dumps(shop.reward(**asked).status), flush=True)
 

@@ -26,15 +26,16 @@ LATE = N // 5 - 1  # the decision whose reward is under way when a host dies
 
 
 class HostProcess:
-    """A process that serves a workspace's home."""
+    """A process that serves a workspace's home; `more`: settings of its environment."""
 
-    def __init__(self, w):
-        self.w, self.process = w, None
+    def __init__(self, w, **more):
+        self.w, self.more, self.process = w, more, None
         self.start()
 
     def start(self):
         s = self.w.settings
         more = {"STORE": s.store, "REDIS": s.redis.get_secret_value(), "UNIT_KEY": s.unit_key.get_secret_value()}
+        more |= {"S3_ENDPOINT": s.s3_endpoint} | self.more
         command = [sys.executable, "-m", "tests.serving.fleet.one_process", str(s.var)]
         environment = os.environ | {f"CROUPIER_{name}": value for name, value in more.items()}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
