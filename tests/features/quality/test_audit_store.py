@@ -92,7 +92,7 @@ class Watched:
         return told
 
 
-@pytest.mark.parametrize("days", [3, 60])
+@pytest.mark.parametrize("days", [3, 20])
 def test_what_an_hour_lists_and_reads_is_one_key_a_day_and_its_own_day(tmp_path, days):
     store = open_store(str(tmp_path))
     for hour in range(24 * days):
