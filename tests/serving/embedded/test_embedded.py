@@ -140,7 +140,7 @@ def test_the_mirror_grows_old_when_nobody_watches(tmp_path):
     publish(w, Uniform(), FixedArm(arm="reel-01"))
     mirror = w.home / layout.ROLLOUT_MIRROR
     with Embedded("shop", var=tmp_path, follow_seconds=0.02) as shop:
-        until(lambda: shop._own()._rollout is not None)
+        until(lambda: shop._own()._mirror._seen is not None)
         os.utime(mirror, (1.0, 1.0))
         time.sleep(0.3)
         assert mirror.stat().st_mtime == 1.0
