@@ -178,7 +178,7 @@ class DsjsonSource:
             )
         )
         decision = decision if any(decision.arm_context) else Decision(**_without_pairs(decision))
-        rewards = (Reward(event_id=event, at=at, kind=self.reward_kind, value=-cost),) if (cost := label(line)[0]) else ()
+        rewards = (Reward(event_id=event, at=at, kind=self.reward_kind, value=-c),) if (c := label(line)[0]) else ()
         return Record(decision=decision, rewards=rewards)
 
     def _unit(self, unit_id: object, event: str) -> str:
