@@ -12,9 +12,11 @@ from fcntl import F_DUPFD_CLOEXEC, fcntl
 from pathlib import Path
 from typing import Any
 
-HUNG = 600.0  # seconds in which nothing of a page's state moves, and the browser says nothing
+HUNG = 600.0  # seconds in which nothing of a page's state moves
+SILENT = 600.0  # seconds in which the browser says nothing at all
+LOOKED = 5000  # ms, after which a page tells its state
 LOOK = """new Promise(tell => {{ const look = () => ({done}) ? tell({{html: document.documentElement.outerHTML}}) :
-  Date.now() > started + 5000 ? tell({{state: {state}}}) : setTimeout(look, 50); const started = Date.now(); look(); }})"""
+  Date.now() > started + {looked} ? tell({{state: {state}}}) : setTimeout(look, 50); const started = Date.now(); look(); }})"""
 
 
 class Browser:
@@ -43,9 +45,9 @@ class Browser:
                 self._left = rest
                 yield json.loads(whole)
                 continue
-            ready, _, _ = select.select([self._read], [], [], HUNG)
+            ready, _, _ = select.select([self._read], [], [], SILENT)
             if not ready:
-                raise RuntimeError(f"the browser has said nothing for {HUNG:.0f} s")
+                raise RuntimeError(f"the browser has said nothing for {SILENT:.0f} s")
             more = os.read(self._read, 1 << 20)
             if not more:
                 return
@@ -84,7 +86,7 @@ def opened(chrome: Browser, page: Path, *, done: str, state: str = "0") -> str:
     there = f"location.href == {json.dumps(page.as_uri())} && ({done})"  # at first it is about:blank
     last, since = None, time.monotonic()
     while time.monotonic() - since < HUNG:
-        look = LOOK.format(done=there, state=state)
+        look = LOOK.format(done=there, state=state, looked=LOOKED)
         try:
             told = chrome.send("Runtime.evaluate", session, expression=look, awaitPromise=True, returnByValue=True)
         except RuntimeError as e:  # the page was not there yet, or went on to another one
