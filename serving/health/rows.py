@@ -1,23 +1,23 @@
 """Symptoms as rows: those that say the same are one, and their figures have a unit."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from croupier.models.health.symptom import Symptom
 
 FALLS = ("reward_feed_arm", "worse_choices", "rewards_lost", "taste_flip", "dying_arm", "reward_rise")
 DRIFTS = ("feature_swapped", "category_renamed", "feature_frozen", "feature_scaled", "feature_drift")
-UNITS: dict[str, Callable[[float], str]] = {
-    **dict.fromkeys(FALLS, lambda x: f"{100 * x:.0f} % of what was due"),
-    **dict.fromkeys(DRIFTS, lambda x: f"PSI {x:.2g}"),
-    "clock_skew": lambda x: f"{x:.3g} s",
-    "bot_traffic": lambda x: f"{100 * x:.2g} % of decisions",
-    "coverage": lambda x: f"{100 * x:.2g} % of its offers",
-    "late_rewards": lambda x: f"{100 * x:.2g} % of rewards",
-    "orphan_rewards": lambda x: f"{100 * x:.2g} % of rewards",
-    "reward_delay": lambda x: f"×{x:.3g}",
-    "premature_convergence": lambda x: f"entropy {x:.2f}",
-    "linear_failure": lambda x: f"×{x:.2f} the loss",
-    "harmful_candidate": lambda x: f"{x:.3g} a decision",
+UNITS = {  # cause: what its number is multiplied by, and how it is written
+    **dict.fromkeys(FALLS, (100, "{:.0f} % of due")),
+    **dict.fromkeys(DRIFTS, (1, "PSI {:.2g}")),
+    "clock_skew": (1, "{:.3g} s"),
+    "bot_traffic": (100, "{:.2g} % of decisions"),
+    "coverage": (100, "{:.2g} % of its offers"),
+    "late_rewards": (100, "{:.2g} % of rewards"),
+    "orphan_rewards": (100, "{:.2g} % of rewards"),
+    "reward_delay": (1, "×{:.3g}"),
+    "premature_convergence": (1, "entropy {:.2f}"),
+    "linear_failure": (1, "×{:.2f} the loss"),
+    "harmful_candidate": (1, "{:.3g} a decision"),
 }
 
 
@@ -32,8 +32,8 @@ def alike(symptoms: Iterable[Symptom]) -> list[list[Symptom]]:
 
 def figures(symptom: Symptom) -> tuple[str, str]:
     """The number that was found and its threshold, with their unit."""
-    text = UNITS.get(symptom.cause, lambda x: f"{x:.3g}")
-    return text(symptom.number), text(symptom.threshold)
+    times, form = UNITS.get(symptom.cause, (1, "{:.3g}"))
+    return form.format(times * symptom.number), form.format(times * symptom.threshold)
 
 
 def watches(symptoms: list[Symptom]) -> str:

@@ -17,13 +17,14 @@ from tests.page_words import unscripted
 
 
 def symptom(cause, says="x", number=0.5, threshold=0.95, about="reward, all"):
-    return Symptom(watch="reward", about=about, level="act", cause=cause, number=number, threshold=threshold, since=0,
-                   says=says, remedy="look at `croupier account`", nats=20.0, needed=11.0)  # fmt: skip
+    level = {"level": "act", "since": 0, "nats": 20.0, "needed": 11.0}
+    figures = {"number": number, "threshold": threshold}
+    return Symptom(watch="reward", about=about, cause=cause, says=says, remedy="look", **level, **figures)
 
 
 def test_every_cause_has_a_unit_and_figures_say_it():
     assert set(UNITS) == set(CAUSES)
-    assert figures(symptom("rewards_lost", number=0.843)) == ("84 % of what was due", "95 % of what was due")
+    assert figures(symptom("rewards_lost", number=0.843)) == ("84 % of due", "95 % of due")
     assert figures(symptom("clock_skew", number=90.04, threshold=2.0)) == ("90 s", "2 s")
     assert figures(symptom("bot_traffic", number=0.299, threshold=0.05)) == ("30 % of decisions", "5 % of decisions")
     assert figures(symptom("feature_drift", number=0.3061, threshold=0.1)) == ("PSI 0.31", "PSI 0.1")
@@ -65,7 +66,7 @@ def test_the_page_of_a_sick_app_has_a_row_a_finding():
     (rows,) = {page.count(f'<td class="t">{each}') for each in ("rewards of arm b are not logged any more",)}
     assert rows == 1 < sum(s.cause == "reward_feed_arm" for s in d.symptoms)
     assert "(also in reward, " in page
-    assert "0 % of what was due" in page
+    assert "0 % of due" in page
     assert 'arms on offer</th><td class="n">3</td>' in page
     grave = verdict_page.render_page(Examined("shop", history, replace(d, remedy="run `croupier account`")))
     assert "<code>croupier account</code>." in grave
