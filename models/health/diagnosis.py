@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from croupier.models.health.alike.newcomers import unrewarded
 from croupier.models.health.detector import CLIPPED, detected, increments
 from croupier.models.health.history import History
 from croupier.models.health.lift import ChampionLift, lift
@@ -65,7 +66,7 @@ def diagnose(history: History, *, false_alarms: float = 0.5, limits: tuple[float
         return _unknown(history)
     signals = every_signal(view, limits)
     needed = log(MONTH * max(len(signals), 1) / false_alarms)
-    found = [*_symptoms(view, signals, needed), *exploration.starved(view)]
+    found = [*_symptoms(view, signals, needed), *exploration.starved(view), *unrewarded(view, limits, needed)]
     return Diagnosis(
         **_verdict(_sorted(found)),
         at=int(history.start[-1]),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from croupier.features.utc import HOUR
 from croupier.models.health.alike.choices import Choices
 from croupier.models.health.alike.on_offer import exposure
 from croupier.models.health.alike.streams import MEAN, changing, known, streams
@@ -12,7 +13,7 @@ from croupier.models.health.history import History
 from croupier.models.health.residuals import Whole, due_sums
 from croupier.models.health.season import View
 from croupier.models.health.symptom import ACT
-from tests.models.health.plain_hours import hour, hours
+from tests.models.health.plain_hours import START, hour, hours
 
 DAYS, LIMITS = 22, (0.0, 1.0)
 WITHOUT_C = [("c", range(300, 372)), ("a", range(372, 444))]  # who was away before, and when
@@ -137,3 +138,25 @@ def test_streams_that_keep_what_a_week_gave_them_vary_more_than_chance():
     assert wider(view, [calm], whole) < 3.0
     # a week of 168 × 900 decisions: ±.02 of .1, with variance .09: 168 × 900 × .0004 / .09 for each of its two weeks
     assert wider(view, [moved], whole) == pytest.approx(2 * 168 * 900 * 0.0004 / 0.09, rel=0.25)
+
+
+@pytest.mark.medium
+def test_a_new_arm_without_any_reward_is_named_and_a_poor_one_is_not():
+    """c is new, and is left out of what everybody should earn: without this nobody would miss its rewards."""
+    rng = np.random.default_rng(11)
+    before = [hour(t, rng, n=240, gone=("c",)) for t in range(DAYS * 24)]
+
+    def found(hours, n=240, **wrong):
+        after = [hour(DAYS * 24 + k, rng, n=n, **wrong) for k in range(hours)]
+        return diagnose(History.of([*before, *after]))
+
+    dead = found(6, arm_rates=[("c", 0.0)])
+    assert (dead.level, dead.cause) == (ACT, "reward_feed_arm")
+    assert dead.says.startswith("rewards of arm c do not come: none of its ")
+    assert dead.symptoms[0].since == START + DAYS * 24 * HOUR
+    shown = float(dead.says.partition("none of its ")[2].split()[0].replace(",", ""))
+    assert dead.symptoms[0].nats == pytest.approx(shown * 0.1, rel=0.35), "a's rate, the least liked one's, that night"
+    assert dead.symptoms[0].nats > dead.symptoms[0].needed > dead.needed - 1e-9
+    assert found(1, n=120, arm_rates=[("c", 0.0)]).level != ACT, "too early to be sure"
+    assert found(24).level != ACT
+    assert found(24, arm_rates=[("c", 0.1)]).cause != "reward_feed_arm", "a tenth of what others earn is not nothing"
