@@ -23,5 +23,7 @@ def test_a_page_that_stands_still_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(devtools, "HUNG", 0.5)
     path = tmp_path / "stands.html"
     path.write_text(PAGE.format(script=""))
-    with pytest.raises(RuntimeError, match=r"stands.html: found window.told .* = (0|None) for 0 s, expected window.told > 0"):
+    with pytest.raises(
+        RuntimeError, match=r"stands.html: found window.told .* = (0|None) for 0 s, expected window.told > 0"
+    ):
         dom(path, done="window.told > 0")
