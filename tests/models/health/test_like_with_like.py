@@ -1,5 +1,7 @@
 """Arms come and go, and what is expected goes with them; a policy that chooses worse is named; so are rewards lost."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -16,15 +18,21 @@ from croupier.models.health.symptom import ACT
 from tests.models.health.plain_hours import START, hour, hours
 
 DAYS, LIMITS = 22, (0.0, 1.0)
-WITHOUT_C = [("c", range(300, 372)), ("a", range(372, 444))]  # who was away before, and when
+AWAY = [("c", range(300, 372)), ("a", range(372, 444))]  # who was away before, and when
 
 
-def shop(wrong, last, seed=7):
-    """The plain shop; c, its best arm, and a were away for three days each; then what is wrong for the last hours."""
-    rng = np.random.default_rng(seed)
-    away = {t: arm for arm, when in WITHOUT_C for t in when}
-    sound = [hour(t, rng, gone=tuple(away[t]) if t in away else ()) for t in range(DAYS * 24)]
-    return History.of([*sound, *(hour(DAYS * 24 + k, rng, **wrong) for k in range(last))])
+@cache
+def sound():
+    """The plain shop's hours; c, its best arm, and a were away for three days each."""
+    rng = np.random.default_rng(7)
+    away = {t: arm for arm, when in AWAY for t in when}
+    return [hour(t, rng, gone=tuple(away[t]) if t in away else ()) for t in range(DAYS * 24)]
+
+
+def shop(wrong, last):
+    """The same, and then what is wrong for the last hours."""
+    rng = np.random.default_rng(8)
+    return History.of([*sound(), *(hour(DAYS * 24 + k, rng, **wrong) for k in range(last))])
 
 
 @pytest.fixture(scope="module")
