@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import orjson
 
 from croupier.features.batch import F64, Batch
 from croupier.features.ids import uniform01
@@ -136,13 +137,15 @@ def _batch(
     has them."""
     asked = [decision.context], [decision.arms], [decision.arm_context], release.catalogue, [decision.arm_features]
     batch = release.encoder.encode(*asked)
-    if not decision.multipliers:
+    stopped = orjson.loads(decision.stopped or "[]")
+    if not decision.multipliers and not stopped:
         return batch, []
     paid = prices(decision.multipliers)
     usages = Safeguards.of(release.manifest).usages(release.arms)
     holds = paid.version == decision.multipliers
-    step = ReplayStep("multipliers", holds, f"version {paid.version}, logged {decision.multipliers}")
-    return Pricing(usages).on(batch, paid, decision.at), [step]
+    said = f"version {paid.version}, logged {decision.multipliers}"
+    said += f"; this host left out the arms of {', '.join(stopped)}" if stopped else ""
+    return Pricing(usages).on(batch, paid, decision.at, stopped), [ReplayStep("multipliers", holds, said)]
 
 
 def policy_of(

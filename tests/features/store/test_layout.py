@@ -117,7 +117,7 @@ SPELLED = {
     "SPOOL": "spool", "SPOOL_LOG": "spool/log.db", "UNIT_KEY": "unit.key", "UNIT_KEY_USED": "spool/unit_key",
     "REPORTS_HERE": "reports", "QUARANTINE_HERE": "quarantine", "CATALOGUE_ACCEPTED": "catalogue.accepted",
     "CATALOGUE_ACCEPTED_DRAFT": ".catalogue.accepted", "ROLLOUT_MIRROR": "rollout.json", "ROLLOUT_DRAFTS": ".rollout-",
-    "BREAKER": "breaker.json", "HEADS": "posterior", "REPOSITORY": "triton", "SERVED": "triton/select_arm",
+    "BREAKER": "breaker.json", "HEADS": "posterior", "SPENDING": "spending", "REPOSITORY": "triton", "SERVED": "triton/select_arm",
     "RUNTIME": "triton-runtime", "TRITON_LOG": "triton.log", "TRITON_PID": "triton.pid",
     "TRITON_SECRET": "triton.secret", "PORTS": "ports.json", "SUPERVISOR_LOG": "supervisor.log",
     "SUPERVISOR_PID": "supervisor.pid", "PUBLISHING": "publish", "REPLAYED": "replay", "LOCK": ".lock",
