@@ -83,8 +83,9 @@ class Decision:
     allocate, what it says of the request as JSON (budgets/allocated_item.py): `pmf` are then the item's marginals.
     `multipliers`: the version of the prices of long-run constraints that came off the scores; 0: none did. `stopped`:
     the spends whose arms its host left out for itself, a list of names as JSON (serving/spending); empty: none.
-    `shared_posterior`: the name of what other hosts had learnt and the head had beside its own steps; empty: nothing.
-    """
+    `retrieved`: "T+R of A" where the request listed no arms: how many came first by the index, how many were drawn of
+    the others, and of how many arms (serving/retrieval); empty: it listed them. `shared_posterior`: the name of what
+    other hosts had learnt and the head had beside its own steps; empty: nothing."""
 
     event_id: str
     at: int
@@ -110,6 +111,7 @@ class Decision:
     multipliers: int = 0
     shared_posterior: str = ""
     stopped: str = ""
+    retrieved: str = ""
 
     @property
     def listed(self) -> tuple[str, ...]:

@@ -18,8 +18,7 @@ from pathlib import Path
 
 # The store: prefixes, whose objects have keys of the same name, and objects that there is one of.
 LOG, INTERACTIONS, FEATURES = "log/", "interactions/", "features/"
-QUALITY, QUARANTINE, AUDIT = "quality/", "quarantine/", "audit/"
-HEALTH_HOURS = "health/"
+QUALITY, QUARANTINE, AUDIT, HEALTH_HOURS = "quality/", "quarantine/", "audit/", "health/"
 CHANGES = "changes/health.json"  # of the users, as health saw them, and what trainings make of each
 SILENCES = "silences/health.json"  # whose alarms do not count for a time
 VERDICTS, RELEASES, REPORTS = "verdicts/", "releases/", "reports/"
@@ -38,6 +37,7 @@ PARQUET, JSON, LATE = ".parquet", ".json", ".late.parquet"
 
 # Folders that are objects of the store and, as copies, folders of a host: features, a policy, a release, a report.
 ENCODER, CATALOGUE, GOLDEN = "encoder", "catalogue.json", "golden.json"
+RETRIEVAL, INDEX = "retrieval", "index.safetensors"
 META, ENCODED, SEGMENTS, GUARDRAILS = "meta.json", "encoded.parquet", "segments.parquet", "guardrails.parquet"
 TOO_LATE = "late.parquet"  # what rewards past the window would have come to, beside the encoded rows
 ENCODER_FILE, POLICY_FILE, ARRAYS_FILE = "encoder.json", "policy.json", "arrays.safetensors"

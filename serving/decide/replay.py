@@ -116,8 +116,21 @@ def release_of(
         )
     except InvalidEvent as error:
         return [*found, ReplayStep("request", False, str(error))], None
-    found += _rules(decision, release)
-    return found, release if found[-1].holds else None
+    found += [*_retrieval(decision, release), *_rules(decision, release)]
+    return found, release if all(step.holds for step in found) else None
+
+
+def _retrieval(decision: Decision, release: LoadedRelease) -> list[ReplayStep]:
+    """Where the request listed no arms, the step that says whether the release lists these for its event."""
+    if not decision.retrieved:
+        return []
+    if release.retriever is None:
+        return [ReplayStep("retrieval", False, "the release has no index of arms")]
+    listed, said = release.retriever.listed(decision.context, decision.event_id)
+    among = set(decision.arms)
+    holds = decision.retrieved == said and tuple(arm for arm in listed if arm in among) == tuple(decision.arms)
+    left_out = f", {n} of them left out" if (n := len(listed) - len(among)) else ""
+    return [ReplayStep("retrieval", holds, f"lists {said}{left_out}, logged {decision.retrieved}")]
 
 
 def _rules(decision: Decision, release: LoadedRelease) -> list[ReplayStep]:

@@ -202,6 +202,7 @@ class Selector:
                 fallback_reason=served.reason,
                 took_us=took,
                 arm_features=request.arm_features,
+                retrieved=request.retrieved,
                 **stamp,
             )
             decisions.append(decision)
