@@ -2,12 +2,13 @@
 
 <home>/spending/2026-11-29-1f0c…   spent, the version of the prices seen last, what was spent when it was first seen
 
-Each change is one write of 24 bytes under the file's lock, so a process that is killed leaves the account as it was
-before or after. What it has reserved and not yet given back stays counted: a killed process can make less be spent,
-never more."""
+The file is mapped into each process, and changed under its lock by stores of eight bytes, so a process that is killed
+leaves the account as it was before or after. What it has reserved and not yet given back stays counted: a killed
+process can make less be spent, never more."""
 
 import fcntl
 import hashlib
+import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from croupier.features.batch import F64
 
 BYTES = 24
 
@@ -39,6 +42,9 @@ class HostAccount:
                 old.unlink(missing_ok=True)
         self.day = day
         self._file = os.open(folder / f"{day}-{digest}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if os.fstat(self._file).st_size < BYTES:
+            os.ftruncate(self._file, BYTES)  # zeros
+        self._numbers = np.frombuffer(mmap.mmap(self._file, BYTES), np.float64)
 
     def __del__(self) -> None:
         os.close(self._file)
@@ -48,8 +54,7 @@ class HostAccount:
         """The account, while no other process can change it."""
         fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
-            raw = os.pread(self._file, BYTES, 0)
-            yield OpenAccount(self._file, SpentHere(*np.frombuffer(raw).tolist()) if len(raw) == BYTES else None)
+            yield OpenAccount(self._numbers)
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
@@ -57,19 +62,20 @@ class HostAccount:
 class OpenAccount:
     """An account that is locked: read, and changed by `add`."""
 
-    def __init__(self, file: int, found: SpentHere | None) -> None:
-        self._file, self.now = file, found or SpentHere(0.0, -1.0, 0.0)
+    def __init__(self, numbers: F64) -> None:
+        self._numbers = numbers
+
+    @property
+    def now(self) -> SpentHere:
+        """What it says."""
+        return SpentHere(*self._numbers.tolist())
 
     def seen(self, version: int) -> None:
         """Notes that decisions go by this version of the prices from now on."""
-        if version != self.now.version:
-            self._put(SpentHere(self.now.spent, float(version), self.now.spent))
+        if version != self._numbers[1]:
+            self._numbers[2] = self._numbers[0]  # before the version: who is killed in between leaves the older one
+            self._numbers[1] = version
 
     def add(self, amount: float) -> None:
         """Adds what is reserved, or, below 0, what was not spent of that."""
-        if amount:
-            self._put(self.now._replace(spent=max(self.now.spent + amount, 0.0)))
-
-    def _put(self, new: SpentHere) -> None:
-        os.pwrite(self._file, np.array(new).tobytes(), 0)
-        self.now = new
+        self._numbers[0] = max(self._numbers[0] + amount, 0.0)

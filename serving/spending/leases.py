@@ -65,9 +65,7 @@ class SpendingLeases:
     ) -> Iterator[Lease]:
         """Yields leases of all requests, in order; each is settled when the next is asked for, or nothing is."""
         begin, leases, stopped = 0, 0, list[str]()
-        dearest = {
-            name: [max(usage.of.get(arm, 0.0) for arm in r.arms) for r in requests] for name, usage in spends.items()
-        }
+        dearest = {name: _dearest(requests, usage.of) for name, usage in spends.items()}
         while begin < len(requests):
             going = {name: usage for name, usage in spends.items() if name not in stopped}
             reserved = self._reserved({name: dearest[name][begin:] for name in going}, going, prices, day)
@@ -103,6 +101,8 @@ class SpendingLeases:
 
     def _add(self, amounts: Mapping[str, float]) -> None:
         for name, amount in amounts.items():
+            if not amount:
+                continue
             with self._accounts[name].open() as account:
                 account.add(amount)
 
@@ -111,6 +111,18 @@ class SpendingLeases:
         if found is None or found.day != day:
             found = self._accounts[name] = HostAccount(self._folder, name, day)
         return found
+
+
+def _dearest(requests: Sequence[Request], cost: Mapping[str, float]) -> list[float]:
+    """What the dearest candidate of each request costs; lists of arms are alike in many."""
+    known: dict[tuple[str, ...], float] = {}
+    found = []
+    for request in requests:
+        arms = tuple(request.arms)
+        if arms not in known:
+            known[arms] = max([cost.get(arm, 0.0) for arm in arms])
+        found.append(known[arms])
+    return found
 
 
 def may_spend(budget: float, name: str, here: SpentHere, prices: Multipliers, day: str) -> float:

@@ -91,6 +91,7 @@ def _spend(folder, seconds):
             if not lease.stopped:
                 with (folder / "shown").open("ab", buffering=0) as log:
                     log.write(b"x" * (lease.rows.stop - lease.rows.start))  # 3 each, on record before it is settled
+                time.sleep(0.01)  # most are killed here
                 lease.spent["ads"] = 3.0 * (lease.rows.stop - lease.rows.start)
 
 
@@ -179,10 +180,10 @@ def test_a_controller_that_is_killed_in_the_middle_of_a_step_leaves_whole_prices
     spent = sum(decided(shop, BEGIN + hour * HOUR, 30, 100 * hour) for hour in range(2))
     look(shop, BEGIN + HOUR)
     context, rng, store = multiprocessing.get_context("spawn"), np.random.default_rng(2), shop.host.w.store
-    for first in range(5):
+    for first in range(3):
         victim = context.Process(target=_looks, args=(tmp_path, context.Event()))
         victim.start()
-        time.sleep(3 + rng.uniform(0, 1))
+        time.sleep(2.5 + rng.uniform(0, 1))
         os.kill(victim.pid, signal.SIGKILL)
         victim.join()
         kept = kept_multipliers.now(store)
@@ -192,3 +193,30 @@ def test_a_controller_that_is_killed_in_the_middle_of_a_step_leaves_whole_prices
         look(shop, BEGIN + 2 * HOUR + first)
         assert kept_multipliers.now(store).multipliers.version >= kept.multipliers.version
         assert spent_on(store, {"ads": replace(USAGE, budget=300.0)}, from_us(BEGIN + 3 * HOUR)).spent == {"ads": spent}
+
+
+@pytest.mark.medium
+def test_two_hosts_that_share_a_store_spend_no_more_than_what_was_not_shipped_at_a_look(tmp_path, monkeypatch):
+    """Each counts by itself; the controller tells them how much is left, and that they are two."""
+    store, apps, spent = str(tmp_path / "store"), [], []
+    monkeypatch.setenv("CROUPIER_UNIT_KEY", "0123456789abcdef0123456789abcdef")
+    for name in ("a", "b"):
+        monkeypatch.setenv("CROUPIER_VAR", str(tmp_path / name))
+        monkeypatch.setenv("CROUPIER_STORE", store)
+        apps.append(Embedded.declared("shop", toml=TOML, arms=ARMS, var=tmp_path / name))
+    try:
+        for hour in range(6):
+            for k, app in enumerate(apps):
+                monkeypatch.setenv("CROUPIER_VAR", str(tmp_path / "ab"[k]))
+                spent.append(decided(app, BEGIN + hour * HOUR, 25, 100 * (2 * hour + k)))
+                look(app, BEGIN + hour * HOUR + 1 + k)
+            for app in apps:
+                mirror(app.host.w.store, app.host.w.home)
+                app.host.selector._prices._looked = -np.inf
+    finally:
+        for app in apps:
+            app.close()
+    kept = kept_multipliers.now(apps[0].host.w.store).multipliers
+    assert kept.hosts == 2
+    assert 290 < sum(spent) <= 300
+    assert min(sum(spent[0::2]), sum(spent[1::2])) > 100, "each had its part"
