@@ -4,13 +4,15 @@ import multiprocessing
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from croupier import Embedded
+from croupier import Client, Embedded
 from croupier.features import build, clock
+from croupier.features.spec import RewardSpec
 from croupier.features.utc import HOUR, from_us
 from croupier.models.constraints import kept_multipliers
 from croupier.models.constraints.long_run import Usage
@@ -19,8 +21,11 @@ from croupier.serving.constraints import controller
 from croupier.serving.constraints.spent import spent_on
 from croupier.serving.contract.requests import Request
 from croupier.serving.decide.price_reader import mirror
+from croupier.serving.decide.replay import replay
+from croupier.serving.operate import deployment
 from croupier.serving.spending.host_account import HostAccount, SpentHere
 from croupier.serving.spending.leases import SpendingLeases, may_spend
+from croupier.serving.triton.server import Ports, TritonServer
 
 COST = {"free": 0.0, "cheap": 1.0, "dear": 3.0}
 USAGE = Usage(constraint="ads", of={"cheap": 1.0, "dear": 3.0}, limit=0.0, budget=10.0)
@@ -220,3 +225,32 @@ def test_two_hosts_that_share_a_store_spend_no_more_than_what_was_not_shipped_at
     assert kept.hosts == 2
     assert 290 < sum(spent) <= 300
     assert min(sum(spent[0::2]), sum(spent[1::2])) > 100, "each had its part"
+
+
+@pytest.mark.slow
+def test_instances_of_triton_count_together_and_stop_at_the_budget(shop, monkeypatch):
+    """600 requests from four threads, to servers that nobody looks at: about 800 by themselves, of a budget of 300."""
+    home = shop.host.w.home
+    monkeypatch.setenv("CROUPIER_PATIENCE_MS", "60000")  # of a busy machine
+    deployment.follow(shop.host.w.store, home, triton=None)
+    with (
+        TritonServer(home, ports=Ports.free()) as triton,
+        Client(triton.grpc, deadline_ms=30_000) as client,
+        ThreadPoolExecutor(4) as threads,
+    ):
+        parts = [asked(10, tuple(ARMS), 10 * k) for k in range(60)]
+        answers = [a for part in threads.map(client.select_batch, parts) for a in part]
+    assert {a.role for a in answers} == {"champion"}
+    decisions = shop.host.spool.find([a.event_id for a in answers])
+    assert len(decisions) == 600
+    spent = sum(COST[a.arm] for a in answers)
+    assert 300 - 3 * 12 < spent <= 300, "leases that were open when the last was refused may leave a little"
+    stopped = [d for d in decisions.values() if d.stopped]
+    assert {tuple(d.pmf) for d in stopped} == {(1.0, 0.0, 0.0)}
+    assert len(stopped) > 100
+    with HostAccount(home / "spending", "ads", next((home / "spending").iterdir()).name[:10]).open() as account:
+        assert account.now.spent == spent
+    for decision in (stopped[0], next(d for d in decisions.values() if not d.stopped)):
+        release = shop.host.selector.release
+        steps = replay(decision, load=lambda _, release=release: release, spool=shop.host.spool, spec=RewardSpec())
+        assert all(step.holds for step in steps), steps
