@@ -29,9 +29,9 @@ def write(draft: Path, spec: RetrievalSpec, arms: Sequence[Arm]) -> dict[str, An
         return {}
     from croupier.models.retrieval.arm_index import arrays_of  # an extra
 
-    vectors = [_embedding(arm, spec.arm) for arm in arms]
-    if odd := [arm.arm_id for arm, v in zip(arms, vectors, strict=True) if len(v) != len(vectors[0])]:
-        raise ValueError(f"arm {odd[0]}: found another length of {spec.arm}, expected {len(vectors[0])}, as of others")
+    if found := problems(spec, arms):
+        raise ValueError(found[0])
+    vectors = [arm.features[spec.arm] for arm in arms]
     (draft / layout.RETRIEVAL).mkdir()
     save_file(arrays_of(np.array(vectors, np.float32)), draft / layout.RETRIEVAL / layout.INDEX)
     return {ENTRY: spec.model_dump(mode="json")}
@@ -42,13 +42,30 @@ def held(manifest: Mapping[str, Any]) -> RetrievalSpec:
     return RetrievalSpec.model_validate(manifest.get(ENTRY, {}))
 
 
-def _embedding(arm: Arm, name: str) -> Sequence[float]:
-    found = arm.features.get(name)
-    if not isinstance(found, list | tuple) or not found:
-        raise ValueError(
-            f"arm {arm.arm_id}: found {name} = {found!r}, expected a list of numbers, which retrieval needs"
+def problems(spec: RetrievalSpec, arms: Sequence[Arm]) -> list[str]:
+    """What keeps a catalogue from being retrieved from, a sentence: the first arm without an embedding like others'."""
+    length = 0
+    for arm in arms if spec.declared else ():
+        found = arm.features.get(spec.arm)
+        if not isinstance(found, list | tuple) or not found or len(found) != (length or len(found)):
+            expected = f"{length} numbers, as of other arms" if length else "a list of numbers"
+            return [f"arm {arm.arm_id}: found {spec.arm} = {found!r:.60}, expected {expected}, which retrieval needs"]
+        length = len(found)
+    return []
+
+
+def sentences(spec: RetrievalSpec, arms: int) -> list[str]:
+    """What is understood, for people: how many arms a request that lists none is decided among."""
+    if not spec.declared:
+        return []
+    top = min(spec.top, arms)
+    others = min(spec.random, arms - top)
+    return [
+        (
+            f"retrieval: a request that lists no arms is decided among {top} of {arms:,}, by {spec.arm} and its own "
+            f"{spec.context}, and {others} drawn of the other {arms - top:,}"
         )
-    return found
+    ]
 
 
 class Retriever:

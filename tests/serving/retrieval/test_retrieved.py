@@ -8,14 +8,16 @@ import shutil
 from dataclasses import replace
 
 from croupier import Client, Embedded
+from croupier.features import clock
 from croupier.features.spec import AppSpec, RewardSpec, SpecError
 from croupier.features.store import layout
 from croupier.serving.client.errors import Refused
 from croupier.serving.contract.requests import Request
 from croupier.serving.decide.replay import replay
-from croupier.serving.operate import deployment
+from croupier.serving.operate import app_check, deployment
 from croupier.serving.release import bundle
 from croupier.serving.release.bundle import ReleaseRefused
+from croupier.serving.retrieval import retriever
 from croupier.serving.triton.server import Ports, TritonServer
 
 D, ARMS = 4, 3_000
@@ -170,3 +172,23 @@ def test_what_does_not_fit_is_refused(tmp_path, was, becomes, says):
     path.write_text(TOML.replace(was, becomes))
     with pytest.raises(SpecError, match=says):
         AppSpec.read(path)
+
+
+def test_app_check_says_what_is_understood_and_names_an_arm_that_does_not_fit(shop):
+    w = shop.host.w
+    spec, arms = w.spec.retrieval, w.arms()
+    assert retriever.sentences(spec, len(arms)) == [
+        (
+            "retrieval: a request that lists no arms is decided among 40 of 3,000, by taste and its own taste, and 10 drawn "
+            "of the other 2,960"
+        )
+    ]
+    assert retriever.sentences(spec, 45)[0].endswith("and 5 drawn of the other 5")
+    assert retriever.problems(spec, arms) == []
+    for taste, says in ((None, "found taste = None"), ([1.0, 2.0], "expected 4 numbers, as of other arms")):
+        odd = replace(arms[1], features={**arms[1].features, "taste": taste})
+        (problem,) = retriever.problems(spec, [arms[0], odd])
+        assert problem.startswith("arm item1: ")
+        assert says in problem
+    found = app_check.check(w, now=clock.now())
+    assert any(sentence.startswith("retrieval: ") for sentence in found.facts["constraints"]), found.facts
