@@ -86,6 +86,10 @@ COMMANDS = {
         "croupier.serving.commands.evaluation.ope:app",
         "Estimate a policy's value by DM, IPS, SNIPS and DR with anytime-valid intervals.",
     ),
+    "tune": (
+        "croupier.serving.commands.evaluation.tune:app",
+        "Parameters, and policies, that the app's own log prefers, with the lines for app.toml.",
+    ),
     "simulate": (
         "croupier.serving.commands.simulators.simulate:simulate",
         "On worlds of known truth: how well policies learn, how often the gate and the rollout are wrong.",

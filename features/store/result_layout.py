@@ -1,4 +1,4 @@
-"""The keys of results of jobs that an engine computed: below one prefix for all jobs of one task."""
+"""The keys of results of jobs that an engine computed, below one prefix for all jobs of one task, and of choices."""
 
 from croupier.features.store import layout
 
@@ -11,3 +11,14 @@ def results(prefix: str) -> str:
 def result(prefix: str, digest: str) -> str:
     """The key of a job's result."""
     return f"{results(prefix)}{digest}{layout.JSON}"
+
+
+def features_of(policy_prefix: str) -> str:
+    """The key of the features that the policy kept below this prefix was trained on; "" of one that is no candidate."""
+    key = policy_prefix.partition("/")[2].partition("/")[0]
+    return key if policy_prefix.startswith(layout.candidate(key, "")) else ""
+
+
+def choice(features_key: str) -> str:
+    """The key of the policies that were chosen on these features."""
+    return f"choices/{features_key}{layout.JSON}"

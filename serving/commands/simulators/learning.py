@@ -15,7 +15,10 @@ console = Console()
 
 def simulate_learning(
     *,
-    policy: Annotated[str, typer.Option(help="several may be named, separated by commas")],
+    policy: Annotated[
+        str,
+        typer.Option(help="several: separated by commas; auto: a portfolio, narrowed as it learns"),
+    ],
     data: Annotated[Path | None, typer.Option(help=".npz with X and y; empty: scikit-learn's digits")] = None,
     reward: Annotated[str, typer.Option(help="class: 1 for the right one; mushroom: the Showdown's")] = "class",
     wheel: Annotated[float | None, typer.Option(help="the wheel bandit with this δ, instead of data")] = None,
