@@ -31,12 +31,14 @@ KEPT = 0.02  # of the mixture, shared evenly by the policies that are left, so t
 class Auto:
     """Learners by name; `left` are those that still learn, each with its weight in the mixture. `critic` expects a
     reward (B, K) of each arm, or None where it knows nothing: then the mean of the rewards so far is expected. `leader`
-    is whom most of the first rounds are played by, since it learns from few; empty: all alike."""
+    is whom most of the first rounds are played by, since it learns from few; empty: all alike. Those that are
+    `free` cost next to nothing, and stay for as long as they may be the best."""
 
     learners: Mapping[str, Learner]
     seed: int
     critic: Callable[[Batch], F64 | None] = lambda _: None
     leader: str = ""
+    free: frozenset[str] = frozenset()
     left: dict[str, float] = field(default_factory=dict)
     values: dict[str, list[F64]] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)  # the round at which each left
@@ -106,13 +108,21 @@ class Auto:
         return np.stack([v[-max(LEAST, t // 2) :] for v in whole.values()], axis=1)
 
     def _halve(self, t: int) -> None:
-        order = sorted(self.left, key=lambda name: -self.left[name])
-        if len(order) == 2 and self.left[order[1]] >= SURE and t < LAST:
-            return
-        kept = order[: -(-len(order) // 2)]
-        self.dropped |= dict.fromkeys(order[len(kept) :], t)
+        kept = self._stay(t)
+        self.dropped |= dict.fromkeys((name for name in self.left if name not in kept), t)
         total = sum(self.left[name] for name in kept)
         self.left = {name: weight / total for name, weight in self.left.items() if name in kept}
+
+    def _stay(self, t: int) -> list[str]:
+        """The better half of those that cost something, or both of a last pair that hardly differ; and those that cost
+        nothing, unless they are surely not the best. One that costs goes, too, where one that costs nothing is surely
+        better."""
+        costly = sorted(self.left.keys() - self.free, key=lambda name: -self.left[name])
+        half = costly[: -(-len(costly) // 2)]
+        if len(costly) == 2 and self.left[costly[1]] >= SURE and t < LAST:
+            half = costly
+        free = [name for name in self.left if name in self.free and self.left[name] >= SURE]
+        return free if free and len(half) == 1 and self.left[half[0]] < SURE else [*half, *free]
 
 
 def best_shares(values: F64, rng: np.random.Generator) -> F64:

@@ -19,6 +19,7 @@ from croupier.models.simulation.online.learner import Learner, Schedule, schedul
 
 AUTO = "auto"
 CRITIC = "lin_ucb"  # it learns from few rows, so it leads; and what it expects lowers the variance of judging
+FREE = frozenset({"beta_bernoulli"})
 ARMS: dict[str, Any] = {"heads": "per_arm"}
 NETWORK: dict[str, Any] = ARMS | {"warm_start": True, "holdout": 0.0, "epochs": 8}
 Portfolio = dict[str, tuple[str, dict[str, Any]]]
@@ -44,7 +45,13 @@ def auto(
     """Returns the portfolio before its first round of so many."""
     made = {name: make(key, **parameters) for name, (key, parameters) in portfolio(rewards).items()}
     learners = {name: Learner(policy, rewards, seed, schedule(policy, rounds)) for name, policy in made.items()}
-    return Auto(learners, seed, leader=CRITIC, critic=lambda batch: expected(learners[CRITIC].policy, batch, rewards))
+    return Auto(
+        learners,
+        seed,
+        leader=CRITIC,
+        free=FREE & learners.keys(),
+        critic=lambda batch: expected(learners[CRITIC].policy, batch, rewards),
+    )
 
 
 @torch.inference_mode()

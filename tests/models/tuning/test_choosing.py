@@ -10,6 +10,7 @@ from croupier.features.engines.engine import LocalEngine, Results
 from croupier.features.spec import AppSpec, SpecError
 from croupier.features.workspace import Workspace
 from croupier.models import choosing, training
+from croupier.models.tuning import spaces
 from croupier.models.tuning import trial as trials
 from croupier.models.tuning.configuration import Configuration
 from croupier.models.tuning.tuner import Tuner
@@ -39,14 +40,16 @@ def encoded(tmp_path_factory):
         yield build.encode("shop", START, END)["features"]
 
 
-def test_the_log_chooses_once_and_the_gate_shares_alpha_by_what_is_left(encoded, capsys):
+def test_the_log_chooses_once_and_the_gate_shares_alpha_by_what_is_left(encoded, capsys, monkeypatch):
     w = Workspace.open("shop")
+    quick = [c for c in spaces.PORTFOLIO if c.policy in {"vw_cb_adf", "lin_ts"}]
+    monkeypatch.setattr(spaces, "PORTFOLIO", tuple(quick))
     jobs = training.plan([("shop", encoded)])
     kept = orjson.loads(w.store.get(f"choices/{encoded}.json"))
     assert [job["policy"] for job in jobs] == list(kept["candidates"])
     assert 1 <= len(jobs) <= 2
-    assert "shop: auto: 12 trials on 900 rows, none of which judges, chose: " in capsys.readouterr().out
-    assert [len(rung) for rung in kept["rungs"]] == [9, 3]
+    assert "shop: auto: 8 trials on 900 rows, none of which judges, chose: " in capsys.readouterr().out
+    assert [len(rung) for rung in kept["rungs"]] == [6, 2]
     best = kept["rungs"][-1][0]
     assert kept["candidates"][best["policy"]] == best["parameters"]
     assert best["value"] == max(each["value"] for each in kept["rungs"][-1])

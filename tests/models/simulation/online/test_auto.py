@@ -116,6 +116,20 @@ def test_two_that_do_not_differ_stay_until_the_last_rounds():
     assert len(found.left) == 1
 
 
+def test_who_costs_nothing_stays_until_it_is_surely_not_the_best():
+    found = of({"free": Uniform(), **{name: Uniform() for name in "abc"}}, free=frozenset({"free"}))
+    found.left = {"free": 0.3, "a": 0.1, "b": 0.4, "c": 0.2}
+    assert sorted(found._stay(300)) == ["b", "c", "free"]
+    found.left = {"free": 0.02, "b": 0.6, "c": 0.38}
+    assert sorted(found._stay(500)) == ["b", "c"]
+    found.left = {"free": 0.5, "b": 0.48, "c": 0.02}
+    assert sorted(found._stay(500)) == ["b", "free"]
+    found.left = {"free": 0.98, "b": 0.02}
+    assert found._stay(500) == ["free"]
+    found.left = {"free": 0.4, "b": 0.6}
+    assert sorted(found._stay(50_000)) == ["b", "free"]
+
+
 def test_narrowed_counts_who_was_left():
     runs = [of({"a": Uniform(), "b": Uniform()}) for _ in range(3)]
     for run, winner, rows in zip(runs, "aba", (10, 20, 60), strict=True):
