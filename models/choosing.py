@@ -27,6 +27,7 @@ from croupier.models.policy import POLICIES, make
 from croupier.models.tuning import spaces
 from croupier.models.tuning.configuration import Configuration
 from croupier.models.tuning.halving import survivors
+from croupier.models.tuning.trial import let_go
 from croupier.models.tuning.tuner import LEAST, Tuner, said
 
 RESULTS = "tuning"  # trials, in the store
@@ -59,6 +60,7 @@ def choose(w: Workspace, key: str) -> None:
         except KeyError:
             return  # no such features: the training says so
         body = _standing(w, features) or _chosen(w, features, engine_of(w.settings, Results(w.store, RESULTS)))
+    let_go()
     with suppress(AlreadyExists):
         w.store.create(result_layout.choice(key), orjson.dumps(body | {"features": key}))
     print(f"{w.settings.app}: auto: {body['why']}: {', '.join(body['candidates'])}")

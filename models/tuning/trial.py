@@ -74,6 +74,12 @@ def judging(app: str, key: str, var: str, times: tuple[int, int], seed: int) -> 
     return Judging(log, cross_fit(log, seed=seed))
 
 
+def let_go() -> None:
+    """Frees what was fetched, in memory and on disk: a process that goes on may not need it for hours."""
+    judging.cache_clear()
+    fetched.cache_clear()
+
+
 def trial(job: dict[str, Any]) -> dict[str, Any]:
     """`job`: app and var, features, policy, parameters, learnt and judged (two times UTC µs each), floor, seed.
 
