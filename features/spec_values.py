@@ -1,8 +1,9 @@
 """Kinds of values in app.toml and what makes them valid, and the sections that are limits alone."""
 
-from typing import Annotated, Literal
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from croupier.features.utc import DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS
 
@@ -53,10 +54,32 @@ def seconds_of(text: str) -> float:
     return value
 
 
+def unquoted(kind: Any, value: object) -> None:
+    """Raises ValueError where `value`, of type `kind`, has a text or a truth for a number, or no truth for one:
+    pydantic would take "0.5" for 0.5, true for 1.0 and "no" for false."""
+    if get_origin(kind) in (tuple, dict):
+        kinds = [each for each in get_args(kind) if each is not ...]
+        values = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+        for each in values:
+            unquoted(kinds[-1], each)
+    elif get_origin(kind) in (Annotated, UnionType, Union):  # of a union only what may be missing: Clip | None
+        unquoted(get_args(kind)[0], value)
+    elif kind in (int, float) and isinstance(value, (bool, str)):
+        raise ValueError("expected a number" + ", without quotes" * isinstance(value, str))
+    elif kind is bool and not isinstance(value, bool):
+        raise ValueError("expected true or false, without quotes")
+
+
 class Strict(BaseModel):
-    """A section: an unknown key is an error, and numbers are finite."""
+    """A section: an unknown key is an error, numbers are finite, and neither they nor truths stand in quotes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _unquoted(cls, value: Any, info: ValidationInfo) -> Any:
+        unquoted(cls.model_fields[info.field_name or ""].annotation, value)
+        return value
 
 
 NO_SEASON = "none"

@@ -42,6 +42,7 @@ class Imported:
     conflicting: int  # rows whose event id is another decision's: nothing of them is kept
     thinned: int  # decisions that a full log did not keep
     rewards: int  # that were new
+    rewarded_again: int  # of the repeated rows: those with a reward that the log did not hold
     skipped: int
     start: int
     end: int
@@ -56,7 +57,7 @@ def import_log(log: WritableLog, source: Source, spec: AppSpec) -> Imported:
     while part := list(islice(records, BATCH)):
         counts += _append(log, part)
         times = {min(times | {r.decision.at for r in part}), max(times | {r.decision.at for r in part})}
-    names = ("decisions", "repeated", "conflicting", "thinned", "rewards")
+    names = ("decisions", "repeated", "conflicting", "thinned", "rewards", "rewarded_again")
     return Imported(
         **{name: counts[name] for name in names},
         skipped=source.skipped.total(),
@@ -96,17 +97,21 @@ def _append(log: WritableLog, part: Sequence[Record]) -> Counter[str]:
     before = log.find(ids)
     log.append_decisions([r.decision for r in part])
     after = log.find(ids)
-    seen, counts, rewards = set(before), Counter[str](), list[Reward]()
+    seen, counts, rewards, repeats = set(before), Counter[str](), list[Reward](), list[int]()
     for record in part:
         d = record.decision
         if d.event_id in after and not same(d, after[d.event_id]):
             counts["conflicting"] += 1
             continue
-        counts["repeated" if d.event_id in seen else "decisions" if d.event_id in after else "thinned"] += 1
+        repeated = d.event_id in seen
+        counts["repeated" if repeated else "decisions" if d.event_id in after else "thinned"] += 1
         seen.add(d.event_id)
-        rewards += record.rewards if d.event_id in after else ()
-    counts["rewards"] = sum(log.append_rewards(rewards)) if rewards else 0
-    return counts
+        mine = record.rewards if d.event_id in after else ()
+        rewards += mine
+        repeats += [counts["repeated"] * repeated] * len(mine)  # of which repeated row; 0: of none
+    new = log.append_rewards(rewards) if rewards else []
+    again = {row for row, is_new in zip(repeats, new, strict=True) if row and is_new}
+    return counts + Counter(rewards=sum(new), rewarded_again=len(again))
 
 
 def same(a: Decision, b: Decision) -> bool:

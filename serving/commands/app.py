@@ -69,6 +69,13 @@ def _import(log: LogFile, app: App = "default", column: RoleColumn = None, as_js
         f"{done.decisions:,} new decisions, {done.rewards:,} new rewards, {done.repeated:,} rows repeat "
         f"what the log holds, {done.skipped:,} rows skipped"
     )
+    if done.rewarded_again:
+        console.print(
+            f"  of the repeated rows {done.rewarded_again:,} bring a reward that the log did not hold; of "
+            'two of one kind and one time the smaller counts where app.toml says how = "first", the larger with "max"',
+            style="yellow",
+            markup=False,
+        )
     if done.conflicting:
         console.print(
             f"  refused {done.conflicting:,}: their event id is another decision's in this log; ids have to "

@@ -36,6 +36,25 @@ def test_a_refusal_names_the_entry(tmp_path, text, named):
         read(tmp_path, text)
 
 
+@pytest.mark.parametrize(("text", "said"), [
+    ('[policies]\nfloor = "0.3"', "policies.floor: found '0.3', expected a number, without quotes"),
+    ("[gate]\nmin_rows = true", "gate.min_rows: found True, expected a number"),
+    ('[reward]\nrange = [0, "1"]', r"reward.range: found \[0, '1'\], expected a number, without quotes"),
+    ('[rollout]\nstages = [0.05, "1"]', r"rollout.stages: found \[0.05, '1'\], expected a number"),
+    ('[gate.guardrail_margins]\na = "2"', "gate.guardrail_margins: found {'a': '2'}, expected a number"),
+    ('[reward.kinds.click]\nclip = [0, "inf"]', r"reward.kinds.click.clip: found \[0, 'inf'\], expected a number"),
+    ('[safety]\nnever_dominated = "no"', "never_dominated: found 'no', expected true or false, without quotes"),
+    ("[safety]\nnever_dominated = 1", "safety.never_dominated: found 1, expected true or false"),
+])  # fmt: skip
+def test_a_text_or_a_truth_is_no_number_and_a_text_is_no_truth(tmp_path, text, said):
+    with pytest.raises(SpecError, match=said):
+        read(tmp_path, text)
+
+
+def test_a_whole_number_is_a_number(tmp_path):
+    assert read(tmp_path, "[rollout]\nstages = [1]\n[gate]\nmargin = 0\nmin_ess = 50").gate.min_ess == 50.0
+
+
 def test_what_windows_writes_is_read(tmp_path):
     assert read(tmp_path, b"\xef\xbb\xbf[gate]\r\nalpha = 0.1\r\n").gate.alpha == 0.1
 

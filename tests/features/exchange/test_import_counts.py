@@ -105,6 +105,16 @@ def test_ids_that_start_anew_in_each_file_mix_no_rewards(tmp_path, log):
     assert rewards_of(log, ["0"]) == {}
 
 
+def test_rows_that_say_another_reward_of_one_event_are_counted(tmp_path, log):
+    """As exports hold them: a row at the decision, and another once somebody clicked; or the same row three times."""
+    rows = ["0,a,.5,0", "1,b,.5,1", "0,a,.5,1", "1,b,.5,1", "1,b,.5,1", "2,a,.5,"]
+    done, held = bring(log, write(tmp_path / "1.csv", "\n".join(["id,arm,p,reward", *rows]) + "\n"))
+    assert (done.decisions, done.repeated, done.rewards, done.rewarded_again) == (3, 3, 3, 1)
+    assert held["rewards"] == 3
+    again, _ = bring(log, write(tmp_path / "2.csv", "\n".join(["id,arm,p,reward", *rows, "2,a,.5,0"]) + "\n"))
+    assert (again.decisions, again.repeated, again.rewards, again.rewarded_again) == (0, 7, 1, 1)
+
+
 def test_what_a_full_log_did_not_keep_is_no_decision_of_it(tmp_path):
     spool = Spool(tmp_path / "small.db", max_bytes=60_000)
     path = write(tmp_path / "log.csv", "arm,p,reward\n" + "a,.5,1\nb,.5,0\n" * 2000)
