@@ -145,7 +145,7 @@ def test_the_portfolio_suits_the_range_of_rewards():
     assert {key for key, _ in portfolio((0.0, 1.0)).values()} <= set(CONTENDERS)
 
 
-@pytest.mark.medium
+@pytest.mark.full
 def test_a_network_is_left_where_no_linear_rule_holds_and_auto_loses_no_more_than_it():
     y = ((X[:, 0] > 0) ^ (X[:, 1] > 0)).astype(np.int64)
     found, alone = (
