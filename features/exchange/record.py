@@ -1,7 +1,7 @@
 """One row of another system's log, and what every reader of such a log offers (features/exchange)."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -106,11 +106,3 @@ def _check_candidates(decision: Decision) -> None:
         raise Repeated("arms", Counter(decision.arms).most_common(1)[0][0], "distinct candidates")
     if decision.arm not in decision.arms:
         raise InvalidEvent("arm", decision.arm, "one of the candidates")
-
-
-def spread(arms: Sequence[str], arm: str, propensity: float) -> tuple[float, ...]:
-    """A pmf of which only the chosen arm's entry is known: the rest evenly over the others."""
-    if len(arms) == 1:
-        return (1.0,)
-    rest = (1.0 - propensity) / (len(arms) - 1)
-    return tuple(propensity if a == arm else rest for a in arms)

@@ -3,6 +3,7 @@
     [0.33, 0.33, 0.33]                  →  a third each: three roundings to two digits can lose .01
     [0.5, 0.3, 0.1]                     →  as it is, for the check to refuse: no rounding loses .1
     [0.3333, 0.3333, 0.3334], p = 0.33  →  p = 0.3333, which has more digits
+    p = 0.33 alone, of three arms       →  a third each: the arms not drawn would else be a little likelier
 
 A rounding to d digits is off by at most 0.5·10^-d, and the sum of n of them by n times that. One digit counts as two,
 since people write 0.50 as 0.5.
@@ -25,7 +26,7 @@ class Rounding:
 
     def clear(self) -> None:
         """Begins a pass."""
-        self.sums = self.propensities = 0
+        self.sums = self.propensities = self.even = 0
         self.worst = 0.0  # by which share of itself a shown arm's probability may be off
 
     def whole(
@@ -49,6 +50,14 @@ class Rounding:
             self.worst = max(self.worst, min(step, own_step) / entry)
         return _with_entry(pmf, place, entry), entry
 
+    def spread(self, arms: Sequence[str], arm: str, propensity: float) -> tuple[tuple[float, ...], float]:
+        """Returns a pmf of which only the shown arm's entry is known, and that entry: the rest is spread evenly over
+        the others. Where rounding explains that the entry is not 1/K of K arms, all of them are 1/K."""
+        if not propensity or abs(propensity - 1.0 / len(arms)) > half_step([propensity]) + SLACK:
+            return spread(arms, arm, propensity), propensity
+        self.even += abs(propensity * len(arms) - 1.0) > UNSEEN
+        return (1.0 / len(arms),) * len(arms), 1.0 / len(arms)
+
     def said(self) -> list[str]:
         """Sentences for the account of an import; none where nothing was rounded."""
         why = ", as rounding explains"
@@ -56,8 +65,9 @@ class Rounding:
         entries = "rows whose propensity differs from the shown arm's entry among all probabilities"
         entries += f"{why}: {self.propensities:,}; the one of more digits was taken"
         worst = f"a propensity of theirs is off by up to {self.worst:.1%} of itself: write more digits, if you can"
+        even = f"rows whose propensity is 1/K of their K candidates{why}: {self.even:,}; 1/K was taken"
         said = [sums] * bool(self.sums) + [entries] * bool(self.propensities)
-        return [*said, worst] if said else []
+        return [*said, *[worst] * bool(said), *[even] * bool(self.even)]
 
 
 def explains(pmf: Sequence[float]) -> bool:
@@ -71,6 +81,14 @@ def half_step(numbers: Sequence[float]) -> float:
         if all(abs(round(x, digits) - x) <= FLOAT32 * abs(x) for x in numbers):
             return float(0.5 * 10.0**-digits)
     return float(0.5 * 10.0**-MOST_DIGITS)
+
+
+def spread(arms: Sequence[str], arm: str, propensity: float) -> tuple[float, ...]:
+    """A pmf of which only the chosen arm's entry is known: the rest evenly over the others."""
+    if len(arms) == 1:
+        return (1.0,)
+    rest = (1.0 - propensity) / (len(arms) - 1)
+    return tuple(propensity if a == arm else rest for a in arms)
 
 
 def _with_entry(pmf: Sequence[float], place: int, entry: float) -> tuple[float, ...]:

@@ -59,10 +59,11 @@ def over(app: str, start: int) -> str:
 
 
 def said(app: str, done: dict[str, Any]) -> str:
-    """What a turn did, in a sentence."""
+    """What a turn did, in a sentence; below it what was judged, and the page that says why."""
     looked = done["rollout"]
     at = f"stage {looked['stage']}" + (f", release {looked['release']}" if "release" in looked else "")
     at += f"; {looked['prices']}" if "prices" in looked else ""
     if done["verdict"] is None:
         return f"{app}: no training was due; {at}"
-    return f"{verdict_release.said(done['verdict']['published'])}; {at}"
+    judged, page = done["verdict"]["summary"].splitlines(), done["verdict"]["report"]
+    return "\n  ".join([f"{verdict_release.said(done['verdict']['published'])}; {at}", *judged, f"page: {page}"])

@@ -19,7 +19,7 @@ import orjson
 from croupier.features.exchange.cells import missing
 from croupier.features.exchange.dsjson.line import action_of, either, flat, joined, label, number, objects, unusable
 from croupier.features.exchange.dsjson.slots import has_slots, slots
-from croupier.features.exchange.record import Record, checked, reason, spread
+from croupier.features.exchange.record import Record, checked, reason
 from croupier.features.exchange.rounded import Rounding
 from croupier.features.exchange.row_names import HEAD, RowNames
 from croupier.features.exchange.times import invented, micros
@@ -146,10 +146,12 @@ class DsjsonSource:
         if not 0 <= chosen < len(arms):
             raise InvalidEvent("_labelIndex", chosen, f"0 to {len(arms) - 1}, a place in c._multi")
         p, stage = number(line, "_label_probability"), PROPENSITY_ONLY
-        pmf, a, ps = spread(arms, arms[chosen], p), either(line, "a"), either(line, "p")
+        a, ps = either(line, "a"), either(line, "p")
         if len(ps) == len(a) == len(arms):
-            pmf, stage = tuple(q for _, q in sorted(zip(a, ps, strict=True))), ""
-            pmf, p = self.rounding.whole(pmf, arms, arms[chosen], p)
+            stage, all_of_them = "", [q for _, q in sorted(zip(a, ps, strict=True))]
+            pmf, p = self.rounding.whole(all_of_them, arms, arms[chosen], p)
+        else:
+            pmf, p = self.rounding.spread(arms, arms[chosen], p)
         own, brought = objects("Croupier", line.get("Croupier", {})), _brought(line)
         event = str(name if missing(line.get("EventId")) else line["EventId"])
         at = _time(line["Timestamp"]) if line.get("Timestamp") else invented(i)

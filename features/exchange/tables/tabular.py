@@ -16,7 +16,7 @@ import polars as pl
 from croupier.features.arrow import ADDED, DECISIONS, INTERACTIONS
 from croupier.features.exchange.arm_ids import bare
 from croupier.features.exchange.cells import as_list, as_object, features_of, missing, unmeasured
-from croupier.features.exchange.record import Record, checked, reason, spread
+from croupier.features.exchange.record import Record, checked, reason
 from croupier.features.exchange.rounded import Rounding
 from croupier.features.exchange.row_names import HEAD, RowNames
 from croupier.features.exchange.tables.candidates import every_arm
@@ -145,8 +145,10 @@ class TableSource:
         context = as_object(get["context"]) if "context" in get else {}
         pairs = [features_of(as_object(r)) for r in as_list(get.get("arm_context", "[]"), "arm_context")]
         given = [_own(r) for r in as_list(get.get("arm_features", "[]"), "arm_features")]
-        pmf = tuple(float(q) for q in as_list(get["pmf"], "pmf")) if "pmf" in get else spread(arms, arm, p)
-        pmf, p = self.rounding.whole(pmf, arms, arm, p)
+        if "pmf" in get:
+            pmf, p = self.rounding.whole([float(q) for q in as_list(get["pmf"], "pmf")], arms, arm, p)
+        else:
+            pmf, p = self.rounding.spread(arms, arm, p)
         decision = checked(
             Decision(
                 event_id=event,

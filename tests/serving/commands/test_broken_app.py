@@ -28,7 +28,10 @@ TOMLS = {
     "of a feature": ("[context.age]\ntyp = 'numeric'\n", ["context.age.typ", "did you mean type?"]),
     "of a list": ("[[interactions]]\nc = 'context.age'\n", ["interactions.0.a: found no such key, expected a value"]),
     "of no table": ("zzz = 1\n" + TOML, ["zzz: found 1 under a key that there is not; expected one of reward, "]),
-    "a wrong type": (TOML + "[training]\ndays = 'many'\n", ["training.days: found 'many', expected a valid number"]),
+    "a wrong type": (
+        TOML + "[training]\ndays = 'many'\n",
+        ["training.days: found 'many', expected a number, without quotes"],
+    ),
     "a number for a table": ("context = 7\n", ["context: found 7, expected a table"]),
     "latin-1": (f"# Gr\xfc\xdfe\n{TOML}".encode("latin-1"), ["byte 0xfc in line 1 is not UTF-8", "iconv"]),
     "utf-16": (TOML.encode("utf-16"), ["byte 0xff in line 1 is not UTF-8"]),
