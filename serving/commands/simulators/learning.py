@@ -47,6 +47,8 @@ def simulate_learning(
         table.add_row(each, *(_shown(result, key) for key in ("percent_of_uniform_regret", "progressive_loss")))
     if not to_stdout(out):
         console.print(table)
+        for each in found:
+            _left(each)
     if picture is not None:
         from croupier.models.simulation.curves import draw
 
@@ -64,6 +66,14 @@ def _object(parameters: str) -> dict[str, Any]:
     if not isinstance(chosen, dict):
         raise ValueError(f"--parameters: found {parameters!r}, expected a JSON object")
     return chosen
+
+
+def _left(result: dict[str, Any]) -> None:
+    """Says which policies of a portfolio were left at the end of the runs."""
+    chosen = {name: each["chosen"] for name, each in result.get("portfolio", {}).items() if each["chosen"]}
+    if chosen:
+        told = ", ".join(f"{name} in {runs} of {result['seeds']} runs" for name, runs in chosen.items())
+        console.print(f"auto: most was played by {told}", soft_wrap=True)
 
 
 def _shown(result: dict[str, Any], key: str) -> str:

@@ -161,13 +161,18 @@ def test_a_network_is_left_where_no_linear_rule_holds_and_auto_loses_no_more_tha
 def test_the_command_tells_what_became_of_the_portfolio_and_takes_no_parameters(tmp_path):
     y = (X[:, 0] > 0).astype(np.int64)
     np.savez(tmp_path / "mine.npz", X=X, y=y)
-    call = ["simulate", "learning", "--data", str(tmp_path / "mine.npz"), "--rounds", "300", "--seeds", "1"]
+    call = ["simulate", "learning", "--data", str(tmp_path / "mine.npz"), "--rounds", "150", "--seeds", "1"]
     result = CliRunner().invoke(app, [*call, "--policy", "auto", "--json", "-"])
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
-    assert 0 < found["progressive_loss"] < 0.3
+    assert 0 < found["progressive_loss"] < 0.5
     assert sum(each["chosen"] for each in found["portfolio"].values()) == 1
-    assert max(each["rows"] for each in found["portfolio"].values()) == 300
+    assert max(each["rows"] for each in found["portfolio"].values()) == 150
+    said = CliRunner().invoke(app, [*call, "--policy", "auto"])
+    assert (
+        f"auto: most was played by {max(found['portfolio'], key=lambda name: found['portfolio'][name]['chosen'])}"
+        in said.output
+    )
     refused = CliRunner().invoke(app, [*call, "--policy", "auto", "--parameters", '{"alpha": 1}'])
     assert refused.exit_code != 0
     assert "with auto, expected none" in refused.output + str(refused.exception)
