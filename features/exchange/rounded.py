@@ -26,7 +26,7 @@ class Rounding:
 
     def clear(self) -> None:
         """Begins a pass."""
-        self.sums = self.propensities = self.even = 0
+        self.sums = self.propensities = self.even = self.certain = 0
         self.worst = 0.0  # by which share of itself a shown arm's probability may be off
 
     def whole(
@@ -41,6 +41,7 @@ class Rounding:
         off, gap = abs(total - 1.0), abs(pmf[place] - propensity)
         if not (off <= max(len(pmf) * step, unseen) + SLACK and gap <= max(step + own_step, 2 * unseen) + SLACK):
             return tuple(pmf), propensity
+        self.certain += propensity >= 1.0 and len(arms) > 1
         if off <= EXACT and gap <= 2 * unseen:
             return tuple(pmf), pmf[place]
         entry = propensity if own_step < step and gap > 2 * unseen else pmf[place] / total
@@ -53,13 +54,14 @@ class Rounding:
     def spread(self, arms: Sequence[str], arm: str, propensity: float) -> tuple[tuple[float, ...], float]:
         """Returns a pmf of which only the shown arm's entry is known, and that entry: the rest is spread evenly over
         the others. Where rounding explains that the entry is not 1/K of K arms, all of them are 1/K."""
+        self.certain += propensity >= 1.0 and len(arms) > 1
         if not propensity or abs(propensity - 1.0 / len(arms)) > half_step([propensity]) + SLACK:
             return spread(arms, arm, propensity), propensity
         self.even += abs(propensity * len(arms) - 1.0) > UNSEEN
         return (1.0 / len(arms),) * len(arms), 1.0 / len(arms)
 
     def said(self) -> list[str]:
-        """Sentences for the account of an import; none where nothing was rounded."""
+        """Sentences for the account of an import; none where nothing was rounded, or certain."""
         why = ", as rounding explains"
         sums = f"rows whose probabilities do not sum to 1{why}: {self.sums:,}; each was divided by their sum"
         entries = "rows whose propensity differs from the shown arm's entry among all probabilities"
@@ -67,7 +69,9 @@ class Rounding:
         worst = f"a propensity of theirs is off by up to {self.worst:.1%} of itself: write more digits, if you can"
         even = f"rows whose propensity is 1/K of their K candidates{why}: {self.even:,}; 1/K was taken"
         said = [sums] * bool(self.sums) + [entries] * bool(self.propensities)
-        return [*said, *[worst] * bool(said), *[even] * bool(self.even)]
+        sure = "rows whose shown arm had probability 1, though there were other candidates: "
+        sure += f"{self.certain:,}; they say nothing of what the others would have earned"
+        return [*said, *[worst] * bool(said), *[even] * bool(self.even), *[sure] * bool(self.certain)]
 
 
 def explains(pmf: Sequence[float]) -> bool:

@@ -67,3 +67,9 @@ def test_a_probability_that_no_rounding_explains_stays_and_is_seen(tmp_path):
 def test_a_uniform_probability_of_draws_that_were_not_is_seen(tmp_path):
     log, _ = encoded(as_table(tmp_path, np.random.default_rng(1).choice(3, size=N, p=[0.5, 0.25, 0.25]), "0.333"))
     assert self_tests.propensity(log) < 1e-6
+
+
+def test_a_log_without_exploration_is_told_so(tmp_path):
+    _, read = encoded(as_table(tmp_path, np.random.default_rng(1).integers(3, size=N), "1.0"))
+    said = f"rows whose shown arm had probability 1, though there were other candidates: {N:,}; they say nothing of "
+    assert read.rounded == [said + "what the others would have earned"]
