@@ -47,8 +47,8 @@ def simulate_learning(
         table.add_row(each, *(_shown(result, key) for key in ("percent_of_uniform_regret", "progressive_loss")))
     if not to_stdout(out):
         console.print(table)
-        for each in found:
-            _left(each)
+        for result in found:
+            _left(result)
     if picture is not None:
         from croupier.models.simulation.curves import draw
 
