@@ -81,9 +81,11 @@ class Decision:
     decided elsewhere, imported. `arm_features` are those of arms that the request brought along: empty, or one entry
     per arm, None for an arm of the catalogue. `allocation` is empty, or, where the decision is one item of a request to
     allocate, what it says of the request as JSON (budgets/allocated_item.py): `pmf` are then the item's marginals.
-    `multipliers`: the version of the prices of long-run constraints that came off the scores; 0: none did.
-    `shared_posterior`: the name of what other hosts had learnt and the head had beside its own steps; empty: nothing.
-    """
+    `multipliers`: the version of the prices of long-run constraints that came off the scores; 0: none did. `stopped`:
+    the spends whose arms its host left out for itself, a list of names as JSON (serving/spending); empty: none.
+    `retrieved`: "T+R of A" where the request listed no arms: how many came first by the index, how many were drawn of
+    the others, and of how many arms (serving/retrieval); empty: it listed them. `shared_posterior`: the name of what
+    other hosts had learnt and the head had beside its own steps; empty: nothing."""
 
     event_id: str
     at: int
@@ -108,6 +110,8 @@ class Decision:
     allocation: str = ""
     multipliers: int = 0
     shared_posterior: str = ""
+    stopped: str = ""
+    retrieved: str = ""
 
     @property
     def listed(self) -> tuple[str, ...]:

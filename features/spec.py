@@ -7,6 +7,7 @@
 [allocation]   an option for each of several items, with the sum of their costs within a total
 [policies] [training]   what competes, and on what and how often it is trained
 [[rules]] [[constraints]] [safety]   what may not be chosen, and how often what must be
+[retrieval]   which arms a request that lists none is decided among
 [gate] [refresh] [rollout]   when to promote, when to renew the champion, how to expose
 """
 
@@ -15,10 +16,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from croupier.features.declared import agreement, fitting, refusals
+from croupier.features.declared import agreement, fitting, refusals, retrieval
 from croupier.features.declared.constraint import ConstraintSpec
 from croupier.features.declared.feature import Feature
 from croupier.features.declared.policies import PoliciesSpec
+from croupier.features.declared.retrieval import RetrievalSpec
 from croupier.features.declared.rule import RuleSpec
 from croupier.features.spec_values import (
     AllocationSpec,
@@ -234,6 +236,7 @@ class AppSpec(Strict):
         (), description="how often arms may, or must, be chosen, one [[constraints]] each"
     )
     safety: SafetySpec = Field(SafetySpec(), description="arms that are surely worse than another one")
+    retrieval: RetrievalSpec = Field(RetrievalSpec(), description="a shortlist for requests that list no arms")
 
     @model_validator(mode="after")
     def _default_within_range(self) -> Self:
@@ -253,6 +256,7 @@ class AppSpec(Strict):
     @model_validator(mode="after")
     def _constraints_agree(self) -> Self:
         agreement.check(self.rules, self.constraints, self.context, self.arm)
+        retrieval.check(self.retrieval, self.context, self.arm, self.arms.source)
         agreement.check_served(self.rules, self.constraints, self.arms.source, allocates=self.allocation.declared)
         return self
 

@@ -18,8 +18,7 @@ from pathlib import Path
 
 # The store: prefixes, whose objects have keys of the same name, and objects that there is one of.
 LOG, INTERACTIONS, FEATURES = "log/", "interactions/", "features/"
-QUALITY, QUARANTINE, AUDIT = "quality/", "quarantine/", "audit/"
-HEALTH_HOURS = "health/"
+QUALITY, QUARANTINE, AUDIT, HEALTH_HOURS = "quality/", "quarantine/", "audit/", "health/"
 CHANGES = "changes/health.json"  # of the users, as health saw them, and what trainings make of each
 SILENCES = "silences/health.json"  # whose alarms do not count for a time
 VERDICTS, RELEASES, REPORTS = "verdicts/", "releases/", "reports/"
@@ -31,14 +30,14 @@ SHIPPED = "ledger/shipped/"  # what was shipped since: one receipt a shipment, u
 TRAINING_BEGUN, TRAINING_ENDED = "training/begun.json", "training/ended.json"
 PROCESS = "process.json"  # the models through time that a scheduled loop judges
 CURRENT, MULTIPLIERS, MULTIPLIERS_KEPT = "releases/current", "constraints/multipliers.json", "constraints/multipliers/"
-SPENT = "constraints/spent.json"
-ROLLOUT = "rollout/state.json"
+SPENT, ROLLOUT = "constraints/spent.json", "rollout/state.json"
 ROLLOUT_WATCHED = "rollout/watched.json"  # when the controller last looked
 ARMS_ACCEPTED, ARMS_REFUSED = "arms/accepted.json", "arms/refused.json"
 PARQUET, JSON, LATE = ".parquet", ".json", ".late.parquet"
 
 # Folders that are objects of the store and, as copies, folders of a host: features, a policy, a release, a report.
 ENCODER, CATALOGUE, GOLDEN = "encoder", "catalogue.json", "golden.json"
+RETRIEVAL, INDEX = "retrieval", "index.safetensors"
 META, ENCODED, SEGMENTS, GUARDRAILS = "meta.json", "encoded.parquet", "segments.parquet", "guardrails.parquet"
 TOO_LATE = "late.parquet"  # what rewards past the window would have come to, beside the encoded rows
 ENCODER_FILE, POLICY_FILE, ARRAYS_FILE = "encoder.json", "policy.json", "arrays.safetensors"
@@ -55,7 +54,8 @@ STORE, SPOOL, SPOOL_LOG = "store", "spool", "spool/log.db"
 UNIT_KEY, UNIT_KEY_USED = "unit.key", "spool/unit_key"  # the key; the fingerprint of the one the log is written with
 REPORTS_HERE, QUARANTINE_HERE, MULTIPLIERS_MIRROR = "reports", "quarantine", "multipliers.json"
 CATALOGUE_ACCEPTED, CATALOGUE_ACCEPTED_DRAFT = "catalogue.accepted", ".catalogue.accepted"
-ROLLOUT_MIRROR, ROLLOUT_DRAFTS, BREAKER, HEADS = "rollout.json", ".rollout-", "breaker.json", "posterior"
+ROLLOUT_MIRROR, ROLLOUT_DRAFTS, BREAKER = "rollout.json", ".rollout-", "breaker.json"
+HEADS, SPENDING = "posterior", "spending"
 REPOSITORY, SERVED, RUNTIME = "triton", "triton/select_arm", "triton-runtime"  # Triton's models; ours by number
 TRITON_LOG, TRITON_PID, TRITON_SECRET, PORTS = "triton.log", "triton.pid", "triton.secret", "ports.json"
 SUPERVISOR_LOG, SUPERVISOR_PID = "supervisor.log", "supervisor.pid"

@@ -93,20 +93,20 @@ class PriceList:
     stopped: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, declared: Mapping[str, Usage], multipliers: Multipliers, day: str) -> "PriceList":
+    def of(
+        cls, declared: Mapping[str, Usage], multipliers: Multipliers, day: str, also: Sequence[str] = ()
+    ) -> "PriceList":
         """By the prices of these constraints; those of constraints that are not declared count nothing. `day`: the UTC
-        day of the decision ("2026-11-29"), on which a stop of that day holds."""
+        day of the decision ("2026-11-29"), on which a stop of that day holds; `also`: spends that are stopped beside
+        those."""
         found: dict[RequestSegment | None, dict[str, float]] = {}
         for name in sorted(declared):  # an order, so that every host rounds alike
             price, usage = multipliers.prices.get(name, 0.0), declared[name]
             prices = found.setdefault(usage.segment, {}) if price else {}
             for arm, used in usage.of.items() if price else ():
                 prices[arm] = prices.get(arm, 0.0) + price * used
-        ended = (
-            [declared[name] for name in multipliers.stopped if name in declared]
-            if day and day == multipliers.day
-            else []
-        )
+        names = {*also, *(multipliers.stopped if day and day == multipliers.day else ())}
+        ended = [declared[name] for name in names if name in declared]
         stopped = frozenset(arm for each in ended for arm, used in each.of.items() if used > 0)
         apart = {segment: prices for segment, prices in found.items() if segment is not None}
         return cls(by_arm=found.get(None, {}), by_segment=apart, stopped=stopped)

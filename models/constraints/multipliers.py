@@ -9,7 +9,7 @@ scores: exact, drawn from, logged. Who replays or evaluates a decision needs the
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -17,21 +17,25 @@ import numpy as np
 from croupier.features.batch import F64
 
 FIELDS = ("version", "prices", "made_from", "stopped", "day")
+ADDED = {"left": dict[str, float](), "hosts": 1}  # that objects of before lack, and what they mean there
 
 
 @dataclass(frozen=True, kw_only=True)
 class Multipliers:
     """`prices` of constraints by name, in units of reward for a unit of usage; `made_from` is the (first, last) matured
     hour that they were moved by, by name ("2026-11-29T07"), empty before any. Version 0 is the first. `stopped` are the
-    spends whose budget of the UTC `day` ("2026-11-29") is gone: their arms are not shown for the rest of it.
+    spends whose budget of the UTC `day` ("2026-11-29") is gone: their arms are not shown for the rest of it. `left` is
+    what was left of that day's budgets by name, and `hosts` how many hosts share it.
 
-    Raises ValueError for a version below 0 and for a price that is negative or no number."""
+    Raises ValueError for a version below 0, for a price that is negative or no number, and for less than one host."""
 
     version: int
     prices: Mapping[str, float]
     made_from: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
     day: str = ""
+    left: Mapping[str, float] = field(default_factory=dict)
+    hosts: int = 1
 
     def __post_init__(self) -> None:
         if isinstance(self.version, bool) or not isinstance(self.version, int) or self.version < 0:
@@ -39,6 +43,8 @@ class Multipliers:
         for name, price in self.prices.items():
             if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < np.inf:
                 raise ValueError(f"price of {name}: found {price!r}, expected a finite number of at least 0")
+        if isinstance(self.hosts, bool) or not isinstance(self.hosts, int) or self.hosts < 1:
+            raise ValueError(f"hosts: found {self.hosts!r}, expected a whole number of at least 1")
         if len(self.made_from) not in (0, 2) or not all(isinstance(hour, str) for hour in self.made_from):
             raise ValueError(f"made_from: found {self.made_from!r}, expected the first and the last hour, or nothing")
 
@@ -66,7 +72,7 @@ class Multipliers:
 
     def to_json(self) -> str:
         """One line, keys sorted; numbers come back to the bit."""
-        return json.dumps({name: getattr(self, name) for name in FIELDS}, sort_keys=True, default=dict)
+        return json.dumps({name: getattr(self, name) for name in (*FIELDS, *ADDED)}, sort_keys=True, default=dict)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -75,11 +81,22 @@ class Multipliers:
             found: Any = json.loads(text)
         except json.JSONDecodeError as error:
             raise ValueError(f"multipliers: found {text[:60]!r}, expected JSON ({error})") from error
-        if not isinstance(found, dict) or sorted(found) != sorted(FIELDS) or not isinstance(found["prices"], dict):
-            raise ValueError(f"multipliers: found {text[:60]!r}, expected an object with {', '.join(FIELDS)}")
+        if isinstance(found, dict):
+            found = ADDED | found
+        if (
+            not isinstance(found, dict)
+            or sorted(found) != sorted((*FIELDS, *ADDED))
+            or not isinstance(found["prices"], dict)
+        ):
+            raise ValueError(
+                f"multipliers: found {text[:60]!r}, expected an object with {', '.join((*FIELDS, *ADDED))}"
+            )
         if not isinstance(found["made_from"], list):
             raise ValueError(f"made_from: found {found['made_from']!r}, expected a list of hours")
         if not isinstance(found["stopped"], list) or not isinstance(found["day"], str):
             raise ValueError(f"stopped: found {found['stopped']!r} of {found['day']!r}, expected a list and a day")
-        lists = {name: tuple(found[name]) for name in ("made_from", "stopped")}
-        return cls(version=found["version"], prices=found["prices"], day=found["day"], **lists)
+        lists: dict[str, Any] = {name: tuple(found[name]) for name in ("made_from", "stopped")}
+        if not isinstance(found["left"], dict) or not all(isinstance(x, int | float) for x in found["left"].values()):
+            raise ValueError(f"left: found {found['left']!r}, expected an amount by name")
+        rest = {name: found[name] for name in ("version", "prices", "day", "left", "hosts")}
+        return cls(**lists, **rest)

@@ -1,9 +1,11 @@
 """Do prices that are moved each hour keep a day's budget and long-run floors, and what does that cost?
 
-Fifty days of a shop (pacing_world.py), in which hours mature one hour late, and one in fifty six hours late. The
-controller (models/constraints/pacing.py) moves four multipliers by what has matured. Beside it stand greedy throttling,
-which spends until the day's budget is gone, and the best fixed multipliers in hindsight, with the budget of all days
-together, so that they may spend more where there is more to gain. Rewards are true means of what was drawn.
+Fifty days of a shop (pacing_world.py) with a look an hour. The price of the day's spend is solved anew at each look,
+from what was spent and asked by then (models/constraints/day_price.py). The prices of floor and parity are moved by
+what has matured, one hour late, and one hour in fifty six hours late (models/constraints/pacing.py). Beside it stand
+greedy throttling, which spends until the day's budget is gone, and the best fixed multipliers in hindsight, with the
+budget of all days together, so that they may spend more where there is more to gain. Rewards are true means of what was
+drawn.
 
 `croupier simulate pacing --json pacing.json --page models/constraints/README.md` counts and shows it there.
 """
@@ -15,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from croupier.features.batch import F64, I64
+from croupier.models.constraints.day_price import DayLook, allowed, price_of
 from croupier.models.constraints.multipliers import Multipliers
-from croupier.models.constraints.pacing import HOURS, Controller, DayPlan, DaySoFar, day_excess
+from croupier.models.constraints.pacing import HOURS, Controller, DayPlan
 from croupier.models.simulation.pacing_policy import (
     CONSTRAINTS,
     FLOOR,
@@ -33,7 +36,7 @@ from croupier.models.simulation.pacing_world import CATEGORY, COSTS, REQUESTS, P
 DAYS, BUDGET = 50, 1_800.0  # a day's
 MATURES, LATE, LATE_SHARE = 1, 6, 0.02  # hours until an hour is known; of a late one; share of late ones
 JUDGED_AFTER, WITHIN = 50_000, 0.01  # decisions; of floors and parity
-SPEND = Controller(step=0.02, most=MOST, largest_move=0.02)
+SAMPLE = 400  # of the latest requests, on which a price is solved
 PARTS = {"spend": ("spend",), "floor": ("floor",), "parity": ("parity_more", "parity_less")}
 SAID = {
     "spend": f"spend at most {BUDGET:,.0f} a day",
@@ -64,13 +67,24 @@ class PacedRun:
         hours = len(known_at)
         return cls(shop, pacing, known_at, np.zeros(len(shop.scores), np.int64), np.zeros(hours), np.zeros(hours), free)
 
-    def so_far(self, day: int, hour: int) -> DaySoFar:
-        """What is known of a day at the beginning of its `hour`."""
-        of_day = slice(day * HOURS, (day + 1) * HOURS)
-        hidden = self.known_at[of_day] > day * HOURS + hour
-        requests, spent = np.diff(self.shop.first)[of_day].astype(np.float64), self.spent[of_day].copy()
-        requests[hidden] = spent[hidden] = np.nan
-        return DaySoFar(requests=requests, spent=spent, now=hour)
+    def look(self, day: int, hour: int) -> DayLook:
+        """What is known of a day at the beginning of its `hour`: all that was asked and spent by then."""
+        now, requests = day * HOURS + hour, np.full(2 * HOURS, np.nan)
+        recent = np.diff(self.shop.first)[max(now - HOURS - hour, 0) : now]
+        requests[HOURS + hour - len(recent) : HOURS + hour] = recent
+        return DayLook(requests=requests, spent=float(self.spent[day * HOURS : now].sum()), hour=float(hour))
+
+    def spends(self, now: int) -> Callable[[float], tuple[float, float]]:
+        """The mean spend of the latest requests before the hour `now`, and its mean square, by the price; other prices
+        are as they are."""
+        rows = slice(max(self.shop.first[now] - SAMPLE, 0), self.shop.first[now])
+        scores, used, prices = self.shop.scores[rows], usage(self.shop.group[rows]), dict(self.multipliers.prices)
+
+        def spend(price: float) -> tuple[float, float]:
+            drawn_from = pmf(scores, used, Multipliers(version=0, prices=prices | {"spend": price}))
+            return float((drawn_from @ COSTS).mean()), float((drawn_from @ COSTS**2).mean())
+
+        return spend
 
     def plan(self, day: int) -> DayPlan:
         """The day's plan, of the seven days that end a day before: yesterday's last hours are not known yet."""
@@ -78,16 +92,18 @@ class PacedRun:
         return DayPlan.of_days(BUDGET, list(past[day : day + 7]))
 
     def move(self, plan: DayPlan, day: int, hour: int) -> None:
-        """Moves the prices by each hour that has become known just now."""
-        now = day * HOURS + hour
+        """Moves the long-run prices by each hour that has become known just now, and solves that of the spend anew."""
+        now, prices = day * HOURS + hour, dict(self.multipliers.prices)
         for known in np.flatnonzero(self.known_at == now).tolist():
-            prices = dict(self.multipliers.prices)
-            if self.pacing and known // HOURS == day:
-                excess = day_excess(plan, self.so_far(day, hour), known % HOURS)
-                prices["spend"] = SPEND.move(prices["spend"], excess)
             for name, over in self.long_run_excess(known).items():
                 prices[name] = LONG_RUN.move(prices[name], over)
-            self.multipliers = self.multipliers.moved(prices, made_from=(f"hour {known}", f"hour {known}"))
+        made_from = (f"hour {now - 1}", f"hour {now - 1}")
+        self.multipliers = self.multipliers.moved(prices, made_from=made_from)
+        if self.pacing and now:
+            spends = self.spends(now)
+            rate = allowed(plan, self.look(day, hour), square=spends(prices["spend"])[1])
+            prices["spend"] = price_of(rate, lambda price: spends(price)[0], most=MOST)
+            self.multipliers = self.multipliers.moved(prices, made_from=made_from)
 
     def long_run_excess(self, hour: int) -> dict[str, float]:
         """Usage above the limits, summed over an hour's decisions, of each long-run constraint; 1 is that of all
@@ -182,6 +198,7 @@ def count(
     prices = {name: {key: _mean(rows, name, key) for key in PARTS} for name in ("shadow_price", "lift_without")}
     return {
         "spend_error": means["paced"]["spend_error"],
+        "worst_day_spend_error": max(row["paced"]["largest_spend_error"] for row in rows),
         "reward_share_of_best_multiplier": means["paced"]["reward_share"],
         "floors_met": means["paced"]["met"],
         "throttled": means["throttled"],
@@ -206,7 +223,7 @@ def markdown(found: dict[str, Any]) -> str:
         "| | spend error a day, mean | largest | reward, of the best fixed multipliers' | floor and parity met |",
         "|---|---|---|---|---|",
     ]
-    for name, said in (("prices moved each hour", "paced"), ("greedy throttling", "throttled")):
+    for name, said in (("prices with a look an hour", "paced"), ("greedy throttling", "throttled")):
         of = found[said]
         worst = max(row[said]["largest_spend_error"] for row in found["rows"])
         lines.append(f"| {name} | {of['spend_error']:.2%} | {worst:.1%} | {of['reward_share']:.3f} | {of['met']:.0%} |")

@@ -70,10 +70,10 @@ def selections(
         raise Unavailable(f"reply: {problem}", reason="garbage") from None
     answers = {}
     for (i, _), event_id, arm, propensity, pmf, release, role, error, left in rows:
-        arms = ids(requests[i].arms)
-        if not error and (arm not in arms or not 0 < propensity <= 1):
+        arms = ids(requests[i].arms)  # none: the server retrieves them
+        if not error and (arm not in (arms or (arm,)) or not 0 < propensity <= 1):
             raise Unavailable(f"reply: arm {arm!r} with propensity {propensity}", reason="garbage")
-        cut = (pmf if isinstance(pmf, tuple) else (pmf,))[: len(arms)]
+        cut = (pmf if isinstance(pmf, tuple) else (pmf,))[: len(arms) or None]
         dropped = tuple(orjson.loads(left)) if left else ()
         chosen = Selection(event_id, arm, propensity, cut, release, role, dropped=dropped)
         answers[i] = refusal(error) if error else chosen

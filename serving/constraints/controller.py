@@ -1,21 +1,21 @@
 """Who moves the prices of long-run constraints: a step of every turn, and of the watch, from the joined log.
 
-Each hour moves them once, when it has been joined, however late; an hour that is missing moves nothing, and never
-counts as one in which nothing was spent (models/constraints/pacing.py). A day's spend has a stop beside its price: once
-the shipped log of today, joined or not, has spent the budget, arms that cost something are left out until midnight UTC.
-What is decided between two looks can be spent beyond it: `croupier turn --every` says how often is looked.
+Each hour moves those of long-run means once, when it has been joined, however late; an hour that is missing moves
+nothing (models/constraints/pacing.py). The price of a day's budget is solved at each look, for what the shipped log,
+joined or not, says that is left of the day (models/constraints/day_price.py). It has a stop beside its price: each host
+leaves out arms that cost something once it has spent its part of the budget by its own account (serving/spending), and
+all hosts do where the log says that it is gone, until midnight UTC.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 import orjson
 import polars as pl
 
-from croupier.features.batch import F64
 from croupier.features.declared.segment import RequestSegment
 from croupier.features.interactions.versions import Version, fetched, newest
 from croupier.features.log.shipped import DECISION, read_rows
@@ -25,13 +25,15 @@ from croupier.features.workspace import Workspace
 from croupier.models.constraints import kept_multipliers
 from croupier.models.constraints.long_run import Usage
 from croupier.models.constraints.multipliers import Multipliers
-from croupier.models.constraints.pacing import HOURS, Controller, DayPlan, DaySoFar, day_excess
+from croupier.models.constraints.pacing import Controller
+from croupier.serving.constraints.day_prices import PAST, solved
+from croupier.serving.constraints.recent_requests import recent_requests
 from croupier.serving.constraints.spent import spent_on
 from croupier.serving.release import bundle_store
 from croupier.serving.release.safeguards import Safeguards
 
 log = logging.getLogger(__name__)
-PAST = timedelta(days=8)  # of joined hours: what a usual day looks like
+SHARED = 0.02  # of a budget: by how much what is left must have changed before hosts that share it are told
 SHARE = 0.02  # of the reward's range: the largest move of a price in an hour, for a unit of usage
 MOST_ASKED = 20_000  # rows whose segment is looked at to say which share of decisions it has
 MOST = 1.0  # of the reward's range: the highest price of a unit of usage
@@ -57,20 +59,52 @@ def move(w: Workspace, *, now: datetime) -> Moved | None:
     prices = {name: kept.multipliers.prices.get(name, 0.0) for name in usages}
     if fresh:
         prices = _after(w, prices, usages, fresh, joined=joined, now=now)
-    day, spends = f"{now:%Y-%m-%d}", {name: usage for name, usage in usages.items() if usage.budget}
-    spent = spent_on(w.store, spends, now, keep=True) if spends else {}
-    stopped = tuple(name for name, usage in spends.items() if spent[name] >= usage.budget)
-    new = Multipliers(
-        version=kept.multipliers.version + 1,
-        prices=prices,
-        made_from=(fresh[0], fresh[-1]) if fresh else kept.multipliers.made_from,
-        stopped=stopped,
-        day=day if stopped else "",
-    )
-    if not fresh and (new.stopped, new.day) == (kept.multipliers.stopped, kept.multipliers.day):
+    counts = {hour: float(version.rows) for hour, version in joined.items()}
+    today, prices = _of_days(w, prices, usages, counts=counts, now=now)
+    new = replace(today, version=kept.multipliers.version + 1, prices=prices)
+    new = replace(new, made_from=(fresh[0], fresh[-1]) if fresh else kept.multipliers.made_from)
+    if not fresh and _same(new, kept.multipliers, usages):
         return Moved(multipliers=kept.multipliers, hours=())
     seen = sorted({*joined, *fresh})
-    return Moved(multipliers=new, hours=fresh) if kept_multipliers.keep(w.store, kept, new, seen) else None
+    return Moved(multipliers=new, hours=tuple(fresh)) if kept_multipliers.keep(w.store, kept, new, seen) else None
+
+
+def _of_days(
+    w: Workspace,
+    prices: Mapping[str, float],
+    usages: Mapping[str, Usage],
+    *,
+    counts: Mapping[str, float],
+    now: datetime,
+) -> tuple[Multipliers, dict[str, float]]:
+    """What holds for today by the shipped log: stops, what is left and who shares it; and the prices, those of budgets
+    solved anew."""
+    spends = {name: usage for name, usage in usages.items() if usage.budget}
+    if not spends:
+        return kept_multipliers.FREE, dict(prices)
+    today = spent_on(w.store, spends, now, keep=True)
+    state = Multipliers(
+        version=0,
+        prices={},
+        stopped=tuple(name for name, usage in spends.items() if today.spent[name] >= usage.budget),
+        day=f"{now:%Y-%m-%d}",
+        left={name: max(usage.budget - today.spent[name], 0.0) for name, usage in spends.items()},
+        hosts=today.hosts,
+    )
+    sample, (low, high) = recent_requests(w, usages, now), w.spec.reward.range
+    if sample is None:
+        return state, dict(prices)
+    return state, solved(prices, sample, today, counts=counts, now=now, reward=high - low)
+
+
+def _same(new: Multipliers, old: Multipliers, usages: Mapping[str, Usage]) -> bool:
+    """True if the old multipliers say all that the new ones do: what is left, too, where hosts share it."""
+    if not old.version and not new.day:
+        return True  # no budget, and no hour has moved anything yet
+    if (new.prices, new.stopped, new.day, new.hosts) != (old.prices, old.stopped, old.day, old.hosts):
+        return False
+    moved = max([abs(new.left[name] - old.left.get(name, 0.0)) / usages[name].budget for name in new.left], default=0.0)
+    return new.hosts == 1 or moved < SHARED
 
 
 def ended(found: Mapping[str, Version], now: datetime) -> dict[str, Version]:
@@ -87,8 +121,8 @@ def _after(
     joined: Mapping[str, Version],
     now: datetime,
 ) -> dict[str, float]:
-    """The prices after these hours. Rows are read of these, of today and of yesterday; of the days before, how
-    many there were."""
+    """The prices of long-run means after these hours. Rows are read of these, of today and of yesterday; of the days
+    before, how many there were."""
     today = [hour for hour in joined if hour_start(hour) >= day_start(to_us(now)) - 24 * HOUR]
     hours = _read(w.store, [joined[hour] for hour in sorted({*fresh, *today})])
     counts = {hour: float(version.rows) for hour, version in joined.items()}
@@ -97,8 +131,7 @@ def _after(
     found, (low, high) = dict(prices), w.spec.reward.range
     for hour in fresh:
         for name, usage in usages.items():
-            day = _day_excess(usage, hours, counts, hour, now) if usage.budget else None
-            excess = day if usage.budget else _mean_excess(usage, hours[hour], counts, shares[name])
+            excess = None if usage.budget else _mean_excess(usage, hours[hour], counts, shares[name])
             found[name] = _controller(usage, high - low).move(found[name], excess)
     return found
 
@@ -152,7 +185,7 @@ def decided(rows: pl.DataFrame) -> float:
 
 
 def _controller(usage: Usage, reward: float) -> Controller:
-    """Steps in units of reward for a unit of usage: of a spend, for the cost of its dearest arm."""
+    """Steps in units of reward for a unit of usage."""
     unit = reward / float(np.max(np.abs([*usage.of.values()] or [1.0])))
     return Controller(step=SHARE * unit, most=MOST * unit, largest_move=SHARE * unit)
 
@@ -163,38 +196,6 @@ def _mean_excess(usage: Usage, rows: pl.DataFrame, counts: Mapping[str, float], 
     if usage.around is not None and len(every := of_segment(usage.around, rows)):
         limit += used(usage, every) / decided(every)
     return (used(usage, mine) - limit * decided(mine)) / max(share * float(np.mean([*counts.values()])), 1.0)
-
-
-def _day_excess(
-    usage: Usage, hours: Mapping[str, pl.DataFrame], counts: Mapping[str, float], hour: str, now: datetime
-) -> float | None:
-    """That of a day's budget; None for an hour of another day, whose budget is over."""
-    begin = day_start(to_us(now))
-    today = {(hour_start(name) - begin) // HOUR: rows for name, rows in hours.items() if hour_start(name) >= begin}
-    place = (hour_start(hour) - begin) // HOUR
-    begun = {at: rows for at, rows in today.items() if at < now.hour}
-    if place not in begun:
-        return None
-    requests, spent = np.full(HOURS, np.nan), np.full(HOURS, np.nan)
-    for at, rows in begun.items():
-        requests[at], spent[at] = decided(rows), used(usage, rows)
-    plan = DayPlan(budget=usage.budget, requests=_usual(counts, begin))
-    return day_excess(plan, DaySoFar(requests=requests, spent=spent, now=now.hour), place)
-
-
-def _usual(counts: Mapping[str, float], begin: int) -> F64:
-    """(24,) requests of a usual day's hours: the median of the days before `begin` (UTC µs); where no day has an hour,
-    the mean of all hours that there are."""
-    table = np.full((PAST.days, HOURS), np.nan)
-    for name, rows in counts.items():
-        day, at = divmod(hour_start(name) - (begin - PAST.days * 24 * HOUR), 24 * HOUR)
-        if 0 <= day < PAST.days:
-            table[day, at // HOUR] = rows
-    mean = np.mean([*counts.values()]) if counts else 1.0
-    known = np.isfinite(table).any(axis=0)
-    usual = np.full(HOURS, float(mean))
-    usual[known] = np.nanmedian(table[:, known], axis=0)
-    return np.maximum(usual, 0.5)
 
 
 def look(w: Workspace, *, now: datetime) -> str:

@@ -1,6 +1,7 @@
 """What was spent of a day's budgets so far, by the shipped log: a sum an hour, kept in the store.
 
-constraints/spent.json   {"of": digest of the costs, "hours": {"2026-11-29T07": {"objects": …, "spent": {NAME: sum}}}}
+constraints/spent.json   {"of": digest of the costs, "hours": {"2026-11-29T07": {"objects": …, "requests": n,
+                          "spools": [id], "spent": {NAME: sum}}}}
 
 An hour is read again only where its objects are others than those that its sum was made of: so a look reads the hour
 that is going on, and lists those of the day. An event that several hosts have in one hour counts once.
@@ -9,6 +10,7 @@ that is going on, and lists those of the day. An event that several hosts have i
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +19,7 @@ import polars as pl
 
 from croupier.features.log.shipped import ShippedLog, open_log
 from croupier.features.store import layout
+from croupier.features.store.log_layout import rows_of
 from croupier.features.store.storage import Store
 from croupier.features.utc import day_start, to_us
 from croupier.models.constraints.long_run import Usage
@@ -24,27 +27,45 @@ from croupier.models.constraints.long_run import Usage
 READ = pl.Schema({"event_id": pl.String, "arm": pl.String, "pass_probability": pl.Float64})
 
 
-def spent_on(store: Store, spends: Mapping[str, Usage], now: datetime, *, keep: bool = False) -> dict[str, float]:
-    """What decisions of `now`'s UTC day cost by then, by constraint, joined or not. Rows of a log that was thinned at
-    its cap stand for those that were not kept. `keep`: sums are kept for the next look."""
+@dataclass(frozen=True, kw_only=True)
+class SpentToday:
+    """What the log of a day says by now: `spent` by constraint, `requests` by hour, and how many `hosts` it is of."""
+
+    spent: Mapping[str, float]
+    requests: Mapping[str, float]
+    hosts: int
+
+
+def spent_on(store: Store, spends: Mapping[str, Usage], now: datetime, *, keep: bool = False) -> SpentToday:
+    """What decisions of `now`'s UTC day cost by then, joined or not. Rows of a log that was thinned at its cap stand
+    for those that were not kept. `keep`: sums are kept for the next look."""
     known, of = _known(store), _digest(sorted((name, sorted(usage.of.items())) for name, usage in spends.items()))
     hours: dict[str, Any] = known["hours"] if known.get("of") == of else {}
     found: dict[str, Any] = {}
     with open_log(store) as shipped:
         for hour in shipped.hours("decisions", day_start(to_us(now)), to_us(now)):
             objects = _digest(shipped.keys("decisions", hour))
-            same = hours.get(hour, {}).get("objects") == objects
-            found[hour] = hours[hour] if same else {"objects": objects, "spent": _sums(shipped, hour, spends)}
+            same = hours.get(hour, {}).get("objects") == objects and "spools" in hours[hour]
+            found[hour] = hours[hour] if same else {"objects": objects, **_sums(shipped, hour, spends)}
     if keep and found != hours:
         store.put(layout.SPENT, orjson.dumps({"of": of, "hours": found}))
-    return {name: math.fsum(each["spent"][name] for each in found.values()) for name in spends}
+    return SpentToday(
+        spent={name: math.fsum(each["spent"][name] for each in found.values()) for name in spends},
+        requests={hour: each["requests"] for hour, each in found.items()},
+        hosts=max(len({spool for each in found.values() for spool in each["spools"]}), 1),
+    )
 
 
-def _sums(shipped: ShippedLog, hour: str, spends: Mapping[str, Usage]) -> dict[str, float]:
-    """What an hour's decisions cost."""
+def _sums(shipped: ShippedLog, hour: str, spends: Mapping[str, Usage]) -> dict[str, Any]:
+    """What an hour's decisions cost, how many there are, and of which spools."""
     rows = shipped.read("decisions", [hour], READ).unique("event_id", keep="first", maintain_order=True)
     shown = dict(rows.group_by("arm").agg((1.0 / pl.col("pass_probability")).sum()).sort("arm").iter_rows())
-    return {name: math.fsum(usage.of.get(arm, 0.0) * n for arm, n in shown.items()) for name, usage in spends.items()}
+    ranges = [rows_of(key) for key in shipped.keys("decisions", hour)]
+    return {
+        "requests": math.fsum(shown.values()),
+        "spools": sorted({each.spool if each else "" for each in ranges}),
+        "spent": {name: math.fsum(of.of.get(arm, 0.0) * n for arm, n in shown.items()) for name, of in spends.items()},
+    }
 
 
 def _known(store: Store) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def _long_run(w: Workspace, rows: pl.DataFrame, end: datetime) -> list[Standing]
     now, flat = current(w), Safeguards.declared(w.spec)
     prices, of = kept_multipliers.now(w.store).multipliers.prices, {one.name: one for one in w.spec.constraints}
     usages, found = flat.usages(known_arms(w)), []
-    spent = spent_on(w.store, {name: usage for name, usage in usages.items() if usage.budget}, end)
+    spent = spent_on(w.store, {name: usage for name, usage in usages.items() if usage.budget}, end).spent
     for name, usage in usages.items():
         one = of[usage.constraint]
         if one.kind == "parity":

@@ -29,7 +29,8 @@ class Request:
     """Show `unit_id` one of `arms`, given `context`. An arm is an id of the catalogue, or {"id", "features"} where the
     request brings it along. `arm_context`, when given, has one object per arm, in their order. `event_id` makes a call
     repeatable: the same id gets the same answer; empty: one is made. Once it is decoded, `arms` are ids alone, and
-    `arm_features` says which had features, None for an arm of the catalogue; empty where all are."""
+    `arm_features` says which had features, None for an arm of the catalogue; empty where all are. No `arms` at all: the
+    release's shortlist, where app.toml has [retrieval]; `retrieved` then says what it is (features/schema.py)."""
 
     unit_id: str
     context: Mapping[str, Any]
@@ -37,6 +38,7 @@ class Request:
     arm_context: Sequence[Mapping[str, Any]] = ()
     event_id: str = ""
     arm_features: Sequence[Mapping[str, Any] | None] = ()
+    retrieved: str = ""
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from croupier.features.declared.plain_rows import PlainRows
 from croupier.features.encoding import catalogue, inline
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.encoding.undeclared import Undeclared
+from croupier.features.ids import uuid7
 from croupier.features.schema import FROM_BOTH, FROM_CATALOGUE, FROM_REQUEST, Decision, InvalidEvent
 from croupier.serving.contract import inline_arms
 from croupier.serving.contract.inline_arms import AskedArm
@@ -24,6 +25,9 @@ from croupier.serving.decide.arm_lists import ArmLists
 from croupier.serving.release import arm_source
 from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.safeguards import Safeguards
+from croupier.serving.retrieval.retriever import Retriever
+
+NO_ARMS = b"[]"  # of a request: those that the release retrieves for it
 
 
 @dataclass(slots=True)
@@ -88,18 +92,29 @@ class Offered:
         self._rules, self._limits = safeguards.ruled_out(release.arms), safeguards.limits(release.arms)
         # each decision has rules or limits to keep, or arms to leave out
         self.guarded = bool(self._rules or self._limits or self._limits.confidence)
-        self._lists = ArmLists[Listed]()
+        self._lists, self._retriever = ArmLists[Listed](), release.retriever
         self._always, self._bounded = frozenset(self._arms.keys() - bounded), frozenset(bounded) | self._rules.concerned
 
     def decoded(self, raw: Raw) -> DecodedRequest:
         """A request off the wire. Raises InvalidEvent naming a field whose shape is wrong."""
         if (known := self._lists.get(raw.arms)) is not None:
             return DecodedRequest(raw, decode(raw, known), known=True)
+        if self._retriever is not None and raw.arms == NO_ARMS:
+            return self._retrieved(raw, self._retriever)
         request = decode(raw)
         if request.arm_features:  # looked at now, since they lie in the processor's cache
             plain = self._encoder.arm.validation.plain(request.arm_features)
             request.arm_features = request.arm_features if plain is None else plain
         return DecodedRequest(raw, request, known=False)
+
+    def _retrieved(self, raw: Raw, retriever: Retriever) -> DecodedRequest:
+        """A request that lists no arms, with the shortlist of its event. Raises InvalidEvent naming a field."""
+        request = decode(raw, ((), ()))
+        if request.arm_context:
+            raise InvalidEvent("arm_context", request.arm_context, "none, where a request lists no arms")
+        request.event_id = request.event_id or uuid7()
+        request.arms, request.retrieved = retriever.listed(request.context, request.event_id)
+        return DecodedRequest(raw, request, known=True)
 
     def checked(self, decoded: DecodedRequest, now: int, undeclared: Undeclared) -> OfferedRequest:
         """The request with its features as they are declared. Raises InvalidEvent naming a feature that is wrong, an
@@ -161,8 +176,8 @@ class Offered:
     def may_be(self, recorded: Sequence[str], asked: OfferedRequest) -> bool:
         """True if a decision among the arms `recorded` can be an earlier answer to this request. An arm that can be
         chosen at times only may have been among them or not."""
-        if recorded == asked.request.arms:
-            return True
+        if recorded == asked.request.arms or asked.request.retrieved:
+            return True  # who lists no arms asks for no others: a release of before had another shortlist
         among = set(recorded)
         same = tuple(recorded) == tuple(arm for arm in asked.arms if arm in among)
         return same and self._bounded.issuperset(arm for arm in asked.arms if arm not in among)
@@ -186,6 +201,7 @@ def as_declared(encoder: Encoder, request: Request, undeclared: Undeclared, *, a
         arm_context=tuple(pairs),
         event_id=request.event_id,
         arm_features=given if type(given) is PlainRows else tuple(given),
+        retrieved=request.retrieved,
     )
 
 
@@ -206,4 +222,5 @@ def _without(request: Request, dropped: dict[str, str]) -> Request:
         arm_context=tuple(request.arm_context[i] for i in kept) if request.arm_context else (),
         event_id=request.event_id,
         arm_features=tuple(request.arm_features[i] for i in kept) if request.arm_features else (),
+        retrieved=request.retrieved,
     )

@@ -3,7 +3,7 @@
 import os
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from croupier.features.utc import from_us
 from croupier.models.constraints import kept_multipliers
 from croupier.models.constraints.long_run import PriceList, Usage
 from croupier.models.constraints.multipliers import Multipliers
+from croupier.serving.contract.requests import Request
+from croupier.serving.spending.leases import ALL, Lease, SpendingLeases
 
 
 def mirror(store: Store, home: Path) -> None:
@@ -37,11 +39,12 @@ def mirror(store: Store, home: Path) -> None:
 
 class PriceReader:
     """The mirror, looked at no more than once in `every` seconds. While it cannot be read, what was read last holds;
-    before anything was, nothing has a price."""
+    before anything was, nothing has a price. `leases`: what this host counts of a day's budgets, beside it."""
 
     def __init__(self, path: Path, every: float = 0.5) -> None:
         self._path, self._every, self._looked = path, every, -float("inf")
         self._found = kept_multipliers.FREE
+        self.leases = SpendingLeases(path.parent / layout.SPENDING)
 
     def now(self) -> Multipliers:
         """The multipliers that hold now."""
@@ -58,23 +61,40 @@ class Pricing:
 
     def __init__(self, declared: Mapping[str, Usage]) -> None:
         self._declared = declared
-        self._known: tuple[tuple[int, str], PriceList] | None = None
+        self._known: tuple[tuple[int, str, tuple[str, ...]], PriceList] | None = None
+        self._spends = {name: usage for name, usage in declared.items() if usage.budget}
 
     def __bool__(self) -> bool:
         return bool(self._declared)
 
-    def paid(self, batch: Batch, reader: PriceReader | None, at: int) -> tuple[dict[str, Any], Batch]:
-        """What decisions are stamped with beside their release, and the batch as it is scored at `at`."""
+    def leases(self, requests: Sequence[Request], reader: PriceReader | None, at: int) -> Iterator[Lease]:
+        """Yields the parts in which requests are decided at `at`: within this host's part of each day's budget, and
+        beyond; all at once where there is none."""
+        if reader is None or not self._spends:
+            return iter([Lease(rows=ALL)])
+        return reader.leases.of(requests, self._spends, reader.now(), _day(at))
+
+    def paid(
+        self, batch: Batch, reader: PriceReader | None, at: int, lease: Lease | None = None
+    ) -> tuple[dict[str, Any], Batch]:
+        """What decisions are stamped with beside their release, and the batch as it is scored at `at` under a lease."""
         if reader is None or not self._declared:
             return {}, batch
-        now = reader.now()
-        return {"multipliers": now.version}, self.on(batch, now, at)
+        now, stopped = reader.now(), lease.stopped if lease else ()
+        stamp = {"multipliers": now.version} | ({"stopped": lease.text} if lease and stopped else {})
+        return stamp, self.on(batch, now, at, stopped)
 
-    def on(self, batch: Batch, multipliers: Multipliers, at: int) -> Batch:
-        """The batch as it is scored at `at` (UTC µs): less its arms' prices, without arms that are stopped."""
-        if not self._declared or not multipliers.version:
+    def on(self, batch: Batch, multipliers: Multipliers, at: int, stopped: Sequence[str] = ()) -> Batch:
+        """The batch as it is scored at `at` (UTC µs): less its arms' prices, without arms that are stopped, by the
+        controller or, `stopped`, by the host."""
+        if not self._declared or not (multipliers.version or stopped):
             return batch
-        key = multipliers.version, f"{from_us(at):%Y-%m-%d}"
+        key = multipliers.version, _day(at), tuple(stopped)
         if self._known is None or self._known[0] != key:
-            self._known = key, PriceList.of(self._declared, multipliers, key[1])
+            self._known = key, PriceList.of(self._declared, multipliers, key[1], stopped)
         return self._known[1].on(batch)
+
+
+def _day(at: int) -> str:
+    """The UTC day of a decision."""
+    return f"{from_us(at):%Y-%m-%d}"

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import orjson
 
 from croupier.features.batch import F64, Batch
 from croupier.features.ids import uniform01
@@ -115,8 +116,21 @@ def release_of(
         )
     except InvalidEvent as error:
         return [*found, ReplayStep("request", False, str(error))], None
-    found += _rules(decision, release)
-    return found, release if found[-1].holds else None
+    found += [*_retrieval(decision, release), *_rules(decision, release)]
+    return found, release if all(step.holds for step in found) else None
+
+
+def _retrieval(decision: Decision, release: LoadedRelease) -> list[ReplayStep]:
+    """Where the request listed no arms, the step that says whether the release lists these for its event."""
+    if not decision.retrieved:
+        return []
+    if release.retriever is None:
+        return [ReplayStep("retrieval", False, "the release has no index of arms")]
+    listed, said = release.retriever.listed(decision.context, decision.event_id)
+    among = set(decision.arms)
+    holds = decision.retrieved == said and tuple(arm for arm in listed if arm in among) == tuple(decision.arms)
+    left_out = f", {n} of them left out" if (n := len(listed) - len(among)) else ""
+    return [ReplayStep("retrieval", holds, f"lists {said}{left_out}, logged {decision.retrieved}")]
 
 
 def _rules(decision: Decision, release: LoadedRelease) -> list[ReplayStep]:
@@ -136,13 +150,15 @@ def _batch(
     has them."""
     asked = [decision.context], [decision.arms], [decision.arm_context], release.catalogue, [decision.arm_features]
     batch = release.encoder.encode(*asked)
-    if not decision.multipliers:
+    stopped = orjson.loads(decision.stopped or "[]")
+    if not decision.multipliers and not stopped:
         return batch, []
     paid = prices(decision.multipliers)
     usages = Safeguards.of(release.manifest).usages(release.arms)
     holds = paid.version == decision.multipliers
-    step = ReplayStep("multipliers", holds, f"version {paid.version}, logged {decision.multipliers}")
-    return Pricing(usages).on(batch, paid, decision.at), [step]
+    said = f"version {paid.version}, logged {decision.multipliers}"
+    said += f"; this host left out the arms of {', '.join(stopped)}" if stopped else ""
+    return Pricing(usages).on(batch, paid, decision.at, stopped), [ReplayStep("multipliers", holds, said)]
 
 
 def policy_of(

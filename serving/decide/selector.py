@@ -37,6 +37,7 @@ from croupier.serving.learning.live_heads import LiveHeads
 from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.rollout_mirror import RolloutReader, RolloutView
 from croupier.serving.release.safeguards import Safeguards
+from croupier.serving.spending.leases import Lease
 
 log = logging.getLogger(__name__)
 Rows = NDArray[np.intp]
@@ -114,7 +115,8 @@ class Selector:
         try:
             if rejects and self.recorder is not None:
                 self.recorder.append_rejects(rejects)
-            chosen = iter(self._decide(good, now, unknown.counts))
+            leases = self._pricing.leases([each.request for each in good], self._prices, now)
+            chosen = iter([a for part in leases for a in self._decide(good[part.rows], now, unknown.counts, part)])
         except SpoolUnavailable as error:
             log.exception("the decision log failed")
             chosen = iter([self._refusal(f"log: {error}")] * len(good))
@@ -146,14 +148,14 @@ class Selector:
         except InvalidEvent as error:
             return error
 
-    def _decide(self, asked: list[OfferedRequest], now: int, left_out: Mapping[str, int]) -> list[Selection]:
+    def _decide(self, asked: list[OfferedRequest], now: int, left: Mapping[str, int], lease: Lease) -> list[Selection]:
         if not asked:
             return []
         requests = [each.request for each in asked]
         view = self._view()
         units = [hash_unit(self.unit_key, r.unit_id) for r in requests]
         events, batch = _event_ids(requests), self.encoded(requests)
-        stamp, batch = self._pricing.paid(batch, self._prices, now)
+        stamp, batch = self._pricing.paid(batch, self._prices, now, lease)
         decisions: list[Decision | None] = [None] * len(requests)
         whole = DecidedTogether(requests, events, units, batch, stamp)
         for role, rows in self.split(requests, units, view).items():
@@ -162,7 +164,8 @@ class Selector:
                 decisions[row] = decision
         made = [d for d in decisions if d is not None]
         with self.meter.stage("record"):
-            stored = self.record(requests, made, left_out)
+            stored = self.record(requests, made, {} if lease.rows.start else left)
+        lease.count(requests, stored, now)
         return self._answers(asked, made, stored, now)
 
     def _view(self) -> RolloutView:
@@ -199,6 +202,7 @@ class Selector:
                 fallback_reason=served.reason,
                 took_us=took,
                 arm_features=request.arm_features,
+                retrieved=request.retrieved,
                 **stamp,
             )
             decisions.append(decision)

@@ -59,10 +59,11 @@ class Embedded:
         arm_context: Sequence[Mapping[str, Any]] = (),
         event_id: str = "",
     ) -> Selection:
-        """Selects one of `arms` (None: of all that can be chosen now) for this unit: ids of the catalogue, or
-        {"id", "features"} of arms that this request brings along. Reward it by the answer's `event_id`. Raises Refused,
-        naming the field."""
-        arms = self.arms() if arms is None else arms
+        """Selects one of `arms` (None: of all that can be chosen now, or of the shortlist that [retrieval] makes of
+        them) for this unit: ids of the catalogue, or {"id", "features"} of arms that this request brings along. Reward
+        it by the answer's `event_id`. Raises Refused, naming the field."""
+        own = self._own().selector.release.retriever is not None and arms is None
+        arms = () if own else self.arms() if arms is None else arms
         asked = Request(unit_id=unit_id, context=context or {}, arms=arms, arm_context=arm_context, event_id=event_id)
         (selection,) = self.select_batch([asked])
         if selection.error:

@@ -21,6 +21,7 @@ from croupier.models.policy import make
 from croupier.serving.constraints import understood
 from croupier.serving.release import rollout_store
 from croupier.serving.release.stage_rule import least_seconds
+from croupier.serving.retrieval import retriever
 from croupier.serving.triton import server
 
 
@@ -61,13 +62,14 @@ def _arms(w: Workspace, problems: list[str]) -> int:
 
 
 def _constraints(w: Workspace, problems: list[str]) -> list[str]:
-    """What is understood of rules and constraints, a sentence each; arms that do not fit were told before."""
-    if not w.spec.rules and not w.spec.constraints and not w.spec.safety.never_dominated:
+    """What is understood of rules, constraints and retrieval, a sentence each; what does not fit was told before."""
+    spec = w.spec
+    if not (spec.rules or spec.constraints or spec.safety.never_dominated or spec.retrieval.declared):
         return []
     try:
         arms = w.arms()
-        problems += understood.problems(w.spec, arms)
-        return understood.sentences(w.spec, arms)
+        problems += [*understood.problems(spec, arms), *retriever.problems(spec.retrieval, arms)]
+        return [*understood.sentences(spec, arms), *retriever.sentences(spec.retrieval, len(arms))]
     except (OSError, ValueError):
         return []
 

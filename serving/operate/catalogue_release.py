@@ -36,6 +36,7 @@ from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.continuation import SAME_ARMS
 from croupier.serving.release.newcomer_share import Newcomers
 from croupier.serving.release.safeguards import Safeguards
+from croupier.serving.retrieval import retriever
 from croupier.serving.triton.binary import TritonUnavailable
 from croupier.serving.triton.endpoint_security import EndpointSecurity
 
@@ -182,6 +183,7 @@ def _written(folder: Path, number: int, old: LoadedRelease, change: _Change) -> 
         source=change.source,
         safeguards=change.safeguards,
         toward=toward,
+        retrieval=retriever.held(old.manifest),
     )
 
 

@@ -20,6 +20,7 @@ from croupier.serving.learning.carry_over import Carried
 from croupier.serving.operate import deployment, publish
 from croupier.serving.release import bundle, bundle_store, hold_out
 from croupier.serving.release.bundle import LoadedRelease
+from croupier.serving.retrieval import retriever
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +126,7 @@ def again(old: LoadedRelease, made: Heir, folder: Path, number: int, *, role: st
         newcomers=now.new,
         source=now.source,
         safeguards=now.safeguards,
+        retrieval=retriever.held(old.manifest),
     )
 
 

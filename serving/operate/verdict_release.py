@@ -255,6 +255,7 @@ def release_policies(
             source=source or w.spec.arms.source,
             safeguards=Safeguards.declared(w.spec),
             toward=toward,
+            retrieval=w.spec.retrieval,
         )
 
     return publish.publish(w.store, w.home, build, **_how(w, str(meta.get("kind", ""))))

@@ -22,6 +22,7 @@ from typing import Any
 import orjson
 
 from croupier.features.batch import F64, Batch, Catalogue
+from croupier.features.declared.retrieval import RetrievalSpec
 from croupier.features.encoding import catalogue
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.schema import CANDIDATE, CHAMPION, FROM_CATALOGUE, IN_CANDIDATES_PLACE, SCHEMA_VERSION, Arm
@@ -38,6 +39,8 @@ from croupier.serving.release.exploration.toward import Toward
 from croupier.serving.release.golden import Golden
 from croupier.serving.release.newcomer_share import Newcomers
 from croupier.serving.release.safeguards import Safeguards
+from croupier.serving.retrieval import retriever
+from croupier.serving.retrieval.retriever import Retriever
 
 FORMAT = 1
 MODEL = Path(__file__).parents[1] / "triton" / "select_arm" / layout.MODEL_PY
@@ -66,6 +69,7 @@ class LoadedRelease:
     golden: tuple[Golden, ...]
     manifest: dict[str, Any]
     toward: Toward | None = None
+    retriever: Retriever | None = None
 
     @property
     def continues(self) -> tuple[int, ...]:
@@ -112,6 +116,7 @@ def write_release(
     source: str = FROM_CATALOGUE,
     safeguards: Safeguards | None = None,
     toward: Toward | None = None,
+    retrieval: RetrievalSpec | None = None,
 ) -> dict[str, Any]:
     """Write the whole folder or nothing, and return its manifest. `folder` must not exist.
 
@@ -119,7 +124,7 @@ def write_release(
     manifest: training window, seeds, code revision, the gate's verdict. `source` says where the arms of requests come
     from; a policy that cannot serve these is refused (ValueError). `salt` keys the draws (default: a random one, which
     is nobody's to know who may name an event: else ids of a wished arm could be computed). `safeguards` hold.
-    `toward`: whom a champion without a candidate explores toward.
+    `toward`: whom a champion without a candidate explores toward. `retrieval`: the shortlist of requests without arms.
     """
     if folder.exists():
         raise FileExistsError(f"{folder}: a release is written once; take the next number")
@@ -148,7 +153,7 @@ def write_release(
             | {"format": FORMAT}
             | body.names()
         )
-        head |= arm_source.entry(source)
+        head |= arm_source.entry(source) | retriever.write(draft, retrieval or RetrievalSpec(), arms)
         manifest = _sealed(head | {"files": {f: fingerprint((draft / f).read_bytes()) for f in sorted(_files(draft))}})
         (draft / layout.MANIFEST).write_bytes(_dump(manifest))
         flush(draft)
@@ -224,6 +229,7 @@ def load(folder: Path) -> LoadedRelease:
         golden=tuple(golden),
         manifest=manifest,
         toward=Toward.load(folder, manifest),
+        retriever=Retriever.load(folder, manifest, arms),
     )
 
 

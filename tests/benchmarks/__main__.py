@@ -1,4 +1,4 @@
-"""`make bench [ROOM=serving]`: every `bench_<room>*.py` beside this file has `rows()`, one dict a measurement.
+"""`make bench [ROOM=serving]`: every `bench_<room>*.py` beside this file or in a folder there has `rows()`, a dict each.
 
 Prints one table and writes `var/bench/<room>.json`. Ratios are of one run on one machine: ours against a peer or a
 measured limit; min–max over rounds says how noisy the machine was. A benchmark is never a timed test.
@@ -47,7 +47,7 @@ def main() -> int:
     out = HERE.parents[1] / "var" / "bench"
     out.mkdir(parents=True, exist_ok=True)
     console, rooms, failed = Console(width=160), {}, []
-    for file in sorted(HERE.glob("bench_*.py")):
+    for file in sorted(HERE.rglob("bench_*.py"), key=lambda path: path.name):
         room = file.stem.split("_")[1]
         if room == wanted or (not wanted and room not in LONG):
             console.print(f"[dim]{file.name} …[/dim]")

@@ -145,13 +145,7 @@ class DsjsonSource:
         chosen = line["_labelIndex"] if "_labelIndex" in line else line["_label_Action"] - 1
         if not 0 <= chosen < len(arms):
             raise InvalidEvent("_labelIndex", chosen, f"0 to {len(arms) - 1}, a place in c._multi")
-        p, stage = number(line, "_label_probability"), PROPENSITY_ONLY
-        a, ps = either(line, "a"), either(line, "p")
-        if len(ps) == len(a) == len(arms):
-            stage, all_of_them = "", [q for _, q in sorted(zip(a, ps, strict=True))]
-            pmf, p = self.rounding.whole(all_of_them, arms, arms[chosen], p)
-        else:
-            pmf, p = self.rounding.spread(arms, arms[chosen], p)
+        pmf, p, stage = self._drawn_from(line, arms, arms[chosen])
         own, brought = objects("Croupier", line.get("Croupier", {})), _brought(line)
         event = str(name if missing(line.get("EventId")) else line["EventId"])
         at = _time(line["Timestamp"]) if line.get("Timestamp") else invented(i)
@@ -181,6 +175,15 @@ class DsjsonSource:
         cost, _ = label(line)
         rewards = (Reward(event_id=event, at=at, kind=self.reward_kind, value=-cost),) if cost else ()
         return Record(decision=decision, rewards=rewards)
+
+    def _drawn_from(
+        self, line: Mapping[str, Any], arms: tuple[str, ...], arm: str
+    ) -> tuple[tuple[float, ...], float, str]:
+        """The pmf of a line, the probability of its `arm`, and its stage, which says where that alone was logged."""
+        p, a, ps = number(line, "_label_probability"), either(line, "a"), either(line, "p")
+        if len(ps) == len(a) == len(arms):
+            return *self.rounding.whole([q for _, q in sorted(zip(a, ps, strict=True))], arms, arm, p), ""
+        return *self.rounding.spread(arms, arm, p), PROPENSITY_ONLY
 
     def _unit(self, unit_id: object, event: str) -> str:
         """What an export of ours hashed already stays; whatever else stands there may be a raw id."""

@@ -1,5 +1,7 @@
 """Multipliers: to JSON and back to the bit, and off the scores before anything is drawn."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,18 @@ def test_what_is_malformed_is_refused_by_name(text, says):
     with pytest.raises(ValueError) as refused:
         Multipliers.from_json(text)
     assert str(refused.value).startswith(says)
+
+
+def test_an_object_of_before_hosts_shared_a_budget_is_read_and_what_is_no_share_is_refused():
+    old = json.loads(Multipliers(version=3, prices={"ads": 0.1}, day="2026-11-29").to_json())
+    without = {name: value for name, value in old.items() if name not in ("left", "hosts")}
+    assert Multipliers.from_json(json.dumps(without)) == Multipliers(version=3, prices={"ads": 0.1}, day="2026-11-29")
+    new = Multipliers(version=3, prices={"ads": 0.1}, day="2026-11-29", left={"ads": 12.5}, hosts=2)
+    assert Multipliers.from_json(new.to_json()) == new
+    for wrong, says in (
+        ({"hosts": 0}, "hosts: found 0"),
+        ({"left": [1]}, "left: found"),
+        ({"left": {"ads": "x"}}, "left:"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            Multipliers.from_json(json.dumps(old | wrong))

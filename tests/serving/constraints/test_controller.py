@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
-import polars as pl
 import pytest
 
 from croupier import Embedded
@@ -14,7 +13,6 @@ from croupier.features.spec import RewardSpec
 from croupier.features.utc import HOUR, from_us
 from croupier.models.constraints import kept_multipliers
 from croupier.models.constraints.held import limits_of
-from croupier.models.constraints.long_run import Usage
 from croupier.models.constraints.multipliers import Multipliers
 from croupier.models.exploration import with_floor
 from croupier.models.ope.rounds import as_served
@@ -110,8 +108,8 @@ def test_an_hour_moves_prices_once_a_late_one_too_and_a_missing_one_not(home):
 
 @pytest.mark.slow
 def test_a_spend_stops_at_its_budget_and_begins_anew_at_midnight(home):
-    """A uniform choice of arms that cost 0, 1 and 3: 133 an hour. 300 a day are gone in the third hour, and what is
-    decided before the next look is spent beyond it."""
+    """A uniform choice of arms that cost 0, 1 and 3: 133 an hour. 300 a day are gone in the third hour, and the host
+    stops by its own account, between two looks."""
     arms = {"free": {"cost": 0.0}, "cheap": {"cost": 1.0}, "dear": {"cost": 3.0}}
     toml = '[arm.cost]\ntype = "numeric"\n[[constraints]]\nname = "ads"\nkind = "spend"\nbudget = 300\ncost = "cost"\n'
     with Embedded.declared("shop", toml=toml, arms=arms, var=home) as shop:
@@ -120,34 +118,27 @@ def test_a_spend_stops_at_its_budget_and_begins_anew_at_midnight(home):
         found = lived(w, shop, 27, asked=lambda hour: requests)
         release, spool = shop.host.selector.release, shop.host.spool
         spent = np.array([sum(arms[d.arm]["cost"] for d in each.values()) for each in found])
-        until = int(np.argmax(np.cumsum(spent) >= 300))
+        until = int(np.argmax(np.cumsum(spent) > 297))
         assert 1 <= until <= 3
+        assert 297 < spent[:24].sum() <= 300, "to the cost of the dearest arm, and never a unit more"
         np.testing.assert_array_equal(spent[until + 1 : 24], 0.0)
         assert (spent[24:26] > 80).all(), "the stop is of its day"
-        stopped = [d for each in found[until + 1 : 24] for d in each.values()]
-        assert {tuple(d.pmf) for d in stopped} == {(1.0, 0.0, 0.0)}
+        in_order = [d for each in found for d in each.values()]
+        by_host = [d for d in in_order if d.stopped]
+        assert {d.stopped for d in by_host} == {'["ads"]'}
+        assert {tuple(d.pmf) for d in by_host} == {(1.0, 0.0, 0.0)}
         prices = {"prices": lambda version: kept_multipliers.of_version(w.store, version)}
-        for decision in (stopped[0], stopped[-1], next(iter(found[24].values()))):
+        for decision in (in_order[0], by_host[0], by_host[-1], next(iter(found[24].values()))):
             steps = replay(decision, load=lambda _: release, spool=spool, spec=RewardSpec(), **prices)
             assert all(s.holds for s in steps), steps
+        steps = replay(
+            replace(by_host[0], stopped=""), load=lambda _: release, spool=spool, spec=RewardSpec(), **prices
+        )
+        assert [s.step for s in steps if not s.holds] == ["pmf"], "without the host's own stop it is another pmf"
         with clock.at(BEGIN + 27 * HOUR):
             (told,) = standing.standing(w, end=clock.now(), days=7.0)
         assert (told.name, told.kind, told.target, told.so_far) == ("ads", "spend", "≤ 300 a day", spent[24:].sum())
-
-
-def test_a_dearer_day_moves_the_price_up_and_never_beyond_its_bound():
-    usage = Usage(constraint="ads", of={"cheap": 1.0, "dear": 3.0}, limit=0.0, budget=300.0)
-    rows = {
-        "2026-03-01T00": pl.DataFrame({"arm": ["free"] * 10, "pass_probability": [1.0] * 10}),
-        "2026-03-01T01": pl.DataFrame({"arm": ["dear"] * 20, "pass_probability": [1.0] * 20}),
-    }
-    counts, now = {hour: float(len(each)) for hour, each in rows.items()}, from_us(BEGIN + 3 * HOUR)
-    calm, busy = (controller._day_excess(usage, rows, counts, hour, now) for hour in rows)
-    assert calm < 0 < busy
-    assert controller._day_excess(usage, rows, counts, "2026-02-28T23", now) is None
-    mover = controller._controller(usage, 1.0)
-    assert mover.move(0.1, busy) == pytest.approx(0.1 + 0.02 / 3)  # as far as one hour may: by a fiftieth of 1/3
-    assert mover.move(0.333, busy) == pytest.approx(1 / 3)
+        assert kept_multipliers.now(w.store).multipliers.prices == {"ads": 0.0}, "no price moves a uniform choice"
 
 
 def test_policies_are_judged_with_the_prices_of_now(home):

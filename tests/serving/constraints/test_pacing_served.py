@@ -3,7 +3,7 @@
     python -m tests.serving.constraints.test_pacing_served 12       # days; the table of serving/constraints/README.md
 
 The policy is LinTS, learnt from a uniform log of as many rows as the simulation's scores; spend, floor and parity are those
-of `croupier simulate pacing`, declared in app.toml. Looks are an hour apart, so the stop comes up to an hour late.
+of `croupier simulate pacing`, declared in app.toml. Looks are an hour apart, and an hour's requests come as one batch.
 """
 
 import json
@@ -172,7 +172,7 @@ def figures(shop, arms, pmfs, days, *, after=4):
 def test_the_served_path_paces_as_the_simulation_does():
     shop, arms, pmfs = served(8, 0)
     found = figures(shop, arms, pmfs, 8)
-    assert found["spend_error"] < 0.05
+    assert found["largest_spend_error"] < 0.02
     assert found["floor_share"] > FLOOR - 0.02
     assert found["parity_gap"] < TOLERANCE + 0.02
     assert found["reward_share_of_best_multiplier"] > 0.9
@@ -180,14 +180,13 @@ def test_the_served_path_paces_as_the_simulation_does():
 
 @pytest.mark.slow
 def test_a_day_is_served_with_prices_that_move(tmp_path):
-    """The first day: the stop holds the budget but for the hour in which it is spent, and prices have begun to rise."""
+    """The first day: the budget is held to the unit, and spent, at a price that was found within the day."""
     days = []
     shop, arms, pmfs = served(1, 0, told=days.append)
     spent = np.array([COSTS[arms[shop.first[h] : shop.first[h + 1]]].sum() for h in range(24)])
-    over = int(np.argmax(spent.cumsum() >= pacing.BUDGET))
-    assert spent.sum() >= pacing.BUDGET
-    np.testing.assert_array_equal(spent[over + 1 :], 0.0)
-    assert days[0]["prices"]["spend"] > 0.01
+    assert 0.98 * pacing.BUDGET < spent.sum() <= pacing.BUDGET
+    assert spent[-6:].sum() > 100, "the evening has its part"
+    assert 0.05 < days[0]["prices"]["spend"] < 0.2
     assert len(arms) == len(pmfs) == len(shop.scores)
     np.testing.assert_allclose(pmfs.sum(axis=1), 1, atol=1e-9)
 

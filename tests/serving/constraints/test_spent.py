@@ -59,27 +59,27 @@ def read(monkeypatch):
 def test_a_look_reads_the_hours_that_have_grown_and_no_others(shop, read):
     store, now = shop.host.w.store, from_us(BEGIN + 3 * HOUR + 10)
     total = sum(decided(shop, BEGIN + hour * HOUR) for hour in range(-1, 4))
-    yesterday = spent_on(store, SPENDS, from_us(BEGIN - 1))["ads"]
+    yesterday = spent_on(store, SPENDS, from_us(BEGIN - 1)).spent["ads"]
     read.clear()
-    assert spent_on(store, SPENDS, now, keep=True) == {"ads": total - yesterday}
+    assert spent_on(store, SPENDS, now, keep=True).spent == {"ads": total - yesterday}
     assert [hour[-2:] for hour in read] == ["00", "01", "02", "03"], "yesterday's are not of today"
     read.clear()
-    assert spent_on(store, SPENDS, now, keep=True) == {"ads": total - yesterday}
+    assert spent_on(store, SPENDS, now, keep=True).spent == {"ads": total - yesterday}
     assert read == []
     more = decided(shop, BEGIN + 3 * HOUR + 5, first=30) + decided(shop, BEGIN + HOUR + 5, first=30)
-    assert spent_on(store, SPENDS, now, keep=True) == {"ads": total - yesterday + more}
+    assert spent_on(store, SPENDS, now, keep=True).spent == {"ads": total - yesterday + more}
     assert [hour[-2:] for hour in read] == ["01", "03"], "one that is late is counted, too"
 
 
 def test_other_costs_and_broken_sums_are_counted_anew(shop, read):
     store, now = shop.host.w.store, from_us(BEGIN + 2 * HOUR)
     decided(shop, BEGIN)
-    first = spent_on(store, SPENDS, now, keep=True)["ads"]
+    first = spent_on(store, SPENDS, now, keep=True).spent["ads"]
     twice = {"ads": Usage(constraint="ads", of={"cheap": 2.0, "dear": 6.0}, limit=0.0, budget=300.0)}
-    assert spent_on(store, twice, now)["ads"] == 2 * first > 0
+    assert spent_on(store, twice, now).spent["ads"] == 2 * first > 0
     for broken in (b"", b"[]", b"{", b'{"of": "x", "hours": 3}'):
         store.put(layout.SPENT, broken)
-        assert spent_on(store, SPENDS, now)["ads"] == first
+        assert spent_on(store, SPENDS, now).spent["ads"] == first
     assert store.get(layout.SPENT) == broken, "who only asks keeps nothing"
 
 
@@ -91,9 +91,9 @@ def test_a_thinned_log_counts_what_it_stands_for_and_an_event_of_two_hosts_once(
         rows = whole(self, kind, hours, schema)
         return pl.concat([rows, rows]).with_columns(pass_probability=pl.lit(0.25))
 
-    once = spent_on(shop.host.w.store, SPENDS, from_us(BEGIN + 1))["ads"]
+    once = spent_on(shop.host.w.store, SPENDS, from_us(BEGIN + 1)).spent["ads"]
     monkeypatch.setattr(ShippedLog, "read", thinned)
-    assert math.isclose(spent_on(shop.host.w.store, SPENDS, from_us(BEGIN + 1))["ads"], 4 * once)
+    assert math.isclose(spent_on(shop.host.w.store, SPENDS, from_us(BEGIN + 1)).spent["ads"], 4 * once)
 
 
 def test_rows_of_a_thinned_log_weigh_in_exposures_too():

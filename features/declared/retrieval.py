@@ -1,0 +1,45 @@
+"""[retrieval] of app.toml: a shortlist of the catalogue for each request that lists no arms."""
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from croupier.features.declared.feature import Feature
+from croupier.features.schema import FROM_CATALOGUE, MAX_ARMS
+from croupier.features.spec_values import Strict
+
+
+class RetrievalSpec(Strict):
+    """Which arms a request that lists none is decided among: the `top` ones whose embedding has the largest inner
+    product with the request's, found by an index within the release, and `random` ones of all others, each with the
+    same probability, so that every arm can be reached."""
+
+    context: str = Field("", description="the embedding among [context]; empty: requests list their arms")
+    arm: str = Field("", description="the embedding among [arm], of the same length")
+    top: int = Field(90, ge=1, lt=MAX_ARMS, description="arms by inner product")
+    random: int = Field(10, ge=1, lt=MAX_ARMS, description="arms drawn of all others, uniformly")
+
+    @property
+    def declared(self) -> bool:
+        """Whether there is a shortlist."""
+        return bool(self.context)
+
+
+def check(retrieval: RetrievalSpec, context: Mapping[str, Feature], arm: Mapping[str, Feature], source: str) -> None:
+    """Raises ValueError where a shortlist does not fit what else app.toml declares."""
+    if bool(retrieval.context) != bool(retrieval.arm):
+        raise ValueError("retrieval: found one of context and arm, expected both, or neither")
+    if not retrieval.declared:
+        return
+    for scope, name, known in (("context", retrieval.context, context), ("arm", retrieval.arm, arm)):
+        if name not in known or known[name].type != "embedding":
+            there = ", ".join(sorted(each for each, of in known.items() if of.type == "embedding")) or "none is"
+            raise ValueError(f"retrieval.{scope}: found {name!r}, expected an embedding among [{scope}]: {there}")
+    if (asked := context[retrieval.context].length) != (has := arm[retrieval.arm].length):
+        raise ValueError(f"retrieval: found embeddings of length {asked} and {has}, expected one length")
+    if retrieval.top + retrieval.random > MAX_ARMS:
+        raise ValueError(
+            f"retrieval: found top {retrieval.top} and random {retrieval.random}, expected at most {MAX_ARMS} together"
+        )
+    if source != FROM_CATALOGUE:
+        raise ValueError(f"retrieval: found it with arms.source = {source!r}, expected {FROM_CATALOGUE!r}")

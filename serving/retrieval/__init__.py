@@ -1,0 +1,1 @@
+"""What a release retrieves arms with: its index, and the shortlist of a request that lists none."""
