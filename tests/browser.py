@@ -11,8 +11,12 @@ from typing import Any
 
 import pytest
 
+from tests.devtools import browser, opened
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path: `apt-get install chromium`")
+LOADED = "document.readyState == 'complete'"
+TOLD = f"{LOADED} && window.told >= (window.many || 1)"  # how many of a page's frames have told what they found
 ASK = """<!doctype html><iframe id="f" src="{src}" style="width:{width}px;height:900px;border:0"></iframe><script>
 f.onload = () => {{
   const page = f.contentDocument, root = page.documentElement;
@@ -22,6 +26,7 @@ f.onload = () => {{
   const name = e => e.tagName.toLowerCase() + "." + String(e.className) + ": " + e.textContent.trim().slice(0, 40);
   document.body.textContent = "WIDTH" + JSON.stringify({{width: root.scrollWidth, wide: wide.slice(0, 6).map(name),
     picture: Math.round(Math.max(0, ...pictures.map(e => e.getBoundingClientRect().right)))}}) + "END";
+  window.told = 1;
 }};</script>"""
 
 
@@ -33,8 +38,8 @@ SCAN = """<script>window.addEventListener("load", () => axe.run(document, {resul
     asked: performance.getEntriesByType("resource").map(e => e.name),
     faults: found.violations.map(v => [v.impact, v.id, hit(v)])});
 }));</script>"""
-FRAMES = """<!doctype html><script>const found = [], many = {many};
-function tell(one) {{ found.push(one);
+FRAMES = """<!doctype html><script>const found = []; window.many = {many};
+function tell(one) {{ window.told = found.push(one);
   if (found.length == many) document.documentElement.textContent = "FAULTS" + JSON.stringify(found) + "END"; }}</script><body>{frames}"""
 
 
@@ -73,18 +78,17 @@ def asked(page: Path, frame: str, mark: str, *flags: str) -> Any:
     """What a page in a `frame` beside it leaves as JSON between `mark` and END."""
     ask = page.parent / f".ask-{page.stem}.html"
     ask.write_text(frame, encoding="utf-8")
-    text = dom(ask, *flags)
+    text = dom(ask, *flags, done=TOLD)
     ask.unlink()
     found = re.search(rf"{mark}(.*)END", text, re.S)
     assert found, text[-1000:]
     return json.loads(unescape(found[1]))
 
 
-def dom(page: Path, *flags: str) -> str:
-    """The page as it is once its scripts have run."""
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", *flags,
-               "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
-               f"--user-data-dir={page.parent}/.chromium", "--virtual-time-budget=20000", "--dump-dom", page.as_uri()]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr[-1000:]
-    return done.stdout
+def dom(page: Path, *flags: str, done: str = LOADED) -> str:
+    """The page as it is once `done`, an expression of its own, is true."""
+    always = ("--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--no-first-run",
+              "--disable-background-networking", "--disable-component-update", "--disable-sync",
+              f"--user-data-dir={page.parent}/.chromium")  # fmt: skip
+    with browser(str(CHROMIUM), *always, *flags) as chrome:
+        return opened(chrome, page, done=done, state="window.told || 0")

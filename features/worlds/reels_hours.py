@@ -22,18 +22,22 @@ from croupier.features.worlds.reels import COUNTRIES, DEVICES, START, World
 
 HOSTS = ("host-a", "host-b", "host-c")
 WINDOW = HOUR_SECONDS
+EVERY = 72  # hours, after which the worlds whose arms change have another one
+LIVE = 6  # arms at a time, where arms go for good
 FLOOR = 0.05
 BOT = {"country": "AT", "device": "phone", "age": 30.0, "session_depth": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReelsHours:
-    """An app of `world`. `churn`: every three days an arm goes and another comes, as news do."""
+    """An app of `world`. `churn`: every three days an arm goes and another comes, as news do, of those that were there
+    before; with `fresh`, for good, and a new one comes."""
 
     world: World = field(default_factory=lambda: World(n_arms=10, population=3000, candidates=(5, 10)))
     per_day: int = 12_000
     seed: int = 0
     churn: bool = False
+    fresh: bool = False
     start: int = START // (7 * DAY) * (7 * DAY)
 
     def app_toml(self) -> str:
@@ -98,7 +102,9 @@ class ReelsHours:
         A = self.world.n_arms
         live = np.ones(A, bool)
         if self.churn:
-            live = (np.arange(A) + t // 72) % A < A * 2 // 3
+            live = (np.arange(A) + t // EVERY) % A < A * 2 // 3
+        if self.fresh:
+            live = (np.arange(A) - t // EVERY) % A < LIVE
         low, high = (min(k, int(live.sum())) for k in self.world.candidates)
         rank = np.argsort(np.argsort(np.where(live, rng.random((n, A)), 2.0), axis=1), axis=1)
         return rank < rng.integers(low, high + 1, n)[:, None]

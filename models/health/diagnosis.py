@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from croupier.models.health.alike.newcomers import unrewarded
 from croupier.models.health.detector import CLIPPED, detected, increments
 from croupier.models.health.history import History
 from croupier.models.health.lift import ChampionLift, lift
@@ -26,7 +27,8 @@ WATCHED = 20.0
 CAUSES = (
     "harmful_candidate", "clock_skew", "bot_traffic", "feature_swapped", "category_renamed", "feature_frozen",
     "feature_scaled", "premature_convergence", "reward_delay", "orphan_rewards", "late_rewards", "reward_feed_arm",
-    "rewards_lost", "taste_flip", "dying_arm", "feature_drift", "coverage", "linear_failure", "reward_rise",
+    "worse_choices", "rewards_lost", "taste_flip", "dying_arm", "feature_drift", "coverage", "linear_failure",
+    "reward_rise",
 )  # fmt: skip
 # what a better policy does, too: watched only, where it began with another release or a rollout's step. An arm may be
 # shown to others than before; that a whole segment gets less is no release's purpose
@@ -64,7 +66,7 @@ def diagnose(history: History, *, false_alarms: float = 0.5, limits: tuple[float
         return _unknown(history)
     signals = every_signal(view, limits)
     needed = log(MONTH * max(len(signals), 1) / false_alarms)
-    found = [*_symptoms(view, signals, needed), *exploration.starved(view)]
+    found = [*_symptoms(view, signals, needed), *exploration.starved(view), *unrewarded(view, limits, needed)]
     return Diagnosis(
         **_verdict(_sorted(found)),
         at=int(history.start[-1]),

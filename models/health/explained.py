@@ -10,15 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from croupier.features.batch import F64
-from croupier.models.health.residuals import Whole, due_sums
+from croupier.models.health.alike.choices import Choices, choices
+from croupier.models.health.alike.streams import by_cell, streams
+from croupier.models.health.residuals import due_sums
 from croupier.models.health.season import View
 from croupier.models.health.symptom import Told
 from croupier.models.health.turned import Turned, gain, turned
 
 GONE = 0.08  # ratio below which rewards do not fade, they are not logged any more
-MEAN, SHARE = "reward", "share of decisions with a reward"
-GROUPS = ("all", "arm", "segment")
 SHARPER = 3.0  # nats
 LARGE = 0.05  # of the reward: a smaller fall is watched, however sure
 
@@ -46,33 +45,12 @@ class Part:
         return float((self.found * np.log(self.ratio) if self.found > 0 else 0.0) - self.found + self.due)
 
 
-def in_range(sums: F64, limits: tuple[float, float]) -> F64:
-    """Returns (T, 3): n, Σr, Σr² of rewards that are moved from `limits` to [0, 1]."""
-    low, high = limits
-    width = max(high - low, 1e-12)
-    n, s, square = sums[:, 0], sums[:, 1], sums[:, 2]
-    return np.stack([n, (s - low * n) / width, (square - 2 * low * s + low * low * n) / width**2], axis=1)
-
-
-def _watched(sums: F64, what: str, limits: tuple[float, float]) -> F64:
-    """Returns (T, 3) of the reward within [0, 1], or of whether there was one."""
-    return in_range(sums, limits) if what == MEAN else sums[:, [0, 3, 3]]
-
-
-def measured(view: View, what: str, limits: tuple[float, float]) -> dict[tuple[str, str], F64]:
-    """Returns (group, key) → (T, 3) of what is watched."""
-    return {
-        (group, key): _watched(sums, what, limits) for group in GROUPS for key, sums in view.history.sums[group].items()
-    }
-
-
 def parts(view: View, what: str, limits: tuple[float, float], since: int) -> list[Part]:
     """Everything, each arm and each segment, since the `since`-th recent hour."""
-    streams = measured(view, what, limits)
-    whole, out = Whole(view, streams["all", ""]), []
-    for (group, key), sums in streams.items():
+    made, out = streams(view, what, limits), []
+    for (group, key), sums in made.sums.items():
         if view.base(sums)[..., 1].sum() > 0:
-            due, behind = float(due_sums(view, sums, whole)[since:].sum()), float(view.base(sums)[..., 1].sum())
+            due, behind = float(due_sums(view, sums, made.whole)[since:].sum()), float(view.base(sums)[..., 1].sum())
             out.append(Part(group, key, float(view.recent(sums)[since:, 1].sum()), due, behind))
     return out
 
@@ -89,25 +67,38 @@ def explain(view: View, what: str, limits: tuple[float, float], stream: tuple[st
     fallen = [gain(p.found, p.due, p.behind) for p in found if p.ratio < 1]  # everything among them
     if segment is not None and segment.gain > max(fallen, default=0.0):
         return _told(Part("segment", segment.segment, segment.found, segment.due), segment)
+    if part.group == "all" and (of := choices(view, what, limits, since)) is not None and of.explain:
+        return _worse(of)
     return _told(part)
+
+
+def _worse(of: Choices) -> Told:
+    """The policy chooses worse: each arm earns what it did."""
+    ratio = of.found / max(of.due, 1e-12)
+    fall = f"{of.found:,.0f} instead of the {of.due:,.0f} that its past choices would have earned ({ratio - 1:+.0%})"
+    return Told(
+        cause="worse_choices",
+        number=ratio,
+        threshold=1 - LARGE,
+        says=f"arms that earn less are chosen, of the same offers: {fall}; the arms themselves earn what they did",
+        remedy="what decides since then (`croupier release list`)? Roll it back, or let it explore less",
+        serious=ratio < 1 - LARGE,
+    )
 
 
 def sharpened(view: View, what: str, limits: tuple[float, float], stream: tuple[str, str], since: int) -> int:
     """Returns the hour from which on one ratio explains most of the stream's fall, if that explains a good deal more
     than the ratio since the `since`-th recent hour, which the detector's few alternatives gave. One sound hour among
     those of a feed that broke makes it look like one that fades."""
-    streams = measured(view, what, limits)
-    whole = Whole(view, streams["all", ""])
-    due, found = due_sums(view, streams[stream], whole), view.recent(streams[stream])[:, 1]
+    made = streams(view, what, limits)
+    due, found = due_sums(view, made.sums[stream], made.whole), view.recent(made.sums[stream])[:, 1]
     gains = np.array([Part(*stream, float(found[t:].sum()), float(due[t:].sum())).gain for t in range(view.R)])
     best = int(gains.argmax())
     return best if gains[best] > gains[since] + SHARPER else since
 
 
 def _turned(view: View, what: str, limits: tuple[float, float], since: int) -> Turned | None:
-    columns = {key: _watched(sums, what, limits) for key, sums in view.history.by_cell().items()}
-    whole = Whole(view, _watched(view.history.sums["all"][""], what, limits))
-    return turned(view, columns, whole, since)
+    return turned(view, by_cell(view, what, limits), streams(view, what, limits).whole, since)
 
 
 def _told(part: Part, segment: Turned | None = None) -> Told:

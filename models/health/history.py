@@ -27,12 +27,33 @@ class FeatureHours:
     reward: F64
 
 
+class CellHours:
+    """Each hour's sums by arm within segment. Spans of it share its arrays, which are made when first asked for."""
+
+    def __init__(self, hours: Sequence[Mapping[str, Sequence[float]]], part: slice, made: Series | None = None) -> None:
+        self._hours, self._part = hours, part
+        self._made: Series = {} if made is None else made
+
+    def span(self, first: int, last: int) -> "CellHours":
+        """Returns the hours first ≤ t < last of these."""
+        start, stop, _ = slice(first, last).indices(self._part.stop - self._part.start)
+        part = slice(self._part.start + start, self._part.start + max(start, stop))
+        return CellHours(self._hours, part, self._made)
+
+    def arrays(self) -> Series:
+        """Returns "segment|arm" → (T, 4); of those that these hours know."""
+        if not self._made:
+            self._made |= _table(len(self._hours), 4, list(enumerate(self._hours)))
+        cut = {key: x[self._part] for key, x in self._made.items()}
+        return {key: x for key, x in cut.items() if x[:, 0].any()}
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class History:
     """T hours in a row; an hour of which nothing is known has zeros. `start` (T,) is in UTC µs. `sums`: group → key →
     (T, 4), `offered`: arm → (T, 2), `hosts`: host → (T, 4): n, rewarded, median delay and lag (NaN: none), `delay`
     (T, 3): moments of log seconds, `unit` (T, 3), `lift` (T, 3), `account` (T, EVENTS), `explore` (T, EXPLORE).
-    `cells`: each hour's sums by arm within segment, which are seldom read, hence no arrays."""
+    `cells`: each hour's sums by arm within segment, which are seldom read, hence arrays only once they are."""
 
     start: I64
     sums: dict[str, Series]
@@ -45,7 +66,7 @@ class History:
     floor: F64
     account: F64
     explore: F64
-    cells: tuple[Mapping[str, Sequence[float]], ...]
+    cells: "CellHours"
 
     def __len__(self) -> int:
         return len(self.start)
@@ -68,12 +89,12 @@ class History:
 
     def by_cell(self) -> Series:
         """Returns "segment|arm" → (T, 4) sums."""
-        return _table(len(self), 4, list(enumerate(self.cells)))
+        return self.cells.arrays()
 
     def span(self, first: int, last: int) -> Self:
         """Returns the hours first ≤ t < last, as views."""
         cut = {f.name: _cut(getattr(self, f.name), slice(first, last)) for f in fields(self) if f.name != "cells"}
-        return replace(self, **cut, cells=self.cells[first:last])
+        return replace(self, **cut, cells=self.cells.span(first, last))
 
     @classmethod
     def of(cls, hours: Sequence[Mapping[str, Any]]) -> Self:
@@ -96,7 +117,7 @@ class History:
             floor=_rows(T, 1, [(t, [h["explore"]["floor"] or np.nan]) for t, h in rows])[:, 0],
             account=_rows(T, len(EVENTS), [(t, [h["account"].get(e, 0) for e in EVENTS]) for t, h in rows]),
             explore=_rows(T, len(EXPLORE), [(t, [h["explore"][e] for e in EXPLORE]) for t, h in rows]),
-            cells=tuple(cells.get(t, {}) for t in range(T)),
+            cells=CellHours([cells.get(t, {}) for t in range(T)], slice(0, T)),
         )
 
 

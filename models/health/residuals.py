@@ -17,13 +17,13 @@ class Whole:
         self.left_out = [overall(without(n, k), without(s, k)) for k in range(view.m)]
 
 
-def of_sums(view: View, sums: F64, whole: Whole) -> tuple[F64, F64, float]:
+def of_sums(view: View, sums: F64, whole: Whole, *, least: float = 1.0) -> tuple[F64, F64, float]:
     """Returns z (R,), c (R,) and the dispersion of the rewards in `sums` (T, ≥3: n, Σr, Σr²), given the course of
-    everything. Rewards are within [0, 1]. z rises with the reward."""
+    everything. Rewards are within [0, 1]. z rises with the reward. `least`: the smallest dispersion that is taken."""
     base, now = view.base(sums), view.recent(sums)
     means = expected(base[..., 0], base[..., 1], whole.means)
-    variance, spread = _variance(base, means), _spread(view, base, whole)
-    due, var = now[:, 0] * means[: view.R], now[:, 0] * variance[: view.R] * spread * (1 + 1 / view.m)
+    one, spread = variance(base, means), max(_spread(view, base, whole), least)
+    due, var = now[:, 0] * means[: view.R], now[:, 0] * one[: view.R] * spread * (1 + 1 / view.m)
     scale = np.sqrt(np.maximum(var, 1e-12))
     z = np.where(now[:, 0] > 0, (now[:, 1] - due) / scale, 0.0)
     return z, np.minimum(spread / scale, 50.0), spread
@@ -35,7 +35,7 @@ def due_sums(view: View, sums: F64, whole: Whole) -> F64:
     return view.recent(sums)[:, 0] * expected(base[..., 0], base[..., 1], whole.means)[: view.R]
 
 
-def _variance(base: F64, means: F64) -> F64:
+def variance(base: F64, means: F64) -> F64:
     """Returns (P,) the variance of one reward: E[r²] as in the baseline, in proportion to the mean."""
     ratio = float(base[..., 2].sum()) / max(float(base[..., 1].sum()), 1e-12)
     return np.asarray(np.maximum(means * ratio - means**2, 1e-9))
@@ -47,7 +47,7 @@ def _spread(view: View, base: F64, whole: Whole) -> float:
     for k in range(view.m):
         others = without(base, k)
         means = expected(others[..., 0], others[..., 1], whole.left_out[k])
-        var = base[k, :, 0] * _variance(others, means) * (1 + 1 / max(view.m - 1, 1))
+        var = base[k, :, 0] * variance(others, means) * (1 + 1 / max(view.m - 1, 1))
         z = (base[k, :, 1] - base[k, :, 0] * means) / np.sqrt(np.maximum(var, 1e-12))
         found.append(np.where(base[k, :, 0] > 0, z, 0.0))
     return dispersion(np.stack(found))

@@ -11,6 +11,7 @@ from croupier.models.health.noted import RESET, NotedChange
 from croupier.models.health.symptom import ACT, FINE, LEVELS, TO_WATCH, Symptom
 from croupier.models.health.watches.model import gain_text, growth_text
 from croupier.serving.health.examine import Examined
+from croupier.serving.health.rows import alike, watches
 from croupier.serving.health.silences import Silence
 
 MANY = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -37,7 +38,7 @@ def _heard(found: Examined) -> str:
     if d.level == FINE:
         return f"{found.app} is well: {earned}"
     if d.level == TO_WATCH:
-        count = len(d.symptoms)
+        count = len(alike(d.symptoms))
         many = f"{MANY[count] if count < len(MANY) else count} thing{'s' * (count > 1)}"
         return f"{found.app} is well: {earned}; {many} to watch: {d.says}"
     return f"{found.app} needs you: {d.says}; {earned}"
@@ -56,23 +57,14 @@ def lines(found: Examined) -> list[str]:
         return [*out, *agreement(found), *left_out(found), *silenced(found)]
     if d.remedy and d.level == ACT:
         out.append(f"what to do: {d.remedy}")
-    out += [_line(each) for each in alike(d)]
+    out += [_line(each) for each in alike(d.symptoms)]
     out += [change_text(change) for change in found.changes[-1:]]
     return [*out, *agreement(found), *left_out(found), *silenced(found), *([judged(d)] if d.needed else [])]
 
 
-def alike(d: Diagnosis) -> list[list[Symptom]]:
-    """The symptoms, those that say the same together: one arm's lost rewards show in everything's, too."""
-    found: dict[tuple[str, str], list[Symptom]] = {}
-    for s in d.symptoms:
-        found.setdefault((s.says, s.remedy), []).append(s)
-    return list(found.values())
-
-
 def _line(symptoms: list[Symptom]) -> str:
-    s, *others = symptoms
-    about = s.about + (f" (and {'; '.join(o.about for o in others)})" if others else "")
-    return f"{s.level:5}  since {time_text(s.since)}  {about}: {s.says}; {s.remedy}"
+    s, also = symptoms[0], watches(symptoms)
+    return f"{s.level:5}  since {time_text(s.since)}  {s.about}{f' ({also})' if also else ''}: {s.says}; {s.remedy}"
 
 
 def agreement(found: Examined) -> list[str]:

@@ -11,10 +11,11 @@ from croupier.features.quality.pages.page import render
 from croupier.features.quality.time_labels import time_labels
 from croupier.models.health.history import EXPLORE, History
 from croupier.models.health.season import DAY_HOURS, WEEK_HOURS
-from croupier.models.health.symptom import ACT, FINE, TO_WATCH
+from croupier.models.health.symptom import ACT, FINE, TO_WATCH, Symptom
 from croupier.models.health.watches.exploration import entropy
 from croupier.serving.health import told
 from croupier.serving.health.examine import Examined
+from croupier.serving.health.rows import alike, figures, watches
 
 SHOWN = 2 * WEEK_HOURS  # hours of the charts
 WORDS = {FINE: "well", TO_WATCH: "well, with something to watch", ACT: "needs you"}
@@ -35,7 +36,7 @@ def render_page(found: Examined) -> str:
         style=style,
         sentence=told.sentence(found),
         remedy=d.remedy if d and level == ACT else "",
-        symptoms=[(s, *told.mark(s)) for s in d.symptoms] if d else [],
+        symptoms=[_row(each) for each in alike(d.symptoms)] if d else [],
         silenced=told.silenced(found),
         agreement=told.agreement(found),
         left_out=found.left_out.items(),
@@ -46,6 +47,12 @@ def render_page(found: Examined) -> str:
         numbers=_numbers(found.history) if found.history else [],
         boxes=_boxes(found.history) if found.history else [],
     )
+
+
+def _row(symptoms: list[Symptom]) -> tuple[Any, ...]:
+    """Returns the symptom, its sign and style, what was found, the threshold, and where else it shows."""
+    s = symptoms[0]
+    return (s, *told.mark(s), *figures(s), watches(symptoms))
 
 
 def _numbers(h: History) -> list[tuple[str, str, str]]:
@@ -75,6 +82,8 @@ def _every(h: History) -> F64:
 
 _SHOWN: dict[str, Any] = {
     "decisions": lambda h: f"{h.n.sum():,.0f}",
+    "arms on offer": lambda h: f"{sum(x[:, 0].any() for x in h.offered.values()):,}",
+    "arms shown": lambda h: f"{sum(x[:, 0].any() for x in h.sums['arm'].values()):,}",
     "reward per decision": lambda h: _text(_share(_every(h)[:, 1], h.n), ".4f"),
     "decisions with a reward": lambda h: _text(_share(_every(h)[:, 3], h.n), ".2%"),
     "time to the reward (geometric mean)": lambda h: _text(

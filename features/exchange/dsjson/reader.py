@@ -172,8 +172,7 @@ class DsjsonSource:
             )
         )
         decision = decision if any(decision.arm_context) else Decision(**_without_pairs(decision))
-        cost, _ = label(line)
-        rewards = (Reward(event_id=event, at=at, kind=self.reward_kind, value=-cost),) if cost else ()
+        rewards = (Reward(event_id=event, at=at, kind=self.reward_kind, value=-c),) if (c := label(line)[0]) else ()
         return Record(decision=decision, rewards=rewards)
 
     def _drawn_from(

@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from croupier.features.utc import from_us
 
@@ -30,8 +30,17 @@ def render(package: str, name: str, *, filters: Mapping[str, Callable[..., str]]
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"when": when, "minute": minute} | dict(filters or {})
+    environment.filters |= {"when": when, "minute": minute, "code": code} | dict(filters or {})
     return environment.get_template(name).render(**values)
+
+
+def code(text: str) -> Markup:
+    """Returns a sentence as HTML, what stands between `backticks` as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one backtick stands alone: it is itself
+        return escape(text)
+    shown = [Markup("<code>{}</code>").format(part) if k % 2 else escape(part) for k, part in enumerate(parts)]
+    return Markup("").join(shown)
 
 
 def when(at: int) -> Markup:

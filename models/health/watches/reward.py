@@ -11,7 +11,8 @@ import numpy as np
 
 from croupier.features.batch import F64
 from croupier.models.health import counts
-from croupier.models.health.explained import MEAN, SHARE, explain, measured
+from croupier.models.health.alike.streams import MEAN, SHARE, Streams, streams
+from croupier.models.health.explained import explain
 from croupier.models.health.residuals import Whole, due_sums, of_sums
 from croupier.models.health.season import View
 from croupier.models.health.symptom import Signal, Told
@@ -27,19 +28,19 @@ def signals(view: View, limits: tuple[float, float]) -> list[Signal]:
     binary = np.array_equal(every[:, 1], every[:, 3])
     out = []
     for what in (MEAN,) if binary else (MEAN, SHARE):
-        streams = measured(view, what, limits)
-        whole = Whole(view, streams["all", ""])
-        for (group, key), sums in streams.items():
+        made = streams(view, what, limits)
+        for (group, key), sums in made.sums.items():
             if view.base(sums)[..., 1].sum() >= LEAST:
-                out += _both(view, what, limits, stream=(group, key), sums=sums, whole=whole)
+                out += _both(view, what, limits, stream=(group, key), made=made)
     return out
 
 
 def _both(
-    view: View, what: str, limits: tuple[float, float], *, stream: tuple[str, str], sums: F64, whole: Whole
+    view: View, what: str, limits: tuple[float, float], *, stream: tuple[str, str], made: Streams
 ) -> list[Signal]:
     """A fall, which alarms, and a rise, which is watched: good news wakes nobody, but double counting looks so."""
-    z, c, spread = of_sums(view, sums, whole)
+    sums, whole = made.sums[stream], made.whole
+    z, c, spread = of_sums(view, sums, whole, least=made.wider.get(stream[0], 1.0))
     steps = counts.fallen(view, sums, spread) if counts.is_counted(sums) and counts.few(view, sums) else None
     about = f"{what}, {' '.join(stream).strip()}"
     explained = partial(explain, view, what, limits, stream)

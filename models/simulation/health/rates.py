@@ -6,8 +6,10 @@ it would have then. An alarm is the hour at which a rule begins to alarm, a day 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -32,6 +34,7 @@ MOST = (MOST_WEEKS + 1) * WEEK_HOURS  # hours that a judgement reads
 RULES_HOURS = DAY_HOURS + 1  # that the compared rules have at least: most of them look at a day, so then they saw one
 OURS = "croupier"
 Found = dict[str, Any]
+Work = tuple[int, dict[str, Any], tuple[str, ...]]  # seed, what was asked, faults
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,28 +136,51 @@ def count(
     world: str = REELS,
     wheel: Path | None = None,
     faults: Sequence[str] | None = None,
+    jobs: int = 1,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Found:
     """Returns `false_alarms_per_app_month`, `faults` (all of the world's unless some are named) and the same of each
-    compared rule under `rules`. Raises ValueError for too few days, and for a world or fault that is not known."""
+    compared rule under `rules`. `jobs`: seeds at a time. Raises ValueError for too few days, and for a world or fault
+    that is not known."""
     if days * DAY_HOURS <= WARM + DAY_HOURS:
         raise ValueError(
             f"--days: found {days}, expected more than {WARM // DAY_HOURS + 1}: two weeks are learnt from first"
         )
-    apps = [made(world, seed=seed, per_day=per_day, wheel=wheel) for seed in range(first, first + seeds)]
     faults = _known(world, faults)
-    months, found = list[Found](), {fault: list[Found]() for fault in faults}
-    for app in apps:
-        run = Run(app, days * DAY_HOURS, false_alarms, faults_of(world))
-        months.append(sound_month(run, progress))
-        for fault in faults:
-            found[fault].append(planted(run, fault, onset_of(app.seed, days), WEEK_HOURS))
-            progress(DAY_HOURS)
+    asked = {"days": days, "per_day": per_day, "false_alarms": false_alarms, "world": world, "wheel": wheel}
+    made(world, seed=first, per_day=per_day, wheel=wheel)  # refuses what no seed can play
+    work = [(seed, asked, tuple(faults)) for seed in range(first, first + seeds)]
+    played = [_seed(one, progress) for one in work] if jobs == 1 else _side_by_side(work, jobs, progress)
+    months = [month for month, _ in played]
+    found = {fault: [rows[fault] for _, rows in played] for fault in faults}
     table = {name: _rates(name, months, found) for name in (OURS, *RULES)}
-    asked = {"seeds": seeds, "days": days, "per_day": per_day or PER_DAY[world], "budget": false_alarms}
+    run = {"seeds": seeds, "days": days, "per_day": per_day or PER_DAY[world], "budget": false_alarms}
     hours = sum(m["hours"] for m in months)
-    return {**table[OURS], "made": asked | {"world": SAID[world], "name": world}, "app_months": hours / MONTH,
+    return {**table[OURS], "made": run | {"world": SAID[world], "name": world}, "app_months": hours / MONTH,
             "false": [m["alarms"][OURS] for m in months], "rules": {name: table[name] for name in RULES}}  # fmt: skip
+
+
+def _side_by_side(work: Sequence[Work], jobs: int, progress: Callable[[int], None]) -> list[tuple[Found, Found]]:
+    """Plays seeds in processes of their own; a whole seed is told of at once."""
+    played = []
+    with ProcessPoolExecutor(max_workers=jobs, mp_context=get_context("spawn")) as pool:
+        for one in pool.map(_seed, work):
+            progress(one[0]["hours"] + DAY_HOURS * len(one[1]))
+            played.append(one)
+    return played
+
+
+def _seed(work: Work, progress: Callable[[int], None] = lambda _: None) -> tuple[Found, Found]:
+    """Returns a seed's sound month, and what was found of each fault."""
+    seed, asked, faults = work
+    world, days = asked["world"], asked["days"]
+    app = made(world, seed=seed, per_day=asked["per_day"], wheel=asked["wheel"])
+    run = Run(app, days * DAY_HOURS, asked["false_alarms"], faults_of(world))
+    month, found = sound_month(run, progress), Found()
+    for fault in faults:
+        found[fault] = planted(run, fault, onset_of(seed, days), WEEK_HOURS)
+        progress(DAY_HOURS)
+    return month, found
 
 
 def onset_of(seed: int, days: int) -> int:

@@ -1,7 +1,8 @@
 """The worlds whose months `croupier simulate health` plays.
 
 reels    ten arms, visitors of the reels world, seasons of the day and of the week
-news     the same, and every three days an arm goes and another comes, as news do
+news     the same, and every three days an arm goes and another comes, of those that were there before
+fresh    the same, and every three days an arm goes for good and a new one comes, for 100 days
 obd      the six logs of the Open Bandit Dataset, one a seed, drawn anew by hours (obd_hours.py)
 """
 
@@ -9,13 +10,15 @@ from pathlib import Path
 
 from croupier.features.worlds.hours import HourlyWorld
 from croupier.features.worlds.obd_hours import LOGS, OWN, ObdHours
+from croupier.features.worlds.reels import World
 from croupier.features.worlds.reels_hours import ReelsHours
 
-REELS, NEWS, OBD = WORLDS = ("reels", "news", "obd")
-PER_DAY = {REELS: 12_000, NEWS: 12_000, OBD: round(OWN)}
+REELS, NEWS, FRESH, OBD = WORLDS = ("reels", "news", "fresh", "obd")
+PER_DAY = {REELS: 12_000, NEWS: 12_000, FRESH: 12_000, OBD: round(OWN)}
 SAID = {
     REELS: "reels, seasons of day and week",
     NEWS: "reels, an arm replaced every three days",
+    FRESH: "reels, an arm replaced by a new one every three days",
     OBD: "the logs of the Open Bandit Dataset, drawn anew by hours",
 }
 
@@ -26,6 +29,10 @@ def made(world: str, *, seed: int, per_day: int | None = None, wheel: Path | Non
     if world not in WORLDS:
         raise ValueError(f"--world: found {world!r}, expected one of {', '.join(WORLDS)}")
     many = per_day or PER_DAY[world]
+    if world == FRESH:
+        return ReelsHours(
+            world=World(n_arms=40, population=3000, candidates=(5, 10)), per_day=many, seed=seed, fresh=True
+        )
     if world != OBD:
         return ReelsHours(per_day=many, seed=seed, churn=world == NEWS)
     if wheel is None:

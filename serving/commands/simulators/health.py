@@ -21,7 +21,10 @@ def simulate_health(
     *,
     world: Annotated[
         str,
-        typer.Option(help="reels, news (every three days an arm goes and another comes) or obd (Open Bandit Dataset)"),
+        typer.Option(
+            help="reels, news (every three days an arm goes and another comes), fresh (a new one comes) or obd (Open "
+            "Bandit Dataset)"
+        ),
     ] = "reels",
     seeds: Annotated[int, typer.Option(min=1, help="apps")] = 3,
     first_seed: Annotated[int, typer.Option(min=0, help="the apps' seeds count from here")] = 0,
@@ -31,6 +34,7 @@ def simulate_health(
     ] = None,
     false_alarms: Annotated[float, typer.Option(min=0.001, help="[health] false_alarms: the budget of a month")] = 0.5,
     fault: Annotated[list[str] | None, typer.Option(help="plant this fault; may be repeated; all unless given")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="seeds at a time, each in a process")] = 1,
     out: Out = None,
     page: Page = None,
 ) -> None:
@@ -56,6 +60,7 @@ def simulate_health(
             world=world,
             wheel=wheel,
             faults=fault,
+            jobs=jobs,
             progress=partial(count, bar),
         )
     if not to_stdout(out):

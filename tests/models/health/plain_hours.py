@@ -32,12 +32,18 @@ def hour(
     weekend_rate=1.3,
     day=0.2,
     range_=(0.0, 1.0),
+    gone=(),
+    chosen=(),
 ):
-    """One hour's figures. Rewards are 0 or 1, then moved to `range_`."""
+    """One hour's figures. Rewards are 0 or 1, then moved to `range_`. `gone`: arms that are not on offer; `chosen`: how
+    much more often than the others an arm is chosen."""
     weekend = (t // 24 + 3) % 7 >= 5
     level = (weekend_rate if weekend else 1.0) * (1 + day * np.sin(t / 24 * 2 * np.pi))
     n = int(rng.poisson(n * (0.6 if weekend else 1.1)))
     arm, device = rng.integers(3, size=n), (rng.random(n) < 0.3).astype(int)
+    share = np.array([0.0 if a in gone else dict(chosen).get(a, 1.0) for a in ARMS])
+    if gone or chosen:
+        arm = rng.choice(3, size=n, p=share / share.sum())
     p = np.array([RATE[a] for a in ARMS])[arm] * level * (1 - lost)
     p = p * np.array([dict(arm_rates).get(a, 1.0) for a in ARMS])[arm]
     p = p * np.array([dict(device_rates).get(d, 1.0) for d in DEVICES])[device]
@@ -60,14 +66,14 @@ def hour(
         "account": {"decisions_in": n, "rewards_in": rewards, "on_time": rewards, "late": int(late * rewards)},
         "groups": {
             "all": {"": sums(arm >= 0)}, "release": {"3": sums(arm >= 0)}, "role": {"champion": sums(arm >= 0)},
-            "arm": {a: sums(arm == k) for k, a in enumerate(ARMS)},
+            "arm": {a: sums(arm == k) for k, a in enumerate(ARMS) if a not in gone},
             "segment": {f"device={names[k]}": sums(device == k) for k in range(2)},
             "cell": {f"device={names[k]}|{a}": sums((device == k) & (arm == j)) for k in range(2)
-                     for j, a in enumerate(ARMS)},
+                     for j, a in enumerate(ARMS) if a not in gone},
         },
         "explore": {"n": n, "entropy": n * (entropy + rng.normal(0, 0.005)), "greedy": n // 2, "floor": 0.1,
                     "inverse": float(n), "lift": [0.0, 0.02 * n, float(r.sum())], "odd": 0,
-                    "arms": {a: [n, n / 3] for a in ARMS}},
+                    "arms": {a: [n, n * share[k] / share.sum()] for k, a in enumerate(ARMS) if a not in gone}},
         "delay": {"bins": sketch.counted(delays), "log": sketch.moments(np.log(delays)), "before": 0},
         "hosts": {h: {"n": n // 2, "rewarded": rewards // 2, "delay": 55.0 + rng.normal(0, 3), "lag": 0.01 * rng.normal()
                       + (skew if h == "h2" else 0.0)} for h in HOSTS},

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from croupier.models.health.alike.streams import MEAN
 from croupier.models.health.diagnosis import diagnose
 from croupier.models.health.drifted import Shares, _scaled, drifted
-from croupier.models.health.explained import MEAN, explain
+from croupier.models.health.explained import explain
 from croupier.models.health.history import History
 from croupier.models.health.season import View
 from croupier.models.health.symptom import ACT

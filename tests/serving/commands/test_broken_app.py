@@ -2,6 +2,7 @@
 that names the file, or it answers what it would over a sound one; there is no third way, and never a traceback."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -73,9 +74,9 @@ def anew(where):
 
 
 def said_by(words):
-    """(exit code, everything said as one line), of every kind of ending."""
+    """(exit code, everything said as one line), of every kind of ending; `ship` says what o'clock it is."""
     code, out, err = call(*words.split(), *GIVEN.get(words, []))
-    return code, " ".join(out.split()), " ".join(err.split())
+    return code, re.sub(r"^\d\d:\d\d:\d\d ", "", " ".join(out.split())), " ".join(err.split())
 
 
 def held_against(var, kind, spoil, said, asked=ASKED):

@@ -20,6 +20,7 @@ from croupier.models.health.lift import ChampionLift
 from croupier.serving.cli import app as cli
 from croupier.serving.health import silences, told
 from croupier.serving.health.examine import Examined, Unwell, keep, last_said, or_raise
+from croupier.serving.health.rows import alike
 from tests import reels_store
 from tests.models.health.plain_hours import hour, hours
 from tests.page_words import unscripted
@@ -142,12 +143,12 @@ def test_what_several_watches_say_alike_is_one_line():
     rng = np.random.default_rng(3)
     late = [hour(22 * 24 + k, rng, arm_rates=[("b", 0.0)]) for k in range(24)]
     d = diagnose(History.of([*hours(22, 7), *late]))
-    grouped = told.alike(d)
+    grouped = alike(d.symptoms)
     assert sum(map(len, grouped)) == len(d.symptoms) > len(grouped)
-    assert all(len({(s.says, s.remedy) for s in each}) == 1 for each in grouped)
+    assert all(len({(s.cause, s.says.partition(":")[0]) for s in each}) == 1 for each in grouped)
     said = "\n".join(told.lines(Examined("shop", None, d)))
     broken = [each for each in grouped if each[0].cause == "reward_feed_arm"]
     assert said.count("rewards of arm b are not logged any more") == 1 + len(broken), "the sentence, and a line each"
     assert grouped[0][0] is d.symptoms[0]
     first, second, *_ = next(each for each in grouped if len(each) > 1)
-    assert f"  {first.about} (and {second.about}" in said
+    assert f"  {first.about} (also in {second.about}" in said

@@ -1,0 +1,1 @@
+"""Expectations that compare like with like: hours by the arms that were on offer."""
