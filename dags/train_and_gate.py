@@ -7,7 +7,7 @@
 
 | task | does |
 |---|---|
-| `plan` | one job per (features, policy of the app) |
+| `plan` | one job per (features, policy of the app); the log chooses these where `candidates = "auto"` |
 | `train` | every row of the window: VW CB-ADF in C++, neural-linear in PyTorch; one mapped task each |
 | `judge` | each family by its models through time, on rows that none of them had learnt: cross-fitted DR beside SNIPS |
 | `approve` | only with `approval`: waits for a person, **rejects** when nobody answers in time |

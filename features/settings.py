@@ -43,6 +43,12 @@ class Settings(BaseSettings):
     redis: SecretStr = Field(
         SecretStr(""), description="redis:// or rediss:// URL of what serving hosts share; empty: each learns by itself"
     )
+    engine: Literal["local", "ray"] = Field(
+        "local", description="where the tuner's jobs are computed: in this process, or on a Ray cluster"
+    )
+    ray: str = Field(
+        "", description="with engine ray, the cluster's address; auto: this machine's; empty: one for the run"
+    )
     deadline_ms: float = Field(50.0, gt=0, description="client: milliseconds after which the fallback answers")
     patience_ms: float = Field(30.0, gt=0, description="server: how long a candidate's batch of one is waited for")
 

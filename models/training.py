@@ -8,7 +8,7 @@ They take and return plain JSON values, and every output is keyed by what it was
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from croupier.features.spec import SpecError
 from croupier.features.store import layout, released
 from croupier.features.utc import YEAR_2100, from_us
 from croupier.features.workspace import Workspace, get_folder, put_folder
-from croupier.models import changes, earlier, retraining, same_features
+from croupier.models import changes, choosing, earlier, retraining, same_features
 from croupier.models.constraints.held import limits_of
 from croupier.models.gate.gate_page import state, write_report
 from croupier.models.gate.spending import Spending, SpentLook
@@ -67,10 +67,11 @@ def plan(pairs: Iterable[tuple[str, str]]) -> list[Job]:
     newest = dict(pairs)
     for app, key in newest.items():
         same_features.refuse_others(Workspace.open(app), key)
+        choosing.choose(Workspace.open(app), key)
     jobs = [
         {"app": app, "features": key, "policy": policy}
         for app, key in sorted(newest.items())
-        for policy in Workspace.open(app).spec.policies.candidates
+        for policy in choosing.policies(Workspace.open(app), key).candidates
     ]
     if not jobs:
         raise ValueError("features: found none; give the key that build_features.encode returned")
@@ -97,17 +98,18 @@ def train(app: str, features: str, policy: str) -> Job:
 
 def _parts(w: Workspace, features: Features, prefix: str, policy: str) -> dict[str, tuple[Policy, Rows]]:
     """What is trained: where it is kept → the policy it starts from, and the rows it learns."""
-    untrained = _untrained(w.spec.policies, policy)
+    policies = choosing.policies(w, features.meta["features"])
+    untrained = _untrained(policies, policy)
     if features.end is None:
         return {prefix: (untrained, Rows(features, before=features.split_at))}
-    names = {name: layout.candidate(features.meta["features"], name) for name in w.spec.policies.candidates}
+    names = {name: layout.candidate(features.meta["features"], name) for name in policies.candidates}
     process, new = retraining.process_for(w, features, names)
     if new:
         return {
             prefix: (untrained, _rows(w, features, features.end)),
             prefix + retraining.BEFORE: (untrained, _rows(w, features, process.start)),
         }
-    if w.spec.policies.parameters.get(policy, {}).get("warm_start"):
+    if policies.parameters.get(policy, {}).get("warm_start"):
         warm = retraining.warm_start(w, policy, features)
         if warm is not None:
             return {prefix: (warm[0], Rows(features, since=warm[1]))}
@@ -212,7 +214,7 @@ def _judge_interval(w: Workspace, key: str, jobs: list[Job], features: Features,
     """An interval by hand: what learnt its earlier rows is judged on its later ones."""
     log = concatenate(list(Rows(features, since=features.split_at)))
     candidates = {job["policy"]: load(get_folder(w.store, job["candidate"], scratch / job["policy"])) for job in jobs}
-    name, champion = current_champion(w, scratch / "champion", features.encoder)
+    name, champion = current_champion(w, scratch / "champion", features.encoder, candidates)
     spending = Spending(w.store, name, w.spec.gate)
     look = SpentLook(
         candidates=[job["candidate"] for job in jobs], start=int(log.at[0]), last=int(log.at[-1]), rows=rounds_in(log)
@@ -253,16 +255,16 @@ def _verdict(w: Workspace, key: str, jobs: list[Job], body: dict[str, Any]) -> d
     }
 
 
-def current_champion(w: Workspace, folder: Path, now: Encoder) -> tuple[str, Policy]:
+def current_champion(w: Workspace, folder: Path, now: Encoder, candidates: Container[str]) -> tuple[str, Policy]:
     """The champion of the current release, reading what encoder `now` writes, or `uniform` before there is one. A name
-    that a candidate may bear too gets the release's number."""
+    that one of `candidates` bears, too, gets the release's number."""
     number = released.current(w.store)
     if number is None:
         return "uniform", make("uniform")
     champion = load(get_folder(w.store, layout.release(number, CHAMPION), folder))
     if champion.name not in earlier.READ_NO_FEATURES:
         champion = earlier.reading(champion, now, encoder_at(w, layout.release(number, layout.ENCODER)))
-    taken = champion.name in w.spec.policies.candidates
+    taken = champion.name in candidates
     return (f"{champion.name}@{number}" if taken else champion.name), champion
 
 

@@ -90,6 +90,10 @@ COMMANDS = {
         "croupier.serving.commands.capacity:app",
         "Measure what a decision costs on this machine, and say what so many a second need.",
     ),
+    "tune": (
+        "croupier.serving.commands.evaluation.tune:app",
+        "Parameters, and policies, that the app's own log prefers, with the lines for app.toml.",
+    ),
     "simulate": (
         "croupier.serving.commands.simulators.simulate:simulate",
         "On worlds of known truth: how well policies learn, how often the gate and the rollout are wrong.",

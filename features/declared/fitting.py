@@ -1,6 +1,6 @@
 """Whether the policies of app.toml can do what it declares: read before anything runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from croupier.features.declared.policies import PoliciesSpec
 from croupier.features.spec_values import OF_REQUESTS, AllocationSpec, SafetySpec
@@ -11,7 +11,7 @@ BOUNDED = ("lin_ts", "lin_ucb", "neural_linear")  # policies that bound an arm's
 
 def check(policies: PoliciesSpec, allocation: AllocationSpec, safety: SafetySpec) -> None:
     """Raises ValueError naming the entry, the candidates that cannot do it, and those that can."""
-    candidates = policies.candidates
+    candidates = () if policies.auto else policies.candidates  # `auto` chooses among those that can
     if safety.never_dominated:
         if odd := sorted(set(candidates) - set(BOUNDED)):
             expected = f"policies that bound what an arm is worth: {_listed(BOUNDED)}"
@@ -27,6 +27,15 @@ def check(policies: PoliciesSpec, allocation: AllocationSpec, safety: SafetySpec
     if policies.fast_loop and allocation.rewards == OF_REQUESTS:
         expected = "false: a reward of a whole request is learnt by trainings, from all of its items"
         raise ValueError(f"policies.fast_loop: found true with allocation.rewards = 'request', expected {expected}")
+
+
+def allowed(names: Iterable[str], allocation: AllocationSpec, safety: SafetySpec) -> list[str]:
+    """Returns those of the policies that can do what app.toml declares."""
+    return [
+        name
+        for name in names
+        if (name in ALLOCATING or not allocation.declared) and (name in BOUNDED or not safety.never_dominated)
+    ]
 
 
 def _listed(names: Sequence[str]) -> str:

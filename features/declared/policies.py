@@ -2,16 +2,26 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from croupier.features.spec_values import Strict, distinct
 
+AUTO = "auto"
+
+
+def _listed(names: object) -> object:
+    """The word "auto" stands for itself alone in a list."""
+    if isinstance(names, list | tuple) and AUTO in names and len(names) > 1:
+        raise ValueError('expected "auto" by itself, or names of policies: the log chooses, or you do')
+    return (AUTO,) if names == AUTO else names
+
 
 class PoliciesSpec(Strict):
-    """What competes: names of `croupier.models.policy.POLICIES`, each with its parameters."""
+    """What competes: names of `croupier.models.policy.POLICIES`, each with its parameters, or ("auto",)."""
 
-    candidates: Annotated[tuple[str, ...], AfterValidator(distinct)] = Field(
-        ("vw_cb_adf", "neural_linear"), description="policies that each training trains and the gate judges"
+    candidates: Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(distinct)] = Field(
+        ("vw_cb_adf", "neural_linear"),
+        description='policies that each training trains and the gate judges; "auto": one or two that the log prefers',
     )
     parameters: dict[str, dict[str, object]] = Field(
         {}, description="of a candidate, one table each: [policies.parameters.NAME]"
@@ -27,3 +37,8 @@ class PoliciesSpec(Strict):
     fast_loop: bool = Field(False, description="learn from rewards at once, and defaults as windows close")
     seed: int = Field(0, ge=0, description="of every random number in training and judging")
     train_share: float = Field(0.6, gt=0, lt=1, description="earlier share of the log, by time; the rest judges")
+
+    @property
+    def auto(self) -> bool:
+        """True if the app's own log chooses the candidates (models/choosing.py)."""
+        return self.candidates == (AUTO,)

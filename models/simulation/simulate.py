@@ -4,34 +4,37 @@
     mushroom         eat: +5 if edible, else +5 or −35 at odds; pass: 0 (Riquelme et al. 2018, the Showdown)
     wheel            two-dimensional, five arms, a rare large reward beyond radius δ (the Showdown's hardest)
 
-A policy that can `update` (a Bayesian head) does so after every block of rounds, and learns anew from the whole log now
-and then; VW stays in memory and learns every row; anything else learns anew.
+How each learns: online/learner.py; `auto`, which narrows a portfolio down as it learns: online/auto.py.
 """
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from croupier.features.batch import F32, F64, I64, Batch, Catalogue, Interactions, concatenate
+from croupier.features.batch import F32, F64, I64, Batch, Catalogue, Interactions
 from croupier.models.bayesian.network import one_thread
 from croupier.models.policy import Policy, make
+from croupier.models.simulation.online.auto import Auto, narrowed
+from croupier.models.simulation.online.learner import Learner, Schedule, schedule_of
+from croupier.models.simulation.online.portfolio import ARMS, AUTO, NETWORK, auto
 from croupier.models.simulation.populations import load
-from croupier.models.vw.policy import PRESETS, BilinearPolicy
+from croupier.models.vw.policy import PRESETS
 
 # What to call a policy here: its name in POLICIES and the parameters that suit learning online, arm by arm.
-_ARMS: dict[str, Any] = {"heads": "per_arm"}
 CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
     "uniform": ("uniform", {}),
     "beta_bernoulli": ("beta_bernoulli", {}),
     **{preset: ("vw_cb_adf", {"preset": preset}) for preset in PRESETS},
     "vw_cb_adf": ("vw_cb_adf", {}),
-    "lin_ts": ("lin_ts", _ARMS),
-    "lin_ucb": ("lin_ucb", _ARMS),
-    "neural_linear": ("neural_linear", _ARMS | {"warm_start": True, "holdout": 0.0, "epochs": 8}),
+    "lin_ts": ("lin_ts", ARMS),
+    "lin_ucb": ("lin_ucb", ARMS),
+    "neural_linear": ("neural_linear", NETWORK),
 }
 
 
@@ -46,7 +49,7 @@ class Problem:
     loss_from: float
     range: tuple[float, float]
 
-    @property
+    @cached_property
     def catalogue(self) -> Catalogue:
         """The arms, one indicator each."""
         features = np.eye(self.means.shape[1], dtype=np.float32)
@@ -98,97 +101,46 @@ def _order(rows: int, rounds: int, rng: np.random.Generator) -> I64:
     return order[:rounds]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """Blocks of t / `share` rounds, at most `block`, share one policy; a whole relearning comes after the first
-    `first` rounds, then after a quarter more, but at most `relearn` or t / `share` more."""
-
-    block: int = 100
-    share: int = 20
-    first: int = 20
-    relearn: int = 400
-
-
-FINE = Schedule(block=5, share=200)  # of VW, whose single gradient step a row suffers most from waiting
-# Of runs in which relearning at each 5 % more would be most of the work. A rare reward not met in the uniform rounds at
-# the start is beyond what the scale of rewards lets a posterior expect: 20 rounds miss the wheel's at δ .9 in 46 %.
-LONG = Schedule(block=1000, relearn=10**9, first=200)
-
-
-def schedule_of(policy: Policy, rounds: int) -> Schedule:
-    """Returns how often a policy learns in a simulation of so many rounds."""
-    if policy.name == "vw_cb_adf":
-        return FINE
-    return LONG if rounds > 20_000 else Schedule()
-
-
-@dataclass
-class _Run:
-    """One policy in one problem, learning."""
-
-    policy: Policy
-    problem: Problem
-    seed: int
-    log: list[Interactions] = field(default_factory=list)
-    due: int = 0
-    vw: Any = None
-
-    def play(self, start: int, stop: int, rng: np.random.Generator) -> Interactions:
-        t, (_, K) = np.arange(start, stop), self.problem.means.shape
-        n = len(t)
-        batch = Batch(
-            context=self.problem.contexts[start:stop],
-            arm=np.tile(np.arange(K), (n, 1)),
-            mask=np.ones((n, K), dtype=bool),
-            pair=np.zeros((n, K, 0), dtype=np.float32),
-            catalogue=self.catalogue,
-        )
-        pmf = self.policy.pmf(batch)
-        arm = np.minimum((pmf.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1), K - 1)
-        return Interactions(
-            batch=batch,
-            chosen=arm,
-            reward=self.problem.draw(t, arm, rng),
-            propensity=pmf[np.arange(n), arm],
-            pmf=pmf,
-            at=t,
-            unit=t.astype(np.uint64),
-            weight=np.ones(n),
-        )
-
-    def __post_init__(self) -> None:
-        self.catalogue = self.problem.catalogue
-
-    def learn(self, new: Interactions, t: int, schedule: Schedule) -> None:
-        self.log.append(new)
-        update = getattr(self.policy, "update", None)
-        if isinstance(self.policy, BilinearPolicy):
-            self.policy = self._by_vw(self.policy, new)
-        elif t >= self.due and t >= schedule.first:
-            self.log = [concatenate(self.log)]
-            self.policy = self.policy.learn(self.log, seed=self.seed)
-            self.due = t + min(max(t // 4, schedule.first), max(schedule.relearn, t // schedule.share))
-        elif update is not None and t > schedule.first:
-            self.policy = update([new])
-
-    def _by_vw(self, policy: BilinearPolicy, new: Interactions) -> BilinearPolicy:
-        from croupier.models.vw.train import Online
-
-        if self.vw is None:
-            self.vw = Online(policy.flags, low=self.problem.range[0], high=self.problem.range[1])
-        return policy.with_form(self.vw.learn(new))
+def play(problem: Problem, learner: Learner | Auto, start: int, stop: int, rng: np.random.Generator) -> Interactions:
+    """The rounds from `start` to before `stop`, their arms drawn from the learner's pmf."""
+    t, (_, K), catalogue = np.arange(start, stop), problem.means.shape, problem.catalogue
+    n = len(t)
+    batch = Batch(
+        context=problem.contexts[start:stop],
+        arm=np.tile(np.arange(K), (n, 1)),
+        mask=np.ones((n, K), dtype=bool),
+        pair=np.zeros((n, K, 0), dtype=np.float32),
+        catalogue=catalogue,
+    )
+    pmf = learner.pmf(batch)
+    arm = np.minimum((pmf.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1), K - 1)
+    return Interactions(
+        batch=batch,
+        chosen=arm,
+        reward=problem.draw(t, arm, rng),
+        propensity=pmf[np.arange(n), arm],
+        pmf=pmf,
+        at=t,
+        unit=t.astype(np.uint64),
+        weight=np.ones(n),
+    )
 
 
 def run(policy: Policy, problem: Problem, *, seed: int, schedule: Schedule | None = None) -> tuple[F64, F64]:
     """Regret (T,) and loss (T,) of every round, in expectation given the arms drawn."""
-    player, rng, T = _Run(policy, problem, seed), np.random.default_rng([seed, 3]), len(problem.means)
-    schedule = schedule or schedule_of(policy, T)
+    schedule = schedule or schedule_of(policy, len(problem.means))
+    return learned(Learner(policy, problem.range, seed, schedule), problem, seed=seed)
+
+
+def learned(learner: Learner | Auto, problem: Problem, *, seed: int) -> tuple[F64, F64]:
+    """Regret (T,) and loss (T,) of every round of a learner that has not begun."""
+    rng, T = np.random.default_rng([seed, 3]), len(problem.means)
     arms, t = np.zeros(T, dtype=np.int64), 0
     while t < T:
-        stop = min(T, t + min(max(t // schedule.share, 1), schedule.block))
-        played = player.play(t, stop, rng)
+        stop = min(T, t + learner.rounds(t))
+        played = play(problem, learner, t, stop, rng)
         arms[t:stop] = played.chosen
-        player.learn(played, stop, schedule)
+        learner.learn(played, stop)
         t = stop
     mean = problem.means[np.arange(T), arms]
     return problem.means.max(axis=1) - mean, problem.loss_from - mean
@@ -197,7 +149,7 @@ def run(policy: Policy, problem: Problem, *, seed: int, schedule: Schedule | Non
 def contender(name: str, problem: Problem, **parameters: Any) -> Policy:
     """Returns the policy of a contender's name, with its preset parameters. Raises ValueError."""
     if name not in CONTENDERS:
-        raise ValueError(f"policy: found {name!r}, expected one of {', '.join(CONTENDERS)}")
+        raise ValueError(f"policy: found {name!r}, expected one of {', '.join([*CONTENDERS, AUTO])}")
     key, preset = CONTENDERS[name]
     known = {"reward_range": problem.range} if key == "vw_cb_adf" else {}
     try:
@@ -215,15 +167,16 @@ def simulate(
     parameters: dict[str, Any] | None = None,
     first_seed: int = 0,
 ) -> dict[str, Any]:
-    """Mean and standard error over seeds of the progressive loss and of regret as a percentage of uniform's."""
+    """Mean and standard error over seeds of the progressive loss and of regret as a percentage of uniform's; of `auto`
+    also what became of each policy of its portfolio."""
     from tqdm import tqdm
 
-    losses, percents, curves = [], [], []
+    losses, percents, curves, players, began = [], [], [], [], time.process_time()
     for seed in tqdm(range(first_seed, first_seed + seeds), desc=f"{name}: seeds", disable=None, leave=False):
         world = problem(np.random.default_rng([seed, 1]))
-        policy = contender(name, world, **(parameters or {}))
+        players.append(_begun(name, world, seed, schedule, parameters or {}))
         with one_thread():
-            regret, loss = run(policy, world, seed=seed, schedule=schedule)
+            regret, loss = learned(players[-1], world, seed=seed)
         uniform = (world.means.max(axis=1) - world.means.mean(axis=1)).sum()
         losses.append(loss.mean())
         percents.append(100 * regret.sum() / uniform)
@@ -239,7 +192,22 @@ def simulate(
         "percent_of_uniform_regret_se": _se(percents),
         "each_seed": percents,
         "regret_curve": np.mean(curves, axis=0).tolist(),
+        "cpu_seconds": (time.process_time() - began) / seeds,
+        **narrowed([player for player in players if isinstance(player, Auto)]),
     }
+
+
+def _begun(
+    name: str, problem: Problem, seed: int, schedule: Schedule | None, parameters: dict[str, Any]
+) -> Learner | Auto:
+    """Who learns, before the first round."""
+    rounds = len(problem.means)
+    if name != AUTO:
+        policy = contender(name, problem, **parameters)
+        return Learner(policy, problem.range, seed, schedule or schedule_of(policy, rounds))
+    if parameters:
+        raise ValueError(f"--parameters: found {parameters} with auto, expected none: auto tries its own portfolio")
+    return auto(problem.range, seed=seed, rounds=rounds)
 
 
 def _se(values: list[float]) -> float | None:

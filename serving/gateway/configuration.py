@@ -26,7 +26,7 @@ def service(spec: AppSpec, kind: str) -> dict[str, Any]:
         "modelExportFrequency": duration(seconds_of(spec.training.every)),
         "logRetentionDays": -1,  # for ever: nothing is deleted by itself
         "learningMode": "Apprentice" if spec.requests.learning_mode == APPRENTICED else "Online",
-        "isAutoOptimizationEnabled": len(spec.policies.candidates) > 1,
+        "isAutoOptimizationEnabled": spec.policies.auto or len(spec.policies.candidates) > 1,
     }
 
 

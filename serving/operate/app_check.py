@@ -75,8 +75,8 @@ def _constraints(w: Workspace, problems: list[str]) -> list[str]:
 
 
 def _untrainable(policies: PoliciesSpec) -> list[str]:
-    found = []
-    for name in policies.candidates:
+    found = list[str]()
+    for name in () if policies.auto else policies.candidates:
         try:
             make(name, **policies.parameters.get(name, {}))
         except (TypeError, ValueError) as error:

@@ -18,7 +18,7 @@ from croupier.features.reference import declaration
 from croupier.features.spec import AppSpec
 from croupier.features.utc import HOUR, YEAR_2100, from_us, hour_start
 from croupier.features.workspace import Workspace
-from croupier.models import retraining, same_features
+from croupier.models import choosing, retraining, same_features
 from croupier.models.same_features import Serving
 
 FEATURES = ("context.", "arm.", "arm_context.", "interactions")
@@ -91,7 +91,7 @@ def _begins_anew(w: Workspace, features: bool) -> bool:
     process = retraining.read_process(w)
     if process is None:
         return False
-    return features or set(process.candidates) != set(w.spec.policies.candidates)
+    return features or set(process.candidates) != choosing.names(w)
 
 
 def _features(w: Workspace, changes: Changes, now: Serving | None, changed: bool) -> Iterator[str]:
@@ -126,8 +126,8 @@ def _candidates(w: Workspace, anew: bool) -> Iterator[str]:
     process = retraining.read_process(w)
     if process is None or not anew:
         return
-    came = sorted(set(w.spec.policies.candidates) - set(process.candidates))
-    went = sorted(set(process.candidates) - set(w.spec.policies.candidates))
+    came = sorted(choosing.names(w) - set(process.candidates))
+    went = sorted(set(process.candidates) - choosing.names(w))
     names = ", ".join([*(f"+{name}" for name in came), *(f"−{name}" for name in went)]) or "the same families"
     yield (
         f"judging begins anew ({names}, against {process.champion}): gate.alpha is whole again, and "

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from croupier.features.declared.policies import AUTO
 from croupier.models.health.linear.failure import LinearFit
 from croupier.models.health.symptom import TO_WATCH, Symptom
 
@@ -62,6 +63,6 @@ def _says(fit: LinearFit) -> str:
 
 
 def _remedy(candidates: Collection[str]) -> str:
-    if ADVISED in candidates:
+    if ADVISED in candidates or AUTO in candidates:
         return f"{ADVISED} is trained already, and the gate judges it: `croupier gate report`"
     return f'add "{ADVISED}" to [policies] candidates; the gate judges it before anybody sees it'

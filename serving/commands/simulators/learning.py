@@ -15,7 +15,10 @@ console = Console()
 
 def simulate_learning(
     *,
-    policy: Annotated[str, typer.Option(help="several may be named, separated by commas")],
+    policy: Annotated[
+        str,
+        typer.Option(help="several: separated by commas; auto: a portfolio, narrowed as it learns"),
+    ],
     data: Annotated[Path | None, typer.Option(help=".npz with X and y; empty: scikit-learn's digits")] = None,
     reward: Annotated[str, typer.Option(help="class: 1 for the right one; mushroom: the Showdown's")] = "class",
     wheel: Annotated[float | None, typer.Option(help="the wheel bandit with this δ, instead of data")] = None,
@@ -44,6 +47,8 @@ def simulate_learning(
         table.add_row(each, *(_shown(result, key) for key in ("percent_of_uniform_regret", "progressive_loss")))
     if not to_stdout(out):
         console.print(table)
+        for result in found:
+            _left(result)
     if picture is not None:
         from croupier.models.simulation.curves import draw
 
@@ -61,6 +66,14 @@ def _object(parameters: str) -> dict[str, Any]:
     if not isinstance(chosen, dict):
         raise ValueError(f"--parameters: found {parameters!r}, expected a JSON object")
     return chosen
+
+
+def _left(result: dict[str, Any]) -> None:
+    """Says which policies of a portfolio were left at the end of the runs."""
+    chosen = {name: each["chosen"] for name, each in result.get("portfolio", {}).items() if each["chosen"]}
+    if chosen:
+        told = ", ".join(f"{name} in {runs} of {result['seeds']} runs" for name, runs in chosen.items())
+        console.print(f"auto: most was played by {told}", soft_wrap=True)
 
 
 def _shown(result: dict[str, Any], key: str) -> str:

@@ -8,6 +8,7 @@ import torch
 from typer.testing import CliRunner
 
 from croupier.models.simulation import simulate
+from croupier.models.simulation.online.learner import FINE, LONG, Learner, Schedule, schedule_of
 from croupier.models.simulation.simulate import Problem, contender, problem_of, run
 from croupier.serving.cli import app
 
@@ -123,12 +124,12 @@ def test_values_that_cannot_be_are_named():
 
 def test_long_runs_relearn_as_the_log_grows_by_a_quarter():
     policy = contender("lin_ts", classes())
-    assert simulate.schedule_of(policy, 10_000) == simulate.Schedule()
-    assert simulate.schedule_of(policy, 80_000) == simulate.LONG
-    assert simulate.schedule_of(contender("squarecb", classes()), 80_000) == simulate.FINE
-    player = simulate._Run(policy, classes(), 0, due=40_000)
-    player.learn(player.play(0, 5, RNG), 40_000, simulate.LONG)
-    assert player.due == 50_000
+    assert schedule_of(policy, 10_000) == Schedule()
+    assert schedule_of(policy, 80_000) == LONG
+    assert schedule_of(contender("squarecb", classes()), 80_000) == FINE
+    learner = Learner(policy, (0.0, 1.0), 0, LONG, due=40_000)
+    learner.learn(simulate.play(classes(), learner, 0, 5, RNG), 40_000)
+    assert learner.due == 50_000
 
 
 def test_what_is_missing_is_named(tmp_path):

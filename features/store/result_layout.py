@@ -1,0 +1,24 @@
+"""The keys of results of jobs that an engine computed, below one prefix for all jobs of one task, and of choices."""
+
+from croupier.features.store import layout
+
+
+def results(prefix: str) -> str:
+    """What the keys of all results of a task begin with."""
+    return f"results/{prefix}/"
+
+
+def result(prefix: str, digest: str) -> str:
+    """The key of a job's result."""
+    return f"{results(prefix)}{digest}{layout.JSON}"
+
+
+def features_of(policy_prefix: str) -> str:
+    """The key of the features that the policy kept below this prefix was trained on; "" of one that is no candidate."""
+    key = policy_prefix.partition("/")[2].partition("/")[0]
+    return key if policy_prefix.startswith(layout.candidate(key, "")) else ""
+
+
+def choice(features_key: str) -> str:
+    """The key of the policies that were chosen on these features."""
+    return f"choices/{features_key}{layout.JSON}"

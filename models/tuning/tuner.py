@@ -1,0 +1,139 @@
+"""Narrowing configurations down on an app's own log, without a look at the rows by which the gate judges.
+
+learnt      the earlier 70 % of the training rows; rungs learn the latest of these
+judged      the later 30 %: what a trial would have earned
+compared    with a comparison, the last 20 % of all training rows are kept for it, and judge nothing before
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from croupier.features.batch import I64
+from croupier.features.build import Features
+from croupier.features.engines.engine import Engine
+from croupier.features.workspace import Workspace
+from croupier.models.tuning.configuration import Configuration
+from croupier.models.tuning.halving import Tried, budget, narrowed, rungs
+from croupier.models.tuning.trial import difference, fetched, trial
+
+JUDGED, COMPARED = 0.3, 0.2
+LEAST = 400  # rows before anything is chosen
+WIDE = 1500  # products of context and arm features above which no head has them all
+
+
+@dataclass(frozen=True)
+class Tuner:
+    """Trials on the rows of `key` before `before` (UTC µs), computed by `engine`. `compares` keeps the last of them for
+    `compared`. `done` is called after each trial."""
+
+    w: Workspace
+    key: str
+    before: int
+    engine: Engine
+    compares: bool = False
+    done: Callable[[], object] | None = None
+
+    @cached_property
+    def features(self) -> Features:
+        """The encoded log."""
+        return fetched(self.w.settings.app, self.key, str(self.w.home)).features
+
+    @cached_property
+    def times(self) -> I64:
+        """(n,) of the training rows, UTC µs."""
+        at = np.concatenate([np.zeros(0, np.int64), *(chunk.at for chunk in self.features.chunks())])
+        return np.sort(at[at < self.before])
+
+    @property
+    def rows(self) -> int:
+        """How many rows may choose."""
+        return len(self.times)
+
+    @cached_property
+    def edges(self) -> tuple[int, int, int, int]:
+        """Where learnt, judged and compared rows begin, and where the last end: (0, i, j, n), places in `times`. Raises
+        ValueError where they are too few to choose by."""
+        if (n := self.rows) < LEAST:
+            raise ValueError(
+                f"tune: found {n:,} matured rows in the training part of features {self.key}, expected at least "
+                f"{LEAST}; wait for more of the log"
+            )
+        last = round(n * (1 - COMPARED)) if self.compares else n
+        return 0, round(last * (1 - JUDGED)), last, n
+
+    def narrow(self, configurations: Sequence[Configuration], *, most: int = 0) -> list[list[Tried]]:
+        """Successive halving: what was tried on each rung, the best first. `most`: rows that the last rung learns,
+        where the log has more; 0: all."""
+        chosen = [each for each in configurations if self.affordable(each)]
+        rows = min(most, self.edges[1]) if most else self.edges[1]
+        return narrowed(chosen, rows, self._judged)
+
+    def trials(self, count: int) -> int:
+        """How many trials `narrow` makes of so many configurations."""
+        return sum(number for _, number in rungs(self.edges[1], count))
+
+    def at_random(self, configurations: Sequence[Configuration], rows: int) -> list[Tried]:
+        """Random search: configurations in their order, each on all rows, until about `rows` are learnt in all."""
+        each = self.edges[1]
+        chosen = [c for c in configurations if self.affordable(c)][: max(1, round(rows / each))]
+        found = [Tried(c, each, f) for c, f in zip(chosen, self._judged(chosen, each), strict=True)]
+        return sorted(found, key=lambda tried: -tried.value)
+
+    def compared(self, configurations: Sequence[Configuration]) -> list[dict[str, Any]]:
+        """Trials that learn all rows before those that are kept for the comparison, which judge."""
+        _, _, last, n = self.edges
+        return self._run(configurations, (0, last), (last, n))
+
+    def affordable(self, configuration: Configuration) -> bool:
+        """False for a head of all products of context and arm features, where these are too many."""
+        chunk = next(iter(self.features.chunks()))
+        d_x = chunk.batch.catalogue.features.shape[1] + chunk.batch.pair.shape[2]
+        given = configuration.parameters
+        plain = configuration.policy not in {"lin_ts", "lin_ucb"} or "per_arm" in given.values()
+        return plain or given.get("cross") == "none" or chunk.batch.context.shape[1] * d_x <= WIDE
+
+    def _judged(self, configurations: Sequence[Configuration], rows: int) -> list[dict[str, Any]]:
+        _, first, last, _ = self.edges
+        return self._run(configurations, (first - rows, first), (first, last))
+
+    def _run(
+        self, configurations: Sequence[Configuration], learnt: tuple[int, int], judged: tuple[int, int]
+    ) -> list[dict[str, Any]]:
+        policies = self.w.spec.policies
+        common = {
+            "app": self.w.settings.app, "var": str(self.w.home), "features": self.key, "floor": policies.floor,
+            "seed": policies.seed, "learnt": self._between(learnt), "judged": self._between(judged),
+        }  # fmt: skip
+        jobs = [common | each.to_json() for each in configurations]
+        return self.engine.map(trial, jobs, done=self.done)
+
+    def _between(self, places: tuple[int, int]) -> list[int]:
+        """The times from a place on and before another one."""
+        first, last = places
+        end = int(self.times[last]) if last < len(self.times) else int(self.times[-1]) + 1
+        return [int(self.times[first]), end]
+
+
+def beside(tuner: Tuner, configurations: Sequence[Configuration]) -> dict[str, Any]:
+    """The default, random search and successive halving at the same number of learnt rows, each judged on rows that
+    none of them had seen: by configuration, its value, and its difference from the default with standard errors."""
+    tried = tuner.narrow(configurations)
+    random = tuner.at_random(configurations[1:], budget(tried))
+    named = {"default": configurations[0], "random": random[0].configuration, "tuned": tried[-1][0].configuration}
+    found = dict(zip(named, tuner.compared(list(named.values())), strict=True))
+    out: dict[str, Any] = {"rows_learnt": budget(tried), "trials": sum(map(len, tried)), "random_trials": len(random)}
+    for name, each in found.items():
+        gap = difference(each, found["default"]) if {"value"} <= each.keys() & found["default"].keys() else (None, None)
+        facts = {"value": each.get("value"), "se": each.get("se"), "lift": gap[0], "lift_se": gap[1]}
+        out[name] = named[name].to_json() | facts | ({"failed": each["failed"]} if "failed" in each else {})
+    return out | {"rungs": [[said(t) for t in rung] for rung in tried]}
+
+
+def said(tried: Tried) -> dict[str, Any]:
+    """A trial as plain JSON, without the sums."""
+    found = {name: value for name, value in tried.found.items() if name != "sums"}
+    return tried.configuration.to_json() | {"learnt": tried.rows} | found

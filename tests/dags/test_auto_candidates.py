@@ -1,0 +1,44 @@
+"""`candidates = "auto"` through the real DAGs: the log chooses in `plan`, and what it chose is trained and judged."""
+
+import json
+
+import orjson
+import pytest
+
+from croupier.features.encoding import catalogue
+from croupier.features.workspace import Workspace
+from croupier.features.worlds.reels import START, World
+
+pytestmark = pytest.mark.slow
+INTERVAL = {"start": "2026-09-21T00:00:00Z", "end": "2026-09-23T00:00:00Z"}
+
+
+def test_the_log_chooses_its_candidates_and_the_gate_judges_them(dags, var):
+    world, w = World(seed=3), Workspace.open("chooses")
+    w.home.mkdir(parents=True)
+    text = world.app_toml(window_seconds=600)
+    declared = 'candidates = ["vw_cb_adf", "neural_linear"]'
+    assert declared in text
+    (w.home / "app.toml").write_text(text.replace(declared, 'candidates = "auto"'))
+    catalogue.write(w.home / "catalogue.json", world.arms())
+    decisions, rewards = world.log(1500, start=START)
+    spool = w.spool()
+    spool.append_decisions(decisions)
+    spool.append_rewards(rewards)
+    spool.close()
+    built = dags("test", "build_features", json.dumps({"app": "chooses", **INTERVAL}))
+    key = built["returned"]["encode"]["features"]
+
+    gate = dags("test", "train_and_gate", json.dumps({"app": "chooses", "features": key}))
+    assert gate["state"] == "success", gate
+    chosen = orjson.loads(w.store.get(f"choices/{key}.json"))
+    assert "chooses: auto: 12 trials on 900 rows, none of which judges, chose: " in dags.said
+    assert [job["policy"] for job in gate["returned"]["plan"]] == list(chosen["candidates"])
+    (verdict,) = gate["returned"]["judge"]
+    judged = verdict["evaluation"]["policies"]
+    assert set(judged) == {"uniform", "logging", *chosen["candidates"]}
+    best = chosen["rungs"][-1][0]
+    head = orjson.loads(w.store.get(f"{verdict['candidates'][best['policy']]}/policy.json"))
+    assert best["parameters"].items() <= head["parameters"].items()
+    (published,) = gate["returned"]["publish"]
+    assert published["release"] == 1
