@@ -155,6 +155,7 @@ def begin(app: App = "default", as_json: AsJson = False) -> None:
     from croupier.serving.embedded.declared import first_release
 
     w = Workspace.known(app)
+    w.spec  # noqa: B018 — an app.toml that is missing, or cannot be read, is said as everywhere
     before = bundle_store.current(w.store)
     number = first_release(w) if before is None else before
     if not told(as_json, {"app": app, "release": number, "made": before is None}):

@@ -44,7 +44,7 @@ def first_release(w: Workspace) -> int:
     """The number of the release that serves; a declared app without one begins with all arms alike. Raises ValueError
     where nothing is declared."""
     if not (w.home / layout.APP_TOML).exists():
-        raise _unknown(w, f"no release in {w.settings.store}, and ")
+        raise _unknown(w, f"no release in {w.settings.store}, and " if w.settings.store else "")
     from croupier.serving.operate import verdict_release  # only where it is needed: it brings what publishing needs
 
     with alone(w.home / layout.EMBEDDED_LOCK):  # of the processes of this host one makes it

@@ -94,7 +94,8 @@ GIVEN = {
 SPELLED = {
     "SHIPPED": "ledger/shipped/",
     "LOG": "log/", "INTERACTIONS": "interactions/", "FEATURES": "features/", "QUALITY": "quality/",
-    "QUARANTINE": "quarantine/", "AUDIT": "audit/", "VERDICTS": "verdicts/", "RELEASES": "releases/",
+    "QUARANTINE": "quarantine/", "AUDIT": "audit/", "AUDIT_DAYS": "audit/day=", "AUDIT_BY_DAYS": "audited/by-days.json",
+    "VERDICTS": "verdicts/", "RELEASES": "releases/",
     "REPORTS": "reports/", "QUALITY_INTERVALS": "quality/interval=", "QUARANTINE_HOURS": "quarantine/hour=",
     "OWNER": "croupier.json", "EPOCH": "privacy/epoch", "RESTATED": "ledger/restated.json",
     "TRAINING_BEGUN": "training/begun.json", "TRAINING_ENDED": "training/ended.json", "PROCESS": "process.json",
