@@ -6,6 +6,15 @@ from croupier.serving.triton.server import Ports
 from tests.serving.watched import House
 
 
+@pytest.fixture(autouse=True, scope="module")
+def patient(request):
+    """Where a module starts a real server: a busy machine is no slow candidate. Slowness is tested in tests/faults."""
+    with pytest.MonkeyPatch.context() as patch:
+        if hasattr(request.module, "EndedAtOnce"):
+            patch.setenv("CROUPIER_PATIENCE_MS", "60000")
+        yield
+
+
 @pytest.fixture
 def house(tmp_path):
     made = []
