@@ -16,6 +16,7 @@ FLOAT32 = 6e-8  # a number of few digits that was kept as float32 is off by this
 UNSEEN = 1e-6  # an entry's error that six digits and float32 bring with them, of which nothing is said
 EXACT = 1e-7  # a sum this near to 1 is 1
 SLACK = 1e-9  # of sums and differences of floats
+EVEN = 0.05  # by which share an entry may differ from 1/K and still be taken for it: .01 of 80 arms may be meant so
 
 
 class Rounding:
@@ -53,9 +54,10 @@ class Rounding:
 
     def spread(self, arms: Sequence[str], arm: str, propensity: float) -> tuple[tuple[float, ...], float]:
         """Returns a pmf of which only the shown arm's entry is known, and that entry: the rest is spread evenly over
-        the others. Where rounding explains that the entry is not 1/K of K arms, all of them are 1/K."""
+        the others. Where rounding explains that the entry is not 1/K of K arms, and it is near it, all are 1/K."""
         self.certain += propensity >= 1.0 and len(arms) > 1
-        if not propensity or abs(propensity - 1.0 / len(arms)) > half_step([propensity]) + SLACK:
+        off = abs(propensity - 1.0 / len(arms))
+        if not propensity or off > min(half_step([propensity]), EVEN / len(arms)) + SLACK:
             return spread(arms, arm, propensity), propensity
         self.even += abs(propensity * len(arms) - 1.0) > UNSEEN
         return (1.0 / len(arms),) * len(arms), 1.0 / len(arms)

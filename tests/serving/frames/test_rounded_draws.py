@@ -64,6 +64,14 @@ def test_a_probability_that_no_rounding_explains_stays_and_is_seen(tmp_path):
     assert self_tests.propensity(log) < 1e-6
 
 
+def test_what_may_be_meant_as_it_is_stays(tmp_path):
+    """.8 of the draws are uniform over 80 arms, the rest another policy's: .01 is no 1/80 in two digits."""
+    drawn = np.random.default_rng(1).permutation(np.arange(N) % 80)
+    log, read = encoded(as_table(tmp_path, drawn, "0.01"))
+    assert log.propensity == pytest.approx(np.full(N, 0.01))
+    assert read.rounded == []
+
+
 def test_a_uniform_probability_of_draws_that_were_not_is_seen(tmp_path):
     log, _ = encoded(as_table(tmp_path, np.random.default_rng(1).choice(3, size=N, p=[0.5, 0.25, 0.25]), "0.333"))
     assert self_tests.propensity(log) < 1e-6
