@@ -19,7 +19,6 @@ from math import exp, inf, log, sqrt
 from typing import Any, Self
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from croupier.features.batch import F64
@@ -134,6 +133,8 @@ def smallest(mode: str, known: Known, rows: float, *, looks: int = LOOKS) -> flo
 
 def _least(chance: Callable[[float], float], low: float, high: float) -> float:
     """Where a probability that rises reaches POWER, to a thousandth."""
+    from scipy.optimize import brentq  # takes 0.3 s, which every task and command would pay
+
     if chance(high) < POWER:
         return inf
     if chance(low) >= POWER:

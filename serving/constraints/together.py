@@ -7,7 +7,6 @@ the mean, the cap alone: its floor is of the decisions that list its arms. What 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.optimize import linprog
 
 from croupier.features.declared.constraint import ConstraintSpec
 
@@ -37,6 +36,8 @@ def _possible(shares: Shares, names: Sequence[str], arms: Sequence[str]) -> bool
             most += [one.cap, -one.floor if one.kind == "exposure" else 0.0]
     if not rows:
         return True
+    from scipy.optimize import linprog  # takes 0.3 s, which every task and command would pay
+
     found = linprog(
         np.zeros(len(arms)), A_ub=np.array(rows), b_ub=most, A_eq=np.ones((1, len(arms))), b_eq=[1.0], bounds=(0, 1)
     )

@@ -20,7 +20,6 @@ from math import inf, isfinite
 from typing import Self
 
 import numpy as np
-from scipy.optimize import brentq
 
 from croupier.features.batch import F64, I64
 from croupier.models.gate.bounds.steadied import steadied
@@ -95,6 +94,7 @@ class LiftBets:
 
     def lower(self, alpha: float) -> float:
         """Every mean lift below it is refuted with error alpha; wealth falls as the mean rises."""
+        from scipy.optimize import brentq  # takes 0.3 s, which every task and command would pay
 
         def short(mean: float) -> float:
             return float(np.log(1.0 / alpha) - self.log_wealth(mean)[0])
