@@ -4,6 +4,7 @@
     delay     seconds to the reward: histogram, and moments of the logarithm      hosts     per host, its clock
     account   what became of events, late and orphan rewards among them             unit      the most active unit
     explore   entropy, greedy share, floor, arms offered, lift over uniform         features  histograms, missing values
+    served    milliseconds a decision took, fallbacks by reason                     reward    histogram of the reward
 
 No row, and no id of a unit, is in it. Sums and histograms add over hours; medians of hosts do not.
 """
@@ -21,6 +22,7 @@ from croupier.features.health.described import ROWS, described
 from croupier.features.health.exploration import exploration
 from croupier.features.health.groups import groups
 from croupier.features.health.hosts import hosts
+from croupier.features.health.served import served
 from croupier.features.spec import AppSpec
 from croupier.features.utc import SECOND
 
@@ -34,6 +36,8 @@ READ = {  # by part, the columns that are looked at: all at once, those of a mil
     "delay": ("at", "reward_at", "reward_count"),
     "hosts": ("event_id", "at", "reward_at", "reward_count"),
     "unit": ("unit_id",),
+    "served": ("took_us", "fallback_reason"),
+    "reward": ("reward",),
     "features": ("at", "context", "arms", "arm", "arm_context", "reward"),
 }
 
@@ -58,6 +62,8 @@ def figures(
         "delay": _delay(_part(lazy, "delay")),
         "hosts": hosts(_part(lazy, "hosts"), logged) if n else {},
         "unit": _unit(_part(lazy, "unit")),
+        "served": served(_part(lazy, "served")),
+        "reward": sketch.counted(sketch.present(_part(lazy, "reward")["reward"].to_list())),
         "features": described(_part(lazy, "features", every=-(-n // ROWS)), spec),
     }
 
