@@ -7,8 +7,7 @@ from typing import Any
 
 from croupier.features.health import sketch
 from croupier.features.health.served import added
-from croupier.features.utc import HOUR_SECONDS, hour_start
-from croupier.models.health.season import DAY_HOURS
+from croupier.features.utc import DAY, HOUR_SECONDS, hour_start
 from croupier.models.health.symptom import TO_WATCH, Symptom
 
 MOST = 0.01  # of the decisions, from which on fallbacks are watched; as the rule CroupierFallbacks of Prometheus has it
@@ -42,7 +41,7 @@ def of_day(hours: Sequence[Mapping[str, Any]]) -> ServedDay | None:
     """Returns the last day of hourly figures; None where none of them, which older versions made, says how it was
     served."""
     last = hour_start(hours[-1]["hour"]) if hours else 0
-    day = [h for h in hours if "served" in h and last - hour_start(h["hour"]) < DAY_HOURS * HOUR_SECONDS * 1_000_000]
+    day = [h for h in hours if "served" in h and last - hour_start(h["hour"]) < DAY]
     if not day:
         return None
     nothing: dict[str, Any] = {}

@@ -86,7 +86,7 @@ def test_a_quantile_is_told_where_its_bins_leave_no_doubt():
         )
     assert "reward, 95th percentile" not in {s.about for s in thumb.symptoms(History.of(made), 0.5)}
     for hour in made[-24:]:
-        hour["reward"] = sketch.counted(np.array([1.0, 1.0, 4.0]))
+        hour["reward"] = sketch.counted(np.array([1.0, 1.0, 2.0, 4.0]))
     told = {s.about: s for s in thumb.symptoms(History.of(made), 0.5)}
     assert told["reward, 95th percentile"].number == pytest.approx(4.0, rel=0.2)
 
