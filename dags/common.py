@@ -46,10 +46,13 @@ def schedule(cron: str, seconds: float) -> CronDataIntervalTimetable | DeltaTrig
 
 def link(app: str, report: str) -> None:
     """The running task's `Report` button opens `reports/<report>` of the app's store; its log says the address, too."""
-    path = f"{PREFIX}/{app}/{report}"
-    get_current_context()["ti"].xcom_push(key=XCOM_KEY, value=path)
-    base = conf.get("api", "base_url", fallback="").rstrip("/")
-    print(f"Report: {base}{path}   all pages of {app}: {base}{PREFIX}/{app}/")
+    get_current_context()["ti"].xcom_push(key=XCOM_KEY, value=f"{PREFIX}/{app}/{report}")
+    print(f"Report: {address(app, report)}   all pages of {app}: {address(app, '')}")
+
+
+def address(app: str, report: str) -> str:
+    """Returns where a browser finds `reports/<report>` of the app's store."""
+    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}{PREFIX}/{app}/{report}"
 
 
 def line(*names: str) -> None:

@@ -7,11 +7,18 @@
 |---|---|
 | `apps` | whom the run is for: one mapped line of tasks each |
 | `examine` | makes the figures of the joined hours, judges the last one, keeps the page (its `Report` button) |
-| `alarm` | red when the verdict is *act*, with the cause and what to do; so notifiers of Airflow tell people. |
+| `alarm` | red when the verdict is *act*, with the cause and what to do; tells people by `CROUPIER_NOTIFIER` |
+
+People are told when an alarm begins, when its cause becomes another, once a day while it stands, and when it is over.
+`CROUPIER_NOTIFIER` names notifiers of Airflow by their class, with their arguments, which may use `croupier.subject`,
+`.app`, `.sentence`, `.cause`, `.remedy` and `.page` (the address of the health page):
+
+    CROUPIER_NOTIFIER='{"airflow.providers.smtp.notifications.smtp.SmtpNotifier": {"to": "ann@example.org",
+      "subject": "{{ croupier.subject }}", "html_content": "{{ croupier.sentence | e }} {{ croupier.page }}"}}'
 
 What `croupier health silence` silenced does not count.
 The landing page `/croupier/` has each app's sentence. How often an alarm is false: models/HEALTH.md.
-**Safe to repeat**: figures are made once for each version of an hour, the page is written anew.
+**Safe to repeat**: figures are made once for each version of an hour, the page is written anew, nobody is told twice.
 """
 
 from typing import Any
@@ -43,15 +50,17 @@ def monitor() -> None:
         said = health.keep(app)
         link(app, layout.HEALTH_PAGE)
         print(said["sentence"])
-        return {name: said[name] for name in ("app", "level", "sentence")}
+        return {name: said.get(name, "") for name in ("app", "level", "sentence", "cause", "remedy")}
 
     @task(retry_policy=refusals("croupier.serving.health.examine.Unwell"))
     def alarm(said: dict[str, Any]) -> None:
+        from croupier.dags import notify
         from croupier.features.store import layout
         from croupier.serving.health import examine as health
 
         line(said["app"])
         link(said["app"], layout.HEALTH_PAGE)
+        notify.people(said)
         health.or_raise(said)
 
     @task_group(prefix_group_id=False)

@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     ray: str = Field(
         "", description="with engine ray, the cluster's address; auto: this machine's; empty: one for the run"
     )
+    notifier: str = Field(
+        "", description="JSON: whom the DAG monitor tells of an alarm, Airflow notifiers by class, with their arguments"
+    )
     deadline_ms: float = Field(50.0, gt=0, description="client: milliseconds after which the fallback answers")
     patience_ms: float = Field(30.0, gt=0, description="server: how long a candidate's batch of one is waited for")
 

@@ -167,6 +167,13 @@ class HealthSpec(Strict):
     discount: float = Field(
         0.1, gt=0, lt=1, description='with on_change = "discount": what a row from before the change counts'
     )
+    reward_change: float | None = Field(
+        None,
+        gt=0,
+        description="a rule of thumb, beside the watches: alarm too where mean, variance, 5th or 95th percentile of a "
+        "day's rewards is off by more than this share from the same day a week ago (0.2 is often published); how often "
+        "it is wrong is not known",
+    )
 
 
 class ArmsSpec(Strict):

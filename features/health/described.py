@@ -1,6 +1,6 @@
 """What the features of an hour looked like: counts by bin or category, missing values, and how they go with the reward.
 
-At most ROWS rows of an hour are looked at, evenly spread over it: a histogram of 50,000 is as good as one of a million.
+At most ROWS rows of an hour are given, evenly spread over it: a histogram of 50,000 is as good as one of a million.
 """
 
 from collections import Counter
@@ -23,14 +23,17 @@ CATEGORIES = 60  # of one feature that are told apart in an hour; rarer ones are
 PAIR, CONTEXT = "arm_context", "context"
 
 
-def described(df: pl.DataFrame, spec: AppSpec) -> dict[str, dict[str, Any]]:
+def described(rows: pl.DataFrame, spec: AppSpec) -> dict[str, dict[str, Any]]:
     """Returns the figure of each declared feature of the request and of the pair, by scope and name."""
-    rows = df.gather_every(max(1, -(-len(df) // ROWS))) if len(df) else df
     at, reward = rows["at"].to_list(), rows["reward"].to_numpy()
-    contexts = [orjson.loads(text) for text in rows["context"]] if spec.context else []
+    found: dict[str, list[Any]] = {name: [] for name in spec.context}
+    for text in rows["context"] if spec.context else ():
+        context = orjson.loads(text)
+        for name, values in found.items():
+            values.append(context.get(name))
     out = {}
     for name, feature in spec.context.items():
-        values = [context.get(name) for context in contexts]
+        values = found[name]
         out[f"{CONTEXT}.{name}"] = _figure(feature, values, at) | _with_reward(feature, values, reward)
     if spec.arm_context:
         out |= _pairs(rows, spec, at, reward)
@@ -39,15 +42,19 @@ def described(df: pl.DataFrame, spec: AppSpec) -> dict[str, dict[str, Any]]:
 
 def _pairs(rows: pl.DataFrame, spec: AppSpec, at: list[int], reward: Any) -> dict[str, dict[str, Any]]:
     """Looks at the pairs of all arms that were offered; only the shown arm's goes with the reward."""
-    offered = [orjson.loads(text) for text in rows["arm_context"]]
-    shown = _shown(rows)
-    out = {}
-    for name, feature in spec.arm_context.items():
-        every = [pair.get(name) for pairs in offered for pair in pairs]
-        times = [t for t, pairs in zip(at, offered, strict=True) for _ in pairs]
-        mine = [p[j].get(name) if 0 <= j < len(p) else None for p, j in zip(offered, shown, strict=True)]
-        out[f"{PAIR}.{name}"] = _figure(feature, every, times) | _with_reward(feature, mine, reward)
-    return out
+    every: dict[str, list[Any]] = {name: [] for name in spec.arm_context}
+    mine: dict[str, list[Any]] = {name: [] for name in spec.arm_context}
+    times: list[int] = []
+    for text, j, t in zip(rows["arm_context"], _shown(rows), at, strict=True):
+        pairs = orjson.loads(text)
+        times += [t] * len(pairs)
+        for name, values in every.items():
+            values += [pair.get(name) for pair in pairs]
+            mine[name].append(pairs[j].get(name) if 0 <= j < len(pairs) else None)
+    return {
+        f"{PAIR}.{name}": _figure(feature, every[name], times) | _with_reward(feature, mine[name], reward)
+        for name, feature in spec.arm_context.items()
+    }
 
 
 def _shown(rows: pl.DataFrame) -> list[int]:

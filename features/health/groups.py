@@ -1,7 +1,6 @@
 """Sums of rewards by who decided, what was shown and to whom: [decisions, Σr, Σr², decisions with a reward]."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import orjson
 import polars as pl
@@ -10,6 +9,7 @@ from croupier.features.spec import AppSpec
 
 LEVELS = 12  # of a declared segment that are told apart in an hour
 CELL_ARMS = 40  # arms told apart within a segment
+CHUNK = 20_000  # rows whose requests are read at a time: those of a million would take a quarter of a gigabyte
 Sums = dict[str, list[float]]
 _SUMS = (
     pl.len().alias("n"), pl.col("reward").sum(), (pl.col("reward") ** 2).sum().alias("square"),
@@ -40,7 +40,7 @@ def groups(df: pl.DataFrame, spec: AppSpec) -> dict[str, Sums]:
 
 def _by(df: pl.DataFrame, names: Sequence[str]) -> Sums:
     """Keys are joined by a bar."""
-    found = df.group_by(names).agg(_SUMS).sort(names)
+    found = df.select(*names, "reward", "reward_count").group_by(names).agg(_SUMS).sort(names)  # lists are not copied
     return {"|".join(map(str, row[: len(names)])): [float(v) for v in row[len(names) :]] for row in found.iter_rows()}
 
 
@@ -49,13 +49,19 @@ def _segments(df: pl.DataFrame, spec: AppSpec) -> dict[str, pl.Series]:
     names = [name for name, feature in spec.context.items() if feature.type == "categorical"]
     if not names:
         return {}
-    found: dict[str, list[Any]] = {name: [] for name in names}
-    for text in df["context"]:
+    parts = [_labels(texts, names) for texts in df["context"].to_frame().iter_slices(CHUNK)]
+    return {name: _frequent(pl.concat([part[name] for part in parts])) for name in names} if parts else {}
+
+
+def _labels(contexts: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """Returns the labels of some rows, a column a category."""
+    found: dict[str, list[str]] = {name: [] for name in names}
+    for text in contexts.to_series():
         context = orjson.loads(text)
         for name in names:
             value = context.get(name)
             found[name].append(value if isinstance(value, str) else "" if value is None else str(value))
-    return {name: _frequent(pl.Series(labels, dtype=pl.String)) for name, labels in found.items()}
+    return pl.DataFrame(found, schema=dict.fromkeys(names, pl.String))
 
 
 def _frequent(labels: pl.Series) -> pl.Series:

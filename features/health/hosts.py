@@ -8,18 +8,25 @@ from typing import Any
 
 import polars as pl
 
-from croupier.features.arrow import INTERACTIONS
 from croupier.features.utc import SECOND
 
 HOST = "host"
+EVENT = pl.col("event_id").hash()
 _MS = pl.col("event_id").str.slice(0, 8) + pl.col("event_id").str.slice(9, 4)
 
 
+def hashed(logged: pl.DataFrame) -> pl.DataFrame:
+    """Returns (`event`, `host`) of rows (`event_id`, `host`), each event once. Eight bytes stand for the 36 characters
+    of an id, so that a million of them are cheap; two of those are alike in one of 37 million such hours, and one of
+    them then counts for the other's host."""
+    return logged.select(event=EVENT, host=HOST).unique("event", keep="first", maintain_order=True)
+
+
 def hosts(df: pl.DataFrame, of: pl.DataFrame | None) -> dict[str, dict[str, Any]]:
-    """Returns host → {n, rewarded, delay: median seconds, lag: median seconds}; `of` says which host (`host`) logged
-    which `event_id`."""
-    known = df.select([name for name in ("event_id", "at", "reward_at", "reward_count") if name in INTERACTIONS.names])
-    joined = known.join(of, on="event_id", how="left") if of is not None else known.with_columns(host=pl.lit(""))
+    """Returns host → {n, rewarded, delay: median seconds, lag: median seconds}; `of` says which host logged which event
+    (`hashed`)."""
+    known = df.select("event_id", "at", "reward_at", "reward_count", event=EVENT)
+    joined = known.join(of, on="event", how="left") if of is not None else known.with_columns(host=pl.lit(""))
     timed = (pl.col("reward_count") > 0) & (pl.col("reward_at") > 0)
     v7 = (pl.col("event_id").str.len_bytes() == 36) & (pl.col("event_id").str.slice(14, 1) == "7")
     made_ms = pl.when(v7).then(_MS).str.to_integer(base=16, strict=False)

@@ -10,8 +10,9 @@ import orjson
 import polars as pl
 
 from croupier.features.health.figures import figures
+from croupier.features.health.hosts import hashed
 from croupier.features.interactions.versions import Version, empty, fetched, newest
-from croupier.features.log.shipped import EVENT, REJECTED, host_of, read_rows
+from croupier.features.log.shipped import EVENT, REJECTED, host_of, read_rows, scan_rows
 from croupier.features.log.spool_rows import LEFT_OUT
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout
@@ -40,8 +41,8 @@ def of_version(store: Store, spec: AppSpec, version: Version, logged: list[str])
     """Returns the figures of a version; `logged` are the keys of the hour's objects in the log of decisions."""
     keys = [version.data] if version.rows else []
     with fetched(store, keys) as paths:
-        rows = read_rows(paths, empty().schema)
-    made = figures(rows, spec, account=version.account, logged=_hosts(store, logged))
+        rows = scan_rows(paths, empty().schema)
+        made = figures(rows, spec, account=version.account, logged=_hosts(store, logged))
     return made | {"hour": version.hour, "version": version.version}
 
 
@@ -62,8 +63,8 @@ def _hosts(store: Store, keys: list[str]) -> pl.DataFrame | None:
     with fetched(store, keys) as paths:
         for key, path in zip(keys, paths, strict=True):
             rows = read_rows([path], EVENT).select("event_id", host=pl.lit(host_of(key, path)))
-            parts.append(rows)
-    return pl.concat(parts).unique("event_id", keep="first") if parts else None
+            parts.append(hashed(rows))
+    return pl.concat(parts).unique("event", keep="first", maintain_order=True) if parts else None
 
 
 def read(store: Store, *, start: datetime, end: datetime) -> list[Mapping[str, Any]]:

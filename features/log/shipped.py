@@ -120,13 +120,18 @@ def host_of(key: str, path: Path) -> str:
 
 def read_rows(paths: list[Path], schema: pl.Schema) -> pl.DataFrame:
     """The columns of `schema` from files of any age: what was added later has its neutral value in older ones."""
+    return scan_rows(paths, schema).collect()
+
+
+def scan_rows(paths: list[Path], schema: pl.Schema) -> pl.LazyFrame:
+    """The rows that `read_rows` returns, of which nothing is read yet: the files must be there until it is."""
     if not paths:
-        return pl.DataFrame(schema=schema)
+        return pl.LazyFrame(schema=schema)
     later = [name for name in ADDED if name in schema]
     found = pl.scan_parquet(
         paths, schema=schema, extra_columns="ignore", missing_columns="insert" if later else "raise"
     )
-    return found.with_columns(pl.col(name).fill_null(ADDED[name]) for name in later).collect()
+    return found.with_columns(pl.col(name).fill_null(ADDED[name]) for name in later)
 
 
 @contextmanager

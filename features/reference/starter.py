@@ -12,13 +12,14 @@ HEAD = """# {app}: what this bandit is. Written by `croupier app init`; it is yo
 # it. What has no default, or is named by you (device, price, affinity, click), is an example.
 # `croupier app check` says whether it is valid and what it means; features/APP_TOML.md is the reference.
 """
-EXAMPLE = (0.0, 100.0)  # of a clip, which has no default
+EXAMPLE = (0.0, 100.0)  # of a clip, or a range, which have no default
 EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "context": ("device", {"type": "categorical"}), "arm": ("price", {"type": "numeric"}),
     "arm_context": ("affinity", {"type": "numeric"}), "reward.kinds": ("click", {}),
     "interactions": ("", {"a": "context.device", "b": "arm.price"}),
     "rules": ("", {"name": "not on phones", "when": {"device": ["phone"]}, "arms": ["video"]}),
     "constraints": ("", {"name": "the new one", "arms": ["video"], "floor": 0.05}),
+    "health": ("", {"reward_change": 0.2}),
 }  # fmt: skip
 
 

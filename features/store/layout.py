@@ -20,7 +20,7 @@ from pathlib import Path
 LOG, INTERACTIONS, FEATURES = "log/", "interactions/", "features/"
 QUALITY, QUARANTINE, AUDIT, AUDIT_DAYS = "quality/", "quarantine/", "audit/", "audit/day="  # the last: sums of days
 CHANGES = "changes/health.json"  # of the users, as health saw them, and what trainings make of each
-SILENCES = "silences/health.json"  # whose alarms do not count for a time
+SILENCES, NOTICE = "silences/health.json", "notices/health.json"  # alarms that do not count; what people were told
 VERDICTS, RELEASES, REPORTS = "verdicts/", "releases/", "reports/"
 QUALITY_INTERVALS, QUARANTINE_HOURS, HEALTH_HOURS = "quality/interval=", "quarantine/hour=", "health/"
 OWNER = "croupier.json"  # whose the store is

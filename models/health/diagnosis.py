@@ -19,7 +19,7 @@ from croupier.models.health.lift import ChampionLift, lift
 from croupier.models.health.season import LEAST_DAYS, View
 from croupier.models.health.symptom import ACT, FINE, LEVELS, TO_WATCH, Signal, Symptom
 from croupier.models.health.takeover import takeover
-from croupier.models.health.watches import clocks, delay, exploration, features, reward, units
+from croupier.models.health.watches import association, clocks, delay, exploration, features, reward, units
 
 MONTH = 720.0  # hours
 WATCHED = 20.0
@@ -27,8 +27,8 @@ WATCHED = 20.0
 CAUSES = (
     "harmful_candidate", "clock_skew", "bot_traffic", "feature_swapped", "category_renamed", "feature_frozen",
     "feature_scaled", "premature_convergence", "reward_delay", "orphan_rewards", "late_rewards", "reward_feed_arm",
-    "worse_choices", "rewards_lost", "taste_flip", "dying_arm", "feature_drift", "coverage", "linear_failure",
-    "reward_rise",
+    "worse_choices", "rewards_lost", "taste_flip", "dying_arm", "feature_drift", "reward_change", "fallbacks",
+    "feature_silent", "coverage", "linear_failure", "reward_rise",
 )  # fmt: skip
 # what a better policy does, too: watched only, where it began with another release or a rollout's step. An arm may be
 # shown to others than before; that a whole segment gets less is no release's purpose
@@ -66,7 +66,8 @@ def diagnose(history: History, *, false_alarms: float = 0.5, limits: tuple[float
         return _unknown(history)
     signals = every_signal(view, limits)
     needed = log(MONTH * max(len(signals), 1) / false_alarms)
-    found = [*_symptoms(view, signals, needed), *exploration.starved(view), *unrewarded(view, limits, needed)]
+    beside = [*exploration.starved(view), *association.silent(view, needed), *unrewarded(view, limits, needed)]
+    found = [*_symptoms(view, signals, needed), *beside]
     return Diagnosis(
         **_verdict(_sorted(found)),
         at=int(history.start[-1]),

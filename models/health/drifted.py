@@ -13,7 +13,7 @@ from croupier.models.health.symptom import Told
 
 DRIFT = "feature_drift"
 LATER = 3  # hours by which the estimate of the beginning may be early
-SOME = 20  # values that are not zero, without which a scale is not named
+SOME = 20  # values, without which no scale is named (of those that are not zero), nor what freezes anew each hour
 ENOUGH = 50  # values, without which a later beginning names nothing
 PSI = 0.1  # population-stability index, less what chance adds, beyond which a drift is acted on
 ALIKE, APART = 0.3, 0.4  # total variation of two histograms that are, and are not, the same
@@ -22,13 +22,15 @@ FARTHEST = 60  # steps of the sketch a scale is looked for: a factor of 56,000
 
 @dataclass(frozen=True, eq=False)
 class Shares:
-    """Shares of a feature's bins since the change, and in the same hours of the baseline; `n`, `N`: values."""
+    """Shares of a feature's bins since the change, and in the same hours of the baseline; `n`, `N`: values; `alone`:
+    the share of each hour's most frequent value, since the change and in those hours of the baseline."""
 
     keys: tuple[str, ...]
     now: F64
     before: F64
     n: float
     N: float
+    alone: tuple[float, float] = (0.0, 0.0)
 
     @property
     def psi(self) -> float:
@@ -53,9 +55,16 @@ def shares(view: View, feature: FeatureHours, since: int) -> Shares:
     edge = view.m * view.P
     hours = set((view.history.start[edge + since :] // HOUR % DAY_HOURS).tolist())
     same = np.isin(view.history.start[:edge] // HOUR % DAY_HOURS, list(hours))
-    now, before = feature.counts[edge + since :].sum(axis=0), feature.counts[:edge][same].sum(axis=0)
+    recent, past = feature.counts[edge + since :], feature.counts[:edge][same]
+    now, before = recent.sum(axis=0), past.sum(axis=0)
     n, N = float(now.sum()), float(before.sum())
-    return Shares(feature.keys, now / max(n, 1.0), before / max(N, 1.0), n, N)
+    alone = _alone(recent), _alone(past)
+    return Shares(feature.keys, now / max(n, 1.0), before / max(N, 1.0), n, N, alone)
+
+
+def _alone(counts: F64) -> float:
+    """The share of the values (T, B) that are the most frequent one of their hour."""
+    return float(counts.max(axis=1, initial=0.0).sum() / max(float(counts.sum()), 1.0))
 
 
 def drifted(view: View, name: str, since: int) -> Told:
@@ -91,6 +100,8 @@ def _named(name: str, feature: FeatureHours, found: dict[str, Shares]) -> tuple[
         return "category_renamed", f"{name}: {pair[0]!r} is gone, and as often comes {pair[1]!r}"
     if mine.now.max(initial=0.0) > 0.95 and mine.before.max(initial=0.0) < 0.8:
         return "feature_frozen", f"{name} is frozen: nearly all values are {_value(feature, mine)}"
+    if mine.n >= SOME and mine.alone[0] > 0.95 and mine.alone[1] < 0.8:
+        return "feature_frozen", f"{name} is frozen: nearly all values of an hour are the same one"
     if feature.type == "numeric" and (ratio := _scaled(mine)):
         return "feature_scaled", f"{name} is ×{ratio:,.3g} of what it was"
     return DRIFT, f"{name} drifts (population-stability index {mine.psi:.2f})"

@@ -53,6 +53,7 @@ class History:
     """T hours in a row; an hour of which nothing is known has zeros. `start` (T,) is in UTC µs. `sums`: group → key →
     (T, 4), `offered`: arm → (T, 2), `hosts`: host → (T, 4): n, rewarded, median delay and lag (NaN: none), `delay`
     (T, 3): moments of log seconds, `unit` (T, 3), `lift` (T, 3), `account` (T, EVENTS), `explore` (T, EXPLORE).
+    `rewards`: bin of the reward (features/health/sketch.py) → (T, 1) decisions; none in hours of older versions.
     `cells`: each hour's sums by arm within segment, which are seldom read, hence arrays only once they are."""
 
     start: I64
@@ -66,6 +67,7 @@ class History:
     floor: F64
     account: F64
     explore: F64
+    rewards: Series
     cells: "CellHours"
 
     def __len__(self) -> int:
@@ -117,6 +119,7 @@ class History:
             floor=_rows(T, 1, [(t, [h["explore"]["floor"] or np.nan]) for t, h in rows])[:, 0],
             account=_rows(T, len(EVENTS), [(t, [h["account"].get(e, 0) for e in EVENTS]) for t, h in rows]),
             explore=_rows(T, len(EXPLORE), [(t, [h["explore"][e] for e in EXPLORE]) for t, h in rows]),
+            rewards=_table(T, 1, [(t, {k: [v] for k, v in h.get("reward", {}).items()}) for t, h in rows]),
             cells=CellHours([cells.get(t, {}) for t in range(T)], slice(0, T)),
         )
 

@@ -8,7 +8,7 @@ from croupier.features.batch import F64
 
 FINE, TO_WATCH, ACT = LEVELS = "fine", "watch", "act"
 WATCHES = (  # as models/HEALTH.md has them
-    "reward", "feature", "unit", "delay", "exploration", "coverage", "clock", "model", "rollout",
+    "reward", "feature", "unit", "delay", "exploration", "coverage", "clock", "model", "rollout", "system",
 )  # fmt: skip
 
 

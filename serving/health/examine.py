@@ -24,7 +24,8 @@ from croupier.models.health.linear.kept import of_last_training
 from croupier.models.health.noted import NotedChange
 from croupier.models.health.season import DAY_HOURS, MOST_WEEKS, WEEK_HOURS
 from croupier.models.health.symptom import ACT, Symptom
-from croupier.models.health.watches import model, rollout
+from croupier.models.health.watches import model, rollout, served, thumb
+from croupier.models.health.watches.served import ServedDay
 from croupier.models.retraining import champion_of
 from croupier.serving.health import silences
 from croupier.serving.health.apprentice import AppAgreement, agreement
@@ -44,7 +45,8 @@ class Examined:
     watches found is not in the diagnosis, but in `silenced`; `silences` are those in force, by watch. `linear` is what
     the last training's rows say of linear models; None where that does not concern the champion, or nothing is known;
     `changes` are those that trainings count with. `left_out`: how many values of each undeclared feature requests were
-    answered without, in the last day. `agreement`: with the app's own choice, in apprentice mode."""
+    answered without, in the last day. `agreement`: with the app's own choice, in apprentice mode. `served`:
+    how fast, and by whom, the last day's decisions were served; None where older versions made its figures."""
 
     app: str
     history: History | None
@@ -55,6 +57,7 @@ class Examined:
     changes: tuple[NotedChange, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
     agreement: AppAgreement | None = None
+    served: ServedDay | None = None
 
 
 def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
@@ -70,15 +73,18 @@ def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
     limits = w.spec.reward.range
     said = diagnose(history, false_alarms=w.spec.health.false_alarms, limits=limits)
     linear, changes = _linear(w), tuple(noted.every(w.store))
+    day = served.of_day(hours)
     beside = [
         *rollout.symptoms(of_rollout(w.store), history, now=to_us(end)),
         *model.symptoms(linear, w.spec.policies.candidates),
+        *served.symptoms(day),
+        *thumb.symptoms(history, w.spec.health.reward_change),
     ]
     silenced = tuple(s for s in (*said.symptoms, *beside) if s.watch in hushed)
     found = also(without(said, hushed), [s for s in beside if s.watch not in hushed])
     left = _left_out(hours[-DAY_HOURS:])
     agreed = agreement(w, end=last) if w.spec.requests.learning_mode == APPRENTICED else None
-    return Examined(w.settings.app, history, found, silenced, hushed, linear, changes, left, agreed)
+    return Examined(w.settings.app, history, found, silenced, hushed, linear, changes, left, agreed, day)
 
 
 def _linear(w: Workspace) -> LinearFit | None:

@@ -9,14 +9,19 @@ from croupier.features.batch import F64
 from croupier.features.quality.pages import charts
 from croupier.features.quality.pages.page import render
 from croupier.features.quality.time_labels import time_labels
-from croupier.models.health.history import EXPLORE, History
+from croupier.models.health.history import EVENTS, EXPLORE, History
 from croupier.models.health.season import DAY_HOURS, WEEK_HOURS
 from croupier.models.health.symptom import ACT, FINE, TO_WATCH, Symptom
 from croupier.models.health.watches.exploration import entropy
+from croupier.models.health.watches.served import ServedDay
+from croupier.models.health.watches.thumb import QUANTILES
+from croupier.models.health.watches.thumb import figures as of_rewards
 from croupier.serving.health import told
 from croupier.serving.health.examine import Examined
 from croupier.serving.health.rows import alike, figures, watches
 
+NOT_KNOWN = "–"
+MOST_ROWS = 12  # releases, roles, segments, each
 SHOWN = 2 * WEEK_HOURS  # hours of the charts
 WORDS = {FINE: "well", TO_WATCH: "well, with something to watch", ACT: "needs you"}
 STYLES = {FINE: "good", TO_WATCH: "warn", ACT: "bad"}
@@ -45,6 +50,8 @@ def render_page(found: Examined) -> str:
         linear=found.linear,
         linear_says=told.linear_text(found.linear) if found.linear else "",
         numbers=_numbers(found.history) if found.history else [],
+        groups=_groups(found.history) if found.history else [],
+        served=_served(found.served) if found.served else [],
         boxes=_boxes(found.history) if found.history else [],
     )
 
@@ -61,7 +68,32 @@ def _numbers(h: History) -> list[tuple[str, str, str]]:
         h.span(max(0, len(h) - DAY_HOURS), len(h)),
         h.span(max(0, len(h) - DAY_HOURS - WEEK_HOURS), max(0, len(h) - DAY_HOURS)),
     )
-    return [(name, show(now), show(before)) for name, show in _SHOWN.items()]
+    found = [(name, show(now), show(before)) for name, show in _SHOWN.items()]
+    return [row for row in found if row[1:] != (NOT_KNOWN, NOT_KNOWN)]
+
+
+def _groups(h: History) -> list[tuple[str, str, str, str, str]]:
+    """Returns (what, which, decisions, reward per decision, share with a reward) of the last week, by who decided, and
+    for whom; of each the MOST_ROWS with the most decisions."""
+    week = h.span(max(0, len(h) - WEEK_HOURS), len(h))
+    out = []
+    for group in ("release", "role", "segment"):
+        sums = {key: rows.sum(axis=0) for key, rows in week.sums[group].items() if rows[:, 0].any()}
+        for key, (n, s, _, rewarded) in sorted(sums.items(), key=lambda each: -each[1][0])[:MOST_ROWS]:
+            out.append((group, key.replace("=", " "), f"{n:,.0f}", f"{s / n:.4f}", f"{rewarded / n:.2%}"))
+    return out
+
+
+def _served(day: ServedDay) -> list[tuple[str, str]]:
+    """Returns (what, figure) of how the last day was served."""
+    times = [(f"milliseconds a decision, {name}", x) for name, x in (("median", day.p50_ms), ("p99", day.p99_ms))]
+    return [
+        ("decisions a second, on average", f"{day.per_second:,.2f}"),
+        ("decisions a second, in the busiest hour", f"{day.busiest:,.2f}"),
+        *[(name, "–" if x is None else f"{x:,.2g}") for name, x in times],
+        ("fallbacks", f"{day.share:.2%}"),
+        *[(f"fallbacks: {reason}", f"{n:,}") for reason, n in day.fallbacks.items()],
+    ]
 
 
 def _share(top: F64, bottom: F64) -> float:
@@ -69,11 +101,27 @@ def _share(top: F64, bottom: F64) -> float:
 
 
 def _text(value: float, form: str) -> str:
-    return "–" if np.isnan(value) else format(value, form)
+    return NOT_KNOWN if np.isnan(value) else format(value, form)
 
 
 def _of(h: History, name: str) -> F64:
     return np.asarray(h.explore[:, EXPLORE.index(name)])
+
+
+def _events(h: History, name: str) -> F64:
+    return np.asarray(h.account[:, EVENTS.index(name)])
+
+
+def _floor(h: History) -> float:
+    """The smallest K p of an hour that had a choice."""
+    return float(h.floor[h.floor > 0].min()) if (h.floor > 0).any() else float("nan")
+
+
+def _effective(h: History) -> float:
+    """exp(−Σ p log p) of the arms' shares of the decisions."""
+    n = np.array([rows[:, 0].sum() for rows in h.sums["arm"].values()])
+    p = n[n > 0] / max(float(n.sum()), 1.0)
+    return float(np.exp(-(p * np.log(p)).sum())) if len(p) else float("nan")
 
 
 def _every(h: History) -> F64:
@@ -85,11 +133,19 @@ _SHOWN: dict[str, Any] = {
     "arms on offer": lambda h: f"{sum(x[:, 0].any() for x in h.offered.values()):,}",
     "arms shown": lambda h: f"{sum(x[:, 0].any() for x in h.sums['arm'].values()):,}",
     "reward per decision": lambda h: _text(_share(_every(h)[:, 1], h.n), ".4f"),
+    **{
+        f"{name} of the reward": lambda h, name=name: _text(dict(of_rewards(h)).get(name, np.nan), ".4g")
+        for name in ("variance", *QUANTILES)
+    },
     "decisions with a reward": lambda h: _text(_share(_every(h)[:, 3], h.n), ".2%"),
-    "time to the reward (geometric mean)": lambda h: _text(
+    "seconds to the reward (geometric mean)": lambda h: _text(
         float(np.exp(_share(h.delay[:, 0] * h.delay[:, 1], h.delay[:, 0]))), ",.1f"
-    ) + " s",
+    ),
     "normalised selection entropy": lambda h: _text(_share(_of(h, "entropy"), _of(h, "n")), ".3f"),
+    "effective arms (exponential of the entropy of what was shown)": lambda h: _text(_effective(h), ".1f"),
+    "smallest propensity, times the arms on offer": lambda h: _text(_floor(h), ".3f"),
+    "late rewards": lambda h: _text(_share(_events(h, "late"), _events(h, "rewards_in")), ".2%"),
+    "orphan rewards": lambda h: _text(_share(_events(h, "orphan"), _events(h, "rewards_in")), ".2%"),
     "greedy decisions": lambda h: _text(_share(_of(h, "greedy"), _of(h, "n")), ".1%"),
     "calibration of propensities, Σ 1/(K p) / n": lambda h: _text(_share(_of(h, "inverse"), _of(h, "n")), ".3f"),
     "most active unit's share": lambda h: _text(_share(h.unit[:, 0], h.n), ".2%"),

@@ -26,13 +26,15 @@ class Dags:
         env = self.env | {"PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), *sys.path])}
         self.runner = subprocess.Popen(command, env=env, text=True, **pipes)
 
-    def __call__(self, verb, *arguments):
-        """What `dag_runner` answers; a DAG's configuration may be given as the JSON text that a user would type."""
+    def __call__(self, verb, *arguments, **env):
+        """What `dag_runner` answers; a DAG's configuration may be given as the JSON text that a user would type. `env`:
+        variables that this answer alone sees."""
         out, said = self.var.parent / "answer.json", self.var.parent / "said.txt"
         out.unlink(missing_ok=True)
         said.write_text("")
         given = [json.loads(a) if a.startswith("{") else a for a in arguments]
-        self.runner.stdin.write(json.dumps({"arguments": [verb, *given], "out": str(out), "said": str(said)}) + "\n")
+        request = {"arguments": [verb, *given], "out": str(out), "said": str(said), "env": env}
+        self.runner.stdin.write(json.dumps(request) + "\n")
         self.runner.stdin.flush()
         while (line := self.runner.stdout.readline().strip()) != "done":
             assert self.runner.poll() is None, line  # libraries print lines of their own while they are imported

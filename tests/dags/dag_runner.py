@@ -2,7 +2,8 @@
 answers each request in a fork of its own, as Airflow's executors do. It is a process of its own, because Airflow reads
 its settings at import.
 
-Each line of its input is a request, {"arguments": [...], "out": FILE, "said": FILE}; it prints `done` after each.
+Each line of its input is a request, {"arguments": [...], "out": FILE, "said": FILE, "env": {...}}; it prints `done` after
+each.
 ["parse"]                     → {"errors": {...}, "seconds": {file: s}, "tasks": {dag: [...]}}
 ["test", DAG_ID, {"app": …}]  → {"state": …, "tasks": {id: state}, "returned": {id: value}}
 ["links", DAG, RUN, TASK]     → {"Report": "/croupier/…"}: the buttons that the UI gets for a task
@@ -68,8 +69,9 @@ def links(dag, run, task):
         return client.get(path, headers={"Authorization": f"Bearer {token}"}).json()["extra_links"]
 
 
-def answer(arguments, out, said):
-    """In the fork: what the request asks for, into `out`; everything printed goes into `said`."""
+def answer(arguments, out, said, env):
+    """In the fork: what the request asks for, into `out`; everything printed goes into `said`. `env` is its own."""
+    os.environ.update(env)
     for number, file in ((0, os.open(os.devnull, os.O_RDONLY)), *((n, os.open(said, os.O_WRONLY)) for n in (1, 2))):
         os.dup2(file, number)
     verb, *rest = arguments

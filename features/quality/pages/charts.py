@@ -134,7 +134,7 @@ def heat(rows: Mapping[str, Values], ticks: Sequence[str], *, high: float, label
             box = f'x="{left + j * step:.1f}" y="{y}" width="{max(step - 1, 0.5):.1f}" height="{cell - 2}"'
             parts.append(f"<rect {box} {look}>{tip}</rect>")
     bottom = len(rows) * cell
-    for j in some(ticks, width - left):
+    for j in some(ticks, width - left, last=2.0):
         anchor, x = ("end", width) if j and j == n - 1 else ("start", left + j * step)
         parts.append(f'<text x="{x:.1f}" y="{bottom + 15}" text-anchor="{anchor}">{escape(ticks[j])}</text>')
     drawn = svg(parts, label, height=bottom + 22, width=width)

@@ -97,10 +97,20 @@ def dot(i: int, x: float, y: float, radius: float = 2.5) -> str:
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" class="dot k{min(i, SERIES)}"/>'
 
 
-def some(ticks: Sequence[str], width: int = WIDTH - LEFT) -> list[int]:
-    """Positions of as many labels, evenly spread, as have room beside each other."""
-    n, most = len(ticks), max(2, int(width / (LETTER * max(map(len, ticks), default=1) + 16)))
-    return sorted({round(k * (n - 1) / (most - 1)) for k in range(most)}) if n > most else list(range(n))
+def some(ticks: Sequence[str], width: int = WIDTH - LEFT, *, last: float = 1.5) -> list[int]:
+    """Positions of as many labels, evenly spread, as have room beside each other. The last label ends where its place
+    is, so that it needs `last` widths from the one before: 1.5 if that stands over its place, 2 if it begins there."""
+    n, label = len(ticks), LETTER * max(map(len, ticks), default=1)
+    most = min(n, int(width / (label + 16)))
+    spread = ([round(k * (n - 1) / (m - 1)) for k in range(m)] for m in range(most, 2, -1))
+    return next(
+        (at for at in spread if _apart(at, width / (n - 1), label, last)), [0, n - 1] if n > 1 else list(range(n))
+    )
+
+
+def _apart(at: Sequence[int], step: float, label: float, last: float) -> bool:
+    gaps = [(b - a) * step for a, b in pairwise(at)]
+    return min(gaps) > label and gaps[-1] > last * label
 
 
 def svg(parts: Sequence[str], label: str, *, height: float = HEIGHT, width: int = WIDTH) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from croupier.features.health.figures import figures
+from croupier.features.health.hosts import hashed
 from croupier.features.spec import AppSpec
 from croupier.features.utc import HOUR, hour_name
 from croupier.features.worlds.hours import HourlyWorld, Trouble
@@ -56,7 +57,7 @@ class Run:
     def figures(self, t: int, trouble: Trouble | None = None) -> Mapping[str, Any]:
         """Returns the figures of an hour, as the store would hold them."""
         made = self.app.hour(t, trouble)
-        found = figures(made.interactions, self.spec, account=made.account, logged=made.logged)
+        found = figures(made.interactions, self.spec, account=made.account, logged=hashed(made.logged))
         return found | {"hour": hour_name(self.app.start + t * HOUR)}
 
     @cached_property

@@ -11,6 +11,7 @@ import pytest
 from croupier.features.arrow import INTERACTIONS
 from croupier.features.health import sketch
 from croupier.features.health.figures import figures
+from croupier.features.health.hosts import hashed
 from croupier.features.spec import AppSpec
 from croupier.features.worlds.reels import World
 
@@ -95,7 +96,7 @@ def test_a_hosts_clock_is_read_from_ids_of_clients():
     ids = [f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-7000-8000-{n:012x}" for n in range(4)]
     rows = frame([r | {"event_id": i} for r, i in zip(ROWS, ids, strict=True)])
     logged = pl.DataFrame({"event_id": ids[:2], "host": ["x", "x"]})
-    hosts = figures(rows, SPEC, logged=logged)["hosts"]
+    hosts = figures(rows, SPEC, logged=hashed(logged))["hosts"]
     assert hosts["x"]["lag"] == pytest.approx(120.0, abs=0.01)
     assert (hosts["x"]["n"], hosts[""]["n"]) == (2, 2)
 
@@ -149,6 +150,32 @@ def test_figures_add_and_name_no_unit():
     text = orjson.dumps(whole).decode()
     assert not any(unit in text for unit in rows["unit_id"])
     assert len(text) < 20_000
+
+
+def test_pieces_of_an_hour_come_to_the_hour(monkeypatch):
+    """A busy hour's requests and lists are looked at in pieces: the figures are those of one look."""
+    rows = World(seed=2).interactions(400)
+    whole = figures(rows, SPEC)
+    monkeypatch.setattr("croupier.features.health.exploration.CHUNK", 150)
+    monkeypatch.setattr("croupier.features.health.groups.CHUNK", 70)
+    parts = figures(rows, SPEC)
+    assert (parts["groups"], parts["features"]) == (whole["groups"], whole["features"])
+    for name, value in whole["explore"].items():
+        if name == "arms":
+            assert list(parts["explore"]["arms"]) == list(value)
+            assert all(parts["explore"]["arms"][arm] == pytest.approx(sums) for arm, sums in value.items())
+        else:
+            assert parts["explore"][name] == pytest.approx(value), name
+    assert whole["explore"]["n"] == 400
+    assert whole["explore"]["floor"] > 0
+
+
+def test_an_event_that_two_hosts_logged_counts_once():
+    """As where an answer was lost and the request came again to another host: for the first one that is read."""
+    rows = frame(ROWS)
+    twice = pl.DataFrame({"event_id": [*rows["event_id"], rows["event_id"][0]], "host": ["x", "x", "y", "y", "y"]})
+    found = figures(rows, SPEC, logged=hashed(twice))["hosts"]
+    assert {name: host["n"] for name, host in found.items()} == {"x": 2, "y": 2}
 
 
 def test_a_quantile_of_a_sketch_is_within_a_tenth():

@@ -88,3 +88,16 @@ def test_nothing_is_said_to_be_nothing():
     assert "no value yet" in charts.lines({"a": [None, None]}, ["x", "y"], label="a")
     assert charts.spoken([None]) == "nothing"
     assert charts.spoken([1.0, None, 9.0, 4.0]) == "from 1 to 9, last 4"
+
+
+@pytest.mark.parametrize("label", ["01:00", "30 Nov 01:00", "30 Nov 01:00:30"])
+@pytest.mark.parametrize(("width", "last"), [(plane.WIDTH - plane.LEFT, 1.5), (730, 2.0)])
+def test_labels_of_an_axis_do_not_touch_each_other(label, width, last):
+    """Each is as wide as its letters; the last one ends at its place, the others stand over theirs, or begin there."""
+    wide = plane.LETTER * len(label)
+    for n in range(1, 400):
+        at = plane.some([label] * n, width, last=last)
+        assert {0, n - 1} <= set(at)
+        gaps = [(b - a) * width / (n - 1) for a, b in pairwise(at)]
+        assert len(at) <= 2 or (min(gaps) > wide and gaps[-1] > last * wide), (n, at)
+    assert len(plane.some([label] * 300, width, last=last)) > 2

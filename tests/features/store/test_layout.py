@@ -107,7 +107,7 @@ SPELLED = {
     "HEALTH_SAID": "health/verdict.json", "EMBEDDED_LOCK": ".embedded.lock", "HEADS_LOCK": ".posterior.lock",
     "ARMS_ACCEPTED": "arms/accepted.json", "ARMS_REFUSED": "arms/refused.json", "PARQUET": ".parquet", "JSON": ".json", "LATE": ".late.parquet",
     "ENCODER": "encoder", "CATALOGUE": "catalogue.json", "GOLDEN": "golden.json", "META": "meta.json",
-    "ENCODED": "encoded.parquet", "SEGMENTS": "segments.parquet", "GUARDRAILS": "guardrails.parquet", "TOO_LATE": "late.parquet", "SILENCES": "silences/health.json", "CHANGES": "changes/health.json",
+    "ENCODED": "encoded.parquet", "SEGMENTS": "segments.parquet", "GUARDRAILS": "guardrails.parquet", "TOO_LATE": "late.parquet", "SILENCES": "silences/health.json", "NOTICE": "notices/health.json", "CHANGES": "changes/health.json",
     "EARLIER_COLUMNS": "earlier_columns.json", "ENCODER_FILE": "encoder.json", "POLICY_FILE": "policy.json", "ARRAYS_FILE": "arrays.safetensors",
     "MANIFEST": "manifest.json", "SIGNATURE": "manifest.sig", "CLAIM": "claim",
     "SIGNING_KEY": "release.key", "VERIFY_KEY": "release.pub", "AUTHORITY": "ca.crt", "CERTIFICATE": ".crt",

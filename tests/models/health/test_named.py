@@ -43,6 +43,22 @@ def test_a_sound_hour_before_does_not_hide_what_a_feature_suffers(before, wrong,
     assert drifted(view, name, view.R - 2).cause == cause, "one hour early"
 
 
+def test_a_category_that_freezes_at_another_value_each_hour_is_frozen(before):
+    """As a cache that is refreshed by the hour: no value is most of all, but of each hour one is."""
+    rng = np.random.default_rng(3)
+    late = [hour(DAYS * 24 + k, rng) for k in range(4)]
+    for k, made in enumerate(late):
+        made["features"]["context.device"]["bins"] = {("tv", "phone")[k % 2]: made["n"]}
+    view = View.of(History.of([*before, *late]))
+    told = drifted(view, "context.device", view.R - 4)
+    assert (told.cause, told.serious) == ("feature_frozen", True)
+    assert told.says == "context.device is frozen: nearly all values of an hour are the same one"
+    for made in late:
+        made["features"]["context.device"]["bins"] = {"tv": made["n"] // 2, "phone": made["n"] // 2}
+    view = View.of(History.of([*before, *late]))
+    assert drifted(view, "context.device", view.R - 4).cause == "feature_drift"
+
+
 def test_a_feed_that_broke_is_not_an_arm_that_fades_where_its_beginning_is_put_too_early(before):
     """Eight hours without rewards of b, told as of fourteen; and an arm at a half, which stays one that fades."""
     view = viewed(before, {"arm_rates": [("b", 0.0)]}, 8)
