@@ -15,6 +15,7 @@ from croupier.features.store import layout
 
 DONE = {"success", "failed"}
 TRIES, BUSY = 10, "Database error"  # what Airflow answers where its database stays locked
+TIMEOUT_SECONDS, TIMED_OUT_TRIES = 30.0, 4  # a busy machine answers late
 
 
 class AirflowError(RuntimeError):
@@ -31,7 +32,7 @@ class Rest:
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Makes one REST call; the token is fetched anew when it has expired. What may be asked twice is so again while
-        another process holds Airflow's SQLite file."""
+        another process holds Airflow's SQLite file, and where a busy machine answers late."""
         for attempt in range(1, TRIES + 1):
             request = urllib.request.Request(  # noqa: S310  (always our own http://127.0.0.1)
                 self.url + path,
@@ -40,7 +41,7 @@ class Rest:
                 headers={"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"},
             )
             try:
-                with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310
+                with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as reply:  # noqa: S310
                     return json.loads(reply.read() or b"null")
             except urllib.error.HTTPError as error:
                 said = error.read().decode()[:500]
@@ -50,6 +51,9 @@ class Rest:
                     time.sleep(1.0)
                 else:
                     raise AirflowError(f"{method} {path}: {error.code} {said}") from None
+            except TimeoutError:
+                if method not in ("GET", "PATCH") or attempt >= TIMED_OUT_TRIES:
+                    raise AirflowError(f"{method} {path}: no answer within {TIMEOUT_SECONDS:.0f} s") from None
         raise AssertionError("unreachable")
 
     def healthy(self) -> bool:

@@ -78,6 +78,7 @@ class Airflow(Rest):
     def __init__(self, home: Path, port: int, extra: Mapping[str, str] | None = None) -> None:
         super().__init__(home, port)
         self._environment = environment(home, port) | dict(extra or {})
+        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def pid_file(self) -> Path:
@@ -87,14 +88,17 @@ class Airflow(Rest):
     def start(self, *, timeout_seconds: float = 600.0, say: Callable[[str], None] = print) -> "Airflow":
         """Starts Airflow and waits until it is healthy. Raises AirflowError."""
         require_free(self.port, "Airflow")
-        log = private_log(self.home / layout.AIRFLOW_LOG, "ab")
-        process = self._spawn([sys.executable, "-m", "croupier.dags.local.native_airflow"], log)
+        with private_log(self.home / layout.AIRFLOW_LOG, "ab") as log:
+            process = self._spawn([sys.executable, "-m", "croupier.dags.local.native_airflow"], log)
         record(self.pid_file, process.pid)
+        self._process = process
         deadline, began = time.monotonic() + timeout_seconds, time.monotonic()
         while not self.healthy():
             if process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                raise AirflowError(f"Airflow did not come up within {timeout_seconds:.0f} s; see {log.name}")
+                raise AirflowError(
+                    f"Airflow did not come up within {timeout_seconds:.0f} s; see {self.home / layout.AIRFLOW_LOG}"
+                )
             time.sleep(1)
         say(f"Airflow is up at {self.url} after {time.monotonic() - began:.0f} s")
         return self
@@ -113,6 +117,8 @@ class Airflow(Rest):
     def stop(self) -> None:
         """Stops the Airflow that was started over this folder."""
         self.stop_recorded(self.home)
+        if self._process is not None:
+            self._process.wait()  # its group was killed: what is left is to take note of it
 
     @staticmethod
     def stop_recorded(home: Path) -> bool:

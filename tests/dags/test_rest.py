@@ -9,21 +9,26 @@ from types import SimpleNamespace
 
 import pytest
 
+from croupier.dags.local import rest
 from croupier.dags.local.rest import AirflowError, Rest
 
 BUSY = (500, {"detail": "Database error"})
+LATE = 0  # the code of an answer that is not given in time
 
 
 @pytest.fixture
 def airflow(tmp_path: Path) -> Iterator[SimpleNamespace]:
     """A server that gives the answers of `answers` in their order, and keeps what it was asked."""
-    seen = SimpleNamespace(answers=[], asked=[])
+    seen = SimpleNamespace(answers=[], asked=[], asked_again=threading.Event())
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             seen.asked.append((self.command, self.path))
             code, body = seen.answers.pop(0)
+            if code == LATE:
+                seen.asked_again.wait(timeout=60)
+                return
             self.send_response(code)
             self.end_headers()
             self.wfile.write(json.dumps(body).encode())
@@ -38,6 +43,7 @@ def airflow(tmp_path: Path) -> Iterator[SimpleNamespace]:
         thread.start()
         seen.rest = Rest(tmp_path, server.server_port)
         yield seen
+        seen.asked_again.set()
         server.shutdown()
         thread.join()
 
@@ -68,3 +74,17 @@ def test_a_token_that_expired_is_fetched_anew(airflow):
     airflow.answers = [(401, None), (200, {"access_token": "new"}), (200, [1])]
     assert airflow.rest.call("GET", "/api/v2/dags") == [1]
     assert [path for _, path in airflow.asked] == ["/api/v2/dags", "/auth/token", "/api/v2/dags"]
+
+
+def test_a_late_answer_is_waited_for_again_but_no_run_is_asked_for_twice(airflow, monkeypatch):
+    monkeypatch.setattr(rest, "TIMEOUT_SECONDS", 0.3)
+    airflow.answers = [(LATE, None), (200, {"state": "success"})]
+    assert airflow.rest.call("GET", "/api/v2/dags") == {"state": "success"}
+    airflow.answers = [(LATE, None)] * rest.TIMED_OUT_TRIES
+    with pytest.raises(AirflowError, match=r"GET /api/v2/dags: no answer within"):
+        airflow.rest.call("GET", "/api/v2/dags")
+    assert len(airflow.asked) == 2 + rest.TIMED_OUT_TRIES
+    airflow.answers = [(LATE, None)]
+    with pytest.raises(AirflowError, match=r"POST /api/v2/dags/a/dagRuns: no answer within"):
+        airflow.rest.call("POST", "/api/v2/dags/a/dagRuns", {})
+    assert len(airflow.asked) == 3 + rest.TIMED_OUT_TRIES

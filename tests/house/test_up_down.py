@@ -127,7 +127,7 @@ def test_the_loop_turns_on_its_own_schedule(stack):
     for dag in DAGS:
         airflow.unpause(dag)
     with Client(w.settings.triton, deadline_ms=5000.0) as client:
-        people = visitors.Visitors(Crowd(world=World(), start=clock.now_us() // DAY * DAY, per_day=96_000), client)
+        people = visitors.Visitors(Crowd(world=World(), start=clock.now_us() // DAY * DAY, per_day=200_000), client)
         deadline = time.monotonic() + 1800
         while (
             time.monotonic() < deadline
