@@ -17,6 +17,7 @@ import orjson
 SCHEMA_VERSION = 1
 FROM_CATALOGUE, FROM_REQUEST, FROM_BOTH = "catalogue", "request", "both"  # where an app's arms come from
 MAX_ARMS = 1000  # candidates of one decision
+MAX_TEXT = 1024  # characters of one category, and of one word of tags
 LEAST_PROPENSITY = (
     1e-12  # of a shown arm: what is rarer is not drawn once in 10¹² decisions, and its weight is no number
 )

@@ -12,17 +12,19 @@ from typing import Any, overload
 import orjson
 
 Row = Mapping[str, Any]
-Values = tuple["array[float]", list[str]]
+Values = tuple["array[float]", "array[int]"]
 
 
 class PlainRows(Sequence[Row]):
-    """The features of all arms of one request, complete and of the declared types (Validation.plain); equal to the
-    tuple of them, which is made when it is asked for. `values`: numbers, and texts, one row after the other."""
+    """The features of all arms of one request, complete and of the declared types (Columns.plain); equal to the tuple
+    of them, which is made when it is asked for. `values`: their numbers, and the columns of their texts, one row after
+    the other, as the encoder of one release has them."""
 
     __slots__ = ("_length", "_made", "_text", "values")
 
-    def __init__(self, rows: Sequence[Row], values: Values) -> None:
-        self.values, self._length, self._text = values, len(rows), orjson.dumps(rows)
+    def __init__(self, length: int, text: bytes, values: Values) -> None:
+        """`text` is the list of these `length` rows as JSON."""
+        self.values, self._length, self._text = values, length, text
         self._made: tuple[Row, ...] | None = None
 
     @property

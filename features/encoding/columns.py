@@ -6,6 +6,7 @@ A list of words (tags) lights the column of each of its words, and counts those 
 `NAME=<unk>`. A string is only ever looked up, never parsed or written into a learner's format, so any string is safe.
 """
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, cycle
@@ -13,9 +14,11 @@ from operator import getitem, itemgetter
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import orjson
 
-from croupier.features.batch import F32, F64
+from croupier.features.batch import F32, F64, I64
 from croupier.features.declared.feature import Feature
+from croupier.features.declared.plain_rows import PlainRows, Values
 from croupier.features.encoding.fitted import LIMIT, Fitted, fit_feature, seconds_of
 from croupier.features.encoding.numbers import Numbers
 from croupier.features.encoding.validation import Row, Validation, getter
@@ -68,11 +71,22 @@ class Columns:
             numbers = np.array([list(map(r.get, self._numeric_names)) for r in rows], np.float64).reshape(n, m)
         return self.assemble(numbers, self._codes(rows) if self._category_names else None, rows)
 
-    def matrix_of(self, n: int, numbers: F64, texts: Iterable[str]) -> F32:
-        """Returns the matrix (n, d) of n rows by their values, one row after the other (PlainRows)."""
+    def plain(self, rows: Sequence[Any]) -> PlainRows | None:
+        """The rows of a request, if they are plain: complete, and right as they are (Validation.taken_all); else
+        None."""
+        found = self.validation.plain_values(rows)
+        return None if found is None else PlainRows(len(rows), orjson.dumps(rows), self.values(*found))
+
+    def values(self, numbers: Iterable[float], texts: Iterable[str]) -> Values:
+        """What PlainRows keep of rows, one after the other. Raises OverflowError for an integer that no float holds."""
+        tables = self._tables
+        found = map(tables[0].__getitem__, texts) if len(tables) == 1 else map(getitem, cycle(tables), texts)
+        return array("d", numbers), array("q", found)
+
+    def matrix_of(self, n: int, numbers: F64, codes: I64) -> F32:
+        """Returns the matrix (n, d) of n rows by their `values`."""
         m, c = len(self._numeric_names), len(self._category_names)
-        codes = np.fromiter(map(getitem, cycle(self._tables), texts), np.int64, n * c).reshape(n, c) if c else None
-        return self.assemble(numbers.reshape(n, m), codes, [{}] * n)
+        return self.assemble(numbers.reshape(n, m), codes.reshape(n, c), [{}] * n)
 
     def _present_numbers(self, rows: Sequence[Row]) -> F64:
         """(n, m), where none is absent; of many rows column by column, which makes no tuple of each."""

@@ -118,9 +118,9 @@ class Encoder:
         """Returns (n, d_a): rows of arms' features, with their `arm_id`, as a catalogue has them."""
         return self._extended(self.arm.matrix(rows), "arm")
 
-    def arm_matrix_of(self, n: int, numbers: F64, texts: Iterable[str]) -> F32:
+    def arm_matrix_of(self, n: int, numbers: F64, codes: I64) -> F32:
         """Returns (n, d_a) as `arm_matrix`, of the values of n rows (Columns.matrix_of)."""
-        return self._extended(self.arm.matrix_of(n, numbers, texts), "arm")
+        return self._extended(self.arm.matrix_of(n, numbers, codes), "arm")
 
     def validate(
         self,

@@ -12,8 +12,8 @@ from croupier.features.batch import F64
 from croupier.features.declared.feature import Feature
 from croupier.features.encoding.profile import Profile
 from croupier.features.encoding.vocabulary import WITH_WORDS, commonest, counts_of, profile_of, text_of
+from croupier.features.schema import MAX_TEXT
 
-MAX_TEXT = 1024  # characters of one category, and of one word of tags
 MAX_WORDS = 256  # of one list of tags
 LIMIT = 1e18  # a finite float64 beyond this would be inf in float32, or after one product
 UNKNOWN, MISSING = "<unk>", "<missing>"

@@ -68,8 +68,8 @@ def extended(
     }
     names, size = list(chain.from_iterable(ids for ids, _ in lists.values())), len(catalogue.ids)
     numbers = np.frombuffer(b"".join([each.values[0] for _, each in lists.values()]), np.float64)
-    texts = chain.from_iterable(each.values[1] for _, each in lists.values())
-    whole = catalogue.with_inline(names, encoder.arm_matrix_of(len(names), numbers, texts))
+    codes = np.frombuffer(b"".join([each.values[1] for _, each in lists.values()]), np.int64)
+    whole = catalogue.with_inline(names, encoder.arm_matrix_of(len(names), numbers, codes))
     if len(lists) == len(given):
         return whole, np.arange(size, size + len(names))
     starts = dict(zip(lists, accumulate((len(ids) for ids, _ in lists.values()), initial=size), strict=False))

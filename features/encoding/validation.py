@@ -1,17 +1,15 @@
 """What a request may bring: the features of one scope, checked before anything is made of them."""
 
-from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from math import isfinite
 from operator import itemgetter
 from typing import Any
 
-from croupier.features.declared.plain_rows import PlainRows, Values
 from croupier.features.encoding.as_sent import flattened, with_numbers
-from croupier.features.encoding.fitted import MAX_TEXT, Fitted
+from croupier.features.encoding.fitted import Fitted
 from croupier.features.encoding.undeclared import Undeclared, refusal
-from croupier.features.schema import InvalidEvent
+from croupier.features.schema import MAX_TEXT, InvalidEvent
 
 Row = Mapping[str, Any]
 _NUMBERS, _TEXTS, _OBJECTS = frozenset({float, int}), frozenset({str}), frozenset({dict})
@@ -28,6 +26,11 @@ class Validation:
         self._get_numbers, self._get_texts = getter(self._numbers), getter(self._texts)
         self._strings = [f.name for f in features if f.strings]
         self._simple = len(self._known) == len(self._numbers) + len(self._texts)
+
+    @property
+    def typed(self) -> tuple[Sequence[str], Sequence[str]] | None:
+        """The names of the numbers and of the texts that a row has, in their order; None where it may have others."""
+        return (self._numbers, self._texts) if self._simple else None
 
     def taken(self, row: object, where: str, undeclared: Undeclared) -> Row:
         """Returns the features of a row as a caller sent it: flat, as they are declared, and checked (as_sent.py). What
@@ -59,14 +62,9 @@ class Validation:
 
     def are_plain(self, rows: Sequence[Any]) -> bool:
         """True if `taken_all` would return these very rows."""
-        return not rows or self._plain_values(rows) is not None
+        return not rows or self.plain_values(rows) is not None
 
-    def plain(self, rows: Sequence[Any]) -> PlainRows | None:
-        """The rows, if `taken_all` would return these very rows; else None."""
-        values = self._plain_values(rows)
-        return None if values is None else PlainRows(rows, values)
-
-    def _plain_values(self, rows: Sequence[Any]) -> Values | None:
+    def plain_values(self, rows: Sequence[Any]) -> tuple[list[float], list[str]] | None:
         """Returns the numbers and the texts of rows, one row after the other, where every row is complete and nothing
         in it is wrong; None where `taken_all` has to look at each."""
         if not self._simple:
@@ -81,7 +79,7 @@ class Validation:
             )
         except (KeyError, TypeError, OverflowError):
             return None
-        return (array("d", numbers), texts) if plain else None
+        return (numbers, texts) if plain else None
 
     def check(self, row: object, where: str) -> None:
         """Checks the values of one row that is flat already, as a log has it."""
@@ -97,7 +95,7 @@ class Validation:
     ) -> None:
         """Checks each row as `check` does, at the cost of a few when nothing is wrong or missing. A row is named
         `where[place]inside`, by its own place unless `places` are given."""
-        if not (rows and self._plain_values(rows)):
+        if not (rows and self.plain_values(rows)):
             for i, row in zip(places or range(len(rows)), rows, strict=True):
                 self.check(row, f"{where}[{i}]{inside}")
 

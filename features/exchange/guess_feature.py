@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from croupier.features.encoding.fitted import MAX_TEXT, MAX_WORDS, seconds_of
+from croupier.features.encoding.fitted import MAX_WORDS, seconds_of
 from croupier.features.encoding.vocabulary import text_of
 from croupier.features.exchange.cells import unmeasured
 from croupier.features.exchange.coerce import number_of
+from croupier.features.schema import MAX_TEXT
 
 FEW = 10  # distinct whole numbers up to which they are taken for categories
 DISTINCT = 0.5  # distinct values a row from which text is taken for an identifier

@@ -64,7 +64,7 @@ class BilinearForm:
         catalogue, device, size = batch.catalogue, str(self.T.device), batch.catalogue.size
         (B, K), S = batch.mask.shape, self.T.shape[2]
         inline = batch.arm >= size
-        if size:
+        if size and not inline.all():
             whole = product(base, self._share(catalogue.published or catalogue, d_a, device)).view(B * size, S)
             place = np.where(inline, 0, batch.arm) + size * np.arange(B)[:, None]
             scores = whole.index_select(0, torch.from_numpy(place.ravel()).to(device)).view(B, K, S)

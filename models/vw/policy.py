@@ -1,23 +1,21 @@
 """VW's CB-ADF served as tensors: cost(u, x) = b + w_u·u + w_x·x + uᵀWx, with VW's own exploration on top.
 
-Sums run over one (request, arm) at a time in a fixed order, so a row's scores never depend on its batch mates, and
-arms with equal features tie exactly. What depends on the arm alone is computed once per catalogue.
+A row's scores never depend on its batch mates, and arms of a request with equal features tie exactly (costs.py).
 """
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from croupier.features.batch import F32, F64, Batch, Catalogue, Interactions
+from croupier.features.batch import F64, Batch, Interactions
 from croupier.models import exploration, persistence
 from croupier.models.policy import Among, InlineArms
 from croupier.models.vw import regcb
-from croupier.models.vw.form import BOUND, Bilinear
+from croupier.models.vw.costs import BilinearCosts, clipped, with_one
+from croupier.models.vw.form import Bilinear
 
 PRESETS: dict[str, dict[str, Any]] = {  # how to explore, and its constants where they are not those of NOTHING
     "squarecb": {"explore": "squarecb", "gamma_scale": 1000.0, "epsilon": 0.01},
@@ -33,15 +31,6 @@ REFUSED = {
     "cover": "it does not resume exactly, and --nounif ignores epsilon (VW 9.11.9)",
     "elim": "SquareCB's elimination can give negative probabilities (VW 9.11.9); regcb_elim is RegCB's",
 }
-
-
-@dataclass(frozen=True)
-class _Shares:
-    """What does not depend on the request: cost = arm[a]·[1, u] + xᵀ pair [1, u], x the features of the pair. `arm`
-    (m, A, 1 + d_u) = [b + w_a·a, W_a a + w_u], `pair` (m, d_p, 1 + d_u) = [w_p, W_pᵀ]."""
-
-    arm: F64
-    pair: F64
 
 
 class BilinearPolicy:
@@ -92,7 +81,7 @@ class BilinearPolicy:
         self._check_options()
         self.trained: Bilinear | None = None
         self.range = (0.0, 1.0)
-        self._shares: WeakKeyDictionary[Catalogue, _Shares] = WeakKeyDictionary()
+        self._bilinear = BilinearCosts()
 
     def _check_options(self) -> None:
         passes, ends = self.parameters["passes"], self.parameters["reward_range"] or (0.0, 1.0)
@@ -141,25 +130,7 @@ class BilinearPolicy:
             return np.zeros((1, *batch.mask.shape))
         form = self.trained
         form.check(batch)
-        shares, u = self._shares_of(batch.catalogue, form), _with_one(batch.context)
-        cost: F64 = np.einsum("mbku,bu->mbk", shares.arm.take(batch.arm, axis=1), u)
-        if batch.pair.shape[2]:
-            cost += np.einsum("bkp,mbp->mbk", _clipped(batch.pair), np.einsum("mpu,bu->mbp", shares.pair, u))
-        return cost
-
-    def _shares_of(self, catalogue: Catalogue, form: Bilinear) -> _Shares:
-        shares = self._shares.get(catalogue)
-        if shares is None:
-            d_a, published = catalogue.features.shape[1], catalogue.published
-            if published is None:
-                arm = _arm_share(catalogue.features, form)
-                pair = np.concatenate([form.w_x[:, d_a:, None], form.W[:, :, d_a:].swapaxes(1, 2)], axis=2)
-            else:
-                known = self._shares_of(published, form)
-                arm = np.concatenate([known.arm, _arm_share(catalogue.inline_features, form)], axis=1)
-                pair = known.pair
-            self._shares[catalogue] = shares = _Shares(arm=arm, pair=pair)
-        return shares
+        return self._bilinear.costs(batch, form)
 
     def pmf(self, batch: Batch) -> F64:
         """Returns the probability of each candidate, (B, K)."""
@@ -187,8 +158,8 @@ class BilinearPolicy:
 
     def _regcb(self, batch: Batch, cost: F64, form: Bilinear, rates: regcb.Rates) -> F64:
         one = np.ones((*batch.mask.shape, 1))
-        u = _with_one(batch.context)
-        x = np.concatenate([one, _clipped(batch.arm_features), _clipped(batch.pair)], axis=2)
+        u = with_one(batch.context)
+        x = np.concatenate([one, clipped(batch.arm_features), clipped(batch.pair)], axis=2)
         allowed = regcb.allowance(batch.mask, mellowness=self.mellowness, steps=form.steps)
         low = regcb.lowest(cost, allowed, rates, u, x)
         if self.explore == "regcb":
@@ -266,27 +237,6 @@ class BilinearPolicy:
                 )
             policy.trained = Bilinear(**arrays, steps=facts["steps"], model=model, rates=rates)
         return policy
-
-
-def _arm_share(features: F32, form: Bilinear) -> F64:
-    """Returns (m, A, 1 + d_u): what each arm (A, d_a) contributes to a member's cost, alone and by context."""
-    a, d_a = _clipped(features), features.shape[1]
-    cost = form.bias[:, None] + np.einsum("ai,mi->ma", a, form.w_x[:, :d_a])
-    by_context = np.einsum("ai,mui->mau", a, form.W[:, :, :d_a].copy()) + form.w_u[:, None]
-    return np.concatenate([cost[:, :, None], by_context], axis=2)
-
-
-def _clipped(features: F32) -> F64:
-    """Returns features in float64, clipped, at the least price of a request by itself."""
-    x = features.astype(np.float64)
-    return np.minimum(np.maximum(x, -BOUND, out=x), BOUND, out=x)
-
-
-def _with_one(context: F32) -> F64:
-    """[1, u] (B, 1 + d_u), clipped."""
-    u = np.empty((len(context), 1 + context.shape[1]))
-    u[:, 0], u[:, 1:] = 1.0, context
-    return np.minimum(np.maximum(u, -BOUND, out=u), BOUND, out=u)
 
 
 def observed_range(log: Iterable[Interactions]) -> tuple[float, float]:

@@ -180,11 +180,16 @@ def _few_parts(field: str, raw: bytes) -> None:
         raise InvalidEvent(field, raw[:40], f"at most {MAX_PARTS} commas ({MAX_ARMS} arms)")
 
 
-def _json(field: str, raw: bytes) -> Any:
+def check_size(field: str, raw: bytes) -> None:
+    """Raises InvalidEvent for what is too long, or has too many parts, to be read."""
     if len(raw) > MAX_FIELD_BYTES:
         raise InvalidEvent(field, f"{len(raw)} bytes", f"at most {MAX_FIELD_BYTES}")
     if len(raw) > MAX_PARTS:  # a short one has not so many of anything
         _few_parts(field, raw)
+
+
+def _json(field: str, raw: bytes) -> Any:
+    check_size(field, raw)
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:

@@ -21,6 +21,7 @@ from croupier.features.schema import FROM_BOTH, FROM_CATALOGUE, FROM_REQUEST, De
 from croupier.serving.contract import inline_arms
 from croupier.serving.contract.inline_arms import AskedArm
 from croupier.serving.contract.requests import CANARY, Listed, Raw, Request, Selection, decode
+from croupier.serving.contract.typed_arms import TypedArms
 from croupier.serving.decide.arm_lists import ArmLists
 from croupier.serving.release import arm_source
 from croupier.serving.release.bundle import LoadedRelease
@@ -93,7 +94,15 @@ class Offered:
         # each decision has rules or limits to keep, or arms to leave out
         self.guarded = bool(self._rules or self._limits or self._limits.confidence)
         self._lists, self._retriever = ArmLists[Listed](), release.retriever
+        self._typed = self._typed_arms()
         self._always, self._bounded = frozenset(self._arms.keys() - bounded), frozenset(bounded) | self._rules.concerned
+
+    def _typed_arms(self) -> TypedArms | None:
+        """What reads the lists of an app whose requests may bring arms with plain features along."""
+        typed = self._encoder.arm.validation.typed
+        if self._source == FROM_CATALOGUE or typed is None or "arm_id" in self._encoder.arm.span:
+            return None
+        return TypedArms(*typed, self._encoder.arm.values, published=frozenset(self._catalogue.row))
 
     def decoded(self, raw: Raw) -> DecodedRequest:
         """A request off the wire. Raises InvalidEvent naming a field whose shape is wrong."""
@@ -101,9 +110,12 @@ class Offered:
             return DecodedRequest(raw, decode(raw, known), known=True)
         if self._retriever is not None and raw.arms == NO_ARMS:
             return self._retrieved(raw, self._retriever)
+        if self._typed is not None and (listed := self._typed.read(raw.arms)) is not None:
+            self._lists.keep(raw.arms, listed)
+            return DecodedRequest(raw, decode(raw, listed), known=True)
         request = decode(raw)
         if request.arm_features:  # looked at now, since they lie in the processor's cache
-            plain = self._encoder.arm.validation.plain(request.arm_features)
+            plain = self._encoder.arm.plain(request.arm_features)
             request.arm_features = request.arm_features if plain is None else plain
         return DecodedRequest(raw, request, known=False)
 

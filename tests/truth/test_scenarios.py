@@ -1,4 +1,4 @@
-"""Forgetting recovers from a turn of tastes; features spare newcomers the cold start. `models/README.md` has the curves."""
+"""Forgetting recovers from a turn of tastes; features spare newcomers the cold start, and news all of it. `models/README.md` has the curves."""
 
 import numpy as np
 import pytest
@@ -33,3 +33,14 @@ def test_newcomers_are_served_from_their_features_at_once(seeds):
         for heads in ("shared", "per_arm")
     }
     assert shares["shared"] > shares["per_arm"] + 0.1
+
+
+@pytest.mark.parametrize("seeds", [2, pytest.param(10, marks=pytest.mark.full)])
+def test_of_articles_that_live_for_minutes_features_tell_what_ids_cannot(seeds):
+    """0 is uniform, 1 the best there is; ids are learnt for as long as an article lives, and that is too short."""
+    late = {
+        heads: np.mean([scenarios.news(LinTS(heads=heads), rounds=2000, seed=s)[20:].mean() for s in range(seeds)])
+        for heads in ("shared", "per_arm")
+    }
+    assert late["shared"] > 0.8
+    assert 0 < late["per_arm"] < late["shared"] - 0.25

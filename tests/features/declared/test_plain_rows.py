@@ -29,7 +29,7 @@ ENCODER = Encoder.empty(SPEC, [Arm(arm_id="x", features={"price": 1.0, "weight":
 
 @pytest.fixture
 def plain():
-    found = ENCODER.arm.validation.plain(ROWS)
+    found = ENCODER.arm.plain(ROWS)
     assert isinstance(found, PlainRows)
     return found
 
@@ -37,7 +37,7 @@ def plain():
 def test_they_are_the_tuple_that_they_were(plain):
     assert plain == ROWS
     assert tuple(ROWS).__eq__(plain) is NotImplemented  # so that the plain rows are asked
-    assert plain == PlainRows(ROWS, plain.values)
+    assert plain == PlainRows(len(ROWS), orjson.dumps(ROWS), plain.values)
     assert plain != ROWS[:2]
     assert plain != "abc"
     assert (len(plain), bool(plain), plain[1], plain[:2], list(plain)) == (3, True, ROWS[1], ROWS[:2], list(ROWS))
@@ -66,26 +66,26 @@ def test_they_are_the_tuple_that_they_were(plain):
     ],
 )
 def test_whatever_has_to_be_looked_at_is_not_plain(odd):
-    assert ENCODER.arm.validation.plain((*ROWS, odd)) is None
+    assert ENCODER.arm.plain((*ROWS, odd)) is None
 
 
 def test_too_large_a_sum_is_looked_at_row_by_row():
     rows = [{"price": 1.7e308, "weight": 1.0, "kind": "a"}] * 2
-    assert ENCODER.arm.validation.plain(rows) is None
+    assert ENCODER.arm.plain(rows) is None
     assert ENCODER.arm.validation.are_plain(rows[:1])
 
 
 def test_an_app_without_features_of_arms_has_plain_rows_of_nothing():
     empty = Encoder.empty(AppSpec.model_validate({}), [])
-    assert empty.arm.validation.plain([{}, {}]) == ({}, {})
-    assert empty.arm.validation.plain([{}, {"a": 1}]) is None
-    assert empty.arm.validation.plain([{}, ""]) is None
+    assert empty.arm.plain([{}, {}]) == ({}, {})
+    assert empty.arm.plain([{}, {"a": 1}]) is None
+    assert empty.arm.plain([{}, ""]) is None
 
 
 def test_encoded_by_their_values_they_are_the_same_bits(plain):
     """Also in a batch in which some share a list, and beside a request that has to be read itself."""
     catalogue = ENCODER.catalogue([Arm(arm_id="x", features={"price": 1.0, "weight": 2.0, "kind": "a"})])
-    names, other = ("p", "q", "r"), ENCODER.arm.validation.plain(ROWS[1:])
+    names, other = ("p", "q", "r"), ENCODER.arm.plain(ROWS[1:])
     for given in ([plain, other], [plain, other, plain], [plain, ()], [plain, (None, *ROWS[:1])]):
         arms = [names if len(each) == 3 else ("x", "n")[: max(len(each), 1)] for each in given]
         arms = [names if each is plain else arm for each, arm in zip(given, arms, strict=True)]
