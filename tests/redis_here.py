@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from croupier.serving.triton.server import Ports
+
 SERVER = shutil.which("redis-server") or shutil.which("valkey-server")
 needs_redis = pytest.mark.skipif(
     not SERVER, reason="no redis-server on the path: `apt-get install redis-server`, and stop the service it starts"
@@ -15,9 +17,8 @@ needs_redis = pytest.mark.skipif(
 
 
 def free_port():
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
+    """One that no outgoing connection is lent, so that it is there when the server is started again."""
+    return Ports.free().grpc
 
 
 class RedisHere:

@@ -12,6 +12,7 @@ import http.client
 import json
 import logging
 import os
+import secrets
 import socket
 import subprocess
 import time
@@ -35,6 +36,7 @@ READY_SECONDS = 90.0
 # what Triton 24.10 dies of where the machine is so busy that a stub takes no memory in time
 SLOW_STUBS, STARTS = "boost::interprocess::lock_exception", 3
 DRAIN_SECONDS = 10.0
+FREE_FROM, FREE_NUMBERS, FREE_TRIES = 10_001, 9_000, 100  # Linux lends 32768 and above, others 49152
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,16 +54,14 @@ class Ports:
 
     @classmethod
     def free(cls) -> Self:
-        """Returns three ports nobody listens on now (held open together, so that they differ)."""
-        sockets = [socket.socket() for _ in range(3)]
-        try:
-            for each in sockets:
-                each.bind((LOOPBACK, 0))
-            numbers = [each.getsockname()[1] for each in sockets]
-        finally:
-            for each in sockets:
-                each.close()
-        return cls(http=numbers[0], grpc=numbers[1], metrics=numbers[2])
+        """Returns three ports in a row that are free now, below those that systems lend to outgoing connections: while
+        a server is down that is started again, none of these takes its port. Raises TritonUnavailable."""
+        for _ in range(FREE_TRIES):
+            found = cls.around(FREE_FROM + secrets.randbelow(FREE_NUMBERS))
+            with contextlib.suppress(TritonUnavailable):
+                found.refuse_busy()
+                return found
+        raise TritonUnavailable(f"ports: found none free from {FREE_FROM} to {FREE_FROM + FREE_NUMBERS}")
 
     def refuse_busy(self) -> None:
         """Raises TritonUnavailable naming the first port that somebody listens on."""

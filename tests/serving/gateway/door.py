@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from croupier.features.log.ship import ship
 from croupier.features.settings import Settings
 from croupier.features.workspace import Workspace
 from croupier.serving.gateway.ranking.rewards import RewardCall, of_event
+from croupier.serving.triton.server import Ports
 
 KEYS = "first-key-of-the-tests", "second-key-of-the-tests"
 TOML = """
@@ -85,9 +85,8 @@ def key_file(folder, *keys):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that no outgoing connection is lent, so that it is there when the server is started again."""
+    return Ports.free().grpc
 
 
 class Gateway:
