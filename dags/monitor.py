@@ -18,7 +18,8 @@ People are told when an alarm begins, when its cause becomes another, once a day
 
 What `croupier health silence` silenced does not count.
 The landing page `/croupier/` has each app's sentence. How often an alarm is false: models/HEALTH.md.
-**Safe to repeat**: figures are made once for each version of an hour, the page is written anew, nobody is told twice.
+**Safe to repeat**: figures are made once for each version of an hour, the page is written anew, nobody is told twice;
+where one of several notifiers failed, all are asked again.
 """
 
 from typing import Any
@@ -50,7 +51,8 @@ def monitor() -> None:
         said = health.keep(app)
         link(app, layout.HEALTH_PAGE)
         print(said["sentence"])
-        return {name: said.get(name, "") for name in ("app", "level", "sentence", "cause", "remedy")}
+        names = "app", "level", "sentence", "cause", "remedy", "silenced"
+        return {name: said.get(name, "") for name in names}
 
     @task(retry_policy=refusals("croupier.serving.health.examine.Unwell"))
     def alarm(said: dict[str, Any]) -> None:

@@ -24,9 +24,9 @@ EXPECTED = 'expected JSON such as {"airflow.providers.smtp.notifications.smtp.Sm
 
 
 def people(said: Mapping[str, Any]) -> None:
-    """Tells people what health `said` of an app (its "app", "level", "sentence", "cause" and "remedy"), where they do
-    not know it yet; nobody where no notifier is set. Raises ValueError where the setting is not as it should be, and
-    what a notifier raises: then the same is told again at the next look."""
+    """Tells people what health `said` of an app (its "app", "level", "sentence", "cause", "remedy" and "silenced"),
+    where they do not know it yet; nobody where no notifier is set. Raises ValueError where the setting is not as it
+    should be, and what a notifier raises: then all of them are asked again at the next try."""
     notifiers = made(Settings().notifier)
     if not notifiers:
         return

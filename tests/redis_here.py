@@ -16,16 +16,11 @@ needs_redis = pytest.mark.skipif(
 )
 
 
-def free_port():
-    """One that no outgoing connection is lent, so that it is there when the server is started again."""
-    return Ports.free().grpc
-
-
 class RedisHere:
     """A server that keeps nothing on disk: stopped, it has lost all that it held."""
 
     def __init__(self):
-        self.port, self._process = free_port(), None
+        self.port, self._process = Ports.free().grpc, None
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.start()
 

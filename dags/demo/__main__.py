@@ -29,7 +29,7 @@ from croupier.dags.demo.acts import Traffic, offline_error, on_schedule, pipelin
 from croupier.dags.demo.live import APPS, ROUND_VISITS, SETTLE_SECONDS, Users, candidate_units, force_harmful, watched
 from croupier.dags.demo.several import act_four
 from croupier.dags.local.rest import AirflowError
-from croupier.dags.local.standalone import Airflow, free_port
+from croupier.dags.local.standalone import Airflow
 from croupier.features import clock
 from croupier.features.build import Features
 from croupier.features.encoding import catalogue
@@ -66,7 +66,7 @@ def main(var: Path) -> dict[str, Any]:
     os.environ["CROUPIER_VAR"] = str(var)
     os.environ[clock.VARIABLE] = clock.setting(datetime.now(UTC), speed=SPEED)  # for Airflow and Triton, too
     _forget(var)
-    airflow = Airflow(var / layout.AIRFLOW, free_port(), {"CROUPIER_VAR": str(var)})
+    airflow = Airflow(var / layout.AIRFLOW, Ports.free().grpc, {"CROUPIER_VAR": str(var)})
     with airflow:
         acts = {"obd": act_one(airflow)}
         acts["reels"], acts["harmful"] = acts_two_and_three(airflow)

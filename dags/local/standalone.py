@@ -24,14 +24,6 @@ from croupier.serving.triton.processes import UMASK, private_log, record, record
 DAGS = Path(__file__).resolve().parents[1]
 
 
-def free_port() -> int:
-    """Returns a port of this host that is free now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-        return port
-
-
 def require_free(port: int, what: str) -> None:
     """Raises one clear sentence where the port is taken, instead of a server that dies in its log."""
     with socket.socket() as s:

@@ -26,9 +26,10 @@ from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions.versions import read_interactions
 from croupier.models import policy
 from croupier.serving.operate import verdict_release
+from croupier.serving.triton.server import Ports
 from tests.benchmarks.bench_serving import row
 from tests.serving.gateway import load
-from tests.serving.gateway.door import Gateway, declared, free_port, joined, workspace
+from tests.serving.gateway.door import Gateway, declared, joined, workspace
 
 ROUNDS, CALLS, WORKERS = 3, 4000, 2
 RANK = "/personalizer/v1.0/rank"
@@ -76,7 +77,7 @@ def used(pid: int) -> float:
 def empty(folder: Path) -> Any:
     """The empty app, (port, pid)."""
     (folder / "empty.py").write_text(EMPTY)
-    port = free_port()
+    port = Ports.free().grpc
     command = [sys.executable, "-m", "uvicorn", "empty:app", "--port", str(port), "--workers", str(WORKERS)]
     command += ["--http", "httptools", "--no-access-log", "--log-level", "error"]
     with subprocess.Popen(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)}) as server:

@@ -8,13 +8,12 @@ import time
 import pytest
 
 from croupier.dags.local.rest import BUSY, AirflowError
-from croupier.dags.local.standalone import Airflow, free_port
+from croupier.dags.local.standalone import Airflow
 from croupier.features import build, scheduled
-from croupier.features.encoding import catalogue
 from croupier.features.store import layout
-from croupier.features.workspace import Workspace
-from croupier.features.worlds.reels import START, World
 from croupier.serving.release import bundle_store
+from croupier.serving.triton.server import Ports
+from tests.dags.small_app import small_app
 
 pytestmark = [pytest.mark.slow, pytest.mark.full, pytest.mark.timeout(2400)]
 INTERVAL = ("2026-09-21T00:00:00Z", "2026-09-23T00:00:00Z")
@@ -23,18 +22,7 @@ DAG = "train_and_gate"
 
 def app_with_features(name):
     """The workspace of a small app, and the key of its features."""
-    world, w = World(seed=3), Workspace.open(name)
-    w.home.mkdir(parents=True)
-    declared = 'candidates = ["vw_cb_adf", "neural_linear"]'
-    text = world.app_toml(window_seconds=600)
-    assert declared in text
-    (w.home / "app.toml").write_text(text.replace(declared, 'candidates = ["vw_cb_adf", "lin_ts"]'))
-    catalogue.write(w.home / "catalogue.json", world.arms())
-    decisions, rewards = world.log(1500, start=START)
-    spool = w.spool()
-    spool.append_decisions(decisions)
-    spool.append_rewards(rewards)
-    spool.close()
+    w, *_ = small_app(name, 'candidates = ["vw_cb_adf", "lin_ts"]')
     build.collect(name)
     scheduled.or_raise(scheduled.validate(name, INTERVAL, scheduled.join(name, INTERVAL)))
     return w, scheduled.encode(name, INTERVAL)["features"]
@@ -83,7 +71,7 @@ def test_in_one_run_the_sound_app_is_published_and_the_others_are_named(tmp_path
     made = {name: app_with_features(name) for name in ("alpha", "beta", "gamma")}
     edited(made["beta"][0], "[policies.parameters.vw_cb_adf]\nnonsense = 1\n")
     edited(made["gamma"][0], "[rollout\n")
-    with Airflow(tmp_path / "airflow", free_port(), {"CROUPIER_VAR": str(tmp_path)}) as airflow:
+    with Airflow(tmp_path / "airflow", Ports.free().grpc, {"CROUPIER_VAR": str(tmp_path)}) as airflow:
         run = woken_by_all(airflow, {name: key for name, (_, key) in made.items()})
         with pytest.raises(AirflowError, match=rf"{DAG} run .* failed in"):
             airflow.wait(DAG, run)

@@ -5,27 +5,14 @@ import json
 import orjson
 import pytest
 
-from croupier.features.encoding import catalogue
-from croupier.features.workspace import Workspace
-from croupier.features.worlds.reels import START, World
+from tests.dags.small_app import small_app
 
 pytestmark = pytest.mark.slow
 INTERVAL = {"start": "2026-09-21T00:00:00Z", "end": "2026-09-23T00:00:00Z"}
 
 
 def test_the_log_chooses_its_candidates_and_the_gate_judges_them(dags, var):
-    world, w = World(seed=3), Workspace.open("chooses")
-    w.home.mkdir(parents=True)
-    text = world.app_toml(window_seconds=600)
-    declared = 'candidates = ["vw_cb_adf", "neural_linear"]'
-    assert declared in text
-    (w.home / "app.toml").write_text(text.replace(declared, 'candidates = "auto"'))
-    catalogue.write(w.home / "catalogue.json", world.arms())
-    decisions, rewards = world.log(1500, start=START)
-    spool = w.spool()
-    spool.append_decisions(decisions)
-    spool.append_rewards(rewards)
-    spool.close()
+    w, *_ = small_app("chooses", 'candidates = "auto"')
     built = dags("test", "build_features", json.dumps({"app": "chooses", **INTERVAL}))
     key = built["returned"]["encode"]["features"]
 

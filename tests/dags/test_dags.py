@@ -6,10 +6,8 @@ import re
 
 import pytest
 
-from croupier.features.encoding import catalogue
 from croupier.features.store import layout
-from croupier.features.workspace import Workspace
-from croupier.features.worlds.reels import START, World
+from tests.dags.small_app import small_app
 
 pytestmark = pytest.mark.slow
 INTERVAL = {"start": "2026-09-21T00:00:00Z", "end": "2026-09-23T00:00:00Z"}
@@ -29,20 +27,6 @@ def test_they_parse_fast_and_explain_themselves(dags):
         assert "**Safe to repeat**" in text, f"{name} does not tell its operator whether it may be repeated"
 
 
-def small_app(var, name, **options):
-    world = World(seed=3)
-    w = Workspace.open(name)
-    w.home.mkdir(parents=True)
-    (w.home / "app.toml").write_text(world.app_toml(window_seconds=600))
-    catalogue.write(w.home / "catalogue.json", world.arms())
-    decisions, rewards = world.log(1500, start=START, **options)
-    spool = w.spool()
-    spool.append_decisions(decisions)
-    spool.append_rewards(rewards)
-    spool.close()
-    return w, decisions, rewards
-
-
 def digests(w):
     """Everything in the store but reports, which also say against which release, by now, the interval was held, and
     but the audit's sums of days: a judged interval marks them anew."""
@@ -51,7 +35,7 @@ def digests(w):
 
 
 def test_a_log_becomes_a_release_and_a_second_run_changes_nothing(dags, var):
-    w, _, rewards = small_app(var, "twice")
+    w, _, rewards = small_app("twice")
     first = dags("test", "build_features", json.dumps({"app": "twice", **INTERVAL}))
     assert first["state"] == "success", first
     account = first["returned"]["join"]
@@ -90,7 +74,7 @@ def test_a_log_becomes_a_release_and_a_second_run_changes_nothing(dags, var):
 
 def test_a_training_that_fails_is_red_and_its_app_is_not_judged_by_the_others(dags, var):
     """Of several apps the others are judged and published (tests/models/test_each_app.py)."""
-    w, *_ = small_app(var, "fails", seed=2)
+    w, *_ = small_app("fails", seed=2)
     built = dags("test", "build_features", json.dumps({"app": "fails", **INTERVAL}))
     toml = w.home / "app.toml"
     toml.write_text(toml.read_text() + "[policies.parameters.vw_cb_adf]\nnonsense = 1\n")
@@ -104,7 +88,7 @@ def test_a_training_that_fails_is_red_and_its_app_is_not_judged_by_the_others(da
 
 
 def test_a_broken_log_stops_the_run_and_names_the_rule(dags, var):
-    w, decisions, _ = small_app(var, "broken", seed=1)
+    w, decisions, _ = small_app("broken", seed=1)
     from dataclasses import replace
 
     spool = w.spool()

@@ -15,8 +15,7 @@ import orjson
 import psutil
 import pytest
 
-from croupier.dags.local.rest import AirflowError, Rest
-from croupier.dags.local.standalone import free_port, require_free
+from croupier.dags.local.rest import Rest
 from croupier.features import clock
 from croupier.features.interactions import hours, versions, window
 from croupier.features.store import layout
@@ -28,6 +27,7 @@ from croupier.serving.health.examine import last_said
 from croupier.serving.release import bundle_store, rollout_store
 from croupier.serving.simulation.month import visitors
 from croupier.serving.simulation.month.crowd import Crowd
+from croupier.serving.triton.server import Ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]  # a busy machine takes its time
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +60,7 @@ def _group(pid):
 def stack(tmp_path_factory):
     """`make up` over an app of the reels world, on a clock that runs 120 times as fast; then `make down`."""
     with pytest.MonkeyPatch.context() as patch:
-        var, port = tmp_path_factory.mktemp("var"), free_port()
+        var, port = tmp_path_factory.mktemp("var"), Ports.free().grpc
         for name, value in {
             "VAR": str(var),
             "APP": "reels",
@@ -71,7 +71,7 @@ def stack(tmp_path_factory):
             patch.setenv(f"CROUPIER_{name}", value)
         w = Workspace.open("reels")
         visitors.declare(w, World())  # before a server is named: release 1 waits for its start
-        patch.setenv("CROUPIER_TRITON", f"127.0.0.1:{_three_free_ports()}")
+        patch.setenv("CROUPIER_TRITON", f"127.0.0.1:{Ports.free().grpc}")
         w = Workspace.open("reels")
         text = (w.home / "app.toml").read_text().replace('["vw_cb_adf", "neural_linear"]', '["lin_ts"]')
         (w.home / "app.toml").write_text(text.replace('every = "6h"', 'every = "6h"\nmin_rows = 8000'))
@@ -92,16 +92,6 @@ def stack(tmp_path_factory):
 def run(verb, seconds):
     command = [sys.executable, "-m", "croupier.dags.local.standalone", verb]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
-
-
-def _three_free_ports():
-    """A gRPC port whose neighbours, HTTP one below and metrics one above, are free, too."""
-    while True:
-        port = free_port()
-        with contextlib.suppress(AirflowError):
-            for each in (port - 1, port, port + 1):
-                require_free(each, "Triton")
-            return port
 
 
 def test_up_answers_and_is_left_alone_by_a_second(stack):

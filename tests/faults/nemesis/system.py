@@ -59,7 +59,7 @@ class System:
         catalogue.write(self.home / layout.CATALOGUE, [Arm(arm_id=a, features={"price": 1.0}) for a in ARMS])
         bucket = f"b-{uuid4().hex}"
         boto3.client("s3", endpoint_url=f"http://{moto}").create_bucket(Bucket=bucket)
-        self.proxy, self.port = Proxy(moto), free_port()
+        self.proxy, self.port = Proxy(moto), Ports.free().grpc
         self.environment = {
             **os.environ, **KEYS, "CROUPIER_VAR": str(folder / "var"), "CROUPIER_APP": worker.APP,
             "CROUPIER_STORE": f"s3://{bucket}/p", "CROUPIER_S3_ENDPOINT": f"http://{self.proxy.url}",
@@ -142,17 +142,6 @@ class System:
                     self._work(task)
             if not self.supervisors():
                 self._up()
-
-
-def free_port() -> int:
-    """A port for gRPC whose neighbours are free, too."""
-    while True:
-        port = Ports.free().grpc
-        try:
-            Ports.around(port).refuse_busy()
-        except RuntimeError:
-            continue
-        return port
 
 
 def kill(pid: int | None, number: int = signal.SIGKILL, *, group: bool = False) -> bool:

@@ -40,15 +40,8 @@ def regions(home):
 
 
 def usual(folder):
-    """Up, on ports whose neighbours are free."""
     apps.write(folder, Uniform())
-    while True:
-        port = Ports.free().grpc
-        try:
-            return supervisor.up(folder, grpc_port=port)
-        except server.TritonUnavailable as error:
-            if "not free" not in str(error):
-                raise
+    return supervisor.up(folder, grpc_port=Ports.free().grpc)
 
 
 @pytest.mark.parametrize("killed", [

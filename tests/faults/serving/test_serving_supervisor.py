@@ -24,13 +24,7 @@ pytestmark = pytest.mark.slow
 def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("app")
     apps.write(folder, Uniform())
-    while True:
-        port = Ports.free().grpc
-        try:
-            Ports.around(port).refuse_busy()
-            break
-        except server.TritonUnavailable:
-            continue
+    port = Ports.free().grpc
     supervisor.up(folder, grpc_port=port)
     yield folder
     assert supervisor.down(folder)

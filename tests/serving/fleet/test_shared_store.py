@@ -8,7 +8,8 @@ from croupier.serving.fleet import contribution
 from croupier.serving.fleet.contribution import Contribution
 from croupier.serving.fleet.shared_store import FIRST, SharedStore, SharedStoreUnavailable
 from croupier.serving.learning.head_file import State
-from tests.redis_here import free_port, needs_redis
+from croupier.serving.triton.server import Ports
+from tests.redis_here import needs_redis
 
 
 def part(spool="ab", rows=3, seed=0):
@@ -53,7 +54,7 @@ def test_a_name_is_of_who_and_what_and_not_of_the_order_in_which_they_came():
 def test_a_wrong_address_and_an_absent_store_are_told_apart():
     with pytest.raises(ValueError, match=r"^CROUPIER_REDIS: .*expected redis://HOST"):
         SharedStore("localhost:6379", "shop")
-    store = SharedStore(f"redis://127.0.0.1:{free_port()}/0", "shop")
+    store = SharedStore(f"redis://127.0.0.1:{Ports.free().grpc}/0", "shop")
     with pytest.raises(SharedStoreUnavailable, match="ConnectionError"):
         store.life()
 

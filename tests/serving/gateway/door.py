@@ -84,16 +84,11 @@ def key_file(folder, *keys):
     return path
 
 
-def free_port():
-    """One that no outgoing connection is lent, so that it is there when the server is started again."""
-    return Ports.free().grpc
-
-
 class Gateway:
     """`call` asks it over a connection of its own; `said` is what it printed."""
 
     def __init__(self, var, *options, app="shop", **environment):
-        self.port = free_port()
+        self.port = Ports.free().grpc
         self.root = environment.get("CROUPIER_TLS_ROOT")  # it speaks TLS
         self.endpoint = f"{'https' if self.root else 'http'}://127.0.0.1:{self.port}"
         self.log = Path(var) / "gateway.log"
