@@ -19,12 +19,12 @@ from math import exp, inf, log, sqrt
 from typing import Any, Self
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from croupier.features.batch import F64
 from croupier.models.gate.bounds import skewness
 from croupier.models.gate.bounds.betting import BURN_IN, CAP, PARTS, LiftBets
-from croupier.models.gate.bounds.lift_bounds import BET, PLANNED
+from croupier.models.gate.bounds.lift_bounds import BET, nominal
 from croupier.models.gate.bounds.planned import boundaries, crossing
 from croupier.models.ope.estimators import Moments
 from croupier.models.ope.intervals import boundary
@@ -73,12 +73,28 @@ def power(mode: str, known: Known, gap: float, rows: float, *, looks: int = LOOK
         return _planned(known, gap, rows, looks)
     share = (1.0 - BET) * known.alpha if known.stakes else known.alpha
     seen = float(ndtr((gap / known.sd - boundary(rows, alpha=share)) * sqrt(rows)))
-    return max(seen, _bets(known, gap, rows)) if known.stakes else seen
+    won = min(1.0, _bets(known, gap, rows))  # integrated, it may be above by 1e-6
+    return _either(seen, won, _alike(known, rows)) if won > 0.0 else seen
+
+
+def _alike(known: Known, rows: float) -> float:
+    """How the estimate by DR and the bets correlate: bets leave out the first rows, and the reward model."""
+    spread = min(known.sd, known.bet_sd) / max(known.sd, known.bet_sd)
+    return spread * sqrt(1.0 - BURN_IN / rows)
+
+
+def _either(first: float, second: float, alike: float) -> float:
+    """The probability of at least one of two events that normal variables of this correlation decide."""
+    if not 0.0 < first < 1.0:
+        return max(first, second)
+    missed = ndtri((1.0 - first) * (np.arange(COARSE) + 0.5) / COARSE)  # the first variable, where it falls short
+    also = ndtr((ndtri(1.0 - second) - alike * missed) / sqrt(1.0 - alike * alike))
+    return 1.0 - (1.0 - first) * float(also.mean())
 
 
 def _planned(known: Known, gap: float, rows: float, looks: int) -> float:
     shares = tuple(k / looks for k in range(1, looks + 1))
-    edges = boundaries(shares, PLANNED * known.alpha)
+    edges = boundaries(shares, nominal(known.alpha))
     last = skewness.corrected(rows, known.skew, edges[-1], lowered=True)
     early = [skewness.corrected(rows * t, known.skew, z, lowered=False) for t, z in zip(shares, edges, strict=True)]
     return crossing(shares, (*early[:-1], last), gap * sqrt(rows) / known.sd)

@@ -10,6 +10,7 @@ it is; what rlclientlib or Azure Personalizer wrote, we read.
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from croupier.features.exchange.record import Record, checked, reason
 from croupier.features.exchange.rounded import Rounding
 from croupier.features.exchange.row_names import HEAD, RowNames
 from croupier.features.exchange.times import invented, micros
+from croupier.features.exchange.written_order import NOTE, WrittenOrder
 from croupier.features.ids import hash_unit
 from croupier.features.quality.audit import PROPENSITY_ONLY
 from croupier.features.schema import CHAMPION, Arm, Decision, InvalidEvent, Reward
@@ -51,6 +53,7 @@ class DsjsonSource:
         self._arms: dict[str, dict[str, Any]] = {}
         self._varying: set[str] = set()
         self._seen: Counter[str] = Counter()
+        self._order = WrittenOrder()
         self._names: dict[str, dict[str, None]] = {"context": {}, "arm_context": {}, "arm": {}}
         for _, line in self._lines():
             try:
@@ -138,11 +141,15 @@ class DsjsonSource:
             if known is not features and known != features:
                 self._varying |= {k for k in known.keys() | features.keys() if known.get(k) != features.get(k)}
         self._names["context"] |= dict.fromkeys(_context(line, empty=True))
+        with suppress(*UNUSABLE):  # `records` counts that line
+            first = "Croupier" not in line and _place(line) == 0  # in a log of ours the order is the product's
+            p = number(line, "_label_probability")
+            self._order.see(first=first, candidates=len(line["c"]["_multi"]), propensity=p)
 
     def _record(self, i: int, name: str, line: Mapping[str, Any]) -> Record:
         actions = [action_of(action) for action in line["c"]["_multi"]]
         arms = tuple(arm for arm, _, _ in actions)
-        chosen = line["_labelIndex"] if "_labelIndex" in line else line["_label_Action"] - 1
+        chosen = _place(line)
         if not 0 <= chosen < len(arms):
             raise InvalidEvent("_labelIndex", chosen, f"0 to {len(arms) - 1}, a place in c._multi")
         pmf, p, stage = self._drawn_from(line, arms, arms[chosen])
@@ -173,7 +180,7 @@ class DsjsonSource:
         )
         decision = decision if any(decision.arm_context) else Decision(**_without_pairs(decision))
         rewards = (Reward(event_id=event, at=at, kind=self.reward_kind, value=-c),) if (c := label(line)[0]) else ()
-        return Record(decision=decision, rewards=rewards)
+        return Record(decision=self._order.mended(decision), rewards=rewards)
 
     def _drawn_from(
         self, line: Mapping[str, Any], arms: tuple[str, ...], arm: str
@@ -201,7 +208,13 @@ class DsjsonSource:
         for what, words in _NOTES.items():
             if self._seen[what]:
                 out.append(f"{self._seen[what]} of {n} lines {words}")
+        out += [NOTE] * self._order.after_draw
         return out + [f"skipped {n} lines: {why}" for why, n in self.skipped.items()]
+
+
+def _place(line: Mapping[str, Any]) -> int:
+    """Where in c._multi the shown action stands, from 0."""
+    return int(line["_labelIndex"] if "_labelIndex" in line else line["_label_Action"] - 1)
 
 
 def _brought(line: Mapping[str, Any]) -> frozenset[str]:

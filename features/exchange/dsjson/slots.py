@@ -4,8 +4,9 @@
      "_outcomes": [{"_id": …, "_label_cost": -1, "_a": [1, 0, 2], "_p": [0.8, 0.1, 0.1]}, …]}
 
 `_a` counts from 0 and has what was left for that slot, the shown action first; `_p` is its conditional probability, so
-each slot is a decision of its own over the actions that were left. Its features and its place in the order are context;
-the slots of a line have one unit, since what is shown together is no independent evidence.
+each slot is a decision of its own over the actions that were left, in the order of `_multi`: an order that begins with
+what was shown would tell the draw. The slot's features and its place are context; the slots of a line have one unit,
+since what is shown together is no independent evidence.
 """
 
 from collections.abc import Iterator, Mapping
@@ -39,12 +40,13 @@ def slots(line: Mapping[str, Any], name: str) -> Iterator[tuple[str, dict[str, A
         found, slot = objects("_outcomes", outcome), objects("_slots", declared[place] if declared else {})
         event = next((str(one["_id"]) for one in (found, slot) if not missing(one.get("_id"))), f"{whole}/{place}")
         left = _left(found, len(actions))
+        order = sorted(left)
         features = {k: v for k, v in slot.items() if not k.startswith("_")}
         single = {k: v for k, v in line.items() if k not in ("c", "_outcomes", "a", "p", "_a", "_p")}
         yield event, single | found | {
-            "EventId": event, "_labelIndex": 0, "_label_probability": found["_p"][0], "_p": found["_p"],
-            "_a": [i + 1 for i in range(len(left))], "Croupier": own,
-            "c": shared | {SLOT: features | {PLACE: place}, "_multi": [actions[i] for i in left]},
+            "EventId": event, "_labelIndex": order.index(left[0]), "_label_probability": found["_p"][0],
+            "_p": found["_p"], "_a": [order.index(i) + 1 for i in left], "Croupier": own,
+            "c": shared | {SLOT: features | {PLACE: place}, "_multi": [actions[i] for i in order]},
         }  # fmt: skip
 
 

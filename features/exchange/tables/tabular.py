@@ -25,6 +25,7 @@ from croupier.features.exchange.tables.propensities import DERIVED, with_propens
 from croupier.features.exchange.tables.roles import ASSIGNMENT, WEIGHTS, roles_of
 from croupier.features.exchange.tables.table_file import read_table
 from croupier.features.exchange.times import invented, micros, zoned
+from croupier.features.exchange.written_order import NOTE, WrittenOrder
 from croupier.features.ids import hash_unit
 from croupier.features.quality.audit import PROPENSITY_ONLY
 from croupier.features.schema import CHAMPION, Arm, Decision, InvalidEvent, Reward
@@ -55,7 +56,8 @@ class TableSource:
         used = set(self.columns.values())
         if self.columns.get("pmf") in WEIGHTS:
             used |= set(ASSIGNMENT)
-        if set(DECISIONS.names) - set(ADDED) <= set(self.frame.columns):  # a log of our own: who decided is no feature
+        ours = set(DECISIONS.names) - set(ADDED) <= set(self.frame.columns)
+        if ours:  # who decided is no feature
             used |= set(INTERACTIONS.names)
         free = [c for c in self.frame.columns if c and c not in used and not INDEX.fullmatch(c)]
         self.left_out = [c for c in free if self.frame[c].dtype in _NO_JSON]
@@ -65,7 +67,17 @@ class TableSource:
         self.every_arm = every_arm(chosen, None if "arms" in self.columns else self._column("pmf"))
         if "propensity" not in self.columns:
             self.frame, self.columns = with_propensity(self.frame, self.columns, self.every_arm)
+        self.order = self._order() if "arms" in self.columns and not ours else WrittenOrder()
         self.notes = self._notes()
+
+    def _order(self) -> WrittenOrder:
+        order, roles = WrittenOrder(), ("arms", "arm", "propensity")
+        for arms, arm, p in self.frame.select(self.columns[role] for role in roles).iter_rows():
+            with suppress(TypeError, ValueError):  # `records` counts that row
+                place = [bare(each) for each in as_list(arms)].index(bare(arm))
+                if not order.see(first=place == 0, candidates=len(as_list(arms)), propensity=float(p)):
+                    break
+        return order
 
     def arms(self) -> list[Arm]:
         """Every arm that was chosen or offered. Raises ValueError where an `arm.X` column varies for one arm."""
@@ -167,10 +179,9 @@ class TableSource:
                 arm_features=tuple(given) if any(own is not None for own in given) else (),
             )
         )
-        if "reward" not in get:
-            return Record(decision=decision)
-        reward = Reward(event_id=event, at=at, kind=self.reward_kind, value=_number("reward", get["reward"]))
-        return Record(decision=decision, rewards=(reward,))
+        value = [_number("reward", get["reward"])] if "reward" in get else []
+        rewards = tuple(Reward(event_id=event, at=at, kind=self.reward_kind, value=each) for each in value)
+        return Record(decision=self.order.mended(decision), rewards=rewards)
 
     def _column(self, role: str) -> pl.Series | None:
         return self.frame[self.columns[role]] if role in self.columns else None
@@ -219,7 +230,7 @@ class TableSource:
                 "no column of units (who was asked): every row is a unit of its own; if a column names them, "
                 "say --column unit_id=NAME"
             )
-        out += [*self._reward_note(), *self._time_notes()]
+        out += [*self._reward_note(), *self._time_notes(), *[NOTE] * self.order.after_draw]
         own = [c for c in self.frame.columns if c in INTERACTIONS.names and c not in self.columns.values()]
         if own and not set(own) & {*self.features, *self.arm_columns}:
             out.append(f"columns {', '.join(own)} are left out: a log of ours says with them who decided, and when")

@@ -3,10 +3,10 @@
 always valid   the better of a confidence sequence of the DR lift, at (1 − BET) · α, and of bets, at BET · α, where
                bets can be made (declared rewards, the log's whole pmf); else the sequence at α
 planned        at a planned look DR's lift, corrected for skewness, lies above O'Brien & Fleming's boundary at
-               PLANNED · α; between looks nothing is decided
+               `nominal` of α; between looks nothing is decided
 
 Two bounds that err with probability a and b err together with at most a + b. BET is what gave the most power on clicks;
-PLANNED is what holds every null cell of models/GATE.md to its α.
+`nominal` is what holds every null cell of models/GATE.md to its α.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from croupier.models.ope.estimators import Moments
 from croupier.models.ope.intervals import Bounds, asymptotic_cs
 
 BET = 0.8
-PLANNED = 0.55
+PLANNED, USUAL, TAIL = 0.7, 0.05, 0.18
 SEQUENCE, BETS, PLAN = "confidence sequence", "bets", "planned look"
 
 
@@ -42,10 +42,16 @@ class Ends:
     even_if: float
 
 
+def nominal(alpha: float) -> float:
+    """The error that boundaries of planned looks are asked for, so that what they make is at most alpha: a normal limit
+    errs most in its tail, so it is PLANNED of the usual α and a lesser part of a smaller one."""
+    return PLANNED * alpha * float(min(1.0, alpha / USUAL) ** TAIL)
+
+
 def ends(lift: Lift, *, alpha: float, shift: float = 0.0, schedule: LookSchedule | None = None) -> Ends:
     """`shift`: by how much declared rewards that have hardly come could lower the lift (gate/unseen.py)."""
     if schedule is not None and schedule.due:
-        z = schedule.boundary(PLANNED * alpha)
+        z = schedule.boundary(nominal(alpha))
         last = schedule.rows >= schedule.horizon
         low, high = (end(lift.moments, lift.skew, z, lowered=last) for end in (skewness.lower, skewness.upper))
         return Ends(bounds=Bounds(low, high), by=PLAN, even_if=low - shift)

@@ -22,7 +22,7 @@ from croupier.models.gate.bounds.steadied import NO_SPREAD, carried_by
 from croupier.models.ope.estimators import Moments
 
 PRIOR_ROWS = 50.0
-KEPT = 0.7
+KEPT = 0.5
 MOST = 0.8
 
 

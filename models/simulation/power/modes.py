@@ -14,7 +14,7 @@ from croupier.features.batch import F64
 from croupier.features.spec import GateSpec
 from croupier.models.gate.bounds import skewness, steadied
 from croupier.models.gate.bounds.betting import BURN_IN, LiftBets
-from croupier.models.gate.bounds.lift_bounds import BET, PLANNED
+from croupier.models.gate.bounds.lift_bounds import BET, nominal
 from croupier.models.gate.bounds.planned import LookSchedule
 from croupier.models.gate.gate import PROMOTE, Verdict, judge
 from croupier.models.gate.planning import Known
@@ -131,7 +131,7 @@ class Log:
 
     def _above(self, n: int, schedule: LookSchedule, alpha: float) -> bool:
         seen, j = self.looked, self.at.index(n)
-        z, last = schedule.boundary(PLANNED * alpha), n >= schedule.horizon
+        z, last = schedule.boundary(nominal(alpha)), n >= schedule.horizon
         z = skewness.corrected(float(n), float(seen.skew[j]), z, lowered=last)
         return bool(seen.mean[j] > z * seen.error[j] and seen.size[j] >= SIZE)
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from croupier.features.spec import AppSpec, GateSpec
-from croupier.models.gate.bounds.lift_bounds import PLANNED, Lift, ends
+from croupier.models.gate.bounds.lift_bounds import Lift, ends, nominal
 from croupier.models.gate.bounds.planned import LookSchedule, boundaries, crossing, spent
 from croupier.models.ope.estimators import Moments
 
@@ -54,10 +54,18 @@ def test_looks_are_due_at_planned_rows_and_past_them_once():
 def test_between_looks_nothing_is_better_than_the_sequence_and_at_one_the_plan_decides():
     moments = Moments(8000, 0.01, 8000 * 0.16)
     due = ends(Lift(moments=moments), alpha=0.05, schedule=LookSchedule.of(5, 20_000, (4000,), 8000))
-    z = boundaries((0.2, 0.4), PLANNED * 0.05)[-1]
+    z = boundaries((0.2, 0.4), nominal(0.05))[-1]
     assert due.bounds.lower == pytest.approx(0.01 - z * moments.standard_error, rel=1e-6)
     between = ends(Lift(moments=moments), alpha=0.05, schedule=LookSchedule.of(5, 20_000, (4000,), 7999))
     assert between.bounds.lower == ends(Lift(moments=moments), alpha=0.05).bounds.lower
+
+
+def test_a_smaller_error_is_asked_for_with_more_care():
+    """.7 of .05, half of the ledger's second look, and never more than .7."""
+    assert nominal(0.05) == pytest.approx(0.035)
+    second = 0.05 * 6 / np.pi**2 / 4
+    assert nominal(second) / second == pytest.approx(0.5, abs=0.005)
+    assert nominal(0.2) == pytest.approx(0.14)
 
 
 @pytest.mark.parametrize(
