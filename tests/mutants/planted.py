@@ -2,6 +2,7 @@
 notices). `python -m tests.mutants --planted` plants each of them again."""
 
 JOIN, DURABLE = "tests/features/interactions/test_join.py", "tests/features/store/test_storage_durability.py"
+LOOKUP = "features/log/index/lookup.py"
 WAS_MISSED = "tests/serving/evidence/test_planted_errors.py"
 
 PLANTED = {
@@ -18,11 +19,10 @@ PLANTED = {
         f"{DURABLE}::test_a_file_is_synced_before_it_has_its_name_and_the_name_before_the_answer",
     ),
     "a release's files are not synced": (
-        "serving/release/bundle.py", "    for path in [*folder.rglob(\"*\"), folder]:\n        _sync(path)\n",
-        "    return\n", f"{WAS_MISSED}::test_every_file_of_a_release_is_synced_before_it_has_its_name",
+        "serving/release/bundle.py", "        flush(draft)\n", "", f"{WAS_MISSED}::test_every_file_of_a_release_is_synced_before_it_has_its_name",
     ),
     "a client's record has max(pmf)": (
-        "serving/decide/records.py", "propensity=pmf[request.arms.index(arm)]", "propensity=max(pmf)",
+        "serving/decide/records.py", "propensity=min(1.0, pmf[request.arms.index(arm)])", "propensity=max(pmf)",
         f"{WAS_MISSED}::test_a_clients_record_has_the_probability_of_the_arm_it_showed",
     ),
     "a guardrail's direction is inverted": (
@@ -42,13 +42,11 @@ PLANTED = {
         "tests/serving/learning/test_default_rewards.py::test_a_default_is_learnt_once_and_a_reward_in_its_window_corrects_it",
     ),
     "rewards are looked up an hour short before": (
-        "features/interactions/join.py", "hour_start(hours[0]) - HOUR, hour_start(hours[-1]) + REACH",
-        "hour_start(hours[0]), hour_start(hours[-1]) + REACH",
+        LOOKUP, 'log.hours("rewards", first - HOUR, last + REACH', 'log.hours("rewards", first, last + REACH',
         f"{JOIN}::test_a_reward_of_the_hour_before_counts_where_that_hour_itself_is_not_joined",
     ),
     "rewards are looked up an hour short after": (
-        "features/interactions/join.py", "hour_start(hours[-1]) + REACH * HOUR)\n    rewards",
-        "hour_start(hours[-1]) + (REACH - 1) * HOUR)\n    rewards",
+        LOOKUP, "last + REACH * HOUR), REWARD)", "last + (REACH - 1) * HOUR), REWARD)",
         f"{JOIN}::test_a_reward_at_the_very_end_of_the_longest_window_counts",
     ),
 }  # fmt: skip
