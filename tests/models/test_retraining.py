@@ -45,8 +45,9 @@ def w(tmp_path_factory):
 
 
 def log(w, hours_ago: int, hours: int, seed: int) -> None:
-    """400 decisions an hour, from the start of an hour that has passed."""
-    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours_ago)
+    """400 decisions an hour, from the start of an hour that has passed; the last of them are as mature at the start of an
+    hour as at its end."""
+    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours_ago + 1)
     made, rewards = WORLD.log(400 * hours, seed=seed, start=to_us(start), gap=9_000_000)
     spool = w.spool()
     spool.append_decisions(made)
