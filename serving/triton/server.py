@@ -34,7 +34,7 @@ _LOGGER = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 READY_SECONDS = 90.0
 # what Triton 24.10 dies of where the machine is so busy that a stub takes no memory in time
-SLOW_STUBS, STARTS = "boost::interprocess::lock_exception", 3
+SLOW_STUBS, HUNG, STARTS = "boost::interprocess::lock_exception", "not ready after", 3
 DRAIN_SECONDS = 10.0
 FREE_FROM, FREE_NUMBERS, FREE_TRIES = 10_001, 9_000, 100  # Linux lends 32768 and above, others 49152
 
@@ -112,14 +112,16 @@ class TritonServer:
 
     def start(self, *, ready_seconds: float = READY_SECONDS) -> Self:
         """Returns when the server and every model it was told to load are ready. Raises TritonUnavailable. A start that
-        Triton itself gave up, since its stubs were slow (SLOW_STUBS), is tried again."""
+        Triton itself gave up, since its stubs were slow (SLOW_STUBS), or in which a stub never came (HUNG: seen once in
+        some thousand starts), is tried again."""
         for _ in range(STARTS - 1):
             try:
                 return self._start(ready_seconds)
             except EndedWhileStarting as error:
-                if SLOW_STUBS not in str(error):
+                why = next((why for why in (SLOW_STUBS, HUNG) if why in str(error)), "")
+                if not why:
                     raise
-                _LOGGER.warning("tritonserver ended while starting (%s): started again", SLOW_STUBS)
+                _LOGGER.warning("tritonserver did not come up (%s): started again", why)
         return self._start(ready_seconds)
 
     def _start(self, ready_seconds: float) -> Self:
@@ -207,7 +209,7 @@ class TritonServer:
             if all(ready(self.ports, name) for name in models):
                 return
             time.sleep(0.1)
-        raise EndedWhileStarting(f"tritonserver not ready after {seconds:.0f} s; {self.log} ends:\n{tail(self.log)}")
+        raise EndedWhileStarting(f"tritonserver {HUNG} {seconds:.0f} s; {self.log} ends:\n{tail(self.log)}")
 
 
 def stop_recorded(home: Path) -> bool:

@@ -1,4 +1,5 @@
-"""A Triton that gives its own start up since the machine is busy is started again; one that cannot work is not."""
+"""A Triton that gives its own start up since the machine is busy, or never comes up, is started again; one that cannot
+work is not."""
 
 import shlex
 from dataclasses import replace
@@ -8,7 +9,7 @@ import pytest
 from croupier.models.baselines import Uniform
 from croupier.serving.client.client import Client
 from croupier.serving.triton import binary
-from croupier.serving.triton.server import SLOW_STUBS, STARTS, EndedWhileStarting, Ports, TritonServer
+from croupier.serving.triton.server import HUNG, SLOW_STUBS, STARTS, EndedWhileStarting, Ports, TritonServer
 from tests.serving import apps
 
 BUSY = f"terminate called after throwing an instance of '{SLOW_STUBS}'"
@@ -58,3 +59,14 @@ def test_it_ends_with_what_triton_said(dying, tmp_path, words, starts):
         TritonServer(tmp_path / "home", ports=Ports.free()).start()
     assert words[0] in str(refused.value)
     assert counted.read_text() == "start\n" * starts
+
+
+def test_one_that_never_comes_up_is_tried_again(dying, tmp_path, monkeypatch):
+    counted = dying(*["a stub is waited for"] * 5)
+    monkeypatch.setenv("BASH_ENV", str(tmp_path / "hang"))
+    (tmp_path / "hang").write_text("exit() { sleep 600; }\n")
+    apps.write(tmp_path / "home", Uniform())
+    with pytest.raises(EndedWhileStarting, match=HUNG) as refused:
+        TritonServer(tmp_path / "home", ports=Ports.free()).start(ready_seconds=1.0)
+    assert "a stub is waited for" in str(refused.value)
+    assert counted.read_text() == "start\n" * STARTS
