@@ -38,7 +38,10 @@ def named(ctx: typer.Context, param: typer.CallbackParam, value: str) -> str:
 _WHICH = "which bandit: a folder under var (CROUPIER_VAR)"
 App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help=_WHICH, autocompletion=declared_apps, callback=named)]
 RoleColumn = Annotated[
-    list[str] | None, typer.Option("--column", help="ROLE=COLUMN, e.g. arm=item_id; may be repeated")
+    list[str] | None,
+    typer.Option(
+        "--column", help="ROLE=COLUMN, e.g. arm=item_id; propensity=1/3 is one for every row; may be repeated"
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON, and nothing else")]
 Out = Annotated[

@@ -1,7 +1,9 @@
-"""The probability of the chosen arm where a table has a column of all probabilities and none of that one."""
+"""The probability of the chosen arm where a table has no column of it: from the column of all probabilities, or as its
+owner states it for every row (`propensity=1/3`: three arms, drawn evenly)."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from fractions import Fraction
 from typing import Any
 
 import polars as pl
@@ -21,6 +23,26 @@ def with_propensity(
     cells = zip(frame[columns["arm"]], frame[columns["pmf"]], arms, strict=True)
     found = [_entry(arm, pmf, every_arm if own is None else own) for arm, pmf, own in cells]
     return frame.with_columns(pl.Series(DERIVED, found, pl.Float64)), {**columns, "propensity": DERIVED}
+
+
+def stated(columns: Mapping[str, str]) -> float | None:
+    """The probability that stands in the place of a column's name; None where none does."""
+    with suppress(ValueError, ZeroDivisionError):
+        found = float(Fraction(columns.get("propensity", "")))
+        return found if 0.0 < found <= 1.0 else None
+    return None
+
+
+def with_stated(frame: pl.DataFrame, columns: Mapping[str, str]) -> tuple[pl.DataFrame, list[str]]:
+    """The frame with a column of the stated probability, which has its words as its name, and what is to be said of
+    it. A column of that name stays what it is."""
+    p, words = stated(columns), columns.get("propensity", "")
+    if p is None or words in frame.columns:
+        return frame, []
+    said = (
+        f"every row's arm was drawn with probability {words}, as you say: all estimates are wrong where it was another"
+    )
+    return frame.with_columns(pl.lit(p, pl.Float64).alias(words)), [said]
 
 
 def _entry(arm: Any, pmf: Any, arms: Any) -> float | None:

@@ -1,5 +1,6 @@
 """Which column of a foreign table plays which role: by its name, or as its owner says."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +21,10 @@ ROLES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 REQUIRED = ("arm", "propensity", "reward")
 ASSIGNMENT = ("experiment_id", "leaf_id", "bandit_version")  # GrowthBook's, beside its weights: no features
+EVEN = (
+    " (or --column pmf=NAME, of all arms' probabilities; or, where every row's arm was drawn with one and the same "
+    "probability, that: --column propensity=1/3)"
+)
 IDS = ("arm", "unit_id", "event_id")  # names, however much they look like numbers: 007 is not 7
 
 
@@ -29,10 +34,17 @@ def named_roles(columns: Sequence[str], given: Mapping[str, str]) -> dict[str, s
     for role, column in given.items():
         if role not in ROLES or column not in columns:
             what, known = ("column", columns[:40]) if role in ROLES else ("role", list(ROLES))
-            raise ValueError(f"{role}={column}: found no such {what}, expected {', '.join(known)}")
-    lower = {c.lower(): c for c in reversed(columns)}
-    found = {role: next((lower[n] for n in names if n in lower), "") for role, names in ROLES.items()} | dict(given)
+            stated = ", or a probability that every row's arm had, such as 1/3" if role == "propensity" else ""
+            raise ValueError(f"{role}={column}: found no such {what}, expected {', '.join(known)}{stated}")
+    plain = {_plain(c): c for c in reversed(columns)}
+    found = {role: next((plain[n] for n in map(_plain, names) if n in plain), "") for role, names in ROLES.items()}
+    found |= dict(given)
     return {role: column for role, column in found.items() if column}
+
+
+def _plain(name: str) -> str:
+    """A name as it sounds: user_id, userId and "User ID" are one."""
+    return re.sub(r"(?<=[a-z0-9])[\s_-]+(?=[a-z0-9])", "", name.strip().lower())
 
 
 def roles_of(frame: pl.DataFrame, given: Mapping[str, str], path: Path) -> dict[str, str]:
@@ -45,7 +57,7 @@ def roles_of(frame: pl.DataFrame, given: Mapping[str, str], path: Path) -> dict[
     if missing := [role for role in REQUIRED if role not in found and role not in derived]:
         usual = "; ".join(f"{role} by {', '.join(ROLES[role][:5])}" for role in missing)
         options = " ".join(f"--column {role}=NAME" for role in missing)
-        options += " (or --column pmf=NAME, of all arms' probabilities)" if "propensity" in missing else ""
+        options += EVEN if "propensity" in missing else ""
         raise ValueError(
             f"{path}: found no column for the {' and the '.join(missing)}, expected one by its name ({usual}, …), or "
             f"say {options}; the columns are {', '.join(columns[:40])}"

@@ -21,7 +21,7 @@ from croupier.features.exchange.rounded import Rounding
 from croupier.features.exchange.row_names import HEAD, RowNames
 from croupier.features.exchange.tables.candidates import every_arm
 from croupier.features.exchange.tables.mended import mended
-from croupier.features.exchange.tables.propensities import DERIVED, with_propensity
+from croupier.features.exchange.tables.propensities import DERIVED, stated, with_propensity, with_stated
 from croupier.features.exchange.tables.roles import ASSIGNMENT, WEIGHTS, roles_of
 from croupier.features.exchange.tables.table_file import read_table
 from croupier.features.exchange.times import invented, micros, zoned
@@ -48,10 +48,12 @@ class TableSource:
         self.path, self.unit_key = path, unit_key
         self.skipped: Counter[str] = Counter()
         self.rounding = Rounding()
-        self.frame, self._read_as = read_table(path, columns) if table is None else (table, [])
+        known = {r: c for r, c in columns.items() if r != "propensity" or stated(columns) is None}
+        self.frame, self._read_as = read_table(path, known) if table is None else (table, [])
+        self.frame, self._stated = with_stated(self.frame, columns)
         self.columns = roles_of(self.frame, columns, path)
         self.frame, mends = mended(self.frame, self.columns, path)
-        self._read_as = [*self._read_as, *mends]
+        self._read_as = [*self._read_as, *mends, *self._stated]
         self.reward_kind = self.columns["reward"]
         used = set(self.columns.values())
         if self.columns.get("pmf") in WEIGHTS:
@@ -210,7 +212,8 @@ class TableSource:
         return next(scale for least, scale, _ in _EPOCH_UNITS if largest >= least)
 
     def _notes(self) -> list[str]:
-        out = [*self._read_as, *(self._role_note(role) for role in self.columns)]
+        unsaid = {"propensity"} if self._stated else set()
+        out = [*self._read_as, *(self._role_note(role) for role in self.columns if role not in unsaid)]
         if "arms" not in self.columns:
             out.append(
                 f"no column of candidates: each decision could have been any of the {len(self.every_arm)} arms; "

@@ -59,6 +59,38 @@ def test_columns_can_be_named_and_missing_ones_are_said(tmp_path):
         open_source(path, unit_key="k", columns={"nope": "click"})
 
 
+def test_one_probability_for_all_rows_can_be_said_instead_of_a_column(tmp_path):
+    """An A/B test's log: nobody wrote down that its three arms were drawn evenly."""
+    path = tmp_path / "log.csv"
+    even = TABLE.drop("propensity_score").with_columns(item_id=pl.Series([3, 1, 2])).drop("arm.genre")
+    even.write_csv(path)
+    with pytest.raises(ValueError, match="--column propensity=1/3"):
+        open_source(path, unit_key="k")
+    source = open_source(path, unit_key="k", columns={"propensity": "1/3"})
+    decisions = [record.decision for record in source.records()]
+    assert [d.propensity for d in decisions] == pytest.approx([1 / 3] * 3)
+    assert [d.pmf for d in decisions] == [pytest.approx([1 / 3] * 3)] * 3
+    assert all("1/3" not in name for d in decisions for name in d.context), "it is no feature"
+    assert sum("drawn with probability 1/3, as you say" in note for note in source.notes) == 1
+    for wrong in ("3", "0", "-1/3", "1/0", "a third"):
+        with pytest.raises(ValueError, match=r"found no such column.*such as 1/3"):
+            open_source(path, unit_key="k", columns={"propensity": wrong})
+    even.with_columns(pl.Series("0.5", [0.2, 0.3, 0.5])).write_csv(path)
+    kept = open_source(path, unit_key="k", columns={"propensity": "0.5"})
+    assert [r.decision.propensity for r in kept.records()] == [0.2, 0.3, 0.5], "a column of that name stays what it is"
+
+
+@pytest.mark.parametrize("name", ["userId", "User ID", "user-id", " USER_ID"])
+def test_roles_are_known_by_how_their_names_sound(tmp_path, name):
+    path = tmp_path / "log.csv"
+    TABLE.rename({"user_id": name, "item_id": "Item ID", "propensity_score": "propensityScore"}).write_csv(path)
+    source = open_source(path, unit_key="k")
+    decisions = [record.decision for record in source.records()]
+    assert decisions[0].unit_id == decisions[2].unit_id != decisions[1].unit_id
+    assert [(d.arm, d.propensity) for d in decisions] == [("3", 0.5), ("1", 0.25), ("3", 0.5)]
+    assert decisions[0].context == {"age": 30.5, "city": "Wien"}
+
+
 def test_whole_pmfs_candidates_and_pairs_of_a_table(tmp_path):
     path = tmp_path / "log.parquet"
     pl.DataFrame(

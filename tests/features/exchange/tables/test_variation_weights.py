@@ -61,7 +61,7 @@ def test_the_weights_of_a_leaf_are_known_by_their_name(tmp_path):
     assert [r.decision.pmf for r in source.records()] == [(0.6, 0.3, 0.1), (0.2, 0.2, 0.6), (0.6, 0.3, 0.1)]
     assert source.features == ["country"]
     with pytest.raises(
-        ValueError, match=r"--column propensity=NAME \(or --column pmf=NAME, of all arms' probabilities\)"
+        ValueError, match=r"--column propensity=NAME \(or --column pmf=NAME, of all arms' probabilities;"
     ):
         open_source(table(tmp_path, ROWS, head=HEAD.replace("variation_weights", "shares")), unit_key="k")
 
