@@ -45,8 +45,10 @@ def usual(folder):
 
 
 @pytest.mark.parametrize("killed", [
-    ("supervisor", "server"), ("server", "supervisor"), ("supervisor", "stubs"), ("supervisor", "server", "files"),
-    ("supervisor", "files"), ("supervisor", "one stub", "server"),
+    ("server", "supervisor"), ("supervisor", "server", "files"), ("supervisor", "one stub", "server"),
+    *(pytest.param(each, marks=pytest.mark.full) for each in (
+        ("supervisor", "server"), ("supervisor", "stubs"), ("supervisor", "files"),
+    )),
 ], ids="+".join)  # fmt: skip
 def test_down_leaves_nothing(tmp_path, killed):
     usual(tmp_path)
@@ -123,7 +125,9 @@ def test_another_apps_processes_are_left_alone(tmp_path):
         assert list(Path("/dev/shm").glob(f"{other.shm}*"))
 
 
-@pytest.mark.parametrize("killed", ["supervisor+server", "supervisor+files", "supervisor+stubs"])
+@pytest.mark.parametrize(
+    "killed", ["supervisor+server", pytest.param("supervisor+files", marks=pytest.mark.full), "supervisor+stubs"]
+)
 def test_up_after_kills_leaves_one_server_that_decides(tmp_path, killed):
     """On the very ports of before: what is left of the former one is ended first, its shared memory with it."""
     port = usual(tmp_path).ports.grpc
