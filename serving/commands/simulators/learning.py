@@ -77,5 +77,6 @@ def _left(result: dict[str, Any]) -> None:
 
 
 def _shown(result: dict[str, Any], key: str) -> str:
-    """A mean over seeds with its standard error."""
-    return f"{result[key]:.4g} ± {result[key + '_se'] or float('nan'):.2g}"
+    """A mean over seeds with its standard error, which one seed alone does not have."""
+    error = result[key + "_se"]
+    return f"{result[key]:.4g}" + (f" ± {error:.2g}" if error else "")

@@ -109,10 +109,19 @@ def test_command_writes_what_it_prints(tmp_path):
     assert found["policy"] == "lin_ts"
     assert found["rounds"] == 200
     assert 0 < found["progressive_loss"] < 0.5
-    assert f"{found['percent_of_uniform_regret']:.4g}" in result.output
+    assert f"{found['percent_of_uniform_regret']:.4g} ± {found['percent_of_uniform_regret_se']:.2g}" in result.output
     picture = (tmp_path / "curve.svg").read_text()
     assert picture.startswith("<?xml")
     assert "mine: 200 rounds, 2 seeds" in picture  # matplotlib names each text in a comment
+
+
+@pytest.mark.medium
+def test_one_seed_has_no_standard_error():
+    call = ["simulate", "learning", "--policy", "lin_ts", "--rounds", "50", "--seeds", "1"]
+    said = CliRunner().invoke(app, call)
+    assert said.exit_code == 0, said.output
+    assert "±" not in said.output
+    assert "nan" not in said.output
 
 
 def test_values_that_cannot_be_are_named():
