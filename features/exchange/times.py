@@ -7,6 +7,7 @@ from typing import Any
 
 from croupier.features.utc import SECOND
 
+_UTC = re.compile(r"\s+(UTC|GMT)$")  # as BigQuery exports it
 _LEAP = re.compile(r"(?<=:\d\d):60(?=$|[.,Zz+-])")
 _START = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
 INVENTED_BEFORE = int(datetime(2001, 1, 1, tzinfo=UTC).timestamp()) * SECOND  # 31 million rows without a time
@@ -22,7 +23,7 @@ def micros(value: Any) -> int:
     the second after it, as POSIX counts. Raises ValueError on what is no time."""
     if isinstance(value, datetime):
         return _of(value)
-    text, leaps = _LEAP.subn(":59", str(value))
+    text, leaps = _LEAP.subn(":59", _UTC.sub("+00:00", str(value)))
     return _of(datetime.fromisoformat(text)) + leaps * SECOND
 
 
@@ -31,7 +32,7 @@ def zoned(value: Any) -> bool:
     if isinstance(value, datetime):
         return value.tzinfo is not None
     with suppress(ValueError):
-        return datetime.fromisoformat(_LEAP.sub(":59", str(value))).tzinfo is not None
+        return datetime.fromisoformat(_LEAP.sub(":59", _UTC.sub("+00:00", str(value)))).tzinfo is not None
     return True
 
 

@@ -14,7 +14,7 @@ from croupier.features.exchange.coerce import DeclaredFeatures
 from croupier.features.exchange.guess import guess_app
 from croupier.features.exchange.importing import declared_records
 from croupier.features.exchange.once import events
-from croupier.features.exchange.record import Source
+from croupier.features.exchange.record import Source, explained
 from croupier.features.exchange.sources import open_source
 from croupier.features.exchange.tables.tabular import TableSource
 from croupier.features.interactions.versions import read_interactions
@@ -23,7 +23,6 @@ from croupier.features.settings import Settings
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.workspace import Workspace
-from croupier.serving.frames.value_shown import counts
 
 TABLE = Path("the table")  # what errors call a frame, which has no path
 
@@ -59,7 +58,8 @@ def read_log(log: Path | pl.DataFrame, columns: dict[str, str], read: Read) -> t
     read.repeats = found.repeated
     if not found.rows:
         name = log if isinstance(log, Path) else TABLE
-        raise ValueError(f"{name}: found no usable row ({counts(read.skipped) or 'it is empty'})")
+        why = "; ".join(f"{n:,} × {explained(reason)}" for reason, n in read.skipped.items())
+        raise ValueError(f"{name}: found no usable row ({why or 'it is empty'})")
     frame = pl.DataFrame(found.rows, infer_schema_length=None)
     read.without_reward = int((frame["reward_count"] == 0).sum())
     arms = DeclaredFeatures(spec).arms(source.arms())

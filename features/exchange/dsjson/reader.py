@@ -54,6 +54,7 @@ class DsjsonSource:
         self._varying: set[str] = set()
         self._seen: Counter[str] = Counter()
         self._order = WrittenOrder()
+        self._observed = 0
         self._names: dict[str, dict[str, None]] = {"context": {}, "arm_context": {}, "arm": {}}
         for _, line in self._lines():
             try:
@@ -63,6 +64,11 @@ class DsjsonSource:
         if not self._arms and not self._names["arm"]:
             reasons = ", ".join(f"{n} × {r}" for r, n in self.skipped.items())
             raise ValueError(f"{path}: found no DSJSON decision with c._multi ({reasons or 'empty'})")
+        if self._observed and self._seen["unrewarded"] == self._seen["lines"]:
+            raise ValueError(
+                f"{path}: found {self._observed:,} observations (lines with EventId and v) beside decisions of which "
+                "none has a reward: this log is not joined; expected decisions with the _label_cost of what followed"
+            )
         self.notes = self._notes()
 
     def arms(self) -> list[Arm]:
@@ -122,6 +128,7 @@ class DsjsonSource:
             self.skipped["not JSON"] += 1
             return None
         if why := unusable(line):
+            self._observed += isinstance(line, dict) and "EventId" in line and "v" in line
             self.skipped[why] += 1
             return None
         return dict(line)

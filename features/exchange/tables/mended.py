@@ -107,6 +107,8 @@ def _refuse_zeros(name: str, numbers: pl.Series, path: Path) -> None:
 
 def _arm(column: pl.Series) -> tuple[pl.Series, str]:
     """Without blanks around an id (arm_ids.py)."""
+    if column.dtype.is_float() and column.drop_nulls().len() and bool((column.drop_nulls() % 1 == 0).all()):
+        return column.cast(pl.Int64), f"column {column.name}: ids are whole numbers, 7.0 is 7"
     if column.dtype != pl.String:
         return column, ""
     trimmed = column.str.strip_chars()

@@ -53,6 +53,9 @@ def roles_of(frame: pl.DataFrame, given: Mapping[str, str], path: Path) -> dict[
     found, columns = named_roles(frame.columns, given), frame.columns
     if "context" in found and "context" not in given and not _holds_objects(frame[found["context"]]):
         del found["context"]
+    for role in ("unit_id", "event_id"):  # an object called `user` has features of one
+        if role in found and role not in given and _holds_objects(frame[found[role]]):
+            del found[role]
     derived = ("propensity",) if "pmf" in found else ()  # the pmf's own entry: propensities.py
     if missing := [role for role in REQUIRED if role not in found and role not in derived]:
         usual = "; ".join(f"{role} by {', '.join(ROLES[role][:5])}" for role in missing)

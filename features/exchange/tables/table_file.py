@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -52,14 +53,15 @@ def _read_csv(path: Path, columns: Mapping[str, str]) -> tuple[pl.DataFrame, lis
     refuse_ragged(path, text, separator, len(names))
     notes += [f"columns are separated by {separator!r}"] * (separator not in (",", "\t"))
     notes += ["numbers are written with a decimal comma"] * comma
-    frame = pl.read_csv(
-        io.BytesIO(text),
-        separator=separator,
-        decimal_comma=comma,
-        schema_overrides=ids,
-        infer_schema_length=10_000,
-        try_parse_dates=True,
+    read = partial(
+        pl.read_csv, text, separator=separator, decimal_comma=comma, schema_overrides=ids, infer_schema_length=10_000
     )
+    try:
+        frame = read(try_parse_dates=True)
+    except pl.exceptions.ComputeError as error:
+        if "dtype `datetime" not in str(error):
+            raise
+        frame = read(try_parse_dates=False)  # written in a way that Polars does not know: times.py reads it, or says so
     before, frame = len(frame), frame.filter(~pl.all_horizontal(pl.all().is_null()))
     notes += [f"{before - len(frame)} blank lines are passed over"] * (before > len(frame))
     texts = [c for c, kind in frame.schema.items() if kind == pl.String and c not in ids] if comma else []

@@ -21,6 +21,7 @@ from croupier.features.exchange.rounded import Rounding
 from croupier.features.exchange.row_names import HEAD, RowNames
 from croupier.features.exchange.tables.candidates import every_arm
 from croupier.features.exchange.tables.mended import mended
+from croupier.features.exchange.tables.one_row import one_row_each
 from croupier.features.exchange.tables.propensities import DERIVED, stated, with_propensity, with_stated
 from croupier.features.exchange.tables.roles import ASSIGNMENT, WEIGHTS, roles_of
 from croupier.features.exchange.tables.table_file import read_table
@@ -53,7 +54,8 @@ class TableSource:
         self.frame, self._stated = with_stated(self.frame, columns)
         self.columns = roles_of(self.frame, columns, path)
         self.frame, mends = mended(self.frame, self.columns, path)
-        self._read_as = [*self._read_as, *mends, *self._stated]
+        self.frame, ones = one_row_each(self.frame, self.columns, path)
+        self._read_as = [*self._read_as, *mends, *ones, *self._stated]
         self.reward_kind = self.columns["reward"]
         used = set(self.columns.values())
         if self.columns.get("pmf") in WEIGHTS:

@@ -130,3 +130,17 @@ def test_what_is_no_decision_of_one_slot_is_named(tmp_path, fields, reason):
     source = source_of(tmp_path, line(**fields), line(EventId="sound"))
     assert [r.decision.event_id for r in source.records()] == ["sound"]
     assert source.skipped == {reason: 1}
+
+
+def test_a_log_that_is_not_joined_yet_is_refused(tmp_path):
+    """Decisions, and beside them what was observed of them: read as it is, no decision would have a reward."""
+    decided = [{"_label_cost": 0.0, "_label_probability": 0.5, "_labelIndex": 0, "EventId": f"e{i}", "a": [1, 2], "p": [0.5, 0.5],
+                "c": {"_multi": [{"_tag": "x"}, {"_tag": "y"}]}} for i in range(4)]  # fmt: skip
+    path = tmp_path / "log.json"
+    lines = [*decided, {"EventId": "e1", "v": 1.0, "Timestamp": "2026-03-01T10:00:00Z"}]
+    path.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    with pytest.raises(ValueError, match=r"found 1 observations .*this log is not joined"):
+        open_source(path, unit_key="k")
+    lines[0]["_label_cost"] = -1.0
+    path.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    assert len(list(open_source(path, unit_key="k").records())) == 4, "of a joined log a stray line is counted, as ever"

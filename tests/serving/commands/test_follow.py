@@ -3,7 +3,6 @@ first process of a container."""
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -110,10 +109,11 @@ def test_a_release_that_is_refused_here_keeps_no_abort_from_being_mirrored(host,
     try:
         until(lambda: share(host) == 0.05, process)
         spoilt = layout.release(2, layout.MANIFEST)
+        process.send_signal(signal.SIGSTOP)  # it never sees the release whole
         publish.publish(store, tmp_path / "publisher" / "shop", build, triton=None)
         manifest = json.loads(store.get(spoilt))
         store.put(spoilt, json.dumps(manifest | {"digest": "0" * 64}).encode())
-        shutil.rmtree(layout.served(host, 2), ignore_errors=True)
+        process.send_signal(signal.SIGCONT)
         assert "ReleaseRefused" in process.stderr.readline()
         rollout_store.change(store, lambda s: rollout_state.abort(s, "harm", now=s.since + 1, by="me"), insist=True)
         mirror = host / layout.ROLLOUT_MIRROR
