@@ -11,7 +11,7 @@ import orjson
 from croupier.features.encoding.as_sent import flattened
 from croupier.features.exchange.after_decision import known_too_late
 from croupier.features.exchange.guess_feature import IDENTIFIER, guess_feature
-from croupier.features.exchange.record import Record, Source, explained
+from croupier.features.exchange.record import Record, Source, all_explained
 from croupier.features.schema import FROM_BOTH, FROM_CATALOGUE, InvalidEvent
 from croupier.features.spec_values import ONLINE
 from croupier.features.utc import HOUR_SECONDS
@@ -47,8 +47,7 @@ def guess_app(source: Source, given: Given | None = None) -> Guess:
     record can be used."""
     records = list(islice(source.records(), SAMPLE))
     if not records:
-        why = "; ".join(f"{n:,} × {explained(reason)}" for reason, n in source.skipped.items())
-        raise ValueError(f"this log: found no usable row ({why or 'it is empty'})")
+        raise ValueError(f"this log: found no usable row ({all_explained(source.skipped)})")
     records = [replace(r, decision=replace(r.decision, context=_flat(r.decision.context))) for r in records]
     brought = [_flat(own) for r in records for own in r.decision.arm_features if own is not None]
     scopes = {

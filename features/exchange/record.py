@@ -1,7 +1,7 @@
 """One row of another system's log, and what every reader of such a log offers (features/exchange)."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -76,6 +76,11 @@ _EXPECTED = {
 def explained(why: str) -> str:
     """The reason under which rows were skipped, with what they should have had, where that is known."""
     return f"{why}: expected {_EXPECTED[why]}" if why in _EXPECTED else why
+
+
+def all_explained(skipped: Mapping[str, int]) -> str:
+    """Why no row could be used: every reason, how often, and what was expected."""
+    return "; ".join(f"{n:,} × {explained(why)}" for why, n in skipped.items()) or "it is empty"
 
 
 def checked(decision: Decision) -> Decision:

@@ -14,7 +14,7 @@ from croupier.features.exchange.coerce import DeclaredFeatures
 from croupier.features.exchange.guess import guess_app
 from croupier.features.exchange.importing import declared_records
 from croupier.features.exchange.once import events
-from croupier.features.exchange.record import Source, explained
+from croupier.features.exchange.record import Source, all_explained
 from croupier.features.exchange.sources import open_source
 from croupier.features.exchange.tables.tabular import TableSource
 from croupier.features.interactions.versions import read_interactions
@@ -58,8 +58,7 @@ def read_log(log: Path | pl.DataFrame, columns: dict[str, str], read: Read) -> t
     read.repeats = found.repeated
     if not found.rows:
         name = log if isinstance(log, Path) else TABLE
-        why = "; ".join(f"{n:,} × {explained(reason)}" for reason, n in read.skipped.items())
-        raise ValueError(f"{name}: found no usable row ({why or 'it is empty'})")
+        raise ValueError(f"{name}: found no usable row ({all_explained(read.skipped)})")
     frame = pl.DataFrame(found.rows, infer_schema_length=None)
     read.without_reward = int((frame["reward_count"] == 0).sum())
     arms = DeclaredFeatures(spec).arms(source.arms())

@@ -5,12 +5,13 @@ A row whose reward cannot be read must not be passed over in numbers: which rows
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import polars as pl
 
-from croupier.features.exchange.cells import unmeasured
+from croupier.features.exchange.cells import as_list, unmeasured
 
 WORDS = {"true": "1", "yes": "1", "t": "1", "y": "1", "false": "0", "no": "0", "f": "0", "n": "0",
          "ja": "1", "nein": "0", "oui": "1", "non": "0", "sí": "1", "si": "1"}  # fmt: skip
@@ -24,7 +25,8 @@ def mended(frame: pl.DataFrame, columns: Mapping[str, str], path: Path) -> tuple
     """The frame, and what was taken for what. Raises ValueError on a reward or a propensity that is something else."""
     notes = []
     mends: dict[str, Callable[[pl.Series], tuple[pl.Series, str]]] = {
-        "reward": partial(_reward, path=path), "propensity": partial(_propensity, path=path), "arm": _arm,
+        "reward": partial(_reward, path=path), "propensity": partial(_propensity, path=path),
+        "arm": partial(_arm, floats=_lists_floats(frame, columns)),
     }  # fmt: skip
     for role in (role for role in mends if role in columns):
         column, note = mends[role](frame[columns[role]])
@@ -105,9 +107,22 @@ def _refuse_zeros(name: str, numbers: pl.Series, path: Path) -> None:
         )
 
 
-def _arm(column: pl.Series) -> tuple[pl.Series, str]:
-    """Without blanks around an id (arm_ids.py)."""
-    if column.dtype.is_float() and column.drop_nulls().len() and bool((column.drop_nulls() % 1 == 0).all()):
+def _lists_floats(frame: pl.DataFrame, columns: Mapping[str, str]) -> bool:
+    """Whether the candidates of the first row that has any are floats, as the arms then are."""
+    first = frame[columns["arms"]].drop_nulls().head(1).to_list() if "arms" in columns else []
+    with suppress(TypeError, ValueError):
+        return any(isinstance(each, float) for listed in first for each in as_list(listed))
+    return False
+
+
+def _arm(column: pl.Series, *, floats: bool) -> tuple[pl.Series, str]:
+    """Without blanks around an id (arm_ids.py); ids that are floats only since one is missing are whole numbers."""
+    if (
+        not floats
+        and column.dtype.is_float()
+        and column.drop_nulls().len()
+        and bool((column.drop_nulls() % 1 == 0).all())
+    ):
         return column.cast(pl.Int64), f"column {column.name}: ids are whole numbers, 7.0 is 7"
     if column.dtype != pl.String:
         return column, ""

@@ -65,7 +65,8 @@ def _one_reward(frame: pl.DataFrame, columns: Mapping[str, str]) -> tuple[pl.Dat
     events = frame.filter(both)[event].n_unique()
     if events <= FEW:
         return frame, []
-    kept = pl.when(pl.lit(both)).then(pl.lit(found["value"])).otherwise(value)
+    one = pl.lit(found["value"]).cast(frame.schema[reward])
+    kept = pl.when(pl.lit(both)).then(one).otherwise(pl.col(reward))  # what is no number stays, to be counted
     said = (
         f"{events:,} events have a row with reward 0 and one with another (an impression and a click): the other counts"
     )

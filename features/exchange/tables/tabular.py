@@ -78,8 +78,8 @@ class TableSource:
         order, roles = WrittenOrder(), ("arms", "arm", "propensity")
         for arms, arm, p in self.frame.select(self.columns[role] for role in roles).iter_rows():
             with suppress(TypeError, ValueError):  # `records` counts that row
-                place = [bare(each) for each in as_list(arms)].index(bare(arm))
-                if not order.see(first=place == 0, candidates=len(as_list(arms)), propensity=float(p)):
+                listed = [bare(each) for each in as_list(arms)]
+                if not order.see(first=listed.index(bare(arm)) == 0, candidates=len(listed), propensity=float(p)):
                     break
         return order
 

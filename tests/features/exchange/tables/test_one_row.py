@@ -51,6 +51,10 @@ def test_an_impression_and_its_click_are_one_event_with_the_clicks_reward(tmp_pa
         worth.setdefault(record.decision.event_id, set()).update(r.value for r in record.rewards)
     assert worth == {str(i): {1.0 - i % 2} for i in range(N)}
     assert sum("30 events have a row with reward 0" in note for note in source.notes) == 1
+    slip = shown.with_columns(click=pl.when(pl.col("event_id") == 1).then(pl.lit("oops")).otherwise(pl.lit("0")))
+    source = source_of(tmp_path, pl.concat([slip, clicked.cast({"click": pl.String})]))
+    assert len({r.decision.event_id for r in source.records()}) == N - 1
+    assert source.skipped == {"bad reward": 1}, "what is no number is counted, and not taken for no reward"
 
 
 def test_rewards_of_several_values_stay_as_they_are(tmp_path):
@@ -98,6 +102,10 @@ def test_ids_that_pandas_made_floats_are_whole_numbers(tmp_path):
     source = open_source(path, unit_key="k")
     assert [r.decision.arm for r in source.records()] == ["0", "1"]
     assert source.skipped == {"bad arm": 1}
+    pl.read_parquet(path).with_columns(pl.col("candidates").cast(pl.List(pl.Float64))).write_parquet(path)
+    assert [r.decision.arm for r in open_source(path, unit_key="k").records()] == ["0.0", "1.0"], (
+        "as the candidates are"
+    )
 
 
 def test_what_cannot_be_read_at_all_says_what_was_expected(tmp_path):
