@@ -16,7 +16,7 @@ import orjson
 import polars as pl
 
 from croupier.features import clock
-from croupier.features.batch import F64, I64
+from croupier.features.batch import F64, I64, Bool
 from croupier.features.encoding import catalogue, dataset, inline
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.encoding.grown import grown
@@ -51,11 +51,11 @@ class Features:
     split_at: int
     rows: int
     meta: Mapping[str, Any]
+    judging: Bool | None = None  # (rows,) which of them `segments`, `guardrails` and `late` speak of; None: all
 
     @property
     def end(self) -> int | None:
-        """The end of the interval (UTC µs) that these features were made from; None where their `meta.json` has
-        none."""
+        """The end of the interval (UTC µs) of these features; None where their `meta.json` has none."""
         found = self.meta.get("end_us")
         return None if found is None else int(found)
 
@@ -90,14 +90,14 @@ class Features:
         return self._beside(layout.GUARDRAILS, since)
 
     def late(self, since: int | None = None) -> F64 | None:
-        """Returns (n,) what the rewards that came after the window would have come to, of the same rows; None where
-        these features were encoded without."""
+        """Returns (n,) what the rewards that came too late would have come to, of the same rows, or None."""
         found = self._beside(layout.TOO_LATE, since)
         return None if found is None else np.asarray(found["late_reward"].to_numpy(), np.float64)
 
     def _beside(self, name: str, since: int | None) -> pl.DataFrame | None:
         path, first = self.folder / name, self.split_at if since is None else since
-        return pl.read_parquet(path).filter(pl.col("at") >= first) if path.exists() else None
+        these = True if self.judging is None else pl.Series(self.judging)
+        return pl.read_parquet(path).filter(these, pl.col("at") >= first) if path.exists() else None
 
     def born(self) -> I64:
         """Returns (A,) when each arm of the catalogue came, UTC µs; 0 where nobody said."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from croupier.features.batch import Interactions, concatenate
+from croupier.features.batch import Interactions
 from croupier.features.build import Features, encoder_at, meta_of
 from croupier.features.encoding.earlier_columns import extends
 from croupier.features.encoding.encoder import Encoder
@@ -35,6 +35,7 @@ from croupier.models.gate.guardrails import guarded
 from croupier.models.gate.judged_quality import quality
 from croupier.models.gate.reports import Evaluation
 from croupier.models.gate.spending import Spending, SpentLook
+from croupier.models.ope.kept_arms import judging, repeats
 from croupier.models.ope.prequential import Piecewise, Process, Segment
 from croupier.models.policy import Policy, load, make
 from croupier.models.slates.judged.evaluation import any_better, evaluate, rounds_in
@@ -102,6 +103,7 @@ def process_for(w: Workspace, features: Features, candidates: Mapping[str, str])
         start=since,
         candidates=first,
         champions=(Segment(since=0, policy=champion.policy),),
+        held_back=repeats.keeps(features.chunks()),
     )
     return process, True
 
@@ -121,13 +123,12 @@ def _reads_on(w: Workspace, process: Process, features: Features) -> bool:
 def judge_window(w: Workspace, features: Features, candidates: Mapping[str, str], scratch: Path) -> "Judged":
     """The verdict on each family, from the rows since the process began."""
     process, _ = process_for(w, features, candidates)
-    rows = [chunk[chunk.at >= process.start] for chunk in features.chunks() if (chunk.at >= process.start).any()]
-    if sum(map(len, rows)) < 2:
-        return Judged(process=process, evaluation=None, kind="", promoted="")
-    log = concatenate(rows)
-    read = features.encoder
-    champion = Piecewise(process.champion, _pieces(w, process.champions, scratch, read))
-    policies = {name: Piecewise(name, _pieces(w, found, scratch, read)) for name, found in process.candidates.items()}
+    features, log = judging.rows(features, process.trained, held_back=process.held_back)
+    if log is None or len(log) < 2:
+        return Judged(process=process)
+    pieces = partial(_pieces, w, scratch=scratch, now=features.encoder)
+    champion = Piecewise(process.champion, pieces(process.champions))
+    policies = {name: Piecewise(name, pieces(found)) for name, found in process.candidates.items()}
     asked = recent.stretches(process.start, features.end or 0, w.spec.training.days)
     if w.spec.gate.looks:  # the plan is of all rows, with all of its error
         asked = [recent.Stretch(since=process.start, share=1.0)]
@@ -250,20 +251,18 @@ class Judged:
     `old`: it is one because the log could not judge it for so long (stale.py)."""
 
     process: Process
-    evaluation: Evaluation | None
-    kind: str
-    promoted: str
+    evaluation: Evaluation | None = None
+    kind: str = ""
+    promoted: str = ""
     changed: int = 0
     old: bool = False
 
 
 def _judged(process: Process, evaluations: list[Evaluation], changed: int, *, old: bool) -> Judged:
     """One report of both groups. A better family goes before a refresh of the one that serves."""
-    renewed = Judged(
-        process=process, evaluation=None, kind=released.REFRESH, promoted=process.champion, changed=changed
-    )
+    renewed = Judged(process=process, kind=released.REFRESH, promoted=process.champion, changed=changed)
     if not evaluations:
-        return renewed if changed else Judged(process=process, evaluation=None, kind="", promoted="")
+        return renewed if changed else Judged(process=process)
     whole = evaluations[0]
     for other in evaluations[1:]:
         whole = replace(whole, policies=other.policies | whole.policies, failed=whole.failed | other.failed)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from croupier.features.batch import Interactions, concatenate
+from croupier.features.batch import Interactions
 from croupier.features.build import Features, encoder_at
 from croupier.features.declared.policies import PoliciesSpec
 from croupier.features.encoding.encoder import Encoder
@@ -30,6 +30,7 @@ from croupier.models import changes, choosing, earlier, retraining, same_feature
 from croupier.models.constraints.held import limits_of
 from croupier.models.gate.gate_page import state, write_report
 from croupier.models.gate.spending import Spending, SpentLook
+from croupier.models.ope.kept_arms import judging, repeats
 from croupier.models.policy import Policy, Primable, load, make
 from croupier.models.slates.judged.evaluation import evaluate, rounds_in
 
@@ -46,11 +47,14 @@ class Rows:
     before: int = YEAR_2100
     changed: int = 0
     weight: float = 1.0
+    half: bool = False  # of the units alone (ope/kept_arms/judging.py)
     changes: bool = False  # whether the rows before `since` are of users as they are no more
 
     def __iter__(self) -> Iterator[Interactions]:
         for chunk in self.features.chunks():
             rows = (chunk.at >= self.since) & (chunk.at < self.before)
+            if self.half:
+                rows &= judging.learnt(chunk.unit)
             if rows.any():
                 yield self._counted(chunk[rows])
 
@@ -101,13 +105,15 @@ def _parts(w: Workspace, features: Features, prefix: str, policy: str) -> dict[s
     policies = choosing.policies(w, features.meta["features"])
     untrained = _untrained(policies, policy)
     if features.end is None:
-        return {prefix: (untrained, Rows(features, before=features.split_at))}
+        half = repeats.keeps(features.chunks())
+        return {prefix: (untrained, Rows(features, before=features.split_at, half=half))}
     names = {name: layout.candidate(features.meta["features"], name) for name in policies.candidates}
     process, new = retraining.process_for(w, features, names)
     if new:
+        before = replace(_rows(w, features, process.start), half=process.held_back)
         return {
             prefix: (untrained, _rows(w, features, features.end)),
-            prefix + retraining.BEFORE: (untrained, _rows(w, features, process.start)),
+            prefix + retraining.BEFORE: (untrained, before),
         }
     if policies.parameters.get(policy, {}).get("warm_start"):
         warm = retraining.warm_start(w, policy, features)
@@ -212,7 +218,9 @@ def _nothing_to_judge(w: Workspace, key: str, candidates: dict[str, str]) -> dic
 
 def _judge_interval(w: Workspace, key: str, jobs: list[Job], features: Features, scratch: Path) -> dict[str, Any]:
     """An interval by hand: what learnt its earlier rows is judged on its later ones."""
-    log = concatenate(list(Rows(features, since=features.split_at)))
+    features, log = judging.rows(features, [features.split_at], held_back=repeats.keeps(features.chunks()))
+    if log is None:
+        return _nothing_to_judge(w, key, {job["policy"]: job["candidate"] for job in jobs})
     candidates = {job["policy"]: load(get_folder(w.store, job["candidate"], scratch / job["policy"])) for job in jobs}
     name, champion = current_champion(w, scratch / "champion", features.encoder, candidates)
     spending = Spending(w.store, name, w.spec.gate)

@@ -25,6 +25,7 @@ from croupier.features.interactions.whole_requests import allocate
 
 ALPHA = 1e-4  # false alarms of one group, over its whole life
 PROPENSITY_ONLY = "propensity only"  # Decision.stage of imported rows whose pmf is known at the chosen arm only
+KEPT_ARM = "kept arm"  # of imported rows that repeat an earlier draw of their unit: no evidence of their own
 ARM_SLOTS = 1000  # arms that the capital is split over; fixed, since capital cannot depend on what comes
 GROUP = ("release", "role", "policy")
 _UNIFORM = (0.01, 0.05, 0.2, 0.5)
@@ -87,6 +88,7 @@ def evidence(df: pl.DataFrame) -> Audit:
     """Returns the evidence of interactions or decisions whose rows are sound (pmf sums to 1, propensity is the pmf at
     the arm). Items of one request to allocate are drawn together: one of each is asked."""
     out: Audit = {}
+    df = df.filter(pl.col("stage") != KEPT_ARM)
     if allocate(df):
         df = df.filter(pl.Series(one_of_each(df["allocation"].to_numpy().astype(object), len(df))))
     for key, rows in df.partition_by(*GROUP, as_dict=True, maintain_order=True).items():

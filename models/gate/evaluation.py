@@ -236,7 +236,7 @@ class Court:
         """What the log, and what is known beside it, leave open for every candidate alike."""
         one = self_tests.propensity_unchecked(self.log)
         support = tuple(replace(u, name="support") for u in one)  # 1/(K p) averages 1 only if every arm could be drawn
-        return (*one, *support, *self.asked.unchecked)
+        return (*one, *support, *self_tests.repeated_draws(self.log), *self.asked.unchecked)
 
     def _details(self, seen: Rounds, spread: F64, pmf: F64) -> dict[str, Any]:
         """Where the lift comes from: for people, not for the verdict."""

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from croupier.features.batch import F64, Floats, Interactions
-from croupier.features.budgets.allocated_item import one_of_each
 from croupier.models.ope.mean_zero import BLOCK, drawn, inverse, needed, smallest
-from croupier.models.ope.self_tests import ROUNDING
+from croupier.models.ope.self_tests import ROUNDING, rows_drawn_alone
 from croupier.models.ope.unchecked import Unchecked
 
 NAME = "estimators_agree"
@@ -32,9 +31,8 @@ class Agreement:
 def agreement(log: Interactions, pmfs: Sequence[F64], predicted: Floats) -> Agreement:
     """For the policies of these pmfs (n, K): the candidate first, and the champion that it is held against; `predicted`
     (n, K) is q̂. It counts as made where it could be made of the candidate."""
-    if log.batch.allocation is not None:  # what was drawn together is no independent evidence
-        kept = one_of_each(log.batch.allocation, len(log))
-        log, pmfs, predicted = log[kept], [pmf[kept] for pmf in pmfs], predicted[kept]
+    alone = rows_drawn_alone(log)
+    log, pmfs, predicted = log[alone], [pmf[alone] for pmf in pmfs], predicted[alone]
     each = [[_p_value(log, pmf, None), _p_value(log, pmf, predicted)] for pmf in pmfs]
     found = smallest([p for both in each for p in both])
     made = smallest(each[0]) is not None

@@ -89,6 +89,14 @@ class Process:
     start: int
     champions: tuple[Segment, ...]
     candidates: Mapping[str, tuple[Segment, ...]]
+    held_back: bool = False
+
+    @property
+    def trained(self) -> list[int]:
+        """From when on (UTC µs) there were models that had learnt rows of this process's log: the first ones, then each
+        training's."""
+        later = {s.since for found in (*self.candidates.values(), self.champions) for s in found}
+        return [self.start, *sorted(since for since in later if since > self.start)]
 
     def continues(self, champion: str, names: Iterable[str], end: int) -> bool:
         """True if models of these families go on in this process, where they find their columns in the new log, which

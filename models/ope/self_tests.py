@@ -10,6 +10,7 @@ from scipy.special import ndtr, ndtri
 
 from croupier.features.batch import F64, I64, Bool, Interactions
 from croupier.features.budgets.allocated_item import one_of_each
+from croupier.models.ope.kept_arms.repeats import first_of_each, keeps
 from croupier.models.ope.unchecked import Unchecked
 
 ROUNDING = 1e-4  # of a logged probability, relatively: six digits, float32, or a percentage with two decimals
@@ -65,13 +66,21 @@ def knows_whole_pmf(log: Interactions) -> bool:
 
 
 def drawn_alone(log: Interactions) -> Interactions:
-    """The log with one item of each request to allocate: what was drawn together is no independent evidence."""
-    return log if log.batch.allocation is None else log[one_of_each(log.batch.allocation, len(log))]
+    """The log with one row of each draw: one item of each request to allocate, and the first row of each unit where
+    units keep their arm. What was drawn together is no independent evidence."""
+    return log[rows_drawn_alone(log)]
+
+
+def rows_drawn_alone(log: Interactions) -> slice | I64 | Bool:
+    """The rows of a log that `drawn_alone` takes; all where each is a draw of its own."""
+    if log.batch.allocation is not None:
+        return one_of_each(log.batch.allocation, len(log))
+    return first_of_each(log) if keeps([log]) else slice(None)
 
 
 def drawn_row_by_row(log: Interactions) -> bool:
     """True where each row was drawn by itself, from a pmf that is known: only then can bets be made row by row."""
-    return log.batch.allocation is None and knows_whole_pmf(log)
+    return log.batch.allocation is None and knows_whole_pmf(log) and not keeps([log])
 
 
 def p_value(values: F64, expected: F64 | float = 0.0, *, tolerance: float = 0.0) -> float:
@@ -121,6 +130,18 @@ def propensity_unchecked(log: Interactions) -> tuple[Unchecked, ...]:
     if knows_whole_pmf(log):
         return ()
     return (Unchecked(name="propensity_self_test:likeliest_arm", reason=ONE_PROBABILITY, blocks=False),)
+
+
+def repeated_draws(log: Interactions) -> tuple[Unchecked, ...]:
+    """Says so where units keep their arm: the rows after a unit's first are asked nothing about the draw."""
+    if log.batch.allocation is not None or not keeps([log]):
+        return ()
+    units = len(np.unique(log.unit))
+    why = (
+        f"units keep their arm, as in an A/B test: {len(log):,} rows are {units:,} draws, and only the first row of "
+        "each unit was asked"
+    )
+    return (Unchecked(name="propensity_self_test:repeated_draws", reason=why, blocks=False),)
 
 
 def calibration(log: Interactions, *, bins: int = 10) -> list[dict[str, float]]:

@@ -90,11 +90,12 @@ class Totals:
         total = self.n * float(self.mean[2])
         return self.largest / total if total > 0 else 1.0
 
-    @property
-    def weight_z(self) -> float:
+    def weight_z(self, units: UnitSums | None = None) -> float:
         """How many standard errors the mean weight lies from 1, which it is where propensities are true."""
-        spread = sqrt(max(self.comoments[2, 2], 0.0) / max(self.n - 1, 1) / self.n)
-        return float(self.mean[2] / self.mean[4] - 1.0) / spread if spread > 0 else 0.0
+        weight, one = float(self.mean[2]), float(self.mean[4])
+        found = self._moments(weight / one, np.array([0, 0, 1 / one, 0, -weight / one**2]), units)
+        spread = sqrt(found.m2 / max(self.n - 1, 1) / self.n)
+        return (found.mean - 1.0) / spread if spread > 0 else 0.0
 
 
 def total(chunks: Iterable[Rounds]) -> Totals:

@@ -37,7 +37,8 @@ from croupier.serving.frames.value_shown import values
 @dataclass(frozen=True, kw_only=True)
 class Valued:
     """`leak`: the feature that seems to know which arm was drawn; `offered`: the share of rows that the policy could be
-    judged on; `agreement`: p-value that DR and IPS agree; `unchecked`: name and reason of what was not asked."""
+    judged on; `agreement`: p-value that DR and IPS agree; `self_test`: that arms were drawn with the logged
+    probabilities; `unchecked`: name and reason of what was not asked."""
 
     totals: Totals
     models: bool = True
@@ -45,6 +46,7 @@ class Valued:
     offered: float = 1.0
     all_rows: int = 0
     agreement: float | None = None
+    self_test: float | None = None
     unchecked: tuple[Unchecked, ...] = ()
     units: UnitSums | None = None
 
@@ -53,6 +55,7 @@ class Valued:
         return {
             "offered": {"rows": int(self.totals.n), "of": self.all_rows, "share": self.offered},
             "agreement": self.agreement,
+            "propensity_self_test": self.self_test,
             "unchecked": unchecked,
         }
 
@@ -143,19 +146,25 @@ def _judged(policy: str, app: str, frame: pl.DataFrame, spec: AppSpec, arms: lis
     if len(here) == 0:
         raise ValueError(f"policy: {policy} was a candidate in none of the {len(interactions):,} rows")
     found = agreement(here, (pmf,), q)
+    rounds, units = rounds_of(here, pmf, q), UnitSums()
+    if len(np.unique(here.unit)) < len(here):
+        units.add(rounds, here.unit)
     unchecked = (
         *self_tests.propensity_unchecked(here),
+        *self_tests.repeated_draws(here),
         *tested.unchecked,
         *found.unchecked,
         *tested.stated([f"context.{name}" for name in encoder.context_names]),
     )
     return Valued(
-        totals=Totals.of(rounds_of(here, pmf, q)),
+        totals=Totals.of(rounds),
         leak=leak,
         offered=share,
         all_rows=len(interactions),
         agreement=None if found.unchecked else found.p,
+        self_test=self_tests.propensity(interactions),
         unchecked=unchecked,
+        units=units if units.parts else None,
     )
 
 

@@ -7,19 +7,23 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
-from croupier.models.gate.gate import AGREEMENT_LEVEL
+from croupier.models.gate.gate import AGREEMENT_LEVEL, SELF_TEST_LEVEL
 from croupier.models.ope.intervals import asymptotic_cs
 from croupier.models.ope.streaming import Totals
 from croupier.models.ope.unit_sums import UnitSums
 
 
 def values(found: Totals, alpha: float, models: bool, units: UnitSums | None = None) -> dict[str, Any]:
-    """Returns the estimates as JSON; those that need a reward model only where there is one. `units`: sums by unit."""
+    """Returns the estimates as JSON; those that need a reward model only where there is one. `units`: sums by unit. DM
+    has no standard error: rows do not say how wrong its reward model is."""
     body: dict[str, Any] = {"rows": int(found.n), "ess": found.ess, "max_weight_share": found.largest_share,
-                            "weight_z": found.weight_z, "alpha": alpha, "estimates": {},
+                            "weight_z": found.weight_z(units), "alpha": alpha, "estimates": {},
                             "effective_units": None if units is None else units.effective()}  # fmt: skip
     for name, moments in found.estimates(units).items():
         if not models and name in ("dm", "dr", "sndr"):
+            continue
+        if name == "dm":
+            body["estimates"][name] = {"value": moments.mean, "standard_error": None, "lower": None, "upper": None}
             continue
         bounds = asymptotic_cs(moments, alpha=alpha / 2)
         body["estimates"][name] = {
@@ -37,7 +41,7 @@ def shown(result: dict[str, Any]) -> Table:
     for name, row in result["estimates"].items():
         error = "–" if row["standard_error"] is None else f"{row['standard_error']:.2g}"
         low, high = ("–" if row[k] is None else f"{row[k]:.6g}" for k in ("lower", "upper"))
-        table.add_row(name, f"{row['value']:.6g}", error, f"{low} to {high}")
+        table.add_row(name, f"{row['value']:.6g}", error, "–" if low == high == "–" else f"{low} to {high}")
     said = notes(result)
     table.caption = Text("\n".join(said)) if said else None
     return table
@@ -70,12 +74,22 @@ def notes(result: dict[str, Any]) -> list[str]:
         out.append(f"{result['leak']} seems to know which arm was drawn: without it DM and DR would differ")
     if "dr" not in result["estimates"]:
         out.append("DM and DR need π and q̂ of every arm: lists, by --target-pmf and --predicted, with --arm")
-    if result["agreement"] is not None and result["agreement"] < AGREEMENT_LEVEL:
+    return [*out, *_doubts(result), *(f"not checked: {u['name']}, because {u['reason']}" for u in result["unchecked"])]
+
+
+def _doubts(result: dict[str, Any]) -> list[str]:
+    """What the log itself says against its numbers."""
+    out, agreement, drawn = [], result["agreement"], result.get("propensity_self_test")
+    if agreement is not None and agreement < AGREEMENT_LEVEL:
         out.append(
-            f"DR and IPS exclude each other, or weights do not average 1 (p = {result['agreement']:.1g}): is "
+            f"DR and IPS exclude each other, or weights do not average 1 (p = {agreement:.1g}): is "
             "a feature made after the decision?"
         )
-    out += [f"not checked: {u['name']}, because {u['reason']}" for u in result["unchecked"]]
+    if drawn is not None and drawn < SELF_TEST_LEVEL:
+        out.append(
+            f"arms were not drawn with the logged probabilities (p = {drawn:.1g}): no estimate here holds, and the "
+            "gate would refuse this log"
+        )
     if abs(result["weight_z"]) > 3:
         out.append(f"weights average {result['weight_z']:+.1f} standard errors off 1: are the propensities true?")
     return out

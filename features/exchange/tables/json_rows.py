@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import polars as pl
 
+from croupier.features.exchange.tables.nested import one_type
 from croupier.features.exchange.tables.roles import REQUIRED, named_roles
 
 _LOOK = 20  # lines in which the first whole JSON value has to stand
@@ -24,13 +25,17 @@ def holds_rows(path: Path, columns: Mapping[str, str]) -> bool:
     if isinstance(first.get("c"), dict) or any(name.startswith("_label") for name in first):
         return False
     found = {columns.get(role, name) for role, name in named_roles(list(first), {}).items() if role in REQUIRED}
-    found |= {name for name in columns.values() if name in first}
-    if found and all(isinstance(first.get(name), dict) for name in found):
+    found |= {name for name in columns.values() if name in first or name.partition(".")[0] in first}
+    if found and all(_by_row_number(first.get(name)) for name in found):
         raise ValueError(
             f"{path}: found one JSON object of columns, expected one row a line: in pandas, "
             "to_json(path, orient='records', lines=True)"
         )
     return bool(found)
+
+
+def _by_row_number(value: object) -> bool:
+    return isinstance(value, dict) and all(name.isdecimal() for name in value)
 
 
 def read_rows(path: Path) -> tuple[pl.DataFrame, list[str]]:
@@ -41,7 +46,7 @@ def read_rows(path: Path) -> tuple[pl.DataFrame, list[str]]:
     rows = [value if isinstance(value, dict) else {} for value in values]
     broken = sum(not isinstance(value, dict) for value in values)
     names = dict.fromkeys(name for row in rows for name in row)
-    frame = pl.DataFrame({name: _column([row.get(name) for row in rows]) for name in names})
+    frame = pl.DataFrame({name: one_type([row.get(name) for row in rows]) for name in names})
     return frame, [f"{broken} lines are no JSON object: rows without a value"] if broken else []
 
 
@@ -50,25 +55,6 @@ def _array(path: Path, text: bytes) -> list[Any]:
     if not isinstance(found, list):
         raise ValueError(f"{path}: found a JSON array that does not end or is broken, expected one of objects")
     return found
-
-
-def _column(values: list[Any]) -> list[Any]:
-    """One type a column: nested values, and all of a column of several kinds, as JSON text."""
-    kinds = {_kind(value) for value in values if value is not None}
-    if kinds == {"number"}:
-        whole = all(isinstance(value, int) for value in values if value is not None)
-        return values if whole else [None if value is None else float(value) for value in values]
-    return values if kinds <= {"text"} or kinds == {"truth"} else [_text(value) for value in values]
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, bool):
-        return "truth"
-    return "number" if isinstance(value, int | float) else "text" if isinstance(value, str) else "nested"
-
-
-def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _loaded(line: bytes) -> Any:

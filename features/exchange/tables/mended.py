@@ -16,6 +16,7 @@ from croupier.features.exchange.cells import as_list, unmeasured
 WORDS = {"true": "1", "yes": "1", "t": "1", "y": "1", "false": "0", "no": "0", "f": "0", "n": "0",
          "ja": "1", "nein": "0", "oui": "1", "non": "0", "sí": "1", "si": "1"}  # fmt: skip
 MOST_UNREAD = 0.02  # of the rewards: rows beyond are not passed over
+_SERIAL_DAYS = (36_526, 73_050)  # 2000 to 2099; as seconds, hours of the first of January 1970
 _COMMA = re.compile(r"[+-]?\d+(,\d+)?")
 _NO_THOUSANDS = re.compile(r"[+-]?(0,\d+|\d+,(\d{1,2}|\d{4,}))")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
@@ -26,7 +27,7 @@ def mended(frame: pl.DataFrame, columns: Mapping[str, str], path: Path) -> tuple
     notes = []
     mends: dict[str, Callable[[pl.Series], tuple[pl.Series, str]]] = {
         "reward": partial(_reward, path=path), "propensity": partial(_propensity, path=path),
-        "arm": partial(_arm, floats=_lists_floats(frame, columns)),
+        "arm": partial(_arm, floats=_lists_floats(frame, columns)), "at": partial(_time, path=path),
     }  # fmt: skip
     for role in (role for role in mends if role in columns):
         column, note = mends[role](frame[columns[role]])
@@ -90,6 +91,16 @@ def _propensity(column: pl.Series, path: Path) -> tuple[pl.Series, str]:
     if len(numbers) and bool((numbers == 1.0).all()):
         note = f"column {column.name}: every propensity is 1: nothing was left to chance, so no other arm can be judged"
     return column, note
+
+
+def _time(column: pl.Series, path: Path) -> tuple[pl.Series, str]:
+    """A spreadsheet's days since 1900 are no seconds since 1970: all of them would be that year's first of January."""
+    if column.dtype.is_numeric() and len(told := column.drop_nulls()) and told.is_between(*_SERIAL_DAYS).all():
+        raise ValueError(
+            f"{path}: column {column.name}: found {told[0]:g}, a spreadsheet's count of days, expected seconds since "
+            "1970, or ISO 8601; give the column the format of a date, such as yyyy-mm-dd hh:mm:ss, and save again"
+        )
+    return column, ""
 
 
 def _share(text: str) -> str:

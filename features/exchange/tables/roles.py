@@ -6,6 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
+from croupier.features.exchange.tables.nested import entries_of, names_inside
+
 WEIGHTS = ("variation_weights", "leaf_weights")  # GrowthBook's
 ROLES: dict[str, tuple[str, ...]] = {
     "arm": ("arm", "arm_id", "action", "chosen_arm", "chosen", "item_id", "item", "variant", "treatment",
@@ -56,6 +58,9 @@ def roles_of(frame: pl.DataFrame, given: Mapping[str, str], path: Path) -> dict[
     for role in ("unit_id", "event_id"):  # an object called `user` has features of one
         if role in found and role not in given and _holds_objects(frame[found[role]]):
             del found[role]
+    for role in REQUIRED:  # nor is an object called `outcome` a reward: it has one
+        if role in found and role not in given and entries_of(frame[found[role]]):
+            del found[role]
     derived = ("propensity",) if "pmf" in found else ()  # the pmf's own entry: propensities.py
     if missing := [role for role in REQUIRED if role not in found and role not in derived]:
         usual = "; ".join(f"{role} by {', '.join(ROLES[role][:5])}" for role in missing)
@@ -63,7 +68,7 @@ def roles_of(frame: pl.DataFrame, given: Mapping[str, str], path: Path) -> dict[
         options += EVEN if "propensity" in missing else ""
         raise ValueError(
             f"{path}: found no column for the {' and the '.join(missing)}, expected one by its name ({usual}, …), or "
-            f"say {options}; the columns are {', '.join(columns[:40])}"
+            f"say {options}; the columns are {', '.join([*columns, *names_inside(frame)][:40])}"
         )
     return found
 

@@ -49,7 +49,7 @@ def _read_csv(path: Path, columns: Mapping[str, str]) -> tuple[pl.DataFrame, lis
     if twice := [name for name in dict.fromkeys(names) if name and names.count(name) > 1]:
         raise ValueError(f"{path}: found column {twice[0]} twice, expected one of each name; rename or drop it")
     roles = named_roles(names, columns)
-    ids = {roles[role]: pl.String for role in IDS if role in roles}
+    ids = dict.fromkeys([*_codes(names, rows[1:]), *(roles[role] for role in IDS if role in roles)], pl.String)
     refuse_ragged(path, text, separator, len(names))
     notes += [f"columns are separated by {separator!r}"] * (separator not in (",", "\t"))
     notes += ["numbers are written with a decimal comma"] * comma
@@ -66,6 +66,17 @@ def _read_csv(path: Path, columns: Mapping[str, str]) -> tuple[pl.DataFrame, lis
     notes += [f"{before - len(frame)} blank lines are passed over"] * (before > len(frame))
     texts = [c for c, kind in frame.schema.items() if kind == pl.String and c not in ids] if comma else []
     return frame.with_columns(_points(frame[c]) for c in texts), notes
+
+
+def _codes(names: list[str], rows: list[list[str]]) -> list[str]:
+    """The columns of digits that a number would lose zeros of: 01067 is a postcode, and not 1067."""
+    columns = zip(*(row for row in rows if len(row) == len(names)), strict=True)
+    told = ([cell.strip() for cell in column if cell.strip()] for column in columns)
+    return [
+        name
+        for name, cells in zip(names, told, strict=False)
+        if all(map(str.isdecimal, cells)) and any(cell[0] == "0" and len(cell) > 1 for cell in cells)
+    ]
 
 
 def _points(column: pl.Series) -> pl.Series:

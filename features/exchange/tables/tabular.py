@@ -19,8 +19,10 @@ from croupier.features.exchange.cells import as_list, as_object, features_of, mi
 from croupier.features.exchange.record import Record, checked, reason
 from croupier.features.exchange.rounded import Rounding
 from croupier.features.exchange.row_names import HEAD, RowNames
+from croupier.features.exchange.tables import repeated
 from croupier.features.exchange.tables.candidates import every_arm
 from croupier.features.exchange.tables.mended import mended
+from croupier.features.exchange.tables.nested import opened
 from croupier.features.exchange.tables.one_row import one_row_each
 from croupier.features.exchange.tables.propensities import DERIVED, stated, with_propensity, with_stated
 from croupier.features.exchange.tables.roles import ASSIGNMENT, WEIGHTS, roles_of
@@ -28,7 +30,7 @@ from croupier.features.exchange.tables.table_file import read_table
 from croupier.features.exchange.times import invented, micros, zoned
 from croupier.features.exchange.written_order import NOTE, WrittenOrder
 from croupier.features.ids import hash_unit
-from croupier.features.quality.audit import PROPENSITY_ONLY
+from croupier.features.quality.audit import KEPT_ARM, PROPENSITY_ONLY
 from croupier.features.schema import CHAMPION, Arm, Decision, InvalidEvent, Reward
 
 _EPOCH_UNITS = (  # smallest present-day value, µs in one, name
@@ -51,15 +53,13 @@ class TableSource:
         self.rounding = Rounding()
         known = {r: c for r, c in columns.items() if r != "propensity" or stated(columns) is None}
         self.frame, self._read_as = read_table(path, known) if table is None else (table, [])
-        self.frame, self._stated = with_stated(self.frame, columns)
+        self.frame, self._stated = with_stated(opened(self.frame, columns.values()), columns)
         self.columns = roles_of(self.frame, columns, path)
         self.frame, mends = mended(self.frame, self.columns, path)
         self.frame, ones = one_row_each(self.frame, self.columns, path)
         self._read_as = [*self._read_as, *mends, *ones, *self._stated]
         self.reward_kind = self.columns["reward"]
-        used = set(self.columns.values())
-        if self.columns.get("pmf") in WEIGHTS:
-            used |= set(ASSIGNMENT)
+        used = {*self.columns.values(), *(ASSIGNMENT if self.columns.get("pmf") in WEIGHTS else ())}
         ours = set(DECISIONS.names) - set(ADDED) <= set(self.frame.columns)
         if ours:  # who decided is no feature
             used |= set(INTERACTIONS.names)
@@ -72,6 +72,7 @@ class TableSource:
         if "propensity" not in self.columns:
             self.frame, self.columns = with_propensity(self.frame, self.columns, self.every_arm)
         self.order = self._order() if "arms" in self.columns and not ours else WrittenOrder()
+        self.repeats = repeated.repeated(self.frame, self.columns, len(self.every_arm))
         self.notes = self._notes()
 
     def _order(self) -> WrittenOrder:
@@ -178,7 +179,7 @@ class TableSource:
                 policy="imported",
                 role=CHAMPION,
                 release=0,
-                stage="" if "pmf" in get else PROPENSITY_ONLY,
+                stage=KEPT_ARM if self.repeats[i] else "" if "pmf" in get else PROPENSITY_ONLY,
                 arm_context=tuple(pairs),
                 arm_features=tuple(given) if any(own is not None for own in given) else (),
             )
@@ -225,6 +226,7 @@ class TableSource:
                 out.append(f"probabilities are taken in the order of the arms' numbers: {', '.join(self.every_arm)}")
         if "pmf" not in self.columns:
             out.append("no column of all probabilities: only the chosen arm's is known")
+        out += repeated.note(self.repeats)
         if "event_id" not in self.columns:
             out.append(
                 "no column of event ids: rows are named by their content and the rows before them; a log "

@@ -45,8 +45,9 @@ def usual(folder):
 
 
 @pytest.mark.parametrize("killed", [
-    ("server", "supervisor"), ("supervisor", "server", "files"), ("supervisor", "one stub", "server"),
+    ("supervisor", "server", "files"), ("supervisor", "one stub", "server"),
     *(pytest.param(each, marks=pytest.mark.full) for each in (
+        ("server", "supervisor"),
         ("supervisor", "server"), ("supervisor", "stubs"), ("supervisor", "files"),
     )),
 ], ids="+".join)  # fmt: skip
@@ -126,7 +127,8 @@ def test_another_apps_processes_are_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "killed", ["supervisor+server", pytest.param("supervisor+files", marks=pytest.mark.full), "supervisor+stubs"]
+    "killed",
+    ["supervisor+server", *(pytest.param(f"supervisor+{rest}", marks=pytest.mark.full) for rest in ("files", "stubs"))],
 )
 def test_up_after_kills_leaves_one_server_that_decides(tmp_path, killed):
     """On the very ports of before: what is left of the former one is ended first, its shared memory with it."""

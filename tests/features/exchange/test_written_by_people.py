@@ -121,3 +121,22 @@ def test_columns_that_count_the_rows_are_no_features_and_written_numbers_are(tmp
     for name in ("income", "price", "temperature"):
         assert notes[f"context.{name}"].startswith(f"context.{name}: numbers from "), notes
     assert "Unnamed" not in guess.toml
+
+
+def test_days_of_a_spreadsheet_are_no_seconds(tmp_path):
+    days = [46_000 + i / 100 for i in range(N)]
+    with pytest.raises(ValueError, match=r"column timestamp: found 46000, a spreadsheet's count of days"):
+        source_of(table(tmp_path, timestamp=days))
+    seconds = [1_790_000_000 + i for i in range(N)]
+    assert {r.decision.at // 10**6 for r in source_of(table(tmp_path, timestamp=seconds)).records()} == set(seconds)
+    since_the_start = source_of(table(tmp_path, timestamp=[150.0 * i for i in range(N)]))
+    assert len(list(since_the_start.records())) == N
+
+
+def test_a_code_with_leading_zeros_is_no_number(tmp_path):
+    path = table(tmp_path, postcode=["01067", "1099"] * (N // 2), height=["0.5", "07"] * (N // 2))
+    source = source_of(path)
+    assert {r.decision.context["postcode"] for r in source.records()} == {"01067", "1099"}
+    notes = {note.split(": ")[0]: note for note in guess_app(source).notes}
+    assert notes["context.postcode"] == "context.postcode: 2 categories"
+    assert notes["context.height"].startswith("context.height: numbers from 0.5 to 7")

@@ -82,5 +82,5 @@ def test_weights_of_a_true_log_average_one():
             reward=zero, propensity=propensity, target=target, predicted=zero, direct=zero, thinning=np.ones(20_000)
         )
 
-    assert abs(Totals.of(log(p[chosen])).weight_z) < 3
-    assert abs(Totals.of(log(np.array([0.25, 0.75])[chosen])).weight_z) > 5
+    assert abs(Totals.of(log(p[chosen])).weight_z()) < 3
+    assert abs(Totals.of(log(np.array([0.25, 0.75])[chosen])).weight_z()) > 5
