@@ -28,8 +28,9 @@ from croupier.features.utc import YEAR_2100, from_us
 from croupier.features.workspace import Workspace, get_folder, put_folder
 from croupier.models import changes, choosing, earlier, retraining, same_features
 from croupier.models.constraints.held import limits_of
-from croupier.models.gate.gate_page import state, write_report
+from croupier.models.gate.gate_page import write_report
 from croupier.models.gate.spending import Spending, SpentLook
+from croupier.models.gate.verdict_text import held_back
 from croupier.models.ope.kept_arms import judging, repeats
 from croupier.models.policy import Policy, Primable, load, make
 from croupier.models.slates.judged.evaluation import evaluate, rounds_in
@@ -283,10 +284,7 @@ def summary(evaluation: Mapping[str, Any]) -> str:
     for name, policy in evaluation["policies"].items():
         if policy["role"] == CANDIDATE:
             lift, lower = policy["lift"], policy["lift"]["lower"]
-            failed = [c["name"] for c in policy["conditions"] if state(c) == "no"]
-            why = f"; not met: {', '.join(failed)}" if failed else ""
-            open_ = [c["name"] for c in policy["conditions"] if state(c) == "open"]
-            why += f"; not checked: {', '.join(open_)}" if open_ else ""
+            why = held_back(policy["conditions"])
             if policy["rows_needed"]:
                 why += f"; about {policy['rows_needed']:,} more rows would tell"
             lines.append(

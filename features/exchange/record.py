@@ -29,7 +29,7 @@ class Source(Protocol):
     skipped: Counter[str]
     rounding: Rounding
     reward_kind: str
-    columns: dict[str, str]
+    named: dict[str, str]
 
     def arms(self) -> list[Arm]:
         """The arms that the log names, with their features."""

@@ -3,26 +3,30 @@
     [0.33, 0.33, 0.33]                  →  a third each: three roundings to two digits can lose .01
     [0.5, 0.3, 0.1]                     →  as it is, for the check to refuse: no rounding loses .1
     [0.3333, 0.3333, 0.3334], p = 0.33  →  p = 0.3333, which has more digits
-    p = 0.33 alone, of three arms       →  a third each: the arms not drawn would else be a little likelier
+    p = 0.33 alone, of three arms       →  a third each, if all rows say so: the arms not drawn would else be a little
+                                           likelier. Of a log with .34, .33 and .33 they are what they are
 
 A rounding to d digits is off by at most 0.5·10^-d, and the sum of n of them by n times that. One digit counts as two,
 since people write 0.50 as 0.5.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 LEAST_DIGITS, MOST_DIGITS = 2, 6  # a number of more digits than six has all that it ever had
 FLOAT32 = 6e-8  # a number of few digits that was kept as float32 is off by this share of it
 UNSEEN = 1e-6  # an entry's error that six digits and float32 bring with them, of which nothing is said
 EXACT = 1e-7  # a sum this near to 1 is 1
 SLACK = 1e-9  # of sums and differences of floats
+SURE = 0.98  # of the rows: beyond, what is otherwise are slips
 EVEN = 0.05  # by which share an entry may differ from 1/K and still be taken for it: .01 of 80 arms may be meant so
 
 
 class Rounding:
-    """Makes the probabilities of one pass over a log whole, and counts the rows in which they were not."""
+    """Makes the probabilities of one pass over a log whole, and counts the rows in which they were not. `evenly`: a
+    propensity that rounding explains may be 1/K, since all of the log are."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, evenly: bool = True) -> None:
+        self.evenly = evenly
         self.clear()
 
     def clear(self) -> None:
@@ -56,8 +60,7 @@ class Rounding:
         """Returns a pmf of which only the shown arm's entry is known, and that entry: the rest is spread evenly over
         the others. Where rounding explains that the entry is not 1/K of K arms, and it is near it, all are 1/K."""
         self.certain += propensity >= 1.0 and len(arms) > 1
-        off = abs(propensity - 1.0 / len(arms))
-        if not propensity or off > min(half_step([propensity]), EVEN / len(arms)) + SLACK:
+        if not self.evenly or not is_even(propensity, len(arms)):
             return spread(arms, arm, propensity), propensity
         self.even += abs(propensity * len(arms) - 1.0) > UNSEEN
         return (1.0 / len(arms),) * len(arms), 1.0 / len(arms)
@@ -74,6 +77,18 @@ class Rounding:
         sure = "rows whose shown arm had probability 1, though there were other candidates: "
         sure += f"{self.certain:,}; they say nothing of what the others would have earned"
         return [*said, *[worst] * bool(said), *[even] * bool(self.even), *[sure] * bool(self.certain)]
+
+
+def is_even(propensity: float, arms: int) -> bool:
+    """True if rounding explains that a propensity is not 1/K of K arms, and it is near it."""
+    off = abs(propensity - 1.0 / arms)
+    return bool(propensity) and off <= min(half_step([propensity]), EVEN / arms) + SLACK
+
+
+def all_even(rows: Iterable[tuple[float, int]]) -> bool:
+    """True if as good as all propensities of a log, each with its number of arms, are 1/K of K arms, rounded."""
+    told = [is_even(p, arms) for p, arms in rows]
+    return sum(told) >= SURE * len(told)
 
 
 def explains(pmf: Sequence[float]) -> bool:

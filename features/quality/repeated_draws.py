@@ -10,7 +10,10 @@ that is nearly always drawn repeats by itself, and a floor that is logged wrong 
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import Self
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from croupier.features.batch import F64, Bool
 
@@ -21,8 +24,8 @@ LEAST_ERRORS = 5.0  # standard errors beyond chance
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """Rows whose unit was there before: how many have the arm of the row before (`hits`), how many would by chance, and
-    the variance of that; `n` of them were asked."""
+    """Of `n` units that were there before: how many have the arm of the row before (`hits`), how many would by chance,
+    and the variance of that, each unit's rows counting as one."""
 
     n: int = 0
     hits: float = 0.0
@@ -30,12 +33,14 @@ class Repeats:
     variance: float = 0.0
 
     @classmethod
-    def of(cls, p: F64, hit: Bool) -> Self:
-        """From rows (n,) whose unit was there before: the probability of the arm of the row before, and whether it was
-        drawn."""
+    def of(cls, p: F64, hit: Bool, unit: NDArray[Any]) -> Self:
+        """From rows (n,) whose unit was there before: the probability of the arm of the row before, whether it was
+        drawn, and whose they are. The rows of a unit count as one row together: a robot, or an id that many share, is
+        one unit among others."""
         asked = (p > 0) & (p <= LIKELY)
-        p, hits = p[asked], float(hit[asked].sum())
-        return cls(len(p), hits, float(p.sum()), float((p * (1.0 - p)).sum()))
+        _, whose, rows = np.unique(unit[asked], return_inverse=True, return_counts=True)
+        p, w = p[asked], 1.0 / rows[whose]
+        return cls(len(rows), float(w @ hit[asked]), float(w @ p), float((w * w) @ (p * (1.0 - p))))
 
     def __add__(self, other: Self) -> Self:
         return type(self)(

@@ -5,6 +5,7 @@ from math import isfinite
 from typing import Any
 
 from croupier.features.schema import CANDIDATE
+from croupier.models.gate.gate_page import state
 
 SIGNS = {">=": "≥", "<=": "≤"}
 HEAD = ("condition", "found", "needed", "")
@@ -32,6 +33,16 @@ def _judged_rows(body: Mapping[str, Any]) -> str:
     out = f", {slates['left_out']:,} decisions left out" if slates["left_out"] else ""
     said = f"judged by slate: {body['rows']:,} slates of up to {slates['slots']} slots{out}"
     return f"{said}, reward per slate by cascade-DR"
+
+
+def held_back(conditions: Sequence[Mapping[str, Any]]) -> str:
+    """Returns which conditions were not met, and which could not be checked; "" where all hold."""
+    found: dict[str, list[str]] = {"not met": [], "could not be checked, which holds it back": [], "not checked": []}
+    for c in conditions:
+        kind = (0 if c["passed"] is False else 1 if state(c) == "no" else 2) if c["passed"] is not True else None
+        if kind is not None:
+            found[[*found][kind]].append(c["name"])
+    return "".join(f"; {words}: {', '.join(names)}" for words, names in found.items() if names)
 
 
 def show(verdicts: Sequence[Mapping[str, Any]]) -> None:

@@ -31,12 +31,12 @@ class Agreement:
 def agreement(log: Interactions, pmfs: Sequence[F64], predicted: Floats) -> Agreement:
     """For the policies of these pmfs (n, K): the candidate first, and the champion that it is held against; `predicted`
     (n, K) is q̂. It counts as made where it could be made of the candidate."""
-    alone = rows_drawn_alone(log)
-    log, pmfs, predicted = log[alone], [pmf[alone] for pmf in pmfs], predicted[alone]
-    each = [[_p_value(log, pmf, None), _p_value(log, pmf, predicted)] for pmf in pmfs]
+    samples = rows_drawn_alone(log)
+    parts = [(log[rows], pmf[rows], predicted[rows]) for rows in samples for pmf in pmfs]
+    each = [[_p_value(part, pmf, None), _p_value(part, pmf, q)] for part, pmf, q in parts]
     found = smallest([p for both in each for p in both])
     made = smallest(each[0]) is not None
-    why = Unchecked(name=NAME, reason=needed(len(log)), blocks=True)
+    why = Unchecked(name=NAME, reason=needed(len(parts[0][0])), blocks=True)
     return Agreement(p=1.0 if found is None else found, unchecked=() if made else (why,))
 
 

@@ -10,7 +10,8 @@ from scipy.special import ndtr, ndtri
 
 from croupier.features.batch import F64, I64, Bool, Interactions
 from croupier.features.budgets.allocated_item import one_of_each
-from croupier.models.ope.kept_arms.repeats import first_of_each, keeps
+from croupier.models.ope.kept_arms.repeats import keeps
+from croupier.models.ope.kept_arms.repeats import one_of_each as of_each_unit
 from croupier.models.ope.unchecked import Unchecked
 
 ROUNDING = 1e-4  # of a logged probability, relatively: six digits, float32, or a percentage with two decimals
@@ -65,17 +66,13 @@ def knows_whole_pmf(log: Interactions) -> bool:
     return bool(not even.all() or uniform.all())
 
 
-def drawn_alone(log: Interactions) -> Interactions:
-    """The log with one row of each draw: one item of each request to allocate, and the first row of each unit where
-    units keep their arm. What was drawn together is no independent evidence."""
-    return log[rows_drawn_alone(log)]
-
-
-def rows_drawn_alone(log: Interactions) -> slice | I64 | Bool:
-    """The rows of a log that `drawn_alone` takes; all where each is a draw of its own."""
+def rows_drawn_alone(log: Interactions) -> list[slice | I64 | Bool]:
+    """Samples of a log in which each row is a draw of its own: all rows; or one item of each request to allocate; or,
+    where units keep their arm, the first row of each unit, and a later one of each. What was drawn together is no
+    independent evidence. Each sample is asked, and the smallest p-value is multiplied by their number."""
     if log.batch.allocation is not None:
-        return one_of_each(log.batch.allocation, len(log))
-    return first_of_each(log) if keeps([log]) else slice(None)
+        return [one_of_each(log.batch.allocation, len(log))]
+    return [*of_each_unit(log)] if keeps([log]) else [slice(None)]
 
 
 def drawn_row_by_row(log: Interactions) -> bool:
@@ -109,10 +106,14 @@ def _independent(values: F64) -> float:
 def propensity(log: Interactions, *, often: bool = False) -> float:
     """p-value that the logged propensities are those of the draws, up to rounding in the fifth digit. `often`: of a log
     that grows and is asked at every look; the p-value then holds at all of them together."""
-    log = drawn_alone(log)
+    parts = [log[rows] for rows in rows_drawn_alone(log)]
+    p = min(1.0, len(parts) * min(map(_propensity, parts)))
+    return at_all_looks(p, len(parts[0])) if often else p
+
+
+def _propensity(log: Interactions) -> float:
     values = propensity_values(log)
-    p = p_value(values, propensity_spread(log)[: values.shape[1]], tolerance=ROUNDING)
-    return at_all_looks(p, len(log)) if often else p
+    return p_value(values, propensity_spread(log)[: values.shape[1]], tolerance=ROUNDING)
 
 
 def at_all_looks(p: float, n: int) -> float:
@@ -138,8 +139,8 @@ def repeated_draws(log: Interactions) -> tuple[Unchecked, ...]:
         return ()
     units = len(np.unique(log.unit))
     why = (
-        f"units keep their arm, as in an A/B test: {len(log):,} rows are {units:,} draws, and only the first row of "
-        "each unit was asked"
+        f"units keep their arm, as in an A/B test: {len(log):,} rows are {units:,} draws, and the first row and "
+        "one other of each unit were asked"
     )
     return (Unchecked(name="propensity_self_test:repeated_draws", reason=why, blocks=False),)
 

@@ -81,7 +81,7 @@ def declare(
     draft.write_text(guess.toml)
     arms = DeclaredFeatures(AppSpec.read(draft)).arms(arms)
     catalogue.write(w.home / layout.CATALOGUE, arms)
-    there = {role: column for role, column in source.columns.items() if column != DERIVED}
+    there = {role: column for role, column in source.named.items() if column != DERIVED}
     (w.home / layout.IMPORT_COLUMNS).write_bytes(orjson.dumps(there, option=orjson.OPT_INDENT_2))
     draft.replace(target)
     notes = (*source.notes, *alike(arm.arm_id for arm in arms), *guess.notes)

@@ -54,7 +54,7 @@ UNUSABLE = (InvalidEvent, KeyError, TypeError, ValueError, IndexError, Recursion
 class DsjsonSource:
     """Two passes: the first learns the arms (a feature that varies for the same arm belongs to the pair)."""
 
-    columns: dict[str, str] = {}  # noqa: RUF012 — a table's notion, empty here
+    named: dict[str, str] = {}  # noqa: RUF012 — a table's notion, empty here
 
     def __init__(self, path: Path, *, unit_key: str) -> None:
         self.path, self.unit_key, self.reward_kind = path, unit_key, "reward"

@@ -1,7 +1,7 @@
 """The probability of the chosen arm where a table has no column of it: from the column of all probabilities, or as its
 owner states it for every row (`propensity=1/3`: three arms, drawn evenly)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from typing import Any
@@ -10,6 +10,7 @@ import polars as pl
 
 from croupier.features.exchange.arm_ids import bare
 from croupier.features.exchange.cells import as_list, missing
+from croupier.features.exchange.rounded import all_even
 
 DERIVED = "propensity of the chosen arm"
 
@@ -52,3 +53,16 @@ def _entry(arm: Any, pmf: Any, arms: Any) -> float | None:
         ids, values = [bare(one) for one in as_list(arms)], as_list(pmf)
         return float(values[ids.index(bare(arm))]) if len(ids) == len(values) else None
     return None
+
+
+def evenly(frame: pl.DataFrame, columns: Mapping[str, str], arms: int) -> bool:
+    """True if as good as every row's propensity is 1/K of its K candidates, `arms` where none are listed, rounded."""
+    shown = frame[columns["propensity"]]
+    lists = frame[columns["arms"]] if "arms" in columns else [None] * len(shown)
+
+    def told() -> Iterator[tuple[float, int]]:
+        for p, listed in zip(shown, lists, strict=True):
+            with suppress(TypeError, ValueError):  # such a row is counted when it is read
+                yield float(p), arms if listed is None else len(as_list(listed))
+
+    return all_even(told())

@@ -22,7 +22,8 @@ def repeated(frame: pl.DataFrame, columns: Mapping[str, str], arms: int) -> Bool
     again = rows.filter(pl.col(_UNIT) == pl.col(_UNIT).shift(1), pl.col(_P).is_between(0, 1))
     hit = again.get_column("before").to_numpy() == again.get_column(_ARM).to_numpy()
     p = again.get_column(_P).to_numpy()
-    if not Repeats.of(np.where(hit, p, (1.0 - p) / (arms - 1)), hit).kept:
+    unit = again.get_column(_UNIT).to_physical().to_numpy()
+    if not Repeats.of(np.where(hit, p, (1.0 - p) / (arms - 1)), hit, unit).kept:
         return none
     later = rows.filter(pl.col(_UNIT) == pl.col(_UNIT).shift(1)).get_column(_ROW).to_numpy()
     none[later] = True
@@ -37,7 +38,7 @@ def _rows(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
     rows = frame.select(
         row.alias(_ROW),
         event.alias(_EVENT),
-        pl.col(columns["unit_id"]).cast(pl.String, strict=False).alias(_UNIT),
+        pl.col(columns["unit_id"]).cast(pl.String, strict=False).cast(pl.Categorical).alias(_UNIT),
         pl.col(columns["arm"]).cast(pl.String, strict=False).alias(_ARM),
         pl.col(columns["propensity"]).cast(pl.Float64, strict=False).alias(_P),
         at.alias(_AT),
@@ -52,5 +53,5 @@ def note(repeats: Bool) -> list[str]:
         return []
     n, draws = len(repeats), int((~repeats).sum())
     said = f"units keep their arm, as in an A/B test: {n:,} rows are {draws:,} draws"
-    asked = "whether arms were drawn as logged is asked of the first row of each unit"
+    asked = "whether arms were drawn as logged is asked of one row of each unit"
     return [f"{said}; {asked}, and units that a policy learnt do not judge it"]

@@ -24,7 +24,7 @@ from croupier.features.exchange.tables.candidates import every_arm
 from croupier.features.exchange.tables.mended import mended
 from croupier.features.exchange.tables.nested import opened
 from croupier.features.exchange.tables.one_row import one_row_each
-from croupier.features.exchange.tables.propensities import DERIVED, stated, with_propensity, with_stated
+from croupier.features.exchange.tables.propensities import DERIVED, evenly, stated, with_propensity, with_stated
 from croupier.features.exchange.tables.roles import ASSIGNMENT, WEIGHTS, roles_of
 from croupier.features.exchange.tables.table_file import read_table
 from croupier.features.exchange.times import invented, micros, zoned
@@ -50,11 +50,10 @@ class TableSource:
     ) -> None:
         self.path, self.unit_key = path, unit_key
         self.skipped: Counter[str] = Counter()
-        self.rounding = Rounding()
         known = {r: c for r, c in columns.items() if r != "propensity" or stated(columns) is None}
         self.frame, self._read_as = read_table(path, known) if table is None else (table, [])
         self.frame, self._stated = with_stated(opened(self.frame, columns.values()), columns)
-        self.columns = roles_of(self.frame, columns, path)
+        self.columns = self.named = roles_of(self.frame, columns, path)  # named: as a second reading finds them
         self.frame, self.columns, mends = mended(self.frame, self.columns, path)
         self.frame, ones = one_row_each(self.frame, self.columns, path)
         self._read_as = [*self._read_as, *mends, *ones, *self._stated]
@@ -71,6 +70,7 @@ class TableSource:
         self.every_arm = every_arm(chosen, None if "arms" in self.columns else self._column("pmf"))
         if "propensity" not in self.columns:
             self.frame, self.columns = with_propensity(self.frame, self.columns, self.every_arm)
+        self.rounding = Rounding(evenly=evenly(self.frame, self.columns, len(self.every_arm)))
         self.order = self._order() if "arms" in self.columns and not ours else WrittenOrder()
         self.repeats = repeated.repeated(self.frame, self.columns, len(self.every_arm))
         self.notes = self._notes()

@@ -1,8 +1,9 @@
-"""Which rows of a log are draws of their own? All, or the first of each unit where units keep their arm, as in an A/B
-test (features/quality/repeated_draws.py).
+"""Which rows of a log are draws of their own? All, or one of each unit where units keep their arm, as in an A/B test
+(features/quality/repeated_draws.py).
 
-A mean over such units is sound. But a unit's later rows are no evidence that the propensities are true, nor that a
-feature is older than the draw; and what was learnt of its earlier rows says which arm its later ones have (judging.py).
+A mean over such units is sound. But two rows of a unit are no more evidence than one that the propensities are true, or
+that a feature is older than the draw; and what was learnt of its earlier rows says which arm its later ones have
+(judging.py).
 """
 
 from collections.abc import Iterable
@@ -25,7 +26,7 @@ def repeats(log: Interactions) -> Repeats:
     arm = log.batch.arm[before, log.chosen[before]]
     same = (log.batch.arm[here] == arm[:, None]) & log.batch.mask[here]
     p = np.where(same, log.pmf[here], 0.0).sum(axis=1)
-    return Repeats.of(p, same[np.arange(len(here)), log.chosen[here]])
+    return Repeats.of(p, same[np.arange(len(here)), log.chosen[here]], log.unit[here])
 
 
 def keeps(chunks: Iterable[Interactions]) -> bool:
@@ -40,8 +41,12 @@ def keeps(chunks: Iterable[Interactions]) -> bool:
     return found.kept
 
 
-def first_of_each(log: Interactions) -> I64:
-    """Returns the row of each unit that came first, in the order of the log."""
+def one_of_each(log: Interactions) -> tuple[I64, I64]:
+    """Returns the row of each unit that came first, and one of its later rows by chance (the first, where there is no
+    other), in the order of the log. Where the test is what it seems, the rows of either are draws of their own; a log
+    whose arms, propensities or features are otherwise from some row on shows it in the later ones."""
     order = np.lexsort((log.at, log.unit))
-    _, first = np.unique(log.unit[order], return_index=True)
-    return np.asarray(np.sort(order[first]), np.int64)
+    _, first, count = np.unique(log.unit[order], return_index=True, return_counts=True)
+    others = np.floor(np.random.default_rng(0).random(len(first)) * (count - 1)).astype(np.int64)
+    later = order[first + np.where(count > 1, 1 + others, 0)]
+    return np.sort(order[first]).astype(np.int64), np.sort(later).astype(np.int64)

@@ -23,7 +23,7 @@ from croupier.models.ope.leaks.draw import PAIRS_SHARE, P, of_context, others, p
 from croupier.models.ope.leaks.drawn_probability import of_the_draw
 from croupier.models.ope.leaks.outcome import like_an_outcome, never_rewarded
 from croupier.models.ope.mean_zero import needed
-from croupier.models.ope.self_tests import drawn_alone, knows_whole_pmf
+from croupier.models.ope.self_tests import knows_whole_pmf, rows_drawn_alone
 from croupier.models.ope.unchecked import Unchecked
 
 NAME = "features_before_decision"
@@ -70,7 +70,12 @@ def _stated(test: str, name: str, found: str) -> Unchecked:
 
 def tested(log: Interactions) -> Tested:
     """All four tests on at most MOST_ROWS rows. Small p: leave the suspect out, or log it before deciding."""
-    log = drawn_alone(log)
+    each = [_tested(log[rows]) for rows in rows_drawn_alone(log)]
+    worst = min(each, key=lambda one: one.p)
+    return replace(worst, p=min(1.0, len(each) * worst.p))
+
+
+def _tested(log: Interactions) -> Tested:
     log = log[: min(MOST_ROWS, MOST_VALUES // log.batch.mask.shape[1])]
     if why := _nothing_to_test(log):
         return why
@@ -122,7 +127,7 @@ def _nothing_to_test(log: Interactions) -> Tested | None:
     if log.batch.context.shape[1] + log.batch.pair.shape[2] == 0:
         return Tested(p=1.0, suspect=-1)  # no feature is declared: none can have come too late
     if len(log) < LEAST_ROWS:
-        why = Unchecked(name=NAME, reason=f"the log has {len(log)} rows, fewer than {LEAST_ROWS}", blocks=True)
+        why = Unchecked(name=NAME, reason=f"the log has {len(log)} draws, fewer than {LEAST_ROWS}", blocks=True)
     elif np.all(log.reward == log.reward[0]):
         why = Unchecked(name=NAME, reason=f"every reward is {log.reward[0]:g}", blocks=True)
     else:

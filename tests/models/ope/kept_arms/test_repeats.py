@@ -1,11 +1,14 @@
 """Units that keep their arm are told from units that are drawn anew, and asked about their draw once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from croupier.features.batch import concatenate
 from croupier.models.ope import self_tests
 from croupier.models.ope.agreement import agreement
-from croupier.models.ope.kept_arms.repeats import first_of_each, keeps, repeats
+from croupier.models.ope.kept_arms.repeats import keeps, one_of_each, repeats
 from croupier.models.ope.leaks import tested as leaks
 from tests.models.ope.kept_arms.ab_log import ABTest
 
@@ -34,24 +37,34 @@ def test_draws_of_their_own_do_not(made):
     assert not keeps([made.log(seed=1)])
 
 
-def test_repeats_are_counted():
-    log = ABTest(share=(0.6, 0.4), units=2, rows=40).log(seed=3)
-    found, arm = repeats(log), {u: log.chosen[log.unit == u][0] for u in log.unit}
-    rare = [
-        log.chosen[log.unit == u] for u in np.unique(log.unit) if arm[u] == 1
-    ]  # the other has .6, which repeats itself
-    assert found.n == found.hits == sum(len(rows) - 1 for rows in rare)
-    assert found.n > 0
+def test_repeats_are_counted_a_unit_at_a_time():
+    log = ABTest(share=(0.6, 0.4), units=12, rows=240).log(seed=3)
+    rare = {u for u in log.unit if log.chosen[log.unit == u][0] == 1}  # the other arm has .6, which repeats itself
+    rows = {u: int((log.unit == u).sum()) - 1 for u in rare}
+    found = repeats(log)
+    assert 0 < found.n == len(rare)
+    assert found.hits == pytest.approx(found.n)
     assert found.expected == pytest.approx(0.4 * found.n)
-    assert found.variance == pytest.approx(0.24 * found.n)
+    assert found.variance == pytest.approx(sum(0.24 / n for n in rows.values()))
 
 
-def test_the_first_row_of_each_unit_is_the_earliest():
+def test_an_id_that_many_share_is_one_unit_among_others():
+    log = ABTest(share=(0.5, 0.3, 0.2), units=200, rows=4000).log(seed=3)
+    shared = ABTest(share=(0.5, 0.3, 0.2), units=1, rows=9000, anew=True).log(seed=4)
+    assert keeps([concatenate([log, shared])])
+
+
+def test_one_row_of_each_unit_is_its_earliest_and_the_other_a_later_one():
     log = ABTest(units=50, rows=500).log(seed=2)
     shuffled = log[np.random.default_rng(0).permutation(len(log))]
-    first = shuffled[first_of_each(shuffled)]
-    assert len(first) == 50
-    assert dict(zip(first.unit, first.at, strict=True)) == {u: log.at[log.unit == u].min() for u in np.unique(log.unit)}
+    first, later = (shuffled[rows] for rows in one_of_each(shuffled))
+    begun = {u: log.at[log.unit == u].min() for u in np.unique(log.unit)}
+    assert dict(zip(first.unit, first.at, strict=True)) == begun
+    assert len(later) == len(set(later.unit)) == 50
+    several = {u for u in begun if (log.unit == u).sum() > 1}
+    assert {u for u, at in zip(later.unit, later.at, strict=True) if at > begun[u]} == several
+    alone = log[one_of_each(log)[0]]
+    assert [list(rows) for rows in one_of_each(alone)] == [list(range(50))] * 2
 
 
 @pytest.mark.medium
@@ -72,3 +85,32 @@ def test_what_was_not_asked_is_said():
     assert (said.blocks, said.name) == (False, "propensity_self_test:repeated_draws")
     assert "6,000 rows are 300 draws" in said.reason
     assert self_tests.repeated_draws(ABTest(anew=True).log(seed=1)) == ()
+
+
+def by_a_feature(log, rows):
+    """The log, in which these rows' arms were chosen by the first feature, whatever propensity they log."""
+    first = (log.batch.context[:, 0] > 0).astype(int)
+    return replace(log, chosen=np.where(rows, first, log.chosen))
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("honest", ["first", "first and some"])
+def test_later_rows_that_were_chosen_by_a_feature_are_found_though_first_ones_were_drawn(honest):
+    log = ABTest(units=600, rows=9000, share=(0.5, 0.5)).log(3)
+    first = np.isin(np.arange(len(log)), one_of_each(log)[0])
+    drawn = first | ((log.at % 7 == 0) if honest == "first and some" else False)
+    false = by_a_feature(log, ~drawn)
+    assert keeps([false])
+    found = leaks.tested(false)
+    assert (found.p < 1e-6, found.suspect) == (True, 0)
+    assert leaks.tested(log).p > 1e-3
+
+
+@pytest.mark.medium
+def test_propensities_that_are_false_in_later_rows_are_found():
+    log = ABTest(units=600, rows=9000, share=(0.5, 0.5)).log(3)
+    rows = np.random.default_rng(1).random(len(log)) < 0.9
+    later = ~np.isin(np.arange(len(log)), one_of_each(log)[0])
+    false = replace(log, chosen=np.where(later, (~rows).astype(int), log.chosen))
+    assert self_tests.propensity(false) < 1e-9
+    assert self_tests.propensity(log) > 1e-3
