@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from croupier.features import clock
-from croupier.features.ids import uuid7s
+from croupier.features.ids import hash_unit, uuid7s
 from croupier.features.log import deferred
 from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.schema import InvalidEvent
@@ -96,7 +96,7 @@ class Desk:
             if page.deferred:
                 self._room(len(page.slots))
             while True:
-                log = DeferrablePage(self.embedded.host.spool, since=self.since(), waits=page.deferred)
+                log = self._page_log(page)
                 with self.embedded.host.turn:  # one release decides all slots
                     shown = self._slots(page, log)
                 if log.commit():
@@ -110,6 +110,21 @@ class Desk:
             "slots": [{"id": slot["id"], "rewardActionId": arm} for slot, arm in pairs],
             "eventId": page.event_id,
         }
+
+    def _page_log(self, page: Page) -> DeferrablePage:
+        """Raises NotAdmitted where the page is on record with other slots."""
+        return DeferrablePage(
+            self.embedded.host.spool,
+            page.event_id,
+            [slot["id"] for slot in page.slots],
+            unit=self._unit(page.event_id),
+            since=self.since(),
+            waits=page.deferred,
+        )
+
+    def _unit(self, event_id: str) -> str:
+        """The unit of a page, hashed."""
+        return hash_unit(self.embedded.host.selector.unit_key, event_id)
 
     def _slots(self, page: Page, log: DeferrablePage) -> list[str]:
         """The action of each slot. Raises CallProblem, InvalidEvent."""

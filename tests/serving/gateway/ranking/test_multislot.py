@@ -3,9 +3,11 @@
 import contextlib
 
 import numpy as np
+import orjson
 import pytest
 
 from croupier.features.log import deferred
+from croupier.features.log.spool_rows import REUSED, word_of
 from croupier.serving.gateway.desk import Desk
 from croupier.serving.gateway.options import Options
 from croupier.serving.gateway.problems import CallProblem
@@ -59,6 +61,81 @@ def test_the_same_question_has_the_same_answer_and_another_is_refused(desk):
     assert page(desk) == page(desk)
     assert page(desk, deferActivation=True) == page(desk)
     assert "eventId" in str(refusal(desk, contextFeatures=[{"hour": 5}]))
+
+
+THREE = [*TWO, {"id": "foot"}]
+OTHERS = {
+    "one more": THREE,
+    "one less": TWO[:1],
+    "the last alone": TWO[1:],
+    "another name": [TWO[0], {"id": "zweiter"}],
+    "another order": TWO[::-1],
+    "an action excluded": [TWO[0] | {"excludedActions": ["blue"]}, TWO[1]],
+}
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("first", [True, False], ids=["deferred", "shown"])
+@pytest.mark.parametrize("again", [True, False], ids=["then deferred", "then shown"])
+def test_a_page_with_other_slots_is_another_question(desk, first, again):
+    slots = [{"id": "top"}, {"id": "side"}]  # no features, whose names would tell them apart
+    answer = page(desk, slots=slots, deferActivation=first)
+    for what, others in OTHERS.items():
+        plain = [{k: v for k, v in slot.items() if k != "features"} for slot in others]
+        found = refusal(desk, slots=plain, deferActivation=again)
+        assert "a new id: this one was answered for other" in str(found), what
+        assert found.field.startswith("eventId"), what
+    assert "other slots (top, side, in this order)" in str(refusal(desk, slots=THREE))
+    on_record = logged(desk, "p/top", "p/side", "p/foot", "p/zweiter")
+    assert (len(on_record), deferred.waiting(desk.embedded.host.spool)) == ((0, 2) if first else (2, 0))
+    assert page(desk, slots=slots, deferActivation=again) == answer
+    counts = {word_of(orjson.loads(body)["reason"]) for _, body in desk.embedded.host.spool.read("rejects")}
+    assert counts == {REUSED}
+
+
+@pytest.mark.medium
+def test_events_whose_ids_begin_alike_are_no_slots_of_a_page(desk):
+    """p/side/1 is a slot of page p/side, or an event of its own."""
+    page(desk, event_id="p/side", slots=[{"id": "1"}, {"id": "2"}])
+    desk.rank({"actions": actions(*ARMS), "eventId": "p/lone"})
+    desk.rank({"actions": actions(*ARMS), "eventId": "p/later", "deferActivation": True})
+    assert page(desk) == page(desk)
+    assert sorted(logged(desk, "p/top", "p/side")) == ["p/side", "p/top"]
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("waits", [True, False], ids=["deferred", "shown"])
+def test_of_two_workers_that_decide_one_page_with_other_slots_one_is_refused_whole(desk, monkeypatch, waits):
+    """The other worker is faster: between the decisions of this one and its commit."""
+    with contextlib.closing(Desk(Options(app="shop"))) as other:
+        decide = desk._slots
+
+        def overtaken(*asked):
+            shown = decide(*asked)
+            monkeypatch.setattr(desk, "_slots", decide)
+            page(other, slots=TWO, deferActivation=waits)
+            return shown
+
+        monkeypatch.setattr(desk, "_slots", overtaken)
+        assert "other slots (top, side, in this order)" in str(refusal(desk, slots=THREE))
+        assert logged(desk, "p/foot") == {}
+        assert (len(logged(desk, "p/top", "p/side")), deferred.waiting(desk.embedded.host.spool)) == (
+            (0, 2) if waits else (2, 0)
+        )
+
+
+@pytest.mark.medium
+def test_what_a_full_log_left_out_of_a_page_is_no_other_page(desk):
+    """About half of the slots stay, in their order."""
+    spool, slots = desk.embedded.host.spool, [{"id": f"s{i:02}"} for i in range(3)]
+    events = [f"full{i}" for i in range(40)]
+    spool._room = lambda size: 0.5
+    answers = {event: page(desk, event_id=event, slots=slots) for event in events}
+    assert {event: page(desk, event_id=event, slots=slots) for event in events} == answers
+    left = {event: len(logged(desk, *(f"{event}/{s['id']}" for s in slots))) for event in events}
+    assert set(left.values()) == {0, 1, 2, 3}
+    whole = next(event for event, n in left.items() if n == 3)
+    assert "other slots" in str(refusal(desk, event_id=whole, slots=slots[::-1]))
 
 
 @pytest.mark.medium
