@@ -19,6 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 from croupier.serving.gateway import openapi, personalizer, rest
 from croupier.serving.gateway.calls import Gathered, desk_of, route
 from croupier.serving.gateway.desk import Desk
+from croupier.serving.gateway.http.workers import end_with_parent
 from croupier.serving.gateway.keys import KeyFile
 from croupier.serving.gateway.options import Options, loopback
 from croupier.serving.gateway.problems import CallProblem, Json
@@ -31,6 +32,7 @@ KEY, BEARER = b"ocp-apim-subscription-key", b"Bearer "
 
 def served() -> "Front":
     """What uvicorn calls in each worker."""
+    end_with_parent()
     return application(Options.handed_over())
 
 

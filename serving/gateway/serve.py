@@ -11,6 +11,7 @@ from croupier.features.workspace import Workspace
 from croupier.serving.gateway.app import application
 from croupier.serving.gateway.desk import Desk
 from croupier.serving.gateway.http.protocol import GatewayProtocol
+from croupier.serving.gateway.http.workers import Workers
 from croupier.serving.gateway.options import Options, loopback
 from croupier.serving.triton.endpoint_security import EndpointSecurity
 
@@ -31,23 +32,31 @@ def serve(options: Options) -> None:
     print(said(options, desk, tls=bool(secured)), flush=True)
     logging.basicConfig(level=logging.WARNING)
     options.hand_over()
-    uvicorn.run(
-        FACTORY,
-        factory=True,
-        host=options.host,
-        port=options.port,
-        workers=options.workers,
-        http=GatewayProtocol,
-        ws="none",
-        lifespan="on",
-        log_level="info",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=STOP_SECONDS,
-        timeout_worker_healthcheck=START_SECONDS,
-        **secured,
-    )
+    asked = _asked(options) | secured
+    if options.workers == 1:
+        uvicorn.run(FACTORY, **asked)
+    else:
+        config = uvicorn.Config(FACTORY, **asked)
+        Workers(config, [config.bind_socket()]).run()
+
+
+def _asked(options: Options) -> dict[str, Any]:
+    """What uvicorn is told."""
+    return {
+        "factory": True,
+        "host": options.host,
+        "port": options.port,
+        "workers": options.workers,
+        "http": GatewayProtocol,
+        "ws": "none",
+        "lifespan": "on",
+        "log_level": "info",
+        "access_log": False,
+        "proxy_headers": False,
+        "server_header": False,
+        "timeout_graceful_shutdown": STOP_SECONDS,
+        "timeout_worker_healthcheck": START_SECONDS,
+    }
 
 
 def said(options: Options, desk: Desk, *, tls: bool) -> str:
