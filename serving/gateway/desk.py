@@ -185,13 +185,12 @@ class Desk:
         return self._now() - (admission.record_us if admission else 2 * HOUR)
 
     def health(self) -> tuple[bool, dict[str, Any]]:
-        """Whether it decides (the canary, never on record), and what there is to watch; counts are this worker's."""
-        canary = Request(unit_id=CANARY, context={}, arms=["any"])
-        (selection,) = self.embedded.select_batch([canary])
-        spool = self.embedded.host.spool
+        """Whether it decides, and could put that on record (tried, never recorded), and what there is to watch; counts
+        are this worker's."""
+        wrong, spool = self._wrong(), self.embedded.host.spool
         found = {
             "app": self.options.app,
-            "well": not selection.error,
+            "well": not wrong,
             "release": self.embedded.release,
             "arms": len(self.embedded.arms()),
             "unshipped": spool.unshipped(),
@@ -203,7 +202,16 @@ class Desk:
                 "apprentice": self._agreed(),
             },
         }
-        return not selection.error, found
+        return not wrong, found | ({"error": wrong} if wrong else {})
+
+    def _wrong(self) -> str:
+        """Why no decision can be made and put on record; empty where one can."""
+        (selection,) = self.embedded.select_batch([Request(unit_id=CANARY, context={}, arms=["any"])])
+        try:
+            self.embedded.host.spool.refuse_unwritable()
+        except SpoolUnavailable as error:
+            return f"log: {error}"
+        return selection.error
 
     def _agreed(self) -> dict[str, float]:
         """How many decisions were made in apprentice mode, and in which share the policy would have chosen alike."""

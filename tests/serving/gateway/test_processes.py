@@ -66,6 +66,20 @@ def taken(port):
         return bool(probe.connect_ex(("127.0.0.1", port)) == 0)
 
 
+@pytest.mark.medium
+def test_its_health_is_503_while_every_rank_is(tmp_path):
+    health, status = "/v1/apps/shop/health", "/personalizer/v1.0/status"
+    with Gateway(declared(tmp_path)) as gateway:
+        (tmp_path / "shop" / "spool").rename(tmp_path / "away")
+        assert gateway.rank(eventId="e")[0] == 503
+        code, found = gateway.call("GET", health)
+        assert (code, found["well"], found["error"].partition(": ")[0]) == (503, False, "log")
+        assert gateway.call("GET", status) == (503, {"isAlive": False})
+        (tmp_path / "away").rename(tmp_path / "shop" / "spool")
+        assert gateway.rank(eventId="e")[0] == 201
+        assert [gateway.call("GET", path)[0] for path in (health, status)] == [200, 200]
+
+
 def lives(pid):
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
