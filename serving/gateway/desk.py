@@ -92,7 +92,8 @@ class Desk:
         """Decides for several slots, as Personalizer's multi-slot rank: all of them, or none, in one write to disk.
         Raises CallProblem."""
         try:
-            page = multislot.read(body, self.known(), self.rule, app=self.options.app)
+            mode = self._apprentice()
+            page = multislot.read(body, self.known(), self.rule, app=self.options.app, apprentice=mode)
             if page.deferred:
                 self._room(len(page.slots))
             while True:
@@ -130,7 +131,7 @@ class Desk:
         """The action of each slot. Raises CallProblem, InvalidEvent."""
         known, shown = self.known(), list[str]()
         for place in range(len(page.slots)):
-            asked = page.slot(place, shown, known, self.rule, app=self.options.app, apprentice=self._apprentice())
+            asked = page.slot(place, shown, known, self.rule, app=self.options.app)
             (chosen,) = self.embedded.select_raw([asked.raw], recorder=log)
             if isinstance(found := _answer(asked, chosen), CallProblem):
                 raise found.renamed(page.names(place))
