@@ -242,6 +242,33 @@ def test_rewards_of_slots_are_taken_whole_or_not_at_all(desk, tmp_path):
 
 
 @pytest.mark.medium
+@pytest.mark.parametrize("waits", [True, False], ids=["deferred", "shown"])
+def test_a_slot_that_its_page_lacks_has_no_reward_and_nor_has_any_with_it(desk, waits):
+    page(desk, deferActivation=waits)
+    given = [{"slotId": "top", "value": 1}, {"slotId": "nope", "value": 1}]
+    with pytest.raises(CallProblem) as found:
+        reward(desk, "p", {"reward": given}, read=multislot.rewards)
+    assert (found.value.status, found.value.field) == (400, "reward[1].slotId")
+    assert found.value.detail == "reward[1].slotId: found 'nope', expected a slot of this page: top, side"
+    spool = desk.embedded.host.spool
+    assert (spool.counts()["rewards"], deferred.waiting(spool)) == (0, 2 if waits else 0)
+    assert spool.counts()["rejects"] == 1, "what was refused is counted"
+    reward(desk, "p", {"reward": given[:1]}, read=multislot.rewards)
+    assert spool.counts()["rewards"] == 1
+
+
+@pytest.mark.medium
+def test_a_page_that_is_not_on_this_host_may_have_any_slots(desk):
+    reward(desk, "far", {"reward": [{"slotId": "nope", "value": 1}]}, read=multislot.rewards)
+    assert desk.embedded.host.spool.counts()["rewards"] == 1
+    desk.embedded.host.spool._room = lambda size: 0.5
+    for i in range(20):  # of some of these pages a full log keeps one slot of two
+        page(desk, event_id=f"full{i}")
+        reward(desk, f"full{i}", {"reward": [{"slotId": s["id"], "value": 1} for s in TWO]}, read=multislot.rewards)
+    assert desk.embedded.host.spool.counts()["rewards"] == 41
+
+
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
