@@ -73,17 +73,30 @@ def read(body: Mapping[str, Any], known: KnownNames, rule: FeatureRule, *, app: 
     """Raises InvalidEvent naming the field."""
     if unknown := body.keys() - FIELDS:
         raise InvalidEvent(min(unknown)[:80], body[min(unknown)], f"a field of a rank: {', '.join(sorted(FIELDS))}")
+    _check_event_id(body)
     whole = rank.read({k: v for k, v in body.items() if k != "slots"}, known, rule, app=app)
     slots = _slots(body.get("slots"), len(whole.actions.names))
     _check_baselines(slots, whole.actions.names, apprentice=apprentice)
     event_id = whole.event_id
-    if len(event_id.encode()) > rank.MAX_EVENT_ID - 2:
-        raise InvalidEvent("eventId", event_id, f"at most {rank.MAX_EVENT_ID - 2} bytes: each slot's event adds its id")
+    room = rank.MAX_EVENT_ID - 1 - len(event_id.encode(errors="replace"))
     for place, slot in enumerate(slots):
-        if len(slot_event(event_id, slot["id"]).encode()) > rank.MAX_EVENT_ID:
-            expected = f"with the eventId at most {rank.MAX_EVENT_ID - 1} bytes"
+        if len(slot["id"].encode(errors="replace")) > room:
+            expected = f"at most {room} bytes beside this eventId: a slot's event is eventId/id, of {rank.MAX_EVENT_ID}"
             raise InvalidEvent(f"slots[{place}].id", slot["id"], expected)
     return Page(body=body, slots=slots, event_id=event_id, deferred=whole.deferred, apprentice=apprentice)
+
+
+def _check_event_id(body: Mapping[str, Any]) -> None:
+    """Raises InvalidEvent for an eventId that leaves no room for the ids of its slots."""
+    given, slots = body.get("eventId"), body.get("slots")
+    if not isinstance(given, str) or not isinstance(slots, list):
+        return
+    names = [slot["id"] for slot in slots if isinstance(slot, dict) and isinstance(slot.get("id"), str)]
+    longest = max(names, key=lambda name: len(name.encode(errors="replace")), default="")
+    room = rank.MAX_EVENT_ID - 1 - len(longest.encode(errors="replace"))
+    if 0 < room < len(given.encode(errors="replace")):
+        expected = f"at most {room} bytes: each slot's event adds / and its id, the longest is {longest[:80]!r}"
+        raise InvalidEvent("eventId", given, expected)
 
 
 def _slots(given: object, actions: int) -> list[dict[str, Any]]:

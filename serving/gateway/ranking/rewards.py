@@ -80,8 +80,8 @@ class RewardDesk:
         return found
 
     def _check_slots(self, event_id: str, given: Sequence[GivenReward]) -> None:
-        """Raises InvalidEvent for a slot that its page, which is on record, lacks. Nobody knows all slots of a page that
-        a full log has thinned."""
+        """Raises InvalidEvent for a slot that its page, which is on record, lacks. A page that a full log has thinned
+        may have had any."""
         if all(each.event_id == event_id for each in given):
             return  # the event's own
         host = self._embedded.host

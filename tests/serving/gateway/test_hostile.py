@@ -1,6 +1,7 @@
 """Whatever is sent: a refusal that names what is wrong, never a failure of the gateway's own."""
 
 import asyncio
+import gzip
 import json
 import socket
 import urllib.parse
@@ -42,6 +43,18 @@ def test_bodies_that_are_no_question_are_refused(gateway):
             assert "found" in detail, detail
             assert len(detail) < 1000, detail
     assert well(gateway)
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "GZIP", "identity, gzip"])
+def test_a_body_that_is_not_sent_as_it_is_is_refused_by_its_encoding(gateway, coding):
+    packed = gzip.compress(b'{"unit_id": "u"}')
+    for path in (RANK, REWARD, SELECT, REWARDS):
+        status, found = gateway.call("POST", path, raw=packed, headers={"Content-Encoding": coding})
+        assert status == 415
+        said = found["error"]["message"] if path.startswith("/personalizer") else found["detail"]
+        assert said.startswith(f"Content-Encoding: found '{coding.lower()}', expected none, or identity")
+    assert gateway.call("POST", SELECT, {"unit_id": "u"}, headers={"Content-Encoding": "identity"})[0] == 200
 
 
 @pytest.mark.medium

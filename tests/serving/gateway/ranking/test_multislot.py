@@ -242,6 +242,26 @@ def test_rewards_of_slots_are_taken_whole_or_not_at_all(desk, tmp_path):
 
 
 @pytest.mark.medium
+@pytest.mark.parametrize(("slots", "room"), [(TWO, 251), ([{"id": "ü" * 20}, {"id": "b"}], 215)])
+@pytest.mark.parametrize("sign", ["y", "é"])
+def test_the_limit_of_a_pages_id_is_what_its_longest_slot_leaves(desk, slots, room, sign):
+    most = sign * (room // len(sign.encode()))
+    assert page(desk, event_id=most, slots=slots)["eventId"] == most
+    for longer in (f"{most}yy", "y" * 256, "y" * 300):
+        found = refusal(desk, event_id=longer, slots=slots)
+        assert found.field == "eventId"
+        assert f"expected at most {room} bytes: each slot's event adds / and its id" in found.detail
+
+
+@pytest.mark.medium
+def test_the_limit_of_a_slots_id_is_what_an_event_leaves(desk):
+    """An id of an event that is made has 36 bytes."""
+    page(desk, event_id="", slots=[{"id": "s" * 219}])
+    found = refusal(desk, event_id="", slots=[{"id": "s" * 220}])
+    assert (found.field, "expected at most 219 bytes beside this eventId" in found.detail) == ("slots[0].id", True)
+
+
+@pytest.mark.medium
 @pytest.mark.parametrize("waits", [True, False], ids=["deferred", "shown"])
 def test_a_slot_that_its_page_lacks_has_no_reward_and_nor_has_any_with_it(desk, waits):
     page(desk, deferActivation=waits)
