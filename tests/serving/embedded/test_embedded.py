@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
-from croupier import Embedded, Refused, Unavailable
+from croupier import Embedded, Refused
 from croupier.features.spec import SpecError
 from croupier.features.store import layout
 from croupier.features.utc import SECOND
@@ -55,23 +55,6 @@ def test_a_new_app_is_declared_asked_and_rewarded(tmp_path):
         assert shop.select(unit_id="u7", context={"device": "phone"}, event_id="e1") == chosen, "a repeat"
     with Embedded.declared("shop", toml=TOML, arms=arms, var=tmp_path) as again:
         assert again.release == 1, "no second first release"
-
-
-def test_after_its_close_every_call_says_so(tmp_path):
-    with Embedded.declared("shop", toml=TOML, arms={"red": {}}, var=tmp_path) as shop:
-        shop.select(unit_id="u", event_id="e")
-    shop.close()
-    for call in (
-        lambda: shop.select(unit_id="u"),
-        lambda: shop.reward(event_id="e", kind="click", value=1.0),
-        lambda: shop.select_slate(unit_id="u", k=1),
-        lambda: shop.allocate(unit_id="u", items=[{"id": "a"}]),
-        shop.arms,
-        lambda: shop.release,
-    ):
-        with pytest.raises(Unavailable, match="found that it was closed, expected an open one") as found:
-            call()
-        assert found.value.reason == "closed"
 
 
 def test_others_on_the_host_can_neither_read_nor_write_what_it_keeps(tmp_path):
