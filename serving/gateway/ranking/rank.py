@@ -98,7 +98,7 @@ def _event_id(given: object, fresh: str) -> tuple[bool, str]:
 def no_event_of_ours(event_id: str) -> str:
     """The id. Raises InvalidEvent for one that no event of a caller has: of spaces alone, or the gateway's own."""
     if event_id == CANARY or event_id.isspace():
-        raise InvalidEvent("eventId", event_id, "an id of your own, with more in it than spaces")
+        raise InvalidEvent("eventId", event_id, "an id with more in it than spaces, none of ours")
     return event_id
 
 

@@ -120,7 +120,7 @@ def test_an_id_in_a_path_that_no_event_has_is_refused_by_name(gateway, root):
         for quoted, said in {
             "%ff": "eventId: found '%FF'", "a%c3%28b": "eventId: found '%C3'", "%ED%A0%80": "eventId: found '%ED'",
             "%zz": "eventId: found '%zz', expected %25", "%": "eventId: found '%', expected", "100%": "eventId: found '%', expected",
-            "%20": "eventId: found ' ', expected an id of your own", "croupier:canary": "expected an id of your own",
+            "%20": "eventId: found ' ', expected an id with more", "croupier:canary": "none of ours",
         }.items():  # fmt: skip
             for what, sent in bodies.items():
                 status, found = gateway.call("POST", f"{root}/{quoted}/{what}", sent)
