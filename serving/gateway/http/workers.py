@@ -17,6 +17,7 @@ from uvicorn import Config
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
+AGAIN_SECONDS = 5.0  # between two trials of a worker that cannot start
 log = logging.getLogger("uvicorn.error")
 
 
@@ -27,22 +28,31 @@ class Workers(Multiprocess):
     def __init__(self, config: Config, sockets: Sequence[socket.socket]) -> None:
         super().__init__(config, list(sockets))
         self._asked: dict[Process, float] = {}  # that have yet to answer, since when
+        self._born: dict[Process, float] = {}  # that took another one's place, since when
+        self._serving: set[Process] = set()
 
     def keep_subprocess_alive(self) -> None:
-        """Replaces the workers that died or hang. One that cannot start ends them all: another one could not either."""
+        """Replaces the workers that died or hang. One that cannot start ends them all, where no other serves: another
+        one could not start either. Else it is tried again now and then, for what is wrong may be mended meanwhile."""
         for place, process in enumerate(self.processes):
             if self.should_exit.is_set() or self._well(process):
                 continue
             self._asked.pop(process, None)
+            self._serving.discard(process)
             process.kill()
             process.join()
-            if process.exitcode == STARTUP_FAILURE:
+            if process.exitcode == STARTUP_FAILURE and not self._serving:
                 log.error("worker %s could not start: the gateway stops", process.pid)
                 self.should_exit.set()
-                return
-            log.warning("worker %s died; another one takes its place", process.pid)
-            self.processes[place] = Process(self.config, self.sockets)
-            self.processes[place].start()
+            elif process.exitcode != STARTUP_FAILURE or time.monotonic() - self._born.get(process, 0.0) > AGAIN_SECONDS:
+                log.warning("worker %s died; another one takes its place", process.pid)
+                self._replace(place)
+
+    def _replace(self, place: int) -> None:
+        self._born.pop(self.processes[place], None)
+        self.processes[place] = fresh = Process(self.config, self.sockets)
+        fresh.start()
+        self._born[fresh] = time.monotonic()
 
     def _well(self, process: Process) -> bool:
         """Whether it lives, and has answered in time; it is asked again once it has."""
@@ -52,7 +62,8 @@ class Workers(Multiprocess):
             if process in self._asked:
                 if not process.parent_conn.poll():
                     return time.monotonic() - self._asked[process] < self.config.timeout_worker_healthcheck
-                process.parent_conn.recv()
+                if process.parent_conn.recv():  # whether it has started
+                    self._serving.add(process)
             process.parent_conn.send(b"ping")
         except (OSError, EOFError):
             return False

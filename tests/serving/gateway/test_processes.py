@@ -60,6 +60,20 @@ def workers(gateway, n, *, but=0):
     return found
 
 
+def broken_meanwhile(gateway, toml, pid):
+    """A worker dies while no other could start: the last one serves on, and once that is mended there are two again."""
+    sound = toml.read_text()
+    toml.write_text("[reward\n")
+    os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + SECONDS
+    while gateway.said.count("startup failed") < 2 and time.monotonic() < end:
+        time.sleep(0.1)
+    assert gateway.said.count("startup failed") >= 2, "it is tried again"
+    assert gateway.rank(eventId="meanwhile")[0] == 201
+    toml.write_text(sound)
+    return workers(gateway, 2, but=pid)
+
+
 def taken(port):
     """Whether somebody listens there."""
     with socket.socket() as probe:
@@ -103,6 +117,8 @@ def test_several_workers_are_one_gateway(tmp_path):
         living = workers(gateway, 2, but=min(pids))
         pids |= living
         assert len(pids) == 3, "one that dies is replaced, and the other answers"
+        living = broken_meanwhile(gateway, tmp_path / "shop" / "app.toml", min(living))
+        pids |= living
         for pid in living:
             os.kill(pid, signal.SIGSTOP)  # as on a machine that is so busy that they cannot tell their parent a word
         time.sleep(1.5)
