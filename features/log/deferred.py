@@ -78,11 +78,12 @@ def show(spool: Spool, event_ids: Sequence[str], *, since: int) -> list[str]:
 
 
 def find(spool: Spool, event_ids: Sequence[str], *, since: int) -> dict[str, Decision]:
-    """The decisions of these events that wait; `since` as of `activate`."""
+    """The decisions of these events that wait, in the order they came; `since` as of `activate`."""
     if not event_ids or not _deferring(spool):
         return {}
     with spool.reading() as db:
         query = f"SELECT event_id, body FROM deferred WHERE event_id IN ({','.join('?' * len(event_ids))}) AND at >= ?"
+        query += " ORDER BY rowid"
         return {event_id: decision(body) for event_id, body in db.execute(query, [*event_ids, since])}
 
 

@@ -95,7 +95,8 @@ class Spool(SpoolFile):
         self.db.executemany("INSERT OR IGNORE INTO thinned (place) VALUES (?)", out)
         self.db.execute("DELETE FROM thinned WHERE id <= (SELECT max(id) FROM thinned) - ?", [self._remembered])
         self.db.execute("UPDATE facts SET value = value + ? WHERE name = 'thinned'", [len(out)])
-        return [replace(d, pass_probability=d.pass_probability * p) for place, d in new.items() if place < p]
+        kept = [d for place, d in reversed(new.items()) if place < p]  # in the order they came
+        return [replace(d, pass_probability=d.pass_probability * p) for d in kept]
 
     def _has_thinned(self) -> bool:
         return self.db.execute("SELECT max(id) FROM thinned").fetchone()[0] is not None

@@ -7,6 +7,7 @@ lose the last moments on power loss).
 import fcntl
 import os
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,9 @@ INSERT OR IGNORE INTO facts VALUES ('spool_id', lower(hex(randomblob(16)))), ('t
 """
     + spool_quotas.SCRIPT
 )
+
+
+PROBED = 64 << 10  # bytes that must be free on the disk, more than most rows need
 
 
 class SpoolUnavailable(RuntimeError):
@@ -106,6 +110,17 @@ class SpoolFile:
                 yield self.db
         except (sqlite3.Error, OSError) as error:
             raise self._unavailable(error) from error
+
+    def refuse_unwritable(self) -> None:
+        """Raises SpoolUnavailable where a row could not be put on record now: the file is gone, another one stands in
+        its place, it may not be written, or its disk is full. It writes no row: a file without a name is tried."""
+        try:
+            with tempfile.TemporaryFile(dir=self.path.parent) as probe:
+                probe.write(bytes(PROBED))
+        except OSError as error:
+            raise self._unavailable(error) from error
+        with self.transaction():
+            pass  # it begins where a row could be written, and ends with none
 
     def overwrite_deleted(self) -> None:
         """Overwrites what was deleted, in the write-ahead log too."""

@@ -62,7 +62,7 @@ SUPERVISOR_LOG, SUPERVISOR_PID = "supervisor.log", "supervisor.pid"
 PUBLISHING, REPLAYED, EMBEDDED = "publish", "replay", "embedded"  # folders of releases: on their way, fetched to be
 # replayed, and served by the selector of a product's own process
 LOCK, ARMS_LOCK, CATALOGUE_LOCK, DEPLOY_LOCK = ".lock", ".arms.lock", ".catalogue.lock", ".deploy.lock"
-EMBEDDED_LOCK, HEADS_LOCK = ".embedded.lock", ".posterior.lock"
+EMBEDDED_LOCK, HEADS_LOCK, PAGES_LOCK = ".embedded.lock", ".posterior.lock", ".pages.lock"
 ROLLOUT_LOCK, UNIT_KEY_LOCK, UP_LOCK = ".rollout.lock", "spool/.unit_key.lock", ".up.lock"
 
 # A host, in a folder that its operator names: keys, certificates, trainings that are to go on after a crash.

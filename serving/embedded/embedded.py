@@ -18,7 +18,7 @@ from typing import Any, Self
 from croupier.features.schema import InvalidEvent
 from croupier.features.settings import Settings
 from croupier.features.workspace import Workspace
-from croupier.serving.client.errors import Refused
+from croupier.serving.client.errors import Refused, Unavailable
 from croupier.serving.contract.allocations import Allocated, AllocateRequest, raw_or_error
 from croupier.serving.contract.inline_arms import AskedArm
 from croupier.serving.contract.requests import Raw, Request, Selection
@@ -36,6 +36,7 @@ class Embedded:
     def __init__(self, app: str = "default", *, var: Path | str | None = None, follow_seconds: float = 0.4) -> None:
         self._settings = Settings(app=app) if var is None else Settings(app=app, var=Path(var))
         self._every, self._forking, self._inherited = follow_seconds, threading.Lock(), list[Host]()
+        self._closed = False
         self._begin()
 
     @classmethod
@@ -179,7 +180,8 @@ class Embedded:
         return self._own()
 
     def close(self) -> None:
-        """Ends its threads and closes the log; what was answered is on record."""
+        """Ends its threads and closes the log; what was answered is on record. Calls after it raise Unavailable."""
+        self._closed = True
         if self._process == os.getpid():
             self._host.close()
 
@@ -190,7 +192,11 @@ class Embedded:
         self.close()
 
     def _own(self) -> Host:
-        """This process's host. That of the parent is kept, and not closed: SQLite would give up the parent's locks."""
+        """This process's host. That of the parent is kept, and not closed: SQLite would give up the parent's locks.
+        Raises Unavailable after `close`."""
+        if self._closed:
+            expected = "an open one: make another, Embedded(app)"
+            raise Unavailable(f"Embedded: found that it was closed, expected {expected}", reason="closed")
         if self._process != os.getpid():
             with self._forking:
                 if self._process != os.getpid():

@@ -19,6 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 from croupier.serving.gateway import openapi, personalizer, rest
 from croupier.serving.gateway.calls import Gathered, desk_of, route
 from croupier.serving.gateway.desk import Desk
+from croupier.serving.gateway.http.workers import end_with_parent
 from croupier.serving.gateway.keys import KeyFile
 from croupier.serving.gateway.options import Options, loopback
 from croupier.serving.gateway.problems import CallProblem, Json
@@ -31,6 +32,7 @@ KEY, BEARER = b"ocp-apim-subscription-key", b"Bearer "
 
 def served() -> "Front":
     """What uvicorn calls in each worker."""
+    end_with_parent()
     return application(Options.handed_over())
 
 
@@ -57,14 +59,13 @@ def application(options: Options) -> "Front":
                 each.close()
             desk.close()
 
-    return Front(
-        Starlette(
-            routes=[*personalizer.ROUTES, *rest.ROUTES, route("/openapi.json", _openapi, "GET")],
-            exception_handlers={CallProblem: _problem, HTTPException: _http, Exception: _ours},
-            lifespan=opened,
-        ),
-        keys=keys,
+    app = Starlette(
+        routes=[*personalizer.ROUTES, *rest.ROUTES, route("/openapi.json", _openapi, "GET")],
+        exception_handlers={CallProblem: _problem, HTTPException: _http, Exception: _ours},
+        lifespan=opened,
     )
+    app.router.redirect_slashes = False  # it would send callers to whatever their Host says, and by http
+    return Front(app, keys=keys)
 
 
 class Front:
@@ -130,6 +131,7 @@ def _http(request: Request, error: Any) -> Response:
     """Unknown paths and methods, in the shape of their callers."""
     found, headers = f"{request.method} {request.scope['path'][:200]}", error.headers or {}
     expected = f"{headers['Allow']} there" if "Allow" in headers else "a path of /openapi.json"
+    expected += ", none of which ends with a slash" * request.scope["path"].endswith("/")
     response = CallProblem(error.status_code, f"path: found {found!r}, expected {expected}").response(
         request.scope["path"]
     )

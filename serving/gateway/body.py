@@ -10,7 +10,7 @@ from croupier.serving.gateway.problems import CallProblem
 
 MAX_BYTES = 1 << 20
 SECONDS = 10.0  # for all of it to arrive
-JSON = "application/json"
+JSON, IDENTITY = "application/json", "identity"
 
 
 async def read(scope: Scope, receive: Receive) -> bytes:
@@ -36,6 +36,12 @@ async def read(scope: Scope, receive: Receive) -> bytes:
 
 async def read_object(scope: Scope, receive: Receive) -> dict[str, Any]:
     """The JSON object that a call brings. Raises CallProblem."""
+    coding = header(scope, b"content-encoding", IDENTITY).strip().lower()
+    if coding not in ("", IDENTITY):
+        found = (
+            f"Content-Encoding: found {coding[:80]!r}, expected none, or {IDENTITY}: bodies are read as they are sent"
+        )
+        raise CallProblem(415, found, field="Content-Encoding")
     raw = await read(scope, receive)
     kind = header(scope, b"content-type").partition(";")[0].strip().lower()
     if kind != JSON:  # a page of another site can send other types to a loopback port without being asked

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from croupier.features.log.spool_file import SpoolUnavailable
+from croupier.features.spec import SpecError
 from croupier.features.store.storage import StoreError
 from croupier.serving.gateway.desk import Desk
 from croupier.serving.gateway.problems import CallProblem
@@ -37,16 +38,18 @@ def desk_of(request: Request) -> Desk:
 
 
 async def call(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Runs it in a thread. Raises CallProblem, 503 where the log or the store fails."""
+    """Runs it in a thread. Raises CallProblem, 503 where the log, the store or the app's declaration fails."""
     return await asyncio.get_running_loop().run_in_executor(None, partial(_told, work, *args, **kwargs))
 
 
 def _told(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Raises CallProblem, 503 where the log or the store fails."""
+    """Raises CallProblem, 503 where the log, the store or the app's declaration fails."""
     try:
         return work(*args, **kwargs)
     except SpoolUnavailable as error:
         raise CallProblem.of(f"log: {error}") from None
+    except SpecError as error:
+        raise CallProblem(503, f"declaration: {error}") from None
     except (StoreError, OSError) as error:
         raise CallProblem(503, f"store: {error}") from None
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from croupier.features import clock
-from croupier.features.ids import uuid7s
+from croupier.features.ids import hash_unit, uuid7s
 from croupier.features.log import deferred
 from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.schema import InvalidEvent
@@ -92,11 +92,12 @@ class Desk:
         """Decides for several slots, as Personalizer's multi-slot rank: all of them, or none, in one write to disk.
         Raises CallProblem."""
         try:
-            page = multislot.read(body, self.known(), self.rule, app=self.options.app)
+            mode = self._apprentice()
+            page = multislot.read(body, self.known(), self.rule, app=self.options.app, apprentice=mode)
             if page.deferred:
                 self._room(len(page.slots))
             while True:
-                log = DeferrablePage(self.embedded.host.spool, since=self.since(), waits=page.deferred)
+                log = self._page_log(page)
                 with self.embedded.host.turn:  # one release decides all slots
                     shown = self._slots(page, log)
                 if log.commit():
@@ -111,11 +112,26 @@ class Desk:
             "eventId": page.event_id,
         }
 
+    def _page_log(self, page: Page) -> DeferrablePage:
+        """Raises NotAdmitted where the page is on record with other slots."""
+        return DeferrablePage(
+            self.embedded.host.spool,
+            page.event_id,
+            [slot["id"] for slot in page.slots],
+            unit=self._unit(page.event_id),
+            since=self.since(),
+            waits=page.deferred,
+        )
+
+    def _unit(self, event_id: str) -> str:
+        """The unit of a page, hashed."""
+        return hash_unit(self.embedded.host.selector.unit_key, event_id)
+
     def _slots(self, page: Page, log: DeferrablePage) -> list[str]:
         """The action of each slot. Raises CallProblem, InvalidEvent."""
         known, shown = self.known(), list[str]()
         for place in range(len(page.slots)):
-            asked = page.slot(place, shown, known, self.rule, app=self.options.app, apprentice=self._apprentice())
+            asked = page.slot(place, shown, known, self.rule, app=self.options.app)
             (chosen,) = self.embedded.select_raw([asked.raw], recorder=log)
             if isinstance(found := _answer(asked, chosen), CallProblem):
                 raise found.renamed(page.names(place))
@@ -170,13 +186,12 @@ class Desk:
         return self._now() - (admission.record_us if admission else 2 * HOUR)
 
     def health(self) -> tuple[bool, dict[str, Any]]:
-        """Whether it decides (the canary, never on record), and what there is to watch; counts are this worker's."""
-        canary = Request(unit_id=CANARY, context={}, arms=["any"])
-        (selection,) = self.embedded.select_batch([canary])
-        spool = self.embedded.host.spool
+        """Whether it decides, and could put that on record (tried, never recorded), and what there is to watch; counts
+        are this worker's."""
+        wrong, spool = self._wrong(), self.embedded.host.spool
         found = {
             "app": self.options.app,
-            "well": not selection.error,
+            "well": not wrong,
             "release": self.embedded.release,
             "arms": len(self.embedded.arms()),
             "unshipped": spool.unshipped(),
@@ -188,7 +203,16 @@ class Desk:
                 "apprentice": self._agreed(),
             },
         }
-        return not selection.error, found
+        return not wrong, found | ({"error": wrong} if wrong else {})
+
+    def _wrong(self) -> str:
+        """Why no decision can be made and put on record; empty where one can."""
+        (selection,) = self.embedded.select_batch([Request(unit_id=CANARY, context={}, arms=["any"])])
+        try:
+            self.embedded.host.spool.refuse_unwritable()
+        except SpoolUnavailable as error:
+            return f"log: {error}"
+        return selection.error
 
     def _agreed(self) -> dict[str, float]:
         """How many decisions were made in apprentice mode, and in which share the policy would have chosen alike."""

@@ -5,6 +5,7 @@ read again when it has changed. A file that cannot be used any more changes noth
 good, and the log says so.
 """
 
+import codecs
 import hashlib
 import hmac
 import logging
@@ -12,6 +13,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 MOST, SHORTEST, LONGEST = 2, 16, 256
+MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # what some editors save a file with
 
 
 class KeyFile:
@@ -52,20 +54,38 @@ class KeyFile:
 def _read(path: Path) -> tuple[bytes, ...]:
     """Digests of the keys. Raises ValueError."""
     try:
-        mode, text = path.stat().st_mode & 0o777, path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
+        mode, raw = path.stat().st_mode & 0o777, path.read_bytes()
+    except OSError as error:
         raise ValueError(f"{path}: found no file of keys ({error}), expected one or two keys, a line each") from None
     if mode & 0o077:
         raise ValueError(f"{path}: found mode {mode:04o}, expected 0600: it holds secrets; chmod 600 {path}")
-    lines = [line.strip() for line in text.splitlines()]
+    if raw.startswith(MARKS):
+        expected = "none: save it as plain ASCII, as `openssl rand -hex 32 > FILE` does"
+        raise ValueError(f"{path}: found a byte order mark at its beginning, expected {expected}")
+    lines = [line.strip() for line in raw.decode(errors="replace").splitlines()]
     keys = [line for line in lines if line and not line.startswith("#")]
     if not 0 < len(keys) <= MOST:
         raise ValueError(f"{path}: found {len(keys)} keys, expected one or two, a line each; `openssl rand -hex 32`")
     for key in keys:
-        if not SHORTEST <= len(key) <= LONGEST or not key.isascii() or not key.isprintable() or " " in key:
+        if found := _wrong(key):
             expected = f"{SHORTEST} to {LONGEST} ASCII characters without a space; `openssl rand -hex 32` makes one"
-            raise ValueError(f"{path}: found a key of {len(key)} characters, expected {expected}")
+            raise ValueError(f"{path}: found a key {found}, expected {expected}")
     return tuple(map(_digest, keys))
+
+
+def _wrong(key: str) -> str:
+    """What a key has that none may have; it is a secret, so it is not shown."""
+    for place, sign in enumerate(key, 1):
+        if not "!" <= sign <= "~":
+            what = (
+                "a space"
+                if sign.isspace()
+                else "a character that is not ASCII"
+                if sign > "~"
+                else "a control character"
+            )
+            return f"with {what} in place {place}"
+    return "" if SHORTEST <= len(key) <= LONGEST else f"of {len(key)} characters"
 
 
 def _digest(key: str) -> bytes:

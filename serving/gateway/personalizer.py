@@ -2,9 +2,11 @@
 
 What is not there yet says README.md."""
 
+import re
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import orjson
 from starlette.requests import Request
@@ -12,15 +14,17 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from croupier.features.schema import InvalidEvent
 from croupier.serving.gateway.body import read, read_object
 from croupier.serving.gateway.calls import Endpoint, call, desk_of, route
 from croupier.serving.gateway.desk import Desk
 from croupier.serving.gateway.problems import PERSONALIZER, CallProblem, Json
-from croupier.serving.gateway.ranking import multislot
+from croupier.serving.gateway.ranking import multislot, rank
 from croupier.serving.gateway.ranking.rewards import ONCE, GivenReward, RewardCall, of_event
 
 VERSIONS = ("v1.0", "v1.1-preview.1", "v1.1-preview.2", "v1.1-preview.3")  # alike in what is there
 ROOT = f"{PERSONALIZER}{{version}}"
+_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")  # of a path: a % that begins no byte
 
 
 def _of_version(endpoint: Endpoint) -> Endpoint:
@@ -53,12 +57,30 @@ class _Rank:
         await send({"type": "http.response.body", "body": raw})
 
 
+def _event_id(request: Request) -> str:
+    """The event that a path names, as it was ranked. Raises CallProblem, 400, for bytes that name none: they would be
+    put on record as another event, of which nobody knows."""
+    raw = request.scope.get("raw_path", b"")
+    try:
+        if broken := _ESCAPE.search(raw):
+            found = raw[broken.start() :][:3].partition(b"/")[0].decode("ascii", "replace")
+            raise InvalidEvent("eventId", found, "%25 in a path, where the id has a %: ids are percent-encoded there")
+        unquote_to_bytes(raw).decode()
+        return rank.no_event_of_ours(str(request.path_params["event_id"]))
+    except UnicodeDecodeError as error:
+        found = "".join(f"%{each:02X}" for each in error.object[error.start : error.end])
+        problem = InvalidEvent("eventId", found, "an id in UTF-8, percent-encoded")
+        raise CallProblem(400, str(problem), field="eventId") from None
+    except InvalidEvent as error:
+        raise CallProblem(400, str(error), field="eventId") from None
+
+
 def _rewarded(read: Callable[[Mapping[str, Any], str], list[GivenReward]]) -> Endpoint:
     """The endpoint of rewards whose bodies `read` takes apart."""
 
     async def called(request: Request) -> Response:
         body, once = await read_object(request.scope, request.receive), request.headers.get(ONCE, "")
-        event_id = request.path_params["event_id"]
+        event_id = _event_id(request)
         await request.app.state.rewards(RewardCall(event_id=event_id, body=body, reward_id=once, read=read))
         return Response(status_code=204)
 
@@ -70,7 +92,7 @@ def _activated(which: Callable[[Desk], Callable[[str], None]]) -> Endpoint:
 
     async def called(request: Request) -> Response:
         await read(request.scope, request.receive)  # there is nothing in it
-        await call(which(desk_of(request)), request.path_params["event_id"])
+        await call(which(desk_of(request)), _event_id(request))
         return Response(status_code=204)
 
     return called

@@ -16,6 +16,16 @@ PERSONALIZER = "/personalizer/"
 _CODES = {401: "Unauthorized", 404: "ResourceNotFound"}
 
 
+class _Nothing:
+    """Shown as what was found where a field is missing."""
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+NOTHING = _Nothing()
+
+
 class Json(Response):
     """A JSON answer; orjson writes it several times as fast as Python's own writer."""
 

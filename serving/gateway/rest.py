@@ -96,6 +96,9 @@ def _shape(row: Any, names: frozenset[str]) -> CallProblem | None:
     """What is wrong with a row before it is a question."""
     if not isinstance(row, dict):
         return CallProblem(400, f"found a JSON {type(row).__name__}, expected an object")
+    if names in (ASKED, ALLOCATED) and row.get("unit_id") is None:
+        expected = "the id of whom it is decided for: a user, a session, an account"
+        return CallProblem(400, f"unit_id: found nothing, expected {expected}", field="unit_id")
     if unknown := row.keys() - names:
         name = min(unknown)[:80]
         return CallProblem(

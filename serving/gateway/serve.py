@@ -3,6 +3,9 @@
 import logging
 import socket
 import ssl
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -11,6 +14,7 @@ from croupier.features.workspace import Workspace
 from croupier.serving.gateway.app import application
 from croupier.serving.gateway.desk import Desk
 from croupier.serving.gateway.http.protocol import GatewayProtocol
+from croupier.serving.gateway.http.workers import Workers
 from croupier.serving.gateway.options import Options, loopback
 from croupier.serving.triton.endpoint_security import EndpointSecurity
 
@@ -31,23 +35,31 @@ def serve(options: Options) -> None:
     print(said(options, desk, tls=bool(secured)), flush=True)
     logging.basicConfig(level=logging.WARNING)
     options.hand_over()
-    uvicorn.run(
-        FACTORY,
-        factory=True,
-        host=options.host,
-        port=options.port,
-        workers=options.workers,
-        http=GatewayProtocol,
-        ws="none",
-        lifespan="on",
-        log_level="info",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=STOP_SECONDS,
-        timeout_worker_healthcheck=START_SECONDS,
-        **secured,
-    )
+    asked = _asked(options) | secured
+    if options.workers == 1:
+        uvicorn.run(FACTORY, **asked)
+    else:
+        config = uvicorn.Config(FACTORY, **asked)
+        Workers(config, [config.bind_socket()]).run()
+
+
+def _asked(options: Options) -> dict[str, Any]:
+    """What uvicorn is told."""
+    return {
+        "factory": True,
+        "host": options.host,
+        "port": options.port,
+        "workers": options.workers,
+        "http": GatewayProtocol,
+        "ws": "none",
+        "lifespan": "on",
+        "log_level": "info",
+        "access_log": False,
+        "proxy_headers": False,
+        "server_header": False,
+        "timeout_graceful_shutdown": STOP_SECONDS,
+        "timeout_worker_healthcheck": START_SECONDS,
+    }
 
 
 def said(options: Options, desk: Desk, *, tls: bool) -> str:
@@ -67,13 +79,28 @@ def said(options: Options, desk: Desk, *, tls: bool) -> str:
 
 
 def _tls(security: EndpointSecurity) -> dict[str, Any]:
-    """What uvicorn must be told to speak TLS, as CROUPIER_TLS_* say; nothing where they say nothing."""
-    if security.cert is None:
+    """What uvicorn must be told to speak TLS, as CROUPIER_TLS_* say; nothing where they say nothing. Raises ValueError
+    naming a file that is not what it should be."""
+    if security.cert is None or security.key is None:
         return {}
-    found: dict[str, Any] = {"ssl_certfile": str(security.cert), "ssl_keyfile": str(security.key)}
+    context, cert, key = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), security.cert, security.key
+    for name, path in (("CERT", cert), ("CLIENTS", security.clients)):
+        if path is not None:
+            _tried(name, path, "certificates in PEM", partial(context.load_verify_locations, path))
+    chain = partial(context.load_cert_chain, cert, key, password="")
+    _tried("KEY", key, f"the private key of {cert}, in PEM, without a password", chain)
+    found: dict[str, Any] = {"ssl_certfile": str(cert), "ssl_keyfile": str(key)}
     if security.clients is not None:
         found |= {"ssl_ca_certs": str(security.clients), "ssl_cert_reqs": ssl.CERT_REQUIRED}
     return found
+
+
+def _tried(name: str, path: Path, expected: str, load: Callable[[], object]) -> None:
+    """Raises ValueError where OpenSSL cannot use a file."""
+    try:
+        load()
+    except OSError as error:  # ssl.SSLError is one
+        raise ValueError(f"CROUPIER_TLS_{name}: found {path} not to be used ({error}), expected {expected}") from None
 
 
 def _free(host: str, port: int) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from croupier.features.schema import InvalidEvent
+from croupier.serving.gateway.problems import NOTHING
 from croupier.serving.gateway.ranking import rank
 from croupier.serving.gateway.ranking.features import FeatureRule, KnownNames, flat
 from croupier.serving.gateway.ranking.rank import Rank
@@ -31,18 +32,17 @@ class Page:
     slots: Sequence[Mapping[str, Any]]
     event_id: str
     deferred: bool
+    apprentice: bool
 
-    def slot(
-        self, place: int, shown: Collection[str], known: KnownNames, rule: FeatureRule, *, app: str, apprentice: bool
-    ) -> Rank:
+    def slot(self, place: int, shown: Collection[str], known: KnownNames, rule: FeatureRule, *, app: str) -> Rank:
         """The question for one slot, where earlier ones `shown` these actions. Its first action is the app's own choice
-        in apprentice mode: the slot's `baselineAction`, where it is left. Raises InvalidEvent."""
+        in apprentice mode: the slot's `baselineAction`. Raises InvalidEvent."""
         slot = self.slots[place]
         own = {SLOT + name: value for name, value in flat(slot.get("features"), f"slots[{place}].features").items()}
         own |= {PLACE: place} if PLACE in known.context else {}
         left = [action for action in self.body["actions"] if action["id"] not in shown]
-        if apprentice and (own_choice := slot.get("baselineAction")):
-            left.sort(key=lambda action: action["id"] != own_choice)
+        if self.apprentice:
+            left.sort(key=lambda action: action["id"] != slot["baselineAction"])
         excluded = slot.get("excludedActions") or []
         if left and all(action["id"] in excluded for action in left):
             expected = f"at least one action that is not excluded and not in a slot before: of {', '.join(shown)[:80]}"
@@ -69,20 +69,34 @@ def slot_event(event_id: str, slot_id: str) -> str:
     return f"{event_id}/{slot_id}"
 
 
-def read(body: Mapping[str, Any], known: KnownNames, rule: FeatureRule, *, app: str) -> Page:
+def read(body: Mapping[str, Any], known: KnownNames, rule: FeatureRule, *, app: str, apprentice: bool) -> Page:
     """Raises InvalidEvent naming the field."""
     if unknown := body.keys() - FIELDS:
         raise InvalidEvent(min(unknown)[:80], body[min(unknown)], f"a field of a rank: {', '.join(sorted(FIELDS))}")
+    _check_event_id(body)
     whole = rank.read({k: v for k, v in body.items() if k != "slots"}, known, rule, app=app)
     slots = _slots(body.get("slots"), len(whole.actions.names))
+    _check_baselines(slots, whole.actions.names, apprentice=apprentice)
     event_id = whole.event_id
-    if len(event_id.encode()) > rank.MAX_EVENT_ID - 2:
-        raise InvalidEvent("eventId", event_id, f"at most {rank.MAX_EVENT_ID - 2} bytes: each slot's event adds its id")
+    room = rank.MAX_EVENT_ID - 1 - len(event_id.encode(errors="replace"))
     for place, slot in enumerate(slots):
-        if len(slot_event(event_id, slot["id"]).encode()) > rank.MAX_EVENT_ID:
-            expected = f"with the eventId at most {rank.MAX_EVENT_ID - 1} bytes"
+        if len(slot["id"].encode(errors="replace")) > room:
+            expected = f"at most {room} bytes beside this eventId: a slot's event is eventId/id, of {rank.MAX_EVENT_ID}"
             raise InvalidEvent(f"slots[{place}].id", slot["id"], expected)
-    return Page(body=body, slots=slots, event_id=event_id, deferred=whole.deferred)
+    return Page(body=body, slots=slots, event_id=event_id, deferred=whole.deferred, apprentice=apprentice)
+
+
+def _check_event_id(body: Mapping[str, Any]) -> None:
+    """Raises InvalidEvent for an eventId that leaves no room for the ids of its slots."""
+    given, slots = body.get("eventId"), body.get("slots")
+    if not isinstance(given, str) or not isinstance(slots, list):
+        return
+    names = [slot["id"] for slot in slots if isinstance(slot, dict) and isinstance(slot.get("id"), str)]
+    longest = max(names, key=lambda name: len(name.encode(errors="replace")), default="")
+    room = rank.MAX_EVENT_ID - 1 - len(longest.encode(errors="replace"))
+    if 0 < room < len(given.encode(errors="replace")):
+        expected = f"at most {room} bytes: each slot's event adds / and its id, the longest is {longest[:80]!r}"
+        raise InvalidEvent("eventId", given, expected)
 
 
 def _slots(given: object, actions: int) -> list[dict[str, Any]]:
@@ -105,6 +119,27 @@ def _slots(given: object, actions: int) -> list[dict[str, Any]]:
             raise InvalidEvent(f"slots[{place}].baselineAction", baseline, "the id of an action")
         seen.add(name)
     return given
+
+
+def _check_baselines(slots: Sequence[Mapping[str, Any]], actions: Collection[str], *, apprentice: bool) -> None:
+    """Raises InvalidEvent for a slot whose `baselineAction` is no action, or, in apprentice mode, is not what the app
+    shows there: none, one that it excludes, or one that an earlier slot shows. Another action would be logged as the
+    app's own choice."""
+    taken: dict[str, str] = {}
+    for place, slot in enumerate(slots):
+        baseline, where = slot.get("baselineAction"), f"slots[{place}].baselineAction"
+        if baseline is None and not apprentice:
+            continue
+        shows = f"the action that the app shows in slot {slot['id'][:80]!r} by itself"
+        if baseline is None:
+            raise InvalidEvent(where, NOTHING, f"{shows}: in apprentice mode each slot has one")
+        if baseline not in actions:
+            raise InvalidEvent(where, baseline, f"{shows}, one of actions")
+        if apprentice and baseline in (slot.get("excludedActions") or ()):
+            raise InvalidEvent(where, baseline, f"{shows}, none of its excludedActions")
+        if apprentice and baseline in taken:
+            raise InvalidEvent(where, baseline, f"{shows}: slot {taken[baseline][:80]!r} has this one already")
+        taken[baseline] = slot["id"]
 
 
 def rewards(body: Mapping[str, Any], event_id: str) -> list[GivenReward]:

@@ -90,9 +90,16 @@ def _event_id(given: object, fresh: str) -> tuple[bool, str]:
     """(whether the caller named the event, its id)."""
     if given is None or given == "":
         return False, fresh or uuid7()
-    if not isinstance(given, str) or len(given) > MAX_EVENT_ID or given == CANARY:
-        raise InvalidEvent("eventId", given, f"a string of at most {MAX_EVENT_ID} characters, none of ours")
-    return True, given
+    if not isinstance(given, str) or len(given) > MAX_EVENT_ID:
+        raise InvalidEvent("eventId", given, f"a string of at most {MAX_EVENT_ID} characters")
+    return True, no_event_of_ours(given)
+
+
+def no_event_of_ours(event_id: str) -> str:
+    """The id. Raises InvalidEvent for one that no event of a caller has: of spaces alone, or the gateway's own."""
+    if event_id == CANARY or event_id.isspace():
+        raise InvalidEvent("eventId", event_id, "an id with more in it than spaces, none of ours")
+    return event_id
 
 
 def _flag(given: object) -> bool:

@@ -1,7 +1,8 @@
 """Personalizer's rewards, of one event or of the slots of a page: those that come together are one write to disk.
 
 An event that waits for its activation is activated by a reward that is taken; one that is refused shows nothing. Of
-several slots all are good, or none is taken.
+several slots all are good, or none is taken. A slot that its page lacks is refused, where the page is on record here:
+nobody made the decision that its reward would wait for.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,11 +10,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from croupier.features import clock
+from croupier.features.ids import hash_unit
 from croupier.features.log import deferred
 from croupier.features.schema import InvalidEvent
 from croupier.serving.contract import rewards
+from croupier.serving.contract.rewards import Outcome
 from croupier.serving.embedded.embedded import Embedded
 from croupier.serving.gateway.problems import CallProblem
+from croupier.serving.gateway.ranking.pages import on_record
 
 ONCE = "x-ms-client-request-id"  # tells a reward that is sent again from a second one of the same value
 
@@ -59,6 +63,7 @@ class RewardDesk:
         for i, call in enumerate(calls):
             try:
                 given = call.read(call.body, call.event_id)
+                self._check_slots(call.event_id, given)
             except InvalidEvent as error:
                 found[i] = CallProblem(400, str(error), field=error.field)
                 continue
@@ -73,6 +78,22 @@ class RewardDesk:
                 names = {"event_id": one.named, "value": one.valued, "reward_id": ONCE}
                 found[i] = CallProblem.of(outcome.error).renamed(names)
         return found
+
+    def _check_slots(self, event_id: str, given: Sequence[GivenReward]) -> None:
+        """Raises InvalidEvent for a slot that its page, which is on record, lacks. A page that a full log has thinned
+        may have had any."""
+        if all(each.event_id == event_id for each in given):
+            return  # the event's own
+        host = self._embedded.host
+        unit = hash_unit(host.selector.unit_key, event_id)
+        page = on_record(host.spool, event_id, unit=unit, since=self._since())
+        if not page or any(d.pass_probability < 1 for d in page.values()):
+            return
+        for each in given:
+            if (slot := each.event_id.removeprefix(f"{event_id}/")) not in page:
+                error = InvalidEvent(each.named, slot, f"a slot of this page: {', '.join(page)[:400]}")
+                host.rewards.keep_refused([Outcome(rewards.REJECTED, str(error))])
+                raise error
 
     def _reward(self, call: RewardCall, given: GivenReward) -> dict[str, Any]:
         return {

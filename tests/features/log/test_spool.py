@@ -1,7 +1,9 @@
 """The event log of a host: durable, idempotent, shared by processes, thinned and never stopped at its cap."""
 
+import contextlib
 import multiprocessing as mp
 import os
+import resource
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
@@ -142,6 +144,41 @@ def test_a_failed_append_leaves_nothing_and_says_so(spool):
     assert spool.counts()["decisions"] == 0
     spool.append_decisions([make()])
     assert spool.counts()["decisions"] == 1
+
+
+def rows_of(folder):
+    """The files, but for the memory in which SQLite's processes tell each other what they do."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith("-shm")}
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced", "its folder moved", "its disk full"])
+def test_it_says_that_it_cannot_be_written_and_writes_nothing_to_know(tmp_path, how):
+    folder = tmp_path / "spool"
+    with contextlib.closing(Spool(folder / "log.db")) as spool:
+        spool.append_decisions([make("e0")])
+        before = rows_of(folder)
+        spool.refuse_unwritable()
+        assert rows_of(folder) == before
+        if how == "its disk full":
+            limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # as the kernel ends a write: of no byte more
+            try:
+                with pytest.raises(SpoolUnavailable, match="nothing of this call was written"):
+                    spool.refuse_unwritable()
+                with pytest.raises(SpoolUnavailable, match="nothing of this call was written"):
+                    spool.append_decisions([make("e1")])
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            return
+        if how == "its folder moved":
+            folder.rename(tmp_path / "away")
+        else:
+            (folder / "log.db").unlink()
+        if how == "replaced":
+            Spool(folder / "log.db").close()
+        for call in (spool.refuse_unwritable, lambda: spool.append_decisions([make("e1")])):
+            with pytest.raises(SpoolUnavailable, match="nothing of this call was written"):
+                call()
 
 
 @pytest.mark.parametrize("how", ["deleted", "replaced"])

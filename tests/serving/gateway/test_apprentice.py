@@ -22,6 +22,7 @@ from croupier.models.policy import load
 from croupier.serving.decide import replay
 from croupier.serving.gateway.desk import Desk
 from croupier.serving.gateway.options import Options
+from croupier.serving.gateway.problems import CallProblem
 from croupier.serving.health.apprentice import agreement
 from croupier.serving.operate.verdict_release import release_policies
 from tests.serving.gateway.door import ARMS, TOML, actions, declared, reward, workspace
@@ -65,12 +66,41 @@ def test_the_first_action_is_the_answer_for_certain_and_so_it_is_logged(tmp_path
 
 
 def test_a_slots_baseline_is_what_it_shows(tmp_path, monkeypatch):
-    slots = [{"id": "top", "baselineAction": "blue"}, {"id": "side", "baselineAction": "blue"}, {"id": "end"}]
+    slots = [{"id": name, "baselineAction": arm} for name, arm in (("top", "blue"), ("side", "red"), ("end", "green"))]
     page = {"actions": actions("red", "green", "blue"), "slots": slots, "eventId": "p"}
     with desk_of(tmp_path, monkeypatch) as desk:
         assert [each["rewardActionId"] for each in desk.multislot(page)["slots"]] == ["blue", "red", "green"]
         logged = desk.embedded.host.spool.find(["p/top", "p/side"])
         assert [logged[f"p/{name}"].propensity for name in ("top", "side")] == [1.0, 1.0]
+
+
+WRONG = {
+    "found nothing, expected the action that the app shows in slot 's' by itself: in apprentice mode": {},
+    "found 'zz', expected the action that the app shows in slot 's' by itself, one of actions": {"baselineAction": "zz"},
+    "found '', expected the action that the app shows in slot 's' by itself, one of actions": {"baselineAction": ""},
+    "found 'red', expected the action that the app shows in slot 's' by itself, none of its excludedActions": {
+        "baselineAction": "red", "excludedActions": ["red"],
+    },
+    "found 'blue', expected the action that the app shows in slot 's' by itself: slot 'top' has this one": {"baselineAction": "blue"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("mode", "refused"), [(MODE, 5), ("", 2)])
+def test_a_slot_whose_baseline_is_not_what_the_app_shows_is_refused(tmp_path, monkeypatch, mode, refused):
+    """Without the mode only one that is no action is wrong: nothing else is made of it."""
+    with desk_of(tmp_path, monkeypatch, TOML + mode) as desk:
+        said = {}
+        for i, (expected, slot) in enumerate(WRONG.items()):
+            slots = [{"id": "top", "baselineAction": "blue"}, {"id": "s"} | slot]
+            try:
+                desk.multislot({"actions": actions("red", "green", "blue"), "slots": slots, "eventId": f"p{i}"})
+            except CallProblem as error:
+                said[expected] = error
+        assert len(said) == refused
+        for expected, problem in said.items():
+            assert (problem.status, problem.field) == (400, "slots[1].baselineAction")
+            assert problem.detail.startswith(f"slots[1].baselineAction: {expected}")
+        assert desk.embedded.host.spool.counts()["decisions"] == 2 * (5 - refused)
 
 
 def test_the_mode_holds_at_once_and_ends_at_once(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from croupier.models import policy
 from croupier.serving.gateway import configuration
 from croupier.serving.gateway.desk import Desk
 from croupier.serving.gateway.options import Options
-from tests.serving.gateway.door import ARMS, TOML, actions, declared, workspace
+from tests.serving.gateway.door import ARMS, TOML, Gateway, actions, declared, workspace
 
 SPEC = AppSpec.model_validate(
     {
@@ -73,3 +73,26 @@ def test_the_desk_reads_this_apps_and_the_log_from_its_first_hour_to_its_last(tm
             }
         }
         assert hour_start(f"{from_us(hour):%Y-%m-%dT%H}") == hour
+
+
+@pytest.mark.medium
+def test_an_app_toml_that_breaks_meanwhile_is_named_and_decisions_go_on(tmp_path):
+    toml, others = tmp_path / "shop" / "app.toml", ("configurations/policy", "logs/properties", "status")
+    broken = {
+        b"[reward\n": "found what is not TOML",
+        b"\xff": "is not UTF-8",
+        b"[reward]\nrange = 5\n": "range: found 5",
+    }
+    with Gateway(declared(tmp_path)) as gateway:
+        for i, (raw, said) in enumerate(broken.items()):
+            toml.write_bytes(raw)
+            for version in ("v1.0", "v1.1-preview.1"):
+                status, found = gateway.call("GET", f"/personalizer/{version}/configurations/service")
+                assert status == 503
+                assert found["error"]["message"].startswith(f"declaration: {toml}")
+                assert said in found["error"]["message"]
+            assert [gateway.call("GET", f"/personalizer/v1.0/{path}")[0] for path in others] == [200, 200, 200]
+            assert gateway.rank(eventId=f"e{i}")[0] == 201
+            assert gateway.event(f"e{i}", "reward", {"value": 1})[0] == 204
+        toml.write_text(TOML)
+        assert gateway.call("GET", "/personalizer/v1.0/configurations/service")[0] == 200

@@ -11,6 +11,7 @@ from croupier.features.settings import Settings
 from croupier.features.utc import HOUR, SECOND
 from croupier.features.workspace import Workspace
 from croupier.models.baselines import FixedArm
+from croupier.serving.contract.requests import Raw
 from croupier.serving.gateway.desk import Desk, kind_of_rewards
 from croupier.serving.gateway.options import Options, address
 from croupier.serving.gateway.problems import CallProblem
@@ -225,6 +226,22 @@ def test_a_reward_that_is_no_number_of_its_kind_is_refused(desk, value):
     assert desk.embedded.host.spool.counts()["rewards"] == 1, "one reward, sent twice"
     reward(desk, "e", {"value": 0.5}, "another-call")
     assert desk.embedded.host.spool.counts()["rewards"] == 2
+
+
+@pytest.mark.medium
+def test_its_health_says_that_no_decision_could_be_put_on_record(desk, tmp_path):
+    spool, away = tmp_path / "shop" / "spool", tmp_path / "away"
+    before = desk.embedded.host.spool.counts()
+    assert (desk.health()[0], "error" in desk.health()[1]) == (True, False)
+    assert desk.embedded.host.spool.counts() == before, "nothing is recorded to know it"
+    spool.rename(away)
+    well, found = desk.health()
+    assert (well, found["well"]) == (False, False)
+    assert found["error"].startswith(f"log: {spool}")
+    assert CallProblem.of(desk.embedded.select_raw([Raw(b"u", b"{}", b'["red"]')])[0].error).status == 503
+    away.rename(spool)
+    assert desk.health()[1]["well"]
+    assert desk.rank(body(eventId="e"))["eventId"] == "e"
 
 
 @pytest.mark.parametrize(("kinds", "asked", "expected"), [

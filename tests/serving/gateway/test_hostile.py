@@ -1,6 +1,8 @@
 """Whatever is sent: a refusal that names what is wrong, never a failure of the gateway's own."""
 
 import asyncio
+import contextlib
+import gzip
 import json
 import socket
 import urllib.parse
@@ -13,7 +15,7 @@ from croupier.serving.gateway import body
 from croupier.serving.gateway.desk import Desk
 from croupier.serving.gateway.options import Options
 from croupier.serving.gateway.problems import CallProblem
-from tests.serving.gateway.door import ARMS, actions, declared, reward
+from tests.serving.gateway.door import ARMS, actions, decisions, declared, reward, workspace
 
 RANK, SELECT, REWARDS = "/personalizer/v1.0/rank", "/v1/apps/shop/select", "/v1/apps/shop/rewards"
 REWARD = "/personalizer/v1.0/events/e/reward"
@@ -42,6 +44,18 @@ def test_bodies_that_are_no_question_are_refused(gateway):
             assert "found" in detail, detail
             assert len(detail) < 1000, detail
     assert well(gateway)
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "GZIP", "identity, gzip"])
+def test_a_body_that_is_not_sent_as_it_is_is_refused_by_its_encoding(gateway, coding):
+    packed = gzip.compress(b'{"unit_id": "u"}')
+    for path in (RANK, REWARD, SELECT, REWARDS):
+        status, found = gateway.call("POST", path, raw=packed, headers={"Content-Encoding": coding})
+        assert status == 415
+        said = found["error"]["message"] if path.startswith("/personalizer") else found["detail"]
+        assert said.startswith(f"Content-Encoding: found '{coding.lower()}', expected none, or identity")
+    assert gateway.call("POST", SELECT, {"unit_id": "u"}, headers={"Content-Encoding": "identity"})[0] == 200
 
 
 @pytest.mark.medium
@@ -91,6 +105,45 @@ def test_unknown_paths_and_methods(gateway, method, path, status):
     assert set(answer) - {"field"} == (
         {"error"} if path.startswith("/personalizer/") else {"type", "title", "status", "detail"}
     )
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("root", ["/personalizer/v1.0/events", "/personalizer/v1.1-preview.1/multislot/events"])
+def test_an_id_in_a_path_that_no_event_has_is_refused_by_name(gateway, root):
+    """It would be put on record under another id: '%ff' as U+FFFD, which is an id like any other."""
+    bodies = {
+        "reward": {"reward": [{"slotId": "a", "value": 1}]} if "multislot" in root else {"value": 1},
+        "activate": None,
+    }
+    with contextlib.closing(workspace(gateway.var).spool()) as spool:
+        before = spool.counts()["rewards"]
+        for quoted, said in {
+            "%ff": "eventId: found '%FF'", "a%c3%28b": "eventId: found '%C3'", "%ED%A0%80": "eventId: found '%ED'",
+            "%zz": "eventId: found '%zz', expected %25", "%": "eventId: found '%', expected", "100%": "eventId: found '%', expected",
+            "%20": "eventId: found ' ', expected an id with more", "croupier:canary": "none of ours",
+        }.items():  # fmt: skip
+            for what, sent in bodies.items():
+                status, found = gateway.call("POST", f"{root}/{quoted}/{what}", sent)
+                assert (status, found["error"]["target"]) == (400, "eventId"), (quoted, what)
+                assert said in found["error"]["message"]
+        assert spool.counts()["rewards"] == before
+    for name in (" ", "croupier:canary"):
+        assert gateway.rank(eventId=name)[0] == 400, "what a path may not name no rank may either"
+    assert gateway.rank(eventId="\ufffd%zz")[0] == 201
+    assert gateway.event("%EF%BF%BD%25zz", "reward", {"value": 1})[0] == 204
+    assert decisions(gateway.var, ["\ufffd%zz"]).keys() == {"\ufffd%zz"}
+
+
+@pytest.mark.medium
+def test_no_path_is_answered_with_another_place(gateway):
+    paths = {
+        RANK: "POST", SELECT: "POST", "/v1/apps/shop/health": "GET", "/v1/apps/shop/releases": "GET", "/openapi.json": "GET",
+        "/personalizer/v1.0/status": "GET", "/personalizer/v1.0/events/e/reward": "POST",
+    }  # fmt: skip
+    for path, method in paths.items():
+        status, found = gateway.call(method, f"{path}/", {} if method == "POST" else None)
+        said = found["error"]["message"] if path.startswith("/personalizer") else found["detail"]
+        assert (status, "none of which ends with a slash" in said) == (404, True), path
 
 
 @pytest.mark.medium

@@ -117,6 +117,18 @@ def test_one_and_many_are_the_same_decisions_on_record(gateway):
 
 
 @pytest.mark.medium
+def test_a_unit_that_is_left_out_is_said_to_be(gateway):
+    said = "unit_id: found nothing, expected the id of whom it is decided for: a user, a session, an account"
+    asked = {"select": {"context": {}}, "allocate": {"items": [{}], "options": ["red"], "total": 3}}
+    for path, body in asked.items():
+        for missing in ({}, {"unit_id": None}):
+            status, found = gateway.call("POST", f"{ROOT}/{path}", body | missing)
+            assert (status, found["field"], found["detail"]) == (400, "unit_id", said)
+    found = gateway.call("POST", f"{ROOT}/select", {"requests": [{}, {"unit_id": "u"}]})[1]["selections"]
+    assert (found[0]["error"]["detail"], "arm" in found[1]) == (said, True)
+
+
+@pytest.mark.medium
 @pytest.mark.parametrize(("path", "body", "field"), [
     ("select", {"requests": []}, "requests"), ("select", {"requests": [{}], "unit_id": "u"}, "requests"),
     ("select", {"requests": [{"unit_id": "u"}] * 1025}, "requests"), ("rewards", {"rewards": {}}, "rewards"),

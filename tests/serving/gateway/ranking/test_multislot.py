@@ -10,32 +10,8 @@ from croupier.serving.gateway.desk import Desk
 from croupier.serving.gateway.options import Options
 from croupier.serving.gateway.problems import CallProblem
 from croupier.serving.gateway.ranking import multislot
-from tests.serving.gateway.door import ARMS, TOML, actions, declared, joined, reward
-
-SLOTS = TOML + '[context.Slot_place]\ntype = "numeric"\n[context.Slot_size]\ntype = "categorical"\n'
-TWO = [{"id": "top", "features": [{"size": "big"}]}, {"id": "side", "features": None}]
-
-
-@pytest.fixture
-def desk(tmp_path, monkeypatch):
-    monkeypatch.setenv("CROUPIER_VAR", str(declared(tmp_path, toml=SLOTS)))
-    with contextlib.closing(Desk(Options(app="shop"))) as found:
-        yield found
-
-
-def page(desk, event_id="p", slots=TWO, **more):
-    return desk.multislot({"actions": actions(*ARMS), "slots": slots, "eventId": event_id} | more)
-
-
-def logged(desk, *events):
-    return desk.embedded.host.spool.find(events)
-
-
-def refusal(desk, **changes):
-    with pytest.raises(CallProblem) as found:
-        page(desk, **changes)
-    assert found.value.status == 400
-    return found.value
+from tests.serving.gateway.door import ARMS, declared, joined, reward
+from tests.serving.gateway.ranking.page import SLOTS, TWO, logged, page, refusal
 
 
 @pytest.mark.medium
@@ -162,6 +138,26 @@ def test_rewards_of_slots_are_taken_whole_or_not_at_all(desk, tmp_path):
     reward(desk, "p", {"reward": [{"slotId": "side", "value": 0.5}]}, read=multislot.rewards)
     found, _ = joined(tmp_path)
     assert {event: row["reward"] for event, row in found.items()} == {"p/top": 0.0, "p/side": 0.5}
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize(("slots", "room"), [(TWO, 251), ([{"id": "ü" * 20}, {"id": "b"}], 215)])
+@pytest.mark.parametrize("sign", ["y", "é"])
+def test_the_limit_of_a_pages_id_is_what_its_longest_slot_leaves(desk, slots, room, sign):
+    most = sign * (room // len(sign.encode()))
+    assert page(desk, event_id=most, slots=slots)["eventId"] == most
+    for longer in (f"{most}yy", "y" * 256, "y" * 300):
+        found = refusal(desk, event_id=longer, slots=slots)
+        assert found.field == "eventId"
+        assert f"expected at most {room} bytes: each slot's event adds / and its id" in found.detail
+
+
+@pytest.mark.medium
+def test_the_limit_of_a_slots_id_is_what_an_event_leaves(desk):
+    """An id of an event that is made has 36 bytes."""
+    page(desk, event_id="", slots=[{"id": "s" * 219}])
+    found = refusal(desk, event_id="", slots=[{"id": "s" * 220}])
+    assert (found.field, "expected at most 219 bytes beside this eventId" in found.detail) == ("slots[0].id", True)
 
 
 @pytest.mark.medium
