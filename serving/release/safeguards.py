@@ -13,8 +13,9 @@ from croupier.features.declared.rule import RuleSpec
 from croupier.features.declared.ruled_out import RuledOut
 from croupier.features.encoding.as_sent import flattened, with_numbers
 from croupier.features.schema import Arm
+from croupier.features.slates.held import SlateRules
 from croupier.features.spec import AppSpec
-from croupier.features.spec_values import SafetySpec
+from croupier.features.spec_values import SafetySpec, SlatesSpec
 from croupier.models.constraints.held import DecisionLimits
 from croupier.models.constraints.long_run import Usage, refuse_costs, usages
 
@@ -24,19 +25,22 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Safeguards:
-    """`rules`, `constraints` and `safety` as declared; `strings`: the arm features that may be numbers written as
-    text."""
+    """`rules`, `constraints`, `safety` and `slates` as declared; `strings`: the arm features that may be numbers
+    written as text."""
 
     rules: tuple[RuleSpec, ...] = ()
     constraints: tuple[ConstraintSpec, ...] = ()
     strings: tuple[str, ...] = ()
     safety: SafetySpec = field(default_factory=SafetySpec)
+    slates: SlatesSpec = field(default_factory=SlatesSpec)
 
     @classmethod
     def declared(cls, spec: AppSpec) -> Self:
         """What app.toml says."""
         strings = tuple(name for name, feature in spec.arm.items() if feature.strings)
-        return cls(rules=spec.rules, constraints=spec.constraints, strings=strings, safety=spec.safety)
+        return cls(
+            rules=spec.rules, constraints=spec.constraints, strings=strings, safety=spec.safety, slates=spec.slates
+        )
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> Self:
@@ -47,11 +51,13 @@ class Safeguards:
             constraints=tuple(map(ConstraintSpec.model_validate, body.get("constraints", ()))),
             strings=tuple(body.get("strings", ())),
             safety=SafetySpec.model_validate(body.get("safety", {})),
+            slates=SlatesSpec.model_validate(body.get("slates", {})),
         )
 
     def entry(self) -> dict[str, Any]:
         """The manifest's entry."""
         safe = {"safety": self.safety.model_dump(mode="json")} if self.safety.never_dominated else {}
+        safe |= {"slates": self.slates.model_dump(mode="json")} if self.slates.declared else {}
         if not self.rules and not self.constraints and not safe:
             return {}
         rules, constraints = (
@@ -81,6 +87,10 @@ class Safeguards:
     def flat(self, features: Row) -> Row:
         """An arm's features as conditions read them."""
         return with_numbers(flattened(features, "arm"), self.strings)
+
+    def slate_rules(self, arms: Sequence[Arm]) -> SlateRules:
+        """What every slate keeps, over a catalogue's `arms`."""
+        return SlateRules(self.slates, {a.arm_id: self.flat(a.features) for a in arms} if self.slates.declared else {})
 
     def ruled_out(self, arms: Sequence[Arm]) -> RuledOut:
         """The rules, over a catalogue's `arms`."""

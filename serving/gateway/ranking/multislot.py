@@ -7,11 +7,12 @@ page are of one unit: what is shown together is no independent evidence. As in l
 (features/exchange/dsjson/slots.py), a slot's features are context, Slot_NAME, and Slot_place is its place in the order.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from croupier.features.schema import InvalidEvent
+from croupier.features.slates.so_far import Shown, SlateSoFar
 from croupier.serving.gateway.ranking import rank
 from croupier.serving.gateway.ranking.features import FeatureRule, KnownNames, flat
 from croupier.serving.gateway.ranking.rank import Rank
@@ -33,11 +34,11 @@ class Page:
     deferred: bool
 
     def slot(
-        self, place: int, shown: Collection[str], known: KnownNames, rule: FeatureRule, *, app: str, apprentice: bool
+        self, place: int, above: Sequence[Shown], known: KnownNames, rule: FeatureRule, *, app: str, apprentice: bool
     ) -> Rank:
-        """The question for one slot, where earlier ones `shown` these actions. Its first action is the app's own choice
+        """The question for one slot, below those that show these actions. Its first action is the app's own choice
         in apprentice mode: the slot's `baselineAction`, where it is left. Raises InvalidEvent."""
-        slot = self.slots[place]
+        slot, shown = self.slots[place], SlateSoFar(k=len(self.slots), above=tuple(above)).shown
         own = {SLOT + name: value for name, value in flat(slot.get("features"), f"slots[{place}].features").items()}
         own |= {PLACE: place} if PLACE in known.context else {}
         left = [action for action in self.body["actions"] if action["id"] not in shown]
@@ -53,7 +54,8 @@ class Page:
             "excludedActions": excluded,
             "eventId": slot_event(self.event_id, slot["id"]),
         }
-        return rank.read(body, known, rule, app=app, unit=self.event_id)
+        asked = rank.read(body, known, rule, app=app, unit=self.event_id)
+        return asked.below(above, len(self.slots))
 
     def names(self, place: int) -> dict[str, str]:
         """Our names of a slot's features → its caller's."""
