@@ -225,12 +225,19 @@ class SlatesSpec(Strict):
     """What every slate (`select_slate`, several slots of the gateway) keeps, at each door; served from the next release
     on, or at once by `croupier constraints release`."""
 
+    diversity: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="what comes off the score of an arm that is wholly like one above it, as a share of the width of "
+        "reward.range; likeness is the share of [arm]'s categorical features that two arms have in common",
+    )
     minimums: tuple[MinimumSpec, ...] = Field((), description="categories of arms that every slate shows some of")
 
     @property
     def declared(self) -> bool:
         """True where app.toml asks anything of slates."""
-        return bool(self.minimums)
+        return bool(self.minimums or self.diversity)
 
 
 OF_ITEMS, OF_REQUESTS = "items", "request"  # what a reward of an allocated request is of

@@ -61,8 +61,11 @@ def check_served(
 
 def check_slates(slates: SlatesSpec, arm: Features) -> None:
     """Raises ValueError where minimums of slates are about what is not declared, or about one arm twice: each could be
-    kept, and all of them not."""
+    kept, and all of them not; and where no feature tells which arms are alike."""
     where = "slates.minimums"
+    if slates.diversity and not any(each.type == "categorical" for each in arm.values()):
+        found = f"found {slates.diversity:g} without a categorical feature in [arm]"
+        raise ValueError(f"slates.diversity: {found}, expected one at least: by it arms are alike or not")
     for one in slates.minimums:
         _declared(where, {one.feature: (one.value,)}, "arm", arm)
         if (kind := arm[one.feature].type) != "categorical":

@@ -18,7 +18,7 @@ from croupier.features.encoding.encoder import Encoder, placed
 from croupier.features.ids import hash64
 from croupier.features.interactions.whole_requests import allocate, requests_of
 from croupier.features.schema import Arm, InvalidEvent
-from croupier.features.slates.log_rules import LogRules, told
+from croupier.features.slates.log_rules import LogRules, slots_of, told
 from croupier.features.slates.logged import COLUMNS, slots_in, with_slots
 
 CHUNK_ROWS = 20_000
@@ -43,6 +43,8 @@ def encode_interactions(
     batch = encoder.batch(contexts, rows, mask, pairs, catalogue)
     if rules:
         batch = replace(batch, left_out=_ruled_out(df, contexts, rules, mask.shape[1]))
+    if rules is not None and rules.slates.declared.diversity:
+        batch = replace(batch, price=rules.slates.prices(slots_of(df), mask.shape[1]))
     if rules is not None and batch.segmented is not None:
         batch = replace(batch, segmented=batch.segmented.marked(rules.segments))
     return Interactions(
@@ -142,6 +144,10 @@ class EncodedLog:
         if "left_out" in flat:
             out = np.zeros(mask.shape, np.bool_)
             out[mask] = flat["left_out"]
+        price = None
+        if "price" in flat:
+            price = np.zeros(mask.shape)
+            price[mask] = flat["price"]
         known = SegmentedRows(
             marks={name.removeprefix(SEGMENT): flat[name] for name in flat if name.startswith(SEGMENT)}
         )
@@ -152,6 +158,7 @@ class EncodedLog:
             pair=pair,
             catalogue=self._catalogue(flat),
             left_out=out,
+            price=price,
             segmented=known,
         )
         if "allocation" in flat:
@@ -238,6 +245,8 @@ def _table(log: Interactions, encoder: Encoder) -> pa.Table:
     }  # fmt: skip
     if batch.left_out is not None:
         columns["left_out"] = _lists(batch.left_out[mask], lengths)
+    if batch.price is not None:
+        columns["price"] = _lists(batch.price[mask], lengths)
     for key, held in (batch.segmented.marks if batch.segmented else {}).items():
         columns[f"{SEGMENT}{key}"] = pa.array(held)
     for name in ("chosen", "reward", "propensity", "at", "unit", "weight"):

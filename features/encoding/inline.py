@@ -49,13 +49,14 @@ def rows_of_arms(spec: AppSpec, arms: Sequence[Arm]) -> list[Row]:
 def ruled_out(spec: AppSpec, arms: Sequence[Arm]) -> "LogRules | None":
     """The rules, segments and what is asked of slates that app.toml declares, over these arms of a catalogue; None
     where it has none."""
+    from croupier.features.slates.held import SlateRules
     from croupier.features.slates.log_rules import LogRules  # reads a log, which serving does not
 
     segments = list(dict.fromkeys(segment for one in spec.constraints for segment in one.segments))
     if not spec.ruling and not segments:
         return None
     known = {a.arm_id: own for a, own in zip(arms, rows_of_arms(spec, arms), strict=True)}
-    return LogRules(spec.rules, known, segments, spec.slates)
+    return LogRules(spec.rules, known, segments, SlateRules.of(spec, known))
 
 
 def extended(

@@ -11,10 +11,9 @@ from croupier.features.declared.rule import RuleSpec
 from croupier.features.declared.ruled_out import RuledOut
 from croupier.features.declared.segment import RequestSegment
 from croupier.features.schema import InvalidEvent
-from croupier.features.slates.held import SlateRules
+from croupier.features.slates.held import SlateRules, Slot
 from croupier.features.slates.logged import COLUMNS
 from croupier.features.slates.so_far import Shown, SlateSoFar
-from croupier.features.spec_values import SlatesSpec
 
 Row = Mapping[str, Any]
 SO_FAR = "slate_so_far"
@@ -28,10 +27,10 @@ class LogRules(RuledOut):
         rules: Sequence[RuleSpec],
         catalogue: Mapping[str, Row],
         segments: Sequence[RequestSegment],
-        slates: SlatesSpec,
+        slates: SlateRules,
     ) -> None:
         super().__init__(rules, catalogue, segments)
-        self.slates = SlateRules(slates, catalogue)
+        self.slates = slates
 
     def __bool__(self) -> bool:
         return bool(self.rules or self.slates)
@@ -42,21 +41,34 @@ class LogRules(RuledOut):
         """As `places`, with what slates' minimums leave out of the candidates that the rules leave in."""
         arms = rows["arms"].to_list()
         found = self.places(contexts, arms, given, width)
-        texts = rows[SO_FAR].to_list() if self.slates and SO_FAR in rows.columns else ()
-        for row, text in enumerate(texts):
-            if text:
-                self._mark(found[row], text, arms[row], given[row])
+        for row, so_far in enumerate(so_fars(rows) if self.slates.declared.minimums else ()):
+            if so_far is not None:
+                self._mark(found[row], so_far, arms[row], given[row])
         return found
 
-    def _mark(self, out: Bool, text: str, arms: Sequence[str], given: Sequence[Row | None]) -> None:
+    def _mark(self, out: Bool, so_far: SlateSoFar, arms: Sequence[str], given: Sequence[Row | None]) -> None:
         left = [place for place in range(len(arms)) if not out[place]]
         names, own = [arms[place] for place in left], [given[place] for place in left] if given else ()
         try:
-            found = self.slates.left_out(SlateSoFar.read(orjson.loads(text)), names, own)
+            found = self.slates.left_out(so_far, names, own)
         except InvalidEvent:
             return  # it would be refused, and says nothing of a policy
         if len(found) < len(left):
             out[[place for place, arm in zip(left, names, strict=True) if arm in found]] = True
+
+
+def so_fars(rows: pl.DataFrame) -> list[SlateSoFar | None]:
+    """What each row says of its slate; None where it is no slot of one."""
+    texts = rows[SO_FAR] if SO_FAR in rows.columns else [""] * len(rows)
+    return [SlateSoFar.read(orjson.loads(text)) if text else None for text in texts]
+
+
+def slots_of(rows: pl.DataFrame) -> list[Slot]:
+    """The rows as SlateRules asks for them."""
+    given = (
+        [orjson.loads(text) for text in rows["arm_features"]] if "arm_features" in rows.columns else [()] * len(rows)
+    )
+    return list(zip(so_fars(rows), rows["arms"].to_list(), given, strict=True))
 
 
 def told(rows: pl.DataFrame) -> pl.DataFrame:

@@ -7,6 +7,7 @@ from croupier.features.declared.constraint import ConstraintSpec
 from croupier.features.declared.rule import RuleSpec
 from croupier.features.encoding.inline import rows_of_arms
 from croupier.features.schema import FROM_CATALOGUE, Arm
+from croupier.features.slates.held import likeness_of
 from croupier.features.spec import AppSpec
 from croupier.features.spec_values import MinimumSpec
 from croupier.models.constraints.held import DecisionLimits
@@ -26,6 +27,10 @@ def sentences(spec: AppSpec, arms: Sequence[Arm]) -> list[str]:
         f"with {one.feature} = {one.value!r}, {_named(_of_minimum(one, rows))}"
         for one in spec.slates.minimums
     ]
+    if spec.slates.diversity:
+        names, width = likeness_of(spec)
+        costs = f"costs up to {spec.slates.diversity * width:g} of its score, by {', '.join(names)}"
+        ruled.append(f"slates: an arm's likeness to the arms above it {costs}")
     safe = f"with {spec.safety.confidence:g} confidence in all bounds of a request"
     said = f"safety: no candidate is drawn that is worth less than another one, {safe}; those with a floor are"
     return [*ruled, said] if spec.safety.never_dominated else ruled

@@ -182,6 +182,12 @@ class Offered:
         found = OfferedRequest(request, request.arms)
         return _less(found, dropped) if dropped else found
 
+    def priced(self, batch: Batch, requests: Sequence[Request]) -> Batch:
+        """The batch of these requests as it is scored: less what likeness to the arms above costs slots of slates."""
+        return (
+            self._slates.priced(batch, [(r.slate, r.arms, r.arm_features) for r in requests]) if self._slates else batch
+        )
+
     def some(self, now: int) -> list[AskedArm]:
         """Arms for a health check to ask for at `now`; empty where none can be chosen."""
         found: list[AskedArm] = [*self.at(now)[:10]] if self._source != FROM_REQUEST else []

@@ -165,6 +165,10 @@ def _batch(
     has them."""
     asked = [decision.context], [decision.arms], [decision.arm_context], release.catalogue, [decision.arm_features]
     batch = release.encoder.encode(*asked)
+    if decision.slate_so_far:
+        slate = SlateSoFar.read(orjson.loads(decision.slate_so_far))
+        rules = Safeguards.of(release.manifest).slate_rules(release.arms)
+        batch = rules.priced(batch, [(slate, decision.arms, decision.arm_features)])
     stopped = orjson.loads(decision.stopped or "[]")
     if not decision.multipliers and not stopped:
         return batch, []

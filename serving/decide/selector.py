@@ -213,7 +213,8 @@ class Selector:
         with self.meter.stage("encode"):
             pairs = [r.arm_context for r in requests]
             contexts, arms, given = zip(*[(r.context, r.arms, r.arm_features) for r in requests], strict=True)
-            return self.release.encoder.encode(contexts, arms, pairs, self.release.catalogue, given)
+            batch = self.release.encoder.encode(contexts, arms, pairs, self.release.catalogue, given)
+            return self.offered.priced(batch, requests)
 
     def _count_dropped(self, asked: Sequence[OfferedRequest]) -> None:
         for each in asked:

@@ -124,6 +124,8 @@ def test_minimums_of_slates_are_said_and_those_that_no_slate_keeps_are_a_problem
         "slates: of every slate at least 1 slot with category = 'drink', 1 arm (tea)"
     ]
     assert understood.problems(found, ARMS) == []
+    (said,) = understood.sentences(spec("[slates]\ndiversity = 0.5\n[reward]\nrange = [0, 4]\n"), ARMS)
+    assert said == "slates: an arm's likeness to the arms above it costs up to 2 of its score, by category"
     found = spec(
         '[[slates.minimums]]\nfeature = "category"\nvalue = "drink"\nleast = 2\n'
         '[[slates.minimums]]\nfeature = "category"\nvalue = "alcohol"\n'
@@ -145,6 +147,16 @@ def test_minimums_of_slates_are_said_and_those_that_no_slate_keeps_are_a_problem
     ('feature = "category"\nvalue = "a"\n[[slates.minimums]]\nfeature = "other"\nvalue = "a"\n[arm.other]\ntype = "categorical"', "found categories by category and other, expected one feature for all"),
     ('feature = "other"\nvalue = "a"\n[arm.other]\ntype = "tags"', "found other, a feature of type tags, expected a categorical one"),
 ])  # fmt: skip
+def test_unlike_arms_need_a_feature_that_tells_them_apart(tmp_path):
+    for toml, says in (
+        ("[slates]\ndiversity = 0.5\n", "slates.diversity: found 0.5 without a categorical feature in [arm], expected"),
+        ("[slates]\ndiversity = 1.5\n", "slates.diversity: found 1.5, expected"),
+    ):
+        with pytest.raises(SpecError) as refused:
+            Embedded.declared("shop", toml=toml, arms={}, var=tmp_path)
+        assert says in str(refused.value)
+
+
 def test_minimums_that_do_not_fit_the_declaration_are_refused_by_name(tmp_path, text, says):
     with pytest.raises(SpecError) as refused:
         Embedded.declared("shop", toml=FEATURES + f"[[slates.minimums]]\n{text}\n", arms={}, var=tmp_path)

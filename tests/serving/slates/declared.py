@@ -1,6 +1,13 @@
 """The reels app with something asked of every slate, and by hand what a slot may then show."""
 
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from croupier.features.batch import Batch
 from croupier.features.store import layout
+from croupier.models.ope.rounds import as_served
+from croupier.models.policy import Policy
 from tests.serving import apps
 from tests.serving.embedded.shop import opened
 
@@ -9,6 +16,8 @@ DECLARED = "".join(
     f'\n[[slates.minimums]]\nfeature = "genre"\nvalue = "{value}"\nleast = {least}\n'
     for value, least in MINIMUMS.items()
 )
+DIVERSITY = 0.3
+UNLIKE = f"\n[slates]\ndiversity = {DIVERSITY}\n"
 GENRE = {arm.arm_id: arm.features["genre"] for arm in apps.sample().arms}
 K = 3
 
@@ -35,3 +44,33 @@ def can_be_kept(arms, k=K):
     return (
         all(sum(GENRE[arm] == value for arm in arms) >= least for value, least in MINIMUMS.items()) and len(arms) >= k
     )
+
+
+def prices(arms, above, diversity=DIVERSITY):
+    """By hand: what likeness takes off each arm's score. Of the features of arms genre alone is categorical, and
+    rewards are of [0, 1]."""
+    return [diversity * (GENRE[arm] in {GENRE[one] for one in above}) for arm in arms]
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """The law of slates of one request as app.toml asks for it, over a policy: for `enumeration.conditionals`.
+    `batch` is the request's, `arms` its candidates."""
+
+    policy: Policy
+    batch: Batch
+    arms: tuple[str, ...]
+    floor: float
+    diversity: float
+
+    @property
+    def mask(self):
+        return self.batch.mask
+
+    def rest(self, shown):
+        (places,) = shown.tolist()
+        above = [self.arms[place] for place in places]
+        may = may_show([arm for arm in self.arms if arm not in above], above)
+        mask = np.array([[arm in may for arm in self.arms]])
+        price = np.array([prices(self.arms, above, self.diversity)]) * mask
+        return as_served(self.policy, replace(self.batch, mask=mask, price=price), self.floor)

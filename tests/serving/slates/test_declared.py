@@ -1,6 +1,7 @@
 """What app.toml asks of every slate: kept at each door, with exact propensities, on record, replayed and judged."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import orjson
@@ -25,7 +26,18 @@ from tests.contracts.test_policies import PARAMETERS
 from tests.serving import apps
 from tests.serving.embedded.shop import asked, opened, publish
 from tests.serving.ended_at_once import EndedAtOnce
-from tests.serving.slates.declared import DECLARED, GENRE, K, can_be_kept, declared, may_show
+from tests.serving.slates.declared import (
+    DECLARED,
+    DIVERSITY,
+    GENRE,
+    UNLIKE,
+    ByHand,
+    K,
+    can_be_kept,
+    declared,
+    may_show,
+    prices,
+)
 
 TOML = """
 [reward]
@@ -121,10 +133,12 @@ def test_a_slate_of_too_few_slots_and_one_beside_its_own_minimums(tmp_path):
 
 @pytest.mark.medium
 @pytest.mark.parametrize("name", sorted(policy.POLICIES))
-def test_every_policys_slates_keep_them_with_the_pmf_it_has_offline_and_replay(tmp_path, name):
+@pytest.mark.parametrize("asks_for", [DECLARED, UNLIKE + DECLARED], ids=["minimums", "minimums and unlike arms"])
+def test_every_policys_slates_keep_them_with_the_pmf_it_has_offline_and_replay(tmp_path, name, asks_for):
     learnt = policy.make(name, **PARAMETERS.get(name, {}) | ({"arm": "reel-03"} if name == "fixed_arm" else {}))
     learnt = learnt.learn([apps.sample().log[:400]], seed=3)
-    publish(declared(tmp_path), learnt)
+    publish(declared(tmp_path, asks_for), learnt)
+    diversity, moved = DIVERSITY * asks_for.startswith(UNLIKE), 0.0
     with Embedded("shop", var=tmp_path) as shop:
         asks = slates_of(12)
         slates = shop.select_slates(asks)
@@ -136,13 +150,46 @@ def test_every_policys_slates_keep_them_with_the_pmf_it_has_offline_and_replay(t
                 may = may_show([arm for arm in request.arms if arm not in above], above)
                 assert list(decision.arms) == may
                 one = [decision.context], [decision.arms], [decision.arm_context]
-                offline = as_served(release.champion, release.encoder.encode(*one, release.catalogue), release.floor)
-                np.testing.assert_allclose(decision.pmf, offline[0], atol=1e-6)
+                batch = release.encoder.encode(*one, release.catalogue)
+                priced = replace(batch, price=np.array([prices(may, above, diversity)]))
+                offline = as_served(release.champion, priced, release.floor)[0]
+                np.testing.assert_allclose(decision.pmf, offline, atol=1e-6)
+                moved += np.abs(offline - as_served(release.champion, batch, release.floor)[0]).sum()
                 steps = replay(decision, load=lambda _, r=release: r, spool=shop.host.spool, spec=RewardSpec())
                 assert "slate" in [step.step for step in steps]
                 assert all(step.holds for step in steps), steps
                 above.append(decision.arm)
             assert {"news", "music"} <= {GENRE[arm] for arm in above}
+    assert (moved > 0.1) == (bool(diversity) and name not in ("uniform", "fixed_arm")), "these two score nothing"
+
+
+@pytest.mark.medium
+def test_unlike_arms_are_drawn_by_their_law(tmp_path):
+    """One request, 3,000 times: the joint of its 60 slates, and the marginals of its slots, of a policy of wide votes."""
+    learnt = policy.make("lin_ts", draws=64).learn([apps.sample().log[:30]], seed=3)
+    publish(declared(tmp_path, UNLIKE + DECLARED), learnt)
+    by_genre = {genre: [arm for arm in GENRE if GENRE[arm] == genre] for genre in ("news", "music", "comedy")}
+    arms = (*by_genre["news"][:2], *by_genre["music"][:2], by_genre["comedy"][0])
+    context = dict(apps.sample().requests(1)[0].context)
+    asks = [SlateRequest(unit_id=f"u{i}", context=context, arms=arms, k=K, event_id=f"page-{i}") for i in range(3000)]
+    with Embedded("shop", var=tmp_path) as shop:
+        drawn = [slate for n in range(0, 3000, 500) for slate in shop.select_slates(asks[n : n + 500])]
+        release = shop.host.selector.release
+    batch = release.encoder.encode([context], [arms], [()], release.catalogue)
+    law = conditionals(ByHand(release.champion, batch, arms, release.floor, DIVERSITY), K)
+    slates = {tuple(arms[i] for i in row): law[0, n] for n, row in enumerate(every_slate(5, K))}
+    for slate in drawn:
+        np.testing.assert_allclose([s.propensity for s in slate.slots], slates[slate.arms], atol=1e-6)
+    plain = conditionals(ByHand(release.champion, batch, arms, release.floor, 0.0), K).prod(axis=2)
+    assert np.abs(law.prod(axis=2) - plain).sum() > 0.1, "it is another law than that of minimums alone"
+    seen, expected = Counter(slate.arms for slate in drawn), {a: 3000 * p.prod() for a, p in slates.items()}
+    often = [a for a in slates if expected[a] >= 5]
+    rest = [sum(seen.values()) - sum(seen[a] for a in often), 3000 - sum(expected[a] for a in often)]
+    assert len(often) > 15
+    assert chisquare([*(seen[a] for a in often), rest[0]], [*(expected[a] for a in often), rest[1]]).pvalue > 1e-3
+    for slot, p in enumerate(marginals(law.prod(axis=2), 5, K)[0]):
+        counts = Counter(slate.arms[slot] for slate in drawn)
+        assert chisquare([counts[arm] for arm in arms], 3000 * p).pvalue > 1e-3
 
 
 @pytest.mark.medium
@@ -190,7 +237,7 @@ def test_a_log_of_before_is_judged_by_what_slots_may_show_now(tmp_path):
         decisions = [d for page in logged(shop, shop.select_slates(asks)) for d in page]
     rows = pl.DataFrame([d.to_row() | {"reward": 0.0, "reward_count": 0, "reward_at": 0} for d in decisions])
     assert set(rows["slate_so_far"]) == {""}
-    app, spec = apps.sample(), AppSpec.read(declared(tmp_path / "now").home / layout.APP_TOML)
+    app, spec = apps.sample(), AppSpec.read(declared(tmp_path / "now", UNLIKE + DECLARED).home / layout.APP_TOML)
     shuffled = rows.sample(fraction=1.0, shuffle=True, seed=1)
     path, rules = tmp_path / "rows", inline.ruled_out(spec, app.arms)
     dataset.write_log(path, shuffled, app.encoder, app.arms, rules)
@@ -203,19 +250,22 @@ def test_a_log_of_before_is_judged_by_what_slots_may_show_now(tmp_path):
         may = may_show(arms, above)
         expected = [arm not in may for arm in arms]
         assert log.batch.left_out[row, : len(arms)].tolist() == expected, (event, above)
+        assert log.batch.price[row, : len(arms)].tolist() == prices(arms, above), (event, above)
         marked += any(expected)
     assert 10 < marked < 60
     pmf = as_served(apps.trained("lin_ts"), log.batch, 0.02)
     assert (pmf[log.batch.left_out] == 0.0).all()
+    plain = as_served(apps.trained("lin_ts"), replace(log.batch, price=None), 0.02)
+    assert np.abs(pmf - plain).max() > 0.05, "judged as unlike as it is served"
 
 
 @pytest.mark.slow
 def test_triton_shows_the_same_slates_as_ones_own_process(tmp_path, monkeypatch):
     """Two hosts of one store: the one serves by Triton, the other embeds."""
     store = tmp_path / "store"
-    served = declared(tmp_path / "triton-host", store=str(store))
+    served = declared(tmp_path / "triton-host", UNLIKE + DECLARED, store=str(store))
     publish(served, apps.trained("neural_linear"), apps.trained("lin_ts"))
-    embedding = declared(tmp_path / "own-host", store=str(store))
+    embedding = declared(tmp_path / "own-host", UNLIKE + DECLARED, store=str(store))
     (embedding.home / layout.UNIT_KEY).write_text(served.unit_key)
     (embedding.home / layout.UNIT_KEY).chmod(0o600)
     monkeypatch.setenv("CROUPIER_STORE", str(store))
