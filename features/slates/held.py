@@ -17,6 +17,7 @@ import numpy as np
 
 from croupier.features.batch import F64, Batch
 from croupier.features.declared.condition import holds
+from croupier.features.schema import InvalidEvent
 from croupier.features.slates.minimums import Minimum, minimums_of, offers
 from croupier.features.slates.so_far import SlateSoFar
 from croupier.features.spec import AppSpec
@@ -46,6 +47,10 @@ class SlateRules:
     def __bool__(self) -> bool:
         return self.declared.declared
 
+    def counts(self, arms: Sequence[str], given: Sequence[Row | None]) -> list[int]:
+        """How many of these arms are of the category of each minimum."""
+        return [len(one.arms) for one in self._minimums(arms, given)]
+
     def prices(self, slots: Sequence[Slot], width: int) -> F64:
         """(n, width): what likeness to the arms above takes off each candidate's score, in units of reward."""
         found = np.zeros((len(slots), width))
@@ -70,7 +75,10 @@ class SlateRules:
 
     def left_out(self, so_far: SlateSoFar, arms: Sequence[str], given: Sequence[Row | None] = ()) -> dict[str, str]:
         """Why arms of the next slot are left out: arm → REASON. `given` as in RuledOut.why. Raises InvalidEvent naming
-        a minimum, of app.toml or of the request, that these arms or so many slots cannot keep."""
+        a minimum, of app.toml or of the request, that these arms or so many slots cannot keep, or an arm above that is
+        listed again."""
+        if twice := set(so_far.shown).intersection(arms):
+            raise InvalidEvent("slate.above", min(twice), "an arm that the slot does not list, too")
         names = [*so_far.shown, *arms]
         known = self._minimums(names, [*so_far.features, *(given or [None] * len(arms))])
         may = offers(minimums_of(so_far.minimums, names, so_far.k, known), so_far.shown, so_far.k)

@@ -138,15 +138,6 @@ def test_minimums_of_slates_are_said_and_those_that_no_slate_keeps_are_a_problem
     ]
 
 
-@pytest.mark.parametrize(("text", "says"), [
-    ('feature = "colour"\nvalue = "red"', "slates.minimums: found colour, expected a feature declared in [arm.NAME]: category, cost"),
-    ('feature = "cost"\nvalue = "red"', "slates.minimums.cost: found 'red', expected numbers"),
-    ('feature = "category"\nvalue = 3', "slates.minimums.0.value"),
-    ('feature = "category"\nvalue = "a"\nleast = 0', "slates.minimums.0.least"),
-    ('feature = "category"\nvalue = "a"\n[[slates.minimums]]\nfeature = "category"\nvalue = "a"', "found two for category = 'a', expected one with its least number"),
-    ('feature = "category"\nvalue = "a"\n[[slates.minimums]]\nfeature = "other"\nvalue = "a"\n[arm.other]\ntype = "categorical"', "found categories by category and other, expected one feature for all"),
-    ('feature = "other"\nvalue = "a"\n[arm.other]\ntype = "tags"', "found other, a feature of type tags, expected a categorical one"),
-])  # fmt: skip
 def test_unlike_arms_need_a_feature_that_tells_them_apart(tmp_path):
     for toml, says in (
         ("[slates]\ndiversity = 0.5\n", "slates.diversity: found 0.5 without a categorical feature in [arm], expected"),
@@ -157,6 +148,15 @@ def test_unlike_arms_need_a_feature_that_tells_them_apart(tmp_path):
         assert says in str(refused.value)
 
 
+@pytest.mark.parametrize(("text", "says"), [
+    ('feature = "colour"\nvalue = "red"', "slates.minimums: found colour, expected a feature declared in [arm.NAME]: category, cost"),
+    ('feature = "cost"\nvalue = "red"', "slates.minimums.cost: found 'red', expected numbers"),
+    ('feature = "category"\nvalue = 3', "slates.minimums.0.value"),
+    ('feature = "category"\nvalue = "a"\nleast = 0', "slates.minimums.0.least"),
+    ('feature = "category"\nvalue = "a"\n[[slates.minimums]]\nfeature = "category"\nvalue = "a"', "found two for category = 'a', expected one with its least number"),
+    ('feature = "category"\nvalue = "a"\n[[slates.minimums]]\nfeature = "other"\nvalue = "a"\n[arm.other]\ntype = "categorical"', "found categories by category and other, expected one feature for all"),
+    ('feature = "other"\nvalue = "a"\n[arm.other]\ntype = "tags"', "found other, a feature of type tags, expected a categorical one"),
+])  # fmt: skip
 def test_minimums_that_do_not_fit_the_declaration_are_refused_by_name(tmp_path, text, says):
     with pytest.raises(SpecError) as refused:
         Embedded.declared("shop", toml=FEATURES + f"[[slates.minimums]]\n{text}\n", arms={}, var=tmp_path)

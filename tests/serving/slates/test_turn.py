@@ -1,14 +1,17 @@
 """Apps that log pages by `select_slate`, and take a turn of the loop as its schedule has it: judged by slate."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import polars as pl
 import pytest
 
 from croupier.features.batch import concatenate
 from croupier.features.build import Features
+from croupier.features.interactions.versions import read_interactions
 from croupier.features.slates.logged import COLUMNS
 from croupier.features.spec import GateSpec
 from croupier.features.workspace import Workspace, get_folder
@@ -20,7 +23,9 @@ from croupier.models.policy import load, make
 from croupier.models.retraining import BEFORE
 from croupier.models.slates.enumeration import conditionals, every_slate
 from croupier.models.slates.policies import Minimums, PlackettLuce
+from croupier.serving.constraints import slates_standing, standing
 from croupier.serving.release import rollout_store
+from croupier.serving.release.safeguards import Safeguards
 from tests.serving.slates import pages
 
 pytestmark = pytest.mark.medium
@@ -142,3 +147,20 @@ def test_slates_that_app_toml_asks_something_of_are_judged_as_they_are_served(tu
     assert not log.batch.left_out.any(), "these were left out when it was served"
     plain = replace(log.batch, price=None)
     assert np.abs(as_served(policy, log.batch, 0.3) - as_served(policy, plain, 0.3)).max() > 0.05
+
+
+def test_croupier_constraints_says_how_the_minimums_stand(turned):
+    """An advertisement on each page; of a page by hand whose release asked for one, and which has none, it says so."""
+    w = turned["held"].w
+    end = pages.START + timedelta(hours=1 + PAGES // 3600)
+    (said,) = standing.standing(w, end=end, days=1)
+    assert (said.kind, said.name, said.live, said.decisions) == ("slates", "kind = 'ad'", True, PAGES)
+    assert (said.least, said.so_far, said.most, said.broken) == (1.0, 1.0, 1.0, 0)
+    rows = read_interactions(w.store, start=end - timedelta(days=1), end=end)
+    rules = Safeguards.declared(w.spec).slate_rules(w.arms())
+    first = rows.filter(pl.col("event_id").str.starts_with("page-0/"))
+    without = first.with_columns(arm=pl.lit("arm-0"), release=1)
+    (kept,) = slates_standing.kept(
+        rules, pl.concat([first.with_columns(unit_id=pl.lit("v")), without, rows[-1:]], how="vertical_relaxed")
+    )
+    assert (list(kept.shown), kept.broken(1, {1}), kept.broken(1, set())) == ([1, 0], 1, 0)
