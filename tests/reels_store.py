@@ -1,5 +1,5 @@
-"""An app `shop` of the reels world with joined hours in its store, as `build_features` would have left them: for tests of
-what health makes of them. Decisions lie in the log, too, by the host that made them."""
+"""An app `shop` of the reels world with joined and validated hours in its store, as `build_features` would have left
+them: for tests of what health makes of them. Decisions lie in the log, too, by the host that made them."""
 
 import io
 
@@ -7,7 +7,7 @@ import polars as pl
 
 from croupier.features.arrow import ADDED
 from croupier.features.encoding import catalogue
-from croupier.features.interactions import versions
+from croupier.features.interactions import hours, versions
 from croupier.features.interactions.account import Account
 from croupier.features.log.shipped import open_log
 from croupier.features.store import log_layout
@@ -25,10 +25,10 @@ def declare(app: ReelsHours) -> Workspace:
     return w
 
 
-def joined(w: Workspace, app: ReelsHours, hours, trouble=None) -> None:
+def joined(w: Workspace, app: ReelsHours, of, trouble=None) -> None:
     """The hours' versions, and their decisions' ids in the log."""
     with open_log(w.store) as log:
-        for t in hours:
+        for t in of:
             _joined(w, log, app, t, trouble)
 
 
@@ -52,4 +52,6 @@ def _joined(w: Workspace, log, app: ReelsHours, t: int, trouble) -> None:
         part.drop("host").write_parquet(raw)
         key = f"{log_layout.log_hour('decisions', name)}{host[0]}-{log_layout.log_rows('s1', t, t)}"  # as older logs are keyed
         w.store.put(key, raw.getvalue())
-    versions.commit(log, name, rows, rows.head(0).select("event_id"), Account.from_dict(made.account), joined_at=0)
+    late = rows.head(0).select("event_id")
+    version = versions.commit(log, name, rows, late, Account.from_dict(made.account), joined_at=0)
+    hours.record(w.store, version, hours.Checked(passed=True, rows=len(rows)))

@@ -13,7 +13,7 @@ from croupier.features.exchange.after_decision import known_too_late
 from croupier.features.exchange.guess_feature import IDENTIFIER, guess_feature
 from croupier.features.exchange.record import Record, Source, all_explained
 from croupier.features.schema import FROM_BOTH, FROM_CATALOGUE, InvalidEvent
-from croupier.features.spec_values import ONLINE
+from croupier.features.spec_values import ONLINE, REFUSE
 from croupier.features.utc import HOUR_SECONDS
 
 SAMPLE = 5000
@@ -29,6 +29,7 @@ class Given:
     floor: float = 0.02
     source: str = FROM_CATALOGUE
     learning_mode: str = ONLINE
+    unknown_features: str = REFUSE
     vw: Mapping[str, str | float | int] = field(default_factory=dict)
 
 
@@ -87,7 +88,9 @@ def without_log(kind: str, given: Given) -> Guess:
 
 def _policies(given: Given) -> list[str]:
     text = ["[arms]", f'source = "{given.source}"', ""] if given.source != FROM_CATALOGUE else []
-    text += ["[requests]", f'learning_mode = "{given.learning_mode}"', ""] if given.learning_mode != ONLINE else []
+    asked = {"learning_mode": given.learning_mode, "unknown_features": given.unknown_features}
+    said = [f'{name} = "{value}"' for name, value in asked.items() if value not in (ONLINE, REFUSE)]
+    text += ["[requests]", *said, ""] if said else []
     text += ["[policies]", 'candidates = ["vw_cb_adf", "neural_linear"]', f"floor = {given.floor!r}", ""]
     if given.vw:
         text += ["[policies.parameters.vw_cb_adf]"]

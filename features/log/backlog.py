@@ -48,6 +48,15 @@ def backlog(path: Path, *, window_us: int, now: int) -> Backlog:
         )
 
 
+def decided_since(path: Path, since: int) -> bool:
+    """True if the spool at `path` has a decision of `since` (UTC µs) or later; False where there is no spool."""
+    if not path.exists():
+        return False
+    with _reading(path) as db:
+        newest = _at(db, "id > ? ORDER BY id DESC", 0)
+    return newest is not None and newest >= since
+
+
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     db = None

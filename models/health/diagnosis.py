@@ -28,7 +28,7 @@ CAUSES = (
     "harmful_candidate", "clock_skew", "bot_traffic", "feature_swapped", "category_renamed", "feature_frozen",
     "feature_scaled", "premature_convergence", "reward_delay", "orphan_rewards", "late_rewards", "reward_feed_arm",
     "worse_choices", "rewards_lost", "taste_flip", "dying_arm", "feature_drift", "reward_change", "fallbacks",
-    "feature_silent", "coverage", "linear_failure", "reward_rise",
+    "upkeep", "feature_silent", "coverage", "linear_failure", "reward_rise",
 )  # fmt: skip
 # what a better policy does, too: watched only, where it began with another release or a rollout's step. An arm may be
 # shown to others than before; that a whole segment gets less is no release's purpose

@@ -69,21 +69,8 @@ def _import(log: LogFile, app: App = "default", column: RoleColumn = None, as_js
         f"{done.decisions:,} new decisions, {done.rewards:,} new rewards, {done.repeated:,} rows repeat "
         f"what the log holds, {done.skipped:,} rows skipped"
     )
-    if done.rewarded_again:
-        console.print(
-            f"  of the repeated rows {done.rewarded_again:,} bring a reward that the log did not hold; of "
-            'two of one kind and one time the smaller counts where app.toml says how = "first", the larger with "max"',
-            style="yellow",
-            markup=False,
-        )
-    if done.conflicting:
-        console.print(
-            f"  refused {done.conflicting:,}: their event id is another decision's in this log; ids have to "
-            "be unique over all files",
-            style="red",
-        )
-    if done.thinned:
-        console.print(f"  the log is full: it did not keep {done.thinned:,} decisions (CROUPIER_SPOOL_MAX_BYTES)")
+    for line in own_log.unkept(done):
+        console.print(f"  {line}", style="yellow", markup=False)
     if not found.nothing:
         console.print(f"decided from {first} to {last} UTC: run the build_features DAG for those hours")
         console.print(f"  or, without Airflow: {turn.over(app, done.start)}")

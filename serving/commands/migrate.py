@@ -14,6 +14,7 @@ from croupier.features.exchange.personalizer import arguments, running, service
 from croupier.features.exchange.personalizer.folder import Saved, lines, look
 from croupier.features.exchange.record import explained
 from croupier.features.schema import FROM_BOTH
+from croupier.features.spec_values import IGNORE
 from croupier.features.utc import from_us
 from croupier.features.workspace import Workspace
 from croupier.serving.commands import turn
@@ -28,6 +29,10 @@ Export = Annotated[Path | None, typer.Option(help="folder: settings, learning po
 Endpoint = Annotated[str, typer.Option(metavar="URL", help="a Personalizer that runs: its settings, without its log")]
 Key = Annotated[Path | None, typer.Option(help="a file with the key of --endpoint")]
 KIND = "reward"  # of Personalizer's rewards
+FEATURES = (
+    'features → [requests] unknown_features = "ignore_and_count": those that app.toml does not declare are left out, '
+    "counted, and named by croupier health, so that callers need no change"
+)
 ARMS = 'actions → [arms] source = "both": one that is in no catalogue is brought along'
 
 
@@ -53,8 +58,9 @@ def _personalizer(
     saved, said = _saved(w, export, endpoint, key)
     given, more = service.given(saved.service)
     vw, arguments_said = arguments.parameters(saved.policy)
-    said = [*more, *arguments_said, *_missing(saved), *said, ARMS]
-    declared, appended = _written(w, saved, replace(given, vw=vw, source=FROM_BOTH), force=force)
+    said = [*more, *arguments_said, *_missing(saved), *said, ARMS, FEATURES]
+    given = replace(given, vw=vw, source=FROM_BOTH, unknown_features=IGNORE)
+    declared, appended = _written(w, saved, given, force=force)
     release = verdict_release.bootstrap(w).number
     done = asdict(appended.done) if appended else {}
     reasons = appended.reasons if appended else {}
@@ -63,6 +69,8 @@ def _personalizer(
         return
     for line in (*said, *declared.notes, *(appended.warnings if appended else ())):
         console.print(f"  {line}", markup=False)
+    for line in own_log.unkept(appended.done) if appended else ():
+        console.print(f"  {line}", style="yellow", markup=False)
     for reason, n in reasons.items():
         console.print(f"  skipped {n:,}: {explained(reason)}", markup=False)
     console.print(_wrote(declared, release, appended))

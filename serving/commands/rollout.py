@@ -1,6 +1,7 @@
 """`croupier rollout …`, `croupier release …`: see and move what is exposed."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
@@ -10,8 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from croupier.features.clock import now_us
+from croupier.features.log.backlog import decided_since
+from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.schema import CANDIDATE, CHAMPION
-from croupier.features.utc import from_us, to_the_second
+from croupier.features.store import layout
+from croupier.features.utc import HOUR, from_us, to_the_second
 from croupier.features.workspace import Workspace
 from croupier.serving.commands.servers.follow import follow
 from croupier.serving.commands.telling import App, AsJson, told
@@ -226,13 +230,17 @@ def describe(w: Workspace, state: RolloutState) -> str:
     held = f", held: {state.held}" if state.held else ""
     units = f"{state.share:.0%} of units" + (" kept back" if state.watched else "")
     if state.share and not _server_here(w):
-        units = f"meant for {units}, but no server of {w.settings.app} runs here"
+        units = f"meant for {units}, but no server of {w.settings.app} runs here, and nobody decided in the last hour"
     return f"release {state.release}: {state.stage}, {units}, since {to_the_second(state.since)}{held}"
 
 
 def _server_here(w: Workspace) -> bool:
-    """True if one runs here, or if CROUPIER_TRITON names one elsewhere."""
-    return server.running(w.home) is not None or "triton" in w.settings.model_fields_set
+    """True if one runs here, or if CROUPIER_TRITON names one elsewhere; or if a decision of the last hour lies in this
+    host's log: a gateway, or an application itself, decides without a server."""
+    there = server.running(w.home) is not None or "triton" in w.settings.model_fields_set
+    with suppress(SpoolUnavailable):
+        return there or decided_since(w.home / layout.SPOOL_LOG, now_us() - HOUR)
+    return there
 
 
 def _known(entry: Mapping[str, Any]) -> str:

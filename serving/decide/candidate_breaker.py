@@ -10,6 +10,9 @@ import os
 import time
 from pathlib import Path
 
+from croupier.features.store import layout
+from croupier.serving.release.rollout_state import RolloutState
+
 log = logging.getLogger(__name__)
 FAILURES = 3
 PATIENCE_MS, PATIENCE_SECONDS_PER_ROW = 30.0, 0.0005  # a batch of the candidate is waited for so long …
@@ -90,3 +93,13 @@ class CandidateBreaker:
             return int(state["release"]), str(state["stage"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+
+def opened_breaker(home: Path, state: RolloutState) -> str:
+    """Why this host's candidate breaker is open at this stage; "" if it is not."""
+    try:
+        found = json.loads((home / layout.BREAKER).read_text())
+    except (OSError, ValueError):
+        return ""
+    same = found.get("release") in state.releases and found.get("stage") == state.stage
+    return f"breaker: {found.get('reason', '')}" if same else ""

@@ -42,6 +42,24 @@ class Appended:
         return self.done.skipped > 0 and self.done.decisions + self.done.repeated == 0
 
 
+def unkept(done: Imported) -> list[str]:
+    """Sentences on rows that were read and are not, or not as they stand, in the log."""
+    out = []
+    if done.rewarded_again:
+        out.append(
+            f"of the repeated rows {done.rewarded_again:,} bring a reward that the log did not hold; of two of one "
+            'kind and one time the smaller counts where app.toml says how = "first", the larger with "max"'
+        )
+    if done.conflicting:
+        out.append(
+            f"refused {done.conflicting:,}: their event id is another decision's in this log; ids have to be unique "
+            "over all files"
+        )
+    if done.thinned:
+        out.append(f"the log is full: it did not keep {done.thinned:,} decisions (CROUPIER_SPOOL_MAX_BYTES)")
+    return out
+
+
 def refuse_declared(w: Workspace, *, anew: bool) -> Path:
     """Where app.toml belongs. Raises ValueError where it is there already, unless `anew`."""
     target = w.home / layout.APP_TOML

@@ -27,7 +27,7 @@ from croupier.models.health.symptom import ACT, Symptom
 from croupier.models.health.watches import model, rollout, served, thumb
 from croupier.models.health.watches.served import ServedDay
 from croupier.models.retraining import champion_of
-from croupier.serving.health import silences
+from croupier.serving.health import silences, upkeep
 from croupier.serving.health.apprentice import AppAgreement, agreement
 from croupier.serving.health.harm import of_rollout
 from croupier.serving.health.silences import Silence
@@ -79,6 +79,7 @@ def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
         *model.symptoms(linear, w.spec.policies.candidates),
         *served.symptoms(day),
         *thumb.symptoms(history, w.spec.health.reward_change),
+        *upkeep.symptoms(w, now=to_us(end)),
     ]
     silenced = tuple(s for s in (*said.symptoms, *beside) if s.watch in hushed)
     found = also(without(said, hushed), [s for s in beside if s.watch not in hushed])

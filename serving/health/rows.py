@@ -21,6 +21,7 @@ UNITS = {  # cause: what its number is multiplied by, and how it is written
     "premature_convergence": (1, "entropy {:.2f}"),
     "linear_failure": (1, "×{:.2f} the loss"),
     "harmful_candidate": (1, "{:.3g} a decision"),
+    "upkeep": (1, "{:.3g}"),  # hours or a share: the sentence says which
 }
 
 

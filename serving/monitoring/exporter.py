@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from croupier.serving.monitoring.metrics import EXPORTED
 from croupier.serving.monitoring.reading import AppReader, Figures
-from croupier.serving.monitoring.sample import Sample
+from croupier.serving.readings.sample import Sample
 
 logger = logging.getLogger(__name__)
 Family = CounterMetricFamily | GaugeMetricFamily

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 from croupier.features.clock import now_us
 from croupier.features.workspace import Workspace
-from croupier.serving.monitoring import events, releases, verdicts
-from croupier.serving.monitoring.sample import Read, Sample
+from croupier.serving.monitoring import verdicts
+from croupier.serving.readings import events, releases
+from croupier.serving.readings.sample import Read, Sample
 
 logger = logging.getLogger(__name__)
 PATIENCE_SECONDS = 5.0  # of a scrape, for one app: Prometheus itself waits for ten

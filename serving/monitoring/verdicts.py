@@ -12,7 +12,7 @@ from croupier.features.workspace import Workspace
 from croupier.models.health.symptom import FINE, LEVELS, WATCHES
 from croupier.serving.health import silences
 from croupier.serving.health.examine import newest_hour
-from croupier.serving.monitoring.sample import Sample, age
+from croupier.serving.readings.sample import Sample, age
 
 
 def health(w: Workspace, now: int) -> Iterator[Sample]:

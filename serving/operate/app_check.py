@@ -148,7 +148,7 @@ def sentences(found: AppCheck) -> list[str]:
         f"{f['app_toml']} is valid: {f['arms']} arms; features: {_counted(f['features'])}",
         f"server: gRPC {ports['grpc']}, HTTP {ports['http']}, metrics {ports['metrics']}"
         if ports
-        else "server: none runs here (`croupier serve up`); releases wait for its start",
+        else "server: no Triton runs here (`croupier serve up`); a gateway or an Embedded follows releases by itself",
         "release: none yet; the first training that comes to a verdict publishes one"
         if release is None
         else f"release: {release['number']}, champion {release['champion']}, candidate on {release['share']:.0%} of units "  # noqa: E501

@@ -5,7 +5,6 @@ changes nothing. Each look renews the mirror's age, so selectors notice when nob
 """
 
 import io
-import json
 import logging
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +22,7 @@ from croupier.features.utc import SECOND
 from croupier.features.workspace import Workspace
 from croupier.serving.constraints import controller
 from croupier.serving.decide import price_reader
+from croupier.serving.decide.candidate_breaker import opened_breaker
 from croupier.serving.evidence import gather, hold_out_looks, shadow
 from croupier.serving.operate import catalogue_release, deployment, publish, renewal, succession
 from croupier.serving.operate.deployment import triton_address
@@ -94,16 +94,6 @@ def _keep_shadow(store: Store, state: RolloutState, scored: pl.DataFrame) -> Non
     sink = io.BytesIO()
     scored.write_parquet(sink)
     store.put(layout.rollout_shadow(state.release), sink.getvalue())
-
-
-def opened_breaker(home: Path, state: RolloutState) -> str:
-    """Why this host's candidate breaker is open at this stage (decide/candidate_breaker.py); "" if it is not."""
-    try:
-        found = json.loads((home / layout.BREAKER).read_text())
-    except (OSError, ValueError):
-        return ""
-    same = found.get("release") in state.releases and found.get("stage") == state.stage
-    return f"breaker: {found.get('reason', '')}" if same else ""
 
 
 def finish(

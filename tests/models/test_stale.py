@@ -33,7 +33,7 @@ def test_a_champion_trained_by_a_clock_that_was_ahead_is_an_old_one():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("after", ["3h", "30d"])
+@pytest.mark.parametrize("after", ["3h", pytest.param("30d", marks=pytest.mark.full)])
 def test_a_refresh_that_waited_is_judged_by_its_rollout(after, tmp_path, monkeypatch):
     w = opened(tmp_path, monkeypatch, f'every = "1h"\nmargin = 0.001\nafter = "{after}"')
     log(w, WORLD, 0, 4)

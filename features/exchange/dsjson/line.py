@@ -6,7 +6,7 @@ observed. They differ in apprentice mode, where `_label_cost` says whether the b
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import Any
 
@@ -96,20 +96,31 @@ def action_of(action: Mapping[str, Any]) -> tuple[str, dict[str, Any], dict[str,
 def flat(tree: Mapping[str, Any], prefix: str = "", *, empty: bool = False, joint: str = "_") -> dict[str, Any]:
     """Nested namespaces → NAMESPACE_name; our own namespaces and Personalizer's fall away; with `empty`, what holds no
     value has a name, too. Raises InvalidEvent on what is no feature."""
-    out: dict[str, Any] = {}
+    return dict(entries(tree, prefix, empty=empty, joint=joint))
+
+
+def entries(
+    tree: Mapping[str, Any], prefix: str = "", *, empty: bool = False, joint: str = "_"
+) -> Iterator[tuple[str, Any]]:
+    """Yields what `flat` has, a name as often as it is given."""
     for key, value in tree.items():
         name = f"{prefix}{joint}{key}" if prefix else key
         if not prefix and joint == "_" and key in SERVICE and isinstance(value, list | dict):
             for part in value if isinstance(value, list) else [value]:
-                out |= flat(objects(key, part), empty=empty, joint=".") if part is not None else {}
+                yield from entries(objects(key, part), empty=empty, joint=".") if part is not None else ()
         elif isinstance(value, dict):
-            out |= flat(value, "" if not prefix and key in OWN else name, empty=empty, joint=joint)
+            yield from entries(value, "" if not prefix and key in OWN else name, empty=empty, joint=joint)
         elif isinstance(value, list) and any(isinstance(part, dict) for part in value):
             for part in value:
-                out |= flat(objects(name, part), name, empty=empty, joint=joint) if part is not None else {}
+                yield from entries(objects(name, part), name, empty=empty, joint=joint) if part is not None else ()
         elif empty or (value is not None and not (isinstance(value, list) and all(part is None for part in value))):
-            out[name] = value
-    return out
+            yield name, value
+
+
+def named_twice(tree: Mapping[str, Any]) -> str:
+    """The first feature that is given two values; "" where none is."""
+    known: dict[str, Any] = {}
+    return next((name for name, value in entries(tree) if known.setdefault(name, value) != value), "")
 
 
 def joined(flat: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,17 @@ from typing import Any
 import orjson
 
 from croupier.features.exchange.cells import missing
-from croupier.features.exchange.dsjson.line import action_of, either, flat, joined, label, number, objects, unusable
+from croupier.features.exchange.dsjson.line import (
+    action_of,
+    either,
+    flat,
+    joined,
+    label,
+    named_twice,
+    number,
+    objects,
+    unusable,
+)
 from croupier.features.exchange.dsjson.slots import has_slots, slots
 from croupier.features.exchange.record import Record, checked, reason
 from croupier.features.exchange.rounded import Rounding
@@ -52,7 +62,7 @@ class DsjsonSource:
         self.rounding = Rounding()
         self._arms: dict[str, dict[str, Any]] = {}
         self._varying: set[str] = set()
-        self._seen: Counter[str] = Counter()
+        self._seen, self._several = Counter[str](), Counter[str]()  # several: lines that give a feature several values
         self._order = WrittenOrder()
         self._observed = 0
         self._names: dict[str, dict[str, None]] = {"context": {}, "arm_context": {}, "arm": {}}
@@ -135,6 +145,7 @@ class DsjsonSource:
 
     def _learn(self, line: Mapping[str, Any]) -> None:
         cost, imitates = label(line)
+        self._several.update([twice] if (twice := named_twice(_named(line))) else [])
         facts = {"untimed": not line.get("Timestamp"), "unnamed": missing(line.get("EventId")), "apprentice": imitates,
                  "unrewarded": not cost}  # fmt: skip
         self._seen.update(["lines", *(name for name, holds in facts.items() if holds)])
@@ -215,6 +226,11 @@ class DsjsonSource:
         for what, words in _NOTES.items():
             if self._seen[what]:
                 out.append(f"{self._seen[what]} of {n} lines {words}")
+        for name, lines in self._several.most_common(3):
+            out.append(
+                f"{lines} of {n} lines give {name} several values: the last counts here, and the gateway refuses such "
+                "a call; send one value, or a list of words"
+            )
         out += [NOTE] * self._order.after_draw
         return out + [f"skipped {n} lines: {why}" for why, n in self.skipped.items()]
 
@@ -231,7 +247,11 @@ def _brought(line: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _context(line: Mapping[str, Any], *, empty: bool = False) -> dict[str, Any]:
-    return joined(flat({k: v for k, v in line["c"].items() if not k.startswith("_")}, empty=empty))
+    return joined(flat(_named(line), empty=empty))
+
+
+def _named(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in line["c"].items() if not k.startswith("_")}
 
 
 def _without_pairs(decision: Decision) -> dict[str, Any]:

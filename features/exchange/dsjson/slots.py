@@ -38,7 +38,7 @@ def slots(line: Mapping[str, Any], name: str) -> Iterator[tuple[str, dict[str, A
     shared = {k: v for k, v in context.items() if k not in ("_slots", "_multi")}
     for place, outcome in enumerate(outcomes):
         found, slot = objects("_outcomes", outcome), objects("_slots", declared[place] if declared else {})
-        event = next((str(one["_id"]) for one in (found, slot) if not missing(one.get("_id"))), f"{whole}/{place}")
+        event = _event(line, whole, next((o["_id"] for o in (found, slot) if not missing(o.get("_id"))), place))
         left = _left(found, len(actions))
         order = sorted(left)
         features = {k: v for k, v in slot.items() if not k.startswith("_")}
@@ -48,6 +48,13 @@ def slots(line: Mapping[str, Any], name: str) -> Iterator[tuple[str, dict[str, A
             "_p": found["_p"], "_a": [order.index(i) + 1 for i in left], "Croupier": own,
             "c": shared | {SLOT: features | {PLACE: place}, "_multi": [actions[i] for i in order]},
         }  # fmt: skip
+
+
+def _event(line: Mapping[str, Any], whole: str, slot: Any) -> str:
+    """Slot `top` of page `p` is event `p/top`, as the gateway names it, since all pages may have a slot of that name.
+    Where a line has no EventId, VW's `_id` is the event's own, and in our exports it always is."""
+    named = isinstance(slot, str) and (missing(line.get("EventId")) or slot.startswith(f"{whole}/"))
+    return slot if named else f"{whole}/{slot}"
 
 
 def _left(outcome: Mapping[str, Any], n: int) -> list[int]:

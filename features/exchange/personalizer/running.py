@@ -2,6 +2,7 @@
 when to when it has a log. The log itself it never gives: its owner has that in a storage account, or exported it."""
 
 import ipaddress
+import re
 import ssl
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
-ROOT = "/personalizer/v1.0"
+ROOT, SERVICE = "/personalizer/v1.0", "/configurations/service"
+_VERSIONED = re.compile(r"/personalizer(/v1\.[01][^/]*)?$")  # of a URL copied with its path
 KEY = "Ocp-Apim-Subscription-Key"
 SECONDS, MAX_BYTES = 30.0, 256 << 20  # of one answer
 
@@ -30,7 +32,12 @@ def ask(endpoint: str, key: str, *, root: Path | None = None) -> TheirAnswers:
     """Asks a Personalizer at URL `endpoint`, which may be a gateway of ours; `root` (PEM) signed its certificate, where
     that is no public one. Raises ValueError where it does not answer, the key is wrong, or settings cannot be read."""
     get = _Getter(endpoint, key, root)
-    service, policy = _object(get, "/configurations/service"), _object(get, "/configurations/policy")
+    service, policy = _object(get, SERVICE), _object(get, "/configurations/policy")
+    if not service:
+        raise ValueError(
+            f"--endpoint: found nothing at {get.path_of(SERVICE)} of {get.named}, expected a Personalizer, which has "
+            "its settings there; is it another server, or a path too many?"
+        )
     return TheirAnswers(service=service, policy=policy, said=(_logs(get), _model(get)))
 
 
@@ -55,20 +62,21 @@ class _Getter:
             raise ValueError(f"--endpoint: found {endpoint!r}, expected a URL such as https://NAME.example")
         if parts.scheme == "http" and not _this_machine(parts.hostname):
             raise ValueError(f"--endpoint: found {endpoint!r}, expected https: else the key travels in the clear")
-        self._host, self._port, self._path = parts.hostname, parts.port, parts.path.rstrip("/")
+        self._host, self._port = parts.hostname, parts.port
+        self._path = _VERSIONED.sub("", parts.path.rstrip("/"))
         self._tls = ssl.create_default_context(cafile=str(root) if root else None) if parts.scheme == "https" else None
-        self._key, self._named = key, endpoint
+        self._key, self.named = key, endpoint
 
     def __call__(self, path: str) -> bytes | None:
         """The answer's bytes; None for 404 and 405, what this Personalizer does not have. Raises ValueError."""
         try:
             with closing(self._connection()) as connection:
-                connection.request("GET", self._path + ROOT + path, headers={KEY: self._key})
+                connection.request("GET", self.path_of(path), headers={KEY: self._key})
                 with connection.getresponse() as answer:
                     status, found = answer.status, answer.read(MAX_BYTES + 1)
         except (OSError, HTTPException) as error:
             raise ValueError(
-                f"--endpoint: found no answer of {self._named} ({error!r:.200}), expected a Personalizer's"
+                f"--endpoint: found no answer of {self.named} ({error!r:.200}), expected a Personalizer's"
             ) from None
         if status in (404, 405):
             return None
@@ -78,6 +86,10 @@ class _Getter:
         if len(found) > MAX_BYTES:
             raise ValueError(f"--endpoint: GET {path}: found more than {MAX_BYTES} bytes, expected fewer")
         return found
+
+    def path_of(self, path: str) -> str:
+        """Where this Personalizer has it."""
+        return self._path + ROOT + path
 
     def _connection(self) -> HTTPConnection:
         if self._tls is None:

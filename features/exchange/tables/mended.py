@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from croupier.features.exchange.cells import as_list, unmeasured
+from croupier.features.exchange.tables.listed import listed
 
 WORDS = {"true": "1", "yes": "1", "t": "1", "y": "1", "false": "0", "no": "0", "f": "0", "n": "0",
          "ja": "1", "nein": "0", "oui": "1", "non": "0", "sí": "1", "si": "1"}  # fmt: skip
@@ -22,9 +23,10 @@ _NO_THOUSANDS = re.compile(r"[+-]?(0,\d+|\d+,(\d{1,2}|\d{4,}))")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 
 
-def mended(frame: pl.DataFrame, columns: Mapping[str, str], path: Path) -> tuple[pl.DataFrame, list[str]]:
-    """The frame, and what was taken for what. Raises ValueError on a reward or a propensity that is something else."""
-    notes = []
+def mended(frame: pl.DataFrame, given: Mapping[str, str], path: Path) -> tuple[pl.DataFrame, dict[str, str], list[str]]:
+    """The frame, the columns by role, and what was taken for what. Raises ValueError on a reward, a propensity or a
+    time that is something else."""
+    frame, columns, notes = listed(frame, given)
     mends: dict[str, Callable[[pl.Series], tuple[pl.Series, str]]] = {
         "reward": partial(_reward, path=path), "propensity": partial(_propensity, path=path),
         "arm": partial(_arm, floats=_lists_floats(frame, columns)), "at": partial(_time, path=path),
@@ -33,7 +35,7 @@ def mended(frame: pl.DataFrame, columns: Mapping[str, str], path: Path) -> tuple
         column, note = mends[role](frame[columns[role]])
         frame = frame.with_columns(column)
         notes += [note] if note else []
-    return frame, notes
+    return frame, columns, notes
 
 
 def _reward(column: pl.Series, path: Path) -> tuple[pl.Series, str]:

@@ -33,7 +33,7 @@ def _outer(frame: pl.DataFrame, name: str) -> str:
 
 def entries_of(column: pl.Series) -> list[str]:
     """The names of what a column's objects have; none where it has no objects."""
-    return list(dict.fromkeys(name for each in _objects(column) if each for name in each))
+    return list(dict.fromkeys(name for each in objects_of(column) if each for name in each))
 
 
 def _entries(frame: pl.DataFrame, outer: str) -> pl.DataFrame:
@@ -43,13 +43,13 @@ def _entries(frame: pl.DataFrame, outer: str) -> pl.DataFrame:
         inside = column.struct.unnest()
         inside = inside.rename({name: f"{outer}.{name}" for name in inside.columns})
     else:
-        rows = _objects(column)
+        rows = objects_of(column)
         names = dict.fromkeys(name for row in rows if row for name in row)
         inside = pl.DataFrame({f"{outer}.{n}": one_type([(row or {}).get(n) for row in rows]) for n in names})
     return frame.drop(outer).hstack([c for c in inside if c.name not in frame.columns])
 
 
-def _objects(column: pl.Series) -> list[Mapping[str, Any] | None]:
+def objects_of(column: pl.Series) -> list[Mapping[str, Any] | None]:
     """Each cell's object, or None. A column of lists or of plain text has none."""
     if isinstance(column.dtype, pl.Struct):
         return column.to_list()

@@ -55,7 +55,7 @@ class TableSource:
         self.frame, self._read_as = read_table(path, known) if table is None else (table, [])
         self.frame, self._stated = with_stated(opened(self.frame, columns.values()), columns)
         self.columns = roles_of(self.frame, columns, path)
-        self.frame, mends = mended(self.frame, self.columns, path)
+        self.frame, self.columns, mends = mended(self.frame, self.columns, path)
         self.frame, ones = one_row_each(self.frame, self.columns, path)
         self._read_as = [*self._read_as, *mends, *ones, *self._stated]
         self.reward_kind = self.columns["reward"]

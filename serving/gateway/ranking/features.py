@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from croupier.features.encoding.as_sent import flatten, flattened, is_flat
+from croupier.features.encoding.as_sent import flatten, flattened, is_flat, number_in
 from croupier.features.encoding.undeclared import refuse
 from croupier.features.schema import FROM_BOTH, FROM_REQUEST, Arm, InvalidEvent
 from croupier.serving.decide.arm_lists import ArmLists
@@ -100,7 +100,7 @@ class FeatureRule:
             return {}  # as most callers send them: the catalogue's own
         taken = {name: found[name] for name in found if name in known.pairs}
         for name, value in found.items():
-            if name in taken or (name in arm.features and arm.features[name] == value):
+            if name in taken or (name in arm.features and _same(arm.features[name], value)):
                 continue
             if self.ignore:
                 self._count(f"actions.{name}")
@@ -152,3 +152,10 @@ def _expected(name: str, arm: Arm, known: KnownNames) -> str:
         return f"{arm.features[name]!r:.80} as the catalogue has it for {arm.arm_id}; change it in catalogue.json"
     declared = ", ".join(sorted(known.pairs))[:200] or "none"
     return f"[arm_context] of app.toml ({declared}) or a feature of the arm; or --unknown-features ignore"
+
+
+def _same(of_catalogue: Any, value: Any) -> bool:
+    """Whether a caller says what the catalogue does: a text that writes the catalogue's number does."""
+    if isinstance(value, str) and isinstance(of_catalogue, int | float):
+        return bool(number_in(value) == of_catalogue)
+    return bool(of_catalogue == value)

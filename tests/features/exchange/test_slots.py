@@ -108,3 +108,14 @@ def test_a_probability_that_is_none_costs_its_slot_alone(tmp_path):
     source = source_of(tmp_path, line(_outcomes=[given[0], given[1] | {"_p": [0.9, 0.9, 0.0, 0.0]}, given[2]]))
     assert [r.decision.event_id for r in source.records()] == ["slot-0", "slot-2"]
     assert source.skipped == {"bad pmf": 1}
+
+
+def test_slots_of_the_same_names_are_told_apart_by_their_page(tmp_path):
+    """As Personalizer's owners name them: `top` and `side`, on every page."""
+    source = source_of(tmp_path, *(line(EventId=f"page-{i}") for i in range(20)))
+    assert [r.decision.event_id for r in source.records()] == [
+        f"page-{i}/slot-{k}" for i in range(20) for k in range(3)
+    ]
+    rewarded = [(reward.event_id, reward.value) for r in source.records() for reward in r.rewards]
+    assert rewarded == [(f"page-{i}/slot-1", 1.0) for i in range(20)]
+    assert len({r.decision.unit_id for r in source.records()}) == 20

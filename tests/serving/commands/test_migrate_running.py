@@ -9,9 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from typer.testing import CliRunner
 
+from croupier.features.schema import Arm, InvalidEvent
 from croupier.features.workspace import Workspace
 from croupier.serving.cli import app
 from croupier.serving.embedded.embedded import Embedded
+from croupier.serving.gateway.ranking.features import FeatureRule, KnownNames
 from croupier.serving.triton import certificates
 from tests.serving.commands.test_migrate import KINDS, POLICY, SERVICE, saved, var  # noqa: F401 - fixtures
 from tests.serving.gateway.door import KEYS, Gateway, declared, key_file
@@ -66,9 +68,10 @@ def run(*words):
 
 @pytest.mark.medium
 @pytest.mark.usefixtures("var")
-def test_settings_of_one_that_runs_and_what_it_cannot_give(key):
+@pytest.mark.parametrize("copied", ["/", "/personalizer/v1.0", "/personalizer/v1.1-preview.2/"])
+def test_settings_of_one_that_runs_and_what_it_cannot_give(key, copied):
     with personalizer(ANSWERS) as (url, asked):
-        done = run("--endpoint", url + "/", "--key", key)
+        done = run("--endpoint", url + copied, "--key", key)
     assert done.exit_code == 0, done.output
     assert asked == [ROOT + path for path in ANSWERS], "each once, and nothing is changed there"
     spec = Workspace.known("cafe").spec
@@ -127,6 +130,7 @@ def test_a_gateway_of_ours_is_read_over_tls_as_any_other(tmp_path, key, monkeypa
     [
         (ANSWERS | {"/configurations/service": b"<html>"}, 200, "found b'<html>', expected a JSON object"),
         (ANSWERS, 302, "found status 302, expected 200"),
+        ({"/elsewhere": b"{}"}, 200, "found nothing at /personalizer/v1.0/configurations/service of "),
         (ANSWERS, 503, "found status 503, expected 200"),
         (ANSWERS | {"/configurations/service": b'{"rewardWaitTime": "soon"}'}, 200, "rewardWaitTime: found 'soon'"),
     ],
@@ -161,3 +165,78 @@ def test_calls_that_cannot_be_made_make_no_app(tmp_path, key):
         assert (done.exit_code, says in done.output) == (1, True), done.output
         assert KEY not in done.output
     assert not (tmp_path / "var" / "cafe" / "app.toml").exists()
+
+
+PAGE_LEFT = {"Timestamp": "2026-03-01T09:49:48.1060080Z", "Version": "1", "VWState": {"m": "m0"}}
+
+
+def page(i, **more):
+    """A line of two slots, whose names are those of every page."""
+    multi = [{"_tag": a, "i": {"constant": 1, "id": a}, "j": [{"colour": a}]} for a in ("red", "blue", "green")]
+    outcomes = [
+        {"_label_cost": -1.0, "_id": "top", "_a": [i % 3, (i + 1) % 3, (i + 2) % 3], "_p": [0.8, 0.1, 0.1], "_o": []},
+        {"_label_cost": 0.0, "_id": "side", "_a": [(i + 1) % 3, (i + 2) % 3], "_p": [0.9, 0.1], "_o": []},
+    ]
+    context = {
+        "FromUrl": [{"hour": "night"}],
+        "_multi": multi,
+        "_slots": [{"_id": "top", "size": "big"}, {"_id": "side"}],
+    }
+    return PAGE_LEFT | {"EventId": f"page-{i}", "c": context, "_outcomes": outcomes} | more
+
+
+@pytest.mark.medium
+@pytest.mark.usefixtures("var")
+def test_pages_of_several_slots_are_all_there_and_what_is_not_is_said(tmp_path):
+    folder = tmp_path / "pages"
+    folder.mkdir()
+    lines = [*map(page, range(100)), page(7, Timestamp="2026-03-02T09:49:48.0Z")]
+    (folder / "log.json").write_text("\n".join(map(json.dumps, lines)))
+    done = run("--export", folder)
+    assert done.exit_code == 0, done.output
+    assert "200 decisions and 100 rewards" in done.output
+    assert "refused 2: their event id is another decision's in this log" in done.output
+    spool = Workspace.known("cafe").spool()
+    found = spool.find(["page-3/top", "page-3/side"])
+    spool.close()
+    assert {e: (d.arm, d.propensity) for e, d in found.items()} == {
+        "page-3/top": ("red", 0.8),
+        "page-3/side": ("blue", 0.9),
+    }
+
+
+@pytest.mark.medium
+@pytest.mark.usefixtures("var")
+def test_the_calls_of_the_log_are_answered_as_they_stand(tmp_path, key):
+    """Numbers written as text, of actions that the catalogue has; a feature that never varied, and so is not declared."""
+    actions = [
+        {"id": a, "features": [{"brand": b, "kcal": n}]} for a, b, n in (("a", "acme", "42"), ("b", "bolt", "7.50"))
+    ]
+    folder, lines = tmp_path / "calls", []
+    folder.mkdir()
+    for i in range(200):
+        context = [{"device": ("phone", "tv")[i % 2], "site": "shop.example", "age": str(20 + i % 30)}]
+        multi = [{"_tag": a["id"], "i": {"constant": 1, "id": a["id"]}, "j": a["features"]} for a in actions]
+        lines.append(PAGE_LEFT | {
+            "EventId": f"e{i}", "_label_cost": -float(i % 3 == 0), "_label_probability": 0.5, "_labelIndex": i % 2,
+            "_label_Action": i % 2 + 1, "a": [i % 2 + 1, 2 - i % 2], "p": [0.5, 0.5], "c": {"FromUrl": context, "_multi": multi},
+        })  # fmt: skip
+    (folder / "log.json").write_text("\n".join(map(json.dumps, lines)))
+    done = run("--export", folder)
+    assert done.exit_code == 0, done.output
+    assert "context.site: left out: always shop.example" in done.output
+    assert 'features → [requests] unknown_features = "ignore_and_count"' in done.output
+    with Gateway(tmp_path / "var", app="cafe") as gateway:
+        for line in lines[:20]:
+            asked = {"contextFeatures": line["c"]["FromUrl"], "actions": actions}
+            status, answer = gateway.call("POST", "/personalizer/v1.0/rank", asked)
+            assert (status, sorted(a["id"] for a in answer["ranking"])) == (201, ["a", "b"]), answer
+        told = gateway.call("GET", "/v1/apps/cafe/health")[1]
+    assert "kcal" not in json.dumps(told), "what is as the catalogue has it is nothing unknown"
+    strict = FeatureRule(ignore=False)
+    known = KnownNames(release=1, arms={}, context=frozenset(), pairs=frozenset(), own=frozenset(), source="catalogue")
+    arm = Arm(arm_id="a", features={"brand": "acme", "kcal": 42.0})
+    assert strict.pair({"brand": "acme", "kcal": "42"}, arm, known, "actions") == {}
+    for other in ("43", "42x", "", True):
+        with pytest.raises(InvalidEvent, match="kcal"):
+            strict.pair({"brand": "acme", "kcal": other}, arm, known, "actions")

@@ -5,11 +5,14 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from croupier import Embedded
+from croupier.features import clock
 from croupier.features.encoding import catalogue
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.schema import Arm
 from croupier.features.store import layout
 from croupier.features.store.storage import open_store
+from croupier.features.utc import HOUR
 from croupier.features.workspace import Workspace
 from croupier.models.baselines import FixedArm, Uniform
 from croupier.serving.cli import app
@@ -64,8 +67,8 @@ def test_before_the_first_release_each_command_says_so(home):
 
 def test_up_by_hand_to_the_next_champion_and_back(home, monkeypatch):
     publish_one(home, FixedArm(arm="a1"))
-    no_server = "release 1: 5%, meant for 5% of units, but no server of shop runs here, since "
-    assert croupier("rollout", "status")[1].startswith(no_server)
+    nobody = "no server of shop runs here, and nobody decided in the last hour, since "
+    assert croupier("rollout", "status")[1].startswith(f"release 1: 5%, meant for 5% of units, but {nobody}")
     monkeypatch.setenv("CROUPIER_TRITON", "127.0.0.1:8001")
     assert croupier("rollout", "status")[1].startswith("release 1: 5%, 5% of units, since ")
     monkeypatch.delenv("CROUPIER_TRITON")
@@ -75,9 +78,7 @@ def test_up_by_hand_to_the_next_champion_and_back(home, monkeypatch):
     assert code == 0
     assert "release 2: the candidate of release 1 is the champion" in said
     status = croupier("rollout", "status")[1]
-    assert status.startswith(
-        "release 2: watch 1%, meant for 1% of units kept back, but no server of shop runs here, since "
-    )
+    assert status.startswith(f"release 2: watch 1%, meant for 1% of units kept back, but {nobody}")
     assert "UTC against predecessor, which 0.01 of units are served; no matured decisions of both sides yet" in status
     code, said = croupier("rollout", "abort", "--yes")
     assert (code, "release 2 was promoted (watch 1%)" in said) == (1, True)
@@ -87,6 +88,15 @@ def test_up_by_hand_to_the_next_champion_and_back(home, monkeypatch):
     assert [listed.count(status) for status in ("past", "current", "fixed_arm")] == [2, 1, 2]
     assert "as their manifest says" in croupier("release", "verify", "3")[1]
     assert croupier("release", "prune", "--keep", "1")[1] == "deleted 1 releases: 2\n"
+
+
+def test_who_decides_without_a_server_serves(home):
+    publish_one(home, FixedArm(arm="a1"))
+    with Embedded("shop", var=home.parent) as shop:
+        shop.select(unit_id="u", context={}, arms=["a1"])
+        assert croupier("rollout", "status")[1].startswith("release 1: 5%, 5% of units, since ")
+    with clock.at(clock.now_us() + 2 * HOUR):
+        assert "nobody decided in the last hour" in croupier("rollout", "status")[1]
 
 
 def test_abort_history_watch_and_report(home):

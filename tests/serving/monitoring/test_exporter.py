@@ -25,7 +25,7 @@ from croupier.serving.monitoring import reading
 from croupier.serving.monitoring.exporter import AppsCollector, address, serve
 from croupier.serving.monitoring.metrics import EXPORTED
 from croupier.serving.monitoring.reading import AppReader, ReadPart
-from croupier.serving.monitoring.sample import Sample
+from croupier.serving.readings.sample import Sample
 from croupier.serving.release import rollout_store
 
 TOML = "[reward]\nwindow_seconds = 60.0\nrange = [0, 1]\n[reward.kinds.click]\n"

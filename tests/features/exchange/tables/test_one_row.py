@@ -109,7 +109,7 @@ def test_ids_that_pandas_made_floats_are_whole_numbers(tmp_path):
 
 
 def test_what_cannot_be_read_at_all_says_what_was_expected(tmp_path):
-    frame = pl.DataFrame({"arm": ["a"], "candidates": ["a|b"], "propensity": [0.5], "reward": [1]})
+    frame = pl.DataFrame({"arm": ["a"], "candidates": ["a or b"], "propensity": [0.5], "reward": [1]})
     said = re.escape('found no usable row (1 × bad arms: expected a list of candidates as JSON, such as ["a", "b"]')
     with pytest.raises(ValueError, match=said):
         guess_app(source_of(tmp_path, frame))

@@ -88,6 +88,7 @@ def test_luck_of_remembered_units_is_no_lift(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_an_arm_that_is_better_is_found(tmp_path, monkeypatch):
     made = ABTest(units=6000, rows=24_000, features=4, share=(0.6, 0.25, 0.15))
     evaluation = judged(tmp_path, monkeypatch, table(made, 2, lift=0.2))

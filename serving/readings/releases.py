@@ -11,8 +11,8 @@ from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.store import layout, released
 from croupier.features.utc import to_us
 from croupier.features.workspace import Workspace
-from croupier.serving.monitoring.sample import Sample, age
-from croupier.serving.operate.watch import opened_breaker
+from croupier.serving.decide.candidate_breaker import opened_breaker
+from croupier.serving.readings.sample import Sample, age
 from croupier.serving.release import rollout_store
 
 

@@ -11,7 +11,7 @@ from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.utc import HOUR, from_us, hour_start
 from croupier.features.workspace import Workspace
-from croupier.serving.monitoring.sample import Sample, age
+from croupier.serving.readings.sample import Sample, age
 
 WEEK = timedelta(days=7)
 
