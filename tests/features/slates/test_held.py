@@ -21,9 +21,9 @@ def rules(diversity, width=1.0):
 @pytest.mark.parametrize(("diversity", "width"), [(0.2, 1.0), (1.0, 1.0), (0.4, 5.0)])
 def test_arms_are_ordered_as_by_maximal_marginal_relevance(diversity, width):
     """Against models/slates' own Diversified, which follows the paper's weights, where it is all but greedy."""
-    rng, arms = np.random.default_rng(4), list(TRAITS)
-    alike = np.array([[(a.get("genre") == b.get("genre")) + ("mood" in a and a.get("mood") == b.get("mood"))
-                       for b in TRAITS.values()] for a in TRAITS.values()]) / 2  # fmt: skip
+    rng, arms, own = np.random.default_rng(4), list(TRAITS), list(TRAITS.values())
+    both = [[(a["genre"] == b["genre"]) + (a.get("mood", a) == b.get("mood", b)) for b in own] for a in own]
+    alike = np.array(both) / 2
     weight = diversity * width / (1 + diversity * width)
     for _ in range(40):
         scores, shown = rng.normal(0, width / 4, 9), rng.choice(9, rng.integers(1, 5), replace=False)

@@ -55,9 +55,12 @@ def test_likeness_and_a_price_come_off_together_and_a_rule_goes_before_a_minimum
                 offline = as_served(release.champion, replace(batch, price=off[None]), release.floor)
                 np.testing.assert_allclose(decision.pmf, offline[0], atol=1e-6)
                 steps = replay(
-                    decision, load=lambda _: release, spool=spool, spec=RewardSpec(),
+                    decision,
+                    load=lambda _: release,
+                    spool=spool,
+                    spec=RewardSpec(),
                     prices=lambda version: kept_multipliers.of_version(w.store, version),
-                )  # fmt: skip
+                )
                 assert all(step.holds for step in steps), steps
                 assert {"rules", "slate", "multipliers"} <= {step.step for step in steps}
                 above.append(decision.arm)
