@@ -60,7 +60,7 @@ class LogRules(RuledOut):
 def so_fars(rows: pl.DataFrame) -> list[SlateSoFar | None]:
     """What each row says of its slate; None where it is no slot of one."""
     texts = rows[SO_FAR] if SO_FAR in rows.columns else [""] * len(rows)
-    return [SlateSoFar.read(orjson.loads(text)) if text else None for text in texts]
+    return list(map(SlateSoFar.recorded, texts))
 
 
 def slots_of(rows: pl.DataFrame) -> list[Slot]:

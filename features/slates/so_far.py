@@ -43,6 +43,11 @@ class SlateSoFar:
             raise InvalidEvent("slate.above", above, "each arm once")
         return cls(k=k, above=tuple(above), minimums=body.get("minimums", []))
 
+    @classmethod
+    def recorded(cls, text: str) -> Self | None:
+        """From a decision's `slate_so_far`; None where it is no slot of a slate."""
+        return cls.read(orjson.loads(text)) if text else None
+
     def to_json(self) -> str:
         """As it travels, and is on record: the same text for the same slate."""
         minimums = {"minimums": self.minimums} if self.minimums else {}

@@ -146,9 +146,9 @@ def _rules(decision: Decision, release: LoadedRelease) -> list[ReplayStep]:
 
 def _slate(decision: Decision, release: LoadedRelease) -> list[ReplayStep]:
     """The step that says whether a slot of a slate may show its candidates; none where nothing is asked of slates."""
-    if not decision.slate_so_far:
+    so_far = SlateSoFar.recorded(decision.slate_so_far)
+    if so_far is None:
         return []
-    so_far = SlateSoFar.read(orjson.loads(decision.slate_so_far))
     rules, place = Safeguards.of(release.manifest).slate_rules(release.arms), len(so_far.above)
     try:
         against = rules.left_out(so_far, decision.arms, decision.arm_features)
@@ -165,10 +165,9 @@ def _batch(
     has them."""
     asked = [decision.context], [decision.arms], [decision.arm_context], release.catalogue, [decision.arm_features]
     batch = release.encoder.encode(*asked)
-    if decision.slate_so_far:
-        slate = SlateSoFar.read(orjson.loads(decision.slate_so_far))
+    if so_far := SlateSoFar.recorded(decision.slate_so_far):
         rules = Safeguards.of(release.manifest).slate_rules(release.arms)
-        batch = rules.priced(batch, [(slate, decision.arms, decision.arm_features)])
+        batch = rules.priced(batch, [(so_far, decision.arms, decision.arm_features)])
     stopped = orjson.loads(decision.stopped or "[]")
     if not decision.multipliers and not stopped:
         return batch, []
