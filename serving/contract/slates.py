@@ -26,7 +26,8 @@ Steps = Generator[list[Request], Sequence[Selection] | None, "list[Slate]"]
 class SlateRequest:
     """Show `unit_id` `k` of `arms`, in order, or as many as there are `slots`: a slot is the features that it adds to
     the context, such as {"place": 0}. `minimums`, [{"arms": [ids], "slots": number}, …]: at least so many slots show
-    one of these arms, beside what app.toml asks of every slate (features/slates). The rest is as in Request; `event_id` names the slate."""
+    one of these arms, beside what app.toml asks of every slate. The rest is as in Request; `event_id` names the
+    slate."""
 
     unit_id: str
     context: Mapping[str, Any]
