@@ -14,7 +14,7 @@ _DECISION_FIELDS: Sequence[tuple[str, pa.DataType]] = (
     ("posterior_step", pa.int64()), ("fallback_reason", pa.string()), ("pass_probability", pa.float64()),
     ("took_us", pa.int64()), ("arm_features", pa.string()), ("allocation", pa.string()),
     ("multipliers", pa.int64()), ("shared_posterior", pa.string()),
-    ("stopped", pa.string()), ("retrieved", pa.string()),
+    ("stopped", pa.string()), ("retrieved", pa.string()), ("slate_so_far", pa.string()),
 )  # fmt: skip
 ADDED: Mapping[str, int | str] = {
     "took_us": 0,
@@ -24,6 +24,7 @@ ADDED: Mapping[str, int | str] = {
     "shared_posterior": "",
     "stopped": "",
     "retrieved": "",
+    "slate_so_far": "",
 }  # columns that older logs lack, and what they mean there: no new version
 _VERSION = {b"croupier.schema": str(SCHEMA_VERSION).encode()}
 DECISIONS = pa.schema(_DECISION_FIELDS, metadata=_VERSION)

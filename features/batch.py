@@ -117,6 +117,11 @@ class Batch:
         return np.zeros(self.mask.shape, np.bool_) if self.left_out is None else self.left_out
 
     @property
+    def paid(self) -> F64:
+        """(B, K) `price`, where nothing has one all 0."""
+        return np.zeros(self.mask.shape) if self.price is None else self.price
+
+    @property
     def by_rules(self) -> Self:
         """The batch with the candidates that the rules of now leave it."""
         return self if self.left_out is None else replace(self, mask=self.mask & ~self.left_out, left_out=None)
@@ -242,6 +247,7 @@ def concatenate(chunks: Sequence[Interactions]) -> Interactions:
         catalogue=catalogue,
         allocation=_one_column([c.batch for c in chunks]),
         left_out=joined([c.batch.out for c in chunks]) if any(c.batch.left_out is not None for c in chunks) else None,
+        price=joined([c.batch.paid for c in chunks]) if any(c.batch.price is not None for c in chunks) else None,
         segmented=joined_rows([c.batch.segmented for c in chunks]),
     )
     flat = {n: np.concatenate([getattr(c, n) for c in chunks]) for n in _FLAT}

@@ -213,7 +213,7 @@ def keep(
     guarded = guardrail_totals.totals(w.store, w.spec, rows, now=clock.now()) if kinds else None
     watched = [] if guarded is None else [v for kind in kinds for v in (kind, *guarded[kind])]
     tardy = [v for row in late.with_row_index().filter(pl.col("late_reward") != 0.0).iter_rows() for v in row]
-    made_from = (*rows["event_id"], *rows["reward"], *watched, *tardy, *(r.model_dump_json() for r in w.spec.rules))
+    made_from = (*rows["event_id"], *rows["reward"], *watched, *tardy, *(r.model_dump_json() for r in w.spec.ruling))
     key = _key(name, encoder.digest, catalogue.digest(arms), str(split_at), *made_from)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

@@ -86,7 +86,8 @@ class Decision:
     the spends whose arms its host left out for itself, a list of names as JSON (serving/spending); empty: none.
     `retrieved`: "T+R of A" where the request listed no arms: how many came first by the index, how many were drawn of
     the others, and of how many arms (serving/retrieval); empty: it listed them. `shared_posterior`: the name of what
-    other hosts had learnt and the head had beside its own steps; empty: nothing."""
+    other hosts had learnt and the head had beside its own steps; empty: nothing. `slate_so_far`: of a slot, where
+    app.toml asks anything of slates, the slate that it is of and the arms above it as JSON (slates/so_far.py)."""
 
     event_id: str
     at: int
@@ -113,6 +114,7 @@ class Decision:
     shared_posterior: str = ""
     stopped: str = ""
     retrieved: str = ""
+    slate_so_far: str = ""
 
     @property
     def listed(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@
 [allocation]   an option for each of several items, with the sum of their costs within a total
 [policies] [training]   what competes, and on what and how often it is trained
 [[rules]] [[constraints]] [safety]   what may not be chosen, and how often what must be
+[slates]   what every slate keeps
 [retrieval]   which arms a request that lists none is decided among
 [gate] [refresh] [rollout]   when to promote, when to renew the champion, how to expose
 """
@@ -33,6 +34,7 @@ from croupier.features.spec_values import (
     RequestsSpec,
     SafetySpec,
     Seasons,
+    SlatesSpec,
     Strict,
     duration,
     rising_shares,
@@ -236,6 +238,7 @@ class AppSpec(Strict):
         (), description="how often arms may, or must, be chosen, one [[constraints]] each"
     )
     safety: SafetySpec = Field(SafetySpec(), description="arms that are surely worse than another one")
+    slates: SlatesSpec = Field(SlatesSpec(), description="what every slate keeps: several arms at once, in order")
     retrieval: RetrievalSpec = Field(RetrievalSpec(), description="a shortlist for requests that list no arms")
 
     @model_validator(mode="after")
@@ -256,6 +259,7 @@ class AppSpec(Strict):
     @model_validator(mode="after")
     def _constraints_agree(self) -> Self:
         agreement.check(self.rules, self.constraints, self.context, self.arm)
+        agreement.check_slates(self.slates, self.arm)
         retrieval.check(self.retrieval, self.context, self.arm, self.arms.source)
         agreement.check_served(self.rules, self.constraints, self.arms.source, allocates=self.allocation.declared)
         return self
@@ -270,6 +274,11 @@ class AppSpec(Strict):
         """Kinds of reward that the gate and the rollout watch apart, and the direction that is harm."""
         harm: dict[str, Literal["lower", "higher"]] = dict.fromkeys(self.reward.guardrails, "higher")
         return harm | self.rollout.guardrails
+
+    @property
+    def ruling(self) -> tuple[Strict, ...]:
+        """What says which arms of a logged decision would not be offered now."""
+        return (*self.rules, self.slates) if self.slates.declared else self.rules
 
     @classmethod
     def read(cls, path: Path) -> Self:

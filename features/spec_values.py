@@ -3,7 +3,16 @@
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictStr,
+    ValidationInfo,
+    field_validator,
+)
 
 from croupier.features.utc import DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS
 
@@ -201,6 +210,34 @@ class SafetySpec(Strict):
     confidence: float = Field(
         0.95, gt=0, lt=1, description="probability that the bounds of all candidates of a request hold at once"
     )
+
+
+class MinimumSpec(Strict):
+    """So many slots of every slate show arms of a category. A slot offers all arms that are left while there are slots
+    to spare, and from then on those alone that are still asked for. A slate that cannot keep them is refused."""
+
+    feature: str = Field(description="a categorical feature of [arm], the same for all minimums")
+    value: StrictStr | StrictBool = Field(description="the arms that are meant: those whose feature is this")
+    least: int = Field(1, ge=1, le=100, description="slots of each slate that show one of them, at least")
+
+
+class SlatesSpec(Strict):
+    """What every slate (`select_slate`, several slots of the gateway) keeps, at each door; served from the next release
+    on, or at once by `croupier constraints release`."""
+
+    diversity: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="what comes off the score of an arm that is wholly like one above it, as a share of the width of "
+        "reward.range; likeness is the share of [arm]'s categorical features that two arms have in common",
+    )
+    minimums: tuple[MinimumSpec, ...] = Field((), description="categories of arms that every slate shows some of")
+
+    @property
+    def declared(self) -> bool:
+        """True where app.toml asks anything of slates."""
+        return bool(self.minimums or self.diversity)
 
 
 OF_ITEMS, OF_REQUESTS = "items", "request"  # what a reward of an allocated request is of

@@ -10,6 +10,7 @@ from croupier.features.declared.feature import Feature
 from croupier.features.declared.rule import RuleSpec
 from croupier.features.declared.segment import RequestSegment
 from croupier.features.schema import FROM_CATALOGUE
+from croupier.features.spec_values import SlatesSpec
 
 Features = Mapping[str, Feature]
 
@@ -56,6 +57,25 @@ def check_served(
             "allocation: found it declared beside [[rules]] or [[constraints]], which do not hold for requests to "
             "allocate; expected one of them, or an app for each"
         )
+
+
+def check_slates(slates: SlatesSpec, arm: Features) -> None:
+    """Raises ValueError where minimums of slates are about what is not declared, or about one arm twice: each could be
+    kept, and all of them not; and where no feature tells which arms are alike."""
+    where = "slates.minimums"
+    if slates.diversity and not any(each.type == "categorical" for each in arm.values()):
+        found = f"found {slates.diversity:g} without a categorical feature in [arm]"
+        raise ValueError(f"slates.diversity: {found}, expected one at least: by it arms are alike or not")
+    for one in slates.minimums:
+        _declared(where, {one.feature: (one.value,)}, "arm", arm)
+        if (kind := arm[one.feature].type) != "categorical":
+            raise ValueError(f"{where}: found {one.feature}, a feature of type {kind}, expected a categorical one")
+    names = sorted({one.feature for one in slates.minimums})
+    if len(names) > 1:
+        found = f"categories by {' and '.join(names)}"
+        raise ValueError(f"{where}: found {found}, expected one feature for all: arms may be of one category only")
+    if twice := [value for value, n in Counter(one.value for one in slates.minimums).items() if n > 1]:
+        raise ValueError(f"{where}: found two for {names[0]} = {twice[0]!r}, expected one with its least number")
 
 
 def _declared(where: str, conditions: Mapping[str, Condition], scope: str, features: Features) -> None:

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from croupier.features.batch import I64, Batch, Bool, Catalogue, Interactions, Texts
-from croupier.features.declared.ruled_out import RuledOut
 from croupier.features.declared.segmented import SegmentedRows
 from croupier.features.encoding import inline, inline_log
 from croupier.features.encoding.encoder import Encoder, placed
 from croupier.features.ids import hash64
 from croupier.features.interactions.whole_requests import allocate, requests_of
 from croupier.features.schema import Arm, InvalidEvent
+from croupier.features.slates.log_rules import LogRules, slots_of, told
 from croupier.features.slates.logged import COLUMNS, slots_in, with_slots
 
 CHUNK_ROWS = 20_000
@@ -26,7 +26,7 @@ SEGMENT = "segment "  # how the column of a declared segment begins
 
 
 def encode_interactions(
-    df: pl.DataFrame, encoder: Encoder, catalogue: Catalogue, rules: RuledOut | None = None
+    df: pl.DataFrame, encoder: Encoder, catalogue: Catalogue, rules: LogRules | None = None
 ) -> Interactions:
     """Rows of arrow.INTERACTIONS → arrays, in the order given; `context` may be a struct instead of JSON text.
     `rules`: those of now, and the segments, whose marks the batch then has. Raises InvalidEvent on a chosen arm that
@@ -43,6 +43,8 @@ def encode_interactions(
     batch = encoder.batch(contexts, rows, mask, pairs, catalogue)
     if rules:
         batch = replace(batch, left_out=_ruled_out(df, contexts, rules, mask.shape[1]))
+    if rules is not None and rules.slates.declared.diversity:
+        batch = replace(batch, price=rules.slates.prices(slots_of(df), mask.shape[1]))
     if rules is not None and batch.segmented is not None:
         batch = replace(batch, segmented=batch.segmented.marked(rules.segments))
     return Interactions(
@@ -58,11 +60,11 @@ def encode_interactions(
     )
 
 
-def _ruled_out(df: pl.DataFrame, contexts: Any, rules: RuledOut, width: int) -> Bool:
-    """(B, K): the candidates that the rules of now would leave out."""
+def _ruled_out(df: pl.DataFrame, contexts: Any, rules: LogRules, width: int) -> Bool:
+    """(B, K): the candidates that the rules, and the minimums of slates, of now would leave out."""
     rows = contexts.to_dicts() if isinstance(contexts, pl.DataFrame) else contexts
     given = inline.given_in(df) if inline_log.brings(df) else [()] * len(df)
-    return rules.places(rows, df["arms"].to_list(), given, width)
+    return rules.marks(df, rows, given, width)
 
 
 def _allocation(df: pl.DataFrame) -> Texts | None:
@@ -142,6 +144,10 @@ class EncodedLog:
         if "left_out" in flat:
             out = np.zeros(mask.shape, np.bool_)
             out[mask] = flat["left_out"]
+        price = None
+        if "price" in flat:
+            price = np.zeros(mask.shape)
+            price[mask] = flat["price"]
         known = SegmentedRows(
             marks={name.removeprefix(SEGMENT): flat[name] for name in flat if name.startswith(SEGMENT)}
         )
@@ -152,6 +158,7 @@ class EncodedLog:
             pair=pair,
             catalogue=self._catalogue(flat),
             left_out=out,
+            price=price,
             segmented=known,
         )
         if "allocation" in flat:
@@ -192,7 +199,7 @@ def write(path: Path, chunks: Iterable[Interactions], encoder: Encoder) -> int:
     return rows
 
 
-def write_log(path: Path, df: pl.DataFrame, encoder: Encoder, arms: Sequence[Arm], rules: RuledOut | None) -> int:
+def write_log(path: Path, df: pl.DataFrame, encoder: Encoder, arms: Sequence[Arm], rules: LogRules | None) -> int:
     """Writes the rows of a log over a catalogue's `arms`, with the marks of the `rules`; see `write`."""
     return write(path, encode_chunks(df, encoder, encoder.catalogue(arms), rules=rules), encoder)
 
@@ -203,11 +210,12 @@ def encode_chunks(
     catalogue: Catalogue,
     *,
     rows: int = CHUNK_ROWS,
-    rules: RuledOut | None = None,
+    rules: LogRules | None = None,
 ) -> Iterator[Interactions]:
     """The frame in slices of `rows`, each encoded when asked for; a request to allocate is never cut in two."""
     requests = requests_of(df) if allocate(df) else None
     start, df = 0, with_slots(df)
+    df = told(df) if rules is not None and rules.slates else df
     while start < len(df):
         end = min(start + rows, len(df))
         while requests is not None and end < len(df) and requests[end - 1] == requests[end]:
@@ -237,6 +245,8 @@ def _table(log: Interactions, encoder: Encoder) -> pa.Table:
     }  # fmt: skip
     if batch.left_out is not None:
         columns["left_out"] = _lists(batch.left_out[mask], lengths)
+    if batch.price is not None:
+        columns["price"] = _lists(batch.price[mask], lengths)
     for key, held in (batch.segmented.marks if batch.segmented else {}).items():
         columns[f"{SEGMENT}{key}"] = pa.array(held)
     for name in ("chosen", "reward", "propensity", "at", "unit", "weight"):

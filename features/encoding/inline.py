@@ -13,7 +13,6 @@ import orjson
 
 from croupier.features.batch import I64, Bool, Catalogue
 from croupier.features.declared.plain_rows import PlainRows
-from croupier.features.declared.ruled_out import RuledOut
 from croupier.features.encoding.as_sent import flattened, with_numbers
 from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.encoding.validation import Row
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     import polars as pl  # the serving path never loads it
 
     from croupier.features.encoding.encoder import Encoder
+    from croupier.features.slates.log_rules import LogRules
 
 Given = Sequence[Row | None]  # of one request
 COLUMN = "arm_features"
@@ -46,13 +46,17 @@ def rows_of_arms(spec: AppSpec, arms: Sequence[Arm]) -> list[Row]:
     return [row_of_arm(arm, strings) for arm in arms]
 
 
-def ruled_out(spec: AppSpec, arms: Sequence[Arm]) -> RuledOut | None:
-    """The rules and segments that app.toml declares, over these arms of a catalogue; None where it has none."""
+def ruled_out(spec: AppSpec, arms: Sequence[Arm]) -> "LogRules | None":
+    """The rules, segments and what is asked of slates that app.toml declares, over these arms of a catalogue; None
+    where it has none."""
+    from croupier.features.slates.held import SlateRules
+    from croupier.features.slates.log_rules import LogRules  # reads a log, which serving does not
+
     segments = list(dict.fromkeys(segment for one in spec.constraints for segment in one.segments))
-    if not spec.rules and not segments:
+    if not spec.ruling and not segments:
         return None
     known = {a.arm_id: own for a, own in zip(arms, rows_of_arms(spec, arms), strict=True)}
-    return RuledOut(spec.rules, known, segments)
+    return LogRules(spec.rules, known, segments, SlateRules.of(spec, known))
 
 
 def extended(

@@ -9,16 +9,17 @@ from croupier.features.reference.keys import Form, Key, Table, tables
 
 HEAD = """# {app}: what this bandit is. Written by `croupier app init`; it is yours.
 # Every key stands here with its default, commented out: remove the # of what you change, and of the [heading] above
-# it. What has no default, or is named by you (device, price, affinity, click), is an example.
+# it. What has no default, or is named by you (device, category, affinity, click), is an example.
 # `croupier app check` says whether it is valid and what it means; features/APP_TOML.md is the reference.
 """
 EXAMPLE = (0.0, 100.0)  # of a clip, or a range, which have no default
 EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
-    "context": ("device", {"type": "categorical"}), "arm": ("price", {"type": "numeric"}),
+    "context": ("device", {"type": "categorical"}), "arm": ("category", {"type": "categorical"}),
     "arm_context": ("affinity", {"type": "numeric"}), "reward.kinds": ("click", {}),
-    "interactions": ("", {"a": "context.device", "b": "arm.price"}),
+    "interactions": ("", {"a": "context.device", "b": "arm.category"}),
     "rules": ("", {"name": "not on phones", "when": {"device": ["phone"]}, "arms": ["video"]}),
     "constraints": ("", {"name": "the new one", "arms": ["video"], "floor": 0.05}),
+    "slates.minimums": ("", {"feature": "category", "value": "news", "least": 1}),
     "health": ("", {"reward_change": 0.2}),
 }  # fmt: skip
 

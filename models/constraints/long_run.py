@@ -112,7 +112,7 @@ class PriceList:
         return cls(by_arm=found.get(None, {}), by_segment=apart, stopped=stopped)
 
     def on(self, batch: Batch) -> Batch:
-        """The batch with these prices, and without the arms that are stopped where another is left."""
+        """The batch with these prices beside its own, and without the arms that are stopped where another is left."""
         if self.stopped:
             out = batch.mask & _rows(batch.catalogue, dict.fromkeys(self.stopped, 1.0))[batch.arm].astype(bool)
             batch = replace(batch, mask=_where_left(batch.mask, out))
@@ -121,7 +121,7 @@ class PriceList:
         price = _rows(batch.catalogue, self.by_arm)[batch.arm]
         for segment, prices in self.by_segment.items():
             price = price + batch.of_segment(segment)[:, None] * _rows(batch.catalogue, prices)[batch.arm]
-        return replace(batch, price=price)
+        return replace(batch, price=price if batch.price is None else batch.price + price)
 
 
 def _rows(catalogue: Catalogue, by_arm: Mapping[str, float]) -> F64:

@@ -54,8 +54,9 @@ def refusal(error: str) -> Selection:
 
 
 def select_columns(raws: Sequence[Raw]) -> TensorColumns:
-    """Returns the tensors of requests for `select_arm`."""
-    return {name: ("BYTES", [getattr(raw, name) for raw in raws]) for name in SELECT}
+    """Returns the tensors of requests for `select_arm`; servers of before slates' minimums know nothing of `slate`."""
+    names = (*SELECT, "slate") if any(raw.slate for raw in raws) else SELECT
+    return {name: ("BYTES", [getattr(raw, name) for raw in raws]) for name in names}
 
 
 def selections(

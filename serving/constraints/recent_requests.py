@@ -10,6 +10,7 @@ from croupier.features.arrow import DECISIONS
 from croupier.features.batch import F64, Batch
 from croupier.features.log.shipped import DECISION, open_log
 from croupier.features.schema import CHAMPION, Decision
+from croupier.features.slates.so_far import SlateSoFar
 from croupier.features.store import layout
 from croupier.features.utc import HOUR, to_us
 from croupier.features.workspace import Workspace
@@ -20,6 +21,7 @@ from croupier.serving.decide import replay
 from croupier.serving.learning.live_heads import LiveHeads
 from croupier.serving.release import bundle_store
 from croupier.serving.release.bundle import LoadedRelease
+from croupier.serving.release.safeguards import Safeguards
 
 SAMPLE, LEAST = 400, 20  # of the latest requests, at most and at least
 BACK = 26 * HOUR  # how far they are looked for
@@ -55,11 +57,13 @@ def recent_requests(w: Workspace, usages: Mapping[str, Usage], now: datetime) ->
     fits = [d for d in rows if d.catalogue == release.catalogue.digest and d.encoder == release.encoder.digest]
     if len(fits) < LEAST:
         return None
+    slots = [(SlateSoFar.recorded(d.slate_so_far), d.arms, d.arm_features) for d in fits]
     contexts, arms, pairs, given = zip(*[(d.context, d.arms, d.arm_context, d.arm_features) for d in fits], strict=True)
+    rules = Safeguards.of(release.manifest).slate_rules(release.arms)
     return RecentRequests(
         release=release,
         policy=LiveHeads(w.home / layout.HEADS, release).policy(CHAMPION),
-        batch=release.encoder.encode(contexts, arms, pairs, release.catalogue, given),
+        batch=rules.priced(release.encoder.encode(contexts, arms, pairs, release.catalogue, given), slots),
         weight=np.array([1 / d.pass_probability for d in fits]),
         usages=usages,
     )

@@ -14,9 +14,10 @@ from croupier.features.declared.segment import RequestSegment
 from croupier.features.encoding.inline import given_in
 from croupier.features.interactions.versions import read_interactions
 from croupier.features.known_arms import known_arms
+from croupier.features.spec_values import MinimumSpec
 from croupier.features.workspace import Workspace
 from croupier.models.constraints import kept_multipliers
-from croupier.serving.constraints import controller
+from croupier.serving.constraints import controller, slates_standing
 from croupier.serving.constraints.spent import spent_on
 from croupier.serving.constraints.understood import asked
 from croupier.serving.release import bundle_store
@@ -27,7 +28,8 @@ WITHIN = 1e-9  # of a probability that was logged
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """One rule or constraint: its `target` in words, and how many `decisions` it was about. Of a limit and an exposure
+    """One rule or constraint: its `target` in words, and how many `decisions` it was about, of a minimum of slates how
+    many slates, whose `least`, mean and `most` are numbers of arms. Of a limit and an exposure
     `so_far` is the mean probability that its arms had, of a spend what today has cost; None of a rule, and where there
     was no decision. `least`, `most`: that of one decision, of a limit. `broken`: decisions that did not keep it,
     although their release has it. `live`: the current release has it. `price`: the shadow price, in units of reward for
@@ -46,7 +48,7 @@ class Standing:
 
 
 def standing(w: Workspace, *, end: datetime, days: float) -> list[Standing]:
-    """Each rule and constraint of app.toml, over the joined decisions of the `days` before `end`."""
+    """Each rule, constraint and minimum of slates of app.toml, over the joined decisions of the `days` before `end`."""
     rows = read_interactions(w.store, start=end - timedelta(days=days), end=end)
     now = current(w)
     return [
@@ -54,6 +56,7 @@ def standing(w: Workspace, *, end: datetime, days: float) -> list[Standing]:
         *_limits(w, rows),
         *_safety(w, rows),
         *_long_run(w, rows, end),
+        *_slates(w, rows, now),
         *(each for one in w.spec.constraints if one.kind == "parity" for each in _parity(w, one, now, rows)),
     ]
 
@@ -64,15 +67,15 @@ def current(w: Workspace) -> Safeguards:
     return Safeguards() if number is None else Safeguards.of(bundle_store.manifest(w.store, number))
 
 
-def _having(w: Workspace, rows: pl.DataFrame, one: RuleSpec | ConstraintSpec) -> set[int]:
-    """The releases among those that decided these rows whose manifest has the rule or the constraint as it is now."""
+def _having(w: Workspace, rows: pl.DataFrame, one: RuleSpec | ConstraintSpec | MinimumSpec) -> set[int]:
+    """The releases among those that decided these rows whose manifest has the rule, constraint or minimum of now."""
     found = set()
     for number in map(int, rows["release"].unique()):
         try:
             held = Safeguards.of(bundle_store.manifest(w.store, number))
         except KeyError:  # pruned, or imported: nothing is known of it
             continue
-        found |= {number} if one in (*held.rules, *held.constraints) else set()
+        found |= {number} if one in (*held.rules, *held.constraints, *held.slates.minimums) else set()
     return found
 
 
@@ -133,6 +136,28 @@ def _limits(w: Workspace, rows: pl.DataFrame) -> list[Standing]:
                 least=low,
                 most=high,
                 broken=sum(broken),
+            )
+        )
+    return found
+
+
+def _slates(w: Workspace, rows: pl.DataFrame, now: Safeguards) -> list[Standing]:
+    if not w.spec.slates.minimums:
+        return []
+    rules, found = Safeguards.declared(w.spec).slate_rules(known_arms(w)), []
+    for one, kept in zip(w.spec.slates.minimums, slates_standing.kept(rules, rows), strict=True):
+        low, mean, high = kept.moments or (None, None, None)
+        found.append(
+            Standing(
+                name=f"{one.feature} = {one.value!r}",
+                kind="slates",
+                target=f"≥ {one.least} of each slate",
+                live=one in now.slates.minimums,
+                decisions=len(kept.shown),
+                so_far=mean,
+                least=low,
+                most=high,
+                broken=kept.broken(one.least, _having(w, rows, one)),
             )
         )
     return found
@@ -260,9 +285,10 @@ def lines(found: Sequence[Standing]) -> list[str]:
 def _said(s: Standing) -> Iterator[str]:
     yield s.target + ("" if s.live else " (not yet live)")
     if s.so_far is not None:
-        one = "" if s.least is None else f", of one decision {_number(s.least)} to {_number(s.most)}"
+        of = "slate" if s.kind == "slates" else "decision"
+        one = "" if s.least is None else f", of one {of} {_number(s.least)} to {_number(s.most)}"
         yield f"so far {_number(s.so_far)}{one}"
-    yield f"{s.decisions:,} decisions"
+    yield f"{s.decisions:,} {'slates' if s.kind == 'slates' else 'decisions'}"
     if s.price is None:
         yield f"{s.broken:,} broke it" if s.broken else "none broke it"
     else:

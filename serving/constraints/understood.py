@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from croupier.features.declared.condition import Between, Condition
+from croupier.features.declared.condition import Between, Condition, holds
 from croupier.features.declared.constraint import ConstraintSpec
 from croupier.features.declared.rule import RuleSpec
 from croupier.features.encoding.inline import rows_of_arms
 from croupier.features.schema import FROM_CATALOGUE, Arm
+from croupier.features.slates.held import likeness_of
 from croupier.features.spec import AppSpec
+from croupier.features.spec_values import MinimumSpec
 from croupier.models.constraints.held import DecisionLimits
 from croupier.models.constraints.long_run import refuse_costs
 from croupier.serving.constraints.together import contradiction
@@ -20,6 +22,15 @@ def sentences(spec: AppSpec, arms: Sequence[Arm]) -> list[str]:
     rows = dict(zip([arm.arm_id for arm in arms], rows_of_arms(spec, arms), strict=True))
     ruled = [f"rule {rule.name}: {_when(rule)}, {_named(_of_rule(rule, rows))} left out" for rule in spec.rules]
     ruled += [f"constraint {one.name}: {_limited(one, _of_constraint(one, rows))}" for one in spec.constraints]
+    ruled += [
+        f"slates: of every slate at least {one.least} slot{'' if one.least == 1 else 's'} "
+        f"with {one.feature} = {one.value!r}, {_named(_of_minimum(one, rows))}"
+        for one in spec.slates.minimums
+    ]
+    if spec.slates.diversity:
+        names, width = likeness_of(spec)
+        costs = f"costs up to {spec.slates.diversity * width:g} of its score, by {', '.join(names)}"
+        ruled.append(f"slates: an arm's likeness to the arms above it {costs}")
     safe = f"with {spec.safety.confidence:g} confidence in all bounds of a request"
     said = f"safety: no candidate is drawn that is worth less than another one, {safe}; those with a floor are"
     return [*ruled, said] if spec.safety.never_dominated else ruled
@@ -36,6 +47,7 @@ def problems(spec: AppSpec, arms: Sequence[Arm]) -> list[str]:
         if (mine := set(_of_constraint(one, rows))) and one.floor and mine <= always:
             found.append(f"constraints {one.name!r}: found that rules without `when` leave out all of its arms")
     rest = {arm: row for arm, row in rows.items() if arm not in always}
+    found += _short(spec, rest) if spec.arms.source == FROM_CATALOGUE else []
     found += _impossible(spec, arms, rest) if rest else []
     return found
 
@@ -58,6 +70,16 @@ def _impossible(spec: AppSpec, arms: Sequence[Arm], rest: Mapping[str, Mapping[s
             f"constraints: found that no share of decisions keeps {' and '.join(map(repr, names))} together; "
             "lower a floor, or raise a cap"
         )
+
+
+def _short(spec: AppSpec, rest: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
+    """The minimums that no slate can keep: too few arms that the rules leave are of a category."""
+    for one in spec.slates.minimums:
+        if (there := len(_of_minimum(one, rest))) < one.least:
+            yield (
+                f"slates.minimums {one.feature} = {one.value!r}: found {there} arm{'' if there == 1 else 's'} in "
+                f"catalogue.json that can be shown, expected at least {one.least}: every slate would be refused"
+            )
 
 
 def _of_all(one: ConstraintSpec) -> bool:
@@ -87,6 +109,10 @@ def _of_constraint(one: ConstraintSpec, rows: Mapping[str, Mapping[str, object]]
     if one.kind == "spend":
         return [arm for arm, row in rows.items() if row.get(one.cost)]
     return [arm for arm, row in rows.items() if (arm in one.arms if one.arms else one.concerns(row))]
+
+
+def _of_minimum(one: MinimumSpec, rows: Mapping[str, Mapping[str, object]]) -> list[str]:
+    return [arm for arm, row in rows.items() if holds((one.value,), row.get(one.feature))]
 
 
 def asked(when: Mapping[str, Condition]) -> str:

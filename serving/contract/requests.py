@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from croupier.features.schema import MAX_ARMS, InvalidEvent
+from croupier.features.slates.so_far import SlateSoFar
 from croupier.serving.contract import inline_arms
 from croupier.serving.contract.inline_arms import mixed
 
@@ -30,7 +31,8 @@ class Request:
     request brings it along. `arm_context`, when given, has one object per arm, in their order. `event_id` makes a call
     repeatable: the same id gets the same answer; empty: one is made. Once it is decoded, `arms` are ids alone, and
     `arm_features` says which had features, None for an arm of the catalogue; empty where all are. No `arms` at all: the
-    release's shortlist, where app.toml has [retrieval]; `retrieved` then says what it is (features/schema.py)."""
+    release's shortlist, where app.toml has [retrieval]; `retrieved` then says what it is (features/schema.py). `slate`:
+    the slate whose next slot this is."""
 
     unit_id: str
     context: Mapping[str, Any]
@@ -39,6 +41,7 @@ class Request:
     event_id: str = ""
     arm_features: Sequence[Mapping[str, Any] | None] = ()
     retrieved: str = ""
+    slate: SlateSoFar | None = None
 
 
 @dataclass(slots=True)
@@ -59,13 +62,14 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A request as it came over the wire: five byte strings, none of them trusted."""
+    """A request as it came over the wire: six byte strings, none of them trusted."""
 
     unit_id: bytes
     context: bytes
     arms: bytes
     arm_context: bytes = b""
     event_id: bytes = b""
+    slate: bytes = b""
 
     @classmethod
     def of(cls, request: Request) -> "Raw":
@@ -83,6 +87,7 @@ class Raw:
             dump("arms", mixed(request.arms, request.arm_features) if request.arm_features else list(request.arms)),
             dump("arm_context", [dict(one) for one in pairs]) if pairs else b"",
             utf8("event_id", request.event_id),
+            utf8("slate", request.slate.to_json()) if request.slate else b"",
         )
 
 
@@ -129,6 +134,7 @@ def decode(raw: Raw, listed: Listed | None = None) -> Request:
         arm_context=_pairs(_json("arm_context", raw.arm_context), len(arms)) if raw.arm_context else (),
         event_id=identifier("event_id", raw.event_id) if raw.event_id else "",
         arm_features=given,
+        slate=SlateSoFar.read(_json("slate", raw.slate)) if raw.slate else None,
     )
 
 

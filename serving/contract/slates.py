@@ -13,11 +13,11 @@ from typing import Any, cast
 
 from croupier.features.ids import uuid7s
 from croupier.features.schema import InvalidEvent
+from croupier.features.slates.minimums import minimums_of, offers
+from croupier.features.slates.so_far import MAX_SLOTS, SlateSoFar
 from croupier.serving.contract.inline_arms import AskedArm
-from croupier.serving.contract.minimums import minimums_of, offers
 from croupier.serving.contract.requests import Request, Selection
 
-MAX_SLOTS = 100
 Ask = Callable[[Sequence[Request]], Sequence[Selection]]
 Steps = Generator[list[Request], Sequence[Selection] | None, "list[Slate]"]
 
@@ -26,7 +26,8 @@ Steps = Generator[list[Request], Sequence[Selection] | None, "list[Slate]"]
 class SlateRequest:
     """Show `unit_id` `k` of `arms`, in order, or as many as there are `slots`: a slot is the features that it adds to
     the context, such as {"place": 0}. `minimums`, [{"arms": [ids], "slots": number}, …]: at least so many slots show
-    one of these arms (minimums.py). The rest is as in Request; `event_id` names the slate."""
+    one of these arms, beside what app.toml asks of every slate. The rest is as in Request; `event_id` names the
+    slate."""
 
     unit_id: str
     context: Mapping[str, Any]
@@ -151,14 +152,14 @@ def names(arms: Sequence[AskedArm]) -> list[Any]:
 def slot_request(asked: SlateRequest, adds: Mapping[str, Any], shown: Sequence[str]) -> Request:
     """The decision of the next slot of a slate that is named: over the arms that are not `shown`, with the features
     that the slot adds."""
-    slots = asked.places if asked.minimums else ()
-    some = offers(minimums_of(asked.minimums, names(asked.arms), len(slots)), shown, len(slots)) if slots else None
-    left = [i for i, name in enumerate(names(asked.arms)) if name not in shown]
-    kept = left if some is None else [i for i in left if names(asked.arms)[i] in some]
+    k, ids = len(asked.places), names(asked.arms)
+    some = offers(minimums_of(asked.minimums, ids, k), shown, k) if asked.minimums else None
+    kept = [i for i, name in enumerate(ids) if name not in shown and (some is None or name in some)]
     return Request(
         unit_id=asked.unit_id,
         context={**asked.context, **adds},
         arms=[asked.arms[i] for i in kept],
         arm_context=[asked.arm_context[i] for i in kept] if asked.arm_context else (),
         event_id=slot_event(asked.event_id, len(shown)),
+        slate=SlateSoFar.of(k, [asked.arms[ids.index(name)] for name in shown], asked.minimums),
     )

@@ -92,7 +92,8 @@ class Offered:
         safeguards = Safeguards() if every else Safeguards.of(release.manifest)
         self._rules, self._limits = safeguards.ruled_out(release.arms), safeguards.limits(release.arms)
         # each decision has rules or limits to keep, or arms to leave out
-        self.guarded = bool(self._rules or self._limits or self._limits.confidence)
+        self.guarded = bool(self._rules or self._limits or self._limits.confidence or safeguards.slates.declared)
+        self._slates = safeguards.slate_rules(release.arms)
         self._lists, self._retriever = ArmLists[Listed](), release.retriever
         self._typed = self._typed_arms()
         self._always, self._bounded = frozenset(self._arms.keys() - bounded), frozenset(bounded) | self._rules.concerned
@@ -150,10 +151,15 @@ class Offered:
     def _offered(self, request: Request, now: int) -> OfferedRequest:
         """The request with the arms that can be chosen now, by this request, within the limits."""
         found = self._there(request, now)
+        if not self._slates:
+            found.request.slate = None  # nothing is asked of slates: it is a decision like any other
         if request.unit_id == CANARY or not self.guarded:
             return found
         if self._rules and (ruled := self._rules.why(request.context, found.request.arms, found.request.arm_features)):
             found = _less(found, ruled)
+        left = found.request
+        if left.slate is not None and (out := self._slates.left_out(left.slate, left.arms, left.arm_features)):
+            found = _less(found, out)
         try:
             self._limits.refuse_infeasible(tuple(found.request.arms), request.context)
         except ValueError as error:
@@ -176,6 +182,12 @@ class Offered:
         found = OfferedRequest(request, request.arms)
         return _less(found, dropped) if dropped else found
 
+    def priced(self, batch: Batch, requests: Sequence[Request]) -> Batch:
+        """The batch of these requests as it is scored: less what likeness to the arms above costs slots of slates."""
+        return (
+            self._slates.priced(batch, [(r.slate, r.arms, r.arm_features) for r in requests]) if self._slates else batch
+        )
+
     def some(self, now: int) -> list[AskedArm]:
         """Arms for a health check to ask for at `now`; empty where none can be chosen."""
         found: list[AskedArm] = [*self.at(now)[:10]] if self._source != FROM_REQUEST else []
@@ -185,14 +197,16 @@ class Offered:
         """The arms that can be chosen at `now`."""
         return [arm for arm in self._arms if not self._why_not(arm, now)]
 
-    def may_be(self, recorded: Sequence[str], asked: OfferedRequest) -> bool:
-        """True if a decision among the arms `recorded` can be an earlier answer to this request. An arm that can be
-        chosen at times only may have been among them or not."""
+    def may_be(self, stored: Decision, asked: OfferedRequest) -> bool:
+        """True if a decision on record can be an earlier answer to this request. An arm that can be chosen at times
+        only may have been among its candidates or not; of a slate that is held to minimums any."""
+        recorded = stored.arms
         if recorded == asked.request.arms or asked.request.retrieved:
             return True  # who lists no arms asks for no others: a release of before had another shortlist
         among = set(recorded)
         same = tuple(recorded) == tuple(arm for arm in asked.arms if arm in among)
-        return same and self._bounded.issuperset(arm for arm in asked.arms if arm not in among)
+        bounded = self._bounded.issuperset(arm for arm in asked.arms if arm not in among)
+        return same and (bounded or asked.request.slate is not None or bool(stored.slate_so_far))
 
     def _why_not(self, arm: str, now: int) -> str:
         return "" if arm in self._always else catalogue.why_not(self._arms[arm], now)
@@ -214,6 +228,7 @@ def as_declared(encoder: Encoder, request: Request, undeclared: Undeclared, *, a
         event_id=request.event_id,
         arm_features=given if type(given) is PlainRows else tuple(given),
         retrieved=request.retrieved,
+        slate=request.slate,
     )
 
 
@@ -235,4 +250,5 @@ def _without(request: Request, dropped: dict[str, str]) -> Request:
         event_id=request.event_id,
         arm_features=tuple(request.arm_features[i] for i in kept) if request.arm_features else (),
         retrieved=request.retrieved,
+        slate=request.slate,
     )

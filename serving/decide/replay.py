@@ -26,6 +26,7 @@ from croupier.features.schema import (
     Decision,
     InvalidEvent,
 )
+from croupier.features.slates.so_far import SlateSoFar
 from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
 from croupier.models.constraints.kept_multipliers import FREE
@@ -116,7 +117,7 @@ def release_of(
         )
     except InvalidEvent as error:
         return [*found, ReplayStep("request", False, str(error))], None
-    found += [*_retrieval(decision, release), *_rules(decision, release)]
+    found += [*_retrieval(decision, release), *_rules(decision, release), *_slate(decision, release)]
     return found, release if all(step.holds for step in found) else None
 
 
@@ -143,6 +144,20 @@ def _rules(decision: Decision, release: LoadedRelease) -> list[ReplayStep]:
     return [ReplayStep("rules", not against, said or "they leave all of its candidates in")]
 
 
+def _slate(decision: Decision, release: LoadedRelease) -> list[ReplayStep]:
+    """The step that says whether a slot of a slate may show its candidates; none where nothing is asked of slates."""
+    so_far = SlateSoFar.recorded(decision.slate_so_far)
+    if so_far is None:
+        return []
+    rules, place = Safeguards.of(release.manifest).slate_rules(release.arms), len(so_far.above)
+    try:
+        against = rules.left_out(so_far, decision.arms, decision.arm_features)
+    except InvalidEvent as error:
+        return [ReplayStep("slate", False, str(error))]
+    said = f"may not show {', '.join(against)}" if against else "may show all of its candidates"
+    return [ReplayStep("slate", not against, f"slot {place} of {so_far.k} {said}")]
+
+
 def _batch(
     decision: Decision, release: LoadedRelease, prices: Callable[[int], Multipliers]
 ) -> tuple[Batch, list[ReplayStep]]:
@@ -150,6 +165,9 @@ def _batch(
     has them."""
     asked = [decision.context], [decision.arms], [decision.arm_context], release.catalogue, [decision.arm_features]
     batch = release.encoder.encode(*asked)
+    if so_far := SlateSoFar.recorded(decision.slate_so_far):
+        rules = Safeguards.of(release.manifest).slate_rules(release.arms)
+        batch = rules.priced(batch, [(so_far, decision.arms, decision.arm_features)])
     stopped = orjson.loads(decision.stopped or "[]")
     if not decision.multipliers and not stopped:
         return batch, []

@@ -151,8 +151,7 @@ class Selector:
     def _decide(self, asked: list[OfferedRequest], now: int, left: Mapping[str, int], lease: Lease) -> list[Selection]:
         if not asked:
             return []
-        requests = [each.request for each in asked]
-        view = self._view()
+        requests, view = [each.request for each in asked], self._view()
         units = [hash_unit(self.unit_key, r.unit_id) for r in requests]
         events, batch = _event_ids(requests), self.encoded(requests)
         stamp, batch = self._pricing.paid(batch, self._prices, now, lease)
@@ -203,6 +202,7 @@ class Selector:
                 took_us=took,
                 arm_features=request.arm_features,
                 retrieved=request.retrieved,
+                slate_so_far=request.slate.to_json() if request.slate else "",
                 **stamp,
             )
             decisions.append(decision)
@@ -213,7 +213,8 @@ class Selector:
         with self.meter.stage("encode"):
             pairs = [r.arm_context for r in requests]
             contexts, arms, given = zip(*[(r.context, r.arms, r.arm_features) for r in requests], strict=True)
-            return self.release.encoder.encode(contexts, arms, pairs, self.release.catalogue, given)
+            batch = self.release.encoder.encode(contexts, arms, pairs, self.release.catalogue, given)
+            return self.offered.priced(batch, requests)
 
     def _count_dropped(self, asked: Sequence[OfferedRequest]) -> None:
         for each in asked:
@@ -274,9 +275,7 @@ class Selector:
         repeat of the same request; the id of another request is refused, and counted."""
         self._count_dropped(asked)
         rows = list(zip(asked, made, stored, strict=True))
-        reused = [
-            None if d is mine else reuse(d, mine, may_be=self.offered.may_be(d.arms, each)) for each, mine, d in rows
-        ]
+        reused = [None if d is mine else reuse(d, mine, may_be=self.offered.may_be(d, each)) for each, mine, d in rows]
         pairs = zip(reused, made, strict=True)
         found = [("decision", e.field, d.event_id.encode(), noted(e), now) for e, d in pairs if e]
         if found and self.recorder is not None:

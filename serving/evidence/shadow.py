@@ -8,12 +8,14 @@ import polars as pl
 from croupier.features.batch import F64, Interactions
 from croupier.features.encoding.dataset import encode_interactions
 from croupier.features.schema import APPRENTICE, CANDIDATE, SHADOW
+from croupier.features.slates.log_rules import slots_of
 from croupier.features.spec import RewardSpec
 from croupier.features.store.storage import Store
 from croupier.models import exploration
 from croupier.serving.evidence.comparison import decisions
 from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.rollout_state import RolloutState
+from croupier.serving.release.safeguards import Safeguards
 from croupier.serving.release.stage_rule import RolloutEvidence
 
 
@@ -39,7 +41,9 @@ def shadowed(frame: pl.DataFrame, release: LoadedRelease, problems: list[str]) -
 def _shadow_pmf(frame: pl.DataFrame, release: LoadedRelease) -> tuple[Interactions, F64]:
     """What the candidate would have done (n, K) in these decisions of the champion. Raises whatever its policy does."""
     log = encode_interactions(frame, release.encoder, release.catalogue)
-    return log, exploration.guard(release.pmf(CANDIDATE, log.batch), log.batch.mask)
+    rules = Safeguards.of(release.manifest).slate_rules(release.arms)
+    batch = rules.priced(log.batch, slots_of(frame)) if rules else log.batch
+    return log, exploration.guard(release.pmf(CANDIDATE, batch), batch.mask)
 
 
 def shadow_log(

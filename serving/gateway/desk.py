@@ -11,6 +11,7 @@ from croupier.features.ids import hash_unit, uuid7s
 from croupier.features.log import deferred
 from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.schema import InvalidEvent
+from croupier.features.slates.so_far import Shown
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.utc import HOUR, SECOND
@@ -129,13 +130,14 @@ class Desk:
 
     def _slots(self, page: Page, log: DeferrablePage) -> list[str]:
         """The action of each slot. Raises CallProblem, InvalidEvent."""
-        known, shown = self.known(), list[str]()
+        known, shown, above = self.known(), list[str](), list[Shown]()
         for place in range(len(page.slots)):
-            asked = page.slot(place, shown, known, self.rule, app=self.options.app)
+            asked = page.slot(place, above, known, self.rule, app=self.options.app)
             (chosen,) = self.embedded.select_raw([asked.raw], recorder=log)
             if isinstance(found := _answer(asked, chosen), CallProblem):
                 raise found.renamed(page.names(place))
             shown.append(found["rewardActionId"])
+            above.append(asked.listed(shown[-1]))
         return shown
 
     def activate_slots(self, event_id: str) -> None:

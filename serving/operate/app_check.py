@@ -64,7 +64,7 @@ def _arms(w: Workspace, problems: list[str]) -> int:
 def _constraints(w: Workspace, problems: list[str]) -> list[str]:
     """What is understood of rules, constraints and retrieval, a sentence each; what does not fit was told before."""
     spec = w.spec
-    if not (spec.rules or spec.constraints or spec.safety.never_dominated or spec.retrieval.declared):
+    if not (spec.ruling or spec.constraints or spec.safety.never_dominated or spec.retrieval.declared):
         return []
     try:
         arms = w.arms()

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from croupier.features.log.spool import Spool
+from croupier.features.slates.so_far import MAX_SLOTS
 from croupier.serving.contract.requests import CANARY, MAX_ID_BYTES
-from croupier.serving.contract.slates import MAX_SLOTS, SlateRequest, slot_event
+from croupier.serving.contract.slates import SlateRequest, slot_event
 
 
 def plain(asked: Sequence[SlateRequest], spool: Spool) -> list[int]:

@@ -1,6 +1,6 @@
 """The gRPC contract in code: columns of tensors in, columns out (in words: serving/README.md). No Triton import.
 
-select_arm   unit_id, context, arms, arm_context?, event_id?
+select_arm   unit_id, context, arms, arm_context?, event_id?, slate?
              → arm, propensity, pmf, event_id, release, role, error, dropped
              unit_id, event_id?, allocate → propensity, event_id, release, role, error, allocated
 reward       event_id, kind, value, reward_id?, at? → status, error
@@ -24,7 +24,7 @@ from croupier.serving.contract.allocations import Allocated
 from croupier.serving.contract.requests import Selection
 from croupier.serving.contract.rewards import Outcome
 
-SELECT_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id", "allocate")
+SELECT_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id", "slate", "allocate")
 ALLOCATE_INPUTS = ("unit_id", "allocate", "event_id")
 REWARD_INPUTS = ("event_id", "kind", "value", "reward_id", "at")
 RECORD_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id", "arm", "pmf", "at", "reason", "allocation")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from croupier.features.schema import InvalidEvent
+from croupier.features.slates.so_far import Shown, SlateSoFar
 from croupier.serving.gateway.problems import NOTHING
 from croupier.serving.gateway.ranking import rank
 from croupier.serving.gateway.ranking.features import FeatureRule, KnownNames, flat
@@ -34,10 +35,10 @@ class Page:
     deferred: bool
     apprentice: bool
 
-    def slot(self, place: int, shown: Collection[str], known: KnownNames, rule: FeatureRule, *, app: str) -> Rank:
-        """The question for one slot, where earlier ones `shown` these actions. Its first action is the app's own choice
+    def slot(self, place: int, above: Sequence[Shown], known: KnownNames, rule: FeatureRule, *, app: str) -> Rank:
+        """The question for one slot, below those that show these actions. Its first action is the app's own choice
         in apprentice mode: the slot's `baselineAction`. Raises InvalidEvent."""
-        slot = self.slots[place]
+        slot, shown = self.slots[place], SlateSoFar(k=len(self.slots), above=tuple(above)).shown
         own = {SLOT + name: value for name, value in flat(slot.get("features"), f"slots[{place}].features").items()}
         own |= {PLACE: place} if PLACE in known.context else {}
         left = [action for action in self.body["actions"] if action["id"] not in shown]
@@ -53,7 +54,8 @@ class Page:
             "excludedActions": excluded,
             "eventId": slot_event(self.event_id, slot["id"]),
         }
-        return rank.read(body, known, rule, app=app, unit=self.event_id)
+        asked = rank.read(body, known, rule, app=app, unit=self.event_id)
+        return asked.below(above, len(self.slots))
 
     def names(self, place: int) -> dict[str, str]:
         """Our names of a slot's features → its caller's."""

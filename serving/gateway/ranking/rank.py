@@ -1,11 +1,14 @@
 """Personalizer's rank: from its body to a request of ours, and from our answer to its own."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
+
+import orjson
 
 from croupier.features.ids import uuid7
 from croupier.features.schema import InvalidEvent
+from croupier.features.slates.so_far import Shown, SlateSoFar
 from croupier.serving.contract.requests import CANARY, Raw, Selection, dump, utf8
 from croupier.serving.gateway.ranking import actions
 from croupier.serving.gateway.ranking.actions import Actions
@@ -26,6 +29,17 @@ class Rank:
     actions: Actions
     deferred: bool
     named: bool
+
+    def below(self, above: Sequence[Shown], slots: int) -> "Rank":
+        """As the next slot of a page of so many, below these actions."""
+        if isinstance(self.raw, InvalidEvent):
+            return self
+        return replace(self, raw=replace(self.raw, slate=SlateSoFar.of(slots, above).to_json().encode()))
+
+    def listed(self, name: str) -> Shown:
+        """One of the actions that could be chosen, as the question lists it: its id, or what the request brings."""
+        arms = [] if isinstance(self.raw, InvalidEvent) or b"{" not in self.raw.arms else orjson.loads(self.raw.arms)
+        return next((each for each in arms if isinstance(each, dict) and each["id"] == name), name)
 
     def answer(self, chosen: Selection) -> dict[str, Any]:
         """Every action with its probability: the chosen first, the others by falling probability, those that could not

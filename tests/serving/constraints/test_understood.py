@@ -6,7 +6,7 @@ import pytest
 
 from croupier import Embedded
 from croupier.features.schema import Arm
-from croupier.features.spec import AppSpec
+from croupier.features.spec import AppSpec, SpecError
 from croupier.serving.constraints import understood
 
 FEATURES = """
@@ -116,3 +116,48 @@ def test_names_are_of_one_line_and_prices_have_names_of_their_own():
     text = exposure("a", "drink", "floor = 0.1")
     with pytest.raises(ValueError, match="found two prices of the name 'a floor'"):
         spec(text + '[[constraints]]\nname = "a floor"\nkind = "spend"\nbudget = 10\ncost = "cost"\n')
+
+
+def test_minimums_of_slates_are_said_and_those_that_no_slate_keeps_are_a_problem():
+    found = spec('[[slates.minimums]]\nfeature = "category"\nvalue = "drink"\n')
+    assert understood.sentences(found, ARMS) == [
+        "slates: of every slate at least 1 slot with category = 'drink', 1 arm (tea)"
+    ]
+    assert understood.problems(found, ARMS) == []
+    (said,) = understood.sentences(spec("[slates]\ndiversity = 0.5\n[reward]\nrange = [0, 4]\n"), ARMS)
+    assert said == "slates: an arm's likeness to the arms above it costs up to 2 of its score, by category"
+    found = spec(
+        '[[slates.minimums]]\nfeature = "category"\nvalue = "drink"\nleast = 2\n'
+        '[[slates.minimums]]\nfeature = "category"\nvalue = "alcohol"\n'
+        '[[rules]]\nname = "never"\narms = ["beer"]\n'
+    )
+    said = "slates.minimums category = {!r}: found {} in catalogue.json that can be shown, expected at least {}: {}"
+    assert understood.problems(found, ARMS) == [
+        said.format("drink", "1 arm", 2, "every slate would be refused"),
+        said.format("alcohol", "0 arms", 1, "every slate would be refused"),
+    ]
+
+
+def test_unlike_arms_need_a_feature_that_tells_them_apart(tmp_path):
+    for toml, says in (
+        ("[slates]\ndiversity = 0.5\n", "slates.diversity: found 0.5 without a categorical feature in [arm], expected"),
+        ("[slates]\ndiversity = 1.5\n", "slates.diversity: found 1.5, expected"),
+    ):
+        with pytest.raises(SpecError) as refused:
+            Embedded.declared("shop", toml=toml, arms={}, var=tmp_path)
+        assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ('feature = "colour"\nvalue = "red"', "slates.minimums: found colour, expected a feature declared in [arm.NAME]: category, cost"),
+    ('feature = "cost"\nvalue = "red"', "slates.minimums.cost: found 'red', expected numbers"),
+    ('feature = "category"\nvalue = 3', "slates.minimums.0.value"),
+    ('feature = "category"\nvalue = "a"\nleast = 0', "slates.minimums.0.least"),
+    ('feature = "category"\nvalue = "a"\n[[slates.minimums]]\nfeature = "category"\nvalue = "a"', "found two for category = 'a', expected one with its least number"),
+    ('feature = "category"\nvalue = "a"\n[[slates.minimums]]\nfeature = "other"\nvalue = "a"\n[arm.other]\ntype = "categorical"', "found categories by category and other, expected one feature for all"),
+    ('feature = "other"\nvalue = "a"\n[arm.other]\ntype = "tags"', "found other, a feature of type tags, expected a categorical one"),
+])  # fmt: skip
+def test_minimums_that_do_not_fit_the_declaration_are_refused_by_name(tmp_path, text, says):
+    with pytest.raises(SpecError) as refused:
+        Embedded.declared("shop", toml=FEATURES + f"[[slates.minimums]]\n{text}\n", arms={}, var=tmp_path)
+    assert says in str(refused.value)

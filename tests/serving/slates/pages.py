@@ -52,11 +52,11 @@ def always_one(taste, rng):
     return cascade((np.asarray(taste) > 0.5).astype(float), np.random.default_rng(0))
 
 
-def logged(name, var, *, taste, clicks, pages, k=SLOTS):
+def logged(name, var, *, taste, clicks, pages, k=SLOTS, toml=TOML, arms=None):
     """Shows pages of k arms, fifty at a time every fifty seconds, and sends their clicks."""
     rng = np.random.default_rng(3)
     with clock.at(to_us(START)):
-        app = Embedded.declared(name, toml=TOML, arms={arm: {"name": arm} for arm in ARMS}, var=var)
+        app = Embedded.declared(name, toml=toml, arms=arms or {arm: {"name": arm} for arm in ARMS}, var=var)
     with app:
         for first in range(0, pages, AT_ONCE):
             with clock.at(to_us(START) + first * SECOND):

@@ -9,10 +9,10 @@ from scipy.stats import chisquare
 from croupier import Embedded, Refused
 from croupier.features.schema import InvalidEvent
 from croupier.features.slates.logged import with_slots
+from croupier.features.slates.minimums import minimums_of, offers
 from croupier.features.spec import AppSpec
 from croupier.models.slates.enumeration import conditionals, every_slate
 from croupier.models.slates.policies import Minimums, PlackettLuce
-from croupier.serving.contract.minimums import minimums_of, offers
 from croupier.serving.contract.slates import SlateRequest, decided
 from croupier.serving.decide.replay import replay
 from tests.serving import apps

@@ -1,26 +1,45 @@
 """Apps that log pages by `select_slate`, and take a turn of the loop as its schedule has it: judged by slate."""
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import polars as pl
 import pytest
 
 from croupier.features.batch import concatenate
 from croupier.features.build import Features
+from croupier.features.interactions.versions import read_interactions
 from croupier.features.slates.logged import COLUMNS
 from croupier.features.spec import GateSpec
 from croupier.features.workspace import Workspace, get_folder
 from croupier.models.gate import evaluation as by_decision
 from croupier.models.gate.gate import PROMOTE, UNDECIDED
 from croupier.models.gate.verdict_text import table
+from croupier.models.ope.rounds import as_served
 from croupier.models.policy import load, make
 from croupier.models.retraining import BEFORE
+from croupier.models.slates.enumeration import conditionals, every_slate
+from croupier.models.slates.policies import Minimums, PlackettLuce
+from croupier.serving.constraints import slates_standing, standing
 from croupier.serving.release import rollout_store
+from croupier.serving.release.safeguards import Safeguards
 from tests.serving.slates import pages
 
 pytestmark = pytest.mark.medium
 PAGES = 2600
+KINDS = {arm: {"name": arm, "kind": "ad" if arm == "arm-1" else "post"} for arm in pages.ARMS}
+HELD = f"""{pages.TOML}
+[arm.kind]
+type = "categorical"
+[slates]
+diversity = 0.4
+[[slates.minimums]]
+feature = "kind"
+value = "ad"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +53,9 @@ def turned(tmp_path_factory):
             pages.logged(name, var, taste=taste, clicks=clicks, pages=PAGES)
             w = Workspace.open(name)
             found[name] = SimpleNamespace(w=w, verdict=pages.turned(name, PAGES)["verdict"])
+        pages.logged("held", var, taste=pages.TASTES, clicks=pages.cascade, pages=PAGES, toml=HELD, arms=KINDS)
+        verdict = pages.turned("held", PAGES)["verdict"]
+        found["held"] = SimpleNamespace(w=Workspace.open("held"), verdict=verdict)
         yield found
 
 
@@ -99,3 +121,46 @@ def test_page_and_task_log_say_that_it_is_judged_by_slate(turned):
     n = verdict["evaluation"]["rows"]
     assert f"judged by slate: {n:,} slates of up to 3 slots, reward per slate by cascade-DR" in table(verdict)
     assert " a slate, lower bound" in verdict["summary"]
+
+
+def test_slates_that_app_toml_asks_something_of_are_judged_as_they_are_served(turned, tmp_path):
+    """Each page has its advertisement; the uniform policy is worth what its pages with one are, by enumeration, and the
+    candidate is judged with what likeness takes off."""
+    found, (log, policy) = turned["held"].verdict["evaluation"], judged_rows(turned["held"], tmp_path)
+    law = Minimums(
+        policy=PlackettLuce(log_weights=np.zeros((1, 4)), mask=np.ones((1, 4), bool)),
+        category=np.array([[0, 1, 0, 0]]),
+        least={1: 1},
+        k=3,
+    )
+    joint, slates = conditionals(law, 3).prod(axis=2)[0], every_slate(4, 3)
+    worth = [joint @ (1 - np.prod(1 - taste[slates], axis=1)) for taste in pages.TASTES]
+    assert found["policies"]["uniform"]["dr"] == pytest.approx(np.mean(worth), abs=0.05)
+    assert (found["slates"]["slots"], found["slates"]["left_out"]) == (3, 0)
+    assert found["self_test"] > 1e-3
+    ids = np.array(log.batch.catalogue.ids)[log.batch.arm]
+    for slot in range(3):
+        rows = log.slate[:, 1] == slot
+        price = log.batch.price[rows]
+        assert set(price[log.batch.mask[rows]].tolist()) == ({0.0} if slot == 0 else {0.0, 0.2})
+        assert ((price > 0) <= (ids[rows] != "arm-1")).all(), "nothing is like the only advertisement"
+    assert not log.batch.left_out.any(), "these were left out when it was served"
+    plain = replace(log.batch, price=None)
+    assert np.abs(as_served(policy, log.batch, 0.3) - as_served(policy, plain, 0.3)).max() > 0.05
+
+
+def test_croupier_constraints_says_how_the_minimums_stand(turned):
+    """An advertisement on each page; of a page by hand whose release asked for one, and which has none, it says so."""
+    w = turned["held"].w
+    end = pages.START + timedelta(hours=1 + PAGES // 3600)
+    (said,) = standing.standing(w, end=end, days=1)
+    assert (said.kind, said.name, said.live, said.decisions) == ("slates", "kind = 'ad'", True, PAGES)
+    assert (said.least, said.so_far, said.most, said.broken) == (1.0, 1.0, 1.0, 0)
+    rows = read_interactions(w.store, start=end - timedelta(days=1), end=end)
+    rules = Safeguards.declared(w.spec).slate_rules(w.arms())
+    first = rows.filter(pl.col("event_id").str.starts_with("page-0/"))
+    without = first.with_columns(arm=pl.lit("arm-0"), release=1)
+    (kept,) = slates_standing.kept(
+        rules, pl.concat([first.with_columns(unit_id=pl.lit("v")), without, rows[-1:]], how="vertical_relaxed")
+    )
+    assert (list(kept.shown), kept.broken(1, {1}), kept.broken(1, set())) == ([1, 0], 1, 0)

@@ -10,7 +10,7 @@ from croupier.serving.gateway.desk import Desk
 from croupier.serving.gateway.options import Options
 from croupier.serving.gateway.problems import CallProblem
 from croupier.serving.gateway.ranking import multislot
-from tests.serving.gateway.door import ARMS, declared, joined, reward
+from tests.serving.gateway.door import ARMS, actions, declared, joined, reward
 from tests.serving.gateway.ranking.page import SLOTS, TWO, logged, page, refusal
 
 
@@ -186,3 +186,30 @@ def test_what_is_no_question_is_refused_by_name(desk, changes, field):
 def test_a_reward_that_is_none_is_refused(desk, body):
     with pytest.raises(CallProblem, match="reward"):
         reward(desk, "p", body, read=multislot.rewards)
+
+
+def test_a_page_keeps_what_is_declared_of_slates_and_says_what_it_cannot(tmp_path, monkeypatch):
+    """Also with actions that the call brings along, of which a later slot knows what its page has shown."""
+    declares = '[[slates.minimums]]\nfeature = "colour"\nvalue = "blue"\n[arms]\nsource = "both"\n'
+    monkeypatch.setenv("CROUPIER_VAR", str(declared(tmp_path, toml=SLOTS + declares)))
+    with contextlib.closing(Desk(Options(app="shop"))) as desk:
+        for i in range(30):
+            shown = [slot["rewardActionId"] for slot in page(desk, f"p-{i}")["slots"]]
+            assert "blue" in shown
+            if i == 0:
+                found = logged(desk, "p-0/top", "p-0/side")
+                assert set(found["p-0/side"].arms) == ({"blue"} if shown[0] != "blue" else {"red", "green"})
+        brought = [{"id": name, "features": [{"colour": c}]} for name, c in (("sky", "blue"), ("sun", "red"))]
+        listed = [*actions("red", "green"), *brought]
+        pages = [page(desk, f"q-{i}", actions=listed)["slots"] for i in range(40)]
+        tops = [slots[0]["rewardActionId"] for slots in pages]
+        assert {"sky", "sun"} < set(tops)
+        for i, slots in enumerate(pages):
+            top, side = (slot["rewardActionId"] for slot in slots)
+            assert "sky" in (top, side)
+            assert set(logged(desk, f"q-{i}/side")[f"q-{i}/side"].arms) == (
+                {"red", "green", "sun"} if top == "sky" else {"sky"}
+            )
+        said = refusal(desk, event_id="r", actions=actions("red", "green"))
+        assert str(said).startswith("actions: found \"0 with colour = 'blue' that can be shown\", expected at least 1")
+        assert logged(desk, "r/top", "r/side") == {}

@@ -11,24 +11,37 @@ from croupier.features.schema import InvalidEvent
 
 
 class Minimum(NamedTuple):
-    """At least `slots` slots show one of `arms`."""
+    """At least `slots` slots show one of `arms`. `declared`: what app.toml calls these arms; "" where a request asks
+    for them."""
 
     arms: frozenset[str]
     slots: int
+    declared: str = ""
 
 
-def minimums_of(given: Sequence[Mapping[str, Any]], arms: Sequence[str], k: int) -> list[Minimum]:
-    """Reads [{"arms": [ids], "slots": number}, …] of a slate of k slots over `arms`. Raises InvalidEvent where one is
-    nothing like that, where the arms offered or the slots are too few, or where two ask for the same arm."""
+def minimums_of(
+    given: Sequence[Mapping[str, Any]], arms: Sequence[str], k: int, declared: Sequence[Minimum] = ()
+) -> list[Minimum]:
+    """Reads [{"arms": [ids], "slots": number}, …] of a slate of k slots over `arms`, beside those that are `declared`.
+    Raises InvalidEvent where one is nothing like that, where the arms offered or the slots are too few, or where two
+    ask for the same arm."""
     if isinstance(given, str | Mapping) or not isinstance(given, Sequence):
         raise InvalidEvent("minimums", given, 'a list of {"arms", "slots"}')
-    found = [_one(each, place, arms) for place, each in enumerate(given)]
-    if (total := sum(one.slots for one in found)) > k:
-        raise InvalidEvent("minimums", f"{total} slots in all", f"at most the slate's {k}")
+    found = [*declared, *(_one(each, place, arms) for place, each in enumerate(given))]
+    total, asked = sum(one.slots for one in found), sum(one.slots for one in declared)
+    if asked > k:
+        raise InvalidEvent("slots", f"{k} in all", f"at least {asked}: [[slates.minimums]] of app.toml ask for so many")
+    if total > k:
+        beside = f", of which app.toml asks for {asked}" if asked else ""
+        raise InvalidEvent("minimums", f"{total} slots in all", f"at most the slate's {k}{beside}")
+    if few := next((one for one in declared if len(one.arms) < one.slots), None):
+        expected = f"at least {few.slots}, as [[slates.minimums]] of app.toml asks for"
+        raise InvalidEvent("arms", f"{len(few.arms)} with {few.declared} that can be shown", expected)
     seen = set[str]()
-    for place, one in enumerate(found):
+    for place, one in enumerate(found, start=-len(declared)):
         if twice := seen & one.arms:
-            raise InvalidEvent(f"minimums[{place}].arms", min(twice), "an arm that no other minimum has")
+            beside = " ([[slates.minimums]] of app.toml have some)" if declared else ""
+            raise InvalidEvent(f"minimums[{place}].arms", min(twice), f"an arm that no other minimum has{beside}")
         seen |= one.arms
     return found
 
