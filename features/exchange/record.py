@@ -61,8 +61,8 @@ def reason(error: Exception) -> str:
 
 _EXPECTED = {
     "bad pmf": "one probability for each candidate, summing to 1 but for the rounding of the digits that are written",
-    "bad propensity": f"a probability of at least {LEAST_PROPENSITY:g}, the chosen arm's own where all are given",
-    "bad arms": 'a list of candidates as JSON, such as ["a", "b"] (column arms; no objects, no a|b)',
+    "bad propensity": f"a probability from {LEAST_PROPENSITY:g} to 1, the chosen arm's own where all are given",
+    "bad arms": 'a list of candidates as JSON, such as ["a", "b"], or between "|" (column arms; no objects)',
     "bad arm": "one of the row's candidates, written as it is there (7 is not 7.0), each of which stands once",
     "bad reward": "a number; none where no reward came",
     "bad value": "a finite number; none where no reward came",
@@ -95,7 +95,7 @@ def checked(decision: Decision) -> Decision:
         raise InvalidEvent("at", decision.at, "UTC microseconds since 1970, before the year 2100")
     for name in ("pass_probability", "propensity"):
         if not LEAST_PROPENSITY <= getattr(decision, name) <= 1:
-            raise InvalidEvent(name, getattr(decision, name), f"a probability of at least {LEAST_PROPENSITY:g}")
+            raise InvalidEvent(name, getattr(decision, name), f"a probability from {LEAST_PROPENSITY:g} to 1")
     _check_candidates(decision)
     if len(decision.arm_features) not in (0, len(decision.arms)):
         raise InvalidEvent("arm_features", f"{len(decision.arm_features)} entries", "none, or one for each candidate")

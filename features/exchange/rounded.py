@@ -46,7 +46,7 @@ class Rounding:
         off, gap = abs(total - 1.0), abs(pmf[place] - propensity)
         if not (off <= max(len(pmf) * step, unseen) + SLACK and gap <= max(step + own_step, 2 * unseen) + SLACK):
             return tuple(pmf), propensity
-        self.certain += propensity >= 1.0 and len(arms) > 1
+        self.certain += 1.0 <= propensity <= 1.0 + UNSEEN and len(arms) > 1
         if off <= EXACT and gap <= 2 * unseen:
             return tuple(pmf), pmf[place]
         entry = propensity if own_step < step and gap > 2 * unseen else pmf[place] / total
@@ -59,7 +59,7 @@ class Rounding:
     def spread(self, arms: Sequence[str], arm: str, propensity: float) -> tuple[tuple[float, ...], float]:
         """Returns a pmf of which only the shown arm's entry is known, and that entry: the rest is spread evenly over
         the others. Where rounding explains that the entry is not 1/K of K arms, and it is near it, all are 1/K."""
-        self.certain += propensity >= 1.0 and len(arms) > 1
+        self.certain += 1.0 <= propensity <= 1.0 + UNSEEN and len(arms) > 1
         if not self.evenly or not is_even(propensity, len(arms)):
             return spread(arms, arm, propensity), propensity
         self.even += abs(propensity * len(arms) - 1.0) > UNSEEN
