@@ -25,7 +25,7 @@ demo: setup  ## the whole loop on real and on simulated users: Airflow, GX, VW, 
 test: setup  ## everything, sized for two cores: about twenty minutes
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -m "not alone and not full" -n 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest -m "not alone and not full" -n 5 --dist loadfile --no-loadscope-reorder
 	@$(BIN)/pytest -m "slow and alone and not full"
 
 test-full: setup  ## the must-shows at their full size (hours)

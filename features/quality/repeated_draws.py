@@ -24,8 +24,8 @@ LEAST_ERRORS = 5.0  # standard errors beyond chance
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """Of `n` units that were there before: how many have the arm of the row before (`hits`), how many would by chance,
-    and the variance of that, each unit's rows counting as one."""
+    """The account of `n` units that come again: how many have the arm of the row before (`hits`), how many would by
+    chance, and the variance of that, each unit's rows counting as one."""
 
     n: int = 0
     hits: float = 0.0

@@ -115,7 +115,7 @@ SPELLED = {
     "VERDICT_FILE": "verdict.json", "HEALTH": "health", "HEALTH_NUMBERS": "health.json", "DATA_DOCS": "docs",
     "QUARANTINED_ROWS": "rows.parquet", "BROKEN_ROWS": "quarantine.parquet",
     "APP_TOML": "app.toml", "APP_TOML_DRAFT": "app.toml.draft", "IMPORT_COLUMNS": "import.json", "STORE": "store",
-    "SPOOL": "spool", "SPOOL_LOG": "spool/log.db", "UNIT_KEY": "unit.key", "UNIT_KEY_USED": "spool/unit_key",
+    "PAGES_LOCK": ".pages.lock", "SPOOL": "spool", "SPOOL_LOG": "spool/log.db", "UNIT_KEY": "unit.key", "UNIT_KEY_USED": "spool/unit_key",
     "REPORTS_HERE": "reports", "QUARANTINE_HERE": "quarantine", "CATALOGUE_ACCEPTED": "catalogue.accepted",
     "CATALOGUE_ACCEPTED_DRAFT": ".catalogue.accepted", "ROLLOUT_MIRROR": "rollout.json", "ROLLOUT_DRAFTS": ".rollout-",
     "BREAKER": "breaker.json", "HEADS": "posterior", "SPENDING": "spending", "RETRIEVAL": "retrieval", "INDEX": "index.safetensors",

@@ -45,7 +45,10 @@ def lived(tmp_path_factory):
     toward = Toward(policy=other, share=SHARE, features="abc", until=17)
     publish(safe(var, LIMITS), champion, toward=toward)
     requests = apps.sample().requests(N)
-    with Embedded("shop", var=var) as shop:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CROUPIER_PATIENCE_MS", "60000")  # of a busy machine
+        shop = Embedded("shop", var=var)
+    with shop:
         answers = [a for at in range(0, N, 50) for a in shop.select_batch(requests[at : at + 50])]
         release, spool = shop.host.selector.release, shop.host.spool
         found = spool.find([a.event_id for a in answers])
