@@ -104,7 +104,7 @@ def overloaded(triton, seconds):
 
 @pytest.mark.alone
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [6, pytest.param(30, marks=pytest.mark.full)])
+@pytest.mark.parametrize("seconds", [4, pytest.param(30, marks=pytest.mark.full)])
 def test_five_times_the_clients_that_reach_the_peak(tmp_path, seconds):
     apps.write(tmp_path, Uniform())
     with EndedAtOnce(tmp_path, ports=Ports.free()) as triton:

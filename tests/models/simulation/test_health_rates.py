@@ -145,6 +145,7 @@ def test_seeds_side_by_side_are_the_same_seeds():
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_a_real_log_drawn_anew_is_silent_until_it_breaks(tmp_path):
     """Men's items by BTS, two days: no alarm; and a position that freezes is named at once."""
     try:

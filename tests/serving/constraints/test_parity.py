@@ -65,6 +65,7 @@ def test_excess_of_a_group_is_measured_around_all_groups():
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_groups_are_shown_a_category_alike_after_some_days_and_replayed(tmp_path, monkeypatch):
     monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
     w = declared(tmp_path, PARITY.replace("music", "comedy"))

@@ -183,6 +183,7 @@ def test_arms_that_come_and_go_reach_the_app_without_an_error(whole):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_a_month_that_ended_goes_on_as_one_that_was_played_whole_and_one_cut_off_does_not(played, whole, tmp_path):
     shutil.copytree(played[0] / "kept" / "seed1", tmp_path / "parts")
     found, expected = month.run(TWO_DAYS, tmp_path / "parts", resume=True), whole[1]
