@@ -21,9 +21,16 @@ from tests.serving.ended_at_once import EndedAtOnce
 FEATURES, ARMS, ROWS, ROUNDS, CALLS, TARGET_US = 64, 20, 2000, 12, 200, 400.0
 POLICIES = ("vw_cb_adf", "neural_linear", "lin_ts")
 NAMES = [f"a{k}" for k in range(ARMS)]
-TOML = "[reward]\nwindow_seconds = 60.0\n[reward.kinds.click]\n[policies]\nfloor = 0.05\n" + "".join(
-    f'[context.f{j}]\ntype = "numeric"\ntransform = "none"\n' for j in range(FEATURES)
-) + '[arm.kind]\ntype = "categorical"\n'  # fmt: skip
+DECLARED = "".join(f'[context.f{j}]\ntype = "numeric"\ntransform = "none"\n' for j in range(FEATURES))
+TOML = f"""
+[reward]
+window_seconds = 60.0
+[reward.kinds.click]
+[policies]
+floor = 0.05
+[arm.kind]
+type = "categorical"
+{DECLARED}"""
 
 
 def rows() -> list[dict[str, Any]]:
