@@ -134,7 +134,7 @@ def propensity_unchecked(log: Interactions) -> tuple[Unchecked, ...]:
 
 
 def repeated_draws(log: Interactions) -> tuple[Unchecked, ...]:
-    """Says so where units keep their arm: the rows after a unit's first are asked nothing about the draw."""
+    """Says so where units keep their arm: no row of a unit but two are asked about the draw, each apart."""
     if log.batch.allocation is not None or not keeps([log]):
         return ()
     units = len(np.unique(log.unit))

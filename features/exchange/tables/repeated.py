@@ -34,7 +34,10 @@ def _rows(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
     """The rows that name a unit and an arm, those of a unit together and in order."""
     row = pl.int_range(pl.len())
     at = pl.col(columns["at"]) if "at" in columns else row
-    event = pl.col(columns["event_id"]) if "event_id" in columns else row
+    alone = pl.format("row {}", row)  # a row without an id is an event of its own
+    event = (
+        pl.col(columns["event_id"]).cast(pl.String, strict=False).fill_null(alone) if "event_id" in columns else alone
+    )
     rows = frame.select(
         row.alias(_ROW),
         event.alias(_EVENT),

@@ -1,1 +1,1 @@
-"""Was every feature known before the draw? `tested` asks it of a log; each file here is one way to ask."""
+"""Logs whose units keep their arm, as in an A/B test: which of their rows are draws, and which may judge."""

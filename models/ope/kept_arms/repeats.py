@@ -13,7 +13,7 @@ import numpy as np
 from croupier.features.batch import I64, Interactions
 from croupier.features.quality.repeated_draws import Repeats
 
-ENOUGH, MOST_ROWS = 20_000, 1_000_000  # repeats, and rows, beyond which more would not say more
+ENOUGH, MOST_ROWS = 20_000, 1_000_000  # units that come again, and rows: more would not say more
 
 
 def repeats(log: Interactions) -> Repeats:
@@ -31,7 +31,7 @@ def repeats(log: Interactions) -> Repeats:
 
 def keeps(chunks: Iterable[Interactions]) -> bool:
     """True if the units of this log keep their arm. It may come in chunks, in the order of time, and is read until
-    there are ENOUGH repeats, or MOST_ROWS."""
+    there are ENOUGH units that come again, or MOST_ROWS."""
     found, rows = Repeats(), 0
     for chunk in chunks:
         found += repeats(chunk)

@@ -61,6 +61,11 @@ def test_an_event_that_is_told_twice_is_no_habit(tmp_path):
     assert not source(pl.concat([once, once]), tmp_path).repeats.any()
 
 
+def test_rows_without_an_id_are_events_of_their_own(tmp_path):
+    frame = table(1).with_columns(event_id=pl.lit(None, pl.String))
+    assert source(frame, tmp_path).repeats.sum() == 8000 - 100
+
+
 def test_what_is_no_row_of_a_unit_is_left_alone(tmp_path):
     frame = table(1).with_columns(user_id=pl.when(pl.int_range(pl.len()) < 10).then(None).otherwise("user_id"))
     made = source(frame, tmp_path)
