@@ -32,7 +32,7 @@ def votes_of(policy: Policy, budget: Budget, batch: Batch, *, floor: float, weig
         raise CannotAllocate(policy)
     if getattr(policy, "sizes", None) is None:  # uniform, or not trained
         return [at_random(budget)] * (len(batch) // budget.shape[0])
-    from croupier.models.allocation.allocator import Allocator  # it brings torch, which random allocations do without
+    from croupier.models.allocation.allocator import Allocator  # it brings scipy, which random allocations do without
 
     allocator = Allocator(policy=policy, floor=floor, weights=weights)  # type: ignore[arg-type]
     return allocator.elected(budget, batch)

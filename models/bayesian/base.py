@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from croupier.features.batch import F64, I64, Batch, Interactions
 from croupier.models import exploration, persistence
 from croupier.models.bayesian import bounded, scored_once
+from croupier.models.bayesian.arrays import Array, host
 from croupier.models.bayesian.heads import ArmHeads, Head, SharedHead
-from croupier.models.bayesian.network import one_thread
 from croupier.models.bayesian.posterior import Phi, Posterior, Prior
 from croupier.models.bayesian.survey import Latest, Sizes, Survey
+from croupier.models.bayesian.threads import one_thread
 from croupier.models.bayesian.whole_requests import by_request
 from croupier.models.policy import Among, InlineArms
 
@@ -82,7 +81,7 @@ class Bayesian(ABC):
         return "explored" if self.parameters["heads"] == "per_arm" else "scored"
 
     @abstractmethod
-    def phi(self, batch: Batch) -> Tensor:
+    def phi(self, batch: Batch) -> Array:
         """φ (n, d) of every candidate, in the order of the mask."""
 
     @abstractmethod
@@ -121,7 +120,7 @@ class Bayesian(ABC):
         if self.sizes is None:
             return scored_once.uniform
         self.check(batch)
-        return scored_once.kept(self._scored, batch) if len(batch) <= self._at_once(batch) else None
+        return self._scored(batch) if len(batch) <= self._at_once(batch) else None
 
     def _scored(self, batch: Batch) -> Among:
         return scored_once.by_heads(self.heads, self.parameters, batch, self.phi(batch), self.seed)
@@ -130,7 +129,6 @@ class Bayesian(ABC):
         """Numbers that a request holds at once, per draw."""
         return batch.mask.shape[1]
 
-    @torch.inference_mode()
     def _pmf(self, batch: Batch) -> F64:
         p, phi = self.parameters, self.phi(batch)
         if p["explore"] == "ucb":
@@ -145,14 +143,13 @@ class Bayesian(ABC):
                 "serve with the encoder of the release"
             )
 
-    @torch.no_grad()
     def features(self, batch: Batch, chosen: I64) -> F64:
         """φ (B, d) of the chosen candidates (B,), the constant last."""
         self.check(batch)
         one = np.zeros_like(batch.mask)
         one[np.arange(len(batch)), chosen] = True
         shown = type(batch)(context=batch.context, arm=batch.arm, mask=one, pair=batch.pair, catalogue=batch.catalogue)
-        return self.phi(shown).double().cpu().numpy()
+        return host(self.phi(shown)).astype(np.float64)
 
     def standardise(self, reward: F64) -> F64:
         """The scale on which the head learns."""
@@ -263,4 +260,8 @@ class Bayesian(ABC):
 
 def available(device: str) -> bool:
     """True if torch can compute on this device here."""
-    return device == "cpu" or (device.startswith("cuda") and torch.cuda.is_available())
+    if not device.startswith("cuda"):
+        return device in {"cpu", "cpu:0"}
+    import torch
+
+    return torch.cuda.is_available()

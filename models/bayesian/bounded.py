@@ -8,7 +8,6 @@ with probability `confidence` (Bonferroni). Units are those on which the head le
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from croupier.features.batch import F64, Batch
 from croupier.models.bayesian.heads import ArmHeads, SharedHead
@@ -22,7 +21,6 @@ def unbounded(batch: Batch) -> tuple[F64, F64]:
     return np.full(batch.mask.shape, -np.inf), np.full(batch.mask.shape, np.inf)
 
 
-@torch.inference_mode()
 def within(policy: "Bayesian", batch: Batch, confidence: float) -> tuple[F64, F64]:
     """Lower and upper bounds (B, K)."""
     from scipy.special import stdtrit  # a server without [safety] starts sooner

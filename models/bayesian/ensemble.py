@@ -11,11 +11,11 @@ from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 
 from croupier.features.batch import F64, Batch, Interactions, Left
 from croupier.models import persistence
 from croupier.models.bayesian import thompson
+from croupier.models.bayesian.arrays import Array, on
 from croupier.models.bayesian.neural_linear import NeuralLinear
 from croupier.models.policy import Among, InlineArms, Policy, among, make
 
@@ -127,18 +127,17 @@ class MCDropout(NeuralLinear):
         super().__init__(**parameters)
         self.parameters["dropout"] = dropout
 
-    @torch.inference_mode()
     def _pmf(self, batch: Batch) -> F64:
         return thompson.pmf(batch, self.phi(batch), self._drawn())
 
     def _scored(self, batch: Batch) -> Among:
         return thompson.among(thompson.scores(batch, self.phi(batch), self._drawn()))
 
-    def _drawn(self) -> torch.Tensor:
+    def _drawn(self) -> Array:
         """(d, draws): the output's weights under each mask."""
-        out, keep = self._trained().out, 1 - self.parameters["dropout"]
+        out, keep = self.state["out.weight"][0], 1 - self.parameters["dropout"]
         rng = np.random.default_rng([self.seed, 17])
-        masks = rng.random((out.in_features, self.parameters["draws"])) < keep
-        weights = out.weight[0].cpu().numpy()[:, None] * masks / keep
+        masks = rng.random((len(out), self.parameters["draws"])) < keep
+        weights = out[:, None] * masks / keep
         weights = np.concatenate([weights, np.zeros((1, masks.shape[1]))])  # the output's constant moves no choice
-        return torch.from_numpy(weights.astype(np.float32)).to(self.device)
+        return on(weights.astype(np.float32), self.device)

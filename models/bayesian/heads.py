@@ -10,13 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, Self
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from croupier.features.batch import F64, I64, Batch
 from croupier.models import exploration
 from croupier.models.bayesian import thompson
-from croupier.models.bayesian.network import product
+from croupier.models.bayesian.arrays import Array, beside, double, host, on, product
 from croupier.models.bayesian.posterior import Phi, Posterior, Prior
 from croupier.models.persistence import Arrays
 
@@ -36,13 +34,13 @@ class Head(Protocol):
         """Learn rows φ (n, d); `keep` < 1 first discounts all that was known."""
         ...
 
-    def thompson(self, batch: Batch, phi: Tensor, *, seed: int, draws: int, device: str) -> F64:
+    def thompson(self, batch: Batch, phi: Array, *, seed: int, draws: int, device: str) -> F64:
         """Returns the pmf of Thompson sampling, (B, K)."""
 
-    def ucb(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
+    def ucb(self, batch: Batch, phi: Array, *, alpha: float, device: str) -> F64:
         """Returns all mass on the highest upper confidence bound, (B, K)."""
 
-    def bounds(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
+    def bounds(self, batch: Batch, phi: Array, *, alpha: float, device: str) -> F64:
         """Returns each candidate's upper confidence bound, (B, K)."""
 
     def arrays(self) -> Arrays:
@@ -57,7 +55,7 @@ class SharedHead:
     """One posterior over φ(request, arm)."""
 
     posterior: Posterior
-    _drawn: dict[tuple[int, int, str], Tensor] = field(default_factory=dict, init=False)  # a cache
+    _drawn: dict[tuple[int, int, str], Array] = field(default_factory=dict, init=False)  # a cache
 
     @property
     def step(self) -> int:
@@ -76,24 +74,24 @@ class SharedHead:
         """Returns the head after these rows; whose arm each was does not matter."""
         return type(self)(self.posterior.update(phi, reward, weight, keep=keep))
 
-    def drawn(self, *, seed: int, draws: int, device: str) -> Tensor:
+    def drawn(self, *, seed: int, draws: int, device: str) -> Array:
         """Returns (d, S) draws of the weights: those of this posterior, made once."""
         key = (seed, draws, device)
         if key not in self._drawn:
             self._drawn[key] = thompson.draws(self.posterior, seed=seed, count=draws, device=device)
         return self._drawn[key]
 
-    def thompson(self, batch: Batch, phi: Tensor, *, seed: int, draws: int, device: str) -> F64:
+    def thompson(self, batch: Batch, phi: Array, *, seed: int, draws: int, device: str) -> F64:
         """Returns each candidate's share of the joint draws that it wins, (B, K)."""
-        return thompson.pmf(batch, phi.float(), self.drawn(seed=seed, draws=draws, device=device))
+        return thompson.pmf(batch, phi, self.drawn(seed=seed, draws=draws, device=device))
 
-    def ucb(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
+    def ucb(self, batch: Batch, phi: Array, *, alpha: float, device: str) -> F64:
         """Returns all mass on the highest φᵀm + α·√(φᵀ(A + λI)⁻¹φ), (B, K)."""
         return exploration.greedy(batch.priced(self.bounds(batch, phi, alpha=alpha, device=device)), batch.mask)
 
-    def bounds(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
+    def bounds(self, batch: Batch, phi: Array, *, alpha: float, device: str) -> F64:
         """Returns φᵀm + α·√(φᵀ(A + λI)⁻¹φ) of every candidate, (B, K)."""
-        mean, width = _moments(self.posterior, phi.double(), device)
+        mean, width = _moments(self.posterior, phi, device)
         found = np.zeros(batch.mask.shape)
         found[batch.mask] = mean + alpha * width
         return found
@@ -152,36 +150,35 @@ class ArmHeads:
         group = [which.setdefault(arm if arm in self.arms else "", len(which)) for arm in ids]
         return list(which), np.array(group, np.int64)[item]
 
-    def _each(self, batch: Batch, phi: Tensor, device: str) -> tuple[F64, F64, F64]:
+    def _each(self, batch: Batch, phi: Array, device: str) -> tuple[F64, F64, F64]:
         """Mean, √(φᵀ(A + λI)⁻¹φ) and noise sd of every candidate, (B, K) each."""
         mean, width, noise = (np.zeros(batch.mask.shape) for _ in range(3))
-        items = phi.double()
         which, place = self._known(batch)
         flat = [np.zeros(len(place)) for _ in range(3)]
         for i, arm in enumerate(which):
             head, mine = self.of(arm), place == i
-            flat[0][mine], flat[1][mine] = _moments(head, items[torch.from_numpy(mine).to(device)], device)
+            flat[0][mine], flat[1][mine] = _moments(head, phi[beside(mine, phi)], device)
             a, b = head.noise
             flat[2][mine] = np.sqrt(b / max(a - 1, 0.5))
         for whole, part in zip((mean, width, noise), flat, strict=True):
             whole[batch.mask] = part
         return mean, width, noise
 
-    def thompson(self, batch: Batch, phi: Tensor, *, seed: int, draws: int, device: str) -> F64:  # noqa: ARG002
+    def thompson(self, batch: Batch, phi: Array, *, seed: int, draws: int, device: str) -> F64:  # noqa: ARG002
         """Exact for independent N(φᵀm, E[σ²]·φᵀ(A + λI)⁻¹φ): no draws, no votes."""
         mean, sd = self.normals(batch, phi, device=device)
         return exploration.best_of_normals(np.asarray(batch.priced(mean), np.float64), sd, batch.mask)
 
-    def normals(self, batch: Batch, phi: Tensor, *, device: str) -> tuple[F64, F64]:
+    def normals(self, batch: Batch, phi: Array, *, device: str) -> tuple[F64, F64]:
         """Mean and standard deviation of what each candidate is worth, (B, K) each."""
         mean, width, noise = self._each(batch, phi, device)
         return mean, width * noise
 
-    def ucb(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
+    def ucb(self, batch: Batch, phi: Array, *, alpha: float, device: str) -> F64:
         """Returns all mass on the highest upper confidence bound, each arm by its own posterior, (B, K)."""
         return exploration.greedy(batch.priced(self.bounds(batch, phi, alpha=alpha, device=device)), batch.mask)
 
-    def bounds(self, batch: Batch, phi: Tensor, *, alpha: float, device: str) -> F64:
+    def bounds(self, batch: Batch, phi: Array, *, alpha: float, device: str) -> F64:
         """Returns the upper confidence bound of every candidate, by its own posterior, (B, K)."""
         mean, width, _ = self._each(batch, phi, device)
         return mean + alpha * width
@@ -210,7 +207,7 @@ class ArmHeads:
         return cls(prior=prior, d=d, arms=each, step=step)
 
 
-def _moments(head: Posterior, phi: Tensor, device: str) -> tuple[F64, F64]:
+def _moments(head: Posterior, phi: Array, device: str) -> tuple[F64, F64]:
     """φᵀm and √(φᵀ(A + λI)⁻¹φ), (n,) each."""
-    out = product(phi, torch.from_numpy(head.directions).to(device)).cpu().numpy()
+    out = host(product(double(phi), on(head.directions, device)))
     return out[:, 0], np.sqrt(np.einsum("nd,nd->n", out[:, 1:], out[:, 1:]))

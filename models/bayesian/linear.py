@@ -11,85 +11,41 @@ from typing import Any, ClassVar, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from croupier.features.batch import F32, F64, I64, Batch, Catalogue, Interactions
 from croupier.models import persistence
 from croupier.models.bayesian import thompson
+from croupier.models.bayesian.arrays import BOUND, Array, beside, bounded, of, on, product
 from croupier.models.bayesian.base import Bayesian
 from croupier.models.bayesian.heads import SharedHead
-from croupier.models.bayesian.network import BOUND, product, tensor
 from croupier.models.bayesian.posterior import Phi
 from croupier.models.bayesian.survey import Survey
 from croupier.models.policy import Among
-
-SMALL = 128  # arms of a catalogue up to which every request is scored against all of it, in one product
 
 
 class BilinearForm:
     """S draws of a shared head as bilinear forms: x scores [1; u]ᵀ T x, T (1 + d_u, d_x, S), x = [arm; pair].
 
-    What all arms of a request share, u and the constant, cannot change who wins, and is left out. The arm's share T x
-    is computed once per catalogue and posterior; a feature of the pair, or of an arm out of many, takes a step each.
-    Tested against `linear_scores` of tests/models/plain_formulas.py.
+    What all arms of a request share, u and the constant, cannot change who wins, and is left out. [1; u]ᵀ T is computed
+    once a request, and a candidate adds d_x products a draw to it, inline or of the catalogue. Tested against
+    `linear_scores` of tests/models/plain_formulas.py.
     """
 
-    def __init__(self, weights: Tensor, d_u: int, d_x: int, *, cross: bool) -> None:
+    def __init__(self, weights: Array, d_u: int, d_x: int, *, cross: bool) -> None:
         """`weights` (d, S): draws of the head over φ = [u; x; u ⊗ x; 1], or [u; x; 1] without `cross`."""
-        plain, rest = weights[d_u : d_u + d_x], weights[d_u + d_x : -1]
-        self.T = torch.cat([plain[None], rest.view(d_u, d_x, weights.shape[1])]) if cross else plain[None]
-        self._cross = cross
-        self._shares: WeakKeyDictionary[Catalogue, Tensor] = WeakKeyDictionary()
+        S = weights.shape[1]
+        plain, rest = weights[d_u : d_u + d_x].reshape(1, d_x * S), weights[d_u + d_x : -1]
+        self._T = of(weights).concatenate([plain, rest.reshape(d_u, d_x * S)]) if cross else plain
+        self._shape, self._cross = (d_x, S), cross
 
-    def scores(self, batch: Batch) -> Tensor:
+    def scores(self, batch: Batch) -> Array:
         """(B, K, S), −inf where masked."""
-        device, d_a = str(self.T.device), batch.catalogue.features.shape[1]
-        u, (B, K), S = tensor(batch.context, device), batch.mask.shape, self.T.shape[2]
-        base = torch.cat([u.new_ones(B, 1), u], dim=1) if self._cross else u.new_ones(B, 1)
-        x, T = tensor(batch.pair, device), self.T[:, d_a:]
-        if batch.catalogue.size > SMALL:
-            x, T = torch.cat([tensor(batch.arm_features, device), x], dim=2), self.T
-            scores = x.new_zeros(B, K, S)
-        else:
-            scores = self._by_catalogue(batch, base, d_a)
-        _add(scores, x, base, T)
-        if not batch.mask.all():
-            scores.masked_fill_(torch.from_numpy(~batch.mask).to(device)[:, :, None], -torch.inf)
-        return scores
-
-    def _by_catalogue(self, batch: Batch, base: Tensor, d_a: int) -> Tensor:
-        """(B, K, S): what arms add. Published ones stand in one product of every request and the whole catalogue, whose
-        bits inline arms beside them do not change; these take a step for each feature."""
-        catalogue, device, size = batch.catalogue, str(self.T.device), batch.catalogue.size
-        (B, K), S = batch.mask.shape, self.T.shape[2]
-        inline = batch.arm >= size
-        if size and not inline.all():
-            whole = product(base, self._share(catalogue.published or catalogue, d_a, device)).view(B * size, S)
-            place = np.where(inline, 0, batch.arm) + size * np.arange(B)[:, None]
-            scores = whole.index_select(0, torch.from_numpy(place.ravel()).to(device)).view(B, K, S)
-        else:
-            scores = base.new_zeros(B, K, S)
-        if catalogue.published is not None:
-            scores.masked_fill_(torch.from_numpy(inline).to(device)[:, :, None], 0.0)
-            x = tensor(batch.arm_features * inline[:, :, None], device)
-            _add(scores, x, base, self.T[:, :d_a])
-        return scores
-
-    def _share(self, catalogue: Catalogue, d_a: int, device: str) -> Tensor:
-        """(1 + d_u, A·S)."""
-        if catalogue not in self._shares:
-            share = tensor(catalogue.features, device) @ self.T[:, :d_a]
-            self._shares[catalogue] = share.reshape(len(self.T), len(catalogue.ids) * self.T.shape[2])
-        return self._shares[catalogue]
-
-
-def _add(scores: Tensor, x: Tensor, base: Tensor, T: Tensor) -> None:
-    """Adds base T x to scores (B, K, S), a feature of x (B, K, d) at a time: each score by itself, in one order."""
-    B, wide, S = len(scores), T.shape[1], T.shape[2]
-    by_request = product(base, T.reshape(len(T), wide * S)).view(B, wide, S)
-    for j in range(wide):
-        scores.addcmul_(x[:, :, j, None], by_request[:, j, None])
+        x = np.concatenate([batch.arm_features, batch.pair], axis=2, dtype=np.float32)
+        u = np.ones((len(batch), 1 + batch.context.shape[1] * self._cross), np.float32)
+        u[:, 1:] = batch.context if self._cross else 0.0
+        by_request = product(beside(bounded(u, "cpu"), self._T), self._T).reshape(len(batch), *self._shape)
+        scores = product(beside(bounded(x, "cpu"), self._T), by_request)
+        return scores if batch.mask.all() else thompson.without(scores, batch.mask)
 
 
 class Linear(Bayesian):
@@ -128,14 +84,12 @@ class Linear(Bayesian):
         self.known: tuple[str, ...] = ()  # hybrid: arms with a block of their own
         self._forms: WeakKeyDictionary[SharedHead, BilinearForm] = WeakKeyDictionary()
 
-    @torch.inference_mode()
     def _pmf(self, batch: Batch) -> F64:
         """Thompson sampling with a shared head never writes φ out."""
         form = self._form()
         if form is None:
             return super()._pmf(batch)
-        scores = form.scores(batch)
-        return thompson.votes(scores if batch.price is None else scores - thompson.prices(batch, scores)[:, :, None])
+        return thompson.votes(thompson.paid(form.scores(batch), batch))
 
     def _scored(self, batch: Batch) -> Among:
         form = self._form()
@@ -153,7 +107,7 @@ class Linear(Bayesian):
         return self._forms[head]
 
     def _wide(self, batch: Batch) -> int:
-        return max(super()._wide(batch), sum(self.sizes or ()), min(batch.catalogue.size, SMALL))
+        return max(super()._wide(batch), sum(self.sizes or ()))
 
     def _rows(self, u: F32, arms: I64, pair: F32, catalogue: Catalogue) -> F32:
         """φ (n, d) of n items (request, row of the catalogue). Features are clipped to ±BOUND."""
@@ -181,10 +135,10 @@ class Linear(Bayesian):
         place = {arm: i for i, arm in enumerate(self.known)}
         return np.array([place.get(arm, len(place)) for arm in catalogue.ids], dtype=np.int64)
 
-    def phi(self, batch: Batch) -> Tensor:
+    def phi(self, batch: Batch) -> Array:
         row, position = np.nonzero(batch.mask)
         phi = self._rows(batch.context[row], batch.arm[row, position], batch.pair[row, position], batch.catalogue)
-        return torch.from_numpy(phi).to(self.device)
+        return on(phi, self.device)
 
     def _phi_chosen(self, chunk: Interactions) -> Phi:
         return self._rows(chunk.batch.context, *chunk.shown, chunk.batch.catalogue)

@@ -1,39 +1,22 @@
-"""The torch network under neural-linear: [context; arm; pair] → φ, trained to predict the standardised reward."""
+"""The training of the network under neural-linear: [context; arm; pair] → φ, to predict the standardised reward."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Self, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from croupier.features.batch import F32, I64, Batch, Interactions
+from croupier.features.batch import F32, I64, Interactions
+from croupier.models.bayesian.arrays import bounded
 from croupier.models.bayesian.checkpoint import FusedAdam, Progress
+from croupier.models.bayesian.threads import one_thread
 
-BLOCK = {"cpu": 32, "cuda": 128}  # rows a product is computed at once
 LARGEST_BATCH = 2048  # a mini-batch that grows with the log ends here
-BOUND = 1e4  # inputs beyond ±BOUND are clipped: standardised features never are, outliers stay finite
-
-
-def product(x: Tensor, w: Tensor) -> Tensor:
-    """Returns (n, i) @ (i, o) in products of one fixed shape, so that a row's result has the same bits in any batch."""
-    n, block = len(x), BLOCK[x.device.type]
-    blocks = -(-n // block)
-    if n < blocks * block:
-        x = torch.cat([x, x.new_zeros(blocks * block - n, x.shape[1])])
-    out = torch.bmm(x.reshape(blocks, block, x.shape[1]), w.expand(blocks, -1, -1))
-    return out.view(blocks * block, w.shape[1])[:n]
-
-
-def tensor(x: F32, device: str) -> Tensor:
-    """Returns features as a float32 tensor, clipped to ±BOUND."""
-    return torch.from_numpy(np.clip(x, -BOUND, BOUND, dtype=np.float32)).to(device)
 
 
 def _linear(i: int, o: int, generator: torch.Generator) -> nn.Linear:
@@ -44,26 +27,6 @@ def _linear(i: int, o: int, generator: torch.Generator) -> nn.Linear:
         layer.weight.uniform_(-bound, bound, generator=generator)
         layer.bias.uniform_(-bound, bound, generator=generator)
     return layer
-
-
-@cache
-def _pools() -> Any:
-    """Found once: looking for the libraries takes longer than a small training."""
-    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # of scikit-learn, without types
-
-    return ThreadpoolController()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Small products gain nothing from threads, and sums in one order give the same bytes everywhere."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with _pools().limit(limits=1, user_api="blas"):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class Network(nn.Module):
@@ -81,35 +44,31 @@ class Network(nn.Module):
         self.seen: Tensor  # (d,) inputs that were ever other than 0 in training, kept through warm starts
         self.register_buffer("seen", torch.zeros(widths[0], dtype=torch.bool))
 
+    @classmethod
+    def starting(
+        cls,
+        sizes: tuple[int, int, int],
+        hidden: tuple[int, ...],
+        outputs: int,
+        *,
+        seed: int,
+        dropout: float,
+        state: Mapping[str, F32],
+        device: str,
+    ) -> Self:
+        """Where a training begins: at the `state` of an earlier one where that has the same sizes, else at random."""
+        network = cls(sizes, hidden, outputs, torch.Generator().manual_seed(seed))
+        own = network.state_dict()
+        if state and {key: a.shape for key, a in state.items()} == {key: tuple(t.shape) for key, t in own.items()}:
+            network.load_state_dict({key: torch.from_numpy(a.copy()) for key, a in state.items()})
+        network.dropout = dropout
+        return network.to(device)
+
     def forward(self, x: Tensor) -> Tensor:
         """Maps (n, d) to φ without its constant (n, h)."""
         for layer in self.layers:
             x = torch.relu(layer(x))
         return x
-
-    def arm_share(self, arms: Tensor) -> Tensor:
-        """Returns (A, width): the arm's share of the first layer, computed once per catalogue."""
-        d_u, d_a, _ = self.sizes
-        first = cast("nn.Linear", self.layers[0])
-        return product(arms[:, :d_a], first.weight[:, d_u : d_u + d_a].T) + first.bias
-
-    def phi(self, batch: Batch, arm_share: Tensor, device: str) -> Tensor:
-        """φ (n, h + 1) of every candidate, in the order of `batch.mask`."""
-        d_u, d_a, d_p = self.sizes
-        first, mask = cast("nn.Linear", self.layers[0]).weight, batch.mask
-        context = product(tensor(batch.context, device), first[:, :d_u].T)
-        x = arm_share.index_select(0, torch.from_numpy(batch.arm[mask]).to(device))
-        if mask.all():
-            x.view(*mask.shape, -1).add_(context[:, None])
-        else:
-            x += context.index_select(0, torch.from_numpy(np.nonzero(mask)[0]).to(device))
-        if d_p:
-            x += product(tensor(batch.pair[mask], device), first[:, d_u + d_a :].T)
-        for layer in cast("list[nn.Linear]", list(self.layers)[1:]):
-            x = product(x.relu_(), layer.weight.T).add_(layer.bias)
-        phi = x.new_ones(len(x), x.shape[1] + 1)
-        torch.clamp(x, min=0.0, out=phi[:, :-1])
-        return phi
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +98,7 @@ class Training:
 Examples = Callable[[Interactions], tuple[F32, F32, I64]]  # chunk → inputs (n, d), targets (n,), which output (n,)
 
 
+@one_thread()
 def fit(
     network: Network,
     log: Iterable[Interactions],
@@ -250,7 +210,7 @@ def _batches(
     for chunk in log:
         x, y, output = examples(chunk)
         rest = (y, chunk.weight.astype(np.float32), output)
-        arrays = [tensor(x, device), *(torch.from_numpy(a).to(device) for a in rest)]
+        arrays = [torch.as_tensor(bounded(x, device)), *(torch.from_numpy(a).to(device) for a in rest)]
         if rng is not None:
             order = torch.from_numpy(rng.permutation(len(chunk))).to(device)
             arrays = [array[order] for array in arrays]

@@ -14,14 +14,13 @@ from typing import Any, ClassVar, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from croupier.features.batch import F32, I64, Batch, Catalogue, Interactions
 from croupier.features.store import layout
 from croupier.models import persistence
-from croupier.models.bayesian import network
+from croupier.models.bayesian.arrays import Array, of
 from croupier.models.bayesian.base import Bayesian
+from croupier.models.bayesian.layers import Layers, arrays_of
 from croupier.models.bayesian.posterior import Phi
 from croupier.models.bayesian.survey import Sizes, Survey
 
@@ -95,10 +94,11 @@ class NeuralLinear(Bayesian):
             precision=precision,
         )
         self.checkpoint = checkpoint  # says where, not what: no part of what is learnt or saved
-        self.network: network.Network | None = None
+        self.state: persistence.Arrays = {}  # of the trained network, by torch's names
+        self.layers: Layers | None = None  # of which it serves
         self.begins = False  # whether what `learn` makes begins with this one's weights, as `primed` asks
         self.outputs: tuple[str, ...] = ()  # arms that have an output of their own while training
-        self._arm_shares: WeakKeyDictionary[Catalogue, Tensor] = WeakKeyDictionary()
+        self._arm_shares: WeakKeyDictionary[Catalogue, Array] = WeakKeyDictionary()
 
     def _inputs(self, sizes: Sizes) -> Sizes:
         return sizes if self.parameters["heads"] == "shared" else (sizes[0], 0, sizes[2])
@@ -112,42 +112,49 @@ class NeuralLinear(Bayesian):
         return start
 
     def _fit(self, log: Iterable[Interactions], survey: Survey, before: Self) -> int:
-        p, generator = self.parameters, torch.Generator().manual_seed(self.seed)
+        from croupier.models.bayesian import network  # torch: what serves on a CPU has no need of it
+
+        p = self.parameters
         self.outputs = survey.arms if p["heads"] == "per_arm" else ()
-        self.network = self._network(survey.sizes, generator)
-        begun = (p["warm_start"] or before.begins) and before.outputs == self.outputs
-        if begun and before.network is not None and before.network.sizes == self.network.sizes:
-            self.network.load_state_dict(before.network.state_dict())
+        begun = p["warm_start"] or before.begins
+        start = network.Network.starting(
+            self._inputs(survey.sizes),
+            tuple(p["hidden"]),
+            max(len(self.outputs), 1),
+            seed=self.seed,
+            dropout=p.get("dropout", 0.0),
+            state=before.state if begun and before.outputs == self.outputs else {},
+            device=self.device,
+        )
         keys = (
             "epochs", "patience", "batch_size", "epoch_steps", "learning_rate", "weight_decay", "holdout", "precision",
         )  # fmt: skip
         network.fit(
-            self.network,
+            start,
             log,
             self._examples,
             rows=survey.rows,
             device=self.device,
             how=network.Training(**{key: p[key] for key in keys}),
             seed=(self.seed, survey.rows),
-            checkpoint=self._checkpoint(before.checkpoint, survey, self.network),
+            checkpoint=self._checkpoint(before.checkpoint, survey, arrays_of(start.state_dict())),
         )
-        return int(p["hidden"][-1]) + 1
+        return self._serves(arrays_of(start.state_dict()), survey.sizes)
 
-    def _checkpoint(self, folder: str, survey: Survey, begins: network.Network) -> Path | None:
+    def _serves(self, state: persistence.Arrays, sizes: Sizes) -> int:
+        """From here on φ is that of a network with this state; returns its length."""
+        self.state, self._arm_shares = state, WeakKeyDictionary()
+        self.layers = Layers.of(state, self._inputs(sizes), self.device)
+        return int(self.parameters["hidden"][-1]) + 1
+
+    def _checkpoint(self, folder: str, survey: Survey, begins: persistence.Arrays) -> Path | None:
         """Named after all that the training depends on, where it begins included, so that no other training goes on
         from it."""
         if not folder:
             return None
-        weights = b"".join(value.cpu().numpy().tobytes() for value in begins.state_dict().values())
-        where = hashlib.sha256(weights).hexdigest()
+        where = hashlib.sha256(b"".join(value.tobytes() for value in begins.values())).hexdigest()
         facts = json.dumps([self.name, self.parameters, self.seed, asdict(survey), where], sort_keys=True)
         return Path(folder) / f"{hashlib.sha256(facts.encode()).hexdigest()[:24]}{layout.CHECKPOINT}"
-
-    def _network(self, sizes: Sizes, generator: torch.Generator) -> network.Network:
-        hidden = tuple(self.parameters["hidden"])
-        net = network.Network(self._inputs(sizes), hidden, max(len(self.outputs), 1), generator)
-        net.dropout = self.parameters.get("dropout", 0.0)
-        return net.to(self.device)
 
     def _examples(self, chunk: Interactions) -> tuple[F32, F32, I64]:
         target = self.standardise(chunk.reward).astype(np.float32)
@@ -162,34 +169,31 @@ class NeuralLinear(Bayesian):
         d_u, d_a = chunk.batch.context.shape[1], chunk.batch.catalogue.features.shape[1]
         return np.delete(x, slice(d_u, d_u + d_a), axis=1)
 
-    def _trained(self) -> network.Network:
-        if self.network is None:
+    def _trained(self) -> Layers:
+        if self.layers is None:
             raise ValueError("neural_linear: found an untrained policy, expected learn() or load() first")
-        return self.network
+        return self.layers
 
-    def phi(self, batch: Batch) -> Tensor:
-        net = self._trained()
-        return net.phi(batch, self._arm_share(batch.catalogue, net), self.device)
+    def phi(self, batch: Batch) -> Array:
+        layers = self._trained()
+        return layers.phi(batch, self._arm_share(batch.catalogue, layers))
 
-    def _arm_share(self, catalogue: Catalogue, net: network.Network) -> Tensor:
+    def _arm_share(self, catalogue: Catalogue, layers: Layers) -> Array:
         """(A, width); inline arms are computed behind what is kept of the published ones."""
         share = self._arm_shares.get(catalogue)
         if share is None:
             published = catalogue.published
-            features = catalogue.features if published is None else catalogue.inline_features
-            share = net.arm_share(network.tensor(features, self.device))
+            share = layers.arm_share(catalogue.features if published is None else catalogue.inline_features)
             if published is not None:
-                share = torch.cat([self._arm_share(published, net), share])
+                share = of(share).concatenate([self._arm_share(published, layers), share])
             self._arm_shares[catalogue] = share
         return share
 
-    @torch.no_grad()
     def _phi_chosen(self, chunk: Interactions) -> Phi:
-        x: F32 = self._trained()(network.tensor(self._x(chunk), self.device)).cpu().numpy()
-        return np.concatenate([x, np.ones((len(x), 1), dtype=np.float32)], axis=1, dtype=np.float32)
+        return self._trained().rows(self._x(chunk))
 
     def _arrays(self) -> persistence.Arrays:
-        return {f"network.{key}": value.cpu().numpy() for key, value in self._trained().state_dict().items()}
+        return {f"network.{key}": value for key, value in self.state.items()}
 
     def _facts(self) -> dict[str, Any]:
         return {"outputs": list(self.outputs)}
@@ -197,10 +201,8 @@ class NeuralLinear(Bayesian):
     def _restore(self, arrays: persistence.Arrays, facts: dict[str, Any]) -> int:
         self.outputs = tuple(facts["outputs"])
         d_u, d_a, d_p = facts["sizes"]
-        self.network = self._network((d_u, d_a, d_p), torch.Generator()).eval()
-        weights = {key.removeprefix("network."): a for key, a in arrays.items() if key.startswith("network.")}
-        self.network.load_state_dict({key: torch.from_numpy(a) for key, a in weights.items()})
-        return int(self.parameters["hidden"][-1]) + 1
+        state = {key.removeprefix("network."): a for key, a in arrays.items() if key.startswith("network.")}
+        return self._serves(state, (d_u, d_a, d_p))
 
 
 def chosen_features(chunk: Interactions) -> F32:

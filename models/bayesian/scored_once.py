@@ -1,18 +1,16 @@
 """A Bayesian policy's scores, made once for a batch: what elects among any part of its candidates.
 
 Each candidate's score under each draw, its bound, or its normal law depends on no other candidate, so it is that of the
-same candidate in a shorter list, to the bit (network.product); what is left is then elected anew, from the same draws.
+same candidate in a shorter list, to the bit (arrays.product); what is left is then elected anew, from the same draws.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from croupier.features.batch import F64, Batch, Left
 from croupier.models import exploration
 from croupier.models.bayesian import thompson
+from croupier.models.bayesian.arrays import Array
 from croupier.models.bayesian.heads import ArmHeads, Head, SharedHead
 from croupier.models.policy import Among
 
@@ -22,13 +20,7 @@ def uniform(left: Left) -> F64:
     return exploration.uniform(left.mask)
 
 
-@torch.inference_mode()
-def kept(score: Callable[[Batch], Among], batch: Batch) -> Among:
-    """Returns what `score` makes of the batch, without the graph that training would need."""
-    return score(batch)
-
-
-def by_heads(heads: Head, parameters: Mapping[str, Any], batch: Batch, phi: Tensor, seed: int) -> Among:
+def by_heads(heads: Head, parameters: Mapping[str, Any], batch: Batch, phi: Array, seed: int) -> Among:
     """Returns what gives the pmf of the policy with these heads and parameters, from φ (n, d) of the batch."""
     device = parameters["device"]
     if parameters["explore"] == "ucb":
@@ -36,7 +28,7 @@ def by_heads(heads: Head, parameters: Mapping[str, Any], batch: Batch, phi: Tens
         return lambda left: exploration.greedy(left.take(bounds), left.mask)
     if isinstance(heads, SharedHead):
         drawn = heads.drawn(seed=seed, draws=parameters["draws"], device=device)
-        return thompson.among(thompson.scores(batch, phi.float(), drawn))
+        return thompson.among(thompson.scores(batch, phi, drawn))
     if not isinstance(heads, ArmHeads):
         raise TypeError(f"heads: found {type(heads).__name__}, expected SharedHead or ArmHeads")
     mean, sd = heads.normals(batch, phi, device=device)

@@ -1,15 +1,13 @@
 """What posterior draws expect of every candidate: the numbers behind Thompson sampling's votes."""
 
 import numpy as np
-import torch
 
 from croupier.features.batch import F64, Batch
+from croupier.models.bayesian.arrays import host, product
 from croupier.models.bayesian.base import Bayesian
 from croupier.models.bayesian.heads import SharedHead
-from croupier.models.bayesian.network import product
 
 
-@torch.inference_mode()
 def drawn_scores(policy: Bayesian, batch: Batch) -> F64:
     """(S, B, K): what each of the S draws of a shared head expects of each candidate, on the scale on which the head
     learns; every request has K candidates. φ is computed once for all of them. Raises ValueError for a head per arm, or
@@ -21,5 +19,5 @@ def drawn_scores(policy: Bayesian, batch: Batch) -> F64:
         raise ValueError(f"batch: found requests of fewer than {K} candidates, expected as many for each")
     policy.check(batch)
     weights = head.drawn(seed=policy.seed, draws=policy.parameters["draws"], device=policy.device)
-    scores = product(policy.phi(batch).float(), weights).double().cpu().numpy()
+    scores = host(product(policy.phi(batch), weights)).astype(np.float64)
     return np.ascontiguousarray(scores.reshape(B, K, -1).transpose(2, 0, 1))

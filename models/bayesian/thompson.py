@@ -4,73 +4,71 @@ Given the draws, the share of votes *is* the probability of the choice, so the l
 depend on nothing in the batch: the same request has the same pmf alone, in any company, on any host.
 """
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from croupier.features.batch import F64, Batch, Left
-from croupier.models.bayesian.network import product
+from croupier.models.bayesian.arrays import Array, beside, best, host, on, product, total
 from croupier.models.policy import Among
 
 if TYPE_CHECKING:
-    from croupier.models.bayesian.posterior import Posterior  # scoring needs numpy and torch alone
+    from croupier.models.bayesian.posterior import Posterior  # scoring needs numpy alone
 
 
-def draws(head: "Posterior", *, seed: int, count: int, device: str) -> Tensor:
+def draws(head: "Posterior", *, seed: int, count: int, device: str) -> Array:
     """Returns (d, S) float32 draws of the head's weights."""
     sample = head.sample(np.random.default_rng([seed, head.step]), count)
-    return torch.from_numpy(sample.astype(np.float32)).to(device)
+    return on(np.ascontiguousarray(sample, dtype=np.float32), device)
 
 
-def pmf(batch: Batch, phi: Tensor, weights: Tensor) -> F64:
+def pmf(batch: Batch, phi: Array, weights: Array) -> F64:
     """Returns (B, K) share of votes, from φ (n, d) of the candidates in the order of the mask, and the draws (d, S)."""
     return votes(scores(batch, phi, weights))
 
 
-def scores(batch: Batch, phi: Tensor, weights: Tensor) -> Tensor:
+def scores(batch: Batch, phi: Array, weights: Array) -> Array:
     """Returns (B, K, S): what each draw makes of each candidate, −inf where masked."""
-    (B, K), S, mask = batch.mask.shape, weights.shape[1], batch.mask
-    flat = product(phi, weights)
-    if batch.price is not None:
-        flat = flat - prices(batch, flat)[torch.tensor(mask, device=flat.device)][:, None]
+    mask, flat = batch.mask, product(phi, weights)
     if mask.all():
-        return flat.view(B, K, S)
-    found = flat.new_full((B, K, S), -torch.inf)
-    found[torch.tensor(mask, device=flat.device)] = flat
-    return found
+        found = flat.reshape(*mask.shape, -1)
+    else:
+        place = (mask.ravel().cumsum() - 1).clip(min=0).reshape(mask.shape)
+        found = without(flat[beside(place, flat)], mask)
+    return paid(found, batch)
 
 
-def prices(batch: Batch, like: Tensor) -> Tensor:
-    """(B, K) the batch's prices, as numbers of the scores `like`."""
-    return torch.from_numpy(np.asarray(batch.price)).to(device=like.device, dtype=like.dtype)
+def without(scored: Array, mask: Array) -> Array:
+    """Returns the scores (B, K, S) with −inf in the place of what is masked; they are overwritten."""
+    scored[beside(~mask, scored)] = -np.inf
+    return scored
 
 
-def among(scored: Tensor) -> Among:
+def paid(scored: Array, batch: Batch) -> Array:
+    """Returns the scores (B, K, S) less the batch's prices, where it has some."""
+    if batch.price is None:
+        return scored
+    return scored - beside(np.asarray(batch.price, np.float32), scored)[:, :, None]
+
+
+def among(scored: Array) -> Among:
     """Returns what gives shares of votes over what is left, from scores (B, K, S)."""
-    (B, K, S), device = scored.shape, scored.device
+    K, S = scored.shape[1:]
 
-    @torch.inference_mode()
     def found(left: Left) -> F64:
         if left.whole:
-            return _shares(torch.ge(scored, scored.amax(1, keepdim=True), out=torch.empty_like(scored)))
-        flat = torch.from_numpy((left.rows[:, None] * K + left.place).ravel()).to(device)
-        part = scored.view(B * K, S).index_select(0, flat).view(*left.mask.shape, S)
-        if not left.mask.all():
-            part.masked_fill_(torch.from_numpy(~left.mask).to(device)[:, :, None], -torch.inf)
-        return votes(part)
+            return votes(scored)
+        flat = (left.rows[:, None] * K + left.place).ravel()
+        part = scored.reshape(-1, S)[beside(flat, scored)].reshape(*left.mask.shape, S)
+        return votes(part if left.mask.all() else without(part, left.mask))
 
     return found
 
 
-def votes(scored: Tensor) -> F64:
-    """Returns (B, K) share of draws that each arm wins; scores (B, K, S), −inf where masked, are overwritten. A tie
-    between arms gives a vote to each, and all are then shared: rare, and alike for arms that are alike."""
-    return _shares(scored.ge_(scored.amax(1, keepdim=True)))
-
-
-def _shares(won: Tensor) -> F64:
-    """Shares (B, K) of draws won (B, K, S): 0 and 1 as floats, counted by a product, exactly."""
-    counts = (won @ won.new_ones(won.shape[2])).double().cpu().numpy()
-    return cast("F64", counts / counts.sum(axis=1, keepdims=True))
+def votes(scored: Array) -> F64:
+    """Returns (B, K) share of draws that each arm wins; scores (B, K, S), −inf where masked. A tie between arms gives a
+    vote to each, and all are then shared: rare, and alike for arms that are alike."""
+    won = scored >= best(scored)[:, None]
+    counts: F64 = host(total(won)).astype(np.float64)
+    shares: F64 = counts / np.add.reduce(counts, 1, keepdims=True)
+    return shares

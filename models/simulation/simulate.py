@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from croupier.features.batch import F32, F64, I64, Batch, Catalogue, Interactions
-from croupier.models.bayesian.network import one_thread
+from croupier.models.bayesian.threads import one_thread
 from croupier.models.policy import Policy, make
 from croupier.models.simulation.online.auto import Auto, narrowed
 from croupier.models.simulation.online.learner import Learner, Schedule, schedule_of

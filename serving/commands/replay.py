@@ -81,7 +81,7 @@ def _named(paths: Sequence[Path]) -> Iterator[list[Spool]]:
 
 def _of_event(w: Workspace, spools: Sequence[Spool], event_id: str, as_json: bool) -> None:
     from croupier.models.constraints import kept_multipliers
-    from croupier.serving.allocation import replayed  # torch is among what they need
+    from croupier.serving.allocation import replayed  # scipy is among what they need
     from croupier.serving.decide import replay
     from croupier.serving.release import bundle_store
 

@@ -1,7 +1,7 @@
 """The posterior as `select_arm` sees it: each batch is decided with the newest head that the reward model wrote, and
 with what the other hosts of a fleet have learnt (serving/fleet), where there are any.
 
-The learners' libraries (torch: 1.5 s of CPU to import) are loaded with a policy that learns, not with this file: most
+The learners' library (scipy.linalg) is loaded with a policy that learns, not with this file: most
 releases serve without, and each publish starts three processes beside those that serve.
 """
 

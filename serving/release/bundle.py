@@ -234,8 +234,7 @@ def load(folder: Path) -> LoadedRelease:
 
 
 def features_of(folder: Path) -> tuple[Encoder, tuple[Arm, ...]]:
-    """Returns the encoder and arms of a release, verified like `load`, for processes that need no policy (and no
-    torch)."""
+    """Returns the encoder and arms of a release, verified like `load`, for processes that need no policy."""
     verify(folder)
     return _read_features(folder)
 

@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from croupier.features.batch import F64, Batch, Catalogue
-from croupier.models.bayesian import network, thompson
+from croupier.models.bayesian import thompson
+from croupier.models.bayesian.arrays import Array, on
+from croupier.models.bayesian.layers import Layers
 
 ARMS, FEATURES, HIDDEN, DRAWS = 20, 32, 64, 256
 
@@ -28,22 +29,24 @@ ARMS, FEATURES, HIDDEN, DRAWS = 20, 32, 64, 256
 class Scorer:
     """A one-layer network, its arms' share computed once, and S draws of a head: what `NeuralLinear` serves with."""
 
-    net: network.Network
+    layers: Layers
     catalogue: Catalogue
-    share: Tensor
-    weights: Tensor
-    device: str
+    share: Array
+    weights: Array
 
     @classmethod
-    @torch.no_grad()
     def make(cls, device: str, *, seed: int = 0) -> "Scorer":
         """The same numbers on every device."""
-        rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-        net = network.Network((FEATURES, FEATURES, 0), (HIDDEN,), 1, generator).to(device)
-        features = rng.normal(size=(ARMS, FEATURES)).astype(np.float32)
+        rng, sizes = np.random.default_rng(seed), (FEATURES, FEATURES, 0)
+        bound = (2 * FEATURES) ** -0.5
+        state = {
+            "layers.0.weight": rng.uniform(-bound, bound, (HIDDEN, 2 * FEATURES)).astype(np.float32),
+            "layers.0.bias": rng.uniform(-bound, bound, HIDDEN).astype(np.float32),
+        }
+        layers, features = Layers.of(state, sizes, device), rng.normal(size=(ARMS, FEATURES)).astype(np.float32)
         catalogue = Catalogue(ids=tuple(f"arm-{k}" for k in range(ARMS)), features=features, digest="")
-        weights = torch.from_numpy(rng.normal(size=(HIDDEN + 1, DRAWS)).astype(np.float32)).to(device)
-        return cls(net, catalogue, net.arm_share(network.tensor(features, device)), weights, device)
+        weights = on(rng.normal(size=(HIDDEN + 1, DRAWS)).astype(np.float32), device)
+        return cls(layers, catalogue, layers.arm_share(features), weights)
 
     def requests(self, n: int) -> Batch:
         context = np.random.default_rng(n).normal(size=(n, FEATURES)).astype(np.float32)
@@ -55,11 +58,9 @@ class Scorer:
             catalogue=self.catalogue,
         )
 
-    @torch.no_grad()
-    def phi(self, batch: Batch) -> Tensor:
-        return self.net.phi(batch, self.share, self.device)
+    def phi(self, batch: Batch) -> Array:
+        return self.layers.phi(batch, self.share)
 
-    @torch.no_grad()
     def pmf(self, batch: Batch) -> F64:
         return thompson.pmf(batch, self.phi(batch), self.weights)
 
@@ -67,7 +68,7 @@ class Scorer:
 def kernel_ms(work: Any, device: str) -> float:
     """Device time of one call without its copies; on a CPU, its wall time."""
     work()
-    if device == "cpu":
+    if device.startswith("cpu"):
         began = time.perf_counter()
         work()
         return (time.perf_counter() - began) * 1e3
@@ -93,7 +94,7 @@ def measure(device: str, *, contexts: int = 10_000, batch: int = 4096, size: int
         for _ in range(5):
             scorer.pmf(some)
         rates.append(5 * batch / (time.perf_counter() - began))
-    name = torch.cuda.get_device_name() if device != "cpu" else "cpu"
+    name = torch.cuda.get_device_name() if device.startswith("cuda") else device
     return {
         "device": name,
         "contexts": contexts,

@@ -6,14 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from scipy import stats
 
 from croupier.features.batch import Batch, Catalogue
 from croupier.models import exploration, policy
 from croupier.models.simulation.synthetic import LinearWorld
 
-torch.set_num_threads(1)
 PARAMETERS = {
     "fixed_arm": {"arm": "arm-2"},
     "neural_linear": {"epochs": 3, "draws": 64},

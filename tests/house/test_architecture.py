@@ -27,7 +27,7 @@ PLANTS = {
     "Only features/quality/gx.py knows Great Expectations": ("serving/cli.py", "import great_expectations"),
     "Only features/store/storage.py knows boto3": ("features/log/spool.py", "import boto3"),
     "Only models/vw/train.py knows Vowpal Wabbit": ("models/vw/policy.py", "import vowpalwabbit"),
-    "Only models knows torch": ("serving/decide/selector.py", "import torch"),
+    "Only training and the arrays of a GPU know torch": ("models/bayesian/heads.py", "import torch"),
     "Only serving knows Triton's client": ("dags/common.py", "import tritonclient"),
     "Only serving/gateway knows starlette and uvicorn": ("serving/embedded/host.py", "import starlette"),
     "Only serving/fleet/shared_store.py knows the client of Redis": ("serving/fleet/member.py", "import redis"),

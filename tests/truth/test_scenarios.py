@@ -2,12 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
 
 from croupier.models.bayesian.linear import LinTS
 from croupier.models.simulation import scenarios
-
-torch.set_num_threads(1)
 
 
 @pytest.mark.parametrize("seeds", [1, pytest.param(10, marks=pytest.mark.full)])

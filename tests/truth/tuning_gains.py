@@ -20,7 +20,7 @@ import numpy as np
 
 from croupier.features.batch import Interactions
 from croupier.models.baselines import Uniform
-from croupier.models.bayesian.network import one_thread
+from croupier.models.bayesian.threads import one_thread
 from croupier.models.ope.estimators import dr
 from croupier.models.ope.reward_model import cross_fit
 from croupier.models.ope.rounds import as_served, rounds_of

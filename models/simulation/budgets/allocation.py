@@ -20,7 +20,7 @@ from croupier.models.allocation.exact import exact
 from croupier.models.allocation.learning import of_requests
 from croupier.models.allocation.request import AllocationRequest, joined
 from croupier.models.bayesian.linear import LinTS
-from croupier.models.bayesian.network import one_thread
+from croupier.models.bayesian.threads import one_thread
 
 COST = np.array(TOKENS, np.float64)
 LEARNING_TOTALS = (96, 128, 192, 256)  # tokens a patch, block by block, while it learns

@@ -19,7 +19,7 @@ from croupier.features.batch import F64, I64, Batch, Catalogue, Interactions
 from croupier.features.health import sketch
 from croupier.features.spec_values import HealthSpec
 from croupier.features.utc import HOUR, hour_name
-from croupier.models.bayesian.network import one_thread
+from croupier.models.bayesian.threads import one_thread
 from croupier.models.exploration import with_floor
 from croupier.models.health import noted
 from croupier.models.health.diagnosis import diagnose

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 
 from croupier.features.batch import F64, Batch
 from croupier.models.bayesian.base import Bayesian
@@ -54,7 +53,6 @@ def auto(
     )
 
 
-@torch.inference_mode()
 def expected(policy: Policy, batch: Batch, rewards: tuple[float, float]) -> F64 | None:
     """Returns the reward (B, K) that a Bayesian policy expects of each arm; None before it has learnt."""
     if not isinstance(policy, Bayesian) or policy.sizes is None:

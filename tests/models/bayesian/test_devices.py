@@ -1,4 +1,4 @@
-"""Scoring on a device gives the scores of the CPU within 1e-4, by the same code; the GPU half needs a GPU."""
+"""Scoring on a device gives the scores of the CPU within 1e-4, by the same code; the GPU's part needs a GPU."""
 
 import subprocess
 import sys
@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from croupier.models import policy
-from croupier.models.bayesian import network
+from croupier.models.bayesian import arrays
 from croupier.models.simulation.synthetic import LinearWorld
 from tests.benchmarks import gpu
 
 DEVICES = [
     "cpu",
+    "cpu:0",  # torch's, as on a GPU
     pytest.param(
         "cuda",
         marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here: the GPU half was not run"),
@@ -28,16 +29,15 @@ def test_the_gpu_benchmark_scores_what_numpy_says(device):
     """The network and the votes in float64 by hand; a draw within rounding of a tie may go either way."""
     scorer = gpu.Scorer.make(device)
     batch = scorer.requests(300)
-    layer = scorer.net.layers[0]
-    W, b = layer.weight.detach().cpu().double().numpy(), layer.bias.detach().cpu().double().numpy()
+    W, b = (arrays.host(each[0]).astype(np.float64)[..., :-1] for each in (scorer.layers.weights, scorer.layers.biases))
     arms = np.repeat(scorer.catalogue.features[None], 300, axis=0)
     x = np.concatenate([np.repeat(batch.context[:, None], gpu.ARMS, axis=1), arms], axis=2).astype(np.float64)
-    hidden = np.maximum(x @ W.T + b, 0)
+    hidden = np.maximum(x @ W + b, 0)
     phi = np.concatenate([hidden, np.ones((*hidden.shape[:2], 1))], axis=2)
-    found = scorer.phi(batch).cpu().numpy().reshape(phi.shape)
+    found = arrays.host(scorer.phi(batch)).reshape(phi.shape)
     assert np.abs(found - phi).max() < 1e-4
-    scores = phi @ scorer.weights.cpu().double().numpy()
-    drawn = network.product(scorer.phi(batch), scorer.weights).detach().cpu().numpy().reshape(scores.shape)
+    scores = phi @ arrays.host(scorer.weights).astype(np.float64)
+    drawn = arrays.host(arrays.product(scorer.phi(batch), scorer.weights)).reshape(scores.shape)
     assert np.abs(drawn - scores).max() < 1e-4 * np.abs(scores).max()
     won = np.apply_along_axis(np.bincount, 1, scores.argmax(axis=1), minlength=gpu.ARMS) / gpu.DRAWS
     assert np.abs(scorer.pmf(batch) - won).mean() < 1e-4

@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
 
 from croupier.models.bayesian.linear import LinTS, LinUCB
 from croupier.models.simulation.synthetic import LinearWorld
 
-torch.set_num_threads(1)
 WORLD = LinearWorld.make(2)
 LOG = [WORLD.log(400, 1), WORLD.log(300, 2)]
 BATCH = WORLD.requests(60, np.random.default_rng(5), ragged=False)

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from croupier.models.simulation import simulate
@@ -12,7 +11,6 @@ from croupier.models.simulation.online.learner import FINE, LONG, Learner, Sched
 from croupier.models.simulation.simulate import Problem, contender, problem_of, run
 from croupier.serving.cli import app
 
-torch.set_num_threads(1)
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 3)).astype(np.float32)
 Y = (X[:, 0] + 0.3 * X[:, 1] > 0).astype(np.int64)

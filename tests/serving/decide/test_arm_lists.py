@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from croupier.models import policy
 from croupier.serving.contract.requests import Raw, Request
@@ -18,15 +17,6 @@ from tests.serving import apps
 B, K = 64, 20
 IDS = [arm.arm_id for arm in apps.sample().arms][:K]
 OWN = {a.arm_id: {n: v for n, v in a.features.items() if n in apps.sample().spec.arm} for a in apps.sample().arms}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Of torch, as a server has it: more of them wait for each other where every core is taken."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Kept:

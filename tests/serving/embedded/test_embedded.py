@@ -265,14 +265,17 @@ LIGHT = """
 import sys
 from croupier import Embedded
 with Embedded("shop", var=sys.argv[1]) as shop:
-    shop.select(unit_id="u")
+    print(shop.select(unit_id="u").role, shop.release)
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
 
 
-def test_it_brings_no_server_no_grpc_and_no_torch(tmp_path):
-    Embedded.declared("shop", toml=TOML, arms={"red": {}, "blue": {}}, var=tmp_path).close()
+@pytest.mark.parametrize("name", ["uniform", "neural_linear", "lin_ts", "vw_cb_adf"])
+def test_it_brings_no_server_no_grpc_and_no_torch(tmp_path, name):
+    w = opened(tmp_path)
+    number = publish(w, Uniform() if name == "uniform" else apps.trained(name))
     done = subprocess.run([sys.executable, "-c", LIGHT, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"champion {number}\n")
     heavy = {"torch", "grpc", "tritonclient", "airflow", "great_expectations", "vowpalwabbit", "pandas", "matplotlib"}
     assert heavy & set(done.stdout.split()) == set()
     assert "numpy" in done.stdout.split()

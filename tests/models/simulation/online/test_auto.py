@@ -5,7 +5,6 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from croupier.models.baselines import FixedArm, Uniform
@@ -17,7 +16,6 @@ from croupier.models.simulation.online.portfolio import expected, portfolio
 from croupier.models.simulation.simulate import CONTENDERS, Problem, learned, play
 from croupier.serving.cli import app
 
-torch.set_num_threads(1)
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(600, 3)).astype(np.float32)
 
