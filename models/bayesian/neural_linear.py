@@ -20,7 +20,7 @@ from croupier.features.store import layout
 from croupier.models import persistence
 from croupier.models.bayesian.arrays import Array, of
 from croupier.models.bayesian.base import Bayesian
-from croupier.models.bayesian.layers import Layers, arrays_of
+from croupier.models.bayesian.networks.layers import Layers, arrays_of
 from croupier.models.bayesian.posterior import Phi
 from croupier.models.bayesian.survey import Sizes, Survey
 
@@ -112,7 +112,7 @@ class NeuralLinear(Bayesian):
         return start
 
     def _fit(self, log: Iterable[Interactions], survey: Survey, before: Self) -> int:
-        from croupier.models.bayesian import network  # torch: what serves on a CPU has no need of it
+        from croupier.models.bayesian.networks import network  # torch: what serves on a CPU has no need of it
 
         p = self.parameters
         self.outputs = survey.arms if p["heads"] == "per_arm" else ()

@@ -20,7 +20,7 @@ import torch
 from croupier.features.batch import F64, Batch, Catalogue
 from croupier.models.bayesian import thompson
 from croupier.models.bayesian.arrays import Array, on
-from croupier.models.bayesian.layers import Layers
+from croupier.models.bayesian.networks.layers import Layers
 
 ARMS, FEATURES, HIDDEN, DRAWS = 20, 32, 64, 256
 

@@ -11,6 +11,7 @@ from croupier.features.schema import Arm
 from croupier.features.workspace import Workspace
 from croupier.models.baselines import Uniform
 from croupier.serving.contract.requests import Request
+from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.meter import Meter
 from croupier.serving.decide.replay import loader, replay
 from croupier.serving.decide.selector import Selector
@@ -105,6 +106,7 @@ class Shop:
             recorder=self.spool,
             unit_key=self.w.unit_key,
             meter=self.meter,
+            breaker=CandidateBreaker(None, patience_ms=60_000),  # a busy machine is no slow candidate
             rollout=RolloutReader(self.w.home / "rollout.json", every=0.0),
             clock=lambda: self.now,
         )

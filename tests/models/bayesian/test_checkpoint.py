@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from croupier.models.bayesian.checkpoint import FusedAdam
 from croupier.models.bayesian.ensemble import MCDropout
+from croupier.models.bayesian.networks.checkpoint import FusedAdam
 from croupier.models.bayesian.neural_linear import NeuralLinear
 from croupier.models.simulation.synthetic import LinearWorld
 

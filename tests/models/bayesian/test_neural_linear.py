@@ -8,7 +8,7 @@ import pytest
 from croupier.features.batch import Interactions
 from croupier.models import exploration
 from croupier.models.bayesian import base, thompson
-from croupier.models.bayesian.network import Training
+from croupier.models.bayesian.networks.network import Training
 from croupier.models.bayesian.neural_linear import NeuralLinear
 from croupier.models.simulation.synthetic import LinearWorld
 

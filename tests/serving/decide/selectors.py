@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from croupier.models.baselines import Uniform
+from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.selector import Selector
 from croupier.serving.release.rollout_mirror import RolloutReader
 from tests.serving import apps
@@ -36,12 +37,18 @@ class Broken(Uniform):
         }[self.name]
 
 
+def calm():
+    """A candidate's breaker that waits a minute: a busy machine is no slow candidate."""
+    return CandidateBreaker(None, patience_ms=60_000)
+
+
 class Unspeakable(Exception):
     def __str__(self):
         raise RuntimeError("not even this")
 
 
 def selector(home, spool, champion, candidate=None, share=0.0, **kwargs):
+    kwargs.setdefault("breaker", calm())
     release = apps.write(home, champion, None if isinstance(candidate, Broken) else candidate, share=share)
     if isinstance(candidate, Broken):
         release = replace(release, candidate=candidate)

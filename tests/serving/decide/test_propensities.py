@@ -16,6 +16,7 @@ from croupier.serving.decide import draws
 from croupier.serving.decide.selector import Selector
 from croupier.serving.release.rollout_mirror import RolloutReader
 from tests.serving import apps
+from tests.serving.decide.selectors import calm
 
 STAGES = (0.0, 0.05, 0.2, 0.5, 1.0)
 
@@ -38,7 +39,13 @@ def serve(folder, spool, n):
             folder / f"{stage}", apps.trained("neural_linear"), Uniform(), share=share, number=stage + 1
         )
         served = replace(loaded, candidate=Moody(), champion=Moody() if stage == 3 else loaded.champion)
-        s = Selector(served, recorder=spool, rollout=RolloutReader(folder / f"{stage}" / "rollout.json"), unit_key="k")
+        s = Selector(
+            served,
+            recorder=spool,
+            rollout=RolloutReader(folder / f"{stage}" / "rollout.json"),
+            unit_key="k",
+            breaker=calm(),
+        )
         s.breaker.failed = s.breaker.slow = lambda *_, **__: (
             None
         )  # every failure falls back; the breaker is tested elsewhere

@@ -19,6 +19,7 @@ from croupier.serving.release import bundle as releases
 from croupier.serving.release.rollout_mirror import RolloutReader
 from tests.serving import apps
 from tests.serving.apps import Sample
+from tests.serving.decide.selectors import calm
 
 N = 1000
 
@@ -49,6 +50,7 @@ def serve(tmp_path, spool, n):
         rollout=RolloutReader(tmp_path / "rollout.json"),
         unit_key="k",
         heads=heads,
+        breaker=calm(),
     )
     events = []
     rewards = Rewards(spool, learn=loop.learn)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from croupier.features.batch import F32, I64, Interactions
 from croupier.models.bayesian.arrays import bounded
-from croupier.models.bayesian.checkpoint import FusedAdam, Progress
+from croupier.models.bayesian.networks.checkpoint import FusedAdam, Progress
 from croupier.models.bayesian.threads import one_thread
 
 LARGEST_BATCH = 2048  # a mini-batch that grows with the log ends here
