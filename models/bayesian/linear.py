@@ -27,25 +27,34 @@ class BilinearForm:
     """S draws of a shared head as bilinear forms: x scores [1; u]ᵀ T x, T (1 + d_u, d_x, S), x = [arm; pair].
 
     What all arms of a request share, u and the constant, cannot change who wins, and is left out. [1; u]ᵀ T is computed
-    once a request, and a candidate adds d_x products a draw to it, inline or of the catalogue. Tested against
+    once a request, and a candidate takes d_x products a draw of it, inline or of the catalogue. Tested against
     `linear_scores` of tests/models/plain_formulas.py.
     """
 
     def __init__(self, weights: Array, d_u: int, d_x: int, *, cross: bool) -> None:
         """`weights` (d, S): draws of the head over φ = [u; x; u ⊗ x; 1], or [u; x; 1] without `cross`."""
-        S = weights.shape[1]
-        plain, rest = weights[d_u : d_u + d_x].reshape(1, d_x * S), weights[d_u + d_x : -1]
-        self._T = of(weights).concatenate([plain, rest.reshape(d_u, d_x * S)]) if cross else plain
-        self._shape, self._cross = (d_x, S), cross
+        self._plain = weights[d_u : d_u + d_x]
+        self._crossed = weights[d_u + d_x : -1].reshape(d_u, d_x * weights.shape[1]) if cross else None
+        self._arms: WeakKeyDictionary[Catalogue, Array] = WeakKeyDictionary()
 
     def scores(self, batch: Batch) -> Array:
         """(B, K, S), −inf where masked."""
-        x = np.concatenate([batch.arm_features, batch.pair], axis=2, dtype=np.float32)
-        u = np.ones((len(batch), 1 + batch.context.shape[1] * self._cross), np.float32)
-        u[:, 1:] = batch.context if self._cross else 0.0
-        by_request = product(beside(bounded(u, "cpu"), self._T), self._T).reshape(len(batch), *self._shape)
-        scores = product(beside(bounded(x, "cpu"), self._T), by_request)
+        (B, K), plain = batch.mask.shape, self._plain
+        x = self._of(batch.catalogue)[beside(batch.arm.ravel(), plain)].reshape(B, K, -1)
+        if batch.pair.shape[2]:
+            x = of(plain).concatenate([x, beside(bounded(batch.pair, "cpu"), plain)], 2)
+        if self._crossed is None:
+            scores = product(x.reshape(B * K, -1), plain).reshape(B, K, -1)
+        else:
+            by_request = product(beside(bounded(batch.context, "cpu"), plain), self._crossed)
+            scores = product(x, by_request.reshape(B, *plain.shape) + plain)
         return scores if batch.mask.all() else thompson.without(scores, batch.mask)
+
+    def _of(self, catalogue: Catalogue) -> Array:
+        """(A, d_a): the features of all arms, within their bounds, once a catalogue."""
+        if catalogue not in self._arms:
+            self._arms[catalogue] = beside(bounded(catalogue.features, "cpu"), self._plain)
+        return self._arms[catalogue]
 
 
 class Linear(Bayesian):
