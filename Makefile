@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SAMPLE ?= 40
 SEED ?= 1
 MODULES ?=
-.PHONY: help setup demo test test-full check test-numpy2 test-ray mutants sbom bench bench-learning bench-gpu up down clean
+.PHONY: help setup demo test test-full check test-numpy2 rehearse test-ray mutants sbom bench bench-learning bench-gpu up down clean
 
 help:  ## what the verbs are
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ check: setup  ## style, types, import contracts, fast tests: about a minute
 
 test-numpy2: setup  ## the tests that need no Triton of the wheel, on numpy 2 and the newest of everything
 	@.ci/numpy2
+
+rehearse: setup  ## docker-compose.yml started for real without a container engine; each service killed once (root, PostgreSQL, Redis)
+	@$(BIN)/python -m tests.rehearsal $(ARGS)
 
 test-ray: setup  ## the tests of the engines on a Ray cluster of this machine; Ray lies in var/ray, beside .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: --upgrade --target var/ray -r locks/ray.lock

@@ -8,35 +8,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.rehearsal.compose import TOKEN, Missing, interpolated, required, services
+
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE = yaml.safe_load(TEXT)
 SERVICES = COMPOSE["services"]
-TOKEN = re.compile(r"\$\{(\w+)(?::([?-])([^}]*))?\}")
 SECRET = re.compile(r"PASSWORD|SECRET|ACCESS_KEY|FERNET|TOKEN|_KEY$")
 OPTIONAL = {"CROUPIER_SIGNING_KEY", "CROUPIER_VERIFY_KEY"}  # files of keys, where releases are signed
-
-
-class Missing(ValueError):
-    pass
-
-
-def interpolated(text, environment):
-    """Compose's own rule for ${N}, ${N:-default} and ${N:?message}, with $$ for a dollar."""
-
-    def value(match):
-        name, kind, rest = match.groups()
-        if environment.get(name):
-            return environment[name]
-        if kind == "?":
-            raise Missing(f"{name}: {rest}")
-        return rest or ""
-
-    return TOKEN.sub(value, text.replace("$$", "\0")).replace("\0", "$")
-
-
-def required():
-    return {name for name, kind, _ in TOKEN.findall(TEXT) if kind == "?"}
 
 
 def by_schema(path):
@@ -90,19 +69,19 @@ def test_dependencies_and_volumes_exist_and_what_is_waited_for_has_a_health():
 def test_no_secret_has_a_default():
     values = {name for name, kind, _ in TOKEN.findall(TEXT) if SECRET.search(name)} - OPTIONAL
     images = {name for name, kind, _ in TOKEN.findall(TEXT) if name.endswith("_IMAGE")}
-    assert values | images | {"CROUPIER_TLS_DIR"} == required()
+    assert values | images | {"CROUPIER_TLS_DIR"} == required(TEXT)
     assert (len(values), len(images)) == (10, 5)
 
 
-@pytest.mark.parametrize("name", sorted(required()))
+@pytest.mark.parametrize("name", sorted(required(TEXT)))
 def test_a_missing_secret_stops_it_and_says_which(name):
-    given = dict.fromkeys(required() - {name}, "x")
+    given = dict.fromkeys(required(TEXT) - {name}, "x")
     with pytest.raises(Missing, match=name):
         interpolated(TEXT, given)
 
 
 def test_interpolated_it_has_no_token_left_and_every_service_shares_one_store():
-    text = interpolated(TEXT, {name: f"value-of-{name}" for name in required()})
+    text = interpolated(TEXT, {name: f"value-of-{name}" for name in required(TEXT)})
     others = ("${AIRFLOW_ADMIN_PASSWORD}", "${AIRFLOW_IMAGE}")
     assert all(text.count(other) == 1 for other in others), (
         "dollars that the shell and the builder resolve, not compose"
@@ -165,7 +144,7 @@ def test_the_sidecars_of_the_server_are_it_but_for_their_command():
 
 
 def test_what_hosts_share_is_the_redis_of_compose_with_its_password():
-    text = interpolated(TEXT, dict.fromkeys(required(), "value"))
+    text = interpolated(TEXT, dict.fromkeys(required(TEXT), "value"))
     urls = {
         n: s["environment"]["CROUPIER_REDIS"]
         for n, s in yaml.safe_load(text)["services"].items()
@@ -202,7 +181,9 @@ def test_the_doors_are_those_of_the_native_form(tmp_path, monkeypatch):
     from croupier.serving.triton.binary import Binary
 
     token = "a-token-of-16-and-more"
-    given = yaml.safe_load(interpolated(TEXT, dict.fromkeys(required(), token)))["services"]["triton"]["environment"]
+    given = yaml.safe_load(interpolated(TEXT, dict.fromkeys(required(TEXT), token)))["services"]["triton"][
+        "environment"
+    ]
     for name, value in given.items():
         if value and ("TLS" in name or name == "CROUPIER_TOKEN"):
             here = tmp_path / Path(value).name if value.startswith("/croupier/tls/") else value
@@ -249,3 +230,26 @@ def test_what_an_image_needs_enters_it():
     ).stdout.split()
     assert len(out) > 150
     assert [path for path in out if ignored(path)] == []
+
+
+def test_what_the_rehearsal_starts_is_what_stands_there():
+    """Commands, environments, users and waits, with anchors merged and variables in their places."""
+    given = {name: f"<{name}>" for name in required(TEXT)} | {"CROUPIER_APP": "shop"}
+    found = services(ROOT / "docker-compose.yml", given)
+    assert set(found) == set(SERVICES)
+    worker, triton, init = found["airflow-worker"], found["triton"], found["airflow-init"]
+    assert (worker.command, worker.user, worker.restarts) == (["airflow", "celery", "worker"], "50000:0", True)
+    assert worker.environment["DUMB_INIT_SETSID"] == "0"
+    assert worker.environment["AIRFLOW__CELERY__BROKER_URL"] == "redis://:<REDIS_PASSWORD>@redis:6379/0"
+    assert worker.environment["CROUPIER_STORE"] == "s3://croupier/shop"
+    assert worker.waits == {
+        "airflow-init": "completed_successfully", "postgres": "healthy", "redis": "healthy",
+        "airflow-apiserver": "healthy", "store-init": "completed_successfully",
+    }  # fmt: skip
+    assert triton.command == ["croupier", "serve", "run", "--host", "0.0.0.0"]
+    assert triton.health == ["croupier", "serve", "health"]
+    assert triton.waits["shipper"] == "started"
+    assert (init.command[:2], init.restarts) == (["/bin/bash", "-c"], False)
+    assert '--password "${AIRFLOW_ADMIN_PASSWORD}"' in init.command[2], "a dollar that compose leaves to the shell"
+    with pytest.raises(Missing, match="POSTGRES_PASSWORD: password of the database"):
+        services(ROOT / "docker-compose.yml", given | {"POSTGRES_PASSWORD": ""})

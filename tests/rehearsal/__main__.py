@@ -1,0 +1,81 @@
+"""`make rehearse [ARGS="--speed 60 --keep"]`: see tests/rehearsal/__init__.py. Needs root, PostgreSQL and Redis."""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from tests.rehearsal import rooms
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = ("unshare", "setpriv", "ip", "curl", "postgres", "initdb", "pg_isready", "redis-server", "redis-cli", "git")
+PYTHONS = ("python3.12", *sorted(map(str, Path.home().glob(".pyenv/versions/3.12*/bin/python3.12"))))  # the image's
+
+
+def missing() -> str:
+    """Why nothing can be rehearsed here; "" where it can."""
+    if os.geteuid():
+        return "found no root, expected it: namespaces, mounts and users are what a container engine would make"
+    lacking = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if lacking:
+        return f"found no {', '.join(lacking)}: install postgresql, redis-server, iproute2 and curl (Debian's packages)"
+    done = subprocess.run(rooms.alone(["true"]), check=False, capture_output=True, text=True)
+    return "" if done.returncode == 0 else f"namespaces cannot be made here: {done.stderr.strip()}"
+
+
+def airflow() -> Path:
+    """A virtual environment as in the image of Airflow: its lock by hash, and the package itself, not editable."""
+    home, lock = ROOT / "var" / "rehearsal" / "airflow", ROOT / "locks" / "airflow.lock"
+    done, pip = home / ".lock", [home / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps"]
+    if not done.exists() or done.read_bytes() != lock.read_bytes():
+        print("rehearsal: installing locks/airflow.lock (once; some minutes, 6 GB)", flush=True)
+        subprocess.run([python(), "-m", "venv", "--clear", home], check=True)
+        subprocess.run([*pip, "--require-hashes", "--only-binary", ":all:", "-r", lock], check=True)
+        shutil.copy(lock, done)
+    with tempfile.TemporaryDirectory() as copy:
+        tracked(Path(copy))
+        subprocess.run([*pip, "--no-build-isolation", "--force-reinstall", copy], check=True)
+    return home
+
+
+def python() -> str:
+    """A Python of the image's version. Exits where there is none."""
+    for name in PYTHONS:
+        with suppress(OSError):
+            if subprocess.run([name, "-c", ""], check=False, capture_output=True).returncode == 0:
+                return name
+    sys.exit("rehearsal: found no python3.12, which the images have: install it, or pyenv's")
+
+
+def tracked(folder: Path) -> None:
+    """Writes what an image is given of the repository: what git tracks, as it is now."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
+    command = ["tar", "--null", "--files-from", "-", "--create", "--file", "-"]
+    packed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, input=listed)
+    subprocess.run(["tar", "--extract", "--file", "-"], cwd=folder, check=True, input=packed.stdout)
+
+
+def main() -> int:
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--speed", type=float, default=40.0, help="how many times as fast the loop's clock runs")
+    asked.add_argument("--minutes", type=float, default=40.0, help="after which it gives up")
+    chosen = asked.parse_args()
+    if why := missing():
+        print(f"rehearsal: not possible: {why}", file=sys.stderr)
+        return 2
+    out = ROOT / "var" / "rehearsal"
+    shutil.rmtree(out / "logs", ignore_errors=True)
+    (out / "logs").mkdir(parents=True)
+    environment = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
+    with tempfile.TemporaryDirectory(prefix="rehearsal-") as base:
+        given = [sys.executable, "-m", "tests.rehearsal.inside", airflow(), base, chosen.speed, chosen.minutes]
+        command = rooms.alone(list(map(str, given)))
+        return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
