@@ -1,4 +1,8 @@
-"""`make rehearse [ARGS="--speed 60 --keep"]`: see tests/rehearsal/__init__.py. Needs root, PostgreSQL and Redis."""
+"""`make rehearse [ARGS="--speed 20"]`: docker-compose.yml started for real, without a container engine.
+
+Every service's own command runs with its own environment, user and health check, under the service names, in a root
+file system, a network and a process namespace of its own: README.md here. Needs root, PostgreSQL and Redis.
+"""
 
 import argparse
 import os
@@ -60,7 +64,7 @@ def tracked(folder: Path) -> None:
 
 
 def main() -> int:
-    asked = argparse.ArgumentParser(description=__doc__)
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--speed", type=float, default=40.0, help="how many times as fast the loop's clock runs")
     asked.add_argument("--minutes", type=float, default=40.0, help="after which it gives up")
     chosen = asked.parse_args()
