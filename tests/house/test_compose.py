@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.rehearsal.compose import TOKEN, Missing, interpolated, required, services
+from tests.rehearsal.compose import seconds as compose_seconds
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -249,7 +250,19 @@ def test_what_the_rehearsal_starts_is_what_stands_there():
     assert triton.command == ["croupier", "serve", "run", "--host", "0.0.0.0"]
     assert triton.health == ["croupier", "serve", "health"]
     assert triton.waits["shipper"] == "started"
+    assert (triton.grace, found["shipper"].grace, worker.grace, found["redis"].grace) == (30.0, 60.0, 600.0, 10.0)
     assert (init.command[:2], init.restarts) == (["/bin/bash", "-c"], False)
     assert '--password "${AIRFLOW_ADMIN_PASSWORD}"' in init.command[2], "a dollar that compose leaves to the shell"
     with pytest.raises(Missing, match="POSTGRES_PASSWORD: password of the database"):
         services(ROOT / "docker-compose.yml", given | {"POSTGRES_PASSWORD": ""})
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("30s", 30.0), ("1m30s", 90.0), ("2h", 7200.0), ("10m", 600.0)])
+def test_a_duration(text, seconds):
+    assert compose_seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "a while", "1s1m"])
+def test_what_is_no_duration_is_named(text):
+    with pytest.raises(ValueError, match=f"stop_grace_period: found '{text}'"):
+        compose_seconds(text)

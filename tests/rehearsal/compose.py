@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+GRACE = "10s"  # compose's own
 TOKEN = re.compile(r"\$\{(\w+)(?::([?-])([^}]*))?\}")
 
 
@@ -17,7 +18,8 @@ class Missing(ValueError):
 
 @dataclass(frozen=True)
 class Service:
-    """One service. `waits` says for each other one what it waits for: started, healthy, completed_successfully."""
+    """One service. `waits` says for each other one what it waits for: started, healthy, completed_successfully; `grace`
+    is how many seconds it has to end when it is stopped."""
 
     name: str
     command: list[str]
@@ -26,6 +28,7 @@ class Service:
     restarts: bool
     health: list[str]
     waits: dict[str, str]
+    grace: float
 
 
 def interpolated(text: str, environment: Mapping[str, str]) -> str:
@@ -40,6 +43,15 @@ def interpolated(text: str, environment: Mapping[str, str]) -> str:
         return rest or ""
 
     return TOKEN.sub(value, text.replace("$$", "\0")).replace("\0", "$")
+
+
+def seconds(text: str) -> float:
+    """Returns the seconds of a duration as compose writes it, such as 1m30s."""
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    if not text or found is None:
+        raise ValueError(f"stop_grace_period: found {text!r}, expected a duration such as 1m30s")
+    hours, minutes, rest = (int(part or 0) for part in found.groups())
+    return 3600.0 * hours + 60.0 * minutes + rest
 
 
 def required(text: str) -> set[str]:
@@ -67,4 +79,5 @@ def _service(name: str, said: Mapping[str, Any], environment: Mapping[str, str])
         restarts=said.get("restart") == "unless-stopped",
         health=health[1:] if health[:1] == ["CMD"] else health,
         waits=waits,
+        grace=seconds(said.get("stop_grace_period", GRACE)),
     )

@@ -63,13 +63,13 @@ class Running:
         os.killpg(self._processes[name].pid, signal.SIGKILL)
         self._processes[name].wait()
 
-    def stop(self, name: str, *, seconds: float = 60.0) -> int:
-        """SIGTERM, as compose sends it; returns the exit code, -9 where it had to be killed."""
+    def stop(self, name: str) -> int:
+        """SIGTERM, as compose sends it; returns the exit code, -9 where it had to be killed after its grace."""
         self._stopping.set()
         process = self._processes.pop(name)
         process.send_signal(signal.SIGTERM)
         try:
-            return process.wait(seconds)
+            return process.wait(self.services[name].grace)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             return process.wait()
