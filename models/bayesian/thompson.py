@@ -49,9 +49,15 @@ def paid(scored: Array, batch: Batch) -> Array:
     return less(scored, batch.price)
 
 
-def less(scored: Array, price: F64 | None) -> Array:
-    """Returns the scores (B, K, S) less prices (B, K), where there are any."""
-    return scored if price is None else scored - beside(np.asarray(price, np.float32), scored)[:, :, None]
+def less(scored: Array, price: F64 | None, *, kept: bool = True) -> Array:
+    """Returns the scores (B, K, S) less prices (B, K), where there are any; they are overwritten if not `kept`."""
+    if price is None:
+        return scored
+    off = beside(np.asarray(price, np.float32), scored)[:, :, None]
+    if kept:
+        return scored - off
+    scored -= off
+    return scored
 
 
 def among(scored: Array) -> Among:
@@ -63,7 +69,7 @@ def among(scored: Array) -> Among:
             return votes(less(scored, left.price))
         flat = (left.rows[:, None] * K + left.place).ravel()
         part = scored.reshape(-1, S)[beside(flat, scored)].reshape(*left.mask.shape, S)
-        return votes(less(part if left.mask.all() else without(part, left.mask), left.price))
+        return votes(less(part if left.mask.all() else without(part, left.mask), left.price, kept=False))
 
     return found
 

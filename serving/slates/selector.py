@@ -13,8 +13,6 @@ that is on record, and every one of a release with budgets or limits, which are 
 import logging
 from collections.abc import Sequence
 
-import numpy as np
-
 from croupier.features.batch import Batch, Left
 from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.ids import hash_unit, uuid7s
@@ -118,8 +116,10 @@ class SlateSelector(Selector):
         for slot in range(max(slate.k for slate in slates)):
             left = slots.of(slot)
             going, part = _slot(slates, whole, (slot, left, scores.batch))
-            made = self._drawn(role, part, view, now, ask=scores.over(left))
-            slots.show(left, np.array([slate.take(d) for slate, d in zip(going, made, strict=True)], np.int64))
+            made, drawn = self._drawn(role, part, view, now, ask=scores.over(left))
+            for slate, decision, place in zip(going, made, drawn, strict=True):
+                slate.take(decision, place)
+            slots.show(left, drawn)
 
     def _kept(self, slates: Sequence[UnderWay], unknown: Undeclared) -> list[bool]:
         """Puts all slots on record in one write. False for a slate that is on record otherwise by now."""
@@ -138,10 +138,10 @@ def _slot(
 ) -> tuple[list[UnderWay], DecidedTogether]:
     """The slates that have this slot, and its decisions, over what is left of a batch."""
     slot, left, batch = at
-    rows, places, n = left.rows.tolist(), left.place.tolist(), left.mask.sum(axis=1).tolist()
-    going = [slates[i] for i in rows]
-    requests = [slate.request(*of) for slate, *of in zip(going, places, n, strict=True)]
-    events, units = [slot_event(slate.slate_id, slot) for slate in going], [whole.units[i] for i in rows]
+    rows = left.rows.tolist()
+    going, units = [slates[i] for i in rows], [whole.units[i] for i in rows]
+    requests = [slate.request(left, i) for i, slate in enumerate(going)]
+    events = [slot_event(slate.slate_id, slot) for slate in going]
     return going, DecidedTogether(requests, events, units, left.batch(batch), whole.stamp)
 
 

@@ -38,8 +38,9 @@ class SlotsLeft:
             keep &= may
         return Left.kept(rows, keep, self._prices(rows, slot))
 
-    def show(self, left: Left, shown: I64) -> None:
-        """Of what was left each slate shows this: `shown` (n,), places among its candidates."""
+    def show(self, left: Left, drawn: Sequence[int]) -> None:
+        """Each slate shows this of what was left."""
+        shown = left.place[np.arange(len(left.rows)), drawn]
         self._free[left.rows, shown] = False
         if self._held is not None:
             self._held.show(left.rows, shown)

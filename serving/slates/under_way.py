@@ -1,8 +1,10 @@
 """A slate while it is decided: what is left to show, and what its slots have been given."""
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 
+import numpy as np
+
+from croupier.features.batch import Left
 from croupier.features.schema import Decision
 from croupier.features.slates.minimums import Minimum, minimums_of, offers
 from croupier.features.slates.so_far import Shown, SlateSoFar
@@ -13,10 +15,10 @@ from croupier.serving.decide.offered import OfferedRequest
 
 class UnderWay:
     """The slate `slate_id` of `k` slots, `asked` as it was and `offered` as it can be: `left` is the request over what
-    no slot shows, `made` the decisions of the slots so far, `minimums` what is asked of all slots. `recorded`: each
-    slot says on record what stands above it."""
+    no slot shows, `made` the decisions of the slots so far, `minimums` what is asked of all slots, `narrowed` what is
+    left to slots that may not show all of it. `recorded`: each slot says on record what stands above it."""
 
-    __slots__ = ("asked", "k", "left", "made", "minimums", "offered", "recorded", "slate_id")
+    __slots__ = ("asked", "k", "left", "made", "minimums", "narrowed", "offered", "recorded", "slate_id")
 
     def __init__(
         self,
@@ -29,23 +31,25 @@ class UnderWay:
         recorded: bool = False,
     ) -> None:
         self.slate_id, self.k, self.asked, self.offered, self.left = slate_id, k, asked, offered, offered.request
-        self.minimums, self.recorded, self.made = minimums, recorded, list[Decision]()
+        self.minimums, self.recorded = minimums, recorded
+        self.made, self.narrowed = list[Decision](), dict[int, Sequence[str]]()
 
-    def request(self, places: Sequence[int], n: int) -> Request:
-        """The decision of the next slot, over the candidates at the first n of these places."""
+    def request(self, left: Left, row: int) -> Request:
+        """The decision of the next slot, for which this is left: row by row, the slates that have it."""
         found = self.left
-        if n < len(found.arms):
-            found = _over(self.offered.request, places[:n])
+        if self.minimums and (n := int(np.count_nonzero(left.mask[row]))) < len(found.arms):
+            found = _over(self.offered.request, left.place[row, :n].tolist())
+            self.narrowed[len(self.made)] = self.left.arms
         if self.recorded:
-            found = replace(found, slate=self.so_far())
+            found.slate = self.so_far()
         return found
 
-    def take(self, decision: Decision) -> int:
-        """The next slot shows this arm. Returns its place among the candidates."""
+    def take(self, decision: Decision, place: int) -> None:
+        """The next slot shows this arm, from this place among its candidates."""
+        if len(self.made) + 1 < self.k:
+            place = self.left.arms.index(decision.arm) if len(self.made) in self.narrowed else place
+            self.left = without(self.left, place)
         self.made.append(decision)
-        if len(self.made) < self.k:
-            self.left = without(self.left, self.left.arms.index(decision.arm))
-        return self.offered.request.arms.index(decision.arm)
 
     def so_far(self) -> SlateSoFar:
         """What the next slot knows of the slate."""
@@ -63,18 +67,17 @@ class UnderWay:
         return Slate(slate_id=self.slate_id, slots=tuple(self._slots()))
 
     def _slots(self) -> Iterator[Selection]:
-        if self.offered.dropped or self.minimums:
-            shown = list[str]()
-            for d in self.made:
-                yield OfferedRequest(self.left, self._listed(shown)).answer(d)
-                shown.append(d.arm)
-        else:
-            for d in self.made:
+        for slot, d in enumerate(self.made):
+            if self.offered.dropped or slot in self.narrowed:
+                yield OfferedRequest(self.left, self._listed(slot)).answer(d)
+            else:
                 yield Selection(d.event_id, d.arm, d.propensity, d.pmf, d.release, d.role)
 
-    def _listed(self, shown: Collection[str]) -> tuple[str, ...]:
-        """The arms that a slot asks for below those that show these."""
-        listed = self.offered.arms
+    def _listed(self, slot: int) -> Sequence[str]:
+        """The arms that a slot asks for."""
+        if not self.offered.dropped and not self.asked.minimums:
+            return self.narrowed[slot]
+        listed, shown = self.offered.arms, [d.arm for d in self.made[:slot]]
         own = minimums_of(self.asked.minimums, listed, self.k) if self.asked.minimums else ()
         some = offers(own, shown, self.k)
         return tuple(arm for arm in listed if arm not in shown and (some is None or arm in some))
