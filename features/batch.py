@@ -167,12 +167,9 @@ class Left:
     def kept(cls, rows: I64, keep: Bool, price: F64 | None = None) -> Self:
         """Leaves what is True in keep (n, K), of rows (n,) of a batch; price (n, K) of all candidates."""
         number = np.add.reduce(keep, 1, dtype=np.intp)
-        most = int(number.max(initial=0))
-        if int(number.min(initial=most)) == most:  # nothing is to be padded
-            place, found = keep.nonzero()[1].reshape(len(rows), most), np.ones((len(rows), most), np.bool_)
-        else:
-            found = np.arange(most) < number[:, None]
-            place = np.where(found, np.argsort(~keep, axis=1, kind="stable")[:, :most], 0)
+        found = np.arange(number.max(initial=0)) < number[:, None]
+        place = np.zeros(found.shape, np.int64)
+        place[found] = keep.nonzero()[1]
         off = None if price is None else np.where(found, np.take_along_axis(price, place, 1), 0.0)
         return cls(rows=rows, place=place, mask=found, price=off)
 
@@ -180,10 +177,6 @@ class Left:
         """Returns (…, n, k) of an array (…, B, K)."""
         (*before, B, K), flat = x.shape, self.rows[:, None] * x.shape[-1] + self.place
         return x.reshape(*before, B * K).take(flat, axis=-1)
-
-    def priced(self, scores: NDArray[Any]) -> NDArray[Any]:
-        """The scores (n, k) of what is left, less its prices."""
-        return scores if self.price is None else scores - self.price
 
     def batch(self, whole: Batch) -> Batch:
         """Returns the requests as a batch of n, over what is left."""

@@ -105,7 +105,7 @@ class SlateRules:
         return bool(self._most)
 
     def traits(self, arms: Sequence[str]) -> list[tuple[Any, ...]]:
-        """Of arms of the catalogue, what they can be alike in."""
+        """What arms of the catalogue can be alike in, each a tuple."""
         return [self._traits(arm, None) for arm in arms]
 
     def left_out(self, so_far: SlateSoFar, arms: Sequence[str], given: Sequence[Row | None] = ()) -> dict[str, str]:

@@ -15,7 +15,8 @@ NONE = -1  # of an arm without the trait, which is like nothing
 
 
 class LikenessAbove:
-    """Of n slates: `codes` (n, K, T), the traits of their candidates; `most`, what being alike in all of them costs."""
+    """What n slates know of likeness: `codes` (n, K, T) are the traits of their candidates; being alike in all of them
+    costs `most`."""
 
     def __init__(self, codes: I64, most: float) -> None:
         self._codes, self._most = codes, most

@@ -11,7 +11,7 @@ Held = tuple[Bool, I64]  # of one slate: (M, K) which of its candidates are of w
 
 
 class MinimumsAtOnce:
-    """Those of n slates with up to `width` candidates. What is shown is told slot after slot."""
+    """What n slates with up to `width` candidates still ask for. What is shown is told slot after slot."""
 
     def __init__(self, minimums: Sequence[Sequence[Minimum]], arms: Sequence[Sequence[str]], width: int) -> None:
         most = max(map(len, minimums), default=0)

@@ -78,7 +78,7 @@ def alike(w: Workspace, one: ConstraintSpec, now: Safeguards, rows: pl.DataFrame
 
 
 def _target(one: ConstraintSpec, usage: Usage) -> str:
-    """Of an exposure and a revenue, in words."""
+    """The target of an exposure or a revenue, in words."""
     if one.kind == "revenue":
         return f"≥ {one.least:g} of reward a decision"
     whose = "all decisions" if usage.segment is None else f"decisions where {asked(one.when)}"

@@ -12,8 +12,8 @@ from croupier.serving.slates.under_way import UnderWay
 
 
 class SlotsLeft:
-    """Of slates whose candidates a batch has, in their order. Slot after slot it is asked for what is left, and told
-    what is shown."""
+    """What is left to slates whose candidates a batch has, in their order. Slot after slot it says what is left, and is
+    told what is shown."""
 
     def __init__(self, slates: Sequence[UnderWay], batch: Batch, rules: SlateRules) -> None:
         self._slates, self._rules, self._paid = slates, rules, batch.price
