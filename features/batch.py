@@ -141,28 +141,37 @@ class Batch:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Left:
     """What is left of some requests' candidates, in their order: `rows` (n,) of a batch, `place` (n, k) in K of what is
-    left (0 where masked), `mask` (n, k). k is the longest list that is left."""
+    left (0 where masked), `mask` (n, k). k is the longest list that is left. price (n, k): what comes off the scores of
+    what is left, beside what the batch says; None: nothing does."""
 
     rows: I64
     place: I64
     mask: Bool
     whole: bool = False  # nothing is left out
+    price: F64 | None = None
 
     @classmethod
-    def all(cls, mask: Bool) -> Self:
+    def all(cls, mask: Bool, price: F64 | None = None) -> Self:
         """Leaves everything of a batch, mask (B, K)."""
         place = np.tile(np.arange(mask.shape[1]), (len(mask), 1))
-        return cls(rows=np.arange(len(mask)), place=place, mask=mask, whole=True)
+        return cls(rows=np.arange(len(mask)), place=place, mask=mask, whole=True, price=price)
 
     @classmethod
     def of(cls, mask: Bool, rows: I64, shown: I64) -> Self:
         """Leaves out what is shown: mask (B, K) of the batch, rows (n,), shown (n, j) places."""
         keep = mask[rows]
         keep[np.arange(len(rows))[:, None], shown] = False
-        number = np.count_nonzero(keep, axis=1)
-        place = np.argsort(~keep, axis=1, kind="stable")[:, : number.max(initial=0)]
-        found = np.arange(place.shape[1]) < number[:, None]
-        return cls(rows=rows, place=np.where(found, place, 0), mask=found)
+        return cls.kept(rows, keep)
+
+    @classmethod
+    def kept(cls, rows: I64, keep: Bool, price: F64 | None = None) -> Self:
+        """Leaves what is True in keep (n, K), of rows (n,) of a batch; price (n, K) of all candidates."""
+        number = np.add.reduce(keep, 1, dtype=np.intp)
+        found = np.arange(number.max(initial=0)) < number[:, None]
+        place = np.zeros(found.shape, np.int64)
+        place[found] = keep.nonzero()[1]
+        off = None if price is None else np.where(found, np.take_along_axis(price, place, 1), 0.0)
+        return cls(rows=rows, place=place, mask=found, price=off)
 
     def take(self, x: NDArray[Any]) -> NDArray[Any]:
         """Returns (…, n, k) of an array (…, B, K)."""
@@ -171,13 +180,16 @@ class Left:
 
     def batch(self, whole: Batch) -> Batch:
         """Returns the requests as a batch of n, over what is left."""
+        if self.whole:
+            return whole if self.price is None else replace(whole, price=whole.paid + self.price)
+        price = None if whole.price is None else np.where(self.mask, self.take(whole.price), 0.0)
         return Batch(
             context=whole.context[self.rows],
             arm=np.where(self.mask, self.take(whole.arm), 0),
             mask=self.mask,
             pair=np.where(self.mask[:, :, None], whole.pair[self.rows[:, None], self.place], 0.0),
             catalogue=whole.catalogue,
-            price=None if whole.price is None else np.where(self.mask, self.take(whole.price), 0.0),
+            price=self.price if price is None else price if self.price is None else price + self.price,
             segmented=None if whole.segmented is None else whole.segmented[self.rows],
         )
 

@@ -260,6 +260,7 @@ class AppSpec(Strict):
     def _constraints_agree(self) -> Self:
         agreement.check(self.rules, self.constraints, self.context, self.arm)
         agreement.check_slates(self.slates, self.arm)
+        agreement.check_rewarded(self.constraints, self.reward.range[0])
         retrieval.check(self.retrieval, self.context, self.arm, self.arms.source)
         agreement.check_served(self.rules, self.constraints, self.arms.source, allocates=self.allocation.declared)
         return self

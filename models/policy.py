@@ -87,14 +87,14 @@ class ScoredOnce(Protocol):
     """A policy that scores each arm by itself, so that what is left of a batch needs no scores of its own."""
 
     def scored(self, batch: Batch) -> Among | None:
-        """Returns what gives, of one scoring of the batch, the pmf over any part of each request's candidates: to the
-        bit that of `pmf` for the part alone. None where this batch is not to be scored so."""
+        """Returns what gives, of one scoring of the batch, the pmf over any part of each request's candidates, less the
+        part's prices: to the bit that of `pmf` for the part alone. None where this batch is not to be scored so."""
         ...
 
 
 def among(policy: Policy, batch: Batch) -> Among:
     """Returns what gives the policy's pmf over what is left of a batch: of one scoring where it scores each arm by
-    itself, else, and where arms have prices, by asking it again."""
+    itself, else, and where the batch has prices of its own, by asking it again."""
     found = policy.scored(batch) if isinstance(policy, ScoredOnce) and batch.price is None else None
     return (lambda left: policy.pmf(left.batch(batch))) if found is None else found
 

@@ -42,6 +42,14 @@ def check(rules: Sequence[RuleSpec], constraints: Sequence[ConstraintSpec], cont
         _once([one for one in limits if RequestSegment.of(one.when) in (None, segment)])
     _compatible(limits)
     _reachable([one for one in constraints if one.kind == "exposure"])
+    _capped([one for one in constraints if one.kind == "revenue"], limits)
+
+
+def check_rewarded(constraints: Sequence[ConstraintSpec], low: float) -> None:
+    """Raises ValueError for opportunities where a reward may be below 0: it then does not say whom an arm suits."""
+    if low < 0 and (odd := next((one for one in constraints if one.kind == "opportunity"), None)):
+        found = f"found kind opportunity with rewards from {low:g} on"
+        raise ValueError(f"constraints {odd.name!r}: {found}, expected reward.range to begin at 0 or above")
 
 
 def check_served(
@@ -117,6 +125,17 @@ def _reachable(exposures: Sequence[ConstraintSpec]) -> None:
         ids = Counter(arm for one in mine for arm in one.arms)
         if max(ids.values(), default=1) == 1 and (total := sum(one.floor for one in mine)) > 1 + 1e-9:
             raise ValueError(f"constraints: found exposure floors that sum to {total:g}, expected at most 1")
+
+
+def _capped(revenues: Sequence[ConstraintSpec], limits: Sequence[ConstraintSpec]) -> None:
+    """An arm that cannot earn what it is guaranteed has the highest price: a cap says what share it may then have."""
+    capped = {arm for one in limits for arm in one.arms if one.cap < 1 and not one.when}
+    for one in revenues:
+        if free := [arm for arm in one.arms if arm not in capped]:
+            raise ValueError(
+                f"constraints {one.name!r}: found no cap of {free[0]}, expected a limit of it with a cap below 1: "
+                "an arm that cannot earn so much would be shown to everybody"
+            )
 
 
 def _compatible(limits: Sequence[ConstraintSpec]) -> None:

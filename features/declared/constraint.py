@@ -9,6 +9,8 @@ from croupier.features.declared.condition import Condition, all_hold
 from croupier.features.declared.segment import RequestSegment
 from croupier.features.spec_values import Name, Strict
 
+ALIKE = ("parity", "opportunity")  # kinds that compare groups of requests
+
 
 class ConstraintSpec(Strict):
     """How often arms may, or must, be chosen. `limit`: in every decision that lists them, exactly, by the nearest pmf
@@ -16,15 +18,17 @@ class ConstraintSpec(Strict):
     decisions, these arms together, by a price that `croupier turn` moves. `spend`: what is shown costs, at most
     `budget` a day (UTC), by a price and a stop. `exploration`: in every decision of a segment, each candidate by
     `floor`/K at least. `parity`: these arms together, in the mean of the decisions of each of `groups`, in shares that
-    differ by `tolerance` at most, by prices. `when` says of which requests a limit, an exposure or an exploration is: a
-    segment of them."""
+    differ by `tolerance` at most, by prices; `opportunity`: the same, of those requests that reward these arms.
+    `revenue`: each of `arms` earns `least` in the mean of all decisions, by prices. `when` says of which requests a
+    limit, an exposure or an exploration is: a segment of them."""
 
     name: Name = Field(min_length=1, max_length=80, description="what it is called, in errors and reports")
-    kind: Literal["limit", "exposure", "spend", "exploration", "parity"] = Field(
+    kind: Literal["limit", "exposure", "spend", "exploration", "parity", "opportunity", "revenue"] = Field(
         "limit",
         description="limit: of each decision's probabilities; exposure: of all decisions' mean; spend: of a day; "
         "exploration: of each decision of a segment, in the place of a lower policies.floor; parity: of all decisions' "
-        "mean, in groups of requests alike",
+        "mean, in groups of requests alike; opportunity: the same among requests that reward these arms; revenue: what "
+        "each of these arms earns, in all decisions' mean",
     )
     when: dict[str, Condition] = Field(
         {},
@@ -46,24 +50,36 @@ class ConstraintSpec(Strict):
     across: str = Field(
         "",
         exclude_if=lambda given: not given,
-        description="of a parity: the categorical feature of the request by which groups are told apart",
+        description="of a parity or an opportunity: the categorical feature of the request that tells groups apart",
     )
     groups: tuple[str, ...] = Field(
-        (), exclude_if=lambda given: not given, description="of a parity: the values of that feature that are compared"
+        (),
+        exclude_if=lambda given: not given,
+        description="of a parity or an opportunity: the values of that feature that are compared",
     )
     tolerance: float = Field(
         0.0,
         ge=0,
         le=1,
         exclude_if=lambda given: not given,
-        description="of a parity: by how much the shares of two groups may differ, in the mean",
+        description="of a parity or an opportunity: by how much the shares of two groups may differ, in the mean",
+    )
+    least: float = Field(
+        0.0,
+        ge=0,
+        exclude_if=lambda given: not given,
+        description="of a revenue: what each of its arms earns in the mean of all decisions, in units of reward",
     )
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        asked = {"spend": self._of_spend, "exploration": self._of_exploration, "parity": self._of_parity}
-        if self.kind != "parity" and (self.across or self.groups or self.tolerance):
-            raise ValueError(f'constraint {self.name}: found across, groups or tolerance, which are of kind = "parity"')
+        asked = {"spend": self._of_spend, "exploration": self._of_exploration, "revenue": self._of_revenue}
+        asked |= dict.fromkeys(ALIKE, self._of_parity)
+        if self.kind not in ALIKE and (self.across or self.groups or self.tolerance):
+            found = "found across, groups or tolerance"
+            raise ValueError(f'constraint {self.name}: {found}, which are of kind = "parity" or "opportunity"')
+        if self.kind != "revenue" and self.least:
+            raise ValueError(f'constraint {self.name}: found least, which is of kind = "revenue"')
         if why := asked.get(self.kind, self._of_shares)():
             raise ValueError(f"constraint {self.name}: {why}")
         return self
@@ -87,6 +103,13 @@ class ConstraintSpec(Strict):
         if not self.across or len(set(self.groups)) < 2 or len(set(self.groups)) < len(self.groups):
             return "expected across, a feature of the request, and groups: two of its values at least, each once"
         return "" if self.tolerance else "expected a tolerance above 0, for example 0.02"
+
+    def _of_revenue(self) -> str:
+        if self.when or self.arm or (self.floor, self.cap, self.budget, self.cost) != (0.0, 1.0, 0.0, ""):
+            return "found when, arm, floor, cap, budget or cost, expected arms (ids) and least alone"
+        if not self.arms or len(set(self.arms)) < len(self.arms):
+            return "expected arms: ids, each once"
+        return "" if self.least else "expected a least above 0, in units of reward, for example 0.01"
 
     def _of_exploration(self) -> str:
         if self.arms or self.arm or self.cap != 1.0 or self.budget or self.cost:
@@ -117,9 +140,11 @@ class ConstraintSpec(Strict):
 
     @property
     def priced(self) -> tuple[str, ...]:
-        """The names of what a price is kept of: of an exposure one a side, of a parity one a group and side, of a spend
-        its own, of a limit none."""
-        if self.kind == "parity":
+        """The names of what a price is kept of: of an exposure one a side, of a parity or an opportunity one a group
+        and side, of a revenue one an arm, of a spend its own, of a limit none."""
+        if self.kind == "revenue":
+            return tuple(f"{self.name} {arm}" for arm in self.arms)
+        if self.kind in ALIKE:
             return tuple(f"{self.name} {group} {side}" for group in self.groups for side in ("more", "less"))
         sides = (("floor", self.floor > 0), ("cap", self.cap < 1)) if self.kind == "exposure" else ()
         return (self.name,) if self.kind == "spend" else tuple(f"{self.name} {side}" for side, there in sides if there)

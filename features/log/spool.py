@@ -66,8 +66,7 @@ class Spool(SpoolFile):
             p = self._room(sum(len(body) for *_, body in rows))
             if p < 1 or self._thinning:
                 rows = list(map(decision_row, self._thin(decisions, p)))
-            added = db.executemany("INSERT OR IGNORE INTO decisions (event_id, at, body) VALUES (?, ?, ?)", rows)
-            if added.rowcount == len(rows) == len(decisions):
+            if _inserted(db, rows) == len(rows) == len(decisions):
                 return list(decisions)
             stored = self._find([d.event_id for d in decisions])
         return [stored.get(d.event_id, d) for d in decisions]
@@ -80,9 +79,7 @@ class Spool(SpoolFile):
         with self._writer():
             if self._room(sum(len(body) for *_, body in rows)) < 1 or self._thinning:
                 return False
-            values = ",".join(["(?, ?, ?)"] * len(rows))
-            insert = f"INSERT OR IGNORE INTO decisions (event_id, at, body) VALUES {values}"
-            return self.db.execute(insert, list(chain.from_iterable(rows))).rowcount == len(rows)
+            return _inserted(self.db, rows) == len(rows)
 
     def _thin(self, decisions: Sequence[Decision], p: float) -> list[Decision]:
         """Returns the decisions that stay, marked with p; the others are counted. What is on record already is neither,
@@ -200,6 +197,17 @@ class Spool(SpoolFile):
             query = f"SELECT event_id, body FROM decisions WHERE event_id IN ({marks})"
             found += self.db.execute(query, some).fetchall()
         return {event_id: decision(body) for event_id, body in found}
+
+
+def _inserted(db: sqlite3.Connection, rows: Sequence[tuple[str, int, bytes]]) -> int:
+    """Inserts decisions, but for those that are there already, and returns how many were new."""
+    new = 0
+    for begin in range(0, len(rows), AT_ONCE):
+        some = rows[begin : begin + AT_ONCE]
+        values = ",".join(["(?, ?, ?)"] * len(some))
+        insert = f"INSERT OR IGNORE INTO decisions (event_id, at, body) VALUES {values}"
+        new += db.execute(insert, list(chain.from_iterable(some))).rowcount
+    return new
 
 
 def _passed_on(db: sqlite3.Connection) -> int:

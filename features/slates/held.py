@@ -11,13 +11,15 @@ as a price (Batch.price), before the policy explores, so that each propensity is
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
 
-from croupier.features.batch import F64, Batch
+from croupier.features.batch import F64, I64, Batch, Catalogue
 from croupier.features.declared.condition import holds
 from croupier.features.schema import InvalidEvent
+from croupier.features.slates.likeness_above import LikenessAbove, codes_of
 from croupier.features.slates.minimums import Minimum, minimums_of, offers
 from croupier.features.slates.so_far import SlateSoFar
 from croupier.features.spec import AppSpec
@@ -25,6 +27,8 @@ from croupier.features.spec_values import MinimumSpec, SlatesSpec
 
 Row = Mapping[str, Any]
 Slot = tuple[SlateSoFar | None, Sequence[str], Sequence[Row | None]]  # its slate, its candidates, as in left_out
+Asked = Sequence[Mapping[str, Any]]  # minimums as a request asks for them
+MOST_LISTS = 256  # of arms, whose minimums are kept
 REASON = "slates.minimums"  # why an arm is not offered
 
 
@@ -36,7 +40,7 @@ class SlateRules:
         self, declared: SlatesSpec, catalogue: Mapping[str, Row], alike: Sequence[str] = (), width: float = 1.0
     ) -> None:
         self.declared, self._catalogue, self._alike = declared, catalogue, tuple(alike)
-        self._most = declared.diversity * width
+        self._most, self._lists = declared.diversity * width, dict[tuple[int, tuple[str, ...]], Sequence[Minimum]]()
         self._of = [{arm for arm, own in catalogue.items() if _is(one, arm, own)} for one in declared.minimums]
 
     @classmethod
@@ -73,6 +77,37 @@ class SlateRules:
         features = self._catalogue.get(arm, {}) if own is None else own
         return tuple(arm if name == "arm_id" else features.get(name) for name in self._alike)
 
+    def known(self, k: int, arms: Sequence[str], given: Sequence[Row | None], own: Asked = ()) -> Sequence[Minimum]:
+        """The minimums of a slate of k slots over these arms, those of app.toml and then its `own`. Slates that ask for
+        the same of the same arms of the catalogue have one list. Raises InvalidEvent as `left_out`."""
+        plain = not own and not given
+        key = k, tuple(arms)
+        if plain and (found := self._lists.get(key)) is not None:
+            return found
+        found = minimums_of(own, arms, k, self._minimums(arms, given or [None] * len(arms)))
+        if plain:
+            if len(self._lists) >= MOST_LISTS:
+                self._lists.clear()
+            self._lists[key] = found
+        return found
+
+    def likeness(self, batch: Batch) -> LikenessAbove | None:
+        """What likeness takes off the scores of this batch's candidates, each request a slate; None where nothing is
+        declared, or arms are of the request, or not to be told apart by numbers: then ask `prices`."""
+        if not self._most or batch.catalogue.published is not None:
+            return None
+        codes = _codes(self, batch.catalogue)
+        return None if codes is None else LikenessAbove(codes[batch.arm], self._most)
+
+    @property
+    def unlike(self) -> bool:
+        """True if likeness to the arms above takes anything off scores."""
+        return bool(self._most)
+
+    def traits(self, arms: Sequence[str]) -> list[tuple[Any, ...]]:
+        """What arms of the catalogue can be alike in, each a tuple."""
+        return [self._traits(arm, None) for arm in arms]
+
     def left_out(self, so_far: SlateSoFar, arms: Sequence[str], given: Sequence[Row | None] = ()) -> dict[str, str]:
         """Why arms of the next slot are left out: arm → REASON. `given` as in RuledOut.why. Raises InvalidEvent naming
         a minimum, of app.toml or of the request, that these arms or so many slots cannot keep, or an arm above that is
@@ -94,6 +129,11 @@ class SlateRules:
             )
             for one, of in zip(self.declared.minimums, self._of, strict=True)
         ]
+
+
+@lru_cache(maxsize=8)
+def _codes(rules: SlateRules, catalogue: Catalogue) -> I64 | None:
+    return codes_of(rules.traits(catalogue.ids))
 
 
 def likeness_of(spec: AppSpec) -> tuple[tuple[str, ...], float]:

@@ -120,7 +120,10 @@ class Bayesian(ABC):
         if self.sizes is None:
             return scored_once.uniform
         self.check(batch)
-        return self._scored(batch) if len(batch) <= self._at_once(batch) else None
+        if len(batch) > self._at_once(batch):
+            return None
+        made, sd = self._scored(batch), self.reward_sd
+        return lambda left: made(left if left.price is None else replace(left, price=left.price / sd))
 
     def _scored(self, batch: Batch) -> Among:
         return scored_once.by_heads(self.heads, self.parameters, batch, self.phi(batch), self.seed)

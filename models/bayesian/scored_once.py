@@ -25,11 +25,16 @@ def by_heads(heads: Head, parameters: Mapping[str, Any], batch: Batch, phi: Arra
     device = parameters["device"]
     if parameters["explore"] == "ucb":
         bounds = heads.bounds(batch, phi, alpha=parameters["alpha"], device=device)
-        return lambda left: exploration.greedy(left.take(bounds), left.mask)
+        return lambda left: exploration.greedy(_priced(left, bounds), left.mask)
     if isinstance(heads, SharedHead):
         drawn = heads.drawn(seed=seed, draws=parameters["draws"], device=device)
         return thompson.among(thompson.scores(batch, phi, drawn))
     if not isinstance(heads, ArmHeads):
         raise TypeError(f"heads: found {type(heads).__name__}, expected SharedHead or ArmHeads")
     mean, sd = heads.normals(batch, phi, device=device)
-    return lambda left: exploration.best_of_normals(left.take(mean), left.take(sd), left.mask)
+    return lambda left: exploration.best_of_normals(_priced(left, mean), left.take(sd), left.mask)
+
+
+def _priced(left: Left, scores: F64) -> F64:
+    """The scores (n, k) of what is left of (B, K), less its prices."""
+    return left.take(scores) if left.price is None else left.take(scores) - left.price

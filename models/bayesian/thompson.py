@@ -46,21 +46,30 @@ def without(scored: Array, mask: Array) -> Array:
 
 def paid(scored: Array, batch: Batch) -> Array:
     """Returns the scores (B, K, S) less the batch's prices, where it has some."""
-    if batch.price is None:
+    return less(scored, batch.price)
+
+
+def less(scored: Array, price: F64 | None, *, kept: bool = True) -> Array:
+    """Returns the scores (B, K, S) less prices (B, K), where there are any; they are overwritten if not `kept`."""
+    if price is None:
         return scored
-    return scored - beside(np.asarray(batch.price, np.float32), scored)[:, :, None]
+    off = beside(np.asarray(price, np.float32), scored)[:, :, None]
+    if kept:
+        return scored - off
+    scored -= off
+    return scored
 
 
 def among(scored: Array) -> Among:
-    """Returns what gives shares of votes over what is left, from scores (B, K, S)."""
+    """Returns what gives shares of votes over what is left, from scores (B, K, S) in units of its prices."""
     K, S = scored.shape[1:]
 
     def found(left: Left) -> F64:
         if left.whole:
-            return votes(scored)
+            return votes(less(scored, left.price))
         flat = (left.rows[:, None] * K + left.place).ravel()
         part = scored.reshape(-1, S)[beside(flat, scored)].reshape(*left.mask.shape, S)
-        return votes(part if left.mask.all() else without(part, left.mask))
+        return votes(less(part if left.mask.all() else without(part, left.mask), left.price, kept=False))
 
     return found
 

@@ -4,17 +4,19 @@ exposure    floor: −1 of each arm of the group, at most −floor in the mean o
             cap:   +1 of each arm of the group, at most cap                                        "NAME cap"
 parity      more: +1 of each arm, in the group's decisions, at most tolerance/2 above the mean of all groups
             less: −1 of each arm, at most tolerance/2 below it                      "NAME GROUP more", "NAME GROUP less"
+opportunity as parity, of decisions weighted by their chance to show these arms to whom they suit (serving/constraints)
+revenue     −1/least of each arm, times the reward, at most −1 in the mean of all decisions      "NAME ARM"
 spend       the arm's cost each time that it is shown, at most the budget of a UTC day              "NAME"
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from croupier.features.batch import F64, Batch, Bool, Catalogue
-from croupier.features.declared.constraint import ConstraintSpec
+from croupier.features.declared.constraint import ALIKE, ConstraintSpec
 from croupier.features.declared.segment import RequestSegment
 from croupier.models.constraints.multipliers import Multipliers
 
@@ -26,7 +28,8 @@ MOST_COST = 1e12  # of an arm: sums of a day's larger ones would not be exact, o
 class Usage:
     """What arms use of one constraint, by their ids (others: 0), and the `limit` of the mean over decisions, all or
     those of a `segment`; where there is a segment `around`, above the mean usage there. Of a spend that of a day's sum,
-    its `budget`."""
+    its `budget`. `by`: what is counted, decisions, or those `opportunities` among them that reward the arms, or the
+    `rewards` that arms earn."""
 
     constraint: str
     of: Mapping[str, float]
@@ -34,6 +37,7 @@ class Usage:
     budget: float = 0.0
     segment: RequestSegment | None = None
     around: RequestSegment | None = None
+    by: Literal["decisions", "opportunities", "rewards"] = "decisions"
 
 
 def usages(declared: Sequence[ConstraintSpec], arms: Rows) -> dict[str, Usage]:
@@ -45,8 +49,11 @@ def usages(declared: Sequence[ConstraintSpec], arms: Rows) -> dict[str, Usage]:
             costs = {arm: float(cost) for arm, own in arms.items() if _is_number(cost := own.get(one.cost)) and cost}
             found[one.name] = Usage(constraint=one.name, of=costs, limit=0.0, budget=one.budget)
         group = [*one.arms] or [arm for arm, own in arms.items() if one.concerns(own)]
-        if one.kind == "parity":
+        if one.kind in ALIKE:
             found |= _of_groups(one, group)
+        if one.kind == "revenue":
+            for name, arm in zip(one.priced, one.arms, strict=True):
+                found[name] = Usage(constraint=one.name, of={arm: -1 / one.least}, limit=-1.0, by="rewards")
         if one.kind == "exposure":
             sides = {f"{one.name} floor": (-1.0, one.floor), f"{one.name} cap": (1.0, one.cap)}
             for name in one.priced:
@@ -57,7 +64,8 @@ def usages(declared: Sequence[ConstraintSpec], arms: Rows) -> dict[str, Usage]:
 
 
 def _of_groups(one: ConstraintSpec, arms: Sequence[str]) -> dict[str, Usage]:
-    """What each group of a parity may have more, and less, than all of them."""
+    """What each group of a parity, or an opportunity, may have more, and less, than all of them."""
+    by: Literal["decisions", "opportunities"] = "opportunities" if one.kind == "opportunity" else "decisions"
     every, found = RequestSegment({one.across: one.groups}), {}
     for group in one.groups:
         for side, sign in (("more", 1.0), ("less", -1.0)):
@@ -67,6 +75,7 @@ def _of_groups(one: ConstraintSpec, arms: Sequence[str]) -> dict[str, Usage]:
                 limit=one.tolerance / 2,
                 segment=RequestSegment({one.across: (group,)}),
                 around=every,
+                by=by,
             )
     return found
 

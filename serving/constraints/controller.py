@@ -13,10 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
-import orjson
 import polars as pl
 
-from croupier.features.declared.segment import RequestSegment
 from croupier.features.interactions.versions import Version, fetched, newest
 from croupier.features.log.shipped import DECISION, read_rows
 from croupier.features.store.storage import Store, StoreError
@@ -27,6 +25,7 @@ from croupier.models.constraints.long_run import Usage
 from croupier.models.constraints.multipliers import Multipliers
 from croupier.models.constraints.pacing import Controller
 from croupier.serving.constraints.day_prices import PAST, solved
+from croupier.serving.constraints.measured import counted, decided, mean, of_segment, telling, used
 from croupier.serving.constraints.recent_requests import recent_requests
 from croupier.serving.constraints.spent import spent_on
 from croupier.serving.release import bundle_store
@@ -37,7 +36,8 @@ SHARED = 0.02  # of a budget: by how much what is left must have changed before 
 SHARE = 0.02  # of the reward's range: the largest move of a price in an hour, for a unit of usage
 MOST_ASKED = 20_000  # rows whose segment is looked at to say which share of decisions it has
 MOST = 1.0  # of the reward's range: the highest price of a unit of usage
-LOOKED = pl.Schema({name: DECISION[name] for name in ("at", "context", "arm", "arms", "pmf", "pass_probability")})
+OF_DECISIONS = ("at", "context", "arm", "arms", "pmf", "pass_probability")
+LOOKED = pl.Schema({name: DECISION[name] for name in OF_DECISIONS} | {"reward": pl.Float64})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,20 +128,30 @@ def _after(
     counts = {hour: float(version.rows) for hour, version in joined.items()}
     known = pl.concat([*hours.values()])
     shares = {name: _share(usage, known) for name, usage in usages.items()}
+    around = {name: _around(usage, known) for name, usage in usages.items()}
     found, (low, high) = dict(prices), w.spec.reward.range
     for hour in fresh:
         for name, usage in usages.items():
-            excess = None if usage.budget else _mean_excess(usage, hours[hour], counts, shares[name])
+            at = None if usage.budget else (hours[hour], counts, shares[name], around[name])
+            excess = None if at is None else _mean_excess(usage, *at)
             found[name] = _controller(usage, high - low).move(found[name], excess)
     return found
 
 
 def _share(usage: Usage, rows: pl.DataFrame) -> float:
-    """The share of decisions that are of a constraint's segment, from at most MOST_ASKED of these rows."""
+    """What a constraint's segment counts for, a decision; in shares from at most MOST_ASKED of these rows."""
     if usage.segment is None or not len(rows):
         return 1.0
+    if usage.by == "opportunities":
+        return counted(usage, of_segment(usage.segment, telling(usage, rows))) / decided(rows)
     some = rows.gather_every(1 + len(rows) // MOST_ASKED)
     return max(len(of_segment(usage.segment, some)), 1) / len(some)
+
+
+def _around(usage: Usage, rows: pl.DataFrame) -> float | None:
+    """The mean of all groups in these rows, of opportunities: an hour has too few that were rewarded. None: that of the
+    hour itself is meant, or nothing is known."""
+    return mean(usage, of_segment(usage.around, telling(usage, rows))) if usage.by == "opportunities" else None
 
 
 def _read(store: Store, versions: Sequence[Version]) -> dict[str, pl.DataFrame]:
@@ -160,42 +170,23 @@ def declared(store: Store) -> dict[str, Usage]:
     return Safeguards.of(bundle_store.manifest(store, number)).usages(bundle_store.arms(store, number))
 
 
-def used(usage: Usage, rows: pl.DataFrame) -> float:
-    """What decisions used in all: a spend by what was shown, a share by the probability of showing it, which has the
-    same mean and varies less. Rows of a log that was thinned at its cap stand for those that were not kept."""
-    weight = (1.0 / rows["pass_probability"]).to_list()
-    if usage.budget:
-        return float(sum(usage.of.get(arm, 0.0) * n for arm, n in zip(rows["arm"], weight, strict=True)))
-    pairs = zip(rows["arms"].to_list(), rows["pmf"].to_list(), weight, strict=True)
-    return float(
-        sum(n * usage.of.get(arm, 0.0) * p for arms, pmf, n in pairs for arm, p in zip(arms, pmf, strict=True))
-    )
-
-
-def of_segment(segment: RequestSegment | None, rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows whose request is of a segment; all where there is none."""
-    if segment is None or not len(rows):
-        return rows
-    return rows.filter(pl.Series([segment.has(orjson.loads(text)) for text in rows["context"]], dtype=pl.Boolean))
-
-
-def decided(rows: pl.DataFrame) -> float:
-    """How many decisions these rows stand for."""
-    return float((1.0 / rows["pass_probability"]).sum())
-
-
 def _controller(usage: Usage, reward: float) -> Controller:
     """Steps in units of reward for a unit of usage."""
     unit = reward / float(np.max(np.abs([*usage.of.values()] or [1.0])))
     return Controller(step=SHARE * unit, most=MOST * unit, largest_move=SHARE * unit)
 
 
-def _mean_excess(usage: Usage, rows: pl.DataFrame, counts: Mapping[str, float], share: float = 1.0) -> float:
-    """Usage above the limit, in decisions of a mean hour; of a segment, in those of its `share` of such an hour."""
-    mine, limit = of_segment(usage.segment, rows), usage.limit
-    if usage.around is not None and len(every := of_segment(usage.around, rows)):
-        limit += used(usage, every) / decided(every)
-    return (used(usage, mine) - limit * decided(mine)) / max(share * float(np.mean([*counts.values()])), 1.0)
+def _mean_excess(
+    usage: Usage, rows: pl.DataFrame, counts: Mapping[str, float], share: float = 1.0, around: float | None = None
+) -> float:
+    """Usage above the limit, by what a mean hour counts for; of a segment, by its `share` of such an hour. `around`:
+    the mean of all groups; None: that of these rows."""
+    rows, limit = telling(usage, rows), usage.limit
+    mine = of_segment(usage.segment, rows)
+    if usage.around is not None:
+        all_groups = mean(usage, of_segment(usage.around, rows)) if around is None else around
+        limit += all_groups or 0.0
+    return (used(usage, mine) - limit * counted(usage, mine)) / max(share * float(np.mean([*counts.values()])), 1.0)
 
 
 def look(w: Workspace, *, now: datetime) -> str:

@@ -1,14 +1,13 @@
 """How rules and limits stand: what the logged decisions of the last days say of each."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
 import orjson
 import polars as pl
 
-from croupier.features.declared.constraint import ConstraintSpec
+from croupier.features.declared.constraint import ALIKE, ConstraintSpec
 from croupier.features.declared.rule import RuleSpec
 from croupier.features.declared.segment import RequestSegment
 from croupier.features.encoding.inline import given_in
@@ -16,35 +15,15 @@ from croupier.features.interactions.versions import read_interactions
 from croupier.features.known_arms import known_arms
 from croupier.features.spec_values import MinimumSpec
 from croupier.features.workspace import Workspace
-from croupier.models.constraints import kept_multipliers
-from croupier.serving.constraints import controller, slates_standing
-from croupier.serving.constraints.spent import spent_on
+from croupier.serving.constraints import slates_standing
+from croupier.serving.constraints.long_run_standing import alike, long_run
+from croupier.serving.constraints.measured import of_segment
+from croupier.serving.constraints.one_standing import Standing
 from croupier.serving.constraints.understood import asked
 from croupier.serving.release import bundle_store
 from croupier.serving.release.safeguards import Safeguards
 
 WITHIN = 1e-9  # of a probability that was logged
-
-
-@dataclass(frozen=True, kw_only=True)
-class Standing:
-    """One rule or constraint: its `target` in words, and how many `decisions` it was about, of a minimum of slates how
-    many slates, whose `least`, mean and `most` are numbers of arms. Of a limit and an exposure
-    `so_far` is the mean probability that its arms had, of a spend what today has cost; None of a rule, and where there
-    was no decision. `least`, `most`: that of one decision, of a limit. `broken`: decisions that did not keep it,
-    although their release has it. `live`: the current release has it. `price`: the shadow price, in units of reward for
-    a unit of what is limited; None where there is none."""
-
-    name: str
-    kind: str
-    target: str
-    live: bool
-    decisions: int
-    so_far: float | None
-    least: float | None
-    most: float | None
-    broken: int
-    price: float | None = None
 
 
 def standing(w: Workspace, *, end: datetime, days: float) -> list[Standing]:
@@ -55,9 +34,9 @@ def standing(w: Workspace, *, end: datetime, days: float) -> list[Standing]:
         *_rules(w, rows),
         *_limits(w, rows),
         *_safety(w, rows),
-        *_long_run(w, rows, end),
+        *long_run(w, rows, now, end),
         *_slates(w, rows, now),
-        *(each for one in w.spec.constraints if one.kind == "parity" for each in _parity(w, one, now, rows)),
+        *(each for one in w.spec.constraints if one.kind in ALIKE for each in alike(w, one, now, rows)),
     ]
 
 
@@ -116,7 +95,7 @@ def _limits(w: Workspace, rows: pl.DataFrame) -> list[Standing]:
     alone = not any(each.kind == "limit" for each in w.spec.constraints)  # an exploration gives way to limits
     for one in (each for each in w.spec.constraints if each.kind in ("limit", "exploration")):
         mine = set(one.arms) or {arm for arm, own in features.items() if one.concerns(own)}
-        about = controller.of_segment(RequestSegment.of(one.when), rows)
+        about = of_segment(RequestSegment.of(one.when), rows)
         masses = _least(about) if one.kind == "exploration" else _masses(about, mine, each=bool(one.arms))
         having = _having(w, about, one) if alone or one.kind == "limit" else set()
         broken = [
@@ -192,66 +171,6 @@ def _safe(w: Workspace, number: int) -> bool:
         return Safeguards.of(bundle_store.manifest(w.store, number)).safety.never_dominated
     except KeyError:
         return False
-
-
-def _long_run(w: Workspace, rows: pl.DataFrame, end: datetime) -> list[Standing]:
-    """One for each price: a constraint with a floor and a cap has two. A spend is of the day of `end`, UTC."""
-    now, flat = current(w), Safeguards.declared(w.spec)
-    prices, of = kept_multipliers.now(w.store).multipliers.prices, {one.name: one for one in w.spec.constraints}
-    usages, found = flat.usages(known_arms(w)), []
-    spent = spent_on(w.store, {name: usage for name, usage in usages.items() if usage.budget}, end).spent
-    for name, usage in usages.items():
-        one = of[usage.constraint]
-        if one.kind == "parity":
-            continue
-        so_far: float | None
-        if usage.budget:
-            so_far, target, about = spent[name], f"≤ {usage.budget:g} a day", rows
-        else:
-            about = controller.of_segment(usage.segment, rows)
-            so_far = abs(controller.used(usage, about)) / controller.decided(about) if len(about) else None
-            whose = "all decisions" if usage.segment is None else f"decisions where {asked(one.when)}"
-            target = f"{'≥' if usage.limit < 0 else '≤'} {abs(usage.limit):g} of {whose}"
-        found.append(
-            Standing(
-                name=name,
-                kind=one.kind,
-                target=target,
-                live=one in now.constraints,
-                decisions=len(about),
-                so_far=so_far,
-                least=None,
-                most=None,
-                broken=0,
-                price=prices.get(name, 0.0),
-            )
-        )
-    return found
-
-
-def _parity(w: Workspace, one: ConstraintSpec, now: Safeguards, rows: pl.DataFrame) -> list[Standing]:
-    """One for each group: its arms' share beside that of all groups; the price is what comes off their score there."""
-    usages, found = Safeguards.declared(w.spec).usages(known_arms(w)), []
-    prices = kept_multipliers.now(w.store).multipliers.prices
-    every = controller.of_segment(usages[one.priced[0]].around, rows)
-    mean = controller.used(usages[one.priced[0]], every) / controller.decided(every) if len(every) else 0.0
-    for more, less in zip(one.priced[::2], one.priced[1::2], strict=True):
-        about = controller.of_segment(usages[more].segment, rows)
-        found.append(
-            Standing(
-                name=more.removesuffix(" more"),
-                kind=one.kind,
-                target=f"within {one.tolerance / 2:g} of {mean:.4g}, the share in all groups",
-                live=one in now.constraints,
-                decisions=len(about),
-                so_far=controller.used(usages[more], about) / controller.decided(about) if len(about) else None,
-                least=None,
-                most=None,
-                broken=0,
-                price=prices.get(more, 0.0) - prices.get(less, 0.0),
-            )
-        )
-    return found
 
 
 def _masses(rows: pl.DataFrame, mine: set[str], *, each: bool) -> list[list[float]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from croupier.features.declared.condition import Between, Condition, holds
-from croupier.features.declared.constraint import ConstraintSpec
+from croupier.features.declared.constraint import ALIKE, ConstraintSpec
 from croupier.features.declared.rule import RuleSpec
 from croupier.features.encoding.inline import rows_of_arms
 from croupier.features.schema import FROM_CATALOGUE, Arm
@@ -137,9 +137,12 @@ def _condition(condition: Condition) -> str:
 def _limited(one: ConstraintSpec, arms: list[str]) -> str:
     if one.when:
         return f"where {asked(one.when)}: {_limited(one.model_copy(update={'when': {}}), arms)}"
-    if one.kind == "parity":
+    if one.kind in ALIKE:
         groups = f"requests of {one.across} {' and '.join(one.groups)}"
+        groups += "" if one.kind == "parity" else " that reward these arms"
         return f"{_named(arms)} together, in shares at most {one.tolerance:g} apart between {groups}, in the mean"
+    if one.kind == "revenue":
+        return f"each of {_named(arms)} earns at least {one.least:g} of reward a decision, in the mean of all decisions"
     if one.kind == "exploration":
         return f"in each decision, each of its K candidates with probability at least {one.floor:g}/K"
     if one.kind == "spend":

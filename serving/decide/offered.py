@@ -91,9 +91,9 @@ class Offered:
         bounded = {a.arm_id for a in release.arms if not every and (a.valid_from or a.valid_to or a.paused)}
         safeguards = Safeguards() if every else Safeguards.of(release.manifest)
         self._rules, self._limits = safeguards.ruled_out(release.arms), safeguards.limits(release.arms)
-        # each decision has rules or limits to keep, or arms to leave out
-        self.guarded = bool(self._rules or self._limits or self._limits.confidence or safeguards.slates.declared)
-        self._slates = safeguards.slate_rules(release.arms)
+        self.limited = bool(self._limits or self._limits.confidence)  # each decision has limits, or arms it leaves out
+        self.slates = safeguards.slate_rules(release.arms)
+        self._guarded = bool(self.limited or self._rules or self.slates)
         self._lists, self._retriever = ArmLists[Listed](), release.retriever
         self._typed = self._typed_arms()
         self._always, self._bounded = frozenset(self._arms.keys() - bounded), frozenset(bounded) | self._rules.concerned
@@ -151,14 +151,14 @@ class Offered:
     def _offered(self, request: Request, now: int) -> OfferedRequest:
         """The request with the arms that can be chosen now, by this request, within the limits."""
         found = self._there(request, now)
-        if not self._slates:
+        if not self.slates:
             found.request.slate = None  # nothing is asked of slates: it is a decision like any other
-        if request.unit_id == CANARY or not self.guarded:
+        if request.unit_id == CANARY or not self._guarded:
             return found
         if self._rules and (ruled := self._rules.why(request.context, found.request.arms, found.request.arm_features)):
             found = _less(found, ruled)
         left = found.request
-        if left.slate is not None and (out := self._slates.left_out(left.slate, left.arms, left.arm_features)):
+        if left.slate is not None and (out := self.slates.left_out(left.slate, left.arms, left.arm_features)):
             found = _less(found, out)
         try:
             self._limits.refuse_infeasible(tuple(found.request.arms), request.context)
@@ -185,7 +185,7 @@ class Offered:
     def priced(self, batch: Batch, requests: Sequence[Request]) -> Batch:
         """The batch of these requests as it is scored: less what likeness to the arms above costs slots of slates."""
         return (
-            self._slates.priced(batch, [(r.slate, r.arms, r.arm_features) for r in requests]) if self._slates else batch
+            self.slates.priced(batch, [(r.slate, r.arms, r.arm_features) for r in requests]) if self.slates else batch
         )
 
     def some(self, now: int) -> list[AskedArm]:

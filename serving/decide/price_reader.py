@@ -67,6 +67,11 @@ class Pricing:
     def __bool__(self) -> bool:
         return bool(self._declared)
 
+    @property
+    def spends(self) -> bool:
+        """True if a day's budget is among them."""
+        return bool(self._spends)
+
     def leases(self, requests: Sequence[Request], reader: PriceReader | None, at: int) -> Iterator[Lease]:
         """Yields the parts in which requests are decided at `at`: within this host's part of each day's budget, and
         beyond; all at once where there is none."""

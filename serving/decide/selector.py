@@ -159,7 +159,7 @@ class Selector:
         whole = DecidedTogether(requests, events, units, batch, stamp)
         for role, rows in self.split(requests, units, view).items():
             part = whole if len(rows) == len(requests) else whole.of(rows)
-            for row, decision in zip(rows.tolist(), self._drawn(role, part, view, now), strict=True):
+            for row, decision in zip(rows.tolist(), self._drawn(role, part, view, now)[0], strict=True):
                 decisions[row] = decision
         made = [d for d in decisions if d is not None]
         with self.meter.stage("record"):
@@ -173,8 +173,9 @@ class Selector:
 
     def _drawn(
         self, role: str, part: DecidedTogether, view: RolloutView, now: int, *, ask: Ask = pmf_of
-    ) -> list[Decision]:
-        """Decides requests of one role; `ask(policy, batch)` gives a policy's pmf."""
+    ) -> tuple[list[Decision], list[int]]:
+        """Decides requests of one role; `ask(policy, batch)` gives a policy's pmf. Returns the place of each arm, too,
+        among the candidates of its request."""
         began, decisions = time.perf_counter_ns(), []
         with self.meter.stage(f"score {role}"):
             served = self._shown(self._scorer.score(role, part.batch, view.stage, ask), part.requests)
@@ -206,7 +207,7 @@ class Selector:
                 **stamp,
             )
             decisions.append(decision)
-        return decisions
+        return decisions, drawn
 
     def encoded(self, requests: Sequence[Request]) -> Batch:
         """The requests as arrays, their candidates as rows of the catalogue."""

@@ -5,15 +5,13 @@
                                                 └▶ …                                  ┘
 
 Arms, pmfs and propensities are those that the slots have as decisions one after another (contract/slates.py), to the
-bit: what is left of the scores is the scores of what is left (models/policy.py). A slate whose slots have features
-differs in its context from slot to slot, and is asked for slot after slot; so is one with minimums, or on record,
-and every one of a release with rules or constraints, which are each decision's.
+bit: what is left of the scores is the scores of what is left (models/policy.py), less the likeness to the arms above.
+A slate whose slots have features differs in its context from slot to slot, and is asked for slot after slot; so is one
+that is on record, and every one of a release with budgets or limits, which are each decision's.
 """
 
 import logging
 from collections.abc import Sequence
-
-import numpy as np
 
 from croupier.features.batch import Batch, Left
 from croupier.features.encoding.undeclared import Undeclared
@@ -21,14 +19,16 @@ from croupier.features.ids import hash_unit, uuid7s
 from croupier.features.log.spool import Spool
 from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.schema import InvalidEvent
+from croupier.features.slates.minimums import Minimum
 from croupier.serving.contract.requests import Raw, Request
 from croupier.serving.contract.slates import Slate, SlateRequest, decided, named, slot_event
-from croupier.serving.decide.offered import DecidedTogether
+from croupier.serving.decide.offered import DecidedTogether, OfferedRequest
 from croupier.serving.decide.selector import Selector
 from croupier.serving.release.rollout_mirror import RolloutView
 from croupier.serving.slates.page import PageLog
 from croupier.serving.slates.plain import plain
 from croupier.serving.slates.scores import Scores
+from croupier.serving.slates.slots_left import SlotsLeft
 from croupier.serving.slates.under_way import UnderWay
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class SlateSelector(Selector):
         """Returns one slate a request, in order; never raises for what a caller sent. All slots of a slate are on
         record in `spool`, or none."""
         try:
-            slots = [0] * len(asked) if self._pricing or self.offered.guarded else plain(asked, spool)
+            slots = [0] * len(asked) if self._pricing.spends or self.offered.limited else plain(asked, spool)
             rows = [i for i, k in enumerate(slots) if k]
             found = dict(zip(rows, self._at_once([asked[i] for i in rows], [slots[i] for i in rows]), strict=True))
             rest = [i for i in range(len(asked)) if found.get(i) is None]
@@ -68,14 +68,11 @@ class SlateSelector(Selector):
         names = [each.event_id or next(made) for each in asked]
         checked, rejects = self._checked(list(map(_first_slot, asked)), now, unknown)
         slates: list[UnderWay | InvalidEvent] = []
-        for name, k, offered in zip(names, slots, checked, strict=True):
-            if isinstance(offered, InvalidEvent):
-                slates.append(offered)
-            elif len(offered.request.arms) >= k:
-                slates.append(UnderWay(name, k, offered))
-            else:
-                found = f"{len(offered.request.arms)} that can be chosen now"
-                slates.append(error := InvalidEvent("arms", found, f"at least one a slot: {k}"))
+        for name, k, each, offered in zip(names, slots, asked, checked, strict=True):
+            try:
+                slates.append(self._begun(name, k, each, offered) if isinstance(offered, OfferedRequest) else offered)
+            except InvalidEvent as error:
+                slates.append(error)
                 rejects.append(("decision", error.field, b"", str(error), now))
         if rejects and self.recorder is not None:
             self.recorder.append_rejects(rejects)
@@ -89,39 +86,40 @@ class SlateSelector(Selector):
             for name, slate in zip(names, slates, strict=True)
         ]
 
+    def _begun(self, name: str, k: int, asked: SlateRequest, offered: OfferedRequest) -> UnderWay:
+        """Raises InvalidEvent naming a minimum that cannot be kept, or where there are too few arms."""
+        rules, request = self.offered.slates, offered.request
+        minimums: Sequence[Minimum] = ()
+        if rules or asked.minimums:
+            minimums = rules.known(k, request.arms, request.arm_features, asked.minimums)
+        if len(request.arms) < k:
+            raise InvalidEvent("arms", f"{len(request.arms)} that can be chosen now", f"at least one a slot: {k}")
+        return UnderWay(name, k, asked, offered, minimums, recorded=bool(rules))
+
     def _fill(self, slates: Sequence[UnderWay], now: int) -> None:
         """Decides every slot of every slate."""
         if not slates:
             return
-        requests, view = [slate.request for slate in slates], self._view()
-        units, batch = [hash_unit(self.unit_key, r.unit_id) for r in requests], self.encoded(requests)
+        requests, view = [slate.left for slate in slates], self._view()
+        units = [hash_unit(self.unit_key, r.unit_id) for r in requests]
+        stamp, batch = self._pricing.paid(self.encoded(requests), self._prices, now)
+        whole = DecidedTogether(requests, [slate.slate_id for slate in slates], units, batch, stamp)
         for role, rows in self.split(requests, units, view).items():
-            places = rows.tolist()
-            mine = [slates[i] for i in places], [units[i] for i in places]
-            self._fill_role(role, (*mine, batch if len(rows) == len(slates) else batch[rows]), view, now)
+            part = whole if len(rows) == len(slates) else whole.of(rows)
+            self._fill_role(role, [slates[i] for i in rows.tolist()], part, view, now)
 
     def _fill_role(
-        self, role: str, mine: tuple[Sequence[UnderWay], Sequence[str], Batch], view: RolloutView, now: int
+        self, role: str, slates: Sequence[UnderWay], whole: DecidedTogether, view: RolloutView, now: int
     ) -> None:
-        """Decides the slots of slates of one role, their hashed units and columns: all first slots, all second ones,
-        …"""
-        slates, units, batch = mine
-        scores, left = Scores(batch), Left.all(batch.mask)
+        """Decides the slots of slates of one role: all first slots, all second ones, …"""
+        scores, slots = Scores(whole.batch), SlotsLeft(slates, whole.batch, self.offered.slates)
         for slot in range(max(slate.k for slate in slates)):
-            rows = [i for i, slate in enumerate(slates) if slot < slate.k]
-            going = [slates[i] for i in rows]
-            if slot:
-                shown = np.array([slate.shown for slate in going], np.int64)
-                left = Left.of(batch.mask, np.array(rows), shown)
-            part = DecidedTogether(
-                [slate.request for slate in going],
-                [slot_event(slate.slate_id, slot) for slate in going],
-                [units[i] for i in rows],
-                left.batch(batch) if slot else batch,
-            )
-            made = self._drawn(role, part, view, now, ask=scores.over(left))
-            for slate, decision, places in zip(going, made, left.place.tolist(), strict=True):
-                slate.take(decision, places)
+            left = slots.of(slot)
+            going, part = _slot(slates, whole, (slot, left, scores.batch))
+            made, drawn = self._drawn(role, part, view, now, ask=scores.over(left))
+            for slate, decision, place in zip(going, made, drawn, strict=True):
+                slate.take(decision, place)
+            slots.show(left, drawn)
 
     def _kept(self, slates: Sequence[UnderWay], unknown: Undeclared) -> list[bool]:
         """Puts all slots on record in one write. False for a slate that is on record otherwise by now."""
@@ -130,9 +128,21 @@ class SlateSelector(Selector):
         self._count_dropped([slate.offered for slate in slates])
         made = [decision for slate in slates for decision in slate.made]
         with self.meter.stage("record"):
-            stored = self.record([slate.request for slate in slates for _ in slate.made], made, unknown.counts)
+            stored = self.record([slate.left for slate in slates for _ in slate.made], made, unknown.counts)
         same = iter([(d.arm, d.propensity) == (m.arm, m.propensity) for d, m in zip(stored, made, strict=True)])
         return [all([next(same) for _ in each.made]) for each in slates]  # noqa: C419 - each takes all of its own
+
+
+def _slot(
+    slates: Sequence[UnderWay], whole: DecidedTogether, at: tuple[int, Left, Batch]
+) -> tuple[list[UnderWay], DecidedTogether]:
+    """The slates that have this slot, and its decisions, over what is left of a batch."""
+    slot, left, batch = at
+    rows = left.rows.tolist()
+    going, units = [slates[i] for i in rows], [whole.units[i] for i in rows]
+    requests = [slate.request(left, i) for i, slate in enumerate(going)]
+    events = [slot_event(slate.slate_id, slot) for slate in going]
+    return going, DecidedTogether(requests, events, units, left.batch(batch), whole.stamp)
 
 
 def _first_slot(asked: SlateRequest) -> Raw | InvalidEvent:

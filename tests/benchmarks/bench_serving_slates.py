@@ -1,5 +1,6 @@
 """A slate of three of twenty arms against one arm of twenty, by the embedded selector, 64 requests a batch: decided at
-once, and slot after slot as slates whose slots have features are."""
+once, as nothing is asked of them or as app.toml asks for minimums and unlike arms, and slot after slot as slates whose
+slots have features are."""
 
 import tempfile
 import time
@@ -15,6 +16,7 @@ from croupier.serving.contract.slates import SlateRequest, decided, named
 from croupier.serving.slates.page import PageLog
 from tests.serving import apps
 from tests.serving.embedded.shop import opened, publish
+from tests.serving.slates.declared import DECLARED, UNLIKE, declared
 
 ROUNDS, BATCH, K, TARGET = 60, 64, 3, 1.6
 POLICIES = ("lin_ts", "neural_linear", "vw_cb_adf")
@@ -26,15 +28,17 @@ def rows() -> list[dict[str, Any]]:
 
 def measure(policy: str) -> list[dict[str, Any]]:
     """CPU time of this process, one way after the other in each round."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
         publish(opened(Path(folder)), apps.trained(policy))
-        with Embedded("shop", var=Path(folder)) as shop:
+        publish(declared(Path(other), UNLIKE + DECLARED), apps.trained(policy))
+        with Embedded("shop", var=Path(folder)) as shop, Embedded("shop", var=Path(other)) as held:
             arms = shop.arms()
             asked = [replace(r, arms=arms, arm_context=(), event_id="") for r in apps.sample().requests(BATCH)]
             slates = [SlateRequest(unit_id=r.unit_id, context=r.context, arms=arms, k=K) for r in asked]
             ways = {
                 "one": lambda: shop.select_batch(asked),
                 "at once": lambda: shop.select_slates(slates),
+                "at once with minimums and unlike arms": lambda: held.select_slates(slates),
                 "slot after slot": lambda: slot_after_slot(shop, slates),
             }
             took = {name: np.empty(ROUNDS) for name in ways}

@@ -14,7 +14,7 @@ from croupier.features.store import layout
 from croupier.features.utc import HOUR, from_us
 from croupier.models.constraints import kept_multipliers
 from croupier.models.constraints.long_run import Usage
-from croupier.serving.constraints import controller
+from croupier.serving.constraints import controller, measured
 from croupier.serving.constraints.spent import spent_on
 from croupier.serving.contract.requests import Request
 
@@ -102,7 +102,7 @@ def test_rows_of_a_thinned_log_weigh_in_exposures_too():
         {"arms": [["a", "b"], ["a", "b"]], "pmf": [[0.5, 0.5], [0.1, 0.9]], "arm": ["a", "b"],
          "pass_probability": [1.0, 0.25]}
     )  # fmt: skip
-    assert controller.used(usage, rows) == pytest.approx(0.5 + 4 * 0.1)
+    assert measured.used(usage, rows) == pytest.approx(0.5 + 4 * 0.1)
     assert controller._mean_excess(usage, rows, {"h": 10.0}) == pytest.approx((0.9 - 0.25 * 5) / 10)
 
 

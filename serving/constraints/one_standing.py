@@ -1,0 +1,24 @@
+"""How one rule or constraint stands, as `croupier constraints` tells it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """One rule or constraint: its `target` in words, and how many `decisions` it was about, of a minimum of slates how
+    many slates, whose `least`, mean and `most` are numbers of arms. Of a limit and an exposure `so_far` is the mean
+    probability that its arms had, of a spend what today has cost, of a revenue what its arm earned a decision; None of
+    a rule, and where nothing counts. `least`, `most`: that of one decision, of a limit. `broken`: decisions that did
+    not keep it, although their release has it. `live`: the current release has it. `price`: the shadow price, in units
+    of reward for a unit of what is limited; None where there is none."""
+
+    name: str
+    kind: str
+    target: str
+    live: bool
+    decisions: int
+    so_far: float | None
+    least: float | None
+    most: float | None
+    broken: int
+    price: float | None = None

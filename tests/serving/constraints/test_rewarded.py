@@ -1,0 +1,215 @@
+"""Long-run constraints that hang on rewards: equal opportunity of groups, and what each arm earns."""
+
+import tomllib
+
+import numpy as np
+import orjson
+import polars as pl
+import pytest
+
+from croupier import Embedded
+from croupier.features import clock
+from croupier.features.interactions.versions import read_interactions
+from croupier.features.schema import Arm
+from croupier.features.spec import AppSpec, RewardSpec
+from croupier.features.utc import HOUR, from_us
+from croupier.models.constraints import kept_multipliers
+from croupier.models.constraints.long_run import PriceList, usages
+from croupier.models.constraints.multipliers import Multipliers
+from croupier.serving.constraints import controller, measured, standing, understood
+from croupier.serving.decide.replay import replay
+from tests.serving import apps
+from tests.serving.constrained import GENRE, declared
+from tests.serving.constraints.test_controller import BEGIN, lived
+from tests.serving.constraints.test_parity import FEATURES, PARITY
+from tests.serving.embedded.shop import publish
+
+OPPORTUNITY = PARITY.replace("parity", "opportunity")
+REVENUE = """
+[[constraints]]
+name = "partners earn"
+kind = "revenue"
+arms = ["b"]
+least = 0.04
+[[constraints]]
+name = "partners at most"
+arms = ["b"]
+cap = 0.8
+"""
+ARMS = {"a": {"genre": "music"}, "b": {"genre": "news"}}
+GROUPS = ("phone", "tv")
+RUNS = 6
+
+
+def used_of(text):
+    return usages(AppSpec.model_validate(tomllib.loads(FEATURES + text)).constraints, ARMS)
+
+
+def frame(groups, pmf, arm, reward, kept=1.0):
+    """Decisions between two arms, as the joined log has them."""
+    return pl.DataFrame({
+        "context": [orjson.dumps({"device": group}).decode() for group in groups],
+        "arms": [[*ARMS]] * len(groups), "pmf": [[p, 1 - p] for p in pmf], "arm": list(arm),
+        "reward": [float(r) for r in reward], "pass_probability": [kept] * len(groups),
+    })  # fmt: skip
+
+
+def test_opportunities_count_whom_the_arms_would_be_rewarded_by():
+    """Of w = 1{music shown} r / π(music): 1/.5 and 1/.25 on phones, 1/.5 on tvs; no other row says anything."""
+    found = used_of(OPPORTUNITY)
+    rows = frame(
+        ["phone", "phone", "phone", "phone", "tv", "tablet"],
+        [0.5, 0.25, 0.9, 0.9, 0.5, 0.5],
+        "aaabaa",
+        [1, 1, 0, 1, 1, 1],
+    )
+    more = found["music alike phone more"]
+    assert measured.counted(more, rows) == pytest.approx(2 + 4 + 2 + 2)
+    mine = measured.of_segment(more.segment, rows)
+    assert measured.mean(more, mine) == pytest.approx((0.5 * 2 + 0.25 * 4) / (2 + 4))
+    around = (0.5 * 2 + 0.25 * 4 + 0.5 * 2) / (2 + 4 + 2)
+    excess = controller._mean_excess(more, rows, {"h": 6.0})
+    assert excess == pytest.approx((2 - (around + 0.01) * 6) / 6)
+    less = controller._mean_excess(found["music alike phone less"], rows, {"h": 6.0})
+    assert less == pytest.approx((-2 + (around - 0.01) * 6) / 6)
+    assert controller._share(more, rows) == pytest.approx(6 / 6)
+    assert controller._around(more, rows) == pytest.approx(around)
+    assert measured.counted(more, frame(["phone"], [0.5], "a", [1], kept=0.25)) == pytest.approx(8), "a thinned log"
+    assert measured.mean(more, rows.clear()) is None
+
+
+def test_a_revenue_is_counted_in_multiples_of_what_is_guaranteed():
+    (usage,) = used_of(REVENUE).values()
+    rows = frame(["phone"] * 4, [0.5] * 4, "abba", [1, 1, 0, 1])
+    assert measured.mean(usage, rows) == pytest.approx(-(1 / 4) / 0.04)
+    assert controller._mean_excess(usage, rows, {"h": 4.0}) == pytest.approx(1 - 0.25 / 0.04)
+    prices = PriceList.of({"partners earn b": usage}, Multipliers(version=1, prices={"partners earn b": 0.002}), day="")
+    assert prices.by_arm == {"b": pytest.approx(-0.05)}, "a price puts the arm forward"
+
+
+def chance(group, taste):
+    """(n, 2): of a reward by each arm; whoever has a taste for music has it on phones more than on tvs."""
+    music = np.where(group == 0, 0.9, 0.6) * taste
+    return np.stack([music, np.full(len(taste), 0.3)], axis=1)
+
+
+def found_of(text):
+    """Some runs."""
+    return [run(text, seed) for seed in range(RUNS)]
+
+
+def run(text, seed, hours=120, n=200, known=6):
+    """Lives hours of a greedy softmax under the controller; prices move by what is logged. Returns, of the last quarter
+    and of the first hours, the true (TPR by group, share by group) of music and what arm b earns."""
+    rng, found = np.random.default_rng(seed), used_of(text)
+    prices, logs, truth = dict.fromkeys(found, 0.0), [], []
+    for _ in range(hours):
+        group = rng.integers(2, size=n)
+        taste = rng.random(n) ** np.where(group == 0, 0.5, 1.5)  # more of those on phones like music
+        p, off = chance(group, taste), np.zeros((n, 2))
+        priced = PriceList.of(found, Multipliers(version=1, prices=prices), day="")
+        for segment, by_arm in [(None, priced.by_arm), *priced.by_segment.items()]:
+            mine = np.array([segment is None or segment.has({"device": GROUPS[g]}) for g in group])
+            off += mine[:, None] * np.array([by_arm.get(arm, 0.0) for arm in ARMS])
+        z = (p - off) / 0.05
+        pmf = np.exp(z - z.max(axis=1, keepdims=True))
+        pmf = 0.9 * pmf / pmf.sum(axis=1, keepdims=True) + 0.05
+        shown = (rng.random(n) >= pmf[:, 0]).astype(int)
+        reward = rng.random(n) < p[np.arange(n), shown]
+        logs.append(frame([GROUPS[g] for g in group], pmf[:, 0], ["ab"[i] for i in shown], reward))
+        tpr = [np.average(pmf[group == g, 0], weights=p[group == g, 0]) for g in (0, 1)]
+        truth.append((*tpr, *(pmf[group == g, 0].mean() for g in (0, 1)), (pmf[:, 1] * p[:, 1]).mean()))
+        seen, counts = pl.concat(logs[-known:]), {str(i): float(n) for i in range(len(logs))}
+        for name, usage in found.items():
+            at = counts, controller._share(usage, seen), controller._around(usage, seen)
+            prices[name] = controller._controller(usage, 1.0).move(
+                prices[name], controller._mean_excess(usage, logs[-1], *at)
+            )
+    truth = np.array(truth)
+    return truth[:5].mean(axis=0), truth[-hours // 4 :].mean(axis=0), prices
+
+
+@pytest.mark.slow
+def test_whom_music_suits_is_shown_it_alike_in_both_groups_in_every_run():
+    """6 runs of 120 hours of 200 decisions, each begun without a price: 20 points apart or more, then 7 at most. Shares
+    of all requests stay apart, since more of those on phones like music: that is another constraint."""
+    before, after = map(np.array, zip(*((first, last) for first, last, _ in found_of(OPPORTUNITY)), strict=True))
+    gap_before, gap_after = before[:, 0] - before[:, 1], after[:, 0] - after[:, 1]
+    assert (gap_before > 0.2).sum() == RUNS, gap_before
+    assert (np.abs(gap_after) < 0.07).sum() == RUNS, gap_after
+    assert ((after[:, 2] - after[:, 3]) > 0.15).sum() == RUNS
+
+
+@pytest.mark.slow
+def test_an_arm_earns_what_it_is_guaranteed_in_every_run():
+    """6 runs: news earns .11 to .12 of reward a decision by itself, .15 by its price; what is earned anyway has none."""
+    found = found_of(REVENUE.replace("0.04", "0.15"))
+    assert [run for run, (first, _, _) in enumerate(found) if first[4] > 0.13] == []
+    earned = np.array([last[4] for _, last, _ in found])
+    assert (earned > 0.14).sum() == RUNS, earned
+    assert earned.mean() == pytest.approx(0.15, abs=0.005)
+    assert all(prices["partners earn b"] > 0 for _, _, prices in found)
+    assert run(REVENUE, 0, hours=20)[2] == {"partners earn b": 0.0}
+
+
+@pytest.mark.medium
+def test_prices_of_the_joined_log_are_live_and_replayed(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
+    comedy = sorted(arm for arm, genre in GENRE.items() if genre == "comedy")[0]
+    text = OPPORTUNITY.replace("music", "comedy") + REVENUE.replace('"b"', f'"{comedy}"')
+    w = declared(tmp_path, text)
+    publish(w, apps.trained("lin_ts"))
+    with Embedded("shop", var=tmp_path) as shop:
+        batch = shop.select_batch
+
+        def rewarded(asked):
+            answers = batch(asked)
+            clicks = [a.event_id for a in answers if GENRE.get(a.arm) == "comedy" or a.arm == "reel-00"]
+            shop.reward_batch([{"event_id": event, "kind": "click", "value": 1.0} for event in clicks])
+            return answers
+
+        monkeypatch.setattr(shop, "select_batch", rewarded)
+        found = lived(w, shop, 4)
+        kept, release, spool = kept_multipliers.now(w.store), shop.host.selector.release, shop.host.spool
+        moved = {name: price for name, price in kept.multipliers.prices.items() if price}
+        assert "partners earn " + comedy in kept.multipliers.prices
+        assert any(name.startswith("comedy alike") for name in moved), kept.multipliers.prices
+        last = [*found[-1].values()]
+        assert {d.multipliers for d in last} != {0}
+        prices = {"prices": lambda version: kept_multipliers.of_version(w.store, version)}
+        for decision in last[::25]:
+            steps = replay(decision, load=lambda _: release, spool=spool, spec=RewardSpec(), **prices)
+            assert all(s.holds for s in steps), steps
+    end = from_us(BEGIN + 4 * HOUR)
+    rows = read_interactions(w.store, start=from_us(BEGIN), end=end)
+    assert rows["reward"].sum() > 20
+    with clock.at(BEGIN + 4 * HOUR):
+        told = {each.name: each for each in standing.standing(w, end=end, days=1.0)}
+    earned = rows.filter(pl.col("arm") == comedy)["reward"].sum() / len(rows)
+    assert told["partners earn " + comedy].so_far == pytest.approx(earned)
+    assert told["partners earn " + comedy].target == "≥ 0.04 of reward a decision"
+    assert told["comedy alike phone"].target.endswith("the share in all groups among requests that reward these arms")
+    assert 0 < told["comedy alike phone"].so_far < 1
+
+
+@pytest.mark.parametrize(("text", "why"), [
+    (OPPORTUNITY.replace("tolerance = 0.02", ""), "expected a tolerance above 0"),
+    ("[reward]\nrange = [-1, 1]\n" + OPPORTUNITY, "found kind opportunity with rewards from -1 on"),
+    (REVENUE.replace("cap = 0.8", "floor = 0.1"), "found no cap of b, expected a limit of it with a cap below 1"),
+    (REVENUE.replace("least = 0.04", ""), "expected a least above 0, in units of reward"),
+    (REVENUE.replace('arms = ["b"]\nleast', 'arm.genre = ["news"]\nleast'), "expected arms \\(ids\\) and least alone"),
+    (OPPORTUNITY + "least = 0.1\n", 'found least, which is of kind = "revenue"'),
+])  # fmt: skip
+def test_what_is_none_of_them_is_refused_by_name(text, why):
+    with pytest.raises(ValueError, match=why):
+        AppSpec.model_validate(tomllib.loads(FEATURES + text))
+
+
+def test_they_are_said_in_words():
+    spec = AppSpec.model_validate(tomllib.loads(FEATURES + OPPORTUNITY + REVENUE))
+    said = understood.sentences(spec, [Arm(arm_id=arm, features=own) for arm, own in ARMS.items()])
+    whom = "requests of device phone and tv that reward these arms"
+    assert said[:2] == [
+        f"constraint music alike: 1 arm (a) together, in shares at most 0.02 apart between {whom}, in the mean",
+        "constraint partners earn: each of 1 arm (b) earns at least 0.04 of reward a decision, in the mean of all decisions",
+    ]
