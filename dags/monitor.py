@@ -15,6 +15,10 @@ People are told when an alarm begins, when its cause becomes another, once a day
 
     CROUPIER_NOTIFIER='{"airflow.providers.smtp.notifications.smtp.SmtpNotifier": {"to": "ann@example.org",
       "subject": "{{ croupier.subject }}", "html_content": "{{ croupier.sentence | e }} {{ croupier.page }}"}}'
+    CROUPIER_NOTIFIER='{"croupier.dags.webhook.WebhookNotifier": {"url": "https://hooks.slack.com/services/T/B/X",
+      "body": {"text": "*{{ croupier.subject | e }}* <{{ croupier.page }}|health page>"}}}'
+
+The second is Slack's, and any other receiver of JSON's; `dags/README.md` has the notifiers of Airflow's providers.
 
 What `croupier health silence` silenced does not count.
 The landing page `/croupier/` has each app's sentence. How often an alarm is false: models/HEALTH.md.

@@ -31,6 +31,7 @@ from croupier.models.constraints.held import limits_of
 from croupier.models.gate.gate_page import write_report
 from croupier.models.gate.spending import Spending, SpentLook
 from croupier.models.gate.verdict_text import held_back
+from croupier.models.health.learning import predicted
 from croupier.models.ope.kept_arms import judging, repeats
 from croupier.models.policy import Policy, Primable, load, make
 from croupier.models.slates.judged.evaluation import evaluate, rounds_in
@@ -96,7 +97,7 @@ def train(app: str, features: str, policy: str) -> Job:
             learned = _primed(start, rows, seed=w.spec.policies.seed).learn(rows, seed=w.spec.policies.seed)
             folder = Path(scratch) / place.replace("/", "-")
             folder.mkdir()
-            learned.save(folder)
+            predicted.save(learned, rows, folder)
             put_folder(w.store, place, folder)
     return {"app": app, "features": features, "policy": policy, "candidate": prefix}
 

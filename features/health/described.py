@@ -1,10 +1,13 @@
 """What the features of an hour looked like: counts by bin or category, missing values, and how they go with the reward.
 
+"won" counts the same of the decisions that earned more than the least reward, by the value that their shown arm had;
+for a pair, "shown" counts the shown arms', since "bins" counts all arms on offer. Words of lists have neither.
+
 At most ROWS rows of an hour are given, evenly spread over it: a histogram of 50,000 is as good as one of a million.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +28,7 @@ PAIR, CONTEXT = "arm_context", "context"
 
 def described(rows: pl.DataFrame, spec: AppSpec) -> dict[str, dict[str, Any]]:
     """Returns the figure of each declared feature of the request and of the pair, by scope and name."""
-    at, reward = rows["at"].to_list(), rows["reward"].to_numpy()
+    at, reward, low = rows["at"].to_list(), rows["reward"].to_numpy(), spec.reward.range[0]
     found: dict[str, list[Any]] = {name: [] for name in spec.context}
     for text in rows["context"] if spec.context else ():
         context = orjson.loads(text)
@@ -34,7 +37,9 @@ def described(rows: pl.DataFrame, spec: AppSpec) -> dict[str, dict[str, Any]]:
     out = {}
     for name, feature in spec.context.items():
         values = found[name]
-        out[f"{CONTEXT}.{name}"] = _figure(feature, values, at) | _with_reward(feature, values, reward)
+        figure = _figure(feature, values, at)
+        won = _won(feature, values, at, reward > low, figure)
+        out[f"{CONTEXT}.{name}"] = figure | _with_reward(feature, values, reward) | won
     if spec.arm_context:
         out |= _pairs(rows, spec, at, reward)
     return out
@@ -51,10 +56,33 @@ def _pairs(rows: pl.DataFrame, spec: AppSpec, at: list[int], reward: Any) -> dic
         for name, values in every.items():
             values += [pair.get(name) for pair in pairs]
             mine[name].append(pairs[j].get(name) if 0 <= j < len(pairs) else None)
-    return {
-        f"{PAIR}.{name}": _figure(feature, every[name], times) | _with_reward(feature, mine[name], reward)
-        for name, feature in spec.arm_context.items()
-    }
+    out, won = {}, reward > spec.reward.range[0]
+    for name, feature in spec.arm_context.items():
+        figure = _figure(feature, every[name], times)
+        shown = _counts(feature, mine[name], at, figure) if feature.type != "tags" else {}
+        told = _won(feature, mine[name], at, won, figure)
+        out[f"{PAIR}.{name}"] = (
+            figure | _with_reward(feature, mine[name], reward) | ({"shown": shown} if told else {}) | told
+        )
+    return out
+
+
+def _won(
+    feature: Feature, values: Sequence[Any], at: Sequence[int], won: Any, figure: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns {"won": counts of the decisions with a reward}, of the figure's bins; {} for words of lists."""
+    if feature.type == "tags":
+        return {}
+    where = np.flatnonzero(won).tolist()
+    return {"won": _counts(feature, [values[i] for i in where], [at[i] for i in where], figure)}
+
+
+def _counts(feature: Feature, values: Sequence[Any], at: Sequence[int], figure: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns bins, others and missing values; categories that the figure does not tell apart are others."""
+    found = _figure(feature, values, at)
+    kept = {key: n for key, n in found["bins"].items() if key in figure["bins"]}
+    others = found["others"] + sum(found["bins"].values()) - sum(kept.values())
+    return {"bins": kept, "others": others, "missing": found["missing"]}
 
 
 def _shown(rows: pl.DataFrame) -> list[int]:

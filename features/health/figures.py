@@ -31,7 +31,7 @@ SHORTEST = 1e-3  # seconds: a reward that came with its decision, or before it, 
 
 
 READ = {  # by part, the columns that are looked at: all at once, those of a million rows would not fit a gigabyte
-    "groups": ("release", "role", "arm", "context", "reward", "reward_count"),
+    "groups": ("release", "role", "arm", "context", "reward", "reward_count", "fallback_reason"),
     "explore": ("arms", "pmf", "propensity", "reward", COLUMN),
     "delay": ("at", "reward_at", "reward_count"),
     "hosts": ("event_id", "at", "reward_at", "reward_count"),

@@ -1,15 +1,19 @@
-"""Sums of rewards by who decided, what was shown and to whom: [decisions, Σr, Σr², decisions with a reward]."""
+"""Sums of rewards by who decided, what was shown and to whom: [decisions, Σr, Σr², decisions with a reward].
+
+Those of fallbacks are kept by the release that was asked and the role that failed, which their reasons begin with."""
 
 from collections.abc import Sequence
 
 import orjson
 import polars as pl
 
+from croupier.features.schema import FALLBACK, ROLES
 from croupier.features.spec import AppSpec
 
 LEVELS = 12  # of a declared segment that are told apart in an hour
 CELL_ARMS = 40  # arms told apart within a segment
 CHUNK = 20_000  # rows whose requests are read at a time: those of a million would take a quarter of a gigabyte
+OTHER = "other"  # who failed, where it was no role of ours
 Sums = dict[str, list[float]]
 _SUMS = (
     pl.len().alias("n"), pl.col("reward").sum(), (pl.col("reward") ** 2).sum().alias("square"),
@@ -18,7 +22,8 @@ _SUMS = (
 
 
 def groups(df: pl.DataFrame, spec: AppSpec) -> dict[str, Sums]:
-    """Returns the sums of all rows, and by release, role, arm, segment, and arm within segment."""
+    """Returns the sums of all rows, and by release, role, arm, segment, and arm within segment; and of fallbacks, by
+    release and role that failed, where the rows have reasons."""
     segments = _segments(df, spec)
     out = {
         "all": _by(df.select("reward", "reward_count", every=pl.lit("")), ["every"]),
@@ -28,6 +33,8 @@ def groups(df: pl.DataFrame, spec: AppSpec) -> dict[str, Sums]:
         "segment": {},
         "cell": {},
     }
+    if "fallback_reason" in df.columns:
+        out[FALLBACK] = _fallbacks(df)
     often = df["arm"].value_counts(sort=True).head(CELL_ARMS)["arm"]
     for name, labels in segments.items():
         rows = df.select("arm", "reward", "reward_count", pl.lit(labels).alias("segment"))
@@ -42,6 +49,14 @@ def _by(df: pl.DataFrame, names: Sequence[str]) -> Sums:
     """Keys are joined by a bar."""
     found = df.select(*names, "reward", "reward_count").group_by(names).agg(_SUMS).sort(names)  # lists are not copied
     return {"|".join(map(str, row[: len(names)])): [float(v) for v in row[len(names) :]] for row in found.iter_rows()}
+
+
+def _fallbacks(df: pl.DataFrame) -> Sums:
+    """Keys are "release|role"; the role is OTHER where no role of ours failed, as where a client had no answer."""
+    rows = df.filter(pl.col("role") == FALLBACK)
+    who = pl.col("fallback_reason").fill_null("").str.split(":").list.first()
+    named = rows.with_columns(failed=pl.when(who.is_in(ROLES)).then(who).otherwise(pl.lit(OTHER)))
+    return _by(named, ["release", "failed"])
 
 
 def _segments(df: pl.DataFrame, spec: AppSpec) -> dict[str, pl.Series]:

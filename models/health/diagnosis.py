@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from croupier.models.health.alike.newcomers import unrewarded
+from croupier.models.health.deciders import past
 from croupier.models.health.detector import CLIPPED, detected, increments
 from croupier.models.health.history import History
 from croupier.models.health.lift import ChampionLift, lift
 from croupier.models.health.season import LEAST_DAYS, View
 from croupier.models.health.symptom import ACT, FINE, LEVELS, TO_WATCH, Signal, Symptom
 from croupier.models.health.takeover import takeover
-from croupier.models.health.watches import association, clocks, delay, exploration, features, reward, units
+from croupier.models.health.watches import association, clocks, delay, exploration, features, reward, units, untold
 
 MONTH = 720.0  # hours
 WATCHED = 20.0
@@ -27,8 +28,9 @@ WATCHED = 20.0
 CAUSES = (
     "harmful_candidate", "clock_skew", "bot_traffic", "feature_swapped", "category_renamed", "feature_frozen",
     "feature_scaled", "premature_convergence", "reward_delay", "orphan_rewards", "late_rewards", "reward_feed_arm",
-    "worse_choices", "rewards_lost", "taste_flip", "dying_arm", "feature_drift", "reward_change", "fallbacks",
-    "upkeep", "feature_silent", "coverage", "linear_failure", "reward_rise",
+    "worse_choices", "rewards_lost", "taste_flip", "dying_arm", "feature_drift", "reward_change", "decider_fell",
+    "fallbacks", "upkeep", "feature_silent", "feature_uninformative", "coverage", "unreliable_posterior",
+    "poor_prediction", "linear_failure", "reward_rise",
 )  # fmt: skip
 # what a better policy does, too: watched only, where it began with another release or a rollout's step. An arm may be
 # shown to others than before; that a whole segment gets less is no release's purpose
@@ -66,8 +68,10 @@ def diagnose(history: History, *, false_alarms: float = 0.5, limits: tuple[float
         return _unknown(history)
     signals = every_signal(view, limits)
     needed = log(MONTH * max(len(signals), 1) / false_alarms)
-    beside = [*exploration.starved(view), *association.silent(view, needed), *unrewarded(view, limits, needed)]
-    found = [*_symptoms(view, signals, needed), *beside]
+    silent = association.silent(view, needed)
+    told = {s.about.removesuffix(association.ABOUT) for s in silent}
+    beside = [*exploration.starved(view), *silent, *unrewarded(view, limits, needed)]
+    found = [*_symptoms(view, signals, needed), *beside, *untold.symptoms(view, needed, but=told)]
     return Diagnosis(
         **_verdict(_sorted(found)),
         at=int(history.start[-1]),
@@ -113,7 +117,7 @@ def every_signal(view: View, limits: tuple[float, float]) -> list[Signal]:
     """Returns the signals of all families."""
     return [
         *reward.signals(view, limits), *features.signals(view), *units.signals(view), *delay.signals(view),
-        *exploration.signals(view), *clocks.signals(view),
+        *exploration.signals(view), *clocks.signals(view), *past.signals(view, limits),
     ]  # fmt: skip
 
 

@@ -18,13 +18,16 @@ EXPLORE = ("n", "entropy", "greedy", "inverse")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FeatureHours:
     """A feature over the hours: `counts` (T, B) of the bins or categories `keys`, `rest` (T, 3): values, missing ones,
-    rare categories; `reward` (T, 6): see features/health/described.py."""
+    rare categories; `reward` (T, 6): see features/health/described.py; `told` (T, 2, B + 2): decisions whose shown arm
+    had each value, and those of them with a reward; the last two columns are rare categories and missing values. Hours
+    of older versions have zeros there."""
 
     type: str
     keys: tuple[str, ...]
     counts: F64
     rest: F64
     reward: F64
+    told: F64
 
 
 class CellHours:
@@ -173,4 +176,10 @@ def _feature(T: int, rows: Sequence[tuple[int, Mapping[str, Any]]]) -> FeatureHo
             counts[t, [place[key] for key in f["bins"]]] = list(f["bins"].values())
     rest = _rows(T, 3, [(t, [f["n"], f["missing"], f["others"]]) for t, f in rows])
     reward = _rows(T, 6, [(t, f.get("reward", [0.0] * 6)) for t, f in rows])
-    return FeatureHours(type=kind, keys=tuple(keys), counts=counts, rest=rest, reward=reward)
+    told = np.zeros((T, 2, len(keys) + 2))
+    for t, f in rows:
+        if f["type"] == kind and "won" in f:
+            for row, part in enumerate((f.get("shown", f), f["won"])):
+                told[t, row, [place[key] for key in part["bins"]]] = list(part["bins"].values())
+                told[t, row, -2:] = part["others"], part["missing"]
+    return FeatureHours(type=kind, keys=tuple(keys), counts=counts, rest=rest, reward=reward, told=told)

@@ -17,6 +17,8 @@ from croupier.features.store.partitions import versions_between
 from croupier.features.utc import DAY, HOUR, from_us, hour_start, to_us
 from croupier.features.workspace import Workspace
 from croupier.models.health import noted
+from croupier.models.health.deciders import failing
+from croupier.models.health.deciders.verdicts import PartVerdict, verdicts
 from croupier.models.health.diagnosis import Diagnosis, also, diagnose, without
 from croupier.models.health.history import History
 from croupier.models.health.linear.failure import LinearFit
@@ -27,9 +29,10 @@ from croupier.models.health.symptom import ACT, Symptom
 from croupier.models.health.watches import model, rollout, served, thumb
 from croupier.models.health.watches.served import ServedDay
 from croupier.models.retraining import champion_of
-from croupier.serving.health import silences, upkeep
+from croupier.serving.health import learnt, silences, upkeep
 from croupier.serving.health.apprentice import AppAgreement, agreement
 from croupier.serving.health.harm import of_rollout
+from croupier.serving.health.learnt import Learnt
 from croupier.serving.health.silences import Silence
 
 REACH = timedelta(hours=(MOST_WEEKS + 1) * WEEK_HOURS)
@@ -46,7 +49,8 @@ class Examined:
     the last training's rows say of linear models; None where that does not concern the champion, or nothing is known;
     `changes` are those that trainings count with. `left_out`: how many values of each undeclared feature requests were
     answered without, in the last day. `agreement`: with the app's own choice, in apprentice mode. `served`:
-    how fast, and by whom, the last day's decisions were served; None where older versions made its figures."""
+    how fast, and by whom, the last day's decisions were served; None where older versions made its figures. `parts`: a
+    line for each role, release and segment. `learnt`: how well is learnt; nothing where no hour is joined."""
 
     app: str
     history: History | None
@@ -58,6 +62,8 @@ class Examined:
     left_out: Mapping[str, int] = field(default_factory=dict)
     agreement: AppAgreement | None = None
     served: ServedDay | None = None
+    parts: tuple[PartVerdict, ...] = ()
+    learnt: Learnt = field(default_factory=Learnt)
 
 
 def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
@@ -72,12 +78,14 @@ def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
     history = History.of(hours)
     limits = w.spec.reward.range
     said = diagnose(history, false_alarms=w.spec.health.false_alarms, limits=limits)
-    linear, changes = _linear(w), tuple(noted.every(w.store))
-    day = served.of_day(hours)
+    linear, changes, how = _linear(w), tuple(noted.every(w.store)), learnt.learnt_so_far(w, history)
+    day, failed = served.of_day(hours), failing.of_day(hours)
     beside = [
         *rollout.symptoms(of_rollout(w.store), history, now=to_us(end)),
         *model.symptoms(linear, w.spec.policies.candidates),
+        *how.symptoms(),
         *served.symptoms(day),
+        *failing.symptoms(failed, history),
         *thumb.symptoms(history, w.spec.health.reward_change),
         *upkeep.symptoms(w, now=to_us(end)),
     ]
@@ -85,7 +93,21 @@ def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
     found = also(without(said, hushed), [s for s in beside if s.watch not in hushed])
     left = _left_out(hours[-DAY_HOURS:])
     agreed = agreement(w, end=last) if w.spec.requests.learning_mode == APPRENTICED else None
-    return Examined(w.settings.app, history, found, silenced, hushed, linear, changes, left, agreed, day)
+    lines = verdicts(history, found, failed, limits)
+    return Examined(
+        w.settings.app,
+        history,
+        found,
+        silenced=silenced,
+        silences=hushed,
+        linear=linear,
+        changes=changes,
+        left_out=left,
+        agreement=agreed,
+        served=day,
+        parts=lines,
+        learnt=how,
+    )
 
 
 def _linear(w: Workspace) -> LinearFit | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from croupier.models.health.symptom import Symptom
 
-FALLS = ("reward_feed_arm", "worse_choices", "rewards_lost", "taste_flip", "dying_arm", "reward_rise")
+FALLS = ("reward_feed_arm", "worse_choices", "rewards_lost", "taste_flip", "dying_arm", "decider_fell", "reward_rise")
 DRIFTS = ("feature_swapped", "category_renamed", "feature_frozen", "feature_scaled", "feature_drift")
 UNITS = {  # cause: what its number is multiplied by, and how it is written
     **dict.fromkeys(FALLS, (100, "{:.0f} % of due")),
@@ -12,6 +12,9 @@ UNITS = {  # cause: what its number is multiplied by, and how it is written
     "clock_skew": (1, "{:.3g} s"),
     "bot_traffic": (100, "{:.2g} % of decisions"),
     "feature_silent": (1, "|r| {:.2f}"),
+    "feature_uninformative": (1, "{:.4f} nats"),
+    "poor_prediction": (1, "skill {:.2f}"),
+    "unreliable_posterior": (1, "condition {:.1e}"),
     "fallbacks": (100, "{:.2g} % of decisions"),
     "reward_change": (1, "×{:.3g}"),
     "coverage": (100, "{:.2g} % of its offers"),

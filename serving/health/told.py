@@ -137,7 +137,8 @@ def as_json(found: Examined) -> dict[str, Any]:
     """What was found as JSON: {"app", "level", "known": false where it is too early to judge, "sentence", "silences",
     "silenced": symptoms that do not count, "left_out": how many values of which undeclared features, "agreement" with
     the app's own choice in apprentice mode, or null, "linear": what the last training says of linear models, or null,
-    "changes" that trainings count with, "served": how the last day was, or null, and the diagnosis}."""
+    "changes" that trainings count with, "served": how the last day was, or null, "parts": a line for each role, release
+    and segment, "learning": predictions, posteriors, losses and features, and the diagnosis}."""
     head = {
         "app": found.app, "level": level(found), "known": known(found), "sentence": sentence(found),
         "silences": [silence.to_dict() for silence in found.silences.values()],
@@ -147,6 +148,8 @@ def as_json(found: Examined) -> dict[str, Any]:
         "changes": [change.to_dict() for change in found.changes],
         "linear": found.linear.to_dict() if found.linear else None,
         "served": found.served.to_dict() if found.served else None,
+        "parts": [part.to_dict() for part in found.parts],
+        "learning": found.learnt.to_dict(),
     }  # fmt: skip
     return head | (found.diagnosis.to_dict() if found.diagnosis else {})
 

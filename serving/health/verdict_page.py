@@ -16,15 +16,15 @@ from croupier.models.health.watches.exploration import entropy
 from croupier.models.health.watches.served import ServedDay
 from croupier.models.health.watches.thumb import QUANTILES
 from croupier.models.health.watches.thumb import figures as of_rewards
-from croupier.serving.health import told
+from croupier.serving.health import learning_rows, told
 from croupier.serving.health.examine import Examined
 from croupier.serving.health.rows import alike, figures, watches
 
 NOT_KNOWN = "–"
-MOST_ROWS = 12  # releases, roles, segments, each
 SHOWN = 2 * WEEK_HOURS  # hours of the charts
 WORDS = {FINE: "well", TO_WATCH: "well, with something to watch", ACT: "needs you"}
 STYLES = {FINE: "good", TO_WATCH: "warn", ACT: "bad"}
+MARKS = {FINE: ("✓ fine", "good"), TO_WATCH: ("● watch", "warn"), ACT: ("▲ act", "bad"), "": ("– not judged", "dim")}
 UNKNOWN = ("not known yet", "open")  # never "well" by default
 
 
@@ -50,8 +50,9 @@ def render_page(found: Examined) -> str:
         linear=found.linear,
         linear_says=told.linear_text(found.linear) if found.linear else "",
         numbers=_numbers(found.history) if found.history else [],
-        groups=_groups(found.history) if found.history else [],
+        parts=_parts(found),
         served=_served(found.served) if found.served else [],
+        learning=learning_rows.shown(found.learnt, d.symptoms if d else ()),
         boxes=_boxes(found.history) if found.history else [],
     )
 
@@ -72,15 +73,19 @@ def _numbers(h: History) -> list[tuple[str, str, str]]:
     return [row for row in found if row[1:] != (NOT_KNOWN, NOT_KNOWN)]
 
 
-def _groups(h: History) -> list[tuple[str, str, str, str, str]]:
-    """Returns (what, which, decisions, reward per decision, share with a reward) of the last week, by who decided, and
-    for whom; of each the MOST_ROWS with the most decisions."""
-    week = h.span(max(0, len(h) - WEEK_HOURS), len(h))
+def _parts(found: Examined) -> list[tuple[str, ...]]:
+    """Returns (sign and level, style, which, since, decisions, share, reward, of due, fallbacks, what to do) of each
+    line."""
     out = []
-    for group in ("release", "role", "segment"):
-        sums = {key: rows.sum(axis=0) for key, rows in week.sums[group].items() if rows[:, 0].any()}
-        for key, (n, s, _, rewarded) in sorted(sums.items(), key=lambda each: -each[1][0])[:MOST_ROWS]:
-            out.append((group, key.replace("=", " "), f"{n:,.0f}", f"{s / n:.4f}", f"{rewarded / n:.2%}"))
+    for part in found.parts:
+        sign, style = MARKS[part.level]
+        numbers = f"{part.decisions:,}", f"{part.share:.1%}", *(
+            NOT_KNOWN if x is None else format(x, form)
+            for x, form in ((part.reward, ".4f"), (part.number, ".0%"), (part.fallbacks, ".2%"))
+        )  # fmt: skip
+        which = f"{part.group} {part.key}".replace("=", " ") if part.key else "everything"
+        since = "" if part.since is None else told.time_text(part.since)
+        out.append((sign, style, which, part.judged, since, *numbers, part.remedy))
     return out
 
 

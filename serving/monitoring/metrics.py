@@ -20,6 +20,22 @@ EXPORTED = {
     "croupier_read_seconds": _gauge("time that it took to read the figures of the app"),
     "croupier_health_verdict": _gauge("last verdict, without what is silenced: 0 fine, 1 watch, 2 act"),
     "croupier_health_watch": _gauge("what a watch found, silenced or not: 0 fine, 1 watch, 2 act", "watch"),
+    "croupier_health_part": _gauge(
+        "verdict on a role, release or segment that decided in the last day, or on all: 0 fine, 1 watch, 2 act",
+        "group",
+        "part",
+    ),
+    "croupier_reward_calibration_error": _gauge(
+        "calibration error of predicted rewards, less what chance adds; model: champion, reward_model", "model"
+    ),
+    "croupier_reward_skill": _gauge(
+        "1 less the squared error of predicted rewards over that of their mean; below 0 the mean is better", "model"
+    ),
+    "croupier_reward_sharpness": _gauge("variance of the predicted rewards over that of the rewards", "model"),
+    "croupier_posterior_condition": _gauge("condition number of the precision of a Bayesian head", "policy"),
+    "croupier_feature_information": _gauge(
+        "nats of mutual information of a feature and whether there is a reward, in the last day", "feature"
+    ),
     "croupier_health_silenced": _gauge("1 while the watch is silenced", "watch"),
     "croupier_health_age_seconds": _gauge("time since the end of the last hour that health judged"),
     "croupier_health_lag_seconds": _gauge("how far health is behind the joined and mature hours; 0: it has judged all"),

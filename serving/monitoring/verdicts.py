@@ -50,9 +50,27 @@ def _found(said: dict[str, Any], hushed: set[str], now: int) -> Iterator[Sample]
         levels[symptom["watch"]] = max(levels.get(symptom["watch"], 0), LEVELS.index(symptom["level"]))
     for watch, level in levels.items():
         yield Sample("croupier_health_watch", float(level), {"watch": watch})
+    for part in said.get("parts", ()):
+        if part["level"]:  # else it is only shown
+            labels = {"group": part["group"], "part": part["key"]}
+            yield Sample("croupier_health_part", float(LEVELS.index(part["level"])), labels)
+    yield from _learning(said.get("learning", {}))
     heard = [level for watch, level in levels.items() if watch not in hushed]
     yield Sample("croupier_health_verdict", float(max(heard, default=0)))
     yield Sample("croupier_health_age_seconds", age(now, said["at"] + HOUR))
     if said["lift"]:
         for bound, name in (("estimate", "value"), ("low", "low"), ("high", "high")):
             yield Sample("croupier_lift_over_uniform", float(said["lift"][name]), {"bound": bound})
+
+
+def _learning(said: dict[str, Any]) -> Iterator[Sample]:
+    """Predictions, posteriors and features, as far as they are known."""
+    for model in ("champion", "reward_model"):
+        if found := said.get(model):
+            for name, figure in (("calibration_error", "beyond"), ("skill", "skill"), ("sharpness", "sharpness")):
+                yield Sample(f"croupier_reward_{name}", float(found[figure]), {"model": model})
+    for head in said.get("conditions", ()):
+        yield Sample("croupier_posterior_condition", float(head["number"]), {"policy": head["who"]})
+    for feature in said.get("features", ()):
+        if feature["nats_now"] is not None:
+            yield Sample("croupier_feature_information", float(feature["nats_now"]), {"feature": feature["name"]})

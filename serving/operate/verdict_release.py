@@ -24,6 +24,7 @@ from croupier.features.store.released import EXPLORATION
 from croupier.features.workspace import Workspace, get_folder
 from croupier.models import earlier, policy
 from croupier.models.bayesian.informed import informed
+from croupier.models.health.learning.predicted import loss_in
 from croupier.models.policy import Policy
 from croupier.serving.catalogue.present_arms import Present, answerable, present
 from croupier.serving.fleet import half_life
@@ -131,6 +132,7 @@ def _released(w: Workspace, verdict: Mapping[str, Any]) -> publish.Published:
                 "report": verdict["report"],
                 "kind": verdict.get("kind", ""),
                 renewal.CHANGED: verdict.get("changed", 0),
+                "training_loss": loss_in(Path(scratch) / "candidate"),
                 **_learning(today.champion, candidate, today.window.get("end_us")),
             },
         )

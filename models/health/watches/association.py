@@ -12,6 +12,7 @@ from croupier.models.health.season import DAY_HOURS, View
 from croupier.models.health.symptom import TO_WATCH, Symptom
 
 LEAST = 0.1
+ABOUT = " and the reward"  # behind the feature's name
 DAYS = 3  # before the last one, without which nobody knows what is usual
 ROWS = 500.0  # of the last day, without which it says nothing
 
@@ -49,7 +50,7 @@ def _nats(rows: F64, before: F64, fall: float) -> float:
 def _symptom(view: View, name: str, usual: float, now: float) -> Symptom:
     return Symptom(
         watch="feature",
-        about=f"{name} and the reward",
+        about=f"{name}{ABOUT}",
         level=TO_WATCH,
         cause="feature_silent",
         number=now,

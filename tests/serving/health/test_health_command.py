@@ -70,6 +70,13 @@ def test_a_sound_app_is_well(shop, tmp_path):
     assert '<html lang="en">' in page
     assert len(page) < 500_000
     assert "judged up to" in said
+    with at(SOUND):
+        _, raw = croupier("health", "--app", "shop", "--json")
+    parts = {(part["group"], part["key"]): part for part in json.loads(raw)["parts"]}
+    champion, release = parts["role", "champion"], parts["release", "3"]
+    assert champion["decisions"] == release["decisions"] == parts["all", ""]["decisions"] > 600
+    assert (champion["judged"], champion["fallbacks"]) == ("acted on", 0.0), "it makes all decisions"
+    assert f'>role champion</th><td>acted on</td><td></td><td class="n">{champion["decisions"]}</td>' in page
 
 
 def test_no_hour_yet_is_said(tmp_path, monkeypatch):
