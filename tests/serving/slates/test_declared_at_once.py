@@ -151,7 +151,7 @@ def test_likeness_is_counted_by_numbers_of_traits_as_by_the_traits_themselves():
     above.show(np.array([0]), np.array([5]))
     assert above.prices(np.array([0])).tolist() == [[0.6, 0.3, 0.3, 0.3, 0.0, 0.6, 0.0]]
     above.show(np.array([0]), np.array([3]))
-    assert above.prices(np.array([0])).tolist() == [[0.6, 0.3, 0.3, 0.6, 0.0, 0.6, 0.0]], (
+    assert above.prices(np.array([0])).tolist() == [[0.6, 0.3, 0.3, 0.3, 0.0, 0.6, 0.0]], (
         "what is missing is like nothing"
     )
     assert codes_of([("news", ["a"])]) is None, "a list is no trait that a number tells"
