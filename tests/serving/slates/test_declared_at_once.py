@@ -142,14 +142,18 @@ def test_minimums_of_many_slates_narrow_as_those_of_each():
 
 def test_likeness_is_counted_by_numbers_of_traits_as_by_the_traits_themselves():
     """Texts, truths and numbers that are equal, and what is missing: like nothing."""
-    traits = [("news", True), ("news", 1), ("song", True), (None, True), ("song", float("nan")), (1, 1.0)]
+    traits = [("news", True), ("news", 1), ("song", True), (None, True), ("song", float("nan")), (1, 1.0), (None, "x")]
     codes = codes_of(traits)
     above = LikenessAbove(codes[None], 0.6)
-    assert above.prices(np.array([0])).tolist() == [[0.0] * 6]
+    assert above.prices(np.array([0])).tolist() == [[0.0] * 7]
     above.show(np.array([0]), np.array([0]))
-    assert above.prices(np.array([0])).tolist() == [[0.6, 0.3, 0.3, 0.3, 0.0, 0.0]], "true is not 1"
+    assert above.prices(np.array([0])).tolist() == [[0.6, 0.3, 0.3, 0.3, 0.0, 0.0, 0.0]], "true is not 1"
     above.show(np.array([0]), np.array([5]))
-    assert above.prices(np.array([0])).tolist() == [[0.6, 0.3, 0.3, 0.3, 0.0, 0.6]]
+    assert above.prices(np.array([0])).tolist() == [[0.6, 0.3, 0.3, 0.3, 0.0, 0.6, 0.0]]
+    above.show(np.array([0]), np.array([3]))
+    assert above.prices(np.array([0])).tolist() == [[0.6, 0.3, 0.3, 0.3, 0.0, 0.6, 0.0]], (
+        "what is missing is like nothing"
+    )
     assert codes_of([("news", ["a"])]) is None, "a list is no trait that a number tells"
 
 
