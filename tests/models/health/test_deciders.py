@@ -142,6 +142,11 @@ def test_fallbacks_of_a_candidate_are_watched_once_they_are_sure():
     (told,) = failing.symptoms(day, History.of(made))
     assert (told.level, told.cause, told.number) == (TO_WATCH, "fallbacks", 200 / (n + 200))
     assert f"of role candidate were fallbacks (200 of {n + 200:,})" in told.says
+    alone = hours(DAYS, 1)
+    for hour in alone:
+        hour["groups"]["fallback"] = {"3|champion": [20.0, 0.0, 0.0, 0.0]}
+    assert failing.of_day(alone)["role", "champion"].surely > 0.01
+    assert failing.symptoms(failing.of_day(alone), History.of(alone)) == [], "everything's fallbacks are told already"
     few = failing.FailedDay(fallbacks=2, decisions=50, since=0)
     assert few.share == 0.04
     assert few.surely == pytest.approx((0.13 - 3 * (0.0384 / 50 + 0.0009) ** 0.5) / 1.18)
