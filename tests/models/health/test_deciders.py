@@ -53,12 +53,15 @@ def test_a_candidate_that_falls_is_watched_and_its_line_says_since_when_and_what
     assert told.since == pytest.approx(START + (LAST - 48) * HOUR, abs=12 * HOUR)
     assert told.number == pytest.approx(0.5, abs=0.1)
     assert told.says.startswith("the candidate earns less: ")
-    assert "of its own same hours in past weeks" in told.says
+    assert "due by its own same hours of past weeks" in told.says
     assert "croupier rollout status" in told.remedy
     assert told.decisions == sum(h["groups"]["role"]["candidate"][0] for h in made[-24:])
     assert told.reward == sum(h["groups"]["role"]["candidate"][1] for h in made[-24:]) / told.decisions
     assert [s.level for s in diagnosis.symptoms if s.cause == "decider_fell"] == [TO_WATCH], "it alarms nobody"
     assert (found["role", "champion"].level, found["role", "champion"].judged) == (FINE, "watched")
+    every = found["all", ""]
+    assert (every.level, every.says) == (TO_WATCH, told.says), "the app's level is that of its gravest symptom"
+    assert every.number == pytest.approx(0.95, abs=0.05), "what it earned is its own: a tenth earns half"
     assert found["segment", "device=tv"].level == FINE
 
 
