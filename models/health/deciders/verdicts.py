@@ -31,10 +31,10 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class PartVerdict:
-    """A line. `decisions`, their `share` of all, the `reward` a decision, and `fallbacks` as a share (None: not known) are
-    of the last day. `number` is what was earned of what was due in the last day, or since the part's own symptom began
-    (None: there is nothing to compare with), `threshold` what it must not fall below. `judged`: acted on | watched |
-    shown."""
+    """A line. `decisions`, their `share` of all, the `reward` a decision, and `fallbacks` as a share (None: not known)
+    are of the last day. `number` is what was earned of what was due in the last day, or since the part's own symptom
+    began (None: there is nothing to compare with), `threshold` what it must not fall below. `judged`: acted on |
+    watched | shown."""
 
     group: str
     key: str
