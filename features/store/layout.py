@@ -36,13 +36,12 @@ ARMS_ACCEPTED, ARMS_REFUSED = "arms/accepted.json", "arms/refused.json"
 PARQUET, JSON, LATE = ".parquet", ".json", ".late.parquet"
 
 # Folders that are objects of the store and, as copies, folders of a host: features, a policy, a release, a report.
-ENCODER, CATALOGUE, GOLDEN = "encoder", "catalogue.json", "golden.json"
+ENCODER, CATALOGUE, GOLDEN, LEARNING = "encoder", "catalogue.json", "golden.json", "learning.json"
 RETRIEVAL, INDEX = "retrieval", "index.safetensors"
 META, ENCODED, SEGMENTS, GUARDRAILS = "meta.json", "encoded.parquet", "segments.parquet", "guardrails.parquet"
 TOO_LATE = "late.parquet"  # what rewards past the window would have come to, beside the encoded rows
 ENCODER_FILE, POLICY_FILE, ARRAYS_FILE = "encoder.json", "policy.json", "arrays.safetensors"
-LOSS = "loss.json"  # beside a policy: its training loss
-EARLIER_COLUMNS = "earlier_columns.json"  # of a policy that reads what an earlier encoder wrote
+LOSS, EARLIER_COLUMNS = "loss.json", "earlier_columns.json"  # of a policy that reads what an earlier encoder wrote
 MANIFEST, MODEL_PY, CONFIG_PBTXT = "manifest.json", "model.py", "config.pbtxt"
 SIGNATURE, CLAIM = "manifest.sig", "claim"  # of a release: where it is signed; that its number is taken
 PAGE, VERDICT_FILE, HEALTH, HEALTH_NUMBERS, DATA_DOCS = "index.html", "verdict.json", "health", "health.json", "docs"
@@ -183,11 +182,6 @@ def change(features_key: str, before: int) -> str:
 def linear_fit(features_key: str) -> str:
     """The key of what a training's rows say of linear models (models/health/linear)."""
     return features(features_key, f"linear{JSON}")
-
-
-def learning(features_key: str) -> str:
-    """The key of what a training's rows say of predictions and posteriors (serving/health/learnt.py)."""
-    return features(features_key, f"learning{JSON}")
 
 
 def candidate(features_key: str, policy: str) -> str:

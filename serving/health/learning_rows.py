@@ -18,7 +18,7 @@ def shown(found: Learnt, symptoms: tuple[Symptom, ...]) -> dict[str, Any]:
     features = [_feature(each, symptoms) for each in found.features]
     return {
         "predictions": [_prediction(each) for each in known],
-        "charts": [_diagram(each) for each in known],
+        "charts": [_diagram(each) for each in known if len(each.bins) > 1],
         "tables": [(f"Reliability of {each.who}", _bins(each)) for each in known],
         "heads": [
             (head.who, f"{head.number:.1e}", f"{head.size:,}", head.arm, _alike(head.alike))

@@ -98,14 +98,14 @@ def _of_last_training(w: Workspace) -> dict[str, Any]:
     key = window.last_features(w.store)
     if not key:
         return {}
-    raw, version = w.store.read(layout.learning(key))
+    raw, version = w.store.read(layout.features(key, layout.LEARNING))
     if version is None:
         try:
             raw = orjson.dumps(_examined(w, key))
         except (KeyError, ValueError):
             return {}
         with suppress(AlreadyExists):  # whoever was quicker looked at the same rows
-            w.store.create(layout.learning(key), raw)
+            w.store.create(layout.features(key, layout.LEARNING), raw)
     return dict(orjson.loads(raw))
 
 
@@ -115,7 +115,8 @@ def _examined(w: Workspace, key: str) -> dict[str, Any]:
         log = latest(concatenate(tail(features.chunks(), ROWS)))
         policies = dict(_policies(w, key, features.encoder, Path(scratch)))
         champion = policies.get(CHAMPION)
-        later = log[log.at >= champion_of(w).trained_until]
+        until = champion_of(w).trained_until
+        later = log[log.at >= until] if until else log[:0]  # else nobody knows which rows it has learnt
         q = cross_fit(log, seed=w.spec.policies.seed)[np.arange(len(log)), log.chosen].astype(np.float64)
         found = _calibrated(champion, later), calibration(REWARD_MODEL, log, q)
         return {
@@ -134,11 +135,12 @@ def _policies(w: Workspace, key: str, encoder: Encoder, scratch: Path) -> Iterat
         with suppress(ValueError):  # these features have not grown out of those that it reads
             yield CHAMPION, reading(champion, encoder, encoder_at(w, layout.release(number, layout.ENCODER)))
     for name, prefix in orjson.loads(w.store.get(layout.verdict(key)))["candidates"].items():
-        yield f"{CANDIDATE} {name}", load(get_folder(w.store, prefix, scratch / name))
+        with suppress(KeyError, ValueError):  # deleted by retention
+            yield f"{CANDIDATE} {name}", load(get_folder(w.store, prefix, scratch / name))
 
 
 def _calibrated(policy: Policy | None, log: Interactions) -> RewardCalibration | None:
-    """Of rows that the policy has not learnt."""
+    """Returns how the policy's predictions of rows that it has not learnt came true."""
     if policy is None or not len(log):
         return None
     found: F64 | None

@@ -67,8 +67,9 @@ def _learning(said: dict[str, Any]) -> Iterator[Sample]:
     """Predictions, posteriors and features, as far as they are known."""
     for model in ("champion", "reward_model"):
         if found := said.get(model):
-            for name, figure in (("calibration_error", "beyond"), ("skill", "skill"), ("sharpness", "sharpness")):
-                yield Sample(f"croupier_reward_{name}", float(found[figure]), {"model": model})
+            yield Sample("croupier_reward_calibration_error", float(found["beyond"]), {"model": model})
+            yield Sample("croupier_reward_skill", float(found["skill"]), {"model": model})
+            yield Sample("croupier_reward_sharpness", float(found["sharpness"]), {"model": model})
     for head in said.get("conditions", ()):
         yield Sample("croupier_posterior_condition", float(head["number"]), {"policy": head["who"]})
     for feature in said.get("features", ()):

@@ -94,7 +94,7 @@ def _told(view: View, limits: tuple[float, float], who: tuple[str, str], sums: F
         cause=CAUSE,
         number=ratio,
         threshold=1 - LARGE,
-        says=f"{name} earns less: {found:,.0f} instead of the {due:,.0f} of {past} same hours in past weeks "
+        says=f"{name} earns less: {found:,.0f} instead of the {due:,.0f} due by {past} same hours of past weeks "
         f"({ratio - 1:+.0%})",
         remedy="`croupier rollout status` compares the candidate with the champion beside it, and `croupier release "
         "list` says what serves since when",

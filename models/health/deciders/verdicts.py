@@ -31,9 +31,10 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class PartVerdict:
-    """A line. Of the last day: `decisions`, their `share` of all, the `reward` a decision, and `fallbacks` as a share
-    (None: not known). `number` is what was earned of what was due in the last day, or since the symptom began (None:
-    there is nothing to compare with), `threshold` what it must not fall below. `judged`: acted on | watched | shown."""
+    """A line. `decisions`, their `share` of all, the `reward` a decision, and `fallbacks` as a share (None: not known)
+    are of the last day. `number` is what was earned of what was due in the last day, or since the part's own symptom
+    began (None: there is nothing to compare with), `threshold` what it must not fall below. `judged`: acted on |
+    watched | shown."""
 
     group: str
     key: str
@@ -89,7 +90,7 @@ def _line(
         decisions=int(n),
         share=n / max(every, 1.0),
         reward=s / n if n else None,
-        number=told.number if told and told.watch == "reward" else ratio,
+        number=told.number if told and told.watch == "reward" and who[0] != EVERYTHING else ratio,
         threshold=1 - LARGE,
         fallbacks=failed.share if failed else None,
         since=told.since if told else None,

@@ -29,7 +29,7 @@ LEAST = 2
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingLoss:
-    """Of the latest `rows` that were learnt: the predictions' mean squared error, and that of the mean reward."""
+    """The predictions' mean squared error on the latest `rows` that were learnt, and that of their mean reward."""
 
     rows: int
     loss: float

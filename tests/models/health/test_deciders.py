@@ -53,12 +53,15 @@ def test_a_candidate_that_falls_is_watched_and_its_line_says_since_when_and_what
     assert told.since == pytest.approx(START + (LAST - 48) * HOUR, abs=12 * HOUR)
     assert told.number == pytest.approx(0.5, abs=0.1)
     assert told.says.startswith("the candidate earns less: ")
-    assert "of its own same hours in past weeks" in told.says
+    assert "due by its own same hours of past weeks" in told.says
     assert "croupier rollout status" in told.remedy
     assert told.decisions == sum(h["groups"]["role"]["candidate"][0] for h in made[-24:])
     assert told.reward == sum(h["groups"]["role"]["candidate"][1] for h in made[-24:]) / told.decisions
     assert [s.level for s in diagnosis.symptoms if s.cause == "decider_fell"] == [TO_WATCH], "it alarms nobody"
     assert (found["role", "champion"].level, found["role", "champion"].judged) == (FINE, "watched")
+    every = found["all", ""]
+    assert (every.level, every.says) == (TO_WATCH, told.says), "the app's level is that of its gravest symptom"
+    assert every.number == pytest.approx(0.95, abs=0.05), "what it earned is its own: a tenth earns half"
     assert found["segment", "device=tv"].level == FINE
 
 
@@ -142,6 +145,11 @@ def test_fallbacks_of_a_candidate_are_watched_once_they_are_sure():
     (told,) = failing.symptoms(day, History.of(made))
     assert (told.level, told.cause, told.number) == (TO_WATCH, "fallbacks", 200 / (n + 200))
     assert f"of role candidate were fallbacks (200 of {n + 200:,})" in told.says
+    alone = hours(DAYS, 1)
+    for hour in alone:
+        hour["groups"]["fallback"] = {"3|champion": [20.0, 0.0, 0.0, 0.0]}
+    assert failing.of_day(alone)["role", "champion"].surely > 0.01
+    assert failing.symptoms(failing.of_day(alone), History.of(alone)) == [], "everything's fallbacks are told already"
     few = failing.FailedDay(fallbacks=2, decisions=50, since=0)
     assert few.share == 0.04
     assert few.surely == pytest.approx((0.13 - 3 * (0.0384 / 50 + 0.0009) ** 0.5) / 1.18)

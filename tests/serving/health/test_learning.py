@@ -122,7 +122,7 @@ def test_the_champions_predictions_are_held_against_the_rows_after_its_training(
     assert set(conditions) == {"the champion, lin_ts", "the candidate lin_ts"}
     worst = max(map(condition_number, policy.heads.arms.values()))
     assert conditions["the champion, lin_ts"]["number"] == pytest.approx(worst)
-    assert json.loads(w.store.get(layout.learning(key)))["champion"] == champion
+    assert json.loads(w.store.get(layout.features(key, layout.LEARNING)))["champion"] == champion
 
 
 def test_the_training_loss_is_told_by_release(sound):

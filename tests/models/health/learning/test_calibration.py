@@ -16,15 +16,24 @@ def rewards(reward, unit=None):
     n = len(reward)
     nothing = np.zeros((n, 1), np.float32)
     batch = Batch(
-        context=nothing, arm=np.zeros((n, 1), np.int64), mask=np.ones((n, 1), bool), pair=np.zeros((n, 1, 0), np.float32),
+        context=nothing,
+        arm=np.zeros((n, 1), np.int64),
+        mask=np.ones((n, 1), bool),
+        pair=np.zeros((n, 1, 0), np.float32),
         catalogue=Catalogue(ids=("a",), features=np.zeros((1, 0), np.float32), digest=""),
-    )  # fmt: skip
+    )
     one = np.ones(n)
     units = np.arange(n) if unit is None else unit
     return Interactions(
-        batch=batch, chosen=np.zeros(n, np.int64), reward=np.asarray(reward, float), propensity=one, pmf=one[:, None],
-        at=np.arange(n, dtype=np.int64) + 7, unit=units.astype(np.uint64), weight=one,
-    )  # fmt: skip
+        batch=batch,
+        chosen=np.zeros(n, np.int64),
+        reward=np.asarray(reward, float),
+        propensity=one,
+        pmf=one[:, None],
+        at=np.arange(n, dtype=np.int64) + 7,
+        unit=units.astype(np.uint64),
+        weight=one,
+    )
 
 
 def drawn(seed, n=4000):

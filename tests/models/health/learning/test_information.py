@@ -79,7 +79,7 @@ def test_features_that_say_nothing_any_more_are_watched_and_named(seed):
         assert symptom.since == START + 15 * 24 * HOUR
         assert symptom.number < 0.001
         assert "says nothing of the reward any more" in symptom.says
-    for strength in (lambda t: 1.0, lambda t: 0.1 * (t < 15 * 24)):  # as ever; and what hardly ever said anything
+    for strength in (lambda t: 1.0, lambda t: 0.3 * (t < 15 * 24)):  # as ever; and what said little
         made = told(hours(16, seed), seed, strength)
         assert "feature_uninformative" not in {s.cause for s in diagnose(History.of(made)).symptoms}
 
