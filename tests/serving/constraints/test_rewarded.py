@@ -38,7 +38,7 @@ cap = 0.8
 """
 ARMS = {"a": {"genre": "music"}, "b": {"genre": "news"}}
 GROUPS = ("phone", "tv")
-RUNS = 6
+RUNS = pytest.mark.parametrize("runs", [2, pytest.param(6, marks=pytest.mark.full)])
 
 
 def used_of(text):
@@ -93,9 +93,9 @@ def chance(group, taste):
     return np.stack([music, np.full(len(taste), 0.3)], axis=1)
 
 
-def found_of(text):
-    """Some runs."""
-    return [run(text, seed) for seed in range(RUNS)]
+def found_of(text, runs):
+    """So many runs."""
+    return [run(text, seed) for seed in range(runs)]
 
 
 def run(text, seed, hours=120, n=200, known=6):
@@ -130,23 +130,25 @@ def run(text, seed, hours=120, n=200, known=6):
 
 
 @pytest.mark.slow
-def test_whom_music_suits_is_shown_it_alike_in_both_groups_in_every_run():
-    """6 runs of 120 hours of 200 decisions, each begun without a price: 20 points apart or more, then 7 at most. Shares
+@RUNS
+def test_whom_music_suits_is_shown_it_alike_in_both_groups_in_every_run(runs):
+    """Runs of 120 hours of 200 decisions, each begun without a price: 20 points apart or more, then 7 at most. Shares
     of all requests stay apart, since more of those on phones like music: that is another constraint."""
-    before, after = map(np.array, zip(*((first, last) for first, last, _ in found_of(OPPORTUNITY)), strict=True))
+    before, after = map(np.array, zip(*((first, last) for first, last, _ in found_of(OPPORTUNITY, runs)), strict=True))
     gap_before, gap_after = before[:, 0] - before[:, 1], after[:, 0] - after[:, 1]
-    assert (gap_before > 0.2).sum() == RUNS, gap_before
-    assert (np.abs(gap_after) < 0.07).sum() == RUNS, gap_after
-    assert ((after[:, 2] - after[:, 3]) > 0.15).sum() == RUNS
+    assert (gap_before > 0.2).sum() == runs, gap_before
+    assert (np.abs(gap_after) < 0.07).sum() == runs, gap_after
+    assert ((after[:, 2] - after[:, 3]) > 0.15).sum() == runs
 
 
 @pytest.mark.slow
-def test_an_arm_earns_what_it_is_guaranteed_in_every_run():
-    """6 runs: news earns .11 to .12 of reward a decision by itself, .15 by its price; what is earned anyway has none."""
-    found = found_of(REVENUE.replace("0.04", "0.15"))
+@RUNS
+def test_an_arm_earns_what_it_is_guaranteed_in_every_run(runs):
+    """In every run news earns .11 to .12 of reward a decision by itself, .15 by its price; what is earned anyway has none."""
+    found = found_of(REVENUE.replace("0.04", "0.15"), runs)
     assert [run for run, (first, _, _) in enumerate(found) if first[4] > 0.13] == []
     earned = np.array([last[4] for _, last, _ in found])
-    assert (earned > 0.14).sum() == RUNS, earned
+    assert (earned > 0.14).sum() == runs, earned
     assert earned.mean() == pytest.approx(0.15, abs=0.005)
     assert all(prices["partners earn b"] > 0 for _, _, prices in found)
     assert run(REVENUE, 0, hours=20)[2] == {"partners earn b": 0.0}

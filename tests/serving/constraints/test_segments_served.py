@@ -116,6 +116,7 @@ def test_a_log_keeps_which_rows_are_of_which_segment_and_is_judged_so(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_an_exposure_of_a_segment_is_met_there_by_a_price_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
     w = declared(tmp_path, SEEN)
