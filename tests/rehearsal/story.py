@@ -45,7 +45,7 @@ class Story:
         self._say(f"Airflow collected, trained, judged and published release {release}; its candidate serves")
         killed = self._killed()
         release = self._goes_on(w)
-        self._say("after the kills Airflow collected a further hour")
+        self._say("after the kills Airflow collected two further hours")
         delivered = shop.leave()
         codes = {name: self.running.stop(name) for name in self._order() if name not in IN_MEMORY}
         self._say(f"stopped: {codes}")
