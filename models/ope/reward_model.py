@@ -14,6 +14,7 @@ from typing import Self
 import numpy as np
 
 from croupier.features.batch import F32, F64, I64, Batch, Catalogue, Floats, Interactions
+from croupier.features.encoded.on_disk import zeros
 
 FIT_ROWS = 50_000  # q̂ only lowers variance: more rows than these cost time and memory, and change little
 BLOCK = 4096
@@ -118,7 +119,7 @@ def cross_fit(log: Interactions, *, folds: int = 3, seed: int = 0) -> F32:
             "for a missing reward, or in another unit?"
         )
     rng, fold = np.random.default_rng(seed), fold_of(log, folds)
-    predicted = np.zeros(log.batch.arm.shape, np.float32)
+    predicted = zeros(log.batch.arm.shape, np.float32)
     for k in range(folds):
         inside, rest = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
         rest = rest if len(rest) else inside
