@@ -18,7 +18,7 @@ from croupier.models.gate.unseen import Unseen
 from croupier.models.ope import estimators
 from croupier.models.ope.estimators import Moments, Rounds, effective_sample_size, effective_units
 from croupier.models.ope.intervals import asymptotic_cs
-from croupier.models.ope.mean_zero import BLOCK, inverse
+from croupier.models.ope.mean_zero import inverse
 
 CURVE_POINTS = 30
 
@@ -101,8 +101,7 @@ def as_it_grew(values: F64, divergence: F64, log: Interactions, *, alpha: float)
 
 def heaviest(log: Interactions, *pmfs: F64) -> float:
     """The largest weight π / p that a round could have had, for any of these policies."""
-    blocks = (slice(start, start + BLOCK) for start in range(0, len(log), BLOCK))
-    return max(float((pmf[rows] * inverse(log, rows)).max()) for rows in blocks for pmf in pmfs)
+    return max(float((pmf[rows] * inverse(log, rows)).max()) for rows in blocks(len(log)) for pmf in pmfs)
 
 
 def unsupported(log: Interactions, pmf: F64) -> float:

@@ -24,12 +24,12 @@ def as_served(
     if batch.allocation is not None:
         return _allocated(policy, batch, floor)
     keeping, found = DecisionLimits() if limits is None else limits, zeros(batch.mask.shape)
-    for start in range(0, len(batch), rows):
-        block = batch[start : start + rows].by_rules
+    for part in blocks(len(batch), rows):
+        block = batch[part].by_rules
         block = block if keeping.prices is None else keeping.prices.on(block)
         block = keeping.safe(policy, block)
         pmf = with_floor(guard(policy.pmf(block), block.mask), block.mask, keeping.explored(block, floor))
-        found[start : start + rows] = keeping.held(pmf, block, floor)
+        found[part] = keeping.held(pmf, block, floor)
     return found
 
 
@@ -50,8 +50,7 @@ def rounds_of(log: Interactions, pmf: F64, predicted: Floats) -> Rounds:
         raise ValueError(f"chosen: found {log.chosen.min()} to {log.chosen.max()}, expected 0 to {pmf.shape[1] - 1}")
     target, q, direct = zeros((3, len(log)))
     first = np.arange(BLOCK) * pmf.shape[1]
-    for start in range(0, len(log), BLOCK):  # read in order; what is then picked lies in the cache
-        rows = slice(start, start + BLOCK)
+    for rows in blocks(len(log), BLOCK):  # read in order; what is then picked lies in the cache
         p, predictions = pmf[rows], predicted[rows]
         np.einsum("nk,nk->n", p, predictions, out=direct[rows])
         place = first[: len(p)] + log.chosen[rows]
