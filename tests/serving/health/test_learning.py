@@ -155,8 +155,8 @@ def test_the_page_shows_it_and_it_is_looked_at_once(sound, monkeypatch):
     assert age["nats_now"] is not None
     assert f'<th scope="row">context.age</th><td class="n">{age["r"]:.3f}</td>' in page
     (side,) = [f for f in said["features"] if f["name"] == "arm.side"]
-    decisions = sum((decided(first, k, 1)[0] for k, first in enumerate((START, DAYS_AFTER))), [])
-    rewarded = {r.event_id for k, first in enumerate((START, DAYS_AFTER)) for r in decided(first, k, 1)[1]}
+    made = [decided(first, k, 1) for k, first in enumerate((START, DAYS_AFTER))]
+    decisions, rewarded = [d for part, _ in made for d in part], {r.event_id for _, part in made for r in part}
     shown = [[d for d in decisions if d.arm == arm] for arm in ("left", "right")]
     counted = [[len(part), sum(d.event_id in rewarded for d in part)] for part in shown]
     assert side["nats_now"] == max(information(np.array(counted, float).T), 0.0)
