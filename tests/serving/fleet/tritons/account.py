@@ -1,6 +1,7 @@
 """What the fleet did, held against what was answered: the log in the store, the heads, and who saw the candidate when."""
 
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 
 from croupier.features import clock
@@ -30,10 +31,8 @@ def heads(fleet, folder):
         gaps[:] = [float(apart(moments(app, release), expected)) for app in apps]
         return max(gaps) < CLOSE
 
-    try:
+    with suppress(AssertionError):  # the gaps say so
         until(agree, AGREE_SECONDS)
-    except AssertionError:
-        pass  # the gaps say so
     return {"apart": gaps, "learnt": int(alone.state.step - alone.base.step)}
 
 

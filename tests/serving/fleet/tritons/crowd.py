@@ -15,7 +15,7 @@ from tests.serving.embedded.shop import asked
 from tests.serving.fleet.fleets import until
 from tests.serving.fleet.test_kills import reward
 
-THREADS, BETWEEN_SECONDS, DEADLINE_MS, WAIT_SECONDS = 2, 0.03, 2000.0, 300.0
+THREADS, BETWEEN_SECONDS, DEADLINE_MS, WAIT_SECONDS = 2, 0.06, 2000.0, 300.0
 LAG = 8  # rewards come so many decisions late
 AT_ONCE = 100  # questions that are made at a time, of 2,000 users
 LEARNT = {"accepted", "elsewhere", "duplicate", "queued"}

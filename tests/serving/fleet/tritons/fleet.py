@@ -20,7 +20,7 @@ from tests.serving.fleet.tritons.crowd import Crowd
 from tests.serving.fleet.tritons.machine import Machine, environment
 
 KEY, BUCKET, STORE = "k" * 32, "fleet", "s3://fleet/shop"
-NUMBERS, WATCH_SECONDS, START_SECONDS, TRIES = (11, 12, 13), 5, 600.0, 3
+NUMBERS, WATCH_SECONDS, START_SECONDS, TRIES = (11, 12, 13), 10, 600.0, 3
 NAME = "triton"  # what the certificate is made out to
 TLS = {"TLS_CERT": "server.crt", "TLS_KEY": "server.key", "TLS_ROOT": "ca.crt"}
 

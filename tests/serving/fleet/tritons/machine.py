@@ -98,7 +98,9 @@ class Machine:
         """The shares by which a decision that was asked for at `begun`, and answered at `over`, may have been assigned."""
         self.share()
         ends = [since for since, _ in self.shares[1:]] + [over + 1.0]
-        return {share for (_, share), end in zip(self.shares, ends, strict=True) if end >= begun - READER_SECONDS} or {0.0}
+        return {share for (_, share), end in zip(self.shares, ends, strict=True) if end >= begun - READER_SECONDS} or {
+            0.0
+        }
 
 
 def environment(**settings):

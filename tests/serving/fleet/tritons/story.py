@@ -5,6 +5,7 @@ python -m tests.serving.fleet.tritons.story FOLDER SECONDS PARTITION     in name
 
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -80,11 +81,13 @@ class Story:
 
     def _aborted(self):
         """When the rollout was aborted, in seconds of this machine's clock; decisions were made for a while since."""
+        waited = stalled()
         self.fleet.moved("abort", "--yes")
         since = self.fleet.state().since / 1e6
         self._follow(0.0, 0, 1)
         time.sleep(max(0.0, since + ABORT_SECONDS - time.time()))
         self.crowd.until_served(0, 1, 2, n=30)
+        self.told["stalled"] = stalled() - waited
         return since
 
     def _follow(self, share, *hosts):
@@ -94,6 +97,12 @@ class Story:
 
     def _took(self, after, seconds):
         self.told["seconds"].setdefault(after, []).append(round(seconds, 1))
+
+
+def stalled():
+    """Seconds, since the machine was started, in which some process waited for a processor; 0 where the kernel does not say."""
+    file = Path("/proc/pressure/cpu")
+    return int(re.search(r"some .* total=(\d+)", file.read_text())[1]) / 1e6 if file.exists() else 0.0
 
 
 def main(folder, seconds, partition):
@@ -117,7 +126,10 @@ def main(folder, seconds, partition):
             fleet.close()
             redis.stop()
     took = os.times()
-    told["wall"], told["cpu"] = time.monotonic() - began, took.user + took.system + took.children_user + took.children_system
+    told["wall"], told["cpu"] = (
+        time.monotonic() - began,
+        took.user + took.system + took.children_user + took.children_system,
+    )
     (folder / "told.json").write_text(json.dumps(told, indent=1))
 
 
