@@ -16,7 +16,7 @@ from croupier.serving.release.rollout_state import in_candidate
 from tests.serving.fleet.fleets import apart, moments, one_host, until
 from tests.serving.fleet.tritons.fleet import KEY
 
-AGREE_SECONDS, CLOSE = 300.0, 1e-9
+AGREE_SECONDS, CLOSE = 120.0, 1e-9
 
 
 def heads(fleet, folder):

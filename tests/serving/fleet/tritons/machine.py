@@ -45,11 +45,14 @@ class Machine:
         self.process.kill()
         self.process.wait()
 
-    def end(self):
-        """SIGTERM; returns what the shipper's last turn ended with."""
+    def terminate(self):
+        """SIGTERM to what runs within (inside.py)."""
         (first,) = psutil.Process(self.process.pid).children()
         (inside,) = first.children()
         inside.send_signal(signal.SIGTERM)
+
+    def ended(self):
+        """Waits until it has ended; returns what the shipper's last turn ended with."""
         return self.process.wait(END_SECONDS)
 
     def kill_triton(self):

@@ -1,9 +1,11 @@
 """What happens to three hosts while the crowd comes, and the account of it.
 
-python -m tests.serving.fleet.tritons.story FOLDER SECONDS PARTITION     in namespaces of its own; FOLDER/told.json is written
+python -m tests.serving.fleet.tritons.story FOLDER faults SECONDS PARTITION     in namespaces of its own (tests/namespaces.py);
+python -m tests.serving.fleet.tritons.story FOLDER breaker 0 0                   what was seen stands in FOLDER/told.json
 """
 
 import json
+import logging
 import os
 import re
 import sys
@@ -12,6 +14,8 @@ from pathlib import Path
 
 import boto3
 
+from croupier.features.store import layout
+from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from tests.moto_server import moto_server
 from tests.redis_here import RedisHere
 from tests.serving.fleet.fleets import until
@@ -41,7 +45,8 @@ class Story:
             time.sleep(self.partition)
             self.crowd.until_served(0, 1)
         self._took("a partition was over", self.crowd.until_served(2))
-        assert self.hosts[0].end() == 0, "the shipper's last turn"
+        self.hosts[0].terminate()
+        assert self.hosts[0].ended() == 0, "the shipper's last turn"
         self.hosts[0].move(f"moved-{self.rounds}", self.fleet.folder / f"moved-{self.rounds}")
         self.hosts[0].start()
         self._took("a volume had moved", self.crowd.until_served(0))
@@ -75,9 +80,19 @@ class Story:
         self.told["roles"] = sorted({seen.role for seen in self.crowd.seen})
         self.told["by clients"] = len(self.crowd.own)
         self.told["heads"] = account.heads(self.fleet, self.fleet.folder)
-        self.told["ended"] = [host.end() for host in self.hosts]
+        for host in self.hosts:
+            host.terminate()
+        self.told["ended"] = [host.ended() for host in self.hosts]
         self.told["log"] = account.log(self.fleet)
-        return self.told
+
+    def breaker(self):
+        """The breaker of one host opens; whoever watches is another, and ends the rollout for all."""
+        self._follow(0.05, 0, 1, 2)
+        home = self.fleet.app(self.hosts[1].var).home
+        CandidateBreaker(home / layout.BREAKER, failures=1).failed(1, "5%", "RuntimeError: out of memory")
+        self._took("a breaker had opened", self._follow(0.0, 0, 1, 2))
+        last = self.fleet.state().history[-1]
+        self.told["ended by"] = {name: last[name] for name in ("stage", "reason", "by")}
 
     def _aborted(self):
         """When the rollout was aborted, in seconds of this machine's clock; decisions were made for a while since."""
@@ -105,8 +120,18 @@ def stalled():
     return int(re.search(r"some .* total=(\d+)", file.read_text())[1]) / 1e6 if file.exists() else 0.0
 
 
-def main(folder, seconds, partition):
+def faults(story, seconds):
+    """Faults, once or for so many seconds, then the rollout, and the account of it all."""
+    end = time.monotonic() + seconds
+    while not story.rounds or time.monotonic() < end:
+        story.faults()
+    story.rollout()
+    story.account()
+
+
+def main(folder, what, seconds, partition):
     began = time.monotonic()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else moto tells each request
     ip("link", "set", "lo", "up")
     networks = Network("front", FRONT), Network("back", BACK)
     redis = RedisHere(networks[1].hub)
@@ -117,21 +142,14 @@ def main(folder, seconds, partition):
             story = Story(fleet, partition)
             story.told["seconds"]["began"] = [round(fleet.ready(), 1)]
             fleet.crowd.come().until_served(0, 1, 2)
-            end = time.monotonic() + seconds
-            while not story.rounds or time.monotonic() < end:
-                story.faults()
-            story.rollout()
-            told = story.account()
+            faults(story, seconds) if what == "faults" else story.breaker()
         finally:
             fleet.close()
             redis.stop()
-    took = os.times()
-    told["wall"], told["cpu"] = (
-        time.monotonic() - began,
-        took.user + took.system + took.children_user + took.children_system,
-    )
-    (folder / "told.json").write_text(json.dumps(told, indent=1))
+    cpu = sum(os.times()[:4])
+    story.told |= {"wall": round(time.monotonic() - began, 1), "cpu": round(cpu, 1)}
+    (folder / "told.json").write_text(json.dumps(story.told, indent=1))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]))
+    main(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), float(sys.argv[4]))

@@ -16,9 +16,10 @@ pytestmark = [needs_redis, pytest.mark.slow, pytest.mark.alone, pytest.mark.skip
 AFTER_ABORT_SECONDS = 2.0
 
 
-def lived(folder, *, seconds, partition):
-    command = [sys.executable, "-m", "tests.serving.fleet.tritons.story", str(folder), str(seconds), str(partition)]
-    done = subprocess.run(alone(command), cwd=ROOT, check=False, capture_output=True, text=True)
+def lived(folder, what, *, seconds=0, partition=0):
+    words = [str(word) for word in (folder, what, seconds, partition)]
+    command = alone([sys.executable, "-m", "tests.serving.fleet.tritons.story", *words])
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     told = json.loads((folder / "told.json").read_text())
     print(json.dumps(told, indent=1))
@@ -43,14 +44,22 @@ def judged(told):
     assert told["ended"] == [0, 0, 0], "the shipper's last turn"
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_through_one_of_each_fault(tmp_path):
-    judged(lived(tmp_path, seconds=0, partition=5))
+    judged(lived(tmp_path, "faults", partition=5))
 
 
 @pytest.mark.full
 @pytest.mark.timeout(3600)
 def test_through_ten_minutes_of_faults_with_partitions_of_a_minute(tmp_path):
-    told = lived(tmp_path, seconds=600, partition=60)
+    told = lived(tmp_path, "faults", seconds=600, partition=60)
     judged(told)
     assert told["rounds"] >= 2
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+def test_the_breaker_of_one_host_ends_the_rollout_on_all(tmp_path):
+    told = lived(tmp_path, "breaker")
+    why = "harm shown: breaker: RuntimeError: out of memory (on host-1)"
+    assert told["ended by"] == {"stage": "aborted", "reason": why, "by": "watch"}
