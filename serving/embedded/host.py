@@ -81,8 +81,9 @@ class Host:
             number = bundle_store.current(self.w.store)
             if number not in (None, self.selector.release.number, self._refused):
                 self._take(number)
-            self._breaker.look(self.w.store, self._mirror.look(self.w.store))
+            state = self._mirror.look(self.w.store)
             mirror(self.w.store, self.w.home)
+            self._breaker.look(self.w.store, state)
         except ReleaseRefused as error:
             self._refused = number or 0
             log.error("release %s is not served here: %s", number, error)

@@ -65,8 +65,9 @@ class _Host:
         try:
             number = self._deployed()
         finally:
-            self._breaker.look(w.store, self._mirror.look(w.store))
+            state = self._mirror.look(w.store)
             price_reader.mirror(w.store, w.home)
+            self._breaker.look(w.store, state)  # last: where it may not be written, all else is done
         return {"app": w.settings.app, "deployed": number, "catalogue": catalogue}
 
     def tell(self, found: dict[str, Any], *, as_json: bool) -> None:

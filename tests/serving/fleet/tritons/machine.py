@@ -1,5 +1,6 @@
 """A serving host, from outside: started, killed, ended, cut off, moved to another place under another name."""
 
+import math
 import os
 import shutil
 import signal
@@ -92,18 +93,16 @@ class Machine:
             since, share = file.stat().st_mtime, RolloutState.from_json(file.read_bytes()).share
         except FileNotFoundError:
             return 0.0
-        with self._turn:
-            if not self.shares or self.shares[-1][1] != share:
+        with self._turn:  # of two that read at once the one with the older answer may come last
+            if not self.shares or (share != self.shares[-1][1] and since > self.shares[-1][0]):
                 self.shares.append((since, share))
         return share
 
     def shares_between(self, begun, over):
         """The shares by which a decision that was asked for at `begun`, and answered at `over`, may have been assigned."""
-        self.share()
-        ends = [since for since, _ in self.shares[1:]] + [over + 1.0]
-        return {share for (_, share), end in zip(self.shares, ends, strict=True) if end >= begun - READER_SECONDS} or {
-            0.0
-        }
+        ends = [since for since, _ in self.shares[1:]] + [math.inf]
+        held = zip(self.shares, ends, strict=True)
+        return {share for (since, share), end in held if since <= over and end >= begun - READER_SECONDS}
 
 
 def environment(**settings):
