@@ -39,7 +39,7 @@ class Crowd:
     def __init__(self, machines, *, seed, **security):
         self.machines = machines
         self.clients = [Client(m.url, deadline_ms=DEADLINE_MS, **security) for m in machines]
-        self.answered, self.asked, self.own, self.again, self.rewarded = {}, set(), [], set(), set()
+        self.answered, self.asked, self.own, self.again, self.rewarded = {}, set(), set(), set(), set()
         self.seen, self.served, self.fates, self.errors = [], Counter(), Counter(), []
         self._due, self._leaving, self._numbers = deque(), threading.Event(), itertools.count()
         self._threads = [threading.Thread(target=self._come, args=(seed + i,), daemon=True) for i in range(THREADS)]
@@ -57,14 +57,13 @@ class Crowd:
         return time.monotonic() - began
 
     def leave(self):
-        """The crowd goes: what clients decided by themselves is on record before it is rewarded, and all is delivered."""
+        """The crowd goes, its last rewards are sent, and what clients still hold is delivered. Returns what became of all."""
         self._leaving.set()
         for thread in self._threads:
             thread.join()
-        delivered, rng = [client.flush(WAIT_SECONDS) for client in self.clients], random.Random(1)
-        for event in [*self._due, *self.own]:
-            self._reward(rng, event)
-        delivered += [client.flush(WAIT_SECONDS) for client in self.clients]
+        for event in self._due:
+            self._reward(random.Random(event), event)
+        delivered = [client.flush(WAIT_SECONDS) for client in self.clients]
         refused = [refusal for client in self.clients for refusal in client.refusals()]
         for client in self.clients:
             client.close()
@@ -83,18 +82,17 @@ class Crowd:
 
     def _visit(self, rng, request):
         self.asked.add(request.event_id)
-        if not self._decided(rng, request):
-            return
-        if rng.random() < 0.1:
-            self.again.add(request.event_id)
+        event = self._decided(rng, request)
+        if event == request.event_id and rng.random() < 0.1:
+            self.again.add(event)
             self._decided(rng, request)
         else:
-            self._due.append(request.event_id)
+            self._due.append(event)
         if len(self._due) > LAG:
             self._reward(rng, self._due.popleft())
 
     def _decided(self, rng, request):
-        """Asks a random host; true if a host answered, and not the client itself."""
+        """Asks a random host; returns the event, which has another id where the client decided by itself."""
         host = rng.randrange(len(self.machines))
         self.machines[host].share()
         begun = time.time()
@@ -102,11 +100,11 @@ class Crowd:
         over = time.time()
         self.answered.setdefault(chosen.event_id, (chosen.arm, chosen.propensity))
         if chosen.role == FALLBACK and chosen.event_id != request.event_id:
-            self.own.append(chosen.event_id)
-            return False
+            self.own.add(chosen.event_id)
+            return chosen.event_id
         self.seen.append(Seen(host, begun, over, request.unit_id, chosen.role))
         self.served[host] += 1
-        return True
+        return chosen.event_id
 
     def _reward(self, rng, event):
         number = next(self._numbers)

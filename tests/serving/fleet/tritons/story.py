@@ -78,7 +78,10 @@ class Story:
         self.told["megabytes"] = [host.megabytes() for host in self.hosts]
         self.told["strays"] = account.strays(self.fleet)
         self.told["roles"] = sorted({seen.role for seen in self.crowd.seen})
-        self.told["by clients"] = len(self.crowd.own)
+        self.told["by clients"] = {
+            "decided": len(self.crowd.own),
+            "rewarded": len(self.crowd.own & self.crowd.rewarded),
+        }
         self.told["heads"] = account.heads(self.fleet, self.fleet.folder)
         for host in self.hosts:
             host.terminate()
