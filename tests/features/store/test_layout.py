@@ -74,7 +74,6 @@ GIVEN = {
         [2, 10],
     ),
     "rollout_history": (layout.rollout_history(7), "rollout/history/000007.json"),
-    "breaker": (layout.breaker("ab12"), "rollout/breakers/ab12.json"),
     "rollout_shadow": (layout.rollout_shadow(7), "rollout/shadow/000007.parquet"),
     "rollout_watch": (layout.rollout_watch(7), "rollout/watch/000007.json"),
     "promotion_lease": (layout.promotion_lease(7), "rollout/promotion/000007"),
