@@ -89,7 +89,8 @@ class LoadedRelease:
     @cached_property
     def exploration(self) -> Exploration:
         """What the release makes of a policy's pmf."""
-        return Exploration.of(self.floor, self.newcomers, self.catalogue, self.limits, self.toward)
+        beside = Safeguards.of(self.manifest).beside
+        return Exploration.of(self.floor, self.newcomers, self.catalogue, self.limits, self.toward, beside=beside)
 
     def pmf(self, role: str, batch: Batch) -> F64:
         """Returns (B, K): what the policy in `role` serves, its exploration mixed in. A hold-out stands in the

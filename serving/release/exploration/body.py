@@ -40,5 +40,5 @@ class ReleaseBody:
     def golden(self, role: str, requests: Sequence[Mapping[str, Any]]) -> list[Golden]:
         """These requests, with the pmf that the policy in `role` gives each."""
         known, limits = self.encoder.catalogue(self.arms), self.safeguards.limits(self.arms)
-        explored = Exploration.of(self.floor, self.newcomers, known, limits, self.toward)
+        explored = Exploration.of(self.floor, self.newcomers, known, limits, self.toward, beside=self.safeguards.beside)
         return golden_of(role, requests, self.encoder, known, partial(explored.pmf, self.roles[role]))
