@@ -40,10 +40,11 @@ def worth(kind, hour, n, rng):
     return np.minimum(chances, 1.0)
 
 
-def lived(kind, seed, *, counting=RunningValue.counting, hosts=2, hours=HOURS):
-    """One run of `hours`: the promise is looked at after every decision. `counting` is the controller's step."""
+def lived(kind, seed, *, counts=RunningValue, fits=room, hosts=2, hours=HOURS):
+    """One run of `hours`: the promise is looked at after every decision. `counts` and `fits` are the controller's and
+    the host's parts, in whose place a test may put wrong ones."""
     rng = np.random.default_rng(seed)
-    value, budget = RunningValue(alpha=ALPHA, delta=DELTA), 0.0
+    value, budget = counts(alpha=ALPHA, delta=DELTA), 0.0
     allowances = [Allowance(promise="p", share=ALPHA)]
     used, waiting, total, broken, shares = np.zeros(hosts), [], 0.0, False, []
     busy = dict.fromkeys(map(str, range(hosts)), 0.0)
@@ -52,7 +53,7 @@ def lived(kind, seed, *, counting=RunningValue.counting, hosts=2, hours=HOURS):
         for host, n in enumerate(sizes):
             old = allowances[max(len(allowances) - 1 - int(rng.integers(0, 3)), 0)]
             granted, each = old.grants.get(str(host), 0.0), max(old.share - ALPHA, 0.0)
-            m = min(n, room(granted, used[host], each)) if each else n
+            m = min(n, fits(granted, used[host], each)) if each else n
             used[host] += m * each
             share = np.where(np.arange(n) < m, old.share, ALPHA)
             chances = worth(kind, hour, n, rng)
@@ -68,7 +69,7 @@ def lived(kind, seed, *, counting=RunningValue.counting, hosts=2, hours=HOURS):
             shares.append(share)
         busy = {str(host): max(float(n), busy[str(host)] * 0.9) for host, n in enumerate(sizes)}
         for _, reward, ratio, share in [each for each in waiting if each[0] <= hour - DELAY]:
-            value = counting(value, reward, ratio, share, np.ones(len(reward)))
+            value = value.counting(reward, ratio, share, np.ones(len(reward)))
         budget = max(budget, value.budget)
         waiting = [each for each in waiting if each[0] > hour - DELAY]
         pending = float(sum(len(each[1]) for each in waiting))
