@@ -36,8 +36,9 @@ class OnRecord(NamedTuple):
         if not text:
             return None
         body = orjson.loads(text)
-        if not isinstance(body, dict) or sorted(body) != ["baseline", "share"]:
-            raise ValueError(f"conservative: found {text[:60]!r}, expected an object with share and baseline")
+        known = isinstance(body, dict) and sorted(body) == ["baseline", "share"]
+        if not known or not {float, int}.issuperset(map(type, body.values())):
+            raise ValueError(f"conservative: found {text[:60]!r}, expected an object of numbers, share and baseline")
         return cls(**body)
 
 

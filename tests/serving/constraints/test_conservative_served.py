@@ -17,13 +17,13 @@ from croupier.features.utc import HOUR, from_us
 from croupier.models.constraints import kept_multipliers
 from croupier.models.constraints.allowance import MOST
 from croupier.models.ope.rounds import as_served
-from croupier.serving.constraints import conservative, standing
+from croupier.serving.constraints import conservative, controller, standing
 from croupier.serving.constraints.promise import PromiseLedger
 from croupier.serving.decide.price_reader import mirror
 from croupier.serving.decide.replay import replay
 from croupier.serving.release import bundle_store
 from tests.serving import apps
-from tests.serving.constrained import declared
+from tests.serving.constrained import EXPOSURE, declared
 from tests.serving.embedded.shop import publish
 
 ALPHA = 0.1
@@ -61,7 +61,7 @@ def looked(w, shop, hour, *, joined=lambda hour: True):
     if hour >= 0 and joined(hour):
         start = from_us(BEGIN + hour * HOUR)
         join_interval(w.store, w.spec.reward, start=start, end=start + timedelta(hours=1), now=clock.now())
-    said = conservative.look(w, now=clock.now())
+    said = controller.look(w, now=clock.now())
     assert "not moved" not in said, said
     mirror(w.store, w.home)
     shop.host.selector._prices._looked = -np.inf  # the mirror is looked at each tenth of a second
@@ -186,6 +186,32 @@ def test_another_declaration_begins_another_promise(home):
         assert second.promise != first.promise
         assert second.value.rows == 0
         assert second.value.alpha == 0.2
+
+
+@pytest.mark.slow
+def test_beside_prices_both_move_both_are_kept_and_slates_are_held_to_it_too(home):
+    w = declared(home, EXPOSURE + PROMISED)
+    publish(w, apps.trained("lin_ts"))
+    with Embedded("shop", var=home) as shop:
+        found, _ = lived(w, shop, 14)
+        now = kept_multipliers.now(w.store).multipliers
+        assert now.prices["sports seen floor"] > 0
+        assert now.allowance.share > ALPHA
+        release, spool = shop.host.selector.release, shop.host.spool
+        kept = {"prices": lambda version: kept_multipliers.of_version(w.store, version)}
+        for decision in [*found[-1].values()][::30]:
+            steps = replay(decision, load=lambda _: release, spool=spool, spec=RewardSpec(), **kept)
+            assert {"multipliers", "share", "baseline"} <= {s.step for s in steps}
+            assert all(s.holds for s in steps), steps
+        slate = shop.select_slate(
+            unit_id="u", context={"device": "phone"}, arms=[f"reel-{i:02d}" for i in range(9)], k=3
+        )
+        slots = spool.find([slot.event_id for slot in slate.slots])
+        assert len(slots) == 3
+        assert (shares(slots) == now.allowance.share).all()
+        for decision in slots.values():
+            steps = replay(decision, load=lambda _: release, spool=spool, spec=RewardSpec(), **kept)
+            assert all(s.holds for s in steps), steps
 
 
 def test_what_the_store_holds_wrongly_is_said_and_moves_nothing(home):

@@ -27,9 +27,18 @@ def asked(n, unit="u"):
 
 def made(request, at=NOW):
     return Decision(
-        event_id=request.event_id, at=at, unit_id="u", context={}, arms=("a", "b"), pmf=(0.5, 0.5), arm="a",
-        propensity=0.5, policy="uniform", role="champion", release=1,
-    )  # fmt: skip
+        event_id=request.event_id,
+        at=at,
+        unit_id="u",
+        context={},
+        arms=("a", "b"),
+        pmf=(0.5, 0.5),
+        arm="a",
+        propensity=0.5,
+        policy="uniform",
+        role="champion",
+        release=1,
+    )
 
 
 def decided(leases, requests, held, *, at=NOW, host="h"):
