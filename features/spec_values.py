@@ -225,8 +225,8 @@ class SafetySpec(Strict):
     baseline: str = Field(
         "uniform",
         min_length=1,
-        description='of `conservative`: "uniform", or the id of the arm that is chosen today; where that arm is no '
-        "candidate, uniform",
+        description='of `conservative`, what is done today: "uniform", the id of an arm (where it is no candidate: '
+        'uniform), or "release 12": the champion of that release, as it was released',
     )
 
 

@@ -37,7 +37,7 @@ PARQUET, JSON, LATE = ".parquet", ".json", ".late.parquet"
 
 # Folders that are objects of the store and, as copies, folders of a host: features, a policy, a release, a report.
 ENCODER, CATALOGUE, GOLDEN, LEARNING = "encoder", "catalogue.json", "golden.json", "learning.json"
-RETRIEVAL, INDEX = "retrieval", "index.safetensors"
+RETRIEVAL, INDEX, BASELINE = "retrieval", "index.safetensors", "baseline"
 META, ENCODED, SEGMENTS, GUARDRAILS = "meta.json", "encoded.parquet", "segments.parquet", "guardrails.parquet"
 TOO_LATE = "late.parquet"  # what rewards past the window would have come to, beside the encoded rows
 ENCODER_FILE, POLICY_FILE, ARRAYS_FILE = "encoder.json", "policy.json", "arrays.safetensors"

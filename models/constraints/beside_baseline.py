@@ -5,18 +5,22 @@ decision. So the mixture keeps the limits, too, and each arm keeps its part of t
 """
 
 import hashlib
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 import numpy as np
 import orjson
 
 from croupier.features.batch import F64, Batch
-from croupier.features.declared.fitting import UNIFORM
+from croupier.features.declared.fitting import UNIFORM, release_of
 from croupier.features.spec_values import SafetySpec
 from croupier.models.baselines import FixedArm, Uniform
+from croupier.models.exploration import guard, uniform
 from croupier.models.policy import Policy
+
+log = logging.getLogger(__name__)
 
 
 class OnRecord(NamedTuple):
@@ -61,11 +65,12 @@ class Promised:
 
 @dataclass(frozen=True, kw_only=True)
 class BesideBaseline:
-    """`alpha` of the baseline's value may be lost; `baseline`: "uniform", or the id of an arm; where that arm is no
-    candidate, the baseline is uniform."""
+    """`alpha` of the baseline's value may be lost; `baseline`: "uniform", "release 12", or the id of an arm; where that
+    arm is no candidate, the baseline is uniform. `kept`: the champion of that release."""
 
     alpha: float
     baseline: str = UNIFORM
+    kept: Policy | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, safety: SafetySpec) -> Self | None:
@@ -73,9 +78,19 @@ class BesideBaseline:
         return cls(alpha=safety.conservative, baseline=safety.baseline) if safety.conservative else None
 
     @property
-    def policy(self) -> Policy:
-        """The baseline as a policy."""
-        return Uniform() if self.baseline == UNIFORM else FixedArm(arm=self.baseline)
+    def release(self) -> int:
+        """The number of the release that is the baseline; 0: none is."""
+        return release_of(self.baseline)
+
+    def pmf(self, batch: Batch) -> F64:
+        """(B, K): the baseline's own. One that fails is uniform, as it would be served by itself."""
+        if self.kept is None:
+            return (Uniform() if self.baseline == UNIFORM else FixedArm(arm=self.baseline)).pmf(batch)
+        try:
+            return guard(self.kept.pmf(batch), batch.mask)
+        except Exception:
+            log.exception("the baseline %s failed", self.baseline)
+            return uniform(batch.mask)
 
     @property
     def name(self) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 
 from croupier.features.declared.condition import Between, Condition, holds
 from croupier.features.declared.constraint import ALIKE, ConstraintSpec
-from croupier.features.declared.fitting import UNIFORM
+from croupier.features.declared.fitting import UNIFORM, release_of
 from croupier.features.declared.rule import RuleSpec
 from croupier.features.encoding.inline import rows_of_arms
 from croupier.features.schema import FROM_CATALOGUE, Arm
@@ -115,10 +115,10 @@ def _promised(spec: AppSpec) -> str:
 def _unknown_baseline(spec: AppSpec, rows: Mapping[str, Mapping[str, object]], always: Container[str]) -> Iterator[str]:
     """A baseline that could never be chosen."""
     arm = spec.safety.baseline
-    if not spec.safety.conservative or arm == UNIFORM or not rows:
+    if not spec.safety.conservative or arm == UNIFORM or release_of(arm) or not rows:
         return
     if arm not in rows:
-        yield f"safety.baseline: found {arm!r}, expected 'uniform' or the id of an arm in catalogue.json"
+        yield f"safety.baseline: found {arm!r}, expected 'uniform', 'release N', or the id of an arm in catalogue.json"
     elif arm in always:
         yield f"safety.baseline: found {arm!r}, which rules without `when` leave out, expected an arm that is shown"
 

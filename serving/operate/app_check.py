@@ -20,6 +20,7 @@ from croupier.models import same_features
 from croupier.models.policy import make
 from croupier.serving.constraints import understood
 from croupier.serving.release import rollout_store
+from croupier.serving.release.exploration import kept_baseline
 from croupier.serving.release.stage_rule import least_seconds
 from croupier.serving.retrieval import retriever
 from croupier.serving.triton import server
@@ -69,6 +70,7 @@ def _constraints(w: Workspace, problems: list[str]) -> list[str]:
     try:
         arms = w.arms()
         problems += [*understood.problems(spec, arms), *retriever.problems(spec.retrieval, arms)]
+        problems += kept_baseline.problems(w.store, spec.safety)
         return [*understood.sentences(spec, arms), *retriever.sentences(spec.retrieval, len(arms))]
     except (OSError, ValueError):
         return []

@@ -49,7 +49,7 @@ class Exploration:
         declared."""
         if self.beside is None:
             return None
-        baseline = self._by_itself(self.beside.policy.pmf(batch), batch)
+        baseline = self._by_itself(self.beside.pmf(batch), batch)
         return Promised(share=self.beside.shares(batch), baseline=baseline)
 
     def _by_itself(self, pmf: F64, batch: Batch, other: F64 | None = None) -> F64:

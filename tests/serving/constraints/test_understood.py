@@ -59,7 +59,10 @@ def test_a_promise_is_said_in_words_and_a_baseline_that_is_no_arm_is_named():
     assert understood.problems(spec(promise), ARMS) == []
     assert understood.problems(spec(promise + 'baseline = "tea"\n'), ARMS) == []
     (unknown,) = understood.problems(spec(promise + 'baseline = "wine"\n'), ARMS)
-    assert unknown == "safety.baseline: found 'wine', expected 'uniform' or the id of an arm in catalogue.json"
+    assert (
+        unknown
+        == "safety.baseline: found 'wine', expected 'uniform', 'release N', or the id of an arm in catalogue.json"
+    )
     never = '[[rules]]\nname = "never"\narms = ["tea"]\n'
     (ruled,) = understood.problems(spec(never + promise + 'baseline = "tea"\n'), ARMS)
     assert ruled.startswith("safety.baseline: found 'tea', which rules without `when` leave out")
