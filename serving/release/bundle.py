@@ -3,6 +3,7 @@
 manifest.json    SHA-256 and size of every other file, versions, digests, floor, salt, training window, verdict
 champion/  candidate/  encoder/  catalogue.json    what decides        (candidate/ may be absent)
 toward/          only without a candidate: an undecided one, toward which the champion explores (exploration/toward.py)
+baseline/        only where app.toml is held to an earlier release: its champion (exploration/kept_baseline.py)
 golden.json      requests and the pmf this code computed for them, for the smoke test of a server
 model.py         the Triton entry point, so that the folder is also one version of `select_arm`
 
