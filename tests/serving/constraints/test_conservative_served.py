@@ -34,7 +34,7 @@ EACH = 300  # decisions an hour
 
 def lived(w, shop, hours, *, joined=lambda hour: True, begin=0, clicks=None):
     """`hours` of decisions, half past; each hour is joined two hours later, where `joined`, and the controller looks.
-    Returns the decisions by hour, and what each was worth beside the promise."""
+    Returns the decisions by hour, and of each what it was worth, what the baseline was, its reward, and that by b / p."""
     world, found, worth = apps.sample().world, [], []
     for hour in range(begin, begin + hours):
         at = BEGIN + hour * HOUR
@@ -46,10 +46,12 @@ def lived(w, shop, hours, *, joined=lambda hour: True, begin=0, clicks=None):
             chances = world.click_probability(*zip(*[(r.context, r.arms, r.arm_context) for r in asked], strict=True))
             rng = np.random.default_rng([7, hour])
             for r, a, chance in zip(asked, answers, chances, strict=True):
-                if rng.random() < chance[r.arms.index(a.arm)]:
+                clicked = rng.random() < chance[r.arms.index(a.arm)]
+                if clicked:
                     shop.reward(event_id=a.event_id, kind="click", value=1.0)
                 base = np.mean(chance[: len(r.arms)])
-                worth.append((np.dot(a.pmf, chance[: len(r.arms)]), base))
+                ratio = orjson.loads(decisions[a.event_id].conservative)["baseline"] / a.propensity
+                worth.append((np.dot(a.pmf, chance[: len(r.arms)]), base, clicked, clicked * ratio))
         with clock.at(at + HOUR + 60_000_000):
             build.collect("shop")
             looked(w, shop, hour - 2, joined=joined)
@@ -105,6 +107,8 @@ def test_the_share_grows_as_the_log_allows_the_promise_is_kept_and_each_decision
         assert told.live
         assert told.share == allowance.share
         assert 0.9 < told.least < told.so_far
+        by_log = worth[2 * EACH : -2 * EACH, 2:].sum(axis=0)
+        np.testing.assert_allclose([ledger.value.value, ledger.value.baseline], by_log)
         counted = [d for hour in found[2:-2] for d in hour.values()]
         assert told.decisions == len(counted), "from the first full hour on"
         (line,) = standing.lines([told])
