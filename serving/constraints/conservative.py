@@ -17,6 +17,7 @@ from croupier.features.utc import hour_start, to_us
 from croupier.features.workspace import Workspace
 from croupier.models.constraints import kept_multipliers
 from croupier.models.constraints.allowance import Allowance
+from croupier.models.constraints.kept_multipliers import KeptMultipliers
 from croupier.serving.constraints.promise import PromiseLedger, begun, counted, promised
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,8 @@ def move(w: Workspace, *, now: datetime) -> PromiseLedger | None:
     ledger = PromiseLedger.read(w.store)
     if ledger is None or ledger.declared != declared:
         ledger = replace(begun(beside, declared, to_us(now)), token=ledger.token if ledger else None)
-        ledger.kept(w.store)
+        if ledger.kept(w.store):
+            _publish(w.store, kept_multipliers.now(w.store), _none_yet(ledger))
         return ledger
     new = counted(w, ledger, now)
     if new.through != ledger.through and not new.kept(w.store):
@@ -47,13 +49,22 @@ def _grant(store: Store, ledger: PromiseLedger, now: datetime) -> None:
     kept = kept_multipliers.now(store)
     old = kept.multipliers.allowance
     if old is None or old.promise != ledger.promise:
-        old = Allowance(promise=ledger.promise, share=ledger.value.alpha)
+        old = _none_yet(ledger)
     hourly, pending = decided_lately(store, ledger.through, now)
     new = old.after(ledger.value, ledger.budget, pending=pending, hourly=hourly)
     more = sum(new.grants.values()) - sum(old.grants.values())
     if more > STILL * ledger.budget or abs(new.share - old.share) > STILL * old.share:
-        multipliers = replace(kept.multipliers, version=kept.multipliers.version + 1, allowance=new)
-        kept_multipliers.keep(store, kept, multipliers, kept.hours)
+        _publish(store, kept, new)
+
+
+def _none_yet(ledger: PromiseLedger) -> Allowance:
+    """That of a promise of which nothing is counted: hosts go by it at once, and by no earlier promise's."""
+    return Allowance(promise=ledger.promise, share=ledger.value.alpha)
+
+
+def _publish(store: Store, kept: KeptMultipliers, new: Allowance) -> None:
+    multipliers = replace(kept.multipliers, version=kept.multipliers.version + 1, allowance=new)
+    kept_multipliers.keep(store, kept, multipliers, kept.hours)
 
 
 def decided_lately(store: Store, through: int, now: datetime) -> tuple[Mapping[str, float], float]:

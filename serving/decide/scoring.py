@@ -14,6 +14,7 @@ import numpy as np
 
 from croupier.features.batch import F64, Batch
 from croupier.features.schema import APPRENTICE, CANDIDATE, CHAMPION, FALLBACK
+from croupier.features.store import layout
 from croupier.models import exploration
 from croupier.models.constraints.beside_baseline import Promised
 from croupier.models.policy import Policy
@@ -80,9 +81,9 @@ class Scorer:
             left, pmf = self._pmf(role, batch, ask)
             pmf = exploration.guard(pmf, left.mask)
             other, reason = self._toward(role, left, stage, ask)
-            served = self._release.exploration.served(pmf, left, other)
-            step, shared = self._heads.step(role), self._heads.shared(role)
             promise = self._release.exploration.promised(left)
+            served = self._release.exploration.served(pmf, left, other, promise)
+            step, shared = self._heads.step(role), self._heads.shared(role)
             return Served(served, role, self._names[role], step, reason, shared, promise)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a policy does, users get an arm
             failure = error
@@ -144,6 +145,8 @@ class Scorer:
             policies[CANDIDATE] = self._heads.policy(CANDIDATE)
         if self._release.toward is not None:
             policies[TOWARD] = self._release.toward.policy
+        if self._release.baseline is not None:
+            policies[layout.BASELINE] = self._release.baseline
         for name, policy in policies.items():
             try:
                 self._runner.run(partial(policy.pmf, batch), WARM_SECONDS)

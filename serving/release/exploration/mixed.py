@@ -38,10 +38,10 @@ class Exploration:
         """Over the arms of a catalogue."""
         return cls(floor=floor, newcomers=new, rows=new.rows(known), limits=limits, toward=toward, beside=beside)
 
-    def served(self, pmf: F64, batch: Batch, other: F64 | None = None) -> F64:
+    def served(self, pmf: F64, batch: Batch, other: F64 | None = None, promised: Promised | None = None) -> F64:
         """Returns (B, K): what is drawn from. `pmf` is a policy's, `other` that of the candidate that is explored
-        toward, guarded both; without `other` all of ε is spread uniformly."""
-        mine, promised = self._by_itself(pmf, batch, other), self.promised(batch)
+        toward, guarded both; without `other` all of ε is spread uniformly. `promised`: where it is known already."""
+        mine, promised = self._by_itself(pmf, batch, other), promised or self.promised(batch)
         return mine if promised is None else promised.mixed(mine)
 
     def promised(self, batch: Batch) -> Promised | None:

@@ -173,6 +173,12 @@ def test_another_declaration_begins_another_promise(home):
         lived(w, shop, 16)
         assert kept_multipliers.now(w.store).multipliers.allowance.share > ALPHA
         first = PromiseLedger.read(w.store)
+    w = declared(home, PROMISED + "confidence = 0.9\n")
+    publish(w, apps.trained("lin_ts"))
+    with clock.at(BEGIN + 16 * HOUR):
+        conservative.look(w, now=clock.now())
+    withdrawn = kept_multipliers.now(w.store).multipliers.allowance
+    assert (withdrawn.share, dict(withdrawn.grants)) == (ALPHA, {}), "of the former promise's grants nothing is left"
     w = declared(home, PROMISED.replace("0.1", '0.2\nbaseline = "reel-03"'))
     number = publish(w, apps.trained("lin_ts"))
     safety = bundle_store.manifest(w.store, number)["safeguards"]["safety"]
