@@ -7,6 +7,7 @@ from datetime import timedelta
 import numpy as np
 import orjson
 import pytest
+from typer.testing import CliRunner
 
 from croupier import Embedded
 from croupier.features import build, clock
@@ -15,8 +16,9 @@ from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
 from croupier.features.utc import HOUR, from_us
 from croupier.models.constraints import kept_multipliers
-from croupier.models.constraints.allowance import MOST
+from croupier.models.constraints.held import limits_of
 from croupier.models.ope.rounds import as_served
+from croupier.serving.cli import app
 from croupier.serving.constraints import conservative, controller, standing
 from croupier.serving.constraints.promise import PromiseLedger
 from croupier.serving.decide.price_reader import mirror
@@ -224,6 +226,22 @@ def test_beside_prices_both_move_both_are_kept_and_slates_are_held_to_it_too(hom
             assert all(s.holds for s in steps), steps
 
 
+def test_it_is_told_before_and_after_it_is_live_and_no_evaluation_is_changed_by_it(home):
+    publish(declared(home, ""), apps.trained("lin_ts"))
+    w = declared(home, PROMISED)
+    assert limits_of(w) is None, "the gate judges policies by themselves"
+    for live in (False, True):
+        done = CliRunner().invoke(app, ["constraints", "--json"])
+        (told,) = json.loads(done.stdout)["constraints"]
+        assert (told["name"], told["live"], told["share"], told["decisions"]) == ("conservative", live, ALPHA, 0)
+        assert CliRunner().invoke(app, ["constraints", "release"]).exit_code == 0
+    said = CliRunner().invoke(app, ["constraints"]).stdout
+    assert said == (
+        "safety conservative: running value ≥ 0.9 of that of uniform, at all times, with probability 0.95; "
+        "nothing counted yet; share of the policy now 0.1\n"
+    )
+
+
 def test_what_the_store_holds_wrongly_is_said_and_moves_nothing(home):
     w = declared(home, PROMISED)
     publish(w, apps.trained("lin_ts"))
@@ -234,4 +252,3 @@ def test_what_the_store_holds_wrongly_is_said_and_moves_nothing(home):
     assert said == "share beside the baseline not moved: ValueError: growth: found 1 bets, expected 11"
     w.store.put(layout.CONSERVATIVE, b"[]")
     assert "expected what a look keeps there" in conservative.look(w, now=clock.now())
-    assert MOST < 1
