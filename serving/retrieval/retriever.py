@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from croupier.features.clock import now_us
 from croupier.features.declared.retrieval import RetrievalSpec
+from croupier.features.encoding.as_sent import flattened
+from croupier.features.encoding.catalogue import NOT_YET, why_not
 from croupier.features.schema import Arm, InvalidEvent
 from croupier.features.store import layout
 from croupier.models.retrieval.shortlist import Shortlist, shortlist
@@ -20,20 +23,24 @@ if TYPE_CHECKING:
     from croupier.models.retrieval.arm_index import ArmIndex
 
 ENTRY = "retrieval"  # of a manifest
+ROWS = "rows"  # of the index: which arms of the catalogue it has; releases of before have all
+LARGEST = 1e18  # of an embedding's numbers: products of two stay finite in single precision
+_NUMBERS = frozenset({int, float})
 
 
 def write(draft: Path, spec: RetrievalSpec, arms: Sequence[Arm]) -> dict[str, Any]:
-    """Writes the index of a catalogue into a release; returns the manifest's entry, {} where nothing is declared.
-    Raises ValueError naming an arm without its embedding."""
+    """Writes the index of a catalogue into a release; returns the manifest's entry, {} where nothing is declared. Arms
+    that are retired or paused now are not in it, since they would take the places of others. Raises ValueError naming
+    an arm without its embedding."""
     if not spec.declared:
         return {}
     from croupier.models.retrieval.arm_index import arrays_of  # an extra
 
-    if found := problems(spec, arms):
-        raise ValueError(found[0])
-    vectors = [arm.features[spec.arm] for arm in arms]
+    refuse(spec, arms)
+    rows = indexed(arms)
+    arrays = arrays_of(np.array([_embedding(arms[row].features, spec.arm) for row in rows], np.float32))
     (draft / layout.RETRIEVAL).mkdir()
-    save_file(arrays_of(np.array(vectors, np.float32)), draft / layout.RETRIEVAL / layout.INDEX)
+    save_file(arrays | {ROWS: np.array(rows, np.int64)}, draft / layout.RETRIEVAL / layout.INDEX)
     return {ENTRY: spec.model_dump(mode="json")}
 
 
@@ -42,20 +49,50 @@ def held(manifest: Mapping[str, Any]) -> RetrievalSpec:
     return RetrievalSpec.model_validate(manifest.get(ENTRY, {}))
 
 
+def refuse(spec: RetrievalSpec, arms: Sequence[Arm]) -> None:
+    """Raises ValueError where a catalogue cannot be retrieved from, in the words of `problems`."""
+    if found := problems(spec, arms):
+        raise ValueError(found[0])
+
+
 def problems(spec: RetrievalSpec, arms: Sequence[Arm]) -> list[str]:
-    """What keeps a catalogue from being retrieved from, a sentence: the first arm without an embedding like others'."""
-    length = 0
-    for arm in arms if spec.declared else ():
-        found = arm.features.get(spec.arm)
-        if not isinstance(found, list | tuple) or not found or len(found) != (length or len(found)):
-            expected = f"{length} numbers, as of other arms" if length else "a list of numbers"
-            return [f"arm {arm.arm_id}: found {spec.arm} = {found!r:.60}, expected {expected}, which retrieval needs"]
-        length = len(found)
-    return []
+    """What keeps a catalogue from being retrieved from, a sentence: the first arm without an embedding like others', and
+    how many more there are. Arms that are retired or paused need none."""
+    if not spec.declared:
+        return []
+    found = [(arms[row].arm_id, _embedding(arms[row].features, spec.arm)) for row in indexed(arms)]
+    length = next((len(vector) for _, vector in found if _is_vector(vector)), 0)
+    odd = [(arm, vector) for arm, vector in found if not _is_vector(vector) or len(vector) != length]
+    if not odd:
+        return []
+    (arm, vector), more = odd[0], f"; so have {len(odd) - 1:,} others" if len(odd) > 1 else ""
+    expected = f"{length} numbers, as of other arms" if length else "a list of numbers"
+    return [f"arm {arm}: found {spec.arm} = {vector!r:.60}, expected {expected}, which retrieval needs{more}"]
+
+
+def indexed(arms: Sequence[Arm]) -> list[int]:
+    """The rows of the arms that an index made now has: those that can be chosen, now or later; all, where none can."""
+    now = now_us()
+    return [row for row, arm in enumerate(arms) if why_not(arm, now) in ("", NOT_YET)] or [*range(len(arms))]
+
+
+def _embedding(features: Mapping[str, Any], name: str) -> Any:
+    """The value of a feature, which may lie in nested objects; None where there is none."""
+    return features[name] if name in features else flattened(features, "catalogue").get(name)
+
+
+def _is_vector(value: object) -> bool:
+    """True if it is numbers that single precision can hold."""
+    return isinstance(value, list | tuple) and bool(value) and _NUMBERS.issuperset(map(type, value)) and _holds(value)
+
+
+def _holds(vector: Sequence[float]) -> bool:
+    return max(map(abs, vector)) <= LARGEST
 
 
 def sentences(spec: RetrievalSpec, arms: int) -> list[str]:
-    """What is understood, for people: how many arms a request that lists none is decided among."""
+    """What is understood, for people: how many of the `arms` in the index a request that lists none is decided
+    among."""
     if not spec.declared:
         return []
     top = min(spec.top, arms)
@@ -81,9 +118,9 @@ class Retriever:
             return None
         from croupier.models.retrieval.arm_index import ArmIndex  # an extra
 
-        index = ArmIndex.of_arrays(load_file(folder / layout.RETRIEVAL / layout.INDEX))
-        spec = RetrievalSpec.model_validate(manifest[ENTRY])
-        return cls(spec, index, [arm.arm_id for arm in arms], manifest["salt"])
+        arrays = load_file(folder / layout.RETRIEVAL / layout.INDEX)
+        rows = arrays.pop(ROWS, np.arange(len(arms))).tolist()
+        return cls(held(manifest), ArmIndex.of_arrays(arrays), [arms[row].arm_id for row in rows], manifest["salt"])
 
     def listed(self, context: Mapping[str, Any], event_id: str) -> tuple[tuple[str, ...], str]:
         """The arms of an event, and what its decision says of them. Raises InvalidEvent where the request has no
@@ -99,10 +136,8 @@ class Retriever:
         return shortlist(top, arms, self._spec.random, salt=self._salt, event_id=event_id)
 
     def _query(self, context: Mapping[str, Any]) -> Any:
-        given, length = context.get(self._spec.context), self._index.length
-        if isinstance(given, list | tuple) and len(given) == length and {int, float}.issuperset(map(type, given)):
-            query = np.array([given], np.float32)
-            if np.isfinite(query).all():
-                return query
+        given, length = _embedding(context, self._spec.context), self._index.length
+        if _is_vector(given) and len(given) == length:
+            return np.array([given], np.float32)
         name = f"context.{self._spec.context}"
         raise InvalidEvent(name, given, f"{length} numbers: arms are retrieved by it where a request lists none")
