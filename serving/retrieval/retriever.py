@@ -56,8 +56,8 @@ def refuse(spec: RetrievalSpec, arms: Sequence[Arm]) -> None:
 
 
 def problems(spec: RetrievalSpec, arms: Sequence[Arm]) -> list[str]:
-    """What keeps a catalogue from being retrieved from, a sentence: the first arm without an embedding like others', and
-    how many more there are. Arms that are retired or paused need none."""
+    """What keeps a catalogue from being retrieved from, a sentence: the first arm without an embedding like others',
+    and how many more there are. Arms that are retired or paused need none."""
     if not spec.declared:
         return []
     found = [(arms[row].arm_id, _embedding(arms[row].features, spec.arm)) for row in indexed(arms)]

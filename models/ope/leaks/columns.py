@@ -11,6 +11,7 @@ from croupier.models.ope.reward_model import RewardModel
 
 SUSPECTS = 3  # context features tested for a leak: those that say most about the reward
 PRIOR_ROWS = 20.0  # an arm's mean of a feature is shrunk as if so many rows had shown none
+MOST_ARMS = 128  # arms told apart one by one; of more, those drawn oftenest, and the others together
 LEAST_SHARE = 0.02  # of the candidates' even share: a fitted probability is not smaller
 
 
@@ -45,6 +46,25 @@ def drawn_arm(log: Interactions) -> I64:
     return np.asarray(candidates(log)[0][np.arange(len(log)), log.chosen])
 
 
+def told_apart(log: Interactions) -> tuple[I64, int]:
+    """(A,) the number of each catalogue row among the arms that are told apart one by one, and how many numbers there
+    are; the last one is that of all others, where there are more than MOST_ARMS."""
+    size = candidates(log)[1]
+    if size <= MOST_ARMS:
+        return np.arange(size), size
+    often = np.argsort(-np.bincount(drawn_arm(log), minlength=size), kind="stable")[:MOST_ARMS]
+    place = np.full(size, MOST_ARMS)
+    place[often] = np.arange(MOST_ARMS)
+    return place, MOST_ARMS + 1
+
+
+def arm_columns(log: Interactions) -> F64:
+    """(n, c) the arm drawn: a column for each that is told apart, and, where others are not, the arms' features."""
+    place, size = told_apart(log)
+    each = np.eye(size)[place[drawn_arm(log)]]
+    return each if size <= MOST_ARMS else np.hstack([each, log.batch.catalogue.features[log.shown[0]]])
+
+
 def blind(log: Interactions, columns: list[int]) -> Interactions:
     """The log with these context columns emptied."""
     context = log.batch.context.copy()
@@ -77,15 +97,17 @@ def likely_pmf(log: Interactions) -> F64:
     """p̂ (n, K), how likely each candidate was, of a log that is blind to the suspects: a ridge regression of the draw
     on the context, each half from the other. It need not be right: it only keeps p̂/p near 1 where p is known of the
     drawn arm alone (stabilised weights, Robins, Hernán & Brumback 2000)."""
-    half, mask, (rows, size) = np.arange(len(log)) % 2, log.batch.mask, candidates(log)
+    half, mask, (place, size) = np.arange(len(log)) % 2, log.batch.mask, told_apart(log)
+    rows = place[candidates(log)[0]]
+    alike = np.where(rows == MOST_ARMS, ((rows == MOST_ARMS) & mask).sum(axis=1, keepdims=True).clip(1), 1)
     context = log.batch.context.astype(np.float64)
     x = (context - context.mean(axis=0)) / np.maximum(context.std(axis=0), 1e-9)
-    x, drawn, least = np.column_stack([np.ones(len(x)), x]), drawn_arm(log), LEAST_SHARE / mask.sum(axis=1)
+    x, drawn, least = np.column_stack([np.ones(len(x)), x]), place[drawn_arm(log)], LEAST_SHARE / mask.sum(axis=1)
     out = np.zeros(log.pmf.shape)
     for k in (0, 1):
         seen = x[half != k]
         weight = np.linalg.solve(seen.T @ seen + np.eye(x.shape[1]), seen.T @ np.eye(size)[drawn[half != k]])
-        share = np.take_along_axis(x[half == k] @ weight, rows[half == k], axis=1)
+        share = np.take_along_axis(x[half == k] @ weight, rows[half == k], axis=1) / alike[half == k]
         out[half == k] = np.where(mask[half == k], np.maximum(share, least[half == k, None]), 0.0)
     return np.asarray(out / out.sum(axis=1, keepdims=True))
 

@@ -80,7 +80,9 @@ def test_what_leaves_the_catalogue_leaves_the_index_and_what_is_wrong_costs_no_n
     w = shop.host.w
     file = w.home / layout.CATALOGUE
     left = [article(i) for i in range(2, ARMS, 4)]
-    catalogue.write(file, [*left, Arm(arm_id="new", features={}), Arm(arm_id="odd", features={"vectors": {"taste": None}})])
+    catalogue.write(
+        file, [*left, Arm(arm_id="new", features={}), Arm(arm_id="odd", features={"vectors": {"taste": None}})]
+    )
     said = catalogue_release.look(w, clock.now_us())
     assert said.startswith("not released: ValueError: arm new: found vectors.taste = None, expected 4 numbers"), said
     assert said.endswith("which retrieval needs; so have 1 others"), said
@@ -112,7 +114,9 @@ def test_numpys_vectors_are_lists_and_canonical_bytes_are_what_they_were():
     assert catalogue.digest(arms) == catalogue.digest(same) == "cf7b28114924b9138e10fe7c0840e63b", "as of before"
 
 
-@pytest.mark.parametrize("taste", [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0, True], [1.0, 2.0, 3.0, 1e30], [], "1,2,3,4", [[1.0] * 4]])
+@pytest.mark.parametrize(
+    "taste", [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0, True], [1.0, 2.0, 3.0, 1e30], [], "1,2,3,4", [[1.0] * 4]]
+)
 def test_an_arms_embedding_that_is_none_is_named_once_with_how_many_are_like_it(taste):
     spec = RetrievalSpec(context="user.taste", arm="vectors.taste")
     odd = [Arm(arm_id=name, features={"vectors": {"taste": taste}}) for name in ("x", "y", "z")]
