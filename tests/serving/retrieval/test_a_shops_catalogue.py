@@ -1,5 +1,7 @@
 """[retrieval] over a catalogue as shops have it: nested features, numpy's vectors, arms that end, pause, come and are wrong."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,9 +10,11 @@ from croupier import Embedded
 from croupier.features import clock
 from croupier.features.declared.retrieval import RetrievalSpec
 from croupier.features.encoding import catalogue
+from croupier.features.exchange.coerce import DeclaredFeatures
 from croupier.features.schema import Arm, InvalidEvent
-from croupier.features.spec import RewardSpec
+from croupier.features.spec import AppSpec, RewardSpec
 from croupier.features.store import layout, released
+from croupier.serving.catalogue import edits
 from croupier.serving.client.errors import Refused
 from croupier.serving.decide.replay import replay
 from croupier.serving.operate import app_check, catalogue_release
@@ -132,3 +136,34 @@ def test_a_request_whose_embedding_is_none_is_refused_by_its_name(shop):
     for taste in ([1.0] * 3, [1.0, 2.0, 3.0, 1e30], [True] * 4, None):
         with pytest.raises(Refused, match=r"context\.user\.taste: found"):
             shop.select(unit_id="u", context={"user": {"taste": taste}} if taste else {})
+
+
+def test_a_shops_table_has_its_vectors_as_lists_in_cells(shop_toml, tmp_path):
+    spec, file = AppSpec.read(shop_toml), tmp_path / "arms.csv"
+    file.write_text('arm_id,vectors.taste,title\nSofa 1,"[1, 2.5, -3, 4]",[sale]\nSofa 2,"[1, 2]",\n')
+    first, second = edits.read_arms(file)
+    (arm,) = DeclaredFeatures(spec).arms([first])
+    assert arm.features == {"vectors.taste": [1, 2.5, -3, 4], "title": "[sale]"}
+    with pytest.raises(ValueError, match=r"^arm Sofa 2: arm.vectors.taste: found \[1, 2\], expected a list of 4"):
+        DeclaredFeatures(spec).arms([first, second])
+    broken = replace(second, features={"vectors.taste": "[1, 2"})
+    with pytest.raises(ValueError, match=r"arm Sofa 2: arm.vectors.taste: found '\[1, 2', expected a list of 4"):
+        DeclaredFeatures(spec).arms([broken])
+
+
+def test_editing_very_many_arms_takes_no_table_of_arms_and_ids():
+    """200,000 arms and 2,000 ids: arms times ids would be half a minute, and a near name among all of them longer."""
+    many = [Arm(arm_id=f"Sofa {i}", features={}) for i in range(200_000)]
+    ids = [f"Sofa {i}" for i in range(0, 200_000, 100)]
+    assert sum(arm.paused for arm in edits.pause(many, ids)) == 2_000
+    with pytest.raises(ValueError, match=r"found 'Sofa x', expected one of the 200000 arms .* did you mean"):
+        edits.pause(many, ["Sofa x"])
+    with pytest.raises(ValueError, match="found 'Sofa 5' twice"):
+        edits.add(many, [*many[:1_000], many[5]], change=True)
+
+
+@pytest.fixture
+def shop_toml(tmp_path):
+    path = tmp_path / "app.toml"
+    path.write_text(TOML)
+    return path
