@@ -115,7 +115,7 @@ def sentences(spec: RetrievalSpec, arms: int) -> list[str]:
 def _of_clusters(spec: RetrievalSpec, arms: int) -> str:
     return (
         f"retrieval: a request that lists no arms is decided among {spec.top} of one of {min(spec.clusters, arms):,} "
-        f"clusters of {arms:,} arms, by {spec.arm} and its own {spec.context}, and {spec.random} drawn of the cluster's "
+        f"clusters of {arms:,} arms, by {spec.arm} and its own {spec.context}, and {spec.random} drawn of its "
         f"others; the cluster is the nearest, or, of {spec.explore:.0%} of requests, any one"
     )
 
