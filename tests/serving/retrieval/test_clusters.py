@@ -15,6 +15,8 @@ from croupier.serving.contract.requests import Request
 from croupier.serving.decide.replay import replay
 from croupier.serving.operate import app_check
 
+pytestmark = pytest.mark.medium
+
 D, ARMS, C, EXPLORE = 4, 400, 5, 0.3
 TOML = f"""
 [context.taste]
