@@ -7,6 +7,7 @@ each alike. So the best arms of every cluster are tried now and then, with a pro
 hash of the event, so it can be derived again. Clusters are those of k-means over the arms' embeddings."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,11 @@ class ArmClusters:
     centroids: F32
     of: I64
 
-    def __post_init__(self) -> None:
-        order = np.argsort(self.of, kind="stable")
+    @cached_property
+    def _members(self) -> list[I64]:
+        """The rows of each cluster's arms."""
         ends = np.bincount(self.of, minlength=len(self.centroids)).cumsum()
-        object.__setattr__(self, "_members", np.split(order, ends[:-1]))
+        return np.split(np.argsort(self.of, kind="stable"), ends[:-1])
 
     @classmethod
     def of_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "ArmClusters":
@@ -47,7 +49,7 @@ class ArmClusters:
 
     def pmf(self, query: F32, explore: float) -> F64:
         """(C,) the probability of each cluster, for a query (d,): an empty one has none."""
-        there = np.bincount(self.of, minlength=len(self.centroids)) > 0
+        there = np.array([len(rows) > 0 for rows in self._members])
         found = explore * there / there.sum()
         found[np.where(there, self.centroids @ query, -np.inf).argmax()] += 1.0 - explore
         return np.asarray(found)
@@ -62,8 +64,7 @@ class ArmClusters:
 
     def members(self, cluster: int) -> I64:
         """The rows of a cluster's arms, in their order."""
-        rows: I64 = self._members[cluster]  # type: ignore[attr-defined]
-        return rows
+        return self._members[cluster]
 
     def top(self, cluster: int, query: F32, n: int) -> I64:
         """The places, among a cluster's members, of the n with the largest inner product with the query (d,), the
