@@ -12,6 +12,7 @@ from croupier.models.ope.reward_model import RewardModel
 SUSPECTS = 3  # context features tested for a leak: those that say most about the reward
 PRIOR_ROWS = 20.0  # an arm's mean of a feature is shrunk as if so many rows had shown none
 MOST_ARMS = 128  # arms told apart one by one; of more, those drawn oftenest, and the others together
+MOST_FITTED = 2048  # arms up to which it is fitted how likely each was: a table of rows and arms
 LEAST_SHARE = 0.02  # of the candidates' even share: a fitted probability is not smaller
 
 
@@ -96,18 +97,19 @@ def mean_by_arm(log: Interactions, f: F64) -> F64:
 def likely_pmf(log: Interactions) -> F64:
     """p̂ (n, K), how likely each candidate was, of a log that is blind to the suspects: a ridge regression of the draw
     on the context, each half from the other. It need not be right: it only keeps p̂/p near 1 where p is known of the
-    drawn arm alone (stabilised weights, Robins, Hernán & Brumback 2000)."""
-    half, mask, (place, size) = np.arange(len(log)) % 2, log.batch.mask, told_apart(log)
-    rows = place[candidates(log)[0]]
-    alike = np.where(rows == MOST_ARMS, ((rows == MOST_ARMS) & mask).sum(axis=1, keepdims=True).clip(1), 1)
+    drawn arm alone (stabilised weights, Robins, Hernán & Brumback 2000). Of very many arms, each of which was drawn a few
+    times at most, nothing can be fitted: candidates are alike."""
+    half, mask, (rows, size) = np.arange(len(log)) % 2, log.batch.mask, candidates(log)
+    if size > MOST_FITTED:
+        return np.asarray(mask / mask.sum(axis=1, keepdims=True))
     context = log.batch.context.astype(np.float64)
     x = (context - context.mean(axis=0)) / np.maximum(context.std(axis=0), 1e-9)
-    x, drawn, least = np.column_stack([np.ones(len(x)), x]), place[drawn_arm(log)], LEAST_SHARE / mask.sum(axis=1)
+    x, drawn, least = np.column_stack([np.ones(len(x)), x]), drawn_arm(log), LEAST_SHARE / mask.sum(axis=1)
     out = np.zeros(log.pmf.shape)
     for k in (0, 1):
         seen = x[half != k]
         weight = np.linalg.solve(seen.T @ seen + np.eye(x.shape[1]), seen.T @ np.eye(size)[drawn[half != k]])
-        share = np.take_along_axis(x[half == k] @ weight, rows[half == k], axis=1) / alike[half == k]
+        share = np.take_along_axis(x[half == k] @ weight, rows[half == k], axis=1)
         out[half == k] = np.where(mask[half == k], np.maximum(share, least[half == k, None]), 0.0)
     return np.asarray(out / out.sum(axis=1, keepdims=True))
 

@@ -13,11 +13,15 @@ from croupier.features.encoding import catalogue
 from croupier.features.exchange.coerce import DeclaredFeatures
 from croupier.features.schema import Arm, InvalidEvent
 from croupier.features.spec import AppSpec, RewardSpec
+from croupier.features.spec_values import ArmsSpec
 from croupier.features.store import layout, released
+from croupier.features.store.storage import open_store
 from croupier.serving.catalogue import edits
+from croupier.serving.catalogue.newcomers import newcomers
 from croupier.serving.client.errors import Refused
 from croupier.serving.decide.replay import replay
 from croupier.serving.operate import app_check, catalogue_release
+from croupier.serving.release.newcomer_share import Newcomers
 from croupier.serving.retrieval import retriever
 
 D, ARMS = 4, 60
@@ -167,3 +171,12 @@ def shop_toml(tmp_path):
     path = tmp_path / "app.toml"
     path.write_text(TOML)
     return path
+
+
+def test_new_arms_of_a_large_catalogue_are_found_in_one_pass(tmp_path):
+    """A look at each minute does this: with a table of arms and arms 30,000 of them took minutes."""
+    old = [Arm(arm_id=f"Sofa {i}", features={}) for i in range(30_000)]
+    came = [Arm(arm_id="new", features={}), Arm(arm_id="ended", features={}, valid_to=1)]
+    at = clock.now_us()
+    found = newcomers(open_store(str(tmp_path)), ArmsSpec(), Newcomers(), old, [*old, *came], now=at)
+    assert (found.since, found.share) == ({"new": at}, ArmsSpec().new_floor)

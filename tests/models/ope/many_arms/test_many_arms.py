@@ -9,7 +9,7 @@ from croupier.features.batch import Catalogue
 from croupier.models.gate.gate import LEAK_LEVEL
 from croupier.models.ope import reward_model
 from croupier.models.ope.leaks import tested as leaks
-from croupier.models.ope.leaks.columns import MOST_ARMS, arm_columns, told_apart
+from croupier.models.ope.leaks.columns import MOST_ARMS, arm_columns, likely_pmf, told_apart
 from croupier.models.ope.reward_model import RewardModel
 from tests.models.ope.test_leaks import log_of
 from tests.models.ope.test_seconds import HONEST, by_outcome, honest_seconds
@@ -44,6 +44,12 @@ def test_arms_are_told_apart_up_to_a_number_and_then_those_drawn_oftenest():
     counts = np.bincount(many.shown[0], minlength=len(place))
     assert counts[place < MOST_ARMS].min() >= counts[place == MOST_ARMS].max()
     np.testing.assert_array_equal(arm_columns(many)[:, MOST_ARMS + 1 :], np.eye(3)[few.chosen], "their features")
+
+
+def test_how_likely_each_of_very_many_was_is_not_fitted():
+    few = log_of(300, seed=5, columns=by_outcome)
+    assert likely_pmf(few).std() > 0.05
+    np.testing.assert_allclose(likely_pmf(of_many_arms(few)), 1 / 3)
 
 
 def test_a_reward_model_scores_candidates_alone_where_arms_are_many_as_it_scores_all(monkeypatch):
