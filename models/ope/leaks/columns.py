@@ -97,8 +97,8 @@ def mean_by_arm(log: Interactions, f: F64) -> F64:
 def likely_pmf(log: Interactions) -> F64:
     """p̂ (n, K), how likely each candidate was, of a log that is blind to the suspects: a ridge regression of the draw
     on the context, each half from the other. It need not be right: it only keeps p̂/p near 1 where p is known of the
-    drawn arm alone (stabilised weights, Robins, Hernán & Brumback 2000). Of very many arms, each of which was drawn a few
-    times at most, nothing can be fitted: candidates are alike."""
+    drawn arm alone (stabilised weights, Robins, Hernán & Brumback 2000). Of very many arms, each drawn a few times at
+    most, nothing can be fitted: candidates are alike."""
     half, mask, (rows, size) = np.arange(len(log)) % 2, log.batch.mask, candidates(log)
     if size > MOST_FITTED:
         return np.asarray(mask / mask.sum(axis=1, keepdims=True))
