@@ -32,6 +32,7 @@ PROCESS = "process.json"  # the models through time that a scheduled loop judges
 CURRENT, MULTIPLIERS, MULTIPLIERS_KEPT = "releases/current", "constraints/multipliers.json", "constraints/multipliers/"
 SPENT, ROLLOUT = "constraints/spent.json", "rollout/state.json"
 ROLLOUT_WATCHED = "rollout/watched.json"  # when the controller last looked
+BREAKERS = "rollout/breakers/"  # one object a host whose candidate's breaker opened
 ARMS_ACCEPTED, ARMS_REFUSED = "arms/accepted.json", "arms/refused.json"
 PARQUET, JSON, LATE = ".parquet", ".json", ".late.parquet"
 
@@ -238,6 +239,11 @@ def release_numbers(keys: list[str], name: str) -> list[int]:
 def rollout_history(release_number: int) -> str:
     """The key of the last state of a rollout that another one followed."""
     return f"rollout/history/{release_number:06d}{JSON}"
+
+
+def breaker(host: str) -> str:
+    """The key of what a host says of its candidate's breaker; `host` is a digest of its name."""
+    return f"{BREAKERS}{host}{JSON}"
 
 
 def rollout_shadow(release_number: int) -> str:
