@@ -1,5 +1,6 @@
 """One declared feature as the fit left it: its state, its column names, what it accepts, how numbers are shaped."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from math import isfinite
