@@ -105,11 +105,13 @@ class Encoder:
     def catalogue(self, arms: Sequence[Arm]) -> Catalogue:
         """Arms → (A, d_a), with the digest of the raw catalogue. Raises InvalidEvent naming arm and feature."""
         strings = [f.name for f in self.arm.features if f.strings]
-        rows = [inline.row_of_arm(arm, strings) for arm in arms]
-        for row in rows:
-            self.arm.validation.check_values(row, f"catalogue.{row['arm_id']}")
+        with raw_catalogue.uncollected():
+            rows = [inline.row_of_arm(arm, strings) for arm in arms]
+            for row in rows:
+                self.arm.validation.check_values(row, f"catalogue.{row['arm_id']}")
+            features = self.arm_matrix(rows)
         ids = tuple(a.arm_id for a in arms)
-        return Catalogue(ids=ids, features=self.arm_matrix(rows), digest=raw_catalogue.digest(arms))
+        return Catalogue(ids=ids, features=features, digest=raw_catalogue.digest(arms))
 
     def arm_matrix(self, rows: Sequence[Row]) -> F32:
         """Returns (n, d_a): rows of arms' features, with their `arm_id`, as a catalogue has them."""

@@ -19,6 +19,7 @@ from croupier.features.encoded.on_disk import blocks, zeros
 FIT_ROWS = 50_000  # q̂ only lowers variance: more rows than these cost time and memory, and change little
 BLOCK = 4096
 CROSS_COLUMNS = 256  # of context ⊗ arm
+SCANNED = 4096  # arms of a catalogue that are all scored for each request: one matrix product
 LARGEST_REWARD = 1e30  # its square is no end of the world, in single precision it is a number
 PENALTIES = np.logspace(0, 6, 7)
 
@@ -67,8 +68,10 @@ class RewardModel:
         )
 
     def predict(self, batch: Batch) -> F64:
-        """q̂ (B, K); 0 where masked. Rows go in blocks, so that B × A never stands in memory whole."""
-        inline = None if batch.catalogue.published is None else self.of_arms.of(batch.catalogue)
+        """q̂ (B, K); 0 where masked. Rows go in blocks, so that B × A never stands in memory whole; of a catalogue that
+        is much longer than lists of candidates these alone are scored."""
+        inline = (self.arm, self.cross) if len(self.arm) > SCANNED else None
+        inline = inline if batch.catalogue.published is None else self.of_arms.of(batch.catalogue)
         wide = len(self.arm) if inline is None else batch.arm.shape[1] * len(self.cross)
         step = max(64, 2_000_000 // max(wide, batch.arm.shape[1]))
         blocks = [self._predict(batch[start : start + step], inline) for start in range(0, len(batch), step)]

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from croupier.serving.gateway.http.workers import end_with_parent
 from croupier.serving.gateway.keys import KeyFile
 from croupier.serving.gateway.options import Options, loopback
 from croupier.serving.gateway.problems import CallProblem, Json
+from croupier.serving.triton.processes import settled
 
 log = logging.getLogger(__name__)
 THREADS = 40  # calls that block at once: some that wait for a slow store must not keep ranks waiting
@@ -33,11 +34,12 @@ KEY, BEARER = b"ocp-apim-subscription-key", b"Bearer "
 def served() -> "Front":
     """What uvicorn calls in each worker."""
     end_with_parent()
-    return application(Options.handed_over())
+    return application(Options.handed_over(), ready=settled)
 
 
-def application(options: Options) -> "Front":
-    """The app opens its desk when the server starts. Raises ValueError where the keys cannot be used."""
+def application(options: Options, *, ready: Callable[[], None] = lambda: None) -> "Front":
+    """The app opens its desk when the server starts, and then calls `ready`. Raises ValueError where the keys cannot be
+    used."""
     keys = KeyFile(Path(options.keys)) if options.keys else None
 
     @contextlib.asynccontextmanager
@@ -52,6 +54,7 @@ def application(options: Options) -> "Front":
         }
         for name, each in gathered.items():
             setattr(app.state, name, each)
+        ready()
         try:
             yield
         finally:

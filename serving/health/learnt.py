@@ -17,7 +17,7 @@ from croupier.features.batch import F64, Interactions, concatenate
 from croupier.features.build import Features, encoder_at, meta_of
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions import window
-from croupier.features.schema import CANDIDATE, CHAMPION
+from croupier.features.schema import CANDIDATE, CHAMPION, Arm, InvalidEvent
 from croupier.features.store import layout, released
 from croupier.features.store.storage import AlreadyExists
 from croupier.features.utc import to_us
@@ -26,6 +26,7 @@ from croupier.models.earlier import ReadsEarlier, reading
 from croupier.models.health.history import History
 from croupier.models.health.learning.calibration import RewardCalibration, calibration
 from croupier.models.health.learning.condition import HeadCondition, condition, phi_names
+from croupier.models.health.learning.of_arms import of_arms
 from croupier.models.health.learning.predicted import expected
 from croupier.models.health.learning.telling import FeatureTelling, telling
 from croupier.models.health.linear.failure import ROWS, latest
@@ -88,9 +89,17 @@ def learnt_so_far(w: Workspace, history: History) -> Learnt:
         **known,
         conditions=tuple(HeadCondition.from_dict(each) for each in kept.get("conditions", ())),
         losses=tuple(_losses(w)),
-        features=telling(history, _trained_on(w)),
+        features=telling(history, _trained_on(w), more=of_arms(history, _arms(w), w.spec.arm)),
         at=int(kept.get("at", 0)),
     )
+
+
+def _arms(w: Workspace) -> list[Arm]:
+    """The catalogue; none on a host that has none, or one that cannot be read, which `croupier app check` says."""
+    try:
+        return w.arms()
+    except (OSError, InvalidEvent):
+        return []
 
 
 def _of_last_training(w: Workspace) -> dict[str, Any]:

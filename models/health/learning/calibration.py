@@ -9,7 +9,8 @@ its standard error s_b, rows of one unit together. Then
 (Naeini, Cooper & Hauskrecht 2015, "Obtaining well calibrated probabilities using Bayesian binning"; the mean of |N(0,
 s²)| is s √(2/π); skill: Murphy 1973, "A new vector partition of the probability score".) A calibration error alone
 costs nothing where arms keep their order, hence it is shown. What is watched is skill: where it is surely below 0, the
-mean reward would have been the better prediction of every row.
+mean reward would have been the better prediction of every row. Standard errors of few rewards, of which one more would
+change everything, are too small: `worse` is asked of TELLING units with a reward other than the most frequent one.
 """
 
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from croupier.features.batch import F64, I64, Interactions
 BINS = 10
 LEAST = 500  # rows, without which nothing is said
 Z95 = 1.96
+TELLING = 50  # units with a reward other than the most frequent one
 CERTAIN = 4.0  # standard errors: 1 of 30,000 looks at a prediction that is as good as the mean
 
 
@@ -40,7 +42,7 @@ class ReliabilityBin:
 class RewardCalibration:
     """What `rows` predictions by `who`, from `since` on (UTC µs), came to. `error`: the expected calibration error;
     `chance`: what it would be, on average, were every prediction right; `worse`: by how many standard errors the
-    squared error is above that of the mean reward."""
+    squared error is above that of the mean reward; 0 where too few units tell."""
 
     who: str
     rows: int
@@ -94,8 +96,14 @@ def calibration(who: str, log: Interactions, predicted: F64) -> RewardCalibratio
         chance=float(shares @ np.array([wide for _, wide in made]) * np.sqrt(2 / np.pi)),
         sharpness=_variance(predicted, weight) / _variance(reward, weight),
         skill=1 - float(np.average(errors, weights=weight) / np.average(usual, weights=weight)),
-        worse=more / apart if apart > 0 else 0.0,
+        worse=more / apart if apart > 0 and _telling(log) >= TELLING else 0.0,
     )
+
+
+def _telling(log: Interactions) -> int:
+    """Returns how many units have a reward other than the most frequent one."""
+    values, counts = np.unique(log.reward, return_counts=True)
+    return len(np.unique(log.unit[log.reward != values[counts.argmax()]]))
 
 
 def _bins(predicted: F64) -> I64:

@@ -1,5 +1,6 @@
 """What each feature says of the reward, when the champion was trained and in the last day: |r|, and nats."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,16 +30,17 @@ class FeatureTelling:
         return asdict(self)
 
 
-def telling(history: History, span: tuple[int, int] | None = None) -> tuple[FeatureTelling, ...]:
-    """Returns the features' figures. `span`: from and to when the training's rows are, UTC µs; None, or where none of
-    those hours is known: all hours before the last day."""
+def telling(
+    history: History, span: tuple[int, int] | None = None, *, more: Mapping[str, FeatureHours] | None = None
+) -> tuple[FeatureTelling, ...]:
+    """Returns the features' figures, and those of `more` features (of_arms.py). `span`: from and to when the training's
+    rows are, UTC µs; None, or where none of those hours is known: all hours before the last day."""
     T = len(history)
     first, last = (int(x) for x in np.searchsorted(history.start, span)) if span else (0, 0)
     if first == last:
         first, last = 0, max(T - DAY_HOURS, 0)
-    found = [
-        _of(name, feature, (first, last), (max(T - DAY_HOURS, 0), T)) for name, feature in history.features.items()
-    ]
+    features = {**history.features, **(more or {})}
+    found = [_of(name, feature, (first, last), (max(T - DAY_HOURS, 0), T)) for name, feature in features.items()]
     return tuple(sorted(found, key=lambda each: (-(each.nats or 0.0), each.name))[:MOST])
 
 

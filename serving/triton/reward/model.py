@@ -4,12 +4,13 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-from croupier.serving.triton import outcomes, wire
+from croupier.serving.triton import outcomes, processes, wire
 
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         self.service = outcomes.TakeRewards(args, pb_utils)
+        processes.settled()
 
     def execute(self, requests: list[Any]) -> list[Any]:
         calls = [{name: _column(request, name) for name in wire.REWARD_INPUTS} for request in requests]

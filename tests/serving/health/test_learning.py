@@ -15,6 +15,7 @@ from croupier.features.store import layout, released
 from croupier.features.utc import HOUR, SECOND
 from croupier.features.workspace import Workspace, get_folder
 from croupier.models.health.learning.condition import condition_number
+from croupier.models.health.learning.information import information
 from croupier.models.health.learning.predicted import expected
 from croupier.models.policy import load
 from croupier.serving.cli import app as cli
@@ -24,6 +25,7 @@ from tests.serving.health.test_linear_champion import APP, ROWS, START, turned
 
 pytestmark = pytest.mark.medium
 DAYS_AFTER = START + 2 * HOUR
+SIDE = '[arm.side]\ntype = "categorical"\n'
 
 
 def decided(first, seed, sign):
@@ -58,8 +60,8 @@ def shop_in(folder, patch, later):
     patch.setenv("CROUPIER_QUALITY_PAGES", "false")
     w = Workspace.open("shop")
     w.home.mkdir(parents=True)
-    (w.home / layout.APP_TOML).write_text(APP + "[health]\nfalse_alarms = 0.5\n")
-    catalogue.write(w.home / layout.CATALOGUE, [Arm(arm_id=a, features={}) for a in ("left", "right")])
+    (w.home / layout.APP_TOML).write_text(APP + SIDE + "[health]\nfalse_alarms = 0.5\n")
+    catalogue.write(w.home / layout.CATALOGUE, [Arm(arm_id=a, features={"side": a[0]}) for a in ("left", "right")])
     keys = []
     for first, sign in ((START, 1), (DAYS_AFTER, later)):
         spool, (decisions, rewards) = w.spool(), decided(first, len(keys), sign)
@@ -152,6 +154,13 @@ def test_the_page_shows_it_and_it_is_looked_at_once(sound, monkeypatch):
     (age,) = [f for f in said["features"] if f["name"] == "context.age"]
     assert age["nats_now"] is not None
     assert f'<th scope="row">context.age</th><td class="n">{age["r"]:.3f}</td>' in page
+    (side,) = [f for f in said["features"] if f["name"] == "arm.side"]
+    made = [decided(first, k, 1) for k, first in enumerate((START, DAYS_AFTER))]
+    decisions, rewarded = [d for part, _ in made for d in part], {r.event_id for _, part in made for r in part}
+    shown = [[d for d in decisions if d.arm == arm] for arm in ("left", "right")]
+    counted = [[len(part), sum(d.event_id in rewarded for d in part)] for part in shown]
+    assert side["nats_now"] == max(information(np.array(counted, float).T), 0.0)
+    assert side["r"] is None
 
 
 def test_a_champion_whose_world_turned_over_is_watched(tmp_path, monkeypatch):

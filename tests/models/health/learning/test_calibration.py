@@ -98,3 +98,39 @@ def test_a_champion_that_predicts_worse_than_the_mean_is_watched():
     good = calibration("the champion, lin_ts", log, p)
     assert learnt.symptoms(good, (), at=9) == []
     assert learnt.symptoms(replace(good, worse=3.9), (), at=9) == []
+
+
+def no_better_than_the_mean(kind, n, seed):
+    """Rewards of n / 10 units, and predictions whose squared error is that of the mean reward, in truth: what they know
+    is undone by noise of the same variance."""
+    rng = np.random.default_rng(seed)
+    units = np.repeat(np.arange(n // 10), 10)
+    if kind == "money":
+        worth = rng.lognormal(-2, 0.5, n // 10)[units]
+        reward = np.where(rng.random(n) < 0.05, worth / 0.05 * rng.lognormal(0, 1, n) / np.exp(0.5), 0.0)
+    else:
+        rate = {"clicks": 0.2, "rare clicks": 0.01}[kind]
+        worth = rng.beta(2, 2 / rate - 2, n // 10)[units]
+        reward = (rng.random(n) < worth).astype(float)
+    noise = rng.normal(size=n // 10)[units]
+    return rewards(reward, units), worth + (noise - noise.mean()) / noise.std() * worth.std()
+
+
+def told(kind, n, looks):
+    """The share of looks at which `calibration` would be told."""
+    made = [calibration("me", *no_better_than_the_mean(kind, n, seed)) for seed in range(looks)]
+    return np.mean([c is not None and c.useless for c in made])
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("kind", ["clicks", "rare clicks", "money"])
+@pytest.mark.parametrize("n", [500, 5000])
+def test_what_is_as_good_as_the_mean_is_not_told(kind, n):
+    assert told(kind, n, 100) == 0
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("kind", "share"), [("clicks", 0.001), ("rare clicks", 0.001), ("money", 0.01)])
+@pytest.mark.parametrize("n", [500, 5000])
+def test_it_is_told_in_few_of_two_thousand_looks(kind, share, n):
+    assert told(kind, n, 2000) <= share
