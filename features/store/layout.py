@@ -30,14 +30,14 @@ SHIPPED = "ledger/shipped/"  # what was shipped since: one receipt a shipment, u
 TRAINING_BEGUN, TRAINING_ENDED = "training/begun.json", "training/ended.json"
 PROCESS = "process.json"  # the models through time that a scheduled loop judges
 CURRENT, MULTIPLIERS, MULTIPLIERS_KEPT = "releases/current", "constraints/multipliers.json", "constraints/multipliers/"
-SPENT, ROLLOUT = "constraints/spent.json", "rollout/state.json"
+SPENT, CONSERVATIVE, ROLLOUT = "constraints/spent.json", "constraints/conservative.json", "rollout/state.json"
 ROLLOUT_WATCHED, BREAKERS = "rollout/watched.json", "rollout/breakers/"  # when the controller looked; what hosts say
 ARMS_ACCEPTED, ARMS_REFUSED = "arms/accepted.json", "arms/refused.json"
 PARQUET, JSON, LATE = ".parquet", ".json", ".late.parquet"
 
 # Folders that are objects of the store and, as copies, folders of a host: features, a policy, a release, a report.
 ENCODER, CATALOGUE, GOLDEN, LEARNING = "encoder", "catalogue.json", "golden.json", "learning.json"
-RETRIEVAL, INDEX = "retrieval", "index.safetensors"
+RETRIEVAL, INDEX, BASELINE = "retrieval", "index.safetensors", "baseline"
 META, ENCODED, SEGMENTS, GUARDRAILS = "meta.json", "encoded.parquet", "segments.parquet", "guardrails.parquet"
 TOO_LATE = "late.parquet"  # what rewards past the window would have come to, beside the encoded rows
 ENCODER_FILE, POLICY_FILE, ARRAYS_FILE = "encoder.json", "policy.json", "arrays.safetensors"
