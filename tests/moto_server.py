@@ -10,14 +10,14 @@ KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAU
 
 
 @contextmanager
-def moto_server() -> Iterator[tuple[Any, str]]:
+def moto_server(address: str = "127.0.0.1") -> Iterator[tuple[Any, str]]:
     """(the server, its host:port)"""
     from moto.server import ThreadedMotoServer
 
     with pytest.MonkeyPatch.context() as patch:
         for name, value in KEYS.items():
             patch.setenv(name, value)
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server = ThreadedMotoServer(ip_address=address, port=0, verbose=False)
         server.start()
         yield server, "{}:{}".format(*server.get_host_and_port())
         server.stop()

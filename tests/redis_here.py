@@ -19,18 +19,19 @@ needs_redis = pytest.mark.skipif(
 class RedisHere:
     """A server that keeps nothing on disk: stopped, it has lost all that it held."""
 
-    def __init__(self):
-        self.port, self._process = Ports.free().grpc, None
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+    def __init__(self, address="127.0.0.1"):
+        self.address, self.port, self._process = address, Ports.free().grpc, None
+        self.url = f"redis://{address}:{self.port}/0"
         self.start()
 
     def start(self):
-        command = [SERVER, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        command = [SERVER, "--port", str(self.port), "--bind", self.address, "--save", "", "--appendonly", "no"]
+        command += ["--protected-mode", "no"]  # else it answers loopback alone
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         end = time.monotonic() + 30
         while time.monotonic() < end:
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                socket.create_connection((self.address, self.port), timeout=1).close()
                 return
             except OSError:
                 time.sleep(0.05)

@@ -8,16 +8,23 @@ from croupier.features.declared.feature import Feature
 from croupier.features.schema import FROM_CATALOGUE, MAX_ARMS
 from croupier.features.spec_values import Strict
 
+MAX_CLUSTERS = 10_000
+
 
 class RetrievalSpec(Strict):
     """Which arms a request that lists none is decided among: the `top` ones whose embedding has the largest inner
     product with the request's, found by an index within the release, and `random` ones of all others, each with the
-    same probability, so that every arm can be reached."""
+    same probability, so that every arm can be reached. With `clusters` first a cluster of arms is chosen, and the list
+    is of its arms alone."""
 
     context: str = Field("", description="the embedding among [context]; empty: requests list their arms")
     arm: str = Field("", description="the embedding among [arm], of the same length")
     top: int = Field(90, ge=1, lt=MAX_ARMS, description="arms by inner product")
     random: int = Field(10, ge=1, lt=MAX_ARMS, description="arms drawn of all others, uniformly")
+    clusters: int = Field(0, ge=0, le=MAX_CLUSTERS, description="clusters of arms, by their embeddings; 0: none")
+    explore: float = Field(
+        0.1, ge=0, le=1, description="of requests whose cluster is any one, each alike; else the nearest"
+    )
 
     @property
     def declared(self) -> bool:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import orjson
+
 from croupier.features.encoding.as_sent import flattened, number_in
 from croupier.features.encoding.fitted import Fitted
 from croupier.features.exchange.cells import unmeasured
@@ -54,8 +56,14 @@ class DeclaredFeatures:
 
     def arms(self, arms: Sequence[Arm]) -> list[Arm]:
         """Returns a catalogue's arms with declared features as declared; what is not declared (titles, links) is
-        kept."""
-        return [replace(arm, features=flattened(arm.features, "arm") | self._row(arm.features, "arm")) for arm in arms]
+        kept. Raises ValueError naming the arm and the feature."""
+        return [replace(arm, features=flattened(arm.features, "arm") | self._of_arm(arm)) for arm in arms]
+
+    def _of_arm(self, arm: Arm) -> dict[str, Any]:
+        try:
+            return self._row(arm.features, "arm")
+        except InvalidEvent as error:  # of a file with a million arms somebody looks for the one
+            raise ValueError(f"arm {arm.arm_id}: {error}") from None
 
     def _row(self, row: Mapping[str, Any], scope: str) -> dict[str, Any]:
         out, row = {}, flattened(row, scope)
@@ -69,10 +77,20 @@ class DeclaredFeatures:
 
 
 def _as(value: Any, kind: str) -> Any:
+    if kind in ("embedding", "tags") and isinstance(value, str) and value.lstrip().startswith("["):
+        return _list_of(value)
     if kind != "numeric" or not isinstance(value, str):
         return value
     number = number_of(value)
     return number if number is not None else None if unmeasured(value) else value
+
+
+def _list_of(text: str) -> Any:
+    """The list that a cell of a CSV writes as JSON; the text itself where it writes none."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
 
 
 def _holds(row: Mapping[str, Any], name: str) -> float | None:

@@ -31,7 +31,7 @@ TRAINING_BEGUN, TRAINING_ENDED = "training/begun.json", "training/ended.json"
 PROCESS = "process.json"  # the models through time that a scheduled loop judges
 CURRENT, MULTIPLIERS, MULTIPLIERS_KEPT = "releases/current", "constraints/multipliers.json", "constraints/multipliers/"
 SPENT, CONSERVATIVE, ROLLOUT = "constraints/spent.json", "constraints/conservative.json", "rollout/state.json"
-ROLLOUT_WATCHED = "rollout/watched.json"  # when the controller last looked
+ROLLOUT_WATCHED, BREAKERS = "rollout/watched.json", "rollout/breakers/"  # when the controller looked; what hosts say
 ARMS_ACCEPTED, ARMS_REFUSED = "arms/accepted.json", "arms/refused.json"
 PARQUET, JSON, LATE = ".parquet", ".json", ".late.parquet"
 

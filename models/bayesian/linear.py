@@ -15,7 +15,7 @@ import numpy as np
 from croupier.features.batch import F32, F64, I64, Batch, Catalogue, Interactions
 from croupier.models import persistence
 from croupier.models.bayesian import thompson
-from croupier.models.bayesian.arrays import BOUND, Array, beside, bounded, of, on, product
+from croupier.models.bayesian.arrays import BOUND, Array, beside, bounded, host, of, on, product
 from croupier.models.bayesian.base import Bayesian
 from croupier.models.bayesian.heads import SharedHead
 from croupier.models.bayesian.posterior import Phi
@@ -31,11 +31,22 @@ class BilinearForm:
     `linear_scores` of tests/models/plain_formulas.py.
     """
 
-    def __init__(self, weights: Array, d_u: int, d_x: int, *, cross: bool) -> None:
-        """`weights` (d, S): draws of the head over φ = [u; x; u ⊗ x; 1], or [u; x; 1] without `cross`."""
+    def __init__(
+        self, weights: Array, d_u: int, d_x: int, *, cross: bool, arms: "WeakKeyDictionary[Catalogue, Array]"
+    ) -> None:
+        """`weights` (d, S): draws of the head over φ = [u; x; u ⊗ x; 1], or [u; x; 1] without `cross`. `arms`: what
+        `_of` keeps, which every posterior of a policy shares: of a million arms it is a hundred megabytes."""
         self._plain = weights[d_u : d_u + d_x]
         self._crossed = weights[d_u + d_x : -1].reshape(d_u, d_x * weights.shape[1]) if cross else None
-        self._arms: WeakKeyDictionary[Catalogue, Array] = WeakKeyDictionary()
+        self._arms = arms
+
+    def for_arms(self, context: F32) -> F64:
+        """(d_x, S): the weights that arms' features x have for a request's context (d_u,), in each draw."""
+        plain = host(self._plain).astype(np.float64)
+        if self._crossed is None:
+            return plain
+        u = np.clip(context, -BOUND, BOUND).astype(np.float64)
+        return plain + (u @ host(self._crossed).astype(np.float64)).reshape(plain.shape)
 
     def scores(self, batch: Batch) -> Array:
         """(B, K, S), −inf where masked."""
@@ -92,6 +103,7 @@ class Linear(Bayesian):
         )
         self.known: tuple[str, ...] = ()  # hybrid: arms with a block of their own
         self._forms: WeakKeyDictionary[SharedHead, BilinearForm] = WeakKeyDictionary()
+        self._arms: WeakKeyDictionary[Catalogue, Array] = WeakKeyDictionary()
 
     def _pmf(self, batch: Batch) -> F64:
         """Thompson sampling with a shared head never writes φ out."""
@@ -112,8 +124,19 @@ class Linear(Bayesian):
         if head not in self._forms:
             d_u, d_a, d_p = self.sizes or (0, 0, 0)
             drawn = head.drawn(seed=self.seed, draws=p["draws"], device=self.device)
-            self._forms[head] = BilinearForm(drawn, d_u, d_a + d_p, cross=p["cross"] == "outer")
+            self._forms[head] = BilinearForm(drawn, d_u, d_a + d_p, cross=p["cross"] == "outer", arms=self._arms)
         return self._forms[head]
+
+    def drawn_for(self, context: F32) -> F64:
+        """(d_x, S): what each draw of the shared head weighs an arm's features x with, for a request (d_u,): the score
+        of an arm is their product. For scans of very many arms (models/retrieval/parts.py). Raises ValueError where
+        arms do not share one head, or the policy does not draw."""
+        form = self._form()
+        if form is None or self.sizes is None:
+            p = self.parameters
+            found = f"heads = {p['heads']!r}, explore = {p['explore']!r}" if self.sizes else "an untrained policy"
+            raise ValueError(f"{self.name}: found {found}, expected a trained one that draws one shared head")
+        return form.for_arms(context)
 
     def _wide(self, batch: Batch) -> int:
         return max(super()._wide(batch), sum(self.sizes or ()))

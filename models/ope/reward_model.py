@@ -14,10 +14,12 @@ from typing import Self
 import numpy as np
 
 from croupier.features.batch import F32, F64, I64, Batch, Catalogue, Floats, Interactions
+from croupier.features.encoded.on_disk import blocks, zeros
 
 FIT_ROWS = 50_000  # q̂ only lowers variance: more rows than these cost time and memory, and change little
 BLOCK = 4096
 CROSS_COLUMNS = 256  # of context ⊗ arm
+SCANNED = 4096  # arms of a catalogue that are all scored for each request: one matrix product
 LARGEST_REWARD = 1e30  # its square is no end of the world, in single precision it is a number
 PENALTIES = np.logspace(0, 6, 7)
 
@@ -66,8 +68,10 @@ class RewardModel:
         )
 
     def predict(self, batch: Batch) -> F64:
-        """q̂ (B, K); 0 where masked. Rows go in blocks, so that B × A never stands in memory whole."""
-        inline = None if batch.catalogue.published is None else self.of_arms.of(batch.catalogue)
+        """q̂ (B, K); 0 where masked. Rows go in blocks, so that B × A never stands in memory whole; of a catalogue that
+        is much longer than lists of candidates these alone are scored."""
+        inline = (self.arm, self.cross) if len(self.arm) > SCANNED else None
+        inline = inline if batch.catalogue.published is None else self.of_arms.of(batch.catalogue)
         wide = len(self.arm) if inline is None else batch.arm.shape[1] * len(self.cross)
         step = max(64, 2_000_000 // max(wide, batch.arm.shape[1]))
         blocks = [self._predict(batch[start : start + step], inline) for start in range(0, len(batch), step)]
@@ -118,7 +122,7 @@ def cross_fit(log: Interactions, *, folds: int = 3, seed: int = 0) -> F32:
             "for a missing reward, or in another unit?"
         )
     rng, fold = np.random.default_rng(seed), fold_of(log, folds)
-    predicted = np.zeros(log.batch.arm.shape, np.float32)
+    predicted = zeros(log.batch.arm.shape, np.float32)
     for k in range(folds):
         inside, rest = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
         rest = rest if len(rest) else inside
@@ -126,8 +130,8 @@ def cross_fit(log: Interactions, *, folds: int = 3, seed: int = 0) -> F32:
             rest = np.sort(rng.choice(rest, FIT_ROWS, replace=False))
         constant = bool(np.all(log.reward[rest] == log.reward[rest[0]]))
         model = None if constant else RewardModel.fit(log[rest])
-        for start in range(0, len(inside), BLOCK):
-            rows = inside[start : start + BLOCK]
+        for block in blocks(len(inside), BLOCK):
+            rows = inside[block]
             part = log.batch[rows]
             predicted[rows] = model.predict(part) if model else np.where(part.mask, log.reward[rest[0]], 0.0)
     return predicted

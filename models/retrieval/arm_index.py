@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from croupier.features.batch import F32, I64
+from croupier.models.retrieval.hierarchy import ArmClusters
 
 EXACT = 20_000  # arms
 PROBED = 16  # one list in so many is looked through
@@ -98,6 +99,20 @@ def arrays_of(vectors: F32) -> dict[str, NDArray[Any]]:
         "centroids": centroids,
         "lists": nearest.search(vectors, 1)[1][:, 0].astype(np.int32),
     }
+
+
+def clusters_of(vectors: F32, count: int) -> ArmClusters:
+    """At most so many clusters of the arms, by the direction of their vectors (A, d). The same vectors give the same
+    ones. Raises ValueError as `ArmIndex.of` does."""
+    _check(vectors)
+    count = min(count, len(vectors))
+    some = np.random.default_rng(1).choice(len(vectors), min(len(vectors), SAMPLE * count), replace=False)
+    means = faiss.Kmeans(vectors.shape[1], count, niter=ROUNDS, seed=1, spherical=True, min_points_per_centroid=1)
+    means.train(vectors[np.sort(some)])
+    nearest = faiss.IndexFlatIP(vectors.shape[1])
+    centroids: F32 = np.asarray(means.centroids, np.float32)
+    nearest.add(centroids)
+    return ArmClusters(vectors=vectors, centroids=centroids, of=nearest.search(vectors, 1)[1][:, 0])
 
 
 def _every_list(most: int) -> Any:

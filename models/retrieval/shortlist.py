@@ -14,18 +14,27 @@ from croupier.features.ids import hash64
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Shortlist:
-    """`rows` (T + R,) of arms, the `top` T first, of `arms` A in all."""
+    """`rows` (T + R,) of arms, the `top` T first, of `arms` A in all; of a cluster of arms, `cluster` says which, and
+    `probability` that it was drawn (hierarchy.py)."""
 
     rows: I64
     top: int
     arms: int
+    cluster: str = ""
+    probability: float = 1.0
+
+    def __str__(self) -> str:
+        """What a decision says of it."""
+        within = f" in cluster {self.cluster} by {self.probability:.6g}" if self.cluster else ""
+        return f"{self.top}+{len(self.rows) - self.top} of {self.arms}{within}"
 
     @property
     def inclusion(self) -> F64:
-        """(T + R,) the probability that each was on the list: 1 for the top ones, R / (A − T) for the others."""
-        found = np.ones(len(self.rows))
+        """(T + R,) the probability that each was on the list: 1 for the top ones, R / (A − T) for the others, times
+        that of the cluster."""
+        found = np.full(len(self.rows), self.probability)
         if others := len(self.rows) - self.top:
-            found[self.top :] = others / (self.arms - self.top)
+            found[self.top :] *= others / (self.arms - self.top)
         return found
 
 

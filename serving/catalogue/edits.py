@@ -2,6 +2,7 @@
 
 import csv
 import difflib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from croupier.features.schema import Arm
 
 Arms = Sequence[Arm]
 TIMES = ("valid_from", "valid_to")
+MOST_COMPARED = 10_000  # ids among which one that was meant is looked for: of a million it would take minutes
 
 
 def add(arms: Arms, new: Arms, *, change: bool) -> list[Arm]:
@@ -22,7 +24,7 @@ def add(arms: Arms, new: Arms, *, change: bool) -> list[Arm]:
     where they say any; what is paused or retired stays so. Without `change` they are a ValueError."""
     there, coming = {arm.arm_id for arm in arms}, {arm.arm_id: arm for arm in new}
     if len(coming) < len(new):
-        twice = next(arm.arm_id for i, arm in enumerate(new) if arm.arm_id in {a.arm_id for a in new[:i]})
+        twice = next(arm for arm, n in Counter(arm.arm_id for arm in new).items() if n > 1)
         raise ValueError(f"arm: found {twice!r} twice, expected each arm once")
     if known := [arm for arm in coming if arm in there and not change]:
         raise ValueError(f"arm: found {known[0]!r} in the catalogue already; --change gives it new features")
@@ -54,13 +56,13 @@ def resume(arms: Arms, ids: Sequence[str], *, now: int) -> list[Arm]:
 
 
 def _each(arms: Arms, ids: Sequence[str], step: Callable[[Arm], Arm]) -> list[Arm]:
-    known = [arm.arm_id for arm in arms]
+    known, wanted = {arm.arm_id for arm in arms}, set(ids)
     for arm in ids:
         if arm not in known:
-            near = difflib.get_close_matches(arm, known, cutoff=0.5)
+            near = difflib.get_close_matches(arm, sorted(known)[:MOST_COMPARED], cutoff=0.5)
             hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
             raise ValueError(f"arm: found {arm!r}, expected one of the {len(known)} arms of the catalogue{hint}")
-    return [step(arm) if arm.arm_id in set(ids) else arm for arm in arms]
+    return [step(arm) if arm.arm_id in wanted else arm for arm in arms]
 
 
 def read_arms(path: Path) -> list[Arm]:

@@ -24,10 +24,10 @@ def newcomers(
 ) -> Newcomers:
     """Returns the new arms of the release with `arms` that follows one with the arms `old`, of which those `before`
     were new."""
-    known = {arm.arm_id for arm in old}
     there = {arm.arm_id for arm in arms if not retired(arm, now)}
+    came = there - {arm.arm_id for arm in old}
     since = {arm: at for arm, at in before.since.items() if arm in there and now - at < NEW_DAYS * DAY}
-    since |= {arm.arm_id: max(now, arm.valid_from) for arm in arms if arm.arm_id in there - known}
+    since |= {arm.arm_id: max(now, arm.valid_from) for arm in arms if arm.arm_id in came}
     counts = shown(store, since)
     fresh = {arm: at for arm, at in since.items() if counts.get(arm, 0) < spec.new_until}
     return Newcomers(share=spec.new_floor, since=fresh) if fresh and spec.new_floor else Newcomers()

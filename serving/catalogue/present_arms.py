@@ -23,6 +23,7 @@ from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.exploration.kept_baseline import kept_baseline
 from croupier.serving.release.newcomer_share import Newcomers
 from croupier.serving.release.safeguards import Safeguards
+from croupier.serving.retrieval import retriever
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +42,8 @@ class Present:
 
 def present(w: Workspace, now: int, encoder: Encoder, encoded: Sequence[Arm]) -> Present:
     """Returns the arms that count now, of catalogue.json and the current release. Where the file cannot be read, is
-    another host's old one, or has what the encoder does not know, the current release's arms stand; before the first
-    release those that were `encoded`."""
+    another host's old one, or has what the encoder does not know, or an arm without the embedding that [retrieval]
+    needs, the current release's arms stand; before the first release those that were `encoded`."""
     number = bundle_store.current(w.store)
     old = encoded if number is None else bundle_store.arms(w.store, number)
     try:
@@ -50,6 +51,7 @@ def present(w: Workspace, now: int, encoder: Encoder, encoded: Sequence[Arm]) ->
         catalogue_file.check(w, catalogue.digest(file))
         arms = file if number is None else merged(file, old, now, days=kept_days(w.spec))
         encoder.catalogue(arms)
+        retriever.refuse(w.spec.retrieval, arms)
     except (ValueError, OSError) as error:
         log.warning("the catalogue of the release before stands: %s", error)
         arms = list(old)

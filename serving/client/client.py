@@ -83,7 +83,8 @@ class Client:
         event_id: str = "",
     ) -> Selection:
         """Selects one of `arms` for this unit: ids of the catalogue, or {"id", "features"} of arms that this request
-        brings along. Reward it by the answer's `event_id`. Raises Refused, naming the field."""
+        brings along; an empty list: of [retrieval]'s shortlist. Reward it by the answer's `event_id`. Raises Refused,
+        naming the field."""
         request = Request(unit_id=unit_id, context=context, arms=arms, arm_context=arm_context, event_id=event_id)
         (selection,) = self.select_batch([request])
         if selection.error:

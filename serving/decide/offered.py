@@ -4,8 +4,9 @@ retired, paused, not yet valid, left out by a rule ─▶ no candidates; counted
 unknown to the release, none left, or limits that no pmf keeps ─▶ the request is refused by name
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -190,12 +191,15 @@ class Offered:
 
     def some(self, now: int) -> list[AskedArm]:
         """Arms for a health check to ask for at `now`; empty where none can be chosen."""
-        found: list[AskedArm] = [*self.at(now)[:10]] if self._source != FROM_REQUEST else []
+        found: list[AskedArm] = [*islice(self._at(now), 10)] if self._source != FROM_REQUEST else []
         return found if found or self._source == FROM_CATALOGUE else [{"id": "any", "features": {}}]
 
     def at(self, now: int) -> list[str]:
         """The arms that can be chosen at `now`."""
-        return [arm for arm in self._arms if not self._why_not(arm, now)]
+        return [*self._at(now)]
+
+    def _at(self, now: int) -> Iterator[str]:
+        return (arm for arm in self._arms if not self._why_not(arm, now))
 
     def may_be(self, stored: Decision, asked: OfferedRequest) -> bool:
         """True if a decision on record can be an earlier answer to this request. An arm that can be chosen at times

@@ -134,7 +134,9 @@ def _retrieval(decision: Decision, release: LoadedRelease) -> list[ReplayStep]:
     among = set(decision.arms)
     holds = decision.retrieved == said and tuple(arm for arm in listed if arm in among) == tuple(decision.arms)
     left_out = f", {n} of them left out" if (n := len(listed) - len(among)) else ""
-    return [ReplayStep("retrieval", holds, f"lists {said}{left_out}, logged {decision.retrieved}")]
+    of_all = release.retriever.inclusion(decision.context, decision.event_id, decision.arm) * decision.propensity
+    said += f"{left_out}, logged {decision.retrieved}; of all arms {decision.arm} had {of_all:.6g}"
+    return [ReplayStep("retrieval", holds, f"lists {said}")]
 
 
 def _rules(decision: Decision, release: LoadedRelease) -> list[ReplayStep]:

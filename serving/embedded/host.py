@@ -20,6 +20,7 @@ from croupier.serving.decide.price_reader import PriceReader, mirror
 from croupier.serving.decide.rewards import Rewards
 from croupier.serving.embedded import releases
 from croupier.serving.embedded.declared import check_known, first_release
+from croupier.serving.evidence.breakers import BreakerReport
 from croupier.serving.learning.live_heads import LiveHeads
 from croupier.serving.learning.window_closer import WindowCloser
 from croupier.serving.release import bundle_store
@@ -45,6 +46,7 @@ class Host:
         self.w, self.meter, self.turn = w, Meter(), threading.RLock()
         self._keys, self._refused = Keys.of(w.settings), 0
         self._mirror, self._declaration = MirrorFollower(w.home), Declaration(w.home)
+        self._breaker = BreakerReport(w.home, w.settings.host)
         check_known(w)
         number = self._first()
         self.spool = w.spool()
@@ -79,8 +81,9 @@ class Host:
             number = bundle_store.current(self.w.store)
             if number not in (None, self.selector.release.number, self._refused):
                 self._take(number)
-            self._mirror.look(self.w.store)
+            state = self._mirror.look(self.w.store)
             mirror(self.w.store, self.w.home)
+            self._breaker.look(self.w.store, state)
         except ReleaseRefused as error:
             self._refused = number or 0
             log.error("release %s is not served here: %s", number, error)

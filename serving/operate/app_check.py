@@ -3,6 +3,7 @@
 Nothing is changed by looking.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from croupier.features.declared.policies import PoliciesSpec
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions import hours, window
-from croupier.features.schema import FROM_CATALOGUE, NO_STAGE
+from croupier.features.schema import FROM_CATALOGUE, NO_STAGE, Arm
 from croupier.features.spec import RolloutSpec, SpecError
 from croupier.features.spec_values import SafetySpec, seconds_of
 from croupier.features.store import layout
@@ -42,36 +43,36 @@ def check(w: Workspace, *, now: datetime) -> AppCheck:
     problems += _hurried(spec.rollout)
     features = {scope: len(getattr(spec, scope)) for scope in ("context", "arm", "arm_context")}
     facts = {
-        "app": w.settings.app, "app_toml": str(w.home / layout.APP_TOML), "arms": arms, "features": features,
+        "app": w.settings.app, "app_toml": str(w.home / layout.APP_TOML), "arms": len(arms), "features": features,
         "candidates": list(spec.policies.candidates), "server": _server(w), "release": _release(w),
-        "next": _next(w, now), "constraints": _constraints(w, problems),
+        "next": _next(w, now), "constraints": _constraints(w, arms, problems),
     }  # fmt: skip
     return AppCheck(facts=facts, problems=tuple(problems))
 
 
-def _arms(w: Workspace, problems: list[str]) -> int:
-    """How many there are; that they fit the declaration is tried."""
+def _arms(w: Workspace, problems: list[str]) -> Sequence[Arm]:
+    """Those of catalogue.json, none where they do not fit the declaration."""
     try:
         arms = w.arms()
         Encoder.empty(w.spec, arms)
     except (OSError, ValueError, KeyError) as error:
         problems.append(f"catalogue.json, or app.toml with it: {error}")
-        return 0
+        return ()
     if not arms and w.spec.arms.source == FROM_CATALOGUE:
         problems.append("catalogue.json: found no arm, expected one at least")
-    return len(arms)
+    return arms
 
 
-def _constraints(w: Workspace, problems: list[str]) -> list[str]:
+def _constraints(w: Workspace, arms: Sequence[Arm], problems: list[str]) -> list[str]:
     """What is understood of rules, constraints and retrieval, a sentence each; what does not fit was told before."""
     spec = w.spec
     if not (spec.ruling or spec.constraints or spec.safety != SafetySpec() or spec.retrieval.declared):
         return []
     try:
-        arms = w.arms()
-        problems += [*understood.problems(spec, arms), *retriever.problems(spec.retrieval, arms)]
+        problems += [*understood.problems(spec, arms), *retriever.problems(spec.retrieval, arms)] if arms else []
         problems += kept_baseline.problems(w.store, spec.safety)
-        return [*understood.sentences(spec, arms), *retriever.sentences(spec.retrieval, len(arms))]
+        indexed = len(retriever.indexed(arms))
+        return [*understood.sentences(spec, arms), *retriever.sentences(spec.retrieval, indexed)]
     except (OSError, ValueError):
         return []
 

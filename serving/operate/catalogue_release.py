@@ -152,6 +152,7 @@ def _released(w: Workspace, change: _Change) -> int:
 
         try:
             old.encoder.catalogue(change.arms)  # before a number is taken
+            retriever.refuse(retriever.held(old.manifest), change.arms)
             done = publish.publish(
                 w.store,
                 w.home,

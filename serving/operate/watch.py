@@ -22,8 +22,7 @@ from croupier.features.utc import SECOND
 from croupier.features.workspace import Workspace
 from croupier.serving.constraints import controller
 from croupier.serving.decide import price_reader
-from croupier.serving.decide.candidate_breaker import opened_breaker
-from croupier.serving.evidence import gather, hold_out_looks, shadow
+from croupier.serving.evidence import breakers, gather, hold_out_looks, shadow
 from croupier.serving.operate import catalogue_release, deployment, publish, renewal, succession
 from croupier.serving.operate.deployment import triton_address
 from croupier.serving.release import bundle_store, hold_out, rollout_state, rollout_store, stage_rule
@@ -68,14 +67,14 @@ def tick(store: Store, home: Path, spec: AppSpec, now: int, *, approved: bool = 
 
 
 def look(store: Store, home: Path, spec: AppSpec, state: RolloutState, now: int) -> RolloutEvidence:
-    """An open breaker is harm at once, but no harm of a promoted release where its hold-out's was; data that cannot be
-    read is a problem, never a reason to go on."""
-    opened = opened_breaker(home, state)
-    if opened and not state.kept:
-        return RolloutEvidence(harms=(opened,))
-    if opened:
-        return RolloutEvidence(problems=(f"what was kept back fails here, its units see the champion: {opened}",))
+    """A breaker that is open on any host is harm at once, but no harm of a promoted release where its hold-out's was;
+    data that cannot be read is a problem, never a reason to go on."""
     try:
+        opened = breakers.opened(store, home, state)
+        if opened and not state.kept:
+            return RolloutEvidence(harms=(opened,))
+        if opened:
+            return RolloutEvidence(problems=(f"what was kept back fails, its units see the champion: {opened}",))
         with deployment.scratch(home) as folder:
             loaded = deployment.fetched(store, home, state.release, folder)
             found = gather.gather(store, spec, state, loaded, now=now)

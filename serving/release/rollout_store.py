@@ -95,12 +95,13 @@ class MirrorFollower:
         self._home = home
         self._seen: tuple[RolloutState | None, int] | None = None
 
-    def look(self, store: Store) -> None:
-        """Raises StoreError where the store cannot be asked; the mirror is then left as it is."""
+    def look(self, store: Store) -> RolloutState | None:
+        """Returns the store's state. Raises StoreError where it cannot be asked; the mirror is then left as it is."""
         found = read_state(store), watched(store)
         if found != self._seen:
             sync(store, self._home)
             self._seen = found
+        return found[0]
 
 
 def note_watched(store: Store, now: int) -> None:

@@ -5,35 +5,47 @@ so that champion and candidate decide among the same. Its decision has the list 
 many of them came first by the index, how many were drawn, and of how many: "90+10 of 50000"."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from croupier.features.batch import F32
+from croupier.features.clock import now_us
 from croupier.features.declared.retrieval import RetrievalSpec
+from croupier.features.encoding.as_sent import flattened
+from croupier.features.encoding.catalogue import NOT_YET, why_not
 from croupier.features.schema import Arm, InvalidEvent
 from croupier.features.store import layout
+from croupier.models.retrieval.hierarchy import ArmClusters
 from croupier.models.retrieval.shortlist import Shortlist, shortlist
 
 if TYPE_CHECKING:
     from croupier.models.retrieval.arm_index import ArmIndex
 
 ENTRY = "retrieval"  # of a manifest
+ROWS = "rows"  # of the index: which arms of the catalogue it has; releases of before have all
+LARGEST = 1e18  # of an embedding's numbers: products of two stay finite in single precision
+_NUMBERS = frozenset({int, float})
 
 
 def write(draft: Path, spec: RetrievalSpec, arms: Sequence[Arm]) -> dict[str, Any]:
-    """Writes the index of a catalogue into a release; returns the manifest's entry, {} where nothing is declared.
-    Raises ValueError naming an arm without its embedding."""
+    """Writes the index of a catalogue into a release; returns the manifest's entry, {} where nothing is declared. Arms
+    that are retired or paused now are not in it, since they would take the places of others. Raises ValueError naming
+    an arm without its embedding."""
     if not spec.declared:
         return {}
-    from croupier.models.retrieval.arm_index import arrays_of  # an extra
+    from croupier.models.retrieval.arm_index import arrays_of, clusters_of  # an extra
 
-    if found := problems(spec, arms):
-        raise ValueError(found[0])
-    vectors = [arm.features[spec.arm] for arm in arms]
+    refuse(spec, arms)
+    rows = indexed(arms)
+    vectors = np.array([_embedding(arms[row].features, spec.arm) for row in rows], np.float32)
+    in_clusters = clusters_of(vectors, spec.clusters).arrays() | {"vectors": vectors} if spec.clusters else None
+    arrays = in_clusters or arrays_of(vectors)
     (draft / layout.RETRIEVAL).mkdir()
-    save_file(arrays_of(np.array(vectors, np.float32)), draft / layout.RETRIEVAL / layout.INDEX)
+    save_file(arrays | {ROWS: np.array(rows, np.int64)}, draft / layout.RETRIEVAL / layout.INDEX)
     return {ENTRY: spec.model_dump(mode="json")}
 
 
@@ -42,22 +54,54 @@ def held(manifest: Mapping[str, Any]) -> RetrievalSpec:
     return RetrievalSpec.model_validate(manifest.get(ENTRY, {}))
 
 
+def refuse(spec: RetrievalSpec, arms: Sequence[Arm]) -> None:
+    """Raises ValueError where a catalogue cannot be retrieved from, in the words of `problems`."""
+    if found := problems(spec, arms):
+        raise ValueError(found[0])
+
+
 def problems(spec: RetrievalSpec, arms: Sequence[Arm]) -> list[str]:
-    """What keeps a catalogue from being retrieved from, a sentence: the first arm without an embedding like others'."""
-    length = 0
-    for arm in arms if spec.declared else ():
-        found = arm.features.get(spec.arm)
-        if not isinstance(found, list | tuple) or not found or len(found) != (length or len(found)):
-            expected = f"{length} numbers, as of other arms" if length else "a list of numbers"
-            return [f"arm {arm.arm_id}: found {spec.arm} = {found!r:.60}, expected {expected}, which retrieval needs"]
-        length = len(found)
-    return []
+    """What keeps a catalogue from being retrieved from, a sentence: the first arm without an embedding like others',
+    and how many more there are. Arms that are retired or paused need none."""
+    if not spec.declared:
+        return []
+    found = [(arms[row].arm_id, _embedding(arms[row].features, spec.arm)) for row in indexed(arms)]
+    length = next((len(vector) for _, vector in found if _is_vector(vector)), 0)
+    odd = [(arm, vector) for arm, vector in found if not _is_vector(vector) or len(vector) != length]
+    if not odd:
+        return []
+    (arm, vector), more = odd[0], f"; so have {len(odd) - 1:,} others" if len(odd) > 1 else ""
+    expected = f"{length} numbers, as of other arms" if length else "a list of numbers"
+    return [f"arm {arm}: found {spec.arm} = {vector!r:.60}, expected {expected}, which retrieval needs{more}"]
+
+
+def indexed(arms: Sequence[Arm]) -> list[int]:
+    """The rows of the arms that an index made now has: those that can be chosen, now or later; all, where none can."""
+    now = now_us()
+    return [row for row, arm in enumerate(arms) if why_not(arm, now) in ("", NOT_YET)] or [*range(len(arms))]
+
+
+def _embedding(features: Mapping[str, Any], name: str) -> Any:
+    """The value of a feature, which may lie in nested objects; None where there is none."""
+    return features[name] if name in features else flattened(features, "catalogue").get(name)
+
+
+def _is_vector(value: object) -> bool:
+    """True if it is numbers that single precision can hold."""
+    return isinstance(value, list | tuple) and bool(value) and _NUMBERS.issuperset(map(type, value)) and _holds(value)
+
+
+def _holds(vector: Sequence[float]) -> bool:
+    return max(map(abs, vector)) <= LARGEST
 
 
 def sentences(spec: RetrievalSpec, arms: int) -> list[str]:
-    """What is understood, for people: how many arms a request that lists none is decided among."""
+    """What is understood, for people: how many of the `arms` in the index a request that lists none is decided
+    among."""
     if not spec.declared:
         return []
+    if spec.clusters:
+        return [_of_clusters(spec, arms)]
     top = min(spec.top, arms)
     others = min(spec.random, arms - top)
     return [
@@ -68,10 +112,18 @@ def sentences(spec: RetrievalSpec, arms: int) -> list[str]:
     ]
 
 
+def _of_clusters(spec: RetrievalSpec, arms: int) -> str:
+    return (
+        f"retrieval: a request that lists no arms is decided among {spec.top} of one of {min(spec.clusters, arms):,} "
+        f"clusters of {arms:,} arms, by {spec.arm} and its own {spec.context}, and {spec.random} drawn of its "
+        f"others; the cluster is the nearest, or, of {spec.explore:.0%} of requests, any one"
+    )
+
+
 class Retriever:
     """What lists arms for requests that list none."""
 
-    def __init__(self, spec: RetrievalSpec, index: "ArmIndex", ids: Sequence[str], salt: str) -> None:
+    def __init__(self, spec: RetrievalSpec, index: "ArmIndex | ArmClusters", ids: Sequence[str], salt: str) -> None:
         self._spec, self._index, self._ids, self._salt = spec, index, ids, salt
 
     @classmethod
@@ -81,28 +133,46 @@ class Retriever:
             return None
         from croupier.models.retrieval.arm_index import ArmIndex  # an extra
 
-        index = ArmIndex.of_arrays(load_file(folder / layout.RETRIEVAL / layout.INDEX))
-        spec = RetrievalSpec.model_validate(manifest[ENTRY])
-        return cls(spec, index, [arm.arm_id for arm in arms], manifest["salt"])
+        spec, arrays = held(manifest), load_file(folder / layout.RETRIEVAL / layout.INDEX)
+        rows = arrays.pop(ROWS, np.arange(len(arms))).tolist()
+        index = ArmClusters.of_arrays(arrays) if spec.clusters else ArmIndex.of_arrays(arrays)
+        return cls(spec, index, [arms[row].arm_id for row in rows], manifest["salt"])
 
     def listed(self, context: Mapping[str, Any], event_id: str) -> tuple[tuple[str, ...], str]:
         """The arms of an event, and what its decision says of them. Raises InvalidEvent where the request has no
         embedding."""
         found = self.shortlist(context, event_id)
-        ids = tuple(self._ids[row] for row in found.rows.tolist())
-        return ids, f"{found.top}+{len(ids) - found.top} of {found.arms}"
+        return tuple(self._ids[row] for row in found.rows.tolist()), str(found)
 
     def shortlist(self, context: Mapping[str, Any], event_id: str) -> Shortlist:
         """The rows of an event's arms. Raises InvalidEvent as `listed` does."""
+        query = self._query(context)
+        if isinstance(self._index, ArmClusters):
+            return self._of_cluster(self._index, query[0], event_id)
         arms = len(self._ids)
-        top = self._index.search(self._query(context), min(self._spec.top, arms))[0]
+        top = self._index.search(query, min(self._spec.top, arms))[0]
         return shortlist(top, arms, self._spec.random, salt=self._salt, event_id=event_id)
 
+    def inclusion(self, context: Mapping[str, Any], event_id: str, arm: str) -> float:
+        """The probability that an arm of an event's list had of being on it: times its propensity given the list, that
+        of the arm among all. 0 for an arm that is not on it."""
+        found = self.shortlist(context, event_id)
+        place = [self._ids[row] == arm for row in found.rows.tolist()]
+        return float(found.inclusion[place].sum())
+
+    def _of_cluster(self, clusters: ArmClusters, query: F32, event_id: str) -> Shortlist:
+        """The rows of arms of a cluster that is drawn first."""
+        spec = self._spec
+        cluster, probability = clusters.drawn(query, spec.explore, salt=self._salt, event_id=event_id)
+        members, top = clusters.members(cluster), clusters.top(cluster, query, spec.top)
+        found = shortlist(top, len(members), spec.random, salt=self._salt, event_id=event_id)
+        name = f"{cluster} of {len(clusters.centroids)}"
+        return replace(found, rows=members[found.rows], cluster=name, probability=probability)
+
     def _query(self, context: Mapping[str, Any]) -> Any:
-        given, length = context.get(self._spec.context), self._index.length
-        if isinstance(given, list | tuple) and len(given) == length and {int, float}.issuperset(map(type, given)):
-            query = np.array([given], np.float32)
-            if np.isfinite(query).all():
-                return query
+        given, length = _embedding(context, self._spec.context), self._index.length
+        if _is_vector(given) and len(given) == length:
+            return np.array([given], np.float32)
+        given = f"{len(given):,} numbers" if _is_vector(given) else given
         name = f"context.{self._spec.context}"
         raise InvalidEvent(name, given, f"{length} numbers: arms are retrieved by it where a request lists none")

@@ -10,9 +10,9 @@ import threading
 
 
 class Proxy:
-    def __init__(self, target: str, *, seconds: float = 5.0) -> None:
+    def __init__(self, target: str, *, seconds: float = 5.0, at: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         host, _, port = target.rpartition(":")
-        self.target, self.seconds, self.mode = (host, int(port)), seconds, "pass"
+        self.target, self.seconds, self.mode, self._at = (host, int(port)), seconds, "pass", at
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -22,8 +22,8 @@ class Proxy:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.url = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = self._loop.run_until_complete(asyncio.start_server(self._serve, *self._at))
+        self.url = f"{self._at[0]}:{self._server.sockets[0].getsockname()[1]}"
         self._ready.set()
         self._loop.run_forever()
 

@@ -1,5 +1,7 @@
 """What serves is written for speed; each formula equals its plain form, alone, in batches, padded, and where it ties."""
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 import pytest
 
@@ -118,7 +120,7 @@ def test_the_bilinear_form_ranks_as_phi_does(cross, d_u, d_a, d_p):
     mask = np.arange(6) < rng.integers(2, 7, size=(10, 1))
     arm = np.array([rng.choice(arms, 6, replace=False) for _ in range(10)])
     batch = Batch(context=_f32(rng, 10, d_u), arm=arm, pair=_f32(rng, 10, 6, d_p), mask=mask, catalogue=catalogue)
-    form = BilinearForm(weights.astype(np.float32), d_u, d_a + d_p, cross=cross)
+    form = BilinearForm(weights.astype(np.float32), d_u, d_a + d_p, cross=cross, arms=WeakKeyDictionary())
     found = form.scores(batch)
     for i, j in np.argwhere(mask):
         for s in range(S):

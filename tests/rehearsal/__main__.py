@@ -13,7 +13,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from tests.rehearsal import rooms
+from tests import namespaces
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ("unshare", "setpriv", "ip", "curl", "postgres", "initdb", "pg_isready", "redis-server", "redis-cli", "git")
@@ -22,13 +22,11 @@ PYTHONS = ("python3.12", *sorted(map(str, Path.home().glob(".pyenv/versions/3.12
 
 def missing() -> str:
     """Why nothing can be rehearsed here; "" where it can."""
-    if os.geteuid():
-        return "found no root, expected it: namespaces, mounts and users are what a container engine would make"
+    if why := namespaces.refused():
+        return why
     lacking = [tool for tool in TOOLS if shutil.which(tool) is None]
-    if lacking:
-        return f"found no {', '.join(lacking)}: install postgresql, redis-server, iproute2 and curl (Debian's packages)"
-    done = subprocess.run(rooms.alone(["true"]), check=False, capture_output=True, text=True)
-    return "" if done.returncode == 0 else f"namespaces cannot be made here: {done.stderr.strip()}"
+    install = "install postgresql, redis-server, iproute2 and curl (Debian's packages)"
+    return f"found no {', '.join(lacking)}: {install}" if lacking else ""
 
 
 def airflow() -> Path:
@@ -77,7 +75,7 @@ def main() -> int:
     environment = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as base:
         given = [sys.executable, "-m", "tests.rehearsal.inside", airflow(), base, chosen.speed, chosen.minutes]
-        command = rooms.alone(list(map(str, given)))
+        command = namespaces.alone(list(map(str, given)))
         return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 

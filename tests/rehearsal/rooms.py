@@ -1,6 +1,6 @@
 """A root file system of one's own: what the images have of this machine, read-only, and the volumes of compose, empty.
 
-Run as root in fresh mount, network and process namespaces (`unshare`), so that nothing outlives it and no port is taken.
+Run as root in fresh mount, network and process namespaces (tests/namespaces.py), so that nothing outlives it and no port is taken.
 """
 
 import os
@@ -11,13 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 OF_THE_SYSTEM = ("bin", "lib", "lib64", "sbin", "usr", "dev", "proc", "sys")
-UNSHARE = ("unshare", "--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "--mount-proc")
 SHARED_MEMORY = "size=2g,mode=1777"
-
-
-def alone(command: list[str]) -> list[str]:
-    """Returns the command that runs this one in namespaces of its own; bash is its init, and reaps what is left."""
-    return [*UNSHARE, "bash", "-c", '"$@"; exit $?', "rehearsal", *command]
 
 
 def mounted(root: Path, *, names: Iterable[str], seen: Iterable[Path], volumes: dict[str, Path]) -> None:

@@ -11,6 +11,8 @@ from croupier.models.ope.reward_model import RewardModel
 
 SUSPECTS = 3  # context features tested for a leak: those that say most about the reward
 PRIOR_ROWS = 20.0  # an arm's mean of a feature is shrunk as if so many rows had shown none
+MOST_ARMS = 128  # arms told apart one by one; of more, those drawn oftenest, and the others together
+MOST_FITTED = 2048  # arms up to which it is fitted how likely each was: a table of rows and arms
 LEAST_SHARE = 0.02  # of the candidates' even share: a fitted probability is not smaller
 
 
@@ -45,6 +47,25 @@ def drawn_arm(log: Interactions) -> I64:
     return np.asarray(candidates(log)[0][np.arange(len(log)), log.chosen])
 
 
+def told_apart(log: Interactions) -> tuple[I64, int]:
+    """(A,) the number of each catalogue row among the arms that are told apart one by one, and how many numbers there
+    are; the last one is that of all others, where there are more than MOST_ARMS."""
+    size = candidates(log)[1]
+    if size <= MOST_ARMS:
+        return np.arange(size), size
+    often = np.argsort(-np.bincount(drawn_arm(log), minlength=size), kind="stable")[:MOST_ARMS]
+    place = np.full(size, MOST_ARMS)
+    place[often] = np.arange(MOST_ARMS)
+    return place, MOST_ARMS + 1
+
+
+def arm_columns(log: Interactions) -> F64:
+    """(n, c) the arm drawn: a column for each that is told apart, and, where others are not, the arms' features."""
+    place, size = told_apart(log)
+    each = np.eye(size)[place[drawn_arm(log)]]
+    return each if size <= MOST_ARMS else np.hstack([each, log.batch.catalogue.features[log.shown[0]]])
+
+
 def blind(log: Interactions, columns: list[int]) -> Interactions:
     """The log with these context columns emptied."""
     context = log.batch.context.copy()
@@ -76,8 +97,11 @@ def mean_by_arm(log: Interactions, f: F64) -> F64:
 def likely_pmf(log: Interactions) -> F64:
     """p̂ (n, K), how likely each candidate was, of a log that is blind to the suspects: a ridge regression of the draw
     on the context, each half from the other. It need not be right: it only keeps p̂/p near 1 where p is known of the
-    drawn arm alone (stabilised weights, Robins, Hernán & Brumback 2000)."""
+    drawn arm alone (stabilised weights, Robins, Hernán & Brumback 2000). Of very many arms, each drawn a few times at
+    most, nothing can be fitted: candidates are alike."""
     half, mask, (rows, size) = np.arange(len(log)) % 2, log.batch.mask, candidates(log)
+    if size > MOST_FITTED:
+        return np.asarray(mask / mask.sum(axis=1, keepdims=True))
     context = log.batch.context.astype(np.float64)
     x = (context - context.mean(axis=0)) / np.maximum(context.std(axis=0), 1e-9)
     x, drawn, least = np.column_stack([np.ones(len(x)), x]), drawn_arm(log), LEAST_SHARE / mask.sum(axis=1)

@@ -9,7 +9,7 @@ value with which no reward ever came, in more rows than chance leaves: why someb
 import numpy as np
 
 from croupier.features.batch import F64, Bool, Interactions
-from croupier.models.ope.leaks.columns import by_reward, candidates, drawn_arm
+from croupier.models.ope.leaks.columns import arm_columns, by_reward
 from croupier.models.ope.leaks.degree import LOG_CHANCE, cleared
 
 SHARE = 0.15  # of the reward's variance that the arm and the other columns leave
@@ -19,7 +19,7 @@ LEVELS = 10  # distinct values from which a column is a number
 def like_an_outcome(log: Interactions, suspects: list[int], blind_reward: F64, likely: F64 | None) -> tuple[int, float]:
     """The column and its share; (−1, 0) where there is none. Arguments as in degree.py."""
     context = log.batch.context.astype(np.float64)
-    arm = np.eye(candidates(log)[1])[drawn_arm(log)]
+    arm = arm_columns(log)
     found = []
     for j in suspects:
         if len(np.unique(context[:, j])) > LEVELS:

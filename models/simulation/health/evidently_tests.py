@@ -3,7 +3,8 @@
 At most 1,000 values of reference: numbers by Kolmogorov–Smirnov, categories by χ² (of two categories: a z-test, which
 is χ² with one degree of freedom), drift at p < 0.05. More: numbers by Wasserstein's distance over the reference's
 standard deviation, categories by Jensen–Shannon's distance, drift from 0.1 on. Numbers are those of the sketch, within
-a tenth of the true ones. Evidently itself is no dependency of ours; tests/truth/evidently_itself.py holds this against it.
+a tenth of the true ones. Evidently itself is no dependency of ours; tests/truth/evidently_itself.py holds this against
+it.
 """
 
 import numpy as np

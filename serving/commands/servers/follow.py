@@ -13,6 +13,7 @@ from croupier.features.store.storage import StoreError
 from croupier.features.workspace import Workspace
 from croupier.serving.commands.telling import App, AsJson, told
 from croupier.serving.decide import price_reader
+from croupier.serving.evidence.breakers import BreakerReport
 from croupier.serving.operate import catalogue_release, deployment
 from croupier.serving.operate.deployment import triton_address
 from croupier.serving.release.bundle import ReleaseRefused
@@ -51,20 +52,22 @@ class _Host:
     def __init__(self, w: Workspace) -> None:
         self._w, self._said = w, ""
         self._mirror = MirrorFollower(w.home)
+        self._breaker = BreakerReport(w.home, w.settings.host)
         self._refused, self._again = 0, 0.0
 
     def look(self) -> dict[str, Any]:
-        """One look: a changed catalogue.json, the current release, the stage. The stage is mirrored before a release is
-        tried, and whatever becomes of it, so that a rollout that was aborted ends here, too. Raises what kept the
-        release from being served."""
+        """One look: a changed catalogue.json, the current release, the stage; the store is told of an open breaker. The
+        stage is mirrored before a release is tried, and whatever becomes of it, so that a rollout that was aborted ends
+        here, too. Raises what kept the release from being served."""
         w = self._w
         self._mirror.look(w.store)
         catalogue = catalogue_release.look(w, now_us())
         try:
             number = self._deployed()
         finally:
-            self._mirror.look(w.store)
+            state = self._mirror.look(w.store)
             price_reader.mirror(w.store, w.home)
+            self._breaker.look(w.store, state)  # last: where it may not be written, all else is done
         return {"app": w.settings.app, "deployed": number, "catalogue": catalogue}
 
     def tell(self, found: dict[str, Any], *, as_json: bool) -> None:

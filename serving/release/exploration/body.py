@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
+from croupier.features.batch import Catalogue
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.schema import SCHEMA_VERSION, Arm
 from croupier.models.policy import Policy
@@ -34,6 +35,11 @@ class ReleaseBody:
             found = "none" if self.baseline is None else self.baseline.name
             raise ValueError(f"baseline: found {found}, expected the policy of safety.baseline where that is a release")
 
+    @cached_property
+    def known(self) -> Catalogue:
+        """The arms as the encoder sees them."""
+        return self.encoder.catalogue(self.arms)
+
     def names(self) -> dict[str, Any]:
         """Entries of the manifest."""
         more = {"newcomers": asdict(self.newcomers)} if self.newcomers.since else {}
@@ -41,13 +47,13 @@ class ReleaseBody:
         return more | self.safeguards.entry() | {
             "schema": SCHEMA_VERSION, "floor": self.floor,
             "policies": {role: policy.name for role, policy in self.roles.items()},
-            "encoder": self.encoder.digest, "catalogue": self.encoder.catalogue(self.arms).digest,
+            "encoder": self.encoder.digest, "catalogue": self.known.digest,
         }  # fmt: skip
 
     def golden(self, role: str, requests: Sequence[Mapping[str, Any]]) -> list[Golden]:
         """These requests, with the pmf that the policy in `role` gives each."""
         beside = self.safeguards.beside
         beside = beside and replace(beside, kept=self.baseline)
-        known, limits = self.encoder.catalogue(self.arms), self.safeguards.limits(self.arms)
+        known, limits = self.known, self.safeguards.limits(self.arms)
         explored = Exploration.of(self.floor, self.newcomers, known, limits, self.toward, beside=beside)
         return golden_of(role, requests, self.encoder, known, partial(explored.pmf, self.roles[role]))

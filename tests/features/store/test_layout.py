@@ -99,7 +99,7 @@ SPELLED = {
     "REPORTS": "reports/", "QUALITY_INTERVALS": "quality/interval=", "QUARANTINE_HOURS": "quarantine/hour=",
     "OWNER": "croupier.json", "EPOCH": "privacy/epoch", "RESTATED": "ledger/restated.json",
     "TRAINING_BEGUN": "training/begun.json", "TRAINING_ENDED": "training/ended.json", "PROCESS": "process.json",
-    "CURRENT": "releases/current", "ROLLOUT": "rollout/state.json", "ROLLOUT_WATCHED": "rollout/watched.json",
+    "CURRENT": "releases/current", "ROLLOUT": "rollout/state.json", "ROLLOUT_WATCHED": "rollout/watched.json", "BREAKERS": "rollout/breakers/",
     "MULTIPLIERS": "constraints/multipliers.json", "SPENT": "constraints/spent.json", "CONSERVATIVE": "constraints/conservative.json", "BASELINE": "baseline", "MULTIPLIERS_KEPT": "constraints/multipliers/",
     "MULTIPLIERS_MIRROR": "multipliers.json",
     "MONTH": "month.json", "EMBEDDED": "embedded", "HEALTH_HOURS": "health/",

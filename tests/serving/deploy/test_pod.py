@@ -1,27 +1,23 @@
 """The chart's serving pod and its turn, run for real: pod_here.py says what differs from a cluster."""
 
 import json
-import os
 import subprocess
 import sys
 
 import pytest
 
 from tests.kubernetes_here import ROOT, needs_helm
+from tests.namespaces import alone, refused
 
-UNSHARE = ["unshare", "--net", "--pid", "--fork", "--mount-proc", "--kill-child"]
-CAN = os.geteuid() == 0 and subprocess.run([*UNSHARE, "ip", "link"], capture_output=True, check=False).returncode == 0
-pytestmark = [
-    needs_helm, pytest.mark.slow,
-    pytest.mark.skipif(not CAN, reason="no namespace of networks and processes may be made here (root, `unshare`, `ip`)"),
-]  # fmt: skip
+WHY_NOT = refused()
+pytestmark = [needs_helm, pytest.mark.slow, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)]
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pod")
     done = subprocess.run(
-        [*UNSHARE, sys.executable, "-m", "tests.serving.deploy.pod_here", folder],
+        alone([sys.executable, "-m", "tests.serving.deploy.pod_here", folder]),
         cwd=ROOT, capture_output=True, text=True, timeout=550, check=False,
     )  # fmt: skip
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]

@@ -153,7 +153,7 @@ def test_what_fails_in_the_hold_out_holds_the_watch_and_is_no_harm_of_the_promot
     for _ in range(4):
         h.visits(400)
     state = h.look()
-    assert state.held.startswith("what was kept back fails here, its units see the champion: breaker:")
+    assert state.held.startswith("what was kept back fails, its units see the champion: breaker:")
     assert (state.stage, state.share) == ("watch 10%", KEPT)
     of_kept = [d for d in logged(h) if d.fallback_reason]
     assert of_kept
