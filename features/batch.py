@@ -73,9 +73,9 @@ class Batch:
     """B requests with up to K candidates: context (B, d_u), arm (B, K) rows of the catalogue (0 where masked),
     mask (B, K), pair (B, K, d_p) features of (request, arm); d_p may be 0. `allocation` (B,): where rows are items of
     requests to allocate, what each says of its request as JSON ("": of none); None where no row is. Of a log, left_out
-    (B, K): candidates of then that the rules of now would leave out; None where none is declared. price (B, K): what
-    comes off each candidate's score before a policy explores, in units of reward; None: nothing does. `segmented` knows
-    which requests are of which declared segments; None where nobody does."""
+    (B, K): candidates of then that the rules of now would leave out. price (B, K): what comes off each candidate's
+    score before a policy explores, in units of reward. `segmented` knows which requests are of which segments. share
+    (B,): the policy's beside a declared baseline. Each of them is None where there is nothing of the kind."""
 
     context: F32
     arm: I64
@@ -86,6 +86,7 @@ class Batch:
     left_out: Bool | None = None
     price: F64 | None = None
     segmented: SegmentedRows | None = None
+    share: F64 | None = None
 
     def __len__(self) -> int:
         return len(self.context)
@@ -101,6 +102,7 @@ class Batch:
             left_out=None if self.left_out is None else self.left_out[rows],
             price=None if self.price is None else self.price[rows],
             segmented=None if self.segmented is None else self.segmented[rows],
+            share=None if self.share is None else self.share[rows],
         )
 
     def of_segment(self, segment: AnySegment) -> Bool:
@@ -140,9 +142,8 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Left:
-    """What is left of some requests' candidates, in their order: `rows` (n,) of a batch, `place` (n, k) in K of what is
-    left (0 where masked), `mask` (n, k). k is the longest list that is left. price (n, k): what comes off the scores of
-    what is left, beside what the batch says; None: nothing does."""
+    """What is left of some requests' candidates, in their order: `rows` (n,) of a batch, `place` (n, k) in K (0 where
+    masked), `mask` (n, k); k is the longest list. price (n, k): off its scores, beside what the batch says, if any."""
 
     rows: I64
     place: I64
@@ -191,6 +192,7 @@ class Left:
             catalogue=whole.catalogue,
             price=self.price if price is None else price if self.price is None else price + self.price,
             segmented=None if whole.segmented is None else whole.segmented[self.rows],
+            share=None if whole.share is None else whole.share[self.rows],
         )
 
 

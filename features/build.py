@@ -3,7 +3,6 @@
 They take and return plain JSON values, since that is what a scheduler can carry between machines.
 """
 
-import hashlib
 import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -17,26 +16,24 @@ import polars as pl
 
 from croupier.features import clock
 from croupier.features.batch import F64, I64, Bool
-from croupier.features.encoding import catalogue, dataset, inline
+from croupier.features.encoded.kept import digest, keep
+from croupier.features.encoding import catalogue, dataset
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.encoding.grown import grown
-from croupier.features.interactions import guardrail_totals, imitation, late_rewards, quarantine
+from croupier.features.interactions import quarantine
 from croupier.features.interactions.account import Account
 from croupier.features.interactions.join import join_interval
+from croupier.features.interactions.parts import log_parts
 from croupier.features.interactions.versions import newest, partitions, read_interactions
 from croupier.features.known_arms import known_arms
 from croupier.features.log.ship import ship
 from croupier.features.quality import audit_store, gx
 from croupier.features.quality.findings import QualityReport
-from croupier.features.reference import declaration
-from croupier.features.schema import OPEN_ENDED
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout, released
 from croupier.features.store.storage import Store
 from croupier.features.utc import HOUR, from_us, hour_name, hour_start, to_us
-from croupier.features.workspace import Interval, Workspace, get_folder, put_folder
-
-MOST_SEGMENTS = 12  # of one feature: a report with more is not read
+from croupier.features.workspace import Interval, Workspace, get_folder
 
 
 @dataclass(frozen=True)
@@ -80,10 +77,10 @@ class Features:
         """The fitted encoder that made these rows."""
         return Encoder.load(self.folder / layout.ENCODER)
 
-    def segments(self, since: int | None = None) -> dict[str, list[str]]:
-        """Labels of the judging rows: those from `since` on (UTC µs; `split_at` unless given)."""
+    def segments(self, since: int | None = None) -> dict[str, pl.Series]:
+        """Labels of the judging rows, as categories: those from `since` on (UTC µs; `split_at` unless given)."""
         later = self._beside(layout.SEGMENTS, since)
-        return {} if later is None else {name: later[name].to_list() for name in later.columns if name != "at"}
+        return {} if later is None else {name: later[name] for name in later.columns if name != "at"}
 
     def guardrails(self, since: int | None = None) -> pl.DataFrame | None:
         """Returns the totals of each guardrail of the same rows; None where these features were encoded without."""
@@ -96,8 +93,11 @@ class Features:
 
     def _beside(self, name: str, since: int | None) -> pl.DataFrame | None:
         path, first = self.folder / name, self.split_at if since is None else since
+        if not path.exists():
+            return None
         these = True if self.judging is None else pl.Series(self.judging)
-        return pl.read_parquet(path).filter(these, pl.col("at") >= first) if path.exists() else None
+        labels = pl.col(pl.String).cast(pl.Categorical)  # a few bytes a row
+        return pl.scan_parquet(path).with_columns(labels).collect().filter(these, pl.col("at") >= first)
 
     def born(self) -> I64:
         """Returns (A,) when each arm of the catalogue came, UTC µs; 0 where nobody said."""
@@ -172,90 +172,34 @@ def encode(app: str, start: str, end: str) -> dict[str, Any]:
     """Encode the interval's interactions and keep them in the store, under a key of all they were made from."""
     w, interval = Workspace.open(app), Interval.parse(start, end)
     hours = newest(w.store, start=interval.start, end=interval.end)
-    rows = read_interactions(w.store, start=interval.start, end=interval.end).sort("at", "event_id")
-    if rows.is_empty():
-        raise ValueError(f"interactions: found none from {start} to {end}, expected some; has their window passed?")
-    rows = imitation.learnt(rows, w.spec)
-    split_at = split_time(rows, w.spec.policies.train_share)
-    encoder = fitted(w, released_encoder(w), rows, rows.filter(pl.col("at") < split_at))
-    late = late_rewards.of_versions(w.store, w.spec.reward, rows, hours.values())
     read = {hour: version.version for hour, version in hours.items()}  # `croupier restatements` asks for them
-    return keep(w, rows, late, encoder, split_at=split_at, name=interval.key, start=start, end=end, partitions=read)
+    with log_parts.learnt(w.store, w.spec, hours.values()) as log:
+        if not log.rows:
+            raise ValueError(f"interactions: found none from {start} to {end}, expected some; has their window passed?")
+        encoder = fitted(w, released_encoder(w), log)
+        return keep(w, log, encoder, name=interval.key, facts=facts_of(w, start, end), partitions=read)
 
 
-def fitted(w: Workspace, running: Encoder | None, rows: pl.DataFrame, earlier: pl.DataFrame) -> Encoder:
+def facts_of(w: Workspace, start: str, end: str) -> dict[str, Any]:
+    """What meta.json says of an interval, and of what was declared when it was encoded."""
+    return {"start": start, "end": end, "declared": declared(w.spec)}
+
+
+def fitted(w: Workspace, running: Encoder | None, log: log_parts.LearntLog) -> Encoder:
     """The encoder of these rows: the running one, grown by their new categories, so that policies of several trainings
-    can be judged on one log; fitted on the `earlier` rows where there is none."""
+    can be judged on one log; fitted on the earlier rows where there is none."""
     if running is None:
-        return Encoder.fit(w.spec, earlier, w.arms())
-    encoder, changes = grown(running, w.spec, rows, w.arms())
+        return Encoder.fit(w.spec, log.earlier, w.arms())
+    encoder, changes = grown(running, w.spec, log.parts, w.arms())
     for change in changes:
         print(f"{w.settings.app}: {change}")
     return encoder
 
 
-def keep(
-    w: Workspace,
-    rows: pl.DataFrame,
-    late: pl.DataFrame,
-    encoder: Encoder,
-    *,
-    split_at: int,
-    name: str,
-    start: str,
-    end: str,
-    **facts: Any,
-) -> dict[str, Any]:
-    """Encode `rows` (by time and event id) and keep them, and what came too `late` for them, under a key of all they
-    were made from; returns what meta.json says of them, less `facts`."""
-    arms = known_arms(w)
-    kinds = () if imitation.is_imitated(rows) else tuple(w.spec.guardrails)  # these came of other arms than the rows'
-    guarded = guardrail_totals.totals(w.store, w.spec, rows, now=clock.now()) if kinds else None
-    watched = [] if guarded is None else [v for kind in kinds for v in (kind, *guarded[kind])]
-    tardy = [v for row in late.with_row_index().filter(pl.col("late_reward") != 0.0).iter_rows() for v in row]
-    made_from = (*rows["event_id"], *rows["reward"], *watched, *tardy, *(r.model_dump_json() for r in w.spec.ruling))
-    key = _key(name, encoder.digest, catalogue.digest(arms), str(split_at), *made_from)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        (folder / layout.ENCODER).mkdir()
-        encoder.save(folder / layout.ENCODER)
-        catalogue.write(folder / layout.CATALOGUE, arms)
-        dataset.write_log(folder / layout.ENCODED, rows, encoder, arms, inline.ruled_out(w.spec, arms))
-        meta = {"app": w.settings.app, "features": key, "start": start, "end": end, "rows": len(rows),
-                "split_at": split_at, "declared": declared(w.spec)}  # fmt: skip
-        kept = {"encoder": encoder.digest, "spec": declaration.kept(w.spec)} | facts
-        (folder / layout.META).write_bytes(orjson.dumps(meta | kept))
-        (folder / layout.GOLDEN).write_bytes(orjson.dumps(_golden(rows)))
-        segments(w.spec, rows).write_parquet(folder / layout.SEGMENTS)
-        late.write_parquet(folder / layout.TOO_LATE)
-        if guarded is not None:
-            guarded.write_parquet(folder / layout.GUARDRAILS)
-        put_folder(w.store, layout.features(key), folder)
-    return meta | {"encoder": encoder.digest}
-
-
-def segments(spec: AppSpec, rows: pl.DataFrame) -> pl.DataFrame:
-    """Labels by which the gate's report splits: the context's categories, and who decided, in the order of the encoded
-    rows."""
-    names = [name for name, feature in spec.context.items() if feature.type == "categorical"]
-    contexts = [orjson.loads(text) for text in rows["context"]]
-    labels = {name: [str(c.get(name, "")) for c in contexts] for name in names}
-    labels |= {f"deciding {name}": rows[name].cast(pl.String).to_list() for name in ("policy", "role", "release")}
-    labels = {n: v for n, v in labels.items() if len(set(v)) <= MOST_SEGMENTS}
-    once = {n for n, v in labels.items() if n.startswith("deciding ") and len(set(v)) == 1}
-    return pl.DataFrame({"at": rows["at"]} | {n: v for n, v in labels.items() if n not in once})
-
-
-def split_time(rows: pl.DataFrame, train_share: float) -> int:
-    """Returns UTC µs at which the judging rows begin: the earlier `train_share` of the log, by time, is for
-    training."""
-    return int(rows["at"][min(round(len(rows) * train_share), len(rows) - 1)])
-
-
 def declared(spec: AppSpec) -> str:
     """What app.toml says of features; while it stays the same, policies of several releases can share an encoder."""
     parts = spec.model_dump(mode="json", include={"context", "arm", "arm_context", "interactions"})
-    return _key(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS).decode())
+    return digest([orjson.dumps(parts, option=orjson.OPT_SORT_KEYS).decode()])
 
 
 def released_encoder(w: Workspace) -> Encoder | None:
@@ -288,13 +232,3 @@ def encoder_at(w: Workspace, prefix: str) -> Encoder:
 def meta_of(store: Store, key: str) -> dict[str, Any]:
     """What encoded features say of themselves. Raises KeyError where there are none of that key."""
     return dict(orjson.loads(store.get(layout.features(key, layout.META))))
-
-
-def _key(*parts: object) -> str:
-    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:16]
-
-
-def _golden(rows: pl.DataFrame, n: int = 16) -> list[dict[str, Any]]:
-    """Requests of the log, for the smoke test of a release made from it."""
-    some = rows.select("arms", *OPEN_ENDED).gather_every(max(len(rows) // n, 1))[:n]
-    return [{"arms": r["arms"]} | {name: orjson.loads(r[name]) for name in OPEN_ENDED} for r in some.to_dicts()]

@@ -12,14 +12,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import polars as pl
-
 from croupier.features import build, clock
+from croupier.features.encoded.kept import keep
 from croupier.features.encoding.earlier_columns import extends
 from croupier.features.encoding.encoder import Encoder
-from croupier.features.interactions import hours, imitation, judged_hours, late_rewards, window
+from croupier.features.interactions import hours, judged_hours, window
 from croupier.features.interactions.account import Account
 from croupier.features.interactions.join import join_hours
+from croupier.features.interactions.parts import log_parts
 from croupier.features.interactions.quarantine import HELD
 from croupier.features.interactions.versions import Version, newest, partitions
 from croupier.features.log.shipped import LogRewritten, open_log
@@ -152,24 +152,19 @@ def encode_due(app: str) -> dict[str, Any]:
 
 def encode_window(w: Workspace, seen: window.Window, *, now: datetime) -> dict[str, Any]:
     """The window's rows, encoded and kept under a key of all they were made from."""
-    rows = imitation.learnt(window.rows_of(w.store, seen, w.spec.training.rows), w.spec)
-    split_at = build.split_time(rows, w.spec.policies.train_share)
-    encoder = build.fitted(w, running_encoder(w), rows, rows.filter(pl.col("at") < split_at))
-    start, end = seen.start.isoformat(), seen.end.isoformat()
-    encoded = build.keep(
-        w,
-        rows,
-        late_rewards.of_versions(w.store, w.spec.reward, rows, seen.hours.values()),
-        encoder,
-        split_at=split_at,
-        name=f"window-{start}-{end}",
-        start=start,
-        end=end,
-        partitions=seen.partitions,
-        hours={hour: v.rows for hour, v in seen.hours.items()},
-        end_us=to_us(seen.end),
-        began=to_us(now),
-    )
+    start, end, share = seen.start.isoformat(), seen.end.isoformat(), seen.share(w.spec.training.rows)
+    with log_parts.learnt(w.store, w.spec, seen.hours.values(), keep=share) as log:
+        encoded = keep(
+            w,
+            log,
+            build.fitted(w, running_encoder(w), log),
+            name=f"window-{start}-{end}",
+            facts=build.facts_of(w, start, end),
+            partitions=seen.partitions,
+            hours={hour: v.rows for hour, v in seen.hours.items()},
+            end_us=to_us(seen.end),
+            began=to_us(now),
+        )
     window.sweep(w.store, kept=KEPT_FEATURES)
     return encoded
 

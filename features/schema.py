@@ -87,7 +87,9 @@ class Decision:
     `retrieved`: "T+R of A" where the request listed no arms: how many came first by the index, how many were drawn of
     the others, and of how many arms (serving/retrieval); empty: it listed them. `shared_posterior`: the name of what
     other hosts had learnt and the head had beside its own steps; empty: nothing. `slate_so_far`: of a slot, where
-    app.toml asks anything of slates, the slate that it is of and the arms above it as JSON (slates/so_far.py)."""
+    app.toml asks anything of slates, the slate that it is of and the arms above it as JSON (slates/so_far.py).
+    `conservative`: where a baseline is declared, the policy's share of `pmf`, and the baseline's own probability of
+    `arm`, as JSON (models/constraints/beside_baseline.py); empty: no promise is made."""
 
     event_id: str
     at: int
@@ -115,6 +117,7 @@ class Decision:
     stopped: str = ""
     retrieved: str = ""
     slate_so_far: str = ""
+    conservative: str = ""
 
     @property
     def listed(self) -> tuple[str, ...]:

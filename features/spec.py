@@ -237,7 +237,7 @@ class AppSpec(Strict):
     constraints: tuple[ConstraintSpec, ...] = Field(
         (), description="how often arms may, or must, be chosen, one [[constraints]] each"
     )
-    safety: SafetySpec = Field(SafetySpec(), description="arms that are surely worse than another one")
+    safety: SafetySpec = Field(SafetySpec(), description="what is not worth a try, and what exploration may cost")
     slates: SlatesSpec = Field(SlatesSpec(), description="what every slate keeps: several arms at once, in order")
     retrieval: RetrievalSpec = Field(RetrievalSpec(), description="a shortlist for requests that list no arms")
 
@@ -268,6 +268,12 @@ class AppSpec(Strict):
     @model_validator(mode="after")
     def _policies_fit(self) -> Self:
         fitting.check(self.policies, self.allocation, self.safety)
+        fitting.check_conservative(
+            self.safety,
+            lowest=self.reward.range[0],
+            source=self.arms.source,
+            allocates=self.allocation.declared,
+        )
         return self
 
     @property

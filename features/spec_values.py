@@ -200,7 +200,8 @@ class ArmsSpec(Strict):
 
 
 class SafetySpec(Strict):
-    """Which candidates are not worth a try, since they are surely worse than another one."""
+    """Which candidates are not worth a try, since they are surely worse than another one; and how little exploration
+    may ever cost, beside what a baseline would have earned."""
 
     never_dominated: bool = Field(
         False,
@@ -208,7 +209,24 @@ class SafetySpec(Strict):
         "served from the next release on, or at once by `croupier constraints release`",
     )
     confidence: float = Field(
-        0.95, gt=0, lt=1, description="probability that the bounds of all candidates of a request hold at once"
+        0.95,
+        gt=0,
+        lt=1,
+        description="probability that the bounds of all candidates of a request hold at once; of `conservative`, that "
+        "the running value never falls below what is promised",
+    )
+    conservative: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="the part of the baseline's running value that all decisions together may ever lose; 0: nothing is "
+        "promised; served from the next release on, or at once by `croupier constraints release`",
+    )
+    baseline: str = Field(
+        "uniform",
+        min_length=1,
+        description='of `conservative`, what is done today: "uniform", the id of an arm (where it is no candidate: '
+        'uniform), or "release 12": the champion of that release, as it was released',
     )
 
 

@@ -1,6 +1,8 @@
 """An app opened: its settings, its declaration, its store and its log, for tasks, commands and the server alike."""
 
 import difflib
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -183,7 +185,7 @@ def _unknown(settings: Settings) -> ValueError:
 def put_folder(store: storage.Store, prefix: str, folder: Path) -> None:
     """Every file below `folder`, under `prefix`; the caller's key says what it is, so writing it again is harmless."""
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        store.put(f"{prefix}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+        store.put(f"{prefix}/{path.relative_to(folder).as_posix()}", path)
 
 
 def get_folder(store: storage.Store, prefix: str, folder: Path) -> Path:
@@ -191,8 +193,12 @@ def get_folder(store: storage.Store, prefix: str, folder: Path) -> Path:
     keys = store.list(f"{prefix}/")
     if not keys:
         raise KeyError(f"{prefix}: nothing of that name in {store.url}")
-    for key in keys:
-        path = folder / key.removeprefix(f"{prefix}/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(store.get(key))
+    with tempfile.TemporaryDirectory(prefix="croupier-") as scratch:
+        for key, found in zip(keys, store.fetch(keys, Path(scratch)), strict=True):
+            path = folder / key.removeprefix(f"{prefix}/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                shutil.copyfile(found, path)
+            except FileNotFoundError:
+                raise KeyError(key) from None
     return folder

@@ -12,7 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
-from croupier.features.batch import Interactions
+import numpy as np
+
+from croupier.features.batch import Bool, Interactions
 from croupier.features.utc import DAY
 from croupier.models.gate.gate import PROMOTE
 from croupier.models.gate.reports import Evaluation
@@ -50,7 +52,7 @@ def judged(
     whole = evaluate(log, asked[0].share)
     for stretch in asked[1:]:
         waiting = [name for name, p in whole.policies.items() if p.verdict and p.verdict.decision != PROMOTE]
-        rows = log[log.at >= stretch.since]
+        rows = log[_since(log, stretch.since)]
         if not waiting or len(rows) < 2:
             break
         found = evaluate(rows, stretch.share).policies if better(rows, stretch.share) else {}
@@ -59,6 +61,13 @@ def judged(
             report = found[name]
             whole.policies[name] = replace(report, details=report.details | {"lately": lately})
     return whole
+
+
+def _since(log: Interactions, since: int) -> slice | Bool:
+    """The rows from `since` (UTC µs) on; of a log in order of time they are a part of it, and no copy."""
+    if np.all(log.at[1:] >= log.at[:-1]):
+        return slice(int(np.searchsorted(log.at, since)), None)
+    return np.asarray(log.at >= since)
 
 
 def _promotes(verdict: object) -> bool:

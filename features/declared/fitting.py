@@ -1,11 +1,14 @@
 """Whether the policies of app.toml can do what it declares: read before anything runs."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from croupier.features.declared.policies import PoliciesSpec
+from croupier.features.schema import FROM_REQUEST
 from croupier.features.spec_values import OF_REQUESTS, AllocationSpec, SafetySpec
 
 ALLOCATING = ("uniform", "lin_ts", "neural_linear")  # policies that allocate (models/allocation)
+UNIFORM = "uniform"  # the baseline that is no arm
 BOUNDED = ("lin_ts", "lin_ucb", "neural_linear")  # policies that bound an arm's worth (models/bayesian)
 
 
@@ -27,6 +30,33 @@ def check(policies: PoliciesSpec, allocation: AllocationSpec, safety: SafetySpec
     if policies.fast_loop and allocation.rewards == OF_REQUESTS:
         expected = "false: a reward of a whole request is learnt by trainings, from all of its items"
         raise ValueError(f"policies.fast_loop: found true with allocation.rewards = 'request', expected {expected}")
+
+
+def check_conservative(safety: SafetySpec, *, lowest: float, source: str, allocates: bool) -> None:
+    """Raises ValueError where the promise of `safety.conservative` would not hold, or is not made: `lowest` reward of
+    the range, `source` of the arms, whether [allocation] is declared."""
+    if not safety.conservative:
+        if safety.baseline != UNIFORM:
+            found = f"found {safety.baseline!r} without safety.conservative"
+            raise ValueError(f"safety.baseline: {found}, expected both, or none: conservative = 0.1, for example")
+        return
+    if safety.never_dominated:
+        found = "found it beside never_dominated, which leaves arms out that the baseline may choose"
+        raise ValueError(f"safety.conservative: {found}, expected one of them")
+    if allocates:
+        raise ValueError("safety.conservative: found it beside [allocation], expected one of them")
+    if lowest < 0:
+        found = f"found reward.range from {lowest:g} on"
+        raise ValueError(f"safety.conservative: {found}, expected 0 or above: a part of a loss is no promise")
+    if safety.baseline != UNIFORM and not release_of(safety.baseline) and source == FROM_REQUEST:
+        found = f"found arm {safety.baseline!r} with arms.source = 'request'"
+        raise ValueError(f"safety.baseline: {found}, expected 'uniform': requests bring arms of their own")
+
+
+def release_of(baseline: str) -> int:
+    """The number in "release 12"; 0 where a baseline is no release."""
+    found = re.fullmatch(r"release ([1-9]\d{0,8})", baseline)
+    return int(found[1]) if found else 0
 
 
 def allowed(names: Iterable[str], allocation: AllocationSpec, safety: SafetySpec) -> list[str]:

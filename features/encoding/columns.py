@@ -7,19 +7,18 @@ A list of words (tags) lights the column of each of its words, and counts those 
 """
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import chain, cycle
 from operator import getitem, itemgetter
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
 
 from croupier.features.batch import F32, F64, I64
-from croupier.features.declared.feature import Feature
 from croupier.features.declared.plain_rows import PlainRows, Values
-from croupier.features.encoding.fitted import LIMIT, Fitted, fit_feature, seconds_of
+from croupier.features.encoding.fitted import LIMIT, Fitted, seconds_of
 from croupier.features.encoding.numbers import Numbers
 from croupier.features.encoding.validation import Row, Validation, getter
 from croupier.features.encoding.vocabulary import text_of
@@ -56,11 +55,6 @@ class Columns:
         self._get_numbers, self._get_texts = getter(self._numeric_names), getter(self._category_names)
         self._numbers = Numbers(self._of["numeric"], self.span) if self._numeric_names else None
         self.validation = Validation(self.features, scope)
-
-    @classmethod
-    def fit(cls, scope: str, declared: Mapping[str, Feature], rows: Sequence[Row]) -> Self:
-        """Fits each declared feature of a scope on raw rows."""
-        return cls(scope, [fit_feature(name, f, [row.get(name) for row in rows]) for name, f in declared.items()])
 
     def matrix(self, rows: Sequence[Row]) -> F32:
         """Returns (n, d) float32, finite. Wrong types raise ValueError or TypeError; `validation` names the field."""

@@ -22,6 +22,7 @@ from croupier.features.declared.segmented import SegmentedRows
 from croupier.features.encoding import catalogue as raw_catalogue
 from croupier.features.encoding import inline
 from croupier.features.encoding.columns import Columns
+from croupier.features.encoding.fits.log_gathered import log_gathered
 from croupier.features.encoding.fitted import Fitted
 from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.encoding.validation import Row
@@ -31,6 +32,8 @@ from croupier.features.store import layout
 
 if TYPE_CHECKING:
     import polars as pl  # the serving path never loads it
+
+    from croupier.features.encoding.fits.log_gathered import Log
 
 ENCODER_VERSION = 1
 SCOPES = ("context", "arm", "arm_context")
@@ -49,24 +52,18 @@ class Encoder:
         self.pair_names = self.pair.names + self._product_names("arm_context")
 
     @classmethod
-    def fit(cls, spec: AppSpec, interactions: "pl.DataFrame", arms: Sequence[Arm]) -> Self:
-        """Fits the encoder on the training window's interactions (arrow.INTERACTIONS), and on the arms of the catalogue
-        and of these interactions."""
-        contexts = [orjson.loads(text) for text in interactions["context"]]
-        pairs = list(chain.from_iterable(orjson.loads(text) for text in interactions["arm_context"]))
-        return cls._fit(spec, contexts, [*inline.rows_of_arms(spec, arms), *inline.brought(interactions)], pairs)
+    def fit(cls, spec: AppSpec, interactions: "Log", arms: Sequence[Arm]) -> Self:
+        """Fits the encoder on the training window's interactions (arrow.INTERACTIONS), a frame or the parts of one, and
+        on the arms of the catalogue and of these interactions."""
+        found = log_gathered(interactions, {scope: getattr(spec, scope) for scope in SCOPES}, spec, arms)
+        blocks = [Columns(scope, found[scope].fitted()) for scope in SCOPES]
+        return cls(blocks, [_product(spec, p.a, p.b) for p in spec.interactions])
 
     @classmethod
     def empty(cls, spec: AppSpec, arms: Sequence[Arm]) -> Self:
         """Returns the encoder before the first log: numbers as they are, every category of a request `<unk>`; arms are
         known."""
-        return cls._fit(spec, [], inline.rows_of_arms(spec, arms), [])
-
-    @classmethod
-    def _fit(cls, spec: AppSpec, contexts: Sequence[Row], arms: Sequence[Row], pairs: Sequence[Row]) -> Self:
-        rows = {"context": contexts, "arm": arms, "arm_context": pairs}
-        blocks = [Columns.fit(scope, getattr(spec, scope), rows[scope]) for scope in SCOPES]
-        return cls(blocks, [_product(spec, p.a, p.b) for p in spec.interactions])
+        return cls.fit(spec, (), arms)
 
     def encode(
         self,

@@ -1,7 +1,7 @@
 """One declared feature as the fit left it: its state, its column names, what it accepts, how numbers are shaped."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any, Self, cast
@@ -9,9 +9,8 @@ from typing import Any, Self, cast
 import numpy as np
 
 from croupier.features.batch import F64
-from croupier.features.declared.feature import Feature
 from croupier.features.encoding.profile import Profile
-from croupier.features.encoding.vocabulary import WITH_WORDS, commonest, counts_of, profile_of, text_of
+from croupier.features.encoding.vocabulary import WITH_WORDS, text_of
 from croupier.features.schema import MAX_TEXT
 
 MAX_WORDS = 256  # of one list of tags
@@ -98,35 +97,6 @@ class Fitted:
         if self.type == "timestamp" and isinstance(value, str):
             return _is_time(value)
         return _is_number(value) and (self.type == "numeric" or abs(value) < 1e11)  # type: ignore[arg-type]
-
-
-def fit_feature(name: str, feature: Feature, values: Sequence[Any]) -> Fitted:
-    """Fits a feature on the raw values of the training window (None where missing)."""
-    if feature.type == "numeric":
-        present = np.array([v for v in values if v is not None], np.float64)
-        present = present[~np.isnan(present)]
-        low, high = feature.clip or (-LIMIT, LIMIT)
-        ends = max(low, -LIMIT), min(high, LIMIT)
-        base = Fitted(
-            name=name,
-            type="numeric",
-            log=feature.transform == "log",
-            clip=ends,
-            profile=Profile.of_numbers(present, len(values)),
-            strings=feature.strings,
-        )
-        x = present.clip(*base.clip)
-        x = log_of(x) if base.log else x
-        mean, deviation = (float(x.mean()), float(x.std())) if len(x) else (0.0, 1.0)
-        if feature.transform == "none":
-            return replace(base, fill=mean)
-        return replace(base, mean=mean, scale=deviation if deviation > 1e-12 else 1.0)
-    if feature.type in WITH_WORDS:
-        vocabulary = commonest(counts_of(feature.type, values), feature)
-        profile = profile_of(feature.type, values, vocabulary)
-        return Fitted(name=name, type=feature.type, vocabulary=vocabulary, profile=profile)
-    profile = Profile(n=len(values), missing=values.count(None) / max(len(values), 1))
-    return Fitted(name=name, type=feature.type, length=feature.length, profile=profile)
 
 
 def log_of(x: F64) -> F64:

@@ -7,25 +7,22 @@ no column goes: so whatever was trained on the earlier columns can be served, an
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import orjson
-
-from croupier.features.declared.feature import Feature
-from croupier.features.encoding import inline
 from croupier.features.encoding.columns import Columns
 from croupier.features.encoding.encoder import SCOPES, Encoder
+from croupier.features.encoding.fits.gathered import ScopeGathered, WordsGathered
+from croupier.features.encoding.fits.log_gathered import log_gathered
 from croupier.features.encoding.fitted import Fitted
-from croupier.features.encoding.validation import Row
-from croupier.features.encoding.vocabulary import WITH_WORDS, commonest, counts_of, profile_of
+from croupier.features.encoding.vocabulary import WITH_WORDS, commonest
 from croupier.features.schema import Arm
 from croupier.features.spec import AppSpec
 
 if TYPE_CHECKING:
-    import polars as pl
+    from croupier.features.encoding.fits.log_gathered import Log
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,15 +40,14 @@ class Growth:
         return f"{self.feature}: {self.added} new categories, {self.unknown:.1%} of its values were unknown{kept_out}"
 
 
-def grown(
-    encoder: Encoder, spec: AppSpec, interactions: "pl.DataFrame", arms: Sequence[Arm]
-) -> tuple[Encoder, list[Growth]]:
-    """The encoder with the window's new categories, and what grew; the very same where nothing did."""
+def grown(encoder: Encoder, spec: AppSpec, interactions: "Log", arms: Sequence[Arm]) -> tuple[Encoder, list[Growth]]:
+    """The encoder with the new categories of the window's interactions (a frame, or the parts of one), and what grew;
+    the very same where nothing did."""
+    words = {s: {n: f for n, f in getattr(spec, s).items() if f.type in WITH_WORDS} for s in SCOPES}
+    seen = log_gathered(interactions, words, spec, arms) if any(words.values()) else {}
     blocks, found = [], list[Growth]()
     for scope in SCOPES:
-        block, wanted = encoder.block(scope), getattr(spec, scope)
-        rows = _rows(scope, spec, interactions, arms) if any(f.type in WITH_WORDS for f in block.features) else []
-        each = [_grown(f, wanted[f.name], scope, rows, spec.training.unknown) for f in block.features]
+        each = [_grown(f, scope, seen, spec.training.unknown) for f in encoder.block(scope).features]
         blocks.append(Columns(scope, [feature for feature, _ in each]))
         found += [growth for _, growth in each if growth]
     if not any(growth.added for growth in found):
@@ -59,20 +55,11 @@ def grown(
     return Encoder(blocks, list(chain.from_iterable(encoder.products.values()))), found
 
 
-def _rows(scope: str, spec: AppSpec, interactions: "pl.DataFrame", arms: Sequence[Arm]) -> list[Row]:
-    if scope == "arm":
-        return [*inline.rows_of_arms(spec, arms), *inline.brought(interactions)]
-    texts: Iterable[Any] = (orjson.loads(text) for text in interactions[scope])
-    return list(chain.from_iterable(texts)) if scope == "arm_context" else list(texts)
-
-
-def _grown(
-    fitted: Fitted, declared: Feature, scope: str, rows: Sequence[Row], limit: float
-) -> tuple[Fitted, Growth | None]:
-    if fitted.type not in WITH_WORDS:
+def _grown(fitted: Fitted, scope: str, seen: Mapping[str, ScopeGathered], limit: float) -> tuple[Fitted, Growth | None]:
+    words = seen[scope].features[fitted.name] if fitted.type in WITH_WORDS else None
+    if not isinstance(words, WordsGathered):
         return fitted, None
-    values, known = [row.get(fitted.name) for row in rows], set(fitted.vocabulary)
-    counts = counts_of(fitted.type, values)
+    counts, declared, known = words.counts, words.feature, set(fitted.vocabulary)
     unknown = sum(n for text, n in counts.items() if text not in known) / max(counts.total(), 1)
     new = Counter({t: n for t, n in counts.items() if t not in known and n >= declared.min_count})
     if not new or unknown <= limit:
@@ -82,7 +69,7 @@ def _grown(
     if not added:
         return fitted, growth
     vocabulary = (*fitted.vocabulary, *added)
-    profile = profile_of(fitted.type, values, vocabulary)
+    profile = words.profile(vocabulary)
     if fitted.missing and not profile.missing:
         profile = replace(profile, missing=fitted.profile.missing)  # its column stays
     return replace(fitted, vocabulary=vocabulary, profile=profile), growth

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from croupier.features.slates.log_rules import LogRules
 
 Given = Sequence[Row | None]  # of one request
+ArmKey = tuple[str, bytes]  # an id, and its features
 COLUMN = "arm_features"
 
 
@@ -111,7 +112,7 @@ def _placed(ids: Sequence[str], given: Given, catalogue: Catalogue, start: int) 
 def extended_by_log(encoder: "Encoder", df: "pl.DataFrame", catalogue: Catalogue) -> tuple[Catalogue, list[int]]:
     """Returns the catalogue with the inline arms of rows of the log, each with equal features once (news is shown to
     many), and the row of each candidate. Raises InvalidEvent on an arm that neither has."""
-    rows, found, seen = list[int](), list[tuple[str, Row]](), dict[tuple[str, bytes], int]()
+    rows, found, seen = list[int](), list[tuple[str, Row]](), dict[ArmKey, int]()
     for arm, own in _items(df["arms"].to_list(), given_in(df)):
         if own is None:
             rows.append(_published(arm, catalogue))
@@ -133,7 +134,7 @@ def _with(encoder: "Encoder", catalogue: Catalogue, names: Sequence[str], rows: 
     return catalogue.with_inline(names, encoder.arm_matrix(rows))
 
 
-def _key(arm: str, features: Row) -> tuple[str, bytes]:
+def _key(arm: str, features: Row) -> ArmKey:
     return arm, orjson.dumps(features, option=orjson.OPT_SORT_KEYS)
 
 
@@ -150,17 +151,16 @@ def given_in(df: "pl.DataFrame") -> list[Given]:
     return [orjson.loads(text) if len(text) > 2 else () for text in df[COLUMN]]
 
 
-def brought(df: "pl.DataFrame") -> list[Row]:
+def brought(df: "pl.DataFrame", found: dict[ArmKey, Row] | None = None) -> dict[ArmKey, Row]:
     """The inline arms of a log, each id of equal features once, in the order in which they came: what an encoder is
-    fitted on beside the catalogue."""
-    if COLUMN not in df.columns:
-        return []
-    found = dict[tuple[str, bytes], Row]()
-    some = df.filter(df[COLUMN].str.len_bytes() > 2)
-    for arm, features in _items(some["arms"].to_list(), given_in(some)):
-        if features is not None:
-            found.setdefault(_key(arm, features), row_of(arm, features))
-    return list(found.values())
+    fitted on beside the catalogue. Those of a part of a log go behind what was `found` in the parts before it."""
+    found = {} if found is None else found
+    if COLUMN in df.columns:
+        some = df.filter(df[COLUMN].str.len_bytes() > 2)
+        for arm, features in _items(some["arms"].to_list(), given_in(some)):
+            if features is not None:
+                found.setdefault(_key(arm, features), row_of(arm, features))
+    return found
 
 
 def check(encoder: "Encoder", given: Given, catalogue: Catalogue | None, arms: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from math import log, sqrt
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 Shares = tuple[float, ...]
 
@@ -25,25 +26,9 @@ class Profile:
     high: float = 0.0
 
     @classmethod
-    def of_numbers(cls, values: Any, n: int) -> Self:
-        """Makes the profile of numbers. `values`: those present, finite; `n`: with the missing ones."""
-        x = np.asarray(values, np.float64)
-        if not len(x):
-            return cls(n=n, missing=float(n > 0))
-        cuts = tuple(np.unique(np.quantile(x, np.arange(1, 10) / 10)).tolist())
-        return cls(
-            n=n, missing=1 - len(x) / n, cuts=cuts, shares=binned(x, cuts), low=float(x.min()), high=float(x.max())
-        )
-
-    @classmethod
-    def of_categories(cls, counts: Counter[str], vocabulary: Sequence[str], n: int) -> Self:
-        """Makes the profile of n values from the counts of those present, with a share for each word and the rest."""
-        present = counts.total()
-        return cls(n=n, missing=1 - present / n if n else 0.0, shares=counted(counts, vocabulary))
-
-    @classmethod
     def of_words(cls, counts: Counter[str], vocabulary: Sequence[str], n: int, present: int) -> Self:
-        """Makes the profile of n lists of words, of which `present` have any: shares are of all words in them."""
+        """Makes the profile of n values, of which `present` have a word, from the counts of all words: a share for
+        each word of the vocabulary, and one for the rest."""
         return cls(n=n, missing=1 - present / n if n else 0.0, shares=counted(counts, vocabulary))
 
     @classmethod
@@ -54,8 +39,12 @@ class Profile:
 
 def binned(x: Any, cuts: Shares) -> Shares:
     """Returns the share of numbers in each gap between the cuts."""
-    counts = np.bincount(np.searchsorted(cuts, x, side="right"), minlength=len(cuts) + 1)
-    return tuple((counts / max(len(x), 1)).tolist())
+    return shares_of(np.bincount(np.searchsorted(cuts, x, side="right"), minlength=len(cuts) + 1))
+
+
+def shares_of(counts: NDArray[np.int64]) -> Shares:
+    """Returns what share of all each count is."""
+    return tuple((counts / max(int(counts.sum()), 1)).tolist())
 
 
 def counted(counts: Counter[str], vocabulary: Sequence[str]) -> Shares:

@@ -38,6 +38,5 @@ def commonest(counts: Counter[str], feature: Feature, besides: int = 0) -> tuple
 def profile_of(kind: str, values: Sequence[Any], vocabulary: Sequence[str]) -> Profile:
     """What values are like: the share of those without a word, and of all words the share of each."""
     counts = counts_of(kind, values)
-    if kind == "tags":
-        return Profile.of_words(counts, vocabulary, len(values), sum(map(bool, values)))
-    return Profile.of_categories(counts, vocabulary, len(values))
+    present = sum(map(bool, values)) if kind == "tags" else counts.total()
+    return Profile.of_words(counts, vocabulary, len(values), present)

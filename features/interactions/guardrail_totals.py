@@ -4,15 +4,19 @@ Guardrails are declared in one place, AppSpec.guardrails, and counted in one way
 logged rows, and for the rollout, which compares what is served.
 """
 
+from dataclasses import dataclass, field
 from datetime import datetime
 from math import inf
+from pathlib import Path
 
 import polars as pl
 
-from croupier.features.interactions.join import matured
+from croupier.features.interactions.join import matured_hours
 from croupier.features.spec import AppSpec, KindSpec, RewardSpec
 from croupier.features.store.storage import Store
-from croupier.features.utc import DAY, HOUR, from_us, to_us
+from croupier.features.utc import DAY, HOUR, from_us
+
+_TOTALS = pl.Schema({"event_id": pl.String, "hour": pl.Int64, "total": pl.Float64})
 
 
 def of_kind(reward: RewardSpec, kind: str) -> RewardSpec:
@@ -21,22 +25,40 @@ def of_kind(reward: RewardSpec, kind: str) -> RewardSpec:
     return reward.model_copy(update={"kinds": {kind: KindSpec(how="sum")}, "default": 0.0, "range": ends})
 
 
-def totals(store: Store, spec: AppSpec, rows: pl.DataFrame, *, now: datetime) -> pl.DataFrame:
-    """Returns one column for each guardrail beside `at`: its total for each of `rows` (interactions), in their order.
-    The log is read a day at a time."""
-    out = rows.select("at")
-    if rows.is_empty():
-        return out.with_columns(pl.lit(0.0).alias(kind) for kind in spec.guardrails)
-    first, last = int(rows["at"].min()) // HOUR * HOUR, int(rows["at"].max())  # type: ignore[arg-type]
-    days = [(from_us(at), from_us(min(at + DAY, last + HOUR))) for at in range(first, last + 1, DAY)]
-    for kind in spec.guardrails:
-        found = pl.concat([_totals(store, of_kind(spec.reward, kind), *day, now=now) for day in days])
-        joined = rows.select("event_id").join(found, on="event_id", how="left", maintain_order="left")
-        out = out.with_columns(joined["total"].fill_null(0.0).alias(kind))
-    return out
+@dataclass(frozen=True)
+class GuardrailTotals:
+    """The totals of each declared kind for rows that come in parts. The log is counted a day at a time, when a row of
+    the day comes, and what it said is kept in `folder` by the hour."""
 
+    store: Store
+    spec: AppSpec
+    folder: Path
+    now: datetime
+    _days: set[int] = field(default_factory=set)
 
-def _totals(store: Store, alone: RewardSpec, start: datetime, end: datetime, *, now: datetime) -> pl.DataFrame:
-    """event_id and total of the matured decisions of [start, end)."""
-    found = matured(store, alone, start=start, end=from_us(to_us(end) + 1), now=now)
-    return found.select("event_id", total="reward").unique("event_id", keep="first", maintain_order=True)
+    def of(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Returns one column for each guardrail beside `at`: its total for each of `rows` (interactions), in order."""
+        asked = rows.select("event_id", "at", hour=pl.col("at") // HOUR)
+        hours = sorted(set(asked["hour"].to_list()))
+        for day in {hour * HOUR // DAY for hour in hours} - self._days:
+            self._count(day)
+        out = rows.select("at")
+        for i, kind in enumerate(self.spec.guardrails):
+            found = [pl.read_parquet(path) for hour in hours if (path := self._path(i, hour)).exists()]
+            totals = pl.concat([pl.DataFrame(schema=_TOTALS), *found])
+            joined = asked.join(totals, on=("event_id", "hour"), how="left", maintain_order="left")
+            out = out.with_columns(joined["total"].fill_null(0.0).alias(kind))
+        return out
+
+    def _count(self, day: int) -> None:
+        start, end = from_us(day * DAY), from_us((day + 1) * DAY)
+        for i, kind in enumerate(self.spec.guardrails):
+            alone = of_kind(self.spec.reward, kind)
+            for data in matured_hours(self.store, alone, start=start, end=end, now=self.now):
+                if len(data):
+                    found = data.select("event_id", hour=pl.col("at") // HOUR, total="reward")
+                    found.write_parquet(self._path(i, found["hour"][0]))
+        self._days.add(day)
+
+    def _path(self, i: int, hour: int) -> Path:
+        return self.folder / f"{i}-{hour}.parquet"

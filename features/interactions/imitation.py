@@ -22,11 +22,19 @@ def learnt(rows: pl.DataFrame, spec: AppSpec) -> pl.DataFrame:
     as many as a first training wants ([training] min_rows); before that the app's own, as rows to imitate. Requests to
     allocate are learnt whole."""
     rows = whole(rows)
+    own = int((rows["role"] == APPRENTICE).sum())
+    return learnt_part(rows, spec, imitates=imitates(spec, own=own, decided=len(rows) - own))
+
+
+def imitates(spec: AppSpec, *, own: int, decided: int) -> bool:
+    """Whether a training of so many of the app's `own` decisions, and of those that policies `decided`, imitates."""
+    return own > 0 and decided < spec.training.min_rows
+
+
+def learnt_part(rows: pl.DataFrame, spec: AppSpec, *, imitates: bool) -> pl.DataFrame:
+    """Returns what a training learns of a part of its interactions, in which requests to allocate are whole."""
     own = rows["role"] == APPRENTICE
-    if not own.any():
-        return rows
-    decided = rows.filter(~own)
-    return decided if len(decided) >= spec.training.min_rows else imitated(rows.filter(own), spec)
+    return imitated(rows.filter(own), spec) if imitates else rows.filter(~own)
 
 
 def imitated(rows: pl.DataFrame, spec: AppSpec) -> pl.DataFrame:

@@ -76,15 +76,23 @@ def _ended(commits: Iterable[Future[Version]]) -> None:
 def matured(
     store: Store, spec: RewardSpec, *, start: datetime, end: datetime, now: datetime, late: bool = False
 ) -> pl.DataFrame:
-    """Returns the interactions of the whole hours that [start, end) touches as they stand at `now`, written nowhere:
-    for a look between two joins. With another spec (one guardrail's kind) the same decisions get another number. With
+    """Returns what `matured_hours` yields, in one frame."""
+    empty = versions.empty()
+    found = list(matured_hours(store, spec, start=start, end=end, now=now, late=late))
+    return pl.concat(found or [late_rewards.none(empty) if late else empty])
+
+
+def matured_hours(
+    store: Store, spec: RewardSpec, *, start: datetime, end: datetime, now: datetime, late: bool = False
+) -> Iterator[pl.DataFrame]:
+    """Yields the interactions of each whole hour that [start, end) touches as they stand at `now`, written nowhere: for
+    a look between two joins. With another spec (one guardrail's kind) the same decisions get another number. With
     `late`, late_rewards.py's columns are added."""
     with open_log(store) as log:
         hours = log.hours("decisions", to_us(start) // HOUR * HOUR, to_us(end) - 1)
-        joined = (each for chunk in _chunks(log, hours) for each in _join(log, chunk, spec, now=to_us(now)))
-        frames = [late_rewards.beside(data, tardy, spec) if late else data for _, data, tardy, _ in joined]
-        empty = versions.empty()
-        return pl.concat(frames or [late_rewards.none(empty) if late else empty])
+        for chunk in _chunks(log, hours):
+            for _, data, tardy, _ in _join(log, chunk, spec, now=to_us(now)):
+                yield late_rewards.beside(data, tardy, spec) if late else data
 
 
 def _chunks(log: ShippedLog, hours: list[str]) -> Iterator[list[str]]:

@@ -4,16 +4,11 @@ They do not count. But where they come late for one policy more than for another
 and whoever compares the two must see it.
 """
 
-from collections.abc import Iterable
-
 import polars as pl
 
 from croupier.features.interactions.reward_columns import to_number
-from croupier.features.interactions.versions import Version, fetched
-from croupier.features.log.shipped import REWARD, read_rows
 from croupier.features.reward import ORDER
 from croupier.features.spec import RewardSpec
-from croupier.features.store.storage import Store
 
 
 def beside(data: pl.DataFrame, late: pl.DataFrame, spec: RewardSpec) -> pl.DataFrame:
@@ -32,11 +27,3 @@ def beside(data: pl.DataFrame, late: pl.DataFrame, spec: RewardSpec) -> pl.DataF
 def none(data: pl.DataFrame) -> pl.DataFrame:
     """Adds the two columns where no reward was late."""
     return data.with_columns(late=pl.lit(value=False), late_reward=pl.lit(0.0))
-
-
-def of_versions(store: Store, spec: RewardSpec, rows: pl.DataFrame, hours: Iterable[Version]) -> pl.DataFrame:
-    """Returns `at` and `late_reward` of each of `rows` (interactions), in their order; `hours`: the versions that they
-    were read from, which keep what came too late."""
-    with fetched(store, [version.late for version in hours if version.late]) as paths:
-        late = read_rows(paths, REWARD)
-    return beside(rows, late, spec).select("at", "late_reward")

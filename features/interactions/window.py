@@ -15,14 +15,10 @@ from math import isinf
 from typing import Any
 
 import orjson
-import polars as pl
 
 from croupier.features import clock
-from croupier.features.ids import uniforms
 from croupier.features.interactions import hours
-from croupier.features.interactions.versions import Version, empty, fetched
-from croupier.features.interactions.whole_requests import together
-from croupier.features.log.shipped import read_rows
+from croupier.features.interactions.versions import Version
 from croupier.features.reward import window_us
 from croupier.features.spec import AppSpec, TrainingSpec
 from croupier.features.spec_values import seconds_of
@@ -31,7 +27,6 @@ from croupier.features.store.storage import Store
 from croupier.features.utc import HOUR, HOUR_SECONDS, SECOND, from_us, hour_start, to_us
 
 AGAIN_SECONDS = HOUR_SECONDS  # real ones: a training that began and came to no verdict is begun again after so long
-THINNING = "training"  # the salt of the hash by which rows beyond `training.rows` are kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +42,10 @@ class Window:
         """The number of interactions in the window."""
         return sum(version.rows for version in self.hours.values())
 
+    def share(self, most: int) -> float:
+        """Which share of the rows is at most about `most` of them."""
+        return min(1.0, most / max(self.rows, 1))
+
     @property
     def partitions(self) -> dict[str, int]:
         """Hour → version: what `croupier restatements` asks for."""
@@ -60,24 +59,6 @@ def window(store: Store, spec: AppSpec, *, now: datetime) -> Window:
     found = hours.sound(store, start=start, end=mature)
     end = from_us(hour_start(max(found)) + HOUR) if found else mature
     return Window(start=start, end=end, hours=found)
-
-
-def rows_of(store: Store, seen: Window, most: int) -> pl.DataFrame:
-    """Returns the interactions of the window by (time, event id), at most about `most` of them."""
-    keep = min(1.0, most / max(seen.rows, 1))
-    frames = [_rows(store, version, keep) for version in seen.hours.values() if version.rows]
-    return pl.concat(frames).sort("at", "event_id") if frames else empty()
-
-
-def _rows(store: Store, version: Version, keep: float) -> pl.DataFrame:
-    """An hour's rows; each is kept iff the hash of its event, or of its slate or request to allocate, is below `keep`:
-    a smaller share is a subset of a larger."""
-    with fetched(store, [version.data]) as paths:
-        rows = read_rows(paths, empty().schema)
-    if keep >= 1.0:
-        return rows
-    kept = pl.Series(uniforms(THINNING, together(rows)), dtype=pl.Float64) < keep
-    return rows.filter(kept).with_columns(pl.col("pass_probability") * keep)
 
 
 def due(store: Store, spec: AppSpec, seen: Window, *, now: datetime) -> str:

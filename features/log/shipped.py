@@ -134,6 +134,17 @@ def scan_rows(paths: list[Path], schema: pl.Schema) -> pl.LazyFrame:
     return found.with_columns(pl.col(name).fill_null(ADDED[name]) for name in later)
 
 
+def batches(path: Path, schema: pl.Schema, rows: int) -> Iterator[pl.DataFrame]:
+    """What `read_rows` returns of one file, at most so many rows at a time."""
+    with pq.ParquetFile(path) as file:
+        there = [name for name in schema if name in file.schema_arrow.names]
+        for batch in file.iter_batches(rows, columns=there):
+            frame = pl.DataFrame(batch)
+            added = [pl.lit(ADDED[name]).alias(name) for name in schema if name not in there]
+            filled = [pl.col(name).fill_null(ADDED[name]) for name in there if name in ADDED]
+            yield frame.with_columns(*added, *filled).select(pl.col(name).cast(kind) for name, kind in schema.items())
+
+
 @contextmanager
 def open_log(store: Store) -> Iterator[ShippedLog]:
     """The log as it is: of an hour that was looked at, objects shipped later are not in it."""

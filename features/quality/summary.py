@@ -49,7 +49,7 @@ def measures(df: pl.DataFrame, expected: Expected) -> list[Measure]:
     if expected.account:
         out += _account(expected.account)
     if len(df) and expected.encoder:
-        out += list(_features(df, expected.encoder, [] if expected.arms else inline.brought(df)))
+        out += list(_features(df, expected.encoder, [] if expected.arms else list(inline.brought(df).values())))
     if len(df) and expected.arms:
         out += _arms(df, expected.arms)
     return out + list(_shares(df)) + list(_audits(expected.audit or {}))

@@ -1,8 +1,10 @@
 """Folders of a disk: their files as keys, and names that survive power loss."""
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 PRIVATE = 0o750  # of a folder: its owner may do all, its group look into it, and nobody else anything
 
@@ -47,3 +49,8 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def opened(data: bytes | Path) -> IO[bytes]:
+    """Returns the data, or what a file holds, to be read."""
+    return data.open("rb") if isinstance(data, Path) else io.BytesIO(data)

@@ -30,15 +30,14 @@ SHIPPED = "ledger/shipped/"  # what was shipped since: one receipt a shipment, u
 TRAINING_BEGUN, TRAINING_ENDED = "training/begun.json", "training/ended.json"
 PROCESS = "process.json"  # the models through time that a scheduled loop judges
 CURRENT, MULTIPLIERS, MULTIPLIERS_KEPT = "releases/current", "constraints/multipliers.json", "constraints/multipliers/"
-SPENT, ROLLOUT = "constraints/spent.json", "rollout/state.json"
-ROLLOUT_WATCHED = "rollout/watched.json"  # when the controller last looked
-BREAKERS = "rollout/breakers/"  # one object a host whose candidate's breaker opened
+SPENT, CONSERVATIVE, ROLLOUT = "constraints/spent.json", "constraints/conservative.json", "rollout/state.json"
+ROLLOUT_WATCHED, BREAKERS = "rollout/watched.json", "rollout/breakers/"  # when the controller looked; what hosts say
 ARMS_ACCEPTED, ARMS_REFUSED = "arms/accepted.json", "arms/refused.json"
 PARQUET, JSON, LATE = ".parquet", ".json", ".late.parquet"
 
 # Folders that are objects of the store and, as copies, folders of a host: features, a policy, a release, a report.
 ENCODER, CATALOGUE, GOLDEN, LEARNING = "encoder", "catalogue.json", "golden.json", "learning.json"
-RETRIEVAL, INDEX = "retrieval", "index.safetensors"
+RETRIEVAL, INDEX, BASELINE = "retrieval", "index.safetensors", "baseline"
 META, ENCODED, SEGMENTS, GUARDRAILS = "meta.json", "encoded.parquet", "segments.parquet", "guardrails.parquet"
 TOO_LATE = "late.parquet"  # what rewards past the window would have come to, beside the encoded rows
 ENCODER_FILE, POLICY_FILE, ARRAYS_FILE = "encoder.json", "policy.json", "arrays.safetensors"
@@ -239,11 +238,6 @@ def release_numbers(keys: list[str], name: str) -> list[int]:
 def rollout_history(release_number: int) -> str:
     """The key of the last state of a rollout that another one followed."""
     return f"rollout/history/{release_number:06d}{JSON}"
-
-
-def breaker(host: str) -> str:
-    """The key of what a host says of its candidate's breaker; `host` is a digest of its name."""
-    return f"{BREAKERS}{host}{JSON}"
 
 
 def rollout_shadow(release_number: int) -> str:

@@ -12,6 +12,7 @@ A missing key is a KeyError. A write is whole or absent: in a folder a synced te
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from croupier.features.store import layout
-from croupier.features.store.folders import files_below, make_folder, make_private, sync_folder
+from croupier.features.store.folders import files_below, make_folder, make_private, opened, sync_folder
 from croupier.features.store.locks import alone
 
 
@@ -48,8 +49,8 @@ class Store(Protocol):
     def get(self, key: str) -> bytes:
         """Returns the data under `key`. Raises KeyError."""
 
-    def put(self, key: str, data: bytes) -> None:
-        """Writes `data` under `key`, in place of what was there."""
+    def put(self, key: str, data: bytes | Path) -> None:
+        """Writes `data`, or what a file holds, under `key`, in place of what was there."""
 
     def create(self, key: str, data: bytes) -> None:
         """Writes `data` under `key`. Raises AlreadyExists where something is there."""
@@ -104,7 +105,7 @@ class FolderStore:
         with _disk_errors(key):
             return (self.root / _checked(key)).read_bytes()
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes | Path) -> None:
         """Writes the file whole or not at all, and syncs it."""
         self._write(key, data, os.replace)
 
@@ -148,14 +149,14 @@ class FolderStore:
         with _disk_errors(), suppress(FileNotFoundError):
             (self.root / _checked(key)).unlink()
 
-    def _write(self, key: str, data: bytes, publish: Callable[[str, Path], None]) -> None:
+    def _write(self, key: str, data: bytes | Path, publish: Callable[[str, Path], None]) -> None:
         target = self.root / _checked(key)
         with _disk_errors():
             make_folder(target.parent)
             handle, temporary = tempfile.mkstemp(prefix=".tmp-", dir=target.parent)
             try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
+                with os.fdopen(handle, "wb") as file, opened(data) as source:
+                    shutil.copyfileobj(source, file)
                     file.flush()
                     os.fsync(file.fileno())
                 publish(temporary, target)
@@ -210,10 +211,10 @@ class S3Store:
             raise KeyError(key)
         return data
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes | Path) -> None:
         """Writes the object."""
-        with _s3_errors(key):
-            self._s3.put_object(Bucket=self.bucket, Key=self._full(key), Body=data)
+        with _s3_errors(key), opened(data) as body:
+            self._s3.put_object(Bucket=self.bucket, Key=self._full(key), Body=body)
 
     def create(self, key: str, data: bytes) -> None:
         """Writes by a conditional put (If-None-Match). Raises AlreadyExists."""
@@ -245,7 +246,9 @@ class S3Store:
             path = folder / _checked(key)
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(self.get(key))
+                with _s3_errors(key), path.with_suffix(".part").open("wb") as part:
+                    shutil.copyfileobj(self._s3.get_object(Bucket=self.bucket, Key=self._full(key))["Body"], part)
+                Path(part.name).replace(path)
             return path
 
         with ThreadPoolExecutor(16) as pool:

@@ -15,9 +15,14 @@ from typing import Any, Self
 import numpy as np
 
 from croupier.features.batch import F64
+from croupier.models.constraints.allowance import Allowance
 
 FIELDS = ("version", "prices", "made_from", "stopped", "day")
-ADDED = {"left": dict[str, float](), "hosts": 1}  # that objects of before lack, and what they mean there
+ADDED = {
+    "left": dict[str, float](),
+    "hosts": 1,
+    "allowance": None,
+}  # that objects of before lack, and what they mean there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +30,8 @@ class Multipliers:
     """`prices` of constraints by name, in units of reward for a unit of usage; `made_from` is the (first, last) matured
     hour that they were moved by, by name ("2026-11-29T07"), empty before any. Version 0 is the first. `stopped` are the
     spends whose budget of the UTC `day` ("2026-11-29") is gone: their arms are not shown for the rest of it. `left` is
-    what was left of that day's budgets by name, and `hosts` how many hosts share it.
+    what was left of that day's budgets by name, and `hosts` how many hosts share it. `allowance`: how far decisions may
+    depart from a declared baseline; None where nothing has been counted yet.
 
     Raises ValueError for a version below 0, for a price that is negative or no number, and for less than one host."""
 
@@ -36,6 +42,7 @@ class Multipliers:
     day: str = ""
     left: Mapping[str, float] = field(default_factory=dict)
     hosts: int = 1
+    allowance: Allowance | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.version, bool) or not isinstance(self.version, int) or self.version < 0:
@@ -72,7 +79,9 @@ class Multipliers:
 
     def to_json(self) -> str:
         """One line, keys sorted; numbers come back to the bit."""
-        return json.dumps({name: getattr(self, name) for name in (*FIELDS, *ADDED)}, sort_keys=True, default=dict)
+        body = {name: getattr(self, name) for name in (*FIELDS, *ADDED)}
+        body["allowance"] = self.allowance.to_body() if self.allowance else None
+        return json.dumps(body, sort_keys=True, default=dict)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -99,4 +108,5 @@ class Multipliers:
         if not isinstance(found["left"], dict) or not all(isinstance(x, int | float) for x in found["left"].values()):
             raise ValueError(f"left: found {found['left']!r}, expected an amount by name")
         rest = {name: found[name] for name in ("version", "prices", "day", "left", "hosts")}
+        rest["allowance"] = None if found["allowance"] is None else Allowance.of_body(found["allowance"])
         return cls(**lists, **rest)

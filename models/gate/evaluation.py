@@ -244,7 +244,7 @@ class Court:
         parts = diagnostics.by_segment(lift, self.segments)
         if self.born is not None:
             parts["age of the arm: its part of the lift"] = diagnostics.by_age(
-                self.log, pmf - self.champion_pmf, self.predicted, self.born
+                self.log, (pmf, self.champion_pmf), self.predicted, self.born
             )
         return {
             "time": diagnostics.over_time(lift, self.log.at),

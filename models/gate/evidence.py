@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from croupier.features.batch import F64, I64, Interactions
+from croupier.features.encoded.on_disk import blocks
 from croupier.models.gate.bounds.betting import LiftBets
 from croupier.models.gate.bounds.skewness import skewness
 from croupier.models.gate.bounds.steadied import by_unit, steadied
@@ -17,7 +18,7 @@ from croupier.models.gate.unseen import Unseen
 from croupier.models.ope import estimators
 from croupier.models.ope.estimators import Moments, Rounds, effective_sample_size, effective_units
 from croupier.models.ope.intervals import asymptotic_cs
-from croupier.models.ope.mean_zero import BLOCK, inverse
+from croupier.models.ope.mean_zero import inverse
 
 CURVE_POINTS = 30
 
@@ -79,7 +80,7 @@ def _bets(
     at: I64 | None,
 ) -> LiftBets | None:
     """The bets on the lift, row by row in order of time."""
-    order = slice(None) if at is None or bool(np.all(np.diff(at) >= 0)) else np.argsort(at, kind="stable")
+    order = slice(None) if at is None or bool(np.all(at[1:] >= at[:-1])) else np.argsort(at, kind="stable")
     whose = None if unit is None else unit[order]
     shape = {"reach": reach[order], "spread": spread[order]}
     return LiftBets.of(candidate[order], champion[order], **shape, declared=declared, unit=whose)
@@ -88,9 +89,10 @@ def _bets(
 def as_it_grew(values: F64, divergence: F64, log: Interactions, *, alpha: float) -> list[dict[str, float]]:
     """What the gate would have seen after each part of the log, in order of time: rows, value, and bounds that hold at
     all of them at once."""
-    order, found = np.argsort(log.at, kind="stable"), []
+    found, sorted_ = list[dict[str, float]](), bool(np.all(log.at[1:] >= log.at[:-1]))
+    order = None if sorted_ else np.argsort(log.at, kind="stable")
     for n in np.unique(np.linspace(max(2, len(log) / CURVE_POINTS), len(log), CURVE_POINTS).astype(int)):
-        rows = order[:n]
+        rows = slice(0, n) if order is None else order[:n]
         moments = steadied(values[rows], divergence[rows], log.reward[rows], log.unit_number[rows])
         bounds = asymptotic_cs(moments, alpha=alpha)
         found.append({"rows": float(n), "value": moments.mean, "lower": bounds.lower, "upper": bounds.upper})
@@ -99,13 +101,13 @@ def as_it_grew(values: F64, divergence: F64, log: Interactions, *, alpha: float)
 
 def heaviest(log: Interactions, *pmfs: F64) -> float:
     """The largest weight π / p that a round could have had, for any of these policies."""
-    blocks = (slice(start, start + BLOCK) for start in range(0, len(log), BLOCK))
-    return max(float((pmf[rows] * inverse(log, rows)).max()) for rows in blocks for pmf in pmfs)
+    return max(float((pmf[rows] * inverse(log, rows)).max()) for rows in blocks(len(log)) for pmf in pmfs)
 
 
 def unsupported(log: Interactions, pmf: F64) -> float:
     """Mean mass on arms the log could not have drawn: there, no weight can correct for what was never seen."""
-    return float(np.where(log.batch.mask & (log.pmf <= 0.0), pmf, 0.0).sum(axis=1).mean())
+    lost = (np.where(log.batch.mask[rows] & (log.pmf[rows] <= 0.0), pmf[rows], 0.0) for rows in blocks(len(log)))
+    return sum(float(part.sum(axis=1).sum()) for part in lost) / len(log)
 
 
 def _paired(candidate: Rounds, champion: Rounds, unit: I64 | None) -> Moments:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from croupier.features.batch import F64, Floats, Interactions
-from croupier.models.ope.mean_zero import BLOCK, drawn, inverse, needed, smallest
+from croupier.features.encoded.on_disk import blocks
+from croupier.models.ope.mean_zero import drawn, inverse, needed, smallest
 from croupier.models.ope.self_tests import ROUNDING, rows_drawn_alone
 from croupier.models.ope.unchecked import Unchecked
 
@@ -52,6 +53,5 @@ def _p_value(log: Interactions, pmf: F64, predicted: Floats | None) -> float | N
         f = wanted(rows)
         return np.asarray(f.sum(axis=1, keepdims=True) - f * inverse(log, rows))
 
-    blocks = (slice(start, start + BLOCK) for start in range(0, len(log), BLOCK))
-    scale = sum(float(np.abs(wanted(rows).sum(axis=1)).sum()) for rows in blocks) / len(log)
+    scale = sum(float(np.abs(wanted(rows).sum(axis=1)).sum()) for rows in blocks(len(log))) / len(log)
     return drawn(log, gap).p_value(tolerance=ROUNDING * scale)

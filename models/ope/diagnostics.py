@@ -8,10 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.special import chdtrc
 
 from croupier.features.batch import F64, I64, Catalogue, Floats, Interactions
+from croupier.features.encoded.on_disk import blocks, zeros
 from croupier.features.utc import DAY
 from croupier.models.ope import estimators as off_policy
 from croupier.models.ope import self_tests
@@ -109,33 +112,55 @@ def by_segment(lift: F64, segments: Mapping[str, Sequence[str]]) -> dict[str, li
     """Lift among the rounds of each value of each segment, largest first; values with few rounds are left out."""
     found: dict[str, list[dict[str, Any]]] = {}
     for name, labels in segments.items():
-        value, place = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
+        value, place = _numbered(labels)
         count = np.bincount(place)
         large = [j for j in np.argsort(-count)[:SEGMENT_VALUES] if count[j] >= SEGMENT_ROWS]
         found[name] = [{"value": str(value[j])} | _interval(Moments.of(lift[place == j])) for j in large]
     return found
 
 
-def by_age(log: Interactions, gap: F64, predicted: Floats, born: I64) -> list[dict[str, Any]]:
+def _numbered(labels: Sequence[str] | pl.Series) -> tuple[list[str], NDArray[Any]]:
+    """The distinct labels, in the order of text, and which of them each row has; few of them take a byte a row."""
+    column = labels if isinstance(labels, pl.Series) else pl.Series(labels, dtype=pl.String)
+    value = sorted(column.unique().cast(pl.String).to_list())
+    kind = np.uint8 if len(value) <= 256 else np.intp
+    place = np.empty(len(column), kind)
+    for rows in blocks(len(column)):
+        place[rows] = np.searchsorted(np.array(value), column[rows].cast(pl.String).to_numpy().astype(str))
+    return value, place
+
+
+def by_age(log: Interactions, pmfs: tuple[F64, F64], predicted: Floats, born: I64) -> list[dict[str, Any]]:
     """What arms of each age add to the lift: DR's terms of those arms alone, so that the parts sum to the whole.
 
-    gap (n, K) candidate's pmf less the champion's; born (A,) when each arm of the catalogue came, UTC µs, 0 long ago.
+    pmfs (n, K) of the candidate and of the champion; born (A,) when each arm of the catalogue came, UTC µs, 0 long ago.
     Inline arms came with the request. Empty where all arms are of one age."""
-    rows, inline = np.arange(len(log)), log.batch.arm >= log.batch.catalogue.size
+    terms, there, rounds = zeros((len(AGES), len(log))), np.zeros(len(AGES), np.bool_), np.zeros(len(AGES))
+    for rows in blocks(len(log)):
+        part, gap, q = log[rows], pmfs[0][rows] - pmfs[1][rows], predicted[rows]
+        here = np.arange(len(part)), part.chosen
+        place, residual = _ages(part, born), gap[here] / part.propensity * (part.reward - q[here])
+        for k in range(len(AGES)):
+            inside = place == k
+            terms[k, rows] = (gap * q * inside).sum(axis=1) + residual * inside[here]
+            there[k] |= inside.any()
+            rounds[k] += inside[here].sum()
+    found = [
+        {"value": label} | _interval(Moments.of(off_policy.unthinned(terms[k], log.weight))) | {"rounds": rounds[k]}
+        for k, label in enumerate(AGES)
+        if there[k]
+    ]
+    return found if len(found) > 1 else []
+
+
+def _ages(log: Interactions, born: I64) -> I64:
+    """(n, K): the place of each candidate's age in AGES, −1 where masked."""
+    inline = log.batch.arm >= log.batch.catalogue.size
     since = np.append(born, 0)[np.where(inline, len(born), log.batch.arm)]
     since = np.where(inline, log.at[:, None], since)
     age = np.where(since > 0, (log.at[:, None] - since) / DAY, np.inf)
     place = np.where(log.batch.mask, np.searchsorted(list(AGES.values()), age, side="left"), -1)
-    place = np.minimum(place, len(AGES) - 1)
-    residual = gap[rows, log.chosen] / log.propensity * (log.reward - predicted[rows, log.chosen])
-    found = []
-    for k, label in enumerate(AGES):
-        inside = place == k
-        if inside.any():
-            drawn = inside[rows, log.chosen]
-            part = off_policy.unthinned((gap * predicted * inside).sum(axis=1) + residual * drawn, log.weight)
-            found.append({"value": label} | _interval(Moments.of(part)) | {"rounds": float(drawn.sum())})
-    return found if len(found) > 1 else []
+    return np.asarray(np.minimum(place, len(AGES) - 1))
 
 
 def by_arm(log: Interactions, candidate: F64, champion: F64) -> list[dict[str, Any]]:
@@ -143,10 +168,15 @@ def by_arm(log: Interactions, candidate: F64, champion: F64) -> list[dict[str, A
     ids, place = np.unique(np.array(log.batch.catalogue.ids, np.object_), return_inverse=True)
     if log.batch.catalogue.published is None:
         ids, place = np.array(log.batch.catalogue.ids, np.object_), np.arange(len(log.batch.catalogue.ids))
-    size, arm, mask = len(ids), place[log.batch.arm], log.batch.mask
-    shares = [np.bincount(arm[mask], pmf[mask], minlength=size) / len(log) for pmf in (log.pmf, champion, candidate)]
-    drawn = arm[np.arange(len(log)), log.chosen]
-    shown, reward = np.bincount(drawn, minlength=size), np.bincount(drawn, log.reward, minlength=size)
+    size, (shown, reward), shares = len(ids), np.zeros((2, len(ids))), np.zeros((3, len(ids)))
+    for rows in blocks(len(log)):
+        arm, mask = place[log.batch.arm[rows]], log.batch.mask[rows]
+        for i, pmf in enumerate((log.pmf, champion, candidate)):
+            shares[i] += np.bincount(arm[mask], pmf[rows][mask], minlength=size)
+        drawn = arm[np.arange(len(arm)), log.chosen[rows]]
+        shown += np.bincount(drawn, minlength=size)
+        reward += np.bincount(drawn, log.reward[rows], minlength=size)
+    shares /= len(log)
     order = np.argsort(-np.abs(shares[2] - shares[1]), kind="stable")[:ARMS]
     return [
         {

@@ -14,8 +14,8 @@ from math import exp, sqrt
 import numpy as np
 
 from croupier.features.batch import F64, Interactions
+from croupier.features.encoded.on_disk import blocks
 
-BLOCK = 65_536
 SEEN = 0.5  # standard deviations: a test that would not see a shift of so much is not made
 LEVEL = 1e-4
 NO_SPREAD = 1e-9
@@ -55,8 +55,7 @@ def _bound(n: int, mean: float, variance: float, largest: float) -> float:
 def drawn(log: Interactions, table: Callable[[slice], F64]) -> Sums:
     """Sums the values that `table` gives to the arms drawn: it is asked for those of some rows at a time, (rows, K)."""
     total = squares = foretold = largest = 0.0
-    for start in range(0, len(log), BLOCK):
-        rows = slice(start, start + BLOCK)
+    for rows in blocks(len(log)):
         pmf = log.pmf[rows]
         v = np.where(log.batch.mask[rows] & (pmf > 0), table(rows), 0.0)
         here = v[np.arange(len(v)), log.chosen[rows]]

@@ -21,8 +21,10 @@ from typing import Any, Self
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from croupier.features.batch import F64, Interactions
+from croupier.features.encoded.on_disk import zeros
 from croupier.features.utc import DAY
 from croupier.models.constraints.held import DecisionLimits
 from croupier.models.ope.rounds import as_served
@@ -61,20 +63,26 @@ class Piecewise:
         if len(log) and int(log.at.min()) < self.pieces[0][0]:
             found = f"a row at {int(log.at.min())}"
             raise ValueError(f"{self.name}: found {found}, expected none before its first model, {self.pieces[0][0]}")
-        out = np.zeros(log.pmf.shape)
+        out = zeros(log.pmf.shape)
         ends = [since for since, _ in self.pieces[1:]] + [np.iinfo(np.int64).max]
         for (since, load), end in zip(self.pieces, ends, strict=True):
             rows = np.flatnonzero((log.at >= since) & (log.at < end))
             if len(rows):
-                out[rows] = as_served(load(), log.batch[rows], floor, limits)
+                one = rows[-1] - rows[0] + 1 == len(rows)  # in order of time: no copy of what the model reads
+                out[rows] = as_served(load(), log.batch[slice(rows[0], rows[-1] + 1) if one else rows], floor, limits)
         return out
 
 
 def _ends_with(whole: Interactions, log: Interactions) -> bool:
     """True if the rows of `log` are the last ones of `whole`."""
     last = whole[len(whole) - len(log) :] if len(log) <= len(whole) else log[:0]
-    same = (np.array_equal(getattr(last, name), getattr(log, name)) for name in ("at", "unit", "chosen", "pmf"))
-    return len(log) > 0 and all(same) and np.array_equal(last.batch.context, log.batch.context)
+    same = (_equal(getattr(last, name), getattr(log, name)) for name in ("at", "unit", "chosen", "pmf"))
+    return len(log) > 0 and all(same) and _equal(last.batch.context, log.batch.context)
+
+
+def _equal(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    """True if two arrays say the same, which is plain where they are one."""
+    return a.__array_interface__ == b.__array_interface__ or np.array_equal(a, b)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from typing import Self
 import numpy as np
 
 from croupier.features.batch import F32, F64, I64, Batch, Catalogue, Floats, Interactions
+from croupier.features.encoded.on_disk import blocks, zeros
 
 FIT_ROWS = 50_000  # q̂ only lowers variance: more rows than these cost time and memory, and change little
 BLOCK = 4096
@@ -121,7 +122,7 @@ def cross_fit(log: Interactions, *, folds: int = 3, seed: int = 0) -> F32:
             "for a missing reward, or in another unit?"
         )
     rng, fold = np.random.default_rng(seed), fold_of(log, folds)
-    predicted = np.zeros(log.batch.arm.shape, np.float32)
+    predicted = zeros(log.batch.arm.shape, np.float32)
     for k in range(folds):
         inside, rest = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
         rest = rest if len(rest) else inside
@@ -129,8 +130,8 @@ def cross_fit(log: Interactions, *, folds: int = 3, seed: int = 0) -> F32:
             rest = np.sort(rng.choice(rest, FIT_ROWS, replace=False))
         constant = bool(np.all(log.reward[rest] == log.reward[rest[0]]))
         model = None if constant else RewardModel.fit(log[rest])
-        for start in range(0, len(inside), BLOCK):
-            rows = inside[start : start + BLOCK]
+        for block in blocks(len(inside), BLOCK):
+            rows = inside[block]
             part = log.batch[rows]
             predicted[rows] = model.predict(part) if model else np.where(part.mask, log.reward[rest[0]], 0.0)
     return predicted

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from croupier.features.batch import F64, I64, Batch, Floats, Interactions
+from croupier.features.encoded.on_disk import blocks, zeros
 from croupier.models.allocation.from_log import marginals
 from croupier.models.constraints.held import DecisionLimits
 from croupier.models.exploration import guard, with_floor
@@ -22,14 +23,14 @@ def as_served(
     none: the mass it has too much would be judged as reward."""
     if batch.allocation is not None:
         return _allocated(policy, batch, floor)
-    keeping, found = DecisionLimits() if limits is None else limits, []
-    for start in range(0, len(batch), rows):
-        block = batch[start : start + rows].by_rules
+    keeping, found = DecisionLimits() if limits is None else limits, zeros(batch.mask.shape)
+    for part in blocks(len(batch), rows):
+        block = batch[part].by_rules
         block = block if keeping.prices is None else keeping.prices.on(block)
         block = keeping.safe(policy, block)
         pmf = with_floor(guard(policy.pmf(block), block.mask), block.mask, keeping.explored(block, floor))
-        found.append(keeping.held(pmf, block, floor))
-    return np.concatenate(found)
+        found[part] = keeping.held(pmf, block, floor)
+    return found
 
 
 def _allocated(policy: Policy, batch: Batch, floor: float) -> F64:
@@ -47,10 +48,9 @@ def rounds_of(log: Interactions, pmf: F64, predicted: Floats) -> Rounds:
         raise ValueError(f"pmf: found shape {pmf.shape}, expected that of the log's arms, {log.pmf.shape}")
     if log.chosen.min() < 0 or log.chosen.max() >= pmf.shape[1]:
         raise ValueError(f"chosen: found {log.chosen.min()} to {log.chosen.max()}, expected 0 to {pmf.shape[1] - 1}")
-    target, q, direct = np.empty((3, len(log)))
+    target, q, direct = zeros((3, len(log)))
     first = np.arange(BLOCK) * pmf.shape[1]
-    for start in range(0, len(log), BLOCK):  # read in order; what is then picked lies in the cache
-        rows = slice(start, start + BLOCK)
+    for rows in blocks(len(log), BLOCK):  # read in order; what is then picked lies in the cache
         p, predictions = pmf[rows], predicted[rows]
         np.einsum("nk,nk->n", p, predictions, out=direct[rows])
         place = first[: len(p)] + log.chosen[rows]
@@ -62,6 +62,10 @@ def rounds_of(log: Interactions, pmf: F64, predicted: Floats) -> Rounds:
 
 def of_groups(log: Interactions, pmf: F64, group: I64) -> tuple[F64, F64]:
     """π and p of the logged arm's group, (n,) each, for `off_policy.mips`; `group` (A,) of the catalogue's arms."""
-    of_arm = group[log.batch.arm]
-    same = log.batch.mask & (of_arm == of_arm[np.arange(len(log)), log.chosen][:, None])
-    return (pmf * same).sum(axis=1), np.minimum((log.pmf * same).sum(axis=1), 1.0)
+    wanted, drawn = zeros((2, len(log)))
+    for rows in blocks(len(log)):
+        of_arm, chosen = group[log.batch.arm[rows]], log.chosen[rows]
+        same = log.batch.mask[rows] & (of_arm == of_arm[np.arange(len(chosen)), chosen][:, None])
+        wanted[rows] = (pmf[rows] * same).sum(axis=1)
+        drawn[rows] = np.minimum((log.pmf[rows] * same).sum(axis=1), 1.0)
+    return wanted, drawn

@@ -5,11 +5,15 @@ Whatever f is, the chosen arm's f(x, A) − Σ_a p(a|x) f(x, a) has mean zero if
 estimators make of them.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.special import ndtr, ndtri
 
 from croupier.features.batch import F64, I64, Bool, Interactions
 from croupier.features.budgets.allocated_item import one_of_each
+from croupier.features.encoded.on_disk import blocks, zeros
+from croupier.features.encoding.fits.quantiles import quantiles
 from croupier.models.ope.kept_arms.repeats import keeps
 from croupier.models.ope.kept_arms.repeats import one_of_each as of_each_unit
 from croupier.models.ope.unchecked import Unchecked
@@ -25,11 +29,14 @@ def propensity_values(log: Interactions) -> F64:
 
     The first finds a wrong floor in the rare draws, the second in the frequent ones; a log that knows the drawn arm's
     probability only has just the first."""
-    rows, top = np.arange(len(log)), _likeliest(log)
-    ratio = 1.0 / (_drawable(log).sum(axis=1) * log.propensity) - 1.0
-    if not knows_whole_pmf(log):
-        return np.asarray(ratio[:, None])
-    return np.column_stack([ratio, (log.chosen == top) - log.pmf[rows, top]])
+    found = zeros((len(log), 2 if knows_whole_pmf(log) else 1))
+    for rows in blocks(len(log)):
+        part = log[rows]
+        found[rows, 0] = 1.0 / (_drawable(part).sum(axis=1) * part.propensity) - 1.0
+        if found.shape[1] > 1:
+            top = _likeliest(part)
+            found[rows, 1] = (part.chosen == top) - part.pmf[np.arange(len(part)), top]
+    return found
 
 
 def _likeliest(log: Interactions) -> I64:
@@ -42,10 +49,14 @@ def _likeliest(log: Interactions) -> I64:
 def propensity_spread(log: Interactions) -> F64:
     """Returns (2,) standard deviations of the same columns where the log tells the truth: √(Σ 1/p / K² − 1) and √(p(1 −
     p))."""
-    drawable, top = _drawable(log), log.pmf.max(axis=1)
-    inverse = np.where(drawable, 1.0 / np.where(drawable, log.pmf, 1.0), 0.0).sum(axis=1)
-    variance = np.stack([inverse / drawable.sum(axis=1) ** 2 - 1.0, top * (1.0 - top)], axis=1)
-    return np.asarray(np.sqrt(np.maximum(variance, 0.0).mean(axis=0)))
+    total = np.zeros(2)
+    for rows in blocks(len(log)):
+        part = log[rows]
+        drawable, top = _drawable(part), part.pmf.max(axis=1)
+        inverse = np.where(drawable, 1.0 / np.where(drawable, part.pmf, 1.0), 0.0).sum(axis=1)
+        variance = np.stack([inverse / drawable.sum(axis=1) ** 2 - 1.0, top * (1.0 - top)], axis=1)
+        total += np.maximum(variance, 0.0).sum(axis=0)
+    return np.asarray(np.sqrt(total / len(log)))
 
 
 def _drawable(log: Interactions) -> Bool:
@@ -56,14 +67,17 @@ def knows_whole_pmf(log: Interactions) -> bool:
     """False where every row spreads the rest of its mass evenly over the arms not drawn, and the log is not uniform:
     an imported log with one propensity a row (features/exchange, `spread`). A real policy's greedy arm is sometimes
     not the one drawn, and then the others differ."""
-    mask, rows = log.batch.mask, np.arange(len(log))
-    drawn = np.arange(mask.shape[1]) == log.chosen[:, None]
-    rest = np.where(mask & ~drawn, log.pmf, np.nan)[mask.sum(axis=1) > 2]
-    if len(rest) == 0:
-        return True
-    even = np.nanmax(rest, axis=1) - np.nanmin(rest, axis=1) < 1e-9
-    uniform = np.abs(log.pmf[rows, log.chosen] * mask.sum(axis=1) - 1.0) < 10 * ROUNDING
-    return bool(not even.all() or uniform.all())
+    uniform, some = True, False
+    for rows in blocks(len(log)):
+        part = log[rows]
+        mask, drawn = part.batch.mask, np.arange(part.pmf.shape[1]) == part.chosen[:, None]
+        rest = np.where(mask & ~drawn, part.pmf, np.nan)[mask.sum(axis=1) > 2]
+        if np.any(np.nanmax(rest, axis=1, initial=-np.inf) - np.nanmin(rest, axis=1, initial=np.inf) >= 1e-9):
+            return True
+        here = part.pmf[np.arange(len(part)), part.chosen] * mask.sum(axis=1)
+        uniform = uniform and bool(np.all(np.abs(here - 1.0) < 10 * ROUNDING))
+        some = some or len(rest) > 0
+    return uniform or not some
 
 
 def rows_drawn_alone(log: Interactions) -> list[slice | I64 | Bool]:
@@ -86,21 +100,31 @@ def p_value(values: F64, expected: F64 | float = 0.0, *, tolerance: float = 0.0)
     where that is 0 as well it must be zero itself. A mean within `tolerance` of zero is zero."""
     if values.shape[1] == 0:
         return 1.0
-    mean, found = values.mean(axis=0), values.std(axis=0, ddof=1)
+    mean, together = _moments(values)
+    found = np.sqrt(np.diagonal(together))
     spread = np.where(found > 1e-9, found, expected)
     excess = np.maximum(np.abs(mean) - tolerance, 0.0)
     z = excess / np.maximum(spread / np.sqrt(len(values)), 1e-12)
     p = np.where(spread > 1e-9, 2 * ndtr(-z), (excess < 1e-6).astype(float))
-    return float(min(1.0, _independent(values[:, found > 1e-9]) * p.min()))
+    some = found > 1e-9
+    return float(min(1.0, _independent(together[np.ix_(some, some)] / np.outer(found[some], found[some])) * p.min()))
 
 
-def _independent(values: F64) -> float:
+def _moments(values: F64) -> tuple[F64, F64]:
+    """Means (m,) and covariances (m, m) of columns (n, m), in two passes over blocks of rows."""
+    n = len(values)
+    mean = sum(values[rows].sum(axis=0) for rows in blocks(n)) / n
+    apart = (values[rows] - mean for rows in blocks(n))
+    return mean, np.asarray(sum(part.T @ part for part in apart) / (n - 1))
+
+
+def _independent(correlation: F64) -> float:
     """1 + (m − 1)(1 − Var(λ) / m), λ the eigenvalues of the m columns' correlations (Cheverud 2001): m where they are
     uncorrelated, 1 where they say the same."""
-    m = values.shape[1]
+    m = len(correlation)
     if m < 2:
         return 1.0
-    return 1.0 + (m - 1) * (1.0 - float(np.var(np.linalg.eigvalsh(np.corrcoef(values.T)), ddof=1)) / m)
+    return 1.0 + (m - 1) * (1.0 - float(np.var(np.linalg.eigvalsh(correlation), ddof=1)) / m)
 
 
 def propensity(log: Interactions, *, often: bool = False) -> float:
@@ -145,15 +169,24 @@ def repeated_draws(log: Interactions) -> tuple[Unchecked, ...]:
     return (Unchecked(name="propensity_self_test:repeated_draws", reason=why, blocks=False),)
 
 
+def _pairs(log: Interactions) -> Iterator[tuple[F64, Bool]]:
+    """Yields the probabilities of candidates, and whether they were drawn, of some rows at a time."""
+    for rows in blocks(len(log)):
+        mask = log.batch.mask[rows]
+        yield log.pmf[rows][mask], (np.arange(mask.shape[1]) == log.chosen[rows, None])[mask]
+
+
 def calibration(log: Interactions, *, bins: int = 10) -> list[dict[str, float]]:
     """Over all (round, arm) pairs in bins of the logged probability: its mean, how often such arms were drawn, and
     how many pairs. Mean and frequency agree in a log that tells the truth."""
-    drawn = np.arange(log.pmf.shape[1]) == log.chosen[:, None]
-    p, hit = log.pmf[log.batch.mask], drawn[log.batch.mask]
-    edges = np.unique(np.quantile(p, np.linspace(0, 1, bins + 1)))
-    place = np.clip(np.searchsorted(edges, p, side="right") - 1, 0, max(len(edges) - 2, 0))
-    count = np.bincount(place)
-    mean, rate = np.bincount(place, p), np.bincount(place, hit)
+    n = sum(int(np.count_nonzero(log.batch.mask[rows])) for rows in blocks(len(log)))
+    edges = np.unique(quantiles(lambda: (p for p, _ in _pairs(log)), n, np.linspace(0, 1, bins + 1).tolist()))
+    count, mean, rate = np.zeros((3, max(len(edges) - 1, 1)))
+    for p, hit in _pairs(log):
+        place = np.clip(np.searchsorted(edges, p, side="right") - 1, 0, len(count) - 1)
+        count += np.bincount(place, minlength=len(count))
+        mean += np.bincount(place, p, minlength=len(count))
+        rate += np.bincount(place, hit, minlength=len(count))
     return [
         {"pmf": float(m / c), "frequency": float(r / c), "pairs": float(c)}
         for m, r, c in zip(mean, rate, count, strict=True)

@@ -12,12 +12,15 @@ from croupier.features.encoding import catalogue
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.known_arms import kept_days, merged
 from croupier.features.schema import FROM_CATALOGUE, Arm
+from croupier.features.spec_values import SafetySpec
 from croupier.features.store.storage import Store
 from croupier.features.workspace import Workspace
+from croupier.models.policy import Policy
 from croupier.serving.catalogue import file as catalogue_file
 from croupier.serving.catalogue.newcomers import newcomers
 from croupier.serving.release import arm_source, bundle_store
 from croupier.serving.release.bundle import LoadedRelease
+from croupier.serving.release.exploration.kept_baseline import kept_baseline
 from croupier.serving.release.newcomer_share import Newcomers
 from croupier.serving.release.safeguards import Safeguards
 from croupier.serving.retrieval import retriever
@@ -27,13 +30,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Present:
-    """The arms of the next release, which of them are new, where the arms of requests come from, and the rules and
-    limits that hold for them."""
+    """The arms of the next release, which of them are new, where the arms of requests come from, the rules and limits
+    that hold for them, and the earlier champion to which decisions are held, if any is."""
 
     arms: Sequence[Arm]
     new: Newcomers = field(default_factory=Newcomers)
     source: str = FROM_CATALOGUE
     safeguards: Safeguards = field(default_factory=Safeguards)
+    baseline: Policy | None = None
 
 
 def present(w: Workspace, now: int, encoder: Encoder, encoded: Sequence[Arm]) -> Present:
@@ -65,15 +69,16 @@ def as_now(store: Store, old: LoadedRelease) -> Present:
     if number is None or number == old.number:
         return as_was(old)
     arms, manifest = bundle_store.arms(store, number), bundle_store.manifest(store, number)
-    source, safeguards = arm_source.of(manifest), Safeguards.of(manifest)
+    source, (safeguards, baseline) = arm_source.of(manifest), _held(store, Safeguards.of(manifest), old.encoder)
     try:
         old.encoder.catalogue(arms)
     except ValueError as error:
         log.warning("release %s has its own arms again: %s", old.number, error)
         now = {arm.arm_id: arm for arm in arms}
         timed = [_timed(arm, now.get(arm.arm_id, arm)) for arm in old.arms]
-        return Present(arms=timed, source=source, safeguards=safeguards)
-    return Present(arms=arms, new=newcomers_of(store, number), source=source, safeguards=safeguards)
+        return Present(arms=timed, source=source, safeguards=safeguards, baseline=baseline)
+    new = newcomers_of(store, number)
+    return Present(arms=arms, new=new, source=source, safeguards=safeguards, baseline=baseline)
 
 
 def as_was(old: LoadedRelease) -> Present:
@@ -83,7 +88,18 @@ def as_was(old: LoadedRelease) -> Present:
         new=old.newcomers,
         source=arm_source.of(old.manifest),
         safeguards=Safeguards.of(old.manifest),
+        baseline=old.baseline,
     )
+
+
+def _held(store: Store, safeguards: Safeguards, encoder: Encoder) -> tuple[Safeguards, Policy | None]:
+    """The safeguards, and the baseline that they name; without the promise where that cannot read this encoder: nothing
+    may hold up a return to an earlier release."""
+    try:
+        return safeguards, kept_baseline(store, safeguards.beside, encoder)
+    except ValueError as error:
+        log.warning("nothing is promised beside a baseline from now on: %s", error)
+        return replace(safeguards, safety=SafetySpec()), None
 
 
 def _timed(arm: Arm, now: Arm) -> Arm:

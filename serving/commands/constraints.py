@@ -28,7 +28,8 @@ def _constraints(ctx: typer.Context, app: App = "default", days: Days = 7.0, as_
     if not told(as_json, {"app": app, "days": days, "constraints": [asdict(each) for each in found]}):
         if not found:
             console.print(
-                "app.toml declares no [[rules]], [[constraints]] or [[slates.minimums]]: features/APP_TOML.md has them"
+                "app.toml declares no [[rules]], [[constraints]], [safety] or [[slates.minimums]]: "
+                "features/APP_TOML.md has them"
             )
         else:
             for line in standing.lines(found):

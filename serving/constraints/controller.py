@@ -24,6 +24,7 @@ from croupier.models.constraints import kept_multipliers
 from croupier.models.constraints.long_run import Usage
 from croupier.models.constraints.multipliers import Multipliers
 from croupier.models.constraints.pacing import Controller
+from croupier.serving.constraints import conservative
 from croupier.serving.constraints.day_prices import PAST, solved
 from croupier.serving.constraints.measured import counted, decided, mean, of_segment, telling, used
 from croupier.serving.constraints.recent_requests import recent_requests
@@ -55,13 +56,13 @@ def move(w: Workspace, *, now: datetime) -> Moved | None:
         return None
     kept = kept_multipliers.now(w.store)
     joined = ended(newest(w.store, start=now - PAST, end=now), now)
-    fresh = [hour for hour in joined if hour not in kept.hours] if kept.multipliers.version else [*joined][-1:]
+    fresh = [hour for hour in joined if hour not in kept.hours] if kept.hours else [*joined][-1:]
     prices = {name: kept.multipliers.prices.get(name, 0.0) for name in usages}
     if fresh:
         prices = _after(w, prices, usages, fresh, joined=joined, now=now)
     counts = {hour: float(version.rows) for hour, version in joined.items()}
     today, prices = _of_days(w, prices, usages, counts=counts, now=now)
-    new = replace(today, version=kept.multipliers.version + 1, prices=prices)
+    new = replace(today, version=kept.multipliers.version + 1, prices=prices, allowance=kept.multipliers.allowance)
     new = replace(new, made_from=(fresh[0], fresh[-1]) if fresh else kept.multipliers.made_from)
     if not fresh and _same(new, kept.multipliers, usages):
         return Moved(multipliers=kept.multipliers, hours=())
@@ -197,7 +198,9 @@ def look(w: Workspace, *, now: datetime) -> str:
     except (ValueError, KeyError, OSError, StoreError) as error:
         log.warning("the prices were not moved: %s", error)
         return f"prices not moved: {type(error).__name__}: {error}"[:400]
+    more = conservative.look(w, now=now)
     if found is None or not found.multipliers.version:
-        return ""
+        return more
     stops = f", stopped today: {', '.join(found.multipliers.stopped)}" if found.multipliers.stopped else ""
-    return f"prices at version {found.multipliers.version}, moved by {len(found.hours)} hours{stops}"
+    said = f"prices at version {found.multipliers.version}, moved by {len(found.hours)} hours{stops}"
+    return "; ".join(filter(None, (said, more)))

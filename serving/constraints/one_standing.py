@@ -10,7 +10,9 @@ class Standing:
     probability that its arms had, of a spend what today has cost, of a revenue what its arm earned a decision; None of
     a rule, and where nothing counts. `least`, `most`: that of one decision, of a limit. `broken`: decisions that did
     not keep it, although their release has it. `live`: the current release has it. `price`: the shadow price, in units
-    of reward for a unit of what is limited; None where there is none."""
+    of reward for a unit of what is limited; None where there is none. Of a promise to a baseline `so_far` is the
+    running value as a part of the baseline's, `least` its bound, `share` the policy's in a decision now, and `until`
+    the end of the hours that were counted."""
 
     name: str
     kind: str
@@ -22,3 +24,5 @@ class Standing:
     most: float | None
     broken: int
     price: float | None = None
+    share: float | None = None
+    until: str = ""

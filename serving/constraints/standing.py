@@ -16,6 +16,7 @@ from croupier.features.known_arms import known_arms
 from croupier.features.spec_values import MinimumSpec
 from croupier.features.workspace import Workspace
 from croupier.serving.constraints import slates_standing
+from croupier.serving.constraints.conservative_standing import conservative
 from croupier.serving.constraints.long_run_standing import alike, long_run
 from croupier.serving.constraints.measured import of_segment
 from croupier.serving.constraints.one_standing import Standing
@@ -34,6 +35,7 @@ def standing(w: Workspace, *, end: datetime, days: float) -> list[Standing]:
         *_rules(w, rows),
         *_limits(w, rows),
         *_safety(w, rows),
+        *conservative(w),
         *long_run(w, rows, now, end),
         *_slates(w, rows, now),
         *(each for one in w.spec.constraints if one.kind in ALIKE for each in alike(w, one, now, rows)),
@@ -203,6 +205,9 @@ def lines(found: Sequence[Standing]) -> list[str]:
 
 def _said(s: Standing) -> Iterator[str]:
     yield s.target + ("" if s.live else " (not yet live)")
+    if s.share is not None:
+        yield from _promised(s)
+        return
     if s.so_far is not None:
         of = "slate" if s.kind == "slates" else "decision"
         one = "" if s.least is None else f", of one {of} {_number(s.least)} to {_number(s.most)}"
@@ -212,6 +217,15 @@ def _said(s: Standing) -> Iterator[str]:
         yield f"{s.broken:,} broke it" if s.broken else "none broke it"
     else:
         yield f"price {_number(s.price)}"
+
+
+def _promised(s: Standing) -> Iterator[str]:
+    if s.so_far is None:
+        yield "nothing counted yet"
+    else:
+        yield f"so far {_number(s.so_far)} of it, at least {_number(s.least)}"
+        yield f"{s.decisions:,} decisions until {s.until}"
+    yield f"share of the policy now {_number(s.share)}"
 
 
 def _number(value: float | None) -> str:

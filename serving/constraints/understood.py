@@ -1,9 +1,10 @@
 """What app.toml's rules and constraints mean for the arms that there are: in sentences, and what is wrong with them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from croupier.features.declared.condition import Between, Condition, holds
 from croupier.features.declared.constraint import ALIKE, ConstraintSpec
+from croupier.features.declared.fitting import UNIFORM, release_of
 from croupier.features.declared.rule import RuleSpec
 from croupier.features.encoding.inline import rows_of_arms
 from croupier.features.schema import FROM_CATALOGUE, Arm
@@ -31,6 +32,8 @@ def sentences(spec: AppSpec, arms: Sequence[Arm]) -> list[str]:
         names, width = likeness_of(spec)
         costs = f"costs up to {spec.slates.diversity * width:g} of its score, by {', '.join(names)}"
         ruled.append(f"slates: an arm's likeness to the arms above it {costs}")
+    if spec.safety.conservative:
+        ruled.append(_promised(spec))
     safe = f"with {spec.safety.confidence:g} confidence in all bounds of a request"
     said = f"safety: no candidate is drawn that is worth less than another one, {safe}; those with a floor are"
     return [*ruled, said] if spec.safety.never_dominated else ruled
@@ -47,6 +50,7 @@ def problems(spec: AppSpec, arms: Sequence[Arm]) -> list[str]:
         if (mine := set(_of_constraint(one, rows))) and one.floor and mine <= always:
             found.append(f"constraints {one.name!r}: found that rules without `when` leave out all of its arms")
     rest = {arm: row for arm, row in rows.items() if arm not in always}
+    found += _unknown_baseline(spec, rows, always) if spec.arms.source == FROM_CATALOGUE else []
     found += _short(spec, rest) if spec.arms.source == FROM_CATALOGUE else []
     found += _impossible(spec, arms, rest) if rest else []
     return found
@@ -97,6 +101,26 @@ def _unknown(spec: AppSpec, rows: Mapping[str, Mapping[str, object]]) -> Iterato
         of = _of_rule(one, rows) if isinstance(one, RuleSpec) else _of_constraint(one, rows)
         if not one.arms and not of:
             yield f"{what} {one.name!r}: found no arm in catalogue.json that it is about, expected one at least"
+
+
+def _promised(spec: AppSpec) -> str:
+    safety = spec.safety
+    return (
+        f"safety: the running value of all decisions is never below {1 - safety.conservative:g} of what "
+        f"{'a uniform choice' if safety.baseline == UNIFORM else safety.baseline} would have earned, with probability "
+        f"{safety.confidence:g}; the policy has {safety.conservative:g} of each decision, and more as the log allows"
+    )
+
+
+def _unknown_baseline(spec: AppSpec, rows: Mapping[str, Mapping[str, object]], always: Container[str]) -> Iterator[str]:
+    """A baseline that could never be chosen."""
+    arm = spec.safety.baseline
+    if not spec.safety.conservative or arm == UNIFORM or release_of(arm) or not rows:
+        return
+    if arm not in rows:
+        yield f"safety.baseline: found {arm!r}, expected 'uniform', 'release N', or the id of an arm in catalogue.json"
+    elif arm in always:
+        yield f"safety.baseline: found {arm!r}, which rules without `when` leave out, expected an arm that is shown"
 
 
 def _of_rule(rule: RuleSpec, rows: Mapping[str, Mapping[str, object]]) -> list[str]:

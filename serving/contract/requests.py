@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from croupier.features.ids import uuid7s
 from croupier.features.schema import MAX_ARMS, InvalidEvent
 from croupier.features.slates.so_far import SlateSoFar
 from croupier.serving.contract import inline_arms
@@ -163,6 +164,18 @@ def _pairs(arm_context: Any, arms: int) -> tuple[dict[str, Any], ...]:
 def scope_of(field: str) -> str:
     """ "arm_context" of "arm_context[2].price: found …": what stands behind it is the caller's, and no label."""
     return field.partition(":")[0].partition(".")[0].partition("[")[0]
+
+
+def raw_field(raw: "Raw | InvalidEvent", field: str) -> bytes:
+    """The bytes behind "arm_context[2].price": those of `arm_context`."""
+    name = scope_of(field)
+    return bytes(getattr(raw, name)) if isinstance(raw, Raw) and name in Raw.__slots__ else b""
+
+
+def event_ids(requests: Sequence[Request]) -> list[str]:
+    """The event ids of requests; one that has none is given one."""
+    made = iter(uuid7s(n) if (n := sum(not r.event_id for r in requests)) else ())
+    return [r.event_id or next(made) for r in requests]
 
 
 def identifier(field: str, raw: bytes) -> str:

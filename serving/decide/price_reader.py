@@ -4,7 +4,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ from croupier.features.store import layout
 from croupier.features.store.storage import Store
 from croupier.features.utc import from_us
 from croupier.models.constraints import kept_multipliers
+from croupier.models.constraints.beside_baseline import BesideBaseline
 from croupier.models.constraints.long_run import PriceList, Usage
 from croupier.models.constraints.multipliers import Multipliers
 from croupier.serving.contract.requests import Request
+from croupier.serving.spending.exploring import ExploringLease, ExploringLeases
 from croupier.serving.spending.leases import ALL, Lease, SpendingLeases
 
 
@@ -39,12 +41,14 @@ def mirror(store: Store, home: Path) -> None:
 
 class PriceReader:
     """The mirror, looked at no more than once in `every` seconds. While it cannot be read, what was read last holds;
-    before anything was, nothing has a price. `leases`: what this host counts of a day's budgets, beside it."""
+    before anything was, nothing has a price. `leases`: what this host counts of a day's budgets, beside it;
+    `exploring`: what it counts beside a declared baseline."""
 
     def __init__(self, path: Path, every: float = 0.5) -> None:
         self._path, self._every, self._looked = path, every, -float("inf")
         self._found = kept_multipliers.FREE
         self.leases = SpendingLeases(path.parent / layout.SPENDING)
+        self.exploring = ExploringLeases(path.parent / layout.SPENDING)
 
     def now(self) -> Multipliers:
         """The multipliers that hold now."""
@@ -57,10 +61,11 @@ class PriceReader:
 
 
 class Pricing:
-    """What a release's long-run constraints take off scores, by multipliers of any version."""
+    """What a release's long-run constraints take off scores, by multipliers of any version, and how far it departs from
+    a declared baseline."""
 
-    def __init__(self, declared: Mapping[str, Usage]) -> None:
-        self._declared = declared
+    def __init__(self, declared: Mapping[str, Usage], beside: BesideBaseline | None = None) -> None:
+        self._declared, self._beside = declared, beside
         self._known: tuple[tuple[int, str, tuple[str, ...]], PriceList] | None = None
         self._spends = {name: usage for name, usage in declared.items() if usage.budget}
 
@@ -69,8 +74,17 @@ class Pricing:
 
     @property
     def spends(self) -> bool:
-        """True if a day's budget is among them."""
-        return bool(self._spends)
+        """True if each decision uses up something that a host counts."""
+        return bool(self._spends or self._beside)
+
+    def exploring(
+        self, requests: Sequence[Request], reader: PriceReader | None, now: Multipliers, host: str
+    ) -> AbstractContextManager[ExploringLease]:
+        """The policy's shares in these requests beside the baseline, on the `host` whose log has this id."""
+        if reader is None or self._beside is None:
+            return nullcontext(ExploringLease())
+        mine = now.allowance if now.allowance and now.allowance.of(self._beside.name) else None
+        return reader.exploring.of(requests, self._beside.alpha, mine, host)
 
     def leases(self, requests: Sequence[Request], reader: PriceReader | None, at: int) -> Iterator[Lease]:
         """Yields the parts in which requests are decided at `at`: within this host's part of each day's budget, and
@@ -79,13 +93,12 @@ class Pricing:
             return iter([Lease(rows=ALL)])
         return reader.leases.of(requests, self._spends, reader.now(), _day(at))
 
-    def paid(
-        self, batch: Batch, reader: PriceReader | None, at: int, lease: Lease | None = None
-    ) -> tuple[dict[str, Any], Batch]:
-        """What decisions are stamped with beside their release, and the batch as it is scored at `at` under a lease."""
-        if reader is None or not self._declared:
+    def paid(self, batch: Batch, now: Multipliers, at: int, lease: Lease | None = None) -> tuple[dict[str, Any], Batch]:
+        """What decisions are stamped with beside their release, and the batch as it is scored at `at` under a lease,
+        with the multipliers of `now`."""
+        if not self._declared and self._beside is None:
             return {}, batch
-        now, stopped = reader.now(), lease.stopped if lease else ()
+        stopped = lease.stopped if lease else ()
         stamp = {"multipliers": now.version} | ({"stopped": lease.text} if lease and stopped else {})
         return stamp, self.on(batch, now, at, stopped)
 

@@ -7,7 +7,7 @@ from the release and the rewards that had arrived. A step that differs is named,
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from croupier.features.schema import (
 from croupier.features.slates.so_far import SlateSoFar
 from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
+from croupier.models.constraints.beside_baseline import OnRecord
 from croupier.models.constraints.kept_multipliers import FREE
 from croupier.models.constraints.multipliers import Multipliers
 from croupier.models.policy import Policy
@@ -77,7 +78,7 @@ def replay(
     except (KeyError, ValueError) as error:
         return [*found, ReplayStep("multipliers", False, f"version {decision.multipliers}: {error}")]
     found += steps
-    if not found[-1].holds:
+    if not all(step.holds for step in steps):
         return found
     try:
         policy, text = policy_of(decision, release, spool, spec, logs)
@@ -92,7 +93,9 @@ def replay(
     u = uniform01(release.salt, decision.event_id)
     arm = decision.arms[draws.draw([decision.pmf], release.salt, [decision.event_id])[0]]
     found.append(ReplayStep("draw", arm == decision.arm, f"u = {u:.6f} gives {arm}, logged {decision.arm}"))
-    return [*found, *_outcome(decision, tuple(pmf))] if arm == decision.arm else found
+    if arm != decision.arm:
+        return found
+    return [*found, *_baseline(decision, batch, release), *_outcome(decision, tuple(pmf))]
 
 
 def release_of(
@@ -166,19 +169,33 @@ def _batch(
     """What was scored, and the step that says by which multipliers, where there were any. Raises KeyError where nobody
     has them."""
     asked = [decision.context], [decision.arms], [decision.arm_context], release.catalogue, [decision.arm_features]
-    batch = release.encoder.encode(*asked)
+    batch, promise = release.encoder.encode(*asked), OnRecord.read(decision.conservative)
+    batch = batch if promise is None else replace(batch, share=np.array([promise.share]))
     if so_far := SlateSoFar.recorded(decision.slate_so_far):
         rules = Safeguards.of(release.manifest).slate_rules(release.arms)
         batch = rules.priced(batch, [(so_far, decision.arms, decision.arm_features)])
     stopped = orjson.loads(decision.stopped or "[]")
     if not decision.multipliers and not stopped:
-        return batch, []
+        return batch, _share(promise, release, FREE)
     paid = prices(decision.multipliers)
     usages = Safeguards.of(release.manifest).usages(release.arms)
     holds = paid.version == decision.multipliers
     said = f"version {paid.version}, logged {decision.multipliers}"
     said += f"; this host left out the arms of {', '.join(stopped)}" if stopped else ""
-    return Pricing(usages).on(batch, paid, decision.at, stopped), [ReplayStep("multipliers", holds, said)]
+    steps = [ReplayStep("multipliers", holds, said), *_share(promise, release, paid)]
+    return Pricing(usages).on(batch, paid, decision.at, stopped), steps
+
+
+def _share(promise: OnRecord | None, release: LoadedRelease, paid: Multipliers) -> list[ReplayStep]:
+    """The step that says whether the policy could have this share beside the baseline: that of the allowance then, or,
+    where the host had used up its grant, the free one."""
+    beside = release.exploration.beside
+    if promise is None or beside is None:
+        return []
+    now = paid.allowance if paid.allowance and paid.allowance.of(beside.name) else None
+    allowed = {beside.alpha} | ({max(now.share, beside.alpha)} if now else set())
+    said = f"logged {promise.share:.9g}, allowed {' or '.join(f'{each:.9g}' for each in sorted(allowed))}"
+    return [ReplayStep("share", promise.share in allowed, said)]
 
 
 def policy_of(
@@ -204,6 +221,16 @@ def _pmf(decision: Decision, policy: Policy | None, batch: Batch, release: Loade
     if decision.role == CHAMPION and not decision.fallback_reason:
         return np.asarray(release.exploration.pmf(policy, batch)[0])
     return np.asarray(release.exploration.alone(policy, batch)[0])
+
+
+def _baseline(decision: Decision, batch: Batch, release: LoadedRelease) -> list[ReplayStep]:
+    """The step that says whether the baseline had the logged probability of the arm, where a promise is made."""
+    promise, derived = OnRecord.read(decision.conservative), release.exploration.promised(batch)
+    if promise is None or derived is None:
+        return []
+    own = float(derived.baseline[0, decision.arms.index(decision.arm)])
+    said = f"logged {promise.baseline:.9g}, derived {own:.9g}"
+    return [ReplayStep("baseline", abs(own - promise.baseline) <= TOLERANCE, said)]
 
 
 def _outcome(decision: Decision, pmf: tuple[float, ...]) -> list[ReplayStep]:

@@ -5,7 +5,7 @@ who is explored toward fails ─▶ the champion's pmf with all of ε spread uni
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -14,7 +14,9 @@ import numpy as np
 
 from croupier.features.batch import F64, Batch
 from croupier.features.schema import APPRENTICE, CANDIDATE, CHAMPION, FALLBACK
+from croupier.features.store import layout
 from croupier.models import exploration
+from croupier.models.constraints.beside_baseline import Promised
 from croupier.models.policy import Policy
 from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.deadline import DeadlineRunner, TooSlow
@@ -40,7 +42,8 @@ def pmf_of(policy: Policy, batch: Batch) -> F64:
 @dataclass(frozen=True, slots=True)
 class Served:
     """What one role made of its rows: `pmf` (B, K), floor included, and why it is not the role's own, if so. `step` and
-    `shared` name the posterior as the log does."""
+    `shared` name the posterior as the log does. `promise`: the declared baseline beside which it was made,
+    if any."""
 
     pmf: F64
     role: str
@@ -48,12 +51,18 @@ class Served:
     step: int
     reason: str = ""
     shared: str = ""
+    promise: Promised | None = None
 
     def apprenticed(self) -> "Served":
         """What is shown where an app is served in apprentice mode: the first arm of each request, for certain."""
         shown = np.zeros_like(self.pmf)
         shown[:, 0] = 1.0
-        return replace(self, pmf=shown, role=APPRENTICE)
+        return replace(self, pmf=shown, role=APPRENTICE, promise=None)
+
+    def promised(self, drawn: Sequence[int]) -> list[str]:
+        """What each decision says of the promise, where `drawn` (B,) are the places of the arms; "" where none is
+        made."""
+        return [""] * len(drawn) if self.promise is None else self.promise.of(drawn)
 
 
 class Scorer:
@@ -72,17 +81,19 @@ class Scorer:
             left, pmf = self._pmf(role, batch, ask)
             pmf = exploration.guard(pmf, left.mask)
             other, reason = self._toward(role, left, stage, ask)
-            served = self._release.exploration.served(pmf, left, other)
+            promise = self._release.exploration.promised(left)
+            served = self._release.exploration.served(pmf, left, other, promise)
             step, shared = self._heads.step(role), self._heads.shared(role)
-            return Served(served, role, self._names[role], step, reason, shared)
+            return Served(served, role, self._names[role], step, reason, shared, promise)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a policy does, users get an arm
             failure = error
         if role == CHAMPION:
             log.error("%s failed", role, exc_info=failure)
-            return Served(self._release.exploration.uniform(batch), FALLBACK, "uniform", 0, _reason(role, failure))
+            alike, promise = self._release.exploration.uniform(batch), self._release.exploration.promised(batch)
+            return Served(alike, FALLBACK, "uniform", 0, _reason(role, failure), promise=promise)
         reason = self._counted(role, failure, stage)
         champion = self.score(CHAMPION, batch, stage, ask)
-        return Served(champion.pmf, FALLBACK, champion.policy, champion.step, reason, champion.shared)
+        return replace(champion, role=FALLBACK, reason=reason)
 
     def _toward(self, role: str, batch: Batch, stage: str, ask: Ask) -> tuple[F64 | None, str]:
         """The pmf that the champion explores toward; or None, and why there is none ("": its release has no such
@@ -134,6 +145,8 @@ class Scorer:
             policies[CANDIDATE] = self._heads.policy(CANDIDATE)
         if self._release.toward is not None:
             policies[TOWARD] = self._release.toward.policy
+        if self._release.baseline is not None:
+            policies[layout.BASELINE] = self._release.baseline
         for name, policy in policies.items():
             try:
                 self._runner.run(partial(policy.pmf, batch), WARM_SECONDS)

@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 from croupier.features.batch import Batch
 from croupier.features.clock import now_us
 from croupier.features.encoding.undeclared import Undeclared
-from croupier.features.ids import hash_unit, uuid7s
+from croupier.features.ids import hash_unit
 from croupier.features.log.admission import Admission
 from croupier.features.log.refusals import noted
 from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.schema import CANDIDATE, CHAMPION, Decision, InvalidEvent
-from croupier.serving.contract.requests import CANARY, Raw, Request, Selection, decode, scope_of
+from croupier.models.constraints.kept_multipliers import FREE
+from croupier.models.constraints.multipliers import Multipliers
+from croupier.serving.contract.requests import CANARY, Raw, Request, Selection, decode, event_ids, raw_field, scope_of
 from croupier.serving.decide import draws
 from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.meter import Meter
@@ -70,7 +72,9 @@ class Selector:
         self.unit_key, self.clock, self.declared = unit_key, clock, declared
         self.offered = Offered(release, every=recorder is None)  # in a trial every arm: golden requests may be old
         self.continues = release.continues
-        self._pricing, self._prices = Pricing(Safeguards.of(release.manifest).usages(release.arms)), prices
+        held = Safeguards.of(release.manifest)
+        self._pricing, self._prices = Pricing(held.usages(release.arms), held.beside), prices
+        self._host: str = getattr(recorder, "id", "")  # of its log
         self._scorer = Scorer(release, self.heads, self.breaker, trial=recorder is None)
         digests = {"catalogue": release.catalogue.digest, "encoder": release.encoder.digest}
         self.stamp: dict[str, Any] = {"release": release.number, **digests}
@@ -138,7 +142,7 @@ class Selector:
                     found.append(self.offered.checked(each, now, unknown))
                 except InvalidEvent as error:
                     found.append(error)
-                    rejects.append(("decision", error.field, _raw_field(raw, error.field), str(error), now))
+                    rejects.append(("decision", error.field, raw_field(raw, error.field), str(error), now))
                     self.meter.count("croupier_rejects_total", model="select_arm", field=scope_of(error.field))
         return found, rejects
 
@@ -153,19 +157,25 @@ class Selector:
             return []
         requests, view = [each.request for each in asked], self._view()
         units = [hash_unit(self.unit_key, r.unit_id) for r in requests]
-        events, batch = _event_ids(requests), self.encoded(requests)
-        stamp, batch = self._pricing.paid(batch, self._prices, now, lease)
+        events, batch = event_ids(requests), self.encoded(requests)
+        prices = self._multipliers()
+        stamp, batch = self._pricing.paid(batch, prices, now, lease)
         decisions: list[Decision | None] = [None] * len(requests)
-        whole = DecidedTogether(requests, events, units, batch, stamp)
-        for role, rows in self.split(requests, units, view).items():
-            part = whole if len(rows) == len(requests) else whole.of(rows)
-            for row, decision in zip(rows.tolist(), self._drawn(role, part, view, now)[0], strict=True):
-                decisions[row] = decision
-        made = [d for d in decisions if d is not None]
-        with self.meter.stage("record"):
-            stored = self.record(requests, made, {} if lease.rows.start else left)
+        with self._pricing.exploring(requests, self._prices, prices, self._host) as exploring:
+            whole = DecidedTogether(requests, events, units, exploring.on(batch), stamp)
+            for role, rows in self.split(requests, units, view).items():
+                part = whole if len(rows) == len(requests) else whole.of(rows)
+                for row, decision in zip(rows.tolist(), self._drawn(role, part, view, now)[0], strict=True):
+                    decisions[row] = decision
+            made = [d for d in decisions if d is not None]
+            with self.meter.stage("record"):
+                stored = self.record(requests, made, {} if lease.rows.start else left)
+            exploring.count(requests, stored, now)
         lease.count(requests, stored, now)
         return self._answers(asked, made, stored, now)
+
+    def _multipliers(self) -> Multipliers:
+        return self._prices.now() if self._prices else FREE
 
     def _view(self) -> RolloutView:
         """The rollout as it is now."""
@@ -183,7 +193,8 @@ class Selector:
         drawn, name = draws.draw_rows(served.pmf, self.release.salt, part.events), view.named(served.role)
         stamp = self.stamp | part.stamp
         request: Any  # decoded: its fields are of the types that the log has
-        for request, event, unit, place, pmf in zip(part.requests, part.events, part.units, drawn, pmfs, strict=True):
+        rows = zip(part.requests, part.events, part.units, drawn, pmfs, served.promised(drawn), strict=True)
+        for request, event, unit, place, pmf, promised in rows:
             decision = Decision(
                 event_id=event,
                 at=now,
@@ -204,6 +215,7 @@ class Selector:
                 arm_features=request.arm_features,
                 retrieved=request.retrieved,
                 slate_so_far=request.slate.to_json() if request.slate else "",
+                conservative=promised,
                 **stamp,
             )
             decisions.append(decision)
@@ -286,15 +298,3 @@ class Selector:
 
     def _refusal(self, error: str) -> Selection:
         return Selection("", "", 0.0, (), self.release.number, "", error)
-
-
-def _raw_field(raw: Raw | InvalidEvent, field: str) -> bytes:
-    """The bytes behind "arm_context[2].price": those of `arm_context`."""
-    name = scope_of(field)
-    return bytes(getattr(raw, name)) if isinstance(raw, Raw) and name in Raw.__slots__ else b""
-
-
-def _event_ids(requests: Sequence[Request]) -> list[str]:
-    """The event ids of requests; one that has none is given one."""
-    made = iter(uuid7s(n) if (n := sum(not r.event_id for r in requests)) else ())
-    return [r.event_id or next(made) for r in requests]

@@ -20,7 +20,8 @@ class BreakerReport:
 
     def __init__(self, home: Path, host: str) -> None:
         self._home, self._host = home, host
-        self._key = layout.breaker(hashlib.sha256(host.encode()).hexdigest()[:16])  # a name may have any characters
+        name = hashlib.sha256(host.encode()).hexdigest()[:16]  # that of a host may have any characters
+        self._key = layout.beside(layout.BREAKERS, f"{name}{layout.JSON}")
         self._said: dict[str, object] = {}
 
     def look(self, store: Store, state: RolloutState | None) -> None:

@@ -13,7 +13,7 @@ from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions import hours, window
 from croupier.features.schema import FROM_CATALOGUE, NO_STAGE, Arm
 from croupier.features.spec import RolloutSpec, SpecError
-from croupier.features.spec_values import seconds_of
+from croupier.features.spec_values import SafetySpec, seconds_of
 from croupier.features.store import layout
 from croupier.features.utc import from_us
 from croupier.features.workspace import Workspace
@@ -21,6 +21,7 @@ from croupier.models import same_features
 from croupier.models.policy import make
 from croupier.serving.constraints import understood
 from croupier.serving.release import rollout_store
+from croupier.serving.release.exploration import kept_baseline
 from croupier.serving.release.stage_rule import least_seconds
 from croupier.serving.retrieval import retriever
 from croupier.serving.triton import server
@@ -65,10 +66,11 @@ def _arms(w: Workspace, problems: list[str]) -> Sequence[Arm]:
 def _constraints(w: Workspace, arms: Sequence[Arm], problems: list[str]) -> list[str]:
     """What is understood of rules, constraints and retrieval, a sentence each; what does not fit was told before."""
     spec = w.spec
-    if not (spec.ruling or spec.constraints or spec.safety.never_dominated or spec.retrieval.declared):
+    if not (spec.ruling or spec.constraints or spec.safety != SafetySpec() or spec.retrieval.declared):
         return []
     try:
         problems += [*understood.problems(spec, arms), *retriever.problems(spec.retrieval, arms)] if arms else []
+        problems += kept_baseline.problems(w.store, spec.safety)
         indexed = len(retriever.indexed(arms))
         return [*understood.sentences(spec, arms), *retriever.sentences(spec.retrieval, indexed)]
     except (OSError, ValueError):

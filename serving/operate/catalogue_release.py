@@ -26,6 +26,7 @@ from croupier.features.store.released import CATALOGUE
 from croupier.features.store.storage import StoreError
 from croupier.features.workspace import Workspace
 from croupier.models.bayesian.informed import informed
+from croupier.models.policy import Policy
 from croupier.serving.catalogue import file as catalogue_file
 from croupier.serving.catalogue.newcomers import newcomers
 from croupier.serving.catalogue.present_arms import answerable, newcomers_of
@@ -34,6 +35,7 @@ from croupier.serving.operate.deployment import triton_address
 from croupier.serving.release import bundle, bundle_store
 from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.continuation import SAME_ARMS
+from croupier.serving.release.exploration.kept_baseline import kept_baseline
 from croupier.serving.release.newcomer_share import Newcomers
 from croupier.serving.release.safeguards import Safeguards
 from croupier.serving.retrieval import retriever
@@ -143,8 +145,10 @@ def _released(w: Workspace, change: _Change) -> int:
     with deployment.scratch(w.home) as draft:
         old = deployment.fetched(w.store, w.home, change.number, draft)
 
+        baseline = kept_baseline(w.store, change.safeguards.beside, old.encoder)
+
         def build(folder: Path, number: int) -> object:
-            return _written(folder, number, old, change)
+            return _written(folder, number, old, change, baseline)
 
         try:
             old.encoder.catalogue(change.arms)  # before a number is taken
@@ -166,7 +170,7 @@ def _released(w: Workspace, change: _Change) -> int:
     return done.number
 
 
-def _written(folder: Path, number: int, old: LoadedRelease, change: _Change) -> dict[str, Any]:
+def _written(folder: Path, number: int, old: LoadedRelease, change: _Change, baseline: Policy | None) -> dict[str, Any]:
     known, fresh = old.encoder.catalogue(change.arms), list(change.new.since)
     candidate = None if old.candidate is None else informed(old.candidate, known, fresh)
     toward = None if old.toward is None else replace(old.toward, policy=informed(old.toward.policy, known, fresh))
@@ -185,6 +189,7 @@ def _written(folder: Path, number: int, old: LoadedRelease, change: _Change) -> 
         safeguards=change.safeguards,
         toward=toward,
         retrieval=retriever.held(old.manifest),
+        baseline=baseline and informed(baseline, known, fresh),
     )
 
 

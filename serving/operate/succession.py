@@ -127,6 +127,7 @@ def again(old: LoadedRelease, made: Heir, folder: Path, number: int, *, role: st
         source=now.source,
         safeguards=now.safeguards,
         retrieval=retriever.held(old.manifest),
+        baseline=now.baseline and informed(now.baseline, known, fresh),
     )
 
 

@@ -35,6 +35,7 @@ from croupier.serving.operate import publish, renewal
 from croupier.serving.operate.deployment import triton_address
 from croupier.serving.release import bundle, bundle_store, rollout_store
 from croupier.serving.release.exploration import choice
+from croupier.serving.release.exploration.kept_baseline import kept_baseline
 from croupier.serving.release.exploration.toward import ENTRY as TOWARD
 from croupier.serving.release.exploration.toward import Toward
 from croupier.serving.release.newcomer_share import Newcomers
@@ -242,6 +243,9 @@ def release_policies(
     if w.spec.policies.fast_loop:
         half_life.refuse(w.settings, (champion, candidate))
 
+    held = Safeguards.declared(w.spec)
+    baseline = kept_baseline(w.store, held.beside, encoder)
+
     def build(folder: Path, number: int) -> object:
         return bundle.write_release(
             folder,
@@ -255,9 +259,10 @@ def release_policies(
             golden=golden,
             newcomers=newcomers,
             source=source or w.spec.arms.source,
-            safeguards=Safeguards.declared(w.spec),
+            safeguards=held,
             toward=toward,
             retrieval=w.spec.retrieval,
+            baseline=baseline and informed(baseline, encoder.catalogue(arms), list((newcomers or Newcomers()).since)),
         )
 
     return publish.publish(w.store, w.home, build, **_how(w, str(meta.get("kind", ""))))

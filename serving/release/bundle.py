@@ -3,6 +3,7 @@
 manifest.json    SHA-256 and size of every other file, versions, digests, floor, salt, training window, verdict
 champion/  candidate/  encoder/  catalogue.json    what decides        (candidate/ may be absent)
 toward/          only without a candidate: an undecided one, toward which the champion explores (exploration/toward.py)
+baseline/        only where app.toml is held to an earlier release: its champion (exploration/kept_baseline.py)
 golden.json      requests and the pmf this code computed for them, for the smoke test of a server
 model.py         the Triton entry point, so that the folder is also one version of `select_arm`
 
@@ -14,7 +15,7 @@ import secrets
 import shutil
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,7 @@ class LoadedRelease:
     manifest: dict[str, Any]
     toward: Toward | None = None
     retriever: Retriever | None = None
+    baseline: Policy | None = None
 
     @property
     def continues(self) -> tuple[int, ...]:
@@ -89,7 +91,9 @@ class LoadedRelease:
     @cached_property
     def exploration(self) -> Exploration:
         """What the release makes of a policy's pmf."""
-        return Exploration.of(self.floor, self.newcomers, self.catalogue, self.limits, self.toward)
+        beside = Safeguards.of(self.manifest).beside
+        beside = beside and replace(beside, kept=self.baseline)
+        return Exploration.of(self.floor, self.newcomers, self.catalogue, self.limits, self.toward, beside=beside)
 
     def pmf(self, role: str, batch: Batch) -> F64:
         """Returns (B, K): what the policy in `role` serves, its exploration mixed in. A hold-out stands in the
@@ -117,6 +121,7 @@ def write_release(
     safeguards: Safeguards | None = None,
     toward: Toward | None = None,
     retrieval: RetrievalSpec | None = None,
+    baseline: Policy | None = None,
 ) -> dict[str, Any]:
     """Write the whole folder or nothing, and return its manifest. `folder` must not exist.
 
@@ -125,6 +130,7 @@ def write_release(
     from; a policy that cannot serve these is refused (ValueError). `salt` keys the draws (default: a random one, which
     is nobody's to know who may name an event: else ids of a wished arm could be computed). `safeguards` hold.
     `toward`: whom a champion without a candidate explores toward. `retrieval`: the shortlist of requests without arms.
+    `baseline`: the policy of the release that the safeguards name as one.
     """
     if folder.exists():
         raise FileExistsError(f"{folder}: a release is written once; take the next number")
@@ -133,9 +139,10 @@ def write_release(
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.parent / f".tmp-{folder.name}-{uuid.uuid4().hex[:8]}"
     roles = {CHAMPION: champion} | ({CANDIDATE: candidate} if candidate is not None else {})
-    arm_source.refuse_unfit(source, roles | ({TOWARD: toward.policy} if toward is not None else {}))
+    beside = ({TOWARD: toward.policy} if toward else {}) | ({layout.BASELINE: baseline} if baseline else {})
+    arm_source.refuse_unfit(source, roles | beside)
     new, kept = newcomers or Newcomers(), (safeguards or Safeguards()).fitting(arms)
-    body = ReleaseBody(encoder, arms, floor, roles, new, kept, toward)
+    body = ReleaseBody(encoder, arms, floor, roles, new, kept, toward, baseline)
     draft.mkdir(mode=0o750)  # the salt of the draws is in its manifest
     try:
         for role, policy in roles.items():
@@ -143,6 +150,9 @@ def write_release(
             policy.save(draft / role)
         if toward is not None:
             toward.save(draft)
+        if baseline is not None:
+            (draft / layout.BASELINE).mkdir()
+            baseline.save(draft / layout.BASELINE)
         (draft / layout.ENCODER).mkdir()
         encoder.save(draft / layout.ENCODER)
         catalogue.write(draft / layout.CATALOGUE, arms)
@@ -230,6 +240,7 @@ def load(folder: Path) -> LoadedRelease:
         manifest=manifest,
         toward=Toward.load(folder, manifest),
         retriever=Retriever.load(folder, manifest, arms),
+        baseline=policies.load(folder / layout.BASELINE) if (folder / layout.BASELINE).exists() else None,
     )
 
 

@@ -16,6 +16,7 @@ from croupier.features.schema import Arm
 from croupier.features.slates.held import SlateRules, likeness_of
 from croupier.features.spec import AppSpec
 from croupier.features.spec_values import SafetySpec, SlatesSpec
+from croupier.models.constraints.beside_baseline import BesideBaseline
 from croupier.models.constraints.held import DecisionLimits
 from croupier.models.constraints.long_run import Usage, refuse_costs, usages
 
@@ -65,7 +66,7 @@ class Safeguards:
 
     def entry(self) -> dict[str, Any]:
         """The manifest's entry."""
-        safe: dict[str, Any] = {"safety": self.safety.model_dump(mode="json")} if self.safety.never_dominated else {}
+        safe: dict[str, Any] = {"safety": self.safety.model_dump(mode="json")} if self._safe else {}
         safe |= {"slates": self.slates.model_dump(mode="json")} if self.slates.declared else {}
         safe |= {"alike": list(self.alike), "width": self.width} if self.alike else {}
         if not self.rules and not self.constraints and not safe:
@@ -74,6 +75,15 @@ class Safeguards:
             [each.model_dump(mode="json") for each in some] for some in (self.rules, self.constraints)
         )
         return {ENTRY: {"rules": rules, "constraints": constraints, "strings": list(self.strings)} | safe}
+
+    @property
+    def _safe(self) -> bool:
+        return bool(self.safety.never_dominated or self.safety.conservative)
+
+    @property
+    def beside(self) -> BesideBaseline | None:
+        """The baseline that decisions are held to; None where there is none."""
+        return BesideBaseline.of(self.safety)
 
     def limits(self, arms: Sequence[Arm]) -> DecisionLimits:
         """The limits of each decision, of a catalogue's `arms`."""

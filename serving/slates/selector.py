@@ -7,7 +7,7 @@
 Arms, pmfs and propensities are those that the slots have as decisions one after another (contract/slates.py), to the
 bit: what is left of the scores is the scores of what is left (models/policy.py), less the likeness to the arms above.
 A slate whose slots have features differs in its context from slot to slot, and is asked for slot after slot; so is one
-that is on record, and every one of a release with budgets or limits, which are each decision's.
+that is on record, and every one of a release with budgets, limits or a baseline, which are each decision's.
 """
 
 import logging
@@ -102,7 +102,7 @@ class SlateSelector(Selector):
             return
         requests, view = [slate.left for slate in slates], self._view()
         units = [hash_unit(self.unit_key, r.unit_id) for r in requests]
-        stamp, batch = self._pricing.paid(self.encoded(requests), self._prices, now)
+        stamp, batch = self._pricing.paid(self.encoded(requests), self._multipliers(), now)
         whole = DecidedTogether(requests, [slate.slate_id for slate in slates], units, batch, stamp)
         for role, rows in self.split(requests, units, view).items():
             part = whole if len(rows) == len(slates) else whole.of(rows)

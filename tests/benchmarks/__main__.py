@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 KEYS = ("name", "workload", "ours", "other", "unit", "ratio", "ratio_min", "ratio_max", "rounds", "target", "met")
-LONG = {"learning"}  # asked for by name: `make bench-learning`
+LONG = {"chain", "learning"}  # asked for by name: `make bench ROOM=chain`, `make bench-learning`
 HERE = Path(__file__).resolve().parent
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from croupier.features import build
 from croupier.features.batch import Interactions, concatenate
+from croupier.features.encoded.kept import keep
 from croupier.features.encoding import catalogue
 from croupier.features.encoding.dataset import encode_interactions
 from croupier.features.encoding.encoder import Encoder
-from croupier.features.interactions import late_rewards
+from croupier.features.interactions.parts.log_parts import LearntLog
 from croupier.features.spec import AppSpec
 from croupier.features.workspace import Workspace, get_folder
 from croupier.features.worlds.reels import World
@@ -78,9 +78,8 @@ def test_a_training_learns_from_the_change_on_if_the_app_lets_it(adapt, name, tm
     rows = pl.concat(frames).with_columns(pl.int_range(0, 10_000).cast(pl.Int64).alias("at") * 1_000_000)
     encoder = Encoder.fit(w.spec, rows, world.arms())
     end = 10_000_000_000
-    late = late_rewards.none(rows).select("at", "late_reward")
-    span = {"split_at": 6_000_000_000, "start": "", "end": "", "end_us": end}
-    key = build.keep(w, rows, late, encoder, name="x", **span)["features"]
+    log = LearntLog(parts=[rows.with_columns(late_reward=pl.lit(0.0))], rows=len(rows), split_at=6_000_000_000)
+    key = keep(w, log, encoder, name="x", facts={"start": "", "end": ""}, end_us=end)["features"]
     training.train("shop", key, name)
     trained = policy.load(get_folder(w.store, f"candidates/{key}/{name}", tmp_path / "trained"))
 

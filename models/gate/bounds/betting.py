@@ -22,6 +22,7 @@ from typing import Self
 import numpy as np
 
 from croupier.features.batch import F64, I64
+from croupier.features.encoded.on_disk import blocks
 from croupier.models.gate.bounds.steadied import steadied
 from croupier.models.ope.estimators import Rounds, jackknife_effect
 
@@ -86,11 +87,17 @@ class LiftBets:
     def log_wealth(self, mean: float, ends: Sequence[int] = ()) -> F64:
         """Log-wealth of all parts against a mean lift of at most `mean`, after each number of rows in `ends` (all of
         them by default)."""
-        steps = np.log(1.0 + self.stakes[:, None] * (self.thinning * (self.values - mean)))
-        total = np.cumsum(steps, axis=1)[:, np.asarray(ends) - 1] if len(ends) else steps.sum(axis=1, keepdims=True)
+        if len(ends):
+            total = np.cumsum(self._steps(mean, slice(None)), axis=1)[:, np.asarray(ends) - 1]
+        else:
+            each = (self._steps(mean, rows).sum(axis=1, keepdims=True) for rows in blocks(len(self.values)))
+            total = sum(each, np.zeros((len(self.stakes), 1)))
         parts = total / self.dispersion + np.log(PARTS)[:, None]
         most = parts.max(axis=0)
         return np.asarray(most + np.log(np.exp(parts - most).sum(axis=0)))
+
+    def _steps(self, mean: float, rows: slice) -> F64:
+        return np.asarray(np.log(1.0 + self.stakes[:, None] * (self.thinning[rows] * (self.values[rows] - mean))))
 
     def lower(self, alpha: float) -> float:
         """Every mean lift below it is refuted with error alpha; wealth falls as the mean rises."""

@@ -16,6 +16,7 @@ from math import inf
 import numpy as np
 
 from croupier.features.batch import F64, I64, Interactions
+from croupier.features.encoded.on_disk import blocks, zeros
 from croupier.models.ope.estimators import Moments, effective_sample_size, jackknife_effect
 
 PRIOR_ROWS = 10.0
@@ -25,7 +26,11 @@ NO_SPREAD = 1e-9  # relative standard deviation below which differences are roun
 def divergence(log: Interactions, candidate: F64, champion: F64 | None = None) -> F64:
     """Returns (n, 3): E[Δw²], E[Δw⁴] and E[Δw³] of each row over the arms the log could draw, Δw = (π₁ − π₀) / p;
     π₀ = 0 for the value of one policy."""
-    return powers(_drawable(log), candidate, np.zeros(1) if champion is None else champion)
+    found = zeros((len(log), 3))
+    for rows in blocks(len(log)):
+        base = np.zeros(1) if champion is None else champion[rows]
+        found[rows] = powers(_drawable(log, rows), candidate[rows], base)
+    return found
 
 
 def powers(log: F64, candidate: F64, champion: F64) -> F64:
@@ -40,7 +45,10 @@ def powers(log: F64, candidate: F64, champion: F64) -> F64:
 def reach(log: Interactions, candidate: F64, champion: F64) -> F64:
     """Returns (n, 2): how far w₁ − w₀ could have gone above and below zero on each row, over the arms that the log
     could draw; known before the draw, as the log's pmf is."""
-    return extremes(_drawable(log), candidate, champion)
+    found = zeros((len(log), 2))
+    for rows in blocks(len(log)):
+        found[rows] = extremes(_drawable(log, rows), candidate[rows], champion[rows])
+    return found
 
 
 def extremes(log: F64, candidate: F64, champion: F64) -> F64:
@@ -49,8 +57,8 @@ def extremes(log: F64, candidate: F64, champion: F64) -> F64:
     return np.column_stack([np.maximum(gap.max(axis=1), 0.0), np.maximum(-gap.min(axis=1), 0.0)])
 
 
-def _drawable(log: Interactions) -> F64:
-    return np.asarray(np.where(log.batch.mask, log.pmf, 0.0))
+def _drawable(log: Interactions, rows: slice) -> F64:
+    return np.asarray(np.where(log.batch.mask[rows], log.pmf[rows], 0.0))
 
 
 def steadied(values: F64, divergence: F64, reward: F64, unit: I64 | None = None) -> Moments:

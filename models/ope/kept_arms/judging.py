@@ -10,14 +10,15 @@ ones have, and what that unit earns: a policy that remembers units would be paid
 Elsewhere every row is a draw of its own, all units are learnt, and all later rows judge.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from croupier.features.batch import I64, Bool, Interactions, concatenate
+from croupier.features.batch import I64, Bool, Interactions
 from croupier.features.build import Features
+from croupier.features.encoded.gathered_log import gathered
 from croupier.models.ope.kept_arms.repeats import keeps
 
 HALF = np.uint64(1) << np.uint64(63)
@@ -31,17 +32,22 @@ def learnt(unit: NDArray[np.uint64]) -> Bool:
 def rows(features: Features, trained: Sequence[int], *, held_back: bool) -> tuple[Features, Interactions | None]:
     """Returns the rows that judge, None where there is none, and the features that speak of them. `trained` (UTC µs):
     from when on there were models, in order; `held_back`: whether the first ones learnt half of the units alone."""
-    later = [chunk[rest] for chunk in features.chunks() if (rest := chunk.at >= trained[0]).any()]
-    if not later:
-        return features, None
-    log = concatenate(later)
-    if not held_back and not keeps([log]):
+    log = gathered(chunk[rest] for chunk in features.chunks() if (rest := chunk.at >= trained[0]).any())
+    if log is None or (not held_back and not keeps([log])):
         return features, log
     parts = [(chunk.unit, chunk.at) for chunk in features.chunks()]
     unit, at = (np.concatenate(column) for column in zip(*parts, strict=True))
     judges = judging(unit, at, np.array(trained, np.int64), held_back=held_back)
-    found = log[judges[at >= trained[0]]]
-    return replace(features, judging=judges), found if len(found) else None
+    found = gathered(chunk[rest] for chunk, rest in _judged(features.chunks(), judges) if rest.any())
+    return replace(features, judging=judges), found
+
+
+def _judged(chunks: Iterable[Interactions], judges: Bool) -> Iterator[tuple[Interactions, Bool]]:
+    """Each chunk, with which of its rows judge."""
+    start = 0
+    for chunk in chunks:
+        yield chunk, judges[start : start + len(chunk)]
+        start += len(chunk)
 
 
 def judging(unit: NDArray[np.uint64], at: I64, trained: I64, *, held_back: bool) -> Bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from croupier.features.batch import I64, Interactions
+from croupier.features.encoded.on_disk import blocks, zeros
 from croupier.features.quality.repeated_draws import Repeats
 
 ENOUGH, MOST_ROWS = 20_000, 1_000_000  # units that come again, and rows: more would not say more
@@ -23,10 +24,13 @@ def repeats(log: Interactions) -> Repeats:
     before, here = order[:-1][again], order[1:][again]
     if len(here) == 0:
         return Repeats()
-    arm = log.batch.arm[before, log.chosen[before]]
-    same = (log.batch.arm[here] == arm[:, None]) & log.batch.mask[here]
-    p = np.where(same, log.pmf[here], 0.0).sum(axis=1)
-    return Repeats.of(p, same[np.arange(len(here)), log.chosen[here]], log.unit[here])
+    p, hit = zeros((len(here),)), zeros((len(here),), np.bool_)
+    for rows in blocks(len(here)):
+        old, new = before[rows], here[rows]
+        same = (log.batch.arm[new] == log.batch.arm[old, log.chosen[old]][:, None]) & log.batch.mask[new]
+        p[rows] = np.where(same, log.pmf[new], 0.0).sum(axis=1)
+        hit[rows] = same[np.arange(len(new)), log.chosen[new]]
+    return Repeats.of(p, hit, log.unit[here])
 
 
 def keeps(chunks: Iterable[Interactions]) -> bool:

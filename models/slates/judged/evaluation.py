@@ -13,6 +13,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import polars as pl
+
 from croupier.features.batch import F64, I64, Interactions
 from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.spec import GateSpec
@@ -186,7 +188,7 @@ def _of_slates(
         "log": whole[rows],
         "guardrails": {kind: values[rows] for kind, values in guardrails.items()},
         "asked": asked if asked.late is None else replace(asked, late=asked.late[rows]),
-        "segments": {name: [labels[row] for row in rows] for name, labels in segments.items()},
+        "segments": {name: pl.Series(labels)[rows] for name, labels in segments.items()},
     }
 
 

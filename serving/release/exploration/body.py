@@ -1,7 +1,7 @@
 """What decides in a release, before it is written: what its manifest says of it, and what it answers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -27,6 +27,13 @@ class ReleaseBody:
     newcomers: Newcomers
     safeguards: Safeguards
     toward: Toward | None
+    baseline: Policy | None = None
+
+    def __post_init__(self) -> None:
+        beside = self.safeguards.beside
+        if bool(beside and beside.release) != (self.baseline is not None):
+            found = "none" if self.baseline is None else self.baseline.name
+            raise ValueError(f"baseline: found {found}, expected the policy of safety.baseline where that is a release")
 
     @cached_property
     def known(self) -> Catalogue:
@@ -45,6 +52,8 @@ class ReleaseBody:
 
     def golden(self, role: str, requests: Sequence[Mapping[str, Any]]) -> list[Golden]:
         """These requests, with the pmf that the policy in `role` gives each."""
+        beside = self.safeguards.beside
+        beside = beside and replace(beside, kept=self.baseline)
         known, limits = self.known, self.safeguards.limits(self.arms)
-        explored = Exploration.of(self.floor, self.newcomers, known, limits, self.toward)
+        explored = Exploration.of(self.floor, self.newcomers, known, limits, self.toward, beside=beside)
         return golden_of(role, requests, self.encoder, known, partial(explored.pmf, self.roles[role]))

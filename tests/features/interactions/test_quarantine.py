@@ -16,7 +16,8 @@ from croupier.features.encoding import catalogue
 from croupier.features.interactions import hours, judged_hours, privacy, quarantine, quarantine_decisions, window
 from croupier.features.interactions.account import Account
 from croupier.features.interactions.join import matured
-from croupier.features.interactions.versions import newest, read_interactions
+from croupier.features.interactions.parts import log_parts
+from croupier.features.interactions.versions import empty, newest, read_interactions
 from croupier.features.quality.rules import row_rules
 from croupier.features.schema import Reward
 from croupier.features.spec import AppSpec
@@ -79,7 +80,9 @@ def account(w):
 
 
 def trained_on(w):
-    return window.rows_of(w.store, window.window(w.store, w.spec, now=clock.now()), 10**6)
+    seen = window.window(w.store, w.spec, now=clock.now())
+    with log_parts.learnt(w.store, w.spec, seen.hours.values()) as log:
+        return pl.concat([empty(), *(part.drop("late_reward") for part in log.parts)])
 
 
 def croupier(*arguments):

@@ -9,7 +9,8 @@ import pytest
 from croupier.features import clock
 from croupier.features.interactions import hours, window
 from croupier.features.interactions.join import join_hours
-from croupier.features.interactions.versions import latest_interactions, newest, read_interactions
+from croupier.features.interactions.parts import log_parts
+from croupier.features.interactions.versions import empty, latest_interactions, newest, read_interactions
 from croupier.features.log.ship import ship
 from croupier.features.log.shipped import open_log
 from croupier.features.log.spool import Spool
@@ -77,7 +78,9 @@ class Site:
         return waiting
 
     def rows(self, now: datetime, most: int = 10**6) -> pl.DataFrame:
-        return window.rows_of(self.store, window.window(self.store, self.spec, now=now), most)
+        seen = window.window(self.store, self.spec, now=now)
+        with log_parts.learnt(self.store, self.spec, seen.hours.values(), keep=seen.share(most)) as log:
+            return pl.concat([empty(), *(part.drop("late_reward") for part in log.parts)])
 
 
 def name(hour: int) -> str:

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from croupier.features.encoding.encoder import Encoder
-from croupier.features.encoding.profile import Profile, chance, moved
+from croupier.features.encoding.profile import chance, moved
 from croupier.features.quality import drift
 from croupier.features.quality.pages import health_page, offline_docs
 from croupier.features.spec import AppSpec
@@ -61,7 +61,6 @@ def test_drift_is_where_it_was_planted(log):
 
 def test_distance_and_its_noise():
     assert moved((0.5, 0.5, 0.0), (0.2, 0.5, 0.3)) == pytest.approx(0.3)
-    assert Profile.of_numbers([1.0, 2.0, 3.0, 4.0], 5).missing == pytest.approx(0.2)
     rng = np.random.default_rng(0)
     p = np.full(10, 0.1)
     found = [moved(tuple(rng.multinomial(200, p) / 200), tuple(p)) for _ in range(2000)]

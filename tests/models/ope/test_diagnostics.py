@@ -75,10 +75,10 @@ def test_parts_by_age_sum_to_the_lift(judged):
 def test_ages_have_their_edges_where_they_say(log):
     gap = np.zeros((N, K))
     born = log.at[0] - np.array([1, 2, 7, 8, 30, 31]) * DAY + 2 * N * 10**6  # a little younger than whole days
-    found = by_age(log, gap, np.zeros((N, K)), born)
+    found = by_age(log, (gap, gap), np.zeros((N, K)), born)
     shown = np.bincount(log.chosen, minlength=K)
     assert [p["rounds"] for p in found] == [shown[0], shown[1] + shown[2], shown[3] + shown[4], shown[5]]
-    assert by_age(log, gap, np.zeros((N, K)), np.zeros(K, np.int64)) == []  # one age says nothing
+    assert by_age(log, (gap, gap), np.zeros((N, K)), np.zeros(K, np.int64)) == []  # one age says nothing
 
 
 def test_the_lift_as_it_grew_ends_where_the_verdict_is(judged):

@@ -29,6 +29,45 @@ def spec(text):
     return AppSpec.model_validate(tomllib.loads(FEATURES + text))
 
 
+@pytest.mark.parametrize(("text", "said"), [
+    ("conservative = 1.0", "safety.conservative: found 1.0, expected less than 1"),
+    ('conservative = "0.1"', "safety.conservative: found '0.1', expected a number, without quotes"),
+    ("conservative = true", "safety.conservative: found True, expected a number"),
+    ("conservative = nan", "safety.conservative: found nan"),
+    ('baseline = "tea"', "safety.baseline: found 'tea' without safety.conservative, expected both, or none"),
+    ('conservative = 0.1\nbaseline = ""', "safety.baseline: found ''"),
+    ("conservative = 0.1\nnever_dominated = true\n[policies]\ncandidates = ['lin_ts']",
+     "safety.conservative: found it beside never_dominated"),
+    ("conservative = 0.1\n[allocation]\ntotal = 3\n[policies]\ncandidates = ['lin_ts']",
+     r"safety.conservative: found it beside \[allocation\]"),
+    ("conservative = 0.1\n[reward]\nrange = [-1, 1]", "safety.conservative: found reward.range from -1 on, expected 0"),
+    ('conservative = 0.1\nbaseline = "tea"\n[arms]\nsource = "request"', "safety.baseline: found arm 'tea' with arms.source"),
+])  # fmt: skip
+def test_a_promise_that_could_not_be_kept_is_refused_by_name(tmp_path, text, said):
+    (tmp_path / "app.toml").write_text(f"{FEATURES}[safety]\n{text}\n")
+    with pytest.raises(SpecError, match=said):
+        AppSpec.read(tmp_path / "app.toml")
+
+
+def test_a_promise_is_said_in_words_and_a_baseline_that_is_no_arm_is_named():
+    promise = "[safety]\nconservative = 0.2\n"
+    (said,) = understood.sentences(spec(promise), ARMS)
+    assert said == (
+        "safety: the running value of all decisions is never below 0.8 of what a uniform choice would have earned, with "
+        "probability 0.95; the policy has 0.2 of each decision, and more as the log allows"
+    )
+    assert understood.problems(spec(promise), ARMS) == []
+    assert understood.problems(spec(promise + 'baseline = "tea"\n'), ARMS) == []
+    (unknown,) = understood.problems(spec(promise + 'baseline = "wine"\n'), ARMS)
+    assert (
+        unknown
+        == "safety.baseline: found 'wine', expected 'uniform', 'release N', or the id of an arm in catalogue.json"
+    )
+    never = '[[rules]]\nname = "never"\narms = ["tea"]\n'
+    (ruled,) = understood.problems(spec(never + promise + 'baseline = "tea"\n'), ARMS)
+    assert ruled.startswith("safety.baseline: found 'tea', which rules without `when` leave out")
+
+
 def test_they_are_said_in_words():
     found = spec(
         '[[rules]]\nname = "minors"\nwhen.age = { below = 18 }\nwhen.region = ["DE", "AT"]\narm.category = ["alcohol"]\n'

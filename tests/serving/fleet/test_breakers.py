@@ -111,7 +111,7 @@ def test_it_is_said_once_and_again_by_a_follower_that_was_started_again(fleet):
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"release": 1, "stage": "5%"}', b"\xff", b"null", b'"x"'])
 def test_what_cannot_be_read_holds_the_rollout_until_it_is_gone(fleet, raw):
     controller = fleet[0]
-    key = layout.breaker("0123456789abcdef")
+    key = layout.beside(layout.BREAKERS, "0123456789abcdef.json")
     controller.store.put(key, raw)
     state = looked(controller)
     assert (state.stage, state.share) == ("5%", 0.05)

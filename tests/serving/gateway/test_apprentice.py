@@ -172,7 +172,7 @@ def test_as_it_is_such_a_log_supports_no_other_policy(lived, monkeypatch):
     """What the gate would say of the app's own rows, if they were not made rows to imitate."""
     w, (start, end), _ = lived
     monkeypatch.setenv("CROUPIER_VAR", str(w.settings.var))
-    monkeypatch.setattr(imitation, "learnt", lambda rows, spec: rows)
+    monkeypatch.setattr(imitation, "learnt_part", lambda rows, spec, **_: rows)
     with clock.at(to_us(end) + 3 * HOUR):
         found = build.encode("shop", start.isoformat(), end.isoformat())
         (verdict,) = training.judge([training.train("shop", found["features"], "vw_cb_adf")])
