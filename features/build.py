@@ -16,6 +16,7 @@ import polars as pl
 
 from croupier.features import clock
 from croupier.features.batch import F64, I64, Bool
+from croupier.features.encoded.frame_file import frames
 from croupier.features.encoded.kept import digest, keep
 from croupier.features.encoding import catalogue, dataset
 from croupier.features.encoding.encoder import Encoder
@@ -95,9 +96,13 @@ class Features:
         path, first = self.folder / name, self.split_at if since is None else since
         if not path.exists():
             return None
-        these = True if self.judging is None else pl.Series(self.judging)
-        labels = pl.col(pl.String).cast(pl.Categorical)  # a few bytes a row
-        return pl.scan_parquet(path).with_columns(labels).collect().filter(these, pl.col("at") >= first)
+        parts, start = list[pl.DataFrame](), 0
+        for part in frames(path):
+            these = True if self.judging is None else pl.Series(self.judging[start : start + len(part)])
+            kept = part.filter(these, pl.col("at") >= first)
+            parts.append(kept.with_columns(pl.col(pl.String).cast(pl.Categorical)))  # a few bytes a row
+            start += len(part)
+        return pl.concat(parts)
 
     def born(self) -> I64:
         """Returns (A,) when each arm of the catalogue came, UTC µs; 0 where nobody said."""

@@ -32,6 +32,12 @@ class FrameFile:
         self._writer.write_table(table)
 
 
+def frames(path: Path) -> Iterator[pl.DataFrame]:
+    """Yields the rows of a file, some at a time."""
+    with pq.ParquetFile(path) as file:
+        yield from map(pl.DataFrame, file.iter_batches(BATCH))
+
+
 def values(path: Path, column: str) -> Iterator[Any]:
     """Yields the values of a column of a file, one after the other."""
     with pq.ParquetFile(path) as file:

@@ -22,7 +22,7 @@ from typing import Self
 import numpy as np
 
 from croupier.features.batch import F64, I64
-from croupier.features.encoded.on_disk import blocks
+from croupier.features.encoded.on_disk import blocks, zeros
 from croupier.models.gate.bounds.steadied import steadied
 from croupier.models.ope.estimators import Rounds, jackknife_effect
 
@@ -65,23 +65,30 @@ class LiftBets:
         bounded = isfinite(high - low) and reward.min() >= low and reward.max() <= high
         if len(candidate) <= BURN_IN or not bounded or not reach.any():
             return None
-        first, gap = slice(0, BURN_IN), candidate.weight - champion.weight
-        thinning = candidate.thinning / candidate.thinning[first].mean()
-        baseline = float(np.average(reward[first], weights=thinning[first]))
-        lowest = np.maximum(reach[:, 0] * (baseline - low), reach[:, 1] * (high - baseline)) * thinning
-        most = ROOM * float(thinning[first].max())
-        farthest = max(ROOM * float(lowest[first].max()), most * (high - low))
-        values = np.where(lowest <= farthest, gap * (reward - baseline), low - high)
+        first, once = slice(0, BURN_IN), candidate.thinning[:BURN_IN].mean()
+        baseline = float(np.average(reward[first], weights=candidate.thinning[first] / once))
+
+        def lowest(rows: slice) -> F64:
+            far = np.maximum(reach[rows, 0] * (baseline - low), reach[rows, 1] * (high - baseline))
+            return np.asarray(far * (candidate.thinning[rows] / once))
+
+        most = ROOM * float((candidate.thinning[first] / once).max())
+        farthest = max(ROOM * float(lowest(first).max()), most * (high - low))
+        values, thinning = zeros((2, len(candidate)))
+        for rows in blocks(len(candidate)):
+            gap = candidate[rows].weight - champion[rows].weight
+            values[rows] = np.where(lowest(rows) <= farthest, gap * (reward[rows] - baseline), low - high)
+            thinning[rows] = np.minimum(candidate.thinning[rows] / once, most)
         # a mean of up to `width` is taken from each value: no factor reaches zero
         stakes = _stakes(values[first], spread[first], reward[first], low)
         stakes = np.minimum(stakes, CAP / (farthest + most * (high - low)))
         rest = slice(BURN_IN, None)
         return cls(
             values=values[rest],
-            thinning=np.minimum(thinning[rest], most),
+            thinning=thinning[rest],
             stakes=stakes,
             width=high - low,
-            dispersion=1.0 if unit is None else _dispersion(values[rest], unit[rest]),
+            dispersion=1.0 if unit is None else jackknife_effect(values[rest], unit[rest]),
         )
 
     def log_wealth(self, mean: float, ends: Sequence[int] = ()) -> F64:
@@ -118,7 +125,3 @@ def _stakes(values: F64, spread: F64, reward: F64, low: float) -> F64:
     """λ = μ / σ² is the best bet on a lift of μ (Kelly 1956). The variance is the steadied one of the first rows."""
     typical = max(float(reward.mean()) - low, 1.0 / len(reward))
     return np.array(EFFECTS) * typical / max(steadied(values, spread, reward).variance, 1e-300)
-
-
-def _dispersion(values: F64, unit: I64) -> float:
-    return jackknife_effect(values, np.unique(unit, return_inverse=True)[1])

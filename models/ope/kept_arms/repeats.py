@@ -9,27 +9,37 @@ that a feature is older than the draw; and what was learnt of its earlier rows s
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from croupier.features.batch import I64, Interactions
 from croupier.features.encoded.on_disk import blocks, zeros
 from croupier.features.quality.repeated_draws import Repeats
 
+UNITS_ROWS = 250_000  # about so many rows are put in the order of their units together
 ENOUGH, MOST_ROWS = 20_000, 1_000_000  # units that come again, and rows: more would not say more
 
 
 def repeats(log: Interactions) -> Repeats:
-    """What the units of one log that come again say."""
-    order = np.lexsort((log.at, log.unit))
-    again = log.unit[order][1:] == log.unit[order][:-1]
-    before, here = order[:-1][again], order[1:][again]
+    """What the units of one log that come again say. Of a long log some units are asked at a time."""
+    parts = np.uint64(max(1, -(-len(log) // UNITS_ROWS)))
+    asked = (np.flatnonzero(log.unit % parts == part) for part in range(int(parts)))
+    return sum((_repeats(log, rows) for rows in asked), Repeats())
+
+
+def _repeats(log: Interactions, rows: NDArray[np.intp]) -> Repeats:
+    """The same of these rows, which are all rows of some units."""
+    unit = log.unit[rows]
+    order = np.lexsort((log.at[rows], unit))
+    again = unit[order][1:] == unit[order][:-1]
+    before, here = rows[order[:-1][again]], rows[order[1:][again]]
     if len(here) == 0:
         return Repeats()
     p, hit = zeros((len(here),)), zeros((len(here),), np.bool_)
-    for rows in blocks(len(here)):
-        old, new = before[rows], here[rows]
+    for block in blocks(len(here)):
+        old, new = before[block], here[block]
         same = (log.batch.arm[new] == log.batch.arm[old, log.chosen[old]][:, None]) & log.batch.mask[new]
-        p[rows] = np.where(same, log.pmf[new], 0.0).sum(axis=1)
-        hit[rows] = same[np.arange(len(new)), log.chosen[new]]
+        p[block] = np.where(same, log.pmf[new], 0.0).sum(axis=1)
+        hit[block] = same[np.arange(len(new)), log.chosen[new]]
     return Repeats.of(p, hit, log.unit[here])
 
 
