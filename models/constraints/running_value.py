@@ -113,7 +113,15 @@ class RunningValue:
 
     @classmethod
     def of_body(cls, body: dict[str, Any]) -> Self:
-        """Reads what `to_body` made. Raises ValueError for another number of bets."""
-        if len(body["growth"]) != len(BETS):
-            raise ValueError(f"growth: found {len(body['growth'])} bets, expected {len(BETS)}")
-        return cls(**body | {"growth": tuple(-inf if each is None else each for each in body["growth"])})
+        """Reads what `to_body` made. Raises ValueError for other names, for what is no number, and for another number
+        of bets."""
+        names = ("alpha", "delta", "rows", "value", "baseline", "explored", "used")
+        if not isinstance(body, dict) or sorted(body) != sorted((*names, "growth")):
+            raise ValueError(f"running value: found {str(body)[:60]}, expected {', '.join(names)} and growth")
+        growth = body["growth"] if isinstance(body["growth"], list) else []
+        if len(growth) != len(BETS):
+            raise ValueError(f"growth: found {len(growth)} bets, expected {len(BETS)}")
+        values = [*(body[name] for name in names), *(each for each in growth if each is not None)]
+        if odd := [each for each in values if type(each) not in (int, float)]:
+            raise ValueError(f"running value: found {odd[0]!r}, expected numbers")
+        return cls(**body | {"growth": tuple(-inf if each is None else each for each in growth)})

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from croupier.features.batch import F32, F64, I64
 from croupier.features.ids import hash64
+from croupier.models.retrieval.parts import TopArms
 
 CENTROIDS, CLUSTER_OF = "cluster_centroids", "cluster_of"  # arrays of a release's index
 
@@ -32,6 +33,11 @@ class ArmClusters:
         """The rows of each cluster's arms."""
         ends = np.bincount(self.of, minlength=len(self.centroids)).cumsum()
         return np.split(np.argsort(self.of, kind="stable"), ends[:-1])
+
+    @cached_property
+    def _vectors_of(self) -> list[F32]:
+        """The vectors of each cluster's arms, one beside the other in memory: a decision reads them all."""
+        return [self.vectors[rows] for rows in self._members]
 
     @classmethod
     def of_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "ArmClusters":
@@ -69,5 +75,5 @@ class ArmClusters:
     def top(self, cluster: int, query: F32, n: int) -> I64:
         """The places, among a cluster's members, of the n with the largest inner product with the query (d,), the
         best first; all where there are fewer."""
-        scores = self.vectors[self.members(cluster)] @ query
-        return np.argsort(-scores, kind="stable")[:n]
+        scores = self._vectors_of[cluster] @ query
+        return TopArms.of(np.arange(len(scores)), scores, n).rows

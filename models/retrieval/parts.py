@@ -28,10 +28,10 @@ class TopArms:
     """`rows` (n,) of arms and their `scores` (n,), the best first; of equal scores the earlier row first."""
 
     rows: I64
-    scores: F64
+    scores: F32 | F64
 
     @classmethod
-    def of(cls, rows: I64, scores: F64, n: int) -> Self:
+    def of(cls, rows: I64, scores: F32 | F64, n: int) -> Self:
         """The n best of these, all where there are fewer."""
         if len(scores) > n:
             kept = np.flatnonzero(scores >= np.partition(scores, -n)[-n])

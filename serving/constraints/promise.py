@@ -55,6 +55,8 @@ class PromiseLedger:
         body = orjson.loads(raw)
         if not isinstance(body, dict) or sorted(body) != ["budget", "declared", "promise", "through", "value"]:
             raise ValueError(f"{layout.CONSERVATIVE}: found {raw[:60]!r}, expected what a look keeps there")
+        if type(body["through"]) is not int or body["through"] % HOUR or type(body["budget"]) not in (int, float):
+            raise ValueError(f"{layout.CONSERVATIVE}: found through {body['through']!r}, expected the end of an hour")
         return cls(**body | {"value": RunningValue.of_body(body["value"])}, token=token)
 
     def kept(self, store: Store) -> bool:

@@ -76,8 +76,14 @@ def test_shares_outside_0_and_1_are_refused():
     for alpha, delta in ((0.0, 0.1), (1.0, 0.1), (0.1, 0.0), (0.1, 1.0), (np.nan, 0.1)):
         with pytest.raises(ValueError, match="expected a share between 0 and 1"):
             RunningValue(alpha=alpha, delta=delta)
-    with pytest.raises(ValueError, match="growth: found 2 bets, expected 11"):
-        RunningValue.of_body(FREE.to_body() | {"growth": [0.0, 0.0]})
+    for changed, said in (
+        ({"growth": [0.0, 0.0]}, "growth: found 2 bets, expected 11"),
+        ({"growth": "no"}, "growth: found 0 bets"),
+        ({"rows": "7"}, "running value: found '7', expected numbers"),
+        ({"more": 1.0}, "expected alpha, delta, rows"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            RunningValue.of_body(FREE.to_body() | changed)
 
 
 def missed(seed, *, rows=400, block=40, share=0.6, careless=False):

@@ -250,5 +250,7 @@ def test_what_the_store_holds_wrongly_is_said_and_moves_nothing(home):
     w.store.put(layout.CONSERVATIVE, json.dumps(body | {"value": body["value"] | {"growth": [0.0]}}).encode())
     said = conservative.look(w, now=clock.now())
     assert said == "share beside the baseline not moved: ValueError: growth: found 1 bets, expected 11"
+    w.store.put(layout.CONSERVATIVE, json.dumps(body | {"through": "soon"}).encode())
+    assert "found through 'soon', expected the end of an hour" in conservative.look(w, now=clock.now())
     w.store.put(layout.CONSERVATIVE, b"[]")
     assert "expected what a look keeps there" in conservative.look(w, now=clock.now())

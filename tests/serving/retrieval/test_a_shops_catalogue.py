@@ -173,6 +173,20 @@ def shop_toml(tmp_path):
     return path
 
 
+@pytest.mark.medium
+def test_a_look_at_an_unchanged_catalogue_reads_the_releases_manifest_alone(shop):
+    """The arms of the release are taken away: a look that read them would not end well."""
+    w = shop.host.w
+    key = layout.release(1, layout.CATALOGUE)
+    kept = w.store.get(key)
+    w.store.delete(key)
+    assert catalogue_release.look(w, clock.now_us()) == ""
+    catalogue.write(w.home / layout.CATALOGUE, [*w.arms(), article(900)])
+    assert catalogue_release.look(w, clock.now_us()).startswith("not released: KeyError")
+    w.store.put(key, kept)
+    assert catalogue_release.look(w, clock.now_us()) == "release 2"
+
+
 def test_new_arms_of_a_large_catalogue_are_found_in_one_pass(tmp_path):
     """A look at each minute does this: with a table of arms and arms 30,000 of them took minutes."""
     old = [Arm(arm_id=f"Sofa {i}", features={}) for i in range(30_000)]
