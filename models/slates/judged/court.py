@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from croupier.features.batch import F64, I64
 from croupier.features.utc import DAY
@@ -132,7 +133,7 @@ class SlateCourt(Court):
         """Where the lift comes from: for people, not for the verdict."""
         lift, rounds = unthinned(cascade_dr(seen) - cascade_dr(self.base), seen.thinning), self.slates.rounds
         first = self.slates.slates.first
-        segments = {name: [labels[row] for row in first] for name, labels in self.segments.items()}
+        segments = {name: pl.Series(labels)[first] for name, labels in self.segments.items()}
         return {
             "time": diagnostics.over_time(lift, rounds.at),
             "segments": diagnostics.by_segment(lift, segments),
