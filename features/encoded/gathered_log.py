@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from croupier.features.batch import I64, Batch, Catalogue, Interactions, Texts
 from croupier.features.declared.segmented import SegmentedRows, joined_rows
-from croupier.features.encoded.on_disk import Appended
+from croupier.features.encoded.on_disk import BlocksOnDisk
 
 FLAT = ("chosen", "reward", "propensity", "at", "unit", "weight")
 OF_BATCH = ("context", "mask", "pair", "left_out", "price")  # less `arm`, whose rows are numbered anew
@@ -28,7 +28,7 @@ class GatheredLog:
 
     def __init__(self) -> None:
         self.first: Interactions | None = None
-        self._columns = dict[str, Appended]()
+        self._columns = dict[str, BlocksOnDisk]()
         self._inline = list[Catalogue]()
         self._segmented, self._texts = list[SegmentedRows | None](), list[Texts]()
 
@@ -48,7 +48,7 @@ class GatheredLog:
 
     def _add(self, name: str, block: NDArray[Any]) -> None:
         if name not in self._columns:
-            self._columns[name] = Appended()
+            self._columns[name] = BlocksOnDisk()
         self._columns[name].add(block)
 
     def _renumbered(self, batch: Batch) -> I64:

@@ -59,7 +59,7 @@ def _mapped(file: IO[bytes], shape: tuple[int, ...], dtype: Any) -> NDArray[Any]
     return np.frombuffer(mapped, dtype).reshape(shape)
 
 
-class Appended:
+class BlocksOnDisk:
     """An array of rows that come in blocks, each padded with zeros to the widest in its second dimension."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from croupier.features.encoding.validation import Row
 from croupier.features.encoding.vocabulary import WITH_WORDS, commonest, counts_of
 
 
-class Gathered(Protocol):
+class FeatureGathered(Protocol):
     """One feature, of which values come in parts."""
 
     def add(self, values: Sequence[Any]) -> None:
@@ -63,7 +63,7 @@ class ShapeGathered:
         return Fitted(name=self.name, type=self.feature.type, length=self.feature.length, profile=profile)
 
 
-def gathered(name: str, feature: Feature) -> Gathered:
+def gathered(name: str, feature: Feature) -> FeatureGathered:
     """Returns what gathers a feature of this declaration."""
     if feature.type == "numeric":
         return NumbersGathered(name, feature)

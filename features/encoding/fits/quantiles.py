@@ -42,7 +42,7 @@ def ranked(blocks: Blocks, ranks: Sequence[int]) -> dict[int, float]:
 
 
 def _counted(blocks: Blocks, prefixes: set[int], shift: int) -> dict[int, NDArray[np.int64]]:
-    """Of the numbers with each prefix, how many have each value of the next BITS bits."""
+    """Returns, for each prefix, how many numbers that begin with it have each value of the next BITS bits."""
     counts = {prefix: np.zeros(1 << BITS, np.int64) for prefix in prefixes}
     for block in blocks():
         top = _keys(block) >> np.uint64(shift)

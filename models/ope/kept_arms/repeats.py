@@ -27,7 +27,7 @@ def repeats(log: Interactions) -> Repeats:
 
 
 def _repeats(log: Interactions, rows: NDArray[np.intp]) -> Repeats:
-    """The same of these rows, which are all rows of some units."""
+    """What the units of these rows say, where they are all rows of these units."""
     unit = log.unit[rows]
     order = np.lexsort((log.at[rows], unit))
     again = unit[order][1:] == unit[order][:-1]

@@ -96,9 +96,13 @@ def test_the_parts_are_the_rows_in_order(w, monkeypatch, rows):
 def test_an_apprentices_log_is_left_out_or_imitated_and_thinned_alike(w, monkeypatch, tmp_path, least):
     """Every fifth decision is the app's own; with few others they are what is learnt."""
     monkeypatch.setattr(log_parts, "PART_ROWS", PART)
-    every = whole(w).drop("late_reward").with_row_index().with_columns(
-        role=pl.when(pl.col("index") % 5 == 0).then(pl.lit(APPRENTICE)).otherwise("role")
-    ).drop("index")  # fmt: skip
+    every = (
+        whole(w)
+        .drop("late_reward")
+        .with_row_index()
+        .with_columns(role=pl.when(pl.col("index") % 5 == 0).then(pl.lit(APPRENTICE)).otherwise("role"))
+        .drop("index")
+    )
     spec = w.spec.model_copy(update={"training": w.spec.training.model_copy(update={"min_rows": least})})
     found = []
     for i, version in enumerate(versions(w)):

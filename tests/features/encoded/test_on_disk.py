@@ -9,7 +9,7 @@ import pytest
 
 from croupier.features.batch import concatenate
 from croupier.features.encoded.gathered_log import gathered
-from croupier.features.encoded.on_disk import BLOCK, SMALL, Appended, blocks, zeros
+from croupier.features.encoded.on_disk import BLOCK, SMALL, BlocksOnDisk, blocks, zeros
 from croupier.features.encoding.dataset import encode_chunks
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.spec import AppSpec
@@ -35,7 +35,7 @@ def test_zeros_may_be_written_and_leave_no_file(rows, tmp_path, monkeypatch):
     [(40_000, 4), (30_000, 4)], [(40_000, 2), (30_000, 4)],
 ])  # fmt: skip
 def test_blocks_are_put_together_and_padded(shapes):
-    made, found = [RNG.normal(size=shape).astype(np.float32) for shape in shapes], Appended()
+    made, found = [RNG.normal(size=shape).astype(np.float32) for shape in shapes], BlocksOnDisk()
     for block in made:
         found.add(block)
     widest = tuple(map(max, zip(*(shape[1:] for shape in shapes), strict=True)))
