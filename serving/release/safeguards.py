@@ -66,7 +66,8 @@ class Safeguards:
 
     def entry(self) -> dict[str, Any]:
         """The manifest's entry."""
-        safe: dict[str, Any] = {"safety": self.safety.model_dump(mode="json")} if self._safe else {}
+        since = set() if self.safety.conservative else {"conservative", "baseline"}  # entries of before lack these
+        safe: dict[str, Any] = {"safety": self.safety.model_dump(mode="json", exclude=since)} if self._safe else {}
         safe |= {"slates": self.slates.model_dump(mode="json")} if self.slates.declared else {}
         safe |= {"alike": list(self.alike), "width": self.width} if self.alike else {}
         if not self.rules and not self.constraints and not safe:

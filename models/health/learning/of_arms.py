@@ -34,9 +34,9 @@ def of_arms(history: History, arms: Sequence[Arm], declared: Mapping[str, Featur
 def _feature(T: int, feature: Feature, values: Mapping[str, Any], sums: Series) -> FeatureHours:
     """The feature over T hours; `values`: of each arm of the sums, None: it has none."""
     numeric = feature.type == "numeric"
-    read = {arm: _number(value) if numeric else text_of(value) for arm, value in values.items()}
+    read: dict[str, Any] = {arm: _number(value) if numeric else text_of(value) for arm, value in values.items()}
     of = {arm: value for arm, value in read.items() if value is not None}
-    keys: list[Any] = sorted(set(of.values()))
+    keys = sorted(set(of.values()))
     told, shown = np.zeros((T, 2, len(keys) + 2)), np.zeros((T, len(keys) + 2))
     for arm, rows in sums.items():
         place = keys.index(of[arm]) if arm in of else -1
