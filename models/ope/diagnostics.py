@@ -108,7 +108,7 @@ def over_time(lift: F64, at: I64, *, blocks: int = BLOCKS) -> dict[str, Any]:
     return {"blocks": rows, "p_value": float(chdtrc(len(moments) - 1, q))}
 
 
-def by_segment(lift: F64, segments: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, Any]]]:
+def by_segment(lift: F64, segments: Mapping[str, Sequence[str] | pl.Series]) -> dict[str, list[dict[str, Any]]]:
     """Lift among the rounds of each value of each segment, largest first; values with few rounds are left out."""
     found: dict[str, list[dict[str, Any]]] = {}
     for name, labels in segments.items():
