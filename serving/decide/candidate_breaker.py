@@ -102,4 +102,7 @@ def opened_breaker(home: Path, state: RolloutState) -> str:
     except (OSError, ValueError):
         return ""
     same = found.get("release") in state.releases and found.get("stage") == state.stage
-    return f"breaker: {found.get('reason', '')}" if same else ""
+    reason = (
+        str(found.get("reason", "")).encode(errors="backslashreplace").decode()
+    )  # what was raised may be no Unicode
+    return f"breaker: {reason}" if same else ""

@@ -20,6 +20,7 @@ from croupier.serving.release.rollout_mirror import RolloutReader
 from tests.serving.embedded import shop
 
 WHY = "candidate: RuntimeError: caf\udce9"  # a reason that is no Unicode
+SAID = r"candidate: RuntimeError: caf\udce9"
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_an_embedded_hosts_breaker_ends_the_rollout_everywhere(fleet):
         b.look()
         state = looked(controller)
         assert (state.stage, state.share) == ("aborted", 0.0)
-        assert state.history[-1]["reason"] == f"harm shown: breaker: {WHY} (on one-name)"
+        assert state.history[-1]["reason"] == f"harm shown: breaker: {SAID} (on one-name)"
         assert [share(w) for w in hosts] == [0.05, 0.05]
         a.look()
         b.look()
@@ -72,7 +73,7 @@ def test_a_host_that_follows_beside_a_server_says_so_too(fleet):
     environment = {f"CROUPIER_{name}": str(value) for name, value in settings.items()}
     done = CliRunner().invoke(app, ["release", "follow", "--app", "shop"], env=environment)
     assert (done.exit_code, done.stdout) == (0, "release 1 deployed\n")
-    assert looked(controller).history[-1]["reason"] == f"harm shown: breaker: {WHY} (on host-b)"
+    assert looked(controller).history[-1]["reason"] == f"harm shown: breaker: {SAID} (on host-b)"
 
 
 def test_what_another_stage_or_release_had_is_judged_already(fleet):
@@ -88,7 +89,7 @@ def test_what_another_stage_or_release_had_is_judged_already(fleet):
     assert looked(controller).stage == "20%"
     trip(b, "20%")
     report.look(b.store, state)
-    assert breakers.opened(controller.store, controller.home, state) == f"breaker: {WHY} (on host-b)"
+    assert breakers.opened(controller.store, controller.home, state) == f"breaker: {SAID} (on host-b)"
 
 
 def test_it_is_said_once_and_again_by_a_follower_that_was_started_again(fleet):
@@ -99,7 +100,7 @@ def test_it_is_said_once_and_again_by_a_follower_that_was_started_again(fleet):
     assert b.store.list(layout.BREAKERS) == []
     report.look(b.store, state)
     (key,) = b.store.list(layout.BREAKERS)
-    said = {"release": 1, "stage": "5%", "host": "host-b", "reason": f"breaker: {WHY}"}
+    said = {"release": 1, "stage": "5%", "host": "host-b", "reason": f"breaker: {SAID}"}
     assert json.loads(b.store.get(key)) == said
     b.store.delete(key)
     report.look(b.store, state)
