@@ -102,7 +102,5 @@ def opened_breaker(home: Path, state: RolloutState) -> str:
     except (OSError, ValueError):
         return ""
     same = found.get("release") in state.releases and found.get("stage") == state.stage
-    reason = (
-        str(found.get("reason", "")).encode(errors="backslashreplace").decode()
-    )  # what was raised may be no Unicode
+    reason = str(found.get("reason", "")).encode(errors="backslashreplace").decode()
     return f"breaker: {reason}" if same else ""
