@@ -146,7 +146,9 @@ def by_age(log: Interactions, pmfs: tuple[F64, F64], predicted: Floats, born: I6
             there[k] |= inside.any()
             rounds[k] += inside[here].sum()
     found = [
-        {"value": label} | _interval(Moments.of(off_policy.unthinned(terms[k], log.weight))) | {"rounds": rounds[k]}
+        {"value": label}
+        | _interval(Moments.of(off_policy.unthinned(terms[k], log.weight)))
+        | {"rounds": float(rounds[k])}
         for k, label in enumerate(AGES)
         if there[k]
     ]

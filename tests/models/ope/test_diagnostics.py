@@ -78,6 +78,7 @@ def test_ages_have_their_edges_where_they_say(log):
     found = by_age(log, (gap, gap), np.zeros((N, K)), born)
     shown = np.bincount(log.chosen, minlength=K)
     assert [p["rounds"] for p in found] == [shown[0], shown[1] + shown[2], shown[3] + shown[4], shown[5]]
+    assert {type(value) for row in found for value in row.values()} == {str, float}, "it is written as JSON"
     assert by_age(log, (gap, gap), np.zeros((N, K)), np.zeros(K, np.int64)) == []  # one age says nothing
 
 
