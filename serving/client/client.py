@@ -16,6 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -116,10 +117,9 @@ class Client:
         context; `minimums`: see SlateRequest. One call decides all slots; each is a decision, to be rewarded by its own
         event_id. All slots are on record, or none. Raises Refused, naming the field."""
         asked = SlateRequest(
-            unit_id=unit_id, context=context, arms=arms, slots=slots, arm_context=arm_context, event_id=event_id, k=k,
-            minimums=minimums,
-        )  # fmt: skip
-        (slate,) = self.select_slates([asked])
+            unit_id=unit_id, context=context, arms=arms, slots=slots, arm_context=arm_context, event_id=event_id, k=k
+        )
+        (slate,) = self.select_slates([replace(asked, minimums=minimums)])
         if slate.error:
             raise Refused(slate.error)
         return slate
