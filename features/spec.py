@@ -8,7 +8,7 @@
 [policies] [training]   what competes, and on what and how often it is trained
 [[rules]] [[constraints]] [safety]   what may not be chosen, and how often what must be
 [slates]   what every slate keeps
-[retrieval]   which arms a request that lists none is decided among
+[retrieval] [pricing]   which arms a request that lists none is decided among; arms that are prices
 [gate] [refresh] [rollout]   when to promote, when to renew the champion, how to expose
 """
 
@@ -17,10 +17,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from croupier.features.declared import agreement, fitting, refusals, retrieval
+from croupier.features.declared import agreement, fitting, pricing, refusals, retrieval
 from croupier.features.declared.constraint import ConstraintSpec
 from croupier.features.declared.feature import Feature
 from croupier.features.declared.policies import PoliciesSpec
+from croupier.features.declared.pricing import PricingSpec
 from croupier.features.declared.retrieval import RetrievalSpec
 from croupier.features.declared.rule import RuleSpec
 from croupier.features.spec_values import (
@@ -240,6 +241,7 @@ class AppSpec(Strict):
     safety: SafetySpec = Field(SafetySpec(), description="what is not worth a try, and what exploration may cost")
     slates: SlatesSpec = Field(SlatesSpec(), description="what every slate keeps: several arms at once, in order")
     retrieval: RetrievalSpec = Field(RetrievalSpec(), description="a shortlist for requests that list no arms")
+    pricing: PricingSpec = Field(PricingSpec(), description="arms that are prices, and rewards that are profits")
 
     @model_validator(mode="after")
     def _default_within_range(self) -> Self:
@@ -268,11 +270,10 @@ class AppSpec(Strict):
     @model_validator(mode="after")
     def _policies_fit(self) -> Self:
         fitting.check(self.policies, self.allocation, self.safety)
+        pricing.check(self.pricing, self.context, self.arm, self.arm_context)
+        pricing.check_beside(self.pricing, self.policies, self.reward.default, allocates=self.allocation.declared)
         fitting.check_conservative(
-            self.safety,
-            lowest=self.reward.range[0],
-            source=self.arms.source,
-            allocates=self.allocation.declared,
+            self.safety, lowest=self.reward.range[0], source=self.arms.source, allocates=self.allocation.declared
         )
         return self
 

@@ -13,6 +13,7 @@ from croupier.features.exchange.times import INVENTED_BEFORE
 from croupier.features.log.admission import Admission
 from croupier.features.log.refusals import NotAdmitted
 from croupier.features.log.spool_rows import UNTIMELY
+from croupier.features.pricing.prices import Prices
 from croupier.features.reward import CLOCK_SKEW_US
 from croupier.features.schema import Decision, InvalidEvent, Reward
 from croupier.features.spec import AppSpec
@@ -67,12 +68,14 @@ def import_log(log: WritableLog, source: Source, spec: AppSpec) -> Imported:
 
 
 def declared_records(source: Source, spec: AppSpec) -> Iterator[Record]:
-    """Yields the records with declared features alone, as they are declared; a record with one of another type is
-    skipped and counted."""
-    features = DeclaredFeatures(spec)
+    """Yields the records with declared features alone, as they are declared; a record with one of another type, or
+    without a price or a cost that [pricing] asks for, is skipped and counted."""
+    features, prices = DeclaredFeatures(spec), Prices(spec.pricing)
     for record in source.records():
         try:
-            yield replace(record, decision=features.decision(record.decision))
+            d = features.decision(record.decision)
+            prices.refuse_missing(d.context, d.arms, d.arm_context, d.arm_features)
+            yield replace(record, decision=d)
         except InvalidEvent as error:
             source.skipped[reason(error)] += 1
 

@@ -93,7 +93,7 @@ class Offered:
         safeguards = Safeguards() if every else Safeguards.of(release.manifest)
         self._rules, self._limits = safeguards.ruled_out(release.arms), safeguards.limits(release.arms)
         self.limited = bool(self._limits or self._limits.confidence)  # each decision has limits, or arms it leaves out
-        self.slates = safeguards.slate_rules(release.arms)
+        self.slates, self._prices = safeguards.slate_rules(release.arms), safeguards.prices
         self._guarded = bool(self.limited or self._rules or self.slates)
         self._lists, self._retriever = ArmLists[Listed](), release.retriever
         self._typed = self._typed_arms()
@@ -151,6 +151,8 @@ class Offered:
 
     def _offered(self, request: Request, now: int) -> OfferedRequest:
         """The request with the arms that can be chosen now, by this request, within the limits."""
+        if self._prices and request.unit_id != CANARY:
+            self._prices.refuse_missing(request.context, request.arms, request.arm_context, request.arm_features)
         found = self._there(request, now)
         if not self.slates:
             found.request.slate = None  # nothing is asked of slates: it is a decision like any other
