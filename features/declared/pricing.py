@@ -1,6 +1,6 @@
 """[pricing] of app.toml: arms are prices, and what is rewarded is the profit of a sale."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pydantic import Field, StrictStr, field_validator
 
@@ -64,6 +64,13 @@ def check_beside(pricing: PricingSpec, policies: PoliciesSpec, default: float, *
         raise ValueError(f"reward.default: found {default:g} beside [pricing], expected 0: no sale brings nothing")
     if pricing.declared and allocates:
         raise ValueError("pricing: found it beside [allocation], expected one of them")
+
+
+def check_sold(pricing: PricingSpec, kinds: Sequence[str]) -> None:
+    """Raises ValueError where these kinds of reward count sales, and arms are no prices."""
+    if kinds and not pricing.declared:
+        found = f"found sold = true of {', '.join(kinds)} without [pricing]"
+        raise ValueError(f"reward.kinds: {found}, expected pricing.price and pricing.cost: what a sale adds")
 
 
 def _check_amount(what: str, named: str, features: Mapping[str, Features]) -> None:

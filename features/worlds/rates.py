@@ -21,7 +21,7 @@ import pyarrow as pa
 from croupier.features.arrow import INTERACTIONS
 from croupier.features.batch import F64
 from croupier.features.ids import hash_unit
-from croupier.features.schema import CHAMPION, Arm, Decision
+from croupier.features.schema import CHAMPION, Arm, Decision, Reward
 from croupier.features.utc import HOUR_SECONDS, SECOND
 from croupier.features.worlds.reels import START
 
@@ -38,7 +38,8 @@ APP_TOML = """\
 [reward]
 window_seconds = {window_seconds}
 range = [0.0, 175.0]
-[reward.kinds.profit]
+[reward.kinds.booked]
+sold = true
 
 [context.trip]
 type = "categorical"
@@ -95,30 +96,47 @@ class Hotel:
         """(n, rates): what each rate truly earns, in the mean."""
         return self.demand(contexts) * (np.array(RATES) - COST)
 
-    def interactions(self, n: int, *, seed: int = 0) -> pl.DataFrame:
-        """n decisions of the uniform policy, joined (arrow.INTERACTIONS): rewards are profits, in money."""
+    def log(
+        self, n: int, *, seed: int = 0, start: int = START, gap: int = SECOND
+    ) -> tuple[list[Decision], list[Reward]]:
+        """Returns n decisions of the uniform policy, one each `gap` µs, and a reward for every booking, a second
+        later."""
         rng = np.random.default_rng([self.seed, 4, seed])
         contexts, ids = self.guests(n, rng), tuple(arm.arm_id for arm in self.arms())
         shown = rng.integers(len(ids), size=n)
         booked = rng.random(n) < self.demand(contexts)[np.arange(n), shown]
-        rows = []
+        decisions, rewards = [], []
         for i, (context, j, books) in enumerate(zip(contexts, shown.tolist(), booked.tolist(), strict=True)):
-            at, share = START + i * SECOND, 1.0 / len(ids)
-            decision = Decision(
-                event_id=f"rates-{self.seed}-{seed}-{i:08d}",
-                at=at,
-                unit_id=hash_unit("rates", f"guest-{i}"),
-                context=context,
-                arms=ids,
-                pmf=(share,) * len(ids),
-                arm=ids[j],
-                propensity=share,
-                policy="uniform",
-                role=CHAMPION,
-                release=0,
+            event, at, share = f"rates-{self.seed}-{seed}-{i:08d}", start + i * gap, 1.0 / len(ids)
+            decisions.append(
+                Decision(
+                    event_id=event,
+                    at=at,
+                    unit_id=hash_unit("rates", f"guest-{i}"),
+                    context=context,
+                    arms=ids,
+                    pmf=(share,) * len(ids),
+                    arm=ids[j],
+                    propensity=share,
+                    policy="uniform",
+                    role=CHAMPION,
+                    release=0,
+                    margin=f"{RATES[j] - COST}",
+                )
             )
-            reward = {"reward": RATES[j] - COST if books else 0.0, "reward_count": int(books)}
-            rows.append(decision.to_row() | reward | {"reward_at": at + SECOND if books else None})
+            if books:
+                rewards.append(Reward(event_id=event, at=at + SECOND, kind="booked", value=1.0))
+        return decisions, rewards
+
+    def interactions(self, n: int, *, seed: int = 0) -> pl.DataFrame:
+        """`log` joined at once (arrow.INTERACTIONS): rewards are profits, in money."""
+        decisions, rewards = self.log(n, seed=seed)
+        booked = {r.event_id: r.at for r in rewards}
+        rows = []
+        for d in decisions:
+            at = booked.get(d.event_id)
+            reward = {"reward": 0.0 if at is None else float(d.margin), "reward_count": int(at is not None)}
+            rows.append(d.to_row() | reward | {"reward_at": at})
         found = pl.from_arrow(pa.Table.from_pylist(rows, schema=INTERACTIONS))
         assert isinstance(found, pl.DataFrame)
         return found

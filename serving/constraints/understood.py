@@ -35,7 +35,7 @@ def sentences(spec: AppSpec, arms: Sequence[Arm]) -> list[str]:
         ruled.append(f"slates: an arm's likeness to the arms above it {costs}")
     if spec.safety.conservative:
         ruled.append(_promised(spec))
-    ruled += Prices(spec.pricing).sentences(rows)
+    ruled += Prices(spec.pricing, rows).sentences()
     safe = f"with {spec.safety.confidence:g} confidence in all bounds of a request"
     said = f"safety: no candidate is drawn that is worth less than another one, {safe}; those with a floor are"
     return [*ruled, said] if spec.safety.never_dominated else ruled
@@ -55,7 +55,7 @@ def problems(spec: AppSpec, arms: Sequence[Arm]) -> list[str]:
     found += _unknown_baseline(spec, rows, always) if spec.arms.source == FROM_CATALOGUE else []
     found += _short(spec, rest) if spec.arms.source == FROM_CATALOGUE else []
     found += _impossible(spec, arms, rest) if rest else []
-    found += Prices(spec.pricing).problems(rows, spec.reward.range)
+    found += Prices(spec.pricing, rows).problems(spec.reward.range)
     return found
 
 

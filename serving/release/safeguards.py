@@ -114,19 +114,15 @@ class Safeguards:
         """Returns itself. Raises ValueError naming an arm of the catalogue whose cost or price is none."""
         if self.constraints:
             refuse_costs(self.constraints, {arm.arm_id: self.flat(arm.features) for arm in arms})
-        if found := self.prices.problems(self.offered(arms)) if self.pricing.declared else []:
+        now = now_us()
+        if found := self.prices([arm for arm in arms if not arm.valid_to or arm.valid_to > now]).problems():
             raise ValueError(found[0])
         return self
 
-    @property
-    def prices(self) -> Prices:
-        """What is asked of arms and requests where arms are prices."""
-        return Prices(self.pricing)
-
-    def offered(self, arms: Sequence[Arm]) -> dict[str, Row]:
-        """The features, flat, of those of a catalogue's arms that have not left."""
-        now = now_us()
-        return {arm.arm_id: self.flat(arm.features) for arm in arms if not arm.valid_to or arm.valid_to > now}
+    def prices(self, arms: Sequence[Arm]) -> Prices:
+        """What is asked of a catalogue's `arms`, and of requests, where arms are prices."""
+        known = {arm.arm_id: self.flat(arm.features) for arm in arms} if self.pricing.declared else {}
+        return Prices(self.pricing, known)
 
     def flat(self, features: Row) -> Row:
         """An arm's features as conditions read them."""

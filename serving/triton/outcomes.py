@@ -11,7 +11,7 @@ from croupier.features.encoding.encoder import Encoder
 from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.log.spool import Spool
 from croupier.features.pricing.prices import Prices
-from croupier.features.schema import FROM_CATALOGUE
+from croupier.features.schema import FROM_CATALOGUE, Decision
 from croupier.features.settings import Settings
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout
@@ -85,7 +85,9 @@ class TakeRecords:
         guard = CatalogueGuard(home / layout.SERVED)
         self.meter = Meter()
         self.exporter = Exporter(pb, self.meter)
-        self.records = Records(self.spool, unit_key=unit_key(settings, home), guard=guard, declared=Declaration(home))
+        self.records = Records(
+            self.spool, unit_key=unit_key(settings, home), guard=guard, margin=guard.margin, declared=Declaration(home)
+        )
 
     def answer(self, calls: Sequence[CallColumns]) -> list[Tensors]:
         """Answers calls: what became of each record."""
@@ -117,7 +119,7 @@ class CatalogueGuard:
             self._encoder, arms = bundle.features_of(folder)
             self._number, self._catalogue = newest, self._encoder.catalogue(arms)
             manifest = bundle.read_manifest(folder)
-            self._source, self._prices = arm_source.of(manifest), Safeguards.of(manifest).prices
+            self._source, self._prices = arm_source.of(manifest), Safeguards.of(manifest).prices(arms)
         if self._encoder is None:
             return request
         check_source(self._source, request.arms, request.arm_features)
@@ -126,8 +128,12 @@ class CatalogueGuard:
             request.context, request.arms, request.arm_context, self._catalogue, request.arm_features
         )
         inline.refuse_listed(request.arm_features, self._catalogue, request.arms)
-        self._prices.refuse_missing(request.context, request.arms, request.arm_context, request.arm_features)
+        self._prices.refuse_missing(request)
         return request
+
+    def margin(self, decision: Decision) -> str:
+        """What a record logs of its arm, where arms are prices."""
+        return self._prices.margin(decision, decision.arm)
 
 
 def count(meter: Meter, model: str, name: str, outcomes: Sequence[Outcome]) -> None:

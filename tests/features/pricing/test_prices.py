@@ -1,10 +1,12 @@
 """[pricing]: what app.toml may say, what a catalogue and a request must say of prices, and what is understood."""
 
 import tomllib
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from croupier.features.declared.pricing import PricingSpec
+from croupier.features.log.admission import Admission
 from croupier.features.pricing.prices import Prices
 from croupier.features.schema import InvalidEvent
 from croupier.features.spec import AppSpec
@@ -62,47 +64,74 @@ def test_what_does_not_fit_the_rest_of_app_toml_is_refused():
     priced = 'price = "arm.rate"'
     with pytest.raises(ValueError, match=r"found demand_ts without \[pricing\]"):
         spec("", '[policies]\ncandidates = ["demand_ts"]\n')
-    with pytest.raises(ValueError, match="reward.default: found 0.5 beside"):
+    with pytest.raises(ValueError, match=r"reward\.default: found 0\.5 beside"):
         spec(priced, "[reward]\ndefault = 0.5\n")
     with pytest.raises(ValueError, match=r"pricing: found it beside \[allocation\]"):
         spec(priced, '[policies]\ncandidates = ["lin_ts"]\n[allocation]\ntotal = 3\n')
 
 
+@dataclass(frozen=True)
+class Asked:
+    context: dict = field(default_factory=dict)
+    arms: tuple = ("a", "b")
+    arm_context: tuple = ()
+    arm_features: tuple = ()
+
+
 def test_a_request_without_a_price_or_a_cost_is_refused_by_name():
     prices = Prices(PricingSpec(price="arm_context.tonight", cost="context.wholesale"))
-    whole = ({"wholesale": 3.0}, ["a", "b"], [{"tonight": 9.0}, {"tonight": 0.0}], ())
-    prices.refuse_missing(*whole)
-    for at, value, field in (
-        (0, {}, "context.wholesale"),
-        (0, {"wholesale": None}, "context.wholesale"),
-        (2, (), "arm_context.tonight"),
-        (2, [{"tonight": 9.0}, {}], "arm_context.tonight"),
+    whole = Asked(context={"wholesale": 3.0}, arm_context=({"tonight": 9.0}, {"tonight": 0.0}))
+    prices.refuse_missing(whole)
+    assert [prices.margin(whole, arm) for arm in "ab"] == ["6.0", "-3.0"]
+    for given, name in (
+        ({"context": {}}, "context.wholesale"),
+        ({"context": {"wholesale": None}}, "context.wholesale"),
+        ({"arm_context": ()}, "arm_context.tonight"),
+        ({"arm_context": ({"tonight": 9.0}, {})}, "arm_context.tonight"),
     ):
-        with pytest.raises(InvalidEvent, match="expected a number: \\[pricing\\] reads the") as error:
-            prices.refuse_missing(*(value if i == at else each for i, each in enumerate(whole)))
-        assert error.value.field == field
+        lacking = replace(whole, **given)
+        with pytest.raises(InvalidEvent, match=r"expected a number: \[pricing\] reads the") as error:
+            prices.refuse_missing(lacking)
+        assert error.value.field == name
+        with pytest.raises(InvalidEvent, match=name):
+            prices.margin(lacking, "b")
 
 
-def test_an_arm_that_a_request_brings_along_has_a_price_too():
-    prices = Prices(PricingSpec(price="arm.rate", cost="arm.fee"))
-    prices.refuse_missing({}, ["a", "b"], (), [None, {"rate": 5, "fee": 1}])
-    with pytest.raises(InvalidEvent, match="arm.fee: found None, expected a number.* for b too"):
-        prices.refuse_missing({}, ["a", "b"], (), [None, {"rate": 5}])
+def test_an_arm_that_a_request_brings_along_has_a_price_of_its_own():
+    prices = Prices(PricingSpec(price="arm.rate", cost="arm.fee"), {"a": {"rate": 50.5, "fee": 20}})
+    brought = Asked(arm_features=(None, {"rate": 5, "fee": 1}))
+    prices.refuse_missing(brought)
+    assert [prices.margin(brought, arm) for arm in "ab"] == ["30.5", "4.0"]
+    with pytest.raises(InvalidEvent, match=r"arm\.fee: found None, expected a number.* for b too"):
+        prices.refuse_missing(Asked(arm_features=(None, {"rate": 5})))
+    with pytest.raises(InvalidEvent, match=r"arm\.rate: found None"):
+        prices.margin(Asked(), "b")
 
 
 def test_a_catalogue_without_prices_or_with_profits_out_of_range_is_named():
-    prices = Prices(PricingSpec(price="arm.rate", cost="arm.fee", most=2))
-    good = {"a": {"rate": 10, "fee": 4}, "b": {"rate": 20.5, "fee": 4}}
-    assert prices.problems(good, (0, 33)) == []
-    assert prices.problems(good, (0, 20)) == [
-        "pricing: found that b can bring 33, expected what reward.range allows, 0 to 20: such a reward would be refused"
-    ]
-    (said,) = prices.problems({"a": {"rate": 10, "fee": 4}, "b": {"fee": 1}, "c": {"rate": True, "fee": 1}})
+    priced = PricingSpec(price="arm.rate", cost="arm.fee", most=2)
+    good = Prices(priced, {"a": {"rate": 10, "fee": 4}, "b": {"rate": 20.5, "fee": 4}})
+    assert good.problems((0, 33)) == []
+    expected = "expected what reward.range allows, 0 to 20: such a reward would be refused"
+    assert good.problems((0, 20)) == [f"pricing: found that b can bring 33, {expected}"]
+    bad = Prices(priced, {"a": {"rate": 10, "fee": 4}, "b": {"fee": 1}, "c": {"rate": True, "fee": 1}})
+    (said,) = bad.problems()
     assert said.startswith("arm b: found rate = None, expected a number from 0 on")
     assert said.endswith("; so have 1 others")
-    assert prices.sentences(good) == [
-        "pricing: a sale earns arm.rate less arm.fee; 6 to 16.5 in catalogue.json; the reward is that profit; demand "
-        "does not rise with the price"
-    ]
-    assert not Prices(PricingSpec())
-    assert Prices(PricingSpec()).sentences(good) == []
+    between = "a sale earns arm.rate less arm.fee; 6 to 16.5 in catalogue.json; the reward is that profit"
+    assert good.sentences() == [f"pricing: {between}; demand does not rise with the price"]
+
+
+def test_where_arms_are_no_prices_nothing_is_asked():
+    none = Prices(PricingSpec(), {"a": {}})
+    assert not none
+    none.refuse_missing(Asked())
+    assert (none.margin(Asked(), "a"), none.sentences(), none.problems((0, 1))) == ("", [], [])
+
+
+def test_what_counts_sales_needs_prices_and_takes_no_more_than_can_be_sold():
+    sold = "[reward]\nrange = [0, 100]\n[reward.kinds.booked]\nsold = true\n[reward.kinds.refund]\nweight = -1.0\n"
+    with pytest.raises(ValueError, match=r"found sold = true of booked without \[pricing\]"):
+        spec("", sold)
+    admitted = Admission.of(spec('price = "arm.rate"\nmost = 3', sold)).kinds
+    assert admitted == {"booked": (0.0, 3.0), "refund": None}

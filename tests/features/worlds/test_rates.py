@@ -22,7 +22,8 @@ def test_demand_falls_with_the_rate_and_the_best_rate_depends_on_the_guest():
     guests = hotel.guests(500, np.random.default_rng(0))
     demand = hotel.demand(guests)
     assert (np.diff(demand, axis=1) < 0).all()
-    assert (0 < demand.min()) and (demand.max() < 0.6)
+    assert demand.min() > 0
+    assert demand.max() < 0.6
     best = hotel.profit(guests).argmax(axis=1)
     trips = np.array([guest["trip"] for guest in guests])
     assert best[trips == "business"].mean() > best[trips == "leisure"].mean() + 3
