@@ -1,7 +1,7 @@
 """What the features of an hour looked like: counts by bin or category, missing values, and how they go with the reward.
 
 "won" counts the same of the decisions that earned more than the least reward, or, where arms are prices, sold anything,
-by the value that their shown arm had; for a pair, "shown" counts the shown arms', since "bins" counts all arms on offer.
+by the value that their shown arm had; for a pair, "shown" counts the shown arms', since "bins" counts all on offer.
 Words of lists have neither.
 
 At most ROWS rows of an hour are given, evenly spread over it: a histogram of 50,000 is as good as one of a million.

@@ -94,7 +94,6 @@ def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
     ]
     silenced = tuple(s for s in (*said.symptoms, *beside) if s.watch in hushed)
     found = also(without(said, hushed), [s for s in beside if s.watch not in hushed])
-    left = _left_out(hours[-DAY_HOURS:])
     agreed = agreement(w, end=last) if w.spec.requests.learning_mode == APPRENTICED else None
     lines = verdicts(history, found, failed, limits)
     return Examined(
@@ -105,7 +104,7 @@ def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
         silences=hushed,
         linear=linear,
         changes=changes,
-        left_out=left,
+        left_out=_left_out(hours[-DAY_HOURS:]),
         agreement=agreed,
         served=day,
         parts=lines,

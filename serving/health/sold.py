@@ -44,7 +44,7 @@ def sold(w: Workspace, *, end: datetime) -> tuple[SoldAt, ...]:
 
 
 def sold_in(rows: pl.DataFrame) -> tuple[SoldAt, ...]:
-    """The same, of interactions; those whose margin is not known, or 0, say nothing of what was sold."""
+    """What is sold at each price by these interactions; those whose margin is not known, or 0, say nothing of it."""
     told = rows.with_columns(margin()).filter(pl.col("margin").is_not_nan(), pl.col("margin") != 0)
     weight = 1.0 / (pl.col("propensity") * pl.col("pass_probability"))
     told = told.select("arm", "margin", "reward", weight=weight, units=pl.col("reward") / pl.col("margin"))
