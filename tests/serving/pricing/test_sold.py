@@ -1,12 +1,16 @@
 """What health says is sold at each price: of everybody, also where a policy asks a price of those who may pay it."""
 
+import tomllib
 from contextlib import closing
 from datetime import timedelta
 
 import numpy as np
+import polars as pl
 import pytest
 
 from croupier.features import build, clock, scheduled
+from croupier.features.health.described import described
+from croupier.features.spec import AppSpec
 from croupier.features.utc import HOUR, to_us
 from croupier.features.worlds.rates import COST, RATES
 from croupier.serving.health import told, verdict_page
@@ -58,3 +62,11 @@ def test_health_says_it_in_words_json_and_on_the_page(hotel):  # noqa: F811
     assert f"{best['sold']:.3f}" in page
     with closing(hotel.spool()) as spool:
         assert spool.counts()["rewards"] == sum(round(row["sold"] * row["shown"]) for row in rows)
+
+
+def test_a_sale_at_a_loss_has_won_and_no_sale_has_not():
+    rows = rooms.WORLD.interactions(400)
+    lossy = rows.with_columns(reward=-pl.col("reward"))
+    spec = AppSpec.model_validate(tomllib.loads(rooms.WORLD.app_toml().replace("[0.0, 175.0]", "[-175.0, 175.0]")))
+    won = described(lossy, spec)["context.trip"]["won"]
+    assert sum(won["bins"].values()) == (rows["reward"] > 0).sum()
