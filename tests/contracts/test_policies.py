@@ -37,6 +37,7 @@ VARIANTS = {  # other forms of the same policies, held to the same promises
     "bootstrap_linear": ("bootstrap", {"base": "lin_ucb", "members": 4, "parameters": {"alpha": 0.0}}),
     "demand_ts_prices": ("demand_ts", PRICED),
     "demand_ts_arms": ("demand_ts", PRICED | {"heads": "per_arm", "draws": 64}),
+    "demand_ts_shared": ("demand_ts", PRICED | {"heads": "shared"}),
     "vw_epsilon_greedy": ("vw_cb_adf", {"preset": "epsilon_greedy"}),
     "vw_regcb": ("vw_cb_adf", {"preset": "regcb", "mellowness": 0.1, "warm_start": True}),
     "vw_regcb_elim": ("vw_cb_adf", {"preset": "regcb_elim", "ignore_linear": "U"}),
