@@ -249,6 +249,7 @@ class AppSpec(Strict):
         agreement.check_slates(self.slates, self.arm)
         agreement.check_rewarded(self.constraints, self.reward.range[0])
         retrieval.check(self.retrieval, self.context, self.arm, self.arms.source)
+        retrieval.check_learnt(self.retrieval, self.policies)
         agreement.check_served(self.rules, self.constraints, self.arms.source, allocates=self.allocation.declared)
         return self
 
