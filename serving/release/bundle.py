@@ -163,8 +163,7 @@ def write_release(
             | {"format": FORMAT}
             | body.names()
         )
-        decides = Decides(roles, encoder, body.known)
-        head |= arm_source.entry(source) | retriever.write(draft, retrieval or RetrievalSpec(), arms, decides)
+        head |= arm_source.entry(source) | retriever.write(draft, retrieval or RetrievalSpec(), arms, body.decides)
         manifest = _sealed(head | {"files": {f: fingerprint((draft / f).read_bytes()) for f in sorted(_files(draft))}})
         (draft / layout.MANIFEST).write_bytes(_dump(manifest))
         flush(draft)

@@ -55,7 +55,7 @@ class OwnLists:
 
     @classmethod
     def of(cls, policy: Policy, encoder: Encoder, catalogue: Catalogue, rows: Sequence[int]) -> Self:
-        """Of a policy that `embedding` names."""
+        """Makes them of a trained policy with one shared head, over these rows of a catalogue."""
         return cls(cast("Scores", policy), encoder, catalogue, np.asarray(rows, np.int64))
 
     def vectors(self) -> F32:
