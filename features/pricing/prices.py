@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import orjson
 
-from croupier.features.declared.plain_rows import PlainRows
 from croupier.features.declared.pricing import PricingSpec
 from croupier.features.schema import InvalidEvent
 
@@ -49,20 +48,18 @@ class Prices:
         return bool(self._named)
 
     def refuse_missing(self, asked: Asked) -> None:
-        """Raises InvalidEvent naming the price or the cost that a request does not have; those of the catalogue's arms
-        were looked at when it was released."""
+        """Raises InvalidEvent naming the price or the cost that a request does not have, or that is below 0; those of
+        the catalogue's arms were looked at when it was released."""
         for what, scope, name in self._named:
-            expected = f"a number: [pricing] reads the {what} of a sale from it"
-            if scope == "context" and asked.context.get(name) is None:
-                raise InvalidEvent(f"context.{name}", None, expected)
+            expected = f"a number from 0 on: [pricing] reads the {what} of a sale from it"
+            if scope == "context" and not _is_price(value := asked.context.get(name)):
+                raise InvalidEvent(f"context.{name}", value, expected)
             rows: Sequence[Row | None] = {"arm": asked.arm_features, "arm_context": asked.arm_context}.get(scope, ())
             if scope == "arm_context" and not rows:
                 raise InvalidEvent(f"arm_context.{name}", None, f"{expected}, for each arm")
-            if isinstance(rows, PlainRows):
-                continue  # complete, as plain rows are
             for arm, row in zip(asked.arms, rows, strict=False):
-                if row is not None and row.get(name) is None:
-                    raise InvalidEvent(f"{scope}.{name}", None, f"{expected}, for {arm} too")
+                if row is not None and not _is_price(value := row.get(name)):
+                    raise InvalidEvent(f"{scope}.{name}", value, f"{expected}, for {arm} too")
 
     def margin(self, asked: Asked, arm: str) -> str:
         """Price − cost of one of the candidates, as a decision logs it; empty where arms are no prices. Raises
@@ -81,7 +78,8 @@ class Prices:
         for what, scope, name in self._named:
             found[what] = rows[scope].get(name)
             if found[what] is None:
-                raise InvalidEvent(f"{scope}.{name}", None, f"a number: [pricing] reads the {what} of a sale from it")
+                expected = f"a number from 0 on: [pricing] reads the {what} of a sale from it"
+                raise InvalidEvent(f"{scope}.{name}", None, expected)
         return float(found["price"]) - float(found["cost"])
 
     def problems(self, ends: tuple[float, float] | None = None) -> list[str]:

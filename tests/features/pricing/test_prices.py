@@ -90,11 +90,15 @@ def test_a_request_without_a_price_or_a_cost_is_refused_by_name():
         ({"arm_context": ({"tonight": 9.0}, {})}, "arm_context.tonight"),
     ):
         lacking = replace(whole, **given)
-        with pytest.raises(InvalidEvent, match=r"expected a number: \[pricing\] reads the") as error:
+        with pytest.raises(InvalidEvent, match=r"expected a number from 0 on: \[pricing\] reads the") as error:
             prices.refuse_missing(lacking)
         assert error.value.field == name
         with pytest.raises(InvalidEvent, match=name):
             prices.margin(lacking, "b")
+    with pytest.raises(InvalidEvent, match=r"context\.wholesale: found -3\.0, expected a number from 0 on"):
+        prices.refuse_missing(replace(whole, context={"wholesale": -3.0}))
+    with pytest.raises(InvalidEvent, match=r"arm_context\.tonight: found -1, expected .* for b too"):
+        prices.refuse_missing(replace(whole, arm_context=({"tonight": 9.0}, {"tonight": -1})))
 
 
 def test_an_arm_that_a_request_brings_along_has_a_price_of_its_own():

@@ -69,7 +69,9 @@ def test_a_request_without_its_cost_is_refused_by_name_and_counted(tmp_path):
         chosen = hotel.select(**asked, context={"trip": "group", "lead": 3.0, "clean": 31.5})
         decision = hotel.host.spool.find([chosen.event_id])[chosen.event_id]
         assert float(decision.margin) == float(chosen.arm.removeprefix("rate-")) - 31.5
-        with pytest.raises(Refused, match=r"context\.clean: found None, expected a number: \[pricing\] reads the cost"):
+        with pytest.raises(
+            Refused, match=r"context\.clean: found None, expected a number from 0 on: \[pricing\] reads the cost"
+        ):
             hotel.select(**asked, context={"trip": "group", "lead": 3.0})
         assert hotel.host.spool.counts()["rejects"] == 1
 
@@ -106,5 +108,5 @@ def test_a_client_s_own_decision_has_its_margin_too(tmp_path):
         dear = replace(raw, context=b'{"trip": "group"}', event_id=b"e2")
         outcomes = taker.take([raw, dear])
         assert [o.status for o in outcomes] == ["accepted", "rejected"]
-        assert outcomes[1].error.startswith("context.clean: found None, expected a number: [pricing]")
+        assert outcomes[1].error.startswith("context.clean: found None, expected a number from 0 on: [pricing]")
         assert spool.find(["e1"])["e1"].margin == "40.0"

@@ -111,7 +111,7 @@ def test_triton_answers_as_embedded_does_and_logs_the_same_margins(tmp_path, mon
         assert one.arm == other.arm
         np.testing.assert_allclose(one.pmf, other.pmf, atol=1e-6)
     for refused in (by_triton[7], by_itself[7]):
-        assert refused.error.startswith("context.clean: found None, expected a number: [pricing]")
+        assert refused.error.startswith("context.clean: found None, expected a number from 0 on: [pricing]")
     with closing(served.spool()) as spool:
         here = spool.find([a.event_id for a in by_triton if not a.error])
     assert len(here) == 119
