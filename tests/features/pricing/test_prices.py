@@ -118,6 +118,9 @@ def test_a_catalogue_without_prices_or_with_profits_out_of_range_is_named():
     assert good.problems((0, 33)) == []
     expected = "expected what reward.range allows, 0 to 20: such a reward would be refused"
     assert good.problems((0, 20)) == [f"pricing: found that b can bring 33, {expected}"]
+    assert good.problems((13, 33))[0].startswith(
+        "pricing: found that a can bring 12, expected what reward.range allows, 13"
+    )
     bad = Prices(priced, {"a": {"rate": 10, "fee": 4}, "b": {"fee": 1}, "c": {"rate": True, "fee": 1}})
     (said,) = bad.problems()
     assert said.startswith("arm b: found rate = None, expected a number from 0 on")
