@@ -8,7 +8,7 @@ import numpy as np
 from croupier.features.batch import F64, Bool, Interactions
 from croupier.models.bayesian.posterior import RidgeMoments
 from croupier.models.federated import accountant
-from croupier.models.federated.noise import UnitLimits, Privacy, multiplier, noisy
+from croupier.models.federated.noise import Privacy, UnitLimits, multiplier, noisy
 from croupier.models.federated.profile import untrained
 
 if TYPE_CHECKING:

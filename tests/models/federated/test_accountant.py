@@ -7,7 +7,7 @@ pytest.importorskip("dp_accounting", reason="the accountant is an extra: pip ins
 
 from croupier.models.federated import summed
 from croupier.models.federated.accountant import stated
-from croupier.models.federated.noise import UnitLimits, Privacy, epsilon, matrix
+from croupier.models.federated.noise import Privacy, UnitLimits, epsilon, matrix
 from tests.models.federated.sites import ROWS, policies
 
 LINEAR = policies()["lin_ts"]

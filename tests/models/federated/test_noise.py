@@ -5,7 +5,7 @@ import pytest
 
 from croupier.models.bayesian.posterior import RidgeMoments
 from croupier.models.federated import summed
-from croupier.models.federated.noise import UnitLimits, Privacy, epsilon, matrix, multiplier, noisy, repaired, spent
+from croupier.models.federated.noise import Privacy, UnitLimits, epsilon, matrix, multiplier, noisy, repaired, spent
 from croupier.models.federated.pooled import pooled
 from tests.models.federated.sites import ROWS, policies, profile_of, site
 
