@@ -63,6 +63,8 @@ class SiteMoments:
     @classmethod
     def read(cls, path: Path) -> Self:
         """Reads what `write` wrote. Raises ValueError naming the file where it was changed or is none of these."""
+        if not path.is_file():
+            raise ValueError(f"{path}: found no file, expected one that `croupier site moments` wrote")
         try:
             found = orjson.loads(path.read_bytes())
         except orjson.JSONDecodeError as error:

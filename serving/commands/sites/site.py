@@ -29,7 +29,7 @@ Files = Annotated[list[Path], typer.Argument(help="what `croupier site moments` 
 
 @app.command()
 def moments(
-    out: Annotated[Path, typer.Argument(help="the file to write")],
+    out: Annotated[Path, typer.Argument(dir_okay=False, help="the file to write")],
     *,
     site: Annotated[str, typer.Option(help="this site's name; each has its own")],
     since: Since,
@@ -51,6 +51,10 @@ def moments(
     from croupier.serving.operate import federation
 
     w = Workspace.known(app)
+    if not site.strip():
+        raise ValueError(
+            f"--site: found {site!r}, expected this site's name, by which its file is told from the others'"
+        )
     if (epsilon > 0) != (bound > 0):
         raise ValueError(
             f"site: found --epsilon {epsilon:g} and --bound {bound:g}, expected both or neither: noise is drawn by the "

@@ -133,6 +133,9 @@ def test_what_must_not_be_added_is_refused_by_name(sites, tmp_path, monkeypatch)
     for words, expected in (
         ([*here], "release: found none of app shop, expected one with a head that sites can add to"),
         ([*here, "--release", 7], "no release 7 in"),
+        ([*here[:3], " ", *here[4:], "--release", release], "--site: found ' ', expected this site's name"),
+        ([*here[:4], "--from", "noon", "--to", THIRD, "--release", release], "interval: found 'noon', expected a time"),
+        (["add", tmp_path, "--features", "k"], "found no file, expected one that `croupier site moments` wrote"),
         ([*here, "--release", tmp_path / "nowhere"], "nowhere"),
         ([*here, "--release", release, "--epsilon", 1], "expected both or neither"),
         ([*here, "--release", release, "--bound", 3], "expected both or neither"),
