@@ -27,7 +27,7 @@ def var(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CROUPIER_VAR", str(tmp_path_factory.mktemp("var")))
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
         yield
         ray.shutdown()
 
