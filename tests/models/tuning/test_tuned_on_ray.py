@@ -46,7 +46,7 @@ def test_a_tuning_on_the_cluster_is_that_of_the_loop_to_the_bit(var, tmp_path):
     configurations = spaces.drawn("lin_ts", 4, seed=0)
 
     def tuned(engine):
-        return without_seconds(beside(Tuner(w, key, before, engine, compares=True), configurations))
+        return without_seconds(beside(Tuner(w, key, before, engine, compares=True), configurations, configurations))
 
     found = tuned(RayEngine(results=Results(w.store, choosing.RESULTS)))
     kept = w.store.list("results/tuning/")
