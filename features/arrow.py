@@ -1,6 +1,6 @@
 """Arrow schemas of the events in columns: the same fields, and the same version, as features/schema.py has them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 
@@ -17,17 +17,6 @@ _DECISION_FIELDS: Sequence[tuple[str, pa.DataType]] = (
     ("stopped", pa.string()), ("retrieved", pa.string()), ("slate_so_far", pa.string()),
     ("conservative", pa.string()),
 )  # fmt: skip
-ADDED: Mapping[str, int | str] = {
-    "took_us": 0,
-    "arm_features": "[]",
-    "allocation": "",
-    "multipliers": 0,
-    "shared_posterior": "",
-    "stopped": "",
-    "retrieved": "",
-    "slate_so_far": "",
-    "conservative": "",
-}  # columns that older logs lack, and what they mean there: no new version
 _VERSION = {b"croupier.schema": str(SCHEMA_VERSION).encode()}
 DECISIONS = pa.schema(_DECISION_FIELDS, metadata=_VERSION)
 REWARDS = pa.schema(

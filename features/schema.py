@@ -30,6 +30,17 @@ ROLES = CHAMPION, CANDIDATE, HOLDOUT, FALLBACK, APPRENTICE = (
 )
 IN_CANDIDATES_PLACE = (CANDIDATE, HOLDOUT)  # both are answered by the policy in the candidate's place of a release
 OPEN_ENDED = ("context", "arm_context", "arm_features")  # fields of a decision that its columns have as JSON text
+ADDED: Mapping[str, int | str] = {
+    "took_us": 0,
+    "arm_features": "[]",
+    "allocation": "",
+    "multipliers": 0,
+    "shared_posterior": "",
+    "stopped": "",
+    "retrieved": "",
+    "slate_so_far": "",
+    "conservative": "",
+}  # columns that older logs lack, and what they mean there: no new version
 NO_STAGE, SHADOW, ABORTED = "none", "shadow", "aborted"  # stages beside "5%", "20%", …
 WATCH, RETURNED = "watch", "returned"  # of a promoted release: watched ("watch 1%"), or shown to be worse
 

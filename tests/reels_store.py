@@ -5,11 +5,11 @@ import io
 
 import polars as pl
 
-from croupier.features.arrow import ADDED
 from croupier.features.encoding import catalogue
 from croupier.features.interactions import hours, versions
 from croupier.features.interactions.account import Account
 from croupier.features.log.shipped import open_log
+from croupier.features.schema import ADDED
 from croupier.features.store import log_layout
 from croupier.features.utc import HOUR, hour_name
 from croupier.features.workspace import Workspace

@@ -19,14 +19,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from croupier.features.arrow import ADDED, DECISIONS, REWARDS
+from croupier.features.arrow import DECISIONS, REWARDS
 from croupier.features.clock import now_us
 from croupier.features.log import closings, left_out, passed_on, spool_quotas
 from croupier.features.log.index import event_hours, receipts
 from croupier.features.log.shipped import HOST
 from croupier.features.log.spool import Spool
 from croupier.features.log.spool_rows import KINDS, Kind, Reject, reject_row
-from croupier.features.schema import OPEN_ENDED
+from croupier.features.schema import ADDED, OPEN_ENDED
 from croupier.features.store import layout, log_layout
 from croupier.features.store.parquet import table_of
 from croupier.features.store.storage import AlreadyExists, Store, StoreError

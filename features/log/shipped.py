@@ -15,7 +15,8 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 
-from croupier.features.arrow import ADDED, DECISIONS
+from croupier.features.arrow import DECISIONS
+from croupier.features.schema import ADDED
 from croupier.features.store import layout, log_layout
 from croupier.features.store.partitions import log_between
 from croupier.features.store.storage import Store, StoreError

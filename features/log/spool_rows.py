@@ -8,7 +8,7 @@ from typing import Any, Literal
 import orjson
 
 from croupier.features.declared.plain_rows import PlainRows
-from croupier.features.schema import Decision, InvalidEvent, Reward
+from croupier.features.schema import ADDED, Decision, InvalidEvent, Reward
 from croupier.features.utc import YEAR_2100
 
 Kind = Literal["decisions", "rewards", "rejects"]
@@ -34,13 +34,16 @@ class Reject:
     at: int
 
 
-_FIELDS = tuple(f.name for f in fields(Decision))
-_values = attrgetter(*_FIELDS)
+_FIELDS = tuple(f.name for f in fields(Decision) if f.name not in ADDED)
+_LATER = tuple(f.name for f in fields(Decision) if f.name in ADDED)  # each means nothing where it is empty or 0
+_values, _later = attrgetter(*_FIELDS), attrgetter(*_LATER)
 
 
 def decision_row(d: Decision) -> tuple[str, int, bytes]:
-    """(event_id, at, JSON body); orjson takes a dict in half the time of a dataclass with slots."""
+    """(event_id, at, JSON body), without the columns that older rows lack where they mean nothing: a fifth of the body.
+    orjson takes a dict in half the time of a dataclass with slots."""
     row = dict(zip(_FIELDS, _values(d), strict=True))
+    row |= {name: value for name, value in zip(_LATER, _later(d), strict=True) if value}
     if type(d.arm_features) is PlainRows:
         row["arm_features"] = d.arm_features.json  # written already
     return d.event_id, d.at, orjson.dumps(row)

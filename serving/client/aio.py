@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import grpc
 import grpc.aio
 
 from croupier.features.schema import InvalidEvent
-from croupier.serving.client import allocations, messages
+from croupier.serving.client import allocations, messages, slates
 from croupier.serving.client.client import MAX_ROWS, RESERVE_MS, Client
 from croupier.serving.client.errors import Refused, Unavailable
 from croupier.serving.client.messages import TensorColumns
@@ -18,7 +18,7 @@ from croupier.serving.contract.allocations import Allocated, AllocateRequest
 from croupier.serving.contract.inline_arms import AskedArm
 from croupier.serving.contract.requests import Request, Selection
 from croupier.serving.contract.rewards import Outcome, raw_reward
-from croupier.serving.contract.slates import Slate, SlateRequest, named, slot_after_slot
+from croupier.serving.contract.slates import Slate, SlateRequest
 
 
 class AsyncClient:
@@ -81,15 +81,23 @@ class AsyncClient:
             k=k,
             minimums=minimums,
         )
-        steps, answers = slot_after_slot(named([asked])), None
-        try:
-            while True:
-                answers = await self.select_batch(steps.send(answers))
-        except StopIteration as done:
-            (slate,) = done.value
+        (slate,) = await self.select_slates([asked])
         if slate.error:
             raise Refused(slate.error)
-        return cast("Slate", slate)
+        return slate
+
+    async def select_slates(self, asked: Sequence[SlateRequest]) -> list[Slate]:
+        """See Client.select_slates."""
+        deadline = time.monotonic() + self._client.deadline_ms / 1000
+        found, parts = slates.encoded(asked)
+        for part in parts:
+            reply: dict[str, list[Any]] | Unavailable
+            try:
+                reply = await self._ask("select_arm", slates.columns(part), deadline)
+            except Unavailable as error:
+                reply = error
+            found |= slates.settled(reply, part, asked, self._client.fall_back)
+        return [found[i] for i in range(len(asked))]
 
     async def allocate(
         self,

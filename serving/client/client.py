@@ -20,9 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from croupier.features.clock import now_us
-from croupier.features.schema import InvalidEvent
-from croupier.serving.client import allocations, fallback, messages
+from croupier.serving.client import allocations, fallback, messages, slates
 from croupier.serving.client.breaker import Breaker, Throttle
 from croupier.serving.client.connection import Connection
 from croupier.serving.client.delivery import Delivery
@@ -33,11 +31,10 @@ from croupier.serving.client.secure import Tls
 from croupier.serving.contract.allocations import Allocated, AllocateRequest, RawAllocate
 from croupier.serving.contract.inline_arms import AskedArm
 from croupier.serving.contract.requests import Request, Selection
-from croupier.serving.contract.rewards import REJECTED, Outcome, RawReward, decode, encoded_rewards, raw_reward
-from croupier.serving.contract.slates import Slate, SlateRequest, decided, named
+from croupier.serving.contract.rewards import Outcome, RawReward, encoded_rewards
+from croupier.serving.contract.slates import Slate, SlateRequest
 
 MAX_ROWS = 1024  # max_batch_size of the models
-QUEUED = "queued"
 DELIVERY_MS = 5000.0
 RESERVE_MS = 3.0  # of the deadline, for the fallback itself
 
@@ -117,15 +114,28 @@ class Client:
         minimums: Sequence[Mapping[str, Any]] = (),
     ) -> Slate:
         """Selects `k` of `arms`, in order, or one for each of `slots`, which are the features that each adds to the
-        context; `minimums`: see SlateRequest. Each slot is a call with a deadline of its own, and a decision, to be
-        rewarded by its own event_id. Raises Refused, naming the field; slots above the refused one are on record."""
+        context; `minimums`: see SlateRequest. One call decides all slots; each is a decision, to be rewarded by its own
+        event_id. All slots are on record, or none. Raises Refused, naming the field."""
         asked = SlateRequest(
             unit_id=unit_id, context=context, arms=arms, slots=slots, arm_context=arm_context, event_id=event_id, k=k
         )
-        (slate,) = decided(self.select_batch, named([replace(asked, minimums=minimums)]))
+        (slate,) = self.select_slates([replace(asked, minimums=minimums)])
         if slate.error:
             raise Refused(slate.error)
         return slate
+
+    def select_slates(self, asked: Sequence[SlateRequest]) -> list[Slate]:
+        """Returns one slate a request, in order; a refused one carries its `error`, the others are served."""
+        deadline = time.monotonic() + self.deadline_ms / 1000
+        found, parts = slates.encoded(asked)
+        for part in parts:
+            reply: dict[str, list[Any]] | Unavailable
+            try:
+                reply = self._ask("select_arm", slates.columns(part), deadline)
+            except Unavailable as error:
+                reply = error
+            found |= slates.settled(reply, part, asked, self.fall_back)
+        return [found[i] for i in range(len(asked))]
 
     def allocate(
         self,
@@ -216,7 +226,6 @@ class Client:
         return reply
 
     # What the asyncio client shares.
-
     def refuse_if_hopeless(self) -> None:
         """Raises Unavailable while the breaker is open, and for the share of calls that an overloaded server would not
         answer in time."""
@@ -281,20 +290,11 @@ class Client:
         """Rewards that had no answer wait in the outbox. Re-raises without a fallback rule."""
         if self._rule is None:
             raise error
-        return [self._queue_reward(reward) for reward in rewards]
-
-    def _queue_reward(self, reward: RawReward) -> Outcome:
-        try:
-            checked = decode(reward, now_us())
-        except InvalidEvent as error:
-            return Outcome(REJECTED, str(error))
-        self.outbox.put("reward", [checked.to_row()])
+        found = [messages.queued(reward) for reward in rewards]
+        self.outbox.put("reward", [row for _, row in found if row])
         self._delivery.wake()
-        return Outcome(QUEUED)
+        return [outcome for outcome, _ in found]
 
     def _deliver(self, model: str, rows: Sequence[dict[str, Any]]) -> list[str]:
-        if model == "record":
-            columns = messages.record_columns(rows)
-        else:
-            columns = messages.reward_columns([raw_reward(row) for row in rows])
-        return [outcome.error for outcome in messages.outcomes(self.call(model, columns, timeout_ms=DELIVERY_MS), rows)]
+        reply = self.call(model, messages.owed_columns(model, rows), timeout_ms=DELIVERY_MS)
+        return [outcome.error for outcome in messages.outcomes(reply, rows)]

@@ -7,14 +7,16 @@ from typing import Any
 import grpc
 import orjson
 
+from croupier.features.clock import now_us
 from croupier.features.schema import InvalidEvent
 from croupier.serving.client import fallback
 from croupier.serving.client.errors import Unavailable
 from croupier.serving.contract import codec
 from croupier.serving.contract.inline_arms import ids
 from croupier.serving.contract.requests import CANARY, Raw, Request, Selection
-from croupier.serving.contract.rewards import Outcome, RawReward
+from croupier.serving.contract.rewards import REJECTED, Outcome, RawReward, decode, raw_reward
 
+QUEUED = "queued"
 TensorColumns = Mapping[str, tuple[str, Sequence[Any]]]
 SELECT = ("unit_id", "context", "arms", "arm_context", "event_id")
 FAILURES = (grpc.RpcError, ValueError, LookupError, TypeError, struct_error)  # no answer, or a reply that is none
@@ -121,3 +123,16 @@ def outcomes(reply: Mapping[str, list[Any]], asked: Sequence[Any]) -> list[Outco
         return [Outcome(*pair) for _, *pair in zip(asked, reply["status"], reply["error"], strict=True)]
     except (KeyError, ValueError) as error:
         raise Unavailable(f"reply: {error}", reason="garbage") from None
+
+
+def owed_columns(model: str, rows: Sequence[Mapping[str, Any]]) -> TensorColumns:
+    """Returns the tensors of what waited in the outbox for `model`, which is record or reward."""
+    return record_columns(rows) if model == "record" else reward_columns([raw_reward(row) for row in rows])
+
+
+def queued(reward: RawReward) -> tuple[Outcome, dict[str, Any] | None]:
+    """What becomes of a reward that nobody answered: its row for the outbox, unless it breaks the contract."""
+    try:
+        return Outcome(QUEUED), decode(reward, now_us()).to_row()
+    except InvalidEvent as error:
+        return Outcome(REJECTED, str(error)), None

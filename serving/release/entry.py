@@ -12,6 +12,7 @@ from croupier.features.store import layout
 
 FORMER_MODELS = frozenset({  # SHA-256 of select_arm/model.py as earlier versions wrote it
     "062870a1c0822d411cdb4ca3779acedd1251bfe79b931f53d9faa2db8eb33746",
+    "1078c099ee69c6fb80a1d68cb1501fd3eaf4f282c7b3a5fc3d4f5c200befff15",
     "5cb1eb872110fc34daa71498536cbbae75ae4e5880ac749f08d4fc200d0feacb",
     "e228ce7f25c767a67e48a3c671f1745dca811a287503f51123c17538fac660ed",
     "fc2d5f53eba507c3dfb9155017eddf47c43a58804ccd3116b1db602e0ad32af8",

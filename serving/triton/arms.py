@@ -10,20 +10,23 @@ from croupier.features.store import layout
 from croupier.features.store.unit_key import unit_key
 from croupier.serving.allocation.desk import AllocationDesk
 from croupier.serving.contract.allocations import RawAllocate
+from croupier.serving.contract.raw_slates import RawSlate
 from croupier.serving.contract.requests import Raw
 from croupier.serving.decide.candidate_breaker import CandidateBreaker
 from croupier.serving.decide.meter import Meter
 from croupier.serving.decide.price_reader import PriceReader
-from croupier.serving.decide.selector import Selector
 from croupier.serving.learning.live_heads import LiveHeads
 from croupier.serving.release import bundle, signature
 from croupier.serving.release.rollout_mirror import RolloutReader
+from croupier.serving.slates.selector import SlateSelector
+from croupier.serving.slates.wire_slates import slates_of
 from croupier.serving.triton.declaration import Declaration
 from croupier.serving.triton.json_logs import log_as_json
 from croupier.serving.triton.metrics_exporter import Exporter
 from croupier.serving.triton.wire import (
     ALLOCATE_INPUTS,
     SELECT_INPUTS,
+    SLATE_INPUTS,
     CallColumns,
     Tensors,
     allocation_tensors,
@@ -31,7 +34,10 @@ from croupier.serving.triton.wire import (
     rows,
     selection_tensors,
     size_of,
+    slate_tensors,
 )
+
+OTHERS = ("whole_slate", "allocate")  # inputs that ask for more than one arm
 
 
 class SelectArm:
@@ -46,7 +52,7 @@ class SelectArm:
         signature.check(model / args["model_version"], app=home.name, keys=signature.Keys.of(settings))
         self.spool = None if trial else open_spool(home, settings)
         loaded = bundle.load(model / args["model_version"])
-        self.selector = Selector(
+        self.selector = SlateSelector(
             loaded,
             recorder=self.spool,
             rollout=None if trial else RolloutReader(home / layout.ROLLOUT_MIRROR),
@@ -62,20 +68,29 @@ class SelectArm:
         self.exporter = Exporter(None if trial else pb, meter)
 
     def answer(self, calls: Sequence[CallColumns]) -> list[Tensors]:
-        """All calls of one Triton batch as one batch of the selector: one encoding, one product, one transaction. Those
-        to allocate are answered one by one."""
-        plain = [call for call in calls if call.get("allocate") is None]
-        selected = iter(self._selected(plain) if plain else ())
-        return [next(selected) if call.get("allocate") is None else self._allocated(call) for call in calls]
+        """All calls of one Triton batch as one batch of the selector: one encoding, one product, one transaction. So
+        are those for whole slates. Those to allocate are answered one by one."""
+        kinds = [next((name for name in OTHERS if call.get(name) is not None), "") for call in calls]
+        of = {kind: [call for call, each in zip(calls, kinds, strict=True) if each == kind] for kind in set(kinds)}
+        ways = {"": self._selected, "whole_slate": self._slates, "allocate": self._allocated}
+        found = {kind: iter(ways[kind](some)) for kind, some in of.items()}
+        return [next(found[kind]) for kind in kinds]
 
     def _selected(self, calls: Sequence[CallColumns]) -> list[Tensors]:
         sizes = [size_of(call) for call in calls]
-        raws = [Raw(*row) for call in calls for row in rows(call, SELECT_INPUTS[:-1])]
+        raws = [Raw(*row) for call in calls for row in rows(call, SELECT_INPUTS)]
         answers = iter(self.selector.select_raw(raws))
         return [selection_tensors(list(islice(answers, size))) for size in sizes]
 
-    def _allocated(self, call: CallColumns) -> Tensors:
-        return allocation_tensors(self.allocations.allocate([RawAllocate(*row) for row in rows(call, ALLOCATE_INPUTS)]))
+    def _slates(self, calls: Sequence[CallColumns]) -> list[Tensors]:
+        sizes = [size_of(call) for call in calls]
+        raws = [RawSlate(*row) for call in calls for row in rows(call, SLATE_INPUTS)]
+        answers = iter(slates_of(self.selector, self.spool, raws))
+        return [slate_tensors(list(islice(answers, size))) for size in sizes]
+
+    def _allocated(self, calls: Sequence[CallColumns]) -> list[Tensors]:
+        asked = [[RawAllocate(*row) for row in rows(call, ALLOCATE_INPUTS)] for call in calls]
+        return [allocation_tensors(self.allocations.allocate(each)) for each in asked]
 
     def close(self) -> None:
         """Pushes the last counts and closes the log."""

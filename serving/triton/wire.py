@@ -2,6 +2,8 @@
 
 select_arm   unit_id, context, arms, arm_context?, event_id?, slate?
              → arm, propensity, pmf, event_id, release, role, error, dropped
+             unit_id, context, arms, arm_context?, event_id?, whole_slate
+             → propensity, event_id, release, role, error, slots
              unit_id, event_id?, allocate → propensity, event_id, release, role, error, allocated
 reward       event_id, kind, value, reward_id?, at? → status, error
 record       unit_id, context, arms, arm_context, event_id, arm, pmf, at, reason, allocation? → status, error
@@ -20,12 +22,16 @@ from croupier.features.log.spool import Spool
 from croupier.features.settings import Settings
 from croupier.features.store import layout
 from croupier.features.store.unit_key import unit_key
+from croupier.serving.contract import raw_slates
 from croupier.serving.contract.allocations import Allocated
 from croupier.serving.contract.requests import Selection
 from croupier.serving.contract.rewards import Outcome
+from croupier.serving.contract.slates import Slate
 
-SELECT_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id", "slate", "allocate")
+SELECT_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id", "slate")
+SLATE_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id", "whole_slate")
 ALLOCATE_INPUTS = ("unit_id", "allocate", "event_id")
+INPUTS = tuple(dict.fromkeys(SELECT_INPUTS + SLATE_INPUTS + ALLOCATE_INPUTS))  # of the model
 REWARD_INPUTS = ("event_id", "kind", "value", "reward_id", "at")
 RECORD_INPUTS = ("unit_id", "context", "arms", "arm_context", "event_id", "arm", "pmf", "at", "reason", "allocation")
 CallColumns = Mapping[str, NDArray[Any] | None]  # (B, 1) each; None: an optional input that was not sent
@@ -52,6 +58,17 @@ def allocation_tensors(found: Sequence[Allocated]) -> Tensors:
     """Returns (B, 1) each: an allocation has its answer in `allocated`, as JSON, and no arm."""
     rows = [Selection(a.event_id, "", a.propensity, (), a.release, a.role, a.error) for a in found]
     return selection_tensors(rows) | {"allocated": text([a.to_json().decode() for a in found])}
+
+
+def slate_tensors(found: Sequence[Slate]) -> Tensors:
+    """Returns (B, 1) each: a slate has its answer in `slots`, as JSON, and no arm; its propensity is the joint one."""
+    rows = [Selection(s.slate_id, "", 0.0 if s.error else s.propensity, (), *_who(s), error=s.error) for s in found]
+    return selection_tensors(rows) | {"slots": text(["" if s.error else raw_slates.to_json(s.slots) for s in found])}
+
+
+def _who(slate: Slate) -> tuple[int, str]:
+    """Which release decided it, and in which role."""
+    return (slate.slots[0].release, slate.slots[0].role) if slate.slots else (0, "")
 
 
 def outcome_tensors(outcomes: Sequence[Outcome], sizes: Sequence[int]) -> list[Tensors]:

@@ -23,11 +23,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from croupier.features.arrow import ADDED, DECISIONS, REWARDS
+from croupier.features.arrow import DECISIONS, REWARDS
 from croupier.features.ids import uuid7
 from croupier.features.interactions.join import join_interval
 from croupier.features.log.spool import Spool
-from croupier.features.schema import Decision
+from croupier.features.schema import ADDED, Decision
 from croupier.features.spec import RewardSpec
 from croupier.features.store.storage import FolderStore
 from croupier.features.utc import HOUR, hour_name, to_us

@@ -5,6 +5,7 @@ file system, a network and a process namespace of its own: README.md here. Needs
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -14,8 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests import namespaces
+from tests.rehearsal import stand_ins
+from tests.rehearsal.given import ROOT, tracked
+from tests.rehearsal.images import bases, building, places
 
-ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ("unshare", "setpriv", "ip", "curl", "postgres", "initdb", "pg_isready", "redis-server", "redis-cli", "git")
 PYTHONS = ("python3.12", *sorted(map(str, Path.home().glob(".pyenv/versions/3.12*/bin/python3.12"))))  # the image's
 
@@ -53,29 +56,31 @@ def python() -> str:
     sys.exit("rehearsal: found no python3.12, which the images have: install it, or pyenv's")
 
 
-def tracked(folder: Path) -> None:
-    """Writes what an image is given of the repository: what git tracks, as it is now."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
-    command = ["tar", "--null", "--files-from", "-", "--create", "--file", "-"]
-    packed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, input=listed)
-    subprocess.run(["tar", "--extract", "--file", "-"], cwd=folder, check=True, input=packed.stdout)
+def prefix(python: str) -> Path:
+    """Where an interpreter is installed."""
+    command = [python, "-c", "import sys; print(sys.base_prefix)"]
+    return Path(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
 
 
 def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--speed", type=float, default=40.0, help="how many times as fast the loop's clock runs")
+    asked.add_argument("--images", action="store_true", help="build compose's images (podman), and run inside them")
     asked.add_argument("--minutes", type=float, default=40.0, help="after which it gives up")
     chosen = asked.parse_args()
-    if why := missing():
+    if why := missing() or (bases.lacking() if chosen.images else ""):
         print(f"rehearsal: not possible: {why}", file=sys.stderr)
         return 2
     out = ROOT / "var" / "rehearsal"
     shutil.rmtree(out / "logs", ignore_errors=True)
     (out / "logs").mkdir(parents=True)
     environment = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
-    with tempfile.TemporaryDirectory(prefix="rehearsal-") as base:
-        given = [sys.executable, "-m", "tests.rehearsal.inside", airflow(), base, chosen.speed, chosen.minutes]
-        command = namespaces.alone(list(map(str, given)))
+    home = ROOT if chosen.images else airflow()
+    built = building.built(prefix(python())) if chosen.images else {}
+    built.pop(stand_ins.SERVER, None)
+    with tempfile.TemporaryDirectory(prefix="rehearsal-") as base, places.mounted(built) as known:
+        given = [home, base, chosen.speed, chosen.minutes, json.dumps(known)]
+        command = namespaces.alone([sys.executable, "-m", "tests.rehearsal.inside", *map(str, given)])
         return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 

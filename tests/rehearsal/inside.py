@@ -2,30 +2,24 @@
 
 import json
 import os
-import secrets
 import subprocess
 import sys
 import time
 import traceback
-from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.rehearsal import rooms, stand_ins
-from tests.rehearsal.__main__ import ROOT, tracked
-from tests.rehearsal.compose import required, services
-from tests.rehearsal.running import Running
+from tests.rehearsal.compose import services
+from tests.rehearsal.given import BUCKET, COMPOSE, ROOT, tracked, variables
+from tests.rehearsal.images import places
+from tests.rehearsal.running import Place, Running
 from tests.rehearsal.story import Story
 
 USERS = "postgres:x:70:70::/tmp:/bin/sh\nredis:x:999:1000::/tmp:/bin/sh\nairflow:x:50000:0::/tmp:/bin/sh\n"
-APP, BUCKET = "reels", "croupier"
+SHARED = ("/croupier/var", "/croupier/tls", "/opt/airflow/logs", "/opt/airflow/run")  # what images have mounted
 LOGS = ROOT / "var" / "rehearsal" / "logs"
-
-
-def variables(text: str, folder: Path) -> dict[str, str]:
-    """A value for everything that compose requires."""
-    found = {name: secrets.token_hex(24) for name in required(text)}
-    found["AIRFLOW_FERNET_KEY"] = urlsafe_b64encode(secrets.token_bytes(32)).decode()
-    return found | {"CROUPIER_APP": APP, "CROUPIER_BUCKET": BUCKET, "CROUPIER_TLS_DIR": str(folder)}
 
 
 def folders(base: Path) -> dict[str, Path]:
@@ -64,15 +58,16 @@ def homes(airflow: Path) -> list[Path]:
     return [ROOT, *(base for base in bases if not any(map(base.is_relative_to, ("/usr", ROOT))))]
 
 
-def main(airflow: Path, base: Path, speed: float, minutes: float) -> int:
-    text = (ROOT / "docker-compose.yml").read_text()
+def main(airflow: Path, base: Path, speed: float, minutes: float, images: Mapping[str, dict[str, Any]]) -> int:
     root = base / "root"
     root.mkdir()
     volumes = folders(base)
-    given = variables(text, volumes["/croupier/tls"])
+    given = variables(volumes["/croupier/tls"])
     keys(volumes["/croupier/tls"])
-    read = services(ROOT / "docker-compose.yml", given)
-    rooms.mounted(root, names=[*read, "rehearsal"], seen=homes(airflow), volumes=volumes | {str(LOGS): LOGS})
+    read = services(COMPOSE, given)
+    names, shared = [*read, "rehearsal"], {at: volumes[at] for at in SHARED}
+    rooms.mounted(root, names=names, seen=homes(airflow), volumes=volumes | {str(LOGS): LOGS})
+    built = places.laid(root, images, names, shared)
     with (root / "etc" / "passwd").open("a") as users:
         users.write(USERS)
     (root / "run" / "postgresql").mkdir()
@@ -84,21 +79,22 @@ def main(airflow: Path, base: Path, speed: float, minutes: float) -> int:
     moment = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     aws = {"AWS_ACCESS_KEY_ID": given["S3_ACCESS_KEY"], "AWS_SECRET_ACCESS_KEY": given["S3_SECRET_KEY"]}
     placed = stand_ins.placed(read, bucket=BUCKET, keys=aws | {"AWS_DEFAULT_REGION": "us-east-1"})
-    system = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
-    running = Running(
-        placed,
-        path=lambda name: f"{airflow / 'bin' if name.startswith('airflow') else stand_ins.BIN}:{system}",
-        logs=LOGS,
-        extra={"CROUPIER_CLOCK": moment},
-    )
-    told = Story(running, given, deadline=time.monotonic() + minutes * 60).told()
+
+    def place(name: str) -> Place:
+        own = airflow / "bin" if name.startswith("airflow") else stand_ins.BIN
+        return built.get(name) or Place({"PATH": f"{own}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"})
+
+    running = Running(placed, places=place, logs=LOGS, extra={"CROUPIER_CLOCK": moment})
+    story = Story(running, given, stand_ins.why(images), deadline=time.monotonic() + minutes * 60)
+    told = story.told()
     (LOGS / "summary.json").write_text(json.dumps(told, indent=1))
     return 0
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])))
+        folder, room, clock, patience, images = sys.argv[1:]
+        sys.exit(main(Path(folder), Path(room), float(clock), float(patience), json.loads(images)))
     except Exception:
         traceback.print_exc()
         sys.exit(1)

@@ -1,16 +1,19 @@
 """Services as processes: started once what they wait for is there, asked for their health, started again when they end."""
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.rehearsal.compose import Service
 
 UNPRIVILEGED = ("setpriv", "--clear-groups", "--no-new-privs", "--bounding-set", "-all", "--inh-caps", "-all")
+CHROOT = shutil.which("chroot", path="/usr/sbin:/sbin:/usr/bin:/bin") or "chroot"
 LOOK_SECONDS = 1.0
 
 
@@ -18,13 +21,22 @@ class NotReady(RuntimeError):
     """A service did not become what others wait for: says which, and where its log is."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a service runs: below `root` (of an image), in `folder`, with the image's own `environment`."""
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    root: str = "/"
+    folder: str = "/"
+
+
 class Running:
-    """All services of a file. `path` is each one's PATH, by name; logs lie in `logs`."""
+    """All services of a file. `places` says where each one runs, by name; logs lie in `logs`."""
 
     def __init__(
-        self, services: Mapping[str, Service], *, path: Callable[[str], str], logs: Path, extra: Mapping[str, str]
+        self, services: Mapping[str, Service], *, places: Callable[[str], Place], logs: Path, extra: Mapping[str, str]
     ) -> None:
-        self.services, self._path, self._logs, self._extra = services, path, logs, extra
+        self.services, self._places, self._logs, self._extra = services, places, logs, extra
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.starts: dict[str, int] = {}
         self._stopping = threading.Event()
@@ -96,9 +108,10 @@ class Running:
         return process.poll() == 0
 
     def _as(self, one: Service, words: list[str]) -> tuple[list[str], dict[str, str]]:
-        user, _, group = one.user.partition(":")
-        environment = {"PATH": self._path(one.name), "HOME": "/tmp", "LANG": "C.UTF-8"} | one.environment | self._extra
-        return [*UNPRIVILEGED, "--reuid", user, "--regid", group or "0", *words], environment
+        (user, _, group), place = one.user.partition(":"), self._places(one.name)
+        environment = {"HOME": "/tmp", "LANG": "C.UTF-8", **place.environment} | one.environment | self._extra
+        entered = [] if place.root == "/" else [CHROOT, place.root, "env", f"--chdir={place.folder}"]
+        return [*entered, *UNPRIVILEGED, "--reuid", user, "--regid", group or "0", *words], environment
 
     def _start(self, one: Service) -> None:
         command, environment = self._as(one, one.command)

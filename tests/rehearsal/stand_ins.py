@@ -35,6 +35,17 @@ WHY = {
 }
 
 
+SERVER = "triton"  # its image is built, and does not run: the wheel's Triton cannot serve with the numpy of its lock
+BUILT = (
+    "built from its Dockerfile by podman, over a Debian in the place of its base image, whose entrypoint is not there"
+)
+
+
+def why(images: Mapping[str, object]) -> dict[str, str]:
+    """What is not as in production, service by service; `images` are those whose image was built."""
+    return WHY | dict.fromkeys(images, BUILT)
+
+
 def placed(services: Mapping[str, Service], *, bucket: str, keys: Mapping[str, str]) -> dict[str, Service]:
     """Returns the services as they can run here; `keys` are the object store's, for who makes its bucket."""
     found = dict(services)

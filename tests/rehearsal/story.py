@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.rehearsal.running import NotReady, Running
-from tests.rehearsal.stand_ins import WHY
 
 API = "http://airflow-apiserver:8080"
 ONCE = ("store-init", "airflow-init")
@@ -19,12 +18,12 @@ GRACE = 600.0
 class Story:
     """Told step by step on standard output; `told()` is its summary. Raises NotReady or AssertionError."""
 
-    def __init__(self, running: Running, given: Mapping[str, str], *, deadline: float) -> None:
-        self.running, self.given, self.deadline = running, given, deadline
+    def __init__(self, running: Running, given: Mapping[str, str], why: Mapping[str, str], *, deadline: float) -> None:
+        self.running, self.given, self.why, self.deadline = running, given, why, deadline
         self._began, self._token = time.monotonic(), ""
 
     def told(self) -> dict[str, Any]:
-        for name, why in WHY.items():
+        for name, why in self.why.items():
             self._say(f"{name}: {why}")
         self.running.up()
         self._say(f"started, each once what it waits for was there: {', '.join(self.running.starts)}")
@@ -58,7 +57,7 @@ class Story:
         assert shop.people.refused == 0, shop.people.refused
         return {
             "healthy_after_kill_seconds": killed, "release": release, "account": found, "exit_codes": codes,
-            "starts": self.running.starts, "roles": dict(shop.client.roles), "stand_ins": WHY,
+            "starts": self.running.starts, "roles": dict(shop.client.roles), "stand_ins": dict(self.why),
         }  # fmt: skip
 
     def _say(self, text: str) -> None:

@@ -6,18 +6,20 @@ import sys
 
 import pytest
 
-from tests.rehearsal.__main__ import ROOT, missing
+from tests.rehearsal.__main__ import missing
+from tests.rehearsal.given import ROOT
+from tests.rehearsal.images import bases
 
 
 @pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.full
-def test_production_starts_turns_and_survives_the_death_of_each_service():
-    if why := missing():
+@pytest.mark.parametrize("more", [[], ["--images"]], ids=["machine", "images"])
+def test_production_starts_turns_and_survives_the_death_of_each_service(more):
+    if why := missing() or (bases.lacking() if more else ""):
         pytest.skip(why)
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.rehearsal"], cwd=ROOT, check=False, capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", "tests.rehearsal", *more]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads((ROOT / "var" / "rehearsal" / "logs" / "summary.json").read_text())
     assert told["release"] >= 2

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from croupier.features.arrow import ADDED, DECISIONS, INTERACTIONS
+from croupier.features.arrow import DECISIONS, INTERACTIONS
 from croupier.features.exchange.arm_ids import bare
 from croupier.features.exchange.cells import as_list, as_object, features_of, missing, unmeasured
 from croupier.features.exchange.record import Record, checked, reason
@@ -31,7 +31,7 @@ from croupier.features.exchange.times import invented, micros, zoned
 from croupier.features.exchange.written_order import NOTE, WrittenOrder
 from croupier.features.ids import hash_unit
 from croupier.features.quality.audit import KEPT_ARM, PROPENSITY_ONLY
-from croupier.features.schema import CHAMPION, Arm, Decision, InvalidEvent, Reward
+from croupier.features.schema import ADDED, CHAMPION, Arm, Decision, InvalidEvent, Reward
 
 _EPOCH_UNITS = (  # smallest present-day value, µs in one, name
     (1e17, 1e-3, "nanoseconds"), (1e14, 1.0, "microseconds"), (1e11, 1e3, "milliseconds"), (0, 1e6, "seconds"),

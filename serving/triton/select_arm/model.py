@@ -13,7 +13,7 @@ class TritonPythonModel:
         processes.settled()
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        calls = [{name: _column(request, name) for name in wire.SELECT_INPUTS} for request in requests]
+        calls = [{name: _column(request, name) for name in wire.INPUTS} for request in requests]
         return [
             pb_utils.InferenceResponse([pb_utils.Tensor(name, column) for name, column in columns.items()])
             for columns in self.service.answer(calls)

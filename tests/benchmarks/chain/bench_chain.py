@@ -17,8 +17,9 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from croupier.features.arrow import ADDED, DECISIONS, REWARDS
+from croupier.features.arrow import DECISIONS, REWARDS
 from croupier.features.encoding import catalogue
+from croupier.features.schema import ADDED
 from croupier.features.store.storage import FolderStore
 from croupier.features.utc import HOUR, from_us, hour_name
 from croupier.features.workspace import Workspace

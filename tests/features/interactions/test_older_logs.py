@@ -7,13 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from croupier.features.arrow import ADDED
 from croupier.features.exchange.tables.tabular import TableSource
 from croupier.features.interactions.join import join_interval
 from croupier.features.interactions.versions import newest, read_interactions
 from croupier.features.log.ship import ShipError, prune, ship, to_parquet
 from croupier.features.log.spool import Spool
-from croupier.features.schema import Decision, Reward
+from croupier.features.schema import ADDED, Decision, Reward
 from croupier.features.spec import RewardSpec
 from croupier.features.store.storage import FolderStore
 from croupier.features.utc import from_us

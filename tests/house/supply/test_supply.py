@@ -84,11 +84,21 @@ def test_every_dependency_is_in_the_lock_at_a_version_that_it_allows(name):
 def test_the_compose_environment_is_locked_whole():
     there = versions(lock("airflow"))
     assert {f"apache-airflow-providers-{name}" for name in ("celery", "postgres", "fab")} <= set(there)
-    text = (ROOT / "docker-compose.yml").read_text() + (ROOT / "serving" / "triton" / "Dockerfile").read_text()
+    files = [
+        ROOT / "docker-compose.yml",
+        ROOT / "serving" / "triton" / "Dockerfile",
+        ROOT / "serving" / "deploy" / "ray.Dockerfile",
+    ]
+    text = "".join(file.read_text() for file in files)
     installs = re.findall(r"pip install ([^&\n]*)", text)
-    assert len(installs) == 4
+    assert len(installs) == 5
+    copied = {f"/tmp/{name}" for name in re.findall(r"COPY (?:--chown=\S+ )?locks/(\w+\.lock) /tmp/", text)}
     for each in installs:
-        locked = "--require-hashes" in each and "--no-deps" in each and re.search(r"-r /croupier/locks/\w+\.lock", each)
+        locked = (
+            "--require-hashes" in each
+            and "--no-deps" in each
+            and each.split()[-2:] in [["-r", lock] for lock in copied]
+        )
         assert locked or each.split()[-3:] == ["--no-deps", "--no-build-isolation", "/croupier"], each
 
 

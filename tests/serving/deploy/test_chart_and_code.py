@@ -21,6 +21,7 @@ from tests.kubernetes_here import CHART, EVERYTHING, MINIMUM, ROOT, needs_helm, 
 pytestmark = [needs_helm, pytest.mark.medium]
 OURS = {f"CROUPIER_{name.upper()}" for name in Settings.model_fields}
 OTHERS = {"HOME", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "GX_ANALYTICS_ENABLED"}
+OTHERS |= {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN"}  # Ray's own
 SECRETS = {f"CROUPIER_{n.upper()}" for n, f in Settings.model_fields.items() if "SecretStr" in str(f.annotation)}
 
 

@@ -17,7 +17,7 @@ from croupier.models import policy
 from croupier.models.ope.rounds import as_served
 from croupier.models.slates.enumeration import conditionals, every_slate, marginals
 from croupier.models.slates.policies import Minimums, PlackettLuce
-from croupier.serving.contract.slates import SlateRequest
+from croupier.serving.contract.slates import SlateRequest, decided, named
 from croupier.serving.decide.replay import replay
 from croupier.serving.operate import catalogue_release
 from croupier.serving.release import bundle_store
@@ -271,7 +271,13 @@ def test_triton_shows_the_same_slates_as_ones_own_process(tmp_path, monkeypatch)
     monkeypatch.setenv("CROUPIER_STORE", str(store))
     asks = slates_of(40)
     with EndedAtOnce(served.home, ports=Ports.free()) as triton, Client(triton.grpc, deadline_ms=30_000) as client:
-        by_triton = [client.select_slate(**asked(each), k=each.k) for each in asks]
+        by_triton = [client.select_slate(**asked(each), k=each.k) for each in asks[:20]]
+        by_triton += decided(client.select_batch, named(asks[20:30]))  # as other clients may: slot after slot
+        bad = replace(asks[0], context={"nothing": 3}, event_id="bad")
+        refused, *rest = client.select_slates([bad, *asks[30:]])
+        by_triton += rest
+        assert (refused.slots, refused.error.partition(":")[0]) == ((), "context.nothing")
+        assert client.select_slates(asks[:2]) == by_triton[:2], "a repeat"
         with pytest.raises(Refused, match="that can be shown"):
             client.select_slate(unit_id="u", context={}, arms=[a for a in GENRE if GENRE[a] != "news"], k=3)
     with Embedded("shop", var=tmp_path / "own-host") as shop:

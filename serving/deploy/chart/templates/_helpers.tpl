@@ -8,6 +8,28 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: serving
 {{- end }}
 
+{{- define "croupier.turnSelector" -}}
+app.kubernetes.io/name: croupier
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: turn
+{{- end }}
+
+{{- define "croupier.raySelector" -}}
+app.kubernetes.io/name: croupier
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: ray
+{{- end }}
+
+{{/* Ray runs what it is sent: who sends, and who computes, show the token */}}
+{{- define "croupier.rayToken" -}}
+- { name: RAY_AUTH_MODE, value: token }
+{{ include "croupier.fromSecret" (dict "secret" .Values.secret.name "key" "RAY_AUTH_TOKEN") }}
+{{- end }}
+
+{{- define "croupier.ray" -}}
+{{- printf "%s-ray" (include "croupier.name" .) -}}
+{{- end }}
+
 {{- define "croupier.labels" -}}
 app.kubernetes.io/name: croupier
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -117,6 +139,11 @@ env:
   - { name: CROUPIER_SIGNING_KEY, value: /croupier/signing/release.key }
   {{- end }}
   - { name: GX_ANALYTICS_ENABLED, value: "false" }
+  {{- if .Values.ray.enabled }}
+  - { name: CROUPIER_ENGINE, value: ray }
+  - { name: CROUPIER_RAY, value: "ray://{{ include "croupier.ray" . }}-head-svc:10001" }
+  {{- include "croupier.rayToken" . | nindent 2 }}
+  {{- end }}
 resources: {{- toYaml .Values.turn.resources | nindent 2 }}
 securityContext: {{- include "croupier.closed" . | nindent 2 }}
 volumeMounts:
@@ -144,4 +171,69 @@ volumeMounts:
   volumeMounts:
     - { name: home, mountPath: /croupier/var }
     - { name: declared, mountPath: /croupier/declared, readOnly: true }
+{{- end }}
+
+{{/* a pod of the Ray cluster; the operator writes its command. The probes ask Ray itself: the operator's own need its dashboard */}}
+{{- define "croupier.rayPod" -}}
+metadata:
+  labels:
+    {{- include "croupier.labels" .root | nindent 4 }}
+    app.kubernetes.io/component: ray
+spec:
+  serviceAccountName: {{ include "croupier.name" .root }}
+  automountServiceAccountToken: false
+  securityContext: {{- include "croupier.pod" .root | nindent 4 }}
+  {{- with .root.Values.image.pullSecrets }}
+  imagePullSecrets:
+    {{- range . }}
+    - name: {{ . }}
+    {{- end }}
+  {{- end }}
+  {{- with .root.Values.nodeSelector }}
+  nodeSelector: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .root.Values.tolerations }}
+  tolerations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  containers:
+    - name: {{ .name }}
+      image: {{ include "croupier.image" .root.Values.turn.image }}
+      imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+      env:
+        {{- include "croupier.store" .root | nindent 8 }}
+        {{- include "croupier.rayToken" .root | nindent 8 }}
+        - { name: GX_ANALYTICS_ENABLED, value: "false" }
+      {{- if eq .name "ray-head" }}
+      ports:
+        - { name: gcs-server, containerPort: 6379 }
+        - { name: client, containerPort: 10001 }
+      {{- end }}
+      {{- range list "readinessProbe" "livenessProbe" }}
+      {{ . }}:
+        exec: { command: [sh, -c, 'ray health-check --address "${FQ_RAY_IP:-127.0.0.1}:6379"'] }
+        initialDelaySeconds: 10
+        periodSeconds: 10
+        timeoutSeconds: 10
+        failureThreshold: 6
+      {{- end }}
+      resources: {{- toYaml .resources | nindent 8 }}
+      securityContext: {{- include "croupier.closed" .root | nindent 8 }}
+      volumeMounts:
+        - { name: home, mountPath: /croupier/var }
+        - { name: tmp, mountPath: /tmp }
+        - { name: shared-memory, mountPath: /dev/shm }
+        {{- if .root.Values.verifyKeys }}
+        - { name: verify, mountPath: /croupier/verify, readOnly: true }
+        {{- end }}
+  volumes: # nothing here outlives a pod: a job reads the store, and its result is written there
+    - name: home
+      emptyDir: { sizeLimit: {{ .root.Values.turn.scratch }} }
+    - name: tmp
+      emptyDir: { sizeLimit: {{ .root.Values.turn.scratch }} }
+    - name: shared-memory
+      emptyDir: { medium: Memory, sizeLimit: {{ .root.Values.ray.sharedMemory }} }
+    {{- with .root.Values.verifyKeys }}
+    - name: verify
+      configMap: { name: {{ . }} }
+    {{- end }}
 {{- end }}
