@@ -11,7 +11,7 @@ Doubles are not reals: an adversary who sees the last bits of noisy numbers may 
 does not count.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import exp, hypot, isfinite, sqrt
 from typing import Any, Self
 
@@ -122,13 +122,16 @@ def noisy(moments: RidgeMoments, sd: float, rng: np.random.Generator) -> RidgeMo
     return _of(whole + drawn + np.triu(drawn, 1).T, moments.n + float(rng.normal(0.0, sd)))
 
 
-def repaired(moments: RidgeMoments) -> RidgeMoments:
-    """The nearest sums that rows can have: Σvvᵀ without its negative eigenvalues (Higham 1988, theorem 2.1), and n ≥ 0.
-    So A + λI is positive definite for every prior, and the noise variance is not negative. It looks at noisy sums
-    alone, which costs no privacy."""
+def repaired(moments: RidgeMoments, sd: float) -> RidgeMoments:
+    """Sums that rows can have, of sums with noise of standard deviation `sd` in all: Σvvᵀ without its negative
+    eigenvalues, which is the nearest (Higham 1988, theorem 2.1), n ≥ 0, and a ridge of 2 sd √d on A, the largest
+    eigenvalue that the noise alone has (Wigner 1958). So A + λI is positive definite for every prior, the noise
+    variance is not negative, and a direction of which rows say less than the noise does is shrunk to 0 instead of being
+    made up, as by the shift of Shariff & Sheffet 2018. It looks at noisy sums alone, which costs no privacy."""
     values, vectors = np.linalg.eigh(matrix(moments))
     kept = (vectors * np.maximum(values, 0.0)) @ vectors.T
-    return _of((kept + kept.T) / 2, max(moments.n, 0.0))
+    found, d = _of((kept + kept.T) / 2, max(moments.n, 0.0)), len(moments.b)
+    return replace(found, A=found.A + 2 * sd * sqrt(d) * np.eye(d))
 
 
 def _of(whole: F64, n: float) -> RidgeMoments:

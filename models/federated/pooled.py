@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
+from math import hypot
 from operator import add
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,8 @@ def pooled(policy: "Bayesian", profile: SiteProfile, sites: Sequence[SiteMoments
     start = untrained(policy)
     _refuse_too_little_noise(start, sites)
     moments = reduce(add, (site.moments for site in sorted(sites, key=lambda site: site.site)))
-    if any(site.privacy for site in sites):
-        moments = repaired(moments)
+    if noises := [site.privacy.sd for site in sites if site.privacy]:
+        moments = repaired(moments, hypot(*noises))
     return start.with_head(replace(start.head, moments=moments, step=round(moments.n)))
 
 

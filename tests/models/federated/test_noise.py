@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from croupier.models.bayesian.posterior import RidgeMoments
+from croupier.models.bayesian.posterior import Posterior, Prior, RidgeMoments
 from croupier.models.federated import summed
 from croupier.models.federated.noise import Privacy, UnitLimits, epsilon, matrix, multiplier, noisy, repaired, spent
 from croupier.models.federated.pooled import pooled
@@ -64,15 +64,36 @@ def test_repaired_sums_are_some_that_rows_can_have_and_the_nearest():
     rng = np.random.default_rng(4)
     moments = noisy(site(LINEAR, "linz").moments, 30.0, rng)
     assert np.linalg.eigvalsh(moments.A).min() < -10
-    found = repaired(moments)
+    found = repaired(moments, 0.0)
     values = np.linalg.eigvalsh(matrix(found))
     assert values.min() > -1e-9
     assert np.linalg.norm(matrix(found) - matrix(moments)) == pytest.approx(
         np.linalg.norm(np.minimum(np.linalg.eigvalsh(matrix(moments)), 0.0))
     )
     true = site(LINEAR, "linz").moments
-    assert np.abs(matrix(repaired(true)) - matrix(true)).max() < 1e-9
-    assert repaired(RidgeMoments(A=np.eye(2), b=np.zeros(2), rr=1.0, n=-3.0)).n == 0
+    assert np.abs(matrix(repaired(true, 0.0)) - matrix(true)).max() < 1e-9
+    assert repaired(RidgeMoments(A=np.eye(2), b=np.zeros(2), rr=1.0, n=-3.0), 1.0).n == 0
+
+
+def test_a_direction_that_no_row_has_is_not_made_up_of_noise():
+    """φ of 40 entries of which 20 are always 0. The head of noisy sums has weights there of the size of 1/√d at most,
+    where those of the projection alone are anything; where rows are, it is that of exact sums."""
+    rng, d, sd = np.random.default_rng(12), 40, 5.0
+    phi = np.zeros((20_000, d))
+    phi[:, :20] = rng.normal(size=(20_000, 20))
+    weights = np.append(rng.normal(size=20), np.zeros(20)) / 5  # about of length 1
+    true = RidgeMoments.of(phi, phi @ weights + rng.normal(size=20_000))
+    prior = Prior()
+    plain, ridged = (
+        [Posterior(prior=prior, moments=repaired(noisy(true, sd, rng), size)).mean for _ in range(20)]
+        for size in (0.0, sd)
+    )
+    assert np.abs(np.array(plain)[:, 20:]).max() > 1.0
+    assert np.abs(np.array(ridged)[:, 20:]).max() < 4 / np.sqrt(d)
+    exact = Posterior(prior=prior, moments=true).mean
+    assert np.abs(np.array(ridged)[:, :20] - exact[:20]).max() < 0.02
+    largest = [np.linalg.eigvalsh(noisy(RidgeMoments.zeros(d), sd, rng).A).max() for _ in range(20)]
+    assert np.mean(largest) == pytest.approx(2 * sd * np.sqrt(d), rel=0.1)
 
 
 def test_epsilon_is_that_of_the_literature():
