@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install 'croupier[ray]'")
 
+from croupier.features.engines import ray_engine
 from croupier.features.engines.engine import LocalEngine
 from croupier.features.engines.ray_engine import RayEngine
 from croupier.models.bayesian.neural_linear import NeuralLinear
@@ -47,6 +48,13 @@ def test_a_killed_process_goes_on_to_the_bytes_of_torchrun(tmp_path):
     assert (tmp_path / "killed").read_text().isdigit()
     assert again == [made.MARKED, *errors[1:]]  # the first epoch's is what was kept
     assert (made.weights(found) == made.weights(whole)).all()
+
+
+def test_what_fails_is_a_runtime_error_with_what_a_worker_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(ray_engine, "RETRIES", 0)  # each takes fifteen seconds
+    with pytest.raises(RuntimeError, match=r"trained_together:fails: failed on 2 workers") as error:
+        RayEngine().together(made.fails, {"folder": "here"}, workers=2, folder=tmp_path)
+    assert "ValueError: no training in here" in str(error.value)
 
 
 def test_a_policy_of_two_workers_trains_on_the_cluster_that_the_setting_names():
