@@ -11,6 +11,7 @@ that is on record, and every one of a release with budgets, limits or a baseline
 """
 
 import logging
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from croupier.features.batch import Batch, Left
@@ -52,13 +53,19 @@ class SlateSelector(Selector):
         return [slate for i in range(len(asked)) if (slate := found[i]) is not None]
 
     def _slot_after_slot(self, asked: Sequence[SlateRequest], spool: Spool) -> list[Slate]:
-        known = named(asked) if asked else []
-        while known:
+        found = dict[int, Slate]()
+        for rows in _apart([each.event_id for each in asked]):
+            found |= zip(rows, self._page([asked[i] for i in rows], spool), strict=True)
+        return [found[i] for i in range(len(asked))]
+
+    def _page(self, asked: Sequence[SlateRequest], spool: Spool) -> list[Slate]:
+        """Slates of names that are all different, put on record together: each with all of its slots, or none."""
+        known = named(asked)
+        while True:
             page = PageLog(spool)
             found = decided(self.recording_in(page).select, known)
             if page.commit([slate.slate_id for slate in found if slate.error]):
                 return found
-        return []
 
     def _at_once(self, asked: Sequence[SlateRequest], slots: Sequence[int]) -> list[Slate | None]:
         """Slates, each of a number of slots that ask for the same; None for one that another process decided
@@ -152,3 +159,12 @@ def _first_slot(asked: SlateRequest) -> Raw | InvalidEvent:
         return Raw.of(first)
     except InvalidEvent as error:
         return error
+
+
+def _apart(names: Sequence[str]) -> list[list[int]]:
+    """The places of names, in parts that have each name once; what has no name yet is in the first."""
+    seen, parts = Counter[str](), defaultdict[int, list[int]](list)
+    for i, name in enumerate(names):
+        parts[seen[name] if name else 0].append(i)
+        seen[name] += 1
+    return list(parts.values())

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from croupier import Embedded
+from croupier.serving.contract.raw_slates import RawSlate
 from croupier.serving.contract.requests import Raw
+from croupier.serving.slates.wire_slates import slates_of
 from tests.serving import apps
 from tests.serving.contract.test_hostile import BYTES
 from tests.serving.embedded.shop import publish
@@ -56,3 +58,54 @@ def test_each_is_refused_by_name_or_decided(tmp_path, asks_for):
             assert sum(answer.pmf) == pytest.approx(1.0)
     assert refused == (NAMES if asks_for else {"slate"})
     assert 50 < sum(not a.error for a in answers) < 1200
+
+
+def whole(rng):
+    """What is sent as a whole slate, wrong in some way or right."""
+    if rng.random() < 0.3:
+        return json.dumps({"k": rng.choice([1, 2, 3])}).encode()
+    if rng.random() < 0.3:
+        return rng.choice(BYTES)
+    slots = [[], [{}] * 2, [{"place": 0}, {}], [{"device": "tv"}, {}], [1], {}, "x", None, [{}] * 101, [{"hour": []}]]
+    body = {rng.choice(["k", "slots"]): rng.choice([0, 1, 2, 3, 12, 100, -1, 2.0, True, "3", None, *slots])}
+    if rng.random() < 0.3:
+        body["slots"] = rng.choice(slots)
+    if rng.random() < 0.5:
+        body["minimums"] = rng.choice(MINIMUMS)
+    if rng.random() < 0.1:
+        body["more"] = 1
+    return json.dumps(body).encode()
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("asks_for", ["", UNLIKE + DECLARED], ids=["nothing asked", "minimums and unlike arms"])
+def test_each_whole_slate_is_refused_by_name_or_decided_whole(tmp_path, asks_for):
+    publish(declared(tmp_path, asks_for), apps.trained("lin_ts"))
+    rng = random.Random(5)
+    with Embedded("shop", var=tmp_path) as shop:
+        raws = []
+        for n, request in enumerate(apps.sample().requests(64)):
+            arms = list(GENRE) if rng.random() < 0.7 else request.arms
+            plain = Raw.of(replace(request, arms=arms, arm_context=(), event_id=""))
+            for i in range(20):
+                event, arms = (
+                    rng.choice([b"", f"{n}-{i}".encode(), b"again", b"x" * 300]),
+                    rng.choice([plain.arms, plain.arms, b"[]"]),
+                )
+                junk = rng.choice(BYTES) if rng.random() < 0.1 else plain.context
+                raws.append(RawSlate(plain.unit_id, junk, arms, b"", event, whole(rng)))
+        answers = slates_of(shop.host.selector, shop.host.spool, raws)
+        assert all(not answer.error.startswith("log:") for answer in answers)
+        counts = shop.host.spool.counts()
+        events = {slot.event_id for answer in answers for slot in answer.slots}
+        assert counts["decisions"] == len(events), "what was refused has no slot on record"
+        assert counts["rejects"] > 300
+    for answer, raw in zip(answers, raws, strict=True):
+        assert bool(answer.error) != bool(answer.slots)
+        assert len(answer.error) < 700
+        if not answer.error:
+            said = json.loads(raw.whole_slate)
+            assert len(answer.slots) == (said.get("k") or len(said["slots"]))
+            assert len(set(answer.arms)) == len(answer.arms)
+            assert 0 < answer.propensity <= 1
+    assert 50 < sum(not answer.error for answer in answers) < 1000
