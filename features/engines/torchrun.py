@@ -30,13 +30,21 @@ def launch(function: str, job: bytes, *, workers: int, folder: Path) -> None:
     for _ in range(1 + RESTARTS):
         for old in folder.glob(f"{FAILED}-*"):
             old.unlink()
-        with (folder / LOG).open("wb") as log:
-            if subprocess.run(command, env=env, stdout=log, stderr=subprocess.STDOUT, check=False).returncode == 0:
-                return
+        if _ended(command, env, folder / LOG) == 0:
+            return
     why = [path.read_text() for path in sorted(folder.glob(f"{FAILED}-*"))] or [
         (folder / LOG).read_text(errors="replace")
     ]
     raise RuntimeError(f"{function}: failed in {workers} processes, restarts included: {'; '.join(why)[-SHOWN:]}")
+
+
+def _ended(command: list[str], env: dict[str, str], log: Path) -> int:
+    """The exit code of a torchrun. Whoever is interrupted while it runs ends it, and it its processes."""
+    with log.open("wb") as out, subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.STDOUT) as running:
+        try:
+            return running.wait()
+        finally:
+            running.terminate()
 
 
 def main(function: str, job: str) -> None:

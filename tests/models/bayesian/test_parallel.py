@@ -1,13 +1,18 @@
 """A wide network trained by two processes over gloo: the curve of one, and a killed process that goes on."""
 
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
 from croupier.features.engines.engine import LocalEngine
-from croupier.models.bayesian.networks.parallel import train_share
+from croupier.models.bayesian.networks.parallel import CHECKPOINT, train_share
 from croupier.models.bayesian.networks.share import Share
 from croupier.models.bayesian.neural_linear import NeuralLinear
 from tests.models.bayesian import trained_together as made
@@ -62,6 +67,25 @@ def test_a_killed_process_goes_on_from_the_checkpoint_to_the_same_bytes(tmp_path
     assert (made.weights(found) == made.weights(whole)).all()
     assert not (tmp_path / "training").exists()
     assert (made.weights(alone) != made.weights(whole)).any()
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_leaves_no_process_behind(tmp_path):
+    program = (
+        "import dataclasses, pathlib, sys; from tests.models.bayesian import trained_together as made; "
+        "from croupier.features.engines.engine import LocalEngine; "
+        "made.HOW = dataclasses.replace(made.HOW, epochs=10**6, patience=10**6); "
+        "made.together(LocalEngine(), (40,), checkpoint=pathlib.Path(sys.argv[1]))"
+    )
+    running = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "kept")], stderr=subprocess.DEVNULL)
+    while not (tmp_path / "kept" / CHECKPOINT).exists():
+        assert running.poll() is None
+        time.sleep(0.05)
+    processes = psutil.Process(running.pid).children(recursive=True)
+    assert len(processes) == 3  # torchrun, and its two
+    running.send_signal(signal.SIGINT)
+    _, alive = psutil.wait_procs([*processes, psutil.Process(running.pid)], timeout=120)
+    assert alive == []
 
 
 @pytest.mark.slow
