@@ -114,16 +114,18 @@ def _chosen(w: Workspace, features: Features, engine: Engine) -> dict[str, Any]:
     """The choice anew: its candidates with their parameters, why, and what was tried."""
     key = features.meta["features"]
     tuner, tried = Tuner(w, key, judged_from(w, features), engine), []
+    data: dict[str, float] = {}
     portfolio = spaces.of_auto(len(spaces.PORTFOLIO), allowed(w), seed=w.spec.policies.seed)
     if tuner.rows < LEAST:
         why = f"{tuner.rows:,} rows are too few to choose by, {LEAST} would do; until then"
         left = [each for each in UNTIL_THEN if each.policy in allowed(w)] or portfolio[:1]
     else:
         tried = tuner.narrow(portfolio, most=max(MOST, tuner.rows // 4))
-        left = [found.configuration for found in survivors(tried[-1])]
+        left, data = [found.configuration for found in survivors(tried[-1])], tuner.data
         why = f"{sum(map(len, tried))} trials on {tuner.rows:,} rows, none of which judges, chose"
     candidates = _champions(w, features) | {each.policy: dict(each.parameters) for each in left}
-    return {"candidates": candidates, "why": why, "on": key, "rungs": [[said(t) for t in rung] for rung in tried]}
+    rungs = [[said(trial) for trial in rung] for rung in tried]
+    return {"candidates": candidates, "why": why, "on": key, "data": data, "rungs": rungs}
 
 
 def _champions(w: Workspace, features: Features) -> dict[str, dict[str, Any]]:

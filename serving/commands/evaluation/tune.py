@@ -1,6 +1,7 @@
 """`croupier tune`: parameters that the app's own log prefers, beside the default and random search at equal budget."""
 
 import math
+import sys
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ console = Console(soft_wrap=True, highlight=False)
 Name = Annotated[str, typer.Argument(help="the app, as --app names it")]
 Policy = Annotated[str, typer.Option(help="whose parameters: vw_cb_adf, lin_ts, lin_ucb, neural_linear; auto: of all")]
 Trials = Annotated[int, typer.Option(min=3, max=1000, help="configurations that the first rung tries")]
+Cold = Annotated[bool, typer.Option("--cold", help="begin without what earlier tunings came to")]
 Key = Annotated[str, typer.Option("--features", help="key of encoded features; empty: the newest of the app")]
 
 
@@ -25,6 +27,7 @@ def _tune(
     policy: Policy = "auto",
     trials: Trials = 27,
     features: Key = "",
+    cold: Cold = False,
     app: App = "default",
     out: Out = None,
 ) -> None:
@@ -32,25 +35,26 @@ def _tune(
 
     Configurations are tried by successive halving: each learns earlier rows of the training part, and DR on later ones
     says what it would have earned. The default, the best of random search at as many learnt rows and the best by
-    halving are then compared on rows that judged none of them. The gate's own rows are not looked at: what is pasted
+    halving are then compared on rows that judged none of them. It begins with what came out best on logs that are like
+    this one, of this and of other apps below CROUPIER_VAR. The gate's own rows are not looked at: what is pasted
     meets the gate as any candidate. Trials are kept in the store: run again after it was killed, it goes on."""
     from croupier.features.workspace import Workspace
 
     w = Workspace.known(name or app)
     prepared(out)
-    found = _tuned(w, policy, trials, features)
+    found = _tuned(w, policy, trials, features, cold=cold)
     if not to_stdout(out):
         _show(found)
     written(out, found)
 
 
-def _tuned(w: Any, policy: str, trials: int, features: str) -> dict[str, Any]:
+def _tuned(w: Any, policy: str, trials: int, features: str, *, cold: bool) -> dict[str, Any]:
     from tqdm import tqdm
 
     from croupier.features.engines.chosen import engine_of
     from croupier.features.engines.engine import Results
     from croupier.models import choosing
-    from croupier.models.tuning import spaces, trial, tuner
+    from croupier.models.tuning import earlier_tunings, spaces, trial, tuner
     from croupier.models.tuning.configuration import Configuration, toml
 
     allowed, seed = choosing.allowed(w), w.spec.policies.seed
@@ -71,9 +75,25 @@ def _tuned(w: Any, policy: str, trials: int, features: str) -> dict[str, Any]:
             compares=True,
             done=bar.update,
         )
-        found = tuner.beside(tried, configurations)
+        begun = configurations if cold else _begun(tried, configurations, allowed if policy == "auto" else [policy])
+        found = tuner.beside(tried, begun, configurations)
+    earlier_tunings.keep(w, key, tried.data, found["rungs"])
     best = Configuration.from_json(found["tuned"])
     return {"app": w.settings.app, "features": key, "policy": policy, **found, "app_toml": toml([best])}
+
+
+def _begun(tried: Any, cold: list[Any], policies: list[str]) -> list[Any]:
+    """Where the tuning begins, of what is known of others; says so on standard error."""
+    from croupier.models.tuning import earlier_tunings, warm_start
+
+    known, unread = earlier_tunings.known()
+    for app, why in unread.items():
+        print(f"{app}: its tunings could not be read: {why}", file=sys.stderr)
+    found = warm_start.begun(cold, tried.data, [each.only(policies) for each in known])
+    if new := len({each.key for each in found} - {each.key for each in cold}):
+        apps = ", ".join(sorted({each.app for each in known}))
+        print(f"begins with {new} configurations that came out well on like logs ({apps})", file=sys.stderr)
+    return found
 
 
 def newest(w: Any) -> str:
