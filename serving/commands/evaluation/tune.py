@@ -2,7 +2,6 @@
 
 import math
 import sys
-from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -51,66 +50,14 @@ def _tune(
 def _tuned(w: Any, policy: str, trials: int, features: str, *, cold: bool) -> dict[str, Any]:
     from tqdm import tqdm
 
-    from croupier.features.engines.chosen import engine_of
-    from croupier.features.engines.engine import Results
-    from croupier.models import choosing
-    from croupier.models.tuning import earlier_tunings, spaces, trial, tuner
-    from croupier.models.tuning.configuration import Configuration, toml
+    from croupier.serving.readings import tunings
 
-    allowed, seed = choosing.allowed(w), w.spec.policies.seed
-    if policy == "auto":
-        configurations = spaces.of_auto(trials, allowed, seed=seed)
-    else:
-        configurations = spaces.drawn(policy, trials, seed=seed)
-        if policy not in allowed:
-            raise ValueError(f"policy: found {policy!r}, which this app cannot have, expected {', '.join(allowed)}")
-    key = features or newest(w)
-    held = trial.fetched(w.settings.app, key, str(w.home)).features
     with tqdm(unit="trial", disable=None) as bar:
-        tried = tuner.Tuner(
-            w,
-            key,
-            choosing.judged_from(w, held),
-            engine_of(w.settings, Results(w.store, choosing.RESULTS)),
-            compares=True,
-            done=bar.update,
-        )
-        begun = configurations if cold else _begun(tried, configurations, allowed if policy == "auto" else [policy])
-        found = tuner.beside(tried, begun, configurations)
-    earlier_tunings.keep(w, key, tried.data, found["rungs"])
-    best = Configuration.from_json(found["tuned"])
-    return {"app": w.settings.app, "features": key, "policy": policy, **found, "app_toml": toml([best])}
+        return tunings.tuned(w, policy, trials, features, cold=cold, done=bar.update, say=_say)
 
 
-def _begun(tried: Any, cold: list[Any], policies: list[str]) -> list[Any]:
-    """Where the tuning begins, of what is known of others; says so on standard error."""
-    from croupier.models.tuning import earlier_tunings, warm_start
-
-    known, unread = earlier_tunings.known()
-    for app, why in unread.items():
-        print(f"{app}: its tunings could not be read: {why}", file=sys.stderr)
-    found = warm_start.begun(cold, tried.data, [each.only(policies) for each in known])
-    if new := len({each.key for each in found} - {each.key for each in cold}):
-        apps = ", ".join(sorted({each.app for each in known}))
-        print(f"begins with {new} configurations that came out well on like logs ({apps})", file=sys.stderr)
-    return found
-
-
-def newest(w: Any) -> str:
-    """The key of the app's newest encoded features. Raises ValueError where there are none."""
-    from croupier.features.build import meta_of
-    from croupier.features.store import layout
-
-    metas = []
-    for key in {found.split("/")[1] for found in w.store.list(layout.features(""))}:
-        with suppress(KeyError):  # deleted by retention meanwhile
-            metas.append(meta_of(w.store, key))
-    if not metas:
-        raise ValueError(
-            f"features: found none of app {w.settings.app}, expected an encoded log; collect decisions with their "
-            "rewards, then run `croupier turn` (or build_features)"
-        )
-    return str(max(metas, key=lambda meta: (meta["end"], meta["split_at"], meta["features"]))["features"])
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _show(found: dict[str, Any]) -> None:
