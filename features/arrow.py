@@ -15,7 +15,7 @@ _DECISION_FIELDS: Sequence[tuple[str, pa.DataType]] = (
     ("took_us", pa.int64()), ("arm_features", pa.string()), ("allocation", pa.string()),
     ("multipliers", pa.int64()), ("shared_posterior", pa.string()),
     ("stopped", pa.string()), ("retrieved", pa.string()), ("slate_so_far", pa.string()),
-    ("conservative", pa.string()),
+    ("conservative", pa.string()), ("margin", pa.string()),
 )  # fmt: skip
 _VERSION = {b"croupier.schema": str(SCHEMA_VERSION).encode()}
 DECISIONS = pa.schema(_DECISION_FIELDS, metadata=_VERSION)

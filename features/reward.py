@@ -3,7 +3,8 @@
     a reward belongs to a decision   −CLOCK_SKEW_US ≤ at − decided_at ≤ LOOKBACK_US, both ends included; else: orphan
     of equal ones the first counts   by ORDER; equal: the same reward id, or, without one, the same kind and value
     it counts                        while at ≤ decided_at + window, that moment included; else: late
-    reward                           Σ_kinds weight · clip(how(values of that kind)), or `default` where none counts
+    reward                           Σ_kinds weight · clip(how(values of that kind)), or `default` where none counts;
+                                     of a sold kind times the margin of the arm shown, NaN where nobody knows that
 
 All times are UTC microseconds. Clocks differ, so a reward may be stamped before its decision, by one hour at most; it
 counts like one that came at the decision's moment. A reward stamped 1.96 h before a decision is not that decision's.
@@ -13,6 +14,7 @@ once: features/interactions/reward_columns.py. tests/features/interactions/test_
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import nan
 from typing import Literal, Protocol
 
 from croupier.features.schema import Reward
@@ -44,6 +46,10 @@ class Kind(Protocol):
     @property
     def weight(self) -> float:
         """What one unit of this kind adds to the reward."""
+
+    @property
+    def sold(self) -> bool:
+        """Whether its values count sales."""
 
     @property
     def clip(self) -> tuple[float, float] | None:
@@ -96,13 +102,17 @@ def counted(rewards: Iterable[Reward], decided_at: int, spec: Declared) -> list[
     return [reward for reward, fate in known if fate == "on_time" and reward.kind in spec.kinds]
 
 
-def combined(rewards: Iterable[Reward], decided_at: int, spec: Declared) -> float | None:
+def combined(rewards: Iterable[Reward], decided_at: int, spec: Declared, margin: str = "") -> float | None:
     """Returns the number that the rewards of one decision make, or None where none of them counts: then it comes to
-    `spec.default` as soon as its window has closed."""
+    `spec.default` as soon as its window has closed. `margin`: that of its arm, as the decision says it."""
     found = counted(rewards, decided_at, spec)
     if not found:
         return None
-    return sum(_part([r.value for r in found if r.kind == name], kind) for name, kind in spec.kinds.items())
+    if not margin and any(kind.sold for kind in spec.kinds.values()):
+        return nan
+    each = float(margin or 1.0)
+    parts = {name: _part([r.value for r in found if r.kind == name], kind) for name, kind in spec.kinds.items()}
+    return sum(part * each if spec.kinds[name].sold else part for name, part in parts.items())
 
 
 def _part(values: list[float], kind: Kind) -> float:

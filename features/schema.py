@@ -40,6 +40,7 @@ ADDED: Mapping[str, int | str] = {
     "retrieved": "",
     "slate_so_far": "",
     "conservative": "",
+    "margin": "",
 }  # columns that older logs lack, and what they mean there: no new version
 NO_STAGE, SHADOW, ABORTED = "none", "shadow", "aborted"  # stages beside "5%", "20%", …
 WATCH, RETURNED = "watch", "returned"  # of a promoted release: watched ("watch 1%"), or shown to be worse
@@ -100,7 +101,8 @@ class Decision:
     other hosts had learnt and the head had beside its own steps; empty: nothing. `slate_so_far`: of a slot, where
     app.toml asks anything of slates, the slate that it is of and the arms above it as JSON (slates/so_far.py).
     `conservative`: where a baseline is declared, the policy's share of `pmf`, and the baseline's own probability of
-    `arm`, as JSON (models/constraints/beside_baseline.py); empty: no promise is made."""
+    `arm`, as JSON (models/constraints/beside_baseline.py); empty: no promise is made. `margin`: where arms are prices,
+    price − cost of `arm`, in money, as JSON (pricing/prices.py); empty: they are not."""
 
     event_id: str
     at: int
@@ -129,6 +131,7 @@ class Decision:
     retrieved: str = ""
     slate_so_far: str = ""
     conservative: str = ""
+    margin: str = ""
 
     @property
     def listed(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@
 [policies] [training]   what competes, and on what and how often it is trained
 [[rules]] [[constraints]] [safety]   what may not be chosen, and how often what must be
 [slates]   what every slate keeps
-[retrieval]   which arms a request that lists none is decided among
+[retrieval] [pricing]   which arms a request that lists none is decided among; arms that are prices
 [gate] [refresh] [rollout]   when to promote, when to renew the champion, how to expose
 """
 
@@ -17,10 +17,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from croupier.features.declared import agreement, fitting, refusals, retrieval
+from croupier.features.declared import agreement, fitting, pricing, refusals, retrieval
 from croupier.features.declared.constraint import ConstraintSpec
 from croupier.features.declared.feature import Feature
-from croupier.features.declared.policies import PoliciesSpec
+from croupier.features.declared.policies import PoliciesSpec, RefreshSpec
+from croupier.features.declared.pricing import PricingSpec
 from croupier.features.declared.retrieval import RetrievalSpec
 from croupier.features.declared.rule import RuleSpec
 from croupier.features.spec_values import (
@@ -57,7 +58,10 @@ class KindSpec(Strict):
     range: Range | None = Field(
         None,
         description="of one value; others are refused on receipt. Left out: what reward.range allows of an only "
-        "kind without clip, else any finite number",
+        "kind without clip, of a sold kind 0 to pricing.most, else any finite number",
+    )
+    sold: bool = Field(
+        False, description="true: values count sales, and a sale adds price − cost of the arm shown ([pricing])"
     )
 
 
@@ -73,6 +77,11 @@ class RewardSpec(Strict):
     guardrails: tuple[str, ...] = Field(
         (), description="kinds watched apart, of which more is harm; [rollout] guardrails says it for either direction"
     )
+
+    @property
+    def sells(self) -> bool:
+        """True if some kind counts sales, so that a reward needs the margin of the arm shown."""
+        return any(kind.sold for kind in self.kinds.values())
 
 
 class GateSpec(Strict):
@@ -134,29 +143,6 @@ class TrainingSpec(Strict):
     adapt: bool = Field(
         True, description="learn only from the last change of the users on, where one is seen; false: the whole window"
     )
-
-
-class RefreshSpec(Strict):
-    """When the champion's own family, retrained, replaces it: shown to lose less than `margin`."""
-
-    margin: float = Field(0.10, gt=0, lt=1, description="share of the mean reward that a refresh may be shown to lose")
-    alpha: float = Field(0.05, gt=0, lt=1, description="error of 'loses less than the margin', over a whole month")
-    every: Annotated[str, AfterValidator(duration)] = Field(
-        "1d", description="least age of what the champion learnt before it is renewed: s, m, h or d"
-    )
-    stages: Annotated[tuple[float, ...], AfterValidator(rising_shares)] = Field(
-        (0.50, 1.0), description="shares of units that a refresh climbs, by the first margins of [rollout]"
-    )
-    on_change: bool = Field(
-        True,
-        description="where the users changed after the champion learnt, its refresh is judged by its rollout only",
-    )
-    after: Annotated[str, AfterValidator(duration)] = Field(
-        "2d",
-        description="age of what the champion learnt at which a refresh that the log can neither show nor refute is "
-        "judged by its rollout only: s, m, h or d",
-    )
-    enabled: bool = Field(True, description="false: the champion changes by promotion alone")
 
 
 class RolloutSpec(Seasons):
@@ -240,6 +226,7 @@ class AppSpec(Strict):
     safety: SafetySpec = Field(SafetySpec(), description="what is not worth a try, and what exploration may cost")
     slates: SlatesSpec = Field(SlatesSpec(), description="what every slate keeps: several arms at once, in order")
     retrieval: RetrievalSpec = Field(RetrievalSpec(), description="a shortlist for requests that list no arms")
+    pricing: PricingSpec = Field(PricingSpec(), description="arms that are prices, and rewards that are profits")
 
     @model_validator(mode="after")
     def _default_within_range(self) -> Self:
@@ -262,17 +249,18 @@ class AppSpec(Strict):
         agreement.check_slates(self.slates, self.arm)
         agreement.check_rewarded(self.constraints, self.reward.range[0])
         retrieval.check(self.retrieval, self.context, self.arm, self.arms.source)
+        retrieval.check_learnt(self.retrieval, self.policies)
         agreement.check_served(self.rules, self.constraints, self.arms.source, allocates=self.allocation.declared)
         return self
 
     @model_validator(mode="after")
     def _policies_fit(self) -> Self:
         fitting.check(self.policies, self.allocation, self.safety)
+        pricing.check(self.pricing, self.context, self.arm, self.arm_context)
+        pricing.check_beside(self.pricing, self.policies, self.reward.default, allocates=self.allocation.declared)
+        pricing.check_sold(self.pricing, [name for name, kind in self.reward.kinds.items() if kind.sold])
         fitting.check_conservative(
-            self.safety,
-            lowest=self.reward.range[0],
-            source=self.arms.source,
-            allocates=self.allocation.declared,
+            self.safety, lowest=self.reward.range[0], source=self.arms.source, allocates=self.allocation.declared
         )
         return self
 

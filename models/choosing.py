@@ -33,7 +33,7 @@ from croupier.models.tuning.tuner import LEAST, Tuner, said
 RESULTS = "tuning"  # trials, in the store
 UNTIL_THEN = (Configuration("vw_cb_adf"), Configuration("lin_ts"))  # while there are too few rows to choose by
 MOST = 2000  # rows that the last rung learns at least, where there are so many; else a quarter: choosing is then cheap
-NOT_LEARNT = ("uniform", "fixed_arm")
+NOT_CHOSEN = ("uniform", "fixed_arm", "demand_ts")  # the last is of [pricing] alone, and declared by name
 
 
 def policies(w: Workspace, key: str) -> PoliciesSpec:
@@ -75,7 +75,7 @@ def judged_from(w: Workspace, features: Features) -> int:
 
 def allowed(w: Workspace) -> list[str]:
     """The policies that this app can have."""
-    names = [name for name in POLICIES if name not in NOT_LEARNT]
+    names = [name for name in POLICIES if name not in NOT_CHOSEN]
     if w.spec.arms.source != FROM_CATALOGUE:
         names = [name for name in names if make(name).inline_arms != "refused"]
     return fitting.allowed(names, w.spec.allocation, w.spec.safety)

@@ -24,6 +24,7 @@ POLICIES = {
     "lin_ucb": "croupier.models.bayesian.linear:LinUCB",
     "bootstrap": "croupier.models.bayesian.ensemble:Bootstrap",
     "mc_dropout": "croupier.models.bayesian.ensemble:MCDropout",
+    "demand_ts": "croupier.models.pricing.demand:DemandTS",
 }
 
 

@@ -34,6 +34,7 @@ from croupier.models.gate.verdict_text import held_back
 from croupier.models.health.learning import predicted
 from croupier.models.ope.kept_arms import judging, repeats
 from croupier.models.policy import Policy, Primable, load, make
+from croupier.models.pricing import amounts
 from croupier.models.slates.judged.evaluation import evaluate, rounds_in
 
 Job = dict[str, str]
@@ -105,7 +106,7 @@ def train(app: str, features: str, policy: str) -> Job:
 def _parts(w: Workspace, features: Features, prefix: str, policy: str) -> dict[str, tuple[Policy, Rows]]:
     """What is trained: where it is kept → the policy it starts from, and the rows it learns."""
     policies = choosing.policies(w, features.meta["features"])
-    untrained = _untrained(policies, policy)
+    untrained = _untrained(policies, policy, w, features.encoder)
     if features.end is None:
         half = repeats.keeps(features.chunks())
         return {prefix: (untrained, Rows(features, before=features.split_at, half=half))}
@@ -153,9 +154,10 @@ def _primed(start: Policy, rows: Rows, *, seed: int) -> Policy:
     return start.primed(earlier, seed=seed)
 
 
-def _untrained(settings: PoliciesSpec, policy: str) -> Policy:
+def _untrained(settings: PoliciesSpec, policy: str, w: Workspace, encoder: Encoder) -> Policy:
     try:
-        return make(policy, **settings.parameters.get(policy, {}))
+        priced = amounts.parameters(policy, encoder, w.spec.pricing)
+        return make(policy, **(settings.parameters.get(policy, {}) | priced))
     except (TypeError, ValueError) as error:
         where = f"policies.candidates {policy!r}, with policies.parameters.{policy}"
         raise SpecError(f"app.toml: {where}: {error}") from None

@@ -9,7 +9,7 @@ from croupier.features.spec_values import OF_REQUESTS, AllocationSpec, SafetySpe
 
 ALLOCATING = ("uniform", "lin_ts", "neural_linear")  # policies that allocate (models/allocation)
 UNIFORM = "uniform"  # the baseline that is no arm
-BOUNDED = ("lin_ts", "lin_ucb", "neural_linear")  # policies that bound an arm's worth (models/bayesian)
+BOUNDED = ("lin_ts", "lin_ucb", "neural_linear", "demand_ts")  # policies that bound an arm's worth (models/bayesian)
 
 
 def check(policies: PoliciesSpec, allocation: AllocationSpec, safety: SafetySpec) -> None:

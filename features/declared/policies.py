@@ -1,10 +1,10 @@
-"""What competes for the traffic of an app, and how much of it explores: [policies] of app.toml."""
+"""What competes for the traffic of an app, and how much of it explores: [policies] of app.toml. [refresh]: renewal."""
 
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from croupier.features.spec_values import Strict, distinct
+from croupier.features.spec_values import Strict, distinct, duration, rising_shares
 
 AUTO = "auto"
 
@@ -42,3 +42,26 @@ class PoliciesSpec(Strict):
     def auto(self) -> bool:
         """True if the app's own log chooses the candidates (models/choosing.py)."""
         return self.candidates == (AUTO,)
+
+
+class RefreshSpec(Strict):
+    """When the champion's own family, retrained, replaces it: shown to lose less than `margin`."""
+
+    margin: float = Field(0.10, gt=0, lt=1, description="share of the mean reward that a refresh may be shown to lose")
+    alpha: float = Field(0.05, gt=0, lt=1, description="error of 'loses less than the margin', over a whole month")
+    every: Annotated[str, AfterValidator(duration)] = Field(
+        "1d", description="least age of what the champion learnt before it is renewed: s, m, h or d"
+    )
+    stages: Annotated[tuple[float, ...], AfterValidator(rising_shares)] = Field(
+        (0.50, 1.0), description="shares of units that a refresh climbs, by the first margins of [rollout]"
+    )
+    on_change: bool = Field(
+        True,
+        description="where the users changed after the champion learnt, its refresh is judged by its rollout only",
+    )
+    after: Annotated[str, AfterValidator(duration)] = Field(
+        "2d",
+        description="age of what the champion learnt at which a refresh that the log can neither show nor refute is "
+        "judged by its rollout only: s, m, h or d",
+    )
+    enabled: bool = Field(True, description="false: the champion changes by promotion alone")

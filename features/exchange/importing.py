@@ -13,8 +13,9 @@ from croupier.features.exchange.times import INVENTED_BEFORE
 from croupier.features.log.admission import Admission
 from croupier.features.log.refusals import NotAdmitted
 from croupier.features.log.spool_rows import UNTIMELY
+from croupier.features.pricing.prices import Prices
 from croupier.features.reward import CLOCK_SKEW_US
-from croupier.features.schema import Decision, InvalidEvent, Reward
+from croupier.features.schema import Arm, Decision, InvalidEvent, Reward
 from croupier.features.spec import AppSpec
 
 BATCH = 1000
@@ -48,12 +49,12 @@ class Imported:
     end: int
 
 
-def import_log(log: WritableLog, source: Source, spec: AppSpec) -> Imported:
+def import_log(log: WritableLog, source: Source, spec: AppSpec, arms: Sequence[Arm] = ()) -> Imported:
     """Append everything; a second import of the same file changes nothing (event ids are stable). Of the features only
     those that app.toml declares enter the log: what looks like an identifier was left out of it. A row whose reward is
     not as declared is skipped whole and counted: without it the decision would say that no reward came."""
     counts, times = Counter[str](), set[int]()
-    records = _admitted(source, spec)
+    records = _admitted(source, spec, arms)
     while part := list(islice(records, BATCH)):
         counts += _append(log, part)
         times = {min(times | {r.decision.at for r in part}), max(times | {r.decision.at for r in part})}
@@ -66,20 +67,23 @@ def import_log(log: WritableLog, source: Source, spec: AppSpec) -> Imported:
     )
 
 
-def declared_records(source: Source, spec: AppSpec) -> Iterator[Record]:
-    """Yields the records with declared features alone, as they are declared; a record with one of another type is
-    skipped and counted."""
+def declared_records(source: Source, spec: AppSpec, arms: Sequence[Arm] = ()) -> Iterator[Record]:
+    """Yields the records with declared features alone, as they are declared; a record with one of another type, or
+    without a price or a cost that [pricing] asks for, is skipped and counted. `arms`: those of the app's catalogue."""
     features = DeclaredFeatures(spec)
+    prices = Prices(spec.pricing, {a.arm_id: a.features for a in features.arms(arms)} if spec.pricing.declared else {})
     for record in source.records():
         try:
-            yield replace(record, decision=features.decision(record.decision))
+            d = features.decision(record.decision)
+            prices.refuse_missing(d)
+            yield replace(record, decision=replace(d, margin=prices.margin(d, d.arm)) if prices else d)
         except InvalidEvent as error:
             source.skipped[reason(error)] += 1
 
 
-def _admitted(source: Source, spec: AppSpec) -> Iterator[Record]:
+def _admitted(source: Source, spec: AppSpec, arms: Sequence[Arm]) -> Iterator[Record]:
     admission, latest = Admission.of(spec), clock.now_us() + CLOCK_SKEW_US
-    for record in declared_records(source, spec):
+    for record in declared_records(source, spec, arms):
         try:
             if record.decision.at > latest:
                 raise NotAdmitted("at", record.decision.at, "a time that has come", reason=UNTIMELY)

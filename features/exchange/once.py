@@ -1,7 +1,7 @@
 """Lines of one event counted once, as `croupier import` and the join count them: a log whose writer tried again holds
 the same line several times, and nine copies of a rewarded one are one reward."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,15 +38,16 @@ def events(records: Iterable[Record], spec: RewardSpec) -> Events:
             continue
         repeated += known is not record.decision
         rewards += record.rewards
-    numbers = _numbers(rewards, spec)
+    numbers = _numbers(rewards, {event: float(d.margin or "nan") for event, d in decisions.items()}, spec)
     nothing = {"reward": spec.default, "reward_count": 0, "reward_at": None}
     rows = [decision.to_row() | numbers.get(event, nothing) for event, decision in decisions.items()]
     return Events(rows=rows, repeated=repeated, conflicting=conflicting)
 
 
-def _numbers(rewards: list[Reward], spec: RewardSpec) -> dict[str, dict[str, Any]]:
+def _numbers(rewards: list[Reward], margins: Mapping[str, float], spec: RewardSpec) -> dict[str, dict[str, Any]]:
     """event id → reward, reward_count and reward_at. All of a line's rewards bear its decision's time."""
     named = ("event_id", "at", "kind", "value", "reward_id")
     table = {name: [getattr(reward, name) for reward in rewards] for name in named}
     frame = pl.DataFrame(table, schema=_SCHEMA).sort(ORDER)
+    frame = frame.with_columns(margin=pl.Series([margins[event] for event in frame["event_id"]], dtype=pl.Float64))
     return {row.pop("event_id"): row for row in to_number(frame.filter(first_of_equal()), spec).to_dicts()}

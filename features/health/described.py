@@ -1,7 +1,8 @@
 """What the features of an hour looked like: counts by bin or category, missing values, and how they go with the reward.
 
-"won" counts the same of the decisions that earned more than the least reward, by the value that their shown arm had;
-for a pair, "shown" counts the shown arms', since "bins" counts all arms on offer. Words of lists have neither.
+"won" counts the same of the decisions that earned more than the least reward, or, where arms are prices, sold anything,
+by the value that their shown arm had; for a pair, "shown" counts the shown arms', since "bins" counts all on offer.
+Words of lists have neither.
 
 At most ROWS rows of an hour are given, evenly spread over it: a histogram of 50,000 is as good as one of a million.
 """
@@ -28,7 +29,7 @@ PAIR, CONTEXT = "arm_context", "context"
 
 def described(rows: pl.DataFrame, spec: AppSpec) -> dict[str, dict[str, Any]]:
     """Returns the figure of each declared feature of the request and of the pair, by scope and name."""
-    at, reward, low = rows["at"].to_list(), rows["reward"].to_numpy(), spec.reward.range[0]
+    at, reward = rows["at"].to_list(), rows["reward"].to_numpy()
     found: dict[str, list[Any]] = {name: [] for name in spec.context}
     for text in rows["context"] if spec.context else ():
         context = orjson.loads(text)
@@ -38,7 +39,7 @@ def described(rows: pl.DataFrame, spec: AppSpec) -> dict[str, dict[str, Any]]:
     for name, feature in spec.context.items():
         values = found[name]
         figure = _figure(feature, values, at)
-        won = _won(feature, values, at, reward > low, figure)
+        won = _won(feature, values, at, _has_won(reward, spec), figure)
         out[f"{CONTEXT}.{name}"] = figure | _with_reward(feature, values, reward) | won
     if spec.arm_context:
         out |= _pairs(rows, spec, at, reward)
@@ -56,7 +57,7 @@ def _pairs(rows: pl.DataFrame, spec: AppSpec, at: list[int], reward: Any) -> dic
         for name, values in every.items():
             values += [pair.get(name) for pair in pairs]
             mine[name].append(pairs[j].get(name) if 0 <= j < len(pairs) else None)
-    out, won = {}, reward > spec.reward.range[0]
+    out, won = {}, _has_won(reward, spec)
     for name, feature in spec.arm_context.items():
         figure = _figure(feature, every[name], times)
         shown = _counts(feature, mine[name], at, figure) if feature.type != "tags" else {}
@@ -65,6 +66,11 @@ def _pairs(rows: pl.DataFrame, spec: AppSpec, at: list[int], reward: Any) -> dic
             figure | _with_reward(feature, mine[name], reward) | ({"shown": shown} if told else {}) | told
         )
     return out
+
+
+def _has_won(reward: Any, spec: AppSpec) -> Any:
+    """(n,): whether a decision earned more than the least; of prices, whether it sold, at a loss or not."""
+    return reward != 0 if spec.pricing.declared else reward > spec.reward.range[0]
 
 
 def _won(

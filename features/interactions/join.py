@@ -20,7 +20,7 @@ import polars as pl
 from croupier.features.arrow import INTERACTIONS
 from croupier.features.interactions import late_rewards, quarantine, versions
 from croupier.features.interactions.account import Account
-from croupier.features.interactions.reward_columns import in_reach_columns, to_number, with_fate
+from croupier.features.interactions.reward_columns import in_reach_columns, margin, to_number, with_fate
 from croupier.features.interactions.versions import Version
 from croupier.features.log.index.lookup import decided, rewards_about
 from croupier.features.log.shipped import DECISION, EVENT, REJECTED, REWARD, LogRewritten, ShippedLog, open_log
@@ -161,8 +161,9 @@ def _decisions(log: ShippedLog, hours: list[str]) -> pl.DataFrame:
 
 
 def _of(rewards: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
-    """The rewards of these decisions, with `decided_at`."""
-    return rewards.join(decisions.select("event_id", decided_at="at"), on="event_id").filter(in_reach_columns())
+    """The rewards of these decisions, with `decided_at`, and the `margin` of the arm."""
+    named = decisions.select("event_id", margin(), decided_at="at")
+    return rewards.join(named, on="event_id").filter(in_reach_columns())
 
 
 def _without(rewards: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
@@ -181,18 +182,23 @@ def _orphans(log: ShippedLog, hours: list[str], lost: pl.DataFrame) -> pl.DataFr
 def _interactions(
     decisions: pl.DataFrame, numbers: pl.DataFrame, spec: RewardSpec, window: int, now: int
 ) -> pl.DataFrame:
-    """One row a mature decision, in order of time."""
+    """One row a mature decision, in order of time. Where sales are rewarded, a decision without a margin has no reward,
+    NaN, which breaks a row rule, whether something was sold or not."""
     due = pl.col("at") + window <= now
     mature = decisions if _all(decisions, due) else decisions.filter(due)
     return (
         mature.join(numbers, on="event_id", how="left", maintain_order="left")
         .with_columns(
-            pl.col("reward").fill_null(spec.default).cast(pl.Float64),
+            _known(pl.col("reward").fill_null(spec.default).cast(pl.Float64), spec),
             pl.col("reward_count").fill_null(0),
             pl.col("reward_at").fill_null(0),
         )
         .select(INTERACTIONS.names)
     )
+
+
+def _known(reward: pl.Expr, spec: RewardSpec) -> pl.Expr:
+    return pl.when(margin().is_nan()).then(float("nan")).otherwise(reward).alias("reward") if spec.sells else reward
 
 
 def _all(frame: pl.DataFrame, condition: pl.Expr) -> bool:

@@ -6,7 +6,7 @@ and whoever compares the two must see it.
 
 import polars as pl
 
-from croupier.features.interactions.reward_columns import to_number
+from croupier.features.interactions.reward_columns import margin, to_number
 from croupier.features.reward import ORDER
 from croupier.features.spec import RewardSpec
 
@@ -16,6 +16,7 @@ def beside(data: pl.DataFrame, late: pl.DataFrame, spec: RewardSpec) -> pl.DataF
     what those would have come to, 0 where none came or another was on time."""
     if late.is_empty():
         return none(data)
+    late = late.join(data.select("event_id", margin()), on="event_id", how="left", maintain_order="left")
     numbers = to_number(late.sort(ORDER), spec).select("event_id", late_reward="reward", late=pl.lit(value=True))
     alone = pl.when(pl.col("reward_count") == 0).then(pl.col("late_reward"))
     joined = data.join(numbers, on="event_id", how="left", maintain_order="left")

@@ -34,13 +34,23 @@ def with_fate(rewards: pl.DataFrame, window: int) -> pl.DataFrame:
     return rewards.sort(ORDER).with_columns(fate=fate)
 
 
+def margin() -> pl.Expr:
+    """Returns the margins (a number each) of decisions; NaN where a decision has none."""
+    number = pl.col("margin").cast(pl.Float64, strict=False).fill_null(float("nan"))
+    return pl.when(pl.col("margin") == "").then(float("nan")).otherwise(number).alias("margin")
+
+
 def to_number(on_time: pl.DataFrame, spec: RewardSpec) -> pl.DataFrame:
     """Rewards (event_id, at, kind, value), distinct, inside their window and sorted by ORDER → one row an event:
-    event_id, reward, reward_count, reward_at (UTC µs of the last one). Kinds outside the spec do not count."""
+    event_id, reward, reward_count, reward_at (UTC µs of the last one). Kinds outside the spec do not count. Where some
+    kind is sold, the rewards have the `margin` of their decisions."""
     counted = on_time.filter(pl.col("kind").is_in(list(spec.kinds)))
     parts = [_part(name, kind) for name, kind in spec.kinds.items()]
+    number = pl.sum_horizontal(parts, ignore_nulls=True) if parts else pl.lit(spec.default)
+    if spec.sells:
+        number = pl.when(pl.col("margin").first().is_nan()).then(float("nan")).otherwise(number)
     return counted.group_by("event_id", maintain_order=True).agg(
-        pl.sum_horizontal(parts, ignore_nulls=True).alias("reward") if parts else pl.lit(spec.default).alias("reward"),
+        number.alias("reward"),
         pl.len().cast(pl.Int64).alias("reward_count"),
         pl.col("at").max().alias("reward_at"),
     )
@@ -49,7 +59,7 @@ def to_number(on_time: pl.DataFrame, spec: RewardSpec) -> pl.DataFrame:
 def _part(name: str, kind: KindSpec) -> pl.Expr:
     one = how(pl.col("value").filter(pl.col("kind") == name))[kind.how]
     clipped = one if kind.clip is None else one.clip(*kind.clip)
-    return clipped * kind.weight
+    return clipped * kind.weight * (pl.col("margin").first() if kind.sold else 1.0)
 
 
 def how(values: pl.Expr) -> dict[str, pl.Expr]:

@@ -48,7 +48,7 @@ class Admission:
         """Raises nothing: what a spec declares was checked when it was read."""
         totals = spec.rollout.guardrail_ranges
         kinds: dict[str, Ends | None] = {kind: _running(totals.get(kind, (0.0, 1.0))) for kind in spec.guardrails}
-        kinds |= {name: _values(kind, spec.reward) for name, kind in spec.reward.kinds.items()}
+        kinds |= {name: _values(kind, spec.reward, spec.pricing.most) for name, kind in spec.reward.kinds.items()}
         seconds = spec.record.seconds or spec.reward.window_seconds + CLOCK_SKEW_US / SECOND
         return cls(
             kinds=kinds,
@@ -115,8 +115,11 @@ class Admission:
         return decision
 
 
-def _values(kind: KindSpec, spec: RewardSpec) -> Ends | None:
-    """Returns the range of one value: as declared, or what the combined range leaves an only kind."""
+def _values(kind: KindSpec, spec: RewardSpec, most: float) -> Ends | None:
+    """Returns the range of one value: as declared, of sales 0 to `most` that a decision can sell, or what the combined
+    range leaves an only kind."""
+    if kind.sold and kind.range is None and kind.clip is None:
+        return _running((0.0, most)) if kind.how == "sum" else (0.0, most)
     if kind.range is not None or kind.clip is not None or len(spec.kinds) > 1 or kind.weight == 0:
         return kind.range
     ends = sorted(end / kind.weight for end in spec.range)

@@ -38,8 +38,9 @@ class ArmIndex:
         return cls.of_arrays(arrays_of(vectors))
 
     @classmethod
-    def of_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Self:
-        """The index that `arrays_of` described: nothing is learnt anew."""
+    def of_arrays(cls, arrays: dict[str, NDArray[Any]], probed: int = PROBED) -> Self:
+        """The index that `arrays_of` described: nothing is learnt anew. One list in so many (`probed`) is looked
+        through."""
         vectors, d = arrays["vectors"], arrays["vectors"].shape[1]
         flat = faiss.IndexFlatIP(d)
         if "centroids" not in arrays:
@@ -47,7 +48,7 @@ class ArmIndex:
             return cls(flat)
         flat.add(arrays["centroids"])
         index: Any = faiss.IndexIVFFlat(flat, d, len(arrays["centroids"]), faiss.METRIC_INNER_PRODUCT)
-        index.nprobe, lists = max(index.nlist // PROBED, 1), np.ascontiguousarray(arrays["lists"], np.int64)
+        index.nprobe, lists = max(index.nlist // probed, 1), np.ascontiguousarray(arrays["lists"], np.int64)
         index.add_core(len(vectors), faiss.swig_ptr(vectors), None, faiss.swig_ptr(lists))
         return cls(index)
 

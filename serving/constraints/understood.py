@@ -7,6 +7,7 @@ from croupier.features.declared.constraint import ALIKE, ConstraintSpec
 from croupier.features.declared.fitting import UNIFORM, release_of
 from croupier.features.declared.rule import RuleSpec
 from croupier.features.encoding.inline import rows_of_arms
+from croupier.features.pricing.prices import Prices
 from croupier.features.schema import FROM_CATALOGUE, Arm
 from croupier.features.slates.held import likeness_of
 from croupier.features.spec import AppSpec
@@ -34,6 +35,7 @@ def sentences(spec: AppSpec, arms: Sequence[Arm]) -> list[str]:
         ruled.append(f"slates: an arm's likeness to the arms above it {costs}")
     if spec.safety.conservative:
         ruled.append(_promised(spec))
+    ruled += Prices(spec.pricing, rows).sentences()
     safe = f"with {spec.safety.confidence:g} confidence in all bounds of a request"
     said = f"safety: no candidate is drawn that is worth less than another one, {safe}; those with a floor are"
     return [*ruled, said] if spec.safety.never_dominated else ruled
@@ -53,6 +55,7 @@ def problems(spec: AppSpec, arms: Sequence[Arm]) -> list[str]:
     found += _unknown_baseline(spec, rows, always) if spec.arms.source == FROM_CATALOGUE else []
     found += _short(spec, rest) if spec.arms.source == FROM_CATALOGUE else []
     found += _impossible(spec, arms, rest) if rest else []
+    found += Prices(spec.pricing, rows).problems(spec.reward.range)
     return found
 
 

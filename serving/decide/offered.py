@@ -93,7 +93,7 @@ class Offered:
         safeguards = Safeguards() if every else Safeguards.of(release.manifest)
         self._rules, self._limits = safeguards.ruled_out(release.arms), safeguards.limits(release.arms)
         self.limited = bool(self._limits or self._limits.confidence)  # each decision has limits, or arms it leaves out
-        self.slates = safeguards.slate_rules(release.arms)
+        self.slates, self.prices = safeguards.slate_rules(release.arms), safeguards.prices(release.arms)
         self._guarded = bool(self.limited or self._rules or self.slates)
         self._lists, self._retriever = ArmLists[Listed](), release.retriever
         self._typed = self._typed_arms()
@@ -151,6 +151,8 @@ class Offered:
 
     def _offered(self, request: Request, now: int) -> OfferedRequest:
         """The request with the arms that can be chosen now, by this request, within the limits."""
+        if self.prices and request.unit_id != CANARY:
+            self.prices.refuse_missing(request)
         found = self._there(request, now)
         if not self.slates:
             found.request.slate = None  # nothing is asked of slates: it is a decision like any other
@@ -188,6 +190,13 @@ class Offered:
         return (
             self.slates.priced(batch, [(r.slate, r.arms, r.arm_features) for r in requests]) if self.slates else batch
         )
+
+    def margin(self, request: Request, place: int) -> str:
+        """What a decision logs of the arm at `place` of a request, where arms are prices; a health check has no
+        price."""
+        if not self.prices or request.unit_id == CANARY:
+            return ""
+        return self.prices.margin(request, request.arms[place])
 
     def some(self, now: int) -> list[AskedArm]:
         """Arms for a health check to ask for at `now`; empty where none can be chosen."""

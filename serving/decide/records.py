@@ -64,14 +64,15 @@ class Records:
         *,
         unit_key: str,
         guard: Callable[[Request, Undeclared], Request] | None = None,
+        margin: Callable[[Decision], str] = lambda _: "",
         declared: Callable[[], Admission | None] = undeclared,
         clock: Callable[[], int] = now_us,
     ) -> None:
         """`guard(request, undeclared)` gives the request with its features as they are declared, and raises
-        InvalidEvent for features and arms that the present release does not know; `declared()` gives what the app lets
-        in."""
+        InvalidEvent for features and arms that the present release does not know; `margin(decision)` that of its arm,
+        where arms are prices; `declared()` gives what the app lets in."""
         self._log, self._unit_key, self._guard = log, unit_key, guard
-        self._declared, self._clock = declared, clock
+        self._margin, self._declared, self._clock = margin, declared, clock
 
     def take(self, raws: Sequence[RawRecord]) -> list[Outcome]:
         """accepted | duplicate | rejected, one each, in order."""
@@ -104,6 +105,7 @@ class Records:
         if self._guard is not None:
             request = self._guard(request, unknown)
         found = decision(raw, request, self._unit_key)
+        found.margin = self._margin(found)
         if raw.allocation:
             declared = admission.allocation if admission else AllocationSpec()
             found.allocation = allocation_records.checked(raw.allocation, found, declared).to_json()

@@ -121,6 +121,7 @@ def release_of(
     except InvalidEvent as error:
         return [*found, ReplayStep("request", False, str(error))], None
     found += [*_retrieval(decision, release), *_rules(decision, release), *_slate(decision, release)]
+    found += _margin(decision, release)
     return found, release if all(step.holds for step in found) else None
 
 
@@ -147,6 +148,19 @@ def _rules(decision: Decision, release: LoadedRelease) -> list[ReplayStep]:
     against = rules.why(decision.context, decision.arms, decision.arm_features)
     said = "; ".join(f"{arm} is left out by {why}" for arm, why in against.items())
     return [ReplayStep("rules", not against, said or "they leave all of its candidates in")]
+
+
+def _margin(decision: Decision, release: LoadedRelease) -> list[ReplayStep]:
+    """Where arms are prices, the step that says whether price − cost of the arm is what was logged."""
+    prices = Safeguards.of(release.manifest).prices(release.arms)
+    if not prices:
+        return []
+    try:
+        prices.refuse_missing(decision)
+        derived = prices.margin(decision, decision.arm)
+    except InvalidEvent as error:
+        return [ReplayStep("margin", False, str(error))]
+    return [ReplayStep("margin", derived == decision.margin, f"logged {decision.margin}, derived {derived}")]
 
 
 def _slate(decision: Decision, release: LoadedRelease) -> list[ReplayStep]:

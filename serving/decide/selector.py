@@ -191,7 +191,7 @@ class Selector:
             served = self._shown(self._scorer.score(role, part.batch, view.stage, ask), part.requests)
         took, pmfs = (time.perf_counter_ns() - began) // 1000 + 1, served.pmf.tolist()
         drawn, name = draws.draw_rows(served.pmf, self.release.salt, part.events), view.named(served.role)
-        stamp = self.stamp | part.stamp
+        stamp = self.stamp | part.stamp | {"policy": served.policy, "role": name, "stage": view.stage}
         request: Any  # decoded: its fields are of the types that the log has
         rows = zip(part.requests, part.events, part.units, drawn, pmfs, served.promised(drawn), strict=True)
         for request, event, unit, place, pmf, promised in rows:
@@ -204,9 +204,6 @@ class Selector:
                 pmf=tuple(pmf[: len(request.arms)]),
                 arm=request.arms[place],
                 propensity=pmf[place],
-                policy=served.policy,
-                role=name,
-                stage=view.stage,
                 arm_context=request.arm_context,
                 posterior_step=served.step,
                 shared_posterior=served.shared,
@@ -216,6 +213,7 @@ class Selector:
                 retrieved=request.retrieved,
                 slate_so_far=request.slate.to_json() if request.slate else "",
                 conservative=promised,
+                margin=self.offered.margin(request, place),
                 **stamp,
             )
             decisions.append(decision)

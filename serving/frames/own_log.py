@@ -110,7 +110,7 @@ def append(w: Workspace, log: Path | pl.DataFrame, columns: dict[str, str]) -> A
     source = source_of(log, unit_key=w.unit_key, columns=found | columns)
     spool = w.spool()
     try:
-        done = import_log(spool, source, spec)
+        done = import_log(spool, source, spec, w.arms() if spec.pricing.declared else ())
     finally:
         spool.close()
     warnings = [*alike(arm.arm_id for arm in source.arms()), *source.rounding.said()]

@@ -34,6 +34,7 @@ from croupier.serving.health.apprentice import AppAgreement, agreement
 from croupier.serving.health.harm import of_rollout
 from croupier.serving.health.learnt import Learnt
 from croupier.serving.health.silences import Silence
+from croupier.serving.health.sold import SoldAt, sold
 
 REACH = timedelta(hours=(MOST_WEEKS + 1) * WEEK_HOURS)
 
@@ -50,7 +51,8 @@ class Examined:
     `changes` are those that trainings count with. `left_out`: how many values of each undeclared feature requests were
     answered without, in the last day. `agreement`: with the app's own choice, in apprentice mode. `served`:
     how fast, and by whom, the last day's decisions were served; None where older versions made its figures. `parts`: a
-    line for each role, release and segment. `learnt`: how well is learnt; nothing where no hour is joined."""
+    line for each role, release and segment. `learnt`: how well is learnt; nothing where no hour is joined. `prices`:
+    what is sold at each, where arms are prices."""
 
     app: str
     history: History | None
@@ -64,6 +66,7 @@ class Examined:
     served: ServedDay | None = None
     parts: tuple[PartVerdict, ...] = ()
     learnt: Learnt = field(default_factory=Learnt)
+    prices: tuple[SoldAt, ...] = ()
 
 
 def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
@@ -91,7 +94,6 @@ def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
     ]
     silenced = tuple(s for s in (*said.symptoms, *beside) if s.watch in hushed)
     found = also(without(said, hushed), [s for s in beside if s.watch not in hushed])
-    left = _left_out(hours[-DAY_HOURS:])
     agreed = agreement(w, end=last) if w.spec.requests.learning_mode == APPRENTICED else None
     lines = verdicts(history, found, failed, limits)
     return Examined(
@@ -102,11 +104,12 @@ def examine(w: Workspace, *, now: datetime | None = None) -> Examined:
         silences=hushed,
         linear=linear,
         changes=changes,
-        left_out=left,
+        left_out=_left_out(hours[-DAY_HOURS:]),
         agreement=agreed,
         served=day,
         parts=lines,
         learnt=how,
+        prices=sold(w, end=last),
     )
 
 

@@ -54,12 +54,13 @@ def lines(found: Examined) -> list[str]:
     """What a terminal shows: the sentence, the remedy, each symptom, and how often this is wrong."""
     out, d = [sentence(found)], found.diagnosis
     if d is None:
-        return [*out, *agreement(found), *left_out(found), *silenced(found)]
+        return [*out, *agreement(found), *prices(found), *left_out(found), *silenced(found)]
     if d.remedy and d.level == ACT:
         out.append(f"what to do: {d.remedy}")
     out += [_line(each) for each in alike(d.symptoms)]
     out += [change_text(change) for change in found.changes[-1:]]
-    return [*out, *agreement(found), *left_out(found), *silenced(found), *([judged(d)] if d.needed else [])]
+    beside = [*agreement(found), *prices(found), *left_out(found), *silenced(found)]
+    return [*out, *beside, *([judged(d)] if d.needed else [])]
 
 
 def _line(symptoms: list[Symptom]) -> str:
@@ -77,6 +78,16 @@ def agreement(found: Examined) -> list[str]:
         f"decisions of the last day (by chance {100 * a.chance:.1f} %)"
     )
     return [said + '; nobody sees what it chooses until [requests] learning_mode = "online"']
+
+
+def prices(found: Examined) -> list[str]:
+    """A line on the one price that would earn most of everybody, where arms are prices."""
+    if not found.prices:
+        return []
+    best = max(found.prices, key=lambda one: one.profit)
+    said = f"of {len(found.prices)} prices of the last day {best.arm} alone would have earned most of everybody"
+    sold = f"{best.sold:.3f} ± {best.sold_se:.3f} sold a decision"
+    return [f"prices: {said}: {best.profit:.4g} ± {best.profit_se:.2g} a decision, {sold}"]
 
 
 def left_out(found: Examined) -> list[str]:
@@ -136,7 +147,8 @@ def time_text(at: int) -> str:
 def as_json(found: Examined) -> dict[str, Any]:
     """What was found as JSON: {"app", "level", "known": false where it is too early to judge, "sentence", "silences",
     "silenced": symptoms that do not count, "left_out": how many values of which undeclared features, "agreement" with
-    the app's own choice in apprentice mode, or null, "linear": what the last training says of linear models, or null,
+    the app's own choice in apprentice mode, or null, "prices": what is sold at each, where arms are prices, "linear":
+    what the last training says of linear models, or null,
     "changes" that trainings count with, "served": how the last day was, or null, "parts": a line for each role, release
     and segment, "learning": predictions, posteriors, losses and features, and the diagnosis}."""
     head = {
@@ -145,6 +157,7 @@ def as_json(found: Examined) -> dict[str, Any]:
         "silenced": [s.to_dict() for s in found.silenced],
         "left_out": dict(found.left_out),
         "agreement": asdict(found.agreement) if found.agreement else None,
+        "prices": [asdict(one) for one in found.prices],
         "changes": [change.to_dict() for change in found.changes],
         "linear": found.linear.to_dict() if found.linear else None,
         "served": found.served.to_dict() if found.served else None,

@@ -44,6 +44,8 @@ def render_page(found: Examined) -> str:
         symptoms=[_row(each) for each in alike(d.symptoms)] if d else [],
         silenced=told.silenced(found),
         agreement=told.agreement(found),
+        price_says=told.prices(found),
+        prices=found.prices,
         left_out=found.left_out.items(),
         judged=told.judged(d) if d and known else "",
         changes=[told.change_text(change) for change in found.changes],

@@ -54,8 +54,10 @@ class Whose(Protocol):
 def learnt(arrived: Sequence[Arrival], decision: Decision, spec: RewardSpec, *, closed: bool) -> float | None:
     """What an event teaches: its rewards, or the default once it is closed, within the declared range, beyond which the
     slow loop does not learn at all: one reward of 1e308 would make a head infinite for good. What is no number (∞ − ∞)
-    is the low end."""
-    found, (low, high) = combined([a.reward for a in arrived], decision.at, spec), spec.range
+    is the low end. Where sales are rewarded, a decision without a margin teaches nothing."""
+    if spec.sells and not decision.margin:
+        return None
+    found, (low, high) = combined([a.reward for a in arrived], decision.at, spec, decision.margin), spec.range
     if found is None and closed:
         found = spec.default
     return None if found is None else min(high, max(low, found))

@@ -64,9 +64,15 @@ def _arms(w: Workspace, problems: list[str]) -> Sequence[Arm]:
 
 
 def _constraints(w: Workspace, arms: Sequence[Arm], problems: list[str]) -> list[str]:
-    """What is understood of rules, constraints and retrieval, a sentence each; what does not fit was told before."""
+    """What is understood of rules, constraints, prices and retrieval, a sentence each; what does not fit was told."""
     spec = w.spec
-    if not (spec.ruling or spec.constraints or spec.safety != SafetySpec() or spec.retrieval.declared):
+    if not (
+        spec.ruling
+        or spec.constraints
+        or spec.safety != SafetySpec()
+        or spec.retrieval.declared
+        or spec.pricing.declared
+    ):
         return []
     try:
         problems += [*understood.problems(spec, arms), *retriever.problems(spec.retrieval, arms)] if arms else []

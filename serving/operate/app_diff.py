@@ -164,6 +164,7 @@ def _rest(changes: Changes) -> Iterator[str]:
         ("arms.source", "served from the next release on; the current one keeps its own"),
         ("rules", "served from the next release on, or at once by `croupier constraints release`"),
         ("constraints", "served from the next release on, or at once by `croupier constraints release`"),
+        ("pricing", "served from the next training's release on; joined rewards stay as they are"),
         ("slates", "served from the next release on, or at once by `croupier constraints release`"),
         ("safety", "served from the next release on, or at once by `croupier constraints release`"),
         ("policies.fast_loop", "takes effect when Triton is started again"),

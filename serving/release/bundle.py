@@ -41,7 +41,7 @@ from croupier.serving.release.golden import Golden
 from croupier.serving.release.newcomer_share import Newcomers
 from croupier.serving.release.safeguards import Safeguards
 from croupier.serving.retrieval import retriever
-from croupier.serving.retrieval.retriever import Retriever
+from croupier.serving.retrieval.retriever import Decides, Retriever
 
 FORMAT = 1
 MODEL = Path(__file__).parents[1] / "triton" / "select_arm" / layout.MODEL_PY
@@ -163,7 +163,7 @@ def write_release(
             | {"format": FORMAT}
             | body.names()
         )
-        head |= arm_source.entry(source) | retriever.write(draft, retrieval or RetrievalSpec(), arms)
+        head |= arm_source.entry(source) | retriever.write(draft, retrieval or RetrievalSpec(), arms, body.decides)
         manifest = _sealed(head | {"files": {f: fingerprint((draft / f).read_bytes()) for f in sorted(_files(draft))}})
         (draft / layout.MANIFEST).write_bytes(_dump(manifest))
         flush(draft)
@@ -227,19 +227,21 @@ def load(folder: Path) -> LoadedRelease:
     manifest = verify(folder)
     encoder, arms = _read_features(folder)
     golden = (Golden(**row) for row in orjson.loads((folder / layout.GOLDEN).read_bytes()))
+    known, sides = encoder.catalogue(arms), [role for role in (CHAMPION, CANDIDATE) if role in manifest["policies"]]
+    roles = {role: policies.load(folder / role) for role in sides}
     return LoadedRelease(
         number=manifest["number"],
-        champion=policies.load(folder / CHAMPION),
-        candidate=policies.load(folder / CANDIDATE) if CANDIDATE in manifest["policies"] else None,
+        champion=roles[CHAMPION],
+        candidate=roles.get(CANDIDATE),
         encoder=encoder,
-        catalogue=encoder.catalogue(arms),
+        catalogue=known,
         arms=arms,
         floor=manifest["floor"],
         salt=manifest["salt"],
         golden=tuple(golden),
         manifest=manifest,
         toward=Toward.load(folder, manifest),
-        retriever=Retriever.load(folder, manifest, arms),
+        retriever=Retriever.load(folder, manifest, arms, Decides(roles, encoder, known)),
         baseline=policies.load(folder / layout.BASELINE) if (folder / layout.BASELINE).exists() else None,
     )
 

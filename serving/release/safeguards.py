@@ -8,10 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from croupier.features.clock import now_us
 from croupier.features.declared.constraint import ConstraintSpec
+from croupier.features.declared.pricing import PricingSpec
 from croupier.features.declared.rule import RuleSpec
 from croupier.features.declared.ruled_out import RuledOut
 from croupier.features.encoding.as_sent import flattened, with_numbers
+from croupier.features.pricing.prices import Prices
 from croupier.features.schema import Arm
 from croupier.features.slates.held import SlateRules, likeness_of
 from croupier.features.spec import AppSpec
@@ -26,8 +29,8 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Safeguards:
-    """`rules`, `constraints`, `safety` and `slates` as declared; `strings`: the arm features that may be numbers
-    written as text; `alike` and `width`: by what arms of a slate are like one another, and the width of
+    """`rules`, `constraints`, `safety`, `slates` and `pricing` as declared; `strings`: the arm features that may be
+    numbers written as text; `alike` and `width`: by what arms of a slate are like one another, and the width of
     reward.range (features/slates/held.py)."""
 
     rules: tuple[RuleSpec, ...] = ()
@@ -35,6 +38,7 @@ class Safeguards:
     strings: tuple[str, ...] = ()
     safety: SafetySpec = field(default_factory=SafetySpec)
     slates: SlatesSpec = field(default_factory=SlatesSpec)
+    pricing: PricingSpec = field(default_factory=PricingSpec)
     alike: tuple[str, ...] = ()
     width: float = 1.0
 
@@ -43,7 +47,12 @@ class Safeguards:
         """What app.toml says."""
         strings = tuple(name for name, feature in spec.arm.items() if feature.strings)
         known = cls(
-            rules=spec.rules, constraints=spec.constraints, strings=strings, safety=spec.safety, slates=spec.slates
+            rules=spec.rules,
+            constraints=spec.constraints,
+            strings=strings,
+            safety=spec.safety,
+            slates=spec.slates,
+            pricing=spec.pricing,
         )
         if not spec.slates.diversity:
             return known
@@ -60,6 +69,7 @@ class Safeguards:
             strings=tuple(body.get("strings", ())),
             safety=SafetySpec.model_validate(body.get("safety", {})),
             slates=SlatesSpec.model_validate(body.get("slates", {})),
+            pricing=PricingSpec.model_validate(body.get("pricing", {})),
             alike=tuple(body.get("alike", ())),
             width=body.get("width", 1.0),
         )
@@ -69,6 +79,7 @@ class Safeguards:
         since = set() if self.safety.conservative else {"conservative", "baseline"}  # entries of before lack these
         safe: dict[str, Any] = {"safety": self.safety.model_dump(mode="json", exclude=since)} if self._safe else {}
         safe |= {"slates": self.slates.model_dump(mode="json")} if self.slates.declared else {}
+        safe |= {"pricing": self.pricing.model_dump(mode="json")} if self.pricing.declared else {}
         safe |= {"alike": list(self.alike), "width": self.width} if self.alike else {}
         if not self.rules and not self.constraints and not safe:
             return {}
@@ -100,10 +111,18 @@ class Safeguards:
         )
 
     def fitting(self, arms: Sequence[Arm]) -> Self:
-        """Returns itself. Raises ValueError naming an arm of the catalogue whose cost is none."""
+        """Returns itself. Raises ValueError naming an arm of the catalogue whose cost or price is none."""
         if self.constraints:
             refuse_costs(self.constraints, {arm.arm_id: self.flat(arm.features) for arm in arms})
+        now = now_us()
+        if found := self.prices([arm for arm in arms if not arm.valid_to or arm.valid_to > now]).problems():
+            raise ValueError(found[0])
         return self
+
+    def prices(self, arms: Sequence[Arm]) -> Prices:
+        """What is asked of a catalogue's `arms`, and of requests, where arms are prices."""
+        known = {arm.arm_id: self.flat(arm.features) for arm in arms} if self.pricing.declared else {}
+        return Prices(self.pricing, known)
 
     def flat(self, features: Row) -> Row:
         """An arm's features as conditions read them."""

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from croupier.features.batch import Catalogue
+from croupier.features.declared.pricing import PricingSpec
 from croupier.features.encoding import inline
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.encoding.undeclared import Undeclared
 from croupier.features.log.spool import Spool
-from croupier.features.schema import FROM_CATALOGUE
+from croupier.features.pricing.prices import Prices
+from croupier.features.schema import FROM_CATALOGUE, Decision
 from croupier.features.settings import Settings
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout
@@ -23,6 +25,7 @@ from croupier.serving.decide.records import RawRecord, Records
 from croupier.serving.decide.rewards import Rewards
 from croupier.serving.learning.window_closer import WindowCloser
 from croupier.serving.release import arm_source, bundle
+from croupier.serving.release.safeguards import Safeguards
 from croupier.serving.triton import repository, wire
 from croupier.serving.triton.declaration import Declaration
 from croupier.serving.triton.json_logs import log_as_json
@@ -82,7 +85,9 @@ class TakeRecords:
         guard = CatalogueGuard(home / layout.SERVED)
         self.meter = Meter()
         self.exporter = Exporter(pb, self.meter)
-        self.records = Records(self.spool, unit_key=unit_key(settings, home), guard=guard, declared=Declaration(home))
+        self.records = Records(
+            self.spool, unit_key=unit_key(settings, home), guard=guard, margin=guard.margin, declared=Declaration(home)
+        )
 
     def answer(self, calls: Sequence[CallColumns]) -> list[Tensors]:
         """Answers calls: what became of each record."""
@@ -104,7 +109,7 @@ class CatalogueGuard:
         self._model, self._number = model, 0
         self._encoder: Encoder | None = None
         self._catalogue: Catalogue | None = None
-        self._source = FROM_CATALOGUE
+        self._source, self._prices = FROM_CATALOGUE, Prices(PricingSpec())
 
     def __call__(self, request: Request, undeclared: Undeclared) -> Request:
         """The request with its features as they are declared. Raises InvalidEvent naming the field."""
@@ -113,7 +118,8 @@ class CatalogueGuard:
             folder = self._model / str(newest)
             self._encoder, arms = bundle.features_of(folder)
             self._number, self._catalogue = newest, self._encoder.catalogue(arms)
-            self._source = arm_source.of(bundle.read_manifest(folder))
+            manifest = bundle.read_manifest(folder)
+            self._source, self._prices = arm_source.of(manifest), Safeguards.of(manifest).prices(arms)
         if self._encoder is None:
             return request
         check_source(self._source, request.arms, request.arm_features)
@@ -122,7 +128,12 @@ class CatalogueGuard:
             request.context, request.arms, request.arm_context, self._catalogue, request.arm_features
         )
         inline.refuse_listed(request.arm_features, self._catalogue, request.arms)
+        self._prices.refuse_missing(request)
         return request
+
+    def margin(self, decision: Decision) -> str:
+        """What a record logs of its arm, where arms are prices."""
+        return self._prices.margin(decision, decision.arm)
 
 
 def count(meter: Meter, model: str, name: str, outcomes: Sequence[Outcome]) -> None:

@@ -22,6 +22,10 @@ WORLD = LinearWorld.make(0)
 LOG = [WORLD.log(300, 1), WORLD.log(200, 2)]
 
 
+PRICED = {  # the first feature of an arm is its price, of the request its cost
+    "price": {"constant": 3.0, "arm": [[0, 1.0]]},
+    "margin": {"constant": 3.0, "arm": [[0, 1.0]], "context": [[0, -0.5]]},
+}
 VARIANTS = {  # other forms of the same policies, held to the same promises
     "neural_linear_arms": ("neural_linear", {"epochs": 2, "heads": "per_arm", "half_life": 200.0}),
     "neural_linear_deep": ("neural_linear", {"epochs": 2, "hidden": (16, 8), "draws": 32, "window": 300}),
@@ -31,6 +35,9 @@ VARIANTS = {  # other forms of the same policies, held to the same promises
     "lin_ucb_hybrid": ("lin_ucb", {"heads": "hybrid", "cross": "none"}),
     "neural_linear_ucb": ("neural_linear", {"epochs": 2, "explore": "ucb", "precision": "bfloat16"}),
     "bootstrap_linear": ("bootstrap", {"base": "lin_ucb", "members": 4, "parameters": {"alpha": 0.0}}),
+    "demand_ts_prices": ("demand_ts", PRICED),
+    "demand_ts_arms": ("demand_ts", PRICED | {"heads": "per_arm", "draws": 64}),
+    "demand_ts_shared": ("demand_ts", PRICED | {"heads": "shared"}),
     "vw_epsilon_greedy": ("vw_cb_adf", {"preset": "epsilon_greedy"}),
     "vw_regcb": ("vw_cb_adf", {"preset": "regcb", "mellowness": 0.1, "warm_start": True}),
     "vw_regcb_elim": ("vw_cb_adf", {"preset": "regcb_elim", "ignore_linear": "U"}),

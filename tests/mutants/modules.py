@@ -26,6 +26,8 @@ MODULES = {
     "off-policy": ("models/ope/estimators.py", (
         "tests/models/ope/test_estimators.py", "tests/models/ope/test_units_and_thinning.py",
     )),
+    "monotone": ("models/pricing/monotone.py", ("tests/models/pricing/test_monotone.py",)),
+    "prices": ("features/pricing/prices.py", ("tests/features/pricing/test_prices.py",)),
     "slate-policies": ("models/slates/policies.py", (
         "tests/models/slates/test_policies.py", "tests/models/slates/test_asked_again.py",
     )),

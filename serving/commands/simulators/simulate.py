@@ -8,6 +8,7 @@ from croupier.serving.commands.simulators.health import simulate_changes, simula
 from croupier.serving.commands.simulators.learning import simulate_learning
 from croupier.serving.commands.simulators.loop import simulate_loop
 from croupier.serving.commands.simulators.pacing import simulate_pacing
+from croupier.serving.commands.simulators.pricing import simulate_pricing
 from croupier.serving.commands.simulators.rollout import simulate_rollout
 from croupier.serving.commands.simulators.slates import simulate_slates
 from croupier.serving.commands.simulators.traffic import simulate_clock, simulate_traffic
@@ -21,6 +22,7 @@ simulate.command("changes")(simulate_changes)
 simulate.command("linear")(simulate_linear)
 simulate.command("loop")(simulate_loop)
 simulate.command("pacing")(simulate_pacing)
+simulate.command("pricing")(simulate_pricing)
 simulate.command("rollout")(simulate_rollout)
 simulate.command("slates")(simulate_slates)
 simulate.command("traffic")(simulate_traffic)

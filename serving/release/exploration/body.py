@@ -14,6 +14,7 @@ from croupier.serving.release.exploration.toward import ENTRY, Toward
 from croupier.serving.release.golden import Golden, golden_of
 from croupier.serving.release.newcomer_share import Newcomers
 from croupier.serving.release.safeguards import Safeguards
+from croupier.serving.retrieval.retriever import Decides
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class ReleaseBody:
     def known(self) -> Catalogue:
         """The arms as the encoder sees them."""
         return self.encoder.catalogue(self.arms)
+
+    @property
+    def decides(self) -> Decides:
+        """What lists of arms are made by."""
+        return Decides(self.roles, self.encoder, self.known)
 
     def names(self) -> dict[str, Any]:
         """Entries of the manifest."""

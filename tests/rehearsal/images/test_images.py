@@ -7,7 +7,7 @@ import pytest
 
 from tests.rehearsal.__main__ import missing, prefix, python
 from tests.rehearsal.given import ROOT
-from tests.rehearsal.images import bases, building
+from tests.rehearsal.images import bases, building, places
 from tests.rehearsal.running import CHROOT
 
 IMAGE = "localhost/croupier-ray"
@@ -21,13 +21,9 @@ def test_the_image_with_ray_has_the_ray_of_its_lock():
         pytest.skip(why)
     airflow = building.built(prefix(python()))["airflow-worker"]
     bases.build(ROOT / "serving" / "deploy" / "ray.Dockerfile", IMAGE, ROOT, {"AIRFLOW_IMAGE": airflow})
-    folder = subprocess.run(
-        ["podman", "image", "mount", IMAGE], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    try:
-        words = [CHROOT, folder, "/home/airflow/.local/bin/ray", "--version"]
-        said = subprocess.run(words, check=True, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}).stdout
-    finally:
-        subprocess.run(["podman", "image", "unmount", IMAGE], check=True, capture_output=True)
+    with places.mounted({"ray": IMAGE}) as known:
+        image = known["ray"]
+        words = [CHROOT, image["files"], "ray", "--version"]
+        said = subprocess.run(words, check=True, capture_output=True, text=True, env=image["environment"]).stdout
     locked = re.search(r"^ray==(\S+)", (ROOT / "locks" / "ray.lock").read_text(), re.M)[1]
     assert said.strip() == f"ray, version {locked}"

@@ -26,6 +26,7 @@ LONG = {  # commands that go on for long, or until they are stopped
     "simulate gate",
     "simulate rollout",
     "simulate pacing",
+    "simulate pricing",
     "simulate learning",
     "simulate slates",
 }
