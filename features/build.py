@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 import polars as pl
 
-from croupier.features import clock, joining
+from croupier.features import clock
 from croupier.features.batch import F64, I64, Bool
 from croupier.features.encoded.frame_file import frames
 from croupier.features.encoded.kept import digest, keep
@@ -26,6 +26,7 @@ from croupier.features.interactions.account import Account
 from croupier.features.interactions.join import join_interval, logged_hours
 from croupier.features.interactions.parts import log_parts
 from croupier.features.interactions.versions import newest, partitions, read_interactions
+from croupier.features.joining import by_engine
 from croupier.features.known_arms import known_arms
 from croupier.features.log.ship import ship
 from croupier.features.quality import audit_store, gx
@@ -128,7 +129,7 @@ def join(app: str, start: str, end: str) -> dict[str, Any]:
     """Returns the interactions of the interval's hours, and the account of every event in them."""
     w, interval = Workspace.open(app), Interval.parse(start, end)
     hours = logged_hours(w.store, start=interval.start, end=interval.end)
-    return joining.join(w, hours, now=clock.now()).to_dict()
+    return by_engine.join(w, hours, now=clock.now()).to_dict()
 
 
 def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tuple[QualityReport, str]:

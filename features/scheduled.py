@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from croupier.features import build, clock, joining
+from croupier.features import build, clock
 from croupier.features.encoded.kept import keep
 from croupier.features.encoding.earlier_columns import extends
 from croupier.features.encoding.encoder import Encoder
@@ -21,6 +21,7 @@ from croupier.features.interactions.account import Account
 from croupier.features.interactions.parts import log_parts
 from croupier.features.interactions.quarantine import HELD
 from croupier.features.interactions.versions import Version, newest, partitions
+from croupier.features.joining import by_engine
 from croupier.features.quality.findings import QualityFailed, QualityReport
 from croupier.features.utc import from_us, hour_start, to_us
 from croupier.features.workspace import Interval, Workspace
@@ -78,7 +79,7 @@ def join_due(app: str) -> dict[str, Any]:
     """Joins the hours that are due. Returns {"app", "hours": […], and the account of their events}."""
     w, now = Workspace.open(app), clock.now()
     waiting = hours.due(w.store, w.spec, now=now)
-    account = joining.join(w, waiting, now=now) if waiting else Account()
+    account = by_engine.join(w, waiting, now=now) if waiting else Account()
     return {"app": app, "hours": waiting, **account.to_dict()}
 
 

@@ -11,9 +11,10 @@ import pytest
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install 'croupier[ray]'")
 
-from croupier.features import build, clock, joining
+from croupier.features import build, clock
 from croupier.features.interactions.join import logged_hours
 from croupier.features.interactions.versions import newest
+from croupier.features.joining import by_engine
 from croupier.features.log.ship import ship
 from croupier.features.log.spool import Spool
 from croupier.features.schema import Reward
@@ -94,7 +95,7 @@ def test_rows_accounts_and_versions_are_those_of_one_process(logged, tmp_path, m
     assert state(there) == state(here)
     keys = set(there.store.list("interactions/"))
     with clock.at(NOW):
-        again = joining.join(there, logged_hours(there.store, **SPAN), now=from_us(NOW) + timedelta(minutes=1))
+        again = by_engine.join(there, logged_hours(there.store, **SPAN), now=from_us(NOW) + timedelta(minutes=1))
     assert again.to_dict() == told
     assert set(there.store.list("interactions/")) == keys, "no version more"
     killed, heard = joined(logged, tmp_path / "killed", monkeypatch, "ray", beside=kills)
@@ -108,5 +109,5 @@ def test_a_machine_that_sees_another_store_says_so_and_writes_nothing(tmp_path):
     """A folder that is not mounted there would else be an empty log, and an hour without events."""
     job = {"store": str(tmp_path), "endpoint": "", "reward": {}, "now": NOW, "hour": "2019-11-24T10"}
     with pytest.raises(ValueError, match=r"store: found no event of 2019-11-24T10 in .* must see the same store"):
-        joining.joined_hour(job)
+        by_engine.joined_hour(job)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
