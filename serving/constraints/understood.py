@@ -5,6 +5,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from croupier.features.declared.condition import Between, Condition, holds
 from croupier.features.declared.constraint import ALIKE, ConstraintSpec
 from croupier.features.declared.fitting import UNIFORM, release_of
+from croupier.features.declared.pricing import most_units
 from croupier.features.declared.rule import RuleSpec
 from croupier.features.encoding.inline import rows_of_arms
 from croupier.features.pricing.prices import Prices
@@ -55,7 +56,9 @@ def problems(spec: AppSpec, arms: Sequence[Arm]) -> list[str]:
     found += _unknown_baseline(spec, rows, always) if spec.arms.source == FROM_CATALOGUE else []
     found += _short(spec, rest) if spec.arms.source == FROM_CATALOGUE else []
     found += _impossible(spec, arms, rest) if rest else []
-    found += Prices(spec.pricing, rows).problems(spec.reward.range)
+    found += Prices(spec.pricing, rows).problems(
+        spec.reward.range, most_units(spec.pricing, spec.reward.kinds.values())
+    )
     return found
 
 
