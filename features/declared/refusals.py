@@ -85,6 +85,7 @@ def _expected(message: str) -> str:
     for theirs in ("Input should be ", "String should "):
         if message.startswith(theirs):
             message = message.removeprefix(theirs).replace("dictionary or instance of ", "table of ")
+            message = message.removeprefix("have ")
             return "expected " + message.replace("a valid dictionary", "a table")
     return message if message.startswith("expected") else f"but {message}"
 

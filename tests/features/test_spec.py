@@ -44,6 +44,7 @@ def test_a_refusal_names_the_entry(tmp_path, text, named):
     ('[gate.guardrail_margins]\na = "2"', "gate.guardrail_margins: found {'a': '2'}, expected a number"),
     ('[reward.kinds.click]\nclip = [0, "inf"]', r"reward.kinds.click.clip: found \[0, 'inf'\], expected a number"),
     ('[safety]\nnever_dominated = "no"', "never_dominated: found 'no', expected true or false, without quotes"),
+    ('[safety]\nconservative = 0.1\nbaseline = ""', "safety.baseline: found '', expected at least 1 character"),
     ("[safety]\nnever_dominated = 1", "safety.never_dominated: found 1, expected true or false"),
 ])  # fmt: skip
 def test_a_text_or_a_truth_is_no_number_and_a_text_is_no_truth(tmp_path, text, said):
