@@ -92,7 +92,7 @@ def test_a_catalogue_without_a_price_makes_no_release_and_app_check_says_why(tmp
     said = (
         "found that rate-130 can bring 105, expected what reward.range allows, 0 to 100: such a reward would be refused"
     )
-    assert f"pricing: {said}; so do 7 others" in found.problems
+    assert f"pricing: {said}; 7 more like it" in found.problems
     assert "pricing: a sale earns arm.rate less 25; 35 to 175 in catalogue.json" in " ".join(found.facts["constraints"])
 
 
