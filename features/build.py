@@ -23,9 +23,10 @@ from croupier.features.encoding.encoder import Encoder
 from croupier.features.encoding.grown import grown
 from croupier.features.interactions import quarantine
 from croupier.features.interactions.account import Account
-from croupier.features.interactions.join import join_interval
+from croupier.features.interactions.join import join_interval, logged_hours
 from croupier.features.interactions.parts import log_parts
 from croupier.features.interactions.versions import newest, partitions, read_interactions
+from croupier.features.joining import by_engine
 from croupier.features.known_arms import known_arms
 from croupier.features.log.ship import ship
 from croupier.features.quality import audit_store, gx
@@ -127,7 +128,8 @@ def collect(app: str) -> dict[str, Any]:
 def join(app: str, start: str, end: str) -> dict[str, Any]:
     """Returns the interactions of the interval's hours, and the account of every event in them."""
     w, interval = Workspace.open(app), Interval.parse(start, end)
-    return join_interval(w.store, w.spec.reward, start=interval.start, end=interval.end, now=clock.now()).to_dict()
+    hours = logged_hours(w.store, start=interval.start, end=interval.end)
+    return by_engine.join(w, hours, now=clock.now()).to_dict()
 
 
 def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tuple[QualityReport, str]:

@@ -18,11 +18,10 @@ from croupier.features.encoding.earlier_columns import extends
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions import hours, judged_hours, window
 from croupier.features.interactions.account import Account
-from croupier.features.interactions.join import join_hours
 from croupier.features.interactions.parts import log_parts
 from croupier.features.interactions.quarantine import HELD
 from croupier.features.interactions.versions import Version, newest, partitions
-from croupier.features.log.shipped import LogRewritten, open_log
+from croupier.features.joining import by_engine
 from croupier.features.quality.findings import QualityFailed, QualityReport
 from croupier.features.utc import from_us, hour_start, to_us
 from croupier.features.workspace import Interval, Workspace
@@ -80,17 +79,8 @@ def join_due(app: str) -> dict[str, Any]:
     """Joins the hours that are due. Returns {"app", "hours": […], and the account of their events}."""
     w, now = Workspace.open(app), clock.now()
     waiting = hours.due(w.store, w.spec, now=now)
-    account = _joined(w, waiting, now) if waiting else Account()
+    account = by_engine.join(w, waiting, now=now) if waiting else Account()
     return {"app": app, "hours": waiting, **account.to_dict()}
-
-
-def _joined(w: Workspace, waiting: list[str], now: datetime) -> Account:
-    while True:
-        try:
-            with open_log(w.store) as log:
-                return join_hours(log, waiting, w.spec.reward, now=now)
-        except LogRewritten:
-            continue  # a unit was forgotten meanwhile: what is joined must not hold it
 
 
 def validate_due(app: str, waiting: list[str]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Settings(BaseSettings):
         SecretStr(""), description="redis:// or rediss:// URL of what serving hosts share; empty: each learns by itself"
     )
     engine: Literal["local", "ray"] = Field(
-        "local", description="where the tuner's jobs are computed: in this process, or on a Ray cluster"
+        "local", description="where hours are joined and trials computed: in this process, or on a Ray cluster"
     )
     ray: str = Field(
         "", description="with engine ray, the cluster's address; auto: this machine's; empty: one for the run"

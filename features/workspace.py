@@ -49,7 +49,12 @@ class Interval:
 
 def _utc(text: str) -> datetime:
     """A time without a zone stays without."""
-    at = datetime.fromisoformat(text)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"interval: found {text!r}, expected a time with zone, such as 2026-09-21T00:00+00:00"
+        ) from None
     return at.astimezone(UTC) if at.tzinfo else at
 
 

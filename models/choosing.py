@@ -24,9 +24,10 @@ from croupier.features.store.storage import AlreadyExists
 from croupier.features.workspace import Workspace
 from croupier.models import retraining
 from croupier.models.policy import POLICIES, make
-from croupier.models.tuning import spaces
+from croupier.models.tuning import earlier_tunings, spaces, warm_start
 from croupier.models.tuning.configuration import Configuration
 from croupier.models.tuning.halving import survivors
+from croupier.models.tuning.spaces import distinct
 from croupier.models.tuning.trial import let_go
 from croupier.models.tuning.tuner import LEAST, Tuner, said
 
@@ -34,6 +35,7 @@ RESULTS = "tuning"  # trials, in the store
 UNTIL_THEN = (Configuration("vw_cb_adf"), Configuration("lin_ts"))  # while there are too few rows to choose by
 MOST = 2000  # rows that the last rung learns at least, where there are so many; else a quarter: choosing is then cheap
 NOT_CHOSEN = ("uniform", "fixed_arm", "demand_ts")  # the last is of [pricing] alone, and declared by name
+EARLIER = 3  # configurations of earlier tunings that are tried beside the portfolio
 
 
 def policies(w: Workspace, key: str) -> PoliciesSpec:
@@ -114,16 +116,24 @@ def _chosen(w: Workspace, features: Features, engine: Engine) -> dict[str, Any]:
     """The choice anew: its candidates with their parameters, why, and what was tried."""
     key = features.meta["features"]
     tuner, tried = Tuner(w, key, judged_from(w, features), engine), []
+    data: dict[str, float] = {}
     portfolio = spaces.of_auto(len(spaces.PORTFOLIO), allowed(w), seed=w.spec.policies.seed)
     if tuner.rows < LEAST:
         why = f"{tuner.rows:,} rows are too few to choose by, {LEAST} would do; until then"
         left = [each for each in UNTIL_THEN if each.policy in allowed(w)] or portfolio[:1]
     else:
-        tried = tuner.narrow(portfolio, most=max(MOST, tuner.rows // 4))
-        left = [found.configuration for found in survivors(tried[-1])]
+        tried = tuner.narrow(distinct([*portfolio, *_earlier(w, tuner)]), most=max(MOST, tuner.rows // 4))
+        left, data = [found.configuration for found in survivors(tried[-1])], tuner.data
         why = f"{sum(map(len, tried))} trials on {tuner.rows:,} rows, none of which judges, chose"
     candidates = _champions(w, features) | {each.policy: dict(each.parameters) for each in left}
-    return {"candidates": candidates, "why": why, "on": key, "rungs": [[said(t) for t in rung] for rung in tried]}
+    rungs = [[said(trial) for trial in rung] for rung in tried]
+    return {"candidates": candidates, "why": why, "on": key, "data": data, "rungs": rungs}
+
+
+def _earlier(w: Workspace, tuner: Tuner) -> list[Configuration]:
+    """What came out best on logs that are like this one, as far as this app can have it: tuned ones are tried, too."""
+    known, _ = earlier_tunings.known()
+    return warm_start.proposed(tuner.data, [each.only(allowed(w)) for each in known])[:EARLIER]
 
 
 def _champions(w: Workspace, features: Features) -> dict[str, dict[str, Any]]:

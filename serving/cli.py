@@ -94,6 +94,10 @@ COMMANDS = {
         "croupier.serving.commands.evaluation.tune:app",
         "Parameters, and policies, that the app's own log prefers, with the lines for app.toml.",
     ),
+    "site": (
+        "croupier.serving.commands.sites.site:app",
+        "Sites that share no rows: the sums of one, and the head that all make together.",
+    ),
     "simulate": (
         "croupier.serving.commands.simulators.simulate:simulate",
         "On worlds of known truth: how well policies learn, how often the gate and the rollout are wrong.",

@@ -9,10 +9,12 @@ import importlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import orjson
 
+from croupier.features.engines import torchrun
 from croupier.features.store import result_layout
 from croupier.features.store.storage import AlreadyExists, Store
 
@@ -27,6 +29,12 @@ class Engine(Protocol):
         """Returns what `function` makes of each job, in the order of the jobs. `done` is called after each. An error of
         a job is raised when those that began before have ended. Raises ValueError where the function is not a
         module's own, or a job is not plain JSON."""
+
+    def together(self, function: Function, job: Json, *, workers: int, folder: Path) -> None:
+        """Calls `function` with the job in `workers` processes at once, which find each other by the environment that
+        torch.distributed reads (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT). Where one dies or fails, all are started
+        again, RESTARTS times, so the function goes on from what it keeps in the `folder`, which all of them see. What
+        the function returns is not looked at. Raises RuntimeError where it fails for good."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,11 @@ class LocalEngine:
     def map(self, function: Function, jobs: Sequence[Json], *, done: Callable[[], object] | None = None) -> list[Json]:
         """See Engine.map: the jobs one after the other; the first error ends it."""
         return collected(function, jobs, self.results, _loop, done)
+
+    def together(self, function: Function, job: Json, *, workers: int, folder: Path) -> None:
+        """See Engine.together: processes of this machine, started and watched by PyTorch's own torchrun."""
+        given = plain(job, f"the job of {named(function)}")
+        torchrun.launch(named(function), orjson.dumps(given), workers=workers, folder=folder)
 
 
 def _loop(function: Function, jobs: dict[int, Json]) -> Iterator[tuple[int, Json]]:

@@ -6,6 +6,7 @@ Ray schedules, retries and moves; nothing of ours does. A job of a machine that 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import ray
 
@@ -27,11 +28,35 @@ class RayEngine:
         """See Engine.map: all jobs at once, as many as the cluster has cores for."""
         return collected(function, jobs, self.results, self._on_cluster, done)
 
+    def together(self, function: Function, job: Json, *, workers: int, folder: Path) -> None:
+        """See Engine.together: processes anywhere on the cluster, by Ray Train, which starts them again."""
+        from ray import train
+        from ray.train.torch import TorchConfig, TorchTrainer
+
+        named(function)
+        self._begin()
+        trainer = TorchTrainer(
+            function,
+            train_loop_config=plain(job, f"the job of {named(function)}"),
+            torch_config=TorchConfig(backend="gloo"),
+            scaling_config=train.ScalingConfig(num_workers=workers, resources_per_worker={"CPU": self.cpus}),
+            run_config=train.RunConfig(
+                storage_path=str(folder.absolute()), failure_config=train.FailureConfig(max_failures=RETRIES)
+            ),
+        )
+        try:
+            trainer.fit()
+        except train.TrainingFailedError as error:
+            raise RuntimeError(f"{named(function)}: failed on {workers} workers, restarts included: {error}") from error
+
+    def _begin(self) -> None:
+        if not ray.is_initialized():
+            ray.init(address=self.address or "local", include_dashboard=False, log_to_driver=False)
+
     def _on_cluster(self, function: Function, jobs: dict[int, Json]) -> Iterator[tuple[int, Json]]:
         if not jobs:
             return
-        if not ray.is_initialized():
-            ray.init(address=self.address or None, include_dashboard=False, log_to_driver=False)
+        self._begin()
         remote = ray.remote(num_cpus=self.cpus, max_retries=RETRIES)(function)
         running = {remote.remote(job): i for i, job in jobs.items()}
         while running:

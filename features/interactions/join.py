@@ -43,9 +43,18 @@ def join_interval(store: Store, spec: RewardSpec, *, start: datetime, end: datet
     Raises StoreUnavailable (call again) and Unbalanced."""
     while True:
         with suppress(LogRewritten), open_log(store) as log:
-            first, last = to_us(start) // HOUR * HOUR, to_us(end) - 1
-            hours = sorted(set().union(*(log.hours(kind, first, last) for kind in KINDS)))
-            return join_hours(log, hours, spec, now=now)
+            return join_hours(log, _logged(log, start, end), spec, now=now)
+
+
+def logged_hours(store: Store, *, start: datetime, end: datetime) -> list[str]:
+    """Returns the hours that [start, end) touches and that have an event, in order of time."""
+    with open_log(store) as log:
+        return _logged(log, start, end)
+
+
+def _logged(log: ShippedLog, start: datetime, end: datetime) -> list[str]:
+    first, last = to_us(start) // HOUR * HOUR, to_us(end) - 1
+    return sorted(set().union(*(log.hours(kind, first, last) for kind in KINDS)))
 
 
 def join_hours(log: ShippedLog, hours: list[str], spec: RewardSpec, *, now: datetime) -> Account:

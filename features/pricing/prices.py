@@ -16,7 +16,7 @@ from croupier.features.schema import InvalidEvent
 Row = Mapping[str, Any]
 
 
-class Asked(Protocol):
+class Priced(Protocol):
     """A request or a decision, its features as declared."""
 
     @property
@@ -47,7 +47,7 @@ class Prices:
     def __bool__(self) -> bool:
         return bool(self._named)
 
-    def refuse_missing(self, asked: Asked) -> None:
+    def refuse_missing(self, asked: Priced) -> None:
         """Raises InvalidEvent naming the price or the cost that a request does not have, or that is below 0; those of
         the catalogue's arms were looked at when it was released."""
         for what, scope, name in self._named:
@@ -61,7 +61,7 @@ class Prices:
                 if row is not None and not _is_price(value := row.get(name)):
                     raise InvalidEvent(f"{scope}.{name}", value, f"{expected}, for {arm} too")
 
-    def margin(self, asked: Asked, arm: str) -> str:
+    def margin(self, asked: Priced, arm: str) -> str:
         """Price − cost of one of the candidates, as a decision logs it; empty where arms are no prices. Raises
         InvalidEvent naming what is missing."""
         if not self:

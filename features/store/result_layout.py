@@ -19,6 +19,14 @@ def features_of(policy_prefix: str) -> str:
     return key if policy_prefix.startswith(layout.candidate(key, "")) else ""
 
 
+CHOICES, TUNINGS = "choices/", "tunings/"
+
+
+def tuning(features_key: str, digest: str) -> str:
+    """The key of what a tuning on these features came to."""
+    return f"{TUNINGS}{features_key}-{digest}{layout.JSON}"
+
+
 def choice(features_key: str) -> str:
     """The key of the policies that were chosen on these features."""
-    return f"choices/{features_key}{layout.JSON}"
+    return f"{CHOICES}{features_key}{layout.JSON}"

@@ -16,6 +16,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from croupier.features.batch import F32, I64, Batch, Catalogue, Interactions
+from croupier.features.engines.chosen import engine_of
+from croupier.features.settings import Settings
 from croupier.features.store import layout
 from croupier.models import persistence
 from croupier.models.bayesian.arrays import Array, of
@@ -33,7 +35,8 @@ class NeuralLinear(Bayesian):
     `epoch_steps` steps (network.py; 0: they never grow). `device` ("cpu", "cuda") is where it trains and serves;
     `precision` "bfloat16" halves the width of its products while training, which pays on a GPU and wide layers. With a
     folder `checkpoint`, training is kept there after every epoch, and a training that died goes on to the very bytes it
-    would have had.
+    would have had. `workers` processes train a wide network together, each on its share of every mini-batch: on this
+    machine, or on a Ray cluster with CROUPIER_ENGINE=ray (networks/parallel.py).
     """
 
     name: ClassVar[str] = "neural_linear"
@@ -60,6 +63,7 @@ class NeuralLinear(Bayesian):
         precision: str = "float32",
         checkpoint: str = "",
         device: str = "cpu",
+        workers: int = 1,
     ) -> None:
         if precision not in {"float32", "bfloat16"}:
             raise ValueError(f"precision: found {precision!r}, expected 'float32' or 'bfloat16'")
@@ -92,6 +96,7 @@ class NeuralLinear(Bayesian):
             holdout=holdout,
             warm_start=warm_start,
             precision=precision,
+            **_several(workers, device),
         )
         self.checkpoint = checkpoint  # says where, not what: no part of what is learnt or saved
         self.state: persistence.Arrays = {}  # of the trained network, by torch's names
@@ -112,7 +117,7 @@ class NeuralLinear(Bayesian):
         return start
 
     def _fit(self, log: Iterable[Interactions], survey: Survey, before: Self) -> int:
-        from croupier.models.bayesian.networks import network  # torch: what serves on a CPU has no need of it
+        from croupier.models.bayesian.networks import network, parallel  # torch: what serves on a CPU has no need of it
 
         p = self.parameters
         self.outputs = survey.arms if p["heads"] == "per_arm" else ()
@@ -129,16 +134,15 @@ class NeuralLinear(Bayesian):
         keys = (
             "epochs", "patience", "batch_size", "epoch_steps", "learning_rate", "weight_decay", "holdout", "precision",
         )  # fmt: skip
-        network.fit(
-            start,
-            log,
-            self._examples,
-            rows=survey.rows,
-            device=self.device,
-            how=network.Training(**{key: p[key] for key in keys}),
-            seed=(self.seed, survey.rows),
-            checkpoint=self._checkpoint(before.checkpoint, survey, arrays_of(start.state_dict())),
-        )
+        checkpoint = self._checkpoint(before.checkpoint, survey, arrays_of(start.state_dict()))
+        how = network.Training(**{key: p[key] for key in keys})
+        seed = (self.seed, survey.rows)
+        kept: dict[str, Any] = {"rows": survey.rows, "how": how, "seed": seed, "checkpoint": checkpoint}
+        if "workers" in p:
+            engine = engine_of(Settings())
+            parallel.fit_together(start, log, self._examples, engine=engine, workers=p["workers"], **kept)
+        else:
+            network.fit(start, log, self._examples, device=self.device, **kept)
         return self._serves(arrays_of(start.state_dict()), survey.sizes)
 
     def _serves(self, state: persistence.Arrays, sizes: Sizes) -> int:
@@ -203,6 +207,15 @@ class NeuralLinear(Bayesian):
         d_u, d_a, d_p = facts["sizes"]
         state = {key.removeprefix("network."): a for key, a in arrays.items() if key.startswith("network.")}
         return self._serves(state, (d_u, d_a, d_p))
+
+
+def _several(workers: int, device: str) -> dict[str, int]:
+    """The parameter `workers` where there are several: their sums of gradients differ from one's in the last bits."""
+    if workers < 1 or (workers > 1 and device != "cpu"):
+        raise ValueError(
+            f"neural_linear: found workers={workers}, device={device!r}, expected 1 at least, and 'cpu' for several"
+        )
+    return {"workers": workers} if workers > 1 else {}
 
 
 def chosen_features(chunk: Interactions) -> F32:

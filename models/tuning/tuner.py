@@ -17,8 +17,9 @@ from croupier.features.build import Features
 from croupier.features.engines.engine import Engine
 from croupier.features.workspace import Workspace
 from croupier.models.tuning.configuration import Configuration
+from croupier.models.tuning.data_features import data_features
 from croupier.models.tuning.halving import Tried, budget, narrowed, rungs
-from croupier.models.tuning.trial import difference, fetched, trial
+from croupier.models.tuning.trial import RowsBetween, difference, fetched, trial
 
 JUDGED, COMPARED = 0.3, 0.2
 LEAST = 400  # rows before anything is chosen
@@ -47,6 +48,11 @@ class Tuner:
         """(n,) of the training rows, UTC µs."""
         at = np.concatenate([np.zeros(0, np.int64), *(chunk.at for chunk in self.features.chunks())])
         return np.sort(at[at < self.before])
+
+    @cached_property
+    def data(self) -> dict[str, float]:
+        """What the rows that may choose are like."""
+        return data_features(RowsBetween(self.features, 0, self.before))
 
     @property
     def rows(self) -> int:
@@ -118,12 +124,13 @@ class Tuner:
         return [int(self.times[first]), end]
 
 
-def beside(tuner: Tuner, configurations: Sequence[Configuration]) -> dict[str, Any]:
-    """The default, random search and successive halving at the same number of learnt rows, each judged on rows that
-    none of them had seen: by configuration, its value, and its difference from the default with standard errors."""
+def beside(tuner: Tuner, configurations: Sequence[Configuration], cold: Sequence[Configuration]) -> dict[str, Any]:
+    """The default, random search and successive halving of `configurations` at the same number of learnt rows, each
+    judged on rows that none of them had seen: by configuration, its value, and its difference from the default with
+    standard errors. `cold`: the default, then what random search takes in turn."""
     tried = tuner.narrow(configurations)
-    random = tuner.at_random(configurations[1:], budget(tried))
-    named = {"default": configurations[0], "random": random[0].configuration, "tuned": tried[-1][0].configuration}
+    random = tuner.at_random(cold[1:], budget(tried))
+    named = {"default": cold[0], "random": random[0].configuration, "tuned": tried[-1][0].configuration}
     found = dict(zip(named, tuner.compared(list(named.values())), strict=True))
     out: dict[str, Any] = {"rows_learnt": budget(tried), "trials": sum(map(len, tried)), "random_trials": len(random)}
     for name, each in found.items():

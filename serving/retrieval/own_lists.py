@@ -27,7 +27,7 @@ AT_ONCE = 4096  # arms that are scored together
 FLAT = 1e-6  # of the largest singular value: below, arms do not differ
 
 
-class Scores(Protocol):
+class ScoresBatches(Protocol):
     """A trained policy with one shared head."""
 
     @property
@@ -48,7 +48,7 @@ def embedding(roles: Mapping[str, Policy]) -> str:
 class OwnLists:
     """`policy` scores the arms of a release: `rows` (n,) of its `catalogue`, those that are in the index."""
 
-    policy: Scores
+    policy: ScoresBatches
     encoder: Encoder
     catalogue: Catalogue
     rows: I64
@@ -56,7 +56,7 @@ class OwnLists:
     @classmethod
     def of(cls, policy: Policy, encoder: Encoder, catalogue: Catalogue, rows: Sequence[int]) -> Self:
         """Makes them of a trained policy with one shared head, over these rows of a catalogue."""
-        return cls(cast("Scores", policy), encoder, catalogue, np.asarray(rows, np.int64))
+        return cls(cast("ScoresBatches", policy), encoder, catalogue, np.asarray(rows, np.int64))
 
     def vectors(self) -> F32:
         """(n, SIZE): what the index holds; fewer numbers where arms differ in fewer ways."""

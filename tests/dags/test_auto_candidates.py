@@ -29,3 +29,19 @@ def test_the_log_chooses_its_candidates_and_the_gate_judges_them(dags, var):
     assert best["parameters"].items() <= head["parameters"].items()
     (published,) = gate["returned"]["publish"]
     assert published["release"] == 1
+
+    tuned = dags("test", "tune", json.dumps({"app": "chooses", "trials": 3}))
+    assert tuned["state"] == "success", tuned
+    assert tuned["returned"]["tune"]["features"] == key
+    assert "chooses: 3 trials: " in dags.said
+    (record,) = w.store.list("tunings/")
+    tried = orjson.loads(w.store.get(record))
+    assert (tried["app"], tried["on"], len(tried["rungs"][0])) == ("chooses", key, 3)
+    assert tuned["returned"]["tune"]["tuned"]["policy"] in {row["policy"] for row in tried["rungs"][-1]}
+
+
+def test_an_app_that_names_its_candidates_is_not_tuned(dags, var):
+    small_app("named")
+    run = dags("test", "tune", json.dumps({"app": "named"}))
+    assert run["tasks"] == {"apps": "success", "tune[0]": "skipped"}
+    assert 'named: app.toml names its candidates; "auto" would let the log choose' in dags.said

@@ -22,6 +22,7 @@ def test_they_parse_fast_and_explain_themselves(dags):
     assert parsed["tasks"]["monitor"] == ["alarm", "apps", "examine"]
     assert parsed["tasks"]["build_features"] == ["apps", "collect", "encode", "join", "refuse", "validate"]
     assert parsed["tasks"]["train_and_gate"] == ["approve", "ask", "judge", "plan", "publish", "refuse", "train"]
+    assert parsed["tasks"]["tune"] == ["apps", "tune"]
     assert max(parsed["seconds"].values()) < 1.0, parsed["seconds"]
     for name, text in parsed["docs"].items():
         assert "**Safe to repeat**" in text, f"{name} does not tell its operator whether it may be repeated"

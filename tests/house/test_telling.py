@@ -167,6 +167,8 @@ ARGUMENTS = {
     "migrate personalizer": ["--export", "saved"],"rollout rollback": ["1"], "release verify": ["1"], "init": ["log.csv"], "import": ["log.csv"], "forget": ["u1"],
              "export": ["x.parquet"], "replay": ["e"], "ope": ["log.csv", "--policy", "1"], "rollout abort": ["--yes"],
              "health silence": ["--list"], "arm add": ["a"], "arm retire": ["a"], "arm pause": ["a"], "arm resume": ["a"],
+             "site moments": ["x.json", "--site", "graz", "--from", "2026-01-01T00:00Z", "--to", "2026-01-02T00:00Z"],
+             "site add": ["x.json", "--features", "k"],
              "quarantine release": ["--hour", "2026-01-01T00", "--reason", "r"],
              "quarantine drop": ["--hour", "2026-01-01T00", "--reason", "r"]}  # fmt: skip
 MAY_MAKE_AN_APP = {"migrate personalizer", "init", "app init"}

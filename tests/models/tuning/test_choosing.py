@@ -10,7 +10,7 @@ from croupier.features.engines.engine import LocalEngine, Results
 from croupier.features.spec import AppSpec, SpecError
 from croupier.features.workspace import Workspace
 from croupier.models import choosing, training
-from croupier.models.tuning import spaces
+from croupier.models.tuning import earlier_tunings, spaces
 from croupier.models.tuning import trial as trials
 from croupier.models.tuning.configuration import Configuration
 from croupier.models.tuning.tuner import Tuner
@@ -61,6 +61,20 @@ def test_the_log_chooses_once_and_the_gate_shares_alpha_by_what_is_left(encoded,
     (verdict,) = training.judge(trained)
     assert verdict["evaluation"]["alpha"] == pytest.approx(w.spec.gate.alpha / len(jobs), rel=0.5)
     assert set(verdict["candidates"]) == set(kept["candidates"])
+
+
+def test_what_an_earlier_tuning_came_to_is_tried_too(encoded, monkeypatch):
+    w = Workspace.open("shop")
+    features = tuner_features(w, encoded)
+    monkeypatch.setattr(spaces, "PORTFOLIO", (Configuration("lin_ts"), Configuration("vw_cb_adf")))
+    before = choosing._chosen(w, features, LocalEngine())
+    known = [row for row in before["rungs"][0] if row["policy"] == "lin_ts"]
+    tuned = Configuration("lin_ts", {"prior_variance": 0.123})
+    rung = [tuned.to_json() | {"value": 9.0}, *(row | {"value": 0.1} for row in known)]
+    earlier_tunings.keep(w, "another", before["data"], [rung])
+    after = choosing._chosen(w, features, LocalEngine())
+    tried = [{(row["policy"], json.dumps(row["parameters"])) for row in body["rungs"][0]} for body in (before, after)]
+    assert tried[1] - tried[0] == {("lin_ts", json.dumps(tuned.parameters))}
 
 
 def test_no_trial_sees_a_row_that_judges(encoded):

@@ -1,7 +1,9 @@
 """`croupier tune` on a small log: what it compares, what it prints, and that a killed run goes on."""
 
 import json
+import tempfile
 import tomllib
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -9,6 +11,10 @@ from typer.testing import CliRunner
 from croupier.features import build
 from croupier.features.spec import AppSpec
 from croupier.features.workspace import Workspace
+from croupier.models.tuning import earlier_tunings, spaces
+from croupier.models.tuning.configuration import Configuration
+from croupier.models.tuning.data_features import data_features
+from croupier.models.tuning.earlier_tunings import EarlierTuning
 from croupier.serving.cli import app
 from tests import shop
 
@@ -65,6 +71,37 @@ def test_it_compares_three_on_rows_that_judged_none_and_prints_what_app_toml_tak
     assert w.store.list("results/tuning/") == kept
     for name in ("default", "random", "tuned"):
         assert told[name] == found[name]
+
+
+def test_it_begins_with_what_other_logs_preferred_unless_it_is_to_be_cold(encoded):
+    """The record of another app, whose log was like this one, names three configurations that no cold list has."""
+    w, other = Workspace.open("shop"), Workspace.open("other")
+    other.home.mkdir(parents=True)
+    for name in ("app.toml", "catalogue.json"):
+        (other.home / name).write_bytes((w.home / name).read_bytes())
+    best = [
+        Configuration("lin_ts", {"heads": "shared", "cross": "none", "half_life": x}) for x in (800.0, 900.0, 990.0)
+    ]
+    rung = [each.to_json() | {"value": -i} for i, each in enumerate([*best, *spaces.drawn("lin_ts", 4, seed=9)])]
+    with tempfile.TemporaryDirectory() as scratch:
+        log = build.Features.fetch(w.store, encoded, Path(scratch)).chunks()
+        earlier_tunings.keep(other, "k", data_features(log), [rung])
+    for key in w.store.list("tunings/"):  # of the test before
+        w.store.delete(key)
+    warm = tune("shop", "--policy", "lin_ts", "--trials", "4", "--json", "-")
+    assert warm.exit_code == 0, warm.output
+    assert "begins with 2 configurations that came out well on like logs (other)" in warm.stderr
+    found = json.loads(warm.stdout)
+    tried = [trial["parameters"].get("half_life") for trial in found["rungs"][0]]
+    assert sorted(x for x in tried if x) == [800.0, 900.0]  # the default, two that are proposed, one as if cold
+    assert found["default"]["parameters"] == {}
+    (record,) = w.store.list("tunings/")
+    assert EarlierTuning.of(json.loads(w.store.get(record))).app == "shop"
+    cold = tune("shop", "--policy", "lin_ts", "--trials", "4", "--cold", "--json", "-")
+    drawn = {each.key for each in spaces.drawn("lin_ts", 4, seed=w.spec.policies.seed)}
+    assert {Configuration.from_json(each).key for each in json.loads(cold.stdout)["rungs"][0]} == drawn
+    assert "begins with" not in cold.stderr
+    assert json.loads(cold.stdout)["random"] == found["random"]  # random search is what it was
 
 
 def test_what_cannot_be_is_named(encoded, tmp_path, monkeypatch):

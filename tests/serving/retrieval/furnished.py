@@ -74,9 +74,18 @@ def learnt(name: str = "neural_linear", n: int = ARMS, rows: int = 3_000):
         some = rng.choice(n, 10, replace=False).tolist()
         shown = there[some[0]]
         decision = Decision(
-            event_id=f"e{i}", at=START + i, unit_id="0" * 32, context=context, arms=tuple(f"x{k}" for k in some),
-            pmf=(0.1,) * 10, arm=shown.arm_id, propensity=0.1, policy="uniform", role=CHAMPION, release=0,
-        )  # fmt: skip
+            event_id=f"e{i}",
+            at=START + i,
+            unit_id="0" * 32,
+            context=context,
+            arms=tuple(f"x{k}" for k in some),
+            pmf=(0.1,) * 10,
+            arm=shown.arm_id,
+            propensity=0.1,
+            policy="uniform",
+            role=CHAMPION,
+            release=0,
+        )
         reward = float(rng.random() < chance(context, shown))
         logged.append(decision.to_row() | {"reward": reward, "reward_count": 1, "reward_at": START})
     table = pl.from_arrow(pa.Table.from_pylist(logged, schema=INTERACTIONS))

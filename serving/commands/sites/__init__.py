@@ -1,0 +1,1 @@
+"""`croupier site …`: heads of sites that share no rows."""

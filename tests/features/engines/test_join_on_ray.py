@@ -1,0 +1,113 @@
+"""Hours of three hosts' logs, joined on a Ray cluster: rows, accounts and versions are those of one process, also where
+processes of the cluster are killed. EVENTS=1000000 is the size of the issue; the default is a thirtieth."""
+
+import os
+import shutil
+import threading
+from datetime import timedelta
+
+import psutil
+import pytest
+
+pytest.importorskip("ray", reason="Ray is an extra: pip install 'croupier[ray]'")
+
+from croupier.features import build, clock
+from croupier.features.interactions.join import logged_hours
+from croupier.features.interactions.versions import newest
+from croupier.features.joining import by_engine
+from croupier.features.log.ship import ship
+from croupier.features.log.spool import Spool
+from croupier.features.schema import Reward
+from croupier.features.utc import HOUR, from_us
+from croupier.features.workspace import Workspace
+from tests.features.log.test_ship import START, decisions
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray's own deprecations
+EVENTS, HOSTS, HOURS = int(os.environ.get("EVENTS", "30000")), 3, 12
+SPAN = {"start": from_us(START), "end": from_us(START + HOURS * HOUR)}
+NOW, KILLED = START + (HOURS + 3) * HOUR, list[int]()
+
+
+def declare(folder, patch):
+    patch.setenv("CROUPIER_VAR", str(folder))
+    w = Workspace.open("shop")
+    w.home.mkdir(parents=True, exist_ok=True)
+    (w.home / "app.toml").write_text("[reward.kinds.click]\n[reward]\nwindow_seconds = 600\n")
+    return Workspace.open("shop")
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory):
+    """A folder in which the logs of three hosts are shipped, nothing of them joined."""
+    folder = tmp_path_factory.mktemp("logged")
+    each = EVENTS * 4 // 5 // HOSTS  # of five events four are decisions, and one a reward, at any host
+    with pytest.MonkeyPatch.context() as patch:
+        w = declare(folder, patch)
+        spools = [Spool(folder / f"{host}.db") for host in range(HOSTS)]
+        for host, spool in enumerate(spools):
+            made = decisions(each, step=HOURS * HOUR // each, name=f"h{host}-")
+            for n in range(0, len(made), 10_000):
+                spool.append_decisions(made[n : n + 10_000])
+            for n, d in enumerate(made[::4]):
+                reward = Reward(event_id=d.event_id, at=d.at + 5, kind="click", value=1.0)
+                spools[n % HOSTS].append_rewards([reward]) if n % 50 else spool.append_rewards([reward, reward])
+        for host, spool in enumerate(spools):
+            ship(spool, w.store, host=f"host{host}")
+            spool.close()
+    return folder
+
+
+def joined(logged, folder, patch, engine, beside=None):
+    """The app's workspace once all hours are joined, and the account."""
+    shutil.copytree(logged, folder)
+    patch.setenv("CROUPIER_ENGINE", engine)
+    w = declare(folder, patch)
+    ended = threading.Event()
+    with clock.at(NOW):
+        other = threading.Thread(target=lambda: beside(w, ended) if beside else None)
+        other.start()
+        found = build.join("shop", *map(str, SPAN.values()))
+        ended.set()
+        other.join()
+    return w, found
+
+
+def state(w):
+    """Version, rows by their bytes, and account of each hour."""
+    return {hour: (v.version, v.data, v.account) for hour, v in newest(w.store, **SPAN).items()}
+
+
+def kills(_, ended):
+    """Kills the first process of the cluster that is seen to join an hour."""
+    while not KILLED and not ended.wait(0.001):
+        for process in psutil.Process().children(recursive=True):
+            if "joined_hour" in " ".join(process.cmdline()) and not KILLED:
+                process.kill()
+                KILLED.append(process.pid)
+
+
+def test_rows_accounts_and_versions_are_those_of_one_process(logged, tmp_path, monkeypatch):
+    here, told = joined(logged, tmp_path / "local", monkeypatch, "local")
+    assert told["decisions_in"] == EVENTS * 4 // 5 // HOSTS * HOSTS
+    assert len(state(here)) == HOURS
+    there, said = joined(logged, tmp_path / "ray", monkeypatch, "ray")
+    assert said == told
+    assert state(there) == state(here)
+    keys = set(there.store.list("interactions/"))
+    with clock.at(NOW):
+        again = by_engine.join(there, logged_hours(there.store, **SPAN), now=from_us(NOW) + timedelta(minutes=1))
+    assert again.to_dict() == told
+    assert set(there.store.list("interactions/")) == keys, "no version more"
+    killed, heard = joined(logged, tmp_path / "killed", monkeypatch, "ray", beside=kills)
+    assert len(KILLED) == 1
+    assert heard == told
+    assert state(killed) == state(here)
+    assert set(killed.store.list("interactions/")) == keys
+
+
+def test_a_machine_that_sees_another_store_says_so_and_writes_nothing(tmp_path):
+    """A folder that is not mounted there would else be an empty log, and an hour without events."""
+    job = {"store": str(tmp_path), "endpoint": "", "reward": {}, "now": NOW, "hour": "2019-11-24T10"}
+    with pytest.raises(ValueError, match=r"store: found no event of 2019-11-24T10 in .* must see the same store"):
+        by_engine.joined_hour(job)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
