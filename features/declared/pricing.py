@@ -1,6 +1,7 @@
 """[pricing] of app.toml: arms are prices, and what is rewarded is the profit of a sale."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from pydantic import Field, StrictStr, field_validator
 
@@ -66,6 +67,33 @@ def check_beside(pricing: PricingSpec, policies: PoliciesSpec, default: float, *
         raise ValueError("pricing: found it beside [allocation], expected one of them")
 
 
+class Sold(Protocol):
+    """A kind of reward: KindSpec of features/spec.py."""
+
+    @property
+    def sold(self) -> bool:
+        """Whether its values count sales."""
+
+    @property
+    def weight(self) -> float:
+        """What one unit of this kind adds."""
+
+    @property
+    def clip(self) -> tuple[float, float] | None:
+        """The ends to which a value is cut."""
+
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """The ends of one value."""
+
+
+def most_units(pricing: PricingSpec, kinds: Iterable[Sold]) -> float:
+    """The most margins that the sales of one kind of a decision bring: its weight times the highest value of it. Where
+    no kind counts sales, apps send profits, and it is `most`."""
+    highest = [kind.weight * (kind.clip or kind.range or (0.0, pricing.most))[1] for kind in kinds if kind.sold]
+    return max(highest, default=pricing.most)
+
+
 def check_sold(pricing: PricingSpec, kinds: Sequence[str]) -> None:
     """Raises ValueError where these kinds of reward count sales, and arms are no prices."""
     if kinds and not pricing.declared:
@@ -78,7 +106,8 @@ def _check_amount(what: str, named: str, features: Mapping[str, Features]) -> No
     allowed = SCOPES[what]
     if scope not in allowed or name not in features[scope]:
         there = [f"{each}.{n}" for each in allowed for n, f in features[each].items() if f.type == "numeric"]
-        expected = f"expected a declared number: {', '.join(sorted(there)) or 'none is'}"
+        plain = "a number without quotes, or " if what == "cost" else ""
+        expected = f"expected {plain}a declared number: {', '.join(sorted(there)) or 'none is'}"
         raise ValueError(f"pricing.{what}: found {named!r}, {expected}")
     found = features[scope][name]
     if found.type != "numeric":

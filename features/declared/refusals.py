@@ -66,7 +66,9 @@ def sentences(model: type[BaseModel], error: ValidationError) -> str:
 
 
 def _line(model: type[BaseModel], one: Mapping[str, Any]) -> str:
-    name, *_ = [".".join(map(str, one["loc"]))]
+    name, said = ".".join(map(str, one["loc"])), str(one["msg"]).removeprefix("Value error, ")
+    if not name or said.startswith(f"{name}."):  # of several entries at once: it names them, and their table says less
+        return said
     if one["type"] == "extra_forbidden":
         keys = _keys(model, one["loc"][:-1])
         near = difflib.get_close_matches(str(one["loc"][-1]), keys, n=2)
@@ -83,6 +85,7 @@ def _expected(message: str) -> str:
     for theirs in ("Input should be ", "String should "):
         if message.startswith(theirs):
             message = message.removeprefix(theirs).replace("dictionary or instance of ", "table of ")
+            message = message.removeprefix("have ")
             return "expected " + message.replace("a valid dictionary", "a table")
     return message if message.startswith("expected") else f"but {message}"
 

@@ -19,6 +19,7 @@ from croupier.features.schema import Arm, InvalidEvent
 
 MAX_ID_CHARACTERS = 256
 PAUSED, NOT_YET, RETIRED = "paused", "not yet", "retired"  # why an arm cannot be chosen
+_LIST = 'a JSON list of arms, each {"arm_id": "…", "features": {…}}'
 _EXPECTED = "arm_id, features, valid_from, valid_to, paused"
 _CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
 
@@ -57,9 +58,9 @@ def loads(data: bytes) -> list[Arm]:
         try:
             rows = orjson.loads(data)
         except orjson.JSONDecodeError as error:
-            raise InvalidEvent("catalogue", str(error), "a JSON list of arms") from None
+            raise InvalidEvent("catalogue", str(error), _LIST) from None
         if not isinstance(rows, list):
-            raise InvalidEvent("catalogue", rows, "a JSON list of arms")
+            raise InvalidEvent("catalogue", rows, _LIST)
         arms = [_arm(i, row) for i, row in enumerate(rows)]
         _check(arms)
         return arms

@@ -62,7 +62,8 @@ class Encoder:
     @classmethod
     def empty(cls, spec: AppSpec, arms: Sequence[Arm]) -> Self:
         """Returns the encoder before the first log: numbers as they are, every category of a request `<unk>`; arms are
-        known."""
+        known. Raises InvalidEvent naming the arm and the feature that is not of its type."""
+        cls.fit(spec, (), ())._rows(arms)
         return cls.fit(spec, (), arms)
 
     def encode(
@@ -104,14 +105,18 @@ class Encoder:
 
     def catalogue(self, arms: Sequence[Arm]) -> Catalogue:
         """Arms → (A, d_a), with the digest of the raw catalogue. Raises InvalidEvent naming arm and feature."""
-        strings = [f.name for f in self.arm.features if f.strings]
         with raw_catalogue.uncollected():
-            rows = [inline.row_of_arm(arm, strings) for arm in arms]
-            for row in rows:
-                self.arm.validation.check_values(row, f"catalogue.{row['arm_id']}")
-            features = self.arm_matrix(rows)
+            features = self.arm_matrix(self._rows(arms))
         ids = tuple(a.arm_id for a in arms)
         return Catalogue(ids=ids, features=features, digest=raw_catalogue.digest(arms))
+
+    def _rows(self, arms: Sequence[Arm]) -> list[Row]:
+        """The arms as rows. Raises InvalidEvent naming arm and feature."""
+        strings = [f.name for f in self.arm.features if f.strings]
+        rows = [inline.row_of_arm(arm, strings) for arm in arms]
+        for row in rows:
+            self.arm.validation.check_values(row, f"catalogue.{row['arm_id']}")
+        return rows
 
     def arm_matrix(self, rows: Sequence[Row]) -> F32:
         """Returns (n, d_a): rows of arms' features, with their `arm_id`, as a catalogue has them."""

@@ -82,25 +82,23 @@ class Prices:
                 raise InvalidEvent(f"{scope}.{name}", None, expected)
         return float(found["price"]) - float(found["cost"])
 
-    def problems(self, ends: tuple[float, float] | None = None) -> list[str]:
+    def problems(self, ends: tuple[float, float] | None = None, units: float = 1.0) -> list[str]:
         """What is wrong with the arms of the catalogue, a sentence each. `ends`: the range of rewards, within which the
-        profit of a sale must lie."""
+        profit of as many `units` as a decision can sell (declared/pricing.most_units) must lie."""
         found = []
         for what, scope, name in self._named:
             lack = [arm for arm, row in self._arms.items() if scope == "arm" and not _is_price(row.get(name))]
             if lack:
-                value, more = self._arms[lack[0]].get(name), _others(len(lack) - 1, "have")
+                value, more = self._arms[lack[0]].get(name), _others(len(lack) - 1)
                 expected = f"expected a number from 0 on: [pricing] reads the {what} of a sale from it"
                 found.append(f"arm {lack[0]}: found {name} = {value!r:.60}, {expected}{more}")
         if found or ends is None:
             return found
-        most, (low, high) = self._pricing.most, ends
-        odd = {arm: margin for arm, margin in self.margins().items() if not low <= margin * most <= high}
+        low, high = ends
+        odd = {arm: margin for arm, margin in self.margins().items() if not low <= margin * units <= high}
         for arm, margin in list(odd.items())[:1]:
             expected = f"expected what reward.range allows, {low:g} to {high:g}: such a reward would be refused"
-            found.append(
-                f"pricing: found that {arm} can bring {margin * most:g}, {expected}{_others(len(odd) - 1, 'do')}"
-            )
+            found.append(f"pricing: found that {arm} can bring {margin * units:g}, {expected}{_others(len(odd) - 1)}")
         return found
 
     def margins(self) -> dict[str, float]:
@@ -124,5 +122,5 @@ def _is_price(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
-def _others(n: int, verb: str) -> str:
-    return f"; so {verb} {n:,} others" if n else ""
+def _others(n: int) -> str:
+    return f"; {n:,} more like it" if n else ""

@@ -134,17 +134,17 @@ def _sums_that_take(edge: float, logs: F64, stakes: F64) -> F64:
 
 def rows_for(mode: str, known: Known, gap: float, *, looks: int = LOOKS) -> float:
     """Rows in all at which such a lift is seen with probability POWER; infinite where no number does, and where values
-    without spread tell nothing yet."""
-    return inf if known.sd == 0.0 else _least(lambda rows: power(mode, known, gap, rows, looks=looks), 50.0, MOST)
+    without spread, or too few for one, tell nothing yet."""
+    if not 0.0 < known.sd < inf:
+        return inf
+    return _least(lambda rows: power(mode, known, gap, rows, looks=looks), 50.0, MOST)
 
 
 def smallest(mode: str, known: Known, rows: float, *, looks: int = LOOKS) -> float:
-    """The least lift above the margin, in reward per decision, that is seen within so many rows."""
-    return (
-        inf
-        if known.sd == 0.0
-        else _least(lambda gap: power(mode, known, gap, rows, looks=looks), 1e-6 * known.sd, 10.0 * known.sd)
-    )
+    """The least lift above the margin, in reward per decision, that is seen within so many rows; infinite as above."""
+    if not 0.0 < known.sd < inf:
+        return inf
+    return _least(lambda gap: power(mode, known, gap, rows, looks=looks), 1e-6 * known.sd, 10.0 * known.sd)
 
 
 def _least(chance: Callable[[float], float], low: float, high: float) -> float:

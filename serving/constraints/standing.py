@@ -221,7 +221,7 @@ def _said(s: Standing) -> Iterator[str]:
 
 def _promised(s: Standing) -> Iterator[str]:
     if s.so_far is None:
-        yield "nothing counted yet"
+        yield "nothing counted yet: an hour counts once it is over and its rewards are complete"
     else:
         yield f"so far {_number(s.so_far)} of it, at least {_number(s.least)}"
         yield f"{s.decisions:,} decisions until {s.until}"

@@ -5,6 +5,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from croupier.features.declared.condition import Between, Condition, holds
 from croupier.features.declared.constraint import ALIKE, ConstraintSpec
 from croupier.features.declared.fitting import UNIFORM, release_of
+from croupier.features.declared.pricing import most_units
 from croupier.features.declared.rule import RuleSpec
 from croupier.features.encoding.inline import rows_of_arms
 from croupier.features.pricing.prices import Prices
@@ -24,6 +25,7 @@ def sentences(spec: AppSpec, arms: Sequence[Arm]) -> list[str]:
     rows = dict(zip([arm.arm_id for arm in arms], rows_of_arms(spec, arms), strict=True))
     ruled = [f"rule {rule.name}: {_when(rule)}, {_named(_of_rule(rule, rows))} left out" for rule in spec.rules]
     ruled += [f"constraint {one.name}: {_limited(one, _of_constraint(one, rows))}" for one in spec.constraints]
+    ruled += [_unstoppable(one) for one in spec.constraints if rows and _costs_always(one, rows)]
     ruled += [
         f"slates: of every slate at least {one.least} slot{'' if one.least == 1 else 's'} "
         f"with {one.feature} = {one.value!r}, {_named(_of_minimum(one, rows))}"
@@ -55,7 +57,9 @@ def problems(spec: AppSpec, arms: Sequence[Arm]) -> list[str]:
     found += _unknown_baseline(spec, rows, always) if spec.arms.source == FROM_CATALOGUE else []
     found += _short(spec, rest) if spec.arms.source == FROM_CATALOGUE else []
     found += _impossible(spec, arms, rest) if rest else []
-    found += Prices(spec.pricing, rows).problems(spec.reward.range)
+    found += Prices(spec.pricing, rows).problems(
+        spec.reward.range, most_units(spec.pricing, spec.reward.kinds.values())
+    )
     return found
 
 
@@ -178,6 +182,15 @@ def _limited(one: ConstraintSpec, arms: list[str]) -> str:
         return f"{_named(arms)} together {_share(one)} of all decisions, in the mean, by a price that turns move"
     of = f"each of {_named(arms)}" if one.arms else f"{_named(arms)} together"
     return f"in each decision that lists them, {of} with probability {_share(one)}"
+
+
+def _costs_always(one: ConstraintSpec, rows: Mapping[str, Mapping[str, object]]) -> bool:
+    return one.kind == "spend" and len(_of_constraint(one, rows)) == len(rows)
+
+
+def _unstoppable(one: ConstraintSpec) -> str:
+    what = "each arm costs something, so that a request for these arms alone is answered when the budget is spent, too"
+    return f"constraint {one.name}: {what}; an arm that costs 0 makes the budget firm"
 
 
 def _share(one: ConstraintSpec) -> str:

@@ -67,9 +67,11 @@ class Slate:
 
 def slots_of(k: int, slots: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
     """The slots that `k`, or `slots`, asks for. Raises InvalidEvent where neither or both do, or not like that."""
-    if bool(k) == bool(slots):
+    if k and slots:
+        raise InvalidEvent("k", f"{k!r} beside `slots`", "one of them: `slots` says by itself how many there are")
+    if not k and not slots:
         raise InvalidEvent("k", k, "a number of slots, or `slots` in its place")
-    if not isinstance(k, int) or not 0 <= k <= MAX_SLOTS or len(slots) > MAX_SLOTS:
+    if not isinstance(k, int) or isinstance(k, bool) or not 0 <= k <= MAX_SLOTS or len(slots) > MAX_SLOTS:
         raise InvalidEvent("k" if k else "slots", k or f"{len(slots)} of them", f"1 to {MAX_SLOTS} slots")
     if not all(isinstance(slot, Mapping) for slot in slots):
         raise InvalidEvent("slots", list(slots), "a list of mappings, one a slot")

@@ -1,9 +1,12 @@
 """An app that is declared by the program which uses it, and the release that a new app begins with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from croupier.features.encoding import catalogue
+from croupier.features.encoding.inline import rows_of_arms
+from croupier.features.pricing.prices import Prices
 from croupier.features.schema import Arm
 from croupier.features.settings import Settings
 from croupier.features.spec import AppSpec
@@ -16,21 +19,41 @@ from croupier.serving.release import bundle_store
 def declare(settings: Settings, toml: str, arms: Mapping[str, Mapping[str, Any]]) -> None:
     """Writes app.toml and catalogue.json of an app that has none; app.toml last, since it is what makes an app. Where
     the same was written before, nothing changes: arms come and go by `croupier arm` then. Raises ValueError where
-    app.toml says something else."""
+    app.toml says something else, or where arms are prices and an arm is said to earn something else."""
     home = settings.home
     home.mkdir(parents=True, exist_ok=True)
     target, draft = home / layout.APP_TOML, home / layout.APP_TOML_DRAFT
     with alone(home / layout.EMBEDDED_LOCK):
+        said = [Arm(arm_id=name, features=dict(features)) for name, features in arms.items()]
         if target.exists():
-            if AppSpec.read(target) != _read(draft, toml):
+            if (spec := AppSpec.read(target)) != _read(draft, toml):
                 raise ValueError(
                     f"{target}: found another declaration than this program's, expected the same; edit one"
                 )
+            _refuse_other_prices(spec, home / layout.CATALOGUE, said)
             return
         _read(draft, toml)
-        catalogue.write(home / layout.CATALOGUE, [Arm(arm_id=name, features=dict(f)) for name, f in arms.items()])
+        catalogue.write(home / layout.CATALOGUE, said)
         draft.write_text(toml)
         draft.replace(target)
+
+
+def _refuse_other_prices(spec: AppSpec, path: Path, said: Sequence[Arm]) -> None:
+    """A program that asks one price while decisions log the margin of another would learn from money that nobody
+    paid."""
+    if not spec.pricing.declared or not path.exists():
+        return
+    known, own = (_margins(spec, arms) for arms in (catalogue.read(path), said))
+    for arm in known.keys() & own.keys():
+        if known[arm] != own[arm]:
+            found = f"found that a sale of {arm} earns {known[arm]:g}, and {own[arm]:g} by this program's arms"
+            raise ValueError(f"{path}: {found}, expected the same: decisions log the former; edit one")
+
+
+def _margins(spec: AppSpec, arms: Sequence[Arm]) -> dict[str, float]:
+    return Prices(
+        spec.pricing, dict(zip([arm.arm_id for arm in arms], rows_of_arms(spec, arms), strict=True))
+    ).margins()
 
 
 def check_known(w: Workspace) -> None:

@@ -44,6 +44,7 @@ def test_a_refusal_names_the_entry(tmp_path, text, named):
     ('[gate.guardrail_margins]\na = "2"', "gate.guardrail_margins: found {'a': '2'}, expected a number"),
     ('[reward.kinds.click]\nclip = [0, "inf"]', r"reward.kinds.click.clip: found \[0, 'inf'\], expected a number"),
     ('[safety]\nnever_dominated = "no"', "never_dominated: found 'no', expected true or false, without quotes"),
+    ('[safety]\nconservative = 0.1\nbaseline = ""', "safety.baseline: found '', expected at least 1 character"),
     ("[safety]\nnever_dominated = 1", "safety.never_dominated: found 1, expected true or false"),
 ])  # fmt: skip
 def test_a_text_or_a_truth_is_no_number_and_a_text_is_no_truth(tmp_path, text, said):
@@ -69,3 +70,13 @@ def test_a_clip_on_one_side_survives_the_encoders_file(tmp_path):
     expected = np.array([[0.0], [7.0], [2.0]], np.float32)  # missing: the training mean
     for encoder in (fitted, Encoder.load(tmp_path)):
         np.testing.assert_array_equal(encoder.context.matrix(rows), expected)
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("[reward]\ndefault = 2.0", "  reward.default: found 2, expected a value within reward.range, 0 to 1"),
+    ("[gate]\nhorizon = 5000", "  gate.looks: found 0 with horizon = 5,000, expected 1 or more, or no horizon"),
+])  # fmt: skip
+def test_what_is_wrong_of_several_entries_names_them_and_not_the_whole_file(tmp_path, text, said):
+    with pytest.raises(SpecError) as refused:
+        read(tmp_path, text)
+    assert str(refused.value).splitlines()[1] == said

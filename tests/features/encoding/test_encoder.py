@@ -245,6 +245,13 @@ def test_unknown_arm_and_bad_arm_feature(encoder):
     encoder.catalogue([Arm(arm_id="a", features={"title": "not declared, and allowed"})])
 
 
+@pytest.mark.parametrize("value", ["60,50", "€60", [60.0]])
+def test_before_the_first_log_an_arm_that_is_not_as_declared_is_named(value):
+    arms = [Arm(arm_id="a", features={"price": 1.0}), Arm(arm_id="b", features={"price": value})]
+    with pytest.raises(InvalidEvent, match=r"catalogue\.b.*: found .*60"):
+        Encoder.empty(SPEC, arms)
+
+
 def test_the_serving_path_loads_no_dataframe_library():
     code = "import sys, croupier.features.encoding.encoder; print(sorted({'polars', 'pandas', 'duckdb'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from croupier.features.declared.pricing import PricingSpec
+from croupier.features.declared.pricing import PricingSpec, most_units
 from croupier.features.log.admission import Admission
 from croupier.features.pricing.prices import Prices
 from croupier.features.schema import InvalidEvent
@@ -51,6 +51,7 @@ def test_price_and_cost_may_be_said_by_each_scope():
         ('price = "arm.rate"\ncost = "context.trip"', "found context.trip, a feature of type categorical"),
         ('price = "arm.capped"', r"found arm.capped with a clip"),
         ('price = "arm.logged"', r"found arm.logged with transform 'log'"),
+        ('price = "arm.rate"\ncost = "25"', "found '25', expected a number without quotes, or a declared number"),
         ('price = "arm.rate"\nmost = 0', "greater than 0"),
         ('price = "arm.rate"\ncost = true', "expected a number, or the name of a feature"),
     ],
@@ -113,18 +114,19 @@ def test_an_arm_that_a_request_brings_along_has_a_price_of_its_own():
 
 
 def test_a_catalogue_without_prices_or_with_profits_out_of_range_is_named():
-    priced = PricingSpec(price="arm.rate", cost="arm.fee", most=2)
+    priced = PricingSpec(price="arm.rate", cost="arm.fee")
     good = Prices(priced, {"a": {"rate": 10, "fee": 4}, "b": {"rate": 20.5, "fee": 4}})
-    assert good.problems((0, 33)) == []
+    assert good.problems((0, 33), 2.0) == []
     expected = "expected what reward.range allows, 0 to 20: such a reward would be refused"
-    assert good.problems((0, 20)) == [f"pricing: found that b can bring 33, {expected}"]
-    assert good.problems((13, 33))[0].startswith(
+    assert good.problems((0, 20), 2.0) == [f"pricing: found that b can bring 33, {expected}"]
+    assert good.problems((13, 20), 2.0)[0].startswith(
         "pricing: found that a can bring 12, expected what reward.range allows, 13"
     )
+    assert good.problems((13, 20), 2.0)[0].endswith("; 1 more like it")
     bad = Prices(priced, {"a": {"rate": 10, "fee": 4}, "b": {"fee": 1}, "c": {"rate": True, "fee": 1}})
     (said,) = bad.problems()
     assert said.startswith("arm b: found rate = None, expected a number from 0 on")
-    assert said.endswith("; so have 1 others")
+    assert said.endswith("; 1 more like it")
     between = "a sale earns arm.rate less arm.fee; 6 to 16.5 in catalogue.json; the reward is that profit"
     assert good.sentences() == [f"pricing: {between}; demand does not rise with the price"]
 
@@ -142,3 +144,20 @@ def test_what_counts_sales_needs_prices_and_takes_no_more_than_can_be_sold():
         spec("", sold)
     admitted = Admission.of(spec('price = "arm.rate"\nmost = 3', sold)).kinds
     assert admitted == {"booked": (0.0, 3.0), "refund": None}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "units"),
+    [
+        ("", 3.0),  # the app sends profits by itself
+        ("[reward.kinds.booked]\nsold = true\n", 3.0),
+        ("[reward.kinds.booked]\nsold = true\nweight = 2.0\n", 6.0),
+        ("[reward.kinds.booked]\nsold = true\nrange = [-1, 5]\n", 5.0),
+        ("[reward.kinds.booked]\nsold = true\nrange = [-1, 5]\nclip = [0, 2]\n", 2.0),
+        ("[reward.kinds.pair]\nsold = true\nweight = 2.0\nrange = [0, 1]\n[reward.kinds.one]\nsold = true\n", 3.0),
+        ("[reward.kinds.click]\nweight = 9.0\n[reward.kinds.booked]\nsold = true\n", 3.0),
+    ],
+)
+def test_the_most_that_a_decision_sells_is_what_the_kinds_of_sales_allow(kinds, units):
+    declared = spec('price = "arm.rate"\nmost = 3', kinds)
+    assert most_units(declared.pricing, declared.reward.kinds.values()) == units

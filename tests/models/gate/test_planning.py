@@ -43,6 +43,9 @@ def test_rows_and_lifts_are_each_others_inverse():
     assert rows_for(ALWAYS, KNOWN, 1e-12) == np.inf
     still = replace(KNOWN, sd=0.0)
     assert rows_for(ALWAYS, still, 0.1) == smallest(ONCE, still, 1000) == np.inf, "no click yet foretells nothing"
+    for unknown in (replace(KNOWN, sd=np.inf), replace(KNOWN, sd=np.inf, bet_sd=0.4, stakes=(0.02, 0.05))):
+        told = [(one["rows"], one["days"], one["smallest_lift"]) for one in plan(unknown, gap=0.1, rows=7.0)]
+        assert told == [(np.inf,) * 3] * 2, "a handful of rows, whose spread is infinite, foretell nothing"
 
 
 def test_days_count_the_share_of_decisions_that_judges():

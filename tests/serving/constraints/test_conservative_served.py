@@ -238,7 +238,7 @@ def test_it_is_told_before_and_after_it_is_live_and_no_evaluation_is_changed_by_
     said = CliRunner().invoke(app, ["constraints"]).stdout
     assert said == (
         "safety conservative: running value ≥ 0.9 of that of uniform, at all times, with probability 0.95; "
-        "nothing counted yet; share of the policy now 0.1\n"
+        "nothing counted yet: an hour counts once it is over and its rewards are complete; share of the policy now 0.1\n"
     )
 
 

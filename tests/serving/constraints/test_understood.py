@@ -89,6 +89,21 @@ def test_they_are_said_in_words():
     ]
 
 
+def test_a_budget_that_nothing_can_keep_is_said():
+    money = spec('[[constraints]]\nname = "money"\nkind = "spend"\ncost = "cost"\nbudget = 50\n')
+    costs = [Arm(arm_id=name, features={"cost": 3.0}) for name in ("print", "radio")]
+    unstoppable = (
+        "each arm costs something, so that a request for these arms alone is answered when the budget is spent, too; "
+        "an arm that costs 0 makes the budget firm"
+    )
+    assert understood.sentences(money, costs) == [
+        "constraint money: at most 50 a day (UTC) of cost, which 2 arms (print, radio) cost when they are shown",
+        f"constraint money: {unstoppable}",
+    ]
+    (alone,) = understood.sentences(money, [*costs, Arm(arm_id="nothing", features={"cost": 0.0})])
+    assert alone.endswith("which 2 arms (print, radio) cost when they are shown")
+
+
 def test_what_does_not_fit_the_arms_is_a_problem():
     found = spec(
         '[[rules]]\nname = "a"\narms = ["rum", "beer"]\n[[rules]]\nname = "b"\narm.category = ["drink"]\n'

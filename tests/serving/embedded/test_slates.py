@@ -65,7 +65,8 @@ def test_slots_add_their_features_and_no_others(shop):
 
 
 @pytest.mark.parametrize(("wrong", "says"), [
-    ({}, "k: found 0"), ({"k": 2, "slots": [{}]}, "k: found 2"), ({"k": -1}, "k: found -1"), ({"k": 101}, "k: found 101"),
+    ({}, "k: found 0"), ({"k": 2, "slots": [{}]}, "k: found '2 beside `slots`', expected one of them"),
+    ({"k": True}, "k: found True, expected 1 to 100 slots"), ({"k": -1}, "k: found -1"), ({"k": 101}, "k: found 101"),
     ({"k": 5}, "arms: found '4 of them', expected at least one a slot: 5"), ({"slots": [7]}, "slots: found [7]"),
     ({"slots": [{"device": "tv"}], "context": {"device": "phone"}}, "slots[0].device: found 'tv'"),
     ({"k": 2, "arms": "red"}, "arms: found 'red'"), ({"k": 2, "arm_context": [{}]}, "arm_context: found '1 objects'"),

@@ -8,8 +8,10 @@ import orjson
 import pytest
 
 from croupier import Embedded, Refused
+from croupier.features.encoding import catalogue
 from croupier.features.schema import Arm
 from croupier.features.spec import RewardSpec
+from croupier.features.store import layout
 from croupier.features.worlds.rates import COST, RATES
 from croupier.models.ope.rounds import as_served
 from croupier.serving.decide.records import RawRecord, Records
@@ -90,7 +92,7 @@ def test_a_catalogue_without_a_price_makes_no_release_and_app_check_says_why(tmp
     said = (
         "found that rate-130 can bring 105, expected what reward.range allows, 0 to 100: such a reward would be refused"
     )
-    assert f"pricing: {said}; so do 7 others" in found.problems
+    assert f"pricing: {said}; 7 more like it" in found.problems
     assert "pricing: a sale earns arm.rate less 25; 35 to 175 in catalogue.json" in " ".join(found.facts["constraints"])
 
 
@@ -110,3 +112,18 @@ def test_a_client_s_own_decision_has_its_margin_too(tmp_path):
         assert [o.status for o in outcomes] == ["accepted", "rejected"]
         assert outcomes[1].error.startswith("context.clean: found None, expected a number from 0 on: [pricing]")
         assert spool.find(["e1"])["e1"].margin == "40.0"
+
+
+def test_a_program_whose_prices_are_no_longer_those_of_the_catalogue_is_refused_by_name(tmp_path):
+    text, rates = rooms.WORLD.app_toml(), {arm.arm_id: arm.features for arm in rooms.WORLD.arms()}
+    for arms in (rates, rates, {"rate-100": rates["rate-100"]}, {}):  # arms that came and went are no other prices
+        with Embedded.declared("hotel", toml=text, arms=arms, var=tmp_path) as hotel:
+            assert set(hotel.arms()) == set(rates)
+    dearer = rates | {"rate-100": {"rate": 1000.0}}
+    said = rf"found that a sale of rate-100 earns {100 - COST:g}, and {1000 - COST:g} by this program's arms"
+    with pytest.raises(ValueError, match=said):
+        Embedded.declared("hotel", toml=text, arms=dearer, var=tmp_path)
+    catalogue.write(tmp_path / "hotel" / layout.CATALOGUE, [Arm(arm_id=a, features=f) for a, f in dearer.items()])
+    Embedded.declared("hotel", toml=text, arms=dearer, var=tmp_path).close()
+    with pytest.raises(ValueError, match=f"earns {1000 - COST:g}, and {100 - COST:g}"):
+        Embedded.declared("hotel", toml=text, arms=rates, var=tmp_path)
