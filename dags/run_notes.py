@@ -10,7 +10,9 @@ from typing import Any
 
 from airflow.listeners import hookimpl
 
-DAGS = frozenset({"build_features", "train_and_gate", "collect_events", "watch_rollout", "approve_rollout", "monitor"})
+DAGS = frozenset(
+    {"build_features", "train_and_gate", "collect_events", "watch_rollout", "approve_rollout", "monitor", "tune"}
+)
 
 
 def note_of(run: Any) -> str:

@@ -44,4 +44,4 @@ def test_an_app_that_names_its_candidates_is_not_tuned(dags, var):
     small_app("named")
     run = dags("test", "tune", json.dumps({"app": "named"}))
     assert run["tasks"] == {"apps": "success", "tune[0]": "skipped"}
-    assert 'named: app.toml names its candidates; "auto" would let the log choose' in dags.said
+    assert 'reason=\'named: app.toml names its candidates; `candidates = "auto"` lets the log choose' in dags.said
