@@ -11,8 +11,14 @@ from pathlib import Path
 
 import orjson
 
+from croupier.features.store import layout
+
 RESTARTS = 3  # of all processes, after one that died or failed
-LOG, JOB, FAILED = "workers.log", "job.json", "failed"  # what they print; the job; beside it, why each of them failed
+LOG, JOB, FAILED = (
+    "workers.log",
+    f"job{layout.JSON}",
+    "failed",
+)  # what they print; the job; beside it, why each of them failed
 SHOWN = 2000  # characters of either in an error
 
 

@@ -72,10 +72,13 @@ def test_a_clip_on_one_side_survives_the_encoders_file(tmp_path):
         np.testing.assert_array_equal(encoder.context.matrix(rows), expected)
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("[reward]\ndefault = 2.0", "  reward.default: found 2, expected a value within reward.range, 0 to 1"),
-    ("[gate]\nhorizon = 5000", "  gate.looks: found 0 with horizon = 5,000, expected 1 or more, or no horizon"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[reward]\ndefault = 2.0", "  reward.default: found 2, expected a value within reward.range, 0 to 1"),
+        ("[gate]\nhorizon = 5000", "  gate.looks: found 0 with horizon = 5,000, expected 1 or more, or no horizon"),
+    ],
+)
 def test_what_is_wrong_of_several_entries_names_them_and_not_the_whole_file(tmp_path, text, said):
     with pytest.raises(SpecError) as refused:
         read(tmp_path, text)

@@ -100,7 +100,7 @@ class Training:
         return replace(self, batch_size=size, learning_rate=self.learning_rate * math.sqrt(size / self.batch_size))
 
 
-class Rows(Protocol):
+class LearntRows(Protocol):
     """A chunk of what is learnt: interactions, or examples made of them; `weight` (n,)."""
 
     @property
@@ -119,7 +119,7 @@ Examples = Callable[[Any], tuple[F32, F32, I64]]  # chunk → inputs (n, d), tar
 @one_thread()
 def fit(
     network: Network,
-    log: Iterable[Rows],
+    log: Iterable[LearntRows],
     examples: Examples,
     *,
     rows: int,
@@ -179,7 +179,7 @@ def _silence_unseen(network: Network) -> None:
 
 def _epoch(
     network: Network,
-    log: Iterable[Rows],
+    log: Iterable[LearntRows],
     examples: Examples,
     *,
     how: Training,
@@ -225,7 +225,7 @@ def _loss(network: Network, x: Tensor, y: Tensor, w: Tensor, output: Tensor, *, 
     return w * (one.float() - y) ** 2
 
 
-def _part(log: Iterable[Rows], cut: int, *, early: bool) -> Iterator[Rows]:
+def _part(log: Iterable[LearntRows], cut: int, *, early: bool) -> Iterator[LearntRows]:
     """The rows before `cut`, or from it on."""
     seen = 0
     for chunk in log:
@@ -237,7 +237,7 @@ def _part(log: Iterable[Rows], cut: int, *, early: bool) -> Iterator[Rows]:
 
 
 def _batches(
-    log: Iterable[Rows],
+    log: Iterable[LearntRows],
     examples: Examples,
     size: int,
     device: str,
@@ -263,7 +263,7 @@ def _batches(
 
 
 @torch.no_grad()
-def _error(network: Network, log: Iterable[Rows], examples: Examples, device: str, share: Share) -> float:
+def _error(network: Network, log: Iterable[LearntRows], examples: Examples, device: str, share: Share) -> float:
     """Weighted mean squared error."""
     network.eval()
     total = weights = 0.0

@@ -21,11 +21,12 @@ from safetensors.numpy import load_file, save_file
 
 from croupier.features.batch import F32, I64, Interactions
 from croupier.features.engines.engine import Engine
+from croupier.features.store import layout
 from croupier.models.bayesian.networks.layers import arrays_of
 from croupier.models.bayesian.networks.network import Examples, Network, Training, fit
 from croupier.models.bayesian.networks.share import Share
 
-START, END, CHECKPOINT = "start.safetensors", "end.safetensors", "at.safetensors"  # files of a training
+START, END, CHECKPOINT = (f"{name}{layout.CHECKPOINT}" for name in ("start", "end", "at"))  # files of a training
 EXAMPLES, ERRORS = "examples", "errors"
 
 
@@ -62,7 +63,7 @@ class ExampleFiles:
         for i, chunk in enumerate(log):
             x, y, output = (np.ascontiguousarray(array) for array in examples(chunk))
             arrays = {"x": x, "y": y, "weight": chunk.weight.astype(np.float32), "output": output}
-            save_file(arrays, folder / f"{i:06d}.safetensors")
+            save_file(arrays, folder / f"{i:06d}{layout.CHECKPOINT}")
         return cls(folder)
 
     def __iter__(self) -> Iterator[ExampleRows]:

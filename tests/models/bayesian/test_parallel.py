@@ -77,15 +77,16 @@ def test_an_interrupted_training_leaves_no_process_behind(tmp_path):
         "made.HOW = dataclasses.replace(made.HOW, epochs=10**6, patience=10**6); "
         "made.together(LocalEngine(), (40,), checkpoint=pathlib.Path(sys.argv[1]))"
     )
-    running = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "kept")], stderr=subprocess.DEVNULL)
-    while not (tmp_path / "kept" / CHECKPOINT).exists():
-        assert running.poll() is None
-        time.sleep(0.05)
-    processes = psutil.Process(running.pid).children(recursive=True)
-    assert len(processes) == 3  # torchrun, and its two
-    running.send_signal(signal.SIGINT)
-    _, alive = psutil.wait_procs([*processes, psutil.Process(running.pid)], timeout=120)
-    assert alive == []
+    command = [sys.executable, "-c", program, str(tmp_path / "kept")]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:
+        while not (tmp_path / "kept" / CHECKPOINT).exists():
+            assert running.poll() is None
+            time.sleep(0.05)
+        processes = psutil.Process(running.pid).children(recursive=True)
+        assert len(processes) == 3  # torchrun, and its two
+        running.send_signal(signal.SIGINT)
+        _, alive = psutil.wait_procs([*processes, psutil.Process(running.pid)], timeout=120)
+        assert alive == []
 
 
 @pytest.mark.slow
