@@ -9,7 +9,7 @@ from datetime import timedelta
 import psutil
 import pytest
 
-pytest.importorskip("ray", reason="Ray is an extra: pip install 'croupier[ray]'")
+ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'croupier[ray]'")
 
 from croupier.features import build, clock
 from croupier.features.interactions.join import logged_hours
@@ -54,7 +54,8 @@ def logged(tmp_path_factory):
         for host, spool in enumerate(spools):
             ship(spool, w.store, host=f"host{host}")
             spool.close()
-    return folder
+    yield folder
+    ray.shutdown()  # the engine's own cluster: other tests begin theirs
 
 
 def joined(logged, folder, patch, engine, beside=None):
