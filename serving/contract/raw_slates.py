@@ -11,7 +11,7 @@ from typing import Any, Self
 import orjson
 
 from croupier.features.schema import InvalidEvent
-from croupier.serving.contract.requests import Raw, Request, Selection, check_size, dump, identifier, utf8
+from croupier.serving.contract.requests import Raw, Request, Selection, dump, identifier, read_json, scope_of, utf8
 from croupier.serving.contract.slates import Slate, SlateRequest
 
 ASKED = frozenset({"k", "slots", "minimums"})
@@ -45,17 +45,18 @@ class RawSlate:
 
 def decode(raw: RawSlate) -> SlateRequest:
     """Raises InvalidEvent naming the field. What is wrong with slots and minimums is said where they are decided."""
-    said = _json("slots", raw.whole_slate)
+    said = read_json("slots", raw.whole_slate)
     if not isinstance(said, dict) or not said.keys() <= ASKED:
         raise InvalidEvent("slots", said, SHAPE)
-    slots, minimums, pairs = said.get("slots", []), said.get("minimums", []), _json("arm_context", raw.arm_context)
+    slots, minimums = said.get("slots", []), said.get("minimums", [])
+    pairs = read_json("arm_context", raw.arm_context or b"[]")
     for name, found in (("slots", slots), ("minimums", minimums), ("arm_context", pairs)):
         if not isinstance(found, list) or not {dict}.issuperset(map(type, found)):
             raise InvalidEvent(name, found, "a JSON list of objects")
     return SlateRequest(
         unit_id=identifier("unit_id", raw.unit_id),
-        context=_json("context", raw.context),
-        arms=_json("arms", raw.arms),
+        context=read_json("context", raw.context),
+        arms=read_json("arms", raw.arms),
         slots=tuple(slots),
         arm_context=tuple(pairs),
         event_id=identifier("event_id", raw.event_id) if raw.event_id else "",
@@ -84,9 +85,6 @@ def _selection(row: Mapping[str, Any]) -> Selection:
     return Selection(**{**row, "pmf": tuple(row["pmf"]), "dropped": tuple(row["dropped"])})
 
 
-def _json(field: str, raw: bytes) -> Any:
-    check_size(field, raw)
-    try:
-        return orjson.loads(raw) if raw else []
-    except orjson.JSONDecodeError as error:
-        raise InvalidEvent(field, raw[:40], f"JSON ({error}); NaN and Infinity are not JSON") from None
+def raw_field(raw: RawSlate, field: str) -> bytes:
+    """The bytes behind a field of a refusal; those of "slots" and "minimums" are in the one object."""
+    return bytes(getattr(raw, name)) if (name := scope_of(field)) in RawSlate.__slots__ else raw.whole_slate

@@ -124,18 +124,18 @@ def _finite(value: object) -> bool:
 def decode(raw: Raw, listed: Listed | None = None) -> Request:
     """Raises InvalidEvent naming the field. Feature names and types are the encoder's to check, arms the selector's.
     `listed` is what the bytes of its arms were read as before."""
-    unit_id, context = identifier("unit_id", raw.unit_id), _json("context", raw.context)
+    unit_id, context = identifier("unit_id", raw.unit_id), read_json("context", raw.context)
     if not isinstance(context, dict):
         raise InvalidEvent("context", context, "a JSON object of declared features")
-    arms, given = listed or arms_of(_json("arms", raw.arms))
+    arms, given = listed or arms_of(read_json("arms", raw.arms))
     return Request(
         unit_id=unit_id,
         context=context,
         arms=arms,
-        arm_context=_pairs(_json("arm_context", raw.arm_context), len(arms)) if raw.arm_context else (),
+        arm_context=_pairs(read_json("arm_context", raw.arm_context), len(arms)) if raw.arm_context else (),
         event_id=identifier("event_id", raw.event_id) if raw.event_id else "",
         arm_features=given,
-        slate=SlateSoFar.read(_json("slate", raw.slate)) if raw.slate else None,
+        slate=SlateSoFar.read(read_json("slate", raw.slate)) if raw.slate else None,
     )
 
 
@@ -207,7 +207,8 @@ def check_size(field: str, raw: bytes) -> None:
         _few_parts(field, raw)
 
 
-def _json(field: str, raw: bytes) -> Any:
+def read_json(field: str, raw: bytes) -> Any:
+    """What a field says. Raises InvalidEvent for what is too long, has too many parts, or is no JSON."""
     check_size(field, raw)
     try:
         return orjson.loads(raw)

@@ -6,10 +6,10 @@ So a slot's propensity is exact given the slots above it, their product is the s
 rewarded by its own event, learnt from and replayed like any decision. The slots of a slate are of one unit: what is
 shown together is no independent evidence."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, cast
+from typing import Any
 
 from croupier.features.ids import uuid7s
 from croupier.features.schema import InvalidEvent
@@ -19,7 +19,6 @@ from croupier.serving.contract.inline_arms import AskedArm
 from croupier.serving.contract.requests import Request, Selection
 
 Ask = Callable[[Sequence[Request]], Sequence[Selection]]
-Steps = Generator[list[Request], Sequence[Selection] | None, "list[Slate]"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,19 +89,8 @@ def named(asked: Sequence[SlateRequest]) -> list[SlateRequest]:
 
 
 def decided(ask: Ask, asked: Sequence[SlateRequest]) -> list[Slate]:
-    """Answers slates that are `named`, by `ask`, which answers decisions in their order. A slate with a slot that is
-    refused has that slot's `error`."""
-    steps, answers = slot_after_slot(asked), None
-    try:
-        while True:
-            answers = ask(steps.send(answers))
-    except StopIteration as done:
-        return cast("list[Slate]", done.value)
-
-
-def slot_after_slot(asked: Sequence[SlateRequest]) -> Steps:
-    """Yields the decisions of all slates' first slots, then of their second ones, …; takes their answers, and returns
-    the slates."""
+    """Answers slates that are `named`, by `ask`, which answers decisions in their order: all slates' first slots, then
+    their second ones, … A slate with a slot that is refused has that slot's `error`."""
     found: list[list[Selection]] = [[] for _ in asked]
     errors = [error_of(each) for each in asked]
     slots = [() if error else each.places for error, each in zip(errors, asked, strict=True)]
@@ -110,8 +98,8 @@ def slot_after_slot(asked: Sequence[SlateRequest]) -> Steps:
         rows = [i for i, error in enumerate(errors) if not error and place < len(slots[i])]
         if not rows:
             break
-        answers = yield [slot_request(asked[i], slots[i][place], [slot.arm for slot in found[i]]) for i in rows]
-        for i, selection in zip(rows, answers or (), strict=True):
+        answers = ask([slot_request(asked[i], slots[i][place], [slot.arm for slot in found[i]]) for i in rows])
+        for i, selection in zip(rows, answers, strict=True):
             errors[i] = selection.error
             found[i].append(selection)
     return [

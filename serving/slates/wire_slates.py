@@ -6,7 +6,7 @@ from contextlib import suppress
 from croupier.features.log.spool import Spool
 from croupier.features.log.spool_file import SpoolUnavailable
 from croupier.features.schema import InvalidEvent
-from croupier.serving.contract.raw_slates import RawSlate, decode
+from croupier.serving.contract.raw_slates import RawSlate, decode, raw_field
 from croupier.serving.contract.requests import scope_of
 from croupier.serving.contract.slates import Slate, SlateRequest
 from croupier.serving.slates.selector import SlateSelector
@@ -41,5 +41,5 @@ def _count(selector: SlateSelector, spool: Spool, refused: Sequence[tuple[RawSla
     now = selector.clock()
     with suppress(SpoolUnavailable):  # they are refused all the same
         spool.append_rejects(
-            [("decision", error.field, raw.whole_slate[:256], str(error), now) for raw, error in refused]
+            [("decision", error.field, raw_field(raw, error.field), str(error), now) for raw, error in refused]
         )
