@@ -1,8 +1,10 @@
 """`croupier ship`: this host's log to the store, once by hand or by cron, or beside a server until it is stopped."""
 
+import math
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -22,6 +24,7 @@ Every = Annotated[
     float,
     typer.Option(min=0.0, help="again after so many seconds, until SIGTERM, on which it ships once more; 0: once"),
 ]
+LAST_SECONDS, PAUSE_SECONDS = 15.0, 1.0  # what ends a pod leaves Triton 10 s and this process 20 (chart)
 console = Console(soft_wrap=True, highlight=False, markup=False)
 
 
@@ -40,18 +43,23 @@ def _ship(app: App = "default", every: Every = 0.0, as_json: AsJson = False) -> 
 
 def _beside(w: Workspace, spool: Spool, every: float, *, as_json: bool) -> None:
     """Turn after turn; the last one begins after the signal, so that nothing that was logged before it stays behind.
-    Raises what keeps the last one from shipping."""
+    Where the store fails just then it is tried again for LAST_SECONDS. Raises what keeps it from shipping."""
+    end = math.inf
     with _stopped() as stop:
-        last = False
-        while not last:
+        while True:
             last = stop.is_set()
+            end = min(end, time.monotonic() + LAST_SECONDS) if last else end
             try:
                 _turn(w, spool, as_json=as_json)
-            except (ValueError, RuntimeError, OSError, StoreError) as error:
                 if last:
+                    return
+            except (ValueError, RuntimeError, OSError, StoreError) as error:
+                if time.monotonic() >= end:
                     raise
                 print(f"{datetime.now(UTC):%H:%M:%S} {error}", file=sys.stderr, flush=True)
-            if not last:
+            if last:
+                time.sleep(PAUSE_SECONDS)
+            else:
                 stop.wait(every)
 
 

@@ -90,19 +90,37 @@ def test_on_a_signal_it_ships_once_more_and_ends_well(w, shipper, number):
     assert logged(w) == 2
 
 
-def test_while_the_store_is_down_it_says_so_and_goes_on(w, shipper):
+@pytest.fixture
+def store_down(w, shipper):
+    """The shipper waits, one reward is in the spool, and the store fails; gives what brings it back."""
     append(w, reward(1))
     until(lambda: logged(w) == 1, shipper)
     shipper.stdout.readline()
     append(w, reward(2))
-    away = w.home / "away"
-    (w.home / "store" / "log").rename(away)
-    (w.home / "store" / "log").write_text("a file where a folder should be")
+    log, away = w.home / "store" / "log", w.home / "away"
+    log.rename(away)
+    log.write_text("a file where a folder should be")
+
+    def back():
+        log.unlink()
+        away.rename(log)
+
+    return back
+
+
+def test_the_last_turn_is_tried_again_where_the_store_fails_just_then(w, shipper, store_down):
+    shipper.send_signal(signal.SIGTERM)
+    assert "store" in shipper.stderr.readline()
+    store_down()
+    out, _ = shipper.communicate()
+    assert (shipper.returncode, out.count("1 rewards"), logged(w)) == (0, 1, 2)
+
+
+def test_while_the_store_is_down_it_says_so_and_nothing_is_lost(w, shipper, store_down):
     shipper.send_signal(signal.SIGTERM)
     _, err = shipper.communicate()
     assert shipper.returncode == 1, "the last turn could not ship: whoever stops the host must know"
     assert "croupier: " in err
-    (w.home / "store" / "log").unlink()
-    away.rename(w.home / "store" / "log")
+    store_down()
     assert CliRunner().invoke(app, ["ship", "--app", "shop"]).exit_code == 0
     assert logged(w) == 2, "nothing is lost"

@@ -56,6 +56,11 @@ class Machine:
         """Waits until it has ended; returns what the shipper's last turn ended with."""
         return self.process.wait(END_SECONDS)
 
+    def said(self, service):
+        """What else than its turns a service told, and what failed beside it, from the end."""
+        told = [(self.var / f"{name}.log").read_text().splitlines() for name in (service, "inside")]
+        return [line for lines in told for line in lines if " rejects shipped; " not in line][-20:]
+
     def kill_triton(self):
         (triton,) = self.processes("tritonserver")
         triton.kill()

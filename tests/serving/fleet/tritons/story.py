@@ -86,6 +86,7 @@ class Story:
         for host in self.hosts:
             host.terminate()
         self.told["ended"] = [host.ended() for host in self.hosts]
+        self.told["shippers said"] = [host.said("shipper") for host in self.hosts]
         self.told["log"] = account.log(self.fleet)
 
     def breaker(self):

@@ -41,7 +41,7 @@ def judged(told):
     assert told["candidate where the store was not reached"] > 0, "it serves as before"
     limit = AFTER_ABORT_SECONDS + min(told["stalled"], BUSY_SECONDS)  # where processes had to wait for a processor
     assert [seconds for seconds in told["candidate after the abort"] if seconds > limit] == []
-    assert told["ended"] == [0, 0, 0], "the shipper's last turn"
+    assert told["ended"] == [0, 0, 0], f"the shipper's last turn: {told['shippers said']}"
 
 
 @pytest.mark.timeout(1800)
