@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pyarrow.parquet as pq
 
-GROUP = 100_000  # rows of a row group of what is written
+GROUP = 50_000  # rows of a row group of what is written
 
 
 def merged(parts: Iterable[Iterator[pl.DataFrame]], by: Sequence[str]) -> Iterator[pl.DataFrame]:
@@ -16,9 +16,10 @@ def merged(parts: Iterable[Iterator[pl.DataFrame]], by: Sequence[str]) -> Iterat
     held = [(frame, part) for part in parts if (frame := _next(part)) is not None]
     while held:
         bound = min(frame.select(by).row(-1) for frame, _ in held)
-        reached = _up_to(bound, by)
-        yield pl.concat([frame.filter(reached) for frame, _ in held]).sort(by, maintain_order=True)
-        left = ((frame.filter(~reached), part) for frame, part in held)
+        ends = [int(frame.select(_up_to(bound, by).sum()).item()) for frame, _ in held]
+        reached = [frame[:end] for (frame, _), end in zip(held, ends, strict=True)]
+        yield pl.concat(reached).sort(by, maintain_order=True)
+        left = ((frame[end:], part) for (frame, part), end in zip(held, ends, strict=True))
         more = ((_next(part) if frame.is_empty() else frame, part) for frame, part in left)
         held = [(frame, part) for frame, part in more if frame is not None]
 

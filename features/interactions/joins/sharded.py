@@ -22,7 +22,7 @@ from croupier.features.reward import ORDER
 from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
 
-HELD = 200_000  # rows of all parts together that a merge has in memory
+HELD = 50_000  # rows of all parts together that a merge has in memory
 PART = pl.Schema({**empty().schema, PLACE: PLACED[PLACE]})
 
 
